@@ -1,0 +1,32 @@
+# bx_target(<name>): what every target of this project is compiled with.
+function(bx_target name)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wshadow -Wconversion)
+  if(BITAXON_WERROR)
+    target_compile_options(${name} PRIVATE -Werror)
+  endif()
+  if(BITAXON_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=address,undefined
+                           -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${name} PRIVATE -fsanitize=address,undefined)
+  endif()
+  if(BITAXON_BUILD_FUZZERS)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()
+
+# bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>.
+# LINK names the layers below it and the libraries it may use; nothing else is visible to it. All
+# layers together are the archive bitaxon.
+function(bx_layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  set(target bitaxon_${name})
+  add_library(${target} OBJECT ${arg_SOURCES})
+  bx_target(${target})
+  target_include_directories(
+    ${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+                     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
+  target_link_libraries(${target} PUBLIC ${arg_LINK})
+  set_property(GLOBAL APPEND PROPERTY BITAXON_LAYERS ${target})
+endfunction()

@@ -1,0 +1,29 @@
+// The one exception type of the library.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace bitaxon {
+
+enum class ErrorKind {
+  invalid_argument,  ///< a value the caller gave is outside what is accepted
+  unsupported,       ///< valid, but this build or device cannot do it
+  format,            ///< a file's contents break its format
+  io,                ///< the operating system refused a file or a stream
+  device,            ///< a backend failed while computing
+};
+
+/// Everything the library throws on purpose. `what()` is one line that names the thing, the value
+/// found and the value expected: "[op] argument: expected ..., got ...", or for files
+/// "name: at byte N: ...".
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  ErrorKind kind() const noexcept { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+}  // namespace bitaxon

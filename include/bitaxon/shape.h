@@ -1,0 +1,45 @@
+// Extents of a tensor, outermost first.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+namespace bitaxon {
+
+/// Up to eight extents, row-major, none negative. A value type without allocation. The element count
+/// is checked when the shape is made, so that no later product of extents can overflow.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 8;
+
+  Shape() = default;
+  Shape(std::initializer_list<std::int64_t> dims)
+      : Shape(std::span<const std::int64_t>(dims.begin(), dims.size())) {}
+  /// Throws Error(invalid_argument) for more than kMaxRank extents, a negative extent, or a product
+  /// beyond 2^62.
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  int rank() const { return rank_; }
+  std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
+  /// Product of all extents; 1 for rank 0.
+  std::int64_t elements() const { return elements_; }
+  std::span<const std::int64_t> dims() const {
+    return {dims_.data(), static_cast<std::size_t>(rank_)};
+  }
+  /// "[2, 3]"
+  std::string to_string() const;
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return a.rank_ == b.rank_ && a.dims_ == b.dims_;
+  }
+
+ private:
+  std::array<std::int64_t, kMaxRank> dims_{};
+  int rank_ = 0;
+  std::int64_t elements_ = 1;
+};
+
+}  // namespace bitaxon

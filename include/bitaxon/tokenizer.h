@@ -1,0 +1,81 @@
+// Text to token ids and back.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bitaxon {
+
+/// An immutable tokenizer; a cheap handle, safe to use from several threads.
+class Tokenizer {
+ public:
+  /// Reads a tokenizer.json (byte-level BPE of the Qwen2.5 kind) or a tokenizer.model
+  /// (SentencePiece); what the file is decides, not its name. An end-of-sequence token that is not
+  /// one of the well-known three is looked for in config.json, generation_config.json,
+  /// tokenizer_config.json and special_tokens_map.json beside the file.
+  /// Throws Error(io, format, unsupported).
+  static Tokenizer load(const std::filesystem::path& file);
+  /// tokenizer.json, tokenizer/tokenizer.json or tokenizer.model of a model directory, in this
+  /// order; empty when there is none. Throws as load does.
+  static std::optional<Tokenizer> find(const std::filesystem::path& model_directory);
+  /// One token per byte: ids 0 to 255, no end of sequence.
+  static Tokenizer bytes();
+
+  /// Ids of `text`, special tokens in it recognised, nothing added around it. Invalid UTF-8 is
+  /// read as U+FFFD, except by the byte tokenizer, which takes bytes as they are.
+  std::vector<std::int32_t> encode(std::string_view text) const;
+  /// Text of `ids`, special tokens included unless asked otherwise; always valid UTF-8 (bytes that
+  /// are not become U+FFFD). An id the tokenizer does not have decodes to nothing.
+  std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
+
+  /// One more than the largest id.
+  std::int32_t vocab_size() const;
+  /// `<|im_end|>`, else `<|endoftext|>`, else `</s>`, else what the files beside it name.
+  std::optional<std::int32_t> end_of_sequence() const;
+  /// The id of a token given by its exact text as it stands in the vocabulary.
+  std::optional<std::int32_t> token_id(std::string_view token) const;
+  bool is_special(std::int32_t id) const;
+  /// "bpe", "sentencepiece" or "bytes".
+  std::string_view kind() const;
+
+  struct Impl;
+
+ private:
+  friend class StreamDecoder;
+  explicit Tokenizer(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// Decodes ids one at a time. The pieces put together equal Tokenizer::decode of all ids. A piece
+/// never ends inside a UTF-8 character: bytes are held until the character is whole or can no
+/// longer become one (then U+FFFD comes out).
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = false);
+  /// Text that became certain with this id; may be empty.
+  std::string push(std::int32_t id);
+  /// What is still held, as U+FFFD; the decoder is then as new.
+  std::string finish();
+
+ private:
+  Tokenizer tokenizer_;
+  bool skip_special_;
+  bool at_start_ = true;
+  std::string held_;
+};
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+/// `<|im_start|>{role}\n{content}<|im_end|>\n` for each message, then `<|im_start|>assistant\n`.
+std::string chat_prompt(std::span<const ChatMessage> messages);
+
+}  // namespace bitaxon

@@ -1,0 +1,22 @@
+// JSON from strangers: bounded in size and depth, no duplicate keys, valid UTF-8.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace bitaxon {
+
+using Json = nlohmann::ordered_json;
+
+struct JsonLimits {
+  std::size_t max_bytes = std::size_t{64} << 20;
+  int max_depth = 32;
+};
+
+/// Parses `text`. `name` (a file's name, a tensor's name) begins every message.
+/// Throws Error(format): larger or deeper than the limits, not JSON (with the byte), not UTF-8, a
+/// key twice in one object. Nothing of the input's claimed size is allocated before it is read.
+Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
+
+}  // namespace bitaxon

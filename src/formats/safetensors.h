@@ -1,0 +1,89 @@
+// The safetensors container, read with every rule of the format enforced, and written.
+// Source: https://huggingface.co/docs/safetensors (format section) and its Rust reference reader.
+//
+//   byte 0        8            8 + N                       end of file
+//   | N: u64 LE   | JSON header | tensor bytes, row-major   |
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitaxon/dtype.h"
+#include "bitaxon/shape.h"
+#include "platform/file.h"
+
+namespace bitaxon {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  std::uint64_t offset_bytes = 0;  ///< from the start of the file; may be unaligned
+  std::uint64_t size_bytes = 0;
+  int file = 0;  ///< which file of a Checkpoint
+};
+
+struct SafetensorsHeader {
+  std::vector<TensorInfo> tensors;  ///< in the order of their data
+  std::map<std::string, std::string> metadata;
+};
+
+/// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws Error(format)
+/// that begins with `name` and names byte and tensor.
+SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
+                                           std::string_view name);
+
+/// The tensors of a model: one safetensors file, or all of a directory (sharded with
+/// model.safetensors.index.json, or any names without an index).
+class Checkpoint {
+ public:
+  /// Throws Error(io, format): missing, empty folder, a Git LFS pointer, truncated, a shard that is
+  /// missing, a tensor in two files.
+  static Checkpoint open(const std::filesystem::path& file_or_directory);
+
+  /// In file order, within a file in data order.
+  std::span<const TensorInfo> tensors() const { return tensors_; }
+  /// nullptr when there is none of that name.
+  const TensorInfo* find(std::string_view name) const;
+  /// Of all files together; the first file wins where two name a key.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::string& file_name(const TensorInfo& tensor) const;
+  std::uint64_t size_bytes() const;  ///< of all files
+
+  /// Fills `out` (tensor.size_bytes) with the stored bytes.
+  void read(const TensorInfo& tensor, std::span<std::byte> out) const;
+  /// The tensor's bytes will not be read again.
+  void forget(const TensorInfo& tensor) const noexcept;
+
+ private:
+  std::vector<File> files_;
+  std::vector<TensorInfo> tensors_;
+  std::map<std::string, std::size_t, std::less<>> by_name_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// Writes one safetensors file, tensor by tensor, in any number of pieces; the file appears under
+/// its name only with commit(), which checks that every announced byte was written.
+class SafetensorsWriter {
+ public:
+  struct Spec {
+    std::string name;
+    DType dtype = DType::f32;
+    Shape shape;
+  };
+  SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
+                    std::map<std::string, std::string> metadata = {});
+  /// Appends to the data, which is the tensors' bytes in the announced order. Throws Error(io).
+  void write(std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  AtomicFile file_;
+  std::uint64_t remaining_bytes_ = 0;
+};
+
+}  // namespace bitaxon

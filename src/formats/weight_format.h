@@ -1,0 +1,51 @@
+// How a weight matrix (or a stack of expert matrices) is stored, and how its elements are decoded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "bitaxon/dtype.h"
+
+namespace bitaxon {
+
+enum class WeightFormat : std::uint8_t { dense, affine4, nf4 };
+
+/// Describes a stored weight [n_matrices, rows, cols], row-major; n_matrices is 1 but for expert
+/// stacks, vectors have rows == 1.
+struct WeightDesc {
+  std::string name;
+  WeightFormat format = WeightFormat::dense;
+  std::int64_t n_matrices = 1;
+  std::int64_t rows = 1;
+  std::int64_t cols = 1;
+  DType dtype = DType::f32;       ///< dense: of the elements. affine4: of the scales. nf4: unused
+  DType bias_dtype = DType::f32;  ///< affine4: of the biases
+  std::int64_t group_size = 0;    ///< affine4: codes per scale. nf4: codes per absmax
+  bool nested = false;            ///< nf4: absmax is itself 8-bit coded ("double quantization")
+  std::int64_t nested_group_size = 0;
+  float nested_offset = 0;
+
+  std::int64_t elements() const { return n_matrices * rows * cols; }
+  /// Bytes as stored, all parts together.
+  std::uint64_t stored_bytes() const;
+};
+
+/// The stored bytes of each part; any alignment. Parts a format does not have are empty.
+struct WeightParts {
+  std::span<const std::byte> data;              ///< elements or codes
+  std::span<const std::byte> scales;            ///< affine4: scales. nf4: absmax (f32, or u8 nested)
+  std::span<const std::byte> biases;            ///< affine4
+  std::span<const std::byte> quant_map;         ///< nf4: f32 [16]
+  std::span<const std::byte> nested_scales;     ///< nf4 nested: f32 nested_absmax
+  std::span<const std::byte> nested_quant_map;  ///< nf4 nested: f32 [256]
+};
+
+/// Decodes elements [first, first + out.size()) of the row-major flattened weight to float32.
+/// dense: exact widening. affine4: scale * code + bias, rounded once. nf4: quant_map[code] * absmax,
+/// in float32. Pure; safe from several threads; no allocation.
+void decode(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
+            std::span<float> out);
+
+}  // namespace bitaxon

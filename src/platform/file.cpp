@@ -1,0 +1,125 @@
+#include "platform/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "bitaxon/error.h"
+
+namespace bitaxon {
+namespace {
+
+[[noreturn]] void throw_errno(const std::string& name, const char* what) {
+  const int error = errno;
+  throw Error(ErrorKind::io, fmt::format("{}: {}: {}", name, what, std::strerror(error)));
+}
+
+}  // namespace
+
+File File::open(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a pipe nobody writes to must not hang; it is refused below.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw_errno(path.string(), "cannot open");
+  File file(fd, path.string(), 0);
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw_errno(path.string(), "cannot stat");
+  if (!S_ISREG(status.st_mode))
+    throw Error(ErrorKind::io,
+                fmt::format("{}: expected a regular file, got {}", path.string(),
+                            S_ISDIR(status.st_mode)    ? "a directory"
+                            : S_ISFIFO(status.st_mode) ? "a pipe"
+                                                       : "a special file"));
+  file.size_bytes_ = static_cast<std::uint64_t>(status.st_size);
+  return file;
+}
+
+File::File(File&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      name_(std::move(other.name_)),
+      size_bytes_(other.size_bytes_) {}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(name_, other.name_);
+  std::swap(size_bytes_, other.size_bytes_);
+  return *this;
+}
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    // The kernel caps one read at 2 GiB; asking for less keeps the loop simple.
+    const std::size_t want = std::min(out.size() - done, std::size_t{1} << 30);
+    const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_errno(name_, "cannot read");
+    if (got == 0)
+      throw Error(ErrorKind::io, fmt::format("{}: expected {} bytes at byte {}, the file ends at {}",
+                                             name_, out.size(), offset, offset + done));
+    done += static_cast<std::size_t>(got);
+  }
+}
+
+void File::forget(std::uint64_t offset, std::uint64_t size) const noexcept {
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_DONTNEED);
+}
+
+std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  const File file = File::open(path);
+  if (file.size_bytes() > max_bytes)
+    throw Error(ErrorKind::io, fmt::format("{}: expected at most {} bytes, got {}", path.string(),
+                                           max_bytes, file.size_bytes()));
+  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  if (path_.filename().empty() || std::filesystem::is_directory(path_))
+    throw Error(ErrorKind::io,
+                fmt::format("{}: expected a file name, got a directory", path_.string()));
+  std::string name = path_.string() + ".XXXXXX";
+  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd_ < 0) throw_errno(path_.string(), "cannot create a file beside it");
+  temporary_ = name;
+  // mkostemp makes the file private; what we publish gets the permissions any new file would.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(fd_, 0666 & ~mask);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw_errno(path_.string(), "cannot write");
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_.string(), "cannot flush");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_.string(), "cannot rename");
+  ::close(fd_);
+  fd_ = -1;
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,66 @@
+// Files: positioned reads, and writes that appear under their name only when they are complete.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace bitaxon {
+
+/// A regular file open for reading. Reads are positioned and copy (no mapping: a file that is
+/// truncated while we hold it is then an error, where a mapping would raise SIGBUS). Reading from
+/// several threads is safe.
+class File {
+ public:
+  /// Throws Error(io) when the path is missing, unreadable, a directory, a pipe or a device.
+  static File open(const std::filesystem::path& path);
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  const std::string& name() const { return name_; }
+  /// Size when it was opened.
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  /// Fills `out` from `offset`. Throws Error(io) when the file ends before that.
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  /// Tells the system that these bytes will not be read again, so that a model larger than the page
+  /// cache does not evict what others use.
+  void forget(std::uint64_t offset, std::uint64_t size) const noexcept;
+
+ private:
+  File(int fd, std::string name, std::uint64_t size_bytes)
+      : fd_(fd), name_(std::move(name)), size_bytes_(size_bytes) {}
+
+  int fd_ = -1;
+  std::string name_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+/// The whole of a regular file. Throws Error(io), also when it is larger than `max_bytes`.
+std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+/// Writes under a temporary name beside `path`; commit() makes it appear under `path` at once.
+/// Without commit() the destructor removes the temporary file, and `path` is as it was.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  /// Appends. Throws Error(io) on a full disk and the like.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  /// Flushes to the disk and renames. Throws Error(io).
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int fd_ = -1;
+};
+
+}  // namespace bitaxon
