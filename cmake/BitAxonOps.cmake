@@ -1,0 +1,34 @@
+# bx_add_op(<op>): registers an op by its stem. The op's files are found by name; a missing one stops
+# the configure step. The enum, the name table, the backends' kernel tables and the test registry are
+# generated from the list of ops, so that adding an op edits nothing else.
+define_property(GLOBAL PROPERTY BITAXON_OPS BRIEF_DOCS "Registered ops"
+                FULL_DOCS "In the order of registration")
+
+function(bx_add_op op)
+  foreach(file src/ops/${op}.h src/ops/${op}.cpp src/cpu/kernels/${op}.cpp tests/cases/${op}.cpp)
+    if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${file})
+      message(FATAL_ERROR "op ${op}: ${file} is missing")
+    endif()
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY BITAXON_OPS ${op})
+endfunction()
+
+# bx_op_sources(<variable> <folder>): the file of each op in a folder.
+function(bx_op_sources variable folder)
+  get_property(ops GLOBAL PROPERTY BITAXON_OPS)
+  set(files "")
+  foreach(op IN LISTS ops)
+    list(APPEND files ${PROJECT_SOURCE_DIR}/${folder}/${op}.cpp)
+  endforeach()
+  set(${variable} ${files} PARENT_SCOPE)
+endfunction()
+
+# Writes generated/ops/op_list.inc: one line BX_OP(<op>) per op. Touched only when it changes.
+function(bx_write_op_list)
+  get_property(ops GLOBAL PROPERTY BITAXON_OPS)
+  set(lines "")
+  foreach(op IN LISTS ops)
+    string(APPEND lines "BX_OP(${op})\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/ops/op_list.inc CONTENT "${lines}" @ONLY)
+endfunction()

@@ -1,0 +1,107 @@
+// What executes a plan. The only class with virtual functions: the CPU is one implementation, a
+// GPU another; neither knows the other, and a build may leave one out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "bitaxon/shape.h"
+
+namespace bitaxon {
+
+struct Node;
+class Graph;
+struct Plan;
+struct StateLayout;
+struct StepBuffer;
+struct WeightDesc;
+struct WeightParts;
+
+/// A block of memory of one backend. A handle; the last one frees it.
+struct Buffer {
+  std::size_t size_bytes = 0;
+  std::shared_ptr<void> memory;
+};
+
+/// What a buffer is for; a backend chooses the kind of memory by it.
+enum class BufferUse : std::uint8_t { activations, state };
+
+/// A weight in the form its backend packed it to. Only that backend looks inside `packed`.
+struct Weight {
+  std::string name;
+  Shape shape;         ///< [n_matrices, rows, cols]
+  std::string format;  ///< "f16", "q4_affine_g64", "nf4_g64", ...
+  std::uint64_t stored_bytes = 0;  ///< in the file, scales and the like included
+  std::uint64_t packed_bytes = 0;  ///< in this backend's memory
+  std::shared_ptr<const void> packed;
+};
+
+/// A compiled plan. Only the backend that made it looks inside.
+struct Executable {
+  std::shared_ptr<void> compiled;
+};
+
+/// What a compiled plan works in. The buffers are fixed when it is compiled, because a recording
+/// names them; what changes per step is in the step buffer.
+struct Bindings {
+  Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
+  Buffer state;  ///< at least layout->size_bytes
+  std::shared_ptr<const StateLayout> state_layout;
+};
+
+/// Names one submitted step; tickets of one backend ascend.
+struct Ticket {
+  std::uint64_t number = 0;
+};
+
+/// What a step sampled: one token per segment, -1 where the logits were not finite. Empty for plans
+/// without a sampler.
+struct StepResult {
+  std::span<const std::int32_t> tokens;  ///< valid until the next submit or wait
+};
+
+struct BackendCaps {
+  std::string name;      ///< "cpu", "reference", later "vulkan"
+  std::string device;    ///< "AMD EPYC, 2 threads"
+  bool always_exact = false;  ///< computes exactly whatever precision is asked for
+  std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
+};
+
+/// Memory, weights and execution on one device. Calls come from one thread at a time. A backend must
+/// outlive its buffers, weights and executables. Steps run in the order of submission, each after
+/// the one before.
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  virtual const BackendCaps& caps() const = 0;
+
+  /// Throws Error(device) when there is not enough memory. Contents are undefined.
+  virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
+  /// Host to device, device to host, device to device. They wait for all submitted steps.
+  virtual void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) = 0;
+  virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
+  virtual void copy(const Buffer& from, std::size_t from_offset, const Buffer& to,
+                    std::size_t to_offset, std::size_t size_bytes) = 0;
+
+  /// Brings a weight from its stored form into this backend's; the parts may be freed afterwards.
+  virtual std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) = 0;
+  /// Bytes of scratch that `node` wants; the plan places them in the arena.
+  virtual std::size_t workspace(const Graph& graph, const Node& node) const = 0;
+  virtual Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) = 0;
+
+  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1 steps
+  /// may be unwaited.
+  virtual Ticket submit(const Executable& executable, const StepBuffer& step) = 0;
+  /// Blocks until the step is done. Throws Error(device) when it failed.
+  virtual StepResult wait(Ticket ticket) = 0;
+};
+
+}  // namespace bitaxon

@@ -1,0 +1,185 @@
+// The op manual: every function that records a node, with its full contract.
+//
+// Shapes: R is the row bucket (capacity), G the segment bucket; how many rows and segments are valid
+// is data in the step buffer. Activations are float32 unless said otherwise. Weights are
+// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State arguments are per slot;
+// each segment of the step reads its slot at its read version and writes it at its write version.
+// A segment whose position is 0 reads all state as zeros. Rows of a segment are consecutive.
+//
+// All functions throw Error(invalid_argument) "[op] argument: expected ..., got ..." when a shape or
+// dtype does not fit, and when the graph has been scheduled already.
+#pragma once
+
+#include <cstdint>
+
+#include "bitaxon/tensor.h"
+
+namespace bitaxon {
+
+/// Token embeddings, and the record of which tokens the context holds.
+///   y[r, :] = table[id[r], :];   seen = seen | {id[r]}
+/// The ids are those of the step buffer, or, for a segment that says so, the token the previous step
+/// sampled (next_token). An id outside [0, V) gives zeros and is not recorded.
+/// table       [1, V, S]
+/// seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32
+/// next_token  state, i32 [1], versioned
+/// n_rows      R, 1 to kMaxRows
+/// Returns [R, S].
+Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
+             std::int64_t n_rows);
+
+/// Which rows of its argument an op computes.
+enum class RowSelect : std::uint32_t {
+  all,              ///< every row: [R, ...] to [R, ...]
+  last_of_segment,  ///< the last row of each segment: [R, ...] to [G, ...]
+};
+
+struct LinearOptions {
+  Tensor norm;        ///< weight [1, 1, cols] of an RMS norm in front; empty: none
+  float eps = 0;      ///< of that norm, > 0
+  Tensor residual;    ///< [R, rows], added to the result; empty: none
+  RowSelect select = RowSelect::all;
+  std::int64_t n_segments = 1;  ///< G, for last_of_segment
+};
+
+/// Matrix product with the RMS norm in front of it and the residual behind it.
+///   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
+///   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+/// x       [R, cols]
+/// weight  [1, rows, cols]
+/// Returns [R, rows], or [G, rows] for last_of_segment (which takes no residual).
+/// Accumulates in float32 or better.
+/// Source  Zhang & Sennrich 2019, "Root mean square layer normalization", eq. 4.
+Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
+
+struct SsmInWeights {
+  Tensor norm;         ///< [1, 1, D]
+  Tensor in_proj;      ///< [1, 2E, D]
+  Tensor conv_weight;  ///< [1, E, K], tap K-1 is the current row
+  Tensor conv_bias;    ///< [1, 1, E]
+};
+struct SsmInResult {
+  Tensor u;  ///< [R, E]
+  Tensor z;  ///< [R, E]
+};
+
+/// The input half of a selective state-space layer.
+///   v, z = split(in_proj @ rms(x))
+///   u[r, e] = silu(conv_bias[e] + sum_k conv_weight[e, k] * v[r - (K-1) + k, e])
+/// Rows before the segment's first are the state's; the last K-1 rows of v become the new state.
+/// x     [R, D]
+/// tail  state, f32 [K-1, E], versioned, oldest first
+/// Source  Gu & Dao 2023, "Mamba", section 3.4.
+SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, const Tensor& tail);
+
+struct SelectiveScanWeights {
+  Tensor dt_weight;  ///< [1, E, 1]
+  Tensor dt_bias;    ///< [1, 1, E]
+  Tensor a_log;      ///< [1, E, N]
+  Tensor skip;       ///< [1, 1, E], "D" of the paper
+};
+
+/// The recurrence of a selective state-space layer, with its gate.
+///   B, C, r = split(bcr)
+///   dt[t, e] = clip(softplus(r[t] * dt_weight[e] + dt_bias[e]), 1e-4, 100)
+///   h_t[n, e] = exp(-exp(a_log[e, n]) * dt[t, e]) * h_{t-1}[n, e] + dt[t, e] * u[t, e] * B[t, n]
+///   y[t, e] = (sum_n h_t[n, e] * C[t, n] + skip[e] * u[t, e]) * silu(z[t, e])
+/// u, z  [R, E]
+/// bcr   [R, 2N + 1]
+/// h     state, f32 [N, E], versioned (channels fastest, so that neighbouring lanes are neighbours
+///       in memory)
+/// Returns [R, E]. The recurrence is float32 or better, h is rounded to float32 after every row, so
+/// that the result does not depend on how rows are grouped into steps.
+/// Source  Gu & Dao 2023, "Mamba", algorithm 2.
+Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
+                      const SelectiveScanWeights& weights, const Tensor& h);
+
+struct AttnInWeights {
+  Tensor norm;  ///< [1, 1, D]
+  Tensor q;     ///< [1, D, D]
+  Tensor k;     ///< [1, D, D]
+  Tensor v;     ///< [1, D, D]
+};
+
+/// Queries, and keys and values appended to the rings.
+///   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x), values likewise, p the position
+/// x             [R, D]
+/// keys, values  state, f32 or f16 [capacity, D]
+/// Returns q [R, D].
+Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
+               const Tensor& values);
+
+/// Causal attention over a sliding window, read from the rings that attn_in has filled.
+///   scores[j] = dot(q[i, head], keys[j, head]) / sqrt(head_dim)   for j <= i and i - j < window
+///   y[i, head] = sum_j softmax(scores)[j] * values[j, head]
+/// q             [R, D]; head_dim = D / n_heads
+/// keys, values  state, f32 or f16 [capacity, D], capacity >= window + R - 1; read only
+/// Returns [R, D].
+/// Source  Beltagy et al. 2020, "Longformer", section 3.1 (sliding window).
+Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std::int64_t n_heads,
+                 std::int64_t window);
+
+struct MoeRouteResult {
+  Tensor normed;   ///< [R, D]: rms(x)
+  Tensor experts;  ///< i32 [R, top_k]: the chosen experts, largest gate first
+  Tensor gates;    ///< [R, top_k + 1]: their gates, then the shared expert's (0 without one)
+};
+
+/// The router of a mixture of experts.
+///   g = softmax(gate @ rms(x)); experts = the top_k largest of g, a tie goes to the lower index
+///   gates = g[experts] (not renormalised), sigmoid(shared_gate @ rms(x))
+/// x            [R, D]
+/// norm         [1, 1, D]
+/// gate         [1, X, D]
+/// shared_gate  [1, 1, D], or empty
+MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
+                         const Tensor& shared_gate, std::int64_t top_k);
+
+struct MoeSwigluWeights {
+  Tensor gate;         ///< [X, I, D]
+  Tensor up;           ///< [X, I, D]
+  Tensor shared_gate;  ///< [1, I, D], or empty
+  Tensor shared_up;    ///< [1, I, D], or empty
+};
+
+/// The first half of the chosen experts and of the shared one.
+///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s];  slot top_k: the shared
+/// x        [R, D]
+/// experts  i32 [R, top_k]
+/// Returns [R, top_k + 1, I], or [R, top_k, I] without a shared expert.
+/// Source  Shazeer 2020, "GLU variants improve transformer".
+Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights);
+
+/// The second half: projection, weighted sum, residual.
+///   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s])
+///        + gates[r, top_k] * (shared_down @ act[r, top_k])
+/// act          [R, slots, I] from moe_swiglu
+/// experts      i32 [R, top_k]
+/// gates        [R, top_k + 1]
+/// down         [X, D, I]
+/// shared_down  [1, D, I], or empty
+/// residual     [R, D]
+/// Returns [R, D].
+Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, const Tensor& down,
+                const Tensor& shared_down, const Tensor& residual);
+
+/// What a sampler may have to do; the parameters themselves are data in the step buffer. A stage that
+/// is absent here is not run, whatever the parameters say.
+struct SamplerStructure {
+  bool penalty = false;  ///< repetition penalty
+  bool draw = false;     ///< temperature, filters and the random draw; otherwise argmax
+  friend bool operator==(const SamplerStructure&, const SamplerStructure&) = default;
+};
+
+/// Draws one token for each segment: repetition penalty, temperature, top-k, top-p, min-p, then one
+/// Philox4x32-10 draw, everything after the scaled logits in integers (see docs/sampling.md).
+/// logits      [G, V]
+/// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed has
+///             filled in the same step
+/// next_token  state, i32 [1], versioned: gets the token, at the write version
+/// Returns i32 [G]; -1 for a segment with a NaN, or whose largest logit is not finite.
+/// Source  Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
+Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
+              const SamplerStructure& structure);
+
+}  // namespace bitaxon

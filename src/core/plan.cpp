@@ -1,0 +1,118 @@
+#include "core/plan.h"
+
+#include <algorithm>
+
+#include "core/assert.h"
+
+namespace bitaxon {
+namespace {
+
+/// Enough for any device's storage buffer offset alignment (Vulkan allows at most 256).
+constexpr std::size_t kAlignment = 256;
+
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+bool lives_in_arena(const Value& value) {
+  return value.kind == ValueKind::activation || value.kind == ValueKind::input;
+}
+
+/// Walks backwards from outputs and state writes; what is not reached is not run.
+std::vector<std::int32_t> live_nodes(const Graph& graph) {
+  std::vector<char> needed(graph.values().size(), 0);
+  for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = graph.values()[i].is_output;
+  std::vector<std::int32_t> order;
+  for (std::size_t n = graph.nodes().size(); n-- > 0;) {
+    const Node& node = graph.nodes()[n];
+    const bool live = std::any_of(
+        node.operands.begin(), node.operands.end(), [&](const Operand& operand) {
+          if (operand.value < 0 || operand.access == Access::read) return false;
+          return graph.value(operand.value).kind == ValueKind::state ||
+                 needed[static_cast<std::size_t>(operand.value)] != 0;
+        });
+    if (!live) continue;
+    for (const Operand& operand : node.operands)
+      if (operand.value >= 0) needed[static_cast<std::size_t>(operand.value)] = 1;
+    order.push_back(static_cast<std::int32_t>(n));
+  }
+  std::reverse(order.begin(), order.end());
+  return order;
+}
+
+void find_lifetimes(Plan& plan) {
+  const Graph& graph = *plan.graph;
+  std::vector<char> seen(graph.values().size(), 0);
+  const auto end = static_cast<std::int32_t>(plan.order.size());
+  for (std::int32_t step = 0; step < end; ++step) {
+    const Node& node = graph.nodes()[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(step)])];
+    for (const Operand& operand : node.operands) {
+      if (operand.value < 0 || !lives_in_arena(graph.value(operand.value))) continue;
+      const auto id = static_cast<std::size_t>(operand.value);
+      Placement& placement = plan.values[id];
+      if (seen[id] == 0) placement.first = step;
+      placement.last = step;
+      seen[id] = 1;
+    }
+  }
+  for (std::size_t id = 0; id < graph.values().size(); ++id) {
+    const Value& value = graph.values()[id];
+    if (!lives_in_arena(value) || (seen[id] == 0 && !value.is_output)) continue;
+    Placement& placement = plan.values[id];
+    placement.size_bytes = static_cast<std::size_t>(value.shape.elements()) * size_of(value.dtype);
+    if (value.kind == ValueKind::input) placement.first = 0;  // filled before the first node
+    if (value.is_output) placement.last = end;                // read after the last one
+  }
+}
+
+/// Greedy by size: the largest first, each at the lowest offset where it meets no placement that is
+/// alive at the same time. Near the optimum for chains of layers, which is what graphs here are
+/// (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", section 5).
+void place(Plan& plan, bool reuse) {
+  std::vector<Placement*> by_size;
+  for (Placement& placement : plan.values)
+    if (placement.size_bytes > 0) by_size.push_back(&placement);
+  for (Placement& placement : plan.scratch)
+    if (placement.size_bytes > 0) by_size.push_back(&placement);
+  std::stable_sort(by_size.begin(), by_size.end(), [](const Placement* a, const Placement* b) {
+    return a->size_bytes > b->size_bytes;
+  });
+  std::vector<Placement*> placed;  // ascending offset
+  for (Placement* next : by_size) {
+    plan.unshared_bytes += aligned(next->size_bytes);
+    std::size_t offset = 0;
+    for (const Placement* other : placed) {
+      if (reuse && (other->last < next->first || next->last < other->first)) continue;
+      if (offset + next->size_bytes <= other->offset_bytes) break;
+      offset = std::max(offset, aligned(other->offset_bytes + other->size_bytes));
+    }
+    next->offset_bytes = offset;
+    plan.arena_bytes = std::max(plan.arena_bytes, aligned(offset + next->size_bytes));
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), next,
+                                   [](const Placement* a, const Placement* b) {
+                                     return a->offset_bytes < b->offset_bytes;
+                                   }),
+                  next);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const WorkspaceQuery& workspace,
+                                     const ScheduleOptions& options) {
+  graph->freeze();
+  auto plan = std::make_shared<Plan>();
+  plan->order = live_nodes(*graph);
+  plan->values.resize(graph->values().size());
+  plan->graph = std::move(graph);
+  find_lifetimes(*plan);
+  plan->scratch.resize(plan->order.size());
+  for (std::size_t step = 0; step < plan->order.size(); ++step) {
+    Placement& scratch = plan->scratch[step];
+    scratch.first = scratch.last = static_cast<std::int32_t>(step);
+    scratch.size_bytes =
+        workspace(*plan->graph, plan->graph->nodes()[static_cast<std::size_t>(plan->order[step])]);
+  }
+  place(*plan, options.reuse);
+  return plan;
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,43 @@
+// From a recorded graph to a plan: order, lifetimes, one arena. Pure host arithmetic.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/graph.h"
+
+namespace bitaxon {
+
+/// A range of the arena and the steps of the order during which it is in use, both ends included.
+struct Placement {
+  std::size_t offset_bytes = 0;
+  std::size_t size_bytes = 0;  ///< 0: not in the arena
+  std::int32_t first = 0;
+  std::int32_t last = 0;
+};
+
+struct Plan {
+  std::shared_ptr<const Graph> graph;
+  std::vector<std::int32_t> order;   ///< indices into graph->nodes(); nodes nobody needs are left out
+  std::vector<Placement> values;     ///< by value id
+  std::vector<Placement> scratch;    ///< by place in `order`
+  std::size_t arena_bytes = 0;
+  std::size_t unshared_bytes = 0;    ///< what the arena would be if nothing were reused
+};
+
+struct ScheduleOptions {
+  /// false: every value and scratch gets a place of its own. For tests, which compare.
+  bool reuse = true;
+};
+
+/// Bytes of scratch a node wants; asked of the backend that will run the plan.
+using WorkspaceQuery = std::function<std::size_t(const Graph&, const Node&)>;
+
+/// Freezes `graph` and plans it. A node is kept when it writes state or its results reach an output.
+std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const WorkspaceQuery& workspace,
+                                     const ScheduleOptions& options = {});
+
+}  // namespace bitaxon

@@ -1,0 +1,22 @@
+#include "core/state_layout.h"
+
+namespace bitaxon {
+
+std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
+                              std::int32_t versions) {
+  StateTensor tensor;
+  tensor.name = std::move(name);
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  tensor.versions = versions;
+  tensor.offset_bytes = size_bytes;
+  const std::size_t used = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
+  tensor.slot_stride_bytes = (used + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t version_bytes = tensor.slot_stride_bytes * static_cast<std::size_t>(n_slots);
+  tensor.version_stride_bytes = versions > 1 ? version_bytes : 0;
+  size_bytes += version_bytes * static_cast<std::size_t>(versions);
+  tensors.push_back(std::move(tensor));
+  return static_cast<std::int32_t>(tensors.size()) - 1;
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,305 @@
+#include "cpu/cpu_backend.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "core/plan.h"
+#include "cpu/kernel.h"
+#include "cpu/thread_pool.h"
+#include "platform/cpu_info.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+/// Steps that may be in flight: the largest run-ahead and the step that is waited for.
+constexpr std::size_t kMaxInFlight = 9;
+
+/// Zero-filled by the system, touched only when used.
+std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
+  const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
+  if (memory == nullptr)
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
+  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+/// One node, ready to run: its kernel, and where its operands lie.
+struct Task {
+  void (*run)(const KernelArgs& args) = nullptr;
+  const Node* node = nullptr;
+  std::vector<View> operands;
+  std::byte* scratch = nullptr;
+};
+
+/// The CPU's executable: a task list. Holds what its pointers point into.
+struct CpuExecutable {
+  std::shared_ptr<const Plan> plan;
+  Bindings bindings;
+  std::vector<Task> tasks;
+  const std::int32_t* result = nullptr;
+};
+
+std::byte* bytes_of(const Buffer& buffer) { return static_cast<std::byte*>(buffer.memory.get()); }
+
+View view_of(const Plan& plan, const Bindings& bindings, const Operand& operand) {
+  View view;
+  if (operand.value < 0) return view;
+  const Value& value = plan.graph->value(operand.value);
+  view.dtype = value.dtype;
+  view.shape = value.shape;
+  view.row_space = value.row_space;
+  switch (value.kind) {
+    case ValueKind::weight:
+      view.weight = static_cast<const PackedWeight*>(value.weight->packed.get());
+      break;
+    case ValueKind::state: {
+      const StateTensor& tensor =
+          bindings.state_layout->tensors[static_cast<std::size_t>(value.state_index)];
+      view.data = bytes_of(bindings.state) + tensor.offset_bytes;
+      view.slot_stride_bytes = tensor.slot_stride_bytes;
+      view.version_stride_bytes = tensor.version_stride_bytes;
+      break;
+    }
+    case ValueKind::activation:
+    case ValueKind::input:
+      view.data = bytes_of(bindings.arena) +
+                  plan.values[static_cast<std::size_t>(operand.value)].offset_bytes;
+      break;
+  }
+  return view;
+}
+
+/// One place of the ring of submitted steps.
+struct InFlight {
+  std::shared_ptr<CpuExecutable> executable;
+  StepBuffer step;
+  std::array<std::int32_t, kMaxSegments> tokens{};
+  std::uint32_t n_tokens = 0;
+  std::string error;
+};
+
+/// A thread of its own runs the submitted steps one after the other, sharing loops with the pool's
+/// other threads; so submit() returns at once, as on a GPU.
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const CpuOptions& options) : pool_(options.n_threads) {
+    caps_.name = options.reference ? "reference" : "cpu";
+    caps_.device = fmt::format("{}, {} thread{}", cpu_model_name(), options.n_threads,
+                               options.n_threads == 1 ? "" : "s");
+    caps_.always_exact = options.reference;
+    caps_.max_run_ahead = kMaxInFlight - 1;
+    runner_ = std::thread([this] { run_submitted(); });
+  }
+
+  ~CpuBackend() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    runner_.join();
+  }
+
+  const BackendCaps& caps() const override { return caps_; }
+  const ThreadPool& pool() const { return pool_; }
+
+  Buffer allocate(std::size_t size_bytes, BufferUse use) override {
+    return {size_bytes, allocate_aligned(size_bytes, use == BufferUse::state ? "state"
+                                                                             : "activations")};
+  }
+
+  void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
+    wait_idle();
+    BX_ASSERT(offset + from.size() <= buffer.size_bytes, "upload inside the buffer");
+    if (!from.empty()) std::memcpy(bytes_of(buffer) + offset, from.data(), from.size());
+  }
+
+  void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
+    wait_idle();
+    BX_ASSERT(offset + to.size() <= buffer.size_bytes, "download inside the buffer");
+    if (!to.empty()) std::memcpy(to.data(), bytes_of(buffer) + offset, to.size());
+  }
+
+  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
+            std::size_t size_bytes) override {
+    wait_idle();
+    BX_ASSERT(from_offset + size_bytes <= from.size_bytes && to_offset + size_bytes <= to.size_bytes,
+              "copy inside the buffers");
+    std::memmove(bytes_of(to) + to_offset, bytes_of(from) + from_offset, size_bytes);
+  }
+
+  std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
+
+  std::size_t workspace(const Graph& graph, const Node& node) const override {
+    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, pool_.n_threads());
+  }
+
+  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
+  Ticket submit(const Executable& executable, const StepBuffer& step) override;
+  StepResult wait(Ticket ticket) override;
+
+ private:
+  InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
+  void wait_idle() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return done_ == submitted_; });
+  }
+  void run_submitted();
+  void run_step(InFlight& step);
+
+  BackendCaps caps_;
+  ThreadPool pool_;
+  std::array<InFlight, kMaxInFlight> in_flight_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t submitted_ = 0;  ///< number of the latest ticket
+  std::uint64_t done_ = 0;       ///< all tickets up to this one have run
+  std::uint64_t waited_ = 0;     ///< all tickets up to this one have been waited for
+  bool stop_ = false;
+  std::thread runner_;  // last: it uses everything above
+};
+
+std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  const std::span<const std::byte> from[] = {parts.data,      parts.scales,        parts.biases,
+                                             parts.quant_map, parts.nested_scales, parts.nested_quant_map};
+  std::span<const std::byte>* to[] = {&packed->parts.data,          &packed->parts.scales,
+                                      &packed->parts.biases,        &packed->parts.quant_map,
+                                      &packed->parts.nested_scales, &packed->parts.nested_quant_map};
+  const auto aligned = [](std::size_t bytes) {
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  std::size_t size_bytes = 0;
+  for (const auto& part : from) size_bytes += aligned(part.size());
+  packed->storage = allocate_aligned(size_bytes, desc.name);
+  std::byte* place = packed->storage.get();
+  for (std::size_t i = 0; i < std::size(from); ++i) {
+    if (from[i].empty()) continue;
+    std::memcpy(place, from[i].data(), from[i].size());
+    *to[i] = {place, from[i].size()};
+    place += aligned(from[i].size());
+  }
+  auto weight = std::make_shared<Weight>();
+  weight->name = desc.name;
+  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
+  weight->format = desc.format_name();
+  weight->stored_bytes = desc.stored_bytes();
+  weight->packed_bytes = size_bytes;
+  weight->packed = std::move(packed);
+  return weight;
+}
+
+Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
+  BX_ASSERT(bindings.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
+  auto executable = std::make_shared<CpuExecutable>();
+  const Graph& graph = *plan->graph;
+  for (std::size_t i = 0; i < plan->order.size(); ++i) {
+    const Node& node = graph.nodes()[static_cast<std::size_t>(plan->order[i])];
+    Task task;
+    task.run = kernel_of(static_cast<OpId>(node.op)).run;
+    task.node = &node;
+    for (const Operand& operand : node.operands)
+      task.operands.push_back(view_of(*plan, bindings, operand));
+    task.scratch = bytes_of(bindings.arena) + plan->scratch[i].offset_bytes;
+    executable->tasks.push_back(std::move(task));
+  }
+  if (graph.result() >= 0)
+    executable->result = reinterpret_cast<const std::int32_t*>(
+        bytes_of(bindings.arena) +
+        plan->values[static_cast<std::size_t>(graph.result())].offset_bytes);
+  executable->plan = std::move(plan);
+  executable->bindings = bindings;
+  return {executable};
+}
+
+Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (submitted_ - waited_ >= kMaxInFlight)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("[submit] expected at most {} steps that have not been waited for",
+                              kMaxInFlight));
+    number = submitted_ + 1;
+    InFlight& place = place_of(number);
+    place.executable = std::static_pointer_cast<CpuExecutable>(executable.compiled);
+    place.step = step;
+    place.error.clear();
+    submitted_ = number;
+  }
+  changed_.notify_all();
+  return {number};
+}
+
+StepResult CpuBackend::wait(Ticket ticket) {
+  std::unique_lock lock(mutex_);
+  BX_ASSERT(ticket.number >= 1 && ticket.number <= submitted_ &&
+                ticket.number + kMaxInFlight > submitted_,
+            "a ticket is waited for while its step is remembered");
+  changed_.wait(lock, [&] { return done_ >= ticket.number; });
+  waited_ = std::max(waited_, ticket.number);
+  const InFlight& place = place_of(ticket.number);
+  if (!place.error.empty()) throw Error(ErrorKind::device, place.error);
+  return {{place.tokens.data(), place.n_tokens}};
+}
+
+void CpuBackend::run_submitted() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stop_ || done_ < submitted_; });
+    if (stop_) return;
+    InFlight& place = place_of(done_ + 1);
+    lock.unlock();
+    run_step(place);
+    lock.lock();
+    ++done_;
+    changed_.notify_all();
+  }
+}
+
+void CpuBackend::run_step(InFlight& place) {
+  place.n_tokens = 0;
+  const CpuExecutable& executable = *place.executable;
+  for (const Task& task : executable.tasks) {
+    try {
+      task.run({*task.node, task.operands, task.scratch, place.step, pool_});
+    } catch (const std::exception& error) {
+      place.error = fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label,
+                                error.what());
+      return;
+    }
+  }
+  if (executable.result == nullptr) return;
+  place.n_tokens = place.step.n_segments;
+  std::copy_n(executable.result, place.n_tokens, place.tokens.begin());
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options) {
+  CpuOptions resolved = options;
+  if (resolved.n_threads == 0) resolved.n_threads = options.reference ? 1 : usable_cores();
+  if (resolved.n_threads < 1 || resolved.n_threads > 1024)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[cpu] threads: expected 1..1024, got {}", resolved.n_threads));
+  return std::make_unique<CpuBackend>(resolved);
+}
+
+std::uint64_t items_run(const Backend& backend, int thread) {
+  const auto* cpu = dynamic_cast<const CpuBackend*>(&backend);
+  BX_ASSERT(cpu != nullptr, "items_run is asked of a CPU backend");
+  return cpu->pool().items_run(thread);
+}
+
+}  // namespace bitaxon::cpu

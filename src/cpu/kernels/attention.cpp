@@ -1,0 +1,103 @@
+//   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/half.h"
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  double* scores;  ///< [n_threads, window]
+  double* sums;    ///< [n_threads, head_dim]
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, std::int64_t window, std::int64_t head_dim, int n_threads) {
+    ScratchLayout layout(base);
+    scores = layout.take<double>(n_threads * window);
+    sums = layout.take<double>(n_threads * head_dim);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+double load(const float* p) { return static_cast<double>(*p); }
+double load(const std::uint16_t* p) { return static_cast<double>(f16_to_f32(*p)); }
+
+/// One head of one row. `keys` and `values` point at the head's part of ring row 0.
+template <class Element>
+void attend(const float* q, const Element* keys, const Element* values, std::int64_t position,
+            std::int64_t window, const Shape& ring, std::int64_t head_dim, double* scores,
+            double* sums, float* y) {
+  const std::int64_t capacity = ring[0];
+  const std::int64_t d_model = ring[1];
+  const std::int64_t first = std::max<std::int64_t>(0, position - window + 1);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+  double largest = -std::numeric_limits<double>::infinity();
+  for (std::int64_t j = first; j <= position; ++j) {
+    const Element* k = keys + j % capacity * d_model;
+    double score = 0;
+    for (std::int64_t c = 0; c < head_dim; ++c) score += static_cast<double>(q[c]) * load(k + c);
+    scores[j - first] = score * scale;
+    largest = std::max(largest, score * scale);
+  }
+  double total = 0;
+  std::fill_n(sums, head_dim, 0.0);
+  for (std::int64_t j = first; j <= position; ++j) {
+    const double weight = std::exp(scores[j - first] - largest);
+    const Element* v = values + j % capacity * d_model;
+    total += weight;
+    for (std::int64_t c = 0; c < head_dim; ++c) sums[c] += weight * load(v + c);
+  }
+  for (std::int64_t c = 0; c < head_dim; ++c) y[c] = static_cast<float>(sums[c] / total);
+}
+
+template <class Element>
+void attend_all(const KernelArgs& args) {
+  using namespace attention_operand;
+  const auto params = args.params<AttentionParams>();
+  const Shape& ring = args.shape(keys);
+  const std::int64_t d_model = ring[1];
+  const std::int64_t head_dim = d_model / params.n_heads;
+  const std::int64_t window = std::min(params.window, ring[0]);
+  const Scratch scratch(args.scratch, window, head_dim, args.pool.n_threads());
+  for (const SegmentWords& segment : args.segments()) {
+    const Element* k = args.state<Element>(keys, segment, 0);
+    const Element* v = args.state<Element>(values, segment, 0);
+    const std::int64_t last = static_cast<std::int64_t>(segment.position) + segment.n_rows;
+    args.pool.parallel_for(
+        segment.n_rows * params.n_heads, 4 * std::min(window, last) * head_dim,
+        [&](std::int64_t begin, std::int64_t end, int thread) {
+          for (std::int64_t item = begin; item < end; ++item) {
+            const std::int64_t i = item / params.n_heads;
+            const std::int64_t column = item % params.n_heads * head_dim;
+            const std::int64_t at = (segment.first_row + i) * d_model + column;
+            attend(args.data(q) + at, k + column, v + column, segment.position + i, window, ring,
+                   head_dim, scratch.scores + thread * window, scratch.sums + thread * head_dim,
+                   args.data(y) + at);
+          }
+        });
+  }
+}
+
+void run(const KernelArgs& args) {
+  if (args.view(attention_operand::keys).dtype == DType::f16)
+    attend_all<std::uint16_t>(args);
+  else
+    attend_all<float>(args);
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  const auto params = node.params_as<AttentionParams>();
+  const Shape& ring = graph.value(node.operands[attention_operand::keys].value).shape;
+  return Scratch(nullptr, std::min(params.window, ring[0]), ring[1] / params.n_heads, n_threads)
+      .size_bytes;
+}
+
+}  // namespace
+
+const CpuKernel attention_kernel{run, workspace};
+
+}  // namespace bitaxon::cpu

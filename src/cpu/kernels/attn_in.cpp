@@ -1,0 +1,81 @@
+//   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
+#include "ops/attn_in.h"
+
+#include "core/half.h"
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  float* norm;           ///< [D]
+  float* normed;         ///< [R, D]
+  float* rows;           ///< [n_threads, D]
+  std::int64_t* target;  ///< [R]: where in the ring's memory a row goes, in elements
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, int n_threads) {
+    ScratchLayout layout(base);
+    norm = layout.take<float>(d_model);
+    normed = layout.take<float>(n_rows * d_model);
+    rows = layout.take<float>(n_threads * d_model);
+    target = layout.take<std::int64_t>(n_rows);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+/// Element offset of each row's place in a ring, from the ring tensor's first byte.
+void find_ring_places(const KernelArgs& args, int ring, std::int64_t* target) {
+  const View& view = args.view(ring);
+  const std::int64_t capacity = view.shape[0];
+  const auto slot_stride = static_cast<std::int64_t>(view.slot_stride_bytes / size_of(view.dtype));
+  for (const SegmentWords& segment : args.segments())
+    for (std::uint32_t i = 0; i < segment.n_rows; ++i)
+      target[segment.first_row + i] =
+          segment.slot * slot_stride +
+          (static_cast<std::int64_t>(segment.position) + i) % capacity * view.shape[1];
+}
+
+void append(const KernelArgs& args, int projection, int ring, const Scratch& scratch,
+            std::int64_t d_model) {
+  find_ring_places(args, ring, scratch.target);
+  const bool half = args.view(ring).dtype == DType::f16;
+  for_each_product(
+      args, args.weight(projection), 0, args.n_rows(), scratch.rows,
+      [&](std::int64_t r) { return scratch.normed + r * d_model; },
+      [&](std::int64_t r, std::int64_t o, double product) {
+        const std::int64_t at = scratch.target[r] + o;
+        const auto value = static_cast<float>(product);
+        if (half)
+          args.data<std::uint16_t>(ring)[at] = f32_to_f16(value);
+        else
+          args.data<float>(ring)[at] = value;
+      });
+}
+
+void run(const KernelArgs& args) {
+  using namespace attn_in_operand;
+  const std::int64_t d_model = args.shape(q)[1];
+  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, args.pool.n_threads());
+  rms_norm_rows(args, args.data(x), args.weight(norm), args.params<AttnInParams>().eps,
+                args.n_rows(), d_model, scratch.norm, scratch.normed);
+  for_each_product(
+      args, args.weight(q_proj), 0, args.n_rows(), scratch.rows,
+      [&](std::int64_t r) { return scratch.normed + r * d_model; },
+      [&](std::int64_t r, std::int64_t o, double product) {
+        args.data(q)[r * d_model + o] = static_cast<float>(product);
+      });
+  append(args, k_proj, keys, scratch, d_model);
+  append(args, v_proj, values, scratch, d_model);
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  const Shape& shape = graph.value(node.operands[attn_in_operand::x].value).shape;
+  return Scratch(nullptr, shape[0], shape[1], n_threads).size_bytes;
+}
+
+}  // namespace
+
+const CpuKernel attn_in_kernel{run, workspace};
+
+}  // namespace bitaxon::cpu

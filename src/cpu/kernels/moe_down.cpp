@@ -1,0 +1,85 @@
+//   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s]) + shared slot
+#include "ops/moe_down.h"
+
+#include "cpu/expert_groups.h"
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  float* rows;      ///< [n_threads, I]
+  float* products;  ///< [R, slots, D]
+  ExpertGroups groups;
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, const Shape& act, std::int64_t d_model, std::int64_t n_experts,
+          std::int64_t top_k, int n_threads) {
+    ScratchLayout layout(base);
+    rows = layout.take<float>(n_threads * act[2]);
+    products = layout.take<float>(act[0] * act[1] * d_model);
+    groups.first = layout.take<std::int32_t>(n_experts + 1);
+    groups.pairs = layout.take<std::int32_t>(act[0] * top_k);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+void run(const KernelArgs& args) {
+  using namespace moe_down_operand;
+  const PackedWeight& weight = args.weight(down);
+  const std::int64_t d_model = weight.desc.rows;
+  const std::int64_t intermediate = weight.desc.cols;
+  const std::int64_t n_experts = weight.desc.n_matrices;
+  const std::int64_t top_k = args.shape(experts)[1];
+  const std::int64_t slots = args.shape(act)[1];
+  const Scratch scratch(args.scratch, args.shape(act), d_model, n_experts, top_k,
+                        args.pool.n_threads());
+  group_by_expert(args.data<std::int32_t>(experts), args.n_rows() * top_k, n_experts,
+                  scratch.groups);
+  const auto project = [&](const PackedWeight& matrices, std::int64_t matrix, std::int64_t n,
+                           const auto& place) {
+    for_each_product(
+        args, matrices, matrix, n, scratch.rows,
+        [&](std::int64_t i) { return args.data(act) + place(i) * intermediate; },
+        [&](std::int64_t i, std::int64_t o, double product) {
+          scratch.products[place(i) * d_model + o] = static_cast<float>(product);
+        });
+  };
+  for (std::int64_t e = 0; e < n_experts; ++e) {
+    const auto pairs = scratch.groups.of(e);
+    if (pairs.empty()) continue;
+    project(weight, e, static_cast<std::int64_t>(pairs.size()), [&](std::int64_t i) {
+      const std::int64_t pair = pairs[static_cast<std::size_t>(i)];
+      return pair / top_k * slots + pair % top_k;
+    });
+  }
+  if (args.has(shared_down))
+    project(args.weight(shared_down), 0, args.n_rows(),
+            [&](std::int64_t r) { return r * slots + top_k; });
+  // Summed slot by slot, largest gate first: the order does not depend on how experts are numbered.
+  args.pool.parallel_for(
+      args.n_rows(), 2 * slots * d_model, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t r = begin; r < end; ++r)
+          for (std::int64_t o = 0; o < d_model; ++o) {
+            auto sum = static_cast<double>(args.data(residual)[r * d_model + o]);
+            for (std::int64_t s = 0; s < slots; ++s)
+              sum += static_cast<double>(args.data(gates)[r * (top_k + 1) + s]) *
+                     static_cast<double>(scratch.products[(r * slots + s) * d_model + o]);
+            args.data(y)[r * d_model + o] = static_cast<float>(sum);
+          }
+      });
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  using namespace moe_down_operand;
+  const Shape& weight = graph.value(node.operands[down].value).shape;
+  return Scratch(nullptr, graph.value(node.operands[act].value).shape, weight[1], weight[0],
+                 graph.value(node.operands[experts].value).shape[1], n_threads)
+      .size_bytes;
+}
+
+}  // namespace
+
+const CpuKernel moe_down_kernel{run, workspace};
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,96 @@
+//   g = softmax(gate @ rms(x));  experts = top_k of g;  gates = g[experts], sigmoid(shared @ rms(x))
+#include "ops/moe_route.h"
+
+#include <algorithm>
+
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  float* norm;     ///< [D]
+  float* rows;     ///< [n_threads, D]
+  double* logits;  ///< [R, X]
+  double* shared;  ///< [R]
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
+          int n_threads) {
+    ScratchLayout layout(base);
+    norm = layout.take<float>(d_model);
+    rows = layout.take<float>(n_threads * d_model);
+    logits = layout.take<double>(n_rows * n_experts);
+    shared = layout.take<double>(n_rows);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+/// Turns the logits of one row into probabilities, rounded to float32 so that a tie is one in
+/// float32, as the model defines it.
+void softmax(double* logits, std::int64_t n) {
+  const double largest = *std::max_element(logits, logits + n);
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i) total += std::exp(logits[i] - largest);
+  for (std::int64_t i = 0; i < n; ++i)
+    logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
+}
+
+/// The top_k largest, largest first, a tie goes to the lower index. Always picks valid, distinct
+/// experts, whatever the values (NaN included): later kernels index with them.
+void choose(const double* g, std::int64_t n_experts, std::int64_t top_k, std::int32_t* experts,
+            float* gates) {
+  for (std::int64_t k = 0; k < top_k; ++k) {
+    std::int64_t best = -1;
+    for (std::int64_t e = 0; e < n_experts; ++e) {
+      if (std::find(experts, experts + k, static_cast<std::int32_t>(e)) != experts + k) continue;
+      if (best < 0 || g[e] > g[best]) best = e;
+    }
+    experts[k] = static_cast<std::int32_t>(best);
+    gates[k] = static_cast<float>(g[best]);
+  }
+}
+
+void run(const KernelArgs& args) {
+  using namespace moe_route_operand;
+  const auto params = args.params<MoeRouteParams>();
+  const std::int64_t d_model = args.shape(x)[1];
+  const std::int64_t n_experts = args.weight(gate).desc.rows;
+  const std::int64_t top_k = params.top_k;
+  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts,
+                        args.pool.n_threads());
+  float* rows = args.data(normed);
+  rms_norm_rows(args, args.data(x), args.weight(norm), params.eps, args.n_rows(), d_model,
+                scratch.norm, rows);
+  const auto row = [&](std::int64_t r) { return rows + r * d_model; };
+  for_each_product(args, args.weight(gate), 0, args.n_rows(), scratch.rows, row,
+                   [&](std::int64_t r, std::int64_t e, double product) {
+                     scratch.logits[r * n_experts + e] = product;
+                   });
+  if (args.has(shared_gate))
+    for_each_product(args, args.weight(shared_gate), 0, args.n_rows(), scratch.rows, row,
+                     [&](std::int64_t r, std::int64_t, double product) {
+                       scratch.shared[r] = 1.0 / (1.0 + std::exp(-product));
+                     });
+  for (std::int64_t r = 0; r < args.n_rows(); ++r) {
+    double* g = scratch.logits + r * n_experts;
+    float* out = args.data(gates) + r * (top_k + 1);
+    softmax(g, n_experts);
+    choose(g, n_experts, top_k, args.data<std::int32_t>(experts) + r * top_k, out);
+    out[top_k] = args.has(shared_gate) ? static_cast<float>(scratch.shared[r]) : 0.0F;
+  }
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  using namespace moe_route_operand;
+  const Shape& rows = graph.value(node.operands[x].value).shape;
+  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[1],
+                 n_threads)
+      .size_bytes;
+}
+
+}  // namespace
+
+const CpuKernel moe_route_kernel{run, workspace};
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,170 @@
+//   l = logits with the repetition penalty, divided by the temperature
+//   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the survivors of top-k; everything after is integers
+//   top-p, min-p on w; the token is the first whose running sum exceeds the high word of r * total
+#include "ops/sample.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "core/philox.h"
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+struct Scratch {
+  float* scaled;          ///< [V] logits after penalty and temperature
+  float* sorted;          ///< [V] for the k-th largest
+  std::uint64_t* weight;  ///< [V] 0 for tokens that a filter has dropped
+  std::int32_t* order;    ///< [V] for top-p
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, std::int64_t vocab_size) {
+    ScratchLayout layout(base);
+    scaled = layout.take<float>(vocab_size);
+    sorted = layout.take<float>(vocab_size);
+    weight = layout.take<std::uint64_t>(vocab_size);
+    order = layout.take<std::int32_t>(vocab_size);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std::int64_t n,
+              float* logits) {
+  const float penalty = sampler.repetition_penalty;
+  if (penalty == 1.0F) return;
+  for (std::int64_t i = 0; i < n; ++i)
+    if ((seen[i / 32] >> (i % 32) & 1U) != 0)
+      logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+}
+
+/// Lowest index of the largest; -1 when there is a NaN or the largest is not finite.
+std::int32_t argmax(const float* logits, std::int64_t n) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (std::isnan(logits[i])) return -1;
+    if (logits[i] > logits[best]) best = i;
+  }
+  return std::isfinite(logits[best]) ? static_cast<std::int32_t>(best) : -1;
+}
+
+/// The smallest scaled logit that top-k keeps: the k-th largest, its equals survive.
+float top_k_threshold(const SamplerWords& sampler, std::int64_t n, const Scratch& scratch) {
+  if (sampler.top_k == 0 || sampler.top_k >= n) return -std::numeric_limits<float>::infinity();
+  std::copy_n(scratch.scaled, n, scratch.sorted);
+  float* kth = scratch.sorted + sampler.top_k - 1;
+  std::nth_element(scratch.sorted, kth, scratch.sorted + n, std::greater<>());
+  return *kth;
+}
+
+std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float largest,
+                           const Scratch& scratch) {
+  const float threshold = top_k_threshold(sampler, n, scratch);
+  std::uint64_t total = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float l = scratch.scaled[i];
+    const double e = std::exp(static_cast<double>(l) - static_cast<double>(largest));
+    scratch.weight[i] =
+        l < threshold ? 0 : static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
+    total += scratch.weight[i];
+  }
+  return total;
+}
+
+/// Walks by descending weight, then ascending id, until the sum first exceeds top_p times the total;
+/// drops what weighs less than the token it stops at.
+void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t total,
+                 const Scratch& scratch) {
+  if (sampler.use_top_p == 0) return;
+  std::int64_t n_kept = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    if (scratch.weight[i] != 0) scratch.order[n_kept++] = static_cast<std::int32_t>(i);
+  std::sort(scratch.order, scratch.order + n_kept, [&](std::int32_t a, std::int32_t b) {
+    return scratch.weight[a] != scratch.weight[b] ? scratch.weight[a] > scratch.weight[b] : a < b;
+  });
+  const Wide bound = Wide{sampler.top_p_q32.value()} * total;
+  std::uint64_t sum = 0;
+  for (std::int64_t i = 0; i < n_kept; ++i) {
+    const std::uint64_t weight = scratch.weight[scratch.order[i]];
+    sum += weight;
+    if (Wide{sum} << 32 <= bound) continue;
+    for (std::int64_t j = 0; j < n; ++j)
+      if (scratch.weight[j] < weight) scratch.weight[j] = 0;
+    return;
+  }
+}
+
+void apply_min_p(const SamplerWords& sampler, std::int64_t n, const Scratch& scratch) {
+  const std::uint64_t min_p = sampler.min_p_q32.value();
+  if (min_p == 0) return;
+  const std::uint64_t largest = *std::max_element(scratch.weight, scratch.weight + n);
+  for (std::int64_t i = 0; i < n; ++i)
+    if (Wide{scratch.weight[i]} << 32 < Wide{min_p} * largest) scratch.weight[i] = 0;
+}
+
+std::int32_t draw(const SamplerWords& sampler, std::uint64_t position, std::int64_t n,
+                  const Scratch& scratch) {
+  std::uint64_t total = 0;
+  for (std::int64_t i = 0; i < n; ++i) total += scratch.weight[i];
+  const U64Words counter = U64Words::of(position);
+  const auto words =
+      philox4x32({counter.low, counter.high, 0, 0}, {sampler.seed.low, sampler.seed.high});
+  const std::uint64_t r = words[0] | std::uint64_t{words[1]} << 32;
+  const auto target = static_cast<std::uint64_t>(Wide{r} * total >> 64);
+  std::uint64_t sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    sum += scratch.weight[i];
+    if (sum > target) return static_cast<std::int32_t>(i);
+  }
+  return -1;  // not reached: target < total
+}
+
+std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& segment,
+                        const float* logits, const std::uint32_t* seen, std::int64_t n,
+                        const Scratch& scratch) {
+  const SamplerWords& sampler = segment.sampler;
+  std::copy_n(logits, n, scratch.scaled);
+  // A NaN must not pass, and a penalty could turn an infinity into something finite.
+  if (argmax(logits, n) < 0) return -1;
+  if (structure.penalty) penalize(sampler, seen, n, scratch.scaled);
+  const std::int32_t best = argmax(scratch.scaled, n);
+  if (best < 0 || !structure.draw || sampler.temperature == 0) return best;
+  for (std::int64_t i = 0; i < n; ++i) scratch.scaled[i] /= sampler.temperature;
+  // A tiny temperature overflows: in its limit the largest logit alone is left.
+  if (!std::isfinite(scratch.scaled[best])) return best;
+  const std::uint64_t total = fill_weights(sampler, n, scratch.scaled[best], scratch);
+  apply_top_p(sampler, n, total, scratch);
+  apply_min_p(sampler, n, scratch);
+  const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
+  return draw(sampler, position, n, scratch);
+}
+
+void run(const KernelArgs& args) {
+  using namespace sample_operand;
+  const std::int64_t vocab_size = args.shape(logits)[1];
+  const Scratch scratch(args.scratch, vocab_size);
+  const auto params = args.params<SampleParams>();
+  for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
+    const SegmentWords& segment = args.step.segments[g];
+    const auto* bits = args.state<std::uint32_t>(seen, segment, segment.write_version);
+    const std::int32_t token = sample_one(params.structure, segment,
+                                          args.data(logits) + g * vocab_size, bits, vocab_size,
+                                          scratch);
+    args.data<std::int32_t>(tokens)[g] = token;
+    *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
+  }
+}
+
+}  // namespace
+
+const CpuKernel sample_kernel{run, [](const Graph& graph, const Node& node, int) {
+                                const Value& value =
+                                    graph.value(node.operands[sample_operand::logits].value);
+                                return Scratch(nullptr, value.shape[1]).size_bytes;
+                              }};
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,104 @@
+//   v, z = split(in_proj @ rms(x))
+//   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
+#include "ops/ssm_in.h"
+
+#include "cpu/products.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Sizes {
+  std::int64_t n_rows, d_model, d_inner, d_conv;
+};
+
+struct Scratch {
+  float* norm;    ///< [D]
+  float* normed;  ///< [R, D]
+  float* rows;    ///< [n_threads, D]
+  float* v;       ///< [R, E]
+  float* taps;    ///< [E, K]
+  float* bias;    ///< [E]
+  std::size_t size_bytes;
+
+  Scratch(std::byte* base, const Sizes& sizes, int n_threads) {
+    ScratchLayout layout(base);
+    norm = layout.take<float>(sizes.d_model);
+    normed = layout.take<float>(sizes.n_rows * sizes.d_model);
+    rows = layout.take<float>(n_threads * sizes.d_model);
+    v = layout.take<float>(sizes.n_rows * sizes.d_inner);
+    taps = layout.take<float>(sizes.d_inner * sizes.d_conv);
+    bias = layout.take<float>(sizes.d_inner);
+    size_bytes = layout.size_bytes();
+  }
+};
+
+/// One channel of one segment: the convolution over its rows, then the new tail.
+/// v, u  the segment's first row of this channel, rows d_inner apart
+void convolve_channel(const float* v, const float* taps, float bias, std::int64_t n_rows,
+                      std::int64_t d_inner, std::int64_t d_conv, const float* tail_in,
+                      float* tail_out, float* u) {
+  // Row `row` of v, which for a negative row is one of the K-1 rows before the segment.
+  const auto row_of_v = [&](std::int64_t row) {
+    if (row >= 0) return v[row * d_inner];
+    return tail_in == nullptr ? 0.0F : tail_in[(d_conv - 1 + row) * d_inner];
+  };
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    double sum = static_cast<double>(bias);
+    for (std::int64_t k = 0; k < d_conv; ++k)
+      sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
+    u[r * d_inner] = static_cast<float>(silu(sum));
+  }
+  // Ascending: where both tails are the same memory, row j + n_rows > j is read before it is written.
+  for (std::int64_t j = 0; j < d_conv - 1; ++j)
+    tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
+}
+
+void run(const KernelArgs& args) {
+  using namespace ssm_in_operand;
+  const PackedWeight& projection = args.weight(in_proj);
+  const Sizes sizes{args.shape(x)[0], projection.desc.cols, args.shape(u)[1],
+                    args.weight(conv_weight).desc.cols};
+  const std::int64_t d_inner = sizes.d_inner;
+  const std::int64_t d_conv = sizes.d_conv;
+  const Scratch scratch(args.scratch, sizes, args.pool.n_threads());
+  rms_norm_rows(args, args.data(x), args.weight(norm), args.params<SsmInParams>().eps,
+                args.n_rows(), sizes.d_model, scratch.norm, scratch.normed);
+  float* gate = args.data(z);
+  for_each_product(
+      args, projection, 0, args.n_rows(), scratch.rows,
+      [&](std::int64_t r) { return scratch.normed + r * sizes.d_model; },
+      [&](std::int64_t r, std::int64_t o, double product) {
+        float* out = o < d_inner ? scratch.v + r * d_inner + o : gate + r * d_inner + o - d_inner;
+        *out = static_cast<float>(product);
+      });
+  decode_all(args.weight(conv_weight), scratch.taps);
+  decode_all(args.weight(conv_bias), scratch.bias);
+  for (const SegmentWords& segment : args.segments()) {
+    const float* tail_in =
+        segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
+    float* tail_out = args.state(tail, segment, segment.write_version);
+    const std::int64_t first = segment.first_row * d_inner;
+    args.pool.parallel_for(
+        d_inner, segment.n_rows * (2 * d_conv + 20),
+        [&](std::int64_t begin, std::int64_t end, int) {
+          for (std::int64_t e = begin; e < end; ++e)
+            convolve_channel(scratch.v + first + e, scratch.taps + e * d_conv, scratch.bias[e],
+                             segment.n_rows, d_inner, d_conv,
+                             tail_in == nullptr ? nullptr : tail_in + e, tail_out + e,
+                             args.data(u) + first + e);
+        });
+  }
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  using namespace ssm_in_operand;
+  const Shape& rows = graph.value(node.operands[x].value).shape;
+  const Shape& conv = graph.value(node.operands[conv_weight].value).shape;
+  return Scratch(nullptr, {rows[0], rows[1], conv[1], conv[2]}, n_threads).size_bytes;
+}
+
+}  // namespace
+
+const CpuKernel ssm_in_kernel{run, workspace};
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,49 @@
+// The arithmetic that several kernels share: decoded weight rows, dot products, RMS norm, SiLU.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+#include "cpu/kernel.h"
+
+namespace bitaxon::cpu {
+
+/// sum_i a[i] * b[i], accumulated in float64 in an order that depends on n alone.
+double dot(const float* a, const float* b, std::int64_t n);
+
+/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), in float64, rounded once.
+void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
+
+/// Decodes row `row` of matrix `matrix` into out [cols].
+void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out);
+/// Decodes all of a small weight (vectors, convolution taps) into out [elements].
+void decode_all(const PackedWeight& weight, float* out);
+
+inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
+
+/// Applies the norm to the given rows of x and writes them one after the other to out.
+/// weight_scratch: [cols]
+void rms_norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
+                   std::int64_t n_rows, std::int64_t cols, float* weight_scratch, float* out);
+
+/// For every row o of one matrix and every r in [0, n_rows): store(r, o, dot(w[o], x_row(r))).
+/// A weight row is decoded once and used for all rows of x. Threads share the rows of the matrix.
+/// row_scratch: [n_threads, cols]
+template <class XRow, class Store>
+void for_each_product(const KernelArgs& args, const PackedWeight& weight, std::int64_t matrix,
+                      std::int64_t n_rows, float* row_scratch, const XRow& x_row,
+                      const Store& store) {
+  const std::int64_t cols = weight.desc.cols;
+  args.pool.parallel_for(
+      weight.desc.rows, 2 * cols * n_rows,
+      [&](std::int64_t begin, std::int64_t end, int thread) {
+        float* w = row_scratch + thread * cols;
+        for (std::int64_t o = begin; o < end; ++o) {
+          decode_row(weight, matrix, o, w);
+          for (std::int64_t r = 0; r < n_rows; ++r) store(r, o, dot(w, x_row(r), cols));
+        }
+      });
+}
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,62 @@
+// Threads that share the items of a loop.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace bitaxon::cpu {
+
+/// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are handed
+/// out dynamically, so a result must not depend on which thread computes an item. Nothing is
+/// allocated after construction, idle threads sleep.
+class ThreadPool {
+ public:
+  /// n_threads >= 1 counts the caller.
+  explicit ThreadPool(int n_threads);
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool();
+
+  int n_threads() const { return static_cast<int>(counters_.size()); }
+  /// Items computed by one thread since construction.
+  std::uint64_t items_run(int thread) const {
+    return counters_[static_cast<std::size_t>(thread)]->load(std::memory_order_relaxed);
+  }
+
+  /// Calls body(begin, end, thread) for ranges that cover [0, n_items); returns when all are done.
+  /// `item_cost` is a rough number of floating-point operations per item: loops too short to be
+  /// worth waking a thread run on the caller.
+  template <class Body>
+  void parallel_for(std::int64_t n_items, std::int64_t item_cost, const Body& body) {
+    run(n_items, item_cost,
+        [](const void* context, std::int64_t begin, std::int64_t end, int thread) {
+          (*static_cast<const Body*>(context))(begin, end, thread);
+        },
+        &body);
+  }
+
+ private:
+  using Body = void (*)(const void* context, std::int64_t begin, std::int64_t end, int thread);
+
+  void run(std::int64_t n_items, std::int64_t item_cost, Body body, const void* context);
+  void take_items(int thread);
+  void work(int thread);
+
+  std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
+  // The current loop. Written by the caller before round_ advances, read by the others after.
+  Body body_ = nullptr;
+  const void* context_ = nullptr;
+  std::int64_t n_items_ = 0;
+  std::int64_t grain_ = 1;
+  std::atomic<std::int64_t> next_{0};
+  std::atomic<std::uint32_t> round_{0};
+  std::atomic<std::uint32_t> busy_{0};  ///< workers that have not finished the current round
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace bitaxon::cpu

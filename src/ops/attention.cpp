@@ -1,0 +1,57 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+
+#include "bitaxon/ops.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std::int64_t n_heads,
+                 std::int64_t window) {
+  check_argument(!keys.empty() && keys.shape().rank() == 2, "attention", "keys",
+                 "a state [capacity, D]",
+                 keys.empty() ? "an empty handle" : keys.shape().to_string());
+  const std::int64_t capacity = keys.shape()[0];
+  const std::int64_t d_model = keys.shape()[1];
+  const DType dtype = keys.dtype() == DType::f16 ? DType::f16 : DType::f32;
+  check_state("attention", "keys", keys, dtype, {capacity, d_model});
+  check_state("attention", "values", values, dtype, {capacity, d_model});
+  check_argument(n_heads >= 1 && d_model % n_heads == 0, "attention", "n_heads",
+                 "a divisor of " + std::to_string(d_model), std::to_string(n_heads));
+  const std::int64_t n_rows = check_rows("attention", "q", q, d_model);
+  check_argument(window >= 1 && capacity >= window + n_rows - 1, "attention", "window",
+                 "1.." + std::to_string(capacity - n_rows + 1), std::to_string(window));
+  const Graph::Argument arguments[] = {{q}, {keys}, {values}};
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}}};
+  return q.graph().record(static_cast<std::uint16_t>(OpId::attention),
+                          AttentionParams{n_heads, window}, arguments, outputs)[0];
+}
+
+namespace {
+
+/// Keys seen by all rows together: row i sees min(position + i + 1, window).
+std::int64_t keys_seen(const StepSizes& sizes, std::int64_t window) {
+  std::int64_t total = 0;
+  for (std::int64_t i = 0; i < sizes.n_rows; ++i)
+    total += std::min(sizes.position + i + 1, window);
+  return total;
+}
+
+}  // namespace
+
+const OpInfo attention_info{
+    "attention", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace attention_operand;
+      const Value& ring = operand_value(graph, node, keys);
+      const std::int64_t window = node.params_as<AttentionParams>().window;
+      // A key that several rows of the step see is read once.
+      const std::int64_t distinct = std::min(sizes.position + sizes.n_rows,
+                                             window + sizes.n_rows - 1) * sizes.n_segments;
+      return Cost{2 * distinct * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)) +
+                      activation_bytes(graph, node, q, sizes) +
+                      activation_bytes(graph, node, y, sizes),
+                  4 * keys_seen(sizes, window) * ring.shape[1]};
+    }};
+
+}  // namespace bitaxon

@@ -1,0 +1,137 @@
+#include "ops/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bitaxon/error.h"
+#include "core/step.h"
+
+namespace bitaxon {
+
+void fail_argument(std::string_view op, std::string_view argument, std::string_view expected,
+                   std::string_view got) {
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("[{}] {}: expected {}, got {}", op, argument, expected, got));
+}
+
+void check_argument(bool condition, std::string_view op, std::string_view argument,
+                    std::string_view expected, std::string_view got) {
+  if (!condition) fail_argument(op, argument, expected, got);
+}
+
+namespace {
+
+std::string described(const Tensor& tensor) {
+  return fmt::format("{} {}", name_of(tensor.dtype()), tensor.shape().to_string());
+}
+
+const Value& value_of(const Tensor& tensor) { return tensor.graph().value(tensor.id()); }
+
+void check_present(std::string_view op, std::string_view argument, const Tensor& tensor) {
+  check_argument(!tensor.empty(), op, argument, "a tensor", "an empty handle");
+}
+
+bool is_activation(const Tensor& tensor) {
+  const ValueKind kind = value_of(tensor).kind;
+  return kind == ValueKind::activation || kind == ValueKind::input;
+}
+
+}  // namespace
+
+const Shape& weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor) {
+  check_present(op, argument, tensor);
+  check_argument(value_of(tensor).kind == ValueKind::weight, op, argument, "a weight",
+                 "an activation or a state");
+  return tensor.shape();
+}
+
+void check_weight(std::string_view op, std::string_view argument, const Tensor& tensor,
+                  const Shape& shape) {
+  const Shape& got = weight_shape(op, argument, tensor);
+  check_argument(got == shape, op, argument, "a weight " + shape.to_string(), got.to_string());
+}
+
+void check_activation(std::string_view op, std::string_view argument, const Tensor& tensor,
+                      DType dtype, const Shape& shape) {
+  check_present(op, argument, tensor);
+  check_argument(is_activation(tensor) && tensor.dtype() == dtype && tensor.shape() == shape, op,
+                 argument, fmt::format("an activation {} {}", name_of(dtype), shape.to_string()),
+                 described(tensor));
+}
+
+std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
+                        std::int64_t cols) {
+  check_present(op, argument, tensor);
+  const Shape& shape = tensor.shape();
+  check_argument(is_activation(tensor) && tensor.dtype() == DType::f32 && shape.rank() == 2 &&
+                     shape[0] >= 1 && shape[0] <= kMaxRows && shape[1] == cols,
+                 op, argument, fmt::format("an activation F32 [1..{}, {}]", kMaxRows, cols),
+                 described(tensor));
+  return shape[0];
+}
+
+void check_state(std::string_view op, std::string_view argument, const Tensor& tensor, DType dtype,
+                 const Shape& shape) {
+  check_present(op, argument, tensor);
+  check_argument(value_of(tensor).kind == ValueKind::state && tensor.dtype() == dtype &&
+                     tensor.shape() == shape,
+                 op, argument, fmt::format("a state {} {}", name_of(dtype), shape.to_string()),
+                 described(tensor));
+}
+
+void check_eps(std::string_view op, float eps) {
+  check_argument(eps > 0, op, "eps", "a number > 0", fmt::format("{}", eps));
+}
+
+const Value& operand_value(const Graph& graph, const Node& node, int index) {
+  return graph.value(node.operands[static_cast<std::size_t>(index)].value);
+}
+
+bool has_operand(const Node& node, int index) {
+  return node.operands[static_cast<std::size_t>(index)].value >= 0;
+}
+
+std::int64_t weight_bytes(const Graph& graph, const Node& node, int index) {
+  if (!has_operand(node, index)) return 0;
+  return static_cast<std::int64_t>(operand_value(graph, node, index).weight->stored_bytes);
+}
+
+std::int64_t valid_rows(const Value& value, const StepSizes& sizes) {
+  switch (value.row_space) {
+    case RowSpace::rows:
+      return sizes.n_rows;
+    case RowSpace::segments:
+      return sizes.n_segments;
+    case RowSpace::none:
+      break;
+  }
+  return 1;
+}
+
+std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,
+                              const StepSizes& sizes) {
+  if (!has_operand(node, index)) return 0;
+  const Value& value = operand_value(graph, node, index);
+  return value.shape.elements() / value.shape[0] * valid_rows(value, sizes) *
+         static_cast<std::int64_t>(size_of(value.dtype));
+}
+
+std::int64_t state_bytes(const Graph& graph, const Node& node, int index) {
+  const Value& value = operand_value(graph, node, index);
+  return value.shape.elements() * static_cast<std::int64_t>(size_of(value.dtype));
+}
+
+std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
+                                 std::int64_t top_k, const StepSizes& sizes) {
+  const std::int64_t n_experts = operand_value(graph, node, index).shape[0];
+  return weight_bytes(graph, node, index) / n_experts *
+         std::min(n_experts, top_k * sizes.n_rows);
+}
+
+std::int64_t product_flops(const Graph& graph, const Node& node, int index, std::int64_t n_rows) {
+  const Shape& shape = operand_value(graph, node, index).shape;
+  return 2 * n_rows * shape[1] * shape[2];
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,45 @@
+#include "ops/linear.h"
+
+#include "core/step.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options) {
+  const Shape& shape = weight_shape("linear", "weight", weight);
+  check_argument(shape[0] == 1, "linear", "weight", "a weight [1, rows, cols]", shape.to_string());
+  const std::int64_t n_rows = check_rows("linear", "x", x, shape[2]);
+  if (!options.norm.empty()) {
+    check_weight("linear", "norm", options.norm, {1, 1, shape[2]});
+    check_eps("linear", options.eps);
+  }
+  Graph::Output output{DType::f32, {n_rows, shape[1]}, x.row_space()};
+  if (options.select == RowSelect::last_of_segment) {
+    check_argument(options.n_segments >= 1 && options.n_segments <= kMaxSegments, "linear",
+                   "n_segments", "1.." + std::to_string(kMaxSegments),
+                   std::to_string(options.n_segments));
+    check_argument(options.residual.empty(), "linear", "residual", "none for last_of_segment",
+                   "a tensor");
+    output = {DType::f32, {options.n_segments, shape[1]}, RowSpace::segments};
+  }
+  if (!options.residual.empty())
+    check_activation("linear", "residual", options.residual, DType::f32, output.shape);
+  const Graph::Argument arguments[] = {{x}, {weight}, {options.norm}, {options.residual}};
+  return x.graph().record(static_cast<std::uint16_t>(OpId::linear),
+                          LinearParams{options.norm.empty() ? 0.0F : options.eps, options.select},
+                          arguments, {&output, 1})[0];
+}
+
+const OpInfo linear_info{
+    "linear", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace linear_operand;
+      const std::int64_t n_rows = valid_rows(operand_value(graph, node, y), sizes);
+      const std::int64_t cols = operand_value(graph, node, weight).shape[2];
+      return Cost{weight_bytes(graph, node, weight) + weight_bytes(graph, node, norm) +
+                      n_rows * cols * 4 + activation_bytes(graph, node, residual, sizes) +
+                      activation_bytes(graph, node, y, sizes),
+                  product_flops(graph, node, weight, n_rows) +
+                      (has_operand(node, norm) ? 4 * n_rows * cols : 0)};
+    }};
+
+}  // namespace bitaxon

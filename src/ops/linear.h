@@ -1,0 +1,16 @@
+#pragma once
+
+#include "bitaxon/ops.h"
+
+namespace bitaxon {
+
+struct LinearParams {
+  float eps = 0;  ///< of the norm, when there is one
+  RowSelect select = RowSelect::all;
+};
+
+namespace linear_operand {
+enum : int { x, weight, norm, residual, y };
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,45 @@
+#include "ops/moe_down.h"
+
+#include "bitaxon/ops.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, const Tensor& down,
+                const Tensor& shared_down, const Tensor& residual) {
+  const Shape& shape = weight_shape("moe_down", "down", down);
+  const std::int64_t d_model = shape[1];
+  const std::int64_t intermediate = shape[2];
+  const bool shared = !shared_down.empty();
+  if (shared) check_weight("moe_down", "shared_down", shared_down, {1, d_model, intermediate});
+  check_argument(!experts.empty() && experts.shape().rank() == 2, "moe_down", "experts",
+                 "an activation I32 [R, top_k]",
+                 experts.empty() ? "an empty handle" : experts.shape().to_string());
+  const std::int64_t n_rows = check_rows("moe_down", "residual", residual, d_model);
+  const std::int64_t top_k = experts.shape()[1];
+  check_activation("moe_down", "experts", experts, DType::i32, {n_rows, top_k});
+  check_activation("moe_down", "gates", gates, DType::f32, {n_rows, top_k + 1});
+  check_activation("moe_down", "act", act, DType::f32,
+                   {n_rows, top_k + (shared ? 1 : 0), intermediate});
+  const Graph::Argument arguments[] = {{act}, {experts}, {gates}, {down}, {shared_down}, {residual}};
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}}};
+  return act.graph().record(static_cast<std::uint16_t>(OpId::moe_down), MoeDownParams{}, arguments,
+                            outputs)[0];
+}
+
+const OpInfo moe_down_info{
+    "moe_down", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace moe_down_operand;
+      const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
+      const std::int64_t slots = operand_value(graph, node, act).shape[1];
+      return Cost{chosen_expert_bytes(graph, node, down, top_k, sizes) +
+                      weight_bytes(graph, node, shared_down) +
+                      activation_bytes(graph, node, act, sizes) +
+                      activation_bytes(graph, node, experts, sizes) +
+                      activation_bytes(graph, node, gates, sizes) +
+                      activation_bytes(graph, node, residual, sizes) +
+                      activation_bytes(graph, node, y, sizes),
+                  product_flops(graph, node, down, sizes.n_rows * slots)};
+    }};
+
+}  // namespace bitaxon

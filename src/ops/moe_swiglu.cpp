@@ -1,0 +1,52 @@
+#include "ops/moe_swiglu.h"
+
+#include "bitaxon/ops.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights) {
+  const Shape& gate = weight_shape("moe_swiglu", "gate", weights.gate);
+  const std::int64_t d_model = gate[2];
+  const std::int64_t intermediate = gate[1];
+  check_weight("moe_swiglu", "up", weights.up, gate);
+  const bool shared = !weights.shared_gate.empty();
+  check_argument(shared == !weights.shared_up.empty(), "moe_swiglu", "shared_up",
+                 "present exactly when shared_gate is", shared ? "an empty handle" : "a tensor");
+  if (shared) {
+    check_weight("moe_swiglu", "shared_gate", weights.shared_gate, {1, intermediate, d_model});
+    check_weight("moe_swiglu", "shared_up", weights.shared_up, {1, intermediate, d_model});
+  }
+  const std::int64_t n_rows = check_rows("moe_swiglu", "x", x, d_model);
+  check_argument(!experts.empty() && experts.shape().rank() == 2, "moe_swiglu", "experts",
+                 "an activation I32 [R, top_k]",
+                 experts.empty() ? "an empty handle" : experts.shape().to_string());
+  const std::int64_t top_k = experts.shape()[1];
+  check_activation("moe_swiglu", "experts", experts, DType::i32, {n_rows, top_k});
+  const Graph::Argument arguments[] = {{x},
+                                       {experts},
+                                       {weights.gate},
+                                       {weights.up},
+                                       {weights.shared_gate},
+                                       {weights.shared_up}};
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, top_k + (shared ? 1 : 0), intermediate}}};
+  return x.graph().record(static_cast<std::uint16_t>(OpId::moe_swiglu), MoeSwigluParams{},
+                          arguments, outputs)[0];
+}
+
+const OpInfo moe_swiglu_info{
+    "moe_swiglu", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace moe_swiglu_operand;
+      const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
+      const std::int64_t slots = operand_value(graph, node, y).shape[1];
+      return Cost{chosen_expert_bytes(graph, node, gate, top_k, sizes) +
+                      chosen_expert_bytes(graph, node, up, top_k, sizes) +
+                      weight_bytes(graph, node, shared_gate) +
+                      weight_bytes(graph, node, shared_up) +
+                      activation_bytes(graph, node, x, sizes) +
+                      activation_bytes(graph, node, experts, sizes) +
+                      activation_bytes(graph, node, y, sizes),
+                  2 * product_flops(graph, node, gate, sizes.n_rows * slots)};
+    }};
+
+}  // namespace bitaxon

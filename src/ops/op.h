@@ -1,0 +1,56 @@
+// The table of ops: name and cost of each. Generated from the list in CMakeLists.txt.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/graph.h"
+
+namespace bitaxon {
+
+enum class OpId : std::uint16_t {
+#define BX_OP(name) name,
+#include "ops/op_list.inc"
+#undef BX_OP
+};
+
+inline constexpr int kOpCount = 0
+#define BX_OP(name) +1
+#include "ops/op_list.inc"
+#undef BX_OP
+    ;
+
+/// The valid sizes of a step, which a cost depends on.
+struct StepSizes {
+  std::int64_t n_rows = 1;
+  std::int64_t n_segments = 1;
+  std::int64_t position = 0;  ///< of the first row (one sequence; all segments alike)
+};
+
+/// What a node costs at least: bytes that must come from and go to memory, floating-point
+/// operations (a multiply and an add are two).
+struct Cost {
+  std::int64_t bytes = 0;
+  std::int64_t flops = 0;
+
+  Cost& operator+=(const Cost& other) {
+    bytes += other.bytes;
+    flops += other.flops;
+    return *this;
+  }
+};
+
+struct OpInfo {
+  std::string_view name;
+  Cost (*cost)(const Graph& graph, const Node& node, const StepSizes& sizes);
+};
+
+// Each src/ops/<op>.cpp defines its own.
+#define BX_OP(name) extern const OpInfo name##_info;
+#include "ops/op_list.inc"
+#undef BX_OP
+
+const OpInfo& op_info(OpId op);
+inline const OpInfo& op_info(const Node& node) { return op_info(static_cast<OpId>(node.op)); }
+
+}  // namespace bitaxon

@@ -1,0 +1,34 @@
+#include "ops/sample.h"
+
+#include "core/step.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
+              const SamplerStructure& structure) {
+  check_argument(!logits.empty() && logits.shape().rank() == 2 &&
+                     logits.row_space() == RowSpace::segments &&
+                     logits.shape()[0] <= kMaxSegments,
+                 "sample", "logits", "an activation F32 [G, V] with a row per segment",
+                 logits.empty() ? "an empty handle" : logits.shape().to_string());
+  const std::int64_t n_segments = logits.shape()[0];
+  const std::int64_t vocab_size = logits.shape()[1];
+  check_activation("sample", "logits", logits, DType::f32, {n_segments, vocab_size});
+  check_state("sample", "seen", seen, DType::u32, {(vocab_size + 31) / 32});
+  check_state("sample", "next_token", next_token, DType::i32, {1});
+  const Graph::Argument arguments[] = {{logits}, {seen}, {next_token, Access::write}};
+  const Graph::Output outputs[] = {{DType::i32, {n_segments}, RowSpace::segments}};
+  return logits.graph().record(static_cast<std::uint16_t>(OpId::sample), SampleParams{structure},
+                               arguments, outputs)[0];
+}
+
+const OpInfo sample_info{
+    "sample", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace sample_operand;
+      return Cost{activation_bytes(graph, node, logits, sizes) +
+                      state_bytes(graph, node, seen) * sizes.n_segments,
+                  4 * operand_value(graph, node, logits).shape[1] * sizes.n_segments};
+    }};
+
+}  // namespace bitaxon

@@ -1,0 +1,47 @@
+#include "ops/ssm_in.h"
+
+#include "bitaxon/ops.h"
+#include "ops/checks.h"
+
+namespace bitaxon {
+
+SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, const Tensor& tail) {
+  const Shape& conv = weight_shape("ssm_in", "conv_weight", weights.conv_weight);
+  const Shape& in_proj = weight_shape("ssm_in", "in_proj", weights.in_proj);
+  const std::int64_t d_inner = conv[1];
+  const std::int64_t d_conv = conv[2];
+  check_weight("ssm_in", "in_proj", weights.in_proj, {1, 2 * d_inner, in_proj[2]});
+  check_weight("ssm_in", "conv_weight", weights.conv_weight, {1, d_inner, d_conv});
+  check_weight("ssm_in", "conv_bias", weights.conv_bias, {1, 1, d_inner});
+  check_weight("ssm_in", "norm", weights.norm, {1, 1, in_proj[2]});
+  check_eps("ssm_in", eps);
+  check_state("ssm_in", "tail", tail, DType::f32, {d_conv - 1, d_inner});
+  const std::int64_t n_rows = check_rows("ssm_in", "x", x, in_proj[2]);
+  const Graph::Argument arguments[] = {{x},
+                                       {weights.norm},
+                                       {weights.in_proj},
+                                       {weights.conv_weight},
+                                       {weights.conv_bias},
+                                       {tail, Access::read_write}};
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_inner}}, {DType::f32, {n_rows, d_inner}}};
+  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::ssm_in), SsmInParams{eps},
+                                     arguments, outputs);
+  return {made[0], made[1]};
+}
+
+const OpInfo ssm_in_info{
+    "ssm_in", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+      using namespace ssm_in_operand;
+      const Shape& conv = operand_value(graph, node, conv_weight).shape;
+      const std::int64_t n = sizes.n_rows;
+      return Cost{weight_bytes(graph, node, in_proj) + weight_bytes(graph, node, norm) +
+                      weight_bytes(graph, node, conv_weight) +
+                      weight_bytes(graph, node, conv_bias) +
+                      activation_bytes(graph, node, x, sizes) +
+                      activation_bytes(graph, node, u, sizes) +
+                      activation_bytes(graph, node, z, sizes) +
+                      2 * state_bytes(graph, node, tail) * sizes.n_segments,
+                  product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4)};
+    }};
+
+}  // namespace bitaxon

@@ -1,0 +1,17 @@
+// What the processor is and how much of it this process may use.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace bitaxon {
+
+/// "AMD EPYC ..." as the system tells it, else "CPU".
+std::string cpu_model_name();
+/// Cores this process may run on (its affinity), at least 1.
+int usable_cores();
+/// Bytes of memory that can be had without swapping; 0 when the system does not say.
+std::uint64_t available_memory_bytes();
+std::uint64_t total_memory_bytes();
+
+}  // namespace bitaxon
