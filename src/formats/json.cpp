@@ -1,11 +1,187 @@
 #include "formats/json.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "bitaxon/error.h"
+#include "formats/printable.h"
 
 namespace bitaxon {
+namespace {
 
-Json parse_json(std::string_view text, std::string_view, const JsonLimits&) {
-  return Json::parse(text);
+/// Walks the text and records how far the lexer has come, which nlohmann's events do not tell.
+class CountingIterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  CountingIterator(const char* at, const char** reached) : at_(at), reached_(reached) {}
+  reference operator*() const { return *at_; }
+  CountingIterator& operator++() {
+    *reached_ = ++at_;
+    return *this;
+  }
+  CountingIterator operator++(int) {
+    CountingIterator before = *this;
+    ++*this;
+    return before;
+  }
+  bool operator==(const CountingIterator& other) const { return at_ == other.at_; }
+  bool operator!=(const CountingIterator& other) const { return at_ != other.at_; }
+
+ private:
+  const char* at_;
+  const char** reached_;
+};
+
+[[noreturn]] void fail(std::string_view name, std::size_t byte, std::string_view what) {
+  throw Error(ErrorKind::format,
+              fmt::format("{}: at byte {}: {}", printable_path(name), byte, what));
+}
+
+/// nlohmann's message without its number, its line and column (we give the byte) and the text that
+/// it had read last (as long as the input makes it).
+std::string reason(std::string_view what) {
+  if (const std::size_t end = what.find("] "); what.starts_with('[') && end != what.npos)
+    what.remove_prefix(end + 2);
+  if (what.starts_with("parse error"))
+    if (const std::size_t end = what.find(": "); end != what.npos) what.remove_prefix(end + 2);
+  std::string text(what);
+  if (const std::size_t begin = text.find("; last read: '"); begin != text.npos) {
+    const std::size_t end = text.rfind("'; expected ");
+    text.erase(begin, end == text.npos ? text.npos : end + 1 - begin);
+  }
+  return printable(text);
+}
+
+/// Receives nlohmann's events and builds the tree. Its own builder is not used because the limits
+/// must hold while parsing, and because it looks a key up in the whole object before it adds it,
+/// which takes minutes for a vocabulary.
+class TreeBuilder {
+ public:
+  TreeBuilder(std::string_view text, std::string_view name, const JsonLimits& limits)
+      : text_(text), name_(name), limits_(limits), reached_(text.data()) {}
+
+  Json build() {
+    Json::sax_parse(CountingIterator(text_.data(), &reached_),
+                    CountingIterator(text_.data() + text_.size(), &reached_), this);
+    return std::move(root_);
+  }
+
+  bool null() { return place(nullptr); }
+  bool boolean(bool value) { return place(value); }
+  bool number_integer(Json::number_integer_t value) { return place(value); }
+  bool number_unsigned(Json::number_unsigned_t value) { return place(value); }
+  bool number_float(Json::number_float_t value, const std::string&) { return place(value); }
+  bool string(std::string& value) { return place(std::move(value)); }
+  bool binary(Json::binary_t&) { return false; }  // no such thing in text
+
+  bool start_object(std::size_t) { return open(Json::object()); }
+  bool key(std::string& name) {
+    // Through the vector that the ordered map is, to leave out its linear search for the key.
+    Object& object = open_.back().container->get_ref<Json::object_t&>();
+    object.emplace_back(std::move(name), Json());
+    slot_ = &object.back().second;
+    open_.back().key_ends.push_back(bytes_read());
+    return true;
+  }
+  bool end_object() {
+    refuse_repeated_keys(open_.back());
+    open_.pop_back();
+    return true;
+  }
+  bool start_array(std::size_t) { return open(Json::array()); }
+  bool end_array() {
+    open_.pop_back();
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&, const Json::exception& error) {
+    fail(name_, position > 0 ? position - 1 : 0, "not JSON: " + reason(error.what()));
+  }
+
+ private:
+  using Object = Json::object_t::Container;
+
+  struct Open {
+    Json* container = nullptr;
+    std::vector<std::size_t> key_ends;  ///< of an object: the byte after each key
+  };
+
+  std::size_t bytes_read() const { return static_cast<std::size_t>(reached_ - text_.data()); }
+
+  /// Where the grammar wants the next value. The pointers on the stack stay valid: a container
+  /// grows only while none of its elements is open.
+  Json* next_slot() {
+    if (open_.empty()) return &root_;
+    Json& parent = *open_.back().container;
+    if (!parent.is_array()) return slot_;
+    return &parent.get_ref<Json::array_t&>().emplace_back();
+  }
+
+  template <typename Value>
+  bool place(Value&& value) {
+    *next_slot() = std::forward<Value>(value);
+    return true;
+  }
+
+  bool open(Json empty) {
+    if (open_.size() >= static_cast<std::size_t>(std::max(limits_.max_depth, 0)))
+      fail(name_, bytes_read() - 1,
+           fmt::format("expected at most {} levels of nesting, got more", limits_.max_depth));
+    Json* slot = next_slot();
+    *slot = std::move(empty);
+    open_.push_back({slot, {}});
+    return true;
+  }
+
+  /// By sorting: a hash table could be attacked with colliding keys.
+  void refuse_repeated_keys(const Open& open) const {
+    const Object& object = open.container->get_ref<const Json::object_t&>();
+    std::vector<std::size_t> order(object.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const int sign = object[a].first.compare(object[b].first);
+      return sign != 0 ? sign < 0 : a < b;
+    });
+    const auto repeated = std::adjacent_find(
+        order.begin(), order.end(),
+        [&](std::size_t a, std::size_t b) { return object[a].first == object[b].first; });
+    if (repeated == order.end()) return;
+    const std::size_t second = *std::next(repeated);
+    fail(name_, open.key_ends[second] - 1,
+         fmt::format("key \"{}\" appears twice in one object", printable(object[second].first)));
+  }
+
+  std::string_view text_;
+  std::string_view name_;
+  JsonLimits limits_;
+  const char* reached_;
+  Json root_;
+  std::vector<Open> open_;
+  Json* slot_ = nullptr;  ///< of the innermost object: the value that belongs to the last key
+};
+
+}  // namespace
+
+Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes)
+    throw Error(ErrorKind::format,
+                fmt::format("{}: expected at most {} bytes of JSON, got {}", printable_path(name),
+                            limits.max_bytes, text.size()));
+  // nlohmann takes a NUL for the end of the text and would ignore what follows it.
+  if (const std::size_t nul = text.find('\0'); nul != text.npos)
+    fail(name, nul, "not JSON: a NUL byte");
+  return TreeBuilder(text, name, limits).build();
 }
 
 }  // namespace bitaxon

@@ -16,7 +16,8 @@ struct JsonLimits {
 
 /// Parses `text`. `name` (a file's name, a tensor's name) begins every message.
 /// Throws Error(format): larger or deeper than the limits, not JSON (with the byte), not UTF-8, a
-/// key twice in one object. Nothing of the input's claimed size is allocated before it is read.
+/// number beyond double, a key twice in one object. A leading byte order mark is accepted.
+/// Objects keep the order of the text, and looking a key up in one is linear: iterate large ones.
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 
 }  // namespace bitaxon

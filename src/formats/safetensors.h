@@ -18,6 +18,9 @@
 
 namespace bitaxon {
 
+/// The format's own limit on N, which also bounds what a stranger's header can make us read.
+inline constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
+
 struct TensorInfo {
   std::string name;
   DType dtype = DType::f32;
@@ -32,8 +35,9 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws Error(format)
-/// that begins with `name` and names byte and tensor.
+/// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws
+/// Error(format) that begins with `name` and names byte and tensor; bytes inside the header count
+/// from its start.
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name);
 
@@ -60,6 +64,8 @@ class Checkpoint {
   void forget(const TensorInfo& tensor) const noexcept;
 
  private:
+  void add(File file);
+
   std::vector<File> files_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, std::size_t, std::less<>> by_name_;

@@ -1,0 +1,262 @@
+#include "formats/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "bitaxon/error.h"
+#include "formats/json.h"
+#include "formats/printable.h"
+
+namespace bitaxon {
+namespace {
+
+constexpr std::string_view kMetadataKey = "__metadata__";
+constexpr std::string_view kDTypesRead = "F32, F16, BF16, U8, U32, I32 or I64";
+
+[[noreturn]] void fail(std::string_view name, std::string_view what) {
+  throw Error(ErrorKind::format, fmt::format("{}: {}", printable_path(name), what));
+}
+
+[[noreturn]] void fail_tensor(std::string_view name, std::string_view tensor,
+                              std::string_view what) {
+  fail(name, fmt::format("tensor \"{}\": {}", printable(tensor), what));
+}
+
+/// A value of the header as it stands there, short enough for a message.
+std::string excerpt(const Json& value) { return printable(value.dump(), 60); }
+
+/// Zero to 2^63 - 1, written as an integer; empty for anything else.
+std::optional<std::int64_t> as_count(const Json& value) {
+  if (!value.is_number_unsigned()) return std::nullopt;
+  const std::uint64_t count = value.get<std::uint64_t>();
+  if (count > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return std::nullopt;
+  return static_cast<std::int64_t>(count);
+}
+
+std::map<std::string, std::string> parse_metadata(const Json& json, std::string_view name) {
+  std::map<std::string, std::string> metadata;
+  if (json.is_null()) return metadata;
+  if (!json.is_object())
+    fail(name, fmt::format("__metadata__: expected an object or null, got {}", excerpt(json)));
+  for (const auto& [key, value] : json.items()) {
+    if (!value.is_string())
+      fail(name, fmt::format("__metadata__: expected a string for \"{}\", got {}", printable(key),
+                             excerpt(value)));
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
+}
+
+DType parse_dtype(const Json& json, std::string_view tensor, std::string_view name) {
+  const auto dtype =
+      json.is_string() ? dtype_named(json.get_ref<const std::string&>()) : std::optional<DType>{};
+  if (!dtype)
+    fail_tensor(name, tensor, fmt::format("expected dtype {}, got {}", kDTypesRead, excerpt(json)));
+  return *dtype;
+}
+
+Shape parse_shape(const Json& json, std::string_view tensor, std::string_view name) {
+  if (!json.is_array() || json.size() > Shape::kMaxRank)
+    fail_tensor(name, tensor,
+                fmt::format("expected a shape of at most {} extents, got {}", Shape::kMaxRank,
+                            excerpt(json)));
+  std::vector<std::int64_t> dims;
+  for (const Json& extent : json) {
+    const auto count = as_count(extent);
+    if (!count)
+      fail_tensor(name, tensor,
+                  fmt::format("expected shape extents from 0 to 2^63 - 1, got {}", excerpt(json)));
+    dims.push_back(*count);
+  }
+  try {
+    return Shape(dims);
+  } catch (const Error&) {  // the product: everything else was checked above
+    fail_tensor(name, tensor,
+                fmt::format("expected a shape of at most 2^62 elements, got {}", excerpt(json)));
+  }
+}
+
+struct Offsets {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+Offsets parse_offsets(const Json& json, std::string_view tensor, std::string_view name) {
+  if (json.is_array() && json.size() == 2) {
+    const auto begin = as_count(json[0]);
+    const auto end = as_count(json[1]);
+    if (begin && end && *begin <= *end)
+      return {static_cast<std::uint64_t>(*begin), static_cast<std::uint64_t>(*end)};
+  }
+  fail_tensor(name, tensor,
+              fmt::format("expected data_offsets [begin, end] with 0 <= begin <= "
+                          "end < 2^63, got {}",
+                          excerpt(json)));
+}
+
+/// offset_bytes counts from the start of the data, which the caller adds.
+TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string_view name) {
+  constexpr std::array<std::string_view, 3> kKeys = {"dtype", "shape", "data_offsets"};
+  if (!json.is_object())
+    fail_tensor(name, tensor, fmt::format("expected an object, got {}", excerpt(json)));
+  for (const std::string_view key : kKeys)
+    if (!json.contains(key)) fail_tensor(name, tensor, fmt::format("no key \"{}\"", key));
+  for (const auto& [key, value] : json.items())
+    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+      fail_tensor(name, tensor, fmt::format("unknown key \"{}\"", printable(key)));
+
+  TensorInfo info;
+  info.name = tensor;
+  info.dtype = parse_dtype(json["dtype"], tensor, name);
+  info.shape = parse_shape(json["shape"], tensor, name);
+  const Offsets offsets = parse_offsets(json["data_offsets"], tensor, name);
+  info.offset_bytes = offsets.begin;
+  info.size_bytes = offsets.end - offsets.begin;
+  std::uint64_t expected = 0;
+  if (__builtin_mul_overflow(static_cast<std::uint64_t>(info.shape.elements()), size_of(info.dtype),
+                             &expected) ||
+      expected != info.size_bytes)
+    fail_tensor(name, tensor,
+                fmt::format("expected {} * {} bytes of data for {} {}, got {}",
+                            info.shape.elements(), size_of(info.dtype), name_of(info.dtype),
+                            info.shape.to_string(), info.size_bytes));
+  return info;
+}
+
+/// Sorts into data order and refuses gaps and overlaps. Returns the size of the data.
+std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view name) {
+  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
+    return std::pair(a.offset_bytes, a.size_bytes) < std::pair(b.offset_bytes, b.size_bytes);
+  });
+  std::uint64_t end = 0;
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.offset_bytes != end)
+      fail_tensor(name, tensor.name,
+                  fmt::format("expected its data at byte {} of the data, where the one before it "
+                              "ends, got {} ({})",
+                              end, tensor.offset_bytes,
+                              tensor.offset_bytes < end ? "they overlap" : "there is a gap"));
+    end = tensor.offset_bytes + tensor.size_bytes;
+  }
+  return end;
+}
+
+std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
+                        const std::map<std::string, std::string>& metadata,
+                        std::uint64_t& data_bytes) {
+  Json header = Json::object();
+  // Straight into the vector, as in parse_json: the ordered map searches before it adds.
+  Json::object_t::Container& entries = header.get_ref<Json::object_t&>();
+  if (!metadata.empty()) entries.emplace_back(kMetadataKey, metadata);
+  std::set<std::string_view> names;
+  std::uint64_t end = 0;
+  for (const auto& tensor : tensors) {
+    if (tensor.name == kMetadataKey || !names.insert(tensor.name).second)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("[safetensors] name: expected each tensor's own, got \"{}\"{}",
+                              printable(tensor.name), tensor.name == kMetadataKey ? "" : " twice"));
+    const std::uint64_t begin = end;
+    std::uint64_t size = 0;
+    if (__builtin_mul_overflow(static_cast<std::uint64_t>(tensor.shape.elements()),
+                               size_of(tensor.dtype), &size) ||
+        __builtin_add_overflow(begin, size, &end) ||
+        end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("[safetensors] shape: expected at most 2^63 - 1 bytes in all, got "
+                              "more with {} of \"{}\"",
+                              tensor.shape.to_string(), printable(tensor.name)));
+    Json entry = Json::object();
+    entry["dtype"] = std::string(name_of(tensor.dtype));
+    entry["shape"] =
+        std::vector<std::int64_t>(tensor.shape.dims().begin(), tensor.shape.dims().end());
+    entry["data_offsets"] = {begin, end};
+    entries.emplace_back(tensor.name, std::move(entry));
+  }
+  data_bytes = end;
+  try {
+    return header.dump();
+  } catch (const Json::type_error&) {  // the only error of dump()
+    throw Error(ErrorKind::invalid_argument,
+                "[safetensors] names and metadata: expected UTF-8, got other bytes");
+  }
+}
+
+}  // namespace
+
+SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
+                                           std::string_view name) {
+  if (json.size() > kMaxSafetensorsHeaderBytes)
+    fail(name, fmt::format("expected a header of at most {} bytes, got {}",
+                           kMaxSafetensorsHeaderBytes, json.size()));
+  if (!json.starts_with('{'))
+    fail(name, fmt::format("at byte 8: expected the header to begin with '{{', got \"{}\"",
+                           printable(json.substr(0, 8))));
+  // Levels: the header, a tensor, its shape.
+  const Json root = parse_json(json, fmt::format("{}: header", name),
+                               {.max_bytes = kMaxSafetensorsHeaderBytes, .max_depth = 3});
+
+  SafetensorsHeader header;
+  for (const auto& [key, value] : root.items()) {
+    if (key == kMetadataKey)
+      header.metadata = parse_metadata(value, name);
+    else
+      header.tensors.push_back(parse_tensor(key, value, name));
+  }
+  const std::uint64_t data_bytes = refuse_untiled(header.tensors, name);
+  const std::uint64_t data_begin = 8 + json.size();
+  const std::uint64_t expected = data_begin + data_bytes;  // < 2^63 + 10^8
+  if (file_size < expected)
+    fail(name, fmt::format("expected {} bytes, found {}: the download looks incomplete", expected,
+                           file_size));
+  if (file_size > expected)
+    fail(name, fmt::format("at byte {}: expected the end of the file after the last tensor, found "
+                           "{} bytes more",
+                           expected, file_size - expected));
+  for (TensorInfo& tensor : header.tensors) tensor.offset_bytes += data_begin;
+  return header;
+}
+
+SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
+                                     std::map<std::string, std::string> metadata)
+    : file_(std::move(path)) {
+  std::string header = header_json(tensors, metadata, remaining_bytes_);
+  // The data then begins at a multiple of 8, which lets other readers map it.
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  if (header.size() > kMaxSafetensorsHeaderBytes)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[safetensors] header: expected at most {} bytes, got {}",
+                            kMaxSafetensorsHeaderBytes, header.size()));
+  std::array<std::byte, 8> length{};
+  for (std::size_t i = 0; i < length.size(); ++i)
+    length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i));
+  file_.write(length);
+  file_.write(header);
+}
+
+void SafetensorsWriter::write(std::span<const std::byte> bytes) {
+  if (bytes.size() > remaining_bytes_)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[safetensors] write: expected at most {} bytes more, got {}",
+                            remaining_bytes_, bytes.size()));
+  file_.write(bytes);
+  remaining_bytes_ -= bytes.size();
+}
+
+void SafetensorsWriter::commit() {
+  if (remaining_bytes_ != 0)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[safetensors] commit: expected every announced byte to be written, "
+                            "{} are missing",
+                            remaining_bytes_));
+  file_.commit();
+}
+
+}  // namespace bitaxon

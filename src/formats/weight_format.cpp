@@ -1,0 +1,234 @@
+// Stored weights to float32.
+//
+// affine4 (mlx): per group of codes one scale and one bias; 32-bit little-endian words.
+//
+//   byte of a word      0         1         2         3
+//   bits              7..4 3..0 7..4 3..0 7..4 3..0 7..4 3..0
+//   element             1    0    3    2    5    4    7    6       w = scale * code + bias
+//
+// nf4 (bitsandbytes): one flat run of codes over all rows and matrices, one absmax per block of it.
+//
+//   byte                0         1         2
+//   bits              7..4 3..0 7..4 3..0 7..4 3..0
+//   element             0    1    2    3    4    5                 w = quant_map[code] * absmax
+//
+//   Blocks do not care for rows: one may straddle two, the last one may be short, and with an odd
+//   number of elements the last low nibble is unused. Nested:
+//   absmax = nested_quant_map[u8] * nested_absmax[block / nested_group_size] + nested_offset.
+#include "formats/weight_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "bitaxon/error.h"
+#include "core/half.h"
+#include "formats/printable.h"
+
+namespace bitaxon {
+namespace {
+
+using Table = std::array<float, 16>;
+
+/// Element `index` of an array of T that starts at any byte.
+template <typename T>
+T load(const std::byte* base, std::int64_t index) {
+  T value;
+  std::memcpy(&value, base + static_cast<std::size_t>(index) * sizeof(T), sizeof(T));
+  return value;
+}
+
+float load_float(DType dtype, const std::byte* base, std::int64_t index) {
+  switch (dtype) {
+    case DType::f16:
+      return f16_to_f32(load<std::uint16_t>(base, index));
+    case DType::bf16:
+      return bf16_to_f32(load<std::uint16_t>(base, index));
+    default:
+      return load<float>(base, index);
+  }
+}
+
+void decode_dense(const WeightDesc& desc, const std::byte* data, std::int64_t first,
+                  std::span<float> out) {
+  const std::byte* from = data + static_cast<std::size_t>(first) * size_of(desc.dtype);
+  const auto n = static_cast<std::int64_t>(out.size());
+  float* to = out.data();
+  switch (desc.dtype) {
+    case DType::f16:
+      for (std::int64_t i = 0; i < n; ++i) to[i] = f16_to_f32(load<std::uint16_t>(from, i));
+      break;
+    case DType::bf16:
+      for (std::int64_t i = 0; i < n; ++i) to[i] = bf16_to_f32(load<std::uint16_t>(from, i));
+      break;
+    default:
+      std::memcpy(to, from, out.size_bytes());
+  }
+}
+
+enum class FirstNibble { low, high };
+
+/// out[i] = table[code of element first + i]
+template <FirstNibble order>
+void look_up(const Table& table, const std::byte* codes, std::int64_t first, std::span<float> out) {
+  constexpr int kEvenShift = order == FirstNibble::low ? 0 : 4;
+  constexpr int kOddShift = 4 - kEvenShift;
+  const auto code = [](std::byte byte, int shift) {
+    return std::to_integer<std::size_t>(byte >> shift) & 15u;
+  };
+  const std::byte* from = codes + first / 2;
+  float* to = out.data();
+  std::size_t left = out.size();
+  if (first % 2 != 0 && left > 0) {
+    *to++ = table[code(*from++, kOddShift)];
+    --left;
+  }
+  for (; left >= 2; left -= 2, to += 2, ++from) {
+    to[0] = table[code(*from, kEvenShift)];
+    to[1] = table[code(*from, kOddShift)];
+  }
+  if (left > 0) *to = table[code(*from, kEvenShift)];
+}
+
+/// Calls decode_run(group, first, run of out) for each maximal run of elements in one group.
+template <typename DecodeRun>
+void for_each_group(std::int64_t group_size, std::int64_t first, std::span<float> out,
+                    DecodeRun&& decode_run) {
+  std::int64_t group = first / group_size;
+  std::int64_t left_in_group = group_size - first % group_size;
+  while (!out.empty()) {
+    const auto run =
+        static_cast<std::size_t>(std::min(left_in_group, static_cast<std::int64_t>(out.size())));
+    decode_run(group, first, out.first(run));
+    out = out.subspan(run);
+    first += static_cast<std::int64_t>(run);
+    ++group;
+    left_in_group = group_size;
+  }
+}
+
+void decode_affine4(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
+                    std::span<float> out) {
+  // Groups do not straddle rows (cols is a multiple of the group), so that rows and matrices need
+  // no thought here: words, scales and biases are all flat.
+  for_each_group(desc.group_size, first, out,
+                 [&](std::int64_t group, std::int64_t at, std::span<float> run) {
+                   const double scale = load_float(desc.dtype, parts.scales.data(), group);
+                   const double bias = load_float(desc.bias_dtype, parts.biases.data(), group);
+                   // In double the product of 24 and 4 bits is exact, so that rounding to float is
+                   // the only rounding that shows (the sum's own can, for a bias below 2^-49 of the
+                   // scale).
+                   Table table;
+                   for (std::size_t code = 0; code < table.size(); ++code)
+                     table[code] = static_cast<float>(scale * static_cast<double>(code) + bias);
+                   look_up<FirstNibble::low>(table, parts.data.data(), at, run);
+                 });
+}
+
+float load_absmax(const WeightDesc& desc, const WeightParts& parts, std::int64_t block) {
+  if (!desc.nested) return load<float>(parts.scales.data(), block);
+  const auto code = load<std::uint8_t>(parts.scales.data(), block);
+  const float scale = load<float>(parts.nested_scales.data(), block / desc.nested_group_size);
+  // Rounded after the product and after the sum, as bitsandbytes does. The detour through double,
+  // where the product is exact, keeps the compiler from fusing the two into one rounding.
+  const double product =
+      static_cast<double>(load<float>(parts.nested_quant_map.data(), code)) * scale;
+  return static_cast<float>(product) + desc.nested_offset;
+}
+
+void decode_nf4(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
+                std::span<float> out) {
+  Table map;
+  std::memcpy(map.data(), parts.quant_map.data(), sizeof(map));
+  for_each_group(desc.group_size, first, out,
+                 [&](std::int64_t block, std::int64_t at, std::span<float> run) {
+                   const float absmax = load_absmax(desc, parts, block);
+                   Table table;
+                   for (std::size_t code = 0; code < table.size(); ++code)
+                     table[code] = map[code] * absmax;
+                   look_up<FirstNibble::high>(table, parts.data.data(), at, run);
+                 });
+}
+
+/// How many bytes each part of a weight takes.
+struct PartBytes {
+  std::uint64_t data = 0, scales = 0, biases = 0, quant_map = 0, nested_scales = 0,
+                nested_quant_map = 0;
+};
+
+std::uint64_t divide_up(std::uint64_t a, std::int64_t b) {
+  return a / static_cast<std::uint64_t>(b) + (a % static_cast<std::uint64_t>(b) != 0 ? 1 : 0);
+}
+
+PartBytes bytes_of_parts(const WeightDesc& desc) {
+  const auto n = static_cast<std::uint64_t>(desc.elements());
+  PartBytes bytes;
+  if (desc.format == WeightFormat::dense) {
+    bytes.data = n * size_of(desc.dtype);
+    return bytes;
+  }
+  const std::uint64_t groups = divide_up(n, desc.group_size);
+  bytes.data = divide_up(n, 2);
+  if (desc.format == WeightFormat::affine4) {
+    bytes.scales = groups * size_of(desc.dtype);
+    bytes.biases = groups * size_of(desc.bias_dtype);
+    return bytes;
+  }
+  bytes.scales = groups * (desc.nested ? 1 : sizeof(float));
+  bytes.quant_map = 16 * sizeof(float);
+  if (desc.nested) {
+    bytes.nested_scales = divide_up(groups, desc.nested_group_size) * sizeof(float);
+    bytes.nested_quant_map = 256 * sizeof(float);
+  }
+  return bytes;
+}
+
+[[noreturn]] void fail(const WeightDesc& desc, std::string_view what) {
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("[decode] \"{}\": {}", printable(desc.name), what));
+}
+
+/// A few comparisons per call, against reading past the end of a caller's buffer.
+void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
+                     std::size_t n) {
+  const std::int64_t elements = desc.elements();
+  if (first < 0 || first > elements || n > static_cast<std::uint64_t>(elements - first))
+    fail(desc, fmt::format("expected elements within [0, {}), got {} from {}", elements, n, first));
+  if (desc.format != WeightFormat::dense && desc.group_size < 1)
+    fail(desc, fmt::format("expected a group size of at least 1, got {}", desc.group_size));
+  if (desc.nested && desc.nested_group_size < 1)
+    fail(desc,
+         fmt::format("expected a nested group size of at least 1, got {}", desc.nested_group_size));
+  const PartBytes bytes = bytes_of_parts(desc);
+  if (parts.data.size() < bytes.data || parts.scales.size() < bytes.scales ||
+      parts.biases.size() < bytes.biases || parts.quant_map.size() < bytes.quant_map ||
+      parts.nested_scales.size() < bytes.nested_scales ||
+      parts.nested_quant_map.size() < bytes.nested_quant_map)
+    fail(desc, "a part holds fewer bytes than the format needs");
+}
+
+}  // namespace
+
+std::uint64_t WeightDesc::stored_bytes() const {
+  const PartBytes bytes = bytes_of_parts(*this);
+  return bytes.data + bytes.scales + bytes.biases + bytes.quant_map + bytes.nested_scales +
+         bytes.nested_quant_map;
+}
+
+void decode(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
+            std::span<float> out) {
+  check_arguments(desc, parts, first, out.size());
+  if (out.empty()) return;
+  switch (desc.format) {
+    case WeightFormat::dense:
+      return decode_dense(desc, parts.data.data(), first, out);
+    case WeightFormat::affine4:
+      return decode_affine4(desc, parts, first, out);
+    case WeightFormat::nf4:
+      return decode_nf4(desc, parts, first, out);
+  }
+}
+
+}  // namespace bitaxon
