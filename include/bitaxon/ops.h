@@ -35,9 +35,9 @@ enum class RowSelect : std::uint32_t {
 };
 
 struct LinearOptions {
-  Tensor norm;        ///< weight [1, 1, cols] of an RMS norm in front; empty: none
+  Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm in front; empty: none
   float eps = 0;      ///< of that norm, > 0
-  Tensor residual;    ///< [R, rows], added to the result; empty: none
+  Tensor residual{};  ///< [R, rows], added to the result; empty: none
   RowSelect select = RowSelect::all;
   std::int64_t n_segments = 1;  ///< G, for last_of_segment
 };

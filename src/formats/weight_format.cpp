@@ -231,4 +231,16 @@ void decode(const WeightDesc& desc, const WeightParts& parts, std::int64_t first
   }
 }
 
+std::string WeightDesc::format_name() const {
+  switch (format) {
+    case WeightFormat::affine4:
+      return "q4_affine_g" + std::to_string(group_size);
+    case WeightFormat::nf4:
+      return "nf4_g" + std::to_string(group_size) + (nested ? "_nested" : "");
+    case WeightFormat::dense:
+      break;
+  }
+  return dtype == DType::f16 ? "f16" : dtype == DType::bf16 ? "bf16" : "f32";
+}
+
 }  // namespace bitaxon

@@ -30,6 +30,8 @@ struct WeightDesc {
   std::int64_t elements() const { return n_matrices * rows * cols; }
   /// Bytes as stored, all parts together.
   std::uint64_t stored_bytes() const;
+  /// Says the arithmetic: "f16", "q4_affine_g64", "nf4_g64", "nf4_g64_nested".
+  std::string format_name() const;
 };
 
 /// The stored bytes of each part; any alignment. Parts a format does not have are empty.

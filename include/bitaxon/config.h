@@ -1,0 +1,55 @@
+// The configuration of a model: config.json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bitaxon {
+
+enum class LayerKind : std::uint8_t { ssm, swa_moe, ssm_moe };
+std::string_view name_of(LayerKind kind);
+
+/// The hyperparameters, named as in config.json; the defaults are the format's.
+struct Config {
+  std::int64_t vocab_size = 32000;
+  std::int64_t hidden_dim = 2560;
+  std::int64_t num_layers = 24;
+  std::int64_t num_heads = 32;
+  std::int64_t d_source_model = 2048;
+  std::int64_t ssm_d_state = 16;
+  std::int64_t ssm_d_conv = 4;
+  std::int64_t ssm_expand = 3;
+  std::int64_t ssm_scan_step = 64;  ///< upstream's chunk length; results do not depend on it
+  std::int64_t swa_window_size = 4096;
+  std::int64_t moe_num_experts = 8;
+  std::int64_t moe_top_k = 2;
+  std::int64_t moe_intermediate_dim = 4096;
+  bool moe_shared_expert = true;
+  bool weight_tying = true;
+  std::int64_t max_seq_len = 65536;
+  double rms_norm_eps = 1e-6;
+
+  std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
+  std::int64_t head_dim() const { return hidden_dim / num_heads; }
+  /// The first third of the layers is ssm, the second swa_moe, the rest ssm_moe (integer division).
+  LayerKind layer_kind(std::int64_t layer) const;
+
+  static Config small();
+  static Config medium();
+  /// Parses config.json text and validates it. Unknown keys are appended to `warnings`, one line
+  /// each. Throws Error(format) that begins with `name` and names the key, the value and what was
+  /// expected.
+  static Config parse(std::string_view json, std::string_view name,
+                      std::vector<std::string>& warnings);
+  /// Every value alone, and the products that sizes are made of, before anything is allocated.
+  /// Throws Error(format) as parse does.
+  void validate(std::string_view name) const;
+  /// config.json text with all keys.
+  std::string to_json() const;
+
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+}  // namespace bitaxon

@@ -1,0 +1,134 @@
+// A loaded model: weights on a backend, and steps of it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitaxon/backend.h"
+#include "bitaxon/config.h"
+#include "bitaxon/ops.h"
+#include "bitaxon/state.h"
+
+namespace bitaxon {
+
+/// exact: float32 activations, accumulation, keys and values. fast: 16-bit keys and values, and
+/// reduced-precision products where a backend has them; router logits, time steps, norms, softmax,
+/// scan and recurrent state stay float32.
+enum class Precision : std::uint8_t { exact, fast };
+std::string_view name_of(Precision precision);
+
+/// The files of a model.
+struct ModelFiles {
+  std::filesystem::path weights;  ///< a directory, or one safetensors file
+  std::filesystem::path folder;   ///< where config.json and the tokenizer are
+};
+/// Splits what a user names. Throws Error(io) when `path` is neither.
+ModelFiles model_files(const std::filesystem::path& path);
+
+struct LoadOptions {
+  /// Empty: fast for a model with a 16-bit or 4-bit tensor, else exact. Float32 models and backends
+  /// that are always exact compute exactly whatever is asked for.
+  std::optional<Precision> precision;
+  int run_ahead = 2;  ///< steps that can be submitted before the oldest is waited for, 0 to 8
+  int n_slots = 1;    ///< states that exist at the same time, 1 to kMaxSegments
+  std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
+  bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
+};
+
+/// How tokens are chosen. The defaults are the program's.
+struct SamplerParams {
+  double temperature = 0.6;  ///< 0: argmax
+  std::int64_t top_k = 50;   ///< 0: off
+  double top_p = 0.95;       ///< 1: off
+  double min_p = 0;          ///< 0: off
+  double repetition_penalty = 1;
+  std::uint64_t seed = 0;
+
+  SamplerStructure structure() const;
+  /// Throws Error(invalid_argument) that names the parameter, its value and its range; NaN is never
+  /// in range.
+  void validate() const;
+};
+
+/// What a step hands back.
+enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
+
+/// One sequence's part of a step.
+struct SegmentInput {
+  State* state = nullptr;
+  std::span<const std::int32_t> ids;  ///< 1 to kMaxRows; empty: feed back the token last sampled
+  SamplerParams sampler;              ///< for StepOutput::token
+};
+
+struct StepOptions {
+  StepOutput output = StepOutput::token;
+  bool layer_outputs = false;  ///< keep the activations after each layer (read_layer)
+};
+
+/// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
+/// Calls come from one thread at a time; the backend must outlive the model, the model its states.
+class Model {
+ public:
+  /// Throws Error(io, format, device) as the files and the backend do. Warnings are one line each.
+  static Model load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
+                    std::vector<std::string>& warnings);
+  /// Random weights from a seed: the same on every machine.
+  static Model random(Backend& backend, const Config& config, std::uint64_t seed,
+                      const LoadOptions& options);
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  const Config& config() const;
+  Backend& backend() const;
+  Precision precision() const;
+  int run_ahead() const;
+  /// Of a ported checkpoint: the text of its vocab_mapping; empty without one.
+  const std::string& vocab_mapping() const;
+  /// Bytes of all packed weights.
+  std::uint64_t packed_bytes() const;
+  std::uint64_t state_bytes() const;
+
+  State new_state();
+
+  /// Submits one step and returns. Ids are checked here: an id outside the vocabulary is an
+  /// Error(invalid_argument) that names it, and no state has changed. At most run_ahead + 1 steps
+  /// may be unwaited.
+  Ticket submit(std::span<const SegmentInput> segments, const StepOptions& options);
+  StepResult wait(Ticket ticket);
+
+  /// Feeds ids in chunks of at most kMaxRows; the last one with `options`, the others without
+  /// output. Returns the ticket of the last.
+  Ticket feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
+              const SamplerParams& sampler = {});
+  /// Logits of the step submitted last, which must have asked for them, rows x vocab_size. Waits.
+  void read_logits(std::span<float> out);
+  /// Activations after layer `layer` in the step submitted last, rows x hidden_dim. Waits.
+  void read_layer(std::int64_t layer, std::span<float> out);
+
+  /// Throws Error(invalid_argument) that names the id and the vocabulary's size.
+  void check_ids(std::span<const std::int32_t> ids) const;
+  /// Arena of the plan for one segment of `n_rows` rows, and what its tensors add up to.
+  struct PlanSizes {
+    std::size_t arena_bytes = 0;
+    std::size_t unshared_bytes = 0;
+  };
+  PlanSizes plan_sizes(std::int64_t n_rows, const StepOptions& options);
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// config.json of a model's folder; the defaults when there is none is not assumed: a missing file is
+/// an Error(io).
+Config load_config(const ModelFiles& files, std::vector<std::string>& warnings);
+
+}  // namespace bitaxon

@@ -1,0 +1,68 @@
+// What a model carries from token to token: keys and values, recurrent state, the position.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+namespace bitaxon {
+
+class StatePool;
+struct SegmentWords;
+
+/// The state of a sequence at one moment, on the host, in a form that does not depend on how it was
+/// reached: two snapshots after the same tokens are equal byte for byte, whatever the chunks.
+struct StateSnapshot {
+  std::int64_t position = 0;
+  /// One entry per state tensor of the pool's layout. Rings hold the last min(position, window)
+  /// rows, oldest first; the token to be fed back is left out.
+  std::vector<std::vector<std::byte>> tensors;
+  friend bool operator==(const StateSnapshot&, const StateSnapshot&) = default;
+};
+
+/// The state of one sequence: a slot of a pool, and where in it the sequence stands. A fresh state
+/// is at position 0. Move-only; gives its slot back when destroyed; the pool outlives it.
+class State {
+ public:
+  explicit State(std::shared_ptr<StatePool> pool);
+  State(State&& other) noexcept;
+  State& operator=(State&& other) noexcept;
+  ~State();
+
+  /// Tokens fed so far.
+  std::int64_t position() const { return position_; }
+  /// Forgets everything; costs nothing.
+  void reset();
+  /// Takes back the last `n_steps` steps (not tokens), at most run_ahead of them, exactly. Costs
+  /// nothing. Throws Error(invalid_argument) when that many are not remembered.
+  void rewind(int n_steps);
+  /// Steps that rewind could take back now.
+  int rewindable_steps() const;
+
+  /// Waits for all submitted steps, then copies.
+  StateSnapshot snapshot() const;
+  /// Throws Error(invalid_argument) when the snapshot is not of a pool of the same layout.
+  void restore(const StateSnapshot& snapshot);
+  /// A file holds format version, model fingerprint, precision, token count and a checksum.
+  /// Throws Error(io).
+  void save(const std::filesystem::path& path) const;
+  /// Throws Error(io, format): unreadable, damaged, of another model or precision.
+  void load(const std::filesystem::path& path);
+
+  /// For the model: accounts for a step of n_rows and fills in slot, position and versions.
+  void begin_step(std::int64_t n_rows, SegmentWords& words);
+  const std::shared_ptr<StatePool>& pool() const { return pool_; }
+
+ private:
+  std::uint32_t version(std::uint64_t step) const;
+
+  std::shared_ptr<StatePool> pool_;
+  std::int32_t slot_ = -1;
+  std::int64_t position_ = 0;
+  std::uint64_t step_ = 0;             ///< counts steps; the version to read next is step_ mod versions
+  std::vector<std::int64_t> history_;  ///< rows of the steps that can be taken back, latest last
+};
+
+}  // namespace bitaxon

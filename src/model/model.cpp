@@ -1,0 +1,353 @@
+#include "bitaxon/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <list>
+#include <unordered_map>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "core/plan.h"
+#include "core/step.h"
+#include "formats/printable.h"
+#include "formats/safetensors.h"
+#include "model/state_pool.h"
+#include "model/step_graph.h"
+#include "model/weights.h"
+#include "platform/file.h"
+
+namespace bitaxon {
+namespace {
+
+/// A step kind that has been met: its plan, compiled for the model's buffers.
+struct CompiledStep {
+  StepKind kind;
+  StepGraph graph;
+  std::shared_ptr<const Plan> plan;
+  Buffer arena;
+  Executable executable;
+};
+
+/// Kinds kept compiled. A program meets few: row buckets of its prompts, decoding, one sampler.
+constexpr std::size_t kMaxCompiledSteps = 24;
+
+std::uint64_t q32(double fraction) {
+  return static_cast<std::uint64_t>(std::llround(fraction * 0x1p32));
+}
+
+SamplerWords words_of(const SamplerParams& params) {
+  SamplerWords words;
+  words.temperature = static_cast<float>(params.temperature);
+  // A temperature too small for float32 means what its limit means: argmax.
+  words.repetition_penalty = static_cast<float>(params.repetition_penalty);
+  words.top_k = static_cast<std::uint32_t>(std::min<std::int64_t>(params.top_k, UINT32_MAX));
+  words.use_top_p = params.top_p < 1 ? 1 : 0;
+  words.top_p_q32 = U64Words::of(q32(params.top_p));
+  words.min_p_q32 = U64Words::of(q32(params.min_p));
+  words.seed = U64Words::of(params.seed);
+  return words;
+}
+
+}  // namespace
+
+struct Model::Impl {
+  Backend& backend;
+  Config config;
+  LoadOptions options;
+  Precision precision = Precision::exact;
+  Weights weights;
+  std::string vocab_mapping;
+  std::uint64_t packed_bytes = 0;
+  std::shared_ptr<StatePool> pool;
+  std::list<CompiledStep> compiled;  ///< most recently used first
+  CompiledStep* latest = nullptr;    ///< of the step submitted last
+  std::int64_t latest_rows = 0;
+  std::int64_t latest_segments = 0;
+  Buffer arena;  ///< shared by plans that fit it; steps run one after the other
+  std::uint64_t last_ticket = 0;
+  std::uint64_t last_waited = 0;
+  StepBuffer step;  ///< reused for every submission
+
+  Impl(Backend& on, Config with, LoadOptions how)
+      : backend(on), config(std::move(with)), options(std::move(how)) {}
+
+  void check_options() const;
+  void finish_loading();
+  CompiledStep& compiled_step(const StepKind& kind);
+  Buffer arena_for(std::size_t size_bytes);
+  void check_ids(std::span<const std::int32_t> ids) const;
+  std::int64_t check_segments(std::span<const SegmentInput> segments,
+                              const StepOptions& wanted) const;
+  void fill_step(std::span<const SegmentInput> segments);
+};
+
+void Model::Impl::check_options() const {
+  const auto max_run_ahead = static_cast<int>(backend.caps().max_run_ahead);
+  if (options.run_ahead < 0 || options.run_ahead > max_run_ahead)
+    throw Error(ErrorKind::invalid_argument, fmt::format("run-ahead: expected 0..{}, got {}",
+                                                         max_run_ahead, options.run_ahead));
+  if (options.n_slots < 1 || options.n_slots > kMaxSegments)
+    throw Error(ErrorKind::invalid_argument, fmt::format("slots: expected 1..{}, got {}",
+                                                         kMaxSegments, options.n_slots));
+}
+
+void Model::Impl::finish_loading() {
+  Weights& all = weights;
+  bool has_short = false;
+  std::vector<const Weight*> counted;
+  for (const WeightSlot& slot : weight_slots(config, all)) {
+    const Weight* weight = slot.target->get();
+    if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
+    counted.push_back(weight);
+    packed_bytes += weight->packed_bytes;
+    has_short = has_short || weight->format != "f32";
+  }
+  const bool exact = backend.caps().always_exact || !has_short ||
+                     options.precision.value_or(Precision::fast) == Precision::exact;
+  precision = exact ? Precision::exact : Precision::fast;
+  pool = std::make_shared<StatePool>(
+      config, backend,
+      StatePoolOptions{.n_slots = options.n_slots,
+                       .run_ahead = options.run_ahead,
+                       .kv_dtype = exact ? DType::f32 : DType::f16,
+                       .fingerprint = weights.fingerprint});
+}
+
+Buffer Model::Impl::arena_for(std::size_t size_bytes) {
+  // Plans compiled before keep the smaller arena alive; a step runs entirely in its own.
+  if (arena.size_bytes < size_bytes) arena = backend.allocate(size_bytes, BufferUse::activations);
+  return arena;
+}
+
+CompiledStep& Model::Impl::compiled_step(const StepKind& kind) {
+  for (auto it = compiled.begin(); it != compiled.end(); ++it) {
+    if (!(it->kind == kind)) continue;
+    compiled.splice(compiled.begin(), compiled, it);
+    return compiled.front();
+  }
+  CompiledStep made;
+  made.kind = kind;
+  made.graph = record_step(kind, config, weights, pool->layout(), pool->index());
+  made.plan = schedule(
+      made.graph.graph,
+      [&](const Graph& graph, const Node& node) { return backend.workspace(graph, node); },
+      {.reuse = options.plan_reuse});
+  made.arena = arena_for(made.plan->arena_bytes);
+  made.executable = backend.compile(
+      made.plan, {.arena = made.arena, .state = pool->buffer(), .state_layout = pool->shared_layout()});
+  compiled.push_front(std::move(made));
+  if (compiled.size() > kMaxCompiledSteps) compiled.pop_back();
+  return compiled.front();
+}
+
+void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= config.vocab_size)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("token id at index {}: expected 0..{}, got {}", i,
+                              config.vocab_size - 1, ids[i]));
+}
+
+std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
+                                         const StepOptions& wanted) const {
+  if (segments.empty() || segments.size() > static_cast<std::size_t>(kMaxSegments))
+    throw Error(ErrorKind::invalid_argument, fmt::format("[step] segments: expected 1..{}, got {}",
+                                                         kMaxSegments, segments.size()));
+  std::int64_t n_rows = 0;
+  for (const SegmentInput& segment : segments) {
+    check_ids(segment.ids);
+    const std::int64_t rows = std::max<std::int64_t>(1, std::ssize(segment.ids));
+    n_rows += rows;
+    if (wanted.output == StepOutput::token) segment.sampler.validate();
+    if (segment.state == nullptr || segment.state->pool() != pool)
+      throw Error(ErrorKind::invalid_argument,
+                  "[step] state: expected a state of this model, got another's");
+    if (segment.ids.empty() && segment.state->position() == 0)
+      throw Error(ErrorKind::invalid_argument,
+                  "[step] ids: expected at least one for a fresh state, got none");
+    if (segment.state->position() + rows > config.max_seq_len)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
+                              segment.state->position() + rows, config.max_seq_len));
+    for (const SegmentInput& other : segments)
+      if (&other != &segment && other.state == segment.state)
+        throw Error(ErrorKind::invalid_argument,
+                    "[step] state: expected each state once, got one twice");
+  }
+  if (n_rows > kMaxRows)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[step] rows: expected 1..{}, got {}", kMaxRows, n_rows));
+  return n_rows;
+}
+
+void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
+  step.n_segments = static_cast<std::uint32_t>(segments.size());
+  std::uint32_t row = 0;
+  for (std::size_t g = 0; g < segments.size(); ++g) {
+    const SegmentInput& segment = segments[g];
+    SegmentWords& words = step.segments[g];
+    words.first_row = row;
+    words.ids_from_state = segment.ids.empty() ? 1 : 0;
+    words.sampler = words_of(segment.sampler);
+    std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
+    segment.state->begin_step(std::max<std::int64_t>(1, std::ssize(segment.ids)), words);
+    row += words.n_rows;
+  }
+  step.n_rows = row;
+}
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+ModelFiles model_files(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(status)) return {path, path};
+  if (std::filesystem::is_regular_file(status))
+    return {path, path.has_parent_path() ? path.parent_path() : std::filesystem::path(".")};
+  throw Error(ErrorKind::io,
+              fmt::format("{}: expected a model directory or a safetensors file, got {}",
+                          printable_path(path.string()),
+                          std::filesystem::exists(status) ? "something else" : "nothing there"));
+}
+
+Config load_config(const ModelFiles& files, std::vector<std::string>& warnings) {
+  const std::filesystem::path path = files.folder / "config.json";
+  const std::string text = read_whole_file(path, std::uint64_t{1} << 20);
+  return Config::parse(text, printable_path(path.string()), warnings);
+}
+
+Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
+                  std::vector<std::string>& warnings) {
+  // The weights are opened first: what a folder without them is (empty, a pointer file) is the
+  // better message.
+  const Checkpoint checkpoint = Checkpoint::open(files.weights);
+  auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
+  impl->check_options();
+  impl->weights = load_weights(impl->config, checkpoint, printable_path(files.weights.string()),
+                               backend, options.on_progress, warnings);
+  const auto mapping = checkpoint.metadata().find("vocab_mapping");
+  if (mapping != checkpoint.metadata().end()) impl->vocab_mapping = mapping->second;
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
+                    const LoadOptions& options) {
+  config.validate("config");
+  auto impl = std::make_unique<Impl>(backend, config, options);
+  impl->check_options();
+  impl->weights = random_weights(config, seed, backend, options.on_progress);
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+const Config& Model::config() const { return impl_->config; }
+Backend& Model::backend() const { return impl_->backend; }
+Precision Model::precision() const { return impl_->precision; }
+int Model::run_ahead() const { return impl_->options.run_ahead; }
+const std::string& Model::vocab_mapping() const { return impl_->vocab_mapping; }
+std::uint64_t Model::packed_bytes() const { return impl_->packed_bytes; }
+std::uint64_t Model::state_bytes() const { return impl_->pool->layout().size_bytes; }
+
+State Model::new_state() { return State(impl_->pool); }
+
+void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_ids(ids); }
+
+Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& options) {
+  const std::int64_t n_rows = impl_->check_segments(segments, options);
+  StepKind kind;
+  kind.row_bucket = bucket_of(n_rows);
+  kind.segment_bucket = bucket_of(std::ssize(segments));
+  kind.output = options.output;
+  kind.layer_outputs = options.layer_outputs;
+  if (options.output == StepOutput::token)
+    for (const SegmentInput& segment : segments) {
+      const SamplerStructure structure = segment.sampler.structure();
+      kind.sampler.penalty = kind.sampler.penalty || structure.penalty;
+      kind.sampler.draw = kind.sampler.draw || structure.draw;
+    }
+  CompiledStep& compiled = impl_->compiled_step(kind);
+  // The backend remembers so many steps; the oldest is then done with, its result unasked for.
+  if (impl_->last_ticket - impl_->last_waited > impl_->backend.caps().max_run_ahead)
+    wait({impl_->last_ticket - impl_->backend.caps().max_run_ahead});
+  impl_->fill_step(segments);
+  const Ticket ticket = impl_->backend.submit(compiled.executable, impl_->step);
+  impl_->last_ticket = ticket.number;
+  impl_->latest = &compiled;
+  impl_->latest_rows = n_rows;
+  impl_->latest_segments = std::ssize(segments);
+  return ticket;
+}
+
+StepResult Model::wait(Ticket ticket) {
+  impl_->last_waited = std::max(impl_->last_waited, ticket.number);
+  return impl_->backend.wait(ticket);
+}
+
+Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
+                   const SamplerParams& sampler) {
+  impl_->check_ids(ids);
+  if (ids.empty())
+    throw Error(ErrorKind::invalid_argument, "[feed] ids: expected at least one, got none");
+  if (state.position() + std::ssize(ids) > impl_->config.max_seq_len)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
+                            state.position() + std::ssize(ids), impl_->config.max_seq_len));
+  Ticket ticket;
+  while (!ids.empty()) {
+    const auto chunk = ids.first(std::min<std::size_t>(ids.size(), kMaxRows));
+    ids = ids.subspan(chunk.size());
+    const SegmentInput segment{&state, chunk, sampler};
+    ticket = submit({&segment, 1}, ids.empty() ? options : StepOptions{StepOutput::none, false});
+  }
+  return ticket;
+}
+
+namespace {
+
+/// Copies the valid rows of an output of the latest step to the host.
+void read_output(Backend& backend, const CompiledStep& step, const Tensor& tensor,
+                 std::span<float> out) {
+  backend.download(step.arena,
+                   step.plan->values[static_cast<std::size_t>(tensor.id())].offset_bytes,
+                   std::as_writable_bytes(out));
+}
+
+}  // namespace
+
+void Model::read_logits(std::span<float> out) {
+  BX_ASSERT(impl_->latest != nullptr && !impl_->latest->graph.logits.empty() &&
+                impl_->latest->kind.output != StepOutput::token,
+            "the latest step was asked for logits");
+  const bool all = impl_->latest->kind.output == StepOutput::all_logits;
+  const std::int64_t rows = all ? impl_->latest_rows : impl_->latest_segments;
+  BX_ASSERT(std::ssize(out) == rows * impl_->config.vocab_size, "room for the logits of each row");
+  wait({impl_->last_ticket});
+  read_output(impl_->backend, *impl_->latest, impl_->latest->graph.logits, out);
+}
+
+void Model::read_layer(std::int64_t layer, std::span<float> out) {
+  BX_ASSERT(impl_->latest != nullptr && impl_->latest->kind.layer_outputs,
+            "the latest step was asked for layer outputs");
+  BX_ASSERT(std::ssize(out) == impl_->latest_rows * impl_->config.hidden_dim,
+            "room for the activations of each row");
+  wait({impl_->last_ticket});
+  read_output(impl_->backend, *impl_->latest,
+              impl_->latest->graph.layers[static_cast<std::size_t>(layer)], out);
+}
+
+Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const StepOptions& options) {
+  StepKind kind;
+  kind.row_bucket = bucket_of(n_rows);
+  kind.output = options.output;
+  kind.layer_outputs = options.layer_outputs;
+  const CompiledStep& step = impl_->compiled_step(kind);
+  return {step.plan->arena_bytes, step.plan->unshared_bytes};
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,244 @@
+#include "bitaxon/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "core/step.h"
+#include "model/state_file.h"
+#include "model/state_pool.h"
+
+namespace bitaxon {
+namespace {
+
+std::int64_t ring_capacity_of(const Config& config, int run_ahead) {
+  // A chunk reads window - 1 rows before its first; a step that is taken back may have overwritten
+  // run_ahead more.
+  return std::min(config.swa_window_size, config.max_seq_len) + kMaxRows + run_ahead;
+}
+
+}  // namespace
+
+StateLayout state_layout(const Config& config, const StatePoolOptions& options, StateIndex& index) {
+  StateLayout layout;
+  layout.n_slots = options.n_slots;
+  const std::int32_t versions = options.run_ahead + 1;
+  const std::int64_t capacity = ring_capacity_of(config, options.run_ahead);
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    LayerState layer;
+    const std::string prefix = fmt::format("layer_{}.", i);
+    if (config.layer_kind(i) == LayerKind::swa_moe) {
+      const Shape ring{capacity, config.hidden_dim};
+      layer.keys = layout.add(prefix + "keys", options.kv_dtype, ring, 1);
+      layer.values = layout.add(prefix + "values", options.kv_dtype, ring, 1);
+    } else {
+      layer.conv_tail = layout.add(prefix + "conv_tail", DType::f32,
+                                   {config.ssm_d_conv - 1, config.d_inner()}, versions);
+      layer.h =
+          layout.add(prefix + "h", DType::f32, {config.ssm_d_state, config.d_inner()}, versions);
+    }
+    index.layers.push_back(layer);
+  }
+  index.seen = layout.add("seen", DType::u32, {(config.vocab_size + 31) / 32}, versions);
+  index.next_token = layout.add("next_token", DType::i32, {1}, versions);
+  return layout;
+}
+
+StatePool::StatePool(const Config& config, Backend& backend, const StatePoolOptions& options)
+    : backend_(backend),
+      options_(options),
+      window_(std::min(config.swa_window_size, config.max_seq_len)),
+      ring_capacity_(ring_capacity_of(config, options.run_ahead)),
+      max_seq_len_(config.max_seq_len),
+      layout_(std::make_shared<StateLayout>(state_layout(config, options, index_))),
+      buffer_(backend.allocate(layout_->size_bytes, BufferUse::state)) {
+  for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
+}
+
+bool StatePool::is_ring(std::size_t tensor) const {
+  const auto id = static_cast<std::int32_t>(tensor);
+  return std::any_of(index_.layers.begin(), index_.layers.end(), [&](const LayerState& layer) {
+    return layer.keys == id || layer.values == id;
+  });
+}
+
+std::int32_t StatePool::take_slot() {
+  if (free_.empty())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[state] expected a free slot, all {} are taken", options_.n_slots));
+  const std::int32_t slot = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+State::State(std::shared_ptr<StatePool> pool) : pool_(std::move(pool)), slot_(pool_->take_slot()) {
+  history_.reserve(pool_->n_versions());
+}
+
+State::State(State&& other) noexcept { *this = std::move(other); }
+
+State& State::operator=(State&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(slot_, other.slot_);
+  std::swap(position_, other.position_);
+  std::swap(step_, other.step_);
+  std::swap(history_, other.history_);
+  return *this;
+}
+
+State::~State() {
+  if (pool_ != nullptr) pool_->give_back(slot_);
+}
+
+std::uint32_t State::version(std::uint64_t step) const {
+  return static_cast<std::uint32_t>(step % pool_->n_versions());
+}
+
+void State::reset() {
+  // Position 0 makes every kernel read the state as zeros.
+  position_ = 0;
+  history_.clear();
+}
+
+int State::rewindable_steps() const {
+  // Rings keep kMaxRows + run_ahead rows more than the window: no more rows may be taken back.
+  const std::int64_t max_rows = kMaxRows + pool_->options().run_ahead;
+  std::int64_t rows = 0;
+  int n_steps = 0;
+  for (auto it = history_.rbegin(); it != history_.rend() && rows + *it <= max_rows; ++it) {
+    rows += *it;
+    ++n_steps;
+  }
+  return n_steps;
+}
+
+void State::rewind(int n_steps) {
+  if (n_steps < 0 || n_steps > rewindable_steps())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[state] rewind: expected 0..{} steps, got {}", rewindable_steps(),
+                            n_steps));
+  for (int i = 0; i < n_steps; ++i) {
+    position_ -= history_.back();
+    history_.pop_back();
+  }
+  step_ -= static_cast<std::uint64_t>(n_steps);
+}
+
+void State::begin_step(std::int64_t n_rows, SegmentWords& words) {
+  if (position_ + n_rows > pool_->max_seq_len())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
+                            position_ + n_rows, pool_->max_seq_len()));
+  words.slot = static_cast<std::uint32_t>(slot_);
+  words.n_rows = static_cast<std::uint32_t>(n_rows);
+  words.position = static_cast<std::uint32_t>(position_);
+  words.read_version = version(step_);
+  words.write_version = version(step_ + 1);
+  if (history_.size() + 1 == pool_->n_versions()) {
+    // The oldest step that could be taken back is the one whose version is overwritten now.
+    if (!history_.empty()) history_.erase(history_.begin());
+  }
+  if (pool_->n_versions() > 1) history_.push_back(n_rows);
+  position_ += n_rows;
+  ++step_;
+}
+
+namespace {
+
+/// Copies the last `n` rows of a ring out of, or into, its slot; oldest first on the host.
+template <class Transfer>
+void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capacity,
+                       const Transfer& transfer) {
+  std::int64_t done = 0;
+  while (done < n) {
+    const std::int64_t row = (position - n + done) % capacity;
+    const std::int64_t count = std::min(n - done, capacity - row);
+    transfer(row, done, count);
+    done += count;
+  }
+}
+
+}  // namespace
+
+StateSnapshot State::snapshot() const {
+  StateSnapshot snapshot;
+  snapshot.position = position_;
+  const StateLayout& layout = pool_->layout();
+  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
+    const StateTensor& tensor = layout.tensors[i];
+    std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
+    if (static_cast<std::int32_t>(i) == pool_->index().next_token) continue;
+    const std::size_t slot_at =
+        tensor.offset_bytes + tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+    if (pool_->is_ring(i)) {
+      const std::size_t row_bytes =
+          static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+      const std::int64_t n = std::min(position_, pool_->window());
+      bytes.resize(static_cast<std::size_t>(n) * row_bytes);
+      for_each_ring_run(position_, n, tensor.shape[0],
+                        [&](std::int64_t row, std::int64_t at, std::int64_t count) {
+                          pool_->backend().download(
+                              pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                              std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
+                                                       static_cast<std::size_t>(count) * row_bytes));
+                        });
+      continue;
+    }
+    bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
+    if (position_ == 0) continue;  // counts as zeros, whatever the memory holds
+    pool_->backend().download(pool_->buffer(),
+                              slot_at + tensor.version_stride_bytes * version(step_), bytes);
+  }
+  return snapshot;
+}
+
+void State::restore(const StateSnapshot& snapshot) {
+  const StateLayout& layout = pool_->layout();
+  const std::int64_t n = std::min(snapshot.position, pool_->window());
+  const auto expected_bytes = [&](std::size_t i) {
+    const StateTensor& tensor = layout.tensors[i];
+    if (static_cast<std::int32_t>(i) == pool_->index().next_token) return std::size_t{0};
+    const std::int64_t elements =
+        pool_->is_ring(i) ? n * tensor.shape[1] : tensor.shape.elements();
+    return static_cast<std::size_t>(elements) * size_of(tensor.dtype);
+  };
+  bool fits = snapshot.tensors.size() == layout.tensors.size() && snapshot.position >= 0 &&
+              snapshot.position <= pool_->max_seq_len();
+  for (std::size_t i = 0; fits && i < layout.tensors.size(); ++i)
+    fits = snapshot.tensors[i].size() == expected_bytes(i);
+  if (!fits)
+    throw Error(ErrorKind::invalid_argument,
+                "[state] snapshot: expected one of a state of the same layout");
+  history_.clear();
+  position_ = snapshot.position;
+  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
+    const StateTensor& tensor = layout.tensors[i];
+    const std::vector<std::byte>& bytes = snapshot.tensors[i];
+    const std::size_t slot_at =
+        tensor.offset_bytes + tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+    if (!pool_->is_ring(i)) {
+      pool_->backend().upload(pool_->buffer(),
+                              slot_at + tensor.version_stride_bytes * version(step_), bytes);
+      continue;
+    }
+    const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+    for_each_ring_run(position_, n, tensor.shape[0],
+                      [&](std::int64_t row, std::int64_t at, std::int64_t count) {
+                        pool_->backend().upload(
+                            pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                            std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
+                                                     static_cast<std::size_t>(count) * row_bytes));
+                      });
+  }
+}
+
+void State::save(const std::filesystem::path& path) const {
+  write_state_file(path, *pool_, snapshot());
+}
+
+void State::load(const std::filesystem::path& path) { restore(read_state_file(path, *pool_)); }
+
+}  // namespace bitaxon

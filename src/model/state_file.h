@@ -1,0 +1,24 @@
+// Saved state: a safetensors file whose metadata says what it belongs to.
+//
+//   __metadata__  format "bit-axon state", version "1", model (fingerprint, 16 hex digits),
+//                 precision "exact" | "fast", tokens (decimal), checksum (XXH3-64 of the data)
+//   tensors       layer_{i}.keys, .values [min(tokens, window), D] oldest first; layer_{i}.conv_tail
+//                 [K-1, E], layer_{i}.h [N, E], seen [ceil(V / 32)] U32
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "bitaxon/state.h"
+#include "model/state_pool.h"
+
+namespace bitaxon {
+
+void write_state_file(const std::filesystem::path& path, const StatePool& pool,
+                      const StateSnapshot& snapshot);
+
+/// Throws Error(io, format) that says what does not fit: not a state file, another version, another
+/// model, another precision, damaged.
+StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool);
+
+}  // namespace bitaxon

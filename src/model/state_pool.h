@@ -1,0 +1,72 @@
+// The memory behind State: several slots, one layout.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bitaxon/backend.h"
+#include "bitaxon/config.h"
+#include "core/state_layout.h"
+
+namespace bitaxon {
+
+/// State tensors of one layer, as indices into the layout; -1 where the layer has none.
+struct LayerState {
+  std::int32_t keys = -1;
+  std::int32_t values = -1;
+  std::int32_t conv_tail = -1;
+  std::int32_t h = -1;
+};
+
+/// How the layout's tensors are used.
+struct StateIndex {
+  std::vector<LayerState> layers;
+  std::int32_t seen = -1;
+  std::int32_t next_token = -1;
+};
+
+struct StatePoolOptions {
+  std::int32_t n_slots = 1;
+  int run_ahead = 2;               ///< steps that can be taken back
+  DType kv_dtype = DType::f32;
+  std::uint64_t fingerprint = 0;   ///< of the model
+};
+
+class StatePool {
+ public:
+  StatePool(const Config& config, Backend& backend, const StatePoolOptions& options);
+
+  const StateLayout& layout() const { return *layout_; }
+  const std::shared_ptr<const StateLayout>& shared_layout() const { return layout_; }
+  const StateIndex& index() const { return index_; }
+  const Buffer& buffer() const { return buffer_; }
+  Backend& backend() const { return backend_; }
+  const StatePoolOptions& options() const { return options_; }
+  /// Rows a ring keeps for attention: the window, or all of a shorter context.
+  std::int64_t window() const { return window_; }
+  std::int64_t ring_capacity() const { return ring_capacity_; }
+  std::int64_t max_seq_len() const { return max_seq_len_; }
+  bool is_ring(std::size_t tensor) const;
+  std::uint32_t n_versions() const { return static_cast<std::uint32_t>(options_.run_ahead) + 1; }
+
+  /// Throws Error(invalid_argument) when all slots are taken.
+  std::int32_t take_slot();
+  void give_back(std::int32_t slot) noexcept { free_.push_back(slot); }
+
+ private:
+  Backend& backend_;
+  StatePoolOptions options_;
+  std::int64_t window_;
+  std::int64_t ring_capacity_;
+  std::int64_t max_seq_len_;
+  std::shared_ptr<const StateLayout> layout_;
+  StateIndex index_;
+  Buffer buffer_;
+  std::vector<std::int32_t> free_;
+};
+
+/// Layout and index for a configuration; what StatePool allocates.
+StateLayout state_layout(const Config& config, const StatePoolOptions& options, StateIndex& index);
+
+}  // namespace bitaxon

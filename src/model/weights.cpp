@@ -1,0 +1,319 @@
+#include "model/weights.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "bitaxon/error.h"
+#include "core/half.h"
+#include "core/philox.h"
+#include "core/step.h"
+#include "formats/printable.h"
+#include "formats/weight_source.h"
+
+namespace bitaxon {
+namespace {
+
+class SlotList {
+ public:
+  SlotList(const Config& config, Weights& weights) : config_(config), weights_(weights) {}
+
+  std::vector<WeightSlot> build();
+
+ private:
+  void add(std::string name, Shape shape, WeightRef& target, bool quantizable) {
+    slots_.push_back({std::move(name), shape, quantizable, 0, &target});
+  }
+  void matrix(const std::string& name, std::int64_t rows, std::int64_t cols, WeightRef& target) {
+    add(name + ".weight", {rows, cols}, target, true);
+  }
+  void vector(const std::string& name, std::int64_t n, WeightRef& target) {
+    add(name, {n}, target, false);
+  }
+  void experts(const std::string& name, std::int64_t rows, std::int64_t cols, WeightRef& target) {
+    add(name + ".weight", {config_.moe_num_experts, rows, cols}, target, true);
+    slots_.back().chosen_of = config_.moe_top_k;
+  }
+  void add_ssm(const std::string& prefix, SsmWeights& ssm);
+  void add_swa(const std::string& prefix, SwaWeights& swa);
+  void add_moe(const std::string& prefix, MoeWeights& moe);
+
+  const Config& config_;
+  Weights& weights_;
+  std::vector<WeightSlot> slots_;
+};
+
+void SlotList::add_ssm(const std::string& prefix, SsmWeights& ssm) {
+  const std::int64_t d_model = config_.hidden_dim;
+  const std::int64_t d_inner = config_.d_inner();
+  const std::int64_t d_state = config_.ssm_d_state;
+  matrix(prefix + "in_proj", 2 * d_inner, d_model, ssm.in_proj);
+  add(prefix + "conv1d.weight", {d_inner, config_.ssm_d_conv, 1}, ssm.conv_weight, false);
+  vector(prefix + "conv1d.bias", d_inner, ssm.conv_bias);
+  matrix(prefix + "x_proj", 2 * d_state + 1, d_inner, ssm.x_proj);
+  add(prefix + "dt_proj.weight", {d_inner, 1}, ssm.dt_weight, false);
+  vector(prefix + "dt_proj.bias", d_inner, ssm.dt_bias);
+  add(prefix + "A_log", {d_inner, d_state}, ssm.a_log, false);
+  vector(prefix + "D", d_inner, ssm.skip);
+  matrix(prefix + "out_proj", d_model, d_inner, ssm.out_proj);
+}
+
+void SlotList::add_swa(const std::string& prefix, SwaWeights& swa) {
+  const std::int64_t d_model = config_.hidden_dim;
+  matrix(prefix + "q_proj", d_model, d_model, swa.q_proj);
+  matrix(prefix + "k_proj", d_model, d_model, swa.k_proj);
+  matrix(prefix + "v_proj", d_model, d_model, swa.v_proj);
+  matrix(prefix + "o_proj", d_model, d_model, swa.o_proj);
+}
+
+void SlotList::add_moe(const std::string& prefix, MoeWeights& moe) {
+  const std::int64_t d_model = config_.hidden_dim;
+  const std::int64_t intermediate = config_.moe_intermediate_dim;
+  matrix(prefix + "gate", config_.moe_num_experts, d_model, moe.gate);
+  experts(prefix + "switch_mlp.gate_proj", intermediate, d_model, moe.gate_proj);
+  experts(prefix + "switch_mlp.up_proj", intermediate, d_model, moe.up_proj);
+  experts(prefix + "switch_mlp.down_proj", d_model, intermediate, moe.down_proj);
+  if (!config_.moe_shared_expert) return;
+  matrix(prefix + "shared_expert_gate", 1, d_model, moe.shared_expert_gate);
+  matrix(prefix + "shared_expert.gate_proj", intermediate, d_model, moe.shared_gate_proj);
+  matrix(prefix + "shared_expert.up_proj", intermediate, d_model, moe.shared_up_proj);
+  matrix(prefix + "shared_expert.down_proj", d_model, intermediate, moe.shared_down_proj);
+}
+
+std::vector<WeightSlot> SlotList::build() {
+  const std::int64_t d_model = config_.hidden_dim;
+  const std::int64_t d_source = config_.d_source_model;
+  weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
+  matrix("embed_tokens", config_.vocab_size, d_source, weights_.embed_tokens);
+  matrix("input_proj", d_model, d_source, weights_.input_proj);
+  for (std::int64_t i = 0; i < config_.num_layers; ++i) {
+    LayerWeights& layer = weights_.layers[static_cast<std::size_t>(i)];
+    const std::string prefix = fmt::format("layer_{}.", i);
+    layer.kind = config_.layer_kind(i);
+    vector(prefix + "input_norm.weight", d_model, layer.input_norm);
+    if (layer.kind == LayerKind::swa_moe) {
+      add_swa(prefix + "attention.", layer.swa);
+      vector(prefix + "post_attention_norm.weight", d_model, layer.moe.norm);
+    } else {
+      add_ssm(prefix + "ssm.", layer.ssm);
+    }
+    if (layer.kind == LayerKind::ssm_moe)
+      vector(prefix + "post_ssm_norm.weight", d_model, layer.moe.norm);
+    if (layer.kind != LayerKind::ssm) add_moe(prefix + "moe.", layer.moe);
+  }
+  matrix("output_proj", d_source, d_model, weights_.output_proj);
+  matrix("lm_head", config_.vocab_size, d_source, weights_.lm_head);
+  return std::move(slots_);
+}
+
+/// Hashes contents tensor by tensor, in whatever order they are read; the fingerprint puts them
+/// together in the model's order.
+class Fingerprint {
+ public:
+  explicit Fingerprint(std::size_t n_slots) : hashes_(n_slots) {}
+
+  void add(std::size_t slot, const WeightDesc& desc, const WeightParts& parts) {
+    std::uint64_t hash = hash_of(text_bytes(desc.format_name()), slot);
+    for (const auto& part : {parts.data, parts.scales, parts.biases, parts.quant_map,
+                             parts.nested_scales, parts.nested_quant_map})
+      hash = hash_of(part, hash);
+    hashes_[slot] = hash;
+  }
+  std::uint64_t value(const Config& config) const {
+    return hash_of(std::as_bytes(std::span(hashes_)),
+                   hash_of(text_bytes(config.to_json()), 0));
+  }
+
+ private:
+  static std::span<const std::byte> text_bytes(std::string_view text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+  }
+  static std::uint64_t hash_of(std::span<const std::byte> bytes, std::uint64_t seed) {
+    return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+  }
+  std::vector<std::uint64_t> hashes_;
+};
+
+struct FoundSlot {
+  std::size_t slot;
+  WeightSource source;
+};
+
+/// nullopt only for an lm_head that the tied embedding stands in for.
+std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
+                                      const Checkpoint& checkpoint,
+                                      std::string_view name) {
+  auto source = find_weight(checkpoint, slot.name, slot.shape, slot.quantizable);
+  if (source) return source;
+  if (slot.name == "lm_head.weight") {
+    if (config.weight_tying) return std::nullopt;
+    throw Error(ErrorKind::format,
+                fmt::format("{}: tensor lm_head.weight: expected {}, which weight_tying false asks "
+                            "for, got none",
+                            name, slot.shape.to_string()));
+  }
+  throw Error(ErrorKind::format,
+              fmt::format("{}: tensor {}: expected {}, got none", name, slot.name,
+                          slot.shape.to_string()));
+}
+
+void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name,
+                             const std::vector<FoundSlot>& found,
+                             std::vector<std::string>& warnings) {
+  std::set<const TensorInfo*> known;
+  for (const FoundSlot& entry : found) {
+    const WeightSource& source = entry.source;
+    known.insert({source.data, source.scales, source.biases, source.quant_map,
+                  source.nested_scales, source.nested_quant_map, source.quant_state});
+  }
+  std::size_t n_unknown = 0;
+  const TensorInfo* first = nullptr;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (known.count(&tensor) != 0) continue;
+    if (n_unknown++ == 0) first = &tensor;
+  }
+  if (n_unknown > 0)
+    warnings.push_back(fmt::format("{}: {} tensor{} the model does not know {} ignored, the first is "
+                                   "{} {}",
+                                   name, n_unknown, n_unknown == 1 ? "" : "s",
+                                   n_unknown == 1 ? "is" : "are", printable(first->name),
+                                   first->shape.to_string()));
+}
+
+WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
+  const Shape shape = matrix_shape(slot);
+  desc.n_matrices = shape[0];
+  desc.rows = shape[1];
+  desc.cols = shape[2];
+  return desc;
+}
+
+}  // namespace
+
+Shape matrix_shape(const WeightSlot& slot) {
+  const Shape& shape = slot.shape;
+  if (shape.rank() == 1) return {1, 1, shape[0]};
+  if (shape.rank() == 2) return {1, shape[0], shape[1]};
+  return slot.quantizable ? shape : Shape{1, shape[0], shape[1] * shape[2]};
+}
+
+std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights) {
+  return SlotList(config, weights).build();
+}
+
+Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
+                     Backend& backend,
+                     const LoadProgress& on_progress, std::vector<std::string>& warnings) {
+  Weights weights;
+  const std::vector<WeightSlot> slots = weight_slots(config, weights);
+  std::vector<FoundSlot> found;
+  std::uint64_t total_bytes = 0;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    auto source = find_slot(slots[i], config, checkpoint, name);
+    if (!source) continue;
+    total_bytes += source->desc.stored_bytes();
+    found.push_back({i, std::move(*source)});
+  }
+  warn_of_unknown_tensors(checkpoint, name, found, warnings);
+  std::stable_sort(found.begin(), found.end(), [](const FoundSlot& a, const FoundSlot& b) {
+    return std::pair(a.source.data->file, a.source.data->offset_bytes) <
+           std::pair(b.source.data->file, b.source.data->offset_bytes);
+  });
+  Fingerprint fingerprint(slots.size());
+  LoadedWeight staging;
+  std::uint64_t done_bytes = 0;
+  for (const FoundSlot& entry : found) {
+    const WeightSlot& slot = slots[entry.slot];
+    const WeightDesc desc = with_matrix_shape(entry.source.desc, slot);
+    read_weight(checkpoint, entry.source, staging);
+    fingerprint.add(entry.slot, desc, staging.parts);
+    *slot.target = backend.pack(desc, staging.parts);
+    done_bytes += desc.stored_bytes();
+    if (on_progress) on_progress(done_bytes, total_bytes);
+  }
+  if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
+  weights.fingerprint = fingerprint.value(config);
+  return weights;
+}
+
+namespace {
+
+/// Fills a tensor with uniform numbers in [low, high), element i of tensor t from counter (i/4, t).
+template <class Store>
+void fill_uniform(std::uint64_t seed, std::size_t tensor, std::int64_t n, double low, double high,
+                  const Store& store) {
+  const U64Words key{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  for (std::int64_t i = 0; i < n; i += 4) {
+    const U64Words block = U64Words::of(static_cast<std::uint64_t>(i / 4));
+    const auto words = philox4x32({block.low, block.high, static_cast<std::uint32_t>(tensor), 0},
+                                  {key.low, key.high});
+    for (std::int64_t j = i; j < std::min(i + 4, n); ++j)
+      store(j, static_cast<float>(low + (high - low) * 0x1p-32 *
+                                            static_cast<double>(words[static_cast<std::size_t>(j - i)])));
+  }
+}
+
+struct Range {
+  double low, high;
+};
+
+/// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
+/// what a trained model uses.
+Range range_of(const WeightSlot& slot) {
+  const auto ends_with = [&](std::string_view suffix) { return slot.name.ends_with(suffix); };
+  if (ends_with("norm.weight")) return {0.9, 1.1};
+  if (ends_with("A_log")) return {std::log(0.5), std::log(16.0)};
+  if (ends_with("ssm.D")) return {0.9, 1.1};
+  if (ends_with("dt_proj.bias")) return {-5.0, -1.0};
+  if (ends_with("conv1d.bias")) return {-0.1, 0.1};
+  const Shape shape = matrix_shape(slot);
+  const double bound = std::sqrt(3.0 / static_cast<double>(shape[2]));
+  return {-bound, bound};
+}
+
+}  // namespace
+
+Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
+                       const LoadProgress& on_progress) {
+  Weights weights;
+  const std::vector<WeightSlot> slots = weight_slots(config, weights);
+  std::int64_t total = 0;
+  for (const WeightSlot& slot : slots) total += slot.shape.elements();
+  Fingerprint fingerprint(slots.size());
+  std::vector<std::byte> storage;
+  std::int64_t done = 0;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const WeightSlot& slot = slots[i];
+    // A tied model has one matrix for both ends.
+    if (slot.name == "lm_head.weight" && config.weight_tying) continue;
+    const Range range = range_of(slot);
+    WeightDesc desc = with_matrix_shape({}, slot);
+    desc.name = slot.name;
+    desc.dtype = slot.quantizable ? DType::f16 : DType::f32;
+    storage.resize(static_cast<std::size_t>(desc.stored_bytes()));
+    if (slot.quantizable) {
+      auto* out = reinterpret_cast<std::uint16_t*>(storage.data());
+      fill_uniform(seed, i, desc.elements(), range.low, range.high,
+                   [&](std::int64_t j, float value) { out[j] = f32_to_f16(value); });
+    } else {
+      auto* out = reinterpret_cast<float*>(storage.data());
+      fill_uniform(seed, i, desc.elements(), range.low, range.high,
+                   [&](std::int64_t j, float value) { out[j] = value; });
+    }
+    WeightParts parts;
+    parts.data = storage;
+    fingerprint.add(i, desc, parts);
+    *slot.target = backend.pack(desc, parts);
+    done += desc.elements();
+    if (on_progress)
+      on_progress(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
+  }
+  if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
+  weights.fingerprint = fingerprint.value(config);
+  return weights;
+}
+
+}  // namespace bitaxon

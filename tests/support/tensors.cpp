@@ -1,0 +1,95 @@
+#include "support/tensors.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+#include "core/half.h"
+
+namespace bitaxon::test {
+
+const TensorInfo& info_of(const Checkpoint& file, const std::string& name) {
+  const TensorInfo* tensor = file.find(name);
+  if (tensor == nullptr) throw std::runtime_error("no tensor " + name);
+  return *tensor;
+}
+
+std::vector<std::byte> read_bytes(const Checkpoint& file, const std::string& name) {
+  const TensorInfo& tensor = info_of(file, name);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.size_bytes));
+  file.read(tensor, bytes);
+  return bytes;
+}
+
+std::vector<float> read_f32(const Checkpoint& file, const std::string& name) {
+  const TensorInfo& tensor = info_of(file, name);
+  const std::vector<std::byte> bytes = read_bytes(file, name);
+  std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (tensor.dtype == DType::f32) {
+      std::memcpy(&values[i], bytes.data() + 4 * i, 4);
+      continue;
+    }
+    std::uint16_t half = 0;
+    std::memcpy(&half, bytes.data() + 2 * i, 2);
+    values[i] = tensor.dtype == DType::f16 ? f16_to_f32(half) : bf16_to_f32(half);
+  }
+  return values;
+}
+
+std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& name) {
+  const std::vector<std::byte> bytes = read_bytes(file, name);
+  std::vector<std::int32_t> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+double relative_l2(std::span<const float> actual, std::span<const float> expected) {
+  if (actual.size() != expected.size()) return std::numeric_limits<double>::infinity();
+  double difference = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    const double d = static_cast<double>(actual[i]) - static_cast<double>(expected[i]);
+    difference += d * d;
+    norm += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
+  }
+  const double relative = norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
+  return std::isnan(relative) ? std::numeric_limits<double>::infinity() : relative;
+}
+
+void expect_close(std::span<const float> actual, std::span<const float> expected,
+                  std::int64_t n_rows, double bound, const std::string& what, double row_factor) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  ASSERT_GT(n_rows, 0) << what;
+  EXPECT_LE(relative_l2(actual, expected), bound) << what << ": over the whole";
+  const std::size_t cols = actual.size() / static_cast<std::size_t>(n_rows);
+  for (std::size_t r = 0; r < static_cast<std::size_t>(n_rows); ++r) {
+    const auto a = actual.subspan(r * cols, cols);
+    const auto e = expected.subspan(r * cols, cols);
+    const double error = relative_l2(a, e);
+    if (error <= row_factor * bound) continue;
+    std::size_t worst = 0;
+    for (std::size_t c = 0; c < cols; ++c)
+      if (!(std::abs(a[c] - e[c]) <= std::abs(a[worst] - e[worst]))) worst = c;
+    ADD_FAILURE() << fmt::format("{}: row {}: relative L2 {:.3g} > {:.3g}; at column {}: {} instead of {}",
+                                 what, r, error, row_factor * bound, worst, a[worst], e[worst]);
+    return;
+  }
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "bitaxon-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace bitaxon::test

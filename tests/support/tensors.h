@@ -1,0 +1,51 @@
+// Recorded tensors, and comparing numbers.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/safetensors.h"
+
+namespace bitaxon::test {
+
+/// tests/golden of the source tree.
+inline std::filesystem::path golden_dir() { return BX_GOLDEN_DIR; }
+inline std::filesystem::path bundled_model_dir() {
+  return std::filesystem::path(BX_MODELS_DIR) / "tiny-shakespeare";
+}
+
+/// A tensor of a file as float32 (from F32, F16 or BF16), as int32 (from I32), or as stored.
+std::vector<float> read_f32(const Checkpoint& file, const std::string& name);
+std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& name);
+std::vector<std::byte> read_bytes(const Checkpoint& file, const std::string& name);
+const TensorInfo& info_of(const Checkpoint& file, const std::string& name);
+
+/// ||actual - expected|| / ||expected||; infinite when anything is NaN or sizes differ.
+double relative_l2(std::span<const float> actual, std::span<const float> expected);
+
+/// Whole within `bound`, and every row within `row_factor * bound`, in relative L2. A failure names
+/// `what`, the row, and the first element that is off.
+void expect_close(std::span<const float> actual, std::span<const float> expected,
+                  std::int64_t n_rows, double bound, const std::string& what,
+                  double row_factor = 4);
+
+/// A folder of its own under the system's temporary folder, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace bitaxon::test
