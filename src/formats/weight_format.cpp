@@ -206,6 +206,10 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
   const std::int64_t elements = desc.elements();
   if (first < 0 || first > elements || n > static_cast<std::uint64_t>(elements - first))
     fail(desc, fmt::format("expected elements within [0, {}), got {} from {}", elements, n, first));
+  const bool floats = is_float(desc.dtype) && is_float(desc.bias_dtype);
+  if (desc.format != WeightFormat::nf4 && !floats)
+    fail(desc, fmt::format("expected F32, F16 or BF16, got {} (biases {})", name_of(desc.dtype),
+                           name_of(desc.bias_dtype)));
   if (desc.format != WeightFormat::dense && desc.group_size < 1)
     fail(desc, fmt::format("expected a group size of at least 1, got {}", desc.group_size));
   if (desc.nested && desc.nested_group_size < 1)

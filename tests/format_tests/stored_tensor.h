@@ -1,9 +1,11 @@
 // Checkpoints that a test puts together, and their tensors as numbers.
 #pragma once
 
+#include <bit>
 #include <cstring>
 #include <filesystem>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>

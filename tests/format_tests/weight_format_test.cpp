@@ -277,6 +277,8 @@ TEST(WeightFormat, RefusesToReadOutside) {
   expect_error(decode_from(11, 0, 40), kInvalid, "[decode] \"w\"", "expected elements within");
   expect_error(decode_from(-1, 1, 40), kInvalid, "[decode] \"w\"", "expected elements within");
   expect_error(decode_from(0, 1, 39), kInvalid, "[decode] \"w\"", "fewer bytes");
+  desc.dtype = DType::u8;
+  expect_error(decode_from(0, 10, 10), kInvalid, "[decode] \"w\"", "got U8");
   desc.format = WeightFormat::nf4;
   expect_error(decode_from(0, 1, 40), kInvalid, "[decode] \"w\"", "group size");
   desc.group_size = 64;
