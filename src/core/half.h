@@ -13,23 +13,40 @@
 #include <cstdint>
 
 namespace bitaxon {
+namespace half_detail {
+
+/// All ones where a < b. Both below 2^31: the signed comparison is the one that SSE2 has.
+constexpr std::uint32_t mask_less(std::uint32_t a, std::uint32_t b) {
+  return 0u -
+         static_cast<std::uint32_t>(static_cast<std::int32_t>(a) < static_cast<std::int32_t>(b));
+}
+
+/// As bit operations: written with ?:, gcc moves the float arithmetic of one side into a branch,
+/// and then does not vectorise the loop.
+constexpr std::uint32_t select(std::uint32_t mask, std::uint32_t yes, std::uint32_t no) {
+  return (yes & mask) | (no & ~mask);
+}
+
+}  // namespace half_detail
 
 /// Exact. NaN keeps its sign and payload.
 inline float f16_to_f32(std::uint16_t half) {
+  using half_detail::mask_less, half_detail::select;
   constexpr std::uint32_t kRebias = (127u - 15u) << 23;
   const std::uint32_t sign = (std::uint32_t{half} & 0x8000u) << 16;
   const std::uint32_t magnitude = (std::uint32_t{half} & 0x7fffu) << 13;
   // Exponent 31 (infinity, NaN) becomes 255, which is as far again from 31 + 112.
-  const std::uint32_t normal = magnitude + kRebias + (magnitude >= 0x0f800000u ? kRebias : 0u);
+  const std::uint32_t normal = magnitude + kRebias + (~mask_less(magnitude, 0x0f800000u) & kRebias);
   // Subnormal: mantissa * 2^-24.
   const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
       static_cast<float>(static_cast<std::int32_t>(half & 0x3ffu)) * 0x1p-24f);
-  return std::bit_cast<float>(sign | (magnitude < 0x00800000u ? subnormal : normal));
+  return std::bit_cast<float>(sign | select(mask_less(magnitude, 0x00800000u), subnormal, normal));
 }
 
 /// Rounds to nearest, ties to even. Beyond 65504 + half a step: infinity. NaN stays NaN: made
 /// quiet, with its sign and the upper bits of its payload.
 inline std::uint16_t f32_to_f16(float value) {
+  using half_detail::mask_less, half_detail::select;
   constexpr std::uint32_t kRebias = (127u - 15u) << 23;
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
@@ -40,9 +57,9 @@ inline std::uint16_t f32_to_f16(float value) {
   const std::uint32_t subnormal =
       std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
   const std::uint32_t nan = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
-  std::uint32_t half = magnitude < 0x38800000u ? subnormal : normal;
-  half = magnitude >= 0x47800000u ? 0x7c00u : half;
-  half = magnitude > 0x7f800000u ? nan : half;
+  std::uint32_t half = select(mask_less(magnitude, 0x38800000u), subnormal, normal);
+  half = select(mask_less(magnitude, 0x47800000u), half, 0x7c00u);
+  half = select(mask_less(0x7f800000u, magnitude), nan, half);
   return static_cast<std::uint16_t>(sign | half);
 }
 
@@ -56,7 +73,8 @@ inline std::uint16_t f32_to_bf16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   const std::uint32_t nan = (bits >> 16) | 0x40u;
-  return static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+  const std::uint32_t is_nan = half_detail::mask_less(0x7f800000u, bits & 0x7fffffffu);
+  return static_cast<std::uint16_t>(half_detail::select(is_nan, nan, rounded));
 }
 
 }  // namespace bitaxon

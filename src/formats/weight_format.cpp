@@ -21,6 +21,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "bitaxon/error.h"
@@ -29,6 +30,9 @@
 
 namespace bitaxon {
 namespace {
+
+// The file's bytes are loaded as the host's numbers.
+static_assert(std::endian::native == std::endian::little);
 
 using Table = std::array<float, 16>;
 
@@ -75,21 +79,27 @@ template <FirstNibble order>
 void look_up(const Table& table, const std::byte* codes, std::int64_t first, std::span<float> out) {
   constexpr int kEvenShift = order == FirstNibble::low ? 0 : 4;
   constexpr int kOddShift = 4 - kEvenShift;
-  const auto code = [](std::byte byte, int shift) {
-    return std::to_integer<std::size_t>(byte >> shift) & 15u;
-  };
+  const auto value = [&](unsigned byte, int shift) { return table[(byte >> shift) & 15u]; };
   const std::byte* from = codes + first / 2;
   float* to = out.data();
   std::size_t left = out.size();
   if (first % 2 != 0 && left > 0) {
-    *to++ = table[code(*from++, kOddShift)];
+    *to++ = value(std::to_integer<unsigned>(*from++), kOddShift);
     --left;
   }
-  for (; left >= 2; left -= 2, to += 2, ++from) {
-    to[0] = table[code(*from, kEvenShift)];
-    to[1] = table[code(*from, kOddShift)];
+  // Four bytes at a time: gcc does not unroll this by itself, and it halves the time.
+  for (; left >= 8; left -= 8, to += 8, from += 4) {
+    const auto word = load<std::uint32_t>(from, 0);
+    for (int i = 0; i < 4; ++i) {
+      to[2 * i] = value(word, 8 * i + kEvenShift);
+      to[2 * i + 1] = value(word, 8 * i + kOddShift);
+    }
   }
-  if (left > 0) *to = table[code(*from, kEvenShift)];
+  for (; left >= 2; left -= 2, to += 2, ++from) {
+    to[0] = value(std::to_integer<unsigned>(*from), kEvenShift);
+    to[1] = value(std::to_integer<unsigned>(*from), kOddShift);
+  }
+  if (left > 0) *to = value(std::to_integer<unsigned>(*from), kEvenShift);
 }
 
 /// Calls decode_run(group, first, run of out) for each maximal run of elements in one group.
@@ -196,6 +206,10 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
   const std::int64_t elements = desc.elements();
   if (first < 0 || first > elements || n > static_cast<std::uint64_t>(elements - first))
     fail(desc, fmt::format("expected elements within [0, {}), got {} from {}", elements, n, first));
+  const bool floats = is_float(desc.dtype) && is_float(desc.bias_dtype);
+  if (desc.format != WeightFormat::nf4 && !floats)
+    fail(desc, fmt::format("expected F32, F16 or BF16, got {} (biases {})", name_of(desc.dtype),
+                           name_of(desc.bias_dtype)));
   if (desc.format != WeightFormat::dense && desc.group_size < 1)
     fail(desc, fmt::format("expected a group size of at least 1, got {}", desc.group_size));
   if (desc.nested && desc.nested_group_size < 1)

@@ -36,12 +36,12 @@ struct WeightDesc {
 
 /// The stored bytes of each part; any alignment. Parts a format does not have are empty.
 struct WeightParts {
-  std::span<const std::byte> data;           ///< elements or codes
-  std::span<const std::byte> scales;         ///< affine4: scales. nf4: absmax (f32, or u8 nested)
-  std::span<const std::byte> biases;         ///< affine4
-  std::span<const std::byte> quant_map;      ///< nf4: f32 [16]
-  std::span<const std::byte> nested_scales;  ///< nf4 nested: f32 nested_absmax
-  std::span<const std::byte> nested_quant_map;  ///< nf4 nested: f32 [256]
+  std::span<const std::byte> data = {};           ///< elements or codes
+  std::span<const std::byte> scales = {};         ///< affine4: scales. nf4: absmax (f32, nested u8)
+  std::span<const std::byte> biases = {};         ///< affine4
+  std::span<const std::byte> quant_map = {};      ///< nf4: f32 [16]
+  std::span<const std::byte> nested_scales = {};  ///< nf4 nested: f32 nested_absmax
+  std::span<const std::byte> nested_quant_map = {};  ///< nf4 nested: f32 [256]
 };
 
 /// Decodes elements [first, first + out.size()) of the row-major flattened weight to float32.

@@ -1,0 +1,113 @@
+// Any bytes as a safetensors file: it is refused with Error(format), or its tensors tile the data,
+// can be read, and can be looked up as weights of every layout.
+//
+// An input is a whole file, but for the header's length, which is cut to what the input holds:
+// otherwise nearly every mutation would end there.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "formats/safetensors.h"
+#include "formats/weight_source.h"
+#include "fuzz/expected_error.h"
+
+namespace bitaxon {
+namespace {
+
+/// A file in memory that can be opened by its path.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view bytes) : fd_(::memfd_create("input", MFD_CLOEXEC)) {
+    if (fd_ < 0 || ::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+      fuzzer_failed("no memory file", "memfd_create, write");
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile() { ::close(fd_); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+
+ private:
+  int fd_;
+};
+
+void check_tiles(std::span<const TensorInfo> tensors, std::uint64_t begin, std::uint64_t end) {
+  for (const TensorInfo& tensor : tensors) {
+    if (tensor.offset_bytes != begin) fuzzer_failed("not tiled", tensor.name);
+    begin += tensor.size_bytes;
+  }
+  if (begin != end) fuzzer_failed("not tiled", "to the end");
+}
+
+/// The header alone, of a file of whatever size.
+void parse_header(std::string_view json, std::uint64_t file_size) {
+  try {
+    const SafetensorsHeader header = parse_safetensors_header(json, file_size, "input");
+    check_tiles(header.tensors, 8 + json.size(), file_size);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::format) fuzzer_failed("wrong kind", error.what());
+    check_message(error, "input: ");
+  }
+}
+
+/// The shapes that `tensor` could be the codes of.
+std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
+  std::vector<Shape> shapes = {tensor.shape, Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
+  std::vector<std::int64_t> dims(tensor.shape.dims().begin(), tensor.shape.dims().end());
+  if (!dims.empty() && tensor.shape.elements() < std::int64_t{1} << 40) {
+    dims.back() *= 8;
+    shapes.push_back(Shape(dims));
+  }
+  return shapes;
+}
+
+void find_and_decode(const Checkpoint& checkpoint, const TensorInfo& tensor, const Shape& shape,
+                     const std::string& path) {
+  if (shape.rank() < 1 || shape.rank() > 3) return;
+  try {
+    const auto source = find_weight(checkpoint, tensor.name, shape, true);
+    if (!source) fuzzer_failed("tensor not found", tensor.name);
+    LoadedWeight loaded;
+    read_weight(checkpoint, *source, loaded);
+    std::vector<float> out(static_cast<std::size_t>(source->desc.elements()));
+    decode(source->desc, loaded.parts, 0, out);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::format && error.kind() != ErrorKind::unsupported)
+      fuzzer_failed("wrong kind", error.what());
+    check_message(error, path + ": ");
+  }
+}
+
+void open_file(std::string_view bytes) {
+  const MemoryFile file(bytes);
+  const std::string path = file.path();
+  try {
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    for (const TensorInfo& tensor : checkpoint.tensors())
+      for (const Shape& shape : plausible_shapes(tensor))
+        find_and_decode(checkpoint, tensor, shape, path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::format) fuzzer_failed("wrong kind", error.what());
+    check_message(error, path + ": ");
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::string bytes(reinterpret_cast<const char*>(data), size);
+  bitaxon::open_file(bytes);
+  if (size < 8) return 0;
+  std::uint64_t length = 0;
+  for (std::size_t i = 0; i < 8; ++i) length |= std::uint64_t{data[i]} << (8 * i);
+  bitaxon::parse_header(std::string_view(bytes).substr(8), length);
+  length = std::min<std::uint64_t>(length, size - 8);
+  for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>((length >> (8 * i)) & 0xff);
+  bitaxon::open_file(bytes);
+  return 0;
+}
