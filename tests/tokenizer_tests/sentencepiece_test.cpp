@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "bitaxon/error.h"
@@ -96,8 +97,8 @@ void expect_decodes_as_the_library(const std::string& model) {
   for (int round = 0; round < 4000; ++round) {
     Ids ids;
     for (unsigned i = 0; i < 1 + random() % 12; ++i) {
-      const auto size = static_cast<unsigned>(tokenizer.vocab_size());
-      const unsigned id = random() % 2 == 0 ? random() % size : size - 1 - random() % 7;
+      const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
+      const auto id = random() % 2 == 0 ? random() % size : size - 1 - random() % 7;
       ids.push_back(static_cast<std::int32_t>(random() % 5 == 0 ? random() % 3 : id));
     }
     std::string expected;

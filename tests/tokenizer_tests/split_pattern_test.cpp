@@ -155,7 +155,7 @@ TEST(SplitPattern, OtherKnownPatternsAreTaken) {
 
 TEST(SplitPattern, ARunawayPatternIsAnErrorNotASilence) {
   try {
-    pieces("(a+)+b", std::string(64, 'a'));
+    pieces("(?:a+)+[bc]", std::string(64, 'a'));
     ADD_FAILURE() << "it ended";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::unsupported);

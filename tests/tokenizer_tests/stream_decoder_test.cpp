@@ -36,7 +36,7 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
     Ids ids;
     // Low ids are bytes in every tokenizer here; a run of them makes characters and halves of them.
     for (unsigned i = 0; i < 1 + random() % 20; ++i) {
-      const auto size = static_cast<unsigned>(tokenizer.vocab_size());
+      const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
       ids.push_back(static_cast<std::int32_t>(random() % (random() % 3 == 0 ? size + 5 : 260)));
     }
     for (const bool skip : {false, true})

@@ -59,9 +59,12 @@ TEST(EndOfSequence, TheWellKnownOnesFirst) {
   };
   folder.write("config.json", R"({"eos_token_id": 7})");
   EXPECT_EQ(end(), 7);
-  EXPECT_EQ(json.add("</s>"), end());
-  EXPECT_EQ(json.add("<|endoftext|>"), end());
-  EXPECT_EQ(json.add("<|im_end|>"), end());
+  const int slash = json.add("</s>");
+  EXPECT_EQ(end(), slash);
+  const int text = json.add("<|endoftext|>");
+  EXPECT_EQ(end(), text);
+  const int turn = json.add("<|im_end|>");
+  EXPECT_EQ(end(), turn);
 }
 
 TEST(EndOfSequence, TheFilesBesideInOrder) {
