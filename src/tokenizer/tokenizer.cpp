@@ -1,1 +1,178 @@
-// placeholder
+#include "bitaxon/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+#include <variant>
+
+#include "bitaxon/error.h"
+#include "platform/file.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/end_of_sequence.h"
+#include "tokenizer/sentencepiece.h"
+#include "tokenizer/utf8.h"
+
+namespace bitaxon {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// One token per byte.
+struct ByteTokenizer {
+  static constexpr std::int32_t kSize = 256;
+
+  std::vector<std::int32_t> encode(std::string_view text) const {
+    std::vector<std::int32_t> ids;
+    ids.reserve(text.size());
+    for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+    return ids;
+  }
+  std::int32_t vocab_size() const { return kSize; }
+  std::optional<std::int32_t> token_id(std::string_view token) const {
+    if (token.size() != 1) return std::nullopt;
+    return static_cast<unsigned char>(token[0]);
+  }
+  bool is_special(std::int32_t) const { return false; }
+};
+
+// Decoding, one id at a time: text that is certain goes to `out`, a character that is not whole
+// stays in `held`.
+struct DecodeState {
+  bool& at_start;
+  std::string& held;
+};
+
+void decode_next(const ByteTokenizer&, std::int32_t id, bool, DecodeState state, std::string& out) {
+  if (id < 0 || id >= ByteTokenizer::kSize) return;
+  state.held += static_cast<char>(id);
+  out += take_complete(state.held);
+}
+
+void decode_next(const Bpe& bpe, std::int32_t id, bool skip_special, DecodeState state,
+                 std::string& out) {
+  if (skip_special && bpe.is_special(id)) return;
+  state.held += bpe.bytes_of(id);
+  out += take_complete(state.held);
+}
+
+void decode_next(const SentencePiece& pieces, std::int32_t id, bool skip_special, DecodeState state,
+                 std::string& out) {
+  pieces.decode_next(id, skip_special, state.at_start, state.held, out);
+}
+
+// What is left is one cut character: one U+FFFD.
+template <class Kind>
+void decode_rest(const Kind&, std::string& held, std::string& out) {
+  out += to_valid_utf8(held);
+  held.clear();
+}
+
+void decode_rest(const SentencePiece&, std::string& held, std::string& out) {
+  SentencePiece::finish_bytes(held, out);
+}
+
+// A protocol buffer of this kind begins with the tag of its first field, 0x0A, which JSON reads as
+// white space; what follows it tells.
+bool is_json(std::string_view bytes) {
+  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && bytes[first] == '{';
+}
+
+}  // namespace
+
+struct Tokenizer::Impl {
+  std::variant<ByteTokenizer, Bpe, SentencePiece> kind;
+  std::optional<std::int32_t> end_of_sequence;
+
+  template <class Visitor>
+  decltype(auto) visit(Visitor&& visitor) const {
+    return std::visit(std::forward<Visitor>(visitor), kind);
+  }
+};
+
+Tokenizer Tokenizer::load(const fs::path& file) {
+  constexpr std::uint64_t kMaxBytes = std::uint64_t{512} << 20;
+  const std::string bytes = read_whole_file(file, kMaxBytes);
+  const std::string name = file.string();
+  auto impl = std::make_shared<Impl>();
+  std::optional<std::int32_t> otherwise;
+  if (is_json(bytes)) {
+    impl->kind = bpe_from_json(bytes, name);
+  } else {
+    auto pieces = SentencePiece::from_bytes(bytes, name);
+    otherwise = pieces.end_of_sequence();
+    impl->kind = std::move(pieces);
+  }
+  Tokenizer tokenizer(impl);
+  const TokenLookup lookup{[&](std::string_view token) { return tokenizer.token_id(token); },
+                           tokenizer.vocab_size()};
+  impl->end_of_sequence = find_end_of_sequence(lookup, file);
+  if (!impl->end_of_sequence) impl->end_of_sequence = otherwise;
+  return tokenizer;
+}
+
+std::optional<Tokenizer> Tokenizer::find(const fs::path& model_directory) {
+  for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"}) {
+    std::error_code error;
+    if (fs::exists(model_directory / name, error)) return load(model_directory / name);
+  }
+  return std::nullopt;
+}
+
+Tokenizer Tokenizer::bytes() {
+  return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, std::nullopt}));
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
+  return impl_->visit([&](const auto& kind) { return kind.encode(text); });
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
+  return impl_->visit([&](const auto& kind) {
+    std::string text, held;
+    bool at_start = true;
+    for (const std::int32_t id : ids) decode_next(kind, id, skip_special, {at_start, held}, text);
+    decode_rest(kind, held, text);
+    return text;
+  });
+}
+
+std::int32_t Tokenizer::vocab_size() const {
+  return impl_->visit([](const auto& kind) { return kind.vocab_size(); });
+}
+
+std::optional<std::int32_t> Tokenizer::end_of_sequence() const { return impl_->end_of_sequence; }
+
+std::optional<std::int32_t> Tokenizer::token_id(std::string_view token) const {
+  return impl_->visit([&](const auto& kind) { return kind.token_id(token); });
+}
+
+bool Tokenizer::is_special(std::int32_t id) const {
+  return impl_->visit([&](const auto& kind) { return kind.is_special(id); });
+}
+
+std::string_view Tokenizer::kind() const {
+  constexpr std::string_view kNames[] = {"bytes", "bpe", "sentencepiece"};  // as in the variant
+  return kNames[impl_->kind.index()];
+}
+
+StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+
+std::string StreamDecoder::push(std::int32_t id) {
+  std::string text;
+  tokenizer_.impl_->visit([&](const auto& kind) {
+    decode_next(kind, id, skip_special_, {at_start_, held_}, text);
+  });
+  return text;
+}
+
+std::string StreamDecoder::finish() {
+  std::string text;
+  tokenizer_.impl_->visit([&](const auto& kind) { decode_rest(kind, held_, text); });
+  at_start_ = true;
+  return text;
+}
+
+}  // namespace bitaxon

@@ -1,3 +1,319 @@
+#include "tokenizer/bpe.h"
+
 #include <gtest/gtest.h>
 
-TEST(Bpe, Placeholder) {}
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "bitaxon/tokenizer.h"
+#include "tokenizer_json.h"
+
+namespace bitaxon {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+nlohmann::json golden(const std::string& name) {
+  return nlohmann::json::parse(std::ifstream(BX_GOLDEN_DIR "/tokenizer/" + name));
+}
+
+Tokenizer tiny() { return Tokenizer::load(BX_MODELS_DIR "/tiny-shakespeare/tokenizer.json"); }
+
+// What a vocabulary without merges gives.
+Ids bytes_as_ids(std::string_view text) {
+  Ids ids;
+  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+  return ids;
+}
+
+TEST(Bpe, EncodesAndDecodesAsRecorded) {
+  const Tokenizer tokenizer = tiny();
+  const auto cases = golden("cases.json");
+  ASSERT_GT(cases.size(), 10u);
+  for (const auto& c : cases) {
+    const auto text = c["text"].get<std::string>();
+    const auto ids = c["ids"].get<Ids>();
+    EXPECT_EQ(tokenizer.encode(text), ids) << text;
+    EXPECT_EQ(tokenizer.decode(ids), c["decoded"].get<std::string>()) << text;
+    EXPECT_EQ(tokenizer.decode(ids, true), c["decoded_skip_special"].get<std::string>()) << text;
+  }
+}
+
+TEST(Bpe, DecodesBrokenBytesAsRecorded) {
+  const Tokenizer tokenizer = tiny();
+  for (const auto& c : golden("decode_cases.json"))
+    EXPECT_EQ(tokenizer.decode(c["ids"].get<Ids>()), c["decoded"].get<std::string>()) << c;
+}
+
+TEST(Bpe, TheBundledTokenizer) {
+  const Tokenizer tokenizer = tiny();
+  EXPECT_EQ(tokenizer.kind(), "bpe");
+  EXPECT_EQ(tokenizer.vocab_size(), 1024);
+  EXPECT_EQ(tokenizer.end_of_sequence(), 1023);
+  EXPECT_EQ(tokenizer.token_id("<|im_start|>"), 1022);
+  EXPECT_EQ(tokenizer.token_id("\xC4\xA0the"), 268);
+  EXPECT_EQ(tokenizer.token_id(" the"), std::nullopt);
+  EXPECT_TRUE(tokenizer.is_special(1021));
+  EXPECT_FALSE(tokenizer.is_special(268));
+  EXPECT_FALSE(tokenizer.is_special(-1));
+  EXPECT_FALSE(tokenizer.is_special(1 << 30));
+  EXPECT_EQ(tokenizer.decode(Ids{-1, 1024, 1 << 30, 475}), tokenizer.decode(Ids{475}));
+}
+
+TEST(Bpe, InvalidUtf8IsReadAsReplacements) {
+  const Bpe bpe = TokenizerJson().bpe();
+  EXPECT_EQ(bpe.encode("a\xFF\xE2\x82z"), bpe.encode("a\xEF\xBF\xBD\xEF\xBF\xBDz"));
+  EXPECT_EQ(bpe.encode(std::string_view("a\0b", 3)), (Ids{'a', 0, 'b'}));
+}
+
+TEST(Bpe, MergesByRankNotByPlace) {
+  const Bpe bpe = TokenizerJson({"b c", "a b", "ab c", "c d"}).bpe();
+  EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // "b c" comes first
+  EXPECT_EQ(bpe.encode("ab"), (Ids{257}));
+  EXPECT_EQ(bpe.encode("cd"), (Ids{259}));
+  EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));  // leftmost first
+}
+
+TEST(Bpe, AgreesWithTheDefinition) {
+  // Joins the leftmost pair of the least rank until there is none, as the definition says.
+  const std::vector<std::string> merges = {"a b",  "b a", "ab a", "a a",   "c ab",
+                                           "aa b", "b b", "bb a", "aba c", "cab c"};
+  const TokenizerJson json(merges);
+  const Bpe bpe = json.bpe();
+  std::mt19937 random(7);
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::string> symbols;
+    std::string text;
+    for (unsigned i = 0; i < 1 + random() % 24; ++i) {
+      text += static_cast<char>('a' + random() % 3);
+      symbols.emplace_back(1, text.back());
+    }
+    while (true) {
+      std::size_t best = merges.size(), at = 0;
+      for (std::size_t i = 0; i + 1 < symbols.size(); ++i)
+        for (std::size_t rank = 0; rank < best; ++rank)
+          if (merges[rank] == symbols[i] + " " + symbols[i + 1]) best = rank, at = i;
+      if (best == merges.size()) break;
+      symbols[at] += symbols[at + 1];
+      symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+    }
+    Ids expected;
+    for (const std::string& symbol : symbols)
+      expected.push_back(symbol.size() == 1 ? symbol[0] : *bpe.token_id(symbol));
+    ASSERT_EQ(bpe.encode(text), expected) << text;
+  }
+}
+
+TEST(Bpe, MergesMayBePairs) {
+  TokenizerJson json({"a b"});
+  json.document["model"]["merges"] = nlohmann::json::array({nlohmann::json::array({"a", "b"})});
+  EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
+}
+
+TEST(Bpe, AVersionLineAmongTheMergesIsPassedOver) {
+  TokenizerJson json({"a b"});
+  json.document["model"]["merges"] = {"#version: 0.2", "a b"};
+  EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
+}
+
+TEST(Bpe, IgnoreMergesTakesAWholePiece) {
+  TokenizerJson json({"a b"});
+  json.vocab()["abc"] = 257;
+  json.vocab()["\xC4\xA0x"] = 258;
+  EXPECT_EQ(json.bpe().encode("abc x"), (Ids{256, 'c', ' ', 'x'}));
+  json.document["model"]["ignore_merges"] = true;
+  EXPECT_EQ(json.bpe().encode("abc x"), (Ids{257, 258}));
+  EXPECT_EQ(json.bpe().encode("abcd"), (Ids{256, 'c', 'd'}));
+}
+
+TEST(Bpe, AMissingByteIsDroppedOrUnknown) {
+  TokenizerJson json;
+  json.vocab().erase("x");
+  json.vocab()["<unk>"] = 'x';
+  EXPECT_EQ(json.bpe().encode("axxb"), (Ids{'a', 'b'}));
+  json.document["model"]["unk_token"] = "<unk>";
+  EXPECT_EQ(json.bpe().encode("axxb"), (Ids{'a', 'x', 'x', 'b'}));
+  json.document["model"]["fuse_unk"] = true;
+  EXPECT_EQ(json.bpe().encode("axxbx"), (Ids{'a', 'x', 'b', 'x'}));
+}
+
+TEST(AddedTokens, TheLongestOfTheLeftmost) {
+  TokenizerJson json;
+  const int a = json.add("<a>");
+  const int ab = json.add("<a><b>");
+  const int b = json.add("<b>");
+  const Bpe bpe = json.bpe();
+  EXPECT_EQ(bpe.encode("<a>x<a><b><b>"), (Ids{a, 'x', ab, b}));
+  EXPECT_EQ(bpe.encode("<<a>>"), (Ids{'<', a, '>'}));
+}
+
+TEST(AddedTokens, StripsSwallowWhiteSpace) {
+  TokenizerJson json;
+  const int l = json.add("<l>", {{"lstrip", true}});
+  const int r = json.add("<r>", {{"rstrip", true}});
+  const Bpe bpe = json.bpe();
+  EXPECT_EQ(bpe.encode("a \t\xC2\xA0\xE3\x80\x80<l> b"), (Ids{'a', l, ' ', 'b'}));
+  EXPECT_EQ(bpe.encode("a <r> \n\xC2\x85 b"), (Ids{'a', ' ', r, 'b'}));
+  EXPECT_EQ(bpe.encode("  <l>"), (Ids{l}));
+  EXPECT_EQ(bpe.encode("<r>  "), (Ids{r}));
+  EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // what one has swallowed the next does not get
+  EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"), (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B is no space
+}
+
+TEST(AddedTokens, SingleWordsTouchNoWord) {
+  TokenizerJson json;
+  const int w = json.add("ing", {{"single_word", true}});
+  const Bpe bpe = json.bpe();
+  EXPECT_EQ(bpe.encode("ing"), (Ids{w}));
+  EXPECT_EQ(bpe.encode("-ing."), (Ids{'-', w, '.'}));
+  for (const std::string text : {"sing", "ings", "_ing", "ing1", "\xC3\xA9ing", "ing\xCC\x8A",
+                                 "ing\xE2\x80\x8D", "ing\xE2\x93\x90", "\xE2\x85\xA3ing"})
+    EXPECT_EQ(bpe.encode(text), bytes_as_ids(text)) << text;
+}
+
+TEST(AddedTokens, NormalizedOnesAreFoundInNormalizedText) {
+  TokenizerJson json;
+  const std::string decomposed = "e\xCC\x81t", composed = "\xC3\xA9t";
+  const int normalized = json.add(decomposed, {{"normalized", true}});
+  EXPECT_EQ(json.bpe().encode(decomposed), (Ids{normalized}));
+  EXPECT_EQ(json.bpe().encode(composed), (Ids{normalized}));
+  EXPECT_EQ(json.bpe().bytes_of(normalized), decomposed);
+
+  TokenizerJson raw;
+  const int literal = raw.add(decomposed);
+  EXPECT_EQ(raw.bpe().encode(decomposed), (Ids{literal}));
+  EXPECT_EQ(raw.bpe().encode(composed), (Ids{0xC3, 0xA9, 't'}));
+}
+
+TEST(AddedTokens, RawOnesCutTheTextThatIsNormalized) {
+  TokenizerJson json;
+  const int cut = json.add("<c>");
+  EXPECT_EQ(json.bpe().encode("e<c>\xCC\x81"), (Ids{'e', cut, 0xCC, 0x81}));
+}
+
+TEST(AddedTokens, DecodeToTheirContent) {
+  TokenizerJson json;
+  const int token = json.add("\xC3\xA9 \xE6\x97\xA5", {{"special", true}});
+  const Bpe bpe = json.bpe();
+  EXPECT_EQ(bpe.bytes_of(token), "\xC3\xA9 \xE6\x97\xA5");
+  EXPECT_TRUE(bpe.is_special(token));
+  EXPECT_EQ(bpe.vocab_size(), token + 1);
+}
+
+TEST(AddedTokens, MayStandInTheVocabulary) {
+  TokenizerJson json({"a b"});
+  json.add("ab", {{"id", 256}});
+  EXPECT_EQ(json.bpe().encode("cabc"), (Ids{'c', 256, 'c'}));
+}
+
+TEST(Bpe, WithoutNormalizerTextStaysAsItIs) {
+  TokenizerJson json;
+  json.document["normalizer"] = nullptr;
+  EXPECT_EQ(json.bpe().encode("e\xCC\x81"), (Ids{'e', 0xCC, 0x81}));
+  json.document["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  EXPECT_EQ(json.bpe().encode("e\xCC\x81"), (Ids{0xC3, 0xA9}));
+}
+
+TEST(Bpe, ALoneByteLevelUsesTheGpt2Pattern) {
+  TokenizerJson json({"1 2", "12 3", "\xC4\xA0 a"});
+  json.document["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  EXPECT_EQ(json.bpe().encode("123 a"), (Ids{257, 258}));
+  json.document["pre_tokenizer"]["add_prefix_space"] = true;
+  const int token = json.add("<t>");
+  EXPECT_EQ(json.bpe().encode("a<t>a<t> a"), (Ids{258, token, 258, token, 258}));
+  json.document["pre_tokenizer"]["use_regex"] = false;
+  EXPECT_EQ(json.bpe().encode("x a"), (Ids{' ', 'x', 258}));
+}
+
+TEST(Bpe, SplitsApplyOneAfterTheOther) {
+  TokenizerJson json({"1 2", "a b"});
+  const auto digit = nlohmann::json{{"type", "Split"},
+                                    {"pattern", {{"Regex", "\\p{N}"}}},
+                                    {"behavior", "Isolated"},
+                                    {"invert", false}};
+  auto& list = json.document["pre_tokenizer"]["pretokenizers"];
+  list[0]["pattern"]["Regex"] = "[^ ]+";
+  EXPECT_EQ(json.bpe().encode("12ab"), (Ids{256, 257}));
+  list.insert(list.begin() + 1, digit);
+  EXPECT_EQ(json.bpe().encode("12ab"), (Ids{'1', '2', 257}));
+}
+
+TEST(Bpe, WhatTheVocabularySpellsOtherwiseDecodesAsItStands) {
+  TokenizerJson json;
+  json.vocab()["\xE6\x97\xA5"] = 256;           // no spelling of bytes
+  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one character of it is none
+  json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // a space and the byte E9
+  const Bpe bpe = json.bpe();
+  EXPECT_EQ(bpe.bytes_of(256), "\xE6\x97\xA5");
+  EXPECT_EQ(bpe.bytes_of(257), "a\xE2\x82\xAC\xC4\xA0");
+  EXPECT_EQ(bpe.bytes_of(258), " \xE9");
+}
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+TEST(Bpe, ALongWordTakesNLogN) {
+  std::vector<std::string> merges;
+  for (std::string half = "a"; half.size() < 256; half += half) merges.push_back(half + " " + half);
+  const Bpe bpe = TokenizerJson(merges).bpe();
+  std::vector<double> seconds;
+  for (const int exponent : {16, 18, 20}) {
+    const std::string text(std::size_t{1} << exponent, 'a');
+    const double start = cpu_seconds();
+    EXPECT_EQ(bpe.encode(text), Ids(text.size() / 256, 263));
+    seconds.push_back(cpu_seconds() - start);
+  }
+  // Four times the letters: a little over four times the work; a quadratic loop makes it 16 times.
+  EXPECT_LT(seconds[2], 10 * seconds[1] + 0.05);
+  EXPECT_LT(seconds[1], 10 * seconds[0] + 0.05);
+}
+
+TEST(Bpe, LongTextsOfEveryKindOfPieceAreLinear) {
+  const Bpe bpe = TokenizerJson().bpe();
+  for (const std::string unit : {" ", "\n", " \n", "a ", "1", "'", "\xC2\xA0", "\xCC\x81", "'s"}) {
+    std::string text;
+    while (text.size() < (std::size_t{1} << 20)) text += unit;
+    const double start = cpu_seconds();
+    EXPECT_EQ(bpe.encode(text), bytes_as_ids(text)) << unit;
+    EXPECT_LT(cpu_seconds() - start, 20.0) << unit;
+  }
+}
+
+TEST(Bpe, AVocabularyOf150000) {
+  // Tokens are the digits of their number in base 16, letters a to p, joined from left to right.
+  std::vector<std::string> tokens;
+  auto vocabulary = nlohmann::json::object();
+  auto merges = nlohmann::json::array();
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[std::string(spelling_of(static_cast<unsigned char>(byte)))] = byte;
+  std::vector<std::string> level;
+  for (char c = 'a'; c <= 'p'; ++c) level.emplace_back(1, c);
+  while (vocabulary.size() < 150000) {
+    std::vector<std::string> next;
+    for (const std::string& prefix : level) {
+      for (char c = 'a'; c <= 'p' && vocabulary.size() < 150000; ++c) {
+        next.push_back(prefix + c);
+        vocabulary[next.back()] = vocabulary.size();
+        merges.push_back(prefix + " " + c);
+      }
+    }
+    level = std::move(next);
+  }
+  TokenizerJson json;
+  json.document["model"]["vocab"] = vocabulary;
+  json.document["model"]["merges"] = merges;
+  const std::string text = json.text();
+  const double start = cpu_seconds();
+  const Bpe bpe = bpe_from_json(text, "tokenizer.json");
+  const double seconds = cpu_seconds() - start;
+  RecordProperty("load_ms", static_cast<int>(seconds * 1000));
+  EXPECT_LT(seconds, 20.0);  // quadratic loading takes minutes
+  EXPECT_EQ(bpe.vocab_size(), 150000);
+  EXPECT_EQ(bpe.encode("ab"), (Ids{*bpe.token_id("ab")}));
+  EXPECT_EQ(bpe.encode("abcd"), (Ids{*bpe.token_id("ab"), *bpe.token_id("cd")}));
+  EXPECT_EQ(bpe.bytes_of(149999).size(), 5u);
+}
+
+}  // namespace
+}  // namespace bitaxon

@@ -1,0 +1,431 @@
+// Reads tokenizer.json. Field names and defaults: Hugging Face tokenizers, the serialization of
+// each component (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
+#include "bitaxon/error.h"
+#include "formats/json.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/utf8.h"
+
+namespace bitaxon {
+
+namespace {
+
+// Where in the document a message points: "tokenizer.json: model.merges".
+class Place {
+ public:
+  explicit Place(std::string_view name) : text_(name) {}
+  Place at(std::string_view key) const {
+    return Place(fmt::format("{}{}{}", text_, inside_ ? "." : ": ", key), true);
+  }
+  Place at(std::size_t index) const { return Place(fmt::format("{}[{}]", text_, index), true); }
+
+  [[noreturn]] void broken(std::string_view what) const {
+    throw Error(ErrorKind::format, fmt::format("{}: {}", text_, what));
+  }
+  [[noreturn]] void unsupported(std::string_view expected, const Json& got) const {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{}: expected {}, got {}", text_, expected, brief(got)));
+  }
+  const std::string& text() const { return text_; }
+
+  // A value as a message shows it: a component by its type, what is long cut short.
+  static std::string brief(const Json& value) {
+    if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
+    if (value.is_object()) {
+      const auto type = value.find("type");
+      return type != value.end() && type->is_string() ? brief(*type) : "an object";
+    }
+    return value.is_array() ? "an array" : value.dump();
+  }
+
+ private:
+  Place(std::string text, bool inside) : text_(std::move(text)), inside_(inside) {}
+
+  std::string text_;
+  bool inside_ = false;
+};
+
+struct MergeText {
+  std::string left, right;
+};
+
+// Parses the document, keeping the two large parts, model.vocab and model.merges, out of the tree:
+// an object of 150,000 keys costs quadratic time in one that keeps their order, and memory besides.
+// Bounds are those of parse_json.
+class DocumentReader {
+ public:
+  DocumentReader(std::string_view json, const Place& place) : place_(place) {
+    if (json.size() > kMaxBytes)
+      place_.broken(fmt::format("expected at most {} bytes, got {}", kMaxBytes, json.size()));
+    const auto callback = [this](int, Json::parse_event_t event, Json& value) {
+      return on_event(event, value);
+    };
+    try {
+      tree = Json::parse(json, callback);
+    } catch (const Json::parse_error& error) {
+      place_.broken(fmt::format("at byte {}: not JSON", error.byte));
+    } catch (const Json::exception&) {
+      place_.broken("a number is out of range");
+    }
+  }
+
+  Json tree;
+  Vocabulary vocabulary;
+  std::vector<MergeText> merges;
+
+ private:
+  static constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
+  static constexpr std::size_t kMaxDepth = 32;
+  static constexpr std::size_t kMaxKeys = 1024;  // outside model.vocab
+
+  using Event = Json::parse_event_t;
+
+  // True keeps the value in the tree.
+  bool on_event(Event event, Json& value) {
+    switch (event) {
+      case Event::object_start:
+      case Event::array_start:
+        return open(event == Event::object_start);
+      case Event::object_end:
+      case Event::array_end:
+        return close();
+      case Event::key:
+        return on_key(value.get_ref<const std::string&>());
+      case Event::value:
+        return on_value(value);
+    }
+    return true;
+  }
+
+  bool in_vocabulary() const { return is_model_part("vocab"); }
+  bool in_merges() const { return is_model_part("merges"); }
+  bool is_model_part(std::string_view part) const {
+    return open_.size() >= 3 && open_[0].key == "model" && open_[1].key == part;
+  }
+
+  bool open(bool object) {
+    if (open_.size() == kMaxDepth) place_.broken(fmt::format("deeper than {} levels", kMaxDepth));
+    if (in_vocabulary()) bad_id("a list or an object");
+    if (in_merges()) {
+      if (object || open_.size() > 3) bad_merge();
+      pair_.clear();
+    }
+    open_.push_back({object, {}, {}});
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    const bool pair = in_merges() && open_.size() == 3;
+    if (!pair) return true;
+    if (pair_.size() != 2) bad_merge();
+    merges.push_back({std::move(pair_[0]), std::move(pair_[1])});
+    return false;
+  }
+
+  bool on_key(const std::string& key) {
+    if (in_vocabulary()) {
+      token_ = key;
+      return false;
+    }
+    Level& level = open_.back();
+    if (level.keys.size() == kMaxKeys)
+      place_.broken(fmt::format("an object with more than {} keys", kMaxKeys));
+    if (!level.keys.insert(key).second)
+      place_.broken(fmt::format("the key {} twice in one object", in_quotes(key)));
+    level.key = key;
+    return true;
+  }
+
+  bool on_value(const Json& value) {
+    if (in_vocabulary() && open_.back().object) {
+      add_token(value);
+      return true;  // its key was refused already
+    }
+    if (!in_merges() || open_[2].object) return true;
+    if (!value.is_string()) bad_merge();
+    const auto& text = value.get_ref<const std::string&>();
+    if (open_.size() == 3) {
+      add_merge(text);
+    } else {
+      pair_.push_back(text);
+    }
+    return false;
+  }
+
+  void add_token(const Json& id) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= kMaxTokenIds) bad_id(id.dump());
+    const auto number = static_cast<std::size_t>(id.get<std::uint64_t>());
+    if (!vocabulary.add(token_, static_cast<std::int32_t>(number)))
+      place_.at("model.vocab").broken(fmt::format("the token {} twice", in_quotes(token_)));
+    if (number >= id_taken_.size()) id_taken_.resize(number + 1);
+    if (id_taken_[number])
+      place_.at("model.vocab")
+          .broken(fmt::format("the id {} twice, again for {}", number, in_quotes(token_)));
+    id_taken_[number] = true;
+  }
+
+  // "a b"; a first line of the old merges.txt may have come along.
+  void add_merge(const std::string& text) {
+    if (text.starts_with("#version")) return;
+    const std::size_t space = text.find(' ');
+    if (space == text.npos || text.find(' ', space + 1) != text.npos) bad_merge();
+    merges.push_back({text.substr(0, space), text.substr(space + 1)});
+  }
+
+  [[noreturn]] void bad_id(std::string_view got) const {
+    place_.at("model.vocab")
+        .broken(fmt::format("{}: expected an id from 0 to {}, got {}", in_quotes(token_),
+                            kMaxTokenIds - 1, got));
+  }
+  [[noreturn]] void bad_merge() const {
+    place_.at("model.merges").at(merges.size()).broken("expected \"a b\" or [\"a\", \"b\"]");
+  }
+
+  struct Level {
+    bool object;
+    std::string key;  // the last one seen
+    std::unordered_set<std::string> keys;
+  };
+
+  Place place_;
+  std::vector<Level> open_;
+  std::string token_;              // the last key of model.vocab
+  std::vector<std::string> pair_;  // the merge being read
+  std::vector<bool> id_taken_;
+};
+
+const Json& null_json() {
+  static const Json null;
+  return null;
+}
+
+const Json& field(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found == object.end() ? null_json() : *found;
+}
+
+bool flag(const Json& object, std::string_view key, bool otherwise, const Place& place) {
+  const Json& value = field(object, key);
+  if (value.is_null()) return otherwise;
+  if (!value.is_boolean())
+    place.at(key).broken("expected true or false, got " + place.brief(value));
+  return value.get<bool>();
+}
+
+std::string type_of(const Json& component, const Place& place) {
+  const Json& type = field(component, "type");
+  if (!component.is_object() || !type.is_string())
+    place.broken("expected an object with a type, got " + place.brief(component));
+  return type.get<std::string>();
+}
+
+// The members of a Sequence, which are under a different key for each kind of component.
+const Json& members(const Json& sequence, std::string_view key, const Place& place) {
+  const Json& list = field(sequence, key);
+  if (!list.is_array()) place.at(key).broken("expected an array, got " + place.brief(list));
+  return list;
+}
+
+bool reads_nfc(const Json& normalizer, const Place& place) {
+  if (normalizer.is_null()) return false;
+  const std::string type = type_of(normalizer, place);
+  if (type == "NFC") return true;
+  if (type != "Sequence") place.unsupported("null or NFC", normalizer);
+  bool nfc = false;
+  const Json& list = members(normalizer, "normalizers", place);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    nfc |= reads_nfc(list[i], place.at("normalizers").at(i));
+  return nfc;
+}
+
+SplitPattern read_split(const Json& split, const Place& place) {
+  if (const Json& behavior = field(split, "behavior"); behavior != "Isolated")
+    place.at("behavior").unsupported("\"Isolated\"", behavior);
+  if (flag(split, "invert", false, place)) place.at("invert").unsupported("false", Json(true));
+  const Json& pattern = field(split, "pattern");
+  const Json& regex = pattern.is_object() ? field(pattern, "Regex") : null_json();
+  if (!regex.is_string()) place.at("pattern").unsupported("{\"Regex\": ...}", pattern);
+  return SplitPattern(regex.get_ref<const std::string&>(), place.text());
+}
+
+void read_byte_level(const Json& component, const Place& place, PreTokenizer& out) {
+  out.add_prefix_space = flag(component, "add_prefix_space", true, place);
+  if (flag(component, "use_regex", true, place)) out.gpt2.emplace_back(kGpt2Pattern, place.text());
+}
+
+PreTokenizer read_pre_tokenizer(const Json& component, const Place& place) {
+  constexpr std::string_view kExpected = "Splits and then a ByteLevel";
+  PreTokenizer out;
+  if (component.is_null()) place.unsupported(kExpected, component);
+  const std::string type = type_of(component, place);
+  if (type == "ByteLevel") {
+    read_byte_level(component, place, out);
+    return out;
+  }
+  if (type != "Sequence") place.unsupported(kExpected, component);
+  const Json& list = members(component, "pretokenizers", place);
+  const Place list_place = place.at("pretokenizers");
+  if (list.empty()) list_place.unsupported(kExpected, list);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string expected = i + 1 < list.size() ? "Split" : "ByteLevel";
+    if (type_of(list[i], list_place.at(i)) != expected)
+      list_place.at(i).unsupported(expected, list[i]);
+    if (expected == "Split") {
+      out.patterns.push_back(read_split(list[i], list_place.at(i)));
+    } else {
+      read_byte_level(list[i], list_place.at(i), out);
+    }
+  }
+  return out;
+}
+
+// Ids come without anything around them, so a post-processor that adds tokens is refused. A
+// ByteLevel one only moves offsets, of which there are none here.
+void check_post_processor(const Json& component, const Place& place) {
+  if (component.is_null()) return;
+  const std::string type = type_of(component, place);
+  if (type == "ByteLevel") return;
+  if (type == "Sequence") {
+    const Json& list = members(component, "processors", place);
+    for (std::size_t i = 0; i < list.size(); ++i)
+      check_post_processor(list[i], place.at("processors").at(i));
+    return;
+  }
+  if (type != "TemplateProcessing") place.unsupported("ByteLevel or null", component);
+  for (const Json& item : members(component, "single", place))
+    if (!item.is_object() || !item.contains("Sequence"))
+      place.at("single").unsupported("a template that adds no token", item);
+}
+
+void check_decoder(const Json& component, const Place& place) {
+  if (component.is_null() || type_of(component, place) != "ByteLevel")
+    place.unsupported("ByteLevel", component);
+}
+
+AddedToken read_added_token(const Json& json, const Place& place) {
+  if (!json.is_object()) place.broken("expected an object, got " + place.brief(json));
+  const Json& content = field(json, "content");
+  if (!content.is_string())
+    place.at("content").broken("expected a string, got " + place.brief(content));
+  const Json& id = field(json, "id");
+  if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= kMaxTokenIds)
+    place.at("id").broken(
+        fmt::format("expected 0 to {}, got {}", kMaxTokenIds - 1, place.brief(id)));
+  AddedToken token;
+  token.id = id.get<std::int32_t>();
+  token.content = content.get<std::string>();
+  token.single_word = flag(json, "single_word", false, place);
+  token.lstrip = flag(json, "lstrip", false, place);
+  token.rstrip = flag(json, "rstrip", false, place);
+  token.special = flag(json, "special", false, place);
+  token.normalized = flag(json, "normalized", !token.special, place);
+  return token;
+}
+
+// An added token may stand in the vocabulary too, under the same id. Everything else that shares an
+// id or a text contradicts itself.
+std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
+                                          const Vocabulary& vocabulary) {
+  std::vector<AddedToken> tokens;
+  if (list.is_null()) return tokens;
+  if (!list.is_array()) place.broken("expected an array, got " + place.brief(list));
+  std::unordered_set<std::int32_t> ids;
+  std::unordered_set<std::string> contents;
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) ids.insert(vocabulary.id(i));
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    AddedToken token = read_added_token(list[i], place.at(i));
+    if (token.content.empty()) continue;
+    if (!contents.insert(token.content).second)
+      place.at(i).broken(fmt::format("the token {} twice", in_quotes(token.content)));
+    const auto known = vocabulary.find(token.content);
+    if (known ? *known != token.id : !ids.insert(token.id).second)
+      place.at(i).broken(fmt::format("the id {} of {} is taken, or not that of the vocabulary",
+                                     token.id, in_quotes(token.content)));
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
+}
+
+// Ranks are the order of the list.
+MergeTable resolve_merges(const std::vector<MergeText>& merges, const Vocabulary& vocabulary,
+                          const Place& place) {
+  MergeTable table(merges.size());
+  std::string joined;
+  for (std::size_t rank = 0; rank < merges.size(); ++rank) {
+    const auto id_of = [&](const std::string& token) {
+      const auto id = vocabulary.find(token);
+      if (!id)
+        place.at(rank).broken(fmt::format("the token {} is not in the vocabulary", in_quotes(token)));
+      return *id;
+    };
+    const std::int32_t left = id_of(merges[rank].left);
+    const std::int32_t right = id_of(merges[rank].right);
+    joined.assign(merges[rank].left).append(merges[rank].right);
+    table.add(left, right, {static_cast<std::uint32_t>(rank), id_of(joined)});
+  }
+  return table;
+}
+
+// Settings that would change the ids and that byte-level files leave off.
+void check_unused(const Json& model, const Place& place) {
+  if (const Json& dropout = field(model, "dropout"); !dropout.is_null() && dropout != 0)
+    place.at("dropout").unsupported("null", dropout);
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+    if (const Json& affix = field(model, key); !affix.is_null() && affix != "")
+      place.at(key).unsupported("null or \"\"", affix);
+  if (flag(model, "byte_fallback", false, place))
+    place.at("byte_fallback").unsupported("false", Json(true));
+}
+
+void read_unknown(const Json& model, const Place& place, BpeFile& file) {
+  file.fuse_unknown = flag(model, "fuse_unk", false, place);
+  const Json& token = field(model, "unk_token");
+  if (token.is_null() || token == "") return;
+  if (!token.is_string())
+    place.at("unk_token").broken("expected a string, got " + place.brief(token));
+  file.unknown = file.vocabulary.find(token.get_ref<const std::string&>());
+  if (file.unknown) return;
+  // It is then wanted only where a byte is missing.
+  for (int byte = 0; byte < 256; ++byte)
+    if (!file.vocabulary.find(spelling_of(static_cast<unsigned char>(byte))))
+      place.at("unk_token").broken(place.brief(token) + " is not in the vocabulary");
+}
+
+}  // namespace
+
+BpeFile read_bpe_file(std::string_view json, std::string_view name) {
+  const Place root{name};
+  DocumentReader document(json, root);
+  const Json& tree = document.tree;
+  if (!tree.is_object()) root.broken("expected a JSON object");
+  const Json& model = field(tree, "model");
+  const Place model_place = root.at("model");
+  if (!model.is_object()) model_place.broken("expected an object, got " + root.brief(model));
+  // Old files leave the type out.
+  if (const Json& type = field(model, "type"); !type.is_null() && type != "BPE")
+    model_place.at("type").unsupported("\"BPE\"", type);
+  if (!field(model, "vocab").is_object()) model_place.at("vocab").broken("expected an object");
+  if (!field(model, "merges").is_array()) model_place.at("merges").broken("expected an array");
+
+  BpeFile file;
+  file.vocabulary = std::move(document.vocabulary);
+  check_unused(model, model_place);
+  read_unknown(model, model_place, file);
+  file.ignore_merges = flag(model, "ignore_merges", false, model_place);
+  file.merges = resolve_merges(document.merges, file.vocabulary, model_place.at("merges"));
+  file.nfc = reads_nfc(field(tree, "normalizer"), root.at("normalizer"));
+  file.pre_tokenizer = read_pre_tokenizer(field(tree, "pre_tokenizer"), root.at("pre_tokenizer"));
+  check_post_processor(field(tree, "post_processor"), root.at("post_processor"));
+  check_decoder(field(tree, "decoder"), root.at("decoder"));
+  file.added_tokens =
+      read_added_tokens(field(tree, "added_tokens"), root.at("added_tokens"), file.vocabulary);
+  return file;
+}
+
+}  // namespace bitaxon

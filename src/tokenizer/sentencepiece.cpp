@@ -1,0 +1,169 @@
+#include "tokenizer/sentencepiece.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <limits>
+
+#include "bitaxon/error.h"
+#include "tokenizer/sentencepiece_file.h"
+#include "tokenizer/utf8.h"
+
+#ifdef BITAXON_WITH_SENTENCEPIECE
+#include <sentencepiece_processor.h>
+#endif
+
+namespace bitaxon {
+
+#ifdef BITAXON_WITH_SENTENCEPIECE
+
+namespace {
+
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how a piece spells white space
+
+std::string with_spaces(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t space = std::min(text.find(kSpace, at), text.size());
+    out += text.substr(at, space - at);
+    if (space < text.size()) out += ' ';
+    at = space + kSpace.size();
+  }
+  return out;
+}
+
+// "<0x41>", with capital digits.
+char byte_of_piece(std::string_view piece) {
+  return static_cast<char>(std::stoi(std::string(piece.substr(3, 2)), nullptr, 16));
+}
+
+}  // namespace
+
+SentencePiece::Piece SentencePiece::read_piece(
+    const sentencepiece::SentencePieceProcessor& processor, int id,
+    const std::string& unknown_surface) {
+  const std::string& text = processor.IdToPiece(id);
+  // The library decodes through the text, so an id counts as what its text stands for.
+  const int meant = processor.PieceToId(text);
+  if (processor.IsByte(meant)) return {Piece::Kind::byte, {byte_of_piece(text)}, false};
+  if (processor.IsControl(meant)) return {Piece::Kind::control, to_valid_utf8(text), false};
+  if (processor.IsUnknown(meant)) return {Piece::Kind::unknown, unknown_surface, false};
+  return {Piece::Kind::normal, to_valid_utf8(with_spaces(text)), text.starts_with(kSpace)};
+}
+
+SentencePiece SentencePiece::from_bytes(std::string_view bytes, std::string_view name) {
+  const SentencePieceFile file = read_sentencepiece_file(bytes, name);
+  const auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
+  const auto refuse = [&](std::string_view why) {
+    throw Error(ErrorKind::format, fmt::format("{}: SentencePiece model: {}", name, in_quotes(why)));
+  };
+  try {
+    const auto status = processor->LoadFromSerializedProto(file.model);
+    if (!status.ok()) refuse(status.message());
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    refuse(error.what());  // the library's trie throws
+  }
+
+  SentencePiece out;
+  for (int id = 0; id < processor->GetPieceSize(); ++id)
+    out.pieces_.push_back(read_piece(*processor, id, file.unknown_surface));
+  if (const int eos = processor->eos_id(); eos >= 0) out.end_of_sequence_ = eos;
+  out.strips_start_ = file.add_dummy_prefix || file.remove_extra_whitespaces;
+  out.strips_all_start_ = file.remove_extra_whitespaces;
+  out.name_ = name;
+  out.processor_ = processor;
+  return out;
+}
+
+std::vector<std::int32_t> SentencePiece::encode(std::string_view text) const {
+  // The library counts in int, and normalization can make text some 18 times longer.
+  if (text.size() > std::numeric_limits<std::int32_t>::max() / 64)
+    throw Error(ErrorKind::invalid_argument, "[encode] text: expected at most 32 MiB");
+  std::vector<int> ids;
+  const auto status = processor_->Encode(to_valid_utf8(text), &ids);
+  if (!status.ok())
+    throw Error(ErrorKind::format, fmt::format("{}: SentencePiece cannot encode this text: {}",
+                                               name_, in_quotes(status.message())));
+  return {ids.begin(), ids.end()};
+}
+
+std::optional<std::int32_t> SentencePiece::token_id(std::string_view token) const {
+  const int id = processor_->PieceToId(token);
+  if (id < 0 || id >= vocab_size() || processor_->IdToPiece(id) != token) return std::nullopt;
+  return id;
+}
+
+#else
+
+SentencePiece SentencePiece::from_bytes(std::string_view, std::string_view name) {
+  throw Error(
+      ErrorKind::unsupported,
+      fmt::format("{}: this build has no SentencePiece (BITAXON_WITH_SENTENCEPIECE)", name));
+}
+
+std::vector<std::int32_t> SentencePiece::encode(std::string_view) const { return {}; }
+
+std::optional<std::int32_t> SentencePiece::token_id(std::string_view) const { return {}; }
+
+#endif
+
+const SentencePiece::Piece* SentencePiece::piece(std::int32_t id) const {
+  return id >= 0 && id < vocab_size() ? &pieces_[static_cast<std::size_t>(id)] : nullptr;
+}
+
+bool SentencePiece::is_special(std::int32_t id) const {
+  const Piece* found = piece(id);
+  return found != nullptr && found->kind == Piece::Kind::control;
+}
+
+void SentencePiece::finish_bytes(std::string& held, std::string& out) {
+  for (std::size_t i = 0; i < held.size(); ++i) out += kReplacement;
+  held.clear();
+}
+
+namespace {
+
+// Characters of a run of byte pieces. Unlike bytes elsewhere each one that belongs to no character
+// becomes a U+FFFD of its own.
+void take_characters(std::string& held, std::string& out) {
+  while (!held.empty()) {
+    const Utf8Unit unit = first_unit(held);
+    if (unit.kind == Utf8Unit::Kind::cut) return;
+    if (unit.kind == Utf8Unit::Kind::character) {
+      out.append(held, 0, unit.length);
+    } else {
+      for (std::size_t i = 0; i < unit.length; ++i) out += kReplacement;
+    }
+    held.erase(0, unit.length);
+  }
+}
+
+}  // namespace
+
+// sentencepiece_processor.cc, Decode: white space falls away until something has come out; with
+// only a dummy prefix, just one.
+void SentencePiece::decode_next(std::int32_t id, bool skip_special, bool& at_start,
+                                std::string& held, std::string& out) const {
+  const Piece* next = piece(id);
+  if (next == nullptr) return;
+  if (next->kind == Piece::Kind::byte) {
+    at_start = false;
+    held += next->text;
+    take_characters(held, out);
+    return;
+  }
+  finish_bytes(held, out);
+  std::string_view text = next->text;
+  if (next->kind == Piece::Kind::control) {
+    if (!skip_special) out += text;
+    return;
+  }
+  const bool strips = at_start && strips_start_ && next->leads_space;
+  if (strips) text.remove_prefix(1);
+  if (!text.empty() || (strips && !strips_all_start_)) at_start = false;
+  out += text;
+}
+
+}  // namespace bitaxon

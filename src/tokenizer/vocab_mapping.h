@@ -1,0 +1,32 @@
+// Tokenizer ids to model ids, for a checkpoint whose vocabulary is a selection of its tokenizer's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+namespace bitaxon {
+
+class VocabMapping {
+ public:
+  /// `text` is {tokenizer id: model id}: a JSON object with numbers in its keys, {"12": 3}, or a
+  /// Python dict literal of integers, {12: 3, 15: 4,}. White space may stand anywhere between;
+  /// nothing else is taken, and nothing is evaluated. Ids are from 0 to 2^31 - 1, without sign or
+  /// leading zeros. `name` begins every message. Throws Error(format) with the byte.
+  static VocabMapping parse(std::string_view text, std::string_view name);
+
+  std::optional<std::int32_t> to_model(std::int32_t tokenizer_id) const;
+  /// Of several tokenizer ids with this image the lowest.
+  std::optional<std::int32_t> to_tokenizer(std::int32_t model_id) const;
+  std::size_t size() const { return to_model_.size(); }
+  /// -1 when the mapping is empty.
+  std::int32_t max_model_id() const { return max_model_id_; }
+
+ private:
+  std::unordered_map<std::int32_t, std::int32_t> to_model_;
+  std::unordered_map<std::int32_t, std::int32_t> to_tokenizer_;
+  std::int32_t max_model_id_ = -1;
+};
+
+}  // namespace bitaxon

@@ -1,0 +1,230 @@
+#include "tokenizer/sentencepiece.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "bitaxon/error.h"
+#include "bitaxon/tokenizer.h"
+#include "platform/file.h"
+#include "temporary_folder.h"
+#include "tokenizer/utf8.h"
+
+#ifdef BITAXON_WITH_SENTENCEPIECE
+#include <sentencepiece_processor.h>
+#endif
+
+namespace bitaxon {
+namespace {
+
+const std::string kModel = BX_GOLDEN_DIR "/sentencepiece/tokenizer.model";
+
+#ifdef BITAXON_WITH_SENTENCEPIECE
+
+using Ids = std::vector<std::int32_t>;
+
+// Protocol buffer fields, to write models by hand.
+std::string bytes_field(int number, const std::string& bytes) {
+  std::string out(1, static_cast<char>(number << 3 | 2));
+  if (number >= 16)
+    out = {static_cast<char>((number & 15) << 3 | 2 | 0x80), static_cast<char>(number >> 4)};
+  for (std::size_t n = bytes.size(); true; n >>= 7) {
+    out += static_cast<char>((n & 127) | (n > 127 ? 128U : 0U));
+    if (n <= 127) break;
+  }
+  return out + bytes;
+}
+std::string number_field(int number, int value) {
+  return {static_cast<char>(number << 3), static_cast<char>(value)};
+}
+enum PieceType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6 };
+std::string piece(const std::string& text, PieceType type) {
+  return bytes_field(
+      1, bytes_field(1, text) + std::string("\x15\0\0\x80\xBF", 5) + number_field(3, type));
+}
+
+// A unigram model with byte pieces.
+std::string small_model(bool dummy_prefix, bool remove_extra) {
+  std::string model = piece("<unk>", kUnknown) + piece("<s>", kControl) + piece("</s>", kControl);
+  for (int byte = 0; byte < 256; ++byte) {
+    const char* digits = "0123456789ABCDEF";
+    model += piece(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">", kByte);
+  }
+  for (const char* text : {"\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81",
+                           "\xE2\x96\x81"
+                           "a",
+                           "a", "b", "a\xE2\x96\x81"})
+    model += piece(text, kNormal);
+  model += piece("<user>", kUserDefined);
+  model += bytes_field(2, std::string("\x98\x02\x01", 3));  // trainer_spec.byte_fallback (35)
+  model += bytes_field(3, number_field(3, dummy_prefix) + number_field(4, remove_extra));
+  return model;
+}
+
+TEST(SentencePiece, EncodesAsRecorded) {
+  const Tokenizer tokenizer = Tokenizer::load(kModel);
+  const auto cases =
+      nlohmann::json::parse(std::ifstream(BX_GOLDEN_DIR "/sentencepiece/cases.json"));
+  for (const auto& c : cases)
+    EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<Ids>()) << c["text"];
+}
+
+TEST(SentencePiece, TheRecordedModel) {
+  const Tokenizer tokenizer = Tokenizer::load(kModel);
+  EXPECT_EQ(tokenizer.kind(), "sentencepiece");
+  EXPECT_EQ(tokenizer.end_of_sequence(), tokenizer.token_id("</s>"));
+  ASSERT_TRUE(tokenizer.end_of_sequence());
+  EXPECT_TRUE(tokenizer.is_special(*tokenizer.end_of_sequence()));
+  EXPECT_EQ(tokenizer.token_id("no such piece"), std::nullopt);
+  EXPECT_FALSE(tokenizer.is_special(-1));
+  const std::string text = "But soft, what light 日本語 🙂";
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text);
+  EXPECT_EQ(tokenizer.decode(Ids{-1, 1 << 30, tokenizer.vocab_size()}), "");
+  EXPECT_EQ(tokenizer.encode("a\xFFz"), tokenizer.encode("a\xEF\xBF\xBDz"));
+  EXPECT_EQ(tokenizer.encode("a\xE2\x82z"), tokenizer.encode("a\xEF\xBF\xBDz"));
+  EXPECT_NO_THROW(tokenizer.encode(std::string_view("a\0b", 3)));
+}
+
+// Without the special tokens, decoding is the library's.
+void expect_decodes_as_the_library(const std::string& model) {
+  const TemporaryFolder folder;
+  const Tokenizer tokenizer = Tokenizer::load(folder.write("tokenizer.model", model));
+  sentencepiece::SentencePieceProcessor processor;
+  ASSERT_TRUE(processor.LoadFromSerializedProto(model).ok());
+  std::mt19937 random(5);
+  for (int round = 0; round < 4000; ++round) {
+    Ids ids;
+    for (unsigned i = 0; i < 1 + random() % 12; ++i) {
+      const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
+      const auto id = random() % 2 == 0 ? random() % size : size - 1 - random() % 7;
+      ids.push_back(static_cast<std::int32_t>(random() % 5 == 0 ? random() % 3 : id));
+    }
+    std::string expected;
+    ASSERT_TRUE(processor.Decode(ids, &expected).ok());
+    ASSERT_EQ(tokenizer.decode(ids, true), expected) << testing::PrintToString(ids);
+  }
+}
+
+TEST(SentencePiece, DecodesAsTheLibrary) {
+  expect_decodes_as_the_library(read_whole_file(kModel, 1 << 24));
+  for (const bool dummy_prefix : {false, true})
+    for (const bool remove_extra : {false, true})
+      expect_decodes_as_the_library(small_model(dummy_prefix, remove_extra));
+}
+
+TEST(SentencePiece, ControlSymbolsAreTextUnlessSkipped) {
+  const TemporaryFolder folder;
+  const Tokenizer tokenizer =
+      Tokenizer::load(folder.write("tokenizer.model", small_model(true, false)));
+  const std::int32_t a = *tokenizer.token_id(
+      "\xE2\x96\x81"
+      "a");
+  EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}), "<s>a a</s>");
+  EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}, true), "a a");
+  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // in text they are text
+  EXPECT_EQ(tokenizer.encode("b<user>").back(), tokenizer.token_id("<user>"));
+  EXPECT_FALSE(tokenizer.is_special(*tokenizer.token_id("<user>")));
+}
+
+// Loads what must be refused; the message must be one line, and the library silent.
+std::string refusal(const std::string& model, ErrorKind kind = ErrorKind::format) {
+  testing::internal::CaptureStderr();
+  std::string message;
+  try {
+    SentencePiece::from_bytes(model, "t.model");
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    message = error.what();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_TRUE(message.starts_with("t.model: SentencePiece model: ")) << message;
+  EXPECT_EQ(message.find_first_of("\r\n"), message.npos) << message;
+  return message;
+}
+
+TEST(SentencePiece, BrokenModelsAreOneLine) {
+  refusal("");
+  refusal("\n");
+  refusal("not a model");
+  refusal(std::string(1000, '\xFF'));
+  refusal(std::string(1000, '\0'));
+  refusal(piece("a", kNormal));                            // no unknown piece
+  refusal(small_model(true, true) + piece("a", kNormal));  // twice
+  refusal(small_model(true, true) + piece("", kNormal));
+  refusal(small_model(true, true) + piece(std::string("x\0", 2), kNormal));
+  refusal(small_model(true, true) + piece(std::string(100000, 'x'), kNormal));
+  refusal(small_model(true, true) + piece("<0x00>", kByte));
+  refusal(small_model(true, true) + bytes_field(3, ""));  // a second normalizer
+  refusal(small_model(true, true) + bytes_field(5, bytes_field(2, "map")), ErrorKind::unsupported);
+  const std::string self_test = bytes_field(1, bytes_field(1, "a") + bytes_field(2, "nonsense"));
+  testing::internal::CaptureStderr();
+  EXPECT_NO_THROW(
+      SentencePiece::from_bytes(small_model(true, true) + bytes_field(4, self_test), "t"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(SentencePiece, BrokenCharacterMapsAreRefused) {
+  const auto with_map = [](const std::string& map) {
+    return piece("<unk>", kUnknown) + piece("a", kNormal) + bytes_field(3, bytes_field(2, map));
+  };
+  refusal(with_map("x"));
+  refusal(with_map(std::string("\x04\0\0\0", 4)));
+  refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));    // children lie outside
+  refusal(with_map(std::string("\xFF\xFF\xFF\xFF____\0", 9)));  // a size past the end
+  // A trie whose only step leads to itself, for ever.
+  std::string trie(1024, '\0');
+  trie[4 * 'a'] = 'a';
+  trie[4 * 'a' + 1] = static_cast<char>(('a' << 2) & 0xFF);
+  trie[4 * 'a' + 1 + 1] = static_cast<char>(('a' << 2) >> 8);
+  refusal(with_map(std::string("\x00\x04\0\0", 4) + trie + std::string(1, '\0')));
+}
+
+TEST(SentencePiece, TruncatedAndChangedModelsDoNotCrash) {
+  const std::string model = read_whole_file(kModel, 1 << 24);
+  testing::internal::CaptureStderr();
+  const auto attempt = [](const std::string& bytes) {
+    try {
+      const SentencePiece pieces = SentencePiece::from_bytes(bytes, "t.model");
+      std::string text, held;
+      bool at_start = true;
+      for (const std::int32_t id : pieces.encode("naïve café ½ ﬁ 日本語 🙂 the"))
+        pieces.decode_next(id, false, at_start, held, text);
+      EXPECT_EQ(valid_prefix(text), text.size());
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    }
+  };
+  for (std::size_t n = 0; n < model.size(); n += 4999) attempt(model.substr(0, n));
+  std::mt19937 random(11);
+  for (int round = 0; round < 150; ++round) {
+    std::string changed = model;
+    for (int i = 0; i < 3; ++i)
+      changed[random() % model.size()] = static_cast<char>(random() % 256);
+    attempt(changed);
+  }
+  for (int round = 0; round < 300; ++round) {
+    std::string changed = small_model(true, true);
+    changed[random() % changed.size()] = static_cast<char>(random() % 256);
+    attempt(changed);
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+#else
+
+TEST(SentencePiece, IsRefusedByABuildWithoutIt) {
+  try {
+    Tokenizer::load(kModel);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+  }
+}
+
+#endif
+
+}  // namespace
+}  // namespace bitaxon

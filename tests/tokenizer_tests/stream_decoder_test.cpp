@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "bitaxon/tokenizer.h"
+#include "temporary_folder.h"
+#include "tokenizer/utf8.h"
+#include "tokenizer_json.h"
+
+namespace bitaxon {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+// The pieces of `ids`; every one must be valid UTF-8, and all together what decode gives.
+std::string streamed(const Tokenizer& tokenizer, const Ids& ids, bool skip_special) {
+  StreamDecoder decoder(tokenizer, skip_special);
+  std::string text;
+  for (int round = 0; round < 2; ++round) {  // after finish() the decoder is as new
+    text.clear();
+    for (const std::int32_t id : ids) {
+      const std::string piece = decoder.push(id);
+      EXPECT_EQ(valid_prefix(piece), piece.size());
+      text += piece;
+    }
+    const std::string rest = decoder.finish();
+    EXPECT_EQ(valid_prefix(rest), rest.size());
+    text += rest;
+  }
+  return text;
+}
+
+void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 2000; ++round) {
+    Ids ids;
+    // Low ids are bytes in every tokenizer here; a run of them makes characters and halves of them.
+    for (unsigned i = 0; i < 1 + random() % 20; ++i) {
+      const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
+      ids.push_back(static_cast<std::int32_t>(random() % (random() % 3 == 0 ? size + 5 : 260)));
+    }
+    for (const bool skip : {false, true})
+      ASSERT_EQ(streamed(tokenizer, ids, skip), tokenizer.decode(ids, skip));
+  }
+}
+
+TEST(StreamDecoder, PiecesPutTogetherEqualTheWhole) {
+  expect_streams_as_it_decodes(Tokenizer::bytes());
+  expect_streams_as_it_decodes(Tokenizer::load(BX_MODELS_DIR "/tiny-shakespeare/tokenizer.json"));
+#ifdef BITAXON_WITH_SENTENCEPIECE
+  expect_streams_as_it_decodes(Tokenizer::load(BX_GOLDEN_DIR "/sentencepiece/tokenizer.model"));
+#endif
+}
+
+TEST(StreamDecoder, HoldsACharacterUntilItIsWhole) {
+  StreamDecoder decoder(Tokenizer::bytes());
+  EXPECT_EQ(decoder.push('a'), "a");
+  EXPECT_EQ(decoder.push(0xF0), "");
+  EXPECT_EQ(decoder.push(0x9F), "");
+  EXPECT_EQ(decoder.push(0x99), "");
+  EXPECT_EQ(decoder.push(0x82), "🙂");
+  EXPECT_EQ(decoder.push(0xE2), "");
+  EXPECT_EQ(decoder.push('b'),
+            "\xEF\xBF\xBD"
+            "b");
+  EXPECT_EQ(decoder.push(0xE2), "");
+  EXPECT_EQ(decoder.push(0x82), "");
+  EXPECT_EQ(decoder.finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(decoder.finish(), "");
+  EXPECT_EQ(decoder.push('c'), "c");
+}
+
+TEST(StreamDecoder, AWholeRecordedTextByteByByte) {
+  const std::string text = "na\xC3\xAFve \xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x99\x82!";
+  const Tokenizer bytes = Tokenizer::bytes();
+  EXPECT_EQ(streamed(bytes, bytes.encode(text), false), text);
+}
+
+TEST(StreamDecoder, SkipsSpecialTokensInsideACharacter) {
+  const TemporaryFolder folder;
+  TokenizerJson json;
+  const int special = json.add("<s>", {{"special", true}});
+  const Tokenizer tokenizer = Tokenizer::load(folder.write("tokenizer.json", json.text()));
+  const Ids ids = {0xC3, special, 0xA9};
+  EXPECT_EQ(streamed(tokenizer, ids, false), "\xEF\xBF\xBD<s>\xEF\xBF\xBD");
+  EXPECT_EQ(streamed(tokenizer, ids, true), "\xC3\xA9");
+}
+
+}  // namespace
+}  // namespace bitaxon

@@ -1,0 +1,100 @@
+#include "bitaxon/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include "bitaxon/error.h"
+#include "temporary_folder.h"
+#include "tokenizer_json.h"
+
+namespace bitaxon {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+TEST(Tokenizer, Bytes) {
+  const Tokenizer bytes = Tokenizer::bytes();
+  EXPECT_EQ(bytes.kind(), "bytes");
+  EXPECT_EQ(bytes.vocab_size(), 256);
+  EXPECT_EQ(bytes.end_of_sequence(), std::nullopt);
+  EXPECT_EQ(bytes.encode(std::string_view("a\0\xFF", 3)), (Ids{'a', 0, 255}));
+  EXPECT_EQ(bytes.decode(Ids{0xF0, 0x9F, 0x99, 0x82, -1, 256, 0xC3, 'x'}), "🙂\xEF\xBF\xBDx");
+  EXPECT_EQ(bytes.token_id("a"), 'a');
+  EXPECT_EQ(bytes.token_id("ab"), std::nullopt);
+  EXPECT_FALSE(bytes.is_special(0));
+}
+
+TEST(Tokenizer, TheContentDecidesNotTheName) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(
+      Tokenizer::load(folder.write("tokenizer.model", " \r\n" + TokenizerJson().text())).kind(),
+      "bpe");
+}
+
+TEST(Tokenizer, IsFoundInAModelDirectory) {
+  const TemporaryFolder folder;
+  EXPECT_FALSE(Tokenizer::find(folder.path()));
+  EXPECT_FALSE(Tokenizer::find(folder.path() / "missing"));
+  folder.write("tokenizer.model", TokenizerJson().text());
+  EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 256);
+  folder.write("tokenizer/tokenizer.json", TokenizerJson({"a b"}).text());
+  EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 257);
+  folder.write("tokenizer.json", TokenizerJson({"a b", "c d"}).text());
+  EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 258);
+}
+
+TEST(Tokenizer, MissingFilesAreIoErrors) {
+  try {
+    Tokenizer::load("/nonexistent/tokenizer.json");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::io);
+  }
+}
+
+TEST(EndOfSequence, TheWellKnownOnesFirst) {
+  const TemporaryFolder folder;
+  TokenizerJson json;
+  const auto end = [&] {
+    return Tokenizer::load(folder.write("tokenizer.json", json.text())).end_of_sequence();
+  };
+  folder.write("config.json", R"({"eos_token_id": 7})");
+  EXPECT_EQ(end(), 7);
+  const int slash = json.add("</s>");
+  EXPECT_EQ(end(), slash);
+  const int text = json.add("<|endoftext|>");
+  EXPECT_EQ(end(), text);
+  const int turn = json.add("<|im_end|>");
+  EXPECT_EQ(end(), turn);
+}
+
+TEST(EndOfSequence, TheFilesBesideInOrder) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("tokenizer/tokenizer.json", TokenizerJson().text());
+  const auto end = [&] { return Tokenizer::load(file).end_of_sequence(); };
+  EXPECT_EQ(end(), std::nullopt);
+  folder.write("config.json", R"({"eos_token_id": 7})");  // the folder above
+  EXPECT_EQ(end(), 7);
+  folder.write("tokenizer/config.json", R"({"eos_token_id": [400, 8]})");  // 400 is no token
+  EXPECT_EQ(end(), 8);
+  folder.write("tokenizer/generation_config.json", R"({"eos_token_id": [9, 10]})");
+  EXPECT_EQ(end(), 9);
+  folder.write("tokenizer/special_tokens_map.json", R"({"eos_token": {"content": "!"}})");
+  EXPECT_EQ(end(), '!');
+  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": "?"})");
+  EXPECT_EQ(end(), '?');
+  folder.write("tokenizer/tokenizer_config.json",
+               R"({"eos_token": "no such", "eos_token_id": -3})");
+  EXPECT_EQ(end(), '!');
+  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": null, "eos_token_id": [[1]]})");
+  EXPECT_EQ(end(), '!');
+}
+
+TEST(EndOfSequence, TheFolderAboveCountsOnlyForAFolderNamedTokenizer) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("other/tokenizer.json", TokenizerJson().text());
+  folder.write("config.json", R"({"eos_token_id": 7})");
+  EXPECT_EQ(Tokenizer::load(file).end_of_sequence(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace bitaxon
