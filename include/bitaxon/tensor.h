@@ -42,7 +42,8 @@ class Tensor {
   /// Index of the value in its graph.
   std::int32_t id() const { return id_; }
   DType dtype() const;
-  const Shape& shape() const;
+  /// A copy, so that it stays good while the graph grows.
+  Shape shape() const;
   RowSpace row_space() const;
 
  private:

@@ -8,7 +8,7 @@
 namespace bitaxon {
 
 DType Tensor::dtype() const { return graph_->value(id_).dtype; }
-const Shape& Tensor::shape() const { return graph_->value(id_).shape; }
+Shape Tensor::shape() const { return graph_->value(id_).shape; }
 RowSpace Tensor::row_space() const { return graph_->value(id_).row_space; }
 
 void Graph::check_open(const char* what) const {

@@ -60,8 +60,8 @@ class StatePool {
   std::int64_t window_;
   std::int64_t ring_capacity_;
   std::int64_t max_seq_len_;
+  StateIndex index_;  // before layout_, whose making fills it in
   std::shared_ptr<const StateLayout> layout_;
-  StateIndex index_;
   Buffer buffer_;
   std::vector<std::int32_t> free_;
 };

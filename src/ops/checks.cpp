@@ -39,7 +39,7 @@ bool is_activation(const Tensor& tensor) {
 
 }  // namespace
 
-const Shape& weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor) {
+Shape weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor) {
   check_present(op, argument, tensor);
   check_argument(value_of(tensor).kind == ValueKind::weight, op, argument, "a weight",
                  "an activation or a state");
@@ -48,40 +48,41 @@ const Shape& weight_shape(std::string_view op, std::string_view argument, const 
 
 void check_weight(std::string_view op, std::string_view argument, const Tensor& tensor,
                   const Shape& shape) {
-  const Shape& got = weight_shape(op, argument, tensor);
-  check_argument(got == shape, op, argument, "a weight " + shape.to_string(), got.to_string());
+  const Shape got = weight_shape(op, argument, tensor);
+  if (!(got == shape))
+    fail_argument(op, argument, "a weight " + shape.to_string(), got.to_string());
 }
 
 void check_activation(std::string_view op, std::string_view argument, const Tensor& tensor,
                       DType dtype, const Shape& shape) {
   check_present(op, argument, tensor);
-  check_argument(is_activation(tensor) && tensor.dtype() == dtype && tensor.shape() == shape, op,
-                 argument, fmt::format("an activation {} {}", name_of(dtype), shape.to_string()),
-                 described(tensor));
+  if (!is_activation(tensor) || tensor.dtype() != dtype || !(tensor.shape() == shape))
+    fail_argument(op, argument, fmt::format("an activation {} {}", name_of(dtype), shape.to_string()),
+                  described(tensor));
 }
 
 std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
                         std::int64_t cols) {
   check_present(op, argument, tensor);
-  const Shape& shape = tensor.shape();
-  check_argument(is_activation(tensor) && tensor.dtype() == DType::f32 && shape.rank() == 2 &&
-                     shape[0] >= 1 && shape[0] <= kMaxRows && shape[1] == cols,
-                 op, argument, fmt::format("an activation F32 [1..{}, {}]", kMaxRows, cols),
-                 described(tensor));
+  const Shape shape = tensor.shape();
+  if (!is_activation(tensor) || tensor.dtype() != DType::f32 || shape.rank() != 2 ||
+      shape[0] < 1 || shape[0] > kMaxRows || shape[1] != cols)
+    fail_argument(op, argument, fmt::format("an activation F32 [1..{}, {}]", kMaxRows, cols),
+                  described(tensor));
   return shape[0];
 }
 
 void check_state(std::string_view op, std::string_view argument, const Tensor& tensor, DType dtype,
                  const Shape& shape) {
   check_present(op, argument, tensor);
-  check_argument(value_of(tensor).kind == ValueKind::state && tensor.dtype() == dtype &&
-                     tensor.shape() == shape,
-                 op, argument, fmt::format("a state {} {}", name_of(dtype), shape.to_string()),
-                 described(tensor));
+  if (value_of(tensor).kind != ValueKind::state || tensor.dtype() != dtype ||
+      !(tensor.shape() == shape))
+    fail_argument(op, argument, fmt::format("a state {} {}", name_of(dtype), shape.to_string()),
+                  described(tensor));
 }
 
 void check_eps(std::string_view op, float eps) {
-  check_argument(eps > 0, op, "eps", "a number > 0", fmt::format("{}", eps));
+  if (!(eps > 0)) fail_argument(op, "eps", "a number > 0", fmt::format("{}", eps));
 }
 
 const Value& operand_value(const Graph& graph, const Node& node, int index) {

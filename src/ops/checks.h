@@ -29,7 +29,7 @@ std::int64_t check_rows(std::string_view op, std::string_view argument, const Te
 void check_state(std::string_view op, std::string_view argument, const Tensor& tensor, DType dtype,
                  const Shape& shape);
 /// Weight shape [n_matrices, rows, cols], after checking that it is a weight.
-const Shape& weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor);
+Shape weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor);
 void check_eps(std::string_view op, float eps);
 
 // --- costs -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ namespace bitaxon {
 
 Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
              std::int64_t n_rows) {
-  const Shape& shape = weight_shape("embed", "table", table);
+  const Shape shape = weight_shape("embed", "table", table);
   check_argument(shape[0] == 1, "embed", "table", "a weight [1, V, S]", shape.to_string());
   check_state("embed", "seen", seen, DType::u32, {(shape[1] + 31) / 32});
   check_state("embed", "next_token", next_token, DType::i32, {1});

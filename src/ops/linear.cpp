@@ -6,7 +6,7 @@
 namespace bitaxon {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options) {
-  const Shape& shape = weight_shape("linear", "weight", weight);
+  const Shape shape = weight_shape("linear", "weight", weight);
   check_argument(shape[0] == 1, "linear", "weight", "a weight [1, rows, cols]", shape.to_string());
   const std::int64_t n_rows = check_rows("linear", "x", x, shape[2]);
   if (!options.norm.empty()) {

@@ -7,7 +7,7 @@ namespace bitaxon {
 
 Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, const Tensor& down,
                 const Tensor& shared_down, const Tensor& residual) {
-  const Shape& shape = weight_shape("moe_down", "down", down);
+  const Shape shape = weight_shape("moe_down", "down", down);
   const std::int64_t d_model = shape[1];
   const std::int64_t intermediate = shape[2];
   const bool shared = !shared_down.empty();

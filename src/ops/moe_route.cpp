@@ -7,7 +7,7 @@ namespace bitaxon {
 
 MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
                          const Tensor& shared_gate, std::int64_t top_k) {
-  const Shape& shape = weight_shape("moe_route", "gate", gate);
+  const Shape shape = weight_shape("moe_route", "gate", gate);
   const std::int64_t n_experts = shape[1];
   const std::int64_t d_model = shape[2];
   check_weight("moe_route", "gate", gate, {1, n_experts, d_model});

@@ -6,7 +6,7 @@
 namespace bitaxon {
 
 Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights) {
-  const Shape& gate = weight_shape("moe_swiglu", "gate", weights.gate);
+  const Shape gate = weight_shape("moe_swiglu", "gate", weights.gate);
   const std::int64_t d_model = gate[2];
   const std::int64_t intermediate = gate[1];
   check_weight("moe_swiglu", "up", weights.up, gate);

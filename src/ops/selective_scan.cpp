@@ -7,7 +7,7 @@ namespace bitaxon {
 
 Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                       const SelectiveScanWeights& weights, const Tensor& h) {
-  const Shape& a_log = weight_shape("selective_scan", "a_log", weights.a_log);
+  const Shape a_log = weight_shape("selective_scan", "a_log", weights.a_log);
   const std::int64_t d_inner = a_log[1];
   const std::int64_t d_state = a_log[2];
   check_weight("selective_scan", "a_log", weights.a_log, {1, d_inner, d_state});

@@ -6,8 +6,8 @@
 namespace bitaxon {
 
 SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, const Tensor& tail) {
-  const Shape& conv = weight_shape("ssm_in", "conv_weight", weights.conv_weight);
-  const Shape& in_proj = weight_shape("ssm_in", "in_proj", weights.in_proj);
+  const Shape conv = weight_shape("ssm_in", "conv_weight", weights.conv_weight);
+  const Shape in_proj = weight_shape("ssm_in", "in_proj", weights.in_proj);
   const std::int64_t d_inner = conv[1];
   const std::int64_t d_conv = conv[2];
   check_weight("ssm_in", "in_proj", weights.in_proj, {1, 2 * d_inner, in_proj[2]});
