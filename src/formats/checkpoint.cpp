@@ -8,7 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "formats/safetensors.h"
 
 namespace bitaxon {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bitaxon/error.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {

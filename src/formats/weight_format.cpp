@@ -26,7 +26,7 @@
 
 #include "bitaxon/error.h"
 #include "core/half.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "bitaxon/error.h"
 #include "bitaxon/generate.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "tokenizer/vocab_mapping.h"
 
 namespace bitaxon {

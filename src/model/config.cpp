@@ -7,7 +7,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {

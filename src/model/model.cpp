@@ -11,7 +11,7 @@
 #include "core/assert.h"
 #include "core/plan.h"
 #include "core/step.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "formats/safetensors.h"
 #include "model/state_pool.h"
 #include "model/step_graph.h"

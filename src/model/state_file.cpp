@@ -7,7 +7,7 @@
 #include <charconv>
 
 #include "bitaxon/error.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "formats/safetensors.h"
 
 namespace bitaxon {

@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "bitaxon/error.h"
 #include "core/half.h"
 #include "core/philox.h"
 #include "core/step.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "formats/weight_source.h"
 
 namespace bitaxon {
@@ -137,11 +138,6 @@ class Fingerprint {
   std::vector<std::uint64_t> hashes_;
 };
 
-struct FoundSlot {
-  std::size_t slot;
-  WeightSource source;
-};
-
 /// nullopt only for an lm_head that the tied embedding stands in for.
 std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
                                       const Checkpoint& checkpoint,
@@ -161,10 +157,10 @@ std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& conf
 }
 
 void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name,
-                             const std::vector<FoundSlot>& found,
+                             const std::vector<FoundWeight>& found,
                              std::vector<std::string>& warnings) {
   std::set<const TensorInfo*> known;
-  for (const FoundSlot& entry : found) {
+  for (const FoundWeight& entry : found) {
     const WeightSource& source = entry.source;
     known.insert({source.data, source.scales, source.biases, source.quant_map,
                   source.nested_scales, source.nested_quant_map, source.quant_state});
@@ -204,34 +200,44 @@ std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights) {
   return SlotList(config, weights).build();
 }
 
-Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
-                     Backend& backend,
-                     const LoadProgress& on_progress, std::vector<std::string>& warnings) {
-  Weights weights;
-  const std::vector<WeightSlot> slots = weight_slots(config, weights);
-  std::vector<FoundSlot> found;
-  std::uint64_t total_bytes = 0;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    auto source = find_slot(slots[i], config, checkpoint, name);
+std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
+                                      std::string_view name, Weights& weights,
+                                      std::vector<std::string>& warnings) {
+  std::vector<FoundWeight> found;
+  for (WeightSlot& slot : weight_slots(config, weights)) {
+    auto source = find_slot(slot, config, checkpoint, name);
     if (!source) continue;
-    total_bytes += source->desc.stored_bytes();
-    found.push_back({i, std::move(*source)});
+    source->desc = with_matrix_shape(source->desc, slot);
+    found.push_back({std::move(slot), std::move(*source)});
   }
   warn_of_unknown_tensors(checkpoint, name, found, warnings);
-  std::stable_sort(found.begin(), found.end(), [](const FoundSlot& a, const FoundSlot& b) {
-    return std::pair(a.source.data->file, a.source.data->offset_bytes) <
-           std::pair(b.source.data->file, b.source.data->offset_bytes);
+  return found;
+}
+
+Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
+                     Backend& backend, const LoadProgress& on_progress,
+                     std::vector<std::string>& warnings) {
+  Weights weights;
+  const std::vector<FoundWeight> found = find_weights(config, checkpoint, name, weights, warnings);
+  std::vector<std::size_t> order(found.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const TensorInfo* first = found[a].source.data;
+    const TensorInfo* second = found[b].source.data;
+    return std::pair(first->file, first->offset_bytes) <
+           std::pair(second->file, second->offset_bytes);
   });
-  Fingerprint fingerprint(slots.size());
+  std::uint64_t total_bytes = 0;
+  for (const FoundWeight& entry : found) total_bytes += entry.source.desc.stored_bytes();
+  Fingerprint fingerprint(found.size());
   LoadedWeight staging;
   std::uint64_t done_bytes = 0;
-  for (const FoundSlot& entry : found) {
-    const WeightSlot& slot = slots[entry.slot];
-    const WeightDesc desc = with_matrix_shape(entry.source.desc, slot);
-    read_weight(checkpoint, entry.source, staging);
-    fingerprint.add(entry.slot, desc, staging.parts);
-    *slot.target = backend.pack(desc, staging.parts);
-    done_bytes += desc.stored_bytes();
+  for (std::size_t i : order) {
+    const WeightSource& source = found[i].source;
+    read_weight(checkpoint, source, staging);
+    fingerprint.add(i, source.desc, staging.parts);
+    *found[i].slot.target = backend.pack(source.desc, staging.parts);
+    done_bytes += source.desc.stored_bytes();
     if (on_progress) on_progress(done_bytes, total_bytes);
   }
   if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;

@@ -12,7 +12,7 @@
 #include "bitaxon/config.h"
 #include "bitaxon/shape.h"
 #include "formats/safetensors.h"
-#include "formats/weight_format.h"
+#include "formats/weight_source.h"
 
 namespace bitaxon {
 
@@ -79,11 +79,23 @@ std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights);
 /// [n_matrices, rows, cols] of a slot: vectors are one row, a convolution's last axis (of 1) goes.
 Shape matrix_shape(const WeightSlot& slot);
 
+/// A slot and where its tensor lies in a checkpoint, with the model's matrix shape in desc.
+struct FoundWeight {
+  WeightSlot slot;
+  WeightSource source;
+};
+
+/// Finds every tensor of the model, in the model's order; a head that the tied embedding stands in
+/// for is left out. Tensors the model does not know become one warning. `name` begins messages.
+/// Throws Error(format) for a missing or wrongly shaped tensor, with both shapes.
+std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
+                                      std::string_view name, Weights& weights,
+                                      std::vector<std::string>& warnings);
+
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
 /// Finds every tensor first, so that a broken checkpoint is refused before anything is packed, then
-/// packs them in file order through one staging buffer. Tensors the model does not know become one
-/// warning. `name` begins messages. Throws Error(format) for a missing or wrongly shaped tensor, with both shapes.
+/// packs them in file order through one staging buffer. Throws as find_weights does.
 Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
                      Backend& backend, const LoadProgress& on_progress,
                      std::vector<std::string>& warnings);

@@ -11,13 +11,14 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
 
 [[noreturn]] void throw_errno(const std::string& name, const char* what) {
   const int error = errno;
-  throw Error(ErrorKind::io, fmt::format("{}: {}: {}", name, what, std::strerror(error)));
+  throw Error(ErrorKind::io, fmt::format("{}: {}: {}", printable_path(name), what, std::strerror(error)));
 }
 
 }  // namespace
@@ -31,7 +32,7 @@ File File::open(const std::filesystem::path& path) {
   if (::fstat(fd, &status) != 0) throw_errno(path.string(), "cannot stat");
   if (!S_ISREG(status.st_mode))
     throw Error(ErrorKind::io,
-                fmt::format("{}: expected a regular file, got {}", path.string(),
+                fmt::format("{}: expected a regular file, got {}", printable_path(path.string()),
                             S_ISDIR(status.st_mode)    ? "a directory"
                             : S_ISFIFO(status.st_mode) ? "a pipe"
                                                        : "a special file"));
@@ -65,7 +66,7 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     if (got < 0) throw_errno(name_, "cannot read");
     if (got == 0)
       throw Error(ErrorKind::io, fmt::format("{}: expected {} bytes at byte {}, the file ends at {}",
-                                             name_, out.size(), offset, offset + done));
+                                             printable_path(name_), out.size(), offset, offset + done));
     done += static_cast<std::size_t>(got);
   }
 }
@@ -77,8 +78,8 @@ void File::forget(std::uint64_t offset, std::uint64_t size) const noexcept {
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const File file = File::open(path);
   if (file.size_bytes() > max_bytes)
-    throw Error(ErrorKind::io, fmt::format("{}: expected at most {} bytes, got {}", path.string(),
-                                           max_bytes, file.size_bytes()));
+    throw Error(ErrorKind::io, fmt::format("{}: expected at most {} bytes, got {}",
+                                           printable_path(path.string()), max_bytes, file.size_bytes()));
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
   return text;
@@ -87,7 +88,7 @@ std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   if (path_.filename().empty() || std::filesystem::is_directory(path_))
     throw Error(ErrorKind::io,
-                fmt::format("{}: expected a file name, got a directory", path_.string()));
+                fmt::format("{}: expected a file name, got a directory", printable_path(path_.string())));
   std::string name = path_.string() + ".XXXXXX";
   fd_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) throw_errno(path_.string(), "cannot create a file beside it");

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "format_tests/temporary_files.h"
-#include "formats/printable.h"
+#include "platform/printable.h"
 #include "platform/file.h"
 
 namespace bitaxon {

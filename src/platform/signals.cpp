@@ -1,0 +1,31 @@
+#include "platform/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace bitaxon {
+namespace {
+
+constexpr int kInterruptedStatus = 130;
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
+
+void on_interrupt(int) {
+  if (interrupted.exchange(true)) ::_exit(kInterruptedStatus);
+}
+
+}  // namespace
+
+std::atomic<bool>& catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  // No SA_RESTART: waiting for a line of input must end too.
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  return interrupted;
+}
+
+void ignore_broken_pipes() { ::signal(SIGPIPE, SIG_IGN); }
+
+}  // namespace bitaxon
