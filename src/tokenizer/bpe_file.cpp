@@ -361,7 +361,8 @@ MergeTable resolve_merges(const std::vector<MergeText>& merges, const Vocabulary
     const auto id_of = [&](const std::string& token) {
       const auto id = vocabulary.find(token);
       if (!id)
-        place.at(rank).broken(fmt::format("the token {} is not in the vocabulary", in_quotes(token)));
+        place.at(rank).broken(
+            fmt::format("the token {} is not in the vocabulary", in_quotes(token)));
       return *id;
     };
     const std::int32_t left = id_of(merges[rank].left);
