@@ -2,203 +2,17 @@
 // each component (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <set>
 #include <unordered_set>
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
 #include "tokenizer/bpe.h"
+#include "tokenizer/bpe_document.h"
 #include "tokenizer/utf8.h"
 
 namespace bitaxon {
 
 namespace {
-
-// Where in the document a message points: "tokenizer.json: model.merges".
-class Place {
- public:
-  explicit Place(std::string_view name) : text_(name) {}
-  Place at(std::string_view key) const {
-    return Place(fmt::format("{}{}{}", text_, inside_ ? "." : ": ", key), true);
-  }
-  Place at(std::size_t index) const { return Place(fmt::format("{}[{}]", text_, index), true); }
-
-  [[noreturn]] void broken(std::string_view what) const {
-    throw Error(ErrorKind::format, fmt::format("{}: {}", text_, what));
-  }
-  [[noreturn]] void unsupported(std::string_view expected, const Json& got) const {
-    throw Error(ErrorKind::unsupported,
-                fmt::format("{}: expected {}, got {}", text_, expected, brief(got)));
-  }
-  const std::string& text() const { return text_; }
-
-  // A value as a message shows it: a component by its type, what is long cut short.
-  static std::string brief(const Json& value) {
-    if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
-    if (value.is_object()) {
-      const auto type = value.find("type");
-      return type != value.end() && type->is_string() ? brief(*type) : "an object";
-    }
-    return value.is_array() ? "an array" : value.dump();
-  }
-
- private:
-  Place(std::string text, bool inside) : text_(std::move(text)), inside_(inside) {}
-
-  std::string text_;
-  bool inside_ = false;
-};
-
-struct MergeText {
-  std::string left, right;
-};
-
-// Parses the document, keeping the two large parts, model.vocab and model.merges, out of the tree:
-// an object of 150,000 keys costs quadratic time in one that keeps their order, and memory besides.
-// Bounds are those of parse_json.
-class DocumentReader {
- public:
-  DocumentReader(std::string_view json, const Place& place) : place_(place) {
-    if (json.size() > kMaxBytes)
-      place_.broken(fmt::format("expected at most {} bytes, got {}", kMaxBytes, json.size()));
-    const auto callback = [this](int, Json::parse_event_t event, Json& value) {
-      return on_event(event, value);
-    };
-    try {
-      tree = Json::parse(json, callback);
-    } catch (const Json::parse_error& error) {
-      place_.broken(fmt::format("at byte {}: not JSON", error.byte));
-    } catch (const Json::exception&) {
-      place_.broken("a number is out of range");
-    }
-  }
-
-  Json tree;
-  Vocabulary vocabulary;
-  std::vector<MergeText> merges;
-
- private:
-  static constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
-  static constexpr std::size_t kMaxDepth = 32;
-  static constexpr std::size_t kMaxKeys = 1024;  // outside model.vocab
-
-  using Event = Json::parse_event_t;
-
-  // True keeps the value in the tree.
-  bool on_event(Event event, Json& value) {
-    switch (event) {
-      case Event::object_start:
-      case Event::array_start:
-        return open(event == Event::object_start);
-      case Event::object_end:
-      case Event::array_end:
-        return close();
-      case Event::key:
-        return on_key(value.get_ref<const std::string&>());
-      case Event::value:
-        return on_value(value);
-    }
-    return true;
-  }
-
-  bool in_vocabulary() const { return is_model_part("vocab"); }
-  bool in_merges() const { return is_model_part("merges"); }
-  bool is_model_part(std::string_view part) const {
-    return open_.size() >= 3 && open_[0].key == "model" && open_[1].key == part;
-  }
-
-  bool open(bool object) {
-    if (open_.size() == kMaxDepth) place_.broken(fmt::format("deeper than {} levels", kMaxDepth));
-    if (in_vocabulary()) bad_id("a list or an object");
-    if (in_merges()) {
-      if (object || open_.size() > 3) bad_merge();
-      pair_.clear();
-    }
-    open_.push_back({object, {}, {}});
-    return true;
-  }
-
-  bool close() {
-    open_.pop_back();
-    const bool pair = in_merges() && open_.size() == 3;
-    if (!pair) return true;
-    if (pair_.size() != 2) bad_merge();
-    merges.push_back({std::move(pair_[0]), std::move(pair_[1])});
-    return false;
-  }
-
-  bool on_key(const std::string& key) {
-    if (in_vocabulary()) {
-      token_ = key;
-      return false;
-    }
-    Level& level = open_.back();
-    if (level.keys.size() == kMaxKeys)
-      place_.broken(fmt::format("an object with more than {} keys", kMaxKeys));
-    if (!level.keys.insert(key).second)
-      place_.broken(fmt::format("the key {} twice in one object", in_quotes(key)));
-    level.key = key;
-    return true;
-  }
-
-  bool on_value(const Json& value) {
-    if (in_vocabulary() && open_.back().object) {
-      add_token(value);
-      return true;  // its key was refused already
-    }
-    if (!in_merges() || open_[2].object) return true;
-    if (!value.is_string()) bad_merge();
-    const auto& text = value.get_ref<const std::string&>();
-    if (open_.size() == 3) {
-      add_merge(text);
-    } else {
-      pair_.push_back(text);
-    }
-    return false;
-  }
-
-  void add_token(const Json& id) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= kMaxTokenIds) bad_id(id.dump());
-    const auto number = static_cast<std::size_t>(id.get<std::uint64_t>());
-    if (!vocabulary.add(token_, static_cast<std::int32_t>(number)))
-      place_.at("model.vocab").broken(fmt::format("the token {} twice", in_quotes(token_)));
-    if (number >= id_taken_.size()) id_taken_.resize(number + 1);
-    if (id_taken_[number])
-      place_.at("model.vocab")
-          .broken(fmt::format("the id {} twice, again for {}", number, in_quotes(token_)));
-    id_taken_[number] = true;
-  }
-
-  // "a b"; a first line of the old merges.txt may have come along.
-  void add_merge(const std::string& text) {
-    if (text.starts_with("#version")) return;
-    const std::size_t space = text.find(' ');
-    if (space == text.npos || text.find(' ', space + 1) != text.npos) bad_merge();
-    merges.push_back({text.substr(0, space), text.substr(space + 1)});
-  }
-
-  [[noreturn]] void bad_id(std::string_view got) const {
-    place_.at("model.vocab")
-        .broken(fmt::format("{}: expected an id from 0 to {}, got {}", in_quotes(token_),
-                            kMaxTokenIds - 1, got));
-  }
-  [[noreturn]] void bad_merge() const {
-    place_.at("model.merges").at(merges.size()).broken("expected \"a b\" or [\"a\", \"b\"]");
-  }
-
-  struct Level {
-    bool object;
-    std::string key;  // the last one seen
-    std::unordered_set<std::string> keys;
-  };
-
-  Place place_;
-  std::vector<Level> open_;
-  std::string token_;              // the last key of model.vocab
-  std::vector<std::string> pair_;  // the merge being read
-  std::vector<bool> id_taken_;
-};
 
 const Json& null_json() {
   static const Json null;
@@ -361,7 +175,8 @@ MergeTable resolve_merges(const std::vector<MergeText>& merges, const Vocabulary
     const auto id_of = [&](const std::string& token) {
       const auto id = vocabulary.find(token);
       if (!id)
-        place.at(rank).broken(fmt::format("the token {} is not in the vocabulary", in_quotes(token)));
+        place.at(rank).broken(
+            fmt::format("the token {} is not in the vocabulary", in_quotes(token)));
       return *id;
     };
     const std::int32_t left = id_of(merges[rank].left);
@@ -401,7 +216,7 @@ void read_unknown(const Json& model, const Place& place, BpeFile& file) {
 
 BpeFile read_bpe_file(std::string_view json, std::string_view name) {
   const Place root{name};
-  DocumentReader document(json, root);
+  BpeDocument document = read_bpe_document(json, root);
   const Json& tree = document.tree;
   if (!tree.is_object()) root.broken("expected a JSON object");
   const Json& model = field(tree, "model");

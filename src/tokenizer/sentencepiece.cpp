@@ -55,7 +55,8 @@ SentencePiece SentencePiece::from_bytes(std::string_view bytes, std::string_view
   const SentencePieceFile file = read_sentencepiece_file(bytes, name);
   const auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
   const auto refuse = [&](std::string_view why) {
-    throw Error(ErrorKind::format, fmt::format("{}: SentencePiece model: {}", name, in_quotes(why)));
+    throw Error(ErrorKind::format,
+                fmt::format("{}: SentencePiece model: {}", name, in_quotes(why)));
   };
   try {
     const auto status = processor->LoadFromSerializedProto(file.model);

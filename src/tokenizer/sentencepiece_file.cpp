@@ -190,7 +190,8 @@ void check_piece(std::string_view message, std::string_view name) {
   for (Field field; fields.next(field);)
     if (field.number == 1) piece = field.bytes;
   if (piece.empty() || piece.size() >= kMaxPieceBytes || piece.find('\0') != piece.npos)
-    broken(name, fmt::format("the piece {} is empty, too long or has a zero byte", in_quotes(piece)));
+    broken(name,
+           fmt::format("the piece {} is empty, too long or has a zero byte", in_quotes(piece)));
 }
 
 }  // namespace

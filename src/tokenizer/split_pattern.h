@@ -35,8 +35,4 @@ class SplitPattern {
   std::string name_;
 };
 
-/// `pattern` as PCRE2 has to see it (with UTF, UCP, MULTILINE set and newline LF) to mean what it
-/// means to Oniguruma. Throws as SplitPattern does.
-std::string pcre2_from_oniguruma(std::string_view pattern, std::string_view name);
-
 }  // namespace bitaxon

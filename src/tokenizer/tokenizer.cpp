@@ -72,11 +72,16 @@ void decode_rest(const SentencePiece&, std::string& held, std::string& out) {
   SentencePiece::finish_bytes(held, out);
 }
 
-// A protocol buffer of this kind begins with the tag of its first field, 0x0A, which JSON reads as
-// white space; what follows it tells.
-bool is_json(std::string_view bytes) {
+enum class FileKind { json, protocol_buffer, neither };
+
+// JSON may begin with white space, and a protocol buffer does as a rule: the tag of its first
+// field, 0x0A, is a line feed.
+FileKind kind_of(std::string_view bytes) {
   const std::size_t first = bytes.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && bytes[first] == '{';
+  if (first != std::string_view::npos && bytes[first] == '{') return FileKind::json;
+  constexpr std::string_view kTags = "\x0A\x12\x1A\x22\x2A";  // the fields of a ModelProto
+  const bool tag = !bytes.empty() && kTags.find(bytes[0]) != std::string_view::npos;
+  return tag ? FileKind::protocol_buffer : FileKind::neither;
 }
 
 }  // namespace
@@ -97,7 +102,12 @@ Tokenizer Tokenizer::load(const fs::path& file) {
   const std::string name = file.string();
   auto impl = std::make_shared<Impl>();
   std::optional<std::int32_t> otherwise;
-  if (is_json(bytes)) {
+  const FileKind kind = kind_of(bytes);
+  if (kind == FileKind::neither)
+    throw Error(
+        ErrorKind::format,
+        fmt::format("{}: expected a JSON object or a SentencePiece model, got neither", name));
+  if (kind == FileKind::json) {
     impl->kind = bpe_from_json(bytes, name);
   } else {
     auto pieces = SentencePiece::from_bytes(bytes, name);

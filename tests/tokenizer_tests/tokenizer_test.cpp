@@ -30,6 +30,21 @@ TEST(Tokenizer, TheContentDecidesNotTheName) {
       "bpe");
 }
 
+TEST(Tokenizer, WhatIsNeitherKindOfFileIsSaidSo) {
+  const TemporaryFolder folder;
+  for (const std::string text : {"", " ", "[]", "version https://git-lfs", "\xEF\xBB\xBF{}"}) {
+    const auto file = folder.write("tokenizer.json", text);
+    try {
+      Tokenizer::load(file);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::format);
+      EXPECT_EQ(error.what(),
+                file.string() + ": expected a JSON object or a SentencePiece model, got neither");
+    }
+  }
+}
+
 TEST(Tokenizer, IsFoundInAModelDirectory) {
   const TemporaryFolder folder;
   EXPECT_FALSE(Tokenizer::find(folder.path()));
