@@ -1,0 +1,14 @@
+# bx_build_info(<target>): generated/platform/build_constants.h for a source file of <target>: version, commit and
+# build type. Looked at in every build, because a commit or an edit changes no file that CMake knows.
+function(bx_build_info target)
+  set(header ${PROJECT_BINARY_DIR}/generated/platform/build_constants.h)
+  add_custom_target(
+    ${target}_build_info
+    COMMAND ${CMAKE_COMMAND} -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -D OUTPUT=${header}
+            -D VERSION=${PROJECT_VERSION} -D BUILD_TYPE=$<CONFIG>
+            -P ${PROJECT_SOURCE_DIR}/cmake/build_info.cmake
+    BYPRODUCTS ${header}
+    COMMENT "Looking at the commit"
+    VERBATIM)
+  add_dependencies(${target} ${target}_build_info)
+endfunction()

@@ -1,0 +1,156 @@
+// bit-axon run --chat: questions from stdin, one per line.
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "bitaxon/error.h"
+#include "cmd_run.h"
+#include "console.h"
+#include "platform/signals.h"
+#include "platform/terminal.h"
+
+namespace bitaxon::tool {
+namespace {
+
+/// Reads lines through read(2), so that Ctrl-C ends the waiting.
+class LineReader {
+ public:
+  enum class Outcome { line, end, interrupted };
+
+  Outcome next(std::string& line, const std::atomic<bool>& interrupted) {
+    for (;;) {
+      const std::size_t newline = pending_.find('\n');
+      if (newline != std::string::npos) {
+        line = pending_.substr(0, newline);
+        pending_.erase(0, newline + 1);
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        return Outcome::line;
+      }
+      if (interrupted) return Outcome::interrupted;
+      char buffer[4096];
+      const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+      if (got > 0) {
+        pending_.append(buffer, static_cast<std::size_t>(got));
+        continue;
+      }
+      if (got < 0 && errno == EINTR) continue;
+      if (pending_.empty()) return Outcome::end;
+      line = std::exchange(pending_, {});  // a last line without a newline
+      return Outcome::line;
+    }
+  }
+
+ private:
+  std::string pending_;
+};
+
+/// A conversation as ids: what was fed and generated is never turned into text and back.
+class Conversation {
+ public:
+  Conversation(const RunOptions& run, Session& session, State& state, GenerateOptions options)
+      : run_(run), session_(session), state_(state), options_(std::move(options)) {
+    base_ = state.position();
+    options_.on_text = [](std::string_view text) {
+      print(text);
+      flush();
+    };
+  }
+
+  void reset() {
+    state_.reset();
+    base_ = 0;
+    history_.clear();
+  }
+
+  /// Answers one question; false when the context has no room for it.
+  bool answer(const std::string& question);
+
+ private:
+  std::string template_text(const std::string& question) const;
+
+  const RunOptions& run_;
+  Session& session_;
+  State& state_;
+  GenerateOptions options_;
+  std::int64_t base_ = 0;              ///< tokens of a loaded state, whose ids are not known
+  std::vector<std::int32_t> history_;  ///< every id since; the state may lag behind its end
+};
+
+std::string Conversation::template_text(const std::string& question) const {
+  std::vector<ChatMessage> messages;
+  const bool first = state_.position() == 0 && history_.empty();
+  if (first && !run_.system.empty()) messages.push_back({"system", run_.system});
+  messages.push_back({"user", question});
+  // Whatever stopped the answer before, its turn is closed here.
+  return (first ? "" : "<|im_end|>\n") + chat_prompt(messages);
+}
+
+bool Conversation::answer(const std::string& question) {
+  const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
+  const auto total = base_ + std::ssize(history_) + std::ssize(ids);
+  if (total >= session_.model->config().max_seq_len) return false;
+  history_.insert(history_.end(), ids.begin(), ids.end());
+  // A prompt that Ctrl-C cut short was not fed to its end; the rest goes first.
+  const auto fed = static_cast<std::size_t>(state_.position() - base_);
+  const GenerateResult result =
+      generate(*session_.model, state_, &*session_.vocabulary,
+               std::span<const std::int32_t>(history_).subspan(fed), options_);
+  if (options_.on_text == nullptr || run_.no_stream) print(result.text);
+  print("\n");
+  flush();
+  history_.insert(history_.end(), result.token_ids.begin(), result.token_ids.end());
+  if (!run_.output.quiet) note_dim(footer(result));
+  return !result.context_full;
+}
+
+constexpr const char* kHelp =
+    "/reset forgets the conversation, /exit (or Ctrl-D) ends; Ctrl-C ends an answer, twice the program";
+
+}  // namespace
+
+int chat(const RunOptions& run, Session& session, State& state, const GenerateOptions& options) {
+  if (!session.vocabulary)
+    throw Error(ErrorKind::io, "--chat: no tokenizer: name one with --tokenizer");
+  std::atomic<bool>& interrupted = catch_interrupts();
+  const bool terminal = is_terminal(Stream::standard_input);
+  Conversation conversation(run, session, state, options);
+  if (terminal && !run.output.quiet) note_dim(kHelp);
+  LineReader lines;
+  std::string line = run.prompt.empty() ? run.positional_prompt : run.prompt;
+  const auto respond = [&] {
+    if (!conversation.answer(line))
+      note(fmt::format("the context is full ({} tokens): /reset starts a new one",
+                       session.model->config().max_seq_len));
+    interrupted = false;
+  };
+  if (!line.empty()) respond();
+  for (;;) {
+    if (terminal) {
+      std::fputs("> ", stderr);
+      std::fflush(stderr);
+    }
+    const LineReader::Outcome outcome = lines.next(line, interrupted);
+    if (outcome != LineReader::Outcome::line) {
+      if (terminal) std::fputs("\n", stderr);
+      if (!run.save_state.empty()) state.save(run.save_state);
+      return outcome == LineReader::Outcome::end ? kDone : kInterrupted;
+    }
+    if (line.empty()) continue;
+    if (line == "/exit" || line == "/quit") {
+      if (!run.save_state.empty()) state.save(run.save_state);
+      return kDone;
+    }
+    if (line == "/help") {
+      note(kHelp);
+    } else if (line == "/reset") {
+      conversation.reset();
+    } else if (line.front() == '/') {
+      note(fmt::format("expected /reset, /exit or /help, got {}", line));
+    } else {
+      respond();
+    }
+  }
+}
+
+}  // namespace bitaxon::tool

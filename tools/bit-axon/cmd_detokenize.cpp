@@ -1,0 +1,44 @@
+// bit-axon detokenize: ids to text.
+#include "console.h"
+#include "id_list.h"
+#include "session.h"
+
+namespace bitaxon::tool {
+namespace {
+
+struct DetokenizeOptions {
+  ModelOptions model;
+  OutputOptions output;
+  std::vector<std::string> ids;
+  std::string file;
+};
+
+}  // namespace
+
+Command add_detokenize(CLI::App& program) {
+  auto wanted = std::make_shared<DetokenizeOptions>();
+  CLI::App& app = *program.add_subcommand("detokenize", "Print the text of token ids");
+  add_model_options(app, wanted->model);
+  add_output_options(app, wanted->output);
+  auto* ids = app.add_option("IDS", wanted->ids, "Token ids, separated by spaces or commas")
+                  ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  auto* file =
+      app.add_option("--file", wanted->file, "A JSON list of token ids")->type_name("FILE");
+  ids->excludes(file);
+  return [wanted, file] {
+    std::vector<std::int32_t> all;
+    if (file->count() > 0) {
+      all = read_ids_file(wanted->file);
+    } else {
+      if (wanted->ids.empty())
+        throw UsageError("IDS: expected at least one token id, or --file, got neither");
+      for (const std::string& part : wanted->ids)
+        for (std::int32_t id : parse_ids("IDS", part)) all.push_back(id);
+    }
+    const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
+    print(vocabulary.decode(all) + "\n");
+    return static_cast<int>(kDone);
+  };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,112 @@
+// bit-axon logits: the logits of given ids, written to a file as they come.
+#include "bitaxon/error.h"
+#include "console.h"
+#include "core/step.h"
+#include "formats/safetensors.h"
+#include "id_list.h"
+#include "session.h"
+
+namespace bitaxon::tool {
+namespace {
+
+struct LogitsOptions {
+  ModelOptions model;
+  DeviceOptions device;
+  OutputOptions output;
+  std::string ids, ids_file, split, out, load_state, save_state;
+};
+
+std::vector<std::int32_t> wanted_ids(const LogitsOptions& wanted) {
+  if (wanted.ids.empty() == wanted.ids_file.empty())
+    throw UsageError(fmt::format("expected one of --ids and --ids-file, got {}",
+                                 wanted.ids.empty() ? "neither" : "both"));
+  std::vector<std::int32_t> ids =
+      wanted.ids.empty() ? read_ids_file(wanted.ids_file) : parse_ids("--ids", wanted.ids);
+  if (ids.empty())
+    throw Error(ErrorKind::format, wanted.ids_file + ": expected at least one token id, got none");
+  return ids;
+}
+
+/// Sizes of the pieces the ids are fed in; one that is larger than a step is cut.
+std::vector<std::size_t> pieces_of(const LogitsOptions& wanted, std::size_t n_ids) {
+  std::vector<std::int32_t> split;
+  if (wanted.split.empty())
+    split.push_back(static_cast<std::int32_t>(n_ids));
+  else
+    split = parse_ids("--split", wanted.split);
+  std::vector<std::size_t> pieces;
+  std::size_t total = 0;
+  for (std::int32_t size : split) {
+    if (size == 0) throw UsageError("--split: expected pieces of at least one token, got 0");
+    total += static_cast<std::size_t>(size);
+    for (std::int32_t left = size; left > 0; left -= kMaxRows)
+      pieces.push_back(static_cast<std::size_t>(std::min(left, kMaxRows)));
+    if (total > n_ids) break;
+  }
+  if (total != n_ids)
+    throw UsageError(fmt::format("--split: expected pieces that add up to {} tokens, got {} {}",
+                                 n_ids, total > n_ids ? "at least" : "only", total));
+  return pieces;
+}
+
+int run_command(const LogitsOptions& wanted) {
+  const std::vector<std::int32_t> ids = wanted_ids(wanted);
+  const std::vector<std::size_t> pieces = pieces_of(wanted, ids.size());
+  check_writable("--out", wanted.out);
+  if (!wanted.save_state.empty()) check_writable("--save-state", wanted.save_state);
+  Session session = open_session(wanted.model, wanted.device, wanted.output, 0);
+  Model& model = *session.model;
+  State state = model.new_state();
+  if (!wanted.load_state.empty()) state.load(wanted.load_state);
+  model.check_ids(ids);
+  const std::int64_t length = state.position() + std::ssize(ids);
+  if (length > model.config().max_seq_len)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("a sequence of {} tokens: expected at most max_seq_len, which is {}",
+                            length, model.config().max_seq_len));
+
+  const std::int64_t vocab_size = model.config().vocab_size;
+  SafetensorsWriter writer(wanted.out,
+                           {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
+  ProgressLine progress("logits", !wanted.output.quiet);
+  std::vector<float> rows;
+  std::size_t done = 0;
+  for (std::size_t piece : pieces) {
+    model.feed(state, std::span(ids).subspan(done, piece), {StepOutput::all_logits, false});
+    rows.resize(piece * static_cast<std::size_t>(vocab_size));
+    model.read_logits(rows);
+    writer.write(std::as_bytes(std::span(rows)));
+    done += piece;
+    progress.update(done, ids.size());
+  }
+  // Both files or neither: the state is written before the logits appear.
+  if (!wanted.save_state.empty()) state.save(wanted.save_state);
+  writer.commit();
+  return kDone;
+}
+
+}  // namespace
+
+Command add_logits(CLI::App& program) {
+  auto wanted = std::make_shared<LogitsOptions>();
+  CLI::App& app =
+      *program.add_subcommand("logits", "Write the logits of given token ids to a safetensors file");
+  add_model_options(app, wanted->model);
+  add_device_options(app, wanted->device);
+  add_output_options(app, wanted->output);
+  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS");
+  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE");
+  app.add_option("--split", wanted->split,
+                 "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
+      ->type_name("SIZES");
+  app.add_option("--out", wanted->out, "Where tensor logits [ids, vocab_size] goes, in float32")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--load-state", wanted->load_state, "Continue from a saved state")
+      ->type_name("FILE");
+  app.add_option("--save-state", wanted->save_state, "Save the state after the last id")
+      ->type_name("FILE");
+  return [wanted] { return run_command(*wanted); };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,241 @@
+// bit-axon run: generate text from a prompt.
+#include "cmd_run.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <iterator>
+#include <limits>
+#include <random>
+
+#include "bitaxon/error.h"
+#include "console.h"
+#include "formats/json.h"
+#include "id_list.h"
+#include "platform/file.h"
+#include "platform/printable.h"
+#include "platform/signals.h"
+#include "platform/terminal.h"
+
+namespace bitaxon::tool {
+namespace {
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+/// Everything on stdin, without the newline that `echo` puts at its end.
+std::string read_stdin() {
+  if (is_terminal(Stream::standard_input)) note("reading the prompt from the terminal; Ctrl-D ends it");
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+ChatMessage parse_message(const Json& item, const std::string& name, std::size_t index) {
+  const auto text_of = [&](const char* key) {
+    if (!item.is_object() || !item.contains(key) || !item[key].is_string())
+      throw Error(ErrorKind::format,
+                  fmt::format("{}: message {}: expected an object with texts \"role\" and "
+                              "\"content\", got {}",
+                              name, index, printable(item.dump(-1, ' ', true), 60)));
+    return item[key].get<std::string>();
+  };
+  return {text_of("role"), text_of("content")};
+}
+
+std::vector<ChatMessage> read_messages(const std::string& path) {
+  const std::string name = printable_path(path);
+  const Json list = parse_json(read_whole_file(path, std::uint64_t{64} << 20), name);
+  if (!list.is_array() || list.empty())
+    throw Error(ErrorKind::format,
+                fmt::format("{}: expected a JSON list of messages, got {}", name,
+                            list.is_array() ? "an empty one" : list.type_name()));
+  std::vector<ChatMessage> messages;
+  for (const Json& item : list) messages.push_back(parse_message(item, name, messages.size()));
+  return messages;
+}
+
+void check_combinations(const RunOptions& run) {
+  const int n_prompts = static_cast<int>(!run.positional_prompt.empty()) +
+                        static_cast<int>(!run.prompt.empty()) +
+                        static_cast<int>(!run.prompt_ids.empty()) +
+                        static_cast<int>(!run.messages.empty());
+  if (n_prompts > 1)
+    throw UsageError("expected one of PROMPT, --prompt, --prompt-ids and --messages, got several");
+  if (run.chat && (!run.prompt_ids.empty() || !run.messages.empty()))
+    throw UsageError("--chat: expected a text prompt or none, got --prompt-ids or --messages");
+  if (run.chat && run.json) throw UsageError("--json: expected without --chat, got both");
+  if (!run.system.empty() && !run.chat && run.messages.empty())
+    throw UsageError("--system: expected with --chat or --messages, got neither");
+  if (!run.save_state.empty()) check_writable("--save-state", run.save_state);
+}
+
+/// The prompt in model ids. `continues`: the state already holds a conversation, whose last turn the
+/// template closes first.
+std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Session& session,
+                                     const std::string& text, bool continues) {
+  if (!run.prompt_ids.empty()) return parse_ids("--prompt-ids", run.prompt_ids);
+  if (!session.vocabulary)
+    throw Error(ErrorKind::io,
+                "no tokenizer: name one with --tokenizer, or give ids with --prompt-ids");
+  if (run.messages.empty()) return session.vocabulary->encode(text);
+  std::vector<ChatMessage> messages = read_messages(run.messages);
+  if (!run.system.empty()) messages.insert(messages.begin(), {"system", run.system});
+  return session.vocabulary->encode((continues ? "<|im_end|>\n" : "") + chat_prompt(messages));
+}
+
+Json result_json(const RunOptions& run, const Session& session, const GenerateOptions& options,
+                 const GenerateResult& result) {
+  Json json;
+  json["text"] = session.vocabulary ? Json(result.text) : Json(nullptr);
+  json["token_ids"] = result.token_ids;
+  json["prompt_tokens"] = result.prompt_tokens;
+  json["completion_tokens"] = result.token_ids.size();
+  json["tokens_per_sec"] = result.decode_tokens_per_sec();
+  json["prefill_tokens_per_sec"] = result.prefill_tokens_per_sec();
+  json["time_to_first_token_ms"] = result.time_to_first_token_ms;
+  json["total_ms"] = result.total_ms;
+  json["per_token_ms"] = result.per_token_ms;
+  json["finish_reason"] = name_of(result.finish_reason);
+  json["seed"] = options.sampler.seed;
+  json["device"] = session.backend->caps().name;
+  json["precision"] = name_of(session.model->precision());
+  json["run_ahead"] = session.model->run_ahead();
+  (void)run;
+  return json;
+}
+
+void say_details(const Session& session, const GenerateOptions& options) {
+  const Model& model = *session.model;
+  note(fmt::format("weights {} packed, state {}, precision {}, run-ahead {}, seed {}",
+                   bytes_text(model.packed_bytes()), bytes_text(model.state_bytes()),
+                   name_of(model.precision()), model.run_ahead(), options.sampler.seed));
+}
+
+int answer(const RunOptions& run, Session& session, State& state, GenerateOptions options,
+           const std::vector<std::int32_t>& prompt) {
+  const bool streams = !run.json && !run.no_stream;
+  if (streams)
+    options.on_text = [](std::string_view text) {
+      print(text);
+      flush();
+    };
+  const GenerateResult result =
+      generate(*session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt,
+               options);
+  if (run.json) {
+    print(result_json(run, session, options, result).dump(2, ' ', false) + "\n");
+  } else {
+    // Without a tokenizer the ids are the text.
+    if (!session.vocabulary)
+      print(ids_text(result.token_ids));
+    else if (!streams)
+      print(result.text);
+    print("\n");
+  }
+  flush();
+  if (!run.output.quiet) note_dim(footer(result));
+  if (!run.save_state.empty()) state.save(run.save_state);
+  return result.finish_reason == FinishReason::interrupted ? kInterrupted : kDone;
+}
+
+int run_command(const RunOptions& run) {
+  check_combinations(run);
+  GenerateOptions options = generate_options(run);
+  const int run_ahead = static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, 8));
+  if (!run.prompt_ids.empty()) parse_ids("--prompt-ids", run.prompt_ids);
+  run.device.check();
+  std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
+  const bool from_stdin = text.empty() && run.prompt_ids.empty() && run.messages.empty() && !run.chat;
+  if (from_stdin) text = read_stdin();
+  if (from_stdin && text.empty()) throw UsageError("prompt: expected a text, got an empty one");
+
+  Session session = open_session(run.model, run.device, run.output, run_ahead);
+  if (run.output.verbose) say_details(session, options);
+  State state = session.model->new_state();
+  if (!run.load_state.empty()) state.load(run.load_state);
+  options.interrupted = &catch_interrupts();
+  if (run.chat) return chat(run, session, state, options);
+  return answer(run, session, state, options,
+                prompt_ids(run, session, text, state.position() > 0));
+}
+
+void add_sampler_options(CLI::App& app, RunOptions& run) {
+  const auto add = [&](const char* name, std::string& value, const char* help) {
+    app.add_option(name, value, help)->capture_default_str()->type_name("N");
+  };
+  add("--max-tokens", run.max_tokens, "Most tokens to generate");
+  add("--temperature", run.temperature, "0 takes the likeliest token");
+  add("--top-k", run.top_k, "Keep the k likeliest tokens; 0: off");
+  add("--top-p", run.top_p, "Keep the likeliest tokens that together exceed p; 1: off");
+  add("--min-p", run.min_p, "Drop tokens below min-p times the likeliest; 0: off");
+  add("--repetition-penalty", run.repetition_penalty,
+      "Divide the logits of tokens in the context, the prompt's too; 1: off");
+  add("--seed", run.seed, "Seed of the draw (default: from the system, see --verbose or --json)");
+  add("--run-ahead", run.run_ahead, "Steps submitted before the oldest is waited for, 0 to 8");
+}
+
+}  // namespace
+
+GenerateOptions generate_options(const RunOptions& run) {
+  GenerateOptions options;
+  options.max_tokens = parse_integer("--max-tokens", run.max_tokens, 0, INT64_MAX);
+  options.sampler.temperature = parse_number("--temperature", run.temperature, 0, kNoLimit);
+  options.sampler.top_k = parse_integer("--top-k", run.top_k, 0, INT64_MAX);
+  options.sampler.top_p = parse_number("--top-p", run.top_p, 0, 1);
+  options.sampler.min_p = parse_number("--min-p", run.min_p, 0, 1);
+  options.sampler.repetition_penalty =
+      parse_number("--repetition-penalty", run.repetition_penalty, 0, kNoLimit, true);
+  options.sampler.seed =
+      run.seed.empty() ? std::random_device{}() : parse_seed("--seed", run.seed);
+  for (const std::string& stop : run.stop)
+    if (stop.empty()) throw UsageError("--stop: expected a text, got an empty one");
+  options.stop = run.stop;
+  options.ignore_eos = run.ignore_eos;
+  return options;
+}
+
+std::string footer(const GenerateResult& result) {
+  return fmt::format("── {} token{} · {:.1f} tok/s · TTFT {:.0f}ms ──", result.token_ids.size(),
+                     result.token_ids.size() == 1 ? "" : "s", result.decode_tokens_per_sec(),
+                     result.time_to_first_token_ms);
+}
+
+Command add_run(CLI::App& program) {
+  auto run = std::make_shared<RunOptions>();
+  CLI::App& app = *program.add_subcommand("run", "Generate text and stream it to stdout");
+  add_model_options(app, run->model);
+  add_device_options(app, run->device);
+  add_output_options(app, run->output);
+  const auto not_empty = CLI::Validator(
+      [](const std::string& text) { return text.empty() ? "expected a text, got an empty one" : ""; },
+      "");
+  app.add_option("PROMPT", run->positional_prompt,
+                 "The prompt (default: stdin, less one newline at its end)")
+      ->check(not_empty);
+  app.add_option("--prompt", run->prompt, "The prompt, as a flag")->type_name("TEXT")->check(not_empty);
+  app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
+      ->type_name("IDS")
+      ->check(not_empty);
+  app.add_option("--messages", run->messages, "A JSON list of {role, content}, put in the template")
+      ->type_name("FILE")
+      ->check(not_empty);
+  app.add_flag("-c,--chat", run->chat, "Talk: one question per line, answers in between");
+  app.add_option("--system", run->system, "The system message of a chat")->type_name("TEXT");
+  add_sampler_options(app, *run);
+  app.add_option("--stop", run->stop, "End the answer before this text; may be given several times")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--ignore-eos", run->ignore_eos, "Go on after the end-of-sequence token");
+  app.add_flag("--no-stream", run->no_stream, "Print the text at the end");
+  app.add_flag("--json", run->json, "Print one JSON object with text, ids and times");
+  app.add_option("--save-state", run->save_state, "Save the state after the answer")
+      ->type_name("FILE")
+      ->check(not_empty);
+  app.add_option("--load-state", run->load_state, "Continue from a saved state")
+      ->type_name("FILE")
+      ->check(not_empty);
+  return [run] { return run_command(*run); };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,42 @@
+// bit-axon tokenize: text to ids.
+#include <iostream>
+#include <iterator>
+
+#include "console.h"
+#include "id_list.h"
+#include "platform/file.h"
+#include "session.h"
+
+namespace bitaxon::tool {
+namespace {
+
+struct TokenizeOptions {
+  ModelOptions model;
+  OutputOptions output;
+  std::string text, file;
+};
+
+}  // namespace
+
+Command add_tokenize(CLI::App& program) {
+  auto wanted = std::make_shared<TokenizeOptions>();
+  CLI::App& app = *program.add_subcommand("tokenize", "Print the token ids of a text");
+  add_model_options(app, wanted->model);
+  add_output_options(app, wanted->output);
+  auto* text = app.add_option("TEXT", wanted->text, "The text (default: stdin, to the byte)");
+  auto* file = app.add_option("--file", wanted->file, "A file, taken to the byte")->type_name("FILE");
+  text->excludes(file);
+  return [wanted, text, file] {
+    const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
+    constexpr std::uint64_t kMaxBytes = std::uint64_t{4} << 30;
+    std::string input = wanted->text;
+    if (file->count() > 0)
+      input = read_whole_file(wanted->file, kMaxBytes);
+    else if (text->count() == 0)
+      input.assign(std::istreambuf_iterator<char>(std::cin), {});
+    print(ids_text(vocabulary.encode(input)) + "\n");
+    return static_cast<int>(kDone);
+  };
+}
+
+}  // namespace bitaxon::tool

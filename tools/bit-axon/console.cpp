@@ -1,0 +1,82 @@
+#include "console.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+
+#include "bitaxon/error.h"
+#include "platform/terminal.h"
+
+namespace bitaxon::tool {
+namespace {
+
+[[noreturn]] void fail_stdout() {
+  const int error = errno;
+  throw Error(ErrorKind::io, fmt::format("stdout: cannot write: {}", std::strerror(error)));
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_stdout();
+}
+
+void flush() {
+  if (std::fflush(stdout) != 0) fail_stdout();
+}
+
+void note(std::string_view line) {
+  const std::string text = fmt::format("bit-axon: {}\n", line);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+void note_dim(std::string_view line) {
+  const bool colour = wants_colour(Stream::standard_error);
+  const std::string text =
+      colour ? fmt::format("\x1b[2m{}\x1b[0m\n", line) : fmt::format("{}\n", line);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+ProgressLine::ProgressLine(std::string_view what, bool wanted)
+    : what_(what),
+      wanted_(wanted && is_terminal(Stream::standard_error)),
+      started_seconds_(now_seconds()) {}
+
+ProgressLine::~ProgressLine() {
+  if (shown_) std::fputs("\r\x1b[K", stderr);
+}
+
+void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
+  // What is over in the blink of an eye needs no line.
+  constexpr double kPatienceSeconds = 0.3;
+  if (!wanted_ || total == 0 || now_seconds() - started_seconds_ < kPatienceSeconds) return;
+  const int percent = static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * 100);
+  if (percent == percent_) return;
+  percent_ = percent;
+  shown_ = true;
+  const std::string text = fmt::format("\r\x1b[K{}: {} %", what_, percent);
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.2f} {}", value, kUnits[unit]);
+}
+
+std::string count_text(double count) {
+  if (count >= 1e9) return fmt::format("{:.2f} B", count / 1e9);
+  if (count >= 1e6) return fmt::format("{:.2f} M", count / 1e6);
+  if (count >= 1e3) return fmt::format("{:.1f} K", count / 1e3);
+  return fmt::format("{:.0f}", count);
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,76 @@
+// bit-axon: the program. Parses the command line; every command is a file of its own.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "bitaxon/devices.h"
+#include "bitaxon/error.h"
+#include "console.h"
+#include "options.h"
+#include "platform/build_info.h"
+#include "platform/printable.h"
+#include "platform/signals.h"
+
+namespace bitaxon::tool {
+namespace {
+
+std::string version_text() {
+  const BuildInfo& build = build_info();
+  return fmt::format("bit-axon {}\ncommit:   {}\nbackends: {}\nbuild:    {}, {}", build.version,
+                     build.commit, fmt::join(built_backends(), " "), build.build_type,
+                     build.compiler);
+}
+
+/// CLI11's messages may span lines; a user gets one.
+int report_usage(const std::string& message) {
+  note(printable(message, 4096) + " (--help lists what there is)");
+  return kUsage;
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App program("Runs Bit-Axon language models on any GPU and on the CPU.", "bit-axon");
+  program.set_version_flag("--version", version_text(), "Version, commit, backends, build type");
+  program.require_subcommand(1);
+  program.fallthrough(false);
+  program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  Command chosen;
+  for (const auto add : {add_run, add_logits, add_tokenize, add_detokenize, add_inspect,
+                         add_devices}) {
+    const std::size_t before = program.get_subcommands({}).size();
+    Command command = add(program);
+    CLI::App* app = program.get_subcommands({})[before];
+    app->set_version_flag("--version", version_text(), "Version, commit, backends, build type");
+    app->callback([&chosen, command = std::move(command)] { chosen = command; });
+  }
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    program.exit(wanted);
+    flush();
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    return report_usage(error.what());
+  }
+  return chosen();
+}
+
+}  // namespace
+}  // namespace bitaxon::tool
+
+int main(int argc, char** argv) {
+  using namespace bitaxon::tool;
+  bitaxon::ignore_broken_pipes();
+  try {
+    const int status = run_program(argc, argv);
+    flush();
+    return status;
+  } catch (const UsageError& error) {
+    return report_usage(error.what());
+  } catch (const std::bad_alloc&) {
+    note("not enough memory");
+  } catch (const std::exception& error) {
+    note(bitaxon::printable(error.what(), 4096));
+  }
+  return kFailed;
+}

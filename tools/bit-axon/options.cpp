@@ -1,0 +1,102 @@
+#include "options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "bitaxon/devices.h"
+#include "console.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+[[noreturn]] void fail_value(const std::string& flag, const std::string& expected,
+                             const std::string& got) {
+  throw UsageError(fmt::format("{}: expected {}, got \"{}\"", flag, expected, printable(got)));
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  app.add_option("-m,--model", options.model,
+                 "A model directory, a safetensors file, or a hub id owner/name that is in the local "
+                 "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
+      ->type_name("PATH|REPO");
+  app.add_option("-t,--tokenizer", options.tokenizer,
+                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
+      ->type_name("PATH");
+  auto* small = app.add_flag("--config-small", options.config_small,
+                             "The small preset with random weights and a byte tokenizer");
+  app.add_flag("--config-medium", options.config_medium, "The medium preset with random weights")
+      ->excludes(small);
+}
+
+void add_device_options(CLI::App& app, DeviceOptions& options) {
+  app.add_option("--device", options.device,
+                 "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
+                 "or a PCI address")
+      ->envname("BIT_AXON_DEVICE")
+      ->capture_default_str();
+  app.add_option("--precision", options.precision,
+                 "exact or fast (default: fast for models with 16-bit or 4-bit tensors)");
+  app.add_option("--threads", options.threads, "Threads of the CPU devices (default: all cores)")
+      ->type_name("N");
+}
+
+void add_output_options(CLI::App& app, OutputOptions& options) {
+  auto* quiet = app.add_flag("--quiet", options.quiet, "Say nothing on stderr but errors");
+  app.add_flag("--verbose", options.verbose, "Say more on stderr")->excludes(quiet);
+}
+
+int DeviceOptions::n_threads() const {
+  return threads.empty() ? 0 : static_cast<int>(parse_integer("--threads", threads, 1, 1024));
+}
+
+std::optional<Precision> DeviceOptions::wanted_precision() const {
+  if (precision.empty()) return std::nullopt;
+  if (precision == "exact") return Precision::exact;
+  if (precision == "fast") return Precision::fast;
+  fail_value("--precision", "exact or fast", precision);
+}
+
+void DeviceOptions::check() const {
+  n_threads();
+  wanted_precision();
+  if (const auto problem = selector_problem(device))
+    fail_value("--device", "auto, cpu, reference or vulkan[:SEL]", device);
+}
+
+double parse_number(const std::string& flag, const std::string& text, double min, double max,
+                    bool min_excluded) {
+  double value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = result.ec == std::errc() && result.ptr == text.data() + text.size();
+  const bool above = min_excluded ? value > min : value >= min;
+  if (whole && std::isfinite(value) && above && value <= max) return value;
+  fail_value(flag,
+             std::isinf(max) ? fmt::format("a number {} {}", min_excluded ? ">" : ">=", min)
+                             : fmt::format("a number from {} to {}", min, max),
+             text);
+}
+
+std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
+                           std::int64_t max) {
+  std::int64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec == std::errc() && result.ptr == text.data() + text.size() && value >= min &&
+      value <= max)
+    return value;
+  fail_value(flag,
+             max == INT64_MAX ? fmt::format("a whole number >= {}", min)
+                              : fmt::format("a whole number from {} to {}", min, max),
+             text);
+}
+
+std::uint64_t parse_seed(const std::string& flag, const std::string& text) {
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec == std::errc() && result.ptr == text.data() + text.size()) return value;
+  fail_value(flag, "a whole number from 0 to 2^64 - 1", text);
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,60 @@
+// Flags that several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bitaxon/model.h"
+
+namespace bitaxon::tool {
+
+/// Which model, which tokenizer.
+struct ModelOptions {
+  std::string model;  ///< as typed; empty: the default
+  std::string tokenizer;
+  bool config_small = false;
+  bool config_medium = false;
+};
+
+/// On what it runs.
+struct DeviceOptions {
+  std::string device = "auto";
+  std::string precision;
+  std::string threads;
+
+  /// Throws UsageError.
+  int n_threads() const;
+  std::optional<Precision> wanted_precision() const;
+  void check() const;
+};
+
+struct OutputOptions {
+  bool quiet = false;
+  bool verbose = false;
+};
+
+void add_model_options(CLI::App& app, ModelOptions& options);
+void add_device_options(CLI::App& app, DeviceOptions& options);
+void add_output_options(CLI::App& app, OutputOptions& options);
+
+/// Strict numbers: the whole text, no NaN, in range, else a UsageError that names flag, value and
+/// range.
+double parse_number(const std::string& flag, const std::string& text, double min, double max,
+                    bool min_excluded = false);
+std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
+                           std::int64_t max);
+std::uint64_t parse_seed(const std::string& flag, const std::string& text);
+
+// Each command adds itself to the program; the returned function runs it.
+using Command = std::function<int()>;
+Command add_run(CLI::App& program);
+Command add_logits(CLI::App& program);
+Command add_tokenize(CLI::App& program);
+Command add_detokenize(CLI::App& program);
+Command add_inspect(CLI::App& program);
+Command add_devices(CLI::App& program);
+
+}  // namespace bitaxon::tool

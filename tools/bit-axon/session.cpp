@@ -1,0 +1,133 @@
+#include "session.h"
+
+#include <unistd.h>
+
+#include "bitaxon/devices.h"
+#include "bitaxon/error.h"
+#include "console.h"
+#include "formats/safetensors.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+/// Random weights are the same everywhere.
+constexpr std::uint64_t kRandomModelSeed = 0;
+
+bool is_random(const ModelOptions& options) { return options.config_small || options.config_medium; }
+
+void check_model_options(const ModelOptions& options) {
+  if (is_random(options) && !options.model.empty())
+    throw UsageError("--model: expected none beside --config-small or --config-medium, got \"" +
+                     printable(options.model) + "\"");
+}
+
+Config preset(const ModelOptions& options) {
+  return options.config_small ? Config::small() : Config::medium();
+}
+
+std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
+  if (!options.tokenizer.empty()) {
+    if (!std::filesystem::is_directory(options.tokenizer)) return Tokenizer::load(options.tokenizer);
+    auto found = Tokenizer::find(options.tokenizer);
+    if (!found)
+      throw Error(ErrorKind::io,
+                  fmt::format("--tokenizer {}: expected tokenizer.json or tokenizer.model in the "
+                              "folder, found neither",
+                              printable_path(options.tokenizer)));
+    return found;
+  }
+  if (files != nullptr) return Tokenizer::find(files->folder);
+  if (options.config_small) return Tokenizer::bytes();
+  return std::nullopt;
+}
+
+void note_all(const std::vector<std::string>& lines, const OutputOptions& output) {
+  if (output.quiet) return;
+  for (const std::string& line : lines) note("warning: " + line);
+}
+
+void say_precision(const Session& session, const DeviceOptions& device,
+                   const OutputOptions& output) {
+  const bool asked_fast = device.wanted_precision() == Precision::fast;
+  if (asked_fast && session.model->precision() == Precision::exact && !output.quiet)
+    note(session.backend->caps().always_exact
+             ? "precision: the reference device always computes exactly"
+             : "precision: a float32 model is always computed exactly");
+}
+
+}  // namespace
+
+Session open_session(const ModelOptions& options, const DeviceOptions& device,
+                     const OutputOptions& output, int run_ahead) {
+  check_model_options(options);
+  device.check();
+  std::optional<ModelSource> source;
+  if (!is_random(options)) source = find_model(options.model);
+  if (source && !source->note.empty() && !output.quiet) note(source->note);
+
+  Session session;
+  OpenedDevice opened = open_device(device.device, device.n_threads());
+  session.backend = std::move(opened.backend);
+  if (!opened.reason.empty() && !output.quiet)
+    note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
+                     session.backend->caps().device, opened.reason));
+
+  // The tokenizer first: it is quick, and what is wrong with it is known before a long load.
+  auto tokenizer = find_tokenizer(options, source ? &source->files : nullptr);
+  LoadOptions load;
+  load.precision = device.wanted_precision();
+  load.run_ahead = run_ahead;
+  ProgressLine progress("loading", !output.quiet);
+  load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  std::vector<std::string> warnings;
+  session.model.emplace(
+      source ? Model::load(*session.backend, source->files, load, warnings)
+             : Model::random(*session.backend, preset(options), kRandomModelSeed, load));
+  note_all(warnings, output);
+  say_precision(session, device, output);
+  if (tokenizer)
+    session.vocabulary.emplace(std::move(*tokenizer), session.model->vocab_mapping(),
+                               session.model->config().vocab_size);
+  return session;
+}
+
+Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {
+  check_model_options(options);
+  if (is_random(options)) {
+    auto tokenizer = find_tokenizer(options, nullptr);
+    if (!tokenizer)
+      throw Error(ErrorKind::io, "the medium preset has no tokenizer: name one with --tokenizer");
+    return {std::move(*tokenizer), "", preset(options).vocab_size};
+  }
+  // A tokenizer on its own needs no model.
+  if (options.model.empty() && !options.tokenizer.empty())
+    return {*find_tokenizer(options, nullptr), "", INT32_MAX};
+  const ModelSource source = find_model(options.model);
+  if (!source.note.empty() && !output.quiet) note(source.note);
+  auto tokenizer = find_tokenizer(options, &source.files);
+  if (!tokenizer)
+    throw Error(ErrorKind::io,
+                fmt::format("{}: expected tokenizer.json, tokenizer/tokenizer.json or "
+                            "tokenizer.model, found none; name one with --tokenizer",
+                            printable_path(source.files.folder.string())));
+  std::vector<std::string> warnings;
+  const Config config = load_config(source.files, warnings);
+  const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
+  const auto mapping = checkpoint.metadata().find("vocab_mapping");
+  return {std::move(*tokenizer), mapping == checkpoint.metadata().end() ? "" : mapping->second,
+          config.vocab_size};
+}
+
+void check_writable(const std::string& flag, const std::string& path) {
+  const std::filesystem::path file(path);
+  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  std::error_code error;
+  if (path.empty() || std::filesystem::is_directory(file, error) || !file.has_filename())
+    throw UsageError(fmt::format("{}: expected a file name, got \"{}\"", flag, printable(path)));
+  if (!std::filesystem::is_directory(folder, error) || ::access(folder.c_str(), W_OK) != 0)
+    throw Error(ErrorKind::io, fmt::format("{} {}: expected a folder that can be written to",
+                                           flag, printable_path(path)));
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,31 @@
+// A device with a model on it and the tokenizer beside it, as a command needs them.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "bitaxon/generate.h"
+#include "bitaxon/model.h"
+#include "model_source.h"
+#include "options.h"
+
+namespace bitaxon::tool {
+
+struct Session {
+  std::unique_ptr<Backend> backend;  // before the model, which it outlives
+  std::optional<Model> model;
+  std::optional<Vocabulary> vocabulary;  ///< empty when there is no tokenizer
+};
+
+/// Opens the device, loads the model, finds the tokenizer; says on stderr what was chosen and why.
+Session open_session(const ModelOptions& model, const DeviceOptions& device,
+                     const OutputOptions& output, int run_ahead);
+
+/// The tokenizer alone, in the model's ids, without loading weights.
+/// Throws Error(io) when there is none.
+Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
+
+/// Checks that a file could be written there, before long work whose result it is to hold.
+void check_writable(const std::string& flag, const std::string& path);
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,107 @@
+# shellcheck shell=bash
+# What tools/run.sh, tools/test.sh and .ci/run share; they source it. All messages go to stderr:
+# stdout belongs to the program that is run. No command here reads stdin, which may be a prompt.
+
+root=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
+build=$root/build/release
+
+say() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; }
+
+# quietly LOG COMMAND...: runs COMMAND with its output in LOG; shows what matters of it on failure.
+quietly() {
+  local log=$1 status=0
+  shift
+  mkdir -p -- "$(dirname -- "$log")"
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if ((status != 0)); then
+    # Ninja marks the first failed command; before it are the commands that went well.
+    if grep -q '^FAILED:' -- "$log"; then
+      awk '/^FAILED:/ { failed = 1 } failed && lines++ < 100' "$log" >&2
+    else
+      tail -n 60 -- "$log" >&2
+    fi
+    say "status $status from: $* (all of its output: $log)"
+  fi
+  return "$status"
+}
+
+# packages_of GROUP...: the names in these groups of packages.txt.
+packages_of() {
+  awk -v groups=" $* " '
+    /^# \[/ { group = $2; gsub(/[][]/, "", group); wanted = index(groups, " " group " ") }
+    wanted && /^[^#]/ { print $1 }' "$root/tools/packages.txt"
+}
+
+# missing_of PACKAGE...: those that are not installed.
+missing_of() {
+  # One line "installed NAME" for each that is; its status only says that some are not.
+  { dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
+    awk -v wanted="$*" '
+      $1 == "installed" { have[$2] = 1 }
+      END { n = split(wanted, names); for (i = 1; i <= n; i++) if (!have[names[i]]) print names[i] }'
+}
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# install_packages GROUP...: installs what is missing. A machine on which that is not possible may
+# have the libraries by other means, so the build is tried all the same, and its status counts.
+install_packages() {
+  local wanted missing
+  mapfile -t wanted < <(packages_of "$@")
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    [[ -f $build/build.ninja ]] ||
+      say "no apt-get here; needed is what Debian 12 calls: ${wanted[*]}; trying the build"
+    return 0
+  fi
+  mapfile -t missing < <(missing_of "${wanted[@]}")
+  if ((${#missing[@]} == 0)); then return 0; fi
+
+  if ((EUID != 0)) && ! command -v sudo >/dev/null; then
+    say "missing packages: ${missing[*]}; neither root nor sudo to install them; trying the build"
+    return 0
+  fi
+  say "installing with apt-get: ${missing[*]}"
+  # A fresh machine may still be busy with its own updates: wait for the lock. A repository that
+  # cannot be reached need not be the one that has the packages.
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
+  quietly "$root/build/apt-update.log" as_root "${apt[@]}" update || true
+  quietly "$root/build/apt-install.log" \
+    as_root "${apt[@]}" install --no-install-recommends "${missing[@]}" ||
+    say "trying the build without these packages"
+}
+
+# configure_release: only the first time; afterwards the build itself notices changes. A tree that
+# has been moved or copied starts afresh, because CMake refuses to use a cache of another folder.
+configure_release() {
+  local cache=$build/CMakeCache.txt fresh=()
+  if [[ -f $cache ]]; then
+    if ! grep -qxF -- "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then
+      fresh=(--fresh)
+    elif [[ -f $build/build.ninja ]]; then
+      return 0
+    fi
+  fi
+  say "configuring $build"
+  quietly "$root/build/configure.log" cmake -S "$root" --preset release "${fresh[@]}"
+}
+
+# build_release TARGET...
+build_release() {
+  say "building in $build"
+  quietly "$root/build/build.log" cmake --build "$build" --target "$@"
+}
+
+# prepare_release TARGET...: packages, configuration and build. One at a time: Ninja does not keep
+# two builds of the same folder apart.
+prepare_release() {
+  local lock
+  mkdir -p -- "$root/build"
+  exec {lock}>"$root/build/.lock"
+  flock "$lock"
+  install_packages build
+  configure_release
+  build_release "$@"
+  exec {lock}>&-
+}
