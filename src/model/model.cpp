@@ -4,34 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <list>
-#include <unordered_map>
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
-#include "core/plan.h"
 #include "core/step.h"
 #include "platform/printable.h"
 #include "formats/safetensors.h"
 #include "model/state_pool.h"
-#include "model/step_graph.h"
+#include "model/step_cache.h"
 #include "model/weights.h"
 #include "platform/file.h"
 
 namespace bitaxon {
 namespace {
-
-/// A step kind that has been met: its plan, compiled for the model's buffers.
-struct CompiledStep {
-  StepKind kind;
-  StepGraph graph;
-  std::shared_ptr<const Plan> plan;
-  Buffer arena;
-  Executable executable;
-};
-
-/// Kinds kept compiled. A program meets few: row buckets of its prompts, decoding, one sampler.
-constexpr std::size_t kMaxCompiledSteps = 24;
 
 std::uint64_t q32(double fraction) {
   return static_cast<std::uint64_t>(std::llround(fraction * 0x1p32));
@@ -61,11 +46,10 @@ struct Model::Impl {
   std::string vocab_mapping;
   std::uint64_t packed_bytes = 0;
   std::shared_ptr<StatePool> pool;
-  std::list<CompiledStep> compiled;  ///< most recently used first
-  CompiledStep* latest = nullptr;    ///< of the step submitted last
+  std::optional<StepCache> steps;
+  std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
   std::int64_t latest_rows = 0;
   std::int64_t latest_segments = 0;
-  Buffer arena;  ///< shared by plans that fit it; steps run one after the other
   std::uint64_t last_ticket = 0;
   std::uint64_t last_waited = 0;
   StepBuffer step;  ///< reused for every submission
@@ -75,8 +59,6 @@ struct Model::Impl {
 
   void check_options() const;
   void finish_loading();
-  CompiledStep& compiled_step(const StepKind& kind);
-  Buffer arena_for(std::size_t size_bytes);
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
                               const StepOptions& wanted) const;
@@ -113,33 +95,7 @@ void Model::Impl::finish_loading() {
                        .run_ahead = options.run_ahead,
                        .kv_dtype = exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint});
-}
-
-Buffer Model::Impl::arena_for(std::size_t size_bytes) {
-  // Plans compiled before keep the smaller arena alive; a step runs entirely in its own.
-  if (arena.size_bytes < size_bytes) arena = backend.allocate(size_bytes, BufferUse::activations);
-  return arena;
-}
-
-CompiledStep& Model::Impl::compiled_step(const StepKind& kind) {
-  for (auto it = compiled.begin(); it != compiled.end(); ++it) {
-    if (!(it->kind == kind)) continue;
-    compiled.splice(compiled.begin(), compiled, it);
-    return compiled.front();
-  }
-  CompiledStep made;
-  made.kind = kind;
-  made.graph = record_step(kind, config, weights, pool->layout(), pool->index());
-  made.plan = schedule(
-      made.graph.graph,
-      [&](const Graph& graph, const Node& node) { return backend.workspace(graph, node); },
-      {.reuse = options.plan_reuse});
-  made.arena = arena_for(made.plan->arena_bytes);
-  made.executable = backend.compile(
-      made.plan, {.arena = made.arena, .state = pool->buffer(), .state_layout = pool->shared_layout()});
-  compiled.push_front(std::move(made));
-  if (compiled.size() > kMaxCompiledSteps) compiled.pop_back();
-  return compiled.front();
+  steps.emplace(config, weights, *pool, options.plan_reuse);
 }
 
 void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
@@ -271,14 +227,14 @@ Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& 
       kind.sampler.penalty = kind.sampler.penalty || structure.penalty;
       kind.sampler.draw = kind.sampler.draw || structure.draw;
     }
-  CompiledStep& compiled = impl_->compiled_step(kind);
+  std::shared_ptr<const CompiledStep> step = impl_->steps->find(kind);
   // The backend remembers so many steps; the oldest is then done with, its result unasked for.
   if (impl_->last_ticket - impl_->last_waited > impl_->backend.caps().max_run_ahead)
     wait({impl_->last_ticket - impl_->backend.caps().max_run_ahead});
   impl_->fill_step(segments);
-  const Ticket ticket = impl_->backend.submit(compiled.executable, impl_->step);
+  const Ticket ticket = impl_->backend.submit(step->compiled->executable, impl_->step);
   impl_->last_ticket = ticket.number;
-  impl_->latest = &compiled;
+  impl_->latest = std::move(step);
   impl_->latest_rows = n_rows;
   impl_->latest_segments = std::ssize(segments);
   return ticket;
@@ -313,8 +269,9 @@ namespace {
 /// Copies the valid rows of an output of the latest step to the host.
 void read_output(Backend& backend, const CompiledStep& step, const Tensor& tensor,
                  std::span<float> out) {
-  backend.download(step.arena,
-                   step.plan->values[static_cast<std::size_t>(tensor.id())].offset_bytes,
+  const CompiledPlan& compiled = *step.compiled;
+  const auto id = static_cast<std::size_t>(tensor.id());
+  backend.download(compiled.arena, compiled.plan->values[id].offset_bytes,
                    std::as_writable_bytes(out));
 }
 
@@ -346,8 +303,8 @@ Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const StepOptions& optio
   kind.row_bucket = bucket_of(n_rows);
   kind.output = options.output;
   kind.layer_outputs = options.layer_outputs;
-  const CompiledStep& step = impl_->compiled_step(kind);
-  return {step.plan->arena_bytes, step.plan->unshared_bytes};
+  const auto step = impl_->steps->find(kind);
+  return {step->compiled->plan->arena_bytes, step->compiled->plan->unshared_bytes};
 }
 
 }  // namespace bitaxon

@@ -1,0 +1,45 @@
+#include "model/step_cache.h"
+
+namespace bitaxon {
+
+std::shared_ptr<const CompiledStep> StepCache::find(const StepKind& kind) {
+  for (auto it = steps_.begin(); it != steps_.end(); ++it) {
+    if (!((*it)->kind == kind)) continue;
+    steps_.splice(steps_.begin(), steps_, it);
+    return steps_.front();
+  }
+  auto step = std::make_shared<CompiledStep>();
+  step->kind = kind;
+  step->graph = record_step(kind, config_, weights_, pool_.layout(), pool_.index());
+  step->compiled = compile(step->graph.graph);
+  steps_.push_front(std::move(step));
+  if (steps_.size() > kMaxKinds) steps_.pop_back();
+  return steps_.front();
+}
+
+std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Graph>& graph) {
+  std::string key = graph->structure_key();
+  for (const auto& step : steps_)
+    if (step->compiled->structure_key == key) return step->compiled;
+  Backend& backend = pool_.backend();
+  auto compiled = std::make_shared<CompiledPlan>();
+  compiled->structure_key = std::move(key);
+  compiled->plan = schedule(
+      graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); },
+      {.reuse = plan_reuse_});
+  compiled->arena = arena_for(compiled->plan->arena_bytes);
+  compiled->executable =
+      backend.compile(compiled->plan, {.arena = compiled->arena,
+                                       .state = pool_.buffer(),
+                                       .state_layout = pool_.shared_layout()});
+  return compiled;
+}
+
+Buffer StepCache::arena_for(std::size_t size_bytes) {
+  // Plans compiled before keep the smaller arena alive; a step runs entirely in its own.
+  if (arena_.size_bytes < size_bytes)
+    arena_ = pool_.backend().allocate(size_bytes, BufferUse::activations);
+  return arena_;
+}
+
+}  // namespace bitaxon
