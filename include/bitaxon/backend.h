@@ -68,6 +68,7 @@ struct BackendCaps {
   std::string name;      ///< "cpu", "reference", later "vulkan"
   std::string device;    ///< "AMD EPYC, 2 threads"
   bool always_exact = false;  ///< computes exactly whatever precision is asked for
+  std::uint64_t memory_bytes = 0;  ///< that can be had now; 0: not known
   std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
 };
 

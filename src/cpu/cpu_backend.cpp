@@ -97,6 +97,7 @@ class CpuBackend final : public Backend {
     caps_.device = fmt::format("{}, {} thread{}", cpu_model_name(), options.n_threads,
                                options.n_threads == 1 ? "" : "s");
     caps_.always_exact = options.reference;
+    caps_.memory_bytes = available_memory_bytes();
     caps_.max_run_ahead = kMaxInFlight - 1;
     runner_ = std::thread([this] { run_submitted(); });
   }

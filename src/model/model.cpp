@@ -58,6 +58,7 @@ struct Model::Impl {
       : backend(on), config(std::move(with)), options(std::move(how)) {}
 
   void check_options() const;
+  void check_fits(std::uint64_t weight_bytes) const;
   void finish_loading();
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
@@ -73,6 +74,25 @@ void Model::Impl::check_options() const {
   if (options.n_slots < 1 || options.n_slots > kMaxSegments)
     throw Error(ErrorKind::invalid_argument, fmt::format("slots: expected 1..{}, got {}",
                                                          kMaxSegments, options.n_slots));
+}
+
+/// Refuses what cannot fit before anything is loaded.
+void Model::Impl::check_fits(std::uint64_t weight_bytes) const {
+  StateIndex unused;
+  const std::uint64_t state_bytes =
+      state_layout(config,
+                   {.n_slots = options.n_slots,
+                    .run_ahead = options.run_ahead,
+                    .kv_dtype = DType::f16},
+                   unused)
+          .size_bytes;
+  const std::uint64_t available = backend.caps().memory_bytes;
+  if (available == 0 || weight_bytes + state_bytes <= available) return;
+  throw Error(ErrorKind::device,
+              fmt::format("{}: the model needs at least {} bytes ({} of weights, {} of state), {} "
+                          "are available",
+                          backend.caps().name, weight_bytes + state_bytes, weight_bytes, state_bytes,
+                          available));
 }
 
 void Model::Impl::finish_loading() {
@@ -184,8 +204,13 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
   impl->check_options();
-  impl->weights = load_weights(impl->config, checkpoint, printable_path(files.weights.string()),
-                               backend, options.on_progress, warnings);
+  const std::vector<FoundWeight> found =
+      find_weights(impl->config, checkpoint, printable_path(files.weights.string()), impl->weights,
+                   warnings);
+  std::uint64_t weight_bytes = 0;
+  for (const FoundWeight& weight : found) weight_bytes += weight.source.desc.stored_bytes();
+  impl->check_fits(weight_bytes);
+  pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
   const auto mapping = checkpoint.metadata().find("vocab_mapping");
   if (mapping != checkpoint.metadata().end()) impl->vocab_mapping = mapping->second;
   impl->finish_loading();
@@ -197,6 +222,7 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
+  impl->check_fits(random_weight_bytes(config));
   impl->weights = random_weights(config, seed, backend, options.on_progress);
   impl->finish_loading();
   return Model(std::move(impl));

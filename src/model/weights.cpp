@@ -214,11 +214,9 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
   return found;
 }
 
-Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
-                     Backend& backend, const LoadProgress& on_progress,
-                     std::vector<std::string>& warnings) {
-  Weights weights;
-  const std::vector<FoundWeight> found = find_weights(config, checkpoint, name, weights, warnings);
+void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
+                  const Checkpoint& checkpoint, Backend& backend, const LoadProgress& on_progress,
+                  Weights& weights) {
   std::vector<std::size_t> order(found.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -242,7 +240,6 @@ Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::st
   }
   if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
   weights.fingerprint = fingerprint.value(config);
-  return weights;
 }
 
 namespace {
@@ -282,6 +279,21 @@ Range range_of(const WeightSlot& slot) {
 
 }  // namespace
 
+WeightDesc random_weight_desc(const WeightSlot& slot) {
+  WeightDesc desc = with_matrix_shape({}, slot);
+  desc.name = slot.name;
+  desc.dtype = slot.quantizable ? DType::f16 : DType::f32;
+  return desc;
+}
+
+std::uint64_t random_weight_bytes(const Config& config) {
+  Weights unused;
+  std::uint64_t bytes = 0;
+  for (const WeightSlot& slot : weight_slots(config, unused))
+    bytes += random_weight_desc(slot).stored_bytes();
+  return bytes;
+}
+
 Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
                        const LoadProgress& on_progress) {
   Weights weights;
@@ -296,9 +308,7 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
     // A tied model has one matrix for both ends.
     if (slot.name == "lm_head.weight" && config.weight_tying) continue;
     const Range range = range_of(slot);
-    WeightDesc desc = with_matrix_shape({}, slot);
-    desc.name = slot.name;
-    desc.dtype = slot.quantizable ? DType::f16 : DType::f32;
+    const WeightDesc desc = random_weight_desc(slot);
     storage.resize(static_cast<std::size_t>(desc.stored_bytes()));
     if (slot.quantizable) {
       auto* out = reinterpret_cast<std::uint16_t*>(storage.data());

@@ -85,7 +85,7 @@ struct FoundWeight {
   WeightSource source;
 };
 
-/// Finds every tensor of the model, in the model's order; a head that the tied embedding stands in
+/// Finds every tensor of the model before anything is packed, in the model's order; a head that the tied embedding stands in
 /// for is left out. Tensors the model does not know become one warning. `name` begins messages.
 /// Throws Error(format) for a missing or wrongly shaped tensor, with both shapes.
 std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
@@ -94,14 +94,19 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
 
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Finds every tensor first, so that a broken checkpoint is refused before anything is packed, then
-/// packs them in file order through one staging buffer. Throws as find_weights does.
-Weights load_weights(const Config& config, const Checkpoint& checkpoint, std::string_view name,
-                     Backend& backend, const LoadProgress& on_progress,
-                     std::vector<std::string>& warnings);
+/// Reads and packs what find_weights found, in file order through one staging buffer, into the same
+/// `weights`, and takes their fingerprint.
+void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
+                  const Checkpoint& checkpoint, Backend& backend, const LoadProgress& on_progress,
+                  Weights& weights);
 
-/// Random weights from a seed: matrices in float16, the rest in float32, scaled so that activations
-/// stay near one. The same seed gives the same model on every machine.
+/// How random_weights stores a slot: matrices in float16, the rest in float32.
+WeightDesc random_weight_desc(const WeightSlot& slot);
+
+/// What random weights take.
+std::uint64_t random_weight_bytes(const Config& config);
+
+/// Random weights from a seed, scaled so that activations stay near one. The same seed gives the same model on every machine.
 Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
                        const LoadProgress& on_progress);
 

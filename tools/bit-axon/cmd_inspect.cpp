@@ -96,17 +96,38 @@ void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
   }
 }
 
-Inspection inspect(const InspectOptions& wanted) {
-  Inspection model;
+/// The tensors of a preset, which has no files: as its random weights are stored.
+std::vector<FoundWeight> preset_weights(const Config& config, Weights& unused) {
+  std::vector<FoundWeight> weights;
+  for (WeightSlot& slot : weight_slots(config, unused)) {
+    if (slot.name == "lm_head.weight" && config.weight_tying) continue;
+    WeightSource source;
+    source.desc = random_weight_desc(slot);
+    weights.push_back({std::move(slot), std::move(source)});
+  }
+  return weights;
+}
+
+void inspect_preset(const InspectOptions& wanted, Inspection& model, Weights& unused) {
+  if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
+  model.path = wanted.model.config_small ? "the small preset" : "the medium preset";
+  model.config = wanted.model.config_small ? Config::small() : Config::medium();
+  model.weights = preset_weights(model.config, unused);
+}
+
+void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unused) {
   const ModelSource source =
       find_model(wanted.positional_model.empty() ? wanted.model.model : wanted.positional_model);
   if (!source.note.empty() && !wanted.output.quiet) note(source.note);
   model.path = source.files.weights.string();
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   model.config = load_config(source.files, model.warnings);
-  Weights unused;
   model.weights = find_weights(model.config, checkpoint, printable_path(model.path), unused,
                                model.warnings);
+  if (wanted.check) scan(checkpoint, model, wanted.output.quiet);
+}
+
+void count(Inspection& model) {
   bool has_head = false;
   for (const FoundWeight& weight : model.weights) {
     const WeightDesc& desc = weight.source.desc;
@@ -124,7 +145,16 @@ Inspection inspect(const InspectOptions& wanted) {
   if (!has_head) model.n_read_per_token += model.config.vocab_size * model.config.d_source_model;
   model.state_exact_bytes = state_bytes(model.config, DType::f32);
   model.state_fast_bytes = state_bytes(model.config, DType::f16);
-  if (wanted.check) scan(checkpoint, model, wanted.output.quiet);
+}
+
+Inspection inspect(const InspectOptions& wanted) {
+  Inspection model;
+  Weights unused;  // the slots point into it; nothing is packed
+  if (wanted.model.config_small || wanted.model.config_medium)
+    inspect_preset(wanted, model, unused);
+  else
+    inspect_files(wanted, model, unused);
+  count(model);
   return model;
 }
 
@@ -237,8 +267,12 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
 }
 
 int run_command(const InspectOptions& wanted) {
-  if (!wanted.positional_model.empty() && !wanted.model.model.empty())
-    throw UsageError("expected one of MODEL and --model, got both");
+  const int n_models = static_cast<int>(!wanted.positional_model.empty()) +
+                       static_cast<int>(!wanted.model.model.empty()) +
+                       static_cast<int>(wanted.model.config_small) +
+                       static_cast<int>(wanted.model.config_medium);
+  if (n_models > 1)
+    throw UsageError("expected one of MODEL, --model, --config-small and --config-medium, got several");
   const Inspection model = inspect(wanted);
   if (!wanted.output.quiet)
     for (const std::string& warning : model.warnings) note("warning: " + warning);
@@ -256,9 +290,7 @@ Command add_inspect(CLI::App& program) {
   CLI::App& app =
       *program.add_subcommand("inspect", "Say what a model is: parameters, bytes, state, formats");
   app.add_option("MODEL", wanted->positional_model, "As --model");
-  app.add_option("-m,--model", wanted->model.model,
-                 "A model directory, a safetensors file, or a hub id in the local cache")
-      ->type_name("PATH|REPO");
+  add_model_options(app, wanted->model);
   add_output_options(app, wanted->output);
   app.add_flag("--tensors", wanted->tensors, "List every tensor");
   app.add_flag("--check", wanted->check, "Look for NaN and Inf; exit 1 when there are any");
