@@ -14,6 +14,12 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 if(TARGET bit-axon)
   install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES tools/completions/bit-axon.bash RENAME bit-axon
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES tools/completions/_bit-axon
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES tools/completions/bit-axon.fish
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
 install(EXPORT bit-axonTargets NAMESPACE bitaxon:: DESTINATION ${cmake_dir})
