@@ -1,0 +1,44 @@
+# What `cmake --install` puts under a prefix: program, library, headers, bundled models, completions,
+# and the files by which CMake and pkg-config find the library. The tree can be moved afterwards:
+# everything in it finds the rest relative to its own place.
+include(CMakePackageConfigHelpers)
+
+set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
+set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bit-axon)
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(TARGETS bitaxon EXPORT bit-axonTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/bitaxon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY models/tiny-shakespeare DESTINATION ${models_dir})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+if(TARGET bit-axon)
+  install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES tools/completions/bit-axon.bash RENAME bit-axon
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES tools/completions/_bit-axon
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES tools/completions/bit-axon.fish
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
+
+install(EXPORT bit-axonTargets NAMESPACE bitaxon:: DESTINATION ${cmake_dir})
+set(BITAXON_MODELS_DIR ${models_dir})
+configure_package_config_file(
+  cmake/bit-axonConfig.cmake.in ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
+  INSTALL_DESTINATION ${cmake_dir} PATH_VARS BITAXON_MODELS_DIR)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/bit-axonConfigVersion.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
+              ${PROJECT_BINARY_DIR}/bit-axonConfigVersion.cmake
+        DESTINATION ${cmake_dir})
+
+# Up from the folder of the .pc file to the prefix; any absolute prefix serves to count the steps.
+file(RELATIVE_PATH BITAXON_PC_PREFIX /prefix/${pkgconfig_dir} /prefix)
+string(REGEX REPLACE "/$" "" BITAXON_PC_PREFIX ${BITAXON_PC_PREFIX})
+set(BITAXON_PC_REQUIRES "fmt libpcre2-8 libutf8proc libxxhash")
+if(BITAXON_WITH_SENTENCEPIECE)
+  string(APPEND BITAXON_PC_REQUIRES " sentencepiece")
+endif()
+configure_file(cmake/bit-axon.pc.in ${PROJECT_BINARY_DIR}/bit-axon.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/bit-axon.pc DESTINATION ${pkgconfig_dir})

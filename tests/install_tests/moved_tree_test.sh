@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs, moves the tree, and uses it as others
+# would: by find_package, by pkg-config, and by running the program.
+set -euo pipefail
+cmake=$1 cxx=$2 source=$3 build=$4
+flags=()
+scratch=$build/install_tests
+moved="$scratch/moved to here"
+
+fail() {
+  printf 'moved_tree_test: %s\n' "$*" >&2
+  exit 1
+}
+
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch"
+"$cmake" --install "$build" --prefix "$scratch/installed" >"$scratch/install.log"
+mv -- "$scratch/installed" "$moved"
+
+for file in include/bitaxon/model.h share/bit-axon/models/tiny-shakespeare/model.safetensors \
+  share/doc/bit-axon/LICENSE; do
+  [[ -f $moved/$file ]] || fail "$file is not installed"
+done
+if grep -rlaF -e "$source" -e "$build" -e "$scratch/installed" -- "$moved"; then
+  fail "the files above name the folder of the sources, of the build, or of the first prefix"
+fi
+
+# Nothing may depend on where it is run.
+cd /
+
+echo "== find_package"
+"$cmake" -S "$source/tests/install_tests/consumer" -B "$scratch/consumer" -G Ninja \
+  -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$moved" >"$scratch/consumer.log"
+grep -q "^bit-axon_DIR:PATH=$moved/" "$scratch/consumer/CMakeCache.txt" ||
+  fail "find_package found another tree"
+"$cmake" --build "$scratch/consumer" >>"$scratch/consumer.log"
+by_cmake=$("$scratch/consumer/five_tokens")
+printf '%s\n' "$by_cmake"
+
+echo "== pkg-config"
+pkg_config_path=$(dirname -- "$(find "$moved" -name bit-axon.pc)")
+# pkg-config quotes for the shell: the folder has spaces in its name.
+eval "flags=($(PKG_CONFIG_PATH=$pkg_config_path pkg-config --cflags --libs bit-axon))"
+models=$(PKG_CONFIG_PATH=$pkg_config_path pkg-config --variable=modelsdir bit-axon)
+eval "models=$models"
+"$cxx" -std=c++20 -DMODELS_DIR="\"$models\"" "$source/tests/install_tests/five_tokens.cpp" \
+  "${flags[@]}" -o "$scratch/five_tokens"
+by_pkg_config=$("$scratch/five_tokens")
+printf '%s\n' "$by_pkg_config"
+
+[[ -n $by_cmake ]] || fail "no tokens"
+[[ $by_cmake == "$by_pkg_config" ]] || fail "the two builds print different tokens"
+
+if [[ -e $build/bit-axon ]]; then
+  echo "== the program"
+  by_program=$("$moved/bin/bit-axon" run --quiet --temperature 0 --max-tokens 5 "ROMEO:")
+  printf '%s\n' "$by_program"
+  [[ $by_program == "$by_cmake" ]] || fail "the program prints other tokens than the library"
+fi

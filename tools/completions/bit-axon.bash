@@ -1,0 +1,62 @@
+# bash completion for bit-axon
+_bit_axon() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local talk='--quiet --verbose --help --version'
+  local model="--model -m --tokenizer -t --device --precision --threads --config-small
+    --config-medium $talk"
+  local state='--run-ahead --save-state --load-state'
+  local command='' flags='' files='' word
+  COMPREPLY=()
+
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      run | logits | tokenize | detokenize | inspect | devices)
+        command=$word
+        break
+        ;;
+    esac
+  done
+
+  # The value of the flag before it. Bash cuts words at "=" too: --device=cpu is three of them.
+  if [[ $current == '=' ]]; then
+    current=''
+  elif [[ $previous == '=' ]]; then
+    previous=${COMP_WORDS[COMP_CWORD - 2]}
+  fi
+  case $previous in
+    --device) flags='auto cpu reference vulkan' ;;
+    --precision) flags='exact fast' ;;
+    --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
+      --ids-file | --file) files=yes ;;
+    --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
+      --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | --split)
+      return
+      ;;
+    *)
+      case $command in
+        '') flags='run logits tokenize detokenize inspect devices --help --version' ;;
+        run)
+          flags="$model $state --prompt --prompt-ids --messages --max-tokens --temperature --top-k
+            --top-p --min-p --repetition-penalty --seed --stop --ignore-eos --no-stream --json
+            --chat -c --system"
+          ;;
+        logits) flags="$model $state --ids --ids-file --split --out" ;;
+        tokenize) flags="$model --file" ;;
+        detokenize) flags=$model ;;
+        inspect)
+          flags="$model --tensors --check --json"
+          [[ $current == -* ]] || files=yes
+          ;;
+        devices) flags="$talk --json" ;;
+      esac
+      ;;
+  esac
+
+  if [[ -n $files ]]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  else
+    mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$current")
+  fi
+}
+complete -F _bit_axon bit-axon
