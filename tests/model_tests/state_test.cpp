@@ -550,6 +550,7 @@ TEST_F(StateFile, SavingWhereItCannotBeIsAnError) {
   expect_error([&] { state.save(nowhere); }, ErrorKind::io, {"nowhere"});
   std::filesystem::create_directory(folder_ / "taken");
   expect_error([&] { state.save(folder_ / "taken"); }, ErrorKind::io, {"taken"});
+  expect_error([&] { state.save(folder_ / std::string(300, 'x')); }, ErrorKind::io, {"xxx"});
 }
 
 // ---- limits
