@@ -602,6 +602,19 @@ TEST(StateLimits, IdsOutsideTheVocabularyChangeNothing) {
   }
 }
 
+TEST(StateLimits, ABadSamplerChangesNothing) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
+  State state = open.model.new_state();
+  for (const std::size_t n : {5u, 600u})
+    expect_error(
+        [&] {
+          open.model.feed(state, random_ids(n, 61, 1), {StepOutput::token, false},
+                          {.temperature = -1});
+        },
+        ErrorKind::invalid_argument, {"temperature"});
+  EXPECT_EQ(state.position(), 0);
+}
+
 TEST(StateLimits, LoadOptionsOutsideTheirRanges) {
   const auto load = [](int run_ahead, int n_slots) {
     return
