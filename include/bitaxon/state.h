@@ -63,6 +63,7 @@ class State {
   std::int64_t position_ = 0;
   std::uint64_t step_ = 0;             ///< counts steps; the version to read next is step_ mod versions
   std::vector<std::int64_t> history_;  ///< rows of the steps that can be taken back, latest last
+  std::int64_t furthest_ = 0;          ///< one past the last row that the rings have been given
 };
 
 }  // namespace bitaxon

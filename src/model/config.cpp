@@ -64,7 +64,10 @@ std::string shown(const Json& value) {
 bool read_key(Config& config, const std::string& key, const Json& value, std::string_view name) {
   for (const IntegerKey& known : kIntegerKeys) {
     if (key != known.name) continue;
-    if (!value.is_number_integer() || (value.is_number_unsigned() && value > known.max))
+    // Compared without a sign: what is beyond int64 would come out negative.
+    if (!value.is_number_integer() ||
+        (value.is_number_unsigned() &&
+         value.get<std::uint64_t>() > static_cast<std::uint64_t>(known.max)))
       fail_key(name, key, fmt::format("a whole number from 1 to {}", known.max), shown(value));
     config.*known.member = value.get<std::int64_t>();
     return true;

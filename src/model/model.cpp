@@ -273,7 +273,9 @@ StepResult Model::wait(Ticket ticket) {
 
 Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
                    const SamplerParams& sampler) {
+  // All of it before the first chunk, so that a refused call has changed nothing.
   impl_->check_ids(ids);
+  if (options.output == StepOutput::token) sampler.validate();
   if (ids.empty())
     throw Error(ErrorKind::invalid_argument, "[feed] ids: expected at least one, got none");
   if (state.position() + std::ssize(ids) > impl_->config.max_seq_len)

@@ -86,6 +86,7 @@ State& State::operator=(State&& other) noexcept {
   std::swap(position_, other.position_);
   std::swap(step_, other.step_);
   std::swap(history_, other.history_);
+  std::swap(furthest_, other.furthest_);
   return *this;
 }
 
@@ -100,13 +101,15 @@ std::uint32_t State::version(std::uint64_t step) const {
 void State::reset() {
   // Position 0 makes every kernel read the state as zeros.
   position_ = 0;
+  furthest_ = 0;
   history_.clear();
 }
 
 int State::rewindable_steps() const {
-  // Rings keep kMaxRows + run_ahead rows more than the window: no more rows may be taken back.
+  // Rings keep kMaxRows + run_ahead rows more than the window: no more rows may be taken back. Rows
+  // taken back before count until they are overwritten, for they have overwritten the oldest.
   const std::int64_t max_rows = kMaxRows + pool_->options().run_ahead;
-  std::int64_t rows = 0;
+  std::int64_t rows = furthest_ - position_;
   int n_steps = 0;
   for (auto it = history_.rbegin(); it != history_.rend() && rows + *it <= max_rows; ++it) {
     rows += *it;
@@ -143,6 +146,7 @@ void State::begin_step(std::int64_t n_rows, SegmentWords& words) {
   }
   if (pool_->n_versions() > 1) history_.push_back(n_rows);
   position_ += n_rows;
+  furthest_ = std::max(furthest_, position_);
   ++step_;
 }
 
@@ -214,6 +218,7 @@ void State::restore(const StateSnapshot& snapshot) {
                 "[state] snapshot: expected one of a state of the same layout");
   history_.clear();
   position_ = snapshot.position;
+  furthest_ = snapshot.position;
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
     const std::vector<std::byte>& bytes = snapshot.tensors[i];

@@ -86,7 +86,8 @@ std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-  if (path_.filename().empty() || std::filesystem::is_directory(path_))
+  std::error_code ignored;  // what the system refuses is an error when the file is made
+  if (path_.filename().empty() || std::filesystem::is_directory(path_, ignored))
     throw Error(ErrorKind::io,
                 fmt::format("{}: expected a file name, got a directory", printable_path(path_.string())));
   std::string name = path_.string() + ".XXXXXX";

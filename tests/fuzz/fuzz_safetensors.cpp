@@ -3,9 +3,6 @@
 //
 // An input is a whole file, but for the header's length, which is cut to what the input holds:
 // otherwise nearly every mutation would end there.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,25 +12,10 @@
 #include "formats/safetensors.h"
 #include "formats/weight_source.h"
 #include "fuzz/expected_error.h"
+#include "fuzz/memory_file.h"
 
 namespace bitaxon {
 namespace {
-
-/// A file in memory that can be opened by its path.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : fd_(::memfd_create("input", MFD_CLOEXEC)) {
-    if (fd_ < 0 || ::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
-      fuzzer_failed("no memory file", "memfd_create, write");
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() { ::close(fd_); }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-
- private:
-  int fd_;
-};
 
 void check_tiles(std::span<const TensorInfo> tensors, std::uint64_t begin, std::uint64_t end) {
   for (const TensorInfo& tensor : tensors) {

@@ -1,0 +1,43 @@
+// Any bytes through Config::parse: it throws Error(format) in one line, or gives a configuration
+// that is valid and survives being written and read again.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bitaxon/config.h"
+#include "fuzz/expected_error.h"
+
+namespace bitaxon {
+namespace {
+
+void parse(std::string_view text) {
+  std::vector<std::string> warnings;
+  Config config;
+  try {
+    config = Config::parse(text, "input", warnings);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::format) fuzzer_failed("wrong kind", error.what());
+    check_message(error, "input: ");
+    return;
+  }
+  for (const std::string& warning : warnings)
+    check_message(Error(ErrorKind::format, warning), "input: ");
+  warnings.clear();
+  const std::string written = config.to_json();
+  if (!(Config::parse(written, "again", warnings) == config) || !warnings.empty())
+    fuzzer_failed("not the same", written);
+  // What sizes are made of is in bounds, so that none of these overflows.
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer)
+    if (name_of(config.layer_kind(layer)) == "?") fuzzer_failed("layer kind", written);
+  if (config.head_dim() * config.num_heads != config.hidden_dim) fuzzer_failed("head_dim", written);
+  if (config.d_inner() < config.hidden_dim) fuzzer_failed("d_inner", written);
+}
+
+}  // namespace
+}  // namespace bitaxon
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  bitaxon::parse({reinterpret_cast<const char*>(data), size});
+  return 0;
+}

@@ -1,0 +1,70 @@
+// A tokenizer in a model's ids, with and without a mapping.
+#include <gtest/gtest.h>
+
+#include "bitaxon/generate.h"
+#include "support/errors.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::vector<std::int32_t> ids_of(const Vocabulary& vocabulary, std::string_view text) {
+  return vocabulary.encode(text);
+}
+
+TEST(Vocabulary, WithoutAMappingIsTheTokenizer) {
+  const Vocabulary vocabulary(Tokenizer::bytes(), "", 256);
+  EXPECT_EQ(ids_of(vocabulary, "ab"), (std::vector<std::int32_t>{97, 98}));
+  EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{97, 98}), "ab");
+  EXPECT_EQ(vocabulary.to_tokenizer(98), 98);
+  EXPECT_EQ(vocabulary.end_of_sequence(), std::nullopt);
+}
+
+TEST(Vocabulary, MapsInAndOut) {
+  for (const char* mapping : {"{97: 2, 98: 0, 99: 5}", R"({"97": 2, "98": 0, "99": 5})"}) {
+    const Vocabulary vocabulary(Tokenizer::bytes(), mapping, 6);
+    EXPECT_EQ(ids_of(vocabulary, "abcab"), (std::vector<std::int32_t>{2, 0, 5, 2, 0}));
+    EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{5, 0, 2}), "cba");
+    EXPECT_EQ(vocabulary.to_tokenizer(5), 99);
+    // Ids of the model that no token has.
+    EXPECT_EQ(vocabulary.to_tokenizer(1), -1);
+    EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{2, 1, 3, 0}), "ab");
+  }
+}
+
+TEST(Vocabulary, MapsTheEndOfSequence) {
+  const Tokenizer tokenizer = *Tokenizer::find(bundled_model_dir());
+  EXPECT_EQ(Vocabulary(tokenizer, "", 1024).end_of_sequence(), 1023);
+  EXPECT_EQ(Vocabulary(tokenizer, "{1023: 7}", 8).end_of_sequence(), 7);
+  EXPECT_EQ(Vocabulary(tokenizer, "{1022: 7}", 8).end_of_sequence(), std::nullopt);
+}
+
+TEST(Vocabulary, ATokenWithoutAnImageIsNamed) {
+  const Vocabulary vocabulary(Tokenizer::bytes(), "{97: 0}", 1);
+  expect_error([&] { ids_of(vocabulary, "aaz"); }, ErrorKind::invalid_argument,
+               {"122", "\"z\"", "vocab_mapping"});
+  expect_error([&] { ids_of(vocabulary, "\x1b"); }, ErrorKind::invalid_argument, {"token 27"});
+}
+
+TEST(Vocabulary, IdsMustFitTheModel) {
+  expect_error([] { Vocabulary(Tokenizer::bytes(), "", 255); }, ErrorKind::format,
+               {"tokenizer", "255", "256"});
+  expect_error([] { Vocabulary(Tokenizer::bytes(), "{1: 10}", 10); }, ErrorKind::format,
+               {"vocab_mapping", "vocab_size", "10", "got 10"});
+  expect_error([] { Vocabulary(Tokenizer::bytes(), "{1: 9, 2: 77}", 10); }, ErrorKind::format,
+               {"10", "got 77"});
+  // With a mapping the tokenizer itself may be larger than the model.
+  EXPECT_NO_THROW(Vocabulary(Tokenizer::bytes(), "{1: 9}", 10));
+  EXPECT_NO_THROW(Vocabulary(Tokenizer::bytes(), "{}", 10));
+}
+
+TEST(Vocabulary, AMappingIsParsedStrictly) {
+  for (const char* mapping :
+       {"[]", "{", "{1: 2", "{1 2}", "{1: -2}", "{1: 2, 1: 3}", "{'1': 2}", "{1: 2} x",
+        "{1: 2147483648}", "{1: 0x2}", "{1: 2.0}", "{1: __import__('os')}", "dict(a=1)", " "})
+    expect_error([&] { Vocabulary(Tokenizer::bytes(), mapping, 10); }, ErrorKind::format,
+                 {"vocab_mapping", "byte"});
+}
+
+}  // namespace
+}  // namespace bitaxon::test

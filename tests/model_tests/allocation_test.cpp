@@ -1,0 +1,123 @@
+// A decoding step asks for no memory. Its own program: it counts every allocation of the process.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstddef>
+
+#include "support/small_models.h"
+
+namespace {
+std::atomic<bool> counting{false};
+std::atomic<std::uint64_t> n_allocations{0};
+
+void count() {
+  if (counting.load(std::memory_order_relaxed))
+    n_allocations.fetch_add(1, std::memory_order_relaxed);
+}
+}  // namespace
+
+// glibc's own, behind the names that this program takes over; operator new ends here too.
+extern "C" {
+void* __libc_malloc(std::size_t size);
+void* __libc_calloc(std::size_t n, std::size_t size);
+void* __libc_realloc(void* memory, std::size_t size);
+void* __libc_memalign(std::size_t alignment, std::size_t size);
+
+void* malloc(std::size_t size) {
+  count();
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t n, std::size_t size) {
+  count();
+  return __libc_calloc(n, size);
+}
+void* realloc(void* memory, std::size_t size) {
+  count();
+  return __libc_realloc(memory, size);
+}
+void* memalign(std::size_t alignment, std::size_t size) {
+  count();
+  return __libc_memalign(alignment, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  count();
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
+  count();
+  *memory = __libc_memalign(alignment, size);
+  return *memory == nullptr ? 12 : 0;  // ENOMEM
+}
+}
+
+namespace bitaxon::test {
+namespace {
+
+/// Allocations while `act` runs, on all threads.
+template <class Act>
+std::uint64_t allocations(const Act& act) {
+  n_allocations = 0;
+  counting = true;
+  act();
+  counting = false;
+  return n_allocations;
+}
+
+// Without this a zero might mean that nothing is counted.
+TEST(Allocations, AreCounted) {
+  volatile std::size_t size = 100;
+  // A new-expression could be optimised away, a call of the function is not.
+  EXPECT_GE(allocations([&] { ::operator delete(::operator new(size)); }), 1u);
+  EXPECT_GE(allocations([&] { std::free(std::malloc(size)); }), 1u);
+  EXPECT_GE(allocations([&] { std::free(std::aligned_alloc(64, 128)); }), 1u);
+}
+
+class DecodingAllocations : public testing::TestWithParam<std::tuple<const char*, int, int>> {};
+
+TEST_P(DecodingAllocations, ThereAreNone) {
+  const auto [device, n_threads, run_ahead] = GetParam();
+  Config config = small_config();
+  config.hidden_dim = 96;  // loops long enough that threads share them
+  config.vocab_size = 1500;
+  LoadOptions options;
+  options.run_ahead = run_ahead;
+  OpenModel open = open_random(device, n_threads, config, options);
+  State state = open.model.new_state();
+  const SamplerParams sampler{.temperature = 0.9, .min_p = 0.01, .repetition_penalty = 1.1};
+  // A pipeline as deep as it may be: the oldest step is waited for, one more is submitted.
+  Ticket tickets[9];
+  std::size_t submitted = 0;
+  std::int64_t sum = 0;
+  const auto submit = [&] {
+    const SegmentInput feed_back{&state, {}, sampler};
+    tickets[submitted++ % 9] = open.model.submit({&feed_back, 1}, {StepOutput::token, false});
+  };
+  const auto wait = [&] {
+    const auto oldest = submitted - static_cast<std::size_t>(run_ahead) - 1;
+    sum += open.model.wait(tickets[oldest % 9]).tokens[0];
+  };
+  tickets[submitted++] = open.model.feed(state, random_ids(20, config.vocab_size, 1),
+                                         {StepOutput::token, false}, sampler);
+  while (submitted < static_cast<std::size_t>(run_ahead) + 1) submit();
+  const auto decode = [&](int n_tokens) {
+    for (int i = 0; i < n_tokens; ++i) {
+      wait();
+      submit();
+    }
+  };
+  decode(12);  // every place of the ring of steps, every version of the state
+  EXPECT_EQ(allocations([&] { decode(32); }), 0u);
+  EXPECT_GT(sum, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, DecodingAllocations,
+                         testing::Combine(testing::Values("reference", "cpu"),
+                                          testing::Values(1, 3), testing::Values(0, 2, 8)),
+                         [](const auto& one) {
+                           return fmt::format("{}_{}_threads_run_ahead_{}", std::get<0>(one.param),
+                                              std::get<1>(one.param), std::get<2>(one.param));
+                         });
+
+}  // namespace
+}  // namespace bitaxon::test

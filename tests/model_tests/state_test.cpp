@@ -1,0 +1,630 @@
+// State: the same after any split, taken back exactly, saved and loaded, refused when it does not
+// belong.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+
+#include "cpu/cpu_backend.h"
+#include "formats/safetensors.h"
+#include "support/errors.h"
+#include "support/small_models.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+LoadOptions with(Precision precision, int run_ahead, int n_slots = 1) {
+  LoadOptions options;
+  options.precision = precision;
+  options.run_ahead = run_ahead;
+  options.n_slots = n_slots;
+  return options;
+}
+
+struct Outcome {
+  std::vector<float> logits;
+  StateSnapshot snapshot;
+};
+
+Outcome run_pieces(Model& model, std::span<const std::int32_t> ids,
+                   std::span<const std::size_t> pieces) {
+  State state = model.new_state();
+  Outcome run;
+  run.logits = feed_pieces(model, state, ids, pieces);
+  run.snapshot = state.snapshot();
+  return run;
+}
+
+// ---- splits
+
+struct Device {
+  const char* selector;
+  Precision precision;
+  std::vector<int> threads;
+};
+
+TEST(StateSplits, LeaveTheSameBits) {
+  const Device devices[] = {{"reference", Precision::exact, {1}},
+                            {"cpu", Precision::exact, {1, 2, 3, 7}},
+                            {"cpu", Precision::fast, {1, 2, 3, 7}}};
+  const auto ids = random_ids(70, small_config().vocab_size, 1);
+  const std::vector<std::vector<std::size_t>> splits = {equal_pieces(ids.size(), 512),
+                                                        equal_pieces(ids.size(), 1),
+                                                        random_pieces(ids.size(), 5, 1),
+                                                        random_pieces(ids.size(), 33, 2),
+                                                        {1, 68, 1}};
+  for (const Device& device : devices) {
+    Outcome expected;
+    for (const int n_threads : device.threads)
+      for (const int run_ahead : {0, 1, 2, 8}) {
+        OpenModel open = open_random(device.selector, n_threads, small_config(),
+                                     with(device.precision, run_ahead));
+        ASSERT_EQ(open.model.precision(), device.precision);
+        for (std::size_t i = 0; i < splits.size(); ++i) {
+          const Outcome run = run_pieces(open.model, ids, splits[i]);
+          if (expected.logits.empty()) expected = run;
+          const std::string what =
+              fmt::format("{} {}, {} threads, run-ahead {}, split {}", device.selector,
+                          name_of(device.precision), n_threads, run_ahead, i);
+          EXPECT_TRUE(same_bits(run.logits, expected.logits)) << what;
+          EXPECT_TRUE(run.snapshot == expected.snapshot) << what;
+        }
+      }
+  }
+}
+
+TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
+  for (const char* folder : {"tiny_window", "tiny_mixed", "tiny_nf4", "tiny_q4_linear_only"}) {
+    const auto file = golden_dir() / folder / "model.safetensors";
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      OpenModel open = open_model("cpu", 2, file, with(precision, 2));
+      const auto ids = random_ids(40, open.model.config().vocab_size, 4);
+      const Outcome whole = run_pieces(open.model, ids, equal_pieces(ids.size(), 512));
+      for (const std::uint32_t seed : {1u, 2u}) {
+        const Outcome pieces = run_pieces(open.model, ids, random_pieces(ids.size(), 12, seed));
+        EXPECT_TRUE(same_bits(pieces.logits, whole.logits)) << folder;
+        EXPECT_TRUE(pieces.snapshot == whole.snapshot) << folder;
+      }
+    }
+  }
+}
+
+// Without this the comparisons above might compare one thread with itself.
+TEST(StateSplits, EveryThreadWorks) {
+  Config config = small_config();
+  config.hidden_dim = 64;
+  OpenModel open = open_random("cpu", 7, config, with(Precision::exact, 0));
+  const auto ids = random_ids(256, config.vocab_size, 2);
+  const auto all_worked = [&] {
+    for (int thread = 0; thread < 7; ++thread)
+      if (cpu::items_run(*open.backend, thread) == 0) return false;
+    return true;
+  };
+  State state = open.model.new_state();
+  // On a busy machine a thread may sleep through a whole step, hardly through many.
+  for (int step = 0; step < 200 && !all_worked(); ++step) {
+    state.reset();
+    open.model.wait(open.model.feed(state, ids, {StepOutput::none, false}));
+  }
+  EXPECT_TRUE(all_worked());
+}
+
+// ---- taking steps back
+
+/// A state that was fed exactly `ids`, and its next logits.
+Outcome fresh(const Config& config, const LoadOptions& options, std::span<const std::int32_t> ids) {
+  OpenModel open = open_random("cpu", 1, config, options);
+  State state = open.model.new_state();
+  Outcome run;
+  run.logits = feed_all(open.model, state, ids);
+  run.snapshot = state.snapshot();
+  return run;
+}
+
+TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
+  // Window 16 and chunks of 512: the ring has 536 rows, and 1150 tokens pass its end twice.
+  const Config config = small_config();
+  const auto options = with(Precision::fast, 8);
+  const auto ids = random_ids(1150, config.vocab_size, 3);
+  const std::size_t vocab_size = static_cast<std::size_t>(config.vocab_size);
+  OpenModel open = open_random("cpu", 1, config, options);
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids).first(1060));
+  // Near a multiple of the ring's length: 1072 is its second end.
+  std::size_t position = 1060;
+  for (int n_back = 1; n_back <= 8; ++n_back) {
+    const StateSnapshot before = state.snapshot();
+    const auto wrong = random_ids(8, config.vocab_size, 100 + static_cast<std::uint32_t>(n_back));
+    for (int i = 0; i < n_back; ++i)
+      open.model.feed(state, {&wrong[static_cast<std::size_t>(i)], 1}, {StepOutput::token, false});
+    ASSERT_GE(state.rewindable_steps(), n_back);
+    state.rewind(n_back);
+    EXPECT_EQ(state.position(), static_cast<std::int64_t>(position));
+    EXPECT_TRUE(state.snapshot() == before) << n_back;
+    // Three tokens further on the right way.
+    feed_pieces(open.model, state, std::span(ids).subspan(position, 3), equal_pieces(3, 1));
+    position += 3;
+  }
+  const auto rest = feed_all(open.model, state, std::span(ids).subspan(position));
+  const Outcome expected = fresh(config, options, ids);
+  EXPECT_TRUE(same_bits(rest, std::span(expected.logits).subspan(position * vocab_size)));
+  EXPECT_TRUE(state.snapshot() == expected.snapshot);
+}
+
+TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
+  const Config config = small_config();
+  const auto options = with(Precision::exact, 2);
+  const auto ids = random_ids(1400, config.vocab_size, 5);
+  OpenModel open = open_random("cpu", 1, config, options);
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids).first(600));
+  const StateSnapshot before = state.snapshot();
+  const auto feed = [&](std::size_t from, std::size_t n) {
+    open.model.feed(state, std::span(ids).subspan(from, n), {StepOutput::none, false});
+  };
+  feed(600, 300);
+  feed(900, 200);
+  EXPECT_EQ(state.rewindable_steps(), 2);
+  state.rewind(2);
+  EXPECT_TRUE(state.snapshot() == before);
+  // 512 + run-ahead rows may be taken back, not one more.
+  feed(600, 512);
+  feed(1112, 2);
+  EXPECT_EQ(state.rewindable_steps(), 2);
+  state.rewind(2);
+  EXPECT_TRUE(state.snapshot() == before);
+  feed(600, 512);
+  feed(1112, 3);
+  EXPECT_EQ(state.rewindable_steps(), 1);
+  const StateSnapshot after = state.snapshot();
+  expect_error([&] { state.rewind(2); }, ErrorKind::invalid_argument, {"rewind", "0..1", "got 2"});
+  expect_error([&] { state.rewind(-1); }, ErrorKind::invalid_argument, {"rewind", "got -1"});
+  EXPECT_TRUE(state.snapshot() == after);
+}
+
+// A chunk that was taken back has still overwritten the oldest rows of the ring.
+TEST(StateRewind, RemembersRowsThatWereTakenBackBefore) {
+  const Config config = small_config();
+  const auto options = with(Precision::exact, 8);
+  const auto ids = random_ids(2000, config.vocab_size, 6);
+  OpenModel open = open_random("cpu", 1, config, options);
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids).first(900));
+  for (std::size_t at = 900; at < 1300; at += 100)
+    open.model.feed(state, std::span(ids).subspan(at, 100), {StepOutput::none, false});
+  open.model.feed(state, std::span(ids).subspan(1300, 500), {StepOutput::none, false});
+  state.rewind(1);
+  while (state.rewindable_steps() > 0) {
+    state.rewind(1);
+    const auto position = static_cast<std::size_t>(state.position());
+    const Outcome expected = fresh(config, options, std::span(ids).first(position));
+    ASSERT_TRUE(state.snapshot() == expected.snapshot) << position;
+  }
+  expect_error([&] { state.rewind(1); }, ErrorKind::invalid_argument, {"rewind", "got 1"});
+  // And on from there.
+  const auto position = static_cast<std::size_t>(state.position());
+  feed_all(open.model, state, std::span(ids).subspan(position));
+  EXPECT_TRUE(state.snapshot() == fresh(config, options, ids).snapshot);
+}
+
+TEST(StateRewind, NothingIsRememberedWithoutRunAhead) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 0));
+  State state = open.model.new_state();
+  feed_all(open.model, state, random_ids(5, 61, 1));
+  EXPECT_EQ(state.rewindable_steps(), 0);
+  state.rewind(0);
+  expect_error([&] { state.rewind(1); }, ErrorKind::invalid_argument, {"rewind", "0..0", "got 1"});
+  EXPECT_EQ(state.position(), 5);
+}
+
+// ---- reset, snapshot, restore
+
+TEST(StateReset, IsAFreshState) {
+  for (const int run_ahead : {0, 2}) {
+    OpenModel open = open_random("cpu", 1, small_config(), with(Precision::fast, run_ahead));
+    const auto ids = random_ids(40, 61, 8);
+    State state = open.model.new_state();
+    const StateSnapshot empty = state.snapshot();
+    EXPECT_EQ(empty.position, 0);
+    const auto first = feed_all(open.model, state, ids);
+    const StateSnapshot full = state.snapshot();
+    state.reset();
+    EXPECT_EQ(state.position(), 0);
+    EXPECT_EQ(state.rewindable_steps(), 0);
+    EXPECT_TRUE(state.snapshot() == empty);
+    EXPECT_TRUE(same_bits(feed_all(open.model, state, ids), first));
+    EXPECT_TRUE(state.snapshot() == full);
+  }
+}
+
+TEST(StateSnapshots, RestoreIntoAnySlotAndModel) {
+  const Config config = small_config();
+  const auto ids = random_ids(700, config.vocab_size, 9);
+  const auto head = std::span(ids).first(650);
+  const auto tail = std::span(ids).subspan(650);
+  OpenModel a = open_random("cpu", 1, config, with(Precision::exact, 2));
+  State first = a.model.new_state();
+  feed_all(a.model, first, head);
+  const StateSnapshot snapshot = first.snapshot();
+  const auto expected = feed_all(a.model, first, tail);
+  OpenModel b = open_random("cpu", 2, config, with(Precision::exact, 8, 3));
+  std::vector<State> states;
+  for (int i = 0; i < 3; ++i) states.push_back(b.model.new_state());
+  feed_all(b.model, states[2], std::span(ids).first(33));
+  states[2].restore(snapshot);
+  EXPECT_EQ(states[2].position(), 650);
+  EXPECT_EQ(states[2].rewindable_steps(), 0);
+  EXPECT_TRUE(states[2].snapshot() == snapshot);
+  EXPECT_TRUE(same_bits(feed_all(b.model, states[2], tail), expected));
+  // The first one again, after it has gone on.
+  first.restore(snapshot);
+  EXPECT_TRUE(same_bits(feed_all(a.model, first, tail), expected));
+}
+
+TEST(StateSnapshots, OfAnotherLayoutAreRefused) {
+  Config other = small_config();
+  other.ssm_d_state = 5;
+  OpenModel a = open_random("cpu", 1, small_config(), with(Precision::exact, 1));
+  OpenModel b = open_random("cpu", 1, other, with(Precision::exact, 1));
+  State from = b.model.new_state();
+  feed_all(b.model, from, random_ids(20, 61, 1));
+  State to = a.model.new_state();
+  feed_all(a.model, to, random_ids(20, 61, 2));
+  const StateSnapshot before = to.snapshot();
+  expect_error([&] { to.restore(from.snapshot()); }, ErrorKind::invalid_argument, {"snapshot"});
+  StateSnapshot beyond = before;
+  beyond.position = other.max_seq_len + 1;
+  expect_error([&] { to.restore(beyond); }, ErrorKind::invalid_argument, {"snapshot"});
+  expect_error([&] { to.restore({}); }, ErrorKind::invalid_argument, {"snapshot"});
+  EXPECT_TRUE(to.snapshot() == before);
+}
+
+TEST(StateSlots, AFreshStateHasNoTokenToFeedBack) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
+  State state = open.model.new_state();
+  const SegmentInput feed_back{&state, {}, {}};
+  const auto feed = [&] { open.model.submit({&feed_back, 1}, {StepOutput::token, false}); };
+  expect_error(feed, ErrorKind::invalid_argument, {"ids"});
+  open.model.feed(state, random_ids(3, 61, 1), {StepOutput::token, false});
+  feed();
+  EXPECT_EQ(state.position(), 4);
+}
+
+TEST(StateSlots, RunOutAndComeBack) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 1, 2));
+  State a = open.model.new_state();
+  {
+    const State b = open.model.new_state();
+    expect_error([&] { open.model.new_state(); }, ErrorKind::invalid_argument, {"slot", "2"});
+  }
+  State c = open.model.new_state();
+  expect_error([&] { open.model.new_state(); }, ErrorKind::invalid_argument, {"slot"});
+  c = std::move(a);  // swaps: both slots stay in use until both are gone
+  feed_all(open.model, c, random_ids(4, 61, 1));
+  EXPECT_EQ(c.position(), 4);
+}
+
+// ---- files
+
+class StateFile : public testing::Test {
+ protected:
+  StateFile() : model_dir_(folder_ / "model"), path_(folder_ / "state.safetensors") {
+    std::filesystem::create_directory(model_dir_);
+    StoredModel stored = random_stored(small_config(), 3);
+    write_model(model_dir_, stored);
+  }
+
+  OpenModel open(const char* device, int run_ahead = 2) {
+    return open_model(device, 1, model_dir_, with(Precision::exact, run_ahead));
+  }
+
+  /// A file after `n` tokens.
+  void save(std::size_t n) {
+    OpenModel from = open("reference");
+    State state = from.model.new_state();
+    if (n > 0) feed_all(from.model, state, std::span(ids_).first(n));
+    state.save(path_);
+  }
+
+  /// Loading fails so, and leaves the state as it was.
+  void expect_refused(ErrorKind kind, std::initializer_list<std::string_view> fragments) {
+    OpenModel to = open("cpu");
+    State state = to.model.new_state();
+    feed_all(to.model, state, std::span(ids_).first(7));
+    const StateSnapshot before = state.snapshot();
+    expect_error([&] { state.load(path_); }, kind, fragments);
+    EXPECT_TRUE(state.snapshot() == before);
+  }
+
+  /// Writes the file again with other metadata, or without tensors that `keep` does not want.
+  void rewrite(const std::function<void(std::map<std::string, std::string>&)>& change,
+               const std::function<bool(const TensorInfo&)>& keep = {}) {
+    const Checkpoint from = Checkpoint::open(path_);
+    auto metadata = from.metadata();
+    change(metadata);
+    std::vector<SafetensorsWriter::Spec> specs;
+    std::vector<std::vector<std::byte>> data;
+    for (const TensorInfo& tensor : from.tensors()) {
+      if (keep && !keep(tensor)) continue;
+      specs.push_back({tensor.name, tensor.dtype, tensor.shape});
+      data.push_back(read_bytes(from, tensor.name));
+    }
+    SafetensorsWriter writer(path_, specs, metadata);
+    for (const auto& bytes : data) writer.write(bytes);
+    writer.commit();
+  }
+
+  std::string text() const {
+    std::ifstream in(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path model_dir_;
+  std::filesystem::path path_;
+  std::vector<std::int32_t> ids_ = random_ids(700, small_config().vocab_size, 10);
+};
+
+TEST_F(StateFile, ContinuesOnAnotherBackend) {
+  for (const std::size_t n : {0u, 1u, 2u, 15u, 16u, 17u, 60u, 650u}) {
+    const auto tail = std::span(ids_).subspan(n, 20);
+    std::vector<std::vector<float>> logits;
+    for (const auto& [from_name, to_name] :
+         {std::pair{"reference", "cpu"}, std::pair{"cpu", "reference"}}) {
+      OpenModel from = open(from_name, 2);
+      State state = from.model.new_state();
+      if (n > 0) feed_all(from.model, state, std::span(ids_).first(n));
+      state.save(path_);
+      const StateSnapshot saved = state.snapshot();
+      OpenModel to = open(to_name, 5);
+      State loaded = to.model.new_state();
+      feed_all(to.model, loaded, std::span(ids_).first(9));
+      loaded.load(path_);
+      EXPECT_EQ(loaded.position(), static_cast<std::int64_t>(n));
+      EXPECT_TRUE(loaded.snapshot() == saved) << n;
+      logits.push_back(feed_all(from.model, state, tail));
+      logits.push_back(feed_all(to.model, loaded, tail));
+    }
+    for (const auto& other : logits) EXPECT_TRUE(same_bits(other, logits[0])) << n;
+  }
+}
+
+TEST_F(StateFile, TheSameStateGivesTheSameFile) {
+  save(50);
+  const std::string first = text();
+  save(50);
+  EXPECT_EQ(text(), first);
+}
+
+TEST_F(StateFile, WithoutConvolutionRowsOrAttention) {
+  Config config = small_config();
+  config.ssm_d_conv = 1;
+  config.num_layers = 2;
+  OpenModel open = open_random("cpu", 1, config, with(Precision::exact, 1));
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids_).first(20));
+  state.save(path_);
+  State other = std::move(state);
+  const StateSnapshot saved = other.snapshot();
+  other.reset();
+  other.load(path_);
+  EXPECT_TRUE(other.snapshot() == saved);
+}
+
+TEST_F(StateFile, OfAnotherModelIsRefused) {
+  StoredModel stored = random_stored(small_config(), 3);
+  stored.tensors["layer_0.input_norm.weight"].values[3] += 1.0F;
+  const auto other_dir = folder_ / "other";
+  std::filesystem::create_directory(other_dir);
+  write_model(other_dir, stored);
+  OpenModel other = open_model("cpu", 1, other_dir, with(Precision::exact, 2));
+  State state = other.model.new_state();
+  feed_all(other.model, state, std::span(ids_).first(5));
+  state.save(path_);
+  expect_refused(ErrorKind::format, {path_.string(), "another model"});
+}
+
+TEST_F(StateFile, OfAnotherConfigurationIsRefused) {
+  StoredModel stored = random_stored(small_config(), 3);
+  stored.config.max_seq_len = 100;
+  write_text(model_dir_ / "config.json", stored.config.to_json());
+  save(5);
+  write_text(model_dir_ / "config.json", small_config().to_json());
+  expect_refused(ErrorKind::format, {path_.string(), "another model"});
+}
+
+TEST_F(StateFile, OfAnotherPrecisionIsRefused) {
+  OpenModel fast = open_random("cpu", 1, small_config(), with(Precision::fast, 2));
+  OpenModel exact = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
+  State from = fast.model.new_state();
+  feed_all(fast.model, from, std::span(ids_).first(5));
+  from.save(path_);
+  State to = exact.model.new_state();
+  expect_error([&] { to.load(path_); }, ErrorKind::format,
+               {path_.string(), "precision", "expected exact", "got fast"});
+  to.save(path_);
+  expect_error([&] { from.load(path_); }, ErrorKind::format,
+               {path_.string(), "precision", "expected fast", "got exact"});
+}
+
+TEST_F(StateFile, ADamagedByteInAnyTensorIsNoticed) {
+  save(60);
+  const std::string good = text();
+  std::vector<TensorInfo> tensors;
+  {
+    const Checkpoint file = Checkpoint::open(path_);
+    tensors.assign(file.tensors().begin(), file.tensors().end());
+  }
+  ASSERT_EQ(tensors.size(), 13u);  // two for each of six layers, and seen
+  for (const TensorInfo& tensor : tensors) {
+    ASSERT_GT(tensor.size_bytes, 0u);
+    for (const std::uint64_t at :
+         {std::uint64_t{0}, tensor.size_bytes / 2, tensor.size_bytes - 1}) {
+      std::string bad = good;
+      bad[tensor.offset_bytes + at] = static_cast<char>(bad[tensor.offset_bytes + at] ^ 0x10);
+      write_text(path_, bad);
+      expect_refused(ErrorKind::format, {path_.string(), "damaged"});
+    }
+  }
+}
+
+TEST_F(StateFile, ATruncatedFileIsRefused) {
+  save(60);
+  const std::string good = text();
+  for (const std::size_t n :
+       {std::size_t{0}, std::size_t{7}, std::size_t{100}, good.size() / 2, good.size() - 1}) {
+    write_text(path_, good.substr(0, n));
+    expect_refused(ErrorKind::format, {path_.string()});
+  }
+  write_text(path_, good + "x");
+  expect_refused(ErrorKind::format, {path_.string()});
+}
+
+TEST_F(StateFile, WhatIsNoStateIsRefused) {
+  write_text(path_, "once upon a time there was a state, but it was in another castle");
+  expect_refused(ErrorKind::format, {path_.string()});
+  std::filesystem::copy_file(model_dir_ / "model.safetensors", path_,
+                             std::filesystem::copy_options::overwrite_existing);
+  expect_refused(ErrorKind::format, {path_.string(), "not a saved state"});
+  std::filesystem::remove(path_);
+  expect_refused(ErrorKind::io, {path_.string()});
+  std::filesystem::create_directory(path_);
+  expect_refused(ErrorKind::format, {path_.string(), "directory"});
+  path_ = folder_ / std::string(300, 'x');  // longer than any system's file names
+  expect_refused(ErrorKind::io, {"xxx"});
+}
+
+TEST_F(StateFile, MetadataMustFit) {
+  struct Case {
+    const char* key;
+    const char* value;  ///< nullptr: the key is missing
+    std::vector<std::string> fragments;
+  };
+  const Case cases[] = {
+      {"format", "bit-axon model", {"not a saved state", "bit-axon model"}},
+      {"format", nullptr, {"not a saved state", "none"}},
+      {"version", "2", {"version", "expected 1", "got 2"}},
+      {"version", nullptr, {"version", "none"}},
+      {"model", "0123456789abcdef", {"another model", "0123456789abcdef"}},
+      {"precision", "fast", {"precision", "expected exact", "got fast"}},
+      {"tokens", "65537", {"token count", "0..65536", "got 65537"}},
+      {"tokens", "-1", {"token count", "got -1"}},
+      {"tokens", "61", {"checksum"}},
+      {"tokens", "5", {"keys", "[5, 24]", "[16, 24]"}},
+      {"tokens", "60 ", {"token count", "got 60"}},
+      {"tokens", "99999999999999999999999", {"token count", "999"}},
+      {"tokens", "", {"token count"}},
+      {"tokens", nullptr, {"token count", "none"}},
+      {"checksum", "0000000000000000", {"damaged", "0000000000000000"}},
+      {"checksum", nullptr, {"damaged", "none"}},
+  };
+  for (const Case& one : cases) {
+    save(60);
+    rewrite([&](auto& metadata) {
+      if (one.value == nullptr)
+        metadata.erase(one.key);
+      else
+        metadata[one.key] = one.value;
+    });
+    expect_refused(ErrorKind::format, {path_.string()});
+    for (const std::string& fragment : one.fragments) expect_refused(ErrorKind::format, {fragment});
+  }
+}
+
+TEST_F(StateFile, AMissingTensorIsNamed) {
+  for (const char* name :
+       {"layer_0.conv_tail", "layer_2.keys", "layer_3.values", "layer_5.h", "seen"}) {
+    save(60);
+    rewrite([](auto&) {}, [&](const TensorInfo& tensor) { return tensor.name != name; });
+    expect_refused(ErrorKind::format, {path_.string(), name, "got none"});
+  }
+}
+
+TEST_F(StateFile, SavingWhereItCannotBeIsAnError) {
+  OpenModel from = open("cpu");
+  State state = from.model.new_state();
+  feed_all(from.model, state, std::span(ids_).first(5));
+  const auto nowhere = folder_ / "nowhere" / "state";
+  expect_error([&] { state.save(nowhere); }, ErrorKind::io, {"nowhere"});
+  std::filesystem::create_directory(folder_ / "taken");
+  expect_error([&] { state.save(folder_ / "taken"); }, ErrorKind::io, {"taken"});
+  expect_error([&] { state.save(folder_ / std::string(300, 'x')); }, ErrorKind::io, {"xxx"});
+}
+
+// ---- limits
+
+TEST(StateLimits, MaxSeqLenIsHeld) {
+  Config config = small_config();
+  config.max_seq_len = 50;
+  OpenModel open = open_random("cpu", 1, config, with(Precision::exact, 2));
+  const auto ids = random_ids(600, config.vocab_size, 11);
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids).first(48));
+  const StateSnapshot before = state.snapshot();
+  const auto refuse = [&](std::size_t n, const char* length) {
+    expect_error(
+        [&] {
+          open.model.feed(state, std::span(ids).first(n), {StepOutput::none, false});
+        },
+        ErrorKind::invalid_argument, {length, "max_seq_len", "50"});
+    EXPECT_EQ(state.position(), 48);
+    EXPECT_TRUE(state.snapshot() == before);
+  };
+  refuse(3, "51");
+  refuse(600, "648");  // none of its chunks either
+  feed_all(open.model, state, std::span(ids).first(2));
+  EXPECT_EQ(state.position(), 50);
+  const SegmentInput feed_back{&state, {}, {}};
+  expect_error(
+      [&] {
+        open.model.submit({&feed_back, 1}, {StepOutput::none, false});
+      },
+      ErrorKind::invalid_argument, {"51", "max_seq_len", "50"});
+}
+
+TEST(StateLimits, IdsOutsideTheVocabularyChangeNothing) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
+  auto ids = random_ids(600, 61, 12);
+  State state = open.model.new_state();
+  feed_all(open.model, state, std::span(ids).first(10));
+  const StateSnapshot before = state.snapshot();
+  for (const std::int32_t bad : {61, -1, INT32_MAX, INT32_MIN}) {
+    ids[599] = bad;
+    expect_error(
+        [&] {
+          open.model.feed(state, ids, {StepOutput::none, false});
+        },
+        ErrorKind::invalid_argument, {"599", "0..60", fmt::format("got {}", bad)});
+    EXPECT_EQ(state.position(), 10);
+    EXPECT_TRUE(state.snapshot() == before);
+  }
+}
+
+TEST(StateLimits, ABadSamplerChangesNothing) {
+  OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
+  State state = open.model.new_state();
+  for (const std::size_t n : {5u, 600u})
+    expect_error(
+        [&] {
+          open.model.feed(state, random_ids(n, 61, 1), {StepOutput::token, false},
+                          {.temperature = -1});
+        },
+        ErrorKind::invalid_argument, {"temperature"});
+  EXPECT_EQ(state.position(), 0);
+}
+
+TEST(StateLimits, LoadOptionsOutsideTheirRanges) {
+  const auto load = [](int run_ahead, int n_slots) {
+    return
+        [=] { open_random("cpu", 1, small_config(), with(Precision::exact, run_ahead, n_slots)); };
+  };
+  expect_error(load(-1, 1), ErrorKind::invalid_argument, {"run-ahead", "0..8", "got -1"});
+  expect_error(load(9, 1), ErrorKind::invalid_argument, {"run-ahead", "0..8", "got 9"});
+  expect_error(load(1, 0), ErrorKind::invalid_argument, {"slots", "1..32", "got 0"});
+  expect_error(load(1, 33), ErrorKind::invalid_argument, {"slots", "1..32", "got 33"});
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,128 @@
+#include "support/small_models.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <stdexcept>
+
+#include "formats/safetensors.h"
+#include "model/weights.h"
+#include "support/wrapped_backend.h"
+
+namespace bitaxon::test {
+
+Config small_config() {
+  Config config;
+  config.vocab_size = 61;
+  config.hidden_dim = 24;
+  config.num_layers = 6;
+  config.num_heads = 2;
+  config.d_source_model = 20;
+  config.ssm_d_state = 3;
+  config.ssm_d_conv = 4;
+  config.ssm_expand = 2;
+  config.swa_window_size = 16;
+  config.moe_num_experts = 4;
+  config.moe_top_k = 2;
+  config.moe_intermediate_dim = 16;
+  config.weight_tying = false;
+  return config;
+}
+
+std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<std::int32_t> ids(n);
+  for (std::int32_t& id : ids)
+    id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(vocab_size));
+  return ids;
+}
+
+StoredModel random_stored(const Config& config, std::uint64_t seed) {
+  WrappedBackend backend(open_device("reference").backend);
+  const Model model = Model::random(backend, config, seed, {});
+  StoredModel stored{config, {}, {}};
+  Weights weights;
+  for (const WeightSlot& slot : weight_slots(config, weights)) {
+    const auto captured = backend.captured().find(slot.name);
+    if (captured != backend.captured().end())
+      stored.tensors[slot.name] = {slot.shape, captured->second.values};
+  }
+  return stored;
+}
+
+void write_tensors(const std::filesystem::path& file,
+                   const std::map<std::string, NamedTensor>& tensors,
+                   const std::map<std::string, std::string>& metadata) {
+  std::vector<SafetensorsWriter::Spec> specs;
+  for (const auto& [name, tensor] : tensors) specs.push_back({name, DType::f32, tensor.shape});
+  SafetensorsWriter writer(file, specs, metadata);
+  for (const auto& [name, tensor] : tensors) writer.write(std::as_bytes(std::span(tensor.values)));
+  writer.commit();
+}
+
+void write_text(const std::filesystem::path& file, std::string_view text) {
+  std::ofstream(file, std::ios::binary) << text;
+}
+
+void write_model(const std::filesystem::path& folder, const StoredModel& model) {
+  write_text(folder / "config.json", model.config.to_json());
+  write_tensors(folder / "model.safetensors", model.tensors, model.metadata);
+}
+
+OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
+                     const LoadOptions& options) {
+  auto backend = open_device(device, n_threads).backend;
+  std::vector<std::string> warnings;
+  Model model = Model::load(*backend, model_files(path), options, warnings);
+  EXPECT_TRUE(warnings.empty()) << warnings[0];
+  return {std::move(backend), std::move(model)};
+}
+
+OpenModel open_random(const std::string& device, int n_threads, const Config& config,
+                      const LoadOptions& options, std::uint64_t seed) {
+  auto backend = open_device(device, n_threads).backend;
+  Model model = Model::random(*backend, config, seed, options);
+  return {std::move(backend), std::move(model)};
+}
+
+std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
+                               std::span<const std::size_t> pieces) {
+  const auto vocab_size = static_cast<std::size_t>(model.config().vocab_size);
+  std::vector<float> logits(ids.size() * vocab_size);
+  std::size_t done = 0;
+  for (const std::size_t piece : pieces) {
+    model.feed(state, ids.subspan(done, piece), {StepOutput::all_logits, false});
+    model.read_logits(std::span(logits).subspan(done * vocab_size, piece * vocab_size));
+    done += piece;
+  }
+  if (done != ids.size()) throw std::logic_error("the pieces do not add up");
+  return logits;
+}
+
+std::vector<float> feed_all(Model& model, State& state, std::span<const std::int32_t> ids) {
+  return feed_pieces(model, state, ids, equal_pieces(ids.size(), 512));
+}
+
+std::vector<std::size_t> equal_pieces(std::size_t n, std::size_t size) {
+  std::vector<std::size_t> pieces;
+  for (std::size_t done = 0; done < n; done += pieces.back())
+    pieces.push_back(std::min(n - done, size));
+  return pieces;
+}
+
+std::vector<std::size_t> random_pieces(std::size_t n, std::size_t largest, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<std::size_t> pieces;
+  for (std::size_t done = 0; done < n; done += pieces.back())
+    pieces.push_back(std::min<std::size_t>(n - done, 1 + random() % largest));
+  return pieces;
+}
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+}  // namespace bitaxon::test

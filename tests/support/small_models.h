@@ -1,0 +1,67 @@
+// Small models that a test makes: random weights as numbers, written as a model directory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitaxon/devices.h"
+#include "bitaxon/model.h"
+#include "bitaxon/shape.h"
+
+namespace bitaxon::test {
+
+/// Six layers (two of each kind), window 16, everything small.
+Config small_config();
+
+/// Ids from a seed, the same on every machine.
+std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std::uint32_t seed);
+
+struct NamedTensor {
+  Shape shape;  ///< as stored
+  std::vector<float> values;
+};
+
+/// The tensors of a checkpoint, by name.
+struct StoredModel {
+  Config config;
+  std::map<std::string, NamedTensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// The tensors of Model::random.
+StoredModel random_stored(const Config& config, std::uint64_t seed);
+/// config.json and model.safetensors, all F32, into an existing folder.
+void write_model(const std::filesystem::path& folder, const StoredModel& model);
+void write_tensors(const std::filesystem::path& file,
+                   const std::map<std::string, NamedTensor>& tensors,
+                   const std::map<std::string, std::string>& metadata = {});
+void write_text(const std::filesystem::path& file, std::string_view text);
+
+/// A model with the backend it is on.
+struct OpenModel {
+  std::unique_ptr<Backend> backend;
+  Model model;  // after the backend, which outlives it
+};
+OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
+                     const LoadOptions& options = {});
+OpenModel open_random(const std::string& device, int n_threads, const Config& config,
+                      const LoadOptions& options = {}, std::uint64_t seed = 1);
+
+/// Feeds ids in these pieces; the logits of every row.
+std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
+                               std::span<const std::size_t> pieces);
+/// In pieces of at most kMaxRows.
+std::vector<float> feed_all(Model& model, State& state, std::span<const std::int32_t> ids);
+/// Pieces of n rows: all of `size` but the last.
+std::vector<std::size_t> equal_pieces(std::size_t n, std::size_t size);
+/// Pieces of n rows, of 1 to `largest`.
+std::vector<std::size_t> random_pieces(std::size_t n, std::size_t largest, std::uint32_t seed);
+
+/// Equal as bits (NaN equals itself, 0 is not -0).
+bool same_bits(std::span<const float> a, std::span<const float> b);
+
+}  // namespace bitaxon::test

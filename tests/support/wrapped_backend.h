@@ -1,0 +1,78 @@
+// A backend in front of another: keeps what is packed as numbers, and fills memory with NaN.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitaxon/backend.h"
+#include "formats/weight_format.h"
+
+namespace bitaxon::test {
+
+struct CapturedWeight {
+  Shape shape;                ///< [n_matrices, rows, cols]
+  std::vector<float> values;  ///< decoded
+};
+using CapturedWeights = std::map<std::string, CapturedWeight>;
+
+class WrappedBackend final : public Backend {
+ public:
+  /// `poison`: all memory is NaN (0xFF bytes) when it is allocated, and all memory of activations
+  /// again before each step, so that nothing can be read there that the step has not written.
+  explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
+      : inner_(std::move(inner)), poison_(poison) {}
+
+  const CapturedWeights& captured() const { return captured_; }
+
+  const BackendCaps& caps() const override { return inner_->caps(); }
+  Buffer allocate(std::size_t size_bytes, BufferUse use) override {
+    Buffer buffer = inner_->allocate(size_bytes, use);
+    if (poison_) fill(buffer);
+    if (use == BufferUse::activations) activations_.push_back(buffer);
+    return buffer;
+  }
+  void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
+    inner_->upload(buffer, offset, from);
+  }
+  void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
+    inner_->download(buffer, offset, to);
+  }
+  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
+            std::size_t size_bytes) override {
+    inner_->copy(from, from_offset, to, to_offset, size_bytes);
+  }
+  std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
+    CapturedWeight& weight = captured_[desc.name];
+    weight.shape = {desc.n_matrices, desc.rows, desc.cols};
+    weight.values.resize(static_cast<std::size_t>(desc.elements()));
+    decode(desc, parts, 0, weight.values);
+    return inner_->pack(desc, parts);
+  }
+  std::size_t workspace(const Graph& graph, const Node& node) const override {
+    return inner_->workspace(graph, node);
+  }
+  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
+    return inner_->compile(std::move(plan), bindings);
+  }
+  Ticket submit(const Executable& executable, const StepBuffer& step) override {
+    if (poison_)
+      for (const Buffer& buffer : activations_) fill(buffer);
+    return inner_->submit(executable, step);
+  }
+  StepResult wait(Ticket ticket) override { return inner_->wait(ticket); }
+
+ private:
+  void fill(const Buffer& buffer) {
+    inner_->upload(buffer, 0, std::vector<std::byte>(buffer.size_bytes, std::byte{0xff}));
+  }
+
+  std::unique_ptr<Backend> inner_;
+  bool poison_;
+  CapturedWeights captured_;
+  std::vector<Buffer> activations_;
+};
+
+}  // namespace bitaxon::test
