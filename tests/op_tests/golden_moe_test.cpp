@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, GoldenMoe,
                          testing::Values(Recorded{"moe_fp32", 32, 64, 4},
                                          Recorded{"moe_switch_fp16", 32, 64, 8},
                                          Recorded{"moe_q4_g32", 64, 96, 8}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 /// x @ W.T through `linear`.
 std::vector<float> product(const std::shared_ptr<const Weight>& weight, std::span<const float> x,

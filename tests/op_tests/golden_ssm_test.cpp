@@ -218,7 +218,7 @@ TEST_P(GoldenSsm, AnySplitGivesTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Recorded, GoldenSsm, testing::Values("ssm", "ssm_wide", "ssm_clip"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace bitaxon::test

@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, GoldenSwa,
                                          Recorded{"swa_short", 4, 64},
                                          Recorded{"swa_chunk512", 2, 24},
                                          Recorded{"swa_chunk512_wide", 2, 4096}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace bitaxon::test
