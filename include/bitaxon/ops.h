@@ -53,7 +53,7 @@ struct LinearOptions {
 Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
 
 struct SsmInWeights {
-  Tensor norm;         ///< [1, 1, D]
+  Tensor norm;         ///< [1, 1, D], or empty: rms(x) is x
   Tensor in_proj;      ///< [1, 2E, D]
   Tensor conv_weight;  ///< [1, E, K], tap K-1 is the current row
   Tensor conv_bias;    ///< [1, 1, E]
@@ -95,7 +95,7 @@ Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                       const SelectiveScanWeights& weights, const Tensor& h);
 
 struct AttnInWeights {
-  Tensor norm;  ///< [1, 1, D]
+  Tensor norm;  ///< [1, 1, D], or empty: rms(x) is x
   Tensor q;     ///< [1, D, D]
   Tensor k;     ///< [1, D, D]
   Tensor v;     ///< [1, D, D]
@@ -129,7 +129,7 @@ struct MoeRouteResult {
 ///   g = softmax(gate @ rms(x)); experts = the top_k largest of g, a tie goes to the lower index
 ///   gates = g[experts] (not renormalised), sigmoid(shared_gate @ rms(x))
 /// x            [R, D]
-/// norm         [1, 1, D]
+/// norm         [1, 1, D], or empty: rms(x) is x
 /// gate         [1, X, D]
 /// shared_gate  [1, 1, D], or empty
 MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,

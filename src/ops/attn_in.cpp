@@ -23,8 +23,10 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
   check_weight("attn_in", "q", weights.q, {1, d_model, d_model});
   check_weight("attn_in", "k", weights.k, {1, d_model, d_model});
   check_weight("attn_in", "v", weights.v, {1, d_model, d_model});
-  check_weight("attn_in", "norm", weights.norm, {1, 1, d_model});
-  check_eps("attn_in", eps);
+  if (!weights.norm.empty()) {
+    check_weight("attn_in", "norm", weights.norm, {1, 1, d_model});
+    check_eps("attn_in", eps);
+  }
   const std::int64_t n_rows = check_rows("attn_in", "x", x, d_model);
   check_ring("keys", keys, d_model, n_rows);
   check_ring("values", values, d_model, n_rows);
@@ -36,8 +38,8 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
                                        {keys, Access::write},
                                        {values, Access::write}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}}};
-  return x.graph().record(static_cast<std::uint16_t>(OpId::attn_in), AttnInParams{eps}, arguments,
-                          outputs)[0];
+  return x.graph().record(static_cast<std::uint16_t>(OpId::attn_in),
+                          AttnInParams{weights.norm.empty() ? 0.0F : eps}, arguments, outputs)[0];
 }
 
 const OpInfo attn_in_info{

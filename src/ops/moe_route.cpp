@@ -11,8 +11,10 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
   const std::int64_t n_experts = shape[1];
   const std::int64_t d_model = shape[2];
   check_weight("moe_route", "gate", gate, {1, n_experts, d_model});
-  check_weight("moe_route", "norm", norm, {1, 1, d_model});
-  check_eps("moe_route", eps);
+  if (!norm.empty()) {
+    check_weight("moe_route", "norm", norm, {1, 1, d_model});
+    check_eps("moe_route", eps);
+  }
   if (!shared_gate.empty())
     check_weight("moe_route", "shared_gate", shared_gate, {1, 1, d_model});
   check_argument(top_k >= 1 && top_k <= n_experts, "moe_route", "top_k",
@@ -22,9 +24,9 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}},
                                    {DType::i32, {n_rows, top_k}},
                                    {DType::f32, {n_rows, top_k + 1}}};
-  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::moe_route),
-                                     MoeRouteParams{eps, static_cast<std::int32_t>(top_k)},
-                                     arguments, outputs);
+  const MoeRouteParams params{norm.empty() ? 0.0F : eps, static_cast<std::int32_t>(top_k)};
+  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::moe_route), params, arguments,
+                                     outputs);
   return {made[0], made[1], made[2]};
 }
 

@@ -13,8 +13,10 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
   check_weight("ssm_in", "in_proj", weights.in_proj, {1, 2 * d_inner, in_proj[2]});
   check_weight("ssm_in", "conv_weight", weights.conv_weight, {1, d_inner, d_conv});
   check_weight("ssm_in", "conv_bias", weights.conv_bias, {1, 1, d_inner});
-  check_weight("ssm_in", "norm", weights.norm, {1, 1, in_proj[2]});
-  check_eps("ssm_in", eps);
+  if (!weights.norm.empty()) {
+    check_weight("ssm_in", "norm", weights.norm, {1, 1, in_proj[2]});
+    check_eps("ssm_in", eps);
+  }
   check_state("ssm_in", "tail", tail, DType::f32, {d_conv - 1, d_inner});
   const std::int64_t n_rows = check_rows("ssm_in", "x", x, in_proj[2]);
   const Graph::Argument arguments[] = {{x},
@@ -24,8 +26,9 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
                                        {weights.conv_bias},
                                        {tail, Access::read_write}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_inner}}, {DType::f32, {n_rows, d_inner}}};
-  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::ssm_in), SsmInParams{eps},
-                                     arguments, outputs);
+  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::ssm_in),
+                                     SsmInParams{weights.norm.empty() ? 0.0F : eps}, arguments,
+                                     outputs);
   return {made[0], made[1]};
 }
 

@@ -1,0 +1,85 @@
+#include <cmath>
+
+#include "cases/op_case.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  DType ring = DType::f32;
+  std::int64_t d_model = 64;
+  std::int64_t ring_rows = 45;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  bool norm = true;
+  double x_spread = 1;
+};
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const std::int64_t d = spec.d_model;
+  const double spread = 1 / std::sqrt(static_cast<double>(d));
+  const auto x = p.add_input(d, spec.x_spread);
+  const auto norm = p.add_weight(Format::f32, {1, 1, d}, 0.3, 1);
+  const auto q = p.add_weight(spec.format, {1, d, d}, spread);
+  const auto k = p.add_weight(spec.format, {1, d, d}, spread);
+  const auto v = p.add_weight(spec.format, {1, d, d}, spread);
+  const auto keys = p.add_ring(spec.ring, {spec.ring_rows, d});
+  const auto values = p.add_ring(spec.ring, {spec.ring_rows, d});
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    return {attn_in(h.inputs[x],
+                    {.norm = spec.norm ? h.weights[norm] : Tensor(),
+                     .q = h.weights[q],
+                     .k = h.weights[k],
+                     .v = h.weights[v]},
+                    1e-6F, h.states[keys], h.states[values])};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  const double terms = static_cast<double>(spec.d_model + 4);
+  return {std::move(label),
+          tags,
+          {0x1p-23 * std::sqrt(terms), "float32 sum of D products, errors add as sqrt(D)"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+}  // namespace
+
+std::vector<OpCase> attn_in_cases() {
+  std::vector<OpCase> cases;
+  for (Format format : kEveryFormat)
+    cases.push_back(
+        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    for (DType ring : {DType::f32, DType::f16})
+      cases.push_back(make("rows_" + std::to_string(n) + "_" + std::string(name_of(ring)), kPlain,
+                           {.ring = ring, .ring_rows = 80, .segments = one_segment(n, 3)}));
+  cases.push_back(make("last_place_of_ring", kEdge, {.segments = one_segment(1, 44)}));
+  cases.push_back(make("first_place_again", kEdge, {.segments = one_segment(1, 45)}));
+  cases.push_back(make("wraps_within_step", kEdge, {.segments = one_segment(5, 43)}));
+  cases.push_back(
+      make("wraps_for_the_hundredth_time", kEdge, {.segments = one_segment(5, 45 * 100 - 2)}));
+  cases.push_back(make("step_fills_ring", kEdge,
+                       {.ring_rows = 8, .segments = one_segment(8, 5), .capacity = 8}));
+  cases.push_back(make("largest_position", kEdge, {.segments = one_segment(3, 0xFFFFFF00U)}));
+  cases.push_back(make("odd_sizes", kEdge, {.d_model = 13, .segments = three_segments()}));
+  cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
+  cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
+  cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e18}));
+  cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-18}));
+  cases.push_back(
+      make("tiny_values_f16", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e-6}));
+  cases.push_back(
+      make("f16_overflows", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e9}));
+  cases.push_back(make("model", kModel | kBench,
+                       {.format = Format::q4_g64,
+                        .ring = DType::f16,
+                        .d_model = 2560,
+                        .ring_rows = 4096 + 512 + 2,
+                        .segments = one_segment(2, 5000)}));
+  return cases;
+}
+
+}  // namespace bitaxon::test

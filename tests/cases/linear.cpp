@@ -1,0 +1,118 @@
+#include <cmath>
+#include <limits>
+
+#include "cases/op_case.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  std::int64_t rows = 96;
+  std::int64_t cols = 256;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  double x_spread = 1;
+  bool norm = false;
+  float eps = 1e-6F;
+  bool residual = false;
+  RowSelect select = RowSelect::all;
+  RowSpace x_space = RowSpace::rows;
+  std::vector<float> x = {};  ///< instead of random values
+};
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const double spread = 1 / std::sqrt(static_cast<double>(spec.cols));
+  const auto weight = p.add_weight(spec.format, {1, spec.rows, spec.cols}, spread);
+  const std::int64_t row[] = {spec.cols};
+  const auto x = spec.x.empty() ? p.add_input(spec.cols, spec.x_spread, spec.x_space)
+                                : p.add_input<float>(row, spec.x, spec.x_space);
+  const auto norm = spec.norm ? p.add_weight(Format::f32, {1, 1, spec.cols}, 0.3, 1) : 0;
+  const auto residual =
+      spec.residual ? p.add_input(spec.rows, spec.norm ? 1 : spec.x_spread, spec.x_space) : 0;
+  const std::int64_t n_segments = p.capacity(RowSpace::segments);
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    LinearOptions options;
+    options.select = spec.select;
+    options.n_segments = n_segments;
+    if (spec.norm) {
+      options.norm = h.weights[norm];
+      options.eps = spec.eps;
+    }
+    if (spec.residual) options.residual = h.inputs[residual];
+    return {linear(h.inputs[x], h.weights[weight], options)};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  const double terms = static_cast<double>(spec.cols + 4);
+  return {std::move(label),
+          tags,
+          {0x1p-23 * std::sqrt(terms), "float32 sum of cols products, errors add as sqrt(cols)"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+void add_model_cases(std::vector<OpCase>& cases) {
+  cases.push_back(make("model_out_proj", kModel | kBench,
+                       {.format = Format::f16,
+                        .rows = 2560,
+                        .cols = 7680,
+                        .segments = one_segment(1, 9),
+                        .residual = true}));
+  cases.push_back(make("model_lm_head", kModel | kBench,
+                       {.format = Format::q4_g64,
+                        .rows = 32000,
+                        .cols = 2048,
+                        .segments = one_segment(1, 9),
+                        .x_space = RowSpace::segments}));
+  cases.push_back(
+      make("model_x_proj", kModel,
+           {.format = Format::nf4_g64, .rows = 33, .cols = 7680, .segments = one_segment(3, 9)}));
+}
+
+}  // namespace
+
+std::vector<OpCase> linear_cases() {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<OpCase> cases;
+  for (Format format : kEveryFormat)
+    cases.push_back(make("format_" + std::string(name_of(format)), kPlain,
+                         {.format = format, .norm = true, .residual = true}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(16, 0), .capacity = 16}));
+  cases.push_back(make("most_rows", kEdge,
+                       {.rows = 5, .cols = 16, .segments = one_segment(512, 0), .capacity = 512}));
+  cases.push_back(make("one_element", kEdge, {.rows = 1, .cols = 1, .norm = true}));
+  cases.push_back(
+      make("odd_sizes", kEdge, {.rows = 13, .cols = 37, .norm = true, .residual = true}));
+  cases.push_back(make("odd_sizes_bf16", kEdge, {.format = Format::bf16, .rows = 63, .cols = 129}));
+  for (Format format : {Format::nf4_g64, Format::nf4_nested})
+    cases.push_back(make("blocks_across_rows_" + std::string(name_of(format)), kEdge,
+                         {.format = format, .rows = 13, .cols = 37, .norm = true}));
+  cases.push_back(make("one_group", kEdge, {.format = Format::q4_g128, .rows = 3, .cols = 128}));
+  for (double spread : {1e18, 1e-18}) {
+    const std::string size = spread > 1 ? "large" : "tiny";
+    cases.push_back(make(size + "_values", kEdge, {.x_spread = spread, .residual = true}));
+    cases.push_back(make(size + "_values_normed", kEdge, {.x_spread = spread, .norm = true}));
+  }
+  cases.push_back(make("eps_dominates", kEdge, {.x_spread = 1e-3, .norm = true, .eps = 10}));
+  cases.push_back(make("zero_rows_normed", kEdge,
+                       {.cols = 64, .norm = true, .x = std::vector<float>(5 * 64, 0.0F)}));
+  cases.push_back(
+      make("infinity", kEdge,
+           {.rows = 17, .cols = 3, .x = {1, kInf, 2, 1, -kInf, 2, 3, 2, 1, -1, 0, 1, kInf, 1, 1}}));
+  cases.push_back(make("three_segments", kPlain, {.segments = three_segments(), .residual = true}));
+  cases.push_back(
+      make("last_of_three_segments", kEdge,
+           {.segments = three_segments(), .norm = true, .select = RowSelect::last_of_segment}));
+  cases.push_back(make("last_of_one_row", kEdge,
+                       {.segments = one_segment(1, 0), .select = RowSelect::last_of_segment}));
+  cases.push_back(
+      make("segments_in", kPlain, {.segments = three_segments(), .x_space = RowSpace::segments}));
+  add_model_cases(cases);
+  return cases;
+}
+
+}  // namespace bitaxon::test

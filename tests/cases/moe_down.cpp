@@ -1,0 +1,100 @@
+#include <cmath>
+
+#include "cases/moe_experts.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  std::int64_t d_model = 96;
+  std::int64_t intermediate = 64;
+  std::int64_t n_experts = 6;
+  std::int64_t top_k = 2;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  Routing routing = Routing::random;
+  bool shared = true;
+  double act_spread = 1;
+  bool zero_gates = false;
+};
+
+std::size_t add_gates(OpProblem& p, const Spec& spec) {
+  const std::int64_t row[] = {spec.top_k + 1};
+  std::vector<float> gates(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * row[0]));
+  for (std::size_t i = 0; i < gates.size(); ++i) {
+    const bool shared_slot = static_cast<std::int64_t>(i) % row[0] == spec.top_k;
+    if (!spec.zero_gates && (spec.shared || !shared_slot))
+      gates[i] = static_cast<float>(p.random().uniform(0, 1));
+  }
+  return p.add_input<float>(row, gates);
+}
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const std::int64_t d = spec.d_model;
+  const std::int64_t n = spec.intermediate;
+  const double spread = 1 / std::sqrt(static_cast<double>(n));
+  const std::int64_t row[] = {spec.top_k};
+  const std::int64_t act_row[] = {spec.top_k + (spec.shared ? 1 : 0), n};
+  std::vector<float> values(
+      static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * act_row[0] * act_row[1]));
+  for (float& value : values) value = p.random().centred(spec.act_spread);
+  const auto act = p.add_input<float>(act_row, values);
+  const auto experts =
+      p.add_input<std::int32_t>(row, routed(p, spec.routing, spec.n_experts, spec.top_k));
+  const auto gates = add_gates(p, spec);
+  const auto residual = p.add_input(d, spec.act_spread);
+  const auto down = p.add_weight(spec.format, {spec.n_experts, d, n}, spread);
+  const auto shared = spec.shared ? p.add_weight(spec.format, {1, d, n}, spread) : 0;
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    return {moe_down(h.inputs[act], h.inputs[experts], h.inputs[gates], h.weights[down],
+                     spec.shared ? h.weights[shared] : Tensor(), h.inputs[residual])};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  const double terms = static_cast<double>(spec.intermediate + 8);
+  return {std::move(label),
+          tags,
+          {0x1p-23 * std::sqrt(terms), "float32 sums of I products, errors add as sqrt(I)"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+}  // namespace
+
+std::vector<OpCase> moe_down_cases() {
+  std::vector<OpCase> cases;
+  for (Format format : kEveryFormat)
+    cases.push_back(make("format_" + std::string(name_of(format)), kPlain,
+                         {.format = format, .intermediate = 128}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
+  cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
+  cases.push_back(
+      make("odd_sizes", kEdge, {.d_model = 13, .intermediate = 7, .n_experts = 5, .top_k = 3}));
+  cases.push_back(make("nf4_stack_across_rows", kEdge,
+                       {.format = Format::nf4_g64, .d_model = 13, .intermediate = 7}));
+  cases.push_back(make("one_expert_of_one", kEdge, {.n_experts = 1, .top_k = 1}));
+  cases.push_back(make("every_expert", kEdge, {.n_experts = 4, .top_k = 4}));
+  cases.push_back(
+      make("all_rows_to_one_expert", kEdge,
+           {.top_k = 1, .segments = one_segment(17, 0), .routing = Routing::one_expert}));
+  cases.push_back(
+      make("empty_experts", kEdge,
+           {.n_experts = 9, .segments = one_segment(17, 0), .routing = Routing::some_empty}));
+  cases.push_back(make("without_shared", kEdge, {.segments = three_segments(), .shared = false}));
+  cases.push_back(make("residual_alone", kEdge, {.zero_gates = true}));
+  cases.push_back(make("large_values", kEdge, {.act_spread = 1e18}));
+  cases.push_back(make("tiny_values", kEdge, {.act_spread = 1e-18}));
+  cases.push_back(make("model", kModel | kBench,
+                       {.format = Format::q4_g64,
+                        .d_model = 2560,
+                        .intermediate = 4096,
+                        .n_experts = 8,
+                        .segments = one_segment(1, 9)}));
+  return cases;
+}
+
+}  // namespace bitaxon::test

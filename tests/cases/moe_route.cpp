@@ -1,0 +1,89 @@
+#include <cmath>
+
+#include "cases/op_case.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  std::int64_t d_model = 64;
+  std::int64_t n_experts = 8;
+  std::int64_t top_k = 2;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  bool norm = true;
+  bool shared = true;
+  double x_spread = 1;
+  double gate_spread = 1;  ///< of the logits
+  std::vector<std::int64_t> copies =
+      {};  ///< expert e's row of the gate is that of expert copies[e]
+};
+
+std::size_t add_gate(OpProblem& p, const Spec& spec) {
+  const double spread = spec.gate_spread / std::sqrt(static_cast<double>(spec.d_model));
+  const Shape shape{1, spec.n_experts, spec.d_model};
+  if (spec.copies.empty()) return p.add_weight(spec.format, shape, spread);
+  std::vector<float> rows(static_cast<std::size_t>(shape.elements()));
+  for (float& value : rows) value = p.random().centred(spread);
+  const auto cols = static_cast<std::size_t>(spec.d_model);
+  for (std::size_t e = 0; e < spec.copies.size(); ++e)
+    std::copy_n(
+        rows.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(spec.copies[e]) * cols),
+        cols, rows.begin() + static_cast<std::ptrdiff_t>(e * cols));
+  return p.add_weight(shape, rows);
+}
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const std::int64_t d = spec.d_model;
+  const auto x = p.add_input(d, spec.x_spread);
+  const auto norm = p.add_weight(Format::f32, {1, 1, d}, 0.3, 1);
+  const auto gate = add_gate(p, spec);
+  const auto shared = p.add_weight(spec.format, {1, 1, d}, 1 / std::sqrt(static_cast<double>(d)));
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    const auto [normed, experts, gates] =
+        moe_route(h.inputs[x], spec.norm ? h.weights[norm] : Tensor(), 1e-6F, h.weights[gate],
+                  spec.shared ? h.weights[shared] : Tensor(), spec.top_k);
+    return {normed, experts, gates};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  const double terms = static_cast<double>(spec.d_model + 4);
+  return {std::move(label),
+          tags,
+          {0x1p-23 * (1 + spec.gate_spread) * std::sqrt(terms),
+           "the error of a logit, a float32 sum of D products, is the gate's relative error"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+}  // namespace
+
+std::vector<OpCase> moe_route_cases() {
+  std::vector<OpCase> cases;
+  for (Format format : kEveryFormat)
+    cases.push_back(
+        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
+  cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
+  cases.push_back(make("odd_sizes", kEdge, {.d_model = 13, .n_experts = 5, .top_k = 3}));
+  cases.push_back(make("more_experts_than_lanes", kEdge, {.n_experts = 67, .top_k = 4}));
+  cases.push_back(make("one_expert", kEdge, {.n_experts = 1, .top_k = 1}));
+  cases.push_back(make("every_expert", kEdge, {.n_experts = 6, .top_k = 6}));
+  cases.push_back(make("all_tied", kEdge, {.top_k = 3, .copies = {0, 0, 0, 0, 0, 0, 0, 0}}));
+  cases.push_back(make("tied_in_pairs", kEdge, {.top_k = 3, .copies = {0, 1, 1, 0, 2, 3, 3, 2}}));
+  cases.push_back(make("all_zero_gate", kEdge, {.top_k = 3, .gate_spread = 0}));
+  cases.push_back(make("one_gate_takes_all", kEdge, {.gate_spread = 100}));
+  cases.push_back(make("without_shared", kEdge, {.segments = three_segments(), .shared = false}));
+  cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
+  cases.push_back(make("large_values", kEdge, {.x_spread = 1e18}));
+  cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-18}));
+  cases.push_back(make("model", kModel | kBench,
+                       {.format = Format::q4_g64, .d_model = 2560, .segments = one_segment(3, 9)}));
+  return cases;
+}
+
+}  // namespace bitaxon::test

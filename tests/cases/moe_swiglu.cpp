@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <cmath>
+
+#include "cases/moe_experts.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  std::int64_t d_model = 64;
+  std::int64_t intermediate = 96;
+  std::int64_t n_experts = 6;
+  std::int64_t top_k = 2;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  Routing routing = Routing::random;
+  bool shared = true;
+  double x_spread = 1;
+};
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const std::int64_t d = spec.d_model;
+  const double spread = 1 / std::sqrt(static_cast<double>(d));
+  const Shape stack{spec.n_experts, spec.intermediate, d};
+  const Shape one{1, spec.intermediate, d};
+  const auto x = p.add_input(d, spec.x_spread);
+  const std::int64_t row[] = {spec.top_k};
+  const auto experts =
+      p.add_input<std::int32_t>(row, routed(p, spec.routing, spec.n_experts, spec.top_k));
+  const auto gate = p.add_weight(spec.format, stack, spread);
+  const auto up = p.add_weight(spec.format, stack, spread);
+  const auto shared_gate = spec.shared ? p.add_weight(spec.format, one, spread) : 0;
+  const auto shared_up = spec.shared ? p.add_weight(spec.format, one, spread) : 0;
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    return {moe_swiglu(h.inputs[x], h.inputs[experts],
+                       {.gate = h.weights[gate],
+                        .up = h.weights[up],
+                        .shared_gate = spec.shared ? h.weights[shared_gate] : Tensor(),
+                        .shared_up = spec.shared ? h.weights[shared_up] : Tensor()})};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  const double terms = static_cast<double>(spec.d_model + 16);
+  // The error of the gate's sum passes through SiLU's exp, where its size counts.
+  const double argument = std::max(1.0, std::min(4 * spec.x_spread, 90.0));
+  return {std::move(label),
+          tags,
+          {0x1p-23 * argument * std::sqrt(terms), "two float32 sums of D products and a SiLU"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+}  // namespace
+
+std::vector<OpCase> moe_swiglu_cases() {
+  std::vector<OpCase> cases;
+  for (Format format : kEveryFormat)
+    cases.push_back(
+        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
+  cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
+  cases.push_back(
+      make("odd_sizes", kEdge, {.d_model = 13, .intermediate = 7, .n_experts = 5, .top_k = 3}));
+  cases.push_back(make("nf4_stack_across_rows", kEdge,
+                       {.format = Format::nf4_g64, .d_model = 13, .intermediate = 7}));
+  cases.push_back(make("nf4_nested_stack_across_rows", kEdge,
+                       {.format = Format::nf4_nested, .d_model = 13, .intermediate = 7}));
+  cases.push_back(make("one_expert_of_one", kEdge, {.n_experts = 1, .top_k = 1}));
+  cases.push_back(make("every_expert", kEdge, {.n_experts = 4, .top_k = 4}));
+  cases.push_back(
+      make("all_rows_to_one_expert", kEdge,
+           {.top_k = 1, .segments = one_segment(17, 0), .routing = Routing::one_expert}));
+  cases.push_back(
+      make("empty_experts", kEdge,
+           {.n_experts = 9, .segments = one_segment(17, 0), .routing = Routing::some_empty}));
+  cases.push_back(make("without_shared", kEdge, {.segments = three_segments(), .shared = false}));
+  cases.push_back(make("silu_saturated", kEdge, {.x_spread = 1e3}));
+  cases.push_back(make("large_values", kEdge, {.x_spread = 1e15}));
+  cases.push_back(make("tiny_values", kEdge, {.x_spread = 1e-15}));
+  cases.push_back(make("model", kModel | kBench,
+                       {.format = Format::q4_g64,
+                        .d_model = 2560,
+                        .intermediate = 4096,
+                        .n_experts = 8,
+                        .segments = one_segment(1, 9)}));
+  return cases;
+}
+
+}  // namespace bitaxon::test

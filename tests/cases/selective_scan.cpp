@@ -1,0 +1,93 @@
+#include <cmath>
+
+#include "cases/op_case.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Spec {
+  Format format = Format::f32;
+  std::int64_t d_inner = 48;
+  std::int64_t d_state = 8;
+  std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;
+  double u_spread = 1;
+  double z_spread = 1;
+  double dt_bias = -3;  ///< before softplus: 0.05 after it
+  double dt_spread = 1;
+  double a_log = 0.5;
+  double a_log_spread = 1;
+};
+
+void build(OpProblem& p, const Spec& spec) {
+  p.set_step(spec.segments, spec.capacity);
+  const std::int64_t e = spec.d_inner;
+  const std::int64_t n = spec.d_state;
+  const auto u = p.add_input(e, spec.u_spread);
+  const auto bcr = p.add_input(2 * n + 1, 1);
+  const auto z = p.add_input(e, spec.z_spread);
+  const auto dt_weight = p.add_weight(spec.format, {1, e, 1}, spec.dt_spread);
+  const auto dt_bias = p.add_weight(spec.format, {1, 1, e}, spec.dt_spread, spec.dt_bias);
+  const auto a_log = p.add_weight(spec.format, {1, e, n}, spec.a_log_spread, spec.a_log);
+  const auto skip = p.add_weight(spec.format, {1, 1, e}, 1);
+  const auto h_state = p.add_state(DType::f32, {n, e});
+  p.fill_state(h_state, spec.u_spread);
+  p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+    return {selective_scan(h.inputs[u], h.inputs[bcr], h.inputs[z],
+                           {.dt_weight = h.weights[dt_weight],
+                            .dt_bias = h.weights[dt_bias],
+                            .a_log = h.weights[a_log],
+                            .skip = h.weights[skip]},
+                           h.states[h_state])};
+  };
+}
+
+OpCase make(std::string label, unsigned tags, Spec spec) {
+  return {std::move(label),
+          tags,
+          {3e-6,
+           "float32 exp of a product: its argument's rounding, times the argument (at most "
+           "about 20 before the result vanishes)"},
+          [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+}  // namespace
+
+std::vector<OpCase> selective_scan_cases() {
+  std::vector<OpCase> cases;
+  for (Format format : {Format::f32, Format::f16, Format::bf16})
+    cases.push_back(make("format_" + std::string(name_of(format)), kPlain, {.format = format}));
+  for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
+    for (std::uint32_t position : {0U, 6U})
+      cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
+                           {.segments = one_segment(n, position)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
+  cases.push_back(
+      make("odd_sizes", kEdge, {.d_inner = 13, .d_state = 5, .segments = three_segments()}));
+  cases.push_back(make("one_state", kEdge, {.d_inner = 33, .d_state = 1}));
+  cases.push_back(make("one_channel", kEdge, {.d_inner = 1, .d_state = 16}));
+  cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
+  cases.push_back(make("dt_below_lower_clip", kEdge,
+                       {.segments = three_segments(), .dt_bias = -60, .dt_spread = 10}));
+  cases.push_back(make("dt_around_lower_clip", kEdge,
+                       {.segments = three_segments(), .dt_bias = -9.21, .dt_spread = 0.3}));
+  // a near 1e-3, so that exp(100 a) is neither 0 nor 1.
+  cases.push_back(
+      make("dt_above_upper_clip", kEdge,
+           {.segments = three_segments(), .dt_bias = 500, .dt_spread = 10, .a_log = -6}));
+  cases.push_back(
+      make("dt_around_upper_clip", kEdge,
+           {.segments = three_segments(), .dt_bias = 100, .dt_spread = 3, .a_log = -6}));
+  cases.push_back(
+      make("softplus_overflows_exp", kEdge, {.dt_bias = 0, .dt_spread = 1e4, .a_log = -6}));
+  cases.push_back(make("forgets_at_once", kEdge, {.a_log = 8}));
+  cases.push_back(make("forgets_nothing", kEdge, {.a_log = -40}));
+  cases.push_back(make("gate_saturated", kEdge, {.z_spread = 200}));
+  cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
+  cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
+  cases.push_back(make("model", kModel | kBench,
+                       {.d_inner = 7680, .d_state = 16, .segments = one_segment(4, 100)}));
+  return cases;
+}
+
+}  // namespace bitaxon::test

@@ -36,13 +36,13 @@ void find_ring_places(const KernelArgs& args, int ring, std::int64_t* target) {
           (static_cast<std::int64_t>(segment.position) + i) % capacity * view.shape[1];
 }
 
-void append(const KernelArgs& args, int projection, int ring, const Scratch& scratch,
-            std::int64_t d_model) {
+void append(const KernelArgs& args, int projection, int ring, const float* normed,
+            const Scratch& scratch, std::int64_t d_model) {
   find_ring_places(args, ring, scratch.target);
   const bool half = args.view(ring).dtype == DType::f16;
   for_each_product(
       args, args.weight(projection), 0, args.n_rows(), scratch.rows,
-      [&](std::int64_t r) { return scratch.normed + r * d_model; },
+      [&](std::int64_t r) { return normed + r * d_model; },
       [&](std::int64_t r, std::int64_t o, double product) {
         const std::int64_t at = scratch.target[r] + o;
         const auto value = static_cast<float>(product);
@@ -57,16 +57,20 @@ void run(const KernelArgs& args) {
   using namespace attn_in_operand;
   const std::int64_t d_model = args.shape(q)[1];
   const Scratch scratch(args.scratch, args.shape(x)[0], d_model, args.pool.n_threads());
-  rms_norm_rows(args, args.data(x), args.weight(norm), args.params<AttnInParams>().eps,
-                args.n_rows(), d_model, scratch.norm, scratch.normed);
+  const float* normed = args.data(x);
+  if (args.has(norm)) {
+    rms_norm_rows(args, normed, args.weight(norm), args.params<AttnInParams>().eps, args.n_rows(),
+                  d_model, scratch.norm, scratch.normed);
+    normed = scratch.normed;
+  }
   for_each_product(
       args, args.weight(q_proj), 0, args.n_rows(), scratch.rows,
-      [&](std::int64_t r) { return scratch.normed + r * d_model; },
+      [&](std::int64_t r) { return normed + r * d_model; },
       [&](std::int64_t r, std::int64_t o, double product) {
         args.data(q)[r * d_model + o] = static_cast<float>(product);
       });
-  append(args, k_proj, keys, scratch, d_model);
-  append(args, v_proj, values, scratch, d_model);
+  append(args, k_proj, keys, normed, scratch, d_model);
+  append(args, v_proj, values, normed, scratch, d_model);
 }
 
 std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {

@@ -60,8 +60,11 @@ void run(const KernelArgs& args) {
   const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts,
                         args.pool.n_threads());
   float* rows = args.data(normed);
-  rms_norm_rows(args, args.data(x), args.weight(norm), params.eps, args.n_rows(), d_model,
-                scratch.norm, rows);
+  if (args.has(norm))
+    rms_norm_rows(args, args.data(x), args.weight(norm), params.eps, args.n_rows(), d_model,
+                  scratch.norm, rows);
+  else
+    std::copy_n(args.data(x), args.n_rows() * d_model, rows);
   const auto row = [&](std::int64_t r) { return rows + r * d_model; };
   for_each_product(args, args.weight(gate), 0, args.n_rows(), scratch.rows, row,
                    [&](std::int64_t r, std::int64_t e, double product) {

@@ -61,12 +61,16 @@ void run(const KernelArgs& args) {
   const std::int64_t d_inner = sizes.d_inner;
   const std::int64_t d_conv = sizes.d_conv;
   const Scratch scratch(args.scratch, sizes, args.pool.n_threads());
-  rms_norm_rows(args, args.data(x), args.weight(norm), args.params<SsmInParams>().eps,
-                args.n_rows(), sizes.d_model, scratch.norm, scratch.normed);
+  const float* normed = args.data(x);
+  if (args.has(norm)) {
+    rms_norm_rows(args, normed, args.weight(norm), args.params<SsmInParams>().eps, args.n_rows(),
+                  sizes.d_model, scratch.norm, scratch.normed);
+    normed = scratch.normed;
+  }
   float* gate = args.data(z);
   for_each_product(
       args, projection, 0, args.n_rows(), scratch.rows,
-      [&](std::int64_t r) { return scratch.normed + r * sizes.d_model; },
+      [&](std::int64_t r) { return normed + r * sizes.d_model; },
       [&](std::int64_t r, std::int64_t o, double product) {
         float* out = o < d_inner ? scratch.v + r * d_inner + o : gate + r * d_inner + o - d_inner;
         *out = static_cast<float>(product);

@@ -1,0 +1,92 @@
+#include "cases/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace bitaxon::test {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// "index 7: 1.5 instead of 2.5; around it 1 [1.5] 3, expected 1 [2.5] 3"
+template <class T>
+std::string describe(std::span<const T> actual, std::span<const T> expected, std::size_t at) {
+  const auto around = [&](std::span<const T> values) {
+    std::string text;
+    const std::size_t end = std::min(values.size(), at + 3);
+    for (std::size_t i = at < 2 ? 0 : at - 2; i < end; ++i)
+      text += i == at ? fmt::format(" [{}]", values[i]) : fmt::format(" {}", values[i]);
+    return text;
+  };
+  return fmt::format("index {}: {} instead of {}; around it{}, expected{}", at, actual[at],
+                     expected[at], around(actual), around(expected));
+}
+
+/// Infinities and NaN of the expected values say nothing about the size of a row.
+double root_mean_square(std::span<const float> row) {
+  double sum = 0;
+  for (float value : row)
+    if (std::isfinite(value)) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(row.size(), 1)));
+}
+
+double error_of(float actual, float expected, double unit, bool nan_expected) {
+  if (std::isnan(actual) || std::isnan(expected))
+    return nan_expected && std::isnan(actual) && std::isnan(expected) ? 0 : kInfinity;
+  if (std::isinf(actual) || std::isinf(expected)) return actual == expected ? 0 : kInfinity;
+  const double difference = std::abs(static_cast<double>(actual) - static_cast<double>(expected));
+  return difference == 0 ? 0 : difference / unit;
+}
+
+}  // namespace
+
+Comparison compare(std::span<const float> actual, std::span<const float> expected,
+                   std::int64_t row_length, const Tolerance& tolerance, double step) {
+  Comparison result;
+  if (actual.size() != expected.size()) {
+    result.problem = fmt::format("{} elements instead of {}", actual.size(), expected.size());
+    result.largest = kInfinity;
+    return result;
+  }
+  const auto cols = static_cast<std::size_t>(std::max<std::int64_t>(row_length, 1));
+  std::size_t n_wrong = 0;
+  double row_size = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    if (i % cols == 0)
+      row_size = root_mean_square(expected.subspan(i, std::min(cols, expected.size() - i)));
+    const double magnitude = std::abs(static_cast<double>(expected[i]));
+    const double unit =
+        tolerance.relative * std::max(magnitude, row_size) + step * magnitude + 0x1p-126;
+    const double error = error_of(actual[i], expected[i], unit, tolerance.nan_expected);
+    result.largest = std::max(result.largest, error);
+    if (error <= 1) continue;
+    if (n_wrong++ == 0)
+      result.problem = fmt::format("{} (row {}, column {}): error {:.3g}",
+                                   describe(actual, expected, i), i / cols, i % cols, error);
+  }
+  if (n_wrong > 0)
+    result.problem = fmt::format(
+        "{} of {} elements beyond the tolerance of {:.3g} ({}), at most "
+        "{:.3g} of it; first {}",
+        n_wrong, actual.size(), tolerance.relative, tolerance.reason, result.largest,
+        result.problem);
+  return result;
+}
+
+Comparison compare(std::span<const std::int32_t> actual, std::span<const std::int32_t> expected) {
+  Comparison result;
+  if (std::ranges::equal(actual, expected)) return result;
+  result.largest = kInfinity;
+  if (actual.size() != expected.size()) {
+    result.problem = fmt::format("{} elements instead of {}", actual.size(), expected.size());
+    return result;
+  }
+  const auto at = std::ranges::mismatch(actual, expected).in1 - actual.begin();
+  result.problem = describe(actual, expected, static_cast<std::size_t>(at));
+  return result;
+}
+
+}  // namespace bitaxon::test

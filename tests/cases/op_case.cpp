@@ -1,0 +1,296 @@
+#include "cases/op_case.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "core/assert.h"
+#include "core/half.h"
+
+namespace bitaxon::test {
+
+Random::Random(std::string_view seed) : state_(0xcbf29ce484222325U) {
+  for (char c : seed)  // FNV-1a
+    state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+}
+
+std::uint64_t Random::next() {
+  std::uint64_t z = state_ += 0x9e3779b97f4a7c15U;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+  return z ^ (z >> 31);
+}
+
+std::int64_t Random::below(std::int64_t n) {
+  return static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(n));
+}
+
+double Random::uniform(double low, double high) {
+  return low + (high - low) * (static_cast<double>(next() >> 11) * 0x1p-53);
+}
+
+std::string_view name_of(Format format) {
+  constexpr std::array<std::string_view, std::size(kEveryFormat)> kNames = {
+      "f32", "f16", "bf16", "q4_g32", "q4_g64", "q4_g128", "nf4_g64", "nf4_nested"};
+  return kNames[static_cast<std::size_t>(format)];
+}
+
+WeightParts CaseWeight::parts() const {
+  return {data, scales, biases, quant_map, nested_scales, nested_quant_map};
+}
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+DType dtype_of(Format format) {
+  return format == Format::f16 ? DType::f16 : format == Format::bf16 ? DType::bf16 : DType::f32;
+}
+
+/// n values of value(i), stored as `dtype`.
+template <class Value>
+Bytes stored(DType dtype, std::int64_t n, const Value& value) {
+  Bytes bytes(static_cast<std::size_t>(n) * size_of(dtype));
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float v = value(i);
+    std::byte* to = bytes.data() + static_cast<std::size_t>(i) * size_of(dtype);
+    if (dtype == DType::f32) {
+      std::memcpy(to, &v, sizeof(v));
+    } else {
+      const std::uint16_t half = dtype == DType::f16 ? f32_to_f16(v) : f32_to_bf16(v);
+      std::memcpy(to, &half, sizeof(half));
+    }
+  }
+  return bytes;
+}
+
+Bytes random_bytes(Random& random, std::int64_t n) {
+  Bytes bytes(static_cast<std::size_t>(n));
+  for (std::size_t i = 0; i < bytes.size(); i += 8) {
+    const std::uint64_t word = random.next();
+    std::memcpy(bytes.data() + i, &word, std::min<std::size_t>(8, bytes.size() - i));
+  }
+  return bytes;
+}
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+void make_affine4(CaseWeight& weight, Random& random, double spread) {
+  WeightDesc& desc = weight.desc;
+  desc.format = WeightFormat::affine4;
+  // Both orders of the 16 levels occur in files, and scales of 16 bits beside biases of 16 bits.
+  desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
+  const std::int64_t n = desc.elements();
+  BX_ASSERT(desc.cols % desc.group_size == 0, "affine groups end with the row");
+  weight.data = random_bytes(random, n / 2);
+  std::vector<float> scales(static_cast<std::size_t>(n / desc.group_size));
+  for (float& scale : scales)
+    scale = static_cast<float>((random.below(2) == 0 ? 1 : -1) * random.uniform(0.5, 1.5) * spread /
+                               4.6);
+  const auto scale = [&](std::int64_t i) { return scales[static_cast<std::size_t>(i)]; };
+  weight.scales = stored(desc.dtype, n / desc.group_size, scale);
+  weight.biases = stored(desc.bias_dtype, n / desc.group_size, [&](std::int64_t i) {
+    return scale(i) * static_cast<float>(random.uniform(-8, -7));
+  });
+}
+
+constexpr std::array<float, 16> kNf4 = {
+    -1.0F,
+    -0.6961928009986877F,
+    -0.5250730514526367F,
+    -0.39491748809814453F,
+    -0.28444138169288635F,
+    -0.18477343022823334F,
+    -0.09105003625154495F,
+    0.0F,
+    0.07958029955625534F,
+    0.16093020141124725F,
+    0.24611230194568634F,
+    0.33791524171829224F,
+    0.44070982933044434F,
+    0.5626170039176941F,
+    0.7229568362236023F,
+    1.0F,
+};
+
+void make_nf4(CaseWeight& weight, Random& random, double spread) {
+  WeightDesc& desc = weight.desc;
+  desc.format = WeightFormat::nf4;
+  desc.group_size = 64;
+  const std::int64_t n = desc.elements();
+  const std::int64_t n_blocks = divide_up(n, desc.group_size);
+  weight.data = random_bytes(random, divide_up(n, 2));
+  weight.quant_map =
+      stored(DType::f32, 16, [&](std::int64_t i) { return kNf4[static_cast<std::size_t>(i)]; });
+  if (!desc.nested) {
+    weight.scales = stored(DType::f32, n_blocks, [&](std::int64_t) {
+      return static_cast<float>(random.uniform(1, 3) * spread);
+    });
+    return;
+  }
+  // Small, so that the blocks of even a small matrix need several nested scales.
+  desc.nested_group_size = 4;
+  desc.nested_offset = static_cast<float>(2 * spread);
+  weight.scales = random_bytes(random, n_blocks);
+  weight.nested_quant_map =
+      stored(DType::f32, 256, [](std::int64_t i) { return static_cast<float>(i - 128) / 128.0F; });
+  weight.nested_scales = stored(DType::f32, divide_up(n_blocks, 4), [&](std::int64_t) {
+    return static_cast<float>(random.uniform(0.2, 1) * spread);
+  });
+}
+
+}  // namespace
+
+OpProblem::OpProblem(std::string_view seed) : random_(seed) { layout_.n_slots = kSlots; }
+
+void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t capacity) {
+  step.n_segments = static_cast<std::uint32_t>(segments.size());
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const CaseSegment& from = segments[i];
+    step.segments[i] = {.slot = from.slot,
+                        .first_row = step.n_rows,
+                        .n_rows = from.n_rows,
+                        .position = from.position,
+                        .read_version = from.read_version,
+                        .write_version = from.write_version,
+                        .ids_from_state = from.ids_from_state ? 1U : 0U,
+                        .sampler = from.sampler};
+    step.n_rows += from.n_rows;
+  }
+  // One more than valid: a row and a segment of NaN, at least.
+  row_capacity_ =
+      capacity != 0 ? capacity : std::min<std::int64_t>(std::bit_ceil(step.n_rows + 1U), kMaxRows);
+  segment_capacity_ = std::bit_ceil(step.n_segments + 1U);
+}
+
+std::int64_t OpProblem::capacity(RowSpace row_space) const {
+  return row_space == RowSpace::segments ? segment_capacity_ : row_capacity_;
+}
+
+std::int64_t OpProblem::valid_rows(RowSpace row_space) const {
+  return row_space == RowSpace::segments ? step.n_segments : step.n_rows;
+}
+
+std::size_t OpProblem::add_weight(Format format, const Shape& shape, double spread, double centre) {
+  CaseWeight weight;
+  WeightDesc& desc = weight.desc;
+  desc.name = fmt::format("weight_{}", weights_.size());
+  desc.n_matrices = shape[0];
+  desc.rows = shape[1];
+  desc.cols = shape[2];
+  switch (format) {
+    case Format::f32:
+    case Format::f16:
+    case Format::bf16:
+      desc.dtype = dtype_of(format);
+      weight.data = stored(desc.dtype, desc.elements(), [&](std::int64_t) {
+        return random_.centred(spread) + static_cast<float>(centre);
+      });
+      break;
+    case Format::q4_g32:
+    case Format::q4_g64:
+    case Format::q4_g128:
+      desc.group_size = format == Format::q4_g32 ? 32 : format == Format::q4_g64 ? 64 : 128;
+      make_affine4(weight, random_, spread);
+      break;
+    case Format::nf4_g64:
+    case Format::nf4_nested:
+      desc.nested = format == Format::nf4_nested;
+      make_nf4(weight, random_, spread);
+      break;
+  }
+  weights_.push_back(std::move(weight));
+  return weights_.size() - 1;
+}
+
+std::size_t OpProblem::add_weight(const Shape& shape, std::span<const float> values) {
+  CaseWeight weight;
+  weight.desc.name = fmt::format("weight_{}", weights_.size());
+  weight.desc.n_matrices = shape[0];
+  weight.desc.rows = shape[1];
+  weight.desc.cols = shape[2];
+  const auto bytes = std::as_bytes(values);
+  weight.data.assign(bytes.begin(), bytes.end());
+  weights_.push_back(std::move(weight));
+  return weights_.size() - 1;
+}
+
+std::size_t OpProblem::add_input(std::int64_t cols, double spread, RowSpace row_space) {
+  std::vector<float> valid(static_cast<std::size_t>(valid_rows(row_space) * cols));
+  for (float& value : valid) value = random_.centred(spread);
+  return add_input<float>(std::array{cols}, valid, row_space);
+}
+
+std::size_t OpProblem::grow_state(DType dtype, const Shape& shape, std::int32_t versions) {
+  const std::size_t index = layout_.tensors.size();
+  layout_.add(fmt::format("state_{}", index), dtype, shape, versions);
+  state_.resize(layout_.size_bytes, std::byte{0xFF});
+  rings_.push_back(versions == 1);
+  return index;
+}
+
+std::size_t OpProblem::add_state(DType dtype, const Shape& shape) {
+  return grow_state(dtype, shape, kVersions);
+}
+
+std::size_t OpProblem::add_ring(DType dtype, const Shape& shape) {
+  return grow_state(dtype, shape, 1);
+}
+
+std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) {
+  const StateTensor& tensor = layout_.tensors[state];
+  return state_.data() + tensor.offset_bytes + tensor.slot_stride_bytes * slot +
+         tensor.version_stride_bytes * version;
+}
+
+void OpProblem::fill_state(std::size_t state, double spread) {
+  for (const SegmentWords& segment : segments()) {
+    if (segment.position == 0) continue;
+    const Bytes values = stored(DType::f32, layout_.tensors[state].shape.elements(),
+                                [&](std::int64_t) { return random_.centred(spread); });
+    std::copy(values.begin(), values.end(), state_bytes(state, segment.slot, segment.read_version));
+  }
+}
+
+void OpProblem::fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
+                          std::int64_t last, double spread) {
+  const StateTensor& tensor = layout_.tensors[state];
+  const std::int64_t cols = tensor.shape[1];
+  for (std::int64_t position = first; position < last; ++position) {
+    const Bytes row =
+        stored(tensor.dtype, cols, [&](std::int64_t) { return random_.centred(spread); });
+    std::copy(row.begin(), row.end(),
+              state_bytes(state, segment.slot, 0) +
+                  static_cast<std::size_t>(position % tensor.shape[0]) * row.size());
+  }
+}
+
+const std::vector<OpCases>& every_op_case() {
+  static const std::vector<OpCases> every = {
+#define BX_OP(name) {#name, name##_cases()},
+#include "ops/op_list.inc"
+#undef BX_OP
+  };
+  return every;
+}
+
+OpProblem problem_of(std::string_view op, const OpCase& op_case) {
+  OpProblem problem(fmt::format("{}/{}", op, op_case.label));
+  op_case.build(problem);
+  return problem;
+}
+
+std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position) {
+  return {{.slot = 1, .n_rows = n_rows, .position = position}};
+}
+
+std::vector<CaseSegment> three_segments() {
+  return {{.slot = 2, .n_rows = 3, .position = 7, .read_version = 2, .write_version = 0},
+          {.slot = 0, .n_rows = 5, .position = 0, .read_version = 0, .write_version = 1},
+          {.slot = 3, .n_rows = 1, .position = 40, .read_version = 1, .write_version = 1}};
+}
+
+}  // namespace bitaxon::test

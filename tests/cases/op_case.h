@@ -1,0 +1,203 @@
+// What a case of an op is: seeded inputs, described without any backend, so that every backend runs
+// the same ones. Read by tests and by the bench.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitaxon/ops.h"
+#include "cases/compare.h"
+#include "core/graph.h"
+#include "core/state_layout.h"
+#include "core/step.h"
+#include "formats/weight_format.h"
+
+namespace bitaxon::test {
+
+/// A small generator of its own: the same numbers with every standard library.
+/// Source: Steele et al. 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
+class Random {
+ public:
+  /// The seed comes from a text, so that a case keeps its numbers whatever stands beside it.
+  explicit Random(std::string_view seed);
+  std::uint64_t next();
+  /// In [0, n).
+  std::int64_t below(std::int64_t n);
+  /// In [low, high).
+  double uniform(double low, double high);
+  /// Mean 0, root mean square `spread`.
+  float centred(double spread) { return static_cast<float>(spread * uniform(-1.732, 1.732)); }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// How a case stores a weight.
+enum class Format : std::uint8_t {
+  f32,
+  f16,
+  bf16,
+  q4_g32,
+  q4_g64,
+  q4_g128,
+  nf4_g64,     ///< where cols is no multiple of 64, blocks straddle rows and the last one is short
+  nf4_nested,  ///< absmax in 8 bits
+};
+inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
+                                          Format::q4_g32,  Format::q4_g64,    Format::q4_g128,
+                                          Format::nf4_g64, Format::nf4_nested};
+std::string_view name_of(Format format);
+
+/// A weight as a file would hold it.
+struct CaseWeight {
+  WeightDesc desc;
+  std::vector<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
+  WeightParts parts() const;
+};
+
+struct CaseInput {
+  DType dtype = DType::f32;
+  Shape shape;
+  RowSpace row_space = RowSpace::rows;
+  std::vector<std::byte> bytes;  ///< all rows of the capacity, those that are not valid included
+};
+
+/// One sequence of a case's step.
+struct CaseSegment {
+  std::uint32_t slot = 0;
+  std::uint32_t n_rows = 1;
+  std::uint32_t position = 0;
+  std::uint32_t read_version = 0;
+  std::uint32_t write_version = 1;
+  bool ids_from_state = false;
+  SamplerWords sampler{};
+};
+
+/// What a case's op is recorded from: one handle for each weight, input and state, by index.
+struct OpHandles {
+  std::vector<Tensor> weights, inputs, states;
+};
+
+/// Everything one run of an op needs, on any backend. What a case does not set is NaN (bytes 0xFF):
+/// rows beyond the valid count, slots and versions that are not read.
+class OpProblem {
+ public:
+  static constexpr std::int32_t kSlots = 4;
+  static constexpr std::int32_t kVersions = 3;
+
+  explicit OpProblem(std::string_view seed);
+
+  // --- description, called by the case ---
+  Random& random() { return random_; }
+  /// The step's segments, rows one after the other. capacity 0: a bucket with room to spare.
+  void set_step(std::span<const CaseSegment> segments, std::int64_t capacity = 0);
+  /// Random values of mean `centre` (formats of float only) and root mean square `spread` around
+  /// it.
+  std::size_t add_weight(Format format, const Shape& shape, double spread, double centre = 0);
+  /// These values, as f32.
+  std::size_t add_weight(const Shape& shape, std::span<const float> values);
+  /// One row of `cols` for each row (or segment) of the capacity; the valid ones random.
+  std::size_t add_input(std::int64_t cols, double spread, RowSpace row_space = RowSpace::rows);
+  /// `shape` without its first axis, the row; `valid` holds the valid rows.
+  template <class T>
+  std::size_t add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
+                        RowSpace row_space = RowSpace::rows);
+  /// A state tensor with kVersions versions.
+  std::size_t add_state(DType dtype, const Shape& shape);
+  /// A ring [capacity, cols] without versions.
+  std::size_t add_ring(DType dtype, const Shape& shape);
+  /// Fills what the segments read of a versioned f32 state with random values: only for those whose
+  /// position is not 0, since the others must read zeros whatever is there.
+  void fill_state(std::size_t state, double spread);
+  /// Ring rows of positions [first, last) of a segment, random.
+  void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
+                 std::int64_t last, double spread);
+  /// The place of a state in the image of the pool.
+  std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
+  /// Records the op; returns its outputs.
+  std::function<std::vector<Tensor>(const OpHandles& handles)> record;
+  /// The first output is what the step hands back as its tokens.
+  bool returns_tokens = false;
+  StepBuffer step{};
+
+  // --- what was described ---
+  std::int64_t capacity(RowSpace row_space) const;
+  std::int64_t valid_rows(RowSpace row_space) const;
+  std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
+  const std::vector<CaseWeight>& weights() const { return weights_; }
+  const std::vector<CaseInput>& inputs() const { return inputs_; }
+  const StateLayout& layout() const { return layout_; }
+  const std::vector<std::byte>& state_image() const { return state_; }
+  bool is_ring(std::size_t state) const { return rings_[state]; }
+
+ private:
+  std::size_t grow_state(DType dtype, const Shape& shape, std::int32_t versions);
+
+  Random random_;
+  std::int64_t row_capacity_ = 1;
+  std::int64_t segment_capacity_ = 1;
+  std::vector<CaseWeight> weights_;
+  std::vector<CaseInput> inputs_;
+  StateLayout layout_;
+  std::vector<bool> rings_;
+  std::vector<std::byte> state_;
+};
+
+enum Tags : unsigned {
+  kPlain = 0,
+  kEdge = 1,   ///< a boundary of the contract
+  kModel = 2,  ///< shapes of the default configuration
+  kBench = 4,  ///< worth timing
+};
+
+struct OpCase {
+  std::string label;
+  unsigned tags = kPlain;
+  Tolerance tolerance;
+  std::function<void(OpProblem& problem)> build;
+};
+
+/// The cases of one op, "op/label" being a case's full name and its seed.
+struct OpCases {
+  std::string_view op;
+  std::vector<OpCase> cases;
+};
+/// Of every op, in the order of the op list.
+const std::vector<OpCases>& every_op_case();
+OpProblem problem_of(std::string_view op, const OpCase& op_case);
+
+// Each tests/cases/<op>.cpp defines its own.
+#define BX_OP(name) std::vector<OpCase> name##_cases();
+#include "ops/op_list.inc"
+#undef BX_OP
+
+/// Segments that most stateful ops share.
+/// One sequence of n rows at a position, which reads version 0 and writes version 1.
+std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position);
+/// Three of different length, position, slot and versions: one begins (its state is garbage), one
+/// has read_version == write_version.
+std::vector<CaseSegment> three_segments();
+
+template <class T>
+std::size_t OpProblem::add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
+                                 RowSpace row_space) {
+  CaseInput input;
+  input.dtype = std::is_same_v<T, float> ? DType::f32 : DType::i32;
+  input.row_space = row_space;
+  std::vector<std::int64_t> dims = {capacity(row_space)};
+  dims.insert(dims.end(), row_shape.begin(), row_shape.end());
+  input.shape = Shape(std::span<const std::int64_t>(dims));
+  const auto bytes = std::as_bytes(valid);
+  input.bytes.assign(static_cast<std::size_t>(input.shape.elements()) * sizeof(T), std::byte{0xFF});
+  std::copy(bytes.begin(), bytes.end(), input.bytes.begin());
+  inputs_.push_back(std::move(input));
+  return inputs_.size() - 1;
+}
+
+}  // namespace bitaxon::test

@@ -1,0 +1,240 @@
+#include "cases/op_harness.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/half.h"
+
+namespace bitaxon::test {
+namespace {
+
+constexpr std::size_t kGuardBytes = 4096;
+
+/// Bytes that a step may change.
+class Writable {
+ public:
+  explicit Writable(std::size_t size_bytes) : allowed_(size_bytes, 0) {}
+  void allow(std::size_t offset, std::size_t size_bytes) {
+    std::fill_n(allowed_.begin() + static_cast<std::ptrdiff_t>(offset), size_bytes, 1);
+  }
+  /// Names the first byte that changed and was not allowed to; empty when there is none.
+  std::string violation(std::span<const std::byte> before, std::span<const std::byte> after) const {
+    for (std::size_t i = 0; i < before.size(); ++i)
+      if (before[i] != after[i] && allowed_[i] == 0)
+        return fmt::format("byte {} of {}", i, before.size());
+    return "";
+  }
+
+ private:
+  std::vector<char> allowed_;
+};
+
+std::size_t row_bytes(const Value& value) {
+  return static_cast<std::size_t>(value.shape.elements() / value.shape[0]) * size_of(value.dtype);
+}
+
+struct RecordedOp {
+  std::shared_ptr<Graph> graph;
+  OpHandles handles;
+  std::vector<Tensor> outputs;
+};
+
+RecordedOp record_op(Backend& backend, const OpProblem& problem) {
+  RecordedOp op;
+  op.graph = std::make_shared<Graph>();
+  op.graph->set_label("case");
+  for (const CaseWeight& weight : problem.weights())
+    op.handles.weights.push_back(op.graph->weight(backend.pack(weight.desc, weight.parts())));
+  for (const CaseInput& input : problem.inputs())
+    op.handles.inputs.push_back(op.graph->input(input.dtype, input.shape, input.row_space));
+  for (std::size_t i = 0; i < problem.layout().tensors.size(); ++i)
+    op.handles.states.push_back(op.graph->state(problem.layout(), static_cast<std::int32_t>(i)));
+  op.outputs = problem.record(op.handles);
+  for (const Tensor& output : op.outputs) op.graph->mark_output(output);
+  if (problem.returns_tokens) op.graph->set_result(op.outputs[0]);
+  return op;
+}
+
+/// A range of the state pool that a segment writes.
+struct StateRange {
+  std::string name;
+  const StateTensor* tensor;
+  std::size_t offset_bytes;
+  std::size_t size_bytes;
+};
+
+/// Of a ring, the rows of the segment's positions; of other state, the whole write version.
+std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
+  const StateTensor& tensor = problem.layout().tensors[state];
+  const std::size_t size = size_of(tensor.dtype);
+  std::vector<StateRange> ranges;
+  for (const SegmentWords& segment : problem.segments()) {
+    const std::size_t slot = tensor.offset_bytes + tensor.slot_stride_bytes * segment.slot;
+    const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
+    if (!problem.is_ring(state)) {
+      ranges.push_back({name, &tensor, slot + tensor.version_stride_bytes * segment.write_version,
+                        static_cast<std::size_t>(tensor.shape.elements()) * size});
+      continue;
+    }
+    const std::size_t row = static_cast<std::size_t>(tensor.shape[1]) * size;
+    for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
+      const auto at = static_cast<std::size_t>((segment.position + i) % tensor.shape[0]);
+      ranges.push_back({fmt::format("{} row {}", name, at), &tensor, slot + at * row, row});
+    }
+  }
+  return ranges;
+}
+
+std::vector<StateRange> written_ranges(const OpProblem& problem, const Graph& graph) {
+  std::vector<StateRange> ranges;
+  for (const Operand& operand : graph.nodes()[0].operands) {
+    if (operand.value < 0 || operand.access == Access::read) continue;
+    const Value& value = graph.value(operand.value);
+    if (value.kind != ValueKind::state) continue;
+    const auto more = written_ranges(problem, static_cast<std::size_t>(value.state_index));
+    ranges.insert(ranges.end(), more.begin(), more.end());
+  }
+  return ranges;
+}
+
+void collect_outputs(const OpProblem& problem, const RecordedOp& op, const GraphRun& run,
+                     OpRun& result) {
+  Writable writable(run.after.size());
+  for (std::size_t i = 0; i < op.outputs.size(); ++i) {
+    const Value& value = op.graph->value(op.outputs[i].id());
+    const std::size_t valid =
+        static_cast<std::size_t>(problem.valid_rows(value.row_space)) * row_bytes(value);
+    writable.allow(run.plan->values[static_cast<std::size_t>(op.outputs[i].id())].offset_bytes,
+                   valid);
+    const auto bytes = run.bytes(op.outputs[i]).first(valid);
+    result.results.push_back({fmt::format("output {}", i),
+                              value.dtype,
+                              value.shape[value.shape.rank() - 1],
+                              {bytes.begin(), bytes.end()}});
+  }
+  for (const Placement& scratch : run.plan->scratch)
+    writable.allow(scratch.offset_bytes, scratch.size_bytes);
+  const std::string violation = writable.violation(run.before, run.after);
+  if (!violation.empty())
+    result.violations.push_back("the arena was written outside of valid rows and scratch: " +
+                                violation);
+  if (problem.returns_tokens) {
+    const auto tokens = std::as_bytes(std::span(run.tokens));
+    if (!std::ranges::equal(tokens, result.results[0].bytes))
+      result.violations.push_back("the step's tokens are not those of the tensor");
+  }
+}
+
+void collect_state(const OpProblem& problem, const Graph& graph, std::span<const std::byte> before,
+                   std::span<const std::byte> after, OpRun& result) {
+  Writable writable(after.size());
+  for (const StateRange& range : written_ranges(problem, graph)) {
+    writable.allow(range.offset_bytes, range.size_bytes);
+    const auto bytes = after.subspan(range.offset_bytes, range.size_bytes);
+    const Shape& shape = range.tensor->shape;
+    result.results.push_back(
+        {range.name, range.tensor->dtype, shape[shape.rank() - 1], {bytes.begin(), bytes.end()}});
+  }
+  const std::string violation = writable.violation(before, after);
+  if (!violation.empty())
+    result.violations.push_back("state was written that no segment writes: " + violation);
+}
+
+std::vector<float> floats_of(const OpResult& result) {
+  std::vector<float> values(result.bytes.size() / size_of(result.dtype));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (result.dtype == DType::f32) {
+      std::memcpy(&values[i], result.bytes.data() + 4 * i, 4);
+      continue;
+    }
+    std::uint16_t half = 0;
+    std::memcpy(&half, result.bytes.data() + 2 * i, 2);
+    values[i] = f16_to_f32(half);
+  }
+  return values;
+}
+
+std::vector<std::int32_t> integers_of(const OpResult& result) {
+  std::vector<std::int32_t> values(result.bytes.size() / 4);
+  std::memcpy(values.data(), result.bytes.data(), result.bytes.size());
+  return values;
+}
+
+Comparison compare_results(const OpResult& actual, const OpResult& expected,
+                           const Tolerance& tolerance) {
+  if (!is_float(expected.dtype)) return compare(integers_of(actual), integers_of(expected));
+  // A value close to the middle of two float16 may be rounded either way.
+  const double step = expected.dtype == DType::f16 ? 0x1p-10 : 0;
+  return compare(floats_of(actual), floats_of(expected), expected.row_length, tolerance, step);
+}
+
+}  // namespace
+
+std::span<const std::byte> GraphRun::bytes(const Tensor& tensor) const {
+  const Placement& placement = plan->values[static_cast<std::size_t>(tensor.id())];
+  return std::span(after).subspan(placement.offset_bytes, placement.size_bytes);
+}
+
+GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
+                   std::span<const GraphInput> inputs, const StepBuffer& step, const Buffer& state,
+                   const std::shared_ptr<const StateLayout>& layout,
+                   const ScheduleOptions& options) {
+  GraphRun run;
+  run.plan = schedule(
+      graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); }, options);
+  run.before.assign(run.plan->arena_bytes + kGuardBytes, std::byte{0xFF});
+  for (const GraphInput& input : inputs) {
+    const Placement& place = run.plan->values[static_cast<std::size_t>(input.tensor.id())];
+    std::copy_n(input.bytes.begin(), place.size_bytes,
+                run.before.begin() + static_cast<std::ptrdiff_t>(place.offset_bytes));
+  }
+  const Buffer arena = backend.allocate(run.before.size(), BufferUse::activations);
+  backend.upload(arena, 0, run.before);
+  const Executable executable =
+      backend.compile(run.plan, {.arena = arena, .state = state, .state_layout = layout});
+  const StepResult result = backend.wait(backend.submit(executable, step));
+  run.tokens.assign(result.tokens.begin(), result.tokens.end());
+  run.after.resize(run.before.size());
+  backend.download(arena, 0, run.after);
+  return run;
+}
+
+OpRun run_op(Backend& backend, const OpProblem& problem) {
+  const RecordedOp op = record_op(backend, problem);
+  std::vector<GraphInput> inputs;
+  for (std::size_t i = 0; i < problem.inputs().size(); ++i)
+    inputs.push_back({op.handles.inputs[i], problem.inputs()[i].bytes});
+  std::vector<std::byte> state_before = problem.state_image();
+  state_before.resize(state_before.size() + kGuardBytes, std::byte{0xFF});
+  const Buffer state = backend.allocate(state_before.size(), BufferUse::state);
+  backend.upload(state, 0, state_before);
+  const GraphRun run = run_graph(backend, op.graph, inputs, problem.step, state,
+                                 std::make_shared<StateLayout>(problem.layout()), {.reuse = false});
+  OpRun result;
+  collect_outputs(problem, op, run, result);
+  std::vector<std::byte> state_after(state_before.size());
+  backend.download(state, 0, state_after);
+  collect_state(problem, *op.graph, state_before, state_after, result);
+  return result;
+}
+
+std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
+                                     const Tolerance& tolerance) {
+  if (actual.results.size() != expected.results.size()) return {"another number of results"};
+  std::vector<std::string> found;
+  for (std::size_t i = 0; i < expected.results.size(); ++i) {
+    const Comparison comparison =
+        compare_results(actual.results[i], expected.results[i], tolerance);
+    if (!comparison.problem.empty())
+      found.push_back(fmt::format("{}: {}", expected.results[i].name, comparison.problem));
+  }
+  return found;
+}
+
+std::shared_ptr<Graph> graph_of(Backend& backend, const OpProblem& problem) {
+  return record_op(backend, problem).graph;
+}
+
+}  // namespace bitaxon::test

@@ -1,0 +1,78 @@
+// Dependencies point down only: every #include of src/ is looked at.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+
+namespace bitaxon::test {
+namespace {
+
+/// Each folder of src/ and what it may include beside itself and the public headers.
+const std::map<std::string, std::set<std::string>>& allowed() {
+  static const std::map<std::string, std::set<std::string>> edges = {
+      {"platform", {}},
+      {"core", {}},
+      {"formats", {"platform", "core"}},
+      {"tokenizer", {"formats", "platform", "core"}},
+      {"ops", {"core"}},
+      {"cpu", {"ops", "formats", "platform", "core"}},
+      {"model", {"ops", "formats", "platform", "core"}},
+      {"generate", {"model", "tokenizer", "formats", "core"}},
+      {"devices", {"cpu", "platform"}},
+  };
+  return edges;
+}
+
+std::string first_part(const std::string& path) { return path.substr(0, path.find('/')); }
+
+/// Calls visit(folder, file, included) for every #include "..." below `root`.
+template <class Visit>
+int for_each_include(const std::filesystem::path& root, const Visit& visit) {
+  static const std::regex kInclude(R"(^\s*#\s*include\s*"([^"]+)\")");
+  int n_files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+    const std::string extension = entry.path().extension().string();
+    if (extension != ".h" && extension != ".cpp") continue;
+    ++n_files;
+    const std::string file = std::filesystem::relative(entry.path(), root).generic_string();
+    std::ifstream in(entry.path());
+    std::smatch match;
+    for (std::string line; std::getline(in, line);)
+      if (std::regex_search(line, match, kInclude)) visit(first_part(file), file, match[1].str());
+  }
+  return n_files;
+}
+
+TEST(Layering, DependenciesPointDown) {
+  const int n_files = for_each_include(
+      std::filesystem::path(BX_SOURCE_DIR) / "src",
+      [](const std::string& folder, const std::string& file, const std::string& included) {
+        const std::string target = first_part(included);
+        if (target == "bitaxon" || target == folder) return;
+        const auto edges = allowed().find(folder);
+        if (edges == allowed().end()) {
+          ADD_FAILURE() << file << ": the layer of " << folder << " is not known to this test";
+          return;
+        }
+        EXPECT_TRUE(edges->second.contains(target)) << fmt::format(
+            "src/{} includes \"{}\": {} may not use {}", file, included, folder, target);
+      });
+  EXPECT_GT(n_files, 50);
+}
+
+TEST(Layering, PublicHeadersIncludeOnlyEachOther) {
+  const int n_files = for_each_include(
+      std::filesystem::path(BX_SOURCE_DIR) / "include",
+      [](const std::string&, const std::string& file, const std::string& included) {
+        EXPECT_EQ(first_part(included), "bitaxon") << "include/" << file;
+      });
+  EXPECT_GT(n_files, 5);
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,273 @@
+// Arguments that the builders refuse: where, and with which message.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "bitaxon/ops.h"
+#include "core/plan.h"
+#include "core_tests/expect_error.h"
+#include "core_tests/toy_graph.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// Throws "[op] argument: expected `expected`..., got `got`...".
+template <class Act>
+void expect_refused(const Act& act, const std::string& op, const std::string& argument,
+                    const std::string& expected, const std::string& got) {
+  expect_invalid(act, "[" + op + "] " + argument + ": expected " + expected);
+  expect_invalid(act, ", got " + got);
+}
+
+/// Handles of every kind, with the shapes that most ops below are happy with: R 4, D 8, E 6, K 3,
+/// N 2, V 40, X 5, I 7.
+class OpBuilders : public testing::Test {
+ protected:
+  OpBuilders() {
+    tail_ = layout_.add("tail", DType::f32, {2, 6}, 2);
+    h_ = layout_.add("h", DType::f32, {2, 6}, 2);
+    ring_ = layout_.add("ring", DType::f16, {12, 8}, 1);
+    ring_f32_ = layout_.add("ring_f32", DType::f32, {12, 8}, 1);
+    short_ring_ = layout_.add("short_ring", DType::f32, {3, 8}, 1);
+    seen_ = layout_.add("seen", DType::u32, {2}, 2);
+    next_token_ = layout_.add("next_token", DType::i32, {1}, 2);
+  }
+  Tensor weight(const Shape& shape) { return graph_->weight(toy_weight(shape)); }
+  Tensor rows(std::int64_t cols, std::int64_t n = 4) {
+    return graph_->input(DType::f32, {n, cols});
+  }
+  Tensor integers(std::int64_t cols) { return graph_->input(DType::i32, {4, cols}); }
+  Tensor state(std::int32_t index) { return graph_->state(layout_, index); }
+
+  std::shared_ptr<Graph> graph_ = std::make_shared<Graph>();
+  StateLayout layout_;
+  std::int32_t tail_, h_, ring_, ring_f32_, short_ring_, seen_, next_token_;
+};
+
+TEST_F(OpBuilders, Embed) {
+  const Tensor table = weight({1, 40, 8});
+  const Tensor y = embed(table, state(seen_), state(next_token_), 4);
+  EXPECT_EQ(y.shape(), (Shape{4, 8}));
+  EXPECT_EQ(y.row_space(), RowSpace::rows);
+  const auto with = [&](const Tensor& t, const Tensor& s, const Tensor& n, std::int64_t r) {
+    return [=] { embed(t, s, n, r); };
+  };
+  expect_refused(with({}, state(seen_), state(next_token_), 4), "embed", "table", "a tensor",
+                 "an empty handle");
+  expect_refused(with(weight({2, 40, 8}), state(seen_), state(next_token_), 4), "embed", "table",
+                 "a weight [1, V, S]", "[2, 40, 8]");
+  expect_refused(with(weight({1, 70, 8}), state(seen_), state(next_token_), 4), "embed", "seen", "",
+                 "");
+  expect_refused(with(table, rows(2), state(next_token_), 4), "embed", "seen", "", "");
+  expect_refused(with(table, state(seen_), state(seen_), 4), "embed", "next_token", "", "");
+  expect_refused(with(table, state(seen_), state(next_token_), 0), "embed", "n_rows", "1..512",
+                 "0");
+  expect_refused(with(table, state(seen_), state(next_token_), 513), "embed", "n_rows", "1..512",
+                 "513");
+}
+
+TEST_F(OpBuilders, Linear) {
+  const Tensor w = weight({1, 6, 8});
+  EXPECT_EQ(linear(rows(8), w).shape(), (Shape{4, 6}));
+  const Tensor last = linear(rows(8), w, {.select = RowSelect::last_of_segment, .n_segments = 2});
+  EXPECT_EQ(last.shape(), (Shape{2, 6}));
+  EXPECT_EQ(last.row_space(), RowSpace::segments);
+  EXPECT_EQ(linear(last, weight({1, 3, 6})).row_space(), RowSpace::segments);
+  const auto with = [&](const Tensor& x, const Tensor& m, const LinearOptions& options = {}) {
+    return [=] { linear(x, m, options); };
+  };
+  expect_refused(with(rows(7), w), "linear", "x", "an activation F32 [1..512, 8]", "F32 [4, 7]");
+  expect_refused(with({}, w), "linear", "x", "a tensor", "an empty handle");
+  expect_refused(with(integers(8), w), "linear", "x", "an activation F32", "I32 [4, 8]");
+  expect_refused(with(rows(8, 513), w), "linear", "x", "an activation F32 [1..512", "F32 [513, 8]");
+  expect_refused(with(rows(8), rows(8)), "linear", "weight", "a weight", "an activation");
+  expect_refused(with(rows(8), weight({3, 6, 8})), "linear", "weight", "a weight [1, rows, cols]",
+                 "[3, 6, 8]");
+  expect_refused(with(rows(8), w, {.norm = weight({1, 1, 6}), .eps = 1}), "linear", "norm",
+                 "a weight [1, 1, 8]", "[1, 1, 6]");
+  const Tensor norm = weight({1, 1, 8});
+  for (float eps : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN()})
+    expect_refused(with(rows(8), w, {.norm = norm, .eps = eps}), "linear", "eps", "a number > 0",
+                   "");
+  expect_refused(with(rows(8), w, {.residual = rows(8)}), "linear", "residual",
+                 "an activation F32 [4, 6]", "F32 [4, 8]");
+  expect_refused(with(rows(8), w, {.residual = rows(6), .select = RowSelect::last_of_segment}),
+                 "linear", "residual", "none for last_of_segment", "a tensor");
+  expect_refused(with(rows(8), w, {.select = RowSelect::last_of_segment, .n_segments = 33}),
+                 "linear", "n_segments", "1..32", "33");
+}
+
+TEST_F(OpBuilders, SsmIn) {
+  const SsmInWeights good{weight({1, 1, 8}), weight({1, 12, 8}), weight({1, 6, 3}),
+                          weight({1, 1, 6})};
+  const auto [u, z] = ssm_in(rows(8), good, 1e-6F, state(tail_));
+  EXPECT_EQ(u.shape(), (Shape{4, 6}));
+  EXPECT_EQ(z.shape(), (Shape{4, 6}));
+  const auto with = [&](const auto& change, const Tensor& tail) {
+    SsmInWeights weights = good;
+    change(weights);
+    return [=, this] { ssm_in(rows(8), weights, 1e-6F, tail); };
+  };
+  EXPECT_NO_THROW(with([](SsmInWeights& w) { w.norm = {}; }, state(tail_))());
+  expect_refused(with(
+                     [&](SsmInWeights& w) {
+                       w.in_proj = weight({1, 11, 8});
+                     },
+                     state(tail_)),
+                 "ssm_in", "in_proj", "a weight [1, 12, 8]", "[1, 11, 8]");
+  expect_refused(with([&](SsmInWeights& w) { w.conv_bias = {}; }, state(tail_)), "ssm_in",
+                 "conv_bias", "a tensor", "an empty handle");
+  expect_refused(with(
+                     [&](SsmInWeights& w) {
+                       w.conv_weight = weight({1, 6, 4});
+                     },
+                     state(tail_)),
+                 "ssm_in", "tail", "", "F32 [2, 6]");
+  expect_refused(with([](SsmInWeights&) {}, rows(6)), "ssm_in", "tail", "", "");
+  expect_refused([&] { ssm_in(rows(8), good, 0, state(tail_)); }, "ssm_in", "eps", "a number > 0",
+                 "0");
+  expect_refused([&] { ssm_in(rows(9), good, 1, state(tail_)); }, "ssm_in", "x", "an activation",
+                 "F32 [4, 9]");
+}
+
+TEST_F(OpBuilders, SelectiveScan) {
+  const SelectiveScanWeights good{weight({1, 6, 1}), weight({1, 1, 6}), weight({1, 6, 2}),
+                                  weight({1, 1, 6})};
+  EXPECT_EQ(selective_scan(rows(6), rows(5), rows(6), good, state(h_)).shape(), (Shape{4, 6}));
+  expect_refused([&] { selective_scan(rows(6), rows(4), rows(6), good, state(h_)); },
+                 "selective_scan", "bcr", "an activation F32 [4, 5]", "F32 [4, 4]");
+  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6, 5), good, state(h_)); },
+                 "selective_scan", "z", "an activation F32 [4, 6]", "F32 [5, 6]");
+  expect_refused([&] { selective_scan(rows(7), rows(5), rows(6), good, state(h_)); },
+                 "selective_scan", "u", "an activation", "F32 [4, 7]");
+  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6), good, state(ring_)); },
+                 "selective_scan", "h", "", "F16 [12, 8]");
+  SelectiveScanWeights bad = good;
+  bad.dt_weight = weight({1, 1, 6});
+  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6), bad, state(h_)); },
+                 "selective_scan", "dt_weight", "a weight [1, 6, 1]", "[1, 1, 6]");
+}
+
+TEST_F(OpBuilders, AttnIn) {
+  const AttnInWeights good{weight({1, 1, 8}), weight({1, 8, 8}), weight({1, 8, 8}),
+                           weight({1, 8, 8})};
+  EXPECT_EQ(attn_in(rows(8), good, 1, state(ring_), state(ring_)).shape(), (Shape{4, 8}));
+  AttnInWeights bare = good;
+  bare.norm = {};
+  EXPECT_NO_THROW(attn_in(rows(8), bare, 0, state(ring_f32_), state(ring_f32_)));
+  expect_refused([&] { attn_in(rows(8), good, 1, state(short_ring_), state(ring_)); }, "attn_in",
+                 "keys", "a ring of at least as many rows as the step", "[3, 8]");
+  expect_refused([&] { attn_in(rows(8), good, 1, state(ring_), {}); }, "attn_in", "values",
+                 "a ring", "an empty handle");
+  expect_refused([&] { attn_in(rows(8), good, 1, state(seen_), state(ring_)); }, "attn_in", "keys",
+                 "a ring", "[2]");
+  AttnInWeights bad = good;
+  bad.v = weight({1, 4, 8});
+  expect_refused([&] { attn_in(rows(8), bad, 1, state(ring_), state(ring_)); }, "attn_in", "v",
+                 "a weight [1, 8, 8]", "[1, 4, 8]");
+}
+
+TEST_F(OpBuilders, Attention) {
+  EXPECT_EQ(attention(rows(8), state(ring_), state(ring_), 2, 9).shape(), (Shape{4, 8}));
+  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 2, 10); }, "attention",
+                 "window", "1..9", "10");
+  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 2, 0); }, "attention",
+                 "window", "1..9", "0");
+  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 3, 4); }, "attention",
+                 "n_heads", "a divisor of 8", "3");
+  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 0, 4); }, "attention",
+                 "n_heads", "a divisor of 8", "0");
+  expect_refused([&] { attention(rows(8), state(ring_), state(ring_f32_), 2, 4); }, "attention",
+                 "values", "", "F32 [12, 8]");
+  expect_refused([&] { attention(rows(8), {}, state(ring_), 2, 4); }, "attention", "keys",
+                 "a state [capacity, D]", "an empty handle");
+  expect_refused([&] { attention(rows(7), state(ring_), state(ring_), 2, 4); }, "attention", "q",
+                 "an activation", "F32 [4, 7]");
+}
+
+TEST_F(OpBuilders, Experts) {
+  const Tensor norm = weight({1, 1, 8});
+  const Tensor gate = weight({1, 5, 8});
+  const auto route = moe_route(rows(8), norm, 1, gate, {}, 2);
+  EXPECT_EQ(route.normed.shape(), (Shape{4, 8}));
+  EXPECT_EQ(route.experts.shape(), (Shape{4, 2}));
+  EXPECT_EQ(route.experts.dtype(), DType::i32);
+  EXPECT_EQ(route.gates.shape(), (Shape{4, 3}));
+  EXPECT_NO_THROW(moe_route(rows(8), {}, 0, gate, weight({1, 1, 8}), 5));
+  for (std::int64_t top_k : {0, 6})
+    expect_refused([&] { moe_route(rows(8), norm, 1, gate, {}, top_k); }, "moe_route", "top_k",
+                   "1..5", std::to_string(top_k));
+  expect_refused(
+      [&] {
+        moe_route(rows(8), norm, 1, gate, weight({1, 2, 8}), 2);
+      },
+      "moe_route", "shared_gate", "a weight [1, 1, 8]", "[1, 2, 8]");
+
+  const Tensor stack = weight({5, 7, 8});
+  const Tensor one = weight({1, 7, 8});
+  EXPECT_EQ(moe_swiglu(rows(8), integers(2), {stack, stack, one, one}).shape(), (Shape{4, 3, 7}));
+  EXPECT_EQ(moe_swiglu(rows(8), integers(2), {stack, stack, {}, {}}).shape(), (Shape{4, 2, 7}));
+  expect_refused(
+      [&] {
+        moe_swiglu(rows(8), integers(2), {stack, stack, one, {}});
+      },
+      "moe_swiglu", "shared_up", "present exactly when shared_gate is", "an empty handle");
+  expect_refused(
+      [&] {
+        moe_swiglu(rows(8), integers(2), {stack, one, {}, {}});
+      },
+      "moe_swiglu", "up", "a weight [5, 7, 8]", "[1, 7, 8]");
+  expect_refused(
+      [&] {
+        moe_swiglu(rows(8), rows(2), {stack, stack, {}, {}});
+      },
+      "moe_swiglu", "experts", "an activation I32 [4, 2]", "F32 [4, 2]");
+
+  const Tensor down = weight({5, 8, 7});
+  const Tensor act = graph_->input(DType::f32, {4, 2, 7});
+  EXPECT_EQ(moe_down(act, integers(2), rows(3), down, {}, rows(8)).shape(), (Shape{4, 8}));
+  expect_refused(
+      [&] {
+        moe_down(act, integers(2), rows(3), down, weight({1, 8, 7}), rows(8));
+      },
+      "moe_down", "act", "an activation F32 [4, 3, 7]", "F32 [4, 2, 7]");
+  expect_refused([&] { moe_down(act, integers(2), rows(2), down, {}, rows(8)); }, "moe_down",
+                 "gates", "an activation F32 [4, 3]", "F32 [4, 2]");
+  expect_refused([&] { moe_down(act, integers(2), rows(3), down, {}, rows(7)); }, "moe_down",
+                 "residual", "an activation", "F32 [4, 7]");
+  expect_refused([&] { moe_down(act, {}, rows(3), down, {}, rows(8)); }, "moe_down", "experts",
+                 "an activation I32 [R, top_k]", "an empty handle");
+}
+
+TEST_F(OpBuilders, Sample) {
+  const auto logits = [&](std::int64_t n, std::int64_t v, RowSpace space = RowSpace::segments) {
+    return graph_->input(DType::f32, {n, v}, space);
+  };
+  const Tensor tokens = sample(logits(2, 40), state(seen_), state(next_token_), {});
+  EXPECT_EQ(tokens.shape(), (Shape{2}));
+  EXPECT_EQ(tokens.dtype(), DType::i32);
+  EXPECT_EQ(tokens.row_space(), RowSpace::segments);
+  expect_refused(
+      [&] { sample(logits(2, 40, RowSpace::rows), state(seen_), state(next_token_), {}); },
+      "sample", "logits", "an activation F32 [G, V] with a row per segment", "[2, 40]");
+  expect_refused([&] { sample(logits(33, 40), state(seen_), state(next_token_), {}); }, "sample",
+                 "logits", "an activation F32 [G, V]", "[33, 40]");
+  expect_refused([&] { sample(logits(2, 70), state(seen_), state(next_token_), {}); }, "sample",
+                 "seen", "", "U32 [2]");
+  expect_refused([&] { sample(logits(2, 40), state(seen_), state(seen_), {}); }, "sample",
+                 "next_token", "", "U32 [2]");
+}
+
+TEST_F(OpBuilders, ScheduledGraphsTakeNoMoreOps) {
+  const Tensor x = rows(8);
+  const Tensor w = weight({1, 6, 8});
+  graph_->mark_output(linear(x, w));
+  schedule(graph_, [](const Graph&, const Node&) { return std::size_t{0}; });
+  expect_invalid([&] { linear(x, w); },
+                 "[graph] record: expected a graph that is still being "
+                 "recorded, got one that has been scheduled");
+}
+
+}  // namespace
+}  // namespace bitaxon::test

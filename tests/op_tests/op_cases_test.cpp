@@ -1,0 +1,116 @@
+// Every case of every op: the fast backend against the reference, for several thread counts.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "cases/op_harness.h"
+#include "cpu/kernel.h"
+#include "op_tests/backends.h"
+#include "ops/op.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct NamedCase {
+  std::string_view op;
+  const OpCase* op_case;
+};
+
+void PrintTo(const NamedCase& named, std::ostream* out) {
+  *out << named.op << "/" << named.op_case->label;
+}
+
+std::vector<NamedCase> named_cases() {
+  std::vector<NamedCase> all;
+  for (const OpCases& cases : every_op_case())
+    for (const OpCase& op_case : cases.cases) all.push_back({cases.op, &op_case});
+  return all;
+}
+
+std::string test_name(const testing::TestParamInfo<NamedCase>& info) {
+  return fmt::format("{}_{}", info.param.op, info.param.op_case->label);
+}
+
+void expect_clean(const OpRun& run, const std::string& who) {
+  for (const std::string& violation : run.violations) ADD_FAILURE() << who << ": " << violation;
+}
+
+class OpCasesTest : public testing::TestWithParam<NamedCase> {};
+
+TEST_P(OpCasesTest, CpuAgreesWithReference) {
+  const OpCase& op_case = *GetParam().op_case;
+  SCOPED_TRACE(
+      fmt::format("replay: op_tests --gtest_filter='*/{}_{}'", GetParam().op, op_case.label));
+  const OpProblem problem = problem_of(GetParam().op, op_case);
+  const OpRun expected = run_op(reference_backend(), problem);
+  expect_clean(expected, "reference");
+  // Model-sized weights are costly to pack again and again.
+  const std::vector<int> thread_counts =
+      (op_case.tags & kModel) != 0 ? std::vector{2, 3} : std::vector{1, 2, 3, 7};
+  std::optional<OpRun> first;
+  for (int n_threads : thread_counts) {
+    const std::string who = fmt::format("cpu, {} threads", n_threads);
+    OpRun run = run_op(cpu_backend(n_threads), problem);
+    expect_clean(run, who);
+    for (const std::string& difference : differences(run, expected, op_case.tolerance))
+      ADD_FAILURE() << who << ": " << difference;
+    if (!first) {
+      first = std::move(run);
+      continue;
+    }
+    for (std::size_t i = 0; i < run.results.size(); ++i)
+      EXPECT_TRUE(run.results[i].bytes == first->results[i].bytes)
+          << who << ": " << run.results[i].name << " has other bits than with " << thread_counts[0];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, OpCasesTest, testing::ValuesIn(named_cases()), test_name);
+
+TEST(OpTable, EveryOpIsComplete) {
+  ASSERT_EQ(every_op_case().size(), static_cast<std::size_t>(kOpCount));
+  for (int op = 0; op < kOpCount; ++op) {
+    const OpInfo& info = op_info(static_cast<OpId>(op));
+    const OpCases& cases = every_op_case()[static_cast<std::size_t>(op)];
+    SCOPED_TRACE(info.name);
+    EXPECT_EQ(info.name, cases.op);
+    EXPECT_NE(cpu::kernel_of(static_cast<OpId>(op)).run, nullptr);
+    EXPECT_NE(cpu::kernel_of(static_cast<OpId>(op)).workspace, nullptr);
+    const auto has = [&](unsigned tag) {
+      return std::ranges::any_of(cases.cases, [&](const OpCase& c) { return (c.tags & tag) != 0; });
+    };
+    EXPECT_TRUE(has(kEdge)) << "no edge case";
+    EXPECT_TRUE(has(kModel)) << "no model-sized case";
+    EXPECT_TRUE(has(kBench)) << "nothing to time";
+    std::set<std::string> labels;
+    for (const OpCase& op_case : cases.cases) {
+      EXPECT_TRUE(labels.insert(op_case.label).second) << "two cases " << op_case.label;
+      EXPECT_FALSE(op_case.tolerance.reason.empty()) << op_case.label;
+    }
+  }
+}
+
+TEST(OpTable, EveryOpHasACost) {
+  for (const OpCases& cases : every_op_case())
+    for (const OpCase& op_case : cases.cases) {
+      if ((op_case.tags & kModel) != 0) continue;  // the same formula, and much to generate
+      SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
+      const OpProblem problem = problem_of(cases.op, op_case);
+      const auto graph = graph_of(reference_backend(), problem);
+      ASSERT_EQ(graph->nodes().size(), 1U);
+      const Node& node = graph->nodes()[0];
+      EXPECT_EQ(op_info(node).name, cases.op);
+      const StepSizes one{.n_rows = 1, .n_segments = 1, .position = 3};
+      const StepSizes two{.n_rows = 2, .n_segments = 2, .position = 3};
+      const Cost cost = op_info(node).cost(*graph, node, one);
+      EXPECT_GT(cost.bytes, 0);
+      // A look-up computes nothing.
+      EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
+      EXPECT_GT(op_info(node).cost(*graph, node, two).bytes, cost.bytes);
+    }
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,33 @@
+// Sampling written a second time, from the description of the model, slowly and without a kernel's
+// scratch or order of work; the sample op must agree with it token by token.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/step.h"
+
+namespace bitaxon::test {
+
+struct PlainParams {
+  float temperature = 1;
+  float penalty = 1;        ///< repetition penalty; 1: off
+  std::uint64_t top_k = 0;  ///< 0: off
+  double top_p = 1;         ///< 1: off
+  double min_p = 0;         ///< 0: off
+  std::uint64_t seed = 0;
+
+  SamplerWords words() const;
+};
+
+/// Integer weights of all tokens after every filter, 0 for those that are dropped. Logits are
+/// finite or -infinity, temperature is not 0.
+std::vector<std::uint64_t> plain_weights(std::span<const float> logits,
+                                         const std::vector<bool>& seen, const PlainParams& params);
+
+/// The token at `position` of a sequence. -1: a NaN, or the largest logit is not finite.
+std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>& seen,
+                          const PlainParams& params, std::uint64_t position);
+
+}  // namespace bitaxon::test
