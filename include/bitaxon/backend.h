@@ -98,10 +98,12 @@ class Backend {
   virtual std::size_t workspace(const Graph& graph, const Node& node) const = 0;
   virtual Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) = 0;
 
-  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1 steps
-  /// may be unwaited.
+  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1 steps,
+  /// of all models on this backend together, may be in flight; results of as many are remembered.
+  /// Throws Error(invalid_argument) for one more.
   virtual Ticket submit(const Executable& executable, const StepBuffer& step) = 0;
-  /// Blocks until the step is done. Throws Error(device) when it failed.
+  /// Blocks until the step is done. Throws Error(device) when it failed, Error(invalid_argument)
+  /// when its result is no longer remembered.
   virtual StepResult wait(Ticket ticket) = 0;
 };
 

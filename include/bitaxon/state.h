@@ -51,8 +51,11 @@ class State {
   /// Throws Error(io, format): unreadable, damaged, of another model or precision.
   void load(const std::filesystem::path& path);
 
+  /// Whether the latest step sampled a token, which the next one can be fed with.
+  bool has_sampled_token() const { return sampled_; }
+
   /// For the model: accounts for a step of n_rows and fills in slot, position and versions.
-  void begin_step(std::int64_t n_rows, SegmentWords& words);
+  void begin_step(std::int64_t n_rows, bool samples, SegmentWords& words);
   const std::shared_ptr<StatePool>& pool() const { return pool_; }
 
  private:
@@ -62,7 +65,13 @@ class State {
   std::int32_t slot_ = -1;
   std::int64_t position_ = 0;
   std::uint64_t step_ = 0;             ///< counts steps; the version to read next is step_ mod versions
-  std::vector<std::int64_t> history_;  ///< rows of the steps that can be taken back, latest last
+  /// A step that can be taken back.
+  struct PastStep {
+    std::int64_t n_rows = 0;
+    bool sampled_before = false;  ///< what has_sampled_token() said before it
+  };
+  std::vector<PastStep> history_;      ///< latest last
+  bool sampled_ = false;
   std::int64_t furthest_ = 0;          ///< one past the last row that the rings have been given
 };
 

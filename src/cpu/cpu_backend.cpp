@@ -165,7 +165,6 @@ class CpuBackend final : public Backend {
   std::condition_variable changed_;
   std::uint64_t submitted_ = 0;  ///< number of the latest ticket
   std::uint64_t done_ = 0;       ///< all tickets up to this one have run
-  std::uint64_t waited_ = 0;     ///< all tickets up to this one have been waited for
   bool stop_ = false;
   std::thread runner_;  // last: it uses everything above
 };
@@ -228,10 +227,10 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
   std::uint64_t number = 0;
   {
     const std::lock_guard lock(mutex_);
-    if (submitted_ - waited_ >= kMaxInFlight)
+    // A step that is done gives its place up, waited for or not.
+    if (submitted_ - done_ >= kMaxInFlight)
       throw Error(ErrorKind::invalid_argument,
-                  fmt::format("[submit] expected at most {} steps that have not been waited for",
-                              kMaxInFlight));
+                  fmt::format("[submit] expected at most {} steps in flight", kMaxInFlight));
     number = submitted_ + 1;
     InFlight& place = place_of(number);
     place.executable = std::static_pointer_cast<CpuExecutable>(executable.compiled);
@@ -245,11 +244,11 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
 
 StepResult CpuBackend::wait(Ticket ticket) {
   std::unique_lock lock(mutex_);
-  BX_ASSERT(ticket.number >= 1 && ticket.number <= submitted_ &&
-                ticket.number + kMaxInFlight > submitted_,
-            "a ticket is waited for while its step is remembered");
+  if (ticket.number < 1 || ticket.number > submitted_ || ticket.number + kMaxInFlight <= submitted_)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
+                            kMaxInFlight, ticket.number, submitted_));
   changed_.wait(lock, [&] { return done_ >= ticket.number; });
-  waited_ = std::max(waited_, ticket.number);
   const InFlight& place = place_of(ticket.number);
   if (!place.error.empty()) throw Error(ErrorKind::device, place.error);
   return {{place.tokens.data(), place.n_tokens}};

@@ -73,6 +73,7 @@ class Generation {
   /// Leaves `n_kept` of the steps that are still in flight counted in the state.
   void take_back_all_but(std::size_t n_kept);
   void decode();
+  void settle();
   bool accept(std::int32_t token);
   void emit(const std::string& text);
   void finish_text();
@@ -166,7 +167,12 @@ bool Generation::accept(std::int32_t token) {
   if (result_.token_ids.empty()) result_.time_to_first_token_ms = ms_between(start_, now);
   latest_ = now;
   result_.token_ids.push_back(token);
-  if (decoder_) emit(decoder_->push(vocabulary_->to_tokenizer(token)));
+  try {
+    if (decoder_) emit(decoder_->push(vocabulary_->to_tokenizer(token)));
+  } catch (...) {  // the caller's on_text
+    settle();
+    throw;
+  }
   if (stops_.found()) {
     result_.finish_reason = FinishReason::stop;
     return true;
@@ -197,7 +203,12 @@ void Generation::decode() {
     }
     if (accept(token)) break;
   }
-  // The last token belongs to the state too; without run-ahead it has not been fed yet.
+  settle();
+}
+
+/// Brings the state to the end of the tokens accepted so far. The last one belongs to it, too;
+/// without run-ahead it has not been fed yet.
+void Generation::settle() {
   if (in_flight_.empty()) submit_ahead();
   take_back_all_but(1);
 }

@@ -63,7 +63,7 @@ struct Model::Impl {
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
                               const StepOptions& wanted) const;
-  void fill_step(std::span<const SegmentInput> segments);
+  void fill_step(std::span<const SegmentInput> segments, bool samples);
 };
 
 void Model::Impl::check_options() const {
@@ -140,9 +140,10 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
     if (segment.state == nullptr || segment.state->pool() != pool)
       throw Error(ErrorKind::invalid_argument,
                   "[step] state: expected a state of this model, got another's");
-    if (segment.ids.empty() && segment.state->position() == 0)
+    if (segment.ids.empty() && !segment.state->has_sampled_token())
       throw Error(ErrorKind::invalid_argument,
-                  "[step] ids: expected at least one for a fresh state, got none");
+                  "[step] ids: expected at least one where the step before sampled no token, got "
+                  "none");
     if (segment.state->position() + rows > config.max_seq_len)
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
@@ -158,7 +159,7 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
   return n_rows;
 }
 
-void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
+void Model::Impl::fill_step(std::span<const SegmentInput> segments, bool samples) {
   step.n_segments = static_cast<std::uint32_t>(segments.size());
   std::uint32_t row = 0;
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -168,7 +169,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     words.ids_from_state = segment.ids.empty() ? 1 : 0;
     words.sampler = words_of(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
-    segment.state->begin_step(std::max<std::int64_t>(1, std::ssize(segment.ids)), words);
+    segment.state->begin_step(std::max<std::int64_t>(1, std::ssize(segment.ids)), samples, words);
     row += words.n_rows;
   }
   step.n_rows = row;
@@ -257,7 +258,7 @@ Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& 
   // The backend remembers so many steps; the oldest is then done with, its result unasked for.
   if (impl_->last_ticket - impl_->last_waited > impl_->backend.caps().max_run_ahead)
     wait({impl_->last_ticket - impl_->backend.caps().max_run_ahead});
-  impl_->fill_step(segments);
+  impl_->fill_step(segments, options.output == StepOutput::token);
   const Ticket ticket = impl_->backend.submit(step->compiled->executable, impl_->step);
   impl_->last_ticket = ticket.number;
   impl_->latest = std::move(step);

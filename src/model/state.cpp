@@ -86,6 +86,7 @@ State& State::operator=(State&& other) noexcept {
   std::swap(position_, other.position_);
   std::swap(step_, other.step_);
   std::swap(history_, other.history_);
+  std::swap(sampled_, other.sampled_);
   std::swap(furthest_, other.furthest_);
   return *this;
 }
@@ -102,6 +103,7 @@ void State::reset() {
   // Position 0 makes every kernel read the state as zeros.
   position_ = 0;
   furthest_ = 0;
+  sampled_ = false;
   history_.clear();
 }
 
@@ -111,8 +113,8 @@ int State::rewindable_steps() const {
   const std::int64_t max_rows = kMaxRows + pool_->options().run_ahead;
   std::int64_t rows = furthest_ - position_;
   int n_steps = 0;
-  for (auto it = history_.rbegin(); it != history_.rend() && rows + *it <= max_rows; ++it) {
-    rows += *it;
+  for (auto it = history_.rbegin(); it != history_.rend() && rows + it->n_rows <= max_rows; ++it) {
+    rows += it->n_rows;
     ++n_steps;
   }
   return n_steps;
@@ -124,13 +126,14 @@ void State::rewind(int n_steps) {
                 fmt::format("[state] rewind: expected 0..{} steps, got {}", rewindable_steps(),
                             n_steps));
   for (int i = 0; i < n_steps; ++i) {
-    position_ -= history_.back();
+    position_ -= history_.back().n_rows;
+    sampled_ = history_.back().sampled_before;
     history_.pop_back();
   }
   step_ -= static_cast<std::uint64_t>(n_steps);
 }
 
-void State::begin_step(std::int64_t n_rows, SegmentWords& words) {
+void State::begin_step(std::int64_t n_rows, bool samples, SegmentWords& words) {
   if (position_ + n_rows > pool_->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
@@ -144,7 +147,8 @@ void State::begin_step(std::int64_t n_rows, SegmentWords& words) {
     // The oldest step that could be taken back is the one whose version is overwritten now.
     if (!history_.empty()) history_.erase(history_.begin());
   }
-  if (pool_->n_versions() > 1) history_.push_back(n_rows);
+  if (pool_->n_versions() > 1) history_.push_back({n_rows, sampled_});
+  sampled_ = samples;
   position_ += n_rows;
   furthest_ = std::max(furthest_, position_);
   ++step_;
@@ -217,6 +221,7 @@ void State::restore(const StateSnapshot& snapshot) {
     throw Error(ErrorKind::invalid_argument,
                 "[state] snapshot: expected one of a state of the same layout");
   history_.clear();
+  sampled_ = false;
   position_ = snapshot.position;
   furthest_ = snapshot.position;
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {

@@ -37,9 +37,13 @@ void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std::int64
               float* logits) {
   const float penalty = sampler.repetition_penalty;
   if (penalty == 1.0F) return;
-  for (std::int64_t i = 0; i < n; ++i)
-    if ((seen[i / 32] >> (i % 32) & 1U) != 0)
-      logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+  // An extreme penalty saturates: only a logit that was infinite stays so.
+  constexpr float kMax = std::numeric_limits<float>::max();
+  for (std::int64_t i = 0; i < n; ++i) {
+    if ((seen[i / 32] >> (i % 32) & 1U) == 0 || std::isinf(logits[i])) continue;
+    const float penalized = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+    logits[i] = std::clamp(penalized, -kMax, kMax);
+  }
 }
 
 /// Lowest index of the largest; -1 when there is a NaN or the largest is not finite.
