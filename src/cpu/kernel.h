@@ -76,7 +76,8 @@ class ScratchLayout {
   explicit ScratchLayout(std::byte* base = nullptr) : base_(base) {}
   template <class T>
   T* take(std::int64_t count) {
-    T* block = reinterpret_cast<T*>(base_ + used_);
+    // Without a base only the size is wanted, and a null pointer may not be moved.
+    T* block = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
     return block;
   }
