@@ -11,6 +11,9 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::size_t kGuardBytes = 4096;
+/// What the arena holds before a step: NaN as float32 and as float64, and another NaN than that of
+/// rows which are not valid, so that computing or copying those is noticed.
+constexpr std::uint32_t kUntouched = 0x7ffadead;
 
 /// Bytes that a step may change.
 class Writable {
@@ -184,7 +187,9 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
   GraphRun run;
   run.plan = schedule(
       graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); }, options);
-  run.before.assign(run.plan->arena_bytes + kGuardBytes, std::byte{0xFF});
+  run.before.resize(run.plan->arena_bytes + kGuardBytes);  // a multiple of 256
+  for (std::size_t at = 0; at < run.before.size(); at += sizeof(kUntouched))
+    std::memcpy(run.before.data() + at, &kUntouched, sizeof(kUntouched));
   for (const GraphInput& input : inputs) {
     const Placement& place = run.plan->values[static_cast<std::size_t>(input.tensor.id())];
     std::copy_n(input.bytes.begin(), place.size_bytes,

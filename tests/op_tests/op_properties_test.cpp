@@ -81,6 +81,25 @@ TEST(OpProperties, PermutingExpertsChangesNothing) {
   }
 }
 
+TEST(OpProperties, TiedExpertsGoByIndex) {
+  // Expert e's router row is rows[e]: equal rows tie in every bit.
+  struct Tie {
+    std::array<float, kX> rows;
+    std::array<std::int32_t, kTopK> chosen;
+  };
+  for (const Tie& tie : {Tie{{0, 0, 0, 0, 0}, {0, 1}}, Tie{{1, 2, 1, 2, 2}, {1, 3}},
+                         Tie{{1, 1, 3, 1, 0}, {2, 0}}, Tie{{-1, -2, -1, -3, -1}, {0, 2}}}) {
+    Random random("tied experts");
+    Experts experts = random_experts(random);
+    for (std::size_t i = 0; i < experts.router.size(); ++i)
+      experts.router[i] = tie.rows[i / static_cast<std::size_t>(kD)];
+    const std::vector<float> x(kD, 0.125F);
+    std::array<std::int32_t, kTopK> chosen{};
+    std::memcpy(chosen.data(), run_experts(experts, x)[1].data(), sizeof(chosen));
+    EXPECT_EQ(chosen, tie.chosen);
+  }
+}
+
 TEST(OpProperties, ReuseOfMemoryChangesNothing) {
   Random random("reuse");
   const Experts experts = random_experts(random);

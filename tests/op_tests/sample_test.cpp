@@ -243,6 +243,26 @@ TEST(Sample, TopPIsExact) {
   EXPECT_EQ(drawn(op, quarters, {.top_p = share + 1e-8}, 20), (Kept{1, 1, 0}));
 }
 
+TEST(Sample, TopPDoesNotStopAtTheBoundItself) {
+  // Weights 2^30, two a little below 2^29 each, and one that fills up to 2^31 in all: the first is
+  // exactly half of the total, which does not exceed one half.
+  std::vector<float> logits = {0, 0, 0, 0};
+  std::uint64_t rest = 0;
+  for (float l = -0.6931F; rest == 0 || rest > 100000; l = std::nextafter(l, -1.0F)) {
+    logits[1] = logits[2] = l;
+    const std::uint64_t half = plain_weights(logits, {}, {})[1];
+    rest = 2 * half < (std::uint64_t{1} << 30) ? (std::uint64_t{1} << 30) - 2 * half : 0;
+  }
+  logits[3] = static_cast<float>(std::log(static_cast<double>(rest) / 0x1p30));
+  const auto weights = plain_weights(logits, {}, {});
+  ASSERT_EQ(std::accumulate(weights.begin(), weights.end(), std::uint64_t{0}),
+            std::uint64_t{1} << 31);
+  SampleOp op(4);
+  using Kept = std::vector<bool>;
+  EXPECT_EQ(drawn(op, logits, {.top_p = 0.5}, 20), (Kept{1, 1, 1, 0}));
+  EXPECT_EQ(drawn(op, logits, {.top_p = 0.5 - 0x1p-32}, 20), (Kept{1, 0, 0, 0}));
+}
+
 TEST(Sample, RecordedFilters) {
   const auto file = Checkpoint::open(golden_dir() / "ops" / "sampling.safetensors");
   const auto recorded =
