@@ -232,6 +232,7 @@ TEST(Ends, AtTheEndOfSequence) {
       // Exactly at the limit it is not looked for any more.
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
+      if (at != 1) continue;
       GenerateOptions ignore = greedy(30);
       ignore.ignore_eos = true;
       const auto on = run(open, &vocabulary, prompt, ignore);

@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <tuple>
 
 #include "support/small_models.h"
 
@@ -76,7 +79,9 @@ TEST(Allocations, AreCounted) {
 class DecodingAllocations : public testing::TestWithParam<std::tuple<const char*, int, int>> {};
 
 TEST_P(DecodingAllocations, ThereAreNone) {
-  const auto [device, n_threads, run_ahead] = GetParam();
+  const char* device = std::get<0>(GetParam());
+  const int n_threads = std::get<1>(GetParam());
+  const int run_ahead = std::get<2>(GetParam());
   Config config = small_config();
   config.hidden_dim = 96;  // loops long enough that threads share them
   config.vocab_size = 1500;
