@@ -70,13 +70,14 @@ struct KernelArgs {
   }
 };
 
-/// Sizes the scratch of a node: kernels take consecutive blocks of it in the same order.
+/// Sizes the scratch of a node: kernels take consecutive blocks of it in the same order. Without a
+/// base it only counts, and every block is null.
 class ScratchLayout {
  public:
   explicit ScratchLayout(std::byte* base = nullptr) : base_(base) {}
   template <class T>
   T* take(std::int64_t count) {
-    T* block = reinterpret_cast<T*>(base_ + used_);
+    T* block = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
     return block;
   }
