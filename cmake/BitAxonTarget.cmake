@@ -2,11 +2,10 @@
 function(bx_target name)
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wshadow -Wconversion)
-  # Nothing that is installed names the folder it was built in. Debug builds keep it where debuggers
-  # look for the sources.
-  set(option $<IF:$<CONFIG:Debug>,-fmacro-prefix-map,-ffile-prefix-map>)
-  target_compile_options(${name} PRIVATE ${option}=${PROJECT_BINARY_DIR}=build
-                                         ${option}=${PROJECT_SOURCE_DIR}=.)
+  # Nothing that is installed names the folder it was built in. Start a debugger in the source folder.
+  # GCC takes the last that fits, so the build folder, which is usually the inner one, comes last.
+  target_compile_options(${name} PRIVATE -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
+                                         -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
   if(BITAXON_WERROR)
     target_compile_options(${name} PRIVATE -Werror)
   endif()

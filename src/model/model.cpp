@@ -140,14 +140,14 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
     if (segment.state == nullptr || segment.state->pool() != pool)
       throw Error(ErrorKind::invalid_argument,
                   "[step] state: expected a state of this model, got another's");
-    if (segment.ids.empty() && !segment.state->has_sampled_token())
-      throw Error(ErrorKind::invalid_argument,
-                  "[step] ids: expected at least one where the step before sampled no token, got "
-                  "none");
     if (segment.state->position() + rows > config.max_seq_len)
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
                               segment.state->position() + rows, config.max_seq_len));
+    if (segment.ids.empty() && !segment.state->has_sampled_token())
+      throw Error(ErrorKind::invalid_argument,
+                  "[step] ids: expected at least one where the step before sampled no token, got "
+                  "none");
     for (const SegmentInput& other : segments)
       if (&other != &segment && other.state == segment.state)
         throw Error(ErrorKind::invalid_argument,

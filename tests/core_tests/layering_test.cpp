@@ -22,7 +22,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"ops", {"core"}},
       {"cpu", {"ops", "formats", "platform", "core"}},
       {"model", {"ops", "formats", "platform", "core"}},
-      {"generate", {"model", "tokenizer", "formats", "core"}},
+      {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
       {"devices", {"cpu", "platform"}},
   };
   return edges;

@@ -1,10 +1,9 @@
 # bash completion for bit-axon
 _bit_axon() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local talk='--quiet --verbose --help --version'
-  local model="--model -m --tokenizer -t --device --precision --threads --config-small
-    --config-medium $talk"
-  local state='--run-ahead --save-state --load-state'
+  local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
+    --version'
+  local device='--device --precision --threads --save-state --load-state'
   local command='' flags='' files='' word
   COMPREPLY=()
 
@@ -36,18 +35,17 @@ _bit_axon() {
       case $command in
         '') flags='run logits tokenize detokenize inspect devices --help --version' ;;
         run)
-          flags="$model $state --prompt --prompt-ids --messages --max-tokens --temperature --top-k
-            --top-p --min-p --repetition-penalty --seed --stop --ignore-eos --no-stream --json
-            --chat -c --system"
+          flags="$model $device --prompt --prompt-ids --messages --max-tokens --temperature --top-k
+            --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
+            --json --chat -c --system"
           ;;
-        logits) flags="$model $state --ids --ids-file --split --out" ;;
-        tokenize) flags="$model --file" ;;
-        detokenize) flags=$model ;;
+        logits) flags="$model $device --ids --ids-file --split --out" ;;
+        tokenize | detokenize) flags="$model --file" ;;
         inspect)
           flags="$model --tensors --check --json"
           [[ $current == -* ]] || files=yes
           ;;
-        devices) flags="$talk --json" ;;
+        devices) flags='--json --help --version' ;;
       esac
       ;;
   esac

@@ -1,7 +1,7 @@
 # fish completion for bit-axon
 set -l commands run logits tokenize detokenize inspect devices
 set -l with_model '__fish_seen_subcommand_from run logits tokenize detokenize inspect'
-set -l with_state '__fish_seen_subcommand_from run logits'
+set -l with_device '__fish_seen_subcommand_from run logits'
 
 complete -c bit-axon -f
 complete -c bit-axon -l help -d 'Explain the program or the command'
@@ -15,21 +15,18 @@ complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
 
-set -l every "__fish_seen_subcommand_from $commands"
-complete -c bit-axon -n "$every" -l quiet -d 'No notes and no statistics'
-complete -c bit-axon -n "$every" -l verbose -d 'Say more'
-
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
 complete -c bit-axon -n "$with_model" -s t -l tokenizer -rF -d 'Tokenizer file'
-complete -c bit-axon -n "$with_model" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
-complete -c bit-axon -n "$with_model" -l precision -x -a 'exact fast' -d 'How exactly'
-complete -c bit-axon -n "$with_model" -l threads -x -d 'Threads of the CPU'
-complete -c bit-axon -n "$with_model" -l config-small -d 'A small model of random weights'
-complete -c bit-axon -n "$with_model" -l config-medium -d 'A medium model of random weights'
+complete -c bit-axon -n "$with_model" -l config-small -d 'The small preset with random weights'
+complete -c bit-axon -n "$with_model" -l config-medium -d 'The medium preset with random weights'
+complete -c bit-axon -n "$with_model" -l quiet -d 'Say nothing but errors'
+complete -c bit-axon -n "$with_model" -l verbose -d 'Say more'
 
-complete -c bit-axon -n "$with_state" -l run-ahead -x -d 'Steps to submit ahead, 0 to 8'
-complete -c bit-axon -n "$with_state" -l save-state -rF -d 'Write the state afterwards'
-complete -c bit-axon -n "$with_state" -l load-state -rF -d 'Begin with a saved state'
+complete -c bit-axon -n "$with_device" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
+complete -c bit-axon -n "$with_device" -l precision -x -a 'exact fast' -d 'How exactly'
+complete -c bit-axon -n "$with_device" -l threads -x -d 'Threads of the CPU'
+complete -c bit-axon -n "$with_device" -l save-state -rF -d 'Write the state afterwards'
+complete -c bit-axon -n "$with_device" -l load-state -rF -d 'Begin with a saved state'
 
 set -l run '__fish_seen_subcommand_from run'
 complete -c bit-axon -n "$run" -l prompt -x -d 'The prompt'
@@ -43,6 +40,7 @@ complete -c bit-axon -n "$run" -l min-p -x -d 'Least probability beside the larg
 complete -c bit-axon -n "$run" -l repetition-penalty -x -d '1 for none'
 complete -c bit-axon -n "$run" -l seed -x -d 'Of the random draws'
 complete -c bit-axon -n "$run" -l stop -x -d 'Text that ends the answer'
+complete -c bit-axon -n "$run" -l run-ahead -x -d 'Steps to submit ahead, 0 to 8'
 complete -c bit-axon -n "$run" -l ignore-eos -d 'Go on after the end of sequence'
 complete -c bit-axon -n "$run" -l no-stream -d 'Print the answer when it is whole'
 complete -c bit-axon -n "$run" -s c -l chat -d 'Use the chat template'
@@ -55,7 +53,7 @@ complete -c bit-axon -n "$logits" -l ids-file -rF -d 'File of the ids'
 complete -c bit-axon -n "$logits" -l split -x -d 'Lengths of the pieces to feed'
 complete -c bit-axon -n "$logits" -l out -rF -d 'Safetensors file to write'
 
-complete -c bit-axon -n '__fish_seen_subcommand_from tokenize' -l file -rF -d 'File of the text'
+complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l file -rF -d 'File of the text or the ids'
 
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -F
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List the tensors'
