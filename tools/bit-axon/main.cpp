@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "bitaxon/devices.h"
 #include "bitaxon/error.h"
@@ -46,7 +47,9 @@ int run_program(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
-    program.exit(wanted);
+    std::ostringstream text;
+    program.exit(wanted, text, text);
+    print(text.str());
     flush();
     return kDone;
   } catch (const CLI::ParseError& error) {
