@@ -4,6 +4,7 @@
 #include "core/step.h"
 #include "formats/safetensors.h"
 #include "id_list.h"
+#include "platform/signals.h"
 #include "session.h"
 
 namespace bitaxon::tool {
@@ -66,6 +67,8 @@ int run_command(const LogitsOptions& wanted) {
                             length, model.config().max_seq_len));
 
   const std::int64_t vocab_size = model.config().vocab_size;
+  // Ended by the default action, the process would leave the unfinished file behind.
+  const std::atomic<bool>& interrupted = catch_interrupts();
   SafetensorsWriter writer(wanted.out,
                            {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
   ProgressLine progress("logits", !wanted.output.quiet);
@@ -78,6 +81,7 @@ int run_command(const LogitsOptions& wanted) {
     writer.write(std::as_bytes(std::span(rows)));
     done += piece;
     progress.update(done, ids.size());
+    if (interrupted) return kInterrupted;
   }
   // Both files or neither: the state is written before the logits appear.
   if (!wanted.save_state.empty()) state.save(wanted.save_state);
