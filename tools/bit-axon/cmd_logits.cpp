@@ -50,11 +50,21 @@ std::vector<std::size_t> pieces_of(const LogitsOptions& wanted, std::size_t n_id
   return pieces;
 }
 
+/// Whether both names, of files that may not exist yet, are the same place.
+bool same_file_name(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return std::filesystem::weakly_canonical(a, error) == std::filesystem::weakly_canonical(b, error);
+}
+
 int run_command(const LogitsOptions& wanted) {
   const std::vector<std::int32_t> ids = wanted_ids(wanted);
   const std::vector<std::size_t> pieces = pieces_of(wanted, ids.size());
   check_writable("--out", wanted.out);
-  if (!wanted.save_state.empty()) check_writable("--save-state", wanted.save_state);
+  if (!wanted.save_state.empty()) {
+    check_writable("--save-state", wanted.save_state);
+    if (same_file_name(wanted.save_state, wanted.out))
+      throw UsageError("--save-state: expected another file than --out, got the same");
+  }
   Session session = open_session(wanted.model, wanted.device, wanted.output, 0);
   Model& model = *session.model;
   State state = model.new_state();
