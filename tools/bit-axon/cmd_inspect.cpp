@@ -255,10 +255,11 @@ Command add_inspect(CLI::App& program) {
   auto wanted = std::make_shared<InspectOptions>();
   CLI::App& app =
       *program.add_subcommand("inspect", "Say what a model is: parameters, bytes, state, formats");
-  app.add_option("MODEL", wanted->positional_model, "As --model");
+  app.add_option("MODEL", wanted->positional_model, "As --model")->check(not_empty());
   app.add_option("-m,--model", wanted->model.model,
                  "A model directory, a safetensors file, or a hub id in the local cache")
-      ->type_name("PATH|REPO");
+      ->type_name("PATH|REPO")
+      ->check(not_empty());
   add_output_options(app, wanted->output);
   app.add_flag("--tensors", wanted->tensors, "List every tensor");
   app.add_flag("--check", wanted->check, "Look for NaN and Inf; exit 1 when there are any");

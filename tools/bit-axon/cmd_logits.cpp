@@ -108,18 +108,23 @@ Command add_logits(CLI::App& program) {
   add_model_options(app, wanted->model);
   add_device_options(app, wanted->device);
   add_output_options(app, wanted->output);
-  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS");
-  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE");
+  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS")
+      ->check(not_empty());
+  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE")
+      ->check(not_empty());
   app.add_option("--split", wanted->split,
                  "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
-      ->type_name("SIZES");
+      ->type_name("SIZES")
+      ->check(not_empty());
   app.add_option("--out", wanted->out, "Where tensor logits [ids, vocab_size] goes, in float32")
       ->type_name("FILE")
       ->required();
   app.add_option("--load-state", wanted->load_state, "Continue from a saved state")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   app.add_option("--save-state", wanted->save_state, "Save the state after the last id")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   return [wanted] { return run_command(*wanted); };
 }
 
