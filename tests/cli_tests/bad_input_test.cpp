@@ -47,10 +47,11 @@ class BadInputCli : public testing::Test {
   /// Every file with its size and time of change.
   std::vector<std::string> files() const {
     std::vector<std::string> all;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_.path()))
-      all.push_back(fmt::format(
-          "{} {} {}", entry.path().string(), entry.is_regular_file() ? entry.file_size() : 0,
-          entry.is_symlink() ? 0 : entry.last_write_time().time_since_epoch().count()));
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
+      const bool file = entry.symlink_status().type() == fs::file_type::regular;
+      all.push_back(fmt::format("{} {} {}", entry.path().string(), file ? entry.file_size() : 0,
+                                file ? entry.last_write_time().time_since_epoch().count() : 0));
+    }
     std::sort(all.begin(), all.end());
     return all;
   }
@@ -121,6 +122,10 @@ TEST_F(BadInputCli, CommandsAndFlags) {
       {run_with({"--config-small", "--model", "m"}), 2, "--model"},
       {run_with({"--model", ""}), 2, "--model"},
       {run_with({"--tokenizer", ""}), 2, "--tokenizer"},
+      {run_with({"--seed", ""}), 2, "--seed"},
+      {run_with({"--threads", ""}), 2, "--threads"},
+      {run_with({"--precision", ""}), 2, "--precision"},
+      {run_with({"--device", ""}), 2, "--device"},
       {{"inspect", ""}, 2, "MODEL"},
   });
 }
@@ -239,7 +244,8 @@ TEST_F(BadInputCli, IdsAndSplits) {
                           "1\n\x1b[2J"}) {
     cases.push_back({{"run", "--prompt-ids", ids}, 2, "--prompt-ids"});
     cases.push_back({logits_of({"--ids", ids}), 2, "--ids"});
-    cases.push_back({{"detokenize", "--", ids}, 2, "IDS"});
+    // In a list of arguments one pair of brackets is the list's own.
+    if (std::string(ids) != "[[1]]") cases.push_back({{"detokenize", "--", ids}, 2, "IDS"});
   }
   for (const auto& entry : fs::directory_iterator(at("ids"))) {
     const std::string file = "ids/" + entry.path().filename().string();
@@ -476,7 +482,7 @@ TEST_F(BadInputCli, OutputsThatCannotBeWritten) {
   write("file", "x");
   write("model.txt", "x");
   std::vector<BadCase> cases;
-  for (const char* out : {"missing/out", "file/out", "missing\x1b[31m/out", "/proc/out"}) {
+  for (const char* out : {"missing/out", "file/out", "missing\x1b[31m/out"}) {
     cases.push_back({{"logits", "--ids", "1", "--out", out}, 1, "--out"});
     cases.push_back({logits_of({"--ids", "1", "--save-state", out}), 1, "--save-state"});
     cases.push_back({run_with({"--save-state", out}), 1, "--save-state"});

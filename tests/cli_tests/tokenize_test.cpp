@@ -46,8 +46,9 @@ TEST(TokenizeCli, SentencePiece) {
     for (const std::string& name : {sentencepiece(), (golden_dir() / "sentencepiece").string()})
       EXPECT_EQ(run_json({"tokenize", "-t", name, "--file", text.string()}), one["ids"]);
   }
-  EXPECT_EQ(run_well({"detokenize", "-t", sentencepiece(), "475", "320", "425,383", "320 262"}).out,
-            "ROMEO:\n");
+  EXPECT_EQ(
+      run_well({"detokenize", "-t", sentencepiece(), "475", "320", "425,383", "320", "262"}).out,
+      "ROMEO:\n");
 }
 
 TEST(TokenizeCli, WhereTheTextComesFrom) {

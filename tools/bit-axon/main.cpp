@@ -53,6 +53,9 @@ int run_program(int argc, char** argv) {
     flush();
     return kDone;
   } catch (const CLI::ParseError& error) {
+    // "A subcommand is required" does not say what the word was that is none.
+    if (program.get_subcommands().empty() && argc > 1)
+      return report_usage(fmt::format("expected a command, got \"{}\"", printable(argv[1])));
     return report_usage(error.what());
   }
   return chosen();
