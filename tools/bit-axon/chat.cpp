@@ -7,6 +7,7 @@
 #include "bitaxon/error.h"
 #include "cmd_run.h"
 #include "console.h"
+#include "platform/printable.h"
 #include "platform/signals.h"
 #include "platform/terminal.h"
 
@@ -51,10 +52,11 @@ class Conversation {
   Conversation(const RunOptions& run, Session& session, State& state, GenerateOptions options)
       : run_(run), session_(session), state_(state), options_(std::move(options)) {
     base_ = state.position();
-    options_.on_text = [](std::string_view text) {
-      print(text);
-      flush();
-    };
+    if (!run.no_stream)
+      options_.on_text = [](std::string_view text) {
+        print(text);
+        flush();
+      };
   }
 
   void reset() {
@@ -96,7 +98,7 @@ bool Conversation::answer(const std::string& question) {
   const GenerateResult result =
       generate(*session_.model, state_, &*session_.vocabulary,
                std::span<const std::int32_t>(history_).subspan(fed), options_);
-  if (options_.on_text == nullptr || run_.no_stream) print(result.text);
+  if (run_.no_stream) print(result.text);
   print("\n");
   flush();
   history_.insert(history_.end(), result.token_ids.begin(), result.token_ids.end());
@@ -146,7 +148,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     } else if (line == "/reset") {
       conversation.reset();
     } else if (line.front() == '/') {
-      note(fmt::format("expected /reset, /exit or /help, got {}", line));
+      note(fmt::format("expected /reset, /exit or /help, got {}", printable(line)));
     } else {
       respond();
     }

@@ -289,7 +289,7 @@ Command add_inspect(CLI::App& program) {
   auto wanted = std::make_shared<InspectOptions>();
   CLI::App& app =
       *program.add_subcommand("inspect", "Say what a model is: parameters, bytes, state, formats");
-  app.add_option("MODEL", wanted->positional_model, "As --model");
+  app.add_option("MODEL", wanted->positional_model, "As --model")->check(not_empty());
   add_model_options(app, wanted->model);
   add_output_options(app, wanted->output);
   app.add_flag("--tensors", wanted->tensors, "List every tensor");

@@ -4,6 +4,7 @@
 #include "core/step.h"
 #include "formats/safetensors.h"
 #include "id_list.h"
+#include "platform/signals.h"
 #include "session.h"
 
 namespace bitaxon::tool {
@@ -49,11 +50,21 @@ std::vector<std::size_t> pieces_of(const LogitsOptions& wanted, std::size_t n_id
   return pieces;
 }
 
+/// Whether both names, of files that may not exist yet, are the same place.
+bool same_file_name(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return std::filesystem::weakly_canonical(a, error) == std::filesystem::weakly_canonical(b, error);
+}
+
 int run_command(const LogitsOptions& wanted) {
   const std::vector<std::int32_t> ids = wanted_ids(wanted);
   const std::vector<std::size_t> pieces = pieces_of(wanted, ids.size());
   check_writable("--out", wanted.out);
-  if (!wanted.save_state.empty()) check_writable("--save-state", wanted.save_state);
+  if (!wanted.save_state.empty()) {
+    check_writable("--save-state", wanted.save_state);
+    if (same_file_name(wanted.save_state, wanted.out))
+      throw UsageError("--save-state: expected another file than --out, got the same");
+  }
   Session session = open_session(wanted.model, wanted.device, wanted.output, 0);
   Model& model = *session.model;
   State state = model.new_state();
@@ -66,6 +77,8 @@ int run_command(const LogitsOptions& wanted) {
                             length, model.config().max_seq_len));
 
   const std::int64_t vocab_size = model.config().vocab_size;
+  // Ended by the default action, the process would leave the unfinished file behind.
+  const std::atomic<bool>& interrupted = catch_interrupts();
   SafetensorsWriter writer(wanted.out,
                            {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
   ProgressLine progress("logits", !wanted.output.quiet);
@@ -78,6 +91,7 @@ int run_command(const LogitsOptions& wanted) {
     writer.write(std::as_bytes(std::span(rows)));
     done += piece;
     progress.update(done, ids.size());
+    if (interrupted) return kInterrupted;
   }
   // Both files or neither: the state is written before the logits appear.
   if (!wanted.save_state.empty()) state.save(wanted.save_state);
@@ -94,18 +108,23 @@ Command add_logits(CLI::App& program) {
   add_model_options(app, wanted->model);
   add_device_options(app, wanted->device);
   add_output_options(app, wanted->output);
-  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS");
-  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE");
+  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS")
+      ->check(not_empty());
+  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE")
+      ->check(not_empty());
   app.add_option("--split", wanted->split,
                  "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
-      ->type_name("SIZES");
+      ->type_name("SIZES")
+      ->check(not_empty());
   app.add_option("--out", wanted->out, "Where tensor logits [ids, vocab_size] goes, in float32")
       ->type_name("FILE")
       ->required();
   app.add_option("--load-state", wanted->load_state, "Continue from a saved state")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   app.add_option("--save-state", wanted->save_state, "Save the state after the last id")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   return [wanted] { return run_command(*wanted); };
 }
 

@@ -161,7 +161,10 @@ int run_command(const RunOptions& run) {
 
 void add_sampler_options(CLI::App& app, RunOptions& run) {
   const auto add = [&](const char* name, std::string& value, const char* help) {
-    app.add_option(name, value, help)->capture_default_str()->type_name("N");
+    app.add_option(name, value, help)
+        ->capture_default_str()
+        ->type_name("N")
+        ->check(not_empty());
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
   add("--temperature", run.temperature, "0 takes the likeliest token");
@@ -206,19 +209,16 @@ Command add_run(CLI::App& program) {
   add_model_options(app, run->model);
   add_device_options(app, run->device);
   add_output_options(app, run->output);
-  const auto not_empty = CLI::Validator(
-      [](const std::string& text) { return text.empty() ? "expected a text, got an empty one" : ""; },
-      "");
   app.add_option("PROMPT", run->positional_prompt,
                  "The prompt (default: stdin, less one newline at its end)")
-      ->check(not_empty);
-  app.add_option("--prompt", run->prompt, "The prompt, as a flag")->type_name("TEXT")->check(not_empty);
+      ->check(not_empty());
+  app.add_option("--prompt", run->prompt, "The prompt, as a flag")->type_name("TEXT")->check(not_empty());
   app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
       ->type_name("IDS")
-      ->check(not_empty);
+      ->check(not_empty());
   app.add_option("--messages", run->messages, "A JSON list of {role, content}, put in the template")
       ->type_name("FILE")
-      ->check(not_empty);
+      ->check(not_empty());
   app.add_flag("-c,--chat", run->chat, "Talk: one question per line, answers in between");
   app.add_option("--system", run->system, "The system message of a chat")->type_name("TEXT");
   add_sampler_options(app, *run);
@@ -231,10 +231,10 @@ Command add_run(CLI::App& program) {
   app.add_flag("--json", run->json, "Print one JSON object with text, ids and times");
   app.add_option("--save-state", run->save_state, "Save the state after the answer")
       ->type_name("FILE")
-      ->check(not_empty);
+      ->check(not_empty());
   app.add_option("--load-state", run->load_state, "Continue from a saved state")
       ->type_name("FILE")
-      ->check(not_empty);
+      ->check(not_empty());
   return [run] { return run_command(*run); };
 }
 

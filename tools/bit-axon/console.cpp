@@ -1,9 +1,12 @@
 #include "console.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "platform/terminal.h"
@@ -11,10 +14,9 @@
 namespace bitaxon::tool {
 namespace {
 
-[[noreturn]] void fail_stdout() {
-  const int error = errno;
-  throw Error(ErrorKind::io, fmt::format("stdout: cannot write: {}", std::strerror(error)));
-}
+/// What was printed and has not been written. Not stdio's: a write that a signal interrupts is a
+/// failure there, and what it held is lost.
+std::string unwritten;
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -23,11 +25,21 @@ double now_seconds() {
 }  // namespace
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail_stdout();
+  constexpr std::size_t kEnough = std::size_t{1} << 16;
+  unwritten += text;
+  if (unwritten.size() >= kEnough) flush();
 }
 
 void flush() {
-  if (std::fflush(stdout) != 0) fail_stdout();
+  const std::string text = std::exchange(unwritten, {});
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t put = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0)
+      throw Error(ErrorKind::io, fmt::format("stdout: cannot write: {}", std::strerror(errno)));
+    rest.remove_prefix(static_cast<std::size_t>(put));
+  }
 }
 
 void note(std::string_view line) {

@@ -16,7 +16,8 @@ struct UsageError : std::runtime_error {
 
 enum ExitStatus : int { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 
-/// Writes to stdout. Throws Error(io) when it cannot (a full disk, a closed pipe).
+/// Writes to stdout, at the latest with flush(). Throws Error(io) when it cannot (a full disk, a
+/// closed pipe).
 void print(std::string_view text);
 /// Makes sure that everything printed has arrived. Throws as print does.
 void flush();
@@ -26,8 +27,8 @@ void note(std::string_view line);
 /// As note, without the prefix, dimmed on a terminal with colours.
 void note_dim(std::string_view line);
 
-/// A line on stderr that is rewritten in place; only on a terminal, and only when there is something
-/// to wait for.
+/// A line on stderr that is rewritten in place; only on a terminal, and only when there is
+/// something to wait for.
 class ProgressLine {
  public:
   explicit ProgressLine(std::string_view what, bool wanted);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "bitaxon/devices.h"
 #include "bitaxon/error.h"
@@ -46,10 +47,15 @@ int run_program(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
-    program.exit(wanted);
+    std::ostringstream text;
+    program.exit(wanted, text, text);
+    print(text.str());
     flush();
     return kDone;
   } catch (const CLI::ParseError& error) {
+    // "A subcommand is required" does not say what the word was that is none.
+    if (program.get_subcommands().empty() && argc > 1)
+      return report_usage(fmt::format("expected a command, got \"{}\"", printable(argv[1])));
     return report_usage(error.what());
   }
   return chosen();

@@ -17,14 +17,22 @@ namespace {
 
 }  // namespace
 
+CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& text) { return text.empty() ? "expected a text, got an empty one" : ""; },
+      "");
+}
+
 void add_model_options(CLI::App& app, ModelOptions& options) {
   app.add_option("-m,--model", options.model,
                  "A model directory, a safetensors file, or a hub id owner/name that is in the local "
                  "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
-      ->type_name("PATH|REPO");
+      ->type_name("PATH|REPO")
+      ->check(not_empty());
   app.add_option("-t,--tokenizer", options.tokenizer,
                  "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
-      ->type_name("PATH");
+      ->type_name("PATH")
+      ->check(not_empty());
   auto* small = app.add_flag("--config-small", options.config_small,
                              "The small preset with random weights and a byte tokenizer");
   app.add_flag("--config-medium", options.config_medium, "The medium preset with random weights")
@@ -38,9 +46,11 @@ void add_device_options(CLI::App& app, DeviceOptions& options) {
       ->envname("BIT_AXON_DEVICE")
       ->capture_default_str();
   app.add_option("--precision", options.precision,
-                 "exact or fast (default: fast for models with 16-bit or 4-bit tensors)");
+                 "exact or fast (default: fast for models with 16-bit or 4-bit tensors)")
+      ->check(not_empty());
   app.add_option("--threads", options.threads, "Threads of the CPU devices (default: all cores)")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(not_empty());
 }
 
 void add_output_options(CLI::App& app, OutputOptions& options) {

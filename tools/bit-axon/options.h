@@ -36,6 +36,9 @@ struct OutputOptions {
   bool verbose = false;
 };
 
+/// Refuses "": a variable that is not set must not quietly mean the default.
+CLI::Validator not_empty();
+
 void add_model_options(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 void add_output_options(CLI::App& app, OutputOptions& options);

@@ -1,0 +1,153 @@
+// bit-axon run --chat through a pipe.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model_folder.h"
+#include "program.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// Exact and on one device, so that states can be compared to the byte.
+const Arguments kModel = {"--quiet", "--device", "cpu", "--precision", "exact"};
+const Arguments kChat = Arguments{"run", "--chat", "--max-tokens", "10", "--seed", "4"} + kModel;
+
+/// What a chat must do, done with other commands: each turn's ids are given as ids.
+class ExpectedChat {
+ public:
+  explicit ExpectedChat(std::string system = {}) : system_(std::move(system)) {}
+
+  void ask(const std::string& question, const Arguments& more = {}) {
+    std::string text = fed_.empty() ? "" : "<|im_end|>\n";
+    if (fed_.empty() && !system_.empty()) text += "<|im_start|>system\n" + system_ + "<|im_end|>\n";
+    text += "<|im_start|>user\n" + question + "<|im_end|>\n<|im_start|>assistant\n";
+    const auto ids = run_json({"tokenize", "--quiet"}, text).get<std::vector<std::int32_t>>();
+    fed_.insert(fed_.end(), ids.begin(), ids.end());
+    pieces_.push_back(static_cast<std::int32_t>(ids.size()));
+    Arguments go = Arguments{"run", "--json",       "--max-tokens", "10",           "--seed",
+                             "4",   "--prompt-ids", joined(ids),    "--save-state", state()} +
+                   kModel + more;
+    if (pieces_.size() > 1) go = go + Arguments{"--load-state", state()};
+    const Json json = run_json(go);
+    out_ += json["text"].get<std::string>() + "\n";
+    for (const std::int32_t id : json["token_ids"]) {
+      fed_.push_back(id);
+      pieces_.push_back(1);
+    }
+  }
+  const std::string& out() const { return out_; }
+  /// The state file after all ids, fed by `logits` in the pieces a chat feeds them in.
+  std::string fed_state() const {
+    run_well(Arguments{"logits", "--ids", joined(fed_), "--split", joined(pieces_), "--out",
+                       (folder_ / "l").string(), "--save-state", (folder_ / "fed").string()} +
+             kModel);
+    return read_file(folder_ / "fed");
+  }
+
+ private:
+  std::string state() const { return (folder_ / "s").string(); }
+  TemporaryFolder folder_;
+  std::string system_;
+  std::vector<std::int32_t> fed_, pieces_;
+  std::string out_;
+};
+
+TEST(ChatCli, HistoryIsIds) {
+  const TemporaryFolder folder;
+  const Arguments save = {"--save-state", (folder / "state").string()};
+  ExpectedChat expected;
+  expected.ask("Who is there?");
+  expected.ask("Long live the king!");
+  const Finished finished = run_well(kChat + save, "Who is there?\nLong live the king!\n");
+  EXPECT_EQ(finished.out, expected.out());
+  EXPECT_EQ(finished.err, "");
+  EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
+  // However the lines come and the input ends.
+  for (const char* input : {"Who is there?\r\n\nLong live the king!",
+                            "Who is there?\nLong live the king!\n/exit\nmore\n",
+                            "forget this\n/reset\nWho is there?\nLong live the king!\n/quit\n"}) {
+    const Finished same = run_well(kChat + save, input);
+    EXPECT_EQ(same.out.substr(same.out.size() - std::min(same.out.size(), expected.out().size())),
+              expected.out());
+    EXPECT_EQ(read_file(folder / "state"), expected.fed_state()) << input;
+  }
+  // The first question on the command line, whole answers, another run-ahead: the same.
+  for (const Arguments& more : {Arguments{"Who is there?"}, Arguments{"--prompt", "Who is there?"},
+                                Arguments{"Who is there?", "--no-stream", "--run-ahead", "0"},
+                                Arguments{"Who is there?", "--run-ahead", "8"}}) {
+    EXPECT_EQ(run_well(kChat + save + more, "Long live the king!\n").out, expected.out());
+    EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
+  }
+}
+
+TEST(ChatCli, ASystemMessageComesFirstAndAfterReset) {
+  const TemporaryFolder folder;
+  const Arguments more = {"--system", "Be brief.", "--save-state", (folder / "state").string()};
+  ExpectedChat expected("Be brief.");
+  expected.ask("Who is there?");
+  EXPECT_EQ(run_well(kChat + more, "Who is there?\n").out, expected.out());
+  EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
+  EXPECT_EQ(run_well(kChat + more, "Who is there?\n/reset\nWho is there?\n").out,
+            expected.out() + expected.out());
+  EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
+}
+
+TEST(ChatCli, AStopStringEndsATurnAndTheTurnIsClosed) {
+  const TemporaryFolder folder;
+  const Arguments stop = {"--stop", "e"};
+  ExpectedChat expected;
+  expected.ask("Who is there?", stop);
+  expected.ask("And now?", stop);
+  const Arguments save = {"--save-state", (folder / "state").string()};
+  EXPECT_EQ(run_well(kChat + stop + save, "Who is there?\nAnd now?\n").out, expected.out());
+  EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
+}
+
+TEST(ChatCli, GoesOnFromASavedState) {
+  const TemporaryFolder folder;
+  ExpectedChat expected;
+  expected.ask("Who is there?");
+  expected.ask("And now?");
+  const std::string state = (folder / "state").string();
+  const std::string first =
+      run_well(kChat + Arguments{"--save-state", state}, "Who is there?\n").out;
+  const std::string second =
+      run_well(kChat + Arguments{"--load-state", state, "--save-state", state}, "And now?\n").out;
+  EXPECT_EQ(first + second, expected.out());
+  EXPECT_EQ(read_file(state), expected.fed_state());
+}
+
+TEST(ChatCli, CommandsAndNotesGoToStderr) {
+  const Finished finished = run_well(
+      {"run", "--chat", "--max-tokens", "2", "-m", bundled_model_dir().string(), "--device", "cpu"},
+      "/help\n/nonsense\x1b\nhello\n/exit\n");
+  const auto lines = finished.err_lines();
+  ASSERT_EQ(lines.size(), 3U) << finished.err;
+  EXPECT_NE(lines[0].find("/reset"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[1].find("expected /reset, /exit or /help"), std::string::npos) << lines[1];
+  EXPECT_EQ(lines[1].find('\x1b'), std::string::npos) << "text from a pipe reaches the terminal";
+  EXPECT_NE(lines[2].find("── 2 tokens"), std::string::npos) << lines[2];
+  const Finished nothing = run_well(kChat, "");
+  EXPECT_EQ(nothing.out + nothing.err, "");
+}
+
+TEST(ChatCli, AFullContextIsSaidAndResetHelps) {
+  const TemporaryFolder folder;
+  copy_model(bundled_model_dir(), folder.path());
+  Json config = Json::parse(read_file(folder / "config.json"));
+  config["max_seq_len"] = 48;
+  write_file(folder / "config.json", config.dump());
+  const Arguments chat = {"run",    "--chat", "--device", "cpu", "--max-tokens",
+                          "20",     "--seed", "1",        "-m",  folder.path().string(),
+                          "--quiet"};
+  const Finished full = run_well(chat, "Who is there?\nWho?\nWho?\n");
+  EXPECT_NE(full.err.find("the context is full (48 tokens): /reset"), std::string::npos)
+      << full.describe();
+  const Finished reset = run_well(chat, "Who is there?\nWho?\nWho?\n/reset\nWho is there?\n");
+  const std::string first = reset.out.substr(0, run_well(chat, "Who is there?\n").out.size());
+  EXPECT_EQ(reset.out.substr(reset.out.size() - first.size()), first);
+}
+
+}  // namespace
+}  // namespace bitaxon::test

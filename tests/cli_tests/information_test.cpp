@@ -1,0 +1,125 @@
+// What the program says about itself, devices and models.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model_folder.h"
+#include "program.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+const Arguments kCommands = {"run", "logits", "tokenize", "detokenize", "inspect", "devices"};
+
+TEST(InformationCli, VersionEverywhere) {
+  const Finished version = run_well({"--version"});
+  EXPECT_EQ(version.out.rfind("bit-axon ", 0), 0U) << version.out;
+  EXPECT_EQ(version.err, "");
+  for (const std::string& command : kCommands) {
+    SCOPED_TRACE(command);
+    const Finished same = run_well({command, "--version"});
+    EXPECT_EQ(same.out, version.out);
+    EXPECT_EQ(same.err, "");
+  }
+}
+
+TEST(InformationCli, HelpEverywhere) {
+  const Finished help = run_well({"--help"});
+  EXPECT_EQ(help.err, "");
+  for (const std::string& command : kCommands) {
+    SCOPED_TRACE(command);
+    EXPECT_NE(help.out.find("\n  " + command + " "), std::string::npos) << help.out;
+    const Finished one = run_well({command, "--help"});
+    EXPECT_EQ(one.err, "");
+    EXPECT_NE(one.out.find("bit-axon " + command), std::string::npos) << one.out;
+    EXPECT_EQ(run_well({command, "-h"}).out, one.out);
+  }
+  const std::string run_help = run_well({"run", "--help"}).out;
+  for (const char* flag : {"--max-tokens",  "--temperature", "--top-k",
+                           "--top-p",       "--min-p",       "--repetition-penalty",
+                           "--seed",        "--stop",        "--run-ahead",
+                           "--ignore-eos",  "--no-stream",   "--json",
+                           "--save-state",  "--load-state",  "--chat",
+                           "--system",      "--messages",    "--prompt-ids",
+                           "--device",      "--precision",   "--threads",
+                           "--quiet",       "--verbose",     "--tokenizer",
+                           "--config-small"})
+    EXPECT_NE(run_help.find(flag), std::string::npos) << flag;
+}
+
+TEST(InformationCli, Devices) {
+  const Json list = run_json({"devices", "--json"});
+  ASSERT_TRUE(list.is_array());
+  int n_auto = 0;
+  std::vector<std::string> selectors;
+  for (const Json& device : list) {
+    for (const char* key : {"selector", "name", "type", "reason"})
+      EXPECT_FALSE(device[key].get<std::string>().empty()) << device;
+    selectors.push_back(device["selector"]);
+    n_auto += device["chosen_by_auto"].get<bool>() ? 1 : 0;
+  }
+  EXPECT_EQ(n_auto, 1);
+  for (const char* wanted : {"cpu", "reference"})
+    EXPECT_NE(std::find(selectors.begin(), selectors.end(), wanted), selectors.end()) << wanted;
+  const Finished table = run_well({"devices"});
+  EXPECT_EQ(table.err, "");
+  for (const std::string& selector : selectors)
+    EXPECT_NE(table.out.find(selector), std::string::npos) << table.out;
+}
+
+TEST(InformationCli, InspectCountsTheBundledModel) {
+  const Json json = run_json({"inspect", "--json", "--quiet", "--tensors", "--check"});
+  EXPECT_EQ(json["parameters"], 2200320);
+  EXPECT_EQ(json["bits_per_weight"], 16.0);
+  EXPECT_EQ(json["config"]["vocab_size"], 1024);
+  EXPECT_EQ(json["not_finite"], Json::array());
+  EXPECT_EQ(json["warnings"], Json::array());
+  std::uint64_t tensor_bytes = 0;
+  std::uint64_t part_bytes = 0;
+  for (const Json& tensor : json["tensors"]) tensor_bytes += tensor["bytes"].get<std::uint64_t>();
+  for (const Json& part : json["parts"]) part_bytes += part["bytes"].get<std::uint64_t>();
+  EXPECT_EQ(tensor_bytes, json["bytes"]);
+  EXPECT_EQ(part_bytes, json["bytes"]);
+  // The same model by its folder, by --model and by its file.
+  for (const Arguments& model :
+       {Arguments{bundled_model_dir().string()}, Arguments{"-m", bundled_model_dir().string()},
+        Arguments{(bundled_model_dir() / "model.safetensors").string()}})
+    EXPECT_EQ(run_json(Arguments{"inspect", "--json"} + model)["parameters"], 2200320);
+}
+
+TEST(InformationCli, InspectReport) {
+  const Finished report = run_well({"inspect", "--tensors", "--check"});
+  EXPECT_NE(report.out.find("2200320"), std::string::npos) << report.out;
+  EXPECT_NE(report.out.find("every number is finite"), std::string::npos);
+  EXPECT_NE(report.out.find("embed_tokens.weight"), std::string::npos);
+  ASSERT_EQ(report.err_lines().size(), 1U) << report.err;
+  EXPECT_EQ(report.err.rfind("bit-axon: model: the bundled", 0), 0U) << report.err;
+  EXPECT_EQ(run_well({"inspect", "--quiet"}).err, "");
+  for (const char* folder :
+       {"tiny_window", "tiny_long", "tiny_mixed", "tiny_nf4", "tiny_q4_linear_only"})
+    EXPECT_EQ(run_well({"inspect", "--check", golden_model(folder).string()}).err, "");
+}
+
+TEST(InformationCli, CheckFindsNaN) {
+  const TemporaryFolder folder;
+  copy_model(golden_dir() / kSmallestModel, folder.path());
+  rewrite_model(golden_model(kSmallestModel), folder / "model.safetensors", {}, "layer_0.ssm.D");
+  const Finished quiet = run({"inspect", "--check", "--json", folder.path().string()});
+  EXPECT_EQ(quiet.status, 1) << quiet.describe();
+  const Json expected = Json::parse(R"([{"name": "layer_0.ssm.D", "nan": 1, "inf": 0}])");
+  EXPECT_EQ(parse_json(quiet.out, "stdout")["not_finite"], expected);
+  const Finished report = run({"inspect", "--check", folder.path().string()});
+  EXPECT_EQ(report.status, 1);
+  EXPECT_NE(report.out.find("1 NaN"), std::string::npos) << report.out;
+  // Without --check it is not looked at, and running it says what is wrong instead of a token.
+  run_well({"inspect", folder.path().string()});
+  const Finished generated =
+      run({"run", "--quiet", "--prompt-ids", "1,2", "-m", folder.path().string()});
+  EXPECT_EQ(generated.status, 1) << generated.describe();
+  EXPECT_NE(generated.err.find("not finite"), std::string::npos) << generated.err;
+  EXPECT_EQ(generated.err_lines().size(), 1U);
+  EXPECT_EQ(generated.out, "");
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,27 @@
+// Models to run: recorded ones by name, and copies that a test may change.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "formats/safetensors.h"
+
+namespace bitaxon::test {
+
+/// What --model takes for a folder of tests/golden.
+std::filesystem::path golden_model(const std::string& folder);
+Checkpoint golden_io(const std::string& folder);
+
+/// A recorded model small enough to copy: config.json and model.safetensors.
+inline constexpr const char* kSmallestModel = "tiny_long";
+void copy_model(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// The same tensors with other metadata; `poison` names a tensor whose first number becomes NaN.
+void rewrite_model(const std::filesystem::path& from, const std::filesystem::path& to,
+                   const std::map<std::string, std::string>& metadata,
+                   const std::string& poison = {});
+
+}  // namespace bitaxon::test

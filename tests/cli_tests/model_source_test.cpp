@@ -1,0 +1,177 @@
+// Where models and tokenizers are found, and vocabularies that are mapped.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model_folder.h"
+#include "program.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A hub cache with one repository, whose refs/main names one of two snapshots.
+class HubCli : public testing::Test {
+ protected:
+  HubCli() {
+    add("models--a--b", "bundled", bundled_model_dir());
+    add("models--a--b", "other", golden_dir() / kSmallestModel);
+    fs::create_directories(hub() / "models--a--b" / "refs");
+    write_file(hub() / "models--a--b" / "refs" / "main", "bundled\n");
+    surroundings_.environment["HF_HOME"] = cache_.path().string();
+  }
+  fs::path hub() const { return cache_ / "hub"; }
+  void add(const std::string& repository, const std::string& revision, const fs::path& from) const {
+    const fs::path folder = hub() / repository / "snapshots" / revision;
+    fs::create_directories(folder);
+    // A cache is made of links.
+    for (const auto& entry : fs::directory_iterator(from))
+      fs::create_symlink(entry.path(), folder / entry.path().filename());
+    fs::remove(folder / "io.safetensors");
+  }
+  std::int64_t parameters(const Arguments& model) const {
+    return run_json(Arguments{"inspect", "--json"} + model, "", surroundings_)["parameters"];
+  }
+
+  TemporaryFolder cache_;
+  Surroundings surroundings_;
+};
+
+TEST_F(HubCli, FindsTheRevisionThatMainNames) {
+  EXPECT_EQ(parameters({"a/b"}), 2200320);
+  write_file(hub() / "models--a--b" / "refs" / "main", "other");
+  EXPECT_NE(parameters({"a/b"}), 2200320);
+  const Finished finished =
+      run_well({"run", "--device", "cpu", "-m", "a/b", "--prompt-ids", "1", "--max-tokens", "1"},
+               "", surroundings_);
+  EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+}
+
+TEST_F(HubCli, OtherPlacesOfTheCache) {
+  Surroundings elsewhere;
+  elsewhere.environment["HF_HUB_CACHE"] = hub().string();
+  EXPECT_EQ(run_json({"inspect", "--json", "a/b"}, "", elsewhere)["parameters"], 2200320);
+  // ~/.cache/huggingface/hub when no variable says otherwise.
+  const TemporaryFolder user;
+  fs::create_directories(user / ".cache/huggingface");
+  fs::create_directory_symlink(hub(), user / ".cache/huggingface/hub");
+  Surroundings plain;
+  plain.environment["HOME"] = user.path().string();
+  plain.environment["HF_HOME"] = "";
+  EXPECT_EQ(run_json({"inspect", "--json", "a/b"}, "", plain)["parameters"], 2200320);
+}
+
+TEST_F(HubCli, TheOnlySnapshotNeedsNoName) {
+  fs::remove(hub() / "models--a--b" / "refs" / "main");
+  EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);  // which of the two?
+  fs::remove_all(hub() / "models--a--b" / "snapshots" / "other");
+  EXPECT_EQ(parameters({"a/b"}), 2200320);
+}
+
+TEST_F(HubCli, WhatIsNotThereIsSaid) {
+  for (const char* id : {"a/c", "../b", "a/../b", "a/b/c"}) {
+    const Finished finished = run({"inspect", "--quiet", id}, "", surroundings_);
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+    EXPECT_NE(finished.err.find(id), std::string::npos) << finished.err;
+  }
+  // A revision is a name, never a way out of the cache.
+  write_file(hub() / "models--a--b" / "refs" / "main", "../../../..");
+  EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
+}
+
+TEST_F(HubCli, ItsDefaultModelComesBeforeTheBundled) {
+  add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
+  const Finished finished = run_well({"inspect"}, "", surroundings_);
+  EXPECT_EQ(finished.err, "bit-axon: model: skyoo2003/bit-axon from the hub cache\n");
+}
+
+TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {
+  const TemporaryFolder folder;
+  copy_model(bundled_model_dir(), folder / "model");
+  fs::rename(folder / "model/model.safetensors", folder / "model/any name.safetensors");
+  const Arguments go = {"run", "--quiet", "--prompt", "ROMEO:", "--max-tokens", "8", "--seed", "1"};
+  const std::string expected = run_well(go).out;
+  const fs::path file = folder / "model/any name.safetensors";
+  EXPECT_EQ(run_well(go + Arguments{"-m", file.string()}).out, expected);
+  EXPECT_EQ(run_well(go + Arguments{"-m", file.parent_path().string()}).out, expected);
+  Surroundings beside;
+  beside.folder = file.parent_path();
+  EXPECT_EQ(run_well(go + Arguments{"-m", file.filename().string()}, "", beside).out, expected);
+  EXPECT_EQ(run_well(go + Arguments{"-m", "."}, "", beside).out, expected);
+  // The folder of a tokenizer, as some models have it.
+  fs::create_directory(folder / "model/tokenizer");
+  fs::rename(folder / "model/tokenizer.json", folder / "model/tokenizer/tokenizer.json");
+  EXPECT_EQ(run_well(go + Arguments{"-m", file.string()}).out, expected);
+  // Named on its own, for a model without one.
+  fs::rename(folder / "model/tokenizer", folder / "elsewhere");
+  EXPECT_EQ(run(go + Arguments{"-m", file.string()}).status, 1);
+  EXPECT_EQ(
+      run_well(go + Arguments{"-m", file.string(), "-t", (folder / "elsewhere").string()}).out,
+      expected);
+}
+
+TEST(ModelSourceCli, UnknownConfigKeysAreAWarning) {
+  const TemporaryFolder folder;
+  copy_model(golden_dir() / kSmallestModel, folder.path());
+  Json config = Json::parse(read_file(folder / "config.json"));
+  config["model\x1btype"] = "axon";
+  write_file(folder / "config.json", config.dump());
+  const Finished finished = run_well({"run", "--device", "cpu", "-m", folder.path().string(),
+                                      "--prompt-ids", "1", "--max-tokens", "1"});
+  ASSERT_EQ(finished.err_lines().size(), 2U) << finished.err;
+  EXPECT_EQ(finished.err.rfind("bit-axon: warning: ", 0), 0U) << finished.err;
+  EXPECT_EQ(finished.err.find('\x1b'), std::string::npos);
+}
+
+/// A model of 128 ids behind the bundled tokenizer of 1024.
+class MappedCli : public testing::TestWithParam<bool> {
+ protected:
+  MappedCli() {
+    copy_model(golden_dir() / kSmallestModel, folder_.path());
+    fs::copy_file(bundled_model_dir() / "tokenizer.json", folder_ / "tokenizer.json");
+    // "ROMEO", ":\n", "But" and a few of the single characters.
+    std::vector<std::int32_t> own = {870, 266, 453};
+    for (std::int32_t id = 0; id < 100; ++id) own.push_back(id);
+    std::string map;
+    for (std::size_t i = 0; i < own.size(); ++i)
+      map += fmt::format("{}{}{}{}: {}", i == 0 ? "" : ", ", quote(), own[i], quote(), 127 - i);
+    rewrite_model(golden_model(kSmallestModel), folder_ / "model.safetensors",
+                  {{"vocab_mapping", "{" + map + "}"}});
+  }
+  static const char* quote() { return GetParam() ? "\"" : ""; }
+
+  TemporaryFolder folder_;
+  Arguments model_ = {"--quiet", "-m", folder_.path().string()};
+};
+
+TEST_P(MappedCli, TextGoesThroughTheMapping) {
+  EXPECT_EQ(run_json(Arguments{"tokenize", "ROMEO:\nBut"} + model_), Json({127, 126, 125}));
+  EXPECT_EQ(run_well(Arguments{"detokenize", "127", "126", "125"} + model_).out, "ROMEO:\nBut\n");
+  // Ids nothing maps to decode to nothing.
+  EXPECT_EQ(run_well(Arguments{"detokenize", "127", "0", "125"} + model_).out, "ROMEOBut\n");
+  const Arguments go = Arguments{"run", "--json", "--max-tokens", "12", "--seed", "1"} + model_;
+  const Json by_text = run_json(go + Arguments{"--prompt", "ROMEO:\nBut"});
+  const Json by_ids = run_json(go + Arguments{"--prompt-ids", "127,126,125"});
+  EXPECT_EQ(by_text["token_ids"], by_ids["token_ids"]);
+  EXPECT_EQ(by_text["prompt_tokens"], 3);
+  const std::string ids = joined(by_text["token_ids"].get<std::vector<std::int32_t>>());
+  EXPECT_EQ(run_well(Arguments{"detokenize", ids} + model_).out,
+            by_text["text"].get<std::string>() + "\n");
+}
+
+TEST_P(MappedCli, ATokenWithoutAnImageIsNamed) {
+  for (const char* command : {"tokenize", "run"}) {
+    const Finished finished = run(Arguments{command, "ROMEO, thou"} + model_);
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+    EXPECT_NE(finished.err.find("vocab_mapping"), std::string::npos) << finished.err;
+    EXPECT_NE(finished.err.find("thou"), std::string::npos) << finished.err;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(PythonAndJson, MappedCli, testing::Bool());
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,288 @@
+#include "program.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <stdexcept>
+
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// A guard against hanging, far beyond what any of these runs takes, sanitizers and a busy machine
+/// included.
+constexpr std::int64_t kGuardMs = 120'000;
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void close_fd(int& fd) {
+  if (fd >= 0) ::close(fd);
+  fd = -1;
+}
+
+struct Pipe {
+  int read_end = -1, write_end = -1;
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+};
+
+std::vector<std::string> environment_of(const Surroundings& surroundings) {
+  std::map<std::string, std::string> all = {{"HOME", home().string()},
+                                            {"HF_HOME", (home() / "hf").string()},
+                                            {"LC_ALL", "C"},
+                                            {"TERM", "xterm"}};
+  // How sanitizers behave is the business of whoever runs the tests.
+  for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"})
+    if (const char* value = std::getenv(name)) all[name] = value;
+  for (const auto& [name, value] : surroundings.environment) all[name] = value;
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : all) lines.push_back(name + "=" + value);
+  return lines;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+/// Leaves no room in a pipe.
+void fill(int fd) {
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  const std::string page(4096, ' ');
+  while (::write(fd, page.data(), page.size()) > 0) {
+  }
+  ::fcntl(fd, F_SETFL, 0);
+}
+
+/// Appends what can be read; false at the end of the stream.
+bool drain(int fd, std::string& text) {
+  std::array<char, 65536> buffer;
+  const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+  if (got < 0) return errno == EINTR || errno == EAGAIN;
+  text.append(buffer.data(), static_cast<std::size_t>(got));
+  return got > 0;
+}
+
+}  // namespace
+
+std::string Finished::describe() const {
+  return fmt::format("status {}, signal {}{}\nstdout: {}\nstderr: {}", status, signal,
+                     timed_out ? ", killed after the guard time" : "", out, err);
+}
+
+std::vector<std::string> Finished::err_lines() const {
+  std::vector<std::string> lines;
+  std::istringstream stream(err);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+Program::Program(const Arguments& arguments, const Surroundings& surroundings)
+    : deadline_ms_(now_ms() + kGuardMs) {
+  ::signal(SIGPIPE, SIG_IGN);  // a process that does not read its stdin is no accident here
+  Pipe in, out, err;
+  std::vector<std::string> texts = Arguments{BX_PROGRAM} + arguments;
+  std::vector<std::string> variables = environment_of(surroundings);
+  // Everything that allocates comes before fork().
+  const std::vector<char*> argv = pointers(texts);
+  const std::vector<char*> envp = pointers(variables);
+  const std::string folder = surroundings.folder.string();
+  const std::string stdout_file = surroundings.stdout_file.string();
+  if (surroundings.stdout_is_full) fill(out.write_end);
+  pid_ = ::fork();
+  if (pid_ < 0) throw std::runtime_error("fork failed");
+  if (pid_ == 0) {
+    ::signal(SIGPIPE, SIG_DFL);
+    ::signal(SIGINT, SIG_DFL);
+    int out_fd = out.write_end;
+    if (!stdout_file.empty()) out_fd = ::open(stdout_file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (::dup2(in.read_end, 0) < 0 || ::dup2(out_fd, 1) < 0 || ::dup2(err.write_end, 2) < 0)
+      ::_exit(126);
+    for (const int fd : surroundings.closed) ::close(fd);
+    if (!folder.empty() && ::chdir(folder.c_str()) != 0) ::_exit(126);
+    ::execve(argv[0], argv.data(), envp.data());
+    ::_exit(127);
+  }
+  ::close(in.read_end);
+  ::close(out.write_end);
+  ::close(err.write_end);
+  stdin_ = in.write_end;
+  stdout_ = out.read_end;
+  stderr_ = err.read_end;
+  ::fcntl(stdin_, F_SETFL, O_NONBLOCK);
+}
+
+Program::~Program() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  close_fd(stdin_);
+  close_fd(stdout_);
+  close_fd(stderr_);
+}
+
+/// Moves bytes for at most `timeout_ms`; false when both outputs have ended.
+bool Program::pump(int timeout_ms) {
+  std::array<pollfd, 3> fds = {pollfd{stdout_, POLLIN, 0}, pollfd{stderr_, POLLIN, 0},
+                               pollfd{to_write_.empty() ? -1 : stdin_, POLLOUT, 0}};
+  ::poll(fds.data(), fds.size(), timeout_ms);
+  if (fds[0].revents != 0 && !drain(stdout_, finished_.out)) close_fd(stdout_);
+  if (fds[1].revents != 0 && !drain(stderr_, finished_.err)) close_fd(stderr_);
+  if (fds[2].revents != 0) {
+    const ssize_t put = ::write(stdin_, to_write_.data(), to_write_.size());
+    if (put >= 0)
+      to_write_.erase(0, static_cast<std::size_t>(put));
+    else if (errno != EAGAIN && errno != EINTR)
+      to_write_.clear();  // it does not read
+  }
+  return stdout_ >= 0 || stderr_ >= 0;
+}
+
+void Program::write(const std::string& text) {
+  to_write_ += text;
+  while (!to_write_.empty() && now_ms() < deadline_ms_ && pump(1000)) {
+  }
+}
+
+void Program::close_stdin() { close_fd(stdin_); }
+void Program::close_stdout() { close_fd(stdout_); }
+
+bool Program::read_until(
+    const std::function<bool(const std::string&, const std::string&)>& enough) {
+  while (!enough(finished_.out, finished_.err)) {
+    if (now_ms() >= deadline_ms_) return false;
+    if (!pump(1000)) return enough(finished_.out, finished_.err);
+  }
+  return true;
+}
+
+void Program::send_signal(int signal) const { ::kill(pid_, signal); }
+
+/// Without taking the exit status away from finish().
+bool Program::ended() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid_;
+}
+
+bool Program::wait_until_it_catches(int signal) const {
+  const std::string status = fmt::format("/proc/{}/status", pid_);
+  for (; now_ms() < deadline_ms_ && !ended(); ::usleep(1000)) {
+    std::ifstream lines(status);
+    for (std::string line; std::getline(lines, line);)
+      if (line.rfind("SigCgt:", 0) == 0 &&
+          ((std::stoull(line.substr(7), nullptr, 16) >> (signal - 1)) & 1) == 1)
+        return true;
+  }
+  return false;
+}
+
+void Program::wait_until_it_sleeps_in(const std::string& function) const {
+  for (int i = 0; i < 1000 && !ended(); ++i, ::usleep(1000)) {
+    std::ifstream file(fmt::format("/proc/{}/wchan", pid_));
+    std::string name;
+    if (std::getline(file, name) && name.find(function) != std::string::npos) return;
+  }
+}
+
+bool Program::signal_until_it_ends(int signal) const {
+  for (; now_ms() < deadline_ms_; ::usleep(2000)) {
+    if (ended()) return true;
+    ::kill(pid_, signal);
+  }
+  return false;
+}
+
+Finished Program::finish() {
+  close_stdin();
+  while (now_ms() < deadline_ms_ && pump(1000)) {
+  }
+  if (now_ms() >= deadline_ms_) {
+    finished_.timed_out = true;
+    ::kill(pid_, SIGKILL);
+  }
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  finished_.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  finished_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  EXPECT_FALSE(finished_.timed_out) << finished_.describe();
+  for (const char* report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"})
+    EXPECT_EQ(finished_.err.find(report), std::string::npos) << finished_.describe();
+  EXPECT_NE(finished_.status, 127) << "cannot start " << BX_PROGRAM;
+  return finished_;
+}
+
+Finished run(const Arguments& arguments, const std::string& input,
+             const Surroundings& surroundings) {
+  Program program(arguments, surroundings);
+  program.write(input);
+  return program.finish();
+}
+
+Finished run_well(const Arguments& arguments, const std::string& input,
+                  const Surroundings& surroundings) {
+  Finished finished = run(arguments, input, surroundings);
+  EXPECT_EQ(finished.status, 0) << fmt::format("bit-axon {}\n", fmt::join(arguments, " "))
+                                << finished.describe();
+  return finished;
+}
+
+Json run_json(const Arguments& arguments, const std::string& input,
+              const Surroundings& surroundings) {
+  return parse_json(run_well(arguments, input, surroundings).out, "stdout");
+}
+
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+std::string joined(const std::vector<std::int32_t>& ids) {
+  return fmt::format("{}", fmt::join(ids, ","));
+}
+
+const std::filesystem::path& home() {
+  static const TemporaryFolder folder;
+  return folder.path();
+}
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw std::runtime_error("cannot read " + path.string());
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream stream(path, std::ios::binary);
+  stream.write(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.flush()) throw std::runtime_error("cannot write " + path.string());
+}
+
+}  // namespace bitaxon::test

@@ -1,0 +1,259 @@
+// bit-axon run: prompts, streams, seeds, ends.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+
+#include "model_folder.h"
+#include "program.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+const Arguments kSeeded = {"run", "--quiet", "--seed", "7", "--max-tokens", "24"};
+
+TEST(RunCli, PromptsOfEveryKind) {
+  const std::string prompt = "ROMEO:\nBut soft";
+  const std::string expected = run_well(kSeeded + Arguments{prompt}).out;
+  EXPECT_GT(expected.size(), 10U);
+  EXPECT_EQ(expected.find("ROMEO:\nBut soft"), std::string::npos) << "the prompt is not echoed";
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt", prompt}).out, expected);
+  EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
+  EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
+  // Only one newline is echo's; another is the user's.
+  EXPECT_EQ(run_well(kSeeded, prompt + "\n\n").out,
+            run_well(kSeeded + Arguments{prompt + "\n"}).out);
+  const Json ids = run_json({"tokenize", "--quiet", prompt});
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt-ids", ids.dump()}).out, expected);
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--", "-5"}).out, run_well(kSeeded, "-5").out);
+}
+
+TEST(RunCli, MessagesGoThroughTheTemplate) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "messages.json").string();
+  write_file(file, R"([{"role": "user", "content": "Who is there?"},
+                       {"role": "assistant", "content": "Nay."},
+                       {"role": "user", "content": "Long live the king!"}])");
+  const std::string rest =
+      "<|im_start|>user\nWho is there?<|im_end|>\n<|im_start|>assistant\nNay.<|im_end|>\n"
+      "<|im_start|>user\nLong live the king!<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--messages", file}).out,
+            run_well(kSeeded + Arguments{"--prompt", rest}).out);
+  EXPECT_EQ(
+      run_well(kSeeded + Arguments{"--messages", file, "--system", "Be brief."}).out,
+      run_well(kSeeded + Arguments{"--prompt", "<|im_start|>system\nBe brief.<|im_end|>\n" + rest})
+          .out);
+}
+
+TEST(RunCli, StreamedWholeAndJsonAreTheSame) {
+  for (const Arguments& model : {Arguments{}, Arguments{"--config-small"}}) {
+    const Arguments go = kSeeded + model + Arguments{"--prompt", "To be"};
+    const Finished streamed = run_well(go);
+    EXPECT_EQ(streamed.err, "");
+    EXPECT_EQ(run_well(go + Arguments{"--no-stream"}).out, streamed.out);
+    EXPECT_EQ(run_json(go + Arguments{"--json"})["text"].get<std::string>() + "\n", streamed.out);
+  }
+}
+
+TEST(RunCli, JsonHoldsWhatIsPromised) {
+  const Json json = run_json({"run", "--json", "--prompt", "To be", "--max-tokens", "5", "--seed",
+                              "18446744073709551615"});
+  std::set<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.insert(key);
+  for (const char* key :
+       {"text", "token_ids", "prompt_tokens", "completion_tokens", "tokens_per_sec",
+        "prefill_tokens_per_sec", "time_to_first_token_ms", "total_ms", "per_token_ms",
+        "finish_reason", "seed", "device", "precision"})
+    EXPECT_EQ(keys.count(key), 1U) << key;
+  EXPECT_EQ(json["completion_tokens"], 5);
+  EXPECT_EQ(json["token_ids"].size(), 5U);
+  EXPECT_EQ(json["per_token_ms"].size(), 5U);
+  EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_EQ(json["seed"], 18446744073709551615ULL);
+  EXPECT_EQ(json["device"], "cpu");
+  EXPECT_EQ(json["precision"], "fast");
+  EXPECT_EQ(json["prompt_tokens"], run_json({"tokenize", "--quiet", "To be"}).size());
+  EXPECT_GT(json["total_ms"], 0);
+  EXPECT_GE(json["total_ms"], json["time_to_first_token_ms"]);
+}
+
+TEST(RunCli, ASeedGivesTheSameTextHoweverItRuns) {
+  const Arguments go = {"run", "--json", "--quiet", "--prompt",      "KING:", "--max-tokens",
+                        "40",  "--seed", "11",      "--temperature", "1"};
+  const Json expected = run_json(go)["token_ids"];
+  for (const char* threads : {"1", "2", "3"})
+    EXPECT_EQ(run_json(go + Arguments{"--threads", threads})["token_ids"], expected) << threads;
+  for (int depth = 0; depth <= 8; ++depth)
+    EXPECT_EQ(run_json(go + Arguments{"--run-ahead", std::to_string(depth)})["token_ids"], expected)
+        << depth;
+  Arguments other = go;
+  other[8] = "12";
+  EXPECT_NE(run_json(other)["token_ids"], expected);
+  // Without one, a seed is taken and told, and it gives the same text again.
+  const Arguments unseeded = {"run",   "--json",       "--quiet", "--prompt",
+                              "KING:", "--max-tokens", "20"};
+  const Json one = run_json(unseeded);
+  EXPECT_EQ(run_json(unseeded + Arguments{"--seed", one["seed"].dump()})["token_ids"],
+            one["token_ids"]);
+  EXPECT_NE(run_json(unseeded)["seed"], one["seed"]);
+}
+
+TEST(RunCli, SamplersThatLeaveOneTokenAreGreedy) {
+  const Arguments go = {
+      "run", "--quiet", "--prompt", "ROMEO:", "--max-tokens", "30", "--seed", "3"};
+  const std::string greedy = run_well(go + Arguments{"--temperature", "0"}).out;
+  for (const Arguments& sampler :
+       {Arguments{"--top-k", "1"}, Arguments{"--top-p", "0"}, Arguments{"--min-p", "1"},
+        Arguments{"--temperature", "1e-30", "--top-k", "0", "--top-p", "1"}})
+    EXPECT_EQ(run_well(go + sampler).out, greedy) << sampler[0];
+  EXPECT_NE(run_well(go + Arguments{"--temperature", "0", "--repetition-penalty", "1.5"}).out,
+            greedy);
+}
+
+TEST(RunCli, WhatGoesToStderr) {
+  const Finished spoken = run_well({"run", "--prompt", "To be", "--max-tokens", "3"});
+  const auto lines = spoken.err_lines();
+  ASSERT_EQ(lines.size(), 3U) << spoken.err;
+  EXPECT_EQ(lines[0].rfind("bit-axon: model: the bundled tiny-shakespeare", 0), 0U) << lines[0];
+  EXPECT_EQ(lines[1].rfind("bit-axon: device: cpu", 0), 0U) << lines[1];
+  const std::regex footer("── 3 tokens · [0-9]+\\.[0-9] tok/s · TTFT [0-9]+ms ──");
+  EXPECT_TRUE(std::regex_match(lines[2], footer)) << lines[2];
+  EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colour only on a terminal";
+  // A model and a device that were named need no word.
+  const Finished named = run_well({"run", "-m", bundled_model_dir().string(), "--device", "cpu",
+                                   "--prompt", "To be", "--max-tokens", "1"});
+  ASSERT_EQ(named.err_lines().size(), 1U) << named.err;
+  EXPECT_EQ(named.err.rfind("── 1 token ·", 0), 0U) << named.err;
+  const Finished verbose =
+      run_well({"run", "--verbose", "--prompt", "a", "--max-tokens", "1", "--seed", "4711"});
+  EXPECT_NE(verbose.err.find("seed 4711"), std::string::npos) << verbose.err;
+  const Finished fast = run_well({"run", "--device", "reference", "--precision", "fast", "--prompt",
+                                  "a", "--max-tokens", "1", "-m", bundled_model_dir().string()});
+  ASSERT_EQ(fast.err_lines().size(), 2U) << fast.err;
+  EXPECT_EQ(fast.err.rfind("bit-axon: precision: ", 0), 0U) << fast.err;
+}
+
+TEST(RunCli, StopStringsEndTheText) {
+  const Arguments go = {
+      "run", "--quiet", "--prompt", "ROMEO:", "--max-tokens", "40", "--seed", "2"};
+  std::string text = run_well(go).out;
+  text.pop_back();
+  ASSERT_GT(text.size(), 40U);
+  for (const std::string& stop :
+       {text.substr(20, 1), text.substr(10, 7), text.substr(1, 30), text.substr(text.size() - 3)}) {
+    SCOPED_TRACE(stop);
+    const std::string expected = text.substr(0, text.find(stop));
+    const Json json = run_json(go + Arguments{"--json", "--stop", stop});
+    EXPECT_EQ(json["text"], expected);
+    EXPECT_EQ(json["finish_reason"], "stop");
+    EXPECT_EQ(run_well(go + Arguments{"--stop", stop}).out, expected + "\n");
+    EXPECT_EQ(run_well(go + Arguments{"--stop", "never there", "--stop", stop, "--no-stream"}).out,
+              expected + "\n");
+  }
+  // Text that might have begun a stop string comes out in the end.
+  EXPECT_EQ(run_well(go + Arguments{"--stop", text.substr(text.size() - 2) + "\x01"}).out,
+            text + "\n");
+  // A stop string takes one argument: the next is the prompt.
+  EXPECT_EQ(
+      run_well({"run", "--quiet", "--max-tokens", "40", "--seed", "2", "--stop", "\x01", "ROMEO:"})
+          .out,
+      text + "\n");
+  EXPECT_EQ(run_json(go + Arguments{"--json", "--stop", "[" + text.substr(3, 1) + "]"})["text"],
+            text);
+}
+
+TEST(RunCli, EndOfSequenceEndsTheText) {
+  const TemporaryFolder folder;
+  copy_model(bundled_model_dir(), folder.path());
+  // The model's own end hardly ever comes; with a comma for one, it comes soon.
+  std::string tokenizer = read_file(folder / "tokenizer.json");
+  for (const char* name : {"<|im_end|>", "<|endoftext|>"})
+    tokenizer.replace(tokenizer.find(name), 3, "<|~");
+  write_file(folder / "tokenizer.json", tokenizer);
+  write_file(folder / "generation_config.json", R"({"eos_token_id": 11})");
+  const Arguments go = {"run",      "--quiet", "-m",           folder.path().string(),
+                        "--prompt", "ROMEO:",  "--max-tokens", "60",
+                        "--seed",   "2",       "--json"};
+  const Json whole = run_json(go + Arguments{"--ignore-eos"});
+  EXPECT_EQ(whole["finish_reason"], "length");
+  const auto all = whole["token_ids"].get<std::vector<std::int32_t>>();
+  const auto end = std::find(all.begin(), all.end(), 11);
+  ASSERT_NE(end, all.end());
+  const std::vector<std::int32_t> expected(all.begin(), end);
+  for (const char* run_ahead : {"0", "2", "8"}) {
+    const Json json = run_json(go + Arguments{"--run-ahead", run_ahead});
+    EXPECT_EQ(json["token_ids"].get<std::vector<std::int32_t>>(), expected);
+    EXPECT_EQ(json["finish_reason"], "stop");
+    EXPECT_EQ(json["completion_tokens"], expected.size());
+    const std::string text = whole["text"];
+    EXPECT_EQ(json["text"], text.substr(0, text.find(',')));
+  }
+}
+
+TEST(RunCli, NoTokensAtAll) {
+  const Arguments go = {"run", "--quiet", "--prompt", "To be", "--max-tokens", "0"};
+  EXPECT_EQ(run_well(go).out, "\n");
+  const Json json = run_json(go + Arguments{"--json"});
+  EXPECT_EQ(json["text"], "");
+  EXPECT_EQ(json["token_ids"], Json::array());
+  EXPECT_EQ(json["finish_reason"], "length");
+}
+
+TEST(RunCli, WithoutATokenizerTheIdsAreTheText) {
+  const Arguments go = {
+      "run",          "--quiet", "-m",           golden_model(kSmallestModel).string(),
+      "--prompt-ids", "1, 2,3",  "--max-tokens", "6",
+      "--seed",       "1"};
+  const Json json = run_json(go + Arguments{"--json"});
+  EXPECT_TRUE(json["text"].is_null());
+  EXPECT_EQ(parse_json(run_well(go).out, "stdout"), json["token_ids"]);
+  EXPECT_EQ(json["prompt_tokens"], 3);
+}
+
+TEST(RunCli, TheContextEndsWhereItEnds) {
+  const TemporaryFolder folder;
+  copy_model(golden_dir() / kSmallestModel, folder.path());
+  Json config = Json::parse(read_file(folder / "config.json"));
+  config["max_seq_len"] = 64;
+  write_file(folder / "config.json", config.dump());
+  const auto ids = [](std::size_t n) { return joined(std::vector<std::int32_t>(n, 5)); };
+  const Arguments go = {"run", "--quiet", "--json", "-m", folder.path().string(), "--prompt-ids"};
+  for (const std::size_t n : {60U, 63U, 64U}) {
+    const Json json = run_json(go + Arguments{ids(n)});
+    EXPECT_EQ(json["completion_tokens"], 64 - n);
+    EXPECT_EQ(json["finish_reason"], "length");
+  }
+  const Finished refused = run(go + Arguments{ids(65)});
+  EXPECT_EQ(refused.status, 1) << refused.describe();
+  EXPECT_NE(refused.err.find("65"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("64"), std::string::npos) << refused.err;
+}
+
+TEST(RunCli, APromptThatWasGivenLeavesStdinAlone) {
+  // Stdin stays open with nothing in it: waiting for it would be waiting for ever.
+  Program program({"run", "--quiet", "--prompt", "To be", "--max-tokens", "3"});
+  EXPECT_TRUE(program.read_until([](const std::string& out, const std::string&) {
+    return !out.empty() && out.back() == '\n';
+  }));
+  EXPECT_EQ(program.finish().status, 0);
+}
+
+TEST(RunCli, TheDeviceOfTheEnvironmentAndOfTheFlag) {
+  const Arguments go = {"run", "--quiet", "--json", "--prompt", "a", "--max-tokens", "1"};
+  const auto with = [](const std::string& device) {
+    Surroundings surroundings;
+    surroundings.environment["BIT_AXON_DEVICE"] = device;
+    return surroundings;
+  };
+  EXPECT_EQ(run_json(go, "", with("reference"))["device"], "reference");
+  EXPECT_EQ(run_json(go + Arguments{"--device", "cpu"}, "", with("reference"))["device"], "cpu");
+  EXPECT_EQ(run_json(go + Arguments{"--device", "cpu"}, "", with("nonsense"))["device"], "cpu");
+  EXPECT_EQ(run_json(go, "", with(""))["device"], "cpu");
+  EXPECT_EQ(run_json(go + Arguments{"--device", "reference"})["precision"], "exact");
+  EXPECT_EQ(run_json(go + Arguments{"--precision", "exact"})["precision"], "exact");
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,106 @@
+// Text to ids and back, to the byte.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model_folder.h"
+#include "program.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::string bundled_tokenizer() { return (bundled_model_dir() / "tokenizer.json").string(); }
+std::string sentencepiece() {
+  return (golden_dir() / "sentencepiece" / "tokenizer.model").string();
+}
+
+TEST(TokenizeCli, RecordedCases) {
+  const TemporaryFolder folder;
+  const auto text = folder / "text";
+  const auto ids = folder / "ids.json";
+  const Json cases = Json::parse(read_file(golden_dir() / "tokenizer" / "cases.json"));
+  ASSERT_GE(cases.size(), 10U);
+  for (const Json& one : cases) {
+    SCOPED_TRACE(one["text"].dump());
+    write_file(text, one["text"]);
+    write_file(ids, one["ids"].dump());
+    EXPECT_EQ(run_json({"tokenize", "--quiet", "--file", text.string()}), one["ids"]);
+    const Finished back = run_well({"detokenize", "--quiet", "--file", ids.string()});
+    EXPECT_EQ(back.out, one["decoded"].get<std::string>() + "\n");
+    EXPECT_EQ(back.err, "");
+  }
+  for (const Json& one : Json::parse(read_file(golden_dir() / "tokenizer" / "decode_cases.json"))) {
+    const std::string list = joined(one["ids"].get<std::vector<std::int32_t>>());
+    EXPECT_EQ(run_well({"detokenize", "--quiet", list}).out,
+              one["decoded"].get<std::string>() + "\n");
+  }
+}
+
+TEST(TokenizeCli, SentencePiece) {
+  const TemporaryFolder folder;
+  const auto text = folder / "text";
+  for (const Json& one : Json::parse(read_file(golden_dir() / "sentencepiece" / "cases.json"))) {
+    SCOPED_TRACE(one["text"].dump());
+    write_file(text, one["text"]);
+    // Which tokenizer the file is does not depend on how it is named.
+    for (const std::string& name : {sentencepiece(), (golden_dir() / "sentencepiece").string()})
+      EXPECT_EQ(run_json({"tokenize", "-t", name, "--file", text.string()}), one["ids"]);
+  }
+  EXPECT_EQ(
+      run_well({"detokenize", "-t", sentencepiece(), "475", "320", "425,383", "320", "262"}).out,
+      "ROMEO:\n");
+}
+
+TEST(TokenizeCli, WhereTheTextComesFrom) {
+  const Json ids = run_json({"tokenize", "To be\n", "--quiet"});
+  EXPECT_EQ(run_json({"tokenize", "--quiet"}, "To be\n"), ids);
+  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // stdin is taken to the byte
+  EXPECT_EQ(run_json({"tokenize", "--quiet"}, ""), Json::array());
+  EXPECT_EQ(run_json({"tokenize", "--quiet", ""}), Json::array());
+  EXPECT_EQ(run_json({"tokenize", "--quiet", "--", "-5"}), run_json({"tokenize", "--quiet"}, "-5"));
+  const Finished spoken = run_well({"tokenize", "To be"});
+  ASSERT_EQ(spoken.err_lines().size(), 1U);
+  EXPECT_EQ(spoken.err.rfind("bit-axon: model: the bundled", 0), 0U) << spoken.err;
+  // What command-line libraries like to take apart.
+  for (const char* text : {"[a,b]", "{}", "%%", "\"quoted\"", "'single'", "a,b", "a\\nb", "$HOME"})
+    EXPECT_EQ(run_json({"tokenize", "--quiet", text}), run_json({"tokenize", "--quiet"}, text))
+        << text;
+}
+
+TEST(TokenizeCli, BytesAndSpecialTokens) {
+  EXPECT_EQ(run_json({"tokenize", "--quiet", "<|im_start|>a<|im_end|><|endoftext|>"}),
+            Json({1022, 64, 1023, 1021}));
+  EXPECT_EQ(run_well({"detokenize", "--quiet", "1022", "64", "1023"}).out,
+            "<|im_start|>a<|im_end|>\n");
+  EXPECT_EQ(run_json({"tokenize", "--config-small", "h\xc3\xa9"}), Json({104, 195, 169}));
+  EXPECT_EQ(run_json({"tokenize", "--config-small"}, std::string("\0\xff\n", 3)),
+            Json({0, 255, 10}));
+  EXPECT_EQ(run_well({"detokenize", "--config-small", "104,195,169"}).out, "h\xc3\xa9\n");
+  // An id of the model that the tokenizer does not have.
+  EXPECT_EQ(run_well({"detokenize", "--config-small", "104,1000,105"}).out, "hi\n");
+  // Bytes that are not UTF-8 are read as U+FFFD.
+  EXPECT_EQ(run_json({"tokenize", "--quiet"}, "a\xff"),
+            run_json({"tokenize", "--quiet"}, "a\xef\xbf\xbd"));
+}
+
+TEST(TokenizeCli, ATokenizerNeedsNoModel) {
+  EXPECT_EQ(run_json({"tokenize", "-t", bundled_tokenizer(), "To be"}),
+            run_json({"tokenize", "--quiet", "To be"}));
+  const Finished finished = run_well({"tokenize", "-t", bundled_model_dir().string(), "To be"});
+  EXPECT_EQ(finished.err, "");
+}
+
+TEST(TokenizeCli, LongTextInLinearTime) {
+  // A megabyte, which anything quadratic would not finish within the guard time.
+  std::string text;
+  while (text.size() < (std::size_t{1} << 20))
+    text += "To be, or not to be: that is the question.\n";
+  const Json ids = run_json({"tokenize", "--quiet"}, text);
+  const TemporaryFolder folder;
+  write_file(folder / "ids", ids.dump());
+  EXPECT_EQ(run_well({"detokenize", "--quiet", "--file", (folder / "ids").string()}).out,
+            text + "\n");
+}
+
+}  // namespace
+}  // namespace bitaxon::test
