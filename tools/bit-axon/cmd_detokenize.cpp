@@ -1,4 +1,6 @@
 // bit-axon detokenize: ids to text.
+#include <sstream>
+
 #include "console.h"
 #include "id_list.h"
 #include "session.h"
@@ -12,6 +14,15 @@ struct DetokenizeOptions {
   std::vector<std::string> ids;
   std::string file;
 };
+
+/// One argument: ids with commas, with spaces, or with both between them.
+void append_ids(const std::string& argument, std::vector<std::int32_t>& all) {
+  std::istringstream words(argument);
+  for (std::string word; words >> word;) {
+    if (word.size() > 1 && word.back() == ',') word.pop_back();
+    for (std::int32_t id : parse_ids("IDS", word)) all.push_back(id);
+  }
+}
 
 }  // namespace
 
@@ -32,8 +43,7 @@ Command add_detokenize(CLI::App& program) {
     } else {
       if (wanted->ids.empty())
         throw UsageError("IDS: expected at least one token id, or --file, got neither");
-      for (const std::string& part : wanted->ids)
-        for (std::int32_t id : parse_ids("IDS", part)) all.push_back(id);
+      for (const std::string& part : wanted->ids) append_ids(part, all);
     }
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
     print(vocabulary.decode(all) + "\n");

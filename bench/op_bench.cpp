@@ -1,0 +1,121 @@
+// Times the op cases tagged "bench" on one device, after checking their results against the
+// reference. Wall time of submit and wait; bytes and operations are those of the op's cost.
+//   op_bench [--device=cpu] [--threads=N] [Google Benchmark's flags]
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "bitaxon/devices.h"
+#include "cases/op_harness.h"
+#include "ops/op.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// A case compiled once, to be run again and again.
+struct CompiledCase {
+  Executable executable;
+  StepBuffer step;
+  Cost cost;
+};
+
+CompiledCase compile_case(Backend& backend, const OpProblem& problem) {
+  const std::shared_ptr<Graph> graph = graph_of(backend, problem);
+  const auto plan = schedule(
+      graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
+  std::size_t next_input = 0;
+  for (std::size_t id = 0; id < graph->values().size(); ++id)
+    if (graph->values()[id].kind == ValueKind::input)
+      backend.upload(arena, plan->values[id].offset_bytes, problem.inputs()[next_input++].bytes);
+  const Buffer state = backend.allocate(problem.state_image().size(), BufferUse::state);
+  backend.upload(state, 0, problem.state_image());
+  CompiledCase compiled;
+  compiled.executable =
+      backend.compile(plan, {.arena = arena,
+                             .state = state,
+                             .state_layout = std::make_shared<StateLayout>(problem.layout())});
+  compiled.step = problem.step;
+  const StepSizes sizes{problem.step.n_rows, problem.step.n_segments,
+                        problem.step.segments[0].position};
+  for (const Node& node : graph->nodes())
+    compiled.cost += op_info(node).cost(*graph, node, sizes);
+  return compiled;
+}
+
+/// Empty when the device agrees with the reference.
+std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_case,
+                         const OpProblem& problem) {
+  const auto found =
+      differences(run_op(backend, problem), run_op(reference, problem), op_case.tolerance);
+  return found.empty() ? "" : found[0];
+}
+
+void run_case(benchmark::State& state, Backend& backend, Backend& reference, std::string_view op,
+              const OpCase& op_case) {
+  const OpProblem problem = problem_of(op, op_case);
+  if (const std::string wrong = problem_with(backend, reference, op_case, problem); !wrong.empty()) {
+    state.SkipWithError(wrong.c_str());
+    return;
+  }
+  const CompiledCase compiled = compile_case(backend, problem);
+  for (auto _ : state) backend.wait(backend.submit(compiled.executable, compiled.step));
+  state.counters["bytes"] =
+      benchmark::Counter(static_cast<double>(compiled.cost.bytes),
+                         benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+  state.counters["flops"] =
+      benchmark::Counter(static_cast<double>(compiled.cost.flops),
+                         benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+}
+
+/// Takes "--name=value" out of the arguments; empty when it is not there.
+std::string take_flag(int& argc, char** argv, const std::string& name) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string prefix = "--" + name + "=";
+    if (std::strncmp(argv[i], prefix.c_str(), prefix.size()) != 0) continue;
+    std::string value = argv[i] + prefix.size();
+    std::copy(argv + i + 1, argv + argc, argv + i);
+    --argc;
+    return value;
+  }
+  return {};
+}
+
+int bench(int argc, char** argv) {
+  const std::string device = take_flag(argc, argv, "device");
+  const std::string threads = take_flag(argc, argv, "threads");
+  int n_threads = 0;
+  std::from_chars(threads.data(), threads.data() + threads.size(), n_threads);
+  const auto opened = open_device(device.empty() ? "cpu" : device, n_threads);
+  const auto reference = open_device("reference");
+  benchmark::AddCustomContext("device", opened.backend->caps().device);
+  for (const OpCases& cases : every_op_case())
+    for (const OpCase& op_case : cases.cases)
+      if ((op_case.tags & kBench) != 0)
+        benchmark::RegisterBenchmark(fmt::format("{}/{}", cases.op, op_case.label).c_str(),
+                                     [&](benchmark::State& state) {
+                                       run_case(state, *opened.backend, *reference.backend, cases.op,
+                                                op_case);
+                                     })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace
+}  // namespace bitaxon::test
+
+int main(int argc, char** argv) {
+  try {
+    return bitaxon::test::bench(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "op_bench: %s\n", error.what());
+    return 1;
+  }
+}
