@@ -15,13 +15,18 @@ struct DetokenizeOptions {
   std::string file;
 };
 
-/// One argument: ids with commas, with spaces, or with both between them.
-void append_ids(const std::string& argument, std::vector<std::int32_t>& all) {
-  std::istringstream words(argument);
-  for (std::string word; words >> word;) {
-    if (word.size() > 1 && word.back() == ',') word.pop_back();
-    for (std::int32_t id : parse_ids("IDS", word)) all.push_back(id);
+/// One argument: a list with commas, or ids with spaces between them ("1,", as in 1, 2, 3, counts).
+void append_ids(std::string argument, std::vector<std::int32_t>& all) {
+  if (argument.size() > 1 && argument.back() == ',') argument.pop_back();
+  std::vector<std::string> lists;
+  if (argument.find_first_of(",[") != std::string::npos || argument.empty()) {
+    lists.push_back(argument);
+  } else {
+    std::istringstream words(argument);
+    for (std::string word; words >> word;) lists.push_back(word);
   }
+  for (const std::string& list : lists)
+    for (std::int32_t id : parse_ids("IDS", list)) all.push_back(id);
 }
 
 }  // namespace
@@ -44,6 +49,7 @@ Command add_detokenize(CLI::App& program) {
       if (wanted->ids.empty())
         throw UsageError("IDS: expected at least one token id, or --file, got neither");
       for (const std::string& part : wanted->ids) append_ids(part, all);
+      if (all.empty()) throw UsageError("IDS: expected at least one token id, got none");
     }
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
     print(vocabulary.decode(all) + "\n");
