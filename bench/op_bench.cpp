@@ -24,8 +24,8 @@ struct CompiledCase {
 
 CompiledCase compile_case(Backend& backend, const OpProblem& problem) {
   const std::shared_ptr<Graph> graph = graph_of(backend, problem);
-  const auto plan = schedule(
-      graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const auto plan =
+      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
   const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
   std::size_t next_input = 0;
   for (std::size_t id = 0; id < graph->values().size(); ++id)
@@ -41,8 +41,7 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem) {
   compiled.step = problem.step;
   const StepSizes sizes{problem.step.n_rows, problem.step.n_segments,
                         problem.step.segments[0].position};
-  for (const Node& node : graph->nodes())
-    compiled.cost += op_info(node).cost(*graph, node, sizes);
+  for (const Node& node : graph->nodes()) compiled.cost += op_info(node).cost(*graph, node, sizes);
   return compiled;
 }
 
@@ -57,18 +56,19 @@ std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_
 void run_case(benchmark::State& state, Backend& backend, Backend& reference, std::string_view op,
               const OpCase& op_case) {
   const OpProblem problem = problem_of(op, op_case);
-  if (const std::string wrong = problem_with(backend, reference, op_case, problem); !wrong.empty()) {
+  if (const std::string wrong = problem_with(backend, reference, op_case, problem);
+      !wrong.empty()) {
     state.SkipWithError(wrong.c_str());
     return;
   }
   const CompiledCase compiled = compile_case(backend, problem);
   for (auto _ : state) backend.wait(backend.submit(compiled.executable, compiled.step));
-  state.counters["bytes"] =
-      benchmark::Counter(static_cast<double>(compiled.cost.bytes),
-                         benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
-  state.counters["flops"] =
-      benchmark::Counter(static_cast<double>(compiled.cost.flops),
-                         benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+  state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
+                                               benchmark::Counter::kIsIterationInvariantRate,
+                                               benchmark::Counter::kIs1000);
+  state.counters["flops"] = benchmark::Counter(static_cast<double>(compiled.cost.flops),
+                                               benchmark::Counter::kIsIterationInvariantRate,
+                                               benchmark::Counter::kIs1000);
 }
 
 /// Takes "--name=value" out of the arguments; empty when it is not there.
@@ -97,8 +97,8 @@ int bench(int argc, char** argv) {
       if ((op_case.tags & kBench) != 0)
         benchmark::RegisterBenchmark(fmt::format("{}/{}", cases.op, op_case.label).c_str(),
                                      [&](benchmark::State& state) {
-                                       run_case(state, *opened.backend, *reference.backend, cases.op,
-                                                op_case);
+                                       run_case(state, *opened.backend, *reference.backend,
+                                                cases.op, op_case);
                                      })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);

@@ -33,8 +33,8 @@ enum class BufferUse : std::uint8_t { activations, state };
 /// A weight in the form its backend packed it to. Only that backend looks inside `packed`.
 struct Weight {
   std::string name;
-  Shape shape;         ///< [n_matrices, rows, cols]
-  std::string format;  ///< "f16", "q4_affine_g64", "nf4_g64", ...
+  Shape shape;                     ///< [n_matrices, rows, cols]
+  std::string format;              ///< "f16", "q4_affine_g64", "nf4_g64", ...
   std::uint64_t stored_bytes = 0;  ///< in the file, scales and the like included
   std::uint64_t packed_bytes = 0;  ///< in this backend's memory
   std::shared_ptr<const void> packed;
@@ -50,6 +50,7 @@ struct Executable {
 struct Bindings {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
   Buffer state;  ///< at least layout->size_bytes
+  int run_ahead = 0;  ///< steps submitted before the oldest is waited for: how often to record
   std::shared_ptr<const StateLayout> state_layout;
 };
 
@@ -65,16 +66,18 @@ struct StepResult {
 };
 
 struct BackendCaps {
-  std::string name;      ///< "cpu", "reference", later "vulkan"
-  std::string device;    ///< "AMD EPYC, 2 threads"
-  bool always_exact = false;  ///< computes exactly whatever precision is asked for
+  std::string name;                ///< "cpu", "reference", later "vulkan"
+  std::string device;              ///< "AMD EPYC, 2 threads"
+  bool always_exact = false;       ///< computes exactly whatever precision is asked for
   std::uint64_t memory_bytes = 0;  ///< that can be had now; 0: not known
-  std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
+  std::size_t max_run_ahead = 8;   ///< steps that may be submitted and not yet waited for, less one
 };
 
-/// Memory, weights and execution on one device. Calls come from one thread at a time. A backend must
-/// outlive its buffers, weights and executables. Steps run in the order of submission, each after
-/// the one before.
+/// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
+/// must outlive its buffers, weights and executables; those handles may be dropped while steps that
+/// use them are in flight. Steps run in the order of submission, each after the one before. After a
+/// step has failed, every later call fails with the same Error: what it would have computed is
+/// missing.
 class Backend {
  public:
   Backend() = default;
@@ -87,7 +90,8 @@ class Backend {
   /// Throws Error(device) when there is not enough memory. Contents are undefined.
   virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
   /// Host to device, device to host, device to device. They wait for all submitted steps.
-  virtual void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) = 0;
+  virtual void upload(const Buffer& buffer, std::size_t offset,
+                      std::span<const std::byte> from) = 0;
   virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
   virtual void copy(const Buffer& from, std::size_t from_offset, const Buffer& to,
                     std::size_t to_offset, std::size_t size_bytes) = 0;
@@ -98,9 +102,9 @@ class Backend {
   virtual std::size_t workspace(const Graph& graph, const Node& node) const = 0;
   virtual Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) = 0;
 
-  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1 steps,
-  /// of all models on this backend together, may be in flight; results of as many are remembered.
-  /// Throws Error(invalid_argument) for one more.
+  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1
+  /// steps, of all models on this backend together, may be in flight; results of as many are
+  /// remembered. Throws Error(invalid_argument) for one more.
   virtual Ticket submit(const Executable& executable, const StepBuffer& step) = 0;
   /// Blocks until the step is done. Throws Error(device) when it failed, Error(invalid_argument)
   /// when its result is no longer remembered.

@@ -1,6 +1,7 @@
 // The configuration of a model: config.json.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ struct Config {
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
   std::int64_t head_dim() const { return hidden_dim / num_heads; }
+  /// Positions a row of attention sees at most: the window, or all of a shorter context.
+  std::int64_t window() const { return std::min(swa_window_size, max_seq_len); }
   /// The first third of the layers is ssm, the second swa_moe, the rest ssm_moe (integer division).
   LayerKind layer_kind(std::int64_t layer) const;
 

@@ -1,6 +1,7 @@
 // The devices of this machine, and opening one as a backend.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +14,7 @@ namespace bitaxon {
 struct DeviceInfo {
   std::string selector;  ///< what --device takes: "cpu", "reference"
   std::string name;
-  std::string type;      ///< "cpu"
+  std::string type;  ///< "cpu"
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
   int n_threads = 0;

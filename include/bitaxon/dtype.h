@@ -51,8 +51,8 @@ constexpr std::string_view name_of(DType dtype) {
 
 /// The inverse of name_of; empty for a name that is not one of ours.
 constexpr std::optional<DType> dtype_named(std::string_view name) {
-  for (DType dtype : {DType::f32, DType::f16, DType::bf16, DType::u8, DType::i32, DType::u32,
-                      DType::i64})
+  for (DType dtype :
+       {DType::f32, DType::f16, DType::bf16, DType::u8, DType::i32, DType::u32, DType::i64})
     if (name_of(dtype) == name) return dtype;
   return std::nullopt;
 }

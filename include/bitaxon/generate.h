@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,20 +61,20 @@ struct GenerateResult {
   std::vector<std::int32_t> token_ids;  ///< generated, the end-of-sequence token excluded
   std::int64_t prompt_tokens = 0;
   FinishReason finish_reason = FinishReason::length;
-  bool context_full = false;            ///< length was max_seq_len, not max_tokens
+  bool context_full = false;  ///< length was max_seq_len, not max_tokens
   /// Times are taken when the device is done, not when work is queued.
-  double time_to_first_token_ms = 0;    ///< of the prompt alone when no token was generated
+  double time_to_first_token_ms = 0;  ///< of the prompt alone when no token was generated
   double total_ms = 0;
-  std::vector<double> per_token_ms;     ///< one per token: since the one before (the first: since
-                                        ///< the start)
+  std::vector<double> per_token_ms;  ///< one per token: since the one before (the first: since
+                                     ///< the start)
   double prefill_tokens_per_sec() const;
   /// Tokens after the first, per second; 0 for fewer than two.
   double decode_tokens_per_sec() const;
 };
 
-/// Feeds `prompt` (model ids, at least one) to `state` and generates. Afterwards the state holds the
-/// prompt and every id of token_ids, and nothing else, at any run-ahead and however it ended; with
-/// one exception: an interruption during the prompt leaves the state after the chunk at hand.
+/// Feeds `prompt` (model ids, at least one) to `state` and generates. Afterwards the state holds
+/// the prompt and every id of token_ids, and nothing else, at any run-ahead and however it ended;
+/// with one exception: an interruption during the prompt leaves the state after the chunk at hand.
 /// `vocabulary` may be null: no text, no end of sequence.
 /// Throws Error(invalid_argument) for bad options, an empty prompt, or a prompt that does not fit
 /// max_seq_len; Error(device) when logits are not finite.

@@ -127,8 +127,7 @@ class Model {
   std::unique_ptr<Impl> impl_;
 };
 
-/// config.json of a model's folder; the defaults when there is none is not assumed: a missing file is
-/// an Error(io).
+/// config.json of a model's folder. A missing file is an Error(io), not a model of defaults.
 Config load_config(const ModelFiles& files, std::vector<std::string>& warnings);
 
 }  // namespace bitaxon

@@ -1,13 +1,14 @@
 // The op manual: every function that records a node, with its full contract.
 //
-// Shapes: R is the row bucket (capacity), G the segment bucket; how many rows and segments are valid
-// is data in the step buffer. Activations are float32 unless said otherwise. Weights are
-// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State arguments are per slot;
-// each segment of the step reads its slot at its read version and writes it at its write version.
-// A segment whose position is 0 reads all state as zeros. Rows of a segment are consecutive.
+// Shapes: R is the row bucket (capacity), G the segment bucket; how many rows and segments are
+// valid is data in the step buffer. Activations are float32 unless said otherwise. Weights are
+// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State arguments are per
+// slot; each segment of the step reads its slot at its read version and writes it at its write
+// version. A segment whose position is 0 reads all state as zeros. Rows of a segment are
+// consecutive.
 //
-// All functions throw Error(invalid_argument) "[op] argument: expected ..., got ..." when a shape or
-// dtype does not fit, and when the graph has been scheduled already.
+// All functions throw Error(invalid_argument) "[op] argument: expected ..., got ..." when a shape
+// or dtype does not fit, and when the graph has been scheduled already.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +19,10 @@ namespace bitaxon {
 
 /// Token embeddings, and the record of which tokens the context holds.
 ///   y[r, :] = table[id[r], :];   seen = seen | {id[r]}
-/// The ids are those of the step buffer, or, for a segment that says so, the token the previous step
-/// sampled (next_token). An id outside [0, V) gives zeros and is not recorded.
-/// table       [1, V, S]
-/// seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32
-/// next_token  state, i32 [1], versioned
-/// n_rows      R, 1 to kMaxRows
-/// Returns [R, S].
+/// The ids are those of the step buffer, or, for a segment that says so, the token the previous
+/// step sampled (next_token). An id outside [0, V) gives zeros and is not recorded. table       [1,
+/// V, S] seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32 next_token
+/// state, i32 [1], versioned n_rows      R, 1 to kMaxRows Returns [R, S].
 Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
              std::int64_t n_rows);
 
@@ -143,7 +141,8 @@ struct MoeSwigluWeights {
 };
 
 /// The first half of the chosen experts and of the shared one.
-///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s];  slot top_k: the shared
+///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s];  slot top_k: the
+///   shared
 /// x        [R, D]
 /// experts  i32 [R, top_k]
 /// Returns [R, top_k + 1, I], or [R, top_k, I] without a shared expert.
@@ -163,8 +162,8 @@ Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights
 Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, const Tensor& down,
                 const Tensor& shared_down, const Tensor& residual);
 
-/// What a sampler may have to do; the parameters themselves are data in the step buffer. A stage that
-/// is absent here is not run, whatever the parameters say.
+/// What a sampler may have to do; the parameters themselves are data in the step buffer. A stage
+/// that is absent here is not run, whatever the parameters say.
 struct SamplerStructure {
   bool penalty = false;  ///< repetition penalty
   bool draw = false;     ///< temperature, filters and the random draw; otherwise argmax

@@ -9,8 +9,8 @@
 
 namespace bitaxon {
 
-/// Up to eight extents, row-major, none negative. A value type without allocation. The element count
-/// is checked when the shape is made, so that no later product of extents can overflow.
+/// Up to eight extents, row-major, none negative. A value type without allocation. The element
+/// count is checked when the shape is made, so that no later product of extents can overflow.
 class Shape {
  public:
   static constexpr int kMaxRank = 8;

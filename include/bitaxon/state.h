@@ -54,25 +54,29 @@ class State {
   /// Whether the latest step sampled a token, which the next one can be fed with.
   bool has_sampled_token() const { return sampled_; }
 
-  /// For the model: accounts for a step of n_rows and fills in slot, position and versions.
-  void begin_step(std::int64_t n_rows, bool samples, SegmentWords& words);
-  const std::shared_ptr<StatePool>& pool() const { return pool_; }
+  /// Throws Error(invalid_argument) with both lengths when n_rows more do not fit max_seq_len.
+  void check_room(std::int64_t n_rows) const;
 
  private:
+  friend class Model;
+  /// Slot, position and versions of a step of words.n_rows rows.
+  void describe_step(SegmentWords& words) const;
+  /// Accounts for a step that has been submitted.
+  void commit_step(std::int64_t n_rows, bool samples) noexcept;
   std::uint32_t version(std::uint64_t step) const;
 
   std::shared_ptr<StatePool> pool_;
   std::int32_t slot_ = -1;
   std::int64_t position_ = 0;
-  std::uint64_t step_ = 0;             ///< counts steps; the version to read next is step_ mod versions
+  std::uint64_t step_ = 0;  ///< counts steps; the version to read next is step_ mod versions
   /// A step that can be taken back.
   struct PastStep {
     std::int64_t n_rows = 0;
     bool sampled_before = false;  ///< what has_sampled_token() said before it
   };
-  std::vector<PastStep> history_;      ///< latest last
+  std::vector<PastStep> history_;  ///< latest last
   bool sampled_ = false;
-  std::int64_t furthest_ = 0;          ///< one past the last row that the rings have been given
+  std::int64_t furthest_ = 0;  ///< one past the last row that the rings have been given
 };
 
 }  // namespace bitaxon

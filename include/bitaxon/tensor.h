@@ -10,8 +10,8 @@ namespace bitaxon {
 
 class Graph;
 
-/// What the first axis of an activation counts. The extent is a bucket (a capacity); how many of its
-/// rows are valid in a step is data in the step buffer, and nothing computes the others.
+/// What the first axis of an activation counts. The extent is a bucket (a capacity); how many of
+/// its rows are valid in a step is data in the step buffer, and nothing computes the others.
 enum class RowSpace : std::uint8_t {
   none,      ///< no such axis: weights, state
   rows,      ///< tokens of the step: StepBuffer::n_rows
@@ -26,7 +26,8 @@ enum class RowSpace : std::uint8_t {
 ///   dtype are known, its contents are not: nothing has been computed. Allowed: being an argument
 ///   of further ops, being marked as an output.
 ///       x = linear(x, w);                // returns at once
-/// - **scheduled**: its graph has become a Plan. It now has a place in the arena and a lifetime; ops
+/// - **scheduled**: its graph has become a Plan. It now has a place in the arena and a lifetime;
+/// ops
 ///   on it throw. If it was marked as an output, its contents can be read after a step has been
 ///   waited for.
 ///       auto plan = schedule(graph, ...);   // x is scheduled from here on

@@ -32,9 +32,9 @@ struct Value {
   DType dtype = DType::f32;
   Shape shape;
   RowSpace row_space = RowSpace::none;
-  bool is_output = false;               ///< stays readable after the step
-  std::shared_ptr<const Weight> weight; ///< kind weight
-  std::int32_t state_index = -1;        ///< kind state: index into the StateLayout
+  bool is_output = false;                ///< stays readable after the step
+  std::shared_ptr<const Weight> weight;  ///< kind weight
+  std::int32_t state_index = -1;         ///< kind state: index into the StateLayout
 };
 
 struct Operand {
@@ -100,8 +100,7 @@ class Graph {
   /// outputs. For op builders only.
   template <class Params>
   std::vector<Tensor> record(std::uint16_t op, const Params& params,
-                             std::span<const Argument> arguments,
-                             std::span<const Output> outputs) {
+                             std::span<const Argument> arguments, std::span<const Output> outputs) {
     static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= Node::kMaxParamsBytes);
     Node node;
     node.op = op;

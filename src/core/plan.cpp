@@ -10,7 +10,9 @@ namespace {
 /// Enough for any device's storage buffer offset alignment (Vulkan allows at most 256).
 constexpr std::size_t kAlignment = 256;
 
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 bool lives_in_arena(const Value& value) {
   return value.kind == ValueKind::activation || value.kind == ValueKind::input;
@@ -23,8 +25,8 @@ std::vector<std::int32_t> live_nodes(const Graph& graph) {
   std::vector<std::int32_t> order;
   for (std::size_t n = graph.nodes().size(); n-- > 0;) {
     const Node& node = graph.nodes()[n];
-    const bool live = std::any_of(
-        node.operands.begin(), node.operands.end(), [&](const Operand& operand) {
+    const bool live =
+        std::any_of(node.operands.begin(), node.operands.end(), [&](const Operand& operand) {
           if (operand.value < 0 || operand.access == Access::read) return false;
           return graph.value(operand.value).kind == ValueKind::state ||
                  needed[static_cast<std::size_t>(operand.value)] != 0;
@@ -43,7 +45,8 @@ void find_lifetimes(Plan& plan) {
   std::vector<char> seen(graph.values().size(), 0);
   const auto end = static_cast<std::int32_t>(plan.order.size());
   for (std::int32_t step = 0; step < end; ++step) {
-    const Node& node = graph.nodes()[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(step)])];
+    const Node& node =
+        graph.nodes()[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(step)])];
     for (const Operand& operand : node.operands) {
       if (operand.value < 0 || !lives_in_arena(graph.value(operand.value))) continue;
       const auto id = static_cast<std::size_t>(operand.value);

@@ -21,11 +21,12 @@ struct Placement {
 
 struct Plan {
   std::shared_ptr<const Graph> graph;
-  std::vector<std::int32_t> order;   ///< indices into graph->nodes(); nodes nobody needs are left out
-  std::vector<Placement> values;     ///< by value id
-  std::vector<Placement> scratch;    ///< by place in `order`
+  std::vector<std::int32_t>
+      order;                       ///< indices into graph->nodes(); nodes nobody needs are left out
+  std::vector<Placement> values;   ///< by value id
+  std::vector<Placement> scratch;  ///< by place in `order`
   std::size_t arena_bytes = 0;
-  std::size_t unshared_bytes = 0;    ///< what the arena would be if nothing were reused
+  std::size_t unshared_bytes = 0;  ///< what the arena would be if nothing were reused
 };
 
 struct ScheduleOptions {
@@ -36,7 +37,8 @@ struct ScheduleOptions {
 /// Bytes of scratch a node wants; asked of the backend that will run the plan.
 using WorkspaceQuery = std::function<std::size_t(const Graph&, const Node&)>;
 
-/// Freezes `graph` and plans it. A node is kept when it writes state or its results reach an output.
+/// Freezes `graph` and plans it. A node is kept when it writes state or its results reach an
+/// output.
 std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const WorkspaceQuery& workspace,
                                      const ScheduleOptions& options = {});
 

@@ -13,10 +13,10 @@
 namespace bitaxon {
 
 struct StateTensor {
-  std::string name;  ///< "layer_3.k"
+  std::string name;  ///< "layer_3.keys"
   DType dtype = DType::f32;
-  Shape shape;                 ///< of one version of one slot
-  std::int32_t versions = 1;   ///< 1: not versioned (rings keep old rows by themselves)
+  Shape shape;                ///< of one version of one slot
+  std::int32_t versions = 1;  ///< 1: not versioned (rings keep old rows by themselves)
   std::size_t offset_bytes = 0;
   std::size_t slot_stride_bytes = 0;
   std::size_t version_stride_bytes = 0;  ///< 0 when not versioned

@@ -39,10 +39,10 @@ struct SegmentWords {
   std::uint32_t slot = 0;
   std::uint32_t first_row = 0;
   std::uint32_t n_rows = 0;
-  std::uint32_t position = 0;       ///< of its first row; 0: the state counts as all zero
-  std::uint32_t read_version = 0;   ///< of the versioned state
-  std::uint32_t write_version = 0;  ///< may equal read_version when nothing is ever taken back
-  std::uint32_t ids_from_state = 0; ///< 1: its one token is what the previous step sampled
+  std::uint32_t position = 0;        ///< of its first row; 0: the state counts as all zero
+  std::uint32_t read_version = 0;    ///< of the versioned state
+  std::uint32_t write_version = 0;   ///< may equal read_version when nothing is ever taken back
+  std::uint32_t ids_from_state = 0;  ///< 1: its one token is what the previous step sampled
   std::uint32_t padding = 0;
   SamplerWords sampler;
 };

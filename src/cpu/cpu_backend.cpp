@@ -23,7 +23,7 @@ constexpr std::size_t kAlignment = 64;
 /// Steps that may be in flight: the largest run-ahead and the step that is waited for.
 constexpr std::size_t kMaxInFlight = 9;
 
-/// Zero-filled by the system, touched only when used.
+/// Contents are undefined.
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
   const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
   void* memory = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
@@ -115,8 +115,8 @@ class CpuBackend final : public Backend {
   const ThreadPool& pool() const { return pool_; }
 
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
-    return {size_bytes, allocate_aligned(size_bytes, use == BufferUse::state ? "state"
-                                                                             : "activations")};
+    return {size_bytes,
+            allocate_aligned(size_bytes, use == BufferUse::state ? "state" : "activations")};
   }
 
   void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
@@ -134,8 +134,9 @@ class CpuBackend final : public Backend {
   void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
             std::size_t size_bytes) override {
     wait_idle();
-    BX_ASSERT(from_offset + size_bytes <= from.size_bytes && to_offset + size_bytes <= to.size_bytes,
-              "copy inside the buffers");
+    BX_ASSERT(
+        from_offset + size_bytes <= from.size_bytes && to_offset + size_bytes <= to.size_bytes,
+        "copy inside the buffers");
     std::memmove(bytes_of(to) + to_offset, bytes_of(from) + from_offset, size_bytes);
   }
 
@@ -172,11 +173,12 @@ class CpuBackend final : public Backend {
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
-  const std::span<const std::byte> from[] = {parts.data,      parts.scales,        parts.biases,
-                                             parts.quant_map, parts.nested_scales, parts.nested_quant_map};
-  std::span<const std::byte>* to[] = {&packed->parts.data,          &packed->parts.scales,
-                                      &packed->parts.biases,        &packed->parts.quant_map,
-                                      &packed->parts.nested_scales, &packed->parts.nested_quant_map};
+  const std::span<const std::byte> from[] = {parts.data,          parts.scales,
+                                             parts.biases,        parts.quant_map,
+                                             parts.nested_scales, parts.nested_quant_map};
+  std::span<const std::byte>* to[] = {
+      &packed->parts.data,      &packed->parts.scales,        &packed->parts.biases,
+      &packed->parts.quant_map, &packed->parts.nested_scales, &packed->parts.nested_quant_map};
   const auto aligned = [](std::size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   };
@@ -245,9 +247,10 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
 StepResult CpuBackend::wait(Ticket ticket) {
   std::unique_lock lock(mutex_);
   if (ticket.number < 1 || ticket.number > submitted_ || ticket.number + kMaxInFlight <= submitted_)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
-                            kMaxInFlight, ticket.number, submitted_));
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
+                    kMaxInFlight, ticket.number, submitted_));
   changed_.wait(lock, [&] { return done_ >= ticket.number; });
   const InFlight& place = place_of(ticket.number);
   if (!place.error.empty()) throw Error(ErrorKind::device, place.error);
@@ -262,6 +265,8 @@ void CpuBackend::run_submitted() {
     InFlight& place = place_of(done_ + 1);
     lock.unlock();
     run_step(place);
+    // What the step worked in is let go as soon as it is done, outside the lock.
+    place.executable.reset();
     lock.lock();
     ++done_;
     changed_.notify_all();
@@ -275,8 +280,8 @@ void CpuBackend::run_step(InFlight& place) {
     try {
       task.run({*task.node, task.operands, task.scratch, place.step, pool_});
     } catch (const std::exception& error) {
-      place.error = fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label,
-                                error.what());
+      place.error =
+          fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label, error.what());
       return;
     }
   }

@@ -60,9 +60,7 @@ struct KernelArgs {
   Params params() const {
     return node.params_as<Params>();
   }
-  std::span<const SegmentWords> segments() const {
-    return {step.segments.data(), step.n_segments};
-  }
+  std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }
   /// Rows of an activation that hold something in this step.
   std::int64_t valid_rows(int index) const {

@@ -1,29 +1,30 @@
 #include "cpu/products.h"
 
-#include <array>
+#include <Eigen/Core>
 
 namespace bitaxon::cpu {
 
 double dot(const float* a, const float* b, std::int64_t n) {
-  // Independent partial sums let the compiler use vector registers without reordering anything.
-  constexpr std::int64_t kLanes = 16;
-  std::array<double, kLanes> sums{};
+  // Sixteen partial sums, whatever the machine's vectors are: the order of additions, and with it
+  // the last bit, is the same everywhere.
+  constexpr int kLanes = 16;
+  using Block = Eigen::Map<const Eigen::Array<float, kLanes, 1>>;
+  Eigen::Array<double, kLanes, 1> sums = Eigen::Array<double, kLanes, 1>::Zero();
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane)
-      sums[static_cast<std::size_t>(lane)] +=
-          static_cast<double>(a[i + lane]) * static_cast<double>(b[i + lane]);
+    sums += Block(a + i).cast<double>() * Block(b + i).cast<double>();
   double total = 0;
-  for (double sum : sums) total += sum;
+  for (const double sum : sums) total += sum;
   for (; i < n; ++i) total += static_cast<double>(a[i]) * static_cast<double>(b[i]);
   return total;
 }
 
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
+  using Row = Eigen::Map<const Eigen::ArrayXf>;
   const double mean_square = dot(x, x, cols) / static_cast<double>(cols);
   const double scale = 1.0 / std::sqrt(mean_square + static_cast<double>(eps));
-  for (std::int64_t c = 0; c < cols; ++c)
-    out[c] = static_cast<float>(static_cast<double>(weight[c]) * static_cast<double>(x[c]) * scale);
+  Eigen::Map<Eigen::ArrayXf>(out, cols) =
+      (Row(weight, cols).cast<double>() * Row(x, cols).cast<double>() * scale).cast<float>();
 }
 
 void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out) {

@@ -35,15 +35,15 @@ void for_each_product(const KernelArgs& args, const PackedWeight& weight, std::i
                       std::int64_t n_rows, float* row_scratch, const XRow& x_row,
                       const Store& store) {
   const std::int64_t cols = weight.desc.cols;
-  args.pool.parallel_for(
-      weight.desc.rows, 2 * cols * n_rows,
-      [&](std::int64_t begin, std::int64_t end, int thread) {
-        float* w = row_scratch + thread * cols;
-        for (std::int64_t o = begin; o < end; ++o) {
-          decode_row(weight, matrix, o, w);
-          for (std::int64_t r = 0; r < n_rows; ++r) store(r, o, dot(w, x_row(r), cols));
-        }
-      });
+  args.pool.parallel_for(weight.desc.rows, 2 * cols * n_rows,
+                         [&](std::int64_t begin, std::int64_t end, int thread) {
+                           float* w = row_scratch + thread * cols;
+                           for (std::int64_t o = begin; o < end; ++o) {
+                             decode_row(weight, matrix, o, w);
+                             for (std::int64_t r = 0; r < n_rows; ++r)
+                               store(r, o, dot(w, x_row(r), cols));
+                           }
+                         });
 }
 
 }  // namespace bitaxon::cpu

@@ -1,12 +1,17 @@
 #include "cpu/thread_pool.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <system_error>
+
+#include "bitaxon/error.h"
 
 namespace bitaxon::cpu {
 namespace {
 
-/// Below this many operations in all, waking a sleeping thread (some 10 microseconds) costs more than
-/// it saves.
+/// Below this many operations in all, waking a sleeping thread (some 10 microseconds) costs more
+/// than it saves.
 constexpr std::int64_t kWorthWaking = 50'000;
 /// Ranges per thread: enough that a thread which loses its core for a while is not waited for long.
 constexpr std::int64_t kRangesPerThread = 8;
@@ -16,10 +21,18 @@ constexpr std::int64_t kRangesPerThread = 8;
 ThreadPool::ThreadPool(int n_threads) {
   for (int i = 0; i < n_threads; ++i)
     counters_.push_back(std::make_unique<std::atomic<std::uint64_t>>(0));
-  for (int i = 1; i < n_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < n_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error& error) {
+    stop();
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: cannot start {} threads: {}", n_threads, error.code().message()));
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stop_ = true;
   ++round_;
   round_.notify_all();
@@ -38,11 +51,11 @@ void ThreadPool::take_items(int thread) {
   counters_[static_cast<std::size_t>(thread)]->fetch_add(done, std::memory_order_relaxed);
 }
 
-void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body,
-                     const void* context) {
+void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, const void* context) {
   if (n_items <= 0) return;
   const auto n_threads = static_cast<std::int64_t>(counters_.size());
-  if (workers_.empty() || n_items == 1 || n_items * std::max<std::int64_t>(item_cost, 1) < kWorthWaking) {
+  if (workers_.empty() || n_items == 1 ||
+      n_items * std::max<std::int64_t>(item_cost, 1) < kWorthWaking) {
     body(context, 0, n_items, 0);
     counters_[0]->fetch_add(static_cast<std::uint64_t>(n_items), std::memory_order_relaxed);
     return;

@@ -10,8 +10,8 @@
 
 namespace bitaxon::cpu {
 
-/// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are handed
-/// out dynamically, so a result must not depend on which thread computes an item. Nothing is
+/// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are
+/// handed out dynamically, so a result must not depend on which thread computes an item. Nothing is
 /// allocated after construction, idle threads sleep.
 class ThreadPool {
  public:
@@ -29,10 +29,11 @@ class ThreadPool {
 
   /// Calls body(begin, end, thread) for ranges that cover [0, n_items); returns when all are done.
   /// `item_cost` is a rough number of floating-point operations per item: loops too short to be
-  /// worth waking a thread run on the caller.
+  /// worth waking a thread run on the caller. The body does not throw.
   template <class Body>
   void parallel_for(std::int64_t n_items, std::int64_t item_cost, const Body& body) {
-    run(n_items, item_cost,
+    run(
+        n_items, item_cost,
         [](const void* context, std::int64_t begin, std::int64_t end, int thread) {
           (*static_cast<const Body*>(context))(begin, end, thread);
         },
@@ -43,6 +44,7 @@ class ThreadPool {
   using Body = void (*)(const void* context, std::int64_t begin, std::int64_t end, int thread);
 
   void run(std::int64_t n_items, std::int64_t item_cost, Body body, const void* context);
+  void stop();
   void take_items(int thread);
   void work(int thread);
 

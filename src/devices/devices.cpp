@@ -31,7 +31,8 @@ std::vector<DeviceInfo> list_devices() {
   reference.selector = "reference";
   reference.n_threads = 1;
   reference.chosen_by_auto = false;
-  reference.reason = "plain float64 kernels that other devices are checked against; only when named";
+  reference.reason =
+      "plain float64 kernels that other devices are checked against; only when named";
   return {cpu, reference};
 }
 

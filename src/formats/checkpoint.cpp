@@ -8,8 +8,8 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
-#include "platform/printable.h"
 #include "formats/safetensors.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
+#include "core/step.h"
 #include "generate/stop_matcher.h"
 
 namespace bitaxon {
@@ -44,9 +45,10 @@ double ms_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - begin).count();
 }
 
-/// One call of generate(). Decode step k (k >= 1) feeds token k-1 and samples token k; step 0 is the
-/// end of the prompt. The steps that may follow are submitted before the token they continue from is
-/// known; when generation ends earlier than they assumed, the state goes back by so many steps.
+/// One call of generate(). Decode step k (k >= 1) feeds token k-1 and samples token k; step 0 is
+/// the end of the prompt. The steps that may follow are submitted before the token they continue
+/// from is known; when generation ends earlier than they assumed, the state goes back by so many
+/// steps.
 class Generation {
  public:
   Generation(Model& model, State& state, const Vocabulary* vocabulary,
@@ -96,32 +98,36 @@ class Generation {
 void Generation::check(std::span<const std::int32_t> prompt) const {
   options_.sampler.validate();
   if (options_.max_tokens < 0)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("max-tokens: expected a whole number >= 0, got {}", options_.max_tokens));
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("max-tokens: expected a whole number >= 0, got {}", options_.max_tokens));
   if (prompt.empty())
     throw Error(ErrorKind::invalid_argument, "prompt: expected at least one token, got none");
   for (const std::string& stop : options_.stop)
     if (stop.empty())
       throw Error(ErrorKind::invalid_argument, "stop: expected a text that is not empty");
   if (!options_.stop.empty() && vocabulary_ == nullptr)
-    throw Error(ErrorKind::invalid_argument, "stop: expected a tokenizer to find texts with, got none");
-  const std::int64_t length = state_.position() + std::ssize(prompt);
-  if (length > model_.config().max_seq_len)
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("prompt: a sequence of {} tokens: expected at most max_seq_len, which is {}",
-                            length, model_.config().max_seq_len));
+                "stop: expected a tokenizer to find texts with, got none");
+  state_.check_room(std::ssize(prompt));
 }
 
 /// False when interrupted before the end of the prompt was submitted.
 bool Generation::feed_prompt(std::span<const std::int32_t> prompt) {
   model_.check_ids(prompt);
   const StepOptions last{max_tokens_ > 0 ? StepOutput::token : StepOutput::none, false};
-  constexpr std::size_t kChunk = 512;
-  while (prompt.size() > kChunk) {
-    // Waited for, so that an interruption is noticed within a chunk.
-    model_.wait(model_.feed(state_, prompt.first(kChunk), {StepOutput::none, false}));
-    prompt = prompt.subspan(kChunk);
-    if (interrupted()) return false;
+  std::optional<Ticket> before;
+  while (prompt.size() > kMaxRows) {
+    const Ticket ticket = model_.feed(state_, prompt.first(kMaxRows), {StepOutput::none, false});
+    prompt = prompt.subspan(kMaxRows);
+    // The chunk before is waited for while this one runs, so that an interruption is noticed soon
+    // and the device is never idle.
+    if (before) model_.wait(*before);
+    if (interrupted()) {
+      model_.wait(ticket);
+      return false;
+    }
+    before = ticket;
   }
   in_flight_.push_back(model_.feed(state_, prompt, last, options_.sampler));
   if (max_tokens_ > 0) n_sampling_steps_ = 1;
@@ -135,8 +141,8 @@ void Generation::submit_ahead() {
   while (in_flight_.size() < depth && n_sampling_steps_ <= max_tokens_) {
     const bool samples = n_sampling_steps_ < max_tokens_;
     const SegmentInput feed_back{&state_, {}, options_.sampler};
-    in_flight_.push_back(model_.submit(
-        {&feed_back, 1}, {samples ? StepOutput::token : StepOutput::none, false}));
+    in_flight_.push_back(
+        model_.submit({&feed_back, 1}, {samples ? StepOutput::token : StepOutput::none, false}));
     ++n_sampling_steps_;
   }
 }
@@ -197,7 +203,8 @@ void Generation::decode() {
     }
     if (end_of_sequence_ && token == *end_of_sequence_) {
       take_back_all_but(0);
-      if (result_.token_ids.empty()) result_.time_to_first_token_ms = ms_between(start_, Clock::now());
+      if (result_.token_ids.empty())
+        result_.time_to_first_token_ms = ms_between(start_, Clock::now());
       result_.finish_reason = FinishReason::stop;
       return;
     }
@@ -225,8 +232,7 @@ void Generation::finish_text() {
 GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   check(prompt);
   result_.prompt_tokens = std::ssize(prompt);
-  const std::int64_t room =
-      model_.config().max_seq_len - state_.position() - std::ssize(prompt);
+  const std::int64_t room = model_.config().max_seq_len - state_.position() - std::ssize(prompt);
   max_tokens_ = std::min(options_.max_tokens, room);
   result_.token_ids.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_tokens_, 65536)));
   result_.per_token_ms.reserve(result_.token_ids.capacity());

@@ -7,8 +7,8 @@
 
 namespace bitaxon {
 
-/// Takes text as it is generated and lets through what can no longer be part of a stop string. After
-/// a stop string was found nothing more comes out.
+/// Takes text as it is generated and lets through what can no longer be part of a stop string.
+/// After a stop string was found nothing more comes out.
 class StopMatcher {
  public:
   explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}

@@ -12,10 +12,11 @@ Vocabulary::Vocabulary(Tokenizer tokenizer, std::string_view mapping, std::int64
   if (!mapping.empty()) {
     mapping_ = std::make_shared<VocabMapping>(VocabMapping::parse(mapping, "vocab_mapping"));
     if (mapping_->max_model_id() >= vocab_size)
-      throw Error(ErrorKind::format,
-                  fmt::format("vocab_mapping: expected model ids below the model's vocab_size of {}, "
-                              "got {}",
-                              vocab_size, mapping_->max_model_id()));
+      throw Error(
+          ErrorKind::format,
+          fmt::format("vocab_mapping: expected model ids below the model's vocab_size of {}, "
+                      "got {}",
+                      vocab_size, mapping_->max_model_id()));
     return;
   }
   if (tokenizer_.vocab_size() > vocab_size)

@@ -50,7 +50,8 @@ constexpr const char* kEpsKey = "rms_norm_eps";
 
 [[noreturn]] void fail_key(std::string_view name, std::string_view key, const std::string& expected,
                            const std::string& got) {
-  throw Error(ErrorKind::format, fmt::format("{}: {}: expected {}, got {}", name, key, expected, got));
+  throw Error(ErrorKind::format,
+              fmt::format("{}: {}: expected {}, got {}", name, key, expected, got));
 }
 
 /// A value as a message shows it: short, on one line.
@@ -136,7 +137,8 @@ Config Config::parse(std::string_view json, std::string_view name,
                      std::vector<std::string>& warnings) {
   const Json object = parse_json(json, name, {.max_bytes = std::size_t{1} << 20, .max_depth = 16});
   if (!object.is_object())
-    throw Error(ErrorKind::format, fmt::format("{}: expected a JSON object, got {}", name, shown(object)));
+    throw Error(ErrorKind::format,
+                fmt::format("{}: expected a JSON object, got {}", name, shown(object)));
   Config config;
   for (const auto& [key, value] : object.items())
     if (!read_key(config, key, value, name))

@@ -6,14 +6,13 @@
 #include <cmath>
 
 #include "bitaxon/error.h"
-#include "core/assert.h"
 #include "core/step.h"
-#include "platform/printable.h"
 #include "formats/safetensors.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
 #include "model/weights.h"
 #include "platform/file.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
@@ -24,8 +23,8 @@ std::uint64_t q32(double fraction) {
 
 SamplerWords words_of(const SamplerParams& params) {
   SamplerWords words;
+  // A temperature too small for float32 becomes 0: argmax, which is its limit.
   words.temperature = static_cast<float>(params.temperature);
-  // A temperature too small for float32 means what its limit means: argmax.
   words.repetition_penalty = static_cast<float>(params.repetition_penalty);
   words.top_k = static_cast<std::uint32_t>(std::min<std::int64_t>(params.top_k, UINT32_MAX));
   words.use_top_p = params.top_p < 1 ? 1 : 0;
@@ -33,6 +32,11 @@ SamplerWords words_of(const SamplerParams& params) {
   words.min_p_q32 = U64Words::of(q32(params.min_p));
   words.seed = U64Words::of(params.seed);
   return words;
+}
+
+/// Rows of a segment: its ids, or the one token fed back.
+std::int64_t rows_of(const SegmentInput& segment) {
+  return std::max<std::int64_t>(1, std::ssize(segment.ids));
 }
 
 }  // namespace
@@ -50,30 +54,39 @@ struct Model::Impl {
   std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
   std::int64_t latest_rows = 0;
   std::int64_t latest_segments = 0;
-  std::uint64_t last_ticket = 0;
-  std::uint64_t last_waited = 0;
-  StepBuffer step;  ///< reused for every submission
+  std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
+  StepBuffer step;                         ///< reused for every submission
 
   Impl(Backend& on, Config with, LoadOptions how)
       : backend(on), config(std::move(with)), options(std::move(how)) {}
 
   void check_options() const;
+  void decide_precision(bool has_short_tensor);
   void check_fits(std::uint64_t weight_bytes) const;
   void finish_loading();
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
                               const StepOptions& wanted) const;
-  void fill_step(std::span<const SegmentInput> segments, bool samples);
+  void fill_step(std::span<const SegmentInput> segments);
+  void submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples);
+  void wait_for_latest();
 };
 
 void Model::Impl::check_options() const {
   const auto max_run_ahead = static_cast<int>(backend.caps().max_run_ahead);
   if (options.run_ahead < 0 || options.run_ahead > max_run_ahead)
-    throw Error(ErrorKind::invalid_argument, fmt::format("run-ahead: expected 0..{}, got {}",
-                                                         max_run_ahead, options.run_ahead));
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("run-ahead: expected 0..{}, got {}", max_run_ahead, options.run_ahead));
   if (options.n_slots < 1 || options.n_slots > kMaxSegments)
-    throw Error(ErrorKind::invalid_argument, fmt::format("slots: expected 1..{}, got {}",
-                                                         kMaxSegments, options.n_slots));
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("slots: expected 1..{}, got {}", kMaxSegments, options.n_slots));
+}
+
+/// Float32 models and backends that are always exact compute exactly whatever is asked for.
+void Model::Impl::decide_precision(bool has_short_tensor) {
+  const bool exact =
+      backend.caps().always_exact || !has_short_tensor || options.precision == Precision::exact;
+  precision = exact ? Precision::exact : Precision::fast;
 }
 
 /// Refuses what cannot fit before anything is loaded.
@@ -83,7 +96,7 @@ void Model::Impl::check_fits(std::uint64_t weight_bytes) const {
       state_layout(config,
                    {.n_slots = options.n_slots,
                     .run_ahead = options.run_ahead,
-                    .kv_dtype = DType::f16},
+                    .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16},
                    unused)
           .size_bytes;
   const std::uint64_t available = backend.caps().memory_bytes;
@@ -91,29 +104,24 @@ void Model::Impl::check_fits(std::uint64_t weight_bytes) const {
   throw Error(ErrorKind::device,
               fmt::format("{}: the model needs at least {} bytes ({} of weights, {} of state), {} "
                           "are available",
-                          backend.caps().name, weight_bytes + state_bytes, weight_bytes, state_bytes,
-                          available));
+                          backend.caps().name, weight_bytes + state_bytes, weight_bytes,
+                          state_bytes, available));
 }
 
 void Model::Impl::finish_loading() {
-  Weights& all = weights;
-  bool has_short = false;
+  outstanding.reserve(backend.caps().max_run_ahead + 2);
   std::vector<const Weight*> counted;
-  for (const WeightSlot& slot : weight_slots(config, all)) {
+  for (const WeightSlot& slot : weight_slots(config, weights)) {
     const Weight* weight = slot.target->get();
     if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
     counted.push_back(weight);
     packed_bytes += weight->packed_bytes;
-    has_short = has_short || weight->format != "f32";
   }
-  const bool exact = backend.caps().always_exact || !has_short ||
-                     options.precision.value_or(Precision::fast) == Precision::exact;
-  precision = exact ? Precision::exact : Precision::fast;
   pool = std::make_shared<StatePool>(
       config, backend,
       StatePoolOptions{.n_slots = options.n_slots,
                        .run_ahead = options.run_ahead,
-                       .kv_dtype = exact ? DType::f32 : DType::f16,
+                       .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint});
   steps.emplace(config, weights, *pool, options.plan_reuse);
 }
@@ -134,16 +142,12 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
   std::int64_t n_rows = 0;
   for (const SegmentInput& segment : segments) {
     check_ids(segment.ids);
-    const std::int64_t rows = std::max<std::int64_t>(1, std::ssize(segment.ids));
-    n_rows += rows;
+    n_rows += rows_of(segment);
     if (wanted.output == StepOutput::token) segment.sampler.validate();
-    if (segment.state == nullptr || segment.state->pool() != pool)
+    if (segment.state == nullptr || segment.state->pool_ != pool)
       throw Error(ErrorKind::invalid_argument,
                   "[step] state: expected a state of this model, got another's");
-    if (segment.state->position() + rows > config.max_seq_len)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
-                              segment.state->position() + rows, config.max_seq_len));
+    segment.state->check_room(rows_of(segment));
     if (segment.ids.empty() && !segment.state->has_sampled_token())
       throw Error(ErrorKind::invalid_argument,
                   "[step] ids: expected at least one where the step before sampled no token, got "
@@ -159,7 +163,7 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
   return n_rows;
 }
 
-void Model::Impl::fill_step(std::span<const SegmentInput> segments, bool samples) {
+void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
   step.n_segments = static_cast<std::uint32_t>(segments.size());
   std::uint32_t row = 0;
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -169,10 +173,23 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments, bool samples
     words.ids_from_state = segment.ids.empty() ? 1 : 0;
     words.sampler = words_of(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
-    segment.state->begin_step(std::max<std::int64_t>(1, std::ssize(segment.ids)), samples, words);
+    words.n_rows = static_cast<std::uint32_t>(rows_of(segment));
+    segment.state->describe_step(words);
     row += words.n_rows;
   }
   step.n_rows = row;
+}
+
+/// The states follow only now: a submission that was refused has changed nothing.
+void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples) {
+  outstanding.push_back(ticket.number);
+  for (const SegmentInput& segment : segments)
+    segment.state->commit_step(rows_of(segment), samples);
+}
+
+void Model::Impl::wait_for_latest() {
+  if (!outstanding.empty()) backend.wait({outstanding.back()});
+  outstanding.clear();
 }
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -205,11 +222,15 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
   impl->check_options();
-  const std::vector<FoundWeight> found =
-      find_weights(impl->config, checkpoint, printable_path(files.weights.string()), impl->weights,
-                   warnings);
+  const std::vector<FoundWeight> found = find_weights(
+      impl->config, checkpoint, printable_path(files.weights.string()), impl->weights, warnings);
   std::uint64_t weight_bytes = 0;
-  for (const FoundWeight& weight : found) weight_bytes += weight.source.desc.stored_bytes();
+  bool has_short_tensor = false;
+  for (const FoundWeight& weight : found) {
+    weight_bytes += weight.source.desc.stored_bytes();
+    has_short_tensor = has_short_tensor || weight.source.desc.format_name() != "f32";
+  }
+  impl->decide_precision(has_short_tensor);
   impl->check_fits(weight_bytes);
   pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
   const auto mapping = checkpoint.metadata().find("vocab_mapping");
@@ -223,6 +244,7 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
+  impl->decide_precision(true);
   impl->check_fits(random_weight_bytes(config));
   impl->weights = random_weights(config, seed, backend, options.on_progress);
   impl->finish_loading();
@@ -255,12 +277,12 @@ Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& 
       kind.sampler.draw = kind.sampler.draw || structure.draw;
     }
   std::shared_ptr<const CompiledStep> step = impl_->steps->find(kind);
-  // The backend remembers so many steps; the oldest is then done with, its result unasked for.
-  if (impl_->last_ticket - impl_->last_waited > impl_->backend.caps().max_run_ahead)
-    wait({impl_->last_ticket - impl_->backend.caps().max_run_ahead});
-  impl_->fill_step(segments, options.output == StepOutput::token);
+  // More steps than the backend keeps in flight: the oldest has to be done first.
+  if (impl_->outstanding.size() > impl_->backend.caps().max_run_ahead)
+    wait({impl_->outstanding.front()});
+  impl_->fill_step(segments);
   const Ticket ticket = impl_->backend.submit(step->compiled->executable, impl_->step);
-  impl_->last_ticket = ticket.number;
+  impl_->submitted(ticket, segments, options.output == StepOutput::token);
   impl_->latest = std::move(step);
   impl_->latest_rows = n_rows;
   impl_->latest_segments = std::ssize(segments);
@@ -268,7 +290,7 @@ Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& 
 }
 
 StepResult Model::wait(Ticket ticket) {
-  impl_->last_waited = std::max(impl_->last_waited, ticket.number);
+  std::erase_if(impl_->outstanding, [&](std::uint64_t number) { return number <= ticket.number; });
   return impl_->backend.wait(ticket);
 }
 
@@ -279,10 +301,7 @@ Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOp
   if (options.output == StepOutput::token) sampler.validate();
   if (ids.empty())
     throw Error(ErrorKind::invalid_argument, "[feed] ids: expected at least one, got none");
-  if (state.position() + std::ssize(ids) > impl_->config.max_seq_len)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
-                            state.position() + std::ssize(ids), impl_->config.max_seq_len));
+  state.check_room(std::ssize(ids));
   Ticket ticket;
   while (!ids.empty()) {
     const auto chunk = ids.first(std::min<std::size_t>(ids.size(), kMaxRows));
@@ -304,25 +323,37 @@ void read_output(Backend& backend, const CompiledStep& step, const Tensor& tenso
                    std::as_writable_bytes(out));
 }
 
+void check_room_for(const char* what, std::span<const float> out, std::int64_t n_values) {
+  if (std::ssize(out) != n_values)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[{}] out: expected room for {} numbers, got {}", what, n_values, out.size()));
+}
+
 }  // namespace
 
 void Model::read_logits(std::span<float> out) {
-  BX_ASSERT(impl_->latest != nullptr && !impl_->latest->graph.logits.empty() &&
-                impl_->latest->kind.output != StepOutput::token,
-            "the latest step was asked for logits");
+  const bool asked = impl_->latest != nullptr && !impl_->latest->graph.logits.empty() &&
+                     impl_->latest->kind.output != StepOutput::token;
+  if (!asked)
+    throw Error(ErrorKind::invalid_argument,
+                "[read_logits] expected a latest step that was asked for logits");
   const bool all = impl_->latest->kind.output == StepOutput::all_logits;
   const std::int64_t rows = all ? impl_->latest_rows : impl_->latest_segments;
-  BX_ASSERT(std::ssize(out) == rows * impl_->config.vocab_size, "room for the logits of each row");
-  wait({impl_->last_ticket});
+  check_room_for("read_logits", out, rows * impl_->config.vocab_size);
+  impl_->wait_for_latest();
   read_output(impl_->backend, *impl_->latest, impl_->latest->graph.logits, out);
 }
 
 void Model::read_layer(std::int64_t layer, std::span<float> out) {
-  BX_ASSERT(impl_->latest != nullptr && impl_->latest->kind.layer_outputs,
-            "the latest step was asked for layer outputs");
-  BX_ASSERT(std::ssize(out) == impl_->latest_rows * impl_->config.hidden_dim,
-            "room for the activations of each row");
-  wait({impl_->last_ticket});
+  if (impl_->latest == nullptr || !impl_->latest->kind.layer_outputs || layer < 0 ||
+      layer >= impl_->config.num_layers)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[read_layer] expected a latest step that was asked for layer outputs, "
+                            "and a layer from 0 to {}, got layer {}",
+                            impl_->config.num_layers - 1, layer));
+  check_room_for("read_layer", out, impl_->latest_rows * impl_->config.hidden_dim);
+  impl_->wait_for_latest();
   read_output(impl_->backend, *impl_->latest,
               impl_->latest->graph.layers[static_cast<std::size_t>(layer)], out);
 }

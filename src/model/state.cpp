@@ -17,7 +17,7 @@ namespace {
 std::int64_t ring_capacity_of(const Config& config, int run_ahead) {
   // A chunk reads window - 1 rows before its first; a step that is taken back may have overwritten
   // run_ahead more.
-  return std::min(config.swa_window_size, config.max_seq_len) + kMaxRows + run_ahead;
+  return config.window() + kMaxRows + run_ahead;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ StateLayout state_layout(const Config& config, const StatePoolOptions& options, 
 StatePool::StatePool(const Config& config, Backend& backend, const StatePoolOptions& options)
     : backend_(backend),
       options_(options),
-      window_(std::min(config.swa_window_size, config.max_seq_len)),
+      window_(config.window()),
       ring_capacity_(ring_capacity_of(config, options.run_ahead)),
       max_seq_len_(config.max_seq_len),
       layout_(std::make_shared<StateLayout>(state_layout(config, options, index_))),
@@ -81,6 +81,9 @@ State::State(std::shared_ptr<StatePool> pool) : pool_(std::move(pool)), slot_(po
 State::State(State&& other) noexcept { *this = std::move(other); }
 
 State& State::operator=(State&& other) noexcept {
+  if (this == &other) return *this;
+  if (pool_ != nullptr) pool_->give_back(slot_);
+  pool_ = nullptr;
   std::swap(pool_, other.pool_);
   std::swap(slot_, other.slot_);
   std::swap(position_, other.position_);
@@ -122,9 +125,9 @@ int State::rewindable_steps() const {
 
 void State::rewind(int n_steps) {
   if (n_steps < 0 || n_steps > rewindable_steps())
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("[state] rewind: expected 0..{} steps, got {}", rewindable_steps(),
-                            n_steps));
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[state] rewind: expected 0..{} steps, got {}", rewindable_steps(), n_steps));
   for (int i = 0; i < n_steps; ++i) {
     position_ -= history_.back().n_rows;
     sampled_ = history_.back().sampled_before;
@@ -133,21 +136,26 @@ void State::rewind(int n_steps) {
   step_ -= static_cast<std::uint64_t>(n_steps);
 }
 
-void State::begin_step(std::int64_t n_rows, bool samples, SegmentWords& words) {
+void State::check_room(std::int64_t n_rows) const {
   if (position_ + n_rows > pool_->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("sequence of {} tokens: expected at most max_seq_len, which is {}",
+                fmt::format("a sequence of {} tokens: expected at most max_seq_len, which is {}",
                             position_ + n_rows, pool_->max_seq_len()));
+}
+
+void State::describe_step(SegmentWords& words) const {
   words.slot = static_cast<std::uint32_t>(slot_);
-  words.n_rows = static_cast<std::uint32_t>(n_rows);
   words.position = static_cast<std::uint32_t>(position_);
   words.read_version = version(step_);
   words.write_version = version(step_ + 1);
-  if (history_.size() + 1 == pool_->n_versions()) {
-    // The oldest step that could be taken back is the one whose version is overwritten now.
-    if (!history_.empty()) history_.erase(history_.begin());
+}
+
+void State::commit_step(std::int64_t n_rows, bool samples) noexcept {
+  if (pool_->n_versions() > 1) {
+    // The oldest step that could be taken back is the one whose version this one has overwritten.
+    if (history_.size() + 1 == pool_->n_versions()) history_.erase(history_.begin());
+    history_.push_back({n_rows, sampled_});
   }
-  if (pool_->n_versions() > 1) history_.push_back({n_rows, sampled_});
   sampled_ = samples;
   position_ += n_rows;
   furthest_ = std::max(furthest_, position_);
@@ -186,13 +194,14 @@ StateSnapshot State::snapshot() const {
           static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
       const std::int64_t n = std::min(position_, pool_->window());
       bytes.resize(static_cast<std::size_t>(n) * row_bytes);
-      for_each_ring_run(position_, n, tensor.shape[0],
-                        [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-                          pool_->backend().download(
-                              pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
-                              std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
-                                                       static_cast<std::size_t>(count) * row_bytes));
-                        });
+      for_each_ring_run(
+          position_, n, tensor.shape[0],
+          [&](std::int64_t row, std::int64_t at, std::int64_t count) {
+            pool_->backend().download(
+                pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
+                                         static_cast<std::size_t>(count) * row_bytes));
+          });
       continue;
     }
     bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
@@ -209,8 +218,7 @@ void State::restore(const StateSnapshot& snapshot) {
   const auto expected_bytes = [&](std::size_t i) {
     const StateTensor& tensor = layout.tensors[i];
     if (static_cast<std::int32_t>(i) == pool_->index().next_token) return std::size_t{0};
-    const std::int64_t elements =
-        pool_->is_ring(i) ? n * tensor.shape[1] : tensor.shape.elements();
+    const std::int64_t elements = pool_->is_ring(i) ? n * tensor.shape[1] : tensor.shape.elements();
     return static_cast<std::size_t>(elements) * size_of(tensor.dtype);
   };
   bool fits = snapshot.tensors.size() == layout.tensors.size() && snapshot.position >= 0 &&

@@ -7,8 +7,8 @@
 #include <charconv>
 
 #include "bitaxon/error.h"
-#include "platform/printable.h"
 #include "formats/safetensors.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
@@ -47,8 +47,7 @@ std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t p
 }
 
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& message) {
-  throw Error(ErrorKind::format,
-              fmt::format("{}: {}", printable_path(path.string()), message));
+  throw Error(ErrorKind::format, fmt::format("{}: {}", printable_path(path.string()), message));
 }
 
 /// One entry of the metadata, with what it has to be.
@@ -56,8 +55,7 @@ void expect_entry(const std::filesystem::path& path, const Checkpoint& file, con
                   const std::string& expected, const char* meaning) {
   const auto entry = file.metadata().find(key);
   const std::string got = entry == file.metadata().end() ? "none" : printable(entry->second, 40);
-  if (got != expected)
-    fail(path, fmt::format("{}: expected {}, got {}", meaning, expected, got));
+  if (got != expected) fail(path, fmt::format("{}: expected {}, got {}", meaning, expected, got));
 }
 
 std::int64_t read_position(const std::filesystem::path& path, const Checkpoint& file,
@@ -92,7 +90,8 @@ void write_state_file(const std::filesystem::path& path, const StatePool& pool,
 
 StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool) {
   std::error_code ignored;  // what the system refuses is an error when the file is opened
-  if (std::filesystem::is_directory(path, ignored)) fail(path, "expected a saved state, got a directory");
+  if (std::filesystem::is_directory(path, ignored))
+    fail(path, "expected a saved state, got a directory");
   const Checkpoint file = Checkpoint::open(path);
   expect_entry(path, file, "format", kFormat, "not a saved state: format");
   expect_entry(path, file, "version", kVersion, "saved state's version");

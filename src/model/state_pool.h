@@ -28,9 +28,9 @@ struct StateIndex {
 
 struct StatePoolOptions {
   std::int32_t n_slots = 1;
-  int run_ahead = 2;               ///< steps that can be taken back
+  int run_ahead = 2;  ///< steps that can be taken back
   DType kv_dtype = DType::f32;
-  std::uint64_t fingerprint = 0;   ///< of the model
+  std::uint64_t fingerprint = 0;  ///< of the model
 };
 
 class StatePool {

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "model/layers.h"
 
 namespace bitaxon {
@@ -16,8 +14,7 @@ Tensor swa(const LayerContext& context, const Tensor& x, const LayerWeights& wei
                             .k = context.weight(w.k_proj),
                             .v = context.weight(w.v_proj)},
                            context.eps(), keys, values);
-  const std::int64_t window = std::min(config.swa_window_size, config.max_seq_len);
-  const Tensor y = attention(q, keys, values, config.num_heads, window);
+  const Tensor y = attention(q, keys, values, config.num_heads, config.window());
   return linear(y, context.weight(w.o_proj), {.residual = x});
 }
 

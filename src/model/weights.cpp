@@ -4,14 +4,15 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <set>
 
 #include "bitaxon/error.h"
 #include "core/half.h"
-#include "platform/printable.h"
 #include "formats/weight_source.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
@@ -115,15 +116,17 @@ class Fingerprint {
   explicit Fingerprint(std::size_t n_slots) : hashes_(n_slots) {}
 
   void add(std::size_t slot, const WeightDesc& desc, const WeightParts& parts) {
-    std::uint64_t hash = hash_of(text_bytes(desc.format_name()), slot);
+    std::uint64_t hash =
+        hash_of(text_bytes(fmt::format("{} {} {}", desc.format_name(), desc.nested_group_size,
+                                       std::bit_cast<std::uint32_t>(desc.nested_offset))),
+                slot);
     for (const auto& part : {parts.data, parts.scales, parts.biases, parts.quant_map,
                              parts.nested_scales, parts.nested_quant_map})
       hash = hash_of(part, hash);
     hashes_[slot] = hash;
   }
   std::uint64_t value(const Config& config) const {
-    return hash_of(std::as_bytes(std::span(hashes_)),
-                   hash_of(text_bytes(config.to_json()), 0));
+    return hash_of(std::as_bytes(std::span(hashes_)), hash_of(text_bytes(config.to_json()), 0));
   }
 
  private:
@@ -138,8 +141,7 @@ class Fingerprint {
 
 /// nullopt only for an lm_head that the tied embedding stands in for.
 std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
-                                      const Checkpoint& checkpoint,
-                                      std::string_view name) {
+                                      const Checkpoint& checkpoint, std::string_view name) {
   auto source = find_weight(checkpoint, slot.name, slot.shape, slot.quantizable);
   if (source) return source;
   if (slot.name == "lm_head.weight") {
@@ -149,9 +151,8 @@ std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& conf
                             "for, got none",
                             name, slot.shape.to_string()));
   }
-  throw Error(ErrorKind::format,
-              fmt::format("{}: tensor {}: expected {}, got none", name, slot.name,
-                          slot.shape.to_string()));
+  throw Error(ErrorKind::format, fmt::format("{}: tensor {}: expected {}, got none", name,
+                                             slot.name, slot.shape.to_string()));
 }
 
 void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name,
@@ -160,8 +161,8 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
   std::set<const TensorInfo*> known;
   for (const FoundWeight& entry : found) {
     const WeightSource& source = entry.source;
-    known.insert({source.data, source.scales, source.biases, source.quant_map,
-                  source.nested_scales, source.nested_quant_map, source.quant_state});
+    known.insert({source.data, source.scales, source.biases, source.quant_map, source.nested_scales,
+                  source.nested_quant_map, source.quant_state});
   }
   std::size_t n_unknown = 0;
   const TensorInfo* first = nullptr;
@@ -170,11 +171,11 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
     if (n_unknown++ == 0) first = &tensor;
   }
   if (n_unknown > 0)
-    warnings.push_back(fmt::format("{}: {} tensor{} the model does not know {} ignored, the first is "
-                                   "{} {}",
-                                   name, n_unknown, n_unknown == 1 ? "" : "s",
-                                   n_unknown == 1 ? "is" : "are", printable(first->name),
-                                   first->shape.to_string()));
+    warnings.push_back(
+        fmt::format("{}: {} tensor{} the model does not know {} ignored, the first is "
+                    "{} {}",
+                    name, n_unknown, n_unknown == 1 ? "" : "s", n_unknown == 1 ? "is" : "are",
+                    printable(first->name), first->shape.to_string()));
 }
 
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
@@ -242,8 +243,9 @@ void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
 
 namespace {
 
-/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill gigabytes
-/// in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
+/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill
+/// gigabytes in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
+/// generators".
 constexpr std::uint64_t mix64(std::uint64_t counter) {
   std::uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
@@ -285,6 +287,10 @@ Range range_of(const WeightSlot& slot) {
 
 }  // namespace
 
+bool is_tied_head(const Config& config, const WeightSlot& slot) {
+  return slot.name == "lm_head.weight" && config.weight_tying;
+}
+
 WeightDesc random_weight_desc(const WeightSlot& slot) {
   WeightDesc desc = with_matrix_shape({}, slot);
   desc.name = slot.name;
@@ -296,7 +302,7 @@ std::uint64_t random_weight_bytes(const Config& config) {
   Weights unused;
   std::uint64_t bytes = 0;
   for (const WeightSlot& slot : weight_slots(config, unused))
-    bytes += random_weight_desc(slot).stored_bytes();
+    if (!is_tied_head(config, slot)) bytes += random_weight_desc(slot).stored_bytes();
   return bytes;
 }
 
@@ -311,8 +317,7 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
   std::int64_t done = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const WeightSlot& slot = slots[i];
-    // A tied model has one matrix for both ends.
-    if (slot.name == "lm_head.weight" && config.weight_tying) continue;
+    if (is_tied_head(config, slot)) continue;
     const Range range = range_of(slot);
     const WeightDesc desc = random_weight_desc(slot);
     storage.resize(static_cast<std::size_t>(desc.stored_bytes()));

@@ -40,9 +40,9 @@ struct MoeWeights {
   WeightRef gate_proj, up_proj;  ///< [X, I, D]
   WeightRef down_proj;           ///< [X, D, I]
   // The shared expert; empty without one.
-  WeightRef shared_expert_gate;         ///< [1, D]
+  WeightRef shared_expert_gate;                ///< [1, D]
   WeightRef shared_gate_proj, shared_up_proj;  ///< [I, D]
-  WeightRef shared_down_proj;           ///< [D, I]
+  WeightRef shared_down_proj;                  ///< [D, I]
 };
 
 struct LayerWeights {
@@ -66,9 +66,9 @@ struct Weights {
 /// A tensor the model wants: its name in a checkpoint, its shape there, and where it goes.
 struct WeightSlot {
   std::string name;
-  Shape shape;                    ///< as stored: [cols], [rows, cols], [n_matrices, rows, cols]
-  bool quantizable = false;       ///< may be stored in 4 bits
-  std::int64_t chosen_of = 0;     ///< expert stacks: how many of the matrices a token reads; else 0
+  Shape shape;                 ///< as stored: [cols], [rows, cols], [n_matrices, rows, cols]
+  bool quantizable = false;    ///< may be stored in 4 bits
+  std::int64_t chosen_of = 0;  ///< expert stacks: how many of the matrices a token reads; else 0
   WeightRef* target = nullptr;
 };
 
@@ -85,9 +85,10 @@ struct FoundWeight {
   WeightSource source;
 };
 
-/// Finds every tensor of the model before anything is packed, in the model's order; a head that the tied embedding stands in
-/// for is left out. Tensors the model does not know become one warning. `name` begins messages.
-/// Throws Error(format) for a missing or wrongly shaped tensor, with both shapes.
+/// Finds every tensor of the model before anything is packed, in the model's order; a head that the
+/// tied embedding stands in for is left out. Tensors the model does not know become one warning.
+/// `name` begins messages. Throws Error(format) for a missing or wrongly shaped tensor, with both
+/// shapes.
 std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
                                       std::string_view name, Weights& weights,
                                       std::vector<std::string>& warnings);
@@ -100,13 +101,17 @@ void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
                   const Checkpoint& checkpoint, Backend& backend, const LoadProgress& on_progress,
                   Weights& weights);
 
+/// Whether the embedding may stand in for this slot: the head of a tied model.
+bool is_tied_head(const Config& config, const WeightSlot& slot);
+
 /// How random_weights stores a slot: matrices in float16, the rest in float32.
 WeightDesc random_weight_desc(const WeightSlot& slot);
 
 /// What random weights take.
 std::uint64_t random_weight_bytes(const Config& config);
 
-/// Random weights from a seed, scaled so that activations stay near one. The same seed gives the same model on every machine.
+/// Random weights from a seed, scaled so that activations stay near one. The same seed gives the
+/// same model on every machine.
 Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
                        const LoadProgress& on_progress);
 

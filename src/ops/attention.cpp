@@ -30,11 +30,10 @@ Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std:
 
 namespace {
 
-/// Keys seen by all rows together: row i sees min(position + i + 1, window).
-std::int64_t keys_seen(const StepSizes& sizes, std::int64_t window) {
+/// Keys seen by the n rows of one segment together: row i sees min(position + i + 1, window).
+std::int64_t keys_seen(std::int64_t position, std::int64_t n_rows, std::int64_t window) {
   std::int64_t total = 0;
-  for (std::int64_t i = 0; i < sizes.n_rows; ++i)
-    total += std::min(sizes.position + i + 1, window);
+  for (std::int64_t i = 0; i < n_rows; ++i) total += std::min(position + i + 1, window);
   return total;
 }
 
@@ -45,13 +44,14 @@ const OpInfo attention_info{
       using namespace attention_operand;
       const Value& ring = operand_value(graph, node, keys);
       const std::int64_t window = node.params_as<AttentionParams>().window;
-      // A key that several rows of the step see is read once.
-      const std::int64_t distinct = std::min(sizes.position + sizes.n_rows,
-                                             window + sizes.n_rows - 1) * sizes.n_segments;
+      const std::int64_t rows = sizes.n_rows / sizes.n_segments;
+      // A key that several rows of a segment see is read once.
+      const std::int64_t distinct =
+          std::min(sizes.position + rows, window + rows - 1) * sizes.n_segments;
       return Cost{2 * distinct * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)) +
                       activation_bytes(graph, node, q, sizes) +
                       activation_bytes(graph, node, y, sizes),
-                  4 * keys_seen(sizes, window) * ring.shape[1]};
+                  4 * keys_seen(sizes.position, rows, window) * sizes.n_segments * ring.shape[1]};
     }};
 
 }  // namespace bitaxon

@@ -57,7 +57,8 @@ void check_activation(std::string_view op, std::string_view argument, const Tens
                       DType dtype, const Shape& shape) {
   check_present(op, argument, tensor);
   if (!is_activation(tensor) || tensor.dtype() != dtype || !(tensor.shape() == shape))
-    fail_argument(op, argument, fmt::format("an activation {} {}", name_of(dtype), shape.to_string()),
+    fail_argument(op, argument,
+                  fmt::format("an activation {} {}", name_of(dtype), shape.to_string()),
                   described(tensor));
 }
 
@@ -65,8 +66,8 @@ std::int64_t check_rows(std::string_view op, std::string_view argument, const Te
                         std::int64_t cols) {
   check_present(op, argument, tensor);
   const Shape shape = tensor.shape();
-  if (!is_activation(tensor) || tensor.dtype() != DType::f32 || shape.rank() != 2 ||
-      shape[0] < 1 || shape[0] > kMaxRows || shape[1] != cols)
+  if (!is_activation(tensor) || tensor.dtype() != DType::f32 || shape.rank() != 2 || shape[0] < 1 ||
+      shape[0] > kMaxRows || shape[1] != cols)
     fail_argument(op, argument, fmt::format("an activation F32 [1..{}, {}]", kMaxRows, cols),
                   described(tensor));
   return shape[0];
@@ -126,8 +127,7 @@ std::int64_t state_bytes(const Graph& graph, const Node& node, int index) {
 std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
                                  std::int64_t top_k, const StepSizes& sizes) {
   const std::int64_t n_experts = operand_value(graph, node, index).shape[0];
-  return weight_bytes(graph, node, index) / n_experts *
-         std::min(n_experts, top_k * sizes.n_rows);
+  return weight_bytes(graph, node, index) / n_experts * std::min(n_experts, top_k * sizes.n_rows);
 }
 
 std::int64_t product_flops(const Graph& graph, const Node& node, int index, std::int64_t n_rows) {

@@ -46,8 +46,8 @@ std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,
                               const StepSizes& sizes);
 /// Bytes of one version of one slot of a state operand.
 std::int64_t state_bytes(const Graph& graph, const Node& node, int index);
-/// Stored bytes of the experts of a stack that a step reads at most: top_k for each row, until every
-/// expert is read.
+/// Stored bytes of the experts of a stack that a step reads at most: top_k for each row, until
+/// every expert is read.
 std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
                                  std::int64_t top_k, const StepSizes& sizes);
 /// 2 * n_rows * rows * cols of a weight operand.

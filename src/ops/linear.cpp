@@ -18,12 +18,17 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
     check_argument(options.n_segments >= 1 && options.n_segments <= kMaxSegments, "linear",
                    "n_segments", "1.." + std::to_string(kMaxSegments),
                    std::to_string(options.n_segments));
+    check_argument(x.row_space() == RowSpace::rows, "linear", "x", "rows of tokens",
+                   "one row per segment");
     check_argument(options.residual.empty(), "linear", "residual", "none for last_of_segment",
                    "a tensor");
     output = {DType::f32, {options.n_segments, shape[1]}, RowSpace::segments};
   }
-  if (!options.residual.empty())
+  if (!options.residual.empty()) {
     check_activation("linear", "residual", options.residual, DType::f32, output.shape);
+    check_argument(options.residual.row_space() == output.row_space, "linear", "residual",
+                   "rows that count what x's do", "others");
+  }
   const Graph::Argument arguments[] = {{x}, {weight}, {options.norm}, {options.residual}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::linear),
                           LinearParams{options.norm.empty() ? 0.0F : options.eps, options.select},

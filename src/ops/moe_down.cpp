@@ -21,7 +21,8 @@ Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, c
   check_activation("moe_down", "gates", gates, DType::f32, {n_rows, top_k + 1});
   check_activation("moe_down", "act", act, DType::f32,
                    {n_rows, top_k + (shared ? 1 : 0), intermediate});
-  const Graph::Argument arguments[] = {{act}, {experts}, {gates}, {down}, {shared_down}, {residual}};
+  const Graph::Argument arguments[] = {{act},  {experts},     {gates},
+                                       {down}, {shared_down}, {residual}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}}};
   return act.graph().record(static_cast<std::uint16_t>(OpId::moe_down), MoeDownParams{}, arguments,
                             outputs)[0];

@@ -15,8 +15,7 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
     check_weight("moe_route", "norm", norm, {1, 1, d_model});
     check_eps("moe_route", eps);
   }
-  if (!shared_gate.empty())
-    check_weight("moe_route", "shared_gate", shared_gate, {1, 1, d_model});
+  if (!shared_gate.empty()) check_weight("moe_route", "shared_gate", shared_gate, {1, 1, d_model});
   check_argument(top_k >= 1 && top_k <= n_experts, "moe_route", "top_k",
                  "1.." + std::to_string(n_experts), std::to_string(top_k));
   const std::int64_t n_rows = check_rows("moe_route", "x", x, d_model);
@@ -25,8 +24,8 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
                                    {DType::i32, {n_rows, top_k}},
                                    {DType::f32, {n_rows, top_k + 1}}};
   const MoeRouteParams params{norm.empty() ? 0.0F : eps, static_cast<std::int32_t>(top_k)};
-  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::moe_route), params, arguments,
-                                     outputs);
+  const auto made =
+      x.graph().record(static_cast<std::uint16_t>(OpId::moe_route), params, arguments, outputs);
   return {made[0], made[1], made[2]};
 }
 
@@ -34,15 +33,14 @@ const OpInfo moe_route_info{
     "moe_route", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
       using namespace moe_route_operand;
       const std::int64_t n = sizes.n_rows;
-      return Cost{weight_bytes(graph, node, norm) + weight_bytes(graph, node, gate) +
-                      weight_bytes(graph, node, shared_gate) +
-                      activation_bytes(graph, node, x, sizes) +
-                      activation_bytes(graph, node, normed, sizes) +
-                      activation_bytes(graph, node, experts, sizes) +
-                      activation_bytes(graph, node, gates, sizes),
-                  product_flops(graph, node, gate, n) +
-                      (has_operand(node, shared_gate) ? product_flops(graph, node, shared_gate, n)
-                                                      : 0)};
+      return Cost{
+          weight_bytes(graph, node, norm) + weight_bytes(graph, node, gate) +
+              weight_bytes(graph, node, shared_gate) + activation_bytes(graph, node, x, sizes) +
+              activation_bytes(graph, node, normed, sizes) +
+              activation_bytes(graph, node, experts, sizes) +
+              activation_bytes(graph, node, gates, sizes),
+          product_flops(graph, node, gate, n) +
+              (has_operand(node, shared_gate) ? product_flops(graph, node, shared_gate, n) : 0)};
     }};
 
 }  // namespace bitaxon

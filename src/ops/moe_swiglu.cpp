@@ -23,12 +23,8 @@ Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights
                  experts.empty() ? "an empty handle" : experts.shape().to_string());
   const std::int64_t top_k = experts.shape()[1];
   check_activation("moe_swiglu", "experts", experts, DType::i32, {n_rows, top_k});
-  const Graph::Argument arguments[] = {{x},
-                                       {experts},
-                                       {weights.gate},
-                                       {weights.up},
-                                       {weights.shared_gate},
-                                       {weights.shared_up}};
+  const Graph::Argument arguments[] = {
+      {x}, {experts}, {weights.gate}, {weights.up}, {weights.shared_gate}, {weights.shared_up}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, top_k + (shared ? 1 : 0), intermediate}}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::moe_swiglu), MoeSwigluParams{},
                           arguments, outputs)[0];

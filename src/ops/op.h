@@ -20,15 +20,16 @@ inline constexpr int kOpCount = 0
 #undef BX_OP
     ;
 
-/// The valid sizes of a step, which a cost depends on.
+/// The valid sizes of a step, which a cost depends on: n_segments alike, of n_rows / n_segments
+/// rows each.
 struct StepSizes {
   std::int64_t n_rows = 1;
   std::int64_t n_segments = 1;
-  std::int64_t position = 0;  ///< of the first row (one sequence; all segments alike)
+  std::int64_t position = 0;  ///< of each segment's first row
 };
 
-/// What a node costs at least: bytes that must come from and go to memory, floating-point
-/// operations (a multiply and an add are two).
+/// What a node costs: bytes that have to come from and go to memory, floating-point operations (a
+/// multiply and an add are two). Where it depends on data (which experts rows choose), the most.
 struct Cost {
   std::int64_t bytes = 0;
   std::int64_t flops = 0;

@@ -8,8 +8,7 @@ namespace bitaxon {
 Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
               const SamplerStructure& structure) {
   check_argument(!logits.empty() && logits.shape().rank() == 2 &&
-                     logits.row_space() == RowSpace::segments &&
-                     logits.shape()[0] <= kMaxSegments,
+                     logits.row_space() == RowSpace::segments && logits.shape()[0] <= kMaxSegments,
                  "sample", "logits", "an activation F32 [G, V] with a row per segment",
                  logits.empty() ? "an empty handle" : logits.shape().to_string());
   const std::int64_t n_segments = logits.shape()[0];

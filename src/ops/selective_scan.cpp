@@ -35,15 +35,14 @@ const OpInfo selective_scan_info{
     "selective_scan", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
       using namespace selective_scan_operand;
       const Shape& a = operand_value(graph, node, a_log).shape;
-      return Cost{weight_bytes(graph, node, a_log) + weight_bytes(graph, node, dt_weight) +
-                      weight_bytes(graph, node, dt_bias) + weight_bytes(graph, node, skip) +
-                      activation_bytes(graph, node, u, sizes) +
-                      activation_bytes(graph, node, bcr, sizes) +
-                      activation_bytes(graph, node, z, sizes) +
-                      activation_bytes(graph, node, y, sizes) +
-                      2 * state_bytes(graph, node, h) * sizes.n_segments,
-                  // per state: exp, decay, input, output; per channel: softplus, skip, gate
-                  sizes.n_rows * a[1] * (6 * a[2] + 12)};
+      return Cost{
+          weight_bytes(graph, node, a_log) + weight_bytes(graph, node, dt_weight) +
+              weight_bytes(graph, node, dt_bias) + weight_bytes(graph, node, skip) +
+              activation_bytes(graph, node, u, sizes) + activation_bytes(graph, node, bcr, sizes) +
+              activation_bytes(graph, node, z, sizes) + activation_bytes(graph, node, y, sizes) +
+              2 * state_bytes(graph, node, h) * sizes.n_segments,
+          // per state: exp, decay, input, output; per channel: softplus, skip, gate
+          sizes.n_rows * a[1] * (6 * a[2] + 12)};
     }};
 
 }  // namespace bitaxon

@@ -25,10 +25,11 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
                                        {weights.conv_weight},
                                        {weights.conv_bias},
                                        {tail, Access::read_write}};
-  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_inner}}, {DType::f32, {n_rows, d_inner}}};
-  const auto made = x.graph().record(static_cast<std::uint16_t>(OpId::ssm_in),
-                                     SsmInParams{weights.norm.empty() ? 0.0F : eps}, arguments,
-                                     outputs);
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_inner}},
+                                   {DType::f32, {n_rows, d_inner}}};
+  const auto made =
+      x.graph().record(static_cast<std::uint16_t>(OpId::ssm_in),
+                       SsmInParams{weights.norm.empty() ? 0.0F : eps}, arguments, outputs);
   return {made[0], made[1]};
 }
 
@@ -37,14 +38,13 @@ const OpInfo ssm_in_info{
       using namespace ssm_in_operand;
       const Shape& conv = operand_value(graph, node, conv_weight).shape;
       const std::int64_t n = sizes.n_rows;
-      return Cost{weight_bytes(graph, node, in_proj) + weight_bytes(graph, node, norm) +
-                      weight_bytes(graph, node, conv_weight) +
-                      weight_bytes(graph, node, conv_bias) +
-                      activation_bytes(graph, node, x, sizes) +
-                      activation_bytes(graph, node, u, sizes) +
-                      activation_bytes(graph, node, z, sizes) +
-                      2 * state_bytes(graph, node, tail) * sizes.n_segments,
-                  product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4)};
+      return Cost{
+          weight_bytes(graph, node, in_proj) + weight_bytes(graph, node, norm) +
+              weight_bytes(graph, node, conv_weight) + weight_bytes(graph, node, conv_bias) +
+              activation_bytes(graph, node, x, sizes) + activation_bytes(graph, node, u, sizes) +
+              activation_bytes(graph, node, z, sizes) +
+              2 * state_bytes(graph, node, tail) * sizes.n_segments,
+          product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4)};
     }};
 
 }  // namespace bitaxon

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <utility>
 
 #include "bitaxon/error.h"
@@ -18,7 +19,19 @@ namespace {
 
 [[noreturn]] void throw_errno(const std::string& name, const char* what) {
   const int error = errno;
-  throw Error(ErrorKind::io, fmt::format("{}: {}: {}", printable_path(name), what, std::strerror(error)));
+  throw Error(ErrorKind::io,
+              fmt::format("{}: {}: {}", printable_path(name), what, std::strerror(error)));
+}
+
+/// False, with errno, when the system refuses.
+bool write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+  return true;
 }
 
 }  // namespace
@@ -65,8 +78,9 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_errno(name_, "cannot read");
     if (got == 0)
-      throw Error(ErrorKind::io, fmt::format("{}: expected {} bytes at byte {}, the file ends at {}",
-                                             printable_path(name_), out.size(), offset, offset + done));
+      throw Error(ErrorKind::io,
+                  fmt::format("{}: expected {} bytes at byte {}, the file ends at {}",
+                              printable_path(name_), out.size(), offset, offset + done));
     done += static_cast<std::size_t>(got);
   }
 }
@@ -78,26 +92,48 @@ void File::forget(std::uint64_t offset, std::uint64_t size) const noexcept {
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const File file = File::open(path);
   if (file.size_bytes() > max_bytes)
-    throw Error(ErrorKind::io, fmt::format("{}: expected at most {} bytes, got {}",
-                                           printable_path(path.string()), max_bytes, file.size_bytes()));
+    throw Error(ErrorKind::io,
+                fmt::format("{}: expected at most {} bytes, got {}", printable_path(path.string()),
+                            max_bytes, file.size_bytes()));
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
   return text;
 }
 
+void write_standard_output(std::string_view text) {
+  if (!write_all(STDOUT_FILENO, std::as_bytes(std::span(text))))
+    throw_errno("stdout", "cannot write");
+}
+
+std::string file_target_problem(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (path.filename().empty() || std::filesystem::is_directory(status)) return "a directory";
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    return "a pipe or a device";
+  return {};
+}
+
+bool is_writable_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  return std::filesystem::is_directory(folder, error) && ::access(folder.c_str(), W_OK) == 0;
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  if (const auto problem = file_target_problem(path_); !problem.empty())
+    throw Error(ErrorKind::io, fmt::format("{}: expected a file name, got {}",
+                                           printable_path(path_.string()), problem));
   std::error_code ignored;  // what the system refuses is an error when the file is made
-  if (path_.filename().empty() || std::filesystem::is_directory(path_, ignored))
-    throw Error(ErrorKind::io,
-                fmt::format("{}: expected a file name, got a directory", printable_path(path_.string())));
-  std::string name = path_.string() + ".XXXXXX";
-  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+  // Through a link its target is replaced, not the link.
+  if (std::filesystem::is_symlink(path_, ignored))
+    path_ = std::filesystem::weakly_canonical(path_, ignored);
+  // Not mkostemp: its files are private, and what we publish gets the permissions of any new file.
+  std::random_device random;
+  do {
+    temporary_ = fmt::format("{}.{:08x}.tmp", path_.string(), random());
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) throw_errno(path_.string(), "cannot create a file beside it");
-  temporary_ = name;
-  // mkostemp makes the file private; what we publish gets the permissions any new file would.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(fd_, 0666 & ~mask);
 }
 
 AtomicFile::~AtomicFile() {
@@ -107,19 +143,15 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) throw_errno(path_.string(), "cannot write");
-    bytes = bytes.subspan(static_cast<std::size_t>(put));
-  }
+  if (!write_all(fd_, bytes)) throw_errno(path_.string(), "cannot write");
 }
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_.string(), "cannot flush");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_.string(), "cannot rename");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    throw_errno(path_.string(), "cannot rename");
   ::close(fd_);
   fd_ = -1;
 }

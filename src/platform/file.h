@@ -42,6 +42,14 @@ class File {
 /// The whole of a regular file. Throws Error(io), also when it is larger than `max_bytes`.
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+/// Writes to stdout, all of it, past interruptions. Throws Error(io).
+void write_standard_output(std::string_view text);
+
+/// Why a file cannot be put under this name, as "a directory" or "a pipe or a device"; empty when
+/// it can, or when only trying tells.
+std::string file_target_problem(const std::filesystem::path& path);
+bool is_writable_folder(const std::filesystem::path& folder);
+
 /// Writes under a temporary name beside `path`; commit() makes it appear under `path` at once.
 /// Without commit() the destructor removes the temporary file, and `path` is as it was.
 class AtomicFile {

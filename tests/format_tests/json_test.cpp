@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "format_tests/temporary_files.h"
-#include "platform/printable.h"
 #include "platform/file.h"
+#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {

@@ -367,11 +367,11 @@ TEST(Ends, WhenTheContextIsFull) {
     EXPECT_FALSE(limited.context_full);
     State state = open.model.new_state();
     expect_error([&] { generate(open.model, state, nullptr, prompt(41), greedy(1)); },
-                 ErrorKind::invalid_argument, {"prompt", "41", "max_seq_len", "40"});
+                 ErrorKind::invalid_argument, {"41", "max_seq_len", "40"});
     EXPECT_EQ(state.position(), 0);
     generate(open.model, state, nullptr, prompt(30), greedy(100));
     expect_error([&] { generate(open.model, state, nullptr, prompt(1), greedy(1)); },
-                 ErrorKind::invalid_argument, {"prompt", "41", "max_seq_len", "40"});
+                 ErrorKind::invalid_argument, {"41", "max_seq_len", "40"});
     EXPECT_EQ(state.position(), 40);
   }
 }

@@ -16,7 +16,7 @@ struct Device {
   const char* selector;
   int n_threads;
   Precision precision;
-  double bound;      ///< relative L2 over the whole (DESIGN: correctness)
+  double bound;       ///< relative L2 over the whole (DESIGN: correctness)
   double row_factor;  ///< of that bound, for every single row
 };
 constexpr Device kDevices[] = {
@@ -122,7 +122,8 @@ TEST_P(Golden, PrefillInAnySplit) {
   const auto expected = read_f32(io_, "prefill_logits");
   const std::size_t n = input_ids_.size();
   const std::vector<std::vector<std::size_t>> splits = {
-      pieces_of(n, 512, 512), pieces_of(n, 7, 64), pieces_of(n, std::min<std::size_t>(n - 2, 512), 1), pieces_of(n, 1, 33)};
+      pieces_of(n, 512, 512), pieces_of(n, 7, 64),
+      pieces_of(n, std::min<std::size_t>(n - 2, 512), 1), pieces_of(n, 1, 33)};
   for (const auto& pieces : splits) {
     const auto logits = logits_in_pieces(input_ids_, pieces);
     expect_close(logits, expected, static_cast<std::int64_t>(n), bound(),

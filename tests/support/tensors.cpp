@@ -75,8 +75,9 @@ void expect_close(std::span<const float> actual, std::span<const float> expected
     std::size_t worst = 0;
     for (std::size_t c = 0; c < cols; ++c)
       if (!(std::abs(a[c] - e[c]) <= std::abs(a[worst] - e[worst]))) worst = c;
-    ADD_FAILURE() << fmt::format("{}: row {}: relative L2 {:.3g} > {:.3g}; at column {}: {} instead of {}",
-                                 what, r, error, row_factor * bound, worst, a[worst], e[worst]);
+    ADD_FAILURE() << fmt::format(
+        "{}: row {}: relative L2 {:.3g} > {:.3g}; at column {}: {} instead of {}", what, r, error,
+        row_factor * bound, worst, a[worst], e[worst]);
     return;
   }
 }

@@ -1,9 +1,4 @@
 // bit-axon run --chat: questions from stdin, one per line.
-#include <unistd.h>
-
-#include <cerrno>
-#include <optional>
-
 #include "bitaxon/error.h"
 #include "cmd_run.h"
 #include "console.h"
@@ -13,38 +8,6 @@
 
 namespace bitaxon::tool {
 namespace {
-
-/// Reads lines through read(2), so that Ctrl-C ends the waiting.
-class LineReader {
- public:
-  enum class Outcome { line, end, interrupted };
-
-  Outcome next(std::string& line, const std::atomic<bool>& interrupted) {
-    for (;;) {
-      const std::size_t newline = pending_.find('\n');
-      if (newline != std::string::npos) {
-        line = pending_.substr(0, newline);
-        pending_.erase(0, newline + 1);
-        if (!line.empty() && line.back() == '\r') line.pop_back();
-        return Outcome::line;
-      }
-      if (interrupted) return Outcome::interrupted;
-      char buffer[4096];
-      const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof(buffer));
-      if (got > 0) {
-        pending_.append(buffer, static_cast<std::size_t>(got));
-        continue;
-      }
-      if (got < 0 && errno == EINTR) continue;
-      if (pending_.empty()) return Outcome::end;
-      line = std::exchange(pending_, {});  // a last line without a newline
-      return Outcome::line;
-    }
-  }
-
- private:
-  std::string pending_;
-};
 
 /// A conversation as ids: what was fed and generated is never turned into text and back.
 class Conversation {
@@ -107,7 +70,8 @@ bool Conversation::answer(const std::string& question) {
 }
 
 constexpr const char* kHelp =
-    "/reset forgets the conversation, /exit (or Ctrl-D) ends; Ctrl-C ends an answer, twice the program";
+    "/reset forgets the conversation, /exit (or Ctrl-D) ends; Ctrl-C ends an answer, twice the "
+    "program";
 
 }  // namespace
 
@@ -118,7 +82,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
   const bool terminal = is_terminal(Stream::standard_input);
   Conversation conversation(run, session, state, options);
   if (terminal && !run.output.quiet) note_dim(kHelp);
-  LineReader lines;
+  InputLines lines;
   std::string line = run.prompt.empty() ? run.positional_prompt : run.prompt;
   const auto respond = [&] {
     if (!conversation.answer(line))
@@ -132,11 +96,11 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
       std::fputs("> ", stderr);
       std::fflush(stderr);
     }
-    const LineReader::Outcome outcome = lines.next(line, interrupted);
-    if (outcome != LineReader::Outcome::line) {
+    const InputLines::Outcome outcome = lines.next(line, interrupted);
+    if (outcome != InputLines::Outcome::line) {
       if (terminal) std::fputs("\n", stderr);
       if (!run.save_state.empty()) state.save(run.save_state);
-      return outcome == LineReader::Outcome::end ? kDone : kInterrupted;
+      return outcome == InputLines::Outcome::end ? kDone : kInterrupted;
     }
     if (line.empty()) continue;
     if (line == "/exit" || line == "/quit") {

@@ -15,9 +15,8 @@ struct DetokenizeOptions {
   std::string file;
 };
 
-/// One argument: a list with commas, or ids with spaces between them ("1,", as in 1, 2, 3, counts).
-void append_ids(std::string argument, std::vector<std::int32_t>& all) {
-  if (argument.size() > 1 && argument.back() == ',') argument.pop_back();
+/// One argument: a list with commas, or ids with spaces between them.
+void append_ids(const std::string& argument, std::vector<std::int32_t>& all) {
   std::vector<std::string> lists;
   if (argument.find_first_of(",[") != std::string::npos || argument.empty()) {
     lists.push_back(argument);

@@ -1,6 +1,5 @@
 // bit-axon devices: what a model could run on here.
 #include "bitaxon/devices.h"
-
 #include "console.h"
 #include "formats/json.h"
 #include "options.h"
@@ -30,10 +29,10 @@ Command add_devices(CLI::App& program) {
     }
     for (const DeviceInfo& device : devices) {
       print(fmt::format("{}{}\n", device.selector, device.chosen_by_auto ? "  (auto)" : ""));
-      print(fmt::format("  name     {}\n  type     {}\n  threads  {}\n  memory   {} of {} available\n",
-                        printable(device.name), device.type, device.n_threads,
-                        bytes_text(device.memory_available_bytes),
-                        bytes_text(device.memory_total_bytes)));
+      print(fmt::format(
+          "  name     {}\n  type     {}\n  threads  {}\n  memory   {} of {} available\n",
+          printable(device.name), device.type, device.n_threads,
+          bytes_text(device.memory_available_bytes), bytes_text(device.memory_total_bytes)));
       print(fmt::format("  why      {}\n", device.reason));
     }
     return static_cast<int>(kDone);

@@ -40,7 +40,7 @@ struct Inspection {
   Config config;
   std::vector<FoundWeight> weights;
   std::vector<std::string> warnings;
-  std::int64_t n_parameters = 0;      ///< a tied head counted once
+  std::int64_t n_parameters = 0;  ///< a tied head counted once
   std::int64_t n_read_per_token = 0;
   Tally stored;
   std::map<std::string, Tally> parts, formats;
@@ -100,7 +100,7 @@ void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
 std::vector<FoundWeight> preset_weights(const Config& config, Weights& unused) {
   std::vector<FoundWeight> weights;
   for (WeightSlot& slot : weight_slots(config, unused)) {
-    if (slot.name == "lm_head.weight" && config.weight_tying) continue;
+    if (is_tied_head(config, slot)) continue;
     WeightSource source;
     source.desc = random_weight_desc(slot);
     weights.push_back({std::move(slot), std::move(source)});
@@ -122,8 +122,8 @@ void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unu
   model.path = source.files.weights.string();
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   model.config = load_config(source.files, model.warnings);
-  model.weights = find_weights(model.config, checkpoint, printable_path(model.path), unused,
-                               model.warnings);
+  model.weights =
+      find_weights(model.config, checkpoint, printable_path(model.path), unused, model.warnings);
   if (wanted.check) scan(checkpoint, model, wanted.output.quiet);
 }
 
@@ -272,7 +272,8 @@ int run_command(const InspectOptions& wanted) {
                        static_cast<int>(wanted.model.config_small) +
                        static_cast<int>(wanted.model.config_medium);
   if (n_models > 1)
-    throw UsageError("expected one of MODEL, --model, --config-small and --config-medium, got several");
+    throw UsageError(
+        "expected one of MODEL, --model, --config-small and --config-medium, got several");
   const Inspection model = inspect(wanted);
   if (!wanted.output.quiet)
     for (const std::string& warning : model.warnings) note("warning: " + warning);

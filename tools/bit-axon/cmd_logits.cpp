@@ -70,17 +70,12 @@ int run_command(const LogitsOptions& wanted) {
   State state = model.new_state();
   if (!wanted.load_state.empty()) state.load(wanted.load_state);
   model.check_ids(ids);
-  const std::int64_t length = state.position() + std::ssize(ids);
-  if (length > model.config().max_seq_len)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("a sequence of {} tokens: expected at most max_seq_len, which is {}",
-                            length, model.config().max_seq_len));
+  state.check_room(std::ssize(ids));
 
   const std::int64_t vocab_size = model.config().vocab_size;
   // Ended by the default action, the process would leave the unfinished file behind.
   const std::atomic<bool>& interrupted = catch_interrupts();
-  SafetensorsWriter writer(wanted.out,
-                           {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
+  SafetensorsWriter writer(wanted.out, {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
   ProgressLine progress("logits", !wanted.output.quiet);
   std::vector<float> rows;
   std::size_t done = 0;
@@ -103,14 +98,16 @@ int run_command(const LogitsOptions& wanted) {
 
 Command add_logits(CLI::App& program) {
   auto wanted = std::make_shared<LogitsOptions>();
-  CLI::App& app =
-      *program.add_subcommand("logits", "Write the logits of given token ids to a safetensors file");
+  CLI::App& app = *program.add_subcommand(
+      "logits", "Write the logits of given token ids to a safetensors file");
   add_model_options(app, wanted->model);
   add_device_options(app, wanted->device);
   add_output_options(app, wanted->output);
-  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")->type_name("IDS")
+  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")
+      ->type_name("IDS")
       ->check(not_empty());
-  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")->type_name("FILE")
+  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")
+      ->type_name("FILE")
       ->check(not_empty());
   app.add_option("--split", wanted->split,
                  "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")

@@ -24,7 +24,8 @@ constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 /// Everything on stdin, without the newline that `echo` puts at its end.
 std::string read_stdin() {
-  if (is_terminal(Stream::standard_input)) note("reading the prompt from the terminal; Ctrl-D ends it");
+  if (is_terminal(Stream::standard_input))
+    note("reading the prompt from the terminal; Ctrl-D ends it");
   std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   if (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
@@ -55,10 +56,9 @@ std::vector<ChatMessage> read_messages(const std::string& path) {
 }
 
 void check_combinations(const RunOptions& run) {
-  const int n_prompts = static_cast<int>(!run.positional_prompt.empty()) +
-                        static_cast<int>(!run.prompt.empty()) +
-                        static_cast<int>(!run.prompt_ids.empty()) +
-                        static_cast<int>(!run.messages.empty());
+  const int n_prompts =
+      static_cast<int>(!run.positional_prompt.empty()) + static_cast<int>(!run.prompt.empty()) +
+      static_cast<int>(!run.prompt_ids.empty()) + static_cast<int>(!run.messages.empty());
   if (n_prompts > 1)
     throw UsageError("expected one of PROMPT, --prompt, --prompt-ids and --messages, got several");
   if (run.chat && (!run.prompt_ids.empty() || !run.messages.empty()))
@@ -69,21 +69,41 @@ void check_combinations(const RunOptions& run) {
   if (!run.save_state.empty()) check_writable("--save-state", run.save_state);
 }
 
-/// The prompt in model ids. `continues`: the state already holds a conversation, whose last turn the
-/// template closes first.
-std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Session& session,
-                                     const std::string& text, bool continues) {
-  if (!run.prompt_ids.empty()) return parse_ids("--prompt-ids", run.prompt_ids);
+/// The text to generate from: of the flags, of the messages' template, of stdin.
+struct Prompt {
+  std::vector<std::int32_t> ids;  ///< --prompt-ids; else empty
+  std::string text;
+  bool is_chat = false;  ///< the text is a turn of a chat
+};
+
+/// Everything about the prompt that can be known before a model is loaded.
+Prompt read_prompt(const RunOptions& run) {
+  if (!run.prompt_ids.empty()) return {parse_ids("--prompt-ids", run.prompt_ids), "", false};
+  if (!run.messages.empty()) {
+    std::vector<ChatMessage> messages = read_messages(run.messages);
+    if (!run.system.empty()) messages.insert(messages.begin(), {"system", run.system});
+    return {{}, chat_prompt(messages), true};
+  }
+  std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
+  if (text.empty() && !run.chat) {
+    text = read_stdin();
+    if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
+  }
+  return {{}, std::move(text), false};
+}
+
+/// The prompt in model ids. `continues`: the state already holds a conversation, whose last turn
+/// the template closes first.
+std::vector<std::int32_t> prompt_ids(const Prompt& prompt, const Session& session, bool continues) {
+  if (!prompt.ids.empty()) return prompt.ids;
   if (!session.vocabulary)
     throw Error(ErrorKind::io,
                 "no tokenizer: name one with --tokenizer, or give ids with --prompt-ids");
-  if (run.messages.empty()) return session.vocabulary->encode(text);
-  std::vector<ChatMessage> messages = read_messages(run.messages);
-  if (!run.system.empty()) messages.insert(messages.begin(), {"system", run.system});
-  return session.vocabulary->encode((continues ? "<|im_end|>\n" : "") + chat_prompt(messages));
+  return session.vocabulary->encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") +
+                                    prompt.text);
 }
 
-Json result_json(const RunOptions& run, const Session& session, const GenerateOptions& options,
+Json result_json(const Session& session, const GenerateOptions& options,
                  const GenerateResult& result) {
   Json json;
   json["text"] = session.vocabulary ? Json(result.text) : Json(nullptr);
@@ -100,7 +120,6 @@ Json result_json(const RunOptions& run, const Session& session, const GenerateOp
   json["device"] = session.backend->caps().name;
   json["precision"] = name_of(session.model->precision());
   json["run_ahead"] = session.model->run_ahead();
-  (void)run;
   return json;
 }
 
@@ -119,11 +138,10 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
       print(text);
       flush();
     };
-  const GenerateResult result =
-      generate(*session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt,
-               options);
+  const GenerateResult result = generate(
+      *session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt, options);
   if (run.json) {
-    print(result_json(run, session, options, result).dump(2, ' ', false) + "\n");
+    print(result_json(session, options, result).dump(2, ' ', false) + "\n");
   } else {
     // Without a tokenizer the ids are the text.
     if (!session.vocabulary)
@@ -142,12 +160,8 @@ int run_command(const RunOptions& run) {
   check_combinations(run);
   GenerateOptions options = generate_options(run);
   const int run_ahead = static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, 8));
-  if (!run.prompt_ids.empty()) parse_ids("--prompt-ids", run.prompt_ids);
   run.device.check();
-  std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
-  const bool from_stdin = text.empty() && run.prompt_ids.empty() && run.messages.empty() && !run.chat;
-  if (from_stdin) text = read_stdin();
-  if (from_stdin && text.empty()) throw UsageError("prompt: expected a text, got an empty one");
+  const Prompt prompt = read_prompt(run);
 
   Session session = open_session(run.model, run.device, run.output, run_ahead);
   if (run.output.verbose) say_details(session, options);
@@ -155,16 +169,12 @@ int run_command(const RunOptions& run) {
   if (!run.load_state.empty()) state.load(run.load_state);
   options.interrupted = &catch_interrupts();
   if (run.chat) return chat(run, session, state, options);
-  return answer(run, session, state, options,
-                prompt_ids(run, session, text, state.position() > 0));
+  return answer(run, session, state, options, prompt_ids(prompt, session, state.position() > 0));
 }
 
 void add_sampler_options(CLI::App& app, RunOptions& run) {
   const auto add = [&](const char* name, std::string& value, const char* help) {
-    app.add_option(name, value, help)
-        ->capture_default_str()
-        ->type_name("N")
-        ->check(not_empty());
+    app.add_option(name, value, help)->capture_default_str()->type_name("N")->check(not_empty());
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
   add("--temperature", run.temperature, "0 takes the likeliest token");
@@ -188,8 +198,7 @@ GenerateOptions generate_options(const RunOptions& run) {
   options.sampler.min_p = parse_number("--min-p", run.min_p, 0, 1);
   options.sampler.repetition_penalty =
       parse_number("--repetition-penalty", run.repetition_penalty, 0, kNoLimit, true);
-  options.sampler.seed =
-      run.seed.empty() ? std::random_device{}() : parse_seed("--seed", run.seed);
+  options.sampler.seed = run.seed.empty() ? std::random_device{}() : parse_seed("--seed", run.seed);
   for (const std::string& stop : run.stop)
     if (stop.empty()) throw UsageError("--stop: expected a text, got an empty one");
   options.stop = run.stop;
@@ -212,7 +221,9 @@ Command add_run(CLI::App& program) {
   app.add_option("PROMPT", run->positional_prompt,
                  "The prompt (default: stdin, less one newline at its end)")
       ->check(not_empty());
-  app.add_option("--prompt", run->prompt, "The prompt, as a flag")->type_name("TEXT")->check(not_empty());
+  app.add_option("--prompt", run->prompt, "The prompt, as a flag")
+      ->type_name("TEXT")
+      ->check(not_empty());
   app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
       ->type_name("IDS")
       ->check(not_empty());

@@ -24,7 +24,8 @@ Command add_tokenize(CLI::App& program) {
   add_model_options(app, wanted->model);
   add_output_options(app, wanted->output);
   auto* text = app.add_option("TEXT", wanted->text, "The text (default: stdin, to the byte)");
-  auto* file = app.add_option("--file", wanted->file, "A file, taken to the byte")->type_name("FILE");
+  auto* file =
+      app.add_option("--file", wanted->file, "A file, taken to the byte")->type_name("FILE");
   text->excludes(file);
   return [wanted, text, file] {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);

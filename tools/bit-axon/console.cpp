@@ -1,14 +1,10 @@
 #include "console.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
-#include "bitaxon/error.h"
+#include "platform/file.h"
 #include "platform/terminal.h"
 
 namespace bitaxon::tool {
@@ -30,17 +26,7 @@ void print(std::string_view text) {
   if (unwritten.size() >= kEnough) flush();
 }
 
-void flush() {
-  const std::string text = std::exchange(unwritten, {});
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t put = ::write(STDOUT_FILENO, rest.data(), rest.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0)
-      throw Error(ErrorKind::io, fmt::format("stdout: cannot write: {}", std::strerror(errno)));
-    rest.remove_prefix(static_cast<std::size_t>(put));
-  }
-}
+void flush() { write_standard_output(std::exchange(unwritten, {})); }
 
 void note(std::string_view line) {
   const std::string text = fmt::format("bit-axon: {}\n", line);
@@ -67,7 +53,8 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
   // What is over in the blink of an eye needs no line.
   constexpr double kPatienceSeconds = 0.3;
   if (!wanted_ || total == 0 || now_seconds() - started_seconds_ < kPatienceSeconds) return;
-  const int percent = static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * 100);
+  const int percent =
+      static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * 100);
   if (percent == percent_) return;
   percent_ = percent;
   shown_ = true;

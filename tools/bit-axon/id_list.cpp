@@ -29,8 +29,9 @@ std::vector<std::int32_t> parse_ids(const std::string& flag, const std::string& 
     std::int32_t id = 0;
     const auto result = std::from_chars(item.data(), item.data() + item.size(), id);
     if (result.ec != std::errc() || result.ptr != item.data() + item.size() || id < 0)
-      throw UsageError(fmt::format("{}: expected whole numbers >= 0 separated by commas, got \"{}\"",
-                                   flag, printable(item, 40)));
+      throw UsageError(
+          fmt::format("{}: expected whole numbers >= 0 separated by commas, got \"{}\"", flag,
+                      printable(item, 40)));
     ids.push_back(id);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
@@ -44,8 +45,8 @@ std::vector<std::int32_t> read_ids_file(const std::filesystem::path& path) {
   const std::string name = printable_path(path.string());
   const Json list = parse_json(read_whole_file(path, std::uint64_t{64} << 20), name);
   if (!list.is_array())
-    throw Error(ErrorKind::format, fmt::format("{}: expected a JSON list of token ids, got {}", name,
-                                               list.type_name()));
+    throw Error(ErrorKind::format, fmt::format("{}: expected a JSON list of token ids, got {}",
+                                               name, list.type_name()));
   std::vector<std::int32_t> ids;
   for (const Json& item : list) {
     const bool whole = item.is_number_unsigned() && item.get<std::uint64_t>() <= INT32_MAX;

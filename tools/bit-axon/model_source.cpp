@@ -25,8 +25,8 @@ bool is_hub_id(const std::string& name) {
       name[slash + 1] == '.' || name.find("..") != std::string::npos)
     return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_' || c == '.' || c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == '/';
   });
 }
 
@@ -35,8 +35,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-/// hub/models--owner--name/snapshots/REVISION, the revision that refs/main names, else the only one;
-/// empty when there is none.
+/// hub/models--owner--name/snapshots/REVISION, the revision that refs/main names, else the only
+/// one; empty when there is none.
 fs::path hub_snapshot(const std::string& id) {
   std::string folder = "models--" + id;
   folder.replace(folder.find('/'), 1, "--");
@@ -73,29 +73,32 @@ fs::path bundled_model_folder() {
       program.parent_path() / "share" / "bit-axon" / "models" / "tiny-shakespeare"};
   for (const fs::path& place : places)
     if (is_folder(place)) return place;
-  throw Error(ErrorKind::io, fmt::format("bundled model: expected at {} or {}, found at neither; "
-                                         "name a model with --model",
-                                         printable_path(places[0].string()),
-                                         printable_path(places[1].string())));
+  throw Error(ErrorKind::io,
+              fmt::format("bundled model: expected at {} or {}, found at neither; "
+                          "name a model with --model",
+                          printable_path(places[0].string()), printable_path(places[1].string())));
 }
 
 ModelSource find_model(const std::string& name) {
   if (name.empty()) {
     const fs::path snapshot = hub_snapshot(kDefaultRepository);
     if (!snapshot.empty())
-      return {model_files(snapshot), fmt::format("model: {} from the hub cache", kDefaultRepository)};
-    return {model_files(bundled_model_folder()),
-            "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names another"};
+      return {model_files(snapshot),
+              fmt::format("model: {} from the hub cache", kDefaultRepository)};
+    return {
+        model_files(bundled_model_folder()),
+        "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names another"};
   }
   std::error_code error;
   if (fs::exists(name, error)) return {model_files(name), ""};
   if (is_hub_id(name)) {
     const fs::path snapshot = hub_snapshot(name);
     if (!snapshot.empty()) return {model_files(snapshot), ""};
-    throw Error(ErrorKind::io,
-                fmt::format("--model {}: expected a path or a model in the hub cache, found neither "
-                            "here nor under {}",
-                            name, printable_path(hub_cache_folder().string())));
+    throw Error(
+        ErrorKind::io,
+        fmt::format("--model {}: expected a path or a model in the hub cache, found neither "
+                    "here nor under {}",
+                    name, printable_path(hub_cache_folder().string())));
   }
   throw Error(ErrorKind::io,
               fmt::format("--model {}: expected a model directory, a safetensors file or a hub id "

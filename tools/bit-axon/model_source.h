@@ -13,11 +13,12 @@ struct ModelSource {
   std::string note;  ///< one line for stderr when the user did not name the model; else empty
 };
 
-/// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache, else the bundled
-/// model. Throws Error(io) that says where was looked.
+/// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache, else the
+/// bundled model. Throws Error(io) that says where was looked.
 ModelSource find_model(const std::string& name);
 
-/// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon (installed).
+/// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
+/// (installed).
 std::filesystem::path bundled_model_folder();
 
 /// The hub's cache: $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub.

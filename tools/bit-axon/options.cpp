@@ -19,14 +19,17 @@ namespace {
 
 CLI::Validator not_empty() {
   return CLI::Validator(
-      [](const std::string& text) { return text.empty() ? "expected a text, got an empty one" : ""; },
+      [](const std::string& text) {
+        return text.empty() ? "expected a text, got an empty one" : "";
+      },
       "");
 }
 
 void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option("-m,--model", options.model,
-                 "A model directory, a safetensors file, or a hub id owner/name that is in the local "
-                 "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
+  app.add_option(
+         "-m,--model", options.model,
+         "A model directory, a safetensors file, or a hub id owner/name that is in the local "
+         "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
       ->type_name("PATH|REPO")
       ->check(not_empty());
   app.add_option("-t,--tokenizer", options.tokenizer,
@@ -40,9 +43,10 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
 }
 
 void add_device_options(CLI::App& app, DeviceOptions& options) {
-  app.add_option("--device", options.device,
-                 "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
-                 "or a PCI address")
+  app.add_option(
+         "--device", options.device,
+         "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
+         "or a PCI address")
       ->envname("BIT_AXON_DEVICE")
       ->capture_default_str();
   app.add_option("--precision", options.precision,

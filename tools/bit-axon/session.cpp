@@ -1,11 +1,10 @@
 #include "session.h"
 
-#include <unistd.h>
-
 #include "bitaxon/devices.h"
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/safetensors.h"
+#include "platform/file.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
@@ -14,7 +13,9 @@ namespace {
 /// Random weights are the same everywhere.
 constexpr std::uint64_t kRandomModelSeed = 0;
 
-bool is_random(const ModelOptions& options) { return options.config_small || options.config_medium; }
+bool is_random(const ModelOptions& options) {
+  return options.config_small || options.config_medium;
+}
 
 void check_model_options(const ModelOptions& options) {
   if (is_random(options) && !options.model.empty())
@@ -28,7 +29,8 @@ Config preset(const ModelOptions& options) {
 
 std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
   if (!options.tokenizer.empty()) {
-    if (!std::filesystem::is_directory(options.tokenizer)) return Tokenizer::load(options.tokenizer);
+    if (!std::filesystem::is_directory(options.tokenizer))
+      return Tokenizer::load(options.tokenizer);
     auto found = Tokenizer::find(options.tokenizer);
     if (!found)
       throw Error(ErrorKind::io,
@@ -122,12 +124,12 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
 void check_writable(const std::string& flag, const std::string& path) {
   const std::filesystem::path file(path);
   const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  std::error_code error;
-  if (path.empty() || std::filesystem::is_directory(file, error) || !file.has_filename())
-    throw UsageError(fmt::format("{}: expected a file name, got \"{}\"", flag, printable(path)));
-  if (!std::filesystem::is_directory(folder, error) || ::access(folder.c_str(), W_OK) != 0)
-    throw Error(ErrorKind::io, fmt::format("{} {}: expected a folder that can be written to",
-                                           flag, printable_path(path)));
+  if (const std::string problem = file_target_problem(file); !problem.empty())
+    throw UsageError(
+        fmt::format("{} {}: expected a file name, got {}", flag, printable_path(path), problem));
+  if (!is_writable_folder(folder))
+    throw Error(ErrorKind::io, fmt::format("{} {}: expected a folder that can be written to", flag,
+                                           printable_path(path)));
 }
 
 }  // namespace bitaxon::tool

@@ -67,18 +67,18 @@ void attend_all(const KernelArgs& args) {
     const Element* k = args.state<Element>(keys, segment, 0);
     const Element* v = args.state<Element>(values, segment, 0);
     const std::int64_t last = static_cast<std::int64_t>(segment.position) + segment.n_rows;
-    args.pool.parallel_for(
-        segment.n_rows * params.n_heads, 4 * std::min(window, last) * head_dim,
-        [&](std::int64_t begin, std::int64_t end, int thread) {
-          for (std::int64_t item = begin; item < end; ++item) {
-            const std::int64_t i = item / params.n_heads;
-            const std::int64_t column = item % params.n_heads * head_dim;
-            const std::int64_t at = (segment.first_row + i) * d_model + column;
-            attend(args.data(q) + at, k + column, v + column, segment.position + i, window, ring,
-                   head_dim, scratch.scores + thread * window, scratch.sums + thread * head_dim,
-                   args.data(y) + at);
-          }
-        });
+    args.pool.parallel_for(segment.n_rows * params.n_heads, 4 * std::min(window, last) * head_dim,
+                           [&](std::int64_t begin, std::int64_t end, int thread) {
+                             for (std::int64_t item = begin; item < end; ++item) {
+                               const std::int64_t i = item / params.n_heads;
+                               const std::int64_t column = item % params.n_heads * head_dim;
+                               const std::int64_t at = (segment.first_row + i) * d_model + column;
+                               attend(args.data(q) + at, k + column, v + column,
+                                      segment.position + i, window, ring, head_dim,
+                                      scratch.scores + thread * window,
+                                      scratch.sums + thread * head_dim, args.data(y) + at);
+                             }
+                           });
   }
 }
 

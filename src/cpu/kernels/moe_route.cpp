@@ -1,4 +1,5 @@
-//   g = softmax(gate @ rms(x));  experts = top_k of g;  gates = g[experts], sigmoid(shared @ rms(x))
+//   g = softmax(gate @ rms(x));  experts = top_k of g;  gates = g[experts], sigmoid(shared @
+//   rms(x))
 #include "ops/moe_route.h"
 
 #include <algorithm>
@@ -57,8 +58,7 @@ void run(const KernelArgs& args) {
   const std::int64_t d_model = args.shape(x)[1];
   const std::int64_t n_experts = args.weight(gate).desc.rows;
   const std::int64_t top_k = params.top_k;
-  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts,
-                        args.pool.n_threads());
+  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, args.pool.n_threads());
   float* rows = args.data(normed);
   if (args.has(norm))
     rms_norm_rows(args, args.data(x), args.weight(norm), params.eps, args.n_rows(), d_model,

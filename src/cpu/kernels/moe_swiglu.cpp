@@ -28,18 +28,17 @@ void swiglu(const KernelArgs& args, const PackedWeight& gate, const PackedWeight
             std::int64_t matrix, std::int64_t n, float* row_scratch, const XRow& x_row,
             const YRow& y_row) {
   const std::int64_t cols = gate.desc.cols;
-  args.pool.parallel_for(gate.desc.rows, 4 * cols * n,
-                         [&](std::int64_t begin, std::int64_t end, int thread) {
-                           float* g = row_scratch + thread * 2 * cols;
-                           float* u = g + cols;
-                           for (std::int64_t o = begin; o < end; ++o) {
-                             decode_row(gate, matrix, o, g);
-                             decode_row(up, matrix, o, u);
-                             for (std::int64_t i = 0; i < n; ++i)
-                               y_row(i)[o] = static_cast<float>(silu(dot(g, x_row(i), cols)) *
-                                                                dot(u, x_row(i), cols));
-                           }
-                         });
+  args.pool.parallel_for(
+      gate.desc.rows, 4 * cols * n, [&](std::int64_t begin, std::int64_t end, int thread) {
+        float* g = row_scratch + thread * 2 * cols;
+        float* u = g + cols;
+        for (std::int64_t o = begin; o < end; ++o) {
+          decode_row(gate, matrix, o, g);
+          decode_row(up, matrix, o, u);
+          for (std::int64_t i = 0; i < n; ++i)
+            y_row(i)[o] = static_cast<float>(silu(dot(g, x_row(i), cols)) * dot(u, x_row(i), cols));
+        }
+      });
 }
 
 void run(const KernelArgs& args) {

@@ -1,6 +1,7 @@
 //   l = logits with the repetition penalty, divided by the temperature
-//   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the survivors of top-k; everything after is integers
-//   top-p, min-p on w; the token is the first whose running sum exceeds the high word of r * total
+//   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the survivors of top-k; everything after is
+//   integers top-p, min-p on w; the token is the first whose running sum exceeds the high word of r
+//   * total
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -79,8 +80,8 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
   return total;
 }
 
-/// Walks by descending weight, then ascending id, until the sum first exceeds top_p times the total;
-/// drops what weighs less than the token it stops at.
+/// Walks by descending weight, then ascending id, until the sum first exceeds top_p times the
+/// total; drops what weighs less than the token it stops at.
 void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t total,
                  const Scratch& scratch) {
   if (sampler.use_top_p == 0) return;
@@ -155,9 +156,8 @@ void run(const KernelArgs& args) {
   for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
     const SegmentWords& segment = args.step.segments[g];
     const auto* bits = args.state<std::uint32_t>(seen, segment, segment.write_version);
-    const std::int32_t token = sample_one(params.structure, segment,
-                                          args.data(logits) + g * vocab_size, bits, vocab_size,
-                                          scratch);
+    const std::int32_t token = sample_one(
+        params.structure, segment, args.data(logits) + g * vocab_size, bits, vocab_size, scratch);
     args.data<std::int32_t>(tokens)[g] = token;
     *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
   }

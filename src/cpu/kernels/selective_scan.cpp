@@ -56,24 +56,22 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
     const float* b = args.data(bcr) + row * (2 * d_state + 1);
     const float* c = b + d_state;
     const auto input = static_cast<double>(args.data(u)[row * d_inner + e]);
-    const double dt = std::clamp(softplus(static_cast<double>(c[d_state]) *
-                                              static_cast<double>(scratch.dt_weight[e]) +
-                                          static_cast<double>(scratch.dt_bias[e])),
-                                 static_cast<double>(params.dt_min),
-                                 static_cast<double>(params.dt_max));
+    const double dt = std::clamp(
+        softplus(static_cast<double>(c[d_state]) * static_cast<double>(scratch.dt_weight[e]) +
+                 static_cast<double>(scratch.dt_bias[e])),
+        static_cast<double>(params.dt_min), static_cast<double>(params.dt_max));
     double sum = static_cast<double>(scratch.skip[e]) * input;
     for (std::int64_t n = 0; n < d_state; ++n) {
       // Rounded to the carried precision after every row, so that it does not matter where one
       // step ends and the next begins.
-      state[n] = static_cast<double>(static_cast<float>(
-          std::exp(dt * a[n]) * state[n] + dt * input * static_cast<double>(b[n])));
+      state[n] = static_cast<double>(static_cast<float>(std::exp(dt * a[n]) * state[n] +
+                                                        dt * input * static_cast<double>(b[n])));
       sum += state[n] * static_cast<double>(c[n]);
     }
     const auto gate = static_cast<double>(args.data(z)[row * d_inner + e]);
     args.data(y)[row * d_inner + e] = static_cast<float>(sum * silu(gate));
   }
-  for (std::int64_t n = 0; n < d_state; ++n)
-    h_out[n * d_inner + e] = static_cast<float>(state[n]);
+  for (std::int64_t n = 0; n < d_state; ++n) h_out[n * d_inner + e] = static_cast<float>(state[n]);
 }
 
 void run(const KernelArgs& args) {

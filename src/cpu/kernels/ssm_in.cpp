@@ -48,7 +48,8 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
       sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
     u[r * d_inner] = static_cast<float>(silu(sum));
   }
-  // Ascending: where both tails are the same memory, row j + n_rows > j is read before it is written.
+  // Ascending: where both tails are the same memory, row j + n_rows > j is read before it is
+  // written.
   for (std::int64_t j = 0; j < d_conv - 1; ++j)
     tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
 }
@@ -82,15 +83,14 @@ void run(const KernelArgs& args) {
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
     float* tail_out = args.state(tail, segment, segment.write_version);
     const std::int64_t first = segment.first_row * d_inner;
-    args.pool.parallel_for(
-        d_inner, segment.n_rows * (2 * d_conv + 20),
-        [&](std::int64_t begin, std::int64_t end, int) {
-          for (std::int64_t e = begin; e < end; ++e)
-            convolve_channel(scratch.v + first + e, scratch.taps + e * d_conv, scratch.bias[e],
-                             segment.n_rows, d_inner, d_conv,
-                             tail_in == nullptr ? nullptr : tail_in + e, tail_out + e,
-                             args.data(u) + first + e);
-        });
+    args.pool.parallel_for(d_inner, segment.n_rows * (2 * d_conv + 20),
+                           [&](std::int64_t begin, std::int64_t end, int) {
+                             for (std::int64_t e = begin; e < end; ++e)
+                               convolve_channel(scratch.v + first + e, scratch.taps + e * d_conv,
+                                                scratch.bias[e], segment.n_rows, d_inner, d_conv,
+                                                tail_in == nullptr ? nullptr : tail_in + e,
+                                                tail_out + e, args.data(u) + first + e);
+                           });
   }
 }
 
