@@ -68,7 +68,7 @@ struct GenerateResult {
   std::vector<double> per_token_ms;  ///< one per token: since the one before (the first: since
                                      ///< the start)
   double prefill_tokens_per_sec() const;
-  /// Tokens after the first, per second; 0 for fewer than two.
+  /// Tokens after the first, per second; of one token alone, one per its time.
   double decode_tokens_per_sec() const;
 };
 

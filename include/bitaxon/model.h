@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -126,6 +127,11 @@ class Model {
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// The text of a checkpoint's vocab_mapping; empty when it has none. Throws Error(format) for one
+/// that is there and says nothing.
+std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
+                             const ModelFiles& files);
 
 /// config.json of a model's folder. A missing file is an Error(io), not a model of defaults.
 Config load_config(const ModelFiles& files, std::vector<std::string>& warnings);

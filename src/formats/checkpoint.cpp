@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
+#include "formats/pointer_file.h"
 #include "formats/safetensors.h"
 #include "platform/printable.h"
 
@@ -18,16 +19,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".safetensors";
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
-constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/v1";
 
 [[noreturn]] void fail(ErrorKind kind, const fs::path& path, std::string_view what) {
   throw Error(kind, fmt::format("{}: {}", printable_path(path.string()), what));
-}
-
-void refuse_lfs_pointer(std::string_view head, const fs::path& path) {
-  if (head.starts_with(kLfsPointer))
-    fail(ErrorKind::format, path,
-         "this is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`");
 }
 
 /// `head`: the first bytes of a file whose first eight are no header length.
@@ -45,11 +39,9 @@ std::string_view guess_what_it_is(std::string_view head) {
 SafetensorsHeader read_header(const File& file) {
   const fs::path path = file.name();
   const std::uint64_t size = file.size_bytes();
-  if (size == 0)
-    fail(ErrorKind::format, path, "the file is empty (0 bytes): the download looks incomplete");
   std::string head(static_cast<std::size_t>(std::min<std::uint64_t>(size, 64)), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(head)));
-  refuse_lfs_pointer(head, path);
+  refuse_pointer_or_empty(head, path);
   if (size < 8)
     fail(ErrorKind::format, path,
          fmt::format("not a safetensors file: expected at least 8 bytes, got {}", size));
@@ -92,7 +84,7 @@ using WeightMap = std::map<std::string, std::string>;
 
 WeightMap read_index(const fs::path& index) {
   const std::string text = read_whole_file(index, JsonLimits{}.max_bytes);
-  refuse_lfs_pointer(text, index);
+  refuse_pointer_or_empty(text, index);
   const Json json = parse_json(text, index.string());
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
     fail(ErrorKind::format, index, "expected an object with an object \"weight_map\"");

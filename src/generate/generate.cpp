@@ -31,6 +31,7 @@ double GenerateResult::prefill_tokens_per_sec() const {
 }
 
 double GenerateResult::decode_tokens_per_sec() const {
+  if (per_token_ms.size() == 1 && per_token_ms[0] > 0) return 1000.0 / per_token_ms[0];
   double milliseconds = 0;
   for (std::size_t i = 1; i < per_token_ms.size(); ++i) milliseconds += per_token_ms[i];
   if (milliseconds <= 0) return 0;

@@ -7,6 +7,7 @@
 
 #include "bitaxon/error.h"
 #include "core/step.h"
+#include "formats/pointer_file.h"
 #include "formats/safetensors.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
@@ -209,9 +210,21 @@ ModelFiles model_files(const std::filesystem::path& path) {
                           std::filesystem::exists(status) ? "something else" : "nothing there"));
 }
 
+std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
+                             const ModelFiles& files) {
+  const auto entry = metadata.find("vocab_mapping");
+  if (entry == metadata.end()) return {};
+  if (entry->second.empty())
+    throw Error(ErrorKind::format,
+                fmt::format("{}: vocab_mapping: expected a map of ids, got an empty text",
+                            printable_path(files.weights.string())));
+  return entry->second;
+}
+
 Config load_config(const ModelFiles& files, std::vector<std::string>& warnings) {
   const std::filesystem::path path = files.folder / "config.json";
   const std::string text = read_whole_file(path, std::uint64_t{1} << 20);
+  refuse_pointer_or_empty(text, path);
   return Config::parse(text, printable_path(path.string()), warnings);
 }
 
@@ -233,8 +246,7 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   impl->decide_precision(has_short_tensor);
   impl->check_fits(weight_bytes);
   pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
-  const auto mapping = checkpoint.metadata().find("vocab_mapping");
-  if (mapping != checkpoint.metadata().end()) impl->vocab_mapping = mapping->second;
+  impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
   return Model(std::move(impl));
 }

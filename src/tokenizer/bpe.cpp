@@ -10,7 +10,7 @@
 namespace bitaxon {
 
 Bpe::Bpe(BpeFile file) : file_(std::move(file)) {
-  const Vocabulary& vocabulary = file_.vocabulary;
+  const BpeVocabulary& vocabulary = file_.vocabulary;
   for (std::size_t i = 0; i < vocabulary.size(); ++i)
     add_bytes(vocabulary.id(i), bytes_of_spelling(vocabulary.token(i)), false);
   // Special tokens go first: of two that normalize to the same text the special one wins.

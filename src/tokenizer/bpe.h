@@ -17,7 +17,7 @@ namespace bitaxon {
 
 /// What a tokenizer.json says, read and checked, not yet made ready for use.
 struct BpeFile {
-  Vocabulary vocabulary;
+  BpeVocabulary vocabulary;
   MergeTable merges{0};
   std::vector<AddedToken> added_tokens;
   PreTokenizer pre_tokenizer;

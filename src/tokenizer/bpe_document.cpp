@@ -49,8 +49,12 @@ class DocumentReader {
     };
     try {
       document_.tree = Json::parse(json, callback);
+    } catch (const Error&) {
+      // What looks wrong may only be where a download was cut off: that is then the better message.
+      if (open_.size() < kMaxDepth) refuse_broken_syntax(json);
+      throw;
     } catch (const Json::parse_error& error) {
-      place_.broken(fmt::format("at byte {}: not JSON", error.byte));
+      not_json(error, json);
     } catch (const Json::exception&) {
       place_.broken("a number is out of range");
     }
@@ -64,6 +68,21 @@ class DocumentReader {
   static constexpr std::size_t kMaxKeys = 1024;  // outside model.vocab
 
   using Event = Json::parse_event_t;
+
+  [[noreturn]] void not_json(const Json::parse_error& error, std::string_view json) const {
+    place_.broken(fmt::format(
+        "at byte {}: not JSON{}", error.byte,
+        error.byte > json.size() ? ": it ends too early, the download looks incomplete" : ""));
+  }
+
+  void refuse_broken_syntax(std::string_view json) const {
+    try {
+      const Json nothing = Json::parse(json, [](int, Event, Json&) { return false; });
+    } catch (const Json::parse_error& error) {
+      not_json(error, json);
+    } catch (const Json::exception&) {  // a number out of range is well-formed
+    }
+  }
 
   // True keeps the value in the tree.
   bool on_event(Event event, Json& value) {

@@ -40,7 +40,7 @@ struct MergeText {
 
 struct BpeDocument {
   Json tree;  ///< with model.vocab and model.merges emptied
-  Vocabulary vocabulary;
+  BpeVocabulary vocabulary;
   std::vector<MergeText> merges;
 };
 

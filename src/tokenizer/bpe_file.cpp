@@ -145,7 +145,7 @@ AddedToken read_added_token(const Json& json, const Place& place) {
 // An added token may stand in the vocabulary too, under the same id. Everything else that shares an
 // id or a text contradicts itself.
 std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
-                                          const Vocabulary& vocabulary) {
+                                          const BpeVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
   if (list.is_null()) return tokens;
   if (!list.is_array()) place.broken("expected an array, got " + place.brief(list));
@@ -167,7 +167,7 @@ std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
 }
 
 // Ranks are the order of the list.
-MergeTable resolve_merges(const std::vector<MergeText>& merges, const Vocabulary& vocabulary,
+MergeTable resolve_merges(const std::vector<MergeText>& merges, const BpeVocabulary& vocabulary,
                           const Place& place) {
   MergeTable table(merges.size());
   std::string joined;

@@ -70,20 +70,20 @@ std::string bytes_of_spelling(std::string_view token) {
   return bytes;
 }
 
-std::string_view Vocabulary::token(std::size_t index) const {
+std::string_view BpeVocabulary::token(std::size_t index) const {
   const Entry& entry = entries_[index];
   return std::string_view(texts_).substr(entry.offset, entry.length);
 }
 
 // Where `token` is, or the free slot where it would go.
-std::size_t Vocabulary::slot_of(std::string_view text, std::uint32_t hash) const {
+std::size_t BpeVocabulary::slot_of(std::string_view text, std::uint32_t hash) const {
   std::size_t at = hash & (slots_.size() - 1);
   while (slots_[at].entry != 0 && (slots_[at].hash != hash || token(slots_[at].entry - 1) != text))
     at = (at + 1) & (slots_.size() - 1);
   return at;
 }
 
-void Vocabulary::grow() {
+void BpeVocabulary::grow() {
   std::vector<Slot> old(std::max<std::size_t>(1024, slots_.size() * 2));
   old.swap(slots_);
   for (const Slot& slot : old) {
@@ -94,7 +94,7 @@ void Vocabulary::grow() {
   }
 }
 
-bool Vocabulary::add(std::string_view text, std::int32_t id) {
+bool BpeVocabulary::add(std::string_view text, std::int32_t id) {
   if (entries_.size() * 2 >= slots_.size()) grow();
   const std::uint32_t hash = hash_of(text);
   Slot& slot = slots_[slot_of(text, hash)];
@@ -106,7 +106,7 @@ bool Vocabulary::add(std::string_view text, std::int32_t id) {
   return true;
 }
 
-std::optional<std::int32_t> Vocabulary::find(std::string_view text) const {
+std::optional<std::int32_t> BpeVocabulary::find(std::string_view text) const {
   if (slots_.empty()) return std::nullopt;
   const std::uint32_t entry = slots_[slot_of(text, hash_of(text))].entry;
   if (entry == 0) return std::nullopt;

@@ -17,7 +17,7 @@ std::string_view spelling_of(unsigned char byte);
 std::string bytes_of_spelling(std::string_view token);
 
 /// Token texts with their ids. Texts lie in one block, for a vocabulary has 150,000 of them.
-class Vocabulary {
+class BpeVocabulary {
  public:
   /// False, and nothing changes, if `token` is there already.
   bool add(std::string_view token, std::int32_t id);

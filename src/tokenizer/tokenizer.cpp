@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "bitaxon/error.h"
+#include "formats/pointer_file.h"
 #include "platform/file.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/end_of_sequence.h"
@@ -99,6 +100,7 @@ struct Tokenizer::Impl {
 Tokenizer Tokenizer::load(const fs::path& file) {
   constexpr std::uint64_t kMaxBytes = std::uint64_t{512} << 20;
   const std::string bytes = read_whole_file(file, kMaxBytes);
+  refuse_pointer_or_empty(bytes, file);
   const std::string name = file.string();
   auto impl = std::make_shared<Impl>();
   std::optional<std::int32_t> otherwise;

@@ -26,6 +26,9 @@ struct BadCase {
 };
 
 /// A working folder with everything the cases name; relative paths keep the table readable.
+constexpr const char* kPointer =
+    "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 11422654\n";
+
 class BadInputCli : public testing::Test {
  protected:
   BadInputCli() { surroundings_.folder = folder_.path(); }
@@ -343,6 +346,8 @@ TEST_F(BadInputCli, ConfigurationsThatCannotBe) {
   add("{\"vocab_size\": 128, \"vocab_size\": 128}", "vocab_size");
   add("{\"vocab_size\": 1e999}", "config.json");
   add(std::string(2 << 20, ' ') + "{}", "config.json");
+  add(kPointer, "LFS");
+  add("", "0 bytes");
   add(std::string(100000, '['), "config.json");
   add("{\"\xff\": 1}", "config.json");
   const std::vector<std::pair<std::string, Json>> values = {
@@ -376,6 +381,9 @@ TEST_F(BadInputCli, TokenizersThatAreNone) {
   add_model("object", "tokenizer.json", "{}");
   add_model("empty", "tokenizer.json", "");
   add_model("wide", "tokenizer.json", good);  // 1024 ids, the model has 128
+  add_model("pointer", "tokenizer.json", kPointer);
+  // The cut is inside a number: what is wrong with it is that it is cut.
+  add_model("cut", "tokenizer.json", good.substr(0, 5000));
   add_model("none");
   add_model("folder");
   fs::create_directory(at("folder/tokenizer.json"));
@@ -385,7 +393,12 @@ TEST_F(BadInputCli, TokenizersThatAreNone) {
   fs::create_directory(at("no_tokenizer"));
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
   std::vector<BadCase> cases;
-  for (const char* name : {"broken", "object", "empty", "folder"}) {
+  cases.push_back({run_with({"-m", "pointer"}), 1, "LFS"});
+  cases.push_back({run_with({"-m", "cut"}), 1, "incomplete"});
+  cases.push_back({run_with({"-m", "empty"}), 1, "0 bytes"});
+  cases.push_back({{"run", "--prompt", "broken \xff"}, 1, "UTF-8"});
+  cases.push_back({{"tokenize", "--file", "latin1.txt"}, 1, "UTF-8"});
+  for (const char* name : {"broken", "object", "empty", "folder", "pointer", "cut"}) {
     cases.push_back({run_with({"-m", name}), 1, "tokenizer.json"});
     cases.push_back({{"tokenize", "-m", name, "a"}, 1, "tokenizer.json"});
   }

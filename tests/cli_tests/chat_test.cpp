@@ -132,6 +132,23 @@ TEST(ChatCli, CommandsAndNotesGoToStderr) {
   EXPECT_EQ(nothing.out + nothing.err, "");
 }
 
+TEST(ChatCli, AQuestionThatCannotBeAskedEndsNothing) {
+  const Finished finished = run_well(kChat, "hello\nbroken \xff\nhello again\n");
+  EXPECT_EQ(finished.out, run_well(kChat, "hello\nhello again\n").out);
+  ASSERT_EQ(finished.err_lines().size(), 1U) << finished.err;
+  EXPECT_NE(finished.err.find("expected UTF-8, got byte 0xff at byte 7"), std::string::npos)
+      << finished.err;
+}
+
+TEST(ChatCli, ASystemMessageCountsAfterASavedState) {
+  const TemporaryFolder folder;
+  const std::string state = (folder / "state").string();
+  run_well(kChat + Arguments{"--save-state", state}, "Who is there?\n");
+  const Arguments load = {"--load-state", state};
+  EXPECT_NE(run_well(kChat + load + Arguments{"--system", "Rhyme."}, "And now?\n").out,
+            run_well(kChat + load, "And now?\n").out);
+}
+
 TEST(ChatCli, AFullContextIsSaidAndResetHelps) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder.path());

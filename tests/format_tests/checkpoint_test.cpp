@@ -80,7 +80,8 @@ TEST(Checkpoint, RefusesEveryBrokenIndex) {
     std::string_view fragment;
   };
   const Broken broken[] = {
-      {"", ErrorKind::format, "not JSON"},
+      {"", ErrorKind::format, "0 bytes"},
+      {" ", ErrorKind::format, "not JSON"},
       {"[]", ErrorKind::format, "expected an object with an object \"weight_map\""},
       {"{}", ErrorKind::format, "expected an object with an object \"weight_map\""},
       {R"({"weight_map":[]})", ErrorKind::format, "an object \"weight_map\""},

@@ -44,14 +44,16 @@ class Conversation {
 
 std::string Conversation::template_text(const std::string& question) const {
   std::vector<ChatMessage> messages;
-  const bool first = state_.position() == 0 && history_.empty();
-  if (first && !run_.system.empty()) messages.push_back({"system", run_.system});
+  const bool opens = history_.empty();
+  const bool continues = state_.position() > 0 || !opens;
+  if (opens && !run_.system.empty()) messages.push_back({"system", run_.system});
   messages.push_back({"user", question});
   // Whatever stopped the answer before, its turn is closed here.
-  return (first ? "" : "<|im_end|>\n") + chat_prompt(messages);
+  return (continues ? "<|im_end|>\n" : "") + chat_prompt(messages);
 }
 
 bool Conversation::answer(const std::string& question) {
+  check_utf8("question", question, *session_.vocabulary);
   const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
   const auto total = base_ + std::ssize(history_) + std::ssize(ids);
   if (total >= session_.model->config().max_seq_len) return false;
@@ -85,7 +87,15 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
   InputLines lines;
   std::string line = run.prompt.empty() ? run.positional_prompt : run.prompt;
   const auto respond = [&] {
-    if (!conversation.answer(line))
+    bool full = false;
+    try {
+      full = !conversation.answer(line);
+    } catch (const Error& error) {
+      // A question that cannot be asked (a word the model has no token for) ends no conversation.
+      if (error.kind() != ErrorKind::invalid_argument) throw;
+      note(printable(error.what(), 4096));
+    }
+    if (full)
       note(fmt::format("the context is full ({} tokens): /reset starts a new one",
                        session.model->config().max_seq_len));
     interrupted = false;

@@ -99,6 +99,7 @@ std::vector<std::int32_t> prompt_ids(const Prompt& prompt, const Session& sessio
   if (!session.vocabulary)
     throw Error(ErrorKind::io,
                 "no tokenizer: name one with --tokenizer, or give ids with --prompt-ids");
+  check_utf8("prompt", prompt.text, *session.vocabulary);
   return session.vocabulary->encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") +
                                     prompt.text);
 }
@@ -167,6 +168,10 @@ int run_command(const RunOptions& run) {
   if (run.output.verbose) say_details(session, options);
   State state = session.model->new_state();
   if (!run.load_state.empty()) state.load(run.load_state);
+  if (session.vocabulary) {
+    for (const std::string& stop : options.stop) check_utf8("--stop", stop, *session.vocabulary);
+    check_utf8("--system", run.system, *session.vocabulary);
+  }
   options.interrupted = &catch_interrupts();
   if (run.chat) return chat(run, session, state, options);
   return answer(run, session, state, options, prompt_ids(prompt, session, state.position() > 0));

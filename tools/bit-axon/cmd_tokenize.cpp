@@ -5,6 +5,7 @@
 #include "console.h"
 #include "id_list.h"
 #include "platform/file.h"
+#include "platform/printable.h"
 #include "session.h"
 
 namespace bitaxon::tool {
@@ -35,6 +36,7 @@ Command add_tokenize(CLI::App& program) {
       input = read_whole_file(wanted->file, kMaxBytes);
     else if (text->count() == 0)
       input.assign(std::istreambuf_iterator<char>(std::cin), {});
+    check_utf8(file->count() > 0 ? printable_path(wanted->file) : "text", input, vocabulary);
     print(ids_text(vocabulary.encode(input)) + "\n");
     return static_cast<int>(kDone);
   };

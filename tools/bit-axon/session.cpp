@@ -6,6 +6,7 @@
 #include "formats/safetensors.h"
 #include "platform/file.h"
 #include "platform/printable.h"
+#include "tokenizer/utf8.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -116,9 +117,16 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
   std::vector<std::string> warnings;
   const Config config = load_config(source.files, warnings);
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
-  const auto mapping = checkpoint.metadata().find("vocab_mapping");
-  return {std::move(*tokenizer), mapping == checkpoint.metadata().end() ? "" : mapping->second,
+  return {std::move(*tokenizer), vocab_mapping_of(checkpoint.metadata(), source.files),
           config.vocab_size};
+}
+
+void check_utf8(const std::string& what, std::string_view text, const Vocabulary& vocabulary) {
+  const std::size_t n_valid = valid_prefix(text);
+  if (n_valid == text.size() || vocabulary.tokenizer().kind() == "bytes") return;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("{}: expected UTF-8, got byte 0x{:02x} at byte {}", what,
+                          static_cast<unsigned char>(text[n_valid]), n_valid));
 }
 
 void check_writable(const std::string& flag, const std::string& path) {

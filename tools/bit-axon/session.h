@@ -25,6 +25,10 @@ Session open_session(const ModelOptions& model, const DeviceOptions& device,
 /// Throws Error(io) when there is none.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
 
+/// Text for a tokenizer has to be UTF-8 (the byte tokenizer takes any bytes). Throws
+/// Error(invalid_argument) that names the thing and the byte.
+void check_utf8(const std::string& what, std::string_view text, const Vocabulary& vocabulary);
+
 /// Checks that a file could be written there, before long work whose result it is to hold.
 void check_writable(const std::string& flag, const std::string& path);
 
