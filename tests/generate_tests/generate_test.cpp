@@ -127,7 +127,7 @@ TEST(SameText, AtAnyRunAheadThreadCountStreamedOrNot) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   for (const double temperature : {0.0, 0.8}) {
-    GenerateOptions options = greedy(40);
+    GenerateOptions options = greedy(16);
     options.sampler.temperature = temperature;
     options.sampler.repetition_penalty = temperature == 0 ? 1 : 1.1;
     options.sampler.seed = 42;
@@ -216,7 +216,7 @@ TEST(Ends, AtMaxTokens) {
 TEST(Ends, AtTheEndOfSequence) {
   const auto prompt = bundled_vocabulary().encode("ROMEO:");
   OpenModel plain = open_bundled(2);
-  const auto whole = run(plain, nullptr, prompt, greedy(30)).token_ids;
+  const auto whole = run(plain, nullptr, prompt, greedy(14)).token_ids;
   for (const int run_ahead : kRunAheads) {
     OpenModel open = open_bundled(run_ahead);
     for (const std::size_t at : {0u, 1u, 2u, 5u, 9u}) {
@@ -225,7 +225,7 @@ TEST(Ends, AtTheEndOfSequence) {
       ASSERT_EQ(end, at) << "choose a token that has not come before";
       const Vocabulary vocabulary = bundled_vocabulary_ending_with(whole[at]);
       ASSERT_EQ(vocabulary.end_of_sequence(), whole[at]);
-      const auto result = run(open, &vocabulary, prompt, greedy(30));
+      const auto result = run(open, &vocabulary, prompt, greedy(14));
       EXPECT_EQ(result.token_ids, std::vector(whole.begin(), whole.begin() + static_cast<int>(at)));
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
       EXPECT_EQ(result.finish_reason, FinishReason::stop);
@@ -233,13 +233,13 @@ TEST(Ends, AtTheEndOfSequence) {
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
       if (at != 1) continue;
-      GenerateOptions ignore = greedy(30);
+      GenerateOptions ignore = greedy(14);
       ignore.ignore_eos = true;
       const auto on = run(open, &vocabulary, prompt, ignore);
       EXPECT_EQ(on.token_ids, whole);
       EXPECT_EQ(on.finish_reason, FinishReason::length);
       // Without a vocabulary there is no end.
-      EXPECT_EQ(run(open, nullptr, prompt, greedy(30)).token_ids, whole);
+      EXPECT_EQ(run(open, nullptr, prompt, greedy(14)).token_ids, whole);
     }
   }
 }
