@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/align.h"
 #include "core/assert.h"
 
 namespace bitaxon {
@@ -10,9 +11,7 @@ namespace {
 /// Enough for any device's storage buffer offset alignment (Vulkan allows at most 256).
 constexpr std::size_t kAlignment = 256;
 
-std::size_t aligned(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
+std::size_t aligned(std::size_t bytes) { return align_up(bytes, kAlignment); }
 
 bool lives_in_arena(const Value& value) {
   return value.kind == ValueKind::activation || value.kind == ValueKind::input;

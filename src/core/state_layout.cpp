@@ -1,5 +1,7 @@
 #include "core/state_layout.h"
 
+#include "core/align.h"
+
 namespace bitaxon {
 
 std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
@@ -11,7 +13,7 @@ std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
   tensor.versions = versions;
   tensor.offset_bytes = size_bytes;
   const std::size_t used = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
-  tensor.slot_stride_bytes = (used + kAlignment - 1) / kAlignment * kAlignment;
+  tensor.slot_stride_bytes = align_up(used, kAlignment);
   const std::size_t version_bytes = tensor.slot_stride_bytes * static_cast<std::size_t>(n_slots);
   tensor.version_stride_bytes = versions > 1 ? version_bytes : 0;
   size_bytes += version_bytes * static_cast<std::size_t>(versions);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "bitaxon/error.h"
+#include "core/align.h"
 #include "core/assert.h"
 #include "core/plan.h"
 #include "cpu/kernel.h"
@@ -25,7 +26,7 @@ constexpr std::size_t kMaxInFlight = 9;
 
 /// Contents are undefined.
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t rounded = align_up(size_bytes, kAlignment);
   void* memory = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
   if (memory == nullptr)
     throw Error(ErrorKind::device,
@@ -85,7 +86,6 @@ struct InFlight {
   StepBuffer step;
   std::array<std::int32_t, kMaxSegments> tokens{};
   std::uint32_t n_tokens = 0;
-  std::string error;
 };
 
 /// A thread of its own runs the submitted steps one after the other, sharing loops with the pool's
@@ -155,9 +155,15 @@ class CpuBackend final : public Backend {
   void wait_idle() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return done_ == submitted_; });
+    check_failure();
+  }
+  /// With the lock held.
+  void check_failure() const {
+    if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
   }
   void run_submitted();
-  void run_step(InFlight& step);
+  /// Returns what went wrong; empty: nothing.
+  std::string run_step(InFlight& step);
 
   BackendCaps caps_;
   ThreadPool pool_;
@@ -166,6 +172,7 @@ class CpuBackend final : public Backend {
   std::condition_variable changed_;
   std::uint64_t submitted_ = 0;  ///< number of the latest ticket
   std::uint64_t done_ = 0;       ///< all tickets up to this one have run
+  std::string failure_;          ///< of the first step that failed; none runs after it
   bool stop_ = false;
   std::thread runner_;  // last: it uses everything above
 };
@@ -179,18 +186,15 @@ std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const Wei
   std::span<const std::byte>* to[] = {
       &packed->parts.data,      &packed->parts.scales,        &packed->parts.biases,
       &packed->parts.quant_map, &packed->parts.nested_scales, &packed->parts.nested_quant_map};
-  const auto aligned = [](std::size_t bytes) {
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  };
   std::size_t size_bytes = 0;
-  for (const auto& part : from) size_bytes += aligned(part.size());
+  for (const auto& part : from) size_bytes += align_up(part.size(), kAlignment);
   packed->storage = allocate_aligned(size_bytes, desc.name);
   std::byte* place = packed->storage.get();
   for (std::size_t i = 0; i < std::size(from); ++i) {
     if (from[i].empty()) continue;
     std::memcpy(place, from[i].data(), from[i].size());
     *to[i] = {place, from[i].size()};
-    place += aligned(from[i].size());
+    place += align_up(from[i].size(), kAlignment);
   }
   auto weight = std::make_shared<Weight>();
   weight->name = desc.name;
@@ -229,6 +233,7 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
   std::uint64_t number = 0;
   {
     const std::lock_guard lock(mutex_);
+    check_failure();
     // A step that is done gives its place up, waited for or not.
     if (submitted_ - done_ >= kMaxInFlight)
       throw Error(ErrorKind::invalid_argument,
@@ -237,7 +242,6 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
     InFlight& place = place_of(number);
     place.executable = std::static_pointer_cast<CpuExecutable>(executable.compiled);
     place.step = step;
-    place.error.clear();
     submitted_ = number;
   }
   changed_.notify_all();
@@ -252,8 +256,8 @@ StepResult CpuBackend::wait(Ticket ticket) {
         fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
                     kMaxInFlight, ticket.number, submitted_));
   changed_.wait(lock, [&] { return done_ >= ticket.number; });
+  check_failure();
   const InFlight& place = place_of(ticket.number);
-  if (!place.error.empty()) throw Error(ErrorKind::device, place.error);
   return {{place.tokens.data(), place.n_tokens}};
 }
 
@@ -263,31 +267,34 @@ void CpuBackend::run_submitted() {
     changed_.wait(lock, [&] { return stop_ || done_ < submitted_; });
     if (stop_) return;
     InFlight& place = place_of(done_ + 1);
+    const bool runs = failure_.empty();
     lock.unlock();
-    run_step(place);
+    std::string error;
+    if (runs) error = run_step(place);
     // What the step worked in is let go as soon as it is done, outside the lock.
     place.executable.reset();
     lock.lock();
+    if (runs) failure_ = std::move(error);
     ++done_;
     changed_.notify_all();
   }
 }
 
-void CpuBackend::run_step(InFlight& place) {
+std::string CpuBackend::run_step(InFlight& place) {
   place.n_tokens = 0;
   const CpuExecutable& executable = *place.executable;
   for (const Task& task : executable.tasks) {
     try {
       task.run({*task.node, task.operands, task.scratch, place.step, pool_});
     } catch (const std::exception& error) {
-      place.error =
-          fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label, error.what());
-      return;
+      return fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label,
+                         error.what());
     }
   }
-  if (executable.result == nullptr) return;
+  if (executable.result == nullptr) return {};
   place.n_tokens = place.step.n_segments;
   std::copy_n(executable.result, place.n_tokens, place.tokens.begin());
+  return {};
 }
 
 }  // namespace

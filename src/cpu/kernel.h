@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 
+#include "core/align.h"
 #include "core/graph.h"
 #include "core/step.h"
 #include "cpu/thread_pool.h"
@@ -76,7 +77,7 @@ class ScratchLayout {
   T* take(std::int64_t count) {
     // Without a base only the size is asked for: a null pointer may not be moved.
     T* block = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
-    used_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    used_ += align_up(static_cast<std::size_t>(count) * sizeof(T), 64);
     return block;
   }
   std::size_t size_bytes() const { return used_; }
