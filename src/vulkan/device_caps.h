@@ -1,0 +1,99 @@
+// What a device is and can do, as a plain record: asked once, fabricated by tests.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vulkan/functions.h"
+
+namespace bitaxon::vulkan {
+
+enum class DeviceType : std::uint8_t { discrete, integrated, virtual_gpu, cpu, other };
+std::string_view name_of(DeviceType type);
+
+struct MemoryHeap {
+  std::uint64_t size_bytes = 0;
+  std::uint64_t available_bytes = 0;  ///< VK_EXT_memory_budget; else the size; CPU devices: the
+                                      ///< system's available memory, since theirs is nominal
+  bool device_local = false;
+};
+struct MemoryType {
+  std::uint32_t heap = 0;
+  VkMemoryPropertyFlags flags = 0;
+};
+
+/// A product D = A B + C that matrix units do: A [m, k] and B [k, n] of float16, C and D of
+/// float32, in the scope of a subgroup.
+struct MatrixShape {
+  std::uint32_t m = 0, n = 0, k = 0;
+};
+
+struct DeviceCaps {
+  std::uint32_t index = 0;  ///< in the order of vkEnumeratePhysicalDevices
+  std::string name;
+  DeviceType type = DeviceType::other;
+  std::uint32_t vendor_id = 0;
+  std::uint32_t device_id = 0;
+  std::uint32_t api_version = 0;
+  std::uint32_t driver_version = 0;
+  std::string driver_name;
+  std::string driver_info;
+  std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
+  std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
+  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< of pipeline caches
+  std::string pci_address;                              ///< "0000:65:00.0"; empty: not known
+
+  // What the floor asks for.
+  bool buffer_device_address = false;
+  bool timeline_semaphore = false;
+  bool synchronization2 = false;
+  bool scalar_block_layout = false;
+  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< in compute shaders; 0: none
+  std::int32_t compute_queue_family = -1;          ///< -1: none
+
+  std::uint32_t subgroup_size = 0;
+  std::uint32_t min_subgroup_size = 0;  ///< both subgroup_size without subgroup_size_control
+  std::uint32_t max_subgroup_size = 0;
+  bool subgroup_size_control = false;
+  bool full_subgroups = false;
+
+  std::uint64_t max_storage_buffer_bytes = 0;  ///< of one binding
+  std::uint64_t max_allocation_bytes = 0;
+  std::uint64_t max_buffer_bytes = 0;
+  std::uint32_t max_allocations = 0;
+  std::uint32_t max_storage_buffers = 0;  ///< bindings of one shader
+  std::uint32_t max_push_bytes = 0;
+  std::uint32_t max_shared_bytes = 0;
+  std::uint32_t max_group_invocations = 0;
+  std::array<std::uint32_t, 3> max_group_size{};
+  std::array<std::uint32_t, 3> max_group_count{};
+  std::uint64_t storage_offset_alignment = 256;
+
+  bool timestamps = false;
+  double timestamp_period_ns = 0;
+  bool memory_budget = false;
+  bool portability_subset = false;
+  std::vector<MatrixShape> matrix_shapes;  ///< VK_NV_cooperative_matrix; empty: none
+  bool shader_float16 = false;             ///< what those need beside it
+  bool storage_16bit = false;
+  bool memory_model = false;
+
+  std::vector<MemoryHeap> heaps;
+  std::vector<MemoryType> memory_types;
+};
+
+/// Bindings of one shader, bytes of push constants, and threads of a work group that kernels count
+/// on; the floor asks for as many.
+inline constexpr std::uint32_t kMaxBindings = 12;
+inline constexpr std::uint32_t kMaxPushBytes = 128;
+inline constexpr std::uint32_t kMinGroupInvocations = 128;
+inline constexpr std::uint32_t kMinSharedBytes = 16384;
+
+/// What the device lacks of the floor, one line each, with the value and the needed one; empty: it
+/// can be used. The floor is Vulkan 1.2 with buffer addresses, timeline semaphores,
+/// synchronization2, scalar block layout, and basic, vote, arithmetic, shuffle in subgroups.
+std::vector<std::string> missing_of(const DeviceCaps& caps);
+
+}  // namespace bitaxon::vulkan

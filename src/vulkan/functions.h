@@ -1,0 +1,108 @@
+// The Vulkan functions in use, as a table of pointers. Nothing is linked: the loader library is
+// opened at run time, and tests put wrapped pointers into the table.
+#pragma once
+
+#define VK_NO_PROTOTYPES
+#include <vulkan/vulkan.h>
+
+namespace bitaxon::vulkan {
+
+#define BX_VK_GLOBAL_FUNCTIONS(X)           \
+  X(vkEnumerateInstanceVersion)             \
+  X(vkEnumerateInstanceExtensionProperties) \
+  X(vkEnumerateInstanceLayerProperties)     \
+  X(vkCreateInstance)
+
+#define BX_VK_INSTANCE_FUNCTIONS(X)            \
+  X(vkDestroyInstance)                         \
+  X(vkEnumeratePhysicalDevices)                \
+  X(vkGetPhysicalDeviceProperties2)            \
+  X(vkGetPhysicalDeviceFeatures2)              \
+  X(vkGetPhysicalDeviceMemoryProperties2)      \
+  X(vkGetPhysicalDeviceQueueFamilyProperties2) \
+  X(vkEnumerateDeviceExtensionProperties)      \
+  X(vkGetDeviceProcAddr)                       \
+  X(vkCreateDevice)
+
+/// Null where the instance lacks the extension.
+#define BX_VK_OPTIONAL_INSTANCE_FUNCTIONS(X) \
+  X(vkCreateDebugUtilsMessengerEXT)          \
+  X(vkDestroyDebugUtilsMessengerEXT)         \
+  X(vkGetPhysicalDeviceCooperativeMatrixPropertiesNV)
+
+#define BX_VK_DEVICE_FUNCTIONS(X)   \
+  X(vkDestroyDevice)                \
+  X(vkGetDeviceQueue)               \
+  X(vkDeviceWaitIdle)               \
+  X(vkAllocateMemory)               \
+  X(vkFreeMemory)                   \
+  X(vkMapMemory)                    \
+  X(vkCreateBuffer)                 \
+  X(vkDestroyBuffer)                \
+  X(vkGetBufferMemoryRequirements2) \
+  X(vkBindBufferMemory)             \
+  X(vkGetBufferDeviceAddress)       \
+  X(vkCreateShaderModule)           \
+  X(vkDestroyShaderModule)          \
+  X(vkCreatePipelineCache)          \
+  X(vkDestroyPipelineCache)         \
+  X(vkGetPipelineCacheData)         \
+  X(vkCreatePipelineLayout)         \
+  X(vkDestroyPipelineLayout)        \
+  X(vkCreateComputePipelines)       \
+  X(vkDestroyPipeline)              \
+  X(vkCreateDescriptorSetLayout)    \
+  X(vkDestroyDescriptorSetLayout)   \
+  X(vkCreateDescriptorPool)         \
+  X(vkDestroyDescriptorPool)        \
+  X(vkAllocateDescriptorSets)       \
+  X(vkUpdateDescriptorSets)         \
+  X(vkCreateCommandPool)            \
+  X(vkDestroyCommandPool)           \
+  X(vkAllocateCommandBuffers)       \
+  X(vkBeginCommandBuffer)           \
+  X(vkEndCommandBuffer)             \
+  X(vkCmdBindPipeline)              \
+  X(vkCmdBindDescriptorSets)        \
+  X(vkCmdPushConstants)             \
+  X(vkCmdDispatch)                  \
+  X(vkCmdDispatchIndirect)          \
+  X(vkCmdCopyBuffer)                \
+  X(vkCmdResetQueryPool)            \
+  X(vkCreateQueryPool)              \
+  X(vkDestroyQueryPool)             \
+  X(vkGetQueryPoolResults)          \
+  X(vkCreateSemaphore)              \
+  X(vkDestroySemaphore)             \
+  X(vkWaitSemaphores)               \
+  X(vkGetSemaphoreCounterValue)
+
+/// Core in 1.3, with the suffix KHR before it.
+#define BX_VK_SYNCHRONIZATION2_FUNCTIONS(X) \
+  X(vkCmdPipelineBarrier2)                  \
+  X(vkCmdWriteTimestamp2)                   \
+  X(vkQueueSubmit2)
+
+/// Null where the instance lacks the extension.
+#define BX_VK_OPTIONAL_DEVICE_FUNCTIONS(X) \
+  X(vkSetDebugUtilsObjectNameEXT)          \
+  X(vkCmdBeginDebugUtilsLabelEXT)          \
+  X(vkCmdEndDebugUtilsLabelEXT)
+
+struct Functions {
+  PFN_vkGetInstanceProcAddr vkGetInstanceProcAddr = nullptr;
+#define BX_VK_MEMBER(name) PFN_##name name = nullptr;
+  BX_VK_GLOBAL_FUNCTIONS(BX_VK_MEMBER)
+  BX_VK_INSTANCE_FUNCTIONS(BX_VK_MEMBER)
+  BX_VK_OPTIONAL_INSTANCE_FUNCTIONS(BX_VK_MEMBER)
+  BX_VK_DEVICE_FUNCTIONS(BX_VK_MEMBER)
+  BX_VK_SYNCHRONIZATION2_FUNCTIONS(BX_VK_MEMBER)
+  BX_VK_OPTIONAL_DEVICE_FUNCTIONS(BX_VK_MEMBER)
+#undef BX_VK_MEMBER
+};
+
+/// Called with the table each time more of it has been loaded (global, instance, device), before
+/// any of that is called. Tests replace pointers in it.
+using FunctionsHook = void (*)(Functions& functions);
+
+}  // namespace bitaxon::vulkan
