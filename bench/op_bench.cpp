@@ -31,8 +31,11 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem) {
   for (std::size_t id = 0; id < graph->values().size(); ++id)
     if (graph->values()[id].kind == ValueKind::input)
       backend.upload(arena, plan->values[id].offset_bytes, problem.inputs()[next_input++].bytes);
-  const Buffer state = backend.allocate(problem.state_image().size(), BufferUse::state);
-  backend.upload(state, 0, problem.state_image());
+  std::vector<Buffer> state;
+  for (const std::vector<std::byte>& image : problem.state_images()) {
+    state.push_back(backend.allocate(image.size(), BufferUse::state));
+    backend.upload(state.back(), 0, image);
+  }
   CompiledCase compiled;
   compiled.executable =
       backend.compile(plan, {.arena = arena,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "bitaxon/shape.h"
 
@@ -49,7 +50,7 @@ struct Executable {
 /// names them; what changes per step is in the step buffer.
 struct Bindings {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
-  Buffer state;  ///< at least layout->size_bytes
+  std::vector<Buffer> state;  ///< one for each tensor of the layout
   int run_ahead = 0;  ///< steps submitted before the oldest is waited for: how often to record
   std::shared_ptr<const StateLayout> state_layout;
 };
@@ -87,7 +88,8 @@ class Backend {
 
   virtual const BackendCaps& caps() const = 0;
 
-  /// Throws Error(device) when there is not enough memory. Contents are undefined.
+  /// Throws Error(device) when there is not enough memory. Contents are undefined. 0 bytes give a
+  /// valid handle too.
   virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
   /// Host to device, device to host, device to device. They wait for all submitted steps.
   virtual void upload(const Buffer& buffer, std::size_t offset,

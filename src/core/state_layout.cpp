@@ -11,14 +11,19 @@ std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
   tensor.dtype = dtype;
   tensor.shape = shape;
   tensor.versions = versions;
-  tensor.offset_bytes = size_bytes;
   const std::size_t used = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
   tensor.slot_stride_bytes = align_up(used, kAlignment);
   const std::size_t version_bytes = tensor.slot_stride_bytes * static_cast<std::size_t>(n_slots);
   tensor.version_stride_bytes = versions > 1 ? version_bytes : 0;
-  size_bytes += version_bytes * static_cast<std::size_t>(versions);
+  tensor.size_bytes = version_bytes * static_cast<std::size_t>(versions);
   tensors.push_back(std::move(tensor));
   return static_cast<std::int32_t>(tensors.size()) - 1;
+}
+
+std::size_t StateLayout::total_bytes() const {
+  std::size_t total = 0;
+  for (const StateTensor& tensor : tensors) total += tensor.size_bytes;
+  return total;
 }
 
 }  // namespace bitaxon

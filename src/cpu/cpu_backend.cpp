@@ -64,9 +64,12 @@ View view_of(const Plan& plan, const Bindings& bindings, const Operand& operand)
       view.weight = static_cast<const PackedWeight*>(value.weight->packed.get());
       break;
     case ValueKind::state: {
-      const StateTensor& tensor =
-          bindings.state_layout->tensors[static_cast<std::size_t>(value.state_index)];
-      view.data = bytes_of(bindings.state) + tensor.offset_bytes;
+      const auto index = static_cast<std::size_t>(value.state_index);
+      const StateTensor& tensor = bindings.state_layout->tensors[index];
+      BX_ASSERT(
+          index < bindings.state.size() && bindings.state[index].size_bytes >= tensor.size_bytes,
+          "the state's buffers hold its tensors");
+      view.data = bytes_of(bindings.state[index]);
       view.slot_stride_bytes = tensor.slot_stride_bytes;
       view.version_stride_bytes = tensor.version_stride_bytes;
       break;

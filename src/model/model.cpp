@@ -99,7 +99,7 @@ void Model::Impl::check_fits(std::uint64_t weight_bytes) const {
                     .run_ahead = options.run_ahead,
                     .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16},
                    unused)
-          .size_bytes;
+          .total_bytes();
   const std::uint64_t available = backend.caps().memory_bytes;
   if (available == 0 || weight_bytes + state_bytes <= available) return;
   throw Error(ErrorKind::device,
@@ -269,7 +269,7 @@ Precision Model::precision() const { return impl_->precision; }
 int Model::run_ahead() const { return impl_->options.run_ahead; }
 const std::string& Model::vocab_mapping() const { return impl_->vocab_mapping; }
 std::uint64_t Model::packed_bytes() const { return impl_->packed_bytes; }
-std::uint64_t Model::state_bytes() const { return impl_->pool->layout().size_bytes; }
+std::uint64_t Model::state_bytes() const { return impl_->pool->layout().total_bytes(); }
 
 State Model::new_state() { return State(impl_->pool); }
 

@@ -53,8 +53,9 @@ StatePool::StatePool(const Config& config, Backend& backend, const StatePoolOpti
       window_(config.window()),
       ring_capacity_(ring_capacity_of(config, options.run_ahead)),
       max_seq_len_(config.max_seq_len),
-      layout_(std::make_shared<StateLayout>(state_layout(config, options, index_))),
-      buffer_(backend.allocate(layout_->size_bytes, BufferUse::state)) {
+      layout_(std::make_shared<StateLayout>(state_layout(config, options, index_))) {
+  for (const StateTensor& tensor : layout_->tensors)
+    buffers_.push_back(backend.allocate(tensor.size_bytes, BufferUse::state));
   for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
 }
 
@@ -187,8 +188,7 @@ StateSnapshot State::snapshot() const {
     const StateTensor& tensor = layout.tensors[i];
     std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
     if (static_cast<std::int32_t>(i) == pool_->index().next_token) continue;
-    const std::size_t slot_at =
-        tensor.offset_bytes + tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
     if (pool_->is_ring(i)) {
       const std::size_t row_bytes =
           static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
@@ -198,7 +198,7 @@ StateSnapshot State::snapshot() const {
           position_, n, tensor.shape[0],
           [&](std::int64_t row, std::int64_t at, std::int64_t count) {
             pool_->backend().download(
-                pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                pool_->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
                 std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
                                          static_cast<std::size_t>(count) * row_bytes));
           });
@@ -206,7 +206,7 @@ StateSnapshot State::snapshot() const {
     }
     bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
     if (position_ == 0) continue;  // counts as zeros, whatever the memory holds
-    pool_->backend().download(pool_->buffer(),
+    pool_->backend().download(pool_->buffer(i),
                               slot_at + tensor.version_stride_bytes * version(step_), bytes);
   }
   return snapshot;
@@ -235,10 +235,9 @@ void State::restore(const StateSnapshot& snapshot) {
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
     const std::vector<std::byte>& bytes = snapshot.tensors[i];
-    const std::size_t slot_at =
-        tensor.offset_bytes + tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
     if (!pool_->is_ring(i)) {
-      pool_->backend().upload(pool_->buffer(),
+      pool_->backend().upload(pool_->buffer(i),
                               slot_at + tensor.version_stride_bytes * version(step_), bytes);
       continue;
     }
@@ -246,7 +245,7 @@ void State::restore(const StateSnapshot& snapshot) {
     for_each_ring_run(position_, n, tensor.shape[0],
                       [&](std::int64_t row, std::int64_t at, std::int64_t count) {
                         pool_->backend().upload(
-                            pool_->buffer(), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                            pool_->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
                             std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
                                                      static_cast<std::size_t>(count) * row_bytes));
                       });

@@ -40,7 +40,9 @@ class StatePool {
   const StateLayout& layout() const { return *layout_; }
   const std::shared_ptr<const StateLayout>& shared_layout() const { return layout_; }
   const StateIndex& index() const { return index_; }
-  const Buffer& buffer() const { return buffer_; }
+  /// One for each tensor of the layout.
+  const std::vector<Buffer>& buffers() const { return buffers_; }
+  const Buffer& buffer(std::size_t tensor) const { return buffers_[tensor]; }
   Backend& backend() const { return backend_; }
   const StatePoolOptions& options() const { return options_; }
   /// Rows a ring keeps for attention: the window, or all of a shorter context.
@@ -62,7 +64,7 @@ class StatePool {
   std::int64_t max_seq_len_;
   StateIndex index_;  // before layout_, whose making fills it in
   std::shared_ptr<const StateLayout> layout_;
-  Buffer buffer_;
+  std::vector<Buffer> buffers_;
   std::vector<std::int32_t> free_;
 };
 

@@ -29,7 +29,7 @@ std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Gra
                {.reuse = plan_reuse_});
   compiled->arena = arena_for(compiled->plan->arena_bytes);
   compiled->executable = backend.compile(compiled->plan, {.arena = compiled->arena,
-                                                          .state = pool_.buffer(),
+                                                          .state = pool_.buffers(),
                                                           .run_ahead = pool_.options().run_ahead,
                                                           .state_layout = pool_.shared_layout()});
   return compiled;

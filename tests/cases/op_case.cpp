@@ -227,7 +227,7 @@ std::size_t OpProblem::add_input(std::int64_t cols, double spread, RowSpace row_
 std::size_t OpProblem::grow_state(DType dtype, const Shape& shape, std::int32_t versions) {
   const std::size_t index = layout_.tensors.size();
   layout_.add(fmt::format("state_{}", index), dtype, shape, versions);
-  state_.resize(layout_.size_bytes, std::byte{0xFF});
+  state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
   rings_.push_back(versions == 1);
   return index;
 }
@@ -242,7 +242,7 @@ std::size_t OpProblem::add_ring(DType dtype, const Shape& shape) {
 
 std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) {
   const StateTensor& tensor = layout_.tensors[state];
-  return state_.data() + tensor.offset_bytes + tensor.slot_stride_bytes * slot +
+  return state_[state].data() + tensor.slot_stride_bytes * slot +
          tensor.version_stride_bytes * version;
 }
 

@@ -118,7 +118,7 @@ class OpProblem {
   /// Ring rows of positions [first, last) of a segment, random.
   void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
                  std::int64_t last, double spread);
-  /// The place of a state in the image of the pool.
+  /// The place of one version of a slot in the image of a state.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
   /// Records the op; returns its outputs.
   std::function<std::vector<Tensor>(const OpHandles& handles)> record;
@@ -133,7 +133,8 @@ class OpProblem {
   const std::vector<CaseWeight>& weights() const { return weights_; }
   const std::vector<CaseInput>& inputs() const { return inputs_; }
   const StateLayout& layout() const { return layout_; }
-  const std::vector<std::byte>& state_image() const { return state_; }
+  /// What each state tensor holds before the step.
+  const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
   bool is_ring(std::size_t state) const { return rings_[state]; }
 
  private:
@@ -146,7 +147,7 @@ class OpProblem {
   std::vector<CaseInput> inputs_;
   StateLayout layout_;
   std::vector<bool> rings_;
-  std::vector<std::byte> state_;
+  std::vector<std::vector<std::byte>> state_;
 };
 
 enum Tags : unsigned {

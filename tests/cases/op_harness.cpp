@@ -60,10 +60,10 @@ RecordedOp record_op(Backend& backend, const OpProblem& problem) {
   return op;
 }
 
-/// A range of the state pool that a segment writes.
+/// A range of a state tensor that a segment writes.
 struct StateRange {
   std::string name;
-  const StateTensor* tensor;
+  std::size_t state;  ///< index of the tensor
   std::size_t offset_bytes;
   std::size_t size_bytes;
 };
@@ -74,17 +74,17 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
   const std::size_t size = size_of(tensor.dtype);
   std::vector<StateRange> ranges;
   for (const SegmentWords& segment : problem.segments()) {
-    const std::size_t slot = tensor.offset_bytes + tensor.slot_stride_bytes * segment.slot;
+    const std::size_t slot = tensor.slot_stride_bytes * segment.slot;
     const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
     if (!problem.is_ring(state)) {
-      ranges.push_back({name, &tensor, slot + tensor.version_stride_bytes * segment.write_version,
+      ranges.push_back({name, state, slot + tensor.version_stride_bytes * segment.write_version,
                         static_cast<std::size_t>(tensor.shape.elements()) * size});
       continue;
     }
     const std::size_t row = static_cast<std::size_t>(tensor.shape[1]) * size;
     for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
       const auto at = static_cast<std::size_t>((segment.position + i) % tensor.shape[0]);
-      ranges.push_back({fmt::format("{} row {}", name, at), &tensor, slot + at * row, row});
+      ranges.push_back({fmt::format("{} row {}", name, at), state, slot + at * row, row});
     }
   }
   return ranges;
@@ -130,19 +130,46 @@ void collect_outputs(const OpProblem& problem, const RecordedOp& op, const Graph
   }
 }
 
-void collect_state(const OpProblem& problem, const Graph& graph, std::span<const std::byte> before,
-                   std::span<const std::byte> after, OpRun& result) {
-  Writable writable(after.size());
-  for (const StateRange& range : written_ranges(problem, graph)) {
-    writable.allow(range.offset_bytes, range.size_bytes);
-    const auto bytes = after.subspan(range.offset_bytes, range.size_bytes);
-    const Shape& shape = range.tensor->shape;
-    result.results.push_back(
-        {range.name, range.tensor->dtype, shape[shape.rank() - 1], {bytes.begin(), bytes.end()}});
+/// The problem's state with a guard region behind each tensor, on a backend.
+struct GuardedState {
+  std::vector<std::vector<std::byte>> before;
+  std::vector<Buffer> buffers;
+};
+
+GuardedState upload_state(Backend& backend, const OpProblem& problem) {
+  GuardedState state;
+  state.before = problem.state_images();
+  for (std::vector<std::byte>& image : state.before) {
+    image.resize(image.size() + kGuardBytes, std::byte{0xFF});
+    state.buffers.push_back(backend.allocate(image.size(), BufferUse::state));
+    backend.upload(state.buffers.back(), 0, image);
   }
-  const std::string violation = writable.violation(before, after);
-  if (!violation.empty())
-    result.violations.push_back("state was written that no segment writes: " + violation);
+  return state;
+}
+
+void collect_state(Backend& backend, const OpProblem& problem, const Graph& graph,
+                   const GuardedState& state, OpRun& result) {
+  std::vector<std::vector<std::byte>> after;
+  std::vector<Writable> writable;
+  for (const Buffer& buffer : state.buffers) {
+    writable.emplace_back(buffer.size_bytes);
+    backend.download(buffer, 0, after.emplace_back(buffer.size_bytes));
+  }
+  for (const StateRange& range : written_ranges(problem, graph)) {
+    writable[range.state].allow(range.offset_bytes, range.size_bytes);
+    const auto bytes = std::span(after[range.state]).subspan(range.offset_bytes, range.size_bytes);
+    const StateTensor& tensor = problem.layout().tensors[range.state];
+    result.results.push_back({range.name,
+                              tensor.dtype,
+                              tensor.shape[tensor.shape.rank() - 1],
+                              {bytes.begin(), bytes.end()}});
+  }
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    const std::string violation = writable[i].violation(state.before[i], after[i]);
+    if (!violation.empty())
+      result.violations.push_back(fmt::format("{} was written where no segment writes: {}",
+                                              problem.layout().tensors[i].name, violation));
+  }
 }
 
 std::vector<float> floats_of(const OpResult& result) {
@@ -181,7 +208,8 @@ std::span<const std::byte> GraphRun::bytes(const Tensor& tensor) const {
 }
 
 GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
-                   std::span<const GraphInput> inputs, const StepBuffer& step, const Buffer& state,
+                   std::span<const GraphInput> inputs, const StepBuffer& step,
+                   const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
                    const ScheduleOptions& options) {
   GraphRun run;
@@ -211,17 +239,12 @@ OpRun run_op(Backend& backend, const OpProblem& problem) {
   std::vector<GraphInput> inputs;
   for (std::size_t i = 0; i < problem.inputs().size(); ++i)
     inputs.push_back({op.handles.inputs[i], problem.inputs()[i].bytes});
-  std::vector<std::byte> state_before = problem.state_image();
-  state_before.resize(state_before.size() + kGuardBytes, std::byte{0xFF});
-  const Buffer state = backend.allocate(state_before.size(), BufferUse::state);
-  backend.upload(state, 0, state_before);
-  const GraphRun run = run_graph(backend, op.graph, inputs, problem.step, state,
+  const GuardedState state = upload_state(backend, problem);
+  const GraphRun run = run_graph(backend, op.graph, inputs, problem.step, state.buffers,
                                  std::make_shared<StateLayout>(problem.layout()), {.reuse = false});
   OpRun result;
   collect_outputs(problem, op, run, result);
-  std::vector<std::byte> state_after(state_before.size());
-  backend.download(state, 0, state_after);
-  collect_state(problem, *op.graph, state_before, state_after, result);
+  collect_state(backend, problem, *op.graph, state, result);
   return result;
 }
 

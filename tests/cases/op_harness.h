@@ -32,7 +32,8 @@ struct GraphRun {
 /// Schedules, compiles, runs and waits. Whatever the arena holds beside the inputs is NaN before
 /// the step; it is followed by a guard region.
 GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
-                   std::span<const GraphInput> inputs, const StepBuffer& step, const Buffer& state,
+                   std::span<const GraphInput> inputs, const StepBuffer& step,
+                   const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
                    const ScheduleOptions& options = {});
 

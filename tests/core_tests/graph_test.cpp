@@ -131,26 +131,30 @@ TEST(StateLayout, PlacesDoNotOverlap) {
   StateLayout layout = toy_layout();
   layout.add("empty", DType::f32, {0, 5}, 3);
   layout.add("c", DType::i32, {1}, 3);
-  std::set<std::pair<std::size_t, std::size_t>> places;
+  std::size_t n_places = 0;
+  std::size_t total = 0;
   for (const StateTensor& tensor : layout.tensors) {
+    std::set<std::pair<std::size_t, std::size_t>> places;
     const auto size = static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype);
     EXPECT_TRUE(tensor.versions > 1 || tensor.version_stride_bytes == 0);
     for (std::int32_t version = 0; version < tensor.versions; ++version)
       for (std::int32_t slot = 0; slot < layout.n_slots; ++slot) {
-        const std::size_t at = tensor.offset_bytes +
-                               static_cast<std::size_t>(version) * tensor.version_stride_bytes +
+        const std::size_t at = static_cast<std::size_t>(version) * tensor.version_stride_bytes +
                                static_cast<std::size_t>(slot) * tensor.slot_stride_bytes;
         EXPECT_EQ(at % StateLayout::kAlignment, 0U);
-        EXPECT_LE(at + size, layout.size_bytes);
+        EXPECT_LE(at + size, tensor.size_bytes);
         if (size > 0) places.insert({at, at + size});
       }
+    std::size_t end = 0;
+    for (const auto& [first, last] : places) {
+      EXPECT_GE(first, end);
+      end = last;
+    }
+    n_places += places.size();
+    total += tensor.size_bytes;
   }
-  EXPECT_EQ(places.size(), 6U + 2U + 6U);
-  std::size_t end = 0;
-  for (const auto& [first, last] : places) {
-    EXPECT_GE(first, end);
-    end = last;
-  }
+  EXPECT_EQ(n_places, 6U + 2U + 6U);
+  EXPECT_EQ(layout.total_bytes(), total);
 }
 
 }  // namespace

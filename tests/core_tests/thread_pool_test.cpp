@@ -72,6 +72,16 @@ TEST(ThreadPool, EachThreadHasANumberOfItsOwn) {
   EXPECT_FALSE(shared);
 }
 
+TEST(CpuBackend, ABufferMayBeEmpty) {
+  const auto backend = cpu::open_cpu_backend({.n_threads = 1});
+  const Buffer empty = backend->allocate(0, BufferUse::state);
+  EXPECT_NE(empty.memory, nullptr);
+  EXPECT_EQ(empty.size_bytes, 0U);
+  backend->upload(empty, 0, {});
+  backend->download(empty, 0, {});
+  backend->copy(empty, 0, empty, 0, 0);
+}
+
 TEST(CpuBackend, RefusesThreadCounts) {
   for (int n_threads : {-1, 1025})
     test::expect_invalid([&] { open_cpu_backend({.n_threads = n_threads}); },

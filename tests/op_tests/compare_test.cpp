@@ -82,7 +82,7 @@ TEST(Cases, AreTheSameEveryTime) {
       EXPECT_EQ(once.inputs()[i].bytes, again.inputs()[i].bytes) << cases.op;
     for (std::size_t i = 0; i < once.weights().size(); ++i)
       EXPECT_EQ(once.weights()[i].data, again.weights()[i].data) << cases.op;
-    EXPECT_EQ(once.state_image(), again.state_image());
+    EXPECT_EQ(once.state_images(), again.state_images());
   }
   EXPECT_NE(Random("a").next(), Random("b").next());
 }
@@ -96,14 +96,16 @@ TEST(Cases, LeaveARowThatIsNotValid) {
   EXPECT_EQ(problem.inputs()[input].bytes.back(), std::byte{0xFF});
 }
 
-/// A backend that, after every step, changes one byte it has no business with.
+/// A backend that, after every step, changes the last byte of one buffer: of those for a use, the
+/// one allocated as number `index`.
 class ScribblingBackend final : public Backend {
  public:
-  explicit ScribblingBackend(BufferUse where) : where_(where) {}
+  explicit ScribblingBackend(BufferUse where, std::size_t index = 0)
+      : where_(where), index_(index) {}
   const BackendCaps& caps() const override { return inner_.caps(); }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     const Buffer buffer = inner_.allocate(size_bytes, use);
-    if (use == where_) target_ = buffer;
+    if (use == where_ && n_allocated_++ == index_) target_ = buffer;
     return buffer;
   }
   void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
@@ -138,6 +140,8 @@ class ScribblingBackend final : public Backend {
  private:
   Backend& inner_ = reference_backend();
   BufferUse where_;
+  std::size_t index_;
+  std::size_t n_allocated_ = 0;
   Buffer target_;
 };
 
@@ -148,6 +152,19 @@ TEST(Harness, NoticesWritesOutside) {
   for (const BufferUse where : {BufferUse::activations, BufferUse::state}) {
     ScribblingBackend backend(where);
     EXPECT_EQ(run_op(backend, problem).violations.size(), 1U);
+  }
+}
+
+TEST(Harness, NoticesWritesBehindEveryStateTensor) {
+  const OpCase op_case = sample_cases()[0];
+  const OpProblem problem = problem_of("sample", op_case);
+  ASSERT_EQ(problem.layout().tensors.size(), 2U);
+  for (std::size_t i = 0; i < problem.layout().tensors.size(); ++i) {
+    ScribblingBackend backend(BufferUse::state, i);
+    const std::vector<std::string> violations = run_op(backend, problem).violations;
+    ASSERT_EQ(violations.size(), 1U);
+    EXPECT_NE(violations[0].find(problem.layout().tensors[i].name), std::string::npos)
+        << violations[0];
   }
 }
 

@@ -39,7 +39,8 @@ class SampleOp {
     });
     input_ = plan->values[static_cast<std::size_t>(logits.id())];
     arena_ = reference_backend().allocate(plan->arena_bytes, BufferUse::activations);
-    state_ = reference_backend().allocate(layout_->size_bytes, BufferUse::state);
+    for (const StateTensor& tensor : layout_->tensors)
+      state_.push_back(reference_backend().allocate(tensor.size_bytes, BufferUse::state));
     executable_ = reference_backend().compile(
         plan, {.arena = arena_, .state = state_, .state_layout = layout_});
   }
@@ -81,15 +82,15 @@ class SampleOp {
     std::vector<std::uint32_t> words(static_cast<std::size_t>((vocab_size_ + 31) / 32), 0);
     for (std::size_t i = 0; i < seen.size(); ++i)
       if (seen[i]) words[i / 32] |= 1U << (i % 32);
-    reference_backend().upload(
-        state_, layout_->tensors[0].offset_bytes + layout_->tensors[0].slot_stride_bytes * slot,
-        std::as_bytes(std::span(words)));
+    reference_backend().upload(state_[0], layout_->tensors[0].slot_stride_bytes * slot,
+                               std::as_bytes(std::span(words)));
   }
 
   std::int64_t vocab_size_;
   std::shared_ptr<StateLayout> layout_;
   Placement input_;
-  Buffer arena_, state_;
+  Buffer arena_;
+  std::vector<Buffer> state_;
   Executable executable_;
 };
 

@@ -71,10 +71,11 @@ StepBuffer StepSession::next_step(std::span<const std::uint32_t> n_rows) {
 std::vector<std::vector<float>> StepSession::run(std::span<const std::uint32_t> n_rows,
                                                  std::span<const SessionInput> inputs,
                                                  const Record& record) {
-  if (state_.memory == nullptr) {
-    state_ = backend_.allocate(std::max<std::size_t>(layout_->size_bytes, 1), BufferUse::state);
-    backend_.upload(state_, 0, std::vector<std::byte>(layout_->size_bytes, std::byte{0xFF}));
-  }
+  if (state_.empty())
+    for (const StateTensor& tensor : layout_->tensors) {
+      state_.push_back(backend_.allocate(tensor.size_bytes, BufferUse::state));
+      backend_.upload(state_.back(), 0, std::vector<std::byte>(tensor.size_bytes, std::byte{0xFF}));
+    }
   const StepBuffer step = next_step(n_rows);
   const std::int64_t capacity = std::bit_ceil(step.n_rows);
   auto graph = std::make_shared<Graph>();
@@ -107,9 +108,8 @@ std::vector<std::vector<float>> StepSession::run(std::span<const std::uint32_t> 
 std::vector<float> StepSession::read_state(std::int32_t index, std::uint32_t slot) {
   const StateTensor& tensor = layout_->tensors[static_cast<std::size_t>(index)];
   std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
-  backend_.download(state_,
-                    tensor.offset_bytes + tensor.slot_stride_bytes * slot +
-                        tensor.version_stride_bytes * version_,
+  backend_.download(state_[static_cast<std::size_t>(index)],
+                    tensor.slot_stride_bytes * slot + tensor.version_stride_bytes * version_,
                     std::as_writable_bytes(std::span(values)));
   return values;
 }

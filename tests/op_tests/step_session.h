@@ -65,7 +65,7 @@ class StepSession {
   Backend& backend_;
   ScheduleOptions options_;
   std::shared_ptr<StateLayout> layout_;
-  Buffer state_;
+  std::vector<Buffer> state_;
   std::vector<std::uint32_t> positions_;
   std::uint32_t version_ = 0;  ///< that the last step wrote
 };

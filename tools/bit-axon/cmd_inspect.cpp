@@ -71,7 +71,7 @@ std::int64_t read_per_token(const FoundWeight& weight, const Config& config) {
 
 std::uint64_t state_bytes(const Config& config, DType kv_dtype) {
   StateIndex index;
-  return state_layout(config, {.kv_dtype = kv_dtype}, index).size_bytes;
+  return state_layout(config, {.kv_dtype = kv_dtype}, index).total_bytes();
 }
 
 void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {

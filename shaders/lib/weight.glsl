@@ -1,0 +1,81 @@
+// Reading weights of any form through their addresses. The blocks are read-only: nothing that a
+// shader writes is ever reached through an address.
+#ifndef BX_WEIGHT_GLSL
+#define BX_WEIGHT_GLSL
+
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_scalar_block_layout : require
+
+#include "params/types.h"
+
+layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Quads { uvec4 at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer FloatQuads {
+  vec4 at[];
+};
+
+// address + 16 * units, without 64-bit integers.
+uvec2 part_address(uvec2 address, uint units) {
+  uint carry;
+  const uint low = uaddCarry(address.x, units << 4, carry);
+  return uvec2(low, address.y + (units >> 28) + carry);
+}
+
+uint form_format(const uint form) { return form & 7u; }
+uint form_scale_dtype(const uint form) { return form >> 3 & 3u; }
+uint form_bias_dtype(const uint form) { return form >> 5 & 3u; }
+bool form_nested(const uint form) { return (form & 128u) != 0; }
+bool form_aligned(const uint form) { return (form & 256u) != 0; }
+uint form_group(const uint form) { return form >> 9; }
+
+// Element i of densely stored numbers.
+float dense_at(const uvec2 address, const uint dtype, const uint i) {
+  if (dtype == BX_F32) return Floats(address).at[i];
+  const uint word = Words(address).at[i >> 1];
+  if (dtype == BX_F16) {
+    const vec2 both = unpackHalf2x16(word);
+    return (i & 1u) == 0 ? both.x : both.y;
+  }
+  return uintBitsToFloat((i & 1u) == 0 ? word << 16 : word & 0xffff0000u);
+}
+
+// Affine: scale and bias of a group.
+float scale_of(const WeightRef w, const uint form, const uint group) {
+  return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);
+}
+float bias_of(const WeightRef w, const uint form, const uint group) {
+  return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
+}
+
+// Tables of an nf4 weight, at w.biases: float codebook[16]; when nested also float offset, uint
+// codes per nested scale, 2 words of padding, float map[256], float nested_absmax[].
+float codebook_at(const WeightRef w, const uint code) {
+  return Floats(part_address(w.data, w.biases)).at[code];
+}
+float absmax_of(const WeightRef w, const uint form, const uint group) {
+  const uvec2 scales = part_address(w.data, w.scales);
+  if (!form_nested(form)) return Floats(scales).at[group];
+  const uint code = Words(scales).at[group >> 2] >> 8u * (group & 3u) & 255u;
+  Floats tables = Floats(part_address(w.data, w.biases));
+  const float offset = tables.at[16];
+  const uint per_scale = floatBitsToUint(tables.at[17]);
+  // Rounded as on the host: a product, then a sum.
+  precise float scaled = tables.at[20 + code] * tables.at[276 + group / per_scale];
+  precise float sum = scaled + offset;
+  return sum;
+}
+
+// Element i of the flattened weight: slow, for any form. Codes lie lowest nibble first, in the
+// order of the elements (packing has brought nf4's into that order).
+float weight_at(const WeightRef w, const uint form, const uint i) {
+  if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
+  const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;
+  const uint group = i / form_group(form);
+  if (form_format(form) == BX_Q4)
+    return scale_of(w, form, group) * float(code) + bias_of(w, form, group);
+  return codebook_at(w, code) * absmax_of(w, form, group);
+}
+
+#endif

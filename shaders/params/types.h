@@ -1,0 +1,42 @@
+// The types that parameter blocks are made of, in C++ and in GLSL. Only 4-byte scalars and uvec2:
+// with scalar layout both languages then agree on every offset.
+#ifndef BX_PARAMS_TYPES_H
+#define BX_PARAMS_TYPES_H
+
+#ifdef __cplusplus
+#include <cstdint>
+namespace bitaxon::vulkan {
+using uint = std::uint32_t;
+struct uvec2 {
+  uint x = 0, y = 0;
+};
+#endif
+
+// Where a packed weight lies. The parts follow one another in one buffer: elements or codes, then
+// scales (nf4: absmax), then biases (nf4: tables), each beginning at a multiple of 16 bytes.
+struct WeightRef {
+  uvec2 data;   // address, low word first
+  uint scales;  // offset from data, in units of 16 bytes
+  uint biases;
+};
+
+// A weight's form: one number that says how its bytes are to be read; given to shaders as a
+// specialization constant, so that the branches on it disappear.
+//   bits 0..2    format: BX_F32, ...
+//   bits 3..4    dtype of the scales (affine): BX_F32, BX_F16, BX_BF16
+//   bits 5..6    dtype of the biases
+//   bit  7       nf4: absmax is 8-bit coded
+//   bit  8       rows begin at multiples of 16 bytes, and no group of 32 codes straddles two scales
+//   bits 9..31   codes per scale
+#define BX_F32 0u
+#define BX_F16 1u
+#define BX_BF16 2u
+#define BX_Q4 3u
+#define BX_NF4 4u
+#define BX_FORM_ABSENT 7u
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+
+#endif

@@ -1,0 +1,4 @@
+# The shaders, one kernel per file: bx_add_shader(<name>) compiles <name>.comp and makes
+# Shader::<name>. Included by src/vulkan.
+bx_add_shader(product_vec)
+bx_write_shader_list()

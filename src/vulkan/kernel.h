@@ -1,0 +1,24 @@
+// The table of Vulkan kernels: for each op, how it becomes launches.
+#pragma once
+
+#include "ops/op.h"
+#include "vulkan/launch.h"
+
+namespace bitaxon::vulkan {
+
+struct VulkanKernel {
+  /// Bytes of scratch for the node's full bucket; shapes and formats only, no addresses.
+  std::size_t (*workspace)(const Graph& graph, const Node& node, const DeviceCaps& caps);
+  /// The node's dispatches, in order. Throws Error(unsupported) with the reason when the device
+  /// cannot do it.
+  std::vector<Launch> (*launch)(const LaunchContext& context);
+};
+
+// Each src/vulkan/kernels/<op>.cpp defines its own.
+#define BX_OP(name) extern const VulkanKernel name##_kernel;
+#include "ops/op_list.inc"
+#undef BX_OP
+
+const VulkanKernel& kernel_of(OpId op);
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,14 @@
+#include "ops/embed.h"
+
+#include "bitaxon/error.h"
+#include "vulkan/kernel.h"
+
+namespace bitaxon::vulkan {
+
+const VulkanKernel embed_kernel{
+    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; },
+    [](const LaunchContext&) -> std::vector<Launch> {
+      throw Error(ErrorKind::unsupported, "[embed] no Vulkan kernel yet");
+    }};
+
+}  // namespace bitaxon::vulkan

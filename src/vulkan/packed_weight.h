@@ -1,0 +1,43 @@
+// Weights in the form that shaders read (shaders/lib/weight.glsl): parts one after the other in one
+// buffer, reached by its address.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "formats/weight_format.h"
+#include "shaders/params/types.h"
+
+namespace bitaxon::vulkan {
+
+/// A part of a packed weight: `write` fills it, front to back, in pieces of any size.
+struct PackedPart {
+  std::size_t offset_bytes = 0;  ///< a multiple of 16
+  std::size_t size_bytes = 0;
+};
+
+/// How a weight is packed. Vectors (one matrix of one row) become float32; everything else keeps
+/// its bytes, but nf4 codes are brought into the order lowest nibble first.
+struct PackedLayout {
+  std::uint32_t form = 0;  ///< see shaders/params/types.h
+  PackedPart data, scales, tables;
+  std::size_t size_bytes = 0;
+};
+PackedLayout packed_layout(const WeightDesc& desc);
+
+/// Writes bytes [offset, offset + to.size()) of the packed weight; `offset` a multiple of 16.
+void write_packed(const WeightDesc& desc, const WeightParts& parts, const PackedLayout& layout,
+                  std::size_t offset, std::span<std::byte> to);
+
+/// What Weight::packed points to.
+struct PackedWeight {
+  WeightDesc desc;
+  std::uint32_t form = 0;
+  WeightRef ref;
+  std::shared_ptr<void> memory;
+};
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,27 @@
+// The compute shaders, by name. Generated from the list in shaders/CMakeLists.txt.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace bitaxon::vulkan {
+
+/// shaders/<name>.comp is Shader::name.
+enum class Shader : std::uint16_t {
+#define BX_SHADER(name) name,
+#include "shaders/shader_list.inc"
+#undef BX_SHADER
+};
+
+inline constexpr int kShaderCount = 0
+#define BX_SHADER(name) +1
+#include "shaders/shader_list.inc"
+#undef BX_SHADER
+    ;
+
+std::string_view name_of(Shader shader);
+/// SPIR-V compiled at build time.
+std::span<const std::uint32_t> embedded_code(Shader shader);
+
+}  // namespace bitaxon::vulkan
