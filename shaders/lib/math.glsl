@@ -49,6 +49,27 @@ float log1p_of(const float x) {
   return 2.0 * t * series;
 }
 
+// a * b + c, rounded nearly once, whether or not the device fuses fma(): where product and summand
+// cancel, the product's rounding would be most of the result.
+// Source: Dekker 1971, "A floating-point technique for extending the available precision".
+float fused(const float a, const float b, const float c) {
+  precise const float product = a * b;
+  precise const float sum = product + c;
+  // Of no use to infinities, which would become NaN.
+  if (!(abs(product) < 1e30 && abs(c) < 1e30)) return sum;
+  // Halves of 12 bits: their products are exact.
+  const float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
+  const float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
+  precise const float a_low = a - a_high;
+  precise const float b_low = b - b_high;
+  precise const float product_error =
+      ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+  precise const float c_part = sum - product;
+  precise const float sum_error = (product - (sum - c_part)) + (c - c_part);
+  precise const float result = sum + (product_error + sum_error);
+  return result;
+}
+
 // log(1 + exp(x)) without overflow.
 float softplus(const float x) { return (x > 0.0 ? x : 0.0) + log1p_of(exp_of(-abs(x))); }
 

@@ -87,7 +87,7 @@ void load_row(const uint j, const uint row, const bool for_y) {
 }
 
 float dt_of(const float r) {
-  const float dt = softplus(fma(r, dt_weight, dt_bias));
+  const float dt = softplus(fused(r, dt_weight, dt_bias));
   return dt < p.dt_min ? p.dt_min : dt > p.dt_max ? p.dt_max : dt;
 }
 
