@@ -4,12 +4,14 @@
 // Many rows: work groups take blocks of rows, which share the keys they read.
 #include "ops/attention.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
-#include "core/align.h"
+#include "bitaxon/error.h"
 #include "shaders/params/attention_merge.h"
 #include "shaders/params/attention_rows.h"
 #include "shaders/params/attention_split.h"
@@ -52,7 +54,7 @@ struct Sizes {
     capacity = to_uint(ring.shape[0]);
     half = ring.dtype == DType::f16;
   }
-  std::uint32_t units() const { return align_up(head_dim, 4U) / 4; }
+  std::uint32_t units() const { return (head_dim + 3) / 4; }
 };
 
 /// How the units of a head lie across lanes.
@@ -85,6 +87,10 @@ struct SplitPlan {
         std::max(caps.max_shared_bytes / 2 / (lanes.stride() * kUnitBytes), 1U);
     group = group_size(caps, std::bit_floor(most_subgroups * caps.min_subgroup_size));
     group = std::min(group, group_size(caps));
+    if (group / caps.min_subgroup_size > most_subgroups)
+      throw Error(ErrorKind::unsupported,
+                  fmt::format("[attention] a head of {} elements: expected fewer on this device",
+                              sizes.head_dim));
     ScratchPlan scratch;
     const std::int64_t parts = sizes.n_rows * sizes.n_heads * n_splits;
     totals = scratch.take(2 * parts);
@@ -106,8 +112,7 @@ struct RowsPlan {
     // Two queries share what their lanes load, but take twice the registers and half the groups.
     if (sizes.n_heads * ((rows + rows_of_two - 1) / rows_of_two) * 2 >= busy_groups(caps))
       queries = 2;
-    tile_keys =
-        std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
+    tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
   }
   std::uint32_t rows_per_group(const Lanes& lanes) const { return group / lanes.lanes * queries; }
 };
@@ -188,10 +193,9 @@ Launch rows_launch(const LaunchContext& context, const Sizes& sizes, const Lanes
   launch.set_push(push_of(context, sizes));
   launch.bindings = ring_bindings(context);
   launch.bindings.push_back(context.bind(attention_operand::y, Access::write));
-  launch.grid = {
-      GridAxis{sizes.n_heads},
-      GridAxis{.per = RowSpace::rows, .rows_per_group = plan.rows_per_group(lanes)},
-      GridAxis{}};
+  launch.grid = {GridAxis{sizes.n_heads},
+                 GridAxis{.per = RowSpace::rows, .rows_per_group = plan.rows_per_group(lanes)},
+                 GridAxis{}};
   return launch;
 }
 
