@@ -1,23 +1,35 @@
 #include "bitaxon/devices.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "bitaxon/error.h"
+#ifdef BITAXON_WITH_CPU
 #include "cpu/cpu_backend.h"
 #include "platform/cpu_info.h"
+#endif
 
 namespace bitaxon {
 namespace {
 
 constexpr const char* kSelectors = "auto, cpu, reference or vulkan[:SEL]";
 
+bool is_cpu(const std::string& selector) { return selector == "cpu" || selector == "reference"; }
+
 bool is_vulkan(const std::string& selector) {
   return selector == "vulkan" || selector.rfind("vulkan:", 0) == 0;
 }
 
-}  // namespace
+/// What this file knows of a backend.
+struct BuiltBackend {
+  std::vector<std::string> names;
+  bool (*takes)(const std::string& selector);
+  std::vector<DeviceInfo> (*devices)();
+  std::unique_ptr<Backend> (*open)(const std::string& selector, int n_threads);
+};
 
-std::vector<DeviceInfo> list_devices() {
+#ifdef BITAXON_WITH_CPU
+std::vector<DeviceInfo> cpu_devices() {
   DeviceInfo cpu;
   cpu.selector = "cpu";
   cpu.name = cpu_model_name();
@@ -36,27 +48,59 @@ std::vector<DeviceInfo> list_devices() {
   return {cpu, reference};
 }
 
-std::vector<std::string> built_backends() { return {"cpu", "reference"}; }
+std::unique_ptr<Backend> open_cpu(const std::string& selector, int n_threads) {
+  return cpu::open_cpu_backend({.n_threads = n_threads, .reference = selector == "reference"});
+}
+#endif
+
+/// Those that were not left out of this build.
+std::vector<BuiltBackend> backends() {
+  return {
+#ifdef BITAXON_WITH_CPU
+      {{"cpu", "reference"}, is_cpu, cpu_devices, open_cpu},
+#endif
+  };
+}
+
+std::unique_ptr<Backend> open_named(const std::string& selector, int n_threads) {
+  for (const BuiltBackend& backend : backends())
+    if (backend.takes(selector)) return backend.open(selector, n_threads);
+  throw Error(
+      ErrorKind::unsupported,
+      fmt::format("device {}: this build has no {} backend; it has {}", selector,
+                  is_vulkan(selector) ? "Vulkan" : "CPU", fmt::join(built_backends(), ", ")));
+}
+
+}  // namespace
+
+std::vector<DeviceInfo> list_devices() {
+  std::vector<DeviceInfo> devices;
+  for (const BuiltBackend& backend : backends())
+    for (DeviceInfo& device : backend.devices()) devices.push_back(std::move(device));
+  return devices;
+}
+
+std::vector<std::string> built_backends() {
+  std::vector<std::string> names;
+  for (const BuiltBackend& backend : backends())
+    names.insert(names.end(), backend.names.begin(), backend.names.end());
+  return names;
+}
 
 std::optional<std::string> selector_problem(const std::string& selector) {
-  if (selector == "auto" || selector == "cpu" || selector == "reference" || is_vulkan(selector))
-    return std::nullopt;
+  if (selector == "auto" || is_cpu(selector) || is_vulkan(selector)) return std::nullopt;
   return fmt::format("expected {}, got \"{}\"", kSelectors, selector);
 }
 
 OpenedDevice open_device(const std::string& selector, int n_threads) {
   if (const auto problem = selector_problem(selector))
     throw Error(ErrorKind::invalid_argument, "device: " + *problem);
-  if (is_vulkan(selector))
-    throw Error(ErrorKind::unsupported,
-                fmt::format("device {}: this build has no Vulkan backend; it has auto, cpu and "
-                            "reference",
-                            selector));
-  OpenedDevice opened;
-  opened.backend =
-      cpu::open_cpu_backend({.n_threads = n_threads, .reference = selector == "reference"});
-  if (selector == "auto") opened.reason = list_devices()[0].reason;
-  return opened;
+  if (selector != "auto") return {open_named(selector, n_threads), ""};
+  for (const DeviceInfo& device : list_devices())
+    if (device.chosen_by_auto) return {open_named(device.selector, n_threads), device.reason};
+  throw Error(ErrorKind::unsupported,
+              fmt::format("device auto: no device of this machine can be used; this build has {}",
+                          fmt::join(built_backends(), ", ")));
 }
 
 }  // namespace bitaxon

@@ -1,15 +1,21 @@
 // A VkDevice with its one queue.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "vulkan/instance.h"
 
 namespace bitaxon::vulkan {
 
 /// Owns the device. Everything made on it is destroyed before it. The instance outlives it.
+/// Enabled is what the floor asks for, and of DeviceCaps: subgroup size control, full subgroups,
+/// float16 arithmetic, 16-bit storage, the memory model, matrix units, the memory budget.
 class Device {
  public:
+  /// Throws Error(unsupported) with what the device lacks of the floor, Error(device) when a call
+  /// fails.
   Device(const Instance& instance, const Instance::PhysicalDevice& physical);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -26,6 +32,12 @@ class Device {
   void set_name(VkObjectType type, std::uint64_t handle, const std::string& name) const noexcept;
 
  private:
+  /// Owns nothing yet. The public constructor delegates to it, so that the destructor runs when it
+  /// throws.
+  Device(const Instance& instance, VkPhysicalDevice physical, const DeviceCaps& caps);
+  void create();
+  void load_functions();
+
   const Instance& instance_;
   VkPhysicalDevice physical_;
   DeviceCaps caps_;

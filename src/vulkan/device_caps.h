@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vulkan/functions.h"
@@ -36,7 +37,7 @@ struct DeviceCaps {
   DeviceType type = DeviceType::other;
   std::uint32_t vendor_id = 0;
   std::uint32_t device_id = 0;
-  std::uint32_t api_version = 0;
+  std::uint32_t api_version = 0;  ///< the lower of the device's and the loader's
   std::uint32_t driver_version = 0;
   std::string driver_name;
   std::string driver_info;
@@ -72,6 +73,7 @@ struct DeviceCaps {
   std::uint64_t storage_offset_alignment = 256;
 
   bool timestamps = false;
+  std::uint32_t timestamp_bits = 0;  ///< that count in a timestamp of the queue
   double timestamp_period_ns = 0;
   bool memory_budget = false;
   bool portability_subset = false;
@@ -82,7 +84,16 @@ struct DeviceCaps {
 
   std::vector<MemoryHeap> heaps;
   std::vector<MemoryType> memory_types;
+  std::vector<std::string> extensions;
+
+  bool has_extension(std::string_view extension) const;
 };
+
+/// Asks for everything in DeviceCaps. Throws Error(device).
+DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index);
+/// The heaps at this moment.
+std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
+                                    const DeviceCaps& caps);
 
 /// Bindings of one shader, bytes of push constants, and threads of a work group that kernels count
 /// on; the floor asks for as many.
@@ -95,5 +106,10 @@ inline constexpr std::uint32_t kMinSharedBytes = 16384;
 /// can be used. The floor is Vulkan 1.2 with buffer addresses, timeline semaphores,
 /// synchronization2, scalar block layout, and basic, vote, arithmetic, shuffle in subgroups.
 std::vector<std::string> missing_of(const DeviceCaps& caps);
+
+/// "1.3.230"
+std::string version_text(std::uint32_t api_version);
+/// "6d657361-3232-2e33-2e36-000000000000"
+std::string uuid_text(const std::array<std::uint8_t, VK_UUID_SIZE>& uuid);
 
 }  // namespace bitaxon::vulkan

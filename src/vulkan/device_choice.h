@@ -25,6 +25,11 @@ struct DeviceChoice {
 /// lower index are, in this order). CPU-type devices are never chosen.
 /// `selector`: index, PCI address, UUID, or part of the name (any case), tried in this order; one
 /// that names several devices takes the first of them and the reason says so.
+/// An empty selector is none.
 DeviceChoice choose_device(std::span<const DeviceCaps> devices, const std::string& selector);
+
+/// Why nothing was chosen, in one line for the user who asked for `selector`.
+std::string problem_of(const DeviceChoice& choice, std::span<const DeviceCaps> devices,
+                       const std::string& selector);
 
 }  // namespace bitaxon::vulkan

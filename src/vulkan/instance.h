@@ -1,23 +1,34 @@
 // The loader library and a VkInstance.
 #pragma once
 
-#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "platform/dynamic_library.h"
 #include "vulkan/device_caps.h"
 #include "vulkan/functions.h"
 
 namespace bitaxon::vulkan {
 
+/// What layers had to say, warnings and errors; from any thread. Outlives the instance.
+struct Messages {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+std::vector<std::string> default_loader_names();
+
 /// Owns the instance; the loader library stays open as long as it lives. Portability devices are
-/// enumerated too. Layers are those of the environment (VK_INSTANCE_LAYERS); messages that they
-/// have go to VK_EXT_debug_utils, which is enabled where it is there.
+/// enumerated too. Layers are those of the environment: VK_INSTANCE_LAYERS, and
+/// VK_LAYER_KHRONOS_validation, where it is installed, with BIT_AXON_VALIDATION=1. What they say
+/// goes to `messages`; without it they print it, as is their default.
 class Instance {
  public:
-  /// Throws Error(unsupported) when there is no loader or no Vulkan 1.2 ("install libvulkan1 and a
-  /// driver"), Error(device) when a call fails.
-  explicit Instance(FunctionsHook hook = nullptr);
+  /// Throws Error(unsupported) when there is no loader, no driver or no Vulkan 1.2 ("install
+  /// libvulkan1"), Error(device) when a call fails.
+  explicit Instance(FunctionsHook replace = nullptr, Messages* messages = nullptr,
+                    const std::vector<std::string>& loader_names = default_loader_names());
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance();
@@ -35,8 +46,13 @@ class Instance {
   const std::vector<PhysicalDevice>& devices() const { return devices_; }
 
  private:
+  /// Owns nothing yet but the library. The public constructor delegates to it, so that the
+  /// destructor runs when it throws.
+  Instance(FunctionsHook replace, DynamicLibrary library);
+  void create(Messages* messages);
+
   FunctionsHook hook_;
-  std::shared_ptr<void> library_;
+  DynamicLibrary library_;
   Functions functions_;
   bool debug_utils_ = false;
   VkInstance instance_ = VK_NULL_HANDLE;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cases/op_harness.h"
-#include "op_tests/backends.h"
+#include "support/backends.h"
 
 namespace bitaxon::test {
 namespace {

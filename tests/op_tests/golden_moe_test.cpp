@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "op_tests/backends.h"
 #include "op_tests/step_session.h"
+#include "support/backends.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

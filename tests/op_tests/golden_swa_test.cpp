@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "op_tests/backends.h"
 #include "op_tests/step_session.h"
+#include "support/backends.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

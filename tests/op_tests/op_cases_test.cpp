@@ -6,37 +6,13 @@
 #include <optional>
 #include <set>
 
-#include "cases/op_harness.h"
 #include "cpu/kernel.h"
-#include "op_tests/backends.h"
 #include "ops/op.h"
+#include "support/backends.h"
+#include "support/op_case_params.h"
 
 namespace bitaxon::test {
 namespace {
-
-struct NamedCase {
-  std::string_view op;
-  const OpCase* op_case;
-};
-
-void PrintTo(const NamedCase& named, std::ostream* out) {
-  *out << named.op << "/" << named.op_case->label;
-}
-
-std::vector<NamedCase> named_cases() {
-  std::vector<NamedCase> all;
-  for (const OpCases& cases : every_op_case())
-    for (const OpCase& op_case : cases.cases) all.push_back({cases.op, &op_case});
-  return all;
-}
-
-std::string test_name(const testing::TestParamInfo<NamedCase>& info) {
-  return fmt::format("{}_{}", info.param.op, info.param.op_case->label);
-}
-
-void expect_clean(const OpRun& run, const std::string& who) {
-  for (const std::string& violation : run.violations) ADD_FAILURE() << who << ": " << violation;
-}
 
 class OpCasesTest : public testing::TestWithParam<NamedCase> {};
 

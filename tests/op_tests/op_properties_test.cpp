@@ -8,8 +8,8 @@
 #include <limits>
 #include <numeric>
 
-#include "op_tests/backends.h"
 #include "op_tests/step_session.h"
+#include "support/backends.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "cases/op_harness.h"
-#include "op_tests/backends.h"
+#include "support/backends.h"
 
 namespace bitaxon::test {
 namespace {

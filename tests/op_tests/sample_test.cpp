@@ -12,8 +12,8 @@
 
 #include "cases/op_case.h"
 #include "core/plan.h"
-#include "op_tests/backends.h"
 #include "op_tests/plain_sampler.h"
+#include "support/backends.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -61,25 +61,37 @@ double relative_l2(std::span<const float> actual, std::span<const float> expecte
   return std::isnan(relative) ? std::numeric_limits<double>::infinity() : relative;
 }
 
+RowErrors row_errors(std::span<const float> actual, std::span<const float> expected,
+                     std::int64_t n_rows) {
+  RowErrors errors;
+  errors.whole = relative_l2(actual, expected);
+  const std::size_t cols = actual.size() / static_cast<std::size_t>(n_rows);
+  for (std::size_t r = 0; r < static_cast<std::size_t>(n_rows); ++r) {
+    const double error =
+        relative_l2(actual.subspan(r * cols, cols), expected.subspan(r * cols, cols));
+    if (error <= errors.worst_row) continue;
+    errors.worst_row = error;
+    errors.row = r;
+  }
+  return errors;
+}
+
 void expect_close(std::span<const float> actual, std::span<const float> expected,
                   std::int64_t n_rows, double bound, const std::string& what, double row_factor) {
   ASSERT_EQ(actual.size(), expected.size()) << what;
   ASSERT_GT(n_rows, 0) << what;
-  EXPECT_LE(relative_l2(actual, expected), bound) << what << ": over the whole";
+  const RowErrors errors = row_errors(actual, expected, n_rows);
+  EXPECT_LE(errors.whole, bound) << what << ": over the whole";
+  if (errors.worst_row <= row_factor * bound) return;
   const std::size_t cols = actual.size() / static_cast<std::size_t>(n_rows);
-  for (std::size_t r = 0; r < static_cast<std::size_t>(n_rows); ++r) {
-    const auto a = actual.subspan(r * cols, cols);
-    const auto e = expected.subspan(r * cols, cols);
-    const double error = relative_l2(a, e);
-    if (error <= row_factor * bound) continue;
-    std::size_t worst = 0;
-    for (std::size_t c = 0; c < cols; ++c)
-      if (!(std::abs(a[c] - e[c]) <= std::abs(a[worst] - e[worst]))) worst = c;
-    ADD_FAILURE() << fmt::format(
-        "{}: row {}: relative L2 {:.3g} > {:.3g}; at column {}: {} instead of {}", what, r, error,
-        row_factor * bound, worst, a[worst], e[worst]);
-    return;
-  }
+  const auto a = actual.subspan(errors.row * cols, cols);
+  const auto e = expected.subspan(errors.row * cols, cols);
+  std::size_t worst = 0;
+  for (std::size_t c = 0; c < cols; ++c)
+    if (!(std::abs(a[c] - e[c]) <= std::abs(a[worst] - e[worst]))) worst = c;
+  ADD_FAILURE() << fmt::format(
+      "{}: row {}: relative L2 {:.3g} > {:.3g}; at column {}: {} instead of {}", what, errors.row,
+      errors.worst_row, row_factor * bound, worst, a[worst], e[worst]);
 }
 
 TemporaryFolder::TemporaryFolder() {

@@ -28,8 +28,18 @@ const TensorInfo& info_of(const Checkpoint& file, const std::string& name);
 /// ||actual - expected|| / ||expected||; infinite when anything is NaN or sizes differ.
 double relative_l2(std::span<const float> actual, std::span<const float> expected);
 
+/// How far rows are from the expected ones, in relative L2.
+struct RowErrors {
+  double whole = 0;  ///< all of them as one
+  double worst_row = 0;
+  std::size_t row = 0;  ///< which that is
+};
+/// Sizes must be equal, and a multiple of n_rows.
+RowErrors row_errors(std::span<const float> actual, std::span<const float> expected,
+                     std::int64_t n_rows);
+
 /// Whole within `bound`, and every row within `row_factor * bound`, in relative L2. A failure names
-/// `what`, the row, and the first element that is off.
+/// `what`, the worst row, and its worst element.
 void expect_close(std::span<const float> actual, std::span<const float> expected,
                   std::int64_t n_rows, double bound, const std::string& what,
                   double row_factor = 4);

@@ -1,4 +1,6 @@
 // bit-axon devices: what a model could run on here.
+#include <fmt/ranges.h>
+
 #include "bitaxon/devices.h"
 #include "console.h"
 #include "formats/json.h"
@@ -27,6 +29,9 @@ Command add_devices(CLI::App& program) {
       print(list.dump(2) + "\n");
       return static_cast<int>(kDone);
     }
+    if (devices.empty())
+      note(fmt::format("no device of this machine can be used; this build has {}",
+                       fmt::join(built_backends(), ", ")));
     for (const DeviceInfo& device : devices) {
       print(fmt::format("{}{}\n", device.selector, device.chosen_by_auto ? "  (auto)" : ""));
       print(fmt::format(

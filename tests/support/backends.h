@@ -4,21 +4,19 @@
 #include <map>
 #include <memory>
 
-#include "bitaxon/backend.h"
-#include "cpu/cpu_backend.h"
+#include "bitaxon/devices.h"
 
 namespace bitaxon::test {
 
 inline Backend& reference_backend() {
-  static const std::unique_ptr<Backend> backend =
-      cpu::open_cpu_backend({.n_threads = 1, .reference = true});
+  static const std::unique_ptr<Backend> backend = open_device("reference", 1).backend;
   return *backend;
 }
 
 inline Backend& cpu_backend(int n_threads) {
   static std::map<int, std::unique_ptr<Backend>> backends;
   auto& backend = backends[n_threads];
-  if (backend == nullptr) backend = cpu::open_cpu_backend({.n_threads = n_threads});
+  if (backend == nullptr) backend = open_device("cpu", n_threads).backend;
   return *backend;
 }
 

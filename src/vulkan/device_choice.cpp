@@ -1,0 +1,171 @@
+#include "vulkan/device_choice.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+
+namespace bitaxon::vulkan {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+/// How the type of a device speaks for it; 0: never taken unless named.
+int rank(DeviceType type) {
+  switch (type) {
+    case DeviceType::discrete:
+      return 3;
+    case DeviceType::integrated:
+      return 2;
+    case DeviceType::virtual_gpu:
+      return 1;
+    case DeviceType::cpu:
+    case DeviceType::other:
+      break;
+  }
+  return 0;
+}
+
+std::string lacks(const std::vector<std::string>& missing) {
+  return fmt::format("cannot be used: lacks {}", fmt::join(missing, ", "));
+}
+
+/// Why `a`, which comes earlier, is taken before `b`; empty when `b` is better. Rules in order.
+std::string advantage(const DeviceCaps& a, const DeviceCaps& b) {
+  if (rank(a.type) != rank(b.type))
+    return rank(a.type) < rank(b.type)
+               ? ""
+               : fmt::format("its type is {}, before {}", name_of(a.type), name_of(b.type));
+  if (a.matrix_shapes.empty() != b.matrix_shapes.empty())
+    return a.matrix_shapes.empty() ? "" : "it has matrix units";
+  if (a.subgroup_size_control != b.subgroup_size_control)
+    return a.subgroup_size_control ? "its subgroup size can be set" : "";
+  return a.index < b.index ? "of equals the first is taken" : "";
+}
+
+DeviceChoice choose_best(std::span<const DeviceCaps> devices) {
+  DeviceChoice choice;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const std::vector<std::string> missing = missing_of(devices[i]);
+    DeviceVerdict& verdict = choice.verdicts.emplace_back();
+    verdict.usable = missing.empty();
+    if (!verdict.usable) {
+      verdict.reason = lacks(missing);
+    } else if (rank(devices[i].type) == 0) {
+      verdict.reason = fmt::format("its type is {}: only when named", name_of(devices[i].type));
+    } else if (!choice.chosen || advantage(devices[*choice.chosen], devices[i]).empty()) {
+      choice.chosen = i;
+    }
+  }
+  if (!choice.chosen) return choice;
+  const DeviceCaps& best = devices[*choice.chosen];
+  bool alone = true;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    DeviceVerdict& verdict = choice.verdicts[i];
+    if (i == *choice.chosen || !verdict.reason.empty()) continue;
+    alone = false;
+    verdict.reason =
+        fmt::format("vulkan:{} is preferred: {}", best.index, advantage(best, devices[i]));
+  }
+  choice.verdicts[*choice.chosen].reason = fmt::format(
+      "{} {} GPU", alone ? "the only usable GPU, a" : "the most preferred, a", name_of(best.type));
+  return choice;
+}
+
+std::optional<std::uint32_t> index_of(const std::string& selector) {
+  std::uint32_t index = 0;
+  const char* end = selector.data() + selector.size();
+  const auto [stop, error] = std::from_chars(selector.data(), end, index);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return index;
+}
+
+/// "65:00.0" names bus, device and function in any domain.
+bool is_pci_address_of(const std::string& selector, const std::string& address) {
+  if (address.empty()) return false;
+  return selector == address || selector == address.substr(address.find(':') + 1);
+}
+
+/// 32 hexadecimal digits without their dashes; empty when `selector` is no UUID.
+std::string uuid_digits(std::string selector) {
+  std::erase(selector, '-');
+  return selector.size() == 2 * VK_UUID_SIZE &&
+                 std::all_of(selector.begin(), selector.end(), is_hex)
+             ? selector
+             : "";
+}
+
+/// The kinds of selector, in the order in which they are tried.
+std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
+                                    const std::string& selector) {
+  const std::string text = lower(selector);
+  const std::optional<std::uint32_t> index = index_of(text);
+  const std::string uuid = uuid_digits(text);
+  const std::function<bool(const DeviceCaps&)> kinds[] = {
+      [&](const DeviceCaps& caps) { return index == caps.index; },
+      [&](const DeviceCaps& caps) { return is_pci_address_of(text, lower(caps.pci_address)); },
+      [&](const DeviceCaps& caps) { return uuid_digits(uuid_text(caps.device_uuid)) == uuid; },
+      [&](const DeviceCaps& caps) { return lower(caps.name).find(text) != std::string::npos; },
+  };
+  std::vector<std::size_t> matches;
+  for (const auto& matches_kind : kinds) {
+    for (std::size_t i = 0; i < devices.size(); ++i)
+      if (matches_kind(devices[i])) matches.push_back(i);
+    if (!matches.empty()) break;
+  }
+  return matches;
+}
+
+DeviceChoice choose_named(std::span<const DeviceCaps> devices, const std::string& selector) {
+  DeviceChoice choice;
+  for (const DeviceCaps& caps : devices) {
+    const std::vector<std::string> missing = missing_of(caps);
+    choice.verdicts.push_back(missing.empty()
+                                  ? DeviceVerdict{true, fmt::format("not \"{}\"", selector)}
+                                  : DeviceVerdict{false, lacks(missing)});
+  }
+  const std::vector<std::size_t> matches = matches_of(devices, selector);
+  if (matches.empty()) return choice;
+  const std::string several =
+      matches.size() == 1 ? "" : fmt::format(", the first of {} with this name", matches.size());
+  for (const std::size_t i : matches)
+    if (choice.verdicts[i].usable)
+      choice.verdicts[i].reason = fmt::format("vulkan:{} comes first of those that are \"{}\"",
+                                              devices[matches[0]].index, selector);
+  DeviceVerdict& first = choice.verdicts[matches[0]];
+  if (first.usable) {
+    choice.chosen = matches[0];
+    first.reason = fmt::format("named \"{}\"{}", selector, several);
+  } else {
+    first.reason = fmt::format("named \"{}\"{}; {}", selector, several, first.reason);
+  }
+  return choice;
+}
+
+}  // namespace
+
+DeviceChoice choose_device(std::span<const DeviceCaps> devices, const std::string& selector) {
+  return selector.empty() ? choose_best(devices) : choose_named(devices, selector);
+}
+
+std::string problem_of(const DeviceChoice& choice, std::span<const DeviceCaps> devices,
+                       const std::string& selector) {
+  if (devices.empty()) return "no Vulkan driver has a device";
+  std::string problem = selector.empty()
+                            ? "no Vulkan device can be chosen"
+                            : fmt::format("no usable Vulkan device is \"{}\"", selector);
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    problem += fmt::format("; vulkan:{} ({}): {}", devices[i].index, devices[i].name,
+                           choice.verdicts[i].reason);
+  return problem;
+}
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,110 @@
+#include "support/golden_cases.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "support/small_models.h"
+
+namespace bitaxon::test {
+namespace {
+
+Model load_case(Backend& backend, const std::filesystem::path& folder, Precision precision) {
+  const auto file = folder / "model.safetensors";
+  const auto path = std::filesystem::exists(file) ? file : bundled_model_dir();
+  LoadOptions options;
+  options.precision = precision;
+  std::vector<std::string> warnings;
+  Model model = Model::load(backend, model_files(path), options, warnings);
+  EXPECT_TRUE(warnings.empty()) << warnings[0];
+  return model;
+}
+
+/// Pieces of n rows: `first`, then all of `size` but the last.
+std::vector<std::size_t> pieces_after(std::size_t first, std::size_t n, std::size_t size) {
+  std::vector<std::size_t> pieces = {std::min(n, first)};
+  const auto rest = equal_pieces(n - pieces[0], size);
+  pieces.insert(pieces.end(), rest.begin(), rest.end());
+  return pieces;
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> golden_case_folders() {
+  std::vector<std::filesystem::path> folders;
+  for (const char* name : {"tiny_window", "tiny_long", "tiny_mixed", "tiny_nf4",
+                           "tiny_q4_linear_only", "tiny_trained"})
+    folders.push_back(golden_dir() / name);
+  if (const char* more = std::getenv("BITAXON_GOLDEN_DIR"))
+    for (const char* name : {"small_fp32", "small_fp16", "small_q4"})
+      folders.push_back(std::filesystem::path(more) / name);
+  return folders;
+}
+
+void expect_within(const GoldenBound& bound, const GoldenRows& rows) {
+  expect_close(rows.actual, rows.expected, rows.n_rows, bound.whole, rows.what, bound.row_factor);
+}
+
+GoldenCase::GoldenCase(Backend& backend, const std::filesystem::path& folder, Precision precision)
+    : io_(Checkpoint::open(folder / "io.safetensors")),
+      model_(load_case(backend, folder, precision)),
+      input_ids_(read_i32(io_, "input_ids")),
+      greedy_ids_(read_i32(io_, "greedy_ids")) {}
+
+GoldenBound GoldenCase::bound() const {
+  if (model_.backend().caps().always_exact) return {1e-5, 4};
+  if (model_.precision() == Precision::exact) return {5e-5, 4};
+  return {1e-2, 3};
+}
+
+std::vector<std::vector<std::size_t>> GoldenCase::prompt_splits() const {
+  const std::size_t n = input_ids_.size();
+  return {equal_pieces(n, 512), pieces_after(7, n, 64),
+          pieces_after(std::min<std::size_t>(n - 2, 512), n, 1), pieces_after(1, n, 33)};
+}
+
+GoldenRows GoldenCase::prefill(std::span<const std::size_t> pieces) {
+  State state = model_.new_state();
+  return {fmt::format("prefill in {} pieces, the first of {}", pieces.size(), pieces[0]),
+          static_cast<std::int64_t>(input_ids_.size()),
+          feed_pieces(model_, state, input_ids_, pieces), read_f32(io_, "prefill_logits")};
+}
+
+GoldenRows GoldenCase::decode() {
+  const auto vocab_size = static_cast<std::size_t>(model_.config().vocab_size);
+  GoldenRows rows{"decode logits", static_cast<std::int64_t>(greedy_ids_.size()),
+                  std::vector<float>(greedy_ids_.size() * vocab_size),
+                  read_f32(io_, "decode_logits")};
+  State state = model_.new_state();
+  std::span<const std::int32_t> ids = input_ids_;
+  for (std::size_t t = 0; t < greedy_ids_.size(); ++t) {
+    model_.feed(state, ids, {StepOutput::last_logits, false});
+    model_.read_logits(std::span(rows.actual).subspan(t * vocab_size, vocab_size));
+    ids = std::span(greedy_ids_).subspan(t, 1);
+  }
+  return rows;
+}
+
+std::vector<GoldenRows> GoldenCase::layers() {
+  if (io_.find("layer_outputs") == nullptr) return {};
+  const auto recorded = read_f32(io_, "layer_outputs");
+  const std::size_t n = std::min<std::size_t>(input_ids_.size(), 512);
+  const auto d_model = static_cast<std::size_t>(model_.config().hidden_dim);
+  State state = model_.new_state();
+  model_.feed(state, std::span(input_ids_).first(n), {StepOutput::none, true});
+  std::vector<GoldenRows> layers;
+  for (std::int64_t layer = 0; layer < model_.config().num_layers; ++layer) {
+    const auto expected = std::span(recorded).subspan(
+        static_cast<std::size_t>(layer) * input_ids_.size() * d_model, n * d_model);
+    GoldenRows& rows = layers.emplace_back();
+    rows.what = fmt::format("layer {}", layer);
+    rows.n_rows = static_cast<std::int64_t>(n);
+    rows.actual.resize(n * d_model);
+    model_.read_layer(layer, rows.actual);
+    rows.expected.assign(expected.begin(), expected.end());
+  }
+  return layers;
+}
+
+}  // namespace bitaxon::test
