@@ -1,8 +1,8 @@
 // y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s])
 //      + gates[r, top_k] * (shared_down @ act[r, top_k])
 //
-// Bindings: act [R, slots, I]; act again, in fours; experts [R, top_k]; gates [R, top_k + 1];
-//           residual [R, D]; y [R, D]
+// Bindings: act [R, slots, I]; experts [R, top_k]; gates [R, top_k + 1]; residual [R, D];
+//           y [R, D]
 // A subgroup computes ROWS elements of one row, slot by slot. Grid: x over D, y over rows. Counts
 // on whole subgroups. An index that is no expert's is taken as the last expert's.
 #version 450
@@ -15,12 +15,13 @@ layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_ROWS) const uint kRows = 2;
 
+// The same range twice: as numbers, and four at a time.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
-layout(set = 0, binding = 1, scalar) readonly buffer Act4 { vec4 act4[]; };
-layout(set = 0, binding = 2, scalar) readonly restrict buffer Experts { uint experts[]; };
-layout(set = 0, binding = 3, scalar) readonly restrict buffer Gates { float gates[]; };
-layout(set = 0, binding = 4, scalar) readonly restrict buffer Residual { float residual[]; };
-layout(set = 0, binding = 5, scalar) writeonly restrict buffer Y { float y[]; };
+layout(set = 0, binding = 0, scalar) readonly buffer Act4 { vec4 act4[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
+layout(set = 0, binding = 2, scalar) readonly restrict buffer Gates { float gates[]; };
+layout(set = 0, binding = 3, scalar) readonly restrict buffer Residual { float residual[]; };
+layout(set = 0, binding = 4, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
 
 const uint kOneColumn = 1;
@@ -36,7 +37,8 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 void multiply(uint row, uint slot, uint n_slots, uint first) {
   const uint act_at = (row * n_slots + slot) * p.intermediate;
   const bool is_shared = kHasShared && slot == p.top_k;
-  const uint expert = is_shared ? 0 : min(experts[row * p.top_k + slot], p.n_experts - 1);
+  const uint chosen = experts[row * p.top_k + min(slot, p.top_k - 1)];
+  const uint expert = is_shared ? 0 : min(chosen, p.n_experts - 1);
   const uint begin = expert * p.d_model;
   mat_vec_clear();
   if (is_shared && kSharedForm != kForm) {

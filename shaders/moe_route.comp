@@ -2,10 +2,9 @@
 // g = softmax(gate @ n);  experts = the top_k largest of g;  gates = g[experts], and last
 // sigmoid(shared_gate @ n), or 0 without a shared expert
 //
-// Bindings: x [R, D]; x again, in fours; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1],
-//           as bits
+// Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
 // A work group computes one row, a subgroup one logit at a time. Grid: x over rows. Counts on whole
-// subgroups, and on X <= BX_MOE_ROUTE_MAX_EXPERTS.
+// subgroups, and on X <= BX_MOE_MAX_EXPERTS.
 //
 // Which experts are chosen depends on the logits. The gates say the same up to the rounding of
 // logits, and exp, which is not exact on every device, stays out of it; equal rows of the router
@@ -14,34 +13,33 @@
 // an integer because devices may flush subnormal numbers.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
+#include "lib/group_sum.glsl"
 #include "lib/weight.glsl"
 #include "params/moe_route.h"
 
 layout(local_size_x_id = BX_MOE_ROUTE_GROUP_SIZE) in;
 layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
-layout(constant_id = BX_MOE_ROUTE_HAS_SHARED) const bool kHasShared = false;
+layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 
+// The same range twice: as numbers, and four at a time.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
-layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
-layout(set = 0, binding = 2, scalar) writeonly restrict buffer Normed { float normed[]; };
-layout(set = 0, binding = 3, scalar) writeonly restrict buffer Experts { uint experts[]; };
-layout(set = 0, binding = 4, scalar) writeonly restrict buffer Gates { uint gates[]; };
+layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer Experts { uint experts[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Gates { uint gates[]; };
 layout(push_constant, scalar) uniform Push { MoeRouteShaderParams p; };
 
-const uint kMaxSubgroups = 128;  // of a work group: 512 invocations, four in a subgroup
-shared float logits[BX_MOE_ROUTE_MAX_EXPERTS + 1];  // the shared expert's follows
-shared uint gate_bits[BX_MOE_ROUTE_MAX_EXPERTS];
-shared uint order[BX_MOE_ROUTE_MAX_EXPERTS];  // ascending: the chosen first
-shared float partial[kMaxSubgroups];
+const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
+const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
+
+shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the shared expert's follows
+shared uint gate_bits[BX_MOE_MAX_EXPERTS];
+shared uint order[BX_MOE_MAX_EXPERTS];  // ascending: the chosen first
 
 float scale = 1.0;
-float norm_at(uint c) { return kNormForm == BX_FORM_ABSENT ? 1.0 : Floats(p.norm.data).at[c]; }
-vec4 norm4_at(uint i) {
-  return kNormForm == BX_FORM_ABSENT ? vec4(1.0) : FloatQuads(p.norm.data).at[i];
-}
+float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
+vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
 
 const uint kOneRow = 1;
 #define MV_ROWS kOneRow
@@ -50,18 +48,8 @@ const uint kOneRow = 1;
 #define MV_X4(at, i) (norm4_at(i) * (x4[((at) >> 2) + (i)] * scale))
 #include "lib/mat_vec.glsl"
 
-float group_sum(float value) {
-  value = subgroupAdd(value);
-  if (subgroupElect()) partial[gl_SubgroupID] = value;
-  barrier();
-  float sum = 0.0;
-  for (uint i = 0; i < gl_NumSubgroups; ++i) sum += partial[i];
-  barrier();
-  return sum;
-}
-
 void apply_norm(uint row_at) {
-  if (kNormForm != BX_FORM_ABSENT) {
+  if (kHasNorm) {
     float squares = 0.0;
     for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x)
       squares += x[row_at + c] * x[row_at + c];
@@ -78,7 +66,7 @@ void compute_logits(uint row_at) {
     if (e < p.n_experts)
       mat_vec_add(p.gate, kForm, p.d_model, e, p.n_experts, row_at, 0);
     else
-      mat_vec_add(p.shared_gate, BX_F32, p.d_model, 0, 1, row_at, 0);
+      mat_vec_add(p.shared_gate, kSharedForm, p.d_model, 0, 1, row_at, 0);
     mat_vec_sum();
     if (subgroupElect()) logits[e] = mv_acc[0];
   }

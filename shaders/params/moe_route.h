@@ -1,5 +1,6 @@
 #ifndef BX_PARAMS_MOE_ROUTE_H
 #define BX_PARAMS_MOE_ROUTE_H
+#include "params/moe_experts.h"
 #include "params/types.h"
 
 #ifdef __cplusplus
@@ -9,21 +10,18 @@ namespace bitaxon::vulkan {
 struct MoeRouteShaderParams {
   WeightRef norm;         // when NORM_FORM is not BX_FORM_ABSENT
   WeightRef gate;         // [X, D]
-  WeightRef shared_gate;  // [D] of float32, when HAS_SHARED
+  WeightRef shared_gate;  // [D], when there is a shared expert
   uint d_model;
   uint n_experts;
   uint top_k;
   float eps;
 };
 
-// The largest X: what the shader keeps of each expert lies in shared memory.
-#define BX_MOE_ROUTE_MAX_EXPERTS 1024
-
 // Specialization constants.
 #define BX_MOE_ROUTE_GROUP_SIZE 0
 #define BX_MOE_ROUTE_FORM 1
 #define BX_MOE_ROUTE_NORM_FORM 2
-#define BX_MOE_ROUTE_HAS_SHARED 3
+#define BX_MOE_ROUTE_SHARED_FORM 3
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan
