@@ -39,8 +39,7 @@ class Resolver {
         const Value& value = plan.graph->value(binding.value);
         if (value.kind == ValueKind::state) {
           range.buffer =
-              device_buffer(
-                  executable_.bindings.state[static_cast<std::size_t>(value.state_index)])
+              device_buffer(executable_.bindings.state[static_cast<std::size_t>(value.state_index)])
                   .handle();
         } else {
           range.buffer = device_buffer(executable_.bindings.arena).handle();
@@ -67,8 +66,8 @@ class Resolver {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::device, fmt::format("vulkan: {} [{}]: {}", op_info(node()).name,
-                                               node().label, what));
+    throw Error(ErrorKind::device,
+                fmt::format("vulkan: {} [{}]: {}", op_info(node()).name, node().label, what));
   }
 
   const VulkanExecutable& executable_;
@@ -107,7 +106,8 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
         bound.ranges.push_back(resolver.resolve(binding));
       if (!launch.indirect.empty()) bound.indirect = resolver.resolve(launch.indirect[0]);
       bound.pipeline = &pipelines.find(launch);
-      bound.label = fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
+      bound.label =
+          fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
       if (first) bound.flops = flops_of(graph, node);
       first = false;
       bound.node = static_cast<std::int32_t>(step);
@@ -117,9 +117,9 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
   }
   if (graph.result() < 0) return;
   const auto result = static_cast<std::size_t>(graph.result());
-  executable.result = BoundRange{device_buffer(executable.bindings.arena).handle(),
-                                 plan.values[result].offset_bytes,
-                                 plan.values[result].size_bytes, Access::read};
+  executable.result =
+      BoundRange{device_buffer(executable.bindings.arena).handle(),
+                 plan.values[result].offset_bytes, plan.values[result].size_bytes, Access::read};
 }
 
 Recording& VulkanExecutable::recording_for(std::uint64_t done, const Device& device,

@@ -9,6 +9,7 @@
 #include "core/align.h"
 #include "core/assert.h"
 #include "vulkan/result.h"
+#include "vulkan/structure.h"
 
 namespace bitaxon::vulkan {
 
@@ -118,7 +119,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
                             megabytes(std::min(caps.max_buffer_bytes, caps.max_allocation_bytes)),
                             caps.name));
 
-  VkBufferCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
+  auto info = structure<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO);
   info.size = buffer->size_bytes_;
   info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT |
@@ -131,7 +132,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
 
   const VkBufferMemoryRequirementsInfo2 wanted{VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
                                                nullptr, handle};
-  VkMemoryRequirements2 needed{VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2};
+  auto needed = structure<VkMemoryRequirements2>(VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2);
   fn.vkGetBufferMemoryRequirements2(device_.handle(), &wanted, &needed);
   const std::int32_t type =
       choose_memory_type(caps, purpose, needed.memoryRequirements.memoryTypeBits);
@@ -192,9 +193,10 @@ Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const st
   auto block = std::make_unique<Block>();
   block->type = type;
   block->size_bytes = size;
-  VkMemoryAllocateFlagsInfo flags{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
+  auto flags = structure<VkMemoryAllocateFlagsInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
   flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
-  VkMemoryAllocateInfo info{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, &flags};
+  auto info = structure<VkMemoryAllocateInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO);
+  info.pNext = &flags;
   info.allocationSize = size;
   info.memoryTypeIndex = type;
   VkDeviceMemory memory = VK_NULL_HANDLE;

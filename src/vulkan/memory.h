@@ -48,7 +48,6 @@ class DeviceBuffer {
 
  private:
   friend class MemoryAllocator;
-  struct Block;
   MemoryAllocator* allocator_ = nullptr;
   BufferHandle buffer_;
   std::size_t size_bytes_ = 0;

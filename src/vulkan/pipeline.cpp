@@ -7,6 +7,7 @@
 
 #include "bitaxon/error.h"
 #include "vulkan/result.h"
+#include "vulkan/structure.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -64,7 +65,7 @@ const PipelineLibrary::Module& PipelineLibrary::module_of(Shader shader) {
   const std::vector<std::uint32_t> code = source_(shader);
   Module module;
   module.interface = reflect(code);
-  VkShaderModuleCreateInfo info{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
+  auto info = structure<VkShaderModuleCreateInfo>(VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO);
   info.codeSize = code.size() * sizeof(std::uint32_t);
   info.pCode = code.data();
   VkShaderModule handle = VK_NULL_HANDLE;
@@ -84,7 +85,8 @@ VkDescriptorSetLayout PipelineLibrary::set_layout_of(std::size_t n_bindings) {
     bindings[i].descriptorCount = 1;
     bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
   }
-  VkDescriptorSetLayoutCreateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO};
+  auto info = structure<VkDescriptorSetLayoutCreateInfo>(
+      VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO);
   info.bindingCount = static_cast<std::uint32_t>(n_bindings);
   info.pBindings = bindings.data();
   VkDescriptorSetLayout handle = VK_NULL_HANDLE;
@@ -105,7 +107,8 @@ Pipeline PipelineLibrary::make(const Launch& launch) {
   Pipeline pipeline;
   pipeline.set_layout = set_layout_of(launch.bindings.size());
   const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, launch.push_bytes};
-  VkPipelineLayoutCreateInfo layout_info{VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO};
+  auto layout_info =
+      structure<VkPipelineLayoutCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO);
   layout_info.setLayoutCount = 1;
   layout_info.pSetLayouts = &pipeline.set_layout;
   layout_info.pushConstantRangeCount = launch.push_bytes > 0 ? 1 : 0;
@@ -125,7 +128,8 @@ Pipeline PipelineLibrary::make(const Launch& launch) {
   }
   const VkSpecializationInfo specialization{static_cast<std::uint32_t>(entries.size()),
                                             entries.data(), 4 * values.size(), values.data()};
-  VkComputePipelineCreateInfo info{VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO};
+  auto info =
+      structure<VkComputePipelineCreateInfo>(VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO);
   info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
   info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
   info.stage.module = module.handle.get();

@@ -10,6 +10,7 @@
 #include "platform/file.h"
 #include "vulkan/result.h"
 #include "vulkan/shader.h"
+#include "vulkan/structure.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -88,7 +89,7 @@ PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder)
                                  caps.device_id, identity_of(caps));
     kept = valid_cache(read_file(file_), caps);
   }
-  VkPipelineCacheCreateInfo info{VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+  auto info = structure<VkPipelineCacheCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO);
   info.initialDataSize = kept.size();
   info.pInitialData = kept.data();
   VkPipelineCache cache = VK_NULL_HANDLE;

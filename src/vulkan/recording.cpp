@@ -6,6 +6,7 @@
 #include "core/align.h"
 #include "core/assert.h"
 #include "vulkan/result.h"
+#include "vulkan/structure.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -64,7 +65,7 @@ Recording::Recording(const Device& device, MemoryAllocator& memory,
   std::memset(step_->mapped(), 0, size);
   allocate_sets(launches);
   if (options.timestamps) {
-    VkQueryPoolCreateInfo info{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
+    auto info = structure<VkQueryPoolCreateInfo>(VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO);
     info.queryType = VK_QUERY_TYPE_TIMESTAMP;
     info.queryCount = static_cast<std::uint32_t>(launches.size() + 1);
     VkQueryPool handle = VK_NULL_HANDLE;
@@ -72,7 +73,7 @@ Recording::Recording(const Device& device, MemoryAllocator& memory,
           "vkCreateQueryPool", "timestamps");
     queries_ = QueryPoolHandle(device, handle);
   }
-  VkCommandPoolCreateInfo info{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+  auto info = structure<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
   info.queueFamilyIndex = static_cast<std::uint32_t>(device.caps().compute_queue_family);
   VkCommandPool handle = VK_NULL_HANDLE;
   check(device.fn().vkCreateCommandPool(device.handle(), &info, nullptr, &handle),
@@ -91,7 +92,8 @@ void Recording::allocate_sets(const std::vector<BoundLaunch>& launches) {
   }
   if (layouts.empty()) return;
   const VkDescriptorPoolSize pool_size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n_buffers};
-  VkDescriptorPoolCreateInfo pool_info{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
+  auto pool_info =
+      structure<VkDescriptorPoolCreateInfo>(VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO);
   pool_info.maxSets = static_cast<std::uint32_t>(layouts.size());
   pool_info.poolSizeCount = n_buffers > 0 ? 1 : 0;
   pool_info.pPoolSizes = &pool_size;
@@ -100,7 +102,8 @@ void Recording::allocate_sets(const std::vector<BoundLaunch>& launches) {
         "vkCreateDescriptorPool", "recording");
   descriptors_ = DescriptorPoolHandle(device_, pool);
 
-  VkDescriptorSetAllocateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO};
+  auto info =
+      structure<VkDescriptorSetAllocateInfo>(VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO);
   info.descriptorPool = pool;
   info.descriptorSetCount = static_cast<std::uint32_t>(layouts.size());
   info.pSetLayouts = layouts.data();
@@ -116,7 +119,7 @@ void Recording::allocate_sets(const std::vector<BoundLaunch>& launches) {
       const BoundRange& range = launches[i].ranges[binding];
       buffers.push_back({range.buffer != VK_NULL_HANDLE ? range.buffer : step_->handle(),
                          range.offset_bytes, range.size_bytes});
-      VkWriteDescriptorSet write{VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET};
+      auto write = structure<VkWriteDescriptorSet>(VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET);
       write.dstSet = sets_[i];
       write.dstBinding = binding;
       write.descriptorCount = 1;
@@ -130,14 +133,16 @@ void Recording::allocate_sets(const std::vector<BoundLaunch>& launches) {
 }
 
 VkCommandBuffer Recording::begin_commands() {
-  VkCommandBufferAllocateInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
+  auto info =
+      structure<VkCommandBufferAllocateInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
   info.commandPool = pool_.get();
   info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
   info.commandBufferCount = 1;
   VkCommandBuffer commands = VK_NULL_HANDLE;
   check(device_.fn().vkAllocateCommandBuffers(device_.handle(), &info, &commands),
         "vkAllocateCommandBuffers", "recording");
-  const VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  const auto begin =
+      structure<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
   check(device_.fn().vkBeginCommandBuffer(commands, &begin), "vkBeginCommandBuffer", "recording");
   commands_.push_back(commands);
   return commands;
@@ -149,14 +154,14 @@ void Recording::end_commands(VkCommandBuffer commands) {
 
 void Recording::barrier(VkCommandBuffer commands, const RecordOptions& options) {
   if (n_barriers_++ == options.without_barrier) return;
-  VkMemoryBarrier2 memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
+  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = kStages;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = kStages | VK_PIPELINE_STAGE_2_DRAW_INDIRECT_BIT;
   memory.dstAccessMask = VK_ACCESS_2_SHADER_STORAGE_READ_BIT |
                          VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_READ_BIT |
                          VK_ACCESS_2_TRANSFER_WRITE_BIT | VK_ACCESS_2_INDIRECT_COMMAND_READ_BIT;
-  VkDependencyInfo info{VK_STRUCTURE_TYPE_DEPENDENCY_INFO};
+  auto info = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
   info.memoryBarrierCount = 1;
   info.pMemoryBarriers = &memory;
   device_.fn().vkCmdPipelineBarrier2(commands, &info);
@@ -193,12 +198,12 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
     const VkBufferCopy copy{result->offset_bytes, 0, result->size_bytes};
     fn.vkCmdCopyBuffer(commands, result->buffer, tokens_->handle(), 1, &copy);
   }
-  VkMemoryBarrier2 memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
+  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = kStages;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = VK_PIPELINE_STAGE_2_HOST_BIT;
   memory.dstAccessMask = VK_ACCESS_2_HOST_READ_BIT;
-  VkDependencyInfo info{VK_STRUCTURE_TYPE_DEPENDENCY_INFO};
+  auto info = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
   info.memoryBarrierCount = 1;
   info.pMemoryBarriers = &memory;
   fn.vkCmdPipelineBarrier2(commands, &info);
@@ -209,7 +214,7 @@ void Recording::record_launch(VkCommandBuffer commands, const BoundLaunch& bound
                               std::size_t index) {
   const Functions& fn = device_.fn();
   if (fn.vkCmdBeginDebugUtilsLabelEXT != nullptr) {
-    VkDebugUtilsLabelEXT label{VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT};
+    auto label = structure<VkDebugUtilsLabelEXT>(VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT);
     label.pLabelName = bound.label.c_str();
     fn.vkCmdBeginDebugUtilsLabelEXT(commands, &label);
   }

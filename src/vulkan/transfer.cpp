@@ -5,6 +5,7 @@
 
 #include "core/assert.h"
 #include "vulkan/result.h"
+#include "vulkan/structure.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -14,7 +15,7 @@ constexpr std::size_t kHalfBytes = std::size_t{16} << 20;
 }  // namespace
 
 SemaphoreHandle make_timeline(const Device& device, const char* label) {
-  VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO};
+  auto type = structure<VkSemaphoreTypeCreateInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO);
   type.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE;
   const VkSemaphoreCreateInfo info{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type, 0};
   VkSemaphore handle = VK_NULL_HANDLE;
@@ -26,14 +27,15 @@ SemaphoreHandle make_timeline(const Device& device, const char* label) {
 Transfer::Transfer(const Device& device, MemoryAllocator& memory)
     : device_(device), memory_(memory), done_(make_timeline(device, "transfers")) {
   const Functions& fn = device.fn();
-  VkCommandPoolCreateInfo info{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+  auto info = structure<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
   info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
   info.queueFamilyIndex = static_cast<std::uint32_t>(device.caps().compute_queue_family);
   VkCommandPool pool = VK_NULL_HANDLE;
   check(fn.vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "vkCreateCommandPool",
         "transfers");
   pool_ = CommandPoolHandle(device, pool);
-  VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
+  auto allocate =
+      structure<VkCommandBufferAllocateInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
   allocate.commandPool = pool;
   allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
   allocate.commandBufferCount = 1;
@@ -48,16 +50,16 @@ void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose pur
 
 void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBufferCopy& region) {
   const Functions& fn = device_.fn();
-  VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  auto begin = structure<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
   begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
   check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", "transfers");
   // Steps and copies before this one; behind it, the host.
-  VkMemoryBarrier2 memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER_2};
+  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
-  VkDependencyInfo dependency{VK_STRUCTURE_TYPE_DEPENDENCY_INFO};
+  auto dependency = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
   dependency.memoryBarrierCount = 1;
   dependency.pMemoryBarriers = &memory;
   fn.vkCmdPipelineBarrier2(half.commands, &dependency);
@@ -69,13 +71,14 @@ void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBuffe
   fn.vkCmdPipelineBarrier2(half.commands, &dependency);
   check(fn.vkEndCommandBuffer(half.commands), "vkEndCommandBuffer", "transfers");
 
-  VkCommandBufferSubmitInfo commands{VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO};
+  auto commands =
+      structure<VkCommandBufferSubmitInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO);
   commands.commandBuffer = half.commands;
-  VkSemaphoreSubmitInfo signal{VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO};
+  auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
   signal.semaphore = done_.get();
   signal.value = submitted_ + 1;
   signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
-  VkSubmitInfo2 submit{VK_STRUCTURE_TYPE_SUBMIT_INFO_2};
+  auto submit = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
   submit.commandBufferInfoCount = 1;
   submit.pCommandBufferInfos = &commands;
   submit.signalSemaphoreInfoCount = 1;
@@ -88,7 +91,7 @@ void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBuffe
 void Transfer::wait(const Half& half) {
   if (half.busy_until == 0) return;
   const VkSemaphore semaphore = done_.get();
-  VkSemaphoreWaitInfo info{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
+  auto info = structure<VkSemaphoreWaitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO);
   info.semaphoreCount = 1;
   info.pSemaphores = &semaphore;
   info.pValues = &half.busy_until;
@@ -134,16 +137,15 @@ void Transfer::download(const DeviceBuffer& from, std::size_t offset, std::span<
   for (std::size_t i = 0; i < n_pieces; ++i) {
     if (i + 1 < n_pieces) start(i + 1);
     wait(halves_[i % 2]);
-    std::memcpy(to.data() + i * kHalfBytes, down_->mapped() + i % 2 * kHalfBytes,
-                size_of_piece(i));
+    std::memcpy(to.data() + i * kHalfBytes, down_->mapped() + i % 2 * kHalfBytes, size_of_piece(i));
   }
 }
 
 void Transfer::copy(const DeviceBuffer& from, std::size_t from_offset, const DeviceBuffer& to,
                     std::size_t to_offset, std::size_t size_bytes) {
-  BX_ASSERT(from_offset + size_bytes <= from.size_bytes() &&
-                to_offset + size_bytes <= to.size_bytes(),
-            "copy inside the buffers");
+  BX_ASSERT(
+      from_offset + size_bytes <= from.size_bytes() && to_offset + size_bytes <= to.size_bytes(),
+      "copy inside the buffers");
   if (size_bytes == 0) return;
   submit_copy(halves_[0], from.handle(), to.handle(), {from_offset, to_offset, size_bytes});
   wait(halves_[0]);

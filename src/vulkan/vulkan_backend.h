@@ -16,17 +16,17 @@ struct DeviceCaps;
 class Messages;
 
 struct VulkanOptions {
-  std::string selector;  ///< see choose_device; empty: the best GPU, never a CPU-type device
+  std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
   /// Folder of *.comp files compiled instead of the embedded shaders; empty: none.
-  std::filesystem::path shader_dir;
+  std::filesystem::path shader_dir = {};
   /// Where compiled pipelines are kept; empty: nowhere.
-  std::filesystem::path cache_dir;
+  std::filesystem::path cache_dir = {};
   bool timestamps = false;  ///< measure every launch
 
   // For tests.
   FunctionsHook hook = nullptr;
   /// Makes a device look like another one; may only take away.
-  std::function<void(DeviceCaps&)> limit_caps;
+  std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions
 };
 
