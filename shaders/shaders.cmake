@@ -1,5 +1,6 @@
 # The shaders, one kernel per file: bx_add_shader(<name>) compiles <name>.comp and makes
 # Shader::<name>. Included by src/vulkan.
+bx_add_shader(embed)
 bx_add_shader(product_tile)
 bx_add_shader(product_vec)
 bx_add_shader(rms_norm)
