@@ -13,8 +13,8 @@
 // to the last place.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "lib/exp.glsl"
 #include "lib/group_sum.glsl"
+#include "lib/math.glsl"
 #include "lib/weight.glsl"
 #include "params/moe_route.h"
 
@@ -79,8 +79,8 @@ uint gate_of(float below, float total) {
   const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
   const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal
   if (isnan(total)) return 0x7fc00000u;
-  if (below + log(total) <= kLogSmallest) return floatBitsToUint(accurate_exp(-below) / total);
-  return uint(roundEven(accurate_exp(kLogUnit - below) / total));
+  if (below + log(total) <= kLogSmallest) return floatBitsToUint(exp_of(-below) / total);
+  return uint(roundEven(exp_of(kLogUnit - below) / total));
 }
 
 void softmax() {
@@ -88,7 +88,7 @@ void softmax() {
   for (uint e = 1; e < p.n_experts; ++e) largest = max(largest, logits[e]);
   float sum = 0.0;
   for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
-    sum += accurate_exp(logits[e] - largest);
+    sum += exp_of(logits[e] - largest);
   const float total = group_sum(sum);
   for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
     gate_bits[e] = gate_of(largest - logits[e], total);
