@@ -6,14 +6,15 @@
 // A work group computes one row, a subgroup one logit at a time. Grid: x over rows. Counts on whole
 // subgroups, and on X <= BX_MOE_MAX_EXPERTS.
 //
-// Which experts are chosen depends on the logits. The gates say the same up to the rounding of
-// logits, and exp, which is not exact on every device, stays out of it; equal rows of the router
-// give equal logits, since each is summed in the same order. Where a gate is subnormal in float32
-// or zero, many logits share one gate: that is a tie, and there the gate's bits decide, computed as
-// an integer because devices may flush subnormal numbers.
+// The chosen experts are those of the largest float32 gates, as bits: non-negative floats are
+// ordered as their bits are, whatever a device does with subnormal numbers, and integers order the
+// experts whatever the gates are, NaN included. Gates of equal rows of the router tie, each logit
+// being summed in the same order; those of almost equal logits tie as float32 does, if exp is right
+// to the last place.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
+#include "lib/math.glsl"
 #include "lib/weight.glsl"
 #include "params/moe_route.h"
 
@@ -35,7 +36,6 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 
 shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the shared expert's follows
 shared uint gate_bits[BX_MOE_MAX_EXPERTS];
-shared uint order[BX_MOE_MAX_EXPERTS];  // ascending: the chosen first
 
 float scale = 1.0;
 float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
@@ -73,22 +73,14 @@ void compute_logits(uint row_at) {
   barrier();
 }
 
-// The gate of a logit `below` the largest, and its place among the others: smaller means a larger
-// gate. Whatever the logits are, comparing (place, index) as integers orders the experts.
-void rate(float below, float total, out uint bits, out uint place) {
-  const float kLogSmallest = 87.0;  // a little above the smallest normal number, exp(-87.34)
+// The bits of exp(-below) / total. Those of a subnormal number are computed as the integer that
+// they are.
+uint gate_of(float below, float total) {
+  const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
   const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal
-  if (below + log(total) > kLogSmallest) {
-    bits = uint(roundEven(exp(kLogUnit - below) / total));
-    place = 0xffffffffu - bits;
-  } else {
-    bits = floatBitsToUint(exp(-below) / total);
-    place = floatBitsToUint(below);
-  }
-  if (isnan(total)) {
-    bits = floatBitsToUint(total);
-    place = 0;
-  }
+  if (isnan(total)) return 0x7fc00000u;
+  if (below + log(total) <= kLogSmallest) return floatBitsToUint(exp_of(-below) / total);
+  return uint(roundEven(exp_of(kLogUnit - below) / total));
 }
 
 void softmax() {
@@ -96,14 +88,10 @@ void softmax() {
   for (uint e = 1; e < p.n_experts; ++e) largest = max(largest, logits[e]);
   float sum = 0.0;
   for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
-    sum += exp(logits[e] - largest);
+    sum += exp_of(logits[e] - largest);
   const float total = group_sum(sum);
-  for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x) {
-    uint bits, place;
-    rate(abs(largest - logits[e]), total, bits, place);  // no -0
-    gate_bits[e] = bits;
-    order[e] = place;
-  }
+  for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
+    gate_bits[e] = gate_of(largest - logits[e], total);
   barrier();
 }
 
@@ -111,7 +99,7 @@ void choose(uint row) {
   for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x) {
     uint rank = 0;
     for (uint i = 0; i < p.n_experts; ++i)
-      if (order[i] < order[e] || order[i] == order[e] && i < e) ++rank;
+      if (gate_bits[i] > gate_bits[e] || gate_bits[i] == gate_bits[e] && i < e) ++rank;
     if (rank >= p.top_k) continue;
     experts[row * p.top_k + rank] = e;
     gates[row * (p.top_k + 1) + rank] = gate_bits[e];

@@ -6,6 +6,7 @@
 // Counts on whole subgroups. An index that is no expert's is taken as the last expert's.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "lib/math.glsl"
 #include "lib/weight.glsl"
 #include "params/moe_swiglu.h"
 
@@ -29,7 +30,6 @@ const uint kOneColumn = 1;
 #define MV_X(at, c) x[(at) + (c)]
 #define MV_X4(at, i) x4[((at) >> 2) + (i)]
 #include "lib/mat_vec.glsl"
-#include "lib/silu.glsl"
 
 // mv_acc = this lane's part of the products of rows [first, first + ROWS) of one expert's matrix.
 void multiply(const WeightRef w, const uint form, const WeightRef shared_w, const uint shared_form,

@@ -1,10 +1,11 @@
 // y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]) for a tile of the pairs (r, s) of expert e
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; x [R, D]; y [R, slots, I]
-// A work group of BX_TILE_GROUP computes BX_MOE_SWIGLU_TILE_OUTS elements for up to 8 * ROWS pairs.
-// Grid: x over I, y over tiles.
+// A work group computes half as many elements as it has invocations, for up to ROWS pairs. Grid: x
+// over I, y over tiles.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#include "lib/math.glsl"
 #include "lib/weight.glsl"
 #include "params/moe_swiglu_tile.h"
 
@@ -14,9 +15,9 @@ layout(constant_id = BX_MOE_SWIGLU_TILE_UP_FORM) const uint kUpForm = 0;
 layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM) const uint kSharedGateForm =
     BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
-layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 8;
+layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
 
-layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
+layout(set = 0, binding = 0, scalar) readonly restrict buffer PairsOfExperts { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
 // The same range twice: as numbers, and four at a time.
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
@@ -24,77 +25,70 @@ layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeSwigluShaderParams p; };
 
-#define TILE_ROWS kRows
-#define TILE_X(i) x[i]
-#define TILE_X4(i) x4[(i) >> 2]
-#include "lib/silu.glsl"
-#include "lib/tile.glsl"
+shared uint x_at[kRows];  // where each row of the tile begins
+
+#define MM_GROUP gl_WorkGroupSize.x
+#define MM_ROWS kRows
+#define MM_X(m, c) x[x_at[m] + (c)]
+#define MM_X4(m, i) x4[x_at[m] / 4 + (i)]
+#include "lib/mat_mul.glsl"
 
 const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
-const bool kSameForms = kSharedGateForm == kGateForm && kSharedUpForm == kUpForm;
-const uint kOuts = BX_MOE_SWIGLU_TILE_OUTS;
 
-// The first half of the invocations load rows of the gate, the second half rows of up.
-bool loads_up() { return gl_LocalInvocationID.x >= kOuts; }
+// One half of the tile's weight rows are of the gate, the other of the up projection, so that an
+// invocation has both sums of an element: blocks j and j + 4.
+bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
+uint n_outs() { return gl_WorkGroupSize.x / 2; }
 
-void load_codebooks(const WeightRef gate, const uint gate_form, const WeightRef up,
-                    const uint up_form) {
-  tile_load_codebook(gate, gate_form, 0);
-  tile_load_codebook(up, up_form, 1);
-}
-
-void load_weights(const WeightRef gate, const uint gate_form, const WeightRef up,
-                  const uint up_form, const uint row, const uint k) {
+void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
+                const uint row, const uint end_row, const uint c) {
   if (gate_form == up_form) {
     WeightRef either = gate;
     if (loads_up()) either = up;
-    tile_load_weights(either, gate_form, loads_up() ? 1 : 0, row, p.d_model, k);
+    mm_load_w(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
   } else if (loads_up()) {
-    tile_load_weights(up, up_form, 1, row, p.d_model, k);
+    mm_load_w(up, up_form, 1, p.d_model, row, end_row, c);
   } else {
-    tile_load_weights(gate, gate_form, 0, row, p.d_model, k);
+    mm_load_w(gate, gate_form, 0, p.d_model, row, end_row, c);
+  }
+}
+
+// Element 0 of the tile comes from row first_row of both.
+void multiply(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
+              const uint first_row, const uint end_row) {
+  mm_clear();
+  mm_load_codebook(gate, gate_form, 0);
+  mm_load_codebook(up, up_form, 1);
+  const uint row = first_row + gl_LocalInvocationID.x % n_outs();
+  for (uint c = 0; c < p.d_model; c += MM_DEPTH) {
+    barrier();
+    mm_load_x(p.d_model, c);
+    load_slice(gate, gate_form, up, up_form, row, end_row, c);
+    barrier();
+    mm_multiply_slices();
   }
 }
 
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
-  const uint first_out = gl_WorkGroupID.x * kOuts;
+  const uint first_out = gl_WorkGroupID.x * n_outs();
   const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  const bool is_shared = kHasShared && tile.x == p.n_experts;
-  const uint out_row = min(first_out + gl_LocalInvocationID.x % kOuts, p.intermediate - 1);
-  const uint weight_row = (is_shared ? 0 : tile.x * p.intermediate) + out_row;
-  WeightRef gate = p.gate;
-  WeightRef up = p.up;
-  if (is_shared) {
-    gate = p.shared_gate;
-    up = p.shared_up;
+  // Rows of the tile that are not there are computed as its last.
+  for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
+    x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
+  if (kHasShared && tile.x == p.n_experts) {
+    multiply(p.shared_gate, kSharedGateForm, p.shared_up, kSharedUpForm, first_out,
+             p.intermediate);
+  } else {
+    const uint begin = tile.x * p.intermediate;
+    multiply(p.gate, kGateForm, p.up, kUpForm, begin + first_out, begin + p.intermediate);
   }
-
-  for (uint m = gl_LocalInvocationID.x; m < kTileRows; m += BX_TILE_GROUP)
-    tile_x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
-  if (is_shared && !kSameForms)
-    load_codebooks(gate, kSharedGateForm, up, kSharedUpForm);
-  else
-    load_codebooks(gate, kGateForm, up, kUpForm);
-  tile_clear();
-  for (uint k = 0; k < p.d_model; k += kTileDepth) {
-    barrier();
-    tile_load_rows(p.d_model, k);
-    if (is_shared && !kSameForms)
-      load_weights(gate, kSharedGateForm, up, kSharedUpForm, weight_row, k);
-    else
-      load_weights(gate, kGateForm, up, kUpForm, weight_row, k);
-    barrier();
-    tile_add();
-  }
-
-  [[unroll]] for (uint i = 0; i < kRows; ++i) {
-    const uint m = tile_row(i);
+  [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
+    const uint m = mm_row(i);
     if (m >= tile.z) continue;
     const uint y_at = pairs[tile.y + m] * p.intermediate + first_out;
-    [[unroll]] for (uint j = 0; j < kTilePerLane / 2; ++j)
-      if (first_out + tile_out(j) < p.intermediate)
-        y[y_at + tile_out(j)] = silu(tile_acc[i * kTilePerLane + j]) *
-                                tile_acc[i * kTilePerLane + j + kTilePerLane / 2];
+    [[unroll]] for (uint j = 0; j < 4; ++j)
+      if (first_out + mm_out(j) < p.intermediate)
+        y[y_at + mm_out(j)] = silu(mm_acc[i * 8 + j]) * mm_acc[i * 8 + j + 4];
   }
 }

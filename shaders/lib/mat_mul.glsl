@@ -25,7 +25,8 @@ const uint kMmBlocksAcross = MM_GROUP / 8;
 // Slices: four columns of a row in a vec4, rows next to one another.
 shared vec4 mm_x[MM_DEPTH / 4 * MM_ROWS];
 shared vec4 mm_w[MM_DEPTH / 4 * MM_OUTS];
-shared float mm_codebook[16];
+// Of nf4 weights, two of them when a shader multiplies with two weights at once.
+shared float mm_codebooks[2 * 16];
 
 // Sums of the invocation's block: [i * 8 + j] is row mm_row(i) of the tile, output mm_out(j).
 // Invocations that are neighbours have outputs that are, and read shared memory side by side.
@@ -52,7 +53,14 @@ void mm_load_x(const uint n_cols, const uint first_col) {
 // Four columns of the invocation's row of the weight, of the slice's columns 4i..4i+3.
 void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x] = values; }
 
-void mm_load_w_coded(const WeightRef w, const uint form, const uint at, const bool inside) {
+// Two tables fit: 0 and 1. The caller's next barrier makes them visible.
+void mm_load_codebook(const WeightRef w, const uint form, const uint table) {
+  if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
+    mm_codebooks[16 * table + gl_LocalInvocationID.x] = codebook_at(w, gl_LocalInvocationID.x);
+}
+
+void mm_load_w_coded(const WeightRef w, const uint form, const uint table, const uint at,
+                     const bool inside) {
   const bool affine = form_format(form) == BX_Q4;
   const uint group = at / form_group(form);
   uvec2 codes = uvec2(0);
@@ -65,9 +73,10 @@ void mm_load_w_coded(const WeightRef w, const uint form, const uint at, const bo
   }
   [[unroll]] for (uint i = 0; i < 4; ++i) {
     const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
+    const uvec4 places = 16 * table + four;
     mm_store_w(i, affine ? scale * vec4(four) + bias
-                         : scale * vec4(mm_codebook[four.x], mm_codebook[four.y],
-                                        mm_codebook[four.z], mm_codebook[four.w]));
+                         : scale * vec4(mm_codebooks[places.x], mm_codebooks[places.y],
+                                        mm_codebooks[places.z], mm_codebooks[places.w]));
   }
 }
 
@@ -94,9 +103,9 @@ void mm_load_w_any(const WeightRef w, const uint form, const uint at, const uint
   }
 }
 
-// Each invocation decodes the slice of one row of the weight.
-void mm_load_w(const WeightRef w, const uint form, const uint n_cols, const uint row,
-               const uint end_row, const uint first_col) {
+// Each invocation decodes the slice of one row of the weight, with its codebook in `table`.
+void mm_load_w(const WeightRef w, const uint form, const uint table, const uint n_cols,
+               const uint row, const uint end_row, const uint first_col) {
   const uint at = row * n_cols + first_col;
   const uint n_inside = row < end_row ? n_cols - first_col : 0;
   if (!form_aligned(form))
@@ -104,7 +113,7 @@ void mm_load_w(const WeightRef w, const uint form, const uint n_cols, const uint
   else if (form_format(form) < BX_Q4)
     mm_load_w_dense(w, form, at, n_inside);
   else
-    mm_load_w_coded(w, form, at, n_inside > 0);  // rows end at multiples of 32
+    mm_load_w_coded(w, form, table, at, n_inside > 0);  // rows end at multiples of 32
 }
 
 // Four columns are added before they meet the sum, which is then rounded a quarter as often.
@@ -119,17 +128,20 @@ void mm_multiply_slices() {
   }
 }
 
+void mm_clear() {
+  [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
+}
+
 // Outputs come from rows first_row + o of the flattened weight, below end_row; others give 0. The
 // whole work group calls, in uniform control flow.
 void mat_mul(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
-  for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
-  if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
-    mm_codebook[gl_LocalInvocationID.x] = codebook_at(w, gl_LocalInvocationID.x);
+  mm_clear();
+  mm_load_codebook(w, form, 0);
   for (uint c = 0; c < n_cols; c += MM_DEPTH) {
     barrier();
     mm_load_x(n_cols, c);
-    mm_load_w(w, form, n_cols, first_row + gl_LocalInvocationID.x, end_row, c);
+    mm_load_w(w, form, 0, n_cols, first_row + gl_LocalInvocationID.x, end_row, c);
     barrier();
     mm_multiply_slices();
   }

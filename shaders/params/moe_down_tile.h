@@ -1,7 +1,6 @@
 #ifndef BX_PARAMS_MOE_DOWN_TILE_H
 #define BX_PARAMS_MOE_DOWN_TILE_H
 #include "params/moe_down.h"
-#include "params/tile.h"
 
 // Parameters: MoeDownShaderParams.
 

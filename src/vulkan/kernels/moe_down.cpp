@@ -69,10 +69,10 @@ Launch vec_launch(const LaunchContext& context, const ExpertSizes& sizes) {
 Launch tile_launch(const LaunchContext& context, const ExpertSizes& sizes, const Scratch& scratch) {
   Launch launch;
   launch.shader = Shader::moe_down_tile;
-  launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, BX_TILE_GROUP},
+  launch.specialization = {{BX_MOE_DOWN_TILE_GROUP_SIZE, group_size(context.caps)},
                            {BX_MOE_DOWN_TILE_FORM, context.form(down)},
                            {BX_MOE_DOWN_TILE_SHARED_FORM, context.form(shared_down)},
-                           {BX_MOE_DOWN_TILE_ROWS, tile_rows_per_lane(sizes)}};
+                           {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(sizes)}};
   launch.set_push(params_of(context, sizes));
   launch.bindings = {scratch_of(context, scratch.tiles.pairs, Access::read),
                      scratch_of(context, scratch.tiles.tiles, Access::read),
@@ -107,7 +107,7 @@ std::vector<Launch> launch(const LaunchContext& context) {
   ScratchPlan plan;
   const Scratch scratch = take_scratch(plan, sizes, d_model);
   return {group_launch(context, sizes, scratch.tiles, context.bind(experts, Access::read),
-                       groups_for(d_model, BX_TILE_OUTS)),
+                       groups_for(d_model, group_size(context.caps))),
           tile_launch(context, sizes, scratch), combine_launch(context, sizes, scratch)};
 }
 

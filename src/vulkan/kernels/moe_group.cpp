@@ -4,18 +4,13 @@
 
 #include "bitaxon/error.h"
 #include "shaders/params/moe_group.h"
-#include "shaders/params/tile.h"
 
 namespace bitaxon::vulkan {
 namespace {
 
-std::int64_t tile_rows(const ExpertSizes& sizes) {
-  return std::int64_t{BX_TILE_LANES_DOWN} * tile_rows_per_lane(sizes);
-}
-
 /// Each expert may leave one tile unfilled, and so may the shared one.
 std::int64_t most_tiles(const ExpertSizes& sizes) {
-  return sizes.n_rows * sizes.n_slots / tile_rows(sizes) + sizes.n_experts + 1;
+  return sizes.n_rows * sizes.n_slots / rows_of_tile(sizes) + sizes.n_experts + 1;
 }
 
 void check_grid(std::int64_t count, std::uint32_t limit) {
@@ -27,9 +22,9 @@ void check_grid(std::int64_t count, std::uint32_t limit) {
 
 }  // namespace
 
-std::uint32_t tile_rows_per_lane(const ExpertSizes& sizes) {
+std::uint32_t rows_of_tile(const ExpertSizes& sizes) {
   // Few rows leave most experts with a handful: a large tile would be empty for the most part.
-  return sizes.n_rows <= 64 ? 2 : 8;
+  return sizes.n_rows <= 64 ? 16 : 64;
 }
 
 ExpertTiles take_expert_tiles(ScratchPlan& plan, const ExpertSizes& sizes) {
@@ -53,7 +48,7 @@ Launch group_launch(const LaunchContext& context, const ExpertSizes& sizes,
   launch.set_push(MoeGroupShaderParams{.n_experts = to_uint(sizes.n_experts),
                                        .top_k = to_uint(sizes.top_k),
                                        .n_slots = to_uint(sizes.n_slots),
-                                       .tile_rows = to_uint(tile_rows(sizes)),
+                                       .tile_rows = rows_of_tile(sizes),
                                        .n_across = n_across});
   launch.bindings = {context.step(), experts, scratch_of(context, tiles.pairs, Access::write),
                      scratch_of(context, tiles.tiles, Access::write),

@@ -19,8 +19,8 @@ struct ExpertSizes {
 /// each of them.
 inline bool groups_rows(const ExpertSizes& sizes) { return sizes.n_rows > 16; }
 
-/// Argument rows of each invocation of a tile (lib/tile.glsl).
-std::uint32_t tile_rows_per_lane(const ExpertSizes& sizes);
+/// Pairs of a row and a slot in one tile, at most.
+std::uint32_t rows_of_tile(const ExpertSizes& sizes);
 
 /// The pairs of rows and slots by expert, the tiles made of them, and the grid over all tiles.
 struct ExpertTiles {

@@ -63,18 +63,18 @@ std::vector<Launch> tile_launches(const LaunchContext& context, const ExpertSize
   const ExpertTiles tiles = take_expert_tiles(plan, sizes);
   Launch launch;
   launch.shader = Shader::moe_swiglu_tile;
-  launch.specialization = {{BX_MOE_SWIGLU_TILE_GROUP_SIZE, BX_TILE_GROUP},
+  launch.specialization = {{BX_MOE_SWIGLU_TILE_GROUP_SIZE, group_size(context.caps)},
                            {BX_MOE_SWIGLU_TILE_GATE_FORM, context.form(gate)},
                            {BX_MOE_SWIGLU_TILE_UP_FORM, context.form(up)},
                            {BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_TILE_SHARED_UP_FORM, context.form(shared_up)},
-                           {BX_MOE_SWIGLU_TILE_ROWS, tile_rows_per_lane(sizes)}};
+                           {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(sizes)}};
   launch.set_push(params_of(context, sizes));
   launch.bindings = {scratch_of(context, tiles.pairs, Access::read),
                      scratch_of(context, tiles.tiles, Access::read), context.bind(x, Access::read),
                      context.bind(y, Access::write)};
   launch.indirect = {scratch_of(context, tiles.grid, Access::read)};
-  const std::uint32_t n_across = groups_for(context.shape(gate)[1], BX_MOE_SWIGLU_TILE_OUTS);
+  const std::uint32_t n_across = groups_for(context.shape(gate)[1], group_size(context.caps) / 2);
   return {group_launch(context, sizes, tiles, context.bind(experts, Access::read), n_across),
           launch};
 }
