@@ -9,6 +9,11 @@
 #include "platform/cpu_info.h"
 #endif
 
+#ifdef BITAXON_WITH_VULKAN
+#include "platform/paths.h"
+#include "vulkan/vulkan_backend.h"
+#endif
+
 namespace bitaxon {
 namespace {
 
@@ -53,11 +58,23 @@ std::unique_ptr<Backend> open_cpu(const std::string& selector, int n_threads) {
 }
 #endif
 
+#ifdef BITAXON_WITH_VULKAN
+std::unique_ptr<Backend> open_vulkan(const std::string& selector, int) {
+  vulkan::VulkanOptions options;
+  if (selector != "vulkan") options.selector = selector.substr(std::string_view("vulkan:").size());
+  options.cache_dir = cache_folder() / "bit-axon";
+  return vulkan::open_vulkan_backend(options);
+}
+#endif
+
 /// Those that were not left out of this build.
 std::vector<BuiltBackend> backends() {
   return {
 #ifdef BITAXON_WITH_CPU
       {{"cpu", "reference"}, is_cpu, cpu_devices, open_cpu},
+#endif
+#ifdef BITAXON_WITH_VULKAN
+      {{"vulkan[:SEL]"}, is_vulkan, [] { return std::vector<DeviceInfo>(); }, open_vulkan},
 #endif
   };
 }
