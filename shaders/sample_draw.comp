@@ -34,6 +34,9 @@ shared uint bin_low[kBins * kCopies];
 shared uint bin_high[kBins * kCopies];
 shared uvec2 block_sum[kBlocks];
 shared uvec2 part_sum[BX_SAMPLE_MAX_SUBGROUPS];
+shared uvec2 total;
+shared uint found;
+shared uvec2 rest;
 
 // This segment's row of keys and weights, and which of its tokens survive.
 uint row;
@@ -87,6 +90,19 @@ void sum_bins() {
   barrier();
 }
 
+// Walks the bins by descending key until the running sum exceeds `limit` (at the latest to bin 0)
+// and leaves the bin, and what of the limit is left at it.
+void search_bins(uvec2 limit) {
+  uint block = kBlocks - 1;
+  for (; block > 0 && !u64_less(limit, block_sum[block]); --block)
+    limit = u64_sub(limit, block_sum[block]);
+  uint bin = block * kPerBlock + kPerBlock - 1;
+  for (; bin > block * kPerBlock && !u64_less(limit, bin_sum(bin)); --bin)
+    limit = u64_sub(limit, bin_sum(bin));
+  found = bin;
+  rest = limit;
+}
+
 // The key at which the running mass, by descending key, first exceeds `limit`; 0 when it never does.
 // The mass of a token is its weight, or 1. A byte of the key is found at a time, the highest first.
 uint key_at_limit(const bool by_weight, uvec2 limit) {
@@ -95,49 +111,64 @@ uint key_at_limit(const bool by_weight, uvec2 limit) {
     const uint shift = 24 - 8 * digit;
     fill_bins(by_weight, prefix, shift);
     sum_bins();
-    uint block = kBlocks - 1;
-    for (; block > 0 && !u64_less(limit, block_sum[block]); --block)
-      limit = u64_sub(limit, block_sum[block]);
-    uint bin = block * kPerBlock + kPerBlock - 1;
-    for (; bin > block * kPerBlock && !u64_less(limit, bin_sum(bin)); --bin)
-      limit = u64_sub(limit, bin_sum(bin));
-    prefix |= bin << shift;
+    if (gl_LocalInvocationIndex == 0) search_bins(limit);
     barrier();
+    prefix |= found << shift;
+    limit = rest;
   }
   return prefix;
 }
 
-// part_sum: the survivors' weights in [first, end), in pieces, one per subgroup. Returns their sum.
-uvec2 sum_parts(const uint first, const uint end, const uint piece) {
+uvec2 sum_of_lanes(const uvec2 sum) {
+  const uint upper = subgroupAdd(sum.x >> 16);
+  return u64_add(uvec2(subgroupAdd(sum.x & 0xffffu), subgroupAdd(sum.y)),
+                 uvec2(upper << 16, upper >> 16));
+}
+
+// part_sum: the survivors' weights in [first, end), in pieces, one per subgroup; total: their sum.
+void sum_parts(const uint first, const uint end, const uint piece) {
   const uint from = first + gl_SubgroupID * piece;
   uvec2 sum = uvec2(0);
   for (uint i = from + gl_SubgroupInvocationID; i < min(from + piece, end); i += gl_SubgroupSize)
     sum = u64_add(sum, uvec2(survivor_weight(i), 0));
-  uvec2 of_subgroup = uvec2(subgroupAdd(sum.x & 0xffffu), subgroupAdd(sum.y));
-  const uint upper = subgroupAdd(sum.x >> 16);
-  of_subgroup = u64_add(of_subgroup, uvec2(upper << 16, upper >> 16));
+  sum = sum_of_lanes(sum);
+  if (subgroupElect()) part_sum[gl_SubgroupID] = sum;
   barrier();
-  if (subgroupElect()) part_sum[gl_SubgroupID] = of_subgroup;
+  if (gl_SubgroupID == 0) {
+    sum = uvec2(0);
+    for (uint s = gl_SubgroupInvocationID; s < gl_NumSubgroups; s += gl_SubgroupSize)
+      sum = u64_add(sum, part_sum[s]);
+    sum = sum_of_lanes(sum);
+    if (subgroupElect()) total = sum;
+  }
   barrier();
-  uvec2 total = uvec2(0);
-  for (uint s = 0; s < gl_NumSubgroups; ++s) total = u64_add(total, part_sum[s]);
-  return total;
 }
 
 uint pieces_of(const uint n) { return (n + gl_NumSubgroups - 1) / gl_NumSubgroups; }
+void sum_all() { sum_parts(0, p.n_vocab, pieces_of(p.n_vocab)); }
 
-// The first token whose running sum exceeds target, which is below the total in part_sum; those are
-// the sums of the whole vocabulary's pieces.
+// Walks the pieces until the running sum exceeds `target`, and leaves the piece, and what of the
+// target is left at it.
+void search_parts(uvec2 target) {
+  uint s = 0;
+  for (; s + 1 < gl_NumSubgroups && !u64_less(target, part_sum[s]); ++s)
+    target = u64_sub(target, part_sum[s]);
+  found = s;
+  rest = target;
+}
+
+// The first token whose running sum exceeds target, which is below the total. part_sum holds the
+// sums of the whole vocabulary.
 uint token_at(uvec2 target) {
   uint first = 0;
   uint end = p.n_vocab;
   uint piece = pieces_of(end);
   for (;;) {
-    uint s = 0;
-    for (; s + 1 < gl_NumSubgroups && !u64_less(target, part_sum[s]); ++s)
-      target = u64_sub(target, part_sum[s]);
-    first += s * piece;
+    if (gl_LocalInvocationIndex == 0) search_parts(target);
+    barrier();
+    first += found * piece;
     end = min(first + piece, end);
+    target = rest;
     if (end - first <= gl_SubgroupSize || gl_NumSubgroups == 1) break;
     piece = max(pieces_of(end - first), gl_SubgroupSize);
     sum_parts(first, end, piece);
@@ -150,10 +181,10 @@ uint token_at(uvec2 target) {
   return first;
 }
 
-// floor(fraction * total / 2^32), fraction <= 2^32.
-uvec2 fraction_of(const uvec2 total, const uvec2 fraction) {
-  if (fraction.y != 0) return total;
-  return u64_add(u64_product(total.y, fraction.x), uvec2(u64_product(total.x, fraction.x).y, 0));
+// floor(whole * fraction / 2^32), fraction <= 2^32.
+uvec2 fraction_of(const uvec2 whole, const uvec2 fraction) {
+  if (fraction.y != 0) return whole;
+  return u64_add(u64_product(whole.y, fraction.x), uvec2(u64_product(whole.x, fraction.x).y, 0));
 }
 
 uint draw(const uint g) {
@@ -162,13 +193,12 @@ uint draw(const uint g) {
   if (k != 0 && k < p.n_vocab) least_key = key_at_limit(false, uvec2(k - 1, 0));
   // (min_p * 2^32) * 2^30 <= weight * 2^32, the largest weight being 2^30.
   const uvec2 least = u64_shift_right(u64_add(sampler_words.min_p_q32, uvec2(3, 0)), 2);
-  uvec2 total;
   if (sampler_words.use_top_p != 0) {
-    total = sum_parts(0, p.n_vocab, pieces_of(p.n_vocab));
+    sum_all();
     least_weight = key_at_limit(true, fraction_of(total, sampler_words.top_p_q32));
   }
   least_weight = max(least_weight, least.x);
-  total = sum_parts(0, p.n_vocab, pieces_of(p.n_vocab));
+  sum_all();
   const uvec2 position = u64_add(uvec2(step_.segments[g].position, 0),
                                  uvec2(step_.segments[g].n_rows, 0));
   return token_at(u64_mul_high(philox4x32(position, sampler_words.seed), total));

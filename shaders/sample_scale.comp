@@ -39,7 +39,7 @@ void main() {
                        step_.segments[g].write_version * p.seen_version;
   const bool penalise = kPenalty && penalty != floatBitsToUint(1.0);
   const bool scale = kDraw && !float_is_zero(temperature);
-  uvec2 mine = uvec2(0u, 0xffffffffu);
+  uvec2 mine = kNoToken;
   const uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * BX_SAMPLE_PER_LANE;
   for (uint j = 0; j < BX_SAMPLE_PER_LANE; ++j) {
     const uint i = first + j * gl_WorkGroupSize.x + gl_LocalInvocationIndex;

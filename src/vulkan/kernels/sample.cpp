@@ -2,6 +2,9 @@
 // second computes weights; the last, one work group per segment, filters and draws.
 #include "ops/sample.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "shaders/params/sample.h"
 #include "vulkan/kernel.h"
 
@@ -9,7 +12,13 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::uint32_t kPartGroup = 256;
-constexpr std::uint32_t kDrawGroup = 4 * BX_SAMPLE_MAX_SUBGROUPS;
+
+/// One work group filters a whole vocabulary: as large as there is work for.
+std::uint32_t draw_group(std::int64_t vocab_size, const DeviceCaps& caps) {
+  const auto lanes = std::bit_ceil(static_cast<std::uint64_t>(vocab_size) / 16 + 1);
+  constexpr std::uint64_t kMost = 4 * BX_SAMPLE_MAX_SUBGROUPS;
+  return group_size(caps, static_cast<std::uint32_t>(std::clamp<std::uint64_t>(lanes, 128, kMost)));
+}
 
 /// Parts of the vocabulary, one per work group of sample_scale and sample_weight.
 std::uint32_t parts_of(std::int64_t vocab_size, const DeviceCaps& caps) {
@@ -78,7 +87,7 @@ std::vector<Launch> launch(const LaunchContext& context) {
 
   Launch draw;
   draw.shader = Shader::sample_draw;
-  draw.specialization = {{BX_SAMPLE_GROUP_SIZE, group_size(context.caps, kDrawGroup)},
+  draw.specialization = {{BX_SAMPLE_GROUP_SIZE, draw_group(vocab_size, context.caps)},
                          {BX_SAMPLE_DRAW, drawn}};
   draw.set_push(sizes);
   draw.bindings = {context.step(),
