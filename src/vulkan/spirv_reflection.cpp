@@ -181,8 +181,15 @@ class Module {
         const std::uint32_t block = type(variable.pointer_type).words[1];
         if (decoration(id, kDescriptorSet, "a buffer without a set") != 0)
           fail("a descriptor set other than 0");
-        found.bindings.push_back({decoration(id, kBinding, "a buffer without a binding"),
-                                  !has(id, kNonWritable) && !is_read_only(block)});
+        const bool writable = !has(id, kNonWritable) && !is_read_only(block);
+        const std::uint32_t number = decoration(id, kBinding, "a buffer without a binding");
+        // A shader may see one buffer through several declarations.
+        const auto same =
+            std::ranges::find(found.bindings, number, &ShaderInterface::Binding::number);
+        if (same != found.bindings.end())
+          same->writable |= writable;
+        else
+          found.bindings.push_back({number, writable});
         break;
       }
       case kUniformConstant:

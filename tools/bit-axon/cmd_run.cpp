@@ -1,10 +1,6 @@
 // bit-axon run: generate text from a prompt.
 #include "cmd_run.h"
 
-#include <unistd.h>
-
-#include <iostream>
-#include <iterator>
 #include <limits>
 #include <random>
 
@@ -15,21 +11,12 @@
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
-#include "platform/terminal.h"
+#include "prompt.h"
 
 namespace bitaxon::tool {
 namespace {
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
-
-/// Everything on stdin, without the newline that `echo` puts at its end.
-std::string read_stdin() {
-  if (is_terminal(Stream::standard_input))
-    note("reading the prompt from the terminal; Ctrl-D ends it");
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  if (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
 
 ChatMessage parse_message(const Json& item, const std::string& name, std::size_t index) {
   const auto text_of = [&](const char* key) {
@@ -85,10 +72,7 @@ Prompt read_prompt(const RunOptions& run) {
     return {{}, chat_prompt(messages), true};
   }
   std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
-  if (text.empty() && !run.chat) {
-    text = read_stdin();
-    if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
-  }
+  if (text.empty() && !run.chat) text = read_prompt_from_stdin();
   return {{}, std::move(text), false};
 }
 
@@ -96,12 +80,9 @@ Prompt read_prompt(const RunOptions& run) {
 /// the template closes first.
 std::vector<std::int32_t> prompt_ids(const Prompt& prompt, const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
-  if (!session.vocabulary)
-    throw Error(ErrorKind::io,
-                "no tokenizer: name one with --tokenizer, or give ids with --prompt-ids");
-  check_utf8("prompt", prompt.text, *session.vocabulary);
-  return session.vocabulary->encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") +
-                                    prompt.text);
+  const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
+  check_utf8("prompt", prompt.text, vocabulary);
+  return vocabulary.encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") + prompt.text);
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,
@@ -131,6 +112,14 @@ void say_details(const Session& session, const GenerateOptions& options) {
                    name_of(model.precision()), model.run_ahead(), options.sampler.seed));
 }
 
+/// The last step is the one that each further token takes.
+void say_step(const Session& session) {
+  const StepCounts step = session.backend->last_step();
+  note(fmt::format("per token: {} dispatches in {} submission{}, {} bytes to the device, {} back",
+                   step.dispatches, step.submissions, step.submissions == 1 ? "" : "s",
+                   step.bytes_to_device, step.bytes_from_device));
+}
+
 int answer(const RunOptions& run, Session& session, State& state, GenerateOptions options,
            const std::vector<std::int32_t>& prompt) {
   const bool streams = !run.json && !run.no_stream;
@@ -152,6 +141,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
     print("\n");
   }
   flush();
+  if (run.output.verbose && !result.token_ids.empty()) say_step(session);
   if (!run.output.quiet) note_dim(footer(result));
   if (!run.save_state.empty()) state.save(run.save_state);
   return result.finish_reason == FinishReason::interrupted ? kInterrupted : kDone;
