@@ -4,7 +4,7 @@
 // Bindings: step; experts [R, top_k]; pairs [R * slots]: row * slots + slot, by expert;
 //           tiles: (expert, first of its pairs, how many); grid: work groups for all tiles
 // One work group. The shared expert is expert n_experts, and has the slot top_k of every row. An
-// index that is no expert's is taken as the last expert's. Pairs of one expert come in any order:
+// index that is no expert's is taken as the last expert's. PairList of one expert come in any order:
 // nothing that is computed from them may depend on it.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -14,7 +14,7 @@
 layout(local_size_x_id = BX_MOE_GROUP_GROUP_SIZE) in;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
-layout(set = 0, binding = 2, scalar) writeonly restrict buffer Pairs { uint pairs[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Tiles { uvec3 tiles[]; };
 layout(set = 0, binding = 4, scalar) writeonly restrict buffer Grid { uvec3 grid; };
 layout(push_constant, scalar) uniform Push { MoeGroupShaderParams p; };
