@@ -145,10 +145,7 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.synchronization2 = synchronization2.synchronization2 == VK_TRUE;
   caps.shader_float16 = v12.shaderFloat16 == VK_TRUE;
   caps.storage_16bit = v11.storageBuffer16BitAccess == VK_TRUE;
-<<<<<<< HEAD
-=======
   // With the memory model but not this scope, even the atomics of plain GLSL would be forbidden.
->>>>>>> main
   caps.memory_model =
       v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
