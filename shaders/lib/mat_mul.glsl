@@ -67,7 +67,7 @@ void mm_load_w_coded(const WeightRef w, const uint form, const uint table, const
   float scale = 0.0;
   float bias = 0.0;
   if (inside) {
-    codes = Pairs(w.data).at[at / 16];
+    codes = WordPairs(w.data).at[at / 16];
     scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
     if (affine) bias = bias_of(w, form, group);
   }

@@ -125,6 +125,11 @@ void add_many_rows(std::vector<OpCase>& cases) {
                           .head_dim = 80,
                           .window = 40,
                           .segments = one_segment(512, position)}));
+  // Keys that all rows see begin or end beside the boundary of a tile of keys.
+  for (std::int64_t window : {63, 64, 65, 95, 96, 97})
+    for (std::uint32_t n : {33U, 34U, 35U})
+      cases.push_back(make("rows_" + std::to_string(n) + "_of_window_" + std::to_string(window),
+                           kEdge, {.window = window, .segments = one_segment(n, 300)}));
   cases.push_back(make("ragged_one_row_over", kEdge,
                        {.window = 20, .segments = {{.n_rows = 64}, {.slot = 1, .n_rows = 65}}}));
   cases.push_back(make("ragged_nan_key", kEdge, {.segments = ragged_segments(), .nan_key = 12}));

@@ -92,7 +92,7 @@ void add_odd_half_rows(std::vector<OpCase>& cases) {
                        {.ring = DType::f16,
                         .d_model = 5,
                         .ring_rows = 9,
-                        .segments = one_segment(9, 4),
+                        .segments = one_segment(9, 5),
                         .capacity = 9}));
 }
 
