@@ -1,5 +1,6 @@
 // y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
-// n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm; s: lib/product_rows.glsl
+// n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+// s: see lib/product_rows.glsl
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
 // A subgroup computes ROWS outputs for COLS rows of x; a work group the outputs of its subgroups.
