@@ -75,8 +75,8 @@ DeviceChoice choose_best(std::span<const DeviceCaps> devices) {
     verdict.reason =
         fmt::format("vulkan:{} is preferred: {}", best.index, advantage(best, devices[i]));
   }
-  choice.verdicts[*choice.chosen].reason = fmt::format(
-      "{} {} GPU", alone ? "the only usable GPU, a" : "the most preferred, a", name_of(best.type));
+  choice.verdicts[*choice.chosen].reason =
+      fmt::format("the {} GPU ({})", alone ? "only usable" : "most preferred", name_of(best.type));
   return choice;
 }
 

@@ -23,7 +23,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"cpu", {"ops", "formats", "platform", "core"}},
       {"model", {"ops", "formats", "platform", "core"}},
       {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
-      {"vulkan", {"ops", "formats", "platform", "core"}},
+      {"vulkan", {"shaders", "ops", "formats", "platform", "core"}},
       {"devices", {"cpu", "vulkan", "platform"}},
   };
   return edges;
