@@ -52,6 +52,7 @@ struct Bindings {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
   std::vector<Buffer> state;  ///< one for each tensor of the layout
   int run_ahead = 0;  ///< steps submitted before the oldest is waited for: how often to record
+  bool fast = false;  ///< products may be of reduced precision
   std::shared_ptr<const StateLayout> state_layout;
 };
 

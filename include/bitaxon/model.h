@@ -113,6 +113,9 @@ class Model {
   /// Activations after layer `layer` in the step submitted last, rows x hidden_dim. Waits.
   void read_layer(std::int64_t layer, std::span<float> out);
 
+  /// Plans and compiles the step of one segment of `n_rows` rows, so that the first one that is
+  /// submitted takes no longer than the others.
+  void prepare(std::int64_t n_rows, const StepOptions& options, const SamplerParams& sampler = {});
   /// Throws Error(invalid_argument) that names the id and the vocabulary's size.
   void check_ids(std::span<const std::int32_t> ids) const;
   /// Arena of the plan for one segment of `n_rows` rows, and what its tensors add up to.

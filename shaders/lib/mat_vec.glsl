@@ -14,8 +14,8 @@
 
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 
+#include "lib/codebook.glsl"
 #include "lib/weight.glsl"
 
 // The sums: mv_acc[r * MV_COLS + c]. Private, and global because arrays sized by specialization
@@ -26,6 +26,94 @@ void mat_vec_clear() {
   for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = 0.0;
 }
 
+// Names of locals begin with mv_ because MV_X and MV_X4 are expanded among them and name what is
+// the shader's.
+
+// Weights of any form, one element at a time.
+void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
+                     const uint end_row, const uint x_at, const uint x_stride) {
+  for (uint mv_k = gl_SubgroupInvocationID; mv_k < n_cols; mv_k += gl_SubgroupSize) {
+    float mv_x[MV_COLS];
+    for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c) mv_x[mv_c] = MV_X(x_at + mv_c * x_stride, mv_k);
+    for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) {
+      const float value = weight_at(w, form, min(first_row + mv_r, end_row - 1) * n_cols + mv_k);
+      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c)
+        mv_acc[mv_r * MV_COLS + mv_c] += value * mv_x[mv_c];
+    }
+  }
+}
+
+// Aligned floats: a lane takes 16 bytes of each row at a time.
+void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
+                       const uint end_row, const uint x_at, const uint x_stride) {
+  const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // of a quad
+  const uint n_quads = n_cols / (4 * vec4s);
+  for (uint mv_quad = gl_SubgroupInvocationID; mv_quad < n_quads; mv_quad += gl_SubgroupSize) {
+    uvec4 quads[MV_ROWS];
+    for (uint r = 0; r < MV_ROWS; ++r)
+      quads[r] = Quads(w.data).at[min(first_row + r, end_row - 1) * n_quads + mv_quad];
+    for (uint mv_v = 0; mv_v < vec4s; ++mv_v) {
+      vec4 mv_x[MV_COLS];
+      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c)
+        mv_x[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * vec4s + mv_v);
+      for (uint r = 0; r < MV_ROWS; ++r) {
+        const vec4 values = dense4_of(form_format(form), quads[r]);
+        quads[r] = quads[r].zwxy;
+        for (uint c = 0; c < MV_COLS; ++c) mv_acc[r * MV_COLS + c] += dot(values, mv_x[c]);
+      }
+    }
+  }
+}
+
+// Aligned codes: a lane takes 32 of each row at a time. Sums of code * x and of x are scaled once
+// for all of them.
+void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
+                       const uint end_row, const uint x_at, const uint x_stride) {
+  const bool affine = form_format(form) == BX_Q4;
+  const Codebook book = codebook_of(w, form);
+  const uint n_quads = n_cols / 32;
+  // All lanes stay in the loop to its end, because codebook_values may ask other lanes.
+  for (uint mv_first = 0; mv_first < n_quads; mv_first += gl_SubgroupSize) {
+    const bool inside = mv_first + gl_SubgroupInvocationID < n_quads;
+    const uint mv_quad = min(mv_first + gl_SubgroupInvocationID, n_quads - 1);
+    uvec4 codes[MV_ROWS];
+    for (uint r = 0; r < MV_ROWS; ++r)
+      codes[r] = Quads(w.data).at[min(first_row + r, end_row - 1) * n_quads + mv_quad];
+    float part[MV_ROWS * MV_COLS];
+    float x_sum[MV_COLS];
+    for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) part[i] = 0.0;
+    for (uint c = 0; c < MV_COLS; ++c) x_sum[c] = 0.0;
+    for (uint mv_word = 0; mv_word < 4; ++mv_word) {
+      vec4 mv_low[MV_COLS], mv_high[MV_COLS];
+      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c) {
+        mv_low[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * 8 + mv_word * 2);
+        mv_high[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * 8 + mv_word * 2 + 1);
+        if (affine) x_sum[mv_c] += dot(mv_low[mv_c], vec4(1.0)) + dot(mv_high[mv_c], vec4(1.0));
+      }
+      for (uint r = 0; r < MV_ROWS; ++r) {
+        const uvec4 low = codes[r].xxxx >> uvec4(0, 4, 8, 12) & 15u;
+        const uvec4 high = codes[r].xxxx >> uvec4(16, 20, 24, 28) & 15u;
+        codes[r] = codes[r].yzwx;
+        const vec4 low_values = affine ? vec4(low) : codebook_values(book, low);
+        const vec4 high_values = affine ? vec4(high) : codebook_values(book, high);
+        for (uint c = 0; c < MV_COLS; ++c)
+          part[r * MV_COLS + c] += dot(low_values, mv_low[c]) + dot(high_values, mv_high[c]);
+      }
+    }
+    for (uint r = 0; r < MV_ROWS; ++r) {
+      const uint group =
+          (min(first_row + r, end_row - 1) * n_cols + mv_quad * 32) / form_group(form);
+      const float scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
+      const float bias = affine ? bias_of(w, form, group) : 0.0;
+      for (uint c = 0; c < MV_COLS; ++c) {
+        const uint i = r * MV_COLS + c;
+        const float sum = affine ? scale * part[i] + bias * x_sum[c] : scale * part[i];
+        mv_acc[i] += inside ? sum : 0.0;
+      }
+    }
+  }
+}
+
 // Adds this lane's part of
 //   mv_acc[r * MV_COLS + c] += sum_k w[first_row + r, k] * x_c[k],   x_c at x_at + c * x_stride
 // for r < MV_ROWS. Rows are those of the flattened [n_matrices * rows, n_cols] weight; rows at or
@@ -33,14 +121,12 @@ void mat_vec_clear() {
 // with mat_vec_sum.
 void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                  const uint end_row, const uint x_at, const uint x_stride) {
-  for (uint k = gl_SubgroupInvocationID; k < n_cols; k += gl_SubgroupSize) {
-    float x[MV_COLS];
-    for (uint c = 0; c < MV_COLS; ++c) x[c] = MV_X(x_at + c * x_stride, k);
-    for (uint r = 0; r < MV_ROWS; ++r) {
-      const float value = weight_at(w, form, min(first_row + r, end_row - 1) * n_cols + k);
-      for (uint c = 0; c < MV_COLS; ++c) mv_acc[r * MV_COLS + c] += value * x[c];
-    }
-  }
+  if (!form_aligned(form))
+    mat_vec_add_any(w, form, n_cols, first_row, end_row, x_at, x_stride);
+  else if (form_format(form) < BX_Q4)
+    mat_vec_add_dense(w, form, n_cols, first_row, end_row, x_at, x_stride);
+  else
+    mat_vec_add_coded(w, form, n_cols, first_row, end_row, x_at, x_stride);
 }
 
 // Every lane gets the whole sums.

@@ -41,6 +41,14 @@ float dense_at(const uvec2 address, const uint dtype, const uint i) {
   return uintBitsToFloat((i & 1u) == 0 ? word << 16 : word & 0xffff0000u);
 }
 
+// The four floats of a quad's first 16 bytes (f32) or first 8 bytes (f16, bf16).
+vec4 dense4_of(const uint dtype, const uvec4 quad) {
+  if (dtype == BX_F32) return uintBitsToFloat(quad);
+  if (dtype == BX_F16) return vec4(unpackHalf2x16(quad.x), unpackHalf2x16(quad.y));
+  return uintBitsToFloat(uvec4(quad.x << 16, quad.x & 0xffff0000u, quad.y << 16,
+                               quad.y & 0xffff0000u));
+}
+
 // Affine: scale and bias of a group.
 float scale_of(const WeightRef w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);

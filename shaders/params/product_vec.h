@@ -8,10 +8,14 @@ namespace bitaxon::vulkan {
 
 struct ProductVecParams {
   WeightRef weight;
-  WeightRef norm;  // when NORM_FORM is not BX_FORM_ABSENT
-  uint n_out;      // rows of the weight
+  WeightRef norm;   // when NORM_FORM is not BX_FORM_ABSENT
+  uint weight_row;  // row of the weight that gives output 0
+  uint first_out;   // outputs [first_out, end_out) of n_out are computed
+  uint end_out;
+  uint n_out;
   uint n_cols;
-  uint first_row;  // of the argument rows that this launch computes
+  uint first_row;  // rows [first_row, end_row) of the result, of those that are valid; the bindings
+  uint end_row;    // of residual and result begin at first_row
   float eps;
 };
 
@@ -20,7 +24,7 @@ struct ProductVecParams {
 #define BX_PRODUCT_VEC_FORM 1
 #define BX_PRODUCT_VEC_NORM_FORM 2
 #define BX_PRODUCT_VEC_HAS_RESIDUAL 3
-#define BX_PRODUCT_VEC_LAST_OF_SEGMENT 4
+#define BX_PRODUCT_VEC_SOURCE 4  // see params/product_rows.h
 #define BX_PRODUCT_VEC_ROWS 5
 #define BX_PRODUCT_VEC_COLS 6
 

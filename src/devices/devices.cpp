@@ -63,7 +63,7 @@ std::vector<BuiltBackend> backends() {
       {{"cpu", "reference"}, is_cpu, cpu_devices, open_cpu},
 #endif
 #ifdef BITAXON_WITH_VULKAN
-      {{"vulkan"}, is_vulkan, vulkan_devices, open_vulkan},
+      {{"vulkan[:SEL]"}, is_vulkan, vulkan_devices, open_vulkan},
 #endif
   };
 }

@@ -4,20 +4,20 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "platform/cpu_info.h"
+#include "platform/paths.h"
 #include "platform/printable.h"
 #include "vulkan/device_choice.h"
 #include "vulkan/instance.h"
+#include "vulkan/vulkan_backend.h"
 
 namespace bitaxon {
 namespace {
 
 using vulkan::DeviceCaps;
-
-/// TODO(vulkan/vulkan_backend.h exists): open_vulkan calls open_vulkan_backend; this goes.
-constexpr bool kComputes = false;
 
 std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
 
@@ -108,7 +108,7 @@ DeviceList vulkan_devices() try {
   DeviceList list;
   for (std::size_t i = 0; i < caps.size(); ++i) {
     list.devices.push_back(info_of(caps[i], choice.verdicts[i]));
-    list.devices.back().chosen_by_auto = kComputes && choice.chosen == i;
+    list.devices.back().chosen_by_auto = choice.chosen == i;
   }
   if (caps.empty()) list.note = vulkan::problem_of(choice, caps, "");
   return list;
@@ -117,9 +117,11 @@ DeviceList vulkan_devices() try {
 }
 
 std::unique_ptr<Backend> open_vulkan(const std::string& selector, int) {
-  throw Error(ErrorKind::unsupported,
-              fmt::format("device {}: this version lists Vulkan devices but cannot compute on them",
-                          selector));
+  vulkan::VulkanOptions options;
+  const std::size_t colon = selector.find(':');
+  if (colon != std::string::npos) options.selector = selector.substr(colon + 1);
+  options.cache_dir = cache_folder() / "bit-axon";
+  return vulkan::open_vulkan_backend(options);
 }
 
 }  // namespace bitaxon

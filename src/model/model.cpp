@@ -40,6 +40,22 @@ std::int64_t rows_of(const SegmentInput& segment) {
   return std::max<std::int64_t>(1, std::ssize(segment.ids));
 }
 
+StepKind kind_of(std::int64_t n_rows, std::span<const SegmentInput> segments,
+                 const StepOptions& options) {
+  StepKind kind;
+  kind.row_bucket = bucket_of(n_rows);
+  kind.segment_bucket = bucket_of(std::ssize(segments));
+  kind.output = options.output;
+  kind.layer_outputs = options.layer_outputs;
+  if (options.output != StepOutput::token) return kind;
+  for (const SegmentInput& segment : segments) {
+    const SamplerStructure structure = segment.sampler.structure();
+    kind.sampler.penalty = kind.sampler.penalty || structure.penalty;
+    kind.sampler.draw = kind.sampler.draw || structure.draw;
+  }
+  return kind;
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -277,18 +293,7 @@ void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_id
 
 Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& options) {
   const std::int64_t n_rows = impl_->check_segments(segments, options);
-  StepKind kind;
-  kind.row_bucket = bucket_of(n_rows);
-  kind.segment_bucket = bucket_of(std::ssize(segments));
-  kind.output = options.output;
-  kind.layer_outputs = options.layer_outputs;
-  if (options.output == StepOutput::token)
-    for (const SegmentInput& segment : segments) {
-      const SamplerStructure structure = segment.sampler.structure();
-      kind.sampler.penalty = kind.sampler.penalty || structure.penalty;
-      kind.sampler.draw = kind.sampler.draw || structure.draw;
-    }
-  std::shared_ptr<const CompiledStep> step = impl_->steps->find(kind);
+  std::shared_ptr<const CompiledStep> step = impl_->steps->find(kind_of(n_rows, segments, options));
   // More steps than the backend keeps in flight: the oldest has to be done first.
   if (impl_->outstanding.size() > impl_->backend.caps().max_run_ahead)
     wait({impl_->outstanding.front()});
@@ -370,12 +375,18 @@ void Model::read_layer(std::int64_t layer, std::span<float> out) {
               impl_->latest->graph.layers[static_cast<std::size_t>(layer)], out);
 }
 
+void Model::prepare(std::int64_t n_rows, const StepOptions& options, const SamplerParams& sampler) {
+  if (n_rows < 1 || n_rows > kMaxRows)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[prepare] rows: expected 1..{}, got {}", kMaxRows, n_rows));
+  const SegmentInput segment{nullptr, {}, sampler};
+  impl_->steps->find(kind_of(n_rows, {&segment, 1}, options));
+}
+
 Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const StepOptions& options) {
-  StepKind kind;
-  kind.row_bucket = bucket_of(n_rows);
-  kind.output = options.output;
-  kind.layer_outputs = options.layer_outputs;
-  const auto step = impl_->steps->find(kind);
+  SegmentInput greedy;
+  greedy.sampler.temperature = 0;
+  const auto step = impl_->steps->find(kind_of(n_rows, {&greedy, 1}, options));
   return {step->compiled->plan->arena_bytes, step->compiled->plan->unshared_bytes};
 }
 

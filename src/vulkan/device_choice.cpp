@@ -158,10 +158,10 @@ DeviceChoice choose_device(std::span<const DeviceCaps> devices, const std::strin
 
 std::string problem_of(const DeviceChoice& choice, std::span<const DeviceCaps> devices,
                        const std::string& selector) {
-  if (devices.empty()) return "no Vulkan driver has a device";
-  std::string problem = selector.empty()
-                            ? "no Vulkan device can be chosen"
-                            : fmt::format("no usable Vulkan device is \"{}\"", selector);
+  if (devices.empty())
+    return "no Vulkan device: install mesa-vulkan-drivers or the driver of the device's vendor";
+  std::string problem = selector.empty() ? "vulkan: no GPU that can be used"
+                                         : fmt::format("vulkan:{}: no usable device", selector);
   for (std::size_t i = 0; i < devices.size(); ++i)
     problem += fmt::format("; vulkan:{} ({}): {}", devices[i].index, devices[i].name,
                            choice.verdicts[i].reason);

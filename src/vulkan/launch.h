@@ -85,6 +85,8 @@ class LaunchContext {
   const DeviceCaps& caps;
   const Graph& graph;
   const Node& node;
+  /// Precision "fast": products may round their factors to 16 bits.
+  bool fast = false;
 
   bool has(int index) const { return node.operands[static_cast<std::size_t>(index)].value >= 0; }
   const Value& value(int index) const {

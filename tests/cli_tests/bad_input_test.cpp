@@ -95,6 +95,9 @@ Arguments run_with(const Arguments& more) {
 Arguments run_ids(const Arguments& more) {
   return Arguments{"run", "--prompt-ids", "1,2", "--max-tokens", "1"} + more;
 }
+Arguments compare_with(const Arguments& more) {
+  return Arguments{"compare", "--max-tokens", "1"} + more;
+}
 Arguments logits_of(const Arguments& more) {
   return Arguments{"logits", "--out", "out.safetensors"} + more;
 }
@@ -163,9 +166,11 @@ TEST_F(BadInputCli, DevicesThatAreNotThere) {
   const std::map<std::string, std::string> no_driver = {{"VK_DRIVER_FILES", "/no/such/driver"},
                                                         {"VK_ICD_FILENAMES", "/no/such/driver"}};
   expect_refused({
-      {run_with({"--device", "vulkan"}), 1, "vulkan", "", no_driver},
-      {run_with({"--device", "vulkan:0"}), 1, "vulkan:0", "", no_driver},
+      {run_with({"--device", "vulkan"}), 1, "no Vulkan", "", no_driver},
+      {run_with({"--device", "vulkan:0"}), 1, "no Vulkan", "", no_driver},
       {run_with({}), 1, "vulkan:99", "", {{"BIT_AXON_DEVICE", "vulkan:99"}}},
+      {compare_with({"a", "--a", "vulkan"}), 1, "no Vulkan", "", no_driver},
+      {compare_with({"a", "--b", "vulkan:0"}), 1, "no Vulkan", "", no_driver},
       {logits_of({"--ids", "1", "--device", "vulkan:a\x1b[31mb"}), 1, "vulkan:a"},
   });
 }
@@ -271,6 +276,44 @@ TEST_F(BadInputCli, IdsAndSplits) {
       {{"run", "--prompt-ids", "1,1024", "--save-state", "state"}, 1, "1024"},
       {logits_of({"--ids", "1,1024", "--save-state", "state"}), 1, "1024"},
   });
+}
+
+TEST_F(BadInputCli, ComparisonsThatCannotBe) {
+  write("empty.json", "[]");
+  std::vector<BadCase> cases = {
+      {{"compare"}, 2, "prompt"},
+      {{"compare"}, 2, "prompt", "\n"},
+      {{"compare", ""}, 2, "PROMPT"},
+      {{"compare", "a", "b"}, 2, "b"},
+      {{"compare", "--device", "cpu", "a"}, 2, "--device"},
+      {{"compare", "--prompt", "a \xff"}, 1, "UTF-8"},
+      {{"compare", "--max-tokens", "1", "--max-tokens", "1", "a"}, 2, "--max-tokens"},
+      {compare_with({"a", "--prompt", "b"}), 2, "--prompt"},
+      {compare_with({"a", "--ids", "1"}), 2, "--ids"},
+      {compare_with({"--ids", "1", "--ids-file", "empty.json"}), 2, "--ids"},
+      {compare_with({"--ids", "1;2"}), 2, "--ids"},
+      {compare_with({"--ids", "1,1024"}), 1, "1024"},
+      {compare_with({"--ids-file", "missing"}), 1, "missing"},
+      {compare_with({"--ids-file", "empty.json"}), 1, "empty.json"},
+      {compare_with({"--ids", "1,2", "--split", "3"}), 2, "--split"},
+      {compare_with({"To be", "--split", "1"}), 2, "--split"},
+      {compare_with({"a", "--config-medium", "--config-small"}), 2, "--config-"},
+      {compare_with({"a", "--config-small", "-m", "m"}), 2, "--model"},
+      {compare_with({"a", "-m", "missing"}), 1, "missing"},
+      {compare_with({"a", "-t", "missing"}), 1, "missing"},
+      {compare_with({"a", "-m", golden_model(kSmallestModel).string()}), 1, "--ids"},
+      {compare_with({"a", "--a", "cpu"}), 2, "--b", "", {{"BIT_AXON_DEVICE", "nonsense"}}},
+  };
+  const std::vector<std::pair<std::string, Arguments>> values = {
+      {"--a", {"gpu", "", "cpu:0", "a\nb"}},
+      {"--b", {"gpu", "", "CPU"}},
+      {"--tolerance", {"-1", "nan", "inf", "", "1e999", "5e-5x"}},
+      {"--max-tokens", {"-1", "1.5", "", "many"}},
+      {"--threads", {"0", "x", ""}},
+      {"--precision", {"exactly", ""}}};
+  for (const auto& [flag, bad] : values)
+    for (const std::string& value : bad) cases.push_back({{"compare", "a", flag, value}, 2, flag});
+  expect_refused(cases);
 }
 
 TEST_F(BadInputCli, ModelsThatAreNone) {

@@ -9,7 +9,8 @@
 namespace bitaxon::test {
 namespace {
 
-const Arguments kCommands = {"run", "logits", "tokenize", "detokenize", "inspect", "devices"};
+const Arguments kCommands = {"run",        "logits",  "compare", "tokenize",
+                             "detokenize", "inspect", "devices"};
 
 TEST(InformationCli, VersionEverywhere) {
   const Finished version = run_well({"--version"});

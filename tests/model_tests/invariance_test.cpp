@@ -100,6 +100,27 @@ TEST(Poison, ReachesNoOtherSegment) {
   EXPECT_TRUE(same_bits(outputs[1], outputs[0]));
 }
 
+// ---- steps that are compiled ahead of time
+
+TEST(Prepare, LeavesNothingToCompile) {
+  WrappedBackend backend(open_device("cpu", 1).backend);
+  Model model = Model::random(backend, small_config(), 1, {});
+  SamplerParams drawn;
+  drawn.repetition_penalty = 1.5;
+  model.prepare(7, {StepOutput::all_logits, true});
+  model.prepare(1, {StepOutput::token, false}, drawn);
+  const int n_compiled = backend.n_compiled();
+  EXPECT_GE(n_compiled, 2);
+  State state = model.new_state();
+  const auto ids = random_ids(7, 61, 3);
+  model.feed(state, ids, {StepOutput::all_logits, true});
+  model.wait(model.feed(state, std::span(ids).first(1), {StepOutput::token, false}, drawn));
+  EXPECT_EQ(backend.n_compiled(), n_compiled);
+  for (const std::int64_t n_rows : {0, -1, 513})
+    expect_error([&] { model.prepare(n_rows, {}); }, ErrorKind::invalid_argument,
+                 {"[prepare] rows: expected 1..512", std::to_string(n_rows)});
+}
+
 // ---- reuse of the arena
 
 TEST(PlanReuse, ChangesNoBit) {

@@ -26,6 +26,7 @@ class WrappedBackend final : public Backend {
       : inner_(std::move(inner)), poison_(poison) {}
 
   const CapturedWeights& captured() const { return captured_; }
+  int n_compiled() const { return n_compiled_; }
 
   const BackendCaps& caps() const override { return inner_->caps(); }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
@@ -55,6 +56,7 @@ class WrappedBackend final : public Backend {
     return inner_->workspace(graph, node);
   }
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
+    ++n_compiled_;
     return inner_->compile(std::move(plan), bindings);
   }
   Ticket submit(const Executable& executable, const StepBuffer& step) override {
@@ -72,6 +74,7 @@ class WrappedBackend final : public Backend {
   std::unique_ptr<Backend> inner_;
   bool poison_;
   CapturedWeights captured_;
+  int n_compiled_ = 0;
   std::vector<Buffer> activations_;
 };
 

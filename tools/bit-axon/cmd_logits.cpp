@@ -1,7 +1,6 @@
 // bit-axon logits: the logits of given ids, written to a file as they come.
 #include "bitaxon/error.h"
 #include "console.h"
-#include "core/step.h"
 #include "formats/safetensors.h"
 #include "id_list.h"
 #include "platform/signals.h"
@@ -17,39 +16,6 @@ struct LogitsOptions {
   std::string ids, ids_file, split, out, load_state, save_state;
 };
 
-std::vector<std::int32_t> wanted_ids(const LogitsOptions& wanted) {
-  if (wanted.ids.empty() == wanted.ids_file.empty())
-    throw UsageError(fmt::format("expected one of --ids and --ids-file, got {}",
-                                 wanted.ids.empty() ? "neither" : "both"));
-  std::vector<std::int32_t> ids =
-      wanted.ids.empty() ? read_ids_file(wanted.ids_file) : parse_ids("--ids", wanted.ids);
-  if (ids.empty())
-    throw Error(ErrorKind::format, wanted.ids_file + ": expected at least one token id, got none");
-  return ids;
-}
-
-/// Sizes of the pieces the ids are fed in; one that is larger than a step is cut.
-std::vector<std::size_t> pieces_of(const LogitsOptions& wanted, std::size_t n_ids) {
-  std::vector<std::int32_t> split;
-  if (wanted.split.empty())
-    split.push_back(static_cast<std::int32_t>(n_ids));
-  else
-    split = parse_ids("--split", wanted.split);
-  std::vector<std::size_t> pieces;
-  std::size_t total = 0;
-  for (std::int32_t size : split) {
-    if (size == 0) throw UsageError("--split: expected pieces of at least one token, got 0");
-    total += static_cast<std::size_t>(size);
-    for (std::int32_t left = size; left > 0; left -= kMaxRows)
-      pieces.push_back(static_cast<std::size_t>(std::min(left, kMaxRows)));
-    if (total > n_ids) break;
-  }
-  if (total != n_ids)
-    throw UsageError(fmt::format("--split: expected pieces that add up to {} tokens, got {} {}",
-                                 n_ids, total > n_ids ? "at least" : "only", total));
-  return pieces;
-}
-
 /// Whether both names, of files that may not exist yet, are the same place.
 bool same_file_name(const std::string& a, const std::string& b) {
   std::error_code error;
@@ -57,8 +23,11 @@ bool same_file_name(const std::string& a, const std::string& b) {
 }
 
 int run_command(const LogitsOptions& wanted) {
-  const std::vector<std::int32_t> ids = wanted_ids(wanted);
-  const std::vector<std::size_t> pieces = pieces_of(wanted, ids.size());
+  if (wanted.ids.empty() == wanted.ids_file.empty())
+    throw UsageError(fmt::format("expected one of --ids and --ids-file, got {}",
+                                 wanted.ids.empty() ? "neither" : "both"));
+  const std::vector<std::int32_t> ids = read_ids(wanted.ids, wanted.ids_file);
+  const std::vector<std::size_t> pieces = parse_split(wanted.split, ids.size());
   check_writable("--out", wanted.out);
   if (!wanted.save_state.empty()) {
     check_writable("--save-state", wanted.save_state);

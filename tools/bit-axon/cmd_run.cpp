@@ -1,10 +1,6 @@
 // bit-axon run: generate text from a prompt.
 #include "cmd_run.h"
 
-#include <unistd.h>
-
-#include <iostream>
-#include <iterator>
 #include <limits>
 #include <random>
 
@@ -15,21 +11,12 @@
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
-#include "platform/terminal.h"
+#include "prompt.h"
 
 namespace bitaxon::tool {
 namespace {
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
-
-/// Everything on stdin, without the newline that `echo` puts at its end.
-std::string read_stdin() {
-  if (is_terminal(Stream::standard_input))
-    note("reading the prompt from the terminal; Ctrl-D ends it");
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  if (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
 
 ChatMessage parse_message(const Json& item, const std::string& name, std::size_t index) {
   const auto text_of = [&](const char* key) {
@@ -85,10 +72,7 @@ Prompt read_prompt(const RunOptions& run) {
     return {{}, chat_prompt(messages), true};
   }
   std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
-  if (text.empty() && !run.chat) {
-    text = read_stdin();
-    if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
-  }
+  if (text.empty() && !run.chat) text = read_prompt_from_stdin();
   return {{}, std::move(text), false};
 }
 
@@ -96,12 +80,9 @@ Prompt read_prompt(const RunOptions& run) {
 /// the template closes first.
 std::vector<std::int32_t> prompt_ids(const Prompt& prompt, const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
-  if (!session.vocabulary)
-    throw Error(ErrorKind::io,
-                "no tokenizer: name one with --tokenizer, or give ids with --prompt-ids");
-  check_utf8("prompt", prompt.text, *session.vocabulary);
-  return session.vocabulary->encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") +
-                                    prompt.text);
+  const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
+  check_utf8("prompt", prompt.text, vocabulary);
+  return vocabulary.encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") + prompt.text);
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,

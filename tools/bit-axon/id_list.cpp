@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "bitaxon/error.h"
 #include "console.h"
+#include "core/step.h"
 #include "formats/json.h"
 #include "platform/file.h"
 #include "platform/printable.h"
@@ -57,6 +59,36 @@ std::vector<std::int32_t> read_ids_file(const std::filesystem::path& path) {
     ids.push_back(item.get<std::int32_t>());
   }
   return ids;
+}
+
+std::vector<std::int32_t> read_ids(const std::string& ids, const std::string& ids_file) {
+  if (!ids.empty()) return parse_ids("--ids", ids);
+  std::vector<std::int32_t> found = read_ids_file(ids_file);
+  if (found.empty())
+    throw Error(ErrorKind::format,
+                printable_path(ids_file) + ": expected at least one token id, got none");
+  return found;
+}
+
+std::vector<std::size_t> parse_split(const std::string& split, std::size_t n_ids) {
+  std::vector<std::int32_t> sizes;
+  if (split.empty())
+    sizes.push_back(static_cast<std::int32_t>(n_ids));
+  else
+    sizes = parse_ids("--split", split);
+  std::vector<std::size_t> pieces;
+  std::size_t total = 0;
+  for (std::int32_t size : sizes) {
+    if (size == 0) throw UsageError("--split: expected pieces of at least one token, got 0");
+    total += static_cast<std::size_t>(size);
+    for (std::int32_t left = size; left > 0; left -= kMaxRows)
+      pieces.push_back(static_cast<std::size_t>(std::min(left, kMaxRows)));
+    if (total > n_ids) break;
+  }
+  if (total != n_ids)
+    throw UsageError(fmt::format("--split: expected pieces that add up to {} tokens, got {} {}",
+                                 n_ids, total > n_ids ? "at least" : "only", total));
+  return pieces;
 }
 
 std::string ids_text(const std::vector<std::int32_t>& ids) {

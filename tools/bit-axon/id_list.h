@@ -1,6 +1,7 @@
 // Lists of token ids as users write them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -12,6 +13,12 @@ namespace bitaxon::tool {
 std::vector<std::int32_t> parse_ids(const std::string& flag, const std::string& text);
 /// A JSON list of whole numbers. Throws Error(format).
 std::vector<std::int32_t> read_ids_file(const std::filesystem::path& path);
+/// Those of --ids, or, when that is empty, of the file of --ids-file; at least one. Throws as
+/// parse_ids and read_ids_file do.
+std::vector<std::int32_t> read_ids(const std::string& ids, const std::string& ids_file);
+/// Sizes of the pieces that `n_ids` ids are fed in: those of `split`, "7,93,1,1" or empty for one;
+/// one that is larger than a step is cut. Throws UsageError that names --split.
+std::vector<std::size_t> parse_split(const std::string& split, std::size_t n_ids);
 /// "[1, 2, 3]"
 std::string ids_text(const std::vector<std::int32_t>& ids);
 

@@ -44,11 +44,15 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
 
 void add_device_options(CLI::App& app, DeviceOptions& options) {
   app.add_option(
-         "--device", options.device,
+         options.flag, options.device,
          "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
          "or a PCI address")
       ->envname("BIT_AXON_DEVICE")
       ->capture_default_str();
+  add_precision_options(app, options);
+}
+
+void add_precision_options(CLI::App& app, DeviceOptions& options) {
   app.add_option("--precision", options.precision,
                  "exact or fast (default: fast for models with 16-bit or 4-bit tensors)")
       ->check(not_empty());
@@ -77,7 +81,7 @@ void DeviceOptions::check() const {
   n_threads();
   wanted_precision();
   if (const auto problem = selector_problem(device))
-    fail_value("--device", "auto, cpu, reference or vulkan[:SEL]", device);
+    fail_value(flag, "auto, cpu, reference or vulkan[:SEL]", device);
 }
 
 double parse_number(const std::string& flag, const std::string& text, double min, double max,

@@ -21,9 +21,10 @@ struct ModelOptions {
 
 /// On what it runs.
 struct DeviceOptions {
+  std::string flag = "--device";  ///< what names it, for messages
   std::string device = "auto";
-  std::string precision;
-  std::string threads;
+  std::string precision = {};
+  std::string threads = {};
 
   /// Throws UsageError.
   int n_threads() const;
@@ -41,6 +42,8 @@ CLI::Validator not_empty();
 
 void add_model_options(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
+/// Those of the device options that do not name one.
+void add_precision_options(CLI::App& app, DeviceOptions& options);
 void add_output_options(CLI::App& app, OutputOptions& options);
 
 /// Strict numbers: the whole text, no NaN, in range, else a UsageError that names flag, value and
@@ -55,6 +58,7 @@ std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 using Command = std::function<int()>;
 Command add_run(CLI::App& program);
 Command add_logits(CLI::App& program);
+Command add_compare(CLI::App& program);
 Command add_tokenize(CLI::App& program);
 Command add_detokenize(CLI::App& program);
 Command add_inspect(CLI::App& program);

@@ -59,40 +59,87 @@ void say_precision(const Session& session, const DeviceOptions& device,
              : "precision: a float32 model is always computed exactly");
 }
 
+/// What a command line names, found and not yet loaded.
+struct FoundModel {
+  std::optional<ModelSource> source;  ///< empty: a preset with random weights
+  Config preset;
+  std::string name;
+  std::optional<Tokenizer> tokenizer;
+};
+
+FoundModel find(const ModelOptions& options, const OutputOptions& output) {
+  FoundModel found;
+  if (is_random(options)) {
+    found.preset = preset(options);
+    found.name =
+        fmt::format("the {} preset with random weights", options.config_small ? "small" : "medium");
+  } else {
+    found.source = find_model(options.model);
+    found.name = printable_path(found.source->files.weights.string());
+    if (!found.source->note.empty() && !output.quiet) note(found.source->note);
+  }
+  // It is quick, and what is wrong with it is known before a long load.
+  found.tokenizer = find_tokenizer(options, found.source ? &found.source->files : nullptr);
+  return found;
+}
+
+/// Without the vocabulary.
+Session load_on(const DeviceOptions& device, const FoundModel& found, const OutputOptions& output,
+                int run_ahead, std::vector<std::string>& warnings) {
+  Session session;
+  session.model_name = found.name;
+  OpenedDevice opened = open_device(device.device, device.n_threads());
+  session.backend = std::move(opened.backend);
+  if (!opened.reason.empty() && !output.quiet)
+    note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
+                     session.backend->caps().device, opened.reason));
+  LoadOptions load;
+  load.precision = device.wanted_precision();
+  load.run_ahead = run_ahead;
+  ProgressLine progress("loading", !output.quiet);
+  load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  session.model.emplace(
+      found.source ? Model::load(*session.backend, found.source->files, load, warnings)
+                   : Model::random(*session.backend, found.preset, kRandomModelSeed, load));
+  say_precision(session, device, output);
+  return session;
+}
+
+void add_vocabulary(FoundModel& found, Session& session) {
+  if (found.tokenizer)
+    session.vocabulary.emplace(std::move(*found.tokenizer), session.model->vocab_mapping(),
+                               session.model->config().vocab_size);
+}
+
 }  // namespace
 
 Session open_session(const ModelOptions& options, const DeviceOptions& device,
                      const OutputOptions& output, int run_ahead) {
   check_model_options(options);
   device.check();
-  std::optional<ModelSource> source;
-  if (!is_random(options)) source = find_model(options.model);
-  if (source && !source->note.empty() && !output.quiet) note(source->note);
-
-  Session session;
-  OpenedDevice opened = open_device(device.device, device.n_threads());
-  session.backend = std::move(opened.backend);
-  if (!opened.reason.empty() && !output.quiet)
-    note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
-                     session.backend->caps().device, opened.reason));
-
-  // The tokenizer first: it is quick, and what is wrong with it is known before a long load.
-  auto tokenizer = find_tokenizer(options, source ? &source->files : nullptr);
-  LoadOptions load;
-  load.precision = device.wanted_precision();
-  load.run_ahead = run_ahead;
-  ProgressLine progress("loading", !output.quiet);
-  load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  FoundModel found = find(options, output);
   std::vector<std::string> warnings;
-  session.model.emplace(
-      source ? Model::load(*session.backend, source->files, load, warnings)
-             : Model::random(*session.backend, preset(options), kRandomModelSeed, load));
+  Session session = load_on(device, found, output, run_ahead, warnings);
   note_all(warnings, output);
-  say_precision(session, device, output);
-  if (tokenizer)
-    session.vocabulary.emplace(std::move(*tokenizer), session.model->vocab_mapping(),
-                               session.model->config().vocab_size);
+  add_vocabulary(found, session);
   return session;
+}
+
+std::pair<Session, Session> open_sessions(const ModelOptions& options, const DeviceOptions& a,
+                                          const DeviceOptions& b, const OutputOptions& output,
+                                          int run_ahead) {
+  check_model_options(options);
+  a.check();
+  b.check();
+  FoundModel found = find(options, output);
+  // That b cannot be opened is known before a long load on a. It is closed again, because what a
+  // backend says of free memory is of the moment it was opened.
+  open_device(b.device, b.n_threads());
+  std::vector<std::string> warnings;
+  Session on_a = load_on(a, found, output, run_ahead, warnings);
+  note_all(warnings, output);
+  add_vocabulary(found, on_a);
+  return {std::move(on_a), load_on(b, found, output, run_ahead, warnings)};
 }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "bitaxon/generate.h"
 #include "bitaxon/model.h"
@@ -12,6 +14,7 @@
 namespace bitaxon::tool {
 
 struct Session {
+  std::string model_name;            ///< its path, printable, or what it is
   std::unique_ptr<Backend> backend;  // before the model, which it outlives
   std::optional<Model> model;
   std::optional<Vocabulary> vocabulary;  ///< empty when there is no tokenizer
@@ -20,6 +23,12 @@ struct Session {
 /// Opens the device, loads the model, finds the tokenizer; says on stderr what was chosen and why.
 Session open_session(const ModelOptions& model, const DeviceOptions& device,
                      const OutputOptions& output, int run_ahead);
+
+/// The same model on two devices; what there is to say of the model is said once. The vocabulary is
+/// the first one's.
+std::pair<Session, Session> open_sessions(const ModelOptions& model, const DeviceOptions& a,
+                                          const DeviceOptions& b, const OutputOptions& output,
+                                          int run_ahead);
 
 /// The tokenizer alone, in the model's ids, without loading weights.
 /// Throws Error(io) when there is none.

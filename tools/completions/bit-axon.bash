@@ -3,13 +3,14 @@ _bit_axon() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
     --version'
-  local device='--device --precision --threads --save-state --load-state'
+  local precision='--precision --threads'
+  local device="--device $precision --save-state --load-state"
   local command='' flags='' files='' word
   COMPREPLY=()
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | tokenize | detokenize | inspect | devices)
+      run | logits | compare | tokenize | detokenize | inspect | devices)
         command=$word
         break
         ;;
@@ -23,23 +24,28 @@ _bit_axon() {
     previous=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   case $previous in
-    --device) flags='auto cpu reference vulkan' ;;
+    --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
       --ids-file | --file) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
-      --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | --split)
+      --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
+      --split | --tolerance)
       return
       ;;
     *)
       case $command in
-        '') flags='run logits tokenize detokenize inspect devices --help --version' ;;
+        '') flags='run logits compare tokenize detokenize inspect devices --help --version' ;;
         run)
           flags="$model $device --prompt --prompt-ids --messages --max-tokens --temperature --top-k
             --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
             --json --chat -c --system"
           ;;
         logits) flags="$model $device --ids --ids-file --split --out" ;;
+        compare)
+          flags="$model $precision --a --b --prompt --ids --ids-file --split --max-tokens
+            --tolerance --json"
+          ;;
         tokenize | detokenize) flags="$model --file" ;;
         inspect)
           flags="$model --tensors --check --json"

@@ -1,7 +1,8 @@
 # fish completion for bit-axon
-set -l commands run logits tokenize detokenize inspect devices
-set -l with_model '__fish_seen_subcommand_from run logits tokenize detokenize inspect'
+set -l commands run logits compare tokenize detokenize inspect devices
+set -l with_model '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect'
 set -l with_device '__fish_seen_subcommand_from run logits'
+set -l with_precision '__fish_seen_subcommand_from run logits compare'
 
 complete -c bit-axon -f
 complete -c bit-axon -l help -d 'Explain the program or the command'
@@ -10,6 +11,7 @@ complete -c bit-axon -l version -d 'Print the version'
 set -l first "not __fish_seen_subcommand_from $commands"
 complete -c bit-axon -n "$first" -a run -d 'Generate text'
 complete -c bit-axon -n "$first" -a logits -d 'Write the logits of ids'
+complete -c bit-axon -n "$first" -a compare -d 'Compare two devices'
 complete -c bit-axon -n "$first" -a tokenize -d 'Text to ids'
 complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
@@ -23,8 +25,8 @@ complete -c bit-axon -n "$with_model" -l quiet -d 'Say nothing but errors'
 complete -c bit-axon -n "$with_model" -l verbose -d 'Say more'
 
 complete -c bit-axon -n "$with_device" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
-complete -c bit-axon -n "$with_device" -l precision -x -a 'exact fast' -d 'How exactly'
-complete -c bit-axon -n "$with_device" -l threads -x -d 'Threads of the CPU'
+complete -c bit-axon -n "$with_precision" -l precision -x -a 'exact fast' -d 'How exactly'
+complete -c bit-axon -n "$with_precision" -l threads -x -d 'Threads of the CPU'
 complete -c bit-axon -n "$with_device" -l save-state -rF -d 'Write the state afterwards'
 complete -c bit-axon -n "$with_device" -l load-state -rF -d 'Begin with a saved state'
 
@@ -45,13 +47,23 @@ complete -c bit-axon -n "$run" -l ignore-eos -d 'Go on after the end of sequence
 complete -c bit-axon -n "$run" -l no-stream -d 'Print the answer when it is whole'
 complete -c bit-axon -n "$run" -s c -l chat -d 'Use the chat template'
 complete -c bit-axon -n "$run" -l system -x -d 'System message of a chat'
-complete -c bit-axon -n '__fish_seen_subcommand_from run inspect devices' -l json -d 'Print JSON'
+complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
 complete -c bit-axon -n "$logits" -l ids -x -d 'The ids'
 complete -c bit-axon -n "$logits" -l ids-file -rF -d 'File of the ids'
 complete -c bit-axon -n "$logits" -l split -x -d 'Lengths of the pieces to feed'
 complete -c bit-axon -n "$logits" -l out -rF -d 'Safetensors file to write'
+
+set -l compare '__fish_seen_subcommand_from compare'
+complete -c bit-axon -n "$compare" -l a -x -a 'auto cpu reference vulkan' -d 'To measure against'
+complete -c bit-axon -n "$compare" -l b -x -a 'auto cpu reference vulkan' -d 'To measure'
+complete -c bit-axon -n "$compare" -l prompt -x -d 'The prompt'
+complete -c bit-axon -n "$compare" -l ids -x -d 'The ids'
+complete -c bit-axon -n "$compare" -l ids-file -rF -d 'File of the ids'
+complete -c bit-axon -n "$compare" -l split -x -d 'Lengths of the pieces to feed'
+complete -c bit-axon -n "$compare" -l max-tokens -x -d 'Greedy tokens to generate'
+complete -c bit-axon -n "$compare" -l tolerance -x -d 'Largest relative difference'
 
 complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l file -rF -d 'File of the text or the ids'
 

@@ -1,50 +1,54 @@
 //   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
 #include "ops/linear.h"
 
-#include "core/align.h"
-#include "shaders/params/product_vec.h"
 #include "vulkan/kernel.h"
+#include "vulkan/kernels/product.h"
 
 namespace bitaxon::vulkan {
 namespace {
 
-constexpr std::uint32_t kRowsPerSubgroup = 4;
+using namespace linear_operand;
+
+ProductRows rows_of(const LaunchContext& context) {
+  if (context.params<LinearParams>().select == RowSelect::last_of_segment)
+    return ProductRows::last_of_segment;
+  return context.value(y).row_space == RowSpace::segments ? ProductRows::of_segments
+                                                          : ProductRows::of_tokens;
+}
+
+ScratchPlan::Block take_scratch(ScratchPlan& plan, const Graph& graph, const Node& node,
+                                const DeviceCaps& caps) {
+  const auto shape = [&](int index) -> const Shape& {
+    return graph.value(node.operands[static_cast<std::size_t>(index)].value).shape;
+  };
+  return plan.take(
+      product_scratch_words(caps, shape(y)[0], shape(x)[1], node.operands[norm].value >= 0));
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
+  ScratchPlan plan;
+  take_scratch(plan, graph, node, caps);
+  return plan.size_bytes();
+}
 
 std::vector<Launch> launch(const LaunchContext& context) {
-  using namespace linear_operand;
-  const auto params = context.params<LinearParams>();
-  const std::int64_t n_out = context.shape(y)[1];
-  const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at least as large as the device says it may be at the smallest.
-  const std::uint32_t subgroups = group / context.caps.max_subgroup_size;
-  Launch launch;
-  launch.shader = Shader::product_vec;
-  launch.specialization = {
-      {BX_PRODUCT_VEC_GROUP_SIZE, group},
-      {BX_PRODUCT_VEC_FORM, context.form(weight)},
-      {BX_PRODUCT_VEC_NORM_FORM, context.form(norm)},
-      {BX_PRODUCT_VEC_HAS_RESIDUAL, context.has(residual) ? 1U : 0U},
-      {BX_PRODUCT_VEC_LAST_OF_SEGMENT, params.select == RowSelect::last_of_segment ? 1U : 0U},
-      {BX_PRODUCT_VEC_ROWS, kRowsPerSubgroup},
-      {BX_PRODUCT_VEC_COLS, 1}};
-  launch.set_push(ProductVecParams{.weight = context.ref(weight),
-                                   .norm = context.ref(norm),
-                                   .n_out = to_uint(n_out),
-                                   .n_cols = to_uint(context.shape(x)[1]),
-                                   .first_row = 0,
-                                   .eps = params.eps});
-  launch.bindings = {context.step(), context.bind(x, Access::read),
-                     context.bind(context.has(residual) ? residual : x, Access::read),
-                     context.bind(y, Access::write)};
-  launch.grid[0].count =
-      to_uint((n_out + subgroups * kRowsPerSubgroup - 1) / (subgroups * kRowsPerSubgroup));
-  launch.grid[1] = {.per = context.value(y).row_space, .rows_per_group = 1};
-  return {launch};
+  ScratchPlan plan;
+  const auto scratch = take_scratch(plan, context.graph, context.node, context.caps);
+  ProductArgs args{.x = context.bind(x, Access::read),
+                   .y = context.bind(y, Access::write),
+                   .weight = {context.form(weight), context.ref(weight)},
+                   .norm = {context.form(norm), context.ref(norm)},
+                   .eps = context.params<LinearParams>().eps,
+                   .n_out = context.shape(y)[1],
+                   .n_cols = context.shape(x)[1],
+                   .n_rows = context.shape(y)[0],
+                   .rows = rows_of(context)};
+  if (context.has(residual)) args.residual = context.bind(residual, Access::read);
+  return product_launches(context, args, scratch);
 }
 
 }  // namespace
 
-const VulkanKernel linear_kernel{
-    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; }, launch};
+const VulkanKernel linear_kernel{workspace, launch};
 
 }  // namespace bitaxon::vulkan

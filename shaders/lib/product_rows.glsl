@@ -1,0 +1,18 @@
+// Rows of a product's result and where they come from; `rows` is one of params/product_rows.h.
+#ifndef BX_PRODUCT_ROWS_GLSL
+#define BX_PRODUCT_ROWS_GLSL
+
+#include "lib/step.glsl"
+#include "params/product_rows.h"
+
+uint valid_rows(const uint rows) {
+  return rows == BX_ROWS_OF_TOKENS ? step_.n_rows : step_.n_segments;
+}
+
+// The argument's row that result row `row` (a valid one) is made from.
+uint source_of(const uint rows, const uint row) {
+  if (rows != BX_ROWS_LAST_OF_SEGMENT) return row;
+  return step_.segments[row].first_row + step_.segments[row].n_rows - 1;
+}
+
+#endif

@@ -1,0 +1,98 @@
+// Buffers in few large allocations.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vulkan/handle.h"
+
+namespace bitaxon::vulkan {
+
+/// What memory is for; its kind follows from that.
+enum class MemoryPurpose : std::uint8_t {
+  weights,      ///< written once, read by the device
+  state,        ///< read and written by the device
+  activations,  ///< likewise
+  step,         ///< written by the host before a step, read by the device once
+  staging,      ///< written by the host, copied by the device
+  readback,     ///< written by the device, read by the host
+};
+inline constexpr int kMemoryPurposeCount = 6;
+std::string_view name_of(MemoryPurpose purpose);
+
+class MemoryAllocator;
+struct Block;
+
+/// A buffer with memory. Frees both; the allocator outlives it.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(const DeviceBuffer&) = delete;
+  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
+  ~DeviceBuffer();
+
+  VkBuffer handle() const { return buffer_.get(); }
+  std::size_t size_bytes() const { return size_bytes_; }
+  /// For shaders that read through addresses.
+  VkDeviceAddress address() const { return address_; }
+  /// Where the host sees it; nullptr: it does not.
+  std::byte* mapped() const { return mapped_; }
+  /// Reading `mapped` is as fast as other memory.
+  bool host_cached() const { return host_cached_; }
+  const std::string& label() const { return label_; }
+
+ private:
+  friend class MemoryAllocator;
+  MemoryAllocator* allocator_ = nullptr;
+  BufferHandle buffer_;
+  std::size_t size_bytes_ = 0;
+  VkDeviceAddress address_ = 0;
+  std::byte* mapped_ = nullptr;
+  bool host_cached_ = false;
+  std::string label_;
+  MemoryPurpose purpose_ = MemoryPurpose::weights;
+  Block* block_ = nullptr;
+  std::size_t block_offset_ = 0;
+  std::size_t block_bytes_ = 0;  ///< that it takes in the block
+};
+
+/// Sub-allocates buffers from blocks of memory. Single-threaded.
+class MemoryAllocator {
+ public:
+  explicit MemoryAllocator(const Device& device);
+  MemoryAllocator(const MemoryAllocator&) = delete;
+  MemoryAllocator& operator=(const MemoryAllocator&) = delete;
+  ~MemoryAllocator();
+
+  /// Throws Error(device) that names the label, the size and the limit or the free memory.
+  std::shared_ptr<DeviceBuffer> allocate(std::size_t size_bytes, MemoryPurpose purpose,
+                                         std::string label);
+
+  /// Bytes of buffers that are alive, by purpose.
+  std::size_t used_bytes(MemoryPurpose purpose) const {
+    return used_bytes_[static_cast<std::size_t>(purpose)];
+  }
+
+ private:
+  friend class DeviceBuffer;
+  Block* find_room(std::uint32_t type, std::size_t size, std::size_t alignment,
+                   std::size_t& offset);
+  Block* add_block(std::uint32_t type, std::size_t size, const std::string& label);
+  void give_back(DeviceBuffer& buffer) noexcept;
+
+  const Device& device_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  std::array<std::size_t, kMemoryPurposeCount> used_bytes_{};
+};
+
+/// The memory type for a purpose, among those that `allowed_types` (a bit mask) names; -1: none.
+/// Pure.
+std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
+                                std::uint32_t allowed_types);
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,126 @@
+#include "vulkan/pipeline_cache.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <array>
+#include <cstring>
+#include <system_error>
+
+#include "platform/file.h"
+#include "vulkan/result.h"
+#include "vulkan/shader.h"
+#include "vulkan/structure.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+constexpr std::array<char, 8> kMagic = {'b', 'x', 'p', 'i', 'p', 'e', '0', '1'};
+constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 28;
+
+struct FileHeader {
+  std::array<char, 8> magic = kMagic;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t checksum = 0;
+};
+
+/// Of everything that makes a cached pipeline worthless when it changes.
+std::uint64_t identity_of(const DeviceCaps& caps) {
+  XXH3_state_t* state = XXH3_createState();
+  XXH3_64bits_reset(state);
+  XXH3_64bits_update(state, caps.cache_uuid.data(), caps.cache_uuid.size());
+  XXH3_64bits_update(state, caps.driver_uuid.data(), caps.driver_uuid.size());
+  XXH3_64bits_update(state, &caps.driver_version, sizeof(caps.driver_version));
+  for (int i = 0; i < kShaderCount; ++i) {
+    const auto code = embedded_code(static_cast<Shader>(i));
+    XXH3_64bits_update(state, code.data(), code.size_bytes());
+  }
+  const std::uint64_t hash = XXH3_64bits_digest(state);
+  XXH3_freeState(state);
+  return hash;
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  try {
+    const std::string text = read_whole_file(path, kMaxFileBytes);
+    const auto bytes = std::as_bytes(std::span(text));
+    return {bytes.begin(), bytes.end()};
+  } catch (const std::exception&) {
+    return {};  // a miss
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> valid_cache(std::span<const std::byte> file, const DeviceCaps& caps) {
+  FileHeader header;
+  if (file.size() < sizeof(header)) return {};
+  std::memcpy(&header, file.data(), sizeof(header));
+  const auto payload = file.subspan(sizeof(header));
+  if (header.magic != kMagic || header.size_bytes != payload.size() ||
+      header.checksum != XXH3_64bits(payload.data(), payload.size()))
+    return {};
+  // Drivers check this themselves, some of them badly.
+  VkPipelineCacheHeaderVersionOne driver{};
+  if (payload.size() < sizeof(driver)) return {};
+  std::memcpy(&driver, payload.data(), sizeof(driver));
+  if (driver.headerVersion != VK_PIPELINE_CACHE_HEADER_VERSION_ONE ||
+      driver.vendorID != caps.vendor_id || driver.deviceID != caps.device_id ||
+      std::memcmp(driver.pipelineCacheUUID, caps.cache_uuid.data(), VK_UUID_SIZE) != 0)
+    return {};
+  return {payload.begin(), payload.end()};
+}
+
+std::vector<std::byte> cache_file(std::span<const std::byte> payload) {
+  FileHeader header;
+  header.size_bytes = payload.size();
+  header.checksum = XXH3_64bits(payload.data(), payload.size());
+  std::vector<std::byte> file(sizeof(header) + payload.size());
+  std::memcpy(file.data(), &header, sizeof(header));
+  std::memcpy(file.data() + sizeof(header), payload.data(), payload.size());
+  return file;
+}
+
+PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder) : device_(device) {
+  const DeviceCaps& caps = device.caps();
+  std::vector<std::byte> kept;
+  if (!folder.empty()) {
+    file_ = folder / fmt::format("vulkan-{:04x}-{:04x}-{:016x}.pipelines", caps.vendor_id,
+                                 caps.device_id, identity_of(caps));
+    kept = valid_cache(read_file(file_), caps);
+  }
+  auto info = structure<VkPipelineCacheCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO);
+  info.initialDataSize = kept.size();
+  info.pInitialData = kept.data();
+  VkPipelineCache cache = VK_NULL_HANDLE;
+  check(device.fn().vkCreatePipelineCache(device.handle(), &info, nullptr, &cache),
+        "vkCreatePipelineCache", file_.empty() ? "in memory" : file_.string());
+  cache_ = PipelineCacheHandle(device, cache);
+}
+
+PipelineCache::~PipelineCache() { save(); }
+
+void PipelineCache::save() noexcept {
+  if (!changed_ || file_.empty()) return;
+  changed_ = false;
+  try {
+    std::size_t size = 0;
+    const Functions& fn = device_.fn();
+    if (fn.vkGetPipelineCacheData(device_.handle(), cache_.get(), &size, nullptr) != VK_SUCCESS)
+      return;
+    std::vector<std::byte> payload(size);
+    if (fn.vkGetPipelineCacheData(device_.handle(), cache_.get(), &size, payload.data()) !=
+        VK_SUCCESS)
+      return;
+    payload.resize(size);
+    std::error_code ignored;
+    std::filesystem::create_directories(file_.parent_path(), ignored);
+    AtomicFile file(file_);
+    file.write(cache_file(payload));
+    file.commit();
+  } catch (const std::exception&) {
+    // The next run compiles again.
+  }
+}
+
+}  // namespace bitaxon::vulkan

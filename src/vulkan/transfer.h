@@ -1,0 +1,52 @@
+// Moves bytes between host and device outside of steps.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "vulkan/memory.h"
+
+namespace bitaxon::vulkan {
+
+/// Writes bytes [offset, offset + to.size()) of what is uploaded.
+using FillBytes = std::function<void(std::size_t offset, std::span<std::byte> to)>;
+
+/// Writes straight into memory that the host sees; for other memory through a staging buffer of two
+/// halves, one of which is filled while the other is copied. Every call returns when it is done.
+class Transfer {
+ public:
+  Transfer(const Device& device, MemoryAllocator& memory);
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
+
+  /// Offsets and pieces are multiples of 16 but for the end.
+  void upload(const DeviceBuffer& to, std::size_t offset, std::size_t size_bytes,
+              const FillBytes& fill);
+  void download(const DeviceBuffer& from, std::size_t offset, std::span<std::byte> to);
+  void copy(const DeviceBuffer& from, std::size_t from_offset, const DeviceBuffer& to,
+            std::size_t to_offset, std::size_t size_bytes);
+
+ private:
+  struct Half {
+    VkCommandBuffer commands = VK_NULL_HANDLE;
+    std::uint64_t busy_until = 0;  ///< value of done_
+  };
+  void prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose purpose);
+  void submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBufferCopy& region);
+  void wait(const Half& half);
+
+  const Device& device_;
+  MemoryAllocator& memory_;
+  std::shared_ptr<DeviceBuffer> up_, down_;  ///< made when first needed
+  CommandPoolHandle pool_;
+  SemaphoreHandle done_;
+  std::uint64_t submitted_ = 0;
+  Half halves_[2];
+};
+
+/// A timeline semaphore that begins at 0.
+SemaphoreHandle make_timeline(const Device& device, const char* label);
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,312 @@
+#include "vulkan/vulkan_backend.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstring>
+#include <optional>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "vulkan/device_choice.h"
+#include "vulkan/executable.h"
+#include "vulkan/kernel.h"
+#include "vulkan/result.h"
+#include "vulkan/structure.h"
+#include "vulkan/transfer.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+/// Steps that may be in flight: the largest run-ahead and the step that is waited for.
+constexpr std::size_t kMaxInFlight = 9;
+/// Of one submission: a second on a device of 100 GFLOP/s, where systems lose patience after two or
+/// more.
+constexpr std::int64_t kMaxFlopsPerSubmission = 100'000'000'000;
+
+const Instance::PhysicalDevice& choose(const Instance& instance, const std::string& selector) {
+  std::vector<DeviceCaps> caps;
+  for (const auto& device : instance.devices()) caps.push_back(device.caps);
+  const DeviceChoice choice = choose_device(caps, selector);
+  if (!choice.chosen) throw Error(ErrorKind::unsupported, problem_of(choice, caps, selector));
+  return instance.devices()[*choice.chosen];
+}
+
+/// The physical device with its capabilities made smaller, for tests.
+Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
+  if (options.limit_caps) options.limit_caps(device.caps);
+  return device;
+}
+
+DeviceBuffer& device_buffer(const Buffer& buffer) {
+  return *static_cast<DeviceBuffer*>(buffer.memory.get());
+}
+
+/// One place of the ring of submitted steps. Keeps what the step uses alive until it is done.
+struct InFlight {
+  std::shared_ptr<VulkanExecutable> executable;
+  const Recording* recording = nullptr;
+  std::uint32_t n_segments = 0;
+  std::array<std::int32_t, kMaxSegments> tokens{};
+};
+
+class VulkanBackend final : public Backend {
+ public:
+  explicit VulkanBackend(const VulkanOptions& options)
+      : options_(options),
+        instance_(options.hook),
+        device_(instance_, limited(choose(instance_, options.selector), options)),
+        memory_(device_),
+        pipeline_cache_(device_, options.cache_dir),
+        pipelines_(device_, pipeline_cache_,
+                   [](Shader shader) {
+                     const auto code = embedded_code(shader);
+                     return std::vector<std::uint32_t>(code.begin(), code.end());
+                   }),
+        transfer_(device_, memory_),
+        steps_done_(make_timeline(device_, "steps")) {
+    const DeviceCaps& device = device_.caps();
+    caps_.name = "vulkan";
+    caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
+    caps_.max_run_ahead = kMaxInFlight - 1;
+    for (const MemoryHeap& heap : device.heaps)
+      if (heap.device_local) caps_.memory_bytes += heap.available_bytes;
+  }
+
+  ~VulkanBackend() override {
+    // The result does not matter: whatever it is, nothing runs any more.
+    device_.fn().vkDeviceWaitIdle(device_.handle());
+  }
+
+  const BackendCaps& caps() const override { return caps_; }
+
+  Buffer allocate(std::size_t size_bytes, BufferUse use) override {
+    check_failure();
+    const bool state = use == BufferUse::state;
+    return Buffer{
+        size_bytes,
+        memory_.allocate(size_bytes, state ? MemoryPurpose::state : MemoryPurpose::activations,
+                         state ? "state" : "activations")};
+  }
+
+  void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
+    check_failure();
+    wait_idle();
+    BX_ASSERT(offset + from.size() <= buffer.size_bytes, "upload inside the buffer");
+    transfer_.upload(device_buffer(buffer), offset, from.size(),
+                     [&](std::size_t at, std::span<std::byte> to) {
+                       if (!to.empty()) std::memcpy(to.data(), from.data() + at, to.size());
+                     });
+  }
+
+  void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
+    check_failure();
+    wait_idle();
+    BX_ASSERT(offset + to.size() <= buffer.size_bytes, "download inside the buffer");
+    transfer_.download(device_buffer(buffer), offset, to);
+  }
+
+  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
+            std::size_t size_bytes) override {
+    check_failure();
+    wait_idle();
+    transfer_.copy(device_buffer(from), from_offset, device_buffer(to), to_offset, size_bytes);
+  }
+
+  std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
+
+  std::size_t workspace(const Graph& graph, const Node& node) const override {
+    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, device_.caps());
+  }
+
+  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
+  Ticket submit(const Executable& executable, const StepBuffer& step) override;
+  StepResult wait(Ticket ticket) override;
+
+  int barrier_count() const { return last_barriers_; }
+  const DeviceCaps& device_caps() const { return device_.caps(); }
+
+ private:
+  /// Once a step has failed, everything fails.
+  void check_failure() const {
+    if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
+  }
+  /// Remembers what a step failed of: what it would have computed is missing from then on.
+  template <class Act>
+  void step_call(const Act& act) {
+    try {
+      act();
+    } catch (const Error& error) {
+      failure_ = error.what();
+      throw;
+    }
+  }
+  void wait_idle() { wait_until(submitted_); }
+  void wait_until(std::uint64_t number);
+  void collect(std::uint64_t number);
+  InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
+
+  VulkanOptions options_;
+  BackendCaps caps_;
+  Instance instance_;
+  Device device_;
+  MemoryAllocator memory_;
+  PipelineCache pipeline_cache_;
+  PipelineLibrary pipelines_;
+  Transfer transfer_;
+  SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
+  std::array<InFlight, kMaxInFlight> in_flight_;
+  std::uint64_t submitted_ = 0;
+  std::uint64_t done_ = 0;  ///< as far as we know
+  std::string failure_;
+  int last_barriers_ = 0;
+};
+
+std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
+                                                  const WeightParts& parts) {
+  check_failure();
+  const PackedLayout layout = packed_layout(desc);
+  auto memory = memory_.allocate(layout.size_bytes, MemoryPurpose::weights, desc.name);
+  transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {
+    write_packed(desc, parts, layout, offset, to);
+  });
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  packed->form = layout.form;
+  const auto units = [](const PackedPart& part) {
+    return to_uint(static_cast<std::int64_t>(part.offset_bytes / 16));
+  };
+  packed->ref = {.data = {static_cast<std::uint32_t>(memory->address()),
+                          static_cast<std::uint32_t>(memory->address() >> 32)},
+                 .scales = units(layout.scales),
+                 .biases = units(layout.tables)};
+  packed->memory = memory;
+  auto weight = std::make_shared<Weight>();
+  weight->name = desc.name;
+  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
+  weight->format = desc.format_name();
+  weight->stored_bytes = desc.stored_bytes();
+  weight->packed_bytes = layout.size_bytes;
+  weight->packed = std::move(packed);
+  return weight;
+}
+
+Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
+  check_failure();
+  BX_ASSERT(bindings.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
+  auto executable = std::make_shared<VulkanExecutable>();
+  executable->plan = std::move(plan);
+  executable->bindings = bindings;
+  executable->options = {.max_flops = kMaxFlopsPerSubmission,
+                         .timestamps = options_.timestamps && device_.caps().timestamps,
+                         .without_barrier = options_.without_barrier};
+  bind_launches(*executable, device_.caps(), pipelines_);
+  executable->recording_for(done_, device_, memory_);  // the first is ready before it is needed
+  pipeline_cache_.save();
+  return Executable{executable};
+}
+
+Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
+  check_failure();
+  if (submitted_ - done_ >= kMaxInFlight) collect(submitted_ + 1 - kMaxInFlight);
+  if (submitted_ - done_ >= kMaxInFlight)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[submit] expected at most {} steps in flight", kMaxInFlight));
+  auto executable = std::static_pointer_cast<VulkanExecutable>(handle.compiled);
+  step_call([&] {
+    Recording& recording = executable->recording_for(done_, device_, memory_);
+    recording.write_step(step, executable->launches);
+    const std::uint64_t number = submitted_ + 1;
+
+    std::vector<VkCommandBufferSubmitInfo> commands;
+    std::vector<VkSubmitInfo2> parts;
+    commands.reserve(recording.commands().size());
+    for (const VkCommandBuffer buffer : recording.commands()) {
+      commands.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
+      auto part = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
+      part.commandBufferInfoCount = 1;
+      part.pCommandBufferInfos = &commands.back();
+      parts.push_back(part);
+    }
+    auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
+    signal.semaphore = steps_done_.get();
+    signal.value = number;
+    signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    parts.back().signalSemaphoreInfoCount = 1;
+    parts.back().pSignalSemaphoreInfos = &signal;
+    check(device_.fn().vkQueueSubmit2(device_.queue(), static_cast<std::uint32_t>(parts.size()),
+                                      parts.data(), VK_NULL_HANDLE),
+          "vkQueueSubmit2", fmt::format("step {}", number));
+    submitted_ = number;
+    recording.ticket = number;
+    last_barriers_ = recording.barrier_count();
+    InFlight& place = place_of(number);
+    place.recording = &recording;
+    place.executable = executable;
+    place.n_segments = executable->result ? step.n_segments : 0;
+  });
+  return {submitted_};
+}
+
+void VulkanBackend::collect(std::uint64_t number) {
+  if (done_ >= number) return;
+  step_call([&] {
+    std::uint64_t value = 0;
+    check(device_.fn().vkGetSemaphoreCounterValue(device_.handle(), steps_done_.get(), &value),
+          "vkGetSemaphoreCounterValue", "steps");
+    // Results are kept, and what the steps worked in is let go.
+    while (done_ < value) {
+      InFlight& place = place_of(++done_);
+      std::memcpy(place.tokens.data(), place.recording->tokens(),
+                  place.n_segments * sizeof(std::int32_t));
+      place.recording = nullptr;
+      place.executable.reset();
+    }
+  });
+}
+
+void VulkanBackend::wait_until(std::uint64_t number) {
+  if (done_ >= number) return;
+  step_call([&] {
+    const VkSemaphore semaphore = steps_done_.get();
+    auto info = structure<VkSemaphoreWaitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO);
+    info.semaphoreCount = 1;
+    info.pSemaphores = &semaphore;
+    info.pValues = &number;
+    check(device_.fn().vkWaitSemaphores(device_.handle(), &info, UINT64_MAX), "vkWaitSemaphores",
+          fmt::format("step {}", number));
+  });
+  collect(number);
+}
+
+StepResult VulkanBackend::wait(Ticket ticket) {
+  if (ticket.number < 1 || ticket.number > submitted_ || ticket.number + kMaxInFlight <= submitted_)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
+                    kMaxInFlight, ticket.number, submitted_));
+  check_failure();
+  wait_until(ticket.number);
+  const InFlight& place = place_of(ticket.number);
+  return {{place.tokens.data(), place.n_segments}};
+}
+
+VulkanBackend& vulkan_backend(const Backend& backend) {
+  auto* vulkan = dynamic_cast<VulkanBackend*>(const_cast<Backend*>(&backend));
+  BX_ASSERT(vulkan != nullptr, "asked of a Vulkan backend");
+  return *vulkan;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
+  return std::make_unique<VulkanBackend>(options);
+}
+
+int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }
+
+const DeviceCaps& device_caps(const Backend& backend) {
+  return vulkan_backend(backend).device_caps();
+}
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,47 @@
+// The model on a GPU.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitaxon/backend.h"
+#include "vulkan/functions.h"
+
+namespace bitaxon::vulkan {
+
+struct DeviceCaps;
+class Messages;
+
+struct VulkanOptions {
+  std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
+  /// Folder of *.comp files compiled instead of the embedded shaders; empty: none.
+  std::filesystem::path shader_dir = {};
+  /// Where compiled pipelines are kept; empty: nowhere.
+  std::filesystem::path cache_dir = {};
+  bool timestamps = false;  ///< measure every launch
+
+  // For tests.
+  FunctionsHook hook = nullptr;
+  /// Makes a device look like another one; may only take away.
+  std::function<void(DeviceCaps&)> limit_caps = {};
+  int without_barrier = -1;  ///< see RecordOptions
+};
+
+/// Throws Error(unsupported) when there is no loader, no driver, or no device as wanted, with the
+/// reason; Error(device) when a call fails.
+std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
+
+/// One launch of the last step that ran with timestamps.
+struct LaunchTime {
+  std::string label;
+  double time_ns = 0;
+};
+std::vector<LaunchTime> launch_times(const Backend& backend);
+/// Barriers of the executable that was submitted last, the one at its beginning included.
+int barrier_count(const Backend& backend);
+const DeviceCaps& device_caps(const Backend& backend);
+
+}  // namespace bitaxon::vulkan

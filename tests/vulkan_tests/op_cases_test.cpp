@@ -1,0 +1,28 @@
+// Every case of every op on the GPU against the reference.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "cases/op_harness.h"
+#include "support/backends.h"
+#include "support/op_case_params.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+class VulkanOpCasesTest : public testing::TestWithParam<NamedCase> {};
+
+TEST_P(VulkanOpCasesTest, AgreesWithReference) {
+  const OpCase& op_case = *GetParam().op_case;
+  const OpProblem problem = problem_of(GetParam().op, op_case);
+  const OpRun expected = run_op(reference_backend(), problem);
+  const OpRun run = run_op(vulkan_backend(), problem);
+  expect_clean(run, "vulkan");
+  for (const std::string& difference : differences(run, expected, op_case.tolerance))
+    ADD_FAILURE() << difference;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, VulkanOpCasesTest, testing::ValuesIn(named_cases()), test_name);
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,29 @@
+#include "prompt.h"
+
+#include <iostream>
+#include <iterator>
+
+#include "bitaxon/error.h"
+#include "console.h"
+#include "platform/terminal.h"
+
+namespace bitaxon::tool {
+
+std::string read_prompt_from_stdin() {
+  if (is_terminal(Stream::standard_input))
+    note("reading the prompt from the terminal; Ctrl-D ends it");
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
+  return text;
+}
+
+const Vocabulary& needed_vocabulary(const Session& session, const std::string& ids_flag) {
+  if (!session.vocabulary)
+    throw Error(ErrorKind::io, fmt::format("no tokenizer: name one with --tokenizer, or give ids "
+                                           "with {}",
+                                           ids_flag));
+  return *session.vocabulary;
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,17 @@
+// Text prompts of the commands that take one.
+#pragma once
+
+#include <string>
+
+#include "session.h"
+
+namespace bitaxon::tool {
+
+/// Everything on stdin, without the newline that `echo` puts at its end. Throws UsageError when
+/// that is nothing.
+std::string read_prompt_from_stdin();
+
+/// Throws Error(io) when there is none, and says that `ids_flag` needs none.
+const Vocabulary& needed_vocabulary(const Session& session, const std::string& ids_flag);
+
+}  // namespace bitaxon::tool
