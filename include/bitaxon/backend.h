@@ -67,6 +67,14 @@ struct StepResult {
   std::span<const std::int32_t> tokens;  ///< valid until the next submit or wait
 };
 
+/// What one step took: of the host's side, and of what went between host and device.
+struct StepCounts {
+  std::size_t dispatches = 0;   ///< kernels run
+  std::size_t submissions = 0;  ///< handed to the device
+  std::size_t bytes_to_device = 0;
+  std::size_t bytes_from_device = 0;
+};
+
 struct BackendCaps {
   std::string name;                ///< "cpu", "reference", later "vulkan"
   std::string device;              ///< "AMD EPYC, 2 threads"
@@ -112,6 +120,8 @@ class Backend {
   /// Blocks until the step is done. Throws Error(device) when it failed, Error(invalid_argument)
   /// when its result is no longer remembered.
   virtual StepResult wait(Ticket ticket) = 0;
+  /// Of the step submitted last.
+  virtual StepCounts last_step() const = 0;
 };
 
 }  // namespace bitaxon

@@ -11,6 +11,9 @@
 
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Words { uint at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer WordPairs {
+  uvec2 at[];
+};
 layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Quads { uvec4 at[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer FloatQuads {
   vec4 at[];

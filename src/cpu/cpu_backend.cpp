@@ -152,6 +152,7 @@ class CpuBackend final : public Backend {
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
   StepResult wait(Ticket ticket) override;
+  StepCounts last_step() const override { return last_step_; }
 
  private:
   InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
@@ -169,6 +170,7 @@ class CpuBackend final : public Backend {
   std::string run_step(InFlight& step);
 
   BackendCaps caps_;
+  StepCounts last_step_;
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;
@@ -246,6 +248,7 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
     place.executable = std::static_pointer_cast<CpuExecutable>(executable.compiled);
     place.step = step;
     submitted_ = number;
+    last_step_ = {.dispatches = place.executable->tasks.size(), .submissions = 1};
   }
   changed_.notify_all();
   return {number};

@@ -140,7 +140,7 @@ void Model::Impl::finish_loading() {
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint});
-  steps.emplace(config, weights, *pool, options.plan_reuse);
+  steps.emplace(config, weights, *pool, precision == Precision::fast, options.plan_reuse);
 }
 
 void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {

@@ -32,8 +32,9 @@ class StepCache {
  public:
   static constexpr std::size_t kMaxKinds = 24;
 
-  StepCache(const Config& config, const Weights& weights, const StatePool& pool, bool plan_reuse)
-      : config_(config), weights_(weights), pool_(pool), plan_reuse_(plan_reuse) {}
+  StepCache(const Config& config, const Weights& weights, const StatePool& pool, bool fast,
+            bool plan_reuse)
+      : config_(config), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {}
 
   /// Records, plans and compiles a kind that is new; allocates nothing for one that is not.
   std::shared_ptr<const CompiledStep> find(const StepKind& kind);
@@ -45,6 +46,7 @@ class StepCache {
   const Config& config_;
   const Weights& weights_;
   const StatePool& pool_;
+  bool fast_;
   bool plan_reuse_;
   std::list<std::shared_ptr<const CompiledStep>> steps_;  ///< most recently used first
   Buffer arena_;  ///< shared by the plans that fit it; steps run one after the other

@@ -21,6 +21,7 @@ class EnabledFeatures {
     v12_.scalarBlockLayout = VK_TRUE;
     v12_.shaderFloat16 = vk_bool(caps.shader_float16);
     v12_.vulkanMemoryModel = vk_bool(caps.memory_model);
+    v12_.vulkanMemoryModelDeviceScope = vk_bool(caps.memory_model);
     synchronization2_.synchronization2 = VK_TRUE;
     sizes_.subgroupSizeControl = vk_bool(caps.subgroup_size_control);
     sizes_.computeFullSubgroups = vk_bool(caps.full_subgroups);

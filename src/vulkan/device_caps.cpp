@@ -146,7 +146,9 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.synchronization2 = synchronization2.synchronization2 == VK_TRUE;
   caps.shader_float16 = v12.shaderFloat16 == VK_TRUE;
   caps.storage_16bit = v11.storageBuffer16BitAccess == VK_TRUE;
-  caps.memory_model = v12.vulkanMemoryModel == VK_TRUE;
+  // With the memory model but not this scope, even the atomics of plain GLSL would be forbidden.
+  caps.memory_model =
+      v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
   if (sizes.subgroupSizeControl == VK_FALSE) {
     caps.subgroup_size_control = false;

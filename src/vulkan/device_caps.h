@@ -80,7 +80,7 @@ struct DeviceCaps {
   std::vector<MatrixShape> matrix_shapes;  ///< VK_NV_cooperative_matrix; empty: none
   bool shader_float16 = false;             ///< what those need beside it
   bool storage_16bit = false;
-  bool memory_model = false;
+  bool memory_model = false;  ///< with the scope of the device
 
   std::vector<MemoryHeap> heaps;
   std::vector<MemoryType> memory_types;

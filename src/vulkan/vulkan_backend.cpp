@@ -54,7 +54,7 @@ class VulkanBackend final : public Backend {
  public:
   explicit VulkanBackend(const VulkanOptions& options)
       : options_(options),
-        instance_(options.hook),
+        instance_(options.hook, options.messages),
         device_(instance_, limited(choose(instance_, options.selector), options)),
         memory_(device_),
         pipeline_cache_(device_, options.cache_dir),
@@ -122,7 +122,9 @@ class VulkanBackend final : public Backend {
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
   StepResult wait(Ticket ticket) override;
+  StepCounts last_step() const override { return last_step_; }
 
+  std::vector<LaunchTime> launch_times();
   int barrier_count() const { return last_barriers_; }
   const DeviceCaps& device_caps() const { return device_.caps(); }
 
@@ -159,7 +161,10 @@ class VulkanBackend final : public Backend {
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< as far as we know
   std::string failure_;
+  StepCounts last_step_;
   int last_barriers_ = 0;
+  std::shared_ptr<VulkanExecutable> last_executable_;  ///< with timestamps only
+  const Recording* last_recording_ = nullptr;
 };
 
 std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
@@ -240,6 +245,15 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
     submitted_ = number;
     recording.ticket = number;
     last_barriers_ = recording.barrier_count();
+    last_step_ = {.dispatches = executable->launches.size(),
+                  .submissions = parts.size(),
+                  .bytes_to_device = recording.step_bytes(),
+                  .bytes_from_device =
+                      executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
+    if (executable->options.timestamps) {
+      last_executable_ = executable;
+      last_recording_ = &recording;
+    }
     InFlight& place = place_of(number);
     place.recording = &recording;
     place.executable = executable;
@@ -291,6 +305,17 @@ StepResult VulkanBackend::wait(Ticket ticket) {
   return {{place.tokens.data(), place.n_segments}};
 }
 
+std::vector<LaunchTime> VulkanBackend::launch_times() {
+  std::vector<LaunchTime> times;
+  if (last_recording_ == nullptr) return times;
+  check_failure();
+  wait_idle();
+  const std::vector<double> nanoseconds = last_recording_->launch_times_ns();
+  for (std::size_t i = 0; i < nanoseconds.size(); ++i)
+    times.push_back({last_executable_->launches[i].label, nanoseconds[i]});
+  return times;
+}
+
 VulkanBackend& vulkan_backend(const Backend& backend) {
   auto* vulkan = dynamic_cast<VulkanBackend*>(const_cast<Backend*>(&backend));
   BX_ASSERT(vulkan != nullptr, "asked of a Vulkan backend");
@@ -301,6 +326,10 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 
 std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   return std::make_unique<VulkanBackend>(options);
+}
+
+std::vector<LaunchTime> launch_times(const Backend& backend) {
+  return vulkan_backend(backend).launch_times();
 }
 
 int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }

@@ -13,7 +13,7 @@
 namespace bitaxon::vulkan {
 
 struct DeviceCaps;
-class Messages;
+struct Messages;
 
 struct VulkanOptions {
   std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
@@ -25,6 +25,7 @@ struct VulkanOptions {
 
   // For tests.
   FunctionsHook hook = nullptr;
+  Messages* messages = nullptr;  ///< gets what validation layers say; outlives the backend
   /// Makes a device look like another one; may only take away.
   std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions

@@ -13,12 +13,26 @@ struct Spec {
   std::int64_t window = 16;
   std::int64_t ring_rows = 0;  ///< 0: the fewest that are allowed
   std::vector<CaseSegment> segments = one_segment(5, 3);
+  std::int64_t capacity = 0;  ///< of rows; 0: a bucket with room to spare
   double q_spread = 1;
   double value_spread = 1;
+  /// Positions of the first segment whose first key element, or value element, is NaN; -1: none.
+  std::int64_t nan_key = -1;
+  std::int64_t nan_value = -1;
 };
 
+/// Every row that sees the position has a NaN in its result, and no other row has.
+void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
+  if (position < 0) return;
+  const StateTensor& tensor = p.layout().tensors[ring];
+  const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  std::byte* row = p.state_bytes(ring, p.segments()[0].slot, 0) +
+                   static_cast<std::size_t>(position % tensor.shape[0]) * row_bytes;
+  std::fill_n(row, size_of(tensor.dtype), std::byte{0xFF});
+}
+
 void build(OpProblem& p, const Spec& spec) {
-  p.set_step(spec.segments);
+  p.set_step(spec.segments, spec.capacity);
   const std::int64_t d = spec.n_heads * spec.head_dim;
   const std::int64_t rows =
       spec.ring_rows != 0 ? spec.ring_rows : spec.window + p.capacity(RowSpace::rows) - 1;
@@ -32,19 +46,102 @@ void build(OpProblem& p, const Spec& spec) {
     p.fill_ring(keys, segment, first, position + segment.n_rows, 1);
     p.fill_ring(values, segment, first, position + segment.n_rows, spec.value_spread);
   }
+  put_nan(p, keys, spec.nan_key);
+  put_nan(p, values, spec.nan_value);
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     return {attention(h.inputs[q], h.states[keys], h.states[values], spec.n_heads, spec.window)};
   };
 }
 
 OpCase make(std::string label, unsigned tags, Spec spec) {
-  // A score of size s has an error of s * 2^-24 or so, which exp turns into a relative one.
-  const double largest_score = spec.q_spread * std::sqrt(3.0) * 4;
+  // A score of size s has an error of s * 2^-24 or so, which exp turns into a relative one; unless
+  // scores are so far apart that one key has all the weight.
+  const double largest_score = spec.q_spread > 1e6 ? 0 : spec.q_spread * std::sqrt(3.0) * 4;
   return {std::move(label),
           tags,
           {0x1p-23 * (largest_score + std::sqrt(static_cast<double>(spec.window)) + 8),
-           "float32 exp of scores, and a sum over the window"},
+           "float32 exp of scores, and a sum over the window",
+           spec.nan_key >= 0 || spec.nan_value >= 0},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+/// One row in a bucket of one, as when decoding.
+Spec one_row(std::uint32_t position, Spec spec = {}) {
+  spec.segments = one_segment(1, position);
+  spec.capacity = 1;
+  return spec;
+}
+
+/// Sequences that begin and end within blocks of rows, wherever those are.
+std::vector<CaseSegment> ragged_segments() {
+  return {{.slot = 1, .n_rows = 21, .position = 5},
+          {.slot = 3, .n_rows = 1, .position = 77},
+          {.slot = 0, .n_rows = 30, .position = 0},
+          {.slot = 2, .n_rows = 40, .position = 130}};
+}
+
+void add_decoding(std::vector<OpCase>& cases) {
+  for (std::uint32_t position : {0U, 1U, 15U, 16U, 200U})
+    cases.push_back(make("one_row_at_" + std::to_string(position), kEdge, one_row(position)));
+  // Some of the parts that a window is split into are empty, or the last one is short.
+  for (DType ring : {DType::f32, DType::f16})
+    for (std::uint32_t position : {63U, 64U, 100U, 254U, 299U, 300U, 1000U})
+      cases.push_back(make(
+          "one_row_of_window_300_at_" + std::to_string(position) + "_" + std::string(name_of(ring)),
+          kEdge, one_row(position, {.ring = ring, .window = 300})));
+  for (std::int64_t n_heads : {1, 2, 3})
+    cases.push_back(make("one_row_of_4096_keys_" + std::to_string(n_heads) + "_heads", kEdge,
+                         one_row(9000, {.n_heads = n_heads, .window = 4096})));
+  cases.push_back(
+      make("one_row_wraps_within_window", kEdge, one_row(1037, {.window = 300, .ring_rows = 333})));
+  cases.push_back(make("one_row_at_largest_position", kEdge,
+                       one_row(0xFFFFFF00U, {.window = 300, .ring_rows = 333})));
+  cases.push_back(
+      make("one_row_equal_scores", kEdge, one_row(500, {.window = 300, .q_spread = 0})));
+  cases.push_back(
+      make("one_row_huge_scores", kEdge, one_row(500, {.window = 300, .q_spread = 1e30})));
+  cases.push_back(make("one_row_nan_key", kEdge, one_row(500, {.window = 300, .nan_key = 333})));
+  cases.push_back(
+      make("one_row_nan_value", kEdge, one_row(500, {.window = 300, .nan_value = 201})));
+}
+
+void add_head_sizes(std::vector<OpCase>& cases) {
+  for (std::int64_t head_dim : {1, 2, 3, 4, 5, 33, 63, 64, 80, 128, 256})
+    for (DType ring : {DType::f32, DType::f16}) {
+      const std::string suffix =
+          "_head_size_" + std::to_string(head_dim) + "_" + std::string(name_of(ring));
+      const Spec spec{.ring = ring, .n_heads = 3, .head_dim = head_dim, .window = 150};
+      cases.push_back(make("one_row" + suffix, kEdge, one_row(400, spec)));
+      Spec ragged = spec;
+      ragged.segments = ragged_segments();
+      cases.push_back(make("ragged" + suffix, kEdge, ragged));
+    }
+}
+
+void add_many_rows(std::vector<OpCase>& cases) {
+  for (std::uint32_t position : {0U, 30U, 5000U})
+    cases.push_back(make("rows_512_at_" + std::to_string(position), kEdge,
+                         {.ring = DType::f16,
+                          .head_dim = 80,
+                          .window = 40,
+                          .segments = one_segment(512, position)}));
+  // Keys that all rows see begin or end beside the boundary of a tile of keys.
+  for (std::int64_t window : {63, 64, 65, 95, 96, 97})
+    for (std::uint32_t n : {33U, 34U, 35U})
+      cases.push_back(make("rows_" + std::to_string(n) + "_of_window_" + std::to_string(window),
+                           kEdge, {.window = window, .segments = one_segment(n, 300)}));
+  cases.push_back(make("ragged_one_row_over", kEdge,
+                       {.window = 20, .segments = {{.n_rows = 64}, {.slot = 1, .n_rows = 65}}}));
+  cases.push_back(make("ragged_nan_key", kEdge, {.segments = ragged_segments(), .nan_key = 12}));
+  cases.push_back(make("ragged_nan_value", kEdge, {.segments = ragged_segments(), .nan_value = 4}));
+  cases.push_back(
+      make("ragged_huge_scores", kEdge, {.segments = ragged_segments(), .q_spread = 1e30}));
+  cases.push_back(
+      make("ragged_equal_scores", kEdge, {.segments = ragged_segments(), .q_spread = 0}));
+  std::vector<CaseSegment> single;
+  for (std::uint32_t i = 0; i < OpProblem::kSlots; ++i)
+    single.push_back({.slot = i, .position = 60 * i});
+  cases.push_back(make("segments_of_one_row", kEdge, {.window = 100, .segments = single}));
 }
 
 }  // namespace
@@ -81,6 +178,15 @@ std::vector<OpCase> attention_cases() {
       make("one_score_dominates", kEdge, {.segments = three_segments(), .q_spread = 1e4}));
   cases.push_back(make("large_values", kEdge, {.value_spread = 1e18}));
   cases.push_back(make("tiny_values", kEdge, {.value_spread = 1e-18}));
+  add_decoding(cases);
+  add_head_sizes(cases);
+  add_many_rows(cases);
+  cases.push_back(make("model_one_row", kModel | kBench,
+                       one_row(5000, {.ring = DType::f16,
+                                      .n_heads = 32,
+                                      .head_dim = 80,
+                                      .window = 4096,
+                                      .ring_rows = 4096 + 512 + 2})));
   cases.push_back(make("model", kModel | kBench,
                        {.ring = DType::f16,
                         .n_heads = 32,

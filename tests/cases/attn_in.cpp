@@ -7,6 +7,8 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
+  Format k_format = Format::f32;  ///< where `mixed`, of k; v has f16, q `format`
+  bool mixed = false;
   DType ring = DType::f32;
   std::int64_t d_model = 64;
   std::int64_t ring_rows = 45;
@@ -23,8 +25,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto x = p.add_input(d, spec.x_spread);
   const auto norm = p.add_weight(Format::f32, {1, 1, d}, 0.3, 1);
   const auto q = p.add_weight(spec.format, {1, d, d}, spread);
-  const auto k = p.add_weight(spec.format, {1, d, d}, spread);
-  const auto v = p.add_weight(spec.format, {1, d, d}, spread);
+  const auto k = p.add_weight(spec.mixed ? spec.k_format : spec.format, {1, d, d}, spread);
+  const auto v = p.add_weight(spec.mixed ? Format::f16 : spec.format, {1, d, d}, spread);
   const auto keys = p.add_ring(spec.ring, {spec.ring_rows, d});
   const auto values = p.add_ring(spec.ring, {spec.ring_rows, d});
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
@@ -43,6 +45,55 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           tags,
           {0x1p-23 * std::sqrt(terms), "float32 sum of D products, errors add as sqrt(D)"},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
+}
+
+/// One row in a bucket of one, as when decoding.
+Spec one_row(std::uint32_t position, Spec spec = {}) {
+  spec.segments = one_segment(1, position);
+  spec.capacity = 1;
+  return spec;
+}
+
+void add_decoding(std::vector<OpCase>& cases) {
+  for (Format format : kEveryFormat)
+    cases.push_back(make("one_row_format_" + std::string(name_of(format)), kPlain,
+                         one_row(44, {.format = format, .ring = DType::f16, .d_model = 128})));
+  cases.push_back(make("one_row_f32", kPlain, one_row(45)));
+  cases.push_back(make("one_row_of_three_formats", kEdge,
+                       one_row(100, {.format = Format::q4_g64,
+                                     .k_format = Format::nf4_g64,
+                                     .mixed = true,
+                                     .ring = DType::f16,
+                                     .d_model = 128})));
+  cases.push_back(make("one_row_without_norm", kEdge, one_row(0, {.norm = false})));
+  for (std::int64_t d : {1, 2, 6, 13, 30, 67})
+    for (DType ring : {DType::f32, DType::f16})
+      cases.push_back(make("one_row_of_" + std::to_string(d) + "_" + std::string(name_of(ring)),
+                           kEdge, one_row(58, {.ring = ring, .d_model = d})));
+  cases.push_back(make("one_row_at_largest_position", kEdge, one_row(0xFFFFFFF0U)));
+  cases.push_back(
+      make("one_row_tiny_values_f16", kEdge,
+           one_row(3, {.ring = DType::f16, .d_model = 256, .norm = false, .x_spread = 1e-6})));
+  cases.push_back(
+      make("one_row_f16_overflows", kEdge,
+           one_row(3, {.ring = DType::f16, .d_model = 256, .norm = false, .x_spread = 6e4})));
+}
+
+/// Words that belong to two rows, of the step or one of them not.
+void add_odd_half_rows(std::vector<OpCase>& cases) {
+  for (std::int64_t d : {1, 3, 13})
+    for (std::uint32_t position : {0U, 1U, 42U, 43U})
+      cases.push_back(
+          make("odd_f16_" + std::to_string(d) + "_at_" + std::to_string(position), kEdge,
+               {.ring = DType::f16, .d_model = d, .segments = one_segment(7, position)}));
+  cases.push_back(make("odd_f16_three_segments", kEdge,
+                       {.ring = DType::f16, .d_model = 13, .segments = three_segments()}));
+  cases.push_back(make("odd_f16_fills_ring", kEdge,
+                       {.ring = DType::f16,
+                        .d_model = 5,
+                        .ring_rows = 9,
+                        .segments = one_segment(9, 5),
+                        .capacity = 9}));
 }
 
 }  // namespace
@@ -73,6 +124,13 @@ std::vector<OpCase> attn_in_cases() {
       make("tiny_values_f16", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e-6}));
   cases.push_back(
       make("f16_overflows", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e9}));
+  add_decoding(cases);
+  add_odd_half_rows(cases);
+  cases.push_back(make("model_one_row", kModel | kBench,
+                       one_row(5000, {.format = Format::q4_g64,
+                                      .ring = DType::f16,
+                                      .d_model = 2560,
+                                      .ring_rows = 4096 + 512 + 2})));
   cases.push_back(make("model", kModel | kBench,
                        {.format = Format::q4_g64,
                         .ring = DType::f16,

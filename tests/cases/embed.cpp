@@ -80,6 +80,12 @@ std::vector<OpCase> embed_cases() {
                        {.segments = sampled_segments(), .ids = {3, 4, 5}, .sampled = {60, 0, 7}}));
   cases.push_back(make("sampled_nothing", kEdge,
                        {.segments = sampled_segments(), .ids = {3, 4, 5}, .sampled = {-1, 0, -1}}));
+  cases.push_back(make("large_vocabulary", kEdge,
+                       {.vocab_size = 200003,
+                        .cols = 3,
+                        .segments = three_segments(),
+                        .ids = {200002, 0, 199999, 200002, 31, 32, 64, 199999, 100000}}));
+  cases.push_back(make("most_rows", kEdge, {.cols = 5, .segments = one_segment(512, 1)}));
   cases.push_back(make(
       "model", kModel | kBench,
       {.format = Format::f16, .vocab_size = 32000, .cols = 2048, .segments = one_segment(4, 100)}));

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 
@@ -60,6 +62,13 @@ void add_model_cases(std::vector<OpCase>& cases) {
                         .cols = 7680,
                         .segments = one_segment(1, 9),
                         .residual = true}));
+  for (Format format : {Format::q4_g64, Format::nf4_g64})
+    cases.push_back(make("model_in_proj_" + std::string(name_of(format)), kModel | kBench,
+                         {.format = format,
+                          .rows = 7680,
+                          .cols = 2560,
+                          .segments = one_segment(1, 9),
+                          .capacity = 1}));
   cases.push_back(make("model_lm_head", kModel | kBench,
                        {.format = Format::q4_g64,
                         .rows = 32000,
@@ -81,6 +90,17 @@ std::vector<OpCase> linear_cases() {
                          {.format = format, .norm = true, .residual = true}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  // Backends choose kernels by the bucket; in each the last rows are not valid.
+  for (Format format : {Format::f16, Format::q4_g64, Format::nf4_nested})
+    for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U})
+      cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)), kEdge,
+                           {.format = format,
+                            .rows = 70,
+                            .cols = 192,
+                            .segments = one_segment(bucket - bucket / 4, 0),
+                            .capacity = bucket,
+                            .norm = true,
+                            .residual = true}));
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(16, 0), .capacity = 16}));
   cases.push_back(make("most_rows", kEdge,
                        {.rows = 5, .cols = 16, .segments = one_segment(512, 0), .capacity = 512}));

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <optional>
 
 #include "cases/moe_experts.h"
 
@@ -7,6 +8,7 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
+  std::optional<Format> shared_format = {};  ///< empty: as the experts'
   std::int64_t d_model = 96;
   std::int64_t intermediate = 64;
   std::int64_t n_experts = 6;
@@ -46,7 +48,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto gates = add_gates(p, spec);
   const auto residual = p.add_input(d, spec.act_spread);
   const auto down = p.add_weight(spec.format, {spec.n_experts, d, n}, spread);
-  const auto shared = spec.shared ? p.add_weight(spec.format, {1, d, n}, spread) : 0;
+  const auto shared =
+      spec.shared ? p.add_weight(spec.shared_format.value_or(spec.format), {1, d, n}, spread) : 0;
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     return {moe_down(h.inputs[act], h.inputs[experts], h.inputs[gates], h.weights[down],
                      spec.shared ? h.weights[shared] : Tensor(), h.inputs[residual])};
@@ -70,6 +73,60 @@ std::vector<OpCase> moe_down_cases() {
                          {.format = format, .intermediate = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  // Many rows are computed another way, and so are very many.
+  for (Format format : kEveryFormat)
+    cases.push_back(make("many_rows_format_" + std::string(name_of(format)), kPlain,
+                         {.format = format, .intermediate = 128, .segments = one_segment(17, 0)}));
+  for (std::uint32_t n : {1U, 2U, 16U, 17U, 64U, 65U})
+    cases.push_back(make("full_bucket_" + std::to_string(n), kEdge,
+                         {.segments = one_segment(n, 0), .capacity = n}));
+  cases.push_back(make("many_rows_odd_sizes", kEdge,
+                       {.d_model = 13,
+                        .intermediate = 7,
+                        .n_experts = 5,
+                        .top_k = 3,
+                        .segments = one_segment(19, 0)}));
+  cases.push_back(make("many_rows_odd_sizes_nf4", kEdge,
+                       {.format = Format::nf4_g64,
+                        .d_model = 37,
+                        .intermediate = 139,
+                        .segments = one_segment(70, 0)}));
+  cases.push_back(make("many_rows_sizes_of_four", kEdge,
+                       {.format = Format::f16,
+                        .d_model = 140,
+                        .intermediate = 148,
+                        .segments = one_segment(70, 0)}));
+  cases.push_back(make("full_step", kEdge,
+                       {.format = Format::q4_g32,
+                        .d_model = 32,
+                        .intermediate = 32,
+                        .n_experts = 8,
+                        .segments = one_segment(512, 0),
+                        .capacity = 512}));
+  cases.push_back(make("full_step_to_one_expert", kEdge,
+                       {.d_model = 20,
+                        .intermediate = 20,
+                        .top_k = 1,
+                        .segments = one_segment(512, 0),
+                        .capacity = 512,
+                        .routing = Routing::one_expert}));
+  cases.push_back(make("many_rows_every_expert", kEdge,
+                       {.n_experts = 5, .top_k = 5, .segments = one_segment(23, 0)}));
+  cases.push_back(
+      make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
+  for (std::uint32_t n : {2U, 17U}) {
+    const std::string rows = "_rows_" + std::to_string(n);
+    cases.push_back(make("shared_of_other_format" + rows, kEdge,
+                         {.format = Format::q4_g64,
+                          .shared_format = Format::f16,
+                          .intermediate = 128,
+                          .segments = one_segment(n, 0)}));
+    cases.push_back(make("shared_of_other_codebook" + rows, kEdge,
+                         {.format = Format::nf4_g64,
+                          .shared_format = Format::nf4_nested,
+                          .intermediate = 128,
+                          .segments = one_segment(n, 0)}));
+  }
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
   cases.push_back(

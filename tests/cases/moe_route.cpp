@@ -1,4 +1,6 @@
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "cases/op_case.h"
 
@@ -17,7 +19,8 @@ struct Spec {
   double x_spread = 1;
   double gate_spread = 1;  ///< of the logits
   std::vector<std::int64_t> copies =
-      {};  ///< expert e's row of the gate is that of expert copies[e]
+      {};                ///< expert e's row of the gate is that of expert copies[e]
+  bool nan_row = false;  ///< a NaN in the middle of the second row
 };
 
 std::size_t add_gate(OpProblem& p, const Spec& spec) {
@@ -34,10 +37,18 @@ std::size_t add_gate(OpProblem& p, const Spec& spec) {
   return p.add_weight(shape, rows);
 }
 
+std::size_t add_x(OpProblem& p, const Spec& spec) {
+  const auto d = static_cast<std::size_t>(spec.d_model);
+  std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows)) * d);
+  for (float& value : values) value = p.random().centred(spec.x_spread);
+  if (spec.nan_row) values[d + d / 2] = std::numeric_limits<float>::quiet_NaN();
+  return p.add_input<float>(std::array{spec.d_model}, values);
+}
+
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
   const std::int64_t d = spec.d_model;
-  const auto x = p.add_input(d, spec.x_spread);
+  const auto x = add_x(p, spec);
   const auto norm = p.add_weight(Format::f32, {1, 1, d}, 0.3, 1);
   const auto gate = add_gate(p, spec);
   const auto shared = p.add_weight(spec.format, {1, 1, d}, 1 / std::sqrt(static_cast<double>(d)));
@@ -54,7 +65,8 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
           {0x1p-23 * (1 + spec.gate_spread) * std::sqrt(terms),
-           "the error of a logit, a float32 sum of D products, is the gate's relative error"},
+           "the error of a logit, a float32 sum of D products, is the gate's relative error",
+           spec.nan_row},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
@@ -67,6 +79,9 @@ std::vector<OpCase> moe_route_cases() {
         make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  for (std::uint32_t n : {1U, 2U, 17U, 512U})
+    cases.push_back(make("full_bucket_" + std::to_string(n), kEdge,
+                         {.segments = one_segment(n, 0), .capacity = n}));
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
   cases.push_back(make("odd_sizes", kEdge, {.d_model = 13, .n_experts = 5, .top_k = 3}));
@@ -77,6 +92,13 @@ std::vector<OpCase> moe_route_cases() {
   cases.push_back(make("tied_in_pairs", kEdge, {.top_k = 3, .copies = {0, 1, 1, 0, 2, 3, 3, 2}}));
   cases.push_back(make("all_zero_gate", kEdge, {.top_k = 3, .gate_spread = 0}));
   cases.push_back(make("one_gate_takes_all", kEdge, {.gate_spread = 100}));
+  cases.push_back(make("gates_underflow", kEdge, {.top_k = 5, .gate_spread = 1000}));
+  cases.push_back(
+      make("gates_subnormal", kEdge,
+           {.n_experts = 32, .top_k = 32, .segments = one_segment(33, 0), .gate_spread = 40}));
+  cases.push_back(make("nan_row", kEdge, {.top_k = 3, .nan_row = true}));
+  cases.push_back(make("many_experts", kEdge, {.n_experts = 256, .top_k = 9}));
+  cases.push_back(make("many_experts_all_chosen", kEdge, {.n_experts = 256, .top_k = 256}));
   cases.push_back(make("without_shared", kEdge, {.segments = three_segments(), .shared = false}));
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.x_spread = 1e18}));

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "cases/moe_experts.h"
 
@@ -8,6 +9,8 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
+  std::optional<Format> shared_format = {};  ///< empty: as the experts'
+  std::optional<Format> up_format = {};      ///< of both up projections; empty: as the gates'
   std::int64_t d_model = 64;
   std::int64_t intermediate = 96;
   std::int64_t n_experts = 6;
@@ -30,9 +33,12 @@ void build(OpProblem& p, const Spec& spec) {
   const auto experts =
       p.add_input<std::int32_t>(row, routed(p, spec.routing, spec.n_experts, spec.top_k));
   const auto gate = p.add_weight(spec.format, stack, spread);
-  const auto up = p.add_weight(spec.format, stack, spread);
-  const auto shared_gate = spec.shared ? p.add_weight(spec.format, one, spread) : 0;
-  const auto shared_up = spec.shared ? p.add_weight(spec.format, one, spread) : 0;
+  const Format up_format = spec.up_format.value_or(spec.format);
+  const auto up = p.add_weight(up_format, stack, spread);
+  const auto shared_gate =
+      spec.shared ? p.add_weight(spec.shared_format.value_or(spec.format), one, spread) : 0;
+  const auto shared_up =
+      spec.shared ? p.add_weight(spec.shared_format.value_or(up_format), one, spread) : 0;
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     return {moe_swiglu(h.inputs[x], h.inputs[experts],
                        {.gate = h.weights[gate],
@@ -61,6 +67,61 @@ std::vector<OpCase> moe_swiglu_cases() {
         make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
+  // Many rows are computed another way, and so are very many.
+  for (Format format : kEveryFormat)
+    cases.push_back(make("many_rows_format_" + std::string(name_of(format)), kPlain,
+                         {.format = format, .d_model = 128, .segments = one_segment(17, 0)}));
+  for (std::uint32_t n : {1U, 2U, 16U, 17U, 64U, 65U})
+    cases.push_back(make("full_bucket_" + std::to_string(n), kEdge,
+                         {.segments = one_segment(n, 0), .capacity = n}));
+  cases.push_back(make("many_rows_odd_sizes", kEdge,
+                       {.d_model = 13,
+                        .intermediate = 7,
+                        .n_experts = 5,
+                        .top_k = 3,
+                        .segments = one_segment(19, 0)}));
+  cases.push_back(make("many_rows_odd_sizes_nf4", kEdge,
+                       {.format = Format::nf4_g64,
+                        .d_model = 37,
+                        .intermediate = 139,
+                        .segments = one_segment(70, 0)}));
+  cases.push_back(make("many_rows_sizes_of_four", kEdge,
+                       {.format = Format::f16,
+                        .d_model = 140,
+                        .intermediate = 148,
+                        .segments = one_segment(70, 0)}));
+  cases.push_back(make("full_step", kEdge,
+                       {.format = Format::q4_g32,
+                        .d_model = 32,
+                        .intermediate = 32,
+                        .n_experts = 8,
+                        .segments = one_segment(512, 0),
+                        .capacity = 512}));
+  cases.push_back(make("full_step_to_one_expert", kEdge,
+                       {.d_model = 20,
+                        .intermediate = 20,
+                        .top_k = 1,
+                        .segments = one_segment(512, 0),
+                        .capacity = 512,
+                        .routing = Routing::one_expert}));
+  cases.push_back(make("many_rows_every_expert", kEdge,
+                       {.n_experts = 5, .top_k = 5, .segments = one_segment(23, 0)}));
+  cases.push_back(
+      make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
+  for (std::uint32_t n : {2U, 17U}) {
+    const std::string rows = "_rows_" + std::to_string(n);
+    cases.push_back(make("shared_of_other_format" + rows, kEdge,
+                         {.format = Format::q4_g64,
+                          .shared_format = Format::f16,
+                          .d_model = 128,
+                          .segments = one_segment(n, 0)}));
+    cases.push_back(make("every_format_another" + rows, kEdge,
+                         {.format = Format::nf4_g64,
+                          .shared_format = Format::nf4_nested,
+                          .up_format = Format::q4_g32,
+                          .d_model = 128,
+                          .segments = one_segment(n, 0)}));
+  }
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments()}));
   cases.push_back(

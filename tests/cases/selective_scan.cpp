@@ -1,4 +1,6 @@
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "cases/op_case.h"
 
@@ -17,14 +19,30 @@ struct Spec {
   double dt_spread = 1;
   double a_log = 0.5;
   double a_log_spread = 1;
+  bool nan = false;  ///< for one channel from row 1 on, for all from row 4 on
+  /// Rows whose rounding is still in h at the end, because it decays slowly.
+  std::int64_t rows_kept = 0;
 };
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+/// Random rows of `cols`, but NaN at (row, col).
+std::size_t add_input_with_nan(OpProblem& p, std::int64_t cols, double spread, std::int64_t row,
+                               std::int64_t col) {
+  std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * cols));
+  for (float& value : values) value = p.random().centred(spread);
+  values[static_cast<std::size_t>(row * cols + col)] = kNan;
+  return p.add_input<float>(std::array{cols}, values);
+}
 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
   const std::int64_t e = spec.d_inner;
   const std::int64_t n = spec.d_state;
-  const auto u = p.add_input(e, spec.u_spread);
-  const auto bcr = p.add_input(2 * n + 1, 1);
+  const auto u =
+      spec.nan ? add_input_with_nan(p, e, spec.u_spread, 1, 2) : p.add_input(e, spec.u_spread);
+  const auto bcr =
+      spec.nan ? add_input_with_nan(p, 2 * n + 1, 1, 4, 2 * n) : p.add_input(2 * n + 1, 1);
   const auto z = p.add_input(e, spec.z_spread);
   const auto dt_weight = p.add_weight(spec.format, {1, e, 1}, spec.dt_spread);
   const auto dt_bias = p.add_weight(spec.format, {1, 1, e}, spec.dt_spread, spec.dt_bias);
@@ -45,9 +63,10 @@ void build(OpProblem& p, const Spec& spec) {
 OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
-          {3e-6,
+          {3e-6 + 0x1p-22 * std::sqrt(static_cast<double>(spec.rows_kept)),
            "float32 exp of a product: its argument's rounding, times the argument (at most "
-           "about 20 before the result vanishes)"},
+           "about 20 before the result vanishes); and the roundings of h that differ",
+           spec.nan},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
@@ -85,6 +104,24 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("gate_saturated", kEdge, {.z_spread = 200}));
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
+  cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
+  cases.push_back(make("single_at_0", kEdge, {.segments = one_segment(1, 0), .capacity = 1}));
+  cases.push_back(make("single_at_6", kEdge, {.segments = one_segment(1, 6), .capacity = 1}));
+  cases.push_back(
+      make("many_states", kEdge, {.d_inner = 65, .d_state = 64, .segments = three_segments()}));
+  cases.push_back(
+      make("many_odd_states", kEdge, {.d_inner = 15, .d_state = 99, .segments = three_segments()}));
+  cases.push_back(
+      make("three_states", kEdge, {.d_inner = 17, .d_state = 3, .segments = long_segments()}));
+  cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
+  cases.push_back(make("longest_segment", kEdge, {.segments = one_segment(512, 0)}));
+  // Every row counts as much as the last.
+  cases.push_back(
+      make("long_without_forgetting", kEdge,
+           {.segments = long_segments(), .dt_bias = -60, .dt_spread = 10, .a_log = -2}));
+  cases.push_back(
+      make("long_with_slow_decay", kEdge,
+           {.segments = long_segments(), .a_log = -4, .a_log_spread = 2, .rows_kept = 256}));
   cases.push_back(make("model", kModel | kBench,
                        {.d_inner = 7680, .d_state = 16, .segments = one_segment(4, 100)}));
   return cases;

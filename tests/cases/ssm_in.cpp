@@ -40,6 +40,10 @@ void build(OpProblem& p, const Spec& spec) {
   };
 }
 
+std::vector<CaseSegment> in_place(std::uint32_t n_rows) {
+  return {{.slot = 1, .n_rows = n_rows, .position = 9, .read_version = 2, .write_version = 2}};
+}
+
 OpCase make(std::string label, unsigned tags, Spec spec) {
   const double terms = static_cast<double>(spec.d_model + 16);
   return {std::move(label),
@@ -71,11 +75,35 @@ std::vector<OpCase> ssm_in_cases() {
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-15}));
-  cases.push_back(make("model", kModel | kBench,
-                       {.format = Format::q4_g64,
-                        .d_model = 2560,
-                        .d_inner = 7680,
-                        .segments = one_segment(2, 100)}));
+  // A state that is replaced in its place, by fewer rows than it has and by more.
+  for (std::uint32_t n : {2U, 7U})
+    cases.push_back(make("in_place_" + std::to_string(n), kEdge, {.segments = in_place(n)}));
+  cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
+  // A bucket of one row.
+  for (Format format : kEveryFormat)
+    cases.push_back(
+        make("single_" + std::string(name_of(format)), kPlain,
+             {.format = format, .d_model = 128, .segments = in_place(1), .capacity = 1}));
+  cases.push_back(make("single_at_0", kEdge, {.segments = one_segment(1, 0), .capacity = 1}));
+  cases.push_back(make("single_at_6", kEdge, {.segments = one_segment(1, 6), .capacity = 1}));
+  cases.push_back(make("single_odd_sizes", kEdge,
+                       {.vectors = Format::bf16,
+                        .d_model = 7,
+                        .d_inner = 13,
+                        .segments = one_segment(1, 6),
+                        .capacity = 1}));
+  for (std::int64_t d_conv : {1, 2, 9})
+    cases.push_back(make("single_" + std::to_string(d_conv) + "_taps", kEdge,
+                         {.d_conv = d_conv, .segments = in_place(1), .capacity = 1}));
+  cases.push_back(make("single_without_norm", kEdge,
+                       {.segments = one_segment(1, 6), .capacity = 1, .norm = false}));
+  for (std::uint32_t n : {1U, 2U})
+    cases.push_back(make(n == 1 ? "model_single" : "model", kModel | kBench,
+                         {.format = Format::q4_g64,
+                          .d_model = 2560,
+                          .d_inner = 7680,
+                          .segments = one_segment(n, 100),
+                          .capacity = n == 1 ? 1 : 0}));
   return cases;
 }
 

@@ -65,6 +65,7 @@ class WrappedBackend final : public Backend {
     return inner_->submit(executable, step);
   }
   StepResult wait(Ticket ticket) override { return inner_->wait(ticket); }
+  StepCounts last_step() const override { return inner_->last_step(); }
 
  private:
   void fill(const Buffer& buffer) {

@@ -80,6 +80,7 @@ VKAPI_ATTR void VKAPI_CALL features(VkPhysicalDevice, VkPhysicalDeviceFeatures2*
       out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, [](auto& v12) {
         v12.bufferDeviceAddress = VK_TRUE;
         v12.vulkanMemoryModel = VK_TRUE;
+        v12.vulkanMemoryModelDeviceScope = VK_TRUE;
       });
   fill_in<VkPhysicalDeviceSynchronization2Features>(
       out, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SYNCHRONIZATION_2_FEATURES,

@@ -1,10 +1,12 @@
-// The Vulkan device under test, opened once for each test program.
+// The Vulkan device under test, opened once for each test program, and what validation layers say
+// of it.
 #pragma once
 
 #include <cstdlib>
 #include <memory>
 #include <string>
 
+#include "vulkan/instance.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon::test {
@@ -15,9 +17,22 @@ inline std::string test_selector() {
   return selector != nullptr ? selector : "llvmpipe";
 }
 
+/// Messages of the layers that are on; any fails the test in which it came (main.cpp).
+inline vulkan::Messages& messages() {
+  static vulkan::Messages instance;
+  return instance;
+}
+
+/// Options with which tests open backends of their own.
+inline vulkan::VulkanOptions test_options() {
+  vulkan::VulkanOptions options;
+  options.selector = test_selector();
+  options.messages = &messages();
+  return options;
+}
+
 inline Backend& vulkan_backend() {
-  static const std::unique_ptr<Backend> backend =
-      vulkan::open_vulkan_backend({.selector = test_selector()});
+  static const std::unique_ptr<Backend> backend = vulkan::open_vulkan_backend(test_options());
   return *backend;
 }
 

@@ -1,14 +1,57 @@
+//   g = softmax(gate @ rms(x));  experts = top_k of g;  gates = g[experts], sigmoid(shared @
+//   rms(x))
 #include "ops/moe_route.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
 #include "bitaxon/error.h"
+#include "shaders/params/moe_route.h"
 #include "vulkan/kernel.h"
 
 namespace bitaxon::vulkan {
+namespace {
+
+using namespace moe_route_operand;
+
+/// A subgroup for each logit, so that a step of one row has its logits after one pass.
+std::uint32_t threads_for(const DeviceCaps& caps, std::int64_t n_logits) {
+  const std::int64_t threads =
+      std::clamp<std::int64_t>(n_logits * caps.max_subgroup_size, 128, 512);
+  return group_size(caps, std::bit_ceil(static_cast<std::uint32_t>(threads)));
+}
+
+std::vector<Launch> launch(const LaunchContext& context) {
+  const auto params = context.params<MoeRouteParams>();
+  const std::int64_t n_experts = context.shape(gate)[1];
+  if (n_experts > BX_MOE_MAX_EXPERTS)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("[moe_route] gate: expected at most {} experts, got {}",
+                            BX_MOE_MAX_EXPERTS, n_experts));
+  Launch launch;
+  launch.shader = Shader::moe_route;
+  launch.specialization = {{BX_MOE_ROUTE_GROUP_SIZE, threads_for(context.caps, n_experts + 1)},
+                           {BX_MOE_ROUTE_FORM, context.form(gate)},
+                           {BX_MOE_ROUTE_NORM_FORM, context.form(norm)},
+                           {BX_MOE_ROUTE_SHARED_FORM, context.form(shared_gate)}};
+  launch.set_push(MoeRouteShaderParams{.norm = context.ref(norm),
+                                       .gate = context.ref(gate),
+                                       .shared_gate = context.ref(shared_gate),
+                                       .d_model = to_uint(context.shape(x)[1]),
+                                       .n_experts = to_uint(n_experts),
+                                       .top_k = static_cast<std::uint32_t>(params.top_k),
+                                       .eps = params.eps});
+  launch.bindings = {context.bind(x, Access::read), context.bind(normed, Access::write),
+                     context.bind(experts, Access::write), context.bind(gates, Access::write)};
+  launch.grid[0].per = RowSpace::rows;
+  return {launch};
+}
+
+}  // namespace
 
 const VulkanKernel moe_route_kernel{
-    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; },
-    [](const LaunchContext&) -> std::vector<Launch> {
-      throw Error(ErrorKind::unsupported, "[moe_route] no Vulkan kernel yet");
-    }};
+    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; }, launch};
 
 }  // namespace bitaxon::vulkan

@@ -4,15 +4,21 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
-#include "core/align.h"
+#include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
+#include "shaders/params/rms_norm.h"
 
 namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::int64_t kBindingAlignment = 256;
-constexpr std::uint32_t kRowsPerSubgroup = 4;
-constexpr std::int64_t kMostColumns = 16;
+/// Rows of x that product_vec's registers hold the sums of.
+constexpr std::int64_t kMostVecRows = 16;
+constexpr std::uint32_t kTileOuts = 64;
+
+/// Outputs of a subgroup of product_vec: sums for all rows of x are in registers, and what is
+/// unrolled is compiled at first use.
+std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -50,17 +56,34 @@ Binding rows_of(Binding binding, Range rows, std::int64_t row_bytes) {
   return binding;
 }
 
-Launch vec_launch(const LaunchContext& context, const ProductArgs& args, Range rows, Range outs,
-                  std::uint32_t outs_per_group, std::uint32_t cols) {
+RowSpace space_of(ProductRows rows) {
+  return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::segments;
+}
+
+/// Bindings and grid of one launch; both kernels take the same.
+Launch launch_over(const LaunchContext& context, const ProductArgs& args,
+                   const ProductChoice& choice, Range rows, Range outs) {
+  const std::int64_t row_bytes = args.n_out * 4;
   Launch launch;
+  launch.bindings = {context.step(), args.x,
+                     args.residual ? rows_of(*args.residual, rows, row_bytes) : args.x,
+                     rows_of(args.y, rows, row_bytes)};
+  launch.grid[0].count = to_uint(divide_up(outs.end - outs.first, choice.outs));
+  launch.grid[1] = {.per = space_of(args.rows), .rows_per_group = choice.rows};
+  return launch;
+}
+
+Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
+                  const ProductChoice& choice, Range rows, Range outs) {
+  Launch launch = launch_over(context, args, choice, rows, outs);
   launch.shader = Shader::product_vec;
   launch.specialization = {{BX_PRODUCT_VEC_GROUP_SIZE, group_size(context.caps)},
                            {BX_PRODUCT_VEC_FORM, args.weight.form},
                            {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
                            {BX_PRODUCT_VEC_HAS_RESIDUAL, args.residual ? 1U : 0U},
                            {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_VEC_ROWS, kRowsPerSubgroup},
-                           {BX_PRODUCT_VEC_COLS, cols}};
+                           {BX_PRODUCT_VEC_ROWS, outs_per_subgroup(choice.rows)},
+                           {BX_PRODUCT_VEC_COLS, choice.rows}};
   launch.set_push(ProductVecParams{.weight = args.weight.ref,
                                    .norm = args.norm.ref,
                                    .weight_row = to_uint(args.weight_row),
@@ -71,35 +94,90 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args, Range r
                                    .first_row = to_uint(rows.first),
                                    .end_row = to_uint(rows.end),
                                    .eps = args.eps});
-  const std::int64_t row_bytes = args.n_out * 4;
-  launch.bindings = {context.step(), args.x,
-                     args.residual ? rows_of(*args.residual, rows, row_bytes) : args.x,
-                     rows_of(args.y, rows, row_bytes)};
-  launch.grid[0].count = to_uint(divide_up(outs.end - outs.first, outs_per_group));
-  launch.grid[1] = {
-      .per = args.rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::segments,
-      .rows_per_group = cols};
+  return launch;
+}
+
+Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
+                   const ProductChoice& choice, Range rows, Range outs) {
+  Launch launch = launch_over(context, args, choice, rows, outs);
+  launch.shader = Shader::product_tile;
+  launch.specialization = {{BX_PRODUCT_TILE_GROUP_SIZE, choice.outs},
+                           {BX_PRODUCT_TILE_FORM, args.weight.form},
+                           {BX_PRODUCT_TILE_HAS_RESIDUAL, args.residual ? 1U : 0U},
+                           {BX_PRODUCT_TILE_SOURCE, static_cast<std::uint32_t>(args.rows)},
+                           {BX_PRODUCT_TILE_ROWS, choice.rows}};
+  launch.set_push(ProductTileParams{.weight = args.weight.ref,
+                                    .weight_row = to_uint(args.weight_row),
+                                    .first_out = to_uint(outs.first),
+                                    .end_out = to_uint(outs.end),
+                                    .n_out = to_uint(args.n_out),
+                                    .n_cols = to_uint(args.n_cols),
+                                    .first_row = to_uint(rows.first),
+                                    .end_row = to_uint(rows.end)});
   return launch;
 }
 
 }  // namespace
 
-std::int64_t product_scratch_words(const DeviceCaps&, std::int64_t, std::int64_t, bool) {
-  return 0;
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows) {
+  if (n_rows <= kMostVecRows) {
+    const auto rows = static_cast<std::uint32_t>(n_rows);
+    // A subgroup is at most this large, so that a work group has at least so many.
+    const std::uint32_t subgroups = group_size(caps) / caps.max_subgroup_size;
+    return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
+            "few rows: reading the weight once is what takes time"};
+  }
+  return {ProductChoice::Kernel::tile, n_rows <= 32 ? 32U : 64U, group_size(caps, kTileOuts),
+          "many rows: a tile of them shares each decoded weight"};
+}
+
+std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
+                                   bool has_norm) {
+  const bool fused = choose_product(caps, n_rows).kernel == ProductChoice::Kernel::vec;
+  return has_norm && !fused ? n_rows * n_cols : 0;
+}
+
+Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args) {
+  Launch launch;
+  launch.shader = Shader::rms_norm;
+  launch.specialization = {{BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
+                           {BX_RMS_NORM_SOURCE, static_cast<std::uint32_t>(args.rows)}};
+  launch.set_push(
+      RmsNormParams{.norm = args.norm.ref, .n_cols = to_uint(args.n_cols), .eps = args.eps});
+  launch.bindings = {context.step(), args.x, args.y};
+  launch.grid[0] = {.per = space_of(args.rows)};
+  return launch;
 }
 
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
-                                     const ScratchPlan::Block&) {
-  // A subgroup is at least as large as the device says it may be at the smallest.
-  const std::uint32_t subgroups = group_size(context.caps) / context.caps.max_subgroup_size;
-  const std::uint32_t outs_per_group = subgroups * kRowsPerSubgroup;
-  const auto cols = static_cast<std::uint32_t>(std::min(args.n_rows, kMostColumns));
+                                     const ScratchPlan::Block& scratch) {
+  const ProductChoice choice = choose_product(context.caps, args.n_rows);
+  const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
+  if (args.norm.form != BX_FORM_ABSENT && !is_vec) {
+    const auto normed = [&](Access access) {
+      return context.scratch(scratch.offset_bytes, scratch.size_bytes, access);
+    };
+    ProductArgs rest = args;
+    rest.x = normed(Access::read);
+    rest.norm = {};
+    // Rows have been gathered with the norm.
+    if (args.rows == ProductRows::last_of_segment) rest.rows = ProductRows::of_segments;
+    std::vector<Launch> launches = product_launches(context, rest, {});
+    launches.insert(launches.begin(), rms_norm_launch(context, {.x = args.x,
+                                                                .y = normed(Access::write),
+                                                                .norm = args.norm,
+                                                                .eps = args.eps,
+                                                                .n_cols = args.n_cols,
+                                                                .rows = args.rows}));
+    return launches;
+  }
+  const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
+  const std::int64_t most_outs = std::int64_t{context.caps.max_group_count[0]} * choice.outs;
   std::vector<Launch> launches;
-  for (Range rows :
-       pieces_of(args.n_rows, rows_per_binding(context.caps, args.n_rows, args.n_out * 4)))
-    for (Range outs :
-         pieces_of(args.n_out, std::int64_t{context.caps.max_group_count[0]} * outs_per_group))
-      launches.push_back(vec_launch(context, args, rows, outs, outs_per_group, cols));
+  for (Range rows : pieces_of(args.n_rows, most_rows))
+    for (Range outs : pieces_of(args.n_out, most_outs))
+      launches.push_back(is_vec ? vec_launch(context, args, choice, rows, outs)
+                                : tile_launch(context, args, choice, rows, outs));
   return launches;
 }
 

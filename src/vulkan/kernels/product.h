@@ -28,7 +28,7 @@ struct WeightUse {
 struct ProductArgs {
   Binding x;                             ///< [., n_cols], read
   Binding y;                             ///< [n_rows, n_out], write
-  std::optional<Binding> residual = {};  ///< [n_rows, n_out], read; may be what y is bound to
+  std::optional<Binding> residual = {};  ///< [n_rows, n_out], read
   WeightUse weight = {};  ///< [at least weight_row + n_out, n_cols], matrices flattened
   WeightUse norm = {};    ///< a packed vector [n_cols]
   float eps = 0;          ///< of the norm, when there is one
@@ -39,11 +39,36 @@ struct ProductArgs {
   ProductRows rows = ProductRows::of_tokens;
 };
 
+/// How a product is computed.
+struct ProductChoice {
+  enum class Kernel : std::uint8_t {
+    vec,   ///< product_vec: the weight read once for all rows, the norm fused
+    tile,  ///< product_tile: the weight decoded once per tile of rows, the norm in front of it
+  };
+  Kernel kernel = Kernel::vec;
+  std::uint32_t rows = 1;  ///< of x per work group
+  std::uint32_t outs = 1;  ///< outputs per work group
+  const char* reason = "";
+};
+/// `n_rows` is the bucket.
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows);
+
 /// Words of scratch for product_launches.
 std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
                                    bool has_norm);
 /// `scratch`: a block of product_scratch_words; not looked at when that is 0.
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
                                      const ScratchPlan::Block& scratch);
+
+struct RmsNormArgs {
+  Binding x;  ///< [., n_cols], read
+  Binding y;  ///< [., n_cols], write
+  WeightUse norm = {};
+  float eps = 0;
+  std::int64_t n_cols = 0;
+  ProductRows rows = ProductRows::of_tokens;
+};
+/// y[r, :] = n(x[s(r), :]): the norm alone, for several products of the same rows.
+Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args);
 
 }  // namespace bitaxon::vulkan

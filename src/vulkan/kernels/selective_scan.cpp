@@ -1,14 +1,171 @@
-#include "ops/selective_scan.h"
+//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
+//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+#include "vulkan/kernels/selective_scan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
 
 #include "bitaxon/error.h"
+#include "ops/selective_scan.h"
+#include "shaders/params/selective_scan.h"
 #include "vulkan/kernel.h"
 
 namespace bitaxon::vulkan {
+namespace {
+
+using namespace selective_scan_operand;
+
+/// Small groups spread the channels over more of a device's processors.
+constexpr std::uint32_t kGroupSize = 64;
+/// Lanes that keep a large GPU busy: with fewer channels than that, chunks fill the rest.
+constexpr std::int64_t kLanesToFill = 1 << 18;
+constexpr std::int64_t kRowsWorthChunks = 256;
+constexpr std::int64_t kChunkRows = 64;
+/// States of a channel that registers and unrolled loops have room for.
+constexpr std::int64_t kMostStates = 256;
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+struct Scratch {
+  ScratchPlan::Block states;   ///< [places, N, E]
+  ScratchPlan::Block dt_sums;  ///< [places, E]
+  std::size_t size_bytes = 0;
+
+  Scratch(const ScanSizes& sizes, const ScanVariant& variant) {
+    if (variant.chunk_rows == 0) return;
+    // Every chunk but the last of its segment has a place, and has all its rows; the last has one
+    // row at least.
+    const std::int64_t places = std::max<std::int64_t>(1, (sizes.n_rows - 1) / variant.chunk_rows);
+    ScratchPlan plan;
+    states = plan.take(places * sizes.d_state * sizes.d_inner);
+    dt_sums = plan.take(places * sizes.d_inner);
+    size_bytes = plan.size_bytes();
+  }
+};
+
+/// What the shaders of whole segments and of chunks have in common.
+Launch rows_launch(const LaunchContext& context, const ScanSizes& sizes,
+                   const ScanVariant& variant) {
+  const std::uint32_t group = group_size(context.caps, kGroupSize);
+  const auto params = context.params<SelectiveScanParams>();
+  const auto strides = context.strides(h);
+  Launch launch;
+  launch.specialization = {{BX_SCAN_GROUP_SIZE, group},
+                           {BX_SCAN_STATES, to_uint(sizes.d_state)},
+                           {BX_SCAN_LANES, variant.lanes},
+                           {BX_SCAN_ROWS_AHEAD, variant.rows_ahead},
+                           {BX_SCAN_A_LOG_FORM, context.form(a_log)},
+                           {BX_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)}};
+  launch.set_push(ScanParams{.dt_weight = context.ref(dt_weight),
+                             .dt_bias = context.ref(dt_bias),
+                             .a_log = context.ref(a_log),
+                             .skip = context.ref(skip),
+                             .n_channels = to_uint(sizes.d_inner),
+                             .slot_stride = strides.slot,
+                             .version_stride = strides.version,
+                             .chunk_rows = to_uint(variant.chunk_rows),
+                             .dt_min = params.dt_min,
+                             .dt_max = params.dt_max});
+  launch.bindings = {context.step(),
+                     context.bind(u, Access::read),
+                     context.bind(bcr, Access::read),
+                     context.bind(z, Access::read),
+                     context.bind(h, Access::read_write),
+                     context.bind(y, Access::write)};
+  launch.grid[0].count = to_uint(divide_up(sizes.d_inner * variant.lanes, group));
+  return launch;
+}
+
+Launch whole_launch(const LaunchContext& context, const ScanSizes& sizes,
+                    const ScanVariant& variant) {
+  Launch launch = rows_launch(context, sizes, variant);
+  launch.shader = Shader::selective_scan;
+  launch.grid[1] = {.per = RowSpace::segments};
+  return launch;
+}
+
+Launch chunk_launch(const LaunchContext& context, const ScanSizes& sizes,
+                    const ScanVariant& variant, const Scratch& scratch, bool replay) {
+  Launch launch = rows_launch(context, sizes, variant);
+  launch.shader = Shader::selective_scan_chunk;
+  launch.specialization.push_back({BX_SCAN_CHUNK_REPLAY, replay ? 1U : 0U});
+  launch.bindings.push_back(
+      context.scratch(scratch.states.offset_bytes, scratch.states.size_bytes, Access::read_write));
+  launch.bindings.push_back(context.scratch(scratch.dt_sums.offset_bytes,
+                                            scratch.dt_sums.size_bytes, Access::read_write));
+  launch.grid[1] = {.per = RowSpace::rows, .rows_per_group = to_uint(variant.chunk_rows)};
+  launch.grid[2] = {.per = RowSpace::segments};
+  return launch;
+}
+
+Launch carry_launch(const LaunchContext& context, const ScanSizes& sizes,
+                    const ScanVariant& variant, const Scratch& scratch) {
+  const std::uint32_t group = group_size(context.caps);
+  Launch launch;
+  launch.shader = Shader::selective_scan_carry;
+  launch.specialization = {{BX_SCAN_CARRY_GROUP_SIZE, group},
+                           {BX_SCAN_CARRY_A_LOG_FORM, context.form(a_log)}};
+  launch.set_push(ScanCarryParams{.a_log = context.ref(a_log),
+                                  .n_channels = to_uint(sizes.d_inner),
+                                  .n_states = to_uint(sizes.d_state),
+                                  .chunk_rows = to_uint(variant.chunk_rows)});
+  launch.bindings = {
+      context.step(),
+      context.scratch(scratch.dt_sums.offset_bytes, scratch.dt_sums.size_bytes, Access::read),
+      context.scratch(scratch.states.offset_bytes, scratch.states.size_bytes, Access::read_write)};
+  launch.grid[0].count = to_uint(divide_up(sizes.d_inner * sizes.d_state, group));
+  launch.grid[1] = {.per = RowSpace::segments};
+  return launch;
+}
+
+}  // namespace
+
+ScanSizes scan_sizes(const Graph& graph, const Node& node) {
+  const Shape& rows = graph.value(node.operands[u].value).shape;
+  const Shape& states = graph.value(node.operands[a_log].value).shape;
+  return {rows[0], states[1], states[2]};
+}
+
+ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
+  if (sizes.d_state > kMostStates)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("[selective_scan] a_log: expected at most {} states, got {}",
+                            kMostStates, sizes.d_state));
+  ScanVariant variant;
+  // A CPU has few lanes: sharing channels and waiting for loads ahead only costs it.
+  if (caps.type == DeviceType::cpu) return variant;
+  while (variant.lanes < 4 && variant.lanes * 2 <= sizes.d_state) variant.lanes *= 2;
+  const std::int64_t states_per_lane = divide_up(sizes.d_state, variant.lanes);
+  variant.rows_ahead =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(16 / states_per_lane, 1, 4));
+  // How many segments there will be is not known; a step of many rows mostly has one.
+  if (sizes.n_rows >= kRowsWorthChunks && sizes.d_inner * variant.lanes < kLanesToFill)
+    variant.chunk_rows = kChunkRows;
+  return variant;
+}
+
+std::size_t scan_workspace(const ScanSizes& sizes, const ScanVariant& variant) {
+  return Scratch(sizes, variant).size_bytes;
+}
+
+std::vector<Launch> scan_launches(const LaunchContext& context, const ScanVariant& variant) {
+  const ScanSizes sizes = scan_sizes(context.graph, context.node);
+  if (variant.chunk_rows == 0) return {whole_launch(context, sizes, variant)};
+  const Scratch scratch(sizes, variant);
+  return {chunk_launch(context, sizes, variant, scratch, false),
+          carry_launch(context, sizes, variant, scratch),
+          chunk_launch(context, sizes, variant, scratch, true)};
+}
 
 const VulkanKernel selective_scan_kernel{
-    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; },
-    [](const LaunchContext&) -> std::vector<Launch> {
-      throw Error(ErrorKind::unsupported, "[selective_scan] no Vulkan kernel yet");
+    [](const Graph& graph, const Node& node, const DeviceCaps& caps) {
+      const ScanSizes sizes = scan_sizes(graph, node);
+      return scan_workspace(sizes, choose_scan(caps, sizes));
+    },
+    [](const LaunchContext& context) {
+      return scan_launches(context,
+                           choose_scan(context.caps, scan_sizes(context.graph, context.node)));
     }};
 
 }  // namespace bitaxon::vulkan

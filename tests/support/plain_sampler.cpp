@@ -1,4 +1,4 @@
-#include "op_tests/plain_sampler.h"
+#include "support/plain_sampler.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,161 @@
+// y[i, head] = sum_j softmax_j(q[i] . k[j] * scale) * v[j], over the keys j that row i sees
+//
+// Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs; y [R, D]
+// A work group computes a block of rows of one head: those of kQueries queries for each kLanes of
+// its lanes. For each segment that has rows in the block it streams the keys that any of them sees
+// through shared memory. The softmax is taken as the keys come: what has been summed is rescaled
+// when a larger score appears.
+// Grid: x over heads, y over blocks of rows. Counts on whole subgroups of at least kLanes.
+// Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
+// "FlashAttention".
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/attention_lanes.glsl"
+#include "params/attention_rows.h"
+
+layout(constant_id = BX_ATTENTION_ROWS_QUERIES) const uint kQueries = 1;
+layout(constant_id = BX_ATTENTION_ROWS_TILE_KEYS) const uint kTileKeys = 8;
+
+layout(set = 0, binding = 6, scalar) writeonly buffer Y { float y[]; };
+
+const uint kStride = kLanes * kUnits;
+shared vec4 tile_keys[kTileKeys * kStride];
+shared vec4 tile_values[kTileKeys * kStride];
+
+vec4 q[kQueries * kUnits];
+vec4 sums[kQueries * kUnits];
+float largest[kQueries];
+float total[kQueries];
+// The keys that a query sees, counted from the first that its segment's rows in the block see.
+uint first_seen[kQueries];
+uint n_seen[kQueries];
+
+uint lane() { return gl_SubgroupInvocationID % kLanes; }
+uint first_row() {
+  const uint queries = gl_WorkGroupSize.x / kLanes;
+  const uint query = gl_SubgroupID * (gl_SubgroupSize / kLanes) + gl_SubgroupInvocationID / kLanes;
+  return (gl_WorkGroupID.y * queries + query) * kQueries;
+}
+
+void begin_rows(const uint head) {
+  for (uint j = 0; j < kQueries; ++j) {
+    largest[j] = kLowest;
+    total[j] = 0.0;
+    for (uint c = 0; c < kUnits; ++c) {
+      sums[j * kUnits + c] = q[j * kUnits + c] = vec4(0.0);
+      if (first_row() + j < step_.n_rows)
+        q[j * kUnits + c] = query_unit(first_row() + j, head, lane() + c * kLanes);
+    }
+  }
+}
+
+void load_tile(const Segment segment, const uint head, const uint ring_row, const uint first,
+               const uint n) {
+  for (uint i = gl_LocalInvocationIndex; i < n * kStride; i += gl_WorkGroupSize.x) {
+    const uint u = i % kStride;
+    vec4 k = vec4(0.0);
+    vec4 v = vec4(0.0);
+    if (u < head_units()) {
+      const uint at = ring_element(ring_row, first + i / kStride, head) + 4 * u;
+      k = key_unit(segment.slot * p.keys_stride + at, p.head_dim - 4 * u);
+      v = value_unit(segment.slot * p.values_stride + at, p.head_dim - 4 * u);
+    }
+    tile_keys[i] = k;
+    tile_values[i] = v;
+  }
+}
+
+// Weights of one key for the queries, and what has been summed rescaled to fit them.
+void weigh(const float score, const uint j, out float weight) {
+  if (score > largest[j]) {
+    const float factor = exp_of(largest[j] - score);
+    largest[j] = score;
+    total[j] *= factor;
+    for (uint c = 0; c < kUnits; ++c) sums[j * kUnits + c] *= factor;
+  }
+  weight = exp_of(score - largest[j]);
+  total[j] += weight;
+}
+
+// Key `key` of the tile, the `index`-th of the segment's. A key that a query does not see must not
+// meet it even with weight 0, for it may be no number; `all_see` says that there is none.
+void absorb(const uint key, const uint index, const bool all_see) {
+  float score[kQueries];
+  for (uint j = 0; j < kQueries; ++j) score[j] = 0.0;
+  for (uint c = 0; c < kUnits; ++c) {
+    const vec4 k = tile_keys[key * kStride + c * kLanes + lane()];
+    for (uint j = 0; j < kQueries; ++j) score[j] += dot(q[j * kUnits + c], k);
+  }
+  for (uint j = 0; j < kQueries; ++j) score[j] = lanes_sum(score[j]);
+  float weight[kQueries];
+  bool sees[kQueries];
+  for (uint j = 0; j < kQueries; ++j) {
+    weight[j] = 0.0;
+    sees[j] = all_see || index - first_seen[j] < n_seen[j];
+    if (sees[j]) weigh(score[j], j, weight[j]);
+  }
+  for (uint c = 0; c < kUnits; ++c) {
+    const vec4 v = tile_values[key * kStride + c * kLanes + lane()];
+    for (uint j = 0; j < kQueries; ++j)
+      if (sees[j]) sums[j * kUnits + c] += weight[j] * v;
+  }
+}
+
+// Rows first..last of the segment, all in the block.
+void attend(const Segment segment, const uint head, const uint first, const uint last,
+            const bool whole_block) {
+  const KeySpan oldest = keys_at(segment.position + (first - segment.first_row));
+  const KeySpan newest = keys_at(segment.position + (last - segment.first_row));
+  for (uint j = 0; j < kQueries; ++j) {
+    const uint row = first_row() + j;
+    const bool is_here = row >= first && row <= last;
+    const KeySpan span = keys_at(segment.position + (row - segment.first_row));
+    first_seen[j] = span.first - oldest.first;
+    n_seen[j] = is_here ? span.n : 0;
+  }
+  const uint n = newest.first - oldest.first + newest.n;
+  // All rows see the keys from here on, and before there.
+  const uint common_begin = newest.first - oldest.first;
+  const uint common_end = oldest.n;
+  const uint ring_row = oldest.first % p.capacity;
+  for (uint tile = 0; tile < n; tile += kTileKeys) {
+    const uint n_tile = min(kTileKeys, n - tile);
+    barrier();
+    load_tile(segment, head, ring_row, tile, n_tile);
+    barrier();
+    if (whole_block && tile >= common_begin && tile + n_tile <= common_end) {
+      for (uint key = 0; key < n_tile; ++key) absorb(key, tile + key, true);
+    } else {
+      for (uint key = 0; key < n_tile; ++key) absorb(key, tile + key, false);
+    }
+  }
+}
+
+void end_rows(const uint head) {
+  for (uint j = 0; j < kQueries; ++j) {
+    const uint row = first_row() + j;
+    for (uint c = 0; c < kUnits; ++c) {
+      const uint e = 4 * (lane() + c * kLanes);
+      const vec4 unit = sums[j * kUnits + c] / total[j];
+      for (uint i = 0; i < 4; ++i)
+        if (row < step_.n_rows && e + i < p.head_dim)
+          y[(row * p.n_heads + head) * p.head_dim + e + i] = unit[i];
+    }
+  }
+}
+
+void main() {
+  const uint head = gl_WorkGroupID.x;
+  const uint n_block = gl_WorkGroupSize.x / kLanes * kQueries;
+  const uint first = gl_WorkGroupID.y * n_block;
+  const uint last = min(first + n_block, step_.n_rows) - 1;
+  begin_rows(head);
+  for (uint g = 0; g < step_.n_segments; ++g) {
+    const Segment segment = step_.segments[g];
+    const uint begin = max(first, segment.first_row);
+    const uint end = min(last + 1, segment.first_row + segment.n_rows);
+    if (begin < end)
+      attend(segment, head, begin, end - 1, begin == first && end == last + 1);
+  }
+  end_rows(head);
+}

@@ -1,0 +1,63 @@
+// keys[p(r) mod capacity, :] = new_keys[r, :], values likewise, p(r) the position of row r
+//
+// Bindings: step; new_keys, new_values [R, D]; keys, values [capacity, D] of each slot, as words
+// An invocation writes one word of each ring. Of a float16 ring with odd D, half of a row's first
+// or last word may belong to a neighbouring row, which another invocation may be writing.
+// Grid: x over the words of a row, y over rows.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/half.glsl"
+#include "lib/step.glsl"
+#include "params/attn_append.h"
+
+layout(local_size_x_id = BX_ATTN_APPEND_GROUP_SIZE) in;
+layout(constant_id = BX_ATTN_APPEND_HALF) const bool kHalf = true;
+
+layout(set = 0, binding = 1, scalar) readonly buffer NewKeys { float new_keys[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer NewValues { float new_values[]; };
+layout(set = 0, binding = 3, scalar) buffer Keys { uint keys[]; };
+layout(set = 0, binding = 4, scalar) buffer Values { uint values[]; };
+layout(push_constant, scalar) uniform Push { AttnAppendParams p; };
+
+// Bits of `mask` of a word; the others may be written at the same time.
+void write_part(const uint keys_at, const uint values_at, const uint mask, const uint key,
+                const uint value) {
+  atomicAnd(keys[keys_at], ~mask);
+  atomicOr(keys[keys_at], key);
+  atomicAnd(values[values_at], ~mask);
+  atomicOr(values[values_at], value);
+}
+
+void main() {
+  const uint row = gl_WorkGroupID.y;
+  const Segment segment = step_.segments[segment_of(row)];
+  const uint ring_row = (segment.position + (row - segment.first_row)) % p.capacity;
+  const uint first = ring_row * p.n_cols;  // element of the slot
+  const uint from = row * p.n_cols;
+  const uint keys_at = segment.slot * p.keys_stride;
+  const uint values_at = segment.slot * p.values_stride;
+  const uint i = gl_GlobalInvocationID.x;
+  if (!kHalf) {
+    if (i < p.n_cols) {
+      keys[keys_at + first + i] = floatBitsToUint(new_keys[from + i]);
+      values[values_at + first + i] = floatBitsToUint(new_values[from + i]);
+    }
+    return;
+  }
+  // Column of the word's lower half: before the row's first or behind its last, the half belongs to
+  // another row.
+  const int low = int(2 * i) - int(first & 1u);
+  const int high = low + 1;
+  const uint word = first / 2 + i;
+  const int n = int(p.n_cols);
+  if (low >= 0 && high < n) {
+    keys[keys_at + word] = halves_word(new_keys[from + low], new_keys[from + high]);
+    values[values_at + word] = halves_word(new_values[from + low], new_values[from + high]);
+  } else if (low < 0) {
+    write_part(keys_at + word, values_at + word, 0xffff0000u, half_of(new_keys[from]) << 16,
+               half_of(new_values[from]) << 16);
+  } else if (low < n) {
+    write_part(keys_at + word, values_at + word, 0xffffu, half_of(new_keys[from + low]),
+               half_of(new_values[from + low]));
+  }
+}

@@ -1,0 +1,61 @@
+// y[r, :] = table[id[r], :], zeros for an id outside the vocabulary
+// seen(write version) = seen(read version) | {id[r] of the segment's rows}
+//
+// Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, n_cols]
+// Grid: x strides over columns or words; y over rows or segments, of which there are never more;
+// z: BX_EMBED_ROWS or BX_EMBED_SEEN. An invocation owns a word of seen, reads it and writes it, so
+// that versions may be the same and an id may occur often.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/step.glsl"
+#include "lib/weight.glsl"
+#include "params/embed.h"
+
+layout(local_size_x_id = BX_EMBED_GROUP_SIZE) in;
+layout(constant_id = BX_EMBED_FORM) const uint kForm = 0;
+
+layout(set = 0, binding = 1, scalar) restrict buffer Seen { uint seen[]; };
+layout(set = 0, binding = 2, scalar) readonly restrict buffer NextToken { int next_token[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { EmbedParams p; };
+
+// Row `row` of segment g. Outside the vocabulary, what is no id counts as 2^31 or more.
+uint id_of(uint g, uint row) {
+  const Segment segment = step_.segments[g];
+  return uint(segment.ids_from_state != 0
+                  ? next_token[segment.slot * p.token_slot +
+                               segment.read_version * p.token_version]
+                  : step_.ids[row]);
+}
+
+void look_up(uint row, uint first, uint stride) {
+  const uint id = id_of(segment_of(row), row);
+  for (uint c = first; c < p.n_cols; c += stride)
+    y[row * p.n_cols + c] = id < p.vocab_size ? weight_at(p.table, kForm, id * p.n_cols + c) : 0.0;
+}
+
+void record(uint g, uint first, uint stride) {
+  const Segment segment = step_.segments[g];
+  const uint slot = segment.slot * p.seen_slot;
+  for (uint w = first; w < p.n_words; w += stride) {
+    // At position 0 the old set is empty, whatever lies there.
+    uint bits = 0;
+    if (segment.position != 0) bits = seen[slot + segment.read_version * p.seen_version + w];
+    for (uint i = 0; i < segment.n_rows; ++i) {
+      const uint id = id_of(g, segment.first_row + i);
+      if (id < p.vocab_size && id / 32 == w) bits |= 1u << (id % 32);
+    }
+    seen[slot + segment.write_version * p.seen_version + w] = bits;
+  }
+}
+
+void main() {
+  const uint first = gl_GlobalInvocationID.x;
+  const uint stride = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+  const uint at = gl_WorkGroupID.y;
+  if (gl_WorkGroupID.z == BX_EMBED_ROWS) {
+    look_up(at, first, stride);
+  } else if (at < step_.n_segments) {
+    record(at, first, stride);
+  }
+}

@@ -1,0 +1,70 @@
+// Queries held by a few neighbouring lanes each, and the rings they read. Units of a head lie
+// across the lanes: lane l of a query holds units l, l + kLanes, ... A unit beyond the head is 0.
+//
+// Bindings: 1 q [R, D]; 2, 3 keys and 4, 5 values as words and as pairs of words
+#ifndef BX_ATTENTION_LANES_GLSL
+#define BX_ATTENTION_LANES_GLSL
+
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "lib/attention.glsl"
+
+layout(local_size_x_id = BX_ATTENTION_GROUP_SIZE) in;
+layout(constant_id = BX_ATTENTION_HALF) const bool kHalf = true;
+layout(constant_id = BX_ATTENTION_ALIGNED) const bool kAligned = true;
+layout(constant_id = BX_ATTENTION_LANES) const uint kLanes = 4;
+layout(constant_id = BX_ATTENTION_UNITS) const uint kUnits = 5;
+
+layout(set = 0, binding = 1, scalar) readonly buffer Q { float q_rows[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer KeyWords { uint key_words[]; };
+layout(set = 0, binding = 3, scalar) readonly buffer KeyPairs { uvec2 key_pairs[]; };
+layout(set = 0, binding = 4, scalar) readonly buffer ValueWords { uint value_words[]; };
+layout(set = 0, binding = 5, scalar) readonly buffer ValuePairs { uvec2 value_pairs[]; };
+
+float element_of(const uint word, const uint e) {
+  if (!kHalf) return uintBitsToFloat(word);
+  const vec2 both = unpackHalf2x16(word);
+  return (e & 1u) == 0 ? both.x : both.y;
+}
+vec4 halves_of(const uvec2 pair) { return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y)); }
+uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
+
+// Defines vec4 name(e, n): elements e..e+3 of a ring; those from the n-th on are 0.
+#define BX_RING_READER(name, words, pairs)                                             \
+  vec4 name(const uint e, const uint n) {                                              \
+    if (kAligned && kHalf) return halves_of(pairs[e >> 2]);                            \
+    if (kAligned) return uintBitsToFloat(uvec4(pairs[e >> 1], pairs[(e >> 1) + 1]));   \
+    return vec4(element_of(words[word_of(e)], e),                                      \
+                n > 1 ? element_of(words[word_of(e + 1)], e + 1) : 0.0,                \
+                n > 2 ? element_of(words[word_of(e + 2)], e + 2) : 0.0,                \
+                n > 3 ? element_of(words[word_of(e + 3)], e + 3) : 0.0);               \
+  }
+BX_RING_READER(key_unit, key_words, key_pairs)
+BX_RING_READER(value_unit, value_words, value_pairs)
+
+uint head_units() { return (p.head_dim + 3) / 4; }
+
+// Unit u of a head's query, times the scale.
+vec4 query_unit(const uint row, const uint head, const uint u) {
+  vec4 unit = vec4(0.0);
+  const uint at = (row * p.n_heads + head) * p.head_dim + 4 * u;
+  for (uint i = 0; i < 4; ++i)
+    if (4 * u + i < p.head_dim) unit[i] = q_rows[at + i] * p.scale;
+  return unit;
+}
+
+// Where the keys or values of a head begin, i rows (fewer than the ring has) behind `row` of the
+// ring; without the slot's share.
+uint ring_element(const uint row, const uint i, const uint head) {
+  const uint behind = row + i;
+  return ((behind < p.capacity ? behind : behind - p.capacity) * p.n_heads + head) * p.head_dim;
+}
+
+// Sum over the lanes of a query.
+float lanes_sum(float x) {
+  for (uint s = 1; s < kLanes; s <<= 1) x += subgroupShuffleXor(x, s);
+  return x;
+}
+
+#endif

@@ -1,0 +1,25 @@
+// Rows of a segment and those before it, of which a causal convolution over K taps sees K-1.
+//
+// The shader that includes this has p.n_channels, p.n_taps, p.slot_stride and p.version_stride, and
+// has declared v[] [R, E] and tail[], the state [K-1, E], oldest row first.
+#ifndef BX_CONV_ROWS_GLSL
+#define BX_CONV_ROWS_GLSL
+
+#include "lib/step.glsl"
+
+// Where the tail of a segment begins.
+uint tail_base(const uint slot, const uint version) {
+  return slot * p.slot_stride + version * p.version_stride;
+}
+
+// Row i - (K-1) of segment g for channel e: the first K-1 are the state's.
+float conv_row(const uint g, const uint i, const uint e) {
+  const uint before = p.n_taps - 1;
+  if (i >= before)
+    return v[(step_.segments[g].first_row + i - before) * p.n_channels + e];
+  if (step_.segments[g].position == 0) return 0.0;
+  return tail[tail_base(step_.segments[g].slot, step_.segments[g].read_version) +
+              i * p.n_channels + e];
+}
+
+#endif

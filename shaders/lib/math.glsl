@@ -1,0 +1,82 @@
+// Functions whose error the language leaves too wide: exp() may err by 3 + 2|x| units in the last
+// place, and has none that is exact near 1. A NaN stays one: comparisons choose, never min or max,
+// which may return the other argument.
+#ifndef BX_MATH_GLSL
+#define BX_MATH_GLSL
+
+// exp(x) = scale * (1 + rest), scale a power of two, |rest| <= 0.42; both halves accurate, so that
+// a value may be multiplied without rounding a factor that is nearly 1. x below -88 gives scale 0,
+// x above 88 is taken as 88.
+void exp_parts(float x, out float scale, out float rest) {
+  x = x < -88.0 ? -88.0 : x;
+  x = x > 88.0 ? 88.0 : x;
+  const float n = floor(x * 1.44269504 + 0.5);
+  // ln 2 in two parts: the first has so few bits that its product with n is exact.
+  precise const float high = x - n * 0.693359375;
+  precise const float r = high + n * 2.12194440e-4;
+  // Taylor: |r| <= 0.347, and r^8 / 8! is below half a unit.
+  float series = 1.0 / 5040.0;
+  series = series * r + 1.0 / 720.0;
+  series = series * r + 1.0 / 120.0;
+  series = series * r + 1.0 / 24.0;
+  series = series * r + 1.0 / 6.0;
+  series = series * r + 0.5;
+  series = series * r + 1.0;
+  rest = series * r;
+  scale = uintBitsToFloat(uint(int(n) + 127) << 23);
+}
+
+// Within about a unit in the last place for -88 <= x <= 88; below 0, above 2^127.
+float exp_of(const float x) {
+  float scale, rest;
+  exp_parts(x, scale, rest);
+  return scale + scale * rest;
+}
+
+// log(1 + x) for 0 <= x <= 1: 2 artanh(t) with t = x / (2 + x) <= 1/3; t^17 / 17 is the first term
+// left out.
+float log1p_of(const float x) {
+  const float t = x / (2.0 + x);
+  const float t2 = t * t;
+  float series = 1.0 / 15.0;
+  series = series * t2 + 1.0 / 13.0;
+  series = series * t2 + 1.0 / 11.0;
+  series = series * t2 + 1.0 / 9.0;
+  series = series * t2 + 1.0 / 7.0;
+  series = series * t2 + 0.2;
+  series = series * t2 + 1.0 / 3.0;
+  series = series * t2 + 1.0;
+  return 2.0 * t * series;
+}
+
+// a * b + c, rounded nearly once, whether or not the device fuses fma(): where product and summand
+// cancel, the product's rounding would be most of the result.
+// Source: Dekker 1971, "A floating-point technique for extending the available precision".
+float fused(const float a, const float b, const float c) {
+  precise const float product = a * b;
+  precise const float sum = product + c;
+  // Of no use to infinities, which would become NaN.
+  if (!(abs(product) < 1e30 && abs(c) < 1e30)) return sum;
+  // Halves of 12 bits: their products are exact.
+  const float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
+  const float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
+  precise const float a_low = a - a_high;
+  precise const float b_low = b - b_high;
+  precise const float product_error =
+      ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+  precise const float c_part = sum - product;
+  precise const float sum_error = (product - (sum - c_part)) + (c - c_part);
+  precise const float result = sum + (product_error + sum_error);
+  return result;
+}
+
+// log(1 + exp(x)) without overflow.
+float softplus(const float x) { return (x > 0.0 ? x : 0.0) + log1p_of(exp_of(-abs(x))); }
+
+// x / (1 + exp(-x)) without overflow.
+float silu(const float x) {
+  const float e = exp_of(-abs(x));
+  return x * (x < 0.0 ? e : 1.0) / (1.0 + e);
+}
+
+#endif

@@ -1,0 +1,20 @@
+// How the rows of a step are cut into chunks: each segment by itself, into chunks of chunk_rows
+// rows and a remainder. Every chunk but a segment's last has a place in the scan's scratch; the
+// places of a segment are consecutive.
+#ifndef BX_SCAN_CHUNKS_GLSL
+#define BX_SCAN_CHUNKS_GLSL
+
+#include "lib/step.glsl"
+
+uint n_chunks_of(const uint g, const uint chunk_rows) {
+  return (step_.segments[g].n_rows + chunk_rows - 1) / chunk_rows;
+}
+
+// The place of the first chunk of segment g.
+uint first_place_of(const uint g, const uint chunk_rows) {
+  uint place = 0;
+  for (uint before = 0; before < g; ++before) place += n_chunks_of(before, chunk_rows) - 1;
+  return place;
+}
+
+#endif

@@ -1,0 +1,127 @@
+// The recurrence of the selective scan over consecutive rows, its states in registers.
+//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
+//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+//
+// Declares bindings 1 to 5: u [R, E]; bcr [R, 2N + 1] (B, C, r); z [R, E]; h, state [N, E];
+// y [R, E]. LANES neighbouring lanes share a channel and its states, GROUP_SIZE / LANES channels a
+// work group (grid x). Counts on subgroups of at least LANES lanes.
+#ifndef BX_SELECTIVE_SCAN_GLSL
+#define BX_SELECTIVE_SCAN_GLSL
+
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "lib/math.glsl"
+#include "lib/step.glsl"
+#include "lib/weight.glsl"
+#include "params/selective_scan.h"
+
+layout(local_size_x_id = BX_SCAN_GROUP_SIZE) in;
+layout(constant_id = BX_SCAN_STATES) const uint kStates = 16;
+layout(constant_id = BX_SCAN_LANES) const uint kLanes = 1;
+layout(constant_id = BX_SCAN_ROWS_AHEAD) const uint kAhead = 1;
+layout(constant_id = BX_SCAN_A_LOG_FORM) const uint kALogForm = 0;
+layout(constant_id = BX_SCAN_DT_WEIGHT_FORM) const uint kDtWeightForm = 0;
+
+layout(set = 0, binding = 1, scalar) readonly restrict buffer U { float u[]; };
+layout(set = 0, binding = 2, scalar) readonly restrict buffer Bcr { float bcr[]; };
+layout(set = 0, binding = 3, scalar) readonly restrict buffer Z { float z[]; };
+layout(set = 0, binding = 4, scalar) restrict buffer H { float h[]; };
+layout(set = 0, binding = 5, scalar) restrict buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { ScanParams p; };
+
+// Which channel this lane works on; lanes beyond the last channel repeat it and write nothing.
+uint part;
+uint channel;
+bool writes;
+
+// The lane's i-th state is state i * kLanes + part of the channel.
+const uint kPerLane = (kStates + kLanes - 1) / kLanes;
+float state[kPerLane];
+float rate[kPerLane];  // a
+bool exists(const uint i) { return kStates % kLanes == 0 || i * kLanes + part < kStates; }
+// Its place in [N, E].
+uint state_at(const uint i) { return (i * kLanes + part) * p.n_channels + channel; }
+
+float dt_weight, dt_bias, skip;
+float dt_sum = 0.0;  // of the rows so far
+
+// Rows at hand: kAhead of them, so that their loads overlap.
+float row_u[kAhead];
+float row_z[kAhead];
+float row_r[kAhead];
+float row_b[kAhead * kPerLane];
+float row_c[kAhead * kPerLane];
+
+void load_channel() {
+  part = gl_LocalInvocationID.x % kLanes;
+  channel = (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x) / kLanes;
+  writes = channel < p.n_channels;
+  channel = min(channel, p.n_channels - 1);
+  dt_weight = weight_at(p.dt_weight, kDtWeightForm, channel);
+  dt_bias = Floats(p.dt_bias.data).at[channel];
+  skip = Floats(p.skip.data).at[channel];
+  for (uint i = 0; i < kPerLane; ++i) {
+    state[i] = 0.0;
+    rate[i] = 0.0;
+    if (exists(i))
+      rate[i] = -exp_of(weight_at(p.a_log, kALogForm, channel * kStates + i * kLanes + part));
+  }
+}
+
+// Where the state of a segment begins in h.
+uint h_base(const uint slot, const uint version) {
+  return slot * p.slot_stride + version * p.version_stride;
+}
+
+void load_row(const uint j, const uint row, const bool for_y) {
+  const uint at = row * (2 * kStates + 1);
+  row_u[j] = u[row * p.n_channels + channel];
+  row_r[j] = bcr[at + 2 * kStates];
+  if (for_y) row_z[j] = z[row * p.n_channels + channel];
+  for (uint i = 0; i < kPerLane; ++i) {
+    if (!exists(i)) continue;
+    row_b[j * kPerLane + i] = bcr[at + i * kLanes + part];
+    if (for_y) row_c[j * kPerLane + i] = bcr[at + kStates + i * kLanes + part];
+  }
+}
+
+float dt_of(const float r) {
+  const float dt = softplus(fused(r, dt_weight, dt_bias));
+  return dt < p.dt_min ? p.dt_min : dt > p.dt_max ? p.dt_max : dt;
+}
+
+// Moves the states on by one of the loaded rows; gives y, the same in all lanes of the channel.
+float advance(const uint j, const bool for_y) {
+  const float dt = dt_of(row_r[j]);
+  const float dt_u = dt * row_u[j];
+  dt_sum += dt;
+  float sum = 0.0;
+  for (uint i = 0; i < kPerLane; ++i) {
+    if (!exists(i)) continue;
+    float scale, rest;
+    exp_parts(dt * rate[i], scale, rest);
+    const float kept = state[i] * scale;  // exact
+    state[i] = kept + (kept * rest + dt_u * row_b[j * kPerLane + i]);
+    if (for_y) sum += state[i] * row_c[j * kPerLane + i];
+  }
+  if (!for_y) return 0.0;
+  for (uint distance = 1; distance < kLanes; distance *= 2)
+    sum += subgroupShuffleXor(sum, distance);
+  return (sum + skip * row_u[j]) * silu(row_z[j]);
+}
+
+// Rows [first, end), the same ones in all lanes of the subgroup; without y, only the states.
+void scan_rows(const uint first, const uint end, const bool for_y) {
+  for (uint row = first; row < end; row += kAhead) {
+    for (uint j = 0; j < kAhead; ++j)
+      if (row + j < end) load_row(j, row + j, for_y);
+    for (uint j = 0; j < kAhead; ++j)
+      if (row + j < end) {
+        const float value = advance(j, for_y);
+        if (for_y && writes && part == 0) y[(row + j) * p.n_channels + channel] = value;
+      }
+  }
+}
+
+#endif

@@ -1,0 +1,73 @@
+// y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s])
+//      + gates[r, top_k] * (shared_down @ act[r, top_k])
+//
+// Bindings: act [R, slots, I]; experts [R, top_k]; gates [R, top_k + 1]; residual [R, D];
+//           y [R, D]
+// A subgroup computes ROWS elements of one row, slot by slot. Grid: x over D, y over rows. Counts
+// on whole subgroups. An index that is no expert's is taken as the last expert's.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/weight.glsl"
+#include "params/moe_down.h"
+
+layout(local_size_x_id = BX_MOE_DOWN_GROUP_SIZE) in;
+layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
+layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_DOWN_ROWS) const uint kRows = 2;
+
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
+layout(set = 0, binding = 0, scalar) readonly buffer Act4 { vec4 act4[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
+layout(set = 0, binding = 2, scalar) readonly restrict buffer Gates { float gates[]; };
+layout(set = 0, binding = 3, scalar) readonly restrict buffer Residual { float residual[]; };
+layout(set = 0, binding = 4, scalar) writeonly restrict buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
+
+const uint kOneColumn = 1;
+#define MV_ROWS kRows
+#define MV_COLS kOneColumn
+#define MV_X(at, c) act[(at) + (c)]
+#define MV_X4(at, i) act4[((at) >> 2) + (i)]
+#include "lib/mat_vec.glsl"
+
+const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
+
+// mv_acc = this lane's part of the products of rows [first, first + ROWS) with one slot.
+void multiply(uint row, uint slot, uint n_slots, uint first) {
+  const uint act_at = (row * n_slots + slot) * p.intermediate;
+  const bool is_shared = kHasShared && slot == p.top_k;
+  const uint chosen = experts[row * p.top_k + min(slot, p.top_k - 1)];
+  const uint expert = is_shared ? 0 : min(chosen, p.n_experts - 1);
+  const uint begin = expert * p.d_model;
+  mat_vec_clear();
+  if (is_shared && kSharedForm != kForm) {
+    mat_vec_add(p.shared_down, kSharedForm, p.intermediate, first, p.d_model, act_at, 0);
+  } else {
+    WeightRef w = p.down;
+    if (is_shared) w = p.shared_down;
+    mat_vec_add(w, kForm, p.intermediate, begin + first, begin + p.d_model, act_at, 0);
+  }
+}
+
+void main() {
+  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
+  if (first >= p.d_model) return;
+  const uint row = gl_WorkGroupID.y;
+  const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
+  float total[kRows];
+  for (uint i = 0; i < kRows; ++i) total[i] = 0.0;
+  for (uint slot = 0; slot < n_slots; ++slot) {
+    multiply(row, slot, n_slots, first);
+    const float gate = gates[row * (p.top_k + 1) + slot];
+    for (uint i = 0; i < kRows; ++i) total[i] += gate * mv_acc[i];
+  }
+  // The lanes are summed once, over all slots.
+  for (uint i = 0; i < kRows; ++i) mv_acc[i] = total[i];
+  mat_vec_sum();
+  for (uint i = 0; i < kRows; ++i) {
+    const uint at = row * p.d_model + first + i;
+    if (gl_SubgroupInvocationID == i % gl_SubgroupSize && first + i < p.d_model)
+      y[at] = residual[at] + mv_acc[i];
+  }
+}

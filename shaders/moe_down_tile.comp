@@ -1,0 +1,53 @@
+// products[r, s, :] = down[e] @ act[r, s] for a tile of the pairs (r, s) of expert e
+//
+// Bindings: pairs, tiles as moe_group.comp writes them; act [R, slots, I]; products [R, slots, D]
+// A work group computes as many elements as it has invocations, for up to ROWS pairs. Grid: x over
+// D, y over tiles.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/weight.glsl"
+#include "params/moe_down_tile.h"
+
+layout(local_size_x_id = BX_MOE_DOWN_TILE_GROUP_SIZE) in;
+layout(constant_id = BX_MOE_DOWN_TILE_FORM) const uint kForm = 0;
+layout(constant_id = BX_MOE_DOWN_TILE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_DOWN_TILE_ROWS) const uint kRows = 64;
+
+layout(set = 0, binding = 0, scalar) readonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
+layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
+
+shared uint act_at[kRows];  // where each row of the tile begins
+
+#define MM_GROUP gl_WorkGroupSize.x
+#define MM_ROWS kRows
+#define MM_X(m, c) act[act_at[m] + (c)]
+#define MM_X4(m, i) act4[act_at[m] / 4 + (i)]
+#include "lib/mat_mul.glsl"
+
+const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
+
+void main() {
+  const uvec3 tile = tiles[gl_WorkGroupID.y];
+  const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
+  // Rows of the tile that are not there are computed as its last.
+  for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
+    act_at[m] = pairs[tile.y + min(m, tile.z - 1)] * p.intermediate;
+  if (kHasShared && tile.x == p.n_experts) {
+    mat_mul(p.shared_down, kSharedForm, p.intermediate, first_out, p.d_model);
+  } else {
+    const uint begin = tile.x * p.d_model;
+    mat_mul(p.down, kForm, p.intermediate, begin + first_out, begin + p.d_model);
+  }
+  [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
+    const uint m = mm_row(i);
+    if (m >= tile.z) continue;
+    const uint at = pairs[tile.y + m] * p.d_model + first_out;
+    [[unroll]] for (uint j = 0; j < 8; ++j)
+      if (first_out + mm_out(j) < p.d_model) products[at + mm_out(j)] = mm_acc[i * 8 + j];
+  }
+}

@@ -1,0 +1,57 @@
+// The (row, slot) pairs of a step by the expert they go to, so that tiles of one expert's rows can
+// be computed together: a counting sort, and a list of tiles.
+//
+// Bindings: step; experts [R, top_k]; pairs [R * slots]: row * slots + slot, by expert;
+//           tiles: (expert, first of its pairs, how many); grid: work groups for all tiles
+// One work group. The shared expert is expert n_experts, and has the slot top_k of every row. An
+// index that is no expert's is taken as the last expert's. Pairs of one expert come in any order:
+// nothing that is computed from them may depend on it.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/step.glsl"
+#include "params/moe_group.h"
+
+layout(local_size_x_id = BX_MOE_GROUP_GROUP_SIZE) in;
+
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Tiles { uvec3 tiles[]; };
+layout(set = 0, binding = 4, scalar) writeonly restrict buffer Grid { uvec3 grid; };
+layout(push_constant, scalar) uniform Push { MoeGroupShaderParams p; };
+
+shared uint count[BX_MOE_MAX_EXPERTS + 1];
+shared uint next[BX_MOE_MAX_EXPERTS + 1];  // where the next pair of an expert goes
+
+uint expert_of(uint i) { return min(experts[i], p.n_experts - 1); }
+uint tiles_for(uint n) { return (n + p.tile_rows - 1) / p.tile_rows; }
+
+void list_tiles(uint e, uint n_lists) {
+  uint first = 0;
+  uint tile = 0;
+  for (uint i = 0; i < e; ++i) {
+    first += count[i];
+    tile += tiles_for(count[i]);
+  }
+  next[e] = first;
+  for (uint done = 0; done < count[e]; done += p.tile_rows)
+    tiles[tile++] = uvec3(e, first + done, min(p.tile_rows, count[e] - done));
+  if (e == n_lists - 1) grid = uvec3(p.n_across, tile, 1);
+}
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint size = gl_WorkGroupSize.x;
+  const uint n_pairs = step_.n_rows * p.top_k;
+  const bool has_shared = p.n_slots > p.top_k;
+  const uint n_lists = p.n_experts + (has_shared ? 1 : 0);
+  for (uint e = lane; e < n_lists; e += size) count[e] = e < p.n_experts ? 0 : step_.n_rows;
+  barrier();
+  for (uint i = lane; i < n_pairs; i += size) atomicAdd(count[expert_of(i)], 1);
+  barrier();
+  for (uint e = lane; e < n_lists; e += size) list_tiles(e, n_lists);
+  barrier();
+  for (uint i = lane; i < n_pairs; i += size)
+    pairs[atomicAdd(next[expert_of(i)], 1)] = i / p.top_k * p.n_slots + i % p.top_k;
+  if (has_shared)
+    for (uint r = lane; r < step_.n_rows; r += size) pairs[n_pairs + r] = r * p.n_slots + p.top_k;
+}

@@ -1,0 +1,119 @@
+// n = norm * x / sqrt(mean(x^2) + eps), or x without a norm
+// g = softmax(gate @ n);  experts = the top_k largest of g;  gates = g[experts], and last
+// sigmoid(shared_gate @ n), or 0 without a shared expert
+//
+// Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
+// A work group computes one row, a subgroup one logit at a time. Grid: x over rows. Counts on whole
+// subgroups, and on X <= BX_MOE_MAX_EXPERTS.
+//
+// The chosen experts are those of the largest float32 gates, as bits: non-negative floats are
+// ordered as their bits are, whatever a device does with subnormal numbers, and integers order the
+// experts whatever the gates are, NaN included. Gates of equal rows of the router tie, each logit
+// being summed in the same order; those of almost equal logits tie as float32 does, if exp is right
+// to the last place.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/group_sum.glsl"
+#include "lib/math.glsl"
+#include "lib/weight.glsl"
+#include "params/moe_route.h"
+
+layout(local_size_x_id = BX_MOE_ROUTE_GROUP_SIZE) in;
+layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
+layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
+
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
+layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer Experts { uint experts[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Gates { uint gates[]; };
+layout(push_constant, scalar) uniform Push { MoeRouteShaderParams p; };
+
+const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
+const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
+
+shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the shared expert's follows
+shared uint gate_bits[BX_MOE_MAX_EXPERTS];
+
+float scale = 1.0;
+float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
+vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
+
+const uint kOneRow = 1;
+#define MV_ROWS kOneRow
+#define MV_COLS kOneRow
+#define MV_X(at, c) (norm_at(c) * (x[(at) + (c)] * scale))
+#define MV_X4(at, i) (norm4_at(i) * (x4[((at) >> 2) + (i)] * scale))
+#include "lib/mat_vec.glsl"
+
+void apply_norm(uint row_at) {
+  if (kHasNorm) {
+    float squares = 0.0;
+    for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x)
+      squares += x[row_at + c] * x[row_at + c];
+    scale = 1.0 / sqrt(group_sum(squares) / float(p.d_model) + p.eps);
+  }
+  for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x)
+    normed[row_at + c] = MV_X(row_at, c);
+}
+
+void compute_logits(uint row_at) {
+  const uint n_products = p.n_experts + (kHasShared ? 1 : 0);
+  for (uint e = gl_SubgroupID; e < n_products; e += gl_NumSubgroups) {
+    mat_vec_clear();
+    if (e < p.n_experts)
+      mat_vec_add(p.gate, kForm, p.d_model, e, p.n_experts, row_at, 0);
+    else
+      mat_vec_add(p.shared_gate, kSharedForm, p.d_model, 0, 1, row_at, 0);
+    mat_vec_sum();
+    if (subgroupElect()) logits[e] = mv_acc[0];
+  }
+  barrier();
+}
+
+// The bits of exp(-below) / total. Those of a subnormal number are computed as the integer that
+// they are.
+uint gate_of(float below, float total) {
+  const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
+  const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal
+  if (isnan(total)) return 0x7fc00000u;
+  if (below + log(total) <= kLogSmallest) return floatBitsToUint(exp_of(-below) / total);
+  return uint(roundEven(exp_of(kLogUnit - below) / total));
+}
+
+void softmax() {
+  float largest = logits[0];
+  for (uint e = 1; e < p.n_experts; ++e) largest = max(largest, logits[e]);
+  float sum = 0.0;
+  for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
+    sum += exp_of(logits[e] - largest);
+  const float total = group_sum(sum);
+  for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x)
+    gate_bits[e] = gate_of(largest - logits[e], total);
+  barrier();
+}
+
+void choose(uint row) {
+  for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x) {
+    uint rank = 0;
+    for (uint i = 0; i < p.n_experts; ++i)
+      if (gate_bits[i] > gate_bits[e] || gate_bits[i] == gate_bits[e] && i < e) ++rank;
+    if (rank >= p.top_k) continue;
+    experts[row * p.top_k + rank] = e;
+    gates[row * (p.top_k + 1) + rank] = gate_bits[e];
+  }
+  if (gl_LocalInvocationID.x == 0) {
+    const float gate = kHasShared ? 1.0 / (1.0 + exp(-logits[p.n_experts])) : 0.0;
+    gates[row * (p.top_k + 1) + p.top_k] = floatBitsToUint(gate);
+  }
+}
+
+void main() {
+  const uint row = gl_WorkGroupID.x;
+  apply_norm(row * p.d_model);
+  compute_logits(row * p.d_model);
+  softmax();
+  choose(row);
+}

@@ -1,0 +1,94 @@
+// y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]) for a tile of the pairs (r, s) of expert e
+//
+// Bindings: pairs, tiles as moe_group.comp writes them; x [R, D]; y [R, slots, I]
+// A work group computes half as many elements as it has invocations, for up to ROWS pairs. Grid: x
+// over I, y over tiles.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/math.glsl"
+#include "lib/weight.glsl"
+#include "params/moe_swiglu_tile.h"
+
+layout(local_size_x_id = BX_MOE_SWIGLU_TILE_GROUP_SIZE) in;
+layout(constant_id = BX_MOE_SWIGLU_TILE_GATE_FORM) const uint kGateForm = 0;
+layout(constant_id = BX_MOE_SWIGLU_TILE_UP_FORM) const uint kUpForm = 0;
+layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM) const uint kSharedGateForm =
+    BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
+
+layout(set = 0, binding = 0, scalar) readonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { MoeSwigluShaderParams p; };
+
+shared uint x_at[kRows];  // where each row of the tile begins
+
+#define MM_GROUP gl_WorkGroupSize.x
+#define MM_ROWS kRows
+#define MM_X(m, c) x[x_at[m] + (c)]
+#define MM_X4(m, i) x4[x_at[m] / 4 + (i)]
+#include "lib/mat_mul.glsl"
+
+const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
+
+// One half of the tile's weight rows are of the gate, the other of the up projection, so that an
+// invocation has both sums of an element: blocks j and j + 4.
+bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
+uint n_outs() { return gl_WorkGroupSize.x / 2; }
+
+void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
+                const uint row, const uint end_row, const uint c) {
+  if (gate_form == up_form) {
+    WeightRef either = gate;
+    if (loads_up()) either = up;
+    mm_load_w(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
+  } else if (loads_up()) {
+    mm_load_w(up, up_form, 1, p.d_model, row, end_row, c);
+  } else {
+    mm_load_w(gate, gate_form, 0, p.d_model, row, end_row, c);
+  }
+}
+
+// Element 0 of the tile comes from row first_row of both.
+void multiply(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
+              const uint first_row, const uint end_row) {
+  mm_clear();
+  mm_load_codebook(gate, gate_form, 0);
+  mm_load_codebook(up, up_form, 1);
+  const uint row = first_row + gl_LocalInvocationID.x % n_outs();
+  for (uint c = 0; c < p.d_model; c += MM_DEPTH) {
+    barrier();
+    mm_load_x(p.d_model, c);
+    load_slice(gate, gate_form, up, up_form, row, end_row, c);
+    barrier();
+    mm_multiply_slices();
+  }
+}
+
+void main() {
+  const uvec3 tile = tiles[gl_WorkGroupID.y];
+  const uint first_out = gl_WorkGroupID.x * n_outs();
+  const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
+  // Rows of the tile that are not there are computed as its last.
+  for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
+    x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
+  if (kHasShared && tile.x == p.n_experts) {
+    multiply(p.shared_gate, kSharedGateForm, p.shared_up, kSharedUpForm, first_out,
+             p.intermediate);
+  } else {
+    const uint begin = tile.x * p.intermediate;
+    multiply(p.gate, kGateForm, p.up, kUpForm, begin + first_out, begin + p.intermediate);
+  }
+  [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
+    const uint m = mm_row(i);
+    if (m >= tile.z) continue;
+    const uint y_at = pairs[tile.y + m] * p.intermediate + first_out;
+    [[unroll]] for (uint j = 0; j < 4; ++j)
+      if (first_out + mm_out(j) < p.intermediate)
+        y[y_at + mm_out(j)] = silu(mm_acc[i * 8 + j]) * mm_acc[i * 8 + j + 4];
+  }
+}

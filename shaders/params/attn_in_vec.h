@@ -1,0 +1,33 @@
+#ifndef BX_PARAMS_ATTN_IN_VEC_H
+#define BX_PARAMS_ATTN_IN_VEC_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct AttnInVecParams {
+  WeightRef norm;  // when NORM_FORM is not BX_FORM_ABSENT
+  WeightRef q;
+  WeightRef k;
+  WeightRef v;
+  uint n_cols;       // also the rows of each matrix
+  uint capacity;     // rows of the rings
+  uint keys_stride;  // words from one slot to the next
+  uint values_stride;
+  float eps;
+};
+
+// Specialization constants.
+#define BX_ATTN_IN_VEC_GROUP_SIZE 0
+#define BX_ATTN_IN_VEC_NORM_FORM 1
+#define BX_ATTN_IN_VEC_Q_FORM 2
+#define BX_ATTN_IN_VEC_K_FORM 3
+#define BX_ATTN_IN_VEC_V_FORM 4
+#define BX_ATTN_IN_VEC_HALF 5  // the rings are float16; n_cols is then even
+#define BX_ATTN_IN_VEC_ROWS 6  // even
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

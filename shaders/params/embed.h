@@ -1,0 +1,31 @@
+#ifndef BX_PARAMS_EMBED_H
+#define BX_PARAMS_EMBED_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct EmbedParams {
+  WeightRef table;
+  uint vocab_size;
+  uint n_cols;
+  uint n_words;    // of one set of seen tokens
+  uint seen_slot;  // strides in words
+  uint seen_version;
+  uint token_slot;
+  uint token_version;
+};
+
+// Specialization constants.
+#define BX_EMBED_GROUP_SIZE 0
+#define BX_EMBED_FORM 1
+
+// What a work group does, by its z.
+#define BX_EMBED_ROWS 0u
+#define BX_EMBED_SEEN 1u
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

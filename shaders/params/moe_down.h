@@ -1,0 +1,27 @@
+#ifndef BX_PARAMS_MOE_DOWN_H
+#define BX_PARAMS_MOE_DOWN_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct MoeDownShaderParams {
+  WeightRef down;         // [X, D, I]
+  WeightRef shared_down;  // [D, I], when there is a shared expert
+  uint d_model;
+  uint intermediate;
+  uint n_experts;
+  uint top_k;
+};
+
+// Specialization constants.
+#define BX_MOE_DOWN_GROUP_SIZE 0
+#define BX_MOE_DOWN_FORM 1
+#define BX_MOE_DOWN_SHARED_FORM 2
+#define BX_MOE_DOWN_ROWS 3
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

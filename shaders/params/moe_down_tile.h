@@ -1,0 +1,13 @@
+#ifndef BX_PARAMS_MOE_DOWN_TILE_H
+#define BX_PARAMS_MOE_DOWN_TILE_H
+#include "params/moe_down.h"
+
+// Parameters: MoeDownShaderParams.
+
+// Specialization constants.
+#define BX_MOE_DOWN_TILE_GROUP_SIZE 0
+#define BX_MOE_DOWN_TILE_FORM 1
+#define BX_MOE_DOWN_TILE_SHARED_FORM 2
+#define BX_MOE_DOWN_TILE_ROWS 3
+
+#endif

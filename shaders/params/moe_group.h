@@ -1,0 +1,24 @@
+#ifndef BX_PARAMS_MOE_GROUP_H
+#define BX_PARAMS_MOE_GROUP_H
+#include "params/moe_experts.h"
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct MoeGroupShaderParams {
+  uint n_experts;
+  uint top_k;
+  uint n_slots;    // top_k, and one more with a shared expert
+  uint tile_rows;  // most pairs of a tile
+  uint n_across;   // work groups for each tile
+};
+
+// Specialization constants.
+#define BX_MOE_GROUP_GROUP_SIZE 0
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

@@ -1,0 +1,29 @@
+#ifndef BX_PARAMS_MOE_ROUTE_H
+#define BX_PARAMS_MOE_ROUTE_H
+#include "params/moe_experts.h"
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct MoeRouteShaderParams {
+  WeightRef norm;         // when NORM_FORM is not BX_FORM_ABSENT
+  WeightRef gate;         // [X, D]
+  WeightRef shared_gate;  // [D], when there is a shared expert
+  uint d_model;
+  uint n_experts;
+  uint top_k;
+  float eps;
+};
+
+// Specialization constants.
+#define BX_MOE_ROUTE_GROUP_SIZE 0
+#define BX_MOE_ROUTE_FORM 1
+#define BX_MOE_ROUTE_NORM_FORM 2
+#define BX_MOE_ROUTE_SHARED_FORM 3
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

@@ -1,0 +1,30 @@
+#ifndef BX_PARAMS_PRODUCT_TILE_H
+#define BX_PARAMS_PRODUCT_TILE_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct ProductTileParams {
+  WeightRef weight;
+  uint weight_row;  // row of the weight that gives output 0
+  uint first_out;   // outputs [first_out, end_out) of n_out are computed
+  uint end_out;
+  uint n_out;
+  uint n_cols;
+  uint first_row;  // rows [first_row, end_row) of the result, of those that are valid; the bindings
+  uint end_row;    // of residual and result begin at first_row
+};
+
+// Specialization constants.
+#define BX_PRODUCT_TILE_GROUP_SIZE 0  // also the outputs of a tile
+#define BX_PRODUCT_TILE_FORM 1
+#define BX_PRODUCT_TILE_HAS_RESIDUAL 2
+#define BX_PRODUCT_TILE_SOURCE 3  // see params/product_rows.h
+#define BX_PRODUCT_TILE_ROWS 4    // of a tile
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

@@ -1,0 +1,22 @@
+#ifndef BX_PARAMS_RMS_NORM_H
+#define BX_PARAMS_RMS_NORM_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct RmsNormParams {
+  WeightRef norm;
+  uint n_cols;
+  float eps;
+};
+
+// Specialization constants.
+#define BX_RMS_NORM_GROUP_SIZE 0
+#define BX_RMS_NORM_SOURCE 1  // see params/product_rows.h
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

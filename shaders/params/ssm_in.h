@@ -1,0 +1,56 @@
+// Shared by ssm_in_vec (one row), ssm_conv and ssm_tail (several).
+#ifndef BX_PARAMS_SSM_IN_H
+#define BX_PARAMS_SSM_IN_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct SsmInVecParams {
+  WeightRef in_proj;      // [2E, D]
+  WeightRef norm;         // [D], when NORM_FORM is not BX_FORM_ABSENT
+  WeightRef conv_weight;  // [E, K]
+  WeightRef conv_bias;    // [E], float32
+  uint n_channels;        // E
+  uint n_cols;            // D
+  uint n_taps;            // K
+  uint slot_stride;       // of the tail, in words
+  uint version_stride;
+  float eps;
+};
+
+struct SsmConvParams {
+  WeightRef conv_weight;
+  WeightRef conv_bias;
+  uint n_channels;
+  uint n_taps;
+  uint slot_stride;
+  uint version_stride;
+};
+
+struct SsmTailParams {
+  uint n_channels;
+  uint n_taps;
+  uint slot_stride;
+  uint version_stride;
+};
+
+// Specialization constants of ssm_in_vec.
+#define BX_SSM_IN_VEC_GROUP_SIZE 0
+#define BX_SSM_IN_VEC_FORM 1
+#define BX_SSM_IN_VEC_NORM_FORM 2
+#define BX_SSM_IN_VEC_CONV_FORM 3
+#define BX_SSM_IN_VEC_ROWS 4  // rows of in_proj per subgroup
+
+// Of ssm_conv.
+#define BX_SSM_CONV_GROUP_SIZE 0
+#define BX_SSM_CONV_FORM 1
+
+// Of ssm_tail.
+#define BX_SSM_TAIL_GROUP_SIZE 0
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

@@ -1,0 +1,57 @@
+// y[r, o] = sum_c w[weight_row + o, c] * x[s(r), c] + residual[r, o]; s: lib/product_rows.glsl
+//
+// Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
+// A work group computes ROWS rows of GROUP_SIZE outputs. Grid: x over outputs, y over rows.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/product_rows.glsl"
+#include "lib/weight.glsl"
+#include "params/product_tile.h"
+
+layout(local_size_x_id = BX_PRODUCT_TILE_GROUP_SIZE) in;
+layout(constant_id = BX_PRODUCT_TILE_FORM) const uint kForm = 0;
+layout(constant_id = BX_PRODUCT_TILE_HAS_RESIDUAL) const bool kHasResidual = false;
+layout(constant_id = BX_PRODUCT_TILE_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
+layout(constant_id = BX_PRODUCT_TILE_ROWS) const uint kRows = 64;
+
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
+layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
+layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { ProductTileParams p; };
+
+uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
+uint end_row() { return min(p.end_row, valid_rows(kSource)); }
+
+float x_at(uint m, uint c) {
+  const uint row = first_row() + m;
+  return row < end_row() ? x[source_of(kSource, row) * p.n_cols + c] : 0.0;
+}
+vec4 x4_at(uint m, uint i) {
+  const uint row = first_row() + m;
+  return row < end_row() ? x4[source_of(kSource, row) * (p.n_cols / 4) + i] : vec4(0.0);
+}
+
+#define MM_GROUP gl_WorkGroupSize.x
+#define MM_ROWS kRows
+#define MM_X(m, c) x_at(m, c)
+#define MM_X4(m, i) x4_at(m, i)
+#include "lib/mat_mul.glsl"
+
+void main() {
+  if (first_row() < end_row()) {  // else nothing for the whole work group
+    const uint first_out = p.first_out + gl_WorkGroupID.x * gl_WorkGroupSize.x;
+    mat_mul(p.weight, kForm, p.n_cols, p.weight_row + first_out, p.weight_row + p.end_out);
+    [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {
+      const uint row = first_row() + mm_row(i);
+      [[unroll]] for (uint j = 0; j < 8; ++j) {
+        const uint o = first_out + mm_out(j);
+        if (row < end_row() && o < p.end_out) {
+          const uint at = (row - p.first_row) * p.n_out + o;
+          y[at] = mm_acc[i * 8 + j] + (kHasResidual ? residual[at] : 0.0);
+        }
+      }
+    }
+  }
+}

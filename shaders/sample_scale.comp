@@ -1,0 +1,55 @@
+// Logits with the repetition penalty, over the temperature; the best of each part of the vocabulary.
+//   l[i] = logits[g, i], divided by the penalty (times it when negative) when token i was seen
+//   keys[g, i] = order_key(l[i] / temperature)
+//   best[g, part] = (order_key(l[i]), i) of the largest l, the lowest id of equal ones
+//
+// Bindings: step; logits [G, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
+// A work group computes a part of one segment's vocabulary. Grid: x over parts, y over segments.
+// A NaN has the largest key. With temperature 0 no keys are written. Counts on whole subgroups.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/step.glsl"
+#include "params/sample.h"
+
+layout(local_size_x_id = BX_SAMPLE_GROUP_SIZE) in;
+layout(constant_id = BX_SAMPLE_DRAW) const bool kDraw = false;
+layout(constant_id = BX_SAMPLE_PENALTY) const bool kPenalty = false;
+
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Logits { uint logits[]; };
+layout(set = 0, binding = 2, scalar) readonly restrict buffer Seen { uint seen[]; };
+layout(set = 0, binding = 3, scalar) restrict buffer Best { uvec2 best[]; };
+layout(set = 0, binding = 4, scalar) restrict buffer Keys { uint keys[]; };
+layout(push_constant, scalar) uniform Push { SampleSizes p; };
+
+#include "lib/sample_best.glsl"
+
+// An extreme penalty saturates: only a logit that was infinite stays so.
+uint penalised(const uint logit, const uint penalty) {
+  if (float_is_nan(logit) || float_is_inf(logit)) return logit;
+  const bool positive = (logit & kSignBit) == 0u && !float_is_zero(logit);
+  const uint result = positive ? float_divide(logit, penalty) : float_multiply(logit, penalty);
+  return float_is_inf(result) ? result - 1u : result;
+}
+
+void main() {
+  const uint g = gl_WorkGroupID.y;
+  const uint temperature = floatBitsToUint(step_.segments[g].sampler_words.temperature);
+  const uint penalty = floatBitsToUint(step_.segments[g].sampler_words.repetition_penalty);
+  const uint seen_at = step_.segments[g].slot * p.seen_slot +
+                       step_.segments[g].write_version * p.seen_version;
+  const bool penalise = kPenalty && penalty != floatBitsToUint(1.0);
+  const bool scale = kDraw && !float_is_zero(temperature);
+  uvec2 mine = kNoToken;
+  const uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * BX_SAMPLE_PER_LANE;
+  for (uint j = 0; j < BX_SAMPLE_PER_LANE; ++j) {
+    const uint i = first + j * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+    if (i >= p.n_vocab) break;
+    uint logit = logits[g * p.n_vocab + i];
+    if (penalise && (seen[seen_at + (i >> 5)] >> (i & 31u) & 1u) != 0u)
+      logit = penalised(logit, penalty);
+    mine = better(mine, uvec2(order_key(logit), i));
+    if (scale) keys[g * p.n_vocab + i] = order_key(float_divide(logit, temperature));
+  }
+  const uvec2 result = best_of_group(mine);
+  if (gl_LocalInvocationIndex == 0) best[g * p.n_groups + gl_WorkGroupID.x] = result;
+}

@@ -1,0 +1,24 @@
+// The selective scan of whole segments (the formula and bindings 1 to 5: lib/selective_scan.glsl).
+//
+// Bindings: step; then those
+// A work group runs over all rows of one segment (grid y), for the channels of its lanes (grid x).
+// Every row is computed in the same way, however rows are grouped into steps.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/selective_scan.glsl"
+
+void main() {
+  const uint g = gl_WorkGroupID.y;
+  load_channel();
+  if (step_.segments[g].position != 0) {
+    const uint base = h_base(step_.segments[g].slot, step_.segments[g].read_version);
+    for (uint i = 0; i < kPerLane; ++i)
+      if (exists(i)) state[i] = h[base + state_at(i)];
+  }
+  scan_rows(step_.segments[g].first_row,
+            step_.segments[g].first_row + step_.segments[g].n_rows, true);
+  if (!writes) return;
+  const uint base = h_base(step_.segments[g].slot, step_.segments[g].write_version);
+  for (uint i = 0; i < kPerLane; ++i)
+    if (exists(i)) h[base + state_at(i)] = state[i];
+}

@@ -1,0 +1,33 @@
+//   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), rows before the segment's
+//   from the tail
+//
+// Bindings: step; v [R, E]; tail, state [K-1, E], oldest first (any range when K is 1); u [R, E]
+// A lane computes one channel (grid x) of one row (grid y).
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/math.glsl"
+#include "lib/step.glsl"
+#include "lib/weight.glsl"
+#include "params/ssm_in.h"
+
+layout(local_size_x_id = BX_SSM_CONV_GROUP_SIZE) in;
+layout(constant_id = BX_SSM_CONV_FORM) const uint kForm = 0;
+
+layout(set = 0, binding = 1, scalar) readonly buffer V { float v[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Tail { float tail[]; };
+layout(set = 0, binding = 3, scalar) restrict buffer U { float u[]; };
+layout(push_constant, scalar) uniform Push { SsmConvParams p; };
+
+#include "lib/conv_rows.glsl"
+
+void main() {
+  const uint e = gl_GlobalInvocationID.x;
+  const uint row = gl_WorkGroupID.y;
+  if (e >= p.n_channels) return;
+  const uint g = segment_of(row);
+  const uint first = row - step_.segments[g].first_row;
+  float sum = Floats(p.conv_bias.data).at[e];
+  for (uint k = 0; k < p.n_taps; ++k)
+    sum += weight_at(p.conv_weight, kForm, e * p.n_taps + k) * conv_row(g, first + k, e);
+  u[row * p.n_channels + e] = silu(sum);
+}

@@ -1,0 +1,87 @@
+// ssm_in for a step of one row: product, convolution and new tail in one go.
+//   v, z = split(in_proj @ n(x));  n(x)[c] = norm[c] * x[c] / sqrt(mean(x^2) + eps), or x[c]
+//   u[e] = silu(bias[e] + sum_k taps[e, k] * v of row k - (K-1)), earlier rows from the tail
+//   tail = tail without its oldest row, then v
+//
+// Bindings: step; x [1, D]; tail, state [K-1, E], oldest first (any range when K is 1); u [1, E];
+// z [1, E]
+// A subgroup computes ROWS of the 2E rows of in_proj, v's first; a work group those of its
+// subgroups. One lane has all there is to do for a channel, so that the tail may be replaced in its
+// place. Counts on whole subgroups.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/group_sum.glsl"
+#include "lib/math.glsl"
+#include "lib/step.glsl"
+#include "lib/weight.glsl"
+#include "params/ssm_in.h"
+
+layout(local_size_x_id = BX_SSM_IN_VEC_GROUP_SIZE) in;
+layout(constant_id = BX_SSM_IN_VEC_FORM) const uint kForm = 0;
+layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
+layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
+layout(constant_id = BX_SSM_IN_VEC_ROWS) const uint kRows = 4;
+
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
+layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
+layout(set = 0, binding = 3, scalar) restrict buffer U { float u[]; };
+layout(set = 0, binding = 4, scalar) restrict buffer Z { float z[]; };
+layout(push_constant, scalar) uniform Push { SsmInVecParams p; };
+
+const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
+
+#define MV_ROWS kRows
+#define MV_COLS 1
+float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
+vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
+#define MV_X(at, c) (x[c] * norm_at(c))
+#define MV_X4(at, i) (x4[i] * norm4_at(i))
+#include "lib/mat_vec.glsl"
+
+float sum_of_squares() {
+  float sum = 0.0;
+  for (uint c = gl_LocalInvocationID.x; c < p.n_cols; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
+  return group_sum(sum);
+}
+
+// u of channel e, whose v is given; shifts its tail.
+float convolve(const uint e, const float v) {
+  const Segment segment = step_.segments[0];
+  const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
+  const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
+  const bool begins = segment.position == 0;
+  float sum = Floats(p.conv_bias.data).at[e];
+  for (uint k = 0; k < p.n_taps; ++k) {
+    float row = v;
+    if (k + 1 < p.n_taps) {
+      row = 0.0;
+      if (!begins) row = tail[from + k * p.n_channels];
+    }
+    // Row k has been read, row k-1 is replaced: `from` may be `to`.
+    if (k > 0) tail[to + (k - 1) * p.n_channels] = row;
+    sum += weight_at(p.conv_weight, kConvForm, e * p.n_taps + k) * row;
+  }
+  return silu(sum);
+}
+
+void main() {
+  const float scale = kHasNorm ? 1.0 / sqrt(sum_of_squares() / float(p.n_cols) + p.eps) : 1.0;
+  const uint n_out = 2 * p.n_channels;
+  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
+  if (first >= n_out) return;  // the whole subgroup
+  mat_vec_clear();
+  mat_vec_add(p.in_proj, kForm, p.n_cols, first, n_out, 0, 1);
+  mat_vec_sum();
+  for (uint i = gl_SubgroupInvocationID; i < kRows && first + i < n_out; i += gl_SubgroupSize) {
+    float value = 0.0;
+    for (uint j = 0; j < kRows; ++j)
+      if (j == i) value = mv_acc[j] * scale;
+    const uint o = first + i;
+    if (o < p.n_channels)
+      u[o] = convolve(o, value);
+    else
+      z[o - p.n_channels] = value;
+  }
+}

@@ -1,0 +1,27 @@
+// The tails that segments leave: tail = the last K-1 rows of (tail, v).
+//
+// Bindings: step; v [R, E]; tail, state [K-1, E], oldest first, K > 1
+// A lane writes the tail of one channel (grid x) of one segment (grid y). Apart from ssm_conv,
+// because the tail may be replaced in its place, and other work groups still convolve with it.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "lib/step.glsl"
+#include "params/ssm_in.h"
+
+layout(local_size_x_id = BX_SSM_TAIL_GROUP_SIZE) in;
+
+layout(set = 0, binding = 1, scalar) readonly restrict buffer V { float v[]; };
+layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
+layout(push_constant, scalar) uniform Push { SsmTailParams p; };
+
+#include "lib/conv_rows.glsl"
+
+void main() {
+  const uint e = gl_GlobalInvocationID.x;
+  const uint g = gl_WorkGroupID.y;
+  if (e >= p.n_channels) return;
+  const uint to = tail_base(step_.segments[g].slot, step_.segments[g].write_version);
+  // Ascending: row j of the new tail is row j + n_rows of the old, read before it is replaced.
+  for (uint j = 0; j + 1 < p.n_taps; ++j)
+    tail[to + j * p.n_channels + e] = conv_row(g, step_.segments[g].n_rows + j, e);
+}

@@ -1,0 +1,59 @@
+#include "vulkan/kernels/moe_group.h"
+
+#include <fmt/format.h>
+
+#include "bitaxon/error.h"
+#include "shaders/params/moe_group.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+/// Each expert may leave one tile unfilled, and so may the shared one.
+std::int64_t most_tiles(const ExpertSizes& sizes) {
+  return sizes.n_rows * sizes.n_slots / rows_of_tile(sizes) + sizes.n_experts + 1;
+}
+
+void check_grid(std::int64_t count, std::uint32_t limit) {
+  if (count > limit)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: experts: {} work groups along one axis; the device has {}",
+                            count, limit));
+}
+
+}  // namespace
+
+std::uint32_t rows_of_tile(const ExpertSizes& sizes) {
+  // Few rows leave most experts with a handful: a large tile would be empty for the most part.
+  return sizes.n_rows <= 64 ? 16 : 64;
+}
+
+ExpertTiles take_expert_tiles(ScratchPlan& plan, const ExpertSizes& sizes) {
+  ExpertTiles tiles;
+  tiles.pairs = plan.take(sizes.n_rows * sizes.n_slots);
+  tiles.tiles = plan.take(3 * most_tiles(sizes));
+  tiles.grid = plan.take(3);
+  return tiles;
+}
+
+Launch group_launch(const LaunchContext& context, const ExpertSizes& sizes,
+                    const ExpertTiles& tiles, const Binding& experts, std::uint32_t n_across) {
+  if (sizes.n_experts > BX_MOE_MAX_EXPERTS)
+    throw Error(ErrorKind::unsupported, fmt::format("vulkan: {} experts: expected at most {}",
+                                                    sizes.n_experts, BX_MOE_MAX_EXPERTS));
+  check_grid(n_across, context.caps.max_group_count[0]);
+  check_grid(most_tiles(sizes), context.caps.max_group_count[1]);
+  Launch launch;
+  launch.shader = Shader::moe_group;
+  launch.specialization = {{BX_MOE_GROUP_GROUP_SIZE, group_size(context.caps, 256)}};
+  launch.set_push(MoeGroupShaderParams{.n_experts = to_uint(sizes.n_experts),
+                                       .top_k = to_uint(sizes.top_k),
+                                       .n_slots = to_uint(sizes.n_slots),
+                                       .tile_rows = rows_of_tile(sizes),
+                                       .n_across = n_across});
+  launch.bindings = {context.step(), experts, scratch_of(context, tiles.pairs, Access::write),
+                     scratch_of(context, tiles.tiles, Access::write),
+                     scratch_of(context, tiles.grid, Access::write)};
+  return launch;
+}
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,45 @@
+// The sample op by itself, on any backend.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bitaxon/backend.h"
+#include "bitaxon/ops.h"
+#include "core/plan.h"
+#include "support/plain_sampler.h"
+
+namespace bitaxon::test {
+
+/// Compiled once for a vocabulary; each call is one step of up to kMaxSegments segments.
+class SampleOp {
+ public:
+  SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure structure = {true, true});
+
+  struct Draw {
+    std::span<const float> logits;
+    std::vector<bool> seen;
+    PlainParams params;
+    std::uint32_t position = 1;  ///< of the token drawn
+  };
+  std::vector<std::int32_t> run(std::span<const Draw> draws);
+  std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
+                       std::vector<bool> seen = {});
+  /// The same logits again, for other positions.
+  std::vector<std::int32_t> submit(const StepBuffer& step);
+
+ private:
+  void upload_seen(std::uint32_t slot, const std::vector<bool>& seen);
+
+  Backend& backend_;
+  std::int64_t vocab_size_;
+  std::shared_ptr<StateLayout> layout_;
+  Placement input_;
+  Buffer arena_;
+  std::vector<Buffer> state_;
+  Executable executable_;
+};
+
+}  // namespace bitaxon::test

@@ -1,0 +1,58 @@
+// The recorded cases of the original program on the GPU.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "support/golden_cases.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct GoldenParam {
+  std::string folder;
+  Precision precision;
+};
+
+std::vector<GoldenParam> params() {
+  std::vector<GoldenParam> all;
+  for (const auto& folder : golden_case_folders())
+    for (const Precision precision : {Precision::exact, Precision::fast})
+      all.push_back({folder.string(), precision});
+  return all;
+}
+
+std::string param_name(const testing::TestParamInfo<GoldenParam>& info) {
+  return fmt::format("{}_{}", std::filesystem::path(info.param.folder).filename().string(),
+                     name_of(info.param.precision));
+}
+
+class VulkanGolden : public testing::TestWithParam<GoldenParam> {
+ protected:
+  GoldenCase case_{vulkan_backend(), GetParam().folder, GetParam().precision};
+};
+
+TEST_P(VulkanGolden, PrefillInAnySplit) {
+  for (const auto& pieces : case_.prompt_splits())
+    expect_within(case_.bound(), case_.prefill(pieces));
+}
+
+TEST_P(VulkanGolden, DecodesWithCarriedState) {
+  const GoldenRows rows = case_.decode();
+  expect_within(case_.bound(), rows);
+  for (std::size_t t = 0; t < case_.greedy_ids().size(); ++t) {
+    const auto row = rows.row(t);
+    EXPECT_EQ(std::max_element(row.begin(), row.end()) - row.begin(), case_.greedy_ids()[t])
+        << "token " << t;
+  }
+}
+
+TEST_P(VulkanGolden, EveryLayer) {
+  for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
+}
+
+INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGolden, testing::ValuesIn(params()), param_name);
+
+}  // namespace
+}  // namespace bitaxon::test

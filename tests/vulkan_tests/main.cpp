@@ -1,0 +1,26 @@
+// Runs the tests; a message of a validation layer fails the test in which it came.
+#include <gtest/gtest.h>
+
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+class MessagesFail final : public testing::EmptyTestEventListener {
+  void OnTestEnd(const testing::TestInfo&) override {
+    vulkan::Messages& all = messages();
+    const std::lock_guard lock(all.mutex);
+    for (const std::string& line : all.lines) ADD_FAILURE() << "validation: " << line;
+    all.lines.clear();
+  }
+};
+
+}  // namespace
+}  // namespace bitaxon::test
+
+int main(int argc, char** argv) {
+  bitaxon::test::messages();  // made before the backend, so that it outlives it
+  testing::InitGoogleTest(&argc, argv);
+  testing::UnitTest::GetInstance()->listeners().Append(new bitaxon::test::MessagesFail);
+  return RUN_ALL_TESTS();
+}
