@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "vulkan/device_choice.h"
+#include "vulkan/device_rates.h"
 #include "vulkan/executable.h"
 #include "vulkan/kernel.h"
 #include "vulkan/result.h"
@@ -125,6 +126,11 @@ class VulkanBackend final : public Backend {
   StepCounts last_step() const override { return last_step_; }
 
   std::vector<LaunchTime> launch_times();
+  DeviceRates rates() {
+    check_failure();
+    wait_idle();
+    return measure_rates(device_, memory_, pipelines_, transfer_);
+  }
   int barrier_count() const { return last_barriers_; }
   const DeviceCaps& device_caps() const { return device_.caps(); }
 
@@ -245,11 +251,11 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
     submitted_ = number;
     recording.ticket = number;
     last_barriers_ = recording.barrier_count();
-    last_step_ = {.dispatches = executable->launches.size(),
-                  .submissions = parts.size(),
-                  .bytes_to_device = recording.step_bytes(),
-                  .bytes_from_device =
-                      executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
+    last_step_ = {
+        .dispatches = executable->launches.size(),
+        .submissions = parts.size(),
+        .bytes_to_device = recording.step_bytes(),
+        .bytes_from_device = executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
     if (executable->options.timestamps) {
       last_executable_ = executable;
       last_recording_ = &recording;
@@ -312,7 +318,8 @@ std::vector<LaunchTime> VulkanBackend::launch_times() {
   wait_idle();
   const std::vector<double> nanoseconds = last_recording_->launch_times_ns();
   for (std::size_t i = 0; i < nanoseconds.size(); ++i)
-    times.push_back({last_executable_->launches[i].label, nanoseconds[i]});
+    times.push_back({last_executable_->launches[i].label, nanoseconds[i],
+                     last_executable_->launches[i].cost.bytes});
   return times;
 }
 
@@ -333,6 +340,8 @@ std::vector<LaunchTime> launch_times(const Backend& backend) {
 }
 
 int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }
+
+DeviceRates device_rates(const Backend& backend) { return vulkan_backend(backend).rates(); }
 
 const DeviceCaps& device_caps(const Backend& backend) {
   return vulkan_backend(backend).device_caps();
