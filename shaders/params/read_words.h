@@ -7,7 +7,6 @@ namespace bitaxon::vulkan {
 #endif
 
 struct ReadWordsParams {
-  uvec2 data;  // address, low word first
   uint n_quads;
 };
 
