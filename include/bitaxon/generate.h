@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/backend.h"
 #include "bitaxon/model.h"
 #include "bitaxon/tokenizer.h"
 
@@ -67,6 +68,7 @@ struct GenerateResult {
   double total_ms = 0;
   std::vector<double> per_token_ms;  ///< one per token: since the one before (the first: since
                                      ///< the start)
+  StepCounts per_token;              ///< what a further token takes; zeros when there was none
   double prefill_tokens_per_sec() const;
   /// Tokens after the first, per second; of one token alone, one per its time.
   double decode_tokens_per_sec() const;

@@ -144,6 +144,7 @@ void Generation::submit_ahead() {
     const SegmentInput feed_back{&state_, {}, options_.sampler};
     in_flight_.push_back(
         model_.submit({&feed_back, 1}, {samples ? StepOutput::token : StepOutput::none, false}));
+    if (samples) result_.per_token = model_.backend().last_step();
     ++n_sampling_steps_;
   }
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "core/state_layout.h"
@@ -86,6 +88,20 @@ std::int64_t flops_of(const Graph& graph, const Node& node) {
   return op_info(node).cost(graph, node, sizes).flops;
 }
 
+/// Rows or segments that a step of this graph has room for.
+std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
+  std::int64_t capacity = 0;
+  for (const Value& value : graph.values())
+    if (value.row_space == space) capacity = std::max(capacity, value.shape[0]);
+  return to_uint(capacity);
+}
+
+/// With room for one there is always exactly one: the grid need not be told with each step.
+void settle_grid(Launch& launch, const Graph& graph) {
+  for (GridAxis& axis : launch.grid)
+    if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;
+}
+
 }  // namespace
 
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
@@ -101,6 +117,7 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
     bool first = true;
     for (Launch& launch : kernel_of(static_cast<OpId>(node.op)).launch(context)) {
       BoundLaunch bound;
+      settle_grid(launch, graph);
       resolver.check_grid(launch);
       for (const Binding& binding : launch.bindings)
         bound.ranges.push_back(resolver.resolve(binding));

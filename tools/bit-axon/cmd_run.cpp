@@ -112,9 +112,7 @@ void say_details(const Session& session, const GenerateOptions& options) {
                    name_of(model.precision()), model.run_ahead(), options.sampler.seed));
 }
 
-/// The last step is the one that each further token takes.
-void say_step(const Session& session) {
-  const StepCounts step = session.backend->last_step();
+void say_step(const StepCounts& step) {
   note(fmt::format("per token: {} dispatches in {} submission{}, {} bytes to the device, {} back",
                    step.dispatches, step.submissions, step.submissions == 1 ? "" : "s",
                    step.bytes_to_device, step.bytes_from_device));
@@ -141,7 +139,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
     print("\n");
   }
   flush();
-  if (run.output.verbose && !result.token_ids.empty()) say_step(session);
+  if (run.output.verbose && result.per_token.dispatches > 0) say_step(result.per_token);
   if (!run.output.quiet) note_dim(footer(result));
   if (!run.save_state.empty()) state.save(run.save_state);
   return result.finish_reason == FinishReason::interrupted ? kInterrupted : kDone;
