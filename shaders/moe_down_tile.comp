@@ -13,7 +13,7 @@ layout(constant_id = BX_MOE_DOWN_TILE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_TILE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_TILE_ROWS) const uint kRows = 64;
 
-layout(set = 0, binding = 0, scalar) readonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
 // The same range twice: as numbers, and four at a time.
 layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };

@@ -14,7 +14,7 @@
 layout(local_size_x_id = BX_MOE_GROUP_GROUP_SIZE) in;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
-layout(set = 0, binding = 2, scalar) writeonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 2, scalar) writeonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Tiles { uvec3 tiles[]; };
 layout(set = 0, binding = 4, scalar) writeonly restrict buffer Grid { uvec3 grid; };
 layout(push_constant, scalar) uniform Push { MoeGroupShaderParams p; };

@@ -17,7 +17,7 @@ layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM) const uint kSharedGate
 layout(constant_id = BX_MOE_SWIGLU_TILE_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
 
-layout(set = 0, binding = 0, scalar) readonly restrict buffer PairsOfExperts { uint pairs[]; };
+layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
 // The same range twice: as numbers, and four at a time.
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };

@@ -11,20 +11,44 @@
 
 namespace bitaxon {
 
-struct DeviceInfo {
-  std::string selector;  ///< what --device takes: "cpu", "reference"
+struct DeviceProperty {
   std::string name;
-  std::string type;  ///< "cpu"
-  std::uint64_t memory_total_bytes = 0;
-  std::uint64_t memory_available_bytes = 0;
-  int n_threads = 0;
-  bool chosen_by_auto = false;
-  std::string reason;  ///< why it is chosen by auto, or why not
+  std::string value;
 };
 
+struct DeviceInfo {
+  std::string selector;  ///< what --device takes: "cpu", "reference", "vulkan:0"
+  std::string name;
+  std::string type;  ///< "cpu", "discrete", "integrated", "virtual", "other"
+  std::uint64_t memory_total_bytes = 0;
+  std::uint64_t memory_available_bytes = 0;
+  int n_threads = 0;   ///< 0: not counted in threads
+  bool usable = true;  ///< when named
+  bool chosen_by_auto = false;
+  std::string reason;  ///< why it is chosen by auto, or why not
+
+  // Of Vulkan devices; empty where the driver does not say.
+  int vulkan_index = -1;  ///< -1: no Vulkan device
+  std::string driver;     ///< name and version
+  std::string api_version;
+  std::string uuid;
+  std::string pci_address;
+  std::vector<DeviceProperty> limits;
+  std::vector<DeviceProperty> features;
+};
+
+struct DeviceList {
+  std::vector<DeviceInfo> devices;
+  std::string note;  ///< why there is no Vulkan device; empty when there are some
+};
+
+/// Opens the Vulkan loader and its drivers for a moment, where this build has that backend. A
+/// machine without them is no error.
+DeviceList find_devices();
+/// The devices of find_devices().
 std::vector<DeviceInfo> list_devices();
 
-/// Backends this build has: "cpu", "reference".
+/// Backends this build has: "cpu", "reference", "vulkan".
 std::vector<std::string> built_backends();
 
 struct OpenedDevice {
@@ -32,7 +56,8 @@ struct OpenedDevice {
   std::string reason;  ///< for auto: why this one
 };
 
-/// Opens `selector`: auto, cpu, reference, vulkan[:SEL]. A named device that cannot be used is an
+/// Opens `selector`: auto, cpu, reference, vulkan[:SEL]. auto is a discrete, an integrated or a
+/// virtual GPU, in this order, else the CPU. A named device that cannot be used is an
 /// Error(unsupported), never a fallback; an unknown one an Error(invalid_argument).
 /// n_threads 0: one for each usable core (reference: one).
 OpenedDevice open_device(const std::string& selector, int n_threads = 0);

@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "bitaxon/error.h"
 #ifdef BITAXON_WITH_CPU
 #include "cpu/cpu_backend.h"
 #include "platform/cpu_info.h"
 #endif
-
 #ifdef BITAXON_WITH_VULKAN
-#include "platform/paths.h"
-#include "vulkan/vulkan_backend.h"
+#include "devices/vulkan_devices.h"
 #endif
 
 namespace bitaxon {
@@ -22,19 +22,20 @@ constexpr const char* kSelectors = "auto, cpu, reference or vulkan[:SEL]";
 bool is_cpu(const std::string& selector) { return selector == "cpu" || selector == "reference"; }
 
 bool is_vulkan(const std::string& selector) {
-  return selector == "vulkan" || selector.rfind("vulkan:", 0) == 0;
+  return selector == "vulkan" ||
+         (selector.rfind("vulkan:", 0) == 0 && selector.size() > std::string("vulkan:").size());
 }
 
 /// What this file knows of a backend.
 struct BuiltBackend {
   std::vector<std::string> names;
   bool (*takes)(const std::string& selector);
-  std::vector<DeviceInfo> (*devices)();
+  DeviceList (*devices)();
   std::unique_ptr<Backend> (*open)(const std::string& selector, int n_threads);
 };
 
 #ifdef BITAXON_WITH_CPU
-std::vector<DeviceInfo> cpu_devices() {
+DeviceList cpu_devices() {
   DeviceInfo cpu;
   cpu.selector = "cpu";
   cpu.name = cpu_model_name();
@@ -42,28 +43,16 @@ std::vector<DeviceInfo> cpu_devices() {
   cpu.memory_total_bytes = total_memory_bytes();
   cpu.memory_available_bytes = available_memory_bytes();
   cpu.n_threads = usable_cores();
-  cpu.chosen_by_auto = true;
-  cpu.reason = "this build has no GPU backend";
   DeviceInfo reference = cpu;
   reference.selector = "reference";
   reference.n_threads = 1;
-  reference.chosen_by_auto = false;
   reference.reason =
       "plain float64 kernels that other devices are checked against; only when named";
-  return {cpu, reference};
+  return {{cpu, reference}, ""};
 }
 
 std::unique_ptr<Backend> open_cpu(const std::string& selector, int n_threads) {
   return cpu::open_cpu_backend({.n_threads = n_threads, .reference = selector == "reference"});
-}
-#endif
-
-#ifdef BITAXON_WITH_VULKAN
-std::unique_ptr<Backend> open_vulkan(const std::string& selector, int) {
-  vulkan::VulkanOptions options;
-  if (selector != "vulkan") options.selector = selector.substr(std::string_view("vulkan:").size());
-  options.cache_dir = cache_folder() / "bit-axon";
-  return vulkan::open_vulkan_backend(options);
 }
 #endif
 
@@ -74,7 +63,7 @@ std::vector<BuiltBackend> backends() {
       {{"cpu", "reference"}, is_cpu, cpu_devices, open_cpu},
 #endif
 #ifdef BITAXON_WITH_VULKAN
-      {{"vulkan[:SEL]"}, is_vulkan, [] { return std::vector<DeviceInfo>(); }, open_vulkan},
+      {{"vulkan[:SEL]"}, is_vulkan, vulkan_devices, open_vulkan},
 #endif
   };
 }
@@ -88,14 +77,37 @@ std::unique_ptr<Backend> open_named(const std::string& selector, int n_threads) 
                   is_vulkan(selector) ? "Vulkan" : "CPU", fmt::join(built_backends(), ", ")));
 }
 
+/// auto takes the CPU where no backend before it has a device for it.
+void settle_auto(DeviceList& list) {
+  const auto is_chosen = [](const DeviceInfo& device) { return device.chosen_by_auto; };
+  const auto gpu = std::find_if(list.devices.begin(), list.devices.end(), is_chosen);
+  for (DeviceInfo& device : list.devices) {
+    if (device.selector != "cpu") continue;
+    device.chosen_by_auto = gpu == list.devices.end();
+    if (!device.chosen_by_auto)
+      device.reason = fmt::format("{} is preferred: it is a GPU", gpu->selector);
+    else
+      device.reason = list.note.empty() ? "no GPU that can be used" : list.note;
+  }
+}
+
 }  // namespace
 
-std::vector<DeviceInfo> list_devices() {
-  std::vector<DeviceInfo> devices;
-  for (const BuiltBackend& backend : backends())
-    for (DeviceInfo& device : backend.devices()) devices.push_back(std::move(device));
-  return devices;
+DeviceList find_devices() {
+  DeviceList all;
+  for (const BuiltBackend& backend : backends()) {
+    DeviceList some = backend.devices();
+    for (DeviceInfo& device : some.devices) all.devices.push_back(std::move(device));
+    if (!some.note.empty()) all.note = some.note;
+  }
+#ifndef BITAXON_WITH_VULKAN
+  all.note = "this build has no GPU backend";
+#endif
+  settle_auto(all);
+  return all;
 }
+
+std::vector<DeviceInfo> list_devices() { return find_devices().devices; }
 
 std::vector<std::string> built_backends() {
   std::vector<std::string> names;
@@ -113,11 +125,13 @@ OpenedDevice open_device(const std::string& selector, int n_threads) {
   if (const auto problem = selector_problem(selector))
     throw Error(ErrorKind::invalid_argument, "device: " + *problem);
   if (selector != "auto") return {open_named(selector, n_threads), ""};
-  for (const DeviceInfo& device : list_devices())
+  const DeviceList list = find_devices();
+  for (const DeviceInfo& device : list.devices)
     if (device.chosen_by_auto) return {open_named(device.selector, n_threads), device.reason};
-  throw Error(ErrorKind::unsupported,
-              fmt::format("device auto: no device of this machine can be used; this build has {}",
-                          fmt::join(built_backends(), ", ")));
+  throw Error(
+      ErrorKind::unsupported,
+      fmt::format("device auto: no device of this machine can be used{}{}; this build has {}",
+                  list.note.empty() ? "" : ": ", list.note, fmt::join(built_backends(), ", ")));
 }
 
 }  // namespace bitaxon

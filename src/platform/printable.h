@@ -1,7 +1,8 @@
-// Text from strangers, made fit for a message.
+// Text from strangers and numbers, made fit for a message.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,5 +17,8 @@ std::string printable(std::string_view text, std::size_t max_bytes = 120);
 inline std::string printable_path(std::string_view path) {
   return printable(path, std::size_t{1} << 16);
 }
+
+/// "1.50 GiB"
+std::string bytes_text(std::uint64_t bytes);
 
 }  // namespace bitaxon

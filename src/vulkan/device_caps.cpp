@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "platform/cpu_info.h"
+#include "platform/printable.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
 
@@ -54,7 +55,7 @@ void query_core_properties(const Functions& fn, VkPhysicalDevice physical, Devic
   std::uint32_t loader_version = VK_API_VERSION_1_0;
   if (fn.vkEnumerateInstanceVersion != nullptr)
     check(fn.vkEnumerateInstanceVersion(&loader_version), "vkEnumerateInstanceVersion", "");
-  caps.name = core.deviceName;
+  caps.name = printable(core.deviceName);
   caps.type = type_of(core.deviceType);
   caps.vendor_id = core.vendorID;
   caps.device_id = core.deviceID;
@@ -100,8 +101,8 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   if (has_pci) chain.add(pci);
   fn.vkGetPhysicalDeviceProperties2(physical, &properties);
 
-  caps.driver_name = v12.driverName;
-  caps.driver_info = v12.driverInfo;
+  caps.driver_name = printable(v12.driverName);
+  caps.driver_info = printable(v12.driverInfo);
   std::copy_n(v11.deviceUUID, VK_UUID_SIZE, caps.device_uuid.begin());
   std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
   set_subgroups(caps, v11);

@@ -75,8 +75,8 @@ DeviceChoice choose_best(std::span<const DeviceCaps> devices) {
     verdict.reason =
         fmt::format("vulkan:{} is preferred: {}", best.index, advantage(best, devices[i]));
   }
-  choice.verdicts[*choice.chosen].reason = fmt::format(
-      "{} {} GPU", alone ? "the only usable GPU, a" : "the most preferred, a", name_of(best.type));
+  choice.verdicts[*choice.chosen].reason =
+      fmt::format("the {} GPU ({})", alone ? "only usable" : "most preferred", name_of(best.type));
   return choice;
 }
 
@@ -158,10 +158,10 @@ DeviceChoice choose_device(std::span<const DeviceCaps> devices, const std::strin
 
 std::string problem_of(const DeviceChoice& choice, std::span<const DeviceCaps> devices,
                        const std::string& selector) {
-  if (devices.empty()) return "no Vulkan driver has a device";
-  std::string problem = selector.empty()
-                            ? "no Vulkan device can be chosen"
-                            : fmt::format("no usable Vulkan device is \"{}\"", selector);
+  if (devices.empty())
+    return "no Vulkan device: install mesa-vulkan-drivers or the driver of the device's vendor";
+  std::string problem = selector.empty() ? "vulkan: no GPU that can be used"
+                                         : fmt::format("vulkan:{}: no usable device", selector);
   for (std::size_t i = 0; i < devices.size(); ++i)
     problem += fmt::format("; vulkan:{} ({}): {}", devices[i].index, devices[i].name,
                            choice.verdicts[i].reason);

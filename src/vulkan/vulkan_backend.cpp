@@ -27,19 +27,9 @@ constexpr std::int64_t kMaxFlopsPerSubmission = 100'000'000'000;
 const Instance::PhysicalDevice& choose(const Instance& instance, const std::string& selector) {
   std::vector<DeviceCaps> caps;
   for (const auto& device : instance.devices()) caps.push_back(device.caps);
-  if (caps.empty())
-    throw Error(ErrorKind::unsupported,
-                "vulkan: no driver has a device; install one (Debian: mesa-vulkan-drivers)");
   const DeviceChoice choice = choose_device(caps, selector);
-  if (choice.chosen) return instance.devices()[*choice.chosen];
-  std::string reasons;
-  for (std::size_t i = 0; i < caps.size(); ++i)
-    reasons +=
-        fmt::format("{}{} ({}): {}", i > 0 ? "; " : "", i, caps[i].name, choice.verdicts[i].reason);
-  const std::string wanted = selector.empty()
-                                 ? "vulkan: no usable GPU"
-                                 : fmt::format("vulkan:{}: no usable device", selector);
-  throw Error(ErrorKind::unsupported, fmt::format("{}; {}", wanted, reasons));
+  if (!choice.chosen) throw Error(ErrorKind::unsupported, problem_of(choice, caps, selector));
+  return instance.devices()[*choice.chosen];
 }
 
 /// The physical device with its capabilities made smaller, for tests.

@@ -68,6 +68,46 @@ TEST(InformationCli, Devices) {
     EXPECT_NE(table.out.find(selector), std::string::npos) << table.out;
 }
 
+bool has_vulkan() { return run_well({"--version"}).out.find("vulkan") != std::string::npos; }
+
+TEST(InformationCli, VulkanDevices) {
+  const Finished table = run_well({"devices"});
+  int n_vulkan = 0;
+  for (const Json& device : run_json({"devices", "--json"})) {
+    if (device["selector"].get<std::string>().rfind("vulkan:", 0) != 0) continue;
+    SCOPED_TRACE(device.dump());
+    EXPECT_EQ(device["selector"], fmt::format("vulkan:{}", n_vulkan));
+    EXPECT_EQ(device["vulkan_index"], n_vulkan++);
+    EXPECT_EQ(device["threads"], 0);
+    EXPECT_EQ(device["uuid"].get<std::string>().size(), 36u);
+    EXPECT_GT(device["memory_total_bytes"], 0);
+    EXPECT_EQ(device["limits"].size(), 10u);
+    EXPECT_EQ(device["features"].size(), 12u);
+    for (const char* key : {"name", "driver", "api_version", "uuid", "reason"})
+      EXPECT_NE(table.out.find(device[key].get<std::string>()), std::string::npos) << key;
+    if (device["type"] == "cpu") {
+      EXPECT_EQ(device["chosen_by_auto"], false);
+      EXPECT_EQ(device["reason"], "its type is cpu: only when named");
+    }
+  }
+  EXPECT_EQ(n_vulkan > 0, has_vulkan()) << "install mesa-vulkan-drivers";
+}
+
+TEST(InformationCli, DevicesOfAMachineWithoutVulkanDriver) {
+  Surroundings bare;
+  bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
+                      {"VK_ICD_FILENAMES", "/no/such/driver"}};
+  const Json list = run_json({"devices", "--json"}, "", bare);
+  ASSERT_EQ(list.size(), 2u) << list;
+  EXPECT_EQ(list[0]["chosen_by_auto"], true);
+  const std::string expected = has_vulkan() ? "no Vulkan driver: install mesa-vulkan-drivers"
+                                            : "this build has no GPU backend";
+  EXPECT_EQ(list[0]["reason"].get<std::string>().rfind(expected, 0), 0u) << list;
+  const Finished table = run_well({"devices"}, "", bare);
+  EXPECT_NE(table.out.find(expected), std::string::npos) << table.out;
+  EXPECT_EQ(table.err, "");
+}
+
 TEST(InformationCli, InspectCountsTheBundledModel) {
   const Json json = run_json({"inspect", "--json", "--quiet", "--tensors", "--check"});
   EXPECT_EQ(json["parameters"], 2200320);

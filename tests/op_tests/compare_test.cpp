@@ -136,6 +136,7 @@ class ScribblingBackend final : public Backend {
     inner_.upload(target_, target_.size_bytes - 1, std::span(&scribble, 1));
     return result;
   }
+  StepCounts last_step() const override { return inner_.last_step(); }
 
  private:
   Backend& inner_ = reference_backend();

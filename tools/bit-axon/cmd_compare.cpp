@@ -5,6 +5,7 @@
 #include "comparison.h"
 #include "console.h"
 #include "id_list.h"
+#include "platform/printable.h"
 #include "platform/signals.h"
 #include "prompt.h"
 #include "session.h"

@@ -8,38 +8,75 @@
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
+namespace {
+
+Json to_json(const std::vector<DeviceProperty>& properties) {
+  Json json = Json::object();
+  for (const DeviceProperty& property : properties) json[property.name] = property.value;
+  return json;
+}
+
+Json to_json(const DeviceInfo& device) {
+  Json json = {{"selector", device.selector},
+               {"name", device.name},
+               {"type", device.type},
+               {"threads", device.n_threads},
+               {"memory_total_bytes", device.memory_total_bytes},
+               {"memory_available_bytes", device.memory_available_bytes},
+               {"usable", device.usable},
+               {"chosen_by_auto", device.chosen_by_auto},
+               {"reason", device.reason}};
+  if (device.vulkan_index < 0) return json;
+  json["vulkan_index"] = device.vulkan_index;
+  json["driver"] = device.driver;
+  json["api_version"] = device.api_version;
+  json["uuid"] = device.uuid;
+  json["pci_address"] = device.pci_address;
+  json["limits"] = to_json(device.limits);
+  json["features"] = to_json(device.features);
+  return json;
+}
+
+void print_line(std::string_view name, std::string_view value) {
+  if (!value.empty()) print(fmt::format("  {:<22}{}\n", name, printable(value, 1000)));
+}
+
+void print_device(const DeviceInfo& device) {
+  print(fmt::format("{}{}\n", device.selector,
+                    device.chosen_by_auto ? "  (auto)" : (device.usable ? "" : "  (unusable)")));
+  print_line("name", device.name);
+  print_line("type", device.type);
+  print_line("driver", device.driver);
+  print_line("vulkan", device.api_version);
+  print_line("uuid", device.uuid);
+  print_line("pci address", device.pci_address);
+  if (device.n_threads > 0) print_line("threads", std::to_string(device.n_threads));
+  print_line("memory", fmt::format("{} of {} available", bytes_text(device.memory_available_bytes),
+                                   bytes_text(device.memory_total_bytes)));
+  for (const DeviceProperty& limit : device.limits) print_line(limit.name, limit.value);
+  for (const DeviceProperty& feature : device.features) print_line(feature.name, feature.value);
+  print_line("why", device.reason);
+}
+
+}  // namespace
 
 Command add_devices(CLI::App& program) {
   auto json = std::make_shared<bool>(false);
   CLI::App& app = *program.add_subcommand("devices", "List the devices a model can run on");
   app.add_flag("--json", *json, "Print a JSON list");
   return [json] {
-    const std::vector<DeviceInfo> devices = list_devices();
+    const DeviceList list = find_devices();
     if (*json) {
-      Json list = Json::array();
-      for (const DeviceInfo& device : devices)
-        list.push_back({{"selector", device.selector},
-                        {"name", device.name},
-                        {"type", device.type},
-                        {"threads", device.n_threads},
-                        {"memory_total_bytes", device.memory_total_bytes},
-                        {"memory_available_bytes", device.memory_available_bytes},
-                        {"chosen_by_auto", device.chosen_by_auto},
-                        {"reason", device.reason}});
-      print(list.dump(2) + "\n");
+      Json all = Json::array();
+      for (const DeviceInfo& device : list.devices) all.push_back(to_json(device));
+      print(all.dump(2) + "\n");
       return static_cast<int>(kDone);
     }
-    if (devices.empty())
-      note(fmt::format("no device of this machine can be used; this build has {}",
+    if (list.devices.empty())
+      note(fmt::format("no device of this machine can be used{}{}; this build has {}",
+                       list.note.empty() ? "" : ": ", list.note,
                        fmt::join(built_backends(), ", ")));
-    for (const DeviceInfo& device : devices) {
-      print(fmt::format("{}{}\n", device.selector, device.chosen_by_auto ? "  (auto)" : ""));
-      print(fmt::format(
-          "  name     {}\n  type     {}\n  threads  {}\n  memory   {} of {} available\n",
-          printable(device.name), device.type, device.n_threads,
-          bytes_text(device.memory_available_bytes), bytes_text(device.memory_total_bytes)));
-      print(fmt::format("  why      {}\n", device.reason));
-    }
+    for (const DeviceInfo& device : list.devices) print_device(device);
     return static_cast<int>(kDone);
   };
 }

@@ -45,8 +45,6 @@ class ProgressLine {
   double started_seconds_;
 };
 
-/// "1.5 GiB"
-std::string bytes_text(std::uint64_t bytes);
 /// "5.77 B", "2.2 M"
 std::string count_text(double count);
 

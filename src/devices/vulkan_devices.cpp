@@ -1,0 +1,127 @@
+#include "devices/vulkan_devices.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "bitaxon/error.h"
+#include "platform/cpu_info.h"
+#include "platform/paths.h"
+#include "platform/printable.h"
+#include "vulkan/device_choice.h"
+#include "vulkan/instance.h"
+#include "vulkan/vulkan_backend.h"
+
+namespace bitaxon {
+namespace {
+
+using vulkan::DeviceCaps;
+
+std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
+
+std::string sizes_text(const std::array<std::uint32_t, 3>& sizes) {
+  return fmt::format("{}", fmt::join(sizes, " x "));
+}
+
+std::string subgroup_text(const DeviceCaps& caps) {
+  if (caps.min_subgroup_size == caps.max_subgroup_size) return std::to_string(caps.subgroup_size);
+  return fmt::format("{}, can be set from {} to {}", caps.subgroup_size, caps.min_subgroup_size,
+                     caps.max_subgroup_size);
+}
+
+std::string matrix_text(const DeviceCaps& caps) {
+  std::vector<std::string> shapes;
+  for (const vulkan::MatrixShape& shape : caps.matrix_shapes)
+    shapes.push_back(fmt::format("{}x{}x{}", shape.m, shape.n, shape.k));
+  return shapes.empty() ? "no" : fmt::format("{}", fmt::join(shapes, ", "));
+}
+
+std::vector<DeviceProperty> limits_of(const DeviceCaps& caps) {
+  return {{"subgroup size", subgroup_text(caps)},
+          {"work group", fmt::format("{} invocations, {}", caps.max_group_invocations,
+                                     sizes_text(caps.max_group_size))},
+          {"work groups", sizes_text(caps.max_group_count)},
+          {"shared memory", bytes_text(caps.max_shared_bytes)},
+          {"push constants", bytes_text(caps.max_push_bytes)},
+          {"storage buffers", std::to_string(caps.max_storage_buffers)},
+          {"storage buffer range", bytes_text(caps.max_storage_buffer_bytes)},
+          {"buffer size", bytes_text(caps.max_buffer_bytes)},
+          {"allocation size", bytes_text(caps.max_allocation_bytes)},
+          {"allocations", std::to_string(caps.max_allocations)}};
+}
+
+std::vector<DeviceProperty> features_of(const DeviceCaps& caps) {
+  return {{"buffer addresses", yes_or_no(caps.buffer_device_address)},
+          {"timeline semaphores", yes_or_no(caps.timeline_semaphore)},
+          {"synchronization2", yes_or_no(caps.synchronization2)},
+          {"scalar block layout", yes_or_no(caps.scalar_block_layout)},
+          {"subgroup size control", yes_or_no(caps.subgroup_size_control)},
+          {"full subgroups", yes_or_no(caps.full_subgroups)},
+          {"matrix units", matrix_text(caps)},
+          {"float16", yes_or_no(caps.shader_float16)},
+          {"16-bit storage", yes_or_no(caps.storage_16bit)},
+          {"timestamps", yes_or_no(caps.timestamps)},
+          {"memory budget", yes_or_no(caps.memory_budget)},
+          {"portability subset", yes_or_no(caps.portability_subset)}};
+}
+
+/// The largest heap of the device's own; that of a CPU-type device is the system's memory.
+void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
+  const auto is_smaller = [](const vulkan::MemoryHeap& a, const vulkan::MemoryHeap& b) {
+    return std::pair(a.device_local, a.size_bytes) < std::pair(b.device_local, b.size_bytes);
+  };
+  const auto heap = std::max_element(caps.heaps.begin(), caps.heaps.end(), is_smaller);
+  if (heap == caps.heaps.end()) return;
+  info.memory_available_bytes = heap->available_bytes;
+  info.memory_total_bytes =
+      caps.type == vulkan::DeviceType::cpu ? total_memory_bytes() : heap->size_bytes;
+}
+
+DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict) {
+  DeviceInfo info;
+  info.selector = fmt::format("vulkan:{}", caps.index);
+  info.name = caps.name;
+  info.type = vulkan::name_of(caps.type);
+  info.usable = verdict.usable;
+  info.reason = verdict.reason;
+  info.vulkan_index = static_cast<int>(caps.index);
+  info.api_version = vulkan::version_text(caps.api_version);
+  set_memory(caps, info);
+  if (caps.api_version < VK_API_VERSION_1_2) return info;  // the rest was not asked
+  info.driver = fmt::format("{} {}", caps.driver_name, caps.driver_info);
+  info.uuid = vulkan::uuid_text(caps.device_uuid);
+  info.pci_address = caps.pci_address;
+  info.limits = limits_of(caps);
+  info.features = features_of(caps);
+  return info;
+}
+
+}  // namespace
+
+DeviceList vulkan_devices() try {
+  const vulkan::Instance instance;
+  std::vector<DeviceCaps> caps;
+  for (const auto& physical : instance.devices()) caps.push_back(physical.caps);
+  const vulkan::DeviceChoice choice = vulkan::choose_device(caps, "");
+  DeviceList list;
+  for (std::size_t i = 0; i < caps.size(); ++i) {
+    list.devices.push_back(info_of(caps[i], choice.verdicts[i]));
+    list.devices.back().chosen_by_auto = choice.chosen == i;
+  }
+  if (caps.empty()) list.note = vulkan::problem_of(choice, caps, "");
+  return list;
+} catch (const Error& error) {
+  return {{}, error.what()};
+}
+
+std::unique_ptr<Backend> open_vulkan(const std::string& selector, int) {
+  vulkan::VulkanOptions options;
+  const std::size_t colon = selector.find(':');
+  if (colon != std::string::npos) options.selector = selector.substr(colon + 1);
+  options.cache_dir = cache_folder() / "bit-axon";
+  return vulkan::open_vulkan_backend(options);
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,30 @@
+// Devices that no machine has.
+#pragma once
+
+#include "vulkan/device_caps.h"
+
+namespace bitaxon::vulkan::test {
+
+/// Everything the floor asks for and nothing more, by the least of each limit.
+DeviceCaps plain_device(std::uint32_t index, DeviceType type);
+
+/// A driver with one device, described by these values; its functions answer from them and check
+/// what they are asked.
+struct FakeDriver {
+  std::uint32_t loader_version = VK_API_VERSION_1_3;
+  std::uint32_t device_version = VK_API_VERSION_1_3;
+  VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+  std::string name = "Fake GPU";
+  std::vector<std::string> extensions;
+  std::vector<VkQueueFamilyProperties> families;
+  std::vector<VkCooperativeMatrixPropertiesNV> products;
+  bool has_subgroup_size_control_feature = true;
+  VkShaderStageFlags subgroup_stages = VK_SHADER_STAGE_ALL;
+
+  std::vector<VkStructureType> asked;  ///< structures in the lists it was given
+
+  /// The table answers from this object as long as it lives; one at a time.
+  Functions functions();
+};
+
+}  // namespace bitaxon::vulkan::test

@@ -1,0 +1,206 @@
+// How matrix products become launches, for devices that are made up here.
+#include "vulkan/kernels/product.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+
+#include "bitaxon/error.h"
+#include "bitaxon/ops.h"
+#include "shaders/params/product_tile.h"
+#include "shaders/params/product_vec.h"
+#include "vulkan/kernel.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+/// The least that devices may offer.
+DeviceCaps small_caps(std::uint32_t subgroup_size = 32) {
+  DeviceCaps caps;
+  caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup_size;
+  caps.max_storage_buffer_bytes = std::uint64_t{128} << 20;
+  caps.max_shared_bytes = kMinSharedBytes;
+  caps.max_group_invocations = kMinGroupInvocations;
+  caps.max_group_size = {128, 128, 64};
+  caps.max_group_count = {65535, 65535, 65535};
+  return caps;
+}
+
+std::shared_ptr<const Weight> weight_of(std::int64_t rows, std::int64_t cols) {
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = {.name = "w", .rows = rows, .cols = cols, .dtype = DType::f16};
+  packed->form = packed_layout(packed->desc).form;
+  auto weight = std::make_shared<Weight>();
+  weight->shape = Shape({1, rows, cols});
+  weight->packed = packed;
+  return weight;
+}
+
+struct Product {
+  std::int64_t n_rows = 1;
+  std::int64_t n_out = 64;
+  std::int64_t n_cols = 64;
+  bool norm = false;
+  bool residual = false;
+  std::int64_t last_of_segments = 0;  ///< 0: every row
+};
+
+struct Launches {
+  std::vector<Launch> all;
+  std::size_t scratch_bytes = 0;
+};
+
+Launches launches_of(const Product& product, const DeviceCaps& caps) {
+  Graph graph;
+  LinearOptions options;
+  if (product.norm) {
+    options.norm = graph.weight(weight_of(1, product.n_cols));
+    options.eps = 1;
+  }
+  if (product.residual) options.residual = graph.input(DType::f32, {product.n_rows, product.n_out});
+  if (product.last_of_segments != 0) {
+    options.select = RowSelect::last_of_segment;
+    options.n_segments = product.last_of_segments;
+  }
+  linear(graph.input(DType::f32, {product.n_rows, product.n_cols}),
+         graph.weight(weight_of(product.n_out, product.n_cols)), options);
+  const Node& node = graph.nodes()[0];
+  const std::size_t scratch = linear_kernel.workspace(graph, node, caps);
+  const StateLayout layout;
+  return {linear_kernel.launch(LaunchContext(caps, graph, node, layout, scratch)), scratch};
+}
+
+template <class Params>
+Params params_of(const Launch& launch) {
+  Params params;
+  EXPECT_EQ(launch.push_bytes, sizeof(Params));
+  std::memcpy(&params, launch.push.data(), sizeof(Params));
+  return params;
+}
+
+constexpr std::size_t kY = 3;  // the binding of the result
+
+TEST(ProductChoice, FollowsTheRows) {
+  const DeviceCaps caps = small_caps();
+  for (std::int64_t rows : {1, 2, 4, 8, 16}) {
+    const ProductChoice choice = choose_product(caps, rows);
+    EXPECT_EQ(choice.kernel, ProductChoice::Kernel::vec) << rows;
+    EXPECT_EQ(choice.rows, rows) << "the weight is read once";
+    EXPECT_STRNE(choice.reason, "");
+  }
+  for (std::int64_t rows : {17, 32, 64, 512}) {
+    const ProductChoice choice = choose_product(caps, rows);
+    EXPECT_EQ(choice.kernel, ProductChoice::Kernel::tile) << rows;
+    EXPECT_EQ(choice.rows, rows <= 32 ? 32 : 64) << rows;
+    EXPECT_STRNE(choice.reason, "");
+  }
+}
+
+TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
+  for (std::uint32_t size : {4U, 8U, 16U, 32U, 64U, 128U})
+    for (std::int64_t rows : {1, 16, 32, 512}) {
+      const ProductChoice choice = choose_product(small_caps(size), rows);
+      EXPECT_GE(choice.outs, 1U);
+      if (choice.kernel != ProductChoice::Kernel::tile) continue;
+      EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
+      EXPECT_LE(choice.outs, kMinGroupInvocations);
+      // Both slices, 16 columns of float32, and the codebook.
+      EXPECT_LE((choice.rows + choice.outs) * 16 * 4 + 64, kMinSharedBytes);
+    }
+}
+
+TEST(ProductLaunches, OneForFewRowsWithNormAndResidual) {
+  for (std::int64_t rows : {1, 16}) {
+    const Launches launches =
+        launches_of({.n_rows = rows, .norm = true, .residual = true}, small_caps());
+    ASSERT_EQ(launches.all.size(), 1U);
+    EXPECT_EQ(launches.scratch_bytes, 0U);
+    EXPECT_EQ(launches.all[0].shader, Shader::product_vec);
+    EXPECT_EQ(launches.all[0].grid[1].per, RowSpace::rows);
+    EXPECT_EQ(launches.all[0].grid[1].rows_per_group, rows);
+  }
+}
+
+TEST(ProductLaunches, ANormGoesInFrontOfTiles) {
+  const Launches launches = launches_of({.n_rows = 64, .n_cols = 100, .norm = true}, small_caps());
+  ASSERT_EQ(launches.all.size(), 2U);
+  EXPECT_EQ(launches.scratch_bytes, 64U * 100 * 4);
+  EXPECT_EQ(launches.all[0].shader, Shader::rms_norm);
+  EXPECT_EQ(launches.all[0].bindings[2].kind, Binding::Kind::scratch);
+  EXPECT_EQ(launches.all[1].shader, Shader::product_tile);
+  EXPECT_EQ(launches.all[1].bindings[1].kind, Binding::Kind::scratch);
+  EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
+}
+
+TEST(ProductLaunches, LastRowsCountSegments) {
+  const Launches one = launches_of({.n_rows = 512, .last_of_segments = 1}, small_caps());
+  ASSERT_EQ(one.all.size(), 1U);
+  EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "one row is computed, whatever is given";
+  EXPECT_EQ(one.all[0].grid[1].per, RowSpace::segments);
+  const Launches many =
+      launches_of({.n_rows = 512, .norm = true, .last_of_segments = 32}, small_caps());
+  ASSERT_EQ(many.all.size(), 2U);
+  for (const Launch& launch : many.all)
+    for (const GridAxis& axis : launch.grid) EXPECT_NE(axis.per, RowSpace::rows);
+}
+
+/// Pieces of the result follow one another, each bound where and as far as the device can.
+void expect_pieces(const Launches& launches, const Product& product, const DeviceCaps& caps) {
+  const std::size_t row_bytes = static_cast<std::size_t>(product.n_out) * 4;
+  std::uint32_t next = 0;
+  for (const Launch& launch : launches.all) {
+    const auto params = params_of<ProductTileParams>(launch);
+    EXPECT_EQ(params.first_row, next);
+    EXPECT_GT(params.end_row, params.first_row);
+    next = params.end_row;
+    for (std::size_t binding : {kY - 1, kY}) {
+      const Binding& bound = launch.bindings[binding];
+      EXPECT_EQ(bound.offset_bytes, params.first_row * row_bytes);
+      EXPECT_EQ(bound.offset_bytes % 256, 0U);
+      EXPECT_EQ(bound.size_bytes, (params.end_row - params.first_row) * row_bytes);
+      EXPECT_LE(bound.size_bytes, caps.max_storage_buffer_bytes);
+    }
+  }
+  EXPECT_EQ(next, product.n_rows);
+}
+
+TEST(ProductLaunches, LargeResultsAreBoundInPieces) {
+  const DeviceCaps caps = small_caps();
+  for (std::int64_t n_out : {200000, 200003, 262144}) {
+    SCOPED_TRACE(n_out);
+    const Product product{.n_rows = 512, .n_out = n_out, .residual = true};
+    const Launches launches = launches_of(product, caps);
+    EXPECT_GE(launches.all.size(), 4U);
+    expect_pieces(launches, product, caps);
+  }
+  const Product fits{.n_rows = 512, .n_out = 65536, .residual = true};
+  EXPECT_EQ(launches_of(fits, caps).all.size(), 1U) << "exactly 128 MiB";
+}
+
+TEST(ProductLaunches, RowsThatCannotBeBoundAreRefused) {
+  try {
+    launches_of({.n_rows = 64, .n_out = 600001}, small_caps());
+    FAIL() << "64 rows, the least that end at a multiple of 256 bytes, take more than 128 MiB";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::unsupported);
+  }
+}
+
+TEST(ProductLaunches, ManyOutputsTakeSeveralGrids) {
+  const DeviceCaps caps = small_caps(128);  // four outputs per work group
+  const Launches launches = launches_of({.n_out = 600001}, caps);
+  ASSERT_EQ(launches.all.size(), 3U);
+  std::uint32_t next = 0;
+  for (const Launch& launch : launches.all) {
+    const auto params = params_of<ProductVecParams>(launch);
+    EXPECT_EQ(params.first_out, next);
+    next = params.end_out;
+    EXPECT_LE(launch.grid[0].count, caps.max_group_count[0]);
+    EXPECT_GE(launch.grid[0].count * 4, params.end_out - params.first_out);
+  }
+  EXPECT_EQ(next, 600001U);
+}
+
+}  // namespace
+}  // namespace bitaxon::vulkan
