@@ -1,5 +1,6 @@
 // Times the op cases tagged "bench" on one device, after checking their results against the
-// reference. Wall time of submit and wait; bytes and operations are those of the op's cost.
+// reference. Wall time of submit and wait; bytes and operations are those of the op's cost. of_read
+// is bytes per second as a share of what the host's threads read in the same run.
 //   op_bench [--device=cpu] [--threads=N] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "bitaxon/devices.h"
 #include "cases/op_harness.h"
 #include "ops/op.h"
+#include "read_rate.h"
 
 namespace bitaxon::test {
 namespace {
@@ -56,8 +58,8 @@ std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_
   return found.empty() ? "" : found[0];
 }
 
-void run_case(benchmark::State& state, Backend& backend, Backend& reference, std::string_view op,
-              const OpCase& op_case) {
+void run_case(benchmark::State& state, Backend& backend, Backend& reference, double read_rate,
+              std::string_view op, const OpCase& op_case) {
   const OpProblem problem = problem_of(op, op_case);
   if (const std::string wrong = problem_with(backend, reference, op_case, problem);
       !wrong.empty()) {
@@ -69,6 +71,9 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, std
   state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
+  state.counters["of_read"] =
+      benchmark::Counter(static_cast<double>(compiled.cost.bytes) / read_rate,
+                         benchmark::Counter::kIsIterationInvariantRate);
   state.counters["flops"] = benchmark::Counter(static_cast<double>(compiled.cost.flops),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
@@ -94,6 +99,8 @@ int bench(int argc, char** argv) {
   std::from_chars(threads.data(), threads.data() + threads.size(), n_threads);
   const auto opened = open_device(device.empty() ? "cpu" : device, n_threads);
   const auto reference = open_device("reference");
+  const double read_rate = host_read_rate();
+  benchmark::AddCustomContext("host_read_GB_per_s", fmt::format("{:.1f}", read_rate / 1e9));
   benchmark::AddCustomContext("device", opened.backend->caps().device);
   for (const OpCases& cases : every_op_case())
     for (const OpCase& op_case : cases.cases)
@@ -101,7 +108,7 @@ int bench(int argc, char** argv) {
         benchmark::RegisterBenchmark(fmt::format("{}/{}", cases.op, op_case.label).c_str(),
                                      [&](benchmark::State& state) {
                                        run_case(state, *opened.backend, *reference.backend,
-                                                cases.op, op_case);
+                                                read_rate, cases.op, op_case);
                                      })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);

@@ -45,11 +45,11 @@ void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, 
   if (gate_form == up_form) {
     WeightRef either = gate;
     if (loads_up()) either = up;
-    mm_load_w(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
+    weight_slice(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
   } else if (loads_up()) {
-    mm_load_w(up, up_form, 1, p.d_model, row, end_row, c);
+    weight_slice(up, up_form, 1, p.d_model, row, end_row, c);
   } else {
-    mm_load_w(gate, gate_form, 0, p.d_model, row, end_row, c);
+    weight_slice(gate, gate_form, 0, p.d_model, row, end_row, c);
   }
 }
 
@@ -57,8 +57,8 @@ void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, 
 void multiply(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
               const uint first_row, const uint end_row) {
   mm_clear();
-  mm_load_codebook(gate, gate_form, 0);
-  mm_load_codebook(up, up_form, 1);
+  weight_slice_codebook(gate, gate_form, 0);
+  weight_slice_codebook(up, up_form, 1);
   const uint row = first_row + gl_LocalInvocationID.x % n_outs();
   for (uint c = 0; c < p.d_model; c += MM_DEPTH) {
     barrier();

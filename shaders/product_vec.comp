@@ -1,5 +1,6 @@
 // y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
-// n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm; s: lib/product_rows.glsl
+// n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+// s: see lib/product_rows.glsl
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
 // A subgroup computes ROWS outputs for COLS rows of x; a work group the outputs of its subgroups.
@@ -46,10 +47,8 @@ float sum_of_squares(uint row) {
   return group_sum(sum);
 }
 
-void main() {
-  const uint end_row = min(p.end_row, valid_rows(kSource));
-  const uint first = p.first_row + gl_WorkGroupID.y * kCols;
-  if (first >= end_row) return;  // the whole work group
+// Rows [first, first + kCols) of the result, below end_row.
+void compute(uint first, uint end_row) {
   for (uint c = 0; c < kCols; ++c) source_row[c] = source_of(kSource, min(first + c, end_row - 1));
   float scale[kCols];
   for (uint c = 0; c < kCols; ++c)
@@ -72,4 +71,10 @@ void main() {
     if (kHasResidual) value += residual[at];
     y[at] = value;
   }
+}
+
+void main() {
+  const uint end_row = min(p.end_row, valid_rows(kSource));
+  const uint first = p.first_row + gl_WorkGroupID.y * kCols;
+  if (first < end_row) compute(first, end_row);  // else nothing for the whole work group
 }

@@ -18,15 +18,13 @@
 #include "lib/weight.glsl"
 
 #define MM_OUTS MM_GROUP
-#define MM_DEPTH 16u
+#define MM_DEPTH 16u  // that of a weight's slice
 const uint kMmBlockRows = MM_ROWS / 8;
 const uint kMmBlocksAcross = MM_GROUP / 8;
 
 // Slices: four columns of a row in a vec4, rows next to one another.
 shared vec4 mm_x[MM_DEPTH / 4 * MM_ROWS];
 shared vec4 mm_w[MM_DEPTH / 4 * MM_OUTS];
-// Of nf4 weights, two of them when a shader multiplies with two weights at once.
-shared float mm_codebooks[2 * 16];
 
 // Sums of the invocation's block: [i * 8 + j] is row mm_row(i) of the tile, output mm_out(j).
 // Invocations that are neighbours have outputs that are, and read shared memory side by side.
@@ -53,68 +51,8 @@ void mm_load_x(const uint n_cols, const uint first_col) {
 // Four columns of the invocation's row of the weight, of the slice's columns 4i..4i+3.
 void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x] = values; }
 
-// Two tables fit: 0 and 1. The caller's next barrier makes them visible.
-void mm_load_codebook(const WeightRef w, const uint form, const uint table) {
-  if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
-    mm_codebooks[16 * table + gl_LocalInvocationID.x] = codebook_at(w, gl_LocalInvocationID.x);
-}
-
-void mm_load_w_coded(const WeightRef w, const uint form, const uint table, const uint at,
-                     const bool inside) {
-  const bool affine = form_format(form) == BX_Q4;
-  const uint group = at / form_group(form);
-  uvec2 codes = uvec2(0);
-  float scale = 0.0;
-  float bias = 0.0;
-  if (inside) {
-    codes = WordPairs(w.data).at[at / 16];
-    scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
-    if (affine) bias = bias_of(w, form, group);
-  }
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
-    const uvec4 places = 16 * table + four;
-    mm_store_w(i, affine ? scale * vec4(four) + bias
-                         : scale * vec4(mm_codebooks[places.x], mm_codebooks[places.y],
-                                        mm_codebooks[places.z], mm_codebooks[places.w]));
-  }
-}
-
-void mm_load_w_dense(const WeightRef w, const uint form, const uint at, const uint n_inside) {
-  const uint dtype = form_format(form);
-  const uint per_quad = dtype == BX_F32 ? 4 : 8;
-  [[unroll]] for (uint k = 0; k < MM_DEPTH; k += per_quad) {
-    // Rows end at multiples of a quad.
-    uvec4 quad = uvec4(0);
-    if (k < n_inside) quad = Quads(w.data).at[(at + k) / per_quad];
-    [[unroll]] for (uint v = 0; v < per_quad; v += 4) {
-      mm_store_w((k + v) / 4, dense4_of(dtype, quad));
-      quad = quad.zwxy;
-    }
-  }
-}
-
-void mm_load_w_any(const WeightRef w, const uint form, const uint at, const uint n_inside) {
-  for (uint k = 0; k < MM_DEPTH; k += 4) {
-    vec4 values = vec4(0.0);
-    for (uint j = 0; j < 4; ++j)
-      if (k + j < n_inside) values[j] = weight_at(w, form, at + k + j);
-    mm_store_w(k / 4, values);
-  }
-}
-
-// Each invocation decodes the slice of one row of the weight, with its codebook in `table`.
-void mm_load_w(const WeightRef w, const uint form, const uint table, const uint n_cols,
-               const uint row, const uint end_row, const uint first_col) {
-  const uint at = row * n_cols + first_col;
-  const uint n_inside = row < end_row ? n_cols - first_col : 0;
-  if (!form_aligned(form))
-    mm_load_w_any(w, form, at, n_inside);
-  else if (form_format(form) < BX_Q4)
-    mm_load_w_dense(w, form, at, n_inside);
-  else
-    mm_load_w_coded(w, form, table, at, n_inside > 0);  // rows end at multiples of 32
-}
+#define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
+#include "lib/weight_slice.glsl"
 
 // Four columns are added before they meet the sum, which is then rounded a quarter as often.
 void mm_multiply_slices() {
@@ -137,11 +75,11 @@ void mm_clear() {
 void mat_mul(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
   mm_clear();
-  mm_load_codebook(w, form, 0);
+  weight_slice_codebook(w, form, 0);
   for (uint c = 0; c < n_cols; c += MM_DEPTH) {
     barrier();
     mm_load_x(n_cols, c);
-    mm_load_w(w, form, 0, n_cols, first_row + gl_LocalInvocationID.x, end_row, c);
+    weight_slice(w, form, 0, n_cols, first_row + gl_LocalInvocationID.x, end_row, c);
     barrier();
     mm_multiply_slices();
   }

@@ -84,13 +84,13 @@ constexpr std::size_t kY = 3;  // the binding of the result
 TEST(ProductChoice, FollowsTheRows) {
   const DeviceCaps caps = small_caps();
   for (std::int64_t rows : {1, 2, 4, 8, 16}) {
-    const ProductChoice choice = choose_product(caps, rows);
+    const ProductChoice choice = choose_product(caps, rows, false);
     EXPECT_EQ(choice.kernel, ProductChoice::Kernel::vec) << rows;
     EXPECT_EQ(choice.rows, rows) << "the weight is read once";
     EXPECT_STRNE(choice.reason, "");
   }
   for (std::int64_t rows : {17, 32, 64, 512}) {
-    const ProductChoice choice = choose_product(caps, rows);
+    const ProductChoice choice = choose_product(caps, rows, false);
     EXPECT_EQ(choice.kernel, ProductChoice::Kernel::tile) << rows;
     EXPECT_EQ(choice.rows, rows <= 32 ? 32 : 64) << rows;
     EXPECT_STRNE(choice.reason, "");
@@ -100,7 +100,7 @@ TEST(ProductChoice, FollowsTheRows) {
 TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
   for (std::uint32_t size : {4U, 8U, 16U, 32U, 64U, 128U})
     for (std::int64_t rows : {1, 16, 32, 512}) {
-      const ProductChoice choice = choose_product(small_caps(size), rows);
+      const ProductChoice choice = choose_product(small_caps(size), rows, false);
       EXPECT_GE(choice.outs, 1U);
       if (choice.kernel != ProductChoice::Kernel::tile) continue;
       EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
@@ -108,6 +108,26 @@ TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
       // Both slices, 16 columns of float32, and the codebook.
       EXPECT_LE((choice.rows + choice.outs) * 16 * 4 + 64, kMinSharedBytes);
     }
+}
+
+TEST(ProductChoice, MatrixUnitsNeedAllThatTheirShaderCountsOn) {
+  using Kernel = ProductChoice::Kernel;
+  DeviceCaps caps = small_caps();
+  caps.matrix_shapes = {{16, 8, 8}, {16, 16, 16}};
+  caps.shader_float16 = caps.memory_model = true;
+  EXPECT_EQ(choose_product(caps, 17, true).kernel, Kernel::coop);
+  EXPECT_EQ(choose_product(caps, 16, true).kernel, Kernel::vec);
+  EXPECT_EQ(choose_product(caps, 17, false).kernel, Kernel::tile) << "factors would be rounded";
+  const auto without = [&](auto&& change) {
+    DeviceCaps less = caps;
+    change(less);
+    return choose_product(less, 512, true).kernel;
+  };
+  EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_shapes.pop_back(); }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.shader_float16 = false; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.memory_model = false; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.min_subgroup_size = 8; }), Kernel::tile);
+  EXPECT_EQ(without([](DeviceCaps& c) { c.max_group_invocations = 127; }), Kernel::tile);
 }
 
 TEST(ProductLaunches, OneForFewRowsWithNormAndResidual) {

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
+#include "shaders/params/product_coop.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
 #include "shaders/params/rms_norm.h"
@@ -97,6 +98,17 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
   return launch;
 }
 
+ProductTileParams tile_params(const ProductArgs& args, Range rows, Range outs) {
+  return {.weight = args.weight.ref,
+          .weight_row = to_uint(args.weight_row),
+          .first_out = to_uint(outs.first),
+          .end_out = to_uint(outs.end),
+          .n_out = to_uint(args.n_out),
+          .n_cols = to_uint(args.n_cols),
+          .first_row = to_uint(rows.first),
+          .end_row = to_uint(rows.end)};
+}
+
 Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
                    const ProductChoice& choice, Range rows, Range outs) {
   Launch launch = launch_over(context, args, choice, rows, outs);
@@ -106,20 +118,47 @@ Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
                            {BX_PRODUCT_TILE_HAS_RESIDUAL, args.residual ? 1U : 0U},
                            {BX_PRODUCT_TILE_SOURCE, static_cast<std::uint32_t>(args.rows)},
                            {BX_PRODUCT_TILE_ROWS, choice.rows}};
-  launch.set_push(ProductTileParams{.weight = args.weight.ref,
-                                    .weight_row = to_uint(args.weight_row),
-                                    .first_out = to_uint(outs.first),
-                                    .end_out = to_uint(outs.end),
-                                    .n_out = to_uint(args.n_out),
-                                    .n_cols = to_uint(args.n_cols),
-                                    .first_row = to_uint(rows.first),
-                                    .end_row = to_uint(rows.end)});
+  launch.set_push(tile_params(args, rows, outs));
   return launch;
+}
+
+Launch coop_launch(const LaunchContext& context, const ProductArgs& args,
+                   const ProductChoice& choice, Range rows, Range outs) {
+  Launch launch = launch_over(context, args, choice, rows, outs);
+  launch.shader = Shader::product_coop;
+  launch.specialization = {
+      {BX_PRODUCT_COOP_GROUP_SIZE, BX_PRODUCT_COOP_SUBGROUPS * context.caps.subgroup_size},
+      {BX_PRODUCT_COOP_FORM, args.weight.form},
+      {BX_PRODUCT_COOP_HAS_RESIDUAL, args.residual ? 1U : 0U},
+      {BX_PRODUCT_COOP_SOURCE, static_cast<std::uint32_t>(args.rows)}};
+  launch.set_push(tile_params(args, rows, outs));
+  return launch;
+}
+
+Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
+                    const ProductChoice& choice, Range rows, Range outs) {
+  switch (choice.kernel) {
+    case ProductChoice::Kernel::vec:
+      return vec_launch(context, args, choice, rows, outs);
+    case ProductChoice::Kernel::tile:
+      return tile_launch(context, args, choice, rows, outs);
+    default:
+      return coop_launch(context, args, choice, rows, outs);
+  }
+}
+
+/// Whether product_coop can run: its matrix shape, what shaders of its kind need, and work groups
+/// of four subgroups whose size is certain.
+bool has_matrix_units(const DeviceCaps& caps) {
+  const auto is_16 = [](const MatrixShape& s) { return s.m == 16 && s.n == 16 && s.k == 16; };
+  return std::ranges::any_of(caps.matrix_shapes, is_16) && caps.shader_float16 &&
+         caps.memory_model && caps.min_subgroup_size == caps.max_subgroup_size &&
+         BX_PRODUCT_COOP_SUBGROUPS * caps.subgroup_size <= caps.max_group_invocations;
 }
 
 }  // namespace
 
-ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows) {
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast) {
   if (n_rows <= kMostVecRows) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
     // A subgroup is at most this large, so that a work group has at least so many.
@@ -127,13 +166,17 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows) {
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
             "few rows: reading the weight once is what takes time"};
   }
+  if (fast && has_matrix_units(caps))
+    return {ProductChoice::Kernel::coop, BX_PRODUCT_COOP_ROWS, BX_PRODUCT_COOP_OUTS,
+            "many rows, 16 bits are enough, and there are matrix units"};
   return {ProductChoice::Kernel::tile, n_rows <= 32 ? 32U : 64U, group_size(caps, kTileOuts),
           "many rows: a tile of them shares each decoded weight"};
 }
 
 std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
                                    bool has_norm) {
-  const bool fused = choose_product(caps, n_rows).kernel == ProductChoice::Kernel::vec;
+  const bool fast = true;  // or not: of the kernels only vec fuses the norm
+  const bool fused = choose_product(caps, n_rows, fast).kernel == ProductChoice::Kernel::vec;
   return has_norm && !fused ? n_rows * n_cols : 0;
 }
 
@@ -151,7 +194,7 @@ Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args) {
 
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
                                      const ScratchPlan::Block& scratch) {
-  const ProductChoice choice = choose_product(context.caps, args.n_rows);
+  const ProductChoice choice = choose_product(context.caps, args.n_rows, context.fast);
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
   if (args.norm.form != BX_FORM_ABSENT && !is_vec) {
     const auto normed = [&](Access access) {
@@ -176,8 +219,7 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
   std::vector<Launch> launches;
   for (Range rows : pieces_of(args.n_rows, most_rows))
     for (Range outs : pieces_of(args.n_out, most_outs))
-      launches.push_back(is_vec ? vec_launch(context, args, choice, rows, outs)
-                                : tile_launch(context, args, choice, rows, outs));
+      launches.push_back(launch_piece(context, args, choice, rows, outs));
   return launches;
 }
 

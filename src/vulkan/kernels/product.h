@@ -44,14 +44,15 @@ struct ProductChoice {
   enum class Kernel : std::uint8_t {
     vec,   ///< product_vec: the weight read once for all rows, the norm fused
     tile,  ///< product_tile: the weight decoded once per tile of rows, the norm in front of it
+    coop,  ///< product_coop: the same by matrix units, factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
   std::uint32_t rows = 1;  ///< of x per work group
   std::uint32_t outs = 1;  ///< outputs per work group
   const char* reason = "";
 };
-/// `n_rows` is the bucket.
-ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows);
+/// `n_rows` is the bucket; `fast`: factors may be rounded to 16 bits.
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast);
 
 /// Words of scratch for product_launches.
 std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,

@@ -1,0 +1,85 @@
+// Decoding 16 columns of a row of a weight, of any form: what an invocation brings to shared memory
+// for a tile of a matrix product.
+//
+// The shader that includes this has defined
+//   WEIGHT_SLICE_PUT(i, values)  takes the slice's columns 4i..4i+3, i constant once unrolled
+#ifndef BX_WEIGHT_SLICE_GLSL
+#define BX_WEIGHT_SLICE_GLSL
+
+#extension GL_EXT_control_flow_attributes : require
+
+#include "lib/weight.glsl"
+
+const uint kWeightSliceCols = 16;
+
+// Of nf4 weights, two of them when a shader multiplies with two weights at once.
+shared float weight_slice_codebooks[2 * 16];
+
+// Two tables fit: 0 and 1. The caller's next barrier makes them visible.
+void weight_slice_codebook(const WeightRef w, const uint form, const uint table) {
+  if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
+    weight_slice_codebooks[16 * table + gl_LocalInvocationID.x] =
+        codebook_at(w, gl_LocalInvocationID.x);
+}
+
+void weight_slice_coded(const WeightRef w, const uint form, const uint table, const uint at,
+                        const bool inside) {
+  const bool affine = form_format(form) == BX_Q4;
+  const uint group = at / form_group(form);
+  uvec2 codes = uvec2(0);
+  float scale = 0.0;
+  float bias = 0.0;
+  if (inside) {
+    codes = WordPairs(w.data).at[at / 16];
+    scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
+    if (affine) bias = bias_of(w, form, group);
+  }
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    const uvec4 four = uvec4(codes[i / 2] >> 16 * (i % 2)) >> uvec4(0, 4, 8, 12) & 15u;
+    const uvec4 places = 16 * table + four;
+    const vec4 values =
+        affine ? scale * vec4(four) + bias
+               : scale * vec4(weight_slice_codebooks[places.x], weight_slice_codebooks[places.y],
+                              weight_slice_codebooks[places.z], weight_slice_codebooks[places.w]);
+    WEIGHT_SLICE_PUT(i, values);
+  }
+}
+
+void weight_slice_dense(const WeightRef w, const uint form, const uint at, const uint n_inside) {
+  const uint dtype = form_format(form);
+  const uint per_quad = dtype == BX_F32 ? 4 : 8;
+  [[unroll]] for (uint k = 0; k < kWeightSliceCols; k += per_quad) {
+    // Rows end at multiples of a quad.
+    uvec4 quad = uvec4(0);
+    if (k < n_inside) quad = Quads(w.data).at[(at + k) / per_quad];
+    [[unroll]] for (uint v = 0; v < per_quad; v += 4) {
+      WEIGHT_SLICE_PUT((k + v) / 4, dense4_of(dtype, quad));
+      quad = quad.zwxy;
+    }
+  }
+}
+
+void weight_slice_any(const WeightRef w, const uint form, const uint at, const uint n_inside) {
+  for (uint k = 0; k < kWeightSliceCols; k += 4) {
+    vec4 values = vec4(0.0);
+    for (uint j = 0; j < 4; ++j)
+      if (k + j < n_inside) values[j] = weight_at(w, form, at + k + j);
+    WEIGHT_SLICE_PUT(k / 4, values);
+  }
+}
+
+// Columns [first_col, first_col + 16) of one row of the weight, whose codebook is in `table`; zeros
+// for columns beyond the last and rows at or beyond `end_row`. first_col: a multiple of 16.
+void weight_slice(const WeightRef w, const uint form, const uint table, const uint n_cols,
+                  const uint row, const uint end_row, const uint first_col) {
+  const uint at = row * n_cols + first_col;
+  const uint n_inside = row < end_row ? n_cols - first_col : 0;
+  if (!form_aligned(form))
+    weight_slice_any(w, form, at, n_inside);
+  else if (form_format(form) < BX_Q4)
+    weight_slice_dense(w, form, at, n_inside);
+  else
+    weight_slice_coded(w, form, table, at, n_inside > 0);  // rows end at multiples of 32
+}
+
+#endif

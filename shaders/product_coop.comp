@@ -1,0 +1,139 @@
+// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o], by matrix units;
+// s: lib/product_rows.glsl. Both factors are rounded to float16, sums are float32.
+//
+// Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
+// A work group of four subgroups computes 64 rows of 64 outputs, each subgroup a quarter: 2 by 2
+// fragments of 16 by 16. Grid: x over outputs, y over rows. Counts on work groups of exactly four
+// subgroups, and on products of 16 by 16 by 16 in a subgroup's scope.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_NV_cooperative_matrix : require
+#pragma use_vulkan_memory_model
+#include "lib/product_rows.glsl"
+#include "lib/weight.glsl"
+#include "params/product_coop.h"
+
+layout(local_size_x_id = BX_PRODUCT_COOP_GROUP_SIZE) in;
+layout(constant_id = BX_PRODUCT_COOP_FORM) const uint kForm = 0;
+layout(constant_id = BX_PRODUCT_COOP_HAS_RESIDUAL) const bool kHasResidual = false;
+layout(constant_id = BX_PRODUCT_COOP_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
+
+// The same range twice: as numbers, and four at a time.
+layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
+layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
+layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
+layout(push_constant, scalar) uniform Push { ProductTileParams p; };
+
+const uint kRows = BX_PRODUCT_COOP_ROWS;
+const uint kOuts = BX_PRODUCT_COOP_OUTS;
+const uint kDepth = 32;  // columns of a slice
+// A row of a slice: 32 halves, 8 to a uvec4, whose alignment matrix units ask for; and one uvec4
+// more, so that rows fall on different banks.
+const uint kStride = kDepth / 8 + 1;
+shared uvec4 x_slice[kRows * kStride];
+shared uvec4 w_slice[kOuts * kStride];
+shared uvec4 fragments[BX_PRODUCT_COOP_SUBGROUPS * 64];  // 16 by 16 floats of each subgroup
+
+uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
+uint end_row() { return min(p.end_row, valid_rows(kSource)); }
+
+uvec2 halves_of(vec4 values) {
+  return uvec2(packHalf2x16(values.xy), packHalf2x16(values.zw));
+}
+
+uint w_place;  // of the slice of 16 columns that is being decoded
+void put_w(const uint i, vec4 values) {
+  if (i % 2 == 0)
+    w_slice[w_place + i / 2].xy = halves_of(values);
+  else
+    w_slice[w_place + i / 2].zw = halves_of(values);
+}
+#define WEIGHT_SLICE_PUT(i, values) put_w(i, values)
+#include "lib/weight_slice.glsl"
+
+void load_w(const uint first_out, const uint c) {
+  for (uint i = gl_LocalInvocationID.x; i < kOuts * (kDepth / 16); i += gl_WorkGroupSize.x) {
+    const uint o = i % kOuts;
+    const uint half_depth = i / kOuts;
+    w_place = o * kStride + half_depth * 2;
+    // In the last slice the second half may lie beyond the row.
+    const uint col = c + half_depth * 16;
+    const uint end = col < p.n_cols ? p.weight_row + p.end_out : 0;
+    weight_slice(p.weight, kForm, 0, p.n_cols, p.weight_row + first_out + o, end, col);
+  }
+}
+
+// Four columns of a row, zeros where there are none.
+vec4 x_values(const uint row, const uint c) {
+  if (row >= end_row() || c >= p.n_cols) return vec4(0.0);
+  const uint from = source_of(kSource, row) * p.n_cols + c;
+  if ((p.n_cols & 3u) == 0) return x4[from / 4];
+  vec4 values = vec4(0.0);
+  for (uint j = 0; j < 4; ++j)
+    if (c + j < p.n_cols) values[j] = x[from + j];
+  return values;
+}
+
+void load_x(const uint c) {
+  for (uint i = gl_LocalInvocationID.x; i < kRows * (kDepth / 8); i += gl_WorkGroupSize.x) {
+    const uint m = i % kRows;
+    const uint eight = i / kRows;
+    const uint row = first_row() + m;
+    x_slice[m * kStride + eight] = uvec4(halves_of(x_values(row, c + eight * 8)),
+                                         halves_of(x_values(row, c + eight * 8 + 4)));
+  }
+}
+
+// Writes this subgroup's fragment, whose first element is row `row`, output `o`.
+void write_fragment(const uint row, const uint o) {
+  for (uint i = gl_SubgroupInvocationID; i < 256; i += gl_SubgroupSize) {
+    const uint r = row + i / 16;
+    const uint out_at = o + i % 16;
+    if (r >= end_row() || out_at >= p.end_out) continue;
+    const uint at = (r - p.first_row) * p.n_out + out_at;
+    const float value = uintBitsToFloat(fragments[gl_SubgroupID * 64 + i / 4][i % 4]);
+    y[at] = value + (kHasResidual ? residual[at] : 0.0);
+  }
+}
+
+void multiply(const uint first_out) {
+  // The subgroup's quarter of the tile.
+  const uint row = gl_SubgroupID / 2 * 32;
+  const uint o = gl_SubgroupID % 2 * 32;
+  fcoopmatNV<32, gl_ScopeSubgroup, 16, 16> sums[4];
+  for (uint i = 0; i < 4; ++i) sums[i] = fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>(0.0);
+  weight_slice_codebook(p.weight, kForm, 0);
+  for (uint c = 0; c < p.n_cols; c += kDepth) {
+    barrier();
+    load_x(c);
+    load_w(first_out, c);
+    barrier();
+    [[unroll]] for (uint k = 0; k < kDepth; k += 16) {
+      fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> a[2];
+      [[unroll]] for (uint i = 0; i < 2; ++i)
+        coopMatLoadNV(a[i], x_slice, (row + 16 * i) * kStride + k / 8, kStride, false);
+      [[unroll]] for (uint j = 0; j < 2; ++j) {
+        // Rows of the slice are columns of the factor.
+        fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> b;
+        coopMatLoadNV(b, w_slice, (o + 16 * j) * kStride + k / 8, kStride, true);
+        [[unroll]] for (uint i = 0; i < 2; ++i)
+          sums[i * 2 + j] = coopMatMulAddNV(a[i], b, sums[i * 2 + j]);
+      }
+    }
+  }
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    barrier();  // the fragment before has been written
+    coopMatStoreNV(sums[i], fragments, gl_SubgroupID * 64, 4, false);
+    barrier();
+    write_fragment(first_row() + row + i / 2 * 16, first_out + o + i % 2 * 16);
+  }
+}
+
+void main() {
+  // Else nothing for the whole work group.
+  if (first_row() < end_row()) multiply(p.first_out + gl_WorkGroupID.x * kOuts);
+}
