@@ -282,12 +282,15 @@ WeightDesc random_weight_desc(const WeightSlot& slot) {
   return desc;
 }
 
-std::uint64_t random_weight_bytes(const Config& config) {
-  Weights unused;
-  std::uint64_t bytes = 0;
-  for (const WeightSlot& slot : weight_slots(config, unused))
-    if (!is_tied_head(config, slot)) bytes += random_weight_desc(slot).stored_bytes();
-  return bytes;
+std::vector<FoundWeight> random_found(const Config& config, Weights& weights) {
+  std::vector<FoundWeight> found;
+  for (WeightSlot& slot : weight_slots(config, weights)) {
+    if (is_tied_head(config, slot)) continue;
+    WeightSource source;
+    source.desc = random_weight_desc(slot);
+    found.push_back({std::move(slot), std::move(source)});
+  }
+  return found;
 }
 
 Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
@@ -304,7 +307,12 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
     if (is_tied_head(config, slot)) continue;
     const ValueRange range = random_range(slot);
     const WeightDesc desc = random_weight_desc(slot);
-    storage.resize(static_cast<std::size_t>(desc.stored_bytes()));
+    const auto size = static_cast<std::size_t>(desc.stored_bytes());
+    // Never copied: the old and the new bytes would be there at the same time.
+    if (storage.size() < size) {
+      storage = {};
+      storage.resize(size);
+    }
     if (slot.quantizable) {
       auto* out = reinterpret_cast<std::uint16_t*>(storage.data());
       fill_uniform(seed, i, desc.elements(), range.low, range.high,
@@ -315,7 +323,7 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
                    [&](std::int64_t j, float value) { out[j] = value; });
     }
     WeightParts parts;
-    parts.data = storage;
+    parts.data = std::span(storage).first(size);
     fingerprint.add(i, desc, parts);
     *slot.target = backend.pack(desc, parts);
     done += desc.elements();

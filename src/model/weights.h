@@ -125,8 +125,8 @@ ValueRange random_range(const WeightSlot& slot);
 /// How random_weights stores a slot: matrices in float16, the rest in float32.
 WeightDesc random_weight_desc(const WeightSlot& slot);
 
-/// What random weights take.
-std::uint64_t random_weight_bytes(const Config& config);
+/// The tensors of random weights, as find_weights finds those of a checkpoint; they lie nowhere.
+std::vector<FoundWeight> random_found(const Config& config, Weights& weights);
 
 /// Random weights from a seed, scaled so that activations stay near one. The same seed gives the
 /// same model on every machine.
