@@ -7,6 +7,7 @@
 
 #include "format_tests/temporary_files.h"
 #include "support/errors.h"
+#include "support/source_tree.h"
 #include "vulkan/shader.h"
 #include "vulkan/spirv_reflection.h"
 
@@ -16,7 +17,7 @@ namespace {
 using test::expect_error;
 
 const std::filesystem::path& shader_folder() {
-  static const std::filesystem::path folder = BX_SHADER_DIR;
+  static const std::filesystem::path folder = test::source_tree() / "shaders";
   return folder;
 }
 
