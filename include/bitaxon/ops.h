@@ -87,8 +87,9 @@ struct SelectiveScanWeights {
 /// h     state, f32 [N, E], versioned (channels fastest, so that neighbouring lanes are neighbours
 ///       in memory)
 /// Returns [R, E]. The recurrence is float32 or better, h is rounded to float32 after every row, so
-/// that the result does not depend on how rows are grouped into steps.
-/// Source  Gu & Dao 2023, "Mamba", algorithm 2.
+/// that the result does not depend on how rows are grouped into steps; except that a backend may
+/// cut long steps (256 rows and more) into chunks that run at the same time, which rounds h
+/// otherwise. Source  Gu & Dao 2023, "Mamba", algorithm 2.
 Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                       const SelectiveScanWeights& weights, const Tensor& h);
 

@@ -28,6 +28,9 @@ class Device {
   /// Free memory of each heap at this moment; DeviceCaps has that of the start.
   std::vector<MemoryHeap> heaps_now() const;
 
+  /// From here on the capabilities say that there are no matrix units.
+  void forget_matrix_units() { caps_.matrix_shapes.clear(); }
+
   /// Names an object for validation messages and debuggers; nothing without VK_EXT_debug_utils.
   void set_name(VkObjectType type, std::uint64_t handle, const std::string& name) const noexcept;
 

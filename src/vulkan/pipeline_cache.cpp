@@ -100,6 +100,29 @@ PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder)
 
 PipelineCache::~PipelineCache() { save(); }
 
+std::filesystem::path PipelineCache::note_file(const std::string& name) const {
+  return file_.parent_path() / (file_.stem().string() + "." + name);
+}
+
+std::string PipelineCache::read_note(const std::string& name) const {
+  if (file_.empty()) return "";
+  const std::vector<std::byte> bytes = read_file(note_file(name));
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void PipelineCache::write_note(const std::string& name, const std::string& text) const noexcept {
+  if (file_.empty()) return;
+  try {
+    std::error_code ignored;
+    std::filesystem::create_directories(file_.parent_path(), ignored);
+    AtomicFile file(note_file(name));
+    file.write(text);
+    file.commit();
+  } catch (const std::exception&) {
+    // The next run finds out again.
+  }
+}
+
 void PipelineCache::save() noexcept {
   if (!changed_ || file_.empty()) return;
   changed_ = false;

@@ -19,12 +19,19 @@ class PipelineCache {
   PipelineCache(const PipelineCache&) = delete;
   PipelineCache& operator=(const PipelineCache&) = delete;
 
+  /// A note beside the cache, for what has been found out about this device, driver and set of
+  /// shaders; empty: none has been kept.
+  std::string read_note(const std::string& name) const;
+  void write_note(const std::string& name, const std::string& text) const noexcept;
+
   VkPipelineCache handle() const { return cache_.get(); }
   /// Pipelines have been added: the file is written again by save().
   void mark_changed() { changed_ = true; }
   void save() noexcept;
 
  private:
+  std::filesystem::path note_file(const std::string& name) const;
+
   const Device& device_;
   std::filesystem::path file_;
   PipelineCacheHandle cache_;

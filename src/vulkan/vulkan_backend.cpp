@@ -12,6 +12,7 @@
 #include "vulkan/executable.h"
 #include "vulkan/kernel.h"
 #include "vulkan/result.h"
+#include "vulkan/self_test.h"
 #include "vulkan/structure.h"
 #include "vulkan/transfer.h"
 
@@ -123,6 +124,9 @@ class VulkanBackend final : public Backend {
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
   StepResult wait(Ticket ticket) override;
   StepCounts last_step() const override { return last_step_; }
+
+  /// Leaves out the fast variants that do not compute what the plain ones do.
+  void try_variants();
 
   std::vector<LaunchTime> launch_times();
   int barrier_count() const { return last_barriers_; }
@@ -245,11 +249,11 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
     submitted_ = number;
     recording.ticket = number;
     last_barriers_ = recording.barrier_count();
-    last_step_ = {.dispatches = executable->launches.size(),
-                  .submissions = parts.size(),
-                  .bytes_to_device = recording.step_bytes(),
-                  .bytes_from_device =
-                      executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
+    last_step_ = {
+        .dispatches = executable->launches.size(),
+        .submissions = parts.size(),
+        .bytes_to_device = recording.step_bytes(),
+        .bytes_from_device = executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
     if (executable->options.timestamps) {
       last_executable_ = executable;
       last_recording_ = &recording;
@@ -305,6 +309,24 @@ StepResult VulkanBackend::wait(Ticket ticket) {
   return {{place.tokens.data(), place.n_segments}};
 }
 
+void VulkanBackend::try_variants() {
+  constexpr const char* kNote = "matrix-units";
+  constexpr const char* kAgree = "agree";
+  if (device_.caps().matrix_shapes.empty()) return;
+  std::string found = pipeline_cache_.read_note(kNote);
+  if (found.empty()) {
+    try {
+      found = fast_product_problem(*this);
+    } catch (const Error& error) {
+      found = error.what();
+      check_failure();  // a device that is lost is no matter of variants
+    }
+    if (found.empty()) found = kAgree;
+    pipeline_cache_.write_note(kNote, found);
+  }
+  if (found != kAgree) device_.forget_matrix_units();
+}
+
 std::vector<LaunchTime> VulkanBackend::launch_times() {
   std::vector<LaunchTime> times;
   if (last_recording_ == nullptr) return times;
@@ -325,7 +347,9 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 }  // namespace
 
 std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
-  return std::make_unique<VulkanBackend>(options);
+  auto backend = std::make_unique<VulkanBackend>(options);
+  backend->try_variants();
+  return backend;
 }
 
 std::vector<LaunchTime> launch_times(const Backend& backend) {

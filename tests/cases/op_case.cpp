@@ -294,10 +294,10 @@ std::vector<CaseSegment> three_segments() {
 }
 
 std::vector<CaseSegment> long_segments() {
-  return {{.slot = 2, .n_rows = 129, .position = 0, .read_version = 0, .write_version = 1},
-          {.slot = 0, .n_rows = 63, .position = 5, .read_version = 1, .write_version = 0},
-          {.slot = 3, .n_rows = 256, .position = 40, .read_version = 1, .write_version = 1},
-          {.slot = 1, .n_rows = 64, .position = 64, .read_version = 2, .write_version = 0}};
+  return {{.slot = 2, .n_rows = 128, .position = 64, .read_version = 2, .write_version = 0},
+          {.slot = 0, .n_rows = 65, .position = 0, .read_version = 0, .write_version = 1},
+          {.slot = 1, .n_rows = 63, .position = 5, .read_version = 1, .write_version = 0},
+          {.slot = 3, .n_rows = 256, .position = 40, .read_version = 1, .write_version = 1}};
 }
 
 }  // namespace bitaxon::test

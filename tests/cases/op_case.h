@@ -184,8 +184,8 @@ std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t positio
 /// Three of different length, position, slot and versions: one begins (its state is garbage), one
 /// has read_version == write_version.
 std::vector<CaseSegment> three_segments();
-/// All rows that a step may have: segments that fill chunks of 64 rows exactly, by one more and by
-/// one less; the first one begins, and one has read_version == write_version.
+/// All rows that a step may have, in segments that fill chunks of 64 rows exactly, by one more and
+/// by one less; one begins, and one has read_version == write_version.
 std::vector<CaseSegment> long_segments();
 
 template <class T>

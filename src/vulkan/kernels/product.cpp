@@ -194,7 +194,10 @@ Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args) {
 
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
                                      const ScratchPlan::Block& scratch) {
-  const ProductChoice choice = choose_product(context.caps, args.n_rows, context.fast);
+  // Outputs that fill no fragment of 16 are few. Among them is what dt is made of, which stays
+  // float32 in both precisions: x_proj has 2 N + 1.
+  const bool fast = context.fast && args.n_out % 16 == 0;
+  const ProductChoice choice = choose_product(context.caps, args.n_rows, fast);
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
   if (args.norm.form != BX_FORM_ABSENT && !is_vec) {
     const auto normed = [&](Access access) {

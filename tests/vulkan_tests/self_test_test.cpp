@@ -1,0 +1,59 @@
+// The check that fast variants have to pass before they are used.
+#include "vulkan/self_test.h"
+
+#include <gtest/gtest.h>
+
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+TEST(SelfTest, PlainProductsAgreeWithThemselves) {
+  EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
+}
+
+/// Computes something else when precision is fast.
+class WrongWhenFast final : public Backend {
+ public:
+  explicit WrongWhenFast(Backend& inner) : inner_(inner) {}
+  const BackendCaps& caps() const override { return inner_.caps(); }
+  Buffer allocate(std::size_t n, BufferUse use) override { return inner_.allocate(n, use); }
+  void upload(const Buffer& b, std::size_t at, std::span<const std::byte> from) override {
+    inner_.upload(b, at, from);
+  }
+  void download(const Buffer& b, std::size_t at, std::span<std::byte> to) override {
+    inner_.download(b, at, to);
+    if (fast_) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};  // 3.4e38
+  }
+  void copy(const Buffer& from, std::size_t from_at, const Buffer& to, std::size_t to_at,
+            std::size_t n) override {
+    inner_.copy(from, from_at, to, to_at, n);
+  }
+  std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
+    return inner_.pack(desc, parts);
+  }
+  std::size_t workspace(const Graph& graph, const Node& node) const override {
+    return inner_.workspace(graph, node);
+  }
+  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
+    fast_ = bindings.fast;
+    return inner_.compile(std::move(plan), bindings);
+  }
+  Ticket submit(const Executable& executable, const StepBuffer& step) override {
+    return inner_.submit(executable, step);
+  }
+  StepResult wait(Ticket ticket) override { return inner_.wait(ticket); }
+  StepCounts last_step() const override { return inner_.last_step(); }
+
+ private:
+  Backend& inner_;
+  bool fast_ = false;
+};
+
+TEST(SelfTest, NoticesAWrongNumber) {
+  WrongWhenFast wrong(vulkan_backend());
+  EXPECT_NE(vulkan::fast_product_problem(wrong).find("off by"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bitaxon::test
