@@ -12,6 +12,10 @@ install(DIRECTORY include/bitaxon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/tiny-shakespeare DESTINATION ${models_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+if(BITAXON_WITH_VULKAN)
+  install(DIRECTORY shaders DESTINATION ${CMAKE_INSTALL_DATADIR}/bit-axon
+          PATTERN shaders.cmake EXCLUDE)
+endif()
 if(TARGET bit-axon)
   install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(FILES tools/completions/bit-axon.bash RENAME bit-axon

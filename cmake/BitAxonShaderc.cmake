@@ -6,6 +6,7 @@ include(CheckCXXSourceCompiles)
 
 pkg_check_modules(SHADERC QUIET shaderc)
 set(shaderc_folders ${SHADERC_LIBRARY_DIRS})
+list(REMOVE_ITEM shaderc_folders ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
 list(TRANSFORM shaderc_folders PREPEND -L)
 
 # Of the static set, those that exist: later versions of glslang have fewer libraries.

@@ -88,7 +88,7 @@ Session load_on(const DeviceOptions& device, const FoundModel& found, const Outp
                 int run_ahead, std::vector<std::string>& warnings) {
   Session session;
   session.model_name = found.name;
-  OpenedDevice opened = open_device(device.device, device.n_threads());
+  OpenedDevice opened = open_device(device.device, device.open_options());
   session.backend = std::move(opened.backend);
   if (!opened.reason.empty() && !output.quiet)
     note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
@@ -134,7 +134,7 @@ std::pair<Session, Session> open_sessions(const ModelOptions& options, const Dev
   FoundModel found = find(options, output);
   // That b cannot be opened is known before a long load on a. It is closed again, because what a
   // backend says of free memory is of the moment it was opened.
-  open_device(b.device, b.n_threads());
+  open_device(b.device, b.open_options());
   std::vector<std::string> warnings;
   Session on_a = load_on(a, found, output, run_ahead, warnings);
   note_all(warnings, output);
