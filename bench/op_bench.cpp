@@ -1,13 +1,17 @@
 // Times the op cases tagged "bench" on one device, after checking their results against the
-// reference. Wall time of submit and wait; bytes and operations are those of the op's cost. of_read
-// is bytes per second as a share of what the host's threads read in the same run.
+// reference. Wall time of submit and wait; bytes and operations are those of the op's cost.
+// best_GB/s is that of the fastest run, %_of_read the same in percent of what the host's threads
+// read.
 //   op_bench [--device=cpu] [--threads=N] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 #include "bitaxon/devices.h"
 #include "cases/op_harness.h"
@@ -67,13 +71,20 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
     return;
   }
   const CompiledCase compiled = compile_case(backend, problem);
-  for (auto _ : state) backend.wait(backend.submit(compiled.executable, compiled.step));
+  double best_s = std::numeric_limits<double>::infinity();
+  for (auto _ : state) {
+    const auto begin = std::chrono::steady_clock::now();
+    backend.wait(backend.submit(compiled.executable, compiled.step));
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    best_s = std::min(best_s, seconds.count());
+  }
   state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
-  state.counters["of_read"] =
-      benchmark::Counter(static_cast<double>(compiled.cost.bytes) / read_rate,
-                         benchmark::Counter::kIsIterationInvariantRate);
+  // The fastest of either, since what other processes take is not the device's fault.
+  const double best_rate = static_cast<double>(compiled.cost.bytes) / best_s;
+  state.counters["best_GB/s"] = best_rate * 1e-9;
+  state.counters["%_of_read"] = 100 * best_rate / read_rate;
   state.counters["flops"] = benchmark::Counter(static_cast<double>(compiled.cost.flops),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);

@@ -10,16 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "bitaxon/memory.h"
 #include "bitaxon/shape.h"
 
 namespace bitaxon {
 
-struct Node;
-class Graph;
 struct Plan;
 struct StateLayout;
 struct StepBuffer;
-struct WeightDesc;
 struct WeightParts;
 
 /// A block of memory of one backend. A handle; the last one frees it.
@@ -76,11 +74,10 @@ struct StepCounts {
 };
 
 struct BackendCaps {
-  std::string name;                ///< "cpu", "reference", later "vulkan"
-  std::string device;              ///< "AMD EPYC, 2 threads"
-  bool always_exact = false;       ///< computes exactly whatever precision is asked for
-  std::uint64_t memory_bytes = 0;  ///< that can be had now; 0: not known
-  std::size_t max_run_ahead = 8;   ///< steps that may be submitted and not yet waited for, less one
+  std::string name;               ///< "cpu", "reference", "vulkan"
+  std::string device;             ///< "AMD EPYC, 2 threads"
+  bool always_exact = false;      ///< computes exactly whatever precision is asked for
+  std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
 };
 
 /// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
@@ -96,6 +93,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const BackendCaps& caps() const = 0;
+  /// As it is at this moment. The functions in it may outlive the backend.
+  virtual DeviceMemory memory() const = 0;
 
   /// Throws Error(device) when there is not enough memory. Contents are undefined. 0 bytes give a
   /// valid handle too.

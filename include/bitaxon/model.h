@@ -32,13 +32,24 @@ struct ModelFiles {
 /// Splits what a user names. Throws Error(io) when `path` is neither.
 ModelFiles model_files(const std::filesystem::path& path);
 
+/// What a step hands back.
+enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
+
+struct StepOptions {
+  StepOutput output = StepOutput::token;
+  bool layer_outputs = false;  ///< keep the activations after each layer (read_layer)
+};
+
 struct LoadOptions {
   /// Empty: fast for a model with a 16-bit or 4-bit tensor, else exact. Float32 models and backends
   /// that are always exact compute exactly whatever is asked for.
-  std::optional<Precision> precision;
+  std::optional<Precision> precision = {};
   int run_ahead = 2;  ///< steps that can be submitted before the oldest is waited for, 0 to 8
   int n_slots = 1;    ///< states that exist at the same time, 1 to kMaxSegments
-  std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress;
+  /// Loading sets memory aside for steps like this one, of up to kMaxRows rows. Others may be
+  /// submitted; one that takes more memory asks for it when it is first met.
+  StepOptions largest_step = {};
+  std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
   bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
 };
 
@@ -57,9 +68,6 @@ struct SamplerParams {
   void validate() const;
 };
 
-/// What a step hands back.
-enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
-
 /// One sequence's part of a step.
 struct SegmentInput {
   State* state = nullptr;
@@ -67,16 +75,12 @@ struct SegmentInput {
   SamplerParams sampler;              ///< for StepOutput::token
 };
 
-struct StepOptions {
-  StepOutput output = StepOutput::token;
-  bool layer_outputs = false;  ///< keep the activations after each layer (read_layer)
-};
-
 /// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
 /// Calls come from one thread at a time; the backend must outlive the model, the model its states.
 class Model {
  public:
-  /// Throws Error(io, format, device) as the files and the backend do. Warnings are one line each.
+  /// Throws Error(io, format, device) as the files and the backend do, OutOfMemory before anything
+  /// is loaded. Warnings are one line each.
   static Model load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
                     std::vector<std::string>& warnings);
   /// Random weights from a seed: the same on every machine.

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "bitaxon/error.h"
@@ -32,6 +33,36 @@ std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_
     throw Error(ErrorKind::device,
                 fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+std::array<std::size_t, 6> sizes_of(const PartBytes& bytes) {
+  return {bytes.data,      bytes.scales,        bytes.biases,
+          bytes.quant_map, bytes.nested_scales, bytes.nested_quant_map};
+}
+
+std::size_t packed_bytes(const WeightDesc& desc) {
+  std::size_t size_bytes = 0;
+  for (const std::size_t part : sizes_of(part_bytes(desc)))
+    size_bytes += align_up(part, kAlignment);
+  return size_bytes;
+}
+
+std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> packed) {
+  const WeightDesc& desc = packed->desc;
+  auto weight = std::make_shared<Weight>();
+  weight->name = desc.name;
+  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
+  weight->format = desc.format_name();
+  weight->stored_bytes = desc.stored_bytes();
+  weight->packed_bytes = packed_bytes(desc);
+  weight->packed = std::move(packed);
+  return weight;
+}
+
+std::shared_ptr<const Weight> describe(const WeightDesc& desc) {
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  return weight_of(std::move(packed));
 }
 
 /// One node, ready to run: its kernel, and where its operands lie.
@@ -100,7 +131,6 @@ class CpuBackend final : public Backend {
     caps_.device = fmt::format("{}, {} thread{}", cpu_model_name(), options.n_threads,
                                options.n_threads == 1 ? "" : "s");
     caps_.always_exact = options.reference;
-    caps_.memory_bytes = available_memory_bytes();
     caps_.max_run_ahead = kMaxInFlight - 1;
     runner_ = std::thread([this] { run_submitted(); });
   }
@@ -115,6 +145,9 @@ class CpuBackend final : public Backend {
   }
 
   const BackendCaps& caps() const override { return caps_; }
+  DeviceMemory memory() const override {
+    return cpu_memory({.n_threads = pool_.n_threads(), .reference = caps_.always_exact});
+  }
   const ThreadPool& pool() const { return pool_; }
 
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
@@ -185,30 +218,23 @@ class CpuBackend final : public Backend {
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
+  packed->storage = allocate_aligned(packed_bytes(desc), desc.name);
   const std::span<const std::byte> from[] = {parts.data,          parts.scales,
                                              parts.biases,        parts.quant_map,
                                              parts.nested_scales, parts.nested_quant_map};
   std::span<const std::byte>* to[] = {
       &packed->parts.data,      &packed->parts.scales,        &packed->parts.biases,
       &packed->parts.quant_map, &packed->parts.nested_scales, &packed->parts.nested_quant_map};
-  std::size_t size_bytes = 0;
-  for (const auto& part : from) size_bytes += align_up(part.size(), kAlignment);
-  packed->storage = allocate_aligned(size_bytes, desc.name);
+  const auto sizes = sizes_of(part_bytes(desc));
   std::byte* place = packed->storage.get();
-  for (std::size_t i = 0; i < std::size(from); ++i) {
-    if (from[i].empty()) continue;
-    std::memcpy(place, from[i].data(), from[i].size());
-    *to[i] = {place, from[i].size()};
-    place += align_up(from[i].size(), kAlignment);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) continue;
+    BX_ASSERT(from[i].size() >= sizes[i], "a part holds what its format needs");
+    std::memcpy(place, from[i].data(), sizes[i]);
+    *to[i] = {place, sizes[i]};
+    place += align_up(sizes[i], kAlignment);
   }
-  auto weight = std::make_shared<Weight>();
-  weight->name = desc.name;
-  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
-  weight->format = desc.format_name();
-  weight->stored_bytes = desc.stored_bytes();
-  weight->packed_bytes = size_bytes;
-  weight->packed = std::move(packed);
-  return weight;
+  return weight_of(std::move(packed));
 }
 
 Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
@@ -305,9 +331,35 @@ std::string CpuBackend::run_step(InFlight& place) {
 
 }  // namespace
 
+namespace {
+
+CpuOptions resolve(CpuOptions options) {
+  if (options.n_threads == 0) options.n_threads = options.reference ? 1 : usable_cores();
+  return options;
+}
+
+}  // namespace
+
+DeviceMemory cpu_memory(const CpuOptions& options) {
+  MemoryKind system{.name = "system memory"};
+  if (const std::uint64_t available = available_memory_bytes(); available > 0)
+    system.available_bytes = available;
+  DeviceMemory memory;
+  memory.kinds = {std::move(system)};
+  memory.always_exact = options.reference;
+  memory.describe = describe;
+  memory.workspace = [n_threads = resolve(options).n_threads](const Graph& graph,
+                                                              const Node& node) {
+    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, n_threads);
+  };
+  memory.allocated_bytes = [](std::span<const std::uint64_t> sizes) {
+    return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
+  };
+  return memory;
+}
+
 std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options) {
-  CpuOptions resolved = options;
-  if (resolved.n_threads == 0) resolved.n_threads = options.reference ? 1 : usable_cores();
+  const CpuOptions resolved = resolve(options);
   if (resolved.n_threads < 1 || resolved.n_threads > 1024)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[cpu] threads: expected 1..1024, got {}", resolved.n_threads));

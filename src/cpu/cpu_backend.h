@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "bitaxon/backend.h"
+#include "bitaxon/memory.h"
 
 namespace bitaxon::cpu {
 
@@ -15,6 +16,9 @@ struct CpuOptions {
 /// "cpu", or "reference" when asked for. Throws Error(invalid_argument) for a thread count outside
 /// 1 to 1024.
 std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options);
+
+/// What open_cpu_backend(options).memory() would say now.
+DeviceMemory cpu_memory(const CpuOptions& options);
 
 /// How many items of its loops each thread of the backend has computed. For tests.
 std::uint64_t items_run(const Backend& backend, int thread);

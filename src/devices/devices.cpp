@@ -44,9 +44,11 @@ DeviceList cpu_devices() {
   cpu.memory_total_bytes = total_memory_bytes();
   cpu.memory_available_bytes = available_memory_bytes();
   cpu.n_threads = usable_cores();
+  cpu.memory = cpu::cpu_memory({.n_threads = cpu.n_threads, .reference = false});
   DeviceInfo reference = cpu;
   reference.selector = "reference";
   reference.n_threads = 1;
+  reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});
   reference.reason =
       "plain float64 kernels that other devices are checked against; only when named";
   return {{cpu, reference}, ""};

@@ -11,6 +11,7 @@
 #include "platform/paths.h"
 #include "platform/printable.h"
 #include "vulkan/device_choice.h"
+#include "vulkan/device_memory.h"
 #include "vulkan/instance.h"
 #include "vulkan/vulkan_backend.h"
 
@@ -89,6 +90,7 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
   info.vulkan_index = static_cast<int>(caps.index);
   info.api_version = vulkan::version_text(caps.api_version);
   set_memory(caps, info);
+  info.memory = vulkan::device_memory(caps);
   if (caps.api_version < VK_API_VERSION_1_2) return info;  // the rest was not asked
   info.driver = fmt::format("{} {}", caps.driver_name, caps.driver_info);
   info.uuid = vulkan::uuid_text(caps.device_uuid);

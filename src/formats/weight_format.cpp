@@ -162,37 +162,8 @@ void decode_nf4(const WeightDesc& desc, const WeightParts& parts, std::int64_t f
                  });
 }
 
-/// How many bytes each part of a weight takes.
-struct PartBytes {
-  std::uint64_t data = 0, scales = 0, biases = 0, quant_map = 0, nested_scales = 0,
-                nested_quant_map = 0;
-};
-
 std::uint64_t divide_up(std::uint64_t a, std::int64_t b) {
   return a / static_cast<std::uint64_t>(b) + (a % static_cast<std::uint64_t>(b) != 0 ? 1 : 0);
-}
-
-PartBytes bytes_of_parts(const WeightDesc& desc) {
-  const auto n = static_cast<std::uint64_t>(desc.elements());
-  PartBytes bytes;
-  if (desc.format == WeightFormat::dense) {
-    bytes.data = n * size_of(desc.dtype);
-    return bytes;
-  }
-  const std::uint64_t groups = divide_up(n, desc.group_size);
-  bytes.data = divide_up(n, 2);
-  if (desc.format == WeightFormat::affine4) {
-    bytes.scales = groups * size_of(desc.dtype);
-    bytes.biases = groups * size_of(desc.bias_dtype);
-    return bytes;
-  }
-  bytes.scales = groups * (desc.nested ? 1 : sizeof(float));
-  bytes.quant_map = 16 * sizeof(float);
-  if (desc.nested) {
-    bytes.nested_scales = divide_up(groups, desc.nested_group_size) * sizeof(float);
-    bytes.nested_quant_map = 256 * sizeof(float);
-  }
-  return bytes;
 }
 
 [[noreturn]] void fail(const WeightDesc& desc, std::string_view what) {
@@ -215,7 +186,7 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
   if (desc.nested && desc.nested_group_size < 1)
     fail(desc,
          fmt::format("expected a nested group size of at least 1, got {}", desc.nested_group_size));
-  const PartBytes bytes = bytes_of_parts(desc);
+  const PartBytes bytes = part_bytes(desc);
   if (parts.data.size() < bytes.data || parts.scales.size() < bytes.scales ||
       parts.biases.size() < bytes.biases || parts.quant_map.size() < bytes.quant_map ||
       parts.nested_scales.size() < bytes.nested_scales ||
@@ -225,8 +196,31 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
 
 }  // namespace
 
+PartBytes part_bytes(const WeightDesc& desc) {
+  const auto n = static_cast<std::uint64_t>(desc.elements());
+  PartBytes bytes;
+  if (desc.format == WeightFormat::dense) {
+    bytes.data = n * size_of(desc.dtype);
+    return bytes;
+  }
+  const std::uint64_t groups = divide_up(n, desc.group_size);
+  bytes.data = divide_up(n, 2);
+  if (desc.format == WeightFormat::affine4) {
+    bytes.scales = groups * size_of(desc.dtype);
+    bytes.biases = groups * size_of(desc.bias_dtype);
+    return bytes;
+  }
+  bytes.scales = groups * (desc.nested ? 1 : sizeof(float));
+  bytes.quant_map = 16 * sizeof(float);
+  if (desc.nested) {
+    bytes.nested_scales = divide_up(groups, desc.nested_group_size) * sizeof(float);
+    bytes.nested_quant_map = 256 * sizeof(float);
+  }
+  return bytes;
+}
+
 std::uint64_t WeightDesc::stored_bytes() const {
-  const PartBytes bytes = bytes_of_parts(*this);
+  const PartBytes bytes = part_bytes(*this);
   return bytes.data + bytes.scales + bytes.biases + bytes.quant_map + bytes.nested_scales +
          bytes.nested_quant_map;
 }

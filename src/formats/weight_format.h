@@ -44,6 +44,13 @@ struct WeightParts {
   std::span<const std::byte> nested_quant_map = {};  ///< nf4 nested: f32 [256]
 };
 
+/// How many bytes each part takes.
+struct PartBytes {
+  std::uint64_t data = 0, scales = 0, biases = 0, quant_map = 0, nested_scales = 0,
+                nested_quant_map = 0;
+};
+PartBytes part_bytes(const WeightDesc& desc);
+
 /// Decodes elements [first, first + out.size()) of the row-major flattened weight to float32.
 /// dense: exact widening. affine4: scale * code + bias, rounded once. nf4: quant_map[code] *
 /// absmax, in float32. Pure; safe from several threads; no allocation.

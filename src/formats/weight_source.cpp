@@ -256,8 +256,12 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
     if (part.tensor != nullptr)
       size += (part.tensor->size_bytes + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
   }
-  // Never smaller: growing again would fill the difference with zeros.
-  if (into.storage.size() < size) into.storage.resize(size);
+  // Never smaller: growing again would fill the difference with zeros. Never copied: the old and
+  // the new bytes would be there at the same time.
+  if (into.storage.size() < size) {
+    into.storage = {};
+    into.storage.resize(size);
+  }
   void* begin = into.storage.data();
   std::size_t space = into.storage.size();
   std::byte* base =

@@ -9,6 +9,7 @@
 #include "core/step.h"
 #include "formats/pointer_file.h"
 #include "formats/safetensors.h"
+#include "model/memory_need.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
 #include "model/weights.h"
@@ -66,6 +67,7 @@ struct Model::Impl {
   Weights weights;
   std::string vocab_mapping;
   std::uint64_t packed_bytes = 0;
+  std::size_t arena_bytes = 0;
   std::shared_ptr<StatePool> pool;
   std::optional<StepCache> steps;
   std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
@@ -78,8 +80,7 @@ struct Model::Impl {
       : backend(on), config(std::move(with)), options(std::move(how)) {}
 
   void check_options() const;
-  void decide_precision(bool has_short_tensor);
-  void check_fits(std::uint64_t weight_bytes) const;
+  void prepare_loading(const std::vector<FoundWeight>& found);
   void finish_loading();
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
@@ -99,30 +100,14 @@ void Model::Impl::check_options() const {
                 fmt::format("slots: expected 1..{}, got {}", kMaxSegments, options.n_slots));
 }
 
-/// Float32 models and backends that are always exact compute exactly whatever is asked for.
-void Model::Impl::decide_precision(bool has_short_tensor) {
-  const bool exact =
-      backend.caps().always_exact || !has_short_tensor || options.precision == Precision::exact;
-  precision = exact ? Precision::exact : Precision::fast;
-}
-
-/// Refuses what cannot fit before anything is loaded.
-void Model::Impl::check_fits(std::uint64_t weight_bytes) const {
-  StateIndex unused;
-  const std::uint64_t state_bytes =
-      state_layout(config,
-                   {.n_slots = options.n_slots,
-                    .run_ahead = options.run_ahead,
-                    .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16},
-                   unused)
-          .total_bytes();
-  const std::uint64_t available = backend.caps().memory_bytes;
-  if (available == 0 || weight_bytes + state_bytes <= available) return;
-  throw Error(ErrorKind::device,
-              fmt::format("{}: the model needs at least {} bytes ({} of weights, {} of state), {} "
-                          "are available",
-                          backend.caps().name, weight_bytes + state_bytes, weight_bytes,
-                          state_bytes, available));
+/// Decides what there is to decide of a load, and refuses what cannot fit.
+void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
+  precision = precision_for(found, options, backend.caps().always_exact);
+  ModelNeed need = model_need(config, found, options, backend.memory());
+  arena_bytes = need.arena_bytes;
+  if (need.memory.fits()) return;
+  const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
+  throw OutOfMemory(problem, std::move(need.memory));
 }
 
 void Model::Impl::finish_loading() {
@@ -140,7 +125,8 @@ void Model::Impl::finish_loading() {
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint});
-  steps.emplace(config, weights, *pool, precision == Precision::fast, options.plan_reuse);
+  steps.emplace(config, weights, *pool, precision == Precision::fast, options.plan_reuse,
+                arena_bytes);
 }
 
 void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
@@ -253,14 +239,7 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   impl->check_options();
   const std::vector<FoundWeight> found = find_weights(
       impl->config, checkpoint, printable_path(files.weights.string()), impl->weights, warnings);
-  std::uint64_t weight_bytes = 0;
-  bool has_short_tensor = false;
-  for (const FoundWeight& weight : found) {
-    weight_bytes += weight.source.desc.stored_bytes();
-    has_short_tensor = has_short_tensor || weight.source.desc.format_name() != "f32";
-  }
-  impl->decide_precision(has_short_tensor);
-  impl->check_fits(weight_bytes);
+  impl->prepare_loading(found);
   pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
@@ -272,8 +251,7 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
-  impl->decide_precision(true);
-  impl->check_fits(random_weight_bytes(config));
+  impl->prepare_loading(random_found(config, impl->weights));
   impl->weights = random_weights(config, seed, backend, options.on_progress);
   impl->finish_loading();
   return Model(std::move(impl));

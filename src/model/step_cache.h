@@ -32,9 +32,12 @@ class StepCache {
  public:
   static constexpr std::size_t kMaxKinds = 24;
 
+  /// Plans of up to `arena_bytes` share an arena that is there from the beginning.
   StepCache(const Config& config, const Weights& weights, const StatePool& pool, bool fast,
-            bool plan_reuse)
-      : config_(config), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {}
+            bool plan_reuse, std::size_t arena_bytes)
+      : config_(config), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {
+    arena_for(arena_bytes);
+  }
 
   /// Records, plans and compiles a kind that is new; allocates nothing for one that is not.
   std::shared_ptr<const CompiledStep> find(const StepKind& kind);

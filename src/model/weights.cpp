@@ -243,16 +243,6 @@ void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
 
 namespace {
 
-/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill
-/// gigabytes in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
-/// generators".
-constexpr std::uint64_t mix64(std::uint64_t counter) {
-  std::uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBU;
-  return z ^ z >> 31;
-}
-
 /// Fills a tensor with uniform numbers in (low, high), four of 16 bits from each mixed counter.
 template <class Store>
 void fill_uniform(std::uint64_t seed, std::size_t tensor, std::int64_t n, double low, double high,
@@ -267,13 +257,9 @@ void fill_uniform(std::uint64_t seed, std::size_t tensor, std::int64_t n, double
   }
 }
 
-struct Range {
-  double low, high;
-};
+}  // namespace
 
-/// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
-/// what a trained model uses.
-Range range_of(const WeightSlot& slot) {
+ValueRange random_range(const WeightSlot& slot) {
   const auto ends_with = [&](std::string_view suffix) { return slot.name.ends_with(suffix); };
   if (ends_with("norm.weight")) return {0.9, 1.1};
   if (ends_with("A_log")) return {std::log(0.5), std::log(16.0)};
@@ -284,8 +270,6 @@ Range range_of(const WeightSlot& slot) {
   const double bound = std::sqrt(3.0 / static_cast<double>(shape[2]));
   return {-bound, bound};
 }
-
-}  // namespace
 
 bool is_tied_head(const Config& config, const WeightSlot& slot) {
   return slot.name == "lm_head.weight" && config.weight_tying;
@@ -298,12 +282,15 @@ WeightDesc random_weight_desc(const WeightSlot& slot) {
   return desc;
 }
 
-std::uint64_t random_weight_bytes(const Config& config) {
-  Weights unused;
-  std::uint64_t bytes = 0;
-  for (const WeightSlot& slot : weight_slots(config, unused))
-    if (!is_tied_head(config, slot)) bytes += random_weight_desc(slot).stored_bytes();
-  return bytes;
+std::vector<FoundWeight> random_found(const Config& config, Weights& weights) {
+  std::vector<FoundWeight> found;
+  for (WeightSlot& slot : weight_slots(config, weights)) {
+    if (is_tied_head(config, slot)) continue;
+    WeightSource source;
+    source.desc = random_weight_desc(slot);
+    found.push_back({std::move(slot), std::move(source)});
+  }
+  return found;
 }
 
 Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
@@ -318,9 +305,14 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const WeightSlot& slot = slots[i];
     if (is_tied_head(config, slot)) continue;
-    const Range range = range_of(slot);
+    const ValueRange range = random_range(slot);
     const WeightDesc desc = random_weight_desc(slot);
-    storage.resize(static_cast<std::size_t>(desc.stored_bytes()));
+    const auto size = static_cast<std::size_t>(desc.stored_bytes());
+    // Never copied: the old and the new bytes would be there at the same time.
+    if (storage.size() < size) {
+      storage = {};
+      storage.resize(size);
+    }
     if (slot.quantizable) {
       auto* out = reinterpret_cast<std::uint16_t*>(storage.data());
       fill_uniform(seed, i, desc.elements(), range.low, range.high,
@@ -331,7 +323,7 @@ Weights random_weights(const Config& config, std::uint64_t seed, Backend& backen
                    [&](std::int64_t j, float value) { out[j] = value; });
     }
     WeightParts parts;
-    parts.data = storage;
+    parts.data = std::span(storage).first(size);
     fingerprint.add(i, desc, parts);
     *slot.target = backend.pack(desc, parts);
     done += desc.elements();

@@ -104,11 +104,29 @@ void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
 /// Whether the embedding may stand in for this slot: the head of a tied model.
 bool is_tied_head(const Config& config, const WeightSlot& slot);
 
+/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill
+/// gigabytes in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
+/// generators".
+constexpr std::uint64_t mix64(std::uint64_t counter) {
+  std::uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBU;
+  return z ^ z >> 31;
+}
+
+struct ValueRange {
+  double low, high;
+};
+
+/// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
+/// what a trained model uses.
+ValueRange random_range(const WeightSlot& slot);
+
 /// How random_weights stores a slot: matrices in float16, the rest in float32.
 WeightDesc random_weight_desc(const WeightSlot& slot);
 
-/// What random weights take.
-std::uint64_t random_weight_bytes(const Config& config);
+/// The tensors of random weights, as find_weights finds those of a checkpoint; they lie nowhere.
+std::vector<FoundWeight> random_found(const Config& config, Weights& weights);
 
 /// Random weights from a seed, scaled so that activations stay near one. The same seed gives the
 /// same model on every machine.

@@ -77,15 +77,15 @@ class Resolver {
   std::size_t step_;
 };
 
-/// What the whole bucket costs, for cutting long steps.
-std::int64_t flops_of(const Graph& graph, const Node& node) {
+/// What the whole bucket costs, at position 0.
+Cost cost_of(const Graph& graph, const Node& node) {
   StepSizes sizes;
   for (const Operand& operand : node.operands) {
     if (operand.value < 0) continue;
     const Value& value = graph.value(operand.value);
     if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
   }
-  return op_info(node).cost(graph, node, sizes).flops;
+  return op_info(node).cost(graph, node, sizes);
 }
 
 /// Rows or segments that a step of this graph has room for.
@@ -125,7 +125,7 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
       bound.pipeline = &pipelines.find(launch);
       bound.label =
           fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
-      if (first) bound.flops = flops_of(graph, node);
+      if (first) bound.cost = cost_of(graph, node);
       first = false;
       bound.node = static_cast<std::int32_t>(step);
       bound.launch = std::move(launch);

@@ -25,11 +25,14 @@ struct Block {
 
 namespace {
 
-/// Small buffers share blocks of this size; one of more than half a block has its own.
 constexpr std::size_t kBlockBytes = std::size_t{64} << 20;
-/// Larger allocations are refused by some drivers whatever their limit says.
-constexpr std::size_t kMaxAllocationBytes = std::size_t{1} << 30;
 constexpr std::size_t kMinAlignment = 256;
+
+/// Of the block that is added for a buffer: one of more than half a block has its own.
+std::size_t block_bytes_for(const DeviceCaps& caps, std::size_t size_bytes) {
+  const std::size_t shared = shared_block_bytes(caps);
+  return 2 * size_bytes > shared ? size_bytes : shared;
+}
 
 std::uint64_t largest_device_heap(const DeviceCaps& caps) {
   std::uint64_t largest = 0;
@@ -96,6 +99,26 @@ std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
   return best;
 }
 
+std::uint64_t shared_block_bytes(const DeviceCaps& caps) {
+  return std::min<std::uint64_t>(kBlockBytes, caps.max_allocation_bytes);
+}
+
+std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes) {
+  std::uint64_t total = 0;
+  std::vector<std::uint64_t> room;  // at the end of each block
+  for (const std::uint64_t size : sizes) {
+    const std::uint64_t bytes = align_up(std::max<std::uint64_t>(size, 1), kMinAlignment);
+    auto block = std::find_if(room.begin(), room.end(), [&](auto free) { return free >= bytes; });
+    if (block == room.end()) {
+      total += block_bytes_for(caps, bytes);
+      block = room.insert(room.end(), block_bytes_for(caps, bytes));
+    }
+    *block -= bytes;
+    if (*block == 0) room.erase(block);
+  }
+  return total;
+}
+
 DeviceBuffer::~DeviceBuffer() {
   if (allocator_ != nullptr) allocator_->give_back(*this);
 }
@@ -144,10 +167,8 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   std::size_t offset = 0;
   Block* block = find_room(static_cast<std::uint32_t>(type), bytes, alignment, offset);
   if (block == nullptr) {
-    const std::size_t shared =
-        std::min<std::size_t>({kBlockBytes, caps.max_allocation_bytes, kMaxAllocationBytes});
-    block = add_block(static_cast<std::uint32_t>(type), 2 * bytes > shared ? bytes : shared,
-                      buffer->label_);
+    block =
+        add_block(static_cast<std::uint32_t>(type), block_bytes_for(caps, bytes), buffer->label_);
     offset = 0;
   }
   // From here on the destructor gives the range back.

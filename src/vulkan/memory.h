@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,12 @@ class MemoryAllocator {
   std::vector<std::unique_ptr<Block>> blocks_;
   std::array<std::size_t, kMemoryPurposeCount> used_bytes_{};
 };
+
+/// Bytes of blocks that buffers of these sizes take, allocated in this order into memory where
+/// nothing is yet. Pure.
+std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes);
+/// Small buffers share blocks of this size.
+std::uint64_t shared_block_bytes(const DeviceCaps& caps);
 
 /// The memory type for a purpose, among those that `allowed_types` (a bit mask) names; -1: none.
 /// Pure.

@@ -6,6 +6,7 @@
 
 #include "core/align.h"
 #include "core/assert.h"
+#include "vulkan/launch.h"
 
 namespace bitaxon::vulkan {
 namespace {
@@ -146,6 +147,31 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
     write_part(layout.tables, parts.biases, offset, to, copy_bytes);
   }
   write_part(layout.scales, parts.scales, offset, to, copy_bytes);
+}
+
+std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
+                                        std::shared_ptr<DeviceBuffer> memory) {
+  const PackedLayout layout = packed_layout(desc);
+  const auto units = [](const PackedPart& part) {
+    return to_uint(static_cast<std::int64_t>(part.offset_bytes / 16));
+  };
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  packed->form = layout.form;
+  if (memory != nullptr)
+    packed->ref = {.data = {static_cast<std::uint32_t>(memory->address()),
+                            static_cast<std::uint32_t>(memory->address() >> 32)},
+                   .scales = units(layout.scales),
+                   .biases = units(layout.tables)};
+  packed->memory = std::move(memory);
+  auto weight = std::make_shared<Weight>();
+  weight->name = desc.name;
+  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
+  weight->format = desc.format_name();
+  weight->stored_bytes = desc.stored_bytes();
+  weight->packed_bytes = layout.size_bytes;
+  weight->packed = std::move(packed);
+  return weight;
 }
 
 }  // namespace bitaxon::vulkan

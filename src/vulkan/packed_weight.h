@@ -8,8 +8,10 @@
 #include <memory>
 #include <span>
 
+#include "bitaxon/backend.h"
 #include "formats/weight_format.h"
 #include "shaders/params/types.h"
+#include "vulkan/memory.h"
 
 namespace bitaxon::vulkan {
 
@@ -37,7 +39,11 @@ struct PackedWeight {
   WeightDesc desc;
   std::uint32_t form = 0;
   WeightRef ref;
-  std::shared_ptr<void> memory;
+  std::shared_ptr<DeviceBuffer> memory;
 };
+
+/// The weight in this memory; null: only described, not there.
+std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
+                                        std::shared_ptr<DeviceBuffer> memory);
 
 }  // namespace bitaxon::vulkan

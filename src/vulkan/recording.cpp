@@ -180,12 +180,12 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
   HazardTracker hazards;
   std::int64_t flops = 0;
   for (std::size_t i = 0; i < launches.size(); ++i) {
-    if (options.max_flops > 0 && flops > 0 && flops + launches[i].flops > options.max_flops) {
+    if (options.max_flops > 0 && flops > 0 && flops + launches[i].cost.flops > options.max_flops) {
       end_commands(commands);
       commands = begin_commands();
       flops = 0;
     }
-    flops += launches[i].flops;
+    flops += launches[i].cost.flops;
     if (hazards.needs_barrier(accesses_of(launches[i]))) barrier(commands, options);
     record_launch(commands, launches[i], i);
     if (queries_)

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/op.h"
 #include "vulkan/hazard_tracker.h"
 #include "vulkan/memory.h"
 #include "vulkan/pipeline.h"
@@ -26,10 +27,10 @@ struct BoundLaunch {
   const Pipeline* pipeline = nullptr;
   std::vector<BoundRange> ranges;
   std::optional<BoundRange> indirect;
-  std::string label;       ///< "layer_3 ssm_in: ssm_in_vec"
-  std::int64_t flops = 0;  ///< of its node, counted at the node's first launch
-  std::int32_t node = 0;   ///< place in Plan::order
-  bool varies() const;     ///< its grid depends on the step's rows or segments
+  std::string label;      ///< "layer_3 ssm_in: ssm_in_vec"
+  Cost cost;              ///< of its node, counted at the node's first launch
+  std::int32_t node = 0;  ///< place in Plan::order
+  bool varies() const;    ///< its grid depends on the step's rows or segments
 };
 
 struct RecordOptions {

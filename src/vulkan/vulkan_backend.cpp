@@ -10,6 +10,8 @@
 #include "core/assert.h"
 #include "platform/printable.h"
 #include "vulkan/device_choice.h"
+#include "vulkan/device_memory.h"
+#include "vulkan/device_rates.h"
 #include "vulkan/executable.h"
 #include "vulkan/kernel.h"
 #include "vulkan/result.h"
@@ -84,8 +86,6 @@ class VulkanBackend final : public Backend {
     caps_.name = "vulkan";
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
     caps_.max_run_ahead = kMaxInFlight - 1;
-    for (const MemoryHeap& heap : device.heaps)
-      if (heap.device_local) caps_.memory_bytes += heap.available_bytes;
   }
 
   ~VulkanBackend() override {
@@ -94,6 +94,13 @@ class VulkanBackend final : public Backend {
   }
 
   const BackendCaps& caps() const override { return caps_; }
+
+  DeviceMemory memory() const override {
+    DeviceCaps now = device_.caps();
+    now.heaps = device_.heaps_now();
+    if (options_.limit_caps) options_.limit_caps(now);
+    return device_memory(now);
+  }
 
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     check_failure();
@@ -143,6 +150,11 @@ class VulkanBackend final : public Backend {
   void try_variants();
 
   std::vector<LaunchTime> launch_times();
+  DeviceRates rates() {
+    check_failure();
+    wait_idle();
+    return measure_rates(device_, memory_, pipelines_, transfer_);
+  }
   int barrier_count() const { return last_barriers_; }
   const DeviceCaps& device_caps() const { return device_.caps(); }
 
@@ -193,25 +205,7 @@ std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
   transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {
     write_packed(desc, parts, layout, offset, to);
   });
-  auto packed = std::make_shared<PackedWeight>();
-  packed->desc = desc;
-  packed->form = layout.form;
-  const auto units = [](const PackedPart& part) {
-    return to_uint(static_cast<std::int64_t>(part.offset_bytes / 16));
-  };
-  packed->ref = {.data = {static_cast<std::uint32_t>(memory->address()),
-                          static_cast<std::uint32_t>(memory->address() >> 32)},
-                 .scales = units(layout.scales),
-                 .biases = units(layout.tables)};
-  packed->memory = memory;
-  auto weight = std::make_shared<Weight>();
-  weight->name = desc.name;
-  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
-  weight->format = desc.format_name();
-  weight->stored_bytes = desc.stored_bytes();
-  weight->packed_bytes = layout.size_bytes;
-  weight->packed = std::move(packed);
-  return weight;
+  return weight_of(desc, std::move(memory));
 }
 
 Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
@@ -348,7 +342,8 @@ std::vector<LaunchTime> VulkanBackend::launch_times() {
   wait_idle();
   const std::vector<double> nanoseconds = last_recording_->launch_times_ns();
   for (std::size_t i = 0; i < nanoseconds.size(); ++i)
-    times.push_back({last_executable_->launches[i].label, nanoseconds[i]});
+    times.push_back({last_executable_->launches[i].label, nanoseconds[i],
+                     last_executable_->launches[i].cost.bytes});
   return times;
 }
 
@@ -371,6 +366,8 @@ std::vector<LaunchTime> launch_times(const Backend& backend) {
 }
 
 int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }
+
+DeviceRates device_rates(const Backend& backend) { return vulkan_backend(backend).rates(); }
 
 const DeviceCaps& device_caps(const Backend& backend) {
   return vulkan_backend(backend).device_caps();

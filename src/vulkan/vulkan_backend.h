@@ -13,6 +13,7 @@
 namespace bitaxon::vulkan {
 
 struct DeviceCaps;
+struct DeviceRates;
 struct Messages;
 
 struct VulkanOptions {
@@ -40,10 +41,13 @@ std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 struct LaunchTime {
   std::string label;
   double time_ns = 0;
+  std::int64_t bytes = 0;  ///< of its node as it costs at position 0, at the node's first launch
 };
 std::vector<LaunchTime> launch_times(const Backend& backend);
 /// Barriers of the executable that was submitted last, the one at its beginning included.
 int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
+/// Waits for all steps, then measures.
+DeviceRates device_rates(const Backend& backend);
 
 }  // namespace bitaxon::vulkan

@@ -9,6 +9,7 @@
 
 #include "core/assert.h"
 #include "core/half.h"
+#include "formats/nf4_codebook.h"
 
 namespace bitaxon::test {
 
@@ -97,25 +98,6 @@ void make_affine4(CaseWeight& weight, Random& random, double spread) {
   });
 }
 
-constexpr std::array<float, 16> kNf4 = {
-    -1.0F,
-    -0.6961928009986877F,
-    -0.5250730514526367F,
-    -0.39491748809814453F,
-    -0.28444138169288635F,
-    -0.18477343022823334F,
-    -0.09105003625154495F,
-    0.0F,
-    0.07958029955625534F,
-    0.16093020141124725F,
-    0.24611230194568634F,
-    0.33791524171829224F,
-    0.44070982933044434F,
-    0.5626170039176941F,
-    0.7229568362236023F,
-    1.0F,
-};
-
 void make_nf4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::nf4;
@@ -123,8 +105,8 @@ void make_nf4(CaseWeight& weight, Random& random, double spread) {
   const std::int64_t n = desc.elements();
   const std::int64_t n_blocks = divide_up(n, desc.group_size);
   weight.data = random_bytes(random, divide_up(n, 2));
-  weight.quant_map =
-      stored(DType::f32, 16, [&](std::int64_t i) { return kNf4[static_cast<std::size_t>(i)]; });
+  weight.quant_map = stored(
+      DType::f32, 16, [&](std::int64_t i) { return kNf4Codebook[static_cast<std::size_t>(i)]; });
   if (!desc.nested) {
     weight.scales = stored(DType::f32, n_blocks, [&](std::int64_t) {
       return static_cast<float>(random.uniform(1, 3) * spread);

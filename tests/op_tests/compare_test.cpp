@@ -103,6 +103,7 @@ class ScribblingBackend final : public Backend {
   explicit ScribblingBackend(BufferUse where, std::size_t index = 0)
       : where_(where), index_(index) {}
   const BackendCaps& caps() const override { return inner_.caps(); }
+  DeviceMemory memory() const override { return inner_.memory(); }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     const Buffer buffer = inner_.allocate(size_bytes, use);
     if (use == where_ && n_allocated_++ == index_) target_ = buffer;

@@ -1,6 +1,7 @@
 // A backend in front of another: keeps what is packed as numbers, and fills memory with NaN.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,12 +26,25 @@ class WrappedBackend final : public Backend {
   explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
+  std::function<void(DeviceMemory&)> change_memory;  ///< makes the memory look another
+
   const CapturedWeights& captured() const { return captured_; }
+  int n_allocated() const { return n_allocated_; }  ///< buffers
+  void forget() {
+    captured_.clear();
+    n_allocated_ = 0;
+  }
   int n_compiled() const { return n_compiled_; }
 
   const BackendCaps& caps() const override { return inner_->caps(); }
+  DeviceMemory memory() const override {
+    DeviceMemory memory = inner_->memory();
+    if (change_memory) change_memory(memory);
+    return memory;
+  }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     Buffer buffer = inner_->allocate(size_bytes, use);
+    ++n_allocated_;
     if (poison_) fill(buffer);
     if (use == BufferUse::activations) activations_.push_back(buffer);
     return buffer;
@@ -76,6 +90,7 @@ class WrappedBackend final : public Backend {
   bool poison_;
   CapturedWeights captured_;
   int n_compiled_ = 0;
+  int n_allocated_ = 0;
   std::vector<Buffer> activations_;
 };
 

@@ -80,7 +80,7 @@ int run_command(const CompareOptions& wanted) {
   if (!input.ids.empty()) parse_split(wanted.split, input.ids.size());
 
   auto [on_a, on_b] =
-      open_sessions(wanted.model, wanted.a, b, wanted.output, LoadOptions{}.run_ahead);
+      open_sessions(wanted.model, wanted.a, b, wanted.output, {.largest_step = kAllOutputs});
   if (wanted.output.verbose) {
     say_details("a", *on_a.model);
     say_details("b", *on_b.model);

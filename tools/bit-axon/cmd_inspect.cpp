@@ -2,10 +2,10 @@
 #include <cmath>
 #include <map>
 
-#include "bitaxon/devices.h"
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/json.h"
+#include "memory_report.h"
 #include "model/state_pool.h"
 #include "model/weights.h"
 #include "model_source.h"
@@ -96,23 +96,11 @@ void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
   }
 }
 
-/// The tensors of a preset, which has no files: as its random weights are stored.
-std::vector<FoundWeight> preset_weights(const Config& config, Weights& unused) {
-  std::vector<FoundWeight> weights;
-  for (WeightSlot& slot : weight_slots(config, unused)) {
-    if (is_tied_head(config, slot)) continue;
-    WeightSource source;
-    source.desc = random_weight_desc(slot);
-    weights.push_back({std::move(slot), std::move(source)});
-  }
-  return weights;
-}
-
 void inspect_preset(const InspectOptions& wanted, Inspection& model, Weights& unused) {
   if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
   model.path = wanted.model.config_small ? "the small preset" : "the medium preset";
   model.config = wanted.model.config_small ? Config::small() : Config::medium();
-  model.weights = preset_weights(model.config, unused);
+  model.weights = random_found(model.config, unused);
 }
 
 void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unused) {
@@ -162,11 +150,6 @@ double bits_per_weight(const Tally& tally) {
   return static_cast<double>(tally.bytes) * 8 / static_cast<double>(tally.elements);
 }
 
-/// Weights and state; activations are small beside them.
-std::uint64_t needed_bytes(const Inspection& model) {
-  return model.stored.bytes + model.state_fast_bytes;
-}
-
 Json tallies_json(const std::map<std::string, Tally>& tallies) {
   Json json = Json::object();
   for (const auto& [name, tally] : tallies)
@@ -199,11 +182,8 @@ Json to_json(const Inspection& model, const InspectOptions& wanted) {
   json["formats"] = tallies_json(model.formats);
   json["state_bytes"] = {{"exact", model.state_exact_bytes}, {"fast", model.state_fast_bytes}};
   Json devices = Json::array();
-  for (const DeviceInfo& device : list_devices())
-    devices.push_back({{"selector", device.selector},
-                       {"needed_bytes", needed_bytes(model)},
-                       {"available_bytes", device.memory_available_bytes},
-                       {"fits", needed_bytes(model) <= device.memory_available_bytes}});
+  for (const DeviceFit& fit : fits_of(model.config, model.weights))
+    devices.push_back(fit_json(fit));
   json["devices"] = devices;
   if (wanted.tensors) json["tensors"] = tensors_json(model);
   if (wanted.check) {
@@ -244,11 +224,8 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
   print_tallies("parts", model.parts);
   print_tallies("formats", model.formats);
   print("fits\n");
-  for (const DeviceInfo& device : list_devices())
-    print(fmt::format("  {:<22}{}: {} needed (weights as stored, state), {} available\n",
-                      device.selector,
-                      needed_bytes(model) <= device.memory_available_bytes ? "yes" : "no",
-                      bytes_text(needed_bytes(model)), bytes_text(device.memory_available_bytes)));
+  for (const DeviceFit& fit : fits_of(model.config, model.weights))
+    print(fmt::format("  {:<22}{}\n", fit.selector, fit_text(fit)));
   print("config\n");
   const Json config = Json::parse(model.config.to_json());
   for (const auto& [key, value] : config.items())

@@ -9,6 +9,8 @@
 namespace bitaxon::tool {
 namespace {
 
+constexpr StepOptions kAllLogits{StepOutput::all_logits, false};
+
 struct LogitsOptions {
   ModelOptions model;
   DeviceOptions device;
@@ -34,7 +36,8 @@ int run_command(const LogitsOptions& wanted) {
     if (same_file_name(wanted.save_state, wanted.out))
       throw UsageError("--save-state: expected another file than --out, got the same");
   }
-  Session session = open_session(wanted.model, wanted.device, wanted.output, 0);
+  Session session = open_session(wanted.model, wanted.device, wanted.output,
+                                 {.run_ahead = 0, .largest_step = kAllLogits});
   Model& model = *session.model;
   State state = model.new_state();
   if (!wanted.load_state.empty()) state.load(wanted.load_state);
@@ -49,7 +52,7 @@ int run_command(const LogitsOptions& wanted) {
   std::vector<float> rows;
   std::size_t done = 0;
   for (std::size_t piece : pieces) {
-    model.feed(state, std::span(ids).subspan(done, piece), {StepOutput::all_logits, false});
+    model.feed(state, std::span(ids).subspan(done, piece), kAllLogits);
     rows.resize(piece * static_cast<std::size_t>(vocab_size));
     model.read_logits(rows);
     writer.write(std::as_bytes(std::span(rows)));

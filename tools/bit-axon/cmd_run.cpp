@@ -152,7 +152,7 @@ int run_command(const RunOptions& run) {
   run.device.check();
   const Prompt prompt = read_prompt(run);
 
-  Session session = open_session(run.model, run.device, run.output, run_ahead);
+  Session session = open_session(run.model, run.device, run.output, {.run_ahead = run_ahead});
   if (run.output.verbose) say_details(session, options);
   State state = session.model->new_state();
   if (!run.load_state.empty()) state.load(run.load_state);

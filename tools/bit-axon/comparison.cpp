@@ -12,8 +12,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr StepOptions kAllOutputs{StepOutput::all_logits, true};
-
 SamplerParams greedy() {
   SamplerParams params;
   params.temperature = 0;

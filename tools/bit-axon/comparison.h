@@ -15,6 +15,9 @@
 
 namespace bitaxon::tool {
 
+/// What is asked of every step of the ids.
+inline constexpr StepOptions kAllOutputs{StepOutput::all_logits, true};
+
 /// One of the two devices, and what it did alone.
 struct ComparedDevice {
   std::string backend;  ///< "cpu"

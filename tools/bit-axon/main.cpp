@@ -8,6 +8,7 @@
 #include "bitaxon/devices.h"
 #include "bitaxon/error.h"
 #include "console.h"
+#include "memory_report.h"
 #include "options.h"
 #include "platform/build_info.h"
 #include "platform/printable.h"
@@ -73,6 +74,10 @@ int main(int argc, char** argv) {
     return status;
   } catch (const UsageError& error) {
     return report_usage(error.what());
+  } catch (const bitaxon::OutOfMemory& error) {
+    const std::string table = table_of(error.need());
+    std::fwrite(table.data(), 1, table.size(), stderr);
+    note(bitaxon::printable(error.what(), 4096));
   } catch (const std::bad_alloc&) {
     note("not enough memory");
   } catch (const std::exception& error) {

@@ -83,19 +83,20 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   return found;
 }
 
+OpenedDevice open(const DeviceOptions& device) {
+  return open_device(device.device, device.open_options());
+}
+
 /// Without the vocabulary.
-Session load_on(const DeviceOptions& device, const FoundModel& found, const OutputOptions& output,
-                int run_ahead, std::vector<std::string>& warnings) {
+Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundModel& found,
+                const OutputOptions& output, LoadOptions load, std::vector<std::string>& warnings) {
   Session session;
   session.model_name = found.name;
-  OpenedDevice opened = open_device(device.device, device.open_options());
   session.backend = std::move(opened.backend);
   if (!opened.reason.empty() && !output.quiet)
     note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
                      session.backend->caps().device, opened.reason));
-  LoadOptions load;
   load.precision = device.wanted_precision();
-  load.run_ahead = run_ahead;
   ProgressLine progress("loading", !output.quiet);
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   session.model.emplace(
@@ -114,12 +115,12 @@ void add_vocabulary(FoundModel& found, Session& session) {
 }  // namespace
 
 Session open_session(const ModelOptions& options, const DeviceOptions& device,
-                     const OutputOptions& output, int run_ahead) {
+                     const OutputOptions& output, const LoadOptions& load) {
   check_model_options(options);
   device.check();
   FoundModel found = find(options, output);
   std::vector<std::string> warnings;
-  Session session = load_on(device, found, output, run_ahead, warnings);
+  Session session = load_on(open(device), device, found, output, load, warnings);
   note_all(warnings, output);
   add_vocabulary(found, session);
   return session;
@@ -127,19 +128,18 @@ Session open_session(const ModelOptions& options, const DeviceOptions& device,
 
 std::pair<Session, Session> open_sessions(const ModelOptions& options, const DeviceOptions& a,
                                           const DeviceOptions& b, const OutputOptions& output,
-                                          int run_ahead) {
+                                          const LoadOptions& load) {
   check_model_options(options);
   a.check();
   b.check();
   FoundModel found = find(options, output);
-  // That b cannot be opened is known before a long load on a. It is closed again, because what a
-  // backend says of free memory is of the moment it was opened.
-  open_device(b.device, b.open_options());
+  OpenedDevice opened_a = open(a);
+  OpenedDevice opened_b = open(b);  // that it cannot be is known before a long load on a
   std::vector<std::string> warnings;
-  Session on_a = load_on(a, found, output, run_ahead, warnings);
+  Session on_a = load_on(std::move(opened_a), a, found, output, load, warnings);
   note_all(warnings, output);
   add_vocabulary(found, on_a);
-  return {std::move(on_a), load_on(b, found, output, run_ahead, warnings)};
+  return {std::move(on_a), load_on(std::move(opened_b), b, found, output, load, warnings)};
 }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {

@@ -21,14 +21,15 @@ struct Session {
 };
 
 /// Opens the device, loads the model, finds the tokenizer; says on stderr what was chosen and why.
+/// Of `load`, precision and progress are taken from the command line.
 Session open_session(const ModelOptions& model, const DeviceOptions& device,
-                     const OutputOptions& output, int run_ahead);
+                     const OutputOptions& output, const LoadOptions& load);
 
 /// The same model on two devices; what there is to say of the model is said once. The vocabulary is
 /// the first one's.
 std::pair<Session, Session> open_sessions(const ModelOptions& model, const DeviceOptions& a,
                                           const DeviceOptions& b, const OutputOptions& output,
-                                          int run_ahead);
+                                          const LoadOptions& load);
 
 /// The tokenizer alone, in the model's ids, without loading weights.
 /// Throws Error(io) when there is none.

@@ -1,0 +1,80 @@
+// What a model takes of a device's memory, and what there is of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bitaxon/error.h"
+
+namespace bitaxon {
+
+class Graph;
+struct Node;
+struct Weight;
+struct WeightDesc;
+
+/// Memory of one kind, at one moment.
+struct MemoryKind {
+  std::string name;  ///< "device memory", "system memory"
+  /// VK_EXT_memory_budget where it is present, else the heap's size; of the system what it calls
+  /// available. Empty: not known.
+  std::optional<std::uint64_t> available_bytes = {};
+  std::uint64_t backend_bytes = 0;  ///< what the backend takes for itself beside what it is asked
+};
+
+/// The memory of a device, and how large things are there. Can be had without opening the device.
+struct DeviceMemory {
+  /// Weights, state and activations lie in the first; what the host needs for itself in the last.
+  /// One kind where those are the same.
+  std::vector<MemoryKind> kinds;
+  std::uint64_t max_buffer_bytes = UINT64_MAX;   ///< of one weight, state tensor, or arena
+  std::uint64_t max_binding_bytes = UINT64_MAX;  ///< of one state tensor, or activation
+  bool always_exact = false;                     ///< as BackendCaps
+  /// The weight as Backend::pack would make it, without contents or memory.
+  std::function<std::shared_ptr<const Weight>(const WeightDesc&)> describe;
+  /// As Backend::workspace.
+  std::function<std::size_t(const Graph&, const Node&)> workspace;
+  /// What buffers of these sizes take together, allocated in this order.
+  std::function<std::uint64_t(std::span<const std::uint64_t>)> allocated_bytes;
+};
+
+/// One kind of memory: what is needed of it, for what, and what there is.
+struct MemoryRow {
+  struct Part {
+    std::string purpose;  ///< "weights", "state", "activations", ...
+    std::uint64_t bytes = 0;
+  };
+  std::string kind;
+  std::vector<Part> parts;
+  std::optional<std::uint64_t> available_bytes = {};  ///< empty: not known
+
+  std::uint64_t needed_bytes() const;
+  bool fits() const { return !available_bytes || needed_bytes() <= *available_bytes; }
+};
+
+/// What a model needs on a device.
+struct MemoryNeed {
+  std::vector<MemoryRow> rows;  ///< weights, state and activations are in the first
+  std::string too_large;  ///< what is above a limit of the device, in one line; empty: nothing
+
+  bool fits() const;
+};
+
+/// Thrown before anything is loaded; what() is one line.
+class OutOfMemory : public Error {
+ public:
+  OutOfMemory(const std::string& message, MemoryNeed need)
+      : Error(ErrorKind::device, message), need_(std::move(need)) {}
+  const MemoryNeed& need() const noexcept { return need_; }
+
+ private:
+  MemoryNeed need_;
+};
+
+}  // namespace bitaxon

@@ -1,0 +1,26 @@
+// sums[invocation] += the words of the quads that it reads; of [0, n_quads) each is read once
+//
+// Bindings: sums [invocations]; quads [n_quads]
+// Grid: x strides over quads. Nothing but reading: what a device reads at most; of no quads: what a
+// dispatch takes.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_scalar_block_layout : require
+#include "params/read_words.h"
+
+layout(local_size_x_id = BX_READ_WORDS_GROUP_SIZE) in;
+
+layout(set = 0, binding = 0, scalar) restrict buffer Sums { uint sums[]; };
+layout(set = 0, binding = 1, scalar) readonly restrict buffer Quads { uvec4 quads[]; };
+layout(push_constant, scalar) uniform Push { ReadWordsParams p; };
+
+void main() {
+  const uint stride = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+  uvec4 sum = uvec4(0);
+  uint i = gl_GlobalInvocationID.x;
+  // Four at a time, so that as many reads are under way.
+  for (; i < p.n_quads && p.n_quads - i > 3 * stride; i += 4 * stride)
+    sum += quads[i] + quads[i + stride] + quads[i + 2 * stride] + quads[i + 3 * stride];
+  for (; i < p.n_quads; i += stride) sum += quads[i];
+  sums[gl_GlobalInvocationID.x] += sum.x + sum.y + sum.z + sum.w;
+}

@@ -1,0 +1,159 @@
+#include "model/memory_need.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/assert.h"
+#include "core/plan.h"
+#include "core/step.h"
+#include "model/state_pool.h"
+#include "model/step_graph.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+/// The model with its weights only described, and what there is to say of its sizes.
+class Sizes {
+ public:
+  Sizes(const Config& config, const std::vector<FoundWeight>& found, const LoadOptions& options,
+        const DeviceMemory& device)
+      : config_(config), options_(options), device_(device) {
+    describe_weights(found);
+    const bool exact = precision_for(found, options, device.always_exact) == Precision::exact;
+    layout_ = state_layout(config,
+                           {.n_slots = options.n_slots,
+                            .run_ahead = options.run_ahead,
+                            .kv_dtype = exact ? DType::f32 : DType::f16},
+                           index_);
+    for (const StateTensor& tensor : layout_.tensors) {
+      add(tensor.size_bytes, state_bytes_);
+      check(tensor.name, tensor.size_bytes, device_.max_buffer_bytes, "buffer");
+      check(tensor.name, tensor.size_bytes, device_.max_binding_bytes, "binding");
+    }
+    plan_arena();
+    buffers_.push_back(arena_bytes_);
+    check("the activations", arena_bytes_, device_.max_buffer_bytes, "buffer");
+  }
+
+  std::size_t arena_bytes() const { return arena_bytes_; }
+
+  MemoryNeed need() const {
+    MemoryNeed need;
+    need.too_large = too_large_;
+    for (const MemoryKind& kind : device_.kinds)
+      need.rows.push_back({kind.name, {}, kind.available_bytes});
+    MemoryRow& main = need.rows.front();
+    main.parts = {
+        {"weights", weight_bytes_}, {"state", state_bytes_}, {"activations", arena_bytes_}};
+    const std::uint64_t asked = main.needed_bytes();
+    const std::uint64_t allocated = device_.allocated_bytes(buffers_);
+    main.parts.push_back({"rounding", allocated - asked});
+    for (std::size_t i = 0; i < need.rows.size(); ++i)
+      need.rows[i].parts.push_back({"staging", device_.kinds[i].backend_bytes});
+    need.rows.back().parts.push_back({"loading", largest_stored_});
+    for (MemoryRow& row : need.rows)
+      std::erase_if(row.parts, [](const MemoryRow::Part& part) { return part.bytes == 0; });
+    return need;
+  }
+
+ private:
+  void add(std::uint64_t bytes, std::uint64_t& sum) {
+    buffers_.push_back(bytes);
+    sum += bytes;
+  }
+  /// Remembers the first of the things that are too large.
+  void check(std::string_view what, std::uint64_t bytes, std::uint64_t limit,
+             std::string_view limited) {
+    if (bytes > limit && too_large_.empty())
+      too_large_ = fmt::format("{} takes {}, the largest {} is of {}", printable(what),
+                               bytes_text(bytes), limited, bytes_text(limit));
+  }
+
+  void describe_weights(const std::vector<FoundWeight>& found) {
+    auto next = found.begin();
+    for (const WeightSlot& slot : weight_slots(config_, weights_)) {
+      if (next == found.end() || next->slot.name != slot.name) continue;  // a tied head
+      const WeightDesc& desc = next++->source.desc;
+      *slot.target = device_.describe(desc);
+      const std::uint64_t packed = (*slot.target)->packed_bytes;
+      add(packed, weight_bytes_);
+      check(desc.name, packed, device_.max_buffer_bytes, "buffer");
+      largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
+    }
+    BX_ASSERT(next == found.end(), "tensors stand in the model's order");
+    if (weights_.lm_head == nullptr) weights_.lm_head = weights_.embed_tokens;
+  }
+
+  /// Plans a step of every number of rows that there can be: more rows do not always take more.
+  void plan_arena() {
+    StepKind kind;
+    kind.segment_bucket = bucket_of(options_.n_slots);
+    kind.output = options_.largest_step.output;
+    kind.layer_outputs = options_.largest_step.layer_outputs;
+    if (kind.output == StepOutput::token) kind.sampler = {.penalty = true, .draw = true};
+    for (kind.row_bucket = 1; kind.row_bucket <= kMaxRows; kind.row_bucket *= 2) {
+      const StepGraph step = record_step(kind, config_, weights_, layout_, index_);
+      const auto plan = schedule(step.graph, device_.workspace, {.reuse = options_.plan_reuse});
+      arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
+      for (const Placement& value : plan->values)
+        check("an activation", value.size_bytes, device_.max_binding_bytes, "binding");
+    }
+  }
+
+  const Config& config_;
+  const LoadOptions& options_;
+  const DeviceMemory& device_;
+  Weights weights_;
+  StateIndex index_;
+  StateLayout layout_;
+  std::vector<std::uint64_t> buffers_;  ///< in the order in which loading allocates them
+  std::uint64_t weight_bytes_ = 0, state_bytes_ = 0, largest_stored_ = 0;
+  std::size_t arena_bytes_ = 0;
+  std::string too_large_;
+};
+
+}  // namespace
+
+Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions& options,
+                        bool always_exact) {
+  const bool has_short = std::any_of(found.begin(), found.end(), [](const FoundWeight& weight) {
+    return weight.source.desc.format_name() != "f32";
+  });
+  const bool exact = always_exact || !has_short || options.precision == Precision::exact;
+  return exact ? Precision::exact : Precision::fast;
+}
+
+ModelNeed model_need(const Config& config, const std::vector<FoundWeight>& found,
+                     const LoadOptions& options, const DeviceMemory& device) {
+  const Sizes sizes(config, found, options, device);
+  return {sizes.need(), sizes.arena_bytes()};
+}
+
+std::string problem_of(const MemoryNeed& need) {
+  std::string problem = "the model does not fit";
+  const char* separator = ": ";
+  for (const MemoryRow& row : need.rows) {
+    if (row.fits()) continue;
+    problem +=
+        fmt::format("{}it needs {} of {}, {} are available", separator,
+                    bytes_text(row.needed_bytes()), row.kind, bytes_text(*row.available_bytes));
+    separator = "; ";
+  }
+  if (!need.too_large.empty()) problem += separator + need.too_large;
+  return problem;
+}
+
+std::uint64_t MemoryRow::needed_bytes() const {
+  std::uint64_t sum = 0;
+  for (const Part& part : parts) sum += part.bytes;
+  return sum;
+}
+
+bool MemoryNeed::fits() const {
+  return too_large.empty() &&
+         std::all_of(rows.begin(), rows.end(), [](const MemoryRow& row) { return row.fits(); });
+}
+
+}  // namespace bitaxon

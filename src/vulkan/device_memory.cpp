@@ -1,0 +1,75 @@
+#include "vulkan/device_memory.h"
+
+#include <algorithm>
+#include <set>
+
+#include "platform/cpu_info.h"
+#include "vulkan/kernel.h"
+#include "vulkan/memory.h"
+#include "vulkan/packed_weight.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+constexpr std::uint32_t kAnyType = ~0U;
+
+/// Types of memory that are used beside that of the weights, each of which takes a block: for steps
+/// and their results, and for staging where the host does not see the weights.
+std::set<std::int32_t> other_types(const DeviceCaps& caps, std::int32_t main) {
+  const VkMemoryPropertyFlags flags = caps.memory_types[static_cast<std::size_t>(main)].flags;
+  const bool seen = (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
+                    (flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
+  std::set<std::int32_t> types = {choose_memory_type(caps, MemoryPurpose::step, kAnyType),
+                                  choose_memory_type(caps, MemoryPurpose::readback, kAnyType)};
+  if (!seen) types.insert(choose_memory_type(caps, MemoryPurpose::staging, kAnyType));
+  types.erase(main);
+  types.erase(-1);
+  return types;
+}
+
+MemoryKind system_memory() {
+  MemoryKind kind{.name = "system memory"};
+  if (const std::uint64_t available = available_memory_bytes(); available > 0)
+    kind.available_bytes = available;
+  return kind;
+}
+
+std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
+  const std::int32_t main = choose_memory_type(caps, MemoryPurpose::weights, kAnyType);
+  if (main < 0) return {{.name = "device memory", .available_bytes = 0}};
+  const std::uint32_t heap = caps.memory_types[static_cast<std::size_t>(main)].heap;
+  std::vector<MemoryKind> kinds;
+  if (caps.type == DeviceType::cpu)
+    kinds = {{.name = "system memory", .available_bytes = caps.heaps[heap].available_bytes}};
+  else
+    kinds = {{.name = "device memory", .available_bytes = caps.heaps[heap].available_bytes},
+             system_memory()};
+  for (const std::int32_t type : other_types(caps, main)) {
+    const std::uint32_t its_heap = caps.memory_types[static_cast<std::size_t>(type)].heap;
+    // A small window onto device memory is a heap of its own, of which nothing else is taken.
+    if (its_heap == heap)
+      kinds.front().backend_bytes += shared_block_bytes(caps);
+    else if (!caps.heaps[its_heap].device_local)
+      kinds.back().backend_bytes += shared_block_bytes(caps);
+  }
+  return kinds;
+}
+
+}  // namespace
+
+DeviceMemory device_memory(const DeviceCaps& caps) {
+  DeviceMemory memory;
+  memory.kinds = kinds_of(caps);
+  memory.max_buffer_bytes = std::min(caps.max_buffer_bytes, caps.max_allocation_bytes);
+  memory.max_binding_bytes = caps.max_storage_buffer_bytes;
+  memory.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
+  memory.workspace = [caps](const Graph& graph, const Node& node) {
+    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, caps);
+  };
+  memory.allocated_bytes = [caps](std::span<const std::uint64_t> sizes) {
+    return allocated_bytes(caps, sizes);
+  };
+  return memory;
+}
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,146 @@
+#include "vulkan/device_rates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <numeric>
+
+#include "bitaxon/error.h"
+#include "shaders/params/read_words.h"
+#include "vulkan/recording.h"
+#include "vulkan/result.h"
+#include "vulkan/structure.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+constexpr int kPasses = 5;
+constexpr std::uint32_t kDispatches = 1000;
+constexpr std::uint32_t kReadGroups = 4096;
+
+/// Beyond every cache. One binding has to hold it, and a CPU-type device is slow.
+std::size_t bytes_to_read(const DeviceCaps& caps) {
+  const std::size_t wanted = std::size_t{caps.type == DeviceType::cpu ? 128U : 1024U} << 20;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(wanted, caps.max_storage_buffer_bytes)) /
+         16 * 16;
+}
+
+class RateMeasurement {
+ public:
+  RateMeasurement(const Device& device, MemoryAllocator& memory, PipelineLibrary& pipelines,
+                  Transfer& transfer)
+      : device_(device),
+        memory_(memory),
+        pipelines_(pipelines),
+        transfer_(transfer),
+        group_(group_size(device.caps())),
+        n_reads_(device.caps().type == DeviceType::cpu ? 1 : 8),
+        done_(make_timeline(device, "rates")) {
+    const std::size_t n_sums = std::size_t{kReadGroups} * group_;
+    sums_ = memory.allocate(n_sums * 4, MemoryPurpose::activations, "sums");
+    const std::size_t size = bytes_to_read(device.caps());
+    words_ = memory.allocate(size, MemoryPurpose::weights, "memory to read");
+    transfer.upload(*words_, 0, size, [](std::size_t, std::span<std::byte> to) {
+      std::fill(to.begin(), to.end(), std::byte{1});
+    });
+  }
+
+  DeviceRates measure() {
+    DeviceRates rates;
+    rates.dispatch_s = seconds_of(kDispatches, 1, 0);
+    const auto n_quads = static_cast<std::uint32_t>(words_->size_bytes() / 16);
+    rates.read_bytes_per_s = 16.0 * n_quads / seconds_of(n_reads_, kReadGroups, n_quads);
+    check_sums(n_quads);
+    return rates;
+  }
+
+ private:
+  BoundLaunch launch(std::uint32_t n_groups, std::uint32_t n_quads) {
+    BoundLaunch bound;
+    bound.launch.shader = Shader::read_words;
+    bound.launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_}};
+    bound.launch.set_push(ReadWordsParams{.n_quads = n_quads});
+    bound.launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
+    bound.launch.grid[0].count = n_groups;
+    bound.pipeline = &pipelines_.find(bound.launch);
+    // Each launch adds to the sums, so that there is a barrier before it.
+    bound.ranges = {{sums_->handle(), 0, sums_->size_bytes(), Access::read_write},
+                    {words_->handle(), 0, words_->size_bytes(), Access::read}};
+    bound.label = "read_words";
+    return bound;
+  }
+
+  /// Of one launch, from the best pass over `n` of them, after a pass that is not counted.
+  double seconds_of(std::uint32_t n, std::uint32_t n_groups, std::uint32_t n_quads) {
+    transfer_.upload(*sums_, 0, sums_->size_bytes(), [](std::size_t, std::span<std::byte> to) {
+      std::fill(to.begin(), to.end(), std::byte{0});
+    });
+    const std::vector<BoundLaunch> launches(n, launch(n_groups, n_quads));
+    const Recording recording(device_, memory_, launches, std::nullopt, {});
+    double best = std::numeric_limits<double>::infinity();
+    for (int pass = 0; pass <= kPasses; ++pass) {
+      const auto begin = std::chrono::steady_clock::now();
+      run(recording);
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+      if (pass > 0) best = std::min(best, seconds.count());
+    }
+    return best / n;
+  }
+
+  void run(const Recording& recording) {
+    ++n_submitted_;
+    std::vector<VkCommandBufferSubmitInfo> commands;
+    for (const VkCommandBuffer buffer : recording.commands())
+      commands.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
+    auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
+    signal.semaphore = done_.get();
+    signal.value = n_submitted_;
+    signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    auto submit = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
+    submit.commandBufferInfoCount = static_cast<std::uint32_t>(commands.size());
+    submit.pCommandBufferInfos = commands.data();
+    submit.signalSemaphoreInfoCount = 1;
+    submit.pSignalSemaphoreInfos = &signal;
+    check(device_.fn().vkQueueSubmit2(device_.queue(), 1, &submit, VK_NULL_HANDLE),
+          "vkQueueSubmit2", "rates");
+    const VkSemaphore semaphore = done_.get();
+    auto wait = structure<VkSemaphoreWaitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO);
+    wait.semaphoreCount = 1;
+    wait.pSemaphores = &semaphore;
+    wait.pValues = &n_submitted_;
+    check(device_.fn().vkWaitSemaphores(device_.handle(), &wait, UINT64_MAX), "vkWaitSemaphores",
+          "rates");
+  }
+
+  /// All words are the same, so that the sums tell how many were read.
+  void check_sums(std::uint32_t n_quads) {
+    std::vector<std::uint32_t> sums(sums_->size_bytes() / 4);
+    transfer_.download(*sums_, 0, std::as_writable_bytes(std::span(sums)));
+    const std::uint32_t got = std::accumulate(sums.begin(), sums.end(), std::uint32_t{0});
+    const std::uint32_t expected = 0x01010101U * 4U * n_quads * n_reads_ * (kPasses + 1);
+    if (got != expected)
+      throw Error(ErrorKind::device,
+                  fmt::format("vulkan: words read: expected a sum of {}, got {}", expected, got));
+  }
+
+  const Device& device_;
+  MemoryAllocator& memory_;
+  PipelineLibrary& pipelines_;
+  Transfer& transfer_;
+  std::uint32_t group_;
+  std::uint32_t n_reads_;
+  SemaphoreHandle done_;
+  std::uint64_t n_submitted_ = 0;
+  std::shared_ptr<DeviceBuffer> sums_, words_;
+};
+
+}  // namespace
+
+DeviceRates measure_rates(const Device& device, MemoryAllocator& memory, PipelineLibrary& pipelines,
+                          Transfer& transfer) {
+  return RateMeasurement(device, memory, pipelines, transfer).measure();
+}
+
+}  // namespace bitaxon::vulkan

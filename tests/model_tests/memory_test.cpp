@@ -1,0 +1,161 @@
+// What a model takes of memory: told before it is loaded, refused when it does not fit, and true.
+#include <gtest/gtest.h>
+
+#include "core/step.h"
+#include "model/memory_need.h"
+#include "support/backends.h"
+#include "support/default_model.h"
+#include "support/errors.h"
+#include "support/small_models.h"
+#include "support/tensors.h"
+#include "support/wrapped_backend.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::uint64_t part_of(const MemoryNeed& need, const std::string& purpose) {
+  for (const MemoryRow& row : need.rows)
+    for (const MemoryRow::Part& part : row.parts)
+      if (part.purpose == purpose) return part.bytes;
+  return 0;
+}
+
+class Memory : public testing::TestWithParam<const char*> {
+ protected:
+  Memory() : backend_(open_device(GetParam(), {.n_threads = 2}).backend) {}
+
+  Model random(const LoadOptions& options = {}) {
+    return Model::random(backend_, small_config(), 1, options);
+  }
+  MemoryNeed need(const LoadOptions& options = {}) {
+    Weights unused;
+    return model_need(small_config(), random_found(small_config(), unused), options,
+                      backend_.memory())
+        .memory;
+  }
+  /// Loading is refused with every fragment, and nothing has been packed or allocated.
+  template <class Load>
+  MemoryNeed expect_refused(const Load& load, std::initializer_list<std::string_view> fragments) {
+    expect_error(load, ErrorKind::device, fragments);
+    EXPECT_TRUE(backend_.captured().empty());
+    EXPECT_EQ(backend_.n_allocated(), 0);
+    try {
+      load();
+    } catch (const OutOfMemory& error) {
+      return error.need();
+    }
+    ADD_FAILURE() << "expected OutOfMemory";
+    return {};
+  }
+  void set_available(std::optional<std::uint64_t> bytes) {
+    backend_.change_memory = [bytes](DeviceMemory& memory) {
+      memory.kinds[0].available_bytes = bytes;
+    };
+  }
+
+  WrappedBackend backend_;
+};
+
+TEST_P(Memory, OneByteDecides) {
+  const std::uint64_t needed = need().rows[0].needed_bytes();
+  set_available(needed - 1);
+  const MemoryNeed refused =
+      expect_refused([&] { random(); }, {GetParam(), "system memory", "available"});
+  ASSERT_EQ(refused.rows.size(), 1u);
+  EXPECT_EQ(refused.rows[0].kind, "system memory");
+  EXPECT_EQ(refused.rows[0].needed_bytes(), needed);
+  EXPECT_EQ(refused.rows[0].available_bytes, needed - 1);
+  for (const char* purpose : {"weights", "state", "activations", "loading"})
+    EXPECT_GT(part_of(refused, purpose), 0u) << purpose;
+  set_available(needed);  // asked at each loading, not once
+  random();
+  set_available(0);
+  backend_.forget();
+  expect_refused([&] { random(); }, {"available"});
+  set_available(std::nullopt);
+  random();
+}
+
+TEST_P(Memory, FilesAreRefusedLikewise) {
+  const TemporaryFolder folder;
+  const StoredModel stored = random_stored(small_config(), 5);
+  write_model(folder.path(), stored);
+  std::vector<std::string> warnings;
+  set_available(1000);
+  const MemoryNeed refused = expect_refused(
+      [&] { Model::load(backend_, model_files(folder.path()), {}, warnings); }, {"1000 B"});
+  set_available(refused.rows[0].needed_bytes());
+  const Model model = Model::load(backend_, model_files(folder.path()), {}, warnings);
+  EXPECT_EQ(part_of(refused, "weights"), model.packed_bytes());
+}
+
+TEST_P(Memory, EveryKindIsLookedAt) {
+  const std::uint64_t loading = part_of(need(), "loading");
+  const std::uint64_t needed = need().rows[0].needed_bytes() - loading;
+  const auto two_kinds = [&](std::uint64_t device, std::uint64_t system) {
+    backend_.change_memory = [=](DeviceMemory& memory) {
+      memory.kinds = {{"device memory", device, 100}, {"system memory", system, 10}};
+    };
+  };
+  two_kinds(needed + 99, loading + 10);
+  expect_refused([&] { random(); }, {"device memory"});
+  two_kinds(needed + 100, loading + 9);
+  expect_refused([&] { random(); }, {"system memory"});
+  two_kinds(0, 0);
+  expect_refused([&] { random(); }, {"device memory", "system memory"});
+  two_kinds(needed + 100, loading + 10);
+  random();
+}
+
+TEST_P(Memory, WhatIsAboveALimitIsNamed) {
+  backend_.change_memory = [](DeviceMemory& memory) { memory.max_buffer_bytes = 1023; };
+  const MemoryNeed refused =
+      expect_refused([&] { random(); }, {"embed_tokens", "1023 B", "buffer"});
+  EXPECT_NE(refused.too_large, "");
+  const std::uint64_t arena = part_of(need(), "activations");
+  backend_.change_memory = [=](DeviceMemory& memory) { memory.max_buffer_bytes = arena - 1; };
+  expect_refused([&] { random(); }, {"the activations", "buffer"});
+  backend_.change_memory = [=](DeviceMemory& memory) { memory.max_buffer_bytes = arena; };
+  random();
+  backend_.forget();
+  backend_.change_memory = [](DeviceMemory& memory) { memory.max_binding_bytes = 4095; };
+  expect_refused([&] { random(); }, {"layer_", "4.00 KiB", "binding"});
+}
+
+TEST_P(Memory, TheNeedIsWhatIsTaken) {
+  for (const bool plan_reuse : {true, false}) {
+    for (const StepOutput output : {StepOutput::token, StepOutput::all_logits}) {
+      LoadOptions options;
+      options.n_slots = 3;
+      options.run_ahead = 1;
+      options.plan_reuse = plan_reuse;
+      options.largest_step = {output, output == StepOutput::all_logits};
+      const MemoryNeed told = need(options);
+      backend_.forget();
+      Model model = random(options);
+      EXPECT_EQ(part_of(told, "weights"), model.packed_bytes());
+      EXPECT_EQ(part_of(told, "state"), model.state_bytes());
+      // Steps of all sizes share what was set aside.
+      const int n_allocated = backend_.n_allocated();
+      std::size_t largest = 0;
+      for (std::int64_t rows = 1; rows <= kMaxRows; rows *= 2)
+        largest = std::max(largest, model.plan_sizes(rows, options.largest_step).arena_bytes);
+      EXPECT_LE(largest, part_of(told, "activations"));
+      EXPECT_GT(2 * largest, part_of(told, "activations"));
+      State state = model.new_state();
+      model.wait(
+          model.feed(state, random_ids(600, small_config().vocab_size, 1), options.largest_step));
+      EXPECT_EQ(backend_.n_allocated(), n_allocated);
+    }
+  }
+}
+
+TEST_P(Memory, PackedWeightsTakeNoMoreThanStoredOnes) {
+  expect_packed_like_stored(backend_.memory());
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Memory, testing::Values("cpu", "reference"),
+                         [](const auto& one) { return std::string(one.param); });
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,53 @@
+// The weights of a model of the default configuration in every format, by their descriptions alone.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitaxon/memory.h"
+#include "model/memory_need.h"
+
+namespace bitaxon::test {
+
+/// The tensors of `config`; those that may be are in `format`.
+inline std::vector<FoundWeight> found_in(const Config& config, WeightFormat format, bool nested) {
+  Weights unused;
+  std::vector<FoundWeight> found = random_found(config, unused);
+  for (FoundWeight& weight : found) {
+    WeightDesc& desc = weight.source.desc;
+    if (!weight.slot.quantizable || format == WeightFormat::dense) continue;
+    desc.format = format;
+    desc.bias_dtype = desc.dtype;
+    desc.group_size = 64;
+    desc.nested = nested;
+    desc.nested_group_size = nested ? 256 : 0;
+  }
+  return found;
+}
+
+/// Expects packed weights to take less than 2 % more than stored ones, in every format.
+inline void expect_packed_like_stored(const DeviceMemory& device) {
+  struct {
+    WeightFormat format;
+    bool nested;
+  } const kForms[] = {{WeightFormat::dense, false},
+                      {WeightFormat::affine4, false},
+                      {WeightFormat::nf4, false},
+                      {WeightFormat::nf4, true}};
+  for (const auto& form : kForms) {
+    std::uint64_t stored = 0;
+    std::uint64_t packed = 0;
+    std::string name;
+    for (const FoundWeight& weight : found_in(Config{}, form.format, form.nested)) {
+      const auto described = device.describe(weight.source.desc);
+      stored += described->stored_bytes;
+      packed += described->packed_bytes;
+      EXPECT_EQ(described->format, weight.source.desc.format_name());
+      if (weight.slot.quantizable) name = described->format;
+    }
+    EXPECT_GE(packed, stored) << name;
+    EXPECT_LT(static_cast<double>(packed), 1.02 * static_cast<double>(stored)) << name;
+  }
+}
+
+}  // namespace bitaxon::test

@@ -1,0 +1,68 @@
+// What is measured on a device: its limits, and the launches of a step.
+#include <gtest/gtest.h>
+
+#include "bitaxon/model.h"
+#include "support/small_models.h"
+#include "test_device.h"
+#include "vulkan/device_rates.h"
+
+namespace bitaxon::test {
+namespace {
+
+void expect_plausible(const vulkan::DeviceRates& rates) {
+  EXPECT_GT(rates.read_bytes_per_s, 1e6);
+  EXPECT_LT(rates.read_bytes_per_s, 1e15);
+  EXPECT_GT(rates.dispatch_s, 1e-8);
+  EXPECT_LT(rates.dispatch_s, 1e-1);
+}
+
+TEST(DeviceRates, AreMeasuredBetweenSteps) {
+  Backend& backend = vulkan_backend();
+  Model model = Model::random(backend, small_config(), 1, {});
+  const std::int32_t ids[] = {1, 2, 3};
+  std::vector<float> before(static_cast<std::size_t>(model.config().vocab_size));
+  std::vector<float> after(before.size());
+  for (std::vector<float>* logits : {&before, &after}) {
+    State state = model.new_state();
+    model.feed(state, ids, {StepOutput::last_logits, false});
+    expect_plausible(vulkan::device_rates(backend));  // waits for the step
+    model.read_logits(*logits);
+  }
+  EXPECT_TRUE(same_bits(before, after));
+}
+
+TEST(LaunchTimes, AreThoseOfTheLastStep) {
+  vulkan::VulkanOptions options = test_options();
+  options.timestamps = true;
+  const auto backend = vulkan::open_vulkan_backend(options);
+  Model model = Model::random(*backend, small_config(), 1, {});
+  EXPECT_TRUE(vulkan::launch_times(*backend).empty());
+  State state = model.new_state();
+  const std::int32_t ids[] = {1, 2, 3};
+  for (const auto n_rows : {3U, 1U}) {
+    model.feed(state, std::span(ids).first(n_rows), {StepOutput::last_logits, false});
+    const std::vector<vulkan::LaunchTime> times = vulkan::launch_times(*backend);
+    EXPECT_EQ(times.size(), backend->last_step().dispatches);
+    double total_ns = 0;
+    std::int64_t bytes = 0;
+    for (const vulkan::LaunchTime& time : times) {
+      EXPECT_GE(time.time_ns, 0) << time.label;
+      EXPECT_NE(time.label.find(": "), std::string::npos) << time.label;
+      total_ns += time.time_ns;
+      bytes += time.bytes;
+    }
+    EXPECT_GT(total_ns, 0);
+    EXPECT_GT(bytes, static_cast<std::int64_t>(model.packed_bytes() / 4));
+  }
+}
+
+TEST(LaunchTimes, ThereAreNoneWithoutTimestamps) {
+  Model model = Model::random(vulkan_backend(), small_config(), 1, {});
+  State state = model.new_state();
+  const std::int32_t ids[] = {1};
+  model.feed(state, ids, {StepOutput::last_logits, false});
+  EXPECT_TRUE(vulkan::launch_times(vulkan_backend()).empty());
+}
+
+}  // namespace
+}  // namespace bitaxon::test
