@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
+#include "platform/printable.h"
 #include "vulkan/device_choice.h"
 #include "vulkan/device_memory.h"
 #include "vulkan/device_rates.h"
@@ -15,6 +16,7 @@
 #include "vulkan/kernel.h"
 #include "vulkan/result.h"
 #include "vulkan/self_test.h"
+#include "vulkan/shader_compiler.h"
 #include "vulkan/structure.h"
 #include "vulkan/transfer.h"
 
@@ -45,6 +47,21 @@ DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<DeviceBuffer*>(buffer.memory.get());
 }
 
+/// The embedded shaders, or those of a folder. Throws before anything long has begun.
+ShaderSource shader_source(const std::filesystem::path& dir) {
+  if (dir.empty())
+    return [](Shader shader) {
+      const auto code = embedded_code(shader);
+      return std::vector<std::uint32_t>(code.begin(), code.end());
+    };
+  require_shader_compiler();
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(dir, ignored))
+    throw Error(ErrorKind::io, fmt::format("{}: expected a folder of shaders, found none",
+                                           printable_path(dir.string())));
+  return [dir](Shader shader) { return compile_shader(dir, name_of(shader)); };
+}
+
 /// One place of the ring of submitted steps. Keeps what the step uses alive until it is done.
 struct InFlight {
   std::shared_ptr<VulkanExecutable> executable;
@@ -60,12 +77,9 @@ class VulkanBackend final : public Backend {
         instance_(options.hook, options.messages),
         device_(instance_, limited(choose(instance_, options.selector), options)),
         memory_(device_),
-        pipeline_cache_(device_, options.cache_dir),
-        pipelines_(device_, pipeline_cache_,
-                   [](Shader shader) {
-                     const auto code = embedded_code(shader);
-                     return std::vector<std::uint32_t>(code.begin(), code.end());
-                   }),
+        pipeline_cache_(device_,
+                        options.shader_dir.empty() ? options.cache_dir : std::filesystem::path()),
+        pipelines_(device_, pipeline_cache_, shader_source(options.shader_dir)),
         transfer_(device_, memory_),
         steps_done_(make_timeline(device_, "steps")) {
     const DeviceCaps& device = device_.caps();
@@ -343,7 +357,7 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 
 std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   auto backend = std::make_unique<VulkanBackend>(options);
-  backend->try_variants();
+  if (options.shader_dir.empty()) backend->try_variants();
   return backend;
 }
 
