@@ -68,8 +68,9 @@ class Resolver {
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::device,
-                fmt::format("vulkan: {} [{}]: {}", op_info(node()).name, node().label, what));
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: {} [{}]: {}; try another device (bit-axon devices lists them)",
+                            op_info(node()).name, node().label, what));
   }
 
   const VulkanExecutable& executable_;
@@ -132,6 +133,9 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
       executable.launches.push_back(std::move(bound));
     }
   }
+  BX_ASSERT(!executable.launches.empty(), "a plan has a node");
+  executable.label = fmt::format("{} .. {} ({} dispatches)", executable.launches.front().label,
+                                 executable.launches.back().label, executable.launches.size());
   if (graph.result() < 0) return;
   const auto result = static_cast<std::size_t>(graph.result());
   executable.result =
