@@ -104,9 +104,8 @@ std::vector<OpCase> linear_cases() {
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(16, 0), .capacity = 16}));
   cases.push_back(make("most_rows", kEdge,
                        {.rows = 5, .cols = 16, .segments = one_segment(512, 0), .capacity = 512}));
-  cases.push_back(
-      make("wide", kEdge,
-           {.rows = 1024, .cols = 40, .segments = one_segment(33, 0), .residual = true}));
+  cases.push_back(make(
+      "wide", kEdge, {.rows = 1024, .cols = 40, .segments = one_segment(33, 0), .residual = true}));
   cases.push_back(make("one_element", kEdge, {.rows = 1, .cols = 1, .norm = true}));
   cases.push_back(
       make("odd_sizes", kEdge, {.rows = 13, .cols = 37, .norm = true, .residual = true}));

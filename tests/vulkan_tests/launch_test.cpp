@@ -37,6 +37,7 @@ class NoDevice final : public Backend {
   std::size_t workspace(const Graph& graph, const Node& node) const override {
     return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, device_caps_);
   }
+  DeviceMemory memory() const override { return nothing<DeviceMemory>(); }
   Buffer allocate(std::size_t, BufferUse) override { return nothing<Buffer>(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { nothing<int>(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { nothing<int>(); }

@@ -10,6 +10,7 @@
 #include "cases/op_harness.h"
 #include "support/backends.h"
 #include "support/errors.h"
+#include "vulkan/failure.h"
 #include "vulkan/transfer.h"
 #include "vulkan_tests/test_gpu.h"
 
@@ -98,7 +99,8 @@ TEST_F(Memory, ABufferBeyondTheLimitIsNamed) {
 }
 
 TEST_F(Memory, UploadsComeBack) {
-  vulkan::Transfer transfer(gpu_.device(), memory_);
+  vulkan::Failure failure;
+  vulkan::Transfer transfer(gpu_.device(), memory_, failure);
   const auto from = some_bytes(100'001);
   const auto buffer = allocate(300'000);
   transfer.upload(*buffer, 4096, from.size(), [&](std::size_t at, std::span<std::byte> to) {
@@ -114,7 +116,8 @@ class Staged : public testing::Test {
  protected:
   TestGpu gpu_{like_discrete()};
   MemoryAllocator memory_{gpu_.device()};
-  vulkan::Transfer transfer_{gpu_.device(), memory_};
+  vulkan::Failure failure_;
+  vulkan::Transfer transfer_{gpu_.device(), memory_, failure_};
 };
 
 /// Halves of the staging buffer have 16 MiB: none, one, a part of the second, whole ones, several.
