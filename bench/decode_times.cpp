@@ -9,6 +9,7 @@
 #include "bitaxon/model.h"
 #include "call_times.h"
 #include "platform/paths.h"
+#include "vulkan/device_caps.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon::bench {
@@ -127,7 +128,8 @@ DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates) {
   const double begin = seconds_now();
   OpenModel open_model = open(setup, options);
   times.load_s = seconds_now() - begin;
-  times.device = open_model.backend->caps().device;
+  times.device = vulkan::device_caps(*open_model.backend).name;
+  times.driver = vulkan::device_caps(*open_model.backend).driver_info;
   times.packed_bytes = open_model.model.packed_bytes();
   Decoder decoder(open_model.model, open_model.model.run_ahead());
   for (int i = 0; i < kWarmUpTokens; ++i) decoder.next();

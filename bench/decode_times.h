@@ -33,7 +33,7 @@ struct TokenTimes {
 };
 
 struct DecodeTimes {
-  std::string device;
+  std::string device, driver;
   std::uint64_t packed_bytes = 0;
   double load_s = 0;   ///< from the files, or random weights
   double first_s = 0;  ///< the prompt, and the first tokens, for which pipelines are made

@@ -106,9 +106,11 @@ std::string take_flag(int& argc, char** argv, const std::string& name) {
 int bench(int argc, char** argv) {
   const std::string device = take_flag(argc, argv, "device");
   const std::string threads = take_flag(argc, argv, "threads");
+  const std::string shader_dir = take_flag(argc, argv, "shader-dir");
   int n_threads = 0;
   std::from_chars(threads.data(), threads.data() + threads.size(), n_threads);
-  const auto opened = open_device(device.empty() ? "cpu" : device, n_threads);
+  const auto opened = open_device(device.empty() ? "cpu" : device,
+                                  {.n_threads = n_threads, .shader_dir = shader_dir});
   const auto reference = open_device("reference");
   const double read_rate = host_read_rate();
   benchmark::AddCustomContext("host_read_GB_per_s", fmt::format("{:.1f}", read_rate / 1e9));

@@ -48,7 +48,7 @@ void print_decode(const DecodeTimes& times) {
   const auto line = [&](const char* what, double us) {
     std::printf("  %-28s %12.1f us %7.2f %%\n", what, us, 100 * us / token.token_us);
   };
-  std::printf("%s\n", times.device.c_str());
+  std::printf("%s, %s\n", times.device.c_str(), times.driver.c_str());
   std::printf("load %.2f s, warm-up %.2f s, weights %.3f GB, %zu dispatches in %zu submission%s\n",
               times.load_s, times.first_s, static_cast<double>(times.packed_bytes) * 1e-9,
               times.dispatches, times.submissions, times.submissions == 1 ? "" : "s");
@@ -151,7 +151,7 @@ DecodeSetup setup_of(const Options& options) {
 /// A name for a file: letters and digits of the device's, and the commit.
 std::filesystem::path report_file(const std::string& folder, const std::string& device) {
   std::string name;
-  for (const char c : device.substr(0, device.find(','))) {
+  for (const char c : device) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (plain) name += c;
     if (!plain && !name.empty() && name.back() != '-') name += '-';
@@ -164,14 +164,14 @@ void measure(const Options& options) {
   const DecodeSetup setup = setup_of(options);
   const DecodeTimes times = measure_decode(setup, options.profile);
   print_decode(times);
+  std::fflush(stdout);  // the rest may take a while
   const BuildInfo& build = build_info();
-  Json report = {{"device", times.device},
-                 {"commit", build.commit},
-                 {"build", build.build_type},
-                 {"compiler", build.compiler},
-                 {"model", options.model.empty() ? options.config : options.model},
-                 {"tokens", options.n_tokens},
-                 {"decode", decode_json(times)}};
+  const std::string model = std::filesystem::weakly_canonical(options.model).filename().string();
+  Json report = {
+      {"device", times.device},     {"driver", times.driver},
+      {"commit", build.commit},     {"build", build.build_type},
+      {"compiler", build.compiler}, {"model", options.model.empty() ? options.config : model},
+      {"tokens", options.n_tokens}, {"decode", decode_json(times)}};
   if (options.profile) {
     const std::vector<KernelTime> kernels = measure_kernels(setup);
     const Expectation expected = expect(kernels, times);

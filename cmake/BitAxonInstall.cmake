@@ -1,6 +1,7 @@
 # What `cmake --install` puts under a prefix: program, library, headers, bundled models, completions,
 # and the files by which CMake and pkg-config find the library. The tree can be moved afterwards:
-# everything in it finds the rest relative to its own place.
+# everything in it finds the rest relative to its own place. Components: program has what running it
+# needs, tests (only when asked for) the test programs and their data; the rest is for compiling.
 include(CMakePackageConfigHelpers)
 
 set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
@@ -9,17 +10,37 @@ set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(TARGETS bitaxon EXPORT bit-axonTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/bitaxon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY models/tiny-shakespeare DESTINATION ${models_dir})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+install(DIRECTORY models/tiny-shakespeare DESTINATION ${models_dir} COMPONENT program)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)
+if(BITAXON_WITH_VULKAN)
+  install(DIRECTORY shaders DESTINATION ${CMAKE_INSTALL_DATADIR}/bit-axon COMPONENT program
+          PATTERN shaders.cmake EXCLUDE)
+endif()
 if(TARGET bit-axon)
-  install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
   install(FILES tools/completions/bit-axon.bash RENAME bit-axon
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT program)
   install(FILES tools/completions/_bit-axon
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT program)
   install(FILES tools/completions/bit-axon.fish
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT program)
+endif()
+
+# bx_test() adds the test programs. tests/tree is as much of the source tree as they read.
+if(BITAXON_BUILD_TESTS)
+  install(PROGRAMS tests/run_installed.sh RENAME run DESTINATION tests COMPONENT tests EXCLUDE_FROM_ALL)
+  install(DIRECTORY tests/golden DESTINATION tests/tree/tests COMPONENT tests EXCLUDE_FROM_ALL)
+  install(DIRECTORY include models shaders src DESTINATION tests/tree COMPONENT tests EXCLUDE_FROM_ALL)
+endif()
+if(BITAXON_BUILD_TESTS AND BITAXON_BUILD_BENCH AND BITAXON_WITH_CPU)
+  get_property(bench_targets DIRECTORY bench PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS bench_targets)
+    get_target_property(type ${target} TYPE)
+    if(type STREQUAL EXECUTABLE)
+      install(TARGETS ${target} RUNTIME DESTINATION bench COMPONENT tests EXCLUDE_FROM_ALL)
+    endif()
+  endforeach()
 endif()
 
 install(EXPORT bit-axonTargets NAMESPACE bitaxon:: DESTINATION ${cmake_dir})
@@ -40,5 +61,9 @@ set(BITAXON_PC_REQUIRES "fmt libpcre2-8 libutf8proc libxxhash")
 if(BITAXON_WITH_SENTENCEPIECE)
   string(APPEND BITAXON_PC_REQUIRES " sentencepiece")
 endif()
+set(BITAXON_PC_LIBS ${CMAKE_DL_LIBS})
+list(TRANSFORM BITAXON_PC_LIBS PREPEND -l)
+list(PREPEND BITAXON_PC_LIBS ${BITAXON_SHADERC_LIBRARIES})
+list(JOIN BITAXON_PC_LIBS " " BITAXON_PC_LIBS)
 configure_file(cmake/bit-axon.pc.in ${PROJECT_BINARY_DIR}/bit-axon.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bit-axon.pc DESTINATION ${pkgconfig_dir})

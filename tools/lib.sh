@@ -1,9 +1,12 @@
 # shellcheck shell=bash
-# What tools/run.sh, tools/test.sh and .ci/run share; they source it. All messages go to stderr:
+# What tools/{run,test,package}.sh and .ci/run share; they source it. All messages go to stderr:
 # stdout belongs to the program that is run. No command here reads stdin, which may be a prompt.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
+# What prepare_release works with; a script may set others.
 build=$root/build/release
+packages=(build)  # groups of packages.txt
+options=()        # of the configuration, beside those of the preset
 
 say() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; }
 
@@ -72,19 +75,21 @@ install_packages() {
     say "trying the build without these packages"
 }
 
-# configure_release: only the first time; afterwards the build itself notices changes. A tree that
-# has been moved or copied starts afresh, because CMake refuses to use a cache of another folder.
+# configure_release: only the first time (or when there are options); afterwards the build itself
+# notices changes. A tree that has been moved or copied starts afresh, because CMake refuses to use a
+# cache of another folder.
 configure_release() {
   local cache=$build/CMakeCache.txt fresh=()
   if [[ -f $cache ]]; then
     if ! grep -qxF -- "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then
       fresh=(--fresh)
-    elif [[ -f $build/build.ninja ]]; then
+    elif [[ -f $build/build.ninja ]] && ((${#options[@]} == 0)); then
       return 0
     fi
   fi
   say "configuring $build"
-  quietly "$root/build/configure.log" cmake -S "$root" --preset release "${fresh[@]}"
+  quietly "$root/build/configure.log" \
+    cmake -S "$root" --preset release -B "$build" "${fresh[@]}" "${options[@]}"
 }
 
 # build_release TARGET...
@@ -100,7 +105,7 @@ prepare_release() {
   mkdir -p -- "$root/build"
   exec {lock}>"$root/build/.lock"
   flock "$lock"
-  install_packages build
+  install_packages "${packages[@]}"
   configure_release
   build_release "$@"
   exec {lock}>&-

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,11 +59,17 @@ struct OpenedDevice {
   std::string reason;  ///< for auto: why this one
 };
 
+struct OpenOptions {
+  int n_threads = 0;  ///< of CPU devices; 0: one for each usable core (reference: one)
+  /// A folder like shaders/, compiled in place of the shaders of this build; empty: those. A device
+  /// without shaders refuses it with an Error(invalid_argument).
+  std::filesystem::path shader_dir = {};
+};
+
 /// Opens `selector`: auto, cpu, reference, vulkan[:SEL]. auto is a discrete, an integrated or a
 /// virtual GPU, in this order, else the CPU. A named device that cannot be used is an
 /// Error(unsupported), never a fallback; an unknown one an Error(invalid_argument).
-/// n_threads 0: one for each usable core (reference: one).
-OpenedDevice open_device(const std::string& selector, int n_threads = 0);
+OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
 
 /// What is wrong with the form of `selector`; empty when it names a kind of device that exists,
 /// whether or not it can be opened here.

@@ -9,6 +9,7 @@
 #ifdef BITAXON_WITH_CPU
 #include "cpu/cpu_backend.h"
 #include "platform/cpu_info.h"
+#include "platform/printable.h"
 #endif
 #ifdef BITAXON_WITH_VULKAN
 #include "devices/vulkan_devices.h"
@@ -31,7 +32,7 @@ struct BuiltBackend {
   std::vector<std::string> names;
   bool (*takes)(const std::string& selector);
   DeviceList (*devices)();
-  std::unique_ptr<Backend> (*open)(const std::string& selector, int n_threads);
+  std::unique_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
 };
 
 #ifdef BITAXON_WITH_CPU
@@ -53,8 +54,15 @@ DeviceList cpu_devices() {
   return {{cpu, reference}, ""};
 }
 
-std::unique_ptr<Backend> open_cpu(const std::string& selector, int n_threads) {
-  return cpu::open_cpu_backend({.n_threads = n_threads, .reference = selector == "reference"});
+std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions& options) {
+  if (!options.shader_dir.empty())
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("device {} has no shaders that those in {} could replace; name a Vulkan "
+                    "device",
+                    selector, printable_path(options.shader_dir.string())));
+  return cpu::open_cpu_backend(
+      {.n_threads = options.n_threads, .reference = selector == "reference"});
 }
 #endif
 
@@ -70,9 +78,9 @@ std::vector<BuiltBackend> backends() {
   };
 }
 
-std::unique_ptr<Backend> open_named(const std::string& selector, int n_threads) {
+std::unique_ptr<Backend> open_named(const std::string& selector, const OpenOptions& options) {
   for (const BuiltBackend& backend : backends())
-    if (backend.takes(selector)) return backend.open(selector, n_threads);
+    if (backend.takes(selector)) return backend.open(selector, options);
   throw Error(
       ErrorKind::unsupported,
       fmt::format("device {}: this build has no {} backend; it has {}", selector,
@@ -123,13 +131,13 @@ std::optional<std::string> selector_problem(const std::string& selector) {
   return fmt::format("expected {}, got \"{}\"", kSelectors, selector);
 }
 
-OpenedDevice open_device(const std::string& selector, int n_threads) {
+OpenedDevice open_device(const std::string& selector, const OpenOptions& options) {
   if (const auto problem = selector_problem(selector))
     throw Error(ErrorKind::invalid_argument, "device: " + *problem);
-  if (selector != "auto") return {open_named(selector, n_threads), ""};
+  if (selector != "auto") return {open_named(selector, options), ""};
   const DeviceList list = find_devices();
   for (const DeviceInfo& device : list.devices)
-    if (device.chosen_by_auto) return {open_named(device.selector, n_threads), device.reason};
+    if (device.chosen_by_auto) return {open_named(device.selector, options), device.reason};
   throw Error(
       ErrorKind::unsupported,
       fmt::format("device auto: no device of this machine can be used{}{}; this build has {}",

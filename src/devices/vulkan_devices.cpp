@@ -118,10 +118,11 @@ DeviceList vulkan_devices() try {
   return {{}, error.what()};
 }
 
-std::unique_ptr<Backend> open_vulkan(const std::string& selector, int) {
+std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& wanted) {
   vulkan::VulkanOptions options;
   const std::size_t colon = selector.find(':');
   if (colon != std::string::npos) options.selector = selector.substr(colon + 1);
+  options.shader_dir = wanted.shader_dir;
   options.cache_dir = cache_folder() / "bit-axon";
   return vulkan::open_vulkan_backend(options);
 }

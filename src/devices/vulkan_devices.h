@@ -12,6 +12,6 @@ namespace bitaxon {
 DeviceList vulkan_devices();
 
 /// `selector`: "vulkan" or "vulkan:SEL". The number of threads is none of its business.
-std::unique_ptr<Backend> open_vulkan(const std::string& selector, int n_threads);
+std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& options);
 
 }  // namespace bitaxon

@@ -64,7 +64,11 @@ const PipelineLibrary::Module& PipelineLibrary::module_of(Shader shader) {
   if (const auto it = modules_.find(shader); it != modules_.end()) return it->second;
   const std::vector<std::uint32_t> code = source_(shader);
   Module module;
-  module.interface = reflect(code);
+  try {
+    module.interface = reflect(code);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("shader {}: {}", name_of(shader), error.what()));
+  }
   auto info = structure<VkShaderModuleCreateInfo>(VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO);
   info.codeSize = code.size() * sizeof(std::uint32_t);
   info.pCode = code.data();

@@ -1,34 +1,83 @@
-// glslc, and not the library under it: Debian 12's libshaderc.so.1 cannot be opened (it lacks the
-// symbols of glslang and SPIRV-Tools), and a compiler that crashes takes nobody with it.
 #include "vulkan/shader_compiler.h"
 
 #include <fmt/format.h>
+#include <shaderc/shaderc.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "bitaxon/error.h"
 #include "platform/file.h"
 #include "platform/printable.h"
-#include "platform/process.h"
 
 namespace bitaxon::vulkan {
 namespace {
 
-constexpr std::uint32_t kSpirvMagic = 0x07230203;
+constexpr std::uint64_t kMaxSourceBytes = 1 << 20;
+constexpr std::size_t kMaxIncludeDepth = 32;
 
-ProcessResult run_glslc(const std::filesystem::path& dir, const std::string& file) {
-  try {
-    // The flags of cmake/BitAxonShaders.cmake.
-    return run_process(
-        {"glslc", "--target-env=vulkan1.2", "-O", "-Werror", "-I", dir.string(), "-o", "-", file});
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::unsupported) throw;
-    throw Error(ErrorKind::unsupported,
-                fmt::format("{}: compiling shaders at run time needs shaderc's glslc (install "
-                            "glslc): {}",
-                            printable_path(file), error.what()));
+struct Release {
+  void operator()(shaderc_compiler_t compiler) const { shaderc_compiler_release(compiler); }
+  void operator()(shaderc_compile_options_t options) const {
+    shaderc_compile_options_release(options);
   }
+  void operator()(shaderc_compilation_result_t result) const { shaderc_result_release(result); }
+};
+using Compiler = std::unique_ptr<shaderc_compiler, Release>;
+using Options = std::unique_ptr<shaderc_compile_options, Release>;
+using Result = std::unique_ptr<shaderc_compilation_result, Release>;
+
+/// An included file or, without a name, why there is none. The library reads `view`.
+struct Included {
+  std::string name;
+  std::string text;
+  shaderc_include_result view{};
+};
+
+Included read_included(const std::filesystem::path& dir, const std::string& wanted,
+                       const std::filesystem::path& includer, std::size_t depth) {
+  if (depth > kMaxIncludeDepth) return {"", "files include each other without end"};
+  for (const std::filesystem::path& folder : {includer.parent_path(), dir}) {
+    const std::filesystem::path path = (folder / wanted).lexically_normal();
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) continue;
+    try {
+      return {path.string(), read_whole_file(path, kMaxSourceBytes)};
+    } catch (const Error& error) {
+      return {"", error.what()};
+    }
+  }
+  return {"", fmt::format("no such file in {}", printable_path(dir.string()))};
+}
+
+// Called by the library, which has a C interface: nothing is thrown through it.
+shaderc_include_result* resolve_include(void* user_data, const char* wanted, int,
+                                        const char* includer, std::size_t depth) noexcept {
+  const auto& dir = *static_cast<const std::filesystem::path*>(user_data);
+  auto* included = new Included(read_included(dir, wanted, includer, depth));
+  included->view = {included->name.data(), included->name.size(), included->text.data(),
+                    included->text.size(), included};
+  return &included->view;
+}
+
+void release_include(void*, shaderc_include_result* result) noexcept {
+  delete static_cast<Included*>(result->user_data);
+}
+
+/// The options of the build, see cmake/BitAxonShaders.cmake. They refer to `dir`.
+Options options_for(std::filesystem::path& dir) {
+  Options options(shaderc_compile_options_initialize());
+  shaderc_compile_options_set_optimization_level(options.get(),
+                                                 shaderc_optimization_level_performance);
+  shaderc_compile_options_set_target_env(options.get(), shaderc_target_env_vulkan,
+                                         shaderc_env_version_vulkan_1_2);
+  shaderc_compile_options_set_warnings_as_errors(options.get());
+  // That of all shaders. glslang prints its built-ins to stdout when an old one is asked for.
+  shaderc_compile_options_set_forced_version_profile(options.get(), 450, shaderc_profile_none);
+  shaderc_compile_options_set_include_callbacks(options.get(), resolve_include, release_include,
+                                                &dir);
+  return options;
 }
 
 std::string first_line(std::string_view text) {
@@ -37,21 +86,22 @@ std::string first_line(std::string_view text) {
 
 }  // namespace
 
+void require_shader_compiler() {}
+
 std::vector<std::uint32_t> compile_shader(const std::filesystem::path& dir, std::string_view name) {
-  // Absolute, so that no name looks like a flag.
-  const std::filesystem::path folder = std::filesystem::absolute(dir);
-  const std::string file = (folder / fmt::format("{}.comp", name)).string();
-  File::open(file);
-  const ProcessResult result = run_glslc(folder, file);
-  if (result.signal != 0)
-    throw Error(ErrorKind::format,
-                fmt::format("{}: glslc crashed (signal {})", printable_path(file), result.signal));
-  if (result.exit_status != 0) throw Error(ErrorKind::format, first_line(result.output));
-  std::vector<std::uint32_t> code(result.output.size() / sizeof(std::uint32_t));
-  std::memcpy(code.data(), result.output.data(), code.size() * sizeof(std::uint32_t));
-  if (code.empty() || code[0] != kSpirvMagic)
-    throw Error(ErrorKind::format, fmt::format("{}: glslc gave no SPIR-V: {}", printable_path(file),
-                                               first_line(result.output)));
+  const std::string file = (dir / fmt::format("{}.comp", name)).string();
+  const std::string source = read_whole_file(file, kMaxSourceBytes);
+  std::filesystem::path include_dir = dir;
+  const Compiler compiler(shaderc_compiler_initialize());
+  const Options options = options_for(include_dir);
+  const Result result(shaderc_compile_into_spv(compiler.get(), source.data(), source.size(),
+                                               shaderc_compute_shader, file.c_str(), "main",
+                                               options.get()));
+  if (shaderc_result_get_compilation_status(result.get()) != shaderc_compilation_status_success)
+    throw Error(ErrorKind::format, first_line(shaderc_result_get_error_message(result.get())));
+  std::vector<std::uint32_t> code(shaderc_result_get_length(result.get()) / sizeof(std::uint32_t));
+  std::memcpy(code.data(), shaderc_result_get_bytes(result.get()),
+              code.size() * sizeof(std::uint32_t));
   return code;
 }
 

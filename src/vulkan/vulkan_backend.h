@@ -18,7 +18,8 @@ struct Messages;
 
 struct VulkanOptions {
   std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
-  /// Folder of *.comp files compiled instead of the embedded shaders; empty: none.
+  /// Folder of *.comp files compiled instead of the embedded shaders, each when it is needed;
+  /// empty: none. Pipelines are not kept then, and no variant is tried before it is used.
   std::filesystem::path shader_dir = {};
   /// Where compiled pipelines are kept; empty: nowhere.
   std::filesystem::path cache_dir = {};

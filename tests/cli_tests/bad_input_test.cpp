@@ -175,6 +175,20 @@ TEST_F(BadInputCli, DevicesThatAreNotThere) {
   });
 }
 
+TEST_F(BadInputCli, ShadersForDevicesThatHaveNone) {
+  const std::map<std::string, std::string> no_driver = {{"VK_DRIVER_FILES", "/no/such/driver"},
+                                                        {"VK_ICD_FILENAMES", "/no/such/driver"}};
+  expect_refused({
+      {run_with({"--shader-dir", ""}), 2, "--shader-dir"},
+      {run_with({"--shader-dir", ".", "--device", "cpu"}), 2, "--device cpu"},
+      {run_with({"--shader-dir", ".", "--device", "reference"}), 2, "--device reference"},
+      {run_with({"--shader-dir", "."}), 2, "cpu", "", {{"BIT_AXON_DEVICE", "cpu"}}},
+      {run_with({"--shader-dir", "."}), 1, "device cpu has no shaders", "", no_driver},
+      {compare_with({"a", "--shader-dir", ".", "--b", "cpu"}), 2, "--b cpu"},
+      {logits_of({"--ids", "1", "--shader-dir", ".", "--device", "cpu"}), 2, "--shader-dir"},
+  });
+}
+
 TEST_F(BadInputCli, PromptsAndTheirCombinations) {
   write("empty.json", "[]");
   write("object.json", "{}");

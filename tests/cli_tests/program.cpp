@@ -17,6 +17,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "platform/paths.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {
@@ -30,6 +31,15 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+/// $BITAXON_TEST_PROGRAM, else the one built with these tests.
+const std::string& tested_program() {
+  static const std::string path =
+      environment_path("BITAXON_TEST_PROGRAM")
+          .value_or(executable_path().parent_path() / BX_PROGRAM_FROM_TESTS)
+          .lexically_normal();
+  return path;
 }
 
 void close_fd(int& fd) {
@@ -52,9 +62,9 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"HF_HOME", (home() / "hf").string()},
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
-  // How sanitizers behave is the business of whoever runs the tests.
+  // How sanitizers behave and where drivers keep things is the business of whoever runs the tests.
   for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"})
+                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
     if (const char* value = std::getenv(name)) all[name] = value;
   for (const auto& [name, value] : surroundings.environment) all[name] = value;
   std::vector<std::string> lines;
@@ -105,7 +115,7 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     : deadline_ms_(now_ms() + kGuardMs) {
   ::signal(SIGPIPE, SIG_IGN);  // a process that does not read its stdin is no accident here
   Pipe in, out, err;
-  std::vector<std::string> texts = Arguments{BX_PROGRAM} + arguments;
+  std::vector<std::string> texts = Arguments{tested_program()} + arguments;
   std::vector<std::string> variables = environment_of(surroundings);
   // Everything that allocates comes before fork().
   const std::vector<char*> argv = pointers(texts);
@@ -235,7 +245,7 @@ Finished Program::finish() {
   EXPECT_FALSE(finished_.timed_out) << finished_.describe();
   for (const char* report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"})
     EXPECT_EQ(finished_.err.find(report), std::string::npos) << finished_.describe();
-  EXPECT_NE(finished_.status, 127) << "cannot start " << BX_PROGRAM;
+  EXPECT_NE(finished_.status, 127) << "cannot start " << tested_program();
   return finished_;
 }
 

@@ -9,6 +9,8 @@
 #include <set>
 #include <string>
 
+#include "support/source_tree.h"
+
 namespace bitaxon::test {
 namespace {
 
@@ -52,7 +54,7 @@ int for_each_include(const std::filesystem::path& root, const Visit& visit) {
 
 TEST(Layering, DependenciesPointDown) {
   const int n_files = for_each_include(
-      std::filesystem::path(BX_SOURCE_DIR) / "src",
+      source_tree() / "src",
       [](const std::string& folder, const std::string& file, const std::string& included) {
         const std::string target = first_part(included);
         if (target == "bitaxon" || target == folder) return;
@@ -69,7 +71,7 @@ TEST(Layering, DependenciesPointDown) {
 
 TEST(Layering, PublicHeadersIncludeOnlyEachOther) {
   const int n_files = for_each_include(
-      std::filesystem::path(BX_SOURCE_DIR) / "include",
+      source_tree() / "include",
       [](const std::string&, const std::string& file, const std::string& included) {
         EXPECT_EQ(first_part(included), "bitaxon") << "include/" << file;
       });

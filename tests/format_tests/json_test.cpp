@@ -8,6 +8,7 @@
 #include "format_tests/temporary_files.h"
 #include "platform/file.h"
 #include "platform/printable.h"
+#include "support/source_tree.h"
 
 namespace bitaxon {
 namespace {
@@ -36,7 +37,7 @@ TEST(Json, KeepsValuesAndOrder) {
 }
 
 TEST(Json, AgreesWithNlohmannsOwnBuilder) {
-  const std::string text = read_whole_file(BX_GOLDEN_DIR "/ops/ops.json", 1 << 20);
+  const std::string text = read_whole_file(test::golden_dir() / "ops" / "ops.json", 1 << 20);
   EXPECT_EQ(parse_json(text, "ops.json"), Json::parse(text));
 }
 

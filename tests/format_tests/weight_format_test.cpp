@@ -11,6 +11,7 @@
 #include "core/half.h"
 #include "format_tests/stored_tensor.h"
 #include "format_tests/temporary_files.h"
+#include "support/source_tree.h"
 
 namespace bitaxon {
 namespace {
@@ -40,8 +41,8 @@ class RecordedAffine4 : public testing::TestWithParam<Recorded> {};
 
 TEST_P(RecordedAffine4, IsDecoded) {
   const auto [group, prefix, dtype] = GetParam();
-  const Checkpoint golden = Checkpoint::open(std::string(BX_GOLDEN_DIR "/ops/quant_g") +
-                                             std::to_string(group) + ".safetensors");
+  const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" /
+                                             ("quant_g" + std::to_string(group) + ".safetensors"));
   const std::string stem = prefix;
   const Bytes packed = bytes_of(golden, stem + ".packed");
   const Bytes scales = bytes_of(golden, stem + ".scales");

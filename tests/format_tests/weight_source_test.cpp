@@ -9,6 +9,7 @@
 
 #include "format_tests/stored_tensor.h"
 #include "format_tests/temporary_files.h"
+#include "support/source_tree.h"
 
 namespace bitaxon {
 namespace {
@@ -32,7 +33,7 @@ struct RecordedNf4 {
 };
 
 TEST(WeightSource, ReadsTheRecordedNf4) {
-  const Checkpoint golden = Checkpoint::open(BX_GOLDEN_DIR "/ops/nf4.safetensors");
+  const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" / "nf4.safetensors");
   for (const RecordedNf4& recorded : {RecordedNf4{"plain", {48, 128}, 64, false},
                                       {"block128", {16, 256}, 128, false},
                                       {"experts", {3, 32, 64}, 64, false},
@@ -56,7 +57,8 @@ TEST(WeightSource, ReadsTheRecordedNf4) {
 }
 
 TEST(WeightSource, ReadsEveryLayoutOfTheRecordedModels) {
-  const Checkpoint q4 = Checkpoint::open(BX_GOLDEN_DIR "/tiny_q4_linear_only/model.safetensors");
+  const Checkpoint q4 =
+      Checkpoint::open(test::golden_dir() / "tiny_q4_linear_only" / "model.safetensors");
   const auto head =
       find_weight(q4, "lm_head.weight", Shape{q4.find("lm_head.weight")->shape[0], 64}, true);
   ASSERT_TRUE(head.has_value());
@@ -329,7 +331,7 @@ TEST_F(WeightSourceTest, ReadsPartsAlignedAndKeepsTheBuffer) {
   std::memcpy(&value, loaded.parts.data.data(), 4);
   EXPECT_EQ(value, 4.0f);
 
-  const Checkpoint quantized = Checkpoint::open(BX_GOLDEN_DIR "/ops/nf4.safetensors");
+  const Checkpoint quantized = Checkpoint::open(test::golden_dir() / "ops" / "nf4.safetensors");
   read_weight(quantized, *find_weight(quantized, "nested.weight", Shape{96, 256}, true), loaded);
   for (const auto& part : {loaded.parts.data, loaded.parts.scales, loaded.parts.quant_map,
                            loaded.parts.nested_scales, loaded.parts.nested_quant_map}) {

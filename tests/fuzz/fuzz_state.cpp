@@ -38,7 +38,7 @@ Config tiny_config() {
 }
 
 struct Fixture {
-  std::unique_ptr<Backend> backend = open_device("cpu", 1).backend;
+  std::unique_ptr<Backend> backend = open_device("cpu", {.n_threads = 1}).backend;
   Model model = Model::random(*backend, tiny_config(), 1, options());
   State state = model.new_state();
   StateSnapshot before;

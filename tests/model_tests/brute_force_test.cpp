@@ -72,7 +72,7 @@ TEST_P(BruteForceShapes, LogitsAgree) {
   const auto ids = random_ids(GetParam().n_ids, config.vocab_size, 5);
   const auto n_rows = static_cast<std::int64_t>(ids.size());
   for (const char* device : {"reference", "cpu"}) {
-    WrappedBackend backend(open_device(device, 2).backend);
+    WrappedBackend backend(open_device(device, {.n_threads = 2}).backend);
     Model model = Model::random(backend, config, 7, options);
     const BruteForceResult expected = brute_force(config, backend.captured(), ids);
     // Otherwise the seed is badly chosen.

@@ -70,7 +70,7 @@ TEST(Poison, ReachesNeitherOutputsNorState) {
         StateSnapshot snapshots[2];
         std::vector<float> outputs[2];
         for (const bool poison : {false, true}) {
-          WrappedBackend backend(open_device(device, 2).backend, poison);
+          WrappedBackend backend(open_device(device, {.n_threads = 2}).backend, poison);
           Model model = Model::random(backend, small_config(), 1, options);
           outputs[poison] = run_every_output(model, snapshots[poison]);
         }
@@ -82,7 +82,7 @@ TEST(Poison, ReachesNeitherOutputsNorState) {
 TEST(Poison, ReachesNoOtherSegment) {
   std::vector<float> outputs[2];
   for (const bool poison : {false, true}) {
-    WrappedBackend backend(open_device("cpu", 1).backend, poison);
+    WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend, poison);
     LoadOptions options;
     options.n_slots = 3;
     Model model = Model::random(backend, small_config(), 1, options);
@@ -103,7 +103,7 @@ TEST(Poison, ReachesNoOtherSegment) {
 // ---- steps that are compiled ahead of time
 
 TEST(Prepare, LeavesNothingToCompile) {
-  WrappedBackend backend(open_device("cpu", 1).backend);
+  WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend);
   Model model = Model::random(backend, small_config(), 1, {});
   SamplerParams drawn;
   drawn.repetition_penalty = 1.5;
@@ -164,7 +164,7 @@ TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
   StateIndex index;
   const StateLayout layout = state_layout(config, {}, index);
   for (const char* device : {"reference", "cpu"}) {
-    const auto backend = open_device(device, 2).backend;
+    const auto backend = open_device(device, {.n_threads = 2}).backend;
     for (const StepOutput output : {StepOutput::none, StepOutput::last_logits, StepOutput::token}) {
       StepKind kind;
       kind.row_bucket = 512;

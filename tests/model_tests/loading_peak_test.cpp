@@ -8,7 +8,7 @@ namespace bitaxon::test {
 namespace {
 
 TEST(LoadingPeak, IsBelowTheModelAndItsLargestTensor) {
-  const auto backend = open_device("cpu", 2).backend;
+  const auto backend = open_device("cpu", {.n_threads = 2}).backend;
   expect_low_loading_peak(*backend);
 }
 

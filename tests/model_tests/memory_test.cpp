@@ -22,7 +22,7 @@ std::uint64_t part_of(const MemoryNeed& need, const std::string& purpose) {
 
 class Memory : public testing::TestWithParam<const char*> {
  protected:
-  Memory() : backend_(open_device(GetParam(), 2).backend) {}
+  Memory() : backend_(open_device(GetParam(), {.n_threads = 2}).backend) {}
 
   Model random(const LoadOptions& options = {}) {
     return Model::random(backend_, small_config(), 1, options);

@@ -39,7 +39,7 @@ class WeightFiles : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  std::unique_ptr<Backend> backend_ = open_device("cpu", 1).backend;
+  std::unique_ptr<Backend> backend_ = open_device("cpu", {.n_threads = 1}).backend;
   StoredModel stored_ = random_stored(small_config(), 5);
   std::vector<std::string> warnings_;
   std::vector<std::int32_t> ids_ = random_ids(25, small_config().vocab_size, 1);

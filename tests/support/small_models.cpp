@@ -74,7 +74,7 @@ void write_model(const std::filesystem::path& folder, const StoredModel& model) 
 
 OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
                      const LoadOptions& options) {
-  auto backend = open_device(device, n_threads).backend;
+  auto backend = open_device(device, {.n_threads = n_threads}).backend;
   std::vector<std::string> warnings;
   Model model = Model::load(*backend, model_files(path), options, warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
@@ -83,7 +83,7 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
 
 OpenModel open_random(const std::string& device, int n_threads, const Config& config,
                       const LoadOptions& options, std::uint64_t seed) {
-  auto backend = open_device(device, n_threads).backend;
+  auto backend = open_device(device, {.n_threads = n_threads}).backend;
   Model model = Model::random(*backend, config, seed, options);
   return {std::move(backend), std::move(model)};
 }

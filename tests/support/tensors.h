@@ -10,14 +10,9 @@
 #include <vector>
 
 #include "formats/safetensors.h"
+#include "support/source_tree.h"
 
 namespace bitaxon::test {
-
-/// tests/golden of the source tree.
-inline std::filesystem::path golden_dir() { return BX_GOLDEN_DIR; }
-inline std::filesystem::path bundled_model_dir() {
-  return std::filesystem::path(BX_MODELS_DIR) / "tiny-shakespeare";
-}
 
 /// A tensor of a file as float32 (from F32, F16 or BF16), as int32 (from I32), or as stored.
 std::vector<float> read_f32(const Checkpoint& file, const std::string& name);

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "bitaxon/tokenizer.h"
+#include "support/source_tree.h"
 #include "tokenizer_json.h"
 
 namespace bitaxon {
@@ -16,10 +17,10 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 nlohmann::json golden(const std::string& name) {
-  return nlohmann::json::parse(std::ifstream(BX_GOLDEN_DIR "/tokenizer/" + name));
+  return nlohmann::json::parse(std::ifstream(test::golden_dir() / "tokenizer" / name));
 }
 
-Tokenizer tiny() { return Tokenizer::load(BX_MODELS_DIR "/tiny-shakespeare/tokenizer.json"); }
+Tokenizer tiny() { return Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"); }
 
 // What a vocabulary without merges gives.
 Ids bytes_as_ids(std::string_view text) {

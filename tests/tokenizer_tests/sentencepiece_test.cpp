@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/tokenizer.h"
 #include "platform/file.h"
+#include "support/source_tree.h"
 #include "temporary_folder.h"
 #include "tokenizer/utf8.h"
 
@@ -19,7 +20,7 @@
 namespace bitaxon {
 namespace {
 
-const std::string kModel = BX_GOLDEN_DIR "/sentencepiece/tokenizer.model";
+const std::string kModel = test::golden_dir() / "sentencepiece" / "tokenizer.model";
 
 #ifdef BITAXON_WITH_SENTENCEPIECE
 
@@ -66,7 +67,7 @@ std::string small_model(bool dummy_prefix, bool remove_extra) {
 TEST(SentencePiece, EncodesAsRecorded) {
   const Tokenizer tokenizer = Tokenizer::load(kModel);
   const auto cases =
-      nlohmann::json::parse(std::ifstream(BX_GOLDEN_DIR "/sentencepiece/cases.json"));
+      nlohmann::json::parse(std::ifstream(test::golden_dir() / "sentencepiece" / "cases.json"));
   for (const auto& c : cases)
     EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<Ids>()) << c["text"];
 }

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "bitaxon/tokenizer.h"
+#include "support/source_tree.h"
 #include "temporary_folder.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer_json.h"
@@ -46,9 +47,10 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
 
 TEST(StreamDecoder, PiecesPutTogetherEqualTheWhole) {
   expect_streams_as_it_decodes(Tokenizer::bytes());
-  expect_streams_as_it_decodes(Tokenizer::load(BX_MODELS_DIR "/tiny-shakespeare/tokenizer.json"));
+  expect_streams_as_it_decodes(Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"));
 #ifdef BITAXON_WITH_SENTENCEPIECE
-  expect_streams_as_it_decodes(Tokenizer::load(BX_GOLDEN_DIR "/sentencepiece/tokenizer.model"));
+  expect_streams_as_it_decodes(
+      Tokenizer::load(test::golden_dir() / "sentencepiece" / "tokenizer.model"));
 #endif
 }
 

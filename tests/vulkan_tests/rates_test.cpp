@@ -60,7 +60,7 @@ TEST(LaunchTimes, ThereAreNoneWithoutTimestamps) {
   Model model = Model::random(vulkan_backend(), small_config(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};
-  model.feed(state, ids, {StepOutput::last_logits, false});
+  model.wait(model.feed(state, ids, {StepOutput::last_logits, false}));
   EXPECT_TRUE(vulkan::launch_times(vulkan_backend()).empty());
 }
 

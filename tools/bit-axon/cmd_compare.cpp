@@ -112,6 +112,7 @@ Command add_compare(CLI::App& program) {
       ->type_name("DEVICE")
       ->capture_default_str();
   add_precision_options(app, wanted->a);
+  add_shader_option(app, wanted->b);
   add_output_options(app, wanted->output);
   const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
     return app.add_option(name, value, help)->type_name(type)->check(not_empty());

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <cmath>
 
-#include "bitaxon/devices.h"
 #include "console.h"
 #include "platform/printable.h"
 
@@ -50,6 +49,7 @@ void add_device_options(CLI::App& app, DeviceOptions& options) {
       ->envname("BIT_AXON_DEVICE")
       ->capture_default_str();
   add_precision_options(app, options);
+  add_shader_option(app, options);
 }
 
 void add_precision_options(CLI::App& app, DeviceOptions& options) {
@@ -61,13 +61,29 @@ void add_precision_options(CLI::App& app, DeviceOptions& options) {
       ->check(not_empty());
 }
 
+void add_shader_option(CLI::App& app, DeviceOptions& options) {
+  app.add_option("--shader-dir", options.shader_dir,
+                 fmt::format("For writing kernels: compile the shaders in this folder in place of "
+                             "those of the program ({} must be a Vulkan device)",
+                             options.flag))
+      ->type_name("DIR")
+      ->check(not_empty());
+}
+
 void add_output_options(CLI::App& app, OutputOptions& options) {
   auto* quiet = app.add_flag("--quiet", options.quiet, "Say nothing on stderr but errors");
   app.add_flag("--verbose", options.verbose, "Say more on stderr")->excludes(quiet);
 }
 
-int DeviceOptions::n_threads() const {
-  return threads.empty() ? 0 : static_cast<int>(parse_integer("--threads", threads, 1, 1024));
+OpenOptions DeviceOptions::open_options() const {
+  OpenOptions options;
+  if (!threads.empty())
+    options.n_threads = static_cast<int>(parse_integer("--threads", threads, 1, 1024));
+  if (!shader_dir.empty() && (device == "cpu" || device == "reference"))
+    throw UsageError(
+        fmt::format("--shader-dir: expected a Vulkan device, got {} {}", flag, device));
+  options.shader_dir = shader_dir;
+  return options;
 }
 
 std::optional<Precision> DeviceOptions::wanted_precision() const {
@@ -78,7 +94,7 @@ std::optional<Precision> DeviceOptions::wanted_precision() const {
 }
 
 void DeviceOptions::check() const {
-  n_threads();
+  open_options();
   wanted_precision();
   if (const auto problem = selector_problem(device))
     fail_value(flag, "auto, cpu, reference or vulkan[:SEL]", device);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bitaxon/devices.h"
 #include "bitaxon/model.h"
 
 namespace bitaxon::tool {
@@ -25,9 +26,10 @@ struct DeviceOptions {
   std::string device = "auto";
   std::string precision = {};
   std::string threads = {};
+  std::string shader_dir = {};
 
   /// Throws UsageError.
-  int n_threads() const;
+  OpenOptions open_options() const;
   std::optional<Precision> wanted_precision() const;
   void check() const;
 };
@@ -44,6 +46,7 @@ void add_model_options(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 /// Those of the device options that do not name one.
 void add_precision_options(CLI::App& app, DeviceOptions& options);
+void add_shader_option(CLI::App& app, DeviceOptions& options);
 void add_output_options(CLI::App& app, OutputOptions& options);
 
 /// Strict numbers: the whole text, no NaN, in range, else a UsageError that names flag, value and

@@ -84,7 +84,7 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
 }
 
 OpenedDevice open(const DeviceOptions& device) {
-  return open_device(device.device, device.n_threads());
+  return open_device(device.device, device.open_options());
 }
 
 /// Without the vocabulary.

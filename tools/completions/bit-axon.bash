@@ -3,7 +3,7 @@ _bit_axon() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
     --version'
-  local precision='--precision --threads'
+  local precision='--precision --threads --shader-dir'
   local device="--device $precision --save-state --load-state"
   local command='' flags='' files='' word
   COMPREPLY=()
@@ -27,7 +27,7 @@ _bit_axon() {
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
-      --ids-file | --file) files=yes ;;
+      --ids-file | --file | --shader-dir) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
       --split | --tolerance)

@@ -27,6 +27,7 @@ complete -c bit-axon -n "$with_model" -l verbose -d 'Say more'
 complete -c bit-axon -n "$with_device" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
 complete -c bit-axon -n "$with_precision" -l precision -x -a 'exact fast' -d 'How exactly'
 complete -c bit-axon -n "$with_precision" -l threads -x -d 'Threads of the CPU'
+complete -c bit-axon -n "$with_precision" -l shader-dir -rF -d 'Compile the shaders in this folder'
 complete -c bit-axon -n "$with_device" -l save-state -rF -d 'Write the state afterwards'
 complete -c bit-axon -n "$with_device" -l load-state -rF -d 'Begin with a saved state'
 

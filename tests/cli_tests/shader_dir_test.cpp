@@ -1,0 +1,95 @@
+// Kernels as somebody writes them: shaders from a folder, in place of those of the program.
+#include <gtest/gtest.h>
+
+#include "format_tests/temporary_files.h"
+#include "model_folder.h"
+#include "program.h"
+
+namespace bitaxon::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ShaderDirCli : public testing::Test {
+ protected:
+  ShaderDirCli() {
+    fs::copy(BX_SHADER_DIR, dir(), fs::copy_options::recursive);
+    surroundings_.environment["XDG_CACHE_HOME"] = (folder_ / "cache").string();
+  }
+
+  fs::path dir() const { return folder_ / "shaders"; }
+  void edit(const std::string& file, const std::string& from, const std::string& to) const {
+    std::string text = read_file(dir() / file);
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << file << " has no " << from;
+    write_file(dir() / file, text.replace(at, from.size(), to));
+  }
+
+  Finished generate(const Arguments& more) const {
+    return run(Arguments{"run", "--quiet", "--device", "vulkan:llvmpipe", "--temperature", "0",
+                         "--max-tokens", "4", "--json", "--prompt", "ROMEO:"} +
+                   more,
+               {}, surroundings_);
+  }
+  Json tokens(const Arguments& more) const {
+    const Finished finished = generate(more);
+    EXPECT_EQ(finished.status, 0) << finished.describe();
+    return Json::parse(finished.out)["token_ids"];
+  }
+  Finished with_folder() const { return generate({"--shader-dir", dir().string()}); }
+  void expect_refused(const std::vector<std::string>& mentioned) const {
+    const Finished finished = with_folder();
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.out, "");
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+    for (const std::string& words : mentioned)
+      EXPECT_NE(finished.err.find(words), std::string::npos) << words << "\n" << finished.err;
+  }
+
+  TemporaryFolder folder_;
+  Surroundings surroundings_;
+};
+
+TEST_F(ShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
+  const Arguments from_folder = {"--shader-dir", dir().string()};
+  const Json same = tokens(from_folder);
+  EXPECT_EQ(same.size(), 4U);
+  edit("sample_draw.comp", "tokens[g] = token;", "tokens[g] = 1;");
+  const Json edited = tokens(from_folder);
+  EXPECT_EQ(edited, Json({1, 1, 1, 1}));
+  EXPECT_FALSE(fs::exists(folder_ / "cache/bit-axon")) << "pipelines of the folder are kept";
+  EXPECT_EQ(tokens({}), same);
+}
+
+TEST_F(ShaderDirCli, AMistakeIsNamedByFileAndLine) {
+  write_file(dir() / "lib/step.glsl", "\n\nuint broken = ;\n");
+  expect_refused({(dir() / "lib/step.glsl").string() + ":3: error"});
+}
+
+TEST_F(ShaderDirCli, AShaderThatDoesNotFitItsLaunchIsNamed) {
+  edit("params/embed.h", "uint seen_slot;", "uint more;\n  uint seen_slot;");
+  expect_refused({"shader embed", "push constants: expected 44 bytes, got 48"});
+}
+
+TEST_F(ShaderDirCli, WhatIsMissingIsNamed) {
+  fs::remove(dir() / "embed.comp");
+  expect_refused({(dir() / "embed.comp").string()});
+  fs::remove_all(dir());
+  expect_refused({dir().string() + ":", "folder"});
+}
+
+TEST_F(ShaderDirCli, CompareTakesTheFolderForB) {
+  edit("sample_draw.comp", "tokens[g] = token;", "tokens[g] = 1;");
+  const Finished finished =
+      run({"compare", "--quiet", "--json", "--a", "vulkan:llvmpipe", "--b", "vulkan:llvmpipe",
+           "--shader-dir", dir().string(), "--max-tokens", "2", "--prompt", "ROMEO:"},
+          {}, surroundings_);
+  ASSERT_EQ(finished.status, 1) << finished.describe();
+  const Json report = Json::parse(finished.out);
+  // The first is of the prompt's logits, and no sampler drew it.
+  EXPECT_EQ(report["greedy"]["b_token_ids"][1], 1) << finished.out;
+  EXPECT_NE(report["greedy"]["a_token_ids"][1], 1) << finished.out;
+}
+
+}  // namespace
+}  // namespace bitaxon::test

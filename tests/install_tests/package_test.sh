@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and tries it with nothing around it.
+set -euo pipefail
+source=$1 build=$2
+scratch=$build/package_test
+prompt=(run --quiet --temperature 0 --max-tokens 5 "ROMEO:")
+
+fail() {
+  printf 'package_test: %s\n' "$*" >&2
+  exit 1
+}
+
+# same WHAT TEXT: what another program says must be what this build's program says.
+same() {
+  [[ $2 == "$expected" ]] || fail "$1: expected '$expected', got '$2'"
+  printf '%s: %s\n' "$1" "$2"
+}
+
+rm -rf -- "$scratch"
+mkdir -p -- "$scratch/again" "$scratch/plain" "$scratch/with tests"
+cd -- "$scratch"
+expected=$("$build/bit-axon" "${prompt[@]}" --device cpu)
+
+echo "== the tarball"
+package=("$source/tools/package.sh" --build "$build")
+plain=$("${package[@]}" --output "$scratch")
+again=$(umask 077 && "${package[@]}" --output "$scratch/again")
+cmp -- "$plain" "$again" || fail "packaged twice, two different tarballs"
+tar -C "$scratch/plain" -xf "$plain"
+# Elsewhere than where it was packaged, in a folder with a space in its name.
+mv -- "$scratch"/plain/* "$scratch/plain/the package"
+tree="$scratch/plain/the package"
+for file in lib/cxx/libstdc++.so.6 lib/cxx/libgcc_s.so.1 share/doc/bit-axon/LICENSE \
+  share/doc/bit-axon/licences/libstdc++6; do
+  [[ -s $tree/$file ]] || fail "$file is missing"
+done
+[[ -z $(find "$tree/lib" -name "libc.so*" -o -name "libm.so*" -o -name "libvulkan*") ]] ||
+  fail "has libraries that must be those of the system"
+[[ ! -e $tree/tests ]] || fail "has tests that nobody asked for"
+
+echo "== with an empty environment"
+env -i "$tree/bin/bit-axon" --version
+env -i "$tree/bin/bit-axon" devices >"$scratch/devices"
+same "cpu" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device cpu)"
+ldd "$tree/bin/bit-axon" | grep -q 'libstdc++.so.6 => /usr/lib' ||
+  fail "the system has a libstdc++, and the package takes another"
+if grep -q 'llvmpipe' "$scratch/devices"; then
+  # The driver has been built for the system's libraries, and has to get along with the package's.
+  same "vulkan" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device vulkan:llvmpipe)"
+fi
+
+echo "== in an empty root folder"
+root="$scratch/root"
+mkdir -p -- "$root/lib64" "$root/lib/x86_64-linux-gnu" "$root/proc"
+# All that a system with glibc has for sure: the loader, and these in a folder that it searches.
+cp -L -- /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+while read -r name path; do
+  case $name in
+    libc.so.* | libm.so.*) cp -L -- "$path" "$root/lib/x86_64-linux-gnu/" ;;
+  esac
+done < <(ldd "$build/bit-axon" | awk '{ print $1, $3 }')
+cp -r -- "$tree" "$root/package"
+
+# enter COMMAND...: runs it in there. With /proc, by which the loader knows the place of a program, or
+# else by being told that.
+chroot=$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)
+in_namespace() {
+  # shellcheck disable=SC2016
+  unshare --map-root-user --mount sh -c 'mount --rbind /proc "$0/proc" && exec env -i "$@"' \
+    "$root" "$chroot" "$root" "$@"
+}
+in_folder() { env -i LD_ORIGIN_PATH=/package/bin "$chroot" "$root" "$@"; }
+with_own_libraries() {
+  env -i LD_LIBRARY_PATH="$tree/lib/cxx" "$tree/${1#/package/}" "${@:2}"
+}
+enter=with_own_libraries model=$tree/share/bit-axon/models/tiny-shakespeare
+for way in in_folder in_namespace; do
+  if "$way" /package/bin/bit-axon --version >"$scratch/$way" 2>&1; then
+    enter=$way model=/package/share/bit-axon/models/tiny-shakespeare
+  fi
+done
+if [[ $enter == with_own_libraries ]]; then
+  grep -q "not permitted" "$scratch/in_folder" || fail "$(<"$scratch/in_folder")"
+  echo "nobody may have another root folder here; so only with the package's own libstdc++"
+else
+  listed=$("$enter" /lib64/ld-linux-x86-64.so.2 --list /package/bin/bit-axon)
+  [[ $listed == *"/package/"*"/lib/cxx/libstdc++.so.6 "* ]] || fail "libstdc++ is another: $listed"
+fi
+if [[ $enter != in_folder ]]; then
+  same "$enter, bundled model" "$("$enter" /package/bin/bit-axon "${prompt[@]}" --device cpu)"
+fi
+same "$enter" "$("$enter" /package/bin/bit-axon "${prompt[@]}" --device cpu --model "$model")"
+"$enter" /package/bin/bit-axon devices >"$scratch/devices_inside"
+grep -q '^cpu' "$scratch/devices_inside" || fail "no device cpu: $(<"$scratch/devices_inside")"
+
+echo "== with tests"
+with_tests=$("${package[@]}" --with-tests --output "$scratch")
+(($(stat -c %s -- "$with_tests") < 48 << 20)) || fail "$with_tests has 48 MiB or more"
+tar -C "$scratch/with tests" -xf "$with_tests"
+env -i PATH=/usr/bin:/bin "$scratch/with tests"/*/tests/run core_tests format_tests tokenizer_tests
+rm -rf -- "$scratch"

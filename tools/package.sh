@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# tools/package.sh [--with-tests] [--output DIR] [--build DIR]: installs what is missing, builds in
+# build/package, and makes a tarball that runs on any x86-64 Linux with glibc 2.36 or newer. Prints
+# its path. It goes to DIR (build/package unless told). --build takes a release build as it is.
+set -euo pipefail
+source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
+
+# Everything in the package gets along with these; libstdc++ and libgcc_s may be the system's.
+declare -A newest=([GLIBC]=2.36 [GLIBCXX]=3.4.30 [CXXABI]=1.3.13 [GCC]=12.0.0)
+
+fail() {
+  say "$*"
+  exit 1
+}
+
+# is_bundled NAME: whether this library goes into the package. The others come with glibc, to which
+# they must fit.
+is_bundled() {
+  case $1 in
+    linux-vdso.so.* | ld-linux-x86-64.so.*) return 1 ;;
+    libc.so.* | libm.so.* | libdl.so.* | librt.so.* | libpthread.so.* | libresolv.so.*) return 1 ;;
+  esac
+}
+
+# The elves: programs and libraries below FOLDER.
+elves_of() {
+  find "$1" -type f -print0 | while IFS= read -r -d '' file; do
+    if [[ $(head -c 4 -- "$file" | tr -d '\0') == $'\x7fELF' ]]; then printf '%s\n' "$file"; fi
+  done
+}
+
+# libraries_of PROGRAM: lines "NAME PATH" for each library that is loaded with it.
+libraries_of() {
+  local listed
+  listed=$(ldd "$1") || fail "ldd $1: ${listed:-it fails}"
+  awk '$2 == "=>" { print $1, $3 == "not" ? "not-found" : $3 }' <<<"$listed"
+}
+
+# bundle_libraries: what the programs need goes to lib/; what the system may have newer to lib/cxx/.
+bundle_libraries() {
+  local name path folder needed
+  needed=$(for program in "${programs[@]}"; do libraries_of "$program" || exit; done | sort -u)
+  while read -r name path; do
+    is_bundled "$name" || continue
+    [[ -f $path ]] || fail "$name is needed, and nowhere to be found"
+    case $name in
+      libstdc++.so.* | libgcc_s.so.*) folder=lib/cxx ;;
+      *) folder=lib ;;
+    esac
+    install -D -m 644 -- "$path" "$stage/$folder/$name"
+    bundled+=("$path")
+  done <<<"$needed"
+}
+
+# bundle_licences: of the libraries, of all that headers are taken from (rather too many than too
+# few), and the texts they refer to.
+bundle_licences() {
+  local package text licences=$stage/share/doc/bit-axon/licences
+  local -a owners compiled_in
+  command -v dpkg-query >/dev/null || fail "needs dpkg-query to find the licences of the libraries"
+  # By the file's name alone: /lib is a link to /usr/lib, and dpkg knows only one of the two paths.
+  mapfile -t owners < <(
+    for path in "${bundled[@]}"; do
+      dpkg-query -S "*x86_64-linux-gnu/$(basename -- "$(realpath -- "$path")")"
+    done | cut -d: -f1 | sort -u
+  )
+  mapfile -t compiled_in < <(packages_of "${packages[@]}" | grep -- '-dev$')
+  for package in "${owners[@]}" "${compiled_in[@]}"; do
+    [[ -f /usr/share/doc/$package/copyright ]] || fail "/usr/share/doc/$package/copyright is missing"
+    install -D -m 644 -- "/usr/share/doc/$package/copyright" "$licences/$package"
+  done
+  grep -rhoE '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$licences" | sort -u |
+    while read -r text; do
+      if [[ -f $text ]]; then
+        install -D -m 644 -- "$text" "$licences/common-licenses/$(basename -- "$text")"
+      fi
+    done
+}
+
+# check_versions: nothing needs a newer version of a system library than the package promises.
+check_versions() {
+  local file version kind number
+  while read -r file; do
+    while read -r version; do
+      kind=${version%%_*} number=${version#*_}
+      # What has no number came with the numbered version that it is needed beside.
+      [[ $number =~ ^[0-9.]+$ ]] || continue
+      [[ -v newest[$kind] ]] || continue
+      if [[ $(printf '%s\n' "$number" "${newest[$kind]}" | sort -V | tail -n 1) != "${newest[$kind]}" ]]; then
+        fail "${file#"$stage"/} needs $version, which is newer than ${newest[$kind]}"
+      fi
+    done < <(objdump -p "$file" |
+      awk '/^[A-Z]/ { wanted = /^Version References/ } wanted && $1 ~ /^0x/ { print $NF }')
+  done < <(elves_of "$stage")
+}
+
+# check_search: the loader finds every bundled library in the package, also those that only another
+# library needs: it does not search lib/ for these, so the program has to need them itself.
+check_search() {
+  local program name path needed
+  for program in "${programs[@]}"; do
+    needed=$(libraries_of "$program")
+    while read -r name path; do
+      is_bundled "$name" || continue
+      if [[ -e $stage/lib/$name && $(realpath -- "$path") != "$stage/lib/$name" ]]; then
+        fail "${program#"$stage"/} loads $path in place of lib/$name"
+      fi
+    done <<<"$needed"
+  done
+}
+
+# check_places: nothing names a folder of this machine.
+check_places() {
+  local found
+  if found=$(LC_ALL=C grep -rlaP -e "(?<![\\w./])(\\Q$root\\E|\\Q$build\\E)/" -- "$stage"); then
+    fail "names the folder of the sources or of the build: $found"
+  fi
+}
+
+with_tests=false output='' given=''
+while (($# > 0)); do
+  case $1 in
+    --with-tests) with_tests=true ;;
+    --output | --build)
+      (($# > 1)) || fail "$1 needs a folder"
+      if [[ $1 == --output ]]; then output=$2; else given=$2; fi
+      shift
+      ;;
+    -h | --help)
+      sed -n '2,/^set/{s/^# //p}' "$0"
+      exit 0
+      ;;
+    *) fail "unknown argument $1; --help says what there is" ;;
+  esac
+  shift
+done
+
+[[ $(uname -sm) == "Linux x86_64" ]] || fail "makes packages for x86-64 Linux on that only"
+targets=(bit-axon) components=(program) bench=OFF suffix=''
+if $with_tests; then
+  packages+=(bench) targets=(all) components+=(tests) bench=ON suffix=-with-tests
+fi
+if [[ -n $given ]]; then
+  build=$(realpath -e -- "$given")
+else
+  build=$root/build/package
+  options=(-D "BITAXON_BUILD_BENCH=$bench")
+  prepare_release "${targets[@]}"
+fi
+cache=$build/CMakeCache.txt
+for option in BITAXON_PORTABLE:BOOL=ON CMAKE_BUILD_TYPE:STRING=Release; do
+  grep -qx "$option" "$cache" || fail "$cache does not say $option; configure with --preset release"
+done
+
+name=bit-axon-$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$cache")-linux-x86_64
+output=${output:-$build}
+mkdir -p -- "$output"
+output=$(realpath -- "$output")
+tarball=$output/$name$suffix.tar.gz
+scratch=$(mktemp -d -- "$output/.package.XXXXXX")
+trap 'rm -rf -- "$scratch"' EXIT
+stage=$scratch/$name
+for component in "${components[@]}"; do
+  quietly "$build/install-$component.log" \
+    cmake --install "$build" --prefix "$stage" --component "$component" --strip
+done
+
+mapfile -t programs < <(elves_of "$stage")
+bundled=()
+bundle_libraries
+bundle_licences
+check_versions
+check_search
+check_places
+
+# The same build gives the same tarball: no order, owner, mask or clock of this machine.
+epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null ||
+  stat -c %Y -- "$root/CMakeLists.txt")}
+tar -C "$scratch" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" \
+  --mode=u+rwX,go+rX,go-w -cf - -- "$name" | gzip -9n >"$scratch/tarball"
+mv -f -- "$scratch/tarball" "$tarball"
+say "$(du -h --apparent-size -- "$tarball" | cut -f1), $(find "$stage" -type f | wc -l) files"
+printf '%s\n' "$tarball"
