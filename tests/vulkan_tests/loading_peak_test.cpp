@@ -1,0 +1,23 @@
+// How much of the host's memory loading takes at its peak.
+#include <gtest/gtest.h>
+
+#include "support/memory_watch.h"
+#include "test_device.h"
+#include "vulkan/device_caps.h"
+
+namespace bitaxon::test {
+namespace {
+
+TEST(VulkanLoadingPeak, IsBelowTheModelAndItsLargestTensor) {
+  if (vulkan::device_caps(vulkan_backend()).type == vulkan::DeviceType::cpu) {
+    expect_low_loading_peak(vulkan_backend());
+    return;
+  }
+  // The model is not in the host's memory.
+  const std::uint64_t growth =
+      peak_growth_bytes([] { Model::random(vulkan_backend(), loading_config(), 1, {}); });
+  EXPECT_LT(growth, std::uint64_t{256} << 20);
+}
+
+}  // namespace
+}  // namespace bitaxon::test
