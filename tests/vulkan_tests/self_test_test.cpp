@@ -17,6 +17,7 @@ class WrongWhenFast final : public Backend {
  public:
   explicit WrongWhenFast(Backend& inner) : inner_(inner) {}
   const BackendCaps& caps() const override { return inner_.caps(); }
+  DeviceMemory memory() const override { return inner_.memory(); }
   Buffer allocate(std::size_t n, BufferUse use) override { return inner_.allocate(n, use); }
   void upload(const Buffer& b, std::size_t at, std::span<const std::byte> from) override {
     inner_.upload(b, at, from);
