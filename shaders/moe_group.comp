@@ -41,10 +41,11 @@ void list_tiles(uint e, uint n_lists) {
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint size = gl_WorkGroupSize.x;
-  const uint n_pairs = step_.n_rows * p.top_k;
+  const uint n_rows = step_.n_rows;
+  const uint n_pairs = n_rows * p.top_k;
   const bool has_shared = p.n_slots > p.top_k;
   const uint n_lists = p.n_experts + (has_shared ? 1 : 0);
-  for (uint e = lane; e < n_lists; e += size) count[e] = e < p.n_experts ? 0 : step_.n_rows;
+  for (uint e = lane; e < n_lists; e += size) count[e] = e < p.n_experts ? 0 : n_rows;
   barrier();
   for (uint i = lane; i < n_pairs; i += size) atomicAdd(count[expert_of(i)], 1);
   barrier();
@@ -53,5 +54,5 @@ void main() {
   for (uint i = lane; i < n_pairs; i += size)
     pairs[atomicAdd(next[expert_of(i)], 1)] = i / p.top_k * p.n_slots + i % p.top_k;
   if (has_shared)
-    for (uint r = lane; r < step_.n_rows; r += size) pairs[n_pairs + r] = r * p.n_slots + p.top_k;
+    for (uint r = lane; r < n_rows; r += size) pairs[n_pairs + r] = r * p.n_slots + p.top_k;
 }

@@ -82,9 +82,10 @@ struct BackendCaps {
 
 /// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
 /// must outlive its buffers, weights and executables; those handles may be dropped while steps that
-/// use them are in flight. Steps run in the order of submission, each after the one before. After a
-/// step has failed, every later call fails with the same Error: what it would have computed is
-/// missing.
+/// use them are in flight. Steps run in the order of submission, each after the one before. After
+/// work of the device has failed (a step, a copy), every later call fails with the same Error: what
+/// would have come of it is missing. A call that found no memory or was refused before that has
+/// changed nothing.
 class Backend {
  public:
   Backend() = default;

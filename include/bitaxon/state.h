@@ -43,7 +43,8 @@ class State {
 
   /// Waits for all submitted steps, then copies.
   StateSnapshot snapshot() const;
-  /// Throws Error(invalid_argument) when the snapshot is not of a pool of the same layout.
+  /// Throws Error(invalid_argument) when the snapshot is not of a pool of the same layout. When the
+  /// backend fails, the state is as after reset().
   void restore(const StateSnapshot& snapshot);
   /// A file holds format version, model fingerprint, precision, token count and a checksum.
   /// Throws Error(io).

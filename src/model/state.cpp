@@ -228,10 +228,7 @@ void State::restore(const StateSnapshot& snapshot) {
   if (!fits)
     throw Error(ErrorKind::invalid_argument,
                 "[state] snapshot: expected one of a state of the same layout");
-  history_.clear();
-  sampled_ = false;
-  position_ = snapshot.position;
-  furthest_ = snapshot.position;
+  reset();  // what remains when a copy fails
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
     const std::vector<std::byte>& bytes = snapshot.tensors[i];
@@ -242,7 +239,7 @@ void State::restore(const StateSnapshot& snapshot) {
       continue;
     }
     const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-    for_each_ring_run(position_, n, tensor.shape[0],
+    for_each_ring_run(snapshot.position, n, tensor.shape[0],
                       [&](std::int64_t row, std::int64_t at, std::int64_t count) {
                         pool_->backend().upload(
                             pool_->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
@@ -250,6 +247,8 @@ void State::restore(const StateSnapshot& snapshot) {
                                                      static_cast<std::size_t>(count) * row_bytes));
                       });
   }
+  position_ = snapshot.position;
+  furthest_ = snapshot.position;
 }
 
 void State::save(const std::filesystem::path& path) const {

@@ -80,8 +80,10 @@ Device::Device(const Instance& instance, const Instance::PhysicalDevice& physica
     : Device(instance, physical.handle, physical.caps) {
   const std::vector<std::string> missing = missing_of(caps_);
   if (!missing.empty())
-    throw Error(ErrorKind::unsupported, fmt::format("vulkan device {} ({}) lacks {}", caps_.index,
-                                                    caps_.name, fmt::join(missing, ", ")));
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan device {} ({}) lacks {}; update its driver, or try another "
+                            "device (bit-axon devices lists them)",
+                            caps_.index, caps_.name, fmt::join(missing, ", ")));
   create();
   load_functions();
   if (instance.hook() != nullptr) instance.hook()(functions_);
@@ -139,6 +141,16 @@ Device::~Device() {
 
 std::vector<MemoryHeap> Device::heaps_now() const {
   return query_heaps(functions_, physical_, caps_);
+}
+
+void Device::wait_idle() const noexcept {
+  // On a lost device nothing runs. A call that failed for want of memory has not waited; there is
+  // no other way to find out than to try again.
+  constexpr int kAttempts = 100;
+  for (int i = 0; i < kAttempts; ++i) {
+    const VkResult result = functions_.vkDeviceWaitIdle(device_);
+    if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST) return;
+  }
 }
 
 void Device::set_name(VkObjectType type, std::uint64_t handle,

@@ -28,6 +28,9 @@ class Device {
   /// Free memory of each heap at this moment; DeviceCaps has that of the start.
   std::vector<MemoryHeap> heaps_now() const;
 
+  /// Returns when nothing runs on the device any more, so that anything may be destroyed.
+  void wait_idle() const noexcept;
+
   /// From here on the capabilities say that there are no matrix units.
   void forget_matrix_units() { caps_.matrix_shapes.clear(); }
 

@@ -54,7 +54,8 @@ void query_core_properties(const Functions& fn, VkPhysicalDevice physical, Devic
   const VkPhysicalDeviceProperties& core = properties.properties;
   std::uint32_t loader_version = VK_API_VERSION_1_0;
   if (fn.vkEnumerateInstanceVersion != nullptr)
-    check(fn.vkEnumerateInstanceVersion(&loader_version), "vkEnumerateInstanceVersion", "");
+    check(fn.vkEnumerateInstanceVersion(&loader_version), "vkEnumerateInstanceVersion",
+          "Vulkan loader");
   caps.name = printable(core.deviceName);
   caps.type = type_of(core.deviceType);
   caps.vendor_id = core.vendorID;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "core/state_layout.h"
@@ -14,6 +12,13 @@ namespace {
 
 const DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<const DeviceBuffer*>(buffer.memory.get());
+}
+
+/// Rows or segments that a step of this graph has room for; where no tensor says, that any has.
+std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
+  for (const Value& value : graph.values())
+    if (value.row_space == space) return to_uint(value.shape[0]);
+  return space == RowSpace::rows ? kMaxRows : kMaxSegments;
 }
 
 /// Resolves the bindings of one node's launches.
@@ -51,15 +56,17 @@ class Resolver {
       }
     }
     if (range.size_bytes > caps_.max_storage_buffer_bytes)
-      fail(fmt::format("a binding of {} bytes: expected at most {} (maxStorageBufferRange)",
-                       range.size_bytes, caps_.max_storage_buffer_bytes));
+      fail(fmt::format("{} of {} bytes: expected at most {} (maxStorageBufferRange)",
+                       describe(binding), range.size_bytes, caps_.max_storage_buffer_bytes));
     BX_ASSERT(range.size_bytes > 0 && range.size_bytes % 4 == 0 && range.offset_bytes % 256 == 0,
               "a binding is of whole words and aligned");
     return range;
   }
 
   void check_grid(const Launch& launch) const {
-    const auto groups = groups_of(launch, kMaxRows, kMaxSegments);
+    const Graph& graph = *executable_.plan->graph;
+    const auto groups = groups_of(launch, capacity_of(graph, RowSpace::rows),
+                                  capacity_of(graph, RowSpace::segments));
     for (std::size_t axis = 0; axis < 3; ++axis)
       if (groups[axis] > caps_.max_group_count[axis])
         fail(fmt::format("{} work groups of {}: expected at most {} (maxComputeWorkGroupCount)",
@@ -67,9 +74,18 @@ class Resolver {
   }
 
  private:
+  std::string describe(const Binding& binding) const {
+    if (binding.kind == Binding::Kind::step) return "the step buffer";
+    if (binding.kind == Binding::Kind::scratch) return "scratch";
+    const Value& value = executable_.plan->graph->value(binding.value);
+    if (value.kind != ValueKind::state) return "activations";
+    const auto& tensors = executable_.bindings.state_layout->tensors;
+    return "state " + tensors[static_cast<std::size_t>(value.state_index)].name;
+  }
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorKind::device,
-                fmt::format("vulkan: {} [{}]: {}", op_info(node()).name, node().label, what));
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: {} [{}]: {}; try another device (bit-axon devices lists them)",
+                            op_info(node()).name, node().label, what));
   }
 
   const VulkanExecutable& executable_;
@@ -86,14 +102,6 @@ Cost cost_of(const Graph& graph, const Node& node) {
     if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
   }
   return op_info(node).cost(graph, node, sizes);
-}
-
-/// Rows or segments that a step of this graph has room for.
-std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
-  std::int64_t capacity = 0;
-  for (const Value& value : graph.values())
-    if (value.row_space == space) capacity = std::max(capacity, value.shape[0]);
-  return to_uint(capacity);
 }
 
 /// With room for one there is always exactly one: the grid need not be told with each step.
@@ -132,6 +140,9 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
       executable.launches.push_back(std::move(bound));
     }
   }
+  BX_ASSERT(!executable.launches.empty(), "a plan has a node");
+  executable.label = fmt::format("{} .. {} ({} dispatches)", executable.launches.front().label,
+                                 executable.launches.back().label, executable.launches.size());
   if (graph.result() < 0) return;
   const auto result = static_cast<std::size_t>(graph.result());
   executable.result =

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bitaxon/backend.h"
@@ -16,6 +17,7 @@ struct VulkanExecutable {
   std::shared_ptr<const Plan> plan;
   Bindings bindings;
   std::vector<BoundLaunch> launches;
+  std::string label;  ///< "layer_0 ssm_in: ssm_in_vec .. sample: sample_pick (43 dispatches)"
   std::optional<BoundRange> result;
   RecordOptions options;
   std::vector<std::unique_ptr<Recording>> recordings;
@@ -25,8 +27,9 @@ struct VulkanExecutable {
 };
 
 /// Asks every node's kernel for its launches and resolves what they bind. Throws
-/// Error(unsupported) when a kernel cannot run on this device, Error(device) when a binding or a
-/// grid is beyond its limits: with the op, the label, the value and the limit.
+/// Error(unsupported) when a kernel cannot run on this device or a binding or a grid is beyond its
+/// limits: with the op, the label, the value and the limit. Throws Error(device) as
+/// PipelineLibrary.
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
                    PipelineLibrary& pipelines);
 

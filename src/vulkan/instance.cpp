@@ -32,7 +32,7 @@ std::string environment(const char* name) {
 
 bool has_instance_extension(const Functions& fn, std::string_view name) {
   const auto extensions = enumerate<VkExtensionProperties>(
-      "vkEnumerateInstanceExtensionProperties", "",
+      "vkEnumerateInstanceExtensionProperties", "Vulkan loader",
       [&](std::uint32_t* n, VkExtensionProperties* items) {
         return fn.vkEnumerateInstanceExtensionProperties(nullptr, n, items);
       });
@@ -41,10 +41,11 @@ bool has_instance_extension(const Functions& fn, std::string_view name) {
 }
 
 bool has_layer(const Functions& fn, std::string_view name) {
-  const auto layers = enumerate<VkLayerProperties>(
-      "vkEnumerateInstanceLayerProperties", "", [&](std::uint32_t* n, VkLayerProperties* items) {
-        return fn.vkEnumerateInstanceLayerProperties(n, items);
-      });
+  const auto layers =
+      enumerate<VkLayerProperties>("vkEnumerateInstanceLayerProperties", "Vulkan loader",
+                                   [&](std::uint32_t* n, VkLayerProperties* items) {
+                                     return fn.vkEnumerateInstanceLayerProperties(n, items);
+                                   });
   return std::any_of(layers.begin(), layers.end(),
                      [&](const auto& layer) { return name == layer.layerName; });
 }
@@ -53,7 +54,7 @@ bool has_layer(const Functions& fn, std::string_view name) {
 std::uint32_t loader_version(const Functions& fn) {
   std::uint32_t version = VK_API_VERSION_1_0;  // only this one lacks the function
   if (fn.vkEnumerateInstanceVersion != nullptr)
-    check(fn.vkEnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion", "");
+    check(fn.vkEnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion", "Vulkan loader");
   if (version < VK_API_VERSION_1_2)
     throw unsupported(
         fmt::format("the Vulkan loader has version {}, 1.2 is needed: update libvulkan1",
@@ -118,7 +119,7 @@ void load_instance_functions(Functions& fn, VkInstance instance) {
 
 std::vector<VkPhysicalDevice> physical_devices(const Functions& fn, VkInstance instance) {
   return enumerate<VkPhysicalDevice>(
-      "vkEnumeratePhysicalDevices", "", [&](std::uint32_t* n, VkPhysicalDevice* items) {
+      "vkEnumeratePhysicalDevices", "all drivers", [&](std::uint32_t* n, VkPhysicalDevice* items) {
         const VkResult result = fn.vkEnumeratePhysicalDevices(instance, n, items);
         // The loader's word (1.3.239) for drivers of which none has a device.
         if (result != VK_ERROR_INITIALIZATION_FAILED || items != nullptr) return result;
@@ -183,7 +184,7 @@ void Instance::create(Messages* messages) {
   if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
     throw unsupported(
         "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor");
-  check(result, "vkCreateInstance", "");
+  check(result, "vkCreateInstance", "all drivers");
   instance_ = instance;  // a failed call may have written to it
   load_instance_functions(functions_, instance_);
   if (hook_ != nullptr) hook_(functions_);
@@ -191,7 +192,7 @@ void Instance::create(Messages* messages) {
   if (!listens) return;
   VkDebugUtilsMessengerEXT listener = VK_NULL_HANDLE;
   check(functions_.vkCreateDebugUtilsMessengerEXT(instance_, &messenger, nullptr, &listener),
-        "vkCreateDebugUtilsMessengerEXT", "");
+        "vkCreateDebugUtilsMessengerEXT", "validation messages");
   messenger_ = listener;
 }
 

@@ -8,6 +8,7 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "platform/printable.h"
 #include "vulkan/result.h"
 #include "vulkan/structure.h"
 
@@ -67,10 +68,6 @@ std::optional<int> score(const DeviceCaps& caps, const MemoryType& type, MemoryP
       return 2 * static_cast<int>(cached) + static_cast<int>(!device);
   }
   return std::nullopt;
-}
-
-std::string megabytes(std::uint64_t bytes) {
-  return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
 }  // namespace
@@ -133,14 +130,16 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   const Functions& fn = device_.fn();
   auto buffer = std::make_shared<DeviceBuffer>();
   buffer->size_bytes_ = align_up(std::max<std::size_t>(size_bytes, 1), kMinAlignment);
-  buffer->label_ = fmt::format("{}, {}", label, megabytes(size_bytes));
+  buffer->label_ = fmt::format("{}, {}", label, bytes_text(size_bytes));
   if (buffer->size_bytes_ > caps.max_buffer_bytes ||
       buffer->size_bytes_ > caps.max_allocation_bytes)
-    throw Error(ErrorKind::device,
-                fmt::format("vulkan: {}: expected at most {}, which is the largest buffer of {}",
-                            buffer->label_,
-                            megabytes(std::min(caps.max_buffer_bytes, caps.max_allocation_bytes)),
-                            caps.name));
+    throw Error(
+        ErrorKind::device,
+        fmt::format("vulkan: {}: expected at most {}, which is the largest buffer of {}; try "
+                    "a smaller model or another device",
+                    buffer->label_,
+                    bytes_text(std::min(caps.max_buffer_bytes, caps.max_allocation_bytes)),
+                    caps.name));
 
   auto info = structure<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO);
   info.size = buffer->size_bytes_;
@@ -209,6 +208,17 @@ Block* MemoryAllocator::find_room(std::uint32_t type, std::size_t size, std::siz
   return nullptr;
 }
 
+std::string MemoryAllocator::describe_block(std::uint32_t type, std::size_t size,
+                                            const std::string& label) const {
+  const DeviceCaps& caps = device_.caps();
+  const MemoryHeap heap = device_.heaps_now()[caps.memory_types[type].heap];
+  std::size_t held = 0;
+  for (const auto& block : blocks_) held += block->size_bytes;
+  return fmt::format("{} for {}; {} are free, {} are held in {} allocations of at most {}",
+                     bytes_text(size), label, bytes_text(heap.available_bytes), bytes_text(held),
+                     blocks_.size(), caps.max_allocations);
+}
+
 Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const std::string& label) {
   const DeviceCaps& caps = device_.caps();
   auto block = std::make_unique<Block>();
@@ -220,11 +230,14 @@ Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const st
   info.pNext = &flags;
   info.allocationSize = size;
   info.memoryTypeIndex = type;
+  if (blocks_.size() >= caps.max_allocations)
+    throw Error(ErrorKind::device,
+                fmt::format("vulkan: {} for {}: expected at most {} allocations of memory, which "
+                            "is the limit of {}; try a smaller model",
+                            bytes_text(size), label, caps.max_allocations, caps.name));
   VkDeviceMemory memory = VK_NULL_HANDLE;
-  check(device_.fn().vkAllocateMemory(device_.handle(), &info, nullptr, &memory),
-        "vkAllocateMemory",
-        fmt::format("{} for {}; {} allocations of at most {} are there already", megabytes(size),
-                    label, blocks_.size(), caps.max_allocations));
+  const VkResult result = device_.fn().vkAllocateMemory(device_.handle(), &info, nullptr, &memory);
+  if (result != VK_SUCCESS) check(result, "vkAllocateMemory", describe_block(type, size, label));
   block->memory = MemoryHandle(device_, memory);
   const VkMemoryPropertyFlags properties = caps.memory_types[type].flags;
   if ((properties & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&

@@ -84,6 +84,8 @@ class MemoryAllocator {
   Block* find_room(std::uint32_t type, std::size_t size, std::size_t alignment,
                    std::size_t& offset);
   Block* add_block(std::uint32_t type, std::size_t size, const std::string& label);
+  /// Of one that cannot be had.
+  std::string describe_block(std::uint32_t type, std::size_t size, const std::string& label) const;
   void give_back(DeviceBuffer& buffer) noexcept;
 
   const Device& device_;

@@ -8,7 +8,6 @@
 #include <system_error>
 
 #include "platform/file.h"
-#include "vulkan/result.h"
 #include "vulkan/shader.h"
 #include "vulkan/structure.h"
 
@@ -89,13 +88,18 @@ PipelineCache::PipelineCache(const Device& device, std::filesystem::path folder)
                                  caps.device_id, identity_of(caps));
     kept = valid_cache(read_file(file_), caps);
   }
+  if (!create(kept) && !kept.empty()) create({});
+}
+
+bool PipelineCache::create(std::span<const std::byte> kept) {
   auto info = structure<VkPipelineCacheCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO);
   info.initialDataSize = kept.size();
   info.pInitialData = kept.data();
   VkPipelineCache cache = VK_NULL_HANDLE;
-  check(device.fn().vkCreatePipelineCache(device.handle(), &info, nullptr, &cache),
-        "vkCreatePipelineCache", file_.empty() ? "in memory" : file_.string());
-  cache_ = PipelineCacheHandle(device, cache);
+  if (device_.fn().vkCreatePipelineCache(device_.handle(), &info, nullptr, &cache) != VK_SUCCESS)
+    return false;
+  cache_ = PipelineCacheHandle(device_, cache);
+  return true;
 }
 
 PipelineCache::~PipelineCache() { save(); }
@@ -124,7 +128,7 @@ void PipelineCache::write_note(const std::string& name, const std::string& text)
 }
 
 void PipelineCache::save() noexcept {
-  if (!changed_ || file_.empty()) return;
+  if (!changed_ || file_.empty() || !cache_) return;
   changed_ = false;
   try {
     std::size_t size = 0;

@@ -1,6 +1,6 @@
 // The driver's compiled pipelines, kept on disk from one run to the next. Whatever is wrong with a
 // file (missing, cut, foreign, another driver's) is a miss, never an error; so is a folder that
-// cannot be written.
+// cannot be written, and a driver that refuses to keep or to tell.
 #pragma once
 
 #include <filesystem>
@@ -24,6 +24,7 @@ class PipelineCache {
   std::string read_note(const std::string& name) const;
   void write_note(const std::string& name, const std::string& text) const noexcept;
 
+  /// VK_NULL_HANDLE when the driver keeps nothing.
   VkPipelineCache handle() const { return cache_.get(); }
   /// Pipelines have been added: the file is written again by save().
   void mark_changed() { changed_ = true; }
@@ -31,6 +32,8 @@ class PipelineCache {
 
  private:
   std::filesystem::path note_file(const std::string& name) const;
+
+  bool create(std::span<const std::byte> kept);
 
   const Device& device_;
   std::filesystem::path file_;

@@ -2,18 +2,15 @@
 
 #include <fmt/format.h>
 
-#include "bitaxon/error.h"
-
 namespace bitaxon::vulkan {
 namespace {
 
-/// What to try, after "; "; empty where the name says all there is to say.
+/// What to try.
 std::string_view hint(VkResult result) {
   switch (result) {
     case VK_ERROR_DEVICE_LOST:
       return "the driver gave up, a step may have taken too long; see the kernel log, try a "
-             "smaller "
-             "chunk or update the driver";
+             "smaller chunk or update the driver";
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
       return "try a smaller model or --quantize, or close other programs that use the device";
     case VK_ERROR_OUT_OF_HOST_MEMORY:
@@ -21,8 +18,8 @@ std::string_view hint(VkResult result) {
     case VK_ERROR_MEMORY_MAP_FAILED:
       return "the process has no address space left, or the driver limits what it maps";
     case VK_ERROR_INITIALIZATION_FAILED:
-      return "the driver cannot start; see that it is installed completely and may be used by this "
-             "user";
+      return "the driver cannot start; see that it is installed completely and that this user may "
+             "open the device (is the user in the groups render and video?)";
     case VK_ERROR_INCOMPATIBLE_DRIVER:
       return "no driver fits; install mesa-vulkan-drivers or that of the device's vendor";
     case VK_ERROR_LAYER_NOT_PRESENT:
@@ -32,8 +29,13 @@ std::string_view hint(VkResult result) {
       return "the driver refuses what it lists as supported; update it";
     case VK_ERROR_TOO_MANY_OBJECTS:
       return "the driver's limit on such objects is reached";
+    case VK_ERROR_FRAGMENTED_POOL:
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
+    case VK_ERROR_FRAGMENTATION:
+      return "the driver has no room left for such objects; close other programs that use the "
+             "device";
     default:
-      return {};
+      return "update the driver, or try another device (bit-axon devices lists them)";
   }
 }
 
@@ -78,10 +80,19 @@ std::string result_name(VkResult result) {
 
 void check(VkResult result, std::string_view call, std::string_view object) {
   if (result >= VK_SUCCESS) return;
-  const std::string_view try_this = hint(result);
-  throw Error(ErrorKind::device,
-              fmt::format("vulkan: {}({}): {}{}{}", call, object, result_name(result),
-                          try_this.empty() ? "" : "; ", try_this));
+  const std::string text =
+      fmt::format("vulkan: {}({}): {}; {}", call, object, result_name(result), hint(result));
+  switch (result) {
+    case VK_ERROR_DEVICE_LOST:
+      throw DeviceLost(ErrorKind::device, text);
+    case VK_ERROR_LAYER_NOT_PRESENT:
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+    case VK_ERROR_INCOMPATIBLE_DRIVER:
+      throw Error(ErrorKind::unsupported, text);
+    default:
+      throw Error(ErrorKind::device, text);
+  }
 }
 
 }  // namespace bitaxon::vulkan

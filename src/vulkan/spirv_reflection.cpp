@@ -47,6 +47,7 @@ enum StorageClass : std::uint32_t {
 
 struct Type {
   std::uint32_t op = 0;
+  std::size_t place = 0;             ///< among all types; a type is made of earlier ones
   std::vector<std::uint32_t> words;  ///< behind the result id
 };
 
@@ -98,7 +99,7 @@ class Module {
       case kTypeStruct:
       case kTypePointer:
         need(op == kTypeStruct ? 1 : op == kTypeRuntimeArray || op == kTypeFloat ? 2 : 3);
-        types_[words[0]] = {op, {words.begin() + 1, words.end()}};
+        types_[words[0]] = {op, n_types_++, {words.begin() + 1, words.end()}};
         break;
       case kConstant:
         need(3);
@@ -143,14 +144,15 @@ class Module {
                                [](const auto& m) { return m.second.contains(kNonWritable); });
   }
 
-  std::uint32_t size_of_type(std::uint32_t id) const {
+  std::uint32_t size_of_type(std::uint32_t id, const Type* outer = nullptr) const {
     const Type& t = type(id);
+    if (outer != nullptr && t.place >= outer->place) fail("a type made of a later one");
     switch (t.op) {
       case kTypeInt:
       case kTypeFloat:
         return t.words[0] / 8;
       case kTypeVector:
-        return size_of_type(t.words[0]) * t.words[1];
+        return size_of_type(t.words[0], &t) * t.words[1];
       case kTypeArray: {
         const auto length = constants_.find(t.words[1]);
         if (length == constants_.end()) fail("an array of no constant length");
@@ -163,7 +165,7 @@ class Module {
           if (it == members_.end() || !it->second.contains(i) ||
               !it->second.at(i).contains(kOffset))
             fail("a member without an offset");
-          size = std::max(size, it->second.at(i).at(kOffset) + size_of_type(t.words[i]));
+          size = std::max(size, it->second.at(i).at(kOffset) + size_of_type(t.words[i], &t));
         }
         return size;
       }
@@ -201,6 +203,7 @@ class Module {
   }
 
   std::map<std::uint32_t, Type> types_;
+  std::size_t n_types_ = 0;
   std::map<std::uint32_t, std::uint32_t> constants_;
   std::map<std::uint32_t, Variable> variables_;
   std::map<std::uint32_t, std::map<std::uint32_t, std::uint32_t>> decorations_;

@@ -1,5 +1,7 @@
 #include "vulkan/transfer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -24,8 +26,11 @@ SemaphoreHandle make_timeline(const Device& device, const char* label) {
   return {device, handle};
 }
 
-Transfer::Transfer(const Device& device, MemoryAllocator& memory)
-    : device_(device), memory_(memory), done_(make_timeline(device, "transfers")) {
+Transfer::Transfer(const Device& device, MemoryAllocator& memory, Failure& failure)
+    : device_(device),
+      memory_(memory),
+      failure_(failure),
+      done_(make_timeline(device, "transfers")) {
   const Functions& fn = device.fn();
   auto info = structure<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
   info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
@@ -48,11 +53,24 @@ void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose pur
   if (staging == nullptr) staging = memory_.allocate(2 * kHalfBytes, purpose, "staging buffer");
 }
 
-void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBufferCopy& region) {
+/// When a part of it fails, others may be under way, in buffers that the caller then frees.
+template <class Act>
+void Transfer::run(const Act& act) {
+  try {
+    failure_.watch(act);
+  } catch (...) {
+    device_.wait_idle();
+    throw;
+  }
+}
+
+void Transfer::submit_copy(Half& half, const DeviceBuffer& from, const DeviceBuffer& to,
+                           const VkBufferCopy& region) {
   const Functions& fn = device_.fn();
+  const std::string what = fmt::format("copy of {} to {}", from.label(), to.label());
   auto begin = structure<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
   begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-  check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", "transfers");
+  check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", what);
   // Steps and copies before this one; behind it, the host.
   auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
@@ -63,13 +81,13 @@ void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBuffe
   dependency.memoryBarrierCount = 1;
   dependency.pMemoryBarriers = &memory;
   fn.vkCmdPipelineBarrier2(half.commands, &dependency);
-  fn.vkCmdCopyBuffer(half.commands, from, to, 1, &region);
+  fn.vkCmdCopyBuffer(half.commands, from.handle(), to.handle(), 1, &region);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.srcAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = VK_PIPELINE_STAGE_2_HOST_BIT;
   memory.dstAccessMask = VK_ACCESS_2_HOST_READ_BIT;
   fn.vkCmdPipelineBarrier2(half.commands, &dependency);
-  check(fn.vkEndCommandBuffer(half.commands), "vkEndCommandBuffer", "transfers");
+  check(fn.vkEndCommandBuffer(half.commands), "vkEndCommandBuffer", what);
 
   auto commands =
       structure<VkCommandBufferSubmitInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO);
@@ -83,8 +101,8 @@ void Transfer::submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBuffe
   submit.pCommandBufferInfos = &commands;
   submit.signalSemaphoreInfoCount = 1;
   submit.pSignalSemaphoreInfos = &signal;
-  check(fn.vkQueueSubmit2(device_.queue(), 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit2",
-        "transfers");
+  failure_.submitting(what);
+  check(fn.vkQueueSubmit2(device_.queue(), 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit2", what);
   half.busy_until = ++submitted_;
 }
 
@@ -107,14 +125,16 @@ void Transfer::upload(const DeviceBuffer& to, std::size_t offset, std::size_t si
     return;
   }
   prepare(up_, MemoryPurpose::staging);
-  for (std::size_t done = 0; done < size_bytes; done += kHalfBytes) {
-    const std::size_t which = done / kHalfBytes % 2;
-    const std::size_t n = std::min(kHalfBytes, size_bytes - done);
-    wait(halves_[which]);
-    fill(done, {up_->mapped() + which * kHalfBytes, n});
-    submit_copy(halves_[which], up_->handle(), to.handle(), {which * kHalfBytes, offset + done, n});
-  }
-  for (const Half& half : halves_) wait(half);
+  run([&] {
+    for (std::size_t done = 0; done < size_bytes; done += kHalfBytes) {
+      const std::size_t which = done / kHalfBytes % 2;
+      const std::size_t n = std::min(kHalfBytes, size_bytes - done);
+      wait(halves_[which]);
+      fill(done, {up_->mapped() + which * kHalfBytes, n});
+      submit_copy(halves_[which], *up_, to, {which * kHalfBytes, offset + done, n});
+    }
+    for (const Half& half : halves_) wait(half);
+  });
 }
 
 void Transfer::download(const DeviceBuffer& from, std::size_t offset, std::span<std::byte> to) {
@@ -130,15 +150,18 @@ void Transfer::download(const DeviceBuffer& from, std::size_t offset, std::span<
     return std::min(kHalfBytes, to.size() - i * kHalfBytes);
   };
   const auto start = [&](std::size_t i) {
-    submit_copy(halves_[i % 2], from.handle(), down_->handle(),
+    submit_copy(halves_[i % 2], from, *down_,
                 {offset + i * kHalfBytes, i % 2 * kHalfBytes, size_of_piece(i)});
   };
-  start(0);
-  for (std::size_t i = 0; i < n_pieces; ++i) {
-    if (i + 1 < n_pieces) start(i + 1);
-    wait(halves_[i % 2]);
-    std::memcpy(to.data() + i * kHalfBytes, down_->mapped() + i % 2 * kHalfBytes, size_of_piece(i));
-  }
+  run([&] {
+    start(0);
+    for (std::size_t i = 0; i < n_pieces; ++i) {
+      if (i + 1 < n_pieces) start(i + 1);
+      wait(halves_[i % 2]);
+      std::memcpy(to.data() + i * kHalfBytes, down_->mapped() + i % 2 * kHalfBytes,
+                  size_of_piece(i));
+    }
+  });
 }
 
 void Transfer::copy(const DeviceBuffer& from, std::size_t from_offset, const DeviceBuffer& to,
@@ -147,8 +170,10 @@ void Transfer::copy(const DeviceBuffer& from, std::size_t from_offset, const Dev
       from_offset + size_bytes <= from.size_bytes() && to_offset + size_bytes <= to.size_bytes(),
       "copy inside the buffers");
   if (size_bytes == 0) return;
-  submit_copy(halves_[0], from.handle(), to.handle(), {from_offset, to_offset, size_bytes});
-  wait(halves_[0]);
+  run([&] {
+    submit_copy(halves_[0], from, to, {from_offset, to_offset, size_bytes});
+    wait(halves_[0]);
+  });
 }
 
 }  // namespace bitaxon::vulkan

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 
+#include "vulkan/failure.h"
 #include "vulkan/memory.h"
 
 namespace bitaxon::vulkan {
@@ -14,10 +15,12 @@ namespace bitaxon::vulkan {
 using FillBytes = std::function<void(std::size_t offset, std::span<std::byte> to)>;
 
 /// Writes straight into memory that the host sees; for other memory through a staging buffer of two
-/// halves, one of which is filled while the other is copied. Every call returns when it is done.
+/// halves, one of which is filled while the other is copied. Every call returns, or throws, when
+/// nothing of it is under way. A copy that fails is a failure of the device; a staging buffer that
+/// there is no memory for is none.
 class Transfer {
  public:
-  Transfer(const Device& device, MemoryAllocator& memory);
+  Transfer(const Device& device, MemoryAllocator& memory, Failure& failure);
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
@@ -34,11 +37,15 @@ class Transfer {
     std::uint64_t busy_until = 0;  ///< value of done_
   };
   void prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose purpose);
-  void submit_copy(Half& half, VkBuffer from, VkBuffer to, const VkBufferCopy& region);
+  template <class Act>
+  void run(const Act& act);
+  void submit_copy(Half& half, const DeviceBuffer& from, const DeviceBuffer& to,
+                   const VkBufferCopy& region);
   void wait(const Half& half);
 
   const Device& device_;
   MemoryAllocator& memory_;
+  Failure& failure_;
   std::shared_ptr<DeviceBuffer> up_, down_;  ///< made when first needed
   CommandPoolHandle pool_;
   SemaphoreHandle done_;

@@ -13,6 +13,7 @@
 #include "vulkan/device_memory.h"
 #include "vulkan/device_rates.h"
 #include "vulkan/executable.h"
+#include "vulkan/failure.h"
 #include "vulkan/kernel.h"
 #include "vulkan/result.h"
 #include "vulkan/self_test.h"
@@ -80,7 +81,7 @@ class VulkanBackend final : public Backend {
         pipeline_cache_(device_,
                         options.shader_dir.empty() ? options.cache_dir : std::filesystem::path()),
         pipelines_(device_, pipeline_cache_, shader_source(options.shader_dir)),
-        transfer_(device_, memory_),
+        transfer_(device_, memory_, failure_),
         steps_done_(make_timeline(device_, "steps")) {
     const DeviceCaps& device = device_.caps();
     caps_.name = "vulkan";
@@ -88,10 +89,7 @@ class VulkanBackend final : public Backend {
     caps_.max_run_ahead = kMaxInFlight - 1;
   }
 
-  ~VulkanBackend() override {
-    // The result does not matter: whatever it is, nothing runs any more.
-    device_.fn().vkDeviceWaitIdle(device_.handle());
-  }
+  ~VulkanBackend() override { device_.wait_idle(); }
 
   const BackendCaps& caps() const override { return caps_; }
 
@@ -103,7 +101,7 @@ class VulkanBackend final : public Backend {
   }
 
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
-    check_failure();
+    failure_.check();
     const bool state = use == BufferUse::state;
     return Buffer{
         size_bytes,
@@ -112,7 +110,7 @@ class VulkanBackend final : public Backend {
   }
 
   void upload(const Buffer& buffer, std::size_t offset, std::span<const std::byte> from) override {
-    check_failure();
+    failure_.check();
     wait_idle();
     BX_ASSERT(offset + from.size() <= buffer.size_bytes, "upload inside the buffer");
     transfer_.upload(device_buffer(buffer), offset, from.size(),
@@ -122,7 +120,7 @@ class VulkanBackend final : public Backend {
   }
 
   void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
-    check_failure();
+    failure_.check();
     wait_idle();
     BX_ASSERT(offset + to.size() <= buffer.size_bytes, "download inside the buffer");
     transfer_.download(device_buffer(buffer), offset, to);
@@ -130,7 +128,7 @@ class VulkanBackend final : public Backend {
 
   void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
             std::size_t size_bytes) override {
-    check_failure();
+    failure_.check();
     wait_idle();
     transfer_.copy(device_buffer(from), from_offset, device_buffer(to), to_offset, size_bytes);
   }
@@ -151,7 +149,7 @@ class VulkanBackend final : public Backend {
 
   std::vector<LaunchTime> launch_times();
   DeviceRates rates() {
-    check_failure();
+    failure_.check();
     wait_idle();
     return measure_rates(device_, memory_, pipelines_, transfer_);
   }
@@ -159,20 +157,7 @@ class VulkanBackend final : public Backend {
   const DeviceCaps& device_caps() const { return device_.caps(); }
 
  private:
-  /// Once a step has failed, everything fails.
-  void check_failure() const {
-    if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
-  }
-  /// Remembers what a step failed of: what it would have computed is missing from then on.
-  template <class Act>
-  void step_call(const Act& act) {
-    try {
-      act();
-    } catch (const Error& error) {
-      failure_ = error.what();
-      throw;
-    }
-  }
+  void hand_over(const std::vector<VkCommandBuffer>& commands, std::uint64_t number);
   void wait_idle() { wait_until(submitted_); }
   void wait_until(std::uint64_t number);
   void collect(std::uint64_t number);
@@ -183,6 +168,7 @@ class VulkanBackend final : public Backend {
   Instance instance_;
   Device device_;
   MemoryAllocator memory_;
+  Failure failure_;
   PipelineCache pipeline_cache_;
   PipelineLibrary pipelines_;
   Transfer transfer_;
@@ -190,7 +176,6 @@ class VulkanBackend final : public Backend {
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< as far as we know
-  std::string failure_;
   StepCounts last_step_;
   int last_barriers_ = 0;
   std::shared_ptr<VulkanExecutable> last_executable_;  ///< with timestamps only
@@ -199,7 +184,7 @@ class VulkanBackend final : public Backend {
 
 std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
                                                   const WeightParts& parts) {
-  check_failure();
+  failure_.check();
   const PackedLayout layout = packed_layout(desc);
   auto memory = memory_.allocate(layout.size_bytes, MemoryPurpose::weights, desc.name);
   transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {
@@ -209,7 +194,7 @@ std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
 }
 
 Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
-  check_failure();
+  failure_.check();
   BX_ASSERT(bindings.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
   auto executable = std::make_shared<VulkanExecutable>();
   executable->plan = std::move(plan);
@@ -224,62 +209,67 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindin
 }
 
 Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
-  check_failure();
+  failure_.check();
   if (submitted_ - done_ >= kMaxInFlight) collect(submitted_ + 1 - kMaxInFlight);
   if (submitted_ - done_ >= kMaxInFlight)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[submit] expected at most {} steps in flight", kMaxInFlight));
   auto executable = std::static_pointer_cast<VulkanExecutable>(handle.compiled);
-  step_call([&] {
-    Recording& recording = executable->recording_for(done_, device_, memory_);
-    recording.write_step(step, executable->launches);
-    const std::uint64_t number = submitted_ + 1;
+  Recording& recording = executable->recording_for(done_, device_, memory_);
+  recording.write_step(step, executable->launches);
+  const std::uint64_t number = submitted_ + 1;
+  // Kept also when the submission fails: on a lost device it may count as executing.
+  InFlight& place = place_of(number);
+  place.recording = &recording;
+  place.executable = executable;
+  place.n_segments = executable->result ? step.n_segments : 0;
+  recording.ticket = number;
+  failure_.submitting(fmt::format("step {}: {}", number, executable->label));
+  failure_.watch([&] { hand_over(recording.commands(), number); });
+  submitted_ = number;
 
-    std::vector<VkCommandBufferSubmitInfo> commands;
-    std::vector<VkSubmitInfo2> parts;
-    commands.reserve(recording.commands().size());
-    for (const VkCommandBuffer buffer : recording.commands()) {
-      commands.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
-      auto part = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
-      part.commandBufferInfoCount = 1;
-      part.pCommandBufferInfos = &commands.back();
-      parts.push_back(part);
-    }
-    auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
-    signal.semaphore = steps_done_.get();
-    signal.value = number;
-    signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
-    parts.back().signalSemaphoreInfoCount = 1;
-    parts.back().pSignalSemaphoreInfos = &signal;
-    check(device_.fn().vkQueueSubmit2(device_.queue(), static_cast<std::uint32_t>(parts.size()),
-                                      parts.data(), VK_NULL_HANDLE),
-          "vkQueueSubmit2", fmt::format("step {}", number));
-    submitted_ = number;
-    recording.ticket = number;
-    last_barriers_ = recording.barrier_count();
-    last_step_ = {
-        .dispatches = executable->launches.size(),
-        .submissions = parts.size(),
-        .bytes_to_device = recording.step_bytes(),
-        .bytes_from_device = executable->result ? step.n_segments * sizeof(std::int32_t) : 0};
-    if (executable->options.timestamps) {
-      last_executable_ = executable;
-      last_recording_ = &recording;
-    }
-    InFlight& place = place_of(number);
-    place.recording = &recording;
-    place.executable = executable;
-    place.n_segments = executable->result ? step.n_segments : 0;
-  });
-  return {submitted_};
+  last_barriers_ = recording.barrier_count();
+  last_step_ = {.dispatches = executable->launches.size(),
+                .submissions = recording.commands().size(),
+                .bytes_to_device = recording.step_bytes(),
+                .bytes_from_device = place.n_segments * sizeof(std::int32_t)};
+  if (executable->options.timestamps) {
+    last_executable_ = executable;
+    last_recording_ = &recording;
+  }
+  return {number};
+}
+
+void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std::uint64_t number) {
+  std::vector<VkCommandBufferSubmitInfo> infos;
+  std::vector<VkSubmitInfo2> parts;
+  infos.reserve(commands.size());  // the parts point into it
+  for (const VkCommandBuffer buffer : commands) {
+    infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
+    auto part = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
+    part.commandBufferInfoCount = 1;
+    part.pCommandBufferInfos = &infos.back();
+    parts.push_back(part);
+  }
+  auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
+  signal.semaphore = steps_done_.get();
+  signal.value = number;
+  signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+  parts.back().signalSemaphoreInfoCount = 1;
+  parts.back().pSignalSemaphoreInfos = &signal;
+  check(device_.fn().vkQueueSubmit2(device_.queue(), static_cast<std::uint32_t>(parts.size()),
+                                    parts.data(), VK_NULL_HANDLE),
+        "vkQueueSubmit2", fmt::format("step {}", number));
 }
 
 void VulkanBackend::collect(std::uint64_t number) {
   if (done_ >= number) return;
-  step_call([&] {
+  failure_.watch([&] {
     std::uint64_t value = 0;
     check(device_.fn().vkGetSemaphoreCounterValue(device_.handle(), steps_done_.get(), &value),
           "vkGetSemaphoreCounterValue", "steps");
+    // Some drivers say so instead of failing.
+    if (value > submitted_) check(VK_ERROR_DEVICE_LOST, "vkGetSemaphoreCounterValue", "steps");
     // Results are kept, and what the steps worked in is let go.
     while (done_ < value) {
       InFlight& place = place_of(++done_);
@@ -293,7 +283,7 @@ void VulkanBackend::collect(std::uint64_t number) {
 
 void VulkanBackend::wait_until(std::uint64_t number) {
   if (done_ >= number) return;
-  step_call([&] {
+  failure_.watch([&] {
     const VkSemaphore semaphore = steps_done_.get();
     auto info = structure<VkSemaphoreWaitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO);
     info.semaphoreCount = 1;
@@ -306,12 +296,12 @@ void VulkanBackend::wait_until(std::uint64_t number) {
 }
 
 StepResult VulkanBackend::wait(Ticket ticket) {
+  failure_.check();
   if (ticket.number < 1 || ticket.number > submitted_ || ticket.number + kMaxInFlight <= submitted_)
     throw Error(
         ErrorKind::invalid_argument,
         fmt::format("[wait] ticket: expected one of the {} steps submitted last, got {} of {}",
                     kMaxInFlight, ticket.number, submitted_));
-  check_failure();
   wait_until(ticket.number);
   const InFlight& place = place_of(ticket.number);
   return {{place.tokens.data(), place.n_segments}};
@@ -325,12 +315,12 @@ void VulkanBackend::try_variants() {
   if (found.empty()) {
     try {
       found = fast_product_problem(*this);
-    } catch (const Error& error) {
-      found = error.what();
-      check_failure();  // a device that is lost is no matter of variants
+      if (found.empty()) found = kAgree;
+      pipeline_cache_.write_note(kNote, found);
+    } catch (const Error&) {
+      failure_.check();  // a device that is lost is no matter of variants
+      // The driver cannot do it now; the next run tries again.
     }
-    if (found.empty()) found = kAgree;
-    pipeline_cache_.write_note(kNote, found);
   }
   if (found != kAgree) device_.forget_matrix_units();
 }
@@ -338,9 +328,10 @@ void VulkanBackend::try_variants() {
 std::vector<LaunchTime> VulkanBackend::launch_times() {
   std::vector<LaunchTime> times;
   if (last_recording_ == nullptr) return times;
-  check_failure();
+  failure_.check();
   wait_idle();
-  const std::vector<double> nanoseconds = last_recording_->launch_times_ns();
+  std::vector<double> nanoseconds;
+  failure_.watch([&] { nanoseconds = last_recording_->launch_times_ns(); });
   for (std::size_t i = 0; i < nanoseconds.size(); ++i)
     times.push_back({last_executable_->launches[i].label, nanoseconds[i],
                      last_executable_->launches[i].cost.bytes});

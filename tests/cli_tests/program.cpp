@@ -62,9 +62,9 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"HF_HOME", (home() / "hf").string()},
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
-  // How sanitizers behave is the business of whoever runs the tests.
+  // How sanitizers behave and where drivers keep things is the business of whoever runs the tests.
   for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"})
+                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
     if (const char* value = std::getenv(name)) all[name] = value;
   for (const auto& [name, value] : surroundings.environment) all[name] = value;
   std::vector<std::string> lines;

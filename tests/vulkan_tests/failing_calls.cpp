@@ -2,19 +2,54 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <set>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 
 namespace bitaxon::vulkan::test {
 namespace {
 
 FailingCalls calls;
+std::map<std::string, std::set<std::uint64_t>> alive;  ///< handles, by kind
 
-bool fails_now(const char* name) {
+/// Functions that the specification lets say that the device is lost.
+bool tells_of_loss(std::string_view name) {
+  return name == "vkQueueSubmit2" || name == "vkWaitSemaphores" || name == "vkDeviceWaitIdle" ||
+         name == "vkGetSemaphoreCounterValue" || name == "vkGetQueryPoolResults";
+}
+
+/// What the function returns without being called; VK_SUCCESS: it is called.
+VkResult failure_now(const char* name) {
   const int n = ++calls.n_calls[name];
-  if (calls.name != name || n < calls.first || n >= calls.first + calls.n_failures) return false;
+  if (calls.lost && tells_of_loss(name)) return VK_ERROR_DEVICE_LOST;
+  if (calls.name != name || n < calls.first || n >= calls.first + calls.n_failures)
+    return VK_SUCCESS;
   ++calls.n_failed;
-  return true;
+  calls.lost = calls.result == VK_ERROR_DEVICE_LOST && tells_of_loss(name);
+  return calls.result;
+}
+
+bool begins_with(std::string_view text, std::string_view start) {
+  return text.rfind(start, 0) == 0;
+}
+
+/// "Buffer" of vkCreateBuffer and vkDestroyBuffer; empty for functions that make or destroy
+/// nothing.
+std::string kind_made(std::string_view name) {
+  if (name == "vkAllocateMemory") return "Memory";
+  if (name == "vkCreateComputePipelines") return "Pipeline";
+  return begins_with(name, "vkCreate") ? std::string(name.substr(8)) : "";
+}
+std::string kind_destroyed(std::string_view name) {
+  if (name == "vkFreeMemory") return "Memory";
+  return begins_with(name, "vkDestroy") ? std::string(name.substr(9)) : "";
+}
+
+template <class Handle>
+std::uint64_t number_of(Handle handle) {
+  return reinterpret_cast<std::uint64_t>(handle);
 }
 
 /// One for each member of Functions.
@@ -23,17 +58,43 @@ struct Wrapped;
 template <class Result, class... Arguments, Result (VKAPI_PTR* Functions::*member)(Arguments...)>
 struct Wrapped<member> {
   using Pointer = Result(VKAPI_PTR*)(Arguments...);
+  using Types = std::tuple<Arguments...>;
+  static constexpr std::size_t kCount = sizeof...(Arguments);
   inline static Pointer real = nullptr;
   inline static const char* name = nullptr;
 
+  static constexpr bool kFallible = std::is_same_v<Result, VkResult>;
+
   static VKAPI_ATTR Result VKAPI_CALL call(Arguments... arguments) {
-    if constexpr (std::is_same_v<Result, VkResult>) {
-      if (fails_now(name)) return calls.result;
+    const Types all(arguments...);
+    if constexpr (kFallible) {
+      const int n_failed = calls.n_failed;
+      const VkResult failure = failure_now(name);
+      // On a device that is really lost nothing runs any more.
+      if (calls.lost && std::string_view(name) == "vkDeviceWaitIdle") real(arguments...);
+      if (failure != VK_SUCCESS || calls.n_failed != n_failed) return failure;
       const VkResult result = real(arguments...);
-      if (result >= VK_SUCCESS) ++calls.n_successes[name];
+      // What a function makes comes last: VkX*, where VkX is a pointer.
+      using Made = std::tuple_element_t<kCount - 1, Types>;
+      if constexpr (std::is_pointer_v<std::remove_pointer_t<Made>>) {
+        const std::string kind = kind_made(name);
+        if (result == VK_SUCCESS && !kind.empty()) {
+          EXPECT_TRUE(alive[kind].insert(number_of(*std::get<kCount - 1>(all))).second) << name;
+        }
+      }
       return result;
     } else {
       ++calls.n_calls[name];
+      // What a function destroys comes before the allocator.
+      if constexpr (kCount >= 2) {
+        using Destroyed = std::tuple_element_t<kCount - 2, Types>;
+        if constexpr (std::is_pointer_v<Destroyed>) {
+          const std::string kind = kind_destroyed(name);
+          if (!kind.empty()) {
+            EXPECT_EQ(alive[kind].erase(number_of(std::get<kCount - 2>(all))), 1u) << name;
+          }
+        }
+      }
       return real(arguments...);
     }
   }
@@ -41,11 +102,20 @@ struct Wrapped<member> {
   static void put_into(Functions& functions, const char* its_name) {
     // The table comes by again with what was put in before.
     if (functions.*member == nullptr || functions.*member == &call) return;
+    if (!kFallible && kind_destroyed(its_name).empty()) return;
     real = functions.*member;
     name = its_name;
     functions.*member = &call;
   }
 };
+
+#define BX_ALL_FUNCTIONS(X)            \
+  BX_VK_GLOBAL_FUNCTIONS(X)            \
+  BX_VK_INSTANCE_FUNCTIONS(X)          \
+  BX_VK_OPTIONAL_INSTANCE_FUNCTIONS(X) \
+  BX_VK_DEVICE_FUNCTIONS(X)            \
+  BX_VK_SYNCHRONIZATION2_FUNCTIONS(X)  \
+  BX_VK_OPTIONAL_DEVICE_FUNCTIONS(X)
 
 PFN_vkGetInstanceProcAddr real_instance_lookup = nullptr;
 PFN_vkGetDeviceProcAddr real_device_lookup = nullptr;
@@ -89,23 +159,22 @@ void FailingCalls::hook(Functions& functions) {
   }
   if (calls.missing == "vkEnumerateInstanceVersion") functions.vkEnumerateInstanceVersion = nullptr;
 #define BX_WRAP(name) Wrapped<&Functions::name>::put_into(functions, #name);
-  BX_WRAP(vkEnumerateInstanceVersion)
-  BX_WRAP(vkEnumerateInstanceExtensionProperties)
-  BX_WRAP(vkEnumerateInstanceLayerProperties)
-  BX_WRAP(vkCreateInstance)
-  BX_WRAP(vkDestroyInstance)
-  BX_WRAP(vkEnumeratePhysicalDevices)
-  BX_WRAP(vkEnumerateDeviceExtensionProperties)
-  BX_WRAP(vkCreateDebugUtilsMessengerEXT)
-  BX_WRAP(vkDestroyDebugUtilsMessengerEXT)
-  BX_WRAP(vkCreateDevice)
-  BX_WRAP(vkDestroyDevice)
+  BX_ALL_FUNCTIONS(BX_WRAP)
 #undef BX_WRAP
 }
 
 void FailingCalls::expect_nothing_left() {
-  for (const std::string kind : {"Instance", "Device", "DebugUtilsMessengerEXT"})
-    EXPECT_EQ(calls.n_successes["vkCreate" + kind], calls.n_calls["vkDestroy" + kind]) << kind;
+  for (const auto& [kind, handles] : alive) EXPECT_EQ(handles.size(), 0u) << kind;
+  alive.clear();
+}
+
+std::vector<std::string> fallible_calls() {
+  std::vector<std::string> names;
+#define BX_ADD(name) \
+  if (Wrapped<&Functions::name>::kFallible) names.push_back(#name);
+  BX_ALL_FUNCTIONS(BX_ADD)
+#undef BX_ADD
+  return names;
 }
 
 }  // namespace bitaxon::vulkan::test

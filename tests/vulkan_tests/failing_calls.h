@@ -1,15 +1,16 @@
-// Vulkan functions that fail when a test says so, and are counted.
+// Vulkan functions that fail when a test says so, and are counted, with what they made.
 #pragma once
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "vulkan/functions.h"
 
 namespace bitaxon::vulkan::test {
 
 /// The hook for Instance puts these functions before the driver's: all that return a VkResult, and
-/// those that destroy.
+/// those that destroy. An object that is destroyed without being there fails the test.
 struct FailingCalls {
   std::string name;                               ///< of the function that fails; empty: none
   int first = 1;                                  ///< from which call on
@@ -18,8 +19,9 @@ struct FailingCalls {
   std::string missing;  ///< a function that the loader or the driver does not have
 
   std::map<std::string, int> n_calls;
-  std::map<std::string, int> n_successes;  ///< of calls that were let through
   int n_failed = 0;
+  /// The device was lost: from then on every function that says so does, and nothing is computed.
+  bool lost = false;
 
   /// No function fails or is missing, nothing is counted.
   static void reset();
@@ -28,5 +30,8 @@ struct FailingCalls {
   /// Everything that was made is destroyed; says what is not.
   static void expect_nothing_left();
 };
+
+/// Functions of the table that return a VkResult.
+std::vector<std::string> fallible_calls();
 
 }  // namespace bitaxon::vulkan::test

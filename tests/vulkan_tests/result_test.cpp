@@ -35,27 +35,47 @@ TEST(Result, ErrorsNameCallObjectAndResult) {
     ADD_FAILURE() << "expected an error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
-                 "vulkan: vkAllocateDescriptorSets(layer_3): VK_ERROR_FRAGMENTED_POOL");
+                 "vulkan: vkAllocateDescriptorSets(layer_3): VK_ERROR_FRAGMENTED_POOL; the driver "
+                 "has no room left for such objects; close other programs that use the device");
     EXPECT_EQ(error.kind(), ErrorKind::device);
   }
 }
 
+struct ExpectedError {
+  VkResult result;
+  ErrorKind kind;
+  std::string_view hint;
+};
+
 TEST(Result, ErrorsSayWhatToTry) {
-  const std::pair<VkResult, std::string_view> hints[] = {
-      {VK_ERROR_DEVICE_LOST, "smaller chunk"},
-      {VK_ERROR_OUT_OF_DEVICE_MEMORY, "--quantize"},
-      {VK_ERROR_OUT_OF_HOST_MEMORY, "close other programs"},
-      {VK_ERROR_INITIALIZATION_FAILED, "installed"},
-      {VK_ERROR_INCOMPATIBLE_DRIVER, "install"},
-      {VK_ERROR_LAYER_NOT_PRESENT, "VK_INSTANCE_LAYERS"},
-      {VK_ERROR_EXTENSION_NOT_PRESENT, "update"},
-      {VK_ERROR_FEATURE_NOT_PRESENT, "update"},
-      {VK_ERROR_MEMORY_MAP_FAILED, "address space"},
-      {VK_ERROR_TOO_MANY_OBJECTS, "limit"},
+  const ExpectedError errors[] = {
+      {VK_ERROR_DEVICE_LOST, ErrorKind::device, "smaller chunk"},
+      {VK_ERROR_OUT_OF_DEVICE_MEMORY, ErrorKind::device, "--quantize"},
+      {VK_ERROR_OUT_OF_HOST_MEMORY, ErrorKind::device, "close other programs"},
+      {VK_ERROR_INITIALIZATION_FAILED, ErrorKind::device, "groups render and video"},
+      {VK_ERROR_INCOMPATIBLE_DRIVER, ErrorKind::unsupported, "install"},
+      {VK_ERROR_LAYER_NOT_PRESENT, ErrorKind::unsupported, "VK_INSTANCE_LAYERS"},
+      {VK_ERROR_EXTENSION_NOT_PRESENT, ErrorKind::unsupported, "update"},
+      {VK_ERROR_FEATURE_NOT_PRESENT, ErrorKind::unsupported, "update"},
+      {VK_ERROR_MEMORY_MAP_FAILED, ErrorKind::device, "address space"},
+      {VK_ERROR_TOO_MANY_OBJECTS, ErrorKind::device, "limit"},
+      {VK_ERROR_OUT_OF_POOL_MEMORY, ErrorKind::device, "no room left"},
+      {VK_ERROR_UNKNOWN, ErrorKind::device, "another device"},
+      {static_cast<VkResult>(-42), ErrorKind::device, "another device"},
   };
-  for (const auto& [result, hint] : hints)
-    expect_error([result = result] { check(result, "vkX", "weights, 47.20 MiB"); },
-                 ErrorKind::device, {"vkX(weights, 47.20 MiB): ", result_name(result), "; ", hint});
+  for (const auto& [result, kind, hint] : errors)
+    expect_error([result = result] { check(result, "vkX", "weights, 47.20 MiB"); }, kind,
+                 {"vkX(weights, 47.20 MiB): ", result_name(result), "; ", hint});
+}
+
+TEST(Result, ALostDeviceCanBeToldApart) {
+  EXPECT_THROW(check(VK_ERROR_DEVICE_LOST, "vkX", "y"), DeviceLost);
+  try {
+    check(VK_ERROR_OUT_OF_DEVICE_MEMORY, "vkX", "y");
+  } catch (const DeviceLost&) {
+    ADD_FAILURE() << "it is not lost";
+  } catch (const Error&) {
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "vulkan/instance.h"
 #include "vulkan/vulkan_backend.h"
+#include "vulkan_tests/layers.h"
 
 namespace bitaxon::test {
 
@@ -28,6 +29,7 @@ inline vulkan::VulkanOptions test_options() {
   vulkan::VulkanOptions options;
   options.selector = test_selector();
   options.messages = &messages();
+  if (environment_enables("GPU_ASSISTED")) options.hook = answer_for_semaphores;
   return options;
 }
 

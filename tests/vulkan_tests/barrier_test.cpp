@@ -1,0 +1,63 @@
+// Every barrier of a recording is needed, and none is missing: synchronization validation says
+// nothing as long as all are there, and something as soon as one is left out.
+#include <gtest/gtest.h>
+
+#include "bitaxon/model.h"
+#include "support/small_models.h"
+#include "vulkan_tests/layers.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+struct Watched {
+  int n_barriers = 0;
+  std::vector<std::string> messages;
+};
+
+/// Two steps of `n_rows` rows through one layer of each kind, a token sampled after each.
+Watched watch(std::size_t n_rows, int without_barrier) {
+  vulkan::Messages messages;
+  vulkan::VulkanOptions options = test_options();
+  options.messages = &messages;
+  options.without_barrier = without_barrier;
+  Watched watched;
+  {
+    const auto backend = vulkan::open_vulkan_backend(options);
+    Config config = small_config();
+    config.num_layers = 3;
+    Model model = Model::random(*backend, config, 1, {});
+    State state = model.new_state();
+    const auto ids = random_ids(n_rows, config.vocab_size, 1);
+    for (int step = 0; step < 2; ++step) {
+      const SegmentInput segment{&state, ids, {}};
+      model.wait(model.submit({&segment, 1}, {.output = StepOutput::token}));
+    }
+    watched.n_barriers = vulkan::barrier_count(*backend);
+  }
+  watched.messages = messages.lines;
+  return watched;
+}
+
+class Synchronization : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(Synchronization, EveryBarrierIsNeededAndNoneIsMissing) {
+  const WithLayer layer(kSynchronization);
+  const Watched whole = watch(GetParam(), -1);
+  EXPECT_EQ(whole.messages, std::vector<std::string>());
+  // One before each launch that reads what another wrote: every layer has several.
+  ASSERT_GE(whole.n_barriers, 12);
+  // That of number 0 stands between submissions, and layers_test.cpp leaves it out.
+  for (int barrier = 1; barrier < whole.n_barriers; ++barrier) {
+    const Watched watched = watch(GetParam(), barrier);
+    EXPECT_EQ(watched.n_barriers, whole.n_barriers);
+    EXPECT_TRUE(any_holds(watched.messages, "SYNC-HAZARD"))
+        << "barrier " << barrier << " of " << whole.n_barriers;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Vulkan, Synchronization, testing::Values(1, 40),
+                         testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,72 @@
+// The layers that the environment asks for are there and watch what they are asked to watch.
+// Without this, a run in which they are missing or misspelt would pass.
+#include "vulkan_tests/layers.h"
+
+#include <gtest/gtest.h>
+
+#include "bitaxon/ops.h"
+#include "core/plan.h"
+#include "core/state_layout.h"
+#include "core/step.h"
+#include "formats/weight_format.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+constexpr std::int64_t kCols = 64;
+
+/// What is said of two steps of two products, the second of which reads what the first wrote and
+/// has a weight that claims so many rows.
+std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t claimed_rows) {
+  vulkan::Messages messages;
+  options.messages = &messages;
+  {
+    const auto backend = vulkan::open_vulkan_backend(options);
+    const std::vector<float> values(kCols * kCols, 1);
+    const auto packed = backend->pack({.name = "weight", .rows = kCols, .cols = kCols},
+                                      {.data = std::as_bytes(std::span(values))});
+    auto claimed = std::make_shared<Weight>(*packed);
+    claimed->shape = {1, claimed_rows, kCols};
+    const auto graph = std::make_shared<Graph>();
+    const Tensor middle =
+        linear(graph->input(DType::f32, {1, kCols}, RowSpace::rows), graph->weight(packed));
+    graph->mark_output(linear(middle, graph->weight(claimed)));
+    const auto plan = schedule(graph, [&](const Graph& whole, const Node& node) {
+      return backend->workspace(whole, node);
+    });
+    const Buffer arena = backend->allocate(plan->arena_bytes, BufferUse::activations);
+    const Executable executable = backend->compile(
+        plan, {.arena = arena, .state = {}, .state_layout = std::make_shared<StateLayout>()});
+    StepBuffer step;
+    step.n_rows = step.n_segments = step.segments[0].n_rows = 1;
+    for (int i = 0; i < 2; ++i) backend->wait(backend->submit(executable, step));
+  }
+  return messages.lines;
+}
+
+TEST(Layers, NothingIsSaidOfWhatIsRight) {
+  EXPECT_EQ(provoke(test_options(), kCols), std::vector<std::string>());
+}
+
+TEST(Layers, AMissingBarrierIsNoticedWhereThatIsAskedFor) {
+  vulkan::VulkanOptions options = test_options();
+  options.without_barrier = 1;
+  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD-READ-AFTER-WRITE"),
+            environment_enables("SYNCHRONIZATION_VALIDATION_EXT"));
+}
+
+TEST(Layers, AMissingBarrierBetweenSubmissionsIsNoticedWhereThatIsAskedFor) {
+  vulkan::VulkanOptions options = test_options();
+  options.without_barrier = 0;
+  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD-WRITE-AFTER-READ"),
+            environment_enables("SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"));
+}
+
+TEST(Layers, AReadBeyondAWeightIsNoticedWhereThatIsAskedFor) {
+  EXPECT_EQ(any_holds(provoke(test_options(), 4 * kCols), "address out of bounds"),
+            environment_enables("GPU_ASSISTED"));
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,140 @@
+// What is larger than one binding or one grid may be.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "cases/op_harness.h"
+#include "ops/linear.h"
+#include "support/backends.h"
+#include "support/errors.h"
+#include "support/small_models.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::unique_ptr<Backend> backend_with(std::function<void(vulkan::DeviceCaps&)> limits) {
+  vulkan::VulkanOptions options = test_options();
+  options.limit_caps = std::move(limits);
+  return vulkan::open_vulkan_backend(options);
+}
+
+void bind_at_most_64_kib(vulkan::DeviceCaps& caps) { caps.max_storage_buffer_bytes = 65536; }
+
+/// n_rows rows of 128 columns times [1, n_out, 128], all with a residual.
+OpCase product(std::uint32_t n_rows, std::int64_t n_out, Format format = Format::f32) {
+  OpCase product{fmt::format("limits_{}_{}", n_rows, n_out), kEdge, {}, {}};
+  product.build = [=](OpProblem& problem) {
+    problem.set_step(one_segment(n_rows, 0), n_rows);
+    problem.add_input(128, 1);
+    problem.add_input(n_out, 1);
+    problem.add_weight(format, {1, n_out, 128}, 0.09);
+    problem.record = [](const OpHandles& handles) {
+      LinearOptions options;
+      options.residual = handles.inputs[1];
+      return std::vector{linear(handles.inputs[0], handles.weights[0], options)};
+    };
+  };
+  for (const OpCase& other : linear_cases())
+    if (other.label == "format_f32") product.tolerance = other.tolerance;
+  return product;
+}
+
+void expect_agreement(Backend& backend, const OpCase& op_case) {
+  SCOPED_TRACE(op_case.label);
+  const OpProblem problem = problem_of("linear", op_case);
+  const OpRun run = run_op(backend, problem);
+  EXPECT_EQ(run.violations, std::vector<std::string>());
+  EXPECT_EQ(differences(run, run_op(reference_backend(), problem), op_case.tolerance),
+            std::vector<std::string>());
+}
+
+TEST(Limits, AWeightLargerThanABinding) {
+  const auto backend = backend_with(bind_at_most_64_kib);
+  for (const Format format : kEveryFormat) expect_agreement(*backend, product(1, 4000, format));
+  EXPECT_EQ(backend->last_step().dispatches, 1U) << "weights are not bound";
+}
+
+TEST(Limits, AResultLargerThanABindingTakesSeveralLaunches) {
+  const auto backend = backend_with(bind_at_most_64_kib);
+  for (const std::uint32_t n_rows : {8U, 40U, 67U}) {
+    expect_agreement(*backend, product(n_rows, 4000));  // at most 4 rows of 16000 bytes at once
+    EXPECT_EQ(backend->last_step().dispatches, (n_rows + 3) / 4);
+  }
+}
+
+TEST(Limits, MoreWorkGroupsThanAGridHasTakeSeveralLaunches) {
+  const auto backend = backend_with([](vulkan::DeviceCaps& caps) { caps.max_group_count[0] = 3; });
+  expect_agreement(*backend, product(1, 4000));
+  EXPECT_GT(backend->last_step().dispatches, 1U);
+  expect_agreement(*backend, product(40, 1000));
+  EXPECT_GT(backend->last_step().dispatches, 1U);
+}
+
+TEST(Limits, ARowLargerThanABinding) {
+  const auto backend = backend_with(bind_at_most_64_kib);
+  expect_error([&] { run_op(*backend, problem_of("linear", product(2, 20'000))); },
+               ErrorKind::unsupported, {"vulkan"});
+}
+
+TEST(Limits, AStateTensorLargerThanABindingIsNamed) {
+  const auto backend = backend_with(bind_at_most_64_kib);
+  Config config = small_config();
+  config.swa_window_size = 1024;
+  Model model = Model::random(*backend, config, 1, {});
+  State state = model.new_state();
+  const std::vector<std::int32_t> ids = {1};
+  expect_error([&] { model.feed(state, ids, {}); }, ErrorKind::device,
+               {"layer_2", "state layer_2.keys", "bytes", "65536 (maxStorageBufferRange)"});
+}
+
+TEST(Limits, AGridLargerThanTheDevicesIsNamed) {
+  const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
+    caps.max_group_count = {1, 1, 1};
+  });
+  Model model = Model::random(*backend, small_config(), 1, {});
+  State state = model.new_state();
+  const auto ids = random_ids(40, small_config().vocab_size, 1);
+  expect_error([&] { model.feed(state, ids, {}); }, ErrorKind::device,
+               {"work groups of", "at most 1 (maxComputeWorkGroupCount)"});
+}
+
+/// Beyond what llvmpipe binds at once, 128 MiB, without any pretending.
+TEST(Limits, AWeightOf160MB) {
+  constexpr std::int64_t kRows = 40'000, kCols = 1024;
+  const auto value = [](std::int64_t row, std::int64_t col) {
+    return static_cast<float>((row * 31 + col * 7) % 257 - 128) / 128;
+  };
+  std::vector<float> values(static_cast<std::size_t>(kRows * kCols));
+  for (std::int64_t i = 0; i < kRows * kCols; ++i)
+    values[static_cast<std::size_t>(i)] = value(i / kCols, i % kCols);
+  Backend& backend = vulkan_backend();
+  const auto graph = std::make_shared<Graph>();
+  const Tensor x = graph->input(DType::f32, {1, kCols});
+  const Tensor y =
+      linear(x, graph->weight(backend.pack({.name = "w", .rows = kRows, .cols = kCols},
+                                           {.data = std::as_bytes(std::span(values))})));
+  graph->mark_output(y);
+  std::vector<float> row(kCols);
+  for (std::int64_t c = 0; c < kCols; ++c) row[static_cast<std::size_t>(c)] = value(c, 3);
+  const GraphInput input{x, std::as_bytes(std::span(row))};
+  StepBuffer step;
+  step.n_rows = step.n_segments = step.segments[0].n_rows = 1;
+  const GraphRun run =
+      run_graph(backend, graph, {&input, 1}, step, {}, std::make_shared<StateLayout>());
+  for (const std::int64_t o : {0, 1, 20'000, 32'767, 32'768, 32'769, 39'999}) {
+    double expected = 0;
+    double size = 0;
+    for (std::int64_t c = 0; c < kCols; ++c) {
+      const double product =
+          static_cast<double>(value(o, c)) * static_cast<double>(row[static_cast<std::size_t>(c)]);
+      expected += product;
+      size += std::abs(product);
+    }
+    float actual = 0;
+    std::memcpy(&actual, run.bytes(y).data() + o * 4, 4);
+    EXPECT_NEAR(actual, expected, 1e-6 * size) << "output " << o;
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,60 @@
+#include "vulkan_tests/test_gpu.h"
+
+namespace bitaxon::test {
+namespace {
+
+constexpr VkMemoryPropertyFlags kOfHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                          VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
+                                          VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+
+/// The type of the driver that both imitated ones are taken from.
+std::uint32_t real_type = 0;
+PFN_vkGetBufferMemoryRequirements2 get_requirements = nullptr;
+PFN_vkAllocateMemory allocate = nullptr;
+
+VKAPI_ATTR void VKAPI_CALL allow_both(VkDevice device, const VkBufferMemoryRequirementsInfo2* info,
+                                      VkMemoryRequirements2* requirements) {
+  get_requirements(device, info, requirements);
+  requirements->memoryRequirements.memoryTypeBits = 0b11;
+}
+
+VKAPI_ATTR VkResult VKAPI_CALL allocate_real(VkDevice device, const VkMemoryAllocateInfo* info,
+                                             const VkAllocationCallbacks* callbacks,
+                                             VkDeviceMemory* memory) {
+  VkMemoryAllocateInfo real = *info;
+  real.memoryTypeIndex = real_type;
+  return allocate(device, &real, callbacks, memory);
+}
+
+void imitate(vulkan::Functions& functions) {
+  if (const auto hook = test_options().hook) hook(functions);
+  if (functions.vkAllocateMemory == nullptr) return;
+  get_requirements = functions.vkGetBufferMemoryRequirements2;
+  allocate = functions.vkAllocateMemory;
+  functions.vkGetBufferMemoryRequirements2 = allow_both;
+  functions.vkAllocateMemory = allocate_real;
+}
+
+void two_heaps(vulkan::DeviceCaps& caps) {
+  constexpr VkMemoryPropertyFlags kBoth = kOfHost | VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+  const auto both = std::ranges::find_if(caps.memory_types, [](const vulkan::MemoryType& type) {
+    return (type.flags & kBoth) == kBoth;
+  });
+  if (both == caps.memory_types.end()) throw std::runtime_error("no memory of both kinds");
+  real_type = static_cast<std::uint32_t>(both - caps.memory_types.begin());
+  const vulkan::MemoryHeap& heap = caps.heaps[both->heap];
+  caps.heaps = {{heap.size_bytes, heap.available_bytes, true},
+                {heap.size_bytes, heap.available_bytes, false}};
+  caps.memory_types = {{0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT}, {1, kOfHost}};
+}
+
+}  // namespace
+
+vulkan::VulkanOptions like_discrete() {
+  vulkan::VulkanOptions options = test_options();
+  options.hook = imitate;
+  options.limit_caps = two_heaps;
+  return options;
+}
+
+}  // namespace bitaxon::test

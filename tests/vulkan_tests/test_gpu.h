@@ -1,0 +1,40 @@
+// The device under test below the backend.
+#pragma once
+
+#include <functional>
+#include <stdexcept>
+
+#include "vulkan/device.h"
+#include "vulkan/device_choice.h"
+#include "vulkan_tests/test_device.h"
+
+namespace bitaxon::test {
+
+/// An instance and a device of its own, which `change` makes look like another one.
+class TestGpu {
+ public:
+  explicit TestGpu(const vulkan::VulkanOptions& options = test_options())
+      : instance_(options.hook, options.messages), device_(instance_, changed(options)) {}
+  const vulkan::Device& device() const { return device_; }
+
+ private:
+  vulkan::Instance::PhysicalDevice changed(const vulkan::VulkanOptions& options) const {
+    std::vector<vulkan::DeviceCaps> caps;
+    for (const auto& physical : instance_.devices()) caps.push_back(physical.caps);
+    const auto choice = vulkan::choose_device(caps, options.selector);
+    if (!choice.chosen)
+      throw std::runtime_error(vulkan::problem_of(choice, caps, options.selector));
+    vulkan::Instance::PhysicalDevice physical = instance_.devices()[*choice.chosen];
+    if (options.limit_caps) options.limit_caps(physical.caps);
+    return physical;
+  }
+
+  vulkan::Instance instance_;
+  vulkan::Device device_;
+};
+
+/// Options with which the device under test has the memory of a graphics card: its own, which the
+/// host does not see, and the system's. There must be a type that is both to imitate them with.
+vulkan::VulkanOptions like_discrete();
+
+}  // namespace bitaxon::test
