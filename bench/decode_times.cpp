@@ -41,6 +41,7 @@ OpenModel open(const DecodeSetup& setup, const vulkan::VulkanOptions& options) {
 vulkan::VulkanOptions options_of(const DecodeSetup& setup) {
   vulkan::VulkanOptions options;
   options.selector = setup.selector;
+  options.shader_dir = setup.shader_dir;
   options.cache_dir = cache_folder() / "bit-axon";
   return options;
 }

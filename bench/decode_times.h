@@ -15,6 +15,7 @@ namespace bitaxon::bench {
 /// What is decoded with, and on what.
 struct DecodeSetup {
   std::string selector;                        ///< as VulkanOptions::selector
+  std::string shader_dir;                      ///< as VulkanOptions::shader_dir
   std::optional<std::filesystem::path> model;  ///< empty: random weights for `config`
   Config config;
   int n_tokens = 32;  ///< that are measured

@@ -2,7 +2,7 @@
 // reference. Wall time of submit and wait; bytes and operations are those of the op's cost.
 // best_GB/s is that of the fastest run, %_of_read the same in percent of what the host's threads
 // read.
-//   op_bench [--device=cpu] [--threads=N] [Google Benchmark's flags]
+//   op_bench [--device=cpu] [--threads=N] [--shader-dir=DIR] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // What decoding one token takes on a Vulkan device: the host's work, and with --profile each
 // kernel's time beside what the device reaches at best.
 //   step_bench [--device vulkan:SEL] [--model DIR | --config NAME] [--tokens N] [--profile]
-//              [--output FOLDER]
+//              [--shader-dir DIR] [--output FOLDER]
 // The last line of its output is the report as JSON; with --output it is a file too.
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -27,6 +27,7 @@ struct Options {
   std::string config = "small-layers";
   int n_tokens = 32;
   bool profile = false;
+  std::string shader_dir;
   std::string output;
 };
 
@@ -142,6 +143,7 @@ DecodeSetup setup_of(const Options& options) {
     throw Error(ErrorKind::invalid_argument,
                 "device: expected vulkan[:SEL], got " + printable(options.device));
   if (colon != std::string::npos) setup.selector = options.device.substr(colon + 1);
+  setup.shader_dir = options.shader_dir;
   setup.config = configs().at(options.config);
   if (!options.model.empty()) setup.model = options.model;
   setup.n_tokens = options.n_tokens;
@@ -199,6 +201,8 @@ int step_bench(int argc, char** argv) {
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   program.add_flag("--profile", options.profile, "Time every kernel, and the device's limits");
+  program.add_option("--shader-dir", options.shader_dir,
+                     "Compile the shaders in this folder in place of those of the program");
   program.add_option("--output,-o", options.output, "Folder for the report as a JSON file");
   try {
     program.parse(argc, argv);

@@ -14,10 +14,6 @@ if [ $# -eq 0 ]; then
     left_out=vulkan_tests
   fi
 fi
-if ! command -v glslc >/dev/null; then
-  echo "ShaderCompiler.*: left out, there is no glslc"
-  export GTEST_FILTER='-ShaderCompiler.*'
-fi
 
 for name in "$@"; do
   if [ "$name" = "${left_out-}" ]; then continue; fi

@@ -52,8 +52,8 @@ bundle_libraries() {
   done <<<"$needed"
 }
 
-# bundle_licences: of the libraries, of all that headers are taken from (rather too many than too
-# few), and the texts they refer to.
+# bundle_licences: of the libraries, of all that headers or archives are taken from (rather too many
+# than too few; spirv-tools has archives), and the texts they refer to.
 bundle_licences() {
   local package text licences=$stage/share/doc/bit-axon/licences
   local -a owners compiled_in
@@ -64,7 +64,7 @@ bundle_licences() {
       dpkg-query -S "*x86_64-linux-gnu/$(basename -- "$(realpath -- "$path")")"
     done | cut -d: -f1 | sort -u
   )
-  mapfile -t compiled_in < <(packages_of "${packages[@]}" | grep -- '-dev$')
+  mapfile -t compiled_in < <(packages_of "${packages[@]}" | grep -E -- '-dev$|^spirv-tools$')
   for package in "${owners[@]}" "${compiled_in[@]}"; do
     [[ -f /usr/share/doc/$package/copyright ]] || fail "/usr/share/doc/$package/copyright is missing"
     install -D -m 644 -- "/usr/share/doc/$package/copyright" "$licences/$package"

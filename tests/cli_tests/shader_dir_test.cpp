@@ -4,6 +4,7 @@
 #include "format_tests/temporary_files.h"
 #include "model_folder.h"
 #include "program.h"
+#include "support/source_tree.h"
 
 namespace bitaxon::test {
 namespace {
@@ -13,7 +14,7 @@ namespace fs = std::filesystem;
 class ShaderDirCli : public testing::Test {
  protected:
   ShaderDirCli() {
-    fs::copy(BX_SHADER_DIR, dir(), fs::copy_options::recursive);
+    fs::copy(source_tree() / "shaders", dir(), fs::copy_options::recursive);
     surroundings_.environment["XDG_CACHE_HOME"] = (folder_ / "cache").string();
   }
 

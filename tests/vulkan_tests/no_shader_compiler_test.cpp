@@ -2,14 +2,15 @@
 #include <gtest/gtest.h>
 
 #include "support/errors.h"
+#include "support/source_tree.h"
 #include "vulkan/shader_compiler.h"
 
 namespace bitaxon::vulkan {
 namespace {
 
 TEST(ShaderCompiler, ThisBuildHasNone) {
-  test::expect_error([] { compile_shader(BX_SHADER_DIR, "embed"); }, ErrorKind::unsupported,
-                     {"BITAXON_WITH_SHADERC"});
+  test::expect_error([] { compile_shader(test::source_tree() / "shaders", "embed"); },
+                     ErrorKind::unsupported, {"BITAXON_WITH_SHADERC"});
 }
 
 }  // namespace
