@@ -42,7 +42,7 @@ struct DeviceInfo {
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
-  std::string note;  ///< why there is no Vulkan device; empty when there are some
+  std::string note;  ///< why there is no Vulkan device, or what keeps GPUs from being seen
 };
 
 /// Opens the Vulkan loader and its drivers for a moment, where this build has that backend. A

@@ -10,6 +10,7 @@
 #include "platform/cpu_info.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
+#include "vulkan/device_access.h"
 #include "vulkan/device_choice.h"
 #include "vulkan/device_memory.h"
 #include "vulkan/instance.h"
@@ -112,7 +113,10 @@ DeviceList vulkan_devices() try {
     list.devices.push_back(info_of(caps[i], choice.verdicts[i]));
     list.devices.back().chosen_by_auto = choice.chosen == i;
   }
-  if (caps.empty()) list.note = vulkan::problem_of(choice, caps, "");
+  if (caps.empty())
+    list.note = vulkan::with_access_problem(vulkan::problem_of(choice, caps, ""));
+  else if (!choice.chosen)
+    list.note = vulkan::access_problem();
   return list;
 } catch (const Error& error) {
   return {{}, error.what()};

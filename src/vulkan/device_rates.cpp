@@ -110,8 +110,9 @@ class RateMeasurement {
     wait.semaphoreCount = 1;
     wait.pSemaphores = &semaphore;
     wait.pValues = &n_submitted_;
-    check(device_.fn().vkWaitSemaphores(device_.handle(), &wait, UINT64_MAX), "vkWaitSemaphores",
-          "rates");
+    const VkResult result = device_.fn().vkWaitSemaphores(device_.handle(), &wait, UINT64_MAX);
+    if (result != VK_SUCCESS) device_.wait_idle();  // the caller frees what is in use
+    check(result, "vkWaitSemaphores", "rates");
   }
 
   /// All words are the same, so that the sums tell how many were read.

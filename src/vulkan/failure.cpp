@@ -7,6 +7,7 @@
 namespace bitaxon::vulkan {
 
 void Failure::fail(const Error& error) {
+  check();  // one that came from a watch inside this one
   text_ = error.what();
   if (dynamic_cast<const DeviceLost*>(&error) != nullptr && n_submitted_ > 0) {
     text_ += "; last submitted: ";

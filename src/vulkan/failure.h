@@ -22,7 +22,7 @@ class Failure {
     labels_[n_submitted_++ % labels_.size()] = std::move(label);
   }
   /// Runs work on the device. Its Error(device) is remembered; that of a lost device lists the
-  /// labels submitted last. Does not nest.
+  /// labels submitted last.
   template <class Act>
   void watch(const Act& act) {
     try {

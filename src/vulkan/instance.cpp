@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "bitaxon/error.h"
+#include "vulkan/device_access.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
 
@@ -182,8 +183,8 @@ void Instance::create(Messages* messages) {
   VkInstance instance = VK_NULL_HANDLE;
   const VkResult result = functions_.vkCreateInstance(&info, nullptr, &instance);
   if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-    throw unsupported(
-        "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor");
+    throw unsupported(with_access_problem(
+        "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor"));
   check(result, "vkCreateInstance", "all drivers");
   instance_ = instance;  // a failed call may have written to it
   load_instance_functions(functions_, instance_);

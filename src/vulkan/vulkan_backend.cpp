@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "platform/printable.h"
+#include "vulkan/device_access.h"
 #include "vulkan/device_choice.h"
 #include "vulkan/device_memory.h"
 #include "vulkan/device_rates.h"
@@ -34,7 +35,8 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const std::stri
   std::vector<DeviceCaps> caps;
   for (const auto& device : instance.devices()) caps.push_back(device.caps);
   const DeviceChoice choice = choose_device(caps, selector);
-  if (!choice.chosen) throw Error(ErrorKind::unsupported, problem_of(choice, caps, selector));
+  if (!choice.chosen)
+    throw Error(ErrorKind::unsupported, with_access_problem(problem_of(choice, caps, selector)));
   return instance.devices()[*choice.chosen];
 }
 
@@ -151,7 +153,9 @@ class VulkanBackend final : public Backend {
   DeviceRates rates() {
     failure_.check();
     wait_idle();
-    return measure_rates(device_, memory_, pipelines_, transfer_);
+    DeviceRates rates;
+    failure_.watch([&] { rates = measure_rates(device_, memory_, pipelines_, transfer_); });
+    return rates;
   }
   int barrier_count() const { return last_barriers_; }
   const DeviceCaps& device_caps() const { return device_.caps(); }

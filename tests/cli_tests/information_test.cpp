@@ -108,6 +108,60 @@ TEST(InformationCli, DevicesOfAMachineWithoutVulkanDriver) {
   EXPECT_EQ(table.err, "");
 }
 
+/// What one token on `device` says, or with an empty one on auto.
+Finished one_token(const std::string& device, const Surroundings& surroundings) {
+  Arguments arguments = {"run", "--prompt", "a", "--max-tokens", "1"};
+  if (!device.empty()) arguments = arguments + Arguments{"--device", device};
+  return run(arguments, "", surroundings);
+}
+
+/// `device` is refused in one line that begins with `begin`, for which auto takes the CPU.
+void expect_reason(const std::string& device, const Surroundings& surroundings,
+                   const std::string& begin) {
+  const Finished refused = one_token(device, surroundings);
+  EXPECT_EQ(refused.status, 1) << refused.describe();
+  EXPECT_EQ(refused.out, "");
+  const std::vector<std::string> lines = refused.err_lines();
+  ASSERT_FALSE(lines.empty());
+  EXPECT_EQ(lines.back().rfind("bit-axon: " + begin, 0), 0u) << refused.err;
+  const Finished automatic = one_token("", surroundings);
+  EXPECT_EQ(automatic.status, 0) << automatic.describe();
+  EXPECT_NE(automatic.err.find("bit-axon: device: cpu"), std::string::npos) << automatic.err;
+  EXPECT_NE(automatic.err.find(begin), std::string::npos) << automatic.err;
+}
+
+TEST(InformationCli, WithoutADriverItSaysWhatToInstall) {
+  if (!has_vulkan()) return;  // which other tests tell of
+  Surroundings bare;
+  bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
+                      {"VK_ICD_FILENAMES", "/no/such/driver"}};
+  for (const char* device : {"vulkan", "vulkan:0", "vulkan:nosuch"})
+    expect_reason(device, bare, "no Vulkan driver: install mesa-vulkan-drivers or that of");
+}
+
+TEST(InformationCli, WithoutALoaderItSaysWhatToInstall) {
+  if (!has_vulkan()) return;
+  const TemporaryFolder folder;
+  for (const char* name : {"libvulkan.so.1", "libvulkan.so"})
+    write_file(folder / name, "no library at all");
+  Surroundings broken;
+  broken.environment = {{"LD_LIBRARY_PATH", folder.path().string()}};
+  expect_reason("vulkan", broken, "no Vulkan loader: install libvulkan1 and a driver (");
+}
+
+TEST(InformationCli, DevicesThatNobodyHas) {
+  if (!has_vulkan()) return;
+  for (const char* wanted : {"99", "nosuch", "ffff:ff:1f.7"}) {
+    const Finished refused = one_token(std::string("vulkan:") + wanted, {});
+    EXPECT_EQ(refused.status, 1) << refused.describe();
+    EXPECT_NE(refused.err.find(fmt::format("vulkan:{}: no usable device; vulkan:0 (", wanted)),
+              std::string::npos)
+        << refused.err;
+    EXPECT_NE(refused.err.find(fmt::format("not \"{}\"", wanted)), std::string::npos)
+        << refused.err;
+  }
+}
+
 TEST(InformationCli, InspectCountsTheBundledModel) {
   const Json json = run_json({"inspect", "--json", "--quiet", "--tensors", "--check"});
   EXPECT_EQ(json["parameters"], 2200320);

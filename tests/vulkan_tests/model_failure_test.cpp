@@ -10,22 +10,17 @@
 #include <optional>
 #include <set>
 
-#include "bitaxon/model.h"
 #include "failing_calls.h"
 #include "formats/weight_format.h"
+#include "model_life.h"
 #include "objects_in_use.h"
-#include "support/small_models.h"
+#include "split_memory.h"
 #include "support/tensors.h"
-#include "vulkan/device_caps.h"
 #include "vulkan/result.h"
-#include "vulkan_tests/split_memory.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::vulkan::test {
 namespace {
-
-using bitaxon::test::random_ids;
-using bitaxon::test::same_bits;
 
 /// Ends the process when something hangs.
 class Watchdog {
@@ -45,70 +40,6 @@ class Watchdog {
     ::_exit(1);
   }
   inline static char text_[200];
-};
-
-/// A layer of each kind.
-Config three_layers() {
-  Config config = bitaxon::test::small_config();
-  config.num_layers = 3;
-  return config;
-}
-
-struct Results {
-  std::vector<float> logits;
-  std::vector<std::int32_t> tokens;
-  StateSnapshot snapshot;
-  friend bool operator==(const Results& a, const Results& b) {
-    return same_bits(a.logits, b.logits) && a.tokens == b.tokens && a.snapshot == b.snapshot;
-  }
-};
-
-/// A model and a state on a backend, and everything that one does with them.
-class Life {
- public:
-  explicit Life(Backend& backend)
-      : backend_(backend),
-        model_(Model::random(backend, three_layers(), 1, {})),
-        state_(model_.new_state()) {}
-
-  /// Leaves steps under way.
-  void start() {
-    state_.reset();
-    const std::vector<std::int32_t> ids = random_ids(3, model_.config().vocab_size, 1);
-    model_.feed(state_, ids, {});
-    const SegmentInput next{&state_, {}, {}};
-    for (int i = 0; i < 2; ++i) model_.submit({&next, 1}, {});
-  }
-
-  Results run() {
-    Results results;
-    state_.reset();
-    const std::vector<std::int32_t> ids = random_ids(7, model_.config().vocab_size, 1);
-    results.logits.resize(ids.size() * static_cast<std::size_t>(model_.config().vocab_size));
-    model_.feed(state_, ids, {StepOutput::all_logits, false});
-    model_.read_logits(results.logits);
-    results.snapshot = state_.snapshot();
-    decode(ids[0], results.tokens);
-    state_.restore(results.snapshot);
-    decode(ids[1], results.tokens);
-    launch_times(backend_);
-    return results;
-  }
-
- private:
-  /// Samples tokens with steps under way at all times.
-  void decode(std::int32_t first, std::vector<std::int32_t>& tokens) {
-    std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, {}, {})};
-    const SegmentInput next{&state_, {}, {}};
-    for (std::size_t i = 0; i < 6; ++i) {
-      tickets.push_back(model_.submit({&next, 1}, {}));
-      if (i >= 1) tokens.push_back(model_.wait(tickets[i - 1]).tokens[0]);
-    }
-  }
-
-  Backend& backend_;
-  Model model_;
-  State state_;
 };
 
 void hook(Functions& functions) {

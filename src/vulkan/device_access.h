@@ -1,0 +1,22 @@
+// Whether this user may open the GPUs of this machine. A driver that may not shows none, and does
+// not say why.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace bitaxon::vulkan {
+
+/// Opens a device node for reading and writing and closes it; 0, or errno.
+int try_node(const std::filesystem::path& node);
+
+/// The first node that may not be opened, with what to try; empty: there is none.
+std::string access_problem(
+    const std::filesystem::path& dev = "/dev",
+    const std::function<int(const std::filesystem::path& node)>& open = try_node);
+
+/// "PROBLEM; ACCESS PROBLEM", where there is one.
+std::string with_access_problem(std::string problem);
+
+}  // namespace bitaxon::vulkan
