@@ -61,7 +61,7 @@ TEST(Layers, AMissingBarrierIsNoticedWhereThatIsAskedFor) {
 TEST(Layers, AMissingBarrierBetweenSubmissionsIsNoticedWhereThatIsAskedFor) {
   vulkan::VulkanOptions options = test_options();
   options.without_barrier = 0;
-  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD-WRITE-AFTER-READ"),
+  EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD"),
             environment_enables("SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"));
 }
 
