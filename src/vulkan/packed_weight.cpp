@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::size_t kPartAlignment = 16;
 /// Floats of an nf4 weight's tables: see shaders/lib/weight.glsl.
-constexpr std::size_t kCodebookWords = 20;
-constexpr std::size_t kNestedMapWords = 256;
+constexpr std::int64_t kCodebookWords = 20;
+constexpr std::int64_t kNestedMapWords = 256;
 
 bool is_vector(const WeightDesc& desc) { return desc.n_matrices == 1 && desc.rows == 1; }
 

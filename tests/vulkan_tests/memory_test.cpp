@@ -38,7 +38,7 @@ class Memory : public testing::Test {
 };
 
 TEST_F(Memory, BuffersAreLargeEnoughAndAligned) {
-  for (const std::size_t size : {0, 1, 255, 256, 257, 100'000}) {
+  for (const std::size_t size : {0UL, 1UL, 255UL, 256UL, 257UL, 100000UL}) {
     const auto buffer = allocate(size);
     EXPECT_NE(buffer->handle(), VkBuffer{});
     EXPECT_GE(buffer->size_bytes(), std::max<std::size_t>(size, 1));
