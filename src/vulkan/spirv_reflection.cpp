@@ -136,6 +136,12 @@ class Module {
     return it->second;
   }
 
+  std::uint32_t pointee_of(const Variable& variable) const {
+    const Type& pointer = type(variable.pointer_type);
+    if (pointer.op != kTypePointer) fail("a variable that is no pointer");
+    return pointer.words[1];
+  }
+
   /// Every member of the struct is declared readonly.
   bool is_read_only(std::uint32_t struct_id) const {
     const auto it = members_.find(struct_id);
@@ -177,10 +183,10 @@ class Module {
   void add_variable(std::uint32_t id, const Variable& variable, ShaderInterface& found) const {
     switch (variable.storage_class) {
       case kPushConstant:
-        found.push_bytes = size_of_type(type(variable.pointer_type).words[1]);
+        found.push_bytes = size_of_type(pointee_of(variable));
         break;
       case kStorageBuffer: {
-        const std::uint32_t block = type(variable.pointer_type).words[1];
+        const std::uint32_t block = pointee_of(variable);
         if (decoration(id, kDescriptorSet, "a buffer without a set") != 0)
           fail("a descriptor set other than 0");
         const bool writable = !has(id, kNonWritable) && !is_read_only(block);
