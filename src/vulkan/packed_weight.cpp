@@ -1,11 +1,17 @@
 #include "vulkan/packed_weight.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
+#include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "platform/printable.h"
 #include "vulkan/launch.h"
 
 namespace bitaxon::vulkan {
@@ -34,11 +40,35 @@ std::int64_t groups_of(const WeightDesc& desc) {
   return (desc.elements() + desc.group_size - 1) / desc.group_size;
 }
 
+/// Shaders count elements with 32 bits, and the form has 23 for the group size.
+constexpr std::int64_t kMaxElements = std::numeric_limits<std::uint32_t>::max();
+constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
+
+void refuse_uncountable(const WeightDesc& desc) {
+  if (desc.elements() <= kMaxElements) return;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("vulkan: tensor \"{}\": expected at most {} elements, got {}",
+                          printable(desc.name), kMaxElements, desc.elements()));
+}
+
+/// As shaders are told: a block that holds the whole weight does so, too, when it is called
+/// smaller.
+std::int64_t group_size_of(const WeightDesc& desc) {
+  if (desc.group_size <= kMaxGroupSize) return desc.group_size;
+  const auto enough = std::max<std::int64_t>(
+      32, static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(desc.elements()))));
+  if (enough <= kMaxGroupSize) return enough;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("vulkan: tensor \"{}\": expected blocks of at most {} elements, got {}",
+                          printable(desc.name), kMaxGroupSize, desc.group_size));
+}
+
 std::uint32_t form_of(const WeightDesc& desc) {
   const bool coded = desc.format != WeightFormat::dense;
   const std::int64_t elements_per_quad =
       coded ? 32 : static_cast<std::int64_t>(16 / size_of(desc.dtype));
-  const bool aligned = desc.cols % elements_per_quad == 0 && (!coded || desc.group_size % 32 == 0);
+  const bool aligned =
+      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 32 == 0);
   std::uint32_t form = aligned ? 1U << 8 : 0U;
   switch (desc.format) {
     case WeightFormat::dense:
@@ -50,7 +80,7 @@ std::uint32_t form_of(const WeightDesc& desc) {
       form |= BX_NF4 | (desc.nested ? 1U << 7 : 0U);
       break;
   }
-  return form | static_cast<std::uint32_t>(desc.group_size) << 9;
+  return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
 }
 
 /// Copies the part of `from`, placed at `part`, that falls into [offset, offset + to.size()).
@@ -91,6 +121,7 @@ std::vector<std::byte> tables_of(const WeightDesc& desc, const WeightParts& part
 }  // namespace
 
 PackedLayout packed_layout(const WeightDesc& desc) {
+  refuse_uncountable(desc);
   PackedLayout layout;
   const auto place = [&](std::int64_t size_bytes) {
     const PackedPart part{layout.size_bytes, static_cast<std::size_t>(size_bytes)};

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "bitaxon/error.h"
 #include "cases/op_case.h"
 #include "core/half.h"
 
@@ -199,6 +200,25 @@ TEST(PackedWeight, RowsOfWhole16BytesAreMarkedAligned) {
   EXPECT_FALSE(aligned(WeightFormat::nf4, DType::f32, 48, 64));
   EXPECT_TRUE(aligned(WeightFormat::affine4, DType::f32, 64, 32));
   EXPECT_FALSE(aligned(WeightFormat::affine4, DType::f32, 64, 16));
+}
+
+TEST(PackedWeight, OneLargeBlockIsCalledNoLargerThanItsWeight) {
+  WeightDesc desc{.name = "w", .format = WeightFormat::nf4, .rows = 3, .cols = 100};
+  for (const std::int64_t group :
+       {std::int64_t{1} << 23, (std::int64_t{1} << 23) + 64, (std::int64_t{1} << 31) - 1}) {
+    desc.group_size = group;
+    EXPECT_EQ(packed_layout(desc).form >> 9, 512U) << group;
+    EXPECT_EQ(packed_layout(desc).scales.size_bytes, 4U) << group;
+  }
+  desc.rows = 1 << 20;  // more elements than a form can name
+  EXPECT_THROW(packed_layout(desc), Error);
+}
+
+TEST(PackedWeight, MoreElementsThan32BitsCountAreRefused) {
+  WeightDesc desc{.name = "w", .format = WeightFormat::affine4, .n_matrices = 384, .rows = 2048};
+  desc.cols = 7168;
+  desc.group_size = 64;
+  EXPECT_THROW(packed_layout(desc), Error);
 }
 
 }  // namespace
