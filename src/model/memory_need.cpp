@@ -9,10 +9,26 @@
 #include "core/step.h"
 #include "model/state_pool.h"
 #include "model/step_graph.h"
+#include "ops/op.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
+
+/// Whether backends bind a value in as many parts as it takes: what a `linear` writes, which may be
+/// the logits of a large vocabulary, and nothing reads.
+bool is_bound_in_parts(const Plan& plan, std::int32_t value) {
+  bool of_linear = false;
+  for (const std::int32_t index : plan.order) {
+    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
+    for (const Operand& operand : node.operands) {
+      if (operand.value != value) continue;
+      if (operand.access != Access::write) return false;
+      of_linear = static_cast<OpId>(node.op) == OpId::linear;
+    }
+  }
+  return of_linear;
+}
 
 /// The model with its weights only described, and what there is to say of its sizes.
 class Sizes {
@@ -97,8 +113,10 @@ class Sizes {
       const StepGraph step = record_step(kind, config_, weights_, layout_, index_);
       const auto plan = schedule(step.graph, device_.workspace, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
-      for (const Placement& value : plan->values)
-        check("an activation", value.size_bytes, device_.max_binding_bytes, "binding");
+      for (std::size_t i = 0; i < plan->values.size(); ++i)
+        if (!is_bound_in_parts(*plan, static_cast<std::int32_t>(i)))
+          check(fmt::format("an activation of {} rows", kind.row_bucket),
+                plan->values[i].size_bytes, device_.max_binding_bytes, "binding");
     }
   }
 
