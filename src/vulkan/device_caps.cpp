@@ -159,6 +159,8 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
 }
 
 void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  // A layer may pass the feature on and not the function.
+  if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV == nullptr) return;
   const auto empty = structure<VkCooperativeMatrixPropertiesNV>(
       VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV);
   const auto products = enumerate<VkCooperativeMatrixPropertiesNV>(

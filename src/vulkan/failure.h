@@ -17,6 +17,7 @@ class Failure {
   void check() const {
     if (!text_.empty()) throw Error(ErrorKind::device, text_);
   }
+  bool happened() const { return !text_.empty(); }
   /// Notes the label of what is handed to the device next.
   void submitting(std::string label) {
     labels_[n_submitted_++ % labels_.size()] = std::move(label);
