@@ -258,9 +258,12 @@ std::vector<double> Recording::launch_times_ns() const {
             ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
             VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
         "vkGetQueryPoolResults", "timestamps");
+  // The counter has so many bits and begins again.
+  const std::uint32_t bits = device_.caps().timestamp_bits;
+  const std::uint64_t mask = bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
   std::vector<double> times;
   for (std::size_t i = 1; i < ticks.size(); ++i)
-    times.push_back(static_cast<double>(ticks[i] - ticks[i - 1]) *
+    times.push_back(static_cast<double>((ticks[i] - ticks[i - 1]) & mask) *
                     device_.caps().timestamp_period_ns);
   return times;
 }

@@ -27,9 +27,6 @@ namespace {
 
 /// Steps that may be in flight: the largest run-ahead and the step that is waited for.
 constexpr std::size_t kMaxInFlight = 9;
-/// Of one submission: a second on a device of 100 GFLOP/s, where systems lose patience after two or
-/// more.
-constexpr std::int64_t kMaxFlopsPerSubmission = 100'000'000'000;
 
 const Instance::PhysicalDevice& choose(const Instance& instance, const std::string& selector) {
   std::vector<DeviceCaps> caps;
@@ -84,7 +81,8 @@ class VulkanBackend final : public Backend {
                         options.shader_dir.empty() ? options.cache_dir : std::filesystem::path()),
         pipelines_(device_, pipeline_cache_, shader_source(options.shader_dir)),
         transfer_(device_, memory_, failure_),
-        steps_done_(make_timeline(device_, "steps")) {
+        steps_done_(make_timeline(device_, "steps")),
+        parts_done_(make_timeline(device_, "parts of steps")) {
     const DeviceCaps& device = device_.caps();
     caps_.name = "vulkan";
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
@@ -176,7 +174,9 @@ class VulkanBackend final : public Backend {
   PipelineCache pipeline_cache_;
   PipelineLibrary pipelines_;
   Transfer transfer_;
+  std::uint64_t n_parts_ = 0;   ///< parts of steps, but for the last of each
   SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
+  SemaphoreHandle parts_done_;  ///< nobody waits for it
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< as far as we know
@@ -203,7 +203,7 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindin
   auto executable = std::make_shared<VulkanExecutable>();
   executable->plan = std::move(plan);
   executable->bindings = bindings;
-  executable->options = {.max_flops = kMaxFlopsPerSubmission,
+  executable->options = {.max_flops = options_.max_flops_per_submission,
                          .timestamps = options_.timestamps && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};
   bind_launches(*executable, device_.caps(), pipelines_);
@@ -255,12 +255,17 @@ void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std:
     part.pCommandBufferInfos = &infos.back();
     parts.push_back(part);
   }
-  auto signal = structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO);
-  signal.semaphore = steps_done_.get();
-  signal.value = number;
-  signal.stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
-  parts.back().signalSemaphoreInfoCount = 1;
-  parts.back().pSignalSemaphoreInfos = &signal;
+  // Every part signals something: a driver may merge submissions of which the first does not.
+  std::vector<VkSemaphoreSubmitInfo> signals(
+      parts.size(), structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const bool last = i + 1 == parts.size();
+    signals[i].semaphore = last ? steps_done_.get() : parts_done_.get();
+    signals[i].value = last ? number : ++n_parts_;
+    signals[i].stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT;
+    parts[i].signalSemaphoreInfoCount = 1;
+    parts[i].pSignalSemaphoreInfos = &signals[i];
+  }
   check(device_.fn().vkQueueSubmit2(device_.queue(), static_cast<std::uint32_t>(parts.size()),
                                     parts.data(), VK_NULL_HANDLE),
         "vkQueueSubmit2", fmt::format("step {}", number));
@@ -321,9 +326,11 @@ void VulkanBackend::try_variants() {
       found = fast_product_problem(*this);
       if (found.empty()) found = kAgree;
       pipeline_cache_.write_note(kNote, found);
-    } catch (const Error&) {
-      failure_.check();  // a device that is lost is no matter of variants
-      // The driver cannot do it now; the next run tries again.
+    } catch (const Error& error) {
+      // Where the driver cannot do it now, the next run tries again. Where it lost the device, this
+      // one is over, and the next shall not try.
+      if (failure_.happened()) pipeline_cache_.write_note(kNote, error.what());
+      failure_.check();
     }
   }
   if (found != kAgree) device_.forget_matrix_units();

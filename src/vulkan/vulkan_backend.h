@@ -25,6 +25,10 @@ struct VulkanOptions {
   std::filesystem::path cache_dir = {};
   bool timestamps = false;  ///< measure every launch
 
+  /// Steps of more floating-point operations are cut into several submissions. The default is a
+  /// second on a device of 100 GFLOP/s, where systems lose patience after two or more.
+  std::int64_t max_flops_per_submission = 100'000'000'000;
+
   // For tests.
   FunctionsHook hook = nullptr;
   Messages* messages = nullptr;  ///< gets what validation layers say; outlives the backend

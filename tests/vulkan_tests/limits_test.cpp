@@ -84,6 +84,50 @@ TEST(Limits, AStateTensorLargerThanABindingIsNamed) {
                {"layer_2.keys takes 72", "the largest binding is of 64.00 KiB"});
 }
 
+/// The logits of all rows, which nothing reads on the device, may be more than one binding.
+TEST(Limits, LogitsLargerThanABinding) {
+  Config config = small_config();
+  config.vocab_size = 3000;
+  constexpr StepOptions kLogits{StepOutput::all_logits, false};
+  const auto ids = random_ids(7, config.vocab_size, 1);
+  const auto logits_on = [&](Backend& backend) {
+    Model model = Model::random(backend, config, 1, {.largest_step = kLogits});
+    State state = model.new_state();
+    model.feed(state, ids, kLogits);
+    std::vector<float> logits(ids.size() * static_cast<std::size_t>(config.vocab_size));
+    model.read_logits(logits);
+    return logits;
+  };
+  const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
+    caps.max_storage_buffer_bytes = 512 << 10;  // the 512 rows of other activations take this much
+  });
+  EXPECT_EQ(logits_on(*backend), logits_on(vulkan_backend()));
+}
+
+/// As on a slow device: every launch that computes is a submission of its own.
+TEST(Limits, AStepInManySubmissionsGivesTheSameBits) {
+  const auto tokens_on = [&](std::int64_t max_flops, std::size_t& submissions) {
+    vulkan::VulkanOptions options = test_options();
+    options.max_flops_per_submission = max_flops;
+    const auto backend = vulkan::open_vulkan_backend(options);
+    Model model = Model::random(*backend, small_config(), 1, {.run_ahead = 2});
+    State state = model.new_state();
+    const auto ids = random_ids(40, small_config().vocab_size, 1);
+    std::vector<std::int32_t> tokens;
+    model.feed(state, ids, {});
+    for (int i = 0; i < 8; ++i) {
+      const SegmentInput next{&state, {}, {.seed = 7}};
+      tokens.push_back(model.wait(model.submit({&next, 1}, {})).tokens[0]);
+    }
+    submissions = backend->last_step().submissions;
+    return tokens;
+  };
+  std::size_t n_whole = 0, n_cut = 0;
+  EXPECT_EQ(tokens_on(1, n_cut), tokens_on(100'000'000'000, n_whole));
+  EXPECT_EQ(n_whole, 1U);
+  EXPECT_GT(n_cut, 10U);
+}
+
 TEST(Limits, AGridLargerThanTheDevicesIsNamed) {
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
     caps.max_group_count = {1, 1, 1};
