@@ -23,8 +23,10 @@ constexpr const char* kSelectors = "auto, cpu, reference or vulkan[:SEL]";
 bool is_cpu(const std::string& selector) { return selector == "cpu" || selector == "reference"; }
 
 bool is_vulkan(const std::string& selector) {
+  constexpr std::string_view kPrefix = "vulkan:";
   return selector == "vulkan" ||
-         (selector.rfind("vulkan:", 0) == 0 && selector.size() > std::string("vulkan:").size());
+         (selector.starts_with(kPrefix) &&
+          selector.find_first_not_of(" \t", kPrefix.size()) != std::string::npos);
 }
 
 /// What this file knows of a backend.

@@ -113,7 +113,10 @@ std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
       [&](const DeviceCaps& caps) { return index == caps.index; },
       [&](const DeviceCaps& caps) { return is_pci_address_of(text, lower(caps.pci_address)); },
       [&](const DeviceCaps& caps) { return uuid_digits(uuid_text(caps.device_uuid)) == uuid; },
-      [&](const DeviceCaps& caps) { return lower(caps.name).find(text) != std::string::npos; },
+      // Not "1" of "llvmpipe (LLVM 15.0.6)": so short a number is an index.
+      [&](const DeviceCaps& caps) {
+        return !(index && text.size() <= 2) && lower(caps.name).find(text) != std::string::npos;
+      },
   };
   std::vector<std::size_t> matches;
   for (const auto& matches_kind : kinds) {

@@ -12,9 +12,10 @@ std::string_view hint(VkResult result) {
       return "the driver gave up, a step may have taken too long; see the kernel log, try a "
              "smaller chunk or update the driver";
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
-      return "try a smaller model or --quantize, or close other programs that use the device";
+      return "try a smaller model or one of 4 bits, or close other programs that use the device";
     case VK_ERROR_OUT_OF_HOST_MEMORY:
-      return "the machine has no memory left; close other programs";
+      return "the machine has no memory left, or a driver's manifest is broken (VK_DRIVER_FILES, "
+             "VK_ICD_FILENAMES, /usr/share/vulkan/icd.d); close other programs";
     case VK_ERROR_MEMORY_MAP_FAILED:
       return "the process has no address space left, or the driver limits what it maps";
     case VK_ERROR_INITIALIZATION_FAILED:

@@ -145,6 +145,15 @@ TEST(DeviceChoice, SelectorsOfEachKind) {
   }
 }
 
+TEST(DeviceChoice, AShortNumberIsAnIndexAndNoPartOfAName) {
+  Devices devices = devices_of({DeviceType::discrete, DeviceType::cpu});
+  devices[0].name = "RTX 3060";
+  devices[1].name = "llvmpipe (LLVM 15.0.6, 256 bits)";
+  for (const std::string selector : {"2", "6", "15", "60"})
+    EXPECT_EQ(choose(devices, selector).chosen, kNone) << selector;
+  EXPECT_EQ(choose(devices, "3060").chosen, 0U);
+}
+
 TEST(DeviceChoice, SelectorsThatNameNothing) {
   const Devices devices = devices_of({DeviceType::discrete});
   for (const std::string selector :

@@ -118,7 +118,7 @@ TEST(MissingLimits, NoMemoryWhileLoading) {
   FailingCalls::now().result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
   expect_error([&] { Life life(*backend); }, ErrorKind::device,
                {"vkAllocateMemory(64.00 MiB for embed_tokens.weight, 2.", " KiB; ", " are free, ",
-                "VK_ERROR_OUT_OF_DEVICE_MEMORY; try a smaller model or --quantize"});
+                "VK_ERROR_OUT_OF_DEVICE_MEMORY; try a smaller model or one of 4 bits"});
   EXPECT_NO_THROW(Life(*backend).run());
 }
 

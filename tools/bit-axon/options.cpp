@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 #include "console.h"
 #include "platform/printable.h"
@@ -12,6 +13,13 @@ namespace {
 [[noreturn]] void fail_value(const std::string& flag, const std::string& expected,
                              const std::string& got) {
   throw UsageError(fmt::format("{}: expected {}, got \"{}\"", flag, expected, printable(got)));
+}
+
+constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
+
+bool is_of_environment(const std::string& device) {
+  const char* value = std::getenv(kDeviceVariable);
+  return value != nullptr && device == value;
 }
 
 }  // namespace
@@ -46,7 +54,7 @@ void add_device_options(CLI::App& app, DeviceOptions& options) {
          options.flag, options.device,
          "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
          "or a PCI address")
-      ->envname("BIT_AXON_DEVICE")
+      ->envname(kDeviceVariable)
       ->capture_default_str();
   add_precision_options(app, options);
   add_shader_option(app, options);
@@ -97,7 +105,8 @@ void DeviceOptions::check() const {
   open_options();
   wanted_precision();
   if (const auto problem = selector_problem(device))
-    fail_value(flag, "auto, cpu, reference or vulkan[:SEL]", device);
+    fail_value(is_of_environment(device) ? kDeviceVariable : flag,
+               "auto, cpu, reference or vulkan[:SEL]", device);
 }
 
 double parse_number(const std::string& flag, const std::string& text, double min, double max,
