@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "bitaxon/error.h"
+#include "platform/printable.h"
 #include "vulkan/device_access.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
@@ -63,6 +65,14 @@ std::uint32_t loader_version(const Functions& fn) {
   return version;
 }
 
+/// Where the environment keeps the loader from looking for drivers by itself.
+std::string named_manifests() {
+  for (const char* name : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"})
+    if (const std::string files = environment(name); !files.empty())
+      return fmt::format("; {} names {}", name, printable(files, 200));
+  return "";
+}
+
 VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsEXT,
                                             VkDebugUtilsMessageTypeFlagsEXT,
                                             const VkDebugUtilsMessengerCallbackDataEXT* data,
@@ -71,6 +81,7 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   try {
     const std::lock_guard lock(messages.mutex);
     messages.lines.emplace_back(data->pMessage == nullptr ? "" : data->pMessage);
+    if (messages.print) std::fprintf(stderr, "%s\n", messages.lines.back().c_str());
   } catch (...) {  // out of memory; the caller is C
   }
   return VK_FALSE;
@@ -169,8 +180,9 @@ void Instance::create(Messages* messages) {
   std::vector<const char*> layers;
   if (environment("BIT_AXON_VALIDATION") == "1" && has_layer(functions_, kValidationLayer))
     layers.push_back(kValidationLayer);
-  const bool listens = messages != nullptr && debug_utils &&
-                       (!layers.empty() || !environment("VK_INSTANCE_LAYERS").empty());
+  if (messages == nullptr) messages = &printed_;
+  const bool listens =
+      debug_utils && (!layers.empty() || !environment("VK_INSTANCE_LAYERS").empty());
   VkDebugUtilsMessengerCreateInfoEXT messenger{};
   if (listens) {
     messenger = messenger_info(*messages);
@@ -184,7 +196,8 @@ void Instance::create(Messages* messages) {
   const VkResult result = functions_.vkCreateInstance(&info, nullptr, &instance);
   if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
     throw unsupported(with_access_problem(
-        "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor"));
+        "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor" +
+        named_manifests()));
   check(result, "vkCreateInstance", "all drivers");
   instance_ = instance;  // a failed call may have written to it
   load_instance_functions(functions_, instance_);

@@ -15,6 +15,7 @@ namespace bitaxon::vulkan {
 struct Messages {
   std::mutex mutex;
   std::vector<std::string> lines;
+  bool print = false;  ///< to stderr, too
 };
 
 std::vector<std::string> default_loader_names();
@@ -22,7 +23,7 @@ std::vector<std::string> default_loader_names();
 /// Owns the instance; the loader library stays open as long as it lives. Portability devices are
 /// enumerated too. Layers are those of the environment: VK_INSTANCE_LAYERS, and
 /// VK_LAYER_KHRONOS_validation, where it is installed, with BIT_AXON_VALIDATION=1. What they say
-/// goes to `messages`; without it they print it, as is their default.
+/// goes to `messages`, without it to stderr (their own default is stdout, where results go).
 class Instance {
  public:
   /// Throws Error(unsupported) when there is no loader, no driver or no Vulkan 1.2 ("install
@@ -52,6 +53,7 @@ class Instance {
   void create(Messages* messages);
 
   FunctionsHook hook_;
+  Messages printed_{{}, {}, true};  ///< where the caller keeps none
   DynamicLibrary library_;
   Functions functions_;
   bool debug_utils_ = false;

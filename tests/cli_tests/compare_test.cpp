@@ -174,7 +174,7 @@ TEST(CompareCli, Report) {
   const Finished talking = run_well({"compare", "--max-tokens", "1", "a"});
   EXPECT_EQ(talking.err_lines().size(), 2U) << talking.err;
   const Finished verbose = run_well({"compare", "--max-tokens", "1", "a", "--verbose"});
-  EXPECT_EQ(verbose.err_lines().size(), 4U) << verbose.err;
+  EXPECT_EQ(verbose.err_lines().size(), 5U) << verbose.err;
   EXPECT_NE(run_well(kText + Arguments{"--max-tokens", "0"}).out.find(" 0 of 0 tokens"),
             std::string::npos);
 }
@@ -207,7 +207,7 @@ TEST(CompareCli, NaNIsBeyondAnyTolerance) {
 
 TEST(CompareCli, AnInterruptEndsIt) {
   Program program(kText + Arguments{"--max-tokens", "1000000"});
-  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.send_signal(SIGINT);
   const Finished finished = program.finish();
   EXPECT_EQ(finished.status, 130) << finished.describe();

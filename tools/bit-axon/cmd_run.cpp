@@ -100,6 +100,7 @@ Json result_json(const Session& session, const GenerateOptions& options,
   json["finish_reason"] = name_of(result.finish_reason);
   json["seed"] = options.sampler.seed;
   json["device"] = session.backend->caps().name;
+  json["device_name"] = session.backend->caps().device;
   json["precision"] = name_of(session.model->precision());
   json["run_ahead"] = session.model->run_ahead();
   return json;

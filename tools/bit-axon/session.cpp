@@ -93,9 +93,10 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
   Session session;
   session.model_name = found.name;
   session.backend = std::move(opened.backend);
-  if (!opened.reason.empty() && !output.quiet)
+  if ((!opened.reason.empty() || output.verbose) && !output.quiet)
     note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
-                     session.backend->caps().device, opened.reason));
+                     session.backend->caps().device,
+                     opened.reason.empty() ? "named" : opened.reason));
   load.precision = device.wanted_precision();
   ProgressLine progress("loading", !output.quiet);
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
