@@ -25,7 +25,9 @@ std::filesystem::path home_folder() {
 }
 
 std::filesystem::path cache_folder() {
-  return environment_path("XDG_CACHE_HOME").value_or(home_folder() / ".cache");
+  // The XDG base directory specification: a relative path is to be ignored.
+  const auto folder = environment_path("XDG_CACHE_HOME");
+  return folder && folder->is_absolute() ? *folder : home_folder() / ".cache";
 }
 
 }  // namespace bitaxon

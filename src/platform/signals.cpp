@@ -14,7 +14,11 @@ void on_interrupt(int) {
   if (interrupted.exchange(true)) ::_exit(kInterruptedStatus);
 }
 
+void on_early_interrupt(int) { ::_exit(kInterruptedStatus); }
+
 }  // namespace
+
+void exit_on_interrupt() { ::signal(SIGINT, on_early_interrupt); }
 
 std::atomic<bool>& catch_interrupts() {
   struct sigaction action {};

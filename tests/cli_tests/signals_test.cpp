@@ -75,7 +75,7 @@ TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsIt) {
 
 TEST_F(SignalsCli, AnInterruptEndsAJsonAnswer) {
   Program program(go_ + Arguments{"--json", "--quiet"});
-  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.send_signal(SIGINT);
   const Finished finished = program.finish();
   EXPECT_EQ(finished.status, 130) << finished.describe();
@@ -87,7 +87,7 @@ TEST_F(SignalsCli, ASecondInterruptEndsTheProgram) {
   Surroundings stuck;
   stuck.stdout_is_full = true;
   Program program(go_, stuck);
-  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   EXPECT_TRUE(program.signal_until_it_ends(SIGINT));
   const Finished finished = program.finish();
   EXPECT_EQ(finished.status, 130) << finished.describe();
@@ -97,7 +97,7 @@ TEST_F(SignalsCli, AnInterruptWhileTheReaderPausesLosesNothing) {
   Surroundings stuck;
   stuck.stdout_is_full = true;
   Program program(go_, stuck);
-  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.wait_until_it_sleeps_in("pipe");
   program.send_signal(SIGINT);
   const Finished finished = program.finish();  // reads again
@@ -139,7 +139,7 @@ TEST_F(SignalsCli, InterruptedLogitsLeaveNoFile) {
   Program program({"logits", "--quiet", "-m", (folder_ / "model").string(), "--ids-file",
                    (folder_ / "model/ids.json").string(), "--out", (folder_ / "out").string(),
                    "--save-state", (folder_ / "state").string()});
-  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.send_signal(SIGINT);
   EXPECT_EQ(program.finish().status, 130);
   EXPECT_EQ(files(), before);

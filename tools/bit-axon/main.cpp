@@ -68,6 +68,7 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace bitaxon::tool;
   bitaxon::ignore_broken_pipes();
+  bitaxon::exit_on_interrupt();
   try {
     const int status = run_program(argc, argv);
     flush();
