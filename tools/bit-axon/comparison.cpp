@@ -6,6 +6,7 @@
 #include <chrono>
 #include <deque>
 #include <limits>
+#include <set>
 
 namespace bitaxon::tool {
 namespace {
@@ -37,6 +38,10 @@ class Side {
     model_.check_ids(ids);
     state_.check_room(std::ssize(ids));
   }
+  /// Runs every kind of step that will be timed once, because drivers compile kernels when these
+  /// are first used; then forgets all.
+  void warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
+               bool generates, const std::atomic<bool>& interrupted);
   /// Feeds one piece; its outputs can be read until the next call.
   void feed(std::span<const std::int32_t> ids);
   /// The last row of the last piece, -1 where its logits are not finite.
@@ -60,9 +65,21 @@ class Side {
   StateSnapshot after_prompt_;
 };
 
+void Side::warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
+                   bool generates, const std::atomic<bool>& interrupted) {
+  const std::set<std::size_t> sizes(pieces.begin(), pieces.end());
+  for (const std::size_t size : sizes) {
+    if (interrupted) return;
+    model_.wait(model_.feed(state_, ids.first(size), kAllOutputs));
+    state_.reset();
+  }
+  if (generates)
+    model_.wait(model_.feed(state_, ids.first(1), {StepOutput::token, false}, greedy()));
+  state_.reset();
+}
+
 void Side::feed(std::span<const std::int32_t> ids) {
   n_rows_ = std::ssize(ids);
-  model_.prepare(n_rows_, kAllOutputs);
   const Clock::time_point start = Clock::now();
   model_.wait(model_.feed(state_, ids, kAllOutputs));
   record_.prefill_seconds += seconds_since(start);
@@ -79,7 +96,6 @@ std::span<const float> Side::layer(std::int64_t index) {
 void Side::generate(std::int64_t n, const std::atomic<bool>& interrupted) {
   after_prompt_ = state_.snapshot();
   const StepOptions options{StepOutput::token, false};
-  model_.prepare(1, options, greedy());
   std::vector<std::int32_t>& tokens = record_.greedy_tokens;
   tokens = {first_greedy_token()};
   const std::int32_t first = tokens[0];
@@ -161,6 +177,9 @@ std::optional<Comparison> compare(const DevicePair& devices, const ComparisonInp
   Side a(devices.a, found.a);
   Side b(devices.b, found.b);
   a.check(input.ids);
+  for (Side* side : {&a, &b})
+    side->warm_up(input.ids, input.pieces, found.n_greedy > 0, interrupted);
+  if (interrupted) return std::nullopt;
   std::size_t done = 0;
   for (const std::size_t piece : input.pieces) {
     const auto ids = std::span(input.ids).subspan(done, piece);
