@@ -105,7 +105,7 @@ void DeviceOptions::check() const {
   open_options();
   wanted_precision();
   if (const auto problem = selector_problem(device))
-    fail_value(is_of_environment(device) ? kDeviceVariable : flag,
+    fail_value(flag + (is_of_environment(device) ? fmt::format(" (from {})", kDeviceVariable) : ""),
                "auto, cpu, reference or vulkan[:SEL]", device);
 }
 
