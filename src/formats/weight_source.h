@@ -40,8 +40,16 @@ struct LoadedWeight {
   std::vector<std::byte> storage;
   WeightParts parts;
 };
-/// Reads every part and tells the system to forget the file's pages. `into` keeps its storage, so
-/// that one staging buffer serves a whole model.
+
+/// The parts of a LoadedWeight, to be filled.
+struct WritableParts {
+  std::span<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
+};
+/// Makes room for every part of a weight. `into` keeps its storage, so that one staging buffer
+/// serves a whole model; its parts show what is returned.
+WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
+
+/// Reads every part and tells the system to forget the file's pages. `into` as in lay_out.
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
 
 }  // namespace bitaxon
