@@ -59,6 +59,22 @@ float absmax_of(std::span<const float> values) {
   return fold_lanes(values, [](float a, float b) { return std::fabs(b) > std::fabs(a) ? b : a; });
 }
 
+/// In float32, because that is what the recorded files hold the mean of: halves are summed alone,
+/// runs of at most 128 in eight lanes (the order of NumPy's `mean`).
+float pairwise_sum(std::span<const float> values) {
+  constexpr std::size_t kRun = 128, kLanes = 8;
+  if (values.size() > kRun) {
+    const std::size_t half = values.size() / 2 / kLanes * kLanes;
+    return pairwise_sum(values.first(half)) + pairwise_sum(values.subspan(half));
+  }
+  std::array<float, kLanes> lane{};
+  const std::size_t whole = values.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; ++i) lane[i % kLanes] += values[i];
+  const float sum =
+      ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+  return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(whole), values.end(), sum);
+}
+
 /// Packs codes two to a byte.
 template <typename Code>
 void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
@@ -214,9 +230,7 @@ void Quantizer::add_nf4(std::span<const float> block) {
 void Quantizer::nest_scales() {
   const std::vector<float> map = nested_quant_map();
   std::memcpy(parts_.nested_quant_map.data(), map.data(), parts_.nested_quant_map.size());
-  // Both the sum and the quotient are float32 in the source; ours rounds the sum once.
-  const auto sum = static_cast<float>(std::accumulate(absmax_.begin(), absmax_.end(), 0.0));
-  desc_.nested_offset = sum / static_cast<float>(absmax_.size());
+  desc_.nested_offset = pairwise_sum(absmax_) / static_cast<float>(absmax_.size());
   for (float& value : absmax_) value -= desc_.nested_offset;
   const std::span<const float> all(absmax_);
   for (std::size_t first = 0; first < all.size(); first += kNestedGroupSize) {
