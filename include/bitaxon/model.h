@@ -50,6 +50,9 @@ struct LoadOptions {
   /// submitted; one that takes more memory asks for it when it is first met.
   StepOptions largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
+  /// Makes matrices four bits while they are read, to the bits of a model that was quantized before:
+  /// "nf4" or "mlx" in groups of 64; empty: as they are stored.
+  std::string quantize = {};
   bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
 };
 

@@ -112,6 +112,13 @@ std::uint8_t nearest(std::span<const float> map, double value) {
 
 }  // namespace
 
+WeightFormat four_bit_format(std::string_view name) {
+  if (name == "nf4") return WeightFormat::nf4;
+  if (name == "mlx") return WeightFormat::affine4;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("quantize: expected nf4 or mlx, got \"{}\"", printable(name)));
+}
+
 bool can_quantize(const WeightDesc& desc, const Quantization& how) {
   return desc.cols >= how.group_size && desc.cols % how.group_size == 0;
 }
@@ -245,6 +252,24 @@ void Quantizer::nest_scales() {
       parts_.scales[first + i] = static_cast<std::byte>(nearest(map, value));
     }
   }
+}
+
+std::int64_t rows_of_piece(const WeightDesc& desc) {
+  constexpr std::int64_t kPieceElements = 1 << 20;
+  return std::clamp<std::int64_t>(kPieceElements / std::max<std::int64_t>(1, desc.cols), 1,
+                                  std::max<std::int64_t>(1, desc.n_matrices * desc.rows));
+}
+
+WeightDesc quantize(const WeightDesc& dense, const Quantization& how, const ReadElements& read,
+                    LoadedWeight& into) {
+  Quantizer quantizer(dense, how, into);
+  std::vector<float> piece(static_cast<std::size_t>(rows_of_piece(dense) * dense.cols));
+  for (std::int64_t first = 0; first < dense.elements(); first += std::ssize(piece)) {
+    piece.resize(std::min(piece.size(), static_cast<std::size_t>(dense.elements() - first)));
+    read(first, piece);
+    quantizer.add(piece);
+  }
+  return quantizer.finish();
 }
 
 const WeightDesc& Quantizer::finish() {

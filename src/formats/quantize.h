@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "formats/weight_format.h"
@@ -19,6 +21,9 @@ struct Quantization {
   std::int64_t group_size = 64;                 ///< 32, 64 or 128; nf4: elements of a block
   bool nested = false;  ///< nf4: the absmax become 8 bits ("double quantization")
 };
+
+/// The format that users call "nf4" or "mlx". Throws Error(invalid_argument) for another name.
+WeightFormat four_bit_format(std::string_view name);
 
 /// Whether rows of this weight divide into whole groups. What does not stays as it is.
 bool can_quantize(const WeightDesc& desc, const Quantization& how);
@@ -53,5 +58,15 @@ class Quantizer {
   std::int64_t done_ = 0;           ///< elements
   std::vector<float> absmax_ = {};  ///< nested: before they are coded
 };
+
+/// Puts elements [first, first + out.size()) of a weight, row-major, into `out`.
+using ReadElements = std::function<void(std::int64_t first, std::span<float> out)>;
+
+/// Rows of a piece in which weights are read, quantized, written: of a few MiB.
+std::int64_t rows_of_piece(const WeightDesc& desc);
+
+/// Quantizes a weight that `read` reads piece by piece, whole rows each.
+WeightDesc quantize(const WeightDesc& dense, const Quantization& how, const ReadElements& read,
+                    LoadedWeight& into);
 
 }  // namespace bitaxon

@@ -12,6 +12,7 @@
 
 #include "bitaxon/error.h"
 #include "core/align.h"
+#include "core/assert.h"
 #include "formats/json.h"
 #include "platform/printable.h"
 
@@ -287,6 +288,21 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
   read(source.quant_map, to.quant_map);
   read(source.nested_scales, to.nested_scales);
   read(source.nested_quant_map, to.nested_quant_map);
+}
+
+std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
+    const Checkpoint& checkpoint, const WeightSource& source) {
+  BX_ASSERT(source.desc.format == WeightFormat::dense, "of a dense weight");
+  return [&checkpoint, &source, bytes = std::vector<std::byte>()](std::int64_t first,
+                                                                  std::span<float> out) mutable {
+    const std::size_t size = size_of(source.desc.dtype);
+    bytes.resize(out.size() * size);
+    checkpoint.read_part(*source.data, static_cast<std::uint64_t>(first) * size, bytes);
+    WeightDesc piece = source.desc;
+    piece.n_matrices = piece.rows = 1;
+    piece.cols = std::ssize(out);
+    decode(piece, {.data = bytes}, 0, out);
+  };
 }
 
 }  // namespace bitaxon

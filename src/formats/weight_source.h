@@ -1,6 +1,7 @@
 // Finds a weight in a checkpoint, whatever its stored format.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -51,5 +52,10 @@ WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
 
 /// Reads every part and tells the system to forget the file's pages. `into` as in lay_out.
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
+
+/// Reads elements [first, first + out.size()) of a weight as floats, in pieces. Only for dense
+/// weights; the source must outlive it.
+std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
+    const Checkpoint& checkpoint, const WeightSource& source);
 
 }  // namespace bitaxon

@@ -10,6 +10,7 @@
 #include "formats/pointer_file.h"
 #include "formats/safetensors.h"
 #include "model/memory_need.h"
+#include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
 #include "model/weights.h"
@@ -81,6 +82,7 @@ struct Model::Impl {
 
   void check_options() const;
   void prepare_loading(const std::vector<FoundWeight>& found);
+  void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
@@ -108,6 +110,13 @@ void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   if (need.memory.fits()) return;
   const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
   throw OutOfMemory(problem, std::move(need.memory));
+}
+
+void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
+  if (!options.quantize.empty())
+    quantize_found(config, {.format = four_bit_format(options.quantize)}, weights, found);
+  prepare_loading(found);
+  pack_weights(found, config, read, backend, options.on_progress, weights);
 }
 
 void Model::Impl::finish_loading() {
@@ -237,10 +246,9 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
   impl->check_options();
-  const std::vector<FoundWeight> found = find_weights(
-      impl->config, checkpoint, printable_path(files.weights.string()), impl->weights, warnings);
-  impl->prepare_loading(found);
-  pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
+  impl->load(find_weights(impl->config, checkpoint, printable_path(files.weights.string()),
+                          impl->weights, warnings),
+             reader_of(checkpoint));
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
   return Model(std::move(impl));
@@ -251,8 +259,7 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
-  impl->prepare_loading(random_found(config, impl->weights));
-  impl->weights = random_weights(config, seed, backend, options.on_progress);
+  impl->load(random_found(config, impl->weights), random_reader(config, seed));
   impl->finish_loading();
   return Model(std::move(impl));
 }

@@ -104,6 +104,7 @@ Command add_compare(CLI::App& program) {
   CLI::App& app = *program.add_subcommand(
       "compare", "Compare two devices: the same ids through the same model, layer by layer");
   add_model_options(app, wanted->model);
+  add_quantize_option(app, wanted->model);
   app.add_option("--a", wanted->a.device, "The device to measure against, as --device of run")
       ->type_name("DEVICE")
       ->capture_default_str();

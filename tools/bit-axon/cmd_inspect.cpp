@@ -6,6 +6,7 @@
 #include "console.h"
 #include "formats/json.h"
 #include "memory_report.h"
+#include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "model/weights.h"
 #include "model_source.h"
@@ -47,20 +48,6 @@ struct Inspection {
   std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
   std::vector<BadTensor> bad;
 };
-
-/// The part of the model a tensor belongs to.
-std::string part_of(const std::string& name) {
-  const auto has = [&](std::string_view text) { return name.find(text) != std::string::npos; };
-  if (has("embed_tokens")) return "embedding";
-  if (has("lm_head")) return "head";
-  if (has("input_proj.") || has("output_proj.")) return "bridge";
-  if (has(".ssm.")) return "ssm";
-  if (has(".attention.")) return "attention";
-  if (has(".switch_mlp.")) return "experts";
-  if (has(".shared_expert.")) return "shared expert";
-  if (has(".moe.")) return "router";
-  return "norms";
-}
 
 std::int64_t read_per_token(const FoundWeight& weight, const Config& config) {
   const std::int64_t elements = weight.source.desc.elements();
@@ -123,7 +110,7 @@ void count(Inspection& model) {
     has_head = has_head || head;
     if (!head || !model.config.weight_tying) model.n_parameters += desc.elements();
     model.n_read_per_token += read_per_token(weight, model.config);
-    for (Tally* tally : {&model.stored, &model.parts[part_of(weight.slot.name)],
+    for (Tally* tally : {&model.stored, &model.parts[std::string(part_of(weight.slot.name))],
                          &model.formats[desc.format_name()]}) {
       tally->elements += desc.elements();
       tally->bytes += desc.stored_bytes();

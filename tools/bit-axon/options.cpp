@@ -49,6 +49,12 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
       ->excludes(small);
 }
 
+void add_quantize_option(CLI::App& app, ModelOptions& options) {
+  app.add_option("--quantize", options.quantize,
+                 "Make matrices four bits while loading, as the command quantize does: nf4 or mlx")
+      ->check(not_empty());
+}
+
 void add_device_options(CLI::App& app, DeviceOptions& options) {
   app.add_option(
          options.flag, options.device,
@@ -133,6 +139,12 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
              max == INT64_MAX ? fmt::format("a whole number >= {}", min)
                               : fmt::format("a whole number from {} to {}", min, max),
              text);
+}
+
+std::int64_t parse_group_size(const std::string& flag, const std::string& text) {
+  for (const std::int64_t size : {32, 64, 128})
+    if (text == std::to_string(size)) return size;
+  fail_value(flag, "32, 64 or 128", text);
 }
 
 std::uint64_t parse_seed(const std::string& flag, const std::string& text) {

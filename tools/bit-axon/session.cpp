@@ -22,6 +22,9 @@ void check_model_options(const ModelOptions& options) {
   if (is_random(options) && !options.model.empty())
     throw UsageError("--model: expected none beside --config-small or --config-medium, got \"" +
                      printable(options.model) + "\"");
+  if (!options.quantize.empty() && options.quantize != "nf4" && options.quantize != "mlx")
+    throw UsageError(
+        fmt::format("--quantize: expected nf4 or mlx, got \"{}\"", printable(options.quantize)));
 }
 
 Config preset(const ModelOptions& options) {
@@ -64,11 +67,13 @@ struct FoundModel {
   std::optional<ModelSource> source;  ///< empty: a preset with random weights
   Config preset;
   std::string name;
+  std::string quantize;  ///< while loading
   std::optional<Tokenizer> tokenizer;
 };
 
 FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   FoundModel found;
+  found.quantize = options.quantize;
   if (is_random(options)) {
     found.preset = preset(options);
     found.name =
@@ -98,6 +103,7 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
                      session.backend->caps().device,
                      opened.reason.empty() ? "named" : opened.reason));
   load.precision = device.wanted_precision();
+  load.quantize = found.quantize;
   ProgressLine progress("loading", !output.quiet);
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   session.model.emplace(
