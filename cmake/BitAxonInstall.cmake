@@ -10,7 +10,7 @@ set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(TARGETS bitaxon EXPORT bit-axonTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/bitaxon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(DIRECTORY models/tiny-shakespeare DESTINATION ${models_dir} COMPONENT program)
+install(DIRECTORY models/tiny-shakespeare models/texts DESTINATION ${models_dir} COMPONENT program)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)

@@ -58,6 +58,21 @@ fs::path hub_snapshot(const std::string& id) {
   return snapshots.size() == 1 ? snapshots[0] : fs::path();
 }
 
+/// Something in models/ beside the program (a build tree) or installed with it.
+fs::path bundled(const char* name, const char* flag) {
+  const fs::path program = executable_path().parent_path();
+  const fs::path places[] = {program / "models" / name,
+                             program.parent_path() / "share" / "bit-axon" / "models" / name};
+  std::error_code error;
+  for (const fs::path& place : places)
+    if (fs::exists(place, error)) return place;
+  throw Error(
+      ErrorKind::io,
+      fmt::format("bundled {0}: expected at {1} or {2}, found at neither; name a {0} with "
+                  "--{0}",
+                  flag, printable_path(places[0].string()), printable_path(places[1].string())));
+}
+
 }  // namespace
 
 fs::path hub_cache_folder() {
@@ -66,18 +81,9 @@ fs::path hub_cache_folder() {
   return cache_folder() / "huggingface" / "hub";
 }
 
-fs::path bundled_model_folder() {
-  const fs::path program = executable_path().parent_path();
-  const fs::path places[] = {
-      program / "models" / "tiny-shakespeare",
-      program.parent_path() / "share" / "bit-axon" / "models" / "tiny-shakespeare"};
-  for (const fs::path& place : places)
-    if (is_folder(place)) return place;
-  throw Error(ErrorKind::io,
-              fmt::format("bundled model: expected at {} or {}, found at neither; "
-                          "name a model with --model",
-                          printable_path(places[0].string()), printable_path(places[1].string())));
-}
+fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
+
+fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
 
 ModelSource find_model(const std::string& name) {
   if (name.empty()) {

@@ -20,6 +20,8 @@ ModelSource find_model(const std::string& name);
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).
 std::filesystem::path bundled_model_folder();
+/// models/texts/king-james.txt, likewise.
+std::filesystem::path bundled_text();
 
 /// The hub's cache: $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub.
 std::filesystem::path hub_cache_folder();

@@ -73,5 +73,6 @@ Command add_inspect(CLI::App& program);
 Command add_devices(CLI::App& program);
 Command add_quantize(CLI::App& program);
 Command add_merge(CLI::App& program);
+Command add_evaluate(CLI::App& program);
 
 }  // namespace bitaxon::tool
