@@ -37,8 +37,8 @@ int run_program(int argc, char** argv) {
   program.fallthrough(false);
   program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   Command chosen;
-  for (const auto add :
-       {add_run, add_logits, add_compare, add_tokenize, add_detokenize, add_inspect, add_devices}) {
+  for (const auto add : {add_run, add_logits, add_compare, add_tokenize, add_detokenize,
+                         add_inspect, add_devices, add_download}) {
     const std::size_t before = program.get_subcommands({}).size();
     Command command = add(program);
     CLI::App* app = program.get_subcommands({})[before];

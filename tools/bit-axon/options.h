@@ -66,5 +66,6 @@ Command add_tokenize(CLI::App& program);
 Command add_detokenize(CLI::App& program);
 Command add_inspect(CLI::App& program);
 Command add_devices(CLI::App& program);
+Command add_download(CLI::App& program);
 
 }  // namespace bitaxon::tool
