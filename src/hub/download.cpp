@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
+#include <string_view>
 #include <thread>
 
 #include "bitaxon/error.h"
@@ -66,7 +68,7 @@ class Places {
       make_folders(cache_.locks());
     } else {
       make_folders(folder_);
-      make_folders(make_way(folder_, kUnderWay) / "");
+      make_way(folder_, std::string(kUnderWay) + "/ID");
     }
   }
 
@@ -152,12 +154,10 @@ class Download {
   /// Each content once: the cache has one file for all names it has.
   std::vector<HubFile> find_missing(const std::vector<HubFile>& files, const Places& places) {
     std::vector<HubFile> missing;
+    std::set<std::string_view> seen;
     for (const HubFile& file : files) {
       options().check_interrupted();
-      const bool planned =
-          places.in_cache() && std::any_of(missing.begin(), missing.end(),
-                                           [&](const auto& other) { return other.id == file.id; });
-      if (planned) continue;
+      if (places.in_cache() && !seen.insert(file.id).second) continue;
       total_bytes_ += file.size_bytes;
       if (places.has(file, options()))
         done_bytes_ += file.size_bytes;

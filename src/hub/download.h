@@ -27,8 +27,9 @@ struct DownloadWatch {
 /// Asks the hub of HubServer::from_environment(). Files that are here are not fetched again, those
 /// that are here in part are continued; each appears under its name once its size and hash are
 /// right, and a snapshot of the cache once it has all its files. Returns the folder with the files.
-/// Throws Error(invalid_argument) for what is asked, Error(format) for what the hub says, Error(io)
-/// for what network and disk do, Error(unsupported) without libcurl; Interrupted.
+/// Throws Error(invalid_argument) for the request and the variables that belong to it,
+/// Error(format) for what the hub says, Error(io) for what network and disk do, Error(unsupported)
+/// without libcurl or offline; Interrupted.
 std::filesystem::path download(const DownloadRequest& request, const HttpOptions& options,
                                const DownloadWatch& watch);
 

@@ -82,9 +82,7 @@ class Fetch {
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(ErrorKind::io, fmt::format("{}: {}", shown_name(), what));
   }
-  /// Nothing of what such a server sent is worth keeping.
-  [[noreturn]] void fail_size(const std::string& got) {
-    partial_.clear();
+  [[noreturn]] void fail_size(const std::string& got) const {
     fail(fmt::format("expected {} bytes, the server sends {}", file_.size_bytes, got));
   }
 
@@ -128,18 +126,21 @@ class Fetch {
       if (before > 0 && !tag_.empty() && tag != tag_)
         throw StartOver{"the file changed on the server"};
     } else {
-      // The range was not honoured, or what it was of is no more: all bytes, from the first.
-      if (before > 0) partial_.clear();
-      from_zero_ = true;
       if (const auto size = parse_number(head.field("content-length"));
           size && *size != file_.size_bytes)
         fail_size(std::to_string(*size));
+      // The range was not honoured, or what it was of is no more: all bytes, from the first.
+      if (before > 0) partial_.clear();
+      from_zero_ = true;
     }
     tag_ = tag.starts_with("W/") ? "" : tag;  // a weak tag is not of bytes
   }
 
   void take(std::span<const std::byte> bytes) {
-    if (bytes.size() > file_.size_bytes - partial_.size_bytes()) fail_size("more");
+    if (bytes.size() > file_.size_bytes - partial_.size_bytes()) {
+      partial_.clear();
+      fail_size("more");
+    }
     partial_.append(bytes);
     watch_.progress(partial_.size_bytes());
   }

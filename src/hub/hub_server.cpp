@@ -32,7 +32,7 @@ void refuse_offline() {
   std::transform(value.begin(), value.end(), value.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   if (value == "1" || value == "ON" || value == "YES" || value == "TRUE")
-    throw Error(ErrorKind::invalid_argument,
+    throw Error(ErrorKind::unsupported,
                 fmt::format("download: expected HF_HUB_OFFLINE not to be set, got \"{}\"",
                             variable("HF_HUB_OFFLINE")));
 }

@@ -10,8 +10,9 @@ struct HubServer {
   std::string token;     ///< empty: nobody
 
   /// $HF_ENDPOINT, else https://huggingface.co; $HF_TOKEN, else the file $HF_TOKEN_PATH or
-  /// $HF_HOME/token where there is one. Throws Error(invalid_argument) for what cannot be meant and
-  /// when $HF_HUB_OFFLINE forbids to ask, Error(io) for a file that cannot be read.
+  /// $HF_HOME/token where there is one. Throws Error(invalid_argument) for what cannot be meant,
+  /// Error(unsupported) when $HF_HUB_OFFLINE forbids to ask, Error(io) for a file that cannot be
+  /// read.
   static HubServer from_environment();
 };
 

@@ -179,6 +179,14 @@ TEST_F(BadServerTest, LiesAboutTheSize) {
     return true;
   };
   expect_failure({"expected 300000 bytes", "1004"});
+  EXPECT_EQ(partial_size(), 1000U);
+  // Not the store at all, as in a hotel: what is here stays.
+  hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
+    connection.answer(200, "<html>");
+    return true;
+  };
+  expect_failure({"expected 300000 bytes", "6"});
+  EXPECT_EQ(partial_size(), 1000U);
 }
 
 TEST_F(BadServerTest, LiesAboutTheContents) {

@@ -35,14 +35,14 @@ TEST_F(DownloadCommand, Usage) {
 
 TEST_F(DownloadCommand, Environment) {
   const auto refused = [&](const std::string& name, const std::string& value,
-                           std::string_view fragment) {
+                           std::string_view fragment, int status = 2) {
     const Surroundings before = surroundings_;
     surroundings_.environment[name] = value;
-    expect_refusal({}, 1, {name, fragment});
+    expect_refusal({}, status, {name, fragment});
     surroundings_ = before;
   };
   for (const char* value : {"1", "on", "YES", "true"})
-    refused("HF_HUB_OFFLINE", value, "expected HF_HUB_OFFLINE not to be set");
+    refused("HF_HUB_OFFLINE", value, "expected HF_HUB_OFFLINE not to be set", 1);
   for (const char* value : {"http://example.org", "ftp://127.0.0.1", "file:///tmp", "example",
                             "http://user:word@127.0.0.1", "http://127.0.0.1?a=b"})
     refused("HF_ENDPOINT", value, "expected");

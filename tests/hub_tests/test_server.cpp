@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,17 +15,6 @@
 
 namespace bitaxon::test {
 namespace {
-
-/// Up to the empty line; false when the client goes before it.
-bool read_head(int fd, std::string& head) {
-  std::array<char, 4096> buffer;
-  while (head.find("\r\n\r\n") == head.npos) {
-    const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
-    if (got <= 0) return false;
-    head.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  return true;
-}
 
 SeenRequest parse(const std::string& head) {
   SeenRequest request;
@@ -56,10 +46,16 @@ std::size_t SeenRequest::first_byte() const {
 
 void Connection::send(std::string_view bytes) const {
   while (!bytes.empty()) {
-    const ssize_t put = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto put = tls_ != nullptr ? SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()))
+                                     : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (put <= 0) return;
     bytes.remove_prefix(static_cast<std::size_t>(put));
   }
+}
+
+long Connection::receive(char* buffer, std::size_t size) const {
+  return tls_ != nullptr ? SSL_read(tls_, buffer, static_cast<int>(size))
+                         : ::recv(fd_, buffer, size, 0);
 }
 
 void Connection::send_head(int status, const std::string& fields) const {
@@ -73,11 +69,13 @@ void Connection::answer(int status, std::string_view body, const std::string& fi
 
 void Connection::stall() const {
   std::array<char, 64> buffer;
-  while (::recv(fd_, buffer.data(), buffer.size(), 0) > 0) {
+  while (receive(buffer.data(), buffer.size()) > 0) {
   }
 }
 
-TestServer::TestServer(Handler handler) : handler_(std::move(handler)) {
+TestServer::TestServer(Handler handler, const TlsIdentity* identity)
+    : handler_(std::move(handler)), identity_(identity) {
+  ::signal(SIGPIPE, SIG_IGN);  // libssl writes without MSG_NOSIGNAL
   listening_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -103,7 +101,9 @@ TestServer::~TestServer() {
   ::close(listening_);
 }
 
-std::string TestServer::url() const { return fmt::format("http://127.0.0.1:{}", port_); }
+std::string TestServer::url() const {
+  return fmt::format("http{}://127.0.0.1:{}", identity_ == nullptr ? "" : "s", port_);
+}
 
 std::vector<SeenRequest> TestServer::requests() const {
   const std::lock_guard lock(mutex_);
@@ -121,18 +121,36 @@ void TestServer::accept_all() {
 }
 
 void TestServer::serve(int fd) {
-  std::string head;
-  if (read_head(fd, head)) {
-    const SeenRequest request = parse(head);
-    {
-      const std::lock_guard lock(mutex_);
-      requests_.push_back(request);
+  if (identity_ == nullptr) {
+    answer(Connection(fd, nullptr));
+  } else {
+    SSL* tls = SSL_new(identity_->context());
+    SSL_set_fd(tls, fd);
+    if (SSL_accept(tls) == 1) {
+      answer(Connection(fd, tls));
+      SSL_shutdown(tls);
     }
-    handler_(Connection(fd), request);
+    SSL_free(tls);
   }
   const std::lock_guard lock(mutex_);
   open_.erase(std::find(open_.begin(), open_.end(), fd));
   ::close(fd);
+}
+
+void TestServer::answer(const Connection& connection) {
+  std::string head;
+  std::array<char, 4096> buffer;
+  while (head.find("\r\n\r\n") == head.npos) {
+    const long got = connection.receive(buffer.data(), buffer.size());
+    if (got <= 0) return;
+    head.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  const SeenRequest request = parse(head);
+  {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(request);
+  }
+  handler_(connection, request);
 }
 
 }  // namespace bitaxon::test

@@ -1,10 +1,10 @@
 // bit-axon download: a model from a hub into the cache that the other commands look in.
+#include "bitaxon/error.h"
 #include "console.h"
 #include "hub/download.h"
 #include "hub/hub_names.h"
 #include "model_source.h"
 #include "options.h"
-#include "platform/printable.h"
 #include "platform/signals.h"
 
 namespace bitaxon::tool {
@@ -34,12 +34,6 @@ int run_command(const DownloadOptions& wanted) {
   check_globs("--include", request.include, wanted.repository);
   check_globs("--exclude", request.exclude, wanted.repository);
   request.repository = wanted.repository.empty() ? kDefaultRepository : wanted.repository;
-  if (!hub::is_repository(request.repository))
-    throw UsageError(
-        fmt::format("REPO: expected owner/name, got \"{}\"", printable(request.repository)));
-  if (const std::string problem = hub::path_problem(request.revision); !problem.empty())
-    throw UsageError(fmt::format("--revision: expected a branch, a tag or a commit, got {}: \"{}\"",
-                                 problem, printable(request.revision)));
   request.local_folder = wanted.local_folder;
 
   const hub::HttpOptions options{
@@ -50,10 +44,16 @@ int run_command(const DownloadOptions& wanted) {
       .progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
       .note =
           [&](const std::string& line) {
-            if (!wanted.quiet) note(line);
+            if (wanted.quiet) return;
+            progress.clear();
+            note(line);
           }};
   try {
     print(hub::download(request, options, watch).string() + "\n");
+  } catch (const Error& error) {
+    // REPO, --revision, and variables in place of flags.
+    if (error.kind() == ErrorKind::invalid_argument) throw UsageError(error.what());
+    throw;
   } catch (const hub::Interrupted&) {
     if (!wanted.quiet) note("interrupted; the same command continues");
     return kInterrupted;
