@@ -125,7 +125,7 @@ TEST_F(DownloadTest, AWholePartialFileIsOnlyChecked) {
 
 TEST_F(DownloadTest, WhatDoesNotBeginLikeTheFileIsFetchedAnew) {
   add_some_files();
-  for (const std::size_t size : {100'000, 300'000, 300'001}) {
+  for (const std::size_t size : {100'000U, 300'000U, 300'001U}) {
     fs::remove(blob("model.safetensors"));
     leave_partial("model.safetensors", std::string(size, 'x'));
     download();
