@@ -65,7 +65,8 @@ CurlLibrary load(const DynamicLibrary& library) {
 
 const CurlLibrary& curl_library() {
   // Never closed: what it loaded (TLS, name services) leaves handlers for the end of the process.
-  static const CurlLibrary curl = load(*new DynamicLibrary(open_library()));
+  static const auto* const library = new DynamicLibrary(open_library());
+  static const CurlLibrary curl = load(*library);
   return curl;
 }
 
