@@ -204,8 +204,8 @@ TEST_F(BadServerTest, LiesAboutTheContents) {
   expect_failure({"SHA-256"});
   EXPECT_EQ(hub_.fetches().size(), 3U);
   // A file that is not in LFS has the hash of git.
+  hub_.on_store = nullptr;
   hub_.add("config.json", "{}", false);
-  hub_.on_store = {};
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
     if (!request.target.ends_with("config.json")) return false;
     connection.answer(200, "[]");

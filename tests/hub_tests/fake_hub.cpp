@@ -50,7 +50,7 @@ Json listed(const std::string& name, const std::string& contents, bool lfs) {
 FakeHub::FakeHub()
     : listing({{"id", "owner/name"}, {"sha", kCommit}, {"siblings", Json::array()}}),
       storage([this](const Connection& connection, const SeenRequest& request) {
-        if (on_store && on_store(connection, request)) return;
+        if (on_store(connection, request)) return;
         // "/store/ID?signature=..."
         const std::string id = request.target.substr(7, request.target.find('?') - 7);
         serve(connection, request, files_.at(id), "\"" + id + "\"");
@@ -59,10 +59,10 @@ FakeHub::FakeHub()
         const std::string api = "/api/models/owner/name/revision/";
         const std::string resolve = fmt::format("/owner/name/resolve/{}/", kCommit);
         if (request.target.starts_with(api)) {
-          if (!on_api || !on_api(connection, request)) connection.answer(200, listing.dump());
+          if (!on_api(connection, request)) connection.answer(200, listing.dump());
           return;
         }
-        if (on_file && on_file(connection, request)) return;
+        if (on_file(connection, request)) return;
         const std::string name = request.target.starts_with(resolve)
                                      ? unescape(request.target.substr(resolve.size()))
                                      : "";

@@ -1,10 +1,11 @@
 // A hub of one repository, owner/name, with a second server for the files in LFS as real hubs have.
 #pragma once
 
-#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <mutex>
+#include <shared_mutex>
 #include <string>
 
 #include "formats/json.h"
@@ -22,11 +23,29 @@ std::string some_bytes(std::size_t size);
 /// A file with contents `contents` as the API lists it.
 Json listed(const std::string& name, const std::string& contents, bool lfs);
 
+/// What a test lets a server do with some requests. Replacing it waits for those under way.
+class Hook {
+ public:
+  /// Returns true when it has answered.
+  using Function = std::function<bool(const Connection&, const SeenRequest&)>;
+
+  Hook& operator=(Function function) {
+    const std::unique_lock lock(mutex_);
+    function_ = std::move(function);
+    return *this;
+  }
+  bool operator()(const Connection& connection, const SeenRequest& request) const {
+    const std::shared_lock lock(mutex_);
+    return function_ && function_(connection, request);
+  }
+
+ private:
+  mutable std::shared_mutex mutex_;
+  Function function_;
+};
+
 class FakeHub {
  public:
-  /// Return true when they have answered.
-  using Hook = std::function<bool(const Connection&, const SeenRequest&)>;
-
   FakeHub();
   /// Before the first request.
   void add(const std::string& name, const std::string& contents, bool lfs);
@@ -42,10 +61,10 @@ class FakeHub {
   /// Of the second server: requests for contents.
   std::vector<SeenRequest> fetches() const { return storage.requests(); }
 
-  Json listing;        ///< what the API answers
-  Hook on_api = {};    ///< may answer in place of the API
-  Hook on_file = {};   ///< in place of the hub
-  Hook on_store = {};  ///< in place of the store of LFS files
+  Json listing;   ///< what the API answers
+  Hook on_api;    ///< in place of the API
+  Hook on_file;   ///< in place of the hub
+  Hook on_store;  ///< in place of the store of LFS files
 
  private:
   std::map<std::string, std::string> files_;  // by name; of LFS also by id
