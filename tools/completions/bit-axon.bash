@@ -10,7 +10,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | compare | tokenize | detokenize | inspect | devices)
+      run | logits | compare | tokenize | detokenize | inspect | devices | download)
         command=$word
         break
         ;;
@@ -27,15 +27,15 @@ _bit_axon() {
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
-      --ids-file | --file | --shader-dir) files=yes ;;
+      --ids-file | --file | --shader-dir | --local-dir) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
-      --split | --tolerance)
+      --split | --tolerance | --revision | --include | --exclude | --timeout)
       return
       ;;
     *)
       case $command in
-        '') flags='run logits compare tokenize detokenize inspect devices --help --version' ;;
+        '') flags='run logits compare tokenize detokenize inspect devices download --help --version' ;;
         run)
           flags="$model $device --prompt --prompt-ids --messages --max-tokens --temperature --top-k
             --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
@@ -52,6 +52,9 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         devices) flags='--json --help --version' ;;
+        download)
+          flags='--revision --include --exclude --local-dir --timeout --quiet --help --version'
+          ;;
       esac
       ;;
   esac

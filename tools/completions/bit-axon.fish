@@ -1,5 +1,5 @@
 # fish completion for bit-axon
-set -l commands run logits compare tokenize detokenize inspect devices
+set -l commands run logits compare tokenize detokenize inspect devices download
 set -l with_model '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect'
 set -l with_device '__fish_seen_subcommand_from run logits'
 set -l with_precision '__fish_seen_subcommand_from run logits compare'
@@ -16,6 +16,7 @@ complete -c bit-axon -n "$first" -a tokenize -d 'Text to ids'
 complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
+complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
 complete -c bit-axon -n "$with_model" -s t -l tokenizer -rF -d 'Tokenizer file'
@@ -71,3 +72,11 @@ complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l fil
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -F
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List the tensors'
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l check -d 'Look for NaN and infinity'
+
+set -l download '__fish_seen_subcommand_from download'
+complete -c bit-axon -n "$download" -l revision -x -d 'Branch, tag or commit'
+complete -c bit-axon -n "$download" -l include -x -d 'Only files that match'
+complete -c bit-axon -n "$download" -l exclude -x -d 'No files that match'
+complete -c bit-axon -n "$download" -l local-dir -rF -d 'Put the files here'
+complete -c bit-axon -n "$download" -l timeout -x -d 'Longest wait for the server'
+complete -c bit-axon -n "$download" -l quiet -d 'Say nothing but errors'
