@@ -1,5 +1,6 @@
 // Models on a device: refused before anything is loaded, or loaded into what was announced.
 #include "model/memory_need.h"
+#include "model/random_weights.h"
 
 #include <gtest/gtest.h>
 
