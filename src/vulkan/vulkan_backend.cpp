@@ -189,6 +189,10 @@ class VulkanBackend final : public Backend {
 std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
                                                   const WeightParts& parts) {
   failure_.check();
+  if (desc.elements() > kMaxWeightElements)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: tensor \"{}\": expected at most {} elements, got {}",
+                            printable(desc.name), kMaxWeightElements, desc.elements()));
   const PackedLayout layout = packed_layout(desc);
   auto memory = memory_.allocate(layout.size_bytes, MemoryPurpose::weights, desc.name);
   transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {
