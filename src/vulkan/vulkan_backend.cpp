@@ -86,6 +86,7 @@ class VulkanBackend final : public Backend {
     const DeviceCaps& device = device_.caps();
     caps_.name = "vulkan";
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
+    caps_.compiles_late = true;
     caps_.max_run_ahead = kMaxInFlight - 1;
   }
 
