@@ -44,8 +44,6 @@ std::string speed_line(const char* name, double a, double b) {
                      text(b / a, 2));
 }
 
-/// JSON has no NaN and no infinity.
-
 Json difference_json(const Difference& difference, const Tolerance& tolerance) {
   return {{"relative_l2", finite_or_null(difference.relative_l2())},
           {"worst_row", difference.worst_row()},
