@@ -42,7 +42,8 @@ echo "== with an empty environment"
 env -i "$tree/bin/bit-axon" --version
 env -i "$tree/bin/bit-axon" devices >"$scratch/devices"
 same "cpu" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device cpu)"
-ldd "$tree/bin/bit-axon" | grep -q 'libstdc++.so.6 => /usr/lib' ||
+ldd "$tree/bin/bit-axon" >"$scratch/libraries"
+grep -q 'libstdc++.so.6 => /usr/lib' "$scratch/libraries" ||
   fail "the system has a libstdc++, and the package takes another"
 if grep -q 'llvmpipe' "$scratch/devices"; then
   # The driver has been built for the system's libraries, and has to get along with the package's.
