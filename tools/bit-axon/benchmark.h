@@ -76,13 +76,15 @@ struct BenchRecord {
   double relative_spread() const { return (seconds.max - seconds.min) / seconds.median; }
 };
 
-/// All launches of an op in one step, the mean of several steps.
+/// All launches of an op in one step.
 struct ProfiledOp {
   std::string op;
-  double calls = 0;
+  std::int64_t calls = 0;
   double time_us = 0;
-  double bytes = 0;  ///< from and to memory, activations included
-  double flops = 0;
+  std::int64_t bytes = 0;  ///< from and to memory, activations included
+  std::int64_t flops = 0;
+
+  double bytes_per_sec() const { return static_cast<double>(bytes) / time_us * 1e6; }
 };
 struct BenchProfile {
   BenchKind kind = BenchKind::decode;

@@ -52,10 +52,10 @@ const ProfileRow kProfileHeader = {"op", "calls", "time", "share", "bytes", "rat
 std::vector<ProfileRow> rows_of(const BenchProfile& profile) {
   std::vector<ProfileRow> rows;
   for (const ProfiledOp& op : profile.ops)
-    rows.push_back({op.op, fmt::format("{:.0f}", op.calls), time_text(op.time_us * 1e-6),
+    rows.push_back({op.op, fmt::format("{}", op.calls), time_text(op.time_us * 1e-6),
                     percent_text(op.time_us / profile.time_us()),
                     bytes_text(static_cast<std::uint64_t>(op.bytes)),
-                    rate_text(op.bytes / op.time_us * 1e6)});
+                    rate_text(op.bytes_per_sec())});
   return rows;
 }
 
@@ -68,16 +68,17 @@ std::string profile_title(const BenchedDevice& device, const BenchProfile& profi
 
 /// What every format for people says of the whole.
 std::vector<std::string> notes_of(const Benchmark& found) {
-  return {fmt::format("prefill: the prompt, and the logits of its last row only. first_token: the "
-                      "prompt, and a token sampled after it. decode: tokens sampled one after the "
-                      "other; its latency is one token's."),
-          fmt::format("medians of {} after {} warm-up{}; spread: slowest less fastest, relative to "
-                      "the median",
-                      found.wish.n_iterations, found.wish.n_warmup,
-                      found.wish.n_warmup == 1 ? "" : "s"),
-          "share: of the speed at the limit. Per step, the longer one of reading (weights as "
-          "stored, each once, plus keys and values read) at the device's read rate and computing "
-          "at its float32 rate, both measured in this run"};
+  return {
+      fmt::format("prefill: the prompt, and the logits of its last row only. first_token: the "
+                  "prompt, and a token sampled after it. decode: tokens sampled one after the "
+                  "other; its latency is one token's."),
+      fmt::format("medians of {} after {} warm-up{}; spread: slowest less fastest, relative to "
+                  "the median",
+                  found.wish.n_iterations, found.wish.n_warmup,
+                  found.wish.n_warmup == 1 ? "" : "s"),
+      "share: of the speed at the limit. Per step, that is the longer one of reading (weights as "
+      "stored, each once, plus keys and values read) at the device's read rate and computing "
+      "at its float32 rate, both measured in this run"};
 }
 
 std::string device_text(const BenchedDevice& device) {
@@ -234,7 +235,7 @@ Json profile_json(const BenchProfile& profile) {
                    {"share", finite_or_null(op.time_us / profile.time_us())},
                    {"bytes", op.bytes},
                    {"flops", op.flops},
-                   {"bytes_per_sec", finite_or_null(op.bytes / op.time_us * 1e6)}});
+                   {"bytes_per_sec", finite_or_null(op.bytes_per_sec())}});
   return {{"test", name_of(profile.kind)},
           {"rows", profile.n_rows},
           {"position", profile.position},

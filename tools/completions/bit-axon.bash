@@ -10,7 +10,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | compare | tokenize | detokenize | inspect | devices)
+      run | logits | compare | benchmark | tokenize | detokenize | inspect | devices)
         command=$word
         break
         ;;
@@ -26,16 +26,19 @@ _bit_axon() {
   case $previous in
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
+    --quantize) flags='nf4 mlx' ;;
+    --format) flags='table markdown csv json' ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
-      --ids-file | --file | --shader-dir) files=yes ;;
+      --ids-file | --file | --shader-dir | --report) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
-      --split | --tolerance)
+      --split | --tolerance | --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | \
+      --decode-tokens | --depth)
       return
       ;;
     *)
       case $command in
-        '') flags='run logits compare tokenize detokenize inspect devices --help --version' ;;
+        '') flags='run logits compare benchmark tokenize detokenize inspect devices --help --version' ;;
         run)
           flags="$model $device --prompt --prompt-ids --messages --max-tokens --temperature --top-k
             --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
@@ -45,6 +48,11 @@ _bit_axon() {
         compare)
           flags="$model $precision --a --b --prompt --ids --ids-file --split --max-tokens
             --tolerance --json"
+          ;;
+        benchmark)
+          flags="--model -m --quantize --config-small --config-medium --quiet --verbose --help --version
+            --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
+            --decode-tokens --depth --format --report --profile"
           ;;
         tokenize | detokenize) flags="$model --file" ;;
         inspect)

@@ -1,8 +1,9 @@
 # fish completion for bit-axon
-set -l commands run logits compare tokenize detokenize inspect devices
-set -l with_model '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect'
+set -l commands run logits compare benchmark tokenize detokenize inspect devices
+set -l with_tokenizer '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect'
+set -l with_model '__fish_seen_subcommand_from run logits compare benchmark tokenize detokenize inspect'
 set -l with_device '__fish_seen_subcommand_from run logits'
-set -l with_precision '__fish_seen_subcommand_from run logits compare'
+set -l with_precision '__fish_seen_subcommand_from run logits compare benchmark'
 
 complete -c bit-axon -f
 complete -c bit-axon -l help -d 'Explain the program or the command'
@@ -12,13 +13,14 @@ set -l first "not __fish_seen_subcommand_from $commands"
 complete -c bit-axon -n "$first" -a run -d 'Generate text'
 complete -c bit-axon -n "$first" -a logits -d 'Write the logits of ids'
 complete -c bit-axon -n "$first" -a compare -d 'Compare two devices'
+complete -c bit-axon -n "$first" -a benchmark -d 'Measure speed beside the limits'
 complete -c bit-axon -n "$first" -a tokenize -d 'Text to ids'
 complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
-complete -c bit-axon -n "$with_model" -s t -l tokenizer -rF -d 'Tokenizer file'
+complete -c bit-axon -n "$with_tokenizer" -s t -l tokenizer -rF -d 'Tokenizer file'
 complete -c bit-axon -n "$with_model" -l config-small -d 'The small preset with random weights'
 complete -c bit-axon -n "$with_model" -l config-medium -d 'The medium preset with random weights'
 complete -c bit-axon -n "$with_model" -l quiet -d 'Say nothing but errors'
@@ -71,3 +73,16 @@ complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l fil
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -F
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List the tensors'
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l check -d 'Look for NaN and infinity'
+
+set -l benchmark '__fish_seen_subcommand_from benchmark'
+complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
+complete -c bit-axon -n "$benchmark" -l quantize -x -a 'nf4 mlx' -d 'Make matrices four bits'
+complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'
+complete -c bit-axon -n "$benchmark" -l batch-size -x -d 'Sequences computed together'
+complete -c bit-axon -n "$benchmark" -s w -l warmup -x -d 'Runs that are not counted'
+complete -c bit-axon -n "$benchmark" -s i -l iterations -x -d 'Runs that are'
+complete -c bit-axon -n "$benchmark" -l decode-tokens -x -d 'Tokens to decode'
+complete -c bit-axon -n "$benchmark" -l depth -x -d 'Decode after so many made-up tokens'
+complete -c bit-axon -n "$benchmark" -l format -x -a 'table markdown csv json' -d 'Of the result'
+complete -c bit-axon -n "$benchmark" -l report -rF -d 'Also write a page of HTML'
+complete -c bit-axon -n "$benchmark" -l profile -d 'What each op takes'
