@@ -35,6 +35,7 @@ struct DeviceMemory {
   std::vector<MemoryKind> kinds;
   std::uint64_t max_buffer_bytes = UINT64_MAX;   ///< of one weight, state tensor, or arena
   std::uint64_t max_binding_bytes = UINT64_MAX;  ///< of one state tensor, or activation
+  std::int64_t max_weight_elements = INT64_MAX;  ///< of one weight
   bool always_exact = false;                     ///< as BackendCaps
   /// The weight as Backend::pack would make it, without contents or memory.
   std::function<std::shared_ptr<const Weight>(const WeightDesc&)> describe;

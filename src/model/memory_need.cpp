@@ -96,6 +96,9 @@ class Sizes {
       const std::uint64_t packed = (*slot.target)->packed_bytes;
       add(packed, weight_bytes_);
       check(desc.name, packed, device_.max_buffer_bytes, "buffer");
+      if (desc.elements() > device_.max_weight_elements && too_large_.empty())
+        too_large_ = fmt::format("{} has {} elements, the largest weight {}", printable(desc.name),
+                                 desc.elements(), device_.max_weight_elements);
       largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
     }
     BX_ASSERT(next == found.end(), "tensors stand in the model's order");

@@ -62,6 +62,7 @@ DeviceMemory device_memory(const DeviceCaps& caps) {
   memory.kinds = kinds_of(caps);
   memory.max_buffer_bytes = std::min(caps.max_buffer_bytes, caps.max_allocation_bytes);
   memory.max_binding_bytes = caps.max_storage_buffer_bytes;
+  memory.max_weight_elements = kMaxWeightElements;
   memory.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
   memory.workspace = [caps](const Graph& graph, const Node& node) {
     return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, caps);

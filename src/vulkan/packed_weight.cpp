@@ -40,16 +40,8 @@ std::int64_t groups_of(const WeightDesc& desc) {
   return (desc.elements() + desc.group_size - 1) / desc.group_size;
 }
 
-/// Shaders count elements with 32 bits, and the form has 23 for the group size.
-constexpr std::int64_t kMaxElements = std::numeric_limits<std::uint32_t>::max();
+/// The form has 23 bits for it.
 constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
-
-void refuse_uncountable(const WeightDesc& desc) {
-  if (desc.elements() <= kMaxElements) return;
-  throw Error(ErrorKind::unsupported,
-              fmt::format("vulkan: tensor \"{}\": expected at most {} elements, got {}",
-                          printable(desc.name), kMaxElements, desc.elements()));
-}
 
 /// As shaders are told: a block that holds the whole weight does so, too, when it is called
 /// smaller.
@@ -121,7 +113,6 @@ std::vector<std::byte> tables_of(const WeightDesc& desc, const WeightParts& part
 }  // namespace
 
 PackedLayout packed_layout(const WeightDesc& desc) {
-  refuse_uncountable(desc);
   PackedLayout layout;
   const auto place = [&](std::int64_t size_bytes) {
     const PackedPart part{layout.size_bytes, static_cast<std::size_t>(size_bytes)};

@@ -15,6 +15,9 @@
 
 namespace bitaxon::vulkan {
 
+/// Shaders count the elements of a weight with 32 bits.
+inline constexpr std::int64_t kMaxWeightElements = UINT32_MAX;
+
 /// A part of a packed weight: `write` fills it, front to back, in pieces of any size.
 struct PackedPart {
   std::size_t offset_bytes = 0;  ///< a multiple of 16

@@ -46,7 +46,7 @@ std::string interface_problem(const Launch& launch, const ShaderInterface& inter
                        interface.bindings.size());
   for (std::uint32_t i = 0; i < interface.bindings.size(); ++i) {
     if (interface.bindings[i].number != i)
-      return fmt::format("bindings: expected number {}, got {}", i, interface.bindings[i].number);
+      return fmt::format("bindings: expected binding {}, got {}", i, interface.bindings[i].number);
     const bool writes = launch.bindings[i].access != Access::read;
     if (interface.bindings[i].writable != writes)
       return fmt::format("binding {}: expected {}", i, writes ? "writable" : "readonly");

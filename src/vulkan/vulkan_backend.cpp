@@ -87,6 +87,7 @@ class VulkanBackend final : public Backend {
     const DeviceCaps& device = device_.caps();
     caps_.name = "vulkan";
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
+    caps_.compiles_late = true;
     caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.driver = fmt::format("{} {}", device.driver_name, device.driver_info);
     caps_.pci_address = device.pci_address;
@@ -197,6 +198,10 @@ class VulkanBackend final : public Backend {
 std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
                                                   const WeightParts& parts) {
   failure_.check();
+  if (desc.elements() > kMaxWeightElements)
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: tensor \"{}\": expected at most {} elements, got {}",
+                            printable(desc.name), kMaxWeightElements, desc.elements()));
   const PackedLayout layout = packed_layout(desc);
   auto memory = memory_.allocate(layout.size_bytes, MemoryPurpose::weights, desc.name);
   transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {

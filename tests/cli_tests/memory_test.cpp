@@ -119,7 +119,8 @@ TEST_F(MemoryCli, InspectWorksWithoutVulkan) {
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
                       {"VK_ICD_FILENAMES", "/no/such/driver"}};
-  for (const Json& device : run_json({"inspect", "--json", "--config-small"}, "", bare)["devices"])
+  const Json json = run_json({"inspect", "--json", "--config-small"}, "", bare);
+  for (const Json& device : json["devices"])
     EXPECT_NE(device["selector"].get<std::string>().rfind("vulkan", 0), 0u);
 }
 

@@ -1,5 +1,6 @@
 // Models on a device: refused before anything is loaded, or loaded into what was announced.
 #include "model/memory_need.h"
+#include "model/random_weights.h"
 
 #include <gtest/gtest.h>
 
@@ -61,6 +62,29 @@ std::unique_ptr<Backend> open_limited(const std::function<void(DeviceCaps&)>& li
 MemoryNeed need_on(const Backend& backend, const Config& config) {
   Weights unused;
   return model_need(config, random_found(config, unused), {}, backend.memory()).memory;
+}
+
+TEST(VulkanMemory, MoreElementsThanShadersCountAreTooMany) {
+  Config config = small_config();
+  config.moe_num_experts = 512;
+  config.hidden_dim = 8192;
+  config.num_heads = 64;
+  config.moe_intermediate_dim = 1024;  // 2^32 elements in a stack
+  const MemoryNeed need = need_on(vulkan_backend(), config);
+  EXPECT_NE(need.too_large, "");
+  EXPECT_FALSE(need.rows.empty());
+  config.moe_num_experts = 2;
+  EXPECT_EQ(need_on(vulkan_backend(), config).too_large.find("elements"), std::string::npos);
+  const std::byte none{};
+  WeightDesc desc{.name = "stack", .format = WeightFormat::affine4, .n_matrices = 384};
+  desc.rows = 2048;
+  desc.cols = 7168;
+  desc.group_size = 64;
+  expect_error(
+      [&] {
+        vulkan_backend().pack(desc, {.data = {&none, 1}});
+      },
+      ErrorKind::unsupported, {"\"stack\"", "4294967295"});
 }
 
 TEST(VulkanMemory, WhatDoesNotFitIsRefusedBeforeLoading) {

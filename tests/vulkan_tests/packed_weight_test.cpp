@@ -214,12 +214,5 @@ TEST(PackedWeight, OneLargeBlockIsCalledNoLargerThanItsWeight) {
   EXPECT_THROW(packed_layout(desc), Error);
 }
 
-TEST(PackedWeight, MoreElementsThan32BitsCountAreRefused) {
-  WeightDesc desc{.name = "w", .format = WeightFormat::affine4, .n_matrices = 384, .rows = 2048};
-  desc.cols = 7168;
-  desc.group_size = 64;
-  EXPECT_THROW(packed_layout(desc), Error);
-}
-
 }  // namespace
 }  // namespace bitaxon::vulkan

@@ -50,7 +50,7 @@ struct ExpectedError {
 TEST(Result, ErrorsSayWhatToTry) {
   const ExpectedError errors[] = {
       {VK_ERROR_DEVICE_LOST, ErrorKind::device, "smaller chunk"},
-      {VK_ERROR_OUT_OF_DEVICE_MEMORY, ErrorKind::device, "--quantize"},
+      {VK_ERROR_OUT_OF_DEVICE_MEMORY, ErrorKind::device, "4 bits"},
       {VK_ERROR_OUT_OF_HOST_MEMORY, ErrorKind::device, "close other programs"},
       {VK_ERROR_INITIALIZATION_FAILED, ErrorKind::device, "groups render and video"},
       {VK_ERROR_INCOMPATIBLE_DRIVER, ErrorKind::unsupported, "install"},

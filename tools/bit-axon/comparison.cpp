@@ -38,8 +38,8 @@ class Side {
     model_.check_ids(ids);
     state_.check_room(std::ssize(ids));
   }
-  /// Runs every kind of step that will be timed once, because drivers compile kernels when these
-  /// are first used; then forgets all.
+  /// Readies every kind of step that will be timed, where a driver compiles kernels when these are
+  /// first used by running each once; then forgets all.
   void warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
                bool generates, const std::atomic<bool>& interrupted);
   /// Feeds one piece; its outputs can be read until the next call.
@@ -67,13 +67,18 @@ class Side {
 
 void Side::warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
                    bool generates, const std::atomic<bool>& interrupted) {
+  const bool compiles_late = model_.backend().caps().compiles_late;
   const std::set<std::size_t> sizes(pieces.begin(), pieces.end());
   for (const std::size_t size : sizes) {
     if (interrupted) return;
+    model_.prepare(static_cast<std::int64_t>(size), kAllOutputs);
+    if (!compiles_late) continue;
     model_.wait(model_.feed(state_, ids.first(size), kAllOutputs));
     state_.reset();
   }
-  if (generates)
+  if (!generates) return;
+  model_.prepare(1, {StepOutput::token, false}, greedy());
+  if (compiles_late)
     model_.wait(model_.feed(state_, ids.first(1), {StepOutput::token, false}, greedy()));
   state_.reset();
 }

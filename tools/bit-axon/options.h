@@ -78,6 +78,7 @@ Command add_tokenize(CLI::App& program);
 Command add_detokenize(CLI::App& program);
 Command add_inspect(CLI::App& program);
 Command add_devices(CLI::App& program);
+Command add_download(CLI::App& program);
 Command add_quantize(CLI::App& program);
 Command add_merge(CLI::App& program);
 Command add_evaluate(CLI::App& program);

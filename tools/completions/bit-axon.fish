@@ -1,9 +1,11 @@
 # fish completion for bit-axon
-set -l commands run logits compare benchmark tokenize detokenize inspect devices
-set -l with_tokenizer '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect'
-set -l with_model '__fish_seen_subcommand_from run logits compare benchmark tokenize detokenize inspect'
-set -l with_device '__fish_seen_subcommand_from run logits'
-set -l with_precision '__fish_seen_subcommand_from run logits compare benchmark'
+set -l commands run logits compare benchmark tokenize detokenize inspect devices download quantize merge evaluate
+set -l with_tokenizer '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect evaluate'
+set -l with_model '__fish_seen_subcommand_from run logits compare benchmark tokenize detokenize inspect evaluate'
+set -l with_state '__fish_seen_subcommand_from run logits'
+set -l with_device '__fish_seen_subcommand_from run logits evaluate'
+set -l with_precision '__fish_seen_subcommand_from run logits compare benchmark evaluate'
+set -l rewrite '__fish_seen_subcommand_from quantize merge'
 
 complete -c bit-axon -f
 complete -c bit-axon -l help -d 'Explain the program or the command'
@@ -18,6 +20,10 @@ complete -c bit-axon -n "$first" -a tokenize -d 'Text to ids'
 complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
+complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
+complete -c bit-axon -n "$first" -a quantize -d 'Make a model four bits'
+complete -c bit-axon -n "$first" -a merge -d 'Fold an adapter into a model'
+complete -c bit-axon -n "$first" -a evaluate -d 'Measure the perplexity of a text'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
 complete -c bit-axon -n "$with_tokenizer" -s t -l tokenizer -rF -d 'Tokenizer file'
@@ -30,8 +36,9 @@ complete -c bit-axon -n "$with_device" -l device -x -a 'auto cpu reference vulka
 complete -c bit-axon -n "$with_precision" -l precision -x -a 'exact fast' -d 'How exactly'
 complete -c bit-axon -n "$with_precision" -l threads -x -d 'Threads of the CPU'
 complete -c bit-axon -n "$with_precision" -l shader-dir -rF -d 'Compile the shaders in this folder'
-complete -c bit-axon -n "$with_device" -l save-state -rF -d 'Write the state afterwards'
-complete -c bit-axon -n "$with_device" -l load-state -rF -d 'Begin with a saved state'
+complete -c bit-axon -n "$with_precision" -l quantize -x -a 'nf4 mlx' -d 'Four bits while loading'
+complete -c bit-axon -n "$with_state" -l save-state -rF -d 'Write the state afterwards'
+complete -c bit-axon -n "$with_state" -l load-state -rF -d 'Begin with a saved state'
 
 set -l run '__fish_seen_subcommand_from run'
 complete -c bit-axon -n "$run" -l prompt -x -d 'The prompt'
@@ -50,7 +57,7 @@ complete -c bit-axon -n "$run" -l ignore-eos -d 'Go on after the end of sequence
 complete -c bit-axon -n "$run" -l no-stream -d 'Print the answer when it is whole'
 complete -c bit-axon -n "$run" -s c -l chat -d 'Use the chat template'
 complete -c bit-axon -n "$run" -l system -x -d 'System message of a chat'
-complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices' -l json -d 'Print JSON'
+complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge evaluate' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
 complete -c bit-axon -n "$logits" -l ids -x -d 'The ids'
@@ -73,6 +80,38 @@ complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l fil
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -F
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List the tensors'
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l check -d 'Look for NaN and infinity'
+
+set -l download '__fish_seen_subcommand_from download'
+complete -c bit-axon -n "$download" -l revision -x -d 'Branch, tag or commit'
+complete -c bit-axon -n "$download" -l include -x -d 'Only files that match'
+complete -c bit-axon -n "$download" -l exclude -x -d 'No files that match'
+complete -c bit-axon -n "$download" -l local-dir -rF -d 'Put the files here'
+complete -c bit-axon -n "$download" -l timeout -x -d 'Longest wait for the server'
+complete -c bit-axon -n "$download" -l quiet -d 'Say nothing but errors'
+
+complete -c bit-axon -n "$rewrite" -l bits -x -a 4 -d 'Bits of a code'
+complete -c bit-axon -n "$rewrite" -l group-size -x -a '32 64 128' -d 'Codes that share a scale'
+complete -c bit-axon -n "$rewrite" -s o -l output -rF -d 'Folder of the new model'
+complete -c bit-axon -n "$rewrite" -l quiet -d 'Say nothing but errors'
+complete -c bit-axon -n "$rewrite" -l verbose -d 'Say more'
+
+set -l quantize '__fish_seen_subcommand_from quantize'
+complete -c bit-axon -n "$quantize" -l format -x -a 'nf4 mlx' -d 'Layout of the codes'
+complete -c bit-axon -n "$quantize" -l double-quant -d 'nf4 scales of 8 bits'
+
+set -l merge '__fish_seen_subcommand_from merge'
+complete -c bit-axon -n "$merge" -l base-model -rF -d 'The model that is adapted'
+complete -c bit-axon -n "$merge" -s a -l adapter -rF -d 'The adapter'
+complete -c bit-axon -n "$merge" -l no-re-quantize -d 'Write floats'
+complete -c bit-axon -n "$merge" -l lora-rank -x -d 'Refuse another rank'
+complete -c bit-axon -n "$merge" -l lora-scale -x -d 'Factor of the product'
+
+set -l evaluate '__fish_seen_subcommand_from evaluate'
+complete -c bit-axon -n "$evaluate" -l text -rF -d 'The text'
+complete -c bit-axon -n "$evaluate" -l max-tokens -x -d 'Predict so many'
+complete -c bit-axon -n "$evaluate" -l seq-length -x -d 'Tokens of a window'
+complete -c bit-axon -n "$evaluate" -l carry -d 'Carry the state on'
+complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
 
 set -l benchmark '__fish_seen_subcommand_from benchmark'
 complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
