@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -215,6 +216,17 @@ TEST(BenchmarkCli, TheVariableNamesTheDevice) {
 
 TEST(BenchmarkCli, NothingToDecode) {
   EXPECT_EQ(benchmark_json(on_cpu({"--decode-tokens", "0"}))["records"].size(), 2U);
+}
+
+TEST(BenchmarkCli, InterruptedItLeavesNothing) {
+  const TemporaryFolder folder;
+  Program program(on_cpu({"-i", "10000", "--report", (folder / "report.html").string()}));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  program.send_signal(SIGINT);
+  const Finished finished = program.finish();
+  EXPECT_EQ(finished.status, 130) << finished.describe();
+  EXPECT_EQ(finished.out, "");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {

@@ -280,9 +280,8 @@ double BenchProfile::time_us() const {
   return sum;
 }
 
-std::optional<std::vector<BenchedDevice>> measure(
+std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
-    const std::atomic<bool>& interrupted,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress) {
   const std::vector<BenchTest> tests = tests_of(wish);
   check_lengths(tests, subjects.front().model->config());
@@ -305,7 +304,6 @@ std::optional<std::vector<BenchedDevice>> measure(
         if (round >= wish.n_warmup) seconds[t * n_devices + d].push_back(time);
         devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
         on_progress(++done, total);
-        if (interrupted) return std::nullopt;
       }
   for (std::size_t d = 0; d < n_devices; ++d) {
     Model& model = *subjects[d].model;
@@ -313,7 +311,6 @@ std::optional<std::vector<BenchedDevice>> measure(
     // Before the memory that measuring rates takes.
     device.peak_bytes = model.backend().peak_bytes().value_or(peak_resident_bytes());
     if (wish.profile) add_profiles(batches[d], model, tests, device);
-    if (interrupted) return std::nullopt;
   }
   for (std::size_t d = 0; d < n_devices; ++d) {
     devices[d].rates = subjects[d].model->backend().measure_rates();
@@ -322,7 +319,6 @@ std::optional<std::vector<BenchedDevice>> measure(
       record.seconds = spread_of(std::move(seconds[t * n_devices + d]));
       judge(*subjects[d].model, wish.batch_size, devices[d].rates, record);
     }
-    if (interrupted) return std::nullopt;
   }
   return devices;
 }

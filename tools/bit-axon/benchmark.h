@@ -1,7 +1,6 @@
 // How fast a model is on devices: what is measured, and what it is held against.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -125,10 +124,9 @@ struct BenchSubject {
 
 /// Runs every test on every device in turn, again and again, so that what disturbs the machine
 /// disturbs all alike; then measures the devices' rates. Throws Error(invalid_argument) for lengths
-/// beyond the model's. Empty when it was interrupted.
-std::optional<std::vector<BenchedDevice>> measure(
+/// beyond the model's.
+std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
-    const std::atomic<bool>& interrupted,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress);
 
 }  // namespace bitaxon::tool

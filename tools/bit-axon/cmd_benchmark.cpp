@@ -92,7 +92,6 @@ int run_command(const BenchmarkOptions& wanted) {
   if (wanted.profile && wanted.format == "csv" && !wanted.output.quiet)
     note("profile: csv has the measurements only; the other formats have both");
 
-  const std::atomic<bool>& interrupted = catch_interrupts();
   std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
                                                 {.n_slots = static_cast<int>(found.wish.batch_size),
                                                  .largest_step = {StepOutput::token, false}});
@@ -106,18 +105,20 @@ int run_command(const BenchmarkOptions& wanted) {
   found.model = sessions.front().model_name;
   {
     ProgressLine progress("measuring", !wanted.output.quiet);
-    auto measured =
-        measure(subjects, found.wish, interrupted,
-                [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
-    if (!measured) return kInterrupted;
-    found.devices = std::move(*measured);
+    found.devices = measure(subjects, found.wish, [&](std::uint64_t done, std::uint64_t total) {
+      progress.update(done, total);
+    });
   }
+  // First, so that a disk that has become full does not take with it what took long to measure.
+  print(format(found));
+  flush();
   if (!wanted.report.empty()) {
+    // Until here Ctrl-C ends the process at once: a single run may take minutes.
+    catch_interrupts();
     AtomicFile file(wanted.report);
     file.write(page_text(found));
     file.commit();
   }
-  print(format(found));
   return kDone;
 }
 

@@ -115,7 +115,6 @@ complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
 
 set -l benchmark '__fish_seen_subcommand_from benchmark'
 complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
-complete -c bit-axon -n "$benchmark" -l quantize -x -a 'nf4 mlx' -d 'Make matrices four bits'
 complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'
 complete -c bit-axon -n "$benchmark" -l batch-size -x -d 'Sequences computed together'
 complete -c bit-axon -n "$benchmark" -s w -l warmup -x -d 'Runs that are not counted'
