@@ -12,8 +12,6 @@
 namespace bitaxon::test {
 namespace {
 
-std::string bundled_text() { return (source_tree() / "models/texts/king-james.txt").string(); }
-
 TEST(EvaluateCli, AgreesWithLogitsOfTheSameWindows) {
   const TemporaryFolder folder;
   const std::string text = folder.write("t.txt", "But soft, what light through yonder window?\n");

@@ -15,8 +15,6 @@ namespace {
   throw UsageError(fmt::format("{}: expected {}, got \"{}\"", flag, expected, printable(got)));
 }
 
-constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
-
 bool is_of_environment(const std::string& device) {
   const char* value = std::getenv(kDeviceVariable);
   return value != nullptr && device == value;
@@ -32,21 +30,25 @@ CLI::Validator not_empty() {
       "");
 }
 
-void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option(
-         "-m,--model", options.model,
-         "A model directory, a safetensors file, or a hub id owner/name that is in the local "
-         "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
+void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model) {
+  app.add_option("-m,--model", options.model,
+                 fmt::format("A model directory, a safetensors file, or a hub id owner/name that "
+                             "is in the local hub cache (default: {})",
+                             default_model))
       ->type_name("PATH|REPO")
-      ->check(not_empty());
-  app.add_option("-t,--tokenizer", options.tokenizer,
-                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
-      ->type_name("PATH")
       ->check(not_empty());
   auto* small = app.add_flag("--config-small", options.config_small,
                              "The small preset with random weights and a byte tokenizer");
   app.add_flag("--config-medium", options.config_medium, "The medium preset with random weights")
       ->excludes(small);
+}
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  add_weight_options(app, options, "skyoo2003/bit-axon if it is there, else the bundled model");
+  app.add_option("-t,--tokenizer", options.tokenizer,
+                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
+      ->type_name("PATH")
+      ->check(not_empty());
 }
 
 void add_quantize_option(CLI::App& app, ModelOptions& options) {

@@ -19,6 +19,10 @@ struct ModelOptions {
   bool config_small = false;
   bool config_medium = false;
   std::string quantize;  ///< while loading: "nf4", "mlx", or empty
+  /// Without a name: random weights for the default configuration.
+  bool random_by_default = false;
+  /// Random weights are four bits from the beginning, as `quantize` says ("mlx" when it is empty).
+  bool random_codes = false;
 };
 
 /// On what it runs.
@@ -44,10 +48,13 @@ struct OutputOptions {
 CLI::Validator not_empty();
 
 void add_model_options(CLI::App& app, ModelOptions& options);
+/// Those of them that have nothing to do with text. `default_model`: what it is when none is named.
+void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model);
 /// For commands that load a model.
 void add_quantize_option(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 /// Those of the device options that do not name one.
+inline constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
 void add_precision_options(CLI::App& app, DeviceOptions& options);
 void add_shader_option(CLI::App& app, DeviceOptions& options);
 void add_output_options(CLI::App& app, OutputOptions& options);
@@ -75,5 +82,6 @@ Command add_download(CLI::App& program);
 Command add_quantize(CLI::App& program);
 Command add_merge(CLI::App& program);
 Command add_evaluate(CLI::App& program);
+Command add_benchmark(CLI::App& program);
 
 }  // namespace bitaxon::tool

@@ -12,7 +12,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | compare | tokenize | detokenize | inspect | devices | download | \
+      run | logits | compare | benchmark | tokenize | detokenize | inspect | devices | download | \
         quantize | merge | evaluate)
         command=$word
         break
@@ -29,20 +29,25 @@ _bit_axon() {
   case $previous in
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
-    --quantize | --format) flags='nf4 mlx' ;;
+    --quantize) flags='nf4 mlx' ;;
+    --format)
+      flags='nf4 mlx'
+      if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
+      ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
       --ids-file | --file | --shader-dir | --local-dir | --output | -o | --adapter | -a | --base-model | --text | \
-      --against) files=yes ;;
+      --against | --report) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
       --split | --tolerance | --revision | --include | --exclude | --timeout | \
-      --bits | --group-size | --lora-rank | --lora-scale | --seq-length)
+      --bits | --group-size | --lora-rank | --lora-scale | --seq-length | \
+      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth)
       return
       ;;
     *)
       case $command in
         '')
-          flags='run logits compare tokenize detokenize inspect devices download quantize merge
+          flags='run logits compare benchmark tokenize detokenize inspect devices download quantize merge
             evaluate --help --version'
           ;;
         run)
@@ -54,6 +59,11 @@ _bit_axon() {
         compare)
           flags="$model $precision --quantize --a --b --prompt --ids --ids-file --split --max-tokens
             --tolerance --json"
+          ;;
+        benchmark)
+          flags="--model -m --quantize --config-small --config-medium --quiet --verbose --help --version
+            --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
+            --decode-tokens --depth --format --report --profile"
           ;;
         tokenize | detokenize) flags="$model --file" ;;
         inspect)

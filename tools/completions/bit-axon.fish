@@ -1,9 +1,10 @@
 # fish completion for bit-axon
-set -l commands run logits compare tokenize detokenize inspect devices download quantize merge evaluate
-set -l with_model '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect evaluate'
+set -l commands run logits compare benchmark tokenize detokenize inspect devices download quantize merge evaluate
+set -l with_tokenizer '__fish_seen_subcommand_from run logits compare tokenize detokenize inspect evaluate'
+set -l with_model '__fish_seen_subcommand_from run logits compare benchmark tokenize detokenize inspect evaluate'
 set -l with_state '__fish_seen_subcommand_from run logits'
 set -l with_device '__fish_seen_subcommand_from run logits evaluate'
-set -l with_precision '__fish_seen_subcommand_from run logits compare evaluate'
+set -l with_precision '__fish_seen_subcommand_from run logits compare benchmark evaluate'
 set -l rewrite '__fish_seen_subcommand_from quantize merge'
 
 complete -c bit-axon -f
@@ -14,6 +15,7 @@ set -l first "not __fish_seen_subcommand_from $commands"
 complete -c bit-axon -n "$first" -a run -d 'Generate text'
 complete -c bit-axon -n "$first" -a logits -d 'Write the logits of ids'
 complete -c bit-axon -n "$first" -a compare -d 'Compare two devices'
+complete -c bit-axon -n "$first" -a benchmark -d 'Measure speed beside the limits'
 complete -c bit-axon -n "$first" -a tokenize -d 'Text to ids'
 complete -c bit-axon -n "$first" -a detokenize -d 'Ids to text'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
@@ -24,7 +26,7 @@ complete -c bit-axon -n "$first" -a merge -d 'Fold an adapter into a model'
 complete -c bit-axon -n "$first" -a evaluate -d 'Measure the perplexity of a text'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
-complete -c bit-axon -n "$with_model" -s t -l tokenizer -rF -d 'Tokenizer file'
+complete -c bit-axon -n "$with_tokenizer" -s t -l tokenizer -rF -d 'Tokenizer file'
 complete -c bit-axon -n "$with_model" -l config-small -d 'The small preset with random weights'
 complete -c bit-axon -n "$with_model" -l config-medium -d 'The medium preset with random weights'
 complete -c bit-axon -n "$with_model" -l quiet -d 'Say nothing but errors'
@@ -110,3 +112,15 @@ complete -c bit-axon -n "$evaluate" -l max-tokens -x -d 'Predict so many'
 complete -c bit-axon -n "$evaluate" -l seq-length -x -d 'Tokens of a window'
 complete -c bit-axon -n "$evaluate" -l carry -d 'Carry the state on'
 complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
+
+set -l benchmark '__fish_seen_subcommand_from benchmark'
+complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'What computes'
+complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'
+complete -c bit-axon -n "$benchmark" -l batch-size -x -d 'Sequences computed together'
+complete -c bit-axon -n "$benchmark" -s w -l warmup -x -d 'Runs that are not counted'
+complete -c bit-axon -n "$benchmark" -s i -l iterations -x -d 'Runs that are'
+complete -c bit-axon -n "$benchmark" -l decode-tokens -x -d 'Tokens to decode'
+complete -c bit-axon -n "$benchmark" -l depth -x -d 'Decode after so many made-up tokens'
+complete -c bit-axon -n "$benchmark" -l format -x -a 'table markdown csv json' -d 'Of the result'
+complete -c bit-axon -n "$benchmark" -l report -rF -d 'Also write a page of HTML'
+complete -c bit-axon -n "$benchmark" -l profile -d 'What each op takes'
