@@ -60,6 +60,9 @@ std::vector<ProfileRow> rows_of(const BenchProfile& profile) {
 }
 
 std::string profile_title(const BenchedDevice& device, const BenchProfile& profile) {
+  if (profile.ops.empty())
+    return fmt::format("{}: the device does not tell what its ops take in {}",
+                       printable(device.selector), name_of(profile.kind));
   return fmt::format("{}: one step of {}, {} row{} at {}, {} in its ops",
                      printable(device.selector), name_of(profile.kind), profile.n_rows,
                      profile.n_rows == 1 ? "" : "s", profile.position,
