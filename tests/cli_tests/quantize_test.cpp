@@ -184,7 +184,7 @@ TEST_F(QuantizeCli, RefusalsLeaveNothing) {
 }
 
 TEST_F(QuantizeCli, TheDefaultPlaceIsInTheModelsFolder) {
-  copy_model(golden_model("tiny_window"), path("m"));
+  copy_model(golden_dir() / "tiny_window", path("m"));
   run_well({"quantize", path("m"), "--format", "mlx", "--quiet"});
   EXPECT_TRUE(fs::exists(path("m/q4/model.safetensors")));
   // One file alone, too.
