@@ -74,9 +74,9 @@ struct StepCounts {
 };
 
 struct BackendCaps {
-  std::string name;               ///< "cpu", "reference", "vulkan"
-  std::string device;             ///< "AMD EPYC, 2 threads"
-  bool always_exact = false;      ///< computes exactly whatever precision is asked for
+  std::string name;            ///< "cpu", "reference", "vulkan"
+  std::string device;          ///< "AMD EPYC, 2 threads"
+  bool always_exact = false;   ///< computes exactly whatever precision is asked for
   bool compiles_late = false;  ///< a kernel's first use takes longer: its driver compiles it then
   std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
 };
