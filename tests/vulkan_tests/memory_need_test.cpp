@@ -1,12 +1,12 @@
 // Models on a device: refused before anything is loaded, or loaded into what was announced.
 #include "model/memory_need.h"
-#include "model/random_weights.h"
 
 #include <gtest/gtest.h>
 
 #include <map>
 
 #include "core/step.h"
+#include "model/random_weights.h"
 #include "support/errors.h"
 #include "support/memory_watch.h"
 #include "support/small_models.h"
