@@ -7,6 +7,7 @@
 #include "format_tests/stored_tensor.h"
 #include "format_tests/temporary_files.h"
 #include "program.h"
+#include "support/json_schema.h"
 #include "support/source_tree.h"
 
 namespace bitaxon::test {
@@ -78,6 +79,43 @@ TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
   EXPECT_NE(coarse["against"]["perplexity"], coarse["perplexity"]);
   EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
 }
+
+TEST(EvaluateCli, JsonIsAsItsSchemaSays) {
+  const std::string model = (source_tree() / "models/tiny-shakespeare").string();
+  for (const Arguments& more : {Arguments{}, Arguments{"--quantize", "nf4", "--against", model},
+                                Arguments{"--max-tokens", "1", "--carry"}}) {
+    const Json found =
+        run_json(Arguments{"evaluate", "--device", "cpu", "--json", "--quiet"} +
+                 (more.empty() || more[0] != "--max-tokens" ? Arguments{"--max-tokens", "20"}
+                                                            : Arguments{}) +
+                 more);
+    for (const std::string& problem : schema_problems(read_schema("evaluate"), found))
+      ADD_FAILURE() << problem;
+  }
+}
+
+/// What models/tiny-shakespeare/README.md says.
+struct PublishedPerplexity {
+  const char* name;
+  Arguments flags;
+  double perplexity;
+};
+
+class PerplexityCli : public testing::TestWithParam<PublishedPerplexity> {};
+
+TEST_P(PerplexityCli, IsAsPublished) {
+  const Json found =
+      run_json(Arguments{"evaluate", "--device", "cpu", "--json", "--quiet"} + GetParam().flags);
+  EXPECT_EQ(found["tokens"], 7283);
+  EXPECT_NEAR(found["perplexity"].get<double>(), GetParam().perplexity,
+              0.005 * GetParam().perplexity);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bundled, PerplexityCli,
+                         testing::Values(PublishedPerplexity{"f16", {}, 184.40},
+                                         PublishedPerplexity{"mlx", {"--quantize", "mlx"}, 178.47},
+                                         PublishedPerplexity{"nf4", {"--quantize", "nf4"}, 179.84}),
+                         [](const auto& published) { return std::string(published.param.name); });
 
 TEST(EvaluateCli, Refusals) {
   const TemporaryFolder folder;
