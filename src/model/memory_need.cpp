@@ -116,10 +116,13 @@ class Sizes {
       const StepGraph step = record_step(kind, config_, weights_, layout_, index_);
       const auto plan = schedule(step.graph, device_.workspace, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
-      for (std::size_t i = 0; i < plan->values.size(); ++i)
-        if (!is_bound_in_parts(*plan, static_cast<std::int32_t>(i)))
-          check(fmt::format("an activation of {} rows", kind.row_bucket),
-                plan->values[i].size_bytes, device_.max_binding_bytes, "binding");
+      for (std::size_t i = 0; i < plan->values.size(); ++i) {
+        const std::uint64_t size = plan->values[i].size_bytes;
+        if (size > device_.max_binding_bytes &&
+            !is_bound_in_parts(*plan, static_cast<std::int32_t>(i)))
+          check(fmt::format("an activation of {} rows", kind.row_bucket), size,
+                device_.max_binding_bytes, "binding");
+      }
     }
   }
 

@@ -108,7 +108,7 @@ Command add_compare(CLI::App& program) {
       ->type_name("DEVICE")
       ->capture_default_str();
   app.add_option("--b", wanted->b.device, "The device to measure, as --device of run")
-      ->envname("BIT_AXON_DEVICE")
+      ->envname(kDeviceVariable)
       ->type_name("DEVICE")
       ->capture_default_str();
   add_precision_options(app, wanted->a);

@@ -15,8 +15,6 @@ namespace {
   throw UsageError(fmt::format("{}: expected {}, got \"{}\"", flag, expected, printable(got)));
 }
 
-constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
-
 bool is_of_environment(const std::string& device) {
   const char* value = std::getenv(kDeviceVariable);
   return value != nullptr && device == value;

@@ -20,6 +20,9 @@ struct ModelOptions {
   bool config_medium = false;
 };
 
+/// Names the device where no flag does.
+inline constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
+
 /// On what it runs.
 struct DeviceOptions {
   std::string flag = "--device";  ///< what names it, for messages
