@@ -145,20 +145,19 @@ DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates) {
   const StepCounts counts = open_model.backend->last_step();
   times.dispatches = counts.dispatches;
   times.submissions = counts.submissions;
-  if (with_rates) times.rates = vulkan::device_rates(*open_model.backend);
+  if (with_rates) times.rates = open_model.backend->measure_rates();
   return times;
 }
 
 std::vector<KernelTime> measure_kernels(const DecodeSetup& setup) {
-  vulkan::VulkanOptions options = options_of(setup);
-  options.timestamps = true;
-  OpenModel open_model = open(setup, options);
+  OpenModel open_model = open(setup, options_of(setup));
+  open_model.backend->measure_ops(true);
   Decoder decoder(open_model.model, 0);
   for (int i = 0; i < kWarmUpTokens; ++i) decoder.next();
   std::map<std::string, KernelTime> by_label;
   for (int i = 0; i < setup.n_tokens; ++i) {
     decoder.next();
-    for (const vulkan::LaunchTime& launch : vulkan::launch_times(*open_model.backend)) {
+    for (const OpTime& launch : open_model.backend->last_step_times()) {
       KernelTime& kernel = by_label[kernel_of(launch.label)];
       ++kernel.launches;
       kernel.time_us += launch.time_ns * 1e-3;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "bitaxon/backend.h"
 #include "bitaxon/config.h"
-#include "vulkan/device_rates.h"
 
 namespace bitaxon::bench {
 
@@ -41,7 +41,7 @@ struct DecodeTimes {
   std::size_t dispatches = 0;
   std::size_t submissions = 0;
   TokenTimes token;
-  std::optional<vulkan::DeviceRates> rates;
+  std::optional<DeviceRates> rates;
 };
 DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates);
 
@@ -50,7 +50,7 @@ struct KernelTime {
   std::string label;  ///< "ssm_in: ssm_in_vec"
   std::int64_t launches = 0;
   double time_us = 0;      ///< all together, the mean of the tokens
-  std::int64_t bytes = 0;  ///< likewise: what they have to read and write, at position 0
+  std::int64_t bytes = 0;  ///< likewise: what they have to read and write
 };
 /// Longest first; steps one at a time. Empty on a device without timestamps.
 std::vector<KernelTime> measure_kernels(const DecodeSetup& setup);

@@ -16,7 +16,8 @@
 #include "bitaxon/devices.h"
 #include "cases/op_harness.h"
 #include "ops/op.h"
-#include "read_rate.h"
+#include "platform/cpu_info.h"
+#include "platform/host_rates.h"
 
 namespace bitaxon::test {
 namespace {
@@ -112,7 +113,7 @@ int bench(int argc, char** argv) {
   const auto opened = open_device(device.empty() ? "cpu" : device,
                                   {.n_threads = n_threads, .shader_dir = shader_dir});
   const auto reference = open_device("reference");
-  const double read_rate = host_read_rate();
+  const double read_rate = host_read_rate(usable_cores());
   benchmark::AddCustomContext("host_read_GB_per_s", fmt::format("{:.1f}", read_rate / 1e9));
   benchmark::AddCustomContext("device", opened.backend->caps().device);
   for (const OpCases& cases : every_op_case())

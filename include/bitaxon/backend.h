@@ -79,6 +79,27 @@ struct BackendCaps {
   bool always_exact = false;   ///< computes exactly whatever precision is asked for
   bool compiles_late = false;  ///< a kernel's first use takes longer: its driver compiles it then
   std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
+  int n_threads = 0;              ///< 0: not counted in threads
+  std::string driver;             ///< name and version; empty: there is none
+  std::string pci_address;        ///< "0000:65:00.0"; empty: none, or not known
+};
+
+/// What a device reaches at best, measured on it: the limits that steps are held against. 0: not
+/// measured.
+struct DeviceRates {
+  double read_bytes_per_s = 0;  ///< from memory that no cache holds
+  double f32_flops_per_s = 0;   ///< multiplying and adding in registers; these are two operations
+  double dispatch_s = 0;        ///< of a dispatch that only waits for the one before; GPUs
+};
+
+/// What a measured step spent on one of its launches; on the CPU, on one of its nodes.
+struct OpTime {
+  std::string op;     ///< "ssm_in"
+  std::string label;  ///< "layer_3 ssm_in: ssm_in_vec"
+  double time_ns = 0;
+  // Of its node, in this step; a node of several launches counts at its first.
+  std::int64_t bytes = 0;  ///< from and to memory
+  std::int64_t flops = 0;
 };
 
 /// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
@@ -123,6 +144,18 @@ class Backend {
   virtual StepResult wait(Ticket ticket) = 0;
   /// Of the step submitted last.
   virtual StepCounts last_step() const = 0;
+
+  /// Waits for all steps, then measures, for a second or two. Throws Error(device).
+  virtual DeviceRates measure_rates() { return {}; }
+  /// Whether steps of plans that are compiled from here on are measured, which takes some time of
+  /// its own.
+  virtual void measure_ops(bool) {}
+  /// Of the step submitted last, if it was measured; else, and on devices that cannot, empty. Waits
+  /// for it.
+  virtual std::vector<OpTime> last_step_times() { return {}; }
+  /// The most memory that there has been in use for what this backend was asked for; empty: not
+  /// counted.
+  virtual std::optional<std::uint64_t> peak_bytes() const { return std::nullopt; }
 };
 
 }  // namespace bitaxon

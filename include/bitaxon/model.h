@@ -50,6 +50,9 @@ struct LoadOptions {
   /// submitted; one that takes more memory asks for it when it is first met.
   StepOptions largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
+  /// Makes matrices four bits while they are read, to the bits of a model that was quantized
+  /// before: "nf4" or "mlx" in groups of 64; empty: as they are stored.
+  std::string quantize = {};
   bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
 };
 
@@ -66,6 +69,14 @@ struct SamplerParams {
   /// Throws Error(invalid_argument) that names the parameter, its value and its range; NaN is never
   /// in range.
   void validate() const;
+};
+
+/// What steps have to do, whatever computes them.
+struct StepWork {
+  /// Weights as stored, each once in a step (of experts those that rows choose at most), and the
+  /// keys and values that are read.
+  std::int64_t stored_bytes = 0;
+  std::int64_t flops = 0;  ///< a multiply and an add are two
 };
 
 /// One sequence's part of a step.
@@ -86,6 +97,11 @@ class Model {
   /// Random weights from a seed: the same on every machine.
   static Model random(Backend& backend, const Config& config, std::uint64_t seed,
                       const LoadOptions& options);
+  /// Random weights that are four bits from the beginning: gigabytes within seconds. Matrices are
+  /// made up as codes in groups of 64 in the format that options.quantize names, the head beside
+  /// the embedding included; other tensors are float16.
+  static Model random_codes(Backend& backend, const Config& config, std::uint64_t seed,
+                            const LoadOptions& options);
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();
@@ -99,8 +115,18 @@ class Model {
   /// Bytes of all packed weights.
   std::uint64_t packed_bytes() const;
   std::uint64_t state_bytes() const;
+  /// Of the activations that all steps share, as they were set aside when it was loaded.
+  std::uint64_t arena_bytes() const;
+  /// The format of most of the weights' bytes: "q4_affine_g64", "f16", ...
+  const std::string& main_format() const;
 
   State new_state();
+
+  /// What a step has to do that feeds each of `n_segments` sequences `n_rows` rows at `position`.
+  StepWork work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
+                const StepOptions& options, const SamplerParams& sampler = {});
+  /// Whether the backend measures the ops of steps from here on (Backend::last_step_times).
+  void measure_ops(bool wanted);
 
   /// Submits one step and returns. Ids are checked here: an id outside the vocabulary is an
   /// Error(invalid_argument) that names it, and no state has changed. At most run_ahead + 1 steps

@@ -46,6 +46,11 @@ class State {
   /// Throws Error(invalid_argument) when the snapshot is not of a pool of the same layout. When the
   /// backend fails, the state is as after reset().
   void restore(const StateSnapshot& snapshot);
+  /// Made up, as if so many tokens had been fed: random keys and values of about unit variance, and
+  /// small recurrent state, the same for a seed. For measuring at a depth that would take long to
+  /// reach. Throws Error(invalid_argument) with both lengths beyond max_seq_len. When the backend
+  /// fails, the state is as after reset().
+  void synthesize(std::int64_t position, std::uint64_t seed);
   /// A file holds format version, model fingerprint, precision, token count and a checksum.
   /// Throws Error(io).
   void save(const std::filesystem::path& path) const;
@@ -65,6 +70,9 @@ class State {
   /// Accounts for a step that has been submitted.
   void commit_step(std::int64_t n_rows, bool samples) noexcept;
   std::uint32_t version(std::uint64_t step) const;
+  /// Bytes that a snapshot at `position` has of a tensor, and putting them in their place.
+  std::size_t snapshot_bytes(std::size_t tensor, std::int64_t position) const;
+  void upload(std::size_t tensor, std::int64_t position, const std::vector<std::byte>& bytes);
 
   std::shared_ptr<StatePool> pool_;
   std::int32_t slot_ = -1;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -16,7 +17,9 @@
 #include "core/plan.h"
 #include "cpu/kernel.h"
 #include "cpu/thread_pool.h"
+#include "ops/op.h"
 #include "platform/cpu_info.h"
+#include "platform/host_rates.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -79,6 +82,7 @@ struct CpuExecutable {
   Bindings bindings;
   std::vector<Task> tasks;
   const std::int32_t* result = nullptr;
+  bool measured = false;
 };
 
 std::byte* bytes_of(const Buffer& buffer) { return static_cast<std::byte*>(buffer.memory.get()); }
@@ -120,7 +124,19 @@ struct InFlight {
   StepBuffer step;
   std::array<std::int32_t, kMaxSegments> tokens{};
   std::uint32_t n_tokens = 0;
+  std::vector<OpTime> times;  ///< if it is measured
 };
+
+OpTime time_of(const Task& task, const Graph& graph, const StepBuffer& step,
+               std::chrono::duration<double, std::nano> time) {
+  const OpInfo& op = op_info(*task.node);
+  const Cost cost = op.cost(graph, *task.node, sizes_of(step));
+  return {.op = std::string(op.name),
+          .label = fmt::format("{} {}", task.node->label, op.name),
+          .time_ns = time.count(),
+          .bytes = cost.bytes,
+          .flops = cost.flops};
+}
 
 /// A thread of its own runs the submitted steps one after the other, sharing loops with the pool's
 /// other threads; so submit() returns at once, as on a GPU.
@@ -132,6 +148,7 @@ class CpuBackend final : public Backend {
                                options.n_threads == 1 ? "" : "s");
     caps_.always_exact = options.reference;
     caps_.max_run_ahead = kMaxInFlight - 1;
+    caps_.n_threads = options.n_threads;
     runner_ = std::thread([this] { run_submitted(); });
   }
 
@@ -187,6 +204,17 @@ class CpuBackend final : public Backend {
   StepResult wait(Ticket ticket) override;
   StepCounts last_step() const override { return last_step_; }
 
+  DeviceRates measure_rates() override {
+    wait_idle();
+    return {.read_bytes_per_s = host_read_rate(pool_.n_threads()),
+            .f32_flops_per_s = host_multiply_add_rate(pool_.n_threads())};
+  }
+  void measure_ops(bool wanted) override { measured_ = wanted; }
+  std::vector<OpTime> last_step_times() override {
+    wait_idle();
+    return submitted_ == 0 ? std::vector<OpTime>() : place_of(submitted_).times;
+  }
+
  private:
   InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
   void wait_idle() {
@@ -204,6 +232,7 @@ class CpuBackend final : public Backend {
 
   BackendCaps caps_;
   StepCounts last_step_;
+  bool measured_ = false;  ///< what is compiled
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;
@@ -257,6 +286,7 @@ Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings&
         plan->values[static_cast<std::size_t>(graph.result())].offset_bytes);
   executable->plan = std::move(plan);
   executable->bindings = bindings;
+  executable->measured = measured_;
   return {executable};
 }
 
@@ -314,10 +344,15 @@ void CpuBackend::run_submitted() {
 
 std::string CpuBackend::run_step(InFlight& place) {
   place.n_tokens = 0;
+  place.times.clear();
   const CpuExecutable& executable = *place.executable;
   for (const Task& task : executable.tasks) {
     try {
+      const auto begin = std::chrono::steady_clock::now();
       task.run({*task.node, task.operands, task.scratch, place.step, pool_});
+      if (executable.measured)
+        place.times.push_back(time_of(task, *executable.plan->graph, place.step,
+                                      std::chrono::steady_clock::now() - begin));
     } catch (const std::exception& error) {
       return fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label,
                          error.what());

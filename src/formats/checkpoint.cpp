@@ -193,6 +193,16 @@ void Checkpoint::read(const TensorInfo& tensor, std::span<std::byte> out) const 
   files_[static_cast<std::size_t>(tensor.file)].read_at(tensor.offset_bytes, out);
 }
 
+void Checkpoint::read_part(const TensorInfo& tensor, std::uint64_t offset,
+                           std::span<std::byte> out) const {
+  if (offset > tensor.size_bytes || out.size() > tensor.size_bytes - offset)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[checkpoint] read: expected bytes within the {} of \"{}\", got {} "
+                            "from {}",
+                            tensor.size_bytes, printable(tensor.name), out.size(), offset));
+  files_[static_cast<std::size_t>(tensor.file)].read_at(tensor.offset_bytes + offset, out);
+}
+
 void Checkpoint::forget(const TensorInfo& tensor) const noexcept {
   files_[static_cast<std::size_t>(tensor.file)].forget(tensor.offset_bytes, tensor.size_bytes);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 #include <string>
@@ -172,6 +173,8 @@ class TreeBuilder {
 };
 
 }  // namespace
+
+Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)

@@ -20,4 +20,7 @@ struct JsonLimits {
 /// Objects keep the order of the text, and looking a key up in one is linear: iterate large ones.
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 
+/// What JSON has no number for becomes null.
+Json finite_or_null(double value);
+
 }  // namespace bitaxon

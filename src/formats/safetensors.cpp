@@ -151,7 +151,7 @@ std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view 
 
 std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
                         const std::map<std::string, std::string>& metadata,
-                        std::uint64_t& data_bytes) {
+                        std::vector<std::uint64_t>& offsets, std::uint64_t& data_bytes) {
   Json header = Json::object();
   // Straight into the vector, as in parse_json: the ordered map searches before it adds.
   Json::object_t::Container& entries = header.get_ref<Json::object_t&>();
@@ -164,6 +164,7 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
                   fmt::format("[safetensors] name: expected each tensor's own, got \"{}\"{}",
                               printable(tensor.name), tensor.name == kMetadataKey ? "" : " twice"));
     const std::uint64_t begin = end;
+    offsets.push_back(begin);
     std::uint64_t size = 0;
     if (__builtin_mul_overflow(static_cast<std::uint64_t>(tensor.shape.elements()),
                                size_of(tensor.dtype), &size) ||
@@ -227,7 +228,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                                      std::map<std::string, std::string> metadata)
     : file_(std::move(path)) {
-  std::string header = header_json(tensors, metadata, remaining_bytes_);
+  std::string header = header_json(tensors, metadata, offsets_, remaining_bytes_);
   // The data then begins at a multiple of 8, which lets other readers map it.
   header.resize((header.size() + 7) / 8 * 8, ' ');
   if (header.size() > kMaxSafetensorsHeaderBytes)
@@ -239,15 +240,26 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spe
     length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i));
   file_.write(length);
   file_.write(header);
+  for (std::uint64_t& offset : offsets_) offset += length.size() + header.size();
+}
+
+void SafetensorsWriter::count(std::size_t n_bytes) {
+  if (n_bytes > remaining_bytes_)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[safetensors] write: expected at most {} bytes more, got {}",
+                            remaining_bytes_, n_bytes));
+  remaining_bytes_ -= n_bytes;
 }
 
 void SafetensorsWriter::write(std::span<const std::byte> bytes) {
-  if (bytes.size() > remaining_bytes_)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("[safetensors] write: expected at most {} bytes more, got {}",
-                            remaining_bytes_, bytes.size()));
+  count(bytes.size());
   file_.write(bytes);
-  remaining_bytes_ -= bytes.size();
+}
+
+void SafetensorsWriter::write_part(std::size_t tensor, std::uint64_t offset,
+                                   std::span<const std::byte> bytes) {
+  count(bytes.size());
+  file_.write_at(offsets_.at(tensor) + offset, bytes);
 }
 
 void SafetensorsWriter::commit() {

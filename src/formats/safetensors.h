@@ -60,6 +60,8 @@ class Checkpoint {
 
   /// Fills `out` (tensor.size_bytes) with the stored bytes.
   void read(const TensorInfo& tensor, std::span<std::byte> out) const;
+  /// The same for the bytes from `offset` on; they must not go beyond the tensor.
+  void read_part(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
   /// The tensor's bytes will not be read again.
   void forget(const TensorInfo& tensor) const noexcept;
 
@@ -85,10 +87,16 @@ class SafetensorsWriter {
                     std::map<std::string, std::string> metadata = {});
   /// Appends to the data, which is the tensors' bytes in the announced order. Throws Error(io).
   void write(std::span<const std::byte> bytes);
+  /// Instead: bytes of one tensor, of which the first is byte `offset`; each byte once, in any
+  /// order.
+  void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:
+  void count(std::size_t n_bytes);
+
   AtomicFile file_;
+  std::vector<std::uint64_t> offsets_;  ///< of the tensors, from the start of the file
   std::uint64_t remaining_bytes_ = 0;
 };
 

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "core/align.h"
+#include "core/assert.h"
 #include "formats/json.h"
 #include "platform/printable.h"
 
@@ -237,25 +239,23 @@ std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::strin
                                                            : " (4-bit codes are not read here)"));
 }
 
-void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into) {
+WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into) {
+  const PartBytes bytes = part_bytes(desc);
   struct Part {
-    const TensorInfo* tensor;
-    std::span<const std::byte> WeightParts::*span;
-    std::size_t offset = 0;
+    std::uint64_t size;
+    std::span<std::byte> WritableParts::*writable;
+    std::span<const std::byte> WeightParts::*readable;
   };
-  std::array<Part, 6> parts = {{{source.data, &WeightParts::data},
-                                {source.scales, &WeightParts::scales},
-                                {source.biases, &WeightParts::biases},
-                                {source.quant_map, &WeightParts::quant_map},
-                                {source.nested_scales, &WeightParts::nested_scales},
-                                {source.nested_quant_map, &WeightParts::nested_quant_map}}};
+  const std::array<Part, 6> parts = {
+      {{bytes.data, &WritableParts::data, &WeightParts::data},
+       {bytes.scales, &WritableParts::scales, &WeightParts::scales},
+       {bytes.biases, &WritableParts::biases, &WeightParts::biases},
+       {bytes.quant_map, &WritableParts::quant_map, &WeightParts::quant_map},
+       {bytes.nested_scales, &WritableParts::nested_scales, &WeightParts::nested_scales},
+       {bytes.nested_quant_map, &WritableParts::nested_quant_map, &WeightParts::nested_quant_map}}};
   // One part's worth of slack, because a vector of bytes may begin anywhere.
   std::size_t size = kPartAlignment;
-  for (Part& part : parts) {
-    part.offset = size - kPartAlignment;
-    if (part.tensor != nullptr)
-      size += (part.tensor->size_bytes + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
-  }
+  for (const Part& part : parts) size += align_up(part.size, kPartAlignment);
   // Never smaller: growing again would fill the difference with zeros. Never copied: the old and
   // the new bytes would be there at the same time.
   if (into.storage.size() < size) {
@@ -264,18 +264,45 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
   }
   void* begin = into.storage.data();
   std::size_t space = into.storage.size();
-  std::byte* base =
+  auto* next =
       static_cast<std::byte*>(std::align(kPartAlignment, size - kPartAlignment, begin, space));
-
-  into.parts = {};
+  WritableParts writable;
   for (const Part& part : parts) {
-    if (part.tensor == nullptr) continue;
-    const std::span<std::byte> bytes(base + part.offset,
-                                     static_cast<std::size_t>(part.tensor->size_bytes));
-    checkpoint.read(*part.tensor, bytes);
-    checkpoint.forget(*part.tensor);
-    into.parts.*part.span = bytes;
+    writable.*part.writable = std::span(next, static_cast<std::size_t>(part.size));
+    into.parts.*part.readable = writable.*part.writable;
+    next += align_up(part.size, kPartAlignment);
   }
+  return writable;
+}
+
+void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into) {
+  const WritableParts to = lay_out(source.desc, into);
+  const auto read = [&](const TensorInfo* tensor, std::span<std::byte> part) {
+    if (tensor == nullptr) return;
+    checkpoint.read(*tensor, part);
+    checkpoint.forget(*tensor);
+  };
+  read(source.data, to.data);
+  read(source.scales, to.scales);
+  read(source.biases, to.biases);
+  read(source.quant_map, to.quant_map);
+  read(source.nested_scales, to.nested_scales);
+  read(source.nested_quant_map, to.nested_quant_map);
+}
+
+std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
+    const Checkpoint& checkpoint, const WeightSource& source) {
+  BX_ASSERT(source.desc.format == WeightFormat::dense, "of a dense weight");
+  return [&checkpoint, &source, bytes = std::vector<std::byte>()](std::int64_t first,
+                                                                  std::span<float> out) mutable {
+    const std::size_t size = size_of(source.desc.dtype);
+    bytes.resize(out.size() * size);
+    checkpoint.read_part(*source.data, static_cast<std::uint64_t>(first) * size, bytes);
+    WeightDesc piece = source.desc;
+    piece.n_matrices = piece.rows = 1;
+    piece.cols = std::ssize(out);
+    decode(piece, {.data = bytes}, 0, out);
+  };
 }
 
 }  // namespace bitaxon

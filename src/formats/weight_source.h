@@ -1,6 +1,7 @@
 // Finds a weight in a checkpoint, whatever its stored format.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,21 @@ struct LoadedWeight {
   std::vector<std::byte> storage;
   WeightParts parts;
 };
-/// Reads every part and tells the system to forget the file's pages. `into` keeps its storage, so
-/// that one staging buffer serves a whole model.
+
+/// The parts of a LoadedWeight, to be filled.
+struct WritableParts {
+  std::span<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
+};
+/// Makes room for every part of a weight. `into` keeps its storage, so that one staging buffer
+/// serves a whole model; its parts show what is returned.
+WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
+
+/// Reads every part and tells the system to forget the file's pages. `into` as in lay_out.
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
+
+/// Reads elements [first, first + out.size()) of a weight as floats, in pieces. Only for dense
+/// weights; the source must outlive it.
+std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
+    const Checkpoint& checkpoint, const WeightSource& source);
 
 }  // namespace bitaxon

@@ -91,7 +91,7 @@ class Sizes {
     auto next = found.begin();
     for (const WeightSlot& slot : weight_slots(config_, weights_)) {
       if (next == found.end() || next->slot.name != slot.name) continue;  // a tied head
-      const WeightDesc& desc = next++->source.desc;
+      const WeightDesc desc = next++->loaded();
       *slot.target = device_.describe(desc);
       const std::uint64_t packed = (*slot.target)->packed_bytes;
       add(packed, weight_bytes_);
@@ -143,7 +143,7 @@ class Sizes {
 Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions& options,
                         bool always_exact) {
   const bool has_short = std::any_of(found.begin(), found.end(), [](const FoundWeight& weight) {
-    return weight.source.desc.format_name() != "f32";
+    return weight.loaded().format_name() != "f32";
   });
   const bool exact = always_exact || !has_short || options.precision == Precision::exact;
   return exact ? Precision::exact : Precision::fast;

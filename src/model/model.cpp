@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "bitaxon/error.h"
 #include "core/step.h"
 #include "formats/pointer_file.h"
 #include "formats/safetensors.h"
 #include "model/memory_need.h"
+#include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
 #include "model/weights.h"
+#include "ops/op.h"
 #include "platform/file.h"
 #include "platform/printable.h"
 
@@ -67,6 +70,7 @@ struct Model::Impl {
   Weights weights;
   std::string vocab_mapping;
   std::uint64_t packed_bytes = 0;
+  std::string main_format;
   std::size_t arena_bytes = 0;
   std::shared_ptr<StatePool> pool;
   std::optional<StepCache> steps;
@@ -80,8 +84,11 @@ struct Model::Impl {
       : backend(on), config(std::move(with)), options(std::move(how)) {}
 
   void check_options() const;
+  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found);
   void prepare_loading(const std::vector<FoundWeight>& found);
+  void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();
+  void count_weights();
   void check_ids(std::span<const std::int32_t> ids) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
                               const StepOptions& wanted) const;
@@ -110,15 +117,35 @@ void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   throw OutOfMemory(problem, std::move(need.memory));
 }
 
-void Model::Impl::finish_loading() {
-  outstanding.reserve(backend.caps().max_run_ahead + 2);
+void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
+  prepare_loading(found);
+  pack_weights(found, config, read, backend, options.on_progress, weights);
+}
+
+/// Makes matrices four bits while they are read, where that was asked for.
+std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found) {
+  if (!options.quantize.empty())
+    quantize_found(config, {.format = four_bit_format(options.quantize)}, weights, found);
+  return found;
+}
+
+void Model::Impl::count_weights() {
   std::vector<const Weight*> counted;
+  std::map<std::string, std::uint64_t> by_format;
   for (const WeightSlot& slot : weight_slots(config, weights)) {
     const Weight* weight = slot.target->get();
     if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
     counted.push_back(weight);
     packed_bytes += weight->packed_bytes;
+    by_format[weight->format] += weight->stored_bytes;
   }
+  const auto by_bytes = [](const auto& a, const auto& b) { return a.second < b.second; };
+  main_format = std::max_element(by_format.begin(), by_format.end(), by_bytes)->first;
+}
+
+void Model::Impl::finish_loading() {
+  outstanding.reserve(backend.caps().max_run_ahead + 2);
+  count_weights();
   pool = std::make_shared<StatePool>(
       config, backend,
       StatePoolOptions{.n_slots = options.n_slots,
@@ -237,10 +264,9 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
   impl->check_options();
-  const std::vector<FoundWeight> found = find_weights(
-      impl->config, checkpoint, printable_path(files.weights.string()), impl->weights, warnings);
-  impl->prepare_loading(found);
-  pack_weights(found, impl->config, checkpoint, backend, options.on_progress, impl->weights);
+  auto found = find_weights(impl->config, checkpoint, printable_path(files.weights.string()),
+                            impl->weights, warnings);
+  impl->load(impl->quantized(std::move(found)), reader_of(checkpoint));
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
   return Model(std::move(impl));
@@ -251,8 +277,19 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
-  impl->prepare_loading(random_found(config, impl->weights));
-  impl->weights = random_weights(config, seed, backend, options.on_progress);
+  impl->load(impl->quantized(random_found(config, impl->weights)), random_reader(config, seed));
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+Model Model::random_codes(Backend& backend, const Config& config, std::uint64_t seed,
+                          const LoadOptions& options) {
+  config.validate("config");
+  auto impl = std::make_unique<Impl>(backend, config, options);
+  impl->check_options();
+  const RandomForm form{.codes = Quantization{.format = four_bit_format(options.quantize)},
+                        .vectors = DType::f16};
+  impl->load(random_found(config, impl->weights, form), random_reader(config, seed));
   impl->finish_loading();
   return Model(std::move(impl));
 }
@@ -264,6 +301,8 @@ int Model::run_ahead() const { return impl_->options.run_ahead; }
 const std::string& Model::vocab_mapping() const { return impl_->vocab_mapping; }
 std::uint64_t Model::packed_bytes() const { return impl_->packed_bytes; }
 std::uint64_t Model::state_bytes() const { return impl_->pool->layout().total_bytes(); }
+std::uint64_t Model::arena_bytes() const { return impl_->arena_bytes; }
+const std::string& Model::main_format() const { return impl_->main_format; }
 
 State Model::new_state() { return State(impl_->pool); }
 
@@ -359,6 +398,32 @@ void Model::prepare(std::int64_t n_rows, const StepOptions& options, const Sampl
                 fmt::format("[prepare] rows: expected 1..{}, got {}", kMaxRows, n_rows));
   const SegmentInput segment{nullptr, {}, sampler};
   impl_->steps->find(kind_of(n_rows, {&segment, 1}, options));
+}
+
+StepWork Model::work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
+                     const StepOptions& options, const SamplerParams& sampler) {
+  const std::int64_t all_rows = n_rows * n_segments;
+  if (n_rows < 1 || n_segments < 1 || n_segments > kMaxSegments || all_rows > kMaxRows)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[work] rows: expected 1..{} in 1..{} segments, got {} in {}", kMaxRows,
+                            kMaxSegments, all_rows, n_segments));
+  const std::vector<SegmentInput> segments(static_cast<std::size_t>(n_segments),
+                                           SegmentInput{nullptr, {}, sampler});
+  const auto step = impl_->steps->find(kind_of(all_rows, segments, options));
+  const Plan& plan = *step->compiled->plan;
+  Cost total;
+  for (const std::int32_t index : plan.order) {
+    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
+    total += op_info(node).cost(*plan.graph, node, {all_rows, n_segments, position});
+  }
+  return {.stored_bytes = total.stored_bytes, .flops = total.flops};
+}
+
+void Model::measure_ops(bool wanted) {
+  impl_->wait_for_latest();
+  impl_->backend.measure_ops(wanted);
+  // What was compiled before would go on as it was.
+  impl_->steps->forget();
 }
 
 Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const StepOptions& options) {

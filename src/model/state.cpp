@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
+#include "core/half.h"
 #include "core/step.h"
+#include "model/random_weights.h"
 #include "model/state_file.h"
 #include "model/state_pool.h"
 
@@ -212,43 +216,91 @@ StateSnapshot State::snapshot() const {
   return snapshot;
 }
 
+std::size_t State::snapshot_bytes(std::size_t tensor, std::int64_t position) const {
+  const StateTensor& entry = pool_->layout().tensors[tensor];
+  if (static_cast<std::int32_t>(tensor) == pool_->index().next_token) return 0;
+  const std::int64_t elements = pool_->is_ring(tensor)
+                                    ? std::min(position, pool_->window()) * entry.shape[1]
+                                    : entry.shape.elements();
+  return static_cast<std::size_t>(elements) * size_of(entry.dtype);
+}
+
+void State::upload(std::size_t index, std::int64_t position, const std::vector<std::byte>& bytes) {
+  const StateTensor& tensor = pool_->layout().tensors[index];
+  const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+  if (!pool_->is_ring(index)) {
+    pool_->backend().upload(pool_->buffer(index),
+                            slot_at + tensor.version_stride_bytes * version(step_), bytes);
+    return;
+  }
+  const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  for_each_ring_run(position, std::min(position, pool_->window()), tensor.shape[0],
+                    [&](std::int64_t row, std::int64_t at, std::int64_t count) {
+                      pool_->backend().upload(
+                          pool_->buffer(index), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                          std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
+                                                   static_cast<std::size_t>(count) * row_bytes));
+                    });
+}
+
 void State::restore(const StateSnapshot& snapshot) {
-  const StateLayout& layout = pool_->layout();
-  const std::int64_t n = std::min(snapshot.position, pool_->window());
-  const auto expected_bytes = [&](std::size_t i) {
-    const StateTensor& tensor = layout.tensors[i];
-    if (static_cast<std::int32_t>(i) == pool_->index().next_token) return std::size_t{0};
-    const std::int64_t elements = pool_->is_ring(i) ? n * tensor.shape[1] : tensor.shape.elements();
-    return static_cast<std::size_t>(elements) * size_of(tensor.dtype);
-  };
-  bool fits = snapshot.tensors.size() == layout.tensors.size() && snapshot.position >= 0 &&
+  const std::size_t n_tensors = pool_->layout().tensors.size();
+  bool fits = snapshot.tensors.size() == n_tensors && snapshot.position >= 0 &&
               snapshot.position <= pool_->max_seq_len();
-  for (std::size_t i = 0; fits && i < layout.tensors.size(); ++i)
-    fits = snapshot.tensors[i].size() == expected_bytes(i);
+  for (std::size_t i = 0; fits && i < n_tensors; ++i)
+    fits = snapshot.tensors[i].size() == snapshot_bytes(i, snapshot.position);
   if (!fits)
     throw Error(ErrorKind::invalid_argument,
                 "[state] snapshot: expected one of a state of the same layout");
   reset();  // what remains when a copy fails
-  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
-    const StateTensor& tensor = layout.tensors[i];
-    const std::vector<std::byte>& bytes = snapshot.tensors[i];
-    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
-    if (!pool_->is_ring(i)) {
-      pool_->backend().upload(pool_->buffer(i),
-                              slot_at + tensor.version_stride_bytes * version(step_), bytes);
-      continue;
-    }
-    const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-    for_each_ring_run(snapshot.position, n, tensor.shape[0],
-                      [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-                        pool_->backend().upload(
-                            pool_->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
-                            std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
-                                                     static_cast<std::size_t>(count) * row_bytes));
-                      });
-  }
+  for (std::size_t i = 0; i < n_tensors; ++i) upload(i, snapshot.position, snapshot.tensors[i]);
   position_ = snapshot.position;
   furthest_ = snapshot.position;
+}
+
+namespace {
+
+/// About normally distributed numbers of mean 0: sums of four uniform ones.
+void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<std::byte> bytes) {
+  const std::size_t n = bytes.size() / size_of(dtype);
+  // Each of the four has a variance of 2^32 / 12.
+  const auto scale = static_cast<float>(deviation * std::sqrt(3.0) * 0x1p-16);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint64_t bits = mix64(stream + i);
+    const auto sum = static_cast<std::int32_t>((bits & 0xFFFF) + (bits >> 16 & 0xFFFF) +
+                                               (bits >> 32 & 0xFFFF) + (bits >> 48));
+    const float value = scale * static_cast<float>(sum - 2 * 0xFFFF);
+    if (dtype == DType::f16) {
+      const std::uint16_t half = f32_to_f16(value);
+      std::memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
+    } else {
+      std::memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value));
+    }
+  }
+}
+
+}  // namespace
+
+void State::synthesize(std::int64_t position, std::uint64_t seed) {
+  // Recurrent state decays; where a model has been for long it is smaller than what goes in.
+  constexpr double kRecurrentDeviation = 0.1;
+  if (position < 0 || position > pool_->max_seq_len())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("a state after {} tokens: expected at most max_seq_len, which is {}",
+                            position, pool_->max_seq_len()));
+  reset();  // what remains when a copy fails
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; i < pool_->layout().tensors.size(); ++i) {
+    const DType dtype = pool_->layout().tensors[i].dtype;
+    // No token counts as seen.
+    bytes.assign(snapshot_bytes(i, position), std::byte{0});
+    if (dtype == DType::f16 || dtype == DType::f32)
+      fill_random(dtype, pool_->is_ring(i) ? 1.0 : kRecurrentDeviation, mix64(seed + mix64(i)),
+                  bytes);
+    upload(i, position, bytes);
+  }
+  position_ = position;
+  furthest_ = position;
 }
 
 void State::save(const std::filesystem::path& path) const {

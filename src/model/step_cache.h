@@ -41,6 +41,8 @@ class StepCache {
 
   /// Records, plans and compiles a kind that is new; allocates nothing for one that is not.
   std::shared_ptr<const CompiledStep> find(const StepKind& kind);
+  /// Every kind is new again.
+  void forget() { steps_.clear(); }
 
  private:
   std::shared_ptr<const CompiledPlan> compile(const std::shared_ptr<Graph>& graph);

@@ -5,17 +5,18 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <numeric>
 #include <set>
 
 #include "bitaxon/error.h"
-#include "core/half.h"
 #include "formats/weight_source.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
+
+constexpr const char* kEmbedding = "embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
 
 class SlotList {
  public:
@@ -144,7 +145,7 @@ std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& conf
                                       const Checkpoint& checkpoint, std::string_view name) {
   auto source = find_weight(checkpoint, slot.name, slot.shape, slot.quantizable);
   if (source) return source;
-  if (slot.name == "lm_head.weight") {
+  if (slot.name == kHead) {
     if (config.weight_tying) return std::nullopt;
     throw Error(ErrorKind::format,
                 fmt::format("{}: tensor lm_head.weight: expected {}, which weight_tying false asks "
@@ -178,6 +179,8 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
                     printable(first->name), first->shape.to_string()));
 }
 
+}  // namespace
+
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
   const Shape shape = matrix_shape(slot);
   desc.n_matrices = shape[0];
@@ -185,8 +188,6 @@ WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
   desc.cols = shape[2];
   return desc;
 }
-
-}  // namespace
 
 Shape matrix_shape(const WeightSlot& slot) {
   const Shape& shape = slot.shape;
@@ -213,126 +214,96 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
   return found;
 }
 
+StoredWeight stored_weight(const FoundWeight& found) {
+  return {.name = found.slot.name,
+          .shape = found.slot.shape,
+          .is_stack = found.slot.chosen_of > 0,
+          .desc = found.loaded(),
+          .from = found.source.desc.dtype};
+}
+
+void quantize_found(const Config& config, const Quantization& how, Weights& weights,
+                    std::vector<FoundWeight>& found) {
+  const FoundWeight* embedding = nullptr;
+  bool has_head = false;
+  for (FoundWeight& entry : found) {
+    const WeightDesc& desc = entry.source.desc;
+    if (desc.format != WeightFormat::dense)
+      throw Error(ErrorKind::unsupported,
+                  fmt::format("tensor {}: expected floats to quantize, got {}: the model is "
+                              "quantized already",
+                              entry.slot.name, desc.format_name()));
+    if (entry.slot.name == kEmbedding) embedding = &entry;
+    has_head = has_head || entry.slot.name == kHead;
+    if (entry.slot.quantizable && entry.slot.name != kEmbedding && can_quantize(desc, how))
+      entry.quantize = how;
+  }
+  if (has_head || embedding == nullptr || !can_quantize(embedding->source.desc, how)) return;
+  FoundWeight head = *embedding;
+  for (WeightSlot& slot : weight_slots(config, weights))
+    if (slot.name == kHead) head.slot = std::move(slot);
+  head.source.desc.name = kHead;
+  head.quantize = how;
+  found.push_back(std::move(head));
+}
+
+ReadWeight reader_of(const Checkpoint& checkpoint) {
+  return [&checkpoint](const FoundWeight& found, LoadedWeight& into) {
+    const WeightSource& source = found.source;
+    if (!found.quantize) {
+      read_weight(checkpoint, source, into);
+      return source.desc;
+    }
+    const WeightDesc desc =
+        quantize(source.desc, *found.quantize, dense_reader(checkpoint, source), into);
+    checkpoint.forget(*source.data);
+    return desc;
+  };
+}
+
+std::string_view part_of(std::string_view name) {
+  const auto has = [&](std::string_view text) { return name.find(text) != std::string_view::npos; };
+  if (has("embed_tokens")) return "embedding";
+  if (has("lm_head")) return "head";
+  if (has("input_proj.") || has("output_proj.")) return "bridge";
+  if (has(".ssm.")) return "ssm";
+  if (has(".attention.")) return "attention";
+  if (has(".switch_mlp.")) return "experts";
+  if (has(".shared_expert.")) return "shared expert";
+  if (has(".moe.")) return "router";
+  return "norms";
+}
+
 void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
-                  const Checkpoint& checkpoint, Backend& backend, const LoadProgress& on_progress,
+                  const ReadWeight& read, Backend& backend, const LoadProgress& on_progress,
                   Weights& weights) {
+  const auto place = [&](std::size_t i) {
+    const TensorInfo* data = found[i].source.data;
+    return data == nullptr ? std::pair(0, std::uint64_t{0})
+                           : std::pair(data->file, data->offset_bytes);
+  };
   std::vector<std::size_t> order(found.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const TensorInfo* first = found[a].source.data;
-    const TensorInfo* second = found[b].source.data;
-    return std::pair(first->file, first->offset_bytes) <
-           std::pair(second->file, second->offset_bytes);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
   std::uint64_t total_bytes = 0;
   for (const FoundWeight& entry : found) total_bytes += entry.source.desc.stored_bytes();
   Fingerprint fingerprint(found.size());
   LoadedWeight staging;
   std::uint64_t done_bytes = 0;
   for (std::size_t i : order) {
-    const WeightSource& source = found[i].source;
-    read_weight(checkpoint, source, staging);
-    fingerprint.add(i, source.desc, staging.parts);
-    *found[i].slot.target = backend.pack(source.desc, staging.parts);
-    done_bytes += source.desc.stored_bytes();
+    const WeightDesc desc = read(found[i], staging);
+    fingerprint.add(i, desc, staging.parts);
+    *found[i].slot.target = backend.pack(desc, staging.parts);
+    done_bytes += found[i].source.desc.stored_bytes();
     if (on_progress) on_progress(done_bytes, total_bytes);
   }
   if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
   weights.fingerprint = fingerprint.value(config);
 }
 
-namespace {
-
-/// Fills a tensor with uniform numbers in (low, high), four of 16 bits from each mixed counter.
-template <class Store>
-void fill_uniform(std::uint64_t seed, std::size_t tensor, std::int64_t n, double low, double high,
-                  const Store& store) {
-  const std::uint64_t base = mix64(seed + mix64(tensor));
-  const auto step = static_cast<float>((high - low) * 0x1p-16);
-  const auto start = static_cast<float>(low) + step / 2;
-  for (std::int64_t i = 0; i < n; i += 4) {
-    std::uint64_t bits = mix64(base + static_cast<std::uint64_t>(i));
-    for (std::int64_t j = i; j < std::min(i + 4, n); ++j, bits >>= 16)
-      store(j, start + step * static_cast<float>(bits & 0xFFFF));
-  }
-}
-
-}  // namespace
-
-ValueRange random_range(const WeightSlot& slot) {
-  const auto ends_with = [&](std::string_view suffix) { return slot.name.ends_with(suffix); };
-  if (ends_with("norm.weight")) return {0.9, 1.1};
-  if (ends_with("A_log")) return {std::log(0.5), std::log(16.0)};
-  if (ends_with("ssm.D")) return {0.9, 1.1};
-  if (ends_with("dt_proj.bias")) return {-5.0, -1.0};
-  if (ends_with("conv1d.bias")) return {-0.1, 0.1};
-  const Shape shape = matrix_shape(slot);
-  const double bound = std::sqrt(3.0 / static_cast<double>(shape[2]));
-  return {-bound, bound};
-}
-
 bool is_tied_head(const Config& config, const WeightSlot& slot) {
-  return slot.name == "lm_head.weight" && config.weight_tying;
-}
-
-WeightDesc random_weight_desc(const WeightSlot& slot) {
-  WeightDesc desc = with_matrix_shape({}, slot);
-  desc.name = slot.name;
-  desc.dtype = slot.quantizable ? DType::f16 : DType::f32;
-  return desc;
-}
-
-std::vector<FoundWeight> random_found(const Config& config, Weights& weights) {
-  std::vector<FoundWeight> found;
-  for (WeightSlot& slot : weight_slots(config, weights)) {
-    if (is_tied_head(config, slot)) continue;
-    WeightSource source;
-    source.desc = random_weight_desc(slot);
-    found.push_back({std::move(slot), std::move(source)});
-  }
-  return found;
-}
-
-Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
-                       const LoadProgress& on_progress) {
-  Weights weights;
-  const std::vector<WeightSlot> slots = weight_slots(config, weights);
-  std::int64_t total = 0;
-  for (const WeightSlot& slot : slots) total += slot.shape.elements();
-  Fingerprint fingerprint(slots.size());
-  std::vector<std::byte> storage;
-  std::int64_t done = 0;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const WeightSlot& slot = slots[i];
-    if (is_tied_head(config, slot)) continue;
-    const ValueRange range = random_range(slot);
-    const WeightDesc desc = random_weight_desc(slot);
-    const auto size = static_cast<std::size_t>(desc.stored_bytes());
-    // Never copied: the old and the new bytes would be there at the same time.
-    if (storage.size() < size) {
-      storage = {};
-      storage.resize(size);
-    }
-    if (slot.quantizable) {
-      auto* out = reinterpret_cast<std::uint16_t*>(storage.data());
-      fill_uniform(seed, i, desc.elements(), range.low, range.high,
-                   [&](std::int64_t j, float value) { out[j] = f32_to_f16(value); });
-    } else {
-      auto* out = reinterpret_cast<float*>(storage.data());
-      fill_uniform(seed, i, desc.elements(), range.low, range.high,
-                   [&](std::int64_t j, float value) { out[j] = value; });
-    }
-    WeightParts parts;
-    parts.data = std::span(storage).first(size);
-    fingerprint.add(i, desc, parts);
-    *slot.target = backend.pack(desc, parts);
-    done += desc.elements();
-    if (on_progress)
-      on_progress(static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
-  }
-  if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
-  weights.fingerprint = fingerprint.value(config);
-  return weights;
+  return slot.name == kHead && config.weight_tying;
 }
 
 }  // namespace bitaxon

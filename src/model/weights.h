@@ -11,7 +11,9 @@
 #include "bitaxon/backend.h"
 #include "bitaxon/config.h"
 #include "bitaxon/shape.h"
+#include "formats/quantize.h"
 #include "formats/safetensors.h"
+#include "formats/stored_weight.h"
 #include "formats/weight_source.h"
 
 namespace bitaxon {
@@ -78,12 +80,36 @@ std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights);
 
 /// [n_matrices, rows, cols] of a slot: vectors are one row, a convolution's last axis (of 1) goes.
 Shape matrix_shape(const WeightSlot& slot);
+WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot);
 
 /// A slot and where its tensor lies in a checkpoint, with the model's matrix shape in desc.
 struct FoundWeight {
   WeightSlot slot;
   WeightSource source;
+  std::optional<Quantization> quantize = {};  ///< while it is read
+
+  /// As a backend gets it (but for a nested_offset).
+  WeightDesc loaded() const {
+    return quantize ? quantized_desc(source.desc, *quantize) : source.desc;
+  }
 };
+
+/// How a found weight is written after it was read.
+StoredWeight stored_weight(const FoundWeight& found);
+
+/// Has every matrix that can be made four bits made so while it is read: the experts' and the head
+/// included, never the embedding, whose stand-in for a missing head becomes a head of its own (as
+/// upstream does it). Throws Error(unsupported) that names a tensor that is quantized already.
+void quantize_found(const Config& config, const Quantization& how, Weights& weights,
+                    std::vector<FoundWeight>& found);
+
+/// Reads one weight in the form in which it is loaded. Returns its description.
+using ReadWeight = std::function<WeightDesc(const FoundWeight& found, LoadedWeight& into)>;
+ReadWeight reader_of(const Checkpoint& checkpoint);
+
+/// The part of the model that a tensor belongs to: "embedding", "head", "bridge", "ssm",
+/// "attention", "experts", "shared expert", "router", "norms".
+std::string_view part_of(std::string_view tensor_name);
 
 /// Finds every tensor of the model before anything is packed, in the model's order; a head that the
 /// tied embedding stands in for is left out. Tensors the model does not know become one warning.
@@ -95,42 +121,13 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
 
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Reads and packs what find_weights found, in file order through one staging buffer, into the same
+/// Reads and packs what was found, in file order through one staging buffer, into the same
 /// `weights`, and takes their fingerprint.
 void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
-                  const Checkpoint& checkpoint, Backend& backend, const LoadProgress& on_progress,
+                  const ReadWeight& read, Backend& backend, const LoadProgress& on_progress,
                   Weights& weights);
 
 /// Whether the embedding may stand in for this slot: the head of a tied model.
 bool is_tied_head(const Config& config, const WeightSlot& slot);
-
-/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill
-/// gigabytes in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
-/// generators".
-constexpr std::uint64_t mix64(std::uint64_t counter) {
-  std::uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBU;
-  return z ^ z >> 31;
-}
-
-struct ValueRange {
-  double low, high;
-};
-
-/// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
-/// what a trained model uses.
-ValueRange random_range(const WeightSlot& slot);
-
-/// How random_weights stores a slot: matrices in float16, the rest in float32.
-WeightDesc random_weight_desc(const WeightSlot& slot);
-
-/// The tensors of random weights, as find_weights finds those of a checkpoint; they lie nowhere.
-std::vector<FoundWeight> random_found(const Config& config, Weights& weights);
-
-/// Random weights from a seed, scaled so that activations stay near one. The same seed gives the
-/// same model on every machine.
-Weights random_weights(const Config& config, std::uint64_t seed, Backend& backend,
-                       const LoadProgress& on_progress);
 
 }  // namespace bitaxon

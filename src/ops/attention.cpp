@@ -48,10 +48,11 @@ const OpInfo attention_info{
       // A key that several rows of a segment see is read once.
       const std::int64_t distinct =
           std::min(sizes.position + rows, window + rows - 1) * sizes.n_segments;
-      return Cost{2 * distinct * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)) +
-                      activation_bytes(graph, node, q, sizes) +
-                      activation_bytes(graph, node, y, sizes),
-                  4 * keys_seen(sizes.position, rows, window) * sizes.n_segments * ring.shape[1]};
+      const std::int64_t read =
+          2 * distinct * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype));
+      return Cost{
+          read + activation_bytes(graph, node, q, sizes) + activation_bytes(graph, node, y, sizes),
+          4 * keys_seen(sizes.position, rows, window) * sizes.n_segments * ring.shape[1], read};
     }};
 
 }  // namespace bitaxon

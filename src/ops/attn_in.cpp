@@ -47,12 +47,13 @@ const OpInfo attn_in_info{
       using namespace attn_in_operand;
       const Value& ring = operand_value(graph, node, keys);
       const std::int64_t n = sizes.n_rows;
-      return Cost{weight_bytes(graph, node, q_proj) + weight_bytes(graph, node, k_proj) +
-                      weight_bytes(graph, node, v_proj) + weight_bytes(graph, node, norm) +
-                      activation_bytes(graph, node, x, sizes) +
+      const std::int64_t weights =
+          weight_bytes(graph, node, q_proj) + weight_bytes(graph, node, k_proj) +
+          weight_bytes(graph, node, v_proj) + weight_bytes(graph, node, norm);
+      return Cost{weights + activation_bytes(graph, node, x, sizes) +
                       activation_bytes(graph, node, q, sizes) +
                       2 * n * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)),
-                  3 * product_flops(graph, node, q_proj, n)};
+                  3 * product_flops(graph, node, q_proj, n), weights};
     }};
 
 }  // namespace bitaxon

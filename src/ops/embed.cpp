@@ -29,7 +29,7 @@ const OpInfo embed_info{
       const std::int64_t row_bytes = weight_bytes(graph, node, table) / shape[1];
       return Cost{row_bytes * sizes.n_rows + activation_bytes(graph, node, y, sizes) +
                       2 * state_bytes(graph, node, seen) * sizes.n_segments,
-                  0};
+                  0, row_bytes * sizes.n_rows};
     }};
 
 }  // namespace bitaxon

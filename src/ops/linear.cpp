@@ -40,11 +40,13 @@ const OpInfo linear_info{
       using namespace linear_operand;
       const std::int64_t n_rows = valid_rows(operand_value(graph, node, y), sizes);
       const std::int64_t cols = operand_value(graph, node, weight).shape[2];
-      return Cost{weight_bytes(graph, node, weight) + weight_bytes(graph, node, norm) +
-                      n_rows * cols * 4 + activation_bytes(graph, node, residual, sizes) +
+      const std::int64_t weights =
+          weight_bytes(graph, node, weight) + weight_bytes(graph, node, norm);
+      return Cost{weights + n_rows * cols * 4 + activation_bytes(graph, node, residual, sizes) +
                       activation_bytes(graph, node, y, sizes),
                   product_flops(graph, node, weight, n_rows) +
-                      (has_operand(node, norm) ? 4 * n_rows * cols : 0)};
+                      (has_operand(node, norm) ? 4 * n_rows * cols : 0),
+                  weights};
     }};
 
 }  // namespace bitaxon

@@ -33,14 +33,14 @@ const OpInfo moe_down_info{
       using namespace moe_down_operand;
       const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
       const std::int64_t slots = operand_value(graph, node, act).shape[1];
-      return Cost{chosen_expert_bytes(graph, node, down, top_k, sizes) +
-                      weight_bytes(graph, node, shared_down) +
-                      activation_bytes(graph, node, act, sizes) +
+      const std::int64_t weights = chosen_expert_bytes(graph, node, down, top_k, sizes) +
+                                   weight_bytes(graph, node, shared_down);
+      return Cost{weights + activation_bytes(graph, node, act, sizes) +
                       activation_bytes(graph, node, experts, sizes) +
                       activation_bytes(graph, node, gates, sizes) +
                       activation_bytes(graph, node, residual, sizes) +
                       activation_bytes(graph, node, y, sizes),
-                  product_flops(graph, node, down, sizes.n_rows * slots)};
+                  product_flops(graph, node, down, sizes.n_rows * slots), weights};
     }};
 
 }  // namespace bitaxon

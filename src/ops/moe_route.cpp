@@ -33,14 +33,17 @@ const OpInfo moe_route_info{
     "moe_route", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
       using namespace moe_route_operand;
       const std::int64_t n = sizes.n_rows;
+      const std::int64_t weights = weight_bytes(graph, node, norm) +
+                                   weight_bytes(graph, node, gate) +
+                                   weight_bytes(graph, node, shared_gate);
       return Cost{
-          weight_bytes(graph, node, norm) + weight_bytes(graph, node, gate) +
-              weight_bytes(graph, node, shared_gate) + activation_bytes(graph, node, x, sizes) +
+          weights + activation_bytes(graph, node, x, sizes) +
               activation_bytes(graph, node, normed, sizes) +
               activation_bytes(graph, node, experts, sizes) +
               activation_bytes(graph, node, gates, sizes),
           product_flops(graph, node, gate, n) +
-              (has_operand(node, shared_gate) ? product_flops(graph, node, shared_gate, n) : 0)};
+              (has_operand(node, shared_gate) ? product_flops(graph, node, shared_gate, n) : 0),
+          weights};
     }};
 
 }  // namespace bitaxon

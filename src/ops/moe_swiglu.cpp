@@ -35,14 +35,14 @@ const OpInfo moe_swiglu_info{
       using namespace moe_swiglu_operand;
       const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
       const std::int64_t slots = operand_value(graph, node, y).shape[1];
-      return Cost{chosen_expert_bytes(graph, node, gate, top_k, sizes) +
-                      chosen_expert_bytes(graph, node, up, top_k, sizes) +
-                      weight_bytes(graph, node, shared_gate) +
-                      weight_bytes(graph, node, shared_up) +
-                      activation_bytes(graph, node, x, sizes) +
+      const std::int64_t weights = chosen_expert_bytes(graph, node, gate, top_k, sizes) +
+                                   chosen_expert_bytes(graph, node, up, top_k, sizes) +
+                                   weight_bytes(graph, node, shared_gate) +
+                                   weight_bytes(graph, node, shared_up);
+      return Cost{weights + activation_bytes(graph, node, x, sizes) +
                       activation_bytes(graph, node, experts, sizes) +
                       activation_bytes(graph, node, y, sizes),
-                  2 * product_flops(graph, node, gate, sizes.n_rows * slots)};
+                  2 * product_flops(graph, node, gate, sizes.n_rows * slots), weights};
     }};
 
 }  // namespace bitaxon

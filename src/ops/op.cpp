@@ -2,7 +2,14 @@
 
 #include <array>
 
+#include "core/step.h"
+
 namespace bitaxon {
+
+StepSizes sizes_of(const StepBuffer& step) {
+  return {
+      .n_rows = step.n_rows, .n_segments = step.n_segments, .position = step.segments[0].position};
+}
 
 const OpInfo& op_info(OpId op) {
   static constexpr std::array<const OpInfo*, kOpCount> kTable = {

@@ -27,16 +27,22 @@ struct StepSizes {
   std::int64_t n_segments = 1;
   std::int64_t position = 0;  ///< of each segment's first row
 };
+/// Those of a step, as if its segments were alike.
+StepSizes sizes_of(const StepBuffer& step);
 
 /// What a node costs: bytes that have to come from and go to memory, floating-point operations (a
 /// multiply and an add are two). Where it depends on data (which experts rows choose), the most.
 struct Cost {
   std::int64_t bytes = 0;
   std::int64_t flops = 0;
+  /// Of the bytes those that no arrangement of the work avoids: weights as stored, each once, and
+  /// the keys and values that are read.
+  std::int64_t stored_bytes = 0;
 
   Cost& operator+=(const Cost& other) {
     bytes += other.bytes;
     flops += other.flops;
+    stored_bytes += other.stored_bytes;
     return *this;
   }
 };

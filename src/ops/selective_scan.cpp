@@ -35,14 +35,16 @@ const OpInfo selective_scan_info{
     "selective_scan", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
       using namespace selective_scan_operand;
       const Shape& a = operand_value(graph, node, a_log).shape;
-      return Cost{
+      const std::int64_t weights =
           weight_bytes(graph, node, a_log) + weight_bytes(graph, node, dt_weight) +
-              weight_bytes(graph, node, dt_bias) + weight_bytes(graph, node, skip) +
-              activation_bytes(graph, node, u, sizes) + activation_bytes(graph, node, bcr, sizes) +
-              activation_bytes(graph, node, z, sizes) + activation_bytes(graph, node, y, sizes) +
-              2 * state_bytes(graph, node, h) * sizes.n_segments,
-          // per state: exp, decay, input, output; per channel: softplus, skip, gate
-          sizes.n_rows * a[1] * (6 * a[2] + 12)};
+          weight_bytes(graph, node, dt_bias) + weight_bytes(graph, node, skip);
+      return Cost{weights + activation_bytes(graph, node, u, sizes) +
+                      activation_bytes(graph, node, bcr, sizes) +
+                      activation_bytes(graph, node, z, sizes) +
+                      activation_bytes(graph, node, y, sizes) +
+                      2 * state_bytes(graph, node, h) * sizes.n_segments,
+                  // per state: exp, decay, input, output; per channel: softplus, skip, gate
+                  sizes.n_rows * a[1] * (6 * a[2] + 12), weights};
     }};
 
 }  // namespace bitaxon

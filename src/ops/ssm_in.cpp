@@ -38,13 +38,14 @@ const OpInfo ssm_in_info{
       using namespace ssm_in_operand;
       const Shape& conv = operand_value(graph, node, conv_weight).shape;
       const std::int64_t n = sizes.n_rows;
-      return Cost{
+      const std::int64_t weights =
           weight_bytes(graph, node, in_proj) + weight_bytes(graph, node, norm) +
-              weight_bytes(graph, node, conv_weight) + weight_bytes(graph, node, conv_bias) +
-              activation_bytes(graph, node, x, sizes) + activation_bytes(graph, node, u, sizes) +
-              activation_bytes(graph, node, z, sizes) +
+          weight_bytes(graph, node, conv_weight) + weight_bytes(graph, node, conv_bias);
+      return Cost{
+          weights + activation_bytes(graph, node, x, sizes) +
+              activation_bytes(graph, node, u, sizes) + activation_bytes(graph, node, z, sizes) +
               2 * state_bytes(graph, node, tail) * sizes.n_segments,
-          product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4)};
+          product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4), weights};
     }};
 
 }  // namespace bitaxon

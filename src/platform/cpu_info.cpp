@@ -1,6 +1,7 @@
 #include "platform/cpu_info.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,5 +48,11 @@ int usable_cores() {
 
 std::uint64_t available_memory_bytes() { return meminfo_bytes("MemAvailable"); }
 std::uint64_t total_memory_bytes() { return meminfo_bytes("MemTotal"); }
+
+std::uint64_t peak_resident_bytes() {
+  rusage usage{};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;  // in KiB on Linux
+}
 
 }  // namespace bitaxon

@@ -119,6 +119,44 @@ bool is_writable_folder(const std::filesystem::path& folder) {
   return std::filesystem::is_directory(folder, error) && ::access(folder.c_str(), W_OK) == 0;
 }
 
+AtomicFolder::AtomicFolder(std::filesystem::path path) : path_(std::move(path)) {
+  std::error_code ignored;  // what the system refuses is an error when the folder is made
+  if (!path_.has_filename()) path_ = path_.parent_path();  // "name/"
+  const auto status = std::filesystem::symlink_status(path_, ignored);
+  const bool is_free =
+      !std::filesystem::exists(status) ||
+      (std::filesystem::is_directory(status) && std::filesystem::is_empty(path_, ignored));
+  if (!is_free)
+    throw Error(
+        ErrorKind::io,
+        fmt::format("{}: expected a folder that is new or empty, got {}",
+                    printable_path(path_.string()),
+                    std::filesystem::is_directory(status) ? "one with files" : "something else"));
+  if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), ignored);
+  std::random_device random;
+  int result = 0;
+  do {
+    temporary_ = fmt::format("{}.{:08x}.tmp", path_.string(), random());
+    result = ::mkdir(temporary_.c_str(), 0777);
+  } while (result < 0 && errno == EEXIST);
+  if (result < 0) {
+    const std::filesystem::path wanted = std::exchange(temporary_, {});
+    throw_errno(wanted.string(), "cannot make the folder");
+  }
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+}
+
+void AtomicFolder::commit() {
+  // An empty folder of this name is replaced.
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    throw_errno(path_.string(), "cannot rename a folder to it");
+  temporary_.clear();
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   if (const auto problem = file_target_problem(path_); !problem.empty())
     throw Error(ErrorKind::io, fmt::format("{}: expected a file name, got {}",
@@ -144,6 +182,17 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   if (!write_all(fd_, bytes)) throw_errno(path_.string(), "cannot write");
+}
+
+void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30),
+                                 static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw_errno(path_.string(), "cannot write");
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
 }
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }

@@ -50,6 +50,24 @@ void write_standard_output(std::string_view text);
 std::string file_target_problem(const std::filesystem::path& path);
 bool is_writable_folder(const std::filesystem::path& folder);
 
+/// A folder that appears under its name with all that was put into it, or not at all.
+class AtomicFolder {
+ public:
+  /// Throws Error(io) where there is something already, but for an empty folder.
+  explicit AtomicFolder(std::filesystem::path path);
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+  ~AtomicFolder();
+
+  /// Where to put the files; beside the final name, and gone without commit().
+  const std::filesystem::path& temporary() const { return temporary_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+};
+
 /// Writes under a temporary name beside `path`; commit() makes it appear under `path` at once.
 /// Without commit() the destructor removes the temporary file, and `path` is as it was.
 class AtomicFile {
@@ -62,6 +80,8 @@ class AtomicFile {
   /// Appends. Throws Error(io) on a full disk and the like.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  /// Writes from `offset` on; where the next write() appends is as it was.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Flushes to the disk and renames. Throws Error(io).
   void commit();
 

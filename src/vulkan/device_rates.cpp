@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
+#include "shaders/params/multiply_add.h"
 #include "shaders/params/read_words.h"
 #include "vulkan/recording.h"
 #include "vulkan/result.h"
@@ -19,6 +20,9 @@ namespace {
 constexpr int kPasses = 5;
 constexpr std::uint32_t kDispatches = 1000;
 constexpr std::uint32_t kReadGroups = 4096;
+/// Long enough that handing it over does not count.
+constexpr double kEnoughSeconds = 0.01;
+constexpr std::uint32_t kMostRounds = 1U << 20;
 
 /// Beyond every cache. One binding has to hold it, and a CPU-type device is slow.
 std::size_t bytes_to_read(const DeviceCaps& caps) {
@@ -49,35 +53,66 @@ class RateMeasurement {
 
   DeviceRates measure() {
     DeviceRates rates;
-    rates.dispatch_s = seconds_of(kDispatches, 1, 0);
+    rates.dispatch_s = seconds_of(kDispatches, read_words(1, 0));
     const auto n_quads = static_cast<std::uint32_t>(words_->size_bytes() / 16);
-    rates.read_bytes_per_s = 16.0 * n_quads / seconds_of(n_reads_, kReadGroups, n_quads);
+    rates.read_bytes_per_s =
+        16.0 * n_quads / seconds_of(n_reads_, read_words(kReadGroups, n_quads));
     check_sums(n_quads);
+    rates.f32_flops_per_s = multiply_add_rate();
     return rates;
   }
 
  private:
-  BoundLaunch launch(std::uint32_t n_groups, std::uint32_t n_quads) {
+  BoundLaunch bind(Launch launch, std::uint32_t n_groups, const char* label) {
     BoundLaunch bound;
-    bound.launch.shader = Shader::read_words;
-    bound.launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_}};
-    bound.launch.set_push(ReadWordsParams{.n_quads = n_quads});
+    bound.launch = std::move(launch);
     bound.launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
     bound.launch.grid[0].count = n_groups;
     bound.pipeline = &pipelines_.find(bound.launch);
-    // Each launch adds to the sums, so that there is a barrier before it.
+    // Each launch changes the sums, so that there is a barrier before it.
     bound.ranges = {{sums_->handle(), 0, sums_->size_bytes(), Access::read_write},
                     {words_->handle(), 0, words_->size_bytes(), Access::read}};
-    bound.label = "read_words";
+    bound.label = label;
     return bound;
   }
 
+  BoundLaunch read_words(std::uint32_t n_groups, std::uint32_t n_quads) {
+    Launch launch;
+    launch.shader = Shader::read_words;
+    launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_}};
+    launch.set_push(ReadWordsParams{.n_quads = n_quads});
+    return bind(std::move(launch), n_groups, "read_words");
+  }
+
+  BoundLaunch multiply_add(std::uint32_t n_rounds) {
+    Launch launch;
+    launch.shader = Shader::multiply_add;
+    launch.specialization = {{BX_MULTIPLY_ADD_GROUP_SIZE, group_}};
+    // Every chain ends at term / (1 - factor) = 2 exactly, whatever it began with.
+    launch.set_push(MultiplyAddParams{.n_rounds = n_rounds, .factor = 0.5F, .term = 1.0F});
+    return bind(std::move(launch), kReadGroups, "multiply_add");
+  }
+
+  double multiply_add_rate() {
+    std::uint32_t n_rounds = 64;
+    double seconds = seconds_of(1, multiply_add(n_rounds));
+    while (seconds < kEnoughSeconds && n_rounds < kMostRounds)
+      seconds = seconds_of(1, multiply_add(n_rounds *= 4));
+    std::vector<float> sums(sums_->size_bytes() / sizeof(float));
+    transfer_.download(*sums_, 0, std::as_writable_bytes(std::span(sums)));
+    for (const float sum : sums)
+      if (sum != 2.0F * BX_MULTIPLY_ADD_CHAINS)
+        throw Error(ErrorKind::device, fmt::format("vulkan: multiply-adds: expected {}, got {}",
+                                                   2.0F * BX_MULTIPLY_ADD_CHAINS, sum));
+    return 2.0 * BX_MULTIPLY_ADD_CHAINS * n_rounds * static_cast<double>(sums.size()) / seconds;
+  }
+
   /// Of one launch, from the best pass over `n` of them, after a pass that is not counted.
-  double seconds_of(std::uint32_t n, std::uint32_t n_groups, std::uint32_t n_quads) {
+  double seconds_of(std::uint32_t n, const BoundLaunch& launch) {
     transfer_.upload(*sums_, 0, sums_->size_bytes(), [](std::size_t, std::span<std::byte> to) {
       std::fill(to.begin(), to.end(), std::byte{0});
     });
-    const std::vector<BoundLaunch> launches(n, launch(n_groups, n_quads));
+    const std::vector<BoundLaunch> launches(n, launch);
     const Recording recording(device_, memory_, launches, std::nullopt, {});
     double best = std::numeric_limits<double>::infinity();
     for (int pass = 0; pass <= kPasses; ++pass) {

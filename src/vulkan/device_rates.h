@@ -1,18 +1,15 @@
 // What a device reaches at best, measured on it: the limits that kernels are held against.
 #pragma once
 
+#include "bitaxon/backend.h"
 #include "vulkan/pipeline.h"
 #include "vulkan/transfer.h"
 
 namespace bitaxon::vulkan {
 
-struct DeviceRates {
-  double read_bytes_per_s = 0;  ///< from memory that no cache holds
-  double dispatch_s = 0;        ///< of a dispatch that only waits for the one before
-};
-
 /// Takes about a second on a CPU-type device, less on others. Nothing else may run on the device.
-/// Throws Error(device) for what its calls fail of, and when the device has not read what is there.
+/// Throws Error(device) for what its calls fail of, and when the device has not read what is there
+/// or has computed something else.
 DeviceRates measure_rates(const Device& device, MemoryAllocator& memory, PipelineLibrary& pipelines,
                           Transfer& transfer);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "bitaxon/error.h"
@@ -183,6 +184,8 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   buffer->block_bytes_ = bytes;
   buffer->purpose_ = purpose;
   used_bytes_[static_cast<std::size_t>(purpose)] += bytes;
+  peak_bytes_ = std::max(peak_bytes_,
+                         std::accumulate(used_bytes_.begin(), used_bytes_.end(), std::size_t{0}));
   check(fn.vkBindBufferMemory(device_.handle(), handle, block->memory.get(), offset),
         "vkBindBufferMemory", buffer->label_);
 

@@ -78,6 +78,8 @@ class MemoryAllocator {
   std::size_t used_bytes(MemoryPurpose purpose) const {
     return used_bytes_[static_cast<std::size_t>(purpose)];
   }
+  /// The most bytes of buffers that have been alive at the same time.
+  std::size_t peak_bytes() const { return peak_bytes_; }
 
  private:
   friend class DeviceBuffer;
@@ -91,6 +93,7 @@ class MemoryAllocator {
   const Device& device_;
   std::vector<std::unique_ptr<Block>> blocks_;
   std::array<std::size_t, kMemoryPurposeCount> used_bytes_{};
+  std::size_t peak_bytes_ = 0;
 };
 
 /// Bytes of blocks that buffers of these sizes take, allocated in this order into memory where

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
@@ -88,6 +89,8 @@ class VulkanBackend final : public Backend {
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
     caps_.compiles_late = true;
     caps_.max_run_ahead = kMaxInFlight - 1;
+    caps_.driver = fmt::format("{} {}", device.driver_name, device.driver_info);
+    caps_.pci_address = device.pci_address;
   }
 
   ~VulkanBackend() override { device_.wait_idle(); }
@@ -145,15 +148,18 @@ class VulkanBackend final : public Backend {
   StepResult wait(Ticket ticket) override;
   StepCounts last_step() const override { return last_step_; }
 
+  void measure_ops(bool wanted) override { timestamps_ = wanted; }
+  std::vector<OpTime> last_step_times() override;
+  std::optional<std::uint64_t> peak_bytes() const override { return memory_.peak_bytes(); }
+
   /// Leaves out the fast variants that do not compute what the plain ones do.
   void try_variants();
 
-  std::vector<LaunchTime> launch_times();
-  DeviceRates rates() {
+  DeviceRates measure_rates() override {
     failure_.check();
     wait_idle();
     DeviceRates rates;
-    failure_.watch([&] { rates = measure_rates(device_, memory_, pipelines_, transfer_); });
+    failure_.watch([&] { rates = vulkan::measure_rates(device_, memory_, pipelines_, transfer_); });
     return rates;
   }
   int barrier_count() const { return last_barriers_; }
@@ -183,8 +189,10 @@ class VulkanBackend final : public Backend {
   std::uint64_t done_ = 0;  ///< as far as we know
   StepCounts last_step_;
   int last_barriers_ = 0;
+  bool timestamps_ = false;                            ///< of what is compiled
   std::shared_ptr<VulkanExecutable> last_executable_;  ///< with timestamps only
   const Recording* last_recording_ = nullptr;
+  StepSizes last_sizes_;
 };
 
 std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
@@ -209,7 +217,7 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindin
   executable->plan = std::move(plan);
   executable->bindings = bindings;
   executable->options = {.max_flops = options_.max_flops_per_submission,
-                         .timestamps = options_.timestamps && device_.caps().timestamps,
+                         .timestamps = timestamps_ && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};
   bind_launches(*executable, device_.caps(), pipelines_);
   executable->recording_for(done_, device_, memory_);  // the first is ready before it is needed
@@ -242,10 +250,9 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
                 .submissions = recording.commands().size(),
                 .bytes_to_device = recording.step_bytes(),
                 .bytes_from_device = place.n_segments * sizeof(std::int32_t)};
-  if (executable->options.timestamps) {
-    last_executable_ = executable;
-    last_recording_ = &recording;
-  }
+  last_executable_ = executable->options.timestamps ? executable : nullptr;
+  last_recording_ = executable->options.timestamps ? &recording : nullptr;
+  last_sizes_ = sizes_of(step);
   return {number};
 }
 
@@ -341,16 +348,28 @@ void VulkanBackend::try_variants() {
   if (found != kAgree) device_.forget_matrix_units();
 }
 
-std::vector<LaunchTime> VulkanBackend::launch_times() {
-  std::vector<LaunchTime> times;
+std::vector<OpTime> VulkanBackend::last_step_times() {
+  std::vector<OpTime> times;
   if (last_recording_ == nullptr) return times;
   failure_.check();
   wait_idle();
   std::vector<double> nanoseconds;
   failure_.watch([&] { nanoseconds = last_recording_->launch_times_ns(); });
-  for (std::size_t i = 0; i < nanoseconds.size(); ++i)
-    times.push_back({last_executable_->launches[i].label, nanoseconds[i],
-                     last_executable_->launches[i].cost.bytes});
+  const Plan& plan = *last_executable_->plan;
+  std::int32_t previous = -1;
+  for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
+    const BoundLaunch& launch = last_executable_->launches[i];
+    const std::int32_t index = plan.order[static_cast<std::size_t>(launch.node)];
+    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
+    const OpInfo& op = op_info(node);
+    const bool is_first = launch.node != std::exchange(previous, launch.node);
+    const Cost cost = is_first ? op.cost(*plan.graph, node, last_sizes_) : Cost{};
+    times.push_back({.op = std::string(op.name),
+                     .label = launch.label,
+                     .time_ns = nanoseconds[i],
+                     .bytes = cost.bytes,
+                     .flops = cost.flops});
+  }
   return times;
 }
 
@@ -368,13 +387,7 @@ std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
   return backend;
 }
 
-std::vector<LaunchTime> launch_times(const Backend& backend) {
-  return vulkan_backend(backend).launch_times();
-}
-
 int barrier_count(const Backend& backend) { return vulkan_backend(backend).barrier_count(); }
-
-DeviceRates device_rates(const Backend& backend) { return vulkan_backend(backend).rates(); }
 
 const DeviceCaps& device_caps(const Backend& backend) {
   return vulkan_backend(backend).device_caps();

@@ -13,7 +13,6 @@
 namespace bitaxon::vulkan {
 
 struct DeviceCaps;
-struct DeviceRates;
 struct Messages;
 
 struct VulkanOptions {
@@ -23,7 +22,6 @@ struct VulkanOptions {
   std::filesystem::path shader_dir = {};
   /// Where compiled pipelines are kept; empty: nowhere.
   std::filesystem::path cache_dir = {};
-  bool timestamps = false;  ///< measure every launch
 
   /// Steps of more floating-point operations are cut into several submissions. The default is a
   /// second on a device of 100 GFLOP/s, where systems lose patience after two or more.
@@ -41,17 +39,8 @@ struct VulkanOptions {
 /// reason; Error(device) when a call fails.
 std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
-/// One launch of the last step that ran with timestamps.
-struct LaunchTime {
-  std::string label;
-  double time_ns = 0;
-  std::int64_t bytes = 0;  ///< of its node as it costs at position 0, at the node's first launch
-};
-std::vector<LaunchTime> launch_times(const Backend& backend);
 /// Barriers of the executable that was submitted last, the one at its beginning included.
 int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
-/// Waits for all steps, then measures.
-DeviceRates device_rates(const Backend& backend);
 
 }  // namespace bitaxon::vulkan

@@ -9,8 +9,8 @@
 namespace bitaxon::test {
 namespace {
 
-const Arguments kCommands = {"run",        "logits",  "compare", "tokenize",
-                             "detokenize", "inspect", "devices"};
+const Arguments kCommands = {"run",     "logits",  "compare",  "tokenize", "detokenize",
+                             "inspect", "devices", "quantize", "merge",    "evaluate"};
 
 TEST(InformationCli, VersionEverywhere) {
   const Finished version = run_well({"--version"});

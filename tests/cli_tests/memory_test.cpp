@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "model/weights.h"
+#include "model/random_weights.h"
 #include "platform/cpu_info.h"
 #include "program.h"
 #include "support/tensors.h"

@@ -212,6 +212,12 @@ bool Program::wait_until_it_catches(int signal) const {
   return false;
 }
 
+bool Program::wait_until(const std::function<bool()>& happened) const {
+  for (; now_ms() < deadline_ms_ && !ended(); ::usleep(1000))
+    if (happened()) return true;
+  return false;
+}
+
 void Program::wait_until_it_sleeps_in(const std::string& function) const {
   for (int i = 0; i < 1000 && !ended(); ++i, ::usleep(1000)) {
     std::ifstream file(fmt::format("/proc/{}/wchan", pid_));

@@ -57,6 +57,8 @@ class Program {
   void send_signal(int signal) const;
   /// False when the process ended or the guard time passed first.
   bool wait_until_it_catches(int signal) const;
+  /// False when the process ended or the guard time passed before `happened`.
+  bool wait_until(const std::function<bool()>& happened) const;
   /// Waits until it sleeps in a function of the kernel of this name; where that cannot be seen, for
   /// a moment. A chance to meet a case, no proof of one.
   void wait_until_it_sleeps_in(const std::string& function) const;

@@ -28,6 +28,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
       {"vulkan", {"ops", "formats", "platform", "core", "shaders"}},
       {"devices", {"cpu", "vulkan", "platform"}},
+      {"hub", {"formats", "platform"}},
   };
   return edges;
 }

@@ -85,6 +85,9 @@ TEST(OpTable, EveryOpHasACost) {
       // A look-up computes nothing.
       EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
       EXPECT_GT(op_info(node).cost(*graph, node, two).bytes, cost.bytes);
+      // What has no weights and reads no keys has nothing stored.
+      EXPECT_EQ(cost.stored_bytes > 0, cases.op != "sample");
+      EXPECT_LE(cost.stored_bytes, cost.bytes);
     }
 }
 

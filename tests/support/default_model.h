@@ -6,6 +6,7 @@
 
 #include "bitaxon/memory.h"
 #include "model/memory_need.h"
+#include "model/random_weights.h"
 
 namespace bitaxon::test {
 

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "bitaxon/model.h"
-#include "model/weights.h"
+#include "model/random_weights.h"
 
 namespace bitaxon::test {
 

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/step.h"
+#include "model/random_weights.h"
 #include "support/errors.h"
 #include "support/memory_watch.h"
 #include "support/small_models.h"

@@ -51,12 +51,15 @@ VulkanOptions options() {
   static const bitaxon::test::TemporaryFolder pipelines;
   VulkanOptions all = bitaxon::test::test_options();
   all.cache_dir = pipelines.path();
-  all.timestamps = true;
   split_memory(all, hook);
   return all;
 }
 
-std::unique_ptr<Backend> open() { return open_vulkan_backend(options()); }
+std::unique_ptr<Backend> open() {
+  auto backend = open_vulkan_backend(options());
+  backend->measure_ops(true);
+  return backend;
+}
 
 struct Fault {
   std::string call;

@@ -57,7 +57,7 @@ class Life {
     decode(ids[0], results.tokens);
     state_.restore(results.snapshot);
     decode(ids[1], results.tokens);
-    launch_times(backend_);
+    backend_.last_step_times();
     return results;
   }
 

@@ -4,14 +4,15 @@
 #include "bitaxon/model.h"
 #include "support/small_models.h"
 #include "test_device.h"
-#include "vulkan/device_rates.h"
 
 namespace bitaxon::test {
 namespace {
 
-void expect_plausible(const vulkan::DeviceRates& rates) {
+void expect_plausible(const DeviceRates& rates) {
   EXPECT_GT(rates.read_bytes_per_s, 1e6);
   EXPECT_LT(rates.read_bytes_per_s, 1e15);
+  EXPECT_GT(rates.f32_flops_per_s, 1e6);
+  EXPECT_LT(rates.f32_flops_per_s, 1e17);
   EXPECT_GT(rates.dispatch_s, 1e-8);
   EXPECT_LT(rates.dispatch_s, 1e-1);
 }
@@ -25,29 +26,28 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
     model.feed(state, ids, {StepOutput::last_logits, false});
-    expect_plausible(vulkan::device_rates(backend));  // waits for the step
+    expect_plausible(backend.measure_rates());  // waits for the step
     model.read_logits(*logits);
   }
   EXPECT_TRUE(same_bits(before, after));
 }
 
 TEST(LaunchTimes, AreThoseOfTheLastStep) {
-  vulkan::VulkanOptions options = test_options();
-  options.timestamps = true;
-  const auto backend = vulkan::open_vulkan_backend(options);
+  const auto backend = vulkan::open_vulkan_backend(test_options());
+  backend->measure_ops(true);
   Model model = Model::random(*backend, small_config(), 1, {});
-  EXPECT_TRUE(vulkan::launch_times(*backend).empty());
+  EXPECT_TRUE(backend->last_step_times().empty());
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
   for (const auto n_rows : {3U, 1U}) {
     model.feed(state, std::span(ids).first(n_rows), {StepOutput::last_logits, false});
-    const std::vector<vulkan::LaunchTime> times = vulkan::launch_times(*backend);
+    const std::vector<OpTime> times = backend->last_step_times();
     EXPECT_EQ(times.size(), backend->last_step().dispatches);
     double total_ns = 0;
     std::int64_t bytes = 0;
-    for (const vulkan::LaunchTime& time : times) {
+    for (const OpTime& time : times) {
       EXPECT_GE(time.time_ns, 0) << time.label;
-      EXPECT_NE(time.label.find(": "), std::string::npos) << time.label;
+      EXPECT_NE(time.label.find(time.op + ": "), std::string::npos) << time.label;
       total_ns += time.time_ns;
       bytes += time.bytes;
     }
@@ -56,12 +56,12 @@ TEST(LaunchTimes, AreThoseOfTheLastStep) {
   }
 }
 
-TEST(LaunchTimes, ThereAreNoneWithoutTimestamps) {
+TEST(LaunchTimes, ThereAreNoneWhereNoneWereAskedFor) {
   Model model = Model::random(vulkan_backend(), small_config(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};
   model.wait(model.feed(state, ids, {StepOutput::last_logits, false}));
-  EXPECT_TRUE(vulkan::launch_times(vulkan_backend()).empty());
+  EXPECT_TRUE(vulkan_backend().last_step_times().empty());
 }
 
 }  // namespace

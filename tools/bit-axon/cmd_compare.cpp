@@ -79,8 +79,10 @@ int run_command(const CompareOptions& wanted) {
   const Input input = read_input(wanted);
   if (!input.ids.empty()) parse_split(wanted.split, input.ids.size());
 
-  auto [on_a, on_b] =
-      open_sessions(wanted.model, wanted.a, b, wanted.output, {.largest_step = kAllOutputs});
+  const DeviceOptions devices[] = {wanted.a, b};
+  std::vector<Session> sessions =
+      open_sessions(wanted.model, devices, wanted.output, {.largest_step = kAllOutputs});
+  Session &on_a = sessions[0], &on_b = sessions[1];
   if (wanted.output.verbose) {
     say_details("a", *on_a.model);
     say_details("b", *on_b.model);
@@ -104,6 +106,7 @@ Command add_compare(CLI::App& program) {
   CLI::App& app = *program.add_subcommand(
       "compare", "Compare two devices: the same ids through the same model, layer by layer");
   add_model_options(app, wanted->model);
+  add_quantize_option(app, wanted->model);
   app.add_option("--a", wanted->a.device, "The device to measure against, as --device of run")
       ->type_name("DEVICE")
       ->capture_default_str();

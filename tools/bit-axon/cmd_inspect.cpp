@@ -6,6 +6,7 @@
 #include "console.h"
 #include "formats/json.h"
 #include "memory_report.h"
+#include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "model/weights.h"
 #include "model_source.h"
@@ -44,29 +45,25 @@ struct Inspection {
   std::int64_t n_read_per_token = 0;
   Tally stored;
   std::map<std::string, Tally> parts, formats;
+  std::map<std::string, Tally> scales;  ///< of codes, by the type they are stored in
   std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
   std::vector<BadTensor> bad;
 };
-
-/// The part of the model a tensor belongs to.
-std::string part_of(const std::string& name) {
-  const auto has = [&](std::string_view text) { return name.find(text) != std::string::npos; };
-  if (has("embed_tokens")) return "embedding";
-  if (has("lm_head")) return "head";
-  if (has("input_proj.") || has("output_proj.")) return "bridge";
-  if (has(".ssm.")) return "ssm";
-  if (has(".attention.")) return "attention";
-  if (has(".switch_mlp.")) return "experts";
-  if (has(".shared_expert.")) return "shared expert";
-  if (has(".moe.")) return "router";
-  return "norms";
-}
 
 std::int64_t read_per_token(const FoundWeight& weight, const Config& config) {
   const std::int64_t elements = weight.source.desc.elements();
   if (weight.slot.chosen_of > 0) return elements / config.moe_num_experts * weight.slot.chosen_of;
   if (weight.slot.name == "embed_tokens.weight") return config.d_source_model;
   return elements;
+}
+
+/// "F16", of affine codes whose biases differ "F16, biases F32", of nf4 "F32" or "U8".
+std::string scale_type(const WeightDesc& desc) {
+  if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
+  const std::string scales(name_of(desc.dtype));
+  return desc.bias_dtype == desc.dtype
+             ? scales
+             : fmt::format("{}, biases {}", scales, name_of(desc.bias_dtype));
 }
 
 std::uint64_t state_bytes(const Config& config, DType kv_dtype) {
@@ -123,11 +120,16 @@ void count(Inspection& model) {
     has_head = has_head || head;
     if (!head || !model.config.weight_tying) model.n_parameters += desc.elements();
     model.n_read_per_token += read_per_token(weight, model.config);
-    for (Tally* tally : {&model.stored, &model.parts[part_of(weight.slot.name)],
+    for (Tally* tally : {&model.stored, &model.parts[std::string(part_of(weight.slot.name))],
                          &model.formats[desc.format_name()]}) {
       tally->elements += desc.elements();
       tally->bytes += desc.stored_bytes();
     }
+    if (desc.format == WeightFormat::dense) continue;
+    const PartBytes bytes = part_bytes(desc);
+    Tally& scales = model.scales[scale_type(desc)];
+    scales.elements += desc.elements() / desc.group_size;
+    scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
   // The embedding is the head, too.
   if (!has_head) model.n_read_per_token += model.config.vocab_size * model.config.d_source_model;
@@ -180,6 +182,9 @@ Json to_json(const Inspection& model, const InspectOptions& wanted) {
   json["bytes"] = model.stored.bytes;
   json["parts"] = tallies_json(model.parts);
   json["formats"] = tallies_json(model.formats);
+  json["scales"] = Json::object();
+  for (const auto& [type, tally] : model.scales)
+    json["scales"][type] = {{"groups", tally.elements}, {"bytes", tally.bytes}};
   json["state_bytes"] = {{"exact", model.state_exact_bytes}, {"fast", model.state_fast_bytes}};
   Json devices = Json::array();
   for (const DeviceFit& fit : fits_of(model.config, model.weights))
@@ -223,6 +228,10 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
                     bytes_text(model.state_exact_bytes), bytes_text(model.state_fast_bytes)));
   print_tallies("parts", model.parts);
   print_tallies("formats", model.formats);
+  if (!model.scales.empty()) print("scales\n");
+  for (const auto& [type, tally] : model.scales)
+    print(fmt::format("  {:<22}{:>12}{:>14}\n", type,
+                      count_text(static_cast<double>(tally.elements)), bytes_text(tally.bytes)));
   print("fits\n");
   for (const DeviceFit& fit : fits_of(model.config, model.weights))
     print(fmt::format("  {:<22}{}\n", fit.selector, fit_text(fit)));

@@ -73,6 +73,7 @@ Command add_logits(CLI::App& program) {
   CLI::App& app = *program.add_subcommand(
       "logits", "Write the logits of given token ids to a safetensors file");
   add_model_options(app, wanted->model);
+  add_quantize_option(app, wanted->model);
   add_device_options(app, wanted->device);
   add_output_options(app, wanted->output);
   app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")

@@ -210,6 +210,7 @@ Command add_run(CLI::App& program) {
   auto run = std::make_shared<RunOptions>();
   CLI::App& app = *program.add_subcommand("run", "Generate text and stream it to stdout");
   add_model_options(app, run->model);
+  add_quantize_option(app, run->model);
   add_device_options(app, run->device);
   add_output_options(app, run->output);
   app.add_option("PROMPT", run->positional_prompt,

@@ -44,14 +44,11 @@ std::string speed_line(const char* name, double a, double b) {
                      text(b / a, 2));
 }
 
-/// JSON has no NaN and no infinity.
-Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
-
 Json difference_json(const Difference& difference, const Tolerance& tolerance) {
-  return {{"relative_l2", number(difference.relative_l2())},
+  return {{"relative_l2", finite_or_null(difference.relative_l2())},
           {"worst_row", difference.worst_row()},
-          {"worst_row_relative_l2", number(difference.worst_row_relative_l2())},
-          {"largest_difference", number(difference.largest())},
+          {"worst_row_relative_l2", finite_or_null(difference.worst_row_relative_l2())},
+          {"largest_difference", finite_or_null(difference.largest())},
           {"not_finite", difference.n_not_finite()},
           {"within_tolerance", difference.problem(tolerance).empty()}};
 }
@@ -60,8 +57,8 @@ Json device_json(const Comparison& found, const ComparedDevice& device) {
   return {{"device", device.backend},
           {"name", printable(device.name)},
           {"precision", name_of(device.precision)},
-          {"prefill_tokens_per_sec", number(found.prefill_tokens_per_sec(device))},
-          {"decode_tokens_per_sec", number(device.decode_tokens_per_sec())}};
+          {"prefill_tokens_per_sec", finite_or_null(found.prefill_tokens_per_sec(device))},
+          {"decode_tokens_per_sec", finite_or_null(device.decode_tokens_per_sec())}};
 }
 
 /// Null for a token that there is none of.
@@ -83,10 +80,10 @@ Json greedy_json(const Comparison& found) {
     json["first_difference"] = {{"index", found.n_same_greedy},
                                 {"a_token_id", token_json(found.parting->a_token)},
                                 {"b_token_id", token_json(found.parting->b_token)},
-                                {"a_gap", number(found.parting->a_gap)},
-                                {"b_gap", number(found.parting->b_gap)},
-                                {"near_tie_bound", number(found.parting->near_tie_bound)},
-                                {"row_relative_l2", number(found.parting->relative_l2)},
+                                {"a_gap", finite_or_null(found.parting->a_gap)},
+                                {"b_gap", finite_or_null(found.parting->b_gap)},
+                                {"near_tie_bound", finite_or_null(found.parting->near_tie_bound)},
+                                {"row_relative_l2", finite_or_null(found.parting->relative_l2)},
                                 {"near_tie", found.parting->is_near_tie}};
   return json;
 }
@@ -125,10 +122,10 @@ Json report_json(const Comparison& found) {
   json["model"] = found.model_name;
   json["a"] = device_json(found, found.a);
   json["b"] = device_json(found, found.b);
-  json["speed_ratio"] = {
-      {"prefill",
-       number(found.prefill_tokens_per_sec(found.b) / found.prefill_tokens_per_sec(found.a))},
-      {"decode", number(found.b.decode_tokens_per_sec() / found.a.decode_tokens_per_sec())}};
+  json["speed_ratio"] = {{"prefill", finite_or_null(found.prefill_tokens_per_sec(found.b) /
+                                                    found.prefill_tokens_per_sec(found.a))},
+                         {"decode", finite_or_null(found.b.decode_tokens_per_sec() /
+                                                   found.a.decode_tokens_per_sec())}};
   json["rows"] = found.n_rows;
   json["pieces"] = found.n_pieces;
   json["tolerance"] = {{"relative_l2", found.tolerance.whole},

@@ -45,8 +45,12 @@ ProgressLine::ProgressLine(std::string_view what, bool wanted)
       wanted_(wanted && is_terminal(Stream::standard_error)),
       started_seconds_(now_seconds()) {}
 
-ProgressLine::~ProgressLine() {
+ProgressLine::~ProgressLine() { clear(); }
+
+void ProgressLine::clear() {
   if (shown_) std::fputs("\r\x1b[K", stderr);
+  shown_ = false;
+  percent_ = -1;
 }
 
 void ProgressLine::update(std::uint64_t done, std::uint64_t total) {

@@ -36,6 +36,8 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine();
   void update(std::uint64_t done, std::uint64_t total);
+  /// Makes room for another line; the next update shows this one again.
+  void clear();
 
  private:
   std::string what_;

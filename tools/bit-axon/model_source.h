@@ -8,6 +8,9 @@
 
 namespace bitaxon::tool {
 
+/// What is used and downloaded when nothing is named.
+inline constexpr const char* kDefaultRepository = "skyoo2003/bit-axon";
+
 struct ModelSource {
   ModelFiles files;
   std::string note;  ///< one line for stderr when the user did not name the model; else empty
@@ -20,8 +23,7 @@ ModelSource find_model(const std::string& name);
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).
 std::filesystem::path bundled_model_folder();
-
-/// The hub's cache: $HF_HUB_CACHE, $HF_HOME/hub, ~/.cache/huggingface/hub.
-std::filesystem::path hub_cache_folder();
+/// models/texts/king-james.txt, likewise.
+std::filesystem::path bundled_text();
 
 }  // namespace bitaxon::tool

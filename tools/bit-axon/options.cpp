@@ -30,21 +30,31 @@ CLI::Validator not_empty() {
       "");
 }
 
-void add_model_options(CLI::App& app, ModelOptions& options) {
-  app.add_option(
-         "-m,--model", options.model,
-         "A model directory, a safetensors file, or a hub id owner/name that is in the local "
-         "hub cache (default: skyoo2003/bit-axon if it is there, else the bundled model)")
+void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model) {
+  app.add_option("-m,--model", options.model,
+                 fmt::format("A model directory, a safetensors file, or a hub id owner/name that "
+                             "is in the local hub cache (default: {})",
+                             default_model))
       ->type_name("PATH|REPO")
-      ->check(not_empty());
-  app.add_option("-t,--tokenizer", options.tokenizer,
-                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
-      ->type_name("PATH")
       ->check(not_empty());
   auto* small = app.add_flag("--config-small", options.config_small,
                              "The small preset with random weights and a byte tokenizer");
   app.add_flag("--config-medium", options.config_medium, "The medium preset with random weights")
       ->excludes(small);
+}
+
+void add_model_options(CLI::App& app, ModelOptions& options) {
+  add_weight_options(app, options, "skyoo2003/bit-axon if it is there, else the bundled model");
+  app.add_option("-t,--tokenizer", options.tokenizer,
+                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
+      ->type_name("PATH")
+      ->check(not_empty());
+}
+
+void add_quantize_option(CLI::App& app, ModelOptions& options) {
+  app.add_option("--quantize", options.quantize,
+                 "Make matrices four bits while loading, as the command quantize does: nf4 or mlx")
+      ->check(not_empty());
 }
 
 void add_device_options(CLI::App& app, DeviceOptions& options) {
@@ -131,6 +141,12 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
              max == INT64_MAX ? fmt::format("a whole number >= {}", min)
                               : fmt::format("a whole number from {} to {}", min, max),
              text);
+}
+
+std::int64_t parse_group_size(const std::string& flag, const std::string& text) {
+  for (const std::int64_t size : {32, 64, 128})
+    if (text == std::to_string(size)) return size;
+  fail_value(flag, "32, 64 or 128", text);
 }
 
 std::uint64_t parse_seed(const std::string& flag, const std::string& text) {

@@ -18,6 +18,11 @@ struct ModelOptions {
   std::string tokenizer;
   bool config_small = false;
   bool config_medium = false;
+  std::string quantize;  ///< while loading: "nf4", "mlx", or empty
+  /// Without a name: random weights for the default configuration.
+  bool random_by_default = false;
+  /// Random weights are four bits from the beginning, as `quantize` says ("mlx" when it is empty).
+  bool random_codes = false;
 };
 
 /// Names the device where no flag does.
@@ -46,6 +51,10 @@ struct OutputOptions {
 CLI::Validator not_empty();
 
 void add_model_options(CLI::App& app, ModelOptions& options);
+/// Those of them that have nothing to do with text. `default_model`: what it is when none is named.
+void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model);
+/// For commands that load a model.
+void add_quantize_option(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 /// Those of the device options that do not name one.
 void add_precision_options(CLI::App& app, DeviceOptions& options);
@@ -58,6 +67,8 @@ double parse_number(const std::string& flag, const std::string& text, double min
                     bool min_excluded = false);
 std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
                            std::int64_t max);
+/// 32, 64 or 128.
+std::int64_t parse_group_size(const std::string& flag, const std::string& text);
 std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 
 // Each command adds itself to the program; the returned function runs it.
@@ -69,5 +80,10 @@ Command add_tokenize(CLI::App& program);
 Command add_detokenize(CLI::App& program);
 Command add_inspect(CLI::App& program);
 Command add_devices(CLI::App& program);
+Command add_download(CLI::App& program);
+Command add_quantize(CLI::App& program);
+Command add_merge(CLI::App& program);
+Command add_evaluate(CLI::App& program);
+Command add_benchmark(CLI::App& program);
 
 }  // namespace bitaxon::tool

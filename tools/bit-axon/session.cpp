@@ -15,17 +15,22 @@ namespace {
 constexpr std::uint64_t kRandomModelSeed = 0;
 
 bool is_random(const ModelOptions& options) {
-  return options.config_small || options.config_medium;
+  return options.config_small || options.config_medium ||
+         (options.random_by_default && options.model.empty());
 }
 
 void check_model_options(const ModelOptions& options) {
-  if (is_random(options) && !options.model.empty())
+  if ((options.config_small || options.config_medium) && !options.model.empty())
     throw UsageError("--model: expected none beside --config-small or --config-medium, got \"" +
                      printable(options.model) + "\"");
+  if (!options.quantize.empty() && options.quantize != "nf4" && options.quantize != "mlx")
+    throw UsageError(
+        fmt::format("--quantize: expected nf4 or mlx, got \"{}\"", printable(options.quantize)));
 }
 
 Config preset(const ModelOptions& options) {
-  return options.config_small ? Config::small() : Config::medium();
+  if (options.config_small) return Config::small();
+  return options.config_medium ? Config::medium() : Config();
 }
 
 std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
@@ -64,15 +69,22 @@ struct FoundModel {
   std::optional<ModelSource> source;  ///< empty: a preset with random weights
   Config preset;
   std::string name;
+  std::string quantize;  ///< while loading
+  bool random_codes = false;
   std::optional<Tokenizer> tokenizer;
 };
 
 FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   FoundModel found;
+  found.quantize = options.quantize;
   if (is_random(options)) {
     found.preset = preset(options);
     found.name =
-        fmt::format("the {} preset with random weights", options.config_small ? "small" : "medium");
+        fmt::format("the {} preset with random weights", options.config_small    ? "small"
+                                                         : options.config_medium ? "medium"
+                                                                                 : "default");
+    found.random_codes = options.random_codes;
+    if (options.random_codes && found.quantize.empty()) found.quantize = "mlx";
   } else {
     found.source = find_model(options.model);
     found.name = printable_path(found.source->files.weights.string());
@@ -98,11 +110,13 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
                      session.backend->caps().device,
                      opened.reason.empty() ? "named" : opened.reason));
   load.precision = device.wanted_precision();
+  load.quantize = found.quantize;
   ProgressLine progress("loading", !output.quiet);
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
-  session.model.emplace(
-      found.source ? Model::load(*session.backend, found.source->files, load, warnings)
-                   : Model::random(*session.backend, found.preset, kRandomModelSeed, load));
+  const auto make_up = found.random_codes ? Model::random_codes : Model::random;
+  session.model.emplace(found.source
+                            ? Model::load(*session.backend, found.source->files, load, warnings)
+                            : make_up(*session.backend, found.preset, kRandomModelSeed, load));
   say_precision(session, device, output);
   return session;
 }
@@ -117,30 +131,26 @@ void add_vocabulary(FoundModel& found, Session& session) {
 
 Session open_session(const ModelOptions& options, const DeviceOptions& device,
                      const OutputOptions& output, const LoadOptions& load) {
-  check_model_options(options);
-  device.check();
-  FoundModel found = find(options, output);
-  std::vector<std::string> warnings;
-  Session session = load_on(open(device), device, found, output, load, warnings);
-  note_all(warnings, output);
-  add_vocabulary(found, session);
-  return session;
+  return std::move(open_sessions(options, {&device, 1}, output, load).front());
 }
 
-std::pair<Session, Session> open_sessions(const ModelOptions& options, const DeviceOptions& a,
-                                          const DeviceOptions& b, const OutputOptions& output,
-                                          const LoadOptions& load) {
+std::vector<Session> open_sessions(const ModelOptions& options,
+                                   std::span<const DeviceOptions> devices,
+                                   const OutputOptions& output, const LoadOptions& load) {
   check_model_options(options);
-  a.check();
-  b.check();
+  for (const DeviceOptions& device : devices) device.check();
   FoundModel found = find(options, output);
-  OpenedDevice opened_a = open(a);
-  OpenedDevice opened_b = open(b);  // that it cannot be is known before a long load on a
-  std::vector<std::string> warnings;
-  Session on_a = load_on(std::move(opened_a), a, found, output, load, warnings);
-  note_all(warnings, output);
-  add_vocabulary(found, on_a);
-  return {std::move(on_a), load_on(std::move(opened_b), b, found, output, load, warnings)};
+  // That one cannot be opened is known before a long load on another.
+  std::vector<OpenedDevice> opened;
+  for (const DeviceOptions& device : devices) opened.push_back(open(device));
+  std::vector<Session> sessions;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    std::vector<std::string> warnings;
+    sessions.push_back(load_on(std::move(opened[i]), devices[i], found, output, load, warnings));
+    if (i == 0) note_all(warnings, output);
+  }
+  add_vocabulary(found, sessions.front());
+  return sessions;
 }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {

@@ -3,8 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "bitaxon/generate.h"
 #include "bitaxon/model.h"
@@ -25,11 +26,11 @@ struct Session {
 Session open_session(const ModelOptions& model, const DeviceOptions& device,
                      const OutputOptions& output, const LoadOptions& load);
 
-/// The same model on two devices; what there is to say of the model is said once. The vocabulary is
-/// the first one's.
-std::pair<Session, Session> open_sessions(const ModelOptions& model, const DeviceOptions& a,
-                                          const DeviceOptions& b, const OutputOptions& output,
-                                          const LoadOptions& load);
+/// The same model on several devices; what there is to say of the model is said once. The
+/// vocabulary is the first one's.
+std::vector<Session> open_sessions(const ModelOptions& model,
+                                   std::span<const DeviceOptions> devices,
+                                   const OutputOptions& output, const LoadOptions& load);
 
 /// The tokenizer alone, in the model's ids, without loading weights.
 /// Throws Error(io) when there is none.

@@ -4,13 +4,16 @@ _bit_axon() {
   local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
     --version'
   local precision='--precision --threads --shader-dir'
-  local device="--device $precision --save-state --load-state"
+  local rewrite='--bits --group-size --output -o --json --quiet --verbose --help --version'
+  local device="--device $precision"
+  local state='--save-state --load-state'
   local command='' flags='' files='' word
   COMPREPLY=()
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | compare | tokenize | detokenize | inspect | devices)
+      run | logits | compare | benchmark | tokenize | detokenize | inspect | devices | download | \
+        quantize | merge | evaluate)
         command=$word
         break
         ;;
@@ -26,25 +29,41 @@ _bit_axon() {
   case $previous in
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
+    --quantize) flags='nf4 mlx' ;;
+    --format)
+      flags='nf4 mlx'
+      if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
+      ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
-      --ids-file | --file | --shader-dir) files=yes ;;
+      --ids-file | --file | --shader-dir | --local-dir | --output | -o | --adapter | -a | --base-model | --text | \
+      --against | --report) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
-      --split | --tolerance)
+      --split | --tolerance | --revision | --include | --exclude | --timeout | \
+      --bits | --group-size | --lora-rank | --lora-scale | --seq-length | \
+      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth)
       return
       ;;
     *)
       case $command in
-        '') flags='run logits compare tokenize detokenize inspect devices --help --version' ;;
+        '')
+          flags='run logits compare benchmark tokenize detokenize inspect devices download quantize merge
+            evaluate --help --version'
+          ;;
         run)
-          flags="$model $device --prompt --prompt-ids --messages --max-tokens --temperature --top-k
+          flags="$model $device $state --quantize --prompt --prompt-ids --messages --max-tokens --temperature --top-k
             --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
             --json --chat -c --system"
           ;;
-        logits) flags="$model $device --ids --ids-file --split --out" ;;
+        logits) flags="$model $device $state --quantize --ids --ids-file --split --out" ;;
         compare)
-          flags="$model $precision --a --b --prompt --ids --ids-file --split --max-tokens
+          flags="$model $precision --quantize --a --b --prompt --ids --ids-file --split --max-tokens
             --tolerance --json"
+          ;;
+        benchmark)
+          flags="--model -m --quantize --config-small --config-medium --quiet --verbose --help --version
+            --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
+            --decode-tokens --depth --format --report --profile"
           ;;
         tokenize | detokenize) flags="$model --file" ;;
         inspect)
@@ -52,6 +71,21 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         devices) flags='--json --help --version' ;;
+        quantize)
+          flags="$rewrite --format --double-quant"
+          [[ $current == -* ]] || files=yes
+          ;;
+        merge)
+          flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank --lora-scale"
+          [[ $current == -* ]] || files=yes
+          ;;
+        evaluate)
+          flags="$model $device --quantize --text --max-tokens --seq-length --carry --against --json"
+          [[ $current == -* ]] || files=yes
+          ;;
+        download)
+          flags='--revision --include --exclude --local-dir --timeout --quiet --help --version'
+          ;;
       esac
       ;;
   esac

@@ -1,0 +1,24 @@
+#ifndef BX_PARAMS_MULTIPLY_ADD_H
+#define BX_PARAMS_MULTIPLY_ADD_H
+#include "params/types.h"
+
+#ifdef __cplusplus
+namespace bitaxon::vulkan {
+#endif
+
+struct MultiplyAddParams {
+  uint n_rounds;
+  float factor;
+  float term;
+};
+
+// Of one invocation in one round, of two operations each.
+#define BX_MULTIPLY_ADD_CHAINS 32
+
+// Specialization constants.
+#define BX_MULTIPLY_ADD_GROUP_SIZE 0
+
+#ifdef __cplusplus
+}  // namespace bitaxon::vulkan
+#endif
+#endif

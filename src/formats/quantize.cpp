@@ -1,0 +1,284 @@
+#include "formats/quantize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "bitaxon/error.h"
+#include "core/half.h"
+#include "formats/nf4_codebook.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+constexpr int kMaxCode = 15;
+constexpr std::int64_t kNestedGroupSize = 256;
+constexpr unsigned kZeroCode = 7;  // of the NF4 codebook
+
+void store_float(DType dtype, float value, std::byte* base, std::int64_t index) {
+  const auto put = [&](auto bits) {
+    std::memcpy(base + static_cast<std::size_t>(index) * sizeof(bits), &bits, sizeof(bits));
+  };
+  switch (dtype) {
+    case DType::f16:
+      return put(f32_to_f16(value));
+    case DType::bf16:
+      return put(f32_to_bf16(value));
+    default:
+      return put(value);
+  }
+}
+
+/// fold(lanes[i % 8], values[i]) over all values, then over the lanes: eight at a time is an order
+/// that the compiler may vectorise.
+template <typename Fold>
+float fold_lanes(std::span<const float> values, Fold&& fold) {
+  std::array<float, 8> lanes;
+  std::copy_n(values.begin(), lanes.size(), lanes.begin());
+  for (std::size_t i = lanes.size(); i < values.size(); i += lanes.size())
+    for (std::size_t lane = 0; lane < lanes.size(); ++lane)
+      lanes[lane] = fold(lanes[lane], values[i + lane]);
+  return std::accumulate(lanes.begin() + 1, lanes.end(), lanes[0], fold);
+}
+
+float min_of(std::span<const float> values) {
+  return fold_lanes(values, [](float a, float b) { return b < a ? b : a; });
+}
+
+float max_of(std::span<const float> values) {
+  return fold_lanes(values, [](float a, float b) { return b > a ? b : a; });
+}
+
+float absmax_of(std::span<const float> values) {
+  return fold_lanes(values, [](float a, float b) { return std::fabs(b) > std::fabs(a) ? b : a; });
+}
+
+/// In float32, because that is what the recorded files hold the mean of: halves are summed alone,
+/// runs of at most 128 in eight lanes (the order of NumPy's `mean`).
+float pairwise_sum(std::span<const float> values) {
+  constexpr std::size_t kRun = 128, kLanes = 8;
+  if (values.size() > kRun) {
+    const std::size_t half = values.size() / 2 / kLanes * kLanes;
+    return pairwise_sum(values.first(half)) + pairwise_sum(values.subspan(half));
+  }
+  std::array<float, kLanes> lane{};
+  const std::size_t whole = values.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; ++i) lane[i % kLanes] += values[i];
+  const float sum =
+      ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+  return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(whole), values.end(), sum);
+}
+
+/// Packs codes two to a byte.
+template <typename Code>
+void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
+  const int first_shift = first_is_low ? 0 : 4;
+  for (std::size_t i = 0; i < n; i += 2)
+    to[i / 2] = static_cast<std::byte>(code(i) << first_shift | code(i + 1) << (4 - first_shift));
+}
+
+/// Upper bounds of the NF4 codes: a number belongs to the first code whose bound it does not
+/// exceed. Midpoints, exact in double, rounded down to float: no float lies in between, so a float
+/// exceeds the one exactly when it exceeds the other, and a tie goes to the lower code.
+std::array<float, kMaxCode> nf4_bounds() {
+  std::array<float, kMaxCode> bounds{};
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    const double middle = (double{kNf4Codebook[i]} + double{kNf4Codebook[i + 1]}) / 2;
+    const auto rounded = static_cast<float>(middle);
+    bounds[i] = rounded > middle ? std::nextafter(rounded, -2.0F) : rounded;
+  }
+  return bounds;
+}
+
+/// The index of the entry of the ascending `map` nearest to `value`; the lower one on a tie.
+std::uint8_t nearest(std::span<const float> map, double value) {
+  const auto above = std::lower_bound(map.begin(), map.end(), value);
+  if (above == map.begin()) return 0;
+  const auto below = above - 1;
+  const bool take_above = above != map.end() && double{*above} - value < value - double{*below};
+  return static_cast<std::uint8_t>((take_above ? above : below) - map.begin());
+}
+
+[[noreturn]] void fail(const WeightDesc& desc, std::string_view what) {
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("[quantize] \"{}\": {}", printable(desc.name), what));
+}
+
+}  // namespace
+
+WeightFormat four_bit_format(std::string_view name) {
+  if (name == "nf4") return WeightFormat::nf4;
+  if (name == "mlx") return WeightFormat::affine4;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("quantize: expected nf4 or mlx, got \"{}\"", printable(name)));
+}
+
+bool can_quantize(const WeightDesc& desc, const Quantization& how) {
+  return desc.cols >= how.group_size && desc.cols % how.group_size == 0;
+}
+
+WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
+  const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
+  if (!known || how.format == WeightFormat::dense)
+    fail(dense, fmt::format("expected affine4 or nf4 in groups of 32, 64 or 128, got groups of {}",
+                            how.group_size));
+  if (dense.format != WeightFormat::dense)
+    fail(dense, fmt::format("expected floats, got {}", dense.format_name()));
+  if (!can_quantize(dense, how))
+    fail(dense, fmt::format("expected rows that divide into groups of {}, got {} columns",
+                            how.group_size, dense.cols));
+  WeightDesc desc = dense;
+  desc.format = how.format;
+  desc.group_size = how.group_size;
+  desc.bias_dtype = dense.dtype;
+  if (how.nested && how.format == WeightFormat::nf4) {
+    desc.nested = true;
+    desc.nested_group_size = kNestedGroupSize;
+  }
+  return desc;
+}
+
+std::vector<float> nested_quant_map() {
+  // Seven decades, each divided into twice as many steps as the one below it. Where the source
+  // rounds to float32 is part of the format.
+  std::vector<float> map = {0.0F, 1.0F};
+  for (int decade = 0; decade < 7; ++decade) {
+    const int n = 1 << decade;
+    const auto factor = static_cast<float>(std::pow(10.0, decade - 6));
+    const auto boundary = [&](int i) {
+      return i < n ? static_cast<float>(0.1 + 0.9 / n * i) : 1.0F;
+    };
+    for (int i = 0; i < n; ++i) {
+      const float mean = (boundary(i) + boundary(i + 1)) / 2.0F;
+      map.push_back(factor * mean);
+      map.push_back(-factor * mean);
+    }
+  }
+  std::sort(map.begin(), map.end());
+  return map;
+}
+
+Quantizer::Quantizer(const WeightDesc& dense, const Quantization& how, LoadedWeight& into)
+    : desc_(quantized_desc(dense, how)), parts_(lay_out(desc_, into)) {
+  if (desc_.nested) absmax_.reserve(parts_.scales.size());
+}
+
+void Quantizer::add(std::span<const float> values) {
+  const auto group = static_cast<std::size_t>(desc_.group_size);
+  const auto n = static_cast<std::int64_t>(values.size());
+  if (values.size() % group != 0 || n > desc_.elements() - done_)
+    fail(desc_, fmt::format("expected whole groups and at most {} elements more, got {}",
+                            desc_.elements() - done_, n));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      throw Error(
+          ErrorKind::format,
+          fmt::format("tensor \"{}\": expected finite numbers to quantize, got {} at "
+                      "element {}",
+                      printable(desc_.name), values[i], done_ + static_cast<std::int64_t>(i)));
+  for (; !values.empty(); values = values.subspan(group)) {
+    if (desc_.format == WeightFormat::affine4)
+      add_affine4(values.first(group));
+    else
+      add_nf4(values.first(group));
+    done_ += desc_.group_size;
+  }
+}
+
+void Quantizer::add_affine4(std::span<const float> group) {
+  constexpr float kMinScale = 1e-7F;
+  const float low = min_of(group);
+  const float high = max_of(group);
+  const bool low_is_edge = std::fabs(low) > std::fabs(high);
+  const float edge = low_is_edge ? low : high;
+  float scale = std::max((high - low) / float{kMaxCode}, kMinScale);
+  if (!low_is_edge) scale = -scale;
+  float bias = 0;
+  // The edge becomes exact: it is the one weight of the group that matters most.
+  if (const float steps = std::rint(edge / scale); steps != 0) {
+    scale = edge / steps;
+    bias = edge;
+  }
+  const std::int64_t index = done_ / desc_.group_size;
+  store_float(desc_.dtype, scale, parts_.scales.data(), index);
+  store_float(desc_.bias_dtype, bias, parts_.biases.data(), index);
+  pack_codes(group.size(), true, parts_.data.data() + done_ / 2, [&](std::size_t i) {
+    const float code = std::clamp((group[i] - bias) / scale, 0.0F, float{kMaxCode});
+    // At 2^23 a float's steps are 1: the adder rounds, half to even, and leaves the integer in the
+    // low bits.
+    return std::bit_cast<std::uint32_t>(code + 0x1p23F) & 15U;
+  });
+}
+
+void Quantizer::add_nf4(std::span<const float> block) {
+  static const std::array<float, kMaxCode> kBounds = nf4_bounds();
+  const float absmax = std::fabs(absmax_of(block));
+  if (desc_.nested)
+    absmax_.push_back(absmax);
+  else
+    store_float(DType::f32, absmax, parts_.scales.data(), done_ / desc_.group_size);
+  std::byte* to = parts_.data.data() + done_ / 2;
+  if (absmax == 0)
+    return pack_codes(block.size(), false, to, [](std::size_t) { return kZeroCode; });
+  pack_codes(block.size(), false, to, [&](std::size_t i) {
+    const float value = block[i] / absmax;
+    unsigned code = 0;
+    for (const float bound : kBounds) code += static_cast<unsigned>(value > bound);
+    return code;
+  });
+}
+
+void Quantizer::nest_scales() {
+  const std::vector<float> map = nested_quant_map();
+  std::memcpy(parts_.nested_quant_map.data(), map.data(), parts_.nested_quant_map.size());
+  desc_.nested_offset = pairwise_sum(absmax_) / static_cast<float>(absmax_.size());
+  for (float& value : absmax_) value -= desc_.nested_offset;
+  const std::span<const float> all(absmax_);
+  for (std::size_t first = 0; first < all.size(); first += kNestedGroupSize) {
+    const auto block =
+        all.subspan(first, std::min<std::size_t>(kNestedGroupSize, all.size() - first));
+    float largest = 0;
+    for (const float value : block) largest = std::max(largest, std::fabs(value));
+    store_float(DType::f32, largest, parts_.nested_scales.data(),
+                static_cast<std::int64_t>(first) / kNestedGroupSize);
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const float value = largest == 0 ? 0 : block[i] / largest;
+      parts_.scales[first + i] = static_cast<std::byte>(nearest(map, value));
+    }
+  }
+}
+
+std::int64_t rows_of_piece(const WeightDesc& desc) {
+  constexpr std::int64_t kPieceElements = 1 << 20;
+  return std::clamp<std::int64_t>(kPieceElements / std::max<std::int64_t>(1, desc.cols), 1,
+                                  std::max<std::int64_t>(1, desc.n_matrices * desc.rows));
+}
+
+WeightDesc quantize(const WeightDesc& dense, const Quantization& how, const ReadElements& read,
+                    LoadedWeight& into) {
+  Quantizer quantizer(dense, how, into);
+  std::vector<float> piece(static_cast<std::size_t>(rows_of_piece(dense) * dense.cols));
+  for (std::int64_t first = 0; first < dense.elements(); first += std::ssize(piece)) {
+    piece.resize(std::min(piece.size(), static_cast<std::size_t>(dense.elements() - first)));
+    read(first, piece);
+    quantizer.add(piece);
+  }
+  return quantizer.finish();
+}
+
+const WeightDesc& Quantizer::finish() {
+  if (done_ != desc_.elements())
+    fail(desc_, fmt::format("expected {} elements, got {}", desc_.elements(), done_));
+  if (desc_.format == WeightFormat::nf4)
+    std::memcpy(parts_.quant_map.data(), kNf4Codebook.data(), parts_.quant_map.size());
+  if (desc_.nested) nest_scales();
+  return desc_;
+}
+
+}  // namespace bitaxon

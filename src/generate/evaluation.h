@@ -1,0 +1,57 @@
+// How well a model predicts a text, and how far two models' predictions lie apart.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "bitaxon/model.h"
+
+namespace bitaxon {
+
+/// What there is to say of the likelihood of a text.
+struct Perplexity {
+  std::int64_t tokens = 0;  ///< predicted
+  double nll_sum = 0;       ///< negative log-likelihoods, in nats
+  double nll_squares = 0;
+
+  void add(double nll);
+  double nll_per_token() const;
+  double value() const;
+  /// Of value(): that times the standard error of the mean of the negative log-likelihoods.
+  double std_error() const;
+};
+
+/// How two models' distributions over the next token differ.
+struct Divergence {
+  double mean_kl = 0;         ///< Kullback-Leibler divergence of `model` from `against`, in nats
+  double kl_99 = 0;           ///< its 99th percentile over the tokens
+  double top1_agreement = 0;  ///< share of tokens where both find the same likeliest
+};
+
+struct EvaluationOptions {
+  std::int64_t seq_length = 512;  ///< tokens of a window
+  bool carry = false;  ///< windows begin with the state of the one before, not a fresh one
+};
+
+struct Evaluation {
+  Perplexity model, against;
+  std::optional<Divergence> divergence;  ///< with a second model
+  std::int64_t windows = 0;
+  double seconds = 0;
+};
+
+/// Feeds window i of `ids`, from i * seq_length on, and predicts the token after each of its own;
+/// the last window may be short. Logits are held for one piece of a window only. `against` may be
+/// null; it has the same vocabulary. Returns nothing when it was interrupted. Throws
+/// Error(invalid_argument): fewer than two ids, ids outside the vocabulary, windows (with `carry`
+/// the whole text) longer than max_seq_len; Error(device): logits that are not finite.
+std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const std::int32_t> ids,
+                                   const EvaluationOptions& options,
+                                   const std::function<void(std::uint64_t done)>& on_progress,
+                                   const std::atomic<bool>& interrupted);
+
+}  // namespace bitaxon

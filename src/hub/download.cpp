@@ -1,0 +1,240 @@
+#include "hub/download.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <string_view>
+#include <thread>
+
+#include "bitaxon/error.h"
+#include "hub/fetch_file.h"
+#include "hub/hub_api.h"
+#include "hub/hub_cache.h"
+#include "hub/hub_names.h"
+#include "platform/file_lock.h"
+#include "platform/printable.h"
+
+namespace bitaxon::hub {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check(const DownloadRequest& request) {
+  if (!is_repository(request.repository))
+    throw Error(ErrorKind::invalid_argument, fmt::format("REPO: expected owner/name, got \"{}\"",
+                                                         printable(request.repository)));
+  if (const std::string problem = path_problem(request.revision); !problem.empty())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("--revision: expected a branch, a tag or a commit, got {} (\"{}\")",
+                            problem, printable(request.revision)));
+}
+
+/// As the hub's own tools: "*" matches slashes too, and a folder means all that is in it.
+bool matches(const std::vector<std::string>& globs, const std::string& name) {
+  return std::any_of(globs.begin(), globs.end(), [&](std::string glob) {
+    if (glob.ends_with('/')) glob += '*';
+    return ::fnmatch(glob.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
+  });
+}
+
+std::vector<HubFile> choose(const HubListing& listing, const DownloadRequest& request) {
+  std::vector<HubFile> chosen;
+  for (const HubFile& file : listing.files)
+    if ((request.include.empty() || matches(request.include, file.name)) &&
+        !matches(request.exclude, file.name))
+      chosen.push_back(file);
+  if (chosen.empty())
+    throw Error(ErrorKind::io, fmt::format("{} at {}: expected a file{}, got none of its {}",
+                                           request.repository, printable(request.revision),
+                                           request.include.empty() && request.exclude.empty()
+                                               ? ""
+                                               : " that --include and --exclude leave",
+                                           listing.files.size()));
+  return chosen;
+}
+
+/// Where the parts of a download lie: in the cache, contents by their hash; else files by their
+/// names, and beside them a folder of what is under way, where the hub's own tools have theirs.
+class Places {
+ public:
+  explicit Places(const DownloadRequest& request)
+      : folder_(request.local_folder), cache_(request.repository) {
+    if (in_cache()) {
+      make_folders(cache_.blobs());
+      make_folders(cache_.locks());
+    } else {
+      make_folders(folder_);
+      make_way(folder_, std::string(kUnderWay) + "/ID");
+    }
+  }
+
+  bool in_cache() const { return folder_.empty(); }
+  const CachedRepository& cache() const { return cache_; }
+  /// A folder of the file system that everything goes to.
+  fs::path disk() const { return in_cache() ? cache_.blobs() : folder_; }
+  fs::path target(const HubFile& file) const {
+    return in_cache() ? cache_.blobs() / file.id : make_way(folder_, file.name);
+  }
+  fs::path partial(const HubFile& file) const {
+    return (in_cache() ? cache_.blobs() : under_way()) / (file.id + ".incomplete");
+  }
+  fs::path lock(const HubFile& file) const {
+    return (in_cache() ? cache_.locks() : under_way()) / (file.id + ".lock");
+  }
+
+  /// Whether the file is here. In the cache, what has the name was checked before it got it; in a
+  /// folder anybody may have changed it.
+  bool has(const HubFile& file, const HttpOptions& options) const {
+    const fs::path path = target(file);
+    std::error_code error;
+    if (!in_cache() && fs::is_symlink(fs::symlink_status(path, error)))
+      throw Error(ErrorKind::io, fmt::format("{}: expected a file or nothing, got a link",
+                                             printable_path(path.string())));
+    if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
+      return false;
+    return in_cache() || has_contents(path, file, options);
+  }
+
+  /// Bytes of the file that need not be fetched.
+  std::uint64_t partial_bytes(const HubFile& file) const {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(partial(file), error);
+    return error || size > file.size_bytes ? 0 : size;
+  }
+
+ private:
+  static constexpr const char* kUnderWay = ".cache/huggingface/download";
+
+  fs::path under_way() const { return folder_ / kUnderWay; }
+
+  fs::path folder_;
+  CachedRepository cache_;
+};
+
+class Download {
+ public:
+  Download(const DownloadRequest& request, const HttpOptions& options, const DownloadWatch& watch)
+      : request_(request),
+        watch_(watch),
+        server_(HubServer::from_environment()),
+        client_(options) {}
+
+  fs::path run() {
+    const HubListing listing =
+        list_files(client_, server_, request_.repository, request_.revision, watch_.note);
+    commit_ = listing.commit;
+    const std::vector<HubFile> files = choose(listing, request_);
+    if (!request_.local_folder.empty()) refuse_own_folder(files);
+    const Places places(request_);
+    const std::vector<HubFile> missing = find_missing(files, places);
+    refuse_full_disk(missing, places);
+    announce(files, missing);
+    for (const HubFile& file : missing) fetch(file, places);
+    return finish(files, places);
+  }
+
+ private:
+  const HttpOptions& options() const { return client_.options(); }
+
+  /// No file may come to lie where the download keeps its own.
+  static void refuse_own_folder(const std::vector<HubFile>& files) {
+    for (const HubFile& file : files)
+      if (file.name == ".cache" || file.name.starts_with(".cache/"))
+        throw Error(ErrorKind::format,
+                    fmt::format("file \"{}\": expected no name below .cache with "
+                                "--local-dir; --exclude \".cache/\" leaves it "
+                                "out",
+                                printable(file.name)));
+  }
+
+  /// Each content once: the cache has one file for all names it has.
+  std::vector<HubFile> find_missing(const std::vector<HubFile>& files, const Places& places) {
+    std::vector<HubFile> missing;
+    std::set<std::string_view> seen;
+    for (const HubFile& file : files) {
+      options().check_interrupted();
+      if (places.in_cache() && !seen.insert(file.id).second) continue;
+      total_bytes_ += file.size_bytes;
+      if (places.has(file, options()))
+        done_bytes_ += file.size_bytes;
+      else
+        missing.push_back(file);
+    }
+    return missing;
+  }
+
+  static void refuse_full_disk(const std::vector<HubFile>& missing, const Places& places) {
+    std::uint64_t needed = 0;
+    for (const HubFile& file : missing) needed += file.size_bytes - places.partial_bytes(file);
+    std::error_code error;
+    const fs::space_info space = fs::space(places.disk(), error);
+    if (error || needed <= space.available) return;  // a disk that does not tell: trying does
+    throw Error(ErrorKind::io, fmt::format("{}: expected {} of free space for the download, got {}",
+                                           printable_path(places.disk().string()),
+                                           bytes_text(needed), bytes_text(space.available)));
+  }
+
+  void announce(const std::vector<HubFile>& files, const std::vector<HubFile>& missing) const {
+    watch_.note(fmt::format("{} at {} (commit {}): {} {}, {}; {} to fetch", request_.repository,
+                            printable(request_.revision), commit_.substr(0, 12), files.size(),
+                            files.size() == 1 ? "file" : "files", bytes_text(total_bytes_),
+                            missing.empty() ? "nothing" : bytes_text(total_bytes_ - done_bytes_)));
+  }
+
+  FileLock lock(const HubFile& file, const Places& places) const {
+    constexpr auto kPause = std::chrono::milliseconds(100);
+    for (bool said = false;; said = true) {
+      if (auto lock = FileLock::try_lock(places.lock(file))) return std::move(*lock);
+      if (!said)
+        watch_.note(fmt::format("{}: another process fetches it; waiting", printable(file.name)));
+      std::this_thread::sleep_for(kPause);
+      options().check_interrupted();
+    }
+  }
+
+  void fetch(const HubFile& file, const Places& places) {
+    const FileLock held = lock(file, places);
+    if (!places.has(file, options())) {  // else whoever had the lock was faster
+      PartialFile partial(places.partial(file));
+      const FetchWatch watch{
+          .progress =
+              [&](std::uint64_t bytes) { watch_.progress(done_bytes_ + bytes, total_bytes_); },
+          .note = watch_.note};
+      fetch_file(client_, server_, file_url(server_, request_.repository, commit_, file.name), file,
+                 partial, watch);
+      partial.publish(places.target(file));
+    }
+    done_bytes_ += file.size_bytes;
+    watch_.progress(done_bytes_, total_bytes_);
+  }
+
+  /// In the cache the files get their names last, and the revision after them: whoever looks for a
+  /// model finds all of it or none.
+  fs::path finish(const std::vector<HubFile>& files, const Places& places) const {
+    if (!places.in_cache()) return fs::absolute(request_.local_folder).lexically_normal();
+    for (const HubFile& file : files) places.cache().link(commit_, file.name, file.id);
+    if (request_.revision != commit_) places.cache().write_ref(request_.revision, commit_);
+    return fs::absolute(places.cache().snapshot(commit_)).lexically_normal();
+  }
+
+  const DownloadRequest& request_;
+  const DownloadWatch& watch_;
+  HubServer server_;
+  HttpClient client_;
+  std::string commit_;
+  std::uint64_t done_bytes_ = 0, total_bytes_ = 0;
+};
+
+}  // namespace
+
+fs::path download(const DownloadRequest& request, const HttpOptions& options,
+                  const DownloadWatch& watch) {
+  check(request);
+  return Download(request, options, watch).run();
+}
+
+}  // namespace bitaxon::hub

@@ -1,0 +1,187 @@
+#include "hub/fetch_file.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "bitaxon/error.h"
+#include "hub/content_id.h"
+#include "hub/retries.h"
+#include "platform/printable.h"
+
+namespace bitaxon::hub {
+namespace {
+
+/// Thrown out of a transfer that does not continue what is here.
+struct StartOver {
+  std::string reason;
+};
+
+/// "bytes FIRST-LAST/TOTAL"
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::optional<std::uint64_t> total;  ///< empty: "*"
+};
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || result.ec != std::errc() || result.ptr != text.data() + text.size())
+    return std::nullopt;
+  return value;
+}
+
+std::optional<ContentRange> parse_range(std::string_view text) {
+  constexpr std::string_view kUnit = "bytes ";
+  const std::size_t dash = text.find('-'), slash = text.find('/');
+  if (!text.starts_with(kUnit) || dash == text.npos || slash == text.npos || slash < dash)
+    return std::nullopt;
+  const auto first = parse_number(text.substr(kUnit.size(), dash - kUnit.size()));
+  if (!first) return std::nullopt;
+  return ContentRange{*first, parse_number(text.substr(slash + 1))};
+}
+
+ContentHash hash_of(const HubFile& file) {
+  return file.id.size() == 64 ? ContentHash::sha256 : ContentHash::git_blob;
+}
+
+class Fetch {
+ public:
+  Fetch(HttpClient& client, const HubServer& server, const std::string& url, const HubFile& file,
+        PartialFile& partial, const FetchWatch& watch)
+      : client_(client),
+        server_(server),
+        url_(url),
+        file_(file),
+        partial_(partial),
+        watch_(watch),
+        retries_(client.options()) {}
+
+  void run() {
+    if (partial_.size_bytes() > file_.size_bytes) partial_.clear();
+    for (bool done = false; !done;) {
+      try {
+        while (partial_.size_bytes() < file_.size_bytes) transfer();
+        verify();
+        done = true;
+      } catch (const StartOver& why) {
+        partial_.clear();
+        tag_.clear();
+        if (started_over_) fail(why.reason);
+        started_over_ = true;
+        from_zero_ = true;
+        watch_.note(fmt::format("{}: {}; starting over", shown_name(), why.reason));
+      }
+    }
+  }
+
+ private:
+  std::string shown_name() const { return printable(file_.name, 200); }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::io, fmt::format("{}: {}", shown_name(), what));
+  }
+  [[noreturn]] void fail_size(const std::string& got) const {
+    fail(fmt::format("expected {} bytes, the server sends {}", file_.size_bytes, got));
+  }
+
+  /// One connection, and the pause after one that failed.
+  void transfer() {
+    constexpr std::uint64_t kProgressBytes = std::uint64_t{1} << 20;
+    const std::uint64_t before = partial_.size_bytes();
+    if (before == 0) from_zero_ = true;
+    const HttpAnswer answer =
+        client_.get({.url = url_, .token = server_.token, .first_byte = before, .if_range = tag_},
+                    {.on_head = [&](const HttpHead& head) { check(head, before); },
+                     .on_bytes = [&](std::span<const std::byte> bytes) { take(bytes); }});
+    if (partial_.size_bytes() == file_.size_bytes) return;
+    std::string problem = answer.problem;
+    const int status = answer.head.status;
+    if (problem.empty()) {
+      if (status == 416 && before > 0) throw StartOver{"the server has no such range"};
+      if (status != 200 && status != 206 && !is_passing(status))
+        refuse_status(answer.head, server_, shown_name());
+      problem = is_passing(status) ? fmt::format("the server answers with status {}", status)
+                                   : "the server ends the connection";
+    }
+    problem += fmt::format(", at byte {} of {}", partial_.size_bytes(), file_.size_bytes);
+    if (partial_.size_bytes() >= before + kProgressBytes) retries_.start_over();
+    if (!retries_.wait(retry_after_seconds(answer.head)))
+      fail(fmt::format("{} (tried {} times; the same command continues)", problem,
+                       Retries::kMaxTries));
+    watch_.note(fmt::format("{}: {}; trying again", shown_name(), problem));
+  }
+
+  /// Whether the bytes to come are those that are missing.
+  void check(const HttpHead& head, std::uint64_t before) {
+    const std::string tag = head.field("etag");
+    if (head.status == 206) {
+      const auto range = parse_range(head.field("content-range"));
+      if (!range || range->first != before)
+        throw StartOver{fmt::format("expected the bytes from {}, the server sends \"{}\"", before,
+                                    printable(head.field("content-range")))};
+      if (range->total && *range->total != file_.size_bytes)
+        fail_size(std::to_string(*range->total));
+      if (before > 0 && !tag_.empty() && tag != tag_)
+        throw StartOver{"the file changed on the server"};
+    } else {
+      if (const auto size = parse_number(head.field("content-length"));
+          size && *size != file_.size_bytes)
+        fail_size(std::to_string(*size));
+      // The range was not honoured, or what it was of is no more: all bytes, from the first.
+      if (before > 0) partial_.clear();
+      from_zero_ = true;
+    }
+    tag_ = tag.starts_with("W/") ? "" : tag;  // a weak tag is not of bytes
+  }
+
+  void take(std::span<const std::byte> bytes) {
+    if (bytes.size() > file_.size_bytes - partial_.size_bytes()) {
+      partial_.clear();
+      fail_size("more");
+    }
+    partial_.append(bytes);
+    watch_.progress(partial_.size_bytes());
+  }
+
+  void verify() {
+    const std::string id =
+        content_id(File::open(partial_.path()), hash_of(file_), client_.options());
+    if (id == file_.id) return;
+    const std::string problem = fmt::format(
+        "expected contents with {} {}, got {}",
+        hash_of(file_) == ContentHash::sha256 ? "SHA-256" : "git's SHA-1", file_.id, id);
+    // What an earlier run left may be at fault; what came just now, all of it, is the server's.
+    if (!from_zero_) throw StartOver{problem};
+    partial_.clear();
+    fail(problem);
+  }
+
+  HttpClient& client_;
+  const HubServer& server_;
+  const std::string& url_;
+  const HubFile& file_;
+  PartialFile& partial_;
+  const FetchWatch& watch_;
+  Retries retries_;
+  std::string tag_;            ///< of what the last connection sent
+  bool from_zero_ = false;     ///< all that is here came since this began
+  bool started_over_ = false;  ///< once is enough
+};
+
+}  // namespace
+
+void fetch_file(HttpClient& client, const HubServer& server, const std::string& url,
+                const HubFile& file, PartialFile& partial, const FetchWatch& watch) {
+  Fetch(client, server, url, file, partial, watch).run();
+}
+
+bool has_contents(const std::filesystem::path& path, const HubFile& file,
+                  const HttpOptions& options) {
+  const File opened = File::open(path);
+  return opened.size_bytes() == file.size_bytes &&
+         content_id(opened, hash_of(file), options) == file.id;
+}
+
+}  // namespace bitaxon::hub

@@ -1,0 +1,257 @@
+#include "hub/http.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <new>
+#include <string_view>
+
+#include "bitaxon/error.h"
+#include "hub/curl_library.h"
+#include "hub/url.h"
+#include "platform/build_info.h"
+#include "platform/printable.h"
+
+namespace bitaxon::hub {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+constexpr std::size_t kMaxHeadBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxUnreadBytes = std::size_t{1} << 20;
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// What libcurl's callbacks see of one transfer. They are called from C, so that what is thrown
+/// waits here until it has returned.
+struct Transfer {
+  const HttpReceiver& receiver;
+  const HttpOptions& options;
+  HttpHead head = {};
+  bool head_ended = false;
+  std::size_t head_bytes = 0, unread_bytes = 0;
+  std::exception_ptr thrown = {};
+
+  bool is_wanted() const { return head.status == 200 || head.status == 206; }
+
+  void take_line(std::string_view line) {
+    // After the head of the final answer only trailers come.
+    if (head_ended) return;
+    if ((head_bytes += line.size()) > kMaxHeadBytes)
+      throw Error(ErrorKind::io, "expected an answer with at most 256 KiB of header, got more");
+    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
+    if (line.starts_with("HTTP/")) {
+      head = {};
+      const std::size_t space = std::min(line.find(' '), line.size() - 1);
+      std::from_chars(line.data() + space + 1, line.data() + line.size(), head.status);
+    } else if (line.empty()) {
+      head_ended = head.status >= 200;  // else an interim answer
+      if (head_ended && is_wanted() && receiver.on_head) receiver.on_head(head);
+    } else if (const std::size_t colon = line.find(':'); colon != line.npos) {
+      std::string name(line.substr(0, colon));
+      for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+      line.remove_prefix(colon + 1);
+      while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+      while (!line.empty() && (line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
+      head.fields[name] = line;
+    }
+  }
+
+  void take_bytes(std::span<const std::byte> bytes) {
+    if (is_wanted()) return receiver.on_bytes(bytes);
+    // What comes with an error or a redirect is read past, so that the connection can be kept.
+    if ((unread_bytes += bytes.size()) > kMaxUnreadBytes)
+      throw Error(ErrorKind::io, fmt::format("expected a short answer with status {}, got more "
+                                             "than 1 MiB",
+                                             head.status));
+  }
+
+  /// Calls `act`, keeping what it throws; false when it threw.
+  template <class Act>
+  bool guard(const Act& act) noexcept {
+    try {
+      act();
+      return true;
+    } catch (...) {
+      thrown = std::current_exception();
+      return false;
+    }
+  }
+};
+
+extern "C" std::size_t bx_hub_take_line(char* data, std::size_t, std::size_t size, void* context) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  return transfer.guard([&] { transfer.take_line({data, size}); }) ? size : 0;
+}
+
+extern "C" std::size_t bx_hub_take_bytes(char* data, std::size_t, std::size_t size, void* context) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  const auto bytes = std::as_bytes(std::span(data, size));
+  return transfer.guard([&] { transfer.take_bytes(bytes); }) ? size : 0;
+}
+
+extern "C" int bx_hub_on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  return transfer.guard([&] { transfer.options.check_interrupted(); }) ? 0 : 1;
+}
+
+/// Header lines of a request.
+class HeaderList {
+ public:
+  HeaderList() = default;
+  HeaderList(const HeaderList&) = delete;
+  HeaderList& operator=(const HeaderList&) = delete;
+  ~HeaderList() { curl_library().slist_free_all(list_); }
+  void add(const std::string& line) {
+    curl_slist* longer = curl_library().slist_append(list_, line.c_str());
+    if (longer == nullptr) throw std::bad_alloc();
+    list_ = longer;
+  }
+  curl_slist* get() const { return list_; }
+
+ private:
+  curl_slist* list_ = nullptr;
+};
+
+/// The file of trusted certificates that the user names as for other tools; empty: the system's.
+std::string certificate_file() {
+  for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"})
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
+  return {};
+}
+
+/// Whether another try may end otherwise.
+bool may_pass(CURLcode code) {
+  switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ENGINE_INITFAILED:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_URL_MALFORMAT:
+    case CURLE_NOT_BUILT_IN:
+    case CURLE_OUT_OF_MEMORY:
+      return false;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+void HttpOptions::check_interrupted() const {
+  if (interrupted != nullptr && *interrupted) throw Interrupted();
+}
+
+std::string HttpHead::field(const std::string& name) const {
+  const auto found = fields.find(name);
+  return found == fields.end() ? std::string() : found->second;
+}
+
+struct HttpClient::Handle {
+  const CurlLibrary& curl = curl_library();
+  CURL* easy = curl.easy_init();
+  std::array<char, CURL_ERROR_SIZE> words{};
+
+  Handle() {
+    if (easy == nullptr) throw std::bad_alloc();
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  ~Handle() { curl.easy_cleanup(easy); }
+
+  template <class Value>
+  void set(CURLoption option, Value value) {
+    const CURLcode code = curl.easy_setopt(easy, option, value);
+    if (code != CURLE_OK)
+      throw Error(ErrorKind::unsupported,
+                  fmt::format("libcurl: option {}: {}", static_cast<int>(option),
+                              curl.easy_strerror(code)));
+  }
+
+  void prepare(const HttpRequest& request, const HttpOptions& options, const HeaderList& headers,
+               Transfer& transfer) {
+    curl.easy_reset(easy);
+    words[0] = '\0';
+    set(CURLOPT_ERRORBUFFER, words.data());
+    set(CURLOPT_URL, request.url.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_FOLLOWLOCATION, 0L);
+    set(CURLOPT_HTTPHEADER, headers.get());
+    set(CURLOPT_USERAGENT, fmt::format("bit-axon/{}", build_info().version).c_str());
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.timeout_seconds));
+    set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
+    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds));
+    // A proxy is for the network; the servers of this machine are reached directly.
+    if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
+    if (const std::string file = certificate_file(); !file.empty())
+      set(CURLOPT_CAINFO, file.c_str());
+    set(CURLOPT_HEADERFUNCTION, bx_hub_take_line);
+    set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_WRITEFUNCTION, bx_hub_take_bytes);
+    set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, bx_hub_on_progress);
+    set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
+  }
+
+  /// One hop.
+  HttpAnswer get(const HttpRequest& request, const HttpOptions& options,
+                 const HttpReceiver& receiver) {
+    if (const std::string problem = origin_problem(origin_of(request.url)); !problem.empty())
+      throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), problem));
+    options.check_interrupted();
+    HeaderList headers;
+    if (!request.token.empty()) headers.add("Authorization: Bearer " + request.token);
+    if (request.first_byte > 0) headers.add(fmt::format("Range: bytes={}-", request.first_byte));
+    if (request.first_byte > 0 && !request.if_range.empty())
+      headers.add("If-Range: " + request.if_range);
+    Transfer transfer{receiver, options};
+    prepare(request, options, headers, transfer);
+    const CURLcode code = curl.easy_perform(easy);
+    if (transfer.thrown) std::rethrow_exception(transfer.thrown);
+    HttpAnswer answer{std::move(transfer.head), {}};
+    if (code == CURLE_OK) return answer;
+    const std::string reason =
+        printable(words[0] != '\0' ? words.data() : curl.easy_strerror(code), 200);
+    if (!may_pass(code))
+      throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), reason));
+    answer.problem = code == CURLE_OPERATION_TIMEDOUT ? fmt::format("no answer within {} s ({})",
+                                                                    options.timeout_seconds, reason)
+                                                      : reason;
+    return answer;
+  }
+};
+
+HttpClient::HttpClient(const HttpOptions& options)
+    : options_(options), handle_(std::make_unique<Handle>()) {}
+
+HttpClient::~HttpClient() = default;
+
+HttpAnswer HttpClient::get(HttpRequest request, const HttpReceiver& receiver) {
+  const std::string asked = request.url;
+  for (int n_redirects = 0; n_redirects <= kMaxRedirects; ++n_redirects) {
+    HttpAnswer answer = handle_->get(request, options_, receiver);
+    if (!answer.problem.empty() || !is_redirect(answer.head.status)) return answer;
+    const std::string location = answer.head.field("location");
+    if (location.empty())
+      throw Error(ErrorKind::io, fmt::format("{}: expected a place to go on to with status {}, got "
+                                             "none",
+                                             shown(request.url), answer.head.status));
+    std::string target = redirect_target(request.url, location);
+    // Once left, not even back at its origin: whoever sent us there chose what is asked there.
+    if (!(origin_of(target) == origin_of(request.url))) request.token.clear();
+    request.url = std::move(target);
+  }
+  throw Error(ErrorKind::io, fmt::format("{}: expected at most {} redirects, got more",
+                                         shown(asked), kMaxRedirects));
+}
+
+}  // namespace bitaxon::hub

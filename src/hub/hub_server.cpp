@@ -1,0 +1,85 @@
+#include "hub/hub_server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "bitaxon/error.h"
+#include "hub/hub_cache.h"
+#include "hub/url.h"
+#include "platform/file.h"
+#include "platform/paths.h"
+#include "platform/printable.h"
+
+namespace bitaxon::hub {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string trimmed(std::string text) {
+  constexpr const char* kSpace = " \t\r\n";
+  text.erase(text.find_last_not_of(kSpace) + 1);
+  text.erase(0, text.find_first_not_of(kSpace));
+  return text;
+}
+
+void refuse_offline() {
+  std::string value = variable("HF_HUB_OFFLINE");
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  if (value == "1" || value == "ON" || value == "YES" || value == "TRUE")
+    throw Error(ErrorKind::unsupported,
+                fmt::format("download: expected HF_HUB_OFFLINE not to be set, got \"{}\"",
+                            variable("HF_HUB_OFFLINE")));
+}
+
+std::string find_endpoint() {
+  std::string endpoint = variable("HF_ENDPOINT");
+  if (endpoint.empty()) return "https://huggingface.co";
+  while (endpoint.ends_with('/')) endpoint.pop_back();
+  std::string problem;
+  if (endpoint.find_first_of("?#") != endpoint.npos)
+    problem = "expected an address without a query";
+  else
+    try {
+      problem = origin_problem(origin_of(endpoint));
+    } catch (const Error& error) {
+      problem = error.what();
+    }
+  if (!problem.empty())
+    throw Error(ErrorKind::invalid_argument, fmt::format("HF_ENDPOINT: {}", problem));
+  return endpoint;
+}
+
+std::string find_token() {
+  constexpr std::uint64_t kMaxBytes = 4096;
+  std::string token = trimmed(variable("HF_TOKEN"));
+  std::string source = "HF_TOKEN";
+  if (token.empty()) {
+    const auto path = environment_path("HF_TOKEN_PATH").value_or(hub_home_folder() / "token");
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) return {};
+    token = trimmed(read_whole_file(path, kMaxBytes));
+    source = printable_path(path.string());
+  }
+  // It becomes a line of the request: what ends a line would begin another. It is not shown.
+  if (token.size() > kMaxBytes ||
+      !std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; }))
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: expected a token of letters, digits and signs, got something else",
+                            source));
+  return token;
+}
+
+}  // namespace
+
+HubServer HubServer::from_environment() {
+  refuse_offline();
+  return {find_endpoint(), find_token()};
+}
+
+}  // namespace bitaxon::hub

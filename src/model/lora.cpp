@@ -1,0 +1,148 @@
+#include "model/lora.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "bitaxon/error.h"
+#include "formats/weight_format.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+[[noreturn]] void fail(const Checkpoint& file, const TensorInfo& tensor, std::string_view what) {
+  throw Error(ErrorKind::format,
+              fmt::format("{}: tensor \"{}\": {}", printable_path(file.file_name(tensor)),
+                          printable(tensor.name), what));
+}
+
+/// "layer_0.ssm.in_proj" of "layer_0.ssm.in_proj.weight".
+std::string path_of(const WeightSlot& slot) {
+  return slot.name.ends_with(kWeight) ? slot.name.substr(0, slot.name.size() - kWeight.size())
+                                      : std::string();
+}
+
+/// MODEL.md: projections outside of the experts' stacks and the head.
+bool can_be_adapted(const WeightSlot& slot) {
+  const std::string path = path_of(slot);
+  const std::string name = path.substr(path.rfind('.') + 1);
+  const char* targets[] = {"q_proj",    "k_proj",     "v_proj",     "o_proj",
+                           "in_proj",   "out_proj",   "gate_proj",  "up_proj",
+                           "down_proj", "input_proj", "output_proj"};
+  return slot.chosen_of == 0 && std::ranges::find(targets, name) != std::end(targets);
+}
+
+std::vector<float> floats_of(const Checkpoint& file, const TensorInfo& tensor,
+                             const Shape& expected) {
+  if (!is_float(tensor.dtype) || !(tensor.shape == expected))
+    fail(file, tensor,
+         fmt::format("expected F32, F16 or BF16 {}, got {} {}", expected.to_string(),
+                     name_of(tensor.dtype), tensor.shape.to_string()));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.size_bytes));
+  file.read(tensor, bytes);
+  std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
+  decode({.name = tensor.name, .cols = std::ssize(values), .dtype = tensor.dtype}, {.data = bytes},
+         0, values);
+  for (const float value : values)
+    if (!std::isfinite(value))
+      fail(file, tensor, fmt::format("expected finite numbers, got {}", value));
+  return values;
+}
+
+LoraLayer read_layer(const Checkpoint& file, const std::string& path, const WeightSlot& slot) {
+  const TensorInfo* a = file.find(path + ".lora_a");
+  const TensorInfo* b = file.find(path + ".lora_b");
+  const TensorInfo* m = file.find(path + ".m");
+  if (a == nullptr || b == nullptr) {
+    const TensorInfo& there = a != nullptr ? *a : b != nullptr ? *b : *m;
+    fail(file, there,
+         fmt::format("expected \"{}.lora_{}\" beside it, got none", printable(path),
+                     a == nullptr ? "a" : "b"));
+  }
+  LoraLayer layer;
+  layer.n_out = slot.shape[0];
+  layer.n_in = slot.shape[1];
+  layer.rank = a->shape.rank() == 2 ? a->shape[1] : 0;
+  if (layer.rank < 1)
+    fail(file, *a, fmt::format("expected [{}, rank], got {}", layer.n_in, a->shape.to_string()));
+  layer.a = floats_of(file, *a, {layer.n_in, layer.rank});
+  layer.b = floats_of(file, *b, {layer.rank, layer.n_out});
+  if (m != nullptr) layer.m = floats_of(file, *m, {layer.n_out});
+  return layer;
+}
+
+/// The linear layer that an adapter's tensor belongs to; empty for a name of another form.
+std::string adapted_path(std::string_view name) {
+  for (const std::string_view end : {".lora_a", ".lora_b", ".m"})
+    if (name.ends_with(end)) return std::string(name.substr(0, name.size() - end.size()));
+  const std::size_t linear = name.rfind(".linear.");
+  return linear == std::string_view::npos ? "" : std::string(name.substr(0, linear));
+}
+
+}  // namespace
+
+Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights) {
+  std::map<std::string, const WeightSlot*> targets;
+  for (const FoundWeight& weight : weights)
+    if (can_be_adapted(weight.slot)) targets.emplace(path_of(weight.slot), &weight.slot);
+  std::vector<std::string> unmatched;
+  const TensorInfo* first = nullptr;
+  Adapter adapter;
+  for (const TensorInfo& tensor : file.tensors()) {
+    const std::string path = adapted_path(tensor.name);
+    const auto target = targets.find(path);
+    if (target == targets.end()) {
+      if (first == nullptr) first = &tensor;
+      if (unmatched.size() < 8) unmatched.push_back(fmt::format("\"{}\"", printable(tensor.name)));
+      continue;
+    }
+    if (tensor.name.find(".linear.", path.size()) == path.size()) continue;  // frozen
+    const std::string weight = target->second->name;
+    if (!adapter.layers.contains(weight))
+      adapter.layers.emplace(weight, read_layer(file, path, *target->second));
+    adapter.rank = std::max(adapter.rank, adapter.layers.at(weight).rank);
+  }
+  if (first != nullptr)
+    throw Error(
+        ErrorKind::format,
+        fmt::format("{}: expected tensors of linear layers that this model has and that can "
+                    "be adapted, got {}",
+                    printable_path(file.file_name(*first)), fmt::join(unmatched, ", ")));
+  if (adapter.layers.empty())
+    throw Error(ErrorKind::format,
+                "adapter: expected tensors PATH.lora_a and PATH.lora_b, got none");
+  return adapter;
+}
+
+ChangeRows change_of(const LoraLayer& layer, double scale) {
+  return [&layer, scale, sums = std::vector<double>()](std::int64_t first_row,
+                                                       std::span<float> rows) mutable {
+    const auto n_in = static_cast<std::size_t>(layer.n_in);
+    const auto rank = static_cast<std::size_t>(layer.rank);
+    const auto n_out = static_cast<std::size_t>(layer.n_out);
+    sums.resize(n_in);
+    for (std::size_t at = 0; at < rows.size(); at += n_in) {
+      const std::size_t row = static_cast<std::size_t>(first_row) + at / n_in;
+      double squares = 0;
+      for (std::size_t i = 0; i < n_in; ++i) {
+        double product = 0;
+        for (std::size_t r = 0; r < rank; ++r)
+          product += double{layer.a[i * rank + r]} * double{layer.b[r * n_out + row]};
+        sums[i] = double{rows[at + i]} + scale * product;
+        squares += sums[i] * sums[i];
+      }
+      // A row of zeros has no direction to lengthen.
+      const double factor =
+          layer.m.empty() || squares == 0 ? 1 : double{layer.m[row]} / std::sqrt(squares);
+      for (std::size_t i = 0; i < n_in; ++i) rows[at + i] = static_cast<float>(sums[i] * factor);
+    }
+  };
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,59 @@
+// A new model made from another: each weight copied, changed or stored in another form, piece by
+// piece, so that no weight has to be in memory as floats.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bitaxon/config.h"
+#include "bitaxon/model.h"
+#include "formats/safetensors.h"
+#include "model/weights.h"
+
+namespace bitaxon {
+
+/// Changes whole rows in place; `first_row` counts over all matrices of a stack.
+using ChangeRows = std::function<void(std::int64_t first_row, std::span<float> rows)>;
+
+/// How one weight goes into the new model. Without a change and in the form that it has, its bytes
+/// are copied.
+struct WeightEdit {
+  FoundWeight from;                 ///< `quantize` of it is not looked at
+  WeightDesc to;                    ///< the form it gets
+  std::optional<Quantization> how;  ///< set when that is one of codes
+  ChangeRows change;                ///< empty: none
+};
+
+/// One part of the model, or all of it.
+struct PartReport {
+  std::int64_t parameters = 0;
+  std::uint64_t bytes_before = 0, bytes_after = 0;
+  double error_squares = 0, squares = 0;  ///< of all weights that got another form
+
+  PartReport& operator+=(const PartReport& other);
+  /// ||w - w'|| / ||w||; 0 where nothing was changed.
+  double relative_error() const;
+};
+
+struct ModelWrite {
+  const ModelFiles& files;
+  const Checkpoint& checkpoint;
+  const Config& config;
+  std::vector<WeightEdit> edits;
+};
+
+/// Writes model.safetensors, config.json and copies of the tokenizer's files into a new folder,
+/// which appears when it is complete. Tensors that the model does not know are copied. Returns what
+/// became of each part (part_of), nothing when it was interrupted. Throws Error(io): the folder is
+/// there and not empty, no room on the disk, a write that fails.
+std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
+                                                             const std::filesystem::path& output,
+                                                             const LoadProgress& on_progress,
+                                                             const std::atomic<bool>& interrupted);
+
+}  // namespace bitaxon

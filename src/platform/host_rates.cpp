@@ -1,0 +1,135 @@
+#include "platform/host_rates.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <new>
+#include <numeric>
+#include <span>
+#include <thread>
+#include <vector>
+
+namespace bitaxon {
+namespace {
+
+constexpr int kPasses = 5;
+
+/// Seconds of work(t) on threads t = 0 .. n_threads - 1, from the start of the first to the end of
+/// the last.
+template <class Work>
+double seconds_of(int n_threads, const Work& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < n_threads; ++t) threads.emplace_back([&work, t] { work(t); });
+  for (std::thread& thread : threads) thread.join();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// --- reading ---------------------------------------------------------------------------------
+
+constexpr std::size_t kBytes = std::size_t{512} << 20;
+constexpr std::size_t kWords = kBytes / sizeof(std::uint64_t);
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+using HugePages = std::unique_ptr<void, decltype(&std::free)>;
+
+// --- multiplying and adding ------------------------------------------------------------------
+
+// Ten chains hide the latency of a fused multiply-add on two ports; factor and term then still have
+// registers of their own. A macro, because what instructions a vector becomes is decided by the
+// attributes of the function in which it is written.
+#define BX_MULTIPLY_ADDS(name, attributes, lanes)                          \
+  attributes float name(std::int64_t n_rounds, float factor, float term) { \
+    typedef float Vector __attribute__((vector_size((lanes)*4)));          \
+    const Vector f = Vector{} + factor, t = Vector{} + term;               \
+    Vector a = f, b = f + 1, c = f + 2, d = f + 3, e = f + 4;              \
+    Vector g = f + 5, h = f + 6, i = f + 7, j = f + 8, k = f + 9;          \
+    for (std::int64_t round = 0; round < n_rounds; ++round) {              \
+      a = a * f + t, b = b * f + t, c = c * f + t, d = d * f + t;          \
+      e = e * f + t, g = g * f + t, h = h * f + t, i = i * f + t;          \
+      j = j * f + t, k = k * f + t;                                        \
+    }                                                                      \
+    const Vector all = a + b + c + d + e + g + h + i + j + k;              \
+    float sum = 0;                                                         \
+    for (int lane = 0; lane < (lanes); ++lane) sum += all[lane];           \
+    return sum;                                                            \
+  }
+constexpr int kChains = 10;
+
+struct MultiplyAdds {
+  float (*run)(std::int64_t n_rounds, float factor, float term);
+  int n_lanes;
+};
+
+BX_MULTIPLY_ADDS(multiply_add_4, , 4)
+#if defined(__x86_64__)
+BX_MULTIPLY_ADDS(multiply_add_8, __attribute__((target("avx2,fma"))), 8)
+BX_MULTIPLY_ADDS(multiply_add_16, __attribute__((target("avx512f"))), 16)
+#endif
+#undef BX_MULTIPLY_ADDS
+
+/// The widest that runs here.
+MultiplyAdds multiply_adds() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return {multiply_add_16, 16};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {multiply_add_8, 8};
+#endif
+  return {multiply_add_4, 4};
+}
+
+}  // namespace
+
+double host_read_rate(int n_threads) {
+  const HugePages memory(std::aligned_alloc(kHugePage, kBytes), std::free);
+  if (memory == nullptr) throw std::bad_alloc();
+  // Where the system has them; reading through small pages is slower.
+  madvise(memory.get(), kBytes, MADV_HUGEPAGE);
+  const std::span words(static_cast<std::uint64_t*>(memory.get()), kWords);
+  std::ranges::fill(words, 1);
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(n_threads));
+  const std::size_t share = words.size() / sums.size();
+  double best = std::numeric_limits<double>::infinity();
+  for (int pass = 0; pass < kPasses; ++pass)
+    best = std::min(best, seconds_of(n_threads, [&](int thread) {
+                      const auto t = static_cast<std::size_t>(thread);
+                      const auto part = words.subspan(t * share, share);
+                      sums[t] += std::accumulate(part.begin(), part.end(), std::uint64_t{0});
+                    }));
+  const std::size_t n_read = share * sums.size();
+  // Every word is 1, so the sums say that all of them were read.
+  const std::uint64_t total = std::accumulate(sums.begin(), sums.end(), std::uint64_t{0});
+  return total == n_read * kPasses ? static_cast<double>(n_read * sizeof(std::uint64_t)) / best
+                                   : 0.0;
+}
+
+double host_multiply_add_rate(int n_threads) {
+  // Long enough that starting the threads does not count.
+  constexpr double kEnoughSeconds = 0.02;
+  constexpr std::int64_t kMostRounds = std::int64_t{1} << 32;
+  const MultiplyAdds kind = multiply_adds();
+  std::vector<float> sums(static_cast<std::size_t>(n_threads));
+  const auto pass = [&](std::int64_t n_rounds) {
+    // Every chain ends at term / (1 - factor) = 2 exactly, whatever it began with.
+    return seconds_of(n_threads, [&](int thread) {
+      sums[static_cast<std::size_t>(thread)] = kind.run(n_rounds, 0.5F, 1.0F);
+    });
+  };
+  std::int64_t n_rounds = 1 << 16;
+  double best = pass(n_rounds);
+  while (best < kEnoughSeconds && n_rounds < kMostRounds) best = pass(n_rounds *= 2);
+  for (int i = 1; i < kPasses; ++i) best = std::min(best, pass(n_rounds));
+  const int n_values = kChains * kind.n_lanes;
+  const bool right = std::all_of(sums.begin(), sums.end(), [&](float sum) {
+    return sum == 2.0F * static_cast<float>(n_values);
+  });
+  const double flops = 2.0 * n_values * static_cast<double>(n_rounds) * n_threads;
+  return right ? flops / best : 0.0;
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,65 @@
+#include "platform/partial_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "bitaxon/error.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+[[noreturn]] void throw_errno(const std::filesystem::path& path, const char* what) {
+  const int error = errno;
+  throw Error(ErrorKind::io,
+              fmt::format("{}: {}: {}", printable_path(path.string()), what, std::strerror(error)));
+}
+
+}  // namespace
+
+PartialFile::PartialFile(std::filesystem::path path) : path_(std::move(path)) {
+  // Not through a link: it would be written to wherever the link leads. O_NONBLOCK: as in File.
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+               0666);
+  if (fd_ < 0) throw_errno(path_, "cannot open");
+  struct stat status {};
+  const bool known = ::fstat(fd_, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    ::close(std::exchange(fd_, -1));
+    throw Error(ErrorKind::io, fmt::format("{}: expected a regular file, got something else",
+                                           printable_path(path_.string())));
+  }
+  size_bytes_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+PartialFile::~PartialFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void PartialFile::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) throw_errno(path_, "cannot write");
+    size_bytes_ += static_cast<std::uint64_t>(put);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+}
+
+void PartialFile::clear() {
+  if (::ftruncate(fd_, 0) != 0) throw_errno(path_, "cannot truncate");
+  size_bytes_ = 0;
+}
+
+void PartialFile::publish(const std::filesystem::path& target) {
+  if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_, "cannot flush");
+  if (::rename(path_.c_str(), target.c_str()) != 0) throw_errno(target, "cannot rename to it");
+}
+
+}  // namespace bitaxon

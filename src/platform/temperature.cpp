@@ -1,0 +1,70 @@
+#include "platform/temperature.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+namespace bitaxon {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Drivers of sensors that are inside a processor.
+constexpr std::array<std::string_view, 4> kCpuDrivers = {"coretemp", "k10temp", "zenpower",
+                                                         "cpu_thermal"};
+
+std::string first_line(const fs::path& file) {
+  std::ifstream in(file);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+void keep_hottest(std::optional<double>& hottest, const fs::path& file) {
+  std::ifstream in(file);
+  double millidegrees = 0;
+  if (in >> millidegrees) hottest = std::max(hottest.value_or(-273.15), millidegrees * 1e-3);
+}
+
+/// The hottest of temp*_input in a folder of hwmon.
+void read_sensors(const fs::path& folder, std::optional<double>& hottest) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with("temp") && name.ends_with("_input")) keep_hottest(hottest, it->path());
+  }
+}
+
+}  // namespace
+
+std::optional<double> cpu_temperature() {
+  std::optional<double> hottest;
+  std::error_code error;
+  for (fs::directory_iterator it("/sys/class/hwmon", error), end; !error && it != end;
+       it.increment(error))
+    if (std::ranges::find(kCpuDrivers, first_line(it->path() / "name")) != kCpuDrivers.end())
+      read_sensors(it->path(), hottest);
+  if (hottest) return hottest;
+  error.clear();
+  for (fs::directory_iterator it("/sys/class/thermal", error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string type = first_line(it->path() / "type");
+    if (type == "x86_pkg_temp" || type.starts_with("cpu"))
+      keep_hottest(hottest, it->path() / "temp");
+  }
+  return hottest;
+}
+
+std::optional<double> pci_temperature(const std::string& address) {
+  std::optional<double> hottest;
+  if (address.empty()) return hottest;
+  std::error_code error;
+  const fs::path folder = fs::path("/sys/bus/pci/devices") / address / "hwmon";
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    read_sensors(it->path(), hottest);
+  return hottest;
+}
+
+}  // namespace bitaxon

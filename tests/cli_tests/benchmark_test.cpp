@@ -1,0 +1,318 @@
+// bit-axon benchmark: what it says in each format, and what it measures; never how fast anything
+// is.
+#include "benchmark.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "platform/host_rates.h"
+#include "program.h"
+#include "support/json_schema.h"
+#include "support/source_tree.h"
+#include "support/tensors.h"
+#include "svg_plot.h"
+
+namespace bitaxon::test {
+namespace {
+
+const Arguments kJson = {"--format", "json"};
+
+/// As little as can be measured, unless `more` says otherwise.
+Arguments quick(const Arguments& more = {}) {
+  Arguments all = {"benchmark", "--quiet"};
+  const auto add = [&](const Arguments& flags, const char* other = "") {
+    const auto is_given = [&](const std::string& word) {
+      return word == flags[0] || word == other;
+    };
+    if (std::none_of(more.begin(), more.end(), is_given)) all = all + flags;
+  };
+  add({"--config-small"}, "-m");
+  add({"-w", "0"});
+  add({"-i", "1"});
+  add({"-s", "5"});
+  add({"--decode-tokens", "3"});
+  return all + more;
+}
+
+Arguments on_cpu(const Arguments& more = {}) { return quick(Arguments{"--device", "cpu"} + more); }
+
+/// Checked against the schema.
+Json benchmark_json(const Arguments& arguments) {
+  const Json json = run_json(arguments + kJson);
+  for (const std::string& problem : schema_problems(read_schema("benchmark"), json))
+    ADD_FAILURE() << problem;
+  return json;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// "cpu decode 3 at 5"
+std::vector<std::string> names_of(const Json& records) {
+  std::vector<std::string> names;
+  for (const Json& record : records)
+    names.push_back(fmt::format("{} {} {} at {}", record["device"].get<std::string>(),
+                                record["test"].get<std::string>(), record["tokens"].dump(),
+                                record["position"].dump()));
+  return names;
+}
+
+TEST(BenchmarkCli, EveryRecordSaysWhatItIsOf) {
+  const Json json = benchmark_json(on_cpu());
+  const std::vector<std::string> names = {"cpu prefill 5 at 0", "cpu first_token 5 at 0",
+                                          "cpu decode 3 at 5"};
+  EXPECT_EQ(names_of(json["records"]), names);
+  for (const Json& record : json["records"]) {
+    EXPECT_EQ(record["version"], json["version"]);
+    EXPECT_EQ(record["commit"], json["commit"]);
+    EXPECT_EQ(record["precision"], "fast");
+    EXPECT_EQ(record["quantization"], "q4_affine_g64");
+    EXPECT_NE(record["model"].get<std::string>().find("small preset"), std::string::npos);
+    EXPECT_GE(record["threads"].get<int>(), 1);
+    EXPECT_GT(record["tokens_per_sec"].get<double>(), 0);
+    EXPECT_GT(record["limit_share"].get<double>(), 0);
+    EXPECT_GT(record["stored_bytes"].get<std::int64_t>(), 0);
+    EXPECT_GT(record["active_bytes"].get<std::int64_t>(), 0);
+    EXPECT_GT(record["peak_bytes"].get<std::int64_t>(), 0);
+    EXPECT_GT(record["read_bytes_per_sec"].get<double>(), 0);
+    EXPECT_GT(record["float32_flops_per_sec"].get<double>(), 0);
+  }
+  EXPECT_TRUE(json["devices"][0]["profiles"].empty());
+}
+
+TEST(BenchmarkCli, DevicesDoTheSameWorkInTurn) {
+  const Json json = benchmark_json(on_cpu({"--device", "reference", "--threads", "1", "-i", "2"}));
+  const std::vector<std::string> names = {"cpu prefill 5 at 0",     "reference prefill 5 at 0",
+                                          "cpu first_token 5 at 0", "reference first_token 5 at 0",
+                                          "cpu decode 3 at 5",      "reference decode 3 at 5"};
+  EXPECT_EQ(names_of(json["records"]), names);
+  EXPECT_EQ(json["devices"].size(), 2U);
+  const Json& records = json["records"];
+  EXPECT_EQ(records[0]["flops"], records[1]["flops"]);
+  EXPECT_EQ(records[1]["precision"], "exact");
+}
+
+TEST(BenchmarkCli, DecodesAtADepth) {
+  const Json json = benchmark_json(on_cpu({"--depth", "0,9,100"}));
+  const std::vector<std::string> names = {"cpu prefill 5 at 0", "cpu first_token 5 at 0",
+                                          "cpu decode 3 at 5", "cpu decode 3 at 9",
+                                          "cpu decode 3 at 100"};
+  EXPECT_EQ(names_of(json["records"]), names);
+  const Json& records = json["records"];
+  EXPECT_EQ(records[2]["synthesized_state"], false);
+  EXPECT_EQ(records[3]["synthesized_state"], true);
+  // More keys and values are read.
+  EXPECT_GT(records[3]["stored_bytes"], records[2]["stored_bytes"]);
+  EXPECT_GT(records[4]["stored_bytes"], records[3]["stored_bytes"]);
+  EXPECT_EQ(names_of(benchmark_json(on_cpu({"--depth", "9"}))["records"]).back(),
+            "cpu decode 3 at 9");
+}
+
+TEST(BenchmarkCli, ComputesSequencesTogether) {
+  const Json one = benchmark_json(on_cpu({"--depth", "0,9"}));
+  const Json three = benchmark_json(on_cpu({"--depth", "0,9", "--batch-size", "3"}));
+  ASSERT_EQ(names_of(three["records"]), names_of(one["records"]));
+  for (std::size_t i = 0; i < one["records"].size(); ++i) {
+    EXPECT_EQ(three["records"][i]["batch_size"], 3);
+    EXPECT_EQ(three["records"][i]["flops"].get<std::int64_t>(),
+              3 * one["records"][i]["flops"].get<std::int64_t>());
+    // Weights are read once for all.
+    EXPECT_LT(three["records"][i]["stored_bytes"].get<std::int64_t>(),
+              3 * one["records"][i]["stored_bytes"].get<std::int64_t>());
+  }
+  // Of several steps each; the last one of one row.
+  benchmark_json(on_cpu({"-s", "33", "--batch-size", "32"}));
+}
+
+TEST(BenchmarkCli, SaysWhatEachOpTakes) {
+  const Json json = benchmark_json(on_cpu({"--profile"}));
+  const Json& profiles = json["devices"][0]["profiles"];
+  ASSERT_EQ(profiles.size(), 2U);
+  EXPECT_EQ(profiles[0]["test"], "prefill");
+  EXPECT_EQ(profiles[0]["rows"], 5);
+  EXPECT_EQ(profiles[1]["test"], "decode");
+  EXPECT_EQ(profiles[1]["position"], 5);
+  for (const Json& profile : profiles) {
+    std::set<std::string> ops;
+    double share = 0;
+    for (const Json& op : profile["ops"]) {
+      ops.insert(op["op"].get<std::string>());
+      share += op["share"].get<double>();
+      EXPECT_GE(op["calls"].get<std::int64_t>(), 1);
+      EXPECT_GT(op["bytes"].get<std::int64_t>(), 0);
+    }
+    EXPECT_NEAR(share, 1, 1e-6);
+    EXPECT_EQ(ops.size(), profile["ops"].size());
+    EXPECT_TRUE(ops.contains("linear") && ops.contains("selective_scan"));
+    EXPECT_EQ(ops.contains("sample"), profile["test"] == "decode");
+  }
+}
+
+TEST(BenchmarkCli, TheSameInEveryFormat) {
+  const Json json = benchmark_json(on_cpu());
+  const std::vector<std::string> csv = lines_of(run_well(on_cpu({"--format", "csv"})).out);
+  ASSERT_EQ(csv.size(), json["records"].size() + 1);
+  std::string header;
+  for (const auto& [key, value] : json["records"][0].items())
+    header += fmt::format("{}{}", header.empty() ? "" : ",", key);
+  EXPECT_EQ(csv[0], header);
+  for (const char* format : {"table", "markdown"}) {
+    const std::string text = run_well(on_cpu({"--profile", "--format", format})).out;
+    for (const char* wanted :
+         {"bit-axon ", "commit ", "the small preset", "q4_affine_g64", "fast", "prefill 5",
+          "first_token 5", "decode 3 at 5", "the logits of its last row only", "share",
+          "limits: reads ", "peak ", "moe_swiglu"})
+      EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
+  }
+  EXPECT_NE(run_well(on_cpu({"--format", "markdown"})).out.find("|---|---:|"), std::string::npos);
+}
+
+TEST(BenchmarkCli, WritesAPageThatNeedsNothingElse) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "report.html").string();
+  run_well(on_cpu({"--device", "reference", "--depth", "0,20", "--report", file}));
+  const std::string page = read_file(file);
+  EXPECT_EQ(page.rfind("<!DOCTYPE html>", 0), 0U);
+  for (const char* wanted : {"Prefill.", "Decoding.", "class=\"limit\"", "class=\"bar\"",
+                             "Where the time goes", "moe_swiglu", "decode 3 at 20", "reference"})
+    EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
+  for (const char* never : {"http:", "https:", "src=", "href=", "url(", "nan", "inf\""})
+    EXPECT_EQ(page.find(never), std::string::npos) << never;
+  // Everything that is opened is closed.
+  const auto count = [&](const std::string& pattern) {
+    const std::regex regex(pattern);
+    return std::distance(std::sregex_iterator(page.begin(), page.end(), regex),
+                         std::sregex_iterator());
+  };
+  for (const char* tag : {"svg", "g", "table", "tr", "td", "th", "div", "span", "p", "text"})
+    EXPECT_EQ(count(fmt::format("<{}[ >]", tag)), count(fmt::format("</{}>", tag))) << tag;
+}
+
+TEST(BenchmarkCli, AModelAndItsQuantization) {
+  const Arguments bundled = on_cpu({"-m", bundled_model_dir().string()});
+  EXPECT_EQ(benchmark_json(bundled)["quantization"], "f16");
+  const Json four = benchmark_json(bundled + Arguments{"--quantize", "nf4"});
+  EXPECT_EQ(four["quantization"], "nf4_g64");
+  EXPECT_EQ(benchmark_json(on_cpu({"--quantize", "nf4"}))["quantization"], "nf4_g64");
+}
+
+TEST(BenchmarkCli, TheVariableNamesTheDevice) {
+  Surroundings surroundings;
+  surroundings.environment["BIT_AXON_DEVICE"] = "reference";
+  const Json json = run_json(quick(kJson), "", surroundings);
+  EXPECT_EQ(json["devices"][0]["device"], "reference");
+  EXPECT_EQ(run_json(on_cpu(kJson), "", surroundings)["devices"][0]["device"], "cpu");
+}
+
+TEST(BenchmarkCli, NothingToDecode) {
+  EXPECT_EQ(benchmark_json(on_cpu({"--decode-tokens", "0"}))["records"].size(), 2U);
+}
+
+TEST(BenchmarkCli, InterruptedItLeavesNothing) {
+  const TemporaryFolder folder;
+  Program program(on_cpu({"-i", "10000", "--report", (folder / "report.html").string()}));
+  ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
+  program.send_signal(SIGINT);
+  const Finished finished = program.finish();
+  EXPECT_EQ(finished.status, 130) << finished.describe();
+  EXPECT_EQ(finished.out, "");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
+  const TemporaryFolder folder;
+  struct Bad {
+    Arguments more;
+    int status;
+    std::string mentioned;
+  };
+  const std::vector<Bad> all = {
+      {{"--seq-lengths", "0"}, 2, "--seq-lengths: expected a whole number from 1"},
+      {{"--seq-lengths", "4,"}, 2, "--seq-lengths: expected a whole number from 1"},
+      {{"--seq-lengths", "4,4"}, 2, "got 4 twice"},
+      {{"--batch-size", "33"}, 2, "--batch-size: expected a whole number from 1 to 32, got \"33\""},
+      {{"--iterations", "0"}, 2, "--iterations"},
+      {{"--warmup", "-1"}, 2, "--warmup"},
+      {{"--decode-tokens", "x"}, 2, "--decode-tokens"},
+      {{"--depth", "-5"}, 2, "--depth"},
+      {{"--format", "xml"}, 2, "--format: expected table, markdown, csv or json, got \"xml\""},
+      {{"--device", "cpu"}, 2, "got cpu twice"},
+      {{"--device", "gpu"}, 2, "got \"gpu\""},
+      {{"--quantize", "int8"}, 2, "--quantize: expected nf4 or mlx, got \"int8\""},
+      {{"--report", folder.path().string()}, 2, "a directory"},
+      {{"--report", (folder / "none/report.html").string()}, 1, "--report"},
+      {{"--depth", "5000000"}, 1, "max_seq_len"},
+      {{"--seq-lengths", "5000000"}, 1, "max_seq_len"},
+  };
+  for (const Bad& bad : all) {
+    const Arguments go = Arguments{"benchmark", "--config-small", "--device", "cpu"} + bad.more;
+    const Finished finished = run(go);
+    EXPECT_EQ(finished.status, bad.status) << finished.describe();
+    EXPECT_EQ(finished.out, "");
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.describe();
+    EXPECT_NE(finished.err.find(bad.mentioned), std::string::npos) << bad.mentioned << "\n"
+                                                                   << finished.describe();
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
+  const auto expect = [](std::vector<double> values, double median, double min, double max) {
+    const tool::Spread spread = tool::spread_of(std::move(values));
+    EXPECT_EQ(spread.median, median);
+    EXPECT_EQ(spread.min, min);
+    EXPECT_EQ(spread.max, max);
+  };
+  expect({4}, 4, 4, 4);
+  expect({3, 1, 2}, 2, 1, 3);
+  expect({9, 1, 2, 4}, 3, 1, 9);
+}
+
+TEST(BenchmarkLimits, OfTheHostArePositive) {
+  for (const int n_threads : {1, 2}) {
+    EXPECT_GT(host_read_rate(n_threads), 1e6);
+    EXPECT_GT(host_multiply_add_rate(n_threads), 1e6);
+  }
+}
+
+TEST(BenchmarkPlots, OfOnePointAndOfNone) {
+  EXPECT_EQ(tool::line_plot({}, "x", "y"), "");
+  EXPECT_EQ(tool::line_plot({{"a", {}}}, "x", "y"), "");
+  const std::string plot = tool::line_plot({{"<a>", {{8, 2, 1, 3, 10}}}}, "x", "y");
+  EXPECT_NE(plot.find("&lt;a&gt;"), std::string::npos);
+  EXPECT_EQ(plot.find("nan"), std::string::npos);
+  EXPECT_NE(plot.find("class=\"limit\""), std::string::npos);
+}
+
+TEST(JsonSchema, SaysWhatIsWrong) {
+  const Json schema = Json::parse(R"({
+    "type": "object", "required": ["a"], "additionalProperties": false,
+    "properties": {"a": {"type": ["integer", "null"], "minimum": 1},
+                   "b": {"type": "array", "minItems": 1, "items": {"enum": ["x", "y"]}}}})");
+  const auto n_problems = [&](const char* text) {
+    return schema_problems(schema, Json::parse(text)).size();
+  };
+  EXPECT_EQ(n_problems(R"({"a": 1})"), 0U);
+  EXPECT_EQ(n_problems(R"({"a": null, "b": ["x", "y"]})"), 0U);
+  EXPECT_EQ(n_problems(R"({"a": 0})"), 1U);
+  EXPECT_EQ(n_problems(R"({"a": 1.5})"), 1U);
+  EXPECT_EQ(n_problems(R"({"b": []})"), 2U);
+  EXPECT_EQ(n_problems(R"({"a": 1, "b": ["z"], "c": 2})"), 2U);
+  EXPECT_EQ(n_problems("[]"), 1U);
+  EXPECT_EQ(schema_problems(Json::parse(R"({"pattern": "a"})"), "a").size(), 1U);
+  EXPECT_EQ(schema_problems(schema, Json::parse(R"({"a": 1, "b": ["z"]})"))[0],
+            R"($.b[0]: expected one of ["x","y"], got "z")");
+}
+
+}  // namespace
+}  // namespace bitaxon::test

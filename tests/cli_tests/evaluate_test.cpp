@@ -1,0 +1,146 @@
+// evaluate, through the program.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "format_tests/stored_tensor.h"
+#include "format_tests/temporary_files.h"
+#include "program.h"
+#include "support/json_schema.h"
+#include "support/source_tree.h"
+
+namespace bitaxon::test {
+namespace {
+
+TEST(EvaluateCli, AgreesWithLogitsOfTheSameWindows) {
+  const TemporaryFolder folder;
+  const std::string text = folder.write("t.txt", "But soft, what light through yonder window?\n");
+  const Json ids = Json::parse(run_well({"tokenize", "--file", text}).out);
+  const auto n = static_cast<std::int64_t>(ids.size());
+  const std::int64_t length = 7;
+  double sum = 0, squares = 0;
+  for (std::int64_t first = 0; first < n - 1; first += length) {
+    const std::int64_t end = std::min(first + length, n - 1);
+    std::string window;
+    for (std::int64_t i = first; i < end; ++i)
+      window += fmt::format("{}{}", window.empty() ? "" : ",",
+                            ids[static_cast<std::size_t>(i)].get<int>());
+    const std::string out = (folder / "l.safetensors").string();
+    run_well({"logits", "--ids", window, "--out", out, "--device", "reference", "--quiet"});
+    const Checkpoint file = Checkpoint::open(out);
+    const std::vector<float> logits = floats_of(file, "logits");
+    const std::size_t v = logits.size() / static_cast<std::size_t>(end - first);
+    for (std::int64_t i = first; i < end; ++i) {
+      const float* row = logits.data() + static_cast<std::size_t>(i - first) * v;
+      double total = 0;
+      for (std::size_t j = 0; j < v; ++j) total += std::exp(double{row[j]});
+      const double nll =
+          std::log(total) - double{row[ids[static_cast<std::size_t>(i + 1)].get<std::size_t>()]};
+      sum += nll;
+      squares += nll * nll;
+    }
+  }
+  const auto tokens = static_cast<double>(n - 1);
+  const double mean = sum / tokens;
+  const Json found = run_json({"evaluate", "--text", text, "--seq-length", "7", "--device",
+                               "reference", "--json", "--quiet"});
+  EXPECT_EQ(found["tokens"], n - 1);
+  EXPECT_EQ(found["windows"], (n - 1 + length - 1) / length);
+  EXPECT_NEAR(found["nll_per_token"].get<double>(), mean, 1e-9);
+  EXPECT_NEAR(found["perplexity"].get<double>(), std::exp(mean), 1e-7 * std::exp(mean));
+  const double deviation = std::sqrt((squares / tokens - mean * mean) * tokens / (tokens - 1));
+  EXPECT_NEAR(found["std_error"].get<double>(), std::exp(mean) * deviation / std::sqrt(tokens),
+              1e-6);
+}
+
+TEST(EvaluateCli, CarriesTheStateWhenAsked) {
+  const Arguments evaluate = {"evaluate", "--max-tokens", "600",    "--device",
+                              "cpu",      "--json",       "--quiet"};
+  const Json fresh = run_json(evaluate + Arguments{"--seq-length", "50"});
+  const Json carried = run_json(evaluate + Arguments{"--seq-length", "50", "--carry"});
+  const Json whole = run_json(evaluate + Arguments{"--seq-length", "600"});
+  EXPECT_EQ(fresh["tokens"], 600);
+  EXPECT_GT(fresh["perplexity"], carried["perplexity"]);
+  EXPECT_NEAR(carried["nll_per_token"].get<double>(), whole["nll_per_token"].get<double>(), 1e-3);
+}
+
+TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
+  const Arguments evaluate = {"evaluate",    "--max-tokens", "300",    "--device", "cpu",
+                              "--precision", "exact",        "--json", "--quiet"};
+  const Json same = run_json(evaluate + Arguments{"--against", "reference"})["against"];
+  EXPECT_LT(same["mean_kl"], 1e-7);
+  EXPECT_GE(same["mean_kl"], 0.0);
+  EXPECT_GT(same["top1_agreement"], 0.99);
+  const std::string model = (source_tree() / "models/tiny-shakespeare").string();
+  const Json coarse = run_json(evaluate + Arguments{"--quantize", "mlx", "--against", model});
+  EXPECT_GT(coarse["against"]["mean_kl"], 1e-3);
+  EXPECT_GT(coarse["against"]["kl_99"], coarse["against"]["mean_kl"]);
+  EXPECT_NE(coarse["against"]["perplexity"], coarse["perplexity"]);
+  EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
+}
+
+TEST(EvaluateCli, JsonIsAsItsSchemaSays) {
+  const std::string model = (source_tree() / "models/tiny-shakespeare").string();
+  for (const Arguments& more : {Arguments{}, Arguments{"--quantize", "nf4", "--against", model},
+                                Arguments{"--max-tokens", "1", "--carry"}}) {
+    const Json found =
+        run_json(Arguments{"evaluate", "--device", "cpu", "--json", "--quiet"} +
+                 (more.empty() || more[0] != "--max-tokens" ? Arguments{"--max-tokens", "20"}
+                                                            : Arguments{}) +
+                 more);
+    for (const std::string& problem : schema_problems(read_schema("evaluate"), found))
+      ADD_FAILURE() << problem;
+  }
+}
+
+/// What models/tiny-shakespeare/README.md says.
+struct PublishedPerplexity {
+  const char* name;
+  Arguments flags;
+  double perplexity;
+};
+
+class PerplexityCli : public testing::TestWithParam<PublishedPerplexity> {};
+
+TEST_P(PerplexityCli, IsAsPublished) {
+  const Json found =
+      run_json(Arguments{"evaluate", "--device", "cpu", "--json", "--quiet"} + GetParam().flags);
+  EXPECT_EQ(found["tokens"], 7283);
+  EXPECT_NEAR(found["perplexity"].get<double>(), GetParam().perplexity,
+              0.005 * GetParam().perplexity);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bundled, PerplexityCli,
+                         testing::Values(PublishedPerplexity{"f16", {}, 184.40},
+                                         PublishedPerplexity{"mlx", {"--quantize", "mlx"}, 178.47},
+                                         PublishedPerplexity{"nf4", {"--quantize", "nf4"}, 179.84}),
+                         [](const auto& published) { return std::string(published.param.name); });
+
+TEST(EvaluateCli, Refusals) {
+  const TemporaryFolder folder;
+  const std::string empty = folder.write("empty.txt", "");
+  const std::string latin = folder.write("latin.txt", "caf\xe9");
+  struct Case {
+    Arguments arguments;
+    int status;
+    const char* mentioned;
+  };
+  for (const Case& bad : std::vector<Case>{
+           {{"--text", empty}, 1, "empty.txt"},
+           {{"--text", latin}, 1, "0xe9"},
+           {{"--text", "missing.txt"}, 1, "missing.txt"},
+           {{"--seq-length", "0"}, 2, "--seq-length"},
+           {{"--max-tokens", "0"}, 2, "--max-tokens"},
+           {{"--against", "no/such/model"}, 1, "no/such/model"},
+           {{"--quantize", "int8"}, 2, "--quantize"},
+           {{"-m", "x", "y"}, 2, "both"},
+       }) {
+    const Finished finished = run(Arguments{"evaluate", "--device", "cpu"} + bad.arguments);
+    EXPECT_EQ(finished.status, bad.status) << finished.describe();
+    EXPECT_NE(finished.err.find(bad.mentioned), std::string::npos) << finished.describe();
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,296 @@
+// quantize, merge, and four bits while loading, through the program.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "format_tests/stored_tensor.h"
+#include "format_tests/temporary_files.h"
+#include "formats/safetensors.h"
+#include "model/weights.h"
+#include "model_folder.h"
+#include "platform/file.h"
+#include "program.h"
+#include "support/json_schema.h"
+#include "support/small_models.h"
+#include "support/source_tree.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kIds = "72,101,108,108,111,32,119,111,114,108,100";
+
+std::string bundled() { return (source_tree() / "models" / "tiny-shakespeare").string(); }
+
+std::string contents(const fs::path& file) { return read_whole_file(file, std::uint64_t{1} << 30); }
+
+class QuantizeCli : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  /// The logits file's tensor, as bytes.
+  std::string logits(const std::string& model, const Arguments& more = {}) {
+    const std::string out = path(fmt::format("logits_{}.safetensors", n_logits_++));
+    run_well(Arguments{"logits", "-m", model, "--ids", kIds, "--out", out, "--quiet"} + more);
+    return contents(out);
+  }
+  std::vector<float> logit_numbers(const std::string& model, const Arguments& more = {}) {
+    logits(model, more);
+    return floats_of(Checkpoint::open(path(fmt::format("logits_{}.safetensors", n_logits_ - 1))),
+                     "logits");
+  }
+
+  TemporaryFolder folder_;
+  int n_logits_ = 0;
+};
+
+struct Form {
+  const char* name;
+  Arguments flags;
+};
+const std::vector<Form> kForms = {
+    {"mlx", {"--format", "mlx"}},
+    {"mlx 32", {"--format", "mlx", "--group-size", "32"}},
+    {"nf4", {"--format", "nf4"}},
+    {"nf4 double", {"--format", "nf4", "--double-quant"}},
+};
+
+TEST_F(QuantizeCli, GivesAModelThatRuns) {
+  for (const Form& form : kForms) {
+    SCOPED_TRACE(form.name);
+    const std::string out = path(form.name);
+    const Json report =
+        run_json(Arguments{"quantize", bundled(), "-o", out, "--json"} + form.flags);
+    for (const std::string& problem : schema_problems(read_schema("quantize"), report))
+      ADD_FAILURE() << problem;
+    for (const std::string& problem :
+         schema_problems(read_schema("inspect"), run_json({"inspect", out, "--json", "--tensors"})))
+      ADD_FAILURE() << problem;
+    EXPECT_LT(report["total"]["bytes_after"], report["total"]["bytes_before"]);
+    EXPECT_GT(report["parts"]["experts"]["relative_error"], 0.01);
+    EXPECT_LT(report["parts"]["experts"]["relative_error"], 0.15);
+    EXPECT_EQ(report["parts"]["embedding"]["relative_error"], 0.0);
+    EXPECT_EQ(contents(out + "/tokenizer.json"), contents(bundled() + "/tokenizer.json"));
+    const Finished said = run_well(
+        {"run", "-m", out, "--temperature", "0", "--max-tokens", "8", "--device", "cpu", "ROMEO:"});
+    EXPECT_FALSE(said.out.empty());
+    EXPECT_EQ(said.err.find("warning"), std::string::npos) << said.err;
+  }
+}
+
+TEST_F(QuantizeCli, TensorsBeginWhereTheirElementsAlign) {
+  for (const Form& form : kForms) {
+    const std::string out = path(form.name);
+    run_well(Arguments{"quantize", bundled(), "-o", out, "--quiet"} + form.flags);
+    const Checkpoint file = Checkpoint::open(out);
+    for (const TensorInfo& tensor : file.tensors())
+      EXPECT_EQ(tensor.offset_bytes % size_of(tensor.dtype), 0U) << tensor.name;
+  }
+}
+
+TEST_F(QuantizeCli, WhileLoadingGivesTheSameBits) {
+  for (const char* format : {"mlx", "nf4"}) {
+    SCOPED_TRACE(format);
+    const std::string out = path(format);
+    run_well({"quantize", bundled(), "--format", format, "-o", out, "--quiet"});
+    for (const char* device : {"cpu", "reference"})
+      EXPECT_EQ(logits(out, {"--device", device}),
+                logits(bundled(), {"--device", device, "--quantize", format}));
+  }
+}
+
+/// The model with every matrix as the floats that its codes stand for.
+void write_decoded(const fs::path& from, const fs::path& to) {
+  const ModelFiles files = model_files(from);
+  const Checkpoint checkpoint = Checkpoint::open(from);
+  std::vector<std::string> warnings;
+  StoredModel model{load_config(files, warnings), {}, {}};
+  Weights unused;
+  LoadedWeight loaded;
+  for (const FoundWeight& weight :
+       find_weights(model.config, checkpoint, "model", unused, warnings)) {
+    read_weight(checkpoint, weight.source, loaded);
+    NamedTensor& tensor = model.tensors[weight.slot.name];
+    tensor.shape = weight.slot.shape;
+    tensor.values.resize(static_cast<std::size_t>(weight.slot.shape.elements()));
+    decode(weight.source.desc, loaded.parts, 0, tensor.values);
+  }
+  fs::create_directories(to);
+  write_model(to, model);
+}
+
+TEST_F(QuantizeCli, LogitsAreThoseOfTheDequantizedWeights) {
+  for (const Form& form : kForms) {
+    if (std::string(form.name) == "mlx 32") continue;
+    SCOPED_TRACE(form.name);
+    const std::string out = path(form.name);
+    run_well(Arguments{"quantize", golden_model("tiny_window").string(), "-o", out, "--quiet"} +
+             form.flags);
+    write_decoded(out, path("decoded " + std::string(form.name)));
+    const auto expected =
+        logit_numbers(path("decoded " + std::string(form.name)), {"--device", "reference"});
+    const auto actual = logit_numbers(out, {"--device", "reference"});
+    double error = 0, norm = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      error += std::pow(double{actual[i]} - double{expected[i]}, 2);
+      norm += std::pow(double{expected[i]}, 2);
+    }
+    EXPECT_LE(std::sqrt(error / norm), 1e-5);
+  }
+}
+
+TEST_F(QuantizeCli, RefusalsLeaveNothing) {
+  run_well({"quantize", bundled(), "--format", "nf4", "-o", path("q"), "--quiet"});
+  fs::create_directory(path("full"));
+  std::ofstream(path("full/note.txt")) << "mine";
+  struct Case {
+    Arguments arguments;
+    int status;
+    const char* mentioned;
+  };
+  const std::string model = bundled();
+  for (const Case& bad : std::vector<Case>{
+           {{path("q"), "--format", "mlx", "-o", path("out")}, 1, "quantized already"},
+           {{model, "--format", "mlx", "-o", model}, 2, "another folder"},
+           {{model, "--format", "mlx", "-o", path("full")}, 1, "new or empty"},
+           {{model, "--format", "q5", "-o", path("out")}, 2, "nf4 or mlx"},
+           {{model, "-o", path("out")}, 2, "--format"},
+           {{model, "--format", "mlx", "--group-size", "48", "-o", path("out")},
+            2,
+            "32, 64 or 128"},
+           {{model, "--format", "mlx", "--bits", "8", "-o", path("out")}, 2, "--bits"},
+           {{model, "--format", "mlx", "--double-quant", "-o", path("out")}, 2, "--double-quant"},
+           {{path("missing"), "--format", "mlx", "-o", path("out")}, 1, "missing"},
+           {{"--format", "mlx"}, 2, "MODEL"},
+       }) {
+    const Finished finished = run(Arguments{"quantize"} + bad.arguments);
+    EXPECT_EQ(finished.status, bad.status) << finished.describe();
+    EXPECT_NE(finished.err.find(bad.mentioned), std::string::npos) << finished.describe();
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.describe();
+    EXPECT_FALSE(fs::exists(path("out")));
+  }
+  EXPECT_EQ(contents(path("full/note.txt")), "mine");
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_EQ(entry.path().string().find(".tmp"), std::string::npos) << entry.path();
+  for (const char* command : {"run", "logits", "compare", "evaluate"}) {
+    Arguments arguments = {command, "-m", path("q"), "--quantize", "mlx"};
+    if (std::string(command) == "logits")
+      arguments = arguments + Arguments{"--ids", "1", "--out", path("l.safetensors")};
+    const Finished finished = run(arguments, "a");
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_NE(finished.err.find("quantized already"), std::string::npos) << finished.describe();
+    arguments[4] = "q5";
+    EXPECT_EQ(run(arguments, "a").status, 2);
+  }
+}
+
+TEST_F(QuantizeCli, TheDefaultPlaceIsInTheModelsFolder) {
+  copy_model(golden_dir() / "tiny_window", path("m"));
+  run_well({"quantize", path("m"), "--format", "mlx", "--quiet"});
+  EXPECT_TRUE(fs::exists(path("m/q4/model.safetensors")));
+  // One file alone, too.
+  run_well(
+      {"quantize", path("m/model.safetensors"), "--format", "nf4", "--quiet", "-o", path("f")});
+  EXPECT_TRUE(fs::exists(path("f/config.json")));
+}
+
+// ---- merge
+
+class MergeCli : public QuantizeCli {
+ protected:
+  /// An adapter of two layers of the bundled model; its product is about as large as the weights.
+  std::string write_adapter(bool dora) {
+    const Config config = bundled_config();
+    std::map<std::string, NamedTensor> tensors;
+    const auto add = [&](const std::string& path, std::int64_t n_in, std::int64_t n_out) {
+      tensors[path + ".lora_a"] = numbers({n_in, 4}, 0.03F);
+      tensors[path + ".lora_b"] = numbers({4, n_out}, 0.03F);
+      if (dora) tensors[path + ".m"] = numbers({n_out}, 1.0F);
+    };
+    add("layer_0.ssm.in_proj", config.hidden_dim, 2 * config.d_inner());
+    add("layer_2.attention.q_proj", config.hidden_dim, config.hidden_dim);
+    const std::string file = path(dora ? "dora.safetensors" : "lora.safetensors");
+    write_tensors(file, tensors);
+    return file;
+  }
+  static Config bundled_config() {
+    std::vector<std::string> warnings;
+    return load_config(model_files(bundled()), warnings);
+  }
+  NamedTensor numbers(Shape shape, float size) {
+    NamedTensor tensor{shape, {}};
+    for (std::int64_t i = 0; i < shape.elements(); ++i)
+      tensor.values.push_back(size * std::sin(static_cast<float>(++n_numbers_)));
+    return tensor;
+  }
+  int n_numbers_ = 0;
+};
+
+TEST_F(MergeCli, ChangesWhatTheAdapterNamesAndNothingElse) {
+  for (const bool dora : {false, true}) {
+    const std::string out = path(dora ? "dora" : "lora");
+    run_well({"merge", bundled(), "--adapter", write_adapter(dora), "-o", out, "--quiet"});
+    const Checkpoint before = Checkpoint::open(bundled());
+    const Checkpoint after = Checkpoint::open(out);
+    ASSERT_EQ(before.tensors().size(), after.tensors().size());
+    for (const TensorInfo& tensor : before.tensors()) {
+      const bool adapted = tensor.name == "layer_0.ssm.in_proj.weight" ||
+                           tensor.name == "layer_2.attention.q_proj.weight";
+      EXPECT_EQ(bytes_of(before, tensor.name) == bytes_of(after, tensor.name), !adapted)
+          << tensor.name;
+      EXPECT_EQ(after.find(tensor.name)->dtype, tensor.dtype);
+    }
+  }
+}
+
+TEST_F(MergeCli, AQuantizedBaseIsQuantizedAgainUnlessToldOtherwise) {
+  const std::string adapter = write_adapter(false);
+  for (const char* format : {"mlx", "nf4"}) {
+    const std::string base = path(format);
+    run_well({"quantize", bundled(), "--format", format, "-o", base, "--quiet"});
+    const std::string out = base + "-merged", floats = base + "-floats";
+    run_well({"merge", "--base-model", base, "-a", adapter, "-o", out, "--quiet"});
+    run_well({"merge", base, "-a", adapter, "-o", floats, "--no-re-quantize", "--quiet"});
+    const Json of_base = run_json({"inspect", base, "--json"});
+    EXPECT_EQ(run_json({"inspect", out, "--json"})["bits_per_weight"], of_base["bits_per_weight"]);
+    EXPECT_GE(run_json({"inspect", floats, "--json"})["bits_per_weight"], 16.0);
+    EXPECT_NE(logits(out), logits(base));
+    // What was merged in floats and is quantized then has the same bits.
+    if (std::string(format) == "mlx") continue;
+    EXPECT_NE(logits(floats), logits(base));
+  }
+}
+
+TEST_F(MergeCli, Refusals) {
+  const std::string adapter = write_adapter(false);
+  struct Case {
+    Arguments arguments;
+    int status;
+    const char* mentioned;
+  };
+  for (const Case& bad : std::vector<Case>{
+           {{bundled(), "-a", adapter}, 2, "--output"},
+           {{bundled(), "-o", path("out")}, 2, "--adapter"},
+           {{"-a", adapter, "-o", path("out")}, 2, "BASE"},
+           {{bundled(), "--base-model", bundled(), "-a", adapter, "-o", path("out")}, 2, "both"},
+           {{bundled(), "-a", path("missing"), "-o", path("out")}, 1, "missing"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "--lora-rank", "8"}, 2, "expected 4"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "--lora-scale", "nan"},
+            2,
+            "--lora-scale"},
+           {{bundled(), "-a", bundled(), "-o", path("out")}, 1, "embed_tokens.weight"},
+       }) {
+    const Finished finished = run(Arguments{"merge"} + bad.arguments);
+    EXPECT_EQ(finished.status, bad.status) << finished.describe();
+    EXPECT_NE(finished.err.find(bad.mentioned), std::string::npos) << finished.describe();
+    EXPECT_FALSE(fs::exists(path("out")));
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,160 @@
+// Disks that are full, folders that cannot be written, links that lead elsewhere, and two downloads
+// at once.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "fake_hub.h"
+#include "platform/file_lock.h"
+#include "support/errors.h"
+
+namespace bitaxon::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DiskTest : public HubTest {
+ protected:
+  DiskTest() {
+    hub_.add("model.safetensors", some_bytes(300'000), true);
+    hub_.add("folder/config.json", "{}", false);
+  }
+};
+
+/// While it lives, no file of this process grows beyond a size: what a full disk does to one.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    old_handler_ = ::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*old_handler_)(int) = nullptr;
+};
+
+TEST_F(DiskTest, FullMidway) {
+  {
+    const FileSizeLimit limit(100'000);
+    expect_error([&] { download(); }, ErrorKind::io, {".incomplete: cannot write"});
+  }
+  EXPECT_FALSE(fs::exists(snapshot()));
+  EXPECT_EQ(fs::file_size(partial("model.safetensors")), 100'000U);
+  download();
+  EXPECT_EQ(hub_.fetches().back().field("range"), "bytes=100000-");
+  expect_all_here();
+}
+
+TEST_F(DiskTest, TooSmallFromTheStart) {
+  hub_.listing["siblings"][0]["lfs"]["size"] = std::uint64_t{1} << 46;
+  expect_refusal({}, 1, {"blobs: expected 64.00 TiB of free space", "got"});
+  EXPECT_TRUE(hub_.fetches().empty());
+  EXPECT_FALSE(fs::exists(snapshot()));
+}
+
+TEST_F(DiskTest, FoldersThatCannotBeMade) {
+  for (const fs::path& home : {cache_ / "file", fs::path("/proc/none"), fs::path("/dev/null")}) {
+    write_file(cache_ / "file", "");
+    surroundings_.environment["HF_HOME"] = home.string();
+    expect_refusal({}, 1, {home.string(), "cannot make the folder"});
+    expect_refusal({"--local-dir", (home / "x").string()}, 1, {home.string()});
+  }
+}
+
+TEST_F(DiskTest, ReadOnlyFolders) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  fs::permissions(cache_.path(), fs::perms::owner_read | fs::perms::owner_exec);
+  expect_refusal({}, 1, {"cannot make the folder: Permission denied"});
+  fs::permissions(cache_.path(), fs::perms::owner_all);
+  download();
+  fs::remove(blob("model.safetensors"));
+  fs::permissions(repository() / "blobs", fs::perms::owner_read | fs::perms::owner_exec);
+  expect_refusal({}, 1, {"Permission denied"});
+  fs::permissions(repository() / "blobs", fs::perms::owner_all);
+}
+
+TEST_F(DiskTest, LinksAreNotFollowed) {
+  const fs::path outside = cache_ / "outside";
+  fs::create_directories(outside);
+  fs::create_directories(snapshot());
+  fs::create_directory_symlink(outside, snapshot() / "folder");
+  expect_refusal({}, 1, {"folder: expected a folder, got a link"});
+  fs::remove_all(snapshot());
+
+  fs::remove_all(repository() / "blobs");
+  fs::create_directories(repository() / "blobs");
+  fs::create_symlink(outside / "new", partial("model.safetensors"));
+  expect_refusal({}, 1, {".incomplete: cannot open"});
+
+  const fs::path local = cache_ / "local";
+  const Arguments into = {"--local-dir", local.string()};
+  fs::create_directories(local);
+  fs::create_directory_symlink(outside, local / "folder");
+  expect_refusal(into, 1, {"folder: expected a folder, got a link"});
+  fs::remove(local / "folder");
+  fs::create_symlink(outside / "new", local / "model.safetensors");
+  expect_refusal(into, 1, {"model.safetensors: expected a file or nothing, got a link"});
+  fs::remove(local / "model.safetensors");
+  fs::remove_all(local / ".cache");
+  fs::create_directory_symlink(outside, local / ".cache");
+  expect_refusal(into, 1, {".cache: expected a folder, got a link"});
+  EXPECT_TRUE(fs::is_empty(outside));
+}
+
+TEST_F(DiskTest, AFolderWhereAFileBelongs) {
+  fs::create_directories(blob("model.safetensors"));
+  expect_refusal({}, 1, {"cannot rename to it: Is a directory"});
+  fs::create_directories(cache_ / "local/model.safetensors");
+  expect_refusal({"--local-dir", (cache_ / "local").string()}, 1, {"Is a directory"});
+}
+
+TEST_F(DiskTest, ItsOwnFolderIsNotTheHubs) {
+  hub_.add(".cache/huggingface/download/x", "x", false);
+  expect_refusal({"--local-dir", (cache_ / "local").string()}, 1, {".cache", "--exclude"});
+  EXPECT_EQ(
+      run_download({"--local-dir", (cache_ / "local").string(), "--exclude", ".cache/"}).status, 0);
+}
+
+TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
+  fs::create_directories(cache_ / "hub/.locks/models--owner--name");
+  auto lock = FileLock::try_lock(cache_ / "hub/.locks/models--owner--name" /
+                                 (hub_.id("model.safetensors") + ".lock"));
+  ASSERT_TRUE(lock);
+  Program second({"download", "owner/name"}, surroundings_);
+  ASSERT_TRUE(second.read_until([](const std::string&, const std::string& err) {
+    return err.find("another process fetches it") != std::string::npos;
+  }));
+  // Which finishes meanwhile.
+  write_file(blob("model.safetensors"), hub_.contents("model.safetensors"));
+  lock.reset();
+  const Finished finished = second.finish();
+  EXPECT_EQ(finished.status, 0) << finished.describe();
+  EXPECT_TRUE(hub_.fetches().empty());
+  expect_all_here();
+}
+
+TEST_F(DiskTest, ManyDownloadsAtOnce) {
+  std::vector<std::unique_ptr<Program>> programs;
+  for (int i = 0; i < 4; ++i)
+    programs.push_back(
+        std::make_unique<Program>(Arguments{"download", "owner/name"}, surroundings_));
+  for (const auto& program : programs) {
+    const Finished finished = program->finish();
+    EXPECT_EQ(finished.status, 0) << finished.describe();
+  }
+  EXPECT_EQ(hub_.fetches().size(), 1U);
+  expect_all_here();
+}
+
+}  // namespace
+}  // namespace bitaxon::test

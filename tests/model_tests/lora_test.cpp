@@ -1,0 +1,144 @@
+// Adapters against a float64 computation of their own, written from the formulas.
+#include "model/lora.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "bitaxon/error.h"
+#include "format_tests/temporary_files.h"
+#include "support/errors.h"
+#include "support/small_models.h"
+
+namespace bitaxon::test {
+namespace {
+
+constexpr const char* kTarget = "layer_0.ssm.in_proj";
+
+NamedTensor random_tensor(Shape shape, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  NamedTensor tensor{shape, std::vector<float>(static_cast<std::size_t>(shape.elements()))};
+  for (float& value : tensor.values) value = normal(random);
+  return tensor;
+}
+
+class LoraTest : public testing::Test {
+ protected:
+  LoraTest() {
+    Weights unused;
+    for (WeightSlot& slot : weight_slots(config_, unused)) {
+      FoundWeight weight;
+      weight.slot = std::move(slot);
+      weights_.push_back(std::move(weight));
+    }
+  }
+
+  Adapter read(const std::map<std::string, NamedTensor>& tensors) {
+    write_tensors(folder_ / "adapter.safetensors", tensors);
+    file_.emplace(Checkpoint::open(folder_ / "adapter.safetensors"));
+    return read_adapter(*file_, weights_);
+  }
+
+  std::int64_t n_in() const { return config_.hidden_dim; }
+  std::int64_t n_out() const { return 2 * config_.d_inner(); }
+  std::map<std::string, NamedTensor> pair(std::int64_t rank) const {
+    return {{std::string(kTarget) + ".lora_a", random_tensor({n_in(), rank}, 1)},
+            {std::string(kTarget) + ".lora_b", random_tensor({rank, n_out()}, 2)}};
+  }
+  /// Expects that a read of these tensors is refused with all of this.
+  void expect_refused(const std::map<std::string, NamedTensor>& tensors,
+                      std::initializer_list<std::string_view> fragments) {
+    expect_error([&] { read(tensors); }, ErrorKind::format, fragments);
+  }
+
+  TemporaryFolder folder_;
+  Config config_ = small_config();
+  std::vector<FoundWeight> weights_;
+  std::optional<Checkpoint> file_;
+};
+
+TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
+  for (const std::int64_t rank : {std::int64_t{1}, std::int64_t{8}}) {
+    for (const bool dora : {false, true}) {
+      auto tensors = pair(rank);
+      if (dora) tensors[std::string(kTarget) + ".m"] = random_tensor({n_out()}, 3);
+      const Adapter adapter = read(tensors);
+      EXPECT_EQ(adapter.rank, rank);
+      const NamedTensor base = random_tensor({n_out(), n_in()}, 4);
+      const double scale = 20;
+
+      std::vector<float> merged = base.values;
+      const ChangeRows change =
+          change_of(adapter.layers.at(std::string(kTarget) + ".weight"), scale);
+      // In pieces of three rows.
+      const auto piece = static_cast<std::size_t>(3 * n_in());
+      for (std::size_t at = 0; at < merged.size(); at += piece)
+        change(static_cast<std::int64_t>(at) / n_in(),
+               std::span(merged).subspan(at, std::min(piece, merged.size() - at)));
+
+      const auto& a = tensors[std::string(kTarget) + ".lora_a"].values;
+      const auto& b = tensors[std::string(kTarget) + ".lora_b"].values;
+      for (std::int64_t o = 0; o < n_out(); ++o) {
+        std::vector<double> row;
+        for (std::int64_t i = 0; i < n_in(); ++i) {
+          double sum = 0;
+          for (std::int64_t r = 0; r < rank; ++r)
+            sum += double{a[static_cast<std::size_t>(i * rank + r)]} *
+                   double{b[static_cast<std::size_t>(r * n_out() + o)]};
+          row.push_back(double{base.values[static_cast<std::size_t>(o * n_in() + i)]} +
+                        scale * sum);
+        }
+        double length = 0;
+        for (const double value : row) length += value * value;
+        for (std::int64_t i = 0; i < n_in(); ++i) {
+          double expected = row[static_cast<std::size_t>(i)];
+          if (dora)
+            expected *=
+                double{tensors[std::string(kTarget) + ".m"].values[static_cast<std::size_t>(o)]} /
+                std::sqrt(length);
+          ASSERT_NEAR(merged[static_cast<std::size_t>(o * n_in() + i)], expected,
+                      1e-6 * std::abs(expected) + 1e-12)
+              << o << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(LoraTest, FrozenWeightsBesideAnAdapterAreNoMatter) {
+  auto tensors = pair(2);
+  tensors[std::string(kTarget) + ".linear.weight"] = random_tensor({4}, 5);
+  EXPECT_EQ(read(tensors).layers.size(), 1U);
+}
+
+TEST_F(LoraTest, WhatDoesNotFitIsNamed) {
+  auto alone = pair(2);
+  alone.erase(std::string(kTarget) + ".lora_b");
+  expect_refused(alone, {"layer_0.ssm.in_proj.lora_a", "layer_0.ssm.in_proj.lora_b"});
+
+  auto other_rank = pair(2);
+  other_rank[std::string(kTarget) + ".lora_b"] = random_tensor({3, n_out()}, 2);
+  expect_refused(other_rank, {"layer_0.ssm.in_proj.lora_b", "[2, ", "[3, "});
+
+  auto other_rows = pair(2);
+  other_rows[std::string(kTarget) + ".m"] = random_tensor({n_out() + 1}, 2);
+  expect_refused(other_rows, {"layer_0.ssm.in_proj.m"});
+
+  auto not_finite = pair(2);
+  not_finite[std::string(kTarget) + ".lora_a"].values[5] = std::nanf("");
+  expect_refused(not_finite, {"layer_0.ssm.in_proj.lora_a", "finite"});
+
+  for (const std::string path : {"layer_99.ssm.in_proj", "layer_4.moe.switch_mlp.gate_proj",
+                                 "lm_head", "layer_0.ssm.x_proj"}) {
+    auto unmatched = pair(2);
+    unmatched[path + ".lora_a"] = random_tensor({4, 2}, 1);
+    unmatched[path + ".lora_b"] = random_tensor({2, 4}, 1);
+    expect_refused(unmatched, {path + ".lora_a", path + ".lora_b"});
+  }
+  expect_refused({{"what", random_tensor({2}, 1)}}, {"\"what\""});
+}
+
+}  // namespace
+}  // namespace bitaxon::test

@@ -1,0 +1,111 @@
+#include "support/json_schema.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "platform/file.h"
+#include "support/source_tree.h"
+
+namespace bitaxon::test {
+namespace {
+
+bool is_of_type(const Json& value, const std::string& type) {
+  if (type == "null") return value.is_null();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "string") return value.is_string();
+  if (type == "integer") return value.is_number_integer();
+  if (type == "number") return value.is_number();
+  if (type == "array") return value.is_array();
+  return type == "object" && value.is_object();
+}
+
+class Check {
+ public:
+  Check(const Json& value, std::string_view place, std::vector<std::string>& problems)
+      : value_(value), place_(place), problems_(problems) {}
+
+  void apply(const std::string& keyword, const Json& rule, const Json& schema);
+
+ private:
+  void expect(bool holds, const std::string& expected) {
+    if (!holds)
+      problems_.push_back(fmt::format("{}: expected {}, got {}", place_, expected, value_.dump()));
+  }
+  void check_member(const std::string& key, const Json& schema) {
+    append(schema_problems(schema, value_[key], fmt::format("{}.{}", place_, key)));
+  }
+  void append(const std::vector<std::string>& more) {
+    problems_.insert(problems_.end(), more.begin(), more.end());
+  }
+  void check_type(const Json& rule) {
+    const bool several = rule.is_array();
+    const bool holds = several ? std::any_of(rule.begin(), rule.end(),
+                                             [&](const Json& type) {
+                                               return is_of_type(value_, type.get<std::string>());
+                                             })
+                               : is_of_type(value_, rule.get<std::string>());
+    expect(holds, rule.dump());
+  }
+  void check_items(const Json& rule) {
+    if (!value_.is_array()) return;
+    for (std::size_t i = 0; i < value_.size(); ++i)
+      append(schema_problems(rule, value_[i], fmt::format("{}[{}]", place_, i)));
+  }
+
+  const Json& value_;
+  std::string_view place_;
+  std::vector<std::string>& problems_;
+};
+
+void Check::apply(const std::string& keyword, const Json& rule, const Json& schema) {
+  const bool is_object = value_.is_object();
+  if (keyword == "$schema" || keyword == "title" || keyword == "description") return;
+  if (keyword == "type") return check_type(rule);
+  if (keyword == "enum")
+    return expect(std::find(rule.begin(), rule.end(), value_) != rule.end(),
+                  "one of " + rule.dump());
+  if (keyword == "minimum")
+    return expect(!value_.is_number() || value_.get<double>() >= rule.get<double>(),
+                  "at least " + rule.dump());
+  if (keyword == "minItems")
+    return expect(!value_.is_array() || value_.size() >= rule.get<std::size_t>(),
+                  "at least " + rule.dump() + " items");
+  if (keyword == "items") return check_items(rule);
+  if (keyword == "required") {
+    for (const Json& key : rule)
+      expect(!is_object || value_.contains(key.get<std::string>()), "the key " + key.dump());
+    return;
+  }
+  if (keyword == "properties") {
+    for (const auto& [key, member] : rule.items())
+      if (is_object && value_.contains(key)) check_member(key, member);
+    return;
+  }
+  if (keyword == "additionalProperties" && rule.is_boolean()) {
+    if (!is_object || rule.get<bool>()) return;
+    for (const auto& [key, member] : value_.items())
+      expect(schema.contains("properties") && schema["properties"].contains(key),
+             fmt::format("no key \"{}\"", key));
+    return;
+  }
+  problems_.push_back(
+      fmt::format("{}: the schema has a keyword that is not checked: {}", place_, keyword));
+}
+
+}  // namespace
+
+std::vector<std::string> schema_problems(const Json& schema, const Json& value,
+                                         std::string_view place) {
+  std::vector<std::string> problems;
+  Check check(value, place, problems);
+  for (const auto& [keyword, rule] : schema.items()) check.apply(keyword, rule, schema);
+  return problems;
+}
+
+Json read_schema(const std::string& name) {
+  const std::string file = fmt::format("docs/schemas/{}.schema.json", name);
+  return parse_json(read_whole_file(source_tree() / file, std::uint64_t{1} << 20), file);
+}
+
+}  // namespace bitaxon::test

@@ -1,0 +1,326 @@
+#include "benchmark.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <map>
+
+#include "bitaxon/error.h"
+#include "core/step.h"
+#include "model/random_weights.h"
+#include "platform/cpu_info.h"
+#include "platform/temperature.h"
+
+namespace bitaxon::tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kSeed = 1;
+constexpr int kProfiledSteps = 5;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::optional<double> temperature_of(const BackendCaps& caps) {
+  return caps.n_threads > 0 ? cpu_temperature() : pci_temperature(caps.pci_address);
+}
+
+/// Rows that each of `batch_size` sequences has in one step at most.
+std::int64_t rows_of_step(std::int64_t batch_size) { return kMaxRows / batch_size; }
+
+StepOptions options_of(BenchKind kind) {
+  return {kind == BenchKind::prefill ? StepOutput::last_logits : StepOutput::token, false};
+}
+
+/// Calls step(n_rows, position, options) for each step of a test.
+template <class Step>
+void for_each_step(const BenchTest& test, std::int64_t batch_size, const Step& step) {
+  const std::int64_t most = test.kind == BenchKind::decode ? 1 : rows_of_step(batch_size);
+  for (std::int64_t done = 0; done < test.n_tokens;) {
+    const std::int64_t n_rows = std::min(most, test.n_tokens - done);
+    const bool is_last = done + n_rows == test.n_tokens;
+    const bool has_output = is_last || test.kind == BenchKind::decode;
+    step(n_rows, test.position + done,
+         has_output ? options_of(test.kind) : StepOptions{StepOutput::none, false});
+    done += n_rows;
+  }
+}
+
+/// The sequences of a batch on one device.
+class Batch {
+ public:
+  Batch(Model& model, std::int64_t batch_size) : model_(model), ids_(sizes(batch_size)) {
+    for (std::int64_t i = 0; i < batch_size; ++i) states_.push_back(model.new_state());
+  }
+
+  /// Puts the sequences where the test begins; takes as long as it takes.
+  void prepare(const BenchTest& test);
+  /// Seconds.
+  double run(const BenchTest& test);
+  /// One step of a test that was prepared, waited for.
+  void step(const BenchTest& test, std::int64_t n_rows);
+  std::int64_t size() const { return std::ssize(states_); }
+
+ private:
+  static std::size_t sizes(std::int64_t batch_size) { return static_cast<std::size_t>(batch_size); }
+  Ticket submit(std::int64_t n_rows, const StepOptions& options);
+  void wait(Ticket ticket);
+  void feed(const BenchTest& test);
+  void decode(std::int64_t n_tokens);
+
+  Model& model_;
+  std::vector<State> states_;
+  std::vector<std::vector<std::int32_t>> ids_;
+  std::vector<SegmentInput> segments_;
+};
+
+void Batch::prepare(const BenchTest& test) {
+  if (test.made_up_state)
+    for (std::size_t i = 0; i < states_.size(); ++i)
+      states_[i].synthesize(test.position, kSeed + i);
+  else if (test.kind != BenchKind::decode)
+    for (State& state : states_) state.reset();
+}
+
+Ticket Batch::submit(std::int64_t n_rows, const StepOptions& options) {
+  const auto vocab_size = static_cast<std::uint64_t>(model_.config().vocab_size);
+  segments_.clear();
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    SegmentInput& segment = segments_.emplace_back();
+    segment.state = &states_[i];
+    segment.sampler.seed = kSeed + i;
+    // What was sampled is fed back.
+    if (n_rows == 1 && states_[i].has_sampled_token()) continue;
+    const std::uint64_t stream = mix64(i) + static_cast<std::uint64_t>(states_[i].position());
+    ids_[i].clear();
+    for (std::uint64_t row = 0; row < static_cast<std::uint64_t>(n_rows); ++row)
+      ids_[i].push_back(static_cast<std::int32_t>(mix64(stream + row) % vocab_size));
+    segment.ids = ids_[i];
+  }
+  return model_.submit(segments_, options);
+}
+
+void Batch::wait(Ticket ticket) {
+  for (const std::int32_t token : model_.wait(ticket).tokens)
+    if (token < 0)
+      throw Error(ErrorKind::device,
+                  model_.backend().caps().name + ": expected finite logits, got others");
+}
+
+void Batch::feed(const BenchTest& test) {
+  Ticket last;
+  for_each_step(test, size(), [&](std::int64_t n_rows, std::int64_t, const StepOptions& options) {
+    last = submit(n_rows, options);
+  });
+  wait(last);
+}
+
+void Batch::decode(std::int64_t n_tokens) {
+  std::deque<Ticket> in_flight;
+  for (std::int64_t i = 0; i < n_tokens; ++i) {
+    in_flight.push_back(submit(1, options_of(BenchKind::decode)));
+    if (std::ssize(in_flight) <= model_.run_ahead()) continue;
+    wait(in_flight.front());
+    in_flight.pop_front();
+  }
+  for (const Ticket ticket : in_flight) wait(ticket);
+}
+
+double Batch::run(const BenchTest& test) {
+  prepare(test);
+  const Clock::time_point start = Clock::now();
+  if (test.kind == BenchKind::decode)
+    decode(test.n_tokens);
+  else
+    feed(test);
+  return seconds_since(start);
+}
+
+void Batch::step(const BenchTest& test, std::int64_t n_rows) {
+  wait(submit(n_rows, options_of(test.kind)));
+}
+
+void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
+  for (const BenchTest& test : tests)
+    if (test.position + test.n_tokens > config.max_seq_len)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, which is "
+                              "{}, got {}",
+                              name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
+                              test.position + test.n_tokens));
+}
+
+BenchedDevice describe(const BenchSubject& subject) {
+  const Model& model = *subject.model;
+  const BackendCaps& caps = model.backend().caps();
+  BenchedDevice device;
+  device.selector = subject.selector;
+  device.backend = caps.name;
+  device.name = caps.device;
+  device.driver = caps.driver;
+  device.n_threads = caps.n_threads;
+  device.precision = model.precision();
+  device.format = model.main_format();
+  device.weight_bytes = model.packed_bytes();
+  device.state_bytes = model.state_bytes();
+  device.activation_bytes = model.arena_bytes();
+  return device;
+}
+
+/// Work and limit of a record, from the device's rates.
+void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, BenchRecord& record) {
+  record.n_tokens = record.test.n_tokens * batch_size;
+  double read_seconds = 0, compute_seconds = 0;
+  for_each_step(record.test, batch_size,
+                [&](std::int64_t n_rows, std::int64_t position, const StepOptions& options) {
+                  const StepWork work = model.work(n_rows, batch_size, position, options);
+                  record.work.stored_bytes += work.stored_bytes;
+                  record.work.flops += work.flops;
+                  const double read =
+                      static_cast<double>(work.stored_bytes) / rates.read_bytes_per_s;
+                  const double compute = static_cast<double>(work.flops) / rates.f32_flops_per_s;
+                  read_seconds += read;
+                  compute_seconds += compute;
+                  record.limit.seconds += std::max(read, compute);
+                });
+  record.limit.by_reading = read_seconds >= compute_seconds;
+}
+
+std::vector<ProfiledOp> by_op(const std::vector<OpTime>& times) {
+  std::map<std::string, ProfiledOp> all;
+  for (const OpTime& time : times) {
+    ProfiledOp& op = all[time.op];
+    op.op = time.op;
+    ++op.calls;
+    op.time_us += time.time_ns * 1e-3;
+    op.bytes += time.bytes;
+    op.flops += time.flops;
+  }
+  std::vector<ProfiledOp> ops;
+  for (const auto& [name, op] : all) ops.push_back(op);
+  std::ranges::stable_sort(ops, std::greater<>(), &ProfiledOp::time_us);
+  return ops;
+}
+
+/// The fastest of several runs of one step of a test, which others have disturbed least.
+BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
+  BenchProfile best;
+  best.kind = test.kind;
+  best.n_rows =
+      test.kind == BenchKind::decode ? 1 : std::min(test.n_tokens, rows_of_step(batch.size()));
+  best.position = test.position;
+  test.made_up_state = test.position > 0;
+  // The first one compiles.
+  for (int i = 0; i <= kProfiledSteps; ++i) {
+    batch.prepare(test);
+    batch.step(test, best.n_rows);
+    BenchProfile found = best;
+    found.ops = by_op(backend.last_step_times());
+    if (i > 0 && (best.ops.empty() || found.time_us() < best.time_us())) best = std::move(found);
+  }
+  return best;
+}
+
+/// Of the last test of each kind that says something of its own: the longest prompt as a rule.
+void add_profiles(Batch& batch, Model& model, const std::vector<BenchTest>& tests,
+                  BenchedDevice& device) {
+  model.measure_ops(true);
+  for (const BenchKind kind : {BenchKind::prefill, BenchKind::decode}) {
+    const auto is_of_kind = [&](const BenchTest& test) { return test.kind == kind; };
+    const auto last = std::find_if(tests.rbegin(), tests.rend(), is_of_kind);
+    if (last != tests.rend()) device.profiles.push_back(profile(batch, model.backend(), *last));
+  }
+  model.measure_ops(false);
+}
+
+}  // namespace
+
+std::string_view name_of(BenchKind kind) {
+  switch (kind) {
+    case BenchKind::prefill:
+      return "prefill";
+    case BenchKind::first_token:
+      return "first_token";
+    case BenchKind::decode:
+      break;
+  }
+  return "decode";
+}
+
+std::vector<BenchTest> tests_of(const BenchWish& wish) {
+  std::vector<BenchTest> tests;
+  const bool after_prompts = std::ranges::find(wish.depths, 0) != wish.depths.end();
+  for (const std::int64_t length : wish.seq_lengths) {
+    tests.push_back({BenchKind::prefill, length, 0});
+    tests.push_back({BenchKind::first_token, length, 0});
+    if (after_prompts && wish.n_decode_tokens > 0)
+      tests.push_back({BenchKind::decode, wish.n_decode_tokens, length});
+  }
+  for (const std::int64_t depth : wish.depths)
+    if (depth > 0 && wish.n_decode_tokens > 0)
+      tests.push_back({BenchKind::decode, wish.n_decode_tokens, depth, true});
+  return tests;
+}
+
+Spread spread_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  const double median =
+      values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+double BenchProfile::time_us() const {
+  double sum = 0;
+  for (const ProfiledOp& op : ops) sum += op.time_us;
+  return sum;
+}
+
+std::vector<BenchedDevice> measure(
+    std::span<const BenchSubject> subjects, const BenchWish& wish,
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress) {
+  const std::vector<BenchTest> tests = tests_of(wish);
+  check_lengths(tests, subjects.front().model->config());
+  std::vector<BenchedDevice> devices;
+  std::vector<Batch> batches;
+  for (const BenchSubject& subject : subjects) {
+    devices.push_back(describe(subject));
+    batches.emplace_back(*subject.model, wish.batch_size);
+    for (const BenchTest& test : tests) devices.back().records.emplace_back().test = test;
+  }
+  const std::size_t n_devices = subjects.size();
+  std::vector<std::vector<double>> seconds(tests.size() * n_devices);
+  const std::int64_t n_rounds = wish.n_warmup + wish.n_iterations;
+  const std::uint64_t total = static_cast<std::uint64_t>(n_rounds) * seconds.size();
+  std::uint64_t done = 0;
+  for (std::int64_t round = 0; round < n_rounds; ++round)
+    for (std::size_t t = 0; t < tests.size(); ++t)
+      for (std::size_t d = 0; d < n_devices; ++d) {
+        const double time = batches[d].run(tests[t]);
+        if (round >= wish.n_warmup) seconds[t * n_devices + d].push_back(time);
+        devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
+        on_progress(++done, total);
+      }
+  for (std::size_t d = 0; d < n_devices; ++d) {
+    Model& model = *subjects[d].model;
+    BenchedDevice& device = devices[d];
+    // Before the memory that measuring rates takes.
+    device.peak_bytes = model.backend().peak_bytes().value_or(peak_resident_bytes());
+    if (wish.profile) add_profiles(batches[d], model, tests, device);
+  }
+  for (std::size_t d = 0; d < n_devices; ++d) {
+    devices[d].rates = subjects[d].model->backend().measure_rates();
+    for (std::size_t t = 0; t < tests.size(); ++t) {
+      BenchRecord& record = devices[d].records[t];
+      record.seconds = spread_of(std::move(seconds[t * n_devices + d]));
+      judge(*subjects[d].model, wish.batch_size, devices[d].rates, record);
+    }
+  }
+  return devices;
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,279 @@
+#include "benchmark_page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "benchmark_report.h"
+#include "platform/build_info.h"
+#include "platform/printable.h"
+#include "svg_plot.h"
+
+namespace bitaxon::tool {
+namespace {
+
+constexpr const char* kStyle = R"(
+:root { color-scheme: light dark; --ink: #1c1f23; --dim: #667; --rule: #d5d9de; --paper: #fff; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e6e9; --dim: #9aa3ad; --rule: #3a4048; --paper: #16181b; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+       max-width: 1080px; margin: 2em auto; padding: 0 1.2em; }
+h1 { font-size: 1.5em; margin-bottom: .2em; }
+h2 { font-size: 1.15em; margin: 2em 0 .4em; }
+p, li { max-width: 62em; }
+.dim, figcaption, .notes { color: var(--dim); }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1.2em; }
+figure { margin: 0; }
+figcaption b { color: var(--ink); }
+svg { width: 100%; height: auto; display: block; }
+svg text { font: 14px system-ui, sans-serif; fill: var(--dim); }
+svg.bar { margin: .4em 0 .6em; }
+svg.bar text { fill: #fff; }
+.grid { stroke: var(--rule); stroke-width: 1; }
+.line { fill: none; stroke: var(--c); stroke-width: 2.2; }
+.limit { fill: none; stroke: var(--c); stroke-width: 1.6; stroke-dasharray: 6 5; }
+.range { stroke: var(--c); stroke-width: 1.6; }
+circle, rect { fill: var(--c); }
+.key { display: inline-block; width: .8em; height: .8em; background: var(--c); border-radius: 2px;
+       margin-right: .4em; }
+table { border-collapse: collapse; margin: .6em 0; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .22em .8em; border-bottom: 1px solid var(--rule);
+         white-space: nowrap; }
+.wraps { white-space: normal; }
+th { font-weight: 600; }
+th:first-child, td:first-child, .left { text-align: left; }
+.scroll { overflow-x: auto; }
+.meter { display: inline-block; width: 90px; height: .7em; margin-right: .6em;
+         background: var(--rule); border-radius: 2px; }
+.meter i { display: block; height: 100%; background: var(--c); border-radius: 2px; }
+.c0 { --c: #2868c8; } .c1 { --c: #c8582a; } .c2 { --c: #2a8f5a; } .c3 { --c: #8a4fc0; }
+.c4 { --c: #b03a6f; } .c5 { --c: #14808c; } .c6 { --c: #8a6d1c; } .c7 { --c: #5b6f8a; }
+.c8 { --c: #a04040; } .c9 { --c: #4a7a20; }
+)";
+
+class Page {
+ public:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+  }
+  void add_text(const std::string& text) { text_ += text; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string shown(const std::string& text) { return escaped(printable(text)); }
+
+std::string percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : std::string("-");
+}
+
+std::string speed(double tokens_per_sec) {
+  return fmt::format("{:.{}f}", tokens_per_sec, tokens_per_sec < 10 ? 2 : 0);
+}
+
+void add_head(Page& page, const Benchmark& found) {
+  const BuildInfo& build = build_info();
+  page.add(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width\">"
+      "<title>bit-axon benchmark: {}</title>\n<style>{}</style></head>\n<body>\n",
+      shown(found.model), kStyle);
+  page.add("<h1>bit-axon benchmark</h1>\n<p>{}; weights {}; {} sequence{} at a time.</p>\n",
+           shown(found.model), shown(found.devices.front().format), found.wish.batch_size,
+           found.wish.batch_size == 1 ? "" : "s");
+  page.add(
+      "<p class=\"dim\">bit-axon {}, commit {}; {}, {}. Medians of {} run{} after {} "
+      "warm-up{}{}.</p>\n",
+      escaped(build.version), escaped(build.commit), escaped(build.build_type),
+      escaped(build.compiler), found.wish.n_iterations, found.wish.n_iterations == 1 ? "" : "s",
+      found.wish.n_warmup, found.wish.n_warmup == 1 ? "" : "s",
+      found.devices.size() > 1 ? ", the devices in turn" : "");
+}
+
+void add_devices(Page& page, const Benchmark& found) {
+  page.add(
+      "<h2>Devices and their limits</h2>\n<div class=\"scroll\"><table>\n<tr><th>device</th>"
+      "<th class=\"left\">name</th><th class=\"left\">precision</th><th>reads</th><th>float32</th>"
+      "<th>in use</th><th>peak</th><th>temperature</th></tr>\n");
+  for (std::size_t d = 0; d < found.devices.size(); ++d) {
+    const BenchedDevice& device = found.devices[d];
+    const std::optional<double> temperature = device.records.back().temperature;
+    page.add(
+        "<tr><td><span class=\"key c{}\"></span>{}</td><td class=\"left wraps\">{}{}</td>"
+        "<td class=\"left\">{}</td><td>{}</td><td>{}</td>",
+        d % kPlotColours, shown(device.selector), shown(device.name),
+        device.driver.empty() ? "" : "; driver " + shown(device.driver), name_of(device.precision),
+        rate_text(device.rates.read_bytes_per_s), flops_text(device.rates.f32_flops_per_s));
+    page.add("<td>{}</td><td>{}</td><td>{}</td></tr>\n", bytes_text(device.active_bytes()),
+             bytes_text(device.peak_bytes),
+             temperature ? fmt::format("{:.0f} °C", *temperature) : "not told");
+  }
+  page.add(
+      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured in the same run. In "
+      "use: weights as packed, state, activations. Peak: of what the device was asked for; of a "
+      "CPU, of the whole process.</p>\n");
+}
+
+/// Tokens per second; of a first token, milliseconds.
+double measure_of(const BenchRecord& record, double seconds) {
+  return record.test.kind == BenchKind::first_token
+             ? seconds * 1e3
+             : static_cast<double>(record.n_tokens) / seconds;
+}
+
+std::vector<PlotSeries> series_of(const Benchmark& found, BenchKind kind) {
+  std::vector<PlotSeries> all;
+  for (const BenchedDevice& device : found.devices) {
+    PlotSeries series{device.selector, {}};
+    for (const BenchRecord& record : device.records) {
+      if (record.test.kind != kind) continue;
+      const std::int64_t x =
+          kind == BenchKind::decode ? record.test.position : record.test.n_tokens;
+      series.points.push_back({.x = static_cast<double>(x),
+                               .y = measure_of(record, record.seconds.median),
+                               .low = measure_of(record, record.seconds.max),
+                               .high = measure_of(record, record.seconds.min),
+                               .limit = measure_of(record, record.limit.seconds)});
+    }
+    std::ranges::sort(series.points, {}, &PlotPoint::x);
+    all.push_back(std::move(series));
+  }
+  return all;
+}
+
+struct PlotNames {
+  const char* title;
+  const char* caption;
+  const char* x;
+  const char* y;
+};
+
+void add_plot(Page& page, const Benchmark& found, BenchKind kind, const PlotNames& names) {
+  const std::string plot = line_plot(series_of(found, kind), names.x, names.y);
+  if (plot.empty()) return;
+  page.add("<figure>{}<figcaption><b>{}</b> {}</figcaption></figure>\n", plot, names.title,
+           names.caption);
+}
+
+void add_plots(Page& page, const Benchmark& found) {
+  const bool several = found.wish.batch_size > 1;
+  page.add("<h2>Speed against length</h2>\n<p>");
+  for (std::size_t d = 0; d < found.devices.size(); ++d)
+    page.add("<span class=\"key c{}\"></span>{} &nbsp; ", d % kPlotColours,
+             shown(found.devices[d].selector));
+  page.add(
+      "<span class=\"dim\">solid: measured, with its range; dashed: what the device's limits "
+      "allow. Both axes are logarithmic.</span></p>\n<div class=\"plots\">\n");
+  add_plot(page, found, BenchKind::prefill,
+           {"Prefill.", "The whole prompt, and the logits of its last row only. Higher is better.",
+            "tokens of the prompt", "tokens per second"});
+  add_plot(page, found, BenchKind::decode,
+           {"Decoding.",
+            several ? "All sequences together. Higher is better."
+                    : "One token after the other. Higher is better.",
+            "tokens before the first that is decoded", "tokens per second"});
+  add_plot(page, found, BenchKind::first_token,
+           {"Time to the first token.", "The prompt and a token sampled after it. Lower is better.",
+            "tokens of the prompt", "milliseconds"});
+  page.add("</div>\n");
+}
+
+void add_records(Page& page, const Benchmark& found) {
+  page.add(
+      "<h2>All measurements</h2>\n<div class=\"scroll\"><table>\n<tr><th>test</th>"
+      "<th class=\"left\">device</th><th>tokens/s</th><th>spread</th><th>latency</th>"
+      "<th>tokens/s at the limit</th><th class=\"left\">limited by</th>"
+      "<th class=\"left\">share of the limit</th></tr>\n");
+  for (std::size_t t = 0; t < found.devices.front().records.size(); ++t)
+    for (std::size_t d = 0; d < found.devices.size(); ++d) {
+      const BenchedDevice& device = found.devices[d];
+      const BenchRecord& record = device.records[t];
+      const double share = record.limit_share();
+      page.add(
+          "<tr class=\"c{}\"><td>{}</td><td class=\"left\"><span class=\"key\"></span>{}</td>"
+          "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"left\">{}</td>",
+          d % kPlotColours, test_text(record.test), shown(device.selector),
+          speed(record.tokens_per_sec()), percent(record.relative_spread()),
+          time_text(record.latency_seconds(record.seconds.median)),
+          speed(record.limit_tokens_per_sec()), record.limit.by_reading ? "reading" : "float32");
+      page.add(
+          "<td class=\"left\"><span class=\"meter\"><i style=\"width:{:.1f}%\"></i></span>{}"
+          "</td></tr>\n",
+          100 * std::clamp(share, 0.0, 1.0), percent(share));
+    }
+  page.add(
+      "</table></div>\n<p class=\"notes\">first_token: the prompt and a token sampled after it. "
+      "Latency of decoding: of one token. Spread: slowest less fastest, relative to the median. "
+      "The limit of a step is the longer one of reading (weights as stored, each once, plus keys "
+      "and values read) at the device's read rate and computing at its float32 rate.</p>\n");
+}
+
+/// The same op has the same colour everywhere: by its place among all that occur.
+std::size_t colour_of(std::vector<std::string>& ops, const std::string& op) {
+  const auto at = std::ranges::find(ops, op);
+  const auto colour = static_cast<std::size_t>(at - ops.begin());
+  if (at == ops.end()) ops.push_back(op);
+  return colour;
+}
+
+void add_profile(Page& page, const BenchedDevice& device, const BenchProfile& profile,
+                 std::vector<std::string>& ops) {
+  std::vector<BarPart> parts;
+  for (const ProfiledOp& op : profile.ops)
+    parts.push_back({op.op, op.time_us, colour_of(ops, op.op)});
+  page.add("<h3>{}: one step of {}, {} row{} at {}: {}</h3>\n{}", shown(device.selector),
+           name_of(profile.kind), profile.n_rows, profile.n_rows == 1 ? "" : "s", profile.position,
+           time_text(profile.time_us() * 1e-6), stacked_bar(parts));
+  page.add(
+      "<div class=\"scroll\"><table>\n<tr><th>op</th><th>calls</th><th>time</th><th>share</th>"
+      "<th>bytes</th><th>bytes/s</th><th>of the read rate</th></tr>\n");
+  for (std::size_t i = 0; i < profile.ops.size(); ++i) {
+    const ProfiledOp& op = profile.ops[i];
+    const double rate = op.bytes_per_sec();
+    page.add(
+        "<tr><td class=\"c{}\"><span class=\"key\"></span>{}</td><td>{}</td><td>{}</td>"
+        "<td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+        parts[i].colour % kPlotColours, escaped(op.op), op.calls, time_text(op.time_us * 1e-6),
+        percent(op.time_us / profile.time_us()), bytes_text(static_cast<std::uint64_t>(op.bytes)),
+        rate_text(rate), percent(rate / device.rates.read_bytes_per_s));
+  }
+  page.add("</table></div>\n");
+}
+
+void add_profiles(Page& page, const Benchmark& found) {
+  page.add("<h2>Where the time goes</h2>\n");
+  std::vector<std::string> ops;
+  bool any = false;
+  for (const BenchedDevice& device : found.devices)
+    for (const BenchProfile& profile : device.profiles) {
+      if (profile.ops.empty()) continue;
+      add_profile(page, device, profile, ops);
+      any = true;
+    }
+  page.add("<p class=\"notes\">{}</p>\n",
+           any ? "Time of each op's kernels in one step, the fastest of several, measured apart "
+                 "from the runs above. Bytes: "
+                 "what its calls have to read and write, activations included."
+               : "The device does not tell what its kernels take.");
+}
+
+}  // namespace
+
+std::string page_text(const Benchmark& found) {
+  Page page;
+  add_head(page, found);
+  add_plots(page, found);
+  add_devices(page, found);
+  add_records(page, found);
+  add_profiles(page, found);
+  page.add("</body></html>\n");
+  return page.take();
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,166 @@
+// bit-axon benchmark: how fast a model is on one or several devices, and how close to their limits.
+#include <algorithm>
+
+#include "benchmark.h"
+#include "benchmark_page.h"
+#include "benchmark_report.h"
+#include "bitaxon/error.h"
+#include "console.h"
+#include "core/step.h"
+#include "platform/file.h"
+#include "platform/printable.h"
+#include "platform/signals.h"
+#include "session.h"
+
+namespace bitaxon::tool {
+namespace {
+
+/// Far beyond what any model takes.
+constexpr std::int64_t kMaxLength = std::int64_t{1} << 30;
+constexpr std::int64_t kMaxRuns = 10'000;
+
+struct BenchmarkOptions {
+  ModelOptions model;
+  DeviceOptions device;  ///< what all devices have in common
+  std::vector<std::string> devices;
+  OutputOptions output;
+  std::string seq_lengths = "128,512,1024,2048", batch_size = "1", warmup = "2", iterations = "5",
+              decode_tokens = "128", depth = "0", format = "table", report;
+  bool profile = false;
+};
+
+/// "128,512", ascending as typed.
+std::vector<std::int64_t> parse_lengths(const std::string& flag, const std::string& text,
+                                        std::int64_t min) {
+  std::vector<std::int64_t> lengths;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::int64_t length =
+        parse_integer(flag, text.substr(begin, end - begin), min, kMaxLength);
+    if (std::ranges::find(lengths, length) != lengths.end())
+      throw UsageError(fmt::format("{}: expected each length once, got {} twice", flag, length));
+    lengths.push_back(length);
+    begin = end + 1;
+  }
+  return lengths;
+}
+
+BenchWish wish_of(const BenchmarkOptions& wanted) {
+  return {.seq_lengths = parse_lengths("--seq-lengths", wanted.seq_lengths, 1),
+          .depths = parse_lengths("--depth", wanted.depth, 0),
+          .batch_size = parse_integer("--batch-size", wanted.batch_size, 1, kMaxSegments),
+          .n_warmup = parse_integer("--warmup", wanted.warmup, 0, kMaxRuns),
+          .n_iterations = parse_integer("--iterations", wanted.iterations, 1, kMaxRuns),
+          .n_decode_tokens = parse_integer("--decode-tokens", wanted.decode_tokens, 0, kMaxLength),
+          // The page shows where the time goes.
+          .profile = wanted.profile || !wanted.report.empty()};
+}
+
+std::vector<DeviceOptions> devices_of(const BenchmarkOptions& wanted) {
+  std::vector<DeviceOptions> devices;
+  const std::vector<std::string> names =
+      wanted.devices.empty() ? std::vector<std::string>{"auto"} : wanted.devices;
+  for (const std::string& name : names) {
+    if (std::ranges::find(devices, name, &DeviceOptions::device) != devices.end())
+      throw UsageError(
+          fmt::format("--device: expected each device once, got {} twice", printable(name)));
+    devices.push_back(wanted.device);
+    devices.back().device = name;
+  }
+  return devices;
+}
+
+using Format = std::string (*)(const Benchmark& found);
+
+Format format_of(const std::string& name) {
+  if (name == "table") return table_text;
+  if (name == "markdown") return markdown_text;
+  if (name == "csv") return csv_text;
+  if (name == "json")
+    return [](const Benchmark& found) { return report_json(found).dump(2) + "\n"; };
+  throw UsageError(
+      fmt::format("--format: expected table, markdown, csv or json, got \"{}\"", printable(name)));
+}
+
+int run_command(const BenchmarkOptions& wanted) {
+  const Format format = format_of(wanted.format);
+  Benchmark found;
+  found.wish = wish_of(wanted);
+  const std::vector<DeviceOptions> devices = devices_of(wanted);
+  for (const DeviceOptions& device : devices) device.check();
+  if (!wanted.report.empty()) check_writable("--report", wanted.report);
+  if (wanted.profile && wanted.format == "csv" && !wanted.output.quiet)
+    note("profile: csv has the measurements only; the other formats have both");
+
+  std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
+                                                {.n_slots = static_cast<int>(found.wish.batch_size),
+                                                 .largest_step = {StepOutput::token, false}});
+  std::vector<BenchSubject> subjects;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    // What auto has chosen has a name.
+    const std::string& name = devices[i].device;
+    subjects.push_back(
+        {name == "auto" ? sessions[i].backend->caps().name : name, &*sessions[i].model});
+  }
+  found.model = sessions.front().model_name;
+  {
+    ProgressLine progress("measuring", !wanted.output.quiet);
+    found.devices = measure(subjects, found.wish, [&](std::uint64_t done, std::uint64_t total) {
+      progress.update(done, total);
+    });
+  }
+  // First, so that a disk that has become full does not take with it what took long to measure.
+  print(format(found));
+  flush();
+  if (!wanted.report.empty()) {
+    // Until here Ctrl-C ends the process at once: a single run may take minutes.
+    catch_interrupts();
+    AtomicFile file(wanted.report);
+    file.write(page_text(found));
+    file.commit();
+  }
+  return kDone;
+}
+
+}  // namespace
+
+Command add_benchmark(CLI::App& program) {
+  auto wanted = std::make_shared<BenchmarkOptions>();
+  wanted->model.random_by_default = true;
+  wanted->model.random_codes = true;
+  CLI::App& app = *program.add_subcommand(
+      "benchmark", "Measure prefill and decoding on one or several devices, beside their limits");
+  add_weight_options(app, wanted->model,
+                     "the default configuration with random weights of four bits");
+  add_quantize_option(app, wanted->model);
+  app.add_option("--device", wanted->devices,
+                 "As --device of run; several of them do the same work in turn")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false)
+      ->envname(kDeviceVariable)
+      ->type_name("DEVICE")
+      ->default_str("auto");
+  add_precision_options(app, wanted->device);
+  add_shader_option(app, wanted->device);
+  add_output_options(app, wanted->output);
+  const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
+    return app.add_option(name, value, help)->type_name(type)->check(not_empty());
+  };
+  add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS", "Tokens of the prompts")
+      ->capture_default_str();
+  add("--batch-size", wanted->batch_size, "N", "Sequences that are computed together, 1 to 32")
+      ->capture_default_str();
+  add("-w,--warmup", wanted->warmup, "N", "Runs that are not counted")->capture_default_str();
+  add("-i,--iterations", wanted->iterations, "N", "Runs that are")->capture_default_str();
+  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: do not")
+      ->capture_default_str();
+  add("--depth", wanted->depth, "LENGTHS",
+      "Decode after so many tokens, which are made up and not fed; 0: after each of the prompts")
+      ->capture_default_str();
+  add("--format", wanted->format, "FORMAT", "table, markdown, csv or json")->capture_default_str();
+  add("--report", wanted->report, "FILE", "Also write a page of HTML, with plots");
+  app.add_flag("--profile", wanted->profile, "Also say what each op takes");
+  return [wanted] { return run_command(*wanted); };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,135 @@
+// bit-axon merge: a LoRA or DoRA adapter folded into a model, as a new model.
+#include <limits>
+
+#include "bitaxon/error.h"
+#include "console.h"
+#include "formats/quantize.h"
+#include "model/lora.h"
+#include "model_source.h"
+#include "options.h"
+#include "platform/printable.h"
+#include "platform/signals.h"
+#include "rewrite.h"
+
+namespace bitaxon::tool {
+namespace {
+
+struct MergeOptions {
+  std::string positional_base, base, adapter, output, bits = "4", group_size, rank, scale = "20";
+  bool no_re_quantize = false, json = false;
+  OutputOptions say;
+};
+
+/// How a quantized weight is quantized again.
+Quantization again(const FoundWeight& weight, std::optional<std::int64_t> group_size) {
+  const WeightDesc& desc = weight.source.desc;
+  Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
+  const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
+  if (!known || !can_quantize(desc, how))
+    throw Error(ErrorKind::unsupported,
+                fmt::format("tensor {}: expected groups of 32, 64 or 128 that divide {} columns to "
+                            "quantize it again, got {}; see --group-size and --no-re-quantize",
+                            weight.slot.name, desc.cols, how.group_size));
+  return how;
+}
+
+/// The form in which a weight is written once it has been made floats.
+WeightDesc as_floats(WeightDesc desc) {
+  // Affine scales have the type that the weight had. NF4 does not matter in itself; F16 holds what
+  // its products are.
+  if (desc.format == WeightFormat::nf4) desc.dtype = DType::f16;
+  desc.format = WeightFormat::dense;
+  desc.group_size = desc.nested_group_size = 0;
+  desc.nested = false;
+  return desc;
+}
+
+std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::vector<FoundWeight>& found,
+                                 const Adapter& adapter, double scale) {
+  std::optional<std::int64_t> group_size;
+  if (!wanted.group_size.empty()) group_size = parse_group_size("--group-size", wanted.group_size);
+  std::vector<WeightEdit> edits;
+  for (const FoundWeight& weight : found) {
+    const WeightDesc& desc = weight.source.desc;
+    WeightEdit edit{.from = weight, .to = desc, .how = {}, .change = {}};
+    const auto layer = adapter.layers.find(weight.slot.name);
+    if (layer != adapter.layers.end()) edit.change = change_of(layer->second, scale);
+    const bool is_coded = desc.format != WeightFormat::dense;
+    const bool other_groups = group_size && *group_size != desc.group_size;
+    if (is_coded && wanted.no_re_quantize) {
+      edit.to = as_floats(desc);
+    } else if (is_coded && (edit.change || other_groups)) {
+      edit.how = again(weight, group_size);
+      edit.to = quantized_desc(as_floats(desc), *edit.how);
+    }
+    edits.push_back(std::move(edit));
+  }
+  return edits;
+}
+
+int run_command(const MergeOptions& wanted) {
+  if (wanted.positional_base.empty() == wanted.base.empty())
+    throw UsageError(fmt::format("expected one of BASE and --base-model, got {}",
+                                 wanted.base.empty() ? "neither" : "both"));
+  parse_integer("--bits", wanted.bits, 4, 4);
+  const double scale =
+      parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
+                   std::numeric_limits<float>::max());
+  const ModelSource source = find_model(wanted.base.empty() ? wanted.positional_base : wanted.base);
+  refuse_own_input(source.files, wanted.output);
+  const std::atomic<bool>& interrupted = catch_interrupts();
+
+  const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
+  std::vector<std::string> warnings;
+  const Config config = load_config(source.files, warnings);
+  Weights unused;
+  const std::vector<FoundWeight> found = find_weights(
+      config, checkpoint, printable_path(source.files.weights.string()), unused, warnings);
+  const Checkpoint adapter_file = Checkpoint::open(wanted.adapter);
+  const Adapter adapter = read_adapter(adapter_file, found);
+  if (!wanted.rank.empty()) {
+    const std::int64_t rank = parse_integer("--lora-rank", wanted.rank, 1, INT32_MAX);
+    for (const auto& [name, layer] : adapter.layers)
+      if (layer.rank != rank)
+        throw UsageError(
+            fmt::format("--lora-rank: expected {}, the rank of the adapter of {}, got "
+                        "{}",
+                        layer.rank, name, rank));
+  }
+  return rewrite(
+      {"merging", source.files, checkpoint, config, wanted.output, wanted.say, wanted.json},
+      edits_of(wanted, found, adapter, scale), warnings, interrupted);
+}
+
+}  // namespace
+
+Command add_merge(CLI::App& program) {
+  auto wanted = std::make_shared<MergeOptions>();
+  CLI::App& app =
+      *program.add_subcommand("merge", "Fold a LoRA or DoRA adapter into a model, as a new model");
+  app.add_option("BASE", wanted->positional_base, "The model that the adapter was trained on")
+      ->check(not_empty());
+  app.add_option("--base-model", wanted->base, "The same")->check(not_empty());
+  app.add_option("-a,--adapter", wanted->adapter, "The adapter's safetensors file or its folder")
+      ->type_name("PATH")
+      ->required()
+      ->check(not_empty());
+  app.add_option("-o,--output", wanted->output, "A new folder")
+      ->type_name("DIR")
+      ->required()
+      ->check(not_empty());
+  app.add_flag("--no-re-quantize", wanted->no_re_quantize,
+               "Write the matrices of a quantized model as floats");
+  app.add_option("--bits", wanted->bits, "Bits of a code when quantizing again: 4")
+      ->capture_default_str();
+  app.add_option("--group-size", wanted->group_size,
+                 "Codes that share a scale when quantizing again (default: as the model's)");
+  app.add_option("--lora-rank", wanted->rank, "Refuse an adapter of another rank");
+  app.add_option("--lora-scale", wanted->scale, "Factor of the adapter's product")
+      ->capture_default_str();
+  app.add_flag("--json", wanted->json, "Print one JSON object");
+  add_output_options(app, wanted->say);
+  return [wanted] { return run_command(*wanted); };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,83 @@
+// bit-axon quantize: a model's matrices in four bits, as a new model.
+#include "bitaxon/error.h"
+#include "console.h"
+#include "formats/quantize.h"
+#include "model_source.h"
+#include "options.h"
+#include "platform/printable.h"
+#include "platform/signals.h"
+#include "rewrite.h"
+
+namespace bitaxon::tool {
+namespace {
+
+struct QuantizeOptions {
+  std::string model, format, bits = "4", group_size = "64", output;
+  bool double_quant = false, json = false;
+  OutputOptions say;
+};
+
+Quantization quantization_of(const QuantizeOptions& wanted) {
+  if (wanted.format != "nf4" && wanted.format != "mlx")
+    throw UsageError(
+        fmt::format("--format: expected nf4 or mlx, got \"{}\"", printable(wanted.format)));
+  parse_integer("--bits", wanted.bits, 4, 4);
+  Quantization how;
+  how.format = four_bit_format(wanted.format);
+  how.group_size = parse_group_size("--group-size", wanted.group_size);
+  how.nested = wanted.double_quant;
+  if (how.nested && how.format != WeightFormat::nf4)
+    throw UsageError("--double-quant: expected --format nf4, got mlx");
+  return how;
+}
+
+int run_command(const QuantizeOptions& wanted) {
+  const Quantization how = quantization_of(wanted);
+  const ModelSource source = find_model(wanted.model);
+  if (!source.note.empty() && !wanted.say.quiet) note(source.note);
+  const std::filesystem::path output =
+      wanted.output.empty() ? source.files.folder / "q4" : std::filesystem::path(wanted.output);
+  refuse_own_input(source.files, output);
+  const std::atomic<bool>& interrupted = catch_interrupts();
+
+  const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
+  std::vector<std::string> warnings;
+  const Config config = load_config(source.files, warnings);
+  Weights unused;
+  std::vector<FoundWeight> found = find_weights(
+      config, checkpoint, printable_path(source.files.weights.string()), unused, warnings);
+  quantize_found(config, how, unused, found);
+  std::vector<WeightEdit> edits;
+  for (FoundWeight& weight : found) {
+    WeightEdit edit{.from = weight, .to = weight.loaded(), .how = weight.quantize, .change = {}};
+    edits.push_back(std::move(edit));
+  }
+  return rewrite({"quantizing", source.files, checkpoint, config, output, wanted.say, wanted.json},
+                 std::move(edits), warnings, interrupted);
+}
+
+}  // namespace
+
+Command add_quantize(CLI::App& program) {
+  auto wanted = std::make_shared<QuantizeOptions>();
+  CLI::App& app = *program.add_subcommand(
+      "quantize", "Make a model's matrices four bits, experts included, as a new model");
+  app.add_option("MODEL", wanted->model, "A model directory, a safetensors file, or a hub id")
+      ->required()
+      ->check(not_empty());
+  app.add_option("--format", wanted->format,
+                 "nf4 (bitsandbytes' layout) or mlx (affine codes, as upstream writes them)")
+      ->required();
+  app.add_option("--bits", wanted->bits, "Bits of a code: 4")->capture_default_str();
+  app.add_option("--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
+      ->capture_default_str();
+  app.add_flag("--double-quant", wanted->double_quant, "nf4: make the scales 8 bits, too");
+  app.add_option("-o,--output", wanted->output, "A new folder (default: q4 in the model's)")
+      ->type_name("DIR")
+      ->check(not_empty());
+  app.add_flag("--json", wanted->json, "Print one JSON object");
+  add_output_options(app, wanted->say);
+  return [wanted] { return run_command(*wanted); };
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,76 @@
+#include "rewrite.h"
+
+#include "bitaxon/memory.h"
+#include "console.h"
+#include "formats/json.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+using Parts = std::map<std::string, PartReport>;
+
+Json part_json(const PartReport& part) {
+  return {{"parameters", part.parameters},
+          {"bytes_before", part.bytes_before},
+          {"bytes_after", part.bytes_after},
+          {"relative_error", part.relative_error()}};
+}
+
+std::string row_of(const std::string& name, const PartReport& part) {
+  return fmt::format(
+      "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}\n", name,
+      count_text(static_cast<double>(part.parameters)), bytes_text(part.bytes_before),
+      bytes_text(part.bytes_after),
+      static_cast<double>(part.bytes_after) * 8 / static_cast<double>(part.parameters),
+      part.error_squares == 0 ? "0" : fmt::format("{:.4f}", part.relative_error()));
+}
+
+void print_report(const Rewrite& rewrite, const Parts& parts, const PartReport& total) {
+  if (rewrite.json) {
+    Json json;
+    json["output"] = printable_path(rewrite.output.string());
+    for (const auto& [name, part] : parts) json["parts"][name] = part_json(part);
+    json["total"] = part_json(total);
+    print(json.dump(2) + "\n");
+    return;
+  }
+  print(fmt::format("{:<14}{:>11}{:>13}{:>13}{:>10}{:>11}\n", "part", "parameters", "before",
+                    "after", "bits each", "error"));
+  for (const auto& [name, part] : parts) print(row_of(name, part));
+  print(row_of("total", total));
+  print(fmt::format("{}\n", printable_path(rewrite.output.string())));
+}
+
+}  // namespace
+
+void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output) {
+  std::error_code error;
+  const auto place = [&](const std::filesystem::path& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+  };
+  if (place(output) == place(files.folder) || place(output) == place(files.weights))
+    throw UsageError(fmt::format("--output {}: expected another folder than the model's own",
+                                 printable_path(output.string())));
+}
+
+int rewrite(const Rewrite& rewrite, std::vector<WeightEdit> edits,
+            const std::vector<std::string>& warnings, const std::atomic<bool>& interrupted) {
+  if (!rewrite.say.quiet)
+    for (const std::string& warning : warnings) note("warning: " + warning);
+  std::optional<Parts> parts;
+  {
+    ProgressLine progress(rewrite.doing, !rewrite.say.quiet);
+    parts = write_model(
+        {rewrite.files, rewrite.checkpoint, rewrite.config, std::move(edits)}, rewrite.output,
+        [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
+        interrupted);
+  }
+  if (!parts) return kInterrupted;
+  PartReport total;
+  for (const auto& [name, part] : *parts) total += part;
+  print_report(rewrite, *parts, total);
+  return kDone;
+}
+
+}  // namespace bitaxon::tool

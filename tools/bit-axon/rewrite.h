@@ -1,0 +1,32 @@
+// What quantize and merge have in common: a new model out of another, and what became of its parts.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "model/model_writer.h"
+#include "options.h"
+
+namespace bitaxon::tool {
+
+struct Rewrite {
+  std::string doing;  ///< for the progress line
+  const ModelFiles& files;
+  const Checkpoint& checkpoint;
+  const Config& config;
+  std::filesystem::path output;
+  OutputOptions say;
+  bool json = false;
+};
+
+/// Throws UsageError when `output` is where the model is.
+void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output);
+
+/// Writes the new model and prints a table of its parts, or one JSON object. Returns the exit
+/// status.
+int rewrite(const Rewrite& rewrite, std::vector<WeightEdit> edits,
+            const std::vector<std::string>& warnings, const std::atomic<bool>& interrupted);
+
+}  // namespace bitaxon::tool
