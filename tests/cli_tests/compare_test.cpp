@@ -25,6 +25,7 @@ Judged judge(const Arguments& arguments, const std::string& input = {}) {
   const Finished finished = run(arguments + Arguments{"--json"}, input);
   EXPECT_EQ(finished.err, "") << finished.describe();
   Judged judged{finished.status, parse_json(finished.out, "stdout")};
+  expect_keeps_to_schema("compare", judged.json);
   EXPECT_EQ(judged.status, judged.json["verdict"] == "agrees" ? 0 : 1) << finished.describe();
   return judged;
 }

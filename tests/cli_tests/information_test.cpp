@@ -9,8 +9,9 @@
 namespace bitaxon::test {
 namespace {
 
-const Arguments kCommands = {"run",     "logits",  "compare",  "tokenize", "detokenize",
-                             "inspect", "devices", "quantize", "merge",    "evaluate"};
+const Arguments kCommands = {"run",        "logits",  "compare",  "tokenize",
+                             "detokenize", "inspect", "devices",  "download",
+                             "quantize",   "merge",   "evaluate", "benchmark"};
 
 TEST(InformationCli, VersionEverywhere) {
   const Finished version = run_well({"--version"});

@@ -18,6 +18,7 @@
 #include <stdexcept>
 
 #include "platform/paths.h"
+#include "support/json_schema.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {
@@ -272,7 +273,15 @@ Finished run_well(const Arguments& arguments, const std::string& input,
 
 Json run_json(const Arguments& arguments, const std::string& input,
               const Surroundings& surroundings) {
-  return parse_json(run_well(arguments, input, surroundings).out, "stdout");
+  Json json = parse_json(run_well(arguments, input, surroundings).out, "stdout");
+  expect_keeps_to_schema(arguments.at(0), json);
+  return json;
+}
+
+void expect_keeps_to_schema(const std::string& command, const Json& json) {
+  if (command == "tokenize") return;  // a list of ids
+  for (const std::string& problem : schema_problems(read_schema(command), json))
+    ADD_FAILURE() << command << ": " << problem;
 }
 
 Arguments operator+(Arguments a, const Arguments& b) {

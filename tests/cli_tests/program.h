@@ -87,9 +87,11 @@ Finished run(const Arguments& arguments, const std::string& input = {},
 /// As run, and expects exit status 0.
 Finished run_well(const Arguments& arguments, const std::string& input = {},
                   const Surroundings& surroundings = {});
-/// As run_well; the JSON on stdout.
+/// As run_well; the JSON on stdout, which has to keep to the command's schema.
 Json run_json(const Arguments& arguments, const std::string& input = {},
               const Surroundings& surroundings = {});
+/// Holds what a command has printed to docs/schemas/COMMAND.schema.json.
+void expect_keeps_to_schema(const std::string& command, const Json& json);
 
 /// a followed by b.
 Arguments operator+(Arguments a, const Arguments& b);

@@ -22,21 +22,22 @@ bool is_of_type(const Json& value, const std::string& type) {
 
 class Check {
  public:
-  Check(const Json& value, std::string_view place, std::vector<std::string>& problems)
-      : value_(value), place_(place), problems_(problems) {}
+  Check(const Json& root, const Json& value, std::string_view place,
+        std::vector<std::string>& problems)
+      : root_(root), value_(value), place_(place), problems_(problems) {}
 
-  void apply(const std::string& keyword, const Json& rule, const Json& schema);
+  void all_of(const Json& schema) {
+    for (const auto& [keyword, rule] : schema.items()) apply(keyword, rule, schema);
+  }
 
  private:
+  void apply(const std::string& keyword, const Json& rule, const Json& schema);
   void expect(bool holds, const std::string& expected) {
     if (!holds)
       problems_.push_back(fmt::format("{}: expected {}, got {}", place_, expected, value_.dump()));
   }
   void check_member(const std::string& key, const Json& schema) {
-    append(schema_problems(schema, value_[key], fmt::format("{}.{}", place_, key)));
-  }
-  void append(const std::vector<std::string>& more) {
-    problems_.insert(problems_.end(), more.begin(), more.end());
+    Check(root_, value_[key], fmt::format("{}.{}", place_, key), problems_).all_of(schema);
   }
   void check_type(const Json& rule) {
     const bool several = rule.is_array();
@@ -50,17 +51,21 @@ class Check {
   void check_items(const Json& rule) {
     if (!value_.is_array()) return;
     for (std::size_t i = 0; i < value_.size(); ++i)
-      append(schema_problems(rule, value_[i], fmt::format("{}[{}]", place_, i)));
+      Check(root_, value_[i], fmt::format("{}[{}]", place_, i), problems_).all_of(rule);
   }
 
+  const Json& root_;  ///< where references point
   const Json& value_;
-  std::string_view place_;
+  std::string place_;
   std::vector<std::string>& problems_;
 };
 
 void Check::apply(const std::string& keyword, const Json& rule, const Json& schema) {
   const bool is_object = value_.is_object();
-  if (keyword == "$schema" || keyword == "title" || keyword == "description") return;
+  if (keyword == "$schema" || keyword == "$defs" || keyword == "title" || keyword == "description")
+    return;
+  if (keyword == "$ref")
+    return all_of(root_.at(Json::json_pointer(rule.get<std::string>().substr(1))));
   if (keyword == "type") return check_type(rule);
   if (keyword == "enum")
     return expect(std::find(rule.begin(), rule.end(), value_) != rule.end(),
@@ -82,11 +87,13 @@ void Check::apply(const std::string& keyword, const Json& rule, const Json& sche
       if (is_object && value_.contains(key)) check_member(key, member);
     return;
   }
-  if (keyword == "additionalProperties" && rule.is_boolean()) {
-    if (!is_object || rule.get<bool>()) return;
-    for (const auto& [key, member] : value_.items())
-      expect(schema.contains("properties") && schema["properties"].contains(key),
-             fmt::format("no key \"{}\"", key));
+  if (keyword == "additionalProperties") {
+    if (!is_object) return;
+    for (const auto& [key, member] : value_.items()) {
+      if (schema.contains("properties") && schema["properties"].contains(key)) continue;
+      if (rule.is_object()) check_member(key, rule);
+      if (rule == false) expect(false, fmt::format("no key \"{}\"", key));
+    }
     return;
   }
   problems_.push_back(
@@ -95,11 +102,9 @@ void Check::apply(const std::string& keyword, const Json& rule, const Json& sche
 
 }  // namespace
 
-std::vector<std::string> schema_problems(const Json& schema, const Json& value,
-                                         std::string_view place) {
+std::vector<std::string> schema_problems(const Json& schema, const Json& value) {
   std::vector<std::string> problems;
-  Check check(value, place, problems);
-  for (const auto& [keyword, rule] : schema.items()) check.apply(keyword, rule, schema);
+  Check(schema, value, "$", problems).all_of(schema);
   return problems;
 }
 
