@@ -19,6 +19,14 @@ function(bx_target name)
   endif()
 endfunction()
 
+# bx_unoptimized_when_sanitized(<name>): for what computes little itself. The optimizer takes more than
+# half of a sanitized compilation.
+function(bx_unoptimized_when_sanitized name)
+  if(BITAXON_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
+endfunction()
+
 # bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>.
 # LINK names the layers below it and the libraries it may use; nothing else is visible to it. All
 # layers together are the archive bitaxon.
