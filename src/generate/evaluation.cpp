@@ -47,18 +47,20 @@ struct Normalizer {
   std::size_t likeliest = 0;
   double log_sum = 0;
 
-  /// Throws Error(device) when there is none: a NaN or an infinity among the logits.
+  /// Throws Error(device) when one is not finite. Not even -inf may be there: it would pass through
+  /// the sum, and make of a divergence a NaN.
   Normalizer(std::span<const float> logits, std::int64_t token) {
-    likeliest =
-        static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const auto odd = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
+    if (odd != logits.end())
+      throw Error(ErrorKind::device,
+                  fmt::format("[evaluate] logits of token {}: expected finite numbers, got {} for "
+                              "id {}",
+                              token, *odd, odd - logits.begin()));
+    likeliest = static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
     const double max = logits[likeliest];
     double sum = 0;
     for (const float logit : logits) sum += std::exp(double{logit} - max);
     log_sum = max + std::log(sum);
-    if (!std::isfinite(log_sum))
-      throw Error(
-          ErrorKind::device,
-          fmt::format("[evaluate] logits of token {}: expected finite numbers, got others", token));
   }
 };
 
@@ -69,7 +71,7 @@ double kl_divergence(std::span<const float> p, const Normalizer& of_p, std::span
     const double log_p = double{p[i]} - of_p.log_sum;
     sum += std::exp(log_p) * (log_p - (double{q[i]} - of_q.log_sum));
   }
-  return std::max(0.0, sum);  // rounding
+  return std::max(0.0, sum);  // rounding; finite, as the logits are
 }
 
 void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOptions& options) {

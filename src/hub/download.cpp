@@ -63,11 +63,15 @@ class Places {
  public:
   explicit Places(const DownloadRequest& request)
       : folder_(request.local_folder), cache_(request.repository) {
+    if (!in_cache()) make_folders(folder_);
+  }
+
+  /// Makes the folders that fetching takes. Where all is here, nothing has to be writable.
+  void prepare() const {
     if (in_cache()) {
       make_folders(cache_.blobs());
       make_folders(cache_.locks());
     } else {
-      make_folders(folder_);
       make_way(folder_, std::string(kUnderWay) + "/ID");
     }
   }
@@ -91,9 +95,11 @@ class Places {
   bool has(const HubFile& file, const HttpOptions& options) const {
     const fs::path path = target(file);
     std::error_code error;
-    if (!in_cache() && fs::is_symlink(fs::symlink_status(path, error)))
-      throw Error(ErrorKind::io, fmt::format("{}: expected a file or nothing, got a link",
-                                             printable_path(path.string())));
+    const fs::file_status status = fs::symlink_status(path, error);
+    if ((!in_cache() && fs::is_symlink(status)) || fs::is_directory(status))
+      throw Error(ErrorKind::io, fmt::format("{}: expected a file or nothing, got a {}",
+                                             printable_path(path.string()),
+                                             fs::is_symlink(status) ? "link" : "folder"));
     if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
       return false;
     return in_cache() || has_contents(path, file, options);
@@ -131,8 +137,12 @@ class Download {
     if (!request_.local_folder.empty()) refuse_own_folder(files);
     const Places places(request_);
     const std::vector<HubFile> missing = find_missing(files, places);
-    refuse_full_disk(missing, places);
-    announce(files, missing);
+    if (!missing.empty()) places.prepare();
+    std::uint64_t to_fetch_bytes = 0;
+    for (const HubFile& file : missing)
+      to_fetch_bytes += file.size_bytes - places.partial_bytes(file);
+    refuse_full_disk(to_fetch_bytes, places);
+    announce(files.size(), to_fetch_bytes);
     for (const HubFile& file : missing) fetch(file, places);
     return finish(files, places);
   }
@@ -167,9 +177,7 @@ class Download {
     return missing;
   }
 
-  static void refuse_full_disk(const std::vector<HubFile>& missing, const Places& places) {
-    std::uint64_t needed = 0;
-    for (const HubFile& file : missing) needed += file.size_bytes - places.partial_bytes(file);
+  static void refuse_full_disk(std::uint64_t needed, const Places& places) {
     std::error_code error;
     const fs::space_info space = fs::space(places.disk(), error);
     if (error || needed <= space.available) return;  // a disk that does not tell: trying does
@@ -178,26 +186,28 @@ class Download {
                                            bytes_text(needed), bytes_text(space.available)));
   }
 
-  void announce(const std::vector<HubFile>& files, const std::vector<HubFile>& missing) const {
+  void announce(std::size_t n_files, std::uint64_t to_fetch_bytes) const {
     watch_.note(fmt::format("{} at {} (commit {}): {} {}, {}; {} to fetch", request_.repository,
-                            printable(request_.revision), commit_.substr(0, 12), files.size(),
-                            files.size() == 1 ? "file" : "files", bytes_text(total_bytes_),
-                            missing.empty() ? "nothing" : bytes_text(total_bytes_ - done_bytes_)));
+                            printable(request_.revision), commit_.substr(0, 12), n_files,
+                            n_files == 1 ? "file" : "files", bytes_text(total_bytes_),
+                            to_fetch_bytes == 0 ? "nothing" : bytes_text(to_fetch_bytes)));
   }
 
-  FileLock lock(const HubFile& file, const Places& places) const {
+  /// Waits for a lock; `waits` is called when that is necessary.
+  FileLock lock(const fs::path& path, const std::function<void()>& waits) const {
     constexpr auto kPause = std::chrono::milliseconds(100);
     for (bool said = false;; said = true) {
-      if (auto lock = FileLock::try_lock(places.lock(file))) return std::move(*lock);
-      if (!said)
-        watch_.note(fmt::format("{}: another process fetches it; waiting", printable(file.name)));
+      if (auto lock = FileLock::try_lock(path)) return std::move(*lock);
+      if (!said) waits();
       std::this_thread::sleep_for(kPause);
       options().check_interrupted();
     }
   }
 
   void fetch(const HubFile& file, const Places& places) {
-    const FileLock held = lock(file, places);
+    const FileLock held = lock(places.lock(file), [&] {
+      watch_.note(fmt::format("{}: another process fetches it; waiting", printable(file.name)));
+    });
     if (!places.has(file, options())) {  // else whoever had the lock was faster
       PartialFile partial(places.partial(file));
       const FetchWatch watch{
@@ -212,13 +222,20 @@ class Download {
     watch_.progress(done_bytes_, total_bytes_);
   }
 
-  /// In the cache the files get their names last, and the revision after them: whoever looks for a
-  /// model finds all of it or none.
+  /// In the cache the files get their names last: whoever looks for a model finds all or none of
+  /// it.
   fs::path finish(const std::vector<HubFile>& files, const Places& places) const {
     if (!places.in_cache()) return fs::absolute(request_.local_folder).lexically_normal();
-    for (const HubFile& file : files) places.cache().link(commit_, file.name, file.id);
-    if (request_.revision != commit_) places.cache().write_ref(request_.revision, commit_);
-    return fs::absolute(places.cache().snapshot(commit_)).lexically_normal();
+    const CachedRepository& cache = places.cache();
+    Snapshot snapshot{.commit = commit_};
+    for (const HubFile& file : files) snapshot.links.push_back({file.name, file.id});
+    if (request_.revision != commit_) snapshot.revision = request_.revision;
+    if (!cache.has(snapshot)) {
+      places.prepare();
+      const FileLock held = lock(cache.lock(), [] {});
+      cache.add(snapshot);
+    }
+    return fs::absolute(cache.snapshot(commit_)).lexically_normal();
   }
 
   const DownloadRequest& request_;

@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "hub/content_id.h"
 #include "hub/retries.h"
+#include "hub/url.h"
 #include "platform/printable.h"
 
 namespace bitaxon::hub {
@@ -61,6 +62,7 @@ class Fetch {
 
   void run() {
     if (partial_.size_bytes() > file_.size_bytes) partial_.clear();
+    counted_bytes_ = partial_.size_bytes();
     for (bool done = false; !done;) {
       try {
         while (partial_.size_bytes() < file_.size_bytes) transfer();
@@ -88,7 +90,6 @@ class Fetch {
 
   /// One connection, and the pause after one that failed.
   void transfer() {
-    constexpr std::uint64_t kProgressBytes = std::uint64_t{1} << 20;
     const std::uint64_t before = partial_.size_bytes();
     if (before == 0) from_zero_ = true;
     const HttpAnswer answer =
@@ -101,16 +102,26 @@ class Fetch {
     if (problem.empty()) {
       if (status == 416 && before > 0) throw StartOver{"the server has no such range"};
       if (status != 200 && status != 206 && !is_passing(status))
-        refuse_status(answer.head, server_, shown_name());
-      problem = is_passing(status) ? fmt::format("the server answers with status {}", status)
-                                   : "the server ends the connection";
+        refuse_status(answer, server_, shown_name());
+      problem = is_passing(status)
+                    ? fmt::format("{} answers with status {}", shown_origin(answer.url), status)
+                    : "the server ends the connection";
     }
     problem += fmt::format(", at byte {} of {}", partial_.size_bytes(), file_.size_bytes);
-    if (partial_.size_bytes() >= before + kProgressBytes) retries_.start_over();
+    count_progress();
     if (!retries_.wait(retry_after_seconds(answer.head)))
       fail(fmt::format("{} (tried {} times; the same command continues)", problem,
                        Retries::kMaxTries));
     watch_.note(fmt::format("{}: {}; trying again", shown_name(), problem));
+  }
+
+  /// A line that brings something each time may break as often as it likes. What counts is how far
+  /// it has ever come: a server that ignores ranges brings the same bytes again and again.
+  void count_progress() {
+    constexpr std::uint64_t kProgressBytes = std::uint64_t{64} << 10;
+    if (partial_.size_bytes() < counted_bytes_ + kProgressBytes) return;
+    counted_bytes_ = partial_.size_bytes();
+    retries_.start_over();
   }
 
   /// Whether the bytes to come are those that are missing.
@@ -165,9 +176,10 @@ class Fetch {
   PartialFile& partial_;
   const FetchWatch& watch_;
   Retries retries_;
-  std::string tag_;            ///< of what the last connection sent
-  bool from_zero_ = false;     ///< all that is here came since this began
-  bool started_over_ = false;  ///< once is enough
+  std::uint64_t counted_bytes_ = 0;  ///< where the retries started over, or began
+  std::string tag_;                  ///< of what the last connection sent
+  bool from_zero_ = false;           ///< all that is here came since this began
+  bool started_over_ = false;        ///< once is enough
 };
 
 }  // namespace

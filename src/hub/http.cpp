@@ -29,6 +29,7 @@ bool is_redirect(int status) {
 /// What libcurl's callbacks see of one transfer. They are called from C, so that what is thrown
 /// waits here until it has returned.
 struct Transfer {
+  const std::string& url;
   const HttpReceiver& receiver;
   const HttpOptions& options;
   HttpHead head = {};
@@ -42,7 +43,9 @@ struct Transfer {
     // After the head of the final answer only trailers come.
     if (head_ended) return;
     if ((head_bytes += line.size()) > kMaxHeadBytes)
-      throw Error(ErrorKind::io, "expected an answer with at most 256 KiB of header, got more");
+      throw Error(ErrorKind::io,
+                  fmt::format("{}: expected an answer with at most 256 KiB of header, got more",
+                              shown(url)));
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
     if (line.starts_with("HTTP/")) {
       head = {};
@@ -66,9 +69,9 @@ struct Transfer {
     if (is_wanted()) return receiver.on_bytes(bytes);
     // What comes with an error or a redirect is read past, so that the connection can be kept.
     if ((unread_bytes += bytes.size()) > kMaxUnreadBytes)
-      throw Error(ErrorKind::io, fmt::format("expected a short answer with status {}, got more "
-                                             "than 1 MiB",
-                                             head.status));
+      throw Error(ErrorKind::io,
+                  fmt::format("{}: expected a short answer with status {}, got more than 1 MiB",
+                              shown(url), head.status));
   }
 
   /// Calls `act`, keeping what it throws; false when it threw.
@@ -213,11 +216,12 @@ struct HttpClient::Handle {
     if (request.first_byte > 0) headers.add(fmt::format("Range: bytes={}-", request.first_byte));
     if (request.first_byte > 0 && !request.if_range.empty())
       headers.add("If-Range: " + request.if_range);
-    Transfer transfer{receiver, options};
+    Transfer transfer{request.url, receiver, options};
     prepare(request, options, headers, transfer);
     const CURLcode code = curl.easy_perform(easy);
     if (transfer.thrown) std::rethrow_exception(transfer.thrown);
-    HttpAnswer answer{std::move(transfer.head), {}};
+    HttpAnswer answer{
+        .head = std::move(transfer.head), .url = request.url, .token_sent = !request.token.empty()};
     if (code == CURLE_OK) return answer;
     const std::string reason =
         printable(words[0] != '\0' ? words.data() : curl.easy_strerror(code), 200);

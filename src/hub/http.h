@@ -42,6 +42,8 @@ struct HttpHead {
 struct HttpAnswer {
   HttpHead head;             ///< of the last answer
   std::string problem = {};  ///< why the transfer broke, in which case trying again may help
+  std::string url = {};      ///< what was asked last, after all redirects
+  bool token_sent = false;   ///< to there
 };
 
 /// Who gets what a server sends with status 200 or 206. What they throw ends the transfer.

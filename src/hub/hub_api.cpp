@@ -116,8 +116,9 @@ HubListing list_files(HttpClient& client, const HubServer& server, const std::st
     std::string problem = answer.problem;
     if (problem.empty() && answer.head.status == 200) return parse_listing(text, shown(url));
     if (problem.empty()) {
-      if (!is_passing(answer.head.status)) refuse_status(answer.head, server, what);
-      problem = fmt::format("{} answers with status {}", server.endpoint, answer.head.status);
+      if (!is_passing(answer.head.status)) refuse_status(answer, server, what);
+      problem =
+          fmt::format("{} answers with status {}", shown_origin(answer.url), answer.head.status);
     }
     if (!retries.wait(retry_after_seconds(answer.head)))
       throw Error(ErrorKind::io,
@@ -131,15 +132,21 @@ std::string file_url(const HubServer& server, const std::string& repository,
   return fmt::format("{}/{}/resolve/{}/{}", server.endpoint, repository, commit, escape_path(name));
 }
 
-void refuse_status(const HttpHead& head, const HubServer& server, const std::string& what) {
+void refuse_status(const HttpAnswer& answer, const HubServer& server, const std::string& what) {
   std::string reason;
-  switch (head.status) {
+  switch (answer.head.status) {
     case 401:
     case 403:
-      reason = server.token.empty()
-                   ? "it does not exist or is not public: set HF_TOKEN to the token of somebody "
-                     "who may read it"
-                   : "the token in HF_TOKEN (or its file) is not one of somebody who may read it";
+      // Who may read what is the hub's to say, and the token stays with it.
+      if (!(origin_of(answer.url) == origin_of(server.endpoint)))
+        reason = fmt::format("{} sent us there, without the token; the same command may help later",
+                             server.endpoint);
+      else if (answer.token_sent)
+        reason = "the token in HF_TOKEN (or its file) is not one of somebody who may read it";
+      else
+        reason =
+            "it does not exist or is not public: set HF_TOKEN to the token of somebody who may "
+            "read it";
       break;
     case 404:
       reason = "there is no such repository, revision or file";
@@ -147,10 +154,10 @@ void refuse_status(const HttpHead& head, const HubServer& server, const std::str
     default:
       reason = "expected status 200";
   }
-  if (const std::string words = head.field("x-error-message"); !words.empty())
+  if (const std::string words = answer.head.field("x-error-message"); !words.empty())
     reason += fmt::format(" (\"{}\")", printable(words, 200));
-  throw Error(ErrorKind::io, fmt::format("{}: {} answers with status {}: {}", what, server.endpoint,
-                                         head.status, reason));
+  throw Error(ErrorKind::io, fmt::format("{}: {} answers with status {}: {}", what,
+                                         shown_origin(answer.url), answer.head.status, reason));
 }
 
 }  // namespace bitaxon::hub

@@ -43,7 +43,7 @@ std::string file_url(const HubServer& server, const std::string& repository,
                      const std::string& commit, const std::string& name);
 
 /// Throws the Error(io) for an answer that is neither 200 nor 206; `what` begins its message.
-[[noreturn]] void refuse_status(const HttpHead& head, const HubServer& server,
+[[noreturn]] void refuse_status(const HttpAnswer& answer, const HubServer& server,
                                 const std::string& what);
 
 }  // namespace bitaxon::hub

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
-#include <vector>
+#include <iterator>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "platform/file.h"
@@ -32,15 +32,49 @@ std::string folder_name(const std::string& repository) {
   return name;
 }
 
-}  // namespace
-
-fs::path hub_home_folder() {
-  if (const auto home = environment_path("HF_HOME")) return *home;
-  return cache_folder() / "huggingface";
+void move_to(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) fail(to, "cannot rename to it", error);
 }
 
+/// What a link's file says, from wherever in the snapshot it is.
+fs::path target_of(const Snapshot::Link& link) {
+  fs::path target = fs::path("..") / ".." / "blobs" / link.id;
+  for (auto n = std::ranges::count(link.path, '/'); n > 0; --n) target = ".." / target;
+  return target;
+}
+
+/// The commit that is in the file of a branch or tag; empty without one.
+std::string read_ref(const fs::path& file) {
+  constexpr std::uint64_t kMaxBytes = 256;
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return {};
+  std::string commit = read_whole_file(file, kMaxBytes);
+  while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
+  return commit;
+}
+
+/// A path that the user's environment has, with "~" for the home folder as the hub's tools allow
+/// it.
+std::optional<fs::path> user_path(const char* variable) {
+  const auto path = environment_path(variable);
+  if (!path || *path->begin() != "~") return path;
+  fs::path expanded = home_folder();
+  for (auto part = std::next(path->begin()); part != path->end(); ++part) expanded /= *part;
+  return expanded;
+}
+
+}  // namespace
+
+fs::path hub_home_folder() { return user_path("HF_HOME").value_or(cache_folder() / "huggingface"); }
+
 fs::path hub_cache_folder() {
-  return environment_path("HF_HUB_CACHE").value_or(hub_home_folder() / "hub");
+  return user_path("HF_HUB_CACHE").value_or(hub_home_folder() / "hub");
+}
+
+fs::path hub_token_file() {
+  return user_path("HF_TOKEN_PATH").value_or(hub_home_folder() / "token");
 }
 
 CachedRepository::CachedRepository(const std::string& repository)
@@ -48,45 +82,70 @@ CachedRepository::CachedRepository(const std::string& repository)
       locks_(hub_cache_folder() / ".locks" / folder_name(repository)) {}
 
 fs::path CachedRepository::find_snapshot() const {
-  const fs::path main = root_ / "refs" / "main";
-  std::error_code error;
-  if (fs::is_regular_file(main, error)) {
-    std::string commit = read_whole_file(main, 256);
-    while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
-    const bool plain =
-        !commit.empty() && commit.find('/') == std::string::npos && commit != "." && commit != "..";
-    if (plain && is_folder(snapshot(commit))) return snapshot(commit);
-  }
-  std::vector<fs::path> snapshots;
-  for (fs::directory_iterator it(root_ / "snapshots", error), end; !error && it != end;
-       it.increment(error))
-    if (is_folder(it->path())) snapshots.push_back(it->path());
-  return snapshots.size() == 1 ? snapshots[0] : fs::path();
+  const std::string commit = read_ref(ref("main"));
+  const bool plain =
+      !commit.empty() && commit.find('/') == std::string::npos && commit != "." && commit != "..";
+  if (plain && is_folder(snapshot(commit))) return snapshot(commit);
+  const std::vector<fs::path> all = snapshots();
+  return all.size() == 1 ? all[0] : fs::path();
 }
 
-void CachedRepository::link(const std::string& commit, const std::string& path,
-                            const std::string& id) const {
-  make_folders(snapshot(commit));
-  const fs::path place = make_way(snapshot(commit), path);
-  fs::path target = fs::path("..") / ".." / "blobs" / id;
-  for (auto n = std::count(path.begin(), path.end(), '/'); n > 0; --n) target = ".." / target;
+std::vector<fs::path> CachedRepository::snapshots() const {
+  std::vector<fs::path> found;
   std::error_code error;
-  if (fs::read_symlink(place, error) == target) return;
-  const fs::path temporary = root_ / fmt::format(".{}.{:08x}.tmp", id, std::random_device()());
-  fs::create_symlink(target, temporary, error);
+  for (fs::directory_iterator it(root_ / "snapshots", error), end; !error && it != end;
+       it.increment(error))
+    if (is_folder(it->path())) found.push_back(it->path());
+  return found;
+}
+
+bool CachedRepository::has(const Snapshot& wanted) const {
+  std::error_code error;
+  return std::ranges::all_of(wanted.links,
+                             [&](const Snapshot::Link& link) {
+                               const fs::path place = snapshot(wanted.commit) / link.path;
+                               return fs::read_symlink(place, error) == target_of(link);
+                             }) &&
+         (wanted.revision.empty() || read_ref(ref(wanted.revision)) == wanted.commit);
+}
+
+void CachedRepository::add(const Snapshot& wanted) const {
+  std::error_code error;
+  fs::remove_all(unfinished(), error);
+  make_folders(unfinished());
+  const fs::path place = snapshot(wanted.commit);
+  const bool is_new = !fs::exists(fs::symlink_status(place, error));
+  const fs::path folder = is_new ? unfinished() / "snapshot" : place;
+  if (is_new) make_folders(folder);
+  for (const bool is_last : {false, true})
+    for (const Snapshot::Link& link : wanted.links)
+      if ((link.path == "config.json") == is_last) make_link(folder, link);
+  if (is_new) {
+    make_folders(place.parent_path());
+    move_to(folder, place);
+  }
+  if (!wanted.revision.empty()) write_ref(wanted.revision, wanted.commit);
+  fs::remove_all(unfinished(), error);
+}
+
+void CachedRepository::make_link(const fs::path& folder, const Snapshot::Link& link) const {
+  const fs::path place = make_way(folder, link.path);
+  std::error_code error;
+  if (fs::read_symlink(place, error) == target_of(link)) return;
+  const fs::path temporary = unfinished() / "link";
+  fs::create_symlink(target_of(link), temporary, error);
   if (error) fail(temporary, "cannot make a link", error);
-  fs::rename(temporary, place, error);
-  if (!error) return;
-  std::error_code ignored;
-  fs::remove(temporary, ignored);
-  fail(place, "cannot make a link", error);
+  move_to(temporary, place);
 }
 
 void CachedRepository::write_ref(const std::string& revision, const std::string& commit) const {
+  if (read_ref(ref(revision)) == commit) return;
   make_folders(root_ / "refs");
-  AtomicFile file(make_way(root_ / "refs", revision));
+  const fs::path temporary = unfinished() / "ref";
+  AtomicFile file(temporary);
   file.write(commit);
   file.commit();
+  move_to(temporary, make_way(root_ / "refs", revision));
 }
 
 fs::path make_way(const fs::path& root, const std::string& path) {

@@ -4,10 +4,12 @@
 //   models--OWNER--NAME/snapshots/COMMIT/PATH      links to ../../blobs/ID
 //   models--OWNER--NAME/refs/REVISION              the commit that a branch or tag meant
 //   .locks/models--OWNER--NAME/ID.lock             held by whoever fetches ID
+//   .locks/models--OWNER--NAME/snapshots.lock      and, of our tools, by whoever adds to snapshots
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace bitaxon::hub {
 
@@ -15,6 +17,20 @@ namespace bitaxon::hub {
 std::filesystem::path hub_cache_folder();
 /// Where the hub's tools keep what is not the cache: $HF_HOME, else as above.
 std::filesystem::path hub_home_folder();
+/// $HF_TOKEN_PATH, else the file token there.
+std::filesystem::path hub_token_file();
+
+/// A commit's files, or some of them.
+struct Snapshot {
+  struct Link {
+    std::string path;  ///< below snapshots/COMMIT
+    std::string id;    ///< of the contents: it leads to blobs/ID
+  };
+
+  std::string commit;
+  std::vector<Link> links = {};
+  std::string revision = {};  ///< branch or tag that means the commit; empty: none
+};
 
 /// The places of one repository. Nothing is made by asking.
 class CachedRepository {
@@ -30,13 +46,25 @@ class CachedRepository {
 
   /// The snapshot of the commit that refs/main names, else the only one; empty when there is none.
   std::filesystem::path find_snapshot() const;
-  /// Makes snapshots/COMMIT/`path` a link to blobs/`id`, in one step also when another is there.
-  /// Throws Error(io), also where a link instead of a folder would lead out of the snapshot.
-  void link(const std::string& commit, const std::string& path, const std::string& id) const;
-  /// Throws Error(io).
-  void write_ref(const std::string& revision, const std::string& commit) const;
+  /// All that are here.
+  std::vector<std::filesystem::path> snapshots() const;
+
+  /// Whether all of its links are there and the revision means it.
+  bool has(const Snapshot& wanted) const;
+  /// Makes what of it is not there. A new snapshot gets its name with all of the links; in one that
+  /// is there, config.json comes last, without which it is no model; the revision comes after
+  /// either. For whoever holds lock(): what was left by one that was killed is removed. Throws
+  /// Error(io), also where a link in place of a folder would lead out of the cache.
+  void add(const Snapshot& wanted) const;
+  std::filesystem::path lock() const { return locks_ / "snapshots.lock"; }
 
  private:
+  /// Where things are made that have no name yet.
+  std::filesystem::path unfinished() const { return root_ / ".unfinished"; }
+  std::filesystem::path ref(const std::string& revision) const { return root_ / "refs" / revision; }
+  void make_link(const std::filesystem::path& folder, const Snapshot::Link& link) const;
+  void write_ref(const std::string& revision, const std::string& commit) const;
+
   std::filesystem::path root_, locks_;
 };
 

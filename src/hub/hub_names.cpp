@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "platform/printable.h"
+
 namespace bitaxon::hub {
 namespace {
 
@@ -45,10 +47,9 @@ std::string path_problem(std::string_view path) {
   if (path.empty()) return "an empty name";
   if (path.front() == '/') return "an absolute path";
   if (path.size() > kMaxPathBytes) return "a path longer than 1024 bytes";
-  for (const char c : path) {
-    if (c == '\\') return "a path with a backslash";
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "a control character";
-  }
+  if (path.find('\\') != path.npos) return "a path with a backslash";
+  // Names are shown, by others too: none may drive a terminal or look like another.
+  if (printable(path, kMaxPathBytes) != path) return "a control character";
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find('/', begin), path.size());
     if (std::string problem = component_problem(path.substr(begin, end - begin)); !problem.empty())

@@ -9,7 +9,6 @@
 #include "hub/hub_cache.h"
 #include "hub/url.h"
 #include "platform/file.h"
-#include "platform/paths.h"
 #include "platform/printable.h"
 
 namespace bitaxon::hub {
@@ -60,7 +59,7 @@ std::string find_token() {
   std::string token = trimmed(variable("HF_TOKEN"));
   std::string source = "HF_TOKEN";
   if (token.empty()) {
-    const auto path = environment_path("HF_TOKEN_PATH").value_or(hub_home_folder() / "token");
+    const std::filesystem::path path = hub_token_file();
     std::error_code error;
     if (!std::filesystem::exists(path, error)) return {};
     token = trimmed(read_whole_file(path, kMaxBytes));

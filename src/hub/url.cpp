@@ -85,12 +85,25 @@ std::string origin_problem(const Origin& origin) {
 }
 
 std::string redirect_target(const std::string& url, const std::string& location) {
+  const auto fail = [&](ErrorKind kind, const std::string& problem) {
+    throw Error(kind, fmt::format("redirect from {}: {}", shown(url), problem));
+  };
   const Url parsed = new_url();
   set(parsed, url);
-  set(parsed, location);  // relative to what is there
-  const std::string target = part(parsed, CURLUPART_URL);
-  if (const std::string problem = origin_problem(origin_of(parsed, target)); !problem.empty())
-    throw Error(ErrorKind::io, fmt::format("redirect from {}: {}", shown(url), problem));
+  const Origin from = origin_of(parsed, url);
+  std::string target;
+  Origin to;
+  try {
+    set(parsed, location);  // relative to what is there
+    target = part(parsed, CURLUPART_URL);
+    to = origin_of(parsed, target);
+  } catch (const Error& error) {
+    fail(error.kind(), error.what());
+  }
+  if (const std::string problem = origin_problem(to); !problem.empty())
+    fail(ErrorKind::io, problem);
+  if (from.scheme == "https" && to.scheme != "https")
+    fail(ErrorKind::io, fmt::format("expected https://, got {}", shown_origin(target)));
   return target;
 }
 
@@ -116,5 +129,13 @@ std::string escape_path(std::string_view path) {
 }
 
 std::string shown(const std::string& url) { return printable(url.substr(0, url.find('?')), 400); }
+
+std::string shown_origin(const std::string& url) {
+  const Origin origin = origin_of(url);
+  const bool is_usual = origin.port == (origin.scheme == "https" ? "443" : "80");
+  return printable(fmt::format("{}://{}{}{}", origin.scheme, origin.host, is_usual ? "" : ":",
+                               is_usual ? "" : origin.port),
+                   400);
+}
 
 }  // namespace bitaxon::hub

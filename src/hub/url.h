@@ -19,7 +19,8 @@ bool is_loopback(const std::string& host);
 /// Why nothing is fetched from there; empty for https anywhere and http on this machine.
 std::string origin_problem(const Origin& origin);
 /// `location`, which may be relative, as seen from `url`. Throws Error(format) when it is none, and
-/// Error(io) when nothing is fetched from there.
+/// Error(io) when nothing is fetched from there, or when it leads from https to http: no server of
+/// the network has a say in what this machine's own are asked.
 std::string redirect_target(const std::string& url, const std::string& location);
 
 /// One segment of a path: all but letters, digits and "-._~" as %XX.
@@ -28,5 +29,7 @@ std::string escape(std::string_view segment);
 std::string escape_path(std::string_view path);
 /// For messages: without the query, which may hold a signature.
 std::string shown(const std::string& url);
+/// For messages: scheme, host and port. Throws as origin_of.
+std::string shown_origin(const std::string& url);
 
 }  // namespace bitaxon::hub

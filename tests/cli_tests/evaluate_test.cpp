@@ -5,16 +5,19 @@
 #include <cmath>
 
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
+#include "model_folder.h"
 #include "program.h"
+#include "support/small_models.h"
 #include "support/source_tree.h"
+#include "support/tensors.h"
 
 namespace bitaxon::test {
 namespace {
 
 TEST(EvaluateCli, AgreesWithLogitsOfTheSameWindows) {
   const TemporaryFolder folder;
-  const std::string text = folder.write("t.txt", "But soft, what light through yonder window?\n");
+  const std::string text = (folder / "t.txt").string();
+  write_file(text, "But soft, what light through yonder window?\n");
   const Json ids = Json::parse(run_well({"tokenize", "--file", text}).out);
   const auto n = static_cast<std::int64_t>(ids.size());
   const std::int64_t length = 7;
@@ -79,6 +82,97 @@ TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
   EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
 }
 
+TEST(EvaluateCli, SaysWhatItIsAgainst) {
+  const Arguments evaluate = {"evaluate", "--max-tokens", "5", "--device", "cpu"};
+  const std::string model = (source_tree() / "models/tiny-shakespeare").string();
+  for (const auto& [against, said] :
+       {std::pair(model, std::string("against: ") + model + " on cpu ("),
+        {"reference", "tiny-shakespeare on reference ("}}) {
+    const Arguments both = evaluate + Arguments{"--quantize", "nf4", "--against", against};
+    const Finished finished = run_well(both);
+    EXPECT_NE(finished.err.find(said), std::string::npos) << finished.err;
+    // What is quantized is the model on both devices, and of two models the first.
+    const Json found = run_json(both + Arguments{"--json"});
+    EXPECT_EQ(found["quantize"], "nf4");
+    EXPECT_EQ(found["against"]["quantize"], against == model ? Json(nullptr) : Json("nf4"));
+  }
+}
+
+/// The bundled model again, to which the tokens `a` and `b` are each other.
+void copy_with_exchanged_tokens(const std::filesystem::path& to, std::string a, std::string b) {
+  copy_model(bundled_model_dir(), to);
+  Json tokenizer = Json::parse(read_file(to / "tokenizer.json"));
+  std::swap(tokenizer["model"]["vocab"][a], tokenizer["model"]["vocab"][b]);
+  write_file(to / "tokenizer.json", tokenizer.dump());
+}
+
+TEST(EvaluateCli, OnlyAgainstAModelOfTheSameTokens) {
+  const TemporaryFolder folder;
+  const Arguments against = {"evaluate", "--max-tokens", "5",        "--device",
+                             "cpu",      "--quiet",      "--against"};
+  const auto expect_refusal = [&](const std::string& model, const std::string& fragment) {
+    const Finished finished = run(against + Arguments{model});
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+    for (const std::string& part : {"--against " + model, fragment})
+      EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
+  };
+  // No token of the text, and yet not what the probabilities of these ids are compared for.
+  const std::string exchanged = (folder / "exchanged").string();
+  copy_with_exchanged_tokens(exchanged, "X", "Z");
+  expect_refusal(exchanged, "expected the same tokens behind the ids");
+
+  // The mapping of a model without a tokenizer is one for the first one's.
+  const std::string mapped = (folder / "mapped").string();
+  copy_model(bundled_model_dir(), mapped);
+  std::filesystem::remove(std::filesystem::path(mapped) / "tokenizer.json");
+  run_well(against + Arguments{mapped});
+  std::string map;
+  for (int id = 0; id < 1024; ++id)
+    map += fmt::format("{}\"{}\": {}", id == 0 ? "{" : ", ", id, id ^ 1);
+  rewrite_model(bundled_model_dir(), std::filesystem::path(mapped) / "model.safetensors",
+                {{"vocab_mapping", map + "}"}});
+  expect_refusal(mapped, "expected the same tokens behind the ids");
+
+  // The same tokens, put together otherwise.
+  const std::string merges = (folder / "merges").string();
+  copy_model(bundled_model_dir(), merges);
+  const std::filesystem::path file = std::filesystem::path(merges) / "tokenizer.json";
+  Json tokenizer = Json::parse(read_file(file));
+  tokenizer["model"]["merges"] = Json::array();
+  write_file(file, tokenizer.dump());
+  expect_refusal(merges, "the text as the same token ids");
+
+  expect_refusal((golden_dir() / kSmallestModel).string(), "expected a vocabulary of 1024");
+}
+
+/// A perplexity may be beyond all numbers, and one token has no standard error.
+TEST(EvaluateCli, WhatHasNoNumberIsSaidToBeUnknown) {
+  const TemporaryFolder folder;
+  Config config = small_config();
+  config.vocab_size = 1024;
+  StoredModel model = random_stored(config, 1);
+  for (float& weight : model.tensors.at("lm_head.weight").values) weight *= 1e6f;
+  write_model(folder.path(), model);
+  const Arguments go = {"evaluate",
+                        "-m",
+                        folder.path().string(),
+                        "-t",
+                        (bundled_model_dir() / "tokenizer.json").string(),
+                        "--device",
+                        "cpu",
+                        "--max-tokens",
+                        "5",
+                        "--quiet"};
+  const Json found = run_json(go + Arguments{"--json", "--against", "reference"});
+  EXPECT_EQ(found["perplexity"], nullptr);
+  EXPECT_EQ(found["std_error"], nullptr);
+  EXPECT_GT(found["nll_per_token"], 700.0);
+  EXPECT_NE(run_well(go).out.find("perplexity   > 1e308 +- unknown ("), std::string::npos);
+  const Finished one = run_well({"evaluate", "--device", "cpu", "--max-tokens", "1", "--quiet"});
+  EXPECT_NE(one.out.find(" +- unknown ("), std::string::npos) << one.out;
+}
+
 TEST(EvaluateCli, JsonIsAsItsSchemaSays) {
   const std::string model = (source_tree() / "models/tiny-shakespeare").string();
   for (const Arguments& more : {Arguments{}, Arguments{"--quantize", "nf4", "--against", model},
@@ -116,8 +210,10 @@ INSTANTIATE_TEST_SUITE_P(Bundled, PerplexityCli,
 
 TEST(EvaluateCli, Refusals) {
   const TemporaryFolder folder;
-  const std::string empty = folder.write("empty.txt", "");
-  const std::string latin = folder.write("latin.txt", "caf\xe9");
+  const std::string empty = (folder / "empty.txt").string();
+  const std::string latin = (folder / "latin.txt").string();
+  write_file(empty, "");
+  write_file(latin, "caf\xe9");
   struct Case {
     Arguments arguments;
     int status;

@@ -64,7 +64,10 @@ TEST_F(HubCli, OtherPlacesOfTheCache) {
 
 TEST_F(HubCli, TheOnlySnapshotNeedsNoName) {
   fs::remove(hub() / "models--a--b" / "refs" / "main");
-  EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);  // which of the two?
+  const Finished which = run({"inspect", "a/b"}, "", surroundings_);
+  EXPECT_EQ(which.status, 1);
+  for (const char* fragment : {"found 2 of its snapshots", "refs/main", "`bit-axon download a/b`"})
+    EXPECT_NE(which.err.find(fragment), std::string::npos) << which.err;
   fs::remove_all(hub() / "models--a--b" / "snapshots" / "other");
   EXPECT_EQ(parameters({"a/b"}), 2200320);
 }
@@ -85,6 +88,61 @@ TEST_F(HubCli, ItsDefaultModelComesBeforeTheBundled) {
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   const Finished finished = run_well({"inspect"}, "", surroundings_);
   EXPECT_EQ(finished.err, "bit-axon: model: skyoo2003/bit-axon from the hub cache\n");
+}
+
+TEST_F(HubCli, APartOfTheDefaultModelIsNone) {
+  const fs::path snapshot = hub() / "models--skyoo2003--bit-axon/snapshots/1";
+  add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
+  for (const char* name : {"model.safetensors", "config.json"}) {
+    fs::remove(snapshot / name);
+    const Finished finished = run_well({"inspect"}, "", surroundings_);
+    ASSERT_EQ(finished.err_lines().size(), 1U) << finished.err;
+    EXPECT_NE(finished.err.find("the bundled tiny-shakespeare"), std::string::npos);
+    EXPECT_NE(finished.err.find("the skyoo2003/bit-axon in the hub cache is not whole"),
+              std::string::npos)
+        << finished.err;
+  }
+}
+
+TEST_F(HubCli, APartOfAModelSaysWhatFetchesTheRest) {
+  const fs::path snapshot = hub() / "models--a--b/snapshots/bundled";
+  const auto expect_gap = [&](const std::string& gap) {
+    for (const Arguments& command : {Arguments{"inspect"}, {"run", "--prompt", "a", "-m"}}) {
+      const Finished finished = run(command + Arguments{"a/b"}, "", surroundings_);
+      EXPECT_EQ(finished.status, 1) << finished.describe();
+      EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
+      for (const std::string& fragment : {std::string("`bit-axon download a/b`"), gap})
+        EXPECT_NE(finished.err.find(fragment), std::string::npos) << finished.err;
+    }
+  };
+  for (const char* name : {"model.safetensors", "tokenizer.json", "config.json"}) {
+    fs::remove(snapshot / name);
+    fs::create_symlink("../../blobs/removed", snapshot / name);
+    expect_gap(name);
+  }
+  fs::remove(snapshot / "config.json");
+  expect_gap("there is no config.json");
+  fs::create_symlink(bundled_model_dir() / "config.json", snapshot / "config.json");
+  fs::remove(snapshot / "tokenizer.json");
+  fs::remove(snapshot / "model.safetensors");
+  expect_gap("there is no *.safetensors");
+  write_file(snapshot / "model.safetensors.index.json",
+             R"({"weight_map": {"norm.weight": "model-00001-of-00002.safetensors"}})");
+  expect_gap("model-00001-of-00002.safetensors");
+}
+
+TEST(ModelSourceCli, WhatNamedAModelIsSaid) {
+  for (const auto& [arguments, named] : std::vector<std::pair<Arguments, const char*>>{
+           {{"inspect", "no"}, "MODEL no: "},
+           {{"inspect", "-m", "no"}, "--model no: "},
+           {{"quantize", "no", "--format", "nf4"}, "MODEL no: "},
+           {{"merge", "no", "-a", "x", "-o", "y"}, "BASE no: "},
+           {{"evaluate", "no"}, "MODEL no: "},
+           {{"evaluate", "--device", "cpu", "--quiet", "--against", "no"}, "--against no: "}}) {
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err.find(std::string("bit-axon: ") + named), 0U) << finished.err;
+  }
 }
 
 TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {

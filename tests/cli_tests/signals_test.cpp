@@ -82,6 +82,19 @@ TEST_F(SignalsCli, AnInterruptEndsAJsonAnswer) {
   EXPECT_EQ(parse_json(finished.out, "stdout")["finish_reason"], "interrupted");
 }
 
+TEST(LoadingCli, AnInterruptEndsItAtOnce) {
+  // Evaluating catches signals. Loading this preset takes seconds, at whose end it would say more.
+  Program program({"evaluate", "--config-medium", "--quantize", "nf4", "--device", "cpu",
+                   "--verbose", "-t", (bundled_model_dir() / "tokenizer.json").string()});
+  ASSERT_TRUE(program.read_until([](const std::string&, const std::string& err) {
+    return err.find("device: cpu") != std::string::npos;
+  }));
+  program.send_signal(SIGINT);
+  const Finished finished = program.finish();
+  EXPECT_EQ(finished.status, 130) << finished.describe();
+  EXPECT_EQ(finished.err.find("text: "), std::string::npos) << finished.err;
+}
+
 TEST_F(SignalsCli, ASecondInterruptEndsTheProgram) {
   // Nobody reads: the answer to the first one cannot be finished.
   Surroundings stuck;

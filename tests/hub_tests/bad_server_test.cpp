@@ -59,6 +59,31 @@ TEST_F(BadServerTest, TruncatesForEver) {
   EXPECT_EQ(partial_size(), 500U) << "the next run continues";
 }
 
+TEST_F(BadServerTest, EveryPieceThatBringsSomethingCounts) {
+  hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
+    const std::size_t first = request.first_byte();
+    connection.send_head(first == 0 ? 200 : 206,
+                         fmt::format("Content-Length: {}\r\nContent-Range: bytes {}-{}/{}\r\n",
+                                     kSize - first, first, kSize - 1, kSize));
+    connection.send(contents().substr(first, 40'000));
+    return true;
+  };
+  download();
+  expect_all_here();
+  EXPECT_EQ(hub_.fetches().size(), 8U);
+}
+
+TEST_F(BadServerTest, TheSamePieceAgainIsNoProgress) {
+  hub_.on_store = [&, n = 0](const Connection& connection, const SeenRequest&) mutable {
+    connection.send_head(200, fmt::format("Content-Length: {}\r\n", kSize));
+    const bool is_enough = ++n > 20;
+    connection.send(contents().substr(0, is_enough ? kSize : n % 2 == 1 ? 200'000 : 1));
+    return true;
+  };
+  expect_failure({"model.safetensors", "tried 5 times"});
+  EXPECT_EQ(hub_.fetches().size(), 5U);
+}
+
 TEST_F(BadServerTest, EndsWithoutSayingHowMuchThereIs) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     if (request.first_byte() > 0) return false;
@@ -236,7 +261,8 @@ TEST_F(BadServerTest, RedirectsWhereNothingIsFetched) {
     connection.answer(302, "", "Location: file:///etc/passwd\r\n");
     return true;
   };
-  expect_error([&] { download(); }, ErrorKind::format, {"file:///etc/passwd"});
+  expect_error([&] { download(); }, ErrorKind::format,
+               {"redirect from " + hub_.server.url() + "/owner/name/", "file:///etc/passwd"});
   hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(302, "");
     return true;
@@ -263,6 +289,16 @@ TEST_F(BadServerTest, Refuses) {
     expect_refusal({}, 1,
                    {"owner/name at main", status, refusal.says, "(\"In its \\u{1b}[31mwords"});
   }
+}
+
+TEST_F(BadServerTest, TheOneThatRefusesIsNamed) {
+  ::setenv("HF_TOKEN", "hf_secret", 1);
+  hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
+    connection.answer(403, "expired");
+    return true;
+  };
+  expect_failure({"model.safetensors: " + hub_.storage.url() + " answers with status 403",
+                  hub_.server.url() + " sent us there, without the token"});
 }
 
 TEST_F(BadServerTest, IsOutOfOrder) {
@@ -311,14 +347,14 @@ TEST_F(BadServerTest, SaysTooMuch) {
     connection.send("\r\n");
     return true;
   };
-  expect_error([&] { download(); }, ErrorKind::io, {"header"});
+  expect_error([&] { download(); }, ErrorKind::io, {"/api/models/owner/name", "header"});
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.send_head(404, "");
     const std::string spaces(std::size_t{1} << 20, ' ');
     for (int i = 0; i < 64; ++i) connection.send(spaces);
     return true;
   };
-  expect_error([&] { download(); }, ErrorKind::io, {"status 404"});
+  expect_error([&] { download(); }, ErrorKind::io, {"/api/models/owner/name", "status 404"});
 }
 
 TEST_F(BadServerTest, IsNoHub) {

@@ -5,7 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include "fake_hub.h"
+#include "hub/hub_cache.h"
 #include "platform/file_lock.h"
 #include "support/errors.h"
 
@@ -83,6 +86,40 @@ TEST_F(DiskTest, ReadOnlyFolders) {
   fs::permissions(repository() / "blobs", fs::perms::owner_all);
 }
 
+/// As far as root can be kept from writing: where a lock would be, none can be made.
+TEST_F(DiskTest, NothingIsWrittenWhereAllIsHere) {
+  download();
+  fs::remove_all(cache_ / "hub/.locks");
+  write_file(cache_ / "hub/.locks", "");
+  const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  for (const auto& entry : fs::recursive_directory_iterator(cache_ / "hub"))
+    if (entry.is_directory()) fs::last_write_time(entry, long_ago);
+  EXPECT_EQ(download(), snapshot());
+  EXPECT_NE(notes_.back().find("nothing to fetch"), std::string::npos) << notes_.back();
+  for (const auto& entry : fs::recursive_directory_iterator(cache_ / "hub"))
+    EXPECT_TRUE(!entry.is_directory() || fs::last_write_time(entry) == long_ago) << entry;
+  expect_all_here();
+}
+
+TEST_F(DiskTest, ASnapshotHasItsNameWhenItHasItsFiles) {
+  const hub::CachedRepository cached("owner/name");
+  // A link that cannot be made stands for a process that is killed there.
+  const std::vector<hub::Snapshot::Link> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
+  const auto add = [&](std::vector<hub::Snapshot::Link> links) {
+    cached.add({.commit = kCommit, .links = std::move(links), .revision = "main"});
+  };
+  expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
+  EXPECT_FALSE(fs::exists(snapshot()));
+  EXPECT_TRUE(cached.find_snapshot().empty());
+  add({{"README.md", "4"}});
+  // Where the snapshot is there, what makes a model of it comes last.
+  expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
+  EXPECT_TRUE(fs::is_symlink(snapshot() / "a"));
+  EXPECT_FALSE(fs::is_symlink(snapshot() / "config.json"));
+  download();
+  expect_all_here();
+}
+
 TEST_F(DiskTest, LinksAreNotFollowed) {
   const fs::path outside = cache_ / "outside";
   fs::create_directories(outside);
@@ -113,9 +150,11 @@ TEST_F(DiskTest, LinksAreNotFollowed) {
 
 TEST_F(DiskTest, AFolderWhereAFileBelongs) {
   fs::create_directories(blob("model.safetensors"));
-  expect_refusal({}, 1, {"cannot rename to it: Is a directory"});
+  expect_refusal({}, 1, {"expected a file or nothing, got a folder"});
   fs::create_directories(cache_ / "local/model.safetensors");
-  expect_refusal({"--local-dir", (cache_ / "local").string()}, 1, {"Is a directory"});
+  expect_refusal({"--local-dir", (cache_ / "local").string()}, 1,
+                 {"model.safetensors: expected a file or nothing, got a folder"});
+  EXPECT_TRUE(hub_.fetches().empty()) << "known before";
 }
 
 TEST_F(DiskTest, ItsOwnFolderIsNotTheHubs) {

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "fake_hub.h"
+#include "platform/printable.h"
 #include "support/source_tree.h"
 
 namespace bitaxon::test {
@@ -82,6 +84,23 @@ TEST_F(DownloadTest, RevisionsAreRemembered) {
   EXPECT_FALSE(fs::exists(repository() / "refs" / kCommit)) << "a commit needs no name";
 }
 
+TEST_F(DownloadTest, TheHomeFolderAsTheHubsToolsWriteIt) {
+  add_some_files();
+  surroundings_.environment["HOME"] = (cache_ / "user").string();
+  surroundings_.environment["HF_TOKEN_PATH"] = "~/a/token";
+  surroundings_.folder = cache_.path();
+  fs::create_directories(cache_ / "user/a");
+  write_file(cache_ / "user/a/token", "hf_file");
+  for (const auto& [name, value, place] :
+       {std::tuple("HF_HOME", "~/a/b", "user/a/b/hub"), {"HF_HUB_CACHE", "~/c", "user/c"}}) {
+    surroundings_.environment[name] = value;
+    EXPECT_EQ(run_download().out,
+              (cache_ / place / "models--owner--name/snapshots" / kCommit).string() + "\n");
+    EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_file");
+  }
+  EXPECT_FALSE(fs::exists(cache_ / "~"));
+}
+
 TEST_F(DownloadTest, IntoAFolder) {
   add_some_files();
   const fs::path folder = cache_ / "the folder";
@@ -113,6 +132,8 @@ TEST_F(DownloadTest, ContinuesWhatAnEarlierRunLeft) {
   ASSERT_EQ(hub_.fetches().size(), 1U);
   EXPECT_EQ(hub_.fetches()[0].field("range"), "bytes=100000-");
   expect_all_here();
+  EXPECT_NE(notes_[0].find("; " + bytes_text(200'006) + " to fetch"), std::string::npos)
+      << notes_[0];
 }
 
 TEST_F(DownloadTest, AWholePartialFileIsOnlyChecked) {

@@ -132,6 +132,10 @@ void HubTest::expect_all_here() const {
     EXPECT_FALSE(fs::exists(partial(name))) << name;
   }
   EXPECT_EQ(read_file(repository() / "refs/main"), kCommit);
+  for (const auto& entry : fs::directory_iterator(repository())) {
+    const std::string name = entry.path().filename().string();
+    EXPECT_TRUE(name == "blobs" || name == "refs" || name == "snapshots") << name;
+  }
 }
 
 fs::path HubTest::download(hub::DownloadRequest request) {

@@ -32,11 +32,27 @@ TEST(HubListing, Files) {
 TEST(HubListing, NamesThatLeadElsewhereAreRefused) {
   const std::string long_part(256, 'a');
   const std::string control = "a\x1b[2J";
-  for (const std::string& name :
-       {std::string(), std::string("/etc/passwd"), std::string(".."), std::string("../a"),
-        std::string("a/../b"), std::string("a/.."), std::string("./a"), std::string("a/./b"),
-        std::string("a//b"), std::string("a/"), std::string("a\\b"), std::string("..\\a"),
-        std::string("a\0b", 3), std::string("a\nb"), control, std::string("a\x7f"), long_part}) {
+  for (const std::string& name : {std::string(),
+                                  std::string("/etc/passwd"),
+                                  std::string(".."),
+                                  std::string("../a"),
+                                  std::string("a/../b"),
+                                  std::string("a/.."),
+                                  std::string("./a"),
+                                  std::string("a/./b"),
+                                  std::string("a//b"),
+                                  std::string("a/"),
+                                  std::string("a\\b"),
+                                  std::string("..\\a"),
+                                  std::string("a\0b", 3),
+                                  std::string("a\nb"),
+                                  control,
+                                  std::string("a\x7f"),
+                                  long_part,
+                                  std::string("a\u0085b"),
+                                  std::string("a\u009b2J"),
+                                  std::string("a\u202etxt.exe"),
+                                  std::string("a\u2066b\u2069")}) {
     SCOPED_TRACE(name);
     EXPECT_NE(hub::path_problem(name), "");
     expect_error([&] { hub::parse_listing(listing_of(name).dump(), "hub"); }, ErrorKind::format,

@@ -41,18 +41,22 @@ TEST(HubUrl, Redirects) {
   EXPECT_EQ(redirect_target("https://a.org/b/c", "//d.org/e"), "https://d.org/e");
   EXPECT_EQ(redirect_target("http://127.0.0.1:1/b", "http://127.0.0.1:2/c"),
             "http://127.0.0.1:2/c");
-  for (const char* elsewhere : {"http://a.org/b/c", "http://d.org", "ftp://d.org/e"})
+  EXPECT_EQ(redirect_target("http://127.0.0.1:1/b", "https://d.org/e"), "https://d.org/e");
+  for (const char* elsewhere : {"http://a.org/b/c", "http://d.org", "ftp://d.org/e",
+                                "http://127.0.0.1:8080/", "http://localhost/"})
     expect_error([&] { redirect_target("https://a.org/b/c?secret", elsewhere); }, ErrorKind::io,
                  {"redirect from https://a.org/b/c: ", "expected https://"});
   for (const char* none : {"file:///etc/passwd", "https://user:word@d.org/", "https://"})
-    expect_error([&] { redirect_target("https://a.org/b/c", none); }, ErrorKind::format,
-                 {"expected"});
+    expect_error([&] { redirect_target("https://a.org/b/c?secret", none); }, ErrorKind::format,
+                 {"redirect from https://a.org/b/c: ", "expected"});
 }
 
 TEST(HubUrl, Escapes) {
   EXPECT_EQ(escape("refs/pr/1"), "refs%2Fpr%2F1");
   EXPECT_EQ(escape_path("a b/c#d?e%/ä.txt"), "a%20b/c%23d%3Fe%25/%C3%A4.txt");
   EXPECT_EQ(shown("https://a.org/b?signature=secret"), "https://a.org/b");
+  EXPECT_EQ(shown_origin("https://A.org:443/b?signature=secret"), "https://a.org");
+  EXPECT_EQ(shown_origin("http://127.0.0.1:8080/b"), "http://127.0.0.1:8080");
 }
 
 }  // namespace

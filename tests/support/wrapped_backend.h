@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +27,8 @@ class WrappedBackend final : public Backend {
   explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
-  std::function<void(DeviceMemory&)> change_memory;  ///< makes the memory look another
+  std::function<void(DeviceMemory&)> change_memory;           ///< makes the memory look another
+  std::function<void(std::span<std::byte>)> change_download;  ///< what comes back from the device
 
   const CapturedWeights& captured() const { return captured_; }
   int n_allocated() const { return n_allocated_; }  ///< buffers
@@ -54,6 +56,7 @@ class WrappedBackend final : public Backend {
   }
   void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
     inner_->download(buffer, offset, to);
+    if (change_download) change_download(to);
   }
   void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
             std::size_t size_bytes) override {

@@ -1,4 +1,7 @@
 // bit-axon evaluate: how well a model predicts a text, and how far it is from another.
+#include <algorithm>
+#include <cmath>
+
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/json.h"
@@ -21,30 +24,40 @@ struct EvaluateOptions {
   bool carry = false, json = false;
 };
 
-/// What --against names: a device for the same model, or a model for the same device.
-struct Second {
-  ModelOptions model;
-  DeviceOptions device;
-};
-
-Second second_of(const EvaluateOptions& wanted) {
-  Second second{wanted.model, wanted.device};
-  if (!selector_problem(wanted.against)) {
-    second.device.device = wanted.against;
-    second.device.flag = "--against";
-  } else {
-    second.model.model = wanted.against;
-    second.model.config_small = second.model.config_medium = false;
-    second.model.quantize.clear();
-  }
+/// The model that --against names; nothing where it names a device, or is not there.
+std::optional<ModelOptions> second_model(const EvaluateOptions& wanted) {
+  if (wanted.against.empty() || !selector_problem(wanted.against)) return std::nullopt;
+  ModelOptions second = wanted.model;
+  second.flag = "--against";
+  second.model = wanted.against;
+  second.config_small = second.config_medium = false;
+  second.quantize.clear();  // it is there to be compared with: as it is stored
   return second;
 }
 
-std::vector<std::int32_t> read_text(const EvaluateOptions& wanted, const std::string& path,
-                                    const Session& session) {
-  if (!session.vocabulary) throw Error(ErrorKind::io, "no tokenizer: name one with --tokenizer");
-  const Vocabulary& vocabulary = *session.vocabulary;
-  const std::string text = read_whole_file(path, kMaxTextBytes);
+/// The model, and what --against names: it on a second device, or a second model on its device.
+std::vector<Session> open_sides(const EvaluateOptions& wanted,
+                                const std::optional<ModelOptions>& second_model) {
+  const LoadOptions load{.run_ahead = 0, .largest_step = {StepOutput::all_logits, false}};
+  std::vector<DeviceOptions> devices = {wanted.device};
+  if (!wanted.against.empty() && !second_model) {
+    devices.push_back(wanted.device);
+    devices.back().device = wanted.against;
+    devices.back().flag = "--against";
+  }
+  std::vector<Session> sides = open_sessions(wanted.model, devices, wanted.output, load);
+  if (second_model)
+    sides.push_back(open_session(*second_model, wanted.device, {.quiet = true}, load));
+  if (sides.size() > 1 && !wanted.output.quiet) {
+    const BackendCaps& caps = sides[1].backend->caps();
+    note(fmt::format("against: {} on {} ({}), {}", sides[1].model_name, caps.name, caps.device,
+                     name_of(sides[1].model->precision())));
+  }
+  return sides;
+}
+
+std::vector<std::int32_t> read_ids(const EvaluateOptions& wanted, const std::string& path,
+                                   const std::string& text, const Vocabulary& vocabulary) {
   check_utf8(printable_path(path), text, vocabulary);
   std::vector<std::int32_t> ids = vocabulary.encode(text);
   if (!wanted.max_tokens.empty()) {
@@ -59,20 +72,51 @@ std::vector<std::int32_t> read_text(const EvaluateOptions& wanted, const std::st
   return ids;
 }
 
-Json side_json(const Session& session, const Perplexity& perplexity) {
+/// Both models are fed the same ids, and the same id's probabilities are compared: it has to be the
+/// same token to both. A second model without a tokenizer is read with the first one's.
+void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, const Session& first,
+                       const Session& second) {
+  const std::int64_t n_ids = first.model->config().vocab_size;
+  const auto refuse = [&](const std::string& expected, const std::string& got) {
+    throw Error(ErrorKind::invalid_argument, fmt::format("--against {}: expected {}, got {}",
+                                                         printable(wanted.against), expected, got));
+  };
+  if (second.model->config().vocab_size != n_ids)
+    refuse(fmt::format("a vocabulary of {}", n_ids),
+           std::to_string(second.model->config().vocab_size));
+  const Vocabulary& own = *first.vocabulary;
+  const Vocabulary other = second.vocabulary
+                               ? *second.vocabulary
+                               : Vocabulary(own.tokenizer(), second.model->vocab_mapping(), n_ids);
+  for (std::int32_t id = 0; id < n_ids; ++id) {
+    const std::string a = own.decode({&id, 1}), b = other.decode({&id, 1});
+    if (!a.empty() && !b.empty() && a != b)  // empty: an id that nothing is behind
+      refuse(fmt::format("the same tokens behind the ids, \"{}\" behind {}", printable(a, 40), id),
+             fmt::format("\"{}\"", printable(b, 40)));
+  }
+  const std::vector<std::int32_t> ids = own.encode(text), others = other.encode(text);
+  const auto [i, j] = std::mismatch(ids.begin(), ids.end(), others.begin(), others.end());
+  if (i != ids.end() || j != others.end())
+    refuse("the text as the same token ids",
+           fmt::format("others from token {} on", i - ids.begin()));
+}
+
+Json side_json(const Session& session, const std::string& quantize, const Perplexity& perplexity) {
   return {{"model", session.model_name},
           {"device", session.backend->caps().name},
           {"device_name", session.backend->caps().device},
           {"precision", name_of(session.model->precision())},
-          {"perplexity", perplexity.value()},
+          {"quantize", quantize.empty() ? Json(nullptr) : Json(quantize)},
+          {"perplexity", finite_or_null(perplexity.value())},
           {"std_error", finite_or_null(perplexity.std_error())},
           {"nll_per_token", perplexity.nll_per_token()}};
 }
 
-Json report_json(const EvaluateOptions& wanted, const std::string& text, const Session& session,
-                 const Session* second, const Evaluation& found) {
-  Json json = side_json(session, found.model);
-  json["quantize"] = wanted.model.quantize.empty() ? Json(nullptr) : Json(wanted.model.quantize);
+/// `second_quantize`: what the second one's matrices were made while loading.
+Json report_json(const EvaluateOptions& wanted, const std::string& text,
+                 std::span<const Session> sides, const std::string& second_quantize,
+                 const Evaluation& found) {
+  Json json = side_json(sides[0], wanted.model.quantize, found.model);
   json["text"] = printable_path(text);
   json["tokens"] = found.model.tokens;
   json["seq_length"] = parse_integer("--seq-length", wanted.seq_length, 1, INT64_MAX);
@@ -80,17 +124,24 @@ Json report_json(const EvaluateOptions& wanted, const std::string& text, const S
   json["carry"] = wanted.carry;
   json["seconds"] = found.seconds;
   json["tokens_per_sec"] = static_cast<double>(found.model.tokens) / found.seconds;
-  if (second == nullptr) return json;
-  json["against"] = side_json(*second, found.against);
-  json["against"]["mean_kl"] = found.divergence->mean_kl;
-  json["against"]["kl_99"] = found.divergence->kl_99;
+  if (sides.size() < 2) return json;
+  json["against"] = side_json(sides[1], second_quantize, found.against);
+  json["against"]["mean_kl"] = finite_or_null(found.divergence->mean_kl);
+  json["against"]["kl_99"] = finite_or_null(found.divergence->kl_99);
   json["against"]["top1_agreement"] = found.divergence->top1_agreement;
   return json;
 }
 
+std::string number_text(double value) {
+  if (!std::isfinite(value)) return "unknown";
+  return value < 1e7 ? fmt::format("{:.4f}", value) : fmt::format("{:.4e}", value);
+}
+
+/// One token has no standard error, and a perplexity may be beyond all numbers: the nats are not.
 std::string perplexity_text(const Perplexity& perplexity) {
-  return fmt::format("{:.4f} +- {:.4f} ({:.5f} nats per token)", perplexity.value(),
-                     perplexity.std_error(), perplexity.nll_per_token());
+  return fmt::format("{} +- {} ({:.5f} nats per token)",
+                     std::isinf(perplexity.value()) ? "> 1e308" : number_text(perplexity.value()),
+                     number_text(perplexity.std_error()), perplexity.nll_per_token());
 }
 
 void print_report(const Evaluation& found) {
@@ -110,42 +161,36 @@ int run_command(EvaluateOptions wanted) {
     if (!wanted.model.model.empty())
       throw UsageError("expected one of MODEL and --model, got both");
     wanted.model.model = wanted.positional_model;
+    wanted.model.flag = "MODEL";
   }
   EvaluationOptions options;
   options.seq_length = parse_integer("--seq-length", wanted.seq_length, 1, INT64_MAX);
   options.carry = wanted.carry;
   if (!wanted.max_tokens.empty())
     parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
-  const std::string text = wanted.text.empty() ? bundled_text().string() : wanted.text;
-  const LoadOptions load{.run_ahead = 0, .largest_step = {StepOutput::all_logits, false}};
-  const std::atomic<bool>& interrupted = catch_interrupts();
+  const std::string path = wanted.text.empty() ? bundled_text().string() : wanted.text;
+  const std::string text = read_whole_file(path, kMaxTextBytes);  // known to be there before a load
 
-  Session session = open_session(wanted.model, wanted.device, wanted.output, load);
+  const std::optional<ModelOptions> second = second_model(wanted);
+  std::vector<Session> sides = open_sides(wanted, second);
   if (wanted.text.empty() && !wanted.output.quiet)
     note("text: the bundled king-james.txt; --text names another");
-  const std::vector<std::int32_t> ids = read_text(wanted, text, session);
-  std::optional<Session> second;
-  if (!wanted.against.empty()) {
-    const Second other = second_of(wanted);
-    second = open_session(other.model, other.device, {.quiet = true}, load);
-    const std::int64_t n = session.model->config().vocab_size;
-    const std::int64_t n_other = second->model->config().vocab_size;
-    if (n != n_other)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("--against {}: expected a vocabulary of {}, got {}",
-                              printable(wanted.against), n, n_other));
-  }
+  if (!sides[0].vocabulary) throw Error(ErrorKind::io, "no tokenizer: name one with --tokenizer");
+  const std::vector<std::int32_t> ids = read_ids(wanted, path, text, *sides[0].vocabulary);
+  if (second) check_same_tokens(wanted, text, sides[0], sides[1]);
   std::optional<Evaluation> found;
   {
+    // Until here Ctrl-C ends the process at once: loading may take long, and leaves nothing behind.
+    const std::atomic<bool>& interrupted = catch_interrupts();
     ProgressLine progress("evaluating", !wanted.output.quiet);
     found = evaluate(
-        *session.model, second ? &*second->model : nullptr, ids, options,
+        *sides[0].model, sides.size() > 1 ? &*sides[1].model : nullptr, ids, options,
         [&](std::uint64_t done) { progress.update(done, ids.size() - 1); }, interrupted);
   }
   if (!found) return kInterrupted;
-  const Session* other = second ? &*second : nullptr;
   if (wanted.json)
-    print(report_json(wanted, text, session, other, *found).dump(2) + "\n");
+    print(report_json(wanted, path, sides, second ? "" : wanted.model.quantize, *found).dump(2) +
+          "\n");
   else
     print_report(*found);
   return kDone;
@@ -172,9 +217,11 @@ Command add_evaluate(CLI::App& program) {
       ->type_name("L")
       ->capture_default_str();
   app.add_flag("--carry", wanted->carry, "Begin each window with the state of the one before");
-  app.add_option("--against", wanted->against,
-                 "A second device, or a second model: adds the divergence of the model's "
-                 "distributions from that one's")
+  app.add_option(
+         "--against", wanted->against,
+         "A second device for the same model (--quantize holds for both), or a second model "
+         "as it is stored (--quantize holds for the first alone): adds the divergence of "
+         "the model's distributions from that one's")
       ->type_name("DEVICE|MODEL")
       ->check(not_empty());
   app.add_flag("--json", wanted->json, "Print one JSON object");

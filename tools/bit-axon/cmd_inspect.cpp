@@ -101,8 +101,9 @@ void inspect_preset(const InspectOptions& wanted, Inspection& model, Weights& un
 }
 
 void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unused) {
-  const ModelSource source =
-      find_model(wanted.positional_model.empty() ? wanted.model.model : wanted.positional_model);
+  const ModelSource source = wanted.positional_model.empty()
+                                 ? find_model(wanted.model.model)
+                                 : find_model(wanted.positional_model, "MODEL");
   if (!source.note.empty() && !wanted.output.quiet) note(source.note);
   model.path = source.files.weights.string();
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);

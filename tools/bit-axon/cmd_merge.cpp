@@ -75,7 +75,8 @@ int run_command(const MergeOptions& wanted) {
   const double scale =
       parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
                    std::numeric_limits<float>::max());
-  const ModelSource source = find_model(wanted.base.empty() ? wanted.positional_base : wanted.base);
+  const ModelSource source = wanted.base.empty() ? find_model(wanted.positional_base, "BASE")
+                                                 : find_model(wanted.base, "--base-model");
   refuse_own_input(source.files, wanted.output);
   const std::atomic<bool>& interrupted = catch_interrupts();
 

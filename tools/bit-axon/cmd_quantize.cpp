@@ -33,7 +33,7 @@ Quantization quantization_of(const QuantizeOptions& wanted) {
 
 int run_command(const QuantizeOptions& wanted) {
   const Quantization how = quantization_of(wanted);
-  const ModelSource source = find_model(wanted.model);
+  const ModelSource source = find_model(wanted.model, "MODEL");
   if (!source.note.empty() && !wanted.say.quiet) note(source.note);
   const std::filesystem::path output =
       wanted.output.empty() ? source.files.folder / "q4" : std::filesystem::path(wanted.output);

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "bitaxon/error.h"
+#include "formats/safetensors.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_names.h"
 #include "platform/paths.h"
@@ -28,37 +31,80 @@ fs::path bundled(const char* name, const char* flag) {
                   flag, printable_path(places[0].string()), printable_path(places[1].string())));
 }
 
+/// What the hub cache has of a model.
+struct CachedModel {
+  fs::path folder;      ///< a snapshot; empty: none
+  std::string problem;  ///< why it is not one that can be loaded; empty: it is
+};
+
+/// Why a snapshot is not whole; empty when it is. Some of its files may never have been fetched,
+/// and links stay where somebody has removed what they lead to.
+std::string gap_of(const fs::path& snapshot) {
+  std::error_code error;
+  for (const char* name :
+       {"config.json", "tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"}) {
+    const bool is_needed = std::string_view(name) == "config.json" ||
+                           fs::is_symlink(fs::symlink_status(snapshot / name, error));
+    if (is_needed && !fs::exists(snapshot / name, error))
+      return fmt::format("{}: there is no {}", printable_path(snapshot.string()), name);
+  }
+  try {
+    Checkpoint::open(snapshot);
+  } catch (const Error& problem) {
+    // What is there and wrong is for whoever loads it to say.
+    if (problem.kind() == ErrorKind::io) return problem.what();
+  }
+  return {};
+}
+
+CachedModel find_cached(const std::string& repository) {
+  const hub::CachedRepository cached(repository);
+  const fs::path snapshot = cached.find_snapshot();
+  const std::string cache = printable_path(hub::hub_cache_folder().string());
+  if (snapshot.empty()) {
+    const std::size_t n = cached.snapshots().size();
+    if (n < 2) return {{}, "found neither here nor under " + cache};
+    return {{},
+            fmt::format("found {} of its snapshots under {} and none that refs/main names (the "
+                        "folder of one is a path)",
+                        n, cache)};
+  }
+  const std::string gap = gap_of(snapshot);
+  return {snapshot, gap.empty() ? "" : "found one that is not whole (" + gap + ")"};
+}
+
 }  // namespace
 
 fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
 
 fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
 
-ModelSource find_model(const std::string& name) {
+ModelSource find_model(const std::string& name, const std::string& flag) {
   if (name.empty()) {
-    const fs::path snapshot = hub::CachedRepository(kDefaultRepository).find_snapshot();
-    if (!snapshot.empty())
-      return {model_files(snapshot),
+    const CachedModel cached = find_cached(kDefaultRepository);
+    if (cached.problem.empty())
+      return {model_files(cached.folder),
               fmt::format("model: {} from the hub cache", kDefaultRepository)};
-    return {
-        model_files(bundled_model_folder()),
-        "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names another"};
+    return {model_files(bundled_model_folder()),
+            "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names "
+            "another" +
+                (cached.folder.empty()
+                     ? ""
+                     : fmt::format("; the {} in the hub cache is not whole", kDefaultRepository))};
   }
   std::error_code error;
   if (fs::exists(name, error)) return {model_files(name), ""};
   if (hub::is_repository(name)) {
-    const fs::path snapshot = hub::CachedRepository(name).find_snapshot();
-    if (!snapshot.empty()) return {model_files(snapshot), ""};
-    throw Error(
-        ErrorKind::io,
-        fmt::format("--model {}: expected a path or a model in the hub cache, found neither "
-                    "here nor under {}; `bit-axon download {}` fetches it",
-                    name, printable_path(hub::hub_cache_folder().string()), name));
+    const CachedModel cached = find_cached(name);
+    if (cached.problem.empty()) return {model_files(cached.folder), ""};
+    throw Error(ErrorKind::io, fmt::format("{} {}: expected a path or a model in the hub cache, "
+                                           "{}; `bit-axon download {}` fetches it",
+                                           flag, name, cached.problem, name));
   }
   throw Error(ErrorKind::io,
-              fmt::format("--model {}: expected a model directory, a safetensors file or a hub id "
+              fmt::format("{} {}: expected a model directory, a safetensors file or a hub id "
                           "owner/name, found nothing there",
-                          printable(name)));
+                          flag, printable(name)));
 }
 
 }  // namespace bitaxon::tool

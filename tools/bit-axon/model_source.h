@@ -16,9 +16,10 @@ struct ModelSource {
   std::string note;  ///< one line for stderr when the user did not name the model; else empty
 };
 
-/// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache, else the
-/// bundled model. Throws Error(io) that says where was looked.
-ModelSource find_model(const std::string& name);
+/// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache when it is
+/// there as a whole, else the bundled model. `flag`: what names it. Throws Error(io) that says
+/// where was looked and, for a hub id, the command to type.
+ModelSource find_model(const std::string& name, const std::string& flag = "--model");
 
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).

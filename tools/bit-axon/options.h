@@ -14,11 +14,12 @@ namespace bitaxon::tool {
 
 /// Which model, which tokenizer.
 struct ModelOptions {
-  std::string model;  ///< as typed; empty: the default
-  std::string tokenizer;
+  std::string flag = "--model";  ///< what names it, for messages
+  std::string model = {};        ///< as typed; empty: the default
+  std::string tokenizer = {};
   bool config_small = false;
   bool config_medium = false;
-  std::string quantize;  ///< while loading: "nf4", "mlx", or empty
+  std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty
   /// Without a name: random weights for the default configuration.
   bool random_by_default = false;
   /// Random weights are four bits from the beginning, as `quantize` says ("mlx" when it is empty).

@@ -86,7 +86,7 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
     found.random_codes = options.random_codes;
     if (options.random_codes && found.quantize.empty()) found.quantize = "mlx";
   } else {
-    found.source = find_model(options.model);
+    found.source = find_model(options.model, options.flag);
     found.name = printable_path(found.source->files.weights.string());
     if (!found.source->note.empty() && !output.quiet) note(found.source->note);
   }
@@ -164,7 +164,7 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
   // A tokenizer on its own needs no model.
   if (options.model.empty() && !options.tokenizer.empty())
     return {*find_tokenizer(options, nullptr), "", INT32_MAX};
-  const ModelSource source = find_model(options.model);
+  const ModelSource source = find_model(options.model, options.flag);
   if (!source.note.empty() && !output.quiet) note(source.note);
   auto tokenizer = find_tokenizer(options, &source.files);
   if (!tokenizer)
