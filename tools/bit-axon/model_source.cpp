@@ -34,7 +34,7 @@ fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
 
 fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
 
-ModelSource find_model(const std::string& name) {
+ModelSource find_model(const std::string& name, std::string_view argument) {
   if (name.empty()) {
     const fs::path snapshot = hub::CachedRepository(kDefaultRepository).find_snapshot();
     if (!snapshot.empty())
@@ -51,14 +51,14 @@ ModelSource find_model(const std::string& name) {
     if (!snapshot.empty()) return {model_files(snapshot), ""};
     throw Error(
         ErrorKind::io,
-        fmt::format("--model {}: expected a path or a model in the hub cache, found neither "
+        fmt::format("{} {}: expected a path or a model in the hub cache, found neither "
                     "here nor under {}; `bit-axon download {}` fetches it",
-                    name, printable_path(hub::hub_cache_folder().string()), name));
+                    argument, name, printable_path(hub::hub_cache_folder().string()), name));
   }
   throw Error(ErrorKind::io,
-              fmt::format("--model {}: expected a model directory, a safetensors file or a hub id "
+              fmt::format("{} {}: expected a model directory, a safetensors file or a hub id "
                           "owner/name, found nothing there",
-                          printable(name)));
+                          argument, printable(name)));
 }
 
 }  // namespace bitaxon::tool

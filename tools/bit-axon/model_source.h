@@ -17,8 +17,9 @@ struct ModelSource {
 };
 
 /// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache, else the
-/// bundled model. Throws Error(io) that says where was looked.
-ModelSource find_model(const std::string& name);
+/// bundled model. Throws Error(io) that says where was looked and begins with `argument`, which
+/// named it.
+ModelSource find_model(const std::string& name, std::string_view argument = "--model");
 
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).
