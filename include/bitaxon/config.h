@@ -41,9 +41,9 @@ struct Config {
 
   static Config small();
   static Config medium();
-  /// Parses config.json text and validates it. Unknown keys are appended to `warnings`, one line
-  /// each. Throws Error(format) that begins with `name` and names the key, the value and what was
-  /// expected.
+  /// Parses config.json text and validates it. Keys that nothing reads are appended to `warnings`,
+  /// one line each. Throws Error(format) that begins with `name` and names the key, the value and
+  /// what was expected.
   static Config parse(std::string_view json, std::string_view name,
                       std::vector<std::string>& warnings);
   /// Every value alone, and the products that sizes are made of, before anything is allocated.

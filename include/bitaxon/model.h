@@ -166,7 +166,9 @@ class Model {
 std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
                              const ModelFiles& files);
 
-/// config.json of a model's folder. A missing file is an Error(io), not a model of defaults.
-Config load_config(const ModelFiles& files, std::vector<std::string>& warnings);
+/// config.json of a model's folder; `text` gets what it says. A missing file is an Error(io), not a
+/// model of defaults.
+Config load_config(const ModelFiles& files, std::vector<std::string>& warnings,
+                   std::string* text = nullptr);
 
 }  // namespace bitaxon

@@ -35,6 +35,12 @@ void store_float(DType dtype, float value, std::byte* base, std::int64_t index) 
   }
 }
 
+float rounded_to(DType dtype, float value) {
+  return dtype == DType::f16    ? f16_to_f32(f32_to_f16(value))
+         : dtype == DType::bf16 ? bf16_to_f32(f32_to_bf16(value))
+                                : value;
+}
+
 /// fold(lanes[i % 8], values[i]) over all values, then over the lanes: eight at a time is an order
 /// that the compiler may vectorise.
 template <typename Fold>
@@ -103,6 +109,11 @@ std::uint8_t nearest(std::span<const float> map, double value) {
   const auto below = above - 1;
   const bool take_above = above != map.end() && double{*above} - value < value - double{*below};
   return static_cast<std::uint8_t>((take_above ? above : below) - map.begin());
+}
+
+/// Of a tensor whose numbers cannot be told in this form.
+[[noreturn]] void fail_range(const WeightDesc& desc, std::string_view what) {
+  throw Error(ErrorKind::format, fmt::format("tensor \"{}\": {}", printable(desc.name), what));
 }
 
 [[noreturn]] void fail(const WeightDesc& desc, std::string_view what) {
@@ -177,11 +188,8 @@ void Quantizer::add(std::span<const float> values) {
                             desc_.elements() - done_, n));
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
-      throw Error(
-          ErrorKind::format,
-          fmt::format("tensor \"{}\": expected finite numbers to quantize, got {} at "
-                      "element {}",
-                      printable(desc_.name), values[i], done_ + static_cast<std::int64_t>(i)));
+      fail_range(desc_, fmt::format("expected finite numbers to quantize, got {} at element {}",
+                                    values[i], done_ + static_cast<std::int64_t>(i)));
   for (; !values.empty(); values = values.subspan(group)) {
     if (desc_.format == WeightFormat::affine4)
       add_affine4(values.first(group));
@@ -205,6 +213,11 @@ void Quantizer::add_affine4(std::span<const float> group) {
     scale = edge / steps;
     bias = edge;
   }
+  if (!std::isfinite(rounded_to(desc_.dtype, scale)) ||
+      !std::isfinite(rounded_to(desc_.bias_dtype, bias)))
+    fail_range(desc_, fmt::format("expected numbers to quantize whose range is within {}, got {} "
+                                  "to {} in the group of element {}",
+                                  name_of(desc_.dtype), low, high, done_));
   const std::int64_t index = done_ / desc_.group_size;
   store_float(desc_.dtype, scale, parts_.scales.data(), index);
   store_float(desc_.bias_dtype, bias, parts_.biases.data(), index);
@@ -238,6 +251,9 @@ void Quantizer::nest_scales() {
   const std::vector<float> map = nested_quant_map();
   std::memcpy(parts_.nested_quant_map.data(), map.data(), parts_.nested_quant_map.size());
   desc_.nested_offset = pairwise_sum(absmax_) / static_cast<float>(absmax_.size());
+  if (!std::isfinite(desc_.nested_offset))
+    fail_range(desc_,
+               "expected scales whose sum is within float32 to quantize them, too, got more");
   for (float& value : absmax_) value -= desc_.nested_offset;
   const std::span<const float> all(absmax_);
   for (std::size_t first = 0; first < all.size(); first += kNestedGroupSize) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "core/assert.h"
 #include "formats/json.h"
 #include "platform/printable.h"
 
@@ -227,8 +228,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                                      std::map<std::string, std::string> metadata)
-    : file_(std::move(path)) {
-  std::string header = header_json(tensors, metadata, offsets_, remaining_bytes_);
+    : file_(std::move(path)), tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
+  std::string header = header_json(tensors_, metadata_, offsets_, remaining_bytes_);
   // The data then begins at a multiple of 8, which lets other readers map it.
   header.resize((header.size() + 7) / 8 * 8, ' ');
   if (header.size() > kMaxSafetensorsHeaderBytes)
@@ -241,6 +242,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spe
   file_.write(length);
   file_.write(header);
   for (std::uint64_t& offset : offsets_) offset += length.size() + header.size();
+  header_bytes_ = header.size();
 }
 
 void SafetensorsWriter::count(std::size_t n_bytes) {
@@ -262,12 +264,30 @@ void SafetensorsWriter::write_part(std::size_t tensor, std::uint64_t offset,
   file_.write_at(offsets_.at(tensor) + offset, bytes);
 }
 
+void SafetensorsWriter::shrink(std::size_t tensor, const Shape& shape) {
+  Spec& spec = tensors_.at(tensor);
+  BX_ASSERT(shape.elements() <= spec.shape.elements(), "there is no room for more");
+  const std::size_t n_bytes =
+      static_cast<std::size_t>(spec.shape.elements() - shape.elements()) * size_of(spec.dtype);
+  count(n_bytes);
+  spec.shape = shape;
+  for (std::size_t i = tensor + 1; i < offsets_.size(); ++i) offsets_[i] -= n_bytes;
+  is_shrunk_ = true;
+}
+
 void SafetensorsWriter::commit() {
   if (remaining_bytes_ != 0)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[safetensors] commit: expected every announced byte to be written, "
                             "{} are missing",
                             remaining_bytes_));
+  if (is_shrunk_) {
+    // Smaller numbers have no more digits: it fits where the first one is.
+    std::vector<std::uint64_t> offsets;
+    std::string header = header_json(tensors_, metadata_, offsets, remaining_bytes_);
+    header.resize(header_bytes_, ' ');
+    file_.write_at(8, std::as_bytes(std::span(header)));
+  }
   file_.commit();
 }
 

@@ -90,12 +90,19 @@ class SafetensorsWriter {
   /// Instead: bytes of one tensor, of which the first is byte `offset`; each byte once, in any
   /// order.
   void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Gives a tensor less room than was announced, as long as nothing is written of it and of those
+  /// behind it.
+  void shrink(std::size_t tensor, const Shape& shape);
   void commit();
 
  private:
   void count(std::size_t n_bytes);
 
   AtomicFile file_;
+  std::vector<Spec> tensors_;
+  std::map<std::string, std::string> metadata_;
+  std::size_t header_bytes_ = 0;
+  bool is_shrunk_ = false;
   std::vector<std::uint64_t> offsets_;  ///< of the tensors, from the start of the file
   std::uint64_t remaining_bytes_ = 0;
 };

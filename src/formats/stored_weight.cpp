@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
-
-#include "core/assert.h"
-#include "formats/json.h"
+#include <set>
 
 namespace bitaxon {
 namespace {
@@ -23,6 +21,14 @@ Shape with_last(const Shape& shape, std::int64_t last) {
   return Shape(std::span<const std::int64_t>(dims));
 }
 
+/// As Python prints it: the fewest digits that lead back to the number, and a point in any case.
+/// fmt has the same digits and the same limits for exponents (1e-05, 1e+16).
+std::string python_float(double value) {
+  std::string text = fmt::format("{}", value);
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text;
+}
+
 /// As bitsandbytes writes it: its keys in its order, Python's spaces.
 std::string quant_state(const StoredWeight& weight, const WeightDesc& desc) {
   std::string dims;
@@ -30,21 +36,21 @@ std::string quant_state(const StoredWeight& weight, const WeightDesc& desc) {
     dims += fmt::format("{}{}", dims.empty() ? "" : ", ", extent);
   std::string text = fmt::format(
       R"({{"quant_type": "nf4", "blocksize": {}, "dtype": "{}", "shape": [{}])", desc.group_size,
-      weight.from == DType::f16    ? "float16"
-      : weight.from == DType::bf16 ? "bfloat16"
-                                   : "float32",
+      desc.dtype == DType::f16    ? "float16"
+      : desc.dtype == DType::bf16 ? "bfloat16"
+                                  : "float32",
       dims);
   if (desc.nested)
     text +=
         fmt::format(R"(, "nested_blocksize": {}, "nested_dtype": "float32", "nested_offset": {})",
-                    desc.nested_group_size, Json(static_cast<double>(desc.nested_offset)).dump());
+                    desc.nested_group_size, python_float(double{desc.nested_offset}));
   return text + "}";
 }
 
-/// Room for any nested_offset: JSON allows white space behind it.
+/// The text with a nested_offset that is not known yet is longer by this at most.
 constexpr std::size_t kOffsetRoom = 26;
 
-std::size_t quant_state_bytes(const StoredWeight& weight) {
+std::size_t most_quant_state_bytes(const StoredWeight& weight) {
   const std::size_t size = quant_state(weight, weight.desc).size();
   return weight.desc.nested ? size + kOffsetRoom : size;
 }
@@ -69,15 +75,16 @@ std::vector<Planned> parts_of(const StoredWeight& weight) {
       break;
   }
   const std::string& name = weight.name;
-  std::vector<Planned> parts = {
-      {&WeightParts::data, {name, DType::u8, {size(bytes.data), 1}}},
-      {&WeightParts::scales,
-       {name + ".absmax",
-        desc.nested ? DType::u8 : DType::f32,
-        {size(bytes.scales / (desc.nested ? 1 : sizeof(float)))}}},
-      {&WeightParts::quant_map, {name + ".quant_map", DType::f32, {16}}},
-      {nullptr,
-       {name + ".quant_state.bitsandbytes__nf4", DType::u8, {size(quant_state_bytes(weight))}}}};
+  std::vector<Planned> parts = {{&WeightParts::data, {name, DType::u8, {size(bytes.data), 1}}},
+                                {&WeightParts::scales,
+                                 {name + ".absmax",
+                                  desc.nested ? DType::u8 : DType::f32,
+                                  {size(bytes.scales / (desc.nested ? 1 : sizeof(float)))}}},
+                                {&WeightParts::quant_map, {name + ".quant_map", DType::f32, {16}}},
+                                {nullptr,
+                                 {name + ".quant_state.bitsandbytes__nf4",
+                                  DType::u8,
+                                  {size(most_quant_state_bytes(weight))}}}};
   if (desc.nested) {
     parts.push_back(
         {&WeightParts::nested_scales,
@@ -90,14 +97,22 @@ std::vector<Planned> parts_of(const StoredWeight& weight) {
 
 }  // namespace
 
+std::vector<std::string> tensor_names(const StoredWeight& weight) {
+  std::vector<std::string> names;
+  for (Planned& planned : parts_of(weight)) names.push_back(std::move(planned.spec.name));
+  return names;
+}
+
 StoredWeightWriter::StoredWeightWriter(const std::filesystem::path& path,
                                        const std::vector<StoredWeight>& weights,
                                        std::vector<SafetensorsWriter::Spec> others,
                                        std::map<std::string, std::string> metadata)
     : weights_(weights), parts_(weights.size()) {
   std::vector<SafetensorsWriter::Spec> specs;
+  std::set<std::size_t> last;
   for (std::size_t i = 0; i < weights.size(); ++i)
     for (Planned& planned : parts_of(weights[i])) {
+      if (planned.bytes == nullptr && weights[i].desc.nested) last.insert(specs.size());
       parts_[i].push_back({planned.bytes, specs.size()});
       specs.push_back(std::move(planned.spec));
     }
@@ -108,7 +123,8 @@ StoredWeightWriter::StoredWeightWriter(const std::filesystem::path& path,
   std::vector<std::size_t> order(specs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return size_of(specs[a].dtype) > size_of(specs[b].dtype);
+    return std::pair(last.contains(a), size_of(specs[b].dtype)) <
+           std::pair(last.contains(b), size_of(specs[a].dtype));
   });
   std::vector<std::size_t> place(specs.size());
   std::vector<SafetensorsWriter::Spec> sorted;
@@ -122,19 +138,30 @@ StoredWeightWriter::StoredWeightWriter(const std::filesystem::path& path,
   writer_.emplace(path, std::move(sorted), std::move(metadata));
 }
 
-void StoredWeightWriter::write(std::size_t weight, const WeightDesc& desc,
-                               const WeightParts& parts) {
+std::uint64_t StoredWeightWriter::write(std::size_t weight, const WeightDesc& desc,
+                                        const WeightParts& parts) {
+  std::uint64_t size_bytes = 0;
   for (const Part& part : parts_[weight]) {
     if (part.bytes != nullptr) {
       writer_->write_part(part.tensor, 0, parts.*part.bytes);
+      size_bytes += (parts.*part.bytes).size();
       continue;
     }
     std::string text = quant_state(weights_[weight], desc);
-    const std::size_t size = quant_state_bytes(weights_[weight]);
-    BX_ASSERT(text.size() <= size, "room was made for the offset");
-    text.resize(size, ' ');
-    writer_->write_part(part.tensor, 0, std::as_bytes(std::span(text)));
+    size_bytes += text.size();
+    if (desc.nested)
+      last_.emplace_back(part.tensor, std::move(text));
+    else
+      writer_->write_part(part.tensor, 0, std::as_bytes(std::span(text)));
   }
+  return size_bytes;
+}
+
+void StoredWeightWriter::commit() {
+  for (const auto& [tensor, text] : last_) writer_->shrink(tensor, {std::ssize(text)});
+  for (const auto& [tensor, text] : last_)
+    writer_->write_part(tensor, 0, std::as_bytes(std::span(text)));
+  writer_->commit();
 }
 
 void StoredWeightWriter::write_dense(std::size_t weight, std::uint64_t offset,

@@ -20,7 +20,7 @@ struct WeightDesc {
   std::int64_t n_matrices = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::f32;       ///< dense: of the elements. affine4: of the scales. nf4: unused
+  DType dtype = DType::f32;  ///< dense: of the elements. affine4: of the scales. nf4: that it had
   DType bias_dtype = DType::f32;  ///< affine4: of the biases
   std::int64_t group_size = 0;    ///< affine4: codes per scale. nf4: codes per absmax
   bool nested = false;            ///< nf4: absmax is itself 8-bit coded ("double quantization")

@@ -166,6 +166,13 @@ void check_quant_state(const Search& search, const TensorInfo& state, const Json
     fail_key(search, state, json, "shape", search.shape.to_string());
 }
 
+/// The type that the weight had. Nothing is computed in it; where the file does not say, or says
+/// what we have no name for, F16 holds what the products of codes are.
+DType original_dtype(const Json& json) {
+  const Json name = json.value("dtype", Json());
+  return name == "float32" ? DType::f32 : name == "bfloat16" ? DType::bf16 : DType::f16;
+}
+
 /// Fills what double quantization adds to `source`.
 void find_nested(const Search& search, const Json& json, std::int64_t n_blocks,
                  WeightSource& source) {
@@ -203,6 +210,7 @@ WeightSource find_nf4(const Search& search, WeightDesc desc) {
   check_quant_state(search, state, json);
 
   desc.format = WeightFormat::nf4;
+  desc.dtype = original_dtype(json);
   desc.group_size = block_size(search, state, json, "blocksize");
   const std::int64_t n_blocks = (n - 1) / desc.group_size + 1;
   WeightSource source{.desc = std::move(desc), .data = &data, .quant_state = &state};
@@ -223,6 +231,14 @@ WeightSource find_dense(const Search& search, WeightDesc desc) {
 }
 
 }  // namespace
+
+std::vector<const TensorInfo*> tensors_of(const WeightSource& source) {
+  std::vector<const TensorInfo*> tensors = {
+      source.data,          source.scales,           source.biases,     source.quant_map,
+      source.nested_scales, source.nested_quant_map, source.quant_state};
+  std::erase(tensors, nullptr);
+  return tensors;
+}
 
 std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::string_view name,
                                         const Shape& shape, bool allow_quantized) {

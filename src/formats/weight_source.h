@@ -25,6 +25,9 @@ struct WeightSource {
   const TensorInfo* quant_state = nullptr;
 };
 
+/// All of them that there are.
+std::vector<const TensorInfo*> tensors_of(const WeightSource& source);
+
 /// Finds tensor `name` (it ends in ".weight", or is a plain parameter such as "layer_0.ssm.A_log")
 /// with logical shape `shape`: rank 1 [cols], rank 2 [rows, cols], rank 3 [n_matrices, rows, cols].
 /// Empty when the checkpoint has no such tensor.

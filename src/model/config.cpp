@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -47,6 +48,9 @@ constexpr std::array kBooleanKeys = {
 };
 
 constexpr const char* kEpsKey = "rms_norm_eps";
+
+/// Read where the end of a text is looked for (end_of_sequence.h).
+constexpr std::array kKeysOfTokenizers = {"eos_token", "eos_token_id"};
 
 [[noreturn]] void fail_key(std::string_view name, std::string_view key, const std::string& expected,
                            const std::string& got) {
@@ -141,7 +145,8 @@ Config Config::parse(std::string_view json, std::string_view name,
                 fmt::format("{}: expected a JSON object, got {}", name, shown(object)));
   Config config;
   for (const auto& [key, value] : object.items())
-    if (!read_key(config, key, value, name))
+    if (!read_key(config, key, value, name) &&
+        std::ranges::find(kKeysOfTokenizers, key) == kKeysOfTokenizers.end())
       warnings.push_back(fmt::format("{}: unknown key \"{}\" is ignored", name, printable(key)));
   config.validate(name);
   return config;

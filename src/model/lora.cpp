@@ -77,12 +77,26 @@ LoraLayer read_layer(const Checkpoint& file, const std::string& path, const Weig
   return layer;
 }
 
+/// The tensors of a linear layer, in any format that is read.
+bool is_linear_part(std::string_view name) {
+  return name == "weight" || name == "bias" || name == "scales" || name == "biases" ||
+         name.starts_with("weight.");
+}
+
 /// The linear layer that an adapter's tensor belongs to; empty for a name of another form.
-std::string adapted_path(std::string_view name) {
+struct Adapted {
+  std::string path;
+  bool is_frozen = false;  ///< the layer as it was, beside what adapts it
+};
+
+Adapted adapted_by(std::string_view name) {
+  constexpr std::string_view kLinear = ".linear.";
   for (const std::string_view end : {".lora_a", ".lora_b", ".m"})
-    if (name.ends_with(end)) return std::string(name.substr(0, name.size() - end.size()));
-  const std::size_t linear = name.rfind(".linear.");
-  return linear == std::string_view::npos ? "" : std::string(name.substr(0, linear));
+    if (name.ends_with(end)) return {std::string(name.substr(0, name.size() - end.size()))};
+  const std::size_t linear = name.rfind(kLinear);
+  if (linear == std::string_view::npos || !is_linear_part(name.substr(linear + kLinear.size())))
+    return {};
+  return {std::string(name.substr(0, linear)), true};
 }
 
 }  // namespace
@@ -95,14 +109,14 @@ Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& wei
   const TensorInfo* first = nullptr;
   Adapter adapter;
   for (const TensorInfo& tensor : file.tensors()) {
-    const std::string path = adapted_path(tensor.name);
+    const auto [path, is_frozen] = adapted_by(tensor.name);
     const auto target = targets.find(path);
     if (target == targets.end()) {
       if (first == nullptr) first = &tensor;
-      if (unmatched.size() < 8) unmatched.push_back(fmt::format("\"{}\"", printable(tensor.name)));
+      unmatched.push_back(fmt::format("\"{}\"", printable(tensor.name)));
       continue;
     }
-    if (tensor.name.find(".linear.", path.size()) == path.size()) continue;  // frozen
+    if (is_frozen) continue;
     const std::string weight = target->second->name;
     if (!adapter.layers.contains(weight))
       adapter.layers.emplace(weight, read_layer(file, path, *target->second));

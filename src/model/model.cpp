@@ -84,7 +84,7 @@ struct Model::Impl {
       : backend(on), config(std::move(with)), options(std::move(how)) {}
 
   void check_options() const;
-  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found);
+  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found, std::string_view name);
   void prepare_loading(const std::vector<FoundWeight>& found);
   void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();
@@ -123,9 +123,10 @@ void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
 }
 
 /// Makes matrices four bits while they are read, where that was asked for.
-std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found) {
+std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
+                                                std::string_view name) {
   if (!options.quantize.empty())
-    quantize_found(config, {.format = four_bit_format(options.quantize)}, weights, found);
+    quantize_found(config, {.format = four_bit_format(options.quantize)}, name, weights, found);
   return found;
 }
 
@@ -250,11 +251,12 @@ std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
   return entry->second;
 }
 
-Config load_config(const ModelFiles& files, std::vector<std::string>& warnings) {
+Config load_config(const ModelFiles& files, std::vector<std::string>& warnings, std::string* text) {
   const std::filesystem::path path = files.folder / "config.json";
-  const std::string text = read_whole_file(path, std::uint64_t{1} << 20);
-  refuse_pointer_or_empty(text, path);
-  return Config::parse(text, printable_path(path.string()), warnings);
+  const std::string json = read_whole_file(path, std::uint64_t{1} << 20);
+  refuse_pointer_or_empty(json, path);
+  if (text != nullptr) *text = json;
+  return Config::parse(json, printable_path(path.string()), warnings);
 }
 
 Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
@@ -264,9 +266,9 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
   impl->check_options();
-  auto found = find_weights(impl->config, checkpoint, printable_path(files.weights.string()),
-                            impl->weights, warnings);
-  impl->load(impl->quantized(std::move(found)), reader_of(checkpoint));
+  const std::string name = printable_path(files.weights.string());
+  auto found = find_weights(impl->config, checkpoint, name, impl->weights, warnings);
+  impl->load(impl->quantized(std::move(found), name), reader_of(checkpoint));
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
   return Model(std::move(impl));
@@ -277,7 +279,8 @@ Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
   config.validate("config");
   auto impl = std::make_unique<Impl>(backend, config, options);
   impl->check_options();
-  impl->load(impl->quantized(random_found(config, impl->weights)), random_reader(config, seed));
+  impl->load(impl->quantized(random_found(config, impl->weights), "random"),
+             random_reader(config, seed));
   impl->finish_loading();
   return Model(std::move(impl));
 }

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "bitaxon/error.h"
 #include "core/half.h"
+#include "formats/json.h"
 #include "formats/stored_weight.h"
 #include "platform/file.h"
 #include "platform/printable.h"
@@ -42,16 +44,30 @@ void copy_whole_file(const fs::path& from, const fs::path& to) {
   copy.commit();
 }
 
+/// What is in a folder, links that lead nowhere included.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries.push_back(it->path());
+  if (error)
+    throw Error(ErrorKind::io, fmt::format("{}: cannot list the folder: {}",
+                                           printable_path(folder.string()), error.message()));
+  return entries;
+}
+
+/// By what the folder lists: a file that goes away from there on is an error, as is a link that
+/// leads nowhere, and no model without a tokenizer.
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
-  std::error_code ignored;
-  for (const char* name : kTokenizerFiles)
-    if (fs::is_regular_file(from / name, ignored)) copy_whole_file(from / name, to / name);
-  const fs::path folder = from / "tokenizer";
-  if (!fs::is_directory(folder, ignored)) return;
-  fs::create_directory(to / "tokenizer", ignored);
-  for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (entry.is_regular_file(ignored))
-      copy_whole_file(entry.path(), to / "tokenizer" / entry.path().filename());
+  for (const fs::path& entry : entries_of(from)) {
+    const fs::path name = entry.filename();
+    if (std::ranges::find(kTokenizerFiles, name) != std::end(kTokenizerFiles))
+      copy_whole_file(entry, to / name);
+    if (name != "tokenizer" || fs::is_regular_file(entry)) continue;
+    fs::create_directory(to / name);
+    for (const fs::path& file : entries_of(entry))
+      if (!fs::is_directory(file)) copy_whole_file(file, to / name / file.filename());
+  }
 }
 
 bool is_same_form(const WeightDesc& a, const WeightDesc& b) {
@@ -69,15 +85,26 @@ ReadElements elements_of(const Checkpoint& checkpoint, const WeightSource& sourc
   };
 }
 
-void encode(DType dtype, std::span<const float> values, std::vector<std::byte>& bytes) {
-  bytes.resize(values.size() * size_of(dtype));
-  if (dtype == DType::f32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return;
-  }
+/// The bytes of elements from number `first` on. Throws Error(format) for one that this type cannot
+/// hold.
+void encode(const WeightDesc& desc, std::int64_t first, std::span<const float> values,
+            std::vector<std::byte>& bytes) {
+  bytes.resize(values.size() * size_of(desc.dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = dtype == DType::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
-    std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
+    float held = values[i];
+    if (desc.dtype == DType::f32) {
+      std::memcpy(bytes.data() + 4 * i, &held, sizeof(held));
+    } else {
+      const bool is_f16 = desc.dtype == DType::f16;
+      const std::uint16_t half = is_f16 ? f32_to_f16(held) : f32_to_bf16(held);
+      std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
+      held = is_f16 ? f16_to_f32(half) : bf16_to_f32(half);
+    }
+    if (!std::isfinite(held))
+      throw Error(ErrorKind::format,
+                  fmt::format("tensor \"{}\": expected numbers that {} holds, got {} at element {}",
+                              printable(desc.name), name_of(desc.dtype), values[i],
+                              first + static_cast<std::int64_t>(i)));
   }
 }
 
@@ -92,55 +119,100 @@ void for_each_piece(const WeightDesc& desc, const ReadElements& read, const Visi
   }
 }
 
+bool is_copied(const WeightEdit& edit) {
+  return !edit.change && is_same_form(edit.from.source.desc, edit.to);
+}
+
+/// What goes into the new file: weights that are made anew, and tensors that are copied, both in
+/// the order of the edits; then what belongs to no weight of the model.
+struct Contents {
+  std::vector<StoredWeight> weights;
+  std::vector<const TensorInfo*> copies;
+};
+
+Contents contents_of(const ModelWrite& write) {
+  Contents contents;
+  std::set<const TensorInfo*> known;
+  for (const WeightEdit& edit : write.edits) {
+    const std::vector<const TensorInfo*> tensors = tensors_of(edit.from.source);
+    known.insert(tensors.begin(), tensors.end());
+    if (is_copied(edit))
+      contents.copies.insert(contents.copies.end(), tensors.begin(), tensors.end());
+    else
+      contents.weights.push_back({.name = edit.from.slot.name,
+                                  .shape = edit.from.slot.shape,
+                                  .is_stack = edit.from.slot.chosen_of > 0,
+                                  .desc = edit.to});
+  }
+  for (const TensorInfo& tensor : write.checkpoint.tensors())
+    if (!known.contains(&tensor)) contents.copies.push_back(&tensor);
+  return contents;
+}
+
+/// A tensor that is copied may have a name that a weight's new form needs.
+void refuse_taken_names(const Checkpoint& checkpoint, const Contents& contents) {
+  std::map<std::string, const StoredWeight*> owners;
+  for (const StoredWeight& weight : contents.weights)
+    for (std::string& name : tensor_names(weight)) owners.emplace(std::move(name), &weight);
+  for (const TensorInfo* tensor : contents.copies)
+    if (const auto owner = owners.find(tensor->name); owner != owners.end())
+      throw Error(ErrorKind::format,
+                  fmt::format("{}: tensor \"{}\": expected none of this name, which \"{}\" needs "
+                              "for its new form",
+                              printable_path(checkpoint.file_name(*tensor)),
+                              printable(tensor->name), printable(owner->second->name)));
+}
+
 class Writer {
  public:
-  Writer(const ModelWrite& write, StoredWeightWriter& out) : write_(write), out_(out) {}
+  Writer(const ModelWrite& write, const Contents& contents, const fs::path& file)
+      : write_(write),
+        contents_(contents),
+        out_(file, contents.weights, specs_of(contents.copies), write.checkpoint.metadata()) {}
 
-  PartReport weight(std::size_t index) {
-    const WeightEdit& edit = write_.edits[index];
-    const WeightDesc& from = edit.from.source.desc;
+  /// The next edit.
+  PartReport weight(const WeightEdit& edit) {
     PartReport report;
-    report.parameters = from.elements();
-    report.bytes_before = from.stored_bytes();
-    report.bytes_after = edit.to.stored_bytes();
-    if (!edit.change && is_same_form(from, edit.to))
-      copy(index, edit);
+    report.parameters = edit.from.source.desc.elements();
+    report.bytes_before = edit.from.stored_bytes();
+    report.bytes_after = report.bytes_before;
+    if (is_copied(edit))
+      copy(next_copy_ + tensors_of(edit.from.source).size());
     else
-      transform(index, edit, report);
+      transform(edit, report);
     write_.checkpoint.forget(*edit.from.source.data);
     return report;
   }
 
-  void other(std::size_t index, const TensorInfo& tensor) {
-    for_each_run(tensor, [&](std::uint64_t at, std::span<const std::byte> bytes) {
-      out_.write_other(index, at, bytes);
-    });
+  void finish() {
+    copy(contents_.copies.size());
+    out_.commit();
   }
 
  private:
-  template <class Visit>
-  void for_each_run(const TensorInfo& tensor, const Visit& visit) {
-    for (std::uint64_t at = 0; at < tensor.size_bytes; at += bytes_.size()) {
-      bytes_.resize(
-          static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, tensor.size_bytes - at)));
-      write_.checkpoint.read_part(tensor, at, bytes_);
-      visit(at, std::span<const std::byte>(bytes_));
+  static std::vector<SafetensorsWriter::Spec> specs_of(
+      const std::vector<const TensorInfo*>& tensors) {
+    std::vector<SafetensorsWriter::Spec> specs;
+    for (const TensorInfo* tensor : tensors)
+      specs.push_back({tensor->name, tensor->dtype, tensor->shape});
+    return specs;
+  }
+
+  /// The copies up to this one.
+  void copy(std::size_t end) {
+    for (; next_copy_ < end; ++next_copy_) {
+      const TensorInfo& tensor = *contents_.copies[next_copy_];
+      for (std::uint64_t at = 0; at < tensor.size_bytes; at += bytes_.size()) {
+        bytes_.resize(
+            static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, tensor.size_bytes - at)));
+        write_.checkpoint.read_part(tensor, at, bytes_);
+        out_.write_other(next_copy_, at, bytes_);
+      }
     }
   }
 
-  void copy(std::size_t index, const WeightEdit& edit) {
-    const WeightSource& source = edit.from.source;
-    if (source.desc.format == WeightFormat::dense) {
-      for_each_run(*source.data, [&](std::uint64_t at, std::span<const std::byte> bytes) {
-        out_.write_dense(index, at, bytes);
-      });
-      return;
-    }
-    read_weight(write_.checkpoint, source, stored_);
-    out_.write(index, source.desc, stored_.parts);
-  }
-
-  void transform(std::size_t index, const WeightEdit& edit, PartReport& report) {
+  void transform(const WeightEdit& edit, PartReport& report) {
+    const std::size_t number = next_weight_++;
     const ReadElements stored = elements_of(write_.checkpoint, edit.from.source, stored_);
     const std::int64_t cols = edit.to.cols;
     const ReadElements read = [&](std::int64_t first, std::span<float> out) {
@@ -151,13 +223,14 @@ class Writer {
     dense.format = WeightFormat::dense;
     if (!edit.how) {
       for_each_piece(dense, read, [&](std::int64_t first, std::span<const float> floats) {
-        encode(dense.dtype, floats, bytes_);
-        out_.write_dense(index, static_cast<std::uint64_t>(first) * size_of(dense.dtype), bytes_);
+        encode(dense, first, floats, bytes_);
+        out_.write_dense(number, static_cast<std::uint64_t>(first) * size_of(dense.dtype), bytes_);
       });
+      report.bytes_after = dense.stored_bytes();
       return;
     }
     const WeightDesc desc = quantize(dense, *edit.how, read, coded_);
-    out_.write(index, desc, coded_.parts);
+    report.bytes_after = out_.write(number, desc, coded_.parts);
     for_each_piece(dense, read, [&](std::int64_t first, std::span<const float> floats) {
       decoded_.resize(floats.size());
       decode(desc, coded_.parts, first, decoded_);
@@ -170,24 +243,26 @@ class Writer {
   }
 
   const ModelWrite& write_;
-  StoredWeightWriter& out_;
+  const Contents& contents_;
+  StoredWeightWriter out_;
+  std::size_t next_weight_ = 0, next_copy_ = 0;
   LoadedWeight stored_, coded_;
   std::vector<std::byte> bytes_;
   std::vector<float> decoded_;
 };
 
-/// Tensors of the checkpoint that belong to no weight of the model.
-std::vector<const TensorInfo*> others_of(const ModelWrite& write) {
-  std::set<const TensorInfo*> known;
-  for (const WeightEdit& edit : write.edits) {
-    const WeightSource& source = edit.from.source;
-    known.insert({source.data, source.scales, source.biases, source.quant_map, source.nested_scales,
-                  source.nested_quant_map, source.quant_state});
-  }
-  std::vector<const TensorInfo*> others;
-  for (const TensorInfo& tensor : write.checkpoint.tensors())
-    if (!known.contains(&tensor)) others.push_back(&tensor);
-  return others;
+/// The text that was read, with the keys that a configuration always has as they are written here.
+std::string config_of(const ModelWrite& write) {
+  Json json = parse_json(write.config_text, "config.json");
+  const Json known = Json::parse(write.config.to_json());
+  for (const auto& [key, value] : known.items()) json[key] = value;
+  const bool same_forms = std::ranges::all_of(write.edits, [](const WeightEdit& edit) {
+    return is_same_form(edit.from.source.desc, edit.to);
+  });
+  // Others describe there what the tensors say by themselves.
+  if (!same_forms)
+    for (const char* key : {"quantization", "quantization_config"}) json.erase(key);
+  return json.dump(2) + "\n";
 }
 
 void refuse_a_full_disk(const fs::path& folder, std::uint64_t needed_bytes) {
@@ -218,42 +293,30 @@ std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& w
                                                              const fs::path& output,
                                                              const LoadProgress& on_progress,
                                                              const std::atomic<bool>& interrupted) {
-  AtomicFolder folder(output);
-  std::vector<StoredWeight> weights;
+  const Contents contents = contents_of(write);
+  refuse_taken_names(write.checkpoint, contents);
   std::uint64_t total_bytes = 0, needed_bytes = 0;
-  for (const WeightEdit& edit : write.edits) {
-    weights.push_back({.name = edit.from.slot.name,
-                       .shape = edit.from.slot.shape,
-                       .is_stack = edit.from.slot.chosen_of > 0,
-                       .desc = edit.to,
-                       .from = edit.to.dtype});
-    total_bytes += edit.from.source.desc.stored_bytes();
-    needed_bytes += edit.to.stored_bytes();
-  }
-  const std::vector<const TensorInfo*> others = others_of(write);
-  std::vector<SafetensorsWriter::Spec> other_specs;
-  for (const TensorInfo* tensor : others) {
-    other_specs.push_back({tensor->name, tensor->dtype, tensor->shape});
-    needed_bytes += tensor->size_bytes;
-  }
+  for (const WeightEdit& edit : write.edits) total_bytes += edit.from.source.desc.stored_bytes();
+  for (const StoredWeight& weight : contents.weights) needed_bytes += weight.desc.stored_bytes();
+  for (const TensorInfo* tensor : contents.copies) needed_bytes += tensor->size_bytes;
+
+  AtomicFolder folder(output);
   refuse_a_full_disk(folder.temporary(), needed_bytes);
-  StoredWeightWriter out(folder.temporary() / "model.safetensors", weights, std::move(other_specs),
-                         write.checkpoint.metadata());
-  Writer writer(write, out);
+  // Before hours of other work, in which they might go.
+  copy_tokenizer(write.files.folder, folder.temporary());
+  AtomicFile config(folder.temporary() / "config.json");
+  config.write(config_of(write));
+  config.commit();
+
+  Writer writer(write, contents, folder.temporary() / "model.safetensors");
   std::map<std::string, PartReport> parts;
   std::uint64_t done_bytes = 0;
-  for (std::size_t i = 0; i < write.edits.size(); ++i) {
+  for (const WeightEdit& edit : write.edits) {
     if (interrupted) return std::nullopt;
-    const PartReport report = writer.weight(i);
-    parts[std::string(part_of(write.edits[i].from.slot.name))] += report;
-    if (on_progress) on_progress(done_bytes += report.bytes_before, total_bytes);
+    parts[std::string(part_of(edit.from.slot.name))] += writer.weight(edit);
+    if (on_progress) on_progress(done_bytes += edit.from.source.desc.stored_bytes(), total_bytes);
   }
-  for (std::size_t i = 0; i < others.size(); ++i) writer.other(i, *others[i]);
-  out.commit();
-  AtomicFile config(folder.temporary() / "config.json");
-  config.write(write.config.to_json());
-  config.commit();
-  copy_tokenizer(write.files.folder, folder.temporary());
+  writer.finish();
   if (interrupted) return std::nullopt;
   folder.commit();
   return parts;

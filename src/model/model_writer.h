@@ -20,8 +20,8 @@ namespace bitaxon {
 /// Changes whole rows in place; `first_row` counts over all matrices of a stack.
 using ChangeRows = std::function<void(std::int64_t first_row, std::span<float> rows)>;
 
-/// How one weight goes into the new model. Without a change and in the form that it has, its bytes
-/// are copied.
+/// How one weight goes into the new model. Without a change and in the form that it has, its
+/// tensors are copied as they are.
 struct WeightEdit {
   FoundWeight from;                 ///< `quantize` of it is not looked at
   WeightDesc to;                    ///< the form it gets
@@ -33,10 +33,10 @@ struct WeightEdit {
 struct PartReport {
   std::int64_t parameters = 0;
   std::uint64_t bytes_before = 0, bytes_after = 0;
-  double error_squares = 0, squares = 0;  ///< of all weights that got another form
+  double error_squares = 0, squares = 0;  ///< of the weights that were quantized
 
   PartReport& operator+=(const PartReport& other);
-  /// ||w - w'|| / ||w||; 0 where nothing was changed.
+  /// ||w - w'|| / ||w|| of the weights that were quantized; 0 where none was.
   double relative_error() const;
 };
 
@@ -44,13 +44,16 @@ struct ModelWrite {
   const ModelFiles& files;
   const Checkpoint& checkpoint;
   const Config& config;
+  const std::string& config_text;  ///< what `config` was read from
   std::vector<WeightEdit> edits;
 };
 
 /// Writes model.safetensors, config.json and copies of the tokenizer's files into a new folder,
-/// which appears when it is complete. Tensors that the model does not know are copied. Returns what
+/// which appears when it is complete. Tensors and keys of the configuration that the model does not
+/// know are copied, but for a description of a quantization that is no longer true. Returns what
 /// became of each part (part_of), nothing when it was interrupted. Throws Error(io): the folder is
-/// there and not empty, no room on the disk, a write that fails.
+/// there and not empty, no room on the disk, a file that is gone, a write that fails; Error(format)
+/// that names tensor and element for a number that the new form cannot hold.
 std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
                                                              const std::filesystem::path& output,
                                                              const LoadProgress& on_progress,

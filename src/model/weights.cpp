@@ -160,11 +160,8 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
                              const std::vector<FoundWeight>& found,
                              std::vector<std::string>& warnings) {
   std::set<const TensorInfo*> known;
-  for (const FoundWeight& entry : found) {
-    const WeightSource& source = entry.source;
-    known.insert({source.data, source.scales, source.biases, source.quant_map, source.nested_scales,
-                  source.nested_quant_map, source.quant_state});
-  }
+  for (const FoundWeight& entry : found)
+    for (const TensorInfo* tensor : tensors_of(entry.source)) known.insert(tensor);
   std::size_t n_unknown = 0;
   const TensorInfo* first = nullptr;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
@@ -214,25 +211,32 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
   return found;
 }
 
+std::uint64_t FoundWeight::stored_bytes() const {
+  if (source.data == nullptr) return source.desc.stored_bytes();  // made up, not read
+  std::uint64_t size = 0;
+  if (source.data->name == slot.name)
+    for (const TensorInfo* tensor : tensors_of(source)) size += tensor->size_bytes;
+  return size;
+}
+
 StoredWeight stored_weight(const FoundWeight& found) {
   return {.name = found.slot.name,
           .shape = found.slot.shape,
           .is_stack = found.slot.chosen_of > 0,
-          .desc = found.loaded(),
-          .from = found.source.desc.dtype};
+          .desc = found.loaded()};
 }
 
-void quantize_found(const Config& config, const Quantization& how, Weights& weights,
-                    std::vector<FoundWeight>& found) {
+void quantize_found(const Config& config, const Quantization& how, std::string_view name,
+                    Weights& weights, std::vector<FoundWeight>& found) {
   const FoundWeight* embedding = nullptr;
   bool has_head = false;
   for (FoundWeight& entry : found) {
     const WeightDesc& desc = entry.source.desc;
     if (desc.format != WeightFormat::dense)
       throw Error(ErrorKind::unsupported,
-                  fmt::format("tensor {}: expected floats to quantize, got {}: the model is "
+                  fmt::format("{}: tensor {}: expected floats to quantize, got {}: the model is "
                               "quantized already",
-                              entry.slot.name, desc.format_name()));
+                              name, entry.slot.name, desc.format_name()));
     if (entry.slot.name == kEmbedding) embedding = &entry;
     has_head = has_head || entry.slot.name == kHead;
     if (entry.slot.quantizable && entry.slot.name != kEmbedding && can_quantize(desc, how))

@@ -88,6 +88,8 @@ struct FoundWeight {
   WeightSource source;
   std::optional<Quantization> quantize = {};  ///< while it is read
 
+  /// Bytes of its tensors in the file; 0 for a head that the embedding stands in for.
+  std::uint64_t stored_bytes() const;
   /// As a backend gets it (but for a nested_offset).
   WeightDesc loaded() const {
     return quantize ? quantized_desc(source.desc, *quantize) : source.desc;
@@ -99,9 +101,10 @@ StoredWeight stored_weight(const FoundWeight& found);
 
 /// Has every matrix that can be made four bits made so while it is read: the experts' and the head
 /// included, never the embedding, whose stand-in for a missing head becomes a head of its own (as
-/// upstream does it). Throws Error(unsupported) that names a tensor that is quantized already.
-void quantize_found(const Config& config, const Quantization& how, Weights& weights,
-                    std::vector<FoundWeight>& found);
+/// upstream does it). `name` begins messages. Throws Error(unsupported) that names a tensor that is
+/// quantized already.
+void quantize_found(const Config& config, const Quantization& how, std::string_view name,
+                    Weights& weights, std::vector<FoundWeight>& found);
 
 /// Reads one weight in the form in which it is loaded. Returns its description.
 using ReadWeight = std::function<WeightDesc(const FoundWeight& found, LoadedWeight& into)>;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,35 +120,102 @@ bool is_writable_folder(const std::filesystem::path& folder) {
   return std::filesystem::is_directory(folder, error) && ::access(folder.c_str(), W_OK) == 0;
 }
 
-AtomicFolder::AtomicFolder(std::filesystem::path path) : path_(std::move(path)) {
-  std::error_code ignored;  // what the system refuses is an error when the folder is made
-  if (!path_.has_filename()) path_ = path_.parent_path();  // "name/"
-  const auto status = std::filesystem::symlink_status(path_, ignored);
-  const bool is_free =
-      !std::filesystem::exists(status) ||
-      (std::filesystem::is_directory(status) && std::filesystem::is_empty(path_, ignored));
-  if (!is_free)
-    throw Error(
-        ErrorKind::io,
-        fmt::format("{}: expected a folder that is new or empty, got {}",
-                    printable_path(path_.string()),
-                    std::filesystem::is_directory(status) ? "one with files" : "something else"));
-  if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path(), ignored);
-  std::random_device random;
-  int result = 0;
-  do {
-    temporary_ = fmt::format("{}.{:08x}.tmp", path_.string(), random());
-    result = ::mkdir(temporary_.c_str(), 0777);
-  } while (result < 0 && errno == EEXIST);
-  if (result < 0) {
-    const std::filesystem::path wanted = std::exchange(temporary_, {});
-    throw_errno(wanted.string(), "cannot make the folder");
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_mount_point(const fs::path& folder) {
+  struct statx status {};
+  if (::statx(AT_FDCWD, folder.c_str(), AT_SYMLINK_NOFOLLOW, 0, &status) != 0) return false;
+  return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/// Why no folder can be put under this name; empty when it can, or when only trying tells.
+std::string folder_target_problem(const fs::path& path) {
+  std::error_code ignored;
+  // Nothing can be renamed to them.
+  if (path.filename() == "." || path.filename() == "..") return "a path that ends in . or ..";
+  const auto status = fs::symlink_status(path, ignored);
+  if (!fs::exists(status)) return "";
+  if (!fs::is_directory(status)) return "something else";
+  if (!fs::is_empty(path, ignored)) return "one with files";
+  return is_mount_point(path) ? "a mount point" : "";
+}
+
+/// A descriptor that holds the lock on a folder, or -1: others have it, or it cannot be had.
+int lock_folder(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  errno = error;
+  return -1;
+}
+
+/// "NAME.0123abcd.tmp" for "NAME"
+bool is_temporary_of(const fs::path& path, const std::string& name) {
+  const std::string text = path.string();
+  if (text.size() != name.size() + 13 || !text.starts_with(name + ".") || !text.ends_with(".tmp"))
+    return false;
+  return text.find_first_not_of("0123456789abcdef", name.size() + 1) == name.size() + 9;
+}
+
+/// What processes that are no more have left. Those that live hold locks.
+void remove_abandoned(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    if (!is_temporary_of(it->path().filename(), path.filename().string())) continue;
+    const int lock = lock_folder(it->path());
+    if (lock < 0) continue;
+    std::error_code not_ours;
+    fs::remove_all(it->path(), not_ours);
+    ::close(lock);
   }
+}
+
+/// False when there is one of this name, or when another process took the new one for abandoned
+/// before it was locked.
+bool make_locked_folder(const fs::path& folder, int& lock) {
+  if (::mkdir(folder.c_str(), 0777) != 0) {
+    if (errno == EEXIST) return false;
+    throw_errno(folder.string(), "cannot make the folder");
+  }
+  lock = lock_folder(folder);
+  // Where folders cannot be locked at all, nobody takes them for abandoned.
+  std::error_code ignored;
+  const bool is_taken = lock < 0 && (errno == EWOULDBLOCK || errno == ENOENT);
+  if (!is_taken && fs::exists(folder, ignored)) return true;
+  if (lock >= 0) ::close(std::exchange(lock, -1));
+  return false;
+}
+
+}  // namespace
+
+AtomicFolder::AtomicFolder(std::filesystem::path path) : path_(std::move(path)) {
+  if (!path_.has_filename()) path_ = path_.parent_path();  // "name/"
+  if (const std::string problem = folder_target_problem(path_); !problem.empty())
+    throw Error(ErrorKind::io, fmt::format("{}: expected a folder that is new or empty, got {}",
+                                           printable_path(path_.string()), problem));
+  std::error_code error;
+  const fs::path parent = path_.parent_path();
+  if (!parent.empty()) fs::create_directories(parent, error);
+  if (error)
+    throw Error(ErrorKind::io, fmt::format("{}: cannot make the folder: {}",
+                                           printable_path(parent.string()), error.message()));
+  remove_abandoned(path_);
+  std::random_device random;
+  fs::path wanted;
+  do wanted = fmt::format("{}.{:08x}.tmp", path_.string(), random());
+  while (!make_locked_folder(wanted, lock_));
+  temporary_ = wanted;
 }
 
 AtomicFolder::~AtomicFolder() {
   std::error_code ignored;
   if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+  if (lock_ >= 0) ::close(lock_);
 }
 
 void AtomicFolder::commit() {

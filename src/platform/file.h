@@ -50,10 +50,12 @@ void write_standard_output(std::string_view text);
 std::string file_target_problem(const std::filesystem::path& path);
 bool is_writable_folder(const std::filesystem::path& folder);
 
-/// A folder that appears under its name with all that was put into it, or not at all.
+/// A folder that appears under its name with all that was put into it, or not at all. What a killed
+/// process left of an earlier try at the same name is removed.
 class AtomicFolder {
  public:
-  /// Throws Error(io) where there is something already, but for an empty folder.
+  /// Throws Error(io) where there is something already, but for an empty folder, and where nothing
+  /// can be put: "." and "..", a mount point, a folder that cannot be written.
   explicit AtomicFolder(std::filesystem::path path);
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
@@ -66,6 +68,7 @@ class AtomicFolder {
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
+  int lock_ = -1;  ///< tells others that the temporary folder's owner lives
 };
 
 /// Writes under a temporary name beside `path`; commit() makes it appear under `path` at once.

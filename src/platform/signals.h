@@ -1,4 +1,4 @@
-// Ctrl-C as a flag, and broken pipes as errors.
+// Ctrl-C as a flag, and writes that go nowhere as errors.
 #pragma once
 
 #include <atomic>
@@ -9,11 +9,13 @@ namespace bitaxon {
 /// until catch_interrupts() is called.
 void exit_on_interrupt();
 
-/// From now on the first SIGINT or SIGTERM sets the flag and makes blocking reads return; a second
-/// one while the flag is set ends the process with status 130. Clear the flag once it is served.
+/// From now on the first SIGINT, SIGTERM or, unless it is ignored (nohup), SIGHUP sets the flag and
+/// makes blocking reads return; a second one while the flag is set ends the process with status
+/// 130. Clear the flag once it is served.
 std::atomic<bool>& catch_interrupts();
 
-/// Writing to a closed pipe becomes an error of the write, which can be reported.
-void ignore_broken_pipes();
+/// Writing to a closed pipe, or beyond the size that a file may have, becomes an error of the
+/// write, which can be reported.
+void ignore_signals_of_writes();
 
 }  // namespace bitaxon

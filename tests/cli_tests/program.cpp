@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +135,10 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     if (::dup2(in.read_end, 0) < 0 || ::dup2(out_fd, 1) < 0 || ::dup2(err.write_end, 2) < 0)
       ::_exit(126);
     for (const int fd : surroundings.closed) ::close(fd);
+    if (surroundings.most_file_bytes > 0) {
+      const rlimit limit{surroundings.most_file_bytes, surroundings.most_file_bytes};
+      ::setrlimit(RLIMIT_FSIZE, &limit);
+    }
     if (!folder.empty() && ::chdir(folder.c_str()) != 0) ::_exit(126);
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);

@@ -24,6 +24,7 @@ struct Surroundings {
   std::filesystem::path stdout_file;               ///< opened for writing; empty: a pipe
   bool stdout_is_full = false;                     ///< a pipe with no room until it is read
   std::vector<int> closed;                         ///< of 0, 1, 2: not open at all
+  std::uint64_t most_file_bytes = 0;  ///< beyond it writes fail, as on a full disk; 0: no limit
 };
 
 /// How a process ended.

@@ -157,6 +157,38 @@ TEST(Quantize, RefusesNumbersThatAreNotFinite) {
   }
 }
 
+/// `act` throws an Error(format) that names tensor "w" and holds `fragment`.
+template <typename Act>
+void expect_refused(const Act& act, std::string_view fragment) {
+  try {
+    act();
+    ADD_FAILURE() << "expected an error with " << fragment;
+  } catch (const Error& error) {
+    const std::string_view what = error.what();
+    EXPECT_EQ(error.kind(), ErrorKind::format) << what;
+    EXPECT_TRUE(what.starts_with("tensor \"w\": ")) << what;
+    EXPECT_NE(what.find(fragment), what.npos) << what;
+  }
+}
+
+TEST(Quantize, RefusesRangesThatScalesCannotHold) {
+  std::vector<float> values(128, 1.0F);
+  values[70] = 3.4e38F;
+  values[71] = -3.4e38F;
+  expect_refused([&] { quantize(dense_desc(2, 64), values, {}); }, "element 64");
+  values[70] = 1e6F;  // the scale's type is that of the weight, which a merge may have left behind
+  values[71] = -1e6F;
+  expect_refused([&] { quantize(dense_desc(2, 64, DType::f16), values, {}); }, "within F16");
+  quantize(dense_desc(2, 64, DType::bf16), values, {});
+}
+
+TEST(Quantize, RefusesScalesWhoseSumIsInfinite) {
+  const std::vector<float> values(128, 3e38F);
+  const Quantization nested{.format = WeightFormat::nf4, .nested = true};
+  expect_refused([&] { quantize(dense_desc(2, 64), values, nested); }, "sum");
+  quantize(dense_desc(2, 64), values, {.format = WeightFormat::nf4});
+}
+
 TEST(Quantize, RefusesWhatItCannotDivide) {
   EXPECT_FALSE(can_quantize(dense_desc(2, 96), {}));
   EXPECT_TRUE(can_quantize(dense_desc(2, 96), {.group_size = 32}));

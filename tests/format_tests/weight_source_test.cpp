@@ -244,6 +244,7 @@ TEST_F(WeightSourceTest, FindsNestedNf4) {
   ASSERT_TRUE(source.has_value());
   EXPECT_TRUE(source->desc.nested);
   EXPECT_EQ(source->desc.nested_offset, 0.5f);
+  EXPECT_EQ(source->desc.dtype, DType::f16);  // that the weight had
   ASSERT_NE(source->nested_scales, nullptr);
   ASSERT_NE(source->nested_quant_map, nullptr);
 }

@@ -132,6 +132,12 @@ TEST(Config, UnknownKeysAreWarnings) {
   EXPECT_EQ(warnings[1].find_first_of("\n\x1b"), std::string::npos) << warnings[1];
 }
 
+TEST(Config, KeysThatTheTokenizerReadsAreNotUnknown) {
+  std::vector<std::string> warnings;
+  Config::parse(R"({"eos_token_id": [1, 2], "eos_token": "</s>"})", "config.json", warnings);
+  EXPECT_TRUE(warnings.empty()) << warnings[0];
+}
+
 TEST(Config, WrongTypesAndImpossibleNumbers) {
   struct Bad {
     const char* json;

@@ -1,6 +1,7 @@
 // Adapters against a float64 computation of their own, written from the formulas.
 #include "model/lora.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -109,7 +110,8 @@ TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
 
 TEST_F(LoraTest, FrozenWeightsBesideAnAdapterAreNoMatter) {
   auto tensors = pair(2);
-  tensors[std::string(kTarget) + ".linear.weight"] = random_tensor({4}, 5);
+  for (const char* part : {"weight", "bias", "scales", "biases", "weight.absmax"})
+    tensors[fmt::format("{}.linear.{}", kTarget, part)] = random_tensor({4}, 5);
   EXPECT_EQ(read(tensors).layers.size(), 1U);
 }
 
@@ -138,6 +140,14 @@ TEST_F(LoraTest, WhatDoesNotFitIsNamed) {
     expect_refused(unmatched, {path + ".lora_a", path + ".lora_b"});
   }
   expect_refused({{"what", random_tensor({2}, 1)}}, {"\"what\""});
+
+  auto no_part = pair(2);
+  no_part[std::string(kTarget) + ".linear.zzz"] = random_tensor({2}, 1);
+  expect_refused(no_part, {"\"layer_0.ssm.in_proj.linear.zzz\""});
+
+  auto many = pair(2);
+  for (int i = 10; i < 30; ++i) many[fmt::format("x{}", i)] = random_tensor({2}, 1);
+  expect_refused(many, {"\"x10\"", "\"x18\"", "\"x29\""});
 }
 
 }  // namespace

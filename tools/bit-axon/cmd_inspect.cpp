@@ -1,6 +1,7 @@
 // bit-axon inspect: what a model is, from its files alone.
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "console.h"
@@ -39,6 +40,7 @@ struct BadTensor {
 struct Inspection {
   std::string path;
   Config config;
+  std::optional<Checkpoint> checkpoint;  ///< what the weights point into; a preset has none
   std::vector<FoundWeight> weights;
   std::vector<std::string> warnings;
   std::int64_t n_parameters = 0;  ///< a tied head counted once
@@ -74,7 +76,8 @@ std::uint64_t state_bytes(const Config& config, DType kv_dtype) {
 void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
   LoadedWeight loaded;
   std::vector<float> row;
-  std::uint64_t done = 0;
+  std::uint64_t done = 0, total = 0;
+  for (const FoundWeight& weight : model.weights) total += weight.source.desc.stored_bytes();
   ProgressLine progress("checking", !quiet);
   for (const FoundWeight& weight : model.weights) {
     const WeightDesc& desc = weight.source.desc;
@@ -89,7 +92,7 @@ void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
       }
     }
     if (bad.n_nan + bad.n_inf > 0) model.bad.push_back(std::move(bad));
-    progress.update(done += desc.stored_bytes(), model.stored.bytes);
+    progress.update(done += desc.stored_bytes(), total);
   }
 }
 
@@ -106,7 +109,7 @@ void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unu
                                  : find_model(wanted.positional_model, "MODEL");
   if (!source.note.empty() && !wanted.output.quiet) note(source.note);
   model.path = source.files.weights.string();
-  const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
+  const Checkpoint& checkpoint = model.checkpoint.emplace(Checkpoint::open(source.files.weights));
   model.config = load_config(source.files, model.warnings);
   model.weights =
       find_weights(model.config, checkpoint, printable_path(model.path), unused, model.warnings);
@@ -124,12 +127,12 @@ void count(Inspection& model) {
     for (Tally* tally : {&model.stored, &model.parts[std::string(part_of(weight.slot.name))],
                          &model.formats[desc.format_name()]}) {
       tally->elements += desc.elements();
-      tally->bytes += desc.stored_bytes();
+      tally->bytes += weight.stored_bytes();
     }
     if (desc.format == WeightFormat::dense) continue;
     const PartBytes bytes = part_bytes(desc);
     Tally& scales = model.scales[scale_type(desc)];
-    scales.elements += desc.elements() / desc.group_size;
+    scales.elements += (desc.elements() - 1) / desc.group_size + 1;  // the last may be short
     scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
   // The embedding is the head, too.
@@ -169,7 +172,7 @@ Json tensors_json(const Inspection& model) {
                     {"shape", std::vector<std::int64_t>(weight.slot.shape.dims().begin(),
                                                         weight.slot.shape.dims().end())},
                     {"format", weight.source.desc.format_name()},
-                    {"bytes", weight.source.desc.stored_bytes()}});
+                    {"bytes", weight.stored_bytes()}});
   return list;
 }
 
@@ -245,7 +248,7 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
     for (const FoundWeight& weight : model.weights)
       print(fmt::format("  {:<48}{:<20}{:<18}{:>12}\n", weight.slot.name,
                         weight.slot.shape.to_string(), weight.source.desc.format_name(),
-                        bytes_text(weight.source.desc.stored_bytes())));
+                        bytes_text(weight.stored_bytes())));
   }
   if (!wanted.check) return;
   print(model.bad.empty() ? "check        every number is finite\n" : "check\n");

@@ -20,47 +20,65 @@ struct MergeOptions {
   OutputOptions say;
 };
 
-/// How a quantized weight is quantized again.
-Quantization again(const FoundWeight& weight, std::optional<std::int64_t> group_size) {
-  const WeightDesc& desc = weight.source.desc;
-  Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
+/// How a quantized weight is quantized again; empty where its columns do not divide so.
+std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int64_t> group_size) {
+  const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
-  if (!known || !can_quantize(desc, how))
-    throw Error(ErrorKind::unsupported,
-                fmt::format("tensor {}: expected groups of 32, 64 or 128 that divide {} columns to "
-                            "quantize it again, got {}; see --group-size and --no-re-quantize",
-                            weight.slot.name, desc.cols, how.group_size));
+  if (!known || !can_quantize(desc, how)) return std::nullopt;
   return how;
 }
 
 /// The form in which a weight is written once it has been made floats.
 WeightDesc as_floats(WeightDesc desc) {
-  // Affine scales have the type that the weight had. NF4 does not matter in itself; F16 holds what
-  // its products are.
-  if (desc.format == WeightFormat::nf4) desc.dtype = DType::f16;
+  // Affine scales have the type that the weight had, and NF4 says which it was.
   desc.format = WeightFormat::dense;
   desc.group_size = desc.nested_group_size = 0;
   desc.nested = false;
   return desc;
 }
 
-std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::vector<FoundWeight>& found,
-                                 const Adapter& adapter, double scale) {
-  std::optional<std::int64_t> group_size;
-  if (!wanted.group_size.empty()) group_size = parse_group_size("--group-size", wanted.group_size);
+/// Flags that hold numbers.
+struct Numbers {
+  double scale = 0;
+  std::optional<std::int64_t> group_size, rank;
+};
+
+Numbers numbers_of(const MergeOptions& wanted) {
+  parse_integer("--bits", wanted.bits, 4, 4);
+  Numbers numbers;
+  numbers.scale = parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
+                               std::numeric_limits<float>::max());
+  if (!wanted.group_size.empty())
+    numbers.group_size = parse_group_size("--group-size", wanted.group_size);
+  if (!wanted.rank.empty()) numbers.rank = parse_integer("--lora-rank", wanted.rank, 1, INT32_MAX);
+  return numbers;
+}
+
+/// `file`: of the model, for messages.
+std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& file,
+                                 const std::vector<FoundWeight>& found, const Adapter& adapter,
+                                 const Numbers& numbers) {
   std::vector<WeightEdit> edits;
   for (const FoundWeight& weight : found) {
     const WeightDesc& desc = weight.source.desc;
     WeightEdit edit{.from = weight, .to = desc, .how = {}, .change = {}};
     const auto layer = adapter.layers.find(weight.slot.name);
-    if (layer != adapter.layers.end()) edit.change = change_of(layer->second, scale);
+    if (layer != adapter.layers.end()) edit.change = change_of(layer->second, numbers.scale);
     const bool is_coded = desc.format != WeightFormat::dense;
-    const bool other_groups = group_size && *group_size != desc.group_size;
+    const bool other_groups = numbers.group_size.value_or(desc.group_size) != desc.group_size;
     if (is_coded && wanted.no_re_quantize) {
       edit.to = as_floats(desc);
     } else if (is_coded && (edit.change || other_groups)) {
-      edit.how = again(weight, group_size);
-      edit.to = quantized_desc(as_floats(desc), *edit.how);
+      edit.how = again(desc, numbers.group_size);
+      // What is not adapted then stays as it is.
+      if (!edit.how && edit.change)
+        throw Error(
+            ErrorKind::unsupported,
+            fmt::format("{}: tensor {}: expected groups of 32, 64 or 128 that divide {} columns to "
+                        "quantize it again, got {}; see --group-size and --no-re-quantize",
+                        file, weight.slot.name, desc.cols,
+                        numbers.group_size.value_or(desc.group_size)));
+      if (edit.how) edit.to = quantized_desc(as_floats(desc), *edit.how);
     }
     edits.push_back(std::move(edit));
   }
@@ -71,10 +89,7 @@ int run_command(const MergeOptions& wanted) {
   if (wanted.positional_base.empty() == wanted.base.empty())
     throw UsageError(fmt::format("expected one of BASE and --base-model, got {}",
                                  wanted.base.empty() ? "neither" : "both"));
-  parse_integer("--bits", wanted.bits, 4, 4);
-  const double scale =
-      parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
-                   std::numeric_limits<float>::max());
+  const Numbers numbers = numbers_of(wanted);
   const ModelSource source = wanted.base.empty() ? find_model(wanted.positional_base, "BASE")
                                                  : find_model(wanted.base, "--base-model");
   refuse_own_input(source.files, wanted.output);
@@ -82,24 +97,21 @@ int run_command(const MergeOptions& wanted) {
 
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   std::vector<std::string> warnings;
-  const Config config = load_config(source.files, warnings);
+  std::string config_text;
+  const Config config = load_config(source.files, warnings, &config_text);
   Weights unused;
-  const std::vector<FoundWeight> found = find_weights(
-      config, checkpoint, printable_path(source.files.weights.string()), unused, warnings);
+  const std::string name = printable_path(source.files.weights.string());
+  const std::vector<FoundWeight> found = find_weights(config, checkpoint, name, unused, warnings);
   const Checkpoint adapter_file = Checkpoint::open(wanted.adapter);
   const Adapter adapter = read_adapter(adapter_file, found);
-  if (!wanted.rank.empty()) {
-    const std::int64_t rank = parse_integer("--lora-rank", wanted.rank, 1, INT32_MAX);
-    for (const auto& [name, layer] : adapter.layers)
-      if (layer.rank != rank)
-        throw UsageError(
-            fmt::format("--lora-rank: expected {}, the rank of the adapter of {}, got "
-                        "{}",
-                        layer.rank, name, rank));
-  }
-  return rewrite(
-      {"merging", source.files, checkpoint, config, wanted.output, wanted.say, wanted.json},
-      edits_of(wanted, found, adapter, scale), warnings, interrupted);
+  for (const auto& [weight, layer] : adapter.layers)
+    if (numbers.rank.value_or(layer.rank) != layer.rank)
+      throw UsageError(
+          fmt::format("--lora-rank: expected {}, the rank of the adapter of {}, got {}", layer.rank,
+                      weight, *numbers.rank));
+  return rewrite({"merging", source.files, checkpoint, config, config_text, wanted.output,
+                  wanted.say, wanted.json},
+                 edits_of(wanted, name, found, adapter, numbers), warnings, interrupted);
 }
 
 }  // namespace

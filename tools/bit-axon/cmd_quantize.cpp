@@ -42,17 +42,19 @@ int run_command(const QuantizeOptions& wanted) {
 
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   std::vector<std::string> warnings;
-  const Config config = load_config(source.files, warnings);
+  std::string config_text;
+  const Config config = load_config(source.files, warnings, &config_text);
   Weights unused;
-  std::vector<FoundWeight> found = find_weights(
-      config, checkpoint, printable_path(source.files.weights.string()), unused, warnings);
-  quantize_found(config, how, unused, found);
+  const std::string name = printable_path(source.files.weights.string());
+  std::vector<FoundWeight> found = find_weights(config, checkpoint, name, unused, warnings);
+  quantize_found(config, how, name, unused, found);
   std::vector<WeightEdit> edits;
   for (FoundWeight& weight : found) {
     WeightEdit edit{.from = weight, .to = weight.loaded(), .how = weight.quantize, .change = {}};
     edits.push_back(std::move(edit));
   }
-  return rewrite({"quantizing", source.files, checkpoint, config, output, wanted.say, wanted.json},
+  return rewrite({"quantizing", source.files, checkpoint, config, config_text, output, wanted.say,
+                  wanted.json},
                  std::move(edits), warnings, interrupted);
 }
 

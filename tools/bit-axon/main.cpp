@@ -66,9 +66,12 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace bitaxon::tool
 
+/// Some name every tensor that does not fit.
+constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 16;
+
 int main(int argc, char** argv) {
   using namespace bitaxon::tool;
-  bitaxon::ignore_broken_pipes();
+  bitaxon::ignore_signals_of_writes();
   bitaxon::exit_on_interrupt();
   try {
     const int status = run_program(argc, argv);
@@ -83,7 +86,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     note("not enough memory");
   } catch (const std::exception& error) {
-    note(bitaxon::printable(error.what(), 4096));
+    note(bitaxon::printable(error.what(), kMaxMessageBytes));
   }
   return kFailed;
 }

@@ -79,7 +79,7 @@ fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
 
 fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
 
-ModelSource find_model(const std::string& name, const std::string& flag) {
+ModelSource find_model(const std::string& name, std::string_view argument) {
   if (name.empty()) {
     const CachedModel cached = find_cached(kDefaultRepository);
     if (cached.problem.empty())
@@ -99,12 +99,12 @@ ModelSource find_model(const std::string& name, const std::string& flag) {
     if (cached.problem.empty()) return {model_files(cached.folder), ""};
     throw Error(ErrorKind::io, fmt::format("{} {}: expected a path or a model in the hub cache, "
                                            "{}; `bit-axon download {}` fetches it",
-                                           flag, name, cached.problem, name));
+                                           argument, name, cached.problem, name));
   }
   throw Error(ErrorKind::io,
               fmt::format("{} {}: expected a model directory, a safetensors file or a hub id "
                           "owner/name, found nothing there",
-                          flag, printable(name)));
+                          argument, printable(name)));
 }
 
 }  // namespace bitaxon::tool

@@ -17,9 +17,9 @@ struct ModelSource {
 };
 
 /// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache when it is
-/// there as a whole, else the bundled model. `flag`: what names it. Throws Error(io) that says
+/// there as a whole, else the bundled model. `argument`: what named it. Throws Error(io) that says
 /// where was looked and, for a hub id, the command to type.
-ModelSource find_model(const std::string& name, const std::string& flag = "--model");
+ModelSource find_model(const std::string& name, std::string_view argument = "--model");
 
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).

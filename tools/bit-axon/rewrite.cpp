@@ -17,28 +17,37 @@ Json part_json(const PartReport& part) {
           {"relative_error", part.relative_error()}};
 }
 
-std::string row_of(const std::string& name, const PartReport& part) {
+/// `parameters`: of the model; those that are stored may be more.
+std::string row_of(const std::string& name, const PartReport& part, std::int64_t parameters) {
   return fmt::format(
       "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}\n", name,
-      count_text(static_cast<double>(part.parameters)), bytes_text(part.bytes_before),
+      count_text(static_cast<double>(parameters)), bytes_text(part.bytes_before),
       bytes_text(part.bytes_after),
       static_cast<double>(part.bytes_after) * 8 / static_cast<double>(part.parameters),
       part.error_squares == 0 ? "0" : fmt::format("{:.4f}", part.relative_error()));
 }
 
-void print_report(const Rewrite& rewrite, const Parts& parts, const PartReport& total) {
+void print_report(const Rewrite& rewrite, const Parts& parts) {
+  PartReport total;
+  for (const auto& [name, part] : parts) total += part;
+  // As inspect counts: a tied head has the embedding's parameters.
+  std::int64_t parameters = total.parameters;
+  if (const auto head = parts.find("head"); head != parts.end() && rewrite.config.weight_tying)
+    parameters -= head->second.parameters;
   if (rewrite.json) {
     Json json;
     json["output"] = printable_path(rewrite.output.string());
     for (const auto& [name, part] : parts) json["parts"][name] = part_json(part);
     json["total"] = part_json(total);
+    json["total"]["parameters"] = parameters;
     print(json.dump(2) + "\n");
     return;
   }
   print(fmt::format("{:<14}{:>11}{:>13}{:>13}{:>10}{:>11}\n", "part", "parameters", "before",
                     "after", "bits each", "error"));
-  for (const auto& [name, part] : parts) print(row_of(name, part));
-  print(row_of("total", total));
+  for (const auto& [name, part] : parts) print(row_of(name, part, part.parameters));
+  print(row_of("total", total, parameters));
+  print("error: ||w - w'|| / ||w|| of what was quantized\n");
   print(fmt::format("{}\n", printable_path(rewrite.output.string())));
 }
 
@@ -62,14 +71,13 @@ int rewrite(const Rewrite& rewrite, std::vector<WeightEdit> edits,
   {
     ProgressLine progress(rewrite.doing, !rewrite.say.quiet);
     parts = write_model(
-        {rewrite.files, rewrite.checkpoint, rewrite.config, std::move(edits)}, rewrite.output,
+        {rewrite.files, rewrite.checkpoint, rewrite.config, rewrite.config_text, std::move(edits)},
+        rewrite.output,
         [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
         interrupted);
   }
   if (!parts) return kInterrupted;
-  PartReport total;
-  for (const auto& [name, part] : *parts) total += part;
-  print_report(rewrite, *parts, total);
+  print_report(rewrite, *parts);
   return kDone;
 }
 

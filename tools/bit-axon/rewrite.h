@@ -16,6 +16,7 @@ struct Rewrite {
   const ModelFiles& files;
   const Checkpoint& checkpoint;
   const Config& config;
+  const std::string& config_text;
   std::filesystem::path output;
   OutputOptions say;
   bool json = false;

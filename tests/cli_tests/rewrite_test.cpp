@@ -1,0 +1,382 @@
+// What quantize and merge keep of a model, what they say of it, and how they end when something
+// goes wrong.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "format_tests/stored_tensor.h"
+#include "model/model_writer.h"
+#include "model_folder.h"
+#include "platform/file.h"
+#include "program.h"
+#include "support/errors.h"
+#include "support/small_models.h"
+#include "support/tensors.h"
+
+namespace bitaxon::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class RewriteCli : public testing::Test {
+ protected:
+  RewriteCli() { fs::create_directory(path("base")); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string base() const { return path("base"); }
+
+  /// A recorded model of a few hundred KiB, with a tokenizer's file.
+  void copy_base(const std::string& golden) {
+    fs::remove_all(base());
+    copy_model(golden_dir() / golden, base());
+    write_file(path("base/tokenizer.json"), "{}");
+  }
+  /// The same as numbers, all F32.
+  static StoredModel stored_model(const std::string& golden) {
+    const ModelFiles files = model_files(golden_dir() / golden);
+    std::vector<std::string> warnings;
+    StoredModel model{load_config(files, warnings), {}, {}};
+    const Checkpoint file = Checkpoint::open(files.weights / "model.safetensors");
+    for (const TensorInfo& tensor : file.tensors())
+      model.tensors[tensor.name] = {tensor.shape, read_f32(file, tensor.name)};
+    return model;
+  }
+  /// For out_proj of the first layer, whose columns are twice as many as those of most.
+  std::string write_adapter(const Config& config, float size = 0.03F) const {
+    const auto numbers = [&](Shape shape) {
+      NamedTensor tensor{shape, {}};
+      for (std::int64_t i = 0; i < shape.elements(); ++i)
+        tensor.values.push_back(size * std::sin(static_cast<float>(i + 1)));
+      return tensor;
+    };
+    write_tensors(path("adapter.safetensors"),
+                  {{"layer_0.ssm.out_proj.lora_a", numbers({config.d_inner(), 2})},
+                   {"layer_0.ssm.out_proj.lora_b", numbers({2, config.hidden_dim})}});
+    return path("adapter.safetensors");
+  }
+  std::string write_adapter() const {
+    std::vector<std::string> warnings;
+    return write_adapter(load_config(model_files(base()), warnings));
+  }
+  Arguments quantize(const Arguments& more = {}) const {
+    return Arguments{"quantize", base(), "--format", "mlx", "-o", path("out")} + more;
+  }
+  Arguments merge(const Arguments& more = {}) const {
+    return Arguments{"merge", base(), "-a", write_adapter(), "-o", path("out")} + more;
+  }
+  /// Both commands fail with this in one line, and leave nothing.
+  void expect_both_fail(std::initializer_list<std::string_view> fragments,
+                        const Surroundings& surroundings = {}) const {
+    for (const Arguments& arguments : {quantize({"--quiet"}), merge({"--quiet"})})
+      expect_failure(arguments, 1, fragments, surroundings);
+  }
+  void expect_failure(const Arguments& arguments, int status,
+                      std::initializer_list<std::string_view> fragments,
+                      const Surroundings& surroundings = {}) const {
+    const Finished finished = run(arguments, "", surroundings);
+    EXPECT_EQ(finished.status, status) << finished.describe();
+    EXPECT_EQ(finished.err_lines().size(), 1U) << finished.describe();
+    for (const std::string_view fragment : fragments)
+      EXPECT_NE(finished.err.find(fragment), std::string::npos) << finished.describe();
+    EXPECT_FALSE(fs::exists(path("out")));
+    EXPECT_EQ(temporary(), "");
+  }
+  /// A folder that is not finished; "" when there is none.
+  std::string temporary() const {
+    for (const auto& entry : fs::directory_iterator(folder_.path()))
+      if (entry.path().extension() == ".tmp") return entry.path().string();
+    return "";
+  }
+
+  TemporaryFolder folder_;
+};
+
+// ---- what is kept
+
+TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
+  copy_base("tiny_window");
+  Json config = Json::parse(read_file(path("base/config.json")));
+  config.erase("rms_norm_eps");  // its default
+  config["eos_token_id"] = 7;
+  config["author"] = {{"name", "someone"}};
+  config["quantization"] = {{"bits", 16}};
+  write_file(path("base/config.json"), config.dump());
+  const auto written = [&](const Arguments& command) {
+    fs::remove_all(path("out"));
+    const Finished finished = run_well(command);
+    EXPECT_NE(finished.err.find("\"author\""), std::string::npos) << finished.err;
+    EXPECT_EQ(finished.err.find("eos_token_id"), std::string::npos) << finished.err;
+    return Json::parse(read_file(path("out/config.json")));
+  };
+  config["rms_norm_eps"] = 1e-6;
+  EXPECT_EQ(written(merge()), config);
+  config.erase("quantization");  // it is another now
+  EXPECT_EQ(written(quantize()), config);
+}
+
+TEST_F(RewriteCli, WhatIsNotAdaptedKeepsItsBytes) {
+  copy_base("tiny_nf4");
+  run_well(merge({"--quiet"}));
+  const Checkpoint before = Checkpoint::open(base()), after = Checkpoint::open(path("out"));
+  EXPECT_EQ(before.tensors().size(), after.tensors().size());
+  const std::string adapted = "layer_0.ssm.out_proj.weight";
+  const std::string state = adapted + ".quant_state.bitsandbytes__nf4";
+  for (const TensorInfo& tensor : before.tensors()) {
+    const bool may_differ = tensor.name == adapted || tensor.name == adapted + ".absmax";
+    EXPECT_EQ(after.find(tensor.name)->shape, tensor.shape) << tensor.name;
+    EXPECT_EQ(bytes_of(before, tensor.name) == bytes_of(after, tensor.name), !may_differ)
+        << tensor.name;
+  }
+  const std::vector<std::byte> text = bytes_of(after, state);
+  EXPECT_NE(std::string(reinterpret_cast<const char*>(text.data()), text.size())
+                .find(R"("dtype": "float32")"),
+            std::string::npos);
+
+  fs::remove_all(path("out"));
+  run_well(merge({"--quiet", "--no-re-quantize"}));
+  EXPECT_EQ(Checkpoint::open(path("out")).find(adapted)->dtype, DType::f32);
+}
+
+TEST_F(RewriteCli, GroupsThatDoNotDivideStayWhereNothingIsAdapted) {
+  copy_base("tiny_nf4");
+  const Json report = run_json(merge({"--quiet", "--json", "--group-size", "128"}));
+  EXPECT_GT(report["parts"]["ssm"]["relative_error"], 0.0);
+  const Json formats = run_json({"inspect", path("out"), "--json"})["formats"];
+  EXPECT_TRUE(formats.contains("nf4_g64")) << formats;
+  EXPECT_TRUE(formats.contains("nf4_g128")) << formats;
+}
+
+// ---- what is said
+
+TEST_F(RewriteCli, CountsAsInspectDoes) {
+  StoredModel headless = stored_model("tiny_window");
+  headless.tensors.erase("lm_head.weight");
+  write_model(base(), headless);
+  for (const std::string& model : {base(), bundled_model_dir().string()})
+    for (const char* format : {"mlx", "nf4"})
+      for (const bool nested : {false, true}) {
+        if (nested && format != std::string("nf4")) continue;
+        SCOPED_TRACE(fmt::format("{} {} {}", model, format, nested));
+        fs::remove_all(path("out"));
+        Arguments arguments = {"quantize", model, "--format", format, "--json", "-o", path("out")};
+        if (nested) arguments.push_back("--double-quant");
+        const Json report = run_json(arguments);
+        const Json before = run_json({"inspect", model, "--json"});
+        const Json after = run_json({"inspect", path("out"), "--json"});
+        EXPECT_EQ(report["total"]["parameters"], before["parameters"]);
+        EXPECT_EQ(after["parameters"], before["parameters"]);
+        EXPECT_EQ(report["total"]["bytes_before"], before["bytes"]);
+        EXPECT_EQ(report["total"]["bytes_after"], after["bytes"]);
+        EXPECT_EQ(report["parts"]["head"]["bytes_before"] == 0, model == base());
+        std::uint64_t stored = 0;
+        const Checkpoint file = Checkpoint::open(path("out"));
+        for (const TensorInfo& tensor : file.tensors()) stored += tensor.size_bytes;
+        EXPECT_EQ(after["bytes"], stored);
+      }
+}
+
+TEST_F(RewriteCli, InspectCountsShortBlocks) {
+  // NF4 whose blocks of 48 do not divide the matrices.
+  const ModelFiles files = model_files(golden_dir() / "tiny_nf4");
+  const Checkpoint file = Checkpoint::open(files.weights);
+  std::vector<std::string> warnings;
+  Weights unused;
+  std::vector<StoredWeight> weights;
+  std::int64_t n_blocks = 0;
+  for (const FoundWeight& found :
+       find_weights(load_config(files, warnings), file, "model", unused, warnings)) {
+    weights.push_back(stored_weight(found));
+    WeightDesc& desc = weights.back().desc;
+    if (desc.format != WeightFormat::nf4) continue;
+    desc.group_size = 48;
+    n_blocks += (desc.elements() + 47) / 48;
+  }
+  fs::copy_file(files.folder / "config.json", path("base/config.json"));
+  StoredWeightWriter writer(path("base/model.safetensors"), weights, {}, {});
+  LoadedWeight zeros;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    lay_out(weights[i].desc, zeros);
+    writer.write(i, weights[i].desc, zeros.parts);
+  }
+  writer.commit();
+  EXPECT_EQ(run_json({"inspect", base(), "--json"})["scales"]["F32"]["groups"], n_blocks);
+}
+
+TEST_F(RewriteCli, MessagesNameWhatIsMeant) {
+  copy_base("tiny_window");
+  const Finished missing = run({"quantize", path("nope"), "--format", "nf4"});
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_EQ(missing.err.find("--model"), std::string::npos) << missing.err;
+  EXPECT_NE(missing.err.find("MODEL " + path("nope")), std::string::npos) << missing.err;
+  expect_failure(
+      {"merge", base(), "-a", path("missing"), "-o", path("out"), "--group-size", "7", "--quiet"},
+      2, {"--group-size"});
+  expect_failure({"quantize", (golden_dir() / "tiny_nf4").string(), "--format", "mlx", "-o",
+                  path("out"), "--quiet"},
+                 1, {"tiny_nf4: tensor ", "quantized already"});
+  StoredModel stray = stored_model("tiny_window");
+  stray.tensors["input_proj.scales"] = {{2}, {1, 2}};
+  write_model(base(), stray);
+  expect_failure(quantize({"--quiet"}), 1,
+                 {"model.safetensors: tensor \"input_proj.scales\"", "\"input_proj.weight\""});
+}
+
+TEST_F(RewriteCli, NumbersThatBecomeInfiniteAreRefused) {
+  copy_base("tiny_mixed");
+  std::vector<std::string> warnings;
+  const Config config = load_config(model_files(base()), warnings);
+  const std::string large = write_adapter(config, 1e3F);
+  expect_failure(
+      {"merge", base(), "-a", large, "-o", path("out"), "--quiet", "--lora-scale", "3e38"}, 1,
+      {"\"layer_0.ssm.out_proj.weight\"", "F32", "at element 0"});
+  // The bundled model is F16.
+  const ModelFiles bundled = model_files(bundled_model_dir());
+  write_adapter(load_config(bundled, warnings), 1e2F);
+  expect_failure({"merge", bundled_model_dir().string(), "-a", large, "-o", path("out"), "--quiet"},
+                 1, {"\"layer_0.ssm.out_proj.weight\"", "F16"});
+}
+
+// ---- what goes wrong
+
+TEST_F(RewriteCli, ATokenizerThatIsGoneIsAnError) {
+  copy_base("tiny_window");
+  fs::create_symlink("nowhere", path("base/tokenizer.model"));
+  expect_both_fail({"tokenizer.model: cannot open"});
+  fs::remove(path("base/tokenizer.model"));
+  fs::create_symlink("nowhere", path("base/tokenizer"));
+  expect_both_fail({"base/tokenizer: cannot list the folder"});
+}
+
+TEST_F(RewriteCli, WhatGoesAwayMeanwhileWasCopiedBefore) {
+  copy_base("tiny_window");
+  const ModelFiles files = model_files(base());
+  const Checkpoint checkpoint = Checkpoint::open(files.weights);
+  std::vector<std::string> warnings;
+  std::string text;
+  const Config config = load_config(files, warnings, &text);
+  Weights unused;
+  std::vector<WeightEdit> edits;
+  for (const FoundWeight& found : find_weights(config, checkpoint, "base", unused, warnings))
+    edits.push_back({.from = found, .to = found.loaded(), .how = {}, .change = {}});
+  const std::atomic<bool> interrupted = false;
+  bitaxon::write_model(
+      {files, checkpoint, config, text, edits}, path("out"),
+      [&](std::uint64_t, std::uint64_t) { fs::remove_all(base()); }, interrupted);
+  EXPECT_EQ(read_file(path("out/tokenizer.json")), "{}");
+  const Checkpoint written = Checkpoint::open(path("out"));
+  for (const TensorInfo& tensor : checkpoint.tensors())
+    EXPECT_EQ(bytes_of(written, tensor.name), bytes_of(checkpoint, tensor.name)) << tensor.name;
+  EXPECT_FALSE(fs::exists(base()));
+  // And where all is gone before that.
+  fs::remove_all(path("out"));
+  expect_error(
+      [&] {
+        bitaxon::write_model({files, checkpoint, config, text, edits}, path("out"), {},
+                             interrupted);
+      },
+      ErrorKind::io, {base(), "cannot list the folder"});
+  EXPECT_FALSE(fs::exists(path("out")));
+  EXPECT_EQ(temporary(), "");
+}
+
+TEST_F(RewriteCli, AFullDiskLeavesNothing) {
+  copy_base("tiny_window");
+  Surroundings full;
+  full.most_file_bytes = 100'000;
+  expect_both_fail({"model.safetensors: cannot write: File too large"}, full);
+}
+
+TEST_F(RewriteCli, OutputsThatCannotBeAreRefusedAtOnce) {
+  copy_base("tiny_window");
+  fs::create_directories(path("cwd/zz"));
+  Surroundings there;
+  there.folder = path("cwd");
+  for (const char* output : {".", "zz/.", "zz/..", "zz/../"}) {
+    Arguments arguments = quantize({"--quiet"});
+    arguments[5] = output;
+    expect_failure(arguments, 1, {"ends in . or .."}, there);
+  }
+  Arguments elsewhere = quantize({"--quiet"});
+  elsewhere[5] = "/proc/none/a/b";
+  expect_failure(elsewhere, 1, {"/proc/none/a: cannot make the folder: "});
+  Arguments replaced = quantize({"--quiet"});
+  replaced[5] = "zz/";
+  EXPECT_EQ(run(replaced, "", there).status, 0);
+  EXPECT_TRUE(fs::exists(path("cwd/zz/config.json")));
+}
+
+TEST_F(RewriteCli, AMountPointIsRefused) {
+  std::error_code error;
+  for (const char* mount : {"/dev/shm", "/dev/mqueue", "/run/lock"}) {
+    if (!fs::is_empty(mount, error) || error) continue;
+    std::ifstream table("/proc/self/mounts");
+    std::string device, place, rest;
+    bool is_mounted = false;
+    while (table >> device >> place && std::getline(table, rest)) is_mounted |= place == mount;
+    if (!is_mounted) continue;
+    copy_base("tiny_window");
+    Arguments arguments = quantize({"--quiet"});
+    arguments[5] = mount;
+    return expect_failure(arguments, 1, {"a mount point"});
+  }
+  GTEST_SKIP() << "no empty folder is a mount point here";
+}
+
+TEST_F(RewriteCli, AReadOnlyFolderLeavesNothing) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  copy_base("tiny_window");
+  write_adapter();
+  fs::permissions(folder_.path(), fs::perms::owner_read | fs::perms::owner_exec);
+  expect_failure(quantize({"--quiet"}), 1, {"Permission denied"});
+  fs::permissions(folder_.path(), fs::perms::owner_all);
+}
+
+TEST_F(RewriteCli, AHangUpCleansUp) {
+  Program program({"quantize", bundled_model_dir().string(), "--format", "nf4", "-o", path("out")});
+  ASSERT_TRUE(program.wait_until_it_catches(SIGHUP));
+  program.send_signal(SIGHUP);
+  const Finished finished = program.finish();
+  EXPECT_EQ(finished.signal, 0) << finished.describe();
+  EXPECT_EQ(temporary(), "");
+  EXPECT_EQ(fs::exists(path("out")), finished.status == 0) << finished.describe();
+}
+
+TEST_F(RewriteCli, KilledMidwayNothingIsLeftUnderTheName) {
+  copy_model(bundled_model_dir(), base());
+  for (const Arguments& command : {quantize({"--quiet"}), merge({"--quiet"})}) {
+    fs::remove_all(path("out"));
+    {
+      Program program(command);
+      // Where it ends before the signal comes, it has to have written all.
+      program.wait_until([&] { return !temporary().empty(); });
+      program.send_signal(SIGKILL);
+      program.finish();
+    }
+    if (fs::exists(path("out"))) run_json({"inspect", path("out"), "--check", "--json"});
+    fs::remove_all(path("out"));
+    run_well(command);
+    EXPECT_EQ(temporary(), "");
+  }
+}
+
+TEST_F(RewriteCli, OnlyWhatIsAbandonedIsRemoved) {
+  fs::create_directory(path("out.0123abcd.tmp"));
+  write_file(path("out.0123abcd.tmp/model.safetensors.tmp"), "half");
+  for (const char* not_ours : {"out.0123abc.tmp", "out.0123abcX.tmp", "another.0123abcd.tmp"})
+    fs::create_directory(path(not_ours));
+  AtomicFolder first(path("out"));
+  EXPECT_FALSE(fs::exists(path("out.0123abcd.tmp")));
+  const AtomicFolder second(path("out"));
+  EXPECT_TRUE(fs::exists(first.temporary()));
+  for (const char* not_ours : {"out.0123abc.tmp", "out.0123abcX.tmp", "another.0123abcd.tmp"})
+    EXPECT_TRUE(fs::exists(path(not_ours)));
+  first.commit();
+  EXPECT_TRUE(fs::exists(path("out")));
+}
+
+}  // namespace
+}  // namespace bitaxon::test
