@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "bitaxon/devices.h"
 #include "platform/host_rates.h"
 #include "program.h"
 #include "support/json_schema.h"
@@ -240,7 +241,7 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
       {{"--decode-tokens", "x"}, 2, "--decode-tokens"},
       {{"--depth", "-5"}, 2, "--depth"},
       {{"--format", "xml"}, 2, "--format: expected table, markdown, csv or json, got \"xml\""},
-      {{"--device", "cpu"}, 2, "got cpu twice"},
+      {{"--device", "cpu"}, 2, "got cpu and cpu, which are both cpu"},
       {{"--device", "gpu"}, 2, "got \"gpu\""},
       {{"--quantize", "int8"}, 2, "--quantize: expected nf4 or mlx, got \"int8\""},
       {{"--report", folder.path().string()}, 2, "a directory"},
@@ -259,6 +260,23 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
+
+#ifdef BITAXON_WITH_VULKAN
+TEST(BenchmarkCli, KnowsADeviceByItsOtherNames) {
+  const auto refuses = [](const std::string& a, const std::string& b, const std::string& both) {
+    const Finished finished = run({"benchmark", "--config-small", "--device", a, "--device", b});
+    EXPECT_EQ(finished.status, 2) << finished.describe();
+    EXPECT_NE(finished.err.find(fmt::format("{} and {}, which are both {}", a, b, both)),
+              std::string::npos)
+        << finished.describe();
+  };
+  for (const DeviceInfo& device : list_devices()) {
+    if (device.chosen_by_auto) refuses("auto", device.selector, device.selector);
+    if (device.usable && !device.uuid.empty())
+      refuses(device.selector, "vulkan:" + device.uuid, device.selector);
+  }
+}
+#endif
 
 TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
   const auto expect = [](std::vector<double> values, double median, double min, double max) {
