@@ -114,11 +114,6 @@ std::string file_target_problem(const std::filesystem::path& path) {
   return {};
 }
 
-bool is_writable_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  return std::filesystem::is_directory(folder, error) && ::access(folder.c_str(), W_OK) == 0;
-}
-
 AtomicFolder::AtomicFolder(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code ignored;  // what the system refuses is an error when the folder is made
   if (!path_.has_filename()) path_ = path_.parent_path();  // "name/"

@@ -246,6 +246,7 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
       {{"--quantize", "int8"}, 2, "--quantize: expected nf4 or mlx, got \"int8\""},
       {{"--report", folder.path().string()}, 2, "a directory"},
       {{"--report", (folder / "none/report.html").string()}, 1, "--report"},
+      {{"--report", "/proc/report.html"}, 1, "--report /proc/report.html"},
       {{"--depth", "5000000"}, 1, "max_seq_len"},
       {{"--seq-lengths", "5000000"}, 1, "max_seq_len"},
   };
