@@ -247,8 +247,8 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
       {{"--report", folder.path().string()}, 2, "a directory"},
       {{"--report", (folder / "none/report.html").string()}, 1, "--report"},
       {{"--report", "/proc/report.html"}, 1, "--report /proc/report.html"},
-      {{"--depth", "5000000"}, 1, "max_seq_len"},
-      {{"--seq-lengths", "5000000"}, 1, "max_seq_len"},
+      {{"--depth", "5000000"}, 2, "max_seq_len"},
+      {{"--seq-lengths", "5000000"}, 2, "max_seq_len"},
   };
   for (const Bad& bad : all) {
     const Arguments go = Arguments{"benchmark", "--config-small", "--device", "cpu"} + bad.more;

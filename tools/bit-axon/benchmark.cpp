@@ -8,6 +8,7 @@
 #include <map>
 
 #include "bitaxon/error.h"
+#include "console.h"
 #include "core/step.h"
 #include "model/random_weights.h"
 #include "platform/cpu_info.h"
@@ -144,16 +145,6 @@ void Batch::step(const BenchTest& test, std::int64_t n_rows) {
   wait(submit(n_rows, options_of(test.kind)));
 }
 
-void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
-  for (const BenchTest& test : tests)
-    if (test.position + test.n_tokens > config.max_seq_len)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, which is "
-                              "{}, got {}",
-                              name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
-                              test.position + test.n_tokens));
-}
-
 BenchedDevice describe(const BenchSubject& subject) {
   const Model& model = *subject.model;
   const BackendCaps& caps = model.backend().caps();
@@ -266,6 +257,16 @@ std::vector<BenchTest> tests_of(const BenchWish& wish) {
   return tests;
 }
 
+void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
+  for (const BenchTest& test : tests)
+    if (test.position + test.n_tokens > config.max_seq_len)
+      throw UsageError(
+          fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
+                      "which is {}, got {}",
+                      name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
+                      test.position + test.n_tokens));
+}
+
 Spread spread_of(std::vector<double> values) {
   std::ranges::sort(values);
   const std::size_t middle = values.size() / 2;
@@ -284,7 +285,6 @@ std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress) {
   const std::vector<BenchTest> tests = tests_of(wish);
-  check_lengths(tests, subjects.front().model->config());
   std::vector<BenchedDevice> devices;
   std::vector<Batch> batches;
   for (const BenchSubject& subject : subjects) {

@@ -40,6 +40,8 @@ struct BenchWish {
 
 /// In the order in which they are run: decoding goes on where the first token before it ended.
 std::vector<BenchTest> tests_of(const BenchWish& wish);
+/// Throws UsageError for a test that ends beyond the longest sequence of the model.
+void check_lengths(const std::vector<BenchTest>& tests, const Config& config);
 
 /// Of several runs of the same.
 struct Spread {
@@ -123,8 +125,7 @@ struct BenchSubject {
 };
 
 /// Runs every test on every device in turn, again and again, so that what disturbs the machine
-/// disturbs all alike; then measures the devices' rates. Throws Error(invalid_argument) for lengths
-/// beyond the model's.
+/// disturbs all alike; then measures the devices' rates.
 std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress);

@@ -102,9 +102,11 @@ int run_command(const BenchmarkOptions& wanted) {
   const std::vector<DeviceOptions> devices = devices_of(wanted);
   for (const DeviceOptions& device : devices) device.check();
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
-  check_distinct(devices);
   if (wanted.profile && wanted.format == "csv" && !wanted.output.quiet)
     note("profile: csv has the measurements only; the other formats have both");
+  check_distinct(devices);
+  // Before a long load.
+  check_lengths(tests_of(found.wish), find_config(wanted.model));
 
   std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
                                                 {.n_slots = static_cast<int>(found.wish.batch_size),

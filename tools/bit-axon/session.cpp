@@ -153,6 +153,13 @@ std::vector<Session> open_sessions(const ModelOptions& options,
   return sessions;
 }
 
+Config find_config(const ModelOptions& options) {
+  check_model_options(options);
+  if (is_random(options)) return preset(options);
+  std::vector<std::string> said_when_loading;
+  return load_config(find_model(options.model).files, said_when_loading);
+}
+
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {
   check_model_options(options);
   if (is_random(options)) {
