@@ -102,8 +102,6 @@ int run_command(const BenchmarkOptions& wanted) {
   const std::vector<DeviceOptions> devices = devices_of(wanted);
   for (const DeviceOptions& device : devices) device.check();
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
-  if (wanted.profile && wanted.format == "csv" && !wanted.output.quiet)
-    note("profile: csv has the measurements only; the other formats have both");
   check_distinct(devices);
   // Before a long load.
   check_lengths(tests_of(found.wish), find_config(wanted.model));
