@@ -71,6 +71,11 @@ struct OpenOptions {
 /// Error(unsupported), never a fallback; an unknown one an Error(invalid_argument).
 OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
 
+/// The selector in DeviceInfo of what `selector` names here: the same for "vulkan:0" and for a part
+/// of that device's name, for "auto" and "cpu" where auto is the CPU. `selector` itself where no
+/// device is found for it; opening it then says why.
+std::string resolve_device(const std::string& selector);
+
 /// What is wrong with the form of `selector`; empty when it names a kind of device that exists,
 /// whether or not it can be opened here.
 std::optional<std::string> selector_problem(const std::string& selector);

@@ -34,6 +34,7 @@ struct BuiltBackend {
   std::vector<std::string> names;
   bool (*takes)(const std::string& selector);
   DeviceList (*devices)();
+  std::string (*resolve)(const std::string& selector);
   std::unique_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
 };
 
@@ -56,6 +57,8 @@ DeviceList cpu_devices() {
   return {{cpu, reference}, ""};
 }
 
+std::string resolve_cpu(const std::string& selector) { return selector; }
+
 std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions& options) {
   if (!options.shader_dir.empty())
     throw Error(
@@ -72,10 +75,10 @@ std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions
 std::vector<BuiltBackend> backends() {
   return {
 #ifdef BITAXON_WITH_CPU
-      {{"cpu", "reference"}, is_cpu, cpu_devices, open_cpu},
+      {{"cpu", "reference"}, is_cpu, cpu_devices, resolve_cpu, open_cpu},
 #endif
 #ifdef BITAXON_WITH_VULKAN
-      {{"vulkan[:SEL]"}, is_vulkan, vulkan_devices, open_vulkan},
+      {{"vulkan[:SEL]"}, is_vulkan, vulkan_devices, resolve_vulkan, open_vulkan},
 #endif
   };
 }
@@ -131,6 +134,15 @@ std::vector<std::string> built_backends() {
 std::optional<std::string> selector_problem(const std::string& selector) {
   if (selector == "auto" || is_cpu(selector) || is_vulkan(selector)) return std::nullopt;
   return fmt::format("expected {}, got \"{}\"", kSelectors, selector);
+}
+
+std::string resolve_device(const std::string& selector) {
+  if (selector == "auto")
+    for (const DeviceInfo& device : list_devices())
+      if (device.chosen_by_auto) return device.selector;
+  for (const BuiltBackend& backend : backends())
+    if (backend.takes(selector)) return backend.resolve(selector);
+  return selector;
 }
 
 OpenedDevice open_device(const std::string& selector, const OpenOptions& options) {

@@ -81,9 +81,23 @@ void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
       caps.type == vulkan::DeviceType::cpu ? total_memory_bytes() : heap->size_bytes;
 }
 
+std::string selector_of(const DeviceCaps& caps) { return fmt::format("vulkan:{}", caps.index); }
+
+/// What is behind the colon, if there is one.
+std::string device_part(const std::string& selector) {
+  const std::size_t colon = selector.find(':');
+  return colon == std::string::npos ? "" : selector.substr(colon + 1);
+}
+
+std::vector<DeviceCaps> caps_of(const vulkan::Instance& instance) {
+  std::vector<DeviceCaps> caps;
+  for (const auto& physical : instance.devices()) caps.push_back(physical.caps);
+  return caps;
+}
+
 DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict) {
   DeviceInfo info;
-  info.selector = fmt::format("vulkan:{}", caps.index);
+  info.selector = selector_of(caps);
   info.name = caps.name;
   info.type = vulkan::name_of(caps.type);
   info.usable = verdict.usable;
@@ -105,8 +119,7 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
 
 DeviceList vulkan_devices() try {
   const vulkan::Instance instance;
-  std::vector<DeviceCaps> caps;
-  for (const auto& physical : instance.devices()) caps.push_back(physical.caps);
+  const std::vector<DeviceCaps> caps = caps_of(instance);
   const vulkan::DeviceChoice choice = vulkan::choose_device(caps, "");
   DeviceList list;
   for (std::size_t i = 0; i < caps.size(); ++i) {
@@ -122,10 +135,18 @@ DeviceList vulkan_devices() try {
   return {{}, error.what()};
 }
 
+std::string resolve_vulkan(const std::string& selector) try {
+  const vulkan::Instance instance;
+  const std::vector<DeviceCaps> caps = caps_of(instance);
+  const vulkan::DeviceChoice choice = vulkan::choose_device(caps, device_part(selector));
+  return choice.chosen ? selector_of(caps[*choice.chosen]) : selector;
+} catch (const Error&) {
+  return selector;
+}
+
 std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& wanted) {
   vulkan::VulkanOptions options;
-  const std::size_t colon = selector.find(':');
-  if (colon != std::string::npos) options.selector = selector.substr(colon + 1);
+  options.selector = device_part(selector);
   options.shader_dir = wanted.shader_dir;
   options.cache_dir = cache_folder() / "bit-axon";
   return vulkan::open_vulkan_backend(options);

@@ -25,8 +25,9 @@ std::string proc_entry(const char* file, const std::string& key) {
   return {};
 }
 
-std::uint64_t meminfo_bytes(const std::string& key) {
-  std::istringstream in(proc_entry("/proc/meminfo", key));
+/// Of an entry in kibibytes; 0 when there is none.
+std::uint64_t proc_bytes(const char* file, const std::string& key) {
+  std::istringstream in(proc_entry(file, key));
   std::uint64_t kibibytes = 0;
   in >> kibibytes;
   return kibibytes * 1024;
@@ -46,8 +47,10 @@ int usable_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-std::uint64_t available_memory_bytes() { return meminfo_bytes("MemAvailable"); }
-std::uint64_t total_memory_bytes() { return meminfo_bytes("MemTotal"); }
+std::uint64_t available_memory_bytes() { return proc_bytes("/proc/meminfo", "MemAvailable"); }
+std::uint64_t total_memory_bytes() { return proc_bytes("/proc/meminfo", "MemTotal"); }
+
+std::uint64_t resident_bytes() { return proc_bytes("/proc/self/status", "VmRSS"); }
 
 std::uint64_t peak_resident_bytes() {
   rusage usage{};

@@ -13,6 +13,8 @@ int usable_cores();
 /// Bytes of memory that can be had without swapping; 0 when the system does not say.
 std::uint64_t available_memory_bytes();
 std::uint64_t total_memory_bytes();
+/// Memory of this process that is resident now; 0 when the system does not say.
+std::uint64_t resident_bytes();
 /// The most memory that this process has had resident so far; 0 when the system does not say.
 std::uint64_t peak_resident_bytes();
 

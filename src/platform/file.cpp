@@ -115,11 +115,6 @@ std::string file_target_problem(const std::filesystem::path& path) {
   return {};
 }
 
-bool is_writable_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  return std::filesystem::is_directory(folder, error) && ::access(folder.c_str(), W_OK) == 0;
-}
-
 namespace {
 
 namespace fs = std::filesystem;

@@ -48,7 +48,6 @@ void write_standard_output(std::string_view text);
 /// Why a file cannot be put under this name, as "a directory" or "a pipe or a device"; empty when
 /// it can, or when only trying tells.
 std::string file_target_problem(const std::filesystem::path& path);
-bool is_writable_folder(const std::filesystem::path& folder);
 
 /// A folder that appears under its name with all that was put into it, or not at all. What a killed
 /// process left of an earlier try at the same name is removed.

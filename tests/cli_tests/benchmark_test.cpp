@@ -1,5 +1,4 @@
-// bit-axon benchmark: what it says in each format, and what it measures; never how fast anything
-// is.
+// bit-axon benchmark: what it measures, never how fast anything is.
 #include "benchmark.h"
 
 #include <fmt/format.h>
@@ -7,16 +6,15 @@
 
 #include <algorithm>
 #include <csignal>
-#include <regex>
 #include <set>
-#include <sstream>
 
+#include "bitaxon/devices.h"
 #include "platform/host_rates.h"
 #include "program.h"
 #include "support/json_schema.h"
+#include "support/small_models.h"
 #include "support/source_tree.h"
 #include "support/tensors.h"
-#include "svg_plot.h"
 
 namespace bitaxon::test {
 namespace {
@@ -44,13 +42,6 @@ Arguments on_cpu(const Arguments& more = {}) { return quick(Arguments{"--device"
 
 Json benchmark_json(const Arguments& arguments) { return run_json(arguments + kJson); }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
 /// "cpu decode 3 at 5"
 std::vector<std::string> names_of(const Json& records) {
   std::vector<std::string> names;
@@ -77,7 +68,7 @@ TEST(BenchmarkCli, EveryRecordSaysWhatItIsOf) {
     EXPECT_GT(record["limit_share"].get<double>(), 0);
     EXPECT_GT(record["stored_bytes"].get<std::int64_t>(), 0);
     EXPECT_GT(record["active_bytes"].get<std::int64_t>(), 0);
-    EXPECT_GT(record["peak_bytes"].get<std::int64_t>(), 0);
+    EXPECT_GE(record["peak_bytes"], record["active_bytes"]);
     EXPECT_GT(record["read_bytes_per_sec"].get<double>(), 0);
     EXPECT_GT(record["float32_flops_per_sec"].get<double>(), 0);
   }
@@ -94,6 +85,11 @@ TEST(BenchmarkCli, DevicesDoTheSameWorkInTurn) {
   const Json& records = json["records"];
   EXPECT_EQ(records[0]["flops"], records[1]["flops"]);
   EXPECT_EQ(records[1]["precision"], "exact");
+  // After each round; never twice the same.
+  for (const Json& device : json["devices"]) {
+    EXPECT_LT(device["read_bytes_per_sec_min"], device["read_bytes_per_sec"]);
+    EXPECT_LT(device["float32_flops_per_sec_min"], device["float32_flops_per_sec"]);
+  }
 }
 
 TEST(BenchmarkCli, DecodesAtADepth) {
@@ -113,8 +109,12 @@ TEST(BenchmarkCli, DecodesAtADepth) {
 }
 
 TEST(BenchmarkCli, ComputesSequencesTogether) {
-  const Json one = benchmark_json(on_cpu({"--depth", "0,9"}));
-  const Json three = benchmark_json(on_cpu({"--depth", "0,9", "--batch-size", "3"}));
+  // So small a model that the devices' rates take longer to measure.
+  const TemporaryFolder folder;
+  write_model(folder.path(), random_stored(small_config(), 1));
+  const Arguments go = on_cpu({"-m", folder.path().string()});
+  const Json one = benchmark_json(go + Arguments{"--depth", "0,9"});
+  const Json three = benchmark_json(go + Arguments{"--depth", "0,9", "--batch-size", "3"});
   ASSERT_EQ(names_of(three["records"]), names_of(one["records"]));
   for (std::size_t i = 0; i < one["records"].size(); ++i) {
     EXPECT_EQ(three["records"][i]["batch_size"], 3);
@@ -124,8 +124,9 @@ TEST(BenchmarkCli, ComputesSequencesTogether) {
     EXPECT_LT(three["records"][i]["stored_bytes"].get<std::int64_t>(),
               3 * one["records"][i]["stored_bytes"].get<std::int64_t>());
   }
-  // Of several steps each; the last one of one row.
-  benchmark_json(on_cpu({"-s", "33", "--batch-size", "32"}));
+  // Of two steps each; the last one of one row.
+  benchmark_json(on_cpu(
+      {"-m", folder.path().string(), "-s", "17", "--batch-size", "32", "--decode-tokens", "1"}));
 }
 
 TEST(BenchmarkCli, SaysWhatEachOpTakes) {
@@ -152,44 +153,25 @@ TEST(BenchmarkCli, SaysWhatEachOpTakes) {
   }
 }
 
-TEST(BenchmarkCli, TheSameInEveryFormat) {
-  const Json json = benchmark_json(on_cpu());
-  const std::vector<std::string> csv = lines_of(run_well(on_cpu({"--format", "csv"})).out);
-  ASSERT_EQ(csv.size(), json["records"].size() + 1);
-  std::string header;
-  for (const auto& [key, value] : json["records"][0].items())
-    header += fmt::format("{}{}", header.empty() ? "" : ",", key);
-  EXPECT_EQ(csv[0], header);
-  for (const char* format : {"table", "markdown"}) {
-    const std::string text = run_well(on_cpu({"--profile", "--format", format})).out;
-    for (const char* wanted :
-         {"bit-axon ", "commit ", "the small preset", "q4_affine_g64", "fast", "prefill 5",
-          "first_token 5", "decode 3 at 5", "the logits of its last row only", "share",
-          "limits: reads ", "peak ", "moe_swiglu"})
-      EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
-  }
-  EXPECT_NE(run_well(on_cpu({"--format", "markdown"})).out.find("|---|---:|"), std::string::npos);
+TEST(BenchmarkCli, PrintsTheFormatThatIsWanted) {
+  const Arguments little = on_cpu({"-s", "1", "--decode-tokens", "1"});
+  const auto printed = [&](const char* format) {
+    return run_well(little + Arguments{"--format", format}).out;
+  };
+  EXPECT_EQ(printed("table").rfind("bit-axon ", 0), 0U);
+  EXPECT_NE(printed("markdown").find("|---|---:|"), std::string::npos);
+  EXPECT_EQ(printed("csv").rfind("version,commit,device,", 0), 0U);
 }
 
-TEST(BenchmarkCli, WritesAPageThatNeedsNothingElse) {
+TEST(BenchmarkCli, WritesAPage) {
   const TemporaryFolder folder;
   const std::string file = (folder / "report.html").string();
-  run_well(on_cpu({"--device", "reference", "--depth", "0,20", "--report", file}));
+  const Finished finished = run_well(on_cpu({"-s", "1", "--decode-tokens", "1", "--report", file}));
+  EXPECT_NE(finished.out.find("decode 1 at 1"), std::string::npos);
   const std::string page = read_file(file);
   EXPECT_EQ(page.rfind("<!DOCTYPE html>", 0), 0U);
-  for (const char* wanted : {"Prefill.", "Decoding.", "class=\"limit\"", "class=\"bar\"",
-                             "Where the time goes", "moe_swiglu", "decode 3 at 20", "reference"})
-    EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
-  for (const char* never : {"http:", "https:", "src=", "href=", "url(", "nan", "inf\""})
-    EXPECT_EQ(page.find(never), std::string::npos) << never;
-  // Everything that is opened is closed.
-  const auto count = [&](const std::string& pattern) {
-    const std::regex regex(pattern);
-    return std::distance(std::sregex_iterator(page.begin(), page.end(), regex),
-                         std::sregex_iterator());
-  };
-  for (const char* tag : {"svg", "g", "table", "tr", "td", "th", "div", "span", "p", "text"})
-    EXPECT_EQ(count(fmt::format("<{}[ >]", tag)), count(fmt::format("</{}>", tag))) << tag;
+  EXPECT_NE(page.find("Where the time goes"), std::string::npos);
+  EXPECT_NE(page.find("moe_swiglu"), std::string::npos);
 }
 
 TEST(BenchmarkCli, AModelAndItsQuantization) {
@@ -240,13 +222,14 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
       {{"--decode-tokens", "x"}, 2, "--decode-tokens"},
       {{"--depth", "-5"}, 2, "--depth"},
       {{"--format", "xml"}, 2, "--format: expected table, markdown, csv or json, got \"xml\""},
-      {{"--device", "cpu"}, 2, "got cpu twice"},
+      {{"--device", "cpu"}, 2, "got cpu and cpu, which are both cpu"},
       {{"--device", "gpu"}, 2, "got \"gpu\""},
       {{"--quantize", "int8"}, 2, "--quantize: expected nf4 or mlx, got \"int8\""},
       {{"--report", folder.path().string()}, 2, "a directory"},
       {{"--report", (folder / "none/report.html").string()}, 1, "--report"},
-      {{"--depth", "5000000"}, 1, "max_seq_len"},
-      {{"--seq-lengths", "5000000"}, 1, "max_seq_len"},
+      {{"--report", "/proc/report.html"}, 1, "--report /proc/report.html"},
+      {{"--depth", "5000000"}, 2, "max_seq_len"},
+      {{"--seq-lengths", "5000000"}, 2, "max_seq_len"},
   };
   for (const Bad& bad : all) {
     const Arguments go = Arguments{"benchmark", "--config-small", "--device", "cpu"} + bad.more;
@@ -260,6 +243,35 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+#ifdef BITAXON_WITH_VULKAN
+TEST(BenchmarkCli, KnowsADeviceByItsOtherNames) {
+  const auto refuses = [](const std::string& a, const std::string& b, const std::string& both) {
+    const Finished finished = run({"benchmark", "--config-small", "--device", a, "--device", b});
+    EXPECT_EQ(finished.status, 2) << finished.describe();
+    EXPECT_NE(finished.err.find(fmt::format("{} and {}, which are both {}", a, b, both)),
+              std::string::npos)
+        << finished.describe();
+  };
+  for (const DeviceInfo& device : list_devices()) {
+    if (device.chosen_by_auto) refuses("auto", device.selector, device.selector);
+    if (device.usable && !device.uuid.empty())
+      refuses(device.selector, "vulkan:" + device.uuid, device.selector);
+  }
+}
+#endif
+
+TEST(BenchmarkRates, TheBestIsTheLimit) {
+  tool::RateRange rates;
+  for (const double factor : {2.0, 1.0, 3.0})
+    rates.add({.read_bytes_per_s = factor, .f32_flops_per_s = 10 / factor, .dispatch_s = factor});
+  EXPECT_EQ(rates.n_measured, 3);
+  EXPECT_EQ(rates.best.read_bytes_per_s, 3);
+  EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
+  EXPECT_EQ(rates.best.f32_flops_per_s, 10);
+  EXPECT_EQ(rates.best.dispatch_s, 1);  // the shortest
+  EXPECT_EQ(rates.worst.dispatch_s, 3);
+}
+
 TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
   const auto expect = [](std::vector<double> values, double median, double min, double max) {
     const tool::Spread spread = tool::spread_of(std::move(values));
@@ -267,6 +279,8 @@ TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
     EXPECT_EQ(spread.min, min);
     EXPECT_EQ(spread.max, max);
   };
+  EXPECT_EQ(tool::spread_of({4}).relative(), std::nullopt);
+  EXPECT_EQ(tool::spread_of({4, 2, 3}).relative(), 2.0 / 3);
   expect({4}, 4, 4, 4);
   expect({3, 1, 2}, 2, 1, 3);
   expect({9, 1, 2, 4}, 3, 1, 9);
@@ -277,15 +291,6 @@ TEST(BenchmarkLimits, OfTheHostArePositive) {
     EXPECT_GT(host_read_rate(n_threads), 1e6);
     EXPECT_GT(host_multiply_add_rate(n_threads), 1e6);
   }
-}
-
-TEST(BenchmarkPlots, OfOnePointAndOfNone) {
-  EXPECT_EQ(tool::line_plot({}, "x", "y"), "");
-  EXPECT_EQ(tool::line_plot({{"a", {}}}, "x", "y"), "");
-  const std::string plot = tool::line_plot({{"<a>", {{8, 2, 1, 3, 10}}}}, "x", "y");
-  EXPECT_NE(plot.find("&lt;a&gt;"), std::string::npos);
-  EXPECT_EQ(plot.find("nan"), std::string::npos);
-  EXPECT_NE(plot.find("class=\"limit\""), std::string::npos);
 }
 
 TEST(JsonSchema, SaysWhatIsWrong) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "bitaxon/error.h"
+#include "console.h"
 #include "core/step.h"
 #include "model/random_weights.h"
 #include "platform/cpu_info.h"
@@ -20,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kSeed = 1;
 constexpr int kProfiledSteps = 5;
+/// Of the devices' rates: it takes a fraction of a second or more, whatever the tests take.
+constexpr std::int64_t kMostRateMeasurements = 10;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -144,16 +147,6 @@ void Batch::step(const BenchTest& test, std::int64_t n_rows) {
   wait(submit(n_rows, options_of(test.kind)));
 }
 
-void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
-  for (const BenchTest& test : tests)
-    if (test.position + test.n_tokens > config.max_seq_len)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, which is "
-                              "{}, got {}",
-                              name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
-                              test.position + test.n_tokens));
-}
-
 BenchedDevice describe(const BenchSubject& subject) {
   const Model& model = *subject.model;
   const BackendCaps& caps = model.backend().caps();
@@ -169,6 +162,19 @@ BenchedDevice describe(const BenchSubject& subject) {
   device.state_bytes = model.state_bytes();
   device.activation_bytes = model.arena_bytes();
   return device;
+}
+
+/// What it takes at this moment, and took at most before.
+void note_memory(const Backend& backend, BenchedDevice& device) {
+  if (const std::optional<std::uint64_t> peak = backend.peak_bytes()) {
+    device.active_bytes = device.weight_bytes + device.state_bytes + device.activation_bytes;
+    device.peak_bytes = *peak;
+  } else {
+    device.active_bytes = resident_bytes();
+    device.peak_bytes = peak_resident_bytes();
+  }
+  // The system counts a little late.
+  device.peak_bytes = std::max(device.peak_bytes, device.active_bytes);
 }
 
 /// Work and limit of a record, from the device's rates.
@@ -213,7 +219,7 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
   best.n_rows =
       test.kind == BenchKind::decode ? 1 : std::min(test.n_tokens, rows_of_step(batch.size()));
   best.position = test.position;
-  test.made_up_state = test.position > 0;
+  test.made_up_state = best.has_made_up_state();
   // The first one compiles.
   for (int i = 0; i <= kProfiledSteps; ++i) {
     batch.prepare(test);
@@ -251,6 +257,21 @@ std::string_view name_of(BenchKind kind) {
   return "decode";
 }
 
+void RateRange::add(const DeviceRates& rates) {
+  if (n_measured++ == 0) {
+    best = worst = rates;
+    return;
+  }
+  const auto add_one = [&](double DeviceRates::*member, bool more_is_better) {
+    const auto [less, more] = std::minmax({best.*member, worst.*member, rates.*member});
+    best.*member = more_is_better ? more : less;
+    worst.*member = more_is_better ? less : more;
+  };
+  add_one(&DeviceRates::read_bytes_per_s, true);
+  add_one(&DeviceRates::f32_flops_per_s, true);
+  add_one(&DeviceRates::dispatch_s, false);
+}
+
 std::vector<BenchTest> tests_of(const BenchWish& wish) {
   std::vector<BenchTest> tests;
   const bool after_prompts = std::ranges::find(wish.depths, 0) != wish.depths.end();
@@ -266,12 +287,27 @@ std::vector<BenchTest> tests_of(const BenchWish& wish) {
   return tests;
 }
 
+void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
+  for (const BenchTest& test : tests)
+    if (test.position + test.n_tokens > config.max_seq_len)
+      throw UsageError(
+          fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
+                      "which is {}, got {}",
+                      name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
+                      test.position + test.n_tokens));
+}
+
+std::optional<double> Spread::relative() const {
+  if (n < 2) return std::nullopt;
+  return (max - min) / median;
+}
+
 Spread spread_of(std::vector<double> values) {
   std::ranges::sort(values);
   const std::size_t middle = values.size() / 2;
   const double median =
       values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-  return {median, values.front(), values.back()};
+  return {median, values.front(), values.back(), values.size()};
 }
 
 double BenchProfile::time_us() const {
@@ -284,7 +320,6 @@ std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress) {
   const std::vector<BenchTest> tests = tests_of(wish);
-  check_lengths(tests, subjects.front().model->config());
   std::vector<BenchedDevice> devices;
   std::vector<Batch> batches;
   for (const BenchSubject& subject : subjects) {
@@ -297,7 +332,8 @@ std::vector<BenchedDevice> measure(
   const std::int64_t n_rounds = wish.n_warmup + wish.n_iterations;
   const std::uint64_t total = static_cast<std::uint64_t>(n_rounds) * seconds.size();
   std::uint64_t done = 0;
-  for (std::int64_t round = 0; round < n_rounds; ++round)
+  const std::int64_t rounds_per_rate = 1 + (wish.n_iterations - 1) / kMostRateMeasurements;
+  for (std::int64_t round = 0; round < n_rounds; ++round) {
     for (std::size_t t = 0; t < tests.size(); ++t)
       for (std::size_t d = 0; d < n_devices; ++d) {
         const double time = batches[d].run(tests[t]);
@@ -305,19 +341,21 @@ std::vector<BenchedDevice> measure(
         devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
         on_progress(++done, total);
       }
-  for (std::size_t d = 0; d < n_devices; ++d) {
-    Model& model = *subjects[d].model;
-    BenchedDevice& device = devices[d];
-    // Before the memory that measuring rates takes.
-    device.peak_bytes = model.backend().peak_bytes().value_or(peak_resident_bytes());
-    if (wish.profile) add_profiles(batches[d], model, tests, device);
+    // All has run once, and nothing yet has taken memory to measure rates.
+    for (std::size_t d = 0; round == 0 && d < n_devices; ++d)
+      note_memory(subjects[d].model->backend(), devices[d]);
+    const std::int64_t iteration = round - wish.n_warmup;
+    if (iteration < 0 || iteration % rounds_per_rate != 0) continue;
+    for (std::size_t d = 0; d < n_devices; ++d)
+      devices[d].rates.add(subjects[d].model->backend().measure_rates());
   }
   for (std::size_t d = 0; d < n_devices; ++d) {
-    devices[d].rates = subjects[d].model->backend().measure_rates();
+    Model& model = *subjects[d].model;
+    if (wish.profile) add_profiles(batches[d], model, tests, devices[d]);
     for (std::size_t t = 0; t < tests.size(); ++t) {
       BenchRecord& record = devices[d].records[t];
       record.seconds = spread_of(std::move(seconds[t * n_devices + d]));
-      judge(*subjects[d].model, wish.batch_size, devices[d].rates, record);
+      judge(model, wish.batch_size, devices[d].rates.best, record);
     }
   }
   return devices;

@@ -40,13 +40,28 @@ struct BenchWish {
 
 /// In the order in which they are run: decoding goes on where the first token before it ended.
 std::vector<BenchTest> tests_of(const BenchWish& wish);
+/// Throws UsageError for a test that ends beyond the longest sequence of the model.
+void check_lengths(const std::vector<BenchTest>& tests, const Config& config);
 
-/// Of several runs of the same.
+/// Of one or several runs of the same.
 struct Spread {
   double median = 0, min = 0, max = 0;
+  std::size_t n = 0;
+
+  /// Slowest less fastest, relative to the median; of one run there is none.
+  std::optional<double> relative() const;
 };
 /// The median of an even number of values lies between the middle two. Of at least one.
 Spread spread_of(std::vector<double> values);
+
+/// What a device reached in measurements between the rounds. Its limits are the best: what disturbs
+/// the machine while one is taken then lowers no limit, and flatters no share.
+struct RateRange {
+  DeviceRates best, worst;
+  int n_measured = 0;
+
+  void add(const DeviceRates& rates);
+};
 
 /// What is the least time that a device's rates leave for a test: of each step the longer one of
 /// reading its bytes and computing its operations.
@@ -71,8 +86,6 @@ struct BenchRecord {
   double latency_seconds(double of_test) const {
     return test.kind == BenchKind::decode ? of_test / static_cast<double>(test.n_tokens) : of_test;
   }
-  /// Slowest less fastest, relative to the median.
-  double relative_spread() const { return (seconds.max - seconds.min) / seconds.median; }
 };
 
 /// All launches of an op in one step.
@@ -92,6 +105,8 @@ struct BenchProfile {
   std::vector<ProfiledOp> ops;  ///< longest first; empty where the device cannot tell
 
   double time_us() const;
+  /// Nothing is fed for a profile but its own rows.
+  bool has_made_up_state() const { return position > 0; }
 };
 
 struct BenchedDevice {
@@ -100,14 +115,14 @@ struct BenchedDevice {
   int n_threads = 0;
   Precision precision = Precision::exact;
   std::string format;  ///< of most of the weights
+  /// Reserved; of a state, some may never have been touched.
   std::uint64_t weight_bytes = 0, state_bytes = 0, activation_bytes = 0;
-  /// Of what the device was asked for; on the CPU, of the process.
-  std::uint64_t peak_bytes = 0;
-  DeviceRates rates;
+  /// Now and at most, of what the device was asked for; on the CPU, of what is resident of the
+  /// process.
+  std::uint64_t active_bytes = 0, peak_bytes = 0;
+  RateRange rates;
   std::vector<BenchRecord> records;
   std::vector<BenchProfile> profiles;
-
-  std::uint64_t active_bytes() const { return weight_bytes + state_bytes + activation_bytes; }
 };
 
 struct Benchmark {
@@ -122,9 +137,8 @@ struct BenchSubject {
   Model* model = nullptr;
 };
 
-/// Runs every test on every device in turn, again and again, so that what disturbs the machine
-/// disturbs all alike; then measures the devices' rates. Throws Error(invalid_argument) for lengths
-/// beyond the model's.
+/// Runs every test on every device in turn, again and again, and measures the devices' rates in
+/// between, so that what disturbs the machine disturbs all alike.
 std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress);

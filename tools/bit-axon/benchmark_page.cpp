@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 
 #include "benchmark_report.h"
@@ -25,24 +24,33 @@ h1 { font-size: 1.5em; margin-bottom: .2em; }
 h2 { font-size: 1.15em; margin: 2em 0 .4em; }
 p, li { max-width: 62em; }
 .dim, figcaption, .notes { color: var(--dim); }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1.2em; }
+.plots { display: grid; gap: 1.2em;
+         grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 figure { margin: 0; }
 figcaption b { color: var(--ink); }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 14px system-ui, sans-serif; fill: var(--dim); }
-svg.bar { margin: .4em 0 .6em; }
-svg.bar text { fill: #fff; }
+/* A plot shrinks with its page; its letters do not as much. */
+@media (max-width: 560px) { svg text { font-size: 20px; } }
+.bar { display: flex; margin: .4em 0 .6em; }
+/* A name that is wider than its part goes to a second line, which is not seen. */
+.bar span { display: flex; flex-wrap: wrap; justify-content: center; height: 2.2em; flex: none;
+            overflow: hidden; line-height: 2.2em; color: #fff; background: var(--c); }
+.bar span::before { content: ""; height: 100%; }
 .grid { stroke: var(--rule); stroke-width: 1; }
 .line { fill: none; stroke: var(--c); stroke-width: 2.2; }
+.line.apart { stroke-dasharray: 1.5 4; }
 .limit { fill: none; stroke: var(--c); stroke-width: 1.6; stroke-dasharray: 6 5; }
 .range { stroke: var(--c); stroke-width: 1.6; }
-circle, rect { fill: var(--c); }
+circle { fill: var(--c); }
+circle.apart { fill: var(--paper); stroke: var(--c); stroke-width: 1.6; }
 .key { display: inline-block; width: .8em; height: .8em; background: var(--c); border-radius: 2px;
        margin-right: .4em; }
 table { border-collapse: collapse; margin: .6em 0; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .22em .8em; border-bottom: 1px solid var(--rule);
+th, td { text-align: right; padding: .22em .6em; border-bottom: 1px solid var(--rule);
          white-space: nowrap; }
-.wraps { white-space: normal; }
+.wraps { white-space: normal; min-width: 14em; }
+td .dim { display: block; font-size: .85em; }
 th { font-weight: 600; }
 th:first-child, td:first-child, .left { text-align: left; }
 .scroll { overflow-x: auto; }
@@ -69,10 +77,6 @@ class Page {
 
 std::string shown(const std::string& text) { return escaped(printable(text)); }
 
-std::string percent(double share) {
-  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : std::string("-");
-}
-
 std::string speed(double tokens_per_sec) {
   return fmt::format("{:.{}f}", tokens_per_sec, tokens_per_sec < 10 ? 2 : 0);
 }
@@ -96,6 +100,14 @@ void add_head(Page& page, const Benchmark& found) {
       found.devices.size() > 1 ? ", the devices in turn" : "");
 }
 
+/// The limit, and below it what was measured.
+std::string ranged_cell(const BenchedDevice& device, double DeviceRates::*rate,
+                        std::string (*text)(double)) {
+  const std::string best = text(device.rates.best.*rate),
+                    all = range_text(device.rates, rate, text);
+  return all.empty() ? best : fmt::format("{}<span class=\"dim\">{}</span>", best, all);
+}
+
 void add_devices(Page& page, const Benchmark& found) {
   page.add(
       "<h2>Devices and their limits</h2>\n<div class=\"scroll\"><table>\n<tr><th>device</th>"
@@ -109,15 +121,17 @@ void add_devices(Page& page, const Benchmark& found) {
         "<td class=\"left\">{}</td><td>{}</td><td>{}</td>",
         d % kPlotColours, shown(device.selector), shown(device.name),
         device.driver.empty() ? "" : "; driver " + shown(device.driver), name_of(device.precision),
-        rate_text(device.rates.read_bytes_per_s), flops_text(device.rates.f32_flops_per_s));
-    page.add("<td>{}</td><td>{}</td><td>{}</td></tr>\n", bytes_text(device.active_bytes()),
+        ranged_cell(device, &DeviceRates::read_bytes_per_s, rate_text),
+        ranged_cell(device, &DeviceRates::f32_flops_per_s, flops_text));
+    page.add("<td>{}</td><td>{}</td><td>{}</td></tr>\n", bytes_text(device.active_bytes),
              bytes_text(device.peak_bytes),
              temperature ? fmt::format("{:.0f} °C", *temperature) : "not told");
   }
   page.add(
-      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured in the same run. In "
-      "use: weights as packed, state, activations. Peak: of what the device was asked for; of a "
-      "CPU, of the whole process.</p>\n");
+      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured between the runs; "
+      "the best is the limit, below it is their range. In use after the first round, and at most: "
+      "weights as packed, state and activations; of a CPU, what is resident of the whole "
+      "process.</p>\n");
 }
 
 /// Tokens per second; of a first token, milliseconds.
@@ -139,9 +153,10 @@ std::vector<PlotSeries> series_of(const Benchmark& found, BenchKind kind) {
                                .y = measure_of(record, record.seconds.median),
                                .low = measure_of(record, record.seconds.max),
                                .high = measure_of(record, record.seconds.min),
-                               .limit = measure_of(record, record.limit.seconds)});
+                               .limit = measure_of(record, record.limit.seconds),
+                               .apart = record.test.made_up_state});
     }
-    std::ranges::sort(series.points, {}, &PlotPoint::x);
+    std::ranges::stable_sort(series.points, {}, &PlotPoint::x);
     all.push_back(std::move(series));
   }
   return all;
@@ -169,7 +184,10 @@ void add_plots(Page& page, const Benchmark& found) {
              shown(found.devices[d].selector));
   page.add(
       "<span class=\"dim\">solid: measured, with its range; dashed: what the device's limits "
-      "allow. Both axes are logarithmic.</span></p>\n<div class=\"plots\">\n");
+      "allow{}. Both axes are logarithmic.</span></p>\n<div class=\"plots\">\n",
+      has_made_up_records(found) ? "; hollow and dotted: decoded after tokens that were not fed, "
+                                   "with a synthesized state"
+                                 : "");
   add_plot(page, found, BenchKind::prefill,
            {"Prefill.", "The whole prompt, and the logits of its last row only. Higher is better.",
             "tokens of the prompt", "tokens per second"});
@@ -188,7 +206,7 @@ void add_records(Page& page, const Benchmark& found) {
   page.add(
       "<h2>All measurements</h2>\n<div class=\"scroll\"><table>\n<tr><th>test</th>"
       "<th class=\"left\">device</th><th>tokens/s</th><th>spread</th><th>latency</th>"
-      "<th>tokens/s at the limit</th><th class=\"left\">limited by</th>"
+      "<th>at the limit</th><th class=\"left\">limited by</th>"
       "<th class=\"left\">share of the limit</th></tr>\n");
   for (std::size_t t = 0; t < found.devices.front().records.size(); ++t)
     for (std::size_t d = 0; d < found.devices.size(); ++d) {
@@ -199,19 +217,20 @@ void add_records(Page& page, const Benchmark& found) {
           "<tr class=\"c{}\"><td>{}</td><td class=\"left\"><span class=\"key\"></span>{}</td>"
           "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"left\">{}</td>",
           d % kPlotColours, test_text(record.test), shown(device.selector),
-          speed(record.tokens_per_sec()), percent(record.relative_spread()),
+          speed(record.tokens_per_sec()), percent_text(record.seconds.relative()),
           time_text(record.latency_seconds(record.seconds.median)),
           speed(record.limit_tokens_per_sec()), record.limit.by_reading ? "reading" : "float32");
       page.add(
           "<td class=\"left\"><span class=\"meter\"><i style=\"width:{:.1f}%\"></i></span>{}"
           "</td></tr>\n",
-          100 * std::clamp(share, 0.0, 1.0), percent(share));
+          100 * std::clamp(share, 0.0, 1.0), percent_text(share));
     }
   page.add(
       "</table></div>\n<p class=\"notes\">first_token: the prompt and a token sampled after it. "
       "Latency of decoding: of one token. Spread: slowest less fastest, relative to the median. "
       "The limit of a step is the longer one of reading (weights as stored, each once, plus keys "
-      "and values read) at the device's read rate and computing at its float32 rate.</p>\n");
+      "and values read) at the device's read rate and computing at its float32 rate.{}</p>\n",
+      has_made_up_records(found) ? fmt::format(" {}.", kMadeUpNote) : "");
 }
 
 /// The same op has the same colour everywhere: by its place among all that occur.
@@ -227,8 +246,7 @@ void add_profile(Page& page, const BenchedDevice& device, const BenchProfile& pr
   std::vector<BarPart> parts;
   for (const ProfiledOp& op : profile.ops)
     parts.push_back({op.op, op.time_us, colour_of(ops, op.op)});
-  page.add("<h3>{}: one step of {}, {} row{} at {}: {}</h3>\n{}", shown(device.selector),
-           name_of(profile.kind), profile.n_rows, profile.n_rows == 1 ? "" : "s", profile.position,
+  page.add("<h3>{}: {}</h3>\n{}", escaped(profile_text(device, profile)),
            time_text(profile.time_us() * 1e-6), stacked_bar(parts));
   page.add(
       "<div class=\"scroll\"><table>\n<tr><th>op</th><th>calls</th><th>time</th><th>share</th>"
@@ -240,8 +258,9 @@ void add_profile(Page& page, const BenchedDevice& device, const BenchProfile& pr
         "<tr><td class=\"c{}\"><span class=\"key\"></span>{}</td><td>{}</td><td>{}</td>"
         "<td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
         parts[i].colour % kPlotColours, escaped(op.op), op.calls, time_text(op.time_us * 1e-6),
-        percent(op.time_us / profile.time_us()), bytes_text(static_cast<std::uint64_t>(op.bytes)),
-        rate_text(rate), percent(rate / device.rates.read_bytes_per_s));
+        percent_text(op.time_us / profile.time_us()),
+        bytes_text(static_cast<std::uint64_t>(op.bytes)), rate_text(rate),
+        percent_text(rate / device.rates.best.read_bytes_per_s));
   }
   page.add("</table></div>\n");
 }
@@ -259,7 +278,8 @@ void add_profiles(Page& page, const Benchmark& found) {
   page.add("<p class=\"notes\">{}</p>\n",
            any ? "Time of each op's kernels in one step, the fastest of several, measured apart "
                  "from the runs above. Bytes: "
-                 "what its calls have to read and write, activations included."
+                 "what its calls have to read and write, activations included. Nothing is fed but "
+                 "the step's own rows; what is before them is synthesized."
                : "The device does not tell what its kernels take.");
 }
 

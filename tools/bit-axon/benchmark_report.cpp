@@ -1,7 +1,9 @@
 #include "benchmark_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -17,10 +19,6 @@ std::string number_text(double value) {
   return fmt::format("{:.{}f}", value, value < 10 ? 3 : value < 1000 ? 1 : 0);
 }
 
-std::string percent_text(double share) {
-  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : std::string("-");
-}
-
 /// One line of numbers for people; the same in every format for them.
 using Row = std::array<std::string, 8>;
 const Row kHeader = {"test",    "device", "tok/s",       "spread",
@@ -30,7 +28,7 @@ Row row_of(const BenchedDevice& device, const BenchRecord& record) {
   return {test_text(record.test),
           printable(device.selector),
           number_text(record.tokens_per_sec()),
-          percent_text(record.relative_spread()),
+          percent_text(record.seconds.relative()),
           time_text(record.latency_seconds(record.seconds.median)),
           limit_name(record.limit),
           number_text(record.limit_tokens_per_sec()),
@@ -63,25 +61,26 @@ std::string profile_title(const BenchedDevice& device, const BenchProfile& profi
   if (profile.ops.empty())
     return fmt::format("{}: the device does not tell what its ops take in {}",
                        printable(device.selector), name_of(profile.kind));
-  return fmt::format("{}: one step of {}, {} row{} at {}, {} in its ops",
-                     printable(device.selector), name_of(profile.kind), profile.n_rows,
-                     profile.n_rows == 1 ? "" : "s", profile.position,
+  return fmt::format("{}, {} in its ops", profile_text(device, profile),
                      time_text(profile.time_us() * 1e-6));
 }
 
 /// What every format for people says of the whole.
 std::vector<std::string> notes_of(const Benchmark& found) {
-  return {
-      fmt::format("prefill: the prompt, and the logits of its last row only. first_token: the "
-                  "prompt, and a token sampled after it. decode: tokens sampled one after the "
-                  "other; its latency is one token's."),
+  std::vector<std::string> notes = {
+      "prefill: the prompt, and the logits of its last row only. first_token: the prompt, and a "
+      "token sampled after it; its latency is the time to the first token. decode: tokens sampled "
+      "one after the other; its latency is one token's.",
       fmt::format("medians of {} after {} warm-up{}; spread: slowest less fastest, relative to "
                   "the median",
                   found.wish.n_iterations, found.wish.n_warmup,
                   found.wish.n_warmup == 1 ? "" : "s"),
       "share: of the speed at the limit. Per step, that is the longer one of reading (weights as "
       "stored, each once, plus keys and values read) at the device's read rate and computing "
-      "at its float32 rate, both measured in this run"};
+      "at its float32 rate. The rates are the best of those measured between the runs, whose "
+      "range is in brackets"};
+  if (has_made_up_records(found) || found.wish.profile) notes.emplace_back(kMadeUpNote);
+  return notes;
 }
 
 std::string device_text(const BenchedDevice& device) {
@@ -91,18 +90,24 @@ std::string device_text(const BenchedDevice& device) {
 }
 
 std::string memory_text(const BenchedDevice& device) {
-  return fmt::format("weights {}, state {}, activations {}: {} in use; peak {}{}",
+  return fmt::format("weights {}, state {}, activations {} reserved; {} in use, peak {}{}",
                      bytes_text(device.weight_bytes), bytes_text(device.state_bytes),
-                     bytes_text(device.activation_bytes), bytes_text(device.active_bytes()),
-                     bytes_text(device.peak_bytes), device.n_threads > 0 ? " (the process)" : "");
+                     bytes_text(device.activation_bytes), bytes_text(device.active_bytes),
+                     bytes_text(device.peak_bytes),
+                     device.n_threads > 0 ? " (resident, of the process)" : "");
 }
 
 std::string limits_text(const BenchedDevice& device) {
-  std::string text = fmt::format("reads {}, multiplies and adds {} in float32",
-                                 rate_text(device.rates.read_bytes_per_s),
-                                 flops_text(device.rates.f32_flops_per_s));
-  if (device.rates.dispatch_s > 0)
-    text += fmt::format(", an empty dispatch takes {}", time_text(device.rates.dispatch_s));
+  const auto range = [&](double DeviceRates::*rate, std::string (*text)(double)) {
+    const std::string best = text(device.rates.best.*rate);
+    const std::string all = range_text(device.rates, rate, text);
+    return all.empty() ? best : fmt::format("{} ({})", best, all);
+  };
+  std::string text = fmt::format("reads {}; multiplies and adds in float32 {}",
+                                 range(&DeviceRates::read_bytes_per_s, rate_text),
+                                 range(&DeviceRates::f32_flops_per_s, flops_text));
+  if (device.rates.best.dispatch_s > 0)
+    text += fmt::format("; an empty dispatch takes {}", range(&DeviceRates::dispatch_s, time_text));
   return text;
 }
 
@@ -141,11 +146,20 @@ std::string aligned(const Cells& header, const std::vector<Cells>& rows) {
   return text;
 }
 
-std::string escaped_cell(const std::string& text) {
+bool is_word(char c) {
+  // A byte of a letter beyond ASCII is none that Markdown knows.
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/// For Markdown. Inside a word "_" is itself.
+std::string markdown_escaped(const std::string& text) {
+  constexpr std::string_view kSigns = "\\`*<>|[]&~";
   std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool in_word =
+        i > 0 && i + 1 < text.size() && is_word(text[i - 1]) && is_word(text[i + 1]);
+    if (kSigns.find(text[i]) != std::string_view::npos || (text[i] == '_' && !in_word)) out += '\\';
+    out += text[i];
   }
   return out;
 }
@@ -155,7 +169,7 @@ std::string piped(const Cells& header, const std::vector<Cells>& rows) {
   std::string text;
   const auto add = [&](const Cells& row) {
     text += "|";
-    for (const std::string& cell : row) text += fmt::format(" {} |", escaped_cell(cell));
+    for (const std::string& cell : row) text += fmt::format(" {} |", markdown_escaped(cell));
     text += "\n";
   };
   add(header);
@@ -178,18 +192,9 @@ Json driver_json(const BenchedDevice& device) {
   return device.driver.empty() ? Json(nullptr) : Json(printable(device.driver));
 }
 
-/// Flat: a row of CSV.
-Json record_json(const Benchmark& found, const BenchedDevice& device, const BenchRecord& record) {
+/// What was measured, and with what. Flat: cells of CSV.
+Json subject_json(const Benchmark& found, const BenchedDevice& device) {
   const BuildInfo& build = build_info();
-  const auto per_second = [&](double seconds) {
-    return finite_or_null(static_cast<double>(record.n_tokens) / seconds);
-  };
-  const auto latency_ms = [&](double seconds) {
-    return finite_or_null(1e3 * record.latency_seconds(seconds));
-  };
-  const auto share = [&](double amount, double rate) {
-    return finite_or_null(amount / rate / record.seconds.median);
-  };
   return {{"version", build.version},
           {"commit", build.commit},
           {"device", printable(device.selector)},
@@ -200,71 +205,93 @@ Json record_json(const Benchmark& found, const BenchedDevice& device, const Benc
           {"precision", name_of(device.precision)},
           {"model", found.model},
           {"quantization", device.format},
-          {"batch_size", found.wish.batch_size},
-          {"test", name_of(record.test.kind)},
-          {"tokens", record.test.n_tokens},
-          {"position", record.test.position},
-          {"synthesized_state", record.test.made_up_state},
-          {"warmup", found.wish.n_warmup},
-          {"iterations", found.wish.n_iterations},
-          {"tokens_per_sec", per_second(record.seconds.median)},
-          {"tokens_per_sec_min", per_second(record.seconds.max)},
-          {"tokens_per_sec_max", per_second(record.seconds.min)},
-          {"latency_ms", latency_ms(record.seconds.median)},
-          {"latency_ms_min", latency_ms(record.seconds.min)},
-          {"latency_ms_max", latency_ms(record.seconds.max)},
-          {"stored_bytes", record.work.stored_bytes},
-          {"flops", record.work.flops},
-          {"limit", limit_name(record.limit)},
-          {"limit_tokens_per_sec", finite_or_null(record.limit_tokens_per_sec())},
-          {"limit_share", finite_or_null(record.limit_share())},
-          {"read_share",
-           share(static_cast<double>(record.work.stored_bytes), device.rates.read_bytes_per_s)},
-          {"float32_share",
-           share(static_cast<double>(record.work.flops), device.rates.f32_flops_per_s)},
-          {"read_bytes_per_sec", device.rates.read_bytes_per_s},
-          {"float32_flops_per_sec", device.rates.f32_flops_per_s},
-          {"active_bytes", device.active_bytes()},
-          {"peak_bytes", device.peak_bytes},
-          {"temperature_celsius", optional_json(record.temperature)}};
+          {"batch_size", found.wish.batch_size}};
+}
+
+/// What belongs to a device's rates and memory, in its own object and in each of its records.
+void add_limits(const BenchedDevice& device, Json& json) {
+  json["read_bytes_per_sec"] = device.rates.best.read_bytes_per_s;
+  json["read_bytes_per_sec_min"] = device.rates.worst.read_bytes_per_s;
+  json["float32_flops_per_sec"] = device.rates.best.f32_flops_per_s;
+  json["float32_flops_per_sec_min"] = device.rates.worst.f32_flops_per_s;
+  json["active_bytes"] = device.active_bytes;
+  json["peak_bytes"] = device.peak_bytes;
+}
+
+/// Flat, too.
+Json record_json(const Benchmark& found, const BenchedDevice& device, const BenchRecord& record) {
+  const DeviceRates& rates = device.rates.best;
+  const auto per_second = [&](double seconds) {
+    return finite_or_null(static_cast<double>(record.n_tokens) / seconds);
+  };
+  const auto latency_ms = [&](double seconds) {
+    return finite_or_null(1e3 * record.latency_seconds(seconds));
+  };
+  const auto share = [&](double amount, double rate) {
+    return finite_or_null(amount / rate / record.seconds.median);
+  };
+  Json json = subject_json(found, device);
+  json.update(
+      {{"test", name_of(record.test.kind)},
+       {"tokens", record.test.n_tokens},
+       {"position", record.test.position},
+       {"synthesized_state", record.test.made_up_state},
+       {"warmup", found.wish.n_warmup},
+       {"iterations", found.wish.n_iterations},
+       {"tokens_per_sec", per_second(record.seconds.median)},
+       {"tokens_per_sec_min", per_second(record.seconds.max)},
+       {"tokens_per_sec_max", per_second(record.seconds.min)},
+       {"latency_ms", latency_ms(record.seconds.median)},
+       {"latency_ms_min", latency_ms(record.seconds.min)},
+       {"latency_ms_max", latency_ms(record.seconds.max)},
+       {"spread", optional_json(record.seconds.relative())},
+       {"stored_bytes", record.work.stored_bytes},
+       {"flops", record.work.flops},
+       {"limit", limit_name(record.limit)},
+       {"limit_tokens_per_sec", finite_or_null(record.limit_tokens_per_sec())},
+       {"limit_share", finite_or_null(record.limit_share())},
+       {"read_share", share(static_cast<double>(record.work.stored_bytes), rates.read_bytes_per_s)},
+       {"float32_share", share(static_cast<double>(record.work.flops), rates.f32_flops_per_s)}});
+  add_limits(device, json);
+  json["temperature_celsius"] = optional_json(record.temperature);
+  return json;
+}
+
+Json op_json(const BenchProfile& profile, const ProfiledOp& op) {
+  return {{"op", op.op},
+          {"calls", op.calls},
+          {"time_us", op.time_us},
+          {"share", finite_or_null(op.time_us / profile.time_us())},
+          {"bytes", op.bytes},
+          {"flops", op.flops},
+          {"bytes_per_sec", finite_or_null(op.bytes_per_sec())}};
 }
 
 Json profile_json(const BenchProfile& profile) {
   Json ops = Json::array();
-  for (const ProfiledOp& op : profile.ops)
-    ops.push_back({{"op", op.op},
-                   {"calls", op.calls},
-                   {"time_us", op.time_us},
-                   {"share", finite_or_null(op.time_us / profile.time_us())},
-                   {"bytes", op.bytes},
-                   {"flops", op.flops},
-                   {"bytes_per_sec", finite_or_null(op.bytes_per_sec())}});
-  return {{"test", name_of(profile.kind)},
-          {"rows", profile.n_rows},
-          {"position", profile.position},
-          {"time_us", profile.time_us()},
-          {"ops", ops}};
+  for (const ProfiledOp& op : profile.ops) ops.push_back(op_json(profile, op));
+  return {{"test", name_of(profile.kind)}, {"rows", profile.n_rows},
+          {"position", profile.position},  {"synthesized_state", profile.has_made_up_state()},
+          {"time_us", profile.time_us()},  {"ops", ops}};
 }
 
 Json device_json(const BenchedDevice& device) {
   Json profiles = Json::array();
   for (const BenchProfile& profile : device.profiles) profiles.push_back(profile_json(profile));
-  return {{"device", printable(device.selector)},
-          {"backend", device.backend},
-          {"device_name", printable(device.name)},
-          {"driver", driver_json(device)},
-          {"threads", threads_json(device)},
-          {"precision", name_of(device.precision)},
-          {"weight_bytes", device.weight_bytes},
-          {"state_bytes", device.state_bytes},
-          {"activation_bytes", device.activation_bytes},
-          {"active_bytes", device.active_bytes()},
-          {"peak_bytes", device.peak_bytes},
-          {"read_bytes_per_sec", device.rates.read_bytes_per_s},
-          {"float32_flops_per_sec", device.rates.f32_flops_per_s},
-          {"dispatch_us",
-           device.rates.dispatch_s > 0 ? Json(device.rates.dispatch_s * 1e6) : Json(nullptr)},
-          {"profiles", profiles}};
+  const DeviceRates& best = device.rates.best;
+  Json json = {{"device", printable(device.selector)},
+               {"backend", device.backend},
+               {"device_name", printable(device.name)},
+               {"driver", driver_json(device)},
+               {"threads", threads_json(device)},
+               {"precision", name_of(device.precision)},
+               {"weight_bytes", device.weight_bytes},
+               {"state_bytes", device.state_bytes},
+               {"activation_bytes", device.activation_bytes}};
+  add_limits(device, json);
+  json["dispatch_us"] = best.dispatch_s > 0 ? Json(best.dispatch_s * 1e6) : Json(nullptr);
+  json["profiles"] = profiles;
+  return json;
 }
 
 Json records_json(const Benchmark& found) {
@@ -289,7 +316,45 @@ std::string csv_cell(const Json& value) {
   return fmt::format("\"{}\"", quoted);
 }
 
+/// All launches of an op, as a row of CSV among the records.
+Json op_row(const Benchmark& found, const BenchedDevice& device, const BenchProfile& profile,
+            const ProfiledOp& op) {
+  Json row = subject_json(found, device);
+  row.update({{"test", name_of(profile.kind)},
+              {"tokens", profile.n_rows},
+              {"position", profile.position},
+              {"synthesized_state", profile.has_made_up_state()}});
+  row.update(op_json(profile, op));
+  return row;
+}
+
+std::string csv_line(const std::vector<std::string>& cells) {
+  return fmt::format("{}\n", fmt::join(cells, ","));
+}
+
 }  // namespace
+
+std::string percent_text(std::optional<double> share) {
+  return share && std::isfinite(*share) ? fmt::format("{:.1f} %", 100 * *share) : std::string("-");
+}
+
+std::string range_text(const RateRange& rates, double DeviceRates::*rate,
+                       std::string (*text)(double)) {
+  const auto [least, most] = std::minmax({rates.best.*rate, rates.worst.*rate});
+  return rates.n_measured < 2 ? "" : fmt::format("{} to {}", text(least), text(most));
+}
+
+std::string profile_text(const BenchedDevice& device, const BenchProfile& profile) {
+  return fmt::format("{}: one step of {}, {} row{} at {}{}", printable(device.selector),
+                     name_of(profile.kind), profile.n_rows, profile.n_rows == 1 ? "" : "s",
+                     profile.position, profile.has_made_up_state() ? ", synthesized" : "");
+}
+
+bool has_made_up_records(const Benchmark& found) {
+  // All devices do the same.
+  return std::ranges::any_of(found.devices.front().records,
+                             [](const BenchRecord& record) { return record.test.made_up_state; });
+}
 
 std::string rate_text(double bytes_per_s) {
   if (!std::isfinite(bytes_per_s)) return "-";
@@ -311,7 +376,8 @@ std::string time_text(double seconds) {
 
 std::string test_text(const BenchTest& test) {
   const std::string text = fmt::format("{} {}", name_of(test.kind), test.n_tokens);
-  return test.kind == BenchKind::decode ? fmt::format("{} at {}", text, test.position) : text;
+  if (test.kind != BenchKind::decode) return text;
+  return fmt::format("{} at {}{}", text, test.position, test.made_up_state ? ", synthesized" : "");
 }
 
 std::string table_text(const Benchmark& found) {
@@ -335,12 +401,14 @@ std::string table_text(const Benchmark& found) {
 }
 
 std::string markdown_text(const Benchmark& found) {
-  std::string text = fmt::format("{}\n\n- model: {}\n", program_text(), model_text(found));
+  std::string text = fmt::format("{}\n\n- model: {}\n", markdown_escaped(program_text()),
+                                 markdown_escaped(model_text(found)));
   if (found.wish.batch_size > 1)
     text += fmt::format("- batch: {} sequences\n", found.wish.batch_size);
   for (const BenchedDevice& device : found.devices) {
-    text += fmt::format("- {}\n  - limits: {}\n  - memory: {}\n", device_text(device),
-                        limits_text(device), memory_text(device));
+    text +=
+        fmt::format("- {}\n  - limits: {}\n  - memory: {}\n", markdown_escaped(device_text(device)),
+                    limits_text(device), memory_text(device));
     if (const std::string hot = temperature_text(device); !hot.empty())
       text += fmt::format("  - temperature: {}\n", hot);
   }
@@ -348,22 +416,28 @@ std::string markdown_text(const Benchmark& found) {
   for (const std::string& note : notes_of(found)) text += fmt::format("- {}\n", note);
   for (const BenchedDevice& device : found.devices)
     for (const BenchProfile& profile : device.profiles)
-      text += fmt::format("\n{}\n\n{}", profile_title(device, profile),
+      text += fmt::format("\n{}\n\n{}", markdown_escaped(profile_title(device, profile)),
                           piped(kProfileHeader, rows_of(profile)));
   return text;
 }
 
 std::string csv_text(const Benchmark& found) {
-  std::string text;
-  for (const Json& record : records_json(found)) {
-    std::string header, row;
-    for (const auto& [key, value] : record.items()) {
-      const char* separator = header.empty() ? "" : ",";
-      header += fmt::format("{}{}", separator, key);
-      row += fmt::format("{}{}", separator, csv_cell(value));
-    }
-    if (text.empty()) text = header + "\n";
-    text += row + "\n";
+  std::vector<Json> rows;
+  for (Json& record : records_json(found)) rows.push_back(std::move(record));
+  // The same columns with and without profiles.
+  Json columns = rows.front();
+  columns.update(op_json({}, {}));
+  for (const BenchedDevice& device : found.devices)
+    for (const BenchProfile& profile : device.profiles)
+      for (const ProfiledOp& op : profile.ops) rows.push_back(op_row(found, device, profile, op));
+  std::vector<std::string> cells;
+  for (const auto& [key, value] : columns.items()) cells.push_back(key);
+  std::string text = csv_line(cells);
+  for (const Json& row : rows) {
+    cells.clear();
+    for (const auto& [key, value] : columns.items())
+      cells.push_back(csv_cell(row.contains(key) ? row[key] : Json(nullptr)));
+    text += csv_line(cells);
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // What a benchmark found, as text for people, as rows for programs.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "benchmark.h"
@@ -10,7 +11,9 @@ namespace bitaxon::tool {
 
 std::string table_text(const Benchmark& found);
 std::string markdown_text(const Benchmark& found);
-/// A header, then one row for each record: the fields of JSON's records. No profiles.
+/// A header, then one row for each record: the fields of JSON's records. Then one for each op of
+/// each profile, with the fields of JSON's; those are empty in a record's row, as in an op's are
+/// those of a whole test.
 std::string csv_text(const Benchmark& found);
 /// As docs/schemas/benchmark.schema.json says.
 Json report_json(const Benchmark& found);
@@ -21,7 +24,19 @@ std::string rate_text(double bytes_per_s);
 std::string flops_text(double flops_per_s);
 /// "82.6 ms", "1.04 s"
 std::string time_text(double seconds);
-/// "prefill 128", "decode 128 at 8192"
+/// "prefill 128", "decode 128 at 8192, synthesized"
 std::string test_text(const BenchTest& test);
+/// "12.3 %"; "-" for what is not known or not finite.
+std::string percent_text(std::optional<double> share);
+/// All that was measured of a limit, "27.9 GB/s to 30.1 GB/s"; empty where it was measured once.
+std::string range_text(const RateRange& rates, double DeviceRates::*rate,
+                       std::string (*text)(double));
+/// "cpu: one step of decode, 1 row at 2048, synthesized"
+std::string profile_text(const BenchedDevice& device, const BenchProfile& profile);
+/// Whether anything was decoded after a state that was made up.
+bool has_made_up_records(const Benchmark& found);
+/// What that means, in one line.
+inline constexpr const char* kMadeUpNote =
+    "synthesized: the tokens before were not fed; the state is one of made-up numbers";
 
 }  // namespace bitaxon::tool

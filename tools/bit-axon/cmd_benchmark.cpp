@@ -56,14 +56,27 @@ BenchWish wish_of(const BenchmarkOptions& wanted) {
           .profile = wanted.profile || !wanted.report.empty()};
 }
 
+/// The same device under two names would be compared with itself.
+void check_distinct(const std::vector<DeviceOptions>& devices) {
+  if (devices.size() < 2) return;  // looking for them takes a moment
+  std::vector<std::string> meant;
+  for (const DeviceOptions& device : devices) {
+    const std::string selector = resolve_device(device.device);
+    const auto same = std::ranges::find(meant, selector);
+    if (same != meant.end())
+      throw UsageError(
+          fmt::format("--device: expected each device once, got {} and {}, which are both {}",
+                      printable(devices[static_cast<std::size_t>(same - meant.begin())].device),
+                      printable(device.device), printable(selector)));
+    meant.push_back(selector);
+  }
+}
+
 std::vector<DeviceOptions> devices_of(const BenchmarkOptions& wanted) {
   std::vector<DeviceOptions> devices;
   const std::vector<std::string> names =
       wanted.devices.empty() ? std::vector<std::string>{"auto"} : wanted.devices;
   for (const std::string& name : names) {
-    if (std::ranges::find(devices, name, &DeviceOptions::device) != devices.end())
-      throw UsageError(
-          fmt::format("--device: expected each device once, got {} twice", printable(name)));
     devices.push_back(wanted.device);
     devices.back().device = name;
   }
@@ -89,8 +102,9 @@ int run_command(const BenchmarkOptions& wanted) {
   const std::vector<DeviceOptions> devices = devices_of(wanted);
   for (const DeviceOptions& device : devices) device.check();
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
-  if (wanted.profile && wanted.format == "csv" && !wanted.output.quiet)
-    note("profile: csv has the measurements only; the other formats have both");
+  check_distinct(devices);
+  // Before a long load.
+  check_lengths(tests_of(found.wish), find_config(wanted.model));
 
   std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
                                                 {.n_slots = static_cast<int>(found.wish.batch_size),

@@ -153,6 +153,13 @@ std::vector<Session> open_sessions(const ModelOptions& options,
   return sessions;
 }
 
+Config find_config(const ModelOptions& options) {
+  check_model_options(options);
+  if (is_random(options)) return preset(options);
+  std::vector<std::string> said_when_loading;
+  return load_config(find_model(options.model).files, said_when_loading);
+}
+
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {
   check_model_options(options);
   if (is_random(options)) {
@@ -189,13 +196,14 @@ void check_utf8(const std::string& what, std::string_view text, const Vocabulary
 
 void check_writable(const std::string& flag, const std::string& path) {
   const std::filesystem::path file(path);
-  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   if (const std::string problem = file_target_problem(file); !problem.empty())
     throw UsageError(
         fmt::format("{} {}: expected a file name, got {}", flag, printable_path(path), problem));
-  if (!is_writable_folder(folder))
-    throw Error(ErrorKind::io, fmt::format("{} {}: expected a folder that can be written to", flag,
-                                           printable_path(path)));
+  try {
+    const AtomicFile attempt(file);  // there is more than permissions that can forbid it
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{} {}", flag, error.what()));
+  }
 }
 
 }  // namespace bitaxon::tool

@@ -32,6 +32,9 @@ std::vector<Session> open_sessions(const ModelOptions& model,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load);
 
+/// The configuration alone, without loading weights.
+Config find_config(const ModelOptions& options);
+
 /// The tokenizer alone, in the model's ids, without loading weights.
 /// Throws Error(io) when there is none.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);

@@ -12,7 +12,7 @@ namespace {
 
 // Of a plot, in its own units.
 constexpr double kWidth = 640, kHeight = 340;
-constexpr double kLeft = 64, kRight = 16, kTop = 14, kBottom = 48;
+constexpr double kLeft = 84, kRight = 16, kTop = 14, kBottom = 54;
 
 /// A logarithmic axis.
 class Axis {
@@ -84,13 +84,17 @@ void draw_axes(Drawing& drawing, const Axis& x, const Axis& y, const std::vector
     drawing.add(R"(<text x="{}" y="{:.1f}" text-anchor="end" dy="4">{}</text>)", kLeft - 8,
                 y.place(tick), tick_text(tick));
   }
-  double free_from = -kWidth;  // labels do not overlap
+  // Labels do not overlap, and the last one is there.
+  constexpr double kLabel = 60;
+  double free_from = -kWidth;
+  const double last = x_ticks.empty() ? 0 : x.place(x_ticks.back());
   for (const double tick : x_ticks) {
     drawing.add(R"(<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>)",
                 x.place(tick), kTop, kHeight - kBottom);
-    if (x.place(tick) < free_from) continue;
-    free_from = x.place(tick) + 44;
-    drawing.add(R"(<text x="{:.1f}" y="{}" text-anchor="middle">{:.0f}</text>)", x.place(tick),
+    const double place = x.place(tick);
+    if (place < last && (place < free_from || place + kLabel > last)) continue;
+    free_from = place + kLabel;
+    drawing.add(R"(<text x="{:.1f}" y="{}" text-anchor="middle">{:.0f}</text>)", place,
                 kHeight - kBottom + 18, tick);
   }
   drawing.add(R"(<text x="{}" y="{}" text-anchor="middle">{}</text>)",
@@ -101,10 +105,11 @@ void draw_axes(Drawing& drawing, const Axis& x, const Axis& y, const std::vector
 }
 
 void draw_series(Drawing& drawing, const Axis& x, const Axis& y, const PlotSeries& series,
-                 std::size_t colour) {
-  std::string line, limit;
+                 std::size_t colour, std::string_view y_name) {
+  std::string line, apart, limit;
   for (const PlotPoint& point : series.points) {
-    line += fmt::format("{:.1f},{:.1f} ", x.place(point.x), y.place(point.y));
+    (point.apart ? apart : line) +=
+        fmt::format("{:.1f},{:.1f} ", x.place(point.x), y.place(point.y));
     if (point.limit > 0)
       limit += fmt::format("{:.1f},{:.1f} ", x.place(point.x), y.place(point.limit));
   }
@@ -116,19 +121,27 @@ void draw_series(Drawing& drawing, const Axis& x, const Axis& y, const PlotSerie
   if (!limit.empty())
     drawing.add(R"(<polyline class="limit" points="{}"><title>{}: limit</title></polyline>)", limit,
                 escaped(series.name));
-  drawing.add(R"(<polyline class="line" points="{}"/>)", line);
+  if (!line.empty()) drawing.add(R"(<polyline class="line" points="{}"/>)", line);
+  if (!apart.empty()) drawing.add(R"(<polyline class="line apart" points="{}"/>)", apart);
   for (const PlotPoint& point : series.points) {
     drawing.add(R"(<line class="range" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>)",
                 x.place(point.x), y.place(point.low), y.place(point.high));
     drawing.add(
-        R"(<circle cx="{:.1f}" cy="{:.1f}" r="4"><title>{} at {:.0f}: {:.4g} ({:.4g} to {:.4g}), limit {:.4g}</title></circle>)",
-        x.place(point.x), y.place(point.y), escaped(series.name), point.x, point.y, point.low,
-        point.high, point.limit);
+        R"(<circle{} cx="{:.1f}" cy="{:.1f}" r="4"><title>{} at {:.0f}{}: {} {} ({} to {}), limit {}</title></circle>)",
+        point.apart ? R"( class="apart")" : "", x.place(point.x), y.place(point.y),
+        escaped(series.name), point.x, point.apart ? ", synthesized" : "", plain_number(point.y),
+        escaped(y_name), plain_number(std::min(point.low, point.high)),
+        plain_number(std::max(point.low, point.high)), plain_number(point.limit));
   }
   drawing.add("</g>");
 }
 
 }  // namespace
+
+std::string plain_number(double value) {
+  const double size = std::abs(value);
+  return fmt::format("{:.{}f}", value, size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 4);
+}
 
 std::string line_plot(const std::vector<PlotSeries>& series, std::string_view x_name,
                       std::string_view y_name) {
@@ -148,33 +161,23 @@ std::string line_plot(const std::vector<PlotSeries>& series, std::string_view x_
   drawing.add(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{} over {}">)", kWidth, kHeight,
               escaped(y_name), escaped(x_name));
   draw_axes(drawing, x, y, x_ticks, x_name, y_name);
-  for (std::size_t i = 0; i < series.size(); ++i) draw_series(drawing, x, y, series[i], i);
+  for (std::size_t i = 0; i < series.size(); ++i) draw_series(drawing, x, y, series[i], i, y_name);
   drawing.add("</svg>\n");
   return drawing.take();
 }
 
 std::string stacked_bar(const std::vector<BarPart>& parts) {
-  constexpr double kBarWidth = 1000, kBarHeight = 34;
-  /// Of a letter, about.
-  constexpr double kLetter = 8.2;
   double total = 0;
   for (const BarPart& part : parts) total += part.size;
   Drawing drawing;
-  drawing.add(R"(<svg class="bar" viewBox="0 0 {} {}" role="img">)", kBarWidth, kBarHeight);
-  double at = 0;
+  drawing.add(R"(<div class="bar">)");
   for (const BarPart& part : parts) {
-    const double width = kBarWidth * part.size / total;
-    drawing.add(
-        R"(<g class="c{}"><rect x="{:.2f}" y="0" width="{:.2f}" height="{}"><title>{}: {:.1f} %</title></rect>)",
-        part.colour % kPlotColours, at, width, kBarHeight, escaped(part.name),
-        100 * part.size / total);
-    if (static_cast<double>(part.name.size()) * kLetter + 10 < width)
-      drawing.add(R"(<text x="{:.1f}" y="22" text-anchor="middle">{}</text>)", at + width / 2,
-                  escaped(part.name));
-    drawing.add("</g>");
-    at += width;
+    const double percent = 100 * part.size / total;
+    drawing.add(R"(<span class="c{}" style="width:{:.2f}%" title="{}: {:.1f} %">{}</span>)",
+                part.colour % kPlotColours, percent, escaped(part.name), percent,
+                escaped(part.name));
   }
-  drawing.add("</svg>\n");
+  drawing.add("</div>\n");
   return drawing.take();
 }
 

@@ -1,4 +1,4 @@
-// Plots as SVG inside a page of HTML. Colours are the page's: classes c0 to c9.
+// Plots as SVG, and bars, inside a page of HTML. Colours are the page's: classes c0 to c9.
 #pragma once
 
 #include <string>
@@ -14,11 +14,15 @@ struct PlotPoint {
   double y = 0;
   double low = 0, high = 0;  ///< of several runs; y where there was one
   double limit = 0;          ///< drawn as a dashed line; 0: there is none
+  bool apart = false;        ///< of another kind: hollow, and on a dotted line of their own
 };
 struct PlotSeries {
   std::string name;
   std::vector<PlotPoint> points;  ///< ascending in x
 };
+
+/// A number as it is said, without an exponent: "38840", "123.4", "0.0421".
+std::string plain_number(double value);
 
 /// Lines over x, both axes logarithmic, since lengths and speeds are compared by factors. What is
 /// not above 0 is left out.
@@ -30,7 +34,7 @@ struct BarPart {
   double size = 0;
   std::size_t colour = 0;
 };
-/// One bar, parts side by side; names where there is room.
+/// One bar of HTML, parts side by side; names where there is room, which the page's style knows.
 std::string stacked_bar(const std::vector<BarPart>& parts);
 
 /// For HTML, attributes included.
