@@ -15,6 +15,7 @@
 #include "core/align.h"
 #include "core/assert.h"
 #include "core/plan.h"
+#include "cpu/fast/targets.h"
 #include "cpu/kernel.h"
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
@@ -28,44 +29,28 @@ constexpr std::size_t kAlignment = 64;
 /// Steps that may be in flight: the largest run-ahead and the step that is waited for.
 constexpr std::size_t kMaxInFlight = 9;
 
-/// Contents are undefined.
-std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  const std::size_t rounded = align_up(size_bytes, kAlignment);
-  void* memory = std::aligned_alloc(kAlignment, std::max(rounded, kAlignment));
-  if (memory == nullptr)
-    throw Error(ErrorKind::device,
-                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
-  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
-}
-
-std::array<std::size_t, 6> sizes_of(const PartBytes& bytes) {
-  return {bytes.data,      bytes.scales,        bytes.biases,
-          bytes.quant_map, bytes.nested_scales, bytes.nested_quant_map};
-}
-
-std::size_t packed_bytes(const WeightDesc& desc) {
-  std::size_t size_bytes = 0;
-  for (const std::size_t part : sizes_of(part_bytes(desc)))
-    size_bytes += align_up(part, kAlignment);
-  return size_bytes;
-}
-
-std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> packed) {
+std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> packed, bool plain) {
   const WeightDesc& desc = packed->desc;
   auto weight = std::make_shared<Weight>();
   weight->name = desc.name;
   weight->shape = {desc.n_matrices, desc.rows, desc.cols};
   weight->format = desc.format_name();
   weight->stored_bytes = desc.stored_bytes();
-  weight->packed_bytes = packed_bytes(desc);
+  weight->packed_bytes = packed_bytes(desc, plain);
   weight->packed = std::move(packed);
   return weight;
 }
 
-std::shared_ptr<const Weight> describe(const WeightDesc& desc) {
+std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
-  return weight_of(std::move(packed));
+  return weight_of(std::move(packed), plain);
+}
+
+/// The products of a backend's fast kernels; nullptr: it has plain ones only, as the reference, and
+/// every machine without vectors.
+const ProductKernels* products_of(const CpuOptions& options) {
+  return options.reference ? nullptr : fast_products();
 }
 
 /// One node, ready to run: its kernel, and where its operands lie.
@@ -142,7 +127,8 @@ OpTime time_of(const Task& task, const Graph& graph, const StepBuffer& step,
 /// other threads; so submit() returns at once, as on a GPU.
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const CpuOptions& options) : pool_(options.n_threads) {
+  explicit CpuBackend(const CpuOptions& options)
+      : products_(products_of(options)), pool_(options.n_threads) {
     caps_.name = options.reference ? "reference" : "cpu";
     caps_.device = fmt::format("{}, {} thread{}", cpu_model_name(), options.n_threads,
                                options.n_threads == 1 ? "" : "s");
@@ -196,7 +182,8 @@ class CpuBackend final : public Backend {
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, pool_.n_threads());
+    return kernel_of(static_cast<OpId>(node.op), !is_plain())
+        .workspace(graph, node, pool_.n_threads());
   }
 
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
@@ -216,6 +203,7 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  bool is_plain() const { return products_ == nullptr; }
   InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
   void wait_idle() {
     std::unique_lock lock(mutex_);
@@ -232,7 +220,8 @@ class CpuBackend final : public Backend {
 
   BackendCaps caps_;
   StepCounts last_step_;
-  bool measured_ = false;  ///< what is compiled
+  bool measured_ = false;           ///< what is compiled
+  const ProductKernels* products_;  ///< of the fast kernels; nullptr: the plain ones run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;
@@ -245,25 +234,7 @@ class CpuBackend final : public Backend {
 };
 
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
-  auto packed = std::make_shared<PackedWeight>();
-  packed->desc = desc;
-  packed->storage = allocate_aligned(packed_bytes(desc), desc.name);
-  const std::span<const std::byte> from[] = {parts.data,          parts.scales,
-                                             parts.biases,        parts.quant_map,
-                                             parts.nested_scales, parts.nested_quant_map};
-  std::span<const std::byte>* to[] = {
-      &packed->parts.data,      &packed->parts.scales,        &packed->parts.biases,
-      &packed->parts.quant_map, &packed->parts.nested_scales, &packed->parts.nested_quant_map};
-  const auto sizes = sizes_of(part_bytes(desc));
-  std::byte* place = packed->storage.get();
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] == 0) continue;
-    BX_ASSERT(from[i].size() >= sizes[i], "a part holds what its format needs");
-    std::memcpy(place, from[i].data(), sizes[i]);
-    *to[i] = {place, sizes[i]};
-    place += align_up(sizes[i], kAlignment);
-  }
-  return weight_of(std::move(packed));
+  return weight_of(pack_weight(desc, parts, is_plain()), is_plain());
 }
 
 Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
@@ -273,7 +244,7 @@ Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings&
   for (std::size_t i = 0; i < plan->order.size(); ++i) {
     const Node& node = graph.nodes()[static_cast<std::size_t>(plan->order[i])];
     Task task;
-    task.run = kernel_of(static_cast<OpId>(node.op)).run;
+    task.run = kernel_of(static_cast<OpId>(node.op), !is_plain()).run;
     task.node = &node;
     for (const Operand& operand : node.operands)
       task.operands.push_back(view_of(*plan, bindings, operand));
@@ -349,7 +320,8 @@ std::string CpuBackend::run_step(InFlight& place) {
   for (const Task& task : executable.tasks) {
     try {
       const auto begin = std::chrono::steady_clock::now();
-      task.run({*task.node, task.operands, task.scratch, place.step, pool_});
+      task.run({*task.node, task.operands, task.scratch, place.step, pool_,
+                executable.bindings.fast, products_});
       if (executable.measured)
         place.times.push_back(time_of(task, *executable.plan->graph, place.step,
                                       std::chrono::steady_clock::now() - begin));
@@ -382,10 +354,11 @@ DeviceMemory cpu_memory(const CpuOptions& options) {
   DeviceMemory memory;
   memory.kinds = {std::move(system)};
   memory.always_exact = options.reference;
-  memory.describe = describe;
-  memory.workspace = [n_threads = resolve(options).n_threads](const Graph& graph,
-                                                              const Node& node) {
-    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, n_threads);
+  const bool plain = products_of(options) == nullptr;
+  memory.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };
+  memory.workspace = [n_threads = resolve(options).n_threads, plain](const Graph& graph,
+                                                                     const Node& node) {
+    return kernel_of(static_cast<OpId>(node.op), !plain).workspace(graph, node, n_threads);
   };
   memory.allocated_bytes = [](std::span<const std::uint64_t> sizes) {
     return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});

@@ -2,15 +2,18 @@
 
 #include <array>
 
+#include "cpu/fast/kernels.h"
+
 namespace bitaxon::cpu {
 
-const CpuKernel& kernel_of(OpId op) {
-  static constexpr std::array<const CpuKernel*, kOpCount> kTable = {
+const CpuKernel& kernel_of(OpId op, bool fast) {
+  static constexpr std::array<const CpuKernel*, kOpCount> kPlain = {
 #define BX_OP(name) &name##_kernel,
 #include "ops/op_list.inc"
 #undef BX_OP
   };
-  return *kTable[static_cast<std::size_t>(op)];
+  const CpuKernel* found = fast ? fast_kernel_of(op) : nullptr;
+  return found != nullptr ? *found : *kPlain[static_cast<std::size_t>(op)];
 }
 
 }  // namespace bitaxon::cpu

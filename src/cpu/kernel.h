@@ -9,19 +9,12 @@
 #include "core/align.h"
 #include "core/graph.h"
 #include "core/step.h"
+#include "cpu/fast/product.h"
+#include "cpu/packed_weight.h"
 #include "cpu/thread_pool.h"
-#include "formats/weight_format.h"
 #include "ops/op.h"
 
 namespace bitaxon::cpu {
-
-/// The CPU's packed form of a weight: the stored bytes, every part aligned. Nothing is expanded;
-/// kernels decode rows as they go.
-struct PackedWeight {
-  WeightDesc desc;
-  WeightParts parts;
-  std::shared_ptr<std::byte> storage;
-};
 
 /// One operand of a compiled node.
 struct View {
@@ -41,6 +34,8 @@ struct KernelArgs {
   std::byte* scratch;
   const StepBuffer& step;
   ThreadPool& pool;
+  bool fast = false;                         ///< products may be of reduced precision
+  const ProductKernels* products = nullptr;  ///< of the fast kernels; plain ones have none
 
   bool has(int index) const { return view(index).data != nullptr || view(index).weight != nullptr; }
   const View& view(int index) const { return operands[static_cast<std::size_t>(index)]; }
@@ -98,6 +93,7 @@ struct CpuKernel {
 #include "ops/op_list.inc"
 #undef BX_OP
 
-const CpuKernel& kernel_of(OpId op);
+/// `fast`: the fast kernel of an op that has one.
+const CpuKernel& kernel_of(OpId op, bool fast);
 
 }  // namespace bitaxon::cpu

@@ -27,16 +27,6 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols,
       (Row(weight, cols).cast<double>() * Row(x, cols).cast<double>() * scale).cast<float>();
 }
 
-void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out) {
-  const WeightDesc& desc = weight.desc;
-  decode(desc, weight.parts, (matrix * desc.rows + row) * desc.cols,
-         {out, static_cast<std::size_t>(desc.cols)});
-}
-
-void decode_all(const PackedWeight& weight, float* out) {
-  decode(weight.desc, weight.parts, 0, {out, static_cast<std::size_t>(weight.desc.elements())});
-}
-
 void rms_norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                    std::int64_t n_rows, std::int64_t cols, float* weight_scratch, float* out) {
   decode_all(norm, weight_scratch);

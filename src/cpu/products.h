@@ -15,11 +15,6 @@ double dot(const float* a, const float* b, std::int64_t n);
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), in float64, rounded once.
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
-/// Decodes row `row` of matrix `matrix` into out [cols].
-void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out);
-/// Decodes all of a small weight (vectors, convolution taps) into out [elements].
-void decode_all(const PackedWeight& weight, float* out);
-
 inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
 /// Applies the norm to the given rows of x and writes them one after the other to out.

@@ -1,8 +1,10 @@
 #include "cpu/thread_pool.h"
 
 #include <fmt/format.h>
+#include <hwy/cache_control.h>
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 
 #include "bitaxon/error.h"
@@ -10,11 +12,32 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Below this many operations in all, waking a sleeping thread (some 10 microseconds) costs more
-/// than it saves.
-constexpr std::int64_t kWorthWaking = 50'000;
+/// Below this many operations in all, handing out work costs more than it saves.
+constexpr std::int64_t kWorthSharing = 20'000;
+/// How long a thread looks out for work before it sleeps: waking it takes as long, and between the
+/// loops of a step there is less. After a step that is all it costs.
+constexpr std::chrono::microseconds kLookout{60};
+constexpr int kLooksPerClock = 32;
 /// Ranges per thread: enough that a thread which loses its core for a while is not waited for long.
 constexpr std::int64_t kRangesPerThread = 8;
+
+// joined_: round (32 bits), open (1), threads (31)
+constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
+constexpr std::uint64_t opened(std::uint32_t round) { return std::uint64_t{round} << 32 | kOpen; }
+constexpr std::uint64_t n_joined(std::uint64_t joined) { return joined & (kOpen - 1); }
+
+/// Looks until done() or for as long as kLookout; says which.
+template <class Done>
+bool look_out(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + kLookout;
+  for (;;) {
+    for (int i = 0; i < kLooksPerClock; ++i) {
+      if (done()) return true;
+      hwy::Pause();
+    }
+    if (std::chrono::steady_clock::now() >= end) return false;
+  }
+}
 
 }  // namespace
 
@@ -55,7 +78,7 @@ void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, co
   if (n_items <= 0) return;
   const auto n_threads = static_cast<std::int64_t>(counters_.size());
   if (workers_.empty() || n_items == 1 ||
-      n_items * std::max<std::int64_t>(item_cost, 1) < kWorthWaking) {
+      n_items * std::max<std::int64_t>(item_cost, 1) < kWorthSharing) {
     body(context, 0, n_items, 0);
     counters_[0]->fetch_add(static_cast<std::uint64_t>(n_items), std::memory_order_relaxed);
     return;
@@ -65,23 +88,43 @@ void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, co
   n_items_ = n_items;
   grain_ = std::max<std::int64_t>(1, n_items / (n_threads * kRangesPerThread));
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
+  const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+  joined_.store(opened(round), std::memory_order_release);
+  round_.store(round, std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
   take_items(0);
-  for (std::uint32_t busy = busy_.load(std::memory_order_acquire); busy != 0;
-       busy = busy_.load(std::memory_order_acquire))
-    busy_.wait(busy, std::memory_order_acquire);
+  // No item is left: whoever has not joined yet is not needed.
+  joined_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  const auto left = [&] { return n_joined(joined_.load(std::memory_order_acquire)) == 0; };
+  while (!left())
+    if (!look_out(left)) {
+      const std::uint64_t joined = joined_.load(std::memory_order_acquire);
+      if (n_joined(joined) != 0) joined_.wait(joined, std::memory_order_acquire);
+    }
+}
+
+bool ThreadPool::join(std::uint32_t round) {
+  std::uint64_t joined = joined_.load(std::memory_order_acquire);
+  do {
+    if (joined >> 32 != round || (joined & kOpen) == 0) return false;
+  } while (!joined_.compare_exchange_weak(joined, joined + 1, std::memory_order_acq_rel));
+  return true;
 }
 
 void ThreadPool::work(int thread) {
   std::uint32_t seen = 0;
   for (;;) {
-    round_.wait(seen, std::memory_order_acquire);
+    const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen; };
+    if (!look_out(changed)) {
+      asleep_.fetch_add(1, std::memory_order_seq_cst);
+      round_.wait(seen, std::memory_order_seq_cst);
+      asleep_.fetch_sub(1, std::memory_order_seq_cst);
+    }
     seen = round_.load(std::memory_order_acquire);
     if (stop_) return;
+    if (!join(seen)) continue;
     take_items(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    if (n_joined(joined_.fetch_sub(1, std::memory_order_acq_rel)) == 1) joined_.notify_one();
   }
 }
 

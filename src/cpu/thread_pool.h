@@ -12,7 +12,9 @@ namespace bitaxon::cpu {
 
 /// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are
 /// handed out dynamically, so a result must not depend on which thread computes an item. Nothing is
-/// allocated after construction, idle threads sleep.
+/// allocated after construction. Threads look out for the next loop for some microseconds, then
+/// they sleep; a loop never waits for a thread that has not begun with it, so that it ends also
+/// where another process holds that thread's core.
 class ThreadPool {
  public:
   /// n_threads >= 1 counts the caller.
@@ -47,6 +49,7 @@ class ThreadPool {
   void stop();
   void take_items(int thread);
   void work(int thread);
+  bool join(std::uint32_t round);
 
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
   // The current loop. Written by the caller before round_ advances, read by the others after.
@@ -56,7 +59,10 @@ class ThreadPool {
   std::int64_t grain_ = 1;
   std::atomic<std::int64_t> next_{0};
   std::atomic<std::uint32_t> round_{0};
-  std::atomic<std::uint32_t> busy_{0};  ///< workers that have not finished the current round
+  /// Of the current loop: the number of threads in it besides the caller, and kOpen while more may
+  /// join. With the low bits of the round above them, so that nobody joins a later loop by mistake.
+  std::atomic<std::uint64_t> joined_{0};
+  std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};
   std::vector<std::thread> workers_;
 };

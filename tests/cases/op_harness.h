@@ -35,7 +35,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    std::span<const GraphInput> inputs, const StepBuffer& step,
                    const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
-                   const ScheduleOptions& options = {});
+                   const ScheduleOptions& options = {}, bool fast = false);
 
 /// A part of an op's result: the valid rows of one output, or what one segment wrote of one state.
 struct OpResult {
@@ -52,8 +52,9 @@ struct OpRun {
 };
 
 /// Runs a problem without reuse of memory, and finds every byte of arena and state that changed
-/// though it is neither a valid row of an output, scratch, nor what a segment writes.
-OpRun run_op(Backend& backend, const OpProblem& problem);
+/// though it is neither a valid row of an output, scratch, nor what a segment writes. `fast`:
+/// products may be of reduced precision.
+OpRun run_op(Backend& backend, const OpProblem& problem, bool fast = false);
 
 /// Where two runs differ beyond the tolerance; empty where they agree. Integers must be equal.
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,

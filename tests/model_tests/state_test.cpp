@@ -387,7 +387,8 @@ TEST_F(StateFile, ContinuesOnAnotherBackend) {
       logits.push_back(feed_all(from.model, state, tail));
       logits.push_back(feed_all(to.model, loaded, tail));
     }
-    for (const auto& other : logits) EXPECT_TRUE(same_bits(other, logits[0])) << n;
+    // What exact kernels of different arithmetic may differ by.
+    for (const auto& other : logits) EXPECT_LT(relative_l2(other, logits[0]), 5e-5) << n;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cpu/choose_experts.h"
 #include "cpu/products.h"
 
 namespace bitaxon::cpu {
@@ -26,31 +27,6 @@ struct Scratch {
     size_bytes = layout.size_bytes();
   }
 };
-
-/// Turns the logits of one row into probabilities, rounded to float32 so that a tie is one in
-/// float32, as the model defines it.
-void softmax(double* logits, std::int64_t n) {
-  const double largest = *std::max_element(logits, logits + n);
-  double total = 0;
-  for (std::int64_t i = 0; i < n; ++i) total += std::exp(logits[i] - largest);
-  for (std::int64_t i = 0; i < n; ++i)
-    logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
-}
-
-/// The top_k largest, largest first, a tie goes to the lower index. Always picks valid, distinct
-/// experts, whatever the values (NaN included): later kernels index with them.
-void choose(const double* g, std::int64_t n_experts, std::int64_t top_k, std::int32_t* experts,
-            float* gates) {
-  for (std::int64_t k = 0; k < top_k; ++k) {
-    std::int64_t best = -1;
-    for (std::int64_t e = 0; e < n_experts; ++e) {
-      if (std::find(experts, experts + k, static_cast<std::int32_t>(e)) != experts + k) continue;
-      if (best < 0 || g[e] > g[best]) best = e;
-    }
-    experts[k] = static_cast<std::int32_t>(best);
-    gates[k] = static_cast<float>(g[best]);
-  }
-}
 
 void run(const KernelArgs& args) {
   using namespace moe_route_operand;
@@ -78,8 +54,7 @@ void run(const KernelArgs& args) {
   for (std::int64_t r = 0; r < args.n_rows(); ++r) {
     double* g = scratch.logits + r * n_experts;
     float* out = args.data(gates) + r * (top_k + 1);
-    softmax(g, n_experts);
-    choose(g, n_experts, top_k, args.data<std::int32_t>(experts) + r * top_k, out);
+    choose_experts(g, n_experts, top_k, args.data<std::int32_t>(experts) + r * top_k, out);
     out[top_k] = args.has(shared_gate) ? static_cast<float>(scratch.shared[r]) : 0.0F;
   }
 }

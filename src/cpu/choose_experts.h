@@ -1,0 +1,37 @@
+// The choice that a router makes of its logits.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+namespace bitaxon::cpu {
+
+/// Turns the logits of one row into probabilities, rounded to float32 so that a tie is one in
+/// float32, as the model defines it.
+inline void softmax(double* logits, std::int64_t n) {
+  const double largest = *std::max_element(logits, logits + n);
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i) total += std::exp(logits[i] - largest);
+  for (std::int64_t i = 0; i < n; ++i)
+    logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
+}
+
+/// Turns the logits of one row into gates: the top_k largest, largest first, a tie goes to the
+/// lower index. Always picks valid, distinct experts, whatever the values (NaN included): later
+/// kernels index with them.
+inline void choose_experts(double* g, std::int64_t n_experts, std::int64_t top_k,
+                           std::int32_t* experts, float* gates) {
+  softmax(g, n_experts);
+  for (std::int64_t k = 0; k < top_k; ++k) {
+    std::int64_t best = -1;
+    for (std::int64_t e = 0; e < n_experts; ++e) {
+      if (std::find(experts, experts + k, static_cast<std::int32_t>(e)) != experts + k) continue;
+      if (best < 0 || g[e] > g[best]) best = e;
+    }
+    experts[k] = static_cast<std::int32_t>(best);
+    gates[k] = static_cast<float>(g[best]);
+  }
+}
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,86 @@
+//   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
+#include "ops/attn_in.h"
+
+#include "core/half.h"
+#include "cpu/fast/kernels.h"
+#include "cpu/fast/matrix.h"
+#include "cpu/fast/rows.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  ScratchLayout layout;
+  float* normed;         ///< [R, D]
+  std::int64_t* places;  ///< [2, R]: where in the rings' memory a row goes, in elements
+  MatrixRows rows;
+  TileMemory memory;
+
+  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, int n_threads)
+      : layout(base),
+        normed(layout.take<float>(n_rows * d_model)),
+        places(layout.take<std::int64_t>(2 * n_rows)),
+        rows(layout, n_rows, d_model),
+        memory(layout, n_rows, d_model, 1, n_threads) {}
+};
+
+/// Element offset of each row's place in a ring, from the ring tensor's first byte.
+void find_ring_places(const KernelArgs& args, int ring, std::int64_t* places) {
+  const View& view = args.view(ring);
+  const std::int64_t capacity = view.shape[0];
+  const auto slot_stride = static_cast<std::int64_t>(view.slot_stride_bytes / size_of(view.dtype));
+  for (const SegmentWords& segment : args.segments())
+    for (std::uint32_t i = 0; i < segment.n_rows; ++i)
+      places[segment.first_row + i] =
+          segment.slot * slot_stride +
+          (static_cast<std::int64_t>(segment.position) + i) % capacity * view.shape[1];
+}
+
+void append(const KernelArgs& args, int ring, std::int64_t at, const float* values,
+            std::int64_t count) {
+  if (args.view(ring).dtype == DType::f16) {
+    auto* out = args.data<std::uint16_t>(ring) + at;
+    for (std::int64_t i = 0; i < count; ++i) out[i] = f32_to_f16(values[i]);
+  } else {
+    std::copy_n(values, count, args.data<float>(ring) + at);
+  }
+}
+
+void run(const KernelArgs& args) {
+  using namespace attn_in_operand;
+  const std::int64_t d_model = args.shape(q)[1];
+  const std::int64_t n_rows = args.n_rows();
+  const std::int64_t max_rows = args.shape(x)[0];
+  Scratch scratch(args.scratch, max_rows, d_model, args.pool.n_threads());
+  const float* source = args.data(x);
+  if (args.has(norm)) {
+    norm_rows(args, source, args.weight(norm), args.params<AttnInParams>().eps, n_rows, d_model,
+              scratch.normed);
+    source = scratch.normed;
+  }
+  find_ring_places(args, keys, scratch.places);
+  find_ring_places(args, values, scratch.places + max_rows);
+  const auto matrices = {&args.weight(q_proj), &args.weight(k_proj), &args.weight(v_proj)};
+  scratch.rows.prepare(args, source, n_rows, matrices);
+  for_each_tile(
+      args, matrices, scratch.rows, n_rows, scratch.memory,
+      [&](int matrix, std::int64_t r, std::int64_t first, const float* found, std::int64_t count) {
+        if (matrix == 0)
+          std::copy_n(found, count, args.data(q) + r * d_model + first);
+        else if (matrix == 1)
+          append(args, keys, scratch.places[r] + first, found, count);
+        else
+          append(args, values, scratch.places[max_rows + r] + first, found, count);
+      });
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  const Shape& shape = graph.value(node.operands[attn_in_operand::x].value).shape;
+  return Scratch(nullptr, shape[0], shape[1], n_threads).layout.size_bytes();
+}
+
+}  // namespace
+
+const CpuKernel fast_attn_in{run, workspace};
+
+}  // namespace bitaxon::cpu

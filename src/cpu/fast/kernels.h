@@ -1,0 +1,20 @@
+// The fast kernels: one file per op that has one. An op without one runs its plain kernel.
+#pragma once
+
+#include "cpu/kernel.h"
+
+namespace bitaxon::cpu {
+
+extern const CpuKernel fast_linear;
+extern const CpuKernel fast_ssm_in;
+extern const CpuKernel fast_attn_in;
+extern const CpuKernel fast_moe_route;
+extern const CpuKernel fast_moe_swiglu;
+extern const CpuKernel fast_moe_down;
+extern const CpuKernel fast_selective_scan;
+extern const CpuKernel fast_attention;
+
+/// nullptr: none.
+const CpuKernel* fast_kernel_of(OpId op);
+
+}  // namespace bitaxon::cpu

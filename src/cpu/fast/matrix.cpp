@@ -1,0 +1,148 @@
+#include "cpu/fast/matrix.h"
+
+#include <array>
+
+#include "cpu/fast/rows.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr int kMostRows = 16;  ///< of any product kernel at a time
+
+ScaleType scale_type(DType dtype) {
+  return dtype == DType::f16    ? ScaleType::f16
+         : dtype == DType::bf16 ? ScaleType::bf16
+                                : ScaleType::f32;
+}
+
+bool is_coded(const PackedWeight& weight) {
+  return weight.layout && weight.layout->format != WeightFormat::dense;
+}
+
+const unsigned char* tile_data(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile) {
+  const TileLayout& layout = *weight.layout;
+  return reinterpret_cast<const unsigned char*>(weight.tiles) +
+         static_cast<std::size_t>(matrix * layout.tiles_per_matrix() + tile) * layout.tile_bytes();
+}
+
+CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile,
+                     std::int64_t block) {
+  const bool nf4 = weight.desc.format == WeightFormat::nf4;
+  return {tile_data(weight, matrix, tile),
+          nf4 ? weight.integer_map.data() : nullptr,
+          nf4 ? weight.map_scale : 1.0F,
+          scale_type(weight.layout->dtype),
+          weight.desc.cols,
+          weight.layout->group,
+          block};
+}
+
+/// Calls product(first row, number of rows) for runs that a kernel takes, as even as can be.
+template <class Product>
+void in_runs(std::int64_t n, int max_rows, const Product& product) {
+  const std::int64_t n_runs = (n + max_rows - 1) / max_rows;
+  for (std::int64_t run = 0; run < n_runs; ++run) {
+    const std::int64_t first = n * run / n_runs;
+    product(first, static_cast<int>(n * (run + 1) / n_runs - first));
+  }
+}
+
+/// A tile of a weight in any form, as numbers: panel [cols][16], row [cols].
+void decode_panel(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile, float* panel,
+                  float* row) {
+  const std::int64_t cols = weight.desc.cols;
+  const std::int64_t first = tile * kTileRows;
+  const std::int64_t count = std::min(kTileRows, weight.desc.rows - first);
+  if (count < kTileRows) std::fill_n(panel, cols * kTileRows, 0.0F);
+  for (std::int64_t r = 0; r < count; ++r) {
+    decode_row(weight, matrix, first + r, row);
+    for (std::int64_t c = 0; c < cols; ++c) panel[c * kTileRows + r] = row[c];
+  }
+}
+
+}  // namespace
+
+MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols)
+    : cols_(cols),
+      q_(layout.take<std::int16_t>(max_rows * cols)),
+      scales_(layout.take<float>(max_rows * (cols / 8 + 1))),
+      sums_(layout.take<float>(max_rows * (cols / 8 + 1))) {}
+
+void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n,
+                         std::initializer_list<const PackedWeight*> weights) {
+  rows_ = rows;
+  block_ = kMaxBlock;
+  coded_ = false;
+  for (const PackedWeight* weight : weights)
+    if (args.fast && weight != nullptr && is_coded(*weight)) {
+      coded_ = true;
+      block_ = std::min(block_, weight->layout->group);
+    }
+  if (!coded_) return;
+  args.pool.parallel_for(n, 10 * cols_, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r)
+      code_row(row(r), cols_, block_, q_ + r * cols_, scales_ + r * n_blocks(),
+               sums_ + r * n_blocks());
+  });
+}
+
+TileMemory::TileMemory(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols,
+                       int n_outputs, int n_threads)
+    : max_rows_(max_rows),
+      cols_(cols),
+      n_outputs_(n_outputs),
+      outputs_(layout.take<float>(n_threads * n_outputs * max_rows * kTileRows)),
+      panels_(layout.take<float>(n_threads * cols * (kTileRows + 1))) {}
+
+const float* columns_of(const PackedWeight& weight, float* scratch) {
+  if (weight.columns != nullptr) return weight.columns;
+  const WeightDesc& desc = weight.desc;
+  for (std::int64_t r = 0; r < desc.rows; ++r)
+    for (std::int64_t c = 0; c < desc.cols; ++c)
+      scratch[c * desc.rows + r] = decode_element(weight, r, c);
+  return scratch;
+}
+
+void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
+               std::int64_t n_rows, std::int64_t cols, float* out) {
+  args.pool.parallel_for(n_rows, 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r)
+      fast_rms_norm(x + r * cols, norm.columns, eps, cols, out + r * cols);
+  });
+}
+
+void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64_t matrix,
+                  std::int64_t tile, const MatrixRows& rows, const std::int32_t* indices,
+                  std::int64_t n, float* panel, float* out) {
+  const ProductKernels& kernels = *args.products;
+  const int max_rows = std::min(kernels.max_rows, kMostRows);
+  const auto index = [&](std::int64_t i) { return indices == nullptr ? i : indices[i]; };
+  if (rows.coded() && is_coded(weight)) {
+    const CodedTile coded = coded_tile(weight, matrix, tile, rows.block());
+    in_runs(n, max_rows, [&](std::int64_t first, int count) {
+      std::array<CodedRow, kMostRows> run;
+      for (int i = 0; i < count; ++i)
+        run[static_cast<std::size_t>(i)] = rows.coded_row(index(first + i));
+      kernels.coded(coded, run.data(), count, out + first * kTileRows);
+    });
+    return;
+  }
+  DenseTile dense{reinterpret_cast<const unsigned char*>(panel), ScaleType::f32, weight.desc.cols};
+  if (is_coded(weight)) {
+    const bool nf4 = weight.desc.format == WeightFormat::nf4;
+    kernels.decode(coded_tile(weight, matrix, tile, kMaxBlock),
+                   nf4 ? weight.quant_map.data() : nullptr, panel);
+  } else if (weight.layout) {
+    dense.data = tile_data(weight, matrix, tile);
+    dense.type = scale_type(weight.layout->dtype);
+  } else {
+    decode_panel(weight, matrix, tile, panel, panel + weight.desc.cols * kTileRows);
+  }
+  in_runs(n, max_rows, [&](std::int64_t first, int count) {
+    std::array<const float*, kMostRows> run;
+    for (int i = 0; i < count; ++i) run[static_cast<std::size_t>(i)] = rows.row(index(first + i));
+    kernels.dense(dense, run.data(), count, out + first * kTileRows);
+  });
+}
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,78 @@
+//   g = softmax(gate @ rms(x));  experts = top_k of g;  gates = g[experts], sigmoid(shared @
+//   rms(x))
+#include "ops/moe_route.h"
+
+#include <cmath>
+
+#include "cpu/choose_experts.h"
+#include "cpu/fast/kernels.h"
+#include "cpu/fast/matrix.h"
+#include "cpu/fast/rows.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+struct Scratch {
+  ScratchLayout layout;
+  MatrixRows rows;
+  TileMemory memory;
+  double* logits;      ///< [R, X]
+  float* shared_gate;  ///< [D]
+
+  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
+          int n_threads)
+      : layout(base),
+        rows(layout, n_rows, d_model),
+        memory(layout, n_rows, d_model, 1, n_threads),
+        logits(layout.take<double>(n_rows * n_experts)),
+        shared_gate(layout.take<float>(d_model)) {}
+};
+
+void run(const KernelArgs& args) {
+  using namespace moe_route_operand;
+  const auto params = args.params<MoeRouteParams>();
+  const std::int64_t d_model = args.shape(x)[1];
+  const PackedWeight& router = args.weight(gate);
+  const std::int64_t n_experts = router.desc.rows;
+  const std::int64_t n_rows = args.n_rows();
+  Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, args.pool.n_threads());
+  float* rows = args.data(normed);
+  if (args.has(norm))
+    norm_rows(args, args.data(x), args.weight(norm), params.eps, n_rows, d_model, rows);
+  else
+    std::copy_n(args.data(x), n_rows * d_model, rows);
+  // The choice of experts turns on small differences: these products are exact in either mode.
+  KernelArgs exact{args.node, args.operands, args.scratch, args.step,
+                   args.pool, false,         args.products};
+  scratch.rows.prepare(exact, rows, n_rows, {&router});
+  for_each_tile(
+      exact, {&router}, scratch.rows, n_rows, scratch.memory,
+      [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
+        std::copy_n(values, count, scratch.logits + r * n_experts + first);
+      });
+  const float* shared =
+      args.has(shared_gate) ? columns_of(args.weight(shared_gate), scratch.shared_gate) : nullptr;
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    float* out = args.data(gates) + r * (params.top_k + 1);
+    choose_experts(scratch.logits + r * n_experts, n_experts, params.top_k,
+                   args.data<std::int32_t>(experts) + r * params.top_k, out);
+    out[params.top_k] =
+        shared == nullptr
+            ? 0.0F
+            : 1.0F / (1.0F + std::exp(-fast_dot(shared, rows + r * d_model, d_model)));
+  }
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  using namespace moe_route_operand;
+  const Shape& rows = graph.value(node.operands[x].value).shape;
+  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[1],
+                 n_threads)
+      .layout.size_bytes();
+}
+
+}  // namespace
+
+const CpuKernel fast_moe_route{run, workspace};
+
+}  // namespace bitaxon::cpu

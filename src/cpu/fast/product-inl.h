@@ -1,0 +1,117 @@
+// The product kernels, written over the vectors of the namespace that includes this: I32 and F32
+// of kLanes lanes with load_u32, zero_i, zero_f, splat, pairs_of (shifts codes into the low
+// nibble of each 16 bits), look_up, dot (adds the products of 16-bit pairs), to_float, load_scales,
+// store, multiply_add; kMaxRows; BX_SIMD, the attribute of functions that use them.
+
+template <int kRows, bool kTable>
+BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {
+  // So many sums per row that additions do not wait for each other.
+  constexpr int kSums = kRows >= 4 ? 1 : kRows >= 2 ? 2 : 4;
+  const int64_t block = tile.block;
+  const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
+  const int64_t group_bytes = tile.group * 8 + (kTable ? 1 : 2) * 16 * scale_bytes;
+  const Table table = load_table(kTable ? tile.table : nullptr);
+  for (int part = 0; part < 16; part += kLanes) {
+    F32 total[kRows];
+    for (int i = 0; i < kRows; ++i) total[i] = zero_f();
+    const unsigned char* group = tile.data;
+    int64_t at_block = 0;
+    for (int64_t column = 0; column < tile.cols; column += tile.group, group += group_bytes) {
+      const unsigned char* scales = group + tile.group * 8;
+      const F32 scale = load_scales(scales + part * scale_bytes, tile.scale_type);
+      const F32 bias =
+          kTable ? zero_f() : load_scales(scales + (16 + part) * scale_bytes, tile.scale_type);
+      const unsigned char* codes = group + part * 4;
+      for (int64_t c = 0; c < tile.group; c += block, ++at_block) {
+        I32 sums[kRows * kSums];
+        for (int i = 0; i < kRows * kSums; ++i) sums[i] = zero_i();
+        for (int64_t chunk = 0; chunk < block; chunk += 8, codes += 64) {
+          prefetch(codes);
+          const I32 words = load_u32(codes);
+          const I32 pair[4] = {weights<0, kTable>(words, table), weights<1, kTable>(words, table),
+                               weights<2, kTable>(words, table), weights<3, kTable>(words, table)};
+          const int64_t at = column + c + chunk;
+          for (int j = 0; j < 4; ++j)
+            for (int i = 0; i < kRows; ++i)
+              sums[i * kSums + j % kSums] =
+                  dot(sums[i * kSums + j % kSums], pair[j], rows[i].q + at + 2 * j);
+        }
+        for (int i = 0; i < kRows; ++i) {
+          I32 sum = sums[i * kSums];
+          for (int s = 1; s < kSums; ++s) sum = add(sum, sums[i * kSums + s]);
+          const F32 x_scale = splat(rows[i].scales[at_block]);
+          total[i] = multiply_add(multiply(to_float(sum), x_scale), scale, total[i]);
+          if (!kTable) total[i] = multiply_add(splat(rows[i].sums[at_block]), bias, total[i]);
+        }
+      }
+    }
+    for (int i = 0; i < kRows; ++i)
+      store(kTable ? multiply(total[i], splat(tile.table_scale)) : total[i], out + i * 16 + part);
+  }
+}
+
+template <int kRows, ScaleType kType>
+BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, float* out) {
+  // Two sums of every row, however many rows there are: the order of additions is part of the
+  // result.
+  constexpr int kSums = 2;
+  constexpr int64_t kBytes = kType == ScaleType::f32 ? 4 : 2;
+  for (int part = 0; part < 16; part += kLanes) {
+    F32 sums[kRows * kSums];
+    for (int i = 0; i < kRows * kSums; ++i) sums[i] = zero_f();
+    const unsigned char* from = tile.data + part * kBytes;
+    int64_t c = 0;
+    for (; c + kSums <= tile.cols; c += kSums)
+      for (int s = 0; s < kSums; ++s, from += 16 * kBytes) {
+        prefetch(from);
+        const F32 w = load_scales(from, kType);
+        for (int i = 0; i < kRows; ++i)
+          sums[i * kSums + s] = multiply_add(w, splat(rows[i][c + s]), sums[i * kSums + s]);
+      }
+    for (; c < tile.cols; ++c, from += 16 * kBytes) {
+      const F32 w = load_scales(from, kType);
+      for (int i = 0; i < kRows; ++i)
+        sums[i * kSums] = multiply_add(w, splat(rows[i][c]), sums[i * kSums]);
+    }
+    for (int i = 0; i < kRows; ++i) {
+      F32 sum = sums[i * kSums];
+      for (int s = 1; s < kSums; ++s) sum = add(sum, sums[i * kSums + s]);
+      store(sum, out + i * 16 + part);
+    }
+  }
+}
+
+/// Calls the kernel for n rows, n a number that only the caller knows.
+template <int kRows>
+BX_SIMD void coded_n(const CodedTile& tile, const CodedRow* rows, int n, float* out) {
+  if constexpr (kRows > 1) {
+    if (n < kRows) return coded_n<kRows - 1>(tile, rows, n, out);
+  }
+  if (tile.table != nullptr)
+    coded_rows<kRows, true>(tile, rows, out);
+  else
+    coded_rows<kRows, false>(tile, rows, out);
+}
+
+template <int kRows>
+BX_SIMD void dense_n(const DenseTile& tile, const float* const* rows, int n, float* out) {
+  if constexpr (kRows > 1) {
+    if (n < kRows) return dense_n<kRows - 1>(tile, rows, n, out);
+  }
+  switch (tile.type) {
+    case ScaleType::f32:
+      return dense_rows<kRows, ScaleType::f32>(tile, rows, out);
+    case ScaleType::f16:
+      return dense_rows<kRows, ScaleType::f16>(tile, rows, out);
+    case ScaleType::bf16:
+      return dense_rows<kRows, ScaleType::bf16>(tile, rows, out);
+  }
+}
+
+inline void coded(const CodedTile& tile, const CodedRow* rows, int n, float* out) {
+  coded_n<kMaxRows>(tile, rows, n, out);
+}
+
+inline void dense(const DenseTile& tile, const float* const* rows, int n, float* out) {
+  dense_n<kMaxRows>(tile, rows, n, out);
+}

@@ -1,0 +1,167 @@
+// The product kernels through Highway: what runs where no file of its own knows better.
+#include "cpu/fast/product.h"
+
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/product.cpp"
+#include "cpu/fast/simd_targets.h"
+// After it.
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace bitaxon::cpu {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_SCALAR
+// Nothing to gain without vectors.
+const ProductKernels* product_kernels() { return nullptr; }
+#else
+
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+#undef BX_SIMD
+#undef BX_SIMD_KERNEL
+#define BX_SIMD HWY_INLINE
+#define BX_SIMD_KERNEL HWY_NOINLINE
+
+using DI = hn::CappedTag<std::int32_t, 16>;
+using DU = hn::RebindToUnsigned<DI>;
+using DF = hn::RebindToFloat<DI>;
+using DBytes = hn::Repartition<std::uint8_t, DI>;
+using DShort = hn::Repartition<std::int16_t, DI>;
+using DHalf = hn::Rebind<std::uint16_t, DI>;
+using I32 = hn::Vec<DI>;
+using F32 = hn::Vec<DF>;
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(DI()));
+// A vector and a half of registers are for weights; the sums and totals of a row take two.
+constexpr int kMaxRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
+
+/// The low and the high bytes of the table's values.
+struct Table {
+  hn::Vec<DBytes> low;
+  hn::Vec<DBytes> high;
+};
+
+BX_SIMD I32 zero_i() { return hn::Zero(DI()); }
+BX_SIMD F32 zero_f() { return hn::Zero(DF()); }
+BX_SIMD F32 splat(float x) { return hn::Set(DF(), x); }
+template <class V>
+BX_SIMD V add(V a, V b) {
+  return hn::Add(a, b);
+}
+BX_SIMD F32 multiply(F32 a, F32 b) { return hn::Mul(a, b); }
+BX_SIMD F32 multiply_add(F32 a, F32 b, F32 c) { return hn::MulAdd(a, b, c); }
+BX_SIMD F32 to_float(I32 v) { return hn::ConvertTo(DF(), v); }
+BX_SIMD void store(F32 v, float* to) { hn::StoreU(v, DF(), to); }
+BX_SIMD I32 load_u32(const unsigned char* from) {
+  return hn::Load(DI(), reinterpret_cast<const std::int32_t*>(from));
+}
+BX_SIMD void prefetch(const unsigned char* from) { hwy::Prefetch(from + 2048); }
+
+BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
+  if (type == ScaleType::f32) return hn::LoadU(DF(), reinterpret_cast<const float*>(from));
+  const auto bits = hn::LoadU(DHalf(), reinterpret_cast<const std::uint16_t*>(from));
+  if (type == ScaleType::bf16)
+    return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), bits)));
+  return hn::PromoteTo(DF(), hn::BitCast(hn::Rebind<hwy::float16_t, DI>(), bits));
+}
+
+BX_SIMD Table load_table(const std::int16_t* table) {
+  alignas(16) std::uint8_t low[16] = {};
+  alignas(16) std::uint8_t high[16] = {};
+  for (int i = 0; table != nullptr && i < 16; ++i) {
+    low[i] = static_cast<std::uint8_t>(static_cast<std::uint16_t>(table[i]) & 255u);
+    high[i] = static_cast<std::uint8_t>(static_cast<std::uint16_t>(table[i]) >> 8);
+  }
+  return {hn::LoadDup128(DBytes(), low), hn::LoadDup128(DBytes(), high)};
+}
+
+template <int kPlace, bool kTable>
+BX_SIMD I32 weights(I32 words, const Table& table) {
+  const I32 codes = hn::And(hn::ShiftRight<4 * kPlace>(words), hn::Set(DI(), 0x000f000f));
+  if constexpr (!kTable) return codes;
+  const auto byte_of = [](hn::Vec<DBytes> values, I32 indices) HWY_ATTR {
+    return hn::BitCast(DI(), hn::TableLookupBytes(values, hn::BitCast(DBytes(), indices)));
+  };
+  const I32 low = hn::And(byte_of(table.low, codes), hn::Set(DI(), 0x00ff00ff));
+  return hn::Or(low,
+                hn::ShiftLeft<8>(hn::And(byte_of(table.high, codes), hn::Set(DI(), 0x00ff00ff))));
+}
+
+BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
+  std::int32_t both = 0;
+  std::memcpy(&both, pair, sizeof(both));
+#if HWY_ARCH_X86
+  // Where lanes may be reordered, they are not on x86: each gets the two products of its own pair.
+  I32 unused = zero_i();
+  return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(DShort(), w),
+                                       hn::BitCast(DShort(), hn::Set(DI(), both)), sum, unused);
+#else
+  const I32 low = hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(w)), hn::Set(DI(), pair[0]));
+  return hn::Add(sum, hn::Add(low, hn::Mul(hn::ShiftRight<16>(w), hn::Set(DI(), pair[1]))));
+#endif
+}
+
+#include "cpu/fast/product-inl.h"
+
+/// quant_map[code]
+BX_SIMD F32 look_up(I32 code, const float* quant_map) {
+  if constexpr (kLanes == 16) {
+    return hn::TableLookupLanes(hn::LoadU(DF(), quant_map), hn::IndicesFromVec(DF(), code));
+  } else {
+    return hn::GatherIndex(DF(), quant_map, code);
+  }
+}
+
+void decode(const CodedTile& tile, const float* quant_map, float* panel) {
+  const std::int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
+  const unsigned char* at = tile.data;
+  for (std::int64_t column = 0; column < tile.cols; column += tile.group) {
+    const unsigned char* scales = at + tile.group * 8;
+    for (int part = 0; part < 16; part += kLanes) {
+      const F32 scale = load_scales(scales + part * scale_bytes, tile.scale_type);
+      const F32 bias = quant_map != nullptr
+                           ? zero_f()
+                           : load_scales(scales + (16 + part) * scale_bytes, tile.scale_type);
+      for (std::int64_t c = 0; c < tile.group; ++c) {
+        const I32 words = load_u32(at + c / 8 * 64 + part * 4);
+        const int shift = static_cast<int>(16 * (c % 2) + 4 * (c % 8 / 2));
+        const I32 code =
+            hn::And(hn::BitCast(DI(), hn::ShiftRightSame(hn::BitCast(DU(), words), shift)),
+                    hn::Set(DI(), 15));
+        store(quant_map != nullptr ? multiply(look_up(code, quant_map), scale)
+                                   : multiply_add(to_float(code), scale, bias),
+              panel + (column + c) * 16 + part);
+      }
+    }
+    at += tile.group * 8 + (quant_map != nullptr ? 1 : 2) * 16 * scale_bytes;
+  }
+}
+
+}  // namespace
+
+const ProductKernels* product_kernels() {
+  static constexpr ProductKernels kKernels = {"highway", kMaxRows, coded, dense, decode};
+  return &kKernels;
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitaxon::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitaxon::cpu {
+
+HWY_EXPORT(product_kernels);
+
+const ProductKernels* portable_products() { return HWY_DYNAMIC_DISPATCH(product_kernels)(); }
+
+}  // namespace bitaxon::cpu
+#endif

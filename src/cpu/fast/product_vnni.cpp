@@ -1,0 +1,90 @@
+// Products with AVX-512 VNNI, which multiplies and adds 16-bit pairs in one instruction; Highway
+// 1.0 does not know it. Compiled with its own flags: nothing here may be a function that other
+// files share, the standard library's templates included.
+#include "cpu/fast/product_vnni.h"
+
+#include <immintrin.h>
+
+namespace bitaxon::cpu::vnni {
+namespace {
+
+#define BX_SIMD inline __attribute__((always_inline))
+#define BX_SIMD_KERNEL __attribute__((noinline))
+
+using I32 = __m512i;
+using F32 = __m512;
+using Table = __m512i;
+constexpr int kLanes = 16;
+constexpr int kMaxRows = 8;  // more need more registers than there are
+
+BX_SIMD I32 zero_i() { return _mm512_setzero_si512(); }
+BX_SIMD F32 zero_f() { return _mm512_setzero_ps(); }
+BX_SIMD F32 splat(float x) { return _mm512_set1_ps(x); }
+BX_SIMD I32 add(I32 a, I32 b) { return _mm512_add_epi32(a, b); }
+BX_SIMD F32 add(F32 a, F32 b) { return _mm512_add_ps(a, b); }
+BX_SIMD F32 multiply(F32 a, F32 b) { return _mm512_mul_ps(a, b); }
+BX_SIMD F32 multiply_add(F32 a, F32 b, F32 c) { return _mm512_fmadd_ps(a, b, c); }
+BX_SIMD F32 to_float(I32 v) { return _mm512_cvtepi32_ps(v); }
+BX_SIMD void store(F32 v, float* to) { _mm512_storeu_ps(to, v); }
+BX_SIMD I32 load_u32(const unsigned char* from) { return _mm512_load_si512(from); }
+BX_SIMD void prefetch(const unsigned char* from) {
+  _mm_prefetch(reinterpret_cast<const char*>(from) + 2048, _MM_HINT_T0);
+}
+
+BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
+  if (type == ScaleType::f32) return _mm512_loadu_ps(reinterpret_cast<const float*>(from));
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  if (type == ScaleType::f16) return _mm512_cvtph_ps(half);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/// Twice the sixteen values: five bits of an index count, the fifth being another code's.
+BX_SIMD Table load_table(const int16_t* table) {
+  if (table == nullptr) return _mm512_set1_epi16(15);
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)));
+}
+
+template <int kPlace, bool kTable>
+BX_SIMD I32 weights(I32 words, Table table) {
+  const I32 shifted = kPlace == 0 ? words : _mm512_srli_epi16(words, 4 * kPlace);
+  if (kTable) return _mm512_permutexvar_epi16(shifted, table);
+  return kPlace == 3 ? shifted : _mm512_and_si512(shifted, table);
+}
+
+BX_SIMD I32 dot(I32 sum, I32 w, const int16_t* pair) {
+  int32_t both;
+  __builtin_memcpy(&both, pair, sizeof(both));
+  return _mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(both));
+}
+
+#include "cpu/fast/product-inl.h"
+
+/// Decodes a tile; sixteen columns of codes at a time.
+void decode(const CodedTile& tile, const float* quant_map, float* panel) {
+  const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
+  const unsigned char* at = tile.data;
+  const F32 map = quant_map != nullptr ? _mm512_loadu_ps(quant_map) : zero_f();
+  for (int64_t column = 0; column < tile.cols; column += tile.group) {
+    const unsigned char* scales = at + tile.group * 8;
+    const F32 scale = load_scales(scales, tile.scale_type);
+    const F32 bias =
+        quant_map != nullptr ? zero_f() : load_scales(scales + 16 * scale_bytes, tile.scale_type);
+    for (int64_t c = 0; c < tile.group; c += 8, at += 64) {
+      const I32 words = load_u32(at);
+      for (int i = 0; i < 8; ++i, panel += 16) {
+        const I32 code = _mm512_and_si512(_mm512_srli_epi32(words, 16 * (i % 2) + 4 * (i / 2)),
+                                          _mm512_set1_epi32(15));
+        store(quant_map != nullptr ? multiply(_mm512_permutexvar_ps(code, map), scale)
+                                   : multiply_add(to_float(code), scale, bias),
+              panel);
+      }
+    }
+    at += (quant_map != nullptr ? 1 : 2) * 16 * scale_bytes;
+  }
+}
+
+}  // namespace
+
+const ProductKernels kProducts = {"avx512_vnni", kMaxRows, coded, dense, decode};
+
+}  // namespace bitaxon::cpu::vnni

@@ -1,0 +1,30 @@
+// What the fast kernels do to rows of activations before and after products.
+#pragma once
+
+#include <cstdint>
+
+namespace bitaxon::cpu {
+
+/// Rows are coded so that kMaxBlock products with the largest weight code stay within 32 bits.
+inline constexpr float kRowRange = 16383;
+
+/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), sums in float32 (sixteen of them, which are
+/// added in an order of their own, whatever the vectors).
+void fast_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
+
+/// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale, the largest of a
+/// block being kRowRange. sums[b] = scales[b] * sum of q. A block with NaN or infinity has the
+/// scale NaN, so that nothing that is not finite is lost.
+void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q, float* scales,
+              float* sums);
+
+/// out[i] = silu(gate[i]) * up[i]; exp within 3 units in the last place.
+void fast_swiglu(const float* gate, const float* up, std::int64_t n, float* out);
+
+/// sum_i a[i] * b[i] in float32.
+float fast_dot(const float* a, const float* b, std::int64_t n);
+
+/// out[i] += factor * x[i]
+void add_scaled(const float* x, float factor, std::int64_t n, float* out);
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,272 @@
+//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
+//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+#include "ops/selective_scan.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
+#include "cpu/fast/simd_targets.h"
+// After it.
+#include <hwy/foreach_target.h>
+// After that.
+#include "cpu/fast/kernels.h"
+#include "cpu/fast/matrix.h"
+#include "cpu/fast/vector_math-inl.h"
+
+#ifndef BX_CHANNELS
+#define BX_CHANNELS
+namespace bitaxon::cpu {
+
+/// Channels of one work item: several cache lines of every row; more where there is one row only.
+inline constexpr std::int64_t kChannels = 64;
+inline constexpr std::int64_t kChannelsOfOne = 256;
+
+/// Some channels of one segment: everything but bcr points at the first of them.
+struct Channels {
+  const float* u;  ///< [n_rows], rows d_inner apart; z and y alike
+  const float* z;
+  const float* bcr;     ///< [n_rows, 2N + 1]
+  const float* decays;  ///< [N], rows d_inner apart; h alike: -exp(a_log), for powers of 2
+  const float* dt_weight;
+  const float* dt_bias;
+  const float* skip;
+  const float* h_in;  ///< nullptr: zeros
+  float* h_out;
+  float* y;
+  float* memory;  ///< [2 N * 16]: decays and states of some lanes, or [3 * kChannelsOfOne]
+  std::int64_t n_rows, n_channels, d_inner, d_state;
+  float dt_min, dt_max;
+};
+
+}  // namespace bitaxon::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace bitaxon::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+/// The step's width; NaN stays.
+template <class D>
+HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float raw_rate) {
+  using V = hn::Vec<D>;
+  const V raw = softplus_of(d, hn::MulAdd(hn::Set(d, raw_rate), hn::LoadU(d, c.dt_weight + e),
+                                          hn::LoadU(d, c.dt_bias + e)));
+  // A comparison with NaN is false.
+  return hn::IfThenElse(hn::Eq(raw, raw),
+                        hn::Min(hn::Max(raw, hn::Set(d, c.dt_min)), hn::Set(d, c.dt_max)), raw);
+}
+
+/// The next h. What changes is added in one rounding: a slow decay's factor would round to the same
+/// neighbour of 1 in every row.
+template <class D, class V>
+HWY_INLINE V next_of(D d, V state, V dt, V decay, V input, float b) {
+  const V loss = exp2_minus_1_of(d, hn::Mul(dt, decay));
+  return hn::Add(state, hn::MulAdd(loss, state, hn::Mul(input, hn::Set(d, b))));
+}
+
+/// Some lanes of channels at `e`, all rows. kStates: the number of states, so that they stay in
+/// registers; 0: it is not known, they stay in memory.
+template <int kStates, class D>
+void scan_lanes(D d, const Channels& c, std::int64_t e) {
+  using V = hn::Vec<D>;
+  const std::int64_t lanes = hn::MaxLanes(d);
+  const std::int64_t n_states = kStates > 0 ? kStates : c.d_state;
+  float* decays = c.memory;
+  float* states = c.memory + n_states * lanes;
+  for (std::int64_t n = 0; n < n_states; ++n) {
+    hn::StoreU(hn::LoadU(d, c.decays + n * c.d_inner + e), d, decays + n * lanes);
+    hn::StoreU(c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e), d,
+               states + n * lanes);
+  }
+  const V skip = hn::LoadU(d, c.skip + e);
+  const auto row = [&](std::int64_t i, auto&& update) HWY_ATTR {
+    const float* b = c.bcr + i * (2 * n_states + 1);
+    const float* weights = b + n_states;
+    const std::int64_t at = i * c.d_inner + e;
+    const V u = hn::LoadU(d, c.u + at);
+    const V dt = step_of(d, c, e, weights[n_states]);
+    const V input = hn::Mul(dt, u);
+    V sum = hn::Mul(skip, u);
+    for (std::int64_t n = 0; n < n_states; ++n) {
+      const V state = update(n, [&](V before) HWY_ATTR {
+        return next_of(d, before, dt, hn::LoadU(d, decays + n * lanes), input, b[n]);
+      });
+      sum = hn::MulAdd(state, hn::Set(d, weights[n]), sum);
+    }
+    hn::StoreU(hn::Mul(sum, silu_of(d, hn::LoadU(d, c.z + at))), d, c.y + at);
+  };
+  if constexpr (kStates > 0) {
+    V held[kStates];
+    for (int n = 0; n < kStates; ++n) held[n] = hn::LoadU(d, states + n * lanes);
+    for (std::int64_t i = 0; i < c.n_rows; ++i)
+      row(i, [&](std::int64_t n, auto&& next) HWY_ATTR { return held[n] = next(held[n]); });
+    for (int n = 0; n < kStates; ++n) hn::StoreU(held[n], d, c.h_out + n * c.d_inner + e);
+  } else {
+    for (std::int64_t i = 0; i < c.n_rows; ++i)
+      row(i, [&](std::int64_t n, auto&& next) HWY_ATTR {
+        const V state = next(hn::LoadU(d, states + n * lanes));
+        hn::StoreU(state, d, states + n * lanes);
+        return state;
+      });
+    for (std::int64_t n = 0; n < n_states; ++n)
+      hn::StoreU(hn::LoadU(d, states + n * lanes), d, c.h_out + n * c.d_inner + e);
+  }
+}
+
+/// One row: state by state, so that decays and states are read as long streams. The same
+/// arithmetic as scan_lanes, in the same order.
+template <class D>
+void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
+  using V = hn::Vec<D>;
+  const std::int64_t lanes = hn::MaxLanes(d);
+  float* steps = c.memory;
+  float* inputs = steps + kChannelsOfOne;
+  float* sums = inputs + kChannelsOfOne;
+  const float* b = c.bcr;
+  const float* weights = b + c.d_state;
+  for (std::int64_t e = begin; e < end; e += lanes) {
+    const V u = hn::LoadU(d, c.u + e);
+    const V dt = step_of(d, c, e, weights[c.d_state]);
+    hn::StoreU(dt, d, steps + e);
+    hn::StoreU(hn::Mul(dt, u), d, inputs + e);
+    hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, sums + e);
+  }
+  for (std::int64_t n = 0; n < c.d_state; ++n)
+    for (std::int64_t e = begin; e < end; e += lanes) {
+      const std::int64_t at = n * c.d_inner + e;
+      const V before = c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + at);
+      const V state = next_of(d, before, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at),
+                              hn::LoadU(d, inputs + e), b[n]);
+      hn::StoreU(state, d, c.h_out + at);
+      hn::StoreU(hn::MulAdd(state, hn::Set(d, weights[n]), hn::LoadU(d, sums + e)), d, sums + e);
+    }
+  for (std::int64_t e = begin; e < end; e += lanes)
+    hn::StoreU(hn::Mul(hn::LoadU(d, sums + e), silu_of(d, hn::LoadU(d, c.z + e))), d, c.y + e);
+}
+
+template <int kStates>
+void scan_states(const Channels& c) {
+  const hn::CappedTag<float, 16> d;
+  const std::int64_t lanes = hn::MaxLanes(d);
+  std::int64_t e = 0;
+  for (; e + lanes <= c.n_channels; e += lanes) scan_lanes<kStates>(d, c, e);
+  for (; e < c.n_channels; ++e) scan_lanes<0>(hn::CappedTag<float, 1>(), c, e);
+}
+
+void scan(const Channels& c) {
+  if (c.n_rows == 1) {
+    const hn::CappedTag<float, 16> d;
+    const std::int64_t whole = c.n_channels / hn::MaxLanes(d) * hn::MaxLanes(d);
+    scan_row(d, c, 0, whole);
+    scan_row(hn::CappedTag<float, 1>(), c, whole, c.n_channels);
+  } else if (c.d_state == 16)
+    scan_states<16>(c);
+  else
+    scan_states<0>(c);
+}
+
+/// to[i] = -exp(a_log[i]) * log2(e)
+void make_decays(const float* a_log, std::int64_t n, float* to) {
+  const hn::CappedTag<float, 1> d;
+  for (std::int64_t i = 0; i < n; ++i)
+    to[i] = hn::GetLane(exp_of(d, hn::Set(d, a_log[i]))) * -1.44269504088896341F;
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace bitaxon::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitaxon::cpu {
+namespace {
+
+HWY_EXPORT(scan);
+HWY_EXPORT(make_decays);
+
+struct Scratch {
+  ScratchLayout layout;
+  float* dt_weight;  ///< [E]; these three where a weight is not kept by columns
+  float* dt_bias;    ///< [E]
+  float* skip;       ///< [E]
+  float* memory;     ///< [n_threads, per_thread]
+  std::int64_t per_thread;
+
+  Scratch(std::byte* base, std::int64_t d_inner, std::int64_t d_state, int n_threads)
+      : layout(base),
+        dt_weight(layout.take<float>(d_inner)),
+        dt_bias(layout.take<float>(d_inner)),
+        skip(layout.take<float>(d_inner)),
+        per_thread(std::max(d_state * 32, 3 * kChannelsOfOne)) {
+    memory = layout.take<float>(n_threads * per_thread);
+  }
+};
+
+/// -exp(a_log) [N, E], for powers of 2. Made at the first step.
+const float* decays_of(const PackedWeight& a_log) {
+  std::call_once(a_log.derived.once, [&] {
+    const std::int64_t n = a_log.desc.elements();
+    auto memory = allocate_aligned(static_cast<std::size_t>(n) * sizeof(float), "decays");
+    auto* decays = reinterpret_cast<float*>(memory.get());
+    HWY_DYNAMIC_DISPATCH(make_decays)(columns_of(a_log, decays), n, decays);
+    a_log.derived.memory = std::move(memory);
+  });
+  return reinterpret_cast<const float*>(a_log.derived.memory.get());
+}
+
+void run(const KernelArgs& args) {
+  using namespace selective_scan_operand;
+  const WeightDesc& desc = args.weight(a_log).desc;
+  const std::int64_t d_inner = desc.rows;
+  const std::int64_t d_state = desc.cols;
+  const auto params = args.params<SelectiveScanParams>();
+  const Scratch scratch(args.scratch, d_inner, d_state, args.pool.n_threads());
+  const float* decays = decays_of(args.weight(a_log));
+  const float* rates = columns_of(args.weight(dt_weight), scratch.dt_weight);
+  const float* rate_biases = columns_of(args.weight(dt_bias), scratch.dt_bias);
+  const float* skips = columns_of(args.weight(skip), scratch.skip);
+  for (const SegmentWords& segment : args.segments()) {
+    const float* h_in =
+        segment.position == 0 ? nullptr : args.state(h, segment, segment.read_version);
+    float* h_out = args.state(h, segment, segment.write_version);
+    const std::int64_t row = segment.first_row * d_inner;
+    const std::int64_t channels = segment.n_rows == 1 ? kChannelsOfOne : kChannels;
+    const std::int64_t n_items = (d_inner + channels - 1) / channels;
+    args.pool.parallel_for(n_items, segment.n_rows * channels * d_state * 2,
+                           [&](std::int64_t begin, std::int64_t end, int thread) {
+                             for (std::int64_t item = begin; item < end; ++item) {
+                               const std::int64_t e = item * channels;
+                               HWY_DYNAMIC_DISPATCH(scan)
+                               ({.u = args.data(u) + row + e,
+                                 .z = args.data(z) + row + e,
+                                 .bcr = args.data(bcr) + segment.first_row * (2 * d_state + 1),
+                                 .decays = decays + e,
+                                 .dt_weight = rates + e,
+                                 .dt_bias = rate_biases + e,
+                                 .skip = skips + e,
+                                 .h_in = h_in == nullptr ? nullptr : h_in + e,
+                                 .h_out = h_out + e,
+                                 .y = args.data(y) + row + e,
+                                 .memory = scratch.memory + thread * scratch.per_thread,
+                                 .n_rows = segment.n_rows,
+                                 .n_channels = std::min(channels, d_inner - e),
+                                 .d_inner = d_inner,
+                                 .d_state = d_state,
+                                 .dt_min = params.dt_min,
+                                 .dt_max = params.dt_max});
+                             }
+                           });
+  }
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
+  const Shape& shape = graph.value(node.operands[selective_scan_operand::a_log].value).shape;
+  return Scratch(nullptr, shape[1], shape[2], n_threads).layout.size_bytes();
+}
+
+}  // namespace
+
+const CpuKernel fast_selective_scan{run, workspace};
+
+}  // namespace bitaxon::cpu
+#endif

@@ -1,0 +1,147 @@
+#include "cpu/fast/tiles.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "core/half.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr auto kLanes = static_cast<std::size_t>(kTileRows);
+
+float load_float(DType dtype, const std::byte* from) {
+  if (dtype == DType::f32) {
+    float value = 0;
+    std::memcpy(&value, from, sizeof(value));
+    return value;
+  }
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, from, sizeof(bits));
+  return dtype == DType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
+}
+
+/// Copies element `index` of an array of `size`-byte elements.
+void copy_element(std::byte* to, std::span<const std::byte> from, std::int64_t index,
+                  std::size_t size) {
+  std::memcpy(to, from.data() + static_cast<std::size_t>(index) * size, size);
+}
+
+/// Four nibbles in every second place, put together.
+std::uint32_t compress(std::uint32_t nibbles) {
+  nibbles &= 0x0f0f0f0fu;
+  nibbles = (nibbles | nibbles >> 4) & 0x00ff00ffu;
+  return (nibbles | nibbles >> 8) & 0xffffu;
+}
+
+/// Eight columns of one row, as the kernels read them: even ones below, odd ones above.
+std::uint32_t word_of(WeightFormat format, std::span<const std::byte> codes, std::int64_t element) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, codes.data() + element / 2, sizeof(word));
+  const std::uint32_t low = compress(word);
+  const std::uint32_t high = compress(word >> 4);
+  return format == WeightFormat::affine4 ? low | high << 16 : high | low << 16;
+}
+
+void pack_dense_row(const WeightDesc& desc, const WeightParts& parts, std::int64_t element,
+                    std::byte* to) {
+  const std::size_t size = size_of(desc.dtype);
+  for (std::int64_t c = 0; c < desc.cols; ++c)
+    copy_element(to + static_cast<std::size_t>(c) * kLanes * size, parts.data, element + c, size);
+}
+
+/// `element`: the row's first; `to`: its lane of the tile's first chunk.
+void pack_coded_row(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
+                    std::int64_t element, std::size_t lane, std::byte* tile) {
+  const std::size_t size = size_of(layout.dtype);
+  const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
+  for (std::int64_t first = 0; first < desc.cols; first += layout.group) {
+    for (std::int64_t c = 0; c < layout.group; c += 8) {
+      const std::uint32_t word = word_of(desc.format, parts.data, element + first + c);
+      std::memcpy(
+          tile + static_cast<std::size_t>(c / 8) * kLanes * sizeof(word) + lane * sizeof(word),
+          &word, sizeof(word));
+    }
+    const std::int64_t group = (element + first) / desc.group_size;
+    copy_element(tile + codes_bytes + lane * size, parts.scales, group, size);
+    if (desc.format == WeightFormat::affine4)
+      copy_element(tile + codes_bytes + (kLanes + lane) * size, parts.biases, group, size);
+    tile += layout.group_bytes();
+  }
+}
+
+}  // namespace
+
+std::size_t TileLayout::group_bytes() const {
+  const std::size_t n_scales = (format == WeightFormat::affine4 ? 2 : 1) * kLanes;
+  return static_cast<std::size_t>(group) * kLanes / 2 + n_scales * size_of(dtype);
+}
+
+std::size_t TileLayout::tile_bytes() const {
+  const auto n_cols = static_cast<std::size_t>(cols);
+  return format == WeightFormat::dense ? n_cols * kLanes * size_of(dtype)
+                                       : n_cols / static_cast<std::size_t>(group) * group_bytes();
+}
+
+bool can_be_tiled(const WeightDesc& desc) {
+  if (desc.rows < 2 || desc.cols < 2) return false;
+  if (desc.format == WeightFormat::dense) return true;
+  if (desc.group_size % 8 != 0 || desc.cols % desc.group_size != 0) return false;
+  if (desc.group_size > kMaxBlock && desc.group_size % kMaxBlock != 0) return false;
+  return desc.format == WeightFormat::affine4 ? desc.dtype == desc.bias_dtype : !desc.nested;
+}
+
+TileLayout tile_layout(const WeightDesc& desc) {
+  return {.format = desc.format,
+          .dtype = desc.format == WeightFormat::nf4 ? DType::f32 : desc.dtype,
+          .n_matrices = desc.n_matrices,
+          .rows = desc.rows,
+          .cols = desc.cols,
+          .group = desc.group_size};
+}
+
+void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
+                std::span<std::byte> to) {
+  const std::int64_t n_tiles = layout.tiles_per_matrix();
+  for (std::int64_t matrix = 0; matrix < desc.n_matrices; ++matrix)
+    for (std::int64_t tile = 0; tile < n_tiles; ++tile) {
+      std::byte* base =
+          to.data() + static_cast<std::size_t>(matrix * n_tiles + tile) * layout.tile_bytes();
+      const std::int64_t n_rows = std::min(kTileRows, desc.rows - tile * kTileRows);
+      if (n_rows < kTileRows) std::memset(base, 0, layout.tile_bytes());
+      for (std::int64_t r = 0; r < n_rows; ++r) {
+        const std::int64_t element = (matrix * desc.rows + tile * kTileRows + r) * desc.cols;
+        const auto lane = static_cast<std::size_t>(r);
+        if (layout.format == WeightFormat::dense)
+          pack_dense_row(desc, parts, element, base + lane * size_of(layout.dtype));
+        else
+          pack_coded_row(desc, parts, layout, element, lane, base);
+      }
+    }
+}
+
+float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
+                           std::int64_t matrix, std::int64_t row, std::int64_t col) {
+  const std::byte* tile =
+      tiles + static_cast<std::size_t>(matrix * layout.tiles_per_matrix() + row / kTileRows) *
+                  layout.tile_bytes();
+  const auto lane = static_cast<std::size_t>(row % kTileRows);
+  const std::size_t size = size_of(layout.dtype);
+  if (layout.format == WeightFormat::dense)
+    return load_float(layout.dtype, tile + (static_cast<std::size_t>(col) * kLanes + lane) * size);
+  tile += static_cast<std::size_t>(col / layout.group) * layout.group_bytes();
+  const std::int64_t c = col % layout.group;
+  std::uint32_t word = 0;
+  std::memcpy(&word, tile + (static_cast<std::size_t>(c / 8) * kLanes + lane) * sizeof(word),
+              sizeof(word));
+  const unsigned code = word >> (16 * (c % 2) + 4 * (c % 8 / 2)) & 15;
+  const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
+  const float scale = load_float(layout.dtype, tile + codes_bytes + lane * size);
+  if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
+  const float bias = load_float(layout.dtype, tile + codes_bytes + (kLanes + lane) * size);
+  // In double the product is exact: rounded once, as decode() does.
+  return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
+}
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,94 @@
+// Functions of vectors, for files that Highway compiles once per target.
+// Sources: Cody and Waite 1980, "Software manual for the elementary functions" (reduction);
+// coefficients are minimax fits.
+#if defined(BITAXON_VECTOR_MATH_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITAXON_VECTOR_MATH_INL
+#undef BITAXON_VECTOR_MATH_INL
+#else
+#define BITAXON_VECTOR_MATH_INL
+#endif
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace bitaxon::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// 2^whole, a whole number from -127 (then 0) to 127.
+template <class D, class V>
+HWY_INLINE V power_of_2(D d, V whole) {
+  const hn::RebindToSigned<D> di;
+  return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, whole), hn::Set(di, 127))));
+}
+
+/// 2^x - 1 for x <= 0, error below 5e-7 of the result: what a factor of nearly 1 takes away. NaN
+/// for NaN.
+template <class D, class V>
+HWY_INLINE V exp2_minus_1_of(D d, V x) {
+  // No further down than where the result is -1.
+  const V clamped = hn::Max(x, hn::Set(d, -40.0F));
+  const V whole = hn::Round(clamped);
+  const V r = hn::Sub(hn::IfThenElse(hn::Eq(x, x), clamped, x), whole);
+  V p = hn::Set(d, 1.33335e-3F);
+  p = hn::MulAdd(p, r, hn::Set(d, 9.66625e-3F));
+  p = hn::MulAdd(p, r, hn::Set(d, 5.5505e-2F));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.4022351e-1F));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.9314712e-1F));
+  const V power = power_of_2(d, whole);
+  return hn::MulAdd(power, hn::Mul(p, r), hn::Sub(power, hn::Set(d, 1.0F)));
+}
+
+/// e^x, relative error below 3e-7; 0 below -87.6, NaN for NaN, at most 1.7e38.
+template <class D, class V>
+HWY_INLINE V exp_of(D d, V x) {
+  const V clamped = hn::Min(hn::Max(x, hn::Set(d, -88.0F)), hn::Set(d, 88.0F));
+  const V whole = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504088896341F)));
+  const V kept = hn::IfThenElse(hn::Eq(x, x), clamped, x);
+  // log(2) in two parts, the first so short that its products are exact.
+  V r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375F), kept);
+  r = hn::NegMulAdd(whole, hn::Set(d, -2.12194440e-4F), r);
+  V p = hn::Set(d, 8.31248e-3F);
+  p = hn::MulAdd(p, r, hn::Set(d, 4.189055e-2F));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.6667116e-1F));
+  p = hn::MulAdd(p, r, hn::Set(d, 4.9999228e-1F));
+  p = hn::MulAdd(hn::Mul(p, r), r, r);
+  return hn::Mul(hn::Add(p, hn::Set(d, 1.0F)), power_of_2(d, whole));
+}
+
+/// x / (1 + e^-x)
+template <class D, class V>
+HWY_INLINE V silu_of(D d, V x) {
+  const V one = hn::Set(d, 1.0F);
+  return hn::Div(x, hn::Add(one, exp_of(d, hn::Neg(x))));
+}
+
+/// log(1 + y) for 0 <= y <= 1, error below 2e-7 relative.
+template <class D, class V>
+HWY_INLINE V log1p_of_unit(D d, V y) {
+  // atanh series: log(1 + y) = 2 atanh(s), s = y / (2 + y) <= 1/3.
+  const V s = hn::Div(y, hn::Add(y, hn::Set(d, 2.0F)));
+  const V t = hn::Mul(s, s);
+  V p = hn::Set(d, 2.0F / 15);
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 13));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 11));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 9));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 7));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 5));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F / 3));
+  p = hn::MulAdd(p, t, hn::Set(d, 2.0F));
+  return hn::Mul(p, s);
+}
+
+/// log(1 + e^x) without overflow.
+template <class D, class V>
+HWY_INLINE V softplus_of(D d, V x) {
+  const V tail = log1p_of_unit(d, exp_of(d, hn::Neg(hn::Abs(x))));
+  return hn::Add(hn::Max(x, hn::Zero(d)), tail);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitaxon::cpu
+HWY_AFTER_NAMESPACE();
+#endif

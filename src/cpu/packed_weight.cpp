@@ -1,0 +1,161 @@
+#include "cpu/packed_weight.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "bitaxon/error.h"
+#include "core/align.h"
+#include "core/assert.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+/// Matrices with at most so many columns are read by columns.
+constexpr std::int64_t kNarrow = 32;
+
+enum class Form { stored, tiles, columns };
+
+Form form_of(const WeightDesc& desc, bool plain) {
+  if (plain) return Form::stored;
+  const bool narrow = desc.rows == 1 || desc.cols <= kNarrow;
+  if (desc.format == WeightFormat::dense && desc.n_matrices == 1 && narrow) return Form::columns;
+  return can_be_tiled(desc) ? Form::tiles : Form::stored;
+}
+
+std::array<std::size_t, 6> sizes_of(const PartBytes& bytes) {
+  return {bytes.data,      bytes.scales,        bytes.biases,
+          bytes.quant_map, bytes.nested_scales, bytes.nested_quant_map};
+}
+
+void copy_parts(const WeightParts& from, PackedWeight& to) {
+  const std::span<const std::byte> sources[] = {from.data,          from.scales,
+                                                from.biases,        from.quant_map,
+                                                from.nested_scales, from.nested_quant_map};
+  std::span<const std::byte>* targets[] = {&to.parts.data,          &to.parts.scales,
+                                           &to.parts.biases,        &to.parts.quant_map,
+                                           &to.parts.nested_scales, &to.parts.nested_quant_map};
+  const auto sizes = sizes_of(part_bytes(to.desc));
+  std::byte* place = to.storage.get();
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) continue;
+    BX_ASSERT(sources[i].size() >= sizes[i], "a part holds what its format needs");
+    std::memcpy(place, sources[i].data(), sizes[i]);
+    *targets[i] = {place, sizes[i]};
+    place += align_up(sizes[i], kAlignment);
+  }
+}
+
+void copy_columns(const WeightParts& from, PackedWeight& to) {
+  auto* columns = reinterpret_cast<float*>(to.storage.get());
+  const std::int64_t cols = to.desc.cols;
+  std::array<float, 4096> some;  // decoded at a time, so that nothing is allocated
+  const auto n = static_cast<std::int64_t>(some.size());
+  for (std::int64_t first = 0; first < to.desc.elements(); first += n) {
+    const std::int64_t count = std::min(n, to.desc.elements() - first);
+    decode(to.desc, from, first, {some.data(), static_cast<std::size_t>(count)});
+    for (std::int64_t i = 0; i < count; ++i)
+      columns[(first + i) % cols * to.desc.rows + (first + i) / cols] =
+          some[static_cast<std::size_t>(i)];
+  }
+  to.columns = columns;
+}
+
+void read_quant_map(const WeightParts& from, PackedWeight& to) {
+  std::memcpy(to.quant_map.data(), from.quant_map.data(), sizeof(to.quant_map));
+  float largest = 0;
+  for (const float value : to.quant_map) largest = std::max(largest, std::abs(value));
+  to.map_scale = largest > 0 ? largest / static_cast<float>(kNf4Range) : 1;
+  for (std::size_t i = 0; i < to.quant_map.size(); ++i)
+    to.integer_map[i] = static_cast<std::int16_t>(std::lround(to.quant_map[i] / to.map_scale));
+}
+
+}  // namespace
+
+std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
+  const bool large = size_bytes >= kHugePage;
+  const std::size_t alignment = large ? kHugePage : kAlignment;
+  const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, alignment, rounded) != 0)
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
+  // Advice only: small pages hold the same.
+  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+std::uint64_t packed_bytes(const WeightDesc& desc, bool plain) {
+  switch (form_of(desc, plain)) {
+    case Form::tiles:
+      return tile_layout(desc).size_bytes();
+    case Form::columns:
+      return static_cast<std::uint64_t>(desc.elements()) * sizeof(float);
+    case Form::stored:
+      break;
+  }
+  std::uint64_t total = 0;
+  for (const std::size_t part : sizes_of(part_bytes(desc))) total += align_up(part, kAlignment);
+  return total;
+}
+
+std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
+                                                bool plain) {
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  const std::uint64_t size_bytes = packed_bytes(desc, plain);
+  packed->storage = allocate_aligned(size_bytes, desc.name);
+  switch (form_of(desc, plain)) {
+    case Form::stored:
+      copy_parts(parts, *packed);
+      break;
+    case Form::columns:
+      copy_columns(parts, *packed);
+      break;
+    case Form::tiles:
+      packed->layout = tile_layout(desc);
+      pack_tiles(desc, parts, *packed->layout, {packed->storage.get(), size_bytes});
+      packed->tiles = packed->storage.get();
+      if (desc.format == WeightFormat::nf4) read_quant_map(parts, *packed);
+      break;
+  }
+  return packed;
+}
+
+void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out) {
+  const WeightDesc& desc = weight.desc;
+  if (weight.layout) {
+    for (std::int64_t c = 0; c < desc.cols; ++c)
+      out[c] = decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(), matrix,
+                                    row, c);
+  } else if (weight.columns != nullptr) {
+    for (std::int64_t c = 0; c < desc.cols; ++c) out[c] = weight.columns[c * desc.rows + row];
+  } else {
+    decode(desc, weight.parts, (matrix * desc.rows + row) * desc.cols,
+           {out, static_cast<std::size_t>(desc.cols)});
+  }
+}
+
+float decode_element(const PackedWeight& weight, std::int64_t row, std::int64_t col) {
+  const WeightDesc& desc = weight.desc;
+  if (weight.columns != nullptr) return weight.columns[col * desc.rows + row];
+  if (weight.layout)
+    return decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(), 0, row, col);
+  float value = 0;
+  decode(desc, weight.parts, row * desc.cols + col, {&value, 1});
+  return value;
+}
+
+void decode_all(const PackedWeight& weight, float* out) {
+  const WeightDesc& desc = weight.desc;
+  for (std::int64_t row = 0; row < desc.n_matrices * desc.rows; ++row)
+    decode_row(weight, row / desc.rows, row % desc.rows, out + row * desc.cols);
+}
+
+}  // namespace bitaxon::cpu
