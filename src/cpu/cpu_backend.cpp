@@ -25,7 +25,6 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 /// Steps that may be in flight: the largest run-ahead and the step that is waited for.
 constexpr std::size_t kMaxInFlight = 9;
 

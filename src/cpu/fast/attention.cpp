@@ -239,7 +239,7 @@ struct Scratch {
 
   Scratch(std::byte* base, std::int64_t head_dim, int n_threads)
       : layout(base),
-        per_thread(kItemHeads * kItemRows * (2 * align_up(head_dim, std::int64_t{16}) + kKeys)),
+        per_thread(kItemHeads * kItemRows * (2 * ((head_dim + 15) / 16 * 16) + kKeys)),
         memory(layout.take<float>(n_threads * per_thread)) {}
 };
 

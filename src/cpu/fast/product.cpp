@@ -96,7 +96,7 @@ BX_SIMD I32 weights(I32 words, const Table& table) {
 BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
   std::int32_t both = 0;
   std::memcpy(&both, pair, sizeof(both));
-#if HWY_ARCH_X86
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
   // Where lanes may be reordered, they are not on x86: each gets the two products of its own pair.
   I32 unused = zero_i();
   return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(DShort(), w),

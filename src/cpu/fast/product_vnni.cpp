@@ -71,7 +71,7 @@ void decode(const CodedTile& tile, const float* quant_map, float* panel) {
         quant_map != nullptr ? zero_f() : load_scales(scales + 16 * scale_bytes, tile.scale_type);
     for (int64_t c = 0; c < tile.group; c += 8, at += 64) {
       const I32 words = load_u32(at);
-      for (int i = 0; i < 8; ++i, panel += 16) {
+      for (unsigned i = 0; i < 8; ++i, panel += 16) {
         const I32 code = _mm512_and_si512(_mm512_srli_epi32(words, 16 * (i % 2) + 4 * (i / 2)),
                                           _mm512_set1_epi32(15));
         store(quant_map != nullptr ? multiply(_mm512_permutexvar_ps(code, map), scale)

@@ -156,7 +156,8 @@ void scan_states(const Channels& c) {
 void scan(const Channels& c) {
   if (c.n_rows == 1) {
     const hn::CappedTag<float, 16> d;
-    const std::int64_t whole = c.n_channels / hn::MaxLanes(d) * hn::MaxLanes(d);
+    const std::int64_t lanes = hn::MaxLanes(d);
+    const std::int64_t whole = c.n_channels / lanes * lanes;
     scan_row(d, c, 0, whole);
     scan_row(hn::CappedTag<float, 1>(), c, whole, c.n_channels);
   } else if (c.d_state == 16)
