@@ -233,7 +233,8 @@ class CpuBackend final : public Backend {
 };
 
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
-  return weight_of(pack_weight(desc, parts, is_plain()), is_plain());
+  wait_idle();  // the pool serves one at a time
+  return weight_of(pack_weight(desc, parts, is_plain(), pool_), is_plain());
 }
 
 Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {

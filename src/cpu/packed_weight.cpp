@@ -106,7 +106,7 @@ std::uint64_t packed_bytes(const WeightDesc& desc, bool plain) {
 }
 
 std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
-                                                bool plain) {
+                                                bool plain, ThreadPool& pool) {
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
   const std::uint64_t size_bytes = packed_bytes(desc, plain);
@@ -120,7 +120,11 @@ std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const We
       break;
     case Form::tiles:
       packed->layout = tile_layout(desc);
-      pack_tiles(desc, parts, *packed->layout, {packed->storage.get(), size_bytes});
+      pool.parallel_for(desc.n_matrices * packed->layout->tiles_per_matrix(), kTileRows * desc.cols,
+                        [&](std::int64_t first, std::int64_t last, int) {
+                          pack_tiles(desc, parts, *packed->layout, first, last,
+                                     {packed->storage.get(), size_bytes});
+                        });
       packed->tiles = packed->storage.get();
       if (desc.format == WeightFormat::nf4) read_quant_map(parts, *packed);
       break;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "cpu/fast/tiles.h"
+#include "cpu/thread_pool.h"
 #include "formats/weight_format.h"
 
 namespace bitaxon::cpu {
@@ -42,9 +43,10 @@ struct PackedWeight {
 
 /// Which form a weight takes: plain kernels want it as stored.
 std::uint64_t packed_bytes(const WeightDesc& desc, bool plain);
-/// Copies the stored bytes into that form. Throws Error(device) when memory is short.
+/// Copies the stored bytes into that form, by all threads of the pool. Throws Error(device) when
+/// memory is short.
 std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
-                                                bool plain);
+                                                bool plain, ThreadPool& pool);
 
 /// Decodes row `row` of matrix `matrix` into out [cols].
 void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out);

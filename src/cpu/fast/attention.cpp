@@ -18,23 +18,35 @@ namespace bitaxon::cpu {
 
 /// Rows of one item share what they read of the keys and values.
 inline constexpr int kItemRows = 4;
-/// Heads of one item lie side by side in every key: together they are read as a stream.
-inline constexpr int kItemHeads = 8;
-/// Positions whose scores are held at a time. Blocks begin at multiples of it, so that a row's sum
-/// does not depend on the rows beside it.
+/// Positions of one block. Blocks begin at multiples of it, and a row's sum is that of its blocks,
+/// one after the other: it depends neither on the rows beside it nor on who computes which block.
 inline constexpr std::int64_t kKeys = 256;
 
-/// Some heads of a few rows at consecutive positions.
+/// What some heads of a few rows found so far: per head and row the sum of weighted values, its
+/// largest score, which weights are relative to, and the sum of weights.
+struct Sums {
+  float* values;   ///< [heads, kItemRows, padded]
+  float* largest;  ///< [heads, kItemRows]
+  float* totals;   ///< [heads, kItemRows]
+};
+
+/// Some heads of a few rows at consecutive positions, side by side in every key.
 struct Heads {
   const float* q;    ///< the first row's first head; rows d_model apart, y alike
   const void* keys;  ///< the first head's part of ring row 0
   const void* values;
   float* y;
-  float* memory;          ///< [kItemHeads * kItemRows * (2 * padded head_dim + kKeys)]
+  float* scaled;          ///< scratch [heads, kItemRows, padded]: q / sqrt(head_dim)
+  float* scores;          ///< scratch [heads, kItemRows, kKeys]
   std::int64_t position;  ///< of the first row
   int n_rows, n_heads;
-  std::int64_t window, capacity, d_model, head_dim;
-  float scale;
+  std::int64_t window, capacity, d_model, head_dim, padded;
+
+  std::int64_t last() const { return position + n_rows - 1; }
+  /// The first position that a row sees.
+  std::int64_t first_of(int row) const {
+    return std::max<std::int64_t>(0, position + row - window + 1);
+  }
 };
 
 }  // namespace bitaxon::cpu
@@ -124,101 +136,108 @@ HWY_INLINE void read_ahead(const Heads& heads, const T* base, std::int64_t posit
     hwy::Prefetch(from + c);
 }
 
-template <class T>
-void attend(const Heads& heads) {
-  constexpr std::int64_t kAhead = 4;
-  const std::int64_t head_dim = heads.head_dim;
-  const std::int64_t padded = (head_dim + kLanes - 1) / kLanes * kLanes;
-  const std::int64_t per_head = kItemRows * padded;
-  float* q = heads.memory;                      // [heads, rows, padded]
-  float* out = q + kItemHeads * per_head;       // the same
-  float* scores = out + kItemHeads * per_head;  // [heads, rows, kKeys]
-  const auto* keys = static_cast<const T*>(heads.keys);
-  const auto* values = static_cast<const T*>(heads.values);
-  float largest[kItemHeads * kItemRows];
-  float total[kItemHeads * kItemRows];
-  for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i) {
-      largest[h * kItemRows + i] = -std::numeric_limits<float>::infinity();
-      total[h * kItemRows + i] = 0;
-      const float* from = heads.q + i * heads.d_model + h * head_dim;
-      for (std::int64_t c = 0; c < padded; ++c) {
-        q[h * per_head + i * padded + c] = c < head_dim ? from[c] * heads.scale : 0.0F;
-        out[h * per_head + i * padded + c] = 0;
-      }
+/// Calls one(head, row, position, place of the head there) for every row that sees a position of
+/// the block, or all(head, position, place) where all rows do.
+template <class T, class One, class All>
+HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block, const One& one,
+                             const All& all) {
+  constexpr std::int64_t kAhead = 2;
+  const std::int64_t end = std::min(block + kKeys, heads.last() + 1);
+  for (std::int64_t j = std::max(block, heads.first_of(0)); j < end; ++j) {
+    read_ahead(heads, base, std::min(j + kAhead, heads.last()));
+    const T* at = base + j % heads.capacity * heads.d_model;
+    const auto low = static_cast<int>(std::max<std::int64_t>(0, j - heads.position));
+    int high = low;
+    while (high < heads.n_rows && heads.first_of(high) <= j) ++high;
+    for (int h = 0; h < heads.n_heads; ++h) {
+      if (high - low == kItemRows)
+        all(h, j, at + h * heads.head_dim);
+      else
+        for (int i = low; i < high; ++i) one(h, i, j, at + h * heads.head_dim);
     }
-  const auto first_of = [&](int i) HWY_ATTR {
-    return std::max<std::int64_t>(0, heads.position + i - heads.window + 1);
-  };
-  const std::int64_t last = heads.position + heads.n_rows - 1;
-  for (std::int64_t block = first_of(0) / kKeys * kKeys; block <= last; block += kKeys) {
-    const std::int64_t begin = std::max(block, first_of(0));
-    const std::int64_t end = std::min(block + kKeys, last + 1);
-    // Calls one(head, row, position, place of the head there) for every row that sees a position,
-    // or all(head, position, place) where all rows do.
-    const auto each = [&](const T* base, auto&& one, auto&& all) HWY_ATTR {
-      for (std::int64_t j = begin; j < end; ++j) {
-        read_ahead(heads, base, std::min(j + kAhead, last));
-        const T* at = base + j % heads.capacity * heads.d_model;
-        const auto low = static_cast<int>(std::max<std::int64_t>(0, j - heads.position));
-        int high = low;
-        while (high < heads.n_rows && first_of(high) <= j) ++high;
-        for (int h = 0; h < heads.n_heads; ++h) {
-          if (high - low == kItemRows)
-            all(h, j, at + h * head_dim);
-          else
-            for (int i = low; i < high; ++i) one(h, i, j, at + h * head_dim);
-        }
-      }
-    };
-    each(
-        keys,
-        [&](int h, int i, std::int64_t j, const T* key) HWY_ATTR {
-          score<1>(q + h * per_head + i * padded, padded, key, head_dim,
-                   scores + (h * kItemRows + i) * kKeys + j - block);
-        },
-        [&](int h, std::int64_t j, const T* key) HWY_ATTR {
-          score<kItemRows>(q + h * per_head, padded, key, head_dim,
-                           scores + h * kItemRows * kKeys + j - block);
-        });
-    for (int h = 0; h < heads.n_heads; ++h)
-      for (int i = 0; i < heads.n_rows; ++i) {
-        const std::int64_t from = std::max(begin, first_of(i));
-        const std::int64_t to = std::min(end, heads.position + i + 1);
-        if (from >= to) continue;
-        float* row = scores + (h * kItemRows + i) * kKeys + from - block;
-        float& most = largest[h * kItemRows + i];
-        const float before = most;
-        for (std::int64_t j = 0; j < to - from; ++j) most = row[j] > most ? row[j] : most;
-        // The first block's factor is exp(-infinity), of a sum that is still zero. Where nothing
-        // is larger than -infinity the scores are no numbers, and the weights show it.
-        const float factor = before == most ? 1.0F : std::exp(before - most);
-        float* sum = out + h * per_head + i * padded;
-        for (std::int64_t c = 0; c < padded; c += kLanes)
-          hn::Store(hn::Mul(hn::Load(D(), sum + c), hn::Set(D(), factor)), D(), sum + c);
-        float& whole = total[h * kItemRows + i];
-        whole = whole * factor + weigh(row, to - from, most);
-      }
-    each(
-        values,
-        [&](int h, int i, std::int64_t j, const T* value) HWY_ATTR {
-          accumulate<1>(scores + (h * kItemRows + i) * kKeys + j - block, value, head_dim, padded,
-                        out + h * per_head + i * padded);
-        },
-        [&](int h, std::int64_t j, const T* value) HWY_ATTR {
-          accumulate<kItemRows>(scores + h * kItemRows * kKeys + j - block, value, head_dim, padded,
-                                out + h * per_head);
-        });
   }
-  for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i)
-      for (std::int64_t c = 0; c < head_dim; ++c)
-        heads.y[i * heads.d_model + h * head_dim + c] =
-            out[h * per_head + i * padded + c] / total[h * kItemRows + i];
 }
 
-void attend_f32(const Heads& heads) { attend<float>(heads); }
-void attend_f16(const Heads& heads) { attend<std::uint16_t>(heads); }
+void begin(const Heads& heads) {
+  const float scale = 1.0F / std::sqrt(static_cast<float>(heads.head_dim));
+  for (int h = 0; h < heads.n_heads; ++h)
+    for (int i = 0; i < heads.n_rows; ++i) {
+      const float* from = heads.q + i * heads.d_model + h * heads.head_dim;
+      float* to = heads.scaled + (h * kItemRows + i) * heads.padded;
+      for (std::int64_t c = 0; c < heads.padded; ++c)
+        to[c] = c < heads.head_dim ? from[c] * scale : 0.0F;
+    }
+}
+
+/// The sums of one block.
+template <class T>
+void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
+  const std::int64_t padded = heads.padded;
+  const auto row_of = [&](int h, int i) HWY_ATTR { return h * kItemRows + i; };
+  for_each_key(
+      heads, static_cast<const T*>(heads.keys), block,
+      [&](int h, int i, std::int64_t j, const T* key) HWY_ATTR {
+        score<1>(heads.scaled + row_of(h, i) * padded, padded, key, heads.head_dim,
+                 heads.scores + row_of(h, i) * kKeys + j - block);
+      },
+      [&](int h, std::int64_t j, const T* key) HWY_ATTR {
+        score<kItemRows>(heads.scaled + row_of(h, 0) * padded, padded, key, heads.head_dim,
+                         heads.scores + row_of(h, 0) * kKeys + j - block);
+      });
+  for (int h = 0; h < heads.n_heads; ++h)
+    for (int i = 0; i < heads.n_rows; ++i) {
+      const std::int64_t from = std::max(block, heads.first_of(i));
+      const std::int64_t to = std::min(block + kKeys, heads.position + i + 1);
+      std::fill_n(sums.values + row_of(h, i) * padded, padded, 0.0F);
+      float most = -std::numeric_limits<float>::infinity();
+      float* row = heads.scores + row_of(h, i) * kKeys + from - block;
+      for (std::int64_t j = 0; j < to - from; ++j) most = row[j] > most ? row[j] : most;
+      sums.largest[row_of(h, i)] = most;
+      // Where nothing is larger than -infinity the scores are no numbers, and the weights show it.
+      sums.totals[row_of(h, i)] = from < to ? weigh(row, to - from, most) : 0.0F;
+    }
+  for_each_key(
+      heads, static_cast<const T*>(heads.values), block,
+      [&](int h, int i, std::int64_t j, const T* value) HWY_ATTR {
+        accumulate<1>(heads.scores + row_of(h, i) * kKeys + j - block, value, heads.head_dim,
+                      padded, sums.values + row_of(h, i) * padded);
+      },
+      [&](int h, std::int64_t j, const T* value) HWY_ATTR {
+        accumulate<kItemRows>(heads.scores + row_of(h, 0) * kKeys + j - block, value,
+                              heads.head_dim, padded, sums.values + row_of(h, 0) * padded);
+      });
+}
+
+/// Adds the sums of the next block.
+void merge(const Heads& heads, const Sums& next, const Sums& into) {
+  for (int h = 0; h < heads.n_heads; ++h)
+    for (int i = 0; i < heads.n_rows; ++i) {
+      const int row = h * kItemRows + i;
+      if (next.totals[row] == 0) continue;  // a block of which this row sees nothing
+      const float most = std::max(into.largest[row], next.largest[row]);
+      // Of the first block it is exp(-infinity), of sums that are still zero.
+      const auto factor_of = [&](float largest) HWY_ATTR {
+        return largest == most ? 1.0F : std::exp(largest - most);
+      };
+      const float before = factor_of(into.largest[row]);
+      const float now = factor_of(next.largest[row]);
+      into.largest[row] = most;
+      into.totals[row] = into.totals[row] * before + next.totals[row] * now;
+      float* to = into.values + row * heads.padded;
+      const float* from = next.values + row * heads.padded;
+      for (std::int64_t c = 0; c < heads.padded; c += kLanes)
+        hn::Store(hn::MulAdd(hn::Load(D(), from + c), hn::Set(D(), now),
+                             hn::Mul(hn::Load(D(), to + c), hn::Set(D(), before))),
+                  D(), to + c);
+    }
+}
+
+void attend_f32(const Heads& heads, std::int64_t block, const Sums& sums) {
+  attend<float>(heads, block, sums);
+}
+void attend_f16(const Heads& heads, std::int64_t block, const Sums& sums) {
+  attend<std::uint16_t>(heads, block, sums);
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -229,76 +248,180 @@ HWY_AFTER_NAMESPACE();
 namespace bitaxon::cpu {
 namespace {
 
+HWY_EXPORT(begin);
 HWY_EXPORT(attend_f32);
 HWY_EXPORT(attend_f16);
+HWY_EXPORT(merge);
+
+struct Sizes {
+  std::int64_t n_heads, head_dim, padded, most_blocks;
+
+  std::int64_t rows() const { return n_heads * kItemRows; }
+  /// Whole cache lines.
+  std::int64_t sums() const { return (rows() * (padded + 2) + 15) / 16 * 16; }
+
+  Sizes(const AttentionParams& params, const Shape& ring)
+      : n_heads(params.n_heads),
+        head_dim(ring[1] / params.n_heads),
+        padded((head_dim + 15) / 16 * 16),
+        most_blocks((std::min(params.window, ring[0]) + kItemRows) / kKeys + 2) {}
+};
 
 struct Scratch {
   ScratchLayout layout;
   std::int64_t per_thread;
-  float* memory;  ///< [n_threads, per_thread]
+  float* memory;  ///< [n_threads, per_thread]: scaled, scores, sums of a block, sums of all
+  float* blocks;  ///< [most_blocks, sums]: of blocks that threads share
 
-  Scratch(std::byte* base, std::int64_t head_dim, int n_threads)
+  Scratch(std::byte* base, const Sizes& sizes, int n_threads)
       : layout(base),
-        per_thread(kItemHeads * kItemRows * (2 * ((head_dim + 15) / 16 * 16) + kKeys)),
-        memory(layout.take<float>(n_threads * per_thread)) {}
+        per_thread(sizes.rows() * (sizes.padded + kKeys) + 2 * sizes.sums()),
+        memory(layout.take<float>(n_threads * per_thread)),
+        blocks(layout.take<float>(sizes.most_blocks * sizes.sums())) {}
+};
+
+Sums sums_at(float* memory, const Sizes& sizes) {
+  float* largest = memory + sizes.rows() * sizes.padded;
+  return {memory, largest, largest + sizes.rows()};
+}
+
+/// Sums of nothing.
+void clear(const Sums& sums, const Sizes& sizes) {
+  std::fill_n(sums.values, sizes.rows() * sizes.padded, 0.0F);
+  std::fill_n(sums.largest, sizes.rows(), -std::numeric_limits<float>::infinity());
+  std::fill_n(sums.totals, sizes.rows(), 0.0F);
+}
+
+void divide(const Heads& heads, const Sums& sums) {
+  for (int h = 0; h < heads.n_heads; ++h)
+    for (int i = 0; i < heads.n_rows; ++i)
+      for (std::int64_t c = 0; c < heads.head_dim; ++c)
+        heads.y[i * heads.d_model + h * heads.head_dim + c] =
+            sums.values[(h * kItemRows + i) * heads.padded + c] / sums.totals[h * kItemRows + i];
+}
+
+/// The rows of one segment.
+class Attention {
+ public:
+  Attention(const KernelArgs& args, const SegmentWords& segment)
+      : args_(args),
+        segment_(segment),
+        ring_(args.shape(attention_operand::keys)),
+        window_(std::min(args.params<AttentionParams>().window, ring_[0])),
+        half_(args.view(attention_operand::keys).dtype == DType::f16),
+        sizes_(args.params<AttentionParams>(), ring_),
+        scratch_(args.scratch, sizes_, args.pool.n_threads()) {}
+
+  void run() {
+    const std::int64_t n_groups = (segment_.n_rows + kItemRows - 1) / kItemRows;
+    if (n_groups == 1)
+      share_blocks();
+    else
+      share_rows(n_groups);
+  }
+
+ private:
+  Heads heads_of(std::int64_t first_row, std::int64_t first_head, std::int64_t n_heads,
+                 int thread) const {
+    using namespace attention_operand;
+    const std::int64_t d_model = ring_[1];
+    const std::int64_t column = first_head * sizes_.head_dim;
+    const std::int64_t at = (segment_.first_row + first_row) * d_model + column;
+    const auto offset = static_cast<std::size_t>(column) * (half_ ? 2 : 4);
+    float* memory = scratch_.memory + thread * scratch_.per_thread;
+    return {
+        .q = args_.data(q) + at,
+        .keys = args_.state<std::byte>(keys, segment_, 0) + offset,
+        .values = args_.state<std::byte>(values, segment_, 0) + offset,
+        .y = args_.data(y) + at,
+        .scaled = memory,
+        .scores = memory + sizes_.rows() * sizes_.padded,
+        .position = segment_.position + first_row,
+        .n_rows = static_cast<int>(std::min<std::int64_t>(kItemRows, segment_.n_rows - first_row)),
+        .n_heads = static_cast<int>(n_heads),
+        .window = window_,
+        .capacity = ring_[0],
+        .d_model = d_model,
+        .head_dim = sizes_.head_dim,
+        .padded = sizes_.padded};
+  }
+  float* sums_of(int thread, int index) const {
+    return scratch_.memory + thread * scratch_.per_thread +
+           sizes_.rows() * (sizes_.padded + kKeys) + index * sizes_.sums();
+  }
+  void attend(const Heads& heads, std::int64_t block, const Sums& sums) const {
+    if (half_)
+      HWY_DYNAMIC_DISPATCH(attend_f16)(heads, block, sums);
+    else
+      HWY_DYNAMIC_DISPATCH(attend_f32)(heads, block, sums);
+  }
+
+  /// Few rows: an item is a block of positions with all heads, which lie in memory as one stream.
+  void share_blocks() {
+    const Heads all = heads_of(0, 0, sizes_.n_heads, 0);
+    const std::int64_t first = all.first_of(0) / kKeys;
+    const std::int64_t n_blocks = all.last() / kKeys - first + 1;
+    args_.pool.parallel_for(n_blocks, 4 * kKeys * ring_[1],
+                            [&](std::int64_t from, std::int64_t to, int thread) {
+                              const Heads heads = heads_of(0, 0, sizes_.n_heads, thread);
+                              HWY_DYNAMIC_DISPATCH(begin)(heads);
+                              for (std::int64_t b = from; b < to; ++b)
+                                attend(heads, (first + b) * kKeys, block_sums(b));
+                            });
+    const Sums whole = sums_at(sums_of(0, 0), sizes_);
+    clear(whole, sizes_);
+    for (std::int64_t b = 0; b < n_blocks; ++b)
+      HWY_DYNAMIC_DISPATCH(merge)(all, block_sums(b), whole);
+    divide(all, whole);
+  }
+  Sums block_sums(std::int64_t block) const {
+    return sums_at(scratch_.blocks + block * sizes_.sums(), sizes_);
+  }
+
+  /// Many rows: an item is a few rows of some heads.
+  void share_rows(std::int64_t n_groups) {
+    constexpr std::int64_t kItemHeads = 8;
+    const std::int64_t heads_each = std::min(sizes_.n_heads, kItemHeads);
+    const std::int64_t head_groups = (sizes_.n_heads + heads_each - 1) / heads_each;
+    const std::int64_t last = static_cast<std::int64_t>(segment_.position) + segment_.n_rows;
+    args_.pool.parallel_for(
+        n_groups * head_groups, heads_each * kItemRows * std::min(window_, last) * sizes_.head_dim,
+        [&](std::int64_t from, std::int64_t to, int thread) {
+          for (std::int64_t item = from; item < to; ++item) {
+            const std::int64_t first_head = item % head_groups * heads_each;
+            const Heads heads = heads_of(item / head_groups * kItemRows, first_head,
+                                         std::min(heads_each, sizes_.n_heads - first_head), thread);
+            const Sums block_sum = sums_at(sums_of(thread, 0), sizes_);
+            const Sums whole = sums_at(sums_of(thread, 1), sizes_);
+            HWY_DYNAMIC_DISPATCH(begin)(heads);
+            clear(whole, sizes_);
+            for (std::int64_t block = heads.first_of(0) / kKeys * kKeys; block <= heads.last();
+                 block += kKeys) {
+              attend(heads, block, block_sum);
+              HWY_DYNAMIC_DISPATCH(merge)(heads, block_sum, whole);
+            }
+            divide(heads, whole);
+          }
+        });
+  }
+
+  const KernelArgs& args_;
+  const SegmentWords& segment_;
+  const Shape& ring_;
+  std::int64_t window_;
+  bool half_;
+  Sizes sizes_;
+  Scratch scratch_;
 };
 
 void run(const KernelArgs& args) {
-  using namespace attention_operand;
-  const auto params = args.params<AttentionParams>();
-  const Shape& ring = args.shape(keys);
-  const std::int64_t d_model = ring[1];
-  const std::int64_t n_heads = params.n_heads;
-  const std::int64_t head_dim = d_model / n_heads;
-  const bool half = args.view(keys).dtype == DType::f16;
-  const std::size_t element = half ? 2 : 4;
-  const Scratch scratch(args.scratch, head_dim, args.pool.n_threads());
-  for (const SegmentWords& segment : args.segments()) {
-    const auto* k = args.state<std::byte>(keys, segment, 0);
-    const auto* v = args.state<std::byte>(values, segment, 0);
-    const std::int64_t row_groups = (segment.n_rows + kItemRows - 1) / kItemRows;
-    // As many heads side by side as leave every thread some items.
-    const std::int64_t heads =
-        std::clamp<std::int64_t>(row_groups * n_heads / (2 * args.pool.n_threads()), 1, kItemHeads);
-    const std::int64_t head_groups = (n_heads + heads - 1) / heads;
-    const std::int64_t last = static_cast<std::int64_t>(segment.position) + segment.n_rows;
-    const auto attend_item = [&](std::int64_t item, int thread) {
-      const std::int64_t i = item / head_groups * kItemRows;
-      const std::int64_t first = item % head_groups * heads;
-      const std::int64_t at = (segment.first_row + i) * d_model + first * head_dim;
-      const auto offset = static_cast<std::size_t>(first * head_dim) * element;
-      const Heads some{
-          .q = args.data(q) + at,
-          .keys = k + offset,
-          .values = v + offset,
-          .y = args.data(y) + at,
-          .memory = scratch.memory + thread * scratch.per_thread,
-          .position = segment.position + i,
-          .n_rows = static_cast<int>(std::min<std::int64_t>(kItemRows, segment.n_rows - i)),
-          .n_heads = static_cast<int>(std::min(heads, n_heads - first)),
-          .window = std::min(params.window, ring[0]),
-          .capacity = ring[0],
-          .d_model = d_model,
-          .head_dim = head_dim,
-          .scale = 1.0F / std::sqrt(static_cast<float>(head_dim))};
-      if (half)
-        HWY_DYNAMIC_DISPATCH(attend_f16)(some);
-      else
-        HWY_DYNAMIC_DISPATCH(attend_f32)(some);
-    };
-    args.pool.parallel_for(row_groups * head_groups,
-                           heads * kItemRows * std::min(params.window, last) * head_dim,
-                           [&](std::int64_t begin, std::int64_t end, int thread) {
-                             for (std::int64_t item = begin; item < end; ++item)
-                               attend_item(item, thread);
-                           });
-  }
+  for (const SegmentWords& segment : args.segments()) Attention(args, segment).run();
 }
 
 std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const auto params = node.params_as<AttentionParams>();
   const Shape& ring = graph.value(node.operands[attention_operand::keys].value).shape;
-  return Scratch(nullptr, ring[1] / params.n_heads, n_threads).layout.size_bytes();
+  const Sizes sizes(node.params_as<AttentionParams>(), ring);
+  return Scratch(nullptr, sizes, n_threads).layout.size_bytes();
 }
 
 }  // namespace

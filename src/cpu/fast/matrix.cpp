@@ -127,11 +127,21 @@ void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64
     });
     return;
   }
+  const bool nf4 = weight.desc.format == WeightFormat::nf4;
+  const float* quant_map = nf4 ? weight.quant_map.data() : nullptr;
+  const auto float_rows = [&](std::int64_t first, int count) {
+    std::array<const float*, kMostRows> run{};
+    for (int i = 0; i < count; ++i) run[static_cast<std::size_t>(i)] = rows.row(index(first + i));
+    return run;
+  };
+  if (is_coded(weight) && n <= max_rows) {
+    kernels.coded_exact(coded_tile(weight, matrix, tile, kMaxBlock), quant_map,
+                        float_rows(0, static_cast<int>(n)).data(), static_cast<int>(n), out);
+    return;
+  }
   DenseTile dense{reinterpret_cast<const unsigned char*>(panel), ScaleType::f32, weight.desc.cols};
   if (is_coded(weight)) {
-    const bool nf4 = weight.desc.format == WeightFormat::nf4;
-    kernels.decode(coded_tile(weight, matrix, tile, kMaxBlock),
-                   nf4 ? weight.quant_map.data() : nullptr, panel);
+    kernels.decode(coded_tile(weight, matrix, tile, kMaxBlock), quant_map, panel);
   } else if (weight.layout) {
     dense.data = tile_data(weight, matrix, tile);
     dense.type = scale_type(weight.layout->dtype);
@@ -139,9 +149,7 @@ void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64
     decode_panel(weight, matrix, tile, panel, panel + weight.desc.cols * kTileRows);
   }
   in_runs(n, max_rows, [&](std::int64_t first, int count) {
-    std::array<const float*, kMostRows> run;
-    for (int i = 0; i < count; ++i) run[static_cast<std::size_t>(i)] = rows.row(index(first + i));
-    kernels.dense(dense, run.data(), count, out + first * kTileRows);
+    kernels.dense(dense, float_rows(first, count).data(), count, out + first * kTileRows);
   });
 }
 

@@ -1,7 +1,8 @@
 // The product kernels, written over the vectors of the namespace that includes this: I32 and F32
 // of kLanes lanes with load_u32, zero_i, zero_f, splat, pairs_of (shifts codes into the low
 // nibble of each 16 bits), look_up, dot (adds the products of 16-bit pairs), to_float, load_scales,
-// store, multiply_add; kMaxRows; BX_SIMD, the attribute of functions that use them.
+// store, multiply_add; Map of sixteen values with load_map and look_up; code_at<place>; kMaxRows;
+// BX_SIMD, the attribute of functions that use them.
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {
@@ -47,6 +48,55 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
     }
     for (int i = 0; i < kRows; ++i)
       store(kTable ? multiply(total[i], splat(tile.table_scale)) : total[i], out + i * 16 + part);
+  }
+}
+
+/// The weights of column 8 * k + kPlace, exactly.
+template <int kPlace, bool kTable>
+BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
+  const I32 code = code_at<16 * (kPlace % 2) + 4 * (kPlace / 2)>(words);
+  return kTable ? multiply(look_up(code, map), scale) : multiply_add(to_float(code), scale, bias);
+}
+
+/// Calls use(column, weights) for each column of a tile.
+template <bool kTable, class Use>
+BX_SIMD void for_each_column(const CodedTile& tile, const float* quant_map, int part,
+                             const Use& use) {
+  const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
+  const Map map = load_map(quant_map);
+  const unsigned char* at = tile.data;
+  for (int64_t column = 0; column < tile.cols; column += tile.group) {
+    const unsigned char* scales = at + tile.group * 8;
+    const F32 scale = load_scales(scales + part * scale_bytes, tile.scale_type);
+    const F32 bias =
+        kTable ? zero_f() : load_scales(scales + (16 + part) * scale_bytes, tile.scale_type);
+    for (int64_t c = column; c < column + tile.group; c += 8, at += 64) {
+      const I32 words = load_u32(at + part * 4);
+      use(c + 0, value_of<0, kTable>(words, map, scale, bias));
+      use(c + 1, value_of<1, kTable>(words, map, scale, bias));
+      use(c + 2, value_of<2, kTable>(words, map, scale, bias));
+      use(c + 3, value_of<3, kTable>(words, map, scale, bias));
+      use(c + 4, value_of<4, kTable>(words, map, scale, bias));
+      use(c + 5, value_of<5, kTable>(words, map, scale, bias));
+      use(c + 6, value_of<6, kTable>(words, map, scale, bias));
+      use(c + 7, value_of<7, kTable>(words, map, scale, bias));
+    }
+    at += (kTable ? 1 : 2) * 16 * scale_bytes;
+  }
+}
+
+template <int kRows, bool kTable>
+BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_map,
+                                     const float* const* rows, float* out) {
+  for (int part = 0; part < 16; part += kLanes) {
+    // As in dense_rows: even columns, odd columns.
+    F32 sums[kRows * 2];
+    for (int i = 0; i < kRows * 2; ++i) sums[i] = zero_f();
+    for_each_column<kTable>(tile, quant_map, part, [&](int64_t c, F32 w) BX_SIMD_LAMBDA {
+      for (int i = 0; i < kRows; ++i)
+        sums[i * 2 + c % 2] = multiply_add(w, splat(rows[i][c]), sums[i * 2 + c % 2]);
+    });
+    for (int i = 0; i < kRows; ++i) store(add(sums[i * 2], sums[i * 2 + 1]), out + i * 16 + part);
   }
 }
 
@@ -108,10 +158,37 @@ BX_SIMD void dense_n(const DenseTile& tile, const float* const* rows, int n, flo
   }
 }
 
+template <int kRows>
+BX_SIMD void coded_exact_n(const CodedTile& tile, const float* quant_map, const float* const* rows,
+                           int n, float* out) {
+  if constexpr (kRows > 1) {
+    if (n < kRows) return coded_exact_n<kRows - 1>(tile, quant_map, rows, n, out);
+  }
+  if (quant_map != nullptr)
+    coded_exact_rows<kRows, true>(tile, quant_map, rows, out);
+  else
+    coded_exact_rows<kRows, false>(tile, quant_map, rows, out);
+}
+
 inline void coded(const CodedTile& tile, const CodedRow* rows, int n, float* out) {
   coded_n<kMaxRows>(tile, rows, n, out);
 }
 
 inline void dense(const DenseTile& tile, const float* const* rows, int n, float* out) {
   dense_n<kMaxRows>(tile, rows, n, out);
+}
+
+inline void coded_exact(const CodedTile& tile, const float* quant_map, const float* const* rows,
+                        int n, float* out) {
+  coded_exact_n<kMaxRows>(tile, quant_map, rows, n, out);
+}
+
+BX_SIMD_KERNEL void decode(const CodedTile& tile, const float* quant_map, float* panel) {
+  for (int part = 0; part < 16; part += kLanes) {
+    const auto keep = [&](int64_t c, F32 w) BX_SIMD_LAMBDA { store(w, panel + c * 16 + part); };
+    if (quant_map != nullptr)
+      for_each_column<true>(tile, quant_map, part, keep);
+    else
+      for_each_column<false>(tile, quant_map, part, keep);
+  }
 }

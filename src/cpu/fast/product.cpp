@@ -26,8 +26,10 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #undef BX_SIMD
 #undef BX_SIMD_KERNEL
+#undef BX_SIMD_LAMBDA
 #define BX_SIMD HWY_INLINE
 #define BX_SIMD_KERNEL HWY_NOINLINE
+#define BX_SIMD_LAMBDA HWY_ATTR
 
 using DI = hn::CappedTag<std::int32_t, 16>;
 using DU = hn::RebindToUnsigned<DI>;
@@ -93,6 +95,21 @@ BX_SIMD I32 weights(I32 words, const Table& table) {
                 hn::ShiftLeft<8>(hn::And(byte_of(table.high, codes), hn::Set(DI(), 0x00ff00ff))));
 }
 
+using Map = const float*;
+BX_SIMD Map load_map(const float* values) { return values; }
+BX_SIMD F32 look_up(I32 code, Map map) {
+  if constexpr (kLanes == 16)
+    return hn::TableLookupLanes(hn::LoadU(DF(), map), hn::IndicesFromVec(DF(), code));
+  else
+    return hn::GatherIndex(DF(), map, code);
+}
+
+template <int kShift>
+BX_SIMD I32 code_at(I32 words) {
+  return hn::And(hn::BitCast(DI(), hn::ShiftRight<kShift>(hn::BitCast(DU(), words))),
+                 hn::Set(DI(), 15));
+}
+
 BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
   std::int32_t both = 0;
   std::memcpy(&both, pair, sizeof(both));
@@ -109,44 +126,11 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
 
 #include "cpu/fast/product-inl.h"
 
-/// quant_map[code]
-BX_SIMD F32 look_up(I32 code, const float* quant_map) {
-  if constexpr (kLanes == 16) {
-    return hn::TableLookupLanes(hn::LoadU(DF(), quant_map), hn::IndicesFromVec(DF(), code));
-  } else {
-    return hn::GatherIndex(DF(), quant_map, code);
-  }
-}
-
-void decode(const CodedTile& tile, const float* quant_map, float* panel) {
-  const std::int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
-  const unsigned char* at = tile.data;
-  for (std::int64_t column = 0; column < tile.cols; column += tile.group) {
-    const unsigned char* scales = at + tile.group * 8;
-    for (int part = 0; part < 16; part += kLanes) {
-      const F32 scale = load_scales(scales + part * scale_bytes, tile.scale_type);
-      const F32 bias = quant_map != nullptr
-                           ? zero_f()
-                           : load_scales(scales + (16 + part) * scale_bytes, tile.scale_type);
-      for (std::int64_t c = 0; c < tile.group; ++c) {
-        const I32 words = load_u32(at + c / 8 * 64 + part * 4);
-        const int shift = static_cast<int>(16 * (c % 2) + 4 * (c % 8 / 2));
-        const I32 code =
-            hn::And(hn::BitCast(DI(), hn::ShiftRightSame(hn::BitCast(DU(), words), shift)),
-                    hn::Set(DI(), 15));
-        store(quant_map != nullptr ? multiply(look_up(code, quant_map), scale)
-                                   : multiply_add(to_float(code), scale, bias),
-              panel + (column + c) * 16 + part);
-      }
-    }
-    at += tile.group * 8 + (quant_map != nullptr ? 1 : 2) * 16 * scale_bytes;
-  }
-}
-
 }  // namespace
 
 const ProductKernels* product_kernels() {
-  static constexpr ProductKernels kKernels = {"highway", kMaxRows, coded, dense, decode};
+  static constexpr ProductKernels kKernels = {"highway", kMaxRows,    coded,
+                                              dense,     coded_exact, decode};
   return &kKernels;
 }
 

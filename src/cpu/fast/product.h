@@ -41,6 +41,9 @@ struct ProductKernels {
   int max_rows;
   void (*coded)(const CodedTile& tile, const CodedRow* rows, int n, float* out);
   void (*dense)(const DenseTile& tile, const float* const* rows, int n, float* out);
+  /// As `dense` of the tile that `decode` makes, to the bit, without making it.
+  void (*coded_exact)(const CodedTile& tile, const float* quant_map, const float* const* rows,
+                      int n, float* out);
   /// Decodes a 4-bit tile: panel [cols][16]. quant_map: f32 [16] for NF4, nullptr for affine.
   void (*decode)(const CodedTile& tile, const float* quant_map, float* panel);
 };

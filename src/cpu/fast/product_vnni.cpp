@@ -10,10 +10,12 @@ namespace {
 
 #define BX_SIMD inline __attribute__((always_inline))
 #define BX_SIMD_KERNEL __attribute__((noinline))
+#define BX_SIMD_LAMBDA __attribute__((always_inline))
 
 using I32 = __m512i;
 using F32 = __m512;
 using Table = __m512i;
+using Map = __m512;
 constexpr int kLanes = 16;
 constexpr int kMaxRows = 8;  // more need more registers than there are
 
@@ -51,6 +53,16 @@ BX_SIMD I32 weights(I32 words, Table table) {
   return kPlace == 3 ? shifted : _mm512_and_si512(shifted, table);
 }
 
+BX_SIMD Map load_map(const float* values) {
+  return values == nullptr ? zero_f() : _mm512_loadu_ps(values);
+}
+BX_SIMD F32 look_up(I32 code, Map map) { return _mm512_permutexvar_ps(code, map); }
+
+template <int kShift>
+BX_SIMD I32 code_at(I32 words) {
+  return _mm512_and_si512(_mm512_srli_epi32(words, kShift), _mm512_set1_epi32(15));
+}
+
 BX_SIMD I32 dot(I32 sum, I32 w, const int16_t* pair) {
   int32_t both;
   __builtin_memcpy(&both, pair, sizeof(both));
@@ -59,32 +71,8 @@ BX_SIMD I32 dot(I32 sum, I32 w, const int16_t* pair) {
 
 #include "cpu/fast/product-inl.h"
 
-/// Decodes a tile; sixteen columns of codes at a time.
-void decode(const CodedTile& tile, const float* quant_map, float* panel) {
-  const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
-  const unsigned char* at = tile.data;
-  const F32 map = quant_map != nullptr ? _mm512_loadu_ps(quant_map) : zero_f();
-  for (int64_t column = 0; column < tile.cols; column += tile.group) {
-    const unsigned char* scales = at + tile.group * 8;
-    const F32 scale = load_scales(scales, tile.scale_type);
-    const F32 bias =
-        quant_map != nullptr ? zero_f() : load_scales(scales + 16 * scale_bytes, tile.scale_type);
-    for (int64_t c = 0; c < tile.group; c += 8, at += 64) {
-      const I32 words = load_u32(at);
-      for (unsigned i = 0; i < 8; ++i, panel += 16) {
-        const I32 code = _mm512_and_si512(_mm512_srli_epi32(words, 16 * (i % 2) + 4 * (i / 2)),
-                                          _mm512_set1_epi32(15));
-        store(quant_map != nullptr ? multiply(_mm512_permutexvar_ps(code, map), scale)
-                                   : multiply_add(to_float(code), scale, bias),
-              panel);
-      }
-    }
-    at += (quant_map != nullptr ? 1 : 2) * 16 * scale_bytes;
-  }
-}
-
 }  // namespace
 
-const ProductKernels kProducts = {"avx512_vnni", kMaxRows, coded, dense, decode};
+const ProductKernels kProducts = {"avx512_vnni", kMaxRows, coded, dense, coded_exact, decode};
 
 }  // namespace bitaxon::cpu::vnni

@@ -8,6 +8,8 @@
 // After it.
 #include <hwy/foreach_target.h>
 // After that.
+#include <hwy/cache_control.h>
+
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
 #include "cpu/fast/vector_math-inl.h"
@@ -134,6 +136,11 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {
       const std::int64_t at = n * c.d_inner + e;
+      // Each state's channels are a stream too short for the machine to see it coming.
+      if (n + 1 < c.d_state) {
+        hwy::Prefetch(c.decays + at + c.d_inner);
+        if (c.h_in != nullptr) hwy::Prefetch(c.h_in + at + c.d_inner);
+      }
       const V before = c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + at);
       const V state = next_of(d, before, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at),
                               hn::LoadU(d, inputs + e), b[n]);

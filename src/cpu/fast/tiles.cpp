@@ -102,23 +102,22 @@ TileLayout tile_layout(const WeightDesc& desc) {
 }
 
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
-                std::span<std::byte> to) {
+                std::int64_t first, std::int64_t last, std::span<std::byte> to) {
   const std::int64_t n_tiles = layout.tiles_per_matrix();
-  for (std::int64_t matrix = 0; matrix < desc.n_matrices; ++matrix)
-    for (std::int64_t tile = 0; tile < n_tiles; ++tile) {
-      std::byte* base =
-          to.data() + static_cast<std::size_t>(matrix * n_tiles + tile) * layout.tile_bytes();
-      const std::int64_t n_rows = std::min(kTileRows, desc.rows - tile * kTileRows);
-      if (n_rows < kTileRows) std::memset(base, 0, layout.tile_bytes());
-      for (std::int64_t r = 0; r < n_rows; ++r) {
-        const std::int64_t element = (matrix * desc.rows + tile * kTileRows + r) * desc.cols;
-        const auto lane = static_cast<std::size_t>(r);
-        if (layout.format == WeightFormat::dense)
-          pack_dense_row(desc, parts, element, base + lane * size_of(layout.dtype));
-        else
-          pack_coded_row(desc, parts, layout, element, lane, base);
-      }
+  for (std::int64_t index = first; index < last; ++index) {
+    const std::int64_t first_row = index % n_tiles * kTileRows;
+    std::byte* tile = to.data() + static_cast<std::size_t>(index) * layout.tile_bytes();
+    const std::int64_t n_rows = std::min(kTileRows, desc.rows - first_row);
+    if (n_rows < kTileRows) std::memset(tile, 0, layout.tile_bytes());
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      const std::int64_t element = (index / n_tiles * desc.rows + first_row + r) * desc.cols;
+      const auto lane = static_cast<std::size_t>(r);
+      if (layout.format == WeightFormat::dense)
+        pack_dense_row(desc, parts, element, tile + lane * size_of(layout.dtype));
+      else
+        pack_coded_row(desc, parts, layout, element, lane, tile);
     }
+  }
 }
 
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,

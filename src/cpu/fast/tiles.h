@@ -42,9 +42,10 @@ struct TileLayout {
 /// Whether a weight can be tiled: matrices, their groups within rows.
 bool can_be_tiled(const WeightDesc& desc);
 TileLayout tile_layout(const WeightDesc& desc);
+/// Packs tiles [first, last), counted over all matrices.
 /// to  [layout.size_bytes()], aligned to 64
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
-                std::span<std::byte> to);
+                std::int64_t first, std::int64_t last, std::span<std::byte> to);
 /// One element, the same bits as decode() gives of the stored form.
 /// quant_map  f32 [16], NF4 only
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,

@@ -27,10 +27,11 @@ HWY_INLINE V power_of_2(D d, V whole) {
 /// for NaN.
 template <class D, class V>
 HWY_INLINE V exp2_minus_1_of(D d, V x) {
-  // No further down than where the result is -1.
-  const V clamped = hn::Max(x, hn::Set(d, -40.0F));
+  // No further down than where the result is -1. Of a number and NaN, Max gives the second on x86
+  // and NaN elsewhere.
+  const V clamped = hn::Max(hn::Set(d, -40.0F), x);
   const V whole = hn::Round(clamped);
-  const V r = hn::Sub(hn::IfThenElse(hn::Eq(x, x), clamped, x), whole);
+  const V r = hn::Sub(clamped, whole);
   V p = hn::Set(d, 1.33335e-3F);
   p = hn::MulAdd(p, r, hn::Set(d, 9.66625e-3F));
   p = hn::MulAdd(p, r, hn::Set(d, 5.5505e-2F));

@@ -1,0 +1,34 @@
+#include "compiled_case.h"
+
+#include "cases/op_harness.h"
+
+namespace bitaxon::test {
+
+CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast) {
+  const std::shared_ptr<Graph> graph = graph_of(backend, problem);
+  const auto plan =
+      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
+  std::size_t next_input = 0;
+  for (std::size_t id = 0; id < graph->values().size(); ++id)
+    if (graph->values()[id].kind == ValueKind::input)
+      backend.upload(arena, plan->values[id].offset_bytes, problem.inputs()[next_input++].bytes);
+  std::vector<Buffer> state;
+  for (const std::vector<std::byte>& image : problem.state_images()) {
+    state.push_back(backend.allocate(image.size(), BufferUse::state));
+    backend.upload(state.back(), 0, image);
+  }
+  CompiledCase compiled;
+  compiled.executable =
+      backend.compile(plan, {.arena = arena,
+                             .state = state,
+                             .fast = fast,
+                             .state_layout = std::make_shared<StateLayout>(problem.layout())});
+  compiled.step = problem.step;
+  const StepSizes sizes{problem.step.n_rows, problem.step.n_segments,
+                        problem.step.segments[0].position};
+  for (const Node& node : graph->nodes()) compiled.cost += op_info(node).cost(*graph, node, sizes);
+  return compiled;
+}
+
+}  // namespace bitaxon::test

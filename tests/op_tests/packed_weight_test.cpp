@@ -1,0 +1,70 @@
+// The forms of weights of the CPU backend: each decodes to the bits of the stored one.
+#include "cpu/packed_weight.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "cases/op_case.h"
+#include "ops/op.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::vector<float> values_of(const CaseWeight& weight) {
+  std::vector<float> values(static_cast<std::size_t>(weight.desc.elements()));
+  decode(weight.desc, weight.parts(), 0, values);
+  return values;
+}
+
+/// A random weight of a problem that has nothing else.
+CaseWeight random_weight(OpProblem& problem, Format format, const Shape& shape) {
+  return problem.weights()[problem.add_weight(format, shape, 0.1)];
+}
+
+TEST(PackedWeight, EveryFormDecodesToTheSameBits) {
+  const Shape shapes[] = {{1, 1, 64},  {1, 2, 64},   {1, 15, 128}, {1, 16, 256},
+                          {1, 17, 64}, {1, 33, 192}, {3, 20, 128}, {2, 16, 64}};
+  const Shape narrow[] = {{1, 48, 4}, {1, 31, 16}, {1, 7, 1}, {1, 5, 33}, {2, 9, 7}};
+  const auto check = [](Format format, const Shape& shape) {
+    SCOPED_TRACE(fmt::format("{} [{}, {}, {}]", name_of(format), shape[0], shape[1], shape[2]));
+    OpProblem problem("packed_weight");
+    const CaseWeight weight = random_weight(problem, format, shape);
+    const std::vector<float> expected = values_of(weight);
+    cpu::ThreadPool pool(3);
+    for (const bool plain : {true, false}) {
+      const auto packed = cpu::pack_weight(weight.desc, weight.parts(), plain, pool);
+      std::vector<float> found(expected.size());
+      cpu::decode_all(*packed, found.data());
+      EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)), 0)
+          << (plain ? "plain" : "for the fast kernels");
+      for (std::int64_t i = 0; i < shape[1] * shape[2]; ++i)
+        ASSERT_EQ(cpu::decode_element(*packed, i / shape[2], i % shape[2]),
+                  expected[static_cast<std::size_t>(i)]);
+    }
+  };
+  for (const Format format : kEveryFormat)
+    for (const Shape& shape : shapes) {
+      const bool of_groups =
+          format == Format::q4_g32 || format == Format::q4_g64 || format == Format::q4_g128;
+      if (of_groups && shape[2] % (format == Format::q4_g128 ? 128 : 64) != 0) continue;
+      check(format, shape);
+    }
+  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::nf4_g64})
+    for (const Shape& shape : narrow) check(format, shape);
+}
+
+TEST(PackedWeight, TilesTakeNoMoreRoomThanIsStored) {
+  for (const Format format : kEveryFormat) {
+    if (format == Format::nf4_nested) continue;
+    OpProblem problem("packed_weight");
+    const WeightDesc desc = random_weight(problem, format, {2, 160, 256}).desc;
+    EXPECT_LE(static_cast<double>(cpu::packed_bytes(desc, false)),
+              1.001 * static_cast<double>(desc.stored_bytes()) + 64)
+        << name_of(format);
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon::test
