@@ -1,6 +1,7 @@
 // Checkpoints that a test puts together, and their tensors as numbers.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <filesystem>
@@ -67,7 +68,8 @@ inline std::vector<float> floats_of(const Checkpoint& checkpoint, std::string_vi
   std::vector<float> values(bytes.size() / size_of(dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint32_t bits = 0;
-    std::memcpy(&bits, bytes.data() + i * size_of(dtype), size_of(dtype));
+    // A float type has no more bytes than that, which the compiler cannot know.
+    std::memcpy(&bits, bytes.data() + i * size_of(dtype), std::min(size_of(dtype), sizeof(bits)));
     values[i] = dtype == DType::f32   ? std::bit_cast<float>(bits)
                 : dtype == DType::f16 ? f16_to_f32(static_cast<std::uint16_t>(bits))
                                       : bf16_to_f32(static_cast<std::uint16_t>(bits));

@@ -124,7 +124,7 @@ Bytes random_floats(DType dtype, std::size_t n, std::mt19937& random) {
 
 float float_at(DType dtype, std::span<const std::byte> bytes, std::size_t i) {
   std::uint32_t bits = 0;
-  std::memcpy(&bits, bytes.data() + i * size_of(dtype), size_of(dtype));
+  std::memcpy(&bits, bytes.data() + i * size_of(dtype), std::min(size_of(dtype), sizeof(bits)));
   const auto half = static_cast<std::uint16_t>(bits);
   return dtype == DType::f32   ? std::bit_cast<float>(bits)
          : dtype == DType::f16 ? f16_to_f32(half)

@@ -2,6 +2,8 @@
 //   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
 #include "ops/selective_scan.h"
 
+#include <utility>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
 #include "cpu/fast/simd_targets.h"
@@ -62,58 +64,102 @@ HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float raw_
 /// neighbour of 1 in every row.
 template <class D, class V>
 HWY_INLINE V next_of(D d, V state, V dt, V decay, V input, float b) {
-  const V loss = exp2_minus_1_of(d, hn::Mul(dt, decay));
+  // No further down than where the factor is 0. Of a number and NaN, Max gives the second on x86
+  // and NaN elsewhere.
+  const V loss = exp2_minus_1_of(d, hn::Max(hn::Set(d, -40.0F), hn::Mul(dt, decay)));
   return hn::Add(state, hn::MulAdd(loss, state, hn::Mul(input, hn::Set(d, b))));
 }
 
-/// Some lanes of channels at `e`, all rows. kStates: the number of states, so that they stay in
-/// registers; 0: it is not known, they stay in memory.
-template <int kStates, class D>
+/// Some lanes of channels at `e`, all rows. States holds them between rows.
+template <class States, class D>
 void scan_lanes(D d, const Channels& c, std::int64_t e) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
-  const std::int64_t n_states = kStates > 0 ? kStates : c.d_state;
   float* decays = c.memory;
-  float* states = c.memory + n_states * lanes;
-  for (std::int64_t n = 0; n < n_states; ++n) {
+  for (std::int64_t n = 0; n < c.d_state; ++n)
     hn::StoreU(hn::LoadU(d, c.decays + n * c.d_inner + e), d, decays + n * lanes);
-    hn::StoreU(c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e), d,
-               states + n * lanes);
-  }
+  States states(d, c, e);
   const V skip = hn::LoadU(d, c.skip + e);
-  const auto row = [&](std::int64_t i, auto&& update) HWY_ATTR {
-    const float* b = c.bcr + i * (2 * n_states + 1);
-    const float* weights = b + n_states;
+  for (std::int64_t i = 0; i < c.n_rows; ++i) {
+    const float* b = c.bcr + i * (2 * c.d_state + 1);
+    const float* weights = b + c.d_state;
     const std::int64_t at = i * c.d_inner + e;
+    // Rows are too far apart for the machine to see the next one coming.
+    if (const std::int64_t ahead = at + 4 * c.d_inner; i + 4 < c.n_rows) {
+      hwy::Prefetch(c.u + ahead);
+      hwy::Prefetch(c.z + ahead);
+      hwy::Prefetch(c.y + ahead);
+    }
     const V u = hn::LoadU(d, c.u + at);
-    const V dt = step_of(d, c, e, weights[n_states]);
+    const V dt = step_of(d, c, e, weights[c.d_state]);
     const V input = hn::Mul(dt, u);
     V sum = hn::Mul(skip, u);
-    for (std::int64_t n = 0; n < n_states; ++n) {
-      const V state = update(n, [&](V before) HWY_ATTR {
-        return next_of(d, before, dt, hn::LoadU(d, decays + n * lanes), input, b[n]);
-      });
+    states.for_each([&](std::int64_t n, V state) HWY_ATTR {
+      state = next_of(d, state, dt, hn::LoadU(d, decays + n * lanes), input, b[n]);
       sum = hn::MulAdd(state, hn::Set(d, weights[n]), sum);
-    }
+      return state;
+    });
     hn::StoreU(hn::Mul(sum, silu_of(d, hn::LoadU(d, c.z + at))), d, c.y + at);
-  };
-  if constexpr (kStates > 0) {
-    V held[kStates];
-    for (int n = 0; n < kStates; ++n) held[n] = hn::LoadU(d, states + n * lanes);
-    for (std::int64_t i = 0; i < c.n_rows; ++i)
-      row(i, [&](std::int64_t n, auto&& next) HWY_ATTR { return held[n] = next(held[n]); });
-    for (int n = 0; n < kStates; ++n) hn::StoreU(held[n], d, c.h_out + n * c.d_inner + e);
-  } else {
-    for (std::int64_t i = 0; i < c.n_rows; ++i)
-      row(i, [&](std::int64_t n, auto&& next) HWY_ATTR {
-        const V state = next(hn::LoadU(d, states + n * lanes));
-        hn::StoreU(state, d, states + n * lanes);
-        return state;
-      });
-    for (std::int64_t n = 0; n < n_states; ++n)
-      hn::StoreU(hn::LoadU(d, states + n * lanes), d, c.h_out + n * c.d_inner + e);
   }
+  states.store(d, c, e);
 }
+
+template <class D>
+HWY_INLINE hn::Vec<D> first_state(D d, const Channels& c, std::int64_t n, std::int64_t e) {
+  return c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e);
+}
+
+/// As many states as there are registers for.
+template <class D, int kStates>
+class InRegisters {
+ public:
+  using V = hn::Vec<D>;
+  HWY_INLINE InRegisters(D d, const Channels& c, std::int64_t e) {
+    for (int n = 0; n < kStates; ++n) held_[n] = first_state(d, c, n, e);
+  }
+  template <class Next>
+  HWY_INLINE void for_each(const Next& next) {
+    // Written out, because an array whose index is not known is memory.
+    [&]<std::size_t... n>(std::index_sequence<n...>) HWY_ATTR {
+      ((held_[n] = next(static_cast<std::int64_t>(n), held_[n])), ...);
+    }
+    (std::make_index_sequence<kStates>());
+  }
+  HWY_INLINE void store(D d, const Channels& c, std::int64_t e) const {
+    for (int n = 0; n < kStates; ++n) hn::StoreU(held_[n], d, c.h_out + n * c.d_inner + e);
+  }
+
+ private:
+  V held_[kStates];
+};
+
+/// Any number of states.
+template <class D>
+class InMemory {
+ public:
+  using V = hn::Vec<D>;
+  HWY_INLINE InMemory(D d, const Channels& c, std::int64_t e)
+      : held_(c.memory + c.d_state * hn::MaxLanes(d)), n_states_(c.d_state) {
+    for (std::int64_t n = 0; n < n_states_; ++n)
+      hn::StoreU(first_state(d, c, n, e), d, held_ + n * hn::MaxLanes(d));
+  }
+  template <class Next>
+  HWY_INLINE void for_each(const Next& next) {
+    const D d;
+    const std::int64_t lanes = hn::MaxLanes(d);
+    for (std::int64_t n = 0; n < n_states_; ++n)
+      hn::StoreU(next(n, hn::LoadU(d, held_ + n * lanes)), d, held_ + n * lanes);
+  }
+  HWY_INLINE void store(D d, const Channels& c, std::int64_t e) const {
+    const std::int64_t lanes = hn::MaxLanes(d);
+    for (std::int64_t n = 0; n < n_states_; ++n)
+      hn::StoreU(hn::LoadU(d, held_ + n * lanes), d, c.h_out + n * c.d_inner + e);
+  }
+
+ private:
+  float* held_;
+  std::int64_t n_states_;
+};
 
 /// One row: state by state, so that decays and states are read as long streams. The same
 /// arithmetic as scan_lanes, in the same order.
@@ -151,14 +197,19 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
     hn::StoreU(hn::Mul(hn::LoadU(d, sums + e), silu_of(d, hn::LoadU(d, c.z + e))), d, c.y + e);
 }
 
-template <int kStates>
-void scan_states(const Channels& c) {
-  const hn::CappedTag<float, 16> d;
-  const std::int64_t lanes = hn::MaxLanes(d);
+/// All channels: vectors of them, then one by one.
+template <template <class> class States>
+void scan_channels(const Channels& c) {
+  using D = hn::CappedTag<float, 16>;
+  using One = hn::CappedTag<float, 1>;
+  const std::int64_t lanes = hn::MaxLanes(D());
   std::int64_t e = 0;
-  for (; e + lanes <= c.n_channels; e += lanes) scan_lanes<kStates>(d, c, e);
-  for (; e < c.n_channels; ++e) scan_lanes<0>(hn::CappedTag<float, 1>(), c, e);
+  for (; e + lanes <= c.n_channels; e += lanes) scan_lanes<States<D>>(D(), c, e);
+  for (; e < c.n_channels; ++e) scan_lanes<InMemory<One>>(One(), c, e);
 }
+
+template <class D>
+using Sixteen = InRegisters<D, 16>;
 
 void scan(const Channels& c) {
   if (c.n_rows == 1) {
@@ -167,10 +218,11 @@ void scan(const Channels& c) {
     const std::int64_t whole = c.n_channels / lanes * lanes;
     scan_row(d, c, 0, whole);
     scan_row(hn::CappedTag<float, 1>(), c, whole, c.n_channels);
-  } else if (c.d_state == 16)
-    scan_states<16>(c);
-  else
-    scan_states<0>(c);
+  } else if (c.d_state == 16) {
+    scan_channels<Sixteen>(c);
+  } else {
+    scan_channels<InMemory>(c);
+  }
 }
 
 /// to[i] = -exp(a_log[i]) * log2(e)

@@ -20,24 +20,26 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D, class V>
 HWY_INLINE V power_of_2(D d, V whole) {
   const hn::RebindToSigned<D> di;
-  return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, whole), hn::Set(di, 127))));
+  // Beside 1.5 * 2^23 the lowest bits of a float are a whole number; what a conversion would do for
+  // numbers out of range is not needed.
+  const V shifted = hn::Add(whole, hn::Set(d, 12582912.0F + 127.0F));
+  return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
 }
 
-/// 2^x - 1 for x <= 0, error below 5e-7 of the result: what a factor of nearly 1 takes away. NaN
-/// for NaN.
+/// 2^x - 1 for -126 <= x <= 0, error below 5e-7 of the result: what a factor of nearly 1 takes
+/// away. Nothing it does takes long: rounding is done by adding a number whose last place is 1.
 template <class D, class V>
 HWY_INLINE V exp2_minus_1_of(D d, V x) {
-  // No further down than where the result is -1. Of a number and NaN, Max gives the second on x86
-  // and NaN elsewhere.
-  const V clamped = hn::Max(hn::Set(d, -40.0F), x);
-  const V whole = hn::Round(clamped);
-  const V r = hn::Sub(clamped, whole);
+  const hn::RebindToSigned<D> di;
+  const V one_place = hn::Set(d, 12582912.0F + 127.0F);  // 1.5 * 2^23, and the exponent's bias
+  const V shifted = hn::Add(x, one_place);
+  const V r = hn::Sub(x, hn::Sub(shifted, one_place));
   V p = hn::Set(d, 1.33335e-3F);
   p = hn::MulAdd(p, r, hn::Set(d, 9.66625e-3F));
   p = hn::MulAdd(p, r, hn::Set(d, 5.5505e-2F));
   p = hn::MulAdd(p, r, hn::Set(d, 2.4022351e-1F));
   p = hn::MulAdd(p, r, hn::Set(d, 6.9314712e-1F));
-  const V power = power_of_2(d, whole);
+  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
   return hn::MulAdd(power, hn::Mul(p, r), hn::Sub(power, hn::Set(d, 1.0F)));
 }
 
