@@ -139,24 +139,23 @@ class InMemory {
  public:
   using V = hn::Vec<D>;
   HWY_INLINE InMemory(D d, const Channels& c, std::int64_t e)
-      : held_(c.memory + c.d_state * hn::MaxLanes(d)), n_states_(c.d_state) {
+      : held_(c.memory + c.d_state * kLanes), n_states_(c.d_state) {
     for (std::int64_t n = 0; n < n_states_; ++n)
-      hn::StoreU(first_state(d, c, n, e), d, held_ + n * hn::MaxLanes(d));
+      hn::StoreU(first_state(d, c, n, e), d, held_ + n * kLanes);
   }
   template <class Next>
   HWY_INLINE void for_each(const Next& next) {
     const D d;
-    const std::int64_t lanes = hn::MaxLanes(d);
     for (std::int64_t n = 0; n < n_states_; ++n)
-      hn::StoreU(next(n, hn::LoadU(d, held_ + n * lanes)), d, held_ + n * lanes);
+      hn::StoreU(next(n, hn::LoadU(d, held_ + n * kLanes)), d, held_ + n * kLanes);
   }
   HWY_INLINE void store(D d, const Channels& c, std::int64_t e) const {
-    const std::int64_t lanes = hn::MaxLanes(d);
     for (std::int64_t n = 0; n < n_states_; ++n)
-      hn::StoreU(hn::LoadU(d, held_ + n * lanes), d, c.h_out + n * c.d_inner + e);
+      hn::StoreU(hn::LoadU(d, held_ + n * kLanes), d, c.h_out + n * c.d_inner + e);
   }
 
  private:
+  static constexpr std::int64_t kLanes = hn::MaxLanes(D());
   float* held_;
   std::int64_t n_states_;
 };
