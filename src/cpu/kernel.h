@@ -58,6 +58,10 @@ struct KernelArgs {
   }
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }
+  std::int64_t last_row(std::int64_t segment) const {
+    const SegmentWords& words = step.segments[static_cast<std::size_t>(segment)];
+    return static_cast<std::int64_t>(words.first_row + words.n_rows) - 1;
+  }
   /// Rows of an activation that hold something in this step.
   std::int64_t valid_rows(int index) const {
     return view(index).row_space == RowSpace::segments ? step.n_segments : step.n_rows;

@@ -4,7 +4,7 @@
 #include "core/half.h"
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
-#include "cpu/fast/rows.h"
+#include "cpu/ring_places.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -23,18 +23,6 @@ struct Scratch {
         rows(layout, n_rows, d_model),
         memory(layout, n_rows, d_model, 1, n_threads) {}
 };
-
-/// Element offset of each row's place in a ring, from the ring tensor's first byte.
-void find_ring_places(const KernelArgs& args, int ring, std::int64_t* places) {
-  const View& view = args.view(ring);
-  const std::int64_t capacity = view.shape[0];
-  const auto slot_stride = static_cast<std::int64_t>(view.slot_stride_bytes / size_of(view.dtype));
-  for (const SegmentWords& segment : args.segments())
-    for (std::uint32_t i = 0; i < segment.n_rows; ++i)
-      places[segment.first_row + i] =
-          segment.slot * slot_stride +
-          (static_cast<std::int64_t>(segment.position) + i) % capacity * view.shape[1];
-}
 
 void append(const KernelArgs& args, int ring, std::int64_t at, const float* values,
             std::int64_t count) {
@@ -61,7 +49,7 @@ void run(const KernelArgs& args) {
   find_ring_places(args, keys, scratch.places);
   find_ring_places(args, values, scratch.places + max_rows);
   const auto matrices = {&args.weight(q_proj), &args.weight(k_proj), &args.weight(v_proj)};
-  scratch.rows.prepare(args, source, n_rows, matrices);
+  scratch.rows.prepare(args, source, n_rows, args.fast, matrices);
   for_each_tile(
       args, matrices, scratch.rows, n_rows, scratch.memory,
       [&](int matrix, std::int64_t r, std::int64_t first, const float* found, std::int64_t count) {

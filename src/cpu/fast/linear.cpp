@@ -3,14 +3,13 @@
 
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
-#include "cpu/fast/rows.h"
 
 namespace bitaxon::cpu {
 namespace {
 
 struct Scratch {
   ScratchLayout layout;
-  float* gathered;  ///< [R, cols]: normed rows, or the chosen ones
+  float* gathered;  ///< [R, cols]: the chosen rows, normed
   MatrixRows rows;
   TileMemory memory;
 
@@ -27,29 +26,19 @@ void run(const KernelArgs& args) {
   const PackedWeight& w = args.weight(weight);
   const std::int64_t cols = w.desc.cols;
   const std::int64_t out_cols = w.desc.rows;
-  const bool last_only = params.select == RowSelect::last_of_segment;
   const std::int64_t n_rows = args.valid_rows(y);
   Scratch scratch(args.scratch, args.shape(x)[0], cols, args.pool.n_threads());
   const float* source = args.data(x);
-  if (args.has(norm) || last_only) {
-    const float* norm_weight = args.has(norm) ? args.weight(norm).columns : nullptr;
-    args.pool.parallel_for(n_rows, 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t r = begin; r < end; ++r) {
-        std::int64_t from = r;
-        if (last_only) {
-          const SegmentWords& segment = args.step.segments[static_cast<std::size_t>(r)];
-          from = static_cast<std::int64_t>(segment.first_row + segment.n_rows) - 1;
-        }
-        float* to = scratch.gathered + r * cols;
-        if (norm_weight != nullptr)
-          fast_rms_norm(source + from * cols, norm_weight, params.eps, cols, to);
-        else
-          std::copy_n(source + from * cols, cols, to);
-      }
-    });
+  if (params.select == RowSelect::last_of_segment) {
+    for (std::int64_t r = 0; r < n_rows; ++r)
+      std::copy_n(source + args.last_row(r) * cols, cols, scratch.gathered + r * cols);
     source = scratch.gathered;
   }
-  scratch.rows.prepare(args, source, n_rows, {&w});
+  if (args.has(norm)) {
+    norm_rows(args, source, args.weight(norm), params.eps, n_rows, cols, scratch.gathered);
+    source = scratch.gathered;
+  }
+  scratch.rows.prepare(args, source, n_rows, args.fast, {&w});
   const float* added = args.has(residual) ? args.data(residual) : nullptr;
   float* out = args.data(y);
   for_each_tile(

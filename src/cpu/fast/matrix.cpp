@@ -20,9 +20,8 @@ bool is_coded(const PackedWeight& weight) {
 }
 
 const unsigned char* tile_data(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile) {
-  const TileLayout& layout = *weight.layout;
   return reinterpret_cast<const unsigned char*>(weight.tiles) +
-         static_cast<std::size_t>(matrix * layout.tiles_per_matrix() + tile) * layout.tile_bytes();
+         weight.layout->tile_offset(matrix, tile);
 }
 
 CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile,
@@ -68,13 +67,13 @@ MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_
       scales_(layout.take<float>(max_rows * (cols / 8 + 1))),
       sums_(layout.take<float>(max_rows * (cols / 8 + 1))) {}
 
-void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n,
+void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
                          std::initializer_list<const PackedWeight*> weights) {
   rows_ = rows;
   block_ = kMaxBlock;
   coded_ = false;
   for (const PackedWeight* weight : weights)
-    if (args.fast && weight != nullptr && is_coded(*weight)) {
+    if (fast && weight != nullptr && is_coded(*weight)) {
       coded_ = true;
       block_ = std::min(block_, weight->layout->group);
     }

@@ -16,8 +16,10 @@ class MatrixRows {
   /// Takes its memory from `layout`, enough for either precision.
   MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols);
 
-  /// rows [n, cols] stay where they are. Coded as well when the step is fast and a weight is 4-bit.
-  void prepare(const KernelArgs& args, const float* rows, std::int64_t n,
+  /// rows [n, cols] stay where they are. Coded as well when the products may be of reduced
+  /// precision
+  /// (`fast`) and a weight is 4-bit.
+  void prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
                std::initializer_list<const PackedWeight*> weights);
 
   std::int64_t cols() const { return cols_; }
@@ -64,7 +66,7 @@ class TileMemory {
 /// decoded to.
 const float* columns_of(const PackedWeight& weight, float* scratch);
 
-/// out[r] = the RMS norm of x[r].
+/// out[r] = the RMS norm of x[r]. out may be x.
 void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                std::int64_t n_rows, std::int64_t cols, float* out);
 

@@ -1,7 +1,7 @@
 //   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s]) + shared slot
 #include "ops/moe_down.h"
 
-#include "cpu/expert_groups.h"
+#include "cpu/fast/expert_slots.h"
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
 #include "cpu/fast/rows.h"
@@ -14,9 +14,7 @@ struct Scratch {
   MatrixRows rows;  ///< [R * slots, I]
   TileMemory memory;
   float* products;  ///< [R, slots, D]
-  ExpertGroups groups;
-  std::int32_t* slot_of_pair;  ///< [R * top_k]
-  std::int32_t* shared_slots;  ///< [R]
+  ExpertSlots experts;
 
   Scratch(std::byte* base, const Shape& act, std::int64_t d_model, std::int64_t n_experts,
           std::int64_t top_k, int n_threads)
@@ -24,9 +22,7 @@ struct Scratch {
         rows(layout, act[0] * act[1], act[2]),
         memory(layout, act[0], act[2], 1, n_threads),
         products(layout.take<float>(act[0] * act[1] * d_model)),
-        groups{layout.take<std::int32_t>(n_experts + 1), layout.take<std::int32_t>(act[0] * top_k)},
-        slot_of_pair(layout.take<std::int32_t>(act[0] * top_k)),
-        shared_slots(layout.take<std::int32_t>(act[0])) {}
+        experts(layout, act[0], n_experts, top_k) {}
 };
 
 void run(const KernelArgs& args) {
@@ -39,39 +35,31 @@ void run(const KernelArgs& args) {
   const std::int64_t n_rows = args.n_rows();
   const bool shared = args.has(shared_down);
   Scratch scratch(args.scratch, args.shape(act), d_model, n_experts, top_k, args.pool.n_threads());
-  group_by_expert(args.data<std::int32_t>(experts), n_rows * top_k, n_experts, scratch.groups);
-  for (std::int64_t i = 0; i < n_rows * top_k; ++i) {
-    const std::int64_t pair = scratch.groups.pairs[i];
-    scratch.slot_of_pair[i] = static_cast<std::int32_t>(pair / top_k * slots + pair % top_k);
-  }
-  for (std::int64_t r = 0; r < n_rows; ++r)
-    scratch.shared_slots[r] = static_cast<std::int32_t>(r * slots + top_k);
-  scratch.rows.prepare(args, args.data(act), n_rows * slots,
+  const ExpertSlots& computed = scratch.experts;
+  scratch.experts.find(args.data<std::int32_t>(experts), n_rows, top_k, slots);
+  scratch.rows.prepare(args, args.data(act), n_rows * slots, args.fast,
                        {&experts_down, shared ? &args.weight(shared_down) : nullptr});
   const std::int64_t n_tiles = tiles_of(experts_down);
-  args.pool.parallel_for(
-      (n_experts + (shared ? 1 : 0)) * n_tiles, 2 * kTileRows * scratch.rows.cols(),
-      [&](std::int64_t begin, std::int64_t end, int thread) {
-        float* out = scratch.memory.output(thread, 0);
-        for (std::int64_t item = begin; item < end; ++item) {
-          const std::int64_t expert = item / n_tiles;
-          const std::int64_t tile = item % n_tiles;
-          const bool is_shared = expert == n_experts;
-          const std::int32_t* places = is_shared
-                                           ? scratch.shared_slots
-                                           : scratch.slot_of_pair + scratch.groups.first[expert];
-          const std::int64_t n =
-              is_shared ? n_rows : scratch.groups.first[expert + 1] - scratch.groups.first[expert];
-          if (n == 0) continue;
-          tile_product(args, is_shared ? args.weight(shared_down) : experts_down,
-                       is_shared ? 0 : expert, tile, scratch.rows, places, n,
-                       scratch.memory.panel(thread), out);
-          const std::int64_t first = tile * kTileRows;
-          const std::int64_t count = std::min(kTileRows, d_model - first);
-          for (std::int64_t i = 0; i < n; ++i)
-            std::copy_n(out + i * kTileRows, count, scratch.products + places[i] * d_model + first);
-        }
-      });
+  args.pool.parallel_for(computed.size() * n_tiles, 2 * kTileRows * scratch.rows.cols(),
+                         [&](std::int64_t begin, std::int64_t end, int thread) {
+                           float* out = scratch.memory.output(thread, 0);
+                           for (std::int64_t item = begin; item < end; ++item) {
+                             const std::int64_t expert = item / n_tiles;
+                             const std::int64_t tile = item % n_tiles;
+                             const std::int64_t n = computed.count(expert);
+                             if (n == 0) continue;
+                             const std::int32_t* places = computed.slots() + computed.first(expert);
+                             const bool is_shared = computed.is_shared(expert);
+                             tile_product(args, is_shared ? args.weight(shared_down) : experts_down,
+                                          is_shared ? 0 : expert, tile, scratch.rows, places, n,
+                                          scratch.memory.panel(thread), out);
+                             const std::int64_t first = tile * kTileRows;
+                             const std::int64_t count = std::min(kTileRows, d_model - first);
+                             for (std::int64_t i = 0; i < n; ++i)
+                               std::copy_n(out + i * kTileRows, count,
+                                           scratch.products + places[i] * d_model + first);
+                           }
+                         });
   // Summed slot by slot, largest gate first: the order does not depend on how experts are numbered.
   args.pool.parallel_for(n_rows, 2 * slots * d_model,
                          [&](std::int64_t begin, std::int64_t end, int) {

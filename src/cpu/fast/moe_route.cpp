@@ -42,11 +42,9 @@ void run(const KernelArgs& args) {
   else
     std::copy_n(args.data(x), n_rows * d_model, rows);
   // The choice of experts turns on small differences: these products are exact in either mode.
-  KernelArgs exact{args.node, args.operands, args.scratch, args.step,
-                   args.pool, false,         args.products};
-  scratch.rows.prepare(exact, rows, n_rows, {&router});
+  scratch.rows.prepare(args, rows, n_rows, /*fast=*/false, {&router});
   for_each_tile(
-      exact, {&router}, scratch.rows, n_rows, scratch.memory,
+      args, {&router}, scratch.rows, n_rows, scratch.memory,
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
         std::copy_n(values, count, scratch.logits + r * n_experts + first);
       });

@@ -9,7 +9,7 @@ namespace bitaxon::cpu {
 inline constexpr float kRowRange = 16383;
 
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), sums in float32 (sixteen of them, which are
-/// added in an order of their own, whatever the vectors).
+/// added in an order of their own, whatever the vectors). out may be x.
 void fast_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
 /// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale, the largest of a

@@ -114,7 +114,7 @@ void run(const KernelArgs& args) {
               scratch.normed);
     source = scratch.normed;
   }
-  scratch.rows.prepare(args, source, n_rows, {&projection});
+  scratch.rows.prepare(args, source, n_rows, args.fast, {&projection});
   float* gate = args.data(z);
   for_each_tile(
       args, {&projection}, scratch.rows, n_rows, scratch.memory,

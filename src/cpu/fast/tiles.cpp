@@ -106,7 +106,7 @@ void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayo
   const std::int64_t n_tiles = layout.tiles_per_matrix();
   for (std::int64_t index = first; index < last; ++index) {
     const std::int64_t first_row = index % n_tiles * kTileRows;
-    std::byte* tile = to.data() + static_cast<std::size_t>(index) * layout.tile_bytes();
+    std::byte* tile = to.data() + layout.tile_offset(0, index);
     const std::int64_t n_rows = std::min(kTileRows, desc.rows - first_row);
     if (n_rows < kTileRows) std::memset(tile, 0, layout.tile_bytes());
     for (std::int64_t r = 0; r < n_rows; ++r) {
@@ -122,9 +122,7 @@ void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayo
 
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
                            std::int64_t matrix, std::int64_t row, std::int64_t col) {
-  const std::byte* tile =
-      tiles + static_cast<std::size_t>(matrix * layout.tiles_per_matrix() + row / kTileRows) *
-                  layout.tile_bytes();
+  const std::byte* tile = tiles + layout.tile_offset(matrix, row / kTileRows);
   const auto lane = static_cast<std::size_t>(row % kTileRows);
   const std::size_t size = size_of(layout.dtype);
   if (layout.format == WeightFormat::dense)

@@ -34,6 +34,9 @@ struct TileLayout {
   std::int64_t tiles_per_matrix() const { return (rows + kTileRows - 1) / kTileRows; }
   std::size_t group_bytes() const;
   std::size_t tile_bytes() const;
+  std::size_t tile_offset(std::int64_t matrix, std::int64_t tile) const {
+    return static_cast<std::size_t>(matrix * tiles_per_matrix() + tile) * tile_bytes();
+  }
   std::size_t size_bytes() const {
     return static_cast<std::size_t>(n_matrices * tiles_per_matrix()) * tile_bytes();
   }

@@ -3,6 +3,7 @@
 
 #include "core/half.h"
 #include "cpu/products.h"
+#include "cpu/ring_places.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -23,18 +24,6 @@ struct Scratch {
     size_bytes = layout.size_bytes();
   }
 };
-
-/// Element offset of each row's place in a ring, from the ring tensor's first byte.
-void find_ring_places(const KernelArgs& args, int ring, std::int64_t* target) {
-  const View& view = args.view(ring);
-  const std::int64_t capacity = view.shape[0];
-  const auto slot_stride = static_cast<std::int64_t>(view.slot_stride_bytes / size_of(view.dtype));
-  for (const SegmentWords& segment : args.segments())
-    for (std::uint32_t i = 0; i < segment.n_rows; ++i)
-      target[segment.first_row + i] =
-          segment.slot * slot_stride +
-          (static_cast<std::int64_t>(segment.position) + i) % capacity * view.shape[1];
-}
 
 void append(const KernelArgs& args, int projection, int ring, const float* normed,
             const Scratch& scratch, std::int64_t d_model) {

@@ -31,11 +31,7 @@ void run(const KernelArgs& args) {
   const std::int64_t n_rows = args.valid_rows(y);
   const Scratch scratch(args.scratch, args.has(norm), args.shape(x)[0], cols,
                         args.pool.n_threads());
-  const auto source_row = [&](std::int64_t r) {
-    if (!last_only) return r;
-    const SegmentWords& segment = args.step.segments[static_cast<std::size_t>(r)];
-    return static_cast<std::int64_t>(segment.first_row + segment.n_rows) - 1;
-  };
+  const auto source_row = [&](std::int64_t r) { return last_only ? args.last_row(r) : r; };
   const float* source = args.data(x);
   if (args.has(norm)) {
     decode_all(args.weight(norm), scratch.norm);

@@ -1,0 +1,55 @@
+// What each expert computes in a step, the shared one included, as slots of activations.
+#pragma once
+
+#include <span>
+
+#include "cpu/expert_groups.h"
+#include "cpu/kernel.h"
+
+namespace bitaxon::cpu {
+
+/// Slot r * n_slots + s of activations [R, n_slots, ...] holds what the s-th choice of row r gives;
+/// the last slot of a row is the shared expert's, where there is one.
+class ExpertSlots {
+ public:
+  ExpertSlots(ScratchLayout& layout, std::int64_t max_rows, std::int64_t n_experts,
+              std::int64_t top_k)
+      : n_experts_(n_experts),
+        groups_{layout.take<std::int32_t>(n_experts + 1),
+                layout.take<std::int32_t>(max_rows * top_k)},
+        slots_(layout.take<std::int32_t>(max_rows * (top_k + 1))) {}
+
+  /// experts  [n_rows, top_k]
+  /// n_slots  top_k, or top_k + 1 with a shared expert
+  void find(const std::int32_t* experts, std::int64_t n_rows, std::int64_t top_k,
+            std::int64_t n_slots) {
+    const std::int64_t n_pairs = n_rows * top_k;
+    group_by_expert(experts, n_pairs, n_experts_, groups_);
+    for (std::int64_t i = 0; i < n_pairs; ++i) {
+      const std::int64_t pair = groups_.pairs[i];
+      slots_[i] = static_cast<std::int32_t>(pair / top_k * n_slots + pair % top_k);
+    }
+    n_shared_ = n_slots > top_k ? n_rows : 0;
+    for (std::int64_t r = 0; r < n_shared_; ++r)
+      slots_[n_pairs + r] = static_cast<std::int32_t>(r * n_slots + top_k);
+  }
+
+  /// How many experts there are, the shared one last.
+  std::int64_t size() const { return n_experts_ + (n_shared_ > 0 ? 1 : 0); }
+  bool is_shared(std::int64_t expert) const { return expert == n_experts_; }
+  /// Where the slots of an expert begin among those of all.
+  std::int64_t first(std::int64_t expert) const { return groups_.first[expert]; }
+  std::int64_t count(std::int64_t expert) const {
+    return is_shared(expert) ? n_shared_ : first(expert + 1) - first(expert);
+  }
+  /// Of all experts: [sum of counts]
+  const std::int32_t* slots() const { return slots_; }
+
+ private:
+  std::int64_t n_experts_;
+  std::int64_t n_shared_ = 0;
+  ExpertGroups groups_;
+  std::int32_t* slots_;  ///< [R * (top_k + 1)]
+};
+
+}  // namespace bitaxon::cpu
