@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
-#include "core/half.h"
+#include "formats/float_bytes.h"
 #include "formats/nf4_codebook.h"
 #include "platform/printable.h"
 
@@ -20,26 +20,6 @@ namespace {
 constexpr int kMaxCode = 15;
 constexpr std::int64_t kNestedGroupSize = 256;
 constexpr unsigned kZeroCode = 7;  // of the NF4 codebook
-
-void store_float(DType dtype, float value, std::byte* base, std::int64_t index) {
-  const auto put = [&](auto bits) {
-    std::memcpy(base + static_cast<std::size_t>(index) * sizeof(bits), &bits, sizeof(bits));
-  };
-  switch (dtype) {
-    case DType::f16:
-      return put(f32_to_f16(value));
-    case DType::bf16:
-      return put(f32_to_bf16(value));
-    default:
-      return put(value);
-  }
-}
-
-float rounded_to(DType dtype, float value) {
-  return dtype == DType::f16    ? f16_to_f32(f32_to_f16(value))
-         : dtype == DType::bf16 ? bf16_to_f32(f32_to_bf16(value))
-                                : value;
-}
 
 /// fold(lanes[i % 8], values[i]) over all values, then over the lanes: eight at a time is an order
 /// that the compiler may vectorise.

@@ -25,35 +25,13 @@
 #include <cstring>
 
 #include "bitaxon/error.h"
-#include "core/half.h"
+#include "formats/float_bytes.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
 
-// The file's bytes are loaded as the host's numbers.
-static_assert(std::endian::native == std::endian::little);
-
 using Table = std::array<float, 16>;
-
-/// Element `index` of an array of T that starts at any byte.
-template <typename T>
-T load(const std::byte* base, std::int64_t index) {
-  T value;
-  std::memcpy(&value, base + static_cast<std::size_t>(index) * sizeof(T), sizeof(T));
-  return value;
-}
-
-float load_float(DType dtype, const std::byte* base, std::int64_t index) {
-  switch (dtype) {
-    case DType::f16:
-      return f16_to_f32(load<std::uint16_t>(base, index));
-    case DType::bf16:
-      return bf16_to_f32(load<std::uint16_t>(base, index));
-    default:
-      return load<float>(base, index);
-  }
-}
 
 void decode_dense(const WeightDesc& desc, const std::byte* data, std::int64_t first,
                   std::span<float> out) {
@@ -62,10 +40,11 @@ void decode_dense(const WeightDesc& desc, const std::byte* data, std::int64_t fi
   float* to = out.data();
   switch (desc.dtype) {
     case DType::f16:
-      for (std::int64_t i = 0; i < n; ++i) to[i] = f16_to_f32(load<std::uint16_t>(from, i));
+      for (std::int64_t i = 0; i < n; ++i) to[i] = f16_to_f32(load_element<std::uint16_t>(from, i));
       break;
     case DType::bf16:
-      for (std::int64_t i = 0; i < n; ++i) to[i] = bf16_to_f32(load<std::uint16_t>(from, i));
+      for (std::int64_t i = 0; i < n; ++i)
+        to[i] = bf16_to_f32(load_element<std::uint16_t>(from, i));
       break;
     default:
       std::memcpy(to, from, out.size_bytes());
@@ -89,7 +68,7 @@ void look_up(const Table& table, const std::byte* codes, std::int64_t first, std
   }
   // Four bytes at a time: gcc does not unroll this by itself, and it halves the time.
   for (; left >= 8; left -= 8, to += 8, from += 4) {
-    const auto word = load<std::uint32_t>(from, 0);
+    const auto word = load_element<std::uint32_t>(from, 0);
     for (int i = 0; i < 4; ++i) {
       to[2 * i] = value(word, 8 * i + kEvenShift);
       to[2 * i + 1] = value(word, 8 * i + kOddShift);
@@ -138,13 +117,14 @@ void decode_affine4(const WeightDesc& desc, const WeightParts& parts, std::int64
 }
 
 float load_absmax(const WeightDesc& desc, const WeightParts& parts, std::int64_t block) {
-  if (!desc.nested) return load<float>(parts.scales.data(), block);
-  const auto code = load<std::uint8_t>(parts.scales.data(), block);
-  const float scale = load<float>(parts.nested_scales.data(), block / desc.nested_group_size);
+  if (!desc.nested) return load_element<float>(parts.scales.data(), block);
+  const auto code = load_element<std::uint8_t>(parts.scales.data(), block);
+  const float scale =
+      load_element<float>(parts.nested_scales.data(), block / desc.nested_group_size);
   // Rounded after the product and after the sum, as bitsandbytes does. The detour through double,
   // where the product is exact, keeps the compiler from fusing the two into one rounding.
   const double product =
-      static_cast<double>(load<float>(parts.nested_quant_map.data(), code)) * scale;
+      static_cast<double>(load_element<float>(parts.nested_quant_map.data(), code)) * scale;
   return static_cast<float>(product) + desc.nested_offset;
 }
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "bitaxon/error.h"
-#include "core/half.h"
+#include "formats/float_bytes.h"
 #include "formats/json.h"
 #include "formats/stored_weight.h"
 #include "platform/file.h"
@@ -91,16 +91,8 @@ void encode(const WeightDesc& desc, std::int64_t first, std::span<const float> v
             std::vector<std::byte>& bytes) {
   bytes.resize(values.size() * size_of(desc.dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    float held = values[i];
-    if (desc.dtype == DType::f32) {
-      std::memcpy(bytes.data() + 4 * i, &held, sizeof(held));
-    } else {
-      const bool is_f16 = desc.dtype == DType::f16;
-      const std::uint16_t half = is_f16 ? f32_to_f16(held) : f32_to_bf16(held);
-      std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
-      held = is_f16 ? f16_to_f32(half) : bf16_to_f32(half);
-    }
-    if (!std::isfinite(held))
+    store_float(desc.dtype, values[i], bytes.data(), static_cast<std::int64_t>(i));
+    if (!std::isfinite(rounded_to(desc.dtype, values[i])))
       throw Error(ErrorKind::format,
                   fmt::format("tensor \"{}\": expected numbers that {} holds, got {} at element {}",
                               printable(desc.name), name_of(desc.dtype), values[i],
@@ -136,13 +128,12 @@ Contents contents_of(const ModelWrite& write) {
   for (const WeightEdit& edit : write.edits) {
     const std::vector<const TensorInfo*> tensors = tensors_of(edit.from.source);
     known.insert(tensors.begin(), tensors.end());
-    if (is_copied(edit))
+    if (is_copied(edit)) {
       contents.copies.insert(contents.copies.end(), tensors.begin(), tensors.end());
-    else
-      contents.weights.push_back({.name = edit.from.slot.name,
-                                  .shape = edit.from.slot.shape,
-                                  .is_stack = edit.from.slot.chosen_of > 0,
-                                  .desc = edit.to});
+    } else {
+      contents.weights.push_back(stored_weight(edit.from));
+      contents.weights.back().desc = edit.to;
+    }
   }
   for (const TensorInfo& tensor : write.checkpoint.tensors())
     if (!known.contains(&tensor)) contents.copies.push_back(&tensor);

@@ -72,6 +72,18 @@ TEST(ThreadPool, EachThreadHasANumberOfItsOwn) {
   EXPECT_FALSE(shared);
 }
 
+TEST(ThreadPool, EveryThreadWorks) {
+  // As many items as threads, and none ends before all have begun: no thread can do another's.
+  ThreadPool pool(7);
+  std::atomic<int> n_begun = 0;
+  pool.parallel_for(7, kWorthSharing, [&](std::int64_t, std::int64_t, int) {
+    ++n_begun;
+    n_begun.notify_all();
+    for (int n = n_begun; n < 7; n = n_begun) n_begun.wait(n);
+  });
+  for (int thread = 0; thread < 7; ++thread) EXPECT_EQ(pool.items_run(thread), 1U);
+}
+
 TEST(CpuBackend, ABufferMayBeEmpty) {
   const auto backend = cpu::open_cpu_backend({.n_threads = 1});
   const Buffer empty = backend->allocate(0, BufferUse::state);

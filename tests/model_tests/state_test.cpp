@@ -92,23 +92,23 @@ TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
 }
 
 // Without this the comparisons above might compare one thread with itself.
-TEST(StateSplits, EveryThreadWorks) {
+TEST(StateSplits, SeveralThreadsWork) {
   Config config = small_config();
   config.hidden_dim = 64;
   OpenModel open = open_random("cpu", 7, config, with(Precision::exact, 0));
   const auto ids = random_ids(256, config.vocab_size, 2);
-  const auto all_worked = [&] {
-    for (int thread = 0; thread < 7; ++thread)
-      if (cpu::items_run(*open.backend, thread) == 0) return false;
-    return true;
+  const auto n_working = [&] {
+    int n = 0;
+    for (int thread = 0; thread < 7; ++thread) n += cpu::items_run(*open.backend, thread) > 0;
+    return n;
   };
   State state = open.model.new_state();
-  // On a busy machine a thread may sleep through a whole step, hardly through many.
-  for (int step = 0; step < 200 && !all_worked(); ++step) {
+  // On a busy machine a thread may sleep through many steps: no loop waits for it.
+  for (int step = 0; step < 2000 && n_working() < 2; ++step) {
     state.reset();
     open.model.wait(open.model.feed(state, ids, {StepOutput::none, false}));
   }
-  EXPECT_TRUE(all_worked());
+  EXPECT_GE(n_working(), 2);
 }
 
 // ---- taking steps back

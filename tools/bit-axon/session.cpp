@@ -157,7 +157,7 @@ Config find_config(const ModelOptions& options) {
   check_model_options(options);
   if (is_random(options)) return preset(options);
   std::vector<std::string> said_when_loading;
-  return load_config(find_model(options.model).files, said_when_loading);
+  return load_config(find_model(options.model, options.flag).files, said_when_loading);
 }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {

@@ -4,23 +4,12 @@
 #include <cstring>
 #include <vector>
 
-#include "core/half.h"
+#include "formats/float_bytes.h"
 
 namespace bitaxon::cpu {
 namespace {
 
 constexpr auto kLanes = static_cast<std::size_t>(kTileRows);
-
-float load_float(DType dtype, const std::byte* from) {
-  if (dtype == DType::f32) {
-    float value = 0;
-    std::memcpy(&value, from, sizeof(value));
-    return value;
-  }
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, from, sizeof(bits));
-  return dtype == DType::f16 ? f16_to_f32(bits) : bf16_to_f32(bits);
-}
 
 /// Copies element `index` of an array of `size`-byte elements.
 void copy_element(std::byte* to, std::span<const std::byte> from, std::int64_t index,
@@ -123,20 +112,17 @@ void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayo
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
                            std::int64_t matrix, std::int64_t row, std::int64_t col) {
   const std::byte* tile = tiles + layout.tile_offset(matrix, row / kTileRows);
-  const auto lane = static_cast<std::size_t>(row % kTileRows);
-  const std::size_t size = size_of(layout.dtype);
+  const std::int64_t lane = row % kTileRows;
   if (layout.format == WeightFormat::dense)
-    return load_float(layout.dtype, tile + (static_cast<std::size_t>(col) * kLanes + lane) * size);
+    return load_float(layout.dtype, tile, col * kTileRows + lane);
   tile += static_cast<std::size_t>(col / layout.group) * layout.group_bytes();
   const std::int64_t c = col % layout.group;
-  std::uint32_t word = 0;
-  std::memcpy(&word, tile + (static_cast<std::size_t>(c / 8) * kLanes + lane) * sizeof(word),
-              sizeof(word));
+  const auto word = load_element<std::uint32_t>(tile, c / 8 * kTileRows + lane);
   const unsigned code = word >> (16 * (c % 2) + 4 * (c % 8 / 2)) & 15;
   const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
-  const float scale = load_float(layout.dtype, tile + codes_bytes + lane * size);
+  const float scale = load_float(layout.dtype, tile + codes_bytes, lane);
   if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
-  const float bias = load_float(layout.dtype, tile + codes_bytes + (kLanes + lane) * size);
+  const float bias = load_float(layout.dtype, tile + codes_bytes, kTileRows + lane);
   // In double the product is exact: rounded once, as decode() does.
   return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
 }

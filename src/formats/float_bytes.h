@@ -1,0 +1,59 @@
+// Numbers of a float type in memory of any alignment.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "bitaxon/dtype.h"
+#include "core/half.h"
+
+namespace bitaxon {
+
+// The file's bytes are loaded as the host's numbers.
+static_assert(std::endian::native == std::endian::little);
+
+/// Element `index` of an array of T that starts at any byte.
+template <typename T>
+T load_element(const std::byte* base, std::int64_t index) {
+  T value;
+  std::memcpy(&value, base + static_cast<std::size_t>(index) * sizeof(T), sizeof(T));
+  return value;
+}
+
+/// Element `index` of f16, bf16 or f32 numbers, widened exactly.
+inline float load_float(DType dtype, const std::byte* base, std::int64_t index) {
+  switch (dtype) {
+    case DType::f16:
+      return f16_to_f32(load_element<std::uint16_t>(base, index));
+    case DType::bf16:
+      return bf16_to_f32(load_element<std::uint16_t>(base, index));
+    default:
+      return load_element<float>(base, index);
+  }
+}
+
+/// Stores it as element `index`, rounded to nearest, ties to even.
+inline void store_float(DType dtype, float value, std::byte* base, std::int64_t index) {
+  const auto put = [&](auto bits) {
+    std::memcpy(base + static_cast<std::size_t>(index) * sizeof(bits), &bits, sizeof(bits));
+  };
+  switch (dtype) {
+    case DType::f16:
+      return put(f32_to_f16(value));
+    case DType::bf16:
+      return put(f32_to_bf16(value));
+    default:
+      return put(value);
+  }
+}
+
+/// What store_float keeps of a number.
+inline float rounded_to(DType dtype, float value) {
+  return dtype == DType::f16    ? f16_to_f32(f32_to_f16(value))
+         : dtype == DType::bf16 ? bf16_to_f32(f32_to_bf16(value))
+                                : value;
+}
+
+}  // namespace bitaxon
