@@ -1,8 +1,10 @@
 // Single kernels of the CPU backend beside what the machine can do: the read rate of its memory
-// (huge pages, all cores) and the rate of float32 multiply-adds, measured before and after. Caches
-// are cold: between two runs four times the last level is read. Bytes are those of the weights as
-// stored, and of the keys and values read. Prints one JSON object a line.
-//   cpu_bench [--threads N] [--filter TEXT] [--runs N]
+// (huge pages, all cores) and the rate of float32 multiply-adds, measured before and after every
+// run, because both change while other machines share the hardware. A run is one step of as many
+// copies of the kernel, each with weights or states of its own, as leave nothing of the first in a
+// cache: four times the last level. Bytes are those of the weights as stored, and of the keys and
+// values read. Prints one JSON object a line.
+//   cpu_bench [--threads N] [--filter TEXT] [--runs N] [--warm]
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,7 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
-#include <numeric>
+#include <optional>
 
 #include "bitaxon/devices.h"
 #include "compiled_case.h"
@@ -23,51 +25,44 @@ namespace {
 struct Options {
   int n_threads = 0;
   int n_runs = 9;
+  bool warm = false;
   std::string filter;
 };
 
 enum class Of { reading, multiplying, updates };
 
+/// Records one copy of a kernel.
+using Recorder = std::function<std::vector<Tensor>(const OpHandles&)>;
+
 /// One kernel, what it has to do, and what share of the machine's rate it should reach.
 struct Measure {
   std::string name;
   Of of;
-  double amount;  ///< bytes, float32 operations, or updates of a state
+  double amount;  ///< bytes (0: the weights' as stored), float32 operations, or updates of a state
   double wanted;
-  std::function<void(OpProblem& problem)> build;
+  std::uint32_t n_rows;
+  std::uint32_t position = 0;
+  double cold_bytes;  ///< what a copy leaves in a cache, at least
+  /// Adds what a copy works on.
+  std::function<Recorder(OpProblem& problem)> add;
+  /// What is not part of the kernel, its time is taken away; may be empty.
+  std::function<Recorder(OpProblem& problem)> add_less = {};
 };
-
-std::vector<CaseSegment> rows(std::uint32_t n, std::uint32_t position = 0) {
-  return {{.slot = 0, .n_rows = n, .position = position, .read_version = 0, .write_version = 1}};
-}
-
-double stored_bytes(Format format, std::int64_t elements) {
-  const auto n = static_cast<double>(elements);
-  switch (format) {
-    case Format::f32:
-      return 4 * n;
-    case Format::f16:
-    case Format::bf16:
-      return 2 * n;
-    case Format::q4_g64:
-      return n / 2 + n / 64 * 4;
-    default:
-      return n / 2 + n / 64 * 4;
-  }
-}
 
 Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::uint32_t n_rows,
                 double wanted) {
   const bool reading = n_rows == 1;
-  return {fmt::format("linear {} {}x{}, {} rows", name_of(format), n_outputs, cols, n_rows),
-          reading ? Of::reading : Of::multiplying,
-          reading ? stored_bytes(format, n_outputs * cols)
-                  : 2.0 * static_cast<double>(n_outputs * cols) * n_rows,
-          wanted, [=](OpProblem& p) {
-            p.set_step(rows(n_rows), n_rows);
+  const auto elements = static_cast<double>(n_outputs * cols);
+  return {.name = fmt::format("linear {} {}x{}, {} rows", name_of(format), n_outputs, cols, n_rows),
+          .of = reading ? Of::reading : Of::multiplying,
+          .amount = reading ? 0 : 2 * elements * n_rows,
+          .wanted = wanted,
+          .n_rows = n_rows,
+          .cold_bytes = elements / 2,
+          .add = [=](OpProblem& p) -> Recorder {
             const auto weight = p.add_weight(format, {1, n_outputs, cols}, 0.02);
             const auto x = p.add_input(cols, 1);
-            p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+            return [=](const OpHandles& h) -> std::vector<Tensor> {
               return {linear(h.inputs[x], h.weights[weight])};
             };
           }};
@@ -76,9 +71,13 @@ Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::u
 Measure experts(Format format, double wanted) {
   constexpr std::int64_t kRows = 128, kTopK = 2, kExperts = 8, kWidth = 2560, kInner = 4096;
   return {
-      fmt::format("moe_swiglu {}, 8 experts, top 2, 128 rows", name_of(format)), Of::multiplying,
-      4.0 * kRows * kTopK * kWidth * kInner, wanted, [=](OpProblem& p) {
-        p.set_step(rows(kRows), kRows);
+      .name = fmt::format("moe_swiglu {}, 8 experts, top 2, 128 rows", name_of(format)),
+      .of = Of::multiplying,
+      .amount = 4.0 * kRows * kTopK * kWidth * kInner,
+      .wanted = wanted,
+      .n_rows = kRows,
+      .cold_bytes = 1.0 * kExperts * kWidth * kInner,
+      .add = [=](OpProblem& p) -> Recorder {
         const auto gate = p.add_weight(format, {kExperts, kInner, kWidth}, 0.02);
         const auto up = p.add_weight(format, {kExperts, kInner, kWidth}, 0.02);
         const auto x = p.add_input(kWidth, 1);
@@ -91,7 +90,7 @@ Measure experts(Format format, double wanted) {
         }
         const std::int64_t two[] = {kTopK};
         const auto which = p.add_input<std::int32_t>(two, chosen);
-        p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+        return [=](const OpHandles& h) -> std::vector<Tensor> {
           return {moe_swiglu(
               h.inputs[x], h.inputs[which],
               {.gate = h.weights[gate], .up = h.weights[up], .shared_gate = {}, .shared_up = {}})};
@@ -102,11 +101,14 @@ Measure experts(Format format, double wanted) {
 Measure scan(std::uint32_t n_rows, double wanted) {
   constexpr std::int64_t kInner = 7680, kStates = 16;
   const bool reading = n_rows == 1;
-  return {fmt::format("selective_scan 7680x16, {} rows", n_rows),
-          reading ? Of::reading : Of::updates,
-          reading ? 3.0 * 4 * kInner * kStates : 1.0 * kInner * kStates * n_rows, wanted,
-          [=](OpProblem& p) {
-            p.set_step(rows(n_rows, 5), n_rows);
+  return {.name = fmt::format("selective_scan 7680x16, {} rows", n_rows),
+          .of = reading ? Of::reading : Of::updates,
+          .amount = reading ? 3.0 * 4 * kInner * kStates : 1.0 * kInner * kStates * n_rows,
+          .wanted = wanted,
+          .n_rows = n_rows,
+          .position = 5,
+          .cold_bytes = 4.0 * kInner * (3.0 * kStates + 3.0 * n_rows),
+          .add = [=](OpProblem& p) -> Recorder {
             const auto u = p.add_input(kInner, 1);
             const auto bcr = p.add_input(2 * kStates + 1, 1);
             const auto z = p.add_input(kInner, 1);
@@ -116,7 +118,7 @@ Measure scan(std::uint32_t n_rows, double wanted) {
             const auto skip = p.add_weight(Format::f32, {1, 1, kInner}, 1);
             const auto state = p.add_state(DType::f32, {kStates, kInner});
             p.fill_state(state, 1);
-            p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+            return [=](const OpHandles& h) -> std::vector<Tensor> {
               return {selective_scan(h.inputs[u], h.inputs[bcr], h.inputs[z],
                                      {.dt_weight = h.weights[dt_weight],
                                       .dt_bias = h.weights[dt_bias],
@@ -127,19 +129,25 @@ Measure scan(std::uint32_t n_rows, double wanted) {
           }};
 }
 
-/// With a projection of so few columns that the convolution is what takes time.
+/// What ssm_in takes beyond a linear of the same shape, both with so few columns that the
+/// convolution is what takes time.
 Measure convolution(std::uint32_t n_rows, double wanted) {
   constexpr std::int64_t kInner = 7680, kTaps = 4, kWidth = 2;
-  return {fmt::format("convolution 7680x4, {} rows", n_rows), Of::reading, 8.0 * kInner * n_rows,
-          wanted, [=](OpProblem& p) {
-            p.set_step(rows(n_rows, 5), n_rows);
+  return {.name = fmt::format("convolution 7680x4, {} rows", n_rows),
+          .of = Of::reading,
+          .amount = 8.0 * kInner * n_rows,
+          .wanted = wanted,
+          .n_rows = n_rows,
+          .position = 5,
+          .cold_bytes = 12.0 * kInner * n_rows,
+          .add = [=](OpProblem& p) -> Recorder {
             const auto x = p.add_input(kWidth, 1);
             const auto in_proj = p.add_weight(Format::f32, {1, 2 * kInner, kWidth}, 1);
             const auto taps = p.add_weight(Format::f32, {1, kInner, kTaps}, 0.5);
             const auto bias = p.add_weight(Format::f32, {1, 1, kInner}, 0.3);
             const auto tail = p.add_state(DType::f32, {kTaps - 1, kInner});
             p.fill_state(tail, 1);
-            p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+            return [=](const OpHandles& h) -> std::vector<Tensor> {
               const auto [u, z] = ssm_in(h.inputs[x],
                                          {.norm = {},
                                           .in_proj = h.weights[in_proj],
@@ -148,20 +156,27 @@ Measure convolution(std::uint32_t n_rows, double wanted) {
                                          1e-6F, h.states[tail]);
               return {u, z};
             };
-          }};
+          },
+          .add_less = product(Format::f32, 2 * kInner, kWidth, n_rows, 0).add};
 }
 
 Measure attention_over(std::int64_t n_keys, double wanted) {
   constexpr std::int64_t kHeads = 32, kHeadDim = 80, kWidth = kHeads * kHeadDim;
-  return {fmt::format("attention 32 heads of 80, {} keys, 1 row", n_keys), Of::reading,
-          4.0 * static_cast<double>(n_keys * kWidth), wanted, [=](OpProblem& p) {
-            p.set_step(rows(1, static_cast<std::uint32_t>(n_keys)), 1);
+  const auto bytes = 4.0 * static_cast<double>(n_keys * kWidth);
+  return {.name = fmt::format("attention 32 heads of 80, {} keys, 1 row", n_keys),
+          .of = Of::reading,
+          .amount = bytes,
+          .wanted = wanted,
+          .n_rows = 1,
+          .position = static_cast<std::uint32_t>(n_keys),
+          .cold_bytes = bytes,
+          .add = [=](OpProblem& p) -> Recorder {
             const auto q = p.add_input(kWidth, 1);
             const auto keys = p.add_ring(DType::f16, {n_keys + 512, kWidth});
             const auto values = p.add_ring(DType::f16, {n_keys + 512, kWidth});
             for (const auto ring : {keys, values})
               p.fill_ring(ring, p.segments()[0], 1, n_keys + 1, 1);
-            p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
+            return [=](const OpHandles& h) -> std::vector<Tensor> {
               return {attention(h.inputs[q], h.states[keys], h.states[values], kHeads, n_keys)};
             };
           }};
@@ -196,58 +211,85 @@ std::vector<Measure> measures() {
   return all;
 }
 
-/// Reads so much memory that nothing else is left in a cache.
-class Caches {
+/// Some copies of a kernel as one step, and how long it takes.
+class Copies {
  public:
-  Caches() {
-    const long last_level = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-    memory_.assign(4 * static_cast<std::size_t>(std::max(last_level, 32L << 20)) / 8, 1);
+  Copies(Backend& backend, const Measure& measure,
+         const std::function<Recorder(OpProblem& problem)>& add, int n)
+      : backend_(backend) {
+    OpProblem problem(measure.name);
+    const CaseSegment segment{.n_rows = measure.n_rows, .position = measure.position};
+    problem.set_step({&segment, 1}, measure.n_rows);
+    std::vector<Recorder> recorders;
+    for (int i = 0; i < n; ++i) recorders.push_back(add(problem));
+    problem.record = [&](const OpHandles& handles) {
+      std::vector<Tensor> all;
+      for (const Recorder& recorder : recorders)
+        for (const Tensor& tensor : recorder(handles)) all.push_back(tensor);
+      return all;
+    };
+    compiled_ = compile_case(backend, problem, true);
   }
-  void make_cold() { sum_ += std::accumulate(memory_.begin(), memory_.end(), std::uint64_t{0}); }
-  std::uint64_t sum() const { return sum_; }
+
+  double seconds() {
+    const auto begin = std::chrono::steady_clock::now();
+    backend_.wait(backend_.submit(compiled_.executable, compiled_.step));
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    return seconds.count();
+  }
+  double stored_bytes() const { return static_cast<double>(compiled_.cost.stored_bytes); }
 
  private:
-  std::vector<std::uint64_t> memory_;
-  std::uint64_t sum_ = 0;
+  Backend& backend_;
+  CompiledCase compiled_;
 };
 
-struct Found {
-  const Measure* measure;
-  std::vector<double> seconds;  ///< ascending
-};
-
-Found time_of(Backend& backend, const Measure& measure, int n_runs, Caches& caches) {
-  OpProblem problem(measure.name);
-  measure.build(problem);
-  const CompiledCase compiled = compile_case(backend, problem, true);
-  Found found{&measure, {}};
-  for (int run = 0; run <= n_runs; ++run) {
-    caches.make_cold();
-    const auto begin = std::chrono::steady_clock::now();
-    backend.wait(backend.submit(compiled.executable, compiled.step));
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    if (run > 0) found.seconds.push_back(seconds.count());  // the first warms up
-  }
-  std::sort(found.seconds.begin(), found.seconds.end());
-  return found;
+/// Of several runs.
+double median_of(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
 }
 
-void print(const Found& found, const DeviceRates& rates) {
-  const Measure& measure = *found.measure;
-  const double limit = measure.of == Of::reading ? rates.read_bytes_per_s : rates.f32_flops_per_s;
-  const auto share = [&](double seconds) {
-    return std::round(1000 * measure.amount / seconds / limit) / 10;
+double rounded(double value, double places) { return std::round(value * places) / places; }
+
+void time_measure(Backend& backend, const Measure& measure, const Options& options) {
+  const double cache_bytes =
+      std::max(static_cast<double>(::sysconf(_SC_LEVEL3_CACHE_SIZE)), 32.0 * (1 << 20));
+  // Several at least, so that starting a step does not count; warm ones are few and small.
+  const int n_copies =
+      options.warm ? 1
+                   : std::max(4, static_cast<int>(std::ceil(4 * cache_bytes / measure.cold_bytes)));
+  Copies copies(backend, measure, measure.add, n_copies);
+  std::optional<Copies> less;
+  if (measure.add_less) less.emplace(backend, measure, measure.add_less, n_copies);
+  const double amount = measure.amount > 0 ? measure.amount * n_copies : copies.stored_bytes();
+  std::vector<double> seconds, shares, rates;
+  const auto rate = [&] {
+    const DeviceRates all = backend.measure_rates();
+    return measure.of == Of::reading ? all.read_bytes_per_s : all.f32_flops_per_s;
   };
-  const double best = found.seconds.front();
-  const double median = found.seconds[found.seconds.size() / 2];
-  Json line = {{"kernel", measure.name},
-               {"best_us", std::round(best * 1e7) / 10},
-               {"median_us", std::round(median * 1e7) / 10},
-               {"giga_per_sec", std::round(measure.amount / best / 1e7) / 100},
-               {"of", measure.of == Of::reading ? "read rate" : "float32 rate"},
-               {"percent", share(best)},
-               {"percent_of_median", share(median)},
-               {"wanted_percent", measure.wanted * 100}};
+  rates.push_back(rate());
+  for (int run = 0; run < options.n_runs; ++run) {
+    copies.seconds();  // what is made at the first run, and threads awake
+    double taken = copies.seconds();
+    if (less) {
+      less->seconds();
+      taken -= less->seconds();
+    }
+    rates.push_back(rate());
+    seconds.push_back(taken / n_copies);
+    shares.push_back(amount / taken / std::max(rates[rates.size() - 2], rates.back()));
+  }
+  const double share = median_of(shares);
+  const Json line = {{"kernel", measure.name},
+                     {"copies", n_copies},
+                     {"best_us", rounded(std::ranges::min(seconds) * 1e6, 10)},
+                     {"median_us", rounded(median_of(seconds) * 1e6, 10)},
+                     {"giga_per_sec", rounded(amount / n_copies / median_of(seconds) / 1e9, 100)},
+                     {"of", measure.of == Of::reading ? "read rate" : "float32 rate"},
+                     {"rate_giga_per_sec", rounded(median_of(rates) / 1e9, 10)},
+                     {"percent", rounded(100 * share, 10)},
+                     {"wanted_percent", measure.wanted * 100}};
   fmt::print("{}\n", line.dump());
   std::fflush(stdout);
 }
@@ -257,26 +299,19 @@ int bench(int argc, char** argv) {
   Options options;
   app.add_option("--threads", options.n_threads, "0: all cores");
   app.add_option("--runs", options.n_runs, "How often each runs");
+  app.add_flag("--warm", options.warm, "One copy, its weights in whatever cache holds them");
   app.add_option("--filter", options.filter, "Only kernels whose name has this");
   CLI11_PARSE(app, argc, argv);
   const auto opened = open_device("cpu", {.n_threads = options.n_threads});
   Backend& backend = *opened.backend;
-  Caches caches;
-  DeviceRates rates = backend.measure_rates();
-  std::vector<Found> all;
-  const std::vector<Measure> wanted = measures();
-  for (const Measure& measure : wanted)
-    if (measure.name.find(options.filter) != std::string::npos)
-      all.push_back(time_of(backend, measure, options.n_runs, caches));
-  const DeviceRates after = backend.measure_rates();
-  rates.read_bytes_per_s = std::max(rates.read_bytes_per_s, after.read_bytes_per_s);
-  rates.f32_flops_per_s = std::max(rates.f32_flops_per_s, after.f32_flops_per_s);
+  const DeviceRates rates = backend.measure_rates();
   fmt::print("{}\n", Json({{"device", backend.caps().device},
-                           {"read_GB_per_sec", std::round(rates.read_bytes_per_s / 1e7) / 100},
-                           {"float32_GFLOP_per_sec", std::round(rates.f32_flops_per_s / 1e7) / 100},
-                           {"read_words", caches.sum()}})
+                           {"read_GB_per_sec", rounded(rates.read_bytes_per_s / 1e9, 100)},
+                           {"float32_GFLOP_per_sec", rounded(rates.f32_flops_per_s / 1e9, 100)}})
                          .dump());
-  for (const Found& found : all) print(found, rates);
+  for (const Measure& measure : measures())
+    if (measure.name.find(options.filter) != std::string::npos)
+      time_measure(backend, measure, options);
   return 0;
 }
 

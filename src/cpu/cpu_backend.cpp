@@ -296,8 +296,15 @@ StepResult CpuBackend::wait(Ticket ticket) {
 
 void CpuBackend::run_submitted() {
   std::unique_lock lock(mutex_);
+  const auto is_wanted = [&] { return stop_ || done_ < submitted_; };
   for (;;) {
-    changed_.wait(lock, [&] { return stop_ || done_ < submitted_; });
+    if (!is_wanted()) {
+      lock.unlock();
+      pool_.cores().settle(0);
+      lock.lock();
+      changed_.wait(lock, is_wanted);
+      pool_.cores().leave();
+    }
     if (stop_) return;
     InFlight& place = place_of(done_ + 1);
     const bool runs = failure_.empty();

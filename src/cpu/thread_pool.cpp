@@ -41,7 +41,7 @@ bool look_out(const Done& done) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads) {
+ThreadPool::ThreadPool(int n_threads) : cores_(n_threads) {
   for (int i = 0; i < n_threads; ++i)
     counters_.push_back(std::make_unique<std::atomic<std::uint64_t>>(0));
   try {
@@ -117,7 +117,9 @@ void ThreadPool::work(int thread) {
     const auto changed = [&] { return round_.load(std::memory_order_acquire) != seen; };
     if (!look_out(changed)) {
       asleep_.fetch_add(1, std::memory_order_seq_cst);
+      cores_.settle(thread);
       round_.wait(seen, std::memory_order_seq_cst);
+      cores_.leave();
       asleep_.fetch_sub(1, std::memory_order_seq_cst);
     }
     seen = round_.load(std::memory_order_acquire);

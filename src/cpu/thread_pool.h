@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "platform/home_cores.h"
+
 namespace bitaxon::cpu {
 
 /// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are
@@ -24,6 +26,8 @@ class ThreadPool {
   ~ThreadPool();
 
   int n_threads() const { return static_cast<int>(counters_.size()); }
+  /// Where its threads sleep; the caller is the first.
+  const HomeCores& cores() const { return cores_; }
   /// Items computed by one thread since construction.
   std::uint64_t items_run(int thread) const {
     return counters_[static_cast<std::size_t>(thread)]->load(std::memory_order_relaxed);
@@ -51,6 +55,7 @@ class ThreadPool {
   void work(int thread);
   bool join(std::uint32_t round);
 
+  HomeCores cores_;
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
   // The current loop. Written by the caller before round_ advances, read by the others after.
   Body body_ = nullptr;

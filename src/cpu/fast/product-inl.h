@@ -2,7 +2,22 @@
 // of kLanes lanes with load_u32, zero_i, zero_f, splat, pairs_of (shifts codes into the low
 // nibble of each 16 bits), look_up, dot (adds the products of 16-bit pairs), to_float, load_scales,
 // store, multiply_add; Map of sixteen values with load_map and look_up; code_at<place>; kMaxRows;
-// BX_SIMD, the attribute of functions that use them.
+// in_register, for what is to be loaded once; BX_SIMD, the attribute of functions that use them.
+
+template <int kValue>
+struct Constant {
+  constexpr operator int() const { return kValue; }
+};
+
+/// body(0), ..., body(kEnd - 1), the numbers being constants: a compiler keeps an array of vectors
+/// in registers only where every index is known to it early.
+template <int kEnd, int kBegin = 0, class Body>
+BX_SIMD void unrolled(const Body& body) {
+  if constexpr (kBegin < kEnd) {
+    body(Constant<kBegin>());
+    unrolled<kEnd, kBegin + 1>(body);
+  }
+}
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {
@@ -14,7 +29,7 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
   const Table table = load_table(kTable ? tile.table : nullptr);
   for (int part = 0; part < 16; part += kLanes) {
     F32 total[kRows];
-    for (int i = 0; i < kRows; ++i) total[i] = zero_f();
+    unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA { total[i] = zero_f(); });
     const unsigned char* group = tile.data;
     int64_t at_block = 0;
     for (int64_t column = 0; column < tile.cols; column += tile.group, group += group_bytes) {
@@ -25,29 +40,31 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
       const unsigned char* codes = group + part * 4;
       for (int64_t c = 0; c < tile.group; c += block, ++at_block) {
         I32 sums[kRows * kSums];
-        for (int i = 0; i < kRows * kSums; ++i) sums[i] = zero_i();
+        unrolled<kRows * kSums>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_i(); });
         for (int64_t chunk = 0; chunk < block; chunk += 8, codes += 64) {
           prefetch(codes);
-          const I32 words = load_u32(codes);
-          const I32 pair[4] = {weights<0, kTable>(words, table), weights<1, kTable>(words, table),
-                               weights<2, kTable>(words, table), weights<3, kTable>(words, table)};
+          const I32 words = in_register(load_u32(codes));
           const int64_t at = column + c + chunk;
-          for (int j = 0; j < 4; ++j)
-            for (int i = 0; i < kRows; ++i)
-              sums[i * kSums + j % kSums] =
-                  dot(sums[i * kSums + j % kSums], pair[j], rows[i].q + at + 2 * j);
+          unrolled<4>([&](auto j) BX_SIMD_LAMBDA {
+            const I32 pair = weights<j, kTable>(words, table);
+            unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
+              constexpr int kSum = i * kSums + j % kSums;
+              sums[kSum] = dot(sums[kSum], pair, rows[i].q + at + 2 * j);
+            });
+          });
         }
-        for (int i = 0; i < kRows; ++i) {
+        unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
           I32 sum = sums[i * kSums];
-          for (int s = 1; s < kSums; ++s) sum = add(sum, sums[i * kSums + s]);
+          unrolled<kSums, 1>([&](auto s) BX_SIMD_LAMBDA { sum = add(sum, sums[i * kSums + s]); });
           const F32 x_scale = splat(rows[i].scales[at_block]);
           total[i] = multiply_add(multiply(to_float(sum), x_scale), scale, total[i]);
           if (!kTable) total[i] = multiply_add(splat(rows[i].sums[at_block]), bias, total[i]);
-        }
+        });
       }
     }
-    for (int i = 0; i < kRows; ++i)
+    unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
       store(kTable ? multiply(total[i], splat(tile.table_scale)) : total[i], out + i * 16 + part);
+    });
   }
 }
 
@@ -58,7 +75,7 @@ BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
   return kTable ? multiply(look_up(code, map), scale) : multiply_add(to_float(code), scale, bias);
 }
 
-/// Calls use(column, weights) for each column of a tile.
+/// Calls use(column, column % 8, weights) for each column of a tile, the second a constant.
 template <bool kTable, class Use>
 BX_SIMD void for_each_column(const CodedTile& tile, const float* quant_map, int part,
                              const Use& use) {
@@ -71,15 +88,10 @@ BX_SIMD void for_each_column(const CodedTile& tile, const float* quant_map, int 
     const F32 bias =
         kTable ? zero_f() : load_scales(scales + (16 + part) * scale_bytes, tile.scale_type);
     for (int64_t c = column; c < column + tile.group; c += 8, at += 64) {
-      const I32 words = load_u32(at + part * 4);
-      use(c + 0, value_of<0, kTable>(words, map, scale, bias));
-      use(c + 1, value_of<1, kTable>(words, map, scale, bias));
-      use(c + 2, value_of<2, kTable>(words, map, scale, bias));
-      use(c + 3, value_of<3, kTable>(words, map, scale, bias));
-      use(c + 4, value_of<4, kTable>(words, map, scale, bias));
-      use(c + 5, value_of<5, kTable>(words, map, scale, bias));
-      use(c + 6, value_of<6, kTable>(words, map, scale, bias));
-      use(c + 7, value_of<7, kTable>(words, map, scale, bias));
+      const I32 words = in_register(load_u32(at + part * 4));
+      unrolled<8>([&](auto place) BX_SIMD_LAMBDA {
+        use(c + place, place, value_of<place, kTable>(words, map, scale, bias));
+      });
     }
     at += (kTable ? 1 : 2) * 16 * scale_bytes;
   }
@@ -91,12 +103,17 @@ BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_m
   for (int part = 0; part < 16; part += kLanes) {
     // As in dense_rows: even columns, odd columns.
     F32 sums[kRows * 2];
-    for (int i = 0; i < kRows * 2; ++i) sums[i] = zero_f();
-    for_each_column<kTable>(tile, quant_map, part, [&](int64_t c, F32 w) BX_SIMD_LAMBDA {
-      for (int i = 0; i < kRows; ++i)
-        sums[i * 2 + c % 2] = multiply_add(w, splat(rows[i][c]), sums[i * 2 + c % 2]);
+    unrolled<kRows * 2>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_f(); });
+    for_each_column<kTable>(tile, quant_map, part,
+                            [&](int64_t c, auto place, F32 w) BX_SIMD_LAMBDA {
+                              unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
+                                constexpr int kSum = i * 2 + place % 2;
+                                sums[kSum] = multiply_add(w, splat(rows[i][c]), sums[kSum]);
+                              });
+                            });
+    unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
+      store(add(sums[i * 2], sums[i * 2 + 1]), out + i * 16 + part);
     });
-    for (int i = 0; i < kRows; ++i) store(add(sums[i * 2], sums[i * 2 + 1]), out + i * 16 + part);
   }
 }
 
@@ -108,26 +125,29 @@ BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, 
   constexpr int64_t kBytes = kType == ScaleType::f32 ? 4 : 2;
   for (int part = 0; part < 16; part += kLanes) {
     F32 sums[kRows * kSums];
-    for (int i = 0; i < kRows * kSums; ++i) sums[i] = zero_f();
+    unrolled<kRows * kSums>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_f(); });
     const unsigned char* from = tile.data + part * kBytes;
     int64_t c = 0;
     for (; c + kSums <= tile.cols; c += kSums)
-      for (int s = 0; s < kSums; ++s, from += 16 * kBytes) {
+      unrolled<kSums>([&](auto s) BX_SIMD_LAMBDA {
         prefetch(from);
         const F32 w = load_scales(from, kType);
-        for (int i = 0; i < kRows; ++i)
+        from += 16 * kBytes;
+        unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
           sums[i * kSums + s] = multiply_add(w, splat(rows[i][c + s]), sums[i * kSums + s]);
-      }
+        });
+      });
     for (; c < tile.cols; ++c, from += 16 * kBytes) {
       const F32 w = load_scales(from, kType);
-      for (int i = 0; i < kRows; ++i)
+      unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
         sums[i * kSums] = multiply_add(w, splat(rows[i][c]), sums[i * kSums]);
+      });
     }
-    for (int i = 0; i < kRows; ++i) {
+    unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {
       F32 sum = sums[i * kSums];
-      for (int s = 1; s < kSums; ++s) sum = add(sum, sums[i * kSums + s]);
+      unrolled<kSums, 1>([&](auto s) BX_SIMD_LAMBDA { sum = add(sum, sums[i * kSums + s]); });
       store(sum, out + i * 16 + part);
-    }
+    });
   }
 }
 
@@ -185,7 +205,8 @@ inline void coded_exact(const CodedTile& tile, const float* quant_map, const flo
 
 BX_SIMD_KERNEL void decode(const CodedTile& tile, const float* quant_map, float* panel) {
   for (int part = 0; part < 16; part += kLanes) {
-    const auto keep = [&](int64_t c, F32 w) BX_SIMD_LAMBDA { store(w, panel + c * 16 + part); };
+    const auto keep = [&](int64_t c, int, F32 w)
+                          BX_SIMD_LAMBDA { store(w, panel + c * 16 + part); };
     if (quant_map != nullptr)
       for_each_column<true>(tile, quant_map, part, keep);
     else

@@ -29,6 +29,10 @@ BX_SIMD F32 multiply_add(F32 a, F32 b, F32 c) { return _mm512_fmadd_ps(a, b, c);
 BX_SIMD F32 to_float(I32 v) { return _mm512_cvtepi32_ps(v); }
 BX_SIMD void store(F32 v, float* to) { _mm512_storeu_ps(to, v); }
 BX_SIMD I32 load_u32(const unsigned char* from) { return _mm512_load_si512(from); }
+BX_SIMD I32 in_register(I32 v) {
+  __asm__("" : "+v"(v));
+  return v;
+}
 BX_SIMD void prefetch(const unsigned char* from) {
   _mm_prefetch(reinterpret_cast<const char*>(from) + 2048, _MM_HINT_T0);
 }

@@ -23,6 +23,11 @@ namespace bitaxon::cpu {
 /// Channels of one work item: several cache lines of every row; more where there is one row only.
 inline constexpr std::int64_t kChannels = 64;
 inline constexpr std::int64_t kChannelsOfOne = 256;
+/// Rows whose steps and gates are computed before their states: these wait for nothing, so that a
+/// core has several at work.
+inline constexpr std::int64_t kRowsAhead = 16;
+/// 2^-100 of a state is nothing beside anything that is added.
+inline constexpr float kVanishing = -100.0F;
 
 /// Some channels of one segment: everything but bcr points at the first of them.
 struct Channels {
@@ -36,10 +41,16 @@ struct Channels {
   const float* h_in;  ///< nullptr: zeros
   float* h_out;
   float* y;
-  float* memory;  ///< [2 N * 16]: decays and states of some lanes, or [3 * kChannelsOfOne]
+  float* memory;  ///< [memory_of(N)]
   std::int64_t n_rows, n_channels, d_inner, d_state;
   float dt_min, dt_max;
 };
+
+/// Decays and states of some lanes, and what is known of kRowsAhead rows; or kChannelsOfOne of
+/// three.
+inline std::int64_t memory_of(std::int64_t d_state) {
+  return std::max((2 * d_state + 4 * kRowsAhead) * 16, 3 * kChannelsOfOne);
+}
 
 }  // namespace bitaxon::cpu
 #endif
@@ -60,14 +71,48 @@ HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float raw_
                         hn::Min(hn::Max(raw, hn::Set(d, c.dt_min)), hn::Set(d, c.dt_max)), raw);
 }
 
-/// The next h. What changes is added in one rounding: a slow decay's factor would round to the same
-/// neighbour of 1 in every row.
+/// The next h, from its `power` of 2, dt * decay. What changes is added in one rounding: a slow
+/// decay's factor would round to the same neighbour of 1 in every row, and its loss to nothing.
 template <class D, class V>
-HWY_INLINE V next_of(D d, V state, V dt, V decay, V input, float b) {
-  // No further down than where the factor is 0. Of a number and NaN, Max gives the second on x86
-  // and NaN elsewhere.
-  const V loss = exp2_minus_1_of(d, hn::Max(hn::Set(d, -40.0F), hn::Mul(dt, decay)));
-  return hn::Add(state, hn::MulAdd(loss, state, hn::Mul(input, hn::Set(d, b))));
+HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
+  const V gain = hn::Mul(input, hn::Set(d, b));
+  return hn::Add(state, hn::MulAdd(exp2_minus_1_of(d, power), state, gain));
+}
+
+/// dt * decay, no further down than where the state vanishes. Of a number and NaN, Max gives the
+/// second on x86 and NaN elsewhere.
+template <class D, class V>
+HWY_INLINE V bounded_power(D d, V dt, V decay) {
+  return hn::Max(hn::Set(d, kVanishing), hn::Mul(dt, decay));
+}
+
+/// What the states of some rows need, of some lanes: [kRowsAhead][lanes] each.
+struct RowsAhead {
+  float* steps;   ///< dt
+  float* inputs;  ///< dt * u
+  float* sums;    ///< skip * u
+  float* gates;   ///< silu(z)
+};
+
+/// Returns the largest dt, NaN where one is.
+template <class D>
+hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
+                      std::int64_t n_rows, const RowsAhead& to) {
+  using V = hn::Vec<D>;
+  const std::int64_t lanes = hn::MaxLanes(d);
+  const V skip = hn::LoadU(d, c.skip + e);
+  V longest = hn::Zero(d);
+  for (std::int64_t i = 0; i < n_rows; ++i) {
+    const std::int64_t at = (first + i) * c.d_inner + e;
+    const V u = hn::LoadU(d, c.u + at);
+    const V dt = step_of(d, c, e, c.bcr[(first + i + 1) * (2 * c.d_state + 1) - 1]);
+    longest = hn::IfThenElse(hn::Lt(dt, longest), longest, dt);
+    hn::StoreU(dt, d, to.steps + i * lanes);
+    hn::StoreU(hn::Mul(dt, u), d, to.inputs + i * lanes);
+    hn::StoreU(hn::Mul(skip, u), d, to.sums + i * lanes);
+    hn::StoreU(silu_of(d, hn::LoadU(d, c.z + at)), d, to.gates + i * lanes);
+  }
+  return longest;
 }
 
 /// Some lanes of channels at `e`, all rows. States holds them between rows.
@@ -76,30 +121,46 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
   float* decays = c.memory;
-  for (std::int64_t n = 0; n < c.d_state; ++n)
-    hn::StoreU(hn::LoadU(d, c.decays + n * c.d_inner + e), d, decays + n * lanes);
-  States states(d, c, e);
-  const V skip = hn::LoadU(d, c.skip + e);
-  for (std::int64_t i = 0; i < c.n_rows; ++i) {
-    const float* b = c.bcr + i * (2 * c.d_state + 1);
-    const float* weights = b + c.d_state;
-    const std::int64_t at = i * c.d_inner + e;
-    // Rows are too far apart for the machine to see the next one coming.
-    if (const std::int64_t ahead = at + 4 * c.d_inner; i + 4 < c.n_rows) {
-      hwy::Prefetch(c.u + ahead);
-      hwy::Prefetch(c.z + ahead);
-      hwy::Prefetch(c.y + ahead);
+  V fastest = hn::Zero(d);
+  for (std::int64_t n = 0; n < c.d_state; ++n) {
+    const V decay = hn::LoadU(d, c.decays + n * c.d_inner + e);
+    fastest = hn::IfThenElse(hn::Gt(decay, fastest), fastest, decay);
+    hn::StoreU(decay, d, decays + n * lanes);
+  }
+  States states(d, c, e, decays + c.d_state * lanes);
+  float* ahead = decays + 2 * c.d_state * lanes;
+  const std::int64_t block = kRowsAhead * lanes;
+  const RowsAhead rows{ahead, ahead + block, ahead + 2 * block, ahead + 3 * block};
+  const auto scan_rows = [&](std::int64_t first, std::int64_t n_rows, auto power_of) HWY_ATTR {
+    for (std::int64_t i = 0; i < n_rows; ++i) {
+      const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
+      const float* weights = b + c.d_state;
+      const std::int64_t at = (first + i) * c.d_inner + e;
+      // Rows are too far apart for the machine to see the next ones coming.
+      if (first + i + kRowsAhead < c.n_rows) {
+        hwy::Prefetch(c.u + at + kRowsAhead * c.d_inner);
+        hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
+        hwy::Prefetch(c.y + at + kRowsAhead * c.d_inner);
+      }
+      const V dt = hn::LoadU(d, rows.steps + i * lanes);
+      const V input = hn::LoadU(d, rows.inputs + i * lanes);
+      V sum = hn::LoadU(d, rows.sums + i * lanes);
+      states.for_each([&](std::int64_t n, V state) HWY_ATTR {
+        state = next_of(d, state, power_of(dt, hn::LoadU(d, decays + n * lanes)), input, b[n]);
+        sum = hn::MulAdd(state, hn::Set(d, weights[n]), sum);
+        return state;
+      });
+      hn::StoreU(hn::Mul(sum, hn::LoadU(d, rows.gates + i * lanes)), d, c.y + at);
     }
-    const V u = hn::LoadU(d, c.u + at);
-    const V dt = step_of(d, c, e, weights[c.d_state]);
-    const V input = hn::Mul(dt, u);
-    V sum = hn::Mul(skip, u);
-    states.for_each([&](std::int64_t n, V state) HWY_ATTR {
-      state = next_of(d, state, dt, hn::LoadU(d, decays + n * lanes), input, b[n]);
-      sum = hn::MulAdd(state, hn::Set(d, weights[n]), sum);
-      return state;
-    });
-    hn::StoreU(hn::Mul(sum, silu_of(d, hn::LoadU(d, c.z + at))), d, c.y + at);
+  };
+  for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
+    const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
+    const V longest = look_ahead(d, c, e, first, n_rows, rows);
+    // Where no product can pass the bound, and NaN never does, it is the same without.
+    if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
+      scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
+    else
+      scan_rows(first, n_rows, [d](V dt, V decay) HWY_ATTR { return bounded_power(d, dt, decay); });
   }
   states.store(d, c, e);
 }
@@ -114,7 +175,7 @@ template <class D, int kStates>
 class InRegisters {
  public:
   using V = hn::Vec<D>;
-  HWY_INLINE InRegisters(D d, const Channels& c, std::int64_t e) {
+  HWY_INLINE InRegisters(D d, const Channels& c, std::int64_t e, float* /*memory*/) {
     for (int n = 0; n < kStates; ++n) held_[n] = first_state(d, c, n, e);
   }
   template <class Next>
@@ -138,8 +199,8 @@ template <class D>
 class InMemory {
  public:
   using V = hn::Vec<D>;
-  HWY_INLINE InMemory(D d, const Channels& c, std::int64_t e)
-      : held_(c.memory + c.d_state * kLanes), n_states_(c.d_state) {
+  HWY_INLINE InMemory(D d, const Channels& c, std::int64_t e, float* memory)
+      : held_(memory), n_states_(c.d_state) {
     for (std::int64_t n = 0; n < n_states_; ++n)
       hn::StoreU(first_state(d, c, n, e), d, held_ + n * kLanes);
   }
@@ -187,8 +248,9 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
         if (c.h_in != nullptr) hwy::Prefetch(c.h_in + at + c.d_inner);
       }
       const V before = c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + at);
-      const V state = next_of(d, before, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at),
-                              hn::LoadU(d, inputs + e), b[n]);
+      const V state =
+          next_of(d, before, bounded_power(d, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at)),
+                  hn::LoadU(d, inputs + e), b[n]);
       hn::StoreU(state, d, c.h_out + at);
       hn::StoreU(hn::MulAdd(state, hn::Set(d, weights[n]), hn::LoadU(d, sums + e)), d, sums + e);
     }
@@ -256,7 +318,7 @@ struct Scratch {
         dt_weight(layout.take<float>(d_inner)),
         dt_bias(layout.take<float>(d_inner)),
         skip(layout.take<float>(d_inner)),
-        per_thread(std::max(d_state * 32, 3 * kChannelsOfOne)) {
+        per_thread(memory_of(d_state)) {
     memory = layout.take<float>(n_threads * per_thread);
   }
 };
