@@ -17,6 +17,7 @@
 #include "core/plan.h"
 #include "cpu/fast/targets.h"
 #include "cpu/kernel.h"
+#include "cpu/memory.h"
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
 #include "platform/cpu_info.h"

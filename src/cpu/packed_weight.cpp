@@ -1,22 +1,17 @@
 #include "cpu/packed_weight.h"
 
-#include <fmt/format.h>
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
-#include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "cpu/memory.h"
 
 namespace bitaxon::cpu {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 /// Matrices with at most so many columns are read by columns.
 constexpr std::int64_t kNarrow = 32;
 
@@ -78,19 +73,6 @@ void read_quant_map(const WeightParts& from, PackedWeight& to) {
 
 }  // namespace
 
-std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  const bool large = size_bytes >= kHugePage;
-  const std::size_t alignment = large ? kHugePage : kAlignment;
-  const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, rounded) != 0)
-    throw Error(ErrorKind::device,
-                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
-  // Advice only: small pages hold the same.
-  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
-  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
-}
-
 std::uint64_t packed_bytes(const WeightDesc& desc, bool plain) {
   switch (form_of(desc, plain)) {
     case Form::tiles:
@@ -110,7 +92,7 @@ std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const We
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
   const std::uint64_t size_bytes = packed_bytes(desc, plain);
-  packed->storage = allocate_aligned(size_bytes, desc.name);
+  packed->storage = allocate_lasting(size_bytes, desc.name);
   switch (form_of(desc, plain)) {
     case Form::stored:
       copy_parts(parts, *packed);

@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string_view>
 
 #include "cpu/fast/tiles.h"
 #include "cpu/thread_pool.h"
@@ -54,9 +53,5 @@ void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t ro
 float decode_element(const PackedWeight& weight, std::int64_t row, std::int64_t col);
 /// Decodes all of a small weight (vectors, convolution taps) into out [elements].
 void decode_all(const PackedWeight& weight, float* out);
-
-/// Memory for weights and activations, aligned to 64 bytes; large pieces lie on huge pages where
-/// the system has them. `what` names it in the error. Contents are undefined.
-std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);
 
 }  // namespace bitaxon::cpu

@@ -56,12 +56,12 @@ class ThreadPool {
   bool join(std::uint32_t round);
 
   HomeCores cores_;
+  std::int64_t parts_;  ///< of what is left, a thread takes one
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
   // The current loop. Written by the caller before round_ advances, read by the others after.
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t n_items_ = 0;
-  std::int64_t grain_ = 1;
   std::atomic<std::int64_t> next_{0};
   std::atomic<std::uint32_t> round_{0};
   /// Of the current loop: the number of threads in it besides the caller, and kOpen while more may

@@ -18,6 +18,8 @@ namespace bitaxon::cpu {
 
 /// Rows of one item share what they read of the keys and values.
 inline constexpr int kItemRows = 4;
+/// Positions whose keys or values are taken together.
+inline constexpr int kGroup = 4;
 /// Positions of one block. Blocks begin at multiples of it, and a row's sum is that of its blocks,
 /// one after the other: it depends neither on the rows beside it nor on who computes which block.
 inline constexpr std::int64_t kKeys = 256;
@@ -57,6 +59,10 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
+#undef BX_SIMD
+#define BX_SIMD HWY_INLINE
+#include "cpu/fast/unrolled-inl.h"
+
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 constexpr std::int64_t kLanes = hn::MaxLanes(D());
@@ -82,31 +88,104 @@ HWY_INLINE V load_some(const T* from, std::int64_t n) {
   return n >= kLanes ? load_of(from) : load_n(from, n);
 }
 
-/// scores[i] = q_i . key, for kRows rows; q rows `padded` apart.
-template <int kRows, class T>
-HWY_INLINE void score(const float* q, std::int64_t padded, const T* key, std::int64_t head_dim,
-                      float* scores) {
-  V sums[kRows];
-  for (int i = 0; i < kRows; ++i) sums[i] = hn::Zero(D());
-  for (std::int64_t c = 0; c < head_dim; c += kLanes) {
-    const V k = load_some(key + c, head_dim - c);
-    for (int i = 0; i < kRows; ++i)
-      sums[i] = hn::MulAdd(hn::Load(D(), q + i * padded + c), k, sums[i]);
-  }
-  for (int i = 0; i < kRows; ++i) scores[i * kKeys] = hn::GetLane(hn::SumOfLanes(D(), sums[i]));
+#if HWY_TARGET == HWY_SCALAR
+
+/// to[k] = vectors[k], of one lane.
+HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
+  for (int k = 0; k < kGroup; ++k) to[k] = hn::GetLane(vectors[k]);
 }
 
-/// out_i += weights[i] * value
-template <int kRows, class T>
-HWY_INLINE void accumulate(const float* weights, const T* value, std::int64_t head_dim,
-                           std::int64_t padded, float* out) {
-  for (std::int64_t c = 0; c < head_dim; c += kLanes) {
-    const V v = load_some(value + c, head_dim - c);
-    for (int i = 0; i < kRows; ++i) {
-      float* to = out + i * padded + c;
-      hn::Store(hn::MulAdd(hn::Set(D(), weights[i * kKeys]), v, hn::Load(D(), to)), D(), to);
-    }
+#else
+
+/// The sum of all 128-bit blocks of a vector.
+template <class DV>
+HWY_INLINE auto sum_of_blocks(DV d, hn::Vec<DV> v) {
+  if constexpr (hn::MaxLanes(d) <= 4) {
+    return v;
+  } else {
+    const hn::Half<DV> half;
+    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
   }
+}
+
+/// to[k] = the sum of vectors[k]'s lanes, in an order that does not depend on k.
+HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
+  const D d;
+  const hn::Repartition<double, D> pairs;
+  const auto fold = [&](V v, V w) HWY_ATTR {
+    return hn::BitCast(pairs, hn::Add(hn::InterleaveLower(d, v, w), hn::InterleaveUpper(d, v, w)));
+  };
+  const auto low = fold(vectors[0], vectors[1]);
+  const auto high = fold(vectors[2], vectors[3]);
+  // Every block of 128 bits has a part of each sum now.
+  const V parts = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
+                          hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
+  hn::StoreU(sum_of_blocks(d, parts), hn::CappedTag<float, 4>(), to);
+}
+
+#endif
+
+/// scores[i][k] = q_i . key k, for kRows rows `padded` apart; scores kKeys apart.
+template <int kRows, class T>
+void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGroup],
+                 std::int64_t head_dim, float* scores) {
+  V sums[kRows][kGroup];
+  unrolled<kRows>([&](auto i) HWY_ATTR {
+    unrolled<kGroup>([&](auto k) HWY_ATTR { sums[i][k] = hn::Zero(D()); });
+  });
+  const auto add = [&](std::int64_t c, auto load) HWY_ATTR {
+    V key[kGroup];
+    unrolled<kGroup>([&](auto k) HWY_ATTR { key[k] = load(keys[k] + c); });
+    unrolled<kRows>([&](auto i) HWY_ATTR {
+      const V x = hn::Load(D(), q + i * padded + c);
+      unrolled<kGroup>([&](auto k) HWY_ATTR { sums[i][k] = hn::MulAdd(x, key[k], sums[i][k]); });
+    });
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= head_dim; c += kLanes)
+    add(c, [](const T* from) HWY_ATTR { return load_of(from); });
+  if (c < head_dim) add(c, [&](const T* from) HWY_ATTR { return load_n(from, head_dim - c); });
+  unrolled<kRows>([&](auto i) HWY_ATTR { store_sums(sums[i], scores + i * kKeys); });
+}
+
+/// out_i += weights[i][k] * value k, one k after the other.
+template <int kRows, class T>
+void accumulate_group(const float* weights, const T* const (&values)[kGroup], std::int64_t head_dim,
+                      std::int64_t padded, float* out) {
+  const auto add = [&](std::int64_t c, auto load) HWY_ATTR {
+    V value[kGroup];
+    unrolled<kGroup>([&](auto k) HWY_ATTR { value[k] = load(values[k] + c); });
+    unrolled<kRows>([&](auto i) HWY_ATTR {
+      float* to = out + i * padded + c;
+      V sum = hn::Load(D(), to);
+      unrolled<kGroup>([&](auto k) HWY_ATTR {
+        sum = hn::MulAdd(hn::Set(D(), weights[i * kKeys + k]), value[k], sum);
+      });
+      hn::Store(sum, D(), to);
+    });
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= head_dim; c += kLanes)
+    add(c, [](const T* from) HWY_ATTR { return load_of(from); });
+  if (c < head_dim) add(c, [&](const T* from) HWY_ATTR { return load_n(from, head_dim - c); });
+}
+
+/// One row and one key, as in a group, to the bit.
+template <class T>
+void score_one(const float* q, const T* key, std::int64_t head_dim, float* score) {
+  V sums[kGroup] = {hn::Zero(D()), hn::Zero(D()), hn::Zero(D()), hn::Zero(D())};
+  for (std::int64_t c = 0; c < head_dim; c += kLanes)
+    sums[0] = hn::MulAdd(hn::Load(D(), q + c), load_some(key + c, head_dim - c), sums[0]);
+  float scores[kGroup];
+  store_sums(sums, scores);
+  *score = scores[0];
+}
+template <class T>
+void accumulate_one(float weight, const T* value, std::int64_t head_dim, float* out) {
+  for (std::int64_t c = 0; c < head_dim; c += kLanes)
+    hn::Store(hn::MulAdd(hn::Set(D(), weight), load_some(value + c, head_dim - c),
+                         hn::Load(D(), out + c)),
+              D(), out + c);
 }
 
 /// Turns scores into weights: exp(score - largest). Returns their sum.
@@ -127,34 +206,37 @@ HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   return total;
 }
 
-/// Reads ahead what some heads have at a position.
-template <class T>
-HWY_INLINE void read_ahead(const Heads& heads, const T* base, std::int64_t position) {
-  const T* from = base + position % heads.capacity * heads.d_model;
-  const std::int64_t per_line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t c = 0; c < heads.n_heads * heads.head_dim; c += per_line)
-    hwy::Prefetch(from + c);
-}
-
-/// Calls one(head, row, position, place of the head there) for every row that sees a position of
-/// the block, or all(head, position, place) where all rows do.
-template <class T, class One, class All>
-HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block, const One& one,
-                             const All& all) {
-  constexpr std::int64_t kAhead = 2;
+/// Calls group(head, first position, places of the head at kGroup positions) where all rows see all
+/// of these, else one(head, row, position, place) for every row that sees a position of the block.
+template <class T, class Group, class One>
+HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block,
+                             const Group& group, const One& one) {
+  const auto place = [&](std::int64_t j) { return base + j % heads.capacity * heads.d_model; };
   const std::int64_t end = std::min(block + kKeys, heads.last() + 1);
-  for (std::int64_t j = std::max(block, heads.first_of(0)); j < end; ++j) {
-    read_ahead(heads, base, std::min(j + kAhead, heads.last()));
-    const T* at = base + j % heads.capacity * heads.d_model;
-    const auto low = static_cast<int>(std::max<std::int64_t>(0, j - heads.position));
-    int high = low;
-    while (high < heads.n_rows && heads.first_of(high) <= j) ++high;
-    for (int h = 0; h < heads.n_heads; ++h) {
-      if (high - low == kItemRows)
-        all(h, j, at + h * heads.head_dim);
-      else
-        for (int i = low; i < high; ++i) one(h, i, j, at + h * heads.head_dim);
+  std::int64_t j = std::max(block, heads.first_of(0));
+  while (j < end) {
+    if (j >= heads.first_of(heads.n_rows - 1) && j + kGroup <= heads.position + 1 &&
+        j + kGroup <= end) {
+      const T* at[kGroup] = {place(j), place(j + 1), place(j + 2), place(j + 3)};
+      constexpr auto kLine = 64 / static_cast<std::int64_t>(sizeof(T));
+      const std::int64_t ahead = kGroup * heads.head_dim;
+      const T* next = place(j + kGroup);
+      for (int h = 0; h < heads.n_heads; ++h) {
+        // The next group as one stream, however its parts are taken: into the second level, whose
+        // misses may be many.
+        for (std::int64_t c = 0; c < ahead; c += kLine)
+          __builtin_prefetch(next + h * ahead + c, 0, 2);
+        group(h, j, at);
+        for (const T*& head : at) head += heads.head_dim;
+      }
+      j += kGroup;
+      continue;
     }
+    const T* at = place(j);
+    const auto low = static_cast<int>(std::max<std::int64_t>(0, j - heads.position));
+    for (int h = 0; h < heads.n_heads; ++h, at += heads.head_dim)
+      for (int i = low; i < heads.n_rows && heads.first_of(i) <= j; ++i) one(h, i, j, at);
+    ++j;
   }
 }
 
@@ -169,20 +251,20 @@ void begin(const Heads& heads) {
     }
 }
 
-/// The sums of one block.
-template <class T>
-void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
+/// The sums of one block, for kRows rows.
+template <int kRows, class T>
+void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
   const std::int64_t padded = heads.padded;
   const auto row_of = [&](int h, int i) HWY_ATTR { return h * kItemRows + i; };
   for_each_key(
       heads, static_cast<const T*>(heads.keys), block,
-      [&](int h, int i, std::int64_t j, const T* key) HWY_ATTR {
-        score<1>(heads.scaled + row_of(h, i) * padded, padded, key, heads.head_dim,
-                 heads.scores + row_of(h, i) * kKeys + j - block);
+      [&](int h, std::int64_t j, const T* const(&at)[kGroup]) HWY_ATTR {
+        score_group<kRows>(heads.scaled + row_of(h, 0) * padded, padded, at, heads.head_dim,
+                           heads.scores + row_of(h, 0) * kKeys + j - block);
       },
-      [&](int h, std::int64_t j, const T* key) HWY_ATTR {
-        score<kItemRows>(heads.scaled + row_of(h, 0) * padded, padded, key, heads.head_dim,
-                         heads.scores + row_of(h, 0) * kKeys + j - block);
+      [&](int h, int i, std::int64_t j, const T* key) HWY_ATTR {
+        score_one(heads.scaled + row_of(h, i) * padded, key, heads.head_dim,
+                  heads.scores + row_of(h, i) * kKeys + j - block);
       });
   for (int h = 0; h < heads.n_heads; ++h)
     for (int i = 0; i < heads.n_rows; ++i) {
@@ -198,14 +280,28 @@ void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
     }
   for_each_key(
       heads, static_cast<const T*>(heads.values), block,
-      [&](int h, int i, std::int64_t j, const T* value) HWY_ATTR {
-        accumulate<1>(heads.scores + row_of(h, i) * kKeys + j - block, value, heads.head_dim,
-                      padded, sums.values + row_of(h, i) * padded);
+      [&](int h, std::int64_t j, const T* const(&at)[kGroup]) HWY_ATTR {
+        accumulate_group<kRows>(heads.scores + row_of(h, 0) * kKeys + j - block, at, heads.head_dim,
+                                padded, sums.values + row_of(h, 0) * padded);
       },
-      [&](int h, std::int64_t j, const T* value) HWY_ATTR {
-        accumulate<kItemRows>(heads.scores + row_of(h, 0) * kKeys + j - block, value,
-                              heads.head_dim, padded, sums.values + row_of(h, 0) * padded);
+      [&](int h, int i, std::int64_t j, const T* value) HWY_ATTR {
+        accumulate_one(heads.scores[row_of(h, i) * kKeys + j - block], value, heads.head_dim,
+                       sums.values + row_of(h, i) * padded);
       });
+}
+
+template <class T>
+void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
+  switch (heads.n_rows) {
+    case 1:
+      return attend_rows<1, T>(heads, block, sums);
+    case 2:
+      return attend_rows<2, T>(heads, block, sums);
+    case 3:
+      return attend_rows<3, T>(heads, block, sums);
+    default:
+      return attend_rows<kItemRows, T>(heads, block, sums);
+  }
 }
 
 /// Adds the sums of the next block.

@@ -4,20 +4,7 @@
 // store, multiply_add; Map of sixteen values with load_map and look_up; code_at<place>; kMaxRows;
 // in_register, for what is to be loaded once; BX_SIMD, the attribute of functions that use them.
 
-template <int kValue>
-struct Constant {
-  constexpr operator int() const { return kValue; }
-};
-
-/// body(0), ..., body(kEnd - 1), the numbers being constants: a compiler keeps an array of vectors
-/// in registers only where every index is known to it early.
-template <int kEnd, int kBegin = 0, class Body>
-BX_SIMD void unrolled(const Body& body) {
-  if constexpr (kBegin < kEnd) {
-    body(Constant<kBegin>());
-    unrolled<kEnd, kBegin + 1>(body);
-  }
-}
+#include "cpu/fast/unrolled-inl.h"
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {

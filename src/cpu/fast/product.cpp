@@ -64,7 +64,7 @@ BX_SIMD I32 load_u32(const unsigned char* from) {
   return hn::Load(DI(), reinterpret_cast<const std::int32_t*>(from));
 }
 BX_SIMD I32 in_register(I32 v) { return v; }
-BX_SIMD void prefetch(const unsigned char* from) { hwy::Prefetch(from + 2048); }
+BX_SIMD void prefetch(const unsigned char* from) { hwy::Prefetch(from + 4096); }
 
 BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
   if (type == ScaleType::f32) return hn::LoadU(DF(), reinterpret_cast<const float*>(from));

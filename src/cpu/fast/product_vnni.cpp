@@ -34,7 +34,7 @@ BX_SIMD I32 in_register(I32 v) {
   return v;
 }
 BX_SIMD void prefetch(const unsigned char* from) {
-  _mm_prefetch(reinterpret_cast<const char*>(from) + 2048, _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(from) + 4096, _MM_HINT_T0);
 }
 
 BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {

@@ -15,6 +15,7 @@
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
 #include "cpu/fast/vector_math-inl.h"
+#include "cpu/memory.h"
 
 #ifndef BX_CHANNELS
 #define BX_CHANNELS
@@ -22,7 +23,7 @@ namespace bitaxon::cpu {
 
 /// Channels of one work item: several cache lines of every row; more where there is one row only.
 inline constexpr std::int64_t kChannels = 64;
-inline constexpr std::int64_t kChannelsOfOne = 256;
+inline constexpr std::int64_t kChannelsOfOne = 512;
 /// Rows whose steps and gates are computed before their states: these wait for nothing, so that a
 /// core has several at work.
 inline constexpr std::int64_t kRowsAhead = 16;
@@ -61,22 +62,23 @@ namespace HWY_NAMESPACE {
 namespace {
 
 /// The step's width; NaN stays.
-template <class D>
-HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float raw_rate) {
+template <bool kShort, class D>
+HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate) {
   using V = hn::Vec<D>;
-  const V raw = softplus_of(d, hn::MulAdd(hn::Set(d, raw_rate), hn::LoadU(d, c.dt_weight + e),
-                                          hn::LoadU(d, c.dt_bias + e)));
+  const V raw =
+      hn::MulAdd(hn::Set(d, rate), hn::LoadU(d, c.dt_weight + e), hn::LoadU(d, c.dt_bias + e));
+  const V step =
+      hn::Min(hn::Max(softplus_of<kShort>(d, raw), hn::Set(d, c.dt_min)), hn::Set(d, c.dt_max));
   // A comparison with NaN is false.
-  return hn::IfThenElse(hn::Eq(raw, raw),
-                        hn::Min(hn::Max(raw, hn::Set(d, c.dt_min)), hn::Set(d, c.dt_max)), raw);
+  return hn::IfThenElse(hn::Eq(raw, raw), step, raw);
 }
 
 /// The next h, from its `power` of 2, dt * decay. What changes is added in one rounding: a slow
 /// decay's factor would round to the same neighbour of 1 in every row, and its loss to nothing.
-template <class D, class V>
+template <bool kShort, class D, class V>
 HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   const V gain = hn::Mul(input, hn::Set(d, b));
-  return hn::Add(state, hn::MulAdd(exp2_minus_1_of(d, power), state, gain));
+  return hn::Add(state, hn::MulAdd(exp2_minus_1_of<kShort>(d, power), state, gain));
 }
 
 /// dt * decay, no further down than where the state vanishes. Of a number and NaN, Max gives the
@@ -95,7 +97,7 @@ struct RowsAhead {
 };
 
 /// Returns the largest dt, NaN where one is.
-template <class D>
+template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {
   using V = hn::Vec<D>;
@@ -105,7 +107,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const std::int64_t at = (first + i) * c.d_inner + e;
     const V u = hn::LoadU(d, c.u + at);
-    const V dt = step_of(d, c, e, c.bcr[(first + i + 1) * (2 * c.d_state + 1) - 1]);
+    const V dt = step_of<kShort>(d, c, e, c.bcr[(first + i + 1) * (2 * c.d_state + 1) - 1]);
     longest = hn::IfThenElse(hn::Lt(dt, longest), longest, dt);
     hn::StoreU(dt, d, to.steps + i * lanes);
     hn::StoreU(hn::Mul(dt, u), d, to.inputs + i * lanes);
@@ -116,7 +118,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
 }
 
 /// Some lanes of channels at `e`, all rows. States holds them between rows.
-template <class States, class D>
+template <bool kShort, class States, class D>
 void scan_lanes(D d, const Channels& c, std::int64_t e) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
@@ -146,7 +148,8 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
       const V input = hn::LoadU(d, rows.inputs + i * lanes);
       V sum = hn::LoadU(d, rows.sums + i * lanes);
       states.for_each([&](std::int64_t n, V state) HWY_ATTR {
-        state = next_of(d, state, power_of(dt, hn::LoadU(d, decays + n * lanes)), input, b[n]);
+        state =
+            next_of<kShort>(d, state, power_of(dt, hn::LoadU(d, decays + n * lanes)), input, b[n]);
         sum = hn::MulAdd(state, hn::Set(d, weights[n]), sum);
         return state;
       });
@@ -155,7 +158,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   };
   for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
     const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
-    const V longest = look_ahead(d, c, e, first, n_rows, rows);
+    const V longest = look_ahead<kShort>(d, c, e, first, n_rows, rows);
     // Where no product can pass the bound, and NaN never does, it is the same without.
     if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
       scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
@@ -221,9 +224,31 @@ class InMemory {
   std::int64_t n_states_;
 };
 
+/// Stores past the caches where it can, by whole lines: what a step leaves of a state is not read
+/// before the next one, and a line that is not read first takes half the memory's time.
+template <class D>
+class PastCaches {
+ public:
+  PastCaches(const float* to, std::int64_t d_inner)
+      : streams_(reinterpret_cast<std::uintptr_t>(to) % 64 == 0 && d_inner % 16 == 0) {}
+  ~PastCaches() {
+    if (streams_) hwy::FlushStream();
+  }
+  HWY_INLINE void store(hn::Vec<D> v, float* to) const {
+    const D d;
+    if (streams_)
+      hn::Stream(v, d, to);
+    else
+      hn::StoreU(v, d, to);
+  }
+
+ private:
+  bool streams_;
+};
+
 /// One row: state by state, so that decays and states are read as long streams. The same
 /// arithmetic as scan_lanes, in the same order.
-template <class D>
+template <bool kShort, class D>
 void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
@@ -234,11 +259,12 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   const float* weights = b + c.d_state;
   for (std::int64_t e = begin; e < end; e += lanes) {
     const V u = hn::LoadU(d, c.u + e);
-    const V dt = step_of(d, c, e, weights[c.d_state]);
+    const V dt = step_of<kShort>(d, c, e, weights[c.d_state]);
     hn::StoreU(dt, d, steps + e);
     hn::StoreU(hn::Mul(dt, u), d, inputs + e);
     hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, sums + e);
   }
+  const PastCaches<D> out(c.h_out + begin, c.d_inner);
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {
       const std::int64_t at = n * c.d_inner + e;
@@ -248,10 +274,10 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
         if (c.h_in != nullptr) hwy::Prefetch(c.h_in + at + c.d_inner);
       }
       const V before = c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + at);
-      const V state =
-          next_of(d, before, bounded_power(d, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at)),
-                  hn::LoadU(d, inputs + e), b[n]);
-      hn::StoreU(state, d, c.h_out + at);
+      const V state = next_of<kShort>(
+          d, before, bounded_power(d, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at)),
+          hn::LoadU(d, inputs + e), b[n]);
+      out.store(state, c.h_out + at);
       hn::StoreU(hn::MulAdd(state, hn::Set(d, weights[n]), hn::LoadU(d, sums + e)), d, sums + e);
     }
   for (std::int64_t e = begin; e < end; e += lanes)
@@ -259,32 +285,36 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
 }
 
 /// All channels: vectors of them, then one by one.
-template <template <class> class States>
+template <bool kShort, template <class> class States>
 void scan_channels(const Channels& c) {
   using D = hn::CappedTag<float, 16>;
   using One = hn::CappedTag<float, 1>;
   const std::int64_t lanes = hn::MaxLanes(D());
   std::int64_t e = 0;
-  for (; e + lanes <= c.n_channels; e += lanes) scan_lanes<States<D>>(D(), c, e);
-  for (; e < c.n_channels; ++e) scan_lanes<InMemory<One>>(One(), c, e);
+  for (; e + lanes <= c.n_channels; e += lanes) scan_lanes<kShort, States<D>>(D(), c, e);
+  for (; e < c.n_channels; ++e) scan_lanes<kShort, InMemory<One>>(One(), c, e);
 }
 
 template <class D>
 using Sixteen = InRegisters<D, 16>;
 
-void scan(const Channels& c) {
+template <bool kShort>
+void scan_in(const Channels& c) {
   if (c.n_rows == 1) {
     const hn::CappedTag<float, 16> d;
     const std::int64_t lanes = hn::MaxLanes(d);
     const std::int64_t whole = c.n_channels / lanes * lanes;
-    scan_row(d, c, 0, whole);
-    scan_row(hn::CappedTag<float, 1>(), c, whole, c.n_channels);
+    scan_row<kShort>(d, c, 0, whole);
+    scan_row<kShort>(hn::CappedTag<float, 1>(), c, whole, c.n_channels);
   } else if (c.d_state == 16) {
-    scan_channels<Sixteen>(c);
+    scan_channels<kShort, Sixteen>(c);
   } else {
-    scan_channels<InMemory>(c);
+    scan_channels<kShort, InMemory>(c);
   }
 }
+
+/// `fast`: with short exponentials and logarithms, whose error is that of a number of 15 bits.
+void scan(const Channels& c, bool fast) { fast ? scan_in<true>(c) : scan_in<false>(c); }
 
 /// to[i] = -exp(a_log[i]) * log2(e)
 void make_decays(const float* a_log, std::int64_t n, float* to) {
@@ -327,7 +357,7 @@ struct Scratch {
 const float* decays_of(const PackedWeight& a_log) {
   std::call_once(a_log.derived.once, [&] {
     const std::int64_t n = a_log.desc.elements();
-    auto memory = allocate_aligned(static_cast<std::size_t>(n) * sizeof(float), "decays");
+    auto memory = allocate_lasting(static_cast<std::size_t>(n) * sizeof(float), "decays");
     auto* decays = reinterpret_cast<float*>(memory.get());
     HWY_DYNAMIC_DISPATCH(make_decays)(columns_of(a_log, decays), n, decays);
     a_log.derived.memory = std::move(memory);
@@ -374,7 +404,8 @@ void run(const KernelArgs& args) {
                                  .d_inner = d_inner,
                                  .d_state = d_state,
                                  .dt_min = params.dt_min,
-                                 .dt_max = params.dt_max});
+                                 .dt_max = params.dt_max},
+                                args.fast);
                              }
                            });
   }

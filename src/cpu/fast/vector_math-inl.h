@@ -31,38 +31,81 @@ HWY_INLINE V power_of_2(D d, V whole) {
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
 }
 
-/// 2^x - 1 for -100 <= x <= 0, error below 2e-6 of the result: what a factor of nearly 1 takes
-/// away. Rounding is done by adding a number whose last place is the step.
+/// 2^x is power * 2^rest.
+template <class V>
+struct Exp2Parts {
+  V power;
+  V rest;
+};
+
+/// A vector of sixteen is a table of the powers of 2 in steps of 1/16.
+template <class D>
+constexpr bool has_sixteenths() {
+  return hn::MaxLanes(D()) == 16;
+}
+
+/// -126 <= x <= 126. Rounding is done by adding a number whose last place is the step. |rest| is at
+/// most 1/32 with sixteenths, else 1/2.
 template <class D, class V>
-HWY_INLINE V exp2_minus_1_of(D d, V x) {
+HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   const hn::RebindToSigned<D> di;
-  const V one = hn::Set(d, 1.0F);
-  if constexpr (hn::MaxLanes(d) == 16) {
-    // In steps of 1/16, whose powers are a register: the rest needs two terms less.
+  if constexpr (has_sixteenths<D>()) {
     const V sixteenth = hn::Set(d, 12582912.0F / 16);  // 1.5 * 2^23 / 16
     const V shifted = hn::Add(x, sixteenth);
-    const V r = hn::Sub(x, hn::Sub(shifted, sixteenth));
-    V p = hn::Set(d, 5.55041086e-2F);
-    p = hn::MulAdd(p, r, hn::Set(d, 2.40233551e-1F));
-    p = hn::MulAdd(p, r, hn::Set(d, 6.93147181e-1F));
     const auto steps = hn::BitCast(di, shifted);
-    const auto within = hn::IndicesFromVec(di, hn::And(steps, hn::Set(di, 15)));
-    const auto power =
-        hn::BitCast(d, hn::Add(hn::ShiftLeft<19>(steps),
-                               hn::TableLookupLanes(hn::Load(di, kSixteenthPowers), within)));
-    return hn::MulAdd(power, hn::Mul(p, r), hn::Sub(power, one));
+#if HWY_IS_DEBUG_BUILD
+    const auto within = hn::And(steps, hn::Set(di, 15));  // which the instruction does by itself
+#else
+    const auto within = steps;
+#endif
+    const auto mantissas =
+        hn::TableLookupLanes(hn::Load(di, kSixteenthPowers), hn::IndicesFromVec(di, within));
+    return {hn::BitCast(d, hn::Add(hn::ShiftLeft<19>(steps), mantissas)),
+            hn::Sub(x, hn::Sub(shifted, sixteenth))};
   } else {
     const V whole = hn::Set(d, 12582912.0F + 127.0F);  // 1.5 * 2^23, and the exponent's bias
     const V shifted = hn::Add(x, whole);
-    const V r = hn::Sub(x, hn::Sub(shifted, whole));
-    V p = hn::Set(d, 1.33335e-3F);
-    p = hn::MulAdd(p, r, hn::Set(d, 9.66625e-3F));
+    return {hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted))),
+            hn::Sub(x, hn::Sub(shifted, whole))};
+  }
+}
+
+/// 2^rest - 1 for the rest of exp2_parts, relative error below 2e-7; kShort: 4e-5.
+template <bool kShort, class D, class V>
+HWY_INLINE V exp2_of_rest(D d, V r) {
+  V p;
+  if constexpr (has_sixteenths<D>() && kShort) {
+    p = hn::MulAdd(hn::Set(d, 2.40226507e-1F), r, hn::Set(d, 6.93174282e-1F));
+  } else if constexpr (has_sixteenths<D>()) {
+    p = hn::MulAdd(hn::Set(d, 5.55041086e-2F), r, hn::Set(d, 2.40233551e-1F));
+    p = hn::MulAdd(p, r, hn::Set(d, 6.93147181e-1F));
+  } else {
+    p = hn::MulAdd(hn::Set(d, 1.33335e-3F), r, hn::Set(d, 9.66625e-3F));
     p = hn::MulAdd(p, r, hn::Set(d, 5.5505e-2F));
     p = hn::MulAdd(p, r, hn::Set(d, 2.4022351e-1F));
     p = hn::MulAdd(p, r, hn::Set(d, 6.9314712e-1F));
-    const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
-    return hn::MulAdd(power, hn::Mul(p, r), hn::Sub(power, one));
   }
+  return hn::Mul(p, r);
+}
+
+/// 2^x - 1 for -126 <= x <= 0, error below 2e-6 of the result (kShort: 4e-5): what a factor of
+/// nearly 1 takes away.
+template <bool kShort, class D, class V>
+HWY_INLINE V exp2_minus_1_of(D d, V x) {
+  const Exp2Parts<V> parts = exp2_parts(d, x);
+  return hn::MulAdd(parts.power, exp2_of_rest<kShort>(d, parts.rest),
+                    hn::Sub(parts.power, hn::Set(d, 1.0F)));
+}
+
+/// e^x for -80 <= x <= 80 (beyond: as there), error below (1 + |x| / 8) * 1e-6 of the result;
+/// cheaper than exp_of. Whether NaN stays, depends on the machine.
+template <class D, class V>
+HWY_INLINE V short_exp_of(D d, V x) {
+  const V bounded =
+      hn::Max(hn::Set(d, -115.0F),
+              hn::Min(hn::Set(d, 115.0F), hn::Mul(x, hn::Set(d, 1.44269504088896341F))));
+  const Exp2Parts<V> parts = exp2_parts(d, bounded);
+  return hn::MulAdd(parts.power, exp2_of_rest<true>(d, parts.rest), parts.power);
 }
 
 /// e^x, relative error below 3e-7; 0 below -87.6, NaN for NaN, at most 1.7e38.
@@ -82,33 +125,42 @@ HWY_INLINE V exp_of(D d, V x) {
   return hn::Mul(hn::Add(p, hn::Set(d, 1.0F)), power_of_2(d, whole));
 }
 
-/// x / (1 + e^-x)
+/// x / (1 + e^-x); NaN stays.
 template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
-  const V one = hn::Set(d, 1.0F);
-  return hn::Div(x, hn::Add(one, exp_of(d, hn::Neg(x))));
+  return hn::Div(x, hn::Add(hn::Set(d, 1.0F), short_exp_of(d, hn::Neg(x))));
 }
 
-/// log(1 + y) for 0 <= y <= 1, error below 2e-7 relative. No division: that takes as long as eight
-/// products.
-template <class D, class V>
+/// log(1 + y) for 0 <= y <= 1, error below 2e-7 of the result; kShort: 9e-6. No division: that
+/// takes as long as eight products.
+template <bool kShort, class D, class V>
 HWY_INLINE V log1p_of_unit(D d, V y) {
-  V p = hn::Set(d, 5.2326879e-3F);
-  p = hn::MulAdd(p, y, hn::Set(d, -2.95052133e-2F));
-  p = hn::MulAdd(p, y, hn::Set(d, 7.82259103e-2F));
-  p = hn::MulAdd(p, y, hn::Set(d, -1.36632423e-1F));
-  p = hn::MulAdd(p, y, hn::Set(d, 1.91060051e-1F));
-  p = hn::MulAdd(p, y, hn::Set(d, -2.48429818e-1F));
-  p = hn::MulAdd(p, y, hn::Set(d, 3.33190968e-1F));
-  p = hn::MulAdd(p, y, hn::Set(d, -4.99994931e-1F));
-  p = hn::MulAdd(p, y, hn::Set(d, 9.9999997e-1F));
+  V p;
+  if constexpr (kShort) {
+    p = hn::MulAdd(hn::Set(d, -0.0238691248F), y, hn::Set(d, 0.101222217F));
+    p = hn::MulAdd(p, y, hn::Set(d, -0.21004863F));
+    p = hn::MulAdd(p, y, hn::Set(d, 0.325206659F));
+    p = hn::MulAdd(p, y, hn::Set(d, -0.499361362F));
+    p = hn::MulAdd(p, y, hn::Set(d, 0.999991598F));
+  } else {
+    p = hn::MulAdd(hn::Set(d, 5.2326879e-3F), y, hn::Set(d, -2.95052133e-2F));
+    p = hn::MulAdd(p, y, hn::Set(d, 7.82259103e-2F));
+    p = hn::MulAdd(p, y, hn::Set(d, -1.36632423e-1F));
+    p = hn::MulAdd(p, y, hn::Set(d, 1.91060051e-1F));
+    p = hn::MulAdd(p, y, hn::Set(d, -2.48429818e-1F));
+    p = hn::MulAdd(p, y, hn::Set(d, 3.33190968e-1F));
+    p = hn::MulAdd(p, y, hn::Set(d, -4.99994931e-1F));
+    p = hn::MulAdd(p, y, hn::Set(d, 9.9999997e-1F));
+  }
   return hn::Mul(p, y);
 }
 
-/// log(1 + e^x) without overflow.
-template <class D, class V>
+/// log(1 + e^x) without overflow. Whether NaN stays, depends on the machine.
+template <bool kShort, class D, class V>
 HWY_INLINE V softplus_of(D d, V x) {
-  const V tail = log1p_of_unit(d, exp_of(d, hn::Neg(hn::Abs(x))));
+  const V below = hn::Neg(hn::Abs(x));
+  const V y = kShort ? short_exp_of(d, below) : exp_of(d, below);
+  const V tail = log1p_of_unit<kShort>(d, y);
   return hn::Add(hn::Max(x, hn::Zero(d)), tail);
 }
 

@@ -1,0 +1,70 @@
+#include "cpu/memory.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+
+#include "bitaxon/error.h"
+#include "core/align.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+#ifdef BX_PIECES_APART
+constexpr std::size_t kChunk = 0;  // AddressSanitizer watches the ends of every piece
+#else
+constexpr std::size_t kChunk = std::size_t{64} << 20;  // what is not used of it takes no memory
+#endif
+
+/// Pieces of the same memory, one after the other.
+class Chunk {
+ public:
+  std::shared_ptr<std::byte> allocate(std::size_t size_bytes, std::string_view what) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
+    std::shared_ptr<std::byte> chunk = chunk_.lock();
+    if (chunk == nullptr || size_ - used_ < rounded) {
+      size_ = kChunk == 0 ? rounded : std::max(kChunk, align_up(rounded, kHugePage));
+      used_ = 0;
+      chunk = allocate_aligned(size_, what);
+      chunk_ = chunk;
+    }
+    std::byte* piece = chunk.get() + used_;
+    used_ += rounded;
+    return {std::move(chunk), piece};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::weak_ptr<std::byte> chunk_;  ///< its pieces hold it
+  std::size_t size_ = 0;
+  std::size_t used_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
+  const bool large = size_bytes >= kHugePage;
+  const std::size_t alignment = large ? kHugePage : kAlignment;
+  const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, alignment, rounded) != 0)
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
+  // Advice only: small pages hold the same.
+  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what) {
+  static Chunk chunk;
+  return chunk.allocate(size_bytes, what);
+}
+
+}  // namespace bitaxon::cpu

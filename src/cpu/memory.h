@@ -1,0 +1,19 @@
+// Memory of the CPU backend, aligned to 64 bytes, on huge pages where the system has them: through
+// small ones, reading weights takes up to half as long again. Contents are undefined; `what` names
+// it in the Error(device) that is thrown when memory is short.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+namespace bitaxon::cpu {
+
+/// For what comes and goes (activations, states).
+std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);
+
+/// For what stays as long as a model does (weights): pieces lie one after the other on the same
+/// huge pages, and are given back when the last of a large piece's neighbours is.
+std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what);
+
+}  // namespace bitaxon::cpu
