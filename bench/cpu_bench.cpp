@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <optional>
 
 #include "bitaxon/devices.h"
@@ -278,7 +279,7 @@ void time_measure(Backend& backend, const Measure& measure, const Options& optio
     }
     rates.push_back(rate());
     seconds.push_back(taken / n_copies);
-    shares.push_back(amount / taken / std::max(rates[rates.size() - 2], rates.back()));
+    shares.push_back(amount / taken / std::midpoint(rates[rates.size() - 2], rates.back()));
   }
   const double share = median_of(shares);
   const Json line = {{"kernel", measure.name},

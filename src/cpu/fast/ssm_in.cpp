@@ -16,15 +16,15 @@
 #define BX_CONVOLUTION
 namespace bitaxon::cpu {
 
-/// Some channels of one segment: everything points at the first of them.
+/// Some rows and channels of one segment: everything points at the first of these channels, v and u
+/// at the segment's first row.
 struct Convolution {
-  const float* v;     ///< [n_rows], rows d_inner apart
+  const float* v;     ///< rows d_inner apart; u alike
   const float* taps;  ///< [K], rows d_inner apart
   const float* bias;
-  const float* tail_in;  ///< [K - 1], oldest first; nullptr: zeros
-  float* tail_out;
+  const float* tail;  ///< [K - 1], oldest first; nullptr: zeros
   float* u;
-  std::int64_t n_rows, n_channels, d_inner, d_conv;
+  std::int64_t first_row, n_rows, n_channels, d_inner, d_conv;
 };
 
 }  // namespace bitaxon::cpu
@@ -35,35 +35,32 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Some lanes of channels at `e`, all rows.
+/// Channels [begin, end) in vectors of D, row by row: rows lie far apart, channels side by side.
 template <class D>
-void convolve_lanes(D d, const Convolution& conv, std::int64_t e) {
+void convolve_lanes(D d, const Convolution& conv, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
-  const auto row_of_v = [&](std::int64_t row) HWY_ATTR -> V {
-    if (row >= 0) return hn::LoadU(d, conv.v + row * conv.d_inner + e);
-    if (conv.tail_in == nullptr) return hn::Zero(d);
-    return hn::LoadU(d, conv.tail_in + (conv.d_conv - 1 + row) * conv.d_inner + e);
-  };
-  for (std::int64_t r = 0; r < conv.n_rows; ++r) {
-    V sum = hn::LoadU(d, conv.bias + e);
-    for (std::int64_t k = 0; k < conv.d_conv; ++k)
-      sum = hn::MulAdd(hn::LoadU(d, conv.taps + k * conv.d_inner + e),
-                       row_of_v(r - (conv.d_conv - 1) + k), sum);
-    hn::StoreU(silu_of(d, sum), d, conv.u + r * conv.d_inner + e);
-  }
-  // Ascending: where both tails are the same memory, row j + n_rows > j is read before it is
-  // written.
-  for (std::int64_t j = 0; j < conv.d_conv - 1; ++j)
-    hn::StoreU(row_of_v(conv.n_rows - (conv.d_conv - 1) + j), d,
-               conv.tail_out + j * conv.d_inner + e);
+  const std::int64_t lanes = hn::MaxLanes(d);
+  for (std::int64_t r = conv.first_row; r < conv.first_row + conv.n_rows; ++r)
+    for (std::int64_t e = begin; e < end; e += lanes) {
+      V sum = hn::LoadU(d, conv.bias + e);
+      for (std::int64_t k = 0; k < conv.d_conv; ++k) {
+        const std::int64_t row = r - (conv.d_conv - 1) + k;
+        const V v = row >= 0 ? hn::LoadU(d, conv.v + row * conv.d_inner + e)
+                    : conv.tail == nullptr
+                        ? hn::Zero(d)
+                        : hn::LoadU(d, conv.tail + (conv.d_conv - 1 + row) * conv.d_inner + e);
+        sum = hn::MulAdd(hn::LoadU(d, conv.taps + k * conv.d_inner + e), v, sum);
+      }
+      hn::StoreU(silu_of(d, sum), d, conv.u + r * conv.d_inner + e);
+    }
 }
 
 void convolve(const Convolution& conv) {
   const hn::CappedTag<float, 16> d;
   const std::int64_t lanes = hn::MaxLanes(d);
-  std::int64_t e = 0;
-  for (; e + lanes <= conv.n_channels; e += lanes) convolve_lanes(d, conv, e);
-  for (; e < conv.n_channels; ++e) convolve_lanes(hn::CappedTag<float, 1>(), conv, e);
+  const std::int64_t whole = conv.n_channels / lanes * lanes;
+  convolve_lanes(d, conv, 0, whole);
+  convolve_lanes(hn::CappedTag<float, 1>(), conv, whole, conv.n_channels);
 }
 
 }  // namespace
@@ -77,8 +74,9 @@ namespace {
 
 HWY_EXPORT(convolve);
 
-/// Channels of one work item: several cache lines of every row.
-constexpr std::int64_t kChannels = 64;
+/// Of one work item: so many that the rows and taps it reads fit into the first cache.
+constexpr std::int64_t kChannels = 512;
+constexpr std::int64_t kRows = 16;
 
 struct Scratch {
   ScratchLayout layout;
@@ -100,6 +98,22 @@ struct Scratch {
         bias(layout.take<float>(d_inner)) {}
 };
 
+/// The last rows of tail and v together. Ascending: where both tails are the same memory, row
+/// j + n_rows > j is read before it is written.
+void keep_tail(const float* v, const float* tail, std::int64_t n_rows, std::int64_t n_kept,
+               std::int64_t d_inner, float* to) {
+  for (std::int64_t j = 0; j < n_kept; ++j) {
+    const std::int64_t row = n_rows - n_kept + j;
+    float* kept = to + j * d_inner;
+    if (row >= 0)
+      std::copy_n(v + row * d_inner, d_inner, kept);
+    else if (tail == nullptr)
+      std::fill_n(kept, d_inner, 0.0F);
+    else if (const float* from = tail + (n_kept + row) * d_inner; from != kept)
+      std::copy_n(from, d_inner, kept);
+  }
+}
+
 void run(const KernelArgs& args) {
   using namespace ssm_in_operand;
   const PackedWeight& projection = args.weight(in_proj);
@@ -120,30 +134,39 @@ void run(const KernelArgs& args) {
       args, {&projection}, scratch.rows, n_rows, scratch.memory,
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
         // A tile may hold outputs of both halves.
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::int64_t o = first + i;
-          float* row = o < d_inner ? scratch.v : gate - d_inner;
-          row[r * d_inner + o] = values[i];
-        }
+        const std::int64_t n_v = std::clamp<std::int64_t>(d_inner - first, 0, count);
+        std::copy_n(values, n_v, scratch.v + r * d_inner + first);
+        std::copy_n(values + n_v, count - n_v, gate + r * d_inner + first + n_v - d_inner);
       });
   const float* taps = columns_of(args.weight(conv_weight), scratch.taps);
   const float* bias = columns_of(args.weight(conv_bias), scratch.bias);
   for (const SegmentWords& segment : args.segments()) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
-    float* tail_out = args.state(tail, segment, segment.write_version);
     const std::int64_t row = segment.first_row * d_inner;
-    const std::int64_t n_items = (d_inner + kChannels - 1) / kChannels;
-    args.pool.parallel_for(
-        n_items, segment.n_rows * kChannels * 4, [&](std::int64_t begin, std::int64_t end, int) {
-          for (std::int64_t item = begin; item < end; ++item) {
-            const std::int64_t e = item * kChannels;
-            HWY_DYNAMIC_DISPATCH(convolve)
-            ({scratch.v + row + e, taps + e, bias + e, tail_in == nullptr ? nullptr : tail_in + e,
-              tail_out + e, args.data(u) + row + e, segment.n_rows,
-              std::min(kChannels, d_inner - e), d_inner, d_conv});
-          }
-        });
+    const std::int64_t n_strips = (d_inner + kChannels - 1) / kChannels;
+    const std::int64_t n_blocks = (segment.n_rows + kRows - 1) / kRows;
+    args.pool.parallel_for(n_blocks * n_strips,
+                           std::min<std::int64_t>(kRows, segment.n_rows) * kChannels * 4,
+                           [&](std::int64_t begin, std::int64_t end, int) {
+                             for (std::int64_t item = begin; item < end; ++item) {
+                               const std::int64_t e = item % n_strips * kChannels;
+                               const std::int64_t first = item / n_strips * kRows;
+                               HWY_DYNAMIC_DISPATCH(convolve)
+                               ({.v = scratch.v + row + e,
+                                 .taps = taps + e,
+                                 .bias = bias + e,
+                                 .tail = tail_in == nullptr ? nullptr : tail_in + e,
+                                 .u = args.data(u) + row + e,
+                                 .first_row = first,
+                                 .n_rows = std::min(kRows, segment.n_rows - first),
+                                 .n_channels = std::min(kChannels, d_inner - e),
+                                 .d_inner = d_inner,
+                                 .d_conv = d_conv});
+                             }
+                           });
+    keep_tail(scratch.v + row, tail_in, segment.n_rows, d_conv - 1, d_inner,
+              args.state(tail, segment, segment.write_version));
   }
 }
 
