@@ -256,10 +256,12 @@ double rounded(double value, double places) { return std::round(value * places) 
 void time_measure(Backend& backend, const Measure& measure, const Options& options) {
   const double cache_bytes =
       std::max(static_cast<double>(::sysconf(_SC_LEVEL3_CACHE_SIZE)), 32.0 * (1 << 20));
-  // Several at least, so that starting a step does not count; warm ones are few and small.
+  // Several at least, so that starting a step does not count. More rows take so long that what lies
+  // in a cache does not count either.
   const int n_copies =
-      options.warm ? 1
-                   : std::max(4, static_cast<int>(std::ceil(4 * cache_bytes / measure.cold_bytes)));
+      measure.n_rows > 1 || options.warm
+          ? 4
+          : std::max(4, static_cast<int>(std::ceil(4 * cache_bytes / measure.cold_bytes)));
   Copies copies(backend, measure, measure.add, n_copies);
   std::optional<Copies> less;
   if (measure.add_less) less.emplace(backend, measure, measure.add_less, n_copies);
@@ -300,7 +302,7 @@ int bench(int argc, char** argv) {
   Options options;
   app.add_option("--threads", options.n_threads, "0: all cores");
   app.add_option("--runs", options.n_runs, "How often each runs");
-  app.add_flag("--warm", options.warm, "One copy, its weights in whatever cache holds them");
+  app.add_flag("--warm", options.warm, "Few copies also of one row, in whatever cache holds them");
   app.add_option("--filter", options.filter, "Only kernels whose name has this");
   CLI11_PARSE(app, argc, argv);
   const auto opened = open_device("cpu", {.n_threads = options.n_threads});
