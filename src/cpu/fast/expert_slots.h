@@ -17,7 +17,8 @@ class ExpertSlots {
       : n_experts_(n_experts),
         groups_{layout.take<std::int32_t>(n_experts + 1),
                 layout.take<std::int32_t>(max_rows * top_k)},
-        slots_(layout.take<std::int32_t>(max_rows * (top_k + 1))) {}
+        slots_(layout.take<std::int32_t>(max_rows * (top_k + 1))),
+        active_(layout.take<std::int32_t>(n_experts + 1)) {}
 
   /// experts  [n_rows, top_k]
   /// n_slots  top_k, or top_k + 1 with a shared expert
@@ -32,10 +33,15 @@ class ExpertSlots {
     n_shared_ = n_slots > top_k ? n_rows : 0;
     for (std::int64_t r = 0; r < n_shared_; ++r)
       slots_[n_pairs + r] = static_cast<std::int32_t>(r * n_slots + top_k);
+    n_active_ = 0;
+    for (std::int64_t e = 0; e <= n_experts_; ++e)
+      if (count(e) > 0) active_[n_active_++] = static_cast<std::int32_t>(e);
   }
 
-  /// How many experts there are, the shared one last.
-  std::int64_t size() const { return n_experts_ + (n_shared_ > 0 ? 1 : 0); }
+  /// The experts that have rows, the shared one last.
+  std::span<const std::int32_t> active() const {
+    return {active_, static_cast<std::size_t>(n_active_)};
+  }
   bool is_shared(std::int64_t expert) const { return expert == n_experts_; }
   /// Where the slots of an expert begin among those of all.
   std::int64_t first(std::int64_t expert) const { return groups_.first[expert]; }
@@ -49,7 +55,9 @@ class ExpertSlots {
   std::int64_t n_experts_;
   std::int64_t n_shared_ = 0;
   ExpertGroups groups_;
-  std::int32_t* slots_;  ///< [R * (top_k + 1)]
+  std::int32_t* slots_;   ///< [R * (top_k + 1)]
+  std::int32_t* active_;  ///< [X + 1]
+  std::int64_t n_active_ = 0;
 };
 
 }  // namespace bitaxon::cpu

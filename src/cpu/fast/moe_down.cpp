@@ -40,26 +40,26 @@ void run(const KernelArgs& args) {
   scratch.rows.prepare(args, args.data(act), n_rows * slots, args.fast,
                        {&experts_down, shared ? &args.weight(shared_down) : nullptr});
   const std::int64_t n_tiles = tiles_of(experts_down);
-  args.pool.parallel_for(computed.size() * n_tiles, 2 * kTileRows * scratch.rows.cols(),
-                         [&](std::int64_t begin, std::int64_t end, int thread) {
-                           float* out = scratch.memory.output(thread, 0);
-                           for (std::int64_t item = begin; item < end; ++item) {
-                             const std::int64_t expert = item / n_tiles;
-                             const std::int64_t tile = item % n_tiles;
-                             const std::int64_t n = computed.count(expert);
-                             if (n == 0) continue;
-                             const std::int32_t* places = computed.slots() + computed.first(expert);
-                             const bool is_shared = computed.is_shared(expert);
-                             tile_product(args, is_shared ? args.weight(shared_down) : experts_down,
-                                          is_shared ? 0 : expert, tile, scratch.rows, places, n,
-                                          scratch.memory.panel(thread), out);
-                             const std::int64_t first = tile * kTileRows;
-                             const std::int64_t count = std::min(kTileRows, d_model - first);
-                             for (std::int64_t i = 0; i < n; ++i)
-                               std::copy_n(out + i * kTileRows, count,
-                                           scratch.products + places[i] * d_model + first);
-                           }
-                         });
+  const auto active = computed.active();
+  args.pool.parallel_for(
+      std::ssize(active) * n_tiles, 2 * kTileRows * scratch.rows.cols(),
+      [&](std::int64_t begin, std::int64_t end, int thread) {
+        float* out = scratch.memory.output(thread, 0);
+        for (std::int64_t item = begin; item < end; ++item) {
+          const std::int64_t expert = active[static_cast<std::size_t>(item / n_tiles)];
+          const std::int64_t tile = item % n_tiles;
+          const std::int64_t n = computed.count(expert);
+          const std::int32_t* places = computed.slots() + computed.first(expert);
+          const bool is_shared = computed.is_shared(expert);
+          tile_product(args, is_shared ? args.weight(shared_down) : experts_down,
+                       is_shared ? 0 : expert, tile, scratch.rows, places, n,
+                       scratch.memory.panel(thread), out);
+          const std::int64_t first = tile * kTileRows;
+          const std::int64_t count = std::min(kTileRows, d_model - first);
+          for (std::int64_t i = 0; i < n; ++i)
+            std::copy_n(out + i * kTileRows, count, scratch.products + places[i] * d_model + first);
+        }
+      });
   // Summed slot by slot, largest gate first: the order does not depend on how experts are numbered.
   args.pool.parallel_for(n_rows, 2 * slots * d_model,
                          [&](std::int64_t begin, std::int64_t end, int) {

@@ -9,10 +9,14 @@
 namespace bitaxon::cpu {
 namespace {
 
+/// Tiles of gate that are multiplied before those of up are: of few rows what takes the time is
+/// reading them, and a longer stream is read faster.
+constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
+
 struct Scratch {
   ScratchLayout layout;
   MatrixRows rows;
-  TileMemory memory;  ///< for gate and up
+  TileMemory memory;  ///< gate's tiles, then up's
   ExpertSlots experts;
   std::int32_t* inputs;  ///< [R * (top_k + 1)]: the row of x of each slot
 
@@ -20,7 +24,7 @@ struct Scratch {
           std::int64_t top_k, int n_threads)
       : layout(base),
         rows(layout, n_rows, d_model),
-        memory(layout, n_rows, d_model, 2, n_threads),
+        memory(layout, n_rows, d_model, 2 * static_cast<int>(tiles_at_once(n_rows)), n_threads),
         experts(layout, n_rows, n_experts, top_k),
         inputs(layout.take<std::int32_t>(n_rows * (top_k + 1))) {}
 };
@@ -43,35 +47,42 @@ void run(const KernelArgs& args) {
   scratch.rows.prepare(args, args.data(x), n_rows, args.fast,
                        {&gates, &args.weight(up), shared ? &args.weight(shared_gate) : nullptr,
                         shared ? &args.weight(shared_up) : nullptr});
-  // One loop over the tiles of every expert that has rows, then those of the shared one: an item of
-  // an expert without rows costs nothing.
+  // One loop over the tiles of all experts that have rows.
   const std::int64_t n_tiles = tiles_of(gates);
-  args.pool.parallel_for(computed.size() * n_tiles, 4 * kTileRows * d_model,
-                         [&](std::int64_t begin, std::int64_t end, int thread) {
-                           float* g = scratch.memory.output(thread, 0);
-                           float* u = scratch.memory.output(thread, 1);
-                           float* panel = scratch.memory.panel(thread);
-                           for (std::int64_t item = begin; item < end; ++item) {
-                             const std::int64_t expert = item / n_tiles;
-                             const std::int64_t tile = item % n_tiles;
-                             const std::int64_t n = computed.count(expert);
-                             if (n == 0) continue;
-                             const std::int32_t* inputs = scratch.inputs + computed.first(expert);
-                             const bool is_shared = computed.is_shared(expert);
-                             const std::int64_t matrix = is_shared ? 0 : expert;
-                             tile_product(args, is_shared ? args.weight(shared_gate) : gates,
-                                          matrix, tile, scratch.rows, inputs, n, panel, g);
-                             tile_product(args, args.weight(is_shared ? shared_up : up), matrix,
-                                          tile, scratch.rows, inputs, n, panel, u);
-                             fast_swiglu(g, u, n * kTileRows, g);
-                             const std::int32_t* places = computed.slots() + computed.first(expert);
-                             const std::int64_t first = tile * kTileRows;
-                             const std::int64_t count = std::min(kTileRows, intermediate - first);
-                             for (std::int64_t i = 0; i < n; ++i)
-                               std::copy_n(g + i * kTileRows, count,
-                                           args.data(y) + places[i] * intermediate + first);
-                           }
-                         });
+  const std::int64_t at_once = tiles_at_once(args.shape(x)[0]);
+  const auto active = computed.active();
+  args.pool.parallel_for(
+      std::ssize(active) * n_tiles, 4 * kTileRows * d_model,
+      [&](std::int64_t begin, std::int64_t end, int thread) {
+        const auto output = [&](std::int64_t index) {
+          return scratch.memory.output(thread, static_cast<int>(index));
+        };
+        for (std::int64_t item = begin, n_now = 0; item < end; item += n_now) {
+          const std::int64_t expert = active[static_cast<std::size_t>(item / n_tiles)];
+          const std::int64_t tile = item % n_tiles;
+          n_now = std::min({at_once, end - item, n_tiles - tile});
+          const std::int64_t n = computed.count(expert);
+          const bool is_shared = computed.is_shared(expert);
+          const auto multiply = [&](const PackedWeight& weight, std::int64_t first_output) {
+            for (std::int64_t i = 0; i < n_now; ++i)
+              tile_product(args, weight, is_shared ? 0 : expert, tile + i, scratch.rows,
+                           scratch.inputs + computed.first(expert), n, scratch.memory.panel(thread),
+                           output(first_output + i));
+          };
+          multiply(args.weight(is_shared ? shared_gate : gate), 0);
+          multiply(args.weight(is_shared ? shared_up : up), at_once);
+          const std::int32_t* places = computed.slots() + computed.first(expert);
+          for (std::int64_t i = 0; i < n_now; ++i) {
+            float* g = output(i);
+            fast_swiglu(g, output(at_once + i), n * kTileRows, g);
+            const std::int64_t first = (tile + i) * kTileRows;
+            const std::int64_t count = std::min(kTileRows, intermediate - first);
+            for (std::int64_t r = 0; r < n; ++r)
+              std::copy_n(g + r * kTileRows, count,
+                          args.data(y) + places[r] * intermediate + first);
+          }
+        }
+      });
 }
 
 std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
