@@ -16,8 +16,8 @@ struct Scratch {
   ScratchLayout layout;
   MatrixRows rows;
   TileMemory memory;
-  double* logits;      ///< [R, X]
-  float* shared_gate;  ///< [D]
+  double* logits;  ///< [R, X]
+  float* shared;   ///< [R]: logits of the shared expert's gate
 
   Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
           int n_threads)
@@ -25,8 +25,23 @@ struct Scratch {
         rows(layout, n_rows, d_model),
         memory(layout, n_rows, d_model, 1, n_threads),
         logits(layout.take<double>(n_rows * n_experts)),
-        shared_gate(layout.take<float>(d_model)) {}
+        shared(layout.take<float>(n_rows)) {}
 };
+
+/// The shared expert's gate is a vector, which may be stored as a matrix is.
+void shared_logits(const KernelArgs& args, const float* rows, const Scratch& scratch) {
+  const PackedWeight& gate = args.weight(moe_route_operand::shared_gate);
+  const std::int64_t d_model = scratch.rows.cols();
+  if (gate.columns != nullptr) {
+    for (std::int64_t r = 0; r < args.n_rows(); ++r)
+      scratch.shared[r] = fast_dot(gate.columns, rows + r * d_model, d_model);
+    return;
+  }
+  for_each_tile(args, {&gate}, scratch.rows, args.n_rows(), scratch.memory,
+                [&](int, std::int64_t r, std::int64_t, const float* values, std::int64_t) {
+                  scratch.shared[r] = values[0];
+                });
+}
 
 void run(const KernelArgs& args) {
   using namespace moe_route_operand;
@@ -48,16 +63,12 @@ void run(const KernelArgs& args) {
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
         std::copy_n(values, count, scratch.logits + r * n_experts + first);
       });
-  const float* shared =
-      args.has(shared_gate) ? columns_of(args.weight(shared_gate), scratch.shared_gate) : nullptr;
+  if (args.has(shared_gate)) shared_logits(args, rows, scratch);
   for (std::int64_t r = 0; r < n_rows; ++r) {
     float* out = args.data(gates) + r * (params.top_k + 1);
     choose_experts(scratch.logits + r * n_experts, n_experts, params.top_k,
                    args.data<std::int32_t>(experts) + r * params.top_k, out);
-    out[params.top_k] =
-        shared == nullptr
-            ? 0.0F
-            : 1.0F / (1.0F + std::exp(-fast_dot(shared, rows + r * d_model, d_model)));
+    out[params.top_k] = args.has(shared_gate) ? 1.0F / (1.0F + std::exp(-scratch.shared[r])) : 0.0F;
   }
 }
 
