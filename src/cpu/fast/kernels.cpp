@@ -20,6 +20,8 @@ const CpuKernel* fast_kernel_of(OpId op) {
       return &fast_selective_scan;
     case OpId::attention:
       return &fast_attention;
+    case OpId::sample:
+      return &fast_sample;
     default:
       return nullptr;
   }

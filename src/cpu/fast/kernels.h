@@ -13,6 +13,7 @@ extern const CpuKernel fast_moe_swiglu;
 extern const CpuKernel fast_moe_down;
 extern const CpuKernel fast_selective_scan;
 extern const CpuKernel fast_attention;
+extern const CpuKernel fast_sample;
 
 /// nullptr: none.
 const CpuKernel* fast_kernel_of(OpId op);

@@ -9,13 +9,11 @@
 #include <functional>
 #include <limits>
 
-#include "core/philox.h"
 #include "cpu/products.h"
+#include "cpu/sampling.h"
 
 namespace bitaxon::cpu {
 namespace {
-
-__extension__ using Wide = unsigned __int128;
 
 struct Scratch {
   float* scaled;          ///< [V] logits after penalty and temperature
@@ -33,19 +31,6 @@ struct Scratch {
     size_bytes = layout.size_bytes();
   }
 };
-
-void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std::int64_t n,
-              float* logits) {
-  const float penalty = sampler.repetition_penalty;
-  if (penalty == 1.0F) return;
-  // An extreme penalty saturates: only a logit that was infinite stays so.
-  constexpr float kMax = std::numeric_limits<float>::max();
-  for (std::int64_t i = 0; i < n; ++i) {
-    if ((seen[i / 32] >> (i % 32) & 1U) == 0 || std::isinf(logits[i])) continue;
-    const float penalized = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
-    logits[i] = std::clamp(penalized, -kMax, kMax);
-  }
-}
 
 /// Lowest index of the largest; -1 when there is a NaN or the largest is not finite.
 std::int32_t argmax(const float* logits, std::int64_t n) {
@@ -72,9 +57,7 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
   std::uint64_t total = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     const float l = scratch.scaled[i];
-    const double e = std::exp(static_cast<double>(l) - static_cast<double>(largest));
-    scratch.weight[i] =
-        l < threshold ? 0 : static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
+    scratch.weight[i] = l < threshold ? 0 : weight_of(l, largest);
     total += scratch.weight[i];
   }
   return total;
@@ -91,12 +74,12 @@ void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t tota
   std::sort(scratch.order, scratch.order + n_kept, [&](std::int32_t a, std::int32_t b) {
     return scratch.weight[a] != scratch.weight[b] ? scratch.weight[a] > scratch.weight[b] : a < b;
   });
-  const Wide bound = Wide{sampler.top_p_q32.value()} * total;
+  const Wide bound = top_p_bound(sampler, total);
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < n_kept; ++i) {
     const std::uint64_t weight = scratch.weight[scratch.order[i]];
     sum += weight;
-    if (Wide{sum} << 32 <= bound) continue;
+    if (!exceeds(sum, bound)) continue;
     for (std::int64_t j = 0; j < n; ++j)
       if (scratch.weight[j] < weight) scratch.weight[j] = 0;
     return;
@@ -108,18 +91,13 @@ void apply_min_p(const SamplerWords& sampler, std::int64_t n, const Scratch& scr
   if (min_p == 0) return;
   const std::uint64_t largest = *std::max_element(scratch.weight, scratch.weight + n);
   for (std::int64_t i = 0; i < n; ++i)
-    if (Wide{scratch.weight[i]} << 32 < Wide{min_p} * largest) scratch.weight[i] = 0;
+    if (is_below_min_p(scratch.weight[i], min_p, largest)) scratch.weight[i] = 0;
 }
 
-std::int32_t draw(const SamplerWords& sampler, std::uint64_t position, std::int64_t n,
-                  const Scratch& scratch) {
+std::int32_t draw(const SegmentWords& segment, std::int64_t n, const Scratch& scratch) {
   std::uint64_t total = 0;
   for (std::int64_t i = 0; i < n; ++i) total += scratch.weight[i];
-  const U64Words counter = U64Words::of(position);
-  const auto words =
-      philox4x32({counter.low, counter.high, 0, 0}, {sampler.seed.low, sampler.seed.high});
-  const std::uint64_t r = words[0] | std::uint64_t{words[1]} << 32;
-  const auto target = static_cast<std::uint64_t>(Wide{r} * total >> 64);
+  const std::uint64_t target = drawn_target(segment, total);
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     sum += scratch.weight[i];
@@ -144,8 +122,7 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
   const std::uint64_t total = fill_weights(sampler, n, scratch.scaled[best], scratch);
   apply_top_p(sampler, n, total, scratch);
   apply_min_p(sampler, n, scratch);
-  const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
-  return draw(sampler, position, n, scratch);
+  return draw(segment, n, scratch);
 }
 
 void run(const KernelArgs& args) {

@@ -1,0 +1,271 @@
+// The same tokens as the plain kernel's. Of a whole vocabulary it takes only the largest logit of
+// every block: what can be drawn lies in few blocks, and only that is selected from and weighed.
+#include "ops/sample.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <span>
+
+#include "cpu/sampling.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/sample.cpp"
+#include "cpu/fast/simd_targets.h"
+// After it.
+#include <hwy/foreach_target.h>
+// After that.
+#include <hwy/highway.h>
+
+#include "cpu/fast/kernels.h"
+
+#ifndef BX_BLOCK
+#define BX_BLOCK
+namespace bitaxon::cpu {
+/// Logits of one block.
+inline constexpr std::int64_t kBlock = 64;
+}  // namespace bitaxon::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace bitaxon::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// The largest of each block; false when there is a NaN.
+bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
+  const hn::CappedTag<float, 16> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  bool are_numbers = true;
+  for (std::int64_t begin = 0; begin < n; begin += kBlock) {
+    const std::int64_t end = std::min(begin + kBlock, n);
+    auto most = hn::Set(d, logits[begin]);
+    auto equal = hn::Eq(most, most);
+    std::int64_t i = begin;
+    for (; i + lanes <= end; i += lanes) {
+      const auto v = hn::LoadU(d, logits + i);
+      equal = hn::And(equal, hn::Eq(v, v));  // NaN is not
+      most = hn::Max(most, v);
+    }
+    are_numbers = are_numbers && hn::AllTrue(d, equal);
+    float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+    for (; i < end; ++i) {
+      are_numbers = are_numbers && !std::isnan(logits[i]);
+      largest = std::max(largest, logits[i]);
+    }
+    maxima[begin / kBlock] = largest;
+  }
+  return are_numbers;
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace bitaxon::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitaxon::cpu {
+namespace {
+
+HWY_EXPORT(find_maxima);
+
+std::int64_t blocks_of(std::int64_t n) { return (n + kBlock - 1) / kBlock; }
+
+struct Kept {
+  float logit;
+  std::int32_t id;
+  std::uint64_t weight;
+};
+
+struct Scratch {
+  ScratchLayout layout;
+  float* scaled;           ///< [V] logits after penalty and temperature
+  float* maxima;           ///< [blocks]
+  float* selected;         ///< [V] values among which one is looked for
+  std::uint64_t* weights;  ///< [V] likewise
+  Kept* kept;              ///< [V] tokens that can be drawn, by ascending id
+
+  Scratch(std::byte* base, std::int64_t n)
+      : layout(base),
+        scaled(layout.take<float>(n)),
+        maxima(layout.take<float>(blocks_of(n))),
+        selected(layout.take<float>(n)),
+        weights(layout.take<std::uint64_t>(n)),
+        kept(layout.take<Kept>(n)) {}
+};
+
+/// The k-th largest.
+float select(std::span<float> values, std::uint32_t k) {
+  const auto kth = values.begin() + (k - 1);
+  std::nth_element(values.begin(), kth, values.end(), std::greater<>());
+  return *kth;
+}
+
+/// The weight at which the sum of weights, largest first, exceeds the bound; 0: nowhere.
+/// Like a selection of the k-th, but by sums: what is smaller than a pivot is looked at again only
+/// where all others do not suffice.
+std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
+  std::uint64_t above = 0;
+  while (!weights.empty()) {
+    const std::uint64_t pivot = weights[weights.size() / 2];
+    const auto equal = std::partition(weights.begin(), weights.end(),
+                                      [&](std::uint64_t weight) { return weight > pivot; });
+    const auto less =
+        std::partition(equal, weights.end(), [&](std::uint64_t weight) { return weight == pivot; });
+    std::uint64_t sum = above;
+    for (auto at = weights.begin(); at != equal; ++at) sum += *at;
+    if (exceeds(sum, bound)) {
+      weights = {weights.begin(), equal};
+      continue;
+    }
+    sum += pivot * static_cast<std::uint64_t>(less - equal);
+    if (exceeds(sum, bound)) return pivot;
+    above = sum;
+    weights = {less, weights.end()};
+  }
+  return 0;
+}
+
+class Sampler {
+ public:
+  Sampler(const SegmentWords& segment, std::int64_t n, const Scratch& scratch)
+      : segment_(segment), sampler_(segment.sampler), n_(n), scratch_(scratch) {}
+
+  std::int32_t sample(const SamplerStructure& structure, const float* logits,
+                      const std::uint32_t* seen) {
+    // A NaN must not pass, and a penalty could turn an infinity into something finite.
+    std::int32_t best = largest_of(logits);
+    if (best < 0) return -1;
+    const bool draws = structure.draw && sampler_.temperature != 0;
+    if (structure.penalty || draws) std::copy_n(logits, n_, scratch_.scaled);
+    if (structure.penalty) {
+      penalize(sampler_, seen, n_, scratch_.scaled);
+      best = largest_of(scratch_.scaled);
+    }
+    if (best < 0 || !draws) return best;
+    for (std::int64_t i = 0; i < n_; ++i) scratch_.scaled[i] /= sampler_.temperature;
+    // A tiny temperature overflows: in its limit the largest logit alone is left.
+    if (!std::isfinite(scratch_.scaled[best])) return best;
+    keep(scratch_.scaled[best]);
+    apply_top_p();
+    apply_min_p();
+    return draw();
+  }
+
+ private:
+  std::span<Kept> kept() const { return {scratch_.kept, n_kept_}; }
+  std::span<float> maxima() const {
+    return {scratch_.maxima, static_cast<std::size_t>(blocks_of(n_))};
+  }
+  template <class Drops>
+  void drop(const Drops& drops) {
+    const auto end = std::remove_if(kept().begin(), kept().end(), drops);
+    n_kept_ = static_cast<std::size_t>(end - kept().begin());
+  }
+
+  /// Its lowest index; -1 when there is a NaN or it is not finite. Leaves the blocks' maxima.
+  std::int32_t largest_of(const float* values) const {
+    if (!HWY_DYNAMIC_DISPATCH(find_maxima)(values, n_, scratch_.maxima)) return -1;
+    const auto block = std::ranges::max_element(maxima());
+    if (!std::isfinite(*block)) return -1;
+    const float* from = values + (block - maxima().begin()) * kBlock;
+    return static_cast<std::int32_t>(std::find(from, values + n_, *block) - values);
+  }
+
+  /// The tokens that top-k keeps and whose weight is not 0, with their weights.
+  void keep(float largest) {
+    HWY_DYNAMIC_DISPATCH(find_maxima)(scratch_.scaled, n_, scratch_.maxima);
+    // exp(-21.5) * 2^30 rounds to 0.
+    const auto has_weight = [&](float l) {
+      return static_cast<double>(l) - static_cast<double>(largest) >= -21.5;
+    };
+    const bool top_k = sampler_.top_k != 0 && sampler_.top_k < n_;
+    float least = -std::numeric_limits<float>::infinity();
+    if (top_k && maxima().size() >= sampler_.top_k) {
+      // At least k tokens are as large as the k-th of the blocks' maxima.
+      std::ranges::copy(maxima(), scratch_.selected);
+      least = select({scratch_.selected, maxima().size()}, sampler_.top_k);
+    }
+    n_kept_ = 0;
+    for (std::int64_t begin = 0; begin < n_; begin += kBlock) {
+      const float most = scratch_.maxima[begin / kBlock];
+      if (most < least || !has_weight(most)) continue;
+      for (std::int64_t i = begin; i < std::min(begin + kBlock, n_); ++i)
+        if (const float l = scratch_.scaled[i]; l >= least && has_weight(l))
+          scratch_.kept[n_kept_++] = {l, static_cast<std::int32_t>(i), 0};
+    }
+    if (top_k && n_kept_ > sampler_.top_k) {
+      for (std::size_t i = 0; i < n_kept_; ++i) scratch_.selected[i] = scratch_.kept[i].logit;
+      const float kth = select({scratch_.selected, n_kept_}, sampler_.top_k);
+      drop([&](const Kept& token) { return token.logit < kth; });
+    }
+    for (Kept& token : kept()) token.weight = weight_of(token.logit, largest);
+  }
+
+  std::uint64_t total() const {
+    std::uint64_t sum = 0;
+    for (const Kept& token : kept()) sum += token.weight;
+    return sum;
+  }
+
+  void apply_top_p() {
+    if (sampler_.use_top_p == 0) return;
+    for (std::size_t i = 0; i < n_kept_; ++i) scratch_.weights[i] = scratch_.kept[i].weight;
+    const std::uint64_t least =
+        weight_at({scratch_.weights, n_kept_}, top_p_bound(sampler_, total()));
+    drop([&](const Kept& token) { return token.weight < least; });
+  }
+
+  void apply_min_p() {
+    const std::uint64_t min_p = sampler_.min_p_q32.value();
+    if (min_p == 0) return;
+    const std::uint64_t largest = std::ranges::max_element(kept(), {}, &Kept::weight)->weight;
+    drop([&](const Kept& token) { return is_below_min_p(token.weight, min_p, largest); });
+  }
+
+  std::int32_t draw() const {
+    const std::uint64_t target = drawn_target(segment_, total());
+    std::uint64_t sum = 0;
+    for (const Kept& token : kept()) {
+      sum += token.weight;
+      if (sum > target) return token.id;
+    }
+    return -1;  // not reached: target < total
+  }
+
+  const SegmentWords& segment_;
+  const SamplerWords& sampler_;
+  std::int64_t n_;
+  const Scratch& scratch_;
+  std::size_t n_kept_ = 0;
+};
+
+void run(const KernelArgs& args) {
+  using namespace sample_operand;
+  const std::int64_t vocab_size = args.shape(logits)[1];
+  const Scratch scratch(args.scratch, vocab_size);
+  const auto params = args.params<SampleParams>();
+  for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
+    const SegmentWords& segment = args.step.segments[g];
+    const std::int32_t token =
+        Sampler(segment, vocab_size, scratch)
+            .sample(params.structure, args.data(logits) + g * vocab_size,
+                    args.state<std::uint32_t>(seen, segment, segment.write_version));
+    args.data<std::int32_t>(tokens)[g] = token;
+    *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
+  }
+}
+
+std::size_t workspace(const Graph& graph, const Node& node, int /*n_threads*/) {
+  const Shape& shape = graph.value(node.operands[sample_operand::logits].value).shape;
+  return Scratch(nullptr, shape[1]).layout.size_bytes();
+}
+
+}  // namespace
+
+const CpuKernel fast_sample{run, workspace};
+
+}  // namespace bitaxon::cpu
+#endif

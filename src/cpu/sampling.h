@@ -1,0 +1,55 @@
+// The arithmetic of the sampler: what a token's weight is, and when a filter drops it.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/philox.h"
+#include "core/step.h"
+
+namespace bitaxon::cpu {
+
+__extension__ using Wide = unsigned __int128;
+
+inline void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std::int64_t n,
+                     float* logits) {
+  const float penalty = sampler.repetition_penalty;
+  if (penalty == 1.0F) return;
+  // An extreme penalty saturates: only a logit that was infinite stays so.
+  constexpr float kMax = std::numeric_limits<float>::max();
+  for (std::int64_t i = 0; i < n; ++i) {
+    if ((seen[i / 32] >> (i % 32) & 1U) == 0 || std::isinf(logits[i])) continue;
+    const float penalized = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
+    logits[i] = std::clamp(penalized, -kMax, kMax);
+  }
+}
+
+/// floor(exp(l - largest) * 2^30 + 0.5)
+inline std::uint64_t weight_of(float l, float largest) {
+  const double e = std::exp(static_cast<double>(l) - static_cast<double>(largest));
+  return static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
+}
+
+/// Top-p keeps a prefix of tokens by descending weight, up to the first whose sum exceeds this.
+inline Wide top_p_bound(const SamplerWords& sampler, std::uint64_t total) {
+  return Wide{sampler.top_p_q32.value()} * total;
+}
+inline bool exceeds(std::uint64_t sum, Wide bound) { return Wide{sum} << 32 > bound; }
+
+inline bool is_below_min_p(std::uint64_t weight, std::uint64_t min_p_q32, std::uint64_t largest) {
+  return Wide{weight} << 32 < Wide{min_p_q32} * largest;
+}
+
+/// The token drawn is the first whose running sum of weights, in order of ids, exceeds this.
+inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t total) {
+  const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
+  const U64Words counter = U64Words::of(position);
+  const U64Words& seed = segment.sampler.seed;
+  const auto words = philox4x32({counter.low, counter.high, 0, 0}, {seed.low, seed.high});
+  const std::uint64_t r = words[0] | std::uint64_t{words[1]} << 32;
+  return static_cast<std::uint64_t>(Wide{r} * total >> 64);
+}
+
+}  // namespace bitaxon::cpu
