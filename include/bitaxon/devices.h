@@ -24,9 +24,10 @@ struct DeviceInfo {
   std::string type;  ///< "cpu", "discrete", "integrated", "virtual", "other"
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
-  DeviceMemory memory;  ///< as it was when the device was listed
-  int n_threads = 0;    ///< 0: not counted in threads
-  bool usable = true;   ///< when named
+  DeviceMemory memory;          ///< as it was when the device was listed
+  int n_threads = 0;            ///< 0: not counted in threads
+  std::string instruction_set;  ///< of fast kernels, "AVX-512 VNNI"; empty: there is none to choose
+  bool usable = true;           ///< when named
   bool chosen_by_auto = false;
   std::string reason;  ///< why it is chosen by auto, or why not
 

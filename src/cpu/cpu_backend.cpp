@@ -130,8 +130,9 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const CpuOptions& options)
       : products_(products_of(options)), pool_(options.n_threads) {
     caps_.name = options.reference ? "reference" : "cpu";
-    caps_.device = fmt::format("{}, {} thread{}", cpu_model_name(), options.n_threads,
-                               options.n_threads == 1 ? "" : "s");
+    const std::string set = instruction_set(options);
+    caps_.device = fmt::format("{}, {} thread{}{}{}", cpu_model_name(), options.n_threads,
+                               options.n_threads == 1 ? "" : "s", set.empty() ? "" : ", ", set);
     caps_.always_exact = options.reference;
     caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.n_threads = options.n_threads;
@@ -380,6 +381,10 @@ std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[cpu] threads: expected 1..1024, got {}", resolved.n_threads));
   return std::make_unique<CpuBackend>(resolved);
+}
+
+std::string instruction_set(const CpuOptions& options) {
+  return products_of(options) == nullptr ? "" : simd_targets().front();
 }
 
 std::uint64_t items_run(const Backend& backend, int thread) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "bitaxon/backend.h"
 #include "bitaxon/memory.h"
@@ -19,6 +20,9 @@ std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
 /// What open_cpu_backend(options).memory() would say now.
 DeviceMemory cpu_memory(const CpuOptions& options);
+
+/// The instruction set of its fast kernels, "AVX-512 VNNI"; empty where plain ones run.
+std::string instruction_set(const CpuOptions& options);
 
 /// How many items of its loops each thread of the backend has computed. For tests.
 std::uint64_t items_run(const Backend& backend, int thread);

@@ -49,6 +49,7 @@ DeviceList cpu_devices() {
   cpu.n_threads = usable_cores();
   cpu.memory = cpu::cpu_memory({.n_threads = cpu.n_threads, .reference = false});
   DeviceInfo reference = cpu;
+  cpu.instruction_set = cpu::instruction_set({.n_threads = cpu.n_threads, .reference = false});
   reference.selector = "reference";
   reference.n_threads = 1;
   reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});

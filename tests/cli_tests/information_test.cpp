@@ -67,6 +67,11 @@ TEST(InformationCli, Devices) {
   EXPECT_EQ(table.err, "");
   for (const std::string& selector : selectors)
     EXPECT_NE(table.out.find(selector), std::string::npos) << table.out;
+  for (const Json& device : list) {
+    const auto set = device["instruction_set"].get<std::string>();
+    EXPECT_TRUE(set.empty() || device["selector"] == "cpu") << device;
+    EXPECT_NE(table.out.find(set), std::string::npos) << table.out;
+  }
 }
 
 bool has_vulkan() { return run_well({"--version"}).out.find("vulkan") != std::string::npos; }

@@ -21,6 +21,7 @@ Json to_json(const DeviceInfo& device) {
                {"name", device.name},
                {"type", device.type},
                {"threads", device.n_threads},
+               {"instruction_set", device.instruction_set},
                {"memory_total_bytes", device.memory_total_bytes},
                {"memory_available_bytes", device.memory_available_bytes},
                {"usable", device.usable},
@@ -51,6 +52,7 @@ void print_device(const DeviceInfo& device) {
   print_line("uuid", device.uuid);
   print_line("pci address", device.pci_address);
   if (device.n_threads > 0) print_line("threads", std::to_string(device.n_threads));
+  print_line("instruction set", device.instruction_set);
   print_line("memory", fmt::format("{} of {} available", bytes_text(device.memory_available_bytes),
                                    bytes_text(device.memory_total_bytes)));
   for (const DeviceProperty& limit : device.limits) print_line(limit.name, limit.value);
