@@ -38,6 +38,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
   const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  alignas(64) float of_lanes[hn::MaxLanes(d)];
   bool are_numbers = true;
   for (std::int64_t begin = 0; begin < n; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, n);
@@ -50,7 +51,9 @@ bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
       most = hn::Max(most, v);
     }
     are_numbers = are_numbers && hn::AllTrue(d, equal);
-    float largest = hn::GetLane(hn::MaxOfLanes(d, most));
+    // Not MaxOfLanes: where it is emulated it finds nothing below the lowest finite number.
+    hn::Store(most, d, of_lanes);
+    float largest = *std::max_element(of_lanes, of_lanes + lanes);
     for (; i < end; ++i) {
       are_numbers = are_numbers && !std::isnan(logits[i]);
       largest = std::max(largest, logits[i]);
