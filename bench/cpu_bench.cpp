@@ -2,8 +2,8 @@
 // (huge pages, all cores) and the rate of float32 multiply-adds, measured before and after every
 // run, because both change while other machines share the hardware. A run is one step of as many
 // copies of the kernel, each with weights or states of its own, as leave nothing of the first in a
-// cache: four times the last level. Bytes are those of the weights as stored, and of the keys and
-// values read. Prints one JSON object a line.
+// cache (four times the last level), or of four where there are several rows. Bytes are those of
+// the weights as stored, and of the keys and values read. Prints one JSON object a line.
 //   cpu_bench [--threads N] [--filter TEXT] [--runs N] [--warm]
 #include <fmt/format.h>
 #include <unistd.h>
@@ -50,6 +50,11 @@ struct Measure {
   std::function<Recorder(OpProblem& problem)> add_less = {};
 };
 
+/// Of an element, at least.
+double bytes_each(Format format) {
+  return format == Format::f32 ? 4 : format == Format::f16 || format == Format::bf16 ? 2 : 0.5;
+}
+
 Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::uint32_t n_rows,
                 double wanted) {
   const bool reading = n_rows == 1;
@@ -59,7 +64,7 @@ Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::u
           .amount = reading ? 0 : 2 * elements * n_rows,
           .wanted = wanted,
           .n_rows = n_rows,
-          .cold_bytes = elements / 2,
+          .cold_bytes = elements * bytes_each(format),
           .add = [=](OpProblem& p) -> Recorder {
             const auto weight = p.add_weight(format, {1, n_outputs, cols}, 0.02);
             const auto x = p.add_input(cols, 1);
@@ -301,7 +306,7 @@ int bench(int argc, char** argv) {
   CLI::App app("Times single kernels of the CPU backend");
   Options options;
   app.add_option("--threads", options.n_threads, "0: all cores");
-  app.add_option("--runs", options.n_runs, "How often each runs");
+  app.add_option("--runs", options.n_runs, "How often each runs")->check(CLI::PositiveNumber);
   app.add_flag("--warm", options.warm, "Few copies also of one row, in whatever cache holds them");
   app.add_option("--filter", options.filter, "Only kernels whose name has this");
   CLI11_PARSE(app, argc, argv);

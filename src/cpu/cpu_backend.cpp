@@ -305,7 +305,7 @@ void CpuBackend::run_submitted() {
       pool_.cores().settle(0);
       lock.lock();
       changed_.wait(lock, is_wanted);
-      pool_.cores().leave();
+      pool_.cores().leave(0);
     }
     if (stop_) return;
     InFlight& place = place_of(done_ + 1);

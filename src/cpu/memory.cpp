@@ -22,18 +22,31 @@ constexpr std::size_t kChunk = 0;  // AddressSanitizer watches the ends of every
 constexpr std::size_t kChunk = std::size_t{64} << 20;  // what is not used of it takes no memory
 #endif
 
+/// `asked` is what the error speaks of.
+std::shared_ptr<std::byte> take(std::size_t size_bytes, std::size_t asked, std::string_view what) {
+  const bool large = size_bytes >= kHugePage;
+  const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
+  void* memory = nullptr;
+  if (posix_memalign(&memory, large ? kHugePage : kAlignment, rounded) != 0)
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: not enough memory for {} bytes of {}", asked, what));
+  // Advice only: small pages hold the same.
+  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
 /// Pieces of the same memory, one after the other.
 class Chunk {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t size_bytes, std::string_view what) {
-    const std::lock_guard lock(mutex_);
     const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
+    if (rounded >= kChunk) return take(rounded, size_bytes, what);
+    const std::lock_guard lock(mutex_);
     std::shared_ptr<std::byte> chunk = chunk_.lock();
-    if (chunk == nullptr || size_ - used_ < rounded) {
-      size_ = kChunk == 0 ? rounded : std::max(kChunk, align_up(rounded, kHugePage));
-      used_ = 0;
-      chunk = allocate_aligned(size_, what);
+    if (chunk == nullptr || kChunk - used_ < rounded) {
+      chunk = take(kChunk, size_bytes, what);
       chunk_ = chunk;
+      used_ = 0;
     }
     std::byte* piece = chunk.get() + used_;
     used_ += rounded;
@@ -43,23 +56,13 @@ class Chunk {
  private:
   std::mutex mutex_;
   std::weak_ptr<std::byte> chunk_;  ///< its pieces hold it
-  std::size_t size_ = 0;
   std::size_t used_ = 0;
 };
 
 }  // namespace
 
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  const bool large = size_bytes >= kHugePage;
-  const std::size_t alignment = large ? kHugePage : kAlignment;
-  const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, rounded) != 0)
-    throw Error(ErrorKind::device,
-                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
-  // Advice only: small pages hold the same.
-  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
-  return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+  return take(size_bytes, size_bytes, what);
 }
 
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what) {

@@ -12,8 +12,8 @@ namespace bitaxon::cpu {
 /// For what comes and goes (activations, states).
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);
 
-/// For what stays as long as a model does (weights): pieces lie one after the other on the same
-/// huge pages, and are given back when the last of a large piece's neighbours is.
+/// For what stays as long as a model does (weights): small pieces lie one after the other on the
+/// same huge pages, which are given back with the last of them.
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what);
 
 }  // namespace bitaxon::cpu

@@ -46,6 +46,7 @@ bool look_out(const Done& done) {
 ThreadPool::ThreadPool(int n_threads) : cores_(n_threads), parts_(kPartOfShare * n_threads) {
   for (int i = 0; i < n_threads; ++i)
     counters_.push_back(std::make_unique<std::atomic<std::uint64_t>>(0));
+  workers_.reserve(counters_.size());
   try {
     for (int i = 1; i < n_threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error& error) {
@@ -120,7 +121,7 @@ void ThreadPool::work(int thread) {
       asleep_.fetch_add(1, std::memory_order_seq_cst);
       cores_.settle(thread);
       round_.wait(seen, std::memory_order_seq_cst);
-      cores_.leave();
+      cores_.leave(thread);
       asleep_.fetch_sub(1, std::memory_order_seq_cst);
     }
     seen = round_.load(std::memory_order_acquire);

@@ -1,6 +1,17 @@
 #include "platform/home_cores.h"
 
 namespace bitaxon {
+namespace {
+
+/// Whether the calling thread is bound to exactly these.
+bool may_run_on(const cpu_set_t& cores) {
+  cpu_set_t now;
+  return ::sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &cores);
+}
+
+void bind_to(const cpu_set_t& cores) { ::sched_setaffinity(0, sizeof(cores), &cores); }
+
+}  // namespace
 
 HomeCores::HomeCores(int n_threads) {
   CPU_ZERO(&all_);
@@ -13,15 +24,18 @@ HomeCores::HomeCores(int n_threads) {
 
 // Where the system refuses, a thread wakes up where it likes: that is slower, not wrong.
 void HomeCores::settle(int thread) const {
-  if (cores_.empty()) return;
-  cpu_set_t own;
-  CPU_ZERO(&own);
-  CPU_SET(cores_[static_cast<std::size_t>(thread)], &own);
-  ::sched_setaffinity(0, sizeof(own), &own);
+  if (!cores_.empty() && may_run_on(all_)) bind_to(only(thread));
 }
 
-void HomeCores::leave() const {
-  if (!cores_.empty()) ::sched_setaffinity(0, sizeof(all_), &all_);
+void HomeCores::leave(int thread) const {
+  if (!cores_.empty() && may_run_on(only(thread))) bind_to(all_);
+}
+
+cpu_set_t HomeCores::only(int thread) const {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cores_[static_cast<std::size_t>(thread)], &set);
+  return set;
 }
 
 }  // namespace bitaxon

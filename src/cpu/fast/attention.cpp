@@ -219,10 +219,13 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
         j + kGroup <= end) {
       const T* at[kGroup] = {place(j), place(j + 1), place(j + 2), place(j + 3)};
       constexpr auto kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-      const std::int64_t ahead = kGroup * heads.head_dim;
+      // Of all heads, the next group is one stream unless the ring ends in it.
+      const bool follows = heads.n_heads * heads.head_dim == heads.d_model &&
+                           (j + kGroup) % heads.capacity + kGroup <= heads.capacity;
+      const std::int64_t ahead = follows ? kGroup * heads.head_dim : 0;
       const T* next = place(j + kGroup);
       for (int h = 0; h < heads.n_heads; ++h) {
-        // The next group as one stream, however its parts are taken: into the second level, whose
+        // Asked for in its order, however its parts are taken: into the second level, whose
         // misses may be many.
         for (std::int64_t c = 0; c < ahead; c += kLine)
           __builtin_prefetch(next + h * ahead + c, 0, 2);

@@ -1,8 +1,9 @@
-// The product kernels, written over the vectors of the namespace that includes this: I32 and F32
-// of kLanes lanes with load_u32, zero_i, zero_f, splat, pairs_of (shifts codes into the low
-// nibble of each 16 bits), look_up, dot (adds the products of 16-bit pairs), to_float, load_scales,
-// store, multiply_add; Map of sixteen values with load_map and look_up; code_at<place>; kMaxRows;
-// in_register, for what is to be loaded once; BX_SIMD, the attribute of functions that use them.
+// The product kernels, written over the vectors of the namespace that includes this: I32 and F32 of
+// kLanes lanes with zero_i, zero_f, splat, add, multiply, multiply_add, to_float, store, load_u32,
+// load_scales, prefetch, in_register (for what is to be loaded once), dot (adds the products of
+// 16-bit pairs); Table of sixteen integers with load_table and weights<place> (codes of a word, or
+// what the table has for them, in 16-bit pairs); Map of sixteen numbers with load_map and look_up;
+// code_at<shift>; kMaxRows; BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA, attributes of functions.
 
 #include "cpu/fast/unrolled-inl.h"
 

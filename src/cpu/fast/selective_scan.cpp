@@ -81,11 +81,12 @@ HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   return hn::Add(state, hn::MulAdd(exp2_minus_1_of<kShort>(d, power), state, gain));
 }
 
-/// dt * decay, no further down than where the state vanishes. Of a number and NaN, Max gives the
-/// second on x86 and NaN elsewhere.
+/// dt * decay, no further down than where the state vanishes; NaN stays.
 template <class D, class V>
 HWY_INLINE V bounded_power(D d, V dt, V decay) {
-  return hn::Max(hn::Set(d, kVanishing), hn::Mul(dt, decay));
+  const V power = hn::Mul(dt, decay);
+  const V least = hn::Set(d, kVanishing);
+  return hn::IfThenElse(hn::Lt(power, least), least, power);
 }
 
 /// What the states of some rows need, of some lanes: [kRowsAhead][lanes] each.
@@ -96,7 +97,7 @@ struct RowsAhead {
   float* gates;   ///< silu(z)
 };
 
-/// Returns the largest dt, NaN where one is.
+/// Returns the largest dt that is a number.
 template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {
@@ -108,7 +109,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
     const std::int64_t at = (first + i) * c.d_inner + e;
     const V u = hn::LoadU(d, c.u + at);
     const V dt = step_of<kShort>(d, c, e, c.bcr[(first + i + 1) * (2 * c.d_state + 1) - 1]);
-    longest = hn::IfThenElse(hn::Lt(dt, longest), longest, dt);
+    longest = hn::IfThenElse(hn::Lt(longest, dt), dt, longest);
     hn::StoreU(dt, d, to.steps + i * lanes);
     hn::StoreU(hn::Mul(dt, u), d, to.inputs + i * lanes);
     hn::StoreU(hn::Mul(skip, u), d, to.sums + i * lanes);
@@ -126,7 +127,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   V fastest = hn::Zero(d);
   for (std::int64_t n = 0; n < c.d_state; ++n) {
     const V decay = hn::LoadU(d, c.decays + n * c.d_inner + e);
-    fastest = hn::IfThenElse(hn::Gt(decay, fastest), fastest, decay);
+    fastest = hn::IfThenElse(hn::Lt(decay, fastest), decay, fastest);
     hn::StoreU(decay, d, decays + n * lanes);
   }
   States states(d, c, e, decays + c.d_state * lanes);
@@ -159,7 +160,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
     const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
     const V longest = look_ahead<kShort>(d, c, e, first, n_rows, rows);
-    // Where no product can pass the bound, and NaN never does, it is the same without.
+    // Where no product can pass the bound it is the same without; NaN is NaN in either.
     if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
       scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
     else
@@ -230,7 +231,8 @@ template <class D>
 class PastCaches {
  public:
   PastCaches(const float* to, std::int64_t d_inner)
-      : streams_(reinterpret_cast<std::uintptr_t>(to) % 64 == 0 && d_inner % 16 == 0) {}
+      : streams_(hn::MaxLanes(D()) > 1 && reinterpret_cast<std::uintptr_t>(to) % 64 == 0 &&
+                 d_inner % 16 == 0) {}
   ~PastCaches() {
     if (streams_) hwy::FlushStream();
   }

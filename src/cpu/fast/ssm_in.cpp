@@ -74,7 +74,8 @@ namespace {
 
 HWY_EXPORT(convolve);
 
-/// Of one work item: so many that the rows and taps it reads fit into the first cache.
+/// Of one work item. What a row of so many channels reads (rows before it, taps) fits the first
+/// cache.
 constexpr std::int64_t kChannels = 512;
 constexpr std::int64_t kRows = 16;
 

@@ -97,7 +97,7 @@ HWY_INLINE V exp2_minus_1_of(D d, V x) {
                     hn::Sub(parts.power, hn::Set(d, 1.0F)));
 }
 
-/// e^x for -80 <= x <= 80 (beyond: as there), error below (1 + |x| / 8) * 1e-6 of the result;
+/// e^x for -79 <= x <= 79 (beyond: as at 79.7), error below (1 + |x| / 8) * 1e-6 of the result;
 /// cheaper than exp_of. Whether NaN stays, depends on the machine.
 template <class D, class V>
 HWY_INLINE V short_exp_of(D d, V x) {
@@ -128,7 +128,9 @@ HWY_INLINE V exp_of(D d, V x) {
 /// x / (1 + e^-x); NaN stays.
 template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
-  return hn::Div(x, hn::Add(hn::Set(d, 1.0F), short_exp_of(d, hn::Neg(x))));
+  // Where the exponential grows no more, the result is next to nothing; -infinity stays.
+  const V above = hn::IfThenElse(hn::Lt(x, hn::Set(d, -79.0F)), hn::Mul(x, hn::Set(d, 1e-38F)), x);
+  return hn::Div(above, hn::Add(hn::Set(d, 1.0F), short_exp_of(d, hn::Neg(x))));
 }
 
 /// log(1 + y) for 0 <= y <= 1, error below 2e-7 of the result; kShort: 9e-6. No division: that
