@@ -9,16 +9,18 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast)
   const auto plan =
       schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
   const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
-  std::size_t next_input = 0;
+  CompiledCase compiled;
+  compiled.arena = arena;
   for (std::size_t id = 0; id < graph->values().size(); ++id)
     if (graph->values()[id].kind == ValueKind::input)
-      backend.upload(arena, plan->values[id].offset_bytes, problem.inputs()[next_input++].bytes);
+      compiled.inputs.push_back(
+          {plan->values[id].offset_bytes, problem.inputs()[compiled.inputs.size()].bytes});
+  compiled.upload_inputs(backend);
   std::vector<Buffer> state;
   for (const std::vector<std::byte>& image : problem.state_images()) {
     state.push_back(backend.allocate(image.size(), BufferUse::state));
     backend.upload(state.back(), 0, image);
   }
-  CompiledCase compiled;
   compiled.executable =
       backend.compile(plan, {.arena = arena,
                              .state = state,
@@ -29,6 +31,10 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast)
                         problem.step.segments[0].position};
   for (const Node& node : graph->nodes()) compiled.cost += op_info(node).cost(*graph, node, sizes);
   return compiled;
+}
+
+void CompiledCase::upload_inputs(Backend& backend) const {
+  for (const Input& input : inputs) backend.upload(arena, input.offset, input.bytes);
 }
 
 }  // namespace bitaxon::test
