@@ -1,6 +1,5 @@
 #include "platform/signals.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 namespace bitaxon {
@@ -8,13 +7,19 @@ namespace {
 
 constexpr int kInterruptedStatus = 130;
 std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
+              "used in signal handlers");
 
 void on_interrupt(int) {
   if (interrupted.exchange(true)) ::_exit(kInterruptedStatus);
 }
 
 void on_early_interrupt(int) { ::_exit(kInterruptedStatus); }
+
+constexpr std::array<int, 3> kEnding = {SIGINT, SIGTERM, SIGHUP};
+std::atomic<int> held{0};  ///< the signal that waits
+
+void on_held(int signal) { held = signal; }
 
 }  // namespace
 
@@ -31,6 +36,22 @@ std::atomic<bool>& catch_interrupts() {
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
   return interrupted;
+}
+
+// Not the mask: it is one thread's, and any thread may get a signal.
+SignalsHeld::SignalsHeld() {
+  struct sigaction hold {};
+  hold.sa_handler = on_held;
+  ::sigemptyset(&hold.sa_mask);
+  for (std::size_t i = 0; i < kEnding.size(); ++i) {
+    ::sigaction(kEnding[i], nullptr, &before_[i]);
+    if (before_[i].sa_handler != SIG_IGN) ::sigaction(kEnding[i], &hold, nullptr);
+  }
+}
+
+SignalsHeld::~SignalsHeld() {
+  for (std::size_t i = 0; i < kEnding.size(); ++i) ::sigaction(kEnding[i], &before_[i], nullptr);
+  if (const int signal = held.exchange(0); signal != 0) ::raise(signal);
 }
 
 void ignore_signals_of_writes() {

@@ -1,6 +1,9 @@
 // Ctrl-C as a flag, and writes that go nowhere as errors.
 #pragma once
 
+#include <signal.h>
+
+#include <array>
 #include <atomic>
 
 namespace bitaxon {
@@ -13,6 +16,19 @@ void exit_on_interrupt();
 /// makes blocking reads return; a second one while the flag is set ends the process with status
 /// 130. Clear the flag once it is served.
 std::atomic<bool>& catch_interrupts();
+
+/// While one lives, SIGINT, SIGTERM and SIGHUP wait, whichever thread they come to: for moments in
+/// which ending would leave something behind. One at a time.
+class SignalsHeld {
+ public:
+  SignalsHeld();
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  ~SignalsHeld();
+
+ private:
+  std::array<struct sigaction, 3> before_{};
+};
 
 /// Writing to a closed pipe, or beyond the size that a file may have, becomes an error of the
 /// write, which can be reported.

@@ -1,4 +1,6 @@
 // Ctrl-C, readers that go away, and outputs that cannot be written.
+#include "platform/signals.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -13,6 +15,19 @@
 
 namespace bitaxon::test {
 namespace {
+
+TEST(SignalsHeld, AreServedAfterwards) {
+  std::atomic<bool>& interrupted = catch_interrupts();
+  interrupted = false;
+  {
+    const SignalsHeld held;
+    ::raise(SIGINT);
+    EXPECT_FALSE(interrupted);
+  }
+  EXPECT_TRUE(interrupted.exchange(false));
+  ::raise(SIGTERM);
+  EXPECT_TRUE(interrupted.exchange(false));
+}
 
 /// The bundled model with room for far more tokens than anyone waits for.
 class SignalsCli : public testing::Test {

@@ -6,6 +6,7 @@
 #include "formats/safetensors.h"
 #include "platform/file.h"
 #include "platform/printable.h"
+#include "platform/signals.h"
 #include "tokenizer/utf8.h"
 
 namespace bitaxon::tool {
@@ -200,6 +201,7 @@ void check_writable(const std::string& flag, const std::string& path) {
     throw UsageError(
         fmt::format("{} {}: expected a file name, got {}", flag, printable_path(path), problem));
   try {
+    const SignalsHeld until_it_is_gone;
     const AtomicFile attempt(file);  // there is more than permissions that can forbid it
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{} {}", flag, error.what()));
