@@ -13,7 +13,6 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 #ifdef BX_PIECES_APART

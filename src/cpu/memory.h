@@ -1,6 +1,6 @@
-// Memory of the CPU backend, aligned to 64 bytes, on huge pages where the system has them: through
-// small ones, reading weights takes up to half as long again. Contents are undefined; `what` names
-// it in the Error(device) that is thrown when memory is short.
+// Memory of the CPU backend, aligned to kAlignment bytes, on huge pages where the system has them:
+// through small ones, reading weights takes up to half as long again. Contents are undefined;
+// `what` names it in the Error(device) that is thrown when memory is short.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,8 @@
 #include <string_view>
 
 namespace bitaxon::cpu {
+
+inline constexpr std::size_t kAlignment = 64;
 
 /// For what comes and goes (activations, states).
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);

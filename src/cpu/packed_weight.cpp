@@ -11,7 +11,6 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
 /// Matrices with at most so many columns are read by columns.
 constexpr std::int64_t kNarrow = 32;
 

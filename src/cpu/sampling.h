@@ -8,6 +8,8 @@
 
 #include "core/philox.h"
 #include "core/step.h"
+#include "cpu/kernel.h"
+#include "ops/sample.h"
 
 namespace bitaxon::cpu {
 
@@ -50,6 +52,22 @@ inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t tot
   const auto words = philox4x32({counter.low, counter.high, 0, 0}, {seed.low, seed.high});
   const std::uint64_t r = words[0] | std::uint64_t{words[1]} << 32;
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);
+}
+
+/// Hands out, for every segment of the step, the token sample(segment, its logits, bits of the
+/// tokens it has seen).
+template <class Sample>
+void sample_segments(const KernelArgs& args, const Sample& sample) {
+  using namespace sample_operand;
+  const std::int64_t vocab_size = args.shape(logits)[1];
+  for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
+    const SegmentWords& segment = args.step.segments[g];
+    const std::int32_t token =
+        sample(segment, args.data(logits) + g * vocab_size,
+               args.state<std::uint32_t>(seen, segment, segment.write_version));
+    args.data<std::int32_t>(tokens)[g] = token;
+    *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
+  }
 }
 
 }  // namespace bitaxon::cpu

@@ -88,6 +88,16 @@ HWY_INLINE V load_some(const T* from, std::int64_t n) {
   return n >= kLanes ? load_of(from) : load_n(from, n);
 }
 
+/// Calls body(c, load) for each vector of a head, at column c: load(from) reads no more than the
+/// head has, and asks only in the last one how much that is.
+template <class T, class Body>
+HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
+  std::int64_t c = 0;
+  for (; c + kLanes <= head_dim; c += kLanes)
+    body(c, [](const T* from) HWY_ATTR { return load_of(from); });
+  if (c < head_dim) body(c, [&](const T* from) HWY_ATTR { return load_n(from, head_dim - c); });
+}
+
 #if HWY_TARGET == HWY_SCALAR
 
 /// to[k] = vectors[k], of one lane.
@@ -141,10 +151,7 @@ void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGr
       unrolled<kGroup>([&](auto k) HWY_ATTR { sums[i][k] = hn::MulAdd(x, key[k], sums[i][k]); });
     });
   };
-  std::int64_t c = 0;
-  for (; c + kLanes <= head_dim; c += kLanes)
-    add(c, [](const T* from) HWY_ATTR { return load_of(from); });
-  if (c < head_dim) add(c, [&](const T* from) HWY_ATTR { return load_n(from, head_dim - c); });
+  for_each_part<T>(head_dim, add);
   unrolled<kRows>([&](auto i) HWY_ATTR { store_sums(sums[i], scores + i * kKeys); });
 }
 
@@ -164,10 +171,7 @@ void accumulate_group(const float* weights, const T* const (&values)[kGroup], st
       hn::Store(sum, D(), to);
     });
   };
-  std::int64_t c = 0;
-  for (; c + kLanes <= head_dim; c += kLanes)
-    add(c, [](const T* from) HWY_ATTR { return load_of(from); });
-  if (c < head_dim) add(c, [&](const T* from) HWY_ATTR { return load_n(from, head_dim - c); });
+  for_each_part<T>(head_dim, add);
 }
 
 /// One row and one key, as in a group, to the bit.

@@ -246,19 +246,13 @@ class Sampler {
 };
 
 void run(const KernelArgs& args) {
-  using namespace sample_operand;
-  const std::int64_t vocab_size = args.shape(logits)[1];
+  const std::int64_t vocab_size = args.shape(sample_operand::logits)[1];
   const Scratch scratch(args.scratch, vocab_size);
   const auto params = args.params<SampleParams>();
-  for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
-    const SegmentWords& segment = args.step.segments[g];
-    const std::int32_t token =
-        Sampler(segment, vocab_size, scratch)
-            .sample(params.structure, args.data(logits) + g * vocab_size,
-                    args.state<std::uint32_t>(seen, segment, segment.write_version));
-    args.data<std::int32_t>(tokens)[g] = token;
-    *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
-  }
+  sample_segments(
+      args, [&](const SegmentWords& segment, const float* logits, const std::uint32_t* seen) {
+        return Sampler(segment, vocab_size, scratch).sample(params.structure, logits, seen);
+      });
 }
 
 std::size_t workspace(const Graph& graph, const Node& node, int /*n_threads*/) {

@@ -2,8 +2,6 @@
 //   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
 #include "ops/selective_scan.h"
 
-#include <utility>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
 #include "cpu/fast/simd_targets.h"
@@ -61,6 +59,10 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
+#undef BX_SIMD
+#define BX_SIMD HWY_INLINE
+#include "cpu/fast/unrolled-inl.h"
+
 /// The step's width; NaN stays.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate) {
@@ -89,12 +91,32 @@ HWY_INLINE V bounded_power(D d, V dt, V decay) {
   return hn::IfThenElse(hn::Lt(power, least), least, power);
 }
 
-/// What the states of some rows need, of some lanes: [kRowsAhead][lanes] each.
-struct RowsAhead {
+/// What the states of some lanes of a row need.
+struct RowParts {
   float* steps;   ///< dt
   float* inputs;  ///< dt * u
   float* sums;    ///< skip * u
-  float* gates;   ///< silu(z)
+
+  RowParts at(std::int64_t i) const { return {steps + i, inputs + i, sums + i}; }
+};
+
+/// Stores it of the lanes at `e` of row `row`; returns dt.
+template <bool kShort, class D>
+HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int64_t row,
+                                const RowParts& to) {
+  using V = hn::Vec<D>;
+  const V u = hn::LoadU(d, c.u + row * c.d_inner + e);
+  const V dt = step_of<kShort>(d, c, e, c.bcr[(row + 1) * (2 * c.d_state + 1) - 1]);
+  hn::StoreU(dt, d, to.steps);
+  hn::StoreU(hn::Mul(dt, u), d, to.inputs);
+  hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, to.sums);
+  return dt;
+}
+
+/// Of some rows and lanes: [kRowsAhead][lanes] each.
+struct RowsAhead {
+  RowParts parts;
+  float* gates;  ///< silu(z)
 };
 
 /// Returns the largest dt that is a number.
@@ -103,17 +125,12 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
                       std::int64_t n_rows, const RowsAhead& to) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
-  const V skip = hn::LoadU(d, c.skip + e);
   V longest = hn::Zero(d);
   for (std::int64_t i = 0; i < n_rows; ++i) {
-    const std::int64_t at = (first + i) * c.d_inner + e;
-    const V u = hn::LoadU(d, c.u + at);
-    const V dt = step_of<kShort>(d, c, e, c.bcr[(first + i + 1) * (2 * c.d_state + 1) - 1]);
+    const V dt = begin_row<kShort>(d, c, e, first + i, to.parts.at(i * lanes));
     longest = hn::IfThenElse(hn::Lt(longest, dt), dt, longest);
-    hn::StoreU(dt, d, to.steps + i * lanes);
-    hn::StoreU(hn::Mul(dt, u), d, to.inputs + i * lanes);
-    hn::StoreU(hn::Mul(skip, u), d, to.sums + i * lanes);
-    hn::StoreU(silu_of(d, hn::LoadU(d, c.z + at)), d, to.gates + i * lanes);
+    const V z = hn::LoadU(d, c.z + (first + i) * c.d_inner + e);
+    hn::StoreU(silu_of(d, z), d, to.gates + i * lanes);
   }
   return longest;
 }
@@ -133,7 +150,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   States states(d, c, e, decays + c.d_state * lanes);
   float* ahead = decays + 2 * c.d_state * lanes;
   const std::int64_t block = kRowsAhead * lanes;
-  const RowsAhead rows{ahead, ahead + block, ahead + 2 * block, ahead + 3 * block};
+  const RowsAhead rows{{ahead, ahead + block, ahead + 2 * block}, ahead + 3 * block};
   const auto scan_rows = [&](std::int64_t first, std::int64_t n_rows, auto power_of) HWY_ATTR {
     for (std::int64_t i = 0; i < n_rows; ++i) {
       const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
@@ -145,9 +162,9 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.y + at + kRowsAhead * c.d_inner);
       }
-      const V dt = hn::LoadU(d, rows.steps + i * lanes);
-      const V input = hn::LoadU(d, rows.inputs + i * lanes);
-      V sum = hn::LoadU(d, rows.sums + i * lanes);
+      const V dt = hn::LoadU(d, rows.parts.steps + i * lanes);
+      const V input = hn::LoadU(d, rows.parts.inputs + i * lanes);
+      V sum = hn::LoadU(d, rows.parts.sums + i * lanes);
       states.for_each([&](std::int64_t n, V state) HWY_ATTR {
         state =
             next_of<kShort>(d, state, power_of(dt, hn::LoadU(d, decays + n * lanes)), input, b[n]);
@@ -184,11 +201,7 @@ class InRegisters {
   }
   template <class Next>
   HWY_INLINE void for_each(const Next& next) {
-    // Written out, because an array whose index is not known is memory.
-    [&]<std::size_t... n>(std::index_sequence<n...>) HWY_ATTR {
-      ((held_[n] = next(static_cast<std::int64_t>(n), held_[n])), ...);
-    }
-    (std::make_index_sequence<kStates>());
+    unrolled<kStates>([&](auto n) HWY_ATTR { held_[n] = next(n, held_[n]); });
   }
   HWY_INLINE void store(D d, const Channels& c, std::int64_t e) const {
     for (int n = 0; n < kStates; ++n) hn::StoreU(held_[n], d, c.h_out + n * c.d_inner + e);
@@ -254,18 +267,11 @@ template <bool kShort, class D>
 void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
-  float* steps = c.memory;
-  float* inputs = steps + kChannelsOfOne;
-  float* sums = inputs + kChannelsOfOne;
+  const RowParts parts{c.memory, c.memory + kChannelsOfOne, c.memory + 2 * kChannelsOfOne};
+  const auto& [steps, inputs, sums] = parts;
   const float* b = c.bcr;
   const float* weights = b + c.d_state;
-  for (std::int64_t e = begin; e < end; e += lanes) {
-    const V u = hn::LoadU(d, c.u + e);
-    const V dt = step_of<kShort>(d, c, e, weights[c.d_state]);
-    hn::StoreU(dt, d, steps + e);
-    hn::StoreU(hn::Mul(dt, u), d, inputs + e);
-    hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, sums + e);
-  }
+  for (std::int64_t e = begin; e < end; e += lanes) begin_row<kShort>(d, c, e, 0, parts.at(e));
   const PastCaches<D> out(c.h_out + begin, c.d_inner);
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {

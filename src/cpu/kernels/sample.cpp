@@ -126,18 +126,13 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
 }
 
 void run(const KernelArgs& args) {
-  using namespace sample_operand;
-  const std::int64_t vocab_size = args.shape(logits)[1];
+  const std::int64_t vocab_size = args.shape(sample_operand::logits)[1];
   const Scratch scratch(args.scratch, vocab_size);
   const auto params = args.params<SampleParams>();
-  for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
-    const SegmentWords& segment = args.step.segments[g];
-    const auto* bits = args.state<std::uint32_t>(seen, segment, segment.write_version);
-    const std::int32_t token = sample_one(
-        params.structure, segment, args.data(logits) + g * vocab_size, bits, vocab_size, scratch);
-    args.data<std::int32_t>(tokens)[g] = token;
-    *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
-  }
+  sample_segments(args,
+                  [&](const SegmentWords& segment, const float* logits, const std::uint32_t* seen) {
+                    return sample_one(params.structure, segment, logits, seen, vocab_size, scratch);
+                  });
 }
 
 }  // namespace
