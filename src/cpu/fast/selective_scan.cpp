@@ -66,29 +66,26 @@ namespace {
 /// The step's width; NaN stays.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate) {
-  using V = hn::Vec<D>;
-  const V raw =
+  const auto raw =
       hn::MulAdd(hn::Set(d, rate), hn::LoadU(d, c.dt_weight + e), hn::LoadU(d, c.dt_bias + e));
-  const V step =
-      hn::Min(hn::Max(softplus_of<kShort>(d, raw), hn::Set(d, c.dt_min)), hn::Set(d, c.dt_max));
-  // A comparison with NaN is false.
-  return hn::IfThenElse(hn::Eq(raw, raw), step, raw);
+  return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
 }
 
-/// The next h, from its `power` of 2, dt * decay. What changes is added in one rounding: a slow
-/// decay's factor would round to the same neighbour of 1 in every row, and its loss to nothing.
+/// The next h, from its `power` of 2, dt * decay. Where the factor is nearly 1, what changes is
+/// added in one rounding: a slow decay's factor would round to the same neighbour of 1 in every
+/// row, and its loss to nothing.
 template <bool kShort, class D, class V>
 HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
+  const Exp2Parts<V> parts = exp2_parts(d, power);
+  const V kept = hn::Mul(parts.power, state);
   const V gain = hn::Mul(input, hn::Set(d, b));
-  return hn::Add(state, hn::MulAdd(exp2_minus_1_of<kShort>(d, power), state, gain));
+  return hn::Add(kept, hn::MulAdd(kept, exp2_of_rest<kShort>(d, parts.rest), gain));
 }
 
 /// dt * decay, no further down than where the state vanishes; NaN stays.
 template <class D, class V>
 HWY_INLINE V bounded_power(D d, V dt, V decay) {
-  const V power = hn::Mul(dt, decay);
-  const V least = hn::Set(d, kVanishing);
-  return hn::IfThenElse(hn::Lt(power, least), least, power);
+  return at_least(d, kVanishing, hn::Mul(dt, decay));
 }
 
 /// What the states of some lanes of a row need.
@@ -128,7 +125,8 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   V longest = hn::Zero(d);
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const V dt = begin_row<kShort>(d, c, e, first + i, to.parts.at(i * lanes));
-    longest = hn::IfThenElse(hn::Lt(longest, dt), dt, longest);
+    // Where dt is NaN: `longest` on x86, or NaN, which no comparison passes.
+    longest = hn::Max(dt, longest);
     const V z = hn::LoadU(d, c.z + (first + i) * c.d_inner + e);
     hn::StoreU(silu_of(d, z), d, to.gates + i * lanes);
   }
@@ -197,14 +195,15 @@ class InRegisters {
  public:
   using V = hn::Vec<D>;
   HWY_INLINE InRegisters(D d, const Channels& c, std::int64_t e, float* /*memory*/) {
-    for (int n = 0; n < kStates; ++n) held_[n] = first_state(d, c, n, e);
+    unrolled<kStates>([&](auto n) HWY_ATTR { held_[n] = first_state(d, c, n, e); });
   }
   template <class Next>
   HWY_INLINE void for_each(const Next& next) {
     unrolled<kStates>([&](auto n) HWY_ATTR { held_[n] = next(n, held_[n]); });
   }
   HWY_INLINE void store(D d, const Channels& c, std::int64_t e) const {
-    for (int n = 0; n < kStates; ++n) hn::StoreU(held_[n], d, c.h_out + n * c.d_inner + e);
+    unrolled<kStates>([&](auto n)
+                          HWY_ATTR { hn::StoreU(held_[n], d, c.h_out + n * c.d_inner + e); });
   }
 
  private:
@@ -328,7 +327,7 @@ void scan(const Channels& c, bool fast) { fast ? scan_in<true>(c) : scan_in<fals
 void make_decays(const float* a_log, std::int64_t n, float* to) {
   const hn::CappedTag<float, 1> d;
   for (std::int64_t i = 0; i < n; ++i)
-    to[i] = hn::GetLane(exp_of(d, hn::Set(d, a_log[i]))) * -1.44269504088896341F;
+    to[i] = hn::GetLane(exp_of(d, hn::Set(d, a_log[i]))) * -kLog2E;
 }
 
 }  // namespace

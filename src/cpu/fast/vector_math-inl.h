@@ -21,6 +21,8 @@ alignas(64) inline constexpr std::int32_t kSixteenthPowers[16] = {
     0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
     0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D};
 
+inline constexpr float kLog2E = 1.44269504088896341F;
+
 /// 2^whole, a whole number from -127 (then 0) to 127.
 template <class D, class V>
 HWY_INLINE V power_of_2(D d, V whole) {
@@ -70,7 +72,7 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   }
 }
 
-/// 2^rest - 1 for the rest of exp2_parts, relative error below 2e-7; kShort: 4e-5.
+/// 2^rest - 1 for the rest of exp2_parts, error below 2e-7 of the result; kShort: 4e-5.
 template <bool kShort, class D, class V>
 HWY_INLINE V exp2_of_rest(D d, V r) {
   V p;
@@ -88,23 +90,31 @@ HWY_INLINE V exp2_of_rest(D d, V r) {
   return hn::Mul(p, r);
 }
 
-/// 2^x - 1 for -126 <= x <= 0, error below 2e-6 of the result (kShort: 4e-5): what a factor of
-/// nearly 1 takes away.
-template <bool kShort, class D, class V>
-HWY_INLINE V exp2_minus_1_of(D d, V x) {
-  const Exp2Parts<V> parts = exp2_parts(d, x);
-  return hn::MulAdd(parts.power, exp2_of_rest<kShort>(d, parts.rest),
-                    hn::Sub(parts.power, hn::Set(d, 1.0F)));
+/// max(x, least) and min(x, most); NaN stays.
+template <class D, class V>
+HWY_INLINE V at_least(D d, float least, V x) {
+  const V bound = hn::Set(d, least);
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);  // Max loses NaN there
+#else
+  return hn::Max(bound, x);  // where either is NaN: on x86 the second, else NaN
+#endif
+}
+template <class D, class V>
+HWY_INLINE V at_most(D d, float most, V x) {
+  const V bound = hn::Set(d, most);
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+#else
+  return hn::Min(bound, x);
+#endif
 }
 
-/// e^x for -79 <= x <= 79 (beyond: as at 79.7), error below (1 + |x| / 8) * 1e-6 of the result;
-/// cheaper than exp_of. Whether NaN stays, depends on the machine.
+/// 2^x for -115 <= x <= 115 (beyond: as there), error below 1e-6 of the result; cheaper than
+/// exp_of. NaN becomes NaN or a number.
 template <class D, class V>
-HWY_INLINE V short_exp_of(D d, V x) {
-  const V bounded =
-      hn::Max(hn::Set(d, -115.0F),
-              hn::Min(hn::Set(d, 115.0F), hn::Mul(x, hn::Set(d, 1.44269504088896341F))));
-  const Exp2Parts<V> parts = exp2_parts(d, bounded);
+HWY_INLINE V short_exp2_of(D d, V x) {
+  const Exp2Parts<V> parts = exp2_parts(d, at_least(d, -115.0F, at_most(d, 115.0F, x)));
   return hn::MulAdd(parts.power, exp2_of_rest<true>(d, parts.rest), parts.power);
 }
 
@@ -112,7 +122,7 @@ HWY_INLINE V short_exp_of(D d, V x) {
 template <class D, class V>
 HWY_INLINE V exp_of(D d, V x) {
   const V clamped = hn::Min(hn::Max(x, hn::Set(d, -88.0F)), hn::Set(d, 88.0F));
-  const V whole = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504088896341F)));
+  const V whole = hn::Round(hn::Mul(clamped, hn::Set(d, kLog2E)));
   const V kept = hn::IfThenElse(hn::Eq(x, x), clamped, x);
   // log(2) in two parts, the first so short that its products are exact.
   V r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375F), kept);
@@ -130,7 +140,8 @@ template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
   // Where the exponential grows no more, the result is next to nothing; -infinity stays.
   const V above = hn::IfThenElse(hn::Lt(x, hn::Set(d, -79.0F)), hn::Mul(x, hn::Set(d, 1e-38F)), x);
-  return hn::Div(above, hn::Add(hn::Set(d, 1.0F), short_exp_of(d, hn::Neg(x))));
+  const V power = short_exp2_of(d, hn::Mul(x, hn::Set(d, -kLog2E)));
+  return hn::Div(above, hn::Add(hn::Set(d, 1.0F), power));
 }
 
 /// log(1 + y) for 0 <= y <= 1, error below 2e-7 of the result; kShort: 9e-6. No division: that
@@ -157,13 +168,13 @@ HWY_INLINE V log1p_of_unit(D d, V y) {
   return hn::Mul(p, y);
 }
 
-/// log(1 + e^x) without overflow. Whether NaN stays, depends on the machine.
+/// log(1 + e^x) without overflow; NaN stays.
 template <bool kShort, class D, class V>
 HWY_INLINE V softplus_of(D d, V x) {
-  const V below = hn::Neg(hn::Abs(x));
-  const V y = kShort ? short_exp_of(d, below) : exp_of(d, below);
-  const V tail = log1p_of_unit<kShort>(d, y);
-  return hn::Add(hn::Max(x, hn::Zero(d)), tail);
+  const V distance = hn::Abs(x);
+  const V y = kShort ? short_exp2_of(d, hn::Mul(distance, hn::Set(d, -kLog2E)))
+                     : exp_of(d, hn::Neg(distance));
+  return hn::Add(at_least(d, 0.0F, x), log1p_of_unit<kShort>(d, y));
 }
 
 }  // namespace HWY_NAMESPACE
