@@ -203,6 +203,10 @@ void Checkpoint::read_part(const TensorInfo& tensor, std::uint64_t offset,
   files_[static_cast<std::size_t>(tensor.file)].read_at(tensor.offset_bytes + offset, out);
 }
 
+void Checkpoint::read_ahead(const TensorInfo& tensor) const noexcept {
+  files_[static_cast<std::size_t>(tensor.file)].read_ahead(tensor.offset_bytes, tensor.size_bytes);
+}
+
 void Checkpoint::forget(const TensorInfo& tensor) const noexcept {
   files_[static_cast<std::size_t>(tensor.file)].forget(tensor.offset_bytes, tensor.size_bytes);
 }

@@ -22,6 +22,11 @@ T load_element(const std::byte* base, std::int64_t index) {
   return value;
 }
 
+template <typename T>
+void store_element(T value, std::byte* base, std::int64_t index) {
+  std::memcpy(base + static_cast<std::size_t>(index) * sizeof(T), &value, sizeof(T));
+}
+
 /// Element `index` of f16, bf16 or f32 numbers, widened exactly.
 inline float load_float(DType dtype, const std::byte* base, std::int64_t index) {
   switch (dtype) {
@@ -36,16 +41,13 @@ inline float load_float(DType dtype, const std::byte* base, std::int64_t index) 
 
 /// Stores it as element `index`, rounded to nearest, ties to even.
 inline void store_float(DType dtype, float value, std::byte* base, std::int64_t index) {
-  const auto put = [&](auto bits) {
-    std::memcpy(base + static_cast<std::size_t>(index) * sizeof(bits), &bits, sizeof(bits));
-  };
   switch (dtype) {
     case DType::f16:
-      return put(f32_to_f16(value));
+      return store_element(f32_to_f16(value), base, index);
     case DType::bf16:
-      return put(f32_to_bf16(value));
+      return store_element(f32_to_bf16(value), base, index);
     default:
-      return put(value);
+      return store_element(value, base, index);
   }
 }
 

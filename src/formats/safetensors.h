@@ -62,6 +62,8 @@ class Checkpoint {
   void read(const TensorInfo& tensor, std::span<std::byte> out) const;
   /// The same for the bytes from `offset` on; they must not go beyond the tensor.
   void read_part(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
+  /// The tensor is read next, and then those that follow it in its file.
+  void read_ahead(const TensorInfo& tensor) const noexcept;
   /// The tensor's bytes will not be read again.
   void forget(const TensorInfo& tensor) const noexcept;
 

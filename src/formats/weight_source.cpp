@@ -295,8 +295,8 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
   const WritableParts to = lay_out(source.desc, into);
   const auto read = [&](const TensorInfo* tensor, std::span<std::byte> part) {
     if (tensor == nullptr) return;
+    checkpoint.read_ahead(*tensor);
     checkpoint.read(*tensor, part);
-    checkpoint.forget(*tensor);
   };
   read(source.data, to.data);
   read(source.scales, to.scales);

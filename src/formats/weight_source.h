@@ -53,7 +53,7 @@ struct WritableParts {
 /// serves a whole model; its parts show what is returned.
 WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
 
-/// Reads every part and tells the system to forget the file's pages. `into` as in lay_out.
+/// Reads every part. `into` as in lay_out.
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
 
 /// Reads elements [first, first + out.size()) of a weight as floats, in pieces. Only for dense

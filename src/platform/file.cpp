@@ -86,6 +86,16 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
+void File::read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept {
+  // One piece for each that the bytes begin, so that none is asked for twice.
+  constexpr std::uint64_t kPiece = std::uint64_t{32} << 20;
+  const std::uint64_t begun = (offset + kPiece - 1) / kPiece;
+  const std::uint64_t end = (offset + size + kPiece - 1) / kPiece;
+  if (begun < end)
+    ::posix_fadvise(fd_, static_cast<off_t>((begun + 1) * kPiece),
+                    static_cast<off_t>((end - begun) * kPiece), POSIX_FADV_WILLNEED);
+}
+
 void File::forget(std::uint64_t offset, std::uint64_t size) const noexcept {
   ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_DONTNEED);
 }

@@ -1,8 +1,9 @@
 #include "cpu/fast/tiles.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
-#include <vector>
 
 #include "formats/float_bytes.h"
 
@@ -11,52 +12,72 @@ namespace {
 
 constexpr auto kLanes = static_cast<std::size_t>(kTileRows);
 
-/// Copies element `index` of an array of `size`-byte elements.
-void copy_element(std::byte* to, std::span<const std::byte> from, std::int64_t index,
-                  std::size_t size) {
-  std::memcpy(to, from.data() + static_cast<std::size_t>(index) * size, size);
+/// Sixteen elements of T as they are stored, those of a tile's missing rows being zeros.
+template <class T, class ValueOf>
+std::byte* pack_lanes(std::int64_t n_rows, std::byte* to, const ValueOf& value_of) {
+  std::array<T, kTileRows> lanes{};
+  for (std::int64_t r = 0; r < n_rows; ++r) lanes[static_cast<std::size_t>(r)] = value_of(r);
+  std::memcpy(to, lanes.data(), sizeof(lanes));
+  return to + sizeof(lanes);
 }
 
-/// Four nibbles in every second place, put together.
-std::uint32_t compress(std::uint32_t nibbles) {
-  nibbles &= 0x0f0f0f0fu;
-  nibbles = (nibbles | nibbles >> 4) & 0x00ff00ffu;
-  return (nibbles | nibbles >> 8) & 0xffffu;
-}
-
-/// Eight columns of one row, as the kernels read them: even ones below, odd ones above.
-std::uint32_t word_of(WeightFormat format, std::span<const std::byte> codes, std::int64_t element) {
-  std::uint32_t word = 0;
-  std::memcpy(&word, codes.data() + element / 2, sizeof(word));
-  const std::uint32_t low = compress(word);
-  const std::uint32_t high = compress(word >> 4);
-  return format == WeightFormat::affine4 ? low | high << 16 : high | low << 16;
-}
-
-void pack_dense_row(const WeightDesc& desc, const WeightParts& parts, std::int64_t element,
-                    std::byte* to) {
-  const std::size_t size = size_of(desc.dtype);
+/// Columns of T; `element`: the first row's first.
+template <class T>
+void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t element,
+                std::int64_t n_rows, std::byte* tile) {
   for (std::int64_t c = 0; c < desc.cols; ++c)
-    copy_element(to + static_cast<std::size_t>(c) * kLanes * size, parts.data, element + c, size);
+    tile = pack_lanes<T>(n_rows, tile, [&](std::int64_t r) {
+      return load_element<T>(parts.data.data(), element + r * desc.cols + c);
+    });
 }
 
-/// `element`: the row's first; `to`: its lane of the tile's first chunk.
-void pack_coded_row(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
-                    std::int64_t element, std::size_t lane, std::byte* tile) {
-  const std::size_t size = size_of(layout.dtype);
+/// Parts the columns of a word, which take turns: even ones below, odd ones above.
+std::uint32_t parted(std::uint32_t word) {
+  const auto swap = [&](int distance, std::uint32_t which) {
+    const std::uint32_t differ = (word ^ word >> distance) & which;
+    word ^= differ ^ differ << distance;
+  };
+  swap(4, 0x00f000f0u);
+  swap(8, 0x0000ff00u);
+  return word;
+}
+
+/// Words of eight columns [n][16], as the kernels read them. NF4 stores each two columns swapped.
+void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::array<std::uint32_t, kTileRows> words;
+    std::byte* at = codes + static_cast<std::size_t>(i) * sizeof(words);
+    std::memcpy(words.data(), at, sizeof(words));
+    for (std::uint32_t& word : words) word = parted(word);
+    if (format == WeightFormat::nf4)
+      for (std::uint32_t& word : words) word = word >> 16 | word << 16;
+    std::memcpy(at, words.data(), sizeof(words));
+  }
+}
+
+/// Scales of T; `element`: the first row's first.
+template <class T>
+void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
+                std::int64_t element, std::int64_t n_rows, std::byte* tile) {
+  const std::int64_t groups_per_row = desc.cols / layout.group;
+  const std::int64_t words_per_group = layout.group / 8;
   const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
-  for (std::int64_t first = 0; first < desc.cols; first += layout.group) {
-    for (std::int64_t c = 0; c < layout.group; c += 8) {
-      const std::uint32_t word = word_of(desc.format, parts.data, element + first + c);
-      std::memcpy(
-          tile + static_cast<std::size_t>(c / 8) * kLanes * sizeof(word) + lane * sizeof(word),
-          &word, sizeof(word));
+  for (std::int64_t group = element / layout.group, end = group + groups_per_row; group < end;
+       ++group) {
+    if (n_rows < kTileRows) std::memset(tile, 0, codes_bytes);
+    for (std::int64_t r = 0; r < n_rows; ++r) {
+      const std::int64_t word = (group + r * groups_per_row) * words_per_group;
+      for (std::int64_t i = 0; i < words_per_group; ++i)
+        store_element(load_element<std::uint32_t>(parts.data.data(), word + i), tile,
+                      i * kTileRows + r);
     }
-    const std::int64_t group = (element + first) / desc.group_size;
-    copy_element(tile + codes_bytes + lane * size, parts.scales, group, size);
-    if (desc.format == WeightFormat::affine4)
-      copy_element(tile + codes_bytes + (kLanes + lane) * size, parts.biases, group, size);
-    tile += layout.group_bytes();
+    part_columns(desc.format, words_per_group, tile);
+    tile += codes_bytes;
+    for (const auto& scales : {parts.scales, parts.biases})
+      if (!scales.empty())
+        tile = pack_lanes<T>(n_rows, tile, [&](std::int64_t r) {
+          return load_element<T>(scales.data(), group + r * groups_per_row);
+        });
   }
 }
 
@@ -97,15 +118,17 @@ void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayo
     const std::int64_t first_row = index % n_tiles * kTileRows;
     std::byte* tile = to.data() + layout.tile_offset(0, index);
     const std::int64_t n_rows = std::min(kTileRows, desc.rows - first_row);
-    if (n_rows < kTileRows) std::memset(tile, 0, layout.tile_bytes());
-    for (std::int64_t r = 0; r < n_rows; ++r) {
-      const std::int64_t element = (index / n_tiles * desc.rows + first_row + r) * desc.cols;
-      const auto lane = static_cast<std::size_t>(r);
+    const std::int64_t element = (index / n_tiles * desc.rows + first_row) * desc.cols;
+    const auto pack = [&]<class T>(T) {
       if (layout.format == WeightFormat::dense)
-        pack_dense_row(desc, parts, element, tile + lane * size_of(layout.dtype));
+        pack_dense<T>(desc, parts, element, n_rows, tile);
       else
-        pack_coded_row(desc, parts, layout, element, lane, tile);
-    }
+        pack_coded<T>(desc, parts, layout, element, n_rows, tile);
+    };
+    if (size_of(layout.dtype) == 4)
+      pack(std::uint32_t{});
+    else
+      pack(std::uint16_t{});
   }
 }
 
