@@ -74,21 +74,21 @@ Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::u
           }};
 }
 
-Measure experts(Format format, double wanted) {
-  constexpr std::int64_t kRows = 128, kTopK = 2, kExperts = 8, kWidth = 2560, kInner = 4096;
+Measure experts(Format format, std::uint32_t n_rows, double wanted) {
+  constexpr std::int64_t kTopK = 2, kExperts = 8, kWidth = 2560, kInner = 4096;
   return {
-      .name = fmt::format("moe_swiglu {}, 8 experts, top 2, 128 rows", name_of(format)),
+      .name = fmt::format("moe_swiglu {}, 8 experts, top 2, {} rows", name_of(format), n_rows),
       .of = Of::multiplying,
-      .amount = 4.0 * kRows * kTopK * kWidth * kInner,
+      .amount = 4.0 * n_rows * kTopK * kWidth * kInner,
       .wanted = wanted,
-      .n_rows = kRows,
+      .n_rows = n_rows,
       .cold_bytes = 1.0 * kExperts * kWidth * kInner,
       .add = [=](OpProblem& p) -> Recorder {
         const auto gate = p.add_weight(format, {kExperts, kInner, kWidth}, 0.02);
         const auto up = p.add_weight(format, {kExperts, kInner, kWidth}, 0.02);
         const auto x = p.add_input(kWidth, 1);
         std::vector<std::int32_t> chosen;
-        for (std::int64_t r = 0; r < kRows; ++r) {
+        for (std::uint32_t r = 0; r < n_rows; ++r) {
           const std::int64_t first = p.random().below(kExperts);
           chosen.push_back(static_cast<std::int32_t>(first));
           chosen.push_back(
@@ -206,8 +206,10 @@ std::vector<Measure> measures() {
     }
   for (const std::uint32_t n_rows : {2u, 3u, 4u, 6u, 8u, 9u, 12u, 16u})
     all.push_back(product(Format::q4_g64, 15360, 2560, n_rows, 0));
-  all.push_back(experts(Format::q4_g64, 1.0));
-  all.push_back(experts(Format::nf4_g64, 0.85));
+  for (const std::uint32_t n_rows : {1u, 2u, 3u, 4u, 6u, 8u, 9u, 12u, 16u})
+    all.push_back(experts(Format::q4_g64, n_rows, 0));
+  all.push_back(experts(Format::q4_g64, 128, 1.0));
+  all.push_back(experts(Format::nf4_g64, 128, 0.85));
   for (const std::uint32_t n_rows : {128u, 512u}) {
     all.push_back(scan(n_rows, 1.0 / 25));
     all.push_back(convolution(n_rows, 0.3));
