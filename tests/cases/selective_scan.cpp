@@ -20,18 +20,26 @@ struct Spec {
   double a_log = 0.5;
   double a_log_spread = 1;
   bool nan = false;  ///< for one channel from row 1 on, for all from row 4 on
+  /// r of the first rows; NaN makes all channels NaN from there on. Empty: random.
+  std::vector<float> rates = {};
   /// Rows whose rounding is still in h at the end, because it decays slowly.
   std::int64_t rows_kept = 0;
 };
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// Random rows of `cols`, but NaN at (row, col).
-std::size_t add_input_with_nan(OpProblem& p, std::int64_t cols, double spread, std::int64_t row,
-                               std::int64_t col) {
+struct Element {
+  std::int64_t row, col;
+  float value;
+};
+
+/// Random rows of `cols`, but for these elements.
+std::size_t add_input_with(OpProblem& p, std::int64_t cols, double spread,
+                           const std::vector<Element>& elements) {
   std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * cols));
   for (float& value : values) value = p.random().centred(spread);
-  values[static_cast<std::size_t>(row * cols + col)] = kNan;
+  for (const Element& at : elements)
+    values[static_cast<std::size_t>(at.row * cols + at.col)] = at.value;
   return p.add_input<float>(std::array{cols}, values);
 }
 
@@ -39,10 +47,14 @@ void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
   const std::int64_t e = spec.d_inner;
   const std::int64_t n = spec.d_state;
-  const auto u =
-      spec.nan ? add_input_with_nan(p, e, spec.u_spread, 1, 2) : p.add_input(e, spec.u_spread);
-  const auto bcr =
-      spec.nan ? add_input_with_nan(p, 2 * n + 1, 1, 4, 2 * n) : p.add_input(2 * n + 1, 1);
+  std::vector<Element> of_u, of_bcr;
+  if (spec.nan) {
+    of_u.push_back({1, 2, kNan});
+    of_bcr.push_back({4, 2 * n, kNan});
+  }
+  for (const float rate : spec.rates) of_bcr.push_back({std::ssize(of_bcr), 2 * n, rate});
+  const auto u = add_input_with(p, e, spec.u_spread, of_u);
+  const auto bcr = add_input_with(p, 2 * n + 1, 1, of_bcr);
   const auto z = p.add_input(e, spec.z_spread);
   const auto dt_weight = p.add_weight(spec.format, {1, e, 1}, spec.dt_spread);
   const auto dt_bias = p.add_weight(spec.format, {1, 1, e}, spec.dt_spread, spec.dt_bias);
@@ -66,7 +78,7 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           {3e-6 + 0x1p-22 * std::sqrt(static_cast<double>(spec.rows_kept)),
            "float32 exp of a product: its argument's rounding, times the argument (at most "
            "about 20 before the result vanishes); and the roundings of h that differ",
-           spec.nan},
+           spec.nan || !spec.rates.empty()},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
@@ -105,6 +117,13 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
   cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
+  // Fast kernels bound the products of steps and decays by the largest step of several rows.
+  for (const std::int64_t d_state : {16, 5})
+    cases.push_back(make("nan_after_a_long_step_" + std::to_string(d_state), kEdge,
+                         {.d_state = d_state,
+                          .dt_spread = 1,
+                          .a_log = 4,
+                          .rates = {100, kNan, 0.01F, 0.01F, 0.01F}}));
   cases.push_back(make("single_at_0", kEdge, {.segments = one_segment(1, 0), .capacity = 1}));
   cases.push_back(make("single_at_6", kEdge, {.segments = one_segment(1, 6), .capacity = 1}));
   cases.push_back(
