@@ -26,8 +26,8 @@ class File {
   std::uint64_t size_bytes() const { return size_bytes_; }
   /// Fills `out` from `offset`. Throws Error(io) when the file ends before that.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  /// Tells the system that a file of which these bytes are read next will be read on behind them, so
-  /// that the disk works while these are worked with.
+  /// Tells the system that a file of which these bytes are read next will be read on behind them,
+  /// so that the disk works while these are worked with.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept;
   /// Tells the system that these bytes will not be read again, so that a model larger than the page
   /// cache does not evict what others use.
