@@ -110,6 +110,13 @@ std::vector<OpCase> moe_swiglu_cases() {
       make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
   for (std::uint32_t n : {2U, 17U}) {
     const std::string rows = "_rows_" + std::to_string(n);
+    // Neither's blocks divide the other's.
+    cases.push_back(make("blocks_of_every_size" + rows, kEdge,
+                         {.format = Format::nf4_g24,
+                          .shared_format = Format::q4_g64,
+                          .up_format = Format::q4_g32,
+                          .d_model = 192,
+                          .segments = one_segment(n, 0)}));
     cases.push_back(make("shared_of_other_format" + rows, kEdge,
                          {.format = Format::q4_g64,
                           .shared_format = Format::f16,

@@ -34,8 +34,8 @@ double Random::uniform(double low, double high) {
 }
 
 std::string_view name_of(Format format) {
-  constexpr std::array<std::string_view, std::size(kEveryFormat)> kNames = {
-      "f32", "f16", "bf16", "q4_g32", "q4_g64", "q4_g128", "nf4_g64", "nf4_nested"};
+  constexpr std::string_view kNames[] = {"f32",     "f16",     "bf16",       "q4_g32", "q4_g64",
+                                         "q4_g128", "nf4_g64", "nf4_nested", "nf4_g8", "nf4_g24"};
   return kNames[static_cast<std::size_t>(format)];
 }
 
@@ -101,7 +101,6 @@ void make_affine4(CaseWeight& weight, Random& random, double spread) {
 void make_nf4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::nf4;
-  desc.group_size = 64;
   const std::int64_t n = desc.elements();
   const std::int64_t n_blocks = divide_up(n, desc.group_size);
   weight.data = random_bytes(random, divide_up(n, 2));
@@ -180,6 +179,9 @@ std::size_t OpProblem::add_weight(Format format, const Shape& shape, double spre
       break;
     case Format::nf4_g64:
     case Format::nf4_nested:
+    case Format::nf4_g8:
+    case Format::nf4_g24:
+      desc.group_size = format == Format::nf4_g8 ? 8 : format == Format::nf4_g24 ? 24 : 64;
       desc.nested = format == Format::nf4_nested;
       make_nf4(weight, random_, spread);
       break;

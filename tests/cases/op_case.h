@@ -48,6 +48,8 @@ enum class Format : std::uint8_t {
   q4_g128,
   nf4_g64,     ///< where cols is no multiple of 64, blocks straddle rows and the last one is short
   nf4_nested,  ///< absmax in 8 bits
+  nf4_g8,      ///< this and the next may be stored, but nobody does; a vector is not filled
+  nf4_g24,
 };
 inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
                                           Format::q4_g32,  Format::q4_g64,    Format::q4_g128,

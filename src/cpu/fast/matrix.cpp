@@ -1,6 +1,7 @@
 #include "cpu/fast/matrix.h"
 
 #include <array>
+#include <numeric>
 
 #include "cpu/fast/rows.h"
 
@@ -70,13 +71,13 @@ MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_
 void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
                          std::initializer_list<const PackedWeight*> weights) {
   rows_ = rows;
-  block_ = kMaxBlock;
-  coded_ = false;
+  std::int64_t common = 0;  // divides the groups of all weights
   for (const PackedWeight* weight : weights)
-    if (fast && weight != nullptr && is_coded(*weight)) {
-      coded_ = true;
-      block_ = std::min(block_, weight->layout->group);
-    }
+    if (fast && weight != nullptr && is_coded(*weight))
+      common = std::gcd(common, weight->layout->group);
+  coded_ = common > 0;
+  // Groups beyond it are multiples of it.
+  block_ = std::min(common, kMaxBlock);
   if (!coded_) return;
   args.pool.parallel_for(n, 10 * cols_, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r)
