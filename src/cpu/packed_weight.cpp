@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/align.h"
 #include "core/assert.h"
@@ -64,7 +65,14 @@ void copy_columns(const WeightParts& from, PackedWeight& to) {
 void read_quant_map(const WeightParts& from, PackedWeight& to) {
   std::memcpy(to.quant_map.data(), from.quant_map.data(), sizeof(to.quant_map));
   float largest = 0;
-  for (const float value : to.quant_map) largest = std::max(largest, std::abs(value));
+  for (const float value : to.quant_map) {
+    // As in a row that is coded: what is not finite shows in all that it is part of.
+    if (!std::isfinite(value)) {
+      to.map_scale = std::numeric_limits<float>::quiet_NaN();
+      return;
+    }
+    largest = std::max(largest, std::abs(value));
+  }
   to.map_scale = largest > 0 ? largest / static_cast<float>(kNf4Range) : 1;
   for (std::size_t i = 0; i < to.quant_map.size(); ++i)
     to.integer_map[i] = static_cast<std::int16_t>(std::lround(to.quant_map[i] / to.map_scale));
