@@ -130,8 +130,7 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
 }  // namespace
 
 const ProductKernels* product_kernels() {
-  static constexpr ProductKernels kKernels = {"highway", kMaxRows,    coded,
-                                              dense,     coded_exact, decode};
+  static constexpr ProductKernels kKernels = {kMaxRows, coded, dense, coded_exact, decode};
   return &kKernels;
 }
 

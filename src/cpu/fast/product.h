@@ -37,7 +37,6 @@ struct DenseTile {
 /// most max_rows rows x_i; every out depends on its own x_i alone, to the bit.
 /// out  [n][16]
 struct ProductKernels {
-  const char* name;
   int max_rows;
   void (*coded)(const CodedTile& tile, const CodedRow* rows, int n, float* out);
   void (*dense)(const DenseTile& tile, const float* const* rows, int n, float* out);

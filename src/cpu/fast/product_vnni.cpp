@@ -77,6 +77,6 @@ BX_SIMD I32 dot(I32 sum, I32 w, const int16_t* pair) {
 
 }  // namespace
 
-const ProductKernels kProducts = {"avx512_vnni", kMaxRows, coded, dense, coded_exact, decode};
+const ProductKernels kProducts = {kMaxRows, coded, dense, coded_exact, decode};
 
 }  // namespace bitaxon::cpu::vnni
