@@ -171,7 +171,7 @@ class Writer {
       copy(next_copy_ + tensors_of(edit.from.source).size());
     else
       transform(edit, report);
-    write_.checkpoint.forget(*edit.from.source.data);
+    for (const TensorInfo* tensor : tensors_of(edit.from.source)) write_.checkpoint.forget(*tensor);
     return report;
   }
 

@@ -258,10 +258,7 @@ ReadWeight reader_of(const Checkpoint& checkpoint) {
       read_weight(checkpoint, source, into);
       return source.desc;
     }
-    const WeightDesc desc =
-        quantize(source.desc, *found.quantize, dense_reader(checkpoint, source), into);
-    checkpoint.forget(*source.data);
-    return desc;
+    return quantize(source.desc, *found.quantize, dense_reader(checkpoint, source), into);
   };
 }
 
