@@ -192,6 +192,21 @@ void accumulate_one(float weight, const T* value, std::int64_t head_dim, float* 
               D(), out + c);
 }
 
+/// The largest of scores that are numbers; -infinity of none.
+HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  const auto larger = [](auto a, auto b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); };
+  V most = hn::Set(D(), kNone);
+  std::int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) most = larger(hn::LoadU(D(), scores + j), most);
+  alignas(64) float lanes[kLanes];
+  hn::Store(most, D(), lanes);
+  float largest = kNone;
+  for (const float lane : lanes) largest = std::max(largest, lane);
+  for (; j < n; ++j) largest = std::max(largest, scores[j]);  // NaN is larger than nothing
+  return largest;
+}
+
 /// Turns scores into weights: exp(score - largest). Returns their sum.
 HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   V sum = hn::Zero(D());
@@ -278,9 +293,8 @@ void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
       const std::int64_t from = std::max(block, heads.first_of(i));
       const std::int64_t to = std::min(block + kKeys, heads.position + i + 1);
       std::fill_n(sums.values + row_of(h, i) * padded, padded, 0.0F);
-      float most = -std::numeric_limits<float>::infinity();
       float* row = heads.scores + row_of(h, i) * kKeys + from - block;
-      for (std::int64_t j = 0; j < to - from; ++j) most = row[j] > most ? row[j] : most;
+      const float most = largest_of(row, to - from);
       sums.largest[row_of(h, i)] = most;
       // Where nothing is larger than -infinity the scores are no numbers, and the weights show it.
       sums.totals[row_of(h, i)] = from < to ? weigh(row, to - from, most) : 0.0F;
