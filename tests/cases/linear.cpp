@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -51,7 +52,8 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
   const double terms = static_cast<double>(spec.cols + 4);
   return {std::move(label),
           tags,
-          {0x1p-23 * std::sqrt(terms), "float32 sum of cols products, errors add as sqrt(cols)"},
+          {0x1p-23 * std::sqrt(terms), "float32 sum of cols products, errors add as sqrt(cols)",
+           std::ranges::any_of(spec.x, [](float x) { return std::isnan(x); })},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
@@ -113,6 +115,9 @@ std::vector<OpCase> linear_cases() {
   for (Format format : {Format::nf4_g64, Format::nf4_nested})
     cases.push_back(make("blocks_across_rows_" + std::string(name_of(format)), kEdge,
                          {.format = format, .rows = 13, .cols = 37, .norm = true}));
+  for (Format format : {Format::nf4_g8, Format::nf4_g24})
+    cases.push_back(make("short_blocks_" + std::string(name_of(format)), kEdge,
+                         {.format = format, .rows = 33, .cols = 120, .norm = true}));
   cases.push_back(make("one_group", kEdge, {.format = Format::q4_g128, .rows = 3, .cols = 128}));
   for (double spread : {1e18, 1e-18}) {
     const std::string size = spread > 1 ? "large" : "tiny";
@@ -125,6 +130,11 @@ std::vector<OpCase> linear_cases() {
   cases.push_back(
       make("infinity", kEdge,
            {.rows = 17, .cols = 3, .x = {1, kInf, 2, 1, -kInf, 2, 3, 2, 1, -1, 0, 1, kInf, 1, 1}}));
+  std::vector<float> with_nan(5 * 128, 0.5F);
+  with_nan[128 + 77] = std::numeric_limits<float>::quiet_NaN();
+  for (Format format : {Format::f16, Format::q4_g64, Format::nf4_g64})
+    cases.push_back(make("nan_" + std::string(name_of(format)), kEdge,
+                         {.format = format, .rows = 17, .cols = 128, .x = with_nan}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments(), .residual = true}));
   cases.push_back(
       make("last_of_three_segments", kEdge,

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <cmath>
 #include <limits>
@@ -92,6 +94,24 @@ std::vector<OpCase> selective_scan_cases() {
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
                            {.segments = one_segment(n, position)}));
+  // As many states as the models have, which fast kernels hold in registers, and rows of several of
+  // their blocks.
+  for (std::uint32_t n : {1U, 2U, 17U, 33U})
+    for (std::int64_t d_inner : {48, 65})
+      cases.push_back(make(
+          fmt::format("sixteen_states_{}_rows_{}", d_inner, n), kPlain,
+          {.d_inner = d_inner, .d_state = 16, .segments = one_segment(n, n % 2 == 0 ? 0 : 3)}));
+  cases.push_back(make("sixteen_states_segments", kEdge,
+                       {.d_inner = 65, .d_state = 16, .segments = long_segments()}));
+  cases.push_back(make("sixteen_states_forget_at_once", kEdge,
+                       {.d_state = 16, .segments = one_segment(33, 3), .a_log = 8}));
+  cases.push_back(make("sixteen_states_decay_slowly", kEdge,
+                       {.d_state = 16,
+                        .segments = one_segment(512, 0),
+                        .capacity = 512,
+                        .a_log = -4,
+                        .a_log_spread = 2,
+                        .rows_kept = 512}));
   cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 1), .capacity = 8}));
   cases.push_back(
       make("odd_sizes", kEdge, {.d_inner = 13, .d_state = 5, .segments = three_segments()}));

@@ -72,7 +72,8 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   }
 }
 
-/// 2^rest - 1 for the rest of exp2_parts, error below 2e-7 of the result; kShort: 4e-5.
+/// 2^rest - 1 for the rest of exp2_parts, error below 6e-7 of the result; kShort, with sixteenths:
+/// 4e-5.
 template <bool kShort, class D, class V>
 HWY_INLINE V exp2_of_rest(D d, V r) {
   V p;
