@@ -8,7 +8,7 @@ namespace bitaxon {
 
 /// "AMD EPYC ..." as the system tells it, else "CPU".
 std::string cpu_model_name();
-/// Cores this process may run on (its affinity), at least 1.
+/// Cores this process may use (its affinity, and the time its control groups give it), at least 1.
 int usable_cores();
 /// Bytes of memory that can be had without swapping; 0 when the system does not say.
 std::uint64_t available_memory_bytes();
