@@ -11,8 +11,8 @@ struct AttentionPush {
   uint n_heads;
   uint head_dim;
   uint window;
-  uint capacity;     // rows of the rings
-  uint keys_stride;  // elements from one slot to the next
+  uint capacity;       // rows of the rings
+  uint keys_stride;    // elements from one slot to the next
   uint values_stride;
   uint n_splits;        // most parts that the keys of a row are split into
   uint min_split_keys;  // fewest keys that are worth a part

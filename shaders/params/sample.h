@@ -9,7 +9,7 @@ namespace bitaxon::vulkan {
 // Of sample_scale, sample_weight and sample_draw.
 struct SampleSizes {
   uint n_vocab;
-  uint n_groups;   // work groups of sample_scale per segment, each with a line of best[]
+  uint n_groups;  // work groups of sample_scale per segment, each with a line of best[]
   uint seen_slot;  // strides in words
   uint seen_version;
   uint next_token_slot;
