@@ -199,10 +199,7 @@ HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
   V most = hn::Set(D(), kNone);
   std::int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes) most = larger(hn::LoadU(D(), scores + j), most);
-  alignas(64) float lanes[kLanes];
-  hn::Store(most, D(), lanes);
-  float largest = kNone;
-  for (const float lane : lanes) largest = std::max(largest, lane);
+  float largest = largest_lane(D(), most);
   for (; j < n; ++j) largest = std::max(largest, scores[j]);  // NaN is larger than nothing
   return largest;
 }

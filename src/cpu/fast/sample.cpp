@@ -15,9 +15,8 @@
 // After it.
 #include <hwy/foreach_target.h>
 // After that.
-#include <hwy/highway.h>
-
 #include "cpu/fast/kernels.h"
+#include "cpu/fast/vector_math-inl.h"
 
 #ifndef BX_BLOCK
 #define BX_BLOCK
@@ -32,13 +31,10 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
 /// The largest of each block; false when there is a NaN.
 bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
   const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  alignas(64) float of_lanes[hn::MaxLanes(d)];
   bool are_numbers = true;
   for (std::int64_t begin = 0; begin < n; begin += kBlock) {
     const std::int64_t end = std::min(begin + kBlock, n);
@@ -51,9 +47,7 @@ bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
       most = hn::Max(most, v);
     }
     are_numbers = are_numbers && hn::AllTrue(d, equal);
-    // Not MaxOfLanes: where it is emulated it finds nothing below the lowest finite number.
-    hn::Store(most, d, of_lanes);
-    float largest = *std::max_element(of_lanes, of_lanes + lanes);
+    float largest = largest_lane(d, most);
     for (; i < end; ++i) {
       are_numbers = are_numbers && !std::isnan(logits[i]);
       largest = std::max(largest, logits[i]);

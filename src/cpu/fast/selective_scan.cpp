@@ -97,7 +97,7 @@ struct RowParts {
   RowParts at(std::int64_t i) const { return {steps + i, inputs + i, sums + i}; }
 };
 
-/// Stores it of the lanes at `e` of row `row`; returns dt.
+/// Stores the parts of the lanes at `e` of row `row`; returns dt.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int64_t row,
                                 const RowParts& to) {
@@ -116,7 +116,7 @@ struct RowsAhead {
   float* gates;  ///< silu(z)
 };
 
-/// Returns the largest dt that is a number.
+/// Returns the largest dt; where one is NaN, the largest of the others or NaN.
 template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {

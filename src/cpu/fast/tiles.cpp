@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 
 #include "formats/float_bytes.h"
@@ -61,7 +60,7 @@ void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayo
                 std::int64_t element, std::int64_t n_rows, std::byte* tile) {
   const std::int64_t groups_per_row = desc.cols / layout.group;
   const std::int64_t words_per_group = layout.group / 8;
-  const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
+  const std::size_t codes_bytes = layout.codes_bytes();
   for (std::int64_t group = element / layout.group, end = group + groups_per_row; group < end;
        ++group) {
     if (n_rows < kTileRows) std::memset(tile, 0, codes_bytes);
@@ -83,9 +82,11 @@ void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayo
 
 }  // namespace
 
+std::size_t TileLayout::codes_bytes() const { return static_cast<std::size_t>(group) * kLanes / 2; }
+
 std::size_t TileLayout::group_bytes() const {
   const std::size_t n_scales = (format == WeightFormat::affine4 ? 2 : 1) * kLanes;
-  return static_cast<std::size_t>(group) * kLanes / 2 + n_scales * size_of(dtype);
+  return codes_bytes() + n_scales * size_of(dtype);
 }
 
 std::size_t TileLayout::tile_bytes() const {
@@ -142,10 +143,10 @@ float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, con
   const std::int64_t c = col % layout.group;
   const auto word = load_element<std::uint32_t>(tile, c / 8 * kTileRows + lane);
   const unsigned code = word >> (16 * (c % 2) + 4 * (c % 8 / 2)) & 15;
-  const auto codes_bytes = static_cast<std::size_t>(layout.group) * kLanes / 2;
-  const float scale = load_float(layout.dtype, tile + codes_bytes, lane);
+  const std::byte* scales = tile + layout.codes_bytes();
+  const float scale = load_float(layout.dtype, scales, lane);
   if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
-  const float bias = load_float(layout.dtype, tile + codes_bytes, kTileRows + lane);
+  const float bias = load_float(layout.dtype, scales, kTileRows + lane);
   // In double the product is exact: rounded once, as decode() does.
   return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
 }

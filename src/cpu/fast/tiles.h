@@ -32,6 +32,7 @@ struct TileLayout {
   std::int64_t group = 0;  ///< 4-bit
 
   std::int64_t tiles_per_matrix() const { return (rows + kTileRows - 1) / kTileRows; }
+  std::size_t codes_bytes() const;  ///< of a group
   std::size_t group_bytes() const;
   std::size_t tile_bytes() const;
   std::size_t tile_offset(std::int64_t matrix, std::int64_t tile) const {

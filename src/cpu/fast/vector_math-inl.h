@@ -10,6 +10,8 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 HWY_BEFORE_NAMESPACE();
 namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
@@ -89,6 +91,15 @@ HWY_INLINE V exp2_of_rest(D d, V r) {
     p = hn::MulAdd(p, r, hn::Set(d, 6.9314712e-1F));
   }
   return hn::Mul(p, r);
+}
+
+/// The largest lane of numbers. Not MaxOfLanes: where that is emulated it finds nothing below the
+/// lowest finite number.
+template <class D, class V>
+HWY_INLINE float largest_lane(D d, V v) {
+  alignas(64) float lanes[hn::MaxLanes(d)];
+  hn::Store(v, d, lanes);
+  return *std::max_element(lanes, lanes + hn::Lanes(d));
 }
 
 /// max(x, least) and min(x, most); NaN stays.
