@@ -1,6 +1,7 @@
 #include "cpu/products.h"
 
 #include <Eigen/Core>
+#include <cmath>
 
 namespace bitaxon::cpu {
 

@@ -15,12 +15,6 @@ struct Planned {
   SafetensorsWriter::Spec spec;
 };
 
-Shape with_last(const Shape& shape, std::int64_t last) {
-  std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
-  dims.back() = last;
-  return Shape(std::span<const std::int64_t>(dims));
-}
-
 /// As Python prints it: the fewest digits that lead back to the number, and a point in any case.
 /// fmt has the same digits and the same limits for exponents (1e-05, 1e+16).
 std::string python_float(double value) {

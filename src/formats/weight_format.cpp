@@ -23,8 +23,10 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <vector>
 
 #include "bitaxon/error.h"
+#include "core/assert.h"
 #include "formats/float_bytes.h"
 #include "platform/printable.h"
 
@@ -175,6 +177,13 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
 }
 
 }  // namespace
+
+Shape with_last(const Shape& shape, std::int64_t extent) {
+  BX_ASSERT(shape.rank() > 0, "the last extent of a shape that has one");
+  std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
+  dims.back() = extent;
+  return Shape(std::span<const std::int64_t>(dims));
+}
 
 PartBytes part_bytes(const WeightDesc& desc) {
   const auto n = static_cast<std::uint64_t>(desc.elements());

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bitaxon/dtype.h"
+#include "bitaxon/shape.h"
 
 namespace bitaxon {
 
@@ -33,6 +34,9 @@ struct WeightDesc {
   /// Says the arithmetic: "f16", "q4_affine_g64", "nf4_g64", "nf4_g64_nested".
   std::string format_name() const;
 };
+
+/// `shape` with its last extent replaced. Its rank must not be 0.
+Shape with_last(const Shape& shape, std::int64_t extent);
 
 /// The stored bytes of each part; any alignment. Parts a format does not have are empty.
 struct WeightParts {

@@ -76,13 +76,6 @@ WeightDesc describe_logical(std::string_view name, const Shape& shape) {
   return desc;
 }
 
-/// `shape` with its last extent replaced.
-Shape with_cols(const Shape& shape, std::int64_t cols) {
-  std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
-  dims.back() = cols;
-  return Shape(dims);
-}
-
 // ---- affine4: X.weight U32 [.., rows, cols / 8], X.scales and X.biases [.., rows, cols / group]
 
 const TensorInfo& find_biases(const Search& search, const std::string& stem) {
@@ -101,7 +94,7 @@ WeightSource find_affine4(const Search& search, WeightDesc desc) {
   const TensorInfo& data = search.data;
   const std::string stem = data.name.substr(0, data.name.size() - kWeight.size());
   const std::int64_t cols = desc.cols;
-  if (cols % 8 != 0 || data.shape != with_cols(search.shape, cols / 8))
+  if (cols % 8 != 0 || data.shape != with_last(search.shape, cols / 8))
     search.fail_expected(
         data, fmt::format("{} as floats, or U32 with 8 codes a word", search.shape.to_string()));
   const TensorInfo& scales = search.part(stem + ".scales", "4-bit codes");
@@ -112,7 +105,7 @@ WeightSource find_affine4(const Search& search, WeightDesc desc) {
   const bool divides = n_groups > 0 && cols % n_groups == 0;
   desc.group_size = divides ? cols / n_groups : 0;
   const bool known = desc.group_size == 32 || desc.group_size == 64 || desc.group_size == 128;
-  if (!is_float(scales.dtype) || !known || scales.shape != with_cols(search.shape, n_groups))
+  if (!is_float(scales.dtype) || !known || scales.shape != with_last(search.shape, n_groups))
     search.fail_expected(scales, fmt::format("F32, F16 or BF16 {} with the last extent divided by "
                                              "a group of 32, 64 or 128",
                                              search.shape.to_string()));

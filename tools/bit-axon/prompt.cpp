@@ -18,7 +18,7 @@ std::string read_prompt_from_stdin() {
   return text;
 }
 
-const Vocabulary& needed_vocabulary(const Session& session, const std::string& ids_flag) {
+const Vocabulary& needed_vocabulary(const Session& session, std::string_view ids_flag) {
   if (!session.vocabulary)
     throw Error(ErrorKind::io, fmt::format("no tokenizer: name one with --tokenizer, or give ids "
                                            "with {}",

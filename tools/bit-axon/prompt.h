@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "session.h"
 
@@ -12,6 +13,6 @@ namespace bitaxon::tool {
 std::string read_prompt_from_stdin();
 
 /// Throws Error(io) when there is none, and says that `ids_flag` needs none.
-const Vocabulary& needed_vocabulary(const Session& session, const std::string& ids_flag);
+const Vocabulary& needed_vocabulary(const Session& session, std::string_view ids_flag);
 
 }  // namespace bitaxon::tool

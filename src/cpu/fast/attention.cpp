@@ -1,6 +1,8 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
 #include "ops/attention.h"
 
+#include <cmath>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/attention.cpp"
 #include "cpu/fast/simd_targets.h"

@@ -3,6 +3,7 @@
 #include "ops/moe_route.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/choose_experts.h"
 #include "cpu/products.h"

@@ -3,6 +3,7 @@
 #include "ops/selective_scan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/products.h"
 
