@@ -1,0 +1,176 @@
+// The bounds of float32 arithmetic: every order of a sum is within them, and what is not float32
+// arithmetic is not.
+#include "cases/rounded.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "cases/op_case.h"
+#include "core/half.h"
+
+namespace bitaxon::test {
+namespace {
+
+using Floats = std::vector<float>;
+
+/// sum_c w[c] * x[c] in one order, fused or not.
+using Order = std::function<float(const Floats& w, const Floats& x, bool fused)>;
+
+float multiply_add(float a, float b, float c, bool fused) {
+  if (fused) return std::fma(a, b, c);
+  volatile float product = a * b;  // else compilers may fuse it themselves
+  return product + c;
+}
+
+float forwards(const Floats& w, const Floats& x, bool fused) {
+  float sum = 0;
+  for (std::size_t c = 0; c < w.size(); ++c) sum = multiply_add(w[c], x[c], sum, fused);
+  return sum;
+}
+
+float backwards(const Floats& w, const Floats& x, bool fused) {
+  float sum = 0;
+  for (std::size_t c = w.size(); c-- > 0;) sum = multiply_add(w[c], x[c], sum, fused);
+  return sum;
+}
+
+/// Every n-th term, then these sums in pairs, as lanes of a subgroup do.
+Order in_lanes(std::size_t n) {
+  return [n](const Floats& w, const Floats& x, bool fused) {
+    Floats sums(n, 0.0F);
+    for (std::size_t c = 0; c < w.size(); ++c)
+      sums[c % n] = multiply_add(w[c], x[c], sums[c % n], fused);
+    for (std::size_t half = n / 2; half > 0; half /= 2)
+      for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
+    return sums[0];
+  };
+}
+
+/// Four products are added before they meet the sum, as in tiles.
+float by_fours(const Floats& w, const Floats& x, bool fused) {
+  float sum = 0;
+  for (std::size_t c = 0; c < w.size(); c += 4) {
+    float four = 0;
+    for (std::size_t i = c; i < std::min(c + 4, w.size()); ++i)
+      four = multiply_add(w[i], x[i], four, fused);
+    sum += four;
+  }
+  return sum;
+}
+
+const std::vector<Order>& orders() {
+  static const std::vector<Order> all = {forwards,    backwards,    by_fours,
+                                         in_lanes(4), in_lanes(16), in_lanes(64)};
+  return all;
+}
+
+struct Row {
+  Floats w, x;
+  double exact() const {
+    double sum = 0;
+    for (std::size_t c = 0; c < w.size(); ++c)
+      sum += static_cast<double>(w[c]) * static_cast<double>(x[c]);
+    return sum;
+  }
+  double allowed() const { return product({w}, normed(x, {}, 0).x).allowed(); }
+};
+
+/// x around `mean`.
+Row random_row(Random& random, std::size_t n, double mean) {
+  Row row;
+  for (std::size_t c = 0; c < n; ++c) {
+    row.w.push_back(random.centred(1) + static_cast<float>(mean));
+    row.x.push_back(random.centred(1) + static_cast<float>(mean));
+  }
+  return row;
+}
+
+/// The largest error of many rows in every order, as a share of what is allowed.
+double largest_share(std::size_t n, double mean, const std::function<float(const Row&)>& sum) {
+  Random random(fmt::format("rows of {} around {}", n, mean));
+  double largest = 0;
+  for (std::size_t i = 0; i < 50'000 / n + 1; ++i) {
+    const Row row = random_row(random, n, mean);
+    const double error = std::abs(static_cast<double>(sum(row)) - row.exact());
+    largest = std::max(largest, error / row.allowed());
+  }
+  return largest;
+}
+
+TEST(Rounded, EveryOrderOfASumIsWithinTheBounds) {
+  for (const std::size_t n : {1U, 2U, 3U, 5U, 16U, 40U, 256U, 4096U})
+    for (const double mean : {0.0, 1.0})
+      for (const bool fused : {false, true})
+        for (std::size_t i = 0; i < orders().size(); ++i) {
+          const double share = largest_share(
+              n, mean, [&](const Row& row) { return orders()[i](row.w, row.x, fused); });
+          EXPECT_LE(share, 1) << n << " terms around " << mean << ", order " << i;
+        }
+}
+
+TEST(Rounded, BoundsAreNotFarBeyondWhatASumIsOff) {
+  for (const std::size_t n : {2U, 16U, 256U, 4096U})
+    EXPECT_GT(largest_share(n, 0, [](const Row& row) { return forwards(row.w, row.x, false); }),
+              0.15)
+        << n << " terms";
+}
+
+/// The share that the largest error of many rows has when each row is changed first.
+double share_of_changed(std::size_t n, const std::function<void(Row&)>& change) {
+  return largest_share(n, 0, [&](const Row& row) {
+    Row changed = row;
+    change(changed);
+    return static_cast<float>(changed.exact());
+  });
+}
+
+TEST(Rounded, LessThanFloat32IsBeyondTheBounds) {
+  for (const std::size_t n : {1U, 16U, 256U, 4096U}) {
+    SCOPED_TRACE(n);
+    EXPECT_GT(share_of_changed(n,
+                               [](Row& row) {
+                                 for (float& x : row.x) x = f16_to_f32(f32_to_f16(x));
+                               }),
+              4)
+        << "factors of 16 bits";
+    EXPECT_GT(share_of_changed(n, [](Row& row) { row.x.back() = 0; }), 4) << "a term left out";
+    EXPECT_GT(share_of_changed(n, [](Row& row) { std::swap(row.x.front(), row.x.back()); }),
+              n == 1 ? -1 : 4)
+        << "two columns exchanged";
+  }
+}
+
+/// What cancels in a row does not make the bounds of its sum vanish.
+TEST(Rounded, ASumThatCancelsIsAllowedTheRoundingOfItsTerms) {
+  const Row row{{1, 1, 1e-4F}, {1.1F, -1.1F, 1}};
+  EXPECT_NEAR(row.exact(), 1e-4, 1e-9);
+  EXPECT_GT(row.allowed(), kRounding);
+  EXPECT_LT(row.allowed(), 10 * kRounding);
+}
+
+TEST(Rounded, AnExactValueIsAllowedNothing) {
+  EXPECT_EQ(Rounded{3}.allowed(), 0);
+  Sum one;
+  one.add({3});
+  EXPECT_EQ(one.result().allowed(), 0);
+  EXPECT_NEAR((Rounded{3} * Rounded{7}).allowed(), 21 * kRounding, 1e-12);
+}
+
+TEST(Rounded, FunctionsCarryTheErrorOfTheirArgument) {
+  const Rounded x{2, 1e-3, 0, 0};
+  EXPECT_NEAR(exp_of(x).worst, 1e-3 * std::exp(2), 1e-4);
+  EXPECT_NEAR(sigmoid_of(x).worst, 1e-3 * 0.105, 1e-5);
+  EXPECT_NEAR(silu_of(x).worst, 1e-3 * 1.091, 1e-5);
+  EXPECT_NEAR((Rounded{1} / x).worst, 1e-3 / 4, 1e-6);
+  // Where SiLU no longer changes, an error does not matter.
+  EXPECT_LT(silu_of({-1000, 1, 0, 0}).worst, 0.3);
+  EXPECT_LT(exp_of({-1000, 100, 0, 0}).worst, 1e-30);
+}
+
+}  // namespace
+}  // namespace bitaxon::test
