@@ -27,7 +27,7 @@ namespace {
 std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_case,
                          const OpProblem& problem) {
   const auto found =
-      differences(run_op(backend, problem), run_op(reference, problem), op_case.tolerance);
+      differences(run_op(backend, problem), expected_run(reference, problem), op_case.tolerance);
   return found.empty() ? "" : found[0];
 }
 

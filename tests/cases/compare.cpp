@@ -33,21 +33,32 @@ double root_mean_square(std::span<const float> row) {
   return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(row.size(), 1)));
 }
 
+/// The distance from a float16 to the next, at its largest.
+double half_step(double magnitude) { return 0x1p-10 * std::max(magnitude, 0x1p-14); }
+
 double error_of(float actual, float expected, double unit, bool nan_expected) {
   if (std::isnan(actual) || std::isnan(expected))
     return nan_expected && std::isnan(actual) && std::isnan(expected) ? 0 : kInfinity;
   if (std::isinf(actual) || std::isinf(expected)) return actual == expected ? 0 : kInfinity;
   const double difference = std::abs(static_cast<double>(actual) - static_cast<double>(expected));
-  return difference == 0 ? 0 : difference / unit;
+  if (difference == 0) return 0;
+  return std::isfinite(unit) ? difference / unit : kInfinity;
 }
 
 }  // namespace
 
 Comparison compare(std::span<const float> actual, std::span<const float> expected,
-                   std::int64_t row_length, const Tolerance& tolerance, double step) {
+                   std::int64_t row_length, const Tolerance& tolerance,
+                   std::span<const double> allowed, bool halves) {
   Comparison result;
   if (actual.size() != expected.size()) {
     result.problem = fmt::format("{} elements instead of {}", actual.size(), expected.size());
+    result.largest = kInfinity;
+    return result;
+  }
+  if (!allowed.empty() && allowed.size() != expected.size()) {
+    result.problem = fmt::format("{} elements whose errors are known, instead of {}",
+                                 allowed.size(), expected.size());
     result.largest = kInfinity;
     return result;
   }
@@ -58,8 +69,9 @@ Comparison compare(std::span<const float> actual, std::span<const float> expecte
     if (i % cols == 0)
       row_size = root_mean_square(expected.subspan(i, std::min(cols, expected.size() - i)));
     const double magnitude = std::abs(static_cast<double>(expected[i]));
-    const double unit =
-        tolerance.relative * std::max(magnitude, row_size) + step * magnitude + 0x1p-126;
+    const double unit = (allowed.empty() ? 0 : allowed[i]) +
+                        tolerance.relative * std::max(magnitude, row_size) +
+                        (halves ? half_step(magnitude) : 0) + 0x1p-126;
     const double error = error_of(actual[i], expected[i], unit, tolerance.nan_expected);
     result.largest = std::max(result.largest, error);
     if (error <= 1) continue;
@@ -69,10 +81,8 @@ Comparison compare(std::span<const float> actual, std::span<const float> expecte
   }
   if (n_wrong > 0)
     result.problem = fmt::format(
-        "{} of {} elements beyond the tolerance of {:.3g} ({}), at most "
-        "{:.3g} of it; first {}",
-        n_wrong, actual.size(), tolerance.relative, tolerance.reason, result.largest,
-        result.problem);
+        "{} of {} elements beyond what is allowed ({}), at most {:.3g} times it; first {}", n_wrong,
+        actual.size(), tolerance.reason, result.largest, result.problem);
   return result;
 }
 

@@ -8,9 +8,11 @@
 namespace bitaxon::test {
 
 /// How far apart two float results may be. An element's unit is
-///   relative * max(|expected|, root mean square of its row) + 2^-126
-/// The rounding of a sum is proportional to its terms, of which the row's size tells, not the sum's
-/// own value; the last term lets a device flush subnormal numbers.
+///   allowed + relative * max(|expected|, root mean square of its row) + 2^-126
+/// where `allowed` is given for each element: what float32 arithmetic in any order may make of it
+/// (cases/rounded.h). `relative` is for what is computed in less than float32, where the error is
+/// proportional to the terms, of which the row's size tells. The last summand lets a device flush
+/// subnormal numbers.
 struct Tolerance {
   double relative = 0;
   std::string reason;         ///< the arithmetic it follows from
@@ -22,10 +24,11 @@ struct Comparison {
   std::string problem;  ///< the first mismatch, with its neighbours; empty: they agree
 };
 
-/// row_length: elements of the last axis. step: what is added to each unit as a multiple of
-/// |expected|, for values stored in fewer bits than they were computed in.
+/// row_length: elements of the last axis. allowed: of each element; empty: 0. halves: stored as
+/// float16, so that a value near the middle of two may have become either.
 Comparison compare(std::span<const float> actual, std::span<const float> expected,
-                   std::int64_t row_length, const Tolerance& tolerance, double step = 0);
+                   std::int64_t row_length, const Tolerance& tolerance,
+                   std::span<const double> allowed = {}, bool halves = false);
 /// Exact.
 Comparison compare(std::span<const std::int32_t> actual, std::span<const std::int32_t> expected);
 

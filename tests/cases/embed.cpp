@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "cases/op_case.h"
+#include "cases/errors.h"
 
 namespace bitaxon::test {
 namespace {
@@ -13,6 +13,30 @@ struct Spec {
   std::vector<std::int32_t> ids = {};      ///< random when empty
   std::vector<std::int32_t> sampled = {};  ///< of the previous step, for each segment
 };
+
+/// Every row's id, by segment as the op finds it.
+std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
+  std::vector<std::int32_t> ids(p.step.ids.begin(), p.step.ids.begin() + p.step.n_rows);
+  for (std::size_t i = 0; i < spec.sampled.size(); ++i)
+    if (p.segments()[i].ids_from_state != 0) ids[p.segments()[i].first_row] = spec.sampled[i];
+  return ids;
+}
+
+/// Dense rows are copied. Others are decoded here and by the reference, each with its roundings.
+std::vector<double> decoding_errors(const OpProblem& p, std::size_t table, const Spec& spec) {
+  WeightRows rows(p.weights()[table]);
+  std::vector<double> allowed;
+  for (const std::int32_t id : ids_of(p, spec)) {
+    if (id < 0 || id >= spec.vocab_size) {
+      allowed.insert(allowed.end(), static_cast<std::size_t>(spec.cols), 0.0);
+      continue;
+    }
+    const WeightRow row = rows.row(id);
+    for (std::size_t c = 0; c < row.values.size(); ++c)
+      allowed.push_back(2 * row.roundings * kRounding * row.size(c));
+  }
+  return allowed;
+}
 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments);
@@ -36,6 +60,11 @@ void build(OpProblem& p, const Spec& spec) {
           p.state_bytes(next_token, segment.slot, segment.read_version)) = spec.sampled[i];
   }
   const std::int64_t n_rows = p.capacity(RowSpace::rows);
+  p.errors = [=](const OpProblem& problem) {
+    ResultErrors errors = {decoding_errors(problem, table, spec)};
+    errors.resize(1 + problem.segments().size());  // the others are bits
+    return errors;
+  };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     return {embed(h.weights[table], h.states[seen], h.states[next_token], n_rows)};
   };
@@ -44,7 +73,7 @@ void build(OpProblem& p, const Spec& spec) {
 OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
-          {0x1p-22, "one rounding when a row is decoded, none otherwise"},
+          {0, "the roundings of decoding a row, none otherwise"},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 

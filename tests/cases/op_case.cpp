@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "core/assert.h"
 #include "core/half.h"
@@ -224,10 +225,15 @@ std::size_t OpProblem::add_ring(DType dtype, const Shape& shape) {
   return grow_state(dtype, shape, 1);
 }
 
-std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) {
+const std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot,
+                                        std::uint32_t version) const {
   const StateTensor& tensor = layout_.tensors[state];
   return state_[state].data() + tensor.slot_stride_bytes * slot +
          tensor.version_stride_bytes * version;
+}
+
+std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) {
+  return const_cast<std::byte*>(std::as_const(*this).state_bytes(state, slot, version));
 }
 
 void OpProblem::fill_state(std::size_t state, double spread) {

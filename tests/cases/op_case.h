@@ -86,6 +86,12 @@ struct OpHandles {
   std::vector<Tensor> weights, inputs, states;
 };
 
+class OpProblem;
+
+/// How far each element may be off: one list for each result of run_op, in its order; an empty list
+/// for integers, which must be equal.
+using ResultErrors = std::vector<std::vector<double>>;
+
 /// Everything one run of an op needs, on any backend. What a case does not set is NaN (bytes 0xFF):
 /// rows beyond the valid count, slots and versions that are not read.
 class OpProblem {
@@ -122,8 +128,12 @@ class OpProblem {
                  std::int64_t last, double spread);
   /// The place of one version of a slot in the image of a state.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
+  const std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) const;
   /// Records the op; returns its outputs.
   std::function<std::vector<Tensor>(const OpHandles& handles)> record;
+  /// What float32 arithmetic in any order allows (cases/rounded.h); none: nothing, besides the
+  /// tolerance.
+  std::function<ResultErrors(const OpProblem& problem)> errors;
   /// The first output is what the step hands back as its tokens.
   bool returns_tokens = false;
   StepBuffer step{};
@@ -162,7 +172,7 @@ enum Tags : unsigned {
 struct OpCase {
   std::string label;
   unsigned tags = kPlain;
-  Tolerance tolerance;
+  Tolerance tolerance;  ///< beside what the problem's errors allow
   std::function<void(OpProblem& problem)> build;
 };
 

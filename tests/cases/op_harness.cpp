@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/assert.h"
 #include "core/half.h"
 
 namespace bitaxon::test {
@@ -195,9 +196,8 @@ std::vector<std::int32_t> integers_of(const OpResult& result) {
 Comparison compare_results(const OpResult& actual, const OpResult& expected,
                            const Tolerance& tolerance) {
   if (!is_float(expected.dtype)) return compare(integers_of(actual), integers_of(expected));
-  // A value close to the middle of two float16 may be rounded either way.
-  const double step = expected.dtype == DType::f16 ? 0x1p-10 : 0;
-  return compare(floats_of(actual), floats_of(expected), expected.row_length, tolerance, step);
+  return compare(floats_of(actual), floats_of(expected), expected.row_length, tolerance,
+                 expected.allowed, expected.dtype == DType::f16);
 }
 
 }  // namespace
@@ -249,6 +249,15 @@ OpRun run_op(Backend& backend, const OpProblem& problem, bool fast) {
   return result;
 }
 
+OpRun expected_run(Backend& reference, const OpProblem& problem) {
+  OpRun run = run_op(reference, problem);
+  if (!problem.errors) return run;
+  ResultErrors errors = problem.errors(problem);
+  BX_ASSERT(errors.size() == run.results.size(), "a problem's errors are those of its results");
+  for (std::size_t i = 0; i < errors.size(); ++i) run.results[i].allowed = std::move(errors[i]);
+  return run;
+}
+
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance) {
   if (actual.results.size() != expected.results.size()) return {"another number of results"};
@@ -260,6 +269,14 @@ std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
       found.push_back(fmt::format("{}: {}", expected.results[i].name, comparison.problem));
   }
   return found;
+}
+
+double largest_error(const OpRun& actual, const OpRun& expected, const Tolerance& tolerance) {
+  double largest = 0;
+  for (std::size_t i = 0; i < std::min(actual.results.size(), expected.results.size()); ++i)
+    largest = std::max(largest,
+                       compare_results(actual.results[i], expected.results[i], tolerance).largest);
+  return largest;
 }
 
 std::shared_ptr<Graph> graph_of(Backend& backend, const OpProblem& problem) {

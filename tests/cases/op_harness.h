@@ -43,6 +43,7 @@ struct OpResult {
   DType dtype = DType::f32;
   std::int64_t row_length = 1;
   std::vector<std::byte> bytes;
+  std::vector<double> allowed = {};  ///< of an expected result: how far another may be off it
 };
 
 struct OpRun {
@@ -56,9 +57,15 @@ struct OpRun {
 /// products may be of reduced precision.
 OpRun run_op(Backend& backend, const OpProblem& problem, bool fast = false);
 
-/// Where two runs differ beyond the tolerance; empty where they agree. Integers must be equal.
+/// What any backend is to compute: the reference's run, and how far off each element may be.
+OpRun expected_run(Backend& reference, const OpProblem& problem);
+
+/// Where a run differs from the expected one beyond what is allowed; empty where they agree.
+/// Integers must be equal.
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance);
+/// The largest error, as a share of what is allowed.
+double largest_error(const OpRun& actual, const OpRun& expected, const Tolerance& tolerance);
 
 /// The node of a problem, on a graph with weights packed by `backend`.
 std::shared_ptr<Graph> graph_of(Backend& backend, const OpProblem& problem);

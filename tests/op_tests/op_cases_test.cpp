@@ -32,14 +32,6 @@ Tolerance fast_tolerance(std::string_view op, const OpProblem& problem, Toleranc
   return tolerance;
 }
 
-Tolerance tolerance_on(const std::string& target, Tolerance tolerance) {
-  if (target == "SSE4" || target == "EMU128") {
-    tolerance.relative *= 2;
-    tolerance.reason += "; products are rounded before they are added";
-  }
-  return tolerance;
-}
-
 class OpCasesTest : public testing::TestWithParam<NamedCase> {};
 
 TEST_P(OpCasesTest, CpuAgreesWithReference) {
@@ -47,7 +39,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
   SCOPED_TRACE(
       fmt::format("replay: op_tests --gtest_filter='*/{}_{}'", GetParam().op, op_case.label));
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  const OpRun expected = run_op(reference_backend(), problem);
+  const OpRun expected = expected_run(reference_backend(), problem);
   expect_clean(expected, "reference");
   for (const bool fast : {false, true}) {
     // Model-sized weights are costly to pack again and again.
@@ -80,7 +72,7 @@ TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
   if ((op_case.tags & kModel) != 0) return;  // the same tiles, more of them
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  const OpRun expected = run_op(reference_backend(), problem);
+  const OpRun expected = expected_run(reference_backend(), problem);
   for (const std::string& target : cpu::simd_targets()) {
     cpu::use_simd_target(target);
     const auto backend = open_device("cpu", {.n_threads = 2}).backend;
@@ -88,8 +80,8 @@ TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
       SCOPED_TRACE(fmt::format("{}, {}", target, fast ? "fast" : "exact"));
       const OpRun run = run_op(*backend, problem, fast);
       expect_clean(run, target);
-      Tolerance tolerance = tolerance_on(target, op_case.tolerance);
-      if (fast) tolerance = fast_tolerance(GetParam().op, problem, tolerance);
+      const Tolerance tolerance =
+          fast ? fast_tolerance(GetParam().op, problem, op_case.tolerance) : op_case.tolerance;
       for (const std::string& difference : differences(run, expected, tolerance))
         ADD_FAILURE() << difference;
     }

@@ -10,8 +10,9 @@
 #include <functional>
 #include <vector>
 
-#include "cases/op_case.h"
+#include "cases/op_harness.h"
 #include "core/half.h"
+#include "support/backends.h"
 
 namespace bitaxon::test {
 namespace {
@@ -170,6 +171,18 @@ TEST(Rounded, FunctionsCarryTheErrorOfTheirArgument) {
   // Where SiLU no longer changes, an error does not matter.
   EXPECT_LT(silu_of({-1000, 1, 0, 0}).worst, 0.3);
   EXPECT_LT(exp_of({-1000, 100, 0, 0}).worst, 1e-30);
+}
+
+TEST(Rounded, EveryFloatResultOfEveryOpHasABound) {
+  for (const OpCases& cases : every_op_case()) {
+    const OpRun run = expected_run(reference_backend(), problem_of(cases.op, cases.cases[0]));
+    for (const OpResult& result : run.results) {
+      SCOPED_TRACE(fmt::format("{}: {}", cases.op, result.name));
+      EXPECT_EQ(result.allowed.size(),
+                is_float(result.dtype) ? result.bytes.size() / size_of(result.dtype) : 0);
+      for (const double allowed : result.allowed) EXPECT_TRUE(std::isfinite(allowed));
+    }
+  }
 }
 
 }  // namespace

@@ -187,7 +187,7 @@ TEST(Discrete, EveryOpAgreesWithTheReference) {
     const OpProblem problem = problem_of(cases.op, op_case);
     const OpRun run = run_op(*backend, problem);
     EXPECT_EQ(run.violations, std::vector<std::string>());
-    EXPECT_EQ(differences(run, run_op(reference_backend(), problem), op_case.tolerance),
+    EXPECT_EQ(differences(run, expected_run(reference_backend(), problem), op_case.tolerance),
               std::vector<std::string>());
   }
 }

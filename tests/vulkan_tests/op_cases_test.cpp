@@ -15,9 +15,11 @@ class VulkanOpCasesTest : public testing::TestWithParam<NamedCase> {};
 TEST_P(VulkanOpCasesTest, AgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  const OpRun expected = run_op(reference_backend(), problem);
+  const OpRun expected = expected_run(reference_backend(), problem);
   const OpRun run = run_op(vulkan_backend(), problem);
   expect_clean(run, "vulkan");
+  RecordProperty("largest_error",
+                 fmt::format("{:.3f}", largest_error(run, expected, op_case.tolerance)));
   for (const std::string& difference : differences(run, expected, op_case.tolerance))
     ADD_FAILURE() << difference;
 }

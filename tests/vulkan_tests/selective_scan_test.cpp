@@ -2,6 +2,7 @@
 // on whatever device tests run, and that rows may come in any steps.
 #include "vulkan/kernels/selective_scan.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -48,9 +49,11 @@ class GpuLikeScanTest : public testing::TestWithParam<NamedCase> {};
 TEST_P(GpuLikeScanTest, AgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
   const OpProblem problem = problem_of(GetParam().op, op_case);
-  const OpRun expected = run_op(reference_backend(), problem);
+  const OpRun expected = expected_run(reference_backend(), problem);
   const OpRun run = run_op(gpu_like_backend(), problem);
   expect_clean(run, "gpu-like");
+  RecordProperty("largest_error",
+                 fmt::format("{:.3f}", largest_error(run, expected, op_case.tolerance)));
   for (const std::string& difference : differences(run, expected, op_case.tolerance))
     ADD_FAILURE() << difference;
 }
