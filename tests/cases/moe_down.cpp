@@ -55,8 +55,8 @@ std::vector<double> errors_of(const OpProblem& p, const Spec& spec, const Parts&
       sum.add({static_cast<double>(residual[static_cast<std::size_t>(o)])});
       const auto add_slot = [&](std::int64_t s, const WeightRow& row) {
         const auto slot = static_cast<std::size_t>(s);
-        add_products(sum, row, std::span(act.x).subspan(slot * n, n),
-                     static_cast<double>(gates[slot]));
+        sum.add_products(row, std::span(act.x).subspan(slot * n, n),
+                         static_cast<double>(gates[slot]));
       };
       for (std::int64_t s = 0; s < spec.top_k; ++s)
         add_slot(s, down.row(experts[r * spec.top_k + s] * spec.d_model + o));

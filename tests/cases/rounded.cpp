@@ -86,18 +86,37 @@ Rounded silu_of(const Rounded& x) {
   return y;
 }
 
-void Sum::add(const Rounded& term) { add(term, std::abs(term.value), square(term.value)); }
-
-void Sum::add(const Rounded& term, double size, double size2) {
+void Sum::add(const Rounded& term) {
   ++n_;
   value_ += term.value;
-  size_ += size;
-  size2_ += size2;
+  size_ += std::abs(term.value);
+  size2_ += square(term.value);
   worst_ += term.worst;
   // What leans the same way in all terms adds up as they do; what differs from term to term has
   // their signs, which are as good as random.
   lean_ += term.value < 0 ? -term.bias : term.bias;
   noise2_ += square(term.noise) + kEvenVariance * square(term.bias);
+}
+
+void Sum::add_products(const WeightRow& w, std::span<const Rounded> x, double factor) {
+  // The product's, and a factor's.
+  const int n = w.roundings + 2;
+  const double rounding = worst_of(n);
+  n_ += std::ssize(x);
+  for (std::size_t c = 0; c < x.size(); ++c) {
+    const double size = w.size(c) * std::abs(factor);
+    const double size2 = square(factor) * (square(w.value(c) - w.offset(c)) + square(w.offset(c)));
+    const double term = w.value(c) * factor * x[c].value;
+    const double term_size = size * std::abs(x[c].value);
+    const double bias = size * x[c].bias;
+    value_ += term;
+    size_ += term_size;
+    size2_ += size2 * square(x[c].value);
+    worst_ += size * x[c].worst + rounding * (term_size + size * x[c].worst);
+    lean_ += term < 0 ? -bias : bias;
+    noise2_ += size2 * (square(x[c].noise) + n * kRoundingVariance * square(x[c].value)) +
+               kEvenVariance * square(bias);
+  }
 }
 
 Rounded Sum::result() const {
@@ -106,26 +125,9 @@ Rounded Sum::result() const {
           std::sqrt(noise2_ + additions * kRoundingVariance * (size2_ + square(value_)) / 2)};
 }
 
-void add_products(Sum& sum, const WeightRow& w, std::span<const Rounded> x, double factor) {
-  // The product's, and a factor's.
-  const int n = w.roundings + 2;
-  const double worst = worst_of(n);
-  const double variance = n * kRoundingVariance;
-  for (std::size_t c = 0; c < x.size(); ++c) {
-    const double size = w.size(c) * std::abs(factor);
-    const double size2 = square(factor) * (square(w.value(c) - w.offset(c)) + square(w.offset(c)));
-    const double term_size = size * std::abs(x[c].value);
-    const double term_size2 = size2 * square(x[c].value);
-    sum.add({w.value(c) * factor * x[c].value,
-             size * x[c].worst + worst * (term_size + size * x[c].worst), size * x[c].bias,
-             std::sqrt(size2 * square(x[c].noise) + variance * term_size2)},
-            term_size, term_size2);
-  }
-}
-
 Rounded product(const WeightRow& w, std::span<const Rounded> x) {
   Sum sum;
-  add_products(sum, w, x);
+  sum.add_products(w, x);
   return sum.result();
 }
 

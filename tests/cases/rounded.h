@@ -62,24 +62,6 @@ Rounded sigmoid_of(const Rounded& x);
 /// x * sigmoid(x)
 Rounded silu_of(const Rounded& x);
 
-/// A sum, in any order that does not depend on the terms. Partial sums are what is rounded. In the
-/// worst case they are as large as all terms' sizes together; for an order chosen without looking,
-/// the sum of a share f of the terms has a mean square of f * (sum of squares) + f^2 * (whole
-/// sum)^2 at most, on average over f half of both.
-class Sum {
- public:
-  void add(const Rounded& term);
-  /// size, size2: of what the term is computed from, and the sum of the squares of that, where it
-  /// is more than the term.
-  void add(const Rounded& term, double size, double size2);
-  Rounded result() const;
-
- private:
-  std::int64_t n_ = 0;
-  double value_ = 0, size_ = 0, size2_ = 0;
-  double worst_ = 0, lean_ = 0, noise2_ = 0;
-};
-
 /// One row of a weight, as decoded.
 struct WeightRow {
   std::span<const float> values;
@@ -97,8 +79,24 @@ struct WeightRow {
   double size(std::size_t c) const { return std::abs(value(c) - offset(c)) + std::abs(offset(c)); }
 };
 
-/// Adds factor * w[c] * x[c] for all c. A factor, if any, may be applied before or after the sum.
-void add_products(Sum& sum, const WeightRow& w, std::span<const Rounded> x, double factor = 1);
+/// A sum, in any order that does not depend on the terms. Partial sums are what is rounded. In the
+/// worst case they are as large as all terms' sizes together; for an order chosen without looking,
+/// the sum of a share f of the terms has a mean square of f * (sum of squares) + f^2 * (whole
+/// sum)^2 at most, on average over f half of both.
+class Sum {
+ public:
+  void add(const Rounded& term);
+  /// Adds factor * w[c] * x[c] for all c. A factor, if any, may be applied before or after the sum.
+  void add_products(const WeightRow& w, std::span<const Rounded> x, double factor = 1);
+  Rounded result() const;
+
+ private:
+  std::int64_t n_ = 0;
+  double value_ = 0;
+  double size_ = 0, size2_ = 0;  ///< of what the terms are computed from, and of its squares
+  double worst_ = 0, lean_ = 0, noise2_ = 0;
+};
+
 Rounded product(const WeightRow& w, std::span<const Rounded> x);
 
 /// A row of an input: x[c], times a scale, where there is one, that may be applied at any time.
