@@ -1,6 +1,8 @@
 //   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
 #include "ops/attn_in.h"
 
+#include <algorithm>
+
 #include "core/half.h"
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"

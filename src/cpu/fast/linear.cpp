@@ -1,6 +1,8 @@
 //   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
 #include "ops/linear.h"
 
+#include <algorithm>
+
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
 

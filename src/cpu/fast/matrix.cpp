@@ -1,5 +1,6 @@
 #include "cpu/fast/matrix.h"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 

@@ -1,6 +1,8 @@
 //   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s]) + shared slot
 #include "ops/moe_down.h"
 
+#include <algorithm>
+
 #include "cpu/fast/expert_slots.h"
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"

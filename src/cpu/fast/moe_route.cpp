@@ -2,6 +2,7 @@
 //   rms(x))
 #include "ops/moe_route.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cpu/choose_experts.h"

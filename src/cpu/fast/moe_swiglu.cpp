@@ -1,6 +1,8 @@
 //   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
 #include "ops/moe_swiglu.h"
 
+#include <algorithm>
+
 #include "cpu/fast/expert_slots.h"
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"

@@ -2,6 +2,8 @@
 //   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
 #include "ops/selective_scan.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
 #include "cpu/fast/simd_targets.h"

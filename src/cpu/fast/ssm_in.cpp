@@ -2,6 +2,8 @@
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 #include "ops/ssm_in.h"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/ssm_in.cpp"
 #include "cpu/fast/simd_targets.h"
