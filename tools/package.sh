@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # tools/package.sh [--with-tests] [--output DIR] [--build DIR]: installs what is missing, builds in
-# build/package, and makes a tarball that runs on any x86-64 Linux with glibc 2.36 or newer. Prints
-# its path. It goes to DIR (build/package unless told). --build takes a release build as it is.
+# build/package, and makes a tarball. It runs on any x86-64 Linux whose glibc is at least that of this
+# system: 2.36 for a package made on Debian 12, 2.41 on Debian 13. Prints the tarball's path. It goes
+# to DIR (build/package unless told). --build takes a release build as it is.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
-
-# Everything in the package gets along with these; libstdc++ and libgcc_s may be the system's.
-declare -A newest=([GLIBC]=2.36 [GLIBCXX]=3.4.30 [CXXABI]=1.3.13 [GCC]=12.0.0)
 
 fail() {
   say "$*"
@@ -136,6 +134,13 @@ while (($# > 0)); do
 done
 
 [[ $(uname -sm) == "Linux x86_64" ]] || fail "makes packages for x86-64 Linux on that only"
+# The newest versions that the package may need; libstdc++ and libgcc_s may be those of the system
+# that it runs on.
+case $(getconf GNU_LIBC_VERSION) in
+  "glibc 2.36") declare -A newest=([GLIBC]=2.36 [GLIBCXX]=3.4.30 [CXXABI]=1.3.13 [GCC]=12.0.0) ;;
+  "glibc 2.41") declare -A newest=([GLIBC]=2.41 [GLIBCXX]=3.4.33 [CXXABI]=1.3.15 [GCC]=14.0.0) ;;
+  *) fail "makes packages on Debian 12 (glibc 2.36) and 13 (2.41) only, not on $(getconf GNU_LIBC_VERSION)" ;;
+esac
 targets=(bit-axon) components=(program) bench=OFF suffix=''
 if $with_tests; then
   packages+=(bench) targets=(all) components+=(tests) bench=ON suffix=-with-tests
