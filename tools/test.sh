@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
-# tools/test.sh [CTEST ARGS...]: installs what is missing, builds, and runs the tests.
+# tools/test.sh [--all] [CTEST ARGS...]: installs what is missing, builds, and runs the tests. Without
+# --all it leaves out those that are named Exhaustive: they repeat at length what others show.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 
+brief=(--exclude-regex Exhaustive)
+if [[ ${1-} == --all ]]; then
+  brief=()
+  shift
+fi
 prepare_release all
-exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)" "$@"
+exec ctest --test-dir "$build" --output-on-failure --parallel "$(nproc)" "${brief[@]}" "$@"

@@ -65,7 +65,7 @@ Spec one_row(std::uint32_t position, Spec spec = {}) {
 
 void add_decoding(std::vector<OpCase>& cases) {
   for (Format format : kEveryFormat)
-    cases.push_back(make("one_row_format_" + std::string(name_of(format)), kPlain,
+    cases.push_back(make("one_row_format_" + std::string(name_of(format)), tags_of(format),
                          one_row(44, {.format = format, .ring = DType::f16, .d_model = 128})));
   cases.push_back(make("one_row_f32", kPlain, one_row(45)));
   cases.push_back(make("one_row_of_three_formats", kEdge,
@@ -110,8 +110,8 @@ void add_odd_half_rows(std::vector<OpCase>& cases) {
 std::vector<OpCase> attn_in_cases() {
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(
-        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+    cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
+                         {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     for (DType ring : {DType::f32, DType::f16})
       cases.push_back(make("rows_" + std::to_string(n) + "_" + std::string(name_of(ring)), kPlain,

@@ -90,7 +90,8 @@ std::vector<OpCase> embed_cases() {
   constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(make("format_" + std::string(name_of(format)), kPlain, {.format = format}));
+    cases.push_back(
+        make("format_" + std::string(name_of(format)), tags_of(format), {.format = format}));
   for (std::uint32_t n : {1U, 2U, 16U, 33U})
     cases.push_back(
         make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, n == 16 ? 0 : 9)}));

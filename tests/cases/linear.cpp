@@ -99,14 +99,15 @@ std::vector<OpCase> linear_cases() {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(make("format_" + std::string(name_of(format)), kPlain,
+    cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .norm = true, .residual = true}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
   // Backends choose kernels by the bucket; in each the last rows are not valid.
   for (Format format : {Format::f16, Format::q4_g64, Format::nf4_nested})
     for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U})
-      cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)), kEdge,
+      cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)),
+                           format == Format::f16 ? kEdge : kEdge | kExhaustive,
                            {.format = format,
                             .rows = 70,
                             .cols = 192,

@@ -108,16 +108,16 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
 std::vector<OpCase> moe_down_cases() {
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(make("format_" + std::string(name_of(format)), kPlain,
+    cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .intermediate = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
   // Many rows are computed another way, and so are very many.
   for (Format format : kEveryFormat)
-    cases.push_back(make("many_rows_format_" + std::string(name_of(format)), kPlain,
+    cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .intermediate = 128, .segments = one_segment(17, 0)}));
   for (std::uint32_t n : {1U, 2U, 16U, 17U, 64U, 65U})
-    cases.push_back(make("full_bucket_" + std::to_string(n), kEdge,
+    cases.push_back(make("full_bucket_" + std::to_string(n), kEdge | kExhaustive,
                          {.segments = one_segment(n, 0), .capacity = n}));
   cases.push_back(make("many_rows_odd_sizes", kEdge,
                        {.d_model = 13,
@@ -125,24 +125,24 @@ std::vector<OpCase> moe_down_cases() {
                         .n_experts = 5,
                         .top_k = 3,
                         .segments = one_segment(19, 0)}));
-  cases.push_back(make("many_rows_odd_sizes_nf4", kEdge,
+  cases.push_back(make("many_rows_odd_sizes_nf4", kEdge | kExhaustive,
                        {.format = Format::nf4_g64,
                         .d_model = 37,
                         .intermediate = 139,
                         .segments = one_segment(70, 0)}));
-  cases.push_back(make("many_rows_sizes_of_four", kEdge,
+  cases.push_back(make("many_rows_sizes_of_four", kEdge | kExhaustive,
                        {.format = Format::f16,
                         .d_model = 140,
                         .intermediate = 148,
                         .segments = one_segment(70, 0)}));
-  cases.push_back(make("full_step", kEdge,
+  cases.push_back(make("full_step", kEdge | kExhaustive,
                        {.format = Format::q4_g32,
                         .d_model = 32,
                         .intermediate = 32,
                         .n_experts = 8,
                         .segments = one_segment(512, 0),
                         .capacity = 512}));
-  cases.push_back(make("full_step_to_one_expert", kEdge,
+  cases.push_back(make("full_step_to_one_expert", kEdge | kExhaustive,
                        {.d_model = 20,
                         .intermediate = 20,
                         .top_k = 1,
@@ -155,12 +155,12 @@ std::vector<OpCase> moe_down_cases() {
       make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
   for (std::uint32_t n : {2U, 17U}) {
     const std::string rows = "_rows_" + std::to_string(n);
-    cases.push_back(make("shared_of_other_format" + rows, kEdge,
+    cases.push_back(make("shared_of_other_format" + rows, kEdge | kExhaustive,
                          {.format = Format::q4_g64,
                           .shared_format = Format::f16,
                           .intermediate = 128,
                           .segments = one_segment(n, 0)}));
-    cases.push_back(make("shared_of_other_codebook" + rows, kEdge,
+    cases.push_back(make("shared_of_other_codebook" + rows, kEdge | kExhaustive,
                          {.format = Format::nf4_g64,
                           .shared_format = Format::nf4_nested,
                           .intermediate = 128,

@@ -138,8 +138,8 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
 std::vector<OpCase> moe_route_cases() {
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(
-        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+    cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
+                         {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
   for (std::uint32_t n : {1U, 2U, 17U, 512U})

@@ -164,10 +164,19 @@ class OpProblem {
 
 enum Tags : unsigned {
   kPlain = 0,
-  kEdge = 1,   ///< a boundary of the contract
-  kModel = 2,  ///< shapes of the default configuration
-  kBench = 4,  ///< worth timing
+  kEdge = 1,         ///< a boundary of the contract
+  kModel = 2,        ///< shapes of the default configuration
+  kBench = 4,        ///< worth timing
+  kEveryMode = 8,    ///< for every mode of a driver, also in a short run: few, but of every op
+  kExhaustive = 16,  ///< a further form of another case; a short run on a GPU leaves it out
 };
+
+/// One format of each kind goes through every mode.
+constexpr unsigned tags_of(Format format) {
+  const bool chosen =
+      format == Format::f16 || format == Format::q4_g64 || format == Format::nf4_nested;
+  return chosen ? kEveryMode : kPlain;
+}
 
 struct OpCase {
   std::string label;

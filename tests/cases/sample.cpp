@@ -89,13 +89,13 @@ std::vector<OpCase> sample_cases() {
   const SamplerStructure greedy{};
   const SamplerStructure penalised{.penalty = true, .draw = false};
   std::vector<OpCase> cases;
-  cases.push_back(make("greedy", kPlain, {.structure = greedy}));
+  cases.push_back(make("greedy", kEveryMode, {.structure = greedy}));
   cases.push_back(
       make("greedy_penalised", kPlain, {.structure = penalised, .params = {.penalty = 1.7F}}));
   cases.push_back(make("draw", kPlain, {}));
   cases.push_back(make("draw_without_penalty_stage", kPlain,
                        {.structure = {.penalty = false, .draw = true}, .params = {.penalty = 9}}));
-  cases.push_back(make("every_filter", kPlain,
+  cases.push_back(make("every_filter", kEveryMode,
                        {.params = {.penalty = 1.3F, .top_k = 50, .top_p = 0.9, .min_p = 0.01}}));
   cases.push_back(make("top_k", kPlain, {.params = {.top_k = 7}}));
   cases.push_back(make("top_p", kPlain, {.params = {.top_p = 0.7}}));

@@ -212,7 +212,8 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
 std::vector<OpCase> selective_scan_cases() {
   std::vector<OpCase> cases;
   for (Format format : {Format::f32, Format::f16, Format::bf16})
-    cases.push_back(make("format_" + std::string(name_of(format)), kPlain, {.format = format}));
+    cases.push_back(
+        make("format_" + std::string(name_of(format)), tags_of(format), {.format = format}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,

@@ -101,8 +101,8 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
 std::vector<OpCase> ssm_in_cases() {
   std::vector<OpCase> cases;
   for (Format format : kEveryFormat)
-    cases.push_back(
-        make("format_" + std::string(name_of(format)), kPlain, {.format = format, .d_model = 128}));
+    cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
+                         {.format = format, .d_model = 128}));
   for (Format format : {Format::f16, Format::bf16})
     cases.push_back(make("vectors_" + std::string(name_of(format)), kPlain, {.vectors = format}));
   for (std::uint32_t n : {1U, 2U, 3U, 5U, 16U, 33U})
@@ -126,7 +126,7 @@ std::vector<OpCase> ssm_in_cases() {
   // A bucket of one row.
   for (Format format : kEveryFormat)
     cases.push_back(
-        make("single_" + std::string(name_of(format)), kPlain,
+        make("single_" + std::string(name_of(format)), tags_of(format),
              {.format = format, .d_model = 128, .segments = in_place(1), .capacity = 1}));
   cases.push_back(make("single_at_0", kEdge, {.segments = one_segment(1, 0), .capacity = 1}));
   cases.push_back(make("single_at_6", kEdge, {.segments = one_segment(1, 6), .capacity = 1}));

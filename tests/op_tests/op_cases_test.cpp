@@ -89,7 +89,9 @@ TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   cpu::use_simd_target("");
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, OpCasesTest, testing::ValuesIn(named_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Every, OpCasesTest, testing::ValuesIn(named_cases(kPlain, kModel)),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Lengthy, OpCasesTest, testing::ValuesIn(named_cases(kModel)), test_name);
 
 TEST(OpTable, EveryOpIsComplete) {
   ASSERT_EQ(every_op_case().size(), static_cast<std::size_t>(kOpCount));

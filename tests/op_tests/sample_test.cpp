@@ -5,9 +5,9 @@
 namespace bitaxon::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Reference, Sample,
-                         testing::Values(SampleBackend{"reference", reference_backend, 500,
-                                                       100'000}));
+constexpr SampleBackend kReference = {"reference", reference_backend, 500, 100'000};
+INSTANTIATE_TEST_SUITE_P(Reference, Sample, testing::Values(kReference));
+INSTANTIATE_TEST_SUITE_P(Reference, ManySamples, testing::Values(kReference));
 
 }  // namespace
 }  // namespace bitaxon::test

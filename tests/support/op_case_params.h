@@ -22,12 +22,15 @@ inline void PrintTo(const NamedCase& named, std::ostream* out) {
   *out << named.op << "/" << named.op_case->label;
 }
 
-/// Every case of every op.
-inline std::vector<NamedCase> named_cases() {
-  std::vector<NamedCase> all;
+/// The cases of every op that have one of the tags `some` and none of the tags `without`; any tags
+/// will do for `some` = kPlain.
+inline std::vector<NamedCase> named_cases(unsigned some = kPlain, unsigned without = kPlain) {
+  std::vector<NamedCase> named;
   for (const OpCases& cases : every_op_case())
-    for (const OpCase& op_case : cases.cases) all.push_back({cases.op, &op_case});
-  return all;
+    for (const OpCase& op_case : cases.cases)
+      if ((some == kPlain || (op_case.tags & some) != 0) && (op_case.tags & without) == 0)
+        named.push_back({cases.op, &op_case});
+  return named;
 }
 
 inline std::string test_name(const testing::TestParamInfo<NamedCase>& info) {

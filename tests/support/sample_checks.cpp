@@ -77,7 +77,7 @@ void check_random_step(SampleOp& op, Random& random, std::int64_t vocab_size, in
   }
 }
 
-TEST_P(Sample, AgreesWithThePlainProgram) {
+TEST_P(ManySamples, AgreesWithThePlainProgram) {
   Random random("sample/plain");
   for (int round = 0; round < GetParam().n_rounds && !HasFatalFailure(); ++round) {
     SCOPED_TRACE(fmt::format("round {}", round));
@@ -87,7 +87,7 @@ TEST_P(Sample, AgreesWithThePlainProgram) {
   }
 }
 
-TEST_P(Sample, AgreesAtSizesWithCorners) {
+TEST_P(ManySamples, AgreesAtSizesWithCorners) {
   Random random("sample/sizes");
   for (const std::int64_t vocab_size : {1, 2, 31, 32, 33, 1000, 1023, 1024, 1025, 32000, 200'000}) {
     SampleOp op(backend(), vocab_size);
@@ -211,7 +211,7 @@ TEST_P(Sample, TopPDoesNotStopAtTheBoundItself) {
   EXPECT_EQ(drawn(op, logits, {.top_p = 0.5 - 0x1p-32}, 20), (Kept{1, 0, 0, 0}));
 }
 
-TEST_P(Sample, RecordedFilters) {
+TEST_P(ManySamples, RecordedFilters) {
   const auto file = Checkpoint::open(golden_dir() / "ops" / "sampling.safetensors");
   const auto recorded =
       nlohmann::json::parse(std::ifstream(golden_dir() / "ops" / "ops.json"))["sampling"];
@@ -283,7 +283,7 @@ std::pair<double, int> chi_square(Backend& backend, std::span<const float> logit
   return {statistic, freedom};
 }
 
-TEST_P(Sample, DrawsWithTheProbabilities) {
+TEST_P(ManySamples, DrawsWithTheProbabilities) {
   Random random("sample/chi-square");
   std::vector<float> logits(40);
   for (float& logit : logits) logit = random.centred(1.3);

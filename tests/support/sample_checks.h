@@ -24,4 +24,7 @@ class Sample : public testing::TestWithParam<SampleBackend> {
   static Backend& backend() { return GetParam().open(); }
 };
 
+/// Those that draw very often, which takes a GPU's software driver minutes.
+class ManySamples : public Sample {};
+
 }  // namespace bitaxon::test

@@ -56,8 +56,8 @@ TEST_P(Synchronization, EveryBarrierIsNeededAndNoneIsMissing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Vulkan, Synchronization, testing::Values(1, 40),
-                         testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(Decode, Synchronization, testing::Values(1));
+INSTANTIATE_TEST_SUITE_P(ExhaustivePrefill, Synchronization, testing::Values(40));
 
 }  // namespace
 }  // namespace bitaxon::test

@@ -258,6 +258,9 @@ class ModelFailure : public testing::Test {
   int n_failed_backends_ = 0;
 };
 
+/// The many calls of a model's life, each of which fails once.
+class ExhaustiveModelFailure : public ModelFailure {};
+
 TEST_F(ModelFailure, NoneIsTheRule) {
   close();
   const std::map<std::string, int>& n_calls = FailingCalls::now().n_calls;
@@ -288,7 +291,7 @@ bool is_of_execution(const std::string& call) {
          call == "vkGetSemaphoreCounterValue" || call == "vkGetQueryPoolResults";
 }
 
-TEST_F(ModelFailure, WhileAModelLives) {
+TEST_F(ExhaustiveModelFailure, WhileAModelLives) {
   for (const auto& [call, n] : n_warm_) {
     if (!is_fallible(call) || is_of_execution(call)) continue;
     for (const Fault& fault : faults_of(call, n)) meet_in_life(fault);
@@ -296,7 +299,7 @@ TEST_F(ModelFailure, WhileAModelLives) {
   }
 }
 
-TEST_F(ModelFailure, WhileTheDeviceWorks) {
+TEST_F(ExhaustiveModelFailure, WhileTheDeviceWorks) {
   for (const auto& [call, n] : n_warm_)
     if (is_of_execution(call))
       for (const Fault& fault : faults_of(call, n)) meet_in_life(fault);
@@ -305,7 +308,7 @@ TEST_F(ModelFailure, WhileTheDeviceWorks) {
 }
 
 /// Memory and pipelines that there are already when a second model comes.
-TEST_F(ModelFailure, WhileTheFirstModelLoads) {
+TEST_F(ExhaustiveModelFailure, WhileTheFirstModelLoads) {
   for (const auto& [call, n] : n_cold_) {
     if (!is_fallible(call) || n_warm_.count(call) != 0 || n == n_opening_[call]) continue;
     reopen();

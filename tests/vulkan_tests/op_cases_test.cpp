@@ -24,7 +24,13 @@ TEST_P(VulkanOpCasesTest, AgreesWithReference) {
     ADD_FAILURE() << difference;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, VulkanOpCasesTest, testing::ValuesIn(named_cases()), test_name);
+constexpr unsigned kLong = kModel | kExhaustive;
+INSTANTIATE_TEST_SUITE_P(EveryMode, VulkanOpCasesTest, testing::ValuesIn(named_cases(kEveryMode)),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Further, VulkanOpCasesTest,
+                         testing::ValuesIn(named_cases(kPlain, kEveryMode | kLong)), test_name);
+INSTANTIATE_TEST_SUITE_P(Exhaustive, VulkanOpCasesTest, testing::ValuesIn(named_cases(kLong)),
+                         test_name);
 
 }  // namespace
 }  // namespace bitaxon::test

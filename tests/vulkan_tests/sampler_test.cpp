@@ -7,8 +7,9 @@
 namespace bitaxon::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Vulkan, Sample,
-                         testing::Values(SampleBackend{"vulkan", vulkan_backend, 1000, 20'000}));
+constexpr SampleBackend kVulkan = {"vulkan", vulkan_backend, 1000, 20'000};
+INSTANTIATE_TEST_SUITE_P(Vulkan, Sample, testing::Values(kVulkan));
+INSTANTIATE_TEST_SUITE_P(ExhaustiveVulkan, ManySamples, testing::Values(kVulkan));
 
 }  // namespace
 }  // namespace bitaxon::test

@@ -38,8 +38,8 @@ Backend& gpu_like_backend() {
   return *backend;
 }
 
-std::vector<NamedCase> scan_cases() {
-  std::vector<NamedCase> cases = named_cases();
+std::vector<NamedCase> scan_cases(unsigned some, unsigned without) {
+  std::vector<NamedCase> cases = named_cases(some, without);
   std::erase_if(cases, [](const NamedCase& c) { return c.op != "selective_scan"; });
   return cases;
 }
@@ -58,7 +58,11 @@ TEST_P(GpuLikeScanTest, AgreesWithReference) {
     ADD_FAILURE() << difference;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, GpuLikeScanTest, testing::ValuesIn(scan_cases()), test_name);
+constexpr unsigned kLong = kModel | kExhaustive;
+INSTANTIATE_TEST_SUITE_P(Further, GpuLikeScanTest, testing::ValuesIn(scan_cases(kPlain, kLong)),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Exhaustive, GpuLikeScanTest, testing::ValuesIn(scan_cases(kLong, kPlain)),
+                         test_name);
 
 TEST(ChooseScan, CpuScansEachChannelByOneLane) {
   const auto variant =

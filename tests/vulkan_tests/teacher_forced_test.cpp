@@ -80,7 +80,7 @@ bool cut_is_a_near_tie(const std::vector<float>& a, const std::vector<float>& b,
   return differ;
 }
 
-TEST(TeacherForced, DrawsTheTokensOfTheCpu) {
+TEST(ExhaustiveTeacherForced, DrawsTheTokensOfTheCpu) {
   Sequence cpu(open_device("cpu", {.n_threads = 2}).backend);
   Sequence gpu(vulkan_backend());
   const PlainParams plain{.temperature = 0.9F, .top_k = 50, .top_p = 0.95, .seed = kSeed};
