@@ -51,19 +51,23 @@ constexpr std::size_t kBytes = std::size_t{512} << 20;
 constexpr std::size_t kWords = kBytes / sizeof(std::uint64_t);
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
+/// Words that are read together. Shares of memory are multiples of it, so that each begins where a
+/// vector may lie.
+constexpr std::size_t kWordsTogether = 16;
+
 /// The sum of all words, in chains enough that reading them is what takes the time: one scalar
-/// chain would end at eight bytes a cycle, which memory can surpass.
+/// chain would end at eight bytes a cycle, which memory can surpass. Their number is a multiple of
+/// kWordsTogether.
 std::uint64_t sum_of(std::span<const std::uint64_t> words) {
-  typedef std::uint64_t Vector __attribute__((vector_size(16), aligned(8), may_alias));
-  constexpr std::size_t kChains = 8;
+  typedef std::uint64_t Vector __attribute__((vector_size(16), may_alias));
+  constexpr std::size_t kChains = kWordsTogether / 2;
   Vector sums[kChains] = {};
-  const std::size_t n_vectors = words.size() / 2 / kChains * kChains;
+  const std::size_t n_vectors = words.size() / 2;
   const auto* vectors = reinterpret_cast<const Vector*>(words.data());
   for (std::size_t i = 0; i < n_vectors; i += kChains)
     for (std::size_t chain = 0; chain < kChains; ++chain) sums[chain] += vectors[i + chain];
   std::uint64_t total = 0;
   for (const Vector& sum : sums) total += sum[0] + sum[1];
-  for (const std::uint64_t word : words.subspan(2 * n_vectors)) total += word;
   return total;
 }
 
@@ -123,7 +127,7 @@ double host_read_rate(int n_threads) {
   const std::span words(static_cast<std::uint64_t*>(memory.get()), kWords);
   std::ranges::fill(words, 1);
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(n_threads));
-  const std::size_t share = words.size() / sums.size();
+  const std::size_t share = words.size() / sums.size() / kWordsTogether * kWordsTogether;
   double best = std::numeric_limits<double>::infinity();
   for (int pass = 0; pass < kPasses; ++pass)
     best = std::min(best, seconds_of(n_threads, [&](int thread) {

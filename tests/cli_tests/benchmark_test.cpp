@@ -287,7 +287,8 @@ TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
 }
 
 TEST(BenchmarkLimits, OfTheHostArePositive) {
-  for (const int n_threads : {1, 2}) {
+  // Memory does not divide evenly among three.
+  for (const int n_threads : {1, 2, 3}) {
     EXPECT_GT(host_read_rate(n_threads), 1e6);
     EXPECT_GT(host_multiply_add_rate(n_threads), 1e6);
   }
