@@ -111,11 +111,6 @@ std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max
   return text;
 }
 
-void write_standard_output(std::string_view text) {
-  if (!write_all(STDOUT_FILENO, std::as_bytes(std::span(text))))
-    throw_errno("stdout", "cannot write");
-}
-
 std::string file_target_problem(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);

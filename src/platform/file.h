@@ -45,9 +45,6 @@ class File {
 /// The whole of a regular file. Throws Error(io), also when it is larger than `max_bytes`.
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// Writes to stdout, all of it, past interruptions. Throws Error(io).
-void write_standard_output(std::string_view text);
-
 /// Why a file cannot be put under this name, as "a directory" or "a pipe or a device"; empty when
 /// it can, or when only trying tells.
 std::string file_target_problem(const std::filesystem::path& path);

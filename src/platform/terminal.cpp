@@ -1,12 +1,14 @@
 #include "platform/terminal.h"
 
-#include <poll.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <array>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 #include <utility>
+
+#include "platform/standard_streams.h"
 
 namespace bitaxon {
 
@@ -19,20 +21,6 @@ bool wants_colour(Stream stream) {
   return is_terminal(stream) && term != nullptr && std::string_view(term) != "dumb";
 }
 
-namespace {
-
-/// Waits until standard input can be read or the flag is set. In short turns: a signal may be
-/// delivered to another thread, or just before the waiting begins, and would not end a long one.
-void wait_for_input(const std::atomic<bool>& interrupted) {
-  constexpr int kTurnMs = 100;
-  struct pollfd input {};
-  input.fd = STDIN_FILENO;
-  input.events = POLLIN;
-  while (!interrupted && ::poll(&input, 1, kTurnMs) == 0) continue;
-}
-
-}  // namespace
-
 InputLines::Outcome InputLines::next(std::string& line, const std::atomic<bool>& interrupted) {
   for (;;) {
     const std::size_t newline = pending_.find('\n');
@@ -42,15 +30,18 @@ InputLines::Outcome InputLines::next(std::string& line, const std::atomic<bool>&
       if (!line.empty() && line.back() == '\r') line.pop_back();
       return Outcome::line;
     }
-    wait_for_input(interrupted);
+    // In short turns: a signal may be delivered to another thread, or just before the waiting
+    // begins, and would not end a long one.
+    constexpr int kTurnMs = 100;
+    while (!interrupted && !wait_for_standard_input(kTurnMs)) continue;
     if (interrupted) return Outcome::interrupted;
-    char buffer[4096];
-    const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (got > 0) {
-      pending_.append(buffer, static_cast<std::size_t>(got));
+    std::array<char, 4096> buffer;
+    const std::optional<std::size_t> got = read_available_input(buffer);
+    if (!got) continue;
+    if (*got > 0) {
+      pending_.append(buffer.data(), *got);
       continue;
     }
-    if (got < 0 && errno == EINTR) continue;
     if (pending_.empty()) return Outcome::end;
     line = std::exchange(pending_, {});  // a last line without a newline
     return Outcome::line;

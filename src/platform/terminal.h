@@ -16,7 +16,8 @@ bool wants_colour(Stream stream);
 class InputLines {
  public:
   enum class Outcome { line, end, interrupted };
-  /// The next line without its end; `interrupted` is the flag of catch_interrupts().
+  /// The next line without its end; `interrupted` is the flag of catch_interrupts(). Throws
+  /// Error(io) when standard input cannot be read.
   Outcome next(std::string& line, const std::atomic<bool>& interrupted);
 
  private:

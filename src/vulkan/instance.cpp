@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 #include "bitaxon/error.h"
 #include "platform/printable.h"
+#include "platform/standard_streams.h"
 #include "vulkan/device_access.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
@@ -81,7 +81,7 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   try {
     const std::lock_guard lock(messages.mutex);
     messages.lines.emplace_back(data->pMessage == nullptr ? "" : data->pMessage);
-    if (messages.print) std::fprintf(stderr, "%s\n", messages.lines.back().c_str());
+    if (messages.print) write_standard_error(messages.lines.back() + "\n");
   } catch (...) {  // out of memory; the caller is C
   }
   return VK_FALSE;

@@ -81,7 +81,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-/// Leaves no room in a pipe.
+/// Leaves no room in a pipe, which then blocks.
 void fill(int fd) {
   ::fcntl(fd, F_SETFL, O_NONBLOCK);
   const std::string page(4096, ' ');
@@ -124,16 +124,22 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
   const std::vector<char*> envp = pointers(variables);
   const std::string folder = surroundings.folder.string();
   const std::string stdout_file = surroundings.stdout_file.string();
+  const std::string stdin_file = surroundings.stdin_file.string();
   if (surroundings.stdout_is_full) fill(out.write_end);
+  if (surroundings.stderr_is_full) fill(err.write_end);
+  if (surroundings.pipes_do_not_block)
+    for (const int fd : {in.read_end, out.write_end, err.write_end})
+      ::fcntl(fd, F_SETFL, O_NONBLOCK);
   pid_ = ::fork();
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ == 0) {
     ::signal(SIGPIPE, SIG_DFL);
     ::signal(SIGINT, SIG_DFL);
+    int in_fd = in.read_end;
+    if (!stdin_file.empty()) in_fd = ::open(stdin_file.c_str(), O_RDONLY | O_CLOEXEC);
     int out_fd = out.write_end;
     if (!stdout_file.empty()) out_fd = ::open(stdout_file.c_str(), O_WRONLY | O_CLOEXEC);
-    if (::dup2(in.read_end, 0) < 0 || ::dup2(out_fd, 1) < 0 || ::dup2(err.write_end, 2) < 0)
-      ::_exit(126);
+    if (::dup2(in_fd, 0) < 0 || ::dup2(out_fd, 1) < 0 || ::dup2(err.write_end, 2) < 0) ::_exit(126);
     for (const int fd : surroundings.closed) ::close(fd);
     if (surroundings.most_file_bytes > 0) {
       const rlimit limit{surroundings.most_file_bytes, surroundings.most_file_bytes};

@@ -21,8 +21,11 @@ using Arguments = std::vector<std::string>;
 struct Surroundings {
   std::map<std::string, std::string> environment;  ///< added to, or in place of, the clean one
   std::filesystem::path folder;                    ///< working directory; empty: the test's
+  std::filesystem::path stdin_file;                ///< opened for reading; empty: a pipe
   std::filesystem::path stdout_file;               ///< opened for writing; empty: a pipe
   bool stdout_is_full = false;                     ///< a pipe with no room until it is read
+  bool stderr_is_full = false;                     ///< likewise
+  bool pipes_do_not_block = false;                 ///< O_NONBLOCK, as others may leave them
   std::vector<int> closed;                         ///< of 0, 1, 2: not open at all
   std::uint64_t most_file_bytes = 0;  ///< beyond it writes fail, as on a full disk; 0: no limit
 };

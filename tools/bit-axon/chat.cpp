@@ -4,6 +4,7 @@
 #include "console.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
+#include "platform/standard_streams.h"
 #include "platform/terminal.h"
 
 namespace bitaxon::tool {
@@ -100,15 +101,21 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
                        session.model->config().max_seq_len));
     interrupted = false;
   };
+  const auto next_line = [&] {
+    try {
+      return lines.next(line, interrupted);
+    } catch (const Error&) {
+      // Where questions come from has failed; the conversation is not lost with it.
+      if (!run.save_state.empty()) state.save(run.save_state);
+      throw;
+    }
+  };
   if (!line.empty()) respond();
   for (;;) {
-    if (terminal) {
-      std::fputs("> ", stderr);
-      std::fflush(stderr);
-    }
-    const InputLines::Outcome outcome = lines.next(line, interrupted);
+    if (terminal) write_standard_error("> ");
+    const InputLines::Outcome outcome = next_line();
     if (outcome != InputLines::Outcome::line) {
-      if (terminal) std::fputs("\n", stderr);
+      if (terminal) write_standard_error("\n");
       if (!run.save_state.empty()) state.save(run.save_state);
       return outcome == InputLines::Outcome::end ? kDone : kInterrupted;
     }

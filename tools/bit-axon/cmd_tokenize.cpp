@@ -1,11 +1,10 @@
 // bit-axon tokenize: text to ids.
-#include <iostream>
-#include <iterator>
-
 #include "console.h"
 #include "id_list.h"
 #include "platform/file.h"
 #include "platform/printable.h"
+#include "platform/standard_streams.h"
+#include "prompt.h"
 #include "session.h"
 
 namespace bitaxon::tool {
@@ -30,12 +29,11 @@ Command add_tokenize(CLI::App& program) {
   text->excludes(file);
   return [wanted, text, file] {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
-    constexpr std::uint64_t kMaxBytes = std::uint64_t{4} << 30;
     std::string input = wanted->text;
     if (file->count() > 0)
-      input = read_whole_file(wanted->file, kMaxBytes);
+      input = read_whole_file(wanted->file, kMaxTextBytes);
     else if (text->count() == 0)
-      input.assign(std::istreambuf_iterator<char>(std::cin), {});
+      input = read_standard_input(kMaxTextBytes);
     check_utf8(file->count() > 0 ? printable_path(wanted->file) : "text", input, vocabulary);
     print(ids_text(vocabulary.encode(input)) + "\n");
     return static_cast<int>(kDone);

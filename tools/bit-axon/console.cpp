@@ -1,17 +1,16 @@
 #include "console.h"
 
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
-#include "platform/file.h"
+#include "platform/standard_streams.h"
 #include "platform/terminal.h"
 
 namespace bitaxon::tool {
 namespace {
 
-/// What was printed and has not been written. Not stdio's: a write that a signal interrupts is a
-/// failure there, and what it held is lost.
+/// What was printed and has not been written. Not stdio's: it takes an interrupted write and a full
+/// stream that does not block for failures, and loses what it held.
 std::string unwritten;
 
 double now_seconds() {
@@ -28,16 +27,12 @@ void print(std::string_view text) {
 
 void flush() { write_standard_output(std::exchange(unwritten, {})); }
 
-void note(std::string_view line) {
-  const std::string text = fmt::format("bit-axon: {}\n", line);
-  std::fwrite(text.data(), 1, text.size(), stderr);
-}
+void note(std::string_view line) { write_standard_error(fmt::format("bit-axon: {}\n", line)); }
 
 void note_dim(std::string_view line) {
   const bool colour = wants_colour(Stream::standard_error);
-  const std::string text =
-      colour ? fmt::format("\x1b[2m{}\x1b[0m\n", line) : fmt::format("{}\n", line);
-  std::fwrite(text.data(), 1, text.size(), stderr);
+  write_standard_error(colour ? fmt::format("\x1b[2m{}\x1b[0m\n", line)
+                              : fmt::format("{}\n", line));
 }
 
 ProgressLine::ProgressLine(std::string_view what, bool wanted)
@@ -48,7 +43,7 @@ ProgressLine::ProgressLine(std::string_view what, bool wanted)
 ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::clear() {
-  if (shown_) std::fputs("\r\x1b[K", stderr);
+  if (shown_) write_standard_error("\r\x1b[K");
   shown_ = false;
   percent_ = -1;
 }
@@ -62,9 +57,7 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
   if (percent == percent_) return;
   percent_ = percent;
   shown_ = true;
-  const std::string text = fmt::format("\r\x1b[K{}: {} %", what_, percent);
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
+  write_standard_error(fmt::format("\r\x1b[K{}: {} %", what_, percent));
 }
 
 std::string count_text(double count) {

@@ -1,6 +1,5 @@
 // bit-axon: the program. Parses the command line; every command is a file of its own.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <sstream>
@@ -13,6 +12,7 @@
 #include "platform/build_info.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
+#include "platform/standard_streams.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -71,6 +71,7 @@ constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 16;
 
 int main(int argc, char** argv) {
   using namespace bitaxon::tool;
+  bitaxon::keep_standard_descriptors();
   bitaxon::ignore_signals_of_writes();
   bitaxon::exit_on_interrupt();
   try {
@@ -80,8 +81,7 @@ int main(int argc, char** argv) {
   } catch (const UsageError& error) {
     return report_usage(error.what());
   } catch (const bitaxon::OutOfMemory& error) {
-    const std::string table = table_of(error.need());
-    std::fwrite(table.data(), 1, table.size(), stderr);
+    bitaxon::write_standard_error(table_of(error.need()));
     note(bitaxon::printable(error.what(), 4096));
   } catch (const std::bad_alloc&) {
     note("not enough memory");

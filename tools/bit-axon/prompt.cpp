@@ -1,10 +1,8 @@
 #include "prompt.h"
 
-#include <iostream>
-#include <iterator>
-
 #include "bitaxon/error.h"
 #include "console.h"
+#include "platform/standard_streams.h"
 #include "platform/terminal.h"
 
 namespace bitaxon::tool {
@@ -12,7 +10,7 @@ namespace bitaxon::tool {
 std::string read_prompt_from_stdin() {
   if (is_terminal(Stream::standard_input))
     note("reading the prompt from the terminal; Ctrl-D ends it");
-  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  std::string text = read_standard_input(kMaxTextBytes);
   if (!text.empty() && text.back() == '\n') text.pop_back();
   if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
   return text;

@@ -1,12 +1,16 @@
 // Text prompts of the commands that take one.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "session.h"
 
 namespace bitaxon::tool {
+
+/// Most bytes of a text from stdin or a file.
+inline constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
 /// Everything on stdin, without the newline that `echo` puts at its end. Throws UsageError when
 /// that is nothing.
