@@ -22,6 +22,7 @@
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
 #include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "platform/host_rates.h"
 
 namespace bitaxon::cpu {
@@ -358,11 +359,8 @@ CpuOptions resolve(CpuOptions options) {
 }  // namespace
 
 DeviceMemory cpu_memory(const CpuOptions& options) {
-  MemoryKind system{.name = "system memory"};
-  if (const std::uint64_t available = available_memory_bytes(); available > 0)
-    system.available_bytes = available;
   DeviceMemory memory;
-  memory.kinds = {std::move(system)};
+  memory.kinds = {{.name = "system memory", .available_bytes = available_memory_bytes()}};
   memory.always_exact = options.reference;
   const bool plain = products_of(options) == nullptr;
   memory.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };

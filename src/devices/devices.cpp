@@ -9,6 +9,7 @@
 #ifdef BITAXON_WITH_CPU
 #include "cpu/cpu_backend.h"
 #include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "platform/printable.h"
 #endif
 #ifdef BITAXON_WITH_VULKAN
@@ -45,7 +46,7 @@ DeviceList cpu_devices() {
   cpu.name = cpu_model_name();
   cpu.type = "cpu";
   cpu.memory_total_bytes = total_memory_bytes();
-  cpu.memory_available_bytes = available_memory_bytes();
+  cpu.memory_available_bytes = available_memory_bytes().value_or(0);
   cpu.n_threads = usable_cores();
   cpu.memory = cpu::cpu_memory({.n_threads = cpu.n_threads, .reference = false});
   DeviceInfo reference = cpu;

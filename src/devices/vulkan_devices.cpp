@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
 #include "vulkan/device_access.h"

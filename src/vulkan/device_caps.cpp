@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "platform/printable.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
@@ -251,7 +251,7 @@ std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physic
   Chain chain(memory);
   if (caps.memory_budget) chain.add(budget);
   fn.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
-  const std::uint64_t system = caps.type == DeviceType::cpu ? available_memory_bytes() : 0;
+  const auto system = caps.type == DeviceType::cpu ? available_memory_bytes() : std::nullopt;
   std::vector<MemoryHeap> heaps;
   for (std::uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
     const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
@@ -262,7 +262,7 @@ std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physic
     if (caps.memory_budget)
       added.available_bytes =
           budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
-    if (system != 0) added.available_bytes = system;
+    if (system) added.available_bytes = *system;
   }
   return heaps;
 }

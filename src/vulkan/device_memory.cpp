@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "vulkan/kernel.h"
 #include "vulkan/memory.h"
 #include "vulkan/packed_weight.h"
@@ -27,13 +27,6 @@ std::set<std::int32_t> other_types(const DeviceCaps& caps, std::int32_t main) {
   return types;
 }
 
-MemoryKind system_memory() {
-  MemoryKind kind{.name = "system memory"};
-  if (const std::uint64_t available = available_memory_bytes(); available > 0)
-    kind.available_bytes = available;
-  return kind;
-}
-
 std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
   const std::int32_t main = choose_memory_type(caps, MemoryPurpose::weights, kAnyType);
   if (main < 0) return {{.name = "device memory", .available_bytes = 0}};
@@ -43,7 +36,7 @@ std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
     kinds = {{.name = "system memory", .available_bytes = caps.heaps[heap].available_bytes}};
   else
     kinds = {{.name = "device memory", .available_bytes = caps.heaps[heap].available_bytes},
-             system_memory()};
+             {.name = "system memory", .available_bytes = available_memory_bytes()}};
   for (const std::int32_t type : other_types(caps, main)) {
     const std::uint32_t its_heap = caps.memory_types[static_cast<std::size_t>(type)].heap;
     // A small window onto device memory is a heap of its own, of which nothing else is taken.

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "model/random_weights.h"
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "program.h"
 #include "support/tensors.h"
 

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "fabricated.h"
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "support/default_model.h"
 #include "vulkan/memory.h"
 

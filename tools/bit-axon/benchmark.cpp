@@ -11,7 +11,7 @@
 #include "console.h"
 #include "core/step.h"
 #include "model/random_weights.h"
-#include "platform/cpu_info.h"
+#include "platform/host_memory.h"
 #include "platform/temperature.h"
 
 namespace bitaxon::tool {
