@@ -24,6 +24,7 @@
 #include "platform/cpu_info.h"
 #include "platform/host_memory.h"
 #include "platform/host_rates.h"
+#include "platform/threads.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -138,7 +139,10 @@ class CpuBackend final : public Backend {
     caps_.always_exact = options.reference;
     caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.n_threads = options.n_threads;
-    runner_ = std::thread([this] { run_submitted(); });
+    // One thread, which either starts or not: there is nothing to release.
+    runner_ = std::move(start_threads(
+                            0, 1, options.n_threads, [this](int) { run_submitted(); }, [] {})
+                            .front());
   }
 
   ~CpuBackend() override {

@@ -1,13 +1,11 @@
 #include "cpu/thread_pool.h"
 
-#include <fmt/format.h>
 #include <hwy/cache_control.h>
 
 #include <algorithm>
 #include <chrono>
-#include <system_error>
 
-#include "bitaxon/error.h"
+#include "platform/threads.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -46,23 +44,19 @@ bool look_out(const Done& done) {
 ThreadPool::ThreadPool(int n_threads) : cores_(n_threads), parts_(kPartOfShare * n_threads) {
   for (int i = 0; i < n_threads; ++i)
     counters_.push_back(std::make_unique<std::atomic<std::uint64_t>>(0));
-  workers_.reserve(counters_.size());
-  try {
-    for (int i = 1; i < n_threads; ++i) workers_.emplace_back([this, i] { work(i); });
-  } catch (const std::system_error& error) {
-    stop();
-    throw Error(ErrorKind::device,
-                fmt::format("cpu: cannot start {} threads: {}", n_threads, error.code().message()));
-  }
+  workers_ = start_threads(
+      1, n_threads, n_threads, [this](int i) { work(i); }, [this] { stop(); });
 }
 
-ThreadPool::~ThreadPool() { stop(); }
+ThreadPool::~ThreadPool() {
+  stop();
+  for (std::thread& worker : workers_) worker.join();
+}
 
 void ThreadPool::stop() {
   stop_ = true;
   ++round_;
   round_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
 }
 
 void ThreadPool::take_items(int thread) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "platform/home_cores.h"
+#include "platform/threads.h"
 
 namespace bitaxon {
 namespace {
@@ -24,22 +25,26 @@ namespace {
 constexpr int kPasses = 5;
 
 /// Seconds of work(t) on threads t = 0 .. n_threads - 1, which begin together, to the end of the
-/// last.
+/// last. Throws Error(device) when they cannot all be started.
 template <class Work>
 double seconds_of(int n_threads, const Work& work) {
   using Clock = std::chrono::steady_clock;
   const HomeCores cores(n_threads);
   std::atomic<int> n_missing = n_threads;
+  std::atomic<bool> given_up = false;
   std::vector<Clock::time_point> begins(static_cast<std::size_t>(n_threads));
-  std::vector<std::thread> threads;
-  for (int t = 0; t < n_threads; ++t)
-    threads.emplace_back([&, t] {
-      cores.settle(t);
-      --n_missing;
-      while (n_missing.load() > 0) std::this_thread::yield();
-      begins[static_cast<std::size_t>(t)] = Clock::now();
-      work(t);
-    });
+  const auto begin_together = [&](int t) {
+    cores.settle(t);
+    --n_missing;
+    while (n_missing.load() > 0) {
+      if (given_up) return;
+      std::this_thread::yield();
+    }
+    begins[static_cast<std::size_t>(t)] = Clock::now();
+    work(t);
+  };
+  std::vector<std::thread> threads =
+      start_threads(0, n_threads, n_threads, begin_together, [&] { given_up = true; });
   for (std::thread& thread : threads) thread.join();
   const std::chrono::duration<double> seconds = Clock::now() - std::ranges::min(begins);
   return seconds.count();

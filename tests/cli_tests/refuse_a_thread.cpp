@@ -1,0 +1,20 @@
+// Preloaded into a program: refuses the thread whose number the variable BX_REFUSED_THREAD names,
+// counted from 1 in the order of starting, as the system refuses a thread too many.
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+
+using Start = void* (*)(void*);
+using PthreadCreate = int (*)(pthread_t*, const pthread_attr_t*, Start, void*);
+
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, Start start,
+                              void* argument) {
+  static std::atomic<int> n_started{0};
+  const char* refused = std::getenv("BX_REFUSED_THREAD");
+  if (refused != nullptr && ++n_started == std::atoi(refused)) return EAGAIN;
+  static const auto create = reinterpret_cast<PthreadCreate>(::dlsym(RTLD_NEXT, "pthread_create"));
+  return create(thread, attributes, start, argument);
+}
