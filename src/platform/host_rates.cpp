@@ -1,6 +1,7 @@
 #include "platform/host_rates.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,13 +11,14 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
-#include <new>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
 
 #include "platform/home_cores.h"
+#include "platform/host_memory.h"
 #include "platform/threads.h"
 
 namespace bitaxon {
@@ -52,8 +54,6 @@ double seconds_of(int n_threads, const Work& work) {
 
 // --- reading ---------------------------------------------------------------------------------
 
-constexpr std::size_t kBytes = std::size_t{512} << 20;
-constexpr std::size_t kWords = kBytes / sizeof(std::uint64_t);
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 /// Words that are read together. Shares of memory are multiples of it, so that each begins where a
@@ -76,7 +76,36 @@ std::uint64_t sum_of(std::span<const std::uint64_t> words) {
   return total;
 }
 
-using HugePages = std::unique_ptr<void, decltype(&std::free)>;
+/// Memory on huge pages where the system has them: reading through small pages is slower.
+class HugePages {
+ public:
+  /// As many words as read_rate_bytes() allows, or none. Each is 1.
+  HugePages() {
+    constexpr std::size_t kMost = std::size_t{512} << 20;
+    constexpr std::size_t kLeast = std::size_t{64} << 20;
+    // A cache can hold a part of what it has read before.
+    const std::size_t least = std::clamp(4 * cache_bytes(), kLeast, kMost);
+    for (std::size_t size = read_rate_bytes(kMost, least, available_memory_bytes()); size > 0;
+         size = read_rate_bytes(kMost, least, size)) {
+      memory_.reset(std::aligned_alloc(kHugePage, size));
+      if (memory_ == nullptr) continue;  // half of it then
+      madvise(memory_.get(), size, MADV_HUGEPAGE);
+      words_ = {static_cast<std::uint64_t*>(memory_.get()), size / sizeof(std::uint64_t)};
+      std::ranges::fill(words_, 1);
+      return;
+    }
+  }
+  std::span<const std::uint64_t> words() const { return words_; }
+
+ private:
+  /// Of the largest cache, as far as the system tells.
+  static std::size_t cache_bytes() {
+    return static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
+  }
+
+  std::unique_ptr<void, decltype(&std::free)> memory_{nullptr, std::free};
+  std::span<std::uint64_t> words_;
+};
 
 // --- multiplying and adding ------------------------------------------------------------------
 
@@ -124,13 +153,17 @@ MultiplyAdds multiply_adds() {
 
 }  // namespace
 
+std::size_t read_rate_bytes(std::size_t most, std::size_t least,
+                            std::optional<std::uint64_t> available) {
+  std::size_t size = most;
+  while (available && size > *available / 2 && size >= least) size /= 2;
+  return size < least ? 0 : size;
+}
+
 double host_read_rate(int n_threads) {
-  const HugePages memory(std::aligned_alloc(kHugePage, kBytes), std::free);
-  if (memory == nullptr) throw std::bad_alloc();
-  // Where the system has them; reading through small pages is slower.
-  madvise(memory.get(), kBytes, MADV_HUGEPAGE);
-  const std::span words(static_cast<std::uint64_t*>(memory.get()), kWords);
-  std::ranges::fill(words, 1);
+  const HugePages memory;
+  const std::span<const std::uint64_t> words = memory.words();
+  if (words.empty()) return 0;
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(n_threads));
   const std::size_t share = words.size() / sums.size() / kWordsTogether * kWordsTogether;
   double best = std::numeric_limits<double>::infinity();

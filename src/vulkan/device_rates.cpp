@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
+#include "platform/host_rates.h"
 #include "shaders/params/multiply_add.h"
 #include "shaders/params/read_words.h"
 #include "vulkan/recording.h"
@@ -24,11 +25,22 @@ constexpr std::uint32_t kReadGroups = 4096;
 constexpr double kEnoughSeconds = 0.01;
 constexpr std::uint32_t kMostRounds = 1U << 20;
 
-/// Beyond every cache. One binding has to hold it, and a CPU-type device is slow.
-std::size_t bytes_to_read(const DeviceCaps& caps) {
-  const std::size_t wanted = std::size_t{caps.type == DeviceType::cpu ? 128U : 1024U} << 20;
-  return static_cast<std::size_t>(std::min<std::uint64_t>(wanted, caps.max_storage_buffer_bytes)) /
+/// Beyond every cache, as far as there is memory. One binding has to hold it, and a CPU-type device
+/// is slow. 0: too little.
+std::size_t bytes_to_read(const DeviceCaps& caps, std::uint64_t available) {
+  const bool is_cpu = caps.type == DeviceType::cpu;
+  const std::size_t most = std::size_t{is_cpu ? 128U : 1024U} << 20;
+  const std::size_t least = std::size_t{is_cpu ? 64U : 256U} << 20;
+  const std::size_t size = read_rate_bytes(most, least, available);
+  return static_cast<std::size_t>(std::min<std::uint64_t>(size, caps.max_storage_buffer_bytes)) /
          16 * 16;
+}
+
+/// What is left of the memory in which weights lie.
+std::uint64_t available_bytes(const Device& device) {
+  const std::int32_t type = choose_memory_type(device.caps(), MemoryPurpose::weights, ~0U);
+  return device.heaps_now()[device.caps().memory_types[static_cast<std::size_t>(type)].heap]
+      .available_bytes;
 }
 
 class RateMeasurement {
@@ -44,9 +56,8 @@ class RateMeasurement {
         done_(make_timeline(device, "rates")) {
     const std::size_t n_sums = std::size_t{kReadGroups} * group_;
     sums_ = memory.allocate(n_sums * 4, MemoryPurpose::activations, "sums");
-    const std::size_t size = bytes_to_read(device.caps());
-    words_ = memory.allocate(size, MemoryPurpose::weights, "memory to read");
-    transfer.upload(*words_, 0, size, [](std::size_t, std::span<std::byte> to) {
+    allocate_words();
+    transfer.upload(*words_, 0, words_->size_bytes(), [](std::size_t, std::span<std::byte> to) {
       std::fill(to.begin(), to.end(), std::byte{1});
     });
   }
@@ -54,15 +65,33 @@ class RateMeasurement {
   DeviceRates measure() {
     DeviceRates rates;
     rates.dispatch_s = seconds_of(kDispatches, read_words(1, 0));
-    const auto n_quads = static_cast<std::uint32_t>(words_->size_bytes() / 16);
-    rates.read_bytes_per_s =
-        16.0 * n_quads / seconds_of(n_reads_, read_words(kReadGroups, n_quads));
-    check_sums(n_quads);
+    if (is_beyond_caches_) rates.read_bytes_per_s = read_rate();
     rates.f32_flops_per_s = multiply_add_rate();
     return rates;
   }
 
  private:
+  /// A few words where there is no memory for more: the other measurements bind them.
+  void allocate_words() {
+    constexpr std::size_t kFewBytes = 16;
+    std::size_t size = bytes_to_read(device_.caps(), available_bytes(device_));
+    while (words_ == nullptr) try {
+        is_beyond_caches_ = size > 0;
+        words_ =
+            memory_.allocate(std::max(size, kFewBytes), MemoryPurpose::weights, "memory to read");
+      } catch (const Error&) {  // memory that is free may be in pieces, or another process's by now
+        if (size == 0) throw;
+        size = bytes_to_read(device_.caps(), size);
+      }
+  }
+
+  double read_rate() {
+    const auto n_quads = static_cast<std::uint32_t>(words_->size_bytes() / 16);
+    const double seconds = seconds_of(n_reads_, read_words(kReadGroups, n_quads));
+    check_sums(n_quads);
+    return 16.0 * n_quads / seconds;
+  }
+
   BoundLaunch bind(Launch launch, std::uint32_t n_groups, const char* label) {
     BoundLaunch bound;
     bound.launch = std::move(launch);
@@ -170,6 +199,7 @@ class RateMeasurement {
   SemaphoreHandle done_;
   std::uint64_t n_submitted_ = 0;
   std::shared_ptr<DeviceBuffer> sums_, words_;
+  bool is_beyond_caches_ = false;  ///< words_ are enough to measure a read rate
 };
 
 }  // namespace

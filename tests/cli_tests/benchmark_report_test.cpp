@@ -29,7 +29,7 @@ BenchRecord record(const BenchTest& test, const std::vector<double>& seconds) {
   record.seconds = tool::spread_of(seconds);
   record.n_tokens = test.n_tokens;
   record.work = {.stored_bytes = 1000, .flops = 2000};
-  record.limit = {.seconds = seconds.front() / 4};
+  record.limit = tool::BenchLimit{.seconds = seconds.front() / 4};
   return record;
 }
 
@@ -143,6 +143,37 @@ TEST(BenchmarkReport, OneRunHasNoSpreadAndOneMeasurementNoRange) {
   EXPECT_TRUE(holds(table, "reads 2.0 GB/s; ")) << table;
   EXPECT_TRUE(tool::report_json(found)["records"][0]["spread"].is_null());
   EXPECT_EQ(tool::report_json(findings())["records"][0]["spread"], 1.5);
+}
+
+TEST(BenchmarkReport, SaysWhatWasNotMeasured) {
+  Benchmark found = findings();
+  BenchedDevice& one = found.devices.front();
+  one.rates = {};
+  one.rates.add({.f32_flops_per_s = 3e9});
+  for (BenchRecord& record : one.records) record.limit.reset();
+  for (const auto& text : {tool::table_text, tool::markdown_text}) {
+    const std::string said = text(found);
+    EXPECT_TRUE(holds(said, "reads not measured; multiplies and adds in float32 3.0 GFLOP/s"))
+        << said;
+    EXPECT_TRUE(std::regex_search(
+        said, std::regex("prefill 8 [ |]*cpu.*not measured [ |]+- [ |]+-[ |]*\n")))
+        << said;
+  }
+  const std::string page = tool::page_text(found);
+  EXPECT_TRUE(holds(page, "<td>not measured</td><td>3.0 GFLOP/s</td>")) << page;
+  EXPECT_TRUE(holds(page, "<td>-</td><td class=\"left\">not measured</td>")) << page;
+  EXPECT_TRUE(holds(page, "tokens per second (4.00 to 16.00)</title>")) << page;
+  for (const char* number : {"inf", "nan"}) EXPECT_FALSE(holds(page, number)) << page;
+  const Json json = tool::report_json(found);
+  expect_keeps_to_schema("benchmark", json);
+  for (const Json& object : {json["devices"][0], json["records"][0]}) {
+    EXPECT_TRUE(object["read_bytes_per_sec"].is_null());
+    EXPECT_TRUE(object["read_bytes_per_sec_min"].is_null());
+    EXPECT_EQ(object["float32_flops_per_sec"], 3e9);
+  }
+  for (const char* field : {"limit", "limit_tokens_per_sec", "limit_share", "read_share"})
+    EXPECT_TRUE(json["records"][0][field].is_null()) << field;
+  EXPECT_EQ(json["records"][1]["limit"], "read") << "the other device's";
 }
 
 TEST(BenchmarkReport, JsonKeepsToItsSchema) {

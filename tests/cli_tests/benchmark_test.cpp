@@ -272,6 +272,16 @@ TEST(BenchmarkRates, TheBestIsTheLimit) {
   EXPECT_EQ(rates.worst.dispatch_s, 3);
 }
 
+TEST(BenchmarkRates, OneThatWasNotMeasuredLeavesTheOthers) {
+  tool::RateRange rates;
+  for (const double rate : {0.0, 2.0, 0.0, 1.0})
+    rates.add({.read_bytes_per_s = rate, .f32_flops_per_s = 5, .dispatch_s = rate});
+  EXPECT_EQ(rates.best.read_bytes_per_s, 2);
+  EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
+  EXPECT_EQ(rates.worst.f32_flops_per_s, 5);
+  EXPECT_EQ(rates.best.dispatch_s, 1);
+}
+
 TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
   const auto expect = [](std::vector<double> values, double median, double min, double max) {
     const tool::Spread spread = tool::spread_of(std::move(values));

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "bitaxon/error.h"
+#include "platform/host_rates.h"
 
 namespace bitaxon {
 namespace {
@@ -82,6 +83,17 @@ TEST(Threads, ThoseThatHaveStartedAreReleasedWhenOneCannotBe) {
               std::string("cannot start 7 threads: Resource temporarily unavailable"));
   }
   EXPECT_THROW(start_until(std::bad_alloc()), std::bad_alloc);
+}
+
+TEST(ReadRateBytes, ShrinkWithTheMemoryThatIsLeft) {
+  EXPECT_EQ(read_rate_bytes(512, 64, std::nullopt), 512U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 5000), 512U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 1024), 512U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 1023), 256U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 128), 64U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 127), 0U);
+  EXPECT_EQ(read_rate_bytes(512, 512, 1023), 0U);
+  EXPECT_EQ(read_rate_bytes(512, 64, 0), 0U);
 }
 
 }  // namespace

@@ -177,10 +177,11 @@ void note_memory(const Backend& backend, BenchedDevice& device) {
   device.peak_bytes = std::max(device.peak_bytes, device.active_bytes);
 }
 
-/// Work and limit of a record, from the device's rates.
+/// Work and limit of a record, from the device's rates. A limit takes both of them.
 void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, BenchRecord& record) {
   record.n_tokens = record.test.n_tokens * batch_size;
   double read_seconds = 0, compute_seconds = 0;
+  BenchLimit limit;
   for_each_step(record.test, batch_size,
                 [&](std::int64_t n_rows, std::int64_t position, const StepOptions& options) {
                   const StepWork work = model.work(n_rows, batch_size, position, options);
@@ -191,9 +192,10 @@ void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, Benc
                   const double compute = static_cast<double>(work.flops) / rates.f32_flops_per_s;
                   read_seconds += read;
                   compute_seconds += compute;
-                  record.limit.seconds += std::max(read, compute);
+                  limit.seconds += std::max(read, compute);
                 });
-  record.limit.by_reading = read_seconds >= compute_seconds;
+  limit.by_reading = read_seconds >= compute_seconds;
+  if (rates.read_bytes_per_s > 0 && rates.f32_flops_per_s > 0) record.limit = limit;
 }
 
 std::vector<ProfiledOp> by_op(const std::vector<OpTime>& times) {
@@ -258,11 +260,13 @@ std::string_view name_of(BenchKind kind) {
 }
 
 void RateRange::add(const DeviceRates& rates) {
-  if (n_measured++ == 0) {
-    best = worst = rates;
-    return;
-  }
+  ++n_measured;
   const auto add_one = [&](double DeviceRates::*member, bool more_is_better) {
+    if (rates.*member <= 0) return;
+    if (best.*member <= 0) {
+      best.*member = worst.*member = rates.*member;
+      return;
+    }
     const auto [less, more] = std::minmax({best.*member, worst.*member, rates.*member});
     best.*member = more_is_better ? more : less;
     worst.*member = more_is_better ? less : more;

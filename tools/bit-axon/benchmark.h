@@ -57,9 +57,10 @@ Spread spread_of(std::vector<double> values);
 /// What a device reached in measurements between the rounds. Its limits are the best: what disturbs
 /// the machine while one is taken then lowers no limit, and flatters no share.
 struct RateRange {
-  DeviceRates best, worst;
+  DeviceRates best, worst;  ///< 0: never measured
   int n_measured = 0;
 
+  /// A rate that was not measured this time leaves the others as they are.
   void add(const DeviceRates& rates);
 };
 
@@ -72,16 +73,20 @@ struct BenchLimit {
 
 struct BenchRecord {
   BenchTest test;
-  Spread seconds;             ///< of the whole test
-  std::int64_t n_tokens = 0;  ///< of all sequences
-  StepWork work;              ///< of all steps
-  BenchLimit limit;
+  Spread seconds;                     ///< of the whole test
+  std::int64_t n_tokens = 0;          ///< of all sequences
+  StepWork work;                      ///< of all steps
+  std::optional<BenchLimit> limit;    ///< empty: the device's rates were not measured
   std::optional<double> temperature;  ///< degrees Celsius after the last run
 
   double tokens_per_sec() const { return static_cast<double>(n_tokens) / seconds.median; }
-  double limit_tokens_per_sec() const { return static_cast<double>(n_tokens) / limit.seconds; }
+  std::optional<double> limit_tokens_per_sec() const {
+    return limit ? std::optional(static_cast<double>(n_tokens) / limit->seconds) : std::nullopt;
+  }
   /// Of the time that passed, what the limit needs: 1 is the best there can be.
-  double limit_share() const { return limit.seconds / seconds.median; }
+  std::optional<double> limit_share() const {
+    return limit ? std::optional(limit->seconds / seconds.median) : std::nullopt;
+  }
   /// Of one token when decoding, else of the prompt.
   double latency_seconds(double of_test) const {
     return test.kind == BenchKind::decode ? of_test / static_cast<double>(test.n_tokens) : of_test;

@@ -103,6 +103,7 @@ void add_head(Page& page, const Benchmark& found) {
 /// The limit, and below it what was measured.
 std::string ranged_cell(const BenchedDevice& device, double DeviceRates::*rate,
                         std::string (*text)(double)) {
+  if (device.rates.best.*rate <= 0) return kNotMeasured;
   const std::string best = text(device.rates.best.*rate),
                     all = range_text(device.rates, rate, text);
   return all.empty() ? best : fmt::format("{}<span class=\"dim\">{}</span>", best, all);
@@ -149,12 +150,13 @@ std::vector<PlotSeries> series_of(const Benchmark& found, BenchKind kind) {
       if (record.test.kind != kind) continue;
       const std::int64_t x =
           kind == BenchKind::decode ? record.test.position : record.test.n_tokens;
-      series.points.push_back({.x = static_cast<double>(x),
-                               .y = measure_of(record, record.seconds.median),
-                               .low = measure_of(record, record.seconds.max),
-                               .high = measure_of(record, record.seconds.min),
-                               .limit = measure_of(record, record.limit.seconds),
-                               .apart = record.test.made_up_state});
+      series.points.push_back(
+          {.x = static_cast<double>(x),
+           .y = measure_of(record, record.seconds.median),
+           .low = measure_of(record, record.seconds.max),
+           .high = measure_of(record, record.seconds.min),
+           .limit = record.limit ? measure_of(record, record.limit->seconds) : 0,
+           .apart = record.test.made_up_state});
     }
     std::ranges::stable_sort(series.points, {}, &PlotPoint::x);
     all.push_back(std::move(series));
@@ -202,6 +204,19 @@ void add_plots(Page& page, const Benchmark& found) {
   page.add("</div>\n");
 }
 
+void add_limit_cells(Page& page, const BenchRecord& record) {
+  if (!record.limit) {
+    page.add("<td>-</td><td class=\"left\">{}</td><td class=\"left\">-</td></tr>\n", kNotMeasured);
+    return;
+  }
+  const double share = *record.limit_share();
+  page.add(
+      "<td>{}</td><td class=\"left\">{}</td><td class=\"left\"><span class=\"meter\">"
+      "<i style=\"width:{:.1f}%\"></i></span>{}</td></tr>\n",
+      speed(*record.limit_tokens_per_sec()), record.limit->by_reading ? "reading" : "float32",
+      100 * std::clamp(share, 0.0, 1.0), percent_text(share));
+}
+
 void add_records(Page& page, const Benchmark& found) {
   page.add(
       "<h2>All measurements</h2>\n<div class=\"scroll\"><table>\n<tr><th>test</th>"
@@ -212,18 +227,13 @@ void add_records(Page& page, const Benchmark& found) {
     for (std::size_t d = 0; d < found.devices.size(); ++d) {
       const BenchedDevice& device = found.devices[d];
       const BenchRecord& record = device.records[t];
-      const double share = record.limit_share();
       page.add(
           "<tr class=\"c{}\"><td>{}</td><td class=\"left\"><span class=\"key\"></span>{}</td>"
-          "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"left\">{}</td>",
+          "<td>{}</td><td>{}</td><td>{}</td>",
           d % kPlotColours, test_text(record.test), shown(device.selector),
           speed(record.tokens_per_sec()), percent_text(record.seconds.relative()),
-          time_text(record.latency_seconds(record.seconds.median)),
-          speed(record.limit_tokens_per_sec()), record.limit.by_reading ? "reading" : "float32");
-      page.add(
-          "<td class=\"left\"><span class=\"meter\"><i style=\"width:{:.1f}%\"></i></span>{}"
-          "</td></tr>\n",
-          100 * std::clamp(share, 0.0, 1.0), percent_text(share));
+          time_text(record.latency_seconds(record.seconds.median)));
+      add_limit_cells(page, record);
     }
   page.add(
       "</table></div>\n<p class=\"notes\">first_token: the prompt and a token sampled after it. "

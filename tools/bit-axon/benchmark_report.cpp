@@ -30,8 +30,8 @@ Row row_of(const BenchedDevice& device, const BenchRecord& record) {
           number_text(record.tokens_per_sec()),
           percent_text(record.seconds.relative()),
           time_text(record.latency_seconds(record.seconds.median)),
-          limit_name(record.limit),
-          number_text(record.limit_tokens_per_sec()),
+          record.limit ? limit_name(*record.limit) : kNotMeasured,
+          record.limit ? number_text(*record.limit_tokens_per_sec()) : "-",
           percent_text(record.limit_share())};
 }
 
@@ -99,6 +99,7 @@ std::string memory_text(const BenchedDevice& device) {
 
 std::string limits_text(const BenchedDevice& device) {
   const auto range = [&](double DeviceRates::*rate, std::string (*text)(double)) {
+    if (device.rates.best.*rate <= 0) return std::string(kNotMeasured);
     const std::string best = text(device.rates.best.*rate);
     const std::string all = range_text(device.rates, rate, text);
     return all.empty() ? best : fmt::format("{} ({})", best, all);
@@ -210,10 +211,11 @@ Json subject_json(const Benchmark& found, const BenchedDevice& device) {
 
 /// What belongs to a device's rates and memory, in its own object and in each of its records.
 void add_limits(const BenchedDevice& device, Json& json) {
-  json["read_bytes_per_sec"] = device.rates.best.read_bytes_per_s;
-  json["read_bytes_per_sec_min"] = device.rates.worst.read_bytes_per_s;
-  json["float32_flops_per_sec"] = device.rates.best.f32_flops_per_s;
-  json["float32_flops_per_sec_min"] = device.rates.worst.f32_flops_per_s;
+  const auto rate_json = [](double rate) { return rate > 0 ? Json(rate) : Json(nullptr); };
+  json["read_bytes_per_sec"] = rate_json(device.rates.best.read_bytes_per_s);
+  json["read_bytes_per_sec_min"] = rate_json(device.rates.worst.read_bytes_per_s);
+  json["float32_flops_per_sec"] = rate_json(device.rates.best.f32_flops_per_s);
+  json["float32_flops_per_sec_min"] = rate_json(device.rates.worst.f32_flops_per_s);
   json["active_bytes"] = device.active_bytes;
   json["peak_bytes"] = device.peak_bytes;
 }
@@ -247,9 +249,9 @@ Json record_json(const Benchmark& found, const BenchedDevice& device, const Benc
        {"spread", optional_json(record.seconds.relative())},
        {"stored_bytes", record.work.stored_bytes},
        {"flops", record.work.flops},
-       {"limit", limit_name(record.limit)},
-       {"limit_tokens_per_sec", finite_or_null(record.limit_tokens_per_sec())},
-       {"limit_share", finite_or_null(record.limit_share())},
+       {"limit", record.limit ? Json(limit_name(*record.limit)) : Json(nullptr)},
+       {"limit_tokens_per_sec", optional_json(record.limit_tokens_per_sec())},
+       {"limit_share", optional_json(record.limit_share())},
        {"read_share", share(static_cast<double>(record.work.stored_bytes), rates.read_bytes_per_s)},
        {"float32_share", share(static_cast<double>(record.work.flops), rates.f32_flops_per_s)}});
   add_limits(device, json);

@@ -33,6 +33,8 @@ std::string range_text(const RateRange& rates, double DeviceRates::*rate,
                        std::string (*text)(double));
 /// "cpu: one step of decode, 1 row at 2048, synthesized"
 std::string profile_text(const BenchedDevice& device, const BenchProfile& profile);
+/// In place of a rate or a limit that is not known.
+inline constexpr const char* kNotMeasured = "not measured";
 /// Whether anything was decoded after a state that was made up.
 bool has_made_up_records(const Benchmark& found);
 /// What that means, in one line.

@@ -127,11 +127,12 @@ void draw_series(Drawing& drawing, const Axis& x, const Axis& y, const PlotSerie
     drawing.add(R"(<line class="range" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>)",
                 x.place(point.x), y.place(point.low), y.place(point.high));
     drawing.add(
-        R"(<circle{} cx="{:.1f}" cy="{:.1f}" r="4"><title>{} at {:.0f}{}: {} {} ({} to {}), limit {}</title></circle>)",
+        R"(<circle{} cx="{:.1f}" cy="{:.1f}" r="4"><title>{} at {:.0f}{}: {} {} ({} to {}){}</title></circle>)",
         point.apart ? R"( class="apart")" : "", x.place(point.x), y.place(point.y),
         escaped(series.name), point.x, point.apart ? ", synthesized" : "", plain_number(point.y),
         escaped(y_name), plain_number(std::min(point.low, point.high)),
-        plain_number(std::max(point.low, point.high)), plain_number(point.limit));
+        plain_number(std::max(point.low, point.high)),
+        point.limit > 0 ? ", limit " + plain_number(point.limit) : "");
   }
   drawing.add("</g>");
 }
