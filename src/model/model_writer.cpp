@@ -8,10 +8,12 @@
 #include <set>
 
 #include "bitaxon/error.h"
+#include "bitaxon/memory.h"
 #include "formats/float_bytes.h"
 #include "formats/json.h"
 #include "formats/stored_weight.h"
 #include "platform/file.h"
+#include "platform/host_memory.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -256,6 +258,37 @@ std::string config_of(const ModelWrite& write) {
   return json.dump(2) + "\n";
 }
 
+/// What the largest weight takes in memory while it is made anew.
+MemoryNeed memory_for(const std::vector<WeightEdit>& edits) {
+  std::uint64_t read = 0, written = 0, pieces = kCopyBytes;
+  for (const WeightEdit& edit : edits) {
+    if (is_copied(edit)) continue;
+    const WeightDesc& from = edit.from.source.desc;
+    if (from.format != WeightFormat::dense) read = std::max(read, from.stored_bytes());
+    if (edit.how) written = std::max(written, edit.to.stored_bytes());
+    const auto piece = static_cast<std::uint64_t>(rows_of_piece(edit.to) * edit.to.cols);
+    // As floats, once as they are and once as they were decoded.
+    pieces = std::max(pieces, kCopyBytes + 2 * piece * sizeof(float));
+  }
+  MemoryRow row{"system memory",
+                {{"weight as read", read}, {"weight as written", written}, {"pieces", pieces}},
+                available_memory_bytes()};
+  std::erase_if(row.parts, [](const MemoryRow::Part& part) { return part.bytes == 0; });
+  MemoryNeed need;
+  need.rows = {std::move(row)};
+  return need;
+}
+
+void refuse_too_little_memory(const std::vector<WeightEdit>& edits) {
+  MemoryNeed need = memory_for(edits);
+  if (need.fits()) return;
+  const MemoryRow& row = need.rows.front();
+  const std::string problem =
+      fmt::format("not enough memory: the largest weight needs {} of {}, {} are available",
+                  bytes_text(row.needed_bytes()), row.kind, bytes_text(*row.available_bytes));
+  throw OutOfMemory(problem, std::move(need));
+}
+
 void refuse_a_full_disk(const fs::path& folder, std::uint64_t needed_bytes) {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
@@ -286,6 +319,7 @@ std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& w
                                                              const std::atomic<bool>& interrupted) {
   const Contents contents = contents_of(write);
   refuse_taken_names(write.checkpoint, contents);
+  refuse_too_little_memory(write.edits);
   std::uint64_t total_bytes = 0, needed_bytes = 0;
   for (const WeightEdit& edit : write.edits) total_bytes += edit.from.source.desc.stored_bytes();
   for (const StoredWeight& weight : contents.weights) needed_bytes += weight.desc.stored_bytes();

@@ -115,6 +115,28 @@ TEST_F(MemoryCli, InspectSaysSo) {
   check({folder_.path().string()}, false);
 }
 
+TEST_F(MemoryCli, QuantizeSaysSo) {
+  // The codes of the head alone are as large as the machine's memory.
+  Config config = huge_config();
+  config.weight_tying = false;
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "model");
+  write_hollow_model(folder / "model", config);
+  for (const char* format : {"mlx", "nf4"}) {
+    const Finished finished = run({"quantize", (folder / "model").string(), "--quiet", "--format",
+                                   format, "-o", (folder / "out").string()});
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.out, "");
+    const std::vector<std::string> lines = finished.err_lines();
+    ASSERT_GE(lines.size(), 4u) << finished.err;
+    EXPECT_NE(lines[2].find("weight as written"), std::string::npos) << finished.err;
+    EXPECT_EQ(lines.back().rfind("bit-axon: not enough memory: the largest weight needs ", 0), 0u)
+        << finished.err;
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1)
+      << "nothing was written";
+}
+
 TEST_F(MemoryCli, InspectWorksWithoutVulkan) {
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
