@@ -22,8 +22,8 @@ struct WeightDesc;
 /// Memory of one kind, at one moment.
 struct MemoryKind {
   std::string name;  ///< "device memory", "system memory"
-  /// VK_EXT_memory_budget where it is present, else the heap's size; of the system what it calls
-  /// available. Empty: not known.
+  /// VK_EXT_memory_budget where it is present, else the heap's size; of the system what it, control
+  /// groups and limits of the process leave. Empty: not known.
   std::optional<std::uint64_t> available_bytes = {};
   std::uint64_t backend_bytes = 0;  ///< what the backend takes for itself beside what it is asked
 };

@@ -21,17 +21,23 @@ constexpr std::size_t kChunk = 0;  // AddressSanitizer watches the ends of every
 constexpr std::size_t kChunk = std::size_t{64} << 20;  // what is not used of it takes no memory
 #endif
 
-/// `asked` is what the error speaks of.
-std::shared_ptr<std::byte> take(std::size_t size_bytes, std::size_t asked, std::string_view what) {
+/// Null when there is no memory.
+std::shared_ptr<std::byte> try_to_take(std::size_t size_bytes) {
   const bool large = size_bytes >= kHugePage;
   const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
   void* memory = nullptr;
-  if (posix_memalign(&memory, large ? kHugePage : kAlignment, rounded) != 0)
-    throw Error(ErrorKind::device,
-                fmt::format("cpu: not enough memory for {} bytes of {}", asked, what));
+  if (posix_memalign(&memory, large ? kHugePage : kAlignment, rounded) != 0) return nullptr;
   // Advice only: small pages hold the same.
   if (large) madvise(memory, rounded, MADV_HUGEPAGE);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
+}
+
+std::shared_ptr<std::byte> take(std::size_t size_bytes, std::string_view what) {
+  std::shared_ptr<std::byte> memory = try_to_take(size_bytes);
+  if (memory == nullptr)
+    throw Error(ErrorKind::device,
+                fmt::format("cpu: not enough memory for {} bytes of {}", size_bytes, what));
+  return memory;
 }
 
 /// Pieces of the same memory, one after the other.
@@ -39,11 +45,13 @@ class Chunk {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t size_bytes, std::string_view what) {
     const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
-    if (rounded >= kChunk) return take(rounded, size_bytes, what);
+    if (rounded >= kChunk) return take(size_bytes, what);
     const std::lock_guard lock(mutex_);
     std::shared_ptr<std::byte> chunk = chunk_.lock();
     if (chunk == nullptr || kChunk - used_ < rounded) {
-      chunk = take(kChunk, size_bytes, what);
+      chunk = try_to_take(kChunk);
+      // A limit on address space may leave room for the piece all the same.
+      if (chunk == nullptr) return take(size_bytes, what);
       chunk_ = chunk;
       used_ = 0;
     }
@@ -61,7 +69,7 @@ class Chunk {
 }  // namespace
 
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  return take(size_bytes, size_bytes, what);
+  return take(size_bytes, what);
 }
 
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what) {

@@ -1,0 +1,36 @@
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cpu/memory.h"
+#include "platform/system_files.h"
+
+namespace bitaxon::cpu {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+/// As `ulimit -v` does, so that this much more can be had.
+void limit_address_space(std::size_t more) {
+  const std::uint64_t used = number_of("/proc/self/status", "VmSize").value() * 1024;
+  const rlimit limit{used + more, used + more};
+  if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(2);
+}
+
+// Small pieces share a larger one where that can be had.
+TEST(CpuMemoryDeathTest, APieceNeedsNoMoreThanItsSize) {
+  EXPECT_EXIT(
+      {
+        limit_address_space(40 * kMiB);
+        std::shared_ptr<std::byte> piece = allocate_lasting(kMiB, "a piece");
+        std::fill_n(piece.get(), kMiB, std::byte{1});
+        ::_exit(0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace bitaxon::cpu
