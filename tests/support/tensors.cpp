@@ -12,9 +12,9 @@
 
 namespace bitaxon::test {
 
-const TensorInfo& info_of(const Checkpoint& file, const std::string& name) {
+const TensorInfo& info_of(const Checkpoint& file, std::string_view name) {
   const TensorInfo* tensor = file.find(name);
-  if (tensor == nullptr) throw std::runtime_error("no tensor " + name);
+  if (tensor == nullptr) throw std::runtime_error("no tensor " + std::string(name));
   return *tensor;
 }
 

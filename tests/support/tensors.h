@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/safetensors.h"
@@ -18,7 +19,7 @@ namespace bitaxon::test {
 std::vector<float> read_f32(const Checkpoint& file, const std::string& name);
 std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& name);
 std::vector<std::byte> read_bytes(const Checkpoint& file, const std::string& name);
-const TensorInfo& info_of(const Checkpoint& file, const std::string& name);
+const TensorInfo& info_of(const Checkpoint& file, std::string_view name);
 
 /// ||actual - expected|| / ||expected||; infinite when anything is NaN or sizes differ.
 double relative_l2(std::span<const float> actual, std::span<const float> expected);
