@@ -75,7 +75,7 @@ TEST(BenchmarkCli, EveryRecordSaysWhatItIsOf) {
   EXPECT_TRUE(json["devices"][0]["profiles"].empty());
 }
 
-TEST(BenchmarkCli, DevicesDoTheSameWorkInTurn) {
+TEST(LengthyBenchmarkCli, DevicesDoTheSameWorkInTurn) {
   const Json json = benchmark_json(on_cpu({"--device", "reference", "--threads", "1", "-i", "2"}));
   const std::vector<std::string> names = {"cpu prefill 5 at 0",     "reference prefill 5 at 0",
                                           "cpu first_token 5 at 0", "reference first_token 5 at 0",

@@ -53,7 +53,7 @@ class ExpectedChat {
   std::string out_;
 };
 
-TEST(ChatCli, HistoryIsIds) {
+TEST(LengthyChatCli, HistoryIsIds) {
   const TemporaryFolder folder;
   const Arguments save = {"--save-state", (folder / "state").string()};
   ExpectedChat expected;
@@ -81,7 +81,7 @@ TEST(ChatCli, HistoryIsIds) {
   }
 }
 
-TEST(ChatCli, ASystemMessageComesFirstAndAfterReset) {
+TEST(LengthyChatCli, ASystemMessageComesFirstAndAfterReset) {
   const TemporaryFolder folder;
   const Arguments more = {"--system", "Be brief.", "--save-state", (folder / "state").string()};
   ExpectedChat expected("Be brief.");
@@ -140,7 +140,7 @@ TEST(ChatCli, AQuestionThatCannotBeAskedEndsNothing) {
       << finished.err;
 }
 
-TEST(ChatCli, ASystemMessageCountsAfterASavedState) {
+TEST(LengthyChatCli, ASystemMessageCountsAfterASavedState) {
   const TemporaryFolder folder;
   const std::string state = (folder / "state").string();
   run_well(kChat + Arguments{"--save-state", state}, "Who is there?\n");

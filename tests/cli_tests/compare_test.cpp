@@ -60,7 +60,7 @@ void expect_agreement(const Json& json, std::int64_t n_rows, std::int64_t n_gree
                        json["a"]["decode_tokens_per_sec"].get<double>());
 }
 
-TEST(CompareCli, TheBundledModelInBothPrecisions) {
+TEST(LengthyCompareCli, TheBundledModelInBothPrecisions) {
   for (const char* precision : {"exact", "fast"}) {
     SCOPED_TRACE(precision);
     // The reference says that it computes exactly.
@@ -81,7 +81,7 @@ TEST(CompareCli, TheBundledModelInBothPrecisions) {
   }
 }
 
-TEST(CompareCli, TheSmallPreset) {
+TEST(LengthyCompareCli, TheSmallPreset) {
   const Arguments small = kCompare + Arguments{"--config-small", "--max-tokens", "8"};
   for (const char* precision : {"exact", "fast"}) {
     const Arguments go = small + Arguments{"--precision", precision};
@@ -90,7 +90,7 @@ TEST(CompareCli, TheSmallPreset) {
   }
 }
 
-TEST(CompareCli, GreedyTokensAreThoseOfRun) {
+TEST(LengthyCompareCli, GreedyTokensAreThoseOfRun) {
   const Json json = judge(kText + Arguments{"--max-tokens", "20"}).json;
   const Json run =
       run_json({"run", "--quiet", "--json", "--temperature", "0", "--max-tokens", "20",
@@ -99,7 +99,7 @@ TEST(CompareCli, GreedyTokensAreThoseOfRun) {
   EXPECT_EQ(json["rows"], run["prompt_tokens"]);
 }
 
-TEST(CompareCli, AnyInputIsTheSameInput) {
+TEST(LengthyCompareCli, AnyInputIsTheSameInput) {
   const TemporaryFolder folder;
   const std::string prompt = "Long live the king!";
   const Json ids = run_json({"tokenize", "--quiet", prompt});
@@ -118,7 +118,7 @@ TEST(CompareCli, AnyInputIsTheSameInput) {
   check({"--threads", "2", "--a", "reference", prompt});
 }
 
-TEST(CompareCli, SplitsAndPromptsOfSeveralSteps) {
+TEST(LengthyCompareCli, SplitsAndPromptsOfSeveralSteps) {
   const std::vector<std::int32_t> ids = read_i32(golden_io("tiny_trained"), "input_ids");
   std::vector<std::int32_t> many;
   while (many.size() < 600) many.insert(many.end(), ids.begin(), ids.end());
@@ -133,14 +133,14 @@ TEST(CompareCli, SplitsAndPromptsOfSeveralSteps) {
   EXPECT_EQ(split["greedy"]["a_token_ids"], whole["greedy"]["a_token_ids"]);
 }
 
-TEST(CompareCli, ADeviceAgreesWithItselfToTheLastBit) {
+TEST(LengthyCompareCli, ADeviceAgreesWithItselfToTheLastBit) {
   const Json json =
       judge({"compare", "--quiet", "--a", "cpu", "--b", "cpu", "--tolerance", "0", "To be"}).json;
   EXPECT_EQ(json["verdict"], "agrees");
   EXPECT_EQ(json["tolerance"]["row_relative_l2"], 0.0);
 }
 
-TEST(CompareCli, BeyondToleranceIsAFailure) {
+TEST(LengthyCompareCli, BeyondToleranceIsAFailure) {
   const Arguments strict = kText + Arguments{"--precision", "fast", "--tolerance", "1e-12"};
   const Judged judged = judge(strict);
   EXPECT_EQ(judged.status, 1);
@@ -180,7 +180,7 @@ TEST(CompareCli, Report) {
             std::string::npos);
 }
 
-TEST(CompareCli, TheDeviceOfTheEnvironmentIsB) {
+TEST(LengthyCompareCli, TheDeviceOfTheEnvironmentIsB) {
   Surroundings surroundings;
   surroundings.environment["BIT_AXON_DEVICE"] = "reference";
   const Arguments go = {"compare", "--quiet", "--json", "--max-tokens", "1", "a"};

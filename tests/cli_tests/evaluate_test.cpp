@@ -203,7 +203,7 @@ TEST_P(PerplexityCli, IsAsPublished) {
               0.005 * GetParam().perplexity);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bundled, PerplexityCli,
+INSTANTIATE_TEST_SUITE_P(LengthyBundled, PerplexityCli,
                          testing::Values(PublishedPerplexity{"f16", {}, 184.40},
                                          PublishedPerplexity{"mlx", {"--quantize", "mlx"}, 178.47},
                                          PublishedPerplexity{"nf4", {"--quantize", "nf4"}, 179.84}),

@@ -14,7 +14,7 @@ namespace {
 
 const Arguments kSeeded = {"run", "--quiet", "--seed", "7", "--max-tokens", "24"};
 
-TEST(RunCli, PromptsOfEveryKind) {
+TEST(LengthyRunCli, PromptsOfEveryKind) {
   const std::string prompt = "ROMEO:\nBut soft";
   const std::string expected = run_well(kSeeded + Arguments{prompt}).out;
   EXPECT_GT(expected.size(), 10U);
@@ -47,7 +47,7 @@ TEST(RunCli, MessagesGoThroughTheTemplate) {
           .out);
 }
 
-TEST(RunCli, StreamedWholeAndJsonAreTheSame) {
+TEST(LengthyRunCli, StreamedWholeAndJsonAreTheSame) {
   for (const Arguments& model : {Arguments{}, Arguments{"--config-small"}}) {
     const Arguments go = kSeeded + model + Arguments{"--prompt", "To be"};
     const Finished streamed = run_well(go);
@@ -79,7 +79,7 @@ TEST(RunCli, JsonHoldsWhatIsPromised) {
   EXPECT_GE(json["total_ms"], json["time_to_first_token_ms"]);
 }
 
-TEST(RunCli, ASeedGivesTheSameTextHoweverItRuns) {
+TEST(LengthyRunCli, ASeedGivesTheSameTextHoweverItRuns) {
   const Arguments go = {"run", "--json", "--quiet", "--prompt",      "KING:", "--max-tokens",
                         "40",  "--seed", "11",      "--temperature", "1"};
   const Json expected = run_json(go)["token_ids"];

@@ -51,7 +51,9 @@ class ShaderDirCli : public testing::Test {
   Surroundings surroundings_;
 };
 
-TEST_F(ShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
+class LengthyShaderDirCli : public ShaderDirCli {};
+
+TEST_F(LengthyShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
   const Arguments from_folder = {"--shader-dir", dir().string()};
   const Json same = tokens(from_folder);
   EXPECT_EQ(same.size(), 4U);

@@ -70,7 +70,9 @@ TEST_F(StateCli, GenerationGoesOnAcrossProcesses) {
 
 /// The state after `run` is that of its prompt and every generated token, whatever the run-ahead
 /// and whatever ended it.
-TEST_F(StateCli, AfterRunEqualsTheSameIdsFed) {
+class LengthyStateCli : public StateCli {};
+
+TEST_F(LengthyStateCli, AfterRunEqualsTheSameIdsFed) {
   const std::vector<Arguments> endings = {{"--max-tokens", "40"},
                                           {"--max-tokens", "1"},
                                           {"--max-tokens", "0"},

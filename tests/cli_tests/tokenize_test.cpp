@@ -14,7 +14,7 @@ std::string sentencepiece() {
   return (golden_dir() / "sentencepiece" / "tokenizer.model").string();
 }
 
-TEST(TokenizeCli, RecordedCases) {
+TEST(LengthyTokenizeCli, RecordedCases) {
   const TemporaryFolder folder;
   const auto text = folder / "text";
   const auto ids = folder / "ids.json";

@@ -53,7 +53,7 @@ std::uint64_t value(const glsl::uvec2& a) { return std::uint64_t{a.y} << 32 | a.
 std::uint32_t bits(float a) { return std::bit_cast<std::uint32_t>(a); }
 float of_bits(std::uint32_t a) { return std::bit_cast<float>(a); }
 
-TEST(ShaderArithmetic, SixtyFourBits) {
+TEST(LengthyShaderArithmetic, SixtyFourBits) {
   Random random("shader/u64");
   const auto any = [&] {
     // Mostly small, all ones or with equal words now and then: carries.
@@ -76,7 +76,7 @@ TEST(ShaderArithmetic, SixtyFourBits) {
   }
 }
 
-TEST(ShaderArithmetic, Philox) {
+TEST(LengthyShaderArithmetic, Philox) {
   Random random("shader/philox");
   for (int i = 0; i < 1000; ++i) {
     const U64Words counter = U64Words::of(random.next());
@@ -95,7 +95,7 @@ void expect_same(const char* what, std::uint32_t a, std::uint32_t b, std::uint32
                                    b, bits(expected), got);
 }
 
-TEST(ShaderArithmetic, FloatsRoundAsTheProcessorRounds) {
+TEST(LengthyShaderArithmetic, FloatsRoundAsTheProcessorRounds) {
   constexpr std::uint32_t kSpecial[] = {
       0,          1,          2,          3,          0x007FFFFF, 0x00800000, 0x00800001,
       0x00FFFFFF, 0x01000000, 0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x40000000, 0x3FC00000,
@@ -119,7 +119,7 @@ TEST(ShaderArithmetic, FloatsRoundAsTheProcessorRounds) {
   }
 }
 
-TEST(ShaderArithmetic, KeysAreOrderedAsTheNumbers) {
+TEST(LengthyShaderArithmetic, KeysAreOrderedAsTheNumbers) {
   Random random("shader/keys");
   const auto any = [&] {
     const auto a = static_cast<std::uint32_t>(random.next());
@@ -162,7 +162,7 @@ void expect_weight(float logit, float largest, int* n_rounded_apart) {
                      static_cast<double>(exact), static_cast<double>(got));
 }
 
-TEST(ShaderArithmetic, WeightsAreExactlyRounded) {
+TEST(LengthyShaderArithmetic, WeightsAreExactlyRounded) {
   Random random("shader/weights");
   int n_rounded_apart = 0;
   constexpr int kRounds = 1'500'000;
@@ -179,7 +179,7 @@ TEST(ShaderArithmetic, WeightsAreExactlyRounded) {
   EXPECT_LE(n_rounded_apart, 4) << "of " << 2 * kRounds;
 }
 
-TEST(ShaderArithmetic, WeightsAtTheEdges) {
+TEST(LengthyShaderArithmetic, WeightsAtTheEdges) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   constexpr float kMax = std::numeric_limits<float>::max();
   constexpr float kTiny = std::numeric_limits<float>::denorm_min();
@@ -213,7 +213,7 @@ TEST(ShaderArithmetic, WeightsAtTheEdges) {
   EXPECT_EQ(n_rounded_apart, 0);
 }
 
-TEST(ShaderArithmetic, WeightsFallWithTheLogits) {
+TEST(LengthyShaderArithmetic, WeightsFallWithTheLogits) {
   for (std::uint32_t i = 0; i < 1'000'000; ++i) {
     const std::uint32_t near = bits(-1.0F) + 3 * i;
     ASSERT_GE(glsl::token_weight(near, 0), glsl::token_weight(near + 1, 0)) << of_bits(near);

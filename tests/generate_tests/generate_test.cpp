@@ -116,14 +116,14 @@ TEST_P(GoldenIds, AreReproduced) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, GoldenIds,
+INSTANTIATE_TEST_SUITE_P(LengthyRecorded, GoldenIds,
                          testing::Values("tiny_window", "tiny_long", "tiny_mixed", "tiny_nf4",
                                          "tiny_q4_linear_only", "tiny_trained"),
                          [](const auto& one) { return std::string(one.param); });
 
 // ---- the same text
 
-TEST(SameText, AtAnyRunAheadThreadCountStreamedOrNot) {
+TEST(LengthySameText, AtAnyRunAheadThreadCountStreamedOrNot) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   for (const double temperature : {0.0, 0.8}) {
@@ -148,7 +148,7 @@ TEST(SameText, AtAnyRunAheadThreadCountStreamedOrNot) {
   }
 }
 
-TEST(SameText, SeedsDiffer) {
+TEST(LengthySameText, SeedsDiffer) {
   OpenModel open = open_bundled(2);
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
@@ -165,7 +165,7 @@ TEST(SameText, SeedsDiffer) {
 }
 
 // The second turn of a conversation: whatever ended the first, and however far ahead it had run.
-TEST(SameText, ASecondTurnDoesNotSeeHowFarTheFirstRanAhead) {
+TEST(LengthySameText, ASecondTurnDoesNotSeeHowFarTheFirstRanAhead) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   const auto more = vocabulary.encode("\n\nJULIET:\n");
@@ -213,7 +213,7 @@ TEST(Ends, AtMaxTokens) {
   }
 }
 
-TEST(Ends, AtTheEndOfSequence) {
+TEST(LengthyEnds, AtTheEndOfSequence) {
   const auto prompt = bundled_vocabulary().encode("ROMEO:");
   OpenModel plain = open_bundled(2);
   const auto whole = run(plain, nullptr, prompt, greedy(14)).token_ids;
@@ -244,7 +244,7 @@ TEST(Ends, AtTheEndOfSequence) {
   }
 }
 
-TEST(Ends, AtAStopString) {
+TEST(LengthyEnds, AtAStopString) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   const std::vector<std::vector<std::string>> cases = {

@@ -45,7 +45,7 @@ struct Device {
   std::vector<int> threads;
 };
 
-TEST(StateSplits, LeaveTheSameBits) {
+TEST(LengthyStateSplits, LeaveTheSameBits) {
   const Device devices[] = {{"reference", Precision::exact, {1}},
                             {"cpu", Precision::exact, {1, 2, 3, 7}},
                             {"cpu", Precision::fast, {1, 2, 3, 7}}};

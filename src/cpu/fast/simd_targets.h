@@ -1,5 +1,12 @@
 // Which of Highway's targets are compiled. To be included before <hwy/foreach_target.h>.
 // Vectors of unknown size cannot be members of arrays, which the kernels keep their sums in.
+// BX_FEW_TARGETS leaves out SSE4, whose vectors are as long as the emulated ones.
 #ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | HWY_SSSE3)
+#ifdef BX_FEW_TARGETS
+#define BX_UNWANTED_TARGETS (HWY_SSSE3 | HWY_SSE4)
+#else
+#define BX_UNWANTED_TARGETS HWY_SSSE3
+#endif
+#define HWY_DISABLED_TARGETS \
+  (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV | BX_UNWANTED_TARGETS)
 #endif
