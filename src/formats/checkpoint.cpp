@@ -10,6 +10,7 @@
 #include "formats/json.h"
 #include "formats/pointer_file.h"
 #include "formats/safetensors.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -115,8 +116,7 @@ std::vector<fs::path> files_of_index(const fs::path& index, const WeightMap& map
   std::vector<fs::path> files;
   for (const std::string& name : names) {
     files.push_back(index.parent_path() / name);
-    std::error_code error;
-    if (!fs::exists(files.back(), error))
+    if (!optional_file_exists(files.back()))
       fail(ErrorKind::io, index,
            fmt::format("names the file \"{}\", which is not there: the download looks incomplete",
                        printable(name)));
@@ -133,8 +133,7 @@ Checkpoint Checkpoint::open(const fs::path& file_or_directory) {
   std::vector<fs::path> paths = {file_or_directory};
   if (fs::is_directory(file_or_directory, error)) {
     index = file_or_directory / kIndexName;
-    // Not fs::exists: a link that leads nowhere is a broken download, not a missing index.
-    if (fs::symlink_status(index, error).type() != fs::file_type::not_found) {
+    if (optional_file_exists(index)) {
       map = read_index(index);
       paths = files_of_index(index, map);
     } else {

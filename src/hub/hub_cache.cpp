@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
 
@@ -48,10 +49,11 @@ fs::path target_of(const Snapshot::Link& link) {
 /// The commit that is in the file of a branch or tag; empty without one.
 std::string read_ref(const fs::path& file) {
   constexpr std::uint64_t kMaxBytes = 256;
+  refuse_broken_link(file);
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return {};
   std::string commit = read_whole_file(file, kMaxBytes);
-  while (!commit.empty() && (commit.back() == '\n' || commit.back() == ' ')) commit.pop_back();
+  commit.erase(commit.find_last_not_of(" \r\n") + 1);
   return commit;
 }
 

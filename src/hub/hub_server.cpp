@@ -9,6 +9,7 @@
 #include "hub/hub_cache.h"
 #include "hub/url.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon::hub {
@@ -60,6 +61,8 @@ std::string find_token() {
   std::string source = "HF_TOKEN";
   if (token.empty()) {
     const std::filesystem::path path = hub_token_file();
+    refuse_broken_link(path);
+    // A home that this user may not look into holds no token of theirs.
     std::error_code error;
     if (!std::filesystem::exists(path, error)) return {};
     token = trimmed(read_whole_file(path, kMaxBytes));

@@ -17,6 +17,7 @@
 #include "model/weights.h"
 #include "ops/op.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -234,6 +235,7 @@ ModelFiles model_files(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(status)) return {path, path};
   if (std::filesystem::is_regular_file(status))
     return {path, path.has_parent_path() ? path.parent_path() : std::filesystem::path(".")};
+  refuse_broken_link(path);
   throw Error(ErrorKind::io,
               fmt::format("{}: expected a model directory or a safetensors file, got {}",
                           printable_path(path.string()),

@@ -14,6 +14,7 @@
 #include "formats/stored_weight.h"
 #include "platform/file.h"
 #include "platform/host_memory.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -52,6 +53,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     entries.push_back(it->path());
+  if (error) refuse_broken_link(folder);
   if (error)
     throw Error(ErrorKind::io, fmt::format("{}: cannot list the folder: {}",
                                            printable_path(folder.string()), error.message()));

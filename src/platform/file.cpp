@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -40,7 +41,12 @@ bool write_all(int fd, std::span<const std::byte> bytes) {
 File File::open(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a pipe nobody writes to must not hang; it is refused below.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) throw_errno(path.string(), "cannot open");
+  if (fd < 0) {
+    const int error = errno;
+    refuse_broken_link(path);
+    errno = error;
+    throw_errno(path.string(), "cannot open");
+  }
   File file(fd, path.string(), 0);
   struct stat status {};
   if (::fstat(fd, &status) != 0) throw_errno(path.string(), "cannot stat");

@@ -1,11 +1,11 @@
 #include "tokenizer/end_of_sequence.h"
 
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "formats/json.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 
 namespace bitaxon {
 
@@ -34,8 +34,7 @@ std::optional<std::int32_t> id_named(const Json& value, const TokenLookup& token
 }
 
 std::optional<std::int32_t> named_in(const fs::path& file, const TokenLookup& tokens) {
-  std::error_code error;
-  if (!fs::exists(file, error)) return std::nullopt;
+  if (!optional_file_exists(file)) return std::nullopt;
   const JsonLimits limits;
   const Json json = parse_json(read_whole_file(file, limits.max_bytes), file.string(), limits);
   if (!json.is_object()) return std::nullopt;

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <system_error>
 #include <variant>
 
 #include "bitaxon/error.h"
 #include "formats/pointer_file.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/end_of_sequence.h"
 #include "tokenizer/sentencepiece.h"
@@ -126,8 +126,7 @@ Tokenizer Tokenizer::load(const fs::path& file) {
 
 std::optional<Tokenizer> Tokenizer::find(const fs::path& model_directory) {
   for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"}) {
-    std::error_code error;
-    if (fs::exists(model_directory / name, error)) return load(model_directory / name);
+    if (optional_file_exists(model_directory / name)) return load(model_directory / name);
   }
   return std::nullopt;
 }

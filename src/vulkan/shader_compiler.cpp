@@ -9,6 +9,7 @@
 
 #include "bitaxon/error.h"
 #include "platform/file.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon::vulkan {
@@ -40,9 +41,8 @@ Included read_included(const std::filesystem::path& dir, const std::string& want
   if (depth > kMaxIncludeDepth) return {"", "files include each other without end"};
   for (const std::filesystem::path& folder : {includer.parent_path(), dir}) {
     const std::filesystem::path path = (folder / wanted).lexically_normal();
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) continue;
     try {
+      if (!optional_file_exists(path)) continue;
       return {path.string(), read_whole_file(path, kMaxSourceBytes)};
     } catch (const Error& error) {
       return {"", error.what()};

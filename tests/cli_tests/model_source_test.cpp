@@ -84,6 +84,16 @@ TEST_F(HubCli, WhatIsNotThereIsSaid) {
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
 
+TEST_F(HubCli, ABranchWhoseFileIsABrokenLinkIsSaid) {
+  fs::remove(hub() / "models--a--b/refs/main");
+  fs::create_symlink("gone", hub() / "models--a--b/refs/main");
+  const Finished finished = run({"inspect", "--quiet", "a/b"}, "", surroundings_);
+  EXPECT_EQ(finished.status, 1) << finished.describe();
+  EXPECT_NE(finished.err.find("main: a symbolic link that leads nowhere: its target is gone"),
+            std::string::npos)
+      << finished.err;
+}
+
 TEST_F(HubCli, ItsDefaultModelComesBeforeTheBundled) {
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   const Finished finished = run_well({"inspect"}, "", surroundings_);
@@ -168,6 +178,39 @@ TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {
   EXPECT_EQ(
       run_well(go + Arguments{"-m", file.string(), "-t", (folder / "elsewhere").string()}).out,
       expected);
+}
+
+TEST(ModelSourceCli, ALinkThatLeadsNowhereIsNamed) {
+  const TemporaryFolder folder;
+  copy_model(bundled_model_dir(), folder / "model");
+  const auto expect_link_named = [&](const Arguments& arguments, const std::string& link) {
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err, fmt::format("bit-axon: {}: a symbolic link that leads nowhere: its "
+                                        "target is gone\n",
+                                        (folder / link).string()));
+  };
+  const Arguments go = {"run", "--quiet", "--max-tokens", "1", "a", "-m"};
+  for (const char* name : {"model/tokenizer_config.json", "model/generation_config.json",
+                           "model/special_tokens_map.json", "model/model.safetensors.index.json"}) {
+    fs::create_symlink("gone", folder / name);
+    expect_link_named(go + Arguments{(folder / "model").string()}, name);
+    fs::remove(folder / name);
+  }
+  for (const char* name :
+       {"model/tokenizer.json", "model/config.json", "model/model.safetensors"}) {
+    fs::rename(folder / name, folder / "kept");
+    fs::create_symlink("gone", folder / name);
+    expect_link_named(go + Arguments{(folder / "model").string()}, name);
+    fs::remove(folder / name);
+    fs::rename(folder / "kept", folder / name);
+  }
+  fs::create_symlink("gone", folder / "link");
+  const std::string link = (folder / "link").string();
+  expect_link_named(go + Arguments{link}, "link");
+  expect_link_named(go + Arguments{(folder / "model").string(), "-t", link}, "link");
+  expect_link_named({"evaluate", "--quiet", "--text", link}, "link");
+  expect_link_named({"run", "--quiet", "--messages", link}, "link");
 }
 
 TEST(ModelSourceCli, UnknownConfigKeysAreAWarning) {

@@ -144,7 +144,14 @@ TEST(Checkpoint, RefusesLinksThatLeadNowhere) {
   folder.write("a.safetensors", file_with({"w"}));
   std::filesystem::create_symlink("nowhere", folder / kIndex);
   expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io, (folder / kIndex).string(),
-               "cannot open");
+               "leads nowhere: its target is nowhere");
+  std::filesystem::remove(folder / kIndex);
+  std::filesystem::create_symlink("gone", folder / "b.safetensors");
+  expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io,
+               (folder / "b.safetensors").string(), "its target is gone");
+  folder.write(kIndex, R"({"weight_map": {"w": "a.safetensors", "v": "b.safetensors"}})");
+  expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io,
+               (folder / "b.safetensors").string(), "its target is gone");
 }
 
 TEST(Checkpoint, RefusesWhatIsNoRegularFile) {

@@ -194,6 +194,16 @@ TEST_F(DownloadTest, TheTokenOfAFile) {
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "other").string();
   EXPECT_EQ(run_download().status, 0);
   EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_other");
+  // A link that leads nowhere does not mean that nobody asks.
+  fs::create_symlink("gone", cache_ / "link");
+  surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "link").string();
+  const std::size_t n_requests = hub_.server.requests().size();
+  const Finished refused = run_download();
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("link: a symbolic link that leads nowhere: its target is gone"),
+            std::string::npos)
+      << refused.err;
+  EXPECT_EQ(hub_.server.requests().size(), n_requests);
 }
 
 TEST_F(DownloadTest, AnEndpointWithAPath) {

@@ -57,6 +57,29 @@ TEST(Tokenizer, IsFoundInAModelDirectory) {
   EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 258);
 }
 
+TEST(Tokenizer, ALinkThatLeadsNowhereIsNotAnAbsentFile) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.model", TokenizerJson().text());
+  const auto expect_link_named = [&](const std::string& link) {
+    try {
+      Tokenizer::find(folder.path());
+      ADD_FAILURE() << link;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::io);
+      EXPECT_EQ(error.what(), (folder.path() / link).string() +
+                                  ": a symbolic link that leads nowhere: its target is gone");
+    }
+  };
+  for (const std::string link :
+       {"tokenizer.json", "tokenizer", "tokenizer_config.json", "special_tokens_map.json",
+        "generation_config.json", "config.json"}) {
+    std::filesystem::create_symlink("gone", folder.path() / link);
+    expect_link_named(link);
+    std::filesystem::remove(folder.path() / link);
+  }
+  EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 256);
+}
+
 TEST(Tokenizer, MissingFilesAreIoErrors) {
   try {
     Tokenizer::load("/nonexistent/tokenizer.json");

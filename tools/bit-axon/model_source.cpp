@@ -8,6 +8,7 @@
 #include "formats/safetensors.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_names.h"
+#include "platform/optional_file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
 
@@ -21,9 +22,8 @@ fs::path bundled(const char* name, const char* flag) {
   const fs::path program = executable_path().parent_path();
   const fs::path places[] = {program / "models" / name,
                              program.parent_path() / "share" / "bit-axon" / "models" / name};
-  std::error_code error;
   for (const fs::path& place : places)
-    if (fs::exists(place, error)) return place;
+    if (optional_file_exists(place)) return place;
   throw Error(
       ErrorKind::io,
       fmt::format("bundled {0}: expected at {1} or {2}, found at neither; name a {0} with "
@@ -40,15 +40,11 @@ struct CachedModel {
 /// Why a snapshot is not whole; empty when it is. Some of its files may never have been fetched,
 /// and links stay where somebody has removed what they lead to.
 std::string gap_of(const fs::path& snapshot) {
-  std::error_code error;
-  for (const char* name :
-       {"config.json", "tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"}) {
-    const bool is_needed = std::string_view(name) == "config.json" ||
-                           fs::is_symlink(fs::symlink_status(snapshot / name, error));
-    if (is_needed && !fs::exists(snapshot / name, error))
-      return fmt::format("{}: there is no {}", printable_path(snapshot.string()), name);
-  }
   try {
+    if (!optional_file_exists(snapshot / "config.json"))
+      return fmt::format("{}: there is no config.json", printable_path(snapshot.string()));
+    for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"})
+      optional_file_exists(snapshot / name);
     Checkpoint::open(snapshot);
   } catch (const Error& problem) {
     // What is there and wrong is for whoever loads it to say.
@@ -92,8 +88,7 @@ ModelSource find_model(const std::string& name, std::string_view argument) {
                      ? ""
                      : fmt::format("; the {} in the hub cache is not whole", kDefaultRepository))};
   }
-  std::error_code error;
-  if (fs::exists(name, error)) return {model_files(name), ""};
+  if (optional_file_exists(name)) return {model_files(name), ""};
   if (hub::is_repository(name)) {
     const CachedModel cached = find_cached(name);
     if (cached.problem.empty()) return {model_files(cached.folder), ""};

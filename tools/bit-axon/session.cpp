@@ -36,7 +36,8 @@ Config preset(const ModelOptions& options) {
 
 std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
   if (!options.tokenizer.empty()) {
-    if (!std::filesystem::is_directory(options.tokenizer))
+    std::error_code error;
+    if (!std::filesystem::is_directory(options.tokenizer, error))
       return Tokenizer::load(options.tokenizer);
     auto found = Tokenizer::find(options.tokenizer);
     if (!found)

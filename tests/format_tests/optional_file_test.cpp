@@ -1,0 +1,64 @@
+// A file that is absent is told apart from a link that leads nowhere.
+#include "platform/optional_file.h"
+
+#include <gtest/gtest.h>
+
+#include "format_tests/temporary_files.h"
+#include "platform/file.h"
+
+namespace bitaxon {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(OptionalFile, FilesFoldersAndLinksToThemExist) {
+  const TemporaryFolder folder;
+  folder.write("file", "");
+  fs::create_directory(folder / "sub");
+  fs::create_symlink("file", folder / "link");
+  fs::create_symlink("link", folder / "link to a link");
+  fs::create_directory_symlink("sub", folder / "folder link");
+  for (const char* name : {"file", "sub", "link", "link to a link", "folder link"})
+    EXPECT_TRUE(optional_file_exists(folder / name)) << name;
+}
+
+TEST(OptionalFile, AbsenceIsNoError) {
+  const TemporaryFolder folder;
+  folder.write("file", "");
+  for (const char* name : {"none", "none/below", "file/below"})
+    EXPECT_FALSE(optional_file_exists(folder / name)) << name;
+  EXPECT_FALSE(optional_file_exists("no such file anywhere"));
+  EXPECT_FALSE(optional_file_exists(""));
+}
+
+TEST(OptionalFile, ALinkThatLeadsNowhereIsNamedWithItsTarget) {
+  const TemporaryFolder folder;
+  fs::create_symlink("../blobs/gone", folder / "link");
+  fs::create_symlink("link", folder / "link to the link");
+  fs::create_directory_symlink("/no/such/folder", folder / "sub");
+  fs::create_symlink("circle", folder / "circle");
+  struct Case {
+    const char *looked_for, *link, *target;
+  };
+  for (const Case& one : {Case{"link", "link", "../blobs/gone"},
+                          {"link to the link", "link to the link", "link"},
+                          {"sub/deep/file", "sub", "/no/such/folder"},
+                          {"circle", "circle", "circle"}}) {
+    const std::string begin =
+        (folder / one.link).string() + ": a symbolic link that leads nowhere: its target is ";
+    expect_error([&] { optional_file_exists(folder / one.looked_for); }, ErrorKind::io, begin,
+                 begin + one.target);
+    // A file that must be there says the same.
+    expect_error([&] { File::open(folder / one.looked_for); }, ErrorKind::io, begin,
+                 begin + one.target);
+  }
+}
+
+TEST(OptionalFile, ANameThatCannotBeLookedForIsAnError) {
+  const TemporaryFolder folder;
+  const fs::path name = folder / std::string(300, 'x');
+  expect_error([&] { optional_file_exists(name); }, ErrorKind::io, name.string(), "too long");
+}
+
+}  // namespace
+}  // namespace bitaxon
