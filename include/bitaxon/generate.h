@@ -29,7 +29,8 @@ class Vocabulary {
   /// Throws Error(invalid_argument) that names the token when one has no image.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
-  std::optional<std::int32_t> end_of_sequence() const;
+  /// The ids that end a text; tokens without an image are left out.
+  std::vector<std::int32_t> ends_of_sequence() const;
   const Tokenizer& tokenizer() const { return tokenizer_; }
   /// The tokenizer's id for a model's; -1 when it has none (which decodes to nothing).
   std::int32_t to_tokenizer(std::int32_t id) const;
@@ -50,7 +51,7 @@ struct GenerateOptions {
   SamplerParams sampler;
   std::int64_t max_tokens = 512;
   std::vector<std::string> stop;  ///< texts that end the answer; need a vocabulary
-  bool ignore_eos = false;
+  bool ignore_eos = false;        ///< no token ends the answer
   /// Called with text as soon as it is certain; pieces put together are GenerateResult::text.
   std::function<void(std::string_view)> on_text;
   /// Looked at between tokens.
@@ -60,6 +61,8 @@ struct GenerateOptions {
 struct GenerateResult {
   std::string text;                     ///< generated text; empty without a vocabulary
   std::vector<std::int32_t> token_ids;  ///< generated, the end-of-sequence token excluded
+  /// The end-of-sequence token that ended the answer; empty when something else did.
+  std::optional<std::int32_t> stop_token;
   std::int64_t prompt_tokens = 0;
   FinishReason finish_reason = FinishReason::length;
   bool context_full = false;  ///< length was max_seq_len, not max_tokens

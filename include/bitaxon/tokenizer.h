@@ -17,9 +17,9 @@ namespace bitaxon {
 class Tokenizer {
  public:
   /// Reads a tokenizer.json (byte-level BPE of the Qwen2.5 kind) or a tokenizer.model
-  /// (SentencePiece); what the file is decides, not its name. An end-of-sequence token that is not
-  /// one of the well-known three is looked for in config.json, generation_config.json,
-  /// tokenizer_config.json and special_tokens_map.json beside the file.
+  /// (SentencePiece); what the file is decides, not its name. tokenizer_config.json,
+  /// special_tokens_map.json, generation_config.json and config.json beside the file say which
+  /// tokens end a text.
   /// Throws Error(io, format, unsupported).
   static Tokenizer load(const std::filesystem::path& file);
   /// tokenizer.json, tokenizer/tokenizer.json or tokenizer.model of a model directory, in this
@@ -37,8 +37,9 @@ class Tokenizer {
 
   /// One more than the largest id.
   std::int32_t vocab_size() const;
-  /// `<|im_end|>`, else `<|endoftext|>`, else `</s>`, else what the files beside it name.
-  std::optional<std::int32_t> end_of_sequence() const;
+  /// All tokens that end a text, each once: `<|im_end|>`, else `<|endoftext|>`, else `</s>`; those
+  /// that the files beside the tokenizer's name; the one that a tokenizer.model names itself.
+  const std::vector<std::int32_t>& ends_of_sequence() const;
   /// The id of a token given by its exact text as it stands in the vocabulary.
   std::optional<std::int32_t> token_id(std::string_view token) const;
   bool is_special(std::int32_t id) const;

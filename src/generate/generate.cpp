@@ -61,7 +61,7 @@ class Generation {
         stops_(options.stop) {
     if (vocabulary != nullptr) {
       decoder_.emplace(vocabulary->tokenizer());
-      if (!options.ignore_eos) end_of_sequence_ = vocabulary->end_of_sequence();
+      if (!options.ignore_eos) ends_of_sequence_ = vocabulary->ends_of_sequence();
     }
   }
 
@@ -87,7 +87,7 @@ class Generation {
   const GenerateOptions& options_;
   StopMatcher stops_;
   std::optional<StreamDecoder> decoder_;
-  std::optional<std::int32_t> end_of_sequence_;
+  std::vector<std::int32_t> ends_of_sequence_;
   std::int64_t max_tokens_ = 0;
   std::int64_t n_sampling_steps_ = 0;  ///< submitted, the end of the prompt included
   std::deque<Ticket> in_flight_;       ///< submitted and not waited for, oldest first
@@ -203,11 +203,12 @@ void Generation::decode() {
                               "Inf, or values overflow",
                               state_.position()));
     }
-    if (end_of_sequence_ && token == *end_of_sequence_) {
+    if (std::ranges::find(ends_of_sequence_, token) != ends_of_sequence_.end()) {
       take_back_all_but(0);
       if (result_.token_ids.empty())
         result_.time_to_first_token_ms = ms_between(start_, Clock::now());
       result_.finish_reason = FinishReason::stop;
+      result_.stop_token = token;
       return;
     }
     if (accept(token)) break;

@@ -52,10 +52,12 @@ std::string Vocabulary::decode(std::span<const std::int32_t> ids, bool skip_spec
   return tokenizer_.decode(own, skip_special);
 }
 
-std::optional<std::int32_t> Vocabulary::end_of_sequence() const {
-  const auto own = tokenizer_.end_of_sequence();
-  if (!own || mapping_ == nullptr) return own;
-  return mapping_->to_model(*own);
+std::vector<std::int32_t> Vocabulary::ends_of_sequence() const {
+  if (mapping_ == nullptr) return tokenizer_.ends_of_sequence();
+  std::vector<std::int32_t> ids;
+  for (const std::int32_t own : tokenizer_.ends_of_sequence())
+    if (const auto image = mapping_->to_model(own)) ids.push_back(*image);
+  return ids;
 }
 
 }  // namespace bitaxon

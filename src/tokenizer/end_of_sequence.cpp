@@ -1,7 +1,8 @@
 #include "tokenizer/end_of_sequence.h"
 
+#include <algorithm>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "formats/json.h"
 #include "platform/file.h"
@@ -20,45 +21,65 @@ std::optional<std::int32_t> token_named(const Json& value, const TokenLookup& to
   return tokens.id_of(content->get_ref<const std::string&>());
 }
 
-// A number, or a list whose first fitting number counts.
 std::optional<std::int32_t> id_named(const Json& value, const TokenLookup& tokens) {
-  if (value.is_array()) {
-    for (const Json& item : value)
-      if (const auto id = item.is_array() ? std::nullopt : id_named(item, tokens)) return id;
-    return std::nullopt;
-  }
   if (!value.is_number_unsigned()) return std::nullopt;
   const auto id = value.get<std::uint64_t>();
   if (id >= static_cast<std::uint64_t>(tokens.vocab_size)) return std::nullopt;
   return static_cast<std::int32_t>(id);
 }
 
-std::optional<std::int32_t> named_in(const fs::path& file, const TokenLookup& tokens) {
-  if (!optional_file_exists(file)) return std::nullopt;
-  const JsonLimits limits;
-  const Json json = parse_json(read_whole_file(file, limits.max_bytes), file.string(), limits);
-  if (!json.is_object()) return std::nullopt;
-  if (const auto token = json.find("eos_token"); token != json.end())
-    if (const auto id = token_named(*token, tokens)) return id;
-  if (const auto number = json.find("eos_token_id"); number != json.end())
-    if (const auto id = id_named(*number, tokens)) return id;
-  return std::nullopt;
-}
+/// Collects ids, each once, in the order in which they come.
+class Ends {
+ public:
+  explicit Ends(const TokenLookup& tokens) : tokens_(tokens) {}
+
+  void add(std::optional<std::int32_t> id) {
+    if (id && std::ranges::find(ids_, *id) == ids_.end()) ids_.push_back(*id);
+  }
+
+  void add_named_in(const fs::path& file) {
+    if (!optional_file_exists(file)) return;
+    const JsonLimits limits;
+    const Json json = parse_json(read_whole_file(file, limits.max_bytes), file.string(), limits);
+    if (!json.is_object()) return;
+    add_values(json, "eos_token", token_named);
+    add_values(json, "eos_token_id", id_named);
+  }
+
+  std::vector<std::int32_t> take() { return std::move(ids_); }
+
+ private:
+  template <class Find>
+  void add_values(const Json& json, const char* key, Find find) {
+    const auto found = json.find(key);
+    if (found == json.end()) return;
+    if (!found->is_array()) return add(find(*found, tokens_));
+    for (const Json& item : *found) add(find(item, tokens_));
+  }
+
+  const TokenLookup& tokens_;
+  std::vector<std::int32_t> ids_;
+};
 
 }  // namespace
 
-std::optional<std::int32_t> find_end_of_sequence(const TokenLookup& tokens,
-                                                 const fs::path& tokenizer_file) {
+std::vector<std::int32_t> find_ends_of_sequence(const TokenLookup& tokens,
+                                                const fs::path& tokenizer_file) {
+  Ends ends(tokens);
   for (const char* token : {"<|im_end|>", "<|endoftext|>", "</s>"})
-    if (const auto id = tokens.id_of(token)) return id;
+    if (const auto id = tokens.id_of(token)) {
+      ends.add(id);
+      break;
+    }
   const fs::path folder = tokenizer_file.parent_path();
   std::vector<fs::path> folders = {folder};
   if (folder.filename() == "tokenizer") folders.push_back(folder.parent_path());
   for (const fs::path& where : folders)
     for (const char* file : {"tokenizer_config.json", "special_tokens_map.json",
                              "generation_config.json", "config.json"})
-      if (const auto id = named_in(where / file, tokens)) return id;
-  return std::nullopt;
+      ends.add_named_in(where / file);
+  ends.add(tokens.own);
+  return ends.take();
 }
 
 }  // namespace bitaxon

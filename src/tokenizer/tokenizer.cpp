@@ -89,7 +89,7 @@ FileKind kind_of(std::string_view bytes) {
 
 struct Tokenizer::Impl {
   std::variant<ByteTokenizer, Bpe, SentencePiece> kind;
-  std::optional<std::int32_t> end_of_sequence;
+  std::vector<std::int32_t> ends_of_sequence;
 
   template <class Visitor>
   decltype(auto) visit(Visitor&& visitor) const {
@@ -103,7 +103,7 @@ Tokenizer Tokenizer::load(const fs::path& file) {
   refuse_pointer_or_empty(bytes, file);
   const std::string name = file.string();
   auto impl = std::make_shared<Impl>();
-  std::optional<std::int32_t> otherwise;
+  std::optional<std::int32_t> own_end;
   const FileKind kind = kind_of(bytes);
   if (kind == FileKind::neither)
     throw Error(
@@ -113,14 +113,13 @@ Tokenizer Tokenizer::load(const fs::path& file) {
     impl->kind = bpe_from_json(bytes, name);
   } else {
     auto pieces = SentencePiece::from_bytes(bytes, name);
-    otherwise = pieces.end_of_sequence();
+    own_end = pieces.end_of_sequence();
     impl->kind = std::move(pieces);
   }
   Tokenizer tokenizer(impl);
   const TokenLookup lookup{[&](std::string_view token) { return tokenizer.token_id(token); },
-                           tokenizer.vocab_size()};
-  impl->end_of_sequence = find_end_of_sequence(lookup, file);
-  if (!impl->end_of_sequence) impl->end_of_sequence = otherwise;
+                           tokenizer.vocab_size(), own_end};
+  impl->ends_of_sequence = find_ends_of_sequence(lookup, file);
   return tokenizer;
 }
 
@@ -132,7 +131,7 @@ std::optional<Tokenizer> Tokenizer::find(const fs::path& model_directory) {
 }
 
 Tokenizer Tokenizer::bytes() {
-  return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, std::nullopt}));
+  return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, {}}));
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
@@ -153,7 +152,9 @@ std::int32_t Tokenizer::vocab_size() const {
   return impl_->visit([](const auto& kind) { return kind.vocab_size(); });
 }
 
-std::optional<std::int32_t> Tokenizer::end_of_sequence() const { return impl_->end_of_sequence; }
+const std::vector<std::int32_t>& Tokenizer::ends_of_sequence() const {
+  return impl_->ends_of_sequence;
+}
 
 std::optional<std::int32_t> Tokenizer::token_id(std::string_view token) const {
   return impl_->visit([&](const auto& kind) { return kind.token_id(token); });

@@ -148,6 +148,7 @@ TEST(RunCli, StopStringsEndTheText) {
     const Json json = run_json(go + Arguments{"--json", "--stop", stop});
     EXPECT_EQ(json["text"], expected);
     EXPECT_EQ(json["finish_reason"], "stop");
+    EXPECT_TRUE(json["stop_token_id"].is_null());
     EXPECT_EQ(run_well(go + Arguments{"--stop", stop}).out, expected + "\n");
     EXPECT_EQ(run_well(go + Arguments{"--stop", "never there", "--stop", stop, "--no-stream"}).out,
               expected + "\n");
@@ -172,12 +173,13 @@ TEST(RunCli, EndOfSequenceEndsTheText) {
   for (const char* name : {"<|im_end|>", "<|endoftext|>"})
     tokenizer.replace(tokenizer.find(name), 3, "<|~");
   write_file(folder / "tokenizer.json", tokenizer);
-  write_file(folder / "generation_config.json", R"({"eos_token_id": 11})");
+  write_file(folder / "generation_config.json", R"({"eos_token_id": [11, 1021]})");
   const Arguments go = {"run",      "--quiet", "-m",           folder.path().string(),
                         "--prompt", "ROMEO:",  "--max-tokens", "60",
                         "--seed",   "2",       "--json"};
   const Json whole = run_json(go + Arguments{"--ignore-eos"});
   EXPECT_EQ(whole["finish_reason"], "length");
+  EXPECT_TRUE(whole["stop_token_id"].is_null());
   const auto all = whole["token_ids"].get<std::vector<std::int32_t>>();
   const auto end = std::find(all.begin(), all.end(), 11);
   ASSERT_NE(end, all.end());
@@ -186,6 +188,7 @@ TEST(RunCli, EndOfSequenceEndsTheText) {
     const Json json = run_json(go + Arguments{"--run-ahead", run_ahead});
     EXPECT_EQ(json["token_ids"].get<std::vector<std::int32_t>>(), expected);
     EXPECT_EQ(json["finish_reason"], "stop");
+    EXPECT_EQ(json["stop_token_id"], 11);
     EXPECT_EQ(json["completion_tokens"], expected.size());
     const std::string text = whole["text"];
     EXPECT_EQ(json["text"], text.substr(0, text.find(',')));

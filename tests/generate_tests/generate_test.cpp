@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <set>
 
@@ -35,7 +36,7 @@ Vocabulary bundled_vocabulary(std::string_view mapping = {}) {
 /// The bundled vocabulary with `<|im_end|>` and the model's id `id` exchanged, so that a token that
 /// the model likes ends the sequence.
 Vocabulary bundled_vocabulary_ending_with(std::int32_t id) {
-  const std::int32_t im_end = *bundled_vocabulary().end_of_sequence();
+  const std::int32_t im_end = bundled_vocabulary().ends_of_sequence().front();
   std::string mapping = "{";
   for (std::int32_t i = 0; i < 1024; ++i)
     mapping += fmt::format("{}: {}, ", i, i == id ? im_end : i == im_end ? id : i);
@@ -224,14 +225,16 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
                                                 whole.begin());
       ASSERT_EQ(end, at) << "choose a token that has not come before";
       const Vocabulary vocabulary = bundled_vocabulary_ending_with(whole[at]);
-      ASSERT_EQ(vocabulary.end_of_sequence(), whole[at]);
+      ASSERT_EQ(vocabulary.ends_of_sequence(), std::vector{whole[at]});
       const auto result = run(open, &vocabulary, prompt, greedy(14));
       EXPECT_EQ(result.token_ids, std::vector(whole.begin(), whole.begin() + static_cast<int>(at)));
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
       EXPECT_EQ(result.finish_reason, FinishReason::stop);
+      EXPECT_EQ(result.stop_token, whole[at]);
       // Exactly at the limit it is not looked for any more.
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
+      EXPECT_EQ(exact.stop_token, std::nullopt);
       if (at != 1) continue;
       GenerateOptions ignore = greedy(14);
       ignore.ignore_eos = true;
@@ -240,6 +243,31 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
       EXPECT_EQ(on.finish_reason, FinishReason::length);
       // Without a vocabulary there is no end.
       EXPECT_EQ(run(open, nullptr, prompt, greedy(14)).token_ids, whole);
+    }
+  }
+}
+
+TEST(Ends, AtTheFirstOfSeveralEndsOfSequence) {
+  const auto prompt = bundled_vocabulary().encode("ROMEO:");
+  OpenModel plain = open_bundled(2);
+  const auto whole = run(plain, nullptr, prompt, greedy(14)).token_ids;
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(bundled_model_dir() / "tokenizer.json", folder / "tokenizer.json");
+  for (const auto& [config, at] : {std::pair{fmt::format("[{}, {}]", whole[5], whole[2]), 2},
+                                   std::pair{fmt::format("[{}, {}]", whole[2], whole[5]), 2},
+                                   std::pair{fmt::format("[{}, 1021]", whole[9]), 9},
+                                   std::pair{fmt::format("[1021, {}]", whole[0]), 0}}) {
+    std::ofstream(folder / "generation_config.json") << "{\"eos_token_id\": " << config << "}";
+    const Vocabulary vocabulary(*Tokenizer::find(folder.path()), "", 1024);
+    for (const int run_ahead : kRunAheads) {
+      OpenModel open = open_bundled(run_ahead);
+      const auto result = run(open, &vocabulary, prompt, greedy(14));
+      EXPECT_EQ(result.token_ids, std::vector(whole.begin(), whole.begin() + at)) << config;
+      EXPECT_EQ(result.finish_reason, FinishReason::stop);
+      EXPECT_EQ(result.stop_token, whole[static_cast<std::size_t>(at)]);
+      GenerateOptions ignore = greedy(14);
+      ignore.ignore_eos = true;
+      EXPECT_EQ(run(open, &vocabulary, prompt, ignore).token_ids, whole);
     }
   }
 }
@@ -284,6 +312,7 @@ TEST(LengthyEnds, AtAStopString) {
       const auto result = run(open, &vocabulary, prompt, options);
       EXPECT_EQ(result.text, text.substr(0, cut)) << stops[0];
       EXPECT_EQ(result.token_ids, ids) << stops[0];
+      EXPECT_EQ(result.stop_token, std::nullopt);
       EXPECT_EQ(result.finish_reason,
                 cut == std::string::npos ? FinishReason::length : FinishReason::stop);
     }

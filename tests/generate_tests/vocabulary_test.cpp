@@ -1,6 +1,8 @@
 // A tokenizer in a model's ids, with and without a mapping.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "bitaxon/generate.h"
 #include "support/errors.h"
 #include "support/tensors.h"
@@ -17,7 +19,7 @@ TEST(Vocabulary, WithoutAMappingIsTheTokenizer) {
   EXPECT_EQ(ids_of(vocabulary, "ab"), (std::vector<std::int32_t>{97, 98}));
   EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{97, 98}), "ab");
   EXPECT_EQ(vocabulary.to_tokenizer(98), 98);
-  EXPECT_EQ(vocabulary.end_of_sequence(), std::nullopt);
+  EXPECT_EQ(vocabulary.ends_of_sequence(), std::vector<std::int32_t>());
 }
 
 TEST(Vocabulary, MapsInAndOut) {
@@ -32,11 +34,16 @@ TEST(Vocabulary, MapsInAndOut) {
   }
 }
 
-TEST(Vocabulary, MapsTheEndOfSequence) {
-  const Tokenizer tokenizer = *Tokenizer::find(bundled_model_dir());
-  EXPECT_EQ(Vocabulary(tokenizer, "", 1024).end_of_sequence(), 1023);
-  EXPECT_EQ(Vocabulary(tokenizer, "{1023: 7}", 8).end_of_sequence(), 7);
-  EXPECT_EQ(Vocabulary(tokenizer, "{1022: 7}", 8).end_of_sequence(), std::nullopt);
+TEST(Vocabulary, MapsTheEndsOfSequence) {
+  using Ids = std::vector<std::int32_t>;
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(bundled_model_dir() / "tokenizer.json", folder / "tokenizer.json");
+  std::ofstream(folder / "generation_config.json") << R"({"eos_token_id": [1023, 11, 12]})";
+  const Tokenizer tokenizer = *Tokenizer::find(folder.path());
+  EXPECT_EQ(Vocabulary(tokenizer, "", 1024).ends_of_sequence(), (Ids{1023, 11, 12}));
+  EXPECT_EQ(Vocabulary(tokenizer, "{1023: 7}", 8).ends_of_sequence(), Ids{7});
+  EXPECT_EQ(Vocabulary(tokenizer, "{12: 5, 1023: 7}", 8).ends_of_sequence(), (Ids{7, 5}));
+  EXPECT_EQ(Vocabulary(tokenizer, "{1022: 7}", 8).ends_of_sequence(), Ids());
 }
 
 TEST(Vocabulary, ATokenWithoutAnImageIsNamed) {

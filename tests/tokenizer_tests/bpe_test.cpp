@@ -52,7 +52,7 @@ TEST(Bpe, TheBundledTokenizer) {
   const Tokenizer tokenizer = tiny();
   EXPECT_EQ(tokenizer.kind(), "bpe");
   EXPECT_EQ(tokenizer.vocab_size(), 1024);
-  EXPECT_EQ(tokenizer.end_of_sequence(), 1023);
+  EXPECT_EQ(tokenizer.ends_of_sequence(), Ids{1023});
   EXPECT_EQ(tokenizer.token_id("<|im_start|>"), 1022);
   EXPECT_EQ(tokenizer.token_id("\xC4\xA0the"), 268);
   EXPECT_EQ(tokenizer.token_id(" the"), std::nullopt);

@@ -75,9 +75,10 @@ TEST(SentencePiece, EncodesAsRecorded) {
 TEST(SentencePiece, TheRecordedModel) {
   const Tokenizer tokenizer = Tokenizer::load(kModel);
   EXPECT_EQ(tokenizer.kind(), "sentencepiece");
-  EXPECT_EQ(tokenizer.end_of_sequence(), tokenizer.token_id("</s>"));
-  ASSERT_TRUE(tokenizer.end_of_sequence());
-  EXPECT_TRUE(tokenizer.is_special(*tokenizer.end_of_sequence()));
+  const auto end = tokenizer.token_id("</s>");
+  ASSERT_TRUE(end);
+  EXPECT_EQ(tokenizer.ends_of_sequence(), std::vector<std::int32_t>{*end});
+  EXPECT_TRUE(tokenizer.is_special(*end));
   EXPECT_EQ(tokenizer.token_id("no such piece"), std::nullopt);
   EXPECT_FALSE(tokenizer.is_special(-1));
   const std::string text = "But soft, what light 日本語 🙂";

@@ -15,7 +15,7 @@ TEST(Tokenizer, Bytes) {
   const Tokenizer bytes = Tokenizer::bytes();
   EXPECT_EQ(bytes.kind(), "bytes");
   EXPECT_EQ(bytes.vocab_size(), 256);
-  EXPECT_EQ(bytes.end_of_sequence(), std::nullopt);
+  EXPECT_EQ(bytes.ends_of_sequence(), Ids());
   EXPECT_EQ(bytes.encode(std::string_view("a\0\xFF", 3)), (Ids{'a', 0, 255}));
   EXPECT_EQ(bytes.decode(Ids{0xF0, 0x9F, 0x99, 0x82, -1, 256, 0xC3, 'x'}), "🙂\xEF\xBF\xBDx");
   EXPECT_EQ(bytes.token_id("a"), 'a');
@@ -89,49 +89,60 @@ TEST(Tokenizer, MissingFilesAreIoErrors) {
   }
 }
 
-TEST(EndOfSequence, TheWellKnownOnesFirst) {
+Ids ends_of(const std::filesystem::path& file) { return Tokenizer::load(file).ends_of_sequence(); }
+
+TEST(EndsOfSequence, OneOfTheWellKnownAndWhatTheFilesName) {
   const TemporaryFolder folder;
   TokenizerJson json;
-  const auto end = [&] {
-    return Tokenizer::load(folder.write("tokenizer.json", json.text())).end_of_sequence();
-  };
+  const auto ends = [&] { return ends_of(folder.write("tokenizer.json", json.text())); };
+  EXPECT_EQ(ends(), Ids());
   folder.write("config.json", R"({"eos_token_id": 7})");
-  EXPECT_EQ(end(), 7);
+  EXPECT_EQ(ends(), Ids{7});
   const int slash = json.add("</s>");
-  EXPECT_EQ(end(), slash);
+  EXPECT_EQ(ends(), (Ids{slash, 7}));
   const int text = json.add("<|endoftext|>");
-  EXPECT_EQ(end(), text);
+  EXPECT_EQ(ends(), (Ids{text, 7}));
   const int turn = json.add("<|im_end|>");
-  EXPECT_EQ(end(), turn);
+  EXPECT_EQ(ends(), (Ids{turn, 7}));
 }
 
-TEST(EndOfSequence, TheFilesBesideInOrder) {
+TEST(EndsOfSequence, AreThoseOfAllFiles) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer/tokenizer.json", TokenizerJson().text());
-  const auto end = [&] { return Tokenizer::load(file).end_of_sequence(); };
-  EXPECT_EQ(end(), std::nullopt);
+  EXPECT_EQ(ends_of(file), Ids());
   folder.write("config.json", R"({"eos_token_id": 7})");  // the folder above
-  EXPECT_EQ(end(), 7);
-  folder.write("tokenizer/config.json", R"({"eos_token_id": [400, 8]})");  // 400 is no token
-  EXPECT_EQ(end(), 8);
+  EXPECT_EQ(ends_of(file), Ids{7});
+  folder.write("tokenizer/config.json", R"({"eos_token_id": [8, 7]})");
+  EXPECT_EQ(ends_of(file), (Ids{8, 7}));
   folder.write("tokenizer/generation_config.json", R"({"eos_token_id": [9, 10]})");
-  EXPECT_EQ(end(), 9);
+  EXPECT_EQ(ends_of(file), (Ids{9, 10, 8, 7}));
   folder.write("tokenizer/special_tokens_map.json", R"({"eos_token": {"content": "!"}})");
-  EXPECT_EQ(end(), '!');
-  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": "?"})");
-  EXPECT_EQ(end(), '?');
-  folder.write("tokenizer/tokenizer_config.json",
-               R"({"eos_token": "no such", "eos_token_id": -3})");
-  EXPECT_EQ(end(), '!');
-  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": null, "eos_token_id": [[1]]})");
-  EXPECT_EQ(end(), '!');
+  EXPECT_EQ(ends_of(file), (Ids{'!', 9, 10, 8, 7}));
+  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": "?", "eos_token_id": 9})");
+  EXPECT_EQ(ends_of(file), (Ids{'?', 9, '!', 10, 8, 7}));
+  folder.write("tokenizer/tokenizer_config.json", R"({"eos_token": ["?", {"content": "!"}]})");
+  EXPECT_EQ(ends_of(file), (Ids{'?', '!', 9, 10, 8, 7}));
 }
 
-TEST(EndOfSequence, TheFolderAboveCountsOnlyForAFolderNamedTokenizer) {
+TEST(EndsOfSequence, WhatIsNoTokenIsIgnored) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("tokenizer.json", TokenizerJson().text());
+  for (const char* text :
+       {R"({"eos_token": "no such", "eos_token_id": -3})", R"({"eos_token_id": [[1], 256, -1]})",
+        R"({"eos_token": null, "eos_token_id": null})", R"({"eos_token_id": 4000000000})",
+        R"({"eos_token_id": [1.5, "1", true]})", "[5]", "5", "{}"}) {
+    folder.write("generation_config.json", text);
+    EXPECT_EQ(ends_of(file), Ids()) << text;
+  }
+  folder.write("generation_config.json", R"({"eos_token_id": [400, 8]})");
+  EXPECT_EQ(ends_of(file), Ids{8});
+}
+
+TEST(EndsOfSequence, TheFolderAboveCountsOnlyForAFolderNamedTokenizer) {
   const TemporaryFolder folder;
   const auto file = folder.write("other/tokenizer.json", TokenizerJson().text());
   folder.write("config.json", R"({"eos_token_id": 7})");
-  EXPECT_EQ(Tokenizer::load(file).end_of_sequence(), std::nullopt);
+  EXPECT_EQ(ends_of(file), Ids());
 }
 
 }  // namespace

@@ -98,6 +98,7 @@ Json result_json(const Session& session, const GenerateOptions& options,
   json["total_ms"] = result.total_ms;
   json["per_token_ms"] = result.per_token_ms;
   json["finish_reason"] = name_of(result.finish_reason);
+  json["stop_token_id"] = result.stop_token ? Json(*result.stop_token) : Json(nullptr);
   json["seed"] = options.sampler.seed;
   json["device"] = session.backend->caps().name;
   json["device_name"] = session.backend->caps().device;
