@@ -176,11 +176,19 @@ class TreeBuilder {
 
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)
     throw Error(ErrorKind::format,
                 fmt::format("{}: expected at most {} bytes of JSON, got {}", printable_path(name),
                             limits.max_bytes, text.size()));
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+    fail(name, 0, "expected JSON in UTF-8, got UTF-16");
   // nlohmann takes a NUL for the end of the text and would ignore what follows it.
   if (const std::size_t nul = text.find('\0'); nul != text.npos)
     fail(name, nul, "not JSON: a NUL byte");

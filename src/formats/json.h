@@ -20,6 +20,10 @@ struct JsonLimits {
 /// Objects keep the order of the text, and looking a key up in one is linear: iterate large ones.
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 
+/// `text` after the byte order mark that some editors put first. Parsers skip the mark; whoever
+/// looks at the first character of JSON skips it with this.
+std::string_view without_byte_order_mark(std::string_view text);
+
 /// What JSON has no number for becomes null.
 Json finite_or_null(double value);
 

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "bitaxon/error.h"
+#include "formats/json.h"
 #include "formats/pointer_file.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
@@ -78,8 +79,9 @@ enum class FileKind { json, protocol_buffer, neither };
 // JSON may begin with white space, and a protocol buffer does as a rule: the tag of its first
 // field, 0x0A, is a line feed.
 FileKind kind_of(std::string_view bytes) {
-  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
-  if (first != std::string_view::npos && bytes[first] == '{') return FileKind::json;
+  const std::string_view text = without_byte_order_mark(bytes);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos && text[first] == '{') return FileKind::json;
   constexpr std::string_view kTags = "\x0A\x12\x1A\x22\x2A";  // the fields of a ModelProto
   const bool tag = !bytes.empty() && kTags.find(bytes[0]) != std::string_view::npos;
   return tag ? FileKind::protocol_buffer : FileKind::neither;

@@ -41,7 +41,20 @@ TEST(Json, AgreesWithNlohmannsOwnBuilder) {
   EXPECT_EQ(parse_json(text, "ops.json"), Json::parse(text));
 }
 
-TEST(Json, AcceptsAByteOrderMark) { EXPECT_EQ(parse_json("\xef\xbb\xbf{}", "t"), Json::object()); }
+TEST(Json, AcceptsAByteOrderMark) {
+  EXPECT_EQ(parse_json("\xef\xbb\xbf{}", "t"), Json::object());
+  EXPECT_EQ(without_byte_order_mark("\xef\xbb\xbf{}"), "{}");
+  for (const char* text : {"", "{}", "\xef\xbb{}", " \xef\xbb\xbf{}"})
+    EXPECT_EQ(without_byte_order_mark(text), text);
+  expect_refused("\xef\xbb{}", "not JSON");
+  expect_refused("\xef\xbb\xbf\xef\xbb\xbf{}", "not JSON");
+}
+
+TEST(Json, NamesUtf16) {
+  using namespace std::string_view_literals;
+  expect_refused("\xff\xfe{\0}\0"sv, "expected JSON in UTF-8, got UTF-16");
+  expect_refused("\xfe\xff\0{\0}"sv, "expected JSON in UTF-8, got UTF-16");
+}
 
 TEST(Json, RefusesWhatIsNotJson) {
   expect_refused("", "at byte 0: not JSON");

@@ -30,9 +30,20 @@ TEST(Tokenizer, TheContentDecidesNotTheName) {
       "bpe");
 }
 
+TEST(Tokenizer, AByteOrderMarkIsSkipped) {
+  const TemporaryFolder folder;
+  const std::string mark = "\xEF\xBB\xBF";
+  folder.write("tokenizer_config.json", mark + R"({"eos_token": "?"})");
+  const Tokenizer tokenizer =
+      Tokenizer::load(folder.write("tokenizer.json", mark + TokenizerJson({"a b"}).text()));
+  EXPECT_EQ(tokenizer.encode("ab?"), (Ids{256, '?'}));
+  EXPECT_EQ(tokenizer.ends_of_sequence(), Ids{'?'});
+}
+
 TEST(Tokenizer, WhatIsNeitherKindOfFileIsSaidSo) {
   const TemporaryFolder folder;
-  for (const std::string text : {" ", "[]", "version https://git-lfs", "\xEF\xBB\xBF{}"}) {
+  for (const std::string text :
+       {" ", "[]", "version https://git-lfs", "\xEF\xBB\xBF[]", "\xFF\xFE{"}) {
     const auto file = folder.write("tokenizer.json", text);
     try {
       Tokenizer::load(file);
