@@ -1,5 +1,7 @@
 #include "tokenizer/bpe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -93,11 +95,20 @@ void Bpe::append_symbols(std::string_view piece, std::vector<std::int32_t>& symb
     const std::int32_t id = id_of_byte_[static_cast<unsigned char>(c)];
     if (id >= 0) {
       symbols.push_back(id);
-    } else if (file_.unknown && !(after_unknown && file_.fuse_unknown)) {
-      symbols.push_back(*file_.unknown);
+    } else if (file_.unknown_token && !(after_unknown && file_.fuse_unknown)) {
+      symbols.push_back(unknown_for(c));
     }
     after_unknown = id < 0;
   }
+}
+
+std::int32_t Bpe::unknown_for(char byte) const {
+  if (!file_.unknown)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("text: expected bytes that the tokenizer has tokens for, got 0x{:02x} "
+                            "(and its unk_token {} is not in its vocabulary)",
+                            static_cast<unsigned char>(byte), in_quotes(*file_.unknown_token)));
+  return *file_.unknown;
 }
 
 std::string_view Bpe::bytes_of(std::int32_t id) const {

@@ -22,8 +22,10 @@ struct BpeFile {
   std::vector<AddedToken> added_tokens;
   PreTokenizer pre_tokenizer;
   bool nfc = false;
-  bool ignore_merges = false;           ///< a whole piece that is a token is that token
-  std::optional<std::int32_t> unknown;  ///< stands for a byte that is no token; else it is dropped
+  bool ignore_merges = false;  ///< a whole piece that is a token is that token
+  /// The unk_token, which stands for a byte that is no token; without one such a byte is dropped.
+  std::optional<std::string> unknown_token;
+  std::optional<std::int32_t> unknown;  ///< its id; empty when the vocabulary lacks it
   bool fuse_unknown = false;            ///< neighbouring unknown bytes are one token
 };
 
@@ -40,6 +42,7 @@ class Bpe {
  public:
   explicit Bpe(BpeFile file);
 
+  /// Throws Error(invalid_argument) for a byte that is no token when the unk_token is none either.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// The bytes that `id` stands for; empty for an id that is no token.
   std::string_view bytes_of(std::int32_t id) const;
@@ -57,6 +60,7 @@ class Bpe {
   void add_bytes(std::int32_t id, std::string_view bytes, bool special);
   void encode_piece(std::string_view piece, Scratch& scratch) const;
   void append_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const;
+  std::int32_t unknown_for(char byte) const;
 
   BpeFile file_;
   AddedTokenFinder before_normalization_;

@@ -175,7 +175,6 @@ TEST(BpeFile, WhatWouldChangeIdsIsRefusedByName) {
 TEST(BpeFile, WhatHasNoEffectIsAccepted) {
   TokenizerJson file({"a b"});
   file.document["model"].update({{"dropout", 0.0},
-                                 {"unk_token", "<never wanted>"},
                                  {"continuing_subword_prefix", ""},
                                  {"end_of_word_suffix", ""},
                                  {"byte_fallback", false}});
@@ -220,14 +219,6 @@ TEST(BpeFile, WrongTypesNameThePlace) {
       {set("/added_tokens/1", {{"id", 258}, {"content", "<t>"}}), kFormat,
        "added_tokens[1]: the token \"<t>\" twice"},
   });
-}
-
-TEST(BpeFile, AnUnknownTokenThatIsWantedMustExist) {
-  TokenizerJson file;
-  file.vocab().erase("x");
-  file.document["model"]["unk_token"] = "<unk>";
-  EXPECT_EQ(refusal(file.text(), ErrorKind::format),
-            "model.unk_token: \"<unk>\" is not in the vocabulary");
 }
 
 }  // namespace

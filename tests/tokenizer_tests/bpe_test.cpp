@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "bitaxon/error.h"
 #include "bitaxon/tokenizer.h"
 #include "support/source_tree.h"
 #include "tokenizer_json.h"
@@ -138,6 +139,34 @@ TEST(Bpe, AMissingByteIsDroppedOrUnknown) {
   EXPECT_EQ(json.bpe().encode("axxb"), (Ids{'a', 'x', 'x', 'b'}));
   json.document["model"]["fuse_unk"] = true;
   EXPECT_EQ(json.bpe().encode("axxbx"), (Ids{'a', 'x', 'b', 'x'}));
+}
+
+// As Hugging Face tokenizers 0.23 reads such files.
+TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
+  TokenizerJson json;
+  for (const int never_in_utf8 : {0xC0, 0xC1, 0xF5, 0xF8, 0xFF})
+    json.vocab().erase(std::string(spelling_of(static_cast<unsigned char>(never_in_utf8))));
+  json.document["added_tokens"] = {{{"id", 300}, {"content", "<unk>"}, {"special", true}}};
+  const auto expect_needed = [&](const std::string& shown) {
+    try {
+      json.bpe().encode("axb");
+      ADD_FAILURE() << shown;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
+      EXPECT_EQ(error.what(),
+                "text: expected bytes that the tokenizer has tokens for, got 0x78 "
+                "(and its unk_token " +
+                    shown + " is not in its vocabulary)");
+    }
+  };
+  for (const std::string name : {"<unk>", "<nowhere>", ""}) {
+    json.document["model"]["unk_token"] = name;
+    EXPECT_EQ(json.bpe().encode("axb\xF8<unk>").size(), std::size_t{7});
+    json.vocab().erase("x");
+    EXPECT_EQ(json.bpe().encode("ab"), (Ids{'a', 'b'}));
+    expect_needed('"' + name + '"');
+    json.vocab()["x"] = 'x';
+  }
 }
 
 TEST(AddedTokens, TheLongestOfTheLeftmost) {
