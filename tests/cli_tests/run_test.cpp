@@ -22,11 +22,16 @@ TEST(LengthyRunCli, PromptsOfEveryKind) {
   EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt", prompt}).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
-  // Only one newline is echo's; another is the user's.
-  EXPECT_EQ(run_well(kSeeded, prompt + "\n\n").out,
-            run_well(kSeeded + Arguments{prompt + "\n"}).out);
+  EXPECT_EQ(run_well(kSeeded, prompt + "\r\n").out, expected);
+  // One line end is taken off; another is the user's.
+  for (const std::string more : {"\n", "\r\n", "\r"})
+    EXPECT_EQ(run_well(kSeeded, prompt + more + "\n").out,
+              run_well(kSeeded + Arguments{prompt + (more == "\r" ? "" : more)}).out);
+  EXPECT_EQ(run_well(kSeeded, prompt + "\n\r").out,
+            run_well(kSeeded + Arguments{prompt + "\n\r"}).out);
   const Json ids = run_json({"tokenize", "--quiet", prompt});
   EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt-ids", ids.dump()}).out, expected);
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt-ids", ids.dump() + "\r\n"}).out, expected);
   EXPECT_EQ(run_well(kSeeded + Arguments{"--", "-5"}).out, run_well(kSeeded, "-5").out);
 }
 

@@ -121,7 +121,7 @@ Command add_compare(CLI::App& program) {
     return app.add_option(name, value, help)->type_name(type)->check(not_empty());
   };
   add("PROMPT", wanted->positional_prompt, "TEXT",
-      "The prompt (default: stdin, less one newline at its end)");
+      "The prompt (default: stdin, less one line end)");
   add("--prompt", wanted->prompt, "TEXT", "The prompt, as a flag");
   add("--ids", wanted->ids, "IDS", "The model's token ids: 1,2,3");
   add("--ids-file", wanted->ids_file, "FILE", "A JSON list of token ids");

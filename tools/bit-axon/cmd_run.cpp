@@ -214,8 +214,7 @@ Command add_run(CLI::App& program) {
   add_quantize_option(app, run->model);
   add_device_options(app, run->device);
   add_output_options(app, run->output);
-  app.add_option("PROMPT", run->positional_prompt,
-                 "The prompt (default: stdin, less one newline at its end)")
+  app.add_option("PROMPT", run->positional_prompt, "The prompt (default: stdin, less one line end)")
       ->check(not_empty());
   app.add_option("--prompt", run->prompt, "The prompt, as a flag")
       ->type_name("TEXT")

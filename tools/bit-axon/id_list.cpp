@@ -17,9 +17,10 @@ namespace bitaxon::tool {
 
 std::vector<std::int32_t> parse_ids(const std::string& flag, const std::string& text) {
   const auto trimmed = [](std::string_view part) {
-    const std::size_t begin = part.find_first_not_of(" \t\n");
+    constexpr const char* kSpace = " \t\r\n";
+    const std::size_t begin = part.find_first_not_of(kSpace);
     if (begin == std::string_view::npos) return std::string_view();
-    return part.substr(begin, part.find_last_not_of(" \t\n") - begin + 1);
+    return part.substr(begin, part.find_last_not_of(kSpace) - begin + 1);
   };
   std::string_view rest = trimmed(text);
   if (rest.size() >= 2 && rest.front() == '[' && rest.back() == ']')

@@ -11,7 +11,7 @@ std::string read_prompt_from_stdin() {
   if (is_terminal(Stream::standard_input))
     note("reading the prompt from the terminal; Ctrl-D ends it");
   std::string text = read_standard_input(kMaxTextBytes);
-  if (!text.empty() && text.back() == '\n') text.pop_back();
+  if (text.ends_with('\n')) text.erase(text.size() - (text.ends_with("\r\n") ? 2 : 1));
   if (text.empty()) throw UsageError("prompt: expected a text, got an empty one");
   return text;
 }
