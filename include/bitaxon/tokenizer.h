@@ -77,7 +77,23 @@ struct ChatMessage {
   std::string content;
 };
 
-/// `<|im_start|>{role}\n{content}<|im_end|>\n` for each message, then `<|im_start|>assistant\n`.
-std::string chat_prompt(std::span<const ChatMessage> messages);
+/// How messages become one text.
+enum class ChatTemplate : std::uint8_t {
+  /// `<|im_start|>{role}\n{content}<|im_end|>\n` for each message, then `<|im_start|>assistant\n`.
+  chatml,
+  /// `{content}\n` for each message: plain text without roles.
+  none,
+};
+
+/// The messages and the beginning of the answer.
+std::string chat_prompt(std::span<const ChatMessage> messages,
+                        ChatTemplate how = ChatTemplate::chatml);
+/// The text between an answer and the next message: `<|im_end|>\n` or `\n`.
+std::string_view turn_end(ChatTemplate how);
+/// The template's special tokens.
+std::span<const std::string_view> special_tokens(ChatTemplate how);
+/// Those of them that `tokenizer` does not find in a text. With such a tokenizer the template is
+/// only text to the model.
+std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer);
 
 }  // namespace bitaxon

@@ -149,6 +149,55 @@ TEST(LengthyChatCli, ASystemMessageCountsAfterASavedState) {
             run_well(kChat + load, "And now?\n").out);
 }
 
+/// A model whose tokenizer has other names for the tokens of the template.
+void copy_model_without_template_tokens(const std::filesystem::path& to) {
+  copy_model(bundled_model_dir(), to);
+  std::string tokenizer = read_file(to / "tokenizer.json");
+  for (const char* name : {"<|im_start|>", "<|im_end|>"})
+    tokenizer.replace(tokenizer.find(name), 5, "<|xx_");
+  write_file(to / "tokenizer.json", tokenizer);
+}
+
+TEST(ChatCli, ATokenizerWithoutTheTemplatesTokensIsRefused) {
+  const TemporaryFolder folder;
+  const std::string model = (folder / "model").string();
+  copy_model_without_template_tokens(model);
+  const std::string messages = (folder / "m.json").string();
+  write_file(messages, R"([{"role": "user", "content": "hi"}])");
+  for (const Arguments& chat : {Arguments{"--chat", "-m", model},
+                                {"--chat", "--config-small"},
+                                {"--messages", messages, "-m", model}}) {
+    const Finished finished = run(Arguments{"run", "--quiet", "--max-tokens", "2"} + chat, "hi\n");
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.out, "");
+    EXPECT_EQ(finished.err,
+              "bit-axon: chat: expected a tokenizer with the special tokens of the chat template, "
+              "got one without <|im_start|> and <|im_end|>; `--chat-template none` sends plain "
+              "text\n");
+  }
+  // Without a chat the tokens are not needed.
+  run_well({"run", "--quiet", "-m", model, "--max-tokens", "2", "hi"});
+}
+
+TEST(ChatCli, WithoutATemplateEveryMessageIsALine) {
+  const TemporaryFolder folder;
+  copy_model_without_template_tokens(folder / "model");
+  const Arguments more = {"--chat-template", "none", "--system", "The king enters."};
+  const std::string state = (folder / "state").string();
+  const Finished finished =
+      run_well(kChat + more + Arguments{"-m", (folder / "model").string(), "--save-state", state},
+               "Who is there?\nWho?\n");
+  const auto line = [&](const std::string& prompt, const Arguments& states) {
+    return run_well(Arguments{"run", "--max-tokens", "10", "--seed", "4", "--prompt", prompt} +
+                    kModel + states)
+        .out;
+  };
+  const std::string own = (folder / "own").string();
+  const std::string first = line("The king enters.\nWho is there?\n", {"--save-state", own});
+  const std::string second = line("\nWho?\n", {"--load-state", own, "--save-state", own});
+  EXPECT_EQ(finished.out, first + second);
+}
+
 TEST(ChatCli, AFullContextIsSaidAndResetHelps) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder.path());

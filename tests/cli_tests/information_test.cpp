@@ -37,15 +37,15 @@ TEST(InformationCli, HelpEverywhere) {
     EXPECT_EQ(run_well({command, "-h"}).out, one.out);
   }
   const std::string run_help = run_well({"run", "--help"}).out;
-  for (const char* flag : {"--max-tokens",  "--temperature", "--top-k",
-                           "--top-p",       "--min-p",       "--repetition-penalty",
-                           "--seed",        "--stop",        "--run-ahead",
-                           "--ignore-eos",  "--no-stream",   "--json",
-                           "--save-state",  "--load-state",  "--chat",
-                           "--system",      "--messages",    "--prompt-ids",
-                           "--device",      "--precision",   "--threads",
-                           "--quiet",       "--verbose",     "--tokenizer",
-                           "--config-small"})
+  for (const char* flag : {"--max-tokens",   "--temperature",  "--top-k",
+                           "--top-p",        "--min-p",        "--repetition-penalty",
+                           "--seed",         "--stop",         "--run-ahead",
+                           "--ignore-eos",   "--no-stream",    "--json",
+                           "--save-state",   "--load-state",   "--chat",
+                           "--system",       "--messages",     "--prompt-ids",
+                           "--device",       "--precision",    "--threads",
+                           "--quiet",        "--verbose",      "--tokenizer",
+                           "--config-small", "--chat-template"})
     EXPECT_NE(run_help.find(flag), std::string::npos) << flag;
 }
 

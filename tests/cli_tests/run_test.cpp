@@ -52,6 +52,22 @@ TEST(RunCli, MessagesGoThroughTheTemplate) {
           .out);
 }
 
+TEST(RunCli, MessagesWithoutATemplateAreLines) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "messages.json").string();
+  write_file(file, "\xef\xbb\xbf[{\"role\": \"user\", \"content\": \"Who is there?\"}]");
+  const Arguments plain = {"--messages", file, "--chat-template", "none"};
+  EXPECT_EQ(run_well(kSeeded + plain).out,
+            run_well(kSeeded + Arguments{"--prompt", "Who is there?\n"}).out);
+  EXPECT_EQ(run_well(kSeeded + plain + Arguments{"--system", "Be brief."}).out,
+            run_well(kSeeded + Arguments{"--prompt", "Be brief.\nWho is there?\n"}).out);
+  EXPECT_EQ(run_well(kSeeded + Arguments{"--messages", file, "--chat-template", "chatml"}).out,
+            run_well(kSeeded + Arguments{"--messages", file}).out);
+  // Nothing is needed of the tokenizer.
+  EXPECT_EQ(run_well(kSeeded + plain + Arguments{"--config-small"}).out,
+            run_well(kSeeded + Arguments{"--config-small", "--prompt", "Who is there?\n"}).out);
+}
+
 TEST(LengthyRunCli, StreamedWholeAndJsonAreTheSame) {
   for (const Arguments& model : {Arguments{}, Arguments{"--config-small"}}) {
     const Arguments go = kSeeded + model + Arguments{"--prompt", "To be"};

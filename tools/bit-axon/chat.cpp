@@ -14,7 +14,11 @@ namespace {
 class Conversation {
  public:
   Conversation(const RunOptions& run, Session& session, State& state, GenerateOptions options)
-      : run_(run), session_(session), state_(state), options_(std::move(options)) {
+      : run_(run),
+        template_(wanted_template(run)),
+        session_(session),
+        state_(state),
+        options_(std::move(options)) {
     base_ = state.position();
     if (!run.no_stream)
       options_.on_text = [](std::string_view text) {
@@ -36,6 +40,7 @@ class Conversation {
   std::string template_text(const std::string& question) const;
 
   const RunOptions& run_;
+  ChatTemplate template_;
   Session& session_;
   State& state_;
   GenerateOptions options_;
@@ -50,7 +55,7 @@ std::string Conversation::template_text(const std::string& question) const {
   if (opens && !run_.system.empty()) messages.push_back({"system", run_.system});
   messages.push_back({"user", question});
   // Whatever stopped the answer before, its turn is closed here.
-  return (continues ? "<|im_end|>\n" : "") + chat_prompt(messages);
+  return std::string(continues ? turn_end(template_) : "") + chat_prompt(messages, template_);
 }
 
 bool Conversation::answer(const std::string& question) {

@@ -53,6 +53,9 @@ void check_combinations(const RunOptions& run) {
   if (run.chat && run.json) throw UsageError("--json: expected without --chat, got both");
   if (!run.system.empty() && !run.chat && run.messages.empty())
     throw UsageError("--system: expected with --chat or --messages, got neither");
+  if (!run.chat_template.empty() && !run.chat && run.messages.empty())
+    throw UsageError("--chat-template: expected with --chat or --messages, got neither");
+  wanted_template(run);
   if (!run.save_state.empty()) check_writable("--save-state", run.save_state);
 }
 
@@ -69,7 +72,7 @@ Prompt read_prompt(const RunOptions& run) {
   if (!run.messages.empty()) {
     std::vector<ChatMessage> messages = read_messages(run.messages);
     if (!run.system.empty()) messages.insert(messages.begin(), {"system", run.system});
-    return {{}, chat_prompt(messages), true};
+    return {{}, chat_prompt(messages, wanted_template(run)), true};
   }
   std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
   if (text.empty() && !run.chat) text = read_prompt_from_stdin();
@@ -78,11 +81,13 @@ Prompt read_prompt(const RunOptions& run) {
 
 /// The prompt in model ids. `continues`: the state already holds a conversation, whose last turn
 /// the template closes first.
-std::vector<std::int32_t> prompt_ids(const Prompt& prompt, const Session& session, bool continues) {
+std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt,
+                                     const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
   const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
   check_utf8("prompt", prompt.text, vocabulary);
-  return vocabulary.encode((prompt.is_chat && continues ? "<|im_end|>\n" : "") + prompt.text);
+  const std::string_view before = prompt.is_chat && continues ? turn_end(wanted_template(run)) : "";
+  return vocabulary.encode(std::string(before) + prompt.text);
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,
@@ -154,7 +159,9 @@ int run_command(const RunOptions& run) {
   run.device.check();
   const Prompt prompt = read_prompt(run);
 
-  Session session = open_session(run.model, run.device, run.output, {.run_ahead = run_ahead});
+  ModelOptions model = run.model;
+  if (run.chat || prompt.is_chat) model.chat_template = wanted_template(run);
+  Session session = open_session(model, run.device, run.output, {.run_ahead = run_ahead});
   if (run.output.verbose) say_details(session, options);
   State state = session.model->new_state();
   if (!run.load_state.empty()) state.load(run.load_state);
@@ -164,7 +171,8 @@ int run_command(const RunOptions& run) {
   }
   options.interrupted = &catch_interrupts();
   if (run.chat) return chat(run, session, state, options);
-  return answer(run, session, state, options, prompt_ids(prompt, session, state.position() > 0));
+  return answer(run, session, state, options,
+                prompt_ids(run, prompt, session, state.position() > 0));
 }
 
 void add_sampler_options(CLI::App& app, RunOptions& run) {
@@ -201,6 +209,13 @@ GenerateOptions generate_options(const RunOptions& run) {
   return options;
 }
 
+ChatTemplate wanted_template(const RunOptions& run) {
+  if (run.chat_template.empty() || run.chat_template == "chatml") return ChatTemplate::chatml;
+  if (run.chat_template == "none") return ChatTemplate::none;
+  throw UsageError(fmt::format("--chat-template: expected chatml or none, got \"{}\"",
+                               printable(run.chat_template)));
+}
+
 std::string footer(const GenerateResult& result) {
   return fmt::format("── {} token{} · {:.1f} tok/s · TTFT {:.0f}ms ──", result.token_ids.size(),
                      result.token_ids.size() == 1 ? "" : "s", result.decode_tokens_per_sec(),
@@ -227,6 +242,11 @@ Command add_run(CLI::App& program) {
       ->check(not_empty());
   app.add_flag("-c,--chat", run->chat, "Talk: one question per line, answers in between");
   app.add_option("--system", run->system, "The system message of a chat")->type_name("TEXT");
+  app.add_option(
+         "--chat-template", run->chat_template,
+         "How a chat becomes text: chatml, or none for lines of plain text (default: chatml)")
+      ->type_name("NAME")
+      ->check(not_empty());
   add_sampler_options(app, *run);
   app.add_option("--stop", run->stop, "End the answer before this text; may be given several times")
       ->type_name("TEXT")

@@ -15,7 +15,7 @@ struct RunOptions {
   ModelOptions model;
   DeviceOptions device;
   OutputOptions output;
-  std::string positional_prompt, prompt, prompt_ids, messages, system;
+  std::string positional_prompt, prompt, prompt_ids, messages, system, chat_template;
   std::string max_tokens = "512", temperature = "0.6", top_k = "50", top_p = "0.95", min_p = "0",
               repetition_penalty = "1", seed, run_ahead = "2";
   std::vector<std::string> stop;
@@ -25,6 +25,9 @@ struct RunOptions {
 
 /// Sampler and stop parameters, checked. Without --seed one is taken from the system.
 GenerateOptions generate_options(const RunOptions& run);
+
+/// What --chat-template says; without the flag chatml. Throws UsageError.
+ChatTemplate wanted_template(const RunOptions& run);
 
 /// The line under an answer: "── 128 tokens · 42.3 tok/s · TTFT 180ms ──".
 std::string footer(const GenerateResult& result);

@@ -9,6 +9,7 @@
 
 #include "bitaxon/devices.h"
 #include "bitaxon/model.h"
+#include "bitaxon/tokenizer.h"
 
 namespace bitaxon::tool {
 
@@ -17,6 +18,8 @@ struct ModelOptions {
   std::string flag = "--model";  ///< what names it, for messages
   std::string model = {};        ///< as typed; empty: the default
   std::string tokenizer = {};
+  /// For a chat: the template whose special tokens the tokenizer must have.
+  std::optional<ChatTemplate> chat_template = {};
   bool config_small = false;
   bool config_medium = false;
   std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty

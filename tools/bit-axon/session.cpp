@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <fmt/ranges.h>
+
 #include "bitaxon/devices.h"
 #include "bitaxon/error.h"
 #include "console.h"
@@ -52,6 +54,16 @@ std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const Model
   return std::nullopt;
 }
 
+/// The template would be plain text to the model, and its answers nonsense.
+void refuse_missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
+  const std::vector<std::string> missing = missing_tokens(how, tokenizer);
+  if (!missing.empty())
+    throw Error(ErrorKind::unsupported,
+                fmt::format("chat: expected a tokenizer with the special tokens of the chat "
+                            "template, got one without {}; `--chat-template none` sends plain text",
+                            fmt::join(missing, " and ")));
+}
+
 void note_all(const std::vector<std::string>& lines, const OutputOptions& output) {
   if (output.quiet) return;
   for (const std::string& line : lines) note("warning: " + line);
@@ -94,6 +106,8 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   }
   // It is quick, and what is wrong with it is known before a long load.
   found.tokenizer = find_tokenizer(options, found.source ? &found.source->files : nullptr);
+  if (options.chat_template && found.tokenizer)
+    refuse_missing_tokens(*options.chat_template, *found.tokenizer);
   return found;
 }
 
@@ -123,10 +137,15 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
   return session;
 }
 
-void add_vocabulary(FoundModel& found, Session& session) {
-  if (found.tokenizer)
-    session.vocabulary.emplace(std::move(*found.tokenizer), session.model->vocab_mapping(),
-                               session.model->config().vocab_size);
+void add_vocabulary(FoundModel& found, std::optional<ChatTemplate> chat_template,
+                    Session& session) {
+  if (!found.tokenizer) return;
+  session.vocabulary.emplace(std::move(*found.tokenizer), session.model->vocab_mapping(),
+                             session.model->config().vocab_size);
+  if (!chat_template) return;
+  // Throws where a mapping has no image of a token.
+  for (const std::string_view token : special_tokens(*chat_template))
+    session.vocabulary->encode(token);
 }
 
 }  // namespace
@@ -151,7 +170,7 @@ std::vector<Session> open_sessions(const ModelOptions& options,
     sessions.push_back(load_on(std::move(opened[i]), devices[i], found, output, load, warnings));
     if (i == 0) note_all(warnings, output);
   }
-  add_vocabulary(found, sessions.front());
+  add_vocabulary(found, options.chat_template, sessions.front());
   return sessions;
 }
 

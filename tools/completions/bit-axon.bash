@@ -29,6 +29,7 @@ _bit_axon() {
   case $previous in
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
+    --chat-template) flags='chatml none' ;;
     --quantize) flags='nf4 mlx' ;;
     --format)
       flags='nf4 mlx'
@@ -53,7 +54,7 @@ _bit_axon() {
         run)
           flags="$model $device $state --quantize --prompt --prompt-ids --messages --max-tokens --temperature --top-k
             --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
-            --json --chat -c --system"
+            --json --chat -c --system --chat-template"
           ;;
         logits) flags="$model $device $state --quantize --ids --ids-file --split --out" ;;
         compare)

@@ -57,6 +57,7 @@ complete -c bit-axon -n "$run" -l ignore-eos -d 'Go on after the end of sequence
 complete -c bit-axon -n "$run" -l no-stream -d 'Print the answer when it is whole'
 complete -c bit-axon -n "$run" -s c -l chat -d 'Use the chat template'
 complete -c bit-axon -n "$run" -l system -x -d 'System message of a chat'
+complete -c bit-axon -n "$run" -l chat-template -x -a 'chatml none' -d 'How a chat becomes text'
 complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge evaluate' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
