@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "formats/json.h"
+#include "formats/pointer_file.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
 
@@ -40,7 +41,9 @@ class Ends {
   void add_named_in(const fs::path& file) {
     if (!optional_file_exists(file)) return;
     const JsonLimits limits;
-    const Json json = parse_json(read_whole_file(file, limits.max_bytes), file.string(), limits);
+    const std::string text = read_whole_file(file, limits.max_bytes);
+    refuse_pointer_or_empty(text, file);
+    const Json json = parse_json(text, file.string(), limits);
     if (!json.is_object()) return;
     add_values(json, "eos_token", token_named);
     add_values(json, "eos_token_id", id_named);

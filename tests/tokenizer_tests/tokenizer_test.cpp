@@ -149,6 +149,24 @@ TEST(EndsOfSequence, WhatIsNoTokenIsIgnored) {
   EXPECT_EQ(ends_of(file), Ids{8});
 }
 
+TEST(EndsOfSequence, AFileThatWasNotFetchedIsSaid) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("tokenizer.json", TokenizerJson().text());
+  for (const auto& [text, expected] :
+       {std::pair{"", "the file is empty"},
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"}}) {
+    const auto config = folder.write("generation_config.json", text);
+    try {
+      Tokenizer::load(file);
+      ADD_FAILURE() << expected;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::format);
+      EXPECT_NE(std::string(error.what()).find(config.string() + ": "), std::string::npos);
+      EXPECT_NE(std::string(error.what()).find(expected), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST(EndsOfSequence, TheFolderAboveCountsOnlyForAFolderNamedTokenizer) {
   const TemporaryFolder folder;
   const auto file = folder.write("other/tokenizer.json", TokenizerJson().text());
