@@ -38,6 +38,7 @@ CurlLibrary load(const DynamicLibrary& library) {
   find(library, "curl_easy_reset", curl.easy_reset);
   find(library, "curl_easy_setopt", curl.easy_setopt);
   find(library, "curl_easy_perform", curl.easy_perform);
+  find(library, "curl_easy_getinfo", curl.easy_getinfo);
   find(library, "curl_easy_strerror", curl.easy_strerror);
   find(library, "curl_slist_append", curl.slist_append);
   find(library, "curl_slist_free_all", curl.slist_free_all);

@@ -11,6 +11,7 @@
 
 #include "bitaxon/error.h"
 #include "hub/curl_library.h"
+#include "hub/retries.h"
 #include "hub/url.h"
 #include "platform/build_info.h"
 #include "platform/printable.h"
@@ -146,6 +147,34 @@ bool may_pass(CURLcode code) {
   }
 }
 
+/// The proxy that libcurl takes for https and the variable that names it, without user and
+/// password.
+std::string shown_proxy() {
+  for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    std::string proxy = value;
+    const std::size_t scheme = proxy.find("://");
+    const std::size_t begin = scheme == proxy.npos ? 0 : scheme + 3;
+    if (const std::size_t at = proxy.rfind('@'); at != proxy.npos && at >= begin)
+      proxy.erase(begin, at + 1 - begin);
+    return fmt::format("the proxy {} ({})", printable(proxy, 200), name);
+  }
+  return "the proxy";
+}
+
+/// What a proxy means that does not connect us.
+std::string proxy_refusal(long status) {
+  switch (status) {
+    case 403:
+      return "it does not allow this connection";
+    case 407:
+      return "it expects http://USER:PASSWORD@HOST:PORT with a user that it knows";
+    default:
+      return "it does not connect us";
+  }
+}
+
 }  // namespace
 
 void HttpOptions::check_interrupted() const {
@@ -187,6 +216,8 @@ struct HttpClient::Handle {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTPHEADER, headers.get());
+    // What a proxy answers to CONNECT is not the server's answer.
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_USERAGENT, fmt::format("bit-axon/{}", build_info().version).c_str());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.timeout_seconds));
@@ -203,6 +234,13 @@ struct HttpClient::Handle {
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, bx_hub_on_progress);
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
+  }
+
+  /// The status with which a proxy refused to connect us; 0: none did.
+  long proxy_status() {
+    long status = 0;
+    curl.easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status / 100 == 2 ? 0 : status;
   }
 
   /// One hop.
@@ -225,6 +263,12 @@ struct HttpClient::Handle {
     if (code == CURLE_OK) return answer;
     const std::string reason =
         printable(words[0] != '\0' ? words.data() : curl.easy_strerror(code), 200);
+    if (const long status = proxy_status(); status != 0) {
+      answer.problem = fmt::format("{} answers with status {}: {}", shown_proxy(), status,
+                                   proxy_refusal(status));
+      if (is_passing(static_cast<int>(status))) return answer;
+      throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), answer.problem));
+    }
     if (!may_pass(code))
       throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), reason));
     answer.problem = code == CURLE_OPERATION_TIMEDOUT ? fmt::format("no answer within {} s ({})",

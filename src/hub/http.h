@@ -61,8 +61,8 @@ class HttpClient {
   ~HttpClient();
 
   const HttpOptions& options() const { return options_; }
-  /// Throws Error(io) for what trying again does not help: a server that cannot be trusted, an
-  /// origin that nothing is fetched from, too many redirects. Throws Interrupted.
+  /// Throws Error(io) where another try does not help: a server that cannot be trusted, a proxy
+  /// that refuses, an origin that nothing is fetched from, too many redirects. Throws Interrupted.
   HttpAnswer get(HttpRequest request, const HttpReceiver& receiver);
 
  private:

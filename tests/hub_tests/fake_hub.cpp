@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "hub/content_id.h"
@@ -47,37 +48,43 @@ Json listed(const std::string& name, const std::string& contents, bool lfs) {
   return file;
 }
 
-FakeHub::FakeHub()
+FakeHub::FakeHub(const TlsIdentity* identity)
     : listing({{"id", "owner/name"}, {"sha", kCommit}, {"siblings", Json::array()}}),
-      storage([this](const Connection& connection, const SeenRequest& request) {
-        if (on_store(connection, request)) return;
-        // "/store/ID?signature=..."
-        const std::string id = request.target.substr(7, request.target.find('?') - 7);
-        serve(connection, request, files_.at(id), "\"" + id + "\"");
-      }),
-      server([this](const Connection& connection, const SeenRequest& request) {
-        const std::string api = "/api/models/owner/name/revision/";
-        const std::string resolve = fmt::format("/owner/name/resolve/{}/", kCommit);
-        if (request.target.starts_with(api)) {
-          if (!on_api(connection, request)) connection.answer(200, listing.dump());
-          return;
-        }
-        if (on_file(connection, request)) return;
-        const std::string name = request.target.starts_with(resolve)
-                                     ? unescape(request.target.substr(resolve.size()))
-                                     : "";
-        if (!files_.contains(name)) return connection.answer(404, "no such thing");
-        for (const Json& file : listing["siblings"])
-          if (file["rfilename"] == name && file.contains("lfs"))
-            return connection.answer(
-                302, "elsewhere",
-                fmt::format("Location: {}/store/{}?signature=hidden\r\nX-Repo-Commit: {}\r\n",
-                            storage.url(), file["lfs"]["sha256"].get<std::string>(), kCommit));
-        serve(connection, request, files_.at(name), "\"" + id(name) + "\"");
-      }) {}
+      storage(
+          [this](const Connection& connection, const SeenRequest& request) {
+            if (on_store(connection, request)) return;
+            // "/store/ID?signature=..."
+            const std::string id = request.target.substr(7, request.target.find('?') - 7);
+            serve(connection, request, files_.at(id), "\"" + id + "\"");
+          },
+          identity),
+      server([this](const Connection& connection,
+                    const SeenRequest& request) { answer(connection, request); },
+             identity) {}
+
+void FakeHub::answer(const Connection& connection, const SeenRequest& request) {
+  if (request.target.starts_with("/api/models/owner/name/revision/")) {
+    if (!on_api(connection, request)) connection.answer(200, listing.dump());
+    return;
+  }
+  if (on_file(connection, request)) return;
+  const std::string resolve = fmt::format("/owner/name/resolve/{}/", kCommit);
+  const std::string name =
+      request.target.starts_with(resolve) ? unescape(request.target.substr(resolve.size())) : "";
+  if (!files_.contains(name)) return connection.answer(404, "no such thing");
+  if (const std::string lfs_id = ids_.at(name); lfs_id.size() == 64)
+    return connection.answer(
+        302, request.method == "HEAD" ? "" : "elsewhere",
+        fmt::format("Location: {}/store/{}?signature=hidden\r\nX-Repo-Commit: {}\r\n"
+                    "X-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\n",
+                    storage.url(), lfs_id, kCommit, lfs_id, files_.at(name).size()));
+  serve(connection, request, files_.at(name), "\"" + ids_.at(name) + "\"");
+}
 
 void FakeHub::add(const std::string& name, const std::string& contents, bool lfs) {
-  listing["siblings"].push_back(listed(name, contents, lfs));
+  const Json entry = listed(name, contents, lfs);
+  listing["siblings"].push_back(entry);
+  ids_[name] = lfs ? entry["lfs"]["sha256"] : entry["blobId"];
   files_[name] = contents;
   files_[id(name)] = contents;
 }
@@ -88,18 +95,14 @@ void FakeHub::add_folder(const fs::path& folder) {
         entry.path().extension() == ".safetensors");
 }
 
-std::string FakeHub::id(const std::string& name) const {
-  for (const Json& file : listing["siblings"])
-    if (file["rfilename"] == name)
-      return file.contains("lfs") ? file["lfs"]["sha256"] : file["blobId"];
-  throw std::runtime_error("no file " + name);
-}
-
 void FakeHub::serve(const Connection& connection, const SeenRequest& request,
                     const std::string& contents, const std::string& tag) {
   const std::size_t first = request.first_byte();
   const std::string wanted = request.field("if-range");
   const std::string fields = fmt::format("ETag: {}\r\n", tag);
+  if (request.method == "HEAD")
+    return connection.send_head(200,
+                                fmt::format("{}Content-Length: {}\r\n", fields, contents.size()));
   if (first == 0 || (!wanted.empty() && wanted != tag))
     return connection.answer(200, contents, fields);
   if (first >= contents.size()) return connection.answer(416, "", fields);
@@ -108,13 +111,25 @@ void FakeHub::serve(const Connection& connection, const SeenRequest& request,
                                 contents.size() - 1, contents.size()));
 }
 
-HubTest::HubTest() {
-  surroundings_.environment = {{"HF_HOME", cache_.path().string()},
-                               {"HF_ENDPOINT", hub_.server.url()}};
-  for (const char* name : {"HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH"})
+HubTest::HubTest(const TlsIdentity* identity) : hub_(identity) {
+  for (const char* name :
+       {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
+        "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_SYMLINKS",
+        "XDG_CACHE_HOME", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy",
+        "NO_PROXY", "CURL_CA_BUNDLE"})
     ::unsetenv(name);
-  for (const auto& [name, value] : surroundings_.environment)
-    ::setenv(name.c_str(), value.c_str(), 1);
+  set_variable("HF_HOME", cache_.path().string());
+  set_variable("HF_ENDPOINT", hub_.server.url());
+}
+
+void HubTest::set_variable(const std::string& name, const std::string& value) {
+  surroundings_.environment[name] = value;
+  ::setenv(name.c_str(), value.c_str(), 1);
+}
+
+bool HubTest::noted(std::string_view fragment) const {
+  return std::ranges::any_of(
+      notes_, [&](const std::string& note) { return note.find(fragment) != std::string::npos; });
 }
 
 void HubTest::leave_partial(const std::string& name, const std::string& contents) const {

@@ -46,7 +46,8 @@ class Hook {
 
 class FakeHub {
  public:
-  FakeHub();
+  /// `identity`: of both servers; null: no TLS.
+  explicit FakeHub(const TlsIdentity* identity = nullptr);
   /// Before the first request.
   void add(const std::string& name, const std::string& contents, bool lfs);
   /// Adds the files of a folder.
@@ -54,7 +55,7 @@ class FakeHub {
 
   const std::string& contents(const std::string& name) const { return files_.at(name); }
   /// The id of the file's contents.
-  std::string id(const std::string& name) const;
+  std::string id(const std::string& name) const { return ids_.at(name); }
   /// Of the file with the first of its bytes missing and the header fields that say so, or whole.
   static void serve(const Connection& connection, const SeenRequest& request,
                     const std::string& contents, const std::string& tag);
@@ -67,7 +68,10 @@ class FakeHub {
   Hook on_store;  ///< in place of the store of LFS files
 
  private:
-  std::map<std::string, std::string> files_;  // by name; of LFS also by id
+  void answer(const Connection& connection, const SeenRequest& request);
+
+  std::map<std::string, std::string> files_;  // by name and by id
+  std::map<std::string, std::string> ids_;    // by name
 
  public:
   // Last: they answer as long as they live.
@@ -78,7 +82,8 @@ class FakeHub {
 /// A hub, an empty cache, and downloads from one to the other.
 class HubTest : public testing::Test {
  protected:
-  HubTest();
+  /// `identity`: of the hub; null: no TLS.
+  explicit HubTest(const TlsIdentity* identity = nullptr);
 
   /// models--owner--name
   std::filesystem::path repository() const { return cache_ / "hub/models--owner--name"; }
@@ -96,6 +101,10 @@ class HubTest : public testing::Test {
 
   /// In this process, without pauses.
   std::filesystem::path download(hub::DownloadRequest request = {.repository = "owner/name"});
+  /// Whether a note holds `fragment`.
+  bool noted(std::string_view fragment) const;
+  /// In the environment of this process and of the program.
+  void set_variable(const std::string& name, const std::string& value);
   /// The program; `more` comes after the name of the repository.
   Finished run_download(const Arguments& more = {}) const;
   /// Ends with this status and one line on stderr that holds the fragments.

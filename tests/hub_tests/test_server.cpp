@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,8 +20,8 @@ namespace {
 SeenRequest parse(const std::string& head) {
   SeenRequest request;
   std::istringstream lines(head);
-  std::string line, method;
-  lines >> method >> request.target;
+  std::string line;
+  lines >> request.method >> request.target;
   std::getline(lines, line);
   while (std::getline(lines, line) && line != "\r") {
     const std::size_t colon = line.find(':');
@@ -30,6 +31,14 @@ SeenRequest parse(const std::string& head) {
     request.fields[name] = line.substr(colon + 2, line.find('\r') - colon - 2);
   }
   return request;
+}
+
+sockaddr_in loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
 }
 
 }  // namespace
@@ -73,13 +82,30 @@ void Connection::stall() const {
   }
 }
 
+void Connection::tunnel_to(int port) const {
+  const int other = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = loopback(port);
+  const auto* any = reinterpret_cast<const sockaddr*>(&address);
+  bool open = ::connect(other, any, sizeof(address)) == 0;
+  while (open) {
+    std::array<pollfd, 2> both{pollfd{fd_, POLLIN, 0}, pollfd{other, POLLIN, 0}};
+    open = ::poll(both.data(), both.size(), -1) > 0;
+    for (std::size_t from = 0; open && from < both.size(); ++from) {
+      if (both[from].revents == 0) continue;
+      std::array<char, 65536> buffer;
+      const ssize_t got = ::recv(both[from].fd, buffer.data(), buffer.size(), 0);
+      open = got > 0;
+      if (open) Connection(both[1 - from].fd, nullptr).send({buffer.data(), std::size_t(got)});
+    }
+  }
+  ::close(other);
+}
+
 TestServer::TestServer(Handler handler, const TlsIdentity* identity)
     : handler_(std::move(handler)), identity_(identity) {
   ::signal(SIGPIPE, SIG_IGN);  // libssl writes without MSG_NOSIGNAL
   listening_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in address = loopback(0);
   socklen_t size = sizeof(address);
   auto* any = reinterpret_cast<sockaddr*>(&address);
   if (listening_ < 0 || ::bind(listening_, any, size) != 0 || ::listen(listening_, 16) != 0 ||
@@ -102,7 +128,8 @@ TestServer::~TestServer() {
 }
 
 std::string TestServer::url() const {
-  return fmt::format("http{}://127.0.0.1:{}", identity_ == nullptr ? "" : "s", port_);
+  if (identity_ == nullptr) return fmt::format("http://127.0.0.1:{}", port_);
+  return fmt::format("https://{}:{}", identity_->host(), port_);
 }
 
 std::vector<SeenRequest> TestServer::requests() const {

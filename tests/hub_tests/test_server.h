@@ -18,7 +18,8 @@ namespace bitaxon::test {
 
 /// What came over a connection.
 struct SeenRequest {
-  std::string target;                         ///< "/path?query"
+  std::string method;                         ///< "GET", "HEAD" or "CONNECT"
+  std::string target;                         ///< "/path?query"; of CONNECT "host:port"
   std::map<std::string, std::string> fields;  ///< names in lower case
   std::string field(const std::string& name) const;
   /// N of "Range: bytes=N-"; 0 without one.
@@ -38,6 +39,8 @@ class Connection {
   void answer(int status, std::string_view body, const std::string& fields = {}) const;
   /// Sends nothing until the client goes.
   void stall() const;
+  /// Passes bytes to and from a server on 127.0.0.1, until one of the two ends.
+  void tunnel_to(int port) const;
 
  private:
   friend class TestServer;
@@ -47,11 +50,12 @@ class Connection {
   SSL* tls_;
 };
 
-/// A certificate for one address that signs itself, and its key.
+/// A certificate for one host that signs itself, and its key.
 class TlsIdentity {
  public:
-  /// `address`: "127.0.0.1"
-  explicit TlsIdentity(const std::string& address);
+  /// `host`: "127.0.0.1" or a name
+  explicit TlsIdentity(const std::string& host);
+  const std::string& host() const { return host_; }
   /// What has to be trusted by those who ask.
   std::string certificate_pem() const;
   SSL_CTX* context() const { return context_.get(); }
@@ -60,6 +64,7 @@ class TlsIdentity {
   struct Free {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
   };
+  std::string host_;
   std::unique_ptr<SSL_CTX, Free> context_;
 };
 
@@ -73,8 +78,9 @@ class TestServer {
   TestServer& operator=(const TestServer&) = delete;
   ~TestServer();
 
-  /// "http://127.0.0.1:PORT", or https
+  /// "http://127.0.0.1:PORT", or with https and the host of the identity
   std::string url() const;
+  int port() const { return port_; }
   /// All so far.
   std::vector<SeenRequest> requests() const;
 

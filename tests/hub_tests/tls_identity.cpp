@@ -1,4 +1,5 @@
 // A certificate that signs itself.
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -33,7 +34,7 @@ void add_extension(X509* certificate, int what, const std::string& value) {
 
 }  // namespace
 
-TlsIdentity::TlsIdentity(const std::string& address) {
+TlsIdentity::TlsIdentity(const std::string& host) : host_(host) {
   const std::unique_ptr<EVP_PKEY, Release> key(EVP_EC_gen("P-256"));
   const std::unique_ptr<X509, Release> certificate(X509_new());
   expect(key != nullptr && certificate != nullptr);
@@ -46,8 +47,10 @@ TlsIdentity::TlsIdentity(const std::string& address) {
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                              reinterpret_cast<const unsigned char*>("a test"), -1, -1, 0);
   X509_set_issuer_name(certificate.get(), name);
+  in_addr address{};
+  const bool is_address = ::inet_pton(AF_INET, host.c_str(), &address) == 1;
   add_extension(certificate.get(), NID_basic_constraints, "critical,CA:TRUE");
-  add_extension(certificate.get(), NID_subject_alt_name, "IP:" + address);
+  add_extension(certificate.get(), NID_subject_alt_name, (is_address ? "IP:" : "DNS:") + host);
   expect(X509_sign(certificate.get(), key.get(), EVP_sha256()) > 0);
   context_.reset(SSL_CTX_new(TLS_server_method()));
   expect(context_ != nullptr && SSL_CTX_use_certificate(context_.get(), certificate.get()) == 1 &&

@@ -54,8 +54,9 @@ TEST_F(TlsTest, AServerOfAnotherName) {
   const TlsIdentity other("127.0.0.2");
   const TestServer server([](const Connection&, const SeenRequest&) {}, &other);
   write_file(cache_ / "certificate", other.certificate_pem());
-  surroundings_.environment["HF_ENDPOINT"] = server.url();
-  expect_refusal({}, 1, {server.url(), "127.0.0.1"});
+  const std::string url = "https://127.0.0.1:" + std::to_string(server.port());
+  surroundings_.environment["HF_ENDPOINT"] = url;
+  expect_refusal({}, 1, {url, "127.0.0.1"});
   EXPECT_TRUE(server.requests().empty());
 }
 
