@@ -127,7 +127,10 @@ class Fetch {
   /// Whether the bytes to come are those that are missing.
   void check(const HttpHead& head, std::uint64_t before) {
     const std::string tag = head.field("etag");
+    // Of a compressed answer, length and ranges are not the file's.
+    const bool is_plain = head.field("content-encoding").empty();
     if (head.status == 206) {
+      if (before > 0 && !is_plain) throw StartOver{"the server compresses a range"};
       const auto range = parse_range(head.field("content-range"));
       if (!range || range->first != before)
         throw StartOver{fmt::format("expected the bytes from {}, the server sends \"{}\"", before,
@@ -138,13 +141,14 @@ class Fetch {
         throw StartOver{"the file changed on the server"};
     } else {
       if (const auto size = parse_number(head.field("content-length"));
-          size && *size != file_.size_bytes)
+          is_plain && size && *size != file_.size_bytes)
         fail_size(std::to_string(*size));
       // The range was not honoured, or what it was of is no more: all bytes, from the first.
       if (before > 0) partial_.clear();
       from_zero_ = true;
     }
-    tag_ = tag.starts_with("W/") ? "" : tag;  // a weak tag is not of bytes
+    // A weak tag is not of bytes, and that of a compressed answer is not of the file's.
+    tag_ = is_plain && !tag.starts_with("W/") ? tag : "";
   }
 
   void take(std::span<const std::byte> bytes) {

@@ -140,6 +140,7 @@ bool may_pass(CURLcode code) {
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_NOT_BUILT_IN:
+    case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_OUT_OF_MEMORY:
       return false;
     default:
@@ -216,6 +217,8 @@ struct HttpClient::Handle {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTPHEADER, headers.get());
+    // Sizes and ranges are of the file as it is. The option also decodes what comes compressed.
+    set(CURLOPT_ACCEPT_ENCODING, "identity");
     // What a proxy answers to CONNECT is not the server's answer.
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_USERAGENT, fmt::format("bit-axon/{}", build_info().version).c_str());

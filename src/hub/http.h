@@ -61,6 +61,7 @@ class HttpClient {
   ~HttpClient();
 
   const HttpOptions& options() const { return options_; }
+  /// Asks for bytes as they are; what a server compresses all the same is decoded.
   /// Throws Error(io) where another try does not help: a server that cannot be trusted, a proxy
   /// that refuses, an origin that nothing is fetched from, too many redirects. Throws Interrupted.
   HttpAnswer get(HttpRequest request, const HttpReceiver& receiver);
