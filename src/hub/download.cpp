@@ -41,9 +41,9 @@ bool matches(const std::vector<std::string>& globs, const std::string& name) {
   });
 }
 
-std::vector<HubFile> choose(const HubListing& listing, const DownloadRequest& request) {
-  std::vector<HubFile> chosen;
-  for (const HubFile& file : listing.files)
+std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest& request) {
+  std::vector<ListedFile> chosen;
+  for (const ListedFile& file : listing.files)
     if ((request.include.empty() || matches(request.include, file.name)) &&
         !matches(request.exclude, file.name))
       chosen.push_back(file);
@@ -127,14 +127,11 @@ class Download {
       : request_(request),
         watch_(watch),
         server_(HubServer::from_environment()),
-        client_(options) {}
+        client_(options),
+        hub_(client_, server_, request.repository, request.revision, watch.note) {}
 
   fs::path run() {
-    const HubListing listing =
-        list_files(client_, server_, request_.repository, request_.revision, watch_.note);
-    commit_ = listing.commit;
-    const std::vector<HubFile> files = choose(listing, request_);
-    if (!request_.local_folder.empty()) refuse_own_folder(files);
+    const std::vector<HubFile> files = find_files();
     const Places places(request_);
     const std::vector<HubFile> missing = find_missing(files, places);
     if (!missing.empty()) places.prepare();
@@ -150,9 +147,21 @@ class Download {
  private:
   const HttpOptions& options() const { return client_.options(); }
 
+  /// The files to have, with all that the hub tells of them.
+  std::vector<HubFile> find_files() {
+    const HubListing listing = hub_.list();
+    commit_ = listing.commit;
+    const std::vector<ListedFile> chosen = choose(listing, request_);
+    refuse_unfetchable(chosen, hub_.shown_list());
+    if (!request_.local_folder.empty()) refuse_own_folder(chosen);
+    std::vector<HubFile> files;
+    for (const ListedFile& file : chosen) files.push_back(hub_.describe(commit_, file));
+    return files;
+  }
+
   /// No file may come to lie where the download keeps its own.
-  static void refuse_own_folder(const std::vector<HubFile>& files) {
-    for (const HubFile& file : files)
+  static void refuse_own_folder(const std::vector<ListedFile>& files) {
+    for (const ListedFile& file : files)
       if (file.name == ".cache" || file.name.starts_with(".cache/"))
         throw Error(ErrorKind::format,
                     fmt::format("file \"{}\": expected no name below .cache with "
@@ -214,8 +223,7 @@ class Download {
           .progress =
               [&](std::uint64_t bytes) { watch_.progress(done_bytes_ + bytes, total_bytes_); },
           .note = watch_.note};
-      fetch_file(client_, server_, file_url(server_, request_.repository, commit_, file.name), file,
-                 partial, watch);
+      fetch_file(client_, server_, hub_.file_url(commit_, file.name), file, partial, watch);
       partial.publish(places.target(file));
     }
     done_bytes_ += file.size_bytes;
@@ -242,6 +250,7 @@ class Download {
   const DownloadWatch& watch_;
   HubServer server_;
   HttpClient client_;
+  HubRepository hub_;
   std::string commit_;
   std::uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };

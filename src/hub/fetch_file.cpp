@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "hub/content_id.h"
+#include "hub/hub_names.h"
 #include "hub/retries.h"
 #include "hub/url.h"
 #include "platform/printable.h"
@@ -44,8 +45,11 @@ std::optional<ContentRange> parse_range(std::string_view text) {
   return ContentRange{*first, parse_number(text.substr(slash + 1))};
 }
 
-ContentHash hash_of(const HubFile& file) {
-  return file.id.size() == 64 ? ContentHash::sha256 : ContentHash::git_blob;
+/// Empty when the id is no hash that can be computed here.
+std::optional<ContentHash> hash_of(const HubFile& file) {
+  if (is_hex(file.id, 64)) return ContentHash::sha256;
+  if (is_hex(file.id, 40)) return ContentHash::git_blob;
+  return std::nullopt;
 }
 
 class Fetch {
@@ -161,12 +165,15 @@ class Fetch {
   }
 
   void verify() {
-    const std::string id =
-        content_id(File::open(partial_.path()), hash_of(file_), client_.options());
+    const auto hash = hash_of(file_);
+    if (!hash)
+      return watch_.note(
+          fmt::format("{}: the hub has no hash of it; its size is right", shown_name()));
+    const std::string id = content_id(File::open(partial_.path()), *hash, client_.options());
     if (id == file_.id) return;
-    const std::string problem = fmt::format(
-        "expected contents with {} {}, got {}",
-        hash_of(file_) == ContentHash::sha256 ? "SHA-256" : "git's SHA-1", file_.id, id);
+    const std::string problem =
+        fmt::format("expected contents with {} {}, got {}",
+                    *hash == ContentHash::sha256 ? "SHA-256" : "git's SHA-1", file_.id, id);
     // What an earlier run left may be at fault; what came just now, all of it, is the server's.
     if (!from_zero_) throw StartOver{problem};
     partial_.clear();
@@ -196,8 +203,9 @@ void fetch_file(HttpClient& client, const HubServer& server, const std::string& 
 bool has_contents(const std::filesystem::path& path, const HubFile& file,
                   const HttpOptions& options) {
   const File opened = File::open(path);
-  return opened.size_bytes() == file.size_bytes &&
-         content_id(opened, hash_of(file), options) == file.id;
+  const auto hash = hash_of(file);
+  return hash && opened.size_bytes() == file.size_bytes &&
+         content_id(opened, *hash, options) == file.id;
 }
 
 }  // namespace bitaxon::hub

@@ -16,13 +16,15 @@ struct FetchWatch {
   Note note;
 };
 
-/// Continues `partial` from where it ends until it has the size and the hash of `file`. What does
-/// not begin like the file is dropped and fetched anew, once. Throws Error(io), after which the
-/// partial file holds nothing wrong, and Interrupted.
+/// Continues `partial` from where it ends until it has the size and the hash of `file`. Where the
+/// id of `file` is no hash, the size alone is checked. What does not begin like the file is dropped
+/// and fetched anew, once. Throws Error(io), after which the partial file holds nothing wrong, and
+/// Interrupted.
 void fetch_file(HttpClient& client, const HubServer& server, const std::string& url,
                 const HubFile& file, PartialFile& partial, const FetchWatch& watch);
 
-/// Whether the contents of the file `path` are those that `file` has. Throws as content_id.
+/// Whether the file `path` is known to have the contents of `file`: never where the id of `file` is
+/// no hash. Throws as content_id.
 bool has_contents(const std::filesystem::path& path, const HubFile& file,
                   const HttpOptions& options);
 

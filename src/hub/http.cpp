@@ -217,6 +217,9 @@ struct HttpClient::Handle {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTPHEADER, headers.get());
+    set(CURLOPT_NOBODY, request.head_only ? 1L : 0L);
+    // Some servers send a body after the head, which would begin the next answer.
+    set(CURLOPT_FORBID_REUSE, request.head_only ? 1L : 0L);
     // Sizes and ranges are of the file as it is. The option also decodes what comes compressed.
     set(CURLOPT_ACCEPT_ENCODING, "identity");
     // What a proxy answers to CONNECT is not the server's answer.
@@ -291,6 +294,7 @@ HttpAnswer HttpClient::get(HttpRequest request, const HttpReceiver& receiver) {
   for (int n_redirects = 0; n_redirects <= kMaxRedirects; ++n_redirects) {
     HttpAnswer answer = handle_->get(request, options_, receiver);
     if (!answer.problem.empty() || !is_redirect(answer.head.status)) return answer;
+    if (receiver.is_enough && receiver.is_enough(answer.head)) return answer;
     const std::string location = answer.head.field("location");
     if (location.empty())
       throw Error(ErrorKind::io, fmt::format("{}: expected a place to go on to with status {}, got "

@@ -1,4 +1,4 @@
-// One GET over HTTP, through redirects that are followed under our own rules.
+// One GET or HEAD over HTTP, through redirects that are followed under our own rules.
 #pragma once
 
 #include <atomic>
@@ -30,6 +30,7 @@ struct HttpRequest {
   std::string token = {};        ///< sent to the origin of `url`, never to another; empty: none
   std::uint64_t first_byte = 0;  ///< of the range that is asked for; 0: all
   std::string if_range = {};     ///< the tag that the range is of; empty: none
+  bool head_only = false;        ///< HEAD in place of GET
 };
 
 /// Status and header fields of an answer.
@@ -48,8 +49,10 @@ struct HttpAnswer {
 
 /// Who gets what a server sends with status 200 or 206. What they throw ends the transfer.
 struct HttpReceiver {
-  std::function<void(const HttpHead&)> on_head;  ///< before any byte
-  std::function<void(std::span<const std::byte>)> on_bytes;
+  std::function<void(const HttpHead&)> on_head = {};  ///< before any byte
+  std::function<void(std::span<const std::byte>)> on_bytes = {};
+  /// Whether a redirect is itself the answer; empty: never.
+  std::function<bool(const HttpHead&)> is_enough = {};
 };
 
 /// Keeps connections open between requests. For one thread.

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <charconv>
+#include <iterator>
 
 #include "bitaxon/error.h"
-#include "formats/json.h"
-#include "hub/hub_names.h"
 #include "hub/retries.h"
 #include "hub/url.h"
 #include "platform/printable.h"
@@ -15,121 +14,136 @@
 namespace bitaxon::hub {
 namespace {
 
-constexpr JsonLimits kLimits{.max_bytes = std::size_t{32} << 20, .max_depth = 32};
-constexpr std::size_t kMaxFiles = 100'000;
-/// No file is larger, and sums of sizes fit 64 bits.
-constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 46;
-
-[[noreturn]] void fail(std::string_view name, const std::string& what) {
-  throw Error(ErrorKind::format, fmt::format("{}: {}", name, what));
+/// The size in a header field; empty when there is none.
+std::optional<std::uint64_t> size_in(const std::string& field) {
+  std::uint64_t size = 0;
+  const auto result = std::from_chars(field.data(), field.data() + field.size(), size);
+  if (field.empty() || result.ec != std::errc() || result.ptr != field.data() + field.size() ||
+      size > kMaxFileBytes)
+    return std::nullopt;
+  return size;
 }
 
-/// The member of an object; null when it has none, or is none.
-const Json& member(const Json& object, const char* key) {
-  static const Json null;
-  if (!object.is_object()) return null;
-  const auto found = object.find(key);
-  return found == object.end() ? null : *found;
+/// Whether a redirect already tells what a file is: where it leads, nobody may ask with HEAD.
+bool tells_file(const HttpHead& head) {
+  return !head.field("x-linked-etag").empty() && !head.field("x-linked-size").empty();
 }
 
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
-HubFile parse_file(const Json& entry, std::string_view name) {
-  HubFile file;
-  if (!member(entry, "rfilename").is_string())
-    fail(name, "expected files with a text \"rfilename\", got one without");
-  file.name = text_of(member(entry, "rfilename"));
-  if (const std::string problem = path_problem(file.name); !problem.empty())
-    fail(name, fmt::format("file \"{}\": expected a name below the repository, got {}",
-                           printable(file.name), problem));
-  const Json& lfs = member(entry, "lfs");
-  const Json& size = lfs.is_object() ? member(lfs, "size") : member(entry, "size");
-  if (!size.is_number_unsigned() || size.get<std::uint64_t>() > kMaxFileBytes)
-    fail(name, fmt::format("file \"{}\": expected its size in bytes, got {}", printable(file.name),
-                           printable(size.dump())));
-  file.size_bytes = size.get<std::uint64_t>();
-  file.id = text_of(lfs.is_object() ? member(lfs, "sha256") : member(entry, "blobId"));
-  if (!is_hex(file.id, lfs.is_object() ? 64 : 40))
-    fail(name, fmt::format("file \"{}\": expected its {}, got \"{}\"", printable(file.name),
-                           lfs.is_object() ? "SHA-256 (64 hexadecimal digits)"
-                                           : "blobId (40 hexadecimal digits)",
-                           printable(file.id)));
-  return file;
-}
-
-/// No two files of one name, and no file where another needs a folder.
-void refuse_conflicts(const std::vector<HubFile>& files, std::string_view name) {
-  std::set<std::string_view> names;
-  for (const HubFile& file : files)
-    if (!names.insert(file.name).second)
-      fail(name, fmt::format("file \"{}\": expected it once, got it twice", printable(file.name)));
-  for (const HubFile& file : files)
-    for (std::size_t end = file.name.find('/'); end != file.name.npos;
-         end = file.name.find('/', end + 1))
-      if (const std::string_view folder(file.name.data(), end); names.contains(folder))
-        fail(name, fmt::format("file \"{}\": expected a folder \"{}\", got a file of that name",
-                               printable(file.name), printable(folder)));
-}
-
-/// The whole answer as text, bounded. `head` is the answer's.
-HttpAnswer get_text(HttpClient& client, const HttpRequest& request, std::string& text) {
-  text.clear();
-  return client.get(
-      request,
-      {.on_head = {}, .on_bytes = [&](std::span<const std::byte> bytes) {
-         if (text.size() + bytes.size() > kLimits.max_bytes)
-           fail(shown(request.url),
-                fmt::format("expected at most {} bytes of JSON, got more", kLimits.max_bytes));
-         text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-       }});
+/// The address of "<ADDRESS>; rel="next"" in a Link field; empty when it names none.
+std::string next_page(const std::string& link) {
+  for (std::size_t begin = link.find('<'); begin != link.npos; begin = link.find('<', begin + 1)) {
+    const std::size_t end = link.find('>', begin);
+    if (end == link.npos) return {};
+    const std::string parameters = link.substr(end, link.find('<', end) - end);
+    if (parameters.find("rel=\"next\"") != parameters.npos)
+      return link.substr(begin + 1, end - begin - 1);
+  }
+  return {};
 }
 
 }  // namespace
 
-HubListing parse_listing(std::string_view text, std::string_view name) {
-  const Json json = parse_json(text, name, kLimits);
-  HubListing listing;
-  listing.commit = text_of(member(json, "sha"));
-  if (!is_hex(listing.commit, 40))
-    fail(name, fmt::format("expected a commit of 40 hexadecimal digits in \"sha\", got \"{}\"",
-                           printable(listing.commit)));
-  const Json& files = member(json, "siblings");
-  if (!files.is_array() || files.size() > kMaxFiles)
-    fail(name, fmt::format("expected a list of at most {} files in \"siblings\", got {}", kMaxFiles,
-                           files.is_array() ? "more" : "none"));
-  for (const Json& entry : files) listing.files.push_back(parse_file(entry, name));
-  refuse_conflicts(listing.files, name);
-  return listing;
-}
+HubRepository::HubRepository(HttpClient& client, const HubServer& server, const std::string& name,
+                             const std::string& revision, Note note)
+    : client_(client),
+      server_(server),
+      name_(name),
+      revision_(revision),
+      list_url_(fmt::format("{}/api/models/{}/revision/{}?blobs=true", server.endpoint, name,
+                            escape(revision))),
+      note_(std::move(note)) {}
 
-HubListing list_files(HttpClient& client, const HubServer& server, const std::string& repository,
-                      const std::string& revision, const Note& note) {
-  const std::string url = fmt::format("{}/api/models/{}/revision/{}?blobs=true", server.endpoint,
-                                      repository, escape(revision));
-  const std::string what = fmt::format("{} at {}", repository, printable(revision));
-  Retries retries(client.options());
-  std::string text;
+HttpAnswer HubRepository::ask(const HttpRequest& request, const HttpReceiver& receiver,
+                              const std::string& what) {
+  Retries retries(client_.options());
   for (;;) {
-    const HttpAnswer answer = get_text(client, {.url = url, .token = server.token}, text);
+    HttpAnswer answer = client_.get(request, receiver);
     std::string problem = answer.problem;
-    if (problem.empty() && answer.head.status == 200) return parse_listing(text, shown(url));
     if (problem.empty()) {
-      if (!is_passing(answer.head.status)) refuse_status(answer, server, what);
-      problem =
-          fmt::format("{} answers with status {}", shown_origin(answer.url), answer.head.status);
+      const int status = answer.head.status;
+      const bool is_told = receiver.is_enough && receiver.is_enough(answer.head);
+      if (status == 200 || is_told) return answer;
+      if (!is_passing(status)) refuse_status(answer, server_, what);
+      problem = fmt::format("{} answers with status {}", shown_origin(answer.url), status);
     }
     if (!retries.wait(retry_after_seconds(answer.head)))
       throw Error(ErrorKind::io,
                   fmt::format("{}: {} (tried {} times)", what, problem, Retries::kMaxTries));
-    note(fmt::format("{}: {}; trying again", what, problem));
+    note_(fmt::format("{}: {}; trying again", what, problem));
   }
 }
 
-std::string file_url(const HubServer& server, const std::string& repository,
-                     const std::string& commit, const std::string& name) {
-  return fmt::format("{}/{}/resolve/{}/{}", server.endpoint, repository, commit, escape_path(name));
+/// The whole answer as text, bounded.
+HttpAnswer HubRepository::get_text(const std::string& url, std::string& text) {
+  const HttpReceiver receiver{
+      .on_head = [&](const HttpHead&) { text.clear(); },
+      .on_bytes =
+          [&](std::span<const std::byte> bytes) {
+            if (text.size() + bytes.size() > kMaxListingBytes)
+              throw Error(ErrorKind::format,
+                          fmt::format("{}: expected at most {} bytes of JSON, got more", shown(url),
+                                      kMaxListingBytes));
+            text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+          }};
+  // The token goes to the hub alone, whatever address the hub's answers name.
+  const bool is_hub = origin_of(url) == origin_of(server_.endpoint);
+  return ask({.url = url, .token = is_hub ? server_.token : ""}, receiver,
+             fmt::format("{} at {}", name_, printable(revision_)));
+}
+
+HubListing HubRepository::list() {
+  std::string text;
+  get_text(list_url_, text);
+  HubListing listing = parse_listing(text, shown(list_url_));
+  if (listing.files.empty()) listing.files = list_tree(listing.commit);
+  return listing;
+}
+
+std::vector<ListedFile> HubRepository::list_tree(const std::string& commit) {
+  constexpr int kMaxPages = 1000;
+  list_url_ =
+      fmt::format("{}/api/models/{}/tree/{}?recursive=true", server_.endpoint, name_, commit);
+  std::vector<ListedFile> files;
+  std::string url = list_url_, text;
+  for (int page = 0; page < kMaxPages; ++page) {
+    const HttpAnswer answer = get_text(url, text);
+    std::ranges::move(parse_tree(text, shown(url)), std::back_inserter(files));
+    const std::string next = next_page(answer.head.field("link"));
+    if (next.empty()) return files;
+    url = redirect_target(answer.url, next);
+  }
+  throw Error(ErrorKind::format, fmt::format("{}: expected at most {} pages of files, got more",
+                                             shown(list_url_), kMaxPages));
+}
+
+HubFile HubRepository::describe(const std::string& commit, const ListedFile& listed) {
+  if (listed.size_bytes && !listed.id.empty()) return {listed.name, *listed.size_bytes, listed.id};
+  const std::string what = printable(listed.name, 200);
+  const HttpHead head =
+      ask({.url = file_url(commit, listed.name), .token = server_.token, .head_only = true},
+          {.is_enough = tells_file}, what)
+          .head;
+  const std::string tag = head.field("x-linked-etag"), size = head.field("x-linked-size");
+  const std::string id =
+      listed.id.empty() ? id_of_tag(tag.empty() ? head.field("etag") : tag) : listed.id;
+  if (id.empty()) throw Error(ErrorKind::format, what + ": expected an ETag, the hub sends none");
+  // The length of a compressed answer is not the file's.
+  const bool is_plain = head.field("content-encoding").empty();
+  const auto size_bytes =
+      listed.size_bytes ? listed.size_bytes
+                        : size_in(size.empty() && is_plain ? head.field("content-length") : size);
+  if (!size_bytes)
+    throw Error(
+        ErrorKind::format,
+        what + ": expected its size in X-Linked-Size or Content-Length, the hub sends none");
+  return {listed.name, *size_bytes, id};
+}
+
+std::string HubRepository::shown_list() const { return shown(list_url_); }
+
+std::string HubRepository::file_url(const std::string& commit, const std::string& file_name) const {
+  return fmt::format("{}/{}/resolve/{}/{}", server_.endpoint, name_, commit,
+                     escape_path(file_name));
 }
 
 void refuse_status(const HttpAnswer& answer, const HubServer& server, const std::string& what) {

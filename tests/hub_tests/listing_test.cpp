@@ -4,7 +4,7 @@
 
 #include "fake_hub.h"
 #include "hub/content_id.h"
-#include "hub/hub_api.h"
+#include "hub/hub_listing.h"
 #include "hub/hub_names.h"
 #include "platform/file.h"
 #include "support/errors.h"
@@ -14,6 +14,11 @@ namespace {
 
 Json listing_of(const std::string& name) {
   return {{"sha", kCommit}, {"siblings", Json::array({listed(name, "contents", true)})}};
+}
+
+/// Reads a listing of which all files are to be fetched.
+void parse_all(const Json& json) {
+  hub::refuse_unfetchable(hub::parse_listing(json.dump(), "hub").files, "hub");
 }
 
 TEST(HubListing, Files) {
@@ -55,7 +60,7 @@ TEST(HubListing, NamesThatLeadElsewhereAreRefused) {
                                   std::string("a\u2066b\u2069")}) {
     SCOPED_TRACE(name);
     EXPECT_NE(hub::path_problem(name), "");
-    expect_error([&] { hub::parse_listing(listing_of(name).dump(), "hub"); }, ErrorKind::format,
+    expect_error([&] { parse_all(listing_of(name)); }, ErrorKind::format,
                  {"hub: ", "expected a name below the repository"});
   }
   for (const char* name : {"a", ".gitattributes", "a/b/c", "...", "a b", "ä", "a..b", "-rf", "~"})
@@ -65,13 +70,11 @@ TEST(HubListing, NamesThatLeadElsewhereAreRefused) {
 TEST(HubListing, NamesThatExcludeEachOtherAreRefused) {
   Json twice = listing_of("a");
   twice["siblings"].push_back(listed("a", "other", false));
-  expect_error([&] { hub::parse_listing(twice.dump(), "hub"); }, ErrorKind::format,
-               {"\"a\"", "twice"});
+  expect_error([&] { parse_all(twice); }, ErrorKind::format, {"\"a\"", "twice"});
   for (const char* below : {"a/b", "a/b/c"}) {
     Json nested = listing_of("a");
     nested["siblings"].push_back(listed(below, "other", false));
-    expect_error([&] { hub::parse_listing(nested.dump(), "hub"); }, ErrorKind::format,
-                 {"expected a folder \"a\""});
+    expect_error([&] { parse_all(nested); }, ErrorKind::format, {"expected a folder \"a\""});
   }
 }
 
@@ -87,26 +90,34 @@ TEST(HubListing, WhatIsNoListingIsRefused) {
     json["sha"] = sha;
     refused(json, {"40 hexadecimal digits", sha});
   }
-  Json json = listing_of("a");
-  json["siblings"] = Json::object();
-  refused(json, {"\"siblings\""});
-  json["siblings"] = {"a"};
-  refused(json, {"\"rfilename\""});
+}
+
+TEST(HubListing, WhatCannotBeUsedIsNotTold) {
+  const auto parse = [](const Json& json) {
+    return hub::parse_listing(json.dump(), "hub").files.at(0);
+  };
   for (const Json& size : {Json(-1), Json(1.5), Json("8"), Json(), Json(std::uint64_t{1} << 60)}) {
-    json = listing_of("a");
+    Json json = listing_of("a");
     json["siblings"][0]["lfs"]["size"] = size;
-    refused(json, {"\"a\"", "size", size.dump()});
+    EXPECT_FALSE(parse(json).size_bytes) << size;
   }
   for (const char* id : {"", "../../../home", "d1b2a59f",
                          "D1B2A59FBEA7E20077AF9F91B27E95E865061B270BE03FF539AB3B73587882E8"}) {
-    json = listing_of("a");
+    Json json = listing_of("a");
     json["siblings"][0]["lfs"]["sha256"] = id;
-    refused(json, {"\"a\"", "SHA-256", id});
-    json = listing_of("a");
+    EXPECT_EQ(parse(json).id, "");
     json["siblings"][0].erase("lfs");
     json["siblings"][0]["blobId"] = id;
-    refused(json, {"\"a\"", "blobId", id});
+    EXPECT_EQ(parse(json).id, "");
   }
+  Json json = listing_of("a");
+  for (const Json& siblings : {Json(), Json::object(), Json("a")}) {
+    json["siblings"] = siblings;
+    EXPECT_TRUE(hub::parse_listing(json.dump(), "hub").files.empty());
+  }
+  json["siblings"] = {"a"};
+  EXPECT_EQ(parse(json).name, "");
+  expect_error([&] { parse_all(json); }, ErrorKind::format, {"an empty name"});
 }
 
 TEST(HubListing, Repositories) {
