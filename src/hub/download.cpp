@@ -9,6 +9,7 @@
 #include <set>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "hub/fetch_file.h"
@@ -61,19 +62,23 @@ std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest&
 /// names, and beside them a folder of what is under way, where the hub's own tools have theirs.
 class Places {
  public:
-  explicit Places(const DownloadRequest& request)
-      : folder_(request.local_folder), cache_(request.repository) {
+  Places(const DownloadRequest& request, std::string commit)
+      : folder_(request.local_folder), cache_(request.repository), commit_(std::move(commit)) {
     if (!in_cache()) make_folders(folder_);
   }
 
-  /// Makes the folders that fetching takes. Where all is here, nothing has to be writable.
-  void prepare() const {
-    if (in_cache()) {
-      make_folders(cache_.blobs());
-      make_folders(cache_.locks());
-    } else {
+  /// Makes the folders that fetching takes, and throws Error(io) when one that is needed cannot be
+  /// written. Where all is here, nothing has to be writable.
+  void prepare(const std::vector<HubFile>& files, const Snapshot& snapshot) const {
+    if (!in_cache()) {
+      for (const HubFile& file : files) refuse_unwritable(target(file));
       make_way(folder_, std::string(kUnderWay) + "/ID");
+      return;
     }
+    make_folders(cache_.blobs());
+    cache_.refuse_unwritable_for(snapshot);
+    std::error_code no_lock;  // which whoever asks for one then says
+    fs::create_directories(cache_.locks(), no_lock);
   }
 
   bool in_cache() const { return folder_.empty(); }
@@ -93,6 +98,7 @@ class Places {
   /// Whether the file is here. In the cache, what has the name was checked before it got it; in a
   /// folder anybody may have changed it.
   bool has(const HubFile& file, const HttpOptions& options) const {
+    if (in_cache() && cache_.has_plain(commit_, in_snapshot(file))) return true;
     const fs::path path = target(file);
     std::error_code error;
     const fs::file_status status = fs::symlink_status(path, error);
@@ -103,6 +109,10 @@ class Places {
     if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
       return false;
     return in_cache() || has_contents(path, file, options);
+  }
+
+  static Snapshot::File in_snapshot(const HubFile& file) {
+    return {file.name, file.id, file.size_bytes};
   }
 
   /// Bytes of the file that need not be fetched.
@@ -119,29 +129,36 @@ class Places {
 
   fs::path folder_;
   CachedRepository cache_;
+  std::string commit_;
 };
 
 class Download {
  public:
-  Download(const DownloadRequest& request, const HttpOptions& options, const DownloadWatch& watch)
+  Download(const DownloadRequest& request, const HttpOptions& options, const DownloadWatch& watch,
+           const DiskCalls& calls)
       : request_(request),
         watch_(watch),
+        calls_(calls),
         server_(HubServer::from_environment()),
         client_(options),
         hub_(client_, server_, request.repository, request.revision, watch.note) {}
 
   fs::path run() {
     const std::vector<HubFile> files = find_files();
-    const Places places(request_);
+    const Places places(request_, commit_);
+    const Snapshot snapshot = snapshot_of(files);
     const std::vector<HubFile> missing = find_missing(files, places);
-    if (!missing.empty()) places.prepare();
+    if (!missing.empty()) places.prepare(missing, snapshot);
     std::uint64_t to_fetch_bytes = 0;
     for (const HubFile& file : missing)
       to_fetch_bytes += file.size_bytes - places.partial_bytes(file);
     refuse_full_disk(to_fetch_bytes, places);
     announce(files.size(), to_fetch_bytes);
+    if (!missing.empty() && places.in_cache() && !places.cache().can_link(calls_))
+      watch_.note(fmt::format("{}: no symbolic links; the snapshot gets the files themselves",
+                              printable_path(places.disk().parent_path().string())));
     for (const HubFile& file : missing) fetch(file, places);
-    return finish(files, places);
+    return finish(files, snapshot, places);
   }
 
  private:
@@ -159,6 +176,13 @@ class Download {
     return files;
   }
 
+  Snapshot snapshot_of(const std::vector<HubFile>& files) const {
+    Snapshot snapshot{.commit = commit_};
+    for (const HubFile& file : files) snapshot.files.push_back(Places::in_snapshot(file));
+    if (request_.revision != commit_) snapshot.revision = request_.revision;
+    return snapshot;
+  }
+
   /// No file may come to lie where the download keeps its own.
   static void refuse_own_folder(const std::vector<ListedFile>& files) {
     for (const ListedFile& file : files)
@@ -173,12 +197,13 @@ class Download {
   /// Each content once: the cache has one file for all names it has.
   std::vector<HubFile> find_missing(const std::vector<HubFile>& files, const Places& places) {
     std::vector<HubFile> missing;
-    std::set<std::string_view> seen;
+    std::set<std::string_view> here, not_here;
     for (const HubFile& file : files) {
       options().check_interrupted();
-      if (places.in_cache() && !seen.insert(file.id).second) continue;
+      const bool has = places.has(file, options());
+      if (places.in_cache() && !(has ? here : not_here).insert(file.id).second) continue;
       total_bytes_ += file.size_bytes;
-      if (places.has(file, options()))
+      if (has)
         done_bytes_ += file.size_bytes;
       else
         missing.push_back(file);
@@ -202,11 +227,19 @@ class Download {
                             to_fetch_bytes == 0 ? "nothing" : bytes_text(to_fetch_bytes)));
   }
 
-  /// Waits for a lock; `waits` is called when that is necessary.
-  FileLock lock(const fs::path& path, const std::function<void()>& waits) const {
+  /// Waits for a lock; `waits` is called when that is necessary. Where none is to be had, it says
+  /// so once, and the lock is not held.
+  FileLock lock(const fs::path& path, const std::function<void()>& waits) {
     constexpr auto kPause = std::chrono::milliseconds(100);
     for (bool said = false;; said = true) {
-      if (auto lock = FileLock::try_lock(path)) return std::move(*lock);
+      if (auto lock = FileLock::try_lock(path, calls_.flock)) {
+        if (!lock->is_held() && !std::exchange(said_no_lock_, true))
+          watch_.note(
+              fmt::format("{}; going on without a lock: do not download the same model "
+                          "twice at the same time",
+                          lock->problem()));
+        return std::move(*lock);
+      }
       if (!said) waits();
       std::this_thread::sleep_for(kPause);
       options().check_interrupted();
@@ -232,35 +265,36 @@ class Download {
 
   /// In the cache the files get their names last: whoever looks for a model finds all or none of
   /// it.
-  fs::path finish(const std::vector<HubFile>& files, const Places& places) const {
+  fs::path finish(const std::vector<HubFile>& files, const Snapshot& snapshot,
+                  const Places& places) {
     if (!places.in_cache()) return fs::absolute(request_.local_folder).lexically_normal();
     const CachedRepository& cache = places.cache();
-    Snapshot snapshot{.commit = commit_};
-    for (const HubFile& file : files) snapshot.links.push_back({file.name, file.id});
-    if (request_.revision != commit_) snapshot.revision = request_.revision;
     if (!cache.has(snapshot)) {
-      places.prepare();
+      places.prepare(files, snapshot);
       const FileLock held = lock(cache.lock(), [] {});
-      cache.add(snapshot);
+      if (held.is_held()) cache.remove_unfinished();
+      cache.add(snapshot, calls_);
     }
     return fs::absolute(cache.snapshot(commit_)).lexically_normal();
   }
 
   const DownloadRequest& request_;
   const DownloadWatch& watch_;
+  const DiskCalls& calls_;
   HubServer server_;
   HttpClient client_;
   HubRepository hub_;
   std::string commit_;
+  bool said_no_lock_ = false;
   std::uint64_t done_bytes_ = 0, total_bytes_ = 0;
 };
 
 }  // namespace
 
 fs::path download(const DownloadRequest& request, const HttpOptions& options,
-                  const DownloadWatch& watch) {
+                  const DownloadWatch& watch, const DiskCalls& calls) {
   check(request);
-  return Download(request, options, watch).run();
+  return Download(request, options, watch, calls).run();
 }
 
 }  // namespace bitaxon::hub

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hub/disk_calls.h"
 #include "hub/http.h"
 
 namespace bitaxon::hub {
@@ -26,11 +27,12 @@ struct DownloadWatch {
 
 /// Asks the hub of HubServer::from_environment(). Files that are here are not fetched again, those
 /// that are here in part are continued; each appears under its name once its size and hash are
-/// right, and a snapshot of the cache once it has all its files. Returns the folder with the files.
-/// Throws Error(invalid_argument) for the request and the variables that belong to it,
-/// Error(format) for what the hub says, Error(io) for what network and disk do, Error(unsupported)
-/// without libcurl or offline; Interrupted.
+/// right, and a snapshot of the cache once it has all its files. Where the file system has no locks
+/// or no links, it goes on without them and says so. Returns the folder with the files. Throws
+/// Error(invalid_argument) for the request and the variables that belong to it, Error(format) for
+/// what the hub says, Error(io) for what network and disk do, Error(unsupported) without libcurl or
+/// offline; Interrupted.
 std::filesystem::path download(const DownloadRequest& request, const HttpOptions& options,
-                               const DownloadWatch& watch);
+                               const DownloadWatch& watch, const DiskCalls& calls = {});
 
 }  // namespace bitaxon::hub

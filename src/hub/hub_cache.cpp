@@ -1,10 +1,17 @@
 #include "hub/hub_cache.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <iterator>
+#include <map>
 #include <optional>
+#include <random>
+#include <string_view>
 
 #include "bitaxon/error.h"
 #include "platform/file.h"
@@ -39,11 +46,46 @@ void move_to(const fs::path& from, const fs::path& to) {
   if (error) fail(to, "cannot rename to it", error);
 }
 
-/// What a link's file says, from wherever in the snapshot it is.
-fs::path target_of(const Snapshot::Link& link) {
-  fs::path target = fs::path("..") / ".." / "blobs" / link.id;
-  for (auto n = std::ranges::count(link.path, '/'); n > 0; --n) target = ".." / target;
+/// Where the link of a file leads, seen from its folder in the snapshot.
+fs::path target_of(const Snapshot::File& file) {
+  fs::path target = fs::path("..") / ".." / "blobs" / file.id;
+  for (auto n = std::ranges::count(file.path, '/'); n > 0; --n) target = ".." / target;
   return target;
+}
+
+bool is_plain_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(fs::symlink_status(path, error));
+}
+
+/// What begins the names of things that have not got their own yet.
+constexpr std::string_view kUnfinished = ".unfinished";
+
+/// A folder of its own for each process: where there are no locks, several may be at work.
+class UnfinishedFolder {
+ public:
+  explicit UnfinishedFolder(const fs::path& root)
+      : path_(root / fmt::format("{}.{:08x}", kUnfinished, std::random_device()())) {
+    make_folders(path_);
+  }
+  UnfinishedFolder(const UnfinishedFolder&) = delete;
+  UnfinishedFolder& operator=(const UnfinishedFolder&) = delete;
+  ~UnfinishedFolder() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// The files in the order in which they are put into a snapshot that others see already:
+/// config.json makes a model of it and comes last.
+std::vector<Snapshot::File> config_last(std::vector<Snapshot::File> files) {
+  std::stable_partition(files.begin(), files.end(),
+                        [](const Snapshot::File& file) { return file.path != "config.json"; });
+  return files;
 }
 
 /// The commit that is in the file of a branch or tag; empty without one.
@@ -79,6 +121,14 @@ fs::path hub_token_file() {
   return user_path("HF_TOKEN_PATH").value_or(hub_home_folder() / "token");
 }
 
+bool is_true_variable(const char* name) {
+  const char* value = std::getenv(name);
+  std::string text = value == nullptr ? "" : value;
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text == "1" || text == "ON" || text == "YES" || text == "TRUE";
+}
+
 CachedRepository::CachedRepository(const std::string& repository)
     : root_(hub_cache_folder() / folder_name(repository)),
       locks_(hub_cache_folder() / ".locks" / folder_name(repository)) {}
@@ -102,48 +152,129 @@ std::vector<fs::path> CachedRepository::snapshots() const {
 }
 
 bool CachedRepository::has(const Snapshot& wanted) const {
-  std::error_code error;
-  return std::ranges::all_of(wanted.links,
-                             [&](const Snapshot::Link& link) {
-                               const fs::path place = snapshot(wanted.commit) / link.path;
-                               return fs::read_symlink(place, error) == target_of(link);
-                             }) &&
+  return std::ranges::all_of(
+             wanted.files,
+             [&](const Snapshot::File& file) { return has_file(wanted.commit, file); }) &&
          (wanted.revision.empty() || read_ref(ref(wanted.revision)) == wanted.commit);
 }
 
-void CachedRepository::add(const Snapshot& wanted) const {
+bool CachedRepository::has_file(const std::string& commit, const Snapshot::File& file) const {
   std::error_code error;
-  fs::remove_all(unfinished(), error);
-  make_folders(unfinished());
-  const fs::path place = snapshot(wanted.commit);
-  const bool is_new = !fs::exists(fs::symlink_status(place, error));
-  const fs::path folder = is_new ? unfinished() / "snapshot" : place;
-  if (is_new) make_folders(folder);
-  for (const bool is_last : {false, true})
-    for (const Snapshot::Link& link : wanted.links)
-      if ((link.path == "config.json") == is_last) make_link(folder, link);
-  if (is_new) {
-    make_folders(place.parent_path());
-    move_to(folder, place);
+  return has_plain(commit, file) ||
+         fs::equivalent(snapshot(commit) / file.path, blobs() / file.id, error);
+}
+
+bool CachedRepository::has_plain(const std::string& commit, const Snapshot::File& file) const {
+  const fs::path place = snapshot(commit) / file.path;
+  std::error_code error;
+  return is_plain_file(place) && fs::file_size(place, error) == file.size_bytes && !error;
+}
+
+bool CachedRepository::can_link(const DiskCalls& calls) const {
+  if (is_true_variable("HF_HUB_DISABLE_SYMLINKS")) return false;
+  constexpr int kMaxTries = 3;  // another process may take the folder for one that was left
+  for (int n_tries = 0; n_tries < kMaxTries; ++n_tries) {
+    const UnfinishedFolder folder(root_);
+    if (calls.symlink("nowhere", (folder.path() / "link").c_str()) == 0) return true;
+    if (errno != ENOENT) return false;
   }
-  if (!wanted.revision.empty()) write_ref(wanted.revision, wanted.commit);
-  fs::remove_all(unfinished(), error);
+  return false;
 }
 
-void CachedRepository::make_link(const fs::path& folder, const Snapshot::Link& link) const {
-  const fs::path place = make_way(folder, link.path);
+void CachedRepository::add(const Snapshot& wanted, const DiskCalls& calls) const {
+  const UnfinishedFolder unfinished(root_);
+  if (can_link(calls))
+    add_links(wanted, unfinished.path(), calls);
+  else
+    add_files(wanted, unfinished.path());
+  if (!wanted.revision.empty()) write_ref(wanted.revision, wanted.commit, unfinished.path());
+}
+
+void CachedRepository::add_links(const Snapshot& wanted, const fs::path& unfinished,
+                                 const DiskCalls& calls) const {
+  const fs::path place = snapshot(wanted.commit);
   std::error_code error;
-  if (fs::read_symlink(place, error) == target_of(link)) return;
-  const fs::path temporary = unfinished() / "link";
-  fs::create_symlink(target_of(link), temporary, error);
-  if (error) fail(temporary, "cannot make a link", error);
-  move_to(temporary, place);
+  const bool is_new = !fs::exists(fs::symlink_status(place, error));
+  const fs::path folder = is_new ? unfinished / "snapshot" : place;
+  make_folders(folder);
+  for (const Snapshot::File& file : config_last(wanted.files)) {
+    const fs::path link = make_way(folder, file.path);
+    if (has_file(wanted.commit, file) || fs::read_symlink(link, error) == target_of(file)) continue;
+    const fs::path temporary = unfinished / "link";
+    if (calls.symlink(target_of(file).c_str(), temporary.c_str()) != 0)
+      fail(temporary, "cannot make a link", std::error_code(errno, std::generic_category()));
+    move_to(temporary, link);
+  }
+  if (!is_new) return;
+  make_folders(place.parent_path());
+  fs::rename(folder, place, error);
+  if (!error) return;
+  // Without locks another process may have been faster.
+  if (!is_folder(place)) fail(place, "cannot rename to it", error);
+  add_links(wanted, unfinished, calls);
 }
 
-void CachedRepository::write_ref(const std::string& revision, const std::string& commit) const {
+void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinished) const {
+  const std::set<std::string> linked = linked_blobs();
+  std::map<std::string, fs::path> placed;  // by id
+  for (const Snapshot::File& file : wanted.files)
+    if (has_plain(wanted.commit, file)) placed[file.id] = snapshot(wanted.commit) / file.path;
+  make_folders(snapshot(wanted.commit));
+  for (const Snapshot::File& file : config_last(wanted.files)) {
+    if (has_plain(wanted.commit, file)) continue;
+    const fs::path place = make_way(snapshot(wanted.commit), file.path);
+    const fs::path blob = blobs() / file.id;
+    if (is_plain_file(blob) && !linked.contains(file.id)) {
+      // Nobody else needs it there, and two copies would take twice the space.
+      move_to(blob, place);
+    } else {
+      const fs::path temporary = unfinished / "file";
+      std::error_code error;
+      const auto other = placed.find(file.id);
+      fs::copy_file(other == placed.end() ? blob : other->second, temporary, error);
+      if (error) fail(temporary, "cannot copy a file to it", error);
+      move_to(temporary, place);
+    }
+    placed[file.id] = place;
+  }
+}
+
+/// The blobs that links of snapshots lead to.
+std::set<std::string> CachedRepository::linked_blobs() const {
+  std::set<std::string> linked;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(root_ / "snapshots", error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code no_link;
+    const fs::path target = fs::read_symlink(it->path(), no_link);
+    if (!no_link) linked.insert(target.filename().string());
+  }
+  return linked;
+}
+
+void CachedRepository::refuse_unwritable_for(const Snapshot& wanted) const {
+  refuse_unwritable(blobs() / "blob");
+  refuse_unwritable(root_ / kUnfinished);
+  for (const Snapshot::File& file : wanted.files)
+    if (!has_file(wanted.commit, file)) refuse_unwritable(snapshot(wanted.commit) / file.path);
+  if (!wanted.revision.empty() && read_ref(ref(wanted.revision)) != wanted.commit)
+    refuse_unwritable(ref(wanted.revision));
+}
+
+void CachedRepository::remove_unfinished() const {
+  std::error_code error;
+  for (fs::directory_iterator it(root_, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->path().filename().string().starts_with(kUnfinished))
+      fs::remove_all(it->path(), ignored);
+  }
+}
+
+void CachedRepository::write_ref(const std::string& revision, const std::string& commit,
+                                 const fs::path& unfinished) const {
   if (read_ref(ref(revision)) == commit) return;
   make_folders(root_ / "refs");
-  const fs::path temporary = unfinished() / "ref";
+  const fs::path temporary = unfinished / "ref";
   AtomicFile file(temporary);
   file.write(commit);
   file.commit();
@@ -175,6 +306,14 @@ void make_folders(const fs::path& folder) {
     if (!error) error = std::make_error_code(std::errc::not_a_directory);
     fail(folder, "cannot make the folder", error);
   }
+}
+
+void refuse_unwritable(const fs::path& place) {
+  std::error_code error;
+  fs::path folder = fs::absolute(place, error).parent_path();
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    fail(folder, "cannot write into the folder", std::error_code(errno, std::generic_category()));
 }
 
 }  // namespace bitaxon::hub

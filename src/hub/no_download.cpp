@@ -4,7 +4,8 @@
 
 namespace bitaxon::hub {
 
-std::filesystem::path download(const DownloadRequest&, const HttpOptions&, const DownloadWatch&) {
+std::filesystem::path download(const DownloadRequest&, const HttpOptions&, const DownloadWatch&,
+                               const DiskCalls&) {
   throw Error(ErrorKind::unsupported, "this build cannot download (BITAXON_WITH_DOWNLOAD was off)");
 }
 

@@ -21,12 +21,38 @@ namespace {
               fmt::format("{}: {}: {}", printable_path(path.string()), what, std::strerror(error)));
 }
 
+int open_partial(const std::filesystem::path& path) {
+  // Not through a link: it would be written to wherever the link leads. O_NONBLOCK: as in File.
+  return ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                0666);
+}
+
+/// Puts a copy of our own in place of a file that we may not write, or removes it when we may not
+/// read it either. Where that is not allowed, the file stays.
+void replace_by_copy(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_regular_file(fs::symlink_status(path, error))) return;
+  const fs::path copy = path.string() + ".copy";
+  fs::remove(copy, error);
+  if (fs::copy_file(path, copy, error)) {
+    fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add, error);
+    fs::rename(copy, path, error);
+    return;
+  }
+  const bool is_unreadable = error == std::errc::permission_denied;
+  fs::remove(copy, error);
+  if (is_unreadable) fs::remove(path, error);
+}
+
 }  // namespace
 
 PartialFile::PartialFile(std::filesystem::path path) : path_(std::move(path)) {
-  // Not through a link: it would be written to wherever the link leads. O_NONBLOCK: as in File.
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-               0666);
+  fd_ = open_partial(path_);
+  if (fd_ < 0 && errno == EACCES) {
+    replace_by_copy(path_);
+    fd_ = open_partial(path_);
+  }
   if (fd_ < 0) throw_errno(path_, "cannot open");
   struct stat status {};
   const bool known = ::fstat(fd_, &status) == 0;

@@ -13,8 +13,9 @@ namespace bitaxon {
 /// for the next run to continue. One process at a time: the caller holds a lock.
 class PartialFile {
  public:
-  /// Opens what is there, else makes an empty file. Throws Error(io), also for a link, a folder or
-  /// a device of this name.
+  /// Opens what is there, else makes an empty file. What another user left, and only that user may
+  /// write, is replaced by a copy. Throws Error(io), also for a link, a folder or a device of this
+  /// name.
   explicit PartialFile(std::filesystem::path path);
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
 
@@ -74,18 +73,6 @@ TEST_F(DiskTest, FoldersThatCannotBeMade) {
   }
 }
 
-TEST_F(DiskTest, ReadOnlyFolders) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
-  fs::permissions(cache_.path(), fs::perms::owner_read | fs::perms::owner_exec);
-  expect_refusal({}, 1, {"cannot make the folder: Permission denied"});
-  fs::permissions(cache_.path(), fs::perms::owner_all);
-  download();
-  fs::remove(blob("model.safetensors"));
-  fs::permissions(repository() / "blobs", fs::perms::owner_read | fs::perms::owner_exec);
-  expect_refusal({}, 1, {"Permission denied"});
-  fs::permissions(repository() / "blobs", fs::perms::owner_all);
-}
-
 /// As far as root can be kept from writing: where a lock would be, none can be made.
 TEST_F(DiskTest, NothingIsWrittenWhereAllIsHere) {
   download();
@@ -104,9 +91,9 @@ TEST_F(DiskTest, NothingIsWrittenWhereAllIsHere) {
 TEST_F(DiskTest, ASnapshotHasItsNameWhenItHasItsFiles) {
   const hub::CachedRepository cached("owner/name");
   // A link that cannot be made stands for a process that is killed there.
-  const std::vector<hub::Snapshot::Link> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
-  const auto add = [&](std::vector<hub::Snapshot::Link> links) {
-    cached.add({.commit = kCommit, .links = std::move(links), .revision = "main"});
+  const std::vector<hub::Snapshot::File> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
+  const auto add = [&](std::vector<hub::Snapshot::File> files) {
+    cached.add({.commit = kCommit, .files = std::move(files), .revision = "main"}, {});
   };
   expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
   EXPECT_FALSE(fs::exists(snapshot()));

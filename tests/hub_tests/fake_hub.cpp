@@ -157,7 +157,7 @@ fs::path HubTest::download(hub::DownloadRequest request) {
   const hub::DownloadWatch watch{
       .progress = [](std::uint64_t done, std::uint64_t total) { EXPECT_LE(done, total); },
       .note = [this](const std::string& line) { notes_.push_back(line); }};
-  return hub::download(request, {.timeout_seconds = 1, .first_pause_ms = 1}, watch);
+  return hub::download(request, {.timeout_seconds = 1, .first_pause_ms = 1}, watch, calls_);
 }
 
 Finished HubTest::run_download(const Arguments& more) const {

@@ -115,6 +115,7 @@ class HubTest : public testing::Test {
   TemporaryFolder cache_;
   Surroundings surroundings_;
   std::vector<std::string> notes_;
+  hub::DiskCalls calls_;  ///< of download()
 };
 
 }  // namespace bitaxon::test
