@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
@@ -99,22 +98,22 @@ std::string read_ref(const fs::path& file) {
   return commit;
 }
 
-/// A path that the user's environment has, with "~" for the home folder as the hub's tools allow
-/// it.
+/// A path in the user's environment; empty when the variable is unset or "".
 std::optional<fs::path> user_path(const char* variable) {
   const auto path = environment_path(variable);
-  if (!path || *path->begin() != "~") return path;
-  fs::path expanded = home_folder();
-  for (auto part = std::next(path->begin()); part != path->end(); ++part) expanded /= *part;
-  return expanded;
+  return path ? std::optional<fs::path>(expand_path(path->string())) : std::nullopt;
 }
 
 }  // namespace
 
-fs::path hub_home_folder() { return user_path("HF_HOME").value_or(cache_folder() / "huggingface"); }
+fs::path hub_home_folder() {
+  if (const auto home = user_path("HF_HOME")) return *home;
+  return user_path("XDG_CACHE_HOME").value_or(home_folder() / ".cache") / "huggingface";
+}
 
 fs::path hub_cache_folder() {
-  return user_path("HF_HUB_CACHE").value_or(hub_home_folder() / "hub");
+  if (const auto cache = user_path("HF_HUB_CACHE")) return *cache;
+  return user_path("HUGGINGFACE_HUB_CACHE").value_or(hub_home_folder() / "hub");
 }
 
 fs::path hub_token_file() {

@@ -18,7 +18,9 @@
 
 namespace bitaxon::hub {
 
-/// $HF_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub.
+// The folders are named by variables, in which "~", "~user", $NAME and ${NAME} are expanded.
+/// $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub,
+/// ~/.cache/huggingface/hub.
 std::filesystem::path hub_cache_folder();
 /// Where the hub's tools keep what is not the cache: $HF_HOME, else as above.
 std::filesystem::path hub_home_folder();

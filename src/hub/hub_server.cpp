@@ -28,13 +28,11 @@ std::string trimmed(std::string text) {
 }
 
 void refuse_offline() {
-  std::string value = variable("HF_HUB_OFFLINE");
-  std::transform(value.begin(), value.end(), value.begin(),
-                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-  if (value == "1" || value == "ON" || value == "YES" || value == "TRUE")
-    throw Error(ErrorKind::unsupported,
-                fmt::format("download: expected HF_HUB_OFFLINE not to be set, got \"{}\"",
-                            variable("HF_HUB_OFFLINE")));
+  for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
+    if (is_true_variable(name))
+      throw Error(
+          ErrorKind::unsupported,
+          fmt::format("download: expected {} not to be set, got \"{}\"", name, variable(name)));
 }
 
 std::string find_endpoint() {
@@ -57,8 +55,11 @@ std::string find_endpoint() {
 
 std::string find_token() {
   constexpr std::uint64_t kMaxBytes = 4096;
-  std::string token = trimmed(variable("HF_TOKEN"));
-  std::string source = "HF_TOKEN";
+  std::string token, source;
+  for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}) {
+    source = name;
+    if (token = trimmed(variable(name)); !token.empty()) break;
+  }
   if (token.empty()) {
     const std::filesystem::path path = hub_token_file();
     refuse_broken_link(path);

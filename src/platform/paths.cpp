@@ -3,9 +3,46 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace bitaxon {
+namespace {
+
+std::string home_of(const std::string& user) {
+  if (user.empty()) return home_folder().string();
+  const struct passwd* entry = ::getpwnam(user.c_str());
+  return entry == nullptr || entry->pw_dir == nullptr ? std::string() : entry->pw_dir;
+}
+
+/// The variable that `text`, which begins with "$", names; empty when it names none. `size`: bytes
+/// of `text` that the name takes, with its "$" and braces.
+std::string variable_at(std::string_view text, std::size_t& size) {
+  if (text.substr(1).starts_with('{')) {
+    const std::size_t end = text.find('}');
+    if (end == text.npos) return {};
+    size = end + 1;
+    return std::string(text.substr(2, end - 2));
+  }
+  constexpr const char* kNameBytes =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+  size = std::min(text.find_first_not_of(kNameBytes, 1), text.size());
+  return std::string(text.substr(1, size - 1));
+}
+
+std::string expand_variables(std::string_view text) {
+  std::string expanded;
+  while (!text.empty()) {
+    std::size_t size = 1;
+    const std::string name = text.front() == '$' ? variable_at(text, size) : std::string();
+    const char* value = name.empty() ? nullptr : std::getenv(name.c_str());
+    expanded += value == nullptr ? text.substr(0, size) : std::string_view(value);
+    text.remove_prefix(size);
+  }
+  return expanded;
+}
+
+}  // namespace
 
 std::filesystem::path executable_path() {
   std::error_code error;
@@ -23,6 +60,18 @@ std::filesystem::path home_folder() {
   const struct passwd* entry = ::getpwuid(::getuid());
   return entry == nullptr || entry->pw_dir == nullptr ? std::filesystem::path() : entry->pw_dir;
 }
+
+std::string expand_user(std::string_view path) {
+  if (!path.starts_with('~')) return std::string(path);
+  const std::size_t end = std::min(path.find('/'), path.size());
+  std::string home = home_of(std::string(path.substr(1, end - 1)));
+  if (home.empty()) return std::string(path);
+  while (home.ends_with('/')) home.pop_back();
+  home += path.substr(end);
+  return home.empty() ? "/" : home;
+}
+
+std::string expand_path(std::string_view path) { return expand_variables(expand_user(path)); }
 
 std::filesystem::path cache_folder() {
   // The XDG base directory specification: a relative path is to be ignored.

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace bitaxon {
 
@@ -12,6 +14,12 @@ std::filesystem::path executable_path();
 std::optional<std::filesystem::path> environment_path(const char* name);
 /// The user's home folder: $HOME, else the password file's; empty when there is none.
 std::filesystem::path home_folder();
+/// `path` with "~" or "~user" at its beginning replaced by that user's home folder, as Python's
+/// os.path.expanduser does it. Of an unknown user it stays as it is.
+std::string expand_user(std::string_view path);
+/// As expand_user; then $NAME and ${NAME} become the variable's value, as in Python's
+/// os.path.expandvars. Unknown variables stay as they are.
+std::string expand_path(std::string_view path);
 /// $XDG_CACHE_HOME, else ~/.cache.
 std::filesystem::path cache_folder();
 

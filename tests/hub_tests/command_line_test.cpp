@@ -27,6 +27,7 @@ TEST_F(DownloadCommand, Usage) {
     expect_usage({"a/b", "--timeout", timeout},
                  "--timeout: expected a whole number from 1 to 3600");
   expect_usage({"a/b", "--local-dir", ""}, "--local-dir");
+  expect_usage({"a/b", "-d", ""}, "--local-dir");
   expect_usage({"a/b", "--include", ""}, "--include");
   expect_usage({"a/b", "--include"}, "--include");
   // Which would fetch all of the default model's JSON, and nothing of a/b.
@@ -42,12 +43,14 @@ TEST_F(DownloadCommand, Environment) {
     surroundings_ = before;
   };
   for (const char* value : {"1", "on", "YES", "true"})
-    refused("HF_HUB_OFFLINE", value, "expected HF_HUB_OFFLINE not to be set", 1);
+    for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
+      refused(name, value, "not to be set", 1);
   for (const char* value : {"http://example.org", "ftp://127.0.0.1", "file:///tmp", "example",
                             "http://user:word@127.0.0.1", "http://127.0.0.1?a=b"})
     refused("HF_ENDPOINT", value, "expected");
   for (const char* value : {"a\r\nHost: example.org", "a b", "\x80"})
-    refused("HF_TOKEN", value, "expected a token");
+    for (const char* name : {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
+      refused(name, value, "expected a token");
   EXPECT_TRUE(hub_.server.requests().empty());
 }
 

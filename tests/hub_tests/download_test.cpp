@@ -1,9 +1,6 @@
 // Downloads that go well.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <tuple>
-
 #include "fake_hub.h"
 #include "platform/printable.h"
 #include "support/source_tree.h"
@@ -82,23 +79,6 @@ TEST_F(DownloadTest, RevisionsAreRemembered) {
   EXPECT_FALSE(fs::exists(repository() / "refs/main"));
   download({.repository = "owner/name", .revision = kCommit});
   EXPECT_FALSE(fs::exists(repository() / "refs" / kCommit)) << "a commit needs no name";
-}
-
-TEST_F(DownloadTest, TheHomeFolderAsTheHubsToolsWriteIt) {
-  add_some_files();
-  surroundings_.environment["HOME"] = (cache_ / "user").string();
-  surroundings_.environment["HF_TOKEN_PATH"] = "~/a/token";
-  surroundings_.folder = cache_.path();
-  fs::create_directories(cache_ / "user/a");
-  write_file(cache_ / "user/a/token", "hf_file");
-  for (const auto& [name, value, place] :
-       {std::tuple("HF_HOME", "~/a/b", "user/a/b/hub"), {"HF_HUB_CACHE", "~/c", "user/c"}}) {
-    surroundings_.environment[name] = value;
-    EXPECT_EQ(run_download().out,
-              (cache_ / place / "models--owner--name/snapshots" / kCommit).string() + "\n");
-    EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_file");
-  }
-  EXPECT_FALSE(fs::exists(cache_ / "~"));
 }
 
 TEST_F(DownloadTest, IntoAFolder) {

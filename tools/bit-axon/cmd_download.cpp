@@ -5,6 +5,7 @@
 #include "hub/hub_names.h"
 #include "model_source.h"
 #include "options.h"
+#include "platform/paths.h"
 #include "platform/signals.h"
 
 namespace bitaxon::tool {
@@ -34,7 +35,8 @@ int run_command(const DownloadOptions& wanted) {
   check_globs("--include", request.include, wanted.repository);
   check_globs("--exclude", request.exclude, wanted.repository);
   request.repository = wanted.repository.empty() ? kDefaultRepository : wanted.repository;
-  request.local_folder = wanted.local_folder;
+  // A shell expands "--local-dir ~/model", and leaves "--local-dir=~/model" as it is.
+  request.local_folder = expand_user(wanted.local_folder);
 
   const hub::HttpOptions options{
       .timeout_seconds = static_cast<int>(parse_integer("--timeout", wanted.timeout, 1, 3600)),
@@ -79,7 +81,7 @@ Command add_download(CLI::App& program) {
       ->type_name("GLOB");
   app.add_option("--exclude", wanted->request.exclude, "No files that a GLOB matches")
       ->type_name("GLOB");
-  app.add_option("--local-dir", wanted->local_folder,
+  app.add_option("-d,--local-dir", wanted->local_folder,
                  "Put the files into this folder instead of the cache")
       ->type_name("DIR")
       ->check(not_empty());

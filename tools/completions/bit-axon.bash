@@ -36,7 +36,7 @@ _bit_axon() {
       if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
       ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
-      --ids-file | --file | --shader-dir | --local-dir | --output | -o | --adapter | -a | --base-model | --text | \
+      --ids-file | --file | --shader-dir | --local-dir | -d | --output | -o | --adapter | -a | --base-model | --text | \
       --against | --report) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
@@ -85,7 +85,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         download)
-          flags='--revision --include --exclude --local-dir --timeout --quiet --help --version'
+          flags='--revision --include --exclude --local-dir -d --timeout --quiet --help --version'
           ;;
       esac
       ;;

@@ -86,7 +86,7 @@ set -l download '__fish_seen_subcommand_from download'
 complete -c bit-axon -n "$download" -l revision -x -d 'Branch, tag or commit'
 complete -c bit-axon -n "$download" -l include -x -d 'Only files that match'
 complete -c bit-axon -n "$download" -l exclude -x -d 'No files that match'
-complete -c bit-axon -n "$download" -l local-dir -rF -d 'Put the files here'
+complete -c bit-axon -n "$download" -s d -l local-dir -rF -d 'Put the files here'
 complete -c bit-axon -n "$download" -l timeout -x -d 'Longest wait for the server'
 complete -c bit-axon -n "$download" -l quiet -d 'Say nothing but errors'
 
