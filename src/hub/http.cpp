@@ -148,20 +148,31 @@ bool may_pass(CURLcode code) {
   }
 }
 
-/// The proxy that libcurl takes for https and the variable that names it, without user and
-/// password.
-std::string shown_proxy() {
+/// A proxy and the variable that names it.
+struct Proxy {
+  std::string variable, url;
+};
+
+/// The proxy that libcurl takes for https, without user and password; empty when there is none.
+Proxy proxy_of_environment() {
   for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
     const char* value = std::getenv(name);
     if (value == nullptr || *value == '\0') continue;
-    std::string proxy = value;
-    const std::size_t scheme = proxy.find("://");
-    const std::size_t begin = scheme == proxy.npos ? 0 : scheme + 3;
-    if (const std::size_t at = proxy.rfind('@'); at != proxy.npos && at >= begin)
-      proxy.erase(begin, at + 1 - begin);
-    return fmt::format("the proxy {} ({})", printable(proxy, 200), name);
+    std::string url = value;
+    const std::size_t scheme = url.find("://");
+    const std::size_t begin = scheme == url.npos ? 0 : scheme + 3;
+    if (const std::size_t at = url.rfind('@'); at != url.npos && at >= begin)
+      url.erase(begin, at + 1 - begin);
+    return {name, printable(url, 200)};
   }
-  return "the proxy";
+  return {};
+}
+
+/// For a request that got no answer: the proxy may be why.
+std::string proxy_hint(const std::string& url) {
+  const Proxy proxy = proxy_of_environment();
+  if (proxy.url.empty() || is_loopback(origin_of(url).host)) return {};
+  return fmt::format(" ({} is {})", proxy.variable, proxy.url);
 }
 
 /// What a proxy means that does not connect us.
@@ -231,8 +242,11 @@ struct HttpClient::Handle {
     set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds));
     // A proxy is for the network; the servers of this machine are reached directly.
     if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
-    if (const std::string file = certificate_file(); !file.empty())
+    if (const std::string file = certificate_file(); !file.empty()) {
       set(CURLOPT_CAINFO, file.c_str());
+      // A libcurl without https proxies lacks the option and does not need it.
+      curl.easy_setopt(easy, CURLOPT_PROXY_CAINFO, file.c_str());
+    }
     set(CURLOPT_HEADERFUNCTION, bx_hub_take_line);
     set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
     set(CURLOPT_WRITEFUNCTION, bx_hub_take_bytes);
@@ -270,8 +284,9 @@ struct HttpClient::Handle {
     const std::string reason =
         printable(words[0] != '\0' ? words.data() : curl.easy_strerror(code), 200);
     if (const long status = proxy_status(); status != 0) {
-      answer.problem = fmt::format("{} answers with status {}: {}", shown_proxy(), status,
-                                   proxy_refusal(status));
+      const Proxy proxy = proxy_of_environment();
+      answer.problem = fmt::format("the proxy {} ({}) answers with status {}: {}", proxy.url,
+                                   proxy.variable, status, proxy_refusal(status));
       if (is_passing(static_cast<int>(status))) return answer;
       throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), answer.problem));
     }
@@ -280,6 +295,7 @@ struct HttpClient::Handle {
     answer.problem = code == CURLE_OPERATION_TIMEDOUT ? fmt::format("no answer within {} s ({})",
                                                                     options.timeout_seconds, reason)
                                                       : reason;
+    if (answer.head.status == 0) answer.problem += proxy_hint(request.url);
     return answer;
   }
 };

@@ -161,7 +161,14 @@ TEST_F(ProxyTest, TheProxyIsOutOfOrderForAWhile) {
 
 TEST_F(ProxyTest, TheProxyGoesWithoutAWord) {
   on_connect_ = [](const Connection&, const SeenRequest&) { return true; };
-  expect_error([&] { download(); }, ErrorKind::io, {"owner/name at main", "tried 5 times"});
+  expect_error([&] { download(); }, ErrorKind::io,
+               {"owner/name at main", "(https_proxy is " + proxy_.url() + ")", "tried 5 times"});
+}
+
+TEST_F(ProxyTest, NobodyListens) {
+  set_variable("https_proxy", "http://user:secret@127.0.0.1:1");
+  expect_error([&] { download(); }, ErrorKind::io,
+               {"owner/name at main", "(https_proxy is http://127.0.0.1:1)", "tried 5 times"});
 }
 
 }  // namespace
