@@ -113,10 +113,13 @@ class Fetch {
     }
     problem += fmt::format(", at byte {} of {}", partial_.size_bytes(), file_.size_bytes);
     count_progress();
-    if (!retries_.wait(retry_after_seconds(answer.head)))
+    if (!retries_.is_left())
       fail(fmt::format("{} (tried {} times; the same command continues)", problem,
                        Retries::kMaxTries));
-    watch_.note(fmt::format("{}: {}; trying again", shown_name(), problem));
+    const int wait_seconds = retry_after_seconds(answer.head);
+    watch_.note(
+        fmt::format("{}: {}; {}", shown_name(), problem, retries_.announcement(wait_seconds)));
+    retries_.wait(wait_seconds);
   }
 
   /// A line that brings something each time may break as often as it likes. What counts is how far

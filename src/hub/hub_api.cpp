@@ -66,10 +66,12 @@ HttpAnswer HubRepository::ask(const HttpRequest& request, const HttpReceiver& re
       if (!is_passing(status)) refuse_status(answer, server_, what);
       problem = fmt::format("{} answers with status {}", shown_origin(answer.url), status);
     }
-    if (!retries.wait(retry_after_seconds(answer.head)))
+    if (!retries.is_left())
       throw Error(ErrorKind::io,
                   fmt::format("{}: {} (tried {} times)", what, problem, Retries::kMaxTries));
-    note_(fmt::format("{}: {}; trying again", what, problem));
+    const int wait_seconds = retry_after_seconds(answer.head);
+    note_(fmt::format("{}: {}; {}", what, problem, retries.announcement(wait_seconds)));
+    retries.wait(wait_seconds);
   }
 }
 

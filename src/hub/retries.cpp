@@ -1,5 +1,7 @@
 #include "hub/retries.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -7,24 +9,37 @@
 
 namespace bitaxon::hub {
 
-bool Retries::wait(int wait_seconds) {
+int Retries::pause_ms(int wait_seconds) const {
   constexpr int kLongestPauseMs = 8000;
+  return std::max(std::min(options_.first_pause_ms << (n_failed_ - 1), kLongestPauseMs),
+                  wait_seconds * 1000);
+}
+
+std::string Retries::announcement(int wait_seconds) const {
+  constexpr int kMany = 5;
+  const int seconds = pause_ms(wait_seconds) / 1000;
+  return seconds < kMany ? "trying again" : fmt::format("trying again in {} s", seconds);
+}
+
+void Retries::wait(int wait_seconds) const {
   constexpr auto kSlice = std::chrono::milliseconds(50);
-  if (++n_failed_ >= kMaxTries) return false;
-  const int pause_ms = std::max(
-      std::min(options_.first_pause_ms << (n_failed_ - 1), kLongestPauseMs), wait_seconds * 1000);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(pause_ms);
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(pause_ms(wait_seconds));
   for (options_.check_interrupted(); std::chrono::steady_clock::now() < end;
        options_.check_interrupted())
     std::this_thread::sleep_for(kSlice);
-  return true;
 }
 
 bool is_passing(int status) { return status == 408 || status == 429 || status >= 500; }
 
 int retry_after_seconds(const HttpHead& head) {
-  constexpr int kLongest = 60;
-  const std::string text = head.field("retry-after");  // its other form, a date, is not honoured
+  constexpr int kLongest = 300;                  // the window in which a hub counts requests
+  std::string text = head.field("retry-after");  // its other form, a date, is not honoured
+  if (const std::string limit = head.field("ratelimit"); text.empty() && head.status == 429) {
+    // As in "api";r=0;t=55 (draft-ietf-httpapi-ratelimit-headers-09)
+    const std::size_t time = limit.find(";t=");
+    if (time != limit.npos) text = limit.substr(time + 3);
+  }
   int seconds = 0;
   std::from_chars(text.data(), text.data() + text.size(), seconds);
   return std::clamp(seconds, 0, kLongest);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
+#include "hub/retries.h"
 #include "support/errors.h"
 
 namespace bitaxon::test {
@@ -317,6 +318,30 @@ TEST_F(BadServerTest, IsOutOfOrder) {
     expect_error([&] { download(); }, ErrorKind::io,
                  {"owner/name at main", fmt::format("status {}", status), "tried 5 times"});
   }
+}
+
+TEST(RetryAfter, IsReadFromEitherField) {
+  const auto seconds = [](int status, const char* name, const char* value) {
+    return hub::retry_after_seconds({.status = status, .fields = {{name, value}}});
+  };
+  EXPECT_EQ(seconds(503, "retry-after", "7"), 7);
+  EXPECT_EQ(seconds(503, "retry-after", "100000"), 300);
+  EXPECT_EQ(seconds(503, "retry-after", "-1"), 0);
+  EXPECT_EQ(seconds(503, "retry-after", "Sun, 06 Nov 1994 08:49:37 GMT"), 0);
+  EXPECT_EQ(seconds(429, "ratelimit", "\"api\";r=0;t=55"), 55);
+  EXPECT_EQ(seconds(429, "ratelimit", "\"api\";r=0"), 0);
+  EXPECT_EQ(seconds(500, "ratelimit", "\"api\";r=100;t=55"), 0);
+}
+
+TEST_F(BadServerTest, SaysWhenToAskAgain) {
+  hub_.on_api = [n = 0](const Connection& connection, const SeenRequest&) mutable {
+    if (n++ > 0) return false;
+    connection.answer(429, "", "RateLimit: \"api\";r=0;t=1\r\n");
+    return true;
+  };
+  download();
+  EXPECT_TRUE(noted("status 429; trying again"));
+  expect_all_here();
 }
 
 TEST_F(BadServerTest, FilesAreRetriedToo) {
