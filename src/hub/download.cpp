@@ -108,7 +108,8 @@ class Places {
                                              fs::is_symlink(status) ? "link" : "folder"));
     if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
       return false;
-    return in_cache() || has_contents(path, file, options);
+    // What another user keeps private is fetched again.
+    return in_cache() ? is_readable(path) : has_contents(path, file, options);
   }
 
   static Snapshot::File in_snapshot(const HubFile& file) {
@@ -211,10 +212,11 @@ class Download {
     return missing;
   }
 
-  static void refuse_full_disk(std::uint64_t needed, const Places& places) {
+  void refuse_full_disk(std::uint64_t needed, const Places& places) const {
     std::error_code error;
-    const fs::space_info space = fs::space(places.disk(), error);
-    if (error || needed <= space.available) return;  // a disk that does not tell: trying does
+    const fs::space_info space = calls_.space(places.disk(), error);
+    // Where a file system does not tell, only trying does.
+    if (error || space.capacity == 0 || needed <= space.available) return;
     throw Error(ErrorKind::io, fmt::format("{}: expected {} of free space for the download, got {}",
                                            printable_path(places.disk().string()),
                                            bytes_text(needed), bytes_text(space.available)));

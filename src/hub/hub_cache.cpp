@@ -166,7 +166,8 @@ bool CachedRepository::has_file(const std::string& commit, const Snapshot::File&
 bool CachedRepository::has_plain(const std::string& commit, const Snapshot::File& file) const {
   const fs::path place = snapshot(commit) / file.path;
   std::error_code error;
-  return is_plain_file(place) && fs::file_size(place, error) == file.size_bytes && !error;
+  return is_plain_file(place) && is_readable(place) &&
+         fs::file_size(place, error) == file.size_bytes && !error;
 }
 
 bool CachedRepository::can_link(const DiskCalls& calls) const {
@@ -305,6 +306,10 @@ void make_folders(const fs::path& folder) {
     if (!error) error = std::make_error_code(std::errc::not_a_directory);
     fail(folder, "cannot make the folder", error);
   }
+}
+
+bool is_readable(const fs::path& path) {
+  return ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0;
 }
 
 void refuse_unwritable(const fs::path& place) {

@@ -96,6 +96,8 @@ class CachedRepository {
 std::filesystem::path make_way(const std::filesystem::path& root, const std::string& path);
 /// Throws Error(io).
 void make_folders(const std::filesystem::path& folder);
+/// Whether this process may read the file.
+bool is_readable(const std::filesystem::path& path);
 /// Throws Error(io) when nothing may be put at `place`: its folder, or the nearest above it that is
 /// there, cannot be written.
 void refuse_unwritable(const std::filesystem::path& place);

@@ -68,7 +68,17 @@ PartialFile::~PartialFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+void PartialFile::expect_own_size() const {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0) throw_errno(path_, "cannot read its size");
+  if (static_cast<std::uint64_t>(status.st_size) == size_bytes_) return;
+  throw Error(ErrorKind::io,
+              fmt::format("{}: expected {} bytes, got {}: another process writes it",
+                          printable_path(path_.string()), size_bytes_, status.st_size));
+}
+
 void PartialFile::append(std::span<const std::byte> bytes) {
+  expect_own_size();
   while (!bytes.empty()) {
     const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
@@ -84,6 +94,7 @@ void PartialFile::clear() {
 }
 
 void PartialFile::publish(const std::filesystem::path& target) {
+  expect_own_size();
   if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_, "cannot flush");
   if (::rename(path_.c_str(), target.c_str()) != 0) throw_errno(target, "cannot rename to it");
 }

@@ -10,6 +10,7 @@
 
 #include "fake_hub.h"
 #include "hub/hub_cache.h"
+#include "platform/partial_file.h"
 #include "support/errors.h"
 #include "support/source_tree.h"
 
@@ -60,6 +61,26 @@ TEST_F(FileSystemTest, WithoutLocks) {
                                     }),
               1);
   }
+  expect_all_here();
+}
+
+TEST_F(FileSystemTest, WithoutLocksTwoWritersOfAFileAreNoticed) {
+  fs::create_directories(repository() / "blobs");
+  PartialFile first(partial("model.safetensors")), second(partial("model.safetensors"));
+  const std::string text = some_bytes(100);
+  const auto bytes = std::as_bytes(std::span(text));
+  first.append(bytes);
+  expect_error([&] { second.append(bytes); }, ErrorKind::io,
+               {".incomplete: expected 0 bytes, got 100", "another process"});
+  expect_error([&] { second.publish(blob("model.safetensors")); }, ErrorKind::io,
+               {"another process"});
+  first.append(bytes);
+  first.publish(blob("model.safetensors"));
+}
+
+TEST_F(FileSystemTest, WithoutATellOfFreeSpace) {
+  calls_.space = [](const fs::path&, std::error_code&) { return fs::space_info{}; };
+  download();
   expect_all_here();
 }
 
@@ -208,6 +229,16 @@ TEST_F(SharedCacheTest, LocksThatNobodyElseMayRead) {
   }
   EXPECT_TRUE(noted(".lock: cannot open: Permission denied; going on without a lock"));
   EXPECT_EQ(hub_.fetches().back().first_byte(), 0U);
+  expect_all_here();
+}
+
+TEST_F(SharedCacheTest, FilesThatNobodyElseMayRead) {
+  fs::permissions(blob("config.json"), fs::perms::none);
+  {
+    const PlainUser user;
+    download();
+    EXPECT_EQ(read_file(snapshot() / "config.json"), "[]");
+  }
   expect_all_here();
 }
 
