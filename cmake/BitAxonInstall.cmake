@@ -18,6 +18,9 @@ if(BITAXON_WITH_VULKAN)
   install(DIRECTORY shaders DESTINATION ${CMAKE_INSTALL_DATADIR}/bit-axon COMPONENT program
           PATTERN shaders.cmake EXCLUDE)
 endif()
+if(TARGET bit-axon-probe)
+  install(TARGETS bit-axon-probe RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR} COMPONENT program)
+endif()
 if(TARGET bit-axon)
   install(TARGETS bit-axon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
   install(FILES tools/completions/bit-axon.bash RENAME bit-axon
@@ -47,9 +50,10 @@ endif()
 
 install(EXPORT bit-axonTargets NAMESPACE bitaxon:: DESTINATION ${cmake_dir})
 set(BITAXON_MODELS_DIR ${models_dir})
+set(BITAXON_PROBE ${CMAKE_INSTALL_LIBEXECDIR}/bit-axon-probe)
 configure_package_config_file(
   cmake/bit-axonConfig.cmake.in ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
-  INSTALL_DESTINATION ${cmake_dir} PATH_VARS BITAXON_MODELS_DIR)
+  INSTALL_DESTINATION ${cmake_dir} PATH_VARS BITAXON_MODELS_DIR BITAXON_PROBE)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/bit-axonConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
@@ -68,6 +72,10 @@ if(BITAXON_WITH_SENTENCEPIECE)
 endif()
 set(BITAXON_PC_LIBS ${CMAKE_DL_LIBS})
 list(TRANSFORM BITAXON_PC_LIBS PREPEND -l)
+set(BITAXON_PC_PROBE "")
+if(BITAXON_WITH_VULKAN)
+  set(BITAXON_PC_PROBE "probe=\${prefix}/${BITAXON_PROBE}\n")
+endif()
 list(PREPEND BITAXON_PC_LIBS ${BITAXON_SHADERC_LIBRARIES})
 list(JOIN BITAXON_PC_LIBS " " BITAXON_PC_LIBS)
 configure_file(cmake/bit-axon.pc.in ${PROJECT_BINARY_DIR}/bit-axon.pc @ONLY)

@@ -21,7 +21,9 @@ struct DeviceProperty {
 struct DeviceInfo {
   std::string selector;  ///< what --device takes: "cpu", "reference", "vulkan:0"
   std::string name;
-  std::string type;  ///< "cpu", "discrete", "integrated", "virtual", "other"
+  /// "cpu", "discrete", "integrated", "virtual", "other"; "driver" for a Vulkan driver that cannot
+  /// be used, whose devices are not known
+  std::string type;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
   DeviceMemory memory;          ///< as it was when the device was listed
@@ -32,8 +34,9 @@ struct DeviceInfo {
   std::string reason;  ///< why it is chosen by auto, or why not
 
   // Of Vulkan devices; empty where the driver does not say.
-  int vulkan_index = -1;  ///< -1: no Vulkan device
-  std::string driver;     ///< name and version
+  int vulkan_index = -1;        ///< -1: no Vulkan device
+  std::string driver;           ///< name and version
+  std::string driver_manifest;  ///< of a driver that cannot be used: the file that names it
   std::string api_version;
   std::string uuid;
   std::string pci_address;
@@ -43,11 +46,18 @@ struct DeviceInfo {
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
-  std::string note;  ///< why there is no Vulkan device, or what keeps GPUs from being seen
+  std::string note;     ///< why there is no Vulkan device, or what keeps GPUs from being seen
+  std::string warning;  ///< what is wrong with the Vulkan drivers' installation, if anything
 };
 
 /// Opens the Vulkan loader and its drivers for a moment, where this build has that backend. A
 /// machine without them is no error.
+///
+/// A driver that crashes would end the process. So drivers are first tried by another program,
+/// bit-axon-probe, and those that crash, hang or exit are not loaded. What it found is kept in
+/// ~/.cache/bit-axon. Installed, it lies in libexec/, and a program in bin/ beside that folder
+/// finds it; other programs set the variable BIT_AXON_PROBE to its path before they call this or
+/// open_device(). Where it is not found, drivers are loaded without a try, and `warning` says so.
 DeviceList find_devices();
 /// The devices of find_devices().
 std::vector<DeviceInfo> list_devices();

@@ -56,7 +56,7 @@ DeviceList cpu_devices() {
   reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});
   reference.reason =
       "plain float64 kernels that other devices are checked against; only when named";
-  return {{cpu, reference}, ""};
+  return {{cpu, reference}, "", ""};
 }
 
 std::string resolve_cpu(const std::string& selector) { return selector; }
@@ -116,6 +116,7 @@ DeviceList find_devices() {
     DeviceList some = backend.devices();
     for (DeviceInfo& device : some.devices) all.devices.push_back(std::move(device));
     if (!some.note.empty()) all.note = some.note;
+    if (!some.warning.empty()) all.warning = some.warning;
   }
 #ifndef BITAXON_WITH_VULKAN
   all.note = "this build has no GPU backend";

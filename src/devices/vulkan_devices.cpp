@@ -13,6 +13,7 @@
 #include "vulkan/device_access.h"
 #include "vulkan/device_choice.h"
 #include "vulkan/device_memory.h"
+#include "vulkan/drivers.h"
 #include "vulkan/instance.h"
 #include "vulkan/vulkan_backend.h"
 
@@ -115,10 +116,29 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
   return info;
 }
 
-}  // namespace
+/// A driver that is not used, as an entry among the devices: so a user sees why a GPU is missing.
+DeviceInfo info_of(const vulkan::RejectedDriver& driver) {
+  DeviceInfo info;
+  info.selector = "vulkan:" + driver.manifest.stem().string();
+  info.name = "driver " + driver.manifest.filename().string();
+  info.type = "driver";
+  info.usable = false;
+  info.reason = driver.problem;
+  info.driver_manifest = driver.manifest.string();
+  return info;
+}
 
-DeviceList vulkan_devices() try {
-  const vulkan::Instance instance;
+std::filesystem::path cache_dir() { return cache_folder() / "bit-axon"; }
+
+vulkan::Drivers tried_drivers() { return vulkan::usable_drivers(cache_dir()); }
+
+vulkan::Instance instance_of(const vulkan::Drivers& drivers) {
+  return vulkan::Instance(nullptr, nullptr, vulkan::default_loader_names(), drivers);
+}
+
+/// The devices of drivers that can be loaded.
+DeviceList usable_devices(const vulkan::Drivers& drivers) try {
+  const vulkan::Instance instance = instance_of(drivers);
   const std::vector<DeviceCaps> caps = caps_of(instance);
   const vulkan::DeviceChoice choice = vulkan::choose_device(caps, "");
   DeviceList list;
@@ -132,11 +152,26 @@ DeviceList vulkan_devices() try {
     list.note = vulkan::access_problem();
   return list;
 } catch (const Error& error) {
-  return {{}, error.what()};
+  return {{}, error.what(), ""};
+}
+
+}  // namespace
+
+DeviceList vulkan_devices() {
+  const vulkan::Drivers drivers = tried_drivers();
+  DeviceList list = usable_devices(drivers);
+  const bool has_gpu = std::ranges::any_of(list.devices, &DeviceInfo::chosen_by_auto);
+  // Where nothing can be loaded the note says it already.
+  if (!has_gpu && drivers.problem.empty() && !drivers.rejected.empty())
+    list.note = drivers.rejected_text() + (list.note.empty() ? "" : "; " + list.note);
+  for (const vulkan::RejectedDriver& driver : drivers.rejected)
+    list.devices.push_back(info_of(driver));
+  list.warning = drivers.warning;
+  return list;
 }
 
 std::string resolve_vulkan(const std::string& selector) try {
-  const vulkan::Instance instance;
+  const vulkan::Instance instance = instance_of(tried_drivers());
   const std::vector<DeviceCaps> caps = caps_of(instance);
   const vulkan::DeviceChoice choice = vulkan::choose_device(caps, device_part(selector));
   return choice.chosen ? selector_of(caps[*choice.chosen]) : selector;
@@ -148,7 +183,8 @@ std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOpti
   vulkan::VulkanOptions options;
   options.selector = device_part(selector);
   options.shader_dir = wanted.shader_dir;
-  options.cache_dir = cache_folder() / "bit-axon";
+  options.cache_dir = cache_dir();
+  options.drivers = tried_drivers();
   return vulkan::open_vulkan_backend(options);
 }
 

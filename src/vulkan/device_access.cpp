@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
-#include <vector>
 
 #include "platform/printable.h"
 
@@ -32,6 +31,14 @@ void add_nodes(const std::filesystem::path& folder, std::vector<std::filesystem:
 
 }  // namespace
 
+std::vector<std::filesystem::path> gpu_nodes(const std::filesystem::path& dev) {
+  std::vector<std::filesystem::path> nodes;
+  add_nodes(dev / "dri", nodes);
+  add_nodes(dev, nodes);
+  std::ranges::sort(nodes);
+  return nodes;
+}
+
 int try_node(const std::filesystem::path& node) {
   const int file = ::open(node.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) return errno;
@@ -41,11 +48,7 @@ int try_node(const std::filesystem::path& node) {
 
 std::string access_problem(const std::filesystem::path& dev,
                            const std::function<int(const std::filesystem::path&)>& open) {
-  std::vector<std::filesystem::path> nodes;
-  add_nodes(dev / "dri", nodes);
-  add_nodes(dev, nodes);
-  std::ranges::sort(nodes);
-  for (const std::filesystem::path& node : nodes) {
+  for (const std::filesystem::path& node : gpu_nodes(dev)) {
     const int error = open(node);
     if (error == EACCES || error == EPERM)
       return fmt::format("{} may not be opened: is the user in the groups render and video?",

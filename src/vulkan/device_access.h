@@ -5,8 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace bitaxon::vulkan {
+
+/// The device nodes of GPUs, sorted.
+std::vector<std::filesystem::path> gpu_nodes(const std::filesystem::path& dev = "/dev");
 
 /// Opens a device node for reading and writing and closes it; 0, or errno.
 int try_node(const std::filesystem::path& node);

@@ -9,6 +9,7 @@
 #include "platform/printable.h"
 #include "platform/standard_streams.h"
 #include "vulkan/device_access.h"
+#include "vulkan/driver_files.h"
 #include "vulkan/enumerate.h"
 #include "vulkan/structure.h"
 
@@ -19,7 +20,8 @@ constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
 
 Error unsupported(const std::string& problem) { return {ErrorKind::unsupported, problem}; }
 
-DynamicLibrary open_loader(const std::vector<std::string>& names) {
+DynamicLibrary open_loader(const std::vector<std::string>& names, const Drivers& drivers) {
+  if (!drivers.problem.empty()) throw unsupported(drivers.problem);
   try {
     return DynamicLibrary(names);
   } catch (const Error& error) {
@@ -148,8 +150,11 @@ Instance::Instance(FunctionsHook replace, DynamicLibrary library)
     : hook_(replace), library_(std::move(library)) {}
 
 Instance::Instance(FunctionsHook replace, Messages* messages,
-                   const std::vector<std::string>& loader_names)
-    : Instance(replace, open_loader(loader_names)) {
+                   const std::vector<std::string>& loader_names, const Drivers& drivers)
+    : Instance(replace, open_loader(loader_names, drivers)) {
+  // The loader knows no other way to leave a driver out that all drivers and loaders support.
+  const ChangedEnvironment changed(drivers.manifests ? only_drivers(*drivers.manifests)
+                                                     : EnvironmentChanges());
   functions_.vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library_.find("vkGetInstanceProcAddr"));
   if (functions_.vkGetInstanceProcAddr == nullptr)

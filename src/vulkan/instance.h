@@ -7,6 +7,7 @@
 
 #include "platform/dynamic_library.h"
 #include "vulkan/device_caps.h"
+#include "vulkan/drivers.h"
 #include "vulkan/functions.h"
 
 namespace bitaxon::vulkan {
@@ -26,10 +27,11 @@ std::vector<std::string> default_loader_names();
 /// goes to `messages`, without it to stderr (their own default is stdout, where results go).
 class Instance {
  public:
-  /// Throws Error(unsupported) when there is no loader, no driver or no Vulkan 1.2 ("install
-  /// libvulkan1"), Error(device) when a call fails.
+  /// Loads the drivers that `drivers` names. Throws Error(unsupported) when there is no loader, no
+  /// driver or no Vulkan 1.2 ("install libvulkan1"), Error(device) when a call fails.
   explicit Instance(FunctionsHook replace = nullptr, Messages* messages = nullptr,
-                    const std::vector<std::string>& loader_names = default_loader_names());
+                    const std::vector<std::string>& loader_names = default_loader_names(),
+                    const Drivers& drivers = {});
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
   ~Instance();

@@ -29,12 +29,15 @@ namespace {
 /// Steps that may be in flight: the largest run-ahead and the step that is waited for.
 constexpr std::size_t kMaxInFlight = 9;
 
-const Instance::PhysicalDevice& choose(const Instance& instance, const std::string& selector) {
+const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOptions& options) {
   std::vector<DeviceCaps> caps;
   for (const auto& device : instance.devices()) caps.push_back(device.caps);
-  const DeviceChoice choice = choose_device(caps, selector);
-  if (!choice.chosen)
-    throw Error(ErrorKind::unsupported, with_access_problem(problem_of(choice, caps, selector)));
+  const DeviceChoice choice = choose_device(caps, options.selector);
+  if (!choice.chosen) {
+    std::string problem = problem_of(choice, caps, options.selector);
+    if (!options.drivers.rejected.empty()) problem += "; " + options.drivers.rejected_text();
+    throw Error(ErrorKind::unsupported, with_access_problem(std::move(problem)));
+  }
   return instance.devices()[*choice.chosen];
 }
 
@@ -75,8 +78,8 @@ class VulkanBackend final : public Backend {
  public:
   explicit VulkanBackend(const VulkanOptions& options)
       : options_(options),
-        instance_(options.hook, options.messages),
-        device_(instance_, limited(choose(instance_, options.selector), options)),
+        instance_(options.hook, options.messages, default_loader_names(), options.drivers),
+        device_(instance_, limited(choose(instance_, options), options)),
         memory_(device_),
         pipeline_cache_(device_,
                         options.shader_dir.empty() ? options.cache_dir : std::filesystem::path()),

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
+#include "vulkan/drivers.h"
 #include "vulkan/functions.h"
 
 namespace bitaxon::vulkan {
@@ -22,6 +23,7 @@ struct VulkanOptions {
   std::filesystem::path shader_dir = {};
   /// Where compiled pipelines are kept; empty: nowhere.
   std::filesystem::path cache_dir = {};
+  Drivers drivers = {};  ///< see usable_drivers; the default loads whatever the loader finds
 
   /// Steps of more floating-point operations are cut into several submissions. The default is a
   /// second on a device of 100 GFLOP/s, where systems lose patience after two or more.

@@ -48,11 +48,20 @@ eval "models=$models"
 by_pkg_config=$("$scratch/five_tokens")
 printf '%s\n' "$by_pkg_config"
 
+if grep -qx 'BITAXON_WITH_VULKAN:BOOL=ON' "$build/CMakeCache.txt"; then
+  echo "== the program that tries drivers"
+  eval "probe=$(PKG_CONFIG_PATH=$pkg_config_path pkg-config --variable=probe bit-axon)"
+  # shellcheck disable=SC2154
+  [[ $("$probe" | tail -n 1) == "done" ]] || fail "$probe does not work"
+fi
+
 [[ -n $by_cmake ]] || fail "no tokens"
 [[ $by_cmake == "$by_pkg_config" ]] || fail "the two builds print different tokens"
 
 if [[ -e $build/bit-axon ]]; then
   echo "== the program"
+  warnings=$("$moved/bin/bit-axon" devices 2>&1 >/dev/null)
+  [[ -z $warnings ]] || fail "devices: $warnings"
   by_program=$("$moved/bin/bit-axon" run --quiet --temperature 0 --max-tokens 5 "ROMEO:")
   printf '%s\n' "$by_program"
   [[ $by_program == "$by_cmake" ]] || fail "the program prints other tokens than the library"

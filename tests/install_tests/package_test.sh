@@ -40,7 +40,9 @@ done
 
 echo "== with an empty environment"
 env -i "$tree/bin/bit-axon" --version
-env -i "$tree/bin/bit-axon" devices >"$scratch/devices"
+env -i XDG_CACHE_HOME="$scratch/cache" "$tree/bin/bit-axon" devices >"$scratch/devices" 2>"$scratch/warnings"
+[[ ! -s $scratch/warnings ]] || fail "devices: $(<"$scratch/warnings")"
+[[ -s $scratch/cache/bit-axon/vulkan-drivers.json ]] || fail "the drivers have not been tried"
 same "cpu" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device cpu)"
 ldd "$tree/bin/bit-axon" >"$scratch/libraries"
 grep -q 'libstdc++.so.6 => /usr/lib' "$scratch/libraries" ||

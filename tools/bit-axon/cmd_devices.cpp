@@ -27,6 +27,7 @@ Json to_json(const DeviceInfo& device) {
                {"usable", device.usable},
                {"chosen_by_auto", device.chosen_by_auto},
                {"reason", device.reason}};
+  if (!device.driver_manifest.empty()) json["driver_manifest"] = device.driver_manifest;
   if (device.vulkan_index < 0) return json;
   json["vulkan_index"] = device.vulkan_index;
   json["driver"] = device.driver;
@@ -53,8 +54,11 @@ void print_device(const DeviceInfo& device) {
   print_line("pci address", device.pci_address);
   if (device.n_threads > 0) print_line("threads", std::to_string(device.n_threads));
   print_line("instruction set", device.instruction_set);
-  print_line("memory", fmt::format("{} of {} available", bytes_text(device.memory_available_bytes),
-                                   bytes_text(device.memory_total_bytes)));
+  print_line("manifest", device.driver_manifest);
+  if (device.memory_total_bytes > 0)
+    print_line("memory",
+               fmt::format("{} of {} available", bytes_text(device.memory_available_bytes),
+                           bytes_text(device.memory_total_bytes)));
   for (const DeviceProperty& limit : device.limits) print_line(limit.name, limit.value);
   for (const DeviceProperty& feature : device.features) print_line(feature.name, feature.value);
   print_line("why", device.reason);
@@ -68,6 +72,7 @@ Command add_devices(CLI::App& program) {
   app.add_flag("--json", *json, "Print a JSON list");
   return [json] {
     const DeviceList list = find_devices();
+    if (!list.warning.empty()) note("warning: " + printable(list.warning, 1000));
     if (*json) {
       Json all = Json::array();
       for (const DeviceInfo& device : list.devices) all.push_back(to_json(device));

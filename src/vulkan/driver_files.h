@@ -1,0 +1,25 @@
+// The Vulkan drivers that are installed, by their manifests.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "platform/environment.h"
+
+namespace bitaxon::vulkan {
+
+/// The manifests that the loader reads, sorted, as its documentation describes the search
+/// (LoaderDriverInterface.md, "Driver Discovery on Linux"): the files and folders that the
+/// environment names, else the folders vulkan/icd.d of the configuration and data folders.
+std::vector<std::filesystem::path> driver_manifests();
+
+/// Makes the loader read these manifests and no others.
+EnvironmentChanges only_drivers(const std::vector<std::filesystem::path>& manifests);
+
+/// A text that changes when drivers may behave in another way: names, sizes and times of manifests
+/// and of the libraries they name, the same of layers, the time of the dynamic linker's cache, GPUs
+/// and access to them, the boot, limits of the process, and variables that drivers read.
+std::string driver_circumstances(const std::vector<std::filesystem::path>& manifests);
+
+}  // namespace bitaxon::vulkan

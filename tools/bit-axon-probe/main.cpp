@@ -1,0 +1,114 @@
+// bit-axon-probe: does with every Vulkan driver what a program does before it computes, and says on
+// stdout what it does next. The library starts it, and takes a driver that ends it for one that
+// would end the program, too. Errors of a device are no concern here: opening it reports them.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "bitaxon/error.h"
+#include "platform/printable.h"
+#include "shaders/params/read_words.h"
+#include "vulkan/pipeline.h"
+#include "vulkan/probe_words.h"
+#include "vulkan/transfer.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+constexpr std::size_t kBytes = 4096;
+
+/// Where the lines go; stdout itself becomes stderr, because drivers and layers write to it.
+int take_stdout() {
+  const int report = ::fcntl(1, F_DUPFD_CLOEXEC, 3);
+  ::dup2(2, 1);
+  return report;
+}
+
+class Report {
+ public:
+  void operator()(std::string_view line) const {
+    const std::string text = fmt::format("{}\n", line);
+    // A reader that is gone has ended, and then so does this.
+    if (::write(fd_, text.data(), text.size()) < 0) ::_exit(1);
+  }
+
+ private:
+  int fd_ = take_stdout();
+};
+
+std::vector<std::uint32_t> shader_code(Shader shader) {
+  const auto code = embedded_code(shader);
+  return {code.begin(), code.end()};
+}
+
+/// Memory, a pipeline, and a copy that the device makes.
+void use(const Device& device) {
+  MemoryAllocator memory(device);
+  Failure failure;
+  PipelineCache cache(device, {});
+  PipelineLibrary pipelines(device, cache, shader_code);
+  Transfer transfer(device, memory, failure);
+  Launch launch;
+  launch.shader = Shader::read_words;
+  launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_size(device.caps())}};
+  launch.set_push(ReadWordsParams{.n_quads = 0});
+  launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
+  static_cast<void>(pipelines.find(launch));
+  const auto from = memory.allocate(kBytes, MemoryPurpose::weights, "from");
+  const auto to = memory.allocate(kBytes, MemoryPurpose::activations, "to");
+  transfer.copy(*from, 0, *to, 0, kBytes);
+}
+
+void try_device(const Instance& instance, const Instance::PhysicalDevice& physical,
+                const Report& report) try {
+  const std::string name = printable(physical.caps.name);
+  report(fmt::format("its device {} is opened", name));
+  const Device device(instance, physical);
+  report(fmt::format("its device {} is used", name));
+  use(device);
+  report(fmt::format("its device {} is closed", name));
+} catch (const Error&) {
+}
+
+/// The last line.
+std::string try_drivers(const Report& report) try {
+  report("its devices are listed");
+  const Instance instance;
+  for (const Instance::PhysicalDevice& physical : instance.devices())
+    try_device(instance, physical, report);
+  report("it is closed");
+  return std::string(kProbeDone);
+} catch (const Error& error) {
+  // With one driver that fails here the loader shows the devices of none. That there is no loader,
+  // or no driver, is no failure.
+  return error.kind() == ErrorKind::device ? fmt::format("{}{}", kProbeFails, error.what())
+                                           : std::string(kProbeDone);
+}
+
+/// No core file and no report to the user's desktop: the crash of a driver is what this is for. The
+/// limit 1 also keeps systems from it that send core dumps to a program (see core(5)).
+void crash_quietly() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_CORE, &limit);
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 1);
+  ::setrlimit(RLIMIT_CORE, &limit);
+  // Sanitizers would turn the signal into an exit status.
+  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) ::signal(crash, SIG_DFL);
+}
+
+}  // namespace
+}  // namespace bitaxon::vulkan
+
+int main() {
+  using namespace bitaxon::vulkan;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // who waits for this may be interrupted
+  crash_quietly();
+  const Report report;
+  report(kProbeStarts);
+  report(try_drivers(report));
+}
