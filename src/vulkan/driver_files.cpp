@@ -10,7 +10,6 @@
 #include <array>
 #include <cstdlib>
 #include <fstream>
-#include <optional>
 #include <set>
 #include <string_view>
 
@@ -141,12 +140,22 @@ std::vector<path> driver_manifests() {
   return {manifests.begin(), manifests.end()};
 }
 
-EnvironmentChanges only_drivers(const std::vector<path>& manifests) {
-  std::vector<std::string> names;
-  for (const path& manifest : manifests) names.push_back(manifest.string());
-  const std::string list = fmt::format("{}", fmt::join(names, ":"));
-  // The second name is that of loaders before 1.3.207.
-  return {{"VK_DRIVER_FILES", list}, {"VK_ICD_FILENAMES", list}, {"VK_ADD_DRIVER_FILES", {}}};
+EnvironmentChanges loader_settings(const std::optional<std::vector<path>>& manifests,
+                                   bool with_layers) {
+  EnvironmentChanges changes;
+  if (manifests) {
+    std::vector<std::string> names;
+    for (const path& manifest : *manifests) names.push_back(manifest.string());
+    const std::string list = fmt::format("{}", fmt::join(names, ":"));
+    changes["VK_DRIVER_FILES"] = list;
+    changes["VK_ICD_FILENAMES"] = list;  // for loaders before 1.3.207
+    changes["VK_ADD_DRIVER_FILES"] = std::nullopt;
+  }
+  if (!with_layers) {
+    const std::string disabled = variable_or("VK_LOADER_LAYERS_DISABLE", "");
+    changes["VK_LOADER_LAYERS_DISABLE"] = disabled + (disabled.empty() ? "" : ",") + "~implicit~";
+  }
+  return changes;
 }
 
 std::string driver_circumstances(const std::vector<path>& manifests) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,10 @@ namespace bitaxon::vulkan {
 /// environment names, else the folders vulkan/icd.d of the configuration and data folders.
 std::vector<std::filesystem::path> driver_manifests();
 
-/// Makes the loader read these manifests and no others.
-EnvironmentChanges only_drivers(const std::vector<std::filesystem::path>& manifests);
+/// Makes the loader read these manifests and no others (empty: whatever it finds), and no implicit
+/// layers unless `with_layers`; that loaders before 1.3.234 do not understand.
+EnvironmentChanges loader_settings(
+    const std::optional<std::vector<std::filesystem::path>>& manifests, bool with_layers);
 
 /// A text that changes when drivers may behave in another way: names, sizes and times of manifests
 /// and of the libraries they name, the same of layers, the time of the dynamic linker's cache, GPUs

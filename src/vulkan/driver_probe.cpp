@@ -105,6 +105,14 @@ std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
   return problem;
 }
 
+int device_count(const std::string& out) {
+  int n = 0;
+  const std::size_t at = out.find(kProbeCount);
+  if (at != std::string::npos)
+    std::from_chars(out.data() + at + kProbeCount.size(), out.data() + out.size(), n);
+  return n;
+}
+
 /// The helper program does not work.
 struct ProbeFails {
   std::string problem;
@@ -116,13 +124,8 @@ class Probe {
   explicit Probe(path program) : program_(std::move(program)) {}
 
   /// Throws ProbeFails when the program has not come as far as to load a driver.
-  std::string operator()(const DriverTrial& trial) {
-    EnvironmentChanges changes;
-    if (trial.manifests) changes = only_drivers(*trial.manifests);
-    if (!trial.with_layers) {
-      changes["VK_LOADER_LAYERS_DISABLE"] = "~all~";
-      changes["VK_INSTANCE_LAYERS"] = std::nullopt;
-    }
+  TrialResult operator()(const DriverTrial& trial) {
+    const EnvironmentChanges changes = loader_settings(trial.manifests, trial.with_layers);
     ChildEnd end;
     try {
       end = run_child(program_, {}, environment_with(changes), patience_);
@@ -135,10 +138,10 @@ class Probe {
     // What fails for want of memory may work the next time.
     if (is_from_outside(end.signal) || last_line(end.out).starts_with(kProbeFails))
       lasting_ = false;
-    const std::string problem = problem_of(end, patience_);
+    const TrialResult result{problem_of(end, patience_), device_count(end.out)};
     // What has to be woken up is awake now.
-    patience_ = std::min(patience_, std::max(patience_ / 3, std::chrono::seconds(1)));
-    return problem;
+    patience_ = std::min(patience_, later_patience_);
+    return result;
   }
 
   /// Whether the same would be found again.
@@ -147,6 +150,7 @@ class Probe {
  private:
   path program_;
   std::chrono::seconds patience_ = patience();
+  const std::chrono::seconds later_patience_ = std::max(patience_ / 3, std::chrono::seconds(1));
   bool lasting_ = true;
 };
 

@@ -23,6 +23,7 @@ Json to_json(const std::string& key, const Drivers& drivers) {
     rejected.push_back({{"manifest", driver.manifest.string()}, {"problem", driver.problem}});
   return {{"key", key},
           {"manifests", drivers.manifests ? names_of(*drivers.manifests) : Json()},
+          {"with_layers", drivers.with_layers},
           {"rejected", rejected},
           {"problem", drivers.problem},
           {"warning", drivers.warning}};
@@ -34,6 +35,7 @@ Drivers to_drivers(const Json& record) {
     drivers.manifests.emplace();
     for (const Json& name : manifests) drivers.manifests->emplace_back(name.get<std::string>());
   }
+  drivers.with_layers = record.at("with_layers").get<bool>();
   for (const Json& driver : record.at("rejected"))
     drivers.rejected.push_back(
         {driver.at("manifest").get<std::string>(), driver.at("problem").get<std::string>()});

@@ -20,23 +20,40 @@ std::string Drivers::rejected_text() const {
 
 namespace {
 
-std::vector<std::string> names_of(const std::vector<std::filesystem::path>& files) {
+using std::filesystem::path;
+
+std::string names_of(const std::vector<path>& files) {
   std::vector<std::string> names;
-  for (const std::filesystem::path& file : files) names.push_back(printable_path(file.string()));
-  return names;
+  for (const path& file : files) names.push_back(printable_path(file.string()));
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
-}  // namespace
-
-Drivers sort_out_drivers(const std::vector<std::filesystem::path>& manifests,
-                         const TryDrivers& try_drivers) {
+/// Where one that fails hides the devices of all: those that have devices by themselves. The others
+/// have none to lose.
+Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers& try_drivers,
+                           bool with_layers) {
+  std::vector<path> kept;
+  for (const path& manifest : manifests) {
+    const TrialResult alone = try_drivers({std::vector{manifest}, with_layers});
+    if (alone.problem.empty() && alone.n_devices > 0) kept.push_back(manifest);
+  }
   Drivers drivers;
-  const std::string whole = try_drivers({});
-  if (whole.empty()) return drivers;
-  std::vector<std::filesystem::path> kept;
-  for (const std::filesystem::path& manifest : manifests) {
+  if (kept.empty()) return drivers;
+  drivers.manifests = kept;
+  drivers.warning = fmt::format(
+      "of the Vulkan drivers only {} is used: with the others the loader lists no device at all",
+      names_of(kept));
+  return drivers;
+}
+
+/// `whole` is what came of a try with all drivers.
+Drivers those_that_do_well(const std::vector<path>& manifests, const TryDrivers& try_drivers,
+                           bool with_layers, const std::string& whole) {
+  Drivers drivers;
+  std::vector<path> kept;
+  for (const path& manifest : manifests) {
     kept.push_back(manifest);
-    const std::string problem = try_drivers({.manifests = kept, .with_layers = true});
+    const std::string problem = try_drivers({kept, with_layers}).problem;
     if (problem.empty()) continue;
     kept.pop_back();
     drivers.rejected.push_back({manifest, problem});
@@ -44,22 +61,36 @@ Drivers sort_out_drivers(const std::vector<std::filesystem::path>& manifests,
   if (!kept.empty()) {
     drivers.manifests = kept;
     if (drivers.rejected.empty())
-      drivers.warning = fmt::format(
-          "of the Vulkan drivers only {} is used: with all that the loader finds {}",
-          fmt::join(names_of(kept), ", "), whole);
+      drivers.warning =
+          fmt::format("of the Vulkan drivers only {} is used: with all that the loader finds {}",
+                      names_of(kept), whole);
     return drivers;
   }
-  if (try_drivers({.manifests = {}, .with_layers = false}).empty()) {
-    drivers.rejected.clear();
-    drivers.problem = fmt::format(
-        "a Vulkan layer cannot be used: with layers {}; VK_LOADER_LAYERS_DISABLE=~implicit~ leaves "
-        "them out",
-        whole);
-  } else if (drivers.rejected.empty()) {
-    drivers.problem = fmt::format("the Vulkan loader cannot be used: {}", whole);
-  } else {
-    drivers.problem = drivers.rejected_text();
+  drivers.problem = drivers.rejected.empty()
+                        ? fmt::format("the Vulkan loader cannot be used: {}", whole)
+                        : drivers.rejected_text();
+  return drivers;
+}
+
+}  // namespace
+
+Drivers sort_out_drivers(const std::vector<path>& manifests, const TryDrivers& try_drivers) {
+  std::string first_problem;
+  Drivers drivers;
+  for (const bool with_layers : {true, false}) {
+    const TrialResult whole = try_drivers({std::nullopt, with_layers});
+    if (with_layers) first_problem = whole.problem;
+    if (!whole.problem.empty())
+      drivers = those_that_do_well(manifests, try_drivers, with_layers, whole.problem);
+    else if (whole.n_devices == 0 && manifests.size() > 1)
+      drivers = those_with_devices(manifests, try_drivers, with_layers);
+    else
+      drivers = {};
+    drivers.with_layers = with_layers;
+    if (drivers.problem.empty()) break;
   }
+  if (!drivers.with_layers && drivers.problem.empty())
+    drivers.warning = fmt::format("Vulkan layers are left out: with them {}", first_problem);
   return drivers;
 }
 

@@ -23,6 +23,7 @@ std::string text_of(const RejectedDriver& driver);
 struct Drivers {
   /// The manifests of these drivers and no others; empty: whatever the loader finds.
   std::optional<std::vector<std::filesystem::path>> manifests;
+  bool with_layers = true;  ///< false: without those that nobody asks for (implicit layers)
   std::vector<RejectedDriver> rejected;
   std::string problem;  ///< why Vulkan cannot be used at all; empty: it can
   std::string warning;  ///< what else is wrong: the drivers have not been tried
@@ -37,12 +38,15 @@ struct DriverTrial {
   bool with_layers = true;
 };
 
-/// What went wrong in a try; empty: nothing did.
-using TryDrivers = std::function<std::string(const DriverTrial& trial)>;
+struct TrialResult {
+  std::string problem;  ///< empty: nothing went wrong
+  int n_devices = 0;    ///< of all drivers together
+};
+using TryDrivers = std::function<TrialResult(const DriverTrial& trial)>;
 
 /// Finds out with as few tries as possible: one where all is well, else one more for each manifest,
 /// which is tried together with those that did well before it. So drivers that crash only beside
-/// each other are found, too.
+/// each other are found, too. Where no driver does well, all is tried again without layers.
 Drivers sort_out_drivers(const std::vector<std::filesystem::path>& manifests,
                          const TryDrivers& try_drivers);
 

@@ -153,8 +153,7 @@ Instance::Instance(FunctionsHook replace, Messages* messages,
                    const std::vector<std::string>& loader_names, const Drivers& drivers)
     : Instance(replace, open_loader(loader_names, drivers)) {
   // The loader knows no other way to leave a driver out that all drivers and loaders support.
-  const ChangedEnvironment changed(drivers.manifests ? only_drivers(*drivers.manifests)
-                                                     : EnvironmentChanges());
+  const ChangedEnvironment changed(loader_settings(drivers.manifests, drivers.with_layers));
   functions_.vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library_.find("vkGetInstanceProcAddr"));
   if (functions_.vkGetInstanceProcAddr == nullptr)

@@ -7,6 +7,7 @@
 namespace bitaxon::vulkan {
 
 inline constexpr std::string_view kProbeStarts = "bit-axon-probe";
+inline constexpr std::string_view kProbeCount = "\ndevices: ";
 inline constexpr std::string_view kProbeDone = "done";
 inline constexpr std::string_view kProbeFails = "it fails: ";
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "model_folder.h"
 #include "platform/paths.h"
 #include "program.h"
 #include "support/tensors.h"
@@ -21,10 +22,12 @@ fs::path healthy_manifest() {
   throw std::runtime_error("install mesa-vulkan-drivers");
 }
 
+/// Its library, as the dynamic linker takes it.
 fs::path healthy_library() {
-  const Json manifest = parse_json(read_file(healthy_manifest()), "manifest");
-  const fs::path library = manifest["ICD"]["library_path"].get<std::string>();
-  return library.is_absolute() ? library : fs::path("/usr/lib/x86_64-linux-gnu") / library;
+  const fs::path manifest = healthy_manifest();
+  const fs::path library =
+      parse_json(read_file(manifest), "manifest")["ICD"]["library_path"].get<std::string>();
+  return library.has_parent_path() ? manifest.parent_path() / library : library;
 }
 
 /// Drivers of a test in a folder of its own, and an empty cache.
@@ -124,6 +127,35 @@ TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   EXPECT_FALSE(fs::exists(record())) << "memory may be there the next time";
 }
 
+/// The loader then says the same as where no driver has a device.
+TEST_F(Drivers, ThatRefuseToListTheirDevicesDoNotHideTheOthers) {
+  const fs::path manifest = add("refuse", "vkEnumeratePhysicalDevices");
+  const Finished finished = run_well({"devices"}, "", with({manifest, healthy_manifest()}));
+  EXPECT_NE(finished.out.find("llvmpipe"), std::string::npos) << finished.describe();
+}
+
+TEST_F(Drivers, ALayerThatCrashesIsLeftOut) {
+  const fs::path driver = add("crash", "load");
+  const fs::path folder = folder_ / "data/vulkan/implicit_layer.d";
+  fs::create_directories(folder);
+  const Json layer = {{"name", "VK_LAYER_BX_crash"},
+                      {"type", "GLOBAL"},
+                      {"library_path", fs::path(driver).replace_extension(".so").string()},
+                      {"api_version", "1.3.0"},
+                      {"implementation_version", "1"},
+                      {"description", "crashes"},
+                      {"disable_environment", {{"BX_NO_LAYER", "1"}}}};
+  write_file(folder / "crash.json",
+             Json({{"file_format_version", "1.0.0"}, {"layer", layer}}).dump());
+  Surroundings surroundings = with({healthy_manifest()});
+  surroundings.environment["XDG_DATA_DIRS"] = (folder_ / "data").string();
+  const Finished finished = run_well({"devices"}, "", surroundings);
+  EXPECT_NE(finished.out.find("llvmpipe"), std::string::npos) << finished.describe();
+  EXPECT_NE(finished.err.find("warning: Vulkan layers are left out: with them it crashes"),
+            std::string::npos)
+      << finished.err;
+}
+
 TEST_F(Drivers, ThatHangAreLeftOut) {
   const fs::path manifest = add("hang", "vkCreateInstance");
   Surroundings surroundings = with({manifest});
@@ -167,12 +199,11 @@ TEST_F(Drivers, OneThatIsNamedIsAnError) {
 }
 
 TEST_F(Drivers, AHealthyOneComputesBesideOneThatCrashes) {
-  const Surroundings surroundings = with({add("crash", "vkCreateDevice"), healthy_manifest()});
-  EXPECT_NE(run_well({"run", "--quiet", "--seed", "1", "--max-tokens", "1", "--device",
-                      "vulkan:llvmpipe", "ROMEO:"},
-                     "", surroundings)
-                .out,
-            "");
+  const Finished finished =
+      run_well({"run", "--quiet", "--prompt-ids", "1,2", "--max-tokens", "1", "--device",
+                "vulkan:llvmpipe", "-m", golden_model(kSmallestModel).string()},
+               "", with({add("crash", "vkCreateDevice"), healthy_manifest()}));
+  EXPECT_NE(finished.out, "");
 }
 
 TEST_F(Drivers, AreTriedOnceUntilTheyChange) {

@@ -33,6 +33,7 @@ std::string word(bool first) {
 VkResult misbehave() {
   const std::string act = word(true);
   if (act == "fail") return VK_ERROR_OUT_OF_HOST_MEMORY;
+  if (act == "refuse") return VK_ERROR_INITIALIZATION_FAILED;
   if (act == "crash") ::raise(SIGSEGV);
   if (act == "abort") std::abort();
   if (act == "exit") std::_Exit(3);

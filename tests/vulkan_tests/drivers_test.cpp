@@ -23,23 +23,28 @@ using std::filesystem::path;
 
 using Paths = std::vector<path>;
 
-/// Fails whenever one of `bad`, or both of `enemies`, are among the drivers.
+/// Crashes whenever one of `bad`, or both of `enemies`, are among the drivers. With one of `hiding`
+/// no device is listed; else each driver but those without hardware has one.
 struct FakeMachine {
   Paths installed;
   std::set<path> bad = {};
   std::set<path> enemies = {};
+  std::set<path> hiding = {};
+  std::set<path> without_hardware = {};
   bool bad_layer = false;
   int n_tries = 0;
 
-  std::string operator()(const DriverTrial& trial) {
+  TrialResult operator()(const DriverTrial& trial) {
     ++n_tries;
-    if (bad_layer && trial.with_layers) return "it crashes";
+    if (bad_layer && trial.with_layers) return {"it crashes", 0};
     const Paths loaded = trial.manifests.value_or(installed);
     const auto count = [&](const std::set<path>& names) {
       return std::count_if(loaded.begin(), loaded.end(),
                            [&](const path& name) { return names.contains(name); });
     };
-    return count(bad) > 0 || count(enemies) > 1 ? "it crashes" : "";
+    if (count(bad) > 0 || count(enemies) > 1) return {"it crashes", 0};
+    if (count(hiding) > 0) return {"", 0};
+    return {"", static_cast<int>(loaded.size()) - static_cast<int>(count(without_hardware))};
   }
 
   Drivers sort_out() { return sort_out_drivers(installed, std::ref(*this)); }
@@ -94,12 +99,39 @@ TEST(SortOutDrivers, ALayerIsNotTakenForADriver) {
   FakeMachine machine{.installed = {"a", "b"}, .bad_layer = true};
   const Drivers drivers = machine.sort_out();
   EXPECT_TRUE(drivers.rejected.empty());
-  EXPECT_NE(drivers.problem.find("VK_LOADER_LAYERS_DISABLE=~implicit~"), std::string::npos);
+  EXPECT_FALSE(drivers.manifests);
+  EXPECT_FALSE(drivers.with_layers);
+  EXPECT_EQ(drivers.problem, "");
+  EXPECT_EQ(drivers.warning, "Vulkan layers are left out: with them it crashes");
+}
+
+TEST(SortOutDrivers, ADriverIsFoundBesideALayer) {
+  FakeMachine machine{.installed = {"a", "b"}, .bad = {"b"}, .bad_layer = true};
+  const Drivers drivers = machine.sort_out();
+  EXPECT_EQ(rejected_of(drivers), Paths{"b"});
+  EXPECT_EQ(drivers.manifests, Paths{"a"});
+  EXPECT_FALSE(drivers.with_layers);
+}
+
+TEST(SortOutDrivers, OneThatHidesTheOthersIsLeftOut) {
+  FakeMachine machine{.installed = {"a", "b", "c"}, .hiding = {"a"}, .without_hardware = {"b"}};
+  const Drivers drivers = machine.sort_out();
+  EXPECT_EQ(drivers.manifests, Paths{"c"});
+  EXPECT_NE(drivers.warning.find("only c is used"), std::string::npos) << drivers.warning;
+}
+
+TEST(SortOutDrivers, WithoutHardwareAllIsWell) {
+  FakeMachine machine{.installed = {"a", "b"}, .without_hardware = {"a", "b"}};
+  const Drivers drivers = machine.sort_out();
+  EXPECT_FALSE(drivers.manifests);
+  EXPECT_EQ(drivers.problem + drivers.warning, "");
+  EXPECT_EQ(machine.n_tries, 3);
 }
 
 TEST(SortOutDrivers, ACrashWithoutDriversIsTheLoaders) {
-  const Drivers drivers =
-      sort_out_drivers({}, [](const DriverTrial&) { return std::string("it crashes"); });
+  const Drivers drivers = sort_out_drivers({}, [](const DriverTrial&) {
+    return TrialResult{"it crashes", 0};
+  });
   EXPECT_EQ(drivers.problem, "the Vulkan loader cannot be used: it crashes");
 }
 
@@ -182,6 +214,7 @@ TEST(DriverRecord, KeepsWhatWasFoundLast) {
   drivers.manifests = Paths{"a"};
   drivers.rejected = {{"b", "it crashes"}};
   drivers.problem = "a problem";
+  drivers.with_layers = false;
   write_record(file, "0", drivers);
   write_record(file, "1", {});
   const std::optional<Drivers> kept = read_record(file, "0");
@@ -189,6 +222,7 @@ TEST(DriverRecord, KeepsWhatWasFoundLast) {
   EXPECT_EQ(kept->manifests, drivers.manifests);
   EXPECT_EQ(kept->rejected_text(), "the Vulkan driver b cannot be used: it crashes");
   EXPECT_EQ(kept->problem, "a problem");
+  EXPECT_FALSE(kept->with_layers);
   ASSERT_TRUE(read_record(file, "1"));
   EXPECT_FALSE(read_record(file, "1")->manifests);
   for (int i = 2; i < 20; ++i) write_record(file, std::to_string(i), {});

@@ -79,6 +79,7 @@ void try_device(const Instance& instance, const Instance::PhysicalDevice& physic
 std::string try_drivers(const Report& report) try {
   report("its devices are listed");
   const Instance instance;
+  report(fmt::format("{}{}", kProbeCount.substr(1), instance.devices().size()));
   for (const Instance::PhysicalDevice& physical : instance.devices())
     try_device(instance, physical, report);
   report("it is closed");
