@@ -15,6 +15,7 @@
 #include "bitaxon/error.h"
 #include "platform/optional_file.h"
 #include "platform/printable.h"
+#include "platform/sync.h"
 
 namespace bitaxon {
 namespace {
@@ -225,10 +226,12 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() {
+  sync_tree(temporary_);
   // An empty folder of this name is replaced.
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     throw_errno(path_.string(), "cannot rename a folder to it");
   temporary_.clear();
+  sync_parent(path_);
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
@@ -275,8 +278,8 @@ void AtomicFile::commit() {
   if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_.string(), "cannot flush");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     throw_errno(path_.string(), "cannot rename");
-  ::close(fd_);
-  fd_ = -1;
+  ::close(std::exchange(fd_, -1));
+  sync_parent(path_);
 }
 
 }  // namespace bitaxon

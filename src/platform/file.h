@@ -62,6 +62,7 @@ class AtomicFolder {
 
   /// Where to put the files; beside the final name, and gone without commit().
   const std::filesystem::path& temporary() const { return temporary_; }
+  /// Flushes everything to the disk, renames, and flushes the folder that holds it.
   void commit();
 
  private:
@@ -84,7 +85,7 @@ class AtomicFile {
   void write(std::string_view text);
   /// Writes from `offset` on; where the next write() appends is as it was.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Flushes to the disk and renames. Throws Error(io).
+  /// Flushes to the disk, renames, and flushes the folder that holds it. Throws Error(io).
   void commit();
 
  private:

@@ -11,6 +11,7 @@
 
 #include "bitaxon/error.h"
 #include "platform/printable.h"
+#include "platform/sync.h"
 
 namespace bitaxon {
 namespace {
@@ -97,6 +98,7 @@ void PartialFile::publish(const std::filesystem::path& target) {
   expect_own_size();
   if (::fsync(fd_) != 0 && errno != EINVAL) throw_errno(path_, "cannot flush");
   if (::rename(path_.c_str(), target.c_str()) != 0) throw_errno(target, "cannot rename to it");
+  sync_parent(target);
 }
 
 }  // namespace bitaxon

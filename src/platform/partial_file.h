@@ -30,8 +30,8 @@ class PartialFile {
   void append(std::span<const std::byte> bytes);
   /// Drops everything.
   void clear();
-  /// Flushes to the disk and renames to `target`, whose folder is on the same file system. Throws
-  /// Error(io).
+  /// Flushes to the disk, renames to `target`, whose folder is on the same file system, and flushes
+  /// that folder. Throws Error(io).
   void publish(const std::filesystem::path& target);
 
  private:

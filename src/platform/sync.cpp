@@ -1,0 +1,51 @@
+#include "platform/sync.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "bitaxon/error.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Some file systems cannot flush folders and say so in various ways. Only errors of the disk
+/// count.
+bool is_disk_error(int error) { return error == EIO || error == ENOSPC || error == EDQUOT; }
+
+void sync_path(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+  if (fd < 0) return;  // it may be written and not read
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  if (is_disk_error(error))
+    throw Error(ErrorKind::io, fmt::format("{}: cannot flush: {}", printable_path(path.string()),
+                                           std::strerror(error)));
+}
+
+}  // namespace
+
+void sync_folder(const fs::path& folder) { sync_path(folder, O_DIRECTORY); }
+
+void sync_parent(const fs::path& path) {
+  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+void sync_tree(const fs::path& folder) {
+  std::error_code ignored;
+  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end;
+       it.increment(ignored)) {
+    const fs::file_status status = it->symlink_status();
+    if (fs::is_directory(status)) sync_tree(it->path());
+    if (fs::is_regular_file(status)) sync_path(it->path(), O_NOFOLLOW);
+  }
+  sync_folder(folder);
+}
+
+}  // namespace bitaxon
