@@ -19,7 +19,6 @@ namespace bitaxon {
 namespace {
 
 constexpr std::string_view kMetadataKey = "__metadata__";
-constexpr std::string_view kDTypesRead = "F32, F16, BF16, U8, U32, I32 or I64";
 
 [[noreturn]] void fail(std::string_view name, std::string_view what) {
   throw Error(ErrorKind::format, fmt::format("{}: {}", printable_path(name), what));
@@ -56,19 +55,19 @@ std::map<std::string, std::string> parse_metadata(const Json& json, std::string_
   return metadata;
 }
 
-DType parse_dtype(const Json& json, std::string_view tensor, std::string_view name) {
-  const auto dtype =
-      json.is_string() ? dtype_named(json.get_ref<const std::string&>()) : std::optional<DType>{};
-  if (!dtype)
-    fail_tensor(name, tensor, fmt::format("expected dtype {}, got {}", kDTypesRead, excerpt(json)));
-  return *dtype;
+StoredType parse_dtype(const Json& json, std::string_view tensor, std::string_view name) {
+  const auto type = json.is_string() ? StoredType::named(json.get_ref<const std::string&>())
+                                     : std::optional<StoredType>{};
+  if (!type)
+    fail_tensor(
+        name, tensor,
+        fmt::format("expected a dtype of the format (F32, BF16, U8, ...), got {}", excerpt(json)));
+  return *type;
 }
 
-Shape parse_shape(const Json& json, std::string_view tensor, std::string_view name) {
-  if (!json.is_array() || json.size() > Shape::kMaxRank)
-    fail_tensor(name, tensor,
-                fmt::format("expected a shape of at most {} extents, got {}", Shape::kMaxRank,
-                            excerpt(json)));
+StoredShape parse_shape(const Json& json, std::string_view tensor, std::string_view name) {
+  if (!json.is_array())
+    fail_tensor(name, tensor, fmt::format("expected a shape, got {}", excerpt(json)));
   std::vector<std::int64_t> dims;
   for (const Json& extent : json) {
     const auto count = as_count(extent);
@@ -78,7 +77,7 @@ Shape parse_shape(const Json& json, std::string_view tensor, std::string_view na
     dims.push_back(*count);
   }
   try {
-    return Shape(dims);
+    return StoredShape(std::move(dims));
   } catch (const Error&) {  // the product: everything else was checked above
     fail_tensor(name, tensor,
                 fmt::format("expected a shape of at most 2^62 elements, got {}", excerpt(json)));
@@ -121,14 +120,14 @@ TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string
   const Offsets offsets = parse_offsets(json["data_offsets"], tensor, name);
   info.offset_bytes = offsets.begin;
   info.size_bytes = offsets.end - offsets.begin;
-  std::uint64_t expected = 0;
-  if (__builtin_mul_overflow(static_cast<std::uint64_t>(info.shape.elements()), size_of(info.dtype),
-                             &expected) ||
-      expected != info.size_bytes)
+  if (bytes_of(info.dtype, info.shape) != info.size_bytes) {
+    const std::uint64_t bits = info.dtype.bits();
+    const bool whole = bits % 8 == 0;
     fail_tensor(name, tensor,
-                fmt::format("expected {} * {} bytes of data for {} {}, got {}",
-                            info.shape.elements(), size_of(info.dtype), name_of(info.dtype),
-                            info.shape.to_string(), info.size_bytes));
+                fmt::format("expected {} * {} {} of data for {}, got {}{}", info.shape.elements(),
+                            whole ? bits / 8 : bits, whole ? "bytes" : "bits", describe(info),
+                            info.size_bytes, whole ? "" : " bytes"));
+  }
   return info;
 }
 
@@ -166,15 +165,14 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
                               printable(tensor.name), tensor.name == kMetadataKey ? "" : " twice"));
     const std::uint64_t begin = end;
     offsets.push_back(begin);
-    std::uint64_t size = 0;
-    if (__builtin_mul_overflow(static_cast<std::uint64_t>(tensor.shape.elements()),
-                               size_of(tensor.dtype), &size) ||
-        __builtin_add_overflow(begin, size, &end) ||
+    const std::optional<std::uint64_t> size = bytes_of(tensor.dtype, tensor.shape);
+    if (!size || __builtin_add_overflow(begin, *size, &end) ||
         end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("[safetensors] shape: expected at most 2^63 - 1 bytes in all, got "
-                              "more with {} of \"{}\"",
-                              tensor.shape.to_string(), printable(tensor.name)));
+      throw Error(
+          ErrorKind::invalid_argument,
+          fmt::format("[safetensors] shape: expected whole bytes, at most 2^63 - 1 bytes in "
+                      "all, got others with {} of \"{}\"",
+                      tensor.shape.to_string(), printable(tensor.name)));
     Json entry = Json::object();
     entry["dtype"] = std::string(name_of(tensor.dtype));
     entry["shape"] =
@@ -192,6 +190,10 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
 }
 
 }  // namespace
+
+std::string describe(const TensorInfo& tensor) {
+  return fmt::format("{} {}", name_of(tensor.dtype), tensor.shape.to_string());
+}
 
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name) {
@@ -264,11 +266,10 @@ void SafetensorsWriter::write_part(std::size_t tensor, std::uint64_t offset,
   file_.write_at(offsets_.at(tensor) + offset, bytes);
 }
 
-void SafetensorsWriter::shrink(std::size_t tensor, const Shape& shape) {
+void SafetensorsWriter::shrink(std::size_t tensor, const StoredShape& shape) {
   Spec& spec = tensors_.at(tensor);
   BX_ASSERT(shape.elements() <= spec.shape.elements(), "there is no room for more");
-  const std::size_t n_bytes =
-      static_cast<std::size_t>(spec.shape.elements() - shape.elements()) * size_of(spec.dtype);
+  const std::size_t n_bytes = *bytes_of(spec.dtype, spec.shape) - *bytes_of(spec.dtype, shape);
   count(n_bytes);
   spec.shape = shape;
   for (std::size_t i = tensor + 1; i < offsets_.size(); ++i) offsets_[i] -= n_bytes;

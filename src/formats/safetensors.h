@@ -12,8 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/dtype.h"
-#include "bitaxon/shape.h"
+#include "formats/stored_type.h"
 #include "platform/file.h"
 
 namespace bitaxon {
@@ -23,12 +22,15 @@ inline constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
 struct TensorInfo {
   std::string name;
-  DType dtype = DType::f32;
-  Shape shape;
+  StoredType dtype = DType::f32;
+  StoredShape shape;
   std::uint64_t offset_bytes = 0;  ///< from the start of the file; may be unaligned
   std::uint64_t size_bytes = 0;
   int file = 0;  ///< which file of a Checkpoint
 };
+
+/// "F32 [2, 3]"
+std::string describe(const TensorInfo& tensor);
 
 struct SafetensorsHeader {
   std::vector<TensorInfo> tensors;  ///< in the order of their data
@@ -82,8 +84,8 @@ class SafetensorsWriter {
  public:
   struct Spec {
     std::string name;
-    DType dtype = DType::f32;
-    Shape shape;
+    StoredType dtype = DType::f32;
+    StoredShape shape;
   };
   SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                     std::map<std::string, std::string> metadata = {});
@@ -94,7 +96,7 @@ class SafetensorsWriter {
   void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
   /// Gives a tensor less room than was announced, as long as nothing is written of it and of those
   /// behind it.
-  void shrink(std::size_t tensor, const Shape& shape);
+  void shrink(std::size_t tensor, const StoredShape& shape);
   void commit();
 
  private:

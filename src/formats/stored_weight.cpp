@@ -117,8 +117,8 @@ StoredWeightWriter::StoredWeightWriter(const std::filesystem::path& path,
   std::vector<std::size_t> order(specs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::pair(last.contains(a), size_of(specs[b].dtype)) <
-           std::pair(last.contains(b), size_of(specs[a].dtype));
+    return std::pair(last.contains(a), specs[b].dtype.bits()) <
+           std::pair(last.contains(b), specs[a].dtype.bits());
   });
   std::vector<std::size_t> place(specs.size());
   std::vector<SafetensorsWriter::Spec> sorted;

@@ -25,11 +25,6 @@ constexpr std::string_view kFp4State = ".quant_state.bitsandbytes__fp4";
 constexpr std::uint64_t kMaxStateBytes = 64 << 10;  // the real ones have under 200
 constexpr std::size_t kPartAlignment = 64;
 
-/// "F32 [2, 3]"
-std::string describe(const TensorInfo& tensor) {
-  return fmt::format("{} {}", name_of(tensor.dtype), tensor.shape.to_string());
-}
-
 /// One search: the checkpoint, and the tensor that every message is about.
 struct Search {
   const Checkpoint& checkpoint;
@@ -62,6 +57,9 @@ struct Search {
     return found;
   }
 };
+
+/// Of a tensor that is_float.
+DType float_type(const TensorInfo& tensor) { return tensor.dtype.dtype().value_or(DType::f32); }
 
 WeightDesc describe_logical(std::string_view name, const Shape& shape) {
   if (shape.rank() < 1 || shape.rank() > 3)
@@ -113,8 +111,8 @@ WeightSource find_affine4(const Search& search, WeightDesc desc) {
     search.fail_expected(biases, fmt::format("F32, F16 or BF16 {}, the shape of the scales",
                                              scales.shape.to_string()));
   desc.format = WeightFormat::affine4;
-  desc.dtype = scales.dtype;
-  desc.bias_dtype = biases.dtype;
+  desc.dtype = float_type(scales);
+  desc.bias_dtype = float_type(biases);
   return {.desc = std::move(desc), .data = &data, .scales = &scales, .biases = &biases};
 }
 
@@ -219,7 +217,7 @@ WeightSource find_nf4(const Search& search, WeightDesc desc) {
 WeightSource find_dense(const Search& search, WeightDesc desc) {
   if (search.data.shape != search.shape)
     search.fail_expected(search.data, search.shape.to_string());
-  desc.dtype = search.data.dtype;
+  desc.dtype = float_type(search.data);
   return {.desc = std::move(desc), .data = &search.data};
 }
 

@@ -40,15 +40,16 @@ bool can_be_adapted(const WeightSlot& slot) {
 
 std::vector<float> floats_of(const Checkpoint& file, const TensorInfo& tensor,
                              const Shape& expected) {
-  if (!is_float(tensor.dtype) || !(tensor.shape == expected))
+  const std::optional<DType> dtype = tensor.dtype.dtype();
+  if (!dtype || !is_float(*dtype) || !(tensor.shape == expected))
     fail(file, tensor,
-         fmt::format("expected F32, F16 or BF16 {}, got {} {}", expected.to_string(),
-                     name_of(tensor.dtype), tensor.shape.to_string()));
+         fmt::format("expected F32, F16 or BF16 {}, got {}", expected.to_string(),
+                     describe(tensor)));
   std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.size_bytes));
   file.read(tensor, bytes);
   std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
-  decode({.name = tensor.name, .cols = std::ssize(values), .dtype = tensor.dtype}, {.data = bytes},
-         0, values);
+  decode({.name = tensor.name, .cols = std::ssize(values), .dtype = *dtype}, {.data = bytes}, 0,
+         values);
   for (const float value : values)
     if (!std::isfinite(value))
       fail(file, tensor, fmt::format("expected finite numbers, got {}", value));

@@ -109,11 +109,9 @@ StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool
     const SafetensorsWriter::Spec& spec = wanted[next++];
     const TensorInfo* tensor = file.find(spec.name);
     if (tensor == nullptr || tensor->dtype != spec.dtype || !(tensor->shape == spec.shape))
-      fail(path, fmt::format("tensor {}: expected {} {}, got {}", spec.name, name_of(spec.dtype),
-                             spec.shape.to_string(),
-                             tensor == nullptr ? "none"
-                                               : fmt::format("{} {}", name_of(tensor->dtype),
-                                                             tensor->shape.to_string())));
+      fail(path,
+           fmt::format("tensor {}: expected {} {}, got {}", spec.name, name_of(spec.dtype),
+                       spec.shape.to_string(), tensor == nullptr ? "none" : describe(*tensor)));
     bytes.resize(static_cast<std::size_t>(tensor->size_bytes));
     file.read(*tensor, bytes);
   }

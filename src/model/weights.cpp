@@ -173,7 +173,7 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
         fmt::format("{}: {} tensor{} the model does not know {} ignored, the first is "
                     "{} {}",
                     name, n_unknown, n_unknown == 1 ? "" : "s", n_unknown == 1 ? "is" : "are",
-                    printable(first->name), first->shape.to_string()));
+                    printable(first->name), describe(*first)));
 }
 
 }  // namespace

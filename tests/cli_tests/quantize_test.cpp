@@ -84,7 +84,7 @@ TEST_F(QuantizeCli, TensorsBeginWhereTheirElementsAlign) {
     run_well(Arguments{"quantize", bundled(), "-o", out, "--quiet"} + form.flags);
     const Checkpoint file = Checkpoint::open(out);
     for (const TensorInfo& tensor : file.tensors())
-      EXPECT_EQ(tensor.offset_bytes % size_of(tensor.dtype), 0U) << tensor.name;
+      EXPECT_EQ(8 * tensor.offset_bytes % tensor.dtype.bits(), 0U) << tensor.name;
   }
 }
 

@@ -42,7 +42,7 @@ class RewriteCli : public testing::Test {
     StoredModel model{load_config(files, warnings), {}, {}};
     const Checkpoint file = Checkpoint::open(files.weights / "model.safetensors");
     for (const TensorInfo& tensor : file.tensors())
-      model.tensors[tensor.name] = {tensor.shape, read_f32(file, tensor.name)};
+      model.tensors[tensor.name] = {Shape(tensor.shape), read_f32(file, tensor.name)};
     return model;
   }
   /// For out_proj of the first layer, whose columns are twice as many as those of most.
@@ -116,6 +116,31 @@ TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   EXPECT_EQ(written(merge()), config);
   config.erase("quantization");  // it is another now
   EXPECT_EQ(written(quantize()), config);
+}
+
+TEST_F(RewriteCli, TensorsOfOtherTypesKeepTheirBytes) {
+  copy_base("tiny_window");
+  const std::vector<StoredTensor> others = {
+      stored_text("a.text", "odd"),
+      {"b.mask", StoredType::named("BOOL").value(), {3}, std::string("\1\0\1", 3)},
+      {"c.codes", StoredType::named("F4").value(), {1, 1, 1, 1, 1, 1, 1, 1, 1, 2}, "\x12"},
+      {"d.step", StoredType::named("U64").value(), {}, "12345678"}};
+  write_checkpoint(path("base/other.safetensors"), others);
+  for (const Arguments& command : {quantize(), merge()}) {
+    fs::remove_all(path("out"));
+    EXPECT_NE(run_well(command).err.find("4 tensors the model does not know"), std::string::npos);
+    const Checkpoint after = Checkpoint::open(path("out"));
+    for (const StoredTensor& other : others) {
+      const TensorInfo* tensor = after.find(other.name);
+      ASSERT_NE(tensor, nullptr) << other.name;
+      EXPECT_EQ(tensor->dtype, other.dtype) << other.name;
+      EXPECT_EQ(tensor->shape, other.shape) << other.name;
+      const std::vector<std::byte> bytes = bytes_of(after, other.name);
+      EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+                other.bytes.substr(0, bytes.size()))
+          << other.name;
+    }
+  }
 }
 
 TEST_F(RewriteCli, WhatIsNotAdaptedKeepsItsBytes) {

@@ -58,7 +58,7 @@ TEST_P(RecordedAffine, IsQuantizedToTheSameBits) {
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" /
                                              ("quant_g" + std::to_string(group) + ".safetensors"));
   const std::string stem = prefix;
-  const Shape& shape = golden.find(stem + ".w")->shape;
+  const Shape shape(golden.find(stem + ".w")->shape);
   const Quantized result = quantize(dense_desc(shape[0], shape[1], dtype),
                                     floats_of(golden, stem + ".w"), {.group_size = group});
   EXPECT_EQ(copy_of(result.loaded.parts.data), bytes_of(golden, stem + ".packed"));
@@ -85,7 +85,7 @@ class RecordedNf4 : public testing::TestWithParam<const char*> {};
 TEST_P(RecordedNf4, IsQuantizedToTheSameBits) {
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" / "nf4.safetensors");
   const std::string name = std::string(GetParam()) + ".weight";
-  const Shape& shape = golden.find(name + ".original")->shape;
+  const Shape shape(golden.find(name + ".original")->shape);
   WeightDesc dense = dense_desc(shape[shape.rank() - 2], shape[shape.rank() - 1]);
   if (shape.rank() == 3) dense.n_matrices = shape[0];
   const bool nested = golden.find(name + ".nested_absmax") != nullptr;

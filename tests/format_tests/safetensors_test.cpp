@@ -64,15 +64,21 @@ const BrokenHeader kBrokenHeaders[] = {
     {R"({"__metadata__":{"format":1}})", 0, "__metadata__: expected a string for \"format\""},
     {R"({"__metadata__":{"format":null}})", 0, "__metadata__: expected a string for \"format\""},
     // Dtypes.
-    {R"({"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8,
-     "tensor \"a\": expected dtype F32, F16, BF16, U8, U32, I32 or I64, got \"F64\""},
+    {R"({"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}})", 16,
+     "tensor \"a\": expected a dtype of the format (F32, BF16, U8, ...), got \"F128\""},
     {R"({"a":{"dtype":"f32","shape":[1],"data_offsets":[0,4]}})", 4, "got \"f32\""},
-    {R"({"a":{"dtype":"","shape":[1],"data_offsets":[0,4]}})", 4, "expected dtype"},
-    {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4, "expected dtype"},
+    {R"({"a":{"dtype":"","shape":[1],"data_offsets":[0,4]}})", 4, "expected a dtype"},
+    {R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4, "expected a dtype"},
+    {R"({"a":{"dtype":"C64","shape":[3],"data_offsets":[0,12]}})", 12,
+     "expected 3 * 8 bytes of data for C64 [3], got 12"},
+    {R"({"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}})", 2,
+     "expected 3 * 4 bits of data for F4 [3], got 2 bytes"},
+    {R"({"a":{"dtype":"F6_E2M3","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0,
+     "expected 4611686018427387904 * 6 bits of data"},
     // Shapes.
     {R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})", 1, "expected a shape"},
-    {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1,
-     "expected a shape of at most 8 extents"},
+    {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,1]}})", 1,
+     "expected 2 * 1 bytes of data for U8 [1, 1, 1, 1, 1, 1, 1, 1, 2], got 1"},
     {R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})", 1, "expected shape extents"},
     {R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})", 1, "expected shape extents"},
     {R"({"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}})", 1, "expected shape extents"},
@@ -157,14 +163,54 @@ TEST(SafetensorsHeader, IsTakenForWhatTheFormatAllows) {
 }
 
 TEST(SafetensorsHeader, ReadsEveryDtype) {
-  for (DType dtype :
-       {DType::f32, DType::f16, DType::bf16, DType::u8, DType::i32, DType::u32, DType::i64}) {
-    const auto size = size_of(dtype);
-    const std::string header = "{\"a\":{\"dtype\":\"" + std::string(name_of(dtype)) +
-                               "\",\"shape\":[1],\"data_offsets\":[0," + std::to_string(size) +
+  struct Named {
+    const char* name;
+    std::uint64_t bits;
+    std::optional<DType> dtype = {};
+  };
+  const Named all[] = {{"BOOL", 8},
+                       {"F4", 4},
+                       {"F6_E2M3", 6},
+                       {"F6_E3M2", 6},
+                       {"U8", 8, DType::u8},
+                       {"I8", 8},
+                       {"F8_E5M2", 8},
+                       {"F8_E4M3", 8},
+                       {"F8_E8M0", 8},
+                       {"F8_E4M3FNUZ", 8},
+                       {"F8_E5M2FNUZ", 8},
+                       {"I16", 16},
+                       {"U16", 16},
+                       {"F16", 16, DType::f16},
+                       {"BF16", 16, DType::bf16},
+                       {"I32", 32, DType::i32},
+                       {"U32", 32, DType::u32},
+                       {"F32", 32, DType::f32},
+                       {"C64", 64},
+                       {"F64", 64},
+                       {"I64", 64, DType::i64},
+                       {"U64", 64}};
+  for (const Named& type : all) {
+    SCOPED_TRACE(type.name);
+    const std::uint64_t size = type.bits;  // of eight elements
+    const std::string header = "{\"a\":{\"dtype\":\"" + std::string(type.name) +
+                               "\",\"shape\":[2,4],\"data_offsets\":[0," + std::to_string(size) +
                                "]}}";
-    EXPECT_EQ(parse(header, size).tensors.at(0).dtype, dtype);
+    const TensorInfo tensor = parse(header, size).tensors.at(0);
+    EXPECT_EQ(tensor.dtype.name(), type.name);
+    EXPECT_EQ(tensor.dtype.dtype(), type.dtype);
+    EXPECT_EQ(describe(tensor), std::string(type.name) + " [2, 4]");
   }
+}
+
+TEST(SafetensorsHeader, ReadsShapesOfAnyRank) {
+  std::string dims = "2";
+  for (int i = 0; i < 63; ++i) dims += ",1";
+  const auto tensor =
+      parse("{\"a\":{\"dtype\":\"U8\",\"shape\":[" + dims + "],\"data_offsets\":[0,2]}}", 2)
+          .tensors.at(0);
+  EXPECT_EQ(tensor.shape.rank(), 64);
+  EXPECT_EQ(tensor.shape.elements(), 2);
 }
 
 TEST(SafetensorsHeader, CutsLongNamesInMessages) {

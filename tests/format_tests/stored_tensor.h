@@ -19,15 +19,15 @@ namespace bitaxon {
 
 struct StoredTensor {
   std::string name;
-  DType dtype = DType::f32;
-  Shape shape;
+  StoredType dtype = DType::f32;
+  StoredShape shape;
   std::string bytes;
 };
 
 /// A tensor of zeros.
-inline StoredTensor zeros(std::string name, DType dtype, Shape shape) {
-  const auto size = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
-  return {std::move(name), dtype, shape, std::string(size, '\0')};
+inline StoredTensor zeros(std::string name, StoredType dtype, StoredShape shape) {
+  const std::size_t size = bytes_of(dtype, shape).value();
+  return {std::move(name), dtype, std::move(shape), std::string(size, '\0')};
 }
 
 /// A tensor of these numbers, which are all of one type of `dtype`'s size.
@@ -64,7 +64,7 @@ inline std::vector<std::byte> bytes_of(const Checkpoint& checkpoint, std::string
 /// The elements of a float tensor, widened.
 inline std::vector<float> floats_of(const Checkpoint& checkpoint, std::string_view name) {
   const std::vector<std::byte> bytes = bytes_of(checkpoint, name);
-  const DType dtype = checkpoint.find(name)->dtype;
+  const DType dtype = checkpoint.find(name)->dtype.dtype().value();
   std::vector<float> values(bytes.size() / size_of(dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint32_t bits = 0;

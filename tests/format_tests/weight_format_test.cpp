@@ -50,7 +50,7 @@ TEST_P(RecordedAffine4, IsDecoded) {
   const std::vector<float> scale = floats_of(golden, stem + ".scales");
   const std::vector<float> bias = floats_of(golden, stem + ".biases");
   const std::vector<float> upstream = floats_of(golden, stem + ".dequant");
-  const Shape& shape = golden.find(stem + ".dequant")->shape;
+  const Shape shape(golden.find(stem + ".dequant")->shape);
   const WeightDesc desc{.name = stem,
                         .format = WeightFormat::affine4,
                         .rows = shape[0],

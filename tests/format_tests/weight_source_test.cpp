@@ -67,7 +67,7 @@ TEST(WeightSource, ReadsEveryLayoutOfTheRecordedModels) {
   EXPECT_EQ(find_weight(q4, "no.such.weight", Shape{1, 1}, true), std::nullopt);
   const TensorInfo* embedding = q4.find("embed_tokens.weight");
   ASSERT_NE(embedding, nullptr);
-  EXPECT_EQ(find_weight(q4, embedding->name, embedding->shape, false)->desc.format,
+  EXPECT_EQ(find_weight(q4, embedding->name, Shape(embedding->shape), false)->desc.format,
             WeightFormat::dense);
 }
 

@@ -38,7 +38,9 @@ void parse_header(std::string_view json, std::uint64_t file_size) {
 
 /// The shapes that `tensor` could be the codes of.
 std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
-  std::vector<Shape> shapes = {tensor.shape, Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
+  std::vector<Shape> shapes = {Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
+  if (tensor.shape.rank() > Shape::kMaxRank) return shapes;
+  shapes.push_back(Shape(tensor.shape));
   std::vector<std::int64_t> dims(tensor.shape.dims().begin(), tensor.shape.dims().end());
   if (!dims.empty() && tensor.shape.elements() < std::int64_t{1} << 40) {
     dims.back() *= 8;

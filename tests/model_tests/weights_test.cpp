@@ -5,6 +5,7 @@
 #include <bit>
 #include <fstream>
 
+#include "format_tests/stored_tensor.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
 #include "support/errors.h"
@@ -132,6 +133,36 @@ TEST_F(WeightFiles, UnknownTensorsAreOneWarning) {
   ASSERT_EQ(warnings_.size(), 1u);
   EXPECT_NE(warnings_[0].find("3 tensors "), std::string::npos) << warnings_[0];
   EXPECT_EQ(warnings_[0].find('\n'), std::string::npos);
+}
+
+TEST_F(WeightFiles, UnknownTensorsMayHaveAnyTypeAndRank) {
+  write();
+  const auto expected = logits();
+  const std::pair<const char*, StoredShape> kinds[] = {
+      {"BOOL", {1}},    {"F64", {2}},        {"I8", {3}},
+      {"I16", {1}},     {"U16", {1}},        {"U64", {}},
+      {"F8_E4M3", {5}}, {"C64", {1}},        {"F4", {2, 3}},
+      {"F6_E3M2", {4}}, {"F8_E8M0", {0, 4}}, {"F32", {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2}}};
+  for (const auto& [type, shape] : kinds) {
+    SCOPED_TRACE(type);
+    write_checkpoint(folder_ / "zz.safetensors",
+                     {zeros("rotary.mask", StoredType::named(type).value(), shape)});
+    EXPECT_TRUE(same_bits(logits(), expected));
+    ASSERT_EQ(warnings_.size(), 1u);
+    for (const std::string& fragment :
+         {std::string("rotary.mask"), std::string(type) + " " + shape.to_string()})
+      EXPECT_NE(warnings_[0].find(fragment), std::string::npos) << warnings_[0];
+  }
+}
+
+TEST_F(WeightFiles, ATypeThatIsNotReadIsAnErrorWhereTheTensorIsNeeded) {
+  const NamedTensor a_log = stored_.tensors.at("layer_0.ssm.A_log");
+  stored_.tensors.erase("layer_0.ssm.A_log");
+  write();
+  write_checkpoint(
+      folder_ / "other.safetensors",
+      {zeros("layer_0.ssm.A_log", StoredType::named("F64").value(), StoredShape(a_log.shape))});
+  expect_refused({"layer_0.ssm.A_log", "F32, F16 or BF16", "got F64"});
 }
 
 // Tensors of a shared expert in a model that has none are unknown, not used.

@@ -134,7 +134,7 @@ std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
 /// A 4-bit matrix of quant_g*, whose tensors have names of their own.
 std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::string& prefix,
                                         std::int64_t group_size) {
-  const Shape packed = info_of(file, prefix + ".packed").shape;
+  const StoredShape packed = info_of(file, prefix + ".packed").shape;
   const bool stack = packed.rank() == 3;
   WeightDesc desc;
   desc.name = prefix;
@@ -142,8 +142,8 @@ std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::strin
   desc.n_matrices = stack ? packed[0] : 1;
   desc.rows = packed[packed.rank() - 2];
   desc.cols = packed[packed.rank() - 1] * 8;
-  desc.dtype = info_of(file, prefix + ".scales").dtype;
-  desc.bias_dtype = info_of(file, prefix + ".biases").dtype;
+  desc.dtype = info_of(file, prefix + ".scales").dtype.dtype().value();
+  desc.bias_dtype = info_of(file, prefix + ".biases").dtype.dtype().value();
   desc.group_size = group_size;
   const auto data = read_bytes(file, prefix + ".packed");
   const auto scales = read_bytes(file, prefix + ".scales");
@@ -170,7 +170,7 @@ TEST(GoldenProducts, Nf4) {
   const Checkpoint file = open_recorded("nf4");
   for (const std::string name : {"plain", "block128", "nested"}) {
     const std::string tensor = name + ".weight";
-    const Shape shape = info_of(file, tensor + ".dequantized").shape;
+    const Shape shape(info_of(file, tensor + ".dequantized").shape);
     const auto weight = packed_weight(reference_backend(), file, tensor, {1, shape[0], shape[1]});
     EXPECT_EQ(weight->format, name == "plain"      ? "nf4_g64"
                               : name == "block128" ? "nf4_g128"
@@ -182,7 +182,7 @@ TEST(GoldenProducts, Nf4) {
 
 TEST(GoldenProducts, Nf4Experts) {
   const Checkpoint file = open_recorded("nf4");
-  const Shape shape = info_of(file, "experts.weight.dequantized").shape;
+  const Shape shape(info_of(file, "experts.weight.dequantized").shape);
   const auto stack = packed_weight(reference_backend(), file, "experts.weight", shape);
   const auto expected = read_f32(file, "experts.weight.y");
   const auto rows = static_cast<std::size_t>(shape[1]);

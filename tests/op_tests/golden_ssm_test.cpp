@@ -19,7 +19,7 @@ class SsmBlock {
   explicit SsmBlock(const std::string& name, ScheduleOptions options = {})
       : file_(Checkpoint::open(golden_dir() / "ops" / (name + ".safetensors"))),
         session_(reference_backend(), 2, options) {
-    const Shape in_proj = info_of(file_, "w.in_proj.weight").shape;
+    const StoredShape in_proj = info_of(file_, "w.in_proj.weight").shape;
     d_model_ = in_proj[1];
     d_inner_ = in_proj[0] / 2;
     d_state_ = info_of(file_, "w.A_log").shape[1];

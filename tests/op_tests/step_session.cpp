@@ -15,7 +15,7 @@ std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& 
   // Codes have fewer columns than the matrix: find_weight is asked for the logical shape.
   const TensorInfo& info = info_of(file, name);
   const bool coded = info.dtype == DType::u32 || info.dtype == DType::u8;
-  const Shape logical = !coded                                   ? info.shape
+  const Shape logical = !coded                                   ? Shape(info.shape)
                         : info.shape.rank() == 3 || shape[0] > 1 ? shape
                                                                  : Shape{shape[1], shape[2]};
   auto source = find_weight(file, name, logical, true);
