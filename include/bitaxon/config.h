@@ -31,6 +31,9 @@ struct Config {
   bool weight_tying = true;
   std::int64_t max_seq_len = 65536;
   double rms_norm_eps = 1e-6;
+  /// What config.json says of how the weights are quantized, for messages: "gptq, 4 bits". The
+  /// tensors themselves decide. Empty: nothing; not written.
+  std::string quantization = {};
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
   std::int64_t head_dim() const { return hidden_dim / num_heads; }

@@ -13,6 +13,7 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "formats/foreign_format.h"
 #include "formats/json.h"
 #include "platform/printable.h"
 
@@ -21,7 +22,6 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kNf4State = ".quant_state.bitsandbytes__nf4";
-constexpr std::string_view kFp4State = ".quant_state.bitsandbytes__fp4";
 constexpr std::uint64_t kMaxStateBytes = 64 << 10;  // the real ones have under 200
 constexpr std::size_t kPartAlignment = 64;
 
@@ -31,10 +31,10 @@ struct Search {
   const TensorInfo& data;
   const Shape& shape;
 
-  [[noreturn]] void fail(const TensorInfo& at, std::string_view what,
-                         ErrorKind kind = ErrorKind::format) const {
-    throw Error(kind, fmt::format("{}: tensor \"{}\": {}", printable_path(checkpoint.file_name(at)),
-                                  printable(at.name), what));
+  [[noreturn]] void fail(const TensorInfo& at, std::string_view what) const {
+    throw Error(ErrorKind::format,
+                fmt::format("{}: tensor \"{}\": {}", printable_path(checkpoint.file_name(at)),
+                            printable(at.name), what));
   }
 
   [[noreturn]] void fail_expected(const TensorInfo& at, std::string_view expected) const {
@@ -188,9 +188,6 @@ void find_nested(const Search& search, const Json& json, std::int64_t n_blocks,
 WeightSource find_nf4(const Search& search, WeightDesc desc) {
   const TensorInfo& data = search.data;
   const std::string& name = data.name;
-  if (search.checkpoint.find(name + std::string(kFp4State)) != nullptr)
-    search.fail(data, "stored in bitsandbytes' fp4, which is not read (nf4 is)",
-                ErrorKind::unsupported);
   const std::int64_t n = search.shape.elements();
   const std::int64_t n_bytes = n / 2 + n % 2;
   if (n == 0 || (data.shape != Shape{n_bytes, 1} && data.shape != Shape{n_bytes}))
@@ -235,6 +232,13 @@ std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::strin
                                         const Shape& shape, bool allow_quantized) {
   WeightDesc desc = describe_logical(name, shape);
   const TensorInfo* data = checkpoint.find(name);
+  if (const auto foreign = foreign_format(checkpoint, name, shape))
+    throw Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: tensor \"{}\": {} ({}) is not read; F32, F16, BF16, MLX 4-bit and "
+                    "bitsandbytes NF4 are",
+                    printable_path(checkpoint.file_name(*foreign->tensor)),
+                    printable(foreign->tensor->name), foreign->name, describe(*foreign->tensor)));
   if (data == nullptr) return std::nullopt;
   const Search search{checkpoint, *data, shape};
   if (is_float(data->dtype)) return find_dense(search, std::move(desc));

@@ -32,10 +32,10 @@ std::vector<const TensorInfo*> tensors_of(const WeightSource& source);
 /// with logical shape `shape`: rank 1 [cols], rank 2 [rows, cols], rank 3 [n_matrices, rows, cols].
 /// Empty when the checkpoint has no such tensor.
 /// Throws Error(format) that names the tensor, what was found (dtype, shape) and what was expected,
-/// for a wrong shape or dtype, a missing scales/biases/absmax/quant_map part, a group size that is
-/// not 32, 64 or 128 (affine), an nf4 quant_state that does not fit the tensors; Error(unsupported)
-/// for bitsandbytes' fp4. Rank 1 is always dense.
-/// `allow_quantized` false: only dense floats are accepted.
+/// for a wrong shape or dtype, a missing scales/biases/absmax/quant_map part, an nf4 quant_state
+/// that does not fit the tensors; Error(unsupported) that names the format for one that is
+/// recognised and not read (foreign_format.h); Error(io) where the tensor is in a shard that is not
+/// there. Rank 1 is always dense. `allow_quantized` false: only dense floats are accepted.
 std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::string_view name,
                                         const Shape& shape, bool allow_quantized);
 

@@ -49,6 +49,9 @@ constexpr std::array kBooleanKeys = {
 
 constexpr const char* kEpsKey = "rms_norm_eps";
 
+/// mlx writes the first, the hub's tools the second.
+constexpr std::array kQuantizationKeys = {"quantization", "quantization_config"};
+
 /// Read where the end of a text is looked for (end_of_sequence.h).
 constexpr std::array kKeysOfTokenizers = {"eos_token", "eos_token_id"};
 
@@ -87,6 +90,22 @@ bool read_key(Config& config, const std::string& key, const Json& value, std::st
   if (!value.is_number()) fail_key(name, key, "a number > 0", shown(value));
   config.rms_norm_eps = value.get<double>();
   return true;
+}
+
+/// "gptq, 4 bits"; empty where the object says neither.
+std::string quantization_of(const Json& value) {
+  if (!value.is_object()) return "";
+  std::string text;
+  if (value.contains("quant_method") && value["quant_method"].is_string())
+    text = printable(value["quant_method"].get<std::string>(), 40);
+  if (value.contains("bits") && value["bits"].is_number_integer())
+    text += fmt::format("{}{} bits", text.empty() ? "" : ", ", value["bits"].get<std::int64_t>());
+  return text;
+}
+
+template <class Keys>
+bool is_one_of(const Keys& keys, const std::string& key) {
+  return std::ranges::find(keys, key) != keys.end();
 }
 
 }  // namespace
@@ -144,10 +163,13 @@ Config Config::parse(std::string_view json, std::string_view name,
     throw Error(ErrorKind::format,
                 fmt::format("{}: expected a JSON object, got {}", name, shown(object)));
   Config config;
-  for (const auto& [key, value] : object.items())
-    if (!read_key(config, key, value, name) &&
-        std::ranges::find(kKeysOfTokenizers, key) == kKeysOfTokenizers.end())
+  for (const auto& [key, value] : object.items()) {
+    if (is_one_of(kQuantizationKeys, key)) {
+      if (config.quantization.empty()) config.quantization = quantization_of(value);
+    } else if (!read_key(config, key, value, name) && !is_one_of(kKeysOfTokenizers, key)) {
       warnings.push_back(fmt::format("{}: unknown key \"{}\" is ignored", name, printable(key)));
+    }
+  }
   config.validate(name);
   return config;
 }

@@ -61,6 +61,18 @@ StepKind kind_of(std::int64_t n_rows, std::span<const SegmentInput> segments,
   return kind;
 }
 
+/// Adapters are published as folders that look like a model's.
+void refuse_adapter(const ModelFiles& files) {
+  std::error_code error;
+  if (std::filesystem::exists(files.folder / "config.json", error)) return;
+  for (const char* name : {"adapter_config.json", "adapters.safetensors"})
+    if (std::filesystem::exists(files.folder / name, error))
+      throw Error(ErrorKind::io,
+                  fmt::format("{}: expected a model, got an adapter ({}), which has to be merged "
+                              "into the model that it was made for",
+                              printable_path(files.folder.string()), name));
+}
+
 }  // namespace
 
 struct Model::Impl {
@@ -255,6 +267,7 @@ std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
 
 Config load_config(const ModelFiles& files, std::vector<std::string>& warnings, std::string* text) {
   const std::filesystem::path path = files.folder / "config.json";
+  refuse_adapter(files);
   const std::string json = read_whole_file(path, std::uint64_t{1} << 20);
   refuse_pointer_or_empty(json, path);
   if (text != nullptr) *text = json;

@@ -141,8 +141,8 @@ class Fingerprint {
 };
 
 /// nullopt only for an lm_head that the tied embedding stands in for.
-std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
-                                      const Checkpoint& checkpoint, std::string_view name) {
+std::optional<WeightSource> find_tensors(const WeightSlot& slot, const Config& config,
+                                         const Checkpoint& checkpoint, std::string_view name) {
   auto source = find_weight(checkpoint, slot.name, slot.shape, slot.quantizable);
   if (source) return source;
   if (slot.name == kHead) {
@@ -154,6 +154,20 @@ std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& conf
   }
   throw Error(ErrorKind::format, fmt::format("{}: tensor {}: expected {}, got none", name,
                                              slot.name, slot.shape.to_string()));
+}
+
+/// The same. The message about a tensor that does not fit tells what config.json says of the
+/// format.
+std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
+                                      const Checkpoint& checkpoint, std::string_view name) {
+  try {
+    return find_tensors(slot, config, checkpoint, name);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::format || config.quantization.empty()) throw;
+    throw Error(error.kind(),
+                fmt::format("{}; config.json says that the weights are quantized ({})",
+                            error.what(), config.quantization));
+  }
 }
 
 void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name,

@@ -201,9 +201,12 @@ TEST_F(WeightSourceTest, FindsTheBiasesOfAnExpertStack) {
 
 TEST_F(WeightSourceTest, RefusesAffine4ThatDoesNotFit) {
   const auto parts = affine_parts();
-  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 4})),
-                 "expected [4, 64] as floats, or U32 with 8 codes a word, got U32 [4, 4]");
-  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 16})), "got U32 [4, 16]");
+  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 7})),
+                 "expected [4, 64] as floats, or U32 with 8 codes a word, got U32 [4, 7]");
+  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 16})),
+                 "MLX 8-bit (U32 [4, 16]) is not read; F32, F16, BF16, MLX 4-bit and bitsandbytes "
+                 "NF4 are",
+                 ErrorKind::unsupported);
   expect_refused(with(parts, zeros("x.weight", DType::u32, {1, 4, 8})), "got U32 [1, 4, 8]");
   expect_refused(parts, "expected [4, 60] as floats", ErrorKind::format, true, {4, 60});
   expect_refused(without(parts, "x.scales"),
@@ -269,7 +272,7 @@ TEST_F(WeightSourceTest, RefusesNf4ThatDoesNotFit) {
   expect_refused(with(parts, zeros(state, DType::u8, {100'000})), "expected U8 of at most");
   expect_refused(
       without(with(parts, stored_text("x.weight.quant_state.bitsandbytes__fp4", "{}")), state),
-      "bitsandbytes' fp4, which is not read", ErrorKind::unsupported);
+      "bitsandbytes FP4 (U8 [128, 1]) is not read", ErrorKind::unsupported);
 }
 
 TEST_F(WeightSourceTest, RefusesAQuantStateThatDoesNotFit) {

@@ -117,6 +117,17 @@ TEST_F(WeightFiles, ConfigJsonIsNeeded) {
   expect_refused({(folder_ / "config.json").string(), "vocab_size", "many"});
 }
 
+TEST_F(WeightFiles, AnAdapterIsNoModel) {
+  for (const char* name : {"adapters.safetensors", "adapter_model.safetensors"}) {
+    TemporaryFolder folder;
+    write_tensors(folder / name, {{"x.lora_a", {{1}, {0}}}});
+    if (name == std::string("adapter_model.safetensors"))
+      write_text(folder / "adapter_config.json", "{}");
+    expect_error([&] { load(folder.path()); }, ErrorKind::io,
+                 {folder.path().string(), "expected a model, got an adapter"});
+  }
+}
+
 TEST_F(WeightFiles, UnknownTensorsAreOneWarning) {
   write();
   const auto expected = logits();
@@ -163,6 +174,22 @@ TEST_F(WeightFiles, ATypeThatIsNotReadIsAnErrorWhereTheTensorIsNeeded) {
       folder_ / "other.safetensors",
       {zeros("layer_0.ssm.A_log", StoredType::named("F64").value(), StoredShape(a_log.shape))});
   expect_refused({"layer_0.ssm.A_log", "F32, F16 or BF16", "got F64"});
+}
+
+TEST_F(WeightFiles, AFormatThatOnlyTheConfigurationKnowsIsNamed) {
+  write();
+  Json config = Json::parse(stored_.config.to_json());
+  config["quantization_config"] = {{"quant_method", "eetq"}, {"bits", 8}};
+  write_text(folder_ / "config.json", config.dump());
+  load();
+  EXPECT_TRUE(warnings_.empty());  // what the tensors are counts
+  stored_.tensors.erase("layer_0.ssm.in_proj.weight");
+  write();
+  write_text(folder_ / "config.json", config.dump());
+  expect_refused({"layer_0.ssm.in_proj.weight", "got none", "quantized (eetq, 8 bits)"});
+  config["quantization_config"] = {{"quant_method", "a\nb"}, {"bits", "many"}};
+  write_text(folder_ / "config.json", config.dump());
+  expect_refused({"quantized (a\\u{a}b)"});
 }
 
 // Tensors of a shared expert in a model that has none are unknown, not used.

@@ -1,0 +1,218 @@
+// Sources: the checkpoints that mlx, AutoGPTQ, AutoAWQ, bitsandbytes, compressed-tensors, ModelOpt,
+// HQQ, AQLM, quanto and Marlin write.
+#include "formats/foreign_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+#include <vector>
+
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Kind {
+  std::string_view mark;  ///< how a file begins, or how a name ends
+  std::string_view name;
+};
+
+constexpr Kind kBeginnings[] = {
+    {"<", "an HTML page, as a failed download leaves?"},
+    {"{", "JSON?"},
+    {"GGUF", "a GGUF file, which is not read"},
+    {"lmgg", "a GGML file, which is not read"},
+    {"tjgg", "a GGML file, which is not read"},
+    {"PK\x03\x04", "a zip archive, perhaps PyTorch's or NumPy's, not read"},
+    {"\x80\x02", "a pickle, perhaps PyTorch's, not read"},
+    {"\x80\x04", "a pickle, perhaps PyTorch's, not read"},
+    {"\x93NUMPY", "a NumPy array, which is not read"},
+    {"\x89HDF", "an HDF5 file, perhaps TensorFlow's, not read"},
+    {"\x1f\x8b", "a gzip archive, which is not read"},
+    {"\x28\xb5\x2f\xfd", "a Zstandard archive, which is not read"},
+};
+
+constexpr Kind kEndings[] = {
+    {".gguf", "a GGUF file"},
+    {".ggml", "a GGML file"},
+    {".bin", "PyTorch's pickle format"},
+    {".pt", "PyTorch's pickle format"},
+    {".pth", "PyTorch's pickle format"},
+    {".ckpt", "PyTorch's pickle format"},
+    {".npz", "a NumPy archive"},
+    {".h5", "TensorFlow's HDF5 format"},
+    {".ckpt.index", "TensorFlow's checkpoint format"},
+    {".msgpack", "Flax's format"},
+    {".onnx", "an ONNX file"},
+    {".mlpackage", "a Core ML package"},
+    {".tflite", "a TensorFlow Lite file"},
+};
+
+/// Where the tensors of one weight would be.
+struct Place {
+  const Checkpoint& checkpoint;
+  std::string name;    ///< "layer_0.ssm.in_proj.weight"
+  std::string stem;    ///< "layer_0.ssm.in_proj"
+  const Shape& shape;  ///< logical
+  std::int64_t rows = 1, cols = 1;
+
+  const TensorInfo* beside(std::string_view end) const {
+    return checkpoint.find(stem + std::string(end));
+  }
+  const TensorInfo* below(std::string_view end) const {
+    return checkpoint.find(name + std::string(end));
+  }
+};
+
+Place place_of(const Checkpoint& checkpoint, std::string_view name, const Shape& shape) {
+  constexpr std::string_view kWeight = ".weight";
+  Place place{checkpoint, std::string(name), std::string(name), shape};
+  if (name.ends_with(kWeight)) place.stem.resize(name.size() - kWeight.size());
+  if (shape.rank() >= 1) place.cols = shape[shape.rank() - 1];
+  if (shape.rank() >= 2) place.rows = shape[shape.rank() - 2];
+  return place;
+}
+
+/// "GPTQ 4-bit": how many bits of this tensor each of the weight's elements takes.
+std::string with_bits(std::string_view format, const TensorInfo& codes, const Place& place) {
+  const auto elements = static_cast<std::uint64_t>(place.shape.elements());
+  if (elements == 0 || codes.size_bytes * 8 % elements != 0) return std::string(format);
+  return fmt::format("{} {}-bit", format, codes.size_bytes * 8 / elements);
+}
+
+using Found = std::optional<ForeignFormat>;
+
+/// GPTQ packs the inputs into words, AWQ the outputs.
+std::string qweight_format(const Place& place, const TensorInfo& codes) {
+  const bool is_awq = codes.shape.rank() == 2 && codes.shape[0] == place.cols &&
+                      codes.shape[1] < place.rows && place.beside(".g_idx") == nullptr;
+  return with_bits(is_awq ? "AWQ" : "GPTQ", codes, place);
+}
+
+/// Formats whose codes have a name of their own.
+Found format_without_weight(const Place& place) {
+  if (const TensorInfo* codes = place.beside(".qweight"))
+    return ForeignFormat{qweight_format(place, *codes), codes};
+  if (const TensorInfo* codes = place.beside(".weight_packed"))
+    return ForeignFormat{place.beside(".weight_global_scale") != nullptr
+                             ? "NVFP4 of compressed-tensors"
+                             : with_bits("compressed-tensors", *codes, place),
+                         codes};
+  constexpr Kind kBeside[] = {
+      {".W_q", "HQQ"},       {"_blocks", "MXFP4"},       {".weight_blocks", "MXFP4"},
+      {".q_weight", "EXL2"}, {".trellis", "EXL3"},       {".codebooks", "AQLM"},
+      {".B", "Marlin"},      {".weight._data", "quanto"}};
+  for (const Kind& kind : kBeside)
+    if (const TensorInfo* codes = place.beside(kind.mark))
+      return ForeignFormat{std::string(kind.name), codes};
+  return std::nullopt;
+}
+
+/// Whether a tensor has all extents of the weight but the last.
+bool has_rows_of(const TensorInfo& tensor, const Shape& shape) {
+  const auto dims = tensor.shape.dims(), expected = shape.dims();
+  return dims.size() == expected.size() && !dims.empty() &&
+         std::equal(dims.begin(), dims.end() - 1, expected.begin());
+}
+
+/// mlx: U32 words of codes, with one scale for each group. Empty for what is read and for what no
+/// version of mlx writes.
+std::string mlx_format(const Place& place, const TensorInfo& codes) {
+  const TensorInfo* scales = place.beside(".scales");
+  if (scales == nullptr || !has_rows_of(codes, place.shape) || !has_rows_of(*scales, place.shape))
+    return "";
+  const int last = place.shape.rank() - 1;
+  const std::int64_t n_groups = scales->shape[last], n_words = codes.shape[last];
+  constexpr std::int64_t kMaxCols = std::int64_t{1} << 40;  // so that no product overflows
+  if (place.cols < 1 || place.cols > kMaxCols || n_words > place.cols || n_groups < 1 ||
+      place.cols % n_groups != 0 || 32 * n_words % place.cols != 0)
+    return "";
+  const std::int64_t bits = 32 * n_words / place.cols, group_size = place.cols / n_groups;
+  if (scales->dtype == DType::u8 && bits == 4)
+    return group_size == 16 ? "MLX NVFP4" : group_size == 32 ? "MLX MXFP4" : "";
+  if (scales->dtype == DType::u8) return bits == 8 && group_size == 32 ? "MLX MXFP8" : "";
+  const bool is_other = bits == 2 || bits == 3 || bits == 5 || bits == 6 || bits == 8;
+  if (!is_other || (group_size != 32 && group_size != 64 && group_size != 128)) return "";
+  return fmt::format("MLX {}-bit", bits);
+}
+
+/// The name of a type in PyTorch, which is what bitsandbytes' option takes.
+std::string_view torch_name(StoredType type) {
+  constexpr Kind kNames[] = {
+      {"BF16", "bfloat16"}, {"F16", "float16"}, {"F32", "float32"}, {"I8", "int8"}};
+  for (const Kind& kind : kNames)
+    if (type.name() == kind.mark) return kind.name;
+  return type.name();
+}
+
+/// bitsandbytes stores its 4-bit codes as bytes, or as elements of any other type. Empty for what
+/// is read.
+std::string bitsandbytes_format(const Place& place, StoredType type) {
+  constexpr Kind kTypes[] = {{".quant_state.bitsandbytes__nf4", "NF4"},
+                             {".quant_state.bitsandbytes__fp4", "FP4"}};
+  for (const Kind& kind : kTypes) {
+    if (place.below(kind.mark) == nullptr) continue;
+    if (!(type == DType::u8)) return fmt::format("{} stored as {}", kind.name, torch_name(type));
+    return kind.name == "FP4" ? "bitsandbytes FP4" : "";
+  }
+  return "";
+}
+
+std::string fp8_format(const Place& place) {
+  if (place.beside(".weight_scale_inv") != nullptr) return "FP8 with scales of blocks";
+  return place.beside(".weight_scale") != nullptr ? "FP8 with scales" : "FP8";
+}
+
+std::string format_with_weight(const Place& place, const TensorInfo& data) {
+  const std::string_view type = data.dtype.name();
+  const bool has_scales =
+      place.beside(".weight_scale") != nullptr || place.beside(".weight_scales") != nullptr;
+  if (std::string format = bitsandbytes_format(place, data.dtype); !format.empty()) return format;
+  if (type.starts_with("F8_")) return fp8_format(place);
+  if (type.starts_with("F4") || type.starts_with("F6_")) return fmt::format("FP{}", type[1]);
+  if (data.dtype == DType::u32) return mlx_format(place, data);
+  if (type != "I8" && type != "U8") return "";
+  if (place.beside(".SCB") != nullptr) return "bitsandbytes LLM.int8";
+  if (place.beside(".weight_scale_2") != nullptr) return "NVFP4 of ModelOpt";
+  return has_scales ? with_bits("integers with scales,", data, place) : "";
+}
+
+}  // namespace
+
+std::string_view file_kind(std::string_view head) {
+  const std::size_t begin = head.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (begin == head.npos) return "";
+  head.remove_prefix(begin);
+  for (const Kind& kind : kBeginnings)
+    if (head.starts_with(kind.mark)) return kind.name;
+  return "";
+}
+
+std::string foreign_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename().string());
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names)
+    for (const Kind& kind : kEndings)
+      if (name.ends_with(kind.mark) && !name.starts_with('.'))
+        return fmt::format("{}, {}", printable(name), kind.name);
+  return "";
+}
+
+std::optional<ForeignFormat> foreign_format(const Checkpoint& checkpoint, std::string_view name,
+                                            const Shape& shape) {
+  const Place place = place_of(checkpoint, name, shape);
+  const TensorInfo* data = checkpoint.find(name);
+  if (data == nullptr) return format_without_weight(place);
+  if (is_float(data->dtype) && data->shape == shape) return std::nullopt;
+  std::string format = format_with_weight(place, *data);
+  if (format.empty()) return std::nullopt;
+  return ForeignFormat{std::move(format), data};
+}
+
+}  // namespace bitaxon
