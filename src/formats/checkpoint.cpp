@@ -1,16 +1,14 @@
-// Which files make up a model, and what they turn out to be when they are no safetensors.
+// A model's files, and what they turn out to be when they are no safetensors.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <system_error>
 #include <utility>
 
 #include "bitaxon/error.h"
-#include "formats/json.h"
+#include "formats/foreign_format.h"
 #include "formats/pointer_file.h"
 #include "formats/safetensors.h"
-#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -18,23 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kExtension = ".safetensors";
-constexpr std::string_view kIndexName = "model.safetensors.index.json";
-
 [[noreturn]] void fail(ErrorKind kind, const fs::path& path, std::string_view what) {
   throw Error(kind, fmt::format("{}: {}", printable_path(path.string()), what));
-}
-
-/// `head`: the first bytes of a file whose first eight are no header length.
-std::string_view guess_what_it_is(std::string_view head) {
-  const std::size_t begin = head.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-  if (begin == head.npos) return "";
-  head.remove_prefix(begin);
-  if (head.starts_with('<')) return " (an HTML page, as a failed download leaves?)";
-  if (head.starts_with('{')) return " (JSON?)";
-  if (head.starts_with("GGUF")) return " (a GGUF file, which is not read)";
-  if (head.starts_with("PK\x03\x04")) return " (a zip archive, perhaps PyTorch's, not read)";
-  return "";
 }
 
 SafetensorsHeader read_header(const File& file) {
@@ -49,12 +32,13 @@ SafetensorsHeader read_header(const File& file) {
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < 8; ++i)
     length |= std::uint64_t{static_cast<std::uint8_t>(head[i])} << (8 * i);
+  const std::string_view kind = file_kind(head);
   if (length > kMaxSafetensorsHeaderBytes)
     fail(ErrorKind::format, path,
          fmt::format("not a safetensors file: expected a header length of at most {} at byte 0, "
                      "got {}; the file begins with \"{}\"{}",
                      kMaxSafetensorsHeaderBytes, length, printable(head, 16),
-                     guess_what_it_is(head)));
+                     kind.empty() ? "" : fmt::format(" ({})", kind)));
   if (length > size - 8)
     fail(ErrorKind::format, path,
          fmt::format("expected at least {} bytes (a header of {}), found {}: the download looks "
@@ -65,108 +49,69 @@ SafetensorsHeader read_header(const File& file) {
   return parse_safetensors_header(json, size, file.name());
 }
 
-std::vector<fs::path> files_by_extension(const fs::path& directory) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    // A leading dot: what other systems keep beside a file (._model.safetensors).
-    if (name.ends_with(kExtension) && !name.starts_with('.')) files.push_back(it->path());
-  }
-  if (error)
-    fail(ErrorKind::io, directory, fmt::format("cannot list the folder: {}", error.message()));
-  if (files.empty()) fail(ErrorKind::io, directory, "there is no *.safetensors in this folder");
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-/// model.safetensors.index.json: {"weight_map": {tensor: file}}.
-using WeightMap = std::map<std::string, std::string>;
-
-WeightMap read_index(const fs::path& index) {
-  const std::string text = read_whole_file(index, JsonLimits{}.max_bytes);
-  refuse_pointer_or_empty(text, index);
-  const Json json = parse_json(text, index.string());
-  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
-    fail(ErrorKind::format, index, "expected an object with an object \"weight_map\"");
-  WeightMap map;
-  for (const auto& [tensor, file] : json["weight_map"].items()) {
-    if (!file.is_string())
-      fail(ErrorKind::format, index,
-           fmt::format("weight_map: expected a file name for \"{}\", got {}", printable(tensor),
-                       printable(file.dump(), 60)));
-    const std::string& name = file.get_ref<const std::string&>();
-    // A path could lead out of the folder, to any file of this machine.
-    if (name.empty() || name == "." || name == ".." ||
-        name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
-      fail(ErrorKind::format, index,
-           fmt::format("weight_map: expected a plain file name for \"{}\", got \"{}\"",
-                       printable(tensor), printable(name)));
-    map.emplace(tensor, name);
-  }
-  if (map.empty()) fail(ErrorKind::format, index, "weight_map: expected tensors, got none");
-  return map;
-}
-
-std::vector<fs::path> files_of_index(const fs::path& index, const WeightMap& map) {
-  std::vector<std::string> names;
-  for (const auto& [tensor, name] : map) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  std::vector<fs::path> files;
-  for (const std::string& name : names) {
-    files.push_back(index.parent_path() / name);
-    if (!optional_file_exists(files.back()))
-      fail(ErrorKind::io, index,
-           fmt::format("names the file \"{}\", which is not there: the download looks incomplete",
-                       printable(name)));
-  }
-  return files;
-}
-
 }  // namespace
 
 Checkpoint Checkpoint::open(const fs::path& file_or_directory) {
-  std::error_code error;
-  WeightMap map;
-  fs::path index;
-  std::vector<fs::path> paths = {file_or_directory};
-  if (fs::is_directory(file_or_directory, error)) {
-    index = file_or_directory / kIndexName;
-    if (optional_file_exists(index)) {
-      map = read_index(index);
-      paths = files_of_index(index, map);
-    } else {
-      paths = files_by_extension(file_or_directory);
-    }
-  }
-
   Checkpoint checkpoint;
-  for (const fs::path& path : paths) checkpoint.add(File::open(path));
-  for (const auto& [name, file] : map) {
-    const TensorInfo* tensor = checkpoint.find(name);
-    if (tensor == nullptr || fs::path(checkpoint.file_name(*tensor)).filename() != file)
-      fail(ErrorKind::format, index,
-           fmt::format("weight_map: tensor \"{}\" is not in \"{}\"", printable(name),
-                       printable(file)));
-  }
+  checkpoint.listing_ = list_checkpoint_files(file_or_directory);
+  checkpoint.read_headers();
+  checkpoint.warn_of_misplaced_tensors();
   return checkpoint;
 }
 
-void Checkpoint::add(File file) {
-  SafetensorsHeader header = read_header(file);
-  const int number = static_cast<int>(files_.size());
-  files_.push_back(std::move(file));
-  for (TensorInfo& tensor : header.tensors) {
-    tensor.file = number;
-    const auto [at, is_new] = by_name_.emplace(tensor.name, tensors_.size());
-    if (!is_new)
-      fail(ErrorKind::format, files_.back().name(),
-           fmt::format("tensor \"{}\" is also in {}", printable(tensor.name),
-                       printable_path(file_name(tensors_[at->second]))));
-    tensors_.push_back(std::move(tensor));
+void Checkpoint::read_headers() {
+  const std::vector<fs::path>& paths = listing_.files;
+  std::vector<SafetensorsHeader> headers;
+  std::map<std::string, std::size_t> sources;  // the number of the file that a tensor is read from
+  std::size_t n_doubles = 0;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    files_.push_back(File::open(paths[i]));
+    headers.push_back(read_header(files_.back()));
+    for (const TensorInfo& tensor : headers.back().tensors) {
+      const auto [source, is_new] = sources.emplace(tensor.name, i);
+      if (is_new) continue;
+      ++n_doubles;
+      const std::string owner = listing_.owner_of(tensor.name);
+      if (paths[i].filename() == owner)
+        source->second = i;
+      else if (paths[source->second].filename() != owner)
+        fail(ErrorKind::format, paths[i],
+             fmt::format("tensor \"{}\" is also in {}", printable(tensor.name),
+                         printable_path(paths[source->second].string())));
+    }
   }
-  metadata_.merge(header.metadata);
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    for (TensorInfo& tensor : headers[i].tensors) {
+      if (sources.at(tensor.name) != i) continue;
+      tensor.file = static_cast<int>(i);
+      by_name_.emplace(tensor.name, tensors_.size());
+      tensors_.push_back(std::move(tensor));
+    }
+    metadata_.merge(headers[i].metadata);
+  }
+  if (n_doubles > 0)
+    listing_.warnings.push_back(
+        fmt::format("{}: {} tensor{} in several files, of which {} counts",
+                    printable_path(paths.front().parent_path().string()), n_doubles,
+                    n_doubles == 1 ? " is" : "s are",
+                    listing_.index.empty() ? "model.safetensors" : "the one in the index"));
+}
+
+/// An index may list tensors that nobody needs, and be older than the files.
+void Checkpoint::warn_of_misplaced_tensors() {
+  std::size_t n = 0;
+  const std::string* first = nullptr;
+  for (const auto& [name, file] : listing_.map) {
+    const TensorInfo* tensor = find(name);
+    const bool is_right = tensor == nullptr ? listing_.absent.contains(name)
+                                            : fs::path(file_name(*tensor)).filename() == file;
+    if (!is_right && n++ == 0) first = &name;
+  }
+  if (n > 0)
+    listing_.warnings.push_back(fmt::format(
+        "{}: {} of its {} tensors {} not in the file that it names, the first is \"{}\"",
+        printable_path(listing_.index.string()), n, listing_.map.size(), n == 1 ? "is" : "are",
+        printable(*first)));
 }
 
 const TensorInfo* Checkpoint::find(std::string_view name) const {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/checkpoint_files.h"
 #include "formats/stored_type.h"
 #include "platform/file.h"
 
@@ -43,13 +44,21 @@ struct SafetensorsHeader {
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name);
 
-/// The tensors of a model: one safetensors file, or all of a directory (sharded with
-/// model.safetensors.index.json, or any names without an index).
+/// The tensors of a model: one safetensors file, or those of a directory. With
+/// model.safetensors.index.json these are the files that it names, or model.safetensors alone where
+/// that is there and the index does not name it; without an index all of any names.
 class Checkpoint {
  public:
-  /// Throws Error(io, format): missing, empty folder, a Git LFS pointer, truncated, a shard that is
-  /// missing, a tensor in two files.
+  /// Throws Error(io, format): missing, empty folder, a Git LFS pointer, truncated, all shards
+  /// missing, a tensor in two files of which neither the index names one nor one is
+  /// model.safetensors.
   static Checkpoint open(const std::filesystem::path& file_or_directory);
+
+  /// What is odd about the files and no error, a line each.
+  const std::vector<std::string>& warnings() const { return listing_.warnings; }
+  /// For a tensor that find() does not know and that is needed: throws Error(io) when it can be in
+  /// a file that is not there, by the index or by the numbers in the files' names.
+  void refuse_absent(std::string_view tensor) const { listing_.refuse_absent(tensor); }
 
   /// In file order, within a file in data order.
   std::span<const TensorInfo> tensors() const { return tensors_; }
@@ -70,8 +79,10 @@ class Checkpoint {
   void forget(const TensorInfo& tensor) const noexcept;
 
  private:
-  void add(File file);
+  void read_headers();
+  void warn_of_misplaced_tensors();
 
+  CheckpointFiles listing_;
   std::vector<File> files_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string, std::size_t, std::less<>> by_name_;

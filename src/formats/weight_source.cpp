@@ -43,6 +43,7 @@ struct Search {
 
   const TensorInfo& part(const std::string& name, std::string_view what) const {
     const TensorInfo* found = checkpoint.find(name);
+    if (found == nullptr) checkpoint.refuse_absent(name);
     if (found == nullptr)
       fail(data, fmt::format("{} ({}) needs a tensor \"{}\", which is missing", describe(data),
                              what, printable(name)));
@@ -239,7 +240,10 @@ std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::strin
                     "bitsandbytes NF4 are",
                     printable_path(checkpoint.file_name(*foreign->tensor)),
                     printable(foreign->tensor->name), foreign->name, describe(*foreign->tensor)));
-  if (data == nullptr) return std::nullopt;
+  if (data == nullptr) {
+    checkpoint.refuse_absent(name);
+    return std::nullopt;
+  }
   const Search search{checkpoint, *data, shape};
   if (is_float(data->dtype)) return find_dense(search, std::move(desc));
   const bool may_be_quantized = allow_quantized && shape.rank() >= 2 && name.ends_with(kWeight);

@@ -214,6 +214,7 @@ std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights) {
 std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
                                       std::string_view name, Weights& weights,
                                       std::vector<std::string>& warnings) {
+  warnings.insert(warnings.end(), checkpoint.warnings().begin(), checkpoint.warnings().end());
   std::vector<FoundWeight> found;
   for (WeightSlot& slot : weight_slots(config, weights)) {
     auto source = find_slot(slot, config, checkpoint, name);

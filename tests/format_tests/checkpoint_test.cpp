@@ -32,6 +32,15 @@ std::string names_of(const Checkpoint& checkpoint) {
 
 constexpr const char* kIndex = "model.safetensors.index.json";
 
+/// One warning that holds every fragment.
+void expect_warning(const Checkpoint& checkpoint,
+                    std::initializer_list<std::string_view> fragments) {
+  ASSERT_EQ(checkpoint.warnings().size(), 1U);
+  for (const std::string_view fragment : fragments)
+    EXPECT_NE(checkpoint.warnings()[0].find(fragment), std::string::npos)
+        << checkpoint.warnings()[0] << "\nshould hold " << fragment;
+}
+
 TEST(Checkpoint, ReadsAFolderInTheOrderOfItsNames) {
   TemporaryFolder folder;
   folder.write("b.safetensors", file_with({"b1", "b0"}, R"({"k":"b","l":"b"})"));
@@ -101,10 +110,6 @@ TEST(Checkpoint, RefusesEveryBrokenIndex) {
        "expected a plain file name"},
       {R"({"weight_map":{"a":"gone.safetensors"}})", ErrorKind::io,
        "names the file \"gone.safetensors\", which is not there: the download looks incomplete"},
-      {R"({"weight_map":{"z":"s.safetensors"}})", ErrorKind::format,
-       "tensor \"z\" is not in \"s.safetensors\""},
-      {R"({"weight_map":{"a":"t.safetensors","b":"s.safetensors"}})", ErrorKind::format,
-       "tensor \"a\" is not in \"t.safetensors\""},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", ErrorKind::format,
        "git lfs pull"},
   };
@@ -118,6 +123,86 @@ TEST(Checkpoint, RefusesEveryBrokenIndex) {
   }
 }
 
+TEST(Checkpoint, AnIndexMayListTensorsThatAreNotInItsFiles) {
+  TemporaryFolder folder;
+  folder.write("s.safetensors", file_with({"a"}));
+  folder.write("t.safetensors", file_with({"b"}));
+  folder.write(kIndex, R"({"weight_map":{"a":"t.safetensors","b":"t.safetensors",
+                                         "lm_head":"s.safetensors"}})");
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_EQ(names_of(checkpoint), "a b ");
+  expect_warning(checkpoint, {kIndex, "2 of its 3 tensors are not in the file", "\"a\""});
+  checkpoint.refuse_absent("lm_head");  // its file is there, so that this is no broken download
+}
+
+TEST(Checkpoint, AShardIsMissedOnlyWhereATensorOfItIsNeeded) {
+  TemporaryFolder folder;
+  folder.write("s.safetensors", file_with({"a"}));
+  const auto index =
+      folder.write(kIndex, R"({"weight_map":{"a":"s.safetensors","b":"t.safetensors"}})");
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_EQ(names_of(checkpoint), "a ");
+  expect_warning(checkpoint, {kIndex, "1 of its 2 files is not there", "\"t.safetensors\""});
+  checkpoint.refuse_absent("c");
+  expect_error([&] { checkpoint.refuse_absent("b"); }, ErrorKind::io, index.string(),
+               "names the file \"t.safetensors\" for tensor \"b\", which is not there: the "
+               "download looks incomplete");
+}
+
+TEST(Checkpoint, AShardIsMissedByItsNumberWithoutAnIndex) {
+  TemporaryFolder folder;
+  folder.write("model-00001-of-00003.safetensors", file_with({"a"}));
+  folder.write("model-00003-of-00003.safetensors", file_with({"c"}));
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_EQ(names_of(checkpoint), "a c ");
+  expect_warning(checkpoint, {"model-00002-of-00003.safetensors: this shard of the model"});
+  expect_error([&] { checkpoint.refuse_absent("b"); }, ErrorKind::io,
+               (folder / "model-00002-of-00003.safetensors").string(), "tensor \"b\"");
+  folder.write("model-00002-of-00003.safetensors", file_with({"b"}));
+  EXPECT_TRUE(Checkpoint::open(folder.path()).warnings().empty());
+}
+
+TEST(Checkpoint, AWholeFileWinsOverAnIndexThatDoesNotNameIt) {
+  TemporaryFolder folder;
+  folder.write("model.safetensors", file_with({"a", "b"}));
+  folder.write(kIndex, R"({"weight_map":{"a":"model-00001-of-00001.safetensors"}})");
+  for (const bool has_shard : {false, true}) {
+    if (has_shard) folder.write("model-00001-of-00001.safetensors", file_with({"a"}));
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    EXPECT_EQ(names_of(checkpoint), "a b ");
+    EXPECT_EQ(checkpoint.file_name(*checkpoint.find("a")), (folder / "model.safetensors").string());
+    expect_warning(checkpoint, {kIndex, "ignored", "model.safetensors"});
+  }
+  // As one of its files it is a shard like others.
+  folder.write(kIndex, R"({"weight_map":{"a":"model.safetensors","b":"model.safetensors"}})");
+  EXPECT_TRUE(Checkpoint::open(folder.path()).warnings().empty());
+}
+
+TEST(Checkpoint, OfATensorInSeveralFilesTheIndexNamesTheOne) {
+  TemporaryFolder folder;
+  folder.write("s.safetensors", file_with({"a", "w"}));
+  folder.write("t.safetensors", file_with({"w", "b"}));
+  for (const char* file : {"s.safetensors", "t.safetensors"}) {
+    folder.write(kIndex,
+                 std::string(R"({"weight_map":{"a":"s.safetensors","b":"t.safetensors","w":")") +
+                     file + "\"}}");
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    EXPECT_EQ(checkpoint.tensors().size(), 3U);
+    EXPECT_EQ(checkpoint.file_name(*checkpoint.find("w")), (folder / file).string());
+    expect_warning(checkpoint, {"1 tensor is in several files", "the index"});
+  }
+}
+
+TEST(Checkpoint, OfATensorInSeveralFilesTheWholeFileHasTheOne) {
+  TemporaryFolder folder;
+  folder.write("consolidated.safetensors", file_with({"w", "x"}));
+  folder.write("model.safetensors", file_with({"w"}));
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_EQ(names_of(checkpoint), "x w ");
+  EXPECT_EQ(checkpoint.file_name(*checkpoint.find("w")), (folder / "model.safetensors").string());
+  expect_warning(checkpoint, {"1 tensor is in several files, of which model.safetensors counts"});
+}
+
 TEST(Checkpoint, RefusesATensorInTwoFiles) {
   TemporaryFolder folder;
   folder.write("a.safetensors", file_with({"w"}));
@@ -129,9 +214,6 @@ TEST(Checkpoint, RefusesATensorInTwoFiles) {
 
 TEST(Checkpoint, RefusesFoldersWithoutAModel) {
   TemporaryFolder folder;
-  expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io, folder.path().string(),
-               "there is no *.safetensors in this folder");
-  folder.write("pytorch_model.bin", "x");
   expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io, folder.path().string(),
                "there is no *.safetensors in this folder");
   std::filesystem::create_directory(folder / "x.safetensors");
@@ -180,6 +262,10 @@ TEST(Checkpoint, RefusesFilesThatAreSomethingElse) {
       {"{\"error\": \"Repository not found\"}", "(JSON?)"},
       {std::string("GGUF\3\0\0\0\1\1\1\1\1", 13), "a GGUF file, which is not read"},
       {std::string("PK\3\4\0\0\10\10aaaa", 12), "zip archive"},
+      {std::string("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20", 10), "a pickle, perhaps PyTorch's"},
+      {std::string("\x93NUMPY\1\0v\0", 10), "a NumPy array"},
+      {std::string("\x89HDF\r\n\x1a\n\0\0", 10), "an HDF5 file"},
+      {std::string("\x1f\x8b\10\0abcd\0\3", 10), "a gzip archive"},
       {"just some text in a file", "the file begins with \"just some text i...\""},
       {std::string(200, '\0'), "begin with '{'"},
       {whole.substr(0, 20), "the download looks incomplete"},

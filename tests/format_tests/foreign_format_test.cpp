@@ -114,5 +114,25 @@ TEST(ForeignFormat, WhatLooksLikeNoneIsLeftToOtherMessages) {
       ErrorKind::format, path.string(), "got F64 [4, 64]");
 }
 
+TEST(ForeignFormat, AFolderWithoutSafetensorsSaysWhatItHolds) {
+  const std::pair<const char*, const char*> kinds[] = {
+      {"model-q4_k_m.gguf", "a GGUF file"},
+      {"pytorch_model.bin", "PyTorch's pickle format"},
+      {"pytorch_model-00001-of-00002.bin", "PyTorch's pickle format"},
+      {"consolidated.00.pth", "PyTorch's pickle format"},
+      {"weights.npz", "a NumPy archive"},
+      {"tf_model.h5", "TensorFlow's HDF5 format"},
+      {"flax_model.msgpack", "Flax's format"},
+      {"model.onnx", "an ONNX file"}};
+  for (const auto& [name, kind] : kinds) {
+    TemporaryFolder folder;
+    folder.write("config.json", "{}");
+    folder.write(name, "x");
+    expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io, folder.path().string(),
+                 std::string("there is no *.safetensors in this folder, but ") + name + ", " +
+                     kind + ", which is not read");
+  }
+}
+
 }  // namespace
 }  // namespace bitaxon

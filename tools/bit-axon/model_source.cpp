@@ -8,6 +8,7 @@
 #include "formats/safetensors.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_names.h"
+#include "model/weights.h"
 #include "platform/optional_file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
@@ -45,7 +46,12 @@ std::string gap_of(const fs::path& snapshot) {
       return fmt::format("{}: there is no config.json", printable_path(snapshot.string()));
     for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"})
       optional_file_exists(snapshot / name);
-    Checkpoint::open(snapshot);
+    // Shards that the model does not need may be missing.
+    const Checkpoint checkpoint = Checkpoint::open(snapshot);
+    std::vector<std::string> unused;
+    Weights weights;
+    if (!checkpoint.warnings().empty())
+      find_weights(load_config(model_files(snapshot), unused), checkpoint, "", weights, unused);
   } catch (const Error& problem) {
     // What is there and wrong is for whoever loads it to say.
     if (problem.kind() == ErrorKind::io) return problem.what();
