@@ -1,6 +1,7 @@
 #include "model/model_writer.h"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <cmath>
@@ -24,15 +25,33 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kCopyBytes = std::size_t{8} << 20;
 
-/// What a model's folder may hold beside weights and configuration.
+/// Files of the tokenizer and of the chat that the tools of the hub, of mlx, SentencePiece,
+/// tiktoken and Mistral write beside weights and configuration.
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
-                                           "tokenizer.model",
+                                           "tokenizer.model*",
                                            "tokenizer_config.json",
                                            "special_tokens_map.json",
                                            "added_tokens.json",
                                            "vocab.json",
+                                           "vocab.txt",
                                            "merges.txt",
+                                           "normalizer.json",
+                                           "spiece.model",
+                                           "sentencepiece*.model",
+                                           "tekken.json",
+                                           "tiktoken.model",
+                                           "*.tiktoken",
+                                           "tokenization_*.py",
+                                           "chat_template.*",
+                                           "processor_config.json",
                                            "generation_config.json"};
+constexpr const char* kTokenizerFolders[] = {"tokenizer", "additional_chat_templates"};
+
+template <std::size_t n>
+bool matches(const char* const (&patterns)[n], const fs::path& name) {
+  return std::ranges::any_of(
+      patterns, [&](const char* pattern) { return ::fnmatch(pattern, name.c_str(), 0) == 0; });
+}
 
 void copy_whole_file(const fs::path& from, const fs::path& to) {
   const File file = File::open(from);
@@ -60,17 +79,25 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
+void copy_folder(const fs::path& from, const fs::path& to) {
+  fs::create_directory(to);
+  for (const fs::path& entry : entries_of(from)) {
+    if (fs::is_directory(fs::symlink_status(entry)))
+      copy_folder(entry, to / entry.filename());
+    else if (!fs::is_directory(entry))
+      copy_whole_file(entry, to / entry.filename());
+  }
+}
+
 /// By what the folder lists: a file that goes away from there on is an error, as is a link that
-/// leads nowhere, and no model without a tokenizer.
+/// leads nowhere.
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   for (const fs::path& entry : entries_of(from)) {
     const fs::path name = entry.filename();
-    if (std::ranges::find(kTokenizerFiles, name) != std::end(kTokenizerFiles))
+    if (matches(kTokenizerFiles, name))
       copy_whole_file(entry, to / name);
-    if (name != "tokenizer" || fs::is_regular_file(entry)) continue;
-    fs::create_directory(to / name);
-    for (const fs::path& file : entries_of(entry))
-      if (!fs::is_directory(file)) copy_whole_file(file, to / name / file.filename());
+    else if (matches(kTokenizerFolders, name) && !fs::is_regular_file(entry))
+      copy_folder(entry, to / name);
   }
 }
 

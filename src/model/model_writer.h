@@ -48,13 +48,13 @@ struct ModelWrite {
   std::vector<WeightEdit> edits;
 };
 
-/// Writes model.safetensors, config.json and copies of the tokenizer's files into a new folder,
-/// which appears when it is complete. Tensors and keys of the configuration that the model does not
-/// know are copied, but for a description of a quantization that is no longer true. Returns what
-/// became of each part (part_of), nothing when it was interrupted. Throws Error(io): the folder is
-/// there and not empty, no room on the disk, a file that is gone, a write that fails; OutOfMemory
-/// before anything is written; Error(format) that names tensor and element for a number that the
-/// new form cannot hold.
+/// Writes model.safetensors, config.json and copies of the tokenizer's and the chat's files into a
+/// new folder, which appears when it is complete. Tensors and keys of the configuration that the
+/// model does not know are copied, but for a description of a quantization that is no longer true.
+/// Returns what became of each part (part_of), nothing when it was interrupted. Throws Error(io):
+/// the folder is there and not empty, no room on the disk, a file that is gone, a write that fails;
+/// OutOfMemory before anything is written; Error(format) that names tensor and element for a number
+/// that the new form cannot hold.
 std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
                                                              const std::filesystem::path& output,
                                                              const LoadProgress& on_progress,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -116,6 +117,53 @@ TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   EXPECT_EQ(written(merge()), config);
   config.erase("quantization");  // it is another now
   EXPECT_EQ(written(quantize()), config);
+}
+
+TEST_F(RewriteCli, KeepsEveryFileOfTheTokenizerAndTheChat) {
+  copy_base("tiny_window");
+  std::vector<std::string> names = {"tokenizer.json",
+                                    "tokenizer.model",
+                                    "tokenizer.model.v3",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "added_tokens.json",
+                                    "vocab.json",
+                                    "vocab.txt",
+                                    "merges.txt",
+                                    "normalizer.json",
+                                    "spiece.model",
+                                    "sentencepiece.bpe.model",
+                                    "tekken.json",
+                                    "qwen.tiktoken",
+                                    "tokenization_qwen.py",
+                                    "chat_template.jinja",
+                                    "chat_template.json",
+                                    "processor_config.json",
+                                    "generation_config.json",
+                                    "additional_chat_templates/tool_use.jinja",
+                                    "tokenizer/tokenizer_config.json",
+                                    "tokenizer/additional_chat_templates/rag.jinja"};
+  fs::create_directories(path("base/tokenizer/additional_chat_templates"));
+  fs::create_directories(path("base/additional_chat_templates"));
+  for (const std::string& name : names) write_file(path("base/" + name), "of " + name);
+  for (const char* name : {"README.md", "optimizer.pt", "model.onnx"})
+    write_file(path(std::string("base/") + name), "x");
+  names.insert(names.end(), {"config.json", "model.safetensors"});
+  std::sort(names.begin(), names.end());
+  for (const Arguments& command : {quantize(), merge()}) {
+    fs::remove_all(path("out"));
+    run_well(command);
+    std::vector<std::string> written;
+    for (const auto& entry : fs::recursive_directory_iterator(path("out")))
+      if (entry.is_regular_file())
+        written.push_back(fs::relative(entry.path(), path("out")).string());
+    std::sort(written.begin(), written.end());
+    EXPECT_EQ(written, names);
+    for (const std::string& name : written) {
+      if (name == "config.json" || name == "model.safetensors") continue;
+      EXPECT_EQ(read_file(path("out/" + name)), "of " + name);
+    }
+  }
 }
 
 TEST_F(RewriteCli, TensorsOfOtherTypesKeepTheirBytes) {
