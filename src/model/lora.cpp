@@ -56,6 +56,7 @@ std::vector<float> floats_of(const Checkpoint& file, const TensorInfo& tensor,
   return values;
 }
 
+/// `path`: of the layer in the adapter.
 LoraLayer read_layer(const Checkpoint& file, const std::string& path, const WeightSlot& slot) {
   const TensorInfo* a = file.find(path + ".lora_a");
   const TensorInfo* b = file.find(path + ".lora_b");
@@ -88,6 +89,12 @@ bool is_linear_part(std::string_view name) {
 struct Adapted {
   std::string path;
   bool is_frozen = false;  ///< the layer as it was, beside what adapts it
+
+  /// Upstream's checkpoints of preference training begin every name with that of a wrapper.
+  std::string path_in_model() const {
+    constexpr std::string_view kWrapper = "inner.";
+    return path.starts_with(kWrapper) ? path.substr(kWrapper.size()) : path;
+  }
 };
 
 Adapted adapted_by(std::string_view name) {
@@ -100,38 +107,68 @@ Adapted adapted_by(std::string_view name) {
   return {std::string(name.substr(0, linear)), true};
 }
 
+void refuse_other_layouts(const Checkpoint& file) {
+  constexpr std::pair<std::string_view, std::string_view> kMarks[] = {
+      {".lora_A.", "PEFT"}, {".lora_B.", "PEFT"}, {".lora_down.", "kohya"}, {".lora_up.", "kohya"}};
+  for (const TensorInfo& tensor : file.tensors())
+    for (const auto& [mark, tool] : kMarks)
+      if (tensor.name.find(mark) != std::string::npos)
+        throw Error(
+            ErrorKind::unsupported,
+            fmt::format("{}: tensor \"{}\": an adapter in the layout of {} is not read; "
+                        "expected PATH.lora_a [in, rank] and PATH.lora_b [rank, out], as mlx "
+                        "writes them",
+                        printable_path(file.file_name(tensor)), printable(tensor.name), tool));
+}
+
+/// Tensors of an adapter that the model has no place for.
+struct Unmatched {
+  const TensorInfo* first = nullptr;
+  std::vector<std::string> names;
+
+  void add(const TensorInfo& tensor) {
+    if (first == nullptr) first = &tensor;
+    names.push_back(fmt::format("\"{}\"", printable(tensor.name)));
+  }
+};
+
 }  // namespace
 
-Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights) {
+Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights,
+                     std::vector<std::string>& warnings) {
+  refuse_other_layouts(file);
   std::map<std::string, const WeightSlot*> targets;
   for (const FoundWeight& weight : weights)
     if (can_be_adapted(weight.slot)) targets.emplace(path_of(weight.slot), &weight.slot);
-  std::vector<std::string> unmatched;
-  const TensorInfo* first = nullptr;
+  Unmatched unmatched, ignored;
   Adapter adapter;
   for (const TensorInfo& tensor : file.tensors()) {
-    const auto [path, is_frozen] = adapted_by(tensor.name);
-    const auto target = targets.find(path);
+    const Adapted adapted = adapted_by(tensor.name);
+    const auto target = targets.find(adapted.path_in_model());
     if (target == targets.end()) {
-      if (first == nullptr) first = &tensor;
-      unmatched.push_back(fmt::format("\"{}\"", printable(tensor.name)));
+      (adapted.path.empty() && !is_float(tensor.dtype) ? ignored : unmatched).add(tensor);
       continue;
     }
-    if (is_frozen) continue;
+    if (adapted.is_frozen) continue;
     const std::string weight = target->second->name;
     if (!adapter.layers.contains(weight))
-      adapter.layers.emplace(weight, read_layer(file, path, *target->second));
+      adapter.layers.emplace(weight, read_layer(file, adapted.path, *target->second));
     adapter.rank = std::max(adapter.rank, adapter.layers.at(weight).rank);
   }
-  if (first != nullptr)
+  if (unmatched.first != nullptr)
     throw Error(
         ErrorKind::format,
         fmt::format("{}: expected tensors of linear layers that this model has and that can "
                     "be adapted, got {}",
-                    printable_path(file.file_name(*first)), fmt::join(unmatched, ", ")));
+                    printable_path(file.file_name(*unmatched.first)),
+                    fmt::join(unmatched.names, ", ")));
   if (adapter.layers.empty())
     throw Error(ErrorKind::format,
                 "adapter: expected tensors PATH.lora_a and PATH.lora_b, got none");
+  if (ignored.first != nullptr)
+    warnings.push_back(fmt::format("{}: tensors that adapt nothing are ignored: {}",
+                                   printable_path(file.file_name(*ignored.first)),
+                                   fmt::join(ignored.names, ", ")));
   return adapter;
 }
 

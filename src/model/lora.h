@@ -26,10 +26,12 @@ struct Adapter {
   std::int64_t rank = 0;                    ///< the largest
 };
 
-/// Reads an adapter for the weights of a model. Throws Error(format) that names the tensor: one
-/// that belongs to no linear layer that can be adapted, a half of a pair, a shape that does not
-/// fit, a number that is not finite.
-Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights);
+/// Reads an adapter for the weights of a model. Tensors that hold no floats, such as a step
+/// counter, become one warning. Throws Error(format) that names the tensor: one that belongs to no
+/// linear layer that can be adapted, a half of a pair, a shape that does not fit, a number that is
+/// not finite; Error(unsupported) for the layouts of other tools.
+Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights,
+                     std::vector<std::string>& warnings);
 
 /// What the adapter does to rows of its weight, computed in float64. `layer` must outlive it.
 ChangeRows change_of(const LoraLayer& layer, double scale);

@@ -191,6 +191,30 @@ TEST_F(RewriteCli, TensorsOfOtherTypesKeepTheirBytes) {
   }
 }
 
+TEST_F(RewriteCli, AnAdapterMayBeAFolderOrLackItsEnding) {
+  copy_base("tiny_window");
+  const std::string file = write_adapter();
+  run_well({"merge", base(), "-a", file, "-o", path("expected"), "--quiet"});
+  // What a training run leaves: the step is U64.
+  fs::create_directory(path("step_00000100"));
+  fs::copy_file(file, path("step_00000100/adapters.safetensors"));
+  write_checkpoint(path("step_00000100/optimizer_state.safetensors"),
+                   {zeros("step", StoredType::named("U64").value(), {}),
+                    zeros("layer_0.ssm.out_proj.lora_a.m", DType::f32, {4, 2})});
+  write_file(path("step_00000100/training_state.json"), "{}");
+  for (const std::string& adapter : {path("step_00000100"), path("step_00000100/"),
+                                     path("step_00000100/adapters"), path("adapter")}) {
+    fs::remove_all(path("out"));
+    run_well({"merge", base(), "-a", adapter, "-o", path("out"), "--quiet"});
+    EXPECT_EQ(read_file(path("out/model.safetensors")),
+              read_file(path("expected/model.safetensors")))
+        << adapter;
+  }
+  fs::remove_all(path("out"));
+  expect_failure({"merge", base(), "-a", path("step"), "-o", path("out"), "--quiet"}, 1,
+                 {path("step"), "found nothing there"});
+}
+
 TEST_F(RewriteCli, WhatIsNotAdaptedKeepsItsBytes) {
   copy_base("tiny_nf4");
   run_well(merge({"--quiet"}));

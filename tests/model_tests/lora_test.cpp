@@ -8,6 +8,7 @@
 #include <random>
 
 #include "bitaxon/error.h"
+#include "format_tests/stored_tensor.h"
 #include "format_tests/temporary_files.h"
 #include "support/errors.h"
 #include "support/small_models.h"
@@ -39,7 +40,7 @@ class LoraTest : public testing::Test {
   Adapter read(const std::map<std::string, NamedTensor>& tensors) {
     write_tensors(folder_ / "adapter.safetensors", tensors);
     file_.emplace(Checkpoint::open(folder_ / "adapter.safetensors"));
-    return read_adapter(*file_, weights_);
+    return read_adapter(*file_, weights_, warnings_);
   }
 
   std::int64_t n_in() const { return config_.hidden_dim; }
@@ -58,6 +59,7 @@ class LoraTest : public testing::Test {
   Config config_ = small_config();
   std::vector<FoundWeight> weights_;
   std::optional<Checkpoint> file_;
+  std::vector<std::string> warnings_;
 };
 
 TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
@@ -113,6 +115,50 @@ TEST_F(LoraTest, FrozenWeightsBesideAnAdapterAreNoMatter) {
   for (const char* part : {"weight", "bias", "scales", "biases", "weight.absmax"})
     tensors[fmt::format("{}.linear.{}", kTarget, part)] = random_tensor({4}, 5);
   EXPECT_EQ(read(tensors).layers.size(), 1U);
+}
+
+TEST_F(LoraTest, NamesMayBeginWithThatOfAWrapper) {
+  std::map<std::string, NamedTensor> wrapped;
+  for (auto& [name, tensor] : pair(2)) wrapped["inner." + name] = tensor;
+  const Adapter adapter = read(wrapped);
+  ASSERT_EQ(adapter.layers.size(), 1U);
+  EXPECT_EQ(adapter.layers.begin()->first, std::string(kTarget) + ".weight");
+  EXPECT_EQ(adapter.layers.begin()->second.rank, 2);
+}
+
+TEST_F(LoraTest, WhatHoldsNoFloatsIsIgnored) {
+  std::vector<StoredTensor> tensors;
+  for (const auto& [name, tensor] : pair(2))
+    tensors.push_back(stored<float>(name, DType::f32, tensor.shape, tensor.values));
+  for (const char* type : {"U64", "BOOL", "I8"})
+    tensors.push_back(zeros(std::string("step.") + type, StoredType::named(type).value(), {}));
+  write_checkpoint(folder_ / "adapter.safetensors", tensors);
+  const Checkpoint file = Checkpoint::open(folder_ / "adapter.safetensors");
+  EXPECT_EQ(read_adapter(file, weights_, warnings_).layers.size(), 1U);
+  ASSERT_EQ(warnings_.size(), 1U);
+  for (const char* name : {"adapter.safetensors", "\"step.U64\"", "\"step.BOOL\"", "\"step.I8\""})
+    EXPECT_NE(warnings_[0].find(name), std::string::npos) << warnings_[0];
+  // What adapts a layer has to be floats.
+  tensors[0].dtype = DType::i32;
+  write_checkpoint(folder_ / "adapter.safetensors", tensors);
+  expect_error(
+      [&] { read_adapter(Checkpoint::open(folder_ / "adapter.safetensors"), weights_, warnings_); },
+      ErrorKind::format, {tensors[0].name, "expected F32, F16 or BF16", "got I32"});
+}
+
+TEST_F(LoraTest, LayoutsOfOtherToolsAreNamed) {
+  const std::string peft = "base_model.model.layer_0.ssm.in_proj.lora_A.weight";
+  expect_error(
+      [&] {
+        read({{peft, random_tensor({2, n_in()}, 1)}});
+      },
+      ErrorKind::unsupported, {peft, "PEFT", "PATH.lora_a"});
+  const std::string kohya = "lora_unet_in_proj.lora_down.weight";
+  expect_error(
+      [&] {
+        read({{kohya, random_tensor({2, n_in()}, 1)}});
+      },
+      ErrorKind::unsupported, {kohya, "kohya"});
 }
 
 TEST_F(LoraTest, WhatDoesNotFitIsNamed) {

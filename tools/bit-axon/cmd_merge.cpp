@@ -4,6 +4,7 @@
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/quantize.h"
+#include "model/adapter_file.h"
 #include "model/lora.h"
 #include "model_source.h"
 #include "options.h"
@@ -102,8 +103,8 @@ int run_command(const MergeOptions& wanted) {
   Weights unused;
   const std::string name = printable_path(source.files.weights.string());
   const std::vector<FoundWeight> found = find_weights(config, checkpoint, name, unused, warnings);
-  const Checkpoint adapter_file = Checkpoint::open(wanted.adapter);
-  const Adapter adapter = read_adapter(adapter_file, found);
+  const Checkpoint adapter_file = Checkpoint::open(find_adapter(wanted.adapter));
+  const Adapter adapter = read_adapter(adapter_file, found, warnings);
   for (const auto& [weight, layer] : adapter.layers)
     if (numbers.rank.value_or(layer.rank) != layer.rank)
       throw UsageError(
@@ -123,7 +124,8 @@ Command add_merge(CLI::App& program) {
   app.add_option("BASE", wanted->positional_base, "The model that the adapter was trained on")
       ->check(not_empty());
   app.add_option("--base-model", wanted->base, "The same")->check(not_empty());
-  app.add_option("-a,--adapter", wanted->adapter, "The adapter's safetensors file or its folder")
+  app.add_option("-a,--adapter", wanted->adapter,
+                 "The adapter's safetensors file, with or without its ending, or its folder")
       ->type_name("PATH")
       ->required()
       ->check(not_empty());
