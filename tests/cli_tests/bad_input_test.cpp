@@ -105,7 +105,7 @@ Arguments logits_of(const Arguments& more) {
 TEST_F(BadInputCli, CommandsAndFlags) {
   expect_refused({
       {{}, 2, "subcommand"},
-      {{"runn"}, 2, "runn"},
+      {{"runn"}, 2, "expected a command, got \"runn\""},
       {{"--nonsense"}, 2, "--nonsense"},
       {{""}, 2, ""},
       {{"run", "--nonsense", "a"}, 2, "--nonsense"},
@@ -134,6 +134,25 @@ TEST_F(BadInputCli, CommandsAndFlags) {
       {run_with({"--device", ""}), 2, "--device"},
       {{"inspect", ""}, 2, "MODEL"},
   });
+}
+
+/// --help with a mistyped command must not end with status 0.
+TEST_F(BadInputCli, HelpDoesNotHideUnknownWords) {
+  const std::string command = "expected a command, got \"nosuch\"";
+  std::vector<BadCase> cases;
+  for (const char* question : {"--help", "-h", "--version", "-V"}) {
+    cases.push_back({{"nosuch", question}, 2, command});
+    cases.push_back({{"nosuch", "run", question}, 2, "nosuch"});
+    cases.push_back({{question, "nosuch"}, 2, command});
+    cases.push_back({{"--nosuch", question}, 2, "--nosuch"});
+    cases.push_back({{"run", "--nosuch", question}, 2, "--nosuch"});
+    cases.push_back({{"run", question, "--nosuch"}, 2, "--nosuch"});
+    cases.push_back({{"run", "--nosuch=1", question}, 2, "--nosuch"});
+    cases.push_back({{"run", "a", "nosuch", question}, 2, "nosuch"});
+    cases.push_back({{"devices", "nosuch", question}, 2, "nosuch"});
+    cases.push_back({{"devices", "--nosuch", question, "a"}, 2, "--nosuch"});
+  }
+  expect_refused(cases);
 }
 
 TEST_F(BadInputCli, NumbersOutOfRange) {

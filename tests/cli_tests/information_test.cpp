@@ -21,6 +21,7 @@ TEST(InformationCli, VersionEverywhere) {
     SCOPED_TRACE(command);
     const Finished same = run_well({command, "--version"});
     EXPECT_EQ(same.out, version.out);
+    EXPECT_EQ(run_well({command, "-V"}).out, version.out);
     EXPECT_EQ(same.err, "");
   }
 }
@@ -35,6 +36,7 @@ TEST(InformationCli, HelpEverywhere) {
     EXPECT_EQ(one.err, "");
     EXPECT_NE(one.out.find("bit-axon " + command), std::string::npos) << one.out;
     EXPECT_EQ(run_well({command, "-h"}).out, one.out);
+    EXPECT_EQ(run_well({"--help", command}).out, one.out);
   }
   const std::string run_help = run_well({"run", "--help"}).out;
   for (const char* flag : {"--max-tokens",   "--temperature",  "--top-k",

@@ -24,6 +24,15 @@ std::string version_text() {
                      build.compiler);
 }
 
+/// Names the first word that the program does not know; empty when it knows all.
+std::string unknown_word(const CLI::App& program) {
+  const std::vector<std::string> words = program.remaining(true);
+  if (words.empty()) return {};
+  if (program.get_subcommands().empty())
+    return fmt::format("expected a command, got \"{}\"", printable(words.front()));
+  return CLI::ExtrasError({words.front()}).what();
+}
+
 /// CLI11's messages may span lines; a user gets one.
 int report_usage(const std::string& message) {
   note(printable(message, 4096) + " (--help lists what there is)");
@@ -32,7 +41,7 @@ int report_usage(const std::string& message) {
 
 int run_program(int argc, char** argv) {
   CLI::App program("Runs Bit-Axon language models on any GPU and on the CPU.", "bit-axon");
-  program.set_version_flag("--version", version_text(), "Version, commit, backends, build type");
+  program.set_version_flag("-V,--version", version_text(), "Version, commit, backends, build type");
   program.require_subcommand(1);
   program.fallthrough(false);
   program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -43,21 +52,26 @@ int run_program(int argc, char** argv) {
     const std::size_t before = program.get_subcommands({}).size();
     Command command = add(program);
     CLI::App* app = program.get_subcommands({})[before];
-    app->set_version_flag("--version", version_text(), "Version, commit, backends, build type");
+    app->set_version_flag("-V,--version", version_text(), "Version, commit, backends, build type");
     app->callback([&chosen, command = std::move(command)] { chosen = command; });
   }
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
+    // CLI11 answers before it complains. A script that asks for help must learn that it has
+    // mistyped the command.
+    if (const std::string problem = unknown_word(program); !problem.empty())
+      return report_usage(problem);
     std::ostringstream text;
     program.exit(wanted, text, text);
     print(text.str());
     flush();
     return kDone;
   } catch (const CLI::ParseError& error) {
-    // "A subcommand is required" does not say what the word was that is none.
-    if (program.get_subcommands().empty() && argc > 1)
-      return report_usage(fmt::format("expected a command, got \"{}\"", printable(argv[1])));
+    // "A subcommand is required" does not name the unknown command.
+    if (const std::string problem = unknown_word(program);
+        program.get_subcommands().empty() && !problem.empty())
+      return report_usage(problem);
     return report_usage(error.what());
   }
   return chosen();

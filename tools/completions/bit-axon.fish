@@ -9,7 +9,7 @@ set -l rewrite '__fish_seen_subcommand_from quantize merge'
 
 complete -c bit-axon -f
 complete -c bit-axon -l help -d 'Explain the program or the command'
-complete -c bit-axon -l version -d 'Print the version'
+complete -c bit-axon -s V -l version -d 'Print the version'
 
 set -l first "not __fish_seen_subcommand_from $commands"
 complete -c bit-axon -n "$first" -a run -d 'Generate text'
