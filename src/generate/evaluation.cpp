@@ -17,28 +17,73 @@ constexpr StepOptions kAllLogits{StepOutput::all_logits, false};
 /// Bound of the logits that are held at a time.
 constexpr std::int64_t kMaxLogits = 16 << 20;
 
+/// Windows of the text that are read together.
+struct Batch {
+  std::int64_t first = 0;  ///< token at which the first window begins
+  std::int64_t end = 0;    ///< token after the last window
+  std::int64_t seq_length = 0;
+
+  std::int64_t n_windows() const { return (end - first - 1) / seq_length + 1; }
+};
+
+/// Tokens of one window that one step feeds.
+struct Piece {
+  std::size_t window = 0;  ///< of the batch
+  std::int64_t first = 0;  ///< token
+  std::int64_t n_tokens = 0;
+};
+
+/// The next piece of each window, `done` tokens of which were fed; at most `max_rows` rows, or one
+/// of each. Empty: all windows are done. Only the last window may be shorter than the others.
+std::vector<Piece> pieces_at(const Batch& batch, std::int64_t done, std::int64_t max_rows) {
+  std::vector<Piece> pieces;
+  for (std::int64_t w = 0; w < batch.n_windows(); ++w) {
+    const std::int64_t begin = batch.first + w * batch.seq_length + done;
+    const std::int64_t end = std::min(begin - done + batch.seq_length, batch.end);
+    if (begin < end) pieces.push_back({static_cast<std::size_t>(w), begin, end - begin});
+  }
+  if (pieces.empty()) return pieces;
+  const std::int64_t share = std::max<std::int64_t>(1, max_rows / std::ssize(pieces));
+  for (Piece& piece : pieces) piece.n_tokens = std::min(piece.n_tokens, share);
+  return pieces;
+}
+
 /// One model at work on the text.
 class Reader {
  public:
-  explicit Reader(Model& model) : model_(model), state_(model.new_state()) {}
-
-  void begin_window(bool carry) {
-    if (!carry) state_.reset();
+  Reader(Model& model, std::int64_t batch_size) : model_(model) {
+    for (std::int64_t i = 0; i < batch_size; ++i) states_.push_back(model.new_state());
   }
-  void feed(std::span<const std::int32_t> ids) {
-    model_.feed(state_, ids, kAllLogits);
-    logits_.resize(ids.size() * vocab_size());
+
+  void begin_batch(bool carry) {
+    if (carry) return;
+    for (State& state : states_) state.reset();
+  }
+  void feed(std::span<const std::int32_t> ids, std::span<const Piece> pieces) {
+    segments_.clear();
+    std::size_t n_rows = 0;
+    for (const Piece& piece : pieces) {
+      const auto n = static_cast<std::size_t>(piece.n_tokens);
+      segments_.push_back(
+          {&states_[piece.window], ids.subspan(static_cast<std::size_t>(piece.first), n), {}});
+      n_rows += n;
+    }
+    model_.submit(segments_, kAllLogits);
+    logits_.resize(n_rows * row_size());
     model_.read_logits(logits_);
   }
+  /// Rows of the pieces fed last, one piece after the other.
   std::span<const float> row(std::size_t index) const {
-    return std::span(logits_).subspan(index * vocab_size(), vocab_size());
+    return std::span(logits_).subspan(index * row_size(), row_size());
   }
+  std::int64_t vocab_size() const { return model_.config().vocab_size; }
 
  private:
-  std::size_t vocab_size() const { return static_cast<std::size_t>(model_.config().vocab_size); }
+  std::size_t row_size() const { return static_cast<std::size_t>(vocab_size()); }
 
   Model& model_;
-  State state_;
+  std::vector<State> states_;
+  std::vector<SegmentInput> segments_;
   std::vector<float> logits_;
 };
 
@@ -85,23 +130,75 @@ void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOpti
                             model.config().max_seq_len, longest));
 }
 
+void check_batch_size(const EvaluationOptions& options) {
+  const std::int64_t max = options.carry ? 1 : kMaxSegments;
+  if (options.batch_size < 1 || options.batch_size > max)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[evaluate] batch size: expected 1..{}{}, got {}", max,
+                            options.carry ? " for a carried text" : "", options.batch_size));
+}
+
+/// How well one token was predicted.
+struct Score {
+  double nll = 0;
+  double nll_against = 0, kl = 0;  ///< with a second model
+  bool agrees = false;
+};
+
+Score score_of(const Reader& model, const Reader* against, std::size_t row, std::int64_t token,
+               std::int32_t next) {
+  const auto index = static_cast<std::size_t>(next);
+  const std::span<const float> logits = model.row(row);
+  const Normalizer normalizer(logits, token);
+  Score score{.nll = normalizer.log_sum - double{logits[index]}};
+  if (against == nullptr) return score;
+  const std::span<const float> others = against->row(row);
+  const Normalizer of_others(others, token);
+  score.nll_against = of_others.log_sum - double{others[index]};
+  score.kl = kl_divergence(others, of_others, logits, normalizer);
+  score.agrees = normalizer.likeliest == of_others.likeliest;
+  return score;
+}
+
+/// Predicts every token of a batch; `scores` are in the order of the text. False when `go_on`,
+/// which is told how many tokens each step predicted, was.
+bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& model,
+                 Reader* against, std::vector<Score>& scores,
+                 const std::function<bool(std::int64_t n_more)>& go_on) {
+  scores.resize(static_cast<std::size_t>(batch.end - batch.first));
+  const std::int64_t max_rows =
+      std::clamp<std::int64_t>(kMaxLogits / model.vocab_size(), 1, kMaxRows);
+  std::int64_t n_of_each = 0;
+  for (auto pieces = pieces_at(batch, 0, max_rows); !pieces.empty();
+       pieces = pieces_at(batch, n_of_each, max_rows)) {
+    model.feed(ids, pieces);
+    if (against != nullptr) against->feed(ids, pieces);
+    std::size_t row = 0;
+    for (const Piece& piece : pieces)
+      for (std::int64_t at = piece.first; at < piece.first + piece.n_tokens; ++at)
+        scores[static_cast<std::size_t>(at - batch.first)] =
+            score_of(model, against, row++, at, ids[static_cast<std::size_t>(at) + 1]);
+    n_of_each += pieces.front().n_tokens;  // a shorter one is the end of its window
+    if (!go_on(static_cast<std::int64_t>(row))) return false;
+  }
+  return true;
+}
+
 /// What is gathered over the text.
 class Tally {
  public:
   Tally(bool has_second, Evaluation& result) : has_second_(has_second), result_(result) {}
 
-  void add(const Reader& model, const Reader* against, std::size_t row, std::int32_t next) {
-    const std::int64_t token = result_.model.tokens;
-    const std::span<const float> logits = model.row(row);
-    const Normalizer normalizer(logits, token);
-    const auto index = static_cast<std::size_t>(next);
-    result_.model.add(normalizer.log_sum - double{logits[index]});
-    if (!has_second_) return;
-    const std::span<const float> others = against->row(row);
-    const Normalizer of_others(others, token);
-    result_.against.add(of_others.log_sum - double{others[index]});
-    kl_.push_back(kl_divergence(others, of_others, logits, normalizer));
-    n_agree_ += normalizer.likeliest == of_others.likeliest ? 1 : 0;
+  /// Adds the tokens of a batch in the order of the text, so that sums have the same bits for every
+  /// batch size.
+  void add(std::span<const Score> scores) {
+    for (const Score& score : scores) {
+      result_.model.add(score.nll);
+      if (!has_second_) continue;
+      result_.against.add(score.nll_against);
+      kl_.push_back(score.kl);
+      n_agree_ += score.agrees ? 1 : 0;
+    }
   }
 
   void finish() {
@@ -151,33 +248,31 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
   if (ids.size() < 2)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[evaluate] text: expected at least 2 tokens, got {}", ids.size()));
+  check_batch_size(options);
   check(model, ids, options);
   if (against != nullptr) check(*against, ids, options);
   const auto start = std::chrono::steady_clock::now();
   Evaluation result;
   Tally tally(against != nullptr, result);
-  Reader reader(model);
+  Reader reader(model, options.batch_size);
   std::optional<Reader> second;
-  if (against != nullptr) second.emplace(*against);
+  if (against != nullptr) second.emplace(*against, options.batch_size);
   const std::int64_t n_fed = std::ssize(ids) - 1;
-  const std::int64_t piece_rows =
-      std::clamp<std::int64_t>(kMaxLogits / model.config().vocab_size, 1, kMaxRows);
-  for (std::int64_t window = 0; window < n_fed; window += options.seq_length) {
-    const std::int64_t end = std::min(window + options.seq_length, n_fed);
-    reader.begin_window(options.carry);
-    if (second) second->begin_window(options.carry);
-    for (std::int64_t at = window; at < end; at += piece_rows) {
-      if (interrupted) return std::nullopt;
-      const auto n = static_cast<std::size_t>(std::min(piece_rows, end - at));
-      const auto piece = ids.subspan(static_cast<std::size_t>(at), n);
-      reader.feed(piece);
-      if (second) second->feed(piece);
-      for (std::size_t i = 0; i < n; ++i)
-        tally.add(reader, second ? &*second : nullptr, i,
-                  ids[static_cast<std::size_t>(at) + i + 1]);
-      on_progress(static_cast<std::uint64_t>(at) + n);
-    }
-    ++result.windows;
+  std::int64_t n_done = 0;
+  const auto go_on = [&](std::int64_t n_more) {
+    n_done += n_more;
+    on_progress(static_cast<std::uint64_t>(n_done));
+    return !interrupted;
+  };
+  Batch batch{.seq_length = std::min(options.seq_length, n_fed)};
+  for (std::vector<Score> scores; batch.first < n_fed; batch.first = batch.end) {
+    batch.end = std::min(batch.first + options.batch_size * batch.seq_length, n_fed);
+    reader.begin_batch(options.carry);
+    if (second) second->begin_batch(options.carry);
+    if (!score_batch(ids, batch, reader, second ? &*second : nullptr, scores, go_on))
+      return std::nullopt;
+    tally.add(scores);
+    result.windows += batch.n_windows();
   }
   tally.finish();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -34,6 +34,7 @@ struct Divergence {
 
 struct EvaluationOptions {
   std::int64_t seq_length = 512;  ///< tokens of a window
+  std::int64_t batch_size = 1;    ///< windows of one step, 1 to kMaxSegments; 1 with `carry`
   bool carry = false;  ///< windows begin with the state of the one before, not a fresh one
 };
 
@@ -45,10 +46,11 @@ struct Evaluation {
 };
 
 /// Feeds window i of `ids`, from i * seq_length on, and predicts the token after each of its own;
-/// the last window may be short. Logits are held for one piece of a window only. `against` may be
-/// null; it has the same vocabulary. Returns nothing when it was interrupted. Throws
-/// Error(invalid_argument): fewer than two ids, ids outside the vocabulary, windows (with `carry`
-/// the whole text) longer than max_seq_len; Error(device): logits that are not finite.
+/// the last window may be short. Each step feeds a piece of every window of a batch, and only its
+/// logits are held. Both models need `batch_size` slots. `against` may be null; it has the same
+/// vocabulary. Returns nothing when it was interrupted. Throws Error(invalid_argument): fewer than
+/// two ids, ids outside the vocabulary, windows (with `carry` the whole text) longer than
+/// max_seq_len, a batch size out of range; Error(device): logits that are not finite.
 std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const std::int32_t> ids,
                                    const EvaluationOptions& options,
                                    const std::function<void(std::uint64_t done)>& on_progress,

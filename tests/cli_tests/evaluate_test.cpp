@@ -68,6 +68,20 @@ TEST(EvaluateCli, CarriesTheStateWhenAsked) {
   EXPECT_NEAR(carried["nll_per_token"].get<double>(), whole["nll_per_token"].get<double>(), 1e-3);
 }
 
+TEST(EvaluateCli, WindowsThatAreComputedTogetherChangeNothing) {
+  const Arguments evaluate = {"evaluate",  "--max-tokens", "300",    "--seq-length",
+                              "40",        "--device",     "cpu",    "--against",
+                              "reference", "--json",       "--quiet"};
+  Json one = run_json(evaluate);
+  EXPECT_EQ(one["batch_size"], 1);
+  for (const char* batch_size : {"3", "4", "32"}) {
+    Json together = run_json(evaluate + Arguments{"--batch-size", batch_size});
+    EXPECT_EQ(together["batch_size"].dump(), batch_size);
+    for (const char* key : {"batch_size", "seconds", "tokens_per_sec"}) together[key] = one[key];
+    EXPECT_EQ(together, one);
+  }
+}
+
 TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
   const Arguments evaluate = {"evaluate",    "--max-tokens", "40",     "--device", "cpu",
                               "--precision", "exact",        "--json", "--quiet"};
@@ -226,6 +240,10 @@ TEST(EvaluateCli, Refusals) {
            {{"--text", "missing.txt"}, 1, "missing.txt"},
            {{"--seq-length", "0"}, 2, "--seq-length"},
            {{"--max-tokens", "0"}, 2, "--max-tokens"},
+           {{"--batch-size", "0"}, 2, "--batch-size: expected a whole number from 1 to 32"},
+           {{"--batch-size", "33"}, 2, "--batch-size: expected a whole number from 1 to 32"},
+           {{"--batch-size", "x"}, 2, "--batch-size"},
+           {{"--batch-size", "2", "--carry"}, 2, "--batch-size: expected 1 with --carry"},
            {{"--against", "no/such/model"}, 1, "no/such/model"},
            {{"--quantize", "int8"}, 2, "--quantize"},
            {{"-m", "x", "y"}, 2, "both"},

@@ -1,8 +1,10 @@
 // What evaluating makes of logits, and which it refuses.
 #include "generate/evaluation.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -55,6 +57,77 @@ TEST_F(EvaluationTest, LogitsOfAnySizeHaveADivergence) {
   EXPECT_TRUE(std::isfinite(found.divergence->mean_kl));
   EXPECT_GT(found.divergence->mean_kl, 1e37);
   EXPECT_TRUE(std::isfinite(found.model.nll_per_token()));
+}
+
+/// Two models' scores of the same text, in windows of seven tokens.
+Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_size,
+                                std::size_t n_ids) {
+  const Config config = small_config();
+  LoadOptions options;
+  options.n_slots = static_cast<int>(batch_size);
+  OpenModel first = open_random(device, 2, config, options);
+  Model second = Model::random(*first.backend, config, 2, options);
+  std::vector<std::uint64_t> progress;
+  const Evaluation found = *evaluate(
+      first.model, &second, random_ids(n_ids, config.vocab_size, 1),
+      {.seq_length = 7, .batch_size = batch_size},
+      [&](std::uint64_t done) { progress.push_back(done); }, kGoOn);
+  EXPECT_TRUE(std::ranges::is_sorted(progress));
+  EXPECT_EQ(progress.back(), n_ids - 1);
+  return found;
+}
+
+TEST(EvaluationBatches, ChangeNoBit) {
+  for (const char* device : {"reference", "cpu"})
+    // The last batch has all windows, or fewer, and a whole last window or a short one.
+    for (const std::size_t n_ids : {2, 8, 9, 43, 45, 86}) {
+      const Evaluation one = evaluated_in_batches(device, 1, n_ids);
+      EXPECT_EQ(one.windows, static_cast<std::int64_t>(n_ids + 5) / 7);
+      for (const std::int64_t batch_size : {2, 4, 32}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", device, n_ids, batch_size));
+        const Evaluation together = evaluated_in_batches(device, batch_size, n_ids);
+        EXPECT_EQ(together.windows, one.windows);
+        EXPECT_EQ(together.model.tokens, one.model.tokens);
+        EXPECT_EQ(together.model.nll_sum, one.model.nll_sum);
+        EXPECT_EQ(together.model.nll_squares, one.model.nll_squares);
+        EXPECT_EQ(together.against.nll_sum, one.against.nll_sum);
+        EXPECT_EQ(together.divergence->mean_kl, one.divergence->mean_kl);
+        EXPECT_EQ(together.divergence->kl_99, one.divergence->kl_99);
+        EXPECT_EQ(together.divergence->top1_agreement, one.divergence->top1_agreement);
+      }
+    }
+}
+
+TEST(EvaluationBatches, SeveralWindowsAreOneStep) {
+  WrappedBackend backend(cpu::open_cpu_backend({}));
+  Model model = Model::random(backend, small_config(), 1, {.n_slots = 4});
+  const auto n_steps = [&](std::int64_t batch_size) {
+    const int before = backend.n_submitted();
+    evaluate(
+        model, nullptr, random_ids(57, 61, 1), {.seq_length = 7, .batch_size = batch_size},
+        [](std::uint64_t) {}, kGoOn);
+    return backend.n_submitted() - before;
+  };
+  EXPECT_EQ(n_steps(1), 8);
+  EXPECT_EQ(n_steps(4), 2);
+  EXPECT_EQ(n_steps(3), 3);
+}
+
+TEST(EvaluationBatches, RefusesSizesThatCannotBe) {
+  const auto backend = cpu::open_cpu_backend({});
+  Model model = Model::random(*backend, small_config(), 1, {});
+  const auto ids = random_ids(8, 61, 1);
+  const auto expect_refusal = [&](const EvaluationOptions& options, const char* expected) {
+    expect_error(
+        [&] {
+          evaluate(
+              model, nullptr, ids, options, [](std::uint64_t) {}, kGoOn);
+        },
+        ErrorKind::invalid_argument, {"batch size", expected});
+  };
+  expect_refusal({.batch_size = 0}, "expected 1..32, got 0");
+  expect_refusal({.batch_size = 33}, "expected 1..32, got 33");
+  expect_refusal({.batch_size = 2, .carry = true}, "expected 1..1 for a carried text, got 2");
 }
 
 }  // namespace

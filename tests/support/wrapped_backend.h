@@ -37,6 +37,7 @@ class WrappedBackend final : public Backend {
     n_allocated_ = 0;
   }
   int n_compiled() const { return n_compiled_; }
+  int n_submitted() const { return n_submitted_; }
 
   const BackendCaps& caps() const override { return inner_->caps(); }
   DeviceMemory memory() const override {
@@ -77,6 +78,7 @@ class WrappedBackend final : public Backend {
     return inner_->compile(std::move(plan), bindings);
   }
   Ticket submit(const Executable& executable, const StepBuffer& step) override {
+    ++n_submitted_;
     if (poison_)
       for (const Buffer& buffer : activations_) fill(buffer);
     return inner_->submit(executable, step);
@@ -93,6 +95,7 @@ class WrappedBackend final : public Backend {
   bool poison_;
   CapturedWeights captured_;
   int n_compiled_ = 0;
+  int n_submitted_ = 0;
   int n_allocated_ = 0;
   std::vector<Buffer> activations_;
 };

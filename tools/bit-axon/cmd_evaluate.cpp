@@ -4,6 +4,7 @@
 
 #include "bitaxon/error.h"
 #include "console.h"
+#include "core/step.h"
 #include "formats/json.h"
 #include "generate/evaluation.h"
 #include "platform/file.h"
@@ -20,9 +21,22 @@ struct EvaluateOptions {
   ModelOptions model;
   DeviceOptions device;
   OutputOptions output;
-  std::string positional_model, text, max_tokens, seq_length = "512", against;
+  std::string positional_model, text, max_tokens, seq_length = "512", batch_size = "1", against;
   bool carry = false, json = false;
 };
+
+EvaluationOptions evaluation_options(const EvaluateOptions& wanted) {
+  EvaluationOptions options;
+  options.seq_length = parse_integer("--seq-length", wanted.seq_length, 1, INT64_MAX);
+  options.batch_size = parse_integer("--batch-size", wanted.batch_size, 1, kMaxSegments);
+  options.carry = wanted.carry;
+  if (options.carry && options.batch_size > 1)
+    throw UsageError(
+        fmt::format("--batch-size: expected 1 with --carry, where each window needs "
+                    "the one before, got {}",
+                    options.batch_size));
+  return options;
+}
 
 /// The model that --against names; nothing where it names a device, or is not there.
 std::optional<ModelOptions> second_model(const EvaluateOptions& wanted) {
@@ -37,8 +51,11 @@ std::optional<ModelOptions> second_model(const EvaluateOptions& wanted) {
 
 /// The model, and what --against names: it on a second device, or a second model on its device.
 std::vector<Session> open_sides(const EvaluateOptions& wanted,
-                                const std::optional<ModelOptions>& second_model) {
-  const LoadOptions load{.run_ahead = 0, .largest_step = {StepOutput::all_logits, false}};
+                                const std::optional<ModelOptions>& second_model,
+                                std::int64_t batch_size) {
+  const LoadOptions load{.run_ahead = 0,
+                         .n_slots = static_cast<int>(batch_size),
+                         .largest_step = {StepOutput::all_logits, false}};
   std::vector<DeviceOptions> devices = {wanted.device};
   if (!wanted.against.empty() && !second_model) {
     devices.push_back(wanted.device);
@@ -120,6 +137,7 @@ Json report_json(const EvaluateOptions& wanted, const std::string& text,
   json["text"] = printable_path(text);
   json["tokens"] = found.model.tokens;
   json["seq_length"] = parse_integer("--seq-length", wanted.seq_length, 1, INT64_MAX);
+  json["batch_size"] = parse_integer("--batch-size", wanted.batch_size, 1, kMaxSegments);
   json["windows"] = found.windows;
   json["carry"] = wanted.carry;
   json["seconds"] = found.seconds;
@@ -157,22 +175,15 @@ void print_report(const Evaluation& found) {
 }
 
 int run_command(EvaluateOptions wanted) {
-  if (!wanted.positional_model.empty()) {
-    if (!wanted.model.model.empty())
-      throw UsageError("expected one of MODEL and --model, got both");
-    wanted.model.model = wanted.positional_model;
-    wanted.model.flag = "MODEL";
-  }
-  EvaluationOptions options;
-  options.seq_length = parse_integer("--seq-length", wanted.seq_length, 1, INT64_MAX);
-  options.carry = wanted.carry;
+  take_positional_model(wanted.positional_model, wanted.model);
+  const EvaluationOptions options = evaluation_options(wanted);
   if (!wanted.max_tokens.empty())
     parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
   const std::string path = wanted.text.empty() ? bundled_text().string() : wanted.text;
   const std::string text = read_whole_file(path, kMaxTextBytes);  // known to be there before a load
 
   const std::optional<ModelOptions> second = second_model(wanted);
-  std::vector<Session> sides = open_sides(wanted, second);
+  std::vector<Session> sides = open_sides(wanted, second, options.batch_size);
   if (wanted.text.empty() && !wanted.output.quiet)
     note("text: the bundled king-james.txt; --text names another");
   if (!sides[0].vocabulary) throw Error(ErrorKind::io, "no tokenizer: name one with --tokenizer");
@@ -215,6 +226,10 @@ Command add_evaluate(CLI::App& program) {
       ->check(not_empty());
   app.add_option("--seq-length", wanted->seq_length, "Tokens of a window")
       ->type_name("L")
+      ->capture_default_str();
+  app.add_option("--batch-size", wanted->batch_size, "Windows that are computed together, 1 to 32")
+      ->type_name("N")
+      ->check(not_empty())
       ->capture_default_str();
   app.add_flag("--carry", wanted->carry, "Begin each window with the state of the one before");
   app.add_option(

@@ -30,6 +30,13 @@ CLI::Validator not_empty() {
       "");
 }
 
+void take_positional_model(const std::string& positional, ModelOptions& options) {
+  if (positional.empty()) return;
+  if (!options.model.empty()) throw UsageError("expected one of MODEL and --model, got both");
+  options.model = positional;
+  options.flag = "MODEL";
+}
+
 void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model) {
   app.add_option("-m,--model", options.model,
                  fmt::format("A model directory, a safetensors file, or a hub id owner/name that "

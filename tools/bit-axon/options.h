@@ -54,6 +54,9 @@ struct OutputOptions {
 /// Refuses "": a variable that is not set must not quietly mean the default.
 CLI::Validator not_empty();
 
+/// Makes MODEL, where it is given, the model. Throws UsageError when --model is given too.
+void take_positional_model(const std::string& positional, ModelOptions& options);
+
 void add_model_options(CLI::App& app, ModelOptions& options);
 /// Those of them that have nothing to do with text. `default_model`: what it is when none is named.
 void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model);

@@ -81,7 +81,8 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         evaluate)
-          flags="$model $device --quantize --text --max-tokens --seq-length --carry --against --json"
+          flags="$model $device --quantize --text --max-tokens --seq-length --batch-size --carry
+            --against --json"
           [[ $current == -* ]] || files=yes
           ;;
         download)

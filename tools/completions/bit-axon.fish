@@ -111,6 +111,7 @@ set -l evaluate '__fish_seen_subcommand_from evaluate'
 complete -c bit-axon -n "$evaluate" -l text -rF -d 'The text'
 complete -c bit-axon -n "$evaluate" -l max-tokens -x -d 'Predict so many'
 complete -c bit-axon -n "$evaluate" -l seq-length -x -d 'Tokens of a window'
+complete -c bit-axon -n "$evaluate" -l batch-size -x -d 'Windows computed together'
 complete -c bit-axon -n "$evaluate" -l carry -d 'Carry the state on'
 complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
 
