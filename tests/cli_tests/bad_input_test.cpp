@@ -116,6 +116,8 @@ TEST_F(BadInputCli, CommandsAndFlags) {
       {{"run", "--seed", "1", "--seed", "2", "a"}, 2, "--seed"},
       {{"run", "--quiet", "--verbose", "a"}, 2, "--quiet"},
       {{"run", "--quiet=maybe", "a"}, 2, "--quiet"},
+      {{"chat", "--json", "a"}, 2, "--json"},
+      {{"chat", "--prompt-ids", "1"}, 2, "--prompt-ids"},
       {{"devices", "cpu"}, 2, "cpu"},
       {{"devices", "--device", "cpu"}, 2, "--device"},
       {{"inspect", "a", "--model", "b"}, 2, "--model"},

@@ -1,6 +1,7 @@
 // bit-axon run --chat through a pipe.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include "model_folder.h"
 #include "program.h"
@@ -81,6 +82,52 @@ TEST(LengthyChatCli, HistoryIsIds) {
   }
 }
 
+TEST(ChatCli, EndsOnEveryWordForIt) {
+  const std::string expected = run_well(kChat, "hello\n").out;
+  for (const char* word :
+       {"exit", "quit", "/exit", "/quit", "Exit", "QUIT", "  exit  ", "quit\r"}) {
+    SCOPED_TRACE(word);
+    EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}\nhello\n", word)).out, expected);
+    EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}", word)).out, expected);
+  }
+  // Only alone in its line, and never in the place of the first question.
+  for (const char* question : {"exit the stage", "the exit", "exits", "quit."})
+    EXPECT_GT(run_well(kChat, std::string(question) + "\n").out.size(), 1U) << question;
+  EXPECT_GT(run_well(kChat + Arguments{"exit"}, "").out.size(), 1U);
+}
+
+TEST(ChatCli, IsACommandOfItsOwn) {
+  Arguments chat = kChat;
+  chat.erase(chat.begin() + 1);
+  chat[0] = "chat";
+  const std::string questions = "Who is there?\nLong live the king!\n";
+  EXPECT_EQ(run_well(chat, questions).out, run_well(kChat, questions).out);
+  const Arguments more = {"--system", "Be brief.", "--no-stream", "--stop", "e", "Who is there?"};
+  EXPECT_EQ(run_well(chat + more, questions).out, run_well(kChat + more, questions).out);
+}
+
+TEST(ChatCli, ATerminalIsToldHowToEndIt) {
+  Surroundings surroundings;
+  surroundings.stdin_is_terminal = true;
+  const Arguments chat = {"chat", "--max-tokens", "2", "--device", "cpu"};
+  const auto waits = [](const std::string&, const std::string& err) { return err.ends_with("> "); };
+  for (const char* end : {"exit\n", "quit\n", "\x04"}) {
+    Program program(chat, surroundings);
+    ASSERT_TRUE(program.read_until(waits));
+    const std::string first = program.err().substr(program.err().find("exit"));
+    for (const char* way : {"exit or quit", "Ctrl-D", "Ctrl-C at an empty prompt"})
+      EXPECT_NE(first.find(way), std::string::npos) << program.err();
+    program.write(end);
+    // It ends by itself: nobody closes the terminal before.
+    program.read_until([](const std::string&, const std::string&) { return false; });
+    EXPECT_EQ(program.finish().status, 0) << end;
+  }
+  Program program(chat, surroundings);
+  ASSERT_TRUE(program.read_until(waits));
+  EXPECT_TRUE(program.signal_until_it_ends(SIGINT));
+  EXPECT_EQ(program.finish().status, 130);
+}
+
 TEST(LengthyChatCli, ASystemMessageComesFirstAndAfterReset) {
   const TemporaryFolder folder;
   const Arguments more = {"--system", "Be brief.", "--save-state", (folder / "state").string()};
@@ -125,7 +172,7 @@ TEST(ChatCli, CommandsAndNotesGoToStderr) {
   const auto lines = finished.err_lines();
   ASSERT_EQ(lines.size(), 3U) << finished.err;
   EXPECT_NE(lines[0].find("/reset"), std::string::npos) << lines[0];
-  EXPECT_NE(lines[1].find("expected /reset, /exit or /help"), std::string::npos) << lines[1];
+  EXPECT_NE(lines[1].find("expected /reset, /exit, /quit or /help"), std::string::npos) << lines[1];
   EXPECT_EQ(lines[1].find('\x1b'), std::string::npos) << "text from a pipe reaches the terminal";
   EXPECT_NE(lines[2].find("── 2 tokens"), std::string::npos) << lines[2];
   const Finished nothing = run_well(kChat, "");

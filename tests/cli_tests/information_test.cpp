@@ -9,9 +9,9 @@
 namespace bitaxon::test {
 namespace {
 
-const Arguments kCommands = {"run",        "logits",  "compare",  "tokenize",
-                             "detokenize", "inspect", "devices",  "download",
-                             "quantize",   "merge",   "evaluate", "benchmark"};
+const Arguments kCommands = {"run",     "chat",       "logits",   "compare",  "tokenize",
+                             "inspect", "detokenize", "devices",  "download", "quantize",
+                             "merge",   "evaluate",   "benchmark"};
 
 TEST(InformationCli, VersionEverywhere) {
   const Finished version = run_well({"--version"});

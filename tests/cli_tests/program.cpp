@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -47,6 +48,21 @@ const std::string& tested_program() {
 void close_fd(int& fd) {
   if (fd >= 0) ::close(fd);
   fd = -1;
+}
+
+/// The two ends of a terminal that does not echo. Throws when there is none.
+void open_terminal(int& master, int& terminal) {
+  close_fd(master);
+  close_fd(terminal);
+  master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0)
+    throw std::runtime_error("no terminal can be made");
+  terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  termios settings{};
+  if (terminal < 0 || ::tcgetattr(terminal, &settings) != 0)
+    throw std::runtime_error("the terminal cannot be opened");
+  settings.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(terminal, TCSANOW, &settings);
 }
 
 struct Pipe {
@@ -117,6 +133,7 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     : deadline_ms_(now_ms() + kGuardMs) {
   ::signal(SIGPIPE, SIG_IGN);  // a process that does not read its stdin is no accident here
   Pipe in, out, err;
+  if (surroundings.stdin_is_terminal) open_terminal(in.write_end, in.read_end);
   std::vector<std::string> texts = Arguments{tested_program()} + arguments;
   std::vector<std::string> variables = environment_of(surroundings);
   // Everything that allocates comes before fork().

@@ -1,4 +1,6 @@
-// bit-axon run --chat: questions from stdin, one per line.
+// bit-axon chat, which run --chat is too: questions from stdin, one per line.
+#include <algorithm>
+
 #include "bitaxon/error.h"
 #include "cmd_run.h"
 #include "console.h"
@@ -78,14 +80,31 @@ bool Conversation::answer(const std::string& question) {
 }
 
 constexpr const char* kHelp =
-    "/reset forgets the conversation, /exit (or Ctrl-D) ends; Ctrl-C ends an answer, twice the "
-    "program";
+    "exit or quit (Ctrl-D, or Ctrl-C at an empty prompt) ends the chat; Ctrl-C ends an answer; "
+    "/reset starts a new conversation; /help shows this line";
+
+/// Without blanks around it, in small letters.
+std::string plain_word(std::string_view line) {
+  constexpr const char* kBlanks = " \t\r";
+  const std::size_t first = line.find_first_not_of(kBlanks);
+  if (first == line.npos) return {};
+  std::string word(line.substr(first, line.find_last_not_of(kBlanks) - first + 1));
+  std::ranges::transform(word, word.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return word;
+}
+
+bool ends_chat(std::string_view line) {
+  const std::string word = plain_word(line);
+  return word == "exit" || word == "quit" || word == "/exit" || word == "/quit";
+}
 
 }  // namespace
 
 int chat(const RunOptions& run, Session& session, State& state, const GenerateOptions& options) {
   if (!session.vocabulary)
-    throw Error(ErrorKind::io, "--chat: no tokenizer: name one with --tokenizer");
+    throw Error(ErrorKind::io, "chat: no tokenizer: name one with --tokenizer");
   std::atomic<bool>& interrupted = catch_interrupts();
   const bool terminal = is_terminal(Stream::standard_input);
   Conversation conversation(run, session, state, options);
@@ -124,8 +143,8 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
       if (!run.save_state.empty()) state.save(run.save_state);
       return outcome == InputLines::Outcome::end ? kDone : kInterrupted;
     }
-    if (line.empty()) continue;
-    if (line == "/exit" || line == "/quit") {
+    if (plain_word(line).empty()) continue;
+    if (ends_chat(line)) {
       if (!run.save_state.empty()) state.save(run.save_state);
       return kDone;
     }
@@ -134,7 +153,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     } else if (line == "/reset") {
       conversation.reset();
     } else if (line.front() == '/') {
-      note(fmt::format("expected /reset, /exit or /help, got {}", printable(line)));
+      note(fmt::format("expected /reset, /exit, /quit or /help, got {}", printable(line)));
     } else {
       respond();
     }

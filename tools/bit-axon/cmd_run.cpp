@@ -1,4 +1,4 @@
-// bit-axon run: generate text from a prompt.
+// bit-axon run and chat: generate text from a prompt, or answer questions.
 #include "cmd_run.h"
 
 #include <limits>
@@ -190,6 +190,39 @@ void add_sampler_options(CLI::App& app, RunOptions& run) {
   add("--run-ahead", run.run_ahead, "Steps submitted before the oldest is waited for, 0 to 8");
 }
 
+/// What run and chat have in common.
+void add_text_options(CLI::App& app, RunOptions& run) {
+  add_model_options(app, run.model);
+  add_quantize_option(app, run.model);
+  add_device_options(app, run.device);
+  add_output_options(app, run.output);
+  app.add_option("--system", run.system, "The system message of a chat")->type_name("TEXT");
+  app.add_option(
+         "--chat-template", run.chat_template,
+         "How a chat becomes text: chatml, or none for lines of plain text (default: chatml)")
+      ->type_name("NAME")
+      ->check(not_empty());
+  add_sampler_options(app, run);
+  app.add_option("--stop", run.stop, "End the answer before this text; may be given several times")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--ignore-eos", run.ignore_eos, "Go on after the end-of-sequence token");
+  app.add_flag("--no-stream", run.no_stream, "Print the text at the end");
+  app.add_option("--save-state", run.save_state, "Save the state after the answer")
+      ->type_name("FILE")
+      ->check(not_empty());
+  app.add_option("--load-state", run.load_state, "Continue from a saved state")
+      ->type_name("FILE")
+      ->check(not_empty());
+}
+
+void add_prompt_options(CLI::App& app, RunOptions& run, const char* positional_help,
+                        const char* flag_help) {
+  app.add_option("PROMPT", run.positional_prompt, positional_help)->check(not_empty());
+  app.add_option("--prompt", run.prompt, flag_help)->type_name("TEXT")->check(not_empty());
+}
+
 }  // namespace
 
 GenerateOptions generate_options(const RunOptions& run) {
@@ -225,42 +258,28 @@ std::string footer(const GenerateResult& result) {
 Command add_run(CLI::App& program) {
   auto run = std::make_shared<RunOptions>();
   CLI::App& app = *program.add_subcommand("run", "Generate text and stream it to stdout");
-  add_model_options(app, run->model);
-  add_quantize_option(app, run->model);
-  add_device_options(app, run->device);
-  add_output_options(app, run->output);
-  app.add_option("PROMPT", run->positional_prompt, "The prompt (default: stdin, less one line end)")
-      ->check(not_empty());
-  app.add_option("--prompt", run->prompt, "The prompt, as a flag")
-      ->type_name("TEXT")
-      ->check(not_empty());
+  add_text_options(app, *run);
+  add_prompt_options(app, *run, "The prompt (default: stdin, less one line end)",
+                     "The prompt, as a flag");
   app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
       ->type_name("IDS")
       ->check(not_empty());
   app.add_option("--messages", run->messages, "A JSON list of {role, content}, put in the template")
       ->type_name("FILE")
       ->check(not_empty());
-  app.add_flag("-c,--chat", run->chat, "Talk: one question per line, answers in between");
-  app.add_option("--system", run->system, "The system message of a chat")->type_name("TEXT");
-  app.add_option(
-         "--chat-template", run->chat_template,
-         "How a chat becomes text: chatml, or none for lines of plain text (default: chatml)")
-      ->type_name("NAME")
-      ->check(not_empty());
-  add_sampler_options(app, *run);
-  app.add_option("--stop", run->stop, "End the answer before this text; may be given several times")
-      ->type_name("TEXT")
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--ignore-eos", run->ignore_eos, "Go on after the end-of-sequence token");
-  app.add_flag("--no-stream", run->no_stream, "Print the text at the end");
+  app.add_flag("-c,--chat", run->chat, "As the command chat");
   app.add_flag("--json", run->json, "Print one JSON object with text, ids and times");
-  app.add_option("--save-state", run->save_state, "Save the state after the answer")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_option("--load-state", run->load_state, "Continue from a saved state")
-      ->type_name("FILE")
-      ->check(not_empty());
+  return [run] { return run_command(*run); };
+}
+
+Command add_chat(CLI::App& program) {
+  auto run = std::make_shared<RunOptions>();
+  run->chat = true;
+  CLI::App& app = *program.add_subcommand(
+      "chat", "Talk: one question per line, answers in between; exit ends it");
+  add_text_options(app, *run);
+  add_prompt_options(app, *run, "The first question (default: the first line of stdin)",
+                     "The same, as a flag");
   return [run] { return run_command(*run); };
 }
 

@@ -47,8 +47,8 @@ int run_program(int argc, char** argv) {
   program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   Command chosen;
   for (const auto add :
-       {add_run, add_logits, add_compare, add_tokenize, add_detokenize, add_inspect, add_devices,
-        add_download, add_quantize, add_merge, add_evaluate, add_benchmark}) {
+       {add_run, add_chat, add_logits, add_compare, add_tokenize, add_detokenize, add_inspect,
+        add_devices, add_download, add_quantize, add_merge, add_evaluate, add_benchmark}) {
     const std::size_t before = program.get_subcommands({}).size();
     Command command = add(program);
     CLI::App* app = program.get_subcommands({})[before];

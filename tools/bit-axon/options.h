@@ -81,6 +81,7 @@ std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 // Each command adds itself to the program; the returned function runs it.
 using Command = std::function<int()>;
 Command add_run(CLI::App& program);
+Command add_chat(CLI::App& program);
 Command add_logits(CLI::App& program);
 Command add_compare(CLI::App& program);
 Command add_tokenize(CLI::App& program);

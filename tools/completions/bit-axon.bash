@@ -7,12 +7,15 @@ _bit_axon() {
   local rewrite='--bits --group-size --output -o --json --quiet --verbose --help --version'
   local device="--device $precision"
   local state='--save-state --load-state'
+  local text='--quantize --prompt --max-tokens --temperature --top-k --top-p --min-p
+    --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream --system
+    --chat-template'
   local command='' flags='' files='' word
   COMPREPLY=()
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | logits | compare | benchmark | tokenize | detokenize | inspect | devices | download | \
+      run | chat | logits | compare | benchmark | tokenize | detokenize | inspect | devices | download | \
         quantize | merge | evaluate)
         command=$word
         break
@@ -48,14 +51,13 @@ _bit_axon() {
     *)
       case $command in
         '')
-          flags='run logits compare benchmark tokenize detokenize inspect devices download quantize merge
+          flags='run chat logits compare benchmark tokenize detokenize inspect devices download quantize merge
             evaluate --help --version'
           ;;
         run)
-          flags="$model $device $state --quantize --prompt --prompt-ids --messages --max-tokens --temperature --top-k
-            --top-p --min-p --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream
-            --json --chat -c --system --chat-template"
+          flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
           ;;
+        chat) flags="$model $device $state $text" ;;
         logits) flags="$model $device $state --quantize --ids --ids-file --split --out" ;;
         compare)
           flags="$model $precision --quantize --a --b --prompt --ids --ids-file --split --max-tokens
