@@ -13,6 +13,7 @@
 #include "model_source.h"
 #include "options.h"
 #include "platform/printable.h"
+#include "session.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -104,10 +105,7 @@ void inspect_preset(const InspectOptions& wanted, Inspection& model, Weights& un
 }
 
 void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unused) {
-  const ModelSource source = wanted.positional_model.empty()
-                                 ? find_model(wanted.model.model)
-                                 : find_model(wanted.positional_model, "MODEL");
-  if (!source.note.empty() && !wanted.output.quiet) note(source.note);
+  const ModelSource source = find_named_model(wanted.model, wanted.output);
   model.path = source.files.weights.string();
   const Checkpoint& checkpoint = model.checkpoint.emplace(Checkpoint::open(source.files.weights));
   model.config = load_config(source.files, model.warnings);
@@ -144,7 +142,8 @@ void count(Inspection& model) {
 Inspection inspect(const InspectOptions& wanted) {
   Inspection model;
   Weights unused;  // the slots point into it; nothing is packed
-  if (wanted.model.config_small || wanted.model.config_medium)
+  const bool has_preset = wanted.model.config_small || wanted.model.config_medium;
+  if (has_preset && wanted.model.model.empty())
     inspect_preset(wanted, model, unused);
   else
     inspect_files(wanted, model, unused);
@@ -256,14 +255,8 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
     print(fmt::format("  {:<48}{} NaN, {} Inf\n", bad.name, bad.n_nan, bad.n_inf));
 }
 
-int run_command(const InspectOptions& wanted) {
-  const int n_models = static_cast<int>(!wanted.positional_model.empty()) +
-                       static_cast<int>(!wanted.model.model.empty()) +
-                       static_cast<int>(wanted.model.config_small) +
-                       static_cast<int>(wanted.model.config_medium);
-  if (n_models > 1)
-    throw UsageError(
-        "expected one of MODEL, --model, --config-small and --config-medium, got several");
+int run_command(InspectOptions wanted) {
+  take_positional_model(wanted.positional_model, wanted.model);
   const Inspection model = inspect(wanted);
   if (!wanted.output.quiet)
     for (const std::string& warning : model.warnings) note("warning: " + warning);

@@ -45,8 +45,10 @@ void add_weight_options(CLI::App& app, ModelOptions& options, const std::string&
       ->type_name("PATH|REPO")
       ->check(not_empty());
   auto* small = app.add_flag("--config-small", options.config_small,
-                             "The small preset with random weights and a byte tokenizer");
-  app.add_flag("--config-medium", options.config_medium, "The medium preset with random weights")
+                             "The small preset with random weights and a byte tokenizer "
+                             "(ignored beside a model)");
+  app.add_flag("--config-medium", options.config_medium,
+               "The medium preset with random weights (ignored beside a model)")
       ->excludes(small);
 }
 

@@ -20,6 +20,7 @@ struct ModelOptions {
   std::string tokenizer = {};
   /// For a chat: the template whose special tokens the tokenizer must have.
   std::optional<ChatTemplate> chat_template = {};
+  /// Presets; ignored beside a model, whose own config.json counts.
   bool config_small = false;
   bool config_medium = false;
   std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty

@@ -18,14 +18,11 @@ namespace {
 constexpr std::uint64_t kRandomModelSeed = 0;
 
 bool is_random(const ModelOptions& options) {
-  return options.config_small || options.config_medium ||
-         (options.random_by_default && options.model.empty());
+  return options.model.empty() &&
+         (options.config_small || options.config_medium || options.random_by_default);
 }
 
 void check_model_options(const ModelOptions& options) {
-  if ((options.config_small || options.config_medium) && !options.model.empty())
-    throw UsageError("--model: expected none beside --config-small or --config-medium, got \"" +
-                     printable(options.model) + "\"");
   if (!options.quantize.empty() && options.quantize != "nf4" && options.quantize != "mlx")
     throw UsageError(
         fmt::format("--quantize: expected nf4 or mlx, got \"{}\"", printable(options.quantize)));
@@ -100,9 +97,8 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
     found.random_codes = options.random_codes;
     if (options.random_codes && found.quantize.empty()) found.quantize = "mlx";
   } else {
-    found.source = find_model(options.model, options.flag);
+    found.source = find_named_model(options, output);
     found.name = printable_path(found.source->files.weights.string());
-    if (!found.source->note.empty() && !output.quiet) note(found.source->note);
   }
   // It is quick, and what is wrong with it is known before a long load.
   found.tokenizer = find_tokenizer(options, found.source ? &found.source->files : nullptr);
@@ -150,6 +146,16 @@ void add_vocabulary(FoundModel& found, std::optional<ChatTemplate> chat_template
 
 }  // namespace
 
+ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output) {
+  ModelSource source = find_model(options.model, options.flag);
+  if (output.quiet) return source;
+  if (!source.note.empty()) note(source.note);
+  if (options.config_small || options.config_medium)
+    note(fmt::format("{} is ignored: the model's own config.json counts",
+                     options.config_small ? "--config-small" : "--config-medium"));
+  return source;
+}
+
 Session open_session(const ModelOptions& options, const DeviceOptions& device,
                      const OutputOptions& output, const LoadOptions& load) {
   return std::move(open_sessions(options, {&device, 1}, output, load).front());
@@ -192,8 +198,7 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
   // A tokenizer on its own needs no model.
   if (options.model.empty() && !options.tokenizer.empty())
     return {*find_tokenizer(options, nullptr), "", INT32_MAX};
-  const ModelSource source = find_model(options.model, options.flag);
-  if (!source.note.empty() && !output.quiet) note(source.note);
+  const ModelSource source = find_named_model(options, output);
   auto tokenizer = find_tokenizer(options, &source.files);
   if (!tokenizer)
     throw Error(ErrorKind::io,

@@ -21,6 +21,10 @@ struct Session {
   std::optional<Vocabulary> vocabulary;  ///< empty when there is no tokenizer
 };
 
+/// The model that the options name. Says on stderr what the user did not name, and that a preset
+/// beside a model is ignored.
+ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output);
+
 /// Opens the device, loads the model, finds the tokenizer; says on stderr what was chosen and why.
 /// Of `load`, precision and progress are taken from the command line.
 Session open_session(const ModelOptions& model, const DeviceOptions& device,
