@@ -108,4 +108,19 @@ ModelSource find_model(const std::string& name, std::string_view argument) {
                           argument, printable(name)));
 }
 
+fs::path find_tokenizer_path(const std::string& name) {
+  std::error_code error;
+  // A link that leads nowhere is a path too: whoever opens it says what is wrong.
+  const bool is_path = fs::exists(fs::symlink_status(name, error));
+  if (is_path || !hub::is_repository(name)) return name;
+  const fs::path snapshot = hub::CachedRepository(name).find_snapshot();
+  if (!snapshot.empty()) return snapshot;
+  throw Error(
+      ErrorKind::io,
+      fmt::format("--tokenizer {0}: expected a path or a repository in the hub cache, found "
+                  "neither here nor under {1}; `bit-axon download {0} --include "
+                  "\"tokenizer*\"` fetches it",
+                  name, printable_path(hub::hub_cache_folder().string())));
+}
+
 }  // namespace bitaxon::tool

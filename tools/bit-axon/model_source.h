@@ -21,6 +21,10 @@ struct ModelSource {
 /// where was looked and, for a hub id, the command to type.
 ModelSource find_model(const std::string& name, std::string_view argument = "--model");
 
+/// What --tokenizer names: a path as it is, or the folder of a hub id in the hub cache. Throws
+/// Error(io) with the command to type when the id is not there.
+std::filesystem::path find_tokenizer_path(const std::string& name);
+
 /// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
 /// (installed).
 std::filesystem::path bundled_model_folder();

@@ -55,8 +55,9 @@ void add_weight_options(CLI::App& app, ModelOptions& options, const std::string&
 void add_model_options(CLI::App& app, ModelOptions& options) {
   add_weight_options(app, options, "skyoo2003/bit-axon if it is there, else the bundled model");
   app.add_option("-t,--tokenizer", options.tokenizer,
-                 "A tokenizer.json, a tokenizer.model, or a folder with one (default: the model's)")
-      ->type_name("PATH")
+                 "A tokenizer.json, a tokenizer.model, a folder with one, or a hub id owner/name "
+                 "that is in the local hub cache (default: the model's)")
+      ->type_name("PATH|REPO")
       ->check(not_empty());
 }
 

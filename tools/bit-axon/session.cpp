@@ -35,10 +35,10 @@ Config preset(const ModelOptions& options) {
 
 std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
   if (!options.tokenizer.empty()) {
+    const std::filesystem::path path = find_tokenizer_path(options.tokenizer);
     std::error_code error;
-    if (!std::filesystem::is_directory(options.tokenizer, error))
-      return Tokenizer::load(options.tokenizer);
-    auto found = Tokenizer::find(options.tokenizer);
+    if (!std::filesystem::is_directory(path, error)) return Tokenizer::load(path);
+    auto found = Tokenizer::find(path);
     if (!found)
       throw Error(ErrorKind::io,
                   fmt::format("--tokenizer {}: expected tokenizer.json or tokenizer.model in the "
