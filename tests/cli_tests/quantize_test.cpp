@@ -154,7 +154,6 @@ TEST_F(QuantizeCli, RefusalsLeaveNothing) {
            {{model, "--format", "mlx", "-o", model}, 2, "another folder"},
            {{model, "--format", "mlx", "-o", path("full")}, 1, "new or empty"},
            {{model, "--format", "q5", "-o", path("out")}, 2, "nf4 or mlx"},
-           {{model, "-o", path("out")}, 2, "--format"},
            {{model, "--format", "mlx", "--group-size", "48", "-o", path("out")},
             2,
             "32, 64 or 128"},
@@ -261,6 +260,23 @@ TEST_F(MergeCli, AQuantizedBaseIsQuantizedAgainUnlessToldOtherwise) {
   }
 }
 
+/// A documented line names bits and group size for a model that is not quantized, too.
+TEST_F(MergeCli, SaysWhereBitsAndGroupSizeChangeNothing) {
+  const std::string adapter = write_adapter(false);
+  const std::string said = "nothing is quantized again: --bits and --group-size change nothing";
+  const auto warns = [&](const std::string& base, const Arguments& more) {
+    fs::remove_all(path("out"));
+    return run_well(Arguments{"merge", base, "-a", adapter, "-o", path("out")} + more)
+               .err.find(said) != std::string::npos;
+  };
+  EXPECT_FALSE(warns(bundled(), {}));
+  EXPECT_TRUE(warns(bundled(), {"-b", "4"}));
+  EXPECT_TRUE(warns(bundled(), {"-g", "64"}));
+  run_well({"quantize", bundled(), "-o", path("q4"), "--quiet"});
+  EXPECT_FALSE(warns(path("q4"), {"-b", "4", "-g", "64"}));
+  EXPECT_TRUE(warns(path("q4"), {"-b", "4", "--no-re-quantize"}));
+}
+
 TEST_F(MergeCli, Refusals) {
   const std::string adapter = write_adapter(false);
   struct Case {
@@ -269,12 +285,15 @@ TEST_F(MergeCli, Refusals) {
     const char* mentioned;
   };
   for (const Case& bad : std::vector<Case>{
-           {{bundled(), "-a", adapter}, 2, "--output"},
            {{bundled(), "-o", path("out")}, 2, "--adapter"},
            {{"-a", adapter, "-o", path("out")}, 2, "BASE"},
            {{bundled(), "--base-model", bundled(), "-a", adapter, "-o", path("out")}, 2, "both"},
            {{bundled(), "-a", path("missing"), "-o", path("out")}, 1, "missing"},
            {{bundled(), "-a", adapter, "-o", path("out"), "--lora-rank", "8"}, 2, "expected 4"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "-r", "8"}, 2, "expected 4"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "-b", "8"}, 2, "--bits"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "-b", ""}, 2, "--bits"},
+           {{bundled(), "-a", adapter, "-o", path("out"), "-g", "48"}, 2, "--group-size"},
            {{bundled(), "-a", adapter, "-o", path("out"), "--lora-scale", "nan"},
             2,
             "--lora-scale"},

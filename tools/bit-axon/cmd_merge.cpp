@@ -1,4 +1,5 @@
 // bit-axon merge: a LoRA or DoRA adapter folded into a model, as a new model.
+#include <algorithm>
 #include <limits>
 
 #include "bitaxon/error.h"
@@ -11,12 +12,14 @@
 #include "platform/printable.h"
 #include "platform/signals.h"
 #include "rewrite.h"
+#include "session.h"
 
 namespace bitaxon::tool {
 namespace {
 
 struct MergeOptions {
-  std::string positional_base, base, adapter, output, bits = "4", group_size, rank, scale = "20";
+  ModelOptions base{.flag = "--base-model"};
+  std::string positional_base, adapter, output, bits, group_size, rank, scale = "20";
   bool no_re_quantize = false, json = false;
   OutputOptions say;
 };
@@ -45,7 +48,7 @@ struct Numbers {
 };
 
 Numbers numbers_of(const MergeOptions& wanted) {
-  parse_integer("--bits", wanted.bits, 4, 4);
+  if (!wanted.bits.empty()) parse_integer("--bits", wanted.bits, 4, 4);
   Numbers numbers;
   numbers.scale = parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
                                std::numeric_limits<float>::max());
@@ -86,14 +89,28 @@ std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& 
   return edits;
 }
 
-int run_command(const MergeOptions& wanted) {
-  if (wanted.positional_base.empty() == wanted.base.empty())
+/// How a model is quantized again says nothing where that is not done.
+bool has_idle_numbers(const MergeOptions& wanted, const std::vector<FoundWeight>& found) {
+  if (wanted.bits.empty() && wanted.group_size.empty()) return false;
+  return wanted.no_re_quantize || std::ranges::all_of(found, [](const FoundWeight& weight) {
+           return weight.source.desc.format == WeightFormat::dense;
+         });
+}
+
+int run_command(MergeOptions wanted) {
+  if (wanted.positional_base.empty() == wanted.base.model.empty())
     throw UsageError(fmt::format("expected one of BASE and --base-model, got {}",
-                                 wanted.base.empty() ? "neither" : "both"));
+                                 wanted.base.model.empty() ? "neither" : "both"));
+  if (!wanted.positional_base.empty())
+    wanted.base = {.flag = "BASE",
+                   .model = wanted.positional_base,
+                   .config_small = wanted.base.config_small,
+                   .config_medium = wanted.base.config_medium};
   const Numbers numbers = numbers_of(wanted);
-  const ModelSource source = wanted.base.empty() ? find_model(wanted.positional_base, "BASE")
-                                                 : find_model(wanted.base, "--base-model");
-  refuse_own_input(source.files, wanted.output);
+  const ModelSource source = find_named_model(wanted.base, wanted.say);
+  const std::filesystem::path output = wanted.output.empty() ? folder_beside(source, "-merged")
+                                                             : std::filesystem::path(wanted.output);
+  refuse_own_input(source.files, output);
   const std::atomic<bool>& interrupted = catch_interrupts();
 
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
@@ -110,9 +127,11 @@ int run_command(const MergeOptions& wanted) {
       throw UsageError(
           fmt::format("--lora-rank: expected {}, the rank of the adapter of {}, got {}", layer.rank,
                       weight, *numbers.rank));
-  return rewrite({"merging", source.files, checkpoint, config, config_text, wanted.output,
-                  wanted.say, wanted.json},
-                 edits_of(wanted, name, found, adapter, numbers), warnings, interrupted);
+  if (has_idle_numbers(wanted, found))
+    warnings.push_back("nothing is quantized again: --bits and --group-size change nothing");
+  return rewrite(
+      {"merging", source.files, checkpoint, config, config_text, output, wanted.say, wanted.json},
+      edits_of(wanted, name, found, adapter, numbers), warnings, interrupted);
 }
 
 }  // namespace
@@ -123,25 +142,29 @@ Command add_merge(CLI::App& program) {
       *program.add_subcommand("merge", "Fold a LoRA or DoRA adapter into a model, as a new model");
   app.add_option("BASE", wanted->positional_base, "The model that the adapter was trained on")
       ->check(not_empty());
-  app.add_option("--base-model", wanted->base, "The same")->check(not_empty());
+  app.add_option("--base-model", wanted->base.model, "The same")->check(not_empty());
   app.add_option("-a,--adapter", wanted->adapter,
                  "The adapter's safetensors file, with or without its ending, or its folder")
       ->type_name("PATH")
       ->required()
       ->check(not_empty());
-  app.add_option("-o,--output", wanted->output, "A new folder")
+  app.add_option("-o,--output", wanted->output,
+                 "A new folder (default: the base's name with -merged, for a hub id in the current "
+                 "directory)")
       ->type_name("DIR")
-      ->required()
       ->check(not_empty());
   app.add_flag("--no-re-quantize", wanted->no_re_quantize,
                "Write the matrices of a quantized model as floats");
-  app.add_option("--bits", wanted->bits, "Bits of a code when quantizing again: 4")
-      ->capture_default_str();
-  app.add_option("--group-size", wanted->group_size,
-                 "Codes that share a scale when quantizing again (default: as the model's)");
-  app.add_option("--lora-rank", wanted->rank, "Refuse an adapter of another rank");
+  app.add_option("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4")
+      ->check(not_empty());
+  app.add_option("-g,--group-size", wanted->group_size,
+                 "Codes that share a scale when quantizing again (default: as the model's)")
+      ->check(not_empty());
+  app.add_option("-r,--lora-rank", wanted->rank, "Refuse an adapter of another rank")
+      ->check(not_empty());
   app.add_option("--lora-scale", wanted->scale, "Factor of the adapter's product")
       ->capture_default_str();
+  add_ignored_presets(app, wanted->base);
   app.add_flag("--json", wanted->json, "Print one JSON object");
   add_output_options(app, wanted->say);
   return [wanted] { return run_command(*wanted); };

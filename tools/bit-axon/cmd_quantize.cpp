@@ -7,12 +7,14 @@
 #include "platform/printable.h"
 #include "platform/signals.h"
 #include "rewrite.h"
+#include "session.h"
 
 namespace bitaxon::tool {
 namespace {
 
 struct QuantizeOptions {
-  std::string model, format, bits = "4", group_size = "64", output;
+  ModelOptions model{.flag = "MODEL"};
+  std::string format = "mlx", bits = "4", group_size = "64", output;
   bool double_quant = false, json = false;
   OutputOptions say;
 };
@@ -31,12 +33,16 @@ Quantization quantization_of(const QuantizeOptions& wanted) {
   return how;
 }
 
+/// A model from the hub lies in the cache, which is no place for results.
+std::filesystem::path default_output(const ModelSource& source) {
+  return source.repository.empty() ? source.files.folder / "q4" : folder_beside(source, "-q4");
+}
+
 int run_command(const QuantizeOptions& wanted) {
   const Quantization how = quantization_of(wanted);
-  const ModelSource source = find_model(wanted.model, "MODEL");
-  if (!source.note.empty() && !wanted.say.quiet) note(source.note);
+  const ModelSource source = find_named_model(wanted.model, wanted.say);
   const std::filesystem::path output =
-      wanted.output.empty() ? source.files.folder / "q4" : std::filesystem::path(wanted.output);
+      !wanted.output.empty() ? std::filesystem::path(wanted.output) : default_output(source);
   refuse_own_input(source.files, output);
   const std::atomic<bool>& interrupted = catch_interrupts();
 
@@ -64,19 +70,22 @@ Command add_quantize(CLI::App& program) {
   auto wanted = std::make_shared<QuantizeOptions>();
   CLI::App& app = *program.add_subcommand(
       "quantize", "Make a model's matrices four bits, experts included, as a new model");
-  app.add_option("MODEL", wanted->model, "A model directory, a safetensors file, or a hub id")
+  app.add_option("MODEL", wanted->model.model, "A model directory, a safetensors file, or a hub id")
       ->required()
       ->check(not_empty());
   app.add_option("--format", wanted->format,
-                 "nf4 (bitsandbytes' layout) or mlx (affine codes, as upstream writes them)")
-      ->required();
-  app.add_option("--bits", wanted->bits, "Bits of a code: 4")->capture_default_str();
-  app.add_option("--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
+                 "mlx (affine codes, as upstream writes them) or nf4 (bitsandbytes' layout)")
+      ->capture_default_str();
+  app.add_option("-b,--bits", wanted->bits, "Bits of a code: 4")->capture_default_str();
+  app.add_option("-g,--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
       ->capture_default_str();
   app.add_flag("--double-quant", wanted->double_quant, "nf4: make the scales 8 bits, too");
-  app.add_option("-o,--output", wanted->output, "A new folder (default: q4 in the model's)")
+  app.add_option("-o,--output", wanted->output,
+                 "A new folder (default: q4 in the model's; for a hub id NAME-q4 in the current "
+                 "directory)")
       ->type_name("DIR")
       ->check(not_empty());
+  add_ignored_presets(app, wanted->model);
   app.add_flag("--json", wanted->json, "Print one JSON object");
   add_output_options(app, wanted->say);
   return [wanted] { return run_command(*wanted); };

@@ -86,18 +86,19 @@ ModelSource find_model(const std::string& name, std::string_view argument) {
     const CachedModel cached = find_cached(kDefaultRepository);
     if (cached.problem.empty())
       return {model_files(cached.folder),
-              fmt::format("model: {} from the hub cache", kDefaultRepository)};
+              fmt::format("model: {} from the hub cache", kDefaultRepository), kDefaultRepository};
     return {model_files(bundled_model_folder()),
             "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names "
             "another" +
                 (cached.folder.empty()
                      ? ""
-                     : fmt::format("; the {} in the hub cache is not whole", kDefaultRepository))};
+                     : fmt::format("; the {} in the hub cache is not whole", kDefaultRepository)),
+            ""};
   }
-  if (optional_file_exists(name)) return {model_files(name), ""};
+  if (optional_file_exists(name)) return {model_files(name), "", ""};
   if (hub::is_repository(name)) {
     const CachedModel cached = find_cached(name);
-    if (cached.problem.empty()) return {model_files(cached.folder), ""};
+    if (cached.problem.empty()) return {model_files(cached.folder), "", name};
     throw Error(ErrorKind::io, fmt::format("{} {}: expected a path or a model in the hub cache, "
                                            "{}; `bit-axon download {}` fetches it",
                                            argument, name, cached.problem, name));
@@ -109,10 +110,7 @@ ModelSource find_model(const std::string& name, std::string_view argument) {
 }
 
 fs::path find_tokenizer_path(const std::string& name) {
-  std::error_code error;
-  // A link that leads nowhere is a path too: whoever opens it says what is wrong.
-  const bool is_path = fs::exists(fs::symlink_status(name, error));
-  if (is_path || !hub::is_repository(name)) return name;
+  if (!hub::is_repository(name) || optional_file_exists(name)) return name;
   const fs::path snapshot = hub::CachedRepository(name).find_snapshot();
   if (!snapshot.empty()) return snapshot;
   throw Error(

@@ -53,6 +53,25 @@ void print_report(const Rewrite& rewrite, const Parts& parts) {
 
 }  // namespace
 
+void add_ignored_presets(CLI::App& app, ModelOptions& options) {
+  constexpr const char* kHelp = "Ignored: the model's own config.json counts";
+  auto* small = app.add_flag("--config-small", options.config_small, kHelp);
+  app.add_flag("--config-medium", options.config_medium, kHelp)->excludes(small);
+}
+
+std::filesystem::path folder_beside(const ModelSource& source, const std::string& suffix) {
+  namespace fs = std::filesystem;
+  if (!source.repository.empty())
+    return source.repository.substr(source.repository.find('/') + 1) + suffix;
+  fs::path folder = source.files.folder.lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();  // "model/"
+  // These are no names that a suffix could be added to.
+  const bool is_named = !folder.empty() && folder.filename() != "." && folder.filename() != "..";
+  if (!is_named) folder = fs::canonical(source.files.folder);
+  folder += suffix;
+  return folder;
+}
+
 void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output) {
   std::error_code error;
   const auto place = [&](const std::filesystem::path& path) {

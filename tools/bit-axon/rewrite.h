@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/model_writer.h"
+#include "model_source.h"
 #include "options.h"
 
 namespace bitaxon::tool {
@@ -21,6 +22,13 @@ struct Rewrite {
   OutputOptions say;
   bool json = false;
 };
+
+/// --config-small and --config-medium, which documented command lines have beside the model.
+void add_ignored_presets(CLI::App& app, ModelOptions& options);
+
+/// The model's folder with `suffix` at the end of its name; for a model from the hub, the
+/// repository's name with `suffix`, in the current directory.
+std::filesystem::path folder_beside(const ModelSource& source, const std::string& suffix);
 
 /// Throws UsageError when `output` is where the model is.
 void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output);

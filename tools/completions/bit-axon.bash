@@ -4,7 +4,8 @@ _bit_axon() {
   local model='--model -m --tokenizer -t --config-small --config-medium --quiet --verbose --help
     --version'
   local precision='--precision --threads --shader-dir'
-  local rewrite='--bits --group-size --output -o --json --quiet --verbose --help --version'
+  local rewrite='--bits -b --group-size -g --output -o --config-small --config-medium --json --quiet
+    --verbose --help --version'
   local device="--device $precision"
   local state='--save-state --load-state'
   local text='--quantize --prompt --max-tokens --temperature --top-k --top-p --min-p
@@ -44,7 +45,7 @@ _bit_axon() {
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
       --split | --tolerance | --revision | --include | --exclude | --timeout | \
-      --bits | --group-size | --lora-rank | --lora-scale | --seq-length | \
+      --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
       --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth)
       return
       ;;
@@ -79,7 +80,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         merge)
-          flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank --lora-scale"
+          flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank -r --lora-scale"
           [[ $current == -* ]] || files=yes
           ;;
         evaluate)

@@ -92,9 +92,11 @@ complete -c bit-axon -n "$download" -s d -l local-dir -rF -d 'Put the files here
 complete -c bit-axon -n "$download" -l timeout -x -d 'Longest wait for the server'
 complete -c bit-axon -n "$download" -l quiet -d 'Say nothing but errors'
 
-complete -c bit-axon -n "$rewrite" -l bits -x -a 4 -d 'Bits of a code'
-complete -c bit-axon -n "$rewrite" -l group-size -x -a '32 64 128' -d 'Codes that share a scale'
+complete -c bit-axon -n "$rewrite" -s b -l bits -x -a 4 -d 'Bits of a code'
+complete -c bit-axon -n "$rewrite" -s g -l group-size -x -a '32 64 128' -d 'Codes that share a scale'
 complete -c bit-axon -n "$rewrite" -s o -l output -rF -d 'Folder of the new model'
+complete -c bit-axon -n "$rewrite" -l config-small -d 'Ignored'
+complete -c bit-axon -n "$rewrite" -l config-medium -d 'Ignored'
 complete -c bit-axon -n "$rewrite" -l quiet -d 'Say nothing but errors'
 complete -c bit-axon -n "$rewrite" -l verbose -d 'Say more'
 
@@ -106,7 +108,7 @@ set -l merge '__fish_seen_subcommand_from merge'
 complete -c bit-axon -n "$merge" -l base-model -rF -d 'The model that is adapted'
 complete -c bit-axon -n "$merge" -s a -l adapter -rF -d 'The adapter'
 complete -c bit-axon -n "$merge" -l no-re-quantize -d 'Write floats'
-complete -c bit-axon -n "$merge" -l lora-rank -x -d 'Refuse another rank'
+complete -c bit-axon -n "$merge" -s r -l lora-rank -x -d 'Refuse another rank'
 complete -c bit-axon -n "$merge" -l lora-scale -x -d 'Factor of the product'
 
 set -l evaluate '__fish_seen_subcommand_from evaluate'
