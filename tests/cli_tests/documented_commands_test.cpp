@@ -179,7 +179,7 @@ TEST_F(DocumentedCommands, Evaluate) {
 TEST_F(DocumentedCommands, Benchmark) {
   const Arguments bundled = {"-m", "./model", "--decode-tokens", "1"};
   for (const char* line : {"benchmark -s 2,4 -i 1 -w 0",
-                           "benchmark --batch-size 4 -s \"2,4\" --warmup 0 --iterations 1"})
+                           "benchmark --batch-size 4 -s \"2, 4\" --warmup 0 --iterations 1"})
     EXPECT_NE(run_line(line, bundled).out.find("prefill"), std::string::npos) << line;
   run_line("benchmark --config-small --seq-lengths 2,4",
            {"-i", "1", "-w", "0", "--decode-tokens", "1"});

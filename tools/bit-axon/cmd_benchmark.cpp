@@ -29,14 +29,20 @@ struct BenchmarkOptions {
   bool profile = false;
 };
 
-/// "128,512", ascending as typed.
+std::string without_blanks_around(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  if (first == text.npos) return {};
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+/// "128,512" or "128, 512", in the order as typed.
 std::vector<std::int64_t> parse_lengths(const std::string& flag, const std::string& text,
                                         std::int64_t min) {
   std::vector<std::int64_t> lengths;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::int64_t length =
-        parse_integer(flag, text.substr(begin, end - begin), min, kMaxLength);
+    const std::int64_t length = parse_integer(
+        flag, without_blanks_around(text.substr(begin, end - begin)), min, kMaxLength);
     if (std::ranges::find(lengths, length) != lengths.end())
       throw UsageError(fmt::format("{}: expected each length once, got {} twice", flag, length));
     lengths.push_back(length);

@@ -48,7 +48,7 @@ struct Numbers {
 };
 
 Numbers numbers_of(const MergeOptions& wanted) {
-  if (!wanted.bits.empty()) parse_integer("--bits", wanted.bits, 4, 4);
+  if (!wanted.bits.empty()) check_bits("--bits", wanted.bits);
   Numbers numbers;
   numbers.scale = parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
                                std::numeric_limits<float>::max());

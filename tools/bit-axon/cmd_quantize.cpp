@@ -23,7 +23,7 @@ Quantization quantization_of(const QuantizeOptions& wanted) {
   if (wanted.format != "nf4" && wanted.format != "mlx")
     throw UsageError(
         fmt::format("--format: expected nf4 or mlx, got \"{}\"", printable(wanted.format)));
-  parse_integer("--bits", wanted.bits, 4, 4);
+  check_bits("--bits", wanted.bits);
   Quantization how;
   how.format = four_bit_format(wanted.format);
   how.group_size = parse_group_size("--group-size", wanted.group_size);

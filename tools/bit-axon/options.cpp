@@ -153,6 +153,10 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
              text);
 }
 
+void check_bits(const std::string& flag, const std::string& text) {
+  if (text != "4") fail_value(flag, "4", text);
+}
+
 std::int64_t parse_group_size(const std::string& flag, const std::string& text) {
   for (const std::int64_t size : {32, 64, 128})
     if (text == std::to_string(size)) return size;
