@@ -110,6 +110,8 @@ TEST_F(BadInputCli, CommandsAndFlags) {
       {{""}, 2, ""},
       {{"run", "--nonsense", "a"}, 2, "--nonsense"},
       {{"run", "a", "b"}, 2, "b"},
+      {{"run", "--answer my question"}, 2, "-- comes before a text that begins with -"},
+      {{"run", "-x or y?"}, 2, "-- comes before a text that begins with -"},
       {{"run", "--max", "3", "a"}, 2, "--max"},
       {{"run", "--bad\x1b[31m\nflag", "a"}, 2, "--bad"},
       {{"run", "--max-tokens"}, 2, "--max-tokens"},

@@ -24,13 +24,20 @@ std::string version_text() {
                      build.compiler);
 }
 
+/// No flag has blanks in its name: this was meant as a prompt.
+bool is_text_with_dash(const std::string& word) {
+  return word.starts_with('-') && word.find(' ') != word.npos;
+}
+
 /// Names the first word that the program does not know; empty when it knows all.
 std::string unknown_word(const CLI::App& program) {
   const std::vector<std::string> words = program.remaining(true);
   if (words.empty()) return {};
   if (program.get_subcommands().empty())
     return fmt::format("expected a command, got \"{}\"", printable(words.front()));
-  return CLI::ExtrasError({words.front()}).what();
+  return CLI::ExtrasError({words.front()}).what() +
+         std::string(
+             is_text_with_dash(words.front()) ? "; -- comes before a text that begins with -" : "");
 }
 
 /// CLI11's messages may span lines; a user gets one.
@@ -69,8 +76,9 @@ int run_program(int argc, char** argv) {
     return kDone;
   } catch (const CLI::ParseError& error) {
     // "A subcommand is required" does not name the unknown command.
-    if (const std::string problem = unknown_word(program);
-        program.get_subcommands().empty() && !problem.empty())
+    const bool is_about_a_word = program.get_subcommands().empty() ||
+                                 dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    if (const std::string problem = unknown_word(program); is_about_a_word && !problem.empty())
       return report_usage(problem);
     return report_usage(error.what());
   }
