@@ -60,7 +60,8 @@ TEST_F(LengthyShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
   edit("sample_draw.comp", "tokens[g] = token;", "tokens[g] = 1;");
   const Json edited = tokens(from_folder);
   EXPECT_EQ(edited, Json({1, 1, 1, 1}));
-  EXPECT_FALSE(fs::exists(folder_ / "cache/bit-axon")) << "pipelines of the folder are kept";
+  for (const auto& entry : fs::directory_iterator(folder_ / "cache/bit-axon"))
+    EXPECT_NE(entry.path().extension(), ".pipelines") << "pipelines of the folder are kept";
   EXPECT_EQ(tokens({}), same);
 }
 
