@@ -17,6 +17,7 @@
 #include "platform/optional_file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
+#include "platform/sync.h"
 
 namespace bitaxon::hub {
 namespace {
@@ -207,8 +208,9 @@ void CachedRepository::add_links(const Snapshot& wanted, const fs::path& unfinis
   }
   if (!is_new) return;
   make_folders(place.parent_path());
+  sync_tree(folder);
   fs::rename(folder, place, error);
-  if (!error) return;
+  if (!error) return sync_parent(place);
   // Without locks another process may have been faster.
   if (!is_folder(place)) fail(place, "cannot rename to it", error);
   add_links(wanted, unfinished, calls);
@@ -233,10 +235,12 @@ void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinis
       const auto other = placed.find(file.id);
       fs::copy_file(other == placed.end() ? blob : other->second, temporary, error);
       if (error) fail(temporary, "cannot copy a file to it", error);
+      sync_tree(unfinished);
       move_to(temporary, place);
     }
     placed[file.id] = place;
   }
+  sync_tree(snapshot(wanted.commit));
 }
 
 /// The blobs that links of snapshots lead to.
