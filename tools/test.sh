@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tools/test.sh [--all] [CTEST ARGS...]: installs what is missing, builds, and runs the tests. Without
-# --all it leaves out those that are named Exhaustive: they repeat at length what others show.
+# --all it leaves out the long tests, whose names contain Exhaustive.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 
