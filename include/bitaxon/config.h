@@ -31,8 +31,8 @@ struct Config {
   bool weight_tying = true;
   std::int64_t max_seq_len = 65536;
   double rms_norm_eps = 1e-6;
-  /// What config.json says of how the weights are quantized, for messages: "gptq, 4 bits". The
-  /// tensors themselves decide. Empty: nothing; not written.
+  /// How the weights are quantized according to config.json: "gptq, 4 bits". Used in messages only,
+  /// because the tensors themselves decide. Empty: config.json does not say. Never written.
   std::string quantization = {};
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }

@@ -21,8 +21,8 @@ struct DeviceProperty {
 struct DeviceInfo {
   std::string selector;  ///< what --device takes: "cpu", "reference", "vulkan:0"
   std::string name;
-  /// "cpu", "discrete", "integrated", "virtual", "other"; "driver" for a Vulkan driver that cannot
-  /// be used, whose devices are not known
+  /// "cpu", "discrete", "integrated", "virtual", "other"; "driver": a Vulkan driver that cannot be
+  /// used, so its devices are not known
   std::string type;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
@@ -53,11 +53,11 @@ struct DeviceList {
 /// Opens the Vulkan loader and its drivers for a moment, where this build has that backend. A
 /// machine without them is no error.
 ///
-/// A driver that crashes would end the process. So drivers are first tried by another program,
-/// bit-axon-probe, and those that crash, hang or exit are not loaded. What it found is kept in
-/// ~/.cache/bit-axon. Installed, it lies in libexec/, and a program in bin/ beside that folder
-/// finds it; other programs set the variable BIT_AXON_PROBE to its path before they call this or
-/// open_device(). Where it is not found, drivers are loaded without a try, and `warning` says so.
+/// A driver that crashes would end the process. So another program, bit-axon-probe, tries the
+/// drivers first, and those that crash, hang or exit are not loaded. The result is kept in
+/// ~/.cache/bit-axon. The installed helper lies in libexec/, where a program in bin/ beside that
+/// folder finds it. Other programs set the variable BIT_AXON_PROBE to its path before they call
+/// this or open_device(). Without the helper, drivers are loaded untried, and `warning` says so.
 DeviceList find_devices();
 /// The devices of find_devices().
 std::vector<DeviceInfo> list_devices();

@@ -29,7 +29,7 @@ class Vocabulary {
   /// Throws Error(invalid_argument) that names the token when one has no image.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
-  /// The ids that end a text; tokens without an image are left out.
+  /// The ids that end a text. Tokens that a mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
   const Tokenizer& tokenizer() const { return tokenizer_; }
   /// The tokenizer's id for a model's; -1 when it has none (which decodes to nothing).

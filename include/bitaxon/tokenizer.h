@@ -38,7 +38,7 @@ class Tokenizer {
   /// One more than the largest id.
   std::int32_t vocab_size() const;
   /// All tokens that end a text, each once: `<|im_end|>`, else `<|endoftext|>`, else `</s>`; those
-  /// that the files beside the tokenizer's name; the one that a tokenizer.model names itself.
+  /// named by the files beside the tokenizer's; the one that a tokenizer.model names itself.
   const std::vector<std::int32_t>& ends_of_sequence() const;
   /// The id of a token given by its exact text as it stands in the vocabulary.
   std::optional<std::int32_t> token_id(std::string_view token) const;
@@ -85,15 +85,15 @@ enum class ChatTemplate : std::uint8_t {
   none,
 };
 
-/// The messages and the beginning of the answer.
+/// The messages as one text, followed by the beginning of the answer.
 std::string chat_prompt(std::span<const ChatMessage> messages,
                         ChatTemplate how = ChatTemplate::chatml);
 /// The text between an answer and the next message: `<|im_end|>\n` or `\n`.
 std::string_view turn_end(ChatTemplate how);
 /// The template's special tokens.
 std::span<const std::string_view> special_tokens(ChatTemplate how);
-/// Those of them that `tokenizer` does not find in a text. With such a tokenizer the template is
-/// only text to the model.
+/// The template's special tokens that `tokenizer` does not find in a text. To the model they would
+/// be plain text.
 std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer);
 
 }  // namespace bitaxon

@@ -1,6 +1,6 @@
-// bit-axon-probe: does with every Vulkan driver what a program does before it computes, and says on
-// stdout what it does next. The library starts it, and takes a driver that ends it for one that
-// would end the program, too. Errors of a device are no concern here: opening it reports them.
+// bit-axon-probe: uses every Vulkan driver as a program does before it computes, and says on stdout
+// what it does next. The library starts it. A driver that ends this process would end the program
+// too. Errors of a device are ignored here, because opening the device reports them.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -33,7 +33,7 @@ class Report {
  public:
   void operator()(std::string_view line) const {
     const std::string text = fmt::format("{}\n", line);
-    // A reader that is gone has ended, and then so does this.
+    // The reader has ended; nobody needs the rest.
     if (::write(fd_, text.data(), text.size()) < 0) ::_exit(1);
   }
 
@@ -85,14 +85,14 @@ std::string try_drivers(const Report& report) try {
   report("it is closed");
   return std::string(kProbeDone);
 } catch (const Error& error) {
-  // With one driver that fails here the loader shows the devices of none. That there is no loader,
-  // or no driver, is no failure.
+  // If one driver fails here, the loader shows no devices of the others either. A missing loader or
+  // driver is not a failure.
   return error.kind() == ErrorKind::device ? fmt::format("{}{}", kProbeFails, error.what())
                                            : std::string(kProbeDone);
 }
 
-/// No core file and no report to the user's desktop: the crash of a driver is what this is for. The
-/// limit 1 also keeps systems from it that send core dumps to a program (see core(5)).
+/// A crash leaves no core file and no report on the user's desktop, because crashes are expected
+/// here. The limit 1 also stops systems that send core dumps to a program (see core(5)).
 void crash_quietly() {
   rlimit limit{};
   ::getrlimit(RLIMIT_CORE, &limit);
@@ -107,7 +107,7 @@ void crash_quietly() {
 
 int main() {
   using namespace bitaxon::vulkan;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // who waits for this may be interrupted
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // the waiting program may be interrupted
   crash_quietly();
   const Report report;
   report(kProbeStarts);

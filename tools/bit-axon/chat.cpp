@@ -1,4 +1,4 @@
-// bit-axon chat, which run --chat is too: questions from stdin, one per line.
+// bit-axon chat and run --chat: questions from stdin, one per line.
 #include <algorithm>
 
 #include "bitaxon/error.h"
@@ -129,7 +129,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     try {
       return lines.next(line, interrupted);
     } catch (const Error&) {
-      // Where questions come from has failed; the conversation is not lost with it.
+      // stdin has failed, but the conversation must not be lost.
       if (!run.save_state.empty()) state.save(run.save_state);
       throw;
     }

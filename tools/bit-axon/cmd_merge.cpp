@@ -89,7 +89,7 @@ std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& 
   return edits;
 }
 
-/// How a model is quantized again says nothing where that is not done.
+/// Whether --bits or --group-size is given although nothing is quantized again.
 bool has_idle_numbers(const MergeOptions& wanted, const std::vector<FoundWeight>& found) {
   if (wanted.bits.empty() && wanted.group_size.empty()) return false;
   return wanted.no_re_quantize || std::ranges::all_of(found, [](const FoundWeight& weight) {

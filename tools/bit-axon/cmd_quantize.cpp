@@ -33,7 +33,7 @@ Quantization quantization_of(const QuantizeOptions& wanted) {
   return how;
 }
 
-/// A model from the hub lies in the cache, which is no place for results.
+/// A model from the hub lies in the cache, where results do not belong.
 std::filesystem::path default_output(const ModelSource& source) {
   return source.repository.empty() ? source.files.folder / "q4" : folder_beside(source, "-q4");
 }

@@ -9,8 +9,8 @@
 namespace bitaxon::tool {
 namespace {
 
-/// What was printed and has not been written. Not stdio's: it takes an interrupted write and a full
-/// stream that does not block for failures, and loses what it held.
+/// Text that was printed and not yet written. stdio's buffer is not used: an interrupted write, or
+/// a full stream that does not block, is a failure to it, and it loses its contents.
 std::string unwritten;
 
 double now_seconds() {

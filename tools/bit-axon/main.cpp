@@ -65,8 +65,8 @@ int run_program(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
-    // CLI11 answers before it complains. A script that asks for help must learn that it has
-    // mistyped the command.
+    // CLI11 prints help before it looks at unknown words. A script that asks for help must learn
+    // that it has mistyped the command.
     if (const std::string problem = unknown_word(program); !problem.empty())
       return report_usage(problem);
     std::ostringstream text;

@@ -14,7 +14,7 @@ inline constexpr const char* kDefaultRepository = "skyoo2003/bit-axon";
 struct ModelSource {
   ModelFiles files;
   std::string note;        ///< one line for stderr when the user did not name the model; else empty
-  std::string repository;  ///< the hub id that it was found by; empty: it was named by a path
+  std::string repository;  ///< the hub id it was found by; empty: a path named it
 };
 
 /// A path, a hub id, or, for "", the default: skyoo2003/bit-axon from the hub cache when it is

@@ -75,7 +75,7 @@ double parse_number(const std::string& flag, const std::string& text, double min
                     bool min_excluded = false);
 std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
                            std::int64_t max);
-/// Bits of a code; 4 is the only number of them.
+/// Checks the bits of a code. Only 4 is valid.
 void check_bits(const std::string& flag, const std::string& text);
 /// 32, 64 or 128.
 std::int64_t parse_group_size(const std::string& flag, const std::string& text);

@@ -12,8 +12,8 @@ namespace bitaxon::tool {
 /// Most bytes of a text from stdin or a file.
 inline constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
-/// Everything on stdin but one line end, "\n" or "\r\n": `echo` and editors put it there. Throws
-/// UsageError when that is nothing.
+/// Everything on stdin without one line end, "\n" or "\r\n", which `echo` and editors add. Throws
+/// UsageError when nothing is left.
 std::string read_prompt_from_stdin();
 
 /// Throws Error(io) when there is none, and says that `ids_flag` needs none.

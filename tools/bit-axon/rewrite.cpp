@@ -65,7 +65,7 @@ std::filesystem::path folder_beside(const ModelSource& source, const std::string
     return source.repository.substr(source.repository.find('/') + 1) + suffix;
   fs::path folder = source.files.folder.lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "model/"
-  // These are no names that a suffix could be added to.
+  // A suffix cannot be added to these.
   const bool is_named = !folder.empty() && folder.filename() != "." && folder.filename() != "..";
   if (!is_named) folder = fs::canonical(source.files.folder);
   folder += suffix;

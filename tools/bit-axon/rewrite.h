@@ -23,7 +23,7 @@ struct Rewrite {
   bool json = false;
 };
 
-/// --config-small and --config-medium, which documented command lines have beside the model.
+/// Adds --config-small and --config-medium, which documented command lines have beside the model.
 void add_ignored_presets(CLI::App& app, ModelOptions& options);
 
 /// The model's folder with `suffix` at the end of its name; for a model from the hub, the

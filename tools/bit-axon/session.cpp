@@ -51,7 +51,7 @@ std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const Model
   return std::nullopt;
 }
 
-/// The template would be plain text to the model, and its answers nonsense.
+/// Otherwise the template would be plain text to the model, and its answers nonsense.
 void refuse_missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
   const std::vector<std::string> missing = missing_tokens(how, tokenizer);
   if (!missing.empty())

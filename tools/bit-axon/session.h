@@ -21,7 +21,7 @@ struct Session {
   std::optional<Vocabulary> vocabulary;  ///< empty when there is no tokenizer
 };
 
-/// The model that the options name. Says on stderr what the user did not name, and that a preset
+/// The model that the options name. Says on stderr which default was taken, and that a preset
 /// beside a model is ignored.
 ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output);
 
