@@ -1,4 +1,4 @@
-// Where the adapter that a user names lies.
+// Finds the file of the adapter that a user names.
 #pragma once
 
 #include <filesystem>

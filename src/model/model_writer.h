@@ -50,7 +50,7 @@ struct ModelWrite {
 
 /// Writes model.safetensors, config.json and copies of the tokenizer's and the chat's files into a
 /// new folder, which appears when it is complete. Tensors and keys of the configuration that the
-/// model does not know are copied, but for a description of a quantization that is no longer true.
+/// model does not know are copied, except a description of a quantization that is no longer true.
 /// Returns what became of each part (part_of), nothing when it was interrupted. Throws Error(io):
 /// the folder is there and not empty, no room on the disk, a file that is gone, a write that fails;
 /// OutOfMemory before anything is written; Error(format) that names tensor and element for a number

@@ -21,9 +21,9 @@ std::vector<char*> null_terminated(std::vector<std::string>& texts);
 ///
 /// setenv() is not safe beside getenv() of another thread, because it may move the list of
 /// variables. Here a second list takes the place of the first one in one step, and both stay in
-/// memory for good, so that a thread reads one of them whole. What another thread sets meanwhile
-/// with setenv() is lost or keeps the changes, but does no harm. Two objects never live at once:
-/// the second waits for the end of the first.
+/// memory for good, so that a thread reads one of them whole. If another thread calls setenv()
+/// meanwhile, its variable may be lost or the changes may stay, but nothing crashes. Two objects
+/// never live at once: the second waits for the end of the first.
 class ChangedEnvironment {
  public:
   explicit ChangedEnvironment(const EnvironmentChanges& changes);

@@ -81,7 +81,7 @@ bool is_from_outside(int signal) {
   return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
-/// What a driver did to the other process; empty when that came to its end.
+/// What a driver did to the other process; empty when the process ended as it should.
 std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
   const std::string stage = last_line(end.out);
   if (stage.starts_with(kProbeFails) && end.signal == 0 && !end.was_silent)

@@ -28,8 +28,8 @@ std::string names_of(const std::vector<path>& files) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Where one that fails hides the devices of all: those that have devices by themselves. The others
-/// have none to lose.
+/// For a driver that hides the devices of all others: keeps the drivers that list devices when they
+/// are loaded alone.
 Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers& try_drivers,
                            bool with_layers) {
   std::vector<path> kept;
@@ -46,7 +46,7 @@ Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers&
   return drivers;
 }
 
-/// `whole` is what came of a try with all drivers.
+/// `whole` is the problem of a try with all drivers.
 Drivers those_that_do_well(const std::vector<path>& manifests, const TryDrivers& try_drivers,
                            bool with_layers, const std::string& whole) {
   Drivers drivers;

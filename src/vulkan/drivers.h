@@ -1,5 +1,5 @@
-// Which Vulkan drivers may be loaded into this process. A driver that crashes would take the
-// process with it, so that drivers are tried in another one first.
+// Which Vulkan drivers may be loaded into this process. A driver that crashes ends its process, so
+// drivers are tried in another process first.
 #pragma once
 
 #include <filesystem>

@@ -31,7 +31,7 @@ void expect_one_line(const Arguments& arguments, int refused) {
   EXPECT_EQ(finished.err, "bit-axon: cannot start 3 threads: Resource temporarily unavailable\n");
 }
 
-// Two share the loops of the thread that runs the steps, which is the third.
+// One thread runs the steps, and two others share its loops.
 TEST(ThreadLimitCli, TheThreadsOfTheCpu) {
   for (int refused = 1; refused <= 3; ++refused)
     expect_one_line(
