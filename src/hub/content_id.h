@@ -10,8 +10,9 @@ namespace bitaxon::hub {
 struct HttpOptions;
 
 enum class ContentHash {
-  sha256,   ///< of the contents: files in LFS
-  git_blob  ///< SHA-1 of "blob SIZE\0" and the contents: all other files
+  sha256,    ///< of the contents: files in LFS
+  git_blob,  ///< SHA-1 of "blob SIZE\0" and the contents: all other files
+  sha1       ///< of the contents: what some mirrors use as a tag
 };
 
 /// Lower-case hexadecimal digits. Reads the file through, which takes a while: throws Interrupted

@@ -52,6 +52,15 @@ std::optional<ContentHash> hash_of(const HubFile& file) {
   return std::nullopt;
 }
 
+/// The id that these contents have, by the hash that `file` is named by. Of a SHA-1 only the digits
+/// are known: it is git's, or that of the contents alone.
+std::string id_of(const File& contents, const HubFile& file, ContentHash hash,
+                  const HttpOptions& options) {
+  std::string id = content_id(contents, hash, options);
+  if (id == file.id || hash != ContentHash::git_blob) return id;
+  return content_id(contents, ContentHash::sha1, options) == file.id ? file.id : id;
+}
+
 class Fetch {
  public:
   Fetch(HttpClient& client, const HubServer& server, const std::string& url, const HubFile& file,
@@ -172,7 +181,7 @@ class Fetch {
     if (!hash)
       return watch_.note(
           fmt::format("{}: the hub has no hash of it; its size is right", shown_name()));
-    const std::string id = content_id(File::open(partial_.path()), *hash, client_.options());
+    const std::string id = id_of(File::open(partial_.path()), file_, *hash, client_.options());
     if (id == file_.id) return;
     const std::string problem =
         fmt::format("expected contents with {} {}, got {}",
@@ -208,7 +217,7 @@ bool has_contents(const std::filesystem::path& path, const HubFile& file,
   const File opened = File::open(path);
   const auto hash = hash_of(file);
   return hash && opened.size_bytes() == file.size_bytes &&
-         content_id(opened, *hash, options) == file.id;
+         id_of(opened, file, *hash, options) == file.id;
 }
 
 }  // namespace bitaxon::hub

@@ -151,6 +151,20 @@ TEST_F(OtherHubsTest, TagsThatAreNoHashes) {
   EXPECT_EQ(read_file(cache_ / "local/folder/a b.json"), "{}");
 }
 
+TEST_F(OtherHubsTest, TagsThatAreTheContentsSha1) {
+  siblings()[1] = {{"rfilename", "folder/a b.json"}};
+  answer_file("a%20b.json",
+              "Content-Length: 2\r\n"
+              "ETag: \"bf21a9e8fbc5a3846fb05b4fa0859e0917b2202f\"\r\n");
+  download();
+  EXPECT_EQ(read_file(snapshot() / "folder/a b.json"), "{}");
+  fs::remove_all(repository());
+  answer_file("a%20b.json",
+              "Content-Length: 2\r\n"
+              "ETag: \"0000000000000000000000000000000000000000\"\r\n");
+  expect_refusal({}, 1, {"folder/a b.json", "expected contents with git's SHA-1 0000"});
+}
+
 TEST_F(OtherHubsTest, TellNothingOfAFile) {
   siblings()[1] = {{"rfilename", "folder/a b.json"}};
   answer_file("a%20b.json", "Content-Length: 2\r\n");
