@@ -94,6 +94,16 @@ TEST_F(HubCli, ABranchWhoseFileIsABrokenLinkIsSaid) {
       << finished.err;
 }
 
+TEST_F(HubCli, ACacheThatLeadsNowhereDoesNotStopTheBundledModel) {
+  fs::remove_all(cache_.path());
+  fs::create_symlink("gone", cache_.path());
+  const Finished finished = run_well({"inspect"}, "", surroundings_);
+  EXPECT_NE(finished.err.find("the bundled tiny-shakespeare"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("leads nowhere: its target is gone"), std::string::npos)
+      << finished.err;
+  EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
+}
+
 TEST_F(HubCli, ItsDefaultModelComesBeforeTheBundled) {
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   const Finished finished = run_well({"inspect"}, "", surroundings_);

@@ -75,6 +75,26 @@ CachedModel find_cached(const std::string& repository) {
   return {snapshot, gap.empty() ? "" : "found one that is not whole (" + gap + ")"};
 }
 
+ModelSource default_model() {
+  std::string problem;
+  try {
+    const CachedModel cached = find_cached(kDefaultRepository);
+    if (cached.problem.empty())
+      return {model_files(cached.folder),
+              fmt::format("model: {} from the hub cache", kDefaultRepository), kDefaultRepository};
+    if (!cached.folder.empty())
+      problem = fmt::format("; the {} in the hub cache is not whole", kDefaultRepository);
+  } catch (const Error& error) {
+    // Nobody asked for the cache's model, so a cache that cannot be read is no reason to stop.
+    if (error.kind() != ErrorKind::io) throw;
+    problem = fmt::format("; {}", error.what());
+  }
+  return {model_files(bundled_model_folder()),
+          "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names another" +
+              problem,
+          ""};
+}
+
 }  // namespace
 
 fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
@@ -82,19 +102,7 @@ fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
 fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
 
 ModelSource find_model(const std::string& name, std::string_view argument) {
-  if (name.empty()) {
-    const CachedModel cached = find_cached(kDefaultRepository);
-    if (cached.problem.empty())
-      return {model_files(cached.folder),
-              fmt::format("model: {} from the hub cache", kDefaultRepository), kDefaultRepository};
-    return {model_files(bundled_model_folder()),
-            "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names "
-            "another" +
-                (cached.folder.empty()
-                     ? ""
-                     : fmt::format("; the {} in the hub cache is not whole", kDefaultRepository)),
-            ""};
-  }
+  if (name.empty()) return default_model();
   if (optional_file_exists(name)) return {model_files(name), "", ""};
   if (hub::is_repository(name)) {
     const CachedModel cached = find_cached(name);
