@@ -128,7 +128,11 @@ DeviceInfo info_of(const vulkan::RejectedDriver& driver) {
   return info;
 }
 
-std::filesystem::path cache_dir() { return cache_folder() / "bit-axon"; }
+/// Empty for a user without a home.
+std::filesystem::path cache_dir() {
+  const std::filesystem::path folder = cache_folder();
+  return folder.empty() ? folder : folder / "bit-axon";
+}
 
 vulkan::Drivers tried_drivers() { return vulkan::usable_drivers(cache_dir()); }
 

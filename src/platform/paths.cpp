@@ -76,7 +76,9 @@ std::string expand_path(std::string_view path) { return expand_variables(expand_
 std::filesystem::path cache_folder() {
   // The XDG base directory specification: a relative path is to be ignored.
   const auto folder = environment_path("XDG_CACHE_HOME");
-  return folder && folder->is_absolute() ? *folder : home_folder() / ".cache";
+  if (folder && folder->is_absolute()) return *folder;
+  const std::filesystem::path home = home_folder();
+  return home.empty() ? home : home / ".cache";
 }
 
 }  // namespace bitaxon

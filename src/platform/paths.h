@@ -20,7 +20,7 @@ std::string expand_user(std::string_view path);
 /// As expand_user; then $NAME and ${NAME} become the variable's value, as in Python's
 /// os.path.expandvars. Unknown variables stay as they are.
 std::string expand_path(std::string_view path);
-/// $XDG_CACHE_HOME, else ~/.cache.
+/// $XDG_CACHE_HOME, else ~/.cache; empty for a user without a home.
 std::filesystem::path cache_folder();
 
 }  // namespace bitaxon
