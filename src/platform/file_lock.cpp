@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "bitaxon/error.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -24,6 +25,11 @@ int open_lock_file(const std::filesystem::path& path) {
   return read_only;
 }
 
+/// Errors that say more than that this file cannot be locked.
+bool is_failure(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE;
+}
+
 }  // namespace
 
 std::optional<FileLock> FileLock::try_lock(const std::filesystem::path& path, LockCall lock) {
@@ -33,6 +39,9 @@ std::optional<FileLock> FileLock::try_lock(const std::filesystem::path& path, Lo
   const char* what = fd < 0 ? "cannot open" : "cannot lock";
   if (fd >= 0) ::close(fd);
   if (fd >= 0 && (error == EWOULDBLOCK || error == EINTR)) return std::nullopt;
+  if (is_failure(error))
+    throw Error(ErrorKind::io, fmt::format("{}: {}: {}", printable_path(path.string()), what,
+                                           std::strerror(error)));
   return FileLock(
       -1, fmt::format("{}: {}: {}", printable_path(path.string()), what, std::strerror(error)));
 }

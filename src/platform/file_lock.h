@@ -16,8 +16,9 @@ class FileLock {
   using LockCall = int (*)(int descriptor, int operation);
 
   /// Empty while another process holds the lock. Some file systems have no locks, and some files
-  /// may not be opened: the object then holds none, and problem() says why. A file that another
-  /// user made is opened read-only; a link is not followed. `lock`: replaced by tests.
+  /// may not be opened: the object then holds none, and problem() says why. Throws Error(io) when
+  /// the disk is full or too many files are open. A file that another user made is opened
+  /// read-only; a link is not followed. `lock`: replaced by tests.
   static std::optional<FileLock> try_lock(const std::filesystem::path& path,
                                           LockCall lock = ::flock);
   FileLock(FileLock&& other) noexcept;
