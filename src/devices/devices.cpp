@@ -154,7 +154,10 @@ OpenedDevice open_device(const std::string& selector, const OpenOptions& options
   if (selector != "auto") return {open_named(selector, options), ""};
   const DeviceList list = find_devices();
   for (const DeviceInfo& device : list.devices)
-    if (device.chosen_by_auto) return {open_named(device.selector, options), device.reason};
+    if (device.chosen_by_auto)
+      return {open_named(device.selector, options),
+              list.warning.empty() ? device.reason
+                                   : fmt::format("{}; warning: {}", device.reason, list.warning)};
   throw Error(
       ErrorKind::unsupported,
       fmt::format("device auto: no device of this machine can be used{}{}; this build has {}",

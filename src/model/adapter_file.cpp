@@ -10,6 +10,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/foreign_format.h"
+#include "platform/optional_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -76,7 +77,7 @@ fs::path find_adapter(const fs::path& path) {
   const auto status = fs::status(path, error);
   if (fs::is_directory(status)) return adapter_of_folder(path);
   if (fs::exists(fs::symlink_status(path, error))) return path;
-  if (fs::path named = path.string() + kEnding; fs::exists(named, error)) return named;
+  if (fs::path named = path.string() + kEnding; optional_file_exists(named)) return named;
   fail(path, "expected an adapter's safetensors file or its folder, found nothing there");
 }
 

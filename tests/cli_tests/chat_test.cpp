@@ -67,7 +67,7 @@ TEST(LengthyChatCli, HistoryIsIds) {
   // However the lines come and the input ends.
   for (const char* input : {"Who is there?\r\n\nLong live the king!",
                             "Who is there?\nLong live the king!\n/exit\nmore\n",
-                            "forget this\n/reset\nWho is there?\nLong live the king!\n/quit\n"}) {
+                            "forget this\n/RESET \nWho is there?\nLong live the king!\n/quit\n"}) {
     const Finished same = run_well(kChat + save, input);
     EXPECT_EQ(same.out.substr(same.out.size() - std::min(same.out.size(), expected.out().size())),
               expected.out());

@@ -95,8 +95,7 @@ std::string plain_word(std::string_view line) {
   return word;
 }
 
-bool ends_chat(std::string_view line) {
-  const std::string word = plain_word(line);
+bool ends_chat(std::string_view word) {
   return word == "exit" || word == "quit" || word == "/exit" || word == "/quit";
 }
 
@@ -143,16 +142,17 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
       if (!run.save_state.empty()) state.save(run.save_state);
       return outcome == InputLines::Outcome::end ? kDone : kInterrupted;
     }
-    if (plain_word(line).empty()) continue;
-    if (ends_chat(line)) {
+    const std::string word = plain_word(line);
+    if (word.empty()) continue;
+    if (ends_chat(word)) {
       if (!run.save_state.empty()) state.save(run.save_state);
       return kDone;
     }
-    if (line == "/help") {
+    if (word == "/help") {
       note(kHelp);
-    } else if (line == "/reset") {
+    } else if (word == "/reset") {
       conversation.reset();
-    } else if (line.front() == '/') {
+    } else if (word.front() == '/') {
       note(fmt::format("expected /reset, /exit, /quit or /help, got {}", printable(line)));
     } else {
       respond();
