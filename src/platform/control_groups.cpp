@@ -1,7 +1,6 @@
 #include "platform/control_groups.h"
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <optional>
 #include <sstream>
