@@ -82,7 +82,11 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   auto& messages = *static_cast<Messages*>(user_data);
   try {
     const std::lock_guard lock(messages.mutex);
-    messages.lines.emplace_back(data->pMessage == nullptr ? "" : data->pMessage);
+    std::string line = data->pMessage == nullptr ? "" : data->pMessage;
+    // Only old layers begin a message with the name of what is wrong.
+    const std::string_view name = data->pMessageIdName == nullptr ? "" : data->pMessageIdName;
+    if (!name.empty() && line.find(name) == line.npos) line = fmt::format("{}: {}", name, line);
+    messages.lines.push_back(std::move(line));
     if (messages.print) write_standard_error(messages.lines.back() + "\n");
   } catch (...) {  // out of memory; the caller is C
   }
