@@ -22,5 +22,7 @@ int main(int argc, char** argv) {
   bitaxon::test::messages();  // made before the backend, so that it outlives it
   testing::InitGoogleTest(&argc, argv);
   testing::UnitTest::GetInstance()->listeners().Append(new bitaxon::test::MessagesFail);
-  return RUN_ALL_TESTS();
+  const int status = RUN_ALL_TESTS();
+  bitaxon::test::shared_backends().clear();
+  return status;
 }

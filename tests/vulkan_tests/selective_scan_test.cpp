@@ -30,12 +30,12 @@ DeviceCaps caps_of(DeviceType type) {
 
 /// The device under test, taken for one that wants more threads than there are channels.
 Backend& gpu_like_backend() {
-  static const std::unique_ptr<Backend> backend = [] {
+  static Backend& backend = []() -> Backend& {
     vulkan::VulkanOptions options = test_options();
     options.limit_caps = [](DeviceCaps& caps) { caps.type = DeviceType::discrete; };
-    return vulkan::open_vulkan_backend(options);
+    return share(vulkan::open_vulkan_backend(options));
   }();
-  return *backend;
+  return backend;
 }
 
 std::vector<NamedCase> scan_cases(unsigned some, unsigned without) {

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "vulkan/instance.h"
 #include "vulkan/vulkan_backend.h"
@@ -33,9 +35,20 @@ inline vulkan::VulkanOptions test_options() {
   return options;
 }
 
+/// The backends that tests share. main() closes them: when static objects are destroyed, a layer
+/// may have destroyed what it needs for that.
+inline std::vector<std::unique_ptr<Backend>>& shared_backends() {
+  static std::vector<std::unique_ptr<Backend>> backends;
+  return backends;
+}
+
+inline Backend& share(std::unique_ptr<Backend> backend) {
+  return *shared_backends().emplace_back(std::move(backend));
+}
+
 inline Backend& vulkan_backend() {
-  static const std::unique_ptr<Backend> backend = vulkan::open_vulkan_backend(test_options());
-  return *backend;
+  static Backend& backend = share(vulkan::open_vulkan_backend(test_options()));
+  return backend;
 }
 
 }  // namespace bitaxon::test
