@@ -24,10 +24,12 @@ inline constexpr const char* kGpuAssisted = "VK_VALIDATION_FEATURE_ENABLE_GPU_AS
 class WithLayer {
  public:
   explicit WithLayer(const char* enables)
-      : layer_("VK_INSTANCE_LAYERS", kValidationLayer), enables_("VK_LAYER_ENABLES", enables) {}
+      : layer_("VK_INSTANCE_LAYERS", kValidationLayer),
+        enables_("VK_LAYER_ENABLES", enables),
+        shader_accesses_("VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC", "1") {}
 
  private:
-  vulkan::test::EnvironmentVariable layer_, enables_;
+  vulkan::test::EnvironmentVariable layer_, enables_, shader_accesses_;
 };
 
 inline bool environment_enables(std::string_view what) {
@@ -39,6 +41,11 @@ inline bool any_holds(const std::vector<std::string>& messages, std::string_view
   return std::ranges::any_of(messages, [&](const std::string& message) {
     return message.find(fragment) != std::string::npos;
   });
+}
+
+/// Newer layers say what they change for their own use ("Forcing shaderInt64 to VK_TRUE").
+inline bool is_about_the_layer(const std::string& message) {
+  return message.find("Internal Warning:") != std::string::npos;
 }
 
 /// Goes around a mistake of the layers (1.3.239): with GPU-assisted validation they do not follow

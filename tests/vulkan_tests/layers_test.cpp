@@ -44,6 +44,7 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
     backend->submit(executable, step);
     backend->wait(backend->submit(executable, step));
   }
+  std::erase_if(messages.lines, is_about_the_layer);
   return messages.lines;
 }
 
