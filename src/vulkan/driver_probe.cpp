@@ -61,10 +61,15 @@ path probe_program() {
 
 std::chrono::seconds patience() {
   const std::string text = variable("BIT_AXON_PROBE_SECONDS");
+  if (text.empty()) return std::chrono::seconds(kDefaultPatienceSeconds);
   int seconds = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  const bool valid = error == std::errc() && stop == text.data() + text.size() && seconds > 0;
-  return std::chrono::seconds(valid ? seconds : kDefaultPatienceSeconds);
+  if (error != std::errc() || stop != text.data() + text.size() || seconds <= 0)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("BIT_AXON_PROBE_SECONDS: expected a whole number of seconds > 0, got "
+                            "\"{}\"",
+                            printable(text)));
+  return std::chrono::seconds(seconds);
 }
 
 /// The last of the lines that are not empty.

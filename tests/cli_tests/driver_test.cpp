@@ -164,6 +164,18 @@ TEST_F(Drivers, ThatHangAreLeftOut) {
                   "it hangs (no answer in 1 s) while its devices are listed");
 }
 
+TEST_F(Drivers, ALimitThatIsNoNumberIsNamed) {
+  Surroundings surroundings = with({healthy_manifest()});
+  for (const char* limit : {"abc", "0", "-1", "1s"}) {
+    surroundings.environment["BIT_AXON_PROBE_SECONDS"] = limit;
+    const Finished finished = run({"devices"}, "", surroundings);
+    EXPECT_EQ(finished.status, 1) << finished.describe();
+    EXPECT_EQ(finished.err, fmt::format("bit-axon: BIT_AXON_PROBE_SECONDS: expected a whole number "
+                                        "of seconds > 0, got \"{}\"\n",
+                                        limit));
+  }
+}
+
 TEST_F(Drivers, AutoGoesOnToTheCpu) {
   const Surroundings surroundings = with({add("crash", "vkEnumeratePhysicalDevices")});
   const Finished finished =
