@@ -80,7 +80,7 @@ Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_si
 TEST(EvaluationBatches, ChangeNoBit) {
   for (const char* device : {"reference", "cpu"})
     // The last batch has all windows, or fewer, and a whole last window or a short one.
-    for (const std::size_t n_ids : {2, 8, 9, 43, 45, 86}) {
+    for (const std::size_t n_ids : {2U, 8U, 9U, 43U, 45U, 86U}) {
       const Evaluation one = evaluated_in_batches(device, 1, n_ids);
       EXPECT_EQ(one.windows, static_cast<std::int64_t>(n_ids + 5) / 7);
       for (const std::int64_t batch_size : {2, 4, 32}) {
