@@ -8,7 +8,7 @@
 #include <string>
 
 #include "fuzz/expected_error.h"
-#include "hub/hub_api.h"
+#include "hub/hub_listing.h"
 #include "hub/hub_names.h"
 
 namespace bitaxon {
@@ -28,19 +28,22 @@ void parse(std::string_view text) {
   hub::HubListing listing;
   try {
     listing = hub::parse_listing(text, "input");
+    hub::refuse_unfetchable(listing.files, "input");
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::format) fuzzer_failed("wrong kind", error.what());
     check_message(error, "input: ");
     return;
   }
-  if (!hub::is_hex(listing.commit, 40)) fuzzer_failed("commit", listing.commit);
+  if (!hub::is_hex(listing.commit, 40) && !hub::is_hex(listing.commit, 64))
+    fuzzer_failed("commit", listing.commit);
   std::set<std::string> names;
   std::uint64_t total_bytes = 0;
-  for (const hub::HubFile& file : listing.files) {
+  for (const hub::ListedFile& file : listing.files) {
     check_name(file.name);
     if (!names.insert(file.name).second) fuzzer_failed("twice", file.name);
-    if (!hub::is_hex(file.id, 40) && !hub::is_hex(file.id, 64)) fuzzer_failed("id", file.id);
-    if (__builtin_add_overflow(total_bytes, file.size_bytes, &total_bytes))
+    if (!file.id.empty() && !hub::is_hex(file.id, 40) && !hub::is_hex(file.id, 64))
+      fuzzer_failed("id", file.id);
+    if (__builtin_add_overflow(total_bytes, file.size_bytes.value_or(0), &total_bytes))
       fuzzer_failed("sizes overflow", file.name);
   }
   for (const std::string& name : names)
