@@ -53,7 +53,9 @@ class Drivers : public testing::Test {
     surroundings.environment = {{"VK_DRIVER_FILES", list},
                                 {"VK_ICD_FILENAMES", list},
                                 {"BX_WRAPPED_DRIVER", healthy_library().string()},
-                                {"XDG_CACHE_HOME", (folder_ / "cache").string()}};
+                                {"XDG_CACHE_HOME", (folder_ / "cache").string()},
+                                // A crash stays a crash where sanitizers are on.
+                                {"ASAN_OPTIONS", "handle_segv=0:handle_abort=0"}};
     return surroundings;
   }
 
