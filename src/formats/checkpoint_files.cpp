@@ -68,8 +68,8 @@ WeightMap read_index(const fs::path& index) {
   return map;
 }
 
-/// Of files such as model-00001-of-00003.safetensors the first that is not there; empty when none
-/// is missing.
+/// The first missing file of a series such as model-00001-of-00003.safetensors. Empty when all are
+/// there.
 fs::path absent_shard(const std::vector<fs::path>& files) {
   const std::set<fs::path> there(files.begin(), files.end());
   constexpr std::string_view kForm = "-00000-of-00000.safetensors";

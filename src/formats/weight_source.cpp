@@ -59,7 +59,7 @@ struct Search {
   }
 };
 
-/// Of a tensor that is_float.
+/// The tensor must be one of floats (is_float).
 DType float_type(const TensorInfo& tensor) { return tensor.dtype.dtype().value_or(DType::f32); }
 
 WeightDesc describe_logical(std::string_view name, const Shape& shape) {

@@ -143,7 +143,7 @@ class Fetch {
   /// Whether the bytes to come are those that are missing.
   void check(const HttpHead& head, std::uint64_t before) {
     const std::string tag = head.field("etag");
-    // Of a compressed answer, length and ranges are not the file's.
+    // Length and ranges of a compressed answer are not those of the file.
     const bool is_plain = head.field("content-encoding").empty();
     if (head.status == 206) {
       if (before > 0 && !is_plain) throw StartOver{"the server compresses a range"};

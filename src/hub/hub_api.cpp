@@ -14,7 +14,7 @@
 namespace bitaxon::hub {
 namespace {
 
-/// The size in a header field; empty when there is none.
+/// The size in a header field. Empty when the field holds no number.
 std::optional<std::uint64_t> size_in(const std::string& field) {
   std::uint64_t size = 0;
   const auto result = std::from_chars(field.data(), field.data() + field.size(), size);

@@ -19,7 +19,7 @@ constexpr JsonLimits kLimits{.max_bytes = kMaxListingBytes, .max_depth = 32};
   throw Error(ErrorKind::format, fmt::format("{}: {}", name, what));
 }
 
-/// The member of an object; null when there is none.
+/// The member of an object. Null when the object lacks it.
 const Json& member(const Json& object, const char* key) {
   static const Json null;
   if (!object.is_object()) return null;
