@@ -172,7 +172,13 @@ Proxy proxy_of_environment() {
 std::string proxy_hint(const std::string& url) {
   const Proxy proxy = proxy_of_environment();
   if (proxy.url.empty() || is_loopback(origin_of(url).host)) return {};
-  return fmt::format(" ({} is {})", proxy.variable, proxy.url);
+  std::string exceptions;
+  for (const char* name : {"no_proxy", "NO_PROXY"})
+    if (const char* hosts = std::getenv(name); hosts != nullptr && *hosts != '\0') {
+      exceptions = fmt::format(", {} is {}", name, printable(hosts, 200));
+      break;
+    }
+  return fmt::format(" ({} is {}{})", proxy.variable, proxy.url, exceptions);
 }
 
 /// What a proxy means that does not connect us.

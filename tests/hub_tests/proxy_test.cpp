@@ -169,6 +169,9 @@ TEST_F(ProxyTest, NobodyListens) {
   set_variable("https_proxy", "http://user:secret@127.0.0.1:1");
   expect_error([&] { download(); }, ErrorKind::io,
                {"owner/name at main", "(https_proxy is http://127.0.0.1:1)", "tried 5 times"});
+  set_variable("no_proxy", "example.org");
+  expect_error([&] { download(); }, ErrorKind::io,
+               {"(https_proxy is http://127.0.0.1:1, no_proxy is example.org)"});
 }
 
 }  // namespace
