@@ -97,12 +97,27 @@ path library_of(const path& manifest) try {
   return {};
 }
 
-std::string layer_stamps() {
+/// The variables that switch an implicit layer on or off, with their values.
+std::string switches_of(const path& manifest) try {
+  const Json json = parse_json(read_whole_file(manifest, kMaxManifestBytes), manifest.string());
+  std::string text;
+  for (const Json& layer :
+       json.contains("layers") ? json["layers"] : Json::array({json.at("layer")}))
+    for (const char* kind : {"enable_environment", "disable_environment"})
+      if (const auto names = layer.find(kind); names != layer.end())
+        for (const auto& [name, ignored] : names->items())
+          text += fmt::format("{}={}\n", name, variable_or(name.c_str(), ""));
+  return text;
+} catch (const std::exception&) {
+  return {};
+}
+
+std::string layer_circumstances() {
   std::set<path> manifests;
   for (const char* folder : {"vulkan/implicit_layer.d", "vulkan/explicit_layer.d"})
     for (const path& place : system_folders(folder)) add_manifests(place, manifests);
   std::string stamps;
-  for (const path& manifest : manifests) stamps += stamp(manifest);
+  for (const path& manifest : manifests) stamps += stamp(manifest) + switches_of(manifest);
   return stamps;
 }
 
@@ -165,7 +180,7 @@ std::string driver_circumstances(const std::vector<path>& manifests) {
     text += stamp(manifest);
     if (const path library = library_of(manifest); !library.empty()) text += stamp(library);
   }
-  text += layer_stamps();
+  text += layer_circumstances();
   // Written again whenever a library is installed, and so for those that are named without a
   // folder.
   text += stamp("/etc/ld.so.cache");

@@ -21,8 +21,9 @@ EnvironmentChanges loader_settings(
     const std::optional<std::vector<std::filesystem::path>>& manifests, bool with_layers);
 
 /// A text that changes when drivers may behave in another way: names, sizes and times of manifests
-/// and of the libraries they name, the same of layers, the time of the dynamic linker's cache, GPUs
-/// and access to them, the boot, limits of the process, and variables that drivers read.
+/// and of the libraries they name, the same of layers with the variables that switch them, the time
+/// of the dynamic linker's cache, GPUs and access to them, the boot, limits of the process, and
+/// variables that drivers read.
 std::string driver_circumstances(const std::vector<std::filesystem::path>& manifests);
 
 }  // namespace bitaxon::vulkan
