@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -162,6 +164,9 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
       const rlimit limit{surroundings.most_file_bytes, surroundings.most_file_bytes};
       ::setrlimit(RLIMIT_FSIZE, &limit);
     }
+    if (surroundings.root_obeys_permissions && ::geteuid() == 0 &&
+        ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) != 0)
+      ::_exit(126);
     if (!folder.empty() && ::chdir(folder.c_str()) != 0) ::_exit(126);
     ::execve(argv[0], argv.data(), envp.data());
     ::_exit(127);

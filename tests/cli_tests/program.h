@@ -28,6 +28,7 @@ struct Surroundings {
   bool pipes_do_not_block = false;                 ///< O_NONBLOCK, as others may leave them
   bool stdin_is_terminal = false;                  ///< without echo; closing it hangs up
   std::vector<int> closed;                         ///< of 0, 1, 2: not open at all
+  bool root_obeys_permissions = false;             ///< as other users do
   std::uint64_t most_file_bytes = 0;  ///< beyond it writes fail, as on a full disk; 0: no limit
 };
 
