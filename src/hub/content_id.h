@@ -1,4 +1,4 @@
-// The hash by which a hub names the contents of a file.
+// The hash that a hub uses as the name of a file's contents.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@ namespace bitaxon::hub {
 struct HttpOptions;
 
 enum class ContentHash {
-  sha256,    ///< of the contents: files in LFS
+  sha256,    ///< SHA-256 of the contents: files in LFS
   git_blob,  ///< SHA-1 of "blob SIZE\0" and the contents: all other files
-  sha1       ///< of the contents: what some mirrors use as a tag
+  sha1       ///< SHA-1 of the contents: some mirrors use it as a tag
 };
 
-/// Lower-case hexadecimal digits. Reads the file through, which takes a while: throws Interrupted
-/// when the flag of `options` is set, and Error(io).
+/// Returns the hash of the file in lower-case hexadecimal digits. Reads the whole file, which takes
+/// a while. Throws Interrupted when the flag of `options` is set, and Error(io).
 std::string content_id(const File& file, ContentHash hash, const HttpOptions& options);
 
 }  // namespace bitaxon::hub

@@ -11,7 +11,7 @@ namespace bitaxon::hub {
 namespace {
 
 DynamicLibrary open_library() {
-  // One interface; Debian gives the flavour with GnuTLS a name of its own.
+  // Both have the same interface. Debian gives the GnuTLS build its own name.
   const std::string names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
   try {
     return DynamicLibrary(names);
@@ -58,14 +58,15 @@ CurlLibrary load(const DynamicLibrary& library) {
   decltype(&::curl_global_init) global_init = nullptr;
   find(library, "curl_global_init", global_init);
   if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-    throw Error(ErrorKind::unsupported, "download: libcurl cannot be initialised");
+    throw Error(ErrorKind::unsupported, "download: libcurl cannot be initialized");
   return curl;
 }
 
 }  // namespace
 
 const CurlLibrary& curl_library() {
-  // Never closed: what it loaded (TLS, name services) leaves handlers for the end of the process.
+  // Never closed: the libraries that libcurl loads (TLS, name services) register handlers that run
+  // at the end of the process.
   static const auto* const library = new DynamicLibrary(open_library());
   static const CurlLibrary curl = load(*library);
   return curl;

@@ -1,12 +1,12 @@
-// libcurl, opened when it is first needed: no other command loads it, with all that it depends on;
-// and wherever the program runs, TLS and the certificates that it trusts are those of the system.
+// libcurl, opened at first use. Commands that do not download do not load libcurl and its
+// dependencies. TLS and the trusted certificates are those of the system the program runs on.
 #pragma once
 
 #include <curl/curl.h>
 
 namespace bitaxon::hub {
 
-/// The functions that are used, under their names without "curl_".
+/// The libcurl functions that the hub uses, named without the prefix "curl_".
 struct CurlLibrary {
   decltype(&::curl_easy_init) easy_init;
   decltype(&::curl_easy_cleanup) easy_cleanup;
@@ -24,7 +24,7 @@ struct CurlLibrary {
   decltype(&::curl_free) free;
 };
 
-/// Throws Error(unsupported) when the system has no libcurl, or one before 7.85.
+/// Throws Error(unsupported) when the system has no libcurl, or a libcurl older than 7.85.
 const CurlLibrary& curl_library();
 
 }  // namespace bitaxon::hub

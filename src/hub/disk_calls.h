@@ -1,4 +1,4 @@
-// Calls that some file systems do not have.
+// System calls that some file systems do not support.
 #pragma once
 
 #include <sys/file.h>
@@ -9,7 +9,7 @@
 
 namespace bitaxon::hub {
 
-/// The system's, unless a test puts others in their place.
+/// Calls the system by default. Tests put other functions here.
 struct DiskCalls {
   int (*flock)(int descriptor, int operation) = ::flock;
   int (*symlink)(const char* target, const char* path) = ::symlink;

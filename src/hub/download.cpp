@@ -34,7 +34,7 @@ void check(const DownloadRequest& request) {
                             problem, printable(request.revision)));
 }
 
-/// As the hub's own tools: "*" matches slashes too, and a folder means all that is in it.
+/// Follows the hub's own tools: "*" also matches slashes, and a folder stands for everything in it.
 bool matches(const std::vector<std::string>& globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(), [&](std::string glob) {
     if (glob.ends_with('/')) glob += '*';
@@ -58,8 +58,9 @@ std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest&
   return chosen;
 }
 
-/// Where the parts of a download lie: in the cache, contents by their hash; else files by their
-/// names, and beside them a folder of what is under way, where the hub's own tools have theirs.
+/// Where a download keeps its files. In the cache, contents are named by their hash. In a local
+/// folder, files have their own names, and a subfolder holds unfinished files, at the path that the
+/// hub's own tools use.
 class Places {
  public:
   Places(const DownloadRequest& request, std::string commit)
@@ -67,8 +68,8 @@ class Places {
     if (!in_cache()) make_folders(folder_);
   }
 
-  /// Makes the folders that fetching takes, and throws Error(io) when one that is needed cannot be
-  /// written. Where all is here, nothing has to be writable.
+  /// Creates the folders needed to fetch `files`. Throws Error(io) when one of them cannot be
+  /// written. Not called when nothing has to be added, so that nothing has to be writable then.
   void prepare(const std::vector<HubFile>& files, const Snapshot& snapshot) const {
     if (!in_cache()) {
       for (const HubFile& file : files) refuse_unwritable(target(file));
@@ -77,13 +78,13 @@ class Places {
     }
     make_folders(cache_.blobs());
     cache_.refuse_unwritable_for(snapshot);
-    std::error_code no_lock;  // which whoever asks for one then says
+    std::error_code no_lock;  // reported later, when a lock is taken
     fs::create_directories(cache_.locks(), no_lock);
   }
 
   bool in_cache() const { return folder_.empty(); }
   const CachedRepository& cache() const { return cache_; }
-  /// A folder of the file system that everything goes to.
+  /// A folder on the file system that receives the download.
   fs::path disk() const { return in_cache() ? cache_.blobs() : folder_; }
   fs::path target(const HubFile& file) const {
     return in_cache() ? cache_.blobs() / file.id : make_way(folder_, file.name);
@@ -95,8 +96,8 @@ class Places {
     return (in_cache() ? cache_.locks() : under_way()) / (file.id + ".lock");
   }
 
-  /// Whether the file is here. In the cache, what has the name was checked before it got it; in a
-  /// folder anybody may have changed it.
+  /// Whether the file is here. In the cache, a file gets its name only after its contents were
+  /// checked. In a local folder anybody may have changed it, so the contents are checked again.
   bool has(const HubFile& file, const HttpOptions& options) const {
     if (in_cache() && cache_.has_plain(commit_, in_snapshot(file))) return true;
     const fs::path path = target(file);
@@ -108,7 +109,7 @@ class Places {
                                              fs::is_symlink(status) ? "link" : "folder"));
     if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
       return false;
-    // What another user keeps private is fetched again.
+    // A blob that another user keeps private is fetched again.
     return in_cache() ? is_readable(path) : has_contents(path, file, options);
   }
 
@@ -116,7 +117,7 @@ class Places {
     return {file.name, file.id, file.size_bytes};
   }
 
-  /// Bytes of the file that need not be fetched.
+  /// Bytes of the file that an earlier run fetched.
   std::uint64_t partial_bytes(const HubFile& file) const {
     std::error_code error;
     const std::uintmax_t size = fs::file_size(partial(file), error);
@@ -165,7 +166,7 @@ class Download {
  private:
   const HttpOptions& options() const { return client_.options(); }
 
-  /// The files to have, with all that the hub tells of them.
+  /// The requested files, with the size and the id that the hub gives for each.
   std::vector<HubFile> find_files() {
     const HubListing listing = hub_.list();
     commit_ = listing.commit;
@@ -184,7 +185,7 @@ class Download {
     return snapshot;
   }
 
-  /// No file may come to lie where the download keeps its own.
+  /// No file may go into the folder in which the download keeps its own files.
   static void refuse_own_folder(const std::vector<ListedFile>& files) {
     for (const ListedFile& file : files)
       if (file.name == ".cache" || file.name.starts_with(".cache/"))
@@ -195,7 +196,7 @@ class Download {
                                 printable(file.name)));
   }
 
-  /// Each content once: the cache has one file for all names it has.
+  /// In the cache each content counts once: files with the same contents share one blob.
   std::vector<HubFile> find_missing(const std::vector<HubFile>& files, const Places& places) {
     std::vector<HubFile> missing;
     std::set<std::string_view> here, not_here;
@@ -215,7 +216,7 @@ class Download {
   void refuse_full_disk(std::uint64_t needed, const Places& places) const {
     std::error_code error;
     const fs::space_info space = calls_.space(places.disk(), error);
-    // Where a file system does not tell, only trying does.
+    // Some file systems do not report their free space. Then the download is tried.
     if (error || space.capacity == 0 || needed <= space.available) return;
     throw Error(ErrorKind::io, fmt::format("{}: expected {} of free space for the download, got {}",
                                            printable_path(places.disk().string()),
@@ -229,8 +230,8 @@ class Download {
                             to_fetch_bytes == 0 ? "nothing" : bytes_text(to_fetch_bytes)));
   }
 
-  /// Waits for a lock; `waits` is called when that is necessary. Where none is to be had, it says
-  /// so once, and the lock is not held.
+  /// Takes a lock. Calls `waits` once when another process holds the lock. When locks do not work
+  /// here, tells the user once and returns a lock that is not held.
   FileLock lock(const fs::path& path, const std::function<void()>& waits) {
     constexpr auto kPause = std::chrono::milliseconds(100);
     for (bool said = false;; said = true) {
@@ -250,9 +251,9 @@ class Download {
 
   void fetch(const HubFile& file, const Places& places) {
     const FileLock held = lock(places.lock(file), [&] {
-      watch_.note(fmt::format("{}: another process fetches it; waiting", printable(file.name)));
+      watch_.note(fmt::format("{}: another process is fetching it; waiting", printable(file.name)));
     });
-    if (!places.has(file, options())) {  // else whoever had the lock was faster
+    if (!places.has(file, options())) {  // else the previous holder of the lock has fetched it
       PartialFile partial(places.partial(file));
       const FetchWatch watch{
           .progress =
@@ -265,8 +266,8 @@ class Download {
     watch_.progress(done_bytes_, total_bytes_);
   }
 
-  /// In the cache the files get their names last: whoever looks for a model finds all or none of
-  /// it.
+  /// In the cache the snapshot is added last, so that other processes find the whole model or
+  /// nothing.
   fs::path finish(const std::vector<HubFile>& files, const Snapshot& snapshot,
                   const Places& places) {
     if (!places.in_cache()) return fs::absolute(request_.local_folder).lexically_normal();

@@ -1,4 +1,4 @@
-// A repository of a hub, or some of its files, fetched to this machine.
+// Downloads a repository of a hub, or some of its files, to this machine.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace bitaxon::hub {
 struct DownloadRequest {
   std::string repository;                   ///< "owner/name"
   std::string revision = "main";            ///< branch, tag or commit
-  std::vector<std::string> include = {};    ///< only files that one of these matches; empty: all
-  std::vector<std::string> exclude = {};    ///< and none of these
-  std::filesystem::path local_folder = {};  ///< files as they are, here; empty: the hub cache
+  std::vector<std::string> include = {};    ///< patterns of files to fetch; empty: all files
+  std::vector<std::string> exclude = {};    ///< patterns of files not to fetch
+  std::filesystem::path local_folder = {};  ///< receives plain files; empty: use the hub cache
 };
 
 struct DownloadWatch {
@@ -25,13 +25,13 @@ struct DownloadWatch {
   std::function<void(const std::string&)> note;  ///< one line
 };
 
-/// Asks the hub of HubServer::from_environment(). Files that are here are not fetched again, those
-/// that are here in part are continued; each appears under its name once its size and hash are
-/// right, and a snapshot of the cache once it has all its files. Where the file system has no locks
-/// or no links, it goes on without them and says so. Returns the folder with the files. Throws
-/// Error(invalid_argument) for the request and the variables that belong to it, Error(format) for
-/// what the hub says, Error(io) for what network and disk do, Error(unsupported) without libcurl or
-/// offline; Interrupted.
+/// Downloads from the hub of HubServer::from_environment(). Files that are here are not fetched
+/// again, and partial files are continued. A file appears under its name once its size and hash are
+/// right. A snapshot appears in the cache once it has all its files. When the file system has no
+/// locks or no symbolic links, the download continues without them and sends a note. Returns the
+/// folder with the files. Throws Error(invalid_argument) for a bad request or environment variable,
+/// Error(format) for a bad answer of the hub, Error(io) when the network or the disk fails,
+/// Error(unsupported) without libcurl or in offline mode, and Interrupted.
 std::filesystem::path download(const DownloadRequest& request, const HttpOptions& options,
                                const DownloadWatch& watch, const DiskCalls& calls = {});
 

@@ -16,7 +16,7 @@
 namespace bitaxon::hub {
 namespace {
 
-/// Thrown out of a transfer that does not continue what is here.
+/// Thrown when the server's answer does not continue the partial file.
 struct StartOver {
   std::string reason;
 };
@@ -45,15 +45,15 @@ std::optional<ContentRange> parse_range(std::string_view text) {
   return ContentRange{*first, parse_number(text.substr(slash + 1))};
 }
 
-/// Empty when the id is no hash that can be computed here.
+/// The kind of hash that the id is. Empty when the id is not a hash that can be computed here.
 std::optional<ContentHash> hash_of(const HubFile& file) {
   if (is_hex(file.id, 64)) return ContentHash::sha256;
   if (is_hex(file.id, 40)) return ContentHash::git_blob;
   return std::nullopt;
 }
 
-/// The id that these contents have, by the hash that `file` is named by. Of a SHA-1 only the digits
-/// are known: it is git's, or that of the contents alone.
+/// The id of `contents`, computed with the kind of hash that names `file`. A SHA-1 may be git's, or
+/// that of the contents alone. Its digits do not tell which, so both are tried.
 std::string id_of(const File& contents, const HubFile& file, ContentHash hash,
                   const HttpOptions& options) {
   std::string id = content_id(contents, hash, options);
@@ -101,7 +101,7 @@ class Fetch {
     fail(fmt::format("expected {} bytes, the server sends {}", file_.size_bytes, got));
   }
 
-  /// One connection, and the pause after one that failed.
+  /// Makes one connection, and pauses if it fails.
   void transfer() {
     const std::uint64_t before = partial_.size_bytes();
     if (before == 0) from_zero_ = true;
@@ -131,8 +131,9 @@ class Fetch {
     retries_.wait(wait_seconds);
   }
 
-  /// A line that brings something each time may break as often as it likes. What counts is how far
-  /// it has ever come: a server that ignores ranges brings the same bytes again and again.
+  /// Resets the retries after progress, so that a connection may break any number of times if each
+  /// try brings new bytes. Progress is measured from the furthest byte reached so far, because a
+  /// server that ignores ranges sends the same bytes again and again.
   void count_progress() {
     constexpr std::uint64_t kProgressBytes = std::uint64_t{64} << 10;
     if (partial_.size_bytes() < counted_bytes_ + kProgressBytes) return;
@@ -140,10 +141,10 @@ class Fetch {
     retries_.start_over();
   }
 
-  /// Whether the bytes to come are those that are missing.
+  /// Checks that the bytes to come are the missing ones.
   void check(const HttpHead& head, std::uint64_t before) {
     const std::string tag = head.field("etag");
-    // Length and ranges of a compressed answer are not those of the file.
+    // The length and the ranges of a compressed answer do not describe the file.
     const bool is_plain = head.field("content-encoding").empty();
     if (head.status == 206) {
       if (before > 0 && !is_plain) throw StartOver{"the server compresses a range"};
@@ -159,11 +160,12 @@ class Fetch {
       if (const auto size = parse_number(head.field("content-length"));
           is_plain && size && *size != file_.size_bytes)
         fail_size(std::to_string(*size));
-      // The range was not honoured, or what it was of is no more: all bytes, from the first.
+      // The server ignored the range, or the file changed: all bytes follow, from the first.
       if (before > 0) partial_.clear();
       from_zero_ = true;
     }
-    // A weak tag is not of bytes, and that of a compressed answer is not of the file's.
+    // A weak tag does not identify bytes, and the tag of a compressed answer does not identify the
+    // bytes of the file.
     tag_ = is_plain && !tag.starts_with("W/") ? tag : "";
   }
 
@@ -186,7 +188,7 @@ class Fetch {
     const std::string problem =
         fmt::format("expected contents with {} {}, got {}",
                     *hash == ContentHash::sha256 ? "SHA-256" : "git's SHA-1", file_.id, id);
-    // What an earlier run left may be at fault; what came just now, all of it, is the server's.
+    // Bytes from an earlier run may be wrong. If this run fetched all of them, the server is wrong.
     if (!from_zero_) throw StartOver{problem};
     partial_.clear();
     fail(problem);
@@ -199,10 +201,10 @@ class Fetch {
   PartialFile& partial_;
   const FetchWatch& watch_;
   Retries retries_;
-  std::uint64_t counted_bytes_ = 0;  ///< where the retries started over, or began
-  std::string tag_;                  ///< of what the last connection sent
-  bool from_zero_ = false;           ///< all that is here came since this began
-  bool started_over_ = false;        ///< once is enough
+  std::uint64_t counted_bytes_ = 0;  ///< size when the retries were last reset, or at the beginning
+  std::string tag_;                  ///< ETag of the bytes that the last connection sent
+  bool from_zero_ = false;           ///< this run fetched all bytes of the partial file
+  bool started_over_ = false;        ///< the file was dropped once; a second time is an error
 };
 
 }  // namespace

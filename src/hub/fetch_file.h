@@ -1,4 +1,4 @@
-// The contents of one file, into a partial file, over as many connections as it takes.
+// Fetches the contents of one file into a partial file, over as many connections as needed.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +12,19 @@
 namespace bitaxon::hub {
 
 struct FetchWatch {
-  std::function<void(std::uint64_t bytes)> progress;  ///< of this file, are here
+  std::function<void(std::uint64_t bytes)> progress;  ///< gets the bytes of this file that are here
   Note note;
 };
 
-/// Continues `partial` from where it ends until it has the size and the hash of `file`. Where the
-/// id of `file` is no hash, the size alone is checked. What does not begin like the file is dropped
-/// and fetched anew, once. Throws Error(io), after which the partial file holds nothing wrong, and
-/// Interrupted.
+/// Continues `partial` from its end until it has the size and the hash of `file`. When the id of
+/// `file` is not a hash, only the size is checked. A partial file with wrong contents is emptied
+/// and fetched again, once. Throws Interrupted, and Error(io). After an Error(io) the partial file
+/// holds no bytes known to be wrong.
 void fetch_file(HttpClient& client, const HubServer& server, const std::string& url,
                 const HubFile& file, PartialFile& partial, const FetchWatch& watch);
 
-/// Whether the file `path` is known to have the contents of `file`: never where the id of `file` is
-/// no hash. Throws as content_id.
+/// Whether the file at `path` is known to have the contents of `file`. False when the id of `file`
+/// is not a hash. Throws as content_id() does.
 bool has_contents(const std::filesystem::path& path, const HubFile& file,
                   const HttpOptions& options);
 

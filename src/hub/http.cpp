@@ -27,8 +27,8 @@ bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/// What libcurl's callbacks see of one transfer. They are called from C, so that what is thrown
-/// waits here until it has returned.
+/// The state of one transfer that libcurl's callbacks use. C code calls the callbacks, so an
+/// exception is kept here until libcurl has returned.
 struct Transfer {
   const std::string& url;
   const HttpReceiver& receiver;
@@ -41,7 +41,7 @@ struct Transfer {
   bool is_wanted() const { return head.status == 200 || head.status == 206; }
 
   void take_line(std::string_view line) {
-    // After the head of the final answer only trailers come.
+    // Only trailers follow the head of the final answer.
     if (head_ended) return;
     if ((head_bytes += line.size()) > kMaxHeadBytes)
       throw Error(ErrorKind::io,
@@ -53,7 +53,7 @@ struct Transfer {
       const std::size_t space = std::min(line.find(' '), line.size() - 1);
       std::from_chars(line.data() + space + 1, line.data() + line.size(), head.status);
     } else if (line.empty()) {
-      head_ended = head.status >= 200;  // else an interim answer
+      head_ended = head.status >= 200;  // lower: an interim answer
       if (head_ended && is_wanted() && receiver.on_head) receiver.on_head(head);
     } else if (const std::size_t colon = line.find(':'); colon != line.npos) {
       std::string name(line.substr(0, colon));
@@ -68,14 +68,14 @@ struct Transfer {
 
   void take_bytes(std::span<const std::byte> bytes) {
     if (is_wanted()) return receiver.on_bytes(bytes);
-    // What comes with an error or a redirect is read past, so that the connection can be kept.
+    // The body of an error or a redirect is skipped, so that the connection can be reused.
     if ((unread_bytes += bytes.size()) > kMaxUnreadBytes)
       throw Error(ErrorKind::io,
                   fmt::format("{}: expected a short answer with status {}, got more than 1 MiB",
                               shown(url), head.status));
   }
 
-  /// Calls `act`, keeping what it throws; false when it threw.
+  /// Calls `act` and keeps its exception. False when it threw one.
   template <class Act>
   bool guard(const Act& act) noexcept {
     try {
@@ -122,14 +122,15 @@ class HeaderList {
   curl_slist* list_ = nullptr;
 };
 
-/// The file of trusted certificates that the user names as for other tools; empty: the system's.
+/// The file of trusted certificates, from the variables that other tools use. Empty: use the
+/// system's certificates.
 std::string certificate_file() {
   for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"})
     if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
   return {};
 }
 
-/// Whether another try may end otherwise.
+/// Whether another try may succeed.
 bool may_pass(CURLcode code) {
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -153,7 +154,7 @@ struct Proxy {
   std::string variable, url;
 };
 
-/// The proxy that libcurl uses for https, without user and password. Empty without a proxy.
+/// The proxy that libcurl uses for https, without user and password. Empty when there is none.
 Proxy proxy_of_environment() {
   for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
     const char* value = std::getenv(name);
@@ -168,7 +169,7 @@ Proxy proxy_of_environment() {
   return {};
 }
 
-/// For a request that got no answer: the proxy may be why.
+/// A hint for a request without an answer: the proxy may be the cause.
 std::string proxy_hint(const std::string& url) {
   const Proxy proxy = proxy_of_environment();
   if (proxy.url.empty() || is_loopback(origin_of(url).host)) return {};
@@ -181,7 +182,7 @@ std::string proxy_hint(const std::string& url) {
   return fmt::format(" ({} is {}{})", proxy.variable, proxy.url, exceptions);
 }
 
-/// What a proxy means that does not connect us.
+/// What it means that a proxy refuses a connection with this status.
 std::string proxy_refusal(long status) {
   switch (status) {
     case 403:
@@ -189,7 +190,7 @@ std::string proxy_refusal(long status) {
     case 407:
       return "it expects http://USER:PASSWORD@HOST:PORT with a user that it knows";
     default:
-      return "it does not connect us";
+      return "it refuses the connection";
   }
 }
 
@@ -235,22 +236,24 @@ struct HttpClient::Handle {
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTPHEADER, headers.get());
     set(CURLOPT_NOBODY, request.head_only ? 1L : 0L);
-    // Some servers send a body after the head, which would begin the next answer.
+    // Some servers send a body after the answer to HEAD. On a reused connection libcurl would read
+    // it as the next answer.
     set(CURLOPT_FORBID_REUSE, request.head_only ? 1L : 0L);
-    // Sizes and ranges are of the file as it is. The option also decodes what comes compressed.
+    // Sizes and ranges refer to the uncompressed file. The option also makes libcurl decode answers
+    // that come compressed.
     set(CURLOPT_ACCEPT_ENCODING, "identity");
-    // What a proxy answers to CONNECT is not the server's answer.
+    // A proxy's answer to CONNECT is not the server's answer.
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     set(CURLOPT_USERAGENT, fmt::format("bit-axon/{}", build_info().version).c_str());
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.timeout_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
     set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds));
-    // A proxy is for the network; the servers of this machine are reached directly.
+    // Proxies are for the network. Servers on this machine are reached directly.
     if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
     if (const std::string file = certificate_file(); !file.empty()) {
       set(CURLOPT_CAINFO, file.c_str());
-      // A libcurl without https proxies lacks the option and does not need it.
+      // A libcurl without https proxies lacks this option and does not need it.
       curl.easy_setopt(easy, CURLOPT_PROXY_CAINFO, file.c_str());
     }
     set(CURLOPT_HEADERFUNCTION, bx_hub_take_line);
@@ -262,14 +265,14 @@ struct HttpClient::Handle {
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
   }
 
-  /// The status with which a proxy refused to connect us; 0: none did.
+  /// The status with which a proxy refused the connection; 0: no proxy refused it.
   long proxy_status() {
     long status = 0;
     curl.easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);
     return status / 100 == 2 ? 0 : status;
   }
 
-  /// One hop.
+  /// Makes one request, without following redirects.
   HttpAnswer get(const HttpRequest& request, const HttpOptions& options,
                  const HttpReceiver& receiver) {
     if (const std::string problem = origin_problem(origin_of(request.url)); !problem.empty())
@@ -319,11 +322,11 @@ HttpAnswer HttpClient::get(HttpRequest request, const HttpReceiver& receiver) {
     if (receiver.is_enough && receiver.is_enough(answer.head)) return answer;
     const std::string location = answer.head.field("location");
     if (location.empty())
-      throw Error(ErrorKind::io, fmt::format("{}: expected a place to go on to with status {}, got "
-                                             "none",
+      throw Error(ErrorKind::io, fmt::format("{}: expected a Location with status {}, got none",
                                              shown(request.url), answer.head.status));
     std::string target = redirect_target(request.url, location);
-    // Once left, not even back at its origin: whoever sent us there chose what is asked there.
+    // The token is dropped at the first redirect to another origin. It is not sent again even if a
+    // later redirect leads back, because that other origin chose the address.
     if (!(origin_of(target) == origin_of(request.url))) request.token.clear();
     request.url = std::move(target);
   }

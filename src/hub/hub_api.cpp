@@ -24,12 +24,13 @@ std::optional<std::uint64_t> size_in(const std::string& field) {
   return size;
 }
 
-/// Whether a redirect already tells what a file is: where it leads, nobody may ask with HEAD.
+/// Whether a redirect already gives the id and the size of a file. The address that it leads to may
+/// not allow HEAD.
 bool tells_file(const HttpHead& head) {
   return !head.field("x-linked-etag").empty() && !head.field("x-linked-size").empty();
 }
 
-/// The address of "<ADDRESS>; rel="next"" in a Link field; empty when it names none.
+/// ADDRESS of the entry `<ADDRESS>; rel="next"` in a Link field; empty when there is no such entry.
 std::string next_page(const std::string& link) {
   for (std::size_t begin = link.find('<'); begin != link.npos; begin = link.find('<', begin + 1)) {
     const std::size_t end = link.find('>', begin);
@@ -75,7 +76,7 @@ HttpAnswer HubRepository::ask(const HttpRequest& request, const HttpReceiver& re
   }
 }
 
-/// The whole answer as text, bounded.
+/// Gets the whole answer as text, of at most kMaxListingBytes.
 HttpAnswer HubRepository::get_text(const std::string& url, std::string& text) {
   const HttpReceiver receiver{
       .on_head = [&](const HttpHead&) { text.clear(); },
@@ -87,7 +88,7 @@ HttpAnswer HubRepository::get_text(const std::string& url, std::string& text) {
                                       kMaxListingBytes));
             text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
           }};
-  // The token goes to the hub alone, whatever address the hub's answers name.
+  // The token goes only to the hub, whatever address the hub's answers name.
   const bool is_hub = origin_of(url) == origin_of(server_.endpoint);
   return ask({.url = url, .token = is_hub ? server_.token : ""}, receiver,
              fmt::format("{} at {}", name_, printable(revision_)));
@@ -129,7 +130,7 @@ HubFile HubRepository::describe(const std::string& commit, const ListedFile& lis
   const std::string id =
       listed.id.empty() ? id_of_tag(tag.empty() ? head.field("etag") : tag) : listed.id;
   if (id.empty()) throw Error(ErrorKind::format, what + ": expected an ETag, the hub sends none");
-  // The length of a compressed answer is not the file's.
+  // The length of a compressed answer is not the size of the file.
   const bool is_plain = head.field("content-encoding").empty();
   const auto size_bytes =
       listed.size_bytes ? listed.size_bytes
@@ -153,16 +154,14 @@ void refuse_status(const HttpAnswer& answer, const HubServer& server, const std:
   switch (answer.head.status) {
     case 401:
     case 403:
-      // Who may read what is the hub's to say, and the token stays with it.
+      // Only the hub decides who may read a file, and the token goes only to the hub.
       if (!(origin_of(answer.url) == origin_of(server.endpoint)))
-        reason = fmt::format("{} sent us there, without the token; the same command may help later",
-                             server.endpoint);
-      else if (answer.token_sent)
-        reason = "the token in HF_TOKEN (or its file) is not one of somebody who may read it";
-      else
         reason =
-            "it does not exist or is not public: set HF_TOKEN to the token of somebody who may "
-            "read it";
+            fmt::format("{} redirected to it, without the token; try again later", server.endpoint);
+      else if (answer.token_sent)
+        reason = "the token in HF_TOKEN (or its file) gives no access to it";
+      else
+        reason = "it does not exist or is not public: set HF_TOKEN to a token with access to it";
       break;
     case 404:
       reason = "there is no such repository, revision or file";

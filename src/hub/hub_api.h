@@ -1,4 +1,4 @@
-// What is asked of a hub.
+// Requests to the API of a hub.
 #pragma once
 
 #include <functional>
@@ -11,25 +11,26 @@
 
 namespace bitaxon::hub {
 
-/// What was tried again, for the user.
+/// Gets one line for the user, such as why a request is tried again.
 using Note = std::function<void(const std::string&)>;
 
-/// One repository of a hub. The client and the server outlive it. All throw Error(io) that says
-/// what to do when the hub refuses, Error(format) for what no hub answers, and Interrupted.
+/// One repository of a hub. The client and the server must outlive it. The functions throw
+/// Error(io) when the hub refuses, with a message that says what to do. They throw Error(format)
+/// for an answer that no hub gives, and Interrupted.
 class HubRepository {
  public:
   /// `name`: "owner/name"; `revision`: branch, tag or commit.
   HubRepository(HttpClient& client, const HubServer& server, const std::string& name,
                 const std::string& revision, Note note);
 
-  /// Asks for the files of the revision.
+  /// Asks the hub for the list of files of the revision.
   HubListing list();
-  /// A file with its size and its id. Asks for what the list does not tell of it.
+  /// A file with its size and its id. Asks the hub for whichever of them the list lacks.
   HubFile describe(const std::string& commit, const ListedFile& listed);
 
-  /// Where the contents of a file are.
+  /// The address of the contents of a file.
   std::string file_url(const std::string& commit, const std::string& file_name) const;
-  /// Where the list of files came from, for messages.
+  /// The address of the list of files, for messages.
   std::string shown_list() const;
 
  private:

@@ -46,7 +46,7 @@ void move_to(const fs::path& from, const fs::path& to) {
   if (error) fail(to, "cannot rename to it", error);
 }
 
-/// Where the link of a file leads, seen from its folder in the snapshot.
+/// The target of the symbolic link for a file, relative to the file's folder in the snapshot.
 fs::path target_of(const Snapshot::File& file) {
   fs::path target = fs::path("..") / ".." / "blobs" / file.id;
   for (auto n = std::ranges::count(file.path, '/'); n > 0; --n) target = ".." / target;
@@ -58,10 +58,10 @@ bool is_plain_file(const fs::path& path) {
   return fs::is_regular_file(fs::symlink_status(path, error));
 }
 
-/// What begins the names of things that have not got their own yet.
+/// Prefix of the names of temporary folders.
 constexpr std::string_view kUnfinished = ".unfinished";
 
-/// A folder of its own for each process: where there are no locks, several may be at work.
+/// A temporary folder with a random name: without locks several processes may work at once.
 class UnfinishedFolder {
  public:
   explicit UnfinishedFolder(const fs::path& root)
@@ -80,15 +80,15 @@ class UnfinishedFolder {
   fs::path path_;
 };
 
-/// The files in the order in which they are put into a snapshot that others see already:
-/// config.json makes a model of it and comes last.
+/// The order in which files are added to a snapshot that other processes can see already.
+/// config.json is last, because a snapshot counts as a model only with it.
 std::vector<Snapshot::File> config_last(std::vector<Snapshot::File> files) {
   std::stable_partition(files.begin(), files.end(),
                         [](const Snapshot::File& file) { return file.path != "config.json"; });
   return files;
 }
 
-/// The commit that is in the file of a branch or tag; empty without one.
+/// The commit in the file of a branch or tag; empty when there is no such file.
 std::string read_ref(const fs::path& file) {
   constexpr std::uint64_t kMaxBytes = 256;
   refuse_broken_link(file);
@@ -99,7 +99,7 @@ std::string read_ref(const fs::path& file) {
   return commit;
 }
 
-/// A path in the user's environment; empty when the variable is unset or "".
+/// The path in an environment variable, expanded; empty when the variable is unset or "".
 std::optional<fs::path> user_path(const char* variable) {
   const auto path = environment_path(variable);
   return path ? std::optional<fs::path>(expand_path(path->string())) : std::nullopt;
@@ -173,7 +173,7 @@ bool CachedRepository::has_plain(const std::string& commit, const Snapshot::File
 
 bool CachedRepository::can_link(const DiskCalls& calls) const {
   if (is_true_variable("HF_HUB_DISABLE_SYMLINKS")) return false;
-  constexpr int kMaxTries = 3;  // another process may take the folder for one that was left
+  constexpr int kMaxTries = 3;  // another process may remove the folder as abandoned
   for (int n_tries = 0; n_tries < kMaxTries; ++n_tries) {
     const UnfinishedFolder folder(root_);
     if (calls.symlink("nowhere", (folder.path() / "link").c_str()) == 0) return true;
@@ -211,7 +211,7 @@ void CachedRepository::add_links(const Snapshot& wanted, const fs::path& unfinis
   sync_tree(folder);
   fs::rename(folder, place, error);
   if (!error) return sync_parent(place);
-  // Without locks another process may have been faster.
+  // Without locks another process may have made the snapshot first.
   if (!is_folder(place)) fail(place, "cannot rename to it", error);
   add_links(wanted, unfinished, calls);
 }
@@ -227,7 +227,7 @@ void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinis
     const fs::path place = make_way(snapshot(wanted.commit), file.path);
     const fs::path blob = blobs() / file.id;
     if (is_plain_file(blob) && !linked.contains(file.id)) {
-      // Nobody else needs it there, and two copies would take twice the space.
+      // No link needs the blob, and two copies would take twice the space.
       move_to(blob, place);
     } else {
       const fs::path temporary = unfinished / "file";
@@ -298,7 +298,7 @@ fs::path make_way(const fs::path& root, const std::string& path) {
                 fmt::format("{}: expected a folder, got {}", printable_path(place.string()),
                             fs::is_symlink(status) ? "a link"
                             : fs::exists(status)   ? "a file"
-                                                   : "nothing that can be made"));
+                                                   : "nothing, and it cannot be made"));
   }
   return root / path;
 }

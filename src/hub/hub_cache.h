@@ -1,11 +1,12 @@
 // The cache that all tools of a hub share, and its layout:
 //   models--OWNER--NAME/blobs/ID                   contents, named by their hash
-//   models--OWNER--NAME/blobs/ID.incomplete        as much of one as has arrived
-//   models--OWNER--NAME/snapshots/COMMIT/PATH      links to ../../blobs/ID; where the file system
-//                                                  has no links, the files themselves
-//   models--OWNER--NAME/refs/REVISION              the commit that a branch or tag meant
-//   .locks/models--OWNER--NAME/ID.lock             held by whoever fetches ID
-//   .locks/models--OWNER--NAME/snapshots.lock      and, of our tools, by whoever adds to snapshots
+//   models--OWNER--NAME/blobs/ID.incomplete        the part of a blob that has arrived
+//   models--OWNER--NAME/snapshots/COMMIT/PATH      symbolic link to ../../blobs/ID; the file itself
+//                                                  on file systems without symbolic links
+//   models--OWNER--NAME/refs/REVISION              the commit that a branch or tag points to
+//   .locks/models--OWNER--NAME/ID.lock             held while a process fetches ID
+//   .locks/models--OWNER--NAME/snapshots.lock      held while this program adds to snapshots; the
+//                                                  hub's own tools do not use it
 #pragma once
 
 #include <cstdint>
@@ -18,34 +19,35 @@
 
 namespace bitaxon::hub {
 
-// The folders are named by variables, in which "~", "~user", $NAME and ${NAME} are expanded.
-/// $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub,
-/// ~/.cache/huggingface/hub.
+// Environment variables name the folders. "~", "~user", $NAME and ${NAME} are expanded in them.
+/// The first of $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
+/// $XDG_CACHE_HOME/huggingface/hub and ~/.cache/huggingface/hub whose variable is set.
 std::filesystem::path hub_cache_folder();
-/// Where the hub's tools keep what is not the cache: $HF_HOME, else as above.
+/// Where the hub's tools keep files other than the cache: the first of $HF_HOME,
+/// $XDG_CACHE_HOME/huggingface and ~/.cache/huggingface whose variable is set.
 std::filesystem::path hub_home_folder();
-/// $HF_TOKEN_PATH, else the file token there.
+/// $HF_TOKEN_PATH, else the file "token" in hub_home_folder().
 std::filesystem::path hub_token_file();
-/// Whether an environment variable is "1", "ON", "YES" or "TRUE", in letters of either case.
+/// Whether an environment variable is "1", "ON", "YES" or "TRUE", in upper or lower case.
 bool is_true_variable(const char* name);
 
-/// A commit's files, or some of them.
+/// The files of a commit, or some of them.
 struct Snapshot {
   struct File {
     std::string path;  ///< below snapshots/COMMIT
-    std::string id;    ///< of the contents, which are in blobs/ID
+    std::string id;    ///< names the contents, which are in blobs/ID
     std::uint64_t size_bytes = 0;
   };
 
   std::string commit;
   std::vector<File> files = {};
-  std::string revision = {};  ///< branch or tag that means the commit; empty: none
+  std::string revision = {};  ///< branch or tag that points to the commit; empty: none
 };
 
-/// The places of one repository. Nothing is made by asking.
+/// The folders and files of one repository in the cache. Only add() and can_link() create anything.
 class CachedRepository {
  public:
-  /// `repository`: "owner/name", as is_repository() has it.
+  /// `repository`: "owner/name", accepted by is_repository().
   explicit CachedRepository(const std::string& repository);
 
   std::filesystem::path blobs() const { return root_ / "blobs"; }
@@ -56,25 +58,25 @@ class CachedRepository {
 
   /// The snapshot of the commit that refs/main names, else the only one; empty when there is none.
   std::filesystem::path find_snapshot() const;
-  /// All that are here.
+  /// All snapshots in the cache.
   std::vector<std::filesystem::path> snapshots() const;
 
-  /// Whether all of its files are there and the revision means it.
+  /// Whether all wanted files are there and the revision points to the wanted commit.
   bool has(const Snapshot& wanted) const;
-  /// Whether the snapshot of `commit` has the file itself, in place of a link to a blob.
+  /// Whether the snapshot of `commit` has the file itself instead of a link to a blob.
   bool has_plain(const std::string& commit, const Snapshot::File& file) const;
 
-  /// Whether links can be made in the folder of the repository, which is there, and
+  /// Whether symbolic links can be made in the folder of the repository, and
   /// $HF_HUB_DISABLE_SYMLINKS does not forbid them.
   bool can_link(const DiskCalls& calls) const;
-  /// Makes what of it is not there. A new snapshot gets its name with all of the links; in one that
-  /// is there, and where there are no links, config.json comes last, without which it is no model.
-  /// The revision comes after either. Throws Error(io), also where a link in place of a folder
-  /// would lead out of the cache.
+  /// Adds the wanted files that are missing. A new snapshot gets its name after all links are made.
+  /// In an existing snapshot, or without symbolic links, config.json is added last: without it the
+  /// snapshot does not count as a model. The revision is written after the files. Throws Error(io),
+  /// also when a link in place of a folder would lead out of the cache.
   void add(const Snapshot& wanted, const DiskCalls& calls) const;
-  /// Throws Error(io) when add() would find a folder that cannot be written.
+  /// Throws Error(io) when add() would have to write into a folder that is not writable.
   void refuse_unwritable_for(const Snapshot& wanted) const;
-  /// Removes what killed processes have left. For whoever holds the lock of lock().
+  /// Removes temporary folders that killed processes left. The caller holds the lock at lock().
   void remove_unfinished() const;
   std::filesystem::path lock() const { return locks_ / "snapshots.lock"; }
 
@@ -91,15 +93,15 @@ class CachedRepository {
   std::filesystem::path root_, locks_;
 };
 
-/// Makes the folders on the way from `root` to the file `path`, each of which is a folder or is not
-/// there: a link could lead out of `root`. Returns root/path. Throws Error(io).
+/// Makes the folders on the way from `root` to the file `path`. Returns root/path. Throws
+/// Error(io), also when one of the folders is a symbolic link, which could lead out of `root`.
 std::filesystem::path make_way(const std::filesystem::path& root, const std::string& path);
-/// Throws Error(io).
+/// Makes the folder and its parents. Throws Error(io).
 void make_folders(const std::filesystem::path& folder);
 /// Whether this process may read the file.
 bool is_readable(const std::filesystem::path& path);
-/// Throws Error(io) when nothing may be put at `place`: its folder, or the nearest above it that is
-/// there, cannot be written.
+/// Throws Error(io) when no file can be created at `place`: its folder, or the nearest parent that
+/// exists, is not writable.
 void refuse_unwritable(const std::filesystem::path& place);
 
 }  // namespace bitaxon::hub

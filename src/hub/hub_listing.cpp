@@ -31,7 +31,7 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
-/// What a list tells in another way than hubs agree on counts as not told.
+/// Reads one entry of a list. A size or an id in an unknown form counts as not listed.
 ListedFile read_file(const Json& entry, const char* name_key, const char* id_key,
                      const char* sha256_key) {
   ListedFile file{text_of(member(entry, name_key))};
@@ -103,7 +103,7 @@ std::string id_of_tag(std::string_view tag) {
     tag = tag.substr(1, tag.size() - 2);
   if (constexpr std::string_view kHash = "sha256:"; tag.starts_with(kHash))
     tag.remove_prefix(kHash.size());
-  constexpr std::size_t kMaxBytes = 200;  // ".incomplete" comes after it
+  constexpr std::size_t kMaxBytes = 200;  // leaves room for the suffix ".incomplete"
   std::string id = escape(tag);
   return id.size() > kMaxBytes || id.starts_with('.') ? std::string() : id;
 }

@@ -12,21 +12,21 @@ namespace bitaxon::hub {
 
 /// Longer lists are refused.
 inline constexpr std::size_t kMaxListingBytes = std::size_t{32} << 20;
-/// No file is larger, so that sums of sizes fit 64 bits.
+/// Larger sizes are refused, so that sums of sizes fit 64 bits.
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 46;
 
 /// One file of a revision.
 struct HubFile {
   std::string name;  ///< a path below the repository's folder
   std::uint64_t size_bytes = 0;
-  /// The hash of its contents and its name in the cache: SHA-256 of a file in LFS, SHA-1 as git
-  /// computes it of others. On hubs with neither, what they use as a tag.
+  /// The hash of the contents, which is also the name in the cache: SHA-256 for a file in LFS,
+  /// git's SHA-1 for other files. Hubs without these hashes give their ETag instead.
   std::string id;
 };
 
 /// A file as a hub lists it. Hubs differ in how much they list.
 struct ListedFile {
-  std::string name;                              ///< as it came: it may be unfit for a path
+  std::string name;                              ///< unchecked: it may not be a valid path
   std::optional<std::uint64_t> size_bytes = {};  ///< empty: not listed
   std::string id = {};                           ///< empty: not listed
 };
@@ -36,15 +36,16 @@ struct HubListing {
   std::vector<ListedFile> files = {};
 };
 
-/// Reads the hub's description of a revision; `name` begins every message. Without a list of files
-/// in it, `files` is empty. Throws Error(format).
+/// Reads the hub's description of a revision. `name` begins every message. `files` stays empty when
+/// the description holds no list of files. Throws Error(format).
 HubListing parse_listing(std::string_view text, std::string_view name);
 /// Reads a page of the hub's list of a revision's files and folders. Throws Error(format).
 std::vector<ListedFile> parse_tree(std::string_view text, std::string_view name);
-/// Throws Error(format) for files that cannot be fetched into one folder: names that lead elsewhere
-/// than below it, two files of one name, a file where another needs a folder.
+/// Throws Error(format) for files that cannot be fetched into one folder: names that lead out of
+/// the folder, two files with one name, a file where another file needs a folder.
 void refuse_unfetchable(const std::vector<ListedFile>& files, std::string_view name);
-/// The id in an ETag: without quotes, without the mark of a weak tag, and fit for a file name.
+/// The id in an ETag: without quotes and the "W/" of a weak tag, escaped for use as a file name.
+/// Empty when the tag cannot be a file name.
 std::string id_of_tag(std::string_view tag);
 
 }  // namespace bitaxon::hub

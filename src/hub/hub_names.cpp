@@ -7,7 +7,7 @@
 namespace bitaxon::hub {
 namespace {
 
-/// What file systems allow.
+/// The limits of common file systems.
 constexpr std::size_t kMaxComponentBytes = 255;
 constexpr std::size_t kMaxPathBytes = 1024;
 
@@ -48,7 +48,8 @@ std::string path_problem(std::string_view path) {
   if (path.front() == '/') return "an absolute path";
   if (path.size() > kMaxPathBytes) return "a path longer than 1024 bytes";
   if (path.find('\\') != path.npos) return "a path with a backslash";
-  // Names are shown, by others too: none may drive a terminal or look like another.
+  // Names are printed, by other programs too. A control character could drive the user's terminal
+  // or make one name look like another.
   if (printable(path, kMaxPathBytes) != path) return "a control character";
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find('/', begin), path.size());

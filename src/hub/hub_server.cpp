@@ -63,13 +63,14 @@ std::string find_token() {
   if (token.empty()) {
     const std::filesystem::path path = hub_token_file();
     refuse_broken_link(path);
-    // A home that this user may not look into holds no token of theirs.
+    // A home folder that this user may not read holds no token of this user.
     std::error_code error;
     if (!std::filesystem::exists(path, error)) return {};
     token = trimmed(read_whole_file(path, kMaxBytes));
     source = printable_path(path.string());
   }
-  // It becomes a line of the request: what ends a line would begin another. It is not shown.
+  // The token becomes a header line of the request, so a line break in it could add header lines.
+  // The message does not show the token.
   if (token.size() > kMaxBytes ||
       !std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7f; }))
     throw Error(ErrorKind::invalid_argument,

@@ -1,4 +1,4 @@
-// Which hub is asked, and as whom.
+// The hub to download from, and the token that identifies the user.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@ namespace bitaxon::hub {
 
 struct HubServer {
   std::string endpoint;  ///< without a slash at the end
-  std::string token;     ///< empty: nobody
+  std::string token;     ///< empty: anonymous
 
   /// The endpoint is $HF_ENDPOINT, else https://huggingface.co. The token is $HF_TOKEN, else
-  /// $HUGGING_FACE_HUB_TOKEN, else in the file hub_token_file(). Throws Error(invalid_argument) for
-  /// values that cannot be meant, Error(unsupported) when $HF_HUB_OFFLINE or $TRANSFORMERS_OFFLINE
-  /// forbids to ask, Error(io) for a file that cannot be read.
+  /// $HUGGING_FACE_HUB_TOKEN, else the contents of hub_token_file(). Throws Error(invalid_argument)
+  /// for invalid values, Error(unsupported) when $HF_HUB_OFFLINE or $TRANSFORMERS_OFFLINE forbids
+  /// downloads, and Error(io) when the token file cannot be read.
   static HubServer from_environment();
 };
 

@@ -1,4 +1,4 @@
-// In place of download.cpp in a build without libcurl.
+// Replaces download.cpp in a build without libcurl.
 #include "bitaxon/error.h"
 #include "hub/download.h"
 

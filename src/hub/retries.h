@@ -1,4 +1,4 @@
-// How often and after which pauses something is tried again.
+// How often a request is tried again, and how long to pause before each try.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@ class Retries {
  public:
   explicit Retries(const HttpOptions& options) : options_(options) {}
 
-  /// After a try that brought something.
+  /// Call this after a try that made progress.
   void start_over() { n_failed_ = 0; }
-  /// After a try that failed: whether another one is left.
+  /// Call this after a failed try. Whether another try is left.
   bool is_left() { return ++n_failed_ < kMaxTries; }
-  /// "trying again", with the seconds when they are many. `wait_seconds`: what the server asks for;
-  /// 0: nothing.
+  /// "trying again", or "trying again in N s" for a long pause. `wait_seconds`: the pause that the
+  /// server asks for; 0: none.
   std::string announcement(int wait_seconds) const;
-  /// Waits for the next try. Throws Interrupted.
+  /// Waits until the next try is due. Throws Interrupted.
   void wait(int wait_seconds) const;
 
   static constexpr int kMaxTries = 5;
@@ -30,10 +30,10 @@ class Retries {
   int n_failed_ = 0;
 };
 
-/// Whether a server that answers so may answer otherwise in a while.
+/// Whether this status is a temporary failure, so that a later try may succeed.
 bool is_passing(int status);
-/// Seconds until a server wants to be asked again, from Retry-After or RateLimit; 0 when it does
-/// not tell. Bounded by what anybody waits.
+/// Seconds that the server asks the client to wait, from Retry-After or RateLimit, at most 300. 0
+/// when the answer has neither field.
 int retry_after_seconds(const HttpHead& head);
 
 }  // namespace bitaxon::hub

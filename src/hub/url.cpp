@@ -26,14 +26,14 @@ Url new_url() {
 }
 
 void set(const Url& url, const std::string& text) {
-  // Without CURLU_NON_SUPPORT_SCHEME: what libcurl cannot fetch is an error here.
+  // CURLU_NON_SUPPORT_SCHEME is not set: a scheme that libcurl cannot fetch is an error here.
   if (text.find('\0') != text.npos ||
       curl_library().url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
     throw Error(ErrorKind::format, fmt::format("{}: expected the address of an https server",
                                                printable(shown(text), 200)));
 }
 
-/// Empty when the address has no such part.
+/// One component of the address; empty when the address lacks it.
 std::string part(const Url& url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
   if (curl_library().url_get(url.get(), which, &text, flags) != CURLUE_OK) return {};
@@ -94,7 +94,7 @@ std::string redirect_target(const std::string& url, const std::string& location)
   std::string target;
   Origin to;
   try {
-    set(parsed, location);  // relative to what is there
+    set(parsed, location);  // relative to the address in `parsed`
     target = part(parsed, CURLUPART_URL);
     to = origin_of(parsed, target);
   } catch (const Error& error) {

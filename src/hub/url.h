@@ -1,4 +1,4 @@
-// Addresses, taken apart by the same parser that the transfer uses, and which of them are used.
+// Parses addresses with the parser that the transfer uses, and says which addresses are allowed.
 #pragma once
 
 #include <string>
@@ -6,30 +6,32 @@
 
 namespace bitaxon::hub {
 
-/// Scheme, host and port: what a secret is entrusted to.
+/// Scheme, host and port. A token is sent to one origin only.
 struct Origin {
   std::string scheme, host, port;
   bool operator==(const Origin&) const = default;
 };
 
-/// Throws Error(format): no address, or one with a user or a password.
+/// Throws Error(format) for an invalid address, and for an address with a user or a password.
 Origin origin_of(const std::string& url);
-/// 127.0.0.0/8, ::1, localhost.
+/// Whether the host is in 127.0.0.0/8, ::1 or localhost.
 bool is_loopback(const std::string& host);
-/// Why nothing is fetched from there; empty for https anywhere and http on this machine.
+/// Why nothing may be fetched from this origin. Empty for https on any host and for http on this
+/// machine.
 std::string origin_problem(const Origin& origin);
-/// `location`, which may be relative, as seen from `url`. Throws Error(format) when it is none, and
-/// Error(io) when nothing is fetched from there, or when it leads from https to http: no server of
-/// the network has a say in what this machine's own are asked.
+/// The address that a redirect from `url` to `location` leads to. `location` may be relative.
+/// Throws Error(format) when `location` is not an address. Throws Error(io) when origin_problem()
+/// forbids the target, and when a redirect leads from https to http: a server on the network must
+/// not decide what is requested from servers on this machine.
 std::string redirect_target(const std::string& url, const std::string& location);
 
-/// One segment of a path: all but letters, digits and "-._~" as %XX.
+/// Escapes one segment of a path: every byte but letters, digits and "-._~" becomes %XX.
 std::string escape(std::string_view segment);
-/// As escape, but the slashes stay.
+/// Like escape(), but keeps slashes.
 std::string escape_path(std::string_view path);
-/// For messages: without the query, which may hold a signature.
+/// The address for messages, without the query, which may hold a signature.
 std::string shown(const std::string& url);
-/// For messages: scheme, host and port. Throws as origin_of.
+/// Scheme, host and port for messages. Throws as origin_of() does.
 std::string shown_origin(const std::string& url);
 
 }  // namespace bitaxon::hub

@@ -299,7 +299,7 @@ TEST_F(BadServerTest, TheOneThatRefusesIsNamed) {
     return true;
   };
   expect_failure({"model.safetensors: " + hub_.storage.url() + " answers with status 403",
-                  hub_.server.url() + " sent us there, without the token"});
+                  hub_.server.url() + " redirected to it, without the token"});
 }
 
 TEST_F(BadServerTest, IsOutOfOrder) {

@@ -158,7 +158,7 @@ TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
   ASSERT_TRUE(lock);
   Program second({"download", "owner/name"}, surroundings_);
   ASSERT_TRUE(second.read_until([](const std::string&, const std::string& err) {
-    return err.find("another process fetches it") != std::string::npos;
+    return err.find("another process is fetching it") != std::string::npos;
   }));
   // Which finishes meanwhile.
   write_file(blob("model.safetensors"), hub_.contents("model.safetensors"));
