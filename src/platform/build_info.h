@@ -1,4 +1,4 @@
-// What this build is, for --version and for reports.
+// The version, commit and compiler of this build, for --version and for reports.
 #pragma once
 
 #include <string_view>

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kMostOut = std::size_t{1} << 20;
 constexpr std::size_t kMostErr = 4096;
-/// How long a killed process may take to go. One that waits for a device may never go.
+/// How long to wait for a killed process to end. A process that waits for a device may never end.
 constexpr milliseconds kTimeToDie{2000};
 constexpr milliseconds kBetweenLooks{2};
 
@@ -64,7 +64,8 @@ struct Pipe {
   }
 
  private:
-  /// Where this process has closed its own stdin, stdout or stderr, a pipe may get that number.
+  /// If this process has closed its stdin, stdout or stderr, a pipe may get that descriptor. Moves
+  /// such a pipe to a number above 2.
   static FileDescriptor above_standard(FileDescriptor fd) {
     if (fd.get() > 2) return fd;
     FileDescriptor moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
@@ -104,7 +105,7 @@ class SpawnOptions {
   posix_spawnattr_t attributes_{};
 };
 
-/// Appends what there is to read; closes the pipe at its end. Whether there was something.
+/// Appends the available bytes to `text`; closes the pipe at its end. Whether there were any bytes.
 bool read_some(FileDescriptor& from, std::string& text) {
   std::array<char, 4096> buffer;
   bool some = false;
@@ -123,7 +124,7 @@ bool read_some(FileDescriptor& from, std::string& text) {
   return some;
 }
 
-/// False while the process runs.
+/// Whether the process has ended; if so, fills in `end`.
 bool has_ended(pid_t pid, ChildEnd& end) {
   int status = 0;
   const pid_t got = ::waitpid(pid, &status, WNOHANG);
@@ -147,7 +148,8 @@ void follow(pid_t pid, FileDescriptor out, FileDescriptor err, milliseconds pati
             ChildEnd& end) {
   auto until = Clock::now() + patience;
   for (bool ended = false; !ended;) {
-    // A look at the process whenever nothing comes: it may have closed its stdout and go on.
+    // The process may close its stdout and keep running, so poll() has a short timeout and the
+    // process is checked after each one.
     std::array<pollfd, 2> fds = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
     ::poll(fds.data(), fds.size(), out.get() < 0 ? kBetweenLooks.count() : 100);
     ended = has_ended(pid, end);

@@ -1,4 +1,4 @@
-// Another program, run to its end.
+// Runs another program to its end.
 #pragma once
 
 #include <chrono>
@@ -9,20 +9,20 @@
 
 namespace bitaxon {
 
-/// How a program ended, and what it wrote. Without exit status and signal it is not known: somebody
-/// else in this process has waited for it.
+/// How a program ended, and what it wrote. Without an exit status and a signal the end is not
+/// known: other code in this process has waited for the program.
 struct ChildEnd {
   std::string out;                 ///< its stdout
   std::string err;                 ///< the last bytes of its stderr
-  std::optional<int> exit_status;  ///< empty when it did not exit by itself
-  int signal = 0;                  ///< that ended it
-  bool was_silent = false;         ///< killed here because it had written nothing for too long
+  std::optional<int> exit_status;  ///< empty when the program did not exit by itself
+  int signal = 0;                  ///< signal that ended the program; 0: none
+  bool was_silent = false;         ///< run_child() killed it: it wrote nothing for too long
 };
 
 /// Runs `program` with `environment` ("NAME=VALUE") and an empty stdin. A program that writes
-/// nothing to stdout for as long as `patience` is killed with all that it has started. It gets
-/// signals of its own only: Ctrl-C at the terminal does not reach it. Throws Error(io) when it
-/// cannot be started.
+/// nothing to stdout for a time of `patience` is killed, with all processes that it started. The
+/// program runs in its own process group, so Ctrl-C at the terminal does not reach it. Throws
+/// Error(io) when the program cannot be started.
 ChildEnd run_child(const std::filesystem::path& program, std::vector<std::string> arguments,
                    std::vector<std::string> environment, std::chrono::milliseconds patience);
 

@@ -23,7 +23,7 @@ bool contains(const Parts& parts, std::string_view part) {
   return std::ranges::find(parts, part) != parts.end();
 }
 
-/// "\040" for a blank and the like, as /proc writes names.
+/// Decodes the escapes in names from /proc, such as "\040" for a blank.
 std::string unescaped(const std::string& text) {
   const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
   std::string out;
@@ -36,12 +36,12 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-/// Where a hierarchy of groups is mounted.
+/// A mount of a hierarchy of groups.
 struct Mount {
-  std::string group;  ///< the group that lies there, seen from the root of this namespace
+  std::string group;  ///< the mounted group, relative to the root of this namespace
   std::string folder;
   int version = 2;
-  Parts controllers;  ///< of version 1
+  Parts controllers;  ///< version 1 only
 };
 
 /// One line of mountinfo: "36 35 98:0 GROUP FOLDER options [tags...] - TYPE source options"
@@ -81,15 +81,16 @@ std::vector<Item> items_of(const std::filesystem::path& file,
   return items;
 }
 
-/// The way from a mounted group down to another one; empty when that is not below it. Both are seen
-/// from the root of this namespace, so that each may begin with "..".
+/// The path from a mounted group down to `group`; empty when `group` is not below it. Both are
+/// relative to the root of this namespace, so each may begin with "..".
 std::optional<Parts> way_down(const Parts& mounted, const Parts& group) {
   if (group.size() >= mounted.size() && std::equal(mounted.begin(), mounted.end(), group.begin())) {
     Parts way(group.begin() + std::ssize(mounted), group.end());
     if (!way.empty() && way.front() == "..") return std::nullopt;
     return way;
   }
-  // It encloses the namespace, and with it the group. The folders between cannot be known.
+  // The mounted group encloses the namespace and so `group`. The folders between them are not
+  // known.
   if (std::ranges::all_of(mounted, [](const std::string& part) { return part == ".."; }))
     return Parts();
   return std::nullopt;

@@ -1,4 +1,4 @@
-// The control groups of this process, through which containers and services are limited.
+// The control groups (cgroups) of this process. They limit containers and services.
 #pragma once
 
 #include <filesystem>
@@ -9,14 +9,14 @@ namespace bitaxon {
 
 /// A control group that holds this process.
 struct ControlGroup {
-  std::filesystem::path folder;  ///< where its files are
-  int version = 2;               ///< 1 or 2: of the interface, which names the files
-  bool is_own = true;            ///< false: a group that encloses the process's own
+  std::filesystem::path folder;  ///< holds the files of the group
+  int version = 2;               ///< version of the interface, 1 or 2: decides the file names
+  bool is_own = true;            ///< false: this group encloses the group of the process
 };
 
-/// The groups in which a controller ("memory", "cpu") may limit this process: its own, and those
-/// that enclose it as far as they are mounted here. Some may lack the controller's files. `root`
-/// holds the system's files.
+/// The groups in which a controller ("memory", "cpu") may limit this process: the group of the
+/// process, and the mounted groups that enclose it. Some may lack the controller's files. `root` is
+/// the root of the system's files.
 /// Source: cgroups(7), cgroup_namespaces(7), proc(5).
 std::vector<ControlGroup> control_groups(std::string_view controller,
                                          const std::filesystem::path& root = "/");

@@ -15,7 +15,8 @@
 namespace bitaxon {
 namespace {
 
-/// Time and period in which a group may use it; 0: no limit.
+/// The cores that a group may use: its quota of CPU time divided by the period. Infinity without a
+/// limit.
 /// Source: Documentation/admin-guide/cgroup-v2.rst, cpu.max; scheduler/sched-bwc.rst.
 double cores_of(const ControlGroup& group) {
   double quota = 0;
@@ -42,7 +43,8 @@ int usable_cores() {
   CPU_ZERO(&set);
   int cores = static_cast<int>(std::thread::hardware_concurrency());
   if (::sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
-  // More threads than that would be stopped together, for as long as they ran too much.
+  // With more threads the group would use up its quota, and the kernel would then stop all threads
+  // until the next period.
   return std::max(1,
                   static_cast<int>(std::min<double>(cores, std::ceil(cores_of_control_groups()))));
 }

@@ -1,4 +1,4 @@
-// What the processor is and how much of it this process may use.
+// The processor's name, and how many of its cores this process may use.
 #pragma once
 
 #include <filesystem>
@@ -6,12 +6,13 @@
 
 namespace bitaxon {
 
-/// "AMD EPYC ..." as the system tells it, else "CPU".
+/// The name that the system reports ("AMD EPYC ..."), else "CPU".
 std::string cpu_model_name();
-/// Cores this process may use (its affinity, and the time its control groups give it), at least 1.
+/// Cores that this process may use, at least 1. Counts its affinity and the limits of its control
+/// groups.
 int usable_cores();
-/// How many cores' time the control groups give this process; infinity: no limit. `root` holds the
-/// system's files.
+/// CPU time that the control groups allow this process, in cores; infinity: no limit. `root` is the
+/// root of the system's files.
 double cores_of_control_groups(const std::filesystem::path& root = "/");
 
 }  // namespace bitaxon

@@ -7,9 +7,9 @@
 #include "bitaxon/error.h"
 
 #ifdef BX_NEVER_UNLOAD
-// In place of the system's, for every library of the process. What a driver keeps for good (Mesa
-// 22.3.6: 128 bytes) would be a leak to the leak checker once the driver is unloaded, and would
-// have no name in its report.
+// Replaces the system's dlclose() for every library of the process. Drivers keep some memory for
+// good (Mesa 22.3.6: 128 bytes). After an unload the leak checker would report that memory as a
+// leak, without a function name.
 extern "C" int dlclose(void*) { return 0; }
 #endif
 

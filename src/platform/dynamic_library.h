@@ -1,4 +1,4 @@
-// A shared library opened at run time, for what may be missing on a machine.
+// A shared library opened at run time, because some machines lack it.
 #pragma once
 
 #include <span>
@@ -6,18 +6,18 @@
 
 namespace bitaxon {
 
-/// Stays open as long as the object lives; what find() gave is not used after that. Move-only.
+/// Stays open while the object lives. Addresses from find() are not valid after that. Move-only.
 class DynamicLibrary {
  public:
   DynamicLibrary() = default;
-  /// The first of `names` that can be opened, each looked up as the system's linker does. Throws
-  /// Error(unsupported) with the linker's words for the first name when none can.
+  /// Opens the first of `names` that can be opened, searched for as the system's linker does. When
+  /// none can be opened, throws Error(unsupported) with the linker's message for the first name.
   explicit DynamicLibrary(std::span<const std::string> names);
   DynamicLibrary(DynamicLibrary&& other) noexcept;
   DynamicLibrary& operator=(DynamicLibrary&& other) noexcept;
   ~DynamicLibrary();
 
-  /// The address of `symbol`; null when the library has none of this name.
+  /// The address of `symbol`; null when the library has no such symbol.
   void* find(const char* symbol) const;
 
  private:

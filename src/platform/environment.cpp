@@ -16,13 +16,13 @@ struct VariableList {
   std::vector<char*> pointers;
 };
 
-/// Never shortened: another thread may still read what getenv() once gave it.
+/// Lists are never freed: another thread may still read a string that getenv() returned.
 std::list<VariableList>& kept_lists() {
   static auto* lists = new std::list<VariableList>;
   return *lists;
 }
 
-/// The list for these changes. One that was made before serves again.
+/// The list of variables with these changes. An equal list from an earlier call is used again.
 char** list_with(const EnvironmentChanges& changes) {
   VariableList list;
   list.texts = environment_with(changes);
@@ -69,7 +69,7 @@ ChangedEnvironment::ChangedEnvironment(const EnvironmentChanges& changes) {
 
 ChangedEnvironment::~ChangedEnvironment() {
   if (during_ == nullptr) return;
-  // Not when setenv() of another thread has made a list of its own meanwhile.
+  // Keeps the list of another thread that called setenv() meanwhile.
   char** expected = during_;
   current_list().compare_exchange_strong(expected, before_);
   one_change.unlock();

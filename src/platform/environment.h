@@ -1,4 +1,4 @@
-// The environment of this process, for its own libraries and for programs that it starts.
+// The environment variables of this process, for its libraries and for programs that it starts.
 #pragma once
 
 #include <map>
@@ -8,22 +8,22 @@
 
 namespace bitaxon {
 
-/// By name; empty: the variable is taken out.
+/// New values by name; empty: remove the variable.
 using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
 
-/// The variables of this process as "NAME=VALUE", changed.
+/// The variables of this process as "NAME=VALUE", with the changes.
 std::vector<std::string> environment_with(const EnvironmentChanges& changes);
 
-/// Pointers to `texts` with a null at the end, as exec and the environment want them.
+/// Pointers to `texts` with a null at the end, as exec() and `environ` need them.
 std::vector<char*> null_terminated(std::vector<std::string>& texts);
 
-/// Changes variables of this process while it lives; no change where `changes` is empty.
+/// Changes variables of this process while the object lives. Does nothing when `changes` is empty.
 ///
-/// setenv() is not safe beside getenv() of another thread, because it may move the list of
-/// variables. Here a second list takes the place of the first one in one step, and both stay in
-/// memory for good, so that a thread reads one of them whole. If another thread calls setenv()
+/// setenv() is not safe while another thread calls getenv(), because it may move the list of
+/// variables. This class replaces the list by a second list in one atomic step. Both lists stay in
+/// memory for good, so every thread reads a complete list. If another thread calls setenv()
 /// meanwhile, its variable may be lost or the changes may stay, but nothing crashes. Two objects
-/// never live at once: the second waits for the end of the first.
+/// never live at once: the second one waits until the first is destroyed.
 class ChangedEnvironment {
  public:
   explicit ChangedEnvironment(const EnvironmentChanges& changes);

@@ -26,7 +26,7 @@ namespace {
               fmt::format("{}: {}: {}", printable_path(name), what, std::strerror(error)));
 }
 
-/// False, with errno, when the system refuses.
+/// False, with errno set, when the system refuses.
 bool write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t put = ::write(fd, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
@@ -40,7 +40,7 @@ bool write_all(int fd, std::span<const std::byte> bytes) {
 }  // namespace
 
 File File::open(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a pipe nobody writes to must not hang; it is refused below.
+  // O_NONBLOCK: opening a pipe without a writer must not hang. Pipes are refused below.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     const int error = errno;
@@ -80,7 +80,7 @@ File::~File() {
 void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
-    // The kernel caps one read at 2 GiB; asking for less keeps the loop simple.
+    // The kernel limits one read to 2 GiB. Asking for less keeps the loop simple.
     const std::size_t want = std::min(out.size() - done, std::size_t{1} << 30);
     const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
@@ -94,7 +94,8 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 }
 
 void File::read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept {
-  // One piece for each that the bytes begin, so that none is asked for twice.
+  // The file is divided into pieces of 32 MiB. For each piece that begins in these bytes, this asks
+  // for the piece after it, so no piece is asked for twice.
   constexpr std::uint64_t kPiece = std::uint64_t{32} << 20;
   const std::uint64_t begun = (offset + kPiece - 1) / kPiece;
   const std::uint64_t end = (offset + size + kPiece - 1) / kPiece;
@@ -137,10 +138,11 @@ bool is_mount_point(const fs::path& folder) {
   return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/// Why no folder can be put under this name; empty when it can, or when only trying tells.
+/// Why no folder can get this name. Empty when a folder can get it, or when only an attempt can
+/// tell.
 std::string folder_target_problem(const fs::path& path) {
   std::error_code ignored;
-  // Nothing can be renamed to them.
+  // A folder cannot be renamed to "." or "..".
   if (path.filename() == "." || path.filename() == "..") return "a path that ends in . or ..";
   const auto status = fs::symlink_status(path, ignored);
   if (!fs::exists(status)) return "";
@@ -149,7 +151,8 @@ std::string folder_target_problem(const fs::path& path) {
   return is_mount_point(path) ? "a mount point" : "";
 }
 
-/// A descriptor that holds the lock on a folder, or -1: others have it, or it cannot be had.
+/// A file descriptor that holds the lock on a folder. -1 with errno set when another process holds
+/// the lock or the folder cannot be locked.
 int lock_folder(const fs::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
@@ -159,7 +162,7 @@ int lock_folder(const fs::path& folder) {
   return -1;
 }
 
-/// "NAME.0123abcd.tmp" for "NAME"
+/// Whether the path is a temporary name for `name`, such as "NAME.0123abcd.tmp" for "NAME".
 bool is_temporary_of(const fs::path& path, const std::string& name) {
   const std::string text = path.string();
   if (text.size() != name.size() + 13 || !text.starts_with(name + ".") || !text.ends_with(".tmp"))
@@ -167,7 +170,7 @@ bool is_temporary_of(const fs::path& path, const std::string& name) {
   return text.find_first_not_of("0123456789abcdef", name.size() + 1) == name.size() + 9;
 }
 
-/// What processes that are no more have left. Those that live hold locks.
+/// Removes temporary folders of processes that have ended. Running processes hold locks on theirs.
 void remove_abandoned(const fs::path& path) {
   std::error_code ignored;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -182,15 +185,15 @@ void remove_abandoned(const fs::path& path) {
   }
 }
 
-/// False when there is one of this name, or when another process took the new one for abandoned
-/// before it was locked.
+/// Makes a folder and locks it. False when the folder exists already, or when another process
+/// removed the new folder as abandoned before it was locked.
 bool make_locked_folder(const fs::path& folder, int& lock) {
   if (::mkdir(folder.c_str(), 0777) != 0) {
     if (errno == EEXIST) return false;
     throw_errno(folder.string(), "cannot make the folder");
   }
   lock = lock_folder(folder);
-  // Where folders cannot be locked at all, nobody takes them for abandoned.
+  // On a file system without locks no process removes folders as abandoned.
   std::error_code ignored;
   const bool is_taken = lock < 0 && (errno == EWOULDBLOCK || errno == ENOENT);
   if (!is_taken && fs::exists(folder, ignored)) return true;
@@ -238,17 +241,17 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   if (const auto problem = file_target_problem(path_); !problem.empty())
     throw Error(ErrorKind::io, fmt::format("{}: expected a file name, got {}",
                                            printable_path(path_.string()), problem));
-  std::error_code ignored;  // what the system refuses is an error when the file is made
-  // Through a link its target is replaced, not the link.
+  std::error_code ignored;  // a real problem is reported when the file is created
+  // If the path is a symbolic link, its target is replaced and the link stays.
   if (std::filesystem::is_symlink(path_, ignored))
     path_ = std::filesystem::weakly_canonical(path_, ignored);
-  // Not mkostemp: its files are private, and what we publish gets the permissions of any new file.
+  // Not mkostemp(): its files are private, but this file needs the usual permissions of a new file.
   std::random_device random;
   do {
     temporary_ = fmt::format("{}.{:08x}.tmp", path_.string(), random());
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (fd_ < 0 && errno == EEXIST);
-  if (fd_ < 0) throw_errno(path_.string(), "cannot create a file beside it");
+  if (fd_ < 0) throw_errno(path_.string(), "cannot create a temporary file next to it");
 }
 
 AtomicFile::~AtomicFile() {

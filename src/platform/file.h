@@ -1,4 +1,4 @@
-// Files: positioned reads, and writes that appear under their name only when they are complete.
+// Files: positioned reads, and new files that get their name only when they are complete.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +10,9 @@
 
 namespace bitaxon {
 
-/// A regular file open for reading. Reads are positioned and copy (no mapping: a file that is
-/// truncated while we hold it is then an error, where a mapping would raise SIGBUS). Reading from
-/// several threads is safe.
+/// A regular file open for reading. Reads are positioned and copy the bytes. The file is not
+/// mapped: a mapping would raise SIGBUS when the file is truncated, while a read reports an error.
+/// Several threads may read at once.
 class File {
  public:
   /// Throws Error(io) when the path is missing, unreadable, a directory, a pipe or a device.
@@ -22,15 +22,15 @@ class File {
   ~File();
 
   const std::string& name() const { return name_; }
-  /// Size when it was opened.
+  /// Size when the file was opened.
   std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Fills `out` from `offset`. Throws Error(io) when the file ends before that.
+  /// Fills `out` from `offset`. Throws Error(io) when the file ends before `out` is full.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  /// Tells the system that a file of which these bytes are read next will be read on behind them,
-  /// so that the disk works while these are worked with.
+  /// Tells the system that these bytes are read next and the bytes after them soon. The disk can
+  /// then read ahead while these bytes are processed.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept;
   /// Tells the system that these bytes will not be read again, so that a model larger than the page
-  /// cache does not evict what others use.
+  /// cache does not evict files that other programs use.
   void forget(std::uint64_t offset, std::uint64_t size) const noexcept;
 
  private:
@@ -42,37 +42,38 @@ class File {
   std::uint64_t size_bytes_ = 0;
 };
 
-/// The whole of a regular file. Throws Error(io), also when it is larger than `max_bytes`.
+/// Reads a whole regular file. Throws Error(io), also when the file is larger than `max_bytes`.
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// Why a file cannot be put under this name, as "a directory" or "a pipe or a device"; empty when
-/// it can, or when only trying tells.
+/// Why no file can get this name: "a directory" or "a pipe or a device". Empty when a file can get
+/// it, or when only an attempt can tell.
 std::string file_target_problem(const std::filesystem::path& path);
 
-/// A folder that appears under its name with all that was put into it, or not at all. What a killed
-/// process left of an earlier try at the same name is removed.
+/// A folder that appears under its name with all its files, or not at all. Temporary folders that
+/// killed processes left for the same name are removed.
 class AtomicFolder {
  public:
-  /// Throws Error(io) where there is something already, but for an empty folder, and where nothing
-  /// can be put: "." and "..", a mount point, a folder that cannot be written.
+  /// Throws Error(io) when `path` exists and is not an empty folder. Throws Error(io) also for "."
+  /// and "..", for a mount point, and when the parent folder is not writable.
   explicit AtomicFolder(std::filesystem::path path);
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
   ~AtomicFolder();
 
-  /// Where to put the files; beside the final name, and gone without commit().
+  /// The folder to put the files into. It is next to the final name, and is removed without
+  /// commit().
   const std::filesystem::path& temporary() const { return temporary_; }
-  /// Flushes everything to the disk, renames, and flushes the folder that holds it.
+  /// Flushes everything to the disk, renames the folder, and flushes its parent.
   void commit();
 
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
-  int lock_ = -1;  ///< tells others that the temporary folder's owner lives
+  int lock_ = -1;  ///< tells other processes that the temporary folder is in use
 };
 
-/// Writes under a temporary name beside `path`; commit() makes it appear under `path` at once.
-/// Without commit() the destructor removes the temporary file, and `path` is as it was.
+/// Writes to a temporary file next to `path`. commit() renames it to `path` in one step. Without
+/// commit() the destructor removes the temporary file, and `path` stays unchanged.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -83,9 +84,10 @@ class AtomicFile {
   /// Appends. Throws Error(io) on a full disk and the like.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Writes from `offset` on; where the next write() appends is as it was.
+  /// Writes from `offset` on. Does not change where the next write() appends.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Flushes to the disk, renames, and flushes the folder that holds it. Throws Error(io).
+  /// Flushes the file to the disk, renames it, and flushes the folder that holds it. Throws
+  /// Error(io).
   void commit();
 
  private:

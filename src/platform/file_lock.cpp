@@ -18,14 +18,14 @@ int open_lock_file(const std::filesystem::path& path) {
   constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | kFlags, 0666);
   if (fd >= 0) return fd;
-  // Another user's file: reading it is enough for a lock.
+  // The file may belong to another user. Read access is enough to lock it.
   const int error = errno;
   const int read_only = ::open(path.c_str(), O_RDONLY | kFlags);
   if (read_only < 0) errno = error;
   return read_only;
 }
 
-/// Errors that say more than that this file cannot be locked.
+/// Errors that are failures of the system, and not just a file that cannot be locked.
 bool is_failure(int error) {
   return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE;
 }

@@ -1,4 +1,4 @@
-// A lock between processes, held through a file of its own.
+// A lock between processes, held through a lock file.
 #pragma once
 
 #include <sys/file.h>
@@ -9,16 +9,16 @@
 
 namespace bitaxon {
 
-/// Held as long as the object lives; the system releases it when the process ends. The file stays:
-/// removing it would let two others hold locks on two files of one name. Move-only.
+/// Held while the object lives. The system releases the lock when the process ends. The lock file
+/// stays: if it were removed, two processes could lock two different files of that name. Move-only.
 class FileLock {
  public:
   using LockCall = int (*)(int descriptor, int operation);
 
-  /// Empty while another process holds the lock. Some file systems have no locks, and some files
-  /// may not be opened: the object then holds none, and problem() says why. Throws Error(io) when
-  /// the disk is full or too many files are open. A file that another user made is opened
-  /// read-only; a link is not followed. `lock`: replaced by tests.
+  /// Empty while another process holds the lock. Some file systems have no locks, and some lock
+  /// files cannot be opened: the object then holds no lock, and problem() says why. Throws
+  /// Error(io) when the disk is full or too many files are open. Opens another user's file
+  /// read-only. Does not follow symbolic links. Tests replace `lock`.
   static std::optional<FileLock> try_lock(const std::filesystem::path& path,
                                           LockCall lock = ::flock);
   FileLock(FileLock&& other) noexcept;

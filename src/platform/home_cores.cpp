@@ -3,7 +3,7 @@
 namespace bitaxon {
 namespace {
 
-/// Whether the calling thread is bound to exactly these.
+/// Whether the calling thread is bound to exactly these cores.
 bool may_run_on(const cpu_set_t& cores) {
   cpu_set_t now;
   return ::sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &cores);
@@ -22,7 +22,7 @@ HomeCores::HomeCores(int n_threads) {
     if (CPU_ISSET(core, &all_)) cores_.push_back(core);
 }
 
-// Where the system refuses, a thread wakes up where it likes: that is slower, not wrong.
+// If the system refuses to bind a thread, the thread may wake on any core: slower, but not wrong.
 void HomeCores::settle(int thread) const {
   if (!cores_.empty() && may_run_on(all_)) bind_to(only(thread));
 }

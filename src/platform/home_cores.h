@@ -1,4 +1,4 @@
-// Where threads that sleep wake up.
+// Binds sleeping threads to the cores on which they wake up.
 #pragma once
 
 #include <sched.h>
@@ -7,26 +7,27 @@
 
 namespace bitaxon {
 
-/// A core for each thread of a group that is as large as the constructing thread has cores. Some
-/// kernels wake a thread beside the one that wakes it although another core is idle, and leave it
-/// there for milliseconds. So a thread goes to sleep on a core of its own; awake, it may run
-/// anywhere, as where another process needs that core. Of a smaller group the system knows better:
-/// all does nothing.
+/// Assigns one core to each thread of a group, if the group has as many threads as the constructing
+/// thread has cores. Some kernels wake a thread on the core of the thread that wakes it, although
+/// another core is idle, and leave it there for milliseconds. So each thread goes to sleep on its
+/// own core. An awake thread may run on any core, because another process may need its core. For a
+/// group of another size the functions do nothing: the system places its threads better.
 class HomeCores {
  public:
   explicit HomeCores(int n_threads);
 
-  /// Binds the calling thread, the group's `thread`th from 0, to its core, unless somebody has
-  /// taken cores from it since construction.
+  /// Binds the calling thread to its core. `thread` is its index in the group, from 0. Does nothing
+  /// when the cores that the thread may use have changed since construction.
   void settle(int thread) const;
-  /// Lets it run on all of them again, unless somebody has bound it otherwise meanwhile.
+  /// Lets the calling thread run on all cores again, unless other code has bound it to other cores
+  /// meanwhile.
   void leave(int thread) const;
 
  private:
   cpu_set_t only(int thread) const;
 
   cpu_set_t all_;
-  std::vector<int> cores_;  ///< of each thread; empty: does nothing
+  std::vector<int> cores_;  ///< the core of each thread; empty: do nothing
 };
 
 }  // namespace bitaxon

@@ -17,25 +17,25 @@ Bytes least(Bytes a, Bytes b) {
   return b ? std::min(*a, *b) : a;
 }
 
-/// Version 1 writes the largest number that it can for no limit.
+/// Removes values that mean "no limit". Version 1 writes a huge number for it.
 Bytes limit_of(Bytes bytes) {
   constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
   return bytes && *bytes < kNoLimit ? bytes : std::nullopt;
 }
 
-/// Of an entry in kibibytes.
+/// The value of an entry that is in kibibytes.
 Bytes kibibytes_of(const std::filesystem::path& file, std::string_view key) {
   const Bytes kibibytes = number_of(file, key);
   return kibibytes ? Bytes(*kibibytes * 1024) : std::nullopt;
 }
 
-/// The names of a memory controller's files and of what stands in memory.stat.
+/// The names of a memory controller's files, and of entries in memory.stat.
 struct GroupFiles {
   const char* limit;
-  const char* soft_limit;  ///< beyond it the group is slowed down nearly to a standstill
+  const char* soft_limit;  ///< above this the kernel slows the group almost to a stop
   const char* usage;
   std::string_view inactive_file, active_file;
-  std::string_view limit_of_all;  ///< the least limit, also of groups that cannot be seen from here
+  std::string_view limit_of_all;  ///< the least limit, including groups that are not visible here
 };
 constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", nullptr,
                                   "memory.usage_in_bytes", "total_inactive_file",
@@ -43,12 +43,12 @@ constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", nullptr,
 constexpr GroupFiles kVersion2 = {"memory.max",    "memory.high", "memory.current",
                                   "inactive_file", "active_file", ""};
 
-/// What a group leaves; empty when it has no limit.
+/// The bytes that a group still allows; empty when it has no limit.
 /// Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
 Bytes left_in(const ControlGroup& group) {
   const GroupFiles& files = group.version == 1 ? kVersion1 : kVersion2;
   const auto stat = group.folder / "memory.stat";
-  // Without it a group of version 1 does not count what the groups in it use.
+  // Without memory.use_hierarchy a group of version 1 does not count the usage of the groups in it.
   if (group.version == 1 && !group.is_own &&
       number_in(group.folder / "memory.use_hierarchy") == std::uint64_t{0})
     return std::nullopt;
@@ -64,7 +64,7 @@ Bytes left_in(const ControlGroup& group) {
   return *limit - std::min(*limit, held);
 }
 
-/// What a limit of the process leaves; empty when it has none.
+/// The bytes that a limit of the process still allows; empty when there is no such limit.
 Bytes left_of_limit(const std::filesystem::path& process, std::string_view limit,
                     std::string_view used) {
   const Bytes bytes = limit_of(number_of(process / "limits", limit));

@@ -1,4 +1,4 @@
-// The machine's memory, and how much of it this process may have.
+// The machine's memory, and how much of it this process may use.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,13 @@
 
 namespace bitaxon {
 
-/// Bytes of memory that this process can still have: the least of what the system can give without
-/// swapping, what each control group leaves, and the limits of the process (ulimit -v, -d). Page
-/// cache counts as free, because the system drops it when memory is short. Empty when the system
-/// does not say. `root` holds the system's files.
+/// Bytes of memory that this process can still get. The least of three amounts: the memory that the
+/// system can give without swapping, the rest of each control group's limit, and the rest of the
+/// limits of the process (ulimit -v, -d). Page cache counts as free, because the system drops it
+/// when memory is short. Empty when the system does not tell. `root` is the root of the system's
+/// files.
 std::optional<std::uint64_t> available_memory_bytes(const std::filesystem::path& root = "/");
-/// Of the machine; 0 when the system does not say, as below.
+/// Memory of the machine. This function and the two below return 0 when the system does not tell.
 std::uint64_t total_memory_bytes();
 /// Memory of this process that is resident now.
 std::uint64_t resident_bytes();

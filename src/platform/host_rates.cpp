@@ -26,8 +26,8 @@ namespace {
 
 constexpr int kPasses = 5;
 
-/// Seconds of work(t) on threads t = 0 .. n_threads - 1, which begin together, to the end of the
-/// last. Throws Error(device) when they cannot all be started.
+/// Seconds that work(t) takes on threads t = 0 .. n_threads - 1, from their common start to the end
+/// of the last thread. Throws Error(device) when a thread cannot be started.
 template <class Work>
 double seconds_of(int n_threads, const Work& work) {
   using Clock = std::chrono::steady_clock;
@@ -56,13 +56,13 @@ double seconds_of(int n_threads, const Work& work) {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-/// Words that are read together. Shares of memory are multiples of it, so that each begins where a
-/// vector may lie.
+/// Number of words read together. Each thread's share of memory is a multiple of it, so that each
+/// share is aligned for vectors.
 constexpr std::size_t kWordsTogether = 16;
 
-/// The sum of all words, in chains enough that reading them is what takes the time: one scalar
-/// chain would end at eight bytes a cycle, which memory can surpass. Their number is a multiple of
-/// kWordsTogether.
+/// The sum of all words. Several chains of additions run in parallel, so that reading is the
+/// bottleneck: one scalar chain adds at most eight bytes per cycle, and memory can be faster. The
+/// number of words is a multiple of kWordsTogether.
 std::uint64_t sum_of(std::span<const std::uint64_t> words) {
   typedef std::uint64_t Vector __attribute__((vector_size(16), may_alias));
   constexpr std::size_t kChains = kWordsTogether / 2;
@@ -76,19 +76,20 @@ std::uint64_t sum_of(std::span<const std::uint64_t> words) {
   return total;
 }
 
-/// Memory on huge pages where the system has them: reading through small pages is slower.
+/// Memory on huge pages where the system has them, because reading small pages is slower.
 class HugePages {
  public:
-  /// As many words as read_rate_bytes() allows, or none. Each is 1.
+  /// Allocates as many words as read_rate_bytes() allows, or none. Each word is 1.
   HugePages() {
     constexpr std::size_t kMost = std::size_t{512} << 20;
     constexpr std::size_t kLeast = std::size_t{64} << 20;
-    // A cache can hold a part of what it has read before.
+    // A cache keeps a part of the memory that was read before, so the memory should be at least
+    // four times as large as the cache.
     const std::size_t least = std::clamp(4 * cache_bytes(), kLeast, kMost);
     for (std::size_t size = read_rate_bytes(kMost, least, available_memory_bytes()); size > 0;
          size = read_rate_bytes(kMost, least, size)) {
       memory_.reset(std::aligned_alloc(kHugePage, size));
-      if (memory_ == nullptr) continue;  // half of it then
+      if (memory_ == nullptr) continue;  // try half the size
       madvise(memory_.get(), size, MADV_HUGEPAGE);
       words_ = {static_cast<std::uint64_t*>(memory_.get()), size / sizeof(std::uint64_t)};
       std::ranges::fill(words_, 1);
@@ -98,7 +99,7 @@ class HugePages {
   std::span<const std::uint64_t> words() const { return words_; }
 
  private:
-  /// Of the largest cache, as far as the system tells.
+  /// Size of the largest cache; 0 when the system does not tell.
   static std::size_t cache_bytes() {
     return static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
   }
@@ -109,9 +110,9 @@ class HugePages {
 
 // --- multiplying and adding ------------------------------------------------------------------
 
-// Ten chains hide the latency of a fused multiply-add on two ports; factor and term then still have
-// registers of their own. A macro, because what instructions a vector becomes is decided by the
-// attributes of the function in which it is written.
+// Ten chains hide the latency of a fused multiply-add on two ports, and leave registers for factor
+// and term. This is a macro because the attributes of the enclosing function decide which
+// instructions the compiler uses for a vector.
 #define BX_MULTIPLY_ADDS(name, attributes, lanes)                          \
   attributes float name(std::int64_t n_rounds, float factor, float term) { \
     typedef float Vector __attribute__((vector_size((lanes)*4)));          \
@@ -142,7 +143,7 @@ BX_MULTIPLY_ADDS(multiply_add_16, __attribute__((target("avx512f"))), 16)
 #endif
 #undef BX_MULTIPLY_ADDS
 
-/// The widest that runs here.
+/// The function with the widest vectors that this processor supports.
 MultiplyAdds multiply_adds() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f")) return {multiply_add_16, 16};
@@ -173,20 +174,20 @@ double host_read_rate(int n_threads) {
                       sums[t] += sum_of(words.subspan(t * share, share));
                     }));
   const std::size_t n_read = share * sums.size();
-  // Every word is 1, so the sums say that all of them were read.
+  // Every word is 1, so the sums show whether all words were read.
   const std::uint64_t total = std::accumulate(sums.begin(), sums.end(), std::uint64_t{0});
   return total == n_read * kPasses ? static_cast<double>(n_read * sizeof(std::uint64_t)) / best
                                    : 0.0;
 }
 
 double host_multiply_add_rate(int n_threads) {
-  // Long enough that starting the threads does not count.
+  // Long enough to make the start of the threads negligible.
   constexpr double kEnoughSeconds = 0.02;
   constexpr std::int64_t kMostRounds = std::int64_t{1} << 32;
   const MultiplyAdds kind = multiply_adds();
   std::vector<float> sums(static_cast<std::size_t>(n_threads));
   const auto pass = [&](std::int64_t n_rounds) {
-    // Every chain ends at term / (1 - factor) = 2 exactly, whatever it began with.
+    // Every chain ends at exactly term / (1 - factor) = 2, whatever its first value.
     return seconds_of(n_threads, [&](int thread) {
       sums[static_cast<std::size_t>(thread)] = kind.run(n_rounds, 0.5F, 1.0F);
     });

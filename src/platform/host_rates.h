@@ -1,4 +1,4 @@
-// What the host's memory and processor reach at best: the limits that the CPU is held against.
+// The best rates of the host's memory and processor, as upper limits for the CPU backend.
 #pragma once
 
 #include <cstddef>
@@ -7,19 +7,19 @@
 
 namespace bitaxon {
 
-/// Bytes to read for a read rate: `most`, halved until they are at most half of what is available
-/// (empty: not known), so that there is room for other things. 0 when they would be fewer than
-/// `least`, and a cache would be measured.
+/// Bytes to read when measuring a read rate: `most`, halved until it is at most half of the
+/// available memory (empty: not known), so that other programs have room. 0 when the result would
+/// be less than `least`: the measurement would then show the cache and not the memory.
 std::size_t read_rate_bytes(std::size_t most, std::size_t least,
                             std::optional<std::uint64_t> available);
 
-/// Read bandwidth of `n_threads` threads, bytes per second: the best of several passes over memory
-/// that no cache holds, in huge pages where the system has them. Takes about a second. 0 when there
-/// is too little memory for it. Throws Error(device) when the threads cannot be started.
+/// Read bandwidth of `n_threads` threads, in bytes per second: the best of several passes over
+/// memory larger than the cache, in huge pages where the system has them. Takes about a second.
+/// 0 when there is too little memory. Throws Error(device) when the threads cannot be started.
 double host_read_rate(int n_threads);
 
-/// Float32 operations per second of `n_threads` threads that multiply and add in registers (a
-/// multiply and an add are two), with the widest vectors that the processor has. Takes a fraction
+/// Float32 operations per second of `n_threads` threads that multiply and add in registers, with
+/// the widest vectors of the processor. A multiply-add counts as two operations. Takes a fraction
 /// of a second. Throws as host_read_rate() does.
 double host_multiply_add_rate(int n_threads);
 

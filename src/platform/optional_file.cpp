@@ -12,7 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether a link exists whose target does not. A target that may not be looked at is there.
+/// Whether `path` is a symbolic link without a target. A target that this process may not access
+/// counts as existing.
 bool is_broken_link(const fs::path& path) {
   std::error_code error;
   if (!fs::is_symlink(fs::symlink_status(path, error))) return false;

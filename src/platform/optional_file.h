@@ -1,17 +1,17 @@
-// Files that may be absent. A symbolic link that leads nowhere is not an absent file.
+// Files that may be absent. A broken symbolic link is an error and not an absent file.
 #pragma once
 
 #include <filesystem>
 
 namespace bitaxon {
 
-/// Whether something is at `path`, links followed. Throws Error(io) for a symbolic link that leads
-/// nowhere, and when the system refuses to look. Such a link is a damaged copy or download: if it
-/// counted as absence, another file would be used in its place without a word.
+/// Whether `path` exists, after following links. Throws Error(io) for a broken symbolic link, and
+/// when the system refuses access. A broken link comes from a damaged copy or download: if it
+/// counted as absent, the program would silently use another file instead.
 bool optional_file_exists(const std::filesystem::path& path);
 
-/// Throws Error(io) with link and target when `path`, or a folder on the way to it, is a symbolic
-/// link that leads nowhere.
+/// Throws Error(io) that names link and target when `path`, or a folder on the way to it, is a
+/// broken symbolic link.
 void refuse_broken_link(const std::filesystem::path& path);
 
 }  // namespace bitaxon

@@ -23,13 +23,13 @@ namespace {
 }
 
 int open_partial(const std::filesystem::path& path) {
-  // Not through a link: it would be written to wherever the link leads. O_NONBLOCK: as in File.
+  // O_NOFOLLOW: through a link the program would write to another file. O_NONBLOCK: as in File.
   return ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                 0666);
 }
 
-/// Puts a copy of our own in place of a file that we may not write, or removes it when we may not
-/// read it either. Where that is not allowed, the file stays.
+/// Replaces a file that this user may not write by a copy. Removes the file if this user may not
+/// read it either. If the folder does not allow this, the file stays.
 void replace_by_copy(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
   std::error_code error;
@@ -74,7 +74,7 @@ void PartialFile::expect_own_size() const {
   if (::fstat(fd_, &status) != 0) throw_errno(path_, "cannot read its size");
   if (static_cast<std::uint64_t>(status.st_size) == size_bytes_) return;
   throw Error(ErrorKind::io,
-              fmt::format("{}: expected {} bytes, got {}: another process writes it",
+              fmt::format("{}: expected {} bytes, got {}: another process is writing to it",
                           printable_path(path_.string()), size_bytes_, status.st_size));
 }
 

@@ -1,4 +1,4 @@
-// A file that may take several runs of the program to become whole.
+// A file that may take several runs of the program to complete.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,13 @@
 
 namespace bitaxon {
 
-/// Lies under a temporary name until publish(). What was appended stays there when the object goes,
-/// for the next run to continue. One process at a time: the caller holds a lock where there are
-/// locks.
+/// The file has a temporary name until publish(). It stays when the object is destroyed, so that
+/// the next run can continue it. Only one process may use it: the caller holds a lock where the
+/// file system has locks.
 class PartialFile {
  public:
-  /// Opens what is there, else makes an empty file. What another user left, and only that user may
-  /// write, is replaced by a copy. Throws Error(io), also for a link, a folder or a device of this
-  /// name.
+  /// Opens the file, or creates an empty one. A file that only another user may write is replaced
+  /// by a copy. Throws Error(io), also for a link, a folder or a device of this name.
   explicit PartialFile(std::filesystem::path path);
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
@@ -24,14 +23,14 @@ class PartialFile {
 
   const std::filesystem::path& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Throws Error(io) on a full disk and the like; size_bytes() counts what has arrived. Throws
-  /// also when the file has another size than what arrived: on file systems without locks another
-  /// process may write to it.
+  /// Throws Error(io) on a full disk and the like; size_bytes() counts the bytes written so far.
+  /// Throws Error(io) also when the file has another size than that: on file systems without locks
+  /// another process may write to it.
   void append(std::span<const std::byte> bytes);
   /// Drops everything.
   void clear();
-  /// Flushes to the disk, renames to `target`, whose folder is on the same file system, and flushes
-  /// that folder. Throws Error(io).
+  /// Flushes the file to the disk, renames it to `target`, and flushes the folder of `target`,
+  /// which must be on the same file system. Throws Error(io).
   void publish(const std::filesystem::path& target);
 
  private:

@@ -15,8 +15,8 @@ std::string home_of(const std::string& user) {
   return entry == nullptr || entry->pw_dir == nullptr ? std::string() : entry->pw_dir;
 }
 
-/// The variable that `text`, which begins with "$", names; empty when it names none. `size`: bytes
-/// of `text` that the name takes, with its "$" and braces.
+/// The name of the variable at the start of `text`, which begins with "$"; empty when there is
+/// none. `size` becomes the number of bytes that the name takes in `text`, with "$" and braces.
 std::string variable_at(std::string_view text, std::size_t& size) {
   if (text.substr(1).starts_with('{')) {
     const std::size_t end = text.find('}');
@@ -74,7 +74,7 @@ std::string expand_user(std::string_view path) {
 std::string expand_path(std::string_view path) { return expand_variables(expand_user(path)); }
 
 std::filesystem::path cache_folder() {
-  // The XDG base directory specification: a relative path is to be ignored.
+  // The XDG base directory specification says to ignore a relative path.
   const auto folder = environment_path("XDG_CACHE_HOME");
   if (folder && folder->is_absolute()) return *folder;
   const std::filesystem::path home = home_folder();

@@ -1,4 +1,4 @@
-// Text from strangers and numbers, made fit for a message.
+// Makes untrusted text and numbers fit for a message.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,13 @@
 
 namespace bitaxon {
 
-/// `text` on one line: control characters, line separators and changes of writing direction become
-/// \u{1b}, bytes that are not UTF-8 become \xff, and what goes beyond `max_bytes` is cut ("...").
-/// Without this a tensor's name could forge lines of output or drive the user's terminal.
+/// `text` on one line. Control characters, line separators and changes of writing direction become
+/// escapes like \u{1b}. Bytes that are not UTF-8 become escapes like \xff. Text beyond `max_bytes`
+/// is cut ("..."). Otherwise the name of a tensor could forge lines of output or control the user's
+/// terminal.
 std::string printable(std::string_view text, std::size_t max_bytes = 120);
 
-/// A path: as printable, but never cut (the system bounds it).
+/// A path: like printable(), but not cut in practice, because the system limits its length.
 inline std::string printable_path(std::string_view path) {
   return printable(path, std::size_t{1} << 16);
 }

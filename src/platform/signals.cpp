@@ -17,7 +17,7 @@ void on_interrupt(int) {
 void on_early_interrupt(int) { ::_exit(kInterruptedStatus); }
 
 constexpr std::array<int, 3> kEnding = {SIGINT, SIGTERM, SIGHUP};
-std::atomic<int> held{0};  ///< the signal that waits
+std::atomic<int> held{0};  ///< the last signal that came meanwhile; 0: none
 
 void on_held(int signal) { held = signal; }
 
@@ -28,7 +28,7 @@ void exit_on_interrupt() { ::signal(SIGINT, on_early_interrupt); }
 std::atomic<bool>& catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
-  // No SA_RESTART: waiting for a line of input must end too.
+  // No SA_RESTART: a signal must also end the wait for a line of input.
   ::sigemptyset(&action.sa_mask);
   struct sigaction hangup {};
   ::sigaction(SIGHUP, nullptr, &hangup);
@@ -38,7 +38,7 @@ std::atomic<bool>& catch_interrupts() {
   return interrupted;
 }
 
-// Not the mask: it is one thread's, and any thread may get a signal.
+// Not with a signal mask: a mask applies to one thread, and any thread may get a signal.
 SignalsHeld::SignalsHeld() {
   struct sigaction hold {};
   hold.sa_handler = on_held;

@@ -1,4 +1,4 @@
-// Ctrl-C as a flag, and writes that go nowhere as errors.
+// Turns Ctrl-C into a flag, and signals from failed writes into errors.
 #pragma once
 
 #include <signal.h>
@@ -8,17 +8,17 @@
 
 namespace bitaxon {
 
-/// From now on SIGINT ends the process with status 130, as a status and not as a signal's death,
-/// until catch_interrupts() is called.
+/// From this call until catch_interrupts(), SIGINT makes the process exit with status 130. The
+/// parent process sees that exit status and not a death by signal.
 void exit_on_interrupt();
 
-/// From now on the first SIGINT, SIGTERM or, unless it is ignored (nohup), SIGHUP sets the flag and
-/// makes blocking reads return; a second one while the flag is set ends the process with status
-/// 130. Clear the flag once it is served.
+/// From this call on, the first SIGINT or SIGTERM sets the flag and makes blocking reads return.
+/// SIGHUP does the same unless it is ignored (nohup). A second signal while the flag is set ends
+/// the process with status 130. Clear the flag after handling it.
 std::atomic<bool>& catch_interrupts();
 
-/// While one lives, SIGINT, SIGTERM and SIGHUP wait, whichever thread they come to: for moments in
-/// which ending would leave something behind. One at a time.
+/// While the object lives, SIGINT, SIGTERM and SIGHUP are delayed in all threads. For moments in
+/// which an exit would leave temporary files behind. Only one object may live at a time.
 class SignalsHeld {
  public:
   SignalsHeld();
@@ -30,8 +30,8 @@ class SignalsHeld {
   std::array<struct sigaction, 3> before_{};
 };
 
-/// Writing to a closed pipe, or beyond the size that a file may have, becomes an error of the
-/// write, which can be reported.
+/// Makes a write to a closed pipe, or beyond the file size limit, fail with an error that can be
+/// reported. By default a signal would end the process.
 void ignore_signals_of_writes();
 
 }  // namespace bitaxon

@@ -21,16 +21,16 @@ constexpr int kForever = -1;
   throw Error(ErrorKind::io, fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-/// Whether a failed call may succeed later: a signal came, or the stream does not block.
+/// Whether a failed call may succeed later: a signal interrupted it, or the stream is non-blocking.
 bool is_worth_repeating() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK; }
 
-/// Waits until a stream is ready or broken. 0 after the timeout; -1 with errno.
+/// Waits until a stream is ready or broken. 0 after the timeout; -1 with errno set on failure.
 int wait_until_ready(int fd, short events, int timeout_ms) {
   pollfd stream{fd, events, 0};
   return ::poll(&stream, 1, timeout_ms);
 }
 
-/// False, with errno, when the system refuses.
+/// False, with errno set, when the system refuses.
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t put = ::write(fd, text.data(), text.size());
@@ -50,7 +50,8 @@ bool write_all(int fd, std::string_view text) {
 void keep_standard_descriptors() noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
-    // The lowest free descriptor is this one. Opened the wrong way, it fails as a closed one does.
+    // open() returns the lowest free descriptor, which is `fd`. It is opened in the wrong
+    // direction, so that reads or writes fail as on a closed stream.
     if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return;
   }
 }

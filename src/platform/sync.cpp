@@ -15,13 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Some file systems cannot flush folders and say so in various ways. Only errors of the disk
-/// count.
+/// Whether the error is one of the disk. Some file systems cannot flush folders and report that
+/// with various other errors, which are ignored.
 bool is_disk_error(int error) { return error == EIO || error == ENOSPC || error == EDQUOT; }
 
 void sync_path(const fs::path& path, int flags) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-  if (fd < 0) return;  // it may be written and not read
+  if (fd < 0) return;  // a file may be writable but not readable
   const int error = ::fsync(fd) == 0 ? 0 : errno;
   ::close(fd);
   if (is_disk_error(error))

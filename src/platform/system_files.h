@@ -1,4 +1,4 @@
-// Small files in which the kernel tells numbers: /proc and control groups.
+// Small files in which the kernel reports numbers: /proc and control groups.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace bitaxon {
 
-/// The rest of the first line that begins with `key`, without the colon and blanks before it; empty
-/// when there is no such line or file.
+/// The value of the first line with the key `key`: the rest of the line after the key, the colon
+/// and blanks. Empty when there is no such line or file.
 std::string entry_of(const std::filesystem::path& file, std::string_view key);
-/// The number with which such an entry begins. Empty when it begins with none ("max", "unlimited").
+/// The number at the start of such a value. Empty when it starts with a word ("max", "unlimited").
 std::optional<std::uint64_t> number_of(const std::filesystem::path& file, std::string_view key);
-/// The number with which a file begins; likewise.
+/// The number at the start of a file. Empty when the file starts with a word.
 std::optional<std::uint64_t> number_in(const std::filesystem::path& file);
 
 }  // namespace bitaxon

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Drivers of sensors that are inside a processor.
+/// Drivers of temperature sensors inside a processor.
 constexpr std::array<std::string_view, 4> kCpuDrivers = {"coretemp", "k10temp", "zenpower",
                                                          "cpu_thermal"};
 
@@ -28,7 +28,7 @@ void keep_hottest(std::optional<double>& hottest, const fs::path& file) {
   if (in >> millidegrees) hottest = std::max(hottest.value_or(-273.15), millidegrees * 1e-3);
 }
 
-/// The hottest of temp*_input in a folder of hwmon.
+/// Keeps the highest of the values in temp*_input of an hwmon folder.
 void read_sensors(const fs::path& folder, std::optional<double>& hottest) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {

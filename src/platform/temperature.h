@@ -1,4 +1,4 @@
-// How hot it is, where the system tells.
+// Temperatures of processor and devices, where the system reports them.
 #pragma once
 
 #include <optional>
@@ -6,11 +6,11 @@
 
 namespace bitaxon {
 
-/// Degrees Celsius of the processor: what its own sensor says, the hottest of several. Empty where
-/// the system has none that can be read, as in most virtual machines.
+/// The highest temperature of the processor's own sensors, in degrees Celsius. Empty when the
+/// system has no readable sensor, as in most virtual machines.
 std::optional<double> cpu_temperature();
 
-/// Likewise of the device at a PCI address ("0000:65:00.0").
+/// The same for the device at a PCI address ("0000:65:00.0").
 std::optional<double> pci_temperature(const std::string& address);
 
 }  // namespace bitaxon

@@ -30,8 +30,8 @@ InputLines::Outcome InputLines::next(std::string& line, const std::atomic<bool>&
       if (!line.empty() && line.back() == '\r') line.pop_back();
       return Outcome::line;
     }
-    // In short turns: a signal may be delivered to another thread, or just before the waiting
-    // begins, and would not end a long one.
+    // Several short waits: a signal that comes to another thread, or just before the wait begins,
+    // would not end one long wait.
     constexpr int kTurnMs = 100;
     while (!interrupted && !wait_for_standard_input(kTurnMs)) continue;
     if (interrupted) return Outcome::interrupted;

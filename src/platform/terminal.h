@@ -1,4 +1,4 @@
-// Terminals: whether a stream is one, and whether it wants colour.
+// Terminals: whether a stream is a terminal, whether it wants color, and lines typed by the user.
 #pragma once
 
 #include <atomic>
@@ -9,15 +9,16 @@ namespace bitaxon {
 enum class Stream { standard_input = 0, standard_output = 1, standard_error = 2 };
 
 bool is_terminal(Stream stream);
-/// A terminal, NO_COLOR is unset or empty (https://no-color.org), and TERM is not "dumb".
+/// Whether the stream is a terminal, NO_COLOR is unset or empty (https://no-color.org), and TERM is
+/// set and not "dumb".
 bool wants_colour(Stream stream);
 
-/// Lines of standard input, read so that an interruption ends the waiting.
+/// Lines of standard input. An interrupt ends the wait for a line.
 class InputLines {
  public:
   enum class Outcome { line, end, interrupted };
-  /// The next line without its end; `interrupted` is the flag of catch_interrupts(). Throws
-  /// Error(io) when standard input cannot be read.
+  /// Reads the next line, without its line ending. `interrupted` is the flag of catch_interrupts().
+  /// Throws Error(io) when standard input cannot be read.
   Outcome next(std::string& line, const std::atomic<bool>& interrupted);
 
  private:

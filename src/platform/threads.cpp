@@ -24,7 +24,7 @@ std::vector<std::thread> start_threads(int first, int end, int n_wanted,
     give_up();
     throw Error(ErrorKind::device, fmt::format("cannot start {} thread{}: {}", n_wanted,
                                                n_wanted == 1 ? "" : "s", refusal.code().message()));
-  } catch (...) {  // no memory for what a thread is started with
+  } catch (...) {  // out of memory for the arguments of a thread
     give_up();
     throw;
   }

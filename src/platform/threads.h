@@ -1,4 +1,4 @@
-// Starting threads, which the system may refuse.
+// Starts threads. The system may refuse to start one.
 #pragma once
 
 #include <functional>
@@ -7,9 +7,9 @@
 
 namespace bitaxon {
 
-/// Starts a thread each for body(first) .. body(end - 1): all of them or none. When the system
-/// refuses one, calls release(), which must make the bodies return, joins the threads that have
-/// started, and throws Error(device) with `n_wanted`, the number of threads that were asked for.
+/// Starts one thread for each of body(first) .. body(end - 1). When the system refuses a thread,
+/// calls release(), which must make the bodies return, and joins the threads that have started.
+/// Then throws Error(device) that names `n_wanted`, the number of threads that were asked for.
 std::vector<std::thread> start_threads(int first, int end, int n_wanted,
                                        const std::function<void(int index)>& body,
                                        const std::function<void()>& release);
