@@ -1,4 +1,4 @@
-// A model's files, and what they turn out to be when they are no safetensors.
+// Opens the files of a model, and names the kind of a file that is not in safetensors format.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -62,7 +62,7 @@ Checkpoint Checkpoint::open(const fs::path& file_or_directory) {
 void Checkpoint::read_headers() {
   const std::vector<fs::path>& paths = listing_.files;
   std::vector<SafetensorsHeader> headers;
-  std::map<std::string, std::size_t> sources;  // the number of the file that a tensor is read from
+  std::map<std::string, std::size_t> sources;  // by tensor: the index of the file to read it from
   std::size_t n_doubles = 0;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     files_.push_back(File::open(paths[i]));
@@ -91,13 +91,14 @@ void Checkpoint::read_headers() {
   }
   if (n_doubles > 0)
     listing_.warnings.push_back(
-        fmt::format("{}: {} tensor{} in several files, of which {} counts",
+        fmt::format("{}: {} tensor{} in several files; {} is used",
                     printable_path(paths.front().parent_path().string()), n_doubles,
                     n_doubles == 1 ? " is" : "s are",
                     listing_.index.empty() ? "model.safetensors" : "the one in the index"));
 }
 
-/// An index may list tensors that nobody needs, and be older than the files.
+/// Only a warning: an index may list tensors that the model does not need, or be older than the
+/// files.
 void Checkpoint::warn_of_misplaced_tensors() {
   std::size_t n = 0;
   const std::string* first = nullptr;

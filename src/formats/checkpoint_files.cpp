@@ -28,13 +28,14 @@ constexpr std::string_view kIndexName = "model.safetensors.index.json";
   throw Error(kind, fmt::format("{}: {}", printable_path(path.string()), what));
 }
 
-/// Sorted by name.
+/// The safetensors files of a folder, sorted by name.
 std::vector<fs::path> files_by_extension(const fs::path& directory) {
   std::vector<fs::path> files;
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    // A leading dot: what other systems keep beside a file (._model.safetensors).
+    // A name with a leading dot is a file that another system made for its own data, such as
+    // ._model.safetensors.
     if (name.ends_with(kExtension) && !name.starts_with('.')) files.push_back(it->path());
   }
   if (error)
@@ -56,7 +57,7 @@ WeightMap read_index(const fs::path& index) {
            fmt::format("weight_map: expected a file name for \"{}\", got {}", printable(tensor),
                        printable(file.dump(), 60)));
     const std::string& name = file.get_ref<const std::string&>();
-    // A path could lead out of the folder, to any file of this machine.
+    // A path could lead out of the folder to any file on this machine.
     if (name.empty() || name == "." || name == ".." ||
         name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
       fail(ErrorKind::format, index,
@@ -68,8 +69,8 @@ WeightMap read_index(const fs::path& index) {
   return map;
 }
 
-/// The first missing file of a series such as model-00001-of-00003.safetensors. Empty when all are
-/// there.
+/// The first missing file of a series such as model-00001-of-00003.safetensors. Empty when the
+/// series is complete.
 fs::path absent_shard(const std::vector<fs::path>& files) {
   const std::set<fs::path> there(files.begin(), files.end());
   constexpr std::string_view kForm = "-00000-of-00000.safetensors";
@@ -91,8 +92,8 @@ fs::path absent_shard(const std::vector<fs::path>& files) {
   return {};
 }
 
-/// Shards may be missing, because only tensors that the model does not need may be in them. It is
-/// an error when all are.
+/// Some shards may be missing, because they may hold only tensors that the model does not need. It
+/// is an error if all shards are missing.
 CheckpointFiles list_shards(const fs::path& index, WeightMap map) {
   CheckpointFiles listing{.index = index};
   std::set<std::string> names, absent;
@@ -142,9 +143,9 @@ CheckpointFiles list_checkpoint_files(const fs::path& file_or_directory) {
   const bool is_shard =
       std::ranges::any_of(map, [](const auto& entry) { return entry.second == kWholeName; });
   if (is_shard || !optional_file_exists(whole)) return list_shards(index, std::move(map));
-  // What saves a model as one file leaves the index of an earlier sharded one.
+  // A program that saves a model as one file may leave the index of earlier shards in the folder.
   return {.files = {whole},
-          .warnings = {fmt::format("{}: ignored, because it does not name {}, which is beside it",
+          .warnings = {fmt::format("{}: ignored, because it does not name {}, which is next to it",
                                    printable_path(index.string()), kWholeName)}};
 }
 

@@ -1,4 +1,4 @@
-// Which files make up a model.
+// Finds the safetensors files of a model.
 #pragma once
 
 #include <filesystem>
@@ -9,26 +9,27 @@
 
 namespace bitaxon {
 
-/// model.safetensors.index.json: {"weight_map": {tensor: file}}.
+/// The file name for each tensor, from model.safetensors.index.json:
+/// {"weight_map": {tensor: file}}.
 using WeightMap = std::map<std::string, std::string, std::less<>>;
 
-/// The safetensors files of a model, before any is opened.
+/// The safetensors files of a model, before any file is opened.
 struct CheckpointFiles {
   std::vector<std::filesystem::path> files = {};
-  std::filesystem::path index = {};         ///< empty without one
-  WeightMap map = {};                       ///< of the index
-  WeightMap absent = {};                    ///< its entries whose file is not there
-  std::filesystem::path absent_shard = {};  ///< without an index: the first missing by its number
+  std::filesystem::path index = {};         ///< the index file; empty: there is none
+  WeightMap map = {};                       ///< all entries of the index
+  WeightMap absent = {};                    ///< entries of the index whose file is missing
+  std::filesystem::path absent_shard = {};  ///< without an index: the first missing shard by number
   std::vector<std::string> warnings = {};
 
-  /// The file that counts where several have a tensor.
+  /// The file to read a tensor from when several files hold the tensor.
   std::string owner_of(const std::string& tensor) const;
-  /// Throws Error(io) when a tensor that no file has can be in one that is not there.
+  /// For a tensor that no file holds. Throws Error(io) when a missing file may hold the tensor.
   void refuse_absent(std::string_view tensor) const;
 };
 
-/// One file, or those of a folder. Throws Error(io, format): an empty folder, a broken index, all
-/// shards missing.
+/// Lists one file, or the files of a folder. Throws Error(io, format) for a folder without
+/// safetensors files, a broken index, and an index whose shards are all missing.
 CheckpointFiles list_checkpoint_files(const std::filesystem::path& file_or_directory);
 
 }  // namespace bitaxon

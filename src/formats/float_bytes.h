@@ -1,4 +1,4 @@
-// Numbers of a float type in memory of any alignment.
+// Loads and stores numbers of the float types, at any alignment.
 #pragma once
 
 #include <bit>
@@ -11,7 +11,7 @@
 
 namespace bitaxon {
 
-// The file's bytes are loaded as the host's numbers.
+// Files are little-endian, and their bytes are loaded without a change of byte order.
 static_assert(std::endian::native == std::endian::little);
 
 /// Element `index` of an array of T that starts at any byte.
@@ -39,7 +39,7 @@ inline float load_float(DType dtype, const std::byte* base, std::int64_t index) 
   }
 }
 
-/// Stores it as element `index`, rounded to nearest, ties to even.
+/// Stores `value` as element `index`, rounded to nearest, ties to even.
 inline void store_float(DType dtype, float value, std::byte* base, std::int64_t index) {
   switch (dtype) {
     case DType::f16:
@@ -51,7 +51,7 @@ inline void store_float(DType dtype, float value, std::byte* base, std::int64_t 
   }
 }
 
-/// What store_float keeps of a number.
+/// The value that load_float() gives after store_float().
 inline float rounded_to(DType dtype, float value) {
   return dtype == DType::f16    ? f16_to_f32(f32_to_f16(value))
          : dtype == DType::bf16 ? bf16_to_f32(f32_to_bf16(value))

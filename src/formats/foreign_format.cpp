@@ -1,5 +1,5 @@
-// Sources: the checkpoints that mlx, AutoGPTQ, AutoAWQ, bitsandbytes, compressed-tensors, ModelOpt,
-// HQQ, AQLM, quanto and Marlin write.
+// Sources: checkpoints written by mlx, AutoGPTQ, AutoAWQ, bitsandbytes, compressed-tensors,
+// ModelOpt, HQQ, AQLM, quanto and Marlin.
 #include "formats/foreign_format.h"
 
 #include <fmt/format.h>
@@ -16,13 +16,13 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Kind {
-  std::string_view mark;  ///< how a file begins, or how a name ends
+  std::string_view mark;  ///< the beginning of a file, or the end of a name
   std::string_view name;
 };
 
 constexpr Kind kBeginnings[] = {
-    {"<", "an HTML page, as a failed download leaves?"},
-    {"{", "JSON?"},
+    {"<", "perhaps an HTML page from a failed download"},
+    {"{", "perhaps JSON"},
     {"GGUF", "a GGUF file, which is not read"},
     {"lmgg", "a GGML file, which is not read"},
     {"tjgg", "a GGML file, which is not read"},
@@ -51,7 +51,7 @@ constexpr Kind kEndings[] = {
     {".tflite", "a TensorFlow Lite file"},
 };
 
-/// Where the tensors of one weight would be.
+/// A weight, with the lookup of the tensors that a format may store for it.
 struct Place {
   const Checkpoint& checkpoint;
   std::string name;    ///< "layer_0.ssm.in_proj.weight"
@@ -76,7 +76,8 @@ Place place_of(const Checkpoint& checkpoint, std::string_view name, const Shape&
   return place;
 }
 
-/// "GPTQ 4-bit": how many bits of this tensor each of the weight's elements takes.
+/// The format with the number of bits that this tensor has per element of the weight, such as
+/// "GPTQ 4-bit".
 std::string with_bits(std::string_view format, const TensorInfo& codes, const Place& place) {
   const auto elements = static_cast<std::uint64_t>(place.shape.elements());
   if (elements == 0 || codes.size_bytes * 8 % elements != 0) return std::string(format);
@@ -85,14 +86,14 @@ std::string with_bits(std::string_view format, const TensorInfo& codes, const Pl
 
 using Found = std::optional<ForeignFormat>;
 
-/// GPTQ packs the inputs into words, AWQ the outputs.
+/// GPTQ packs several inputs into each word, AWQ several outputs.
 std::string qweight_format(const Place& place, const TensorInfo& codes) {
   const bool is_awq = codes.shape.rank() == 2 && codes.shape[0] == place.cols &&
                       codes.shape[1] < place.rows && place.beside(".g_idx") == nullptr;
   return with_bits(is_awq ? "AWQ" : "GPTQ", codes, place);
 }
 
-/// Formats whose codes have a name of their own.
+/// Recognizes formats that do not store their codes under the name of the weight.
 Found format_without_weight(const Place& place) {
   if (const TensorInfo* codes = place.beside(".qweight"))
     return ForeignFormat{qweight_format(place, *codes), codes};
@@ -111,15 +112,15 @@ Found format_without_weight(const Place& place) {
   return std::nullopt;
 }
 
-/// Whether a tensor has all extents of the weight but the last.
+/// Whether a tensor has the extents of the weight in all dimensions but the last.
 bool has_rows_of(const TensorInfo& tensor, const Shape& shape) {
   const auto dims = tensor.shape.dims(), expected = shape.dims();
   return dims.size() == expected.size() && !dims.empty() &&
          std::equal(dims.begin(), dims.end() - 1, expected.begin());
 }
 
-/// mlx: U32 words of codes, with one scale for each group. Empty for what is read and for what no
-/// version of mlx writes.
+/// mlx: U32 words of codes, with one scale for each group. Empty for the mlx format that the
+/// program reads, and for tensors that no version of mlx writes.
 std::string mlx_format(const Place& place, const TensorInfo& codes) {
   const TensorInfo* scales = place.beside(".scales");
   if (scales == nullptr || !has_rows_of(codes, place.shape) || !has_rows_of(*scales, place.shape))
@@ -139,7 +140,7 @@ std::string mlx_format(const Place& place, const TensorInfo& codes) {
   return fmt::format("MLX {}-bit", bits);
 }
 
-/// The name of a type in PyTorch, which is what bitsandbytes' option takes.
+/// The name of a type in PyTorch, because the option of bitsandbytes takes such a name.
 std::string_view torch_name(StoredType type) {
   constexpr Kind kNames[] = {
       {"BF16", "bfloat16"}, {"F16", "float16"}, {"F32", "float32"}, {"I8", "int8"}};
@@ -148,8 +149,8 @@ std::string_view torch_name(StoredType type) {
   return type.name();
 }
 
-/// bitsandbytes stores its 4-bit codes as bytes, or as elements of any other type. Empty for what
-/// is read.
+/// bitsandbytes stores its 4-bit codes as bytes, or as elements of any other type. Empty for the
+/// format that the program reads.
 std::string bitsandbytes_format(const Place& place, StoredType type) {
   constexpr Kind kTypes[] = {{".quant_state.bitsandbytes__nf4", "NF4"},
                              {".quant_state.bitsandbytes__fp4", "FP4"}};

@@ -1,4 +1,4 @@
-// Recognises formats that are not read, so that messages can name them.
+// Recognizes formats that the program does not read, so that messages can name them.
 #pragma once
 
 #include <filesystem>
@@ -11,22 +11,22 @@
 
 namespace bitaxon {
 
-/// What a file is that is not a safetensors file, judged by its first bytes: "a GGUF file". Empty
-/// when they say nothing.
+/// The kind of a file that is not a safetensors file, by its first bytes: "a GGUF file". Empty when
+/// the bytes match no known kind.
 std::string_view file_kind(std::string_view head);
 
-/// What a folder without *.safetensors holds in their place: "pytorch_model.bin, PyTorch's pickle
-/// format". Empty when there is no file of a known format.
+/// A file of another format in a folder without *.safetensors, with the name of the format:
+/// "pytorch_model.bin, PyTorch's pickle format". Empty when there is no file of a known format.
 std::string foreign_files(const std::filesystem::path& folder);
 
-/// A format that is not read, and the tensor that shows it.
+/// A format that the program does not read, and the tensor that identifies the format.
 struct ForeignFormat {
   std::string name;  ///< "GPTQ 4-bit"
   const TensorInfo* tensor = nullptr;
 };
 
-/// The format that weight `name` of logical shape `shape` is stored in, judged by the names, types
-/// and shapes of its tensors. Empty for formats that are read, and for what looks like none.
+/// The stored format of weight `name` of logical shape `shape`, by the names, types and shapes of
+/// its tensors. Empty for formats that the program reads, and for tensors of no known format.
 std::optional<ForeignFormat> foreign_format(const Checkpoint& checkpoint, std::string_view name,
                                             const Shape& shape);
 

@@ -16,7 +16,7 @@
 namespace bitaxon {
 namespace {
 
-/// Walks the text and records how far the lexer has come, which nlohmann's events do not tell.
+/// Walks the text and records the position of the lexer, which nlohmann's events do not report.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -49,8 +49,8 @@ class CountingIterator {
               fmt::format("{}: at byte {}: {}", printable_path(name), byte, what));
 }
 
-/// nlohmann's message without its number, its line and column (we give the byte) and the text that
-/// it had read last (as long as the input makes it).
+/// nlohmann's message without three parts: its number, its line and column (the caller gives the
+/// byte), and the text that was read last (which can be as long as the input).
 std::string reason(std::string_view what) {
   if (const std::size_t end = what.find("] "); what.starts_with('[') && end != what.npos)
     what.remove_prefix(end + 2);
@@ -64,9 +64,9 @@ std::string reason(std::string_view what) {
   return printable(text);
 }
 
-/// Receives nlohmann's events and builds the tree. Its own builder is not used because the limits
-/// must hold while parsing, and because it looks a key up in the whole object before it adds it,
-/// which takes minutes for a vocabulary.
+/// Receives nlohmann's events and builds the tree. nlohmann's own builder is not used for two
+/// reasons. The limits must hold while parsing. And that builder searches the whole object before
+/// it adds a key, which takes minutes for a vocabulary.
 class TreeBuilder {
  public:
   TreeBuilder(std::string_view text, std::string_view name, const JsonLimits& limits)
@@ -84,11 +84,11 @@ class TreeBuilder {
   bool number_unsigned(Json::number_unsigned_t value) { return place(value); }
   bool number_float(Json::number_float_t value, const std::string&) { return place(value); }
   bool string(std::string& value) { return place(std::move(value)); }
-  bool binary(Json::binary_t&) { return false; }  // no such thing in text
+  bool binary(Json::binary_t&) { return false; }  // text has no binary values
 
   bool start_object(std::size_t) { return open(Json::object()); }
   bool key(std::string& name) {
-    // Through the vector that the ordered map is, to leave out its linear search for the key.
+    // The ordered map is a vector. Adding to the vector avoids the map's linear search for the key.
     Object& object = open_.back().container->get_ref<Json::object_t&>();
     object.emplace_back(std::move(name), Json());
     slot_ = &object.back().second;
@@ -115,13 +115,13 @@ class TreeBuilder {
 
   struct Open {
     Json* container = nullptr;
-    std::vector<std::size_t> key_ends;  ///< of an object: the byte after each key
+    std::vector<std::size_t> key_ends;  ///< objects only: the byte after each key
   };
 
   std::size_t bytes_read() const { return static_cast<std::size_t>(reached_ - text_.data()); }
 
-  /// Where the grammar wants the next value. The pointers on the stack stay valid: a container
-  /// grows only while none of its elements is open.
+  /// Where the next value belongs. The pointers on the stack stay valid, because a container grows
+  /// only while none of its elements is open.
   Json* next_slot() {
     if (open_.empty()) return &root_;
     Json& parent = *open_.back().container;
@@ -145,7 +145,7 @@ class TreeBuilder {
     return true;
   }
 
-  /// By sorting: a hash table could be attacked with colliding keys.
+  /// Finds repeated keys by sorting, because colliding keys could make a hash table slow.
   void refuse_repeated_keys(const Open& open) const {
     const Object& object = open.container->get_ref<const Json::object_t&>();
     std::vector<std::size_t> order(object.size());
@@ -169,7 +169,7 @@ class TreeBuilder {
   const char* reached_;
   Json root_;
   std::vector<Open> open_;
-  Json* slot_ = nullptr;  ///< of the innermost object: the value that belongs to the last key
+  Json* slot_ = nullptr;  ///< the value for the last key of the innermost object
 };
 
 }  // namespace
@@ -189,7 +189,7 @@ Json parse_json(std::string_view text, std::string_view name, const JsonLimits& 
                             limits.max_bytes, text.size()));
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
     fail(name, 0, "expected JSON in UTF-8, got UTF-16");
-  // nlohmann takes a NUL for the end of the text and would ignore what follows it.
+  // nlohmann takes a NUL as the end of the text and would ignore the rest.
   if (const std::size_t nul = text.find('\0'); nul != text.npos)
     fail(name, nul, "not JSON: a NUL byte");
   return TreeBuilder(text, name, limits).build();

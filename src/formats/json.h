@@ -1,4 +1,4 @@
-// JSON from strangers: bounded in size and depth, no duplicate keys, valid UTF-8.
+// Parses untrusted JSON: limited size and depth, no duplicate keys, valid UTF-8.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,17 @@ struct JsonLimits {
 };
 
 /// Parses `text`. `name` (a file's name, a tensor's name) begins every message.
-/// Throws Error(format): larger or deeper than the limits, not JSON (with the byte), not UTF-8, a
-/// number beyond double, a key twice in one object. A leading byte order mark is accepted.
-/// Objects keep the order of the text, and looking a key up in one is linear: iterate large ones.
+/// Throws Error(format) for text that is larger or deeper than the limits, not JSON (names the
+/// byte) or not UTF-8, for a number beyond double, and for a key that appears twice in one object.
+/// Accepts a leading byte-order mark. Objects keep the order of the text. The lookup of a key is
+/// linear, so iterate over large objects.
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 
-/// `text` after the byte order mark that some editors put first. Parsers skip the mark; whoever
-/// looks at the first character of JSON skips it with this.
+/// `text` without the byte-order mark that some editors add at the start. Parsers skip the mark.
+/// Code that looks at the first character of JSON must call this function first.
 std::string_view without_byte_order_mark(std::string_view text);
 
-/// What JSON has no number for becomes null.
+/// `value` as JSON. Infinity and NaN become null, because JSON has no such numbers.
 Json finite_or_null(double value);
 
 }  // namespace bitaxon

@@ -1,4 +1,4 @@
-// Files that stand for another file: what a clone without Git LFS leaves behind, and empty ones.
+// Detects files without the real contents: pointers from a clone without Git LFS, and empty files.
 #pragma once
 
 #include <filesystem>

@@ -21,8 +21,8 @@ constexpr int kMaxCode = 15;
 constexpr std::int64_t kNestedGroupSize = 256;
 constexpr unsigned kZeroCode = 7;  // of the NF4 codebook
 
-/// fold(lanes[i % 8], values[i]) over all values, then over the lanes: eight at a time is an order
-/// that the compiler may vectorise.
+/// Applies fold(lanes[i % 8], values[i]) to all values, then folds the lanes. The compiler can
+/// vectorize this order.
 template <typename Fold>
 float fold_lanes(std::span<const float> values, Fold&& fold) {
   std::array<float, 8> lanes;
@@ -45,8 +45,8 @@ float absmax_of(std::span<const float> values) {
   return fold_lanes(values, [](float a, float b) { return std::fabs(b) > std::fabs(a) ? b : a; });
 }
 
-/// In float32, because that is what the recorded files hold the mean of: halves are summed alone,
-/// runs of at most 128 in eight lanes (the order of NumPy's `mean`).
+/// The float32 sum in the order of NumPy's `mean`, because the recorded files hold means of such
+/// sums. Halves are summed separately, and runs of at most 128 values in eight lanes.
 float pairwise_sum(std::span<const float> values) {
   constexpr std::size_t kRun = 128, kLanes = 8;
   if (values.size() > kRun) {
@@ -61,7 +61,7 @@ float pairwise_sum(std::span<const float> values) {
   return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(whole), values.end(), sum);
 }
 
-/// Packs codes two to a byte.
+/// Packs two codes into each byte.
 template <typename Code>
 void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
   const int first_shift = first_is_low ? 0 : 4;
@@ -70,8 +70,9 @@ void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
 }
 
 /// Upper bounds of the NF4 codes: a number belongs to the first code whose bound it does not
-/// exceed. Midpoints, exact in double, rounded down to float: no float lies in between, so a float
-/// exceeds the one exactly when it exceeds the other, and a tie goes to the lower code.
+/// exceed. A bound is the midpoint of two codes, exact in double, rounded down to float. No float
+/// lies between the midpoint and the bound, so a float exceeds the bound exactly when it exceeds
+/// the midpoint. A tie goes to the lower code.
 std::array<float, kMaxCode> nf4_bounds() {
   std::array<float, kMaxCode> bounds{};
   for (std::size_t i = 0; i < bounds.size(); ++i) {
@@ -91,7 +92,7 @@ std::uint8_t nearest(std::span<const float> map, double value) {
   return static_cast<std::uint8_t>((take_above ? above : below) - map.begin());
 }
 
-/// Of a tensor whose numbers cannot be told in this form.
+/// For a tensor whose numbers the format cannot represent.
 [[noreturn]] void fail_range(const WeightDesc& desc, std::string_view what) {
   throw Error(ErrorKind::format, fmt::format("tensor \"{}\": {}", printable(desc.name), what));
 }
@@ -136,8 +137,8 @@ WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
 }
 
 std::vector<float> nested_quant_map() {
-  // Seven decades, each divided into twice as many steps as the one below it. Where the source
-  // rounds to float32 is part of the format.
+  // Seven decades, each divided into twice as many steps as the one below. The format includes the
+  // points at which bitsandbytes rounds to float32, so the code rounds at the same points.
   std::vector<float> map = {0.0F, 1.0F};
   for (int decade = 0; decade < 7; ++decade) {
     const int n = 1 << decade;
@@ -188,7 +189,7 @@ void Quantizer::add_affine4(std::span<const float> group) {
   float scale = std::max((high - low) / float{kMaxCode}, kMinScale);
   if (!low_is_edge) scale = -scale;
   float bias = 0;
-  // The edge becomes exact: it is the one weight of the group that matters most.
+  // Makes the edge exact, because it is the most important weight of the group.
   if (const float steps = std::rint(edge / scale); steps != 0) {
     scale = edge / steps;
     bias = edge;
@@ -203,8 +204,8 @@ void Quantizer::add_affine4(std::span<const float> group) {
   store_float(desc_.bias_dtype, bias, parts_.biases.data(), index);
   pack_codes(group.size(), true, parts_.data.data() + done_ / 2, [&](std::size_t i) {
     const float code = std::clamp((group[i] - bias) / scale, 0.0F, float{kMaxCode});
-    // At 2^23 a float's steps are 1: the adder rounds, half to even, and leaves the integer in the
-    // low bits.
+    // At 2^23 adjacent floats differ by 1. So the addition rounds to an integer, half to even, and
+    // leaves it in the low bits.
     return std::bit_cast<std::uint32_t>(code + 0x1p23F) & 15U;
   });
 }
@@ -232,8 +233,7 @@ void Quantizer::nest_scales() {
   std::memcpy(parts_.nested_quant_map.data(), map.data(), parts_.nested_quant_map.size());
   desc_.nested_offset = pairwise_sum(absmax_) / static_cast<float>(absmax_.size());
   if (!std::isfinite(desc_.nested_offset))
-    fail_range(desc_,
-               "expected scales whose sum is within float32 to quantize them, too, got more");
+    fail_range(desc_, "expected scales whose sum fits float32 for nested quantization, got more");
   for (float& value : absmax_) value -= desc_.nested_offset;
   const std::span<const float> all(absmax_);
   for (std::size_t first = 0; first < all.size(); first += kNestedGroupSize) {

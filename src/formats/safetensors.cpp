@@ -29,10 +29,10 @@ constexpr std::string_view kMetadataKey = "__metadata__";
   fail(name, fmt::format("tensor \"{}\": {}", printable(tensor), what));
 }
 
-/// A value of the header as it stands there, short enough for a message.
+/// A value of the header as text, short enough for a message.
 std::string excerpt(const Json& value) { return printable(value.dump(), 60); }
 
-/// Zero to 2^63 - 1, written as an integer; empty for anything else.
+/// An integer from 0 to 2^63 - 1; empty for any other value.
 std::optional<std::int64_t> as_count(const Json& value) {
   if (!value.is_number_unsigned()) return std::nullopt;
   const std::uint64_t count = value.get<std::uint64_t>();
@@ -78,7 +78,7 @@ StoredShape parse_shape(const Json& json, std::string_view tensor, std::string_v
   }
   try {
     return StoredShape(std::move(dims));
-  } catch (const Error&) {  // the product: everything else was checked above
+  } catch (const Error&) {  // the product is too large; all else was checked above
     fail_tensor(name, tensor,
                 fmt::format("expected a shape of at most 2^62 elements, got {}", excerpt(json)));
   }
@@ -102,7 +102,7 @@ Offsets parse_offsets(const Json& json, std::string_view tensor, std::string_vie
                           excerpt(json)));
 }
 
-/// offset_bytes counts from the start of the data, which the caller adds.
+/// Sets offset_bytes relative to the start of the data. The caller adds that start.
 TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string_view name) {
   constexpr std::array<std::string_view, 3> kKeys = {"dtype", "shape", "data_offsets"};
   if (!json.is_object())
@@ -131,7 +131,7 @@ TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string
   return info;
 }
 
-/// Sorts into data order and refuses gaps and overlaps. Returns the size of the data.
+/// Sorts the tensors by their data and refuses gaps and overlaps. Returns the size of the data.
 std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view name) {
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
     return std::pair(a.offset_bytes, a.size_bytes) < std::pair(b.offset_bytes, b.size_bytes);
@@ -153,7 +153,7 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
                         const std::map<std::string, std::string>& metadata,
                         std::vector<std::uint64_t>& offsets, std::uint64_t& data_bytes) {
   Json header = Json::object();
-  // Straight into the vector, as in parse_json: the ordered map searches before it adds.
+  // Adds to the vector behind the ordered map, as in parse_json(): the map searches before it adds.
   Json::object_t::Container& entries = header.get_ref<Json::object_t&>();
   if (!metadata.empty()) entries.emplace_back(kMetadataKey, metadata);
   std::set<std::string_view> names;
@@ -161,7 +161,7 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
   for (const auto& tensor : tensors) {
     if (tensor.name == kMetadataKey || !names.insert(tensor.name).second)
       throw Error(ErrorKind::invalid_argument,
-                  fmt::format("[safetensors] name: expected each tensor's own, got \"{}\"{}",
+                  fmt::format("[safetensors] name: expected a unique tensor name, got \"{}\"{}",
                               printable(tensor.name), tensor.name == kMetadataKey ? "" : " twice"));
     const std::uint64_t begin = end;
     offsets.push_back(begin);
@@ -170,8 +170,8 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
         end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
       throw Error(
           ErrorKind::invalid_argument,
-          fmt::format("[safetensors] shape: expected whole bytes, at most 2^63 - 1 bytes in "
-                      "all, got others with {} of \"{}\"",
+          fmt::format("[safetensors] shape: expected whole bytes and at most 2^63 - 1 bytes in "
+                      "all tensors, got {} for \"{}\"",
                       tensor.shape.to_string(), printable(tensor.name)));
     Json entry = Json::object();
     entry["dtype"] = std::string(name_of(tensor.dtype));
@@ -203,7 +203,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
   if (!json.starts_with('{'))
     fail(name, fmt::format("at byte 8: expected the header to begin with '{{', got \"{}\"",
                            printable(json.substr(0, 8))));
-  // Levels: the header, a tensor, its shape.
+  // Three levels of nesting: the header, a tensor, its shape.
   const Json root = parse_json(json, fmt::format("{}: header", name),
                                {.max_bytes = kMaxSafetensorsHeaderBytes, .max_depth = 3});
 
@@ -232,7 +232,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spe
                                      std::map<std::string, std::string> metadata)
     : file_(std::move(path)), tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
   std::string header = header_json(tensors_, metadata_, offsets_, remaining_bytes_);
-  // The data then begins at a multiple of 8, which lets other readers map it.
+  // Makes the data begin at a multiple of 8, so that other readers can map the file.
   header.resize((header.size() + 7) / 8 * 8, ' ');
   if (header.size() > kMaxSafetensorsHeaderBytes)
     throw Error(ErrorKind::invalid_argument,
@@ -268,7 +268,7 @@ void SafetensorsWriter::write_part(std::size_t tensor, std::uint64_t offset,
 
 void SafetensorsWriter::shrink(std::size_t tensor, const StoredShape& shape) {
   Spec& spec = tensors_.at(tensor);
-  BX_ASSERT(shape.elements() <= spec.shape.elements(), "there is no room for more");
+  BX_ASSERT(shape.elements() <= spec.shape.elements(), "a tensor can only shrink");
   const std::size_t n_bytes = *bytes_of(spec.dtype, spec.shape) - *bytes_of(spec.dtype, shape);
   count(n_bytes);
   spec.shape = shape;
@@ -283,7 +283,8 @@ void SafetensorsWriter::commit() {
                             "{} are missing",
                             remaining_bytes_));
   if (is_shrunk_) {
-    // Smaller numbers have no more digits: it fits where the first one is.
+    // The new header fits into the space of the old one, because smaller numbers have no more
+    // digits.
     std::vector<std::uint64_t> offsets;
     std::string header = header_json(tensors_, metadata_, offsets, remaining_bytes_);
     header.resize(header_bytes_, ' ');

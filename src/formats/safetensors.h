@@ -1,4 +1,4 @@
-// The safetensors container, read with every rule of the format enforced, and written.
+// Reads and writes the safetensors container. The reader enforces every rule of the format.
 // Source: https://huggingface.co/docs/safetensors (format section) and its Rust reference reader.
 //
 //   byte 0        8            8 + N                       end of file
@@ -18,7 +18,7 @@
 
 namespace bitaxon {
 
-/// The format's own limit on N, which also bounds what a stranger's header can make us read.
+/// The format's own limit on N. It also limits how much an untrusted header makes the program read.
 inline constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
 struct TensorInfo {
@@ -27,7 +27,7 @@ struct TensorInfo {
   StoredShape shape;
   std::uint64_t offset_bytes = 0;  ///< from the start of the file; may be unaligned
   std::uint64_t size_bytes = 0;
-  int file = 0;  ///< which file of a Checkpoint
+  int file = 0;  ///< index of the file in a Checkpoint
 };
 
 /// "F32 [2, 3]"
@@ -39,43 +39,44 @@ struct SafetensorsHeader {
 };
 
 /// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws
-/// Error(format) that begins with `name` and names byte and tensor; bytes inside the header count
-/// from its start.
+/// Error(format) that begins with `name` and names the byte and the tensor. Bytes inside the header
+/// are counted from the start of the header.
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name);
 
-/// The tensors of a model: one safetensors file, or those of a directory. With
-/// model.safetensors.index.json these are the files that it names, or model.safetensors alone where
-/// that is there and the index does not name it; without an index all of any names.
+/// The tensors of a model: one safetensors file, or the files of a directory. With
+/// model.safetensors.index.json, the checkpoint has the files that the index names. If
+/// model.safetensors exists and the index does not name it, the checkpoint has only that file.
+/// Without an index, the checkpoint has all safetensors files of the directory.
 class Checkpoint {
  public:
-  /// Throws Error(io, format): missing, empty folder, a Git LFS pointer, truncated, all shards
-  /// missing, a tensor in two files of which neither the index names one nor one is
-  /// model.safetensors.
+  /// Throws Error(io, format) for a missing or truncated file, an empty folder, a Git LFS pointer,
+  /// and an index whose shards are all missing. Throws also when two files hold a tensor, the index
+  /// names neither file for it, and neither file is model.safetensors.
   static Checkpoint open(const std::filesystem::path& file_or_directory);
 
-  /// What is odd about the files and no error, a line each.
+  /// Problems of the files that are not errors, one line each.
   const std::vector<std::string>& warnings() const { return listing_.warnings; }
-  /// For a tensor that find() does not know and that is needed: throws Error(io) when it can be in
-  /// a file that is not there, by the index or by the numbers in the files' names.
+  /// Call this for a required tensor that find() does not find. Throws Error(io) when a missing
+  /// file may hold the tensor, according to the index or to the numbers in the file names.
   void refuse_absent(std::string_view tensor) const { listing_.refuse_absent(tensor); }
 
-  /// In file order, within a file in data order.
+  /// Ordered by file, and by data within each file.
   std::span<const TensorInfo> tensors() const { return tensors_; }
-  /// nullptr when there is none of that name.
+  /// nullptr when there is no tensor of that name.
   const TensorInfo* find(std::string_view name) const;
-  /// Of all files together; the first file wins where two name a key.
+  /// The metadata of all files. If two files have the same key, the first file counts.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& file_name(const TensorInfo& tensor) const;
   std::uint64_t size_bytes() const;  ///< of all files
 
-  /// Fills `out` (tensor.size_bytes) with the stored bytes.
+  /// Fills `out` (tensor.size_bytes bytes) with the stored bytes.
   void read(const TensorInfo& tensor, std::span<std::byte> out) const;
-  /// The same for the bytes from `offset` on; they must not go beyond the tensor.
+  /// Fills `out` with the stored bytes from `offset` on. They must not go beyond the tensor.
   void read_part(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
-  /// The tensor is read next, and then those that follow it in its file.
+  /// Tells the system that the tensor is read next, and then the tensors after it in its file.
   void read_ahead(const TensorInfo& tensor) const noexcept;
-  /// The tensor's bytes will not be read again.
+  /// Tells the system that the tensor's bytes will not be read again.
   void forget(const TensorInfo& tensor) const noexcept;
 
  private:
@@ -89,7 +90,7 @@ class Checkpoint {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes one safetensors file, tensor by tensor, in any number of pieces; the file appears under
+/// Writes one safetensors file, tensor by tensor, in any number of pieces. The file appears under
 /// its name only with commit(), which checks that every announced byte was written.
 class SafetensorsWriter {
  public:
@@ -100,13 +101,13 @@ class SafetensorsWriter {
   };
   SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                     std::map<std::string, std::string> metadata = {});
-  /// Appends to the data, which is the tensors' bytes in the announced order. Throws Error(io).
+  /// Appends bytes of the tensors, in the announced order. Throws Error(io).
   void write(std::span<const std::byte> bytes);
-  /// Instead: bytes of one tensor, of which the first is byte `offset`; each byte once, in any
-  /// order.
+  /// Alternative to write(): writes bytes of one tensor from its byte `offset` on. Each byte must
+  /// be written once, in any order.
   void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Gives a tensor less room than was announced, as long as nothing is written of it and of those
-  /// behind it.
+  /// Makes a tensor smaller than announced. No byte of it or of any later tensor may have been
+  /// written.
   void shrink(std::size_t tensor, const StoredShape& shape);
   void commit();
 
@@ -118,7 +119,7 @@ class SafetensorsWriter {
   std::map<std::string, std::string> metadata_;
   std::size_t header_bytes_ = 0;
   bool is_shrunk_ = false;
-  std::vector<std::uint64_t> offsets_;  ///< of the tensors, from the start of the file
+  std::vector<std::uint64_t> offsets_;  ///< of each tensor, from the start of the file
   std::uint64_t remaining_bytes_ = 0;
 };
 

@@ -16,7 +16,8 @@ struct NamedBits {
   std::uint64_t bits;
 };
 
-/// Those that are no DType. Source: Dtype of the format's Rust reference reader, 0.7.
+/// The types of the format that are not a DType. Source: Dtype of the format's Rust reference
+/// reader, 0.7.
 constexpr NamedBits kOtherTypes[] = {
     {"BOOL", 8},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I8", 8},
     {"F8_E5M2", 8},     {"F8_E4M3", 8},     {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},
@@ -45,7 +46,8 @@ StoredShape::StoredShape(std::vector<std::int64_t> dims) : dims_(std::move(dims)
 std::string StoredShape::to_string() const { return fmt::format("[{}]", fmt::join(dims_, ", ")); }
 
 std::optional<std::uint64_t> bytes_of(StoredType type, const StoredShape& shape) {
-  // The unit keeps large tensors within 64 bits: bits only where elements are no whole bytes.
+  // Counts bytes, or bits for elements of less than a byte. Bits for every type would overflow
+  // 64 bits with large tensors.
   const std::uint64_t unit_bits = type.bits() % 8 == 0 ? 8 : 1;
   std::uint64_t units = 0;
   if (__builtin_mul_overflow(static_cast<std::uint64_t>(shape.elements()), type.bits() / unit_bits,

@@ -1,4 +1,4 @@
-// Element types and shapes as the safetensors format has them, which is more than the program
+// Element types and shapes of the safetensors format, which has more of them than the program
 // computes with.
 #pragma once
 
@@ -19,7 +19,7 @@ namespace bitaxon {
 class StoredType {
  public:
   constexpr StoredType(DType dtype) : name_(name_of(dtype)), bits_(8 * size_of(dtype)) {}
-  /// Empty for a name that the format does not have.
+  /// Empty for a name that the format does not define.
   static std::optional<StoredType> named(std::string_view name);
 
   /// The format's spelling: "F32", "BOOL", "F8_E4M3".
@@ -34,7 +34,7 @@ class StoredType {
  private:
   constexpr StoredType(std::string_view name, std::uint64_t bits) : name_(name), bits_(bits) {}
 
-  std::string_view name_;  ///< lives as long as the program
+  std::string_view name_;  ///< a literal, valid until the program ends
   std::uint64_t bits_;
 };
 

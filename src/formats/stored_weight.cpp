@@ -9,21 +9,22 @@
 namespace bitaxon {
 namespace {
 
-/// A part, with the tensor that holds it.
+/// A part of a weight, and the tensor that holds it.
 struct Planned {
   std::span<const std::byte> WeightParts::*bytes;
   SafetensorsWriter::Spec spec;
 };
 
-/// As Python prints it: the fewest digits that lead back to the number, and a point in any case.
-/// fmt has the same digits and the same limits for exponents (1e-05, 1e+16).
+/// The number as Python prints it: the fewest digits that give back the number, and always a point
+/// or an exponent. fmt has the same digits and the same limits for exponents (1e-05, 1e+16).
 std::string python_float(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   return text;
 }
 
-/// As bitsandbytes writes it: its keys in its order, Python's spaces.
+/// The quant_state as bitsandbytes writes it: the same keys in the same order, with the spaces of
+/// Python's JSON.
 std::string quant_state(const StoredWeight& weight, const WeightDesc& desc) {
   std::string dims;
   for (const std::int64_t extent : weight.shape.dims())
@@ -41,7 +42,7 @@ std::string quant_state(const StoredWeight& weight, const WeightDesc& desc) {
   return text + "}";
 }
 
-/// The text with a nested_offset that is not known yet is longer by this at most.
+/// Once nested_offset is known, the text is longer by at most this number of bytes.
 constexpr std::size_t kOffsetRoom = 26;
 
 std::size_t most_quant_state_bytes(const StoredWeight& weight) {

@@ -1,4 +1,4 @@
-// The tensors in which a weight is stored, by name and shape: what weight_source.h finds again.
+// Writes weights as tensors, with the names and shapes that weight_source.h finds again.
 #pragma once
 
 #include <cstdint>
@@ -11,43 +11,43 @@
 
 namespace bitaxon {
 
-/// A weight that is to be written.
+/// A weight to write.
 struct StoredWeight {
   std::string name;       ///< "layer_0.ssm.in_proj.weight"
   Shape shape;            ///< logical: [cols], [rows, cols], [n_matrices, rows, cols]
-  bool is_stack = false;  ///< experts: upstream calls their affine biases "biases_quant"
+  bool is_stack = false;  ///< a stack of experts: upstream names its affine biases "biases_quant"
   WeightDesc desc;        ///< nested_offset may still be unknown
 };
 
-/// The tensors that hold it.
+/// The names of the tensors that hold the weight.
 std::vector<std::string> tensor_names(const StoredWeight& weight);
 
-/// Writes weights part by part as one safetensors file. Tensors of wide elements come first, so
-/// that each begins at a multiple of its element's size, which readers that map the file need; last
-/// what has its length only when its weight is known.
+/// Writes weights part by part to one safetensors file. Tensors of wide elements come first, so
+/// that each tensor begins at a multiple of its element size. Readers that map the file need that.
+/// Tensors whose length depends on the values of their weight come last.
 class StoredWeightWriter {
  public:
-  /// `others` are tensors that are no weights of the model, to be filled with write_other().
+  /// `others`: tensors that are not weights of the model. write_other() fills them.
   StoredWeightWriter(const std::filesystem::path& path, const std::vector<StoredWeight>& weights,
                      std::vector<SafetensorsWriter::Spec> others,
                      std::map<std::string, std::string> metadata);
-  /// All parts of weight number `weight`; `desc` has its nested_offset. Returns the bytes that its
-  /// tensors take.
+  /// Writes all parts of the weight with index `weight`. `desc` has its nested_offset. Returns the
+  /// number of bytes in its tensors.
   std::uint64_t write(std::size_t weight, const WeightDesc& desc, const WeightParts& parts);
-  /// Bytes of a dense weight from byte `offset` on.
+  /// Writes bytes of a dense weight from byte `offset` on.
   void write_dense(std::size_t weight, std::uint64_t offset, std::span<const std::byte> bytes);
   void write_other(std::size_t other, std::uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:
   struct Part {
-    std::span<const std::byte> WeightParts::*bytes = nullptr;  ///< null: nf4's description
-    std::size_t tensor = 0;                                    ///< number in the file
+    std::span<const std::byte> WeightParts::*bytes = nullptr;  ///< null: the nf4 quant_state
+    std::size_t tensor = 0;                                    ///< index in the file
   };
   std::vector<StoredWeight> weights_;
   std::vector<std::vector<Part>> parts_;                   ///< of each weight
-  std::vector<std::size_t> others_;                        ///< numbers in the file
-  std::vector<std::pair<std::size_t, std::string>> last_;  ///< what commit() writes into tensors
+  std::vector<std::size_t> others_;                        ///< indices in the file
+  std::vector<std::pair<std::size_t, std::string>> last_;  ///< tensors that commit() writes
   std::optional<SafetensorsWriter> writer_;
 };
 

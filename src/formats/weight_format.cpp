@@ -1,19 +1,20 @@
-// Stored weights to float32.
+// Decodes stored weights to float32.
 //
-// affine4 (mlx): per group of codes one scale and one bias; 32-bit little-endian words.
+// affine4 (mlx): one scale and one bias for each group of codes; 32-bit little-endian words.
 //
 //   byte of a word      0         1         2         3
 //   bits              7..4 3..0 7..4 3..0 7..4 3..0 7..4 3..0
 //   element             1    0    3    2    5    4    7    6       w = scale * code + bias
 //
-// nf4 (bitsandbytes): one flat run of codes over all rows and matrices, one absmax per block of it.
+// nf4 (bitsandbytes): one flat run of codes over all rows and matrices, one absmax for each block
+// of the run.
 //
 //   byte                0         1         2
 //   bits              7..4 3..0 7..4 3..0 7..4 3..0
 //   element             0    1    2    3    4    5                 w = quant_map[code] * absmax
 //
-//   Blocks do not care for rows: one may straddle two, the last one may be short, and with an odd
-//   number of elements the last low nibble is unused. Nested:
+//   Blocks ignore row boundaries: a block may span two rows, and the last block may be short. With
+//   an odd number of elements the last low nibble is unused. Nested:
 //   absmax = nested_quant_map[u8] * nested_absmax[block / nested_group_size] + nested_offset.
 #include "formats/weight_format.h"
 
@@ -68,7 +69,7 @@ void look_up(const Table& table, const std::byte* codes, std::int64_t first, std
     *to++ = value(std::to_integer<unsigned>(*from++), kOddShift);
     --left;
   }
-  // Four bytes at a time: gcc does not unroll this by itself, and it halves the time.
+  // Four bytes at a time, which halves the time. gcc does not unroll the loop by itself.
   for (; left >= 8; left -= 8, to += 8, from += 4) {
     const auto word = load_element<std::uint32_t>(from, 0);
     for (int i = 0; i < 4; ++i) {
@@ -102,15 +103,15 @@ void for_each_group(std::int64_t group_size, std::int64_t first, std::span<float
 
 void decode_affine4(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
                     std::span<float> out) {
-  // Groups do not straddle rows (cols is a multiple of the group), so that rows and matrices need
-  // no thought here: words, scales and biases are all flat.
+  // No group spans two rows, because cols is a multiple of the group size. So words, scales and
+  // biases can be treated as flat arrays.
   for_each_group(desc.group_size, first, out,
                  [&](std::int64_t group, std::int64_t at, std::span<float> run) {
                    const double scale = load_float(desc.dtype, parts.scales.data(), group);
                    const double bias = load_float(desc.bias_dtype, parts.biases.data(), group);
-                   // In double the product of 24 and 4 bits is exact, so that rounding to float is
-                   // the only rounding that shows (the sum's own can, for a bias below 2^-49 of the
-                   // scale).
+                   // In double the product of 24 and 4 bits is exact. So only the rounding to float
+                   // changes the result, unless the bias is below 2^-49 of the scale: then the
+                   // rounding of the sum can too.
                    Table table;
                    for (std::size_t code = 0; code < table.size(); ++code)
                      table[code] = static_cast<float>(scale * static_cast<double>(code) + bias);
@@ -123,8 +124,8 @@ float load_absmax(const WeightDesc& desc, const WeightParts& parts, std::int64_t
   const auto code = load_element<std::uint8_t>(parts.scales.data(), block);
   const float scale =
       load_element<float>(parts.nested_scales.data(), block / desc.nested_group_size);
-  // Rounded after the product and after the sum, as bitsandbytes does. The detour through double,
-  // where the product is exact, keeps the compiler from fusing the two into one rounding.
+  // Rounds after the product and after the sum, as bitsandbytes does. The product is computed in
+  // double, where it is exact. That keeps the compiler from fusing both into one rounding.
   const double product =
       static_cast<double>(load_element<float>(parts.nested_quant_map.data(), code)) * scale;
   return static_cast<float>(product) + desc.nested_offset;
@@ -153,7 +154,7 @@ std::uint64_t divide_up(std::uint64_t a, std::int64_t b) {
               fmt::format("[decode] \"{}\": {}", printable(desc.name), what));
 }
 
-/// A few comparisons per call, against reading past the end of a caller's buffer.
+/// A few comparisons per call prevent reads past the end of the caller's buffers.
 void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
                      std::size_t n) {
   const std::int64_t elements = desc.elements();
@@ -179,7 +180,7 @@ void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int6
 }  // namespace
 
 Shape with_last(const Shape& shape, std::int64_t extent) {
-  BX_ASSERT(shape.rank() > 0, "the last extent of a shape that has one");
+  BX_ASSERT(shape.rank() > 0, "a shape without extents has no last extent");
   std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
   dims.back() = extent;
   return Shape(std::span<const std::int64_t>(dims));

@@ -1,4 +1,4 @@
-// How a weight matrix (or a stack of expert matrices) is stored, and how its elements are decoded.
+// The stored formats of a weight matrix (or a stack of expert matrices), and how to decode them.
 #pragma once
 
 #include <cstddef>
@@ -13,32 +13,32 @@ namespace bitaxon {
 
 enum class WeightFormat : std::uint8_t { dense, affine4, nf4 };
 
-/// Describes a stored weight [n_matrices, rows, cols], row-major; n_matrices is 1 but for expert
-/// stacks, vectors have rows == 1.
+/// Describes a stored weight [n_matrices, rows, cols], row-major. n_matrices is 1 except for stacks
+/// of experts. Vectors have rows == 1.
 struct WeightDesc {
   std::string name;
   WeightFormat format = WeightFormat::dense;
   std::int64_t n_matrices = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::f32;  ///< dense: of the elements. affine4: of the scales. nf4: that it had
+  DType dtype = DType::f32;  ///< of the elements; affine4: of the scales; nf4: before quantization
   DType bias_dtype = DType::f32;  ///< affine4: of the biases
   std::int64_t group_size = 0;    ///< affine4: codes per scale. nf4: codes per absmax
-  bool nested = false;            ///< nf4: absmax is itself 8-bit coded ("double quantization")
+  bool nested = false;            ///< nf4: absmax is quantized to 8 bits ("double quantization")
   std::int64_t nested_group_size = 0;
   float nested_offset = 0;
 
   std::int64_t elements() const { return n_matrices * rows * cols; }
-  /// Bytes as stored, all parts together.
+  /// Stored bytes of all parts.
   std::uint64_t stored_bytes() const;
-  /// Says the arithmetic: "f16", "q4_affine_g64", "nf4_g64", "nf4_g64_nested".
+  /// The format as a short name: "f16", "q4_affine_g64", "nf4_g64", "nf4_g64_nested".
   std::string format_name() const;
 };
 
 /// `shape` with its last extent replaced. Its rank must not be 0.
 Shape with_last(const Shape& shape, std::int64_t extent);
 
-/// The stored bytes of each part; any alignment. Parts a format does not have are empty.
+/// The stored bytes of each part, at any alignment. Parts that a format lacks are empty.
 struct WeightParts {
   std::span<const std::byte> data = {};           ///< elements or codes
   std::span<const std::byte> scales = {};         ///< affine4: scales. nf4: absmax (f32, nested u8)
@@ -48,7 +48,7 @@ struct WeightParts {
   std::span<const std::byte> nested_quant_map = {};  ///< nf4 nested: f32 [256]
 };
 
-/// How many bytes each part takes.
+/// The size of each part in bytes.
 struct PartBytes {
   std::uint64_t data = 0, scales = 0, biases = 0, quant_map = 0, nested_scales = 0,
                 nested_quant_map = 0;
@@ -57,7 +57,7 @@ PartBytes part_bytes(const WeightDesc& desc);
 
 /// Decodes elements [first, first + out.size()) of the row-major flattened weight to float32.
 /// dense: exact widening. affine4: scale * code + bias, rounded once. nf4: quant_map[code] *
-/// absmax, in float32. Pure; safe from several threads; no allocation.
+/// absmax, in float32. Pure and thread-safe; does not allocate.
 void decode(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
             std::span<float> out);
 

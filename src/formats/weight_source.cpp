@@ -22,10 +22,10 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kNf4State = ".quant_state.bitsandbytes__nf4";
-constexpr std::uint64_t kMaxStateBytes = 64 << 10;  // the real ones have under 200
+constexpr std::uint64_t kMaxStateBytes = 64 << 10;  // real quant_states have under 200 bytes
 constexpr std::size_t kPartAlignment = 64;
 
-/// One search: the checkpoint, and the tensor that every message is about.
+/// The search for one weight: the checkpoint, and the tensor that the messages name.
 struct Search {
   const Checkpoint& checkpoint;
   const TensorInfo& data;
@@ -59,7 +59,7 @@ struct Search {
   }
 };
 
-/// The tensor must be one of floats (is_float).
+/// The tensor must hold floats (is_float).
 DType float_type(const TensorInfo& tensor) { return tensor.dtype.dtype().value_or(DType::f32); }
 
 WeightDesc describe_logical(std::string_view name, const Shape& shape) {
@@ -78,7 +78,7 @@ WeightDesc describe_logical(std::string_view name, const Shape& shape) {
 // ---- affine4: X.weight U32 [.., rows, cols / 8], X.scales and X.biases [.., rows, cols / group]
 
 const TensorInfo& find_biases(const Search& search, const std::string& stem) {
-  // mlx names them `biases`; upstream's expert stacks `biases_quant`.
+  // mlx names the biases `biases`. Upstream's stacks of experts name them `biases_quant`.
   const TensorInfo* plain = search.checkpoint.find(stem + ".biases");
   const TensorInfo* stacked = search.checkpoint.find(stem + ".biases_quant");
   if (plain != nullptr && stacked != nullptr)
@@ -158,14 +158,14 @@ void check_quant_state(const Search& search, const TensorInfo& state, const Json
     fail_key(search, state, json, "shape", search.shape.to_string());
 }
 
-/// The type that the weight had. Nothing is computed in it; where the file does not say, or says
-/// what we have no name for, F16 holds what the products of codes are.
+/// The type of the weight before quantization. Nothing is computed in this type. F16 if the file
+/// names no type or an unknown type.
 DType original_dtype(const Json& json) {
   const Json name = json.value("dtype", Json());
   return name == "float32" ? DType::f32 : name == "bfloat16" ? DType::bf16 : DType::f16;
 }
 
-/// Fills what double quantization adds to `source`.
+/// Fills the members of `source` that double quantization needs.
 void find_nested(const Search& search, const Json& json, std::int64_t n_blocks,
                  WeightSource& source) {
   const TensorInfo& state = *source.quant_state;
@@ -268,11 +268,11 @@ WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into) {
        {bytes.quant_map, &WritableParts::quant_map, &WeightParts::quant_map},
        {bytes.nested_scales, &WritableParts::nested_scales, &WeightParts::nested_scales},
        {bytes.nested_quant_map, &WritableParts::nested_quant_map, &WeightParts::nested_quant_map}}};
-  // One part's worth of slack, because a vector of bytes may begin anywhere.
+  // Extra bytes for alignment, because a vector of bytes may begin at any address.
   std::size_t size = kPartAlignment;
   for (const Part& part : parts) size += align_up(part.size, kPartAlignment);
-  // Never smaller: growing again would fill the difference with zeros. Never copied: the old and
-  // the new bytes would be there at the same time.
+  // The storage never shrinks, because growing it again would fill the difference with zeros. It is
+  // never copied, because the old and the new bytes would be in memory at the same time.
   if (into.storage.size() < size) {
     into.storage = {};
     into.storage.resize(size);
@@ -307,7 +307,7 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
 
 std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
     const Checkpoint& checkpoint, const WeightSource& source) {
-  BX_ASSERT(source.desc.format == WeightFormat::dense, "of a dense weight");
+  BX_ASSERT(source.desc.format == WeightFormat::dense, "dense_reader needs a dense weight");
   return [&checkpoint, &source, bytes = std::vector<std::byte>()](std::int64_t first,
                                                                   std::span<float> out) mutable {
     const std::size_t size = size_of(source.desc.dtype);

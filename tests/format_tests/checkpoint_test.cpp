@@ -200,7 +200,7 @@ TEST(Checkpoint, OfATensorInSeveralFilesTheWholeFileHasTheOne) {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(names_of(checkpoint), "x w ");
   EXPECT_EQ(checkpoint.file_name(*checkpoint.find("w")), (folder / "model.safetensors").string());
-  expect_warning(checkpoint, {"1 tensor is in several files, of which model.safetensors counts"});
+  expect_warning(checkpoint, {"1 tensor is in several files; model.safetensors is used"});
 }
 
 TEST(Checkpoint, RefusesATensorInTwoFiles) {
@@ -259,7 +259,7 @@ TEST(Checkpoint, RefusesFilesThatAreSomethingElse) {
        "this is a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"},
       {"<!DOCTYPE html>\n<html><head>", "an HTML page"},
       {"\n  <html>", "an HTML page"},
-      {"{\"error\": \"Repository not found\"}", "(JSON?)"},
+      {"{\"error\": \"Repository not found\"}", "(perhaps JSON)"},
       {std::string("GGUF\3\0\0\0\1\1\1\1\1", 13), "a GGUF file, which is not read"},
       {std::string("PK\3\4\0\0\10\10aaaa", 12), "zip archive"},
       {std::string("\x80\2\x8a\nl\xfc\x9c\x46\xf9\x20", 10), "a pickle, perhaps PyTorch's"},
