@@ -30,7 +30,7 @@ bool is_vulkan(const std::string& selector) {
           selector.find_first_not_of(" \t", kPrefix.size()) != std::string::npos);
 }
 
-/// What this file knows of a backend.
+/// A backend of this build, as functions that work on its devices.
 struct BuiltBackend {
   std::vector<std::string> names;
   bool (*takes)(const std::string& selector);
@@ -55,7 +55,7 @@ DeviceList cpu_devices() {
   reference.n_threads = 1;
   reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});
   reference.reason =
-      "plain float64 kernels that other devices are checked against; only when named";
+      "plain float64 kernels that other devices are checked against; used only when named";
   return {{cpu, reference}, "", ""};
 }
 
@@ -65,15 +65,14 @@ std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions
   if (!options.shader_dir.empty())
     throw Error(
         ErrorKind::invalid_argument,
-        fmt::format("device {} has no shaders that those in {} could replace; name a Vulkan "
-                    "device",
+        fmt::format("device {} has no shaders to replace by those in {}; name a Vulkan device",
                     selector, printable_path(options.shader_dir.string())));
   return cpu::open_cpu_backend(
       {.n_threads = options.n_threads, .reference = selector == "reference"});
 }
 #endif
 
-/// Those that were not left out of this build.
+/// The backends of this build.
 std::vector<BuiltBackend> backends() {
   return {
 #ifdef BITAXON_WITH_CPU
@@ -94,7 +93,7 @@ std::unique_ptr<Backend> open_named(const std::string& selector, const OpenOptio
                   is_vulkan(selector) ? "Vulkan" : "CPU", fmt::join(built_backends(), ", ")));
 }
 
-/// auto takes the CPU where no backend before it has a device for it.
+/// Lets "auto" choose the CPU when no other backend has a device for "auto".
 void settle_auto(DeviceList& list) {
   const auto is_chosen = [](const DeviceInfo& device) { return device.chosen_by_auto; };
   const auto gpu = std::find_if(list.devices.begin(), list.devices.end(), is_chosen);

@@ -70,7 +70,8 @@ std::vector<DeviceProperty> features_of(const DeviceCaps& caps) {
           {"portability subset", yes_or_no(caps.portability_subset)}};
 }
 
-/// The largest heap of the device's own; that of a CPU-type device is the system's memory.
+/// Sets the memory of the largest device-local heap. For a CPU-type device the total is the
+/// system's memory.
 void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
   const auto is_smaller = [](const vulkan::MemoryHeap& a, const vulkan::MemoryHeap& b) {
     return std::pair(a.device_local, a.size_bytes) < std::pair(b.device_local, b.size_bytes);
@@ -84,7 +85,7 @@ void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
 
 std::string selector_of(const DeviceCaps& caps) { return fmt::format("vulkan:{}", caps.index); }
 
-/// What is behind the colon, if there is one.
+/// The part of the selector after the colon; empty when there is no colon.
 std::string device_part(const std::string& selector) {
   const std::size_t colon = selector.find(':');
   return colon == std::string::npos ? "" : selector.substr(colon + 1);
@@ -107,7 +108,7 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
   info.api_version = vulkan::version_text(caps.api_version);
   set_memory(caps, info);
   info.memory = vulkan::device_memory(caps);
-  if (caps.api_version < VK_API_VERSION_1_2) return info;  // the rest was not asked
+  if (caps.api_version < VK_API_VERSION_1_2) return info;  // other properties were not queried
   info.driver = fmt::format("{} {}", caps.driver_name, caps.driver_info);
   info.uuid = vulkan::uuid_text(caps.device_uuid);
   info.pci_address = caps.pci_address;
@@ -116,7 +117,8 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
   return info;
 }
 
-/// A driver that is not used, as an entry among the devices: so a user sees why a GPU is missing.
+/// An entry in the list of devices for a rejected driver, so that the user sees why a GPU is
+/// missing.
 DeviceInfo info_of(const vulkan::RejectedDriver& driver) {
   DeviceInfo info;
   info.selector = "vulkan:" + driver.manifest.stem().string();
@@ -128,7 +130,7 @@ DeviceInfo info_of(const vulkan::RejectedDriver& driver) {
   return info;
 }
 
-/// Empty for a user without a home.
+/// The folder of cached files; empty for a user without a home.
 std::filesystem::path cache_dir() {
   const std::filesystem::path folder = cache_folder();
   return folder.empty() ? folder : folder / "bit-axon";
@@ -140,7 +142,7 @@ vulkan::Instance instance_of(const vulkan::Drivers& drivers) {
   return vulkan::Instance(nullptr, nullptr, vulkan::default_loader_names(), drivers);
 }
 
-/// The devices of drivers that can be loaded.
+/// The devices of the drivers that can be loaded.
 DeviceList usable_devices(const vulkan::Drivers& drivers) try {
   const vulkan::Instance instance = instance_of(drivers);
   const std::vector<DeviceCaps> caps = caps_of(instance);
@@ -165,7 +167,7 @@ DeviceList vulkan_devices() {
   const vulkan::Drivers drivers = tried_drivers();
   DeviceList list = usable_devices(drivers);
   const bool has_gpu = std::ranges::any_of(list.devices, &DeviceInfo::chosen_by_auto);
-  // Where nothing can be loaded the note says it already.
+  // If no driver can be loaded, the note says so already.
   if (!has_gpu && drivers.problem.empty() && !drivers.rejected.empty())
     list.note = drivers.rejected_text() + (list.note.empty() ? "" : "; " + list.note);
   for (const vulkan::RejectedDriver& driver : drivers.rejected)

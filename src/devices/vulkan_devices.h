@@ -1,4 +1,4 @@
-// Vulkan devices as the rest of the program sees them.
+// Lists, resolves and opens Vulkan devices for the rest of the program.
 #pragma once
 
 #include <memory>
@@ -8,13 +8,14 @@
 
 namespace bitaxon {
 
-/// Those of this machine; a note when there is no loader, no driver, or a driver that fails.
+/// The Vulkan devices of this machine. The list has a note when there is no loader, no driver, or a
+/// driver that fails.
 DeviceList vulkan_devices();
 
-/// As resolve_device. `selector`: "vulkan" or "vulkan:SEL".
+/// Like resolve_device(). `selector`: "vulkan" or "vulkan:SEL".
 std::string resolve_vulkan(const std::string& selector);
 
-/// The number of threads is none of its business.
+/// Opens a Vulkan device. Ignores the number of threads in `options`.
 std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& options);
 
 }  // namespace bitaxon
