@@ -23,15 +23,16 @@ utf8proc_int32_t last_character(std::string_view text, std::size_t& length) {
   return first_character(text.substr(start), length);
 }
 
-// Unicode White_Space, which is what \s means to Rust's regex.
+// Unicode White_Space, which \s matches in Rust's regex.
 bool is_space(utf8proc_int32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
          c == 0x3000;
 }
 
-// \w of Rust's regex: Alphabetic, marks, decimal digits, connector punctuation, join controls
-// (UTS #18, annex C). The ranges are the Other_Alphabetic characters that are not marks.
+// The characters that \w matches in Rust's regex: Alphabetic, marks, decimal digits, connector
+// punctuation, join controls (UTS #18, annex C). The ranges are the Other_Alphabetic characters
+// that are not marks.
 bool is_word(utf8proc_int32_t c) {
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
@@ -63,7 +64,7 @@ bool starts_with_word(std::string_view text) {
   return !text.empty() && is_word(first_character(text, length));
 }
 
-// Where the white space at the end of `text` begins, not looking before `from`.
+// Where the white space at the end of `text` begins, at `from` at the earliest.
 std::size_t trailing_space(std::string_view text, std::size_t from) {
   while (text.size() > from) {
     std::size_t length = 0;

@@ -1,4 +1,4 @@
-// Tokens that are found in the text before anything else looks at it.
+// Added tokens, which are found in the text before any other step of the tokenizer.
 #pragma once
 
 #include <array>
@@ -13,28 +13,29 @@ namespace bitaxon {
 struct AddedToken {
   std::int32_t id = 0;
   std::string content;
-  bool single_word = false;  ///< only where no word character touches it
-  bool lstrip = false;       ///< swallows the white space on its left
-  bool rstrip = false;       ///< swallows the white space on its right
-  bool normalized = false;   ///< looked for in normalized text, else in the text as it came
+  bool single_word = false;  ///< matches only with no word character next to it
+  bool lstrip = false;       ///< also takes the white space on its left
+  bool rstrip = false;       ///< also takes the white space on its right
+  bool normalized = false;   ///< true: searched in normalized text; false: in the original text
   bool special = false;
 };
 
-/// Finds added tokens: leftmost first, of those the longest, of equal ones the first added. The
-/// order of the steps and their corner cases are those of Hugging Face tokenizers,
+/// Finds added tokens. The leftmost match wins, then the longest, then the token that was added
+/// first. The order of the steps and the corner cases follow Hugging Face tokenizers,
 /// tokenizer/added_vocabulary.rs, find_matches.
 class AddedTokenFinder {
  public:
-  /// A piece of text between tokens, or a token (with what it swallowed) when id is not negative.
+  /// A token with the white space that it takes, if id >= 0. Otherwise the text between tokens.
   struct Segment {
     std::string_view text;
     std::int32_t id;
   };
 
   AddedTokenFinder();
-  /// Makes `token` match where `pattern` stands (its content, normalized if the token is).
+  /// Makes `token` match at occurrences of `pattern` (the token's content, normalized if the token
+  /// is).
   void add(const AddedToken& token, std::string_view pattern);
-  /// Segments of `text`, valid UTF-8, in order; none is an empty piece of text.
+  /// The segments of `text`, which is valid UTF-8, in order. Text segments are not empty.
   std::vector<Segment> split(std::string_view text) const;
 
  private:
@@ -47,8 +48,9 @@ class AddedTokenFinder {
   std::uint32_t child_of(std::uint32_t node, char byte) const;
   bool longest_at(std::string_view text, std::size_t start, Match& match) const;
 
-  // A trie over bytes: the token that ends at each node (an index into tokens_, or kNone), edges by
-  // (node, byte), and the edges of the root apart, where nearly every search ends.
+  // A trie over bytes: the token that ends at each node (an index into tokens_, or kNone), and the
+  // edges by (node, byte). The edges of the root are stored separately, because nearly every search
+  // ends there.
   std::vector<std::uint32_t> token_at_;
   std::unordered_map<std::uint64_t, std::uint32_t> edges_;
   std::array<std::uint32_t, 256> root_edges_;

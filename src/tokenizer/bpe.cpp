@@ -15,7 +15,7 @@ Bpe::Bpe(BpeFile file) : file_(std::move(file)) {
   const BpeVocabulary& vocabulary = file_.vocabulary;
   for (std::size_t i = 0; i < vocabulary.size(); ++i)
     add_bytes(vocabulary.id(i), bytes_of_spelling(vocabulary.token(i)), false);
-  // Special tokens go first: of two that normalize to the same text the special one wins.
+  // Adds special tokens first: if two tokens normalize to the same text, the special token wins.
   for (const bool special : {true, false}) {
     for (const AddedToken& token : file_.added_tokens) {
       if (token.special != special) continue;
@@ -40,7 +40,7 @@ void Bpe::add_bytes(std::int32_t id, std::string_view bytes, bool special) {
   bytes_ += bytes;
 }
 
-// What encoding one text needs again and again.
+// Buffers that are reused while one text is encoded.
 struct Bpe::Scratch {
   MergeLoop loop;
   std::string spelling;

@@ -1,4 +1,4 @@
-// tokenizer.json: byte-level byte-pair encoding as Hugging Face tokenizers does it.
+// tokenizer.json: byte-level byte-pair encoding, as in Hugging Face tokenizers.
 #pragma once
 
 #include <array>
@@ -15,36 +15,37 @@
 
 namespace bitaxon {
 
-/// What a tokenizer.json says, read and checked, not yet made ready for use.
+/// The contents of a tokenizer.json, read and checked. Bpe makes them ready for use.
 struct BpeFile {
   BpeVocabulary vocabulary;
   MergeTable merges{0};
   std::vector<AddedToken> added_tokens;
   PreTokenizer pre_tokenizer;
   bool nfc = false;
-  bool ignore_merges = false;  ///< a whole piece that is a token is that token
-  /// The unk_token, which stands for a byte that is no token; without one such a byte is dropped.
+  bool ignore_merges = false;  ///< a piece that is in the vocabulary becomes that token, unmerged
+  /// The unk_token, which stands for a byte without a token. If empty, such a byte is dropped.
   std::optional<std::string> unknown_token;
-  std::optional<std::int32_t> unknown;  ///< its id; empty when the vocabulary lacks it
-  bool fuse_unknown = false;            ///< neighbouring unknown bytes are one token
+  std::optional<std::int32_t> unknown;  ///< id of unknown_token; empty: not in the vocabulary
+  bool fuse_unknown = false;            ///< adjacent unknown bytes become one token
 };
 
-/// Ids are below this: far above any vocabulary, and low enough for tables by id.
+/// Ids must be below this limit. It exceeds any vocabulary, and allows tables indexed by id.
 inline constexpr std::int32_t kMaxTokenIds = 1 << 22;
 
-/// Reads the text of a tokenizer.json; `name` begins every message. Throws Error(format) for what
-/// is broken and Error(unsupported), naming it, for what would change the ids and is not
+/// Reads the text of a tokenizer.json. `name` begins every message. Throws Error(format) for a
+/// broken file. Throws Error(unsupported) that names a setting that would change the ids and is not
 /// implemented.
 BpeFile read_bpe_file(std::string_view json, std::string_view name);
 
-/// The steps of encoding: added tokens, normalization, pieces, merges. Immutable after it is made.
+/// The steps of encoding: added tokens, normalization, pieces, merges. Immutable.
 class Bpe {
  public:
   explicit Bpe(BpeFile file);
 
-  /// Throws Error(invalid_argument) for a byte that is no token when the unk_token is none either.
+  /// Throws Error(invalid_argument) for a byte without a token when the unk_token is not in the
+  /// vocabulary either.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// The bytes that `id` stands for; empty for an id that is no token.
+  /// The bytes that `id` stands for; empty for an id without a token.
   std::string_view bytes_of(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(tokens_.size()); }
   std::optional<std::int32_t> token_id(std::string_view token) const;
@@ -66,12 +67,12 @@ class Bpe {
   AddedTokenFinder before_normalization_;
   AddedTokenFinder after_normalization_;
   std::unordered_map<std::string, std::int32_t> added_ids_;
-  std::array<std::int32_t, 256> id_of_byte_;  // -1 where the vocabulary lacks the byte
+  std::array<std::int32_t, 256> id_of_byte_;  // -1 when the vocabulary lacks the byte
   std::vector<Token> tokens_;                 // by id
   std::string bytes_;                         // of all tokens
 };
 
-/// Both steps at once.
+/// Reads a tokenizer.json with read_bpe_file() and makes a Bpe from it.
 Bpe bpe_from_json(std::string_view json, std::string_view name);
 
 }  // namespace bitaxon

@@ -38,7 +38,8 @@ std::string Place::brief(const Json& value) {
 
 namespace {
 
-// Takes the events of the parser; the vocabulary and the merges go where they belong at once.
+// Receives the events of the parser. Stores the vocabulary and the merges directly, not in the
+// tree.
 class DocumentReader {
  public:
   DocumentReader(std::string_view json, const Place& place) : place_(place) {
@@ -50,7 +51,8 @@ class DocumentReader {
     try {
       document_.tree = Json::parse(json, callback);
     } catch (const Error&) {
-      // What looks wrong may only be where a download was cut off: that is then the better message.
+      // The text may look wrong only because the download was cut off. Then that is the better
+      // message.
       if (open_.size() < kMaxDepth) refuse_broken_syntax(json);
       throw;
     } catch (const Json::parse_error& error) {
@@ -84,7 +86,7 @@ class DocumentReader {
     }
   }
 
-  // True keeps the value in the tree.
+  // Returns true to keep the value in the tree.
   bool on_event(Event event, Json& value) {
     switch (event) {
       case Event::object_start:
@@ -136,7 +138,7 @@ class DocumentReader {
     if (level.keys.size() == kMaxKeys)
       place_.broken(fmt::format("an object with more than {} keys", kMaxKeys));
     if (!level.keys.insert(key).second)
-      place_.broken(fmt::format("the key {} twice in one object", in_quotes(key)));
+      place_.broken(fmt::format("the key {} appears twice in one object", in_quotes(key)));
     level.key = key;
     return true;
   }
@@ -144,7 +146,7 @@ class DocumentReader {
   bool on_value(const Json& value) {
     if (in_vocabulary() && open_.back().object) {
       add_token(value);
-      return true;  // its key was refused already
+      return true;  // the parser drops the value, because its key was refused
     }
     if (!in_merges() || open_[2].object) return true;
     if (!value.is_string()) bad_merge();
@@ -162,15 +164,15 @@ class DocumentReader {
       bad_id(Place::brief(id));
     const auto number = static_cast<std::size_t>(id.get<std::uint64_t>());
     if (!document_.vocabulary.add(token_, static_cast<std::int32_t>(number)))
-      place_.at("model.vocab").broken(fmt::format("the token {} twice", in_quotes(token_)));
+      place_.at("model.vocab").broken(fmt::format("the token {} appears twice", in_quotes(token_)));
     if (number >= id_taken_.size()) id_taken_.resize(number + 1);
     if (id_taken_[number])
       place_.at("model.vocab")
-          .broken(fmt::format("the id {} twice, again for {}", number, in_quotes(token_)));
+          .broken(fmt::format("the id {} appears twice, again for {}", number, in_quotes(token_)));
     id_taken_[number] = true;
   }
 
-  // "a b"; a first line of the old merges.txt may have come along.
+  // `text` is "a b". Some files also hold the first line of the old merges.txt.
   void add_merge(const std::string& text) {
     if (text.starts_with("#version")) return;
     const std::size_t space = text.find(' ');
@@ -191,7 +193,7 @@ class DocumentReader {
 
   struct Level {
     bool object;
-    std::string key;  // the last one seen
+    std::string key;  // the last key seen
     std::unordered_set<std::string> keys;
   };
 

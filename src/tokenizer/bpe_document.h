@@ -1,4 +1,5 @@
-// tokenizer.json as a document: its tree, apart from the two parts that are large.
+// tokenizer.json as a document: a tree of JSON, with the vocabulary and the merges stored
+// separately.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,7 @@
 
 namespace bitaxon {
 
-/// Where in the document a message points: "tokenizer.json: model.merges[3]".
+/// A place in the document, for messages: "tokenizer.json: model.merges[3]".
 class Place {
  public:
   explicit Place(std::string_view name) : text_(name) {}
@@ -24,7 +25,7 @@ class Place {
   [[noreturn]] void unsupported(std::string_view expected, const Json& got) const;
   const std::string& text() const { return text_; }
 
-  /// A value as a message shows it: a component by its type, what is long cut short.
+  /// A short text for a value: a component is shown by its type, and a long value is shortened.
   static std::string brief(const Json& value);
 
  private:
@@ -44,9 +45,9 @@ struct BpeDocument {
   std::vector<MergeText> merges;
 };
 
-/// Parses the document within the bounds of parse_json, but for its size. The large parts stay out
-/// of the tree: an object of 150,000 keys costs quadratic time in one that keeps their order, and
-/// memory besides. Throws Error(format).
+/// Parses the document with the limits of parse_json(), except for the size. The vocabulary and the
+/// merges are not in the tree: an ordered object of 150,000 keys takes quadratic time, and more
+/// memory. Throws Error(format).
 BpeDocument read_bpe_document(std::string_view json, const Place& place);
 
 }  // namespace bitaxon

@@ -1,5 +1,5 @@
-// Reads tokenizer.json. Field names and defaults: Hugging Face tokenizers, the serialization of
-// each component (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
+// Reads tokenizer.json. Source of field names and defaults: the serialization of each component in
+// Hugging Face tokenizers (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
 #include <fmt/format.h>
 
 #include <unordered_set>
@@ -39,7 +39,7 @@ std::string type_of(const Json& component, const Place& place) {
   return type.get<std::string>();
 }
 
-// The members of a Sequence, which are under a different key for each kind of component.
+// The members of a Sequence. Each kind of component has its own key for them.
 const Json& members(const Json& sequence, std::string_view key, const Place& place) {
   const Json& list = field(sequence, key);
   if (!list.is_array()) place.at(key).broken("expected an array, got " + place.brief(list));
@@ -99,8 +99,8 @@ PreTokenizer read_pre_tokenizer(const Json& component, const Place& place) {
   return out;
 }
 
-// Ids come without anything around them, so a post-processor that adds tokens is refused. A
-// ByteLevel one only moves offsets, of which there are none here.
+// Encoding adds no tokens around the text, so a post-processor that adds tokens is refused. A
+// ByteLevel post-processor only changes offsets, which this program does not use.
 void check_post_processor(const Json& component, const Place& place) {
   if (component.is_null()) return;
   const std::string type = type_of(component, place);
@@ -142,8 +142,8 @@ AddedToken read_added_token(const Json& json, const Place& place) {
   return token;
 }
 
-// An added token may stand in the vocabulary too, under the same id. Everything else that shares an
-// id or a text contradicts itself.
+// An added token may also be in the vocabulary, with the same id. Any other two tokens with the
+// same id or the same text are a contradiction.
 std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
                                           const BpeVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
@@ -156,17 +156,17 @@ std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
     AddedToken token = read_added_token(list[i], place.at(i));
     if (token.content.empty()) continue;
     if (!contents.insert(token.content).second)
-      place.at(i).broken(fmt::format("the token {} twice", in_quotes(token.content)));
+      place.at(i).broken(fmt::format("the token {} appears twice", in_quotes(token.content)));
     const auto known = vocabulary.find(token.content);
     if (known ? *known != token.id : !ids.insert(token.id).second)
-      place.at(i).broken(fmt::format("the id {} of {} is taken, or not that of the vocabulary",
+      place.at(i).broken(fmt::format("the id {} of {} is taken, or differs from the vocabulary",
                                      token.id, in_quotes(token.content)));
     tokens.push_back(std::move(token));
   }
   return tokens;
 }
 
-// Ranks are the order of the list.
+// The rank of a merge is its position in the list.
 MergeTable resolve_merges(const std::vector<MergeText>& merges, const BpeVocabulary& vocabulary,
                           const Place& place) {
   MergeTable table(merges.size());
@@ -187,7 +187,7 @@ MergeTable resolve_merges(const std::vector<MergeText>& merges, const BpeVocabul
   return table;
 }
 
-// Settings that would change the ids and that byte-level files leave off.
+// Refuses settings that would change the ids. Byte-level files do not use them.
 void check_unused(const Json& model, const Place& place) {
   if (const Json& dropout = field(model, "dropout"); !dropout.is_null() && dropout != 0)
     place.at("dropout").unsupported("null", dropout);
@@ -205,8 +205,8 @@ void read_unknown(const Json& model, const Place& place, BpeFile& file) {
   if (!token.is_string())
     place.at("unk_token").broken("expected a string, got " + place.brief(token));
   file.unknown_token = token.get<std::string>();
-  // An added token of this name does not count (models/bpe/model.rs, merge_word). Many files name
-  // a token that no text ever needs, so a missing one is an error only when a text needs it.
+  // An added token of this name does not count (models/bpe/model.rs, merge_word). Many files name a
+  // token that no text needs, so a missing token is an error only when a text needs it.
   file.unknown = file.vocabulary.find(*file.unknown_token);
 }
 
@@ -220,7 +220,7 @@ BpeFile read_bpe_file(std::string_view json, std::string_view name) {
   const Json& model = field(tree, "model");
   const Place model_place = root.at("model");
   if (!model.is_object()) model_place.broken("expected an object, got " + root.brief(model));
-  // Old files leave the type out.
+  // Old files have no type.
   if (const Json& type = field(model, "type"); !type.is_null() && type != "BPE")
     model_place.at("type").unsupported("\"BPE\"", type);
   if (!field(model, "vocab").is_object()) model_place.at("vocab").broken("expected an object");

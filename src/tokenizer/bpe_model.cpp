@@ -57,7 +57,7 @@ std::string bytes_of_spelling(std::string_view token) {
     std::size_t c = first;
     std::size_t length = 1;
     if (first >= 0x80) {
-      // One or two bytes are all a spelling has; a longer character is none.
+      // A spelling has one or two bytes, so a longer character is not a spelling.
       if (first >= 0xE0 || at + 1 == token.size()) return std::string(token);
       c = (std::size_t{first} & 0x1F) << 6 | (static_cast<unsigned char>(token[at + 1]) & 0x3F);
       length = 2;
@@ -75,7 +75,7 @@ std::string_view BpeVocabulary::token(std::size_t index) const {
   return std::string_view(texts_).substr(entry.offset, entry.length);
 }
 
-// Where `token` is, or the free slot where it would go.
+// The slot of `text`, or the free slot for it.
 std::size_t BpeVocabulary::slot_of(std::string_view text, std::uint32_t hash) const {
   std::size_t at = hash & (slots_.size() - 1);
   while (slots_[at].entry != 0 && (slots_[at].hash != hash || token(slots_[at].entry - 1) != text))
@@ -120,7 +120,8 @@ MergeTable::MergeTable(std::size_t expected) {
 }
 
 std::size_t MergeTable::slot_of(std::uint64_t pair) const {
-  // The multiplier (the golden ratio) spreads neighbouring ids; the high bits are the mixed ones.
+  // The multiplier (the golden ratio) spreads adjacent ids. The high bits of the product are well
+  // mixed, so they are folded into the low bits.
   const std::uint64_t hash = pair * 0x9E3779B97F4A7C15u;
   std::size_t at = static_cast<std::size_t>(hash ^ (hash >> 32)) & (slots_.size() - 1);
   while (slots_[at].pair != pair && slots_[at].pair != kNoPair) at = (at + 1) & (slots_.size() - 1);
@@ -172,7 +173,7 @@ void MergeLoop::run(const MergeTable& merges, std::vector<std::int32_t>& symbols
     heap_.pop_back();
     const Node& left = nodes_[static_cast<std::size_t>(top.at)];
     if (left.joined || left.next < 0) continue;
-    // One of the two may have been joined with another since this was proposed.
+    // Another merge may have changed one of the two symbols since this merge was proposed.
     const auto* merge = merges.find(left.id, nodes_[static_cast<std::size_t>(left.next)].id);
     if (merge == nullptr || merge->id != top.id) continue;
     join(top.at, top.id);

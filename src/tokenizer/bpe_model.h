@@ -1,4 +1,4 @@
-// Byte-pair encoding proper: a vocabulary, ranked merges, and the loop that applies them.
+// Byte-pair encoding itself: a vocabulary, ranked merges, and the loop that applies the merges.
 #pragma once
 
 #include <array>
@@ -10,16 +10,17 @@
 
 namespace bitaxon {
 
-/// Bytes as the vocabulary spells them: the printable ones of Latin-1 as themselves, the others as
-/// U+0100 and on (GPT-2's bytes_to_unicode).
+/// The spelling of a byte in the vocabulary: printable bytes of Latin-1 as themselves, other bytes
+/// as U+0100 and on (GPT-2's bytes_to_unicode).
 std::string_view spelling_of(unsigned char byte);
-/// The bytes that `token` spells, or its own UTF-8 if a character of it spells none.
+/// The bytes that `token` spells, or its own UTF-8 if one of its characters is not a spelling.
 std::string bytes_of_spelling(std::string_view token);
 
-/// Token texts with their ids. Texts lie in one block, for a vocabulary has 150,000 of them.
+/// Token texts with their ids. All texts are in one block, because a vocabulary has 150,000 of
+/// them.
 class BpeVocabulary {
  public:
-  /// False, and nothing changes, if `token` is there already.
+  /// Adds a token. If the vocabulary has `token` already, returns false and changes nothing.
   bool add(std::string_view token, std::int32_t id);
   std::optional<std::int32_t> find(std::string_view token) const;
   std::size_t size() const { return entries_.size(); }
@@ -38,12 +39,12 @@ class BpeVocabulary {
   std::vector<Entry> entries_;
   struct Slot {
     std::uint32_t hash = 0;
-    std::uint32_t entry = 0;  ///< one more than the index; 0 where the slot is free
+    std::uint32_t entry = 0;  ///< index of the entry plus one; 0: the slot is free
   };
-  std::vector<Slot> slots_;  ///< open addressing, a power of two, at most half full
+  std::vector<Slot> slots_;  ///< open addressing; the size is a power of two; at most half full
 };
 
-/// Pairs of token ids that join to a third, by rank.
+/// Pairs of token ids that merge into a third id, with the rank of each merge.
 class MergeTable {
  public:
   struct Merge {
@@ -52,7 +53,7 @@ class MergeTable {
   };
 
   explicit MergeTable(std::size_t expected);
-  /// A pair that is added again takes the new rank.
+  /// Adds a merge. If the pair was added before, the new merge replaces the old one.
   void add(std::int32_t left, std::int32_t right, Merge merge);
   const Merge* find(std::int32_t left, std::int32_t right) const;
 
@@ -66,25 +67,26 @@ class MergeTable {
   std::vector<Slot> slots_;
 };
 
-/// Joins neighbours by rank, of equal ranks the leftmost first, until none joins. Keeps its buffers
-/// from word to word; a word of n symbols takes n log n.
+/// Merges adjacent symbols in the order of ranks, leftmost first for equal ranks, until no merge
+/// applies. Keeps its buffers from word to word. Takes O(n log n) time for a word of n symbols.
 class MergeLoop {
  public:
-  /// Replaces `symbols` by what they join to.
+  /// Replaces `symbols` by the merged symbols.
   void run(const MergeTable& merges, std::vector<std::int32_t>& symbols);
 
  private:
   struct Node {
     std::int32_t id;
     std::int32_t previous, next;  ///< -1 at the ends
-    bool joined;                  ///< now part of its left neighbour
+    bool joined;                  ///< merged into the symbol on its left
   };
   struct Candidate {
     std::uint32_t rank;
-    std::int32_t at;  ///< the left one of the pair
-    std::int32_t id;  ///< what it makes
+    std::int32_t at;  ///< node of the left symbol of the pair
+    std::int32_t id;  ///< id of the merged symbol
     friend bool operator<(const Candidate& a, const Candidate& b) {
-      return a.rank != b.rank ? a.rank > b.rank : a.at > b.at;  // the heap's top is the least
+      return a.rank != b.rank ? a.rank > b.rank
+                              : a.at > b.at;  // the top of the heap has the lowest rank
     }
   };
   void propose(const MergeTable& merges, std::int32_t at);

@@ -29,7 +29,7 @@ std::optional<std::int32_t> id_named(const Json& value, const TokenLookup& token
   return static_cast<std::int32_t>(id);
 }
 
-/// Collects ids, each once, in the order in which they come.
+/// Collects ids in the order in which they are added, each id once.
 class Ends {
  public:
   explicit Ends(const TokenLookup& tokens) : tokens_(tokens) {}

@@ -1,4 +1,4 @@
-// Which tokens end a text.
+// Finds the end-of-sequence tokens of a model.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,20 @@
 
 namespace bitaxon {
 
-/// What the search must know of a tokenizer.
+/// The properties of a tokenizer that the search needs.
 struct TokenLookup {
   std::function<std::optional<std::int32_t>(std::string_view)> id_of;
   std::int32_t vocab_size;
-  std::optional<std::int32_t> own;  ///< the one that the tokenizer's file itself names
+  std::optional<std::int32_t> own;  ///< the end-of-sequence token that the tokenizer's file names
 };
 
-/// All tokens that end a text, each once: `<|im_end|>`, else `<|endoftext|>`, else `</s>`; those
-/// that the files beside `tokenizer_file` name; the tokenizer's own. The files are
-/// tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json, their
-/// keys `eos_token` (a text, or an object with `content`) and `eos_token_id`, each one value or a
-/// list. The folder above counts too where the file is tokenizer/tokenizer.json. A token that the
-/// tokenizer does not have is ignored. Throws Error(io, format) for a file that cannot be read.
+/// All tokens that end a text, each once, from three sources in this order. First `<|im_end|>`,
+/// else `<|endoftext|>`, else `</s>`. Then the tokens that the files next to `tokenizer_file` name.
+/// Last the token that the tokenizer's own file names. The files are tokenizer_config.json,
+/// special_tokens_map.json, generation_config.json and config.json. Their keys are `eos_token` (a
+/// text, or an object with `content`) and `eos_token_id`, each with one value or a list. For
+/// tokenizer/tokenizer.json, the files in the folder above count too. A token that the tokenizer
+/// lacks is ignored. Throws Error(io, format) for a file that cannot be read.
 std::vector<std::int32_t> find_ends_of_sequence(const TokenLookup& tokens,
                                                 const std::filesystem::path& tokenizer_file);
 

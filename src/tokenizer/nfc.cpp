@@ -14,8 +14,8 @@ namespace {
 constexpr auto kOptions =
     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_DECOMPOSE);
 
-// Every character below U+0300 is in form C and composes with none below U+0300, and only from
-// U+0300 on does a first byte reach 0xCC.
+// Every character below U+0300 is in form C and composes with no character below U+0300. Only
+// characters from U+0300 on have a first byte of 0xCC or more.
 bool is_plainly_nfc(std::string_view text) {
   return std::none_of(text.begin(), text.end(),
                       [](char c) { return static_cast<unsigned char>(c) >= 0xCC; });
@@ -42,8 +42,8 @@ std::vector<utf8proc_int32_t> decompose(std::string_view text) {
   return code_points;
 }
 
-// The canonical ordering algorithm. utf8proc's own is an insertion sort, quadratic in the length of
-// a run of marks, and the text may come from anyone.
+// The canonical ordering algorithm. utf8proc's own version is an insertion sort, which is quadratic
+// in the length of a run of marks. An untrusted text could make that slow.
 void order_marks(std::vector<utf8proc_int32_t>& code_points) {
   const auto class_of = [](utf8proc_int32_t c) {
     return utf8proc_get_property(c)->combining_class;

@@ -6,7 +6,8 @@
 
 namespace bitaxon {
 
-/// `text`, which must be valid UTF-8, in normalization form C (UAX #15). Time is n log n at worst.
+/// `text`, which must be valid UTF-8, in normalization form C (UAX #15). Takes O(n log n) time at
+/// worst.
 std::string to_nfc(std::string_view text);
 
 }  // namespace bitaxon

@@ -9,7 +9,7 @@ namespace bitaxon {
 
 namespace {
 
-// Rewrites a pattern from left to right, refusing what the two engines read differently.
+// Rewrites a pattern from left to right. Refuses syntax that the two engines read differently.
 class Translator {
  public:
   Translator(std::string_view pattern, std::string_view name) : pattern_(pattern), name_(name) {}
@@ -42,7 +42,8 @@ class Translator {
                             in_quotes(pattern_), in_quotes(pattern_.substr(at_, n)), at_));
   }
 
-  // Ruby nests and intersects classes; PCRE2 takes both as characters, and knows [:alpha:].
+  // Ruby has nested and intersected classes. PCRE2 reads their signs as characters, and it has
+  // [:alpha:].
   void class_character(char c) {
     if (c == '[' || ahead("&&")) refuse(2);
     const bool first = at_ == class_start_;
@@ -56,7 +57,7 @@ class Translator {
       in_class_ = true;
       copy(1);
       class_start_ = at_;
-      // "[]" is an empty class to one and a class with a bracket in it to the other.
+      // One engine reads "[]" as an empty class, the other as a class that begins with a bracket.
       if (ahead("]") || ahead("^]")) refuse(2);
     } else if (c == '(') {
       group();
@@ -69,14 +70,15 @@ class Translator {
 
   void group() {
     if (!ahead("(?") && !ahead("(*")) return copy(1);
-    // (?m) is "dot matches all" in Ruby, and the other letters differ as well: only i is let by.
+    // (?m) means "dot matches all" in Ruby. Other letters differ too, so only i is accepted.
     for (const std::string_view known :
          {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?i)", "(?-i:", "(?-i)"})
       if (ahead(known)) return copy(known.size());
     refuse(4);
   }
 
-  // {n}, {n,} and {n,m}. Ruby reads {,m} too, and {n,m}+ not as possessive.
+  // Accepts {n}, {n,} and {n,m}. Refuses {,m}, which only Ruby has, and {n,m}+, which is not
+  // possessive in Ruby.
   void interval() {
     std::size_t end = at_ + 1;
     const auto digits = [&] {
@@ -111,7 +113,7 @@ class Translator {
     } else if (!in_class_ && (c == 'A' || c == 'z')) {
       copy(2);
     } else {
-      refuse(2);  // \w, \b, \h, \R, \X and others, each different in some characters
+      refuse(2);  // \w, \b, \h, \R, \X and others differ for some characters
     }
   }
 
@@ -119,8 +121,8 @@ class Translator {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
   }
 
-  // \s is Unicode White_Space to Oniguruma. PCRE2 with UCP adds U+180E, in \s as well as taken
-  // from \S; it has a White_Space property too, but only since 10.40.
+  // In Oniguruma \s is Unicode White_Space. In PCRE2 with UCP \s also matches U+180E, and \S does
+  // not. PCRE2 has a White_Space property too, but only since 10.40.
   void space(bool negated) {
     constexpr std::string_view kWhiteSpace =
         "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}"
@@ -144,7 +146,7 @@ class Translator {
     return before || after;
   }
 
-  // General categories mean the same to both; scripts and binary properties depend on versions.
+  // Both engines agree on general categories. Scripts and binary properties depend on versions.
   void property() {
     constexpr std::string_view kCategories =
         " L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C "
@@ -159,7 +161,8 @@ class Translator {
     copy(close + 1 - at_);
   }
 
-  // \x{...}, a code point. Two digits are a byte to Oniguruma and a code point to PCRE2.
+  // Accepts \x{...}, a code point. Refuses \x with two digits, which is a byte in Oniguruma and a
+  // code point in PCRE2.
   void hexadecimal() {
     const std::size_t close = pattern_.find('}', at_);
     if (!ahead("\\x{") || close == pattern_.npos) refuse(4);

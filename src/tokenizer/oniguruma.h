@@ -1,4 +1,4 @@
-// The dialect of the regular expressions in tokenizer.json.
+// Translates the dialect of the regular expressions in tokenizer.json.
 #pragma once
 
 #include <string>
@@ -6,10 +6,9 @@
 
 namespace bitaxon {
 
-/// `pattern` as PCRE2 has to see it (with UTF, UCP, MULTILINE set and newline LF) to mean what it
-/// means to Oniguruma. Throws
-/// Error(unsupported), naming the part, for what PCRE2 would read differently. What is wrong in
-/// both is left for PCRE2 to find.
+/// Rewrites an Oniguruma pattern into a PCRE2 pattern of the same meaning (with UTF, UCP, MULTILINE
+/// set and newline LF). Throws Error(unsupported) that names the syntax that PCRE2 would read
+/// differently. PCRE2 itself reports syntax that is wrong for both engines.
 std::string pcre2_from_oniguruma(std::string_view pattern, std::string_view name);
 
 }  // namespace bitaxon

@@ -1,4 +1,4 @@
-// Cuts text into the pieces that byte-pair encoding works on, one at a time.
+// Cuts text into pieces. Byte-pair encoding then works on one piece at a time.
 #pragma once
 
 #include <functional>
@@ -15,11 +15,11 @@ inline constexpr std::string_view kGpt2Pattern =
 
 /// Sequence[Split..., ByteLevel]: every pattern cuts the pieces of the one before it.
 struct PreTokenizer {
-  std::vector<SplitPattern> patterns;  ///< those of the Splits
-  std::vector<SplitPattern> gpt2;      ///< one, or none without `use_regex`
-  bool add_prefix_space = false;       ///< to every piece the Splits leave that has none
+  std::vector<SplitPattern> patterns;  ///< the patterns of the Splits
+  std::vector<SplitPattern> gpt2;      ///< kGpt2Pattern; empty without `use_regex`
+  bool add_prefix_space = false;       ///< adds a space to pieces from the Splits that lack one
 
-  /// Gives `piece` the pieces of `text` in order. They live until the call returns.
+  /// Calls `piece` with the pieces of `text` in order. Each piece is valid only during its call.
   void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
 };
 

@@ -33,7 +33,7 @@ std::string with_spaces(std::string_view text) {
   return out;
 }
 
-// "<0x41>", with capital digits.
+// The byte of a piece such as "<0x4A>". The hexadecimal digits are in upper case.
 char byte_of_piece(std::string_view piece) {
   return static_cast<char>(std::stoi(std::string(piece.substr(3, 2)), nullptr, 16));
 }
@@ -44,7 +44,7 @@ SentencePiece::Piece SentencePiece::read_piece(
     const sentencepiece::SentencePieceProcessor& processor, int id,
     const std::string& unknown_surface) {
   const std::string& text = processor.IdToPiece(id);
-  // The library decodes through the text, so an id counts as what its text stands for.
+  // The library decodes by the text of a piece, so the kind of an id is the kind of its text.
   const int meant = processor.PieceToId(text);
   if (processor.IsByte(meant)) return {Piece::Kind::byte, {byte_of_piece(text)}, false};
   if (processor.IsControl(meant)) return {Piece::Kind::control, to_valid_utf8(text), false};
@@ -65,7 +65,7 @@ SentencePiece SentencePiece::from_bytes(std::string_view bytes, std::string_view
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    refuse(error.what());  // the library's trie throws
+    refuse(error.what());  // the library's trie throws exceptions
   }
 
   SentencePiece out;
@@ -80,7 +80,7 @@ SentencePiece SentencePiece::from_bytes(std::string_view bytes, std::string_view
 }
 
 std::vector<std::int32_t> SentencePiece::encode(std::string_view text) const {
-  // The library counts in int, and normalization can make text some 18 times longer.
+  // The library counts in int, and normalization can make text about 18 times longer.
   if (text.size() > std::numeric_limits<std::int32_t>::max() / 64)
     throw Error(ErrorKind::invalid_argument, "[encode] text: expected at most 32 MiB");
   std::vector<int> ids;
@@ -127,8 +127,8 @@ void SentencePiece::finish_bytes(std::string& held, std::string& out) {
 
 namespace {
 
-// Characters of a run of byte pieces. Unlike bytes elsewhere each one that belongs to no character
-// becomes a U+FFFD of its own.
+// Moves the complete characters of a run of byte pieces to `out`. Unlike elsewhere, each byte that
+// belongs to no character becomes one U+FFFD.
 void take_characters(std::string& held, std::string& out) {
   while (!held.empty()) {
     const Utf8Unit unit = first_unit(held);
@@ -144,8 +144,8 @@ void take_characters(std::string& held, std::string& out) {
 
 }  // namespace
 
-// sentencepiece_processor.cc, Decode: white space falls away until something has come out; with
-// only a dummy prefix, just one.
+// Follows Decode in sentencepiece_processor.cc: removes white space until the first other text.
+// With only a dummy prefix, removes one space.
 void SentencePiece::decode_next(std::int32_t id, bool skip_special, bool& at_start,
                                 std::string& held, std::string& out) const {
   const Piece* next = piece(id);

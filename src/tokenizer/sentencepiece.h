@@ -1,4 +1,4 @@
-// tokenizer.model: SentencePiece through its library.
+// tokenizer.model: SentencePiece models, run by the SentencePiece library.
 #pragma once
 
 #include <cstdint>
@@ -14,42 +14,43 @@ class SentencePieceProcessor;
 
 namespace bitaxon {
 
-/// A SentencePiece model of any type. Immutable; safe to use from several threads. In a build
-/// without the library nothing can make one.
+/// A SentencePiece model of any type. Immutable and thread-safe. In a build without the library
+/// from_bytes() always throws.
 class SentencePiece {
  public:
-  /// What an id contributes to the text.
+  /// The text of one id.
   struct Piece {
     enum class Kind {
-      normal,   ///< its text; white space at its front falls away at the start of the text
+      normal,   ///< plain text; leading white space is removed at the start of the output
       byte,     ///< one byte of a character
-      control,  ///< its text, which is left out with the special tokens
-      unknown,  ///< a sign for an unknown word
+      control,  ///< a special token, whose text is left out with skip_special
+      unknown,  ///< the text that stands for an unknown word
     };
     Kind kind = Kind::normal;
-    std::string text;          ///< white space as it comes out
-    bool leads_space = false;  ///< `text` begins with white space that a piece may lose
+    std::string text;          ///< with white space as in the output
+    bool leads_space = false;  ///< `text` begins with white space that may be removed
   };
 
-  /// `bytes` is the content of a tokenizer.model; `name` begins every message. Throws Error(format,
+  /// `bytes` is the content of a tokenizer.model. `name` begins every message. Throws Error(format,
   /// unsupported).
   static SentencePiece from_bytes(std::string_view bytes, std::string_view name);
 
-  /// Neither bos nor eos is added. Control symbols in the text are text.
+  /// Adds neither bos nor eos. Control symbols in the text are treated as text.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// Null for an id that is no piece.
+  /// Null for an id without a piece.
   const Piece* piece(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(pieces_.size()); }
   std::optional<std::int32_t> token_id(std::string_view token) const;
   bool is_special(std::int32_t id) const;
-  /// What the model file itself names.
+  /// The end-of-sequence token that the model file names.
   std::optional<std::int32_t> end_of_sequence() const { return end_of_sequence_; }
 
-  /// The text of `id`, appended to `out`. `at_start` is whether the text has not begun yet, and
-  /// `held` the bytes of a character that is not whole; both go from id to id.
+  /// Appends the text of `id` to `out`. `at_start`: the text has not begun yet. `held`: the bytes
+  /// of an incomplete character. The caller passes both on from id to id.
   void decode_next(std::int32_t id, bool skip_special, bool& at_start, std::string& held,
                    std::string& out) const;
-  /// What `held` comes to when no more bytes follow: U+FFFD for each, as the library has it.
+  /// Call this when no more bytes follow. Appends one U+FFFD for each byte of `held`, as the
+  /// library does, and clears `held`.
   static void finish_bytes(std::string& held, std::string& out);
 
  private:
@@ -61,8 +62,8 @@ class SentencePiece {
   std::vector<Piece> pieces_;
   std::optional<std::int32_t> end_of_sequence_;
   std::string name_;
-  bool strips_start_ = true;      // white space at the start of the text falls away,
-  bool strips_all_start_ = true;  // as often as it comes
+  bool strips_start_ = true;      // removes white space at the start of the text
+  bool strips_all_start_ = true;  // removes all of it, and not only one space
 };
 
 }  // namespace bitaxon

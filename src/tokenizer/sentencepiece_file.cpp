@@ -18,13 +18,13 @@ namespace {
   throw Error(ErrorKind::format, fmt::format("{}: SentencePiece model: {}", name, what));
 }
 
-// One field of a protocol buffer message: a number, or a run of bytes. The fixed-width kinds are
-// bytes here.
+// One field of a protocol buffer message: a number, or a run of bytes. Fixed-width fields are
+// stored as bytes.
 struct Field {
   std::uint64_t number = 0;
   std::uint64_t value = 0;
   std::string_view bytes;
-  std::string_view whole;  // with its tag
+  std::string_view whole;  // the whole field, with its tag
 };
 
 // Walks the fields of one message (protocol buffers, "Encoding").
@@ -54,7 +54,7 @@ class Fields {
         field.bytes = take(4);
         break;
       default:
-        fail();  // groups, which this message has none of
+        fail();  // a group, which this message cannot hold
     }
     field.whole = before.substr(0, before.size() - left_.size());
     return true;
@@ -88,9 +88,9 @@ class Fields {
   std::string_view name_;
 };
 
-// The double array of darts-clone (darts.h, DoubleArrayUnit): for every state that text can lead
-// to, all 256 steps from it must stay inside, every value must lie in the replacements, and no text
-// may pass more values than the library has room for (Normalizer::kMaxTrieResultsSize).
+// Checks the double array of darts-clone (darts.h, DoubleArrayUnit). All 256 steps from every state
+// that a text can reach must stay inside the array. Every value must be inside the replacements. No
+// text may pass more values than the library has room for (Normalizer::kMaxTrieResultsSize).
 class CharacterMapCheck {
  public:
   CharacterMapCheck(std::string_view trie, std::size_t values, std::string_view name)
@@ -103,7 +103,7 @@ class CharacterMapCheck {
 
  private:
   static constexpr int kMaxValues = 32;
-  static constexpr int kMaxDepth = 1024;  // bytes of a replaced sequence
+  static constexpr int kMaxDepth = 1024;  // most bytes of a replaced sequence
   static constexpr std::int8_t kNew = -1;
   static constexpr std::int8_t kOpen = -2;
 
@@ -120,7 +120,8 @@ class CharacterMapCheck {
   static std::uint32_t value(std::uint32_t unit) { return unit & ~(1U << 31); }
   static std::uint32_t offset(std::uint32_t unit) { return unit >> 10 << ((unit & 1U << 9) >> 6); }
 
-  // `base` is the state: its children are at base ^ label. Returns the most values below it.
+  // `base` is the state: its children are at base ^ label. Returns the largest number of values on
+  // a path below it.
   int depth_of_values(std::uint32_t base, int depth) {
     if (depth > kMaxDepth || (base | 0xFF) >= size_ || seen_[base] == kOpen) fail();
     if (seen_[base] != kNew) return seen_[base];
@@ -146,7 +147,7 @@ class CharacterMapCheck {
   std::vector<std::int8_t> seen_;
 };
 
-// <size of the trie, 4 bytes, little endian><trie><replacements, each ended by a zero>
+// The map is <size of the trie, 4 bytes, little endian><trie><replacements, each ended by a zero>.
 void check_character_map(std::string_view map, std::string_view name) {
   if (map.empty()) return;
   std::size_t trie_bytes = 0;
@@ -158,7 +159,7 @@ void check_character_map(std::string_view map, std::string_view name) {
 }
 
 void read_normalizer(std::string_view message, std::string_view name, SentencePieceFile& file) {
-  std::string_view map;  // the last one counts, as for every field that is not a list
+  std::string_view map;  // the last map counts, as for every field that is not a list
   Fields fields(message, name);
   for (Field field; fields.next(field);) {
     if (field.number == 2) map = field.bytes;
@@ -182,7 +183,8 @@ void read_trainer(std::string_view message, std::string_view name, SentencePiece
     if (field.number == 44) file.unknown_surface = to_valid_utf8(field.bytes);
 }
 
-// The library's trie is built by recursion over a piece, and takes a zero byte for its end.
+// The library builds its trie by recursion over a piece, so a long piece would overflow the stack.
+// It takes a zero byte as the end of the piece.
 void check_piece(std::string_view message, std::string_view name) {
   constexpr std::size_t kMaxPieceBytes = 8000;
   Fields fields(message, name);
@@ -206,8 +208,8 @@ SentencePieceFile read_sentencepiece_file(std::string_view bytes, std::string_vi
   };
   SentencePieceFile file;
   file.model.reserve(bytes.size());
-  // Two messages under one number are merged by the library, field by field; no writer makes that,
-  // and checking it here would mean doing the same.
+  // The library merges two messages with the same number field by field. No writer makes such
+  // files, and a check of them would have to merge too. So they are refused.
   bool has_trainer = false;
   bool has_normalizer = false;
   std::size_t n_pieces = 0;

@@ -48,7 +48,8 @@ SplitPattern::SplitPattern(std::string_view pattern, std::string_view name) : na
   const std::string text = pcre2_from_oniguruma(pattern, name);
   const auto context = own(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  // Oniguruma's ^ and $ always stand at line ends. No bare \C: it would break characters apart.
+  // In Oniguruma ^ and $ always match at the ends of lines. \C is forbidden, because it would split
+  // characters.
   constexpr std::uint32_t kOptions =
       PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   int code = 0;
@@ -58,12 +59,12 @@ SplitPattern::SplitPattern(std::string_view pattern, std::string_view name) : na
   if (!compiled)
     throw Error(ErrorKind::format,
                 fmt::format("{}: pattern {}: {}", name, in_quotes(pattern), message_of(code)));
-  // Where there is no JIT the interpreter does the same, slower.
+  // Without a JIT the interpreter gives the same result, but slower.
   pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE);
   code_ = std::make_shared<const Code>(Code{std::move(compiled)});
 }
 
-// One walk over one text.
+// The search for all matches in one text.
 class SplitPattern::Search {
  public:
   Search(const SplitPattern& pattern, std::string_view text)
@@ -71,8 +72,8 @@ class SplitPattern::Search {
         text_(text),
         match_(own(pcre2_match_data_create(1, nullptr))),
         context_(own(pcre2_match_context_create(nullptr))) {
-    // A pattern that is linear in the text spends a few steps a byte; one that backtracks
-    // exponentially has to stop somewhere.
+    // A linear pattern needs a few steps per byte. The limit stops a pattern that backtracks
+    // exponentially.
     const std::size_t steps = 1'000'000 + std::size_t{100} * text.size();
     constexpr std::uint32_t kHeapKiB = 1 << 20;
     pcre2_set_heap_limit(context_.get(), kHeapKiB);
@@ -80,7 +81,8 @@ class SplitPattern::Search {
                                               steps, std::numeric_limits<std::uint32_t>::max())));
   }
 
-  // The next match. An empty one right after another match does not count, so that the walk ends.
+  // Finds the next match. An empty match directly after another match is skipped, so that the
+  // search ends.
   bool next(Span& span) {
     while (from_ <= text_.size() && find(span)) {
       const bool follows = has_last_ && span.start == span.end && span.end == last_end_;
@@ -96,9 +98,9 @@ class SplitPattern::Search {
 
  private:
   bool find(Span& span) {
-    // The text is known to be UTF-8: checking it again at every match would be quadratic.
+    // The text is known to be UTF-8. Checking it again at every match would take quadratic time.
     int result = run(PCRE2_NO_UTF_CHECK);
-    // The JIT's stack is small and fixed; the interpreter takes what it needs from the heap.
+    // The JIT's stack is small and fixed. The interpreter uses the heap instead.
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = run(PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT);
     if (result == PCRE2_ERROR_NOMATCH) return false;
     if (result < 0)

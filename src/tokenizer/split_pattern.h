@@ -9,19 +9,19 @@
 
 namespace bitaxon {
 
-/// A pattern that cuts text into pieces: each match is a piece, and what lies between matches is
-/// one too. Patterns are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face
-/// tokenizers uses; here PCRE2 runs them. What both read alike is accepted, what they read
-/// differently is rewritten (\s, \S) or refused by name. Immutable; safe to use from several
-/// threads.
+/// A pattern that cuts text into pieces: each match is a piece, and so is the text between two
+/// matches. Patterns are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face
+/// tokenizers uses. This class runs them with PCRE2. It accepts syntax that both engines read
+/// alike. It rewrites \s and \S, and refuses other syntax that they read differently. Immutable and
+/// thread-safe.
 class SplitPattern {
  public:
-  /// `name` begins every message. Throws Error(format) for what is no pattern, Error(unsupported)
-  /// for what PCRE2 would read differently.
+  /// `name` begins every message. Throws Error(format) for an invalid pattern, Error(unsupported)
+  /// for syntax that PCRE2 would read differently.
   SplitPattern(std::string_view pattern, std::string_view name);
 
-  /// Gives `piece` the pieces of `text`, valid UTF-8, in order, empty ones left out.
-  /// Throws Error(unsupported) when a match takes more steps than any honest pattern needs.
+  /// Calls `piece` with the nonempty pieces of `text`, which is valid UTF-8, in order.
+  /// Throws Error(unsupported) when a match takes more steps than a reasonable pattern needs.
   void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
 
  private:

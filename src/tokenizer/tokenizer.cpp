@@ -38,8 +38,8 @@ struct ByteTokenizer {
   bool is_special(std::int32_t) const { return false; }
 };
 
-// Decoding, one id at a time: text that is certain goes to `out`, a character that is not whole
-// stays in `held`.
+// The state of decoding one id at a time. Complete text goes to `out`. The bytes of an incomplete
+// character stay in `held`.
 struct DecodeState {
   bool& at_start;
   std::string& held;
@@ -63,7 +63,7 @@ void decode_next(const SentencePiece& pieces, std::int32_t id, bool skip_special
   pieces.decode_next(id, skip_special, state.at_start, state.held, out);
 }
 
-// What is left is one cut character: one U+FFFD.
+// The rest is one incomplete character, which becomes one U+FFFD.
 template <class Kind>
 void decode_rest(const Kind&, std::string& held, std::string& out) {
   out += to_valid_utf8(held);
@@ -76,8 +76,8 @@ void decode_rest(const SentencePiece&, std::string& held, std::string& out) {
 
 enum class FileKind { json, protocol_buffer, neither };
 
-// JSON may begin with white space, and a protocol buffer does as a rule: the tag of its first
-// field, 0x0A, is a line feed.
+// JSON may begin with white space. A protocol buffer usually does too: the tag of its first field,
+// 0x0A, is a line feed.
 FileKind kind_of(std::string_view bytes) {
   const std::string_view text = without_byte_order_mark(bytes);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -167,7 +167,8 @@ bool Tokenizer::is_special(std::int32_t id) const {
 }
 
 std::string_view Tokenizer::kind() const {
-  constexpr std::string_view kNames[] = {"bytes", "bpe", "sentencepiece"};  // as in the variant
+  constexpr std::string_view kNames[] = {"bytes", "bpe",
+                                         "sentencepiece"};  // in the variant's order
   return kNames[impl_->kind.index()];
 }
 

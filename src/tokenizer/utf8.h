@@ -1,4 +1,4 @@
-// UTF-8: reading bytes that may not be, and holding back a character that is not whole yet.
+// UTF-8: repairs invalid bytes, and holds back a character that is still incomplete.
 #pragma once
 
 #include <cstddef>
@@ -9,27 +9,29 @@ namespace bitaxon {
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-/// The first unit of some bytes: a character, or the longest start of one that what follows breaks
-/// ("maximal subpart", Unicode 15 section 3.9, table 3-7), or a start that the end cuts off.
+/// The first unit of a sequence of bytes. Either a character. Or a broken start of a character, as
+/// long as possible ("maximal subpart", Unicode 15 section 3.9, table 3-7). Or the start of a
+/// character that is cut off at the end of the bytes.
 struct Utf8Unit {
   enum class Kind { character, broken, cut };
   Kind kind;
   std::size_t length;  ///< bytes, at least 1
 };
 
-/// `bytes` must not be empty.
+/// The first unit of `bytes`, which must not be empty.
 Utf8Unit first_unit(std::string_view bytes);
 
-/// Bytes at the front of `bytes` that are valid UTF-8.
+/// The number of bytes at the front of `bytes` that are valid UTF-8.
 std::size_t valid_prefix(std::string_view bytes);
 
-/// `bytes` with U+FFFD for each broken or cut unit, as Rust's String::from_utf8_lossy does it.
+/// `bytes` with U+FFFD for each broken or cut unit, as Rust's String::from_utf8_lossy does.
 std::string to_valid_utf8(std::string_view bytes);
 
-/// Takes from `held` what later bytes can no longer change, as valid UTF-8. A cut character stays.
+/// Removes from `held` the bytes that later bytes cannot change, and returns them as valid UTF-8. A
+/// cut character stays in `held`.
 std::string take_complete(std::string& held);
 
-/// `text` in quotes for a message of one line: control characters escaped, what is too long cut.
+/// `text` in quotes for a one-line message. Control characters are escaped, and a long text is cut.
 std::string in_quotes(std::string_view text);
 
 }  // namespace bitaxon

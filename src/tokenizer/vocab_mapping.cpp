@@ -12,8 +12,8 @@ namespace bitaxon {
 
 namespace {
 
-// map = "{" [ pair { "," pair } [ "," ] ] "}"; the last comma only where keys have no quotes. The
-// first key decides for all whether keys have quotes.
+// map = "{" [ pair { "," pair } [ "," ] ] "}". A comma after the last pair is allowed only if keys
+// have no quotes. If the first key has quotes, all keys must have quotes.
 class Parser {
  public:
   Parser(std::string_view text, std::string_view name) : text_(text), name_(name) {}
@@ -29,7 +29,7 @@ class Parser {
       expect(':');
       skip_space();
       const std::int32_t to = number();
-      if (!add(from, to)) fail(at, fmt::format("the tokenizer id {} twice", from));
+      if (!add(from, to)) fail(at, fmt::format("the tokenizer id {} appears twice", from));
       skip_space();
       if (peek() == '}') break;
       expect(',');
@@ -60,7 +60,7 @@ class Parser {
     ++at_;
   }
 
-  // In quotes nothing stands beside the number, not even white space.
+  // Quotes may hold only the number, without white space.
   std::int32_t key() {
     if (!quotes_) return number();
     expect('"');

@@ -1,4 +1,5 @@
-// Tokenizer ids to model ids, for a checkpoint whose vocabulary is a selection of its tokenizer's.
+// Maps tokenizer ids to model ids, for a checkpoint that uses a subset of its tokenizer's
+// vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +11,14 @@ namespace bitaxon {
 
 class VocabMapping {
  public:
-  /// `text` is {tokenizer id: model id}: a JSON object with numbers in its keys, {"12": 3}, or a
-  /// Python dict literal of integers, {12: 3, 15: 4,}. White space may stand anywhere between;
-  /// nothing else is taken, and nothing is evaluated. Ids are from 0 to 2^31 - 1, without sign or
-  /// leading zeros. `name` begins every message. Throws Error(format) with the byte.
+  /// `text` is {tokenizer id: model id}: a JSON object with numbers as keys, {"12": 3}, or a Python
+  /// dict literal of integers, {12: 3, 15: 4,}. White space is allowed between the tokens. Any
+  /// other syntax is an error, and no code is evaluated. Ids are from 0 to 2^31 - 1, without sign
+  /// or leading zeros. `name` begins every message. Throws Error(format) that names the byte.
   static VocabMapping parse(std::string_view text, std::string_view name);
 
   std::optional<std::int32_t> to_model(std::int32_t tokenizer_id) const;
-  /// Of several tokenizer ids with this image the lowest.
+  /// The lowest tokenizer id that maps to `model_id`.
   std::optional<std::int32_t> to_tokenizer(std::int32_t model_id) const;
   std::size_t size() const { return to_model_.size(); }
   /// -1 when the mapping is empty.

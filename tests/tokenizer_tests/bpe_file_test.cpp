@@ -46,7 +46,7 @@ TEST(BpeFile, DepthAndKeysAreBounded) {
   for (int i = 0; i < 1000; ++i) deep += "{\"a\":";
   EXPECT_EQ(refusal(deep, ErrorKind::format), "deeper than 32 levels");
   EXPECT_EQ(refusal("{\"a\": 1, \"a\": 2}", ErrorKind::format),
-            "the key \"a\" twice in one object");
+            "the key \"a\" appears twice in one object");
   json many = json::object();
   for (int i = 0; i < 2000; ++i) many[std::to_string(i)] = i;
   EXPECT_EQ(refusal(many.dump(), ErrorKind::format), "an object with more than 1024 keys");
@@ -71,9 +71,9 @@ TEST(BpeFile, TheVocabularyMapsEachTokenToOneId) {
   EXPECT_EQ(refusal(with("{\"a\": {}}"), ErrorKind::format),
             "model.vocab: \"a\": " + range + "a list or an object");
   EXPECT_EQ(refusal(with("{\"a\": 1, \"b\": 1}"), ErrorKind::format),
-            "model.vocab: the id 1 twice, again for \"b\"");
+            "model.vocab: the id 1 appears twice, again for \"b\"");
   EXPECT_EQ(refusal(with("{\"a\": 1, \"a\": 2}"), ErrorKind::format),
-            "model.vocab: the token \"a\" twice");
+            "model.vocab: the token \"a\" appears twice");
   EXPECT_EQ(refusal(with("[1]"), ErrorKind::format), "model.vocab: expected an object");
   EXPECT_EQ(refusal("{\"model\": {\"merges\": []}}", ErrorKind::format),
             "model.vocab: expected an object");
@@ -213,11 +213,11 @@ TEST(BpeFile, WrongTypesNameThePlace) {
       {set("/added_tokens/0/lstrip", 1), kFormat,
        "added_tokens[0].lstrip: expected true or false, got 1"},
       {set("/added_tokens/0/id", 3), kFormat,
-       "added_tokens[0]: the id 3 of \"<t>\" is taken, or not that of the vocabulary"},
+       "added_tokens[0]: the id 3 of \"<t>\" is taken, or differs from the vocabulary"},
       {set("/added_tokens/0/content", "ab"), kFormat,
-       "added_tokens[0]: the id 257 of \"ab\" is taken, or not that of the vocabulary"},
+       "added_tokens[0]: the id 257 of \"ab\" is taken, or differs from the vocabulary"},
       {set("/added_tokens/1", {{"id", 258}, {"content", "<t>"}}), kFormat,
-       "added_tokens[1]: the token \"<t>\" twice"},
+       "added_tokens[1]: the token \"<t>\" appears twice"},
   });
 }
 

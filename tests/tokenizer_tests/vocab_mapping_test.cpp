@@ -53,7 +53,7 @@ TEST(VocabMapping, TakesNothingElse) {
       {"{01: 2}", "at byte 1: a number with a leading zero"},
       {"{1: 2147483648}", "at byte 4: an id of 2^31 or more"},
       {"{99999999999999999999999999: 1}", "at byte 1: an id of 2^31 or more"},
-      {"{1: 2, 1: 3}", "at byte 7: the tokenizer id 1 twice"},
+      {"{1: 2, 1: 3}", "at byte 7: the tokenizer id 1 appears twice"},
       {R"({"1": 2,})", "at byte 8: expected another pair"},
       {R"({" 1": 2})", "at byte 2: expected a number of digits only"},
       {R"({"1 ": 2})", "at byte 3: expected '\"' after the number"},
