@@ -1,4 +1,4 @@
-// Servers that stall, truncate, redirect, refuse and lie.
+// Downloads from servers that stall, truncate, redirect, refuse, or send wrong data.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ class BadServerTest : public HubTest {
  protected:
   BadServerTest() { hub_.add("model.safetensors", some_bytes(kSize), true); }
   const std::string& contents() const { return hub_.contents("model.safetensors"); }
-  /// Nothing that is wrong is under a name that anything looks for.
+  /// No file has a name under which the program would look for it.
   void expect_nothing_published() const {
     EXPECT_FALSE(fs::exists(snapshot()));
     EXPECT_FALSE(fs::exists(blob("model.safetensors")));
@@ -30,7 +30,7 @@ class BadServerTest : public HubTest {
   std::size_t partial_size() const { return fs::file_size(partial("model.safetensors")); }
 };
 
-TEST_F(BadServerTest, TruncatesAndIsAskedForTheRest) {
+TEST_F(BadServerTest, ContinuesATruncatedAnswer) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     const std::size_t first = request.first_byte();
     EXPECT_EQ(request.field("if-range"), first == 0 ? "" : "\"tag\"");
@@ -38,7 +38,7 @@ TEST_F(BadServerTest, TruncatesAndIsAskedForTheRest) {
                          fmt::format("ETag: \"tag\"\r\nContent-Length: {}\r\nContent-Range: bytes "
                                      "{}-{}/{}\r\n",
                                      kSize - first, first, kSize - 1, kSize));
-    connection.send(contents().substr(first, 120'000));  // then the end, too soon
+    connection.send(contents().substr(first, 120'000));  // then closes the connection too early
     return true;
   };
   download();
@@ -47,7 +47,7 @@ TEST_F(BadServerTest, TruncatesAndIsAskedForTheRest) {
   EXPECT_EQ(notes_.size(), 3U);
 }
 
-TEST_F(BadServerTest, TruncatesForEver) {
+TEST_F(BadServerTest, GivesUpWhenEveryAnswerIsTruncated) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     const std::size_t first = request.first_byte();
     connection.send_head(first == 0 ? 200 : 206,
@@ -60,7 +60,7 @@ TEST_F(BadServerTest, TruncatesForEver) {
   EXPECT_EQ(partial_size(), 500U) << "the next run continues";
 }
 
-TEST_F(BadServerTest, EveryPieceThatBringsSomethingCounts) {
+TEST_F(BadServerTest, ProgressResetsTheRetries) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     const std::size_t first = request.first_byte();
     connection.send_head(first == 0 ? 200 : 206,
@@ -74,7 +74,7 @@ TEST_F(BadServerTest, EveryPieceThatBringsSomethingCounts) {
   EXPECT_EQ(hub_.fetches().size(), 8U);
 }
 
-TEST_F(BadServerTest, TheSamePieceAgainIsNoProgress) {
+TEST_F(BadServerTest, RepeatedBytesAreNotProgress) {
   hub_.on_store = [&, n = 0](const Connection& connection, const SeenRequest&) mutable {
     connection.send_head(200, fmt::format("Content-Length: {}\r\n", kSize));
     const bool is_enough = ++n > 20;
@@ -85,7 +85,7 @@ TEST_F(BadServerTest, TheSamePieceAgainIsNoProgress) {
   EXPECT_EQ(hub_.fetches().size(), 5U);
 }
 
-TEST_F(BadServerTest, EndsWithoutSayingHowMuchThereIs) {
+TEST_F(BadServerTest, ContinuesWithoutAContentLength) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     if (request.first_byte() > 0) return false;
     connection.send_head(200, "");
@@ -96,7 +96,7 @@ TEST_F(BadServerTest, EndsWithoutSayingHowMuchThereIs) {
   expect_all_here();
 }
 
-TEST_F(BadServerTest, IgnoresTheRange) {
+TEST_F(BadServerTest, AcceptsAServerThatIgnoresTheRange) {
   leave_partial("model.safetensors", contents().substr(0, 1000));
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     EXPECT_EQ(request.first_byte(), 1000U);
@@ -107,7 +107,7 @@ TEST_F(BadServerTest, IgnoresTheRange) {
   expect_all_here();
 }
 
-TEST_F(BadServerTest, SendsAnotherRange) {
+TEST_F(BadServerTest, StartsOverAfterAWrongRange) {
   for (const char* range :
        {"", "bytes 0-299999/300000", "bytes 1001-299999/300000", "bytes */300000", "items 1000-1/2",
         "bytes 99999999999999999999-1/300000"}) {
@@ -125,7 +125,7 @@ TEST_F(BadServerTest, SendsAnotherRange) {
   }
 }
 
-TEST_F(BadServerTest, HasNoSuchRange) {
+TEST_F(BadServerTest, StartsOverAfterStatus416) {
   leave_partial("model.safetensors", contents().substr(0, 1000));
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     if (request.first_byte() == 0) return false;
@@ -136,8 +136,8 @@ TEST_F(BadServerTest, HasNoSuchRange) {
   expect_all_here();
 }
 
-TEST_F(BadServerTest, ChangesTheFileMidway) {
-  // One that honours If-Range, and one that sends the rest of another file all the same.
+TEST_F(BadServerTest, StartsOverWhenTheFileChanges) {
+  // One server honors If-Range. The other ignores it and sends the rest of the other file.
   for (const bool honours : {true, false}) {
     std::error_code none;
     fs::remove(blob("model.safetensors"), none);
@@ -160,7 +160,7 @@ TEST_F(BadServerTest, ChangesTheFileMidway) {
   }
 }
 
-TEST_F(BadServerTest, Stalls) {
+TEST_F(BadServerTest, ContinuesAfterAStall) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     if (request.first_byte() > 0) return false;
     connection.send_head(200, fmt::format("Content-Length: {}\r\n", kSize));
@@ -174,7 +174,7 @@ TEST_F(BadServerTest, Stalls) {
   expect_all_here();
 }
 
-TEST_F(BadServerTest, StallsForEver) {
+TEST_F(BadServerTest, GivesUpWhenTheServerNeverAnswers) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.stall();
     return true;
@@ -182,7 +182,7 @@ TEST_F(BadServerTest, StallsForEver) {
   expect_failure({"owner/name at main", "within 1 s", "tried 5 times"});
 }
 
-TEST_F(BadServerTest, LiesAboutTheSize) {
+TEST_F(BadServerTest, RefusesAWrongSize) {
   for (const std::string& sent :
        {contents().substr(1), contents() + "x", std::string("an error page"), std::string()}) {
     hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
@@ -192,7 +192,7 @@ TEST_F(BadServerTest, LiesAboutTheSize) {
     expect_failure({"model.safetensors", "expected 300000 bytes", std::to_string(sent.size())});
     EXPECT_EQ(partial_size(), 0U);
   }
-  // Without a length: when the bytes are too many.
+  // Without a length, the size is wrong only when too many bytes have come.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.send_head(200, "");
     connection.send(contents() + "x");
@@ -206,7 +206,7 @@ TEST_F(BadServerTest, LiesAboutTheSize) {
   };
   expect_failure({"expected 300000 bytes", "1004"});
   EXPECT_EQ(partial_size(), 1000U);
-  // Not the store at all, as in a hotel: what is here stays.
+  // The answer is not from the store, as with the login page of a hotel: the partial file stays.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "<html>");
     return true;
@@ -215,7 +215,7 @@ TEST_F(BadServerTest, LiesAboutTheSize) {
   EXPECT_EQ(partial_size(), 1000U);
 }
 
-TEST_F(BadServerTest, LiesAboutTheContents) {
+TEST_F(BadServerTest, RefusesWrongContents) {
   std::string wrong = contents();
   wrong[150'000] ^= 1;
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
@@ -224,12 +224,12 @@ TEST_F(BadServerTest, LiesAboutTheContents) {
   };
   expect_failure({"model.safetensors", "SHA-256 " + hub_.id("model.safetensors")});
   EXPECT_EQ(partial_size(), 0U);
-  EXPECT_EQ(hub_.fetches().size(), 1U) << "once is proof enough";
-  // What was here may be at fault: once more from the first byte.
+  EXPECT_EQ(hub_.fetches().size(), 1U) << "no second try";
+  // The partial file may be wrong, so the program tries once more from the first byte.
   leave_partial("model.safetensors", contents().substr(0, 1000));
   expect_failure({"SHA-256"});
   EXPECT_EQ(hub_.fetches().size(), 3U);
-  // A file that is not in LFS has the hash of git.
+  // A file that is not in LFS has git's hash.
   hub_.on_store = nullptr;
   hub_.add("config.json", "{}", false);
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
@@ -238,10 +238,10 @@ TEST_F(BadServerTest, LiesAboutTheContents) {
     return true;
   };
   expect_error([&] { download(); }, ErrorKind::io, {"config.json", "SHA-1"});
-  EXPECT_FALSE(fs::exists(snapshot())) << "all of a snapshot, or none";
+  EXPECT_FALSE(fs::exists(snapshot())) << "no incomplete snapshot";
 }
 
-TEST_F(BadServerTest, RedirectsInALoop) {
+TEST_F(BadServerTest, RefusesARedirectLoop) {
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
     connection.answer(302, "", fmt::format("Location: {}x\r\n", request.target));
     return true;
@@ -250,7 +250,7 @@ TEST_F(BadServerTest, RedirectsInALoop) {
   EXPECT_EQ(hub_.server.requests().size(), 12U);
 }
 
-TEST_F(BadServerTest, RedirectsWhereNothingIsFetched) {
+TEST_F(BadServerTest, RefusesRedirectsToForbiddenAddresses) {
   for (const char* place : {"http://192.0.2.1/", "http://example.invalid/", "ftp://127.0.0.1/"}) {
     hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
       connection.answer(302, "", fmt::format("Location: {}\r\n", place));
@@ -271,7 +271,7 @@ TEST_F(BadServerTest, RedirectsWhereNothingIsFetched) {
   expect_failure({"status 302"});
 }
 
-TEST_F(BadServerTest, Refuses) {
+TEST_F(BadServerTest, ExplainsARefusal) {
   struct Case {
     int status;
     const char* token;
@@ -292,7 +292,7 @@ TEST_F(BadServerTest, Refuses) {
   }
 }
 
-TEST_F(BadServerTest, TheOneThatRefusesIsNamed) {
+TEST_F(BadServerTest, NamesTheServerThatRefuses) {
   ::setenv("HF_TOKEN", "hf_secret", 1);
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(403, "expired");
@@ -302,7 +302,7 @@ TEST_F(BadServerTest, TheOneThatRefusesIsNamed) {
                   hub_.server.url() + " redirected to it, without the token"});
 }
 
-TEST_F(BadServerTest, IsOutOfOrder) {
+TEST_F(BadServerTest, RetriesTemporaryFailures) {
   for (const int status : {500, 503, 429}) {
     hub_.on_api = [&, n = 0](const Connection& connection, const SeenRequest&) mutable {
       if (n++ >= 2) return false;
@@ -333,7 +333,7 @@ TEST(RetryAfter, IsReadFromEitherField) {
   EXPECT_EQ(seconds(500, "ratelimit", "\"api\";r=100;t=55"), 0);
 }
 
-TEST_F(BadServerTest, SaysWhenToAskAgain) {
+TEST_F(BadServerTest, HonorsTheRateLimit) {
   hub_.on_api = [n = 0](const Connection& connection, const SeenRequest&) mutable {
     if (n++ > 0) return false;
     connection.answer(429, "", "RateLimit: \"api\";r=0;t=1\r\n");
@@ -344,7 +344,7 @@ TEST_F(BadServerTest, SaysWhenToAskAgain) {
   expect_all_here();
 }
 
-TEST_F(BadServerTest, FilesAreRetriedToo) {
+TEST_F(BadServerTest, RetriesRequestsForFiles) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(503, "never");
     return true;
@@ -357,7 +357,7 @@ TEST_F(BadServerTest, FilesAreRetriedToo) {
   expect_failure({"model.safetensors", "status 404"});
 }
 
-TEST_F(BadServerTest, SaysTooMuch) {
+TEST_F(BadServerTest, LimitsTheSizeOfAnswers) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.send_head(200, "");
     const std::string spaces(std::size_t{1} << 20, ' ');
@@ -382,7 +382,7 @@ TEST_F(BadServerTest, SaysTooMuch) {
   expect_error([&] { download(); }, ErrorKind::io, {"/api/models/owner/name", "status 404"});
 }
 
-TEST_F(BadServerTest, IsNoHub) {
+TEST_F(BadServerTest, RefusesAServerThatIsNotAHub) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "<html>");
     return true;
@@ -393,11 +393,11 @@ TEST_F(BadServerTest, IsNoHub) {
     return true;
   };
   expect_error([&] { download(); }, ErrorKind::io, {"/api/models/owner/name"});
-  ::setenv("HF_ENDPOINT", "http://127.0.0.1:1", 1);  // nobody listens
+  ::setenv("HF_ENDPOINT", "http://127.0.0.1:1", 1);  // no server listens on this port
   expect_error([&] { download(); }, ErrorKind::io, {"127.0.0.1", "tried 5 times"});
 }
 
-TEST_F(BadServerTest, HostileNamesTouchNothing) {
+TEST_F(BadServerTest, HostileNamesCreateNoFiles) {
   hub_.listing["siblings"].push_back(listed("../../../../evil", "x", false));
   expect_refusal({}, 1, {"../../../../evil", "expected a name below the repository"});
   EXPECT_FALSE(fs::exists(cache_ / "hub"));

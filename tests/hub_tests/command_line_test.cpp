@@ -1,4 +1,4 @@
-// Command lines and environments that cannot be meant.
+// Invalid command lines and environment variables of download.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -16,7 +16,7 @@ class DownloadCommand : public HubTest {
   }
 };
 
-TEST_F(DownloadCommand, Usage) {
+TEST_F(DownloadCommand, RefusesInvalidArguments) {
   for (const char* name : {"a", "../b", "a/b/c", "https://huggingface.co/a/b", "a/b\x1b"})
     expect_usage({name}, "REPO: expected owner/name");
   expect_usage({""}, "REPO");
@@ -30,11 +30,11 @@ TEST_F(DownloadCommand, Usage) {
   expect_usage({"a/b", "-d", ""}, "--local-dir");
   expect_usage({"a/b", "--include", ""}, "--include");
   expect_usage({"a/b", "--include"}, "--include");
-  // Which would fetch all of the default model's JSON, and nothing of a/b.
+  // This line would fetch the JSON files of the default model, and nothing of a/b.
   expect_usage({"--include", "*.json", "a/b"}, "--include: expected REPO before it, got \"a/b\"");
 }
 
-TEST_F(DownloadCommand, Environment) {
+TEST_F(DownloadCommand, RefusesInvalidVariables) {
   const auto refused = [&](const std::string& name, const std::string& value,
                            std::string_view fragment, int status = 2) {
     const Surroundings before = surroundings_;
@@ -54,7 +54,7 @@ TEST_F(DownloadCommand, Environment) {
   EXPECT_TRUE(hub_.server.requests().empty());
 }
 
-TEST_F(DownloadCommand, TheDefaultModel) {
+TEST_F(DownloadCommand, AsksForTheDefaultModel) {
   const Finished finished = run({"download", "--quiet"}, "", surroundings_);
   EXPECT_EQ(finished.status, 1) << finished.describe();
   ASSERT_EQ(hub_.server.requests().size(), 1U);

@@ -1,4 +1,4 @@
-// Servers, and proxies on the way, that compress what they send.
+// Servers and proxies that compress their answers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ std::uint32_t crc32(const std::string& bytes) {
   return ~crc;
 }
 
-/// The gzip format (RFC 1952) with blocks that are stored as they are (RFC 1951, 3.2.4).
+/// `text` in the gzip format (RFC 1952), with uncompressed blocks (RFC 1951, 3.2.4).
 std::string gzip(const std::string& text) {
   constexpr std::size_t kMaxBlock = 65535;
   std::string bytes("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
@@ -54,7 +54,7 @@ class CompressionTest : public HubTest {
   }
 };
 
-TEST_F(CompressionTest, NobodyIsAskedToCompress) {
+TEST_F(CompressionTest, AsksForUncompressedBytes) {
   download();
   for (const SeenRequest& request : hub_.server.requests())
     EXPECT_EQ(request.field("accept-encoding"), "identity") << request.target;
@@ -62,7 +62,7 @@ TEST_F(CompressionTest, NobodyIsAskedToCompress) {
     EXPECT_EQ(request.field("accept-encoding"), "identity") << request.target;
 }
 
-TEST_F(CompressionTest, TheyCompressAllTheSame) {
+TEST_F(CompressionTest, DecodesCompressedAnswers) {
   hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
     return answer(connection, hub_.listing.dump());
   };
@@ -74,14 +74,14 @@ TEST_F(CompressionTest, TheyCompressAllTheSame) {
   };
   download();
   expect_all_here();
-  // The range is not honoured.
+  // The server ignores the range.
   fs::remove_all(repository());
   leave_partial("model.safetensors", contents().substr(0, 1000));
   download();
   expect_all_here();
 }
 
-TEST_F(CompressionTest, ABrokenConnectionIsFollowedByTheWholeFile) {
+TEST_F(CompressionTest, StartsOverAfterABrokenCompressedTransfer) {
   hub_.on_store = [&, n = 0](const Connection& connection, const SeenRequest& request) mutable {
     EXPECT_EQ(request.field("if-range"), "");
     if (n++ > 0) return answer(connection, contents());
@@ -96,7 +96,7 @@ TEST_F(CompressionTest, ABrokenConnectionIsFollowedByTheWholeFile) {
   expect_all_here();
 }
 
-TEST_F(CompressionTest, ARangeOfCompressedBytesIsNotTheFiles) {
+TEST_F(CompressionTest, StartsOverAfterACompressedRange) {
   leave_partial("model.safetensors", contents().substr(0, 1000));
   hub_.on_store = [&](const Connection& connection, const SeenRequest& request) {
     if (request.first_byte() == 0) return answer(connection, contents());
@@ -110,7 +110,7 @@ TEST_F(CompressionTest, ARangeOfCompressedBytesIsNotTheFiles) {
   EXPECT_TRUE(noted("the server compresses a range; starting over"));
 }
 
-TEST_F(CompressionTest, ACompressionThatNobodyKnows) {
+TEST_F(CompressionTest, RefusesAnUnknownEncoding) {
   hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
     return answer(connection, hub_.listing.dump(), "zip");
   };
@@ -118,7 +118,7 @@ TEST_F(CompressionTest, ACompressionThatNobodyKnows) {
   EXPECT_EQ(hub_.server.requests().size(), 1U);
 }
 
-TEST_F(CompressionTest, CompressedBytesThatAreNone) {
+TEST_F(CompressionTest, RefusesInvalidCompressedBytes) {
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, contents(), "Content-Encoding: gzip\r\n");
     return true;

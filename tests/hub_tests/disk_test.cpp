@@ -1,5 +1,4 @@
-// Disks that are full, folders that cannot be written, links that lead elsewhere, and two downloads
-// at once.
+// Full disks, folders that cannot be written, links that lead elsewhere, and concurrent downloads.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -24,7 +23,7 @@ class DiskTest : public HubTest {
   }
 };
 
-/// While it lives, no file of this process grows beyond a size: what a full disk does to one.
+/// While the object lives, no file of this process can grow beyond a size. Acts like a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -45,7 +44,7 @@ class FileSizeLimit {
   void (*old_handler_)(int) = nullptr;
 };
 
-TEST_F(DiskTest, FullMidway) {
+TEST_F(DiskTest, AFullDiskKeepsThePartialFile) {
   {
     const FileSizeLimit limit(100'000);
     expect_error([&] { download(); }, ErrorKind::io, {".incomplete: cannot write"});
@@ -57,14 +56,14 @@ TEST_F(DiskTest, FullMidway) {
   expect_all_here();
 }
 
-TEST_F(DiskTest, TooSmallFromTheStart) {
+TEST_F(DiskTest, RefusesADownloadLargerThanTheDisk) {
   hub_.listing["siblings"][0]["lfs"]["size"] = std::uint64_t{1} << 46;
   expect_refusal({}, 1, {"blobs: expected 64.00 TiB of free space", "got"});
   EXPECT_TRUE(hub_.fetches().empty());
   EXPECT_FALSE(fs::exists(snapshot()));
 }
 
-TEST_F(DiskTest, FoldersThatCannotBeMade) {
+TEST_F(DiskTest, RefusesFoldersThatCannotBeMade) {
   for (const fs::path& home : {cache_ / "file", fs::path("/proc/none"), fs::path("/dev/null")}) {
     write_file(cache_ / "file", "");
     surroundings_.environment["HF_HOME"] = home.string();
@@ -73,8 +72,8 @@ TEST_F(DiskTest, FoldersThatCannotBeMade) {
   }
 }
 
-/// As far as root can be kept from writing: where a lock would be, none can be made.
-TEST_F(DiskTest, NothingIsWrittenWhereAllIsHere) {
+/// Root can write everywhere, so the test only checks that no lock and no folder entry is needed.
+TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
   download();
   fs::remove_all(cache_ / "hub/.locks");
   write_file(cache_ / "hub/.locks", "");
@@ -88,9 +87,9 @@ TEST_F(DiskTest, NothingIsWrittenWhereAllIsHere) {
   expect_all_here();
 }
 
-TEST_F(DiskTest, ASnapshotHasItsNameWhenItHasItsFiles) {
+TEST_F(DiskTest, ASnapshotAppearsWithAllItsFiles) {
   const hub::CachedRepository cached("owner/name");
-  // A link that cannot be made stands for a process that is killed there.
+  // The link a/b cannot be made. That acts like a process that is killed at this point.
   const std::vector<hub::Snapshot::File> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
   const auto add = [&](std::vector<hub::Snapshot::File> files) {
     cached.add({.commit = kCommit, .files = std::move(files), .revision = "main"}, {});
@@ -99,7 +98,7 @@ TEST_F(DiskTest, ASnapshotHasItsNameWhenItHasItsFiles) {
   EXPECT_FALSE(fs::exists(snapshot()));
   EXPECT_TRUE(cached.find_snapshot().empty());
   add({{"README.md", "4"}});
-  // Where the snapshot is there, what makes a model of it comes last.
+  // In an existing snapshot config.json comes last, because it makes the snapshot a model.
   expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
   EXPECT_TRUE(fs::is_symlink(snapshot() / "a"));
   EXPECT_FALSE(fs::is_symlink(snapshot() / "config.json"));
@@ -135,16 +134,16 @@ TEST_F(DiskTest, LinksAreNotFollowed) {
   EXPECT_TRUE(fs::is_empty(outside));
 }
 
-TEST_F(DiskTest, AFolderWhereAFileBelongs) {
+TEST_F(DiskTest, RefusesAFolderInPlaceOfAFile) {
   fs::create_directories(blob("model.safetensors"));
   expect_refusal({}, 1, {"expected a file or nothing, got a folder"});
   fs::create_directories(cache_ / "local/model.safetensors");
   expect_refusal({"--local-dir", (cache_ / "local").string()}, 1,
                  {"model.safetensors: expected a file or nothing, got a folder"});
-  EXPECT_TRUE(hub_.fetches().empty()) << "known before";
+  EXPECT_TRUE(hub_.fetches().empty()) << "refused before any fetch";
 }
 
-TEST_F(DiskTest, ItsOwnFolderIsNotTheHubs) {
+TEST_F(DiskTest, RefusesFilesInItsOwnFolder) {
   hub_.add(".cache/huggingface/download/x", "x", false);
   expect_refusal({"--local-dir", (cache_ / "local").string()}, 1, {".cache", "--exclude"});
   EXPECT_EQ(
@@ -160,7 +159,7 @@ TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
   ASSERT_TRUE(second.read_until([](const std::string&, const std::string& err) {
     return err.find("another process is fetching it") != std::string::npos;
   }));
-  // Which finishes meanwhile.
+  // The first download finishes meanwhile.
   write_file(blob("model.safetensors"), hub_.contents("model.safetensors"));
   lock.reset();
   const Finished finished = second.finish();
@@ -169,7 +168,7 @@ TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
   expect_all_here();
 }
 
-TEST_F(DiskTest, ManyDownloadsAtOnce) {
+TEST_F(DiskTest, ManyDownloadsAtOnceFetchAFileOnce) {
   std::vector<std::unique_ptr<Program>> programs;
   for (int i = 0; i < 4; ++i)
     programs.push_back(

@@ -1,4 +1,4 @@
-// Downloads that go well.
+// Downloads that succeed.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -20,7 +20,7 @@ class DownloadTest : public HubTest {
   }
 };
 
-TEST_F(DownloadTest, ThenTheModelIsFound) {
+TEST_F(DownloadTest, TheDownloadedModelIsFound) {
   hub_.add_folder(bundled_model_dir());
   const Finished before = run({"inspect", "owner/name"}, "", surroundings_);
   EXPECT_EQ(before.status, 1);
@@ -37,23 +37,23 @@ TEST_F(DownloadTest, ThenTheModelIsFound) {
   EXPECT_EQ(run_download({"--quiet"}).err, "");
 }
 
-TEST_F(DownloadTest, WhatIsHereIsNotFetchedAgain) {
+TEST_F(DownloadTest, FilesAreNotFetchedAgain) {
   add_some_files();
   hub_.add("same.safetensors", some_bytes(300'000), true);
   EXPECT_EQ(download(), snapshot());
   expect_all_here();
   const std::size_t n_requests = hub_.server.requests().size();
-  EXPECT_EQ(hub_.fetches().size(), 1U) << "one content, two names";
+  EXPECT_EQ(hub_.fetches().size(), 1U) << "two names share one content";
   EXPECT_EQ(download(), snapshot());
-  EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "the API alone";
-  // A blob that is not whole, as a disk check leaves it, is none.
+  EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "only the request for the list";
+  // An incomplete blob, as a disk check may leave it, is fetched again.
   fs::resize_file(blob("model.safetensors"), 1000);
   download();
   EXPECT_EQ(hub_.fetches().size(), 2U);
   expect_all_here();
 }
 
-TEST_F(DownloadTest, IncludeAndExclude) {
+TEST_F(DownloadTest, IncludeAndExcludeChooseFiles) {
   add_some_files();
   download({.repository = "owner/name", .include = {"*.txt", "*.json"}, .exclude = {"config*"}});
   EXPECT_TRUE(fs::exists(snapshot() / "folder/a b#c.txt"));
@@ -81,7 +81,7 @@ TEST_F(DownloadTest, RevisionsAreRemembered) {
   EXPECT_FALSE(fs::exists(repository() / "refs" / kCommit)) << "a commit needs no name";
 }
 
-TEST_F(DownloadTest, IntoAFolder) {
+TEST_F(DownloadTest, DownloadsIntoAFolder) {
   add_some_files();
   const fs::path folder = cache_ / "the folder";
   const hub::DownloadRequest request{.repository = "owner/name", .local_folder = folder};
@@ -98,14 +98,14 @@ TEST_F(DownloadTest, IntoAFolder) {
   const std::size_t n_requests = hub_.server.requests().size();
   download(request);
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1);
-  // Of the right size, yet another file.
+  // A different file of the right size is fetched again.
   write_file(folder / "config.json", "[]");
   download(request);
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 3);
   expect_files();
 }
 
-TEST_F(DownloadTest, ContinuesWhatAnEarlierRunLeft) {
+TEST_F(DownloadTest, ContinuesAPartialFile) {
   add_some_files();
   leave_partial("model.safetensors", some_bytes(100'000));
   download();
@@ -116,7 +116,7 @@ TEST_F(DownloadTest, ContinuesWhatAnEarlierRunLeft) {
       << notes_[0];
 }
 
-TEST_F(DownloadTest, AWholePartialFileIsOnlyChecked) {
+TEST_F(DownloadTest, ACompletePartialFileIsOnlyChecked) {
   add_some_files();
   leave_partial("model.safetensors", hub_.contents("model.safetensors"));
   download();
@@ -124,7 +124,7 @@ TEST_F(DownloadTest, AWholePartialFileIsOnlyChecked) {
   expect_all_here();
 }
 
-TEST_F(DownloadTest, WhatDoesNotBeginLikeTheFileIsFetchedAnew) {
+TEST_F(DownloadTest, AWrongPartialFileIsFetchedAgain) {
   add_some_files();
   for (const std::size_t size : {100'000U, 300'000U, 300'001U}) {
     fs::remove(blob("model.safetensors"));
@@ -135,7 +135,7 @@ TEST_F(DownloadTest, WhatDoesNotBeginLikeTheFileIsFetchedAnew) {
   }
 }
 
-TEST_F(DownloadTest, TheTokenStaysWithItsHub) {
+TEST_F(DownloadTest, TheTokenGoesOnlyToTheHub) {
   add_some_files();
   surroundings_.environment["HF_TOKEN"] = " hf_secret\n";
   const Finished finished = run_download();
@@ -148,7 +148,7 @@ TEST_F(DownloadTest, TheTokenStaysWithItsHub) {
     EXPECT_EQ(request.fields.count("authorization"), 0U) << request.target;
 }
 
-TEST_F(DownloadTest, NorDoesItComeBack) {
+TEST_F(DownloadTest, TheTokenIsNotSentAfterARedirectBack) {
   add_some_files();
   ::setenv("HF_TOKEN", "hf_secret", 1);
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
@@ -165,7 +165,7 @@ TEST_F(DownloadTest, NorDoesItComeBack) {
   expect_all_here();
 }
 
-TEST_F(DownloadTest, TheTokenOfAFile) {
+TEST_F(DownloadTest, ReadsTheTokenFile) {
   add_some_files();
   write_file(cache_ / "token", "hf_file\n");
   EXPECT_EQ(run_download().status, 0);
@@ -174,7 +174,7 @@ TEST_F(DownloadTest, TheTokenOfAFile) {
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "other").string();
   EXPECT_EQ(run_download().status, 0);
   EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_other");
-  // A link that leads nowhere does not mean that nobody asks.
+  // A broken link is an error. It does not mean an anonymous request.
   fs::create_symlink("gone", cache_ / "link");
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "link").string();
   const std::size_t n_requests = hub_.server.requests().size();
@@ -186,7 +186,7 @@ TEST_F(DownloadTest, TheTokenOfAFile) {
   EXPECT_EQ(hub_.server.requests().size(), n_requests);
 }
 
-TEST_F(DownloadTest, AnEndpointWithAPath) {
+TEST_F(DownloadTest, AcceptsAnEndpointWithAPath) {
   add_some_files();
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
     const bool found = request.target == "/mirror/api/models/owner/name/revision/main?blobs=true";

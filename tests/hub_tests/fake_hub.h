@@ -1,4 +1,5 @@
-// A hub of one repository, owner/name, with a second server for the files in LFS as real hubs have.
+// A fake hub with one repository, owner/name. A second server stores the files in LFS, as on real
+// hubs.
 #pragma once
 
 #include <filesystem>
@@ -18,15 +19,15 @@ namespace bitaxon::test {
 
 inline constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
-/// Contents that differ from byte to byte.
+/// Pseudorandom contents of a file.
 std::string some_bytes(std::size_t size);
-/// A file with contents `contents` as the API lists it.
+/// The entry of a file in the API's list.
 Json listed(const std::string& name, const std::string& contents, bool lfs);
 
-/// What a test lets a server do with some requests. Replacing it waits for those under way.
+/// A test's own handler for some requests of a server. Replacing it waits for running calls.
 class Hook {
  public:
-  /// Returns true when it has answered.
+  /// Returns true when it has answered the request.
   using Function = std::function<bool(const Connection&, const SeenRequest&)>;
 
   Hook& operator=(Function function) {
@@ -48,7 +49,7 @@ class FakeHub {
  public:
   /// `identity`: of both servers; null: no TLS.
   explicit FakeHub(const TlsIdentity* identity = nullptr);
-  /// Before the first request.
+  /// Adds a file. Call this before the first request.
   void add(const std::string& name, const std::string& contents, bool lfs);
   /// Adds the files of a folder.
   void add_folder(const std::filesystem::path& folder);
@@ -56,16 +57,16 @@ class FakeHub {
   const std::string& contents(const std::string& name) const { return files_.at(name); }
   /// The id of the file's contents.
   std::string id(const std::string& name) const { return ids_.at(name); }
-  /// Of the file with the first of its bytes missing and the header fields that say so, or whole.
+  /// Sends the requested range of a file, with the header fields for it, or the whole file.
   static void serve(const Connection& connection, const SeenRequest& request,
                     const std::string& contents, const std::string& tag);
-  /// Of the second server: requests for contents.
+  /// The requests to the second server, which are requests for contents.
   std::vector<SeenRequest> fetches() const { return storage.requests(); }
 
-  Json listing;   ///< what the API answers
-  Hook on_api;    ///< in place of the API
-  Hook on_file;   ///< in place of the hub
-  Hook on_store;  ///< in place of the store of LFS files
+  Json listing;   ///< the API's answer
+  Hook on_api;    ///< replaces the API
+  Hook on_file;   ///< replaces the rest of the hub
+  Hook on_store;  ///< replaces the store of LFS files
 
  private:
   void answer(const Connection& connection, const SeenRequest& request);
@@ -74,12 +75,12 @@ class FakeHub {
   std::map<std::string, std::string> ids_;    // by name
 
  public:
-  // Last: they answer as long as they live.
+  // Last members, because the servers use the others until they are destroyed.
   TestServer storage;
   TestServer server;
 };
 
-/// A hub, an empty cache, and downloads from one to the other.
+/// A hub, an empty cache, and downloads from the hub to the cache.
 class HubTest : public testing::Test {
  protected:
   /// `identity`: of the hub; null: no TLS.
@@ -94,20 +95,20 @@ class HubTest : public testing::Test {
   std::filesystem::path partial(const std::string& name) const {
     return blob(name).string() + ".incomplete";
   }
-  /// Makes a partial file as an earlier run leaves it.
+  /// Makes a partial file like that of an earlier run.
   void leave_partial(const std::string& name, const std::string& contents) const;
   /// All files of the hub are in the snapshot, and nothing is left over.
   void expect_all_here() const;
 
-  /// In this process, without pauses.
+  /// Downloads in this process, without pauses.
   std::filesystem::path download(hub::DownloadRequest request = {.repository = "owner/name"});
   /// Whether a note holds `fragment`.
   bool noted(std::string_view fragment) const;
-  /// In the environment of this process and of the program.
+  /// Sets a variable in this process and for the program.
   void set_variable(const std::string& name, const std::string& value);
-  /// The program; `more` comes after the name of the repository.
+  /// Runs the program. `more` comes after the name of the repository.
   Finished run_download(const Arguments& more = {}) const;
-  /// Ends with this status and one line on stderr that holds the fragments.
+  /// Runs the program, and expects this status and one line on stderr that holds the fragments.
   void expect_refusal(const Arguments& more, int status,
                       std::initializer_list<std::string_view> fragments) const;
 
@@ -115,7 +116,7 @@ class HubTest : public testing::Test {
   TemporaryFolder cache_;
   Surroundings surroundings_;
   std::vector<std::string> notes_;
-  hub::DiskCalls calls_;  ///< of download()
+  hub::DiskCalls calls_;  ///< used by download()
 };
 
 }  // namespace bitaxon::test

@@ -1,4 +1,4 @@
-// File systems without locks or symbolic links, and caches that another user has made.
+// File systems without locks or symbolic links, and caches of another user.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -37,7 +37,7 @@ class FileSystemTest : public HubTest {
     hub_.add("folder/config.json", "{}", false);
     hub_.add("config.json", "[]", false);
   }
-  /// All files of the hub are in the snapshot as they are, and in no second place.
+  /// All files of the hub are in the snapshot as plain files, and no blob is left.
   void expect_all_plain() const {
     for (const Json& file : hub_.listing["siblings"]) {
       const fs::path path = snapshot() / file["rfilename"].get<std::string>();
@@ -49,7 +49,7 @@ class FileSystemTest : public HubTest {
   }
 };
 
-TEST_F(FileSystemTest, WithoutLocks) {
+TEST_F(FileSystemTest, DownloadsWithoutLocks) {
   calls_.flock = no_flock;
   for (const fs::path& folder : {fs::path(), cache_ / "local"}) {
     notes_.clear();
@@ -64,7 +64,7 @@ TEST_F(FileSystemTest, WithoutLocks) {
   expect_all_here();
 }
 
-TEST_F(FileSystemTest, WithoutLocksTwoWritersOfAFileAreNoticed) {
+TEST_F(FileSystemTest, NoticesTwoWritersWithoutLocks) {
   fs::create_directories(repository() / "blobs");
   PartialFile first(partial("model.safetensors")), second(partial("model.safetensors"));
   const std::string text = some_bytes(100);
@@ -78,13 +78,13 @@ TEST_F(FileSystemTest, WithoutLocksTwoWritersOfAFileAreNoticed) {
   first.publish(blob("model.safetensors"));
 }
 
-TEST_F(FileSystemTest, WithoutATellOfFreeSpace) {
+TEST_F(FileSystemTest, DownloadsWithoutKnownFreeSpace) {
   calls_.space = [](const fs::path&, std::error_code&) { return fs::space_info{}; };
   download();
   expect_all_here();
 }
 
-TEST_F(FileSystemTest, WithoutLinks) {
+TEST_F(FileSystemTest, DownloadsWithoutLinks) {
   calls_.symlink = no_symlink;
   bool said_before = false;
   hub_.on_store = [&](const Connection&, const SeenRequest&) {
@@ -92,22 +92,22 @@ TEST_F(FileSystemTest, WithoutLinks) {
     return false;
   };
   download();
-  EXPECT_TRUE(said_before) << "known before anything is fetched";
+  EXPECT_TRUE(said_before) << "the note comes before the first fetch";
   expect_all_plain();
-  EXPECT_EQ(hub_.fetches().size(), 1U) << "one content, two names";
+  EXPECT_EQ(hub_.fetches().size(), 1U) << "two names share one content";
   const std::size_t n_requests = hub_.server.requests().size();
   EXPECT_EQ(download(), snapshot());
-  EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "the API alone";
+  EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "only the request for the list";
 }
 
-TEST_F(FileSystemTest, WithoutLinksAFileThatIsMissingIsFetched) {
+TEST_F(FileSystemTest, FetchesMissingFilesWithoutLinks) {
   calls_.symlink = no_symlink;
   download();
   fs::remove(snapshot() / "folder/config.json");
   fs::resize_file(snapshot() / "config.json", 1);
   download();
   expect_all_plain();
-  // An earlier run was killed when some files had their places.
+  // As after a run that was killed when only some files were in the snapshot.
   fs::rename(snapshot() / "model.safetensors", blob("model.safetensors"));
   fs::remove(snapshot() / "same.safetensors");
   download();
@@ -115,8 +115,8 @@ TEST_F(FileSystemTest, WithoutLinksAFileThatIsMissingIsFetched) {
   EXPECT_EQ(hub_.fetches().size(), 1U);
 }
 
-TEST_F(FileSystemTest, FilesInPlaceOfLinksAreThereToo) {
-  // As `cp -L` and file systems without links leave a cache.
+TEST_F(FileSystemTest, AcceptsFilesInPlaceOfLinks) {
+  // `cp -L` and file systems without links produce such a cache.
   calls_.symlink = no_symlink;
   download();
   calls_ = {};
@@ -124,7 +124,7 @@ TEST_F(FileSystemTest, FilesInPlaceOfLinksAreThereToo) {
   download();
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1);
   expect_all_plain();
-  // What is missing becomes a link.
+  // A missing file becomes a link.
   fs::remove(snapshot() / "same.safetensors");
   fs::remove(snapshot() / "config.json");
   download();
@@ -134,7 +134,7 @@ TEST_F(FileSystemTest, FilesInPlaceOfLinksAreThereToo) {
               hub_.contents(file["rfilename"]));
 }
 
-TEST_F(FileSystemTest, BlobsThatOtherSnapshotsLinkToStay) {
+TEST_F(FileSystemTest, KeepsBlobsThatOtherSnapshotsLinkTo) {
   download();
   const std::string first = hub_.listing["sha"];
   const std::string second(40, '1');
@@ -147,7 +147,7 @@ TEST_F(FileSystemTest, BlobsThatOtherSnapshotsLinkToStay) {
     EXPECT_EQ(read_file(path), hub_.contents("model.safetensors"));
 }
 
-TEST_F(FileSystemTest, LinksThatTheUserDoesNotWant) {
+TEST_F(FileSystemTest, AVariableDisablesLinks) {
   surroundings_.environment["HF_HUB_DISABLE_SYMLINKS"] = "1";
   const Finished finished = run_download();
   EXPECT_EQ(finished.status, 0) << finished.describe();
@@ -164,7 +164,7 @@ TEST_F(FileSystemTest, TheModelIsFoundWithoutLinks) {
             2200320);
 }
 
-/// While it lives, this process is a user who may not do everything.
+/// While the object lives, this process runs as a user without root's rights.
 class PlainUser {
  public:
   PlainUser() {
@@ -175,7 +175,7 @@ class PlainUser {
   ~PlainUser() {
     if (user_ == 0 && ::seteuid(0) != 0) std::abort();
   }
-  /// Gives it all that is below `folder`.
+  /// Gives this user everything below `folder`.
   static void give(const fs::path& folder) {
     if (::geteuid() != 0) return;
     EXPECT_EQ(::chown(folder.c_str(), kNobody, static_cast<gid_t>(-1)), 0);
@@ -188,7 +188,7 @@ class PlainUser {
   const uid_t user_ = ::geteuid();
 };
 
-/// A cache whose folders all may write, and whose files only another user may.
+/// A cache whose folders are writable for this user, and whose files only their owner may write.
 class SharedCacheTest : public FileSystemTest {
  protected:
   SharedCacheTest() {
@@ -209,17 +209,17 @@ class SharedCacheTest : public FileSystemTest {
   fs::path locks() const { return cache_ / "hub/.locks/models--owner--name"; }
 };
 
-TEST_F(SharedCacheTest, IsAddedTo) {
+TEST_F(SharedCacheTest, AnotherUserAddsFiles) {
   {
     const PlainUser user;
     download();
   }
-  EXPECT_FALSE(noted("lock")) << "reading is enough";
+  EXPECT_FALSE(noted("lock")) << "read access is enough for a lock";
   EXPECT_EQ(hub_.fetches().back().first_byte(), 100'000U);
   expect_all_here();
 }
 
-TEST_F(SharedCacheTest, LocksThatNobodyElseMayRead) {
+TEST_F(SharedCacheTest, ContinuesWithUnreadableLocks) {
   for (const auto& entry : fs::directory_iterator(locks()))
     fs::permissions(entry.path(), fs::perms::none);
   fs::permissions(partial("model.safetensors"), fs::perms::none);
@@ -232,7 +232,7 @@ TEST_F(SharedCacheTest, LocksThatNobodyElseMayRead) {
   expect_all_here();
 }
 
-TEST_F(SharedCacheTest, FilesThatNobodyElseMayRead) {
+TEST_F(SharedCacheTest, FetchesUnreadableFilesAgain) {
   fs::permissions(blob("config.json"), fs::perms::none);
   {
     const PlainUser user;
@@ -242,7 +242,7 @@ TEST_F(SharedCacheTest, FilesThatNobodyElseMayRead) {
   expect_all_here();
 }
 
-TEST_F(SharedCacheTest, AFolderForLocksThatCannotBeMade) {
+TEST_F(SharedCacheTest, ContinuesWithoutAFolderForLocks) {
   fs::remove_all(locks());
   fs::permissions(locks().parent_path(), fs::perms::owner_read | fs::perms::owner_exec);
   {
@@ -253,7 +253,7 @@ TEST_F(SharedCacheTest, AFolderForLocksThatCannotBeMade) {
   expect_all_here();
 }
 
-TEST_F(SharedCacheTest, FoldersThatCannotBeWrittenAreKnownBeforeAnythingIsFetched) {
+TEST_F(SharedCacheTest, ChecksFoldersBeforeAnyFetch) {
   const std::size_t n_fetches = hub_.fetches().size();
   for (const fs::path& folder : {repository(), repository() / "blobs", snapshot()}) {
     fs::permissions(folder, fs::perms::owner_read | fs::perms::owner_exec);
@@ -284,7 +284,7 @@ TEST_F(SharedCacheTest, FoldersThatCannotBeWrittenAreKnownBeforeAnythingIsFetche
   EXPECT_EQ(hub_.fetches().size(), n_fetches);
 }
 
-TEST_F(SharedCacheTest, NothingIsWrittenWhereAllIsHere) {
+TEST_F(SharedCacheTest, WritesNothingWhenNothingIsMissing) {
   for (const auto& entry : fs::recursive_directory_iterator(cache_.path()))
     if (entry.is_directory())
       fs::permissions(entry.path(), fs::perms::owner_read | fs::perms::owner_exec);

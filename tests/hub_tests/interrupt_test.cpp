@@ -1,4 +1,4 @@
-// Downloads that somebody ends, and what the next one does with what is there.
+// Interrupted downloads, and how the next download continues them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSize = 300'000, kFirstPiece = 100'000;
 
-/// A store that sends the first piece and then waits for ever.
+/// A store that sends the first piece and then never answers again.
 class InterruptTest : public HubTest {
  protected:
   InterruptTest() {
@@ -25,7 +25,7 @@ class InterruptTest : public HubTest {
       return true;
     };
   }
-  /// Starts the program and ends it once it has written the first piece.
+  /// Starts the program, and sends it a signal once it has written the first piece.
   Finished end_midway(int signal, const fs::path& partial, const Arguments& more = {}) {
     Program program(Arguments{"download", "owner/name"} + more, surroundings_);
     EXPECT_TRUE(program.wait_until([&] {
@@ -42,7 +42,7 @@ class InterruptTest : public HubTest {
   }
 };
 
-TEST_F(InterruptTest, CtrlCKeepsWhatIsHere) {
+TEST_F(InterruptTest, CtrlCKeepsThePartialFile) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const Finished finished = end_midway(signal, partial("model.safetensors"));
     EXPECT_EQ(finished.status, 130) << finished.describe();
@@ -54,13 +54,13 @@ TEST_F(InterruptTest, CtrlCKeepsWhatIsHere) {
   }
 }
 
-TEST_F(InterruptTest, AKilledOneIsContinuedToo) {
+TEST_F(InterruptTest, ContinuesAKilledDownload) {
   EXPECT_EQ(end_midway(SIGKILL, partial("model.safetensors")).signal, SIGKILL);
   EXPECT_FALSE(fs::exists(snapshot()));
   expect_continued();
 }
 
-TEST_F(InterruptTest, AFolderHasNoHalfFiles) {
+TEST_F(InterruptTest, ALocalFolderHasNoPartialFiles) {
   const fs::path folder = cache_ / "folder";
   const Arguments into = {"--local-dir", folder.string()};
   const fs::path partial =
@@ -72,7 +72,7 @@ TEST_F(InterruptTest, AFolderHasNoHalfFiles) {
   EXPECT_EQ(read_file(folder / "model.safetensors"), hub_.contents("model.safetensors"));
 }
 
-TEST_F(InterruptTest, WhileTheHubIsSilent) {
+TEST_F(InterruptTest, CtrlCWorksWhileTheHubIsSilent) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.stall();
     return true;
@@ -83,7 +83,7 @@ TEST_F(InterruptTest, WhileTheHubIsSilent) {
   EXPECT_EQ(program.finish().status, 130);
 }
 
-TEST_F(InterruptTest, WhileItWaitsForTheNextTry) {
+TEST_F(InterruptTest, CtrlCWorksBetweenTries) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.answer(503, "", "Retry-After: 60\r\n");
     return true;

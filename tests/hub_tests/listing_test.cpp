@@ -1,4 +1,4 @@
-// What a hub may say: names, sizes and hashes that are refused, and those that are not.
+// Lists from a hub: names, sizes and hashes that are accepted or refused.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,12 +16,12 @@ Json listing_of(const std::string& name) {
   return {{"sha", kCommit}, {"siblings", Json::array({listed(name, "contents", true)})}};
 }
 
-/// Reads a listing of which all files are to be fetched.
+/// Reads a listing, and checks that all of its files can be fetched.
 void parse_all(const Json& json) {
   hub::refuse_unfetchable(hub::parse_listing(json.dump(), "hub").files, "hub");
 }
 
-TEST(HubListing, Files) {
+TEST(HubListing, ReadsTheFiles) {
   Json json = listing_of("folder/model.safetensors");
   json["siblings"].push_back(listed("config.json", "{}", false));
   const hub::HubListing listing = hub::parse_listing(json.dump(), "hub");
@@ -34,7 +34,7 @@ TEST(HubListing, Files) {
   EXPECT_EQ(listing.files[1].id, "9e26dfeeb6e641a33dae4961196235bdb965b21b");
 }
 
-TEST(HubListing, NamesThatLeadElsewhereAreRefused) {
+TEST(HubListing, RefusesUnsafeNames) {
   const std::string long_part(256, 'a');
   const std::string control = "a\x1b[2J";
   for (const std::string& name : {std::string(),
@@ -67,7 +67,7 @@ TEST(HubListing, NamesThatLeadElsewhereAreRefused) {
     EXPECT_EQ(hub::path_problem(name), "") << name;
 }
 
-TEST(HubListing, NamesThatExcludeEachOtherAreRefused) {
+TEST(HubListing, RefusesConflictingNames) {
   Json twice = listing_of("a");
   twice["siblings"].push_back(listed("a", "other", false));
   expect_error([&] { parse_all(twice); }, ErrorKind::format, {"\"a\"", "twice"});
@@ -78,7 +78,7 @@ TEST(HubListing, NamesThatExcludeEachOtherAreRefused) {
   }
 }
 
-TEST(HubListing, WhatIsNoListingIsRefused) {
+TEST(HubListing, RefusesInvalidListings) {
   const auto refused = [](const Json& json, std::initializer_list<std::string_view> fragments) {
     expect_error([&] { hub::parse_listing(json.dump(), "hub"); }, ErrorKind::format, fragments);
   };
@@ -92,7 +92,7 @@ TEST(HubListing, WhatIsNoListingIsRefused) {
   }
 }
 
-TEST(HubListing, WhatCannotBeUsedIsNotTold) {
+TEST(HubListing, IgnoresInvalidSizesAndIds) {
   const auto parse = [](const Json& json) {
     return hub::parse_listing(json.dump(), "hub").files.at(0);
   };
@@ -120,7 +120,7 @@ TEST(HubListing, WhatCannotBeUsedIsNotTold) {
   expect_error([&] { parse_all(json); }, ErrorKind::format, {"an empty name"});
 }
 
-TEST(HubListing, Repositories) {
+TEST(HubListing, ChecksRepositoryNames) {
   for (const char* name : {"a/b", "skyoo2003/bit-axon", "A.b_c-d/1"})
     EXPECT_TRUE(hub::is_repository(name)) << name;
   for (const char* name : {"", "a", "a/", "/a", "a/b/c", "../b", "a/..", "a/.b", "a/b c", "a/b?c",
@@ -128,7 +128,7 @@ TEST(HubListing, Repositories) {
     EXPECT_FALSE(hub::is_repository(name)) << name;
 }
 
-TEST(HubContentId, IsThatOfGitAndOfLfs) {
+TEST(HubContentId, MatchesGitAndLfs) {
   const TemporaryFolder folder;
   write_file(folder / "hello", "hello\n");
   const File file = File::open(folder / "hello");

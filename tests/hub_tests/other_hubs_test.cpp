@@ -1,4 +1,4 @@
-// Hubs that list less of a repository than the first one does, or in another way.
+// Hubs that list less than huggingface.co does, or in another form.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,14 +18,14 @@ class OtherHubsTest : public HubTest {
     hub_.add("folder/a b.json", "{}", false);
   }
   Json& siblings() { return hub_.listing["siblings"]; }
-  /// Requests of a method so far.
+  /// The requests with this method so far.
   std::vector<SeenRequest> requests(const std::string& method) const {
     std::vector<SeenRequest> found;
     for (const SeenRequest& request : hub_.server.requests())
       if (request.method == method) found.push_back(request);
     return found;
   }
-  /// Answers the request for a file with these header fields, and GET with the contents too.
+  /// Answers requests for a file with these header fields, and GET also with the contents.
   void answer_file(const std::string& end, const std::string& fields) {
     hub_.on_file = [=, this](const Connection& connection, const SeenRequest& request) {
       if (!request.target.ends_with(end)) return false;
@@ -37,7 +37,7 @@ class OtherHubsTest : public HubTest {
   }
 };
 
-TEST_F(OtherHubsTest, ListTheNamesAlone) {
+TEST_F(OtherHubsTest, AcceptsAListOfNamesOnly) {
   for (Json& file : siblings()) file = {{"rfilename", file["rfilename"]}};
   download();
   expect_all_here();
@@ -45,10 +45,10 @@ TEST_F(OtherHubsTest, ListTheNamesAlone) {
   EXPECT_EQ(requests("HEAD")[1].target,
             fmt::format("/owner/name/resolve/{}/folder/a%20b.json", kCommit));
   EXPECT_EQ(requests("HEAD")[1].field("accept-encoding"), "identity");
-  EXPECT_EQ(hub_.fetches().size(), 1U) << "the redirect already tells";
+  EXPECT_EQ(hub_.fetches().size(), 1U) << "the redirect gives id and size";
 }
 
-TEST_F(OtherHubsTest, ListNoIdsOrNoSizes) {
+TEST_F(OtherHubsTest, AcceptsAListWithoutIdsOrSizes) {
   for (const char* key : {"blobId", "size"}) {
     siblings()[1].erase(key);
     download();
@@ -61,13 +61,13 @@ TEST_F(OtherHubsTest, ListNoIdsOrNoSizes) {
   expect_all_here();
 }
 
-TEST_F(OtherHubsTest, OnlyWhatIsFetchedIsAskedFor) {
+TEST_F(OtherHubsTest, AsksOnlyForRequestedFiles) {
   for (Json& file : siblings()) file = {{"rfilename", file["rfilename"]}};
   download({.repository = "owner/name", .include = {"*.json"}});
   EXPECT_EQ(requests("HEAD").size(), 1U);
 }
 
-TEST_F(OtherHubsTest, ListFilesInATree) {
+TEST_F(OtherHubsTest, ReadsAListInPages) {
   const Json files = siblings();
   hub_.listing.erase("siblings");
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
@@ -104,7 +104,7 @@ TEST_F(OtherHubsTest, ListFilesInATree) {
   expect_all_here();
 }
 
-TEST_F(OtherHubsTest, TheTokenStaysWhenThePagesLeadElsewhere) {
+TEST_F(OtherHubsTest, TheTokenIsNotSentToPagesElsewhere) {
   hub_.listing.erase("siblings");
   hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "[]",
@@ -121,7 +121,7 @@ TEST_F(OtherHubsTest, TheTokenStaysWhenThePagesLeadElsewhere) {
   EXPECT_EQ(hub_.fetches().size(), 1U);
 }
 
-TEST_F(OtherHubsTest, ListNothing) {
+TEST_F(OtherHubsTest, RefusesAHubWithoutAList) {
   hub_.listing.erase("siblings");
   hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, hub_.listing.dump());
@@ -130,7 +130,7 @@ TEST_F(OtherHubsTest, ListNothing) {
   expect_refusal({}, 1, {"/api/models/owner/name/tree/", "expected a list of files, got none"});
 }
 
-TEST_F(OtherHubsTest, TagsThatAreNoHashes) {
+TEST_F(OtherHubsTest, AcceptsTagsThatAreNotHashes) {
   siblings()[1] = {{"rfilename", "folder/a b.json"}};
   for (const auto& [tag, id] :
        {std::pair("\"0cc175b9c0f1b6a831c399e269772661\"", "0cc175b9c0f1b6a831c399e269772661"),
@@ -143,7 +143,7 @@ TEST_F(OtherHubsTest, TagsThatAreNoHashes) {
     EXPECT_EQ(read_file(snapshot() / "folder/a b.json"), "{}");
     EXPECT_TRUE(noted("folder/a b.json: the hub has no hash of it"));
   }
-  // In a folder nothing but the hash tells whether a file is the hub's.
+  // In a local folder only a hash can show that a file is the one on the hub.
   const hub::DownloadRequest local{.repository = "owner/name", .local_folder = cache_ / "local"};
   download(local);
   write_file(cache_ / "local/folder/a b.json", "[]");
@@ -151,7 +151,7 @@ TEST_F(OtherHubsTest, TagsThatAreNoHashes) {
   EXPECT_EQ(read_file(cache_ / "local/folder/a b.json"), "{}");
 }
 
-TEST_F(OtherHubsTest, TagsThatAreTheContentsSha1) {
+TEST_F(OtherHubsTest, AcceptsTheSha1OfTheContentsAsATag) {
   siblings()[1] = {{"rfilename", "folder/a b.json"}};
   answer_file("a%20b.json",
               "Content-Length: 2\r\n"
@@ -165,7 +165,7 @@ TEST_F(OtherHubsTest, TagsThatAreTheContentsSha1) {
   expect_refusal({}, 1, {"folder/a b.json", "expected contents with git's SHA-1 0000"});
 }
 
-TEST_F(OtherHubsTest, TellNothingOfAFile) {
+TEST_F(OtherHubsTest, RefusesAFileWithoutTagOrSize) {
   siblings()[1] = {{"rfilename", "folder/a b.json"}};
   answer_file("a%20b.json", "Content-Length: 2\r\n");
   expect_refusal({}, 1, {"folder/a b.json: expected an ETag"});
@@ -176,7 +176,7 @@ TEST_F(OtherHubsTest, TellNothingOfAFile) {
   EXPECT_FALSE(fs::exists(repository() / "blobs"));
 }
 
-TEST_F(OtherHubsTest, SendABodyAfterHead) {
+TEST_F(OtherHubsTest, IgnoresABodyAfterHead) {
   for (Json& file : siblings()) file = {{"rfilename", file["rfilename"]}};
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
     if (request.method != "HEAD" || !request.target.ends_with("json")) return false;
@@ -189,7 +189,7 @@ TEST_F(OtherHubsTest, SendABodyAfterHead) {
   expect_all_here();
 }
 
-TEST_F(OtherHubsTest, RefuseToTell) {
+TEST_F(OtherHubsTest, ReportsARefusedHead) {
   siblings()[1] = {{"rfilename", "folder/a b.json"}};
   hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
     connection.send_head(404, "Content-Length: 0\r\n");
@@ -198,7 +198,7 @@ TEST_F(OtherHubsTest, RefuseToTell) {
   expect_refusal({}, 1, {"folder/a b.json: " + hub_.server.url() + " answers with status 404"});
 }
 
-TEST_F(OtherHubsTest, HaveCommitsOfAnotherHash) {
+TEST_F(OtherHubsTest, AcceptsCommitsOf64Digits) {
   const std::string commit = kCommit + std::string(24, '0');
   hub_.listing["sha"] = commit;
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
@@ -210,7 +210,7 @@ TEST_F(OtherHubsTest, HaveCommitsOfAnotherHash) {
   EXPECT_EQ(download(), repository() / "snapshots" / commit);
 }
 
-TEST_F(OtherHubsTest, AnOddNameKeepsNothingElseFromBeingFetched) {
+TEST_F(OtherHubsTest, AnInvalidNameBlocksNoOtherFile) {
   for (const char* name : {"sub\\x.txt", "\u200eabc.txt", "../evil", ""}) {
     siblings().push_back(listed(name, "x", false));
     siblings().push_back(Json::object());
@@ -224,7 +224,7 @@ TEST_F(OtherHubsTest, AnOddNameKeepsNothingElseFromBeingFetched) {
   }
 }
 
-TEST(HubTag, IsReadAsTheHubsToolsReadIt) {
+TEST(HubTag, GivesTheIdThatTheHubsToolsUse) {
   EXPECT_EQ(hub::id_of_tag("\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("W/\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("abc"), "abc");

@@ -1,4 +1,4 @@
-// Downloads through a proxy: what the proxy says to CONNECT is not what the hub says.
+// Downloads through a proxy. The proxy's answer to CONNECT must not be taken for the hub's answer.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ const TlsIdentity& identity() {
   return of_hub;
 }
 
-/// A hub that only the proxy can find: the name hub.test means nothing elsewhere.
+/// A hub that only the proxy can reach: no other resolver knows the name hub.test.
 class ProxyTest : public HubTest {
  protected:
   ProxyTest() : HubTest(&identity()) {
@@ -27,12 +27,12 @@ class ProxyTest : public HubTest {
   }
   void expect_refusal_of_proxy(std::initializer_list<std::string_view> fragments) {
     expect_refusal({}, 1, fragments);
-    EXPECT_EQ(proxy_.requests().size(), 1U) << "once is enough";
+    EXPECT_EQ(proxy_.requests().size(), 1U) << "no second try";
     EXPECT_TRUE(hub_.server.requests().empty());
   }
 
-  Hook on_connect_;     ///< in place of the proxy
-  std::string fields_;  ///< of the proxy's answer
+  Hook on_connect_;     ///< replaces the proxy
+  std::string fields_;  ///< header fields of the proxy's answer
   TestServer proxy_{[this](const Connection& connection, const SeenRequest& request) {
     if (on_connect_(connection, request)) return;
     EXPECT_EQ(request.method, "CONNECT");
@@ -42,14 +42,14 @@ class ProxyTest : public HubTest {
   }};
 };
 
-TEST_F(ProxyTest, Downloads) {
+TEST_F(ProxyTest, DownloadsThroughAProxy) {
   const Finished finished = run_download();
   EXPECT_EQ(finished.status, 0) << finished.describe();
   EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
   expect_all_here();
 }
 
-TEST_F(ProxyTest, ContinuesWhatIsHere) {
+TEST_F(ProxyTest, ContinuesAPartialFile) {
   for (const char* fields : {"", "Proxy-Agent: squid\r\n",
                              "ETag: \"proxy\"\r\nContent-Range: bytes 0-1/2\r\nLocation: /x\r\n"}) {
     fields_ = fields;
@@ -73,8 +73,8 @@ TEST_F(ProxyTest, ContinuesAfterABrokenConnection) {
   expect_all_here();
 }
 
-TEST_F(ProxyTest, ConnectionsThatAreClosedWhileIdle) {
-  // The answer promises to keep the connection, which then closes.
+TEST_F(ProxyTest, ReopensConnectionsThatWereClosed) {
+  // The answer promises to keep the connection open, but the server closes it.
   hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
     const std::string listing = hub_.listing.dump();
     connection.send(
@@ -93,7 +93,7 @@ TEST_F(ProxyTest, ConnectionsThatAreClosedWhileIdle) {
   }
 }
 
-TEST_F(ProxyTest, TheHubRefuses) {
+TEST_F(ProxyTest, ReportsARefusalOfTheHub) {
   for (const int status : {401, 403}) {
     hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
       connection.answer(status, "{}", "X-Error-Message: Access is restricted.\r\n");
@@ -105,7 +105,7 @@ TEST_F(ProxyTest, TheHubRefuses) {
   }
 }
 
-TEST_F(ProxyTest, ARepositoryThatWasRenamed) {
+TEST_F(ProxyTest, FollowsARenamedRepository) {
   hub_.on_api = [&, is_first = true](const Connection& connection, const SeenRequest&) mutable {
     if (!std::exchange(is_first, false)) return false;
     connection.answer(307, "", "Location: /api/models/owner/name/revision/main?renamed\r\n");
@@ -116,7 +116,7 @@ TEST_F(ProxyTest, ARepositoryThatWasRenamed) {
   expect_all_here();
 }
 
-TEST_F(ProxyTest, TheProxyRefuses) {
+TEST_F(ProxyTest, ReportsARefusalOfTheProxy) {
   on_connect_ = [](const Connection& connection, const SeenRequest&) {
     connection.answer(403, "<html>not here</html>", "X-Error-Message: of the proxy\r\n");
     return true;
@@ -126,7 +126,7 @@ TEST_F(ProxyTest, TheProxyRefuses) {
                            "does not allow this connection"});
 }
 
-TEST_F(ProxyTest, TheProxyAsksForAUser) {
+TEST_F(ProxyTest, ReportsAProxyThatNeedsAUser) {
   std::string authorization;
   on_connect_ = [&](const Connection& connection, const SeenRequest& request) {
     authorization = request.field("proxy-authorization");
@@ -142,7 +142,7 @@ TEST_F(ProxyTest, TheProxyAsksForAUser) {
   EXPECT_EQ(run_download().err.find("secret"), std::string::npos);
 }
 
-TEST_F(ProxyTest, TheProxyIsOutOfOrderForAWhile) {
+TEST_F(ProxyTest, RetriesTemporaryFailuresOfTheProxy) {
   on_connect_ = [n = 0](const Connection& connection, const SeenRequest&) mutable {
     if (n++ >= 2) return false;
     connection.answer(503, "one moment");
@@ -159,13 +159,13 @@ TEST_F(ProxyTest, TheProxyIsOutOfOrderForAWhile) {
                {"owner/name at main: the proxy", "status 502", "tried 5 times"});
 }
 
-TEST_F(ProxyTest, TheProxyGoesWithoutAWord) {
+TEST_F(ProxyTest, NamesAProxyThatClosesConnections) {
   on_connect_ = [](const Connection&, const SeenRequest&) { return true; };
   expect_error([&] { download(); }, ErrorKind::io,
                {"owner/name at main", "(https_proxy is " + proxy_.url() + ")", "tried 5 times"});
 }
 
-TEST_F(ProxyTest, NobodyListens) {
+TEST_F(ProxyTest, NamesAnUnreachableProxy) {
   set_variable("https_proxy", "http://user:secret@127.0.0.1:1");
   expect_error([&] { download(); }, ErrorKind::io,
                {"owner/name at main", "(https_proxy is http://127.0.0.1:1)", "tried 5 times"});

@@ -1,4 +1,4 @@
-// A server on this machine that answers exactly as a test says, also as no server should.
+// A server on this machine that answers exactly as a test says, even in ways no server should.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -16,30 +16,30 @@
 
 namespace bitaxon::test {
 
-/// What came over a connection.
+/// A request that the server received.
 struct SeenRequest {
   std::string method;                         ///< "GET", "HEAD" or "CONNECT"
-  std::string target;                         ///< "/path?query"; of CONNECT "host:port"
+  std::string target;                         ///< "/path?query"; for CONNECT: "host:port"
   std::map<std::string, std::string> fields;  ///< names in lower case
   std::string field(const std::string& name) const;
-  /// N of "Range: bytes=N-"; 0 without one.
+  /// N of "Range: bytes=N-"; 0 without this field.
   std::size_t first_byte() const;
 };
 
 /// The server's end of one connection, closed when the handler returns.
 class Connection {
  public:
-  /// `tls` may be null: none.
+  /// `tls` is null for a connection without TLS.
   Connection(int fd, SSL* tls) : fd_(fd), tls_(tls) {}
-  /// Sends all of it, or as much as the client takes before it goes.
+  /// Sends all bytes, or stops when the client disconnects.
   void send(std::string_view bytes) const;
-  /// Status line, these header fields ("Name: value\r\n" each) and the end of the header.
+  /// Sends the status line, these header fields ("Name: value\r\n" each) and the end of the header.
   void send_head(int status, const std::string& fields) const;
-  /// A whole answer with its length.
+  /// Sends a whole answer, with its length.
   void answer(int status, std::string_view body, const std::string& fields = {}) const;
-  /// Sends nothing until the client goes.
+  /// Sends nothing until the client disconnects.
   void stall() const;
-  /// Passes bytes to and from a server on 127.0.0.1, until one of the two ends.
+  /// Passes bytes to and from a server on 127.0.0.1, until the client or the server disconnects.
   void tunnel_to(int port) const;
 
  private:
@@ -50,13 +50,13 @@ class Connection {
   SSL* tls_;
 };
 
-/// A certificate for one host that signs itself, and its key.
+/// A self-signed certificate for one host, and its key.
 class TlsIdentity {
  public:
   /// `host`: "127.0.0.1" or a name
   explicit TlsIdentity(const std::string& host);
   const std::string& host() const { return host_; }
-  /// What has to be trusted by those who ask.
+  /// The certificate that clients have to trust.
   std::string certificate_pem() const;
   SSL_CTX* context() const { return context_.get(); }
 
@@ -68,20 +68,20 @@ class TlsIdentity {
   std::unique_ptr<SSL_CTX, Free> context_;
 };
 
-/// Calls the handler for every request, each in a thread of its own.
+/// Calls the handler for every request, in a separate thread for each.
 class TestServer {
  public:
   using Handler = std::function<void(const Connection&, const SeenRequest&)>;
-  /// `identity`: speaks TLS; may be null, else outlives the server.
+  /// `identity`: null for a server without TLS; otherwise it must outlive the server.
   explicit TestServer(Handler handler, const TlsIdentity* identity = nullptr);
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
   ~TestServer();
 
-  /// "http://127.0.0.1:PORT", or with https and the host of the identity
+  /// "http://127.0.0.1:PORT". With TLS: https, and the host of the identity.
   std::string url() const;
   int port() const { return port_; }
-  /// All so far.
+  /// All requests so far.
   std::vector<SeenRequest> requests() const;
 
  private:

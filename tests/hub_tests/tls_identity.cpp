@@ -1,4 +1,4 @@
-// A certificate that signs itself.
+// Makes a self-signed certificate.
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>

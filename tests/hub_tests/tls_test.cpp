@@ -1,4 +1,4 @@
-// Hubs over https: who is trusted, and that nobody is led away from it.
+// Hubs over https: which certificates are trusted, and that no redirect leads away from https.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -6,7 +6,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// The hub again, over TLS.
+/// A second server for the same hub, over TLS.
 class TlsTest : public HubTest {
  protected:
   TlsTest() {
@@ -18,7 +18,7 @@ class TlsTest : public HubTest {
   }
 
   TlsIdentity identity_{"127.0.0.1"};
-  std::string location_;  ///< where files are; empty: here
+  std::string location_;  ///< address of the files; empty: this server
   TestServer secure_{[this](const Connection& connection, const SeenRequest& request) {
                        if (request.target.starts_with("/api/"))
                          connection.answer(200, hub_.listing.dump());
@@ -30,7 +30,7 @@ class TlsTest : public HubTest {
                      &identity_};
 };
 
-TEST_F(TlsTest, ATrustedServer) {
+TEST_F(TlsTest, AcceptsATrustedCertificate) {
   for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}) {
     surroundings_.environment.erase("CURL_CA_BUNDLE");
     surroundings_.environment[name] = (cache_ / "certificate").string();
@@ -42,7 +42,7 @@ TEST_F(TlsTest, ATrustedServer) {
   }
 }
 
-TEST_F(TlsTest, AServerThatNobodyKnows) {
+TEST_F(TlsTest, RefusesAnUntrustedCertificate) {
   surroundings_.environment.erase("CURL_CA_BUNDLE");
   expect_refusal({}, 1, {secure_.url(), "certificate"});
   surroundings_.environment["CURL_CA_BUNDLE"] = (cache_ / "none").string();
@@ -50,7 +50,7 @@ TEST_F(TlsTest, AServerThatNobodyKnows) {
   EXPECT_TRUE(secure_.requests().empty());
 }
 
-TEST_F(TlsTest, AServerOfAnotherName) {
+TEST_F(TlsTest, RefusesACertificateForAnotherHost) {
   const TlsIdentity other("127.0.0.2");
   const TestServer server([](const Connection&, const SeenRequest&) {}, &other);
   write_file(cache_ / "certificate", other.certificate_pem());
@@ -60,10 +60,10 @@ TEST_F(TlsTest, AServerOfAnotherName) {
   EXPECT_TRUE(server.requests().empty());
 }
 
-TEST_F(TlsTest, NobodyIsLedAway) {
+TEST_F(TlsTest, RefusesRedirectsToHttp) {
   location_ = "http://192.0.2.1/config.json";
   expect_refusal({}, 1, {"redirect from " + secure_.url(), "expected https://"});
-  // What asks this machine's own servers is this machine, not a server of the network.
+  // A server on the network must not decide what is requested from servers on this machine.
   const TestServer plain(
       [](const Connection& connection, const SeenRequest&) { connection.answer(200, "{}"); });
   location_ = plain.url() + "/config.json";

@@ -1,4 +1,4 @@
-// Where requests go, and where they do not.
+// Addresses to which requests may go, and the text of addresses.
 #include "hub/url.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 using test::expect_error;
 
-TEST(HubUrl, HttpIsForThisMachine) {
+TEST(HubUrl, AllowsHttpOnlyForThisMachine) {
   for (const char* url :
        {"https://example.org", "https://127.0.0.1", "http://127.0.0.1:8080/x", "http://127.1.2.3",
         "http://[::1]:80", "http://localhost", "HTTP://LOCALHOST"})
@@ -34,7 +34,7 @@ TEST(HubUrl, OriginsAreSchemeHostAndPort) {
     expect_error([&] { origin_of(url); }, ErrorKind::format, {"expected"});
 }
 
-TEST(HubUrl, Redirects) {
+TEST(HubUrl, ResolvesRedirects) {
   EXPECT_EQ(redirect_target("https://a.org/b/c", "https://d.org/e?f=g"), "https://d.org/e?f=g");
   EXPECT_EQ(redirect_target("https://a.org/b/c", "/d"), "https://a.org/d");
   EXPECT_EQ(redirect_target("https://a.org/b/c", "d"), "https://a.org/b/d");
@@ -51,7 +51,7 @@ TEST(HubUrl, Redirects) {
                  {"redirect from https://a.org/b/c: ", "expected"});
 }
 
-TEST(HubUrl, Escapes) {
+TEST(HubUrl, EscapesAndShowsAddresses) {
   EXPECT_EQ(escape("refs/pr/1"), "refs%2Fpr%2F1");
   EXPECT_EQ(escape_path("a b/c#d?e%/ä.txt"), "a%20b/c%23d%3Fe%25/%C3%A4.txt");
   EXPECT_EQ(shown("https://a.org/b?signature=secret"), "https://a.org/b");

@@ -1,4 +1,4 @@
-// Environment variables that name folders, as the hub's own tools read them.
+// Environment variables that name folders. They are read as the hub's own tools read them.
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ class VariablesTest : public HubTest {
     surroundings_.environment["PLACE"] = (cache_ / "place").string();
     surroundings_.folder = cache_.path();
   }
-  /// Where a download goes when the variable has the value and HF_HOME is not set.
+  /// The folder of a download when the variable has this value and HF_HOME is not set.
   std::string folder_with(const std::string& name, const std::string& value) {
     Surroundings surroundings = surroundings_;
     surroundings.environment["HF_HOME"] = "";
@@ -33,7 +33,7 @@ class VariablesTest : public HubTest {
   }
 };
 
-TEST_F(VariablesTest, FoldersOfTheCache) {
+TEST_F(VariablesTest, SetTheFolderOfTheCache) {
   for (const auto& [name, value, place] : {std::tuple("HF_HOME", "~/a/b", "user/a/b/hub"),
                                            {"HF_HOME", "$PLACE/a", "place/a/hub"},
                                            {"HF_HOME", "~/${NAME}/a", "user/name/a/hub"},
@@ -49,7 +49,7 @@ TEST_F(VariablesTest, FoldersOfTheCache) {
   EXPECT_FALSE(fs::exists(cache_ / "$PLACE"));
 }
 
-TEST_F(VariablesTest, Tokens) {
+TEST_F(VariablesTest, SetTheToken) {
   fs::create_directories(cache_ / "user/a");
   write_file(cache_ / "user/a/token", "hf_file");
   for (const auto& [name, value, token] : {std::tuple("HF_TOKEN_PATH", "~/a/token", "hf_file"),
@@ -62,7 +62,7 @@ TEST_F(VariablesTest, Tokens) {
   }
 }
 
-TEST_F(VariablesTest, AFolderThatNoShellHasExpanded) {
+TEST_F(VariablesTest, LocalDirExpandsTheHomeFolder) {
   for (const Arguments& arguments :
        {Arguments{"--local-dir=~/b"}, Arguments{"--local-dir", "~/b"}, Arguments{"-d", "~/b"}}) {
     EXPECT_EQ(run_download(arguments).out, (cache_ / "user/b").string() + "\n");
@@ -71,7 +71,7 @@ TEST_F(VariablesTest, AFolderThatNoShellHasExpanded) {
   }
 }
 
-TEST(ExpandPath, AsPythonDoes) {
+TEST(ExpandPath, MatchesPython) {
   ::setenv("HOME", "/home/me/", 1);
   ::setenv("A_1", "a", 1);
   ::setenv("AGAIN", "$A_1", 1);
