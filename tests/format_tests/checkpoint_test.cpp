@@ -1,5 +1,5 @@
-// Which files make up a model: one file, a folder, shards with an index, and everything else that
-// people hand to a program by mistake.
+// The files of a model: one file, a folder, shards with an index, and other files that users pass
+// by mistake.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@
 namespace bitaxon {
 namespace {
 
-/// A file with U8 [1] tensors of these names.
+/// The bytes of a file with U8 [1] tensors of these names.
 std::string file_with(const std::vector<std::string>& tensors, std::string_view metadata = "null") {
   std::string header = "{\"__metadata__\":" + std::string(metadata);
   std::string data;
@@ -32,7 +32,7 @@ std::string names_of(const Checkpoint& checkpoint) {
 
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-/// One warning that holds every fragment.
+/// The checkpoint has one warning, which holds every fragment.
 void expect_warning(const Checkpoint& checkpoint,
                     std::initializer_list<std::string_view> fragments) {
   ASSERT_EQ(checkpoint.warnings().size(), 1U);
@@ -41,7 +41,7 @@ void expect_warning(const Checkpoint& checkpoint,
         << checkpoint.warnings()[0] << "\nshould hold " << fragment;
 }
 
-TEST(Checkpoint, ReadsAFolderInTheOrderOfItsNames) {
+TEST(Checkpoint, ReadsAFolderInTheOrderOfFileNames) {
   TemporaryFolder folder;
   folder.write("b.safetensors", file_with({"b1", "b0"}, R"({"k":"b","l":"b"})"));
   folder.write("a.safetensors", file_with({"a"}, R"({"k":"a"})"));
@@ -132,10 +132,10 @@ TEST(Checkpoint, AnIndexMayListTensorsThatAreNotInItsFiles) {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(names_of(checkpoint), "a b ");
   expect_warning(checkpoint, {kIndex, "2 of its 3 tensors are not in the file", "\"a\""});
-  checkpoint.refuse_absent("lm_head");  // its file is there, so that this is no broken download
+  checkpoint.refuse_absent("lm_head");  // no error: its file exists, so the download is complete
 }
 
-TEST(Checkpoint, AShardIsMissedOnlyWhereATensorOfItIsNeeded) {
+TEST(Checkpoint, AMissingShardIsAnErrorOnlyIfATensorNeedsIt) {
   TemporaryFolder folder;
   folder.write("s.safetensors", file_with({"a"}));
   const auto index =
@@ -149,7 +149,7 @@ TEST(Checkpoint, AShardIsMissedOnlyWhereATensorOfItIsNeeded) {
                "download looks incomplete");
 }
 
-TEST(Checkpoint, AShardIsMissedByItsNumberWithoutAnIndex) {
+TEST(Checkpoint, NumbersInFileNamesShowAMissingShard) {
   TemporaryFolder folder;
   folder.write("model-00001-of-00003.safetensors", file_with({"a"}));
   folder.write("model-00003-of-00003.safetensors", file_with({"c"}));
@@ -173,12 +173,12 @@ TEST(Checkpoint, AWholeFileWinsOverAnIndexThatDoesNotNameIt) {
     EXPECT_EQ(checkpoint.file_name(*checkpoint.find("a")), (folder / "model.safetensors").string());
     expect_warning(checkpoint, {kIndex, "ignored", "model.safetensors"});
   }
-  // As one of its files it is a shard like others.
+  // If the index names the file, the file is a shard like any other.
   folder.write(kIndex, R"({"weight_map":{"a":"model.safetensors","b":"model.safetensors"}})");
   EXPECT_TRUE(Checkpoint::open(folder.path()).warnings().empty());
 }
 
-TEST(Checkpoint, OfATensorInSeveralFilesTheIndexNamesTheOne) {
+TEST(Checkpoint, TheIndexChoosesAmongDuplicateTensors) {
   TemporaryFolder folder;
   folder.write("s.safetensors", file_with({"a", "w"}));
   folder.write("t.safetensors", file_with({"w", "b"}));
@@ -193,7 +193,7 @@ TEST(Checkpoint, OfATensorInSeveralFilesTheIndexNamesTheOne) {
   }
 }
 
-TEST(Checkpoint, OfATensorInSeveralFilesTheWholeFileHasTheOne) {
+TEST(Checkpoint, ModelSafetensorsWinsAmongDuplicateTensors) {
   TemporaryFolder folder;
   folder.write("consolidated.safetensors", file_with({"w", "x"}));
   folder.write("model.safetensors", file_with({"w"}));
@@ -221,7 +221,7 @@ TEST(Checkpoint, RefusesFoldersWithoutAModel) {
                (folder / "x.safetensors").string(), "got a directory");
 }
 
-TEST(Checkpoint, RefusesLinksThatLeadNowhere) {
+TEST(Checkpoint, RefusesBrokenLinks) {
   TemporaryFolder folder;
   folder.write("a.safetensors", file_with({"w"}));
   std::filesystem::create_symlink("nowhere", folder / kIndex);
@@ -236,7 +236,7 @@ TEST(Checkpoint, RefusesLinksThatLeadNowhere) {
                (folder / "b.safetensors").string(), "its target is gone");
 }
 
-TEST(Checkpoint, RefusesWhatIsNoRegularFile) {
+TEST(Checkpoint, RefusesPathsThatAreNotRegularFiles) {
   TemporaryFolder folder;
   expect_error([&] { Checkpoint::open(folder / "missing"); }, ErrorKind::io,
                (folder / "missing").string(), "No such file");
@@ -246,7 +246,7 @@ TEST(Checkpoint, RefusesWhatIsNoRegularFile) {
   expect_error([&] { Checkpoint::open("/dev/null"); }, ErrorKind::io, "/dev/null", "special file");
 }
 
-TEST(Checkpoint, RefusesFilesThatAreSomethingElse) {
+TEST(Checkpoint, RefusesFilesOfOtherFormats) {
   struct Other {
     std::string bytes;
     std::string_view fragment;

@@ -1,4 +1,4 @@
-// Formats that are not read: each is named in one line.
+// Formats that the program does not read: the message names the format in one line.
 #include "formats/foreign_format.h"
 
 #include <gtest/gtest.h>
@@ -12,9 +12,9 @@ namespace {
 
 StoredType type(std::string_view name) { return StoredType::named(name).value(); }
 
-/// Weight x.weight of logical shape [64, 128] as some tool stores it.
+/// The weight x.weight of logical shape [64, 128], as some tool stores it.
 struct Stored {
-  std::string_view format;  ///< what the message calls it; empty: it is read
+  std::string_view format;  ///< name of the format in the message; empty: the format is read
   std::vector<StoredTensor> tensors;
 };
 
@@ -100,7 +100,7 @@ TEST(ForeignFormat, IsNamedInOneLine) {
   }
 }
 
-TEST(ForeignFormat, WhatLooksLikeNoneIsLeftToOtherMessages) {
+TEST(ForeignFormat, UnknownFormatsGetOtherMessages) {
   TemporaryFolder folder;
   const auto path = folder / "m.safetensors";
   write_checkpoint(path, {zeros("x.weight", type("F64"), {4, 64})});
@@ -114,7 +114,7 @@ TEST(ForeignFormat, WhatLooksLikeNoneIsLeftToOtherMessages) {
       ErrorKind::format, path.string(), "got F64 [4, 64]");
 }
 
-TEST(ForeignFormat, AFolderWithoutSafetensorsSaysWhatItHolds) {
+TEST(ForeignFormat, NamesTheFileInAFolderWithoutSafetensors) {
   const std::pair<const char*, const char*> kinds[] = {
       {"model-q4_k_m.gguf", "a GGUF file"},
       {"pytorch_model.bin", "PyTorch's pickle format"},

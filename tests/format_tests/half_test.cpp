@@ -13,7 +13,7 @@ namespace {
 
 std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
 
-/// Every float whose upper 19 bits matter, with the lower ones at and around the points where
+/// Floats with every value of the upper 16 bits. The lower bits are at and around the points where
 /// rounding to 10 or 7 bits of mantissa changes.
 template <typename Visit>
 void for_floats_around_every_rounding_point(Visit&& visit) {
@@ -88,7 +88,7 @@ TEST(Half, RoundsToBfloat16AsEigenDoes) {
 TEST(Half, RoundsTheEdgesOfFloat16) {
   EXPECT_EQ(f32_to_f16(65504.0f), 0x7bff);
   EXPECT_EQ(f32_to_f16(std::nextafter(65520.0f, 0.0f)), 0x7bff);
-  EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00) << "half a step beyond the largest: infinity";
+  EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00) << "half a step above the largest number gives infinity";
   EXPECT_EQ(f32_to_f16(std::numeric_limits<float>::max()), 0x7c00);
   EXPECT_EQ(f32_to_f16(-std::numeric_limits<float>::infinity()), 0xfc00);
   EXPECT_EQ(f32_to_f16(0x1p-24f), 0x0001);
@@ -96,7 +96,7 @@ TEST(Half, RoundsTheEdgesOfFloat16) {
   EXPECT_EQ(f32_to_f16(0x1.8p-24f), 0x0002) << "a tie goes to even";
   EXPECT_EQ(f32_to_f16(-0.0f), 0x8000);
   EXPECT_EQ(f32_to_f16(0x1.ffbfp-15f), 0x03ff);
-  EXPECT_EQ(f32_to_f16(0x1.ffcp-15f), 0x0400) << "rounds up into the normal numbers";
+  EXPECT_EQ(f32_to_f16(0x1.ffcp-15f), 0x0400) << "rounds up to a normal number";
   EXPECT_EQ(f32_to_bf16(std::numeric_limits<float>::max()), 0x7f80);
 }
 

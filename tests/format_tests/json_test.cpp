@@ -50,13 +50,13 @@ TEST(Json, AcceptsAByteOrderMark) {
   expect_refused("\xef\xbb\xbf\xef\xbb\xbf{}", "not JSON");
 }
 
-TEST(Json, NamesUtf16) {
+TEST(Json, RefusesUtf16) {
   using namespace std::string_view_literals;
   expect_refused("\xff\xfe{\0}\0"sv, "expected JSON in UTF-8, got UTF-16");
   expect_refused("\xfe\xff\0{\0}"sv, "expected JSON in UTF-8, got UTF-16");
 }
 
-TEST(Json, RefusesWhatIsNotJson) {
+TEST(Json, RefusesInvalidJson) {
   expect_refused("", "at byte 0: not JSON");
   expect_refused("{", "at byte 1: not JSON");
   expect_refused("[1,]", "at byte 3: not JSON");
@@ -71,12 +71,12 @@ TEST(Json, RefusesWhatIsNotJson) {
   expect_refused("\"a\nb\"", "control character");
 }
 
-TEST(Json, RefusesTextBehindANul) {
+TEST(Json, RefusesANulByte) {
   expect_refused(std::string_view("{}\0", 3), "at byte 2: not JSON: a NUL byte");
   expect_refused(std::string_view("\0{}", 3), "at byte 0: not JSON: a NUL byte");
 }
 
-TEST(Json, RefusesWhatIsNotUtf8) {
+TEST(Json, RefusesInvalidUtf8) {
   expect_refused("\"\xff\"", "ill-formed UTF-8");
   expect_refused("\"\xc0\xaf\"", "ill-formed UTF-8");
   expect_refused("\"\xed\xa0\x80\"", "ill-formed UTF-8");
@@ -114,7 +114,7 @@ TEST(Json, MessagesStayShort) {
   expect_refused("{\"\\u001b[2J\":1,\"\\u001b[2J\":1}", "\\u{1b}[2J");
 }
 
-// A vocabulary: looking each key up in the object before adding it would take minutes.
+// A search of the object before each new key would take minutes for a vocabulary of this size.
 TEST(Json, ReadsALargeObjectInLinearTime) {
   std::string text = "{";
   for (int i = 0; i < 300'000; ++i) text += "\"token" + std::to_string(i) + "\":1,";
@@ -122,7 +122,7 @@ TEST(Json, ReadsALargeObjectInLinearTime) {
   EXPECT_EQ(parse_json(text, "t").size(), 300'000u);
 }
 
-TEST(Printable, EscapesWhatDisturbsALine) {
+TEST(Printable, EscapesControlCharacters) {
   EXPECT_EQ(printable("plain ä 😀"), "plain ä 😀");
   EXPECT_EQ(printable("a\nb\x1b[0m\x7f"), "a\\u{a}b\\u{1b}[0m\\u{7f}");
   EXPECT_EQ(printable("\xc2\x9b|\xe2\x80\xa8|\xe2\x80\xae"), "\\u{9b}|\\u{2028}|\\u{202e}");

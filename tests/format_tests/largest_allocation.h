@@ -1,11 +1,11 @@
-// How much memory a piece of code asks for at once.
+// Measures how much memory a piece of code requests at once.
 #pragma once
 
 #include <cstddef>
 
 namespace bitaxon {
 
-/// The largest single `new` of the whole program since it was made.
+/// The largest single `new` in the whole program since this object was made.
 class LargestAllocation {
  public:
   LargestAllocation();

@@ -1,4 +1,4 @@
-// A file that is absent is told apart from a link that leads nowhere.
+// An absent file and a broken link are different.
 #include "platform/optional_file.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ TEST(OptionalFile, FilesFoldersAndLinksToThemExist) {
     EXPECT_TRUE(optional_file_exists(folder / name)) << name;
 }
 
-TEST(OptionalFile, AbsenceIsNoError) {
+TEST(OptionalFile, AbsenceIsNotAnError) {
   const TemporaryFolder folder;
   folder.write("file", "");
   for (const char* name : {"none", "none/below", "file/below"})
@@ -31,7 +31,7 @@ TEST(OptionalFile, AbsenceIsNoError) {
   EXPECT_FALSE(optional_file_exists(""));
 }
 
-TEST(OptionalFile, ALinkThatLeadsNowhereIsNamedWithItsTarget) {
+TEST(OptionalFile, NamesABrokenLinkAndItsTarget) {
   const TemporaryFolder folder;
   fs::create_symlink("../blobs/gone", folder / "link");
   fs::create_symlink("link", folder / "link to the link");
@@ -48,13 +48,13 @@ TEST(OptionalFile, ALinkThatLeadsNowhereIsNamedWithItsTarget) {
         (folder / one.link).string() + ": a symbolic link that leads nowhere: its target is ";
     expect_error([&] { optional_file_exists(folder / one.looked_for); }, ErrorKind::io, begin,
                  begin + one.target);
-    // A file that must be there says the same.
+    // Opening a required file gives the same message.
     expect_error([&] { File::open(folder / one.looked_for); }, ErrorKind::io, begin,
                  begin + one.target);
   }
 }
 
-TEST(OptionalFile, ANameThatCannotBeLookedForIsAnError) {
+TEST(OptionalFile, AnInvalidNameIsAnError) {
   const TemporaryFolder folder;
   const fs::path name = folder / std::string(300, 'x');
   expect_error([&] { optional_file_exists(name); }, ErrorKind::io, name.string(), "too long");

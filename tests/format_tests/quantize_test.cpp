@@ -26,7 +26,7 @@ struct Quantized {
   LoadedWeight loaded;
 };
 
-/// In pieces of `piece` elements.
+/// Quantizes in pieces of `piece` elements.
 Quantized quantize(const WeightDesc& dense, const std::vector<float>& values,
                    const Quantization& how, std::size_t piece = SIZE_MAX) {
   Quantized result;
@@ -107,9 +107,9 @@ INSTANTIATE_TEST_SUITE_P(Every, RecordedNf4,
                          testing::Values("plain", "block128", "experts", "nested"),
                          [](const auto& case_) { return std::string(case_.param); });
 
-// ---- what the recordings do not have
+// ---- cases that the recordings lack
 
-TEST(Quantize, OfNf4TakesTheNearestCodeAndTheLowerOnATie) {
+TEST(Quantize, Nf4TakesTheNearestCodeAndTheLowerOnATie) {
   for (std::size_t low = 0; low < 15; ++low) {
     const double middle = (double{kNf4Codebook[low]} + double{kNf4Codebook[low + 1]}) / 2;
     const auto near = static_cast<float>(middle);
@@ -123,7 +123,7 @@ TEST(Quantize, OfNf4TakesTheNearestCodeAndTheLowerOnATie) {
   }
 }
 
-TEST(Quantize, OfZerosGivesZeros) {
+TEST(Quantize, ZerosStayZeros) {
   const std::vector<float> zeros(128, 0.0F);
   for (const WeightFormat format : {WeightFormat::affine4, WeightFormat::nf4}) {
     const Quantized result = quantize(dense_desc(2, 64), zeros, {.format = format});
@@ -133,7 +133,7 @@ TEST(Quantize, OfZerosGivesZeros) {
   }
 }
 
-TEST(Quantize, OfEqualScalesDoublyIsExact) {
+TEST(Quantize, NestedQuantizationOfEqualScalesIsExact) {
   std::vector<float> values(64 * 300, 0.25F);
   const Quantized result =
       quantize(dense_desc(300, 64), values, {.format = WeightFormat::nf4, .nested = true});
@@ -176,7 +176,7 @@ TEST(Quantize, RefusesRangesThatScalesCannotHold) {
   values[70] = 3.4e38F;
   values[71] = -3.4e38F;
   expect_refused([&] { quantize(dense_desc(2, 64), values, {}); }, "element 64");
-  values[70] = 1e6F;  // the scale's type is that of the weight, which a merge may have left behind
+  values[70] = 1e6F;  // scales have the weight's type, and a merge may give values beyond its range
   values[71] = -1e6F;
   expect_refused([&] { quantize(dense_desc(2, 64, DType::f16), values, {}); }, "within F16");
   quantize(dense_desc(2, 64, DType::bf16), values, {});
@@ -189,7 +189,7 @@ TEST(Quantize, RefusesScalesWhoseSumIsInfinite) {
   quantize(dense_desc(2, 64), values, {.format = WeightFormat::nf4});
 }
 
-TEST(Quantize, RefusesWhatItCannotDivide) {
+TEST(Quantize, RefusesRowsThatDoNotDivideIntoGroups) {
   EXPECT_FALSE(can_quantize(dense_desc(2, 96), {}));
   EXPECT_TRUE(can_quantize(dense_desc(2, 96), {.group_size = 32}));
   EXPECT_FALSE(can_quantize(dense_desc(2, 32), {}));

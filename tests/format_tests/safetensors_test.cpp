@@ -33,7 +33,7 @@ struct BrokenHeader {
 };
 
 const BrokenHeader kBrokenHeaders[] = {
-    // No header at all.
+    // Text that is not a header.
     {"", 0, "expected the header to begin with '{'"},
     {" {}", 0, "expected the header to begin with '{'"},
     {"[]", 0, "expected the header to begin with '{'"},
@@ -109,7 +109,7 @@ const BrokenHeader kBrokenHeaders[] = {
      "expected data_offsets"},
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[9223372036854775807,9223372036854775807]}})",
      1, "expected 1 * 1 bytes"},
-    // The data is not tiled.
+    // Gaps and overlaps in the data.
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
      "tensor \"a\": expected its data at byte 0 of the data"},
     {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},
@@ -134,7 +134,7 @@ const BrokenHeader kBrokenHeaders[] = {
      "expected 65 bytes, found 61: the download looks incomplete"},
 };
 
-TEST(SafetensorsHeader, RefusesEveryBrokenOne) {
+TEST(SafetensorsHeader, RefusesEveryBrokenHeader) {
   for (const BrokenHeader& broken : kBrokenHeaders) {
     SCOPED_TRACE(broken.header);
     expect_error([&] { parse(broken.header, broken.data_bytes); }, ErrorKind::format,
@@ -142,7 +142,7 @@ TEST(SafetensorsHeader, RefusesEveryBrokenOne) {
   }
 }
 
-TEST(SafetensorsHeader, IsTakenForWhatTheFormatAllows) {
+TEST(SafetensorsHeader, AcceptsEverythingThatTheFormatAllows) {
   EXPECT_TRUE(parse("{}", 0).tensors.empty());
   EXPECT_TRUE(parse(R"({"__metadata__":null})", 0).metadata.empty());
   EXPECT_EQ(parse("{\"__metadata__\":{\"a\":\"\xc3\xa4\",\"\":\"\"}}   ", 0).metadata,
@@ -192,7 +192,7 @@ TEST(SafetensorsHeader, ReadsEveryDtype) {
                        {"U64", 64}};
   for (const Named& type : all) {
     SCOPED_TRACE(type.name);
-    const std::uint64_t size = type.bits;  // of eight elements
+    const std::uint64_t size = type.bits;  // bytes of eight elements
     const std::string header = "{\"a\":{\"dtype\":\"" + std::string(type.name) +
                                "\",\"shape\":[2,4],\"data_offsets\":[0," + std::to_string(size) +
                                "]}}";
@@ -241,7 +241,7 @@ TEST(Safetensors, ReadsUnalignedData) {
 
 TEST(Safetensors, ReadsBeyondFourGibibytes) {
   TemporaryFolder folder;
-  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;  // a hole: takes no room on the disk
+  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;  // a hole: takes no space on the disk
   const std::string end = std::to_string(kSize);
   const std::string header = R"({"far":{"dtype":"U8","shape":[4],"data_offsets":[)" + end + "," +
                              std::to_string(kSize + 4) + R"(]},"hole":{"dtype":"F32","shape":[)" +
@@ -259,7 +259,7 @@ TEST(Safetensors, ReadsBeyondFourGibibytes) {
   EXPECT_LT(largest.size_bytes(), std::size_t{1} << 20);
 }
 
-TEST(Safetensors, TakesNoMemoryForWhatAFileOnlyClaims) {
+TEST(Safetensors, DoesNotAllocateForFalseSizes) {
   TemporaryFolder folder;
   const auto long_header = folder.write("a.safetensors", length_bytes(std::uint64_t{1} << 62));
   const auto missing_header = folder.write("b.safetensors", length_bytes(99'999'999) + "{}");
@@ -290,7 +290,7 @@ TEST(SafetensorsWriter, WritesWhatTheReaderReads) {
                               {"none", DType::i64, Shape{0}},
                               {"b", DType::f16, Shape{2}}},
                              {{"format", "bit-axon"}, {"ä", "\n"}});
-    EXPECT_FALSE(std::filesystem::exists(path)) << "it appears with commit()";
+    EXPECT_FALSE(std::filesystem::exists(path)) << "the file appears with commit()";
     for (std::size_t begin = 0; begin < data.size(); begin += 3)
       writer.write(std::as_bytes(std::span(data))
                        .subspan(begin)
@@ -335,7 +335,7 @@ TEST(SafetensorsWriter, LeavesNothingWithoutCommit) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
-TEST(SafetensorsWriter, RefusesNamesItCouldNotReadBack) {
+TEST(SafetensorsWriter, RefusesInvalidNamesAndShapes) {
   TemporaryFolder folder;
   const auto write = [&](std::vector<SafetensorsWriter::Spec> specs) {
     return [&folder, specs] { SafetensorsWriter(folder / "m.safetensors", specs); };

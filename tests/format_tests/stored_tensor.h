@@ -1,4 +1,4 @@
-// Checkpoints that a test puts together, and their tensors as numbers.
+// Makes checkpoints for tests, and reads tensors as numbers.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ inline StoredTensor zeros(std::string name, StoredType dtype, StoredShape shape)
   return {std::move(name), dtype, std::move(shape), std::string(size, '\0')};
 }
 
-/// A tensor of these numbers, which are all of one type of `dtype`'s size.
+/// A tensor of these numbers. T must have the size of `dtype`.
 template <typename T>
 StoredTensor stored(std::string name, DType dtype, Shape shape, const std::vector<T>& values) {
   std::string bytes(values.size() * sizeof(T), '\0');
@@ -52,7 +52,7 @@ inline void write_checkpoint(const std::filesystem::path& path,
   writer.commit();
 }
 
-/// The bytes of tensor `name`; throws where there is none.
+/// The bytes of tensor `name`. Throws when there is no such tensor.
 inline std::vector<std::byte> bytes_of(const Checkpoint& checkpoint, std::string_view name) {
   const TensorInfo* tensor = checkpoint.find(name);
   if (tensor == nullptr) throw std::out_of_range("no tensor " + std::string(name));
@@ -61,14 +61,14 @@ inline std::vector<std::byte> bytes_of(const Checkpoint& checkpoint, std::string
   return bytes;
 }
 
-/// The elements of a float tensor, widened.
+/// The elements of a float tensor, widened to float32.
 inline std::vector<float> floats_of(const Checkpoint& checkpoint, std::string_view name) {
   const std::vector<std::byte> bytes = bytes_of(checkpoint, name);
   const DType dtype = checkpoint.find(name)->dtype.dtype().value();
   std::vector<float> values(bytes.size() / size_of(dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint32_t bits = 0;
-    // A float type has no more bytes than that, which the compiler cannot know.
+    // No float type has more than four bytes, but the compiler does not know that.
     std::memcpy(&bits, bytes.data() + i * size_of(dtype), std::min(size_of(dtype), sizeof(bits)));
     values[i] = dtype == DType::f32   ? std::bit_cast<float>(bits)
                 : dtype == DType::f16 ? f16_to_f32(static_cast<std::uint16_t>(bits))

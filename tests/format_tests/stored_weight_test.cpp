@@ -1,4 +1,4 @@
-// Weights that are written, against the files of the programs that made the formats.
+// Compares written weights with the files of the programs that defined the formats.
 #include "formats/stored_weight.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ std::string text_of(const Checkpoint& file, const std::string& name) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(StoredWeight, OfNf4IsWhatBitsandbytesWrites) {
+TEST(StoredWeight, Nf4MatchesTheFilesOfBitsandbytes) {
   const TemporaryFolder folder;
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" / "nf4.safetensors");
   std::vector<WeightSource> sources;
@@ -60,7 +60,7 @@ TEST(StoredWeight, OfNf4IsWhatBitsandbytesWrites) {
   EXPECT_EQ(written.metadata().at("format"), "pt");
 }
 
-TEST(StoredWeight, NumbersAreThoseOfPython) {
+TEST(StoredWeight, NumbersMatchPython) {
   const TemporaryFolder folder;
   const std::vector<std::pair<float, const char*>> numbers = {
       {0x1.0a07e4p-5F, "0.03247446566820145"},

@@ -1,6 +1,5 @@
-// What appears under its name is on the disk before: files, their folder, the rename, and the
-// folder that holds the new name, in this order. The calls of this program go through the functions
-// below.
+// A file is on the disk before it gets its name. The order is: files, their folder, the rename, the
+// folder that holds the new name. The functions below replace the system calls and record them.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -15,7 +14,8 @@
 
 namespace {
 
-/// "sync NAME", "rename NAME": the last part of paths. Null: not recorded.
+/// Recorded calls: "sync NAME" or "rename NAME" with the last part of the path. Null: not
+/// recording.
 std::vector<std::string>* calls = nullptr;
 
 std::string last_part(const std::filesystem::path& path) { return path.filename().string(); }
@@ -44,7 +44,7 @@ class SyncTest : public testing::Test {
   SyncTest() { calls = &calls_; }
   ~SyncTest() override { calls = nullptr; }
 
-  /// Temporary names are "NAME.0123abcd.tmp".
+  /// Whether `call` flushes the temporary file of `name`, such as "NAME.0123abcd.tmp".
   static bool is_temporary(const std::string& call, const std::string& name) {
     return call.starts_with("sync " + name + ".") && call.ends_with(".tmp");
   }
@@ -54,7 +54,7 @@ class SyncTest : public testing::Test {
   std::vector<std::string> calls_;
 };
 
-TEST_F(SyncTest, OfAFile) {
+TEST_F(SyncTest, AFileIsFlushedBeforeItsRename) {
   AtomicFile file(folder_ / "new");
   file.write("text");
   file.commit();
@@ -64,7 +64,7 @@ TEST_F(SyncTest, OfAFile) {
   EXPECT_EQ(calls_[2], parent_);
 }
 
-TEST_F(SyncTest, OfAFileInTheWorkingFolder) {
+TEST_F(SyncTest, AFileInTheWorkingFolderFlushesThatFolder) {
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(folder_.path());
   AtomicFile file("new");
@@ -73,14 +73,14 @@ TEST_F(SyncTest, OfAFileInTheWorkingFolder) {
   EXPECT_EQ(calls_.back(), parent_);
 }
 
-TEST_F(SyncTest, OfADownload) {
+TEST_F(SyncTest, ADownloadIsFlushedBeforeItsRename) {
   PartialFile file(folder_ / "part");
   file.append(std::as_bytes(std::span("text")));
   file.publish(folder_ / "whole");
   EXPECT_EQ(calls_, (std::vector<std::string>{"sync part", "rename whole", parent_}));
 }
 
-TEST_F(SyncTest, OfAFolderWithFoldersInIt) {
+TEST_F(SyncTest, AFolderIsFlushedWithEverythingInIt) {
   AtomicFolder folder(folder_ / "new");
   std::filesystem::create_directory(folder.temporary() / "inner");
   std::ofstream(folder.temporary() / "inner" / "file") << "text";

@@ -1,4 +1,4 @@
-// Files that a test makes, and the errors that it expects of them.
+// Temporary files for tests, and checks of the errors for them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 
 namespace bitaxon {
 
-/// A folder that lives as long as the object.
+/// A folder that exists while the object lives.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -48,12 +48,13 @@ inline std::string length_bytes(std::uint64_t length) {
   return bytes;
 }
 
-/// A safetensors file with this header and data, as they are.
+/// The bytes of a safetensors file with this header and data, both unchecked.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
   return length_bytes(header.size()) + std::string(header) + std::string(data);
 }
 
-/// `act` throws an Error of `kind`, in one line that begins with `begin` and holds `fragment`.
+/// `act` throws an Error of `kind`. Its message is one line that begins with `begin` and holds
+/// `fragment`.
 template <typename Act>
 void expect_error(Act&& act, ErrorKind kind, std::string_view begin, std::string_view fragment) {
   try {

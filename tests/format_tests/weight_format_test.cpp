@@ -24,7 +24,7 @@ float rounded_to(DType dtype, float value) {
   return value;
 }
 
-/// Half a step, relative.
+/// The relative error of rounding: half a step.
 double unit_roundoff(DType dtype) {
   return dtype == DType::f16 ? 0x1p-11 : dtype == DType::bf16 ? 0x1p-8 : 0x1p-24;
 }
@@ -90,9 +90,9 @@ INSTANTIATE_TEST_SUITE_P(Golden, RecordedAffine4, testing::ValuesIn(all_recorded
                                   std::to_string(recorded.param.group);
                          });
 
-// ---- every format, decoded in pieces from unaligned bytes, against one element at a time
+// ---- every format: decoding in pieces from unaligned bytes equals decoding element by element
 
-/// Bytes that begin one past an aligned address.
+/// Bytes that begin one byte after an aligned address.
 struct Unaligned {
   explicit Unaligned(std::span<const std::byte> from = {}) : storage(from.size() + 1) {
     std::copy(from.begin(), from.end(), storage.begin() + 1);
@@ -131,7 +131,7 @@ float float_at(DType dtype, std::span<const std::byte> bytes, std::size_t i) {
                                : bf16_to_f32(half);
 }
 
-/// The formulas of weight_format.cpp, plainly.
+/// One element, by the formulas in weight_format.cpp.
 float element(const WeightDesc& desc, const WeightParts& parts, std::size_t i) {
   if (desc.format == WeightFormat::dense) return float_at(desc.dtype, parts.data, i);
   const std::size_t g = i / static_cast<std::size_t>(desc.group_size);
@@ -144,7 +144,7 @@ float element(const WeightDesc& desc, const WeightParts& parts, std::size_t i) {
   const auto code = static_cast<std::size_t>(byte >> (i % 2 == 0 ? 4 : 0) & 15);
   const float value = float_at(DType::f32, parts.quant_map, code);
   if (!desc.nested) return value * float_at(DType::f32, parts.scales, g);
-  const volatile float product =  // volatile: two roundings
+  const volatile float product =  // volatile: keeps two separate roundings
       float_at(DType::f32, parts.nested_quant_map, std::to_integer<std::size_t>(parts.scales[g])) *
       float_at(DType::f32, parts.nested_scales,
                g / static_cast<std::size_t>(desc.nested_group_size));
@@ -217,8 +217,8 @@ TEST(WeightFormat, DecodesNf4InPieces) {
   struct Size {
     std::int64_t n_matrices, rows, cols, block;
   };
-  // Blocks that straddle rows, a short last one, an odd number of elements, blocks that begin in
-  // the middle of a byte, one block for all.
+  // Blocks that span two rows, a short last block, an odd number of elements, blocks that begin in
+  // the middle of a byte, one block for all elements.
   for (const Size size :
        {Size{1, 4, 64, 64}, Size{1, 5, 40, 64}, Size{3, 7, 11, 64}, Size{1, 3, 33, 7},
         Size{1, 1, 1, 64}, Size{1, 9, 5, 1}, Size{1, 3, 5, 4096}, Size{2, 8, 64, 128}})
@@ -236,7 +236,7 @@ TEST(WeightFormat, DecodesNf4InPieces) {
     }
 }
 
-TEST(WeightFormat, TakesTheFirstElementFromTheNibbleThatTheFormatSays) {
+TEST(WeightFormat, EachFormatHasItsOwnNibbleOrder) {
   Bytes word(16);
   word[0] = std::byte{0x21};
   const float one = 1.0f, zero = 0.0f;
@@ -262,7 +262,7 @@ TEST(WeightFormat, TakesTheFirstElementFromTheNibbleThatTheFormatSays) {
   EXPECT_EQ(out[1], 1.0f);
 }
 
-TEST(WeightFormat, RefusesToReadOutside) {
+TEST(WeightFormat, RefusesToReadOutsideTheBuffers) {
   const Bytes data(40);
   std::vector<float> out(10);
   WeightDesc desc{.name = "w", .rows = 2, .cols = 5};

@@ -71,7 +71,7 @@ TEST(WeightSource, ReadsEveryLayoutOfTheRecordedModels) {
             WeightFormat::dense);
 }
 
-// ---- parts put together here
+// ---- synthetic parts
 
 std::string nf4_state(std::string_view shape, std::string_view more = "",
                       std::string_view block = "64") {
@@ -199,7 +199,7 @@ TEST_F(WeightSourceTest, FindsTheBiasesOfAnExpertStack) {
   }
 }
 
-TEST_F(WeightSourceTest, RefusesAffine4ThatDoesNotFit) {
+TEST_F(WeightSourceTest, RefusesInconsistentAffine4Tensors) {
   const auto parts = affine_parts();
   expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 7})),
                  "expected [4, 64] as floats, or U32 with 8 codes a word, got U32 [4, 7]");
@@ -224,7 +224,7 @@ TEST_F(WeightSourceTest, RefusesAffine4ThatDoesNotFit) {
   expect_refused(with(parts, zeros("x.biases", DType::u8, {4, 2})), "got U8 [4, 2]");
 }
 
-TEST_F(WeightSourceTest, FindsNf4OfAnOddSizeAndHonoursItsCodebook) {
+TEST_F(WeightSourceTest, FindsNf4OfAnOddSizeAndUsesItsCodebook) {
   // 3 elements in blocks of 2: bytes 0x12 0x3f, the last nibble unused.
   std::vector<float> map(16);
   for (std::size_t i = 0; i < map.size(); ++i) map[i] = static_cast<float>(i) + 0.5f;
@@ -247,12 +247,12 @@ TEST_F(WeightSourceTest, FindsNestedNf4) {
   ASSERT_TRUE(source.has_value());
   EXPECT_TRUE(source->desc.nested);
   EXPECT_EQ(source->desc.nested_offset, 0.5f);
-  EXPECT_EQ(source->desc.dtype, DType::f16);  // that the weight had
+  EXPECT_EQ(source->desc.dtype, DType::f16);  // the type before quantization
   ASSERT_NE(source->nested_scales, nullptr);
   ASSERT_NE(source->nested_quant_map, nullptr);
 }
 
-TEST_F(WeightSourceTest, RefusesNf4ThatDoesNotFit) {
+TEST_F(WeightSourceTest, RefusesInconsistentNf4Tensors) {
   const auto parts = nf4_parts();
   const std::string state = "x.weight.quant_state.bitsandbytes__nf4";
   expect_refused(with(parts, zeros("x.weight", DType::u8, {64, 1})),
@@ -275,7 +275,7 @@ TEST_F(WeightSourceTest, RefusesNf4ThatDoesNotFit) {
       "bitsandbytes FP4 (U8 [128, 1]) is not read", ErrorKind::unsupported);
 }
 
-TEST_F(WeightSourceTest, RefusesAQuantStateThatDoesNotFit) {
+TEST_F(WeightSourceTest, RefusesAnInconsistentQuantState) {
   const auto refused = [&](const std::string& state, std::string_view fragment) {
     expect_refused(with(nf4_parts(), stored_text("x.weight.quant_state.bitsandbytes__nf4", state)),
                    fragment);
@@ -295,7 +295,7 @@ TEST_F(WeightSourceTest, RefusesAQuantStateThatDoesNotFit) {
   refused(nf4_state("[4, 64]", kNested), "needs a tensor \"x.weight.nested_absmax\"");
 }
 
-TEST_F(WeightSourceTest, RefusesDoubleQuantizationThatDoesNotFit) {
+TEST_F(WeightSourceTest, RefusesInconsistentDoubleQuantization) {
   const auto parts = nested_parts();
   const auto refused = [&](std::string_view more, std::string_view fragment) {
     expect_refused(with(parts, stored_text("x.weight.quant_state.bitsandbytes__nf4",
@@ -318,7 +318,7 @@ TEST_F(WeightSourceTest, RefusesDoubleQuantizationThatDoesNotFit) {
                  "expected U8 [4], got F32 [4]");
 }
 
-TEST_F(WeightSourceTest, ReadsPartsAlignedAndKeepsTheBuffer) {
+TEST_F(WeightSourceTest, ReadsAlignedPartsAndKeepsTheBuffer) {
   const Checkpoint checkpoint = checkpoint_of(
       {stored_text("pad", "p"), stored<float>("big", DType::f32, {3}, {1.0f, 2.0f, 3.0f}),
        stored_text("more", "pp"), stored<float>("small", DType::f32, {1}, {4.0f})});
