@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// Loads `text` and returns the message of the error it must end in.
+// Loads `text`, which must fail, and returns the message of the error.
 std::string refusal(const std::string& text, ErrorKind kind) {
   try {
     bpe_from_json(text, "t.json");
@@ -22,11 +22,11 @@ std::string refusal(const std::string& text, ErrorKind kind) {
     EXPECT_LT(message.size(), 400u) << message;
     return message.substr(8);
   }
-  ADD_FAILURE() << "taken: " << text.substr(0, 200);
+  ADD_FAILURE() << "accepted: " << text.substr(0, 200);
   return {};
 }
 
-TEST(BpeFile, WhatIsNoJsonNamesTheByte) {
+TEST(BpeFile, InvalidJsonIsRefusedWithItsByte) {
   const std::string early = "not JSON: it ends too early, the download looks incomplete";
   EXPECT_EQ(refusal("", ErrorKind::format), "at byte 1: " + early);
   EXPECT_EQ(refusal("{", ErrorKind::format), "at byte 2: " + early);
@@ -40,7 +40,7 @@ TEST(BpeFile, WhatIsNoJsonNamesTheByte) {
   for (std::size_t n = 0; n < text.size(); n += 37) refusal(text.substr(0, n), ErrorKind::format);
 }
 
-TEST(BpeFile, DepthAndKeysAreBounded) {
+TEST(BpeFile, LimitsDepthAndKeys) {
   EXPECT_EQ(refusal(std::string(100000, '['), ErrorKind::format), "deeper than 32 levels");
   std::string deep = "{\"a\":";
   for (int i = 0; i < 1000; ++i) deep += "{\"a\":";
@@ -52,7 +52,7 @@ TEST(BpeFile, DepthAndKeysAreBounded) {
   EXPECT_EQ(refusal(many.dump(), ErrorKind::format), "an object with more than 1024 keys");
 }
 
-TEST(BpeFile, TheVocabularyMapsEachTokenToOneId) {
+TEST(BpeFile, RefusesAnInvalidVocabulary) {
   const auto with = [](const std::string& vocabulary) {
     return "{\"model\": {\"vocab\": " + vocabulary + ", \"merges\": []}}";
   };
@@ -81,7 +81,7 @@ TEST(BpeFile, TheVocabularyMapsEachTokenToOneId) {
             "model: expected an object, got an array");
 }
 
-// What one change to a good file does.
+// One change to a valid file, and the error that it causes.
 struct Change {
   std::function<void(json&)> apply;
   ErrorKind kind;
@@ -98,7 +98,7 @@ void expect_refusals(const std::vector<Change>& changes) {
   }
 }
 
-TEST(BpeFile, MergesNameTokens) {
+TEST(BpeFile, RefusesInvalidMerges) {
   const auto merges = [](const json& list) {
     return [list](json& document) { document["model"]["merges"] = list; };
   };
@@ -123,7 +123,7 @@ TEST(BpeFile, MergesNameTokens) {
   });
 }
 
-TEST(BpeFile, WhatWouldChangeIdsIsRefusedByName) {
+TEST(BpeFile, NamesUnsupportedSettingsThatChangeIds) {
   constexpr auto kUnsupported = ErrorKind::unsupported;
   const auto set = [](const std::string& pointer, const json& value) {
     return [pointer, value](json& document) { document[json::json_pointer(pointer)] = value; };
@@ -172,7 +172,7 @@ TEST(BpeFile, WhatWouldChangeIdsIsRefusedByName) {
   });
 }
 
-TEST(BpeFile, WhatHasNoEffectIsAccepted) {
+TEST(BpeFile, AcceptsSettingsWithoutEffect) {
   TokenizerJson file({"a b"});
   file.document["model"].update({{"dropout", 0.0},
                                  {"continuing_subword_prefix", ""},
@@ -189,7 +189,7 @@ TEST(BpeFile, WhatHasNoEffectIsAccepted) {
   EXPECT_NO_THROW(file.bpe());
 }
 
-TEST(BpeFile, WrongTypesNameThePlace) {
+TEST(BpeFile, NamesThePlaceOfAWrongType) {
   constexpr auto kFormat = ErrorKind::format;
   const auto set = [](const std::string& pointer, const json& value) {
     return [pointer, value](json& document) { document[json::json_pointer(pointer)] = value; };

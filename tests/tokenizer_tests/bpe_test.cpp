@@ -23,7 +23,7 @@ nlohmann::json golden(const std::string& name) {
 
 Tokenizer tiny() { return Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"); }
 
-// What a vocabulary without merges gives.
+// The ids that a vocabulary without merges gives.
 Ids bytes_as_ids(std::string_view text) {
   Ids ids;
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
@@ -49,7 +49,7 @@ TEST(Bpe, DecodesBrokenBytesAsRecorded) {
     EXPECT_EQ(tokenizer.decode(c["ids"].get<Ids>()), c["decoded"].get<std::string>()) << c;
 }
 
-TEST(Bpe, TheBundledTokenizer) {
+TEST(Bpe, LoadsTheBundledTokenizer) {
   const Tokenizer tokenizer = tiny();
   EXPECT_EQ(tokenizer.kind(), "bpe");
   EXPECT_EQ(tokenizer.vocab_size(), 1024);
@@ -64,13 +64,13 @@ TEST(Bpe, TheBundledTokenizer) {
   EXPECT_EQ(tokenizer.decode(Ids{-1, 1024, 1 << 30, 475}), tokenizer.decode(Ids{475}));
 }
 
-TEST(Bpe, InvalidUtf8IsReadAsReplacements) {
+TEST(Bpe, InvalidUtf8BecomesReplacementCharacters) {
   const Bpe bpe = TokenizerJson().bpe();
   EXPECT_EQ(bpe.encode("a\xFF\xE2\x82z"), bpe.encode("a\xEF\xBF\xBD\xEF\xBF\xBDz"));
   EXPECT_EQ(bpe.encode(std::string_view("a\0b", 3)), (Ids{'a', 0, 'b'}));
 }
 
-TEST(Bpe, MergesByRankNotByPlace) {
+TEST(Bpe, MergesByRankNotByPosition) {
   const Bpe bpe = TokenizerJson({"b c", "a b", "ab c", "c d"}).bpe();
   EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // "b c" comes first
   EXPECT_EQ(bpe.encode("ab"), (Ids{257}));
@@ -78,8 +78,8 @@ TEST(Bpe, MergesByRankNotByPlace) {
   EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));  // leftmost first
 }
 
-TEST(Bpe, AgreesWithTheDefinition) {
-  // Joins the leftmost pair of the least rank until there is none, as the definition says.
+TEST(Bpe, AgreesWithASimpleImplementation) {
+  // Merges the leftmost pair of the lowest rank until no pair is left, by the definition of BPE.
   const std::vector<std::string> merges = {"a b",  "b a", "ab a", "a a",   "c ab",
                                            "aa b", "b b", "bb a", "aba c", "cab c"};
   const TokenizerJson json(merges);
@@ -114,7 +114,7 @@ TEST(Bpe, MergesMayBePairs) {
   EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
 }
 
-TEST(Bpe, AVersionLineAmongTheMergesIsPassedOver) {
+TEST(Bpe, SkipsAVersionLineAmongTheMerges) {
   TokenizerJson json({"a b"});
   json.document["model"]["merges"] = {"#version: 0.2", "a b"};
   EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
@@ -130,7 +130,7 @@ TEST(Bpe, IgnoreMergesTakesAWholePiece) {
   EXPECT_EQ(json.bpe().encode("abcd"), (Ids{256, 'c', 'd'}));
 }
 
-TEST(Bpe, AMissingByteIsDroppedOrUnknown) {
+TEST(Bpe, AMissingByteIsDroppedOrBecomesUnknown) {
   TokenizerJson json;
   json.vocab().erase("x");
   json.vocab()["<unk>"] = 'x';
@@ -141,7 +141,7 @@ TEST(Bpe, AMissingByteIsDroppedOrUnknown) {
   EXPECT_EQ(json.bpe().encode("axxbx"), (Ids{'a', 'x', 'b', 'x'}));
 }
 
-// As Hugging Face tokenizers 0.23 reads such files.
+// Hugging Face tokenizers 0.23 reads such files in the same way.
 TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
   TokenizerJson json;
   for (const int never_in_utf8 : {0xC0, 0xC1, 0xF5, 0xF8, 0xFF})
@@ -169,7 +169,7 @@ TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
   }
 }
 
-TEST(AddedTokens, TheLongestOfTheLeftmost) {
+TEST(AddedTokens, TheLeftmostAndThenTheLongestWins) {
   TokenizerJson json;
   const int a = json.add("<a>");
   const int ab = json.add("<a><b>");
@@ -179,7 +179,7 @@ TEST(AddedTokens, TheLongestOfTheLeftmost) {
   EXPECT_EQ(bpe.encode("<<a>>"), (Ids{'<', a, '>'}));
 }
 
-TEST(AddedTokens, StripsSwallowWhiteSpace) {
+TEST(AddedTokens, StripTakesWhiteSpace) {
   TokenizerJson json;
   const int l = json.add("<l>", {{"lstrip", true}});
   const int r = json.add("<r>", {{"rstrip", true}});
@@ -188,11 +188,11 @@ TEST(AddedTokens, StripsSwallowWhiteSpace) {
   EXPECT_EQ(bpe.encode("a <r> \n\xC2\x85 b"), (Ids{'a', ' ', r, 'b'}));
   EXPECT_EQ(bpe.encode("  <l>"), (Ids{l}));
   EXPECT_EQ(bpe.encode("<r>  "), (Ids{r}));
-  EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // what one has swallowed the next does not get
-  EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"), (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B is no space
+  EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // the space goes to only one of the tokens
+  EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"), (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B: no space
 }
 
-TEST(AddedTokens, SingleWordsTouchNoWord) {
+TEST(AddedTokens, SingleWordsMatchOnlyAtWordBoundaries) {
   TokenizerJson json;
   const int w = json.add("ing", {{"single_word", true}});
   const Bpe bpe = json.bpe();
@@ -203,7 +203,7 @@ TEST(AddedTokens, SingleWordsTouchNoWord) {
     EXPECT_EQ(bpe.encode(text), bytes_as_ids(text)) << text;
 }
 
-TEST(AddedTokens, NormalizedOnesAreFoundInNormalizedText) {
+TEST(AddedTokens, NormalizedTokensAreFoundInNormalizedText) {
   TokenizerJson json;
   const std::string decomposed = "e\xCC\x81t", composed = "\xC3\xA9t";
   const int normalized = json.add(decomposed, {{"normalized", true}});
@@ -217,7 +217,7 @@ TEST(AddedTokens, NormalizedOnesAreFoundInNormalizedText) {
   EXPECT_EQ(raw.bpe().encode(composed), (Ids{0xC3, 0xA9, 't'}));
 }
 
-TEST(AddedTokens, RawOnesCutTheTextThatIsNormalized) {
+TEST(AddedTokens, RawTokensSplitTheTextBeforeNormalization) {
   TokenizerJson json;
   const int cut = json.add("<c>");
   EXPECT_EQ(json.bpe().encode("e<c>\xCC\x81"), (Ids{'e', cut, 0xCC, 0x81}));
@@ -232,13 +232,13 @@ TEST(AddedTokens, DecodeToTheirContent) {
   EXPECT_EQ(bpe.vocab_size(), token + 1);
 }
 
-TEST(AddedTokens, MayStandInTheVocabulary) {
+TEST(AddedTokens, MayBeInTheVocabulary) {
   TokenizerJson json({"a b"});
   json.add("ab", {{"id", 256}});
   EXPECT_EQ(json.bpe().encode("cabc"), (Ids{'c', 256, 'c'}));
 }
 
-TEST(Bpe, WithoutNormalizerTextStaysAsItIs) {
+TEST(Bpe, TextIsUnchangedWithoutANormalizer) {
   TokenizerJson json;
   json.document["normalizer"] = nullptr;
   EXPECT_EQ(json.bpe().encode("e\xCC\x81"), (Ids{'e', 0xCC, 0x81}));
@@ -270,11 +270,11 @@ TEST(Bpe, SplitsApplyOneAfterTheOther) {
   EXPECT_EQ(json.bpe().encode("12ab"), (Ids{'1', '2', 257}));
 }
 
-TEST(Bpe, WhatTheVocabularySpellsOtherwiseDecodesAsItStands) {
+TEST(Bpe, TokensThatAreNotSpellingsDecodeToTheirText) {
   TokenizerJson json;
-  json.vocab()["\xE6\x97\xA5"] = 256;           // no spelling of bytes
-  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one character of it is none
-  json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // a space and the byte E9
+  json.vocab()["\xE6\x97\xA5"] = 256;           // not a spelling of bytes
+  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one of its characters is not a spelling
+  json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // spells a space and the byte E9
   const Bpe bpe = json.bpe();
   EXPECT_EQ(bpe.bytes_of(256), "\xE6\x97\xA5");
   EXPECT_EQ(bpe.bytes_of(257), "a\xE2\x82\xAC\xC4\xA0");
@@ -283,7 +283,7 @@ TEST(Bpe, WhatTheVocabularySpellsOtherwiseDecodesAsItStands) {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-TEST(Bpe, ALongWordTakesNLogN) {
+TEST(Bpe, ALongWordTakesNLogNTime) {
   std::vector<std::string> merges;
   for (std::string half = "a"; half.size() < 256; half += half) merges.push_back(half + " " + half);
   const Bpe bpe = TokenizerJson(merges).bpe();
@@ -294,12 +294,13 @@ TEST(Bpe, ALongWordTakesNLogN) {
     EXPECT_EQ(bpe.encode(text), Ids(text.size() / 256, 263));
     seconds.push_back(cpu_seconds() - start);
   }
-  // Four times the letters: a little over four times the work; a quadratic loop makes it 16 times.
+  // Four times the letters take a little over four times the work, and 16 times in a quadratic
+  // loop.
   EXPECT_LT(seconds[2], 10 * seconds[1] + 0.05);
   EXPECT_LT(seconds[1], 10 * seconds[0] + 0.05);
 }
 
-TEST(Bpe, LongTextsOfEveryKindOfPieceAreLinear) {
+TEST(Bpe, LongTextsTakeLinearTime) {
   const Bpe bpe = TokenizerJson().bpe();
   for (const std::string unit : {" ", "\n", " \n", "a ", "1", "'", "\xC2\xA0", "\xCC\x81", "'s"}) {
     std::string text;
@@ -310,8 +311,8 @@ TEST(Bpe, LongTextsOfEveryKindOfPieceAreLinear) {
   }
 }
 
-TEST(Bpe, AVocabularyOf150000) {
-  // Tokens are the digits of their number in base 16, letters a to p, joined from left to right.
+TEST(Bpe, LoadsAVocabularyOf150000Tokens) {
+  // A token is its number in base 16, with letters a to p as digits. Merges go from left to right.
   std::vector<std::string> tokens;
   auto vocabulary = nlohmann::json::object();
   auto merges = nlohmann::json::array();
@@ -338,7 +339,7 @@ TEST(Bpe, AVocabularyOf150000) {
   const Bpe bpe = bpe_from_json(text, "tokenizer.json");
   const double seconds = cpu_seconds() - start;
   RecordProperty("load_ms", static_cast<int>(seconds * 1000));
-  EXPECT_LT(seconds, 20.0);  // quadratic loading takes minutes
+  EXPECT_LT(seconds, 20.0);  // quadratic loading would take minutes
   EXPECT_EQ(bpe.vocab_size(), 150000);
   EXPECT_EQ(bpe.encode("ab"), (Ids{*bpe.token_id("ab")}));
   EXPECT_EQ(bpe.encode("abcd"), (Ids{*bpe.token_id("ab"), *bpe.token_id("cd")}));

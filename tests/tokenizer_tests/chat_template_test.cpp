@@ -18,14 +18,14 @@ TEST(ChatTemplate, WrapsEachMessageAndOpensTheAnswer) {
   EXPECT_EQ(turn_end(ChatTemplate::chatml), "<|im_end|>\n");
 }
 
-TEST(ChatTemplate, NoneIsPlainText) {
+TEST(ChatTemplate, WithoutATemplateThePromptIsPlainText) {
   const std::vector<ChatMessage> messages = {{"system", "Be brief."}, {"user", "Hi!"}};
   EXPECT_EQ(chat_prompt({}, ChatTemplate::none), "");
   EXPECT_EQ(chat_prompt(messages, ChatTemplate::none), "Be brief.\nHi!\n");
   EXPECT_EQ(turn_end(ChatTemplate::none), "\n");
 }
 
-TEST(ChatTemplate, TokensThatTheTokenizerLacksAreNamed) {
+TEST(ChatTemplate, NamesTokensThatTheTokenizerLacks) {
   using Names = std::vector<std::string>;
   const TemporaryFolder folder;
   TokenizerJson json;
@@ -34,7 +34,7 @@ TEST(ChatTemplate, TokensThatTheTokenizerLacksAreNamed) {
   };
   EXPECT_EQ(missing(ChatTemplate::chatml), (Names{"<|im_start|>", "<|im_end|>"}));
   EXPECT_EQ(missing(ChatTemplate::none), Names());
-  // A text is never split into a token that only the vocabulary has.
+  // A token that is only in the vocabulary is never a part of an encoded text.
   json.vocab()["<|im_end|>"] = json.vocab().size();
   json.add("<|im_start|>");
   EXPECT_EQ(missing(ChatTemplate::chatml), Names{"<|im_end|>"});

@@ -26,7 +26,7 @@ const std::string kModel = test::golden_dir() / "sentencepiece" / "tokenizer.mod
 
 using Ids = std::vector<std::int32_t>;
 
-// Protocol buffer fields, to write models by hand.
+// Fields of protocol buffers, for synthetic models.
 std::string bytes_field(int number, const std::string& bytes) {
   std::string out(1, static_cast<char>(number << 3 | 2));
   if (number >= 16)
@@ -72,7 +72,7 @@ TEST(SentencePiece, EncodesAsRecorded) {
     EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<Ids>()) << c["text"];
 }
 
-TEST(SentencePiece, TheRecordedModel) {
+TEST(SentencePiece, LoadsTheRecordedModel) {
   const Tokenizer tokenizer = Tokenizer::load(kModel);
   EXPECT_EQ(tokenizer.kind(), "sentencepiece");
   const auto end = tokenizer.token_id("</s>");
@@ -89,7 +89,7 @@ TEST(SentencePiece, TheRecordedModel) {
   EXPECT_NO_THROW(tokenizer.encode(std::string_view("a\0b", 3)));
 }
 
-// Without the special tokens, decoding is the library's.
+// Decodes random ids without the special tokens, and compares with the library.
 void expect_decodes_as_the_library(const std::string& model) {
   const TemporaryFolder folder;
   const Tokenizer tokenizer = Tokenizer::load(folder.write("tokenizer.model", model));
@@ -109,7 +109,7 @@ void expect_decodes_as_the_library(const std::string& model) {
   }
 }
 
-TEST(SentencePiece, DecodesAsTheLibrary) {
+TEST(SentencePiece, DecodesAsTheLibraryDoes) {
   expect_decodes_as_the_library(read_whole_file(kModel, 1 << 24));
   for (const bool dummy_prefix : {false, true})
     for (const bool remove_extra : {false, true})
@@ -125,18 +125,18 @@ TEST(SentencePiece, ControlSymbolsAreTextUnlessSkipped) {
       "a");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}), "<s>a a</s>");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}, true), "a a");
-  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // in text they are text
+  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // a control symbol in a text is plain text
   EXPECT_EQ(tokenizer.encode("b<user>").back(), tokenizer.token_id("<user>"));
   EXPECT_FALSE(tokenizer.is_special(*tokenizer.token_id("<user>")));
 }
 
-// Loads what must be refused; the message must be one line, and the library silent.
+// Loads a model that must be refused. The message must be one line, and the library must not print.
 std::string refusal(const std::string& model, ErrorKind kind = ErrorKind::format) {
   testing::internal::CaptureStderr();
   std::string message;
   try {
     SentencePiece::from_bytes(model, "t.model");
-    ADD_FAILURE() << "taken";
+    ADD_FAILURE() << "accepted";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), kind) << error.what();
     message = error.what();
@@ -147,14 +147,14 @@ std::string refusal(const std::string& model, ErrorKind kind = ErrorKind::format
   return message;
 }
 
-TEST(SentencePiece, BrokenModelsAreOneLine) {
+TEST(SentencePiece, BrokenModelsGiveAOneLineMessage) {
   refusal("");
   refusal("\n");
   refusal("not a model");
   refusal(std::string(1000, '\xFF'));
   refusal(std::string(1000, '\0'));
   refusal(piece("a", kNormal));                            // no unknown piece
-  refusal(small_model(true, true) + piece("a", kNormal));  // twice
+  refusal(small_model(true, true) + piece("a", kNormal));  // a piece that appears twice
   refusal(small_model(true, true) + piece("", kNormal));
   refusal(small_model(true, true) + piece(std::string("x\0", 2), kNormal));
   refusal(small_model(true, true) + piece(std::string(100000, 'x'), kNormal));
@@ -174,9 +174,9 @@ TEST(SentencePiece, BrokenCharacterMapsAreRefused) {
   };
   refusal(with_map("x"));
   refusal(with_map(std::string("\x04\0\0\0", 4)));
-  refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));    // children lie outside
+  refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));    // children outside the trie
   refusal(with_map(std::string("\xFF\xFF\xFF\xFF____\0", 9)));  // a size past the end
-  // A trie whose only step leads to itself, for ever.
+  // A trie whose only step leads back to itself.
   std::string trie(1024, '\0');
   trie[4 * 'a'] = 'a';
   trie[4 * 'a' + 1] = static_cast<char>(('a' << 2) & 0xFF);
@@ -217,7 +217,7 @@ TEST(SentencePiece, TruncatedAndChangedModelsDoNotCrash) {
 
 #else
 
-TEST(SentencePiece, IsRefusedByABuildWithoutIt) {
+TEST(SentencePiece, ABuildWithoutItRefusesAModel) {
   try {
     Tokenizer::load(kModel);
     ADD_FAILURE();

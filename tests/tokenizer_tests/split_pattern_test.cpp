@@ -39,29 +39,29 @@ std::string utf8_of(std::uint32_t c) {
   return out;
 }
 
-TEST(SplitPattern, TheQwenPattern) {
+TEST(SplitPattern, SplitsByTheQwenPattern) {
   EXPECT_EQ(pieces(kQwenPattern, "I'll pay 12 $$!\n\n  now "),
             (Pieces{"I", "'ll", " pay", " ", "1", "2", " $$!\n\n", " ", " now", " "}));
-  // Case folding reaches the long s and the Kelvin sign, in both engines.
+  // Case folding includes the long s and the Kelvin sign in both engines.
   EXPECT_EQ(pieces(kQwenPattern, "it'\xC5\xBFx"), (Pieces{"it", "'\xC5\xBF", "x"}));
   EXPECT_EQ(pieces("(?i:k)", "a\xE2\x84\xAA"), (Pieces{"a", "\xE2\x84\xAA"}));
   EXPECT_EQ(pieces(kQwenPattern, ""), Pieces{});
 }
 
-TEST(SplitPattern, TheGpt2Pattern) {
+TEST(SplitPattern, SplitsByTheGpt2Pattern) {
   EXPECT_EQ(pieces(kGpt2Pattern, "don't 123  x"), (Pieces{"don", "'t", " 123", " ", " x"}));
 }
 
-TEST(SplitPattern, WhatDoesNotMatchIsKept) {
+TEST(SplitPattern, KeepsTextBetweenMatches) {
   EXPECT_EQ(pieces("b+", "abbc"), (Pieces{"a", "bb", "c"}));
   EXPECT_EQ(pieces("x", "abc"), (Pieces{"abc"}));
-  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // empty matches cut, too
+  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // empty matches split too
   EXPECT_EQ(pieces("", "a\xC3\xA9"), (Pieces{"a", "\xC3\xA9"}));
-  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));  // lines, as in Ruby
+  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));  // ^ as in Ruby
 }
 
-// \s is the property White_Space and nothing else, in all of Unicode.
-TEST(SplitPattern, WhiteSpaceCharacterByCharacter) {
+// In all of Unicode, \s matches exactly the characters with the property White_Space.
+TEST(SplitPattern, WhiteSpaceIsExactInAllOfUnicode) {
   const auto is_space = [](std::uint32_t c) {
     return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
@@ -82,7 +82,7 @@ TEST(SplitPattern, WhiteSpaceCharacterByCharacter) {
   }
 }
 
-TEST(SplitPattern, WhatTheEnginesReadDifferentlyIsRefused) {
+TEST(SplitPattern, RefusesSyntaxThatTheEnginesReadDifferently) {
   for (const std::string pattern : {"\\w",
                                     "\\W",
                                     "\\b",
@@ -142,8 +142,8 @@ TEST(SplitPattern, WhatTheEnginesReadDifferentlyIsRefused) {
   }
 }
 
-TEST(SplitPattern, OtherKnownPatternsAreTaken) {
-  // Llama 3, GPT-4o, DeepSeek V3.
+TEST(SplitPattern, AcceptsOtherKnownPatterns) {
+  // The patterns of Llama 3, GPT-4o and DeepSeek V3.
   for (
       const char* pattern :
       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
@@ -153,10 +153,10 @@ TEST(SplitPattern, OtherKnownPatternsAreTaken) {
     EXPECT_NO_THROW(SplitPattern(pattern, "t")) << pattern;
 }
 
-TEST(SplitPattern, ARunawayPatternIsAnErrorNotASilence) {
+TEST(SplitPattern, ARunawayPatternIsAnErrorNotAHang) {
   try {
     pieces("(?:a+)+[bc]", std::string(64, 'a'));
-    ADD_FAILURE() << "it ended";
+    ADD_FAILURE() << "the search ended without an error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::unsupported);
     EXPECT_NE(std::string(error.what()).find("t: the pattern fails on this text at byte 0"),
@@ -165,7 +165,7 @@ TEST(SplitPattern, ARunawayPatternIsAnErrorNotASilence) {
   }
 }
 
-TEST(SplitPattern, ADeepMatchNeedsNoStack) {
+TEST(SplitPattern, ADeepMatchDoesNotOverflowTheStack) {
   const std::string text(1 << 20, 'a');
   EXPECT_EQ(pieces("(?:a|b)+", text), Pieces{text});
   EXPECT_EQ(pieces("(?:ab?)+?$", text), Pieces{text});

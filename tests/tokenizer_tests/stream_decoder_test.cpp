@@ -13,11 +13,11 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-// The pieces of `ids`; every one must be valid UTF-8, and all together what decode gives.
+// Decodes `ids` one by one and joins the pieces. Every piece must be valid UTF-8.
 std::string streamed(const Tokenizer& tokenizer, const Ids& ids, bool skip_special) {
   StreamDecoder decoder(tokenizer, skip_special);
   std::string text;
-  for (int round = 0; round < 2; ++round) {  // after finish() the decoder is as new
+  for (int round = 0; round < 2; ++round) {  // finish() resets the decoder
     text.clear();
     for (const std::int32_t id : ids) {
       const std::string piece = decoder.push(id);
@@ -35,7 +35,7 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     Ids ids;
-    // Low ids are bytes in every tokenizer here; a run of them makes characters and halves of them.
+    // Low ids are bytes in every tokenizer here. Runs of them make whole and incomplete characters.
     for (unsigned i = 0; i < 1 + random() % 20; ++i) {
       const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
       ids.push_back(static_cast<std::int32_t>(random() % (random() % 3 == 0 ? size + 5 : 260)));
@@ -45,7 +45,7 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
   }
 }
 
-TEST(StreamDecoder, PiecesPutTogetherEqualTheWhole) {
+TEST(StreamDecoder, PiecesJoinToTheWholeText) {
   expect_streams_as_it_decodes(Tokenizer::bytes());
   expect_streams_as_it_decodes(Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"));
 #ifdef BITAXON_WITH_SENTENCEPIECE
@@ -54,7 +54,7 @@ TEST(StreamDecoder, PiecesPutTogetherEqualTheWhole) {
 #endif
 }
 
-TEST(StreamDecoder, HoldsACharacterUntilItIsWhole) {
+TEST(StreamDecoder, HoldsACharacterUntilItIsComplete) {
   StreamDecoder decoder(Tokenizer::bytes());
   EXPECT_EQ(decoder.push('a'), "a");
   EXPECT_EQ(decoder.push(0xF0), "");
@@ -72,7 +72,7 @@ TEST(StreamDecoder, HoldsACharacterUntilItIsWhole) {
   EXPECT_EQ(decoder.push('c'), "c");
 }
 
-TEST(StreamDecoder, AWholeRecordedTextByteByByte) {
+TEST(StreamDecoder, DecodesATextByteByByte) {
   const std::string text = "na\xC3\xAFve \xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x99\x82!";
   const Tokenizer bytes = Tokenizer::bytes();
   EXPECT_EQ(streamed(bytes, bytes.encode(text), false), text);

@@ -1,4 +1,4 @@
-// A folder of a test's own, gone when the test ends.
+// A temporary folder for one test. It is removed when the test ends.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ class TemporaryFolder {
     std::filesystem::remove_all(path_, error);
   }
 
-  /// The path of a new file with this content.
+  /// Writes a file with this content and returns its path.
   std::filesystem::path write(const std::filesystem::path& name, std::string_view content) const {
     std::filesystem::create_directories((path_ / name).parent_path());
     std::ofstream(path_ / name, std::ios::binary)

@@ -14,9 +14,9 @@ namespace bitaxon {
 inline constexpr std::string_view kQwenPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// A tokenizer.json whose vocabulary is the 256 bytes (the id is the byte) and the results of
-/// `merges` ("a b", ids from 256 on), with added tokens on top. The parts can be changed before
-/// text() is called.
+/// A tokenizer.json. Its vocabulary has the 256 bytes (the id is the byte) and the results of
+/// `merges` ("a b", ids from 256 on). Tests can add tokens and change the document before they call
+/// text().
 struct TokenizerJson {
   nlohmann::json document;
 
@@ -46,7 +46,7 @@ struct TokenizerJson {
   nlohmann::json& vocab() { return document["model"]["vocab"]; }
   nlohmann::json& split() { return document["pre_tokenizer"]["pretokenizers"][0]; }
 
-  /// Adds a token with the next free id, `options` on top of the usual fields; its id.
+  /// Adds a token with the next free id, and returns the id. `options` override the usual fields.
   int add(const std::string& content, const nlohmann::json& options = nlohmann::json::object()) {
     const int id = static_cast<int>(vocab().size() + document["added_tokens"].size());
     nlohmann::json token = {{"id", id},        {"content", content}, {"single_word", false},

@@ -11,7 +11,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-TEST(Tokenizer, Bytes) {
+TEST(Tokenizer, EncodesBytes) {
   const Tokenizer bytes = Tokenizer::bytes();
   EXPECT_EQ(bytes.kind(), "bytes");
   EXPECT_EQ(bytes.vocab_size(), 256);
@@ -23,7 +23,7 @@ TEST(Tokenizer, Bytes) {
   EXPECT_FALSE(bytes.is_special(0));
 }
 
-TEST(Tokenizer, TheContentDecidesNotTheName) {
+TEST(Tokenizer, TheContentDecidesTheKindNotTheName) {
   const TemporaryFolder folder;
   EXPECT_EQ(
       Tokenizer::load(folder.write("tokenizer.model", " \r\n" + TokenizerJson().text())).kind(),
@@ -40,7 +40,7 @@ TEST(Tokenizer, AByteOrderMarkIsSkipped) {
   EXPECT_EQ(tokenizer.ends_of_sequence(), Ids{'?'});
 }
 
-TEST(Tokenizer, WhatIsNeitherKindOfFileIsSaidSo) {
+TEST(Tokenizer, RefusesFilesOfNeitherKind) {
   const TemporaryFolder folder;
   for (const std::string text :
        {" ", "[]", "version https://git-lfs", "\xEF\xBB\xBF[]", "\xFF\xFE{"}) {
@@ -68,7 +68,7 @@ TEST(Tokenizer, IsFoundInAModelDirectory) {
   EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 258);
 }
 
-TEST(Tokenizer, ALinkThatLeadsNowhereIsNotAnAbsentFile) {
+TEST(Tokenizer, ABrokenLinkIsNotAnAbsentFile) {
   const TemporaryFolder folder;
   folder.write("tokenizer.model", TokenizerJson().text());
   const auto expect_link_named = [&](const std::string& link) {
@@ -102,7 +102,7 @@ TEST(Tokenizer, MissingFilesAreIoErrors) {
 
 Ids ends_of(const std::filesystem::path& file) { return Tokenizer::load(file).ends_of_sequence(); }
 
-TEST(EndsOfSequence, OneOfTheWellKnownAndWhatTheFilesName) {
+TEST(EndsOfSequence, AreAWellKnownTokenAndThoseOfTheFiles) {
   const TemporaryFolder folder;
   TokenizerJson json;
   const auto ends = [&] { return ends_of(folder.write("tokenizer.json", json.text())); };
@@ -117,7 +117,7 @@ TEST(EndsOfSequence, OneOfTheWellKnownAndWhatTheFilesName) {
   EXPECT_EQ(ends(), (Ids{turn, 7}));
 }
 
-TEST(EndsOfSequence, AreThoseOfAllFiles) {
+TEST(EndsOfSequence, AreTakenFromAllFiles) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer/tokenizer.json", TokenizerJson().text());
   EXPECT_EQ(ends_of(file), Ids());
@@ -135,7 +135,7 @@ TEST(EndsOfSequence, AreThoseOfAllFiles) {
   EXPECT_EQ(ends_of(file), (Ids{'?', '!', 9, 10, 8, 7}));
 }
 
-TEST(EndsOfSequence, WhatIsNoTokenIsIgnored) {
+TEST(EndsOfSequence, InvalidTokensAreIgnored) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer.json", TokenizerJson().text());
   for (const char* text :
@@ -149,7 +149,7 @@ TEST(EndsOfSequence, WhatIsNoTokenIsIgnored) {
   EXPECT_EQ(ends_of(file), Ids{8});
 }
 
-TEST(EndsOfSequence, AFileThatWasNotFetchedIsSaid) {
+TEST(EndsOfSequence, AFileThatWasNotFetchedIsAnError) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer.json", TokenizerJson().text());
   for (const auto& [text, expected] :

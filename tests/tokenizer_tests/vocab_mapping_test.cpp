@@ -9,7 +9,7 @@
 namespace bitaxon {
 namespace {
 
-TEST(VocabMapping, ReadsJsonAndPython) {
+TEST(VocabMapping, ReadsJsonAndPythonDicts) {
   for (const char* text :
        {R"({"12": 3, "15": 4})", "{12: 3, 15: 4}", "{12:3,15:4,}", " {\n12 :3 ,\t15: 4 , } \n"}) {
     const auto mapping = VocabMapping::parse(text, "m");
@@ -26,13 +26,13 @@ TEST(VocabMapping, ReadsJsonAndPython) {
   EXPECT_EQ(VocabMapping::parse("{2147483647: 0}", "m").to_model(2147483647), 0);
 }
 
-TEST(VocabMapping, OfSeveralWithOneImageTheLowestIsMappedBack) {
+TEST(VocabMapping, MapsBackToTheLowestOfSeveralIds) {
   const auto mapping = VocabMapping::parse("{9: 1, 4: 1, 6: 1}", "m");
   EXPECT_EQ(mapping.to_tokenizer(1), 4);
   EXPECT_EQ(mapping.to_model(9), 1);
 }
 
-TEST(VocabMapping, TakesNothingElse) {
+TEST(VocabMapping, RefusesOtherSyntax) {
   struct Case {
     std::string text, message;
   };
