@@ -1,4 +1,4 @@
-// What every fuzzer asks of the errors it provokes.
+// Checks that every fuzzer makes on the errors that it provokes.
 #pragma once
 
 #include <cstdio>

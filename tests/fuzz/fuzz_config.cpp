@@ -1,5 +1,5 @@
-// Any bytes through Config::parse: it throws Error(format) in one line, or gives a configuration
-// that is valid and survives being written and read again.
+// Parses any bytes with Config::parse(). It throws Error(format) with a one-line message, or gives
+// a valid configuration that is the same after writing and reading it again.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -27,7 +27,7 @@ void parse(std::string_view text) {
   const std::string written = config.to_json();
   if (!(Config::parse(written, "again", warnings) == config) || !warnings.empty())
     fuzzer_failed("not the same", written);
-  // What sizes are made of is in bounds, so that none of these overflows.
+  // The factors of all sizes are within limits, so none of these products overflows.
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer)
     if (name_of(config.layer_kind(layer)) == "?") fuzzer_failed("layer kind", written);
   if (config.head_dim() * config.num_heads != config.hidden_dim) fuzzer_failed("head_dim", written);

@@ -1,5 +1,5 @@
-// Any bytes as a hub's list of files: it is refused with Error(format) in one line, or what it says
-// is fit for paths below a folder and for names in the cache.
+// Parses any bytes as a hub's list of files. Either the list is refused with Error(format) and a
+// one-line message, or its names are valid paths below a folder and valid names in the cache.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,8 +1,9 @@
-// Any bytes as a safetensors file: it is refused with Error(format), or its tensors tile the data,
-// can be read, and can be looked up as weights of every layout.
+// Opens any bytes as a safetensors file. Either the file is refused with Error(format), or its
+// tensors cover the data without gaps, can be read, and can be looked up as weights of every
+// layout.
 //
-// An input is a whole file, but for the header's length, which is cut to what the input holds:
-// otherwise nearly every mutation would end there.
+// An input is a whole file. Its header length is reduced to the size of the input, because nearly
+// every mutation would otherwise fail at the length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,7 @@ void check_tiles(std::span<const TensorInfo> tensors, std::uint64_t begin, std::
   if (begin != end) fuzzer_failed("not tiled", "to the end");
 }
 
-/// The header alone, of a file of whatever size.
+/// Parses only the header, for a file of any size.
 void parse_header(std::string_view json, std::uint64_t file_size) {
   try {
     const SafetensorsHeader header = parse_safetensors_header(json, file_size, "input");
@@ -36,7 +37,7 @@ void parse_header(std::string_view json, std::uint64_t file_size) {
   }
 }
 
-/// The shapes that `tensor` could be the codes of.
+/// Shapes of weights whose codes `tensor` could hold.
 std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
   std::vector<Shape> shapes = {Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
   if (tensor.shape.rank() > Shape::kMaxRank) return shapes;

@@ -1,8 +1,9 @@
-// Any bytes as a saved state of a small model: State::load throws Error in one line and leaves the
-// state as it was, or the state works. Then the same bytes as the contents of a state, past the
-// checksum that keeps mutations out: whatever numbers it holds, the model goes on.
+// Loads any bytes as a saved state of a small model. Either State::load() throws an Error with a
+// one-line message and leaves the state unchanged, or the loaded state works. Then uses the same
+// bytes as the contents of a state, because the checksum of the file would refuse most mutations:
+// the model must continue with any numbers in it.
 //
-// An input is a whole file, but for the header's length, which is cut to what the input holds.
+// An input is a whole file. Its header length is reduced to the size of the input.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +19,7 @@
 namespace bitaxon {
 namespace {
 
-/// The seeds belong to this configuration and Model::random's seed 1.
+/// The files in corpus/fuzz_state were made with this configuration and seed 1 of Model::random().
 Config tiny_config() {
   Config config;
   config.vocab_size = 40;

@@ -1,5 +1,5 @@
-// The input is a tokenizer.json. What loads must encode and decode without a fault, and give valid
-// UTF-8.
+// The input is a tokenizer.json. A tokenizer that loads must encode and decode without an error,
+// and give valid UTF-8.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,4 +1,4 @@
-// Input bytes as a file.
+// Makes a file from the bytes of an input.
 #pragma once
 
 #include <sys/mman.h>
