@@ -109,9 +109,9 @@ void decode_affine4(const WeightDesc& desc, const WeightParts& parts, std::int64
                  [&](std::int64_t group, std::int64_t at, std::span<float> run) {
                    const double scale = load_float(desc.dtype, parts.scales.data(), group);
                    const double bias = load_float(desc.bias_dtype, parts.biases.data(), group);
-                   // In double the product of 24 and 4 bits is exact. So only the rounding to float
-                   // changes the result, unless the bias is below 2^-49 of the scale: then the
-                   // rounding of the sum can too.
+                   // In double the product of a 24-bit and a 4-bit number is exact. So only the
+                   // rounding to float changes the result, unless the bias is below 2^-49 of the
+                   // scale: then the rounding of the sum can change it too.
                    Table table;
                    for (std::size_t code = 0; code < table.size(); ++code)
                      table[code] = static_cast<float>(scale * static_cast<double>(code) + bias);

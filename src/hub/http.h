@@ -19,7 +19,7 @@ struct Interrupted : std::exception {
 };
 
 struct HttpOptions {
-  int timeout_seconds = 30;  ///< limit to connect, and limit of time below 1000 bytes per second
+  int timeout_seconds = 30;  ///< longest time to connect, or to stay below 1000 bytes per second
   int first_pause_ms = 500;  ///< before the second try; each later pause is twice as long
   const std::atomic<bool>* interrupted = nullptr;  ///< flag that ends any waiting; may be null
   /// Throws Interrupted when the flag is set.

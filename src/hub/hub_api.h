@@ -25,7 +25,7 @@ class HubRepository {
 
   /// Asks the hub for the list of files of the revision.
   HubListing list();
-  /// A file with its size and its id. Asks the hub for whichever of them the list lacks.
+  /// A file with its size and its id. Asks the hub for the values that the list lacks.
   HubFile describe(const std::string& commit, const ListedFile& listed);
 
   /// The address of the contents of a file.

@@ -56,7 +56,7 @@ class CachedRepository {
   }
   const std::filesystem::path& locks() const { return locks_; }
 
-  /// The snapshot of the commit that refs/main names, else the only one; empty when there is none.
+  /// The snapshot of the commit that refs/main names, else the only snapshot; empty otherwise.
   std::filesystem::path find_snapshot() const;
   /// All snapshots in the cache.
   std::vector<std::filesystem::path> snapshots() const;

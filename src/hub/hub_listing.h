@@ -20,7 +20,7 @@ struct HubFile {
   std::string name;  ///< a path below the repository's folder
   std::uint64_t size_bytes = 0;
   /// The hash of the contents, which is also the name in the cache: SHA-256 for a file in LFS,
-  /// git's SHA-1 for other files. Hubs without these hashes give their ETag instead.
+  /// git's SHA-1 for other files. On hubs without these hashes, the id is the file's ETag.
   std::string id;
 };
 

@@ -25,7 +25,8 @@ int open_lock_file(const std::filesystem::path& path) {
   return read_only;
 }
 
-/// Errors that are failures of the system, and not just a file that cannot be locked.
+/// Whether the disk is full or too many files are open. Other errors only mean that there is no
+/// lock.
 bool is_failure(int error) {
   return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE;
 }

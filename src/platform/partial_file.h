@@ -24,8 +24,8 @@ class PartialFile {
   const std::filesystem::path& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
   /// Throws Error(io) on a full disk and the like; size_bytes() counts the bytes written so far.
-  /// Throws Error(io) also when the file has another size than that: on file systems without locks
-  /// another process may write to it.
+  /// Throws Error(io) also when the file has a different size, because on file systems without
+  /// locks another process may write to it.
   void append(std::span<const std::byte> bytes);
   /// Drops everything.
   void clear();

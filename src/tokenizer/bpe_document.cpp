@@ -51,8 +51,8 @@ class DocumentReader {
     try {
       document_.tree = Json::parse(json, callback);
     } catch (const Error&) {
-      // The text may look wrong only because the download was cut off. Then that is the better
-      // message.
+      // The text may look wrong only because the download was cut off. The message then says that
+      // instead.
       if (open_.size() < kMaxDepth) refuse_broken_syntax(json);
       throw;
     } catch (const Json::parse_error& error) {

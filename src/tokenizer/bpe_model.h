@@ -11,7 +11,7 @@
 namespace bitaxon {
 
 /// The spelling of a byte in the vocabulary: printable bytes of Latin-1 as themselves, other bytes
-/// as U+0100 and on (GPT-2's bytes_to_unicode).
+/// as U+0100 and up (GPT-2's bytes_to_unicode).
 std::string_view spelling_of(unsigned char byte);
 /// The bytes that `token` spells, or its own UTF-8 if one of its characters is not a spelling.
 std::string bytes_of_spelling(std::string_view token);

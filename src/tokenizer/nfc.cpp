@@ -43,7 +43,7 @@ std::vector<utf8proc_int32_t> decompose(std::string_view text) {
 }
 
 // The canonical ordering algorithm. utf8proc's own version is an insertion sort, which is quadratic
-// in the length of a run of marks. An untrusted text could make that slow.
+// in the length of a run of marks, so an untrusted text could take very long.
 void order_marks(std::vector<utf8proc_int32_t>& code_points) {
   const auto class_of = [](utf8proc_int32_t c) {
     return utf8proc_get_property(c)->combining_class;

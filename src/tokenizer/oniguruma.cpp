@@ -42,8 +42,8 @@ class Translator {
                             in_quotes(pattern_), in_quotes(pattern_.substr(at_, n)), at_));
   }
 
-  // Ruby has nested and intersected classes. PCRE2 reads their signs as characters, and it has
-  // [:alpha:].
+  // Ruby allows nested and intersected classes. PCRE2 reads their brackets and && as plain
+  // characters, except in [:alpha:].
   void class_character(char c) {
     if (c == '[' || ahead("&&")) refuse(2);
     const bool first = at_ == class_start_;

@@ -9,9 +9,11 @@ namespace bitaxon {
 
 inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-/// The first unit of a sequence of bytes. Either a character. Or a broken start of a character, as
-/// long as possible ("maximal subpart", Unicode 15 section 3.9, table 3-7). Or the start of a
-/// character that is cut off at the end of the bytes.
+/// The first unit of a sequence of bytes. It has one of three kinds:
+///   character  a valid character
+///   broken     the longest start of a character that the next byte breaks ("maximal subpart",
+///              Unicode 15 section 3.9, table 3-7)
+///   cut        the start of a character that the end of the bytes cuts off
 struct Utf8Unit {
   enum class Kind { character, broken, cut };
   Kind kind;
