@@ -53,7 +53,7 @@ std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest&
                                            request.repository, printable(request.revision),
                                            request.include.empty() && request.exclude.empty()
                                                ? ""
-                                               : " that --include and --exclude leave",
+                                               : " that --include and --exclude allow",
                                            listing.files.size()));
   return chosen;
 }

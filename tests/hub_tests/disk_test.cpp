@@ -72,7 +72,8 @@ TEST_F(DiskTest, RefusesFoldersThatCannotBeMade) {
   }
 }
 
-/// Root can write everywhere, so the test only checks that no lock and no folder entry is needed.
+/// Root may write everywhere. So the test makes locks impossible, and checks that no folder
+/// changes.
 TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
   download();
   fs::remove_all(cache_ / "hub/.locks");

@@ -127,7 +127,7 @@ TEST(SplitPattern, RefusesSyntaxThatTheEnginesReadDifferently) {
                                     "\\"}) {
     try {
       SplitPattern(pattern, "t");
-      ADD_FAILURE() << pattern << " was taken";
+      ADD_FAILURE() << pattern << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::unsupported) << pattern << ": " << error.what();
     }
@@ -135,7 +135,7 @@ TEST(SplitPattern, RefusesSyntaxThatTheEnginesReadDifferently) {
   for (const std::string pattern : {"(", "a**", "[z-a]", "(?i:", "a)", "[a"}) {
     try {
       SplitPattern(pattern, "t");
-      ADD_FAILURE() << pattern << " was taken";
+      ADD_FAILURE() << pattern << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::format) << pattern << ": " << error.what();
     }

@@ -69,7 +69,7 @@ TEST(VocabMapping, RefusesOtherSyntax) {
   for (const Case& c : cases) {
     try {
       VocabMapping::parse(c.text, "file");
-      ADD_FAILURE() << c.text << " was taken";
+      ADD_FAILURE() << c.text << " was accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::format);
       EXPECT_EQ(error.what(), "file: " + c.message) << c.text;
