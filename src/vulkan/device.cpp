@@ -11,7 +11,7 @@ namespace {
 
 VkBool32 vk_bool(bool value) { return value ? VK_TRUE : VK_FALSE; }
 
-/// Of DeviceCaps, what has to be switched on.
+/// The features to enable, as DeviceCaps has them.
 class EnabledFeatures {
  public:
   explicit EnabledFeatures(const DeviceCaps& caps) {
@@ -126,7 +126,7 @@ void Device::load_functions() {
   BX_VK_SYNCHRONIZATION2_FUNCTIONS(BX_LOAD)
 #undef BX_LOAD
   if (!instance_.has_debug_utils()) return;
-    // Functions of an instance extension: the instance has them.
+    // They belong to an instance extension, so the instance returns them.
 #define BX_LOAD(name) \
   functions_.name =   \
       reinterpret_cast<PFN_##name>(functions_.vkGetInstanceProcAddr(instance_.handle(), #name));
@@ -144,8 +144,8 @@ std::vector<MemoryHeap> Device::heaps_now() const {
 }
 
 void Device::wait_idle() const noexcept {
-  // On a lost device nothing runs. A call that failed for want of memory has not waited; there is
-  // no other way to find out than to try again.
+  // Nothing runs on a lost device. A call that failed for lack of memory has not waited, and the
+  // only way to wait is to call it again.
   constexpr int kAttempts = 100;
   for (int i = 0; i < kAttempts; ++i) {
     const VkResult result = functions_.vkDeviceWaitIdle(device_);
@@ -161,7 +161,7 @@ void Device::set_name(VkObjectType type, std::uint64_t handle,
   info.objectType = type;
   info.objectHandle = handle;
   info.pObjectName = name.c_str();
-  // A name that cannot be set changes nothing.
+  // A name that cannot be set changes nothing else.
   static_cast<void>(functions_.vkSetDebugUtilsObjectNameEXT(device_, &info));
 }
 

@@ -13,8 +13,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Mesa's drivers compute through the nodes of the first kind, NVIDIA's through those of the
-/// second.
+/// Mesa's drivers compute through the renderD nodes, NVIDIA's through the nvidia nodes.
 bool is_gpu_node(const std::filesystem::path& node) {
   const std::string name = node.filename().string();
   return name.starts_with("renderD") || name.starts_with("nvidia");

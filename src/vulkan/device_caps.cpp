@@ -27,7 +27,8 @@ DeviceType type_of(VkPhysicalDeviceType type) {
   }
 }
 
-/// Structures of an extension may be asked for by its name, or from the version on that took it in.
+/// The structures of an extension may be queried where the device lists the extension, or from the
+/// Vulkan version on that made it core.
 bool has(const DeviceCaps& caps, std::string_view extension, std::uint32_t since_version) {
   return caps.api_version >= since_version || caps.has_extension(extension);
 }
@@ -46,7 +47,7 @@ void set_limits(DeviceCaps& caps, const VkPhysicalDeviceLimits& limits) {
   caps.timestamp_period_ns = static_cast<double>(limits.timestampPeriod);
 }
 
-/// Every device has these; its version tells what else may be asked for.
+/// Every device has these properties. The version among them tells what else may be queried.
 void query_core_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   auto properties =
       structure<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
@@ -108,7 +109,7 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
   set_subgroups(caps, v11);
   if (has_sizes && (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
-    caps.subgroup_size_control = true;  // when the feature, too, is there
+    caps.subgroup_size_control = true;  // provided that the feature is there, too
     caps.min_subgroup_size = sizes.minSubgroupSize;
     caps.max_subgroup_size = sizes.maxSubgroupSize;
   }
@@ -118,7 +119,7 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   if (has_pci) caps.pci_address = pci_text(pci);
 }
 
-/// Returns whether matrix units can be used, of which the shapes are asked elsewhere.
+/// Returns whether the device has matrix units. Their shapes are queried elsewhere.
 bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   auto features =
       structure<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
@@ -147,7 +148,7 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.synchronization2 = synchronization2.synchronization2 == VK_TRUE;
   caps.shader_float16 = v12.shaderFloat16 == VK_TRUE;
   caps.storage_16bit = v11.storageBuffer16BitAccess == VK_TRUE;
-  // With the memory model but not this scope, even the atomics of plain GLSL would be forbidden.
+  // With the memory model but without device scope, even the atomics of plain GLSL are forbidden.
   caps.memory_model =
       v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
@@ -159,7 +160,7 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
 }
 
 void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
-  // A layer may pass the feature on and not the function.
+  // A layer may report the feature but lack the function.
   if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV == nullptr) return;
   const auto empty = structure<VkCooperativeMatrixPropertiesNV>(
       VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV);
@@ -177,8 +178,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
       caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
 }
 
-/// The first family that computes; rather one without graphics, which other programs use less, but
-/// not when that one has no timestamps.
+/// Takes the first family that computes. Prefers one without graphics, which other programs use
+/// less, unless that family has no timestamps.
 void query_queue_family(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   std::uint32_t n = 0;
   fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, nullptr);
@@ -258,7 +259,7 @@ std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physic
     MemoryHeap& added = heaps.emplace_back();
     added.size_bytes = added.available_bytes = heap.size;
     added.device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
-    // The budget includes what this process has already.
+    // The budget includes what this process has already allocated.
     if (caps.memory_budget)
       added.available_bytes =
           budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
@@ -279,9 +280,9 @@ DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint3
   for (const VkExtensionProperties& extension : extensions)
     caps.extensions.emplace_back(extension.extensionName);
   caps.memory_budget = caps.has_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  // Its name is a macro of the headers for provisional extensions only.
+  // The headers define a macro for this name only with the provisional extensions.
   caps.portability_subset = caps.has_extension("VK_KHR_portability_subset");
-  // An older device is only listed. The structures of 1.1 and 1.2 do not exist for it.
+  // A device below 1.2 is only listed: the structures of 1.1 and 1.2 do not exist for it.
   if (caps.api_version >= VK_API_VERSION_1_2) {
     query_properties(fn, physical, caps);
     if (query_features(fn, physical, caps)) query_matrix_shapes(fn, physical, caps);

@@ -1,4 +1,4 @@
-// What a device is and can do, as a plain record: asked once, fabricated by tests.
+// What a device is and can do, as a plain record. It is queried once; tests fabricate it.
 #pragma once
 
 #include <array>
@@ -16,8 +16,9 @@ std::string_view name_of(DeviceType type);
 
 struct MemoryHeap {
   std::uint64_t size_bytes = 0;
-  std::uint64_t available_bytes = 0;  ///< VK_EXT_memory_budget; else the size; CPU devices: the
-                                      ///< system's available memory, since theirs is nominal
+  std::uint64_t available_bytes = 0;  ///< from VK_EXT_memory_budget, else the size; on CPU devices
+                                      ///< the available memory of the system, since the sizes of
+                                      ///< their heaps are nominal
   bool device_local = false;
 };
 struct MemoryType {
@@ -25,8 +26,8 @@ struct MemoryType {
   VkMemoryPropertyFlags flags = 0;
 };
 
-/// A product D = A B + C that matrix units do: A [m, k] and B [k, n] of float16, C and D of
-/// float32, in the scope of a subgroup.
+/// A product D = A B + C that matrix units compute: A [m, k] and B [k, n] of float16, C and D of
+/// float32, in subgroup scope.
 struct MatrixShape {
   std::uint32_t m = 0, n = 0, k = 0;
 };
@@ -37,16 +38,16 @@ struct DeviceCaps {
   DeviceType type = DeviceType::other;
   std::uint32_t vendor_id = 0;
   std::uint32_t device_id = 0;
-  std::uint32_t api_version = 0;  ///< the lower of the device's and the loader's
+  std::uint32_t api_version = 0;  ///< the lower of the device's and the loader's version
   std::uint32_t driver_version = 0;
   std::string driver_name;
   std::string driver_info;
   std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
   std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
   std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< of pipeline caches
-  std::string pci_address;                              ///< "0000:65:00.0"; empty: not known
+  std::string pci_address;                              ///< "0000:65:00.0"; empty: unknown
 
-  // What the floor asks for.
+  // What the floor requires.
   bool buffer_device_address = false;
   bool timeline_semaphore = false;
   bool synchronization2 = false;
@@ -55,7 +56,8 @@ struct DeviceCaps {
   std::int32_t compute_queue_family = -1;          ///< -1: none
 
   std::uint32_t subgroup_size = 0;
-  std::uint32_t min_subgroup_size = 0;  ///< both subgroup_size without subgroup_size_control
+  std::uint32_t min_subgroup_size = 0;  ///< this and the next are subgroup_size without
+                                        ///< subgroup_size_control
   std::uint32_t max_subgroup_size = 0;
   bool subgroup_size_control = false;
   bool full_subgroups = false;
@@ -73,14 +75,14 @@ struct DeviceCaps {
   std::uint64_t storage_offset_alignment = 256;
 
   bool timestamps = false;
-  std::uint32_t timestamp_bits = 0;  ///< that count in a timestamp of the queue
+  std::uint32_t timestamp_bits = 0;  ///< valid bits of a timestamp of the queue
   double timestamp_period_ns = 0;
   bool memory_budget = false;
   bool portability_subset = false;
-  std::vector<MatrixShape> matrix_shapes;  ///< VK_NV_cooperative_matrix; empty: none
-  bool shader_float16 = false;             ///< what those need beside it
+  std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix; empty: none
+  bool shader_float16 = false;             ///< this and the next two are needed by matrix_shapes
   bool storage_16bit = false;
-  bool memory_model = false;  ///< with the scope of the device
+  bool memory_model = false;  ///< with device scope
 
   std::vector<MemoryHeap> heaps;
   std::vector<MemoryType> memory_types;
@@ -89,22 +91,23 @@ struct DeviceCaps {
   bool has_extension(std::string_view extension) const;
 };
 
-/// Asks for everything in DeviceCaps. Throws Error(device).
+/// Queries everything in DeviceCaps. Throws Error(device).
 DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index);
 /// The heaps at this moment.
 std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
                                     const DeviceCaps& caps);
 
-/// Bindings of one shader, bytes of push constants, and threads of a work group that kernels count
-/// on; the floor asks for as many.
+/// The bindings of one shader, bytes of push constants, threads of a workgroup and bytes of shared
+/// memory that kernels count on. The floor requires them.
 inline constexpr std::uint32_t kMaxBindings = 12;
 inline constexpr std::uint32_t kMaxPushBytes = 128;
 inline constexpr std::uint32_t kMinGroupInvocations = 128;
 inline constexpr std::uint32_t kMinSharedBytes = 16384;
 
-/// What the device lacks of the floor, one line each, with the value and the needed one; empty: it
-/// can be used. The floor is Vulkan 1.2 with buffer addresses, timeline semaphores,
-/// synchronization2, scalar block layout, and basic, vote, arithmetic, shuffle in subgroups.
+/// What the floor requires and the device lacks, one line each, with the actual and the needed
+/// value. Empty when the device can be used. The floor is Vulkan 1.2 with buffer addresses,
+/// timeline semaphores, synchronization2, scalar block layout, and the subgroup operations basic,
+/// vote, arithmetic and shuffle.
 std::vector<std::string> missing_of(const DeviceCaps& caps);
 
 /// "1.3.230"

@@ -18,7 +18,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// How the type of a device speaks for it; 0: never taken unless named.
+/// The preference for a type of device; 0: only used when named.
 int rank(DeviceType type) {
   switch (type) {
     case DeviceType::discrete:
@@ -38,7 +38,8 @@ std::string lacks(const std::vector<std::string>& missing) {
   return fmt::format("cannot be used: lacks {}", fmt::join(missing, ", "));
 }
 
-/// Why `a`, which comes earlier, is taken before `b`; empty when `b` is better. Rules in order.
+/// Why `a`, which comes earlier, is preferred to `b`; empty when `b` is better. The first rule that
+/// tells them apart decides.
 std::string advantage(const DeviceCaps& a, const DeviceCaps& b) {
   if (rank(a.type) != rank(b.type))
     return rank(a.type) < rank(b.type)
@@ -88,13 +89,13 @@ std::optional<std::uint32_t> index_of(const std::string& selector) {
   return index;
 }
 
-/// "65:00.0" names bus, device and function in any domain.
+/// "65:00.0" is a bus, a device and a function in any domain.
 bool is_pci_address_of(const std::string& selector, const std::string& address) {
   if (address.empty()) return false;
   return selector == address || selector == address.substr(address.find(':') + 1);
 }
 
-/// 32 hexadecimal digits without their dashes; empty when `selector` is no UUID.
+/// 32 hexadecimal digits without dashes; empty when `selector` is not a UUID.
 std::string uuid_digits(std::string selector) {
   std::erase(selector, '-');
   return selector.size() == 2 * VK_UUID_SIZE &&
@@ -103,7 +104,7 @@ std::string uuid_digits(std::string selector) {
              : "";
 }
 
-/// The kinds of selector, in the order in which they are tried.
+/// Tries the kinds of selector in this order and returns the matches of the first that has any.
 std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
                                     const std::string& selector) {
   const std::string text = lower(selector);
@@ -113,7 +114,7 @@ std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
       [&](const DeviceCaps& caps) { return index == caps.index; },
       [&](const DeviceCaps& caps) { return is_pci_address_of(text, lower(caps.pci_address)); },
       [&](const DeviceCaps& caps) { return uuid_digits(uuid_text(caps.device_uuid)) == uuid; },
-      // Not "1" of "llvmpipe (LLVM 15.0.6)": so short a number is an index.
+      // "1" must not match "llvmpipe (LLVM 15.0.6)": a number this short is an index.
       [&](const DeviceCaps& caps) {
         return !(index && text.size() <= 2) && lower(caps.name).find(text) != std::string::npos;
       },

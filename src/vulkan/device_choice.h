@@ -1,4 +1,4 @@
-// Which device to use, with a reason for each. Pure: works on records.
+// Which device to use, and why or why not each. Pure: works on records.
 #pragma once
 
 #include <optional>
@@ -20,12 +20,13 @@ struct DeviceChoice {
   std::vector<DeviceVerdict> verdicts;  ///< one for each device
 };
 
-/// Without a selector: a discrete GPU before an integrated before a virtual one; among equals the
-/// more capable (more device-local memory is no argument; matrix units, subgroup size control, the
-/// lower index are, in this order). CPU-type devices are never chosen.
-/// `selector`: index, PCI address, UUID, or part of the name (any case), tried in this order; one
-/// that names several devices takes the first of them and the reason says so.
-/// An empty selector is none.
+/// Without a selector (empty), a discrete GPU comes before an integrated one, and that before a
+/// virtual one. Among equal types the more capable device wins: first by matrix units, then by
+/// subgroup size control, then by the lower index. The size of the memory does not count. CPU-type
+/// devices are never chosen.
+///
+/// `selector` is an index, a PCI address, a UUID, or part of the name (any case), tried in this
+/// order. If it matches several devices, the first of them is chosen and the reason says so.
 DeviceChoice choose_device(std::span<const DeviceCaps> devices, const std::string& selector);
 
 /// Why nothing was chosen, in one line for the user who asked for `selector`.

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::uint32_t kAnyType = ~0U;
 
-/// Types of memory that are used beside that of the weights, each of which takes a block: for steps
-/// and their results, and for staging where the host does not see the weights.
+/// The types of memory in use other than the type of the weights. Each takes a block: for steps,
+/// for results, and for staging where the host cannot map the weights.
 std::set<std::int32_t> other_types(const DeviceCaps& caps, std::int32_t main) {
   const VkMemoryPropertyFlags flags = caps.memory_types[static_cast<std::size_t>(main)].flags;
   const bool seen = (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
@@ -39,7 +39,8 @@ std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
              {.name = "system memory", .available_bytes = available_memory_bytes()}};
   for (const std::int32_t type : other_types(caps, main)) {
     const std::uint32_t its_heap = caps.memory_types[static_cast<std::size_t>(type)].heap;
-    // A small window onto device memory is a heap of its own, of which nothing else is taken.
+    // A small window onto device memory is a heap of its own, and nothing else is allocated from
+    // it.
     if (its_heap == heap)
       kinds.front().backend_bytes += shared_block_bytes(caps);
     else if (!caps.heaps[its_heap].device_local)

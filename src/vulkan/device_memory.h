@@ -1,4 +1,4 @@
-// What a device has of memory and how large things are there, told from its record.
+// How much memory a device has and how large objects are in it, told from its record.
 #pragma once
 
 #include "bitaxon/memory.h"
@@ -6,8 +6,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Pure but for the system's available memory, which a device with memory of its own needs beside
-/// it. What the heaps have is what `caps` says.
+/// Takes the heaps from `caps`. Pure except for the available memory of the system, which a device
+/// with memory of its own needs as well.
 DeviceMemory device_memory(const DeviceCaps& caps);
 
 }  // namespace bitaxon::vulkan

@@ -21,12 +21,12 @@ namespace {
 constexpr int kPasses = 5;
 constexpr std::uint32_t kDispatches = 1000;
 constexpr std::uint32_t kReadGroups = 4096;
-/// Long enough that handing it over does not count.
+/// Long enough that the time of a submission does not count.
 constexpr double kEnoughSeconds = 0.01;
 constexpr std::uint32_t kMostRounds = 1U << 20;
 
-/// Beyond every cache, as far as there is memory. One binding has to hold it, and a CPU-type device
-/// is slow. 0: too little.
+/// Larger than every cache, as far as memory allows. One binding must hold it, and a CPU-type
+/// device is slow, so it reads less. 0: too little memory.
 std::size_t bytes_to_read(const DeviceCaps& caps, std::uint64_t available) {
   const bool is_cpu = caps.type == DeviceType::cpu;
   const std::size_t most = std::size_t{is_cpu ? 128U : 1024U} << 20;
@@ -36,7 +36,7 @@ std::size_t bytes_to_read(const DeviceCaps& caps, std::uint64_t available) {
          16 * 16;
 }
 
-/// What is left of the memory in which weights lie.
+/// The free memory of the heap that holds weights.
 std::uint64_t available_bytes(const Device& device) {
   const std::int32_t type = choose_memory_type(device.caps(), MemoryPurpose::weights, ~0U);
   return device.heaps_now()[device.caps().memory_types[static_cast<std::size_t>(type)].heap]
@@ -71,7 +71,8 @@ class RateMeasurement {
   }
 
  private:
-  /// A few words where there is no memory for more: the other measurements bind them.
+  /// Allocates a few words where there is no memory for more, since the other measurements bind
+  /// them.
   void allocate_words() {
     constexpr std::size_t kFewBytes = 16;
     std::size_t size = bytes_to_read(device_.caps(), available_bytes(device_));
@@ -79,7 +80,7 @@ class RateMeasurement {
         is_beyond_caches_ = size > 0;
         words_ =
             memory_.allocate(std::max(size, kFewBytes), MemoryPurpose::weights, "memory to read");
-      } catch (const Error&) {  // memory that is free may be in pieces, or another process's by now
+      } catch (const Error&) {  // free memory may be fragmented or taken by another process
         if (size == 0) throw;
         size = bytes_to_read(device_.caps(), size);
       }
@@ -98,7 +99,7 @@ class RateMeasurement {
     bound.launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
     bound.launch.grid[0].count = n_groups;
     bound.pipeline = &pipelines_.find(bound.launch);
-    // Each launch changes the sums, so that there is a barrier before it.
+    // Each launch changes the sums, so that a barrier comes before the next.
     bound.ranges = {{sums_->handle(), 0, sums_->size_bytes(), Access::read_write},
                     {words_->handle(), 0, words_->size_bytes(), Access::read}};
     bound.label = label;
@@ -117,7 +118,7 @@ class RateMeasurement {
     Launch launch;
     launch.shader = Shader::multiply_add;
     launch.specialization = {{BX_MULTIPLY_ADD_GROUP_SIZE, group_}};
-    // Every chain ends at term / (1 - factor) = 2 exactly, whatever it began with.
+    // Every chain ends at term / (1 - factor) = 2 exactly, whatever its first value is.
     launch.set_push(MultiplyAddParams{.n_rounds = n_rounds, .factor = 0.5F, .term = 1.0F});
     return bind(std::move(launch), kReadGroups, "multiply_add");
   }
@@ -136,7 +137,7 @@ class RateMeasurement {
     return 2.0 * BX_MULTIPLY_ADD_CHAINS * n_rounds * static_cast<double>(sums.size()) / seconds;
   }
 
-  /// Of one launch, from the best pass over `n` of them, after a pass that is not counted.
+  /// Seconds of one launch: the best of kPasses passes over `n` launches, after an uncounted pass.
   double seconds_of(std::uint32_t n, const BoundLaunch& launch) {
     transfer_.upload(*sums_, 0, sums_->size_bytes(), [](std::size_t, std::span<std::byte> to) {
       std::fill(to.begin(), to.end(), std::byte{0});
@@ -179,7 +180,7 @@ class RateMeasurement {
     check(result, "vkWaitSemaphores", "rates");
   }
 
-  /// All words are the same, so that the sums tell how many were read.
+  /// All words are equal, so the sums tell how many words were read.
   void check_sums(std::uint32_t n_quads) {
     std::vector<std::uint32_t> sums(sums_->size_bytes() / 4);
     transfer_.download(*sums_, 0, std::as_writable_bytes(std::span(sums)));
@@ -199,7 +200,7 @@ class RateMeasurement {
   SemaphoreHandle done_;
   std::uint64_t n_submitted_ = 0;
   std::shared_ptr<DeviceBuffer> sums_, words_;
-  bool is_beyond_caches_ = false;  ///< words_ are enough to measure a read rate
+  bool is_beyond_caches_ = false;  ///< words_ is large enough to measure a read rate
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a device reaches at best, measured on it: the limits that kernels are held against.
+// The highest rates of a device, measured on it: the limits that kernels are compared with.
 #pragma once
 
 #include "bitaxon/backend.h"
@@ -8,8 +8,8 @@
 namespace bitaxon::vulkan {
 
 /// Takes about a second on a CPU-type device, less on others. Nothing else may run on the device.
-/// Throws Error(device) for what its calls fail of, and when the device has not read what is there
-/// or has computed something else.
+/// Throws Error(device) when a call fails, or when a result shows that the device did not read all
+/// words or computed a wrong value.
 DeviceRates measure_rates(const Device& device, MemoryAllocator& memory, PipelineLibrary& pipelines,
                           Transfer& transfer);
 

@@ -24,14 +24,15 @@ namespace {
 using std::filesystem::path;
 
 constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{1} << 20;
-/// Variables with these beginnings change what the loader, drivers and layers do.
+/// Variables with these prefixes change what the loader, drivers and layers do.
 constexpr std::array<std::string_view, 16> kDriverVariables = {
     "VK_",           "LD_",    "MESA_", "LIBGL_", "DRI_",
     "GALLIUM_",      "LP_",    "RADV_", "AMD_",   "ACO_",
     "ANV_",          "INTEL_", "NVK_",  "__",     "BIT_AXON_VALIDATION",
     "BIT_AXON_PROBE"};
 
-/// As the loader reads it: not in a program that runs with another user's rights.
+/// Reads a variable as the loader does: ignores it in a program that runs with another user's
+/// rights.
 std::optional<std::string> variable(const char* name) {
   const char* value = ::secure_getenv(name);
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
@@ -51,7 +52,7 @@ void add_list(const std::string& list, const path& below, std::vector<path>& pat
   }
 }
 
-/// Where the loader looks by itself for `below`, which is vulkan/icd.d or a folder of layers.
+/// The folders that the loader searches by default for `below`: vulkan/icd.d or a folder of layers.
 std::vector<path> system_folders(const path& below) {
   const std::string home = variable_or("HOME", "");
   std::vector<path> folders;
@@ -67,7 +68,7 @@ std::vector<path> system_folders(const path& below) {
   return folders;
 }
 
-/// Adds a manifest, or those of a folder.
+/// Adds `place` if it is a manifest, else the manifests of the folder `place`.
 void add_manifests(const path& place, std::set<path>& manifests) {
   if (place.extension() == ".json") {
     manifests.insert(place);
@@ -79,7 +80,7 @@ void add_manifests(const path& place, std::set<path>& manifests) {
     if (it->path().extension() == ".json") manifests.insert(it->path());
 }
 
-/// Name, size and time of change; or that there is none.
+/// Name, size and time of change, or that the file does not exist.
 std::string stamp(const path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) return fmt::format("{} -\n", file.string());
@@ -87,8 +88,8 @@ std::string stamp(const path& file) {
                      status.st_mtim.tv_nsec);
 }
 
-/// The library of a driver; empty when the dynamic linker looks for it, or when the manifest cannot
-/// be read.
+/// The library of a driver. Empty when the dynamic linker searches for it, or when the manifest
+/// cannot be read.
 path library_of(const path& manifest) try {
   const Json json = parse_json(read_whole_file(manifest, kMaxManifestBytes), manifest.string());
   const path library = json.at("ICD").at("library_path").get<std::string>();
@@ -181,7 +182,7 @@ std::string driver_circumstances(const std::vector<path>& manifests) {
     if (const path library = library_of(manifest); !library.empty()) text += stamp(library);
   }
   text += layer_circumstances();
-  // Written again whenever a library is installed, and so for those that are named without a
+  // Written again whenever a library is installed: this covers libraries that are named without a
   // folder.
   text += stamp("/etc/ld.so.cache");
   for (const path& node : gpu_nodes())

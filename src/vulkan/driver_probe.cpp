@@ -1,4 +1,4 @@
-// Trying the drivers in another process: bit-axon-probe.
+// Tries the drivers in another process: bit-axon-probe.
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -27,18 +27,18 @@ namespace {
 
 using std::filesystem::path;
 
-/// From a program in a build tree, and from one in the bin/ of an installed tree.
+/// Relative to a program in a build tree, and to one in the bin/ of an installed tree.
 constexpr std::array<const char*, 2> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN};
 /// Some drivers wake up several GPUs, one after the other, before they answer.
 constexpr int kDefaultPatienceSeconds = 30;
 
-/// Not in a program that runs with another user's rights.
+/// Empty in a program that runs with another user's rights.
 std::string variable(const char* name) {
   const char* value = ::secure_getenv(name);
   return value == nullptr ? "" : value;
 }
 
-/// The program or the library that this code is in.
+/// The program or the library that contains this code.
 path this_module() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<const void*>(&usable_drivers), &info) == 0) return {};
@@ -47,7 +47,7 @@ path this_module() {
   return error ? path() : file;
 }
 
-/// $BIT_AXON_PROBE, else beside the program or library; empty: there is none.
+/// $BIT_AXON_PROBE, else next to the program or the library; empty: not found.
 path probe_program() {
   if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
   for (const path& module : {executable_path(), this_module()})
@@ -72,7 +72,7 @@ std::chrono::seconds patience() {
   return std::chrono::seconds(seconds);
 }
 
-/// The last of the lines that are not empty.
+/// The last line that is not empty.
 std::string last_line(const std::string& text) {
   const std::size_t end = text.find_last_not_of(" \t\r\n");
   if (end == std::string::npos) return "";
@@ -81,12 +81,12 @@ std::string last_line(const std::string& text) {
                      end - (begin == std::string::npos ? 0 : begin + 1) + 1);
 }
 
-/// Signals that come from outside of the process say nothing about a driver.
+/// Signals from outside the process say nothing about a driver.
 bool is_from_outside(int signal) {
   return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
-/// What a driver did to the other process; empty when the process ended as it should.
+/// What a driver did to the other process; empty when that process ended normally.
 std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
   const std::string stage = last_line(end.out);
   if (stage.starts_with(kProbeFails) && end.signal == 0 && !end.was_silent)
@@ -118,17 +118,17 @@ int device_count(const std::string& out) {
   return n;
 }
 
-/// The helper program does not work.
+/// The probe program does not work.
 struct ProbeFails {
   std::string problem;
 };
 
-/// Tries drivers with one program.
+/// Tries drivers with the probe program.
 class Probe {
  public:
   explicit Probe(path program) : program_(std::move(program)) {}
 
-  /// Throws ProbeFails when the program has not come as far as to load a driver.
+  /// Throws ProbeFails when the program ends before it loads a driver.
   TrialResult operator()(const DriverTrial& trial) {
     const EnvironmentChanges changes = loader_settings(trial.manifests, trial.with_layers);
     ChildEnd end;
@@ -140,16 +140,16 @@ class Probe {
     if (!end.out.starts_with(kProbeStarts))
       throw ProbeFails{fmt::format("{} does not work{}", printable_path(program_.string()),
                                    end.err.empty() ? "" : ": " + printable(last_line(end.err)))};
-    // What fails for want of memory may work the next time.
+    // A failure for lack of memory may not happen the next time.
     if (is_from_outside(end.signal) || last_line(end.out).starts_with(kProbeFails))
       lasting_ = false;
     const TrialResult result{problem_of(end, patience_), device_count(end.out)};
-    // What has to be woken up is awake now.
+    // GPUs that had to be woken up are awake after the first try.
     patience_ = std::min(patience_, later_patience_);
     return result;
   }
 
-  /// Whether the same would be found again.
+  /// Whether another run would find the same.
   bool lasting() const { return lasting_; }
 
  private:

@@ -78,7 +78,7 @@ void write_record(const std::filesystem::path& file, const std::string& key,
     written.write(records.dump(2) + "\n");
     written.commit();
   } catch (const std::exception&) {
-    // The next run finds out again.
+    // The next run tries the drivers again.
   }
 }
 

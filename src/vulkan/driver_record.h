@@ -1,5 +1,5 @@
-// What has been found out about drivers, kept on disk. Whatever is wrong with the file is a miss,
-// never an error; so is a folder that cannot be written.
+// What is known about the drivers, kept on disk. A file that cannot be read counts as missing, and
+// a folder that cannot be written is ignored: neither is an error.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +10,8 @@
 
 namespace bitaxon::vulkan {
 
-/// `key`: a hash of driver_circumstances(). One file has what was found last under several keys,
-/// because the same home folder may be used on several machines and in containers.
+/// `key` is a hash of driver_circumstances(). One file holds the latest records of several keys,
+/// because several machines and containers may share a home folder.
 std::optional<Drivers> read_record(const std::filesystem::path& file, const std::string& key);
 void write_record(const std::filesystem::path& file, const std::string& key,
                   const Drivers& drivers) noexcept;

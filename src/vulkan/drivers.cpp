@@ -28,8 +28,8 @@ std::string names_of(const std::vector<path>& files) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// For a driver that hides the devices of all others: keeps the drivers that list devices when they
-/// are loaded alone.
+/// Used when one driver hides the devices of all others: keeps the drivers that list devices when
+/// loaded alone.
 Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers& try_drivers,
                            bool with_layers) {
   std::vector<path> kept;

@@ -19,22 +19,22 @@ struct RejectedDriver {
 /// "the Vulkan driver /usr/share/vulkan/icd.d/x.json cannot be used: it crashes ..."
 std::string text_of(const RejectedDriver& driver);
 
-/// What this process may load.
+/// The drivers and layers that this process may load.
 struct Drivers {
-  /// The manifests of these drivers and no others; empty: whatever the loader finds.
+  /// The manifests of the drivers to load; empty: all that the loader finds.
   std::optional<std::vector<std::filesystem::path>> manifests;
-  bool with_layers = true;  ///< false: without those that nobody asks for (implicit layers)
+  bool with_layers = true;  ///< false: without implicit layers, which load unasked
   std::vector<RejectedDriver> rejected;
   std::string problem;  ///< why Vulkan cannot be used at all; empty: it can
-  std::string warning;  ///< what else is wrong: the drivers have not been tried
+  std::string warning;  ///< any other problem, for example that the drivers have not been tried
 
-  /// Why drivers are left out, joined with "; "; empty when none is.
+  /// Why drivers are rejected, joined with "; "; empty when no driver is.
   std::string rejected_text() const;
 };
 
-/// One try: which drivers are loaded into the other process.
+/// One try: the drivers and layers that the other process loads.
 struct DriverTrial {
-  std::optional<std::vector<std::filesystem::path>> manifests;  ///< empty: whatever is found
+  std::optional<std::vector<std::filesystem::path>> manifests;  ///< as in Drivers
   bool with_layers = true;
 };
 
@@ -44,16 +44,18 @@ struct TrialResult {
 };
 using TryDrivers = std::function<TrialResult(const DriverTrial& trial)>;
 
-/// Finds out with as few tries as possible: one where all is well, else one more for each manifest,
-/// which is tried together with those that did well before it. So drivers that crash only beside
-/// each other are found, too. Where no driver does well, all is tried again without layers.
+/// Finds the usable drivers in as few tries as possible. If all of them work together, one try is
+/// enough. Otherwise each manifest takes one more: it is tried together with those that worked
+/// before it, which also finds drivers that crash only in the presence of another. If no driver
+/// works, all tries are repeated without layers.
 Drivers sort_out_drivers(const std::vector<std::filesystem::path>& manifests,
                          const TryDrivers& try_drivers);
 
-/// The drivers of this machine, tried by the program bit-axon-probe. What it found is kept in
-/// `cache_dir` (empty: nowhere) and in this process, and counts as long as driver_circumstances()
-/// are the same. Where there is no such program, all drivers are trusted and `warning` says so;
-/// with BIT_AXON_PROBE=off they are trusted without a word. From any thread.
+/// The drivers of this machine, tried by the program bit-axon-probe. The result is kept in
+/// `cache_dir` (empty: not kept on disk) and in this process, and is valid while
+/// driver_circumstances() stay the same. Without the program, all drivers are trusted and `warning`
+/// says so. With BIT_AXON_PROBE=off all drivers are trusted without a warning. May be called from
+/// any thread.
 Drivers usable_drivers(const std::filesystem::path& cache_dir);
 
 }  // namespace bitaxon::vulkan

@@ -1,4 +1,4 @@
-// Lists that Vulkan gives in two calls, the first for the length.
+// Lists that Vulkan returns in two calls, the first of which returns the length.
 #pragma once
 
 #include <string_view>
@@ -8,8 +8,8 @@
 
 namespace bitaxon::vulkan {
 
-/// `query(&n, items)` is the call; `item` is what elements are before it (their sType). A list that
-/// grows between the two calls (VK_INCOMPLETE) is asked for again.
+/// `query(&n, items)` is the call. `item` is the initial value of the elements, with their sType. A
+/// list that grows between the two calls (VK_INCOMPLETE) is queried again.
 template <class T, class Query>
 std::vector<T> enumerate(std::string_view call, std::string_view object, const Query& query,
                          const T& item = {}) {

@@ -14,14 +14,15 @@ const DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<const DeviceBuffer*>(buffer.memory.get());
 }
 
-/// Rows or segments that a step of this graph has room for; where no tensor says, that any has.
+/// The rows or segments that a step of this graph has room for. If no tensor says, the largest that
+/// any graph may have.
 std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
   for (const Value& value : graph.values())
     if (value.row_space == space) return to_uint(value.shape[0]);
   return space == RowSpace::rows ? kMaxRows : kMaxSegments;
 }
 
-/// Resolves the bindings of one node's launches.
+/// Resolves the bindings of the launches of one node.
 class Resolver {
  public:
   Resolver(const VulkanExecutable& executable, const DeviceCaps& caps, std::size_t step)
@@ -93,7 +94,7 @@ class Resolver {
   std::size_t step_;
 };
 
-/// What the whole bucket costs, at position 0.
+/// The cost of a full bucket at position 0.
 Cost cost_of(const Graph& graph, const Node& node) {
   StepSizes sizes;
   for (const Operand& operand : node.operands) {
@@ -104,7 +105,8 @@ Cost cost_of(const Graph& graph, const Node& node) {
   return op_info(node).cost(graph, node, sizes);
 }
 
-/// With room for one there is always exactly one: the grid need not be told with each step.
+/// A bucket with room for one row or segment always has exactly one, so the grid does not depend on
+/// the step.
 void settle_grid(Launch& launch, const Graph& graph) {
   for (GridAxis& axis : launch.grid)
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;

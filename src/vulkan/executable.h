@@ -1,4 +1,4 @@
-// A plan bound to memory: all its launches, and the recordings of them.
+// A plan bound to memory: all its launches and the recordings of them.
 #pragma once
 
 #include <memory>
@@ -12,24 +12,25 @@
 
 namespace bitaxon::vulkan {
 
-/// The Vulkan executable. Holds what its recordings name.
+/// The executable of Vulkan. Owns everything that its recordings refer to.
 struct VulkanExecutable {
   std::shared_ptr<const Plan> plan;
   Bindings bindings;
   std::vector<BoundLaunch> launches;
-  std::string label;  ///< "layer_0 ssm_in: ssm_in_vec .. sample: sample_pick (43 dispatches)"
+  std::string label;  ///< "layer_0 ssm_in: ssm_in_vec .. sample: sample_draw (43 dispatches)"
   std::optional<BoundRange> result;
   RecordOptions options;
   std::vector<std::unique_ptr<Recording>> recordings;
 
-  /// A recording whose step is done (tickets up to `done`); a new one when all are in flight.
+  /// Returns a recording that is not in flight (its ticket is at most `done`), or a new one when
+  /// all are in flight.
   Recording& recording_for(std::uint64_t done, const Device& device, MemoryAllocator& memory);
 };
 
-/// Asks every node's kernel for its launches and resolves what they bind. Throws
-/// Error(unsupported) when a kernel cannot run on this device or a binding or a grid is beyond its
-/// limits: with the op, the label, the value and the limit. Throws Error(device) as
-/// PipelineLibrary.
+/// Asks the kernel of every node for its launches and resolves what they bind. Throws
+/// Error(unsupported) when a kernel cannot run on this device, or when a binding or a grid exceeds
+/// a limit: the message has the op, the label, the value and the limit. Throws Error(device) as
+/// PipelineLibrary does.
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
                    PipelineLibrary& pipelines);
 

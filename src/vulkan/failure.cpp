@@ -7,7 +7,7 @@
 namespace bitaxon::vulkan {
 
 void Failure::fail(const Error& error) {
-  check();  // one that came from a watch inside this one
+  check();  // a failure that a nested watch() remembered comes first
   text_ = error.what();
   if (dynamic_cast<const DeviceLost*>(&error) != nullptr && n_submitted_ > 0) {
     text_ += "; last submitted: ";

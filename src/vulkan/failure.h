@@ -1,4 +1,4 @@
-// What remains when the device has failed.
+// The record of the first failure of the device.
 #pragma once
 
 #include <array>
@@ -9,21 +9,21 @@
 
 namespace bitaxon::vulkan {
 
-/// Remembers the first failure of work on the device, so that everything after it fails with the
-/// same Error: what would have been computed or copied is missing from then on.
+/// Remembers the first failure of work on the device. Everything after it fails with the same
+/// Error, because the results of the failed work are missing.
 class Failure {
  public:
-  /// Throws the Error that is remembered.
+  /// Throws the remembered Error, if there is one.
   void check() const {
     if (!text_.empty()) throw Error(ErrorKind::device, text_);
   }
   bool happened() const { return !text_.empty(); }
-  /// Notes the label of what is handed to the device next.
+  /// Notes the label of the next submission.
   void submitting(std::string label) {
     labels_[n_submitted_++ % labels_.size()] = std::move(label);
   }
-  /// Runs work on the device. Its Error(device) is remembered; that of a lost device lists the
-  /// labels submitted last.
+  /// Runs work on the device and remembers its Error(device). The message for a lost device lists
+  /// the labels of the last submissions.
   template <class Act>
   void watch(const Act& act) {
     try {

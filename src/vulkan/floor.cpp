@@ -1,4 +1,4 @@
-// What every device must have.
+// The floor: what every device must have.
 #include <fmt/format.h>
 
 #include "vulkan/device_caps.h"
@@ -20,7 +20,7 @@ constexpr SubgroupOperation kSubgroupOperations[] = {
 }  // namespace
 
 std::vector<std::string> missing_of(const DeviceCaps& caps) {
-  if (caps.api_version < VK_API_VERSION_1_2)  // nothing else was asked
+  if (caps.api_version < VK_API_VERSION_1_2)  // nothing else was queried
     return {fmt::format("Vulkan 1.2 (has {})", version_text(caps.api_version))};
   std::vector<std::string> missing;
   const auto need = [&](bool there, std::string_view what) {

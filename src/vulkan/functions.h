@@ -77,7 +77,7 @@ namespace bitaxon::vulkan {
   X(vkWaitSemaphores)               \
   X(vkGetSemaphoreCounterValue)
 
-/// Core in 1.3, with the suffix KHR before it.
+/// Core in 1.3; before 1.3 their names end in KHR.
 #define BX_VK_SYNCHRONIZATION2_FUNCTIONS(X) \
   X(vkCmdPipelineBarrier2)                  \
   X(vkCmdWriteTimestamp2)                   \
@@ -102,7 +102,7 @@ struct Functions {
 };
 
 /// Called with the table each time more of it has been loaded (global, instance, device), before
-/// any of that is called. Tests replace pointers in it.
+/// any of the new pointers is called. Tests replace pointers in the table.
 using FunctionsHook = void (*)(Functions& functions);
 
 }  // namespace bitaxon::vulkan

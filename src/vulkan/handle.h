@@ -1,4 +1,4 @@
-// A Vulkan object owned on the line that creates it.
+// Owns a Vulkan object from the line that creates it.
 #pragma once
 
 #include <utility>
@@ -7,7 +7,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Move-only. `destroy` is the member of Functions that destroys a T; the device outlives it.
+/// Move-only. `destroy` is the member of Functions that destroys a T. The device outlives the
+/// handle.
 template <class T, auto destroy>
 class Handle {
  public:

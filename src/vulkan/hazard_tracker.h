@@ -1,5 +1,4 @@
-// Decides where a recording needs barriers, from what each launch reads and writes. Knows no
-// device.
+// Decides where a recording needs barriers, from what each launch reads and writes. Uses no device.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +10,8 @@
 
 namespace bitaxon::vulkan {
 
-/// A range of memory that one launch accesses. `memory` names the buffer: any number that is its
-/// own.
+/// A range of memory that one launch accesses. `memory` identifies the buffer: any number that no
+/// other buffer has.
 struct MemoryAccess {
   std::uint64_t memory = 0;
   std::size_t offset_bytes = 0;
@@ -20,12 +19,13 @@ struct MemoryAccess {
   Access access = Access::read;
 };
 
-/// One barrier orders everything before it against everything after it, so that all that came
-/// before can be forgotten.
+/// One barrier orders everything before it against everything after it, so the accesses before a
+/// barrier can be forgotten.
 class HazardTracker {
  public:
-  /// Whether a barrier has to stand before a launch with these accesses: some range of them meets
-  /// one since the last barrier, and one of the two writes. Then remembers the launch.
+  /// Whether a launch with these accesses needs a barrier before it: one of its ranges overlaps a
+  /// range accessed since the last barrier, and at least one of the two accesses writes. Then
+  /// remembers the launch.
   bool needs_barrier(std::span<const MemoryAccess> accesses);
 
  private:

@@ -55,9 +55,9 @@ bool has_layer(const Functions& fn, std::string_view name) {
                      [&](const auto& layer) { return name == layer.layerName; });
 }
 
-/// What the loader can do, if that is enough.
+/// The version of the loader. Throws Error(unsupported) when it is below 1.2.
 std::uint32_t loader_version(const Functions& fn) {
-  std::uint32_t version = VK_API_VERSION_1_0;  // only this one lacks the function
+  std::uint32_t version = VK_API_VERSION_1_0;  // only loaders of version 1.0 lack the function
   if (fn.vkEnumerateInstanceVersion != nullptr)
     check(fn.vkEnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion", "Vulkan loader");
   if (version < VK_API_VERSION_1_2)
@@ -67,7 +67,7 @@ std::uint32_t loader_version(const Functions& fn) {
   return version;
 }
 
-/// Where the environment keeps the loader from looking for drivers by itself.
+/// Names the variable that replaces the loader's own search for drivers; empty: none is set.
 std::string named_manifests() {
   for (const char* name : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"})
     if (const std::string files = environment(name); !files.empty())
@@ -83,7 +83,7 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   try {
     const std::lock_guard lock(messages.mutex);
     std::string line = data->pMessage == nullptr ? "" : data->pMessage;
-    // Only old layers begin a message with the name of what is wrong.
+    // Only old layers begin a message with the name of the rule it violates.
     const std::string_view name = data->pMessageIdName == nullptr ? "" : data->pMessageIdName;
     if (!name.empty() && line.find(name) == line.npos) line = fmt::format("{}: {}", name, line);
     messages.lines.push_back(std::move(line));
@@ -93,7 +93,7 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   return VK_FALSE;
 }
 
-/// Not the loader's own remarks (GENERAL), which concern drivers nobody asked for.
+/// Leaves out the loader's own remarks (GENERAL), which concern drivers that are not used.
 VkDebugUtilsMessengerCreateInfoEXT messenger_info(Messages& messages) {
   auto info = structure<VkDebugUtilsMessengerCreateInfoEXT>(
       VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT);
@@ -106,7 +106,7 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(Messages& messages) {
   return info;
 }
 
-/// Fills one member; Error(unsupported) where it is needed and the loader has none.
+/// Fills one member. Throws Error(unsupported) when the function is needed and the loader lacks it.
 template <class Pointer>
 void load(const Functions& fn, VkInstance instance, const char* name, bool needed,
           Pointer& pointer) {
@@ -125,7 +125,7 @@ void load_global_functions(Functions& fn) {
 }
 
 void load_instance_functions(Functions& fn, VkInstance instance) {
-  // First, so that the instance can be destroyed when one of the others is missing.
+  // Loaded first, so that the instance can be destroyed when another function is missing.
   load(fn, instance, "vkDestroyInstance", true, fn.vkDestroyInstance);
 #define BX_LOAD(name) load(fn, instance, #name, true, fn.name);
   BX_VK_INSTANCE_FUNCTIONS(BX_LOAD)
@@ -139,7 +139,7 @@ std::vector<VkPhysicalDevice> physical_devices(const Functions& fn, VkInstance i
   return enumerate<VkPhysicalDevice>(
       "vkEnumeratePhysicalDevices", "all drivers", [&](std::uint32_t* n, VkPhysicalDevice* items) {
         const VkResult result = fn.vkEnumeratePhysicalDevices(instance, n, items);
-        // The loader's word (1.3.239) for drivers of which none has a device.
+        // The loader (1.3.239) returns this error when no driver has a device.
         if (result != VK_ERROR_INITIALIZATION_FAILED || items != nullptr) return result;
         *n = 0;
         return VK_SUCCESS;
@@ -156,7 +156,7 @@ Instance::Instance(FunctionsHook replace, DynamicLibrary library)
 Instance::Instance(FunctionsHook replace, Messages* messages,
                    const std::vector<std::string>& loader_names, const Drivers& drivers)
     : Instance(replace, open_loader(loader_names, drivers)) {
-  // The loader knows no other way to leave a driver out that all drivers and loaders support.
+  // The only way to leave a driver out that all loaders and drivers support.
   const ChangedEnvironment changed(loader_settings(drivers.manifests, drivers.with_layers));
   functions_.vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library_.find("vkGetInstanceProcAddr"));
@@ -194,7 +194,7 @@ void Instance::create(Messages* messages) {
   VkDebugUtilsMessengerCreateInfoEXT messenger{};
   if (listens) {
     messenger = messenger_info(*messages);
-    info.pNext = &messenger;  // hears of the instance's own creation and end
+    info.pNext = &messenger;  // receives messages about the creation and end of the instance
   }
   info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());
   info.ppEnabledExtensionNames = extensions.data();

@@ -12,23 +12,23 @@
 
 namespace bitaxon::vulkan {
 
-/// What layers had to say, warnings and errors; from any thread. Outlives the instance.
+/// Warnings and errors of layers, from any thread. Outlives the instance.
 struct Messages {
   std::mutex mutex;
   std::vector<std::string> lines;
-  bool print = false;  ///< to stderr, too
+  bool print = false;  ///< also to stderr
 };
 
 std::vector<std::string> default_loader_names();
 
-/// Owns the instance; the loader library stays open as long as it lives. Portability devices are
-/// enumerated too. Layers are those of the environment: VK_INSTANCE_LAYERS, and
-/// VK_LAYER_KHRONOS_validation, where it is installed, with BIT_AXON_VALIDATION=1. What they say
-/// goes to `messages`, without it to stderr (their own default is stdout, where results go).
+/// Owns the instance and keeps the loader library open. Portability devices are enumerated, too.
+/// The environment chooses the layers: VK_INSTANCE_LAYERS, and with BIT_AXON_VALIDATION=1
+/// VK_LAYER_KHRONOS_validation, where it is installed. Their messages go to `messages`, or to
+/// stderr when that is null. (The default of the layers is stdout, which is for results.)
 class Instance {
  public:
-  /// Loads the drivers that `drivers` names. Throws Error(unsupported) when there is no loader, no
-  /// driver or no Vulkan 1.2 ("install libvulkan1"), Error(device) when a call fails.
+  /// Loads the drivers that `drivers` lists. Throws Error(unsupported) when there is no loader, no
+  /// driver or no Vulkan 1.2 ("install libvulkan1"), and Error(device) when a call fails.
   explicit Instance(FunctionsHook replace = nullptr, Messages* messages = nullptr,
                     const std::vector<std::string>& loader_names = default_loader_names(),
                     const Drivers& drivers = {});
@@ -45,17 +45,17 @@ class Instance {
     VkPhysicalDevice handle = VK_NULL_HANDLE;
     DeviceCaps caps;
   };
-  /// In the loader's order. Empty when no driver has a device.
+  /// In the order of the loader. Empty when no driver has a device.
   const std::vector<PhysicalDevice>& devices() const { return devices_; }
 
  private:
-  /// Owns nothing yet but the library. The public constructor delegates to it, so that the
-  /// destructor runs when it throws.
+  /// Owns only the library. The public constructor delegates to this one, so that the destructor
+  /// runs when the public constructor throws.
   Instance(FunctionsHook replace, DynamicLibrary library);
   void create(Messages* messages);
 
   FunctionsHook hook_;
-  Messages printed_{{}, {}, true};  ///< where the caller keeps none
+  Messages printed_{{}, {}, true};  ///< used when the caller passes no messages
   DynamicLibrary library_;
   Functions functions_;
   bool debug_utils_ = false;

@@ -1,4 +1,4 @@
-// The table of Vulkan kernels: for each op, how it becomes launches.
+// The table of Vulkan kernels: how each op becomes launches.
 #pragma once
 
 #include "ops/op.h"
@@ -7,14 +7,14 @@
 namespace bitaxon::vulkan {
 
 struct VulkanKernel {
-  /// Bytes of scratch for the node's full bucket; shapes and formats only, no addresses.
+  /// Bytes of scratch for the node's full bucket. Depends on shapes and formats, not on addresses.
   std::size_t (*workspace)(const Graph& graph, const Node& node, const DeviceCaps& caps);
   /// The node's dispatches, in order. Throws Error(unsupported) with the reason when the device
-  /// cannot do it.
+  /// cannot run them.
   std::vector<Launch> (*launch)(const LaunchContext& context);
 };
 
-// Each src/vulkan/kernels/<op>.cpp defines its own.
+// Each src/vulkan/kernels/<op>.cpp defines the kernel of its op.
 #define BX_OP(name) extern const VulkanKernel name##_kernel;
 #include "ops/op_list.inc"
 #undef BX_OP

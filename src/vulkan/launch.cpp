@@ -25,7 +25,7 @@ bool allows(Access declared, Access wanted) {
 Binding LaunchContext::bind(int index, Access access) const {
   const Operand& operand = node.operands[static_cast<std::size_t>(index)];
   BX_ASSERT(operand.value >= 0, "only an operand that is there can be bound");
-  // Several launches of one node may write a result first and read it later.
+  // Several launches of one node may write a result and then read it.
   BX_ASSERT(operand.access != Access::read || allows(operand.access, access),
             "a launch writes only what its node has declared");
   const Value& bound = graph.value(operand.value);
@@ -61,7 +61,7 @@ LaunchContext::StateStrides LaunchContext::strides(int index) const {
 }
 
 std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted) {
-  // Subgroup sizes are powers of two, at most 128, and so are the sizes asked for.
+  // Subgroup sizes and the sizes that kernels ask for are powers of two; subgroups are at most 128.
   return std::max(std::min(wanted, caps.max_group_invocations), caps.max_subgroup_size);
 }
 

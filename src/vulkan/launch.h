@@ -1,5 +1,5 @@
-// What a kernel hands to the recorder: dispatches as data. Launch functions are pure: shapes,
-// parameters and DeviceCaps in, launches out. They touch no device and write no barrier.
+// What a kernel hands to the recorder: dispatches as data. Launch functions are pure: they turn
+// shapes, parameters and DeviceCaps into launches. They use no device and write no barrier.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@
 
 namespace bitaxon::vulkan {
 
-/// What one binding of a shader is bound to: an exact range and how it is accessed.
+/// The memory that one binding of a shader refers to: an exact range and how it is accessed.
 struct Binding {
   enum class Kind : std::uint8_t {
     step,     ///< the step buffer; read only
@@ -34,11 +34,11 @@ struct Binding {
   std::size_t size_bytes = 0;    ///< a multiple of 4
 };
 
-/// Work groups along one axis: a number, or one that depends on how many rows or segments the step
-/// has; those are filled in by the host when the step is submitted.
+/// Workgroups along one axis: a fixed number, or a number that depends on the rows or segments of
+/// the step. The host fills in the latter when the step is submitted.
 struct GridAxis {
   std::uint32_t count = 1;
-  RowSpace per = RowSpace::none;  ///< not none: count * divide_up(n valid, rows_per_group)
+  RowSpace per = RowSpace::none;  ///< not none: count * divide_up(rows or segments, rows_per_group)
   std::uint32_t rows_per_group = 1;
 };
 
@@ -47,10 +47,10 @@ struct SpecConstant {
   std::uint32_t value = 0;
 };
 
-/// One dispatch. `bindings` stand in the order of the shader's binding numbers, from 0 without
-/// gaps; a binding that the shader may write is listed with write or read_write, and only those
-/// are. `specialization` names every constant that the shader has. Both are checked against the
-/// shader when its pipeline is made.
+/// One dispatch. `bindings` are in the order of the shader's binding numbers, from 0 without gaps.
+/// A binding has access write or read_write exactly when the shader may write it. `specialization`
+/// lists every constant of the shader. Both are checked against the shader when its pipeline is
+/// made.
 struct Launch {
   Shader shader{};
   std::vector<SpecConstant> specialization;
@@ -58,8 +58,8 @@ struct Launch {
   std::uint32_t push_bytes = 0;
   std::vector<Binding> bindings;
   std::array<GridAxis, 3> grid;
-  /// When set (size_bytes 12), the grid is read from there: three words that an earlier launch of
-  /// the node has written.
+  /// If set (size_bytes 12), the grid is read from this binding: three words that an earlier launch
+  /// of the node has written.
   std::vector<Binding> indirect;
 
   /// `params` is the struct of shaders/params/<shader>.h.
@@ -71,7 +71,7 @@ struct Launch {
   }
 };
 
-/// What a launch function knows. Accessors take the operand's index in the op's order.
+/// The input of a launch function. Accessors take the operand's index in the op's order.
 class LaunchContext {
  public:
   LaunchContext(const DeviceCaps& device_caps, const Graph& graph_in, const Node& node_in,
@@ -105,18 +105,18 @@ class LaunchContext {
   std::uint32_t form(int index) const { return has(index) ? weight(index).form : BX_FORM_ABSENT; }
   WeightRef ref(int index) const { return has(index) ? weight(index).ref : WeightRef{}; }
 
-  /// The whole of an activation, input or state tensor (all its slots and versions), as this launch
-  /// accesses it. An access that the node has not declared is a mistake.
+  /// A whole activation, input or state tensor (all slots and versions), as this launch accesses
+  /// it. The node must have declared the access.
   Binding bind(int index, Access access) const;
-  /// Rows [first, first + n) of an activation [R, ...]; their bytes must begin at a multiple of
+  /// Rows [first, first + n) of an activation [R, ...]. Their bytes must begin at a multiple of
   /// 256.
   Binding bind_rows(int index, Access access, std::int64_t first, std::int64_t n) const;
   /// A range of the node's scratch.
   Binding scratch(std::size_t offset_bytes, std::size_t size_bytes, Access access) const;
   Binding step() const { return {.size_bytes = sizeof(StepBuffer)}; }
 
-  /// Strides of a state tensor in 4-byte words: element i of slot s, version v, begins at
-  /// s * slot + v * version (a float16 tensor is words of two elements).
+  /// Strides of a state tensor in 4-byte words. Element i of slot s, version v, is at word
+  /// s * slot + v * version + i; a word of a float16 tensor holds two elements.
   struct StateStrides {
     std::uint32_t slot = 0;
     std::uint32_t version = 0;
@@ -128,8 +128,8 @@ class LaunchContext {
   std::size_t scratch_bytes_;
 };
 
-/// Sizes and places the scratch of a node: blocks one after the other, each at a multiple of 256.
-/// Used by both functions of a kernel, in the same order.
+/// Lays out the scratch of a node: blocks one after the other, each at a multiple of 256. Both
+/// functions of a kernel call it in the same order.
 class ScratchPlan {
  public:
   struct Block {
@@ -147,11 +147,11 @@ class ScratchPlan {
   std::size_t used_ = 0;
 };
 
-/// Threads of a work group for kernels without a reason for another number; at most `wanted`, and
-/// whole subgroups.
+/// Threads of a workgroup, for kernels that need no specific number: at most `wanted`, in whole
+/// subgroups.
 std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted = 128);
 
-/// A dimension as a shader takes it. Throws Error(unsupported) when it needs more than 32 bits.
+/// A dimension as shaders take it. Throws Error(unsupported) when it needs more than 32 bits.
 std::uint32_t to_uint(std::int64_t dimension);
 
 }  // namespace bitaxon::vulkan

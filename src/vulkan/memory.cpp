@@ -15,7 +15,7 @@
 
 namespace bitaxon::vulkan {
 
-/// One allocation. `free_ranges` maps offsets to sizes; neighbours are merged.
+/// One allocation. `free_ranges` maps offsets to sizes; adjacent ranges are merged.
 struct Block {
   MemoryHandle memory;
   std::uint32_t type = 0;
@@ -30,7 +30,8 @@ namespace {
 constexpr std::size_t kBlockBytes = std::size_t{64} << 20;
 constexpr std::size_t kMinAlignment = 256;
 
-/// Of the block that is added for a buffer: one of more than half a block has its own.
+/// The size of a new block for a buffer. A buffer of more than half a shared block gets its own
+/// block.
 std::size_t block_bytes_for(const DeviceCaps& caps, std::size_t size_bytes) {
   const std::size_t shared = shared_block_bytes(caps);
   return 2 * size_bytes > shared ? size_bytes : shared;
@@ -43,10 +44,10 @@ std::uint64_t largest_device_heap(const DeviceCaps& caps) {
   return largest;
 }
 
-/// Larger is better; empty: cannot be used.
+/// A higher score is better; empty: the type cannot be used.
 std::optional<int> score(const DeviceCaps& caps, const MemoryType& type, MemoryPurpose purpose) {
   const bool device = (type.flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
-  // Coherent or not seen at all: nothing here flushes.
+  // Only coherent memory counts as visible to the host, because nothing here flushes.
   const bool host = (type.flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
                     (type.flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
   const bool cached = (type.flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
@@ -81,7 +82,7 @@ std::string_view name_of(MemoryPurpose purpose) {
 
 std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
                                 std::uint32_t allowed_types) {
-  // Memory that only protected queues may touch, or that exists only while it is rendered to.
+  // Memory that only protected queues may access, or that exists only while it is rendered to.
   constexpr VkMemoryPropertyFlags kUnusable =
       VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
   std::int32_t best = -1;
@@ -103,7 +104,7 @@ std::uint64_t shared_block_bytes(const DeviceCaps& caps) {
 
 std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes) {
   std::uint64_t total = 0;
-  std::vector<std::uint64_t> room;  // at the end of each block
+  std::vector<std::uint64_t> room;  // free bytes at the end of each block
   for (const std::uint64_t size : sizes) {
     const std::uint64_t bytes = align_up(std::max<std::uint64_t>(size, 1), kMinAlignment);
     auto block = std::find_if(room.begin(), room.end(), [&](auto free) { return free >= bytes; });
@@ -171,7 +172,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
         add_block(static_cast<std::uint32_t>(type), block_bytes_for(caps, bytes), buffer->label_);
     offset = 0;
   }
-  // From here on the destructor gives the range back.
+  // The destructor returns the range from here on.
   auto range = std::prev(block->free_ranges.upper_bound(offset));
   const auto [range_offset, range_size] = *range;
   block->free_ranges.erase(range);
@@ -257,7 +258,7 @@ Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const st
 }
 
 void MemoryAllocator::give_back(DeviceBuffer& buffer) noexcept {
-  buffer.buffer_ = {};  // before the memory it is bound to
+  buffer.buffer_ = {};  // destroyed before its memory
   used_bytes_[static_cast<std::size_t>(buffer.purpose_)] -= buffer.block_bytes_;
   Block& block = *buffer.block_;
   auto place = block.free_ranges.emplace(buffer.block_offset_, buffer.block_bytes_).first;

@@ -1,4 +1,4 @@
-// Buffers in few large allocations.
+// Buffers in a few large allocations.
 #pragma once
 
 #include <array>
@@ -14,11 +14,11 @@
 
 namespace bitaxon::vulkan {
 
-/// What memory is for; its kind follows from that.
+/// What memory is used for. The purpose decides the memory type.
 enum class MemoryPurpose : std::uint8_t {
   weights,      ///< written once, read by the device
   state,        ///< read and written by the device
-  activations,  ///< likewise
+  activations,  ///< read and written by the device
   step,         ///< written by the host before a step, read by the device once
   staging,      ///< written by the host, copied by the device
   readback,     ///< written by the device, read by the host
@@ -29,7 +29,7 @@ std::string_view name_of(MemoryPurpose purpose);
 class MemoryAllocator;
 struct Block;
 
-/// A buffer with memory. Frees both; the allocator outlives it.
+/// A buffer and its memory. Frees both. The allocator outlives the buffer.
 class DeviceBuffer {
  public:
   DeviceBuffer() = default;
@@ -39,11 +39,11 @@ class DeviceBuffer {
 
   VkBuffer handle() const { return buffer_.get(); }
   std::size_t size_bytes() const { return size_bytes_; }
-  /// For shaders that read through addresses.
+  /// The address for shaders that read through addresses.
   VkDeviceAddress address() const { return address_; }
-  /// Where the host sees it; nullptr: it does not.
+  /// The mapped memory; nullptr: not visible to the host.
   std::byte* mapped() const { return mapped_; }
-  /// Reading `mapped` is as fast as other memory.
+  /// Whether reading `mapped` is as fast as reading other memory.
   bool host_cached() const { return host_cached_; }
   const std::string& label() const { return label_; }
 
@@ -59,7 +59,7 @@ class DeviceBuffer {
   MemoryPurpose purpose_ = MemoryPurpose::weights;
   Block* block_ = nullptr;
   std::size_t block_offset_ = 0;
-  std::size_t block_bytes_ = 0;  ///< that it takes in the block
+  std::size_t block_bytes_ = 0;  ///< size of its range in the block
 };
 
 /// Sub-allocates buffers from blocks of memory. Single-threaded.
@@ -70,15 +70,15 @@ class MemoryAllocator {
   MemoryAllocator& operator=(const MemoryAllocator&) = delete;
   ~MemoryAllocator();
 
-  /// Throws Error(device) that names the label, the size and the limit or the free memory.
+  /// Throws Error(device) with the label, the size, and the limit or the free memory.
   std::shared_ptr<DeviceBuffer> allocate(std::size_t size_bytes, MemoryPurpose purpose,
                                          std::string label);
 
-  /// Bytes of buffers that are alive, by purpose.
+  /// Bytes of the live buffers of a purpose.
   std::size_t used_bytes(MemoryPurpose purpose) const {
     return used_bytes_[static_cast<std::size_t>(purpose)];
   }
-  /// The most bytes of buffers that have been alive at the same time.
+  /// The most bytes of buffers that were live at the same time.
   std::size_t peak_bytes() const { return peak_bytes_; }
 
  private:
@@ -86,7 +86,7 @@ class MemoryAllocator {
   Block* find_room(std::uint32_t type, std::size_t size, std::size_t alignment,
                    std::size_t& offset);
   Block* add_block(std::uint32_t type, std::size_t size, const std::string& label);
-  /// Of one that cannot be had.
+  /// Describes a block that could not be allocated.
   std::string describe_block(std::uint32_t type, std::size_t size, const std::string& label) const;
   void give_back(DeviceBuffer& buffer) noexcept;
 
@@ -96,14 +96,13 @@ class MemoryAllocator {
   std::size_t peak_bytes_ = 0;
 };
 
-/// Bytes of blocks that buffers of these sizes take, allocated in this order into memory where
-/// nothing is yet. Pure.
+/// Bytes of the blocks that buffers of these sizes take when they are allocated in this order and
+/// no memory is in use yet. Pure.
 std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes);
 /// Small buffers share blocks of this size.
 std::uint64_t shared_block_bytes(const DeviceCaps& caps);
 
-/// The memory type for a purpose, among those that `allowed_types` (a bit mask) names; -1: none.
-/// Pure.
+/// The memory type for a purpose, among the types in the bit mask `allowed_types`; -1: none. Pure.
 std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
                                 std::uint32_t allowed_types);
 

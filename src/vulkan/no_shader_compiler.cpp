@@ -1,4 +1,4 @@
-// In place of shader_compiler.cpp in a build without libshaderc.
+// Replaces shader_compiler.cpp in a build without libshaderc.
 #include "bitaxon/error.h"
 #include "vulkan/shader_compiler.h"
 

@@ -18,7 +18,7 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::size_t kPartAlignment = 16;
-/// Floats of an nf4 weight's tables: see shaders/lib/weight.glsl.
+/// Floats in the tables of an nf4 weight: see shaders/lib/weight.glsl.
 constexpr std::int64_t kCodebookWords = 20;
 constexpr std::int64_t kNestedMapWords = 256;
 
@@ -40,11 +40,11 @@ std::int64_t groups_of(const WeightDesc& desc) {
   return (desc.elements() + desc.group_size - 1) / desc.group_size;
 }
 
-/// The form has 23 bits for it.
+/// The form has 23 bits for the group size.
 constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
 
-/// As shaders are told: a block that holds the whole weight does so, too, when it is called
-/// smaller.
+/// The group size that shaders use. A group size beyond the limit becomes a smaller one that still
+/// covers the whole weight, if there is one.
 std::int64_t group_size_of(const WeightDesc& desc) {
   if (desc.group_size <= kMaxGroupSize) return desc.group_size;
   const auto enough = std::max<std::int64_t>(
@@ -75,7 +75,8 @@ std::uint32_t form_of(const WeightDesc& desc) {
   return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
 }
 
-/// Copies the part of `from`, placed at `part`, that falls into [offset, offset + to.size()).
+/// Copies the bytes of `part`, whose content is `from`, that fall into
+/// [offset, offset + to.size()).
 template <class Transform>
 void write_part(const PackedPart& part, std::span<const std::byte> from, std::size_t offset,
                 std::span<std::byte> to, const Transform& transform) {

@@ -1,5 +1,5 @@
 // Weights in the form that shaders read (shaders/lib/weight.glsl): parts one after the other in one
-// buffer, reached by its address.
+// buffer, which shaders reach by its address.
 #pragma once
 
 #include <cstddef>
@@ -15,17 +15,17 @@
 
 namespace bitaxon::vulkan {
 
-/// Shaders count the elements of a weight with 32 bits.
+/// Shaders count the elements of a weight in 32 bits.
 inline constexpr std::int64_t kMaxWeightElements = UINT32_MAX;
 
-/// A part of a packed weight: `write` fills it, front to back, in pieces of any size.
+/// A part of a packed weight: codes or elements, scales, or tables.
 struct PackedPart {
   std::size_t offset_bytes = 0;  ///< a multiple of 16
   std::size_t size_bytes = 0;
 };
 
-/// How a weight is packed. Vectors (one matrix of one row) become float32; everything else keeps
-/// its bytes, but nf4 codes are brought into the order lowest nibble first.
+/// How a weight is packed. Vectors (one matrix of one row) become float32. All other weights keep
+/// their bytes, except that the nibbles of nf4 codes are swapped to put the lowest first.
 struct PackedLayout {
   std::uint32_t form = 0;  ///< see shaders/params/types.h
   PackedPart data, scales, tables;
@@ -33,7 +33,7 @@ struct PackedLayout {
 };
 PackedLayout packed_layout(const WeightDesc& desc);
 
-/// Writes bytes [offset, offset + to.size()) of the packed weight; `offset` a multiple of 16.
+/// Writes bytes [offset, offset + to.size()) of the packed weight. `offset` is a multiple of 16.
 void write_packed(const WeightDesc& desc, const WeightParts& parts, const PackedLayout& layout,
                   std::size_t offset, std::span<std::byte> to);
 
@@ -45,7 +45,7 @@ struct PackedWeight {
   std::shared_ptr<DeviceBuffer> memory;
 };
 
-/// The weight in this memory; null: only described, not there.
+/// The weight in this memory. Null memory: a description without data.
 std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
                                         std::shared_ptr<DeviceBuffer> memory);
 

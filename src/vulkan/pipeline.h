@@ -1,4 +1,4 @@
-// Compute pipelines, made once for each shader and set of constants.
+// Compute pipelines, made once for each shader and set of specialization constants.
 #pragma once
 
 #include <functional>
@@ -20,10 +20,10 @@ struct Pipeline {
   VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
 };
 
-/// Where shader code comes from: embedded_code, or a folder compiled at run time.
+/// The source of shader code: embedded_code, or a folder compiled at run time.
 using ShaderSource = std::function<std::vector<std::uint32_t>(Shader shader)>;
 
-/// What of a launch does not fit its shader, by name and number; empty: it fits.
+/// The first way in which a launch does not fit its shader, by name and number; empty: it fits.
 std::string interface_problem(const Launch& launch, const ShaderInterface& interface);
 
 /// Owns all pipelines of a device. Single-threaded.
@@ -32,8 +32,8 @@ class PipelineLibrary {
   PipelineLibrary(const Device& device, PipelineCache& cache, ShaderSource source)
       : device_(device), cache_(cache), source_(std::move(source)) {}
 
-  /// Made when it is asked for first. Throws Error(invalid_argument) when the launch does not fit
-  /// the shader, Error(device) when the driver refuses.
+  /// Makes a pipeline on first use. Throws Error(invalid_argument) when the launch does not fit the
+  /// shader, and Error(device) when the driver fails.
   const Pipeline& find(const Launch& launch);
 
   std::size_t pipeline_count() const { return pipelines_.size(); }

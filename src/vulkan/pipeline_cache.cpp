@@ -23,7 +23,7 @@ struct FileHeader {
   std::uint64_t checksum = 0;
 };
 
-/// Of everything that makes a cached pipeline worthless when it changes.
+/// A hash of everything whose change invalidates cached pipelines.
 std::uint64_t identity_of(const DeviceCaps& caps) {
   XXH3_state_t* state = XXH3_createState();
   XXH3_64bits_reset(state);
@@ -45,7 +45,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
     const auto bytes = std::as_bytes(std::span(text));
     return {bytes.begin(), bytes.end()};
   } catch (const std::exception&) {
-    return {};  // a miss
+    return {};  // counts as a missing file
   }
 }
 
@@ -59,7 +59,7 @@ std::vector<std::byte> valid_cache(std::span<const std::byte> file, const Device
   if (header.magic != kMagic || header.size_bytes != payload.size() ||
       header.checksum != XXH3_64bits(payload.data(), payload.size()))
     return {};
-  // Drivers check this themselves, some of them badly.
+  // Drivers check this themselves, but some do it badly.
   VkPipelineCacheHeaderVersionOne driver{};
   if (payload.size() < sizeof(driver)) return {};
   std::memcpy(&driver, payload.data(), sizeof(driver));
@@ -123,7 +123,7 @@ void PipelineCache::write_note(const std::string& name, const std::string& text)
     file.write(text);
     file.commit();
   } catch (const std::exception&) {
-    // The next run finds out again.
+    // The next run tests again.
   }
 }
 

@@ -1,6 +1,6 @@
-// The driver's compiled pipelines, kept on disk from one run to the next. Whatever is wrong with a
-// file (missing, cut, foreign, another driver's) is a miss, never an error; so is a folder that
-// cannot be written, and a driver that refuses to keep or to tell.
+// The compiled pipelines of the driver, kept on disk between runs. No problem here is an error. A
+// file that is missing, truncated, foreign or from another driver counts as missing; a folder that
+// cannot be written and a driver without a usable cache are ignored.
 #pragma once
 
 #include <filesystem>
@@ -10,23 +10,23 @@
 
 namespace bitaxon::vulkan {
 
-/// One file for each device, driver and set of shaders: "vulkan-10de-2335-<hash>.pipelines".
+/// One file per device, driver and set of shaders: "vulkan-10de-2335-<hash>.pipelines".
 class PipelineCache {
  public:
-  /// `folder` empty: nothing is kept.
+  /// With an empty `folder`, nothing is kept.
   PipelineCache(const Device& device, std::filesystem::path folder);
   ~PipelineCache();
   PipelineCache(const PipelineCache&) = delete;
   PipelineCache& operator=(const PipelineCache&) = delete;
 
-  /// A note beside the cache, for what has been found out about this device, driver and set of
-  /// shaders; empty: none has been kept.
+  /// A note next to the cache file, for test results of this device, driver and set of shaders.
+  /// Empty: no note exists.
   std::string read_note(const std::string& name) const;
   void write_note(const std::string& name, const std::string& text) const noexcept;
 
-  /// VK_NULL_HANDLE when the driver keeps nothing.
+  /// VK_NULL_HANDLE when the driver cannot create a cache.
   VkPipelineCache handle() const { return cache_.get(); }
-  /// Pipelines have been added: the file is written again by save().
+  /// Notes that pipelines have been added, so that save() writes the file again.
   void mark_changed() { changed_ = true; }
   void save() noexcept;
 
@@ -41,10 +41,10 @@ class PipelineCache {
   bool changed_ = false;
 };
 
-/// The payload of a cache file when it is whole and was written for this device and driver; empty
-/// otherwise. Pure.
+/// The payload of a cache file that is complete and was written for this device and driver;
+/// otherwise empty. Pure.
 std::vector<std::byte> valid_cache(std::span<const std::byte> file, const DeviceCaps& caps);
-/// A file for `payload`: magic, size and checksum in front of it.
+/// The cache file for `payload`: magic, size and checksum come first.
 std::vector<std::byte> cache_file(std::span<const std::byte> payload);
 
 }  // namespace bitaxon::vulkan

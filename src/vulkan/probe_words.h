@@ -1,5 +1,5 @@
-// What bit-axon-probe writes to stdout: the first line when it starts, then a line for each thing
-// that it does next. The last line says that all is done, or what went wrong.
+// The output of bit-axon-probe on stdout: first kProbeStarts, then one line before each action. The
+// last line is kProbeDone, or kProbeFails with the problem.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// Command buffers recorded once and submitted for many steps.
+// Command buffers that are recorded once and submitted for many steps.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 
 namespace bitaxon::vulkan {
 
-/// A binding resolved to memory. `buffer` null: the recording's own step buffer.
+/// A binding resolved to memory. A null `buffer` means the recording's own step buffer.
 struct BoundRange {
   VkBuffer buffer = VK_NULL_HANDLE;
   std::size_t offset_bytes = 0;
@@ -28,32 +28,32 @@ struct BoundLaunch {
   std::vector<BoundRange> ranges;
   std::optional<BoundRange> indirect;
   std::string label;      ///< "layer_3 ssm_in: ssm_in_vec"
-  Cost cost;              ///< of its node, counted at the node's first launch
-  std::int32_t node = 0;  ///< place in Plan::order
-  bool varies() const;    ///< its grid depends on the step's rows or segments
+  Cost cost;              ///< the cost of the node, at its first launch only
+  std::int32_t node = 0;  ///< index in Plan::order
+  bool varies() const;    ///< whether the grid depends on the step's rows or segments
 };
 
 struct RecordOptions {
-  /// Floating-point operations after which a submission ends, so that none lasts so long that the
-  /// system takes the device for hung.
+  /// Floating-point operations after which a submission ends. This keeps submissions short enough
+  /// that the system does not consider the device hung.
   std::int64_t max_flops = 0;
   bool timestamps = false;
-  /// Leaves out the barrier of this number, counted from 0, the one at the beginning; -1: none.
-  /// For the test that shows each to be needed.
+  /// Leaves out the barrier with this number (0 is the one at the beginning); -1: none. For the
+  /// test that shows that each barrier is needed.
   int without_barrier = -1;
 };
 
 /// One copy of an executable's commands, with the step buffer that they read and the tokens that
-/// they write. Submitted at most once at a time.
+/// they write. At most one submission of it is in flight.
 class Recording {
  public:
   Recording(const Device& device, MemoryAllocator& memory, const std::vector<BoundLaunch>& launches,
             const std::optional<BoundRange>& result, const RecordOptions& options);
 
-  /// What the next submission reads: the step and the grids that depend on it.
+  /// Writes the input of the next submission: the step and the grids that depend on it.
   void write_step(const StepBuffer& step, const std::vector<BoundLaunch>& launches);
   const std::vector<VkCommandBuffer>& commands() const { return commands_; }
-  /// One per segment, after the submission is done.
+  /// One token per segment, valid when the submission is done.
   const std::int32_t* tokens() const {
     return reinterpret_cast<const std::int32_t*>(tokens_->mapped());
   }
@@ -62,7 +62,7 @@ class Recording {
   /// Nanoseconds of each launch; the submission must be done. Empty without timestamps.
   std::vector<double> launch_times_ns() const;
 
-  std::uint64_t ticket = 0;  ///< of the step it was submitted for last
+  std::uint64_t ticket = 0;  ///< of the last step it was submitted for
 
  private:
   void allocate_sets(const std::vector<BoundLaunch>& launches);
@@ -74,7 +74,7 @@ class Recording {
   void end_commands(VkCommandBuffer commands);
 
   const Device& device_;
-  std::shared_ptr<DeviceBuffer> step_;  ///< the StepBuffer, then three words for each varying grid
+  std::shared_ptr<DeviceBuffer> step_;  ///< the StepBuffer, then three words per varying grid
   std::shared_ptr<DeviceBuffer> tokens_;
   DescriptorPoolHandle descriptors_;
   std::vector<VkDescriptorSet> sets_;
@@ -86,7 +86,7 @@ class Recording {
   std::size_t step_bytes_ = 0;
 };
 
-/// The work groups of a launch for a step.
+/// The number of workgroups of a launch for a step.
 std::array<std::uint32_t, 3> groups_of(const Launch& launch, std::uint32_t n_rows,
                                        std::uint32_t n_segments);
 

@@ -9,18 +9,18 @@
 
 namespace bitaxon::vulkan {
 
-/// Nothing runs on this device any more, and nothing ever will.
+/// The device is lost: nothing runs on it, and nothing will run on it again.
 class DeviceLost : public Error {
  public:
   using Error::Error;
 };
 
-/// "VK_ERROR_DEVICE_LOST"; "VkResult -42" for one without a name here.
+/// "VK_ERROR_DEVICE_LOST"; "VkResult -42" for a result without a name here.
 std::string result_name(VkResult result);
 
-/// Throws Error "vulkan: CALL(OBJECT): RESULT; what to try" when `result` is an error: unsupported
-/// where something is not installed or not offered, a DeviceLost, device otherwise. `object` says
-/// what the call was for: "state layer_3.keys, 47.2 MB".
+/// Throws an Error "vulkan: CALL(OBJECT): RESULT; what to try" when `result` is an error. The kind
+/// is unsupported when something is not installed or not offered, and device otherwise; a lost
+/// device throws DeviceLost. `object` says what the call was for: "state layer_3.keys, 47.2 MB".
 void check(VkResult result, std::string_view call, std::string_view object);
 
 }  // namespace bitaxon::vulkan

@@ -17,16 +17,16 @@
 namespace bitaxon::vulkan {
 namespace {
 
-// No multiples of a tile, so that its edges are tried too.
+// Not multiples of a tile, so that the test covers the edges of tiles.
 constexpr std::int64_t kRows = 128;
 constexpr std::uint32_t kValidRows = 77;
-/// Whole groups for codes; whole 16 bytes, and not, for floats.
+/// Whole groups for codes; for floats, rows that are and are not multiples of 16 bytes.
 constexpr std::int64_t kCodeCols = 224;
 constexpr std::int64_t kAlignedCols = 200;
 constexpr std::int64_t kOddCols = 199;
 constexpr std::int64_t kOuts = 144;
-/// Both factors are rounded to 11 bits: about 2^-11 of the result, whose errors add as square
-/// roots.
+/// Both factors are rounded to 11 bits. Each rounding error is about 2^-11 of its product, and the
+/// errors are independent, so they add in quadrature.
 constexpr double kTolerance = 2e-3;
 
 /// Numbers in [-1, 1), the same in every run.
@@ -41,7 +41,7 @@ class Numbers {
   std::uint64_t state_ = 1;
 };
 
-/// A weight as a checkpoint might hold it.
+/// A weight as a checkpoint may hold it.
 struct StoredWeight {
   WeightDesc desc;
   std::vector<std::byte> data, scales, biases;
@@ -121,7 +121,7 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   return result;
 }
 
-/// Empty where the fast product of such a weight agrees with the plain one.
+/// Empty when the fast product of this weight agrees with the plain one.
 std::string problem_with(Backend& backend, const StoredWeight& stored, Numbers& numbers) {
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
@@ -136,7 +136,7 @@ std::string problem_with(Backend& backend, const StoredWeight& stored, Numbers& 
     norm += static_cast<double>(exact[i]) * static_cast<double>(exact[i]);
   }
   const double relative = std::sqrt(error / norm);
-  if (relative <= kTolerance) return "";  // NaN is not
+  if (relative <= kTolerance) return "";  // false for NaN
   return fmt::format(
       "products of matrix units are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
       relative, stored.desc.format_name(), kTolerance);

@@ -1,4 +1,4 @@
-// Fast variants of kernels are tried against the plain ones before they are trusted.
+// Compares fast variants of kernels with the plain ones before they are used.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Multiplies small matrices of several forms exactly and as precision "fast" would. Returns what
-/// is wrong with the fast result; empty: nothing.
+/// Multiplies small matrices in several forms, exactly and with precision "fast". Returns what is
+/// wrong with the fast result; empty: nothing.
 std::string fast_product_problem(Backend& backend);
 
 }  // namespace bitaxon::vulkan

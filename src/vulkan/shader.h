@@ -1,4 +1,4 @@
-// The compute shaders, by name. Generated from the list in shaders/CMakeLists.txt.
+// The compute shaders, by name. Generated from the list in shaders/shaders.cmake.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// GLSL compiled at run time, for those who change shaders.
+// Compiles GLSL at run time, for developers of shaders.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace bitaxon::vulkan {
 
-/// Throws Error(unsupported) when this build has no compiler.
+/// Throws Error(unsupported) when this build has no shader compiler.
 void require_shader_compiler();
 
-/// SPIR-V of dir/<name>.comp, by shaderc with the options of the build. An #include is looked for
-/// beside the file that has it, then in `dir`. Throws Error(unsupported) when there is no compiler,
-/// Error(io) when the file cannot be read, Error(format) with the first message, as "file:line:
-/// error: ...".
+/// SPIR-V of dir/<name>.comp, compiled by shaderc with the options of the build. An #include is
+/// searched for next to the file that contains it, then in `dir`. Throws Error(unsupported) without
+/// a compiler, Error(io) when the file cannot be read, and Error(format) with the first message of
+/// the compiler, "file:line: error: ...".
 std::vector<std::uint32_t> compile_shader(const std::filesystem::path& dir, std::string_view name);
 
 }  // namespace bitaxon::vulkan

@@ -9,7 +9,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-// Numbers of the specification.
+// Numbers from the specification.
 constexpr std::uint32_t kMagic = 0x07230203;
 enum Op : std::uint32_t {
   kTypeInt = 21,
@@ -47,11 +47,11 @@ enum StorageClass : std::uint32_t {
 
 struct Type {
   std::uint32_t op = 0;
-  std::size_t place = 0;             ///< among all types; a type is made of earlier ones
-  std::vector<std::uint32_t> words;  ///< behind the result id
+  std::size_t place = 0;             ///< index among all types; a type refers only to earlier ones
+  std::vector<std::uint32_t> words;  ///< the words after the result id
 };
 
-/// What is gathered in one pass over the instructions.
+/// What one pass over the instructions collects.
 class Module {
  public:
   explicit Module(std::span<const std::uint32_t> code) {
@@ -142,7 +142,7 @@ class Module {
     return pointer.words[1];
   }
 
-  /// Every member of the struct is declared readonly.
+  /// Whether every member of the struct is declared readonly.
   bool is_read_only(std::uint32_t struct_id) const {
     const auto it = members_.find(struct_id);
     if (it == members_.end()) return type(struct_id).words.empty();
@@ -191,7 +191,7 @@ class Module {
           fail("a descriptor set other than 0");
         const bool writable = !has(id, kNonWritable) && !is_read_only(block);
         const std::uint32_t number = decoration(id, kBinding, "a buffer without a binding");
-        // A shader may see one buffer through several declarations.
+        // A shader may access one buffer through several declarations.
         const auto same =
             std::ranges::find(found.bindings, number, &ShaderInterface::Binding::number);
         if (same != found.bindings.end())

@@ -1,4 +1,4 @@
-// What a shader expects from outside, read from its SPIR-V.
+// The interface of a shader, read from its SPIR-V.
 // Source: Khronos, "SPIR-V Specification", version 1.5, sections 2.3 and 3.
 #pragma once
 
@@ -16,14 +16,14 @@ struct ShaderInterface {
   };
   std::vector<Binding> bindings;  ///< of set 0, ascending
   std::uint32_t push_bytes = 0;
-  std::vector<std::uint32_t> constant_ids;  ///< of specialization, ascending
-  /// Some block that is reached by an address may be written.
+  std::vector<std::uint32_t> constant_ids;  ///< of specialization constants, ascending
+  /// Whether a block that is reached by an address may be written.
   bool writable_addresses = false;
   friend bool operator==(const ShaderInterface&, const ShaderInterface&) = default;
 };
 
-/// Throws Error(format) for code that is not SPIR-V or uses what no shader here uses (sets other
-/// than 0, descriptors other than storage buffers).
+/// Throws Error(format) for code that is not SPIR-V or that uses a feature no shader here uses
+/// (descriptor sets other than 0, descriptors other than storage buffers).
 ShaderInterface reflect(std::span<const std::uint32_t> code);
 
 }  // namespace bitaxon::vulkan

@@ -1,11 +1,12 @@
-// Vulkan's structures, and the linked lists (pNext) that extend them.
+// Structures of Vulkan, and the linked lists (pNext) that extend them.
 #pragma once
 
 #include "vulkan/functions.h"
 
 namespace bitaxon::vulkan {
 
-/// A T that has its type and is else zero. (T{type} draws a warning for each member left out.)
+/// A T with its sType set and everything else zero. (T{type} causes a warning for each omitted
+/// member.)
 template <class T>
 T structure(VkStructureType type) {
   T structure{};
@@ -13,7 +14,7 @@ T structure(VkStructureType type) {
   return structure;
 }
 
-/// Appends to the list of `head`, which with all that is added stays where it is.
+/// Appends to the pNext list of `head`. The head and all added structures must not move.
 class Chain {
  public:
   template <class Head>

@@ -53,7 +53,8 @@ void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose pur
   if (staging == nullptr) staging = memory_.allocate(2 * kHalfBytes, purpose, "staging buffer");
 }
 
-/// When a part of it fails, others may be under way, in buffers that the caller then frees.
+/// If one copy fails, others may still be in flight, in buffers that the caller then frees: so this
+/// waits for the device.
 template <class Act>
 void Transfer::run(const Act& act) {
   try {
@@ -71,7 +72,8 @@ void Transfer::submit_copy(Half& half, const DeviceBuffer& from, const DeviceBuf
   auto begin = structure<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
   begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
   check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", what);
-  // Steps and copies before this one; behind it, the host.
+  // The first barrier orders the copy after earlier steps and copies, the second orders the host
+  // after the copy.
   auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;

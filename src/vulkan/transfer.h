@@ -11,20 +11,20 @@
 
 namespace bitaxon::vulkan {
 
-/// Writes bytes [offset, offset + to.size()) of what is uploaded.
+/// Writes bytes [offset, offset + to.size()) of the data to upload.
 using FillBytes = std::function<void(std::size_t offset, std::span<std::byte> to)>;
 
-/// Writes straight into memory that the host sees; for other memory through a staging buffer of two
-/// halves, one of which is filled while the other is copied. Every call returns, or throws, when
-/// nothing of it is under way. A copy that fails is a failure of the device; a staging buffer that
-/// there is no memory for is none.
+/// Writes directly to memory that the host can map. Other memory is reached through a staging
+/// buffer of two halves: one is filled while the other is copied. When a call returns or throws,
+/// none of its copies is in flight. A failed copy counts as a failure of the device; a lack of
+/// memory for the staging buffer does not.
 class Transfer {
  public:
   Transfer(const Device& device, MemoryAllocator& memory, Failure& failure);
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  /// Offsets and pieces are multiples of 16 but for the end.
+  /// Offsets and sizes passed to `fill` are multiples of 16, except the end.
   void upload(const DeviceBuffer& to, std::size_t offset, std::size_t size_bytes,
               const FillBytes& fill);
   void download(const DeviceBuffer& from, std::size_t offset, std::span<std::byte> to);
@@ -46,14 +46,14 @@ class Transfer {
   const Device& device_;
   MemoryAllocator& memory_;
   Failure& failure_;
-  std::shared_ptr<DeviceBuffer> up_, down_;  ///< made when first needed
+  std::shared_ptr<DeviceBuffer> up_, down_;  ///< allocated on first use
   CommandPoolHandle pool_;
   SemaphoreHandle done_;
   std::uint64_t submitted_ = 0;
   Half halves_[2];
 };
 
-/// A timeline semaphore that begins at 0.
+/// A timeline semaphore that starts at 0.
 SemaphoreHandle make_timeline(const Device& device, const char* label);
 
 }  // namespace bitaxon::vulkan

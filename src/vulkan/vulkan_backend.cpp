@@ -26,7 +26,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Steps that may be in flight: the largest run-ahead and the step that is waited for.
+/// The most steps in flight: the largest run-ahead plus the step being waited for.
 constexpr std::size_t kMaxInFlight = 9;
 
 const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOptions& options) {
@@ -41,7 +41,7 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
   return instance.devices()[*choice.chosen];
 }
 
-/// The physical device with its capabilities made smaller, for tests.
+/// The physical device with reduced capabilities, for tests.
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
@@ -51,7 +51,7 @@ DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The embedded shaders, or those of a folder. Throws before anything long has begun.
+/// The embedded shaders, or those of a folder. Throws before anything slow begins.
 ShaderSource shader_source(const std::filesystem::path& dir) {
   if (dir.empty())
     return [](Shader shader) {
@@ -66,7 +66,8 @@ ShaderSource shader_source(const std::filesystem::path& dir) {
   return [dir](Shader shader) { return compile_shader(dir, name_of(shader)); };
 }
 
-/// One place of the ring of submitted steps. Keeps what the step uses alive until it is done.
+/// One entry of the ring buffer of submitted steps. Keeps what the step uses alive until it is
+/// done.
 struct InFlight {
   std::shared_ptr<VulkanExecutable> executable;
   const Recording* recording = nullptr;
@@ -155,7 +156,7 @@ class VulkanBackend final : public Backend {
   std::vector<OpTime> last_step_times() override;
   std::optional<std::uint64_t> peak_bytes() const override { return memory_.peak_bytes(); }
 
-  /// Leaves out the fast variants that do not compute what the plain ones do.
+  /// Disables fast variants that do not compute what the plain ones do.
   void try_variants();
 
   DeviceRates measure_rates() override {
@@ -184,16 +185,16 @@ class VulkanBackend final : public Backend {
   PipelineCache pipeline_cache_;
   PipelineLibrary pipelines_;
   Transfer transfer_;
-  std::uint64_t n_parts_ = 0;   ///< parts of steps, but for the last of each
+  std::uint64_t n_parts_ = 0;   ///< parts submitted so far, without the last part of each step
   SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
-  SemaphoreHandle parts_done_;  ///< nobody waits for it
+  SemaphoreHandle parts_done_;  ///< nothing waits for it
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::uint64_t submitted_ = 0;
-  std::uint64_t done_ = 0;  ///< as far as we know
+  std::uint64_t done_ = 0;  ///< the latest step known to be done
   StepCounts last_step_;
   int last_barriers_ = 0;
-  bool timestamps_ = false;                            ///< of what is compiled
-  std::shared_ptr<VulkanExecutable> last_executable_;  ///< with timestamps only
+  bool timestamps_ = false;                            ///< for executables compiled from here on
+  std::shared_ptr<VulkanExecutable> last_executable_;  ///< only set with timestamps
   const Recording* last_recording_ = nullptr;
   StepSizes last_sizes_;
 };
@@ -223,7 +224,7 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindin
                          .timestamps = timestamps_ && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};
   bind_launches(*executable, device_.caps(), pipelines_);
-  executable->recording_for(done_, device_, memory_);  // the first is ready before it is needed
+  executable->recording_for(done_, device_, memory_);  // prepares the first recording early
   pipeline_cache_.save();
   return Executable{executable};
 }
@@ -238,7 +239,7 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
   Recording& recording = executable->recording_for(done_, device_, memory_);
   recording.write_step(step, executable->launches);
   const std::uint64_t number = submitted_ + 1;
-  // Kept also when the submission fails: on a lost device it may count as executing.
+  // Kept even when the submission fails: a lost device may still count as executing it.
   InFlight& place = place_of(number);
   place.recording = &recording;
   place.executable = executable;
@@ -262,7 +263,7 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
 void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std::uint64_t number) {
   std::vector<VkCommandBufferSubmitInfo> infos;
   std::vector<VkSubmitInfo2> parts;
-  infos.reserve(commands.size());  // the parts point into it
+  infos.reserve(commands.size());  // the parts point into this vector
   for (const VkCommandBuffer buffer : commands) {
     infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
     auto part = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
@@ -270,7 +271,7 @@ void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std:
     part.pCommandBufferInfos = &infos.back();
     parts.push_back(part);
   }
-  // Every part signals something: a driver may merge submissions of which the first does not.
+  // Every part signals a semaphore: a driver may merge a part that signals none with the next part.
   std::vector<VkSemaphoreSubmitInfo> signals(
       parts.size(), structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO));
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -292,9 +293,9 @@ void VulkanBackend::collect(std::uint64_t number) {
     std::uint64_t value = 0;
     check(device_.fn().vkGetSemaphoreCounterValue(device_.handle(), steps_done_.get(), &value),
           "vkGetSemaphoreCounterValue", "steps");
-    // Some drivers say so instead of failing.
+    // Some drivers report such a value instead of an error when the device is lost.
     if (value > submitted_) check(VK_ERROR_DEVICE_LOST, "vkGetSemaphoreCounterValue", "steps");
-    // Results are kept, and what the steps worked in is let go.
+    // Keeps the tokens and releases what the steps used.
     while (done_ < value) {
       InFlight& place = place_of(++done_);
       std::memcpy(place.tokens.data(), place.recording->tokens(),
@@ -342,8 +343,8 @@ void VulkanBackend::try_variants() {
       if (found.empty()) found = kAgree;
       pipeline_cache_.write_note(kNote, found);
     } catch (const Error& error) {
-      // Where the driver cannot do it now, the next run tries again. Where it lost the device, this
-      // one is over, and the next shall not try.
+      // If the driver cannot run the test at the moment, the next run tries again. If the test lost
+      // the device, this run is over, and the note stops the next run from trying.
       if (failure_.happened()) pipeline_cache_.write_note(kNote, error.what());
       failure_.check();
     }

@@ -1,4 +1,4 @@
-// The model on a GPU.
+// The Vulkan implementation of Backend.
 #pragma once
 
 #include <filesystem>
@@ -18,30 +18,32 @@ struct Messages;
 
 struct VulkanOptions {
   std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
-  /// Folder of *.comp files compiled instead of the embedded shaders, each when it is needed;
-  /// empty: none. Pipelines are not kept then, and no variant is tried before it is used.
+  /// A folder of *.comp files to compile instead of using the embedded shaders, each when it is
+  /// first needed; empty: none. With such a folder, pipelines are not kept on disk and variants are
+  /// not tested before use.
   std::filesystem::path shader_dir = {};
-  /// Where compiled pipelines are kept; empty: nowhere.
+  /// Where compiled pipelines are kept; empty: they are not kept.
   std::filesystem::path cache_dir = {};
-  Drivers drivers = {};  ///< see usable_drivers; the default loads whatever the loader finds
+  Drivers drivers = {};  ///< see usable_drivers; the default loads all that the loader finds
 
-  /// Steps of more floating-point operations are cut into several submissions. The default is a
-  /// second on a device of 100 GFLOP/s, where systems lose patience after two or more.
+  /// Steps with more floating-point operations than this are split into several submissions. The
+  /// default takes a second on a device of 100 GFLOP/s; systems reset a device after two seconds or
+  /// more.
   std::int64_t max_flops_per_submission = 100'000'000'000;
 
   // For tests.
   FunctionsHook hook = nullptr;
-  Messages* messages = nullptr;  ///< gets what validation layers say; outlives the backend
-  /// Makes a device look like another one; may only take away.
+  Messages* messages = nullptr;  ///< for what validation layers report; outlives the backend
+  /// Makes a device look like another one. May only remove capabilities.
   std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions
 };
 
-/// Throws Error(unsupported) when there is no loader, no driver, or no device as wanted, with the
-/// reason; Error(device) when a call fails.
+/// Throws Error(unsupported) with the reason when there is no loader, no driver, or no suitable
+/// device, and Error(device) when a call fails.
 std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
-/// Barriers of the executable that was submitted last, the one at its beginning included.
+/// Barriers of the executable submitted last, including the one at its beginning.
 int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
 

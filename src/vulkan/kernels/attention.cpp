@@ -1,7 +1,7 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
 //
-// Few rows: the keys of each row are split among work groups, and a second launch merges the parts.
-// Many rows: work groups take blocks of rows, which share the keys they read.
+// Few rows: the keys of each row are split among workgroups, and a second launch merges the
+// results. Many rows: workgroups take blocks of rows that share the keys they read.
 #include "ops/attention.h"
 
 #include <fmt/format.h>
@@ -20,17 +20,18 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Rows up to which each row reads its keys for itself: they may all be of different sequences.
+/// Up to this many rows, each row reads its own keys, since every row may be of a different
+/// sequence.
 constexpr std::int64_t kMostSplitRows = kMaxSegments;
-/// Fewer keys than this are not worth a work group and a part to merge.
+/// A split with fewer keys than this is not worth a workgroup and its share of the merge.
 constexpr std::uint32_t kMinSplitKeys = 64;
-/// Units of a head per lane, beyond which more lanes share a query: each costs a lane twelve
-/// registers or more.
+/// Units of a head per lane, where a unit is 4 elements. Beyond this, more lanes share a query:
+/// each unit costs a lane twelve registers or more.
 constexpr std::uint32_t kMostUnits = 5;
 constexpr std::uint32_t kMostTileKeys = 32;
 constexpr std::uint32_t kUnitBytes = 16;
 
-/// Work groups that keep a device busy.
+/// Workgroups that keep a device busy.
 std::uint32_t busy_groups(const DeviceCaps& caps) {
   return caps.type == DeviceType::cpu ? 16 : 512;
 }
@@ -57,10 +58,10 @@ struct Sizes {
   std::uint32_t units() const { return (head_dim + 3) / 4; }
 };
 
-/// How the units of a head lie across lanes.
+/// How the units of a head are divided among lanes.
 struct Lanes {
-  std::uint32_t lanes = 1;           ///< that share a query
-  std::uint32_t units_per_lane = 1;  ///< of each of them
+  std::uint32_t lanes = 1;           ///< lanes that share a query
+  std::uint32_t units_per_lane = 1;  ///< units in each lane
 
   Lanes(const Sizes& sizes, const DeviceCaps& caps) {
     const auto per_lane = [&] { return (sizes.units() + lanes - 1) / lanes; };
@@ -82,7 +83,7 @@ struct SplitPlan {
     const std::uint32_t wanted = busy_groups(caps) / (sizes.n_heads * rows);
     const std::uint32_t useful = (sizes.window + kMinSplitKeys - 1) / kMinSplitKeys;
     n_splits = std::clamp(std::min(wanted, useful), 1U, BX_ATTENTION_MERGE_MAX_SPLITS + 0U);
-    // What the subgroups have summed meets in shared memory.
+    // The subgroups combine their sums in shared memory.
     const std::uint32_t most_subgroups =
         std::max(caps.max_shared_bytes / 2 / (lanes.stride() * kUnitBytes), 1U);
     group = group_size(caps, std::bit_floor(most_subgroups * caps.min_subgroup_size));
@@ -109,7 +110,8 @@ struct RowsPlan {
     group = group_size(caps);
     const std::uint32_t rows_of_two = 2 * group / lanes.lanes;
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
-    // Two queries share what their lanes load, but take twice the registers and half the groups.
+    // Two queries share the keys that a lane loads, but need twice the registers and half the
+    // workgroups.
     if (sizes.n_heads * ((rows + rows_of_two - 1) / rows_of_two) * 2 >= busy_groups(caps))
       queries = 2;
     tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);

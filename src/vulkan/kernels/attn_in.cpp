@@ -1,6 +1,7 @@
 //   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
 //
-// One row: a single launch does all of it. Several: three products, then the rings are filled.
+// One row: a single launch does everything. Several rows: three products, then a launch that fills
+// the ring buffers of the KV cache ("rings").
 #include "ops/attn_in.h"
 
 #include <array>
@@ -25,7 +26,7 @@ const Value& value_of(const Graph& graph, const Node& node, int index) {
 std::uint32_t divide_up(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
 
 bool is_one_launch(const Graph& graph, const Node& node) {
-  // With float16 rings of odd width, words of neighbouring rows overlap.
+  // In float16 rings of odd width, adjacent rows share a word.
   const bool overlaps =
       value_of(graph, node, keys).dtype == DType::f16 && value_of(graph, node, x).shape[1] % 2 != 0;
   return value_of(graph, node, x).shape[0] == 1 && !overlaps;
@@ -49,7 +50,7 @@ struct Scratch {
 Launch one_launch(const LaunchContext& context) {
   const std::uint32_t n_cols = to_uint(context.shape(x)[1]);
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at most as large as the device says.
+  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
   const std::uint32_t subgroups = group / context.caps.max_subgroup_size;
   Launch launch;
   launch.shader = Shader::attn_in_vec;
@@ -84,7 +85,7 @@ Launch append_launch(const LaunchContext& context, const Scratch& scratch) {
   const std::uint32_t n_cols = to_uint(context.shape(x)[1]);
   const bool half = context.value(keys).dtype == DType::f16;
   const std::uint32_t group = group_size(context.caps);
-  // float16: a row that begins with half a word may end with another.
+  // float16: a row that begins in the middle of a word may end in the middle of another.
   const std::uint32_t words = half ? n_cols / 2 + 1 : n_cols;
   const auto rows = [&](const ScratchPlan::Block& block) {
     return context.scratch(block.offset_bytes, block.size_bytes, Access::read);
@@ -97,7 +98,7 @@ Launch append_launch(const LaunchContext& context, const Scratch& scratch) {
                                    .capacity = to_uint(context.shape(keys)[0]),
                                    .keys_stride = context.strides(keys).slot,
                                    .values_stride = context.strides(values).slot});
-  // Of a word of two rows, the other's half is read and written back.
+  // A word that two rows share is read and written back with the half of the other row.
   const Access ring_access = half && n_cols % 2 != 0 ? Access::read_write : Access::write;
   launch.bindings = {context.step(), rows(scratch.new_keys), rows(scratch.new_values),
                      context.bind(keys, ring_access), context.bind(values, ring_access)};

@@ -8,7 +8,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Each expert may leave one tile unfilled, and so may the shared one.
+/// Each expert, and the shared one, may leave one tile partly filled.
 std::int64_t most_tiles(const ExpertSizes& sizes) {
   return sizes.n_rows * sizes.n_slots / rows_of_tile(sizes) + sizes.n_experts + 1;
 }
@@ -23,7 +23,7 @@ void check_grid(std::int64_t count, std::uint32_t limit) {
 }  // namespace
 
 std::uint32_t rows_of_tile(const ExpertSizes& sizes) {
-  // Few rows leave most experts with a handful: a large tile would be empty for the most part.
+  // With few rows most experts get a handful of rows, and a large tile would be mostly empty.
   return sizes.n_rows <= 64 ? 16 : 64;
 }
 

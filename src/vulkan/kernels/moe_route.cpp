@@ -16,7 +16,7 @@ namespace {
 
 using namespace moe_route_operand;
 
-/// A subgroup for each logit, so that a step of one row has its logits after one pass.
+/// One subgroup per logit, so that a step of one row has all its logits after one pass.
 std::uint32_t threads_for(const DeviceCaps& caps, std::int64_t n_logits) {
   const std::int64_t threads =
       std::clamp<std::int64_t>(n_logits * caps.max_subgroup_size, 128, 512);

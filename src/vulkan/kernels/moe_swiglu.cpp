@@ -39,7 +39,7 @@ MoeSwigluShaderParams params_of(const LaunchContext& context, const ExpertSizes&
 
 Launch vec_launch(const LaunchContext& context, const ExpertSizes& sizes) {
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at least as large as the device says it may be at the smallest.
+  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
   const std::uint32_t subgroups = group / context.caps.max_subgroup_size;
   Launch launch;
   launch.shader = Shader::moe_swiglu;

@@ -13,23 +13,23 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::int64_t kBindingAlignment = 256;
-/// Rows of x that product_vec's registers hold the sums of.
+/// The most rows of x whose sums fit in the registers of product_vec.
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
-/// Outputs of a subgroup of product_vec: sums for all rows of x are in registers, and what is
-/// unrolled is compiled at first use.
+/// Outputs per subgroup of product_vec. The sums for all rows of x are in registers, and the
+/// unrolled loops make the first compilation longer.
 std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// A range of rows of the result or of its outputs.
+/// A range of rows of the result, or of its outputs.
 struct Range {
   std::int64_t first = 0;
   std::int64_t end = 0;
 };
 
-/// [0, n) in pieces of at most `most`.
+/// [0, n) in ranges of at most `most`.
 std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
   std::vector<Range> pieces;
   for (std::int64_t first = 0; first < n; first += most)
@@ -37,8 +37,8 @@ std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
   return pieces;
 }
 
-/// Most rows of `row_bytes` bytes that one binding can hold, so that the next piece begins where a
-/// binding may begin.
+/// The most rows of `row_bytes` bytes that one binding can hold, rounded down so that the next
+/// range begins at an offset where a binding may begin.
 std::int64_t rows_per_binding(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t row_bytes) {
   const auto limit = static_cast<std::int64_t>(
       std::min<std::uint64_t>(caps.max_storage_buffer_bytes, std::uint64_t{1} << 62));
@@ -61,7 +61,7 @@ RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::segments;
 }
 
-/// Bindings and grid of one launch; both kernels take the same.
+/// Bindings and grid of one launch; all product kernels take the same.
 Launch launch_over(const LaunchContext& context, const ProductArgs& args,
                    const ProductChoice& choice, Range rows, Range outs) {
   const std::int64_t row_bytes = args.n_out * 4;
@@ -147,8 +147,8 @@ Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
   }
 }
 
-/// Whether product_coop can run: its matrix shape, what shaders of its kind need, and work groups
-/// of four subgroups whose size is certain.
+/// Whether product_coop can run. It needs its matrix shape, the features of such shaders, and
+/// workgroups of four subgroups of a fixed size.
 bool has_matrix_units(const DeviceCaps& caps) {
   const auto is_16 = [](const MatrixShape& s) { return s.m == 16 && s.n == 16 && s.k == 16; };
   return std::ranges::any_of(caps.matrix_shapes, is_16) && caps.shader_float16 &&
@@ -161,7 +161,7 @@ bool has_matrix_units(const DeviceCaps& caps) {
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast) {
   if (n_rows <= kMostVecRows) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
-    // A subgroup is at most this large, so that a work group has at least so many.
+    // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
     const std::uint32_t subgroups = group_size(caps) / caps.max_subgroup_size;
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
             "few rows: reading the weight once is what takes time"};
@@ -175,7 +175,7 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool f
 
 std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
                                    bool has_norm) {
-  const bool fast = true;  // or not: of the kernels only vec fuses the norm
+  const bool fast = true;  // the value does not matter: of the kernels, only vec fuses the norm
   const bool fused = choose_product(caps, n_rows, fast).kernel == ProductChoice::Kernel::vec;
   return has_norm && !fused ? n_rows * n_cols : 0;
 }
@@ -194,8 +194,8 @@ Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args) {
 
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
                                      const ScratchPlan::Block& scratch) {
-  // Outputs that fill no fragment of 16 are few. Among them is what dt is made of, which stays
-  // float32 in both precisions: x_proj has 2 N + 1.
+  // Products whose outputs do not fill fragments of 16 are small. One of them computes dt, which
+  // stays float32 in both precisions: x_proj has 2 N + 1 outputs.
   const bool fast = context.fast && args.n_out % 16 == 0;
   const ProductChoice choice = choose_product(context.caps, args.n_rows, fast);
   const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
@@ -206,7 +206,7 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
     ProductArgs rest = args;
     rest.x = normed(Access::read);
     rest.norm = {};
-    // Rows have been gathered with the norm.
+    // rms_norm has already gathered the rows.
     if (args.rows == ProductRows::last_of_segment) rest.rows = ProductRows::of_segments;
     std::vector<Launch> launches = product_launches(context, rest, {});
     launches.insert(launches.begin(), rms_norm_launch(context, {.x = args.x,

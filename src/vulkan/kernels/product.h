@@ -1,4 +1,4 @@
-// The matrix product that several ops are made of, as launches:
+// The matrix product that several ops use, as launches:
 //   y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 #pragma once
@@ -12,14 +12,14 @@
 
 namespace bitaxon::vulkan {
 
-/// Which rows are computed, and s(r).
+/// Which rows are computed, and which source row s(r) each of them reads.
 enum class ProductRows : std::uint32_t {
-  of_tokens = BX_ROWS_OF_TOKENS,              ///< each row of the step from itself
-  of_segments = BX_ROWS_OF_SEGMENTS,          ///< one row per segment, from itself
-  last_of_segment = BX_ROWS_LAST_OF_SEGMENT,  ///< one row per segment, from the segment's last row
+  of_tokens = BX_ROWS_OF_TOKENS,              ///< row r of the step reads row r
+  of_segments = BX_ROWS_OF_SEGMENTS,          ///< one row per segment; row r reads row r
+  last_of_segment = BX_ROWS_LAST_OF_SEGMENT,  ///< one row per segment; reads the segment's last row
 };
 
-/// A weight as shaders are told of it.
+/// A weight as shaders see it.
 struct WeightUse {
   std::uint32_t form = BX_FORM_ABSENT;
   WeightRef ref;
@@ -31,33 +31,33 @@ struct ProductArgs {
   std::optional<Binding> residual = {};  ///< [n_rows, n_out], read
   WeightUse weight = {};  ///< [at least weight_row + n_out, n_cols], matrices flattened
   WeightUse norm = {};    ///< a packed vector [n_cols]
-  float eps = 0;          ///< of the norm, when there is one
+  float eps = 0;          ///< of the norm, if there is one
   std::int64_t weight_row = 0;
   std::int64_t n_out = 0;
   std::int64_t n_cols = 0;
-  std::int64_t n_rows = 0;  ///< the bucket: of tokens or of segments, as `rows` says
+  std::int64_t n_rows = 0;  ///< the bucket, of tokens or of segments as `rows` says
   ProductRows rows = ProductRows::of_tokens;
 };
 
 /// How a product is computed.
 struct ProductChoice {
   enum class Kernel : std::uint8_t {
-    vec,   ///< product_vec: the weight read once for all rows, the norm fused
-    tile,  ///< product_tile: the weight decoded once per tile of rows, the norm in front of it
-    coop,  ///< product_coop: the same by matrix units, factors rounded to float16
+    vec,   ///< product_vec: reads the weight once for all rows; fuses the norm
+    tile,  ///< product_tile: decodes the weight once per tile of rows; needs rms_norm before it
+    coop,  ///< product_coop: as tile, on matrix units, with factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
-  std::uint32_t rows = 1;  ///< of x per work group
-  std::uint32_t outs = 1;  ///< outputs per work group
+  std::uint32_t rows = 1;  ///< rows of x per workgroup
+  std::uint32_t outs = 1;  ///< outputs per workgroup
   const char* reason = "";
 };
-/// `n_rows` is the bucket; `fast`: factors may be rounded to 16 bits.
+/// `n_rows` is the bucket. `fast`: factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast);
 
 /// Words of scratch for product_launches.
 std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
                                    bool has_norm);
-/// `scratch`: a block of product_scratch_words; not looked at when that is 0.
+/// `scratch` is a block of product_scratch_words; ignored when that is 0.
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
                                      const ScratchPlan::Block& scratch);
 
@@ -69,7 +69,7 @@ struct RmsNormArgs {
   std::int64_t n_cols = 0;
   ProductRows rows = ProductRows::of_tokens;
 };
-/// y[r, :] = n(x[s(r), :]): the norm alone, for several products of the same rows.
+/// y[r, :] = n(x[s(r), :]): the norm alone, when several products read the same rows.
 Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args);
 
 }  // namespace bitaxon::vulkan

@@ -1,5 +1,6 @@
-// One dispatch scales the logits and finds the best of each part of the vocabulary; with a draw a
-// second computes weights; the last, one work group per segment, filters and draws.
+// The first dispatch scales the logits and finds the best one in each part of the vocabulary. If
+// the sampler draws, a second dispatch computes weights. The last dispatch, one workgroup per
+// segment, filters and draws.
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -13,14 +14,14 @@ namespace {
 
 constexpr std::uint32_t kPartGroup = 256;
 
-/// One work group filters a whole vocabulary: as large as there is work for.
+/// One workgroup filters the whole vocabulary, so its size grows with the vocabulary.
 std::uint32_t draw_group(std::int64_t vocab_size, const DeviceCaps& caps) {
   const auto lanes = std::bit_ceil(static_cast<std::uint64_t>(vocab_size) / 16 + 1);
   constexpr std::uint64_t kMost = 4 * BX_SAMPLE_MAX_SUBGROUPS;
   return group_size(caps, static_cast<std::uint32_t>(std::clamp<std::uint64_t>(lanes, 128, kMost)));
 }
 
-/// Parts of the vocabulary, one per work group of sample_scale and sample_weight.
+/// Parts of the vocabulary: one per workgroup of sample_scale and sample_weight.
 std::uint32_t parts_of(std::int64_t vocab_size, const DeviceCaps& caps) {
   const std::int64_t per_group = group_size(caps, kPartGroup) * BX_SAMPLE_PER_LANE;
   return to_uint((vocab_size + per_group - 1) / per_group);
@@ -34,7 +35,7 @@ struct Blocks {
 
   Blocks(const Shape& logits, const SamplerStructure& structure, const DeviceCaps& caps) {
     best = plan.take(logits[0] * parts_of(logits[1], caps) * 2);
-    // Without a draw nothing is kept of them, but a shader needs something bound.
+    // Without a draw, keys and weights are not used, but a shader needs a binding for them.
     keys = plan.take(structure.draw ? logits.elements() : 1);
     weights = plan.take(structure.draw ? logits.elements() : 1);
   }

@@ -16,13 +16,14 @@ namespace {
 
 using namespace selective_scan_operand;
 
-/// Small groups spread the channels over more of a device's processors.
+/// Small workgroups spread the channels over more processors of the device.
 constexpr std::uint32_t kGroupSize = 64;
-/// Lanes that keep a large GPU busy: with fewer channels than that, chunks fill the rest.
+/// Lanes that keep a large GPU busy. With fewer channels than this, rows are also split into
+/// chunks.
 constexpr std::int64_t kLanesToFill = 1 << 18;
 constexpr std::int64_t kRowsWorthChunks = 256;
 constexpr std::int64_t kChunkRows = 64;
-/// States of a channel that registers and unrolled loops have room for.
+/// The most states of a channel that fit in registers and unrolled loops.
 constexpr std::int64_t kMostStates = 256;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -34,8 +35,8 @@ struct Scratch {
 
   Scratch(const ScanSizes& sizes, const ScanVariant& variant) {
     if (variant.chunk_rows == 0) return;
-    // Every chunk but the last of its segment has a place, and has all its rows; the last has one
-    // row at least.
+    // Every chunk except the last of its segment has a place in these arrays and is full. The last
+    // has at least one row.
     const std::int64_t places = std::max<std::int64_t>(1, (sizes.n_rows - 1) / variant.chunk_rows);
     ScratchPlan plan;
     states = plan.take(places * sizes.d_state * sizes.d_inner);
@@ -133,13 +134,13 @@ ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
                 fmt::format("[selective_scan] a_log: expected at most {} states, got {}",
                             kMostStates, sizes.d_state));
   ScanVariant variant;
-  // A CPU has few lanes: sharing channels and waiting for loads ahead only costs it.
+  // A CPU has few lanes: sharing channels and loading rows ahead only slows it down.
   if (caps.type == DeviceType::cpu) return variant;
   while (variant.lanes < 4 && variant.lanes * 2 <= sizes.d_state) variant.lanes *= 2;
   const std::int64_t states_per_lane = divide_up(sizes.d_state, variant.lanes);
   variant.rows_ahead =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(16 / states_per_lane, 1, 4));
-  // How many segments there will be is not known; a step of many rows mostly has one.
+  // The number of segments is unknown here; a step of many rows mostly has one.
   if (sizes.n_rows >= kRowsWorthChunks && sizes.d_inner * variant.lanes < kLanesToFill)
     variant.chunk_rows = kChunkRows;
   return variant;

@@ -1,5 +1,4 @@
-// The ways to run the selective scan. Which one is taken follows from the device and the shapes;
-// tests ask for each.
+// The variants of the selective scan. The device and the shapes select one; tests run each of them.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +16,11 @@ struct ScanSizes {
 ScanSizes scan_sizes(const Graph& graph, const Node& node);
 
 struct ScanVariant {
-  std::uint32_t lanes = 1;       ///< that share a channel: 1, 2 or 4
-  std::uint32_t rows_ahead = 1;  ///< that are loaded before they are computed
-  /// 0: one dispatch, a segment's rows one after the other. Every row is then computed in the same
-  /// way however rows are grouped into steps, to the bit. Otherwise three dispatches and chunks of
-  /// this many rows at the same time; what a chunk starts from is then rounded differently.
+  std::uint32_t lanes = 1;       ///< lanes that share a channel: 1, 2 or 4
+  std::uint32_t rows_ahead = 1;  ///< rows loaded before they are computed
+  /// 0: one dispatch computes the rows of a segment one after the other. Each row is then bitwise
+  /// the same however rows are grouped into steps. Otherwise three dispatches compute chunks of
+  /// this many rows in parallel, and the initial state of a chunk is rounded differently.
   std::int64_t chunk_rows = 0;
 };
 ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes);

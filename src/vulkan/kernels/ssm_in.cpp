@@ -30,9 +30,9 @@ struct Sizes {
 };
 
 struct Scratch {
-  ScratchPlan::Block v;        ///< [R, E], of several rows
-  ScratchPlan::Block product;  ///< of the products of several rows
-  ScratchPlan::Block no_tail;  ///< bound in the place of a tail without rows
+  ScratchPlan::Block v;        ///< [R, E], for several rows
+  ScratchPlan::Block product;  ///< scratch of the products, for several rows
+  ScratchPlan::Block no_tail;  ///< bound instead of a tail when the tail has no rows
   std::size_t size_bytes;
 
   Scratch(const Sizes& sizes, const DeviceCaps& caps) {
@@ -54,7 +54,7 @@ Binding bind_tail(const LaunchContext& context, const Sizes& sizes, const Scratc
 
 Launch vec_launch(const LaunchContext& context, const Sizes& sizes, const Scratch& scratch) {
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at least as large as the device says it may be at the smallest.
+  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
   const std::int64_t rows_per_group =
       std::int64_t{group / context.caps.max_subgroup_size} * kRowsPerSubgroup;
   const auto strides = context.strides(tail);
