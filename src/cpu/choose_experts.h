@@ -1,4 +1,4 @@
-// The choice that a router makes of its logits.
+// How a router chooses experts from its logits.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 namespace bitaxon::cpu {
 
-/// Turns the logits of one row into probabilities, rounded to float32 so that a tie is one in
-/// float32, as the model defines it.
+/// Turns the logits of one row into probabilities. They are rounded to float32, because the model
+/// defines ties in float32.
 inline void softmax(double* logits, std::int64_t n) {
   const double largest = *std::max_element(logits, logits + n);
   double total = 0;
@@ -17,9 +17,9 @@ inline void softmax(double* logits, std::int64_t n) {
     logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
 }
 
-/// Turns the logits of one row into gates: the top_k largest, largest first, a tie goes to the
-/// lower index. Always picks valid, distinct experts, whatever the values (NaN included): later
-/// kernels index with them.
+/// Turns the logits of one row into gates: the top_k largest, largest first; in a tie the lower
+/// index comes first. Always picks valid, distinct experts, even from NaN, because later kernels
+/// use them as indices.
 inline void choose_experts(double* g, std::int64_t n_experts, std::int64_t top_k,
                            std::int32_t* experts, float* gates) {
   softmax(g, n_experts);

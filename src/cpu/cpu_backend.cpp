@@ -29,7 +29,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Steps that may be in flight: the largest run-ahead and the step that is waited for.
+/// The most steps in flight: the largest run-ahead plus the step being waited for.
 constexpr std::size_t kMaxInFlight = 9;
 
 std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> packed, bool plain) {
@@ -50,13 +50,13 @@ std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
   return weight_of(std::move(packed), plain);
 }
 
-/// The products of a backend's fast kernels; nullptr: it has plain ones only, as the reference, and
-/// every machine without vectors.
+/// The products of a backend's fast kernels; nullptr: the backend uses plain kernels only. This is
+/// so for the reference and on a machine without vector instructions.
 const ProductKernels* products_of(const CpuOptions& options) {
   return options.reference ? nullptr : fast_products();
 }
 
-/// One node, ready to run: its kernel, and where its operands lie.
+/// One node, ready to run: its kernel and the addresses of its operands.
 struct Task {
   void (*run)(const KernelArgs& args) = nullptr;
   const Node* node = nullptr;
@@ -64,7 +64,7 @@ struct Task {
   std::byte* scratch = nullptr;
 };
 
-/// The CPU's executable: a task list. Holds what its pointers point into.
+/// The executable of the CPU: a list of tasks. Owns everything that its pointers refer to.
 struct CpuExecutable {
   std::shared_ptr<const Plan> plan;
   Bindings bindings;
@@ -106,13 +106,13 @@ View view_of(const Plan& plan, const Bindings& bindings, const Operand& operand)
   return view;
 }
 
-/// One place of the ring of submitted steps.
+/// One entry of the ring buffer of submitted steps.
 struct InFlight {
   std::shared_ptr<CpuExecutable> executable;
   StepBuffer step;
   std::array<std::int32_t, kMaxSegments> tokens{};
   std::uint32_t n_tokens = 0;
-  std::vector<OpTime> times;  ///< if it is measured
+  std::vector<OpTime> times;  ///< empty unless measured
 };
 
 OpTime time_of(const Task& task, const Graph& graph, const StepBuffer& step,
@@ -126,8 +126,8 @@ OpTime time_of(const Task& task, const Graph& graph, const StepBuffer& step,
           .flops = cost.flops};
 }
 
-/// A thread of its own runs the submitted steps one after the other, sharing loops with the pool's
-/// other threads; so submit() returns at once, as on a GPU.
+/// A thread runs the submitted steps one after the other and shares loops with the other threads of
+/// the pool. So submit() returns at once, as on a GPU.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
@@ -139,7 +139,7 @@ class CpuBackend final : public Backend {
     caps_.always_exact = options.reference;
     caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.n_threads = options.n_threads;
-    // One thread, which either starts or not: there is nothing to release.
+    // The only thread either starts or fails to start, so there is nothing to release.
     runner_ = std::move(start_threads(
                             0, 1, options.n_threads, [this](int) { run_submitted(); }, [] {})
                             .front());
@@ -217,7 +217,7 @@ class CpuBackend final : public Backend {
     changed_.wait(lock, [&] { return done_ == submitted_; });
     check_failure();
   }
-  /// With the lock held.
+  /// The caller holds the lock.
   void check_failure() const {
     if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
   }
@@ -227,21 +227,21 @@ class CpuBackend final : public Backend {
 
   BackendCaps caps_;
   StepCounts last_step_;
-  bool measured_ = false;           ///< what is compiled
-  const ProductKernels* products_;  ///< of the fast kernels; nullptr: the plain ones run
+  bool measured_ = false;           ///< of executables compiled from here on
+  const ProductKernels* products_;  ///< of the fast kernels; nullptr: plain kernels run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::uint64_t submitted_ = 0;  ///< number of the latest ticket
-  std::uint64_t done_ = 0;       ///< all tickets up to this one have run
-  std::string failure_;          ///< of the first step that failed; none runs after it
+  std::uint64_t submitted_ = 0;  ///< the number of the latest ticket
+  std::uint64_t done_ = 0;       ///< all tickets up to this number are done
+  std::string failure_;          ///< the error of the first failed step; no later step runs
   bool stop_ = false;
-  std::thread runner_;  // last: it uses everything above
+  std::thread runner_;  // last, because it uses all other members
 };
 
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
-  wait_idle();  // the pool serves one at a time
+  wait_idle();  // the pool runs one loop at a time
   return weight_of(pack_weight(desc, parts, is_plain(), pool_), is_plain());
 }
 
@@ -274,7 +274,7 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
   {
     const std::lock_guard lock(mutex_);
     check_failure();
-    // A step that is done gives its place up, waited for or not.
+    // A finished step frees its entry, whether or not anyone waited for it.
     if (submitted_ - done_ >= kMaxInFlight)
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("[submit] expected at most {} steps in flight", kMaxInFlight));
@@ -319,7 +319,7 @@ void CpuBackend::run_submitted() {
     lock.unlock();
     std::string error;
     if (runs) error = run_step(place);
-    // What the step worked in is let go as soon as it is done, outside the lock.
+    // Releases what the step used as soon as the step is done, outside the lock.
     place.executable.reset();
     lock.lock();
     if (runs) failure_ = std::move(error);

@@ -11,20 +11,20 @@ namespace bitaxon::cpu {
 
 struct CpuOptions {
   int n_threads = 0;       ///< 0: one for each core this process may use
-  bool reference = false;  ///< plain kernels on one thread unless n_threads says otherwise
+  bool reference = false;  ///< plain kernels, on one thread unless n_threads is set
 };
 
-/// "cpu", or "reference" when asked for. Throws Error(invalid_argument) for a thread count outside
-/// 1 to 1024.
+/// Opens "cpu", or "reference" if `reference` is set. Throws Error(invalid_argument) for a thread
+/// count outside 1 to 1024.
 std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
-/// What open_cpu_backend(options).memory() would say now.
+/// What open_cpu_backend(options).memory() would return at this moment.
 DeviceMemory cpu_memory(const CpuOptions& options);
 
-/// The instruction set of its fast kernels, "AVX-512 VNNI"; empty where plain ones run.
+/// The instruction set of the fast kernels, "AVX-512 VNNI"; empty where plain kernels run.
 std::string instruction_set(const CpuOptions& options);
 
-/// How many items of its loops each thread of the backend has computed. For tests.
+/// The number of loop items that a thread of the backend has computed. For tests.
 std::uint64_t items_run(const Backend& backend, int thread);
 
 }  // namespace bitaxon::cpu

@@ -1,4 +1,4 @@
-// What a CPU kernel is given, and the table of kernels.
+// The arguments of a CPU kernel, and the table of kernels.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ struct KernelArgs {
   const StepBuffer& step;
   ThreadPool& pool;
   bool fast = false;                         ///< products may be of reduced precision
-  const ProductKernels* products = nullptr;  ///< of the fast kernels; plain ones have none
+  const ProductKernels* products = nullptr;  ///< for the fast kernels; nullptr for plain ones
 
   bool has(int index) const { return view(index).data != nullptr || view(index).weight != nullptr; }
   const View& view(int index) const { return operands[static_cast<std::size_t>(index)]; }
@@ -62,19 +62,19 @@ struct KernelArgs {
     const SegmentWords& words = step.segments[static_cast<std::size_t>(segment)];
     return static_cast<std::int64_t>(words.first_row + words.n_rows) - 1;
   }
-  /// Rows of an activation that hold something in this step.
+  /// The rows of an activation that hold data in this step.
   std::int64_t valid_rows(int index) const {
     return view(index).row_space == RowSpace::segments ? step.n_segments : step.n_rows;
   }
 };
 
-/// Sizes the scratch of a node: kernels take consecutive blocks of it in the same order.
+/// Lays out the scratch of a node: a kernel takes consecutive blocks, always in the same order.
 class ScratchLayout {
  public:
   explicit ScratchLayout(std::byte* base = nullptr) : base_(base) {}
   template <class T>
   T* take(std::int64_t count) {
-    // Without a base only the size is asked for: a null pointer may not be moved.
+    // Without a base, only the size is computed: arithmetic on a null pointer is undefined.
     T* block = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += align_up(static_cast<std::size_t>(count) * sizeof(T), 64);
     return block;
@@ -92,12 +92,12 @@ struct CpuKernel {
   std::size_t (*workspace)(const Graph& graph, const Node& node, int n_threads);
 };
 
-// Each src/cpu/kernels/<op>.cpp defines its own.
+// Each src/cpu/kernels/<op>.cpp defines the kernel of its op.
 #define BX_OP(name) extern const CpuKernel name##_kernel;
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// `fast`: the fast kernel of an op that has one.
+/// If `fast`, the fast kernel of the op where one exists.
 const CpuKernel& kernel_of(OpId op, bool fast);
 
 }  // namespace bitaxon::cpu

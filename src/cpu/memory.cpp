@@ -16,18 +16,18 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 #ifdef BX_PIECES_APART
-constexpr std::size_t kChunk = 0;  // AddressSanitizer watches the ends of every piece
+constexpr std::size_t kChunk = 0;  // AddressSanitizer checks the ends of every allocation
 #else
-constexpr std::size_t kChunk = std::size_t{64} << 20;  // what is not used of it takes no memory
+constexpr std::size_t kChunk = std::size_t{64} << 20;  // the unused rest takes no physical memory
 #endif
 
-/// Null when there is no memory.
+/// Returns nullptr when memory is short.
 std::shared_ptr<std::byte> try_to_take(std::size_t size_bytes) {
   const bool large = size_bytes >= kHugePage;
   const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
   void* memory = nullptr;
   if (posix_memalign(&memory, large ? kHugePage : kAlignment, rounded) != 0) return nullptr;
-  // Advice only: small pages hold the same.
+  // This is only advice: small pages hold the same data.
   if (large) madvise(memory, rounded, MADV_HUGEPAGE);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
 }
@@ -40,7 +40,7 @@ std::shared_ptr<std::byte> take(std::size_t size_bytes, std::string_view what) {
   return memory;
 }
 
-/// Pieces of the same memory, one after the other.
+/// Sub-allocates from one block of memory, front to back.
 class Chunk {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t size_bytes, std::string_view what) {
@@ -50,7 +50,7 @@ class Chunk {
     std::shared_ptr<std::byte> chunk = chunk_.lock();
     if (chunk == nullptr || kChunk - used_ < rounded) {
       chunk = try_to_take(kChunk);
-      // A limit on address space may leave room for the piece all the same.
+      // Under a limit on address space, a small allocation may still succeed.
       if (chunk == nullptr) return take(size_bytes, what);
       chunk_ = chunk;
       used_ = 0;
@@ -62,7 +62,7 @@ class Chunk {
 
  private:
   std::mutex mutex_;
-  std::weak_ptr<std::byte> chunk_;  ///< its pieces hold it
+  std::weak_ptr<std::byte> chunk_;  ///< its sub-allocations keep it alive
   std::size_t used_ = 0;
 };
 

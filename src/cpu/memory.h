@@ -1,6 +1,6 @@
-// Memory of the CPU backend, aligned to kAlignment bytes, on huge pages where the system has them:
-// through small ones, reading weights takes up to half as long again. Contents are undefined;
-// `what` names it in the Error(device) that is thrown when memory is short.
+// Memory of the CPU backend, aligned to kAlignment bytes. Uses huge pages where the system has
+// them: with small pages, reading weights takes up to 1.5 times as long. Contents are undefined.
+// `what` names the memory in the Error(device) that is thrown when memory is short.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,11 @@ namespace bitaxon::cpu {
 
 inline constexpr std::size_t kAlignment = 64;
 
-/// For what comes and goes (activations, states).
+/// For short-lived memory (activations, states).
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);
 
-/// For what stays as long as a model does (weights): small pieces lie one after the other on the
-/// same huge pages, which are given back with the last of them.
+/// For memory that lives as long as a model (weights). Small allocations share huge pages, which
+/// are freed with the last of them.
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what);
 
 }  // namespace bitaxon::cpu

@@ -1,4 +1,4 @@
-// The forms in which the CPU backend keeps weights.
+// The forms in which the CPU backend stores weights.
 #pragma once
 
 #include <array>
@@ -14,10 +14,11 @@
 
 namespace bitaxon::cpu {
 
-/// A weight as kernels find it, in one of three forms; each decodes to the same values.
+/// A weight in one of three forms, each of which decodes to the same values.
 struct PackedWeight {
   WeightDesc desc;
-  /// As stored, every part aligned: what the plain kernels read, and what fits no other form.
+  /// The stored form, every part aligned: for plain kernels, and for weights that fit no other
+  /// form.
   WeightParts parts;
   /// Tiles of matrices, for the fast kernels.
   std::optional<TileLayout> layout;
@@ -32,7 +33,7 @@ struct PackedWeight {
 
   std::shared_ptr<std::byte> storage;
 
-  /// What a kernel makes of the weight once, for all steps.
+  /// Data that a kernel computes from the weight once, for all steps.
   struct Derived {
     std::once_flag once;
     std::shared_ptr<std::byte> memory;
@@ -40,10 +41,10 @@ struct PackedWeight {
   mutable Derived derived;
 };
 
-/// Which form a weight takes: plain kernels want it as stored.
+/// Bytes that pack_weight() allocates for the weight. Plain kernels need the stored form.
 std::uint64_t packed_bytes(const WeightDesc& desc, bool plain);
-/// Copies the stored bytes into that form, by all threads of the pool. Throws Error(device) when
-/// memory is short.
+/// Copies the stored bytes into the form of the weight, with all threads of the pool. Throws
+/// Error(device) when memory is short.
 std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
                                                 bool plain, ThreadPool& pool);
 
@@ -51,7 +52,7 @@ std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const We
 void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out);
 /// One element of matrix 0.
 float decode_element(const PackedWeight& weight, std::int64_t row, std::int64_t col);
-/// Decodes all of a small weight (vectors, convolution taps) into out [elements].
+/// Decodes a small weight (a vector, convolution taps) into out [elements].
 void decode_all(const PackedWeight& weight, float* out);
 
 }  // namespace bitaxon::cpu

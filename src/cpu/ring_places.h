@@ -1,4 +1,4 @@
-// Where the rows of a step go in a ring of keys or values.
+// Offsets of the rows of a step in the ring buffer of the KV cache (keys or values).
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace bitaxon::cpu {
 
-/// Element offset of each row's place in operand `ring`, from the ring tensor's first byte.
+/// The element offset of each row in operand `ring`, from the first byte of the ring tensor.
 /// places  [R]
 inline void find_ring_places(const KernelArgs& args, int ring, std::int64_t* places) {
   const View& view = args.view(ring);

@@ -1,4 +1,4 @@
-// The arithmetic of the sampler: what a token's weight is, and when a filter drops it.
+// The arithmetic of the sampler: the weight of a token, and whether a filter drops it.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ inline void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std
                      float* logits) {
   const float penalty = sampler.repetition_penalty;
   if (penalty == 1.0F) return;
-  // An extreme penalty saturates: only a logit that was infinite stays so.
+  // An extreme penalty saturates: only a logit that was infinite stays infinite.
   constexpr float kMax = std::numeric_limits<float>::max();
   for (std::int64_t i = 0; i < n; ++i) {
     if ((seen[i / 32] >> (i % 32) & 1U) == 0 || std::isinf(logits[i])) continue;
@@ -34,7 +34,8 @@ inline std::uint64_t weight_of(float l, float largest) {
   return static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
 }
 
-/// Top-p keeps a prefix of tokens by descending weight, up to the first whose sum exceeds this.
+/// Top-p keeps tokens by descending weight, up to the first one whose running sum exceeds this
+/// bound.
 inline Wide top_p_bound(const SamplerWords& sampler, std::uint64_t total) {
   return Wide{sampler.top_p_q32.value()} * total;
 }
@@ -44,7 +45,7 @@ inline bool is_below_min_p(std::uint64_t weight, std::uint64_t min_p_q32, std::u
   return Wide{weight} << 32 < Wide{min_p_q32} * largest;
 }
 
-/// The token drawn is the first whose running sum of weights, in order of ids, exceeds this.
+/// The drawn token is the first whose running sum of weights, in order of ids, exceeds this target.
 inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t total) {
   const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
   const U64Words counter = U64Words::of(position);
@@ -54,8 +55,8 @@ inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t tot
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);
 }
 
-/// Hands out, for every segment of the step, the token sample(segment, its logits, bits of the
-/// tokens it has seen).
+/// For every segment of the step, stores the token that sample(segment, its logits, bits of the
+/// tokens it has seen) returns.
 template <class Sample>
 void sample_segments(const KernelArgs& args, const Sample& sample) {
   using namespace sample_operand;

@@ -10,14 +10,15 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Below this many operations in all, handing out work costs more than it saves.
+/// Below this total number of operations, sharing the work costs more than it saves.
 constexpr std::int64_t kWorthSharing = 20'000;
-/// How long a thread looks out for work before it sleeps: waking it takes as long, and between the
-/// loops of a step there is less. After a step that is all it costs.
+/// How long a thread polls for work before it sleeps. Waking it takes about as long, and the gaps
+/// between the loops of a step are shorter. The only cost of polling is this time after each step.
 constexpr std::chrono::microseconds kLookout{60};
 constexpr int kLooksPerClock = 32;
-/// A thread takes this part of its share of what is left: much at first, so that it reads memory in
-/// long streams, little at the end, so that all end together.
+/// A thread takes 1 / kPartOfShare of its share of the remaining items: large ranges at first, so
+/// that it reads memory in long streams, and small ones at the end, so that all threads finish
+/// together.
 /// Source: Polychronopoulos and Kuck 1987, "Guided self-scheduling".
 constexpr std::int64_t kPartOfShare = 2;
 
@@ -26,7 +27,7 @@ constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
 constexpr std::uint64_t opened(std::uint32_t round) { return std::uint64_t{round} << 32 | kOpen; }
 constexpr std::uint64_t n_joined(std::uint64_t joined) { return joined & (kOpen - 1); }
 
-/// Looks until done() or for as long as kLookout; says which.
+/// Polls done() until it returns true, for at most kLookout. Returns whether it did.
 template <class Done>
 bool look_out(const Done& done) {
   const auto end = std::chrono::steady_clock::now() + kLookout;
@@ -89,7 +90,7 @@ void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, co
   round_.store(round, std::memory_order_seq_cst);
   if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
   take_items(0);
-  // No item is left: whoever has not joined yet is not needed.
+  // No item is left: a thread that has not joined yet is not needed.
   joined_.fetch_and(~kOpen, std::memory_order_acq_rel);
   const auto left = [&] { return n_joined(joined_.load(std::memory_order_acquire)) == 0; };
   while (!left())

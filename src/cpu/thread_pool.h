@@ -13,29 +13,29 @@
 namespace bitaxon::cpu {
 
 /// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are
-/// handed out dynamically, so a result must not depend on which thread computes an item. Nothing is
-/// allocated after construction. Threads look out for the next loop for some microseconds, then
-/// they sleep; a loop never waits for a thread that has not begun with it, so that it ends also
-/// where another process holds that thread's core.
+/// assigned dynamically, so a result must not depend on which thread computes an item. Nothing is
+/// allocated after construction. Threads poll for the next loop for some microseconds, then sleep.
+/// A loop never waits for a thread that has not started on it, so it also ends when another process
+/// occupies the core of that thread.
 class ThreadPool {
  public:
-  /// n_threads >= 1 counts the caller.
+  /// n_threads >= 1 includes the caller.
   explicit ThreadPool(int n_threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
 
   int n_threads() const { return static_cast<int>(counters_.size()); }
-  /// Where its threads sleep; the caller is the first.
+  /// The cores where the threads sleep; the caller is the first thread.
   const HomeCores& cores() const { return cores_; }
   /// Items computed by one thread since construction.
   std::uint64_t items_run(int thread) const {
     return counters_[static_cast<std::size_t>(thread)]->load(std::memory_order_relaxed);
   }
 
-  /// Calls body(begin, end, thread) for ranges that cover [0, n_items); returns when all are done.
-  /// `item_cost` is a rough number of floating-point operations per item: loops too short to be
-  /// worth waking a thread run on the caller. The body does not throw.
+  /// Calls body(begin, end, thread) for ranges that cover [0, n_items), and returns when all are
+  /// done. `item_cost` is a rough number of floating-point operations per item: loops too short to
+  /// justify waking a thread run on the caller. The body must not throw.
   template <class Body>
   void parallel_for(std::int64_t n_items, std::int64_t item_cost, const Body& body) {
     run(
@@ -56,16 +56,17 @@ class ThreadPool {
   bool join(std::uint32_t round);
 
   HomeCores cores_;
-  std::int64_t parts_;  ///< of what is left, a thread takes one
+  std::int64_t parts_;  ///< a thread takes this fraction of the remaining items: 1 / parts_
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
-  // The current loop. Written by the caller before round_ advances, read by the others after.
+  // The current loop. The caller writes it before round_ advances; the others read it after.
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t n_items_ = 0;
   std::atomic<std::int64_t> next_{0};
   std::atomic<std::uint32_t> round_{0};
-  /// Of the current loop: the number of threads in it besides the caller, and kOpen while more may
-  /// join. With the low bits of the round above them, so that nobody joins a later loop by mistake.
+  /// For the current loop: the number of threads in it besides the caller, and kOpen while more may
+  /// join. The low bits of the round are above these bits, so that no thread joins a later loop by
+  /// mistake.
   std::atomic<std::uint64_t> joined_{0};
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};

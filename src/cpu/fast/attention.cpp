@@ -8,9 +8,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/attention.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
-// After that.
+// Highway's other headers must follow foreach_target.h.
 #include <hwy/cache_control.h>
 
 #include "cpu/fast/kernels.h"
@@ -20,26 +20,28 @@
 #define BX_HEADS
 namespace bitaxon::cpu {
 
-/// Rows of one item share what they read of the keys and values.
+/// The rows of one work item share the keys and values that they load.
 inline constexpr int kItemRows = 4;
-/// Positions whose keys or values are taken together.
+/// Positions whose keys or values are processed together.
 inline constexpr int kGroup = 4;
-/// Positions of one block. Blocks begin at multiples of it, and a row's sum is that of its blocks,
-/// one after the other: it depends neither on the rows beside it nor on who computes which block.
+/// Positions of one block. Blocks begin at multiples of kKeys, and the sum of a row adds its blocks
+/// in order. So the result does not depend on the other rows, or on which thread computes which
+/// block.
 inline constexpr std::int64_t kKeys = 256;
 
-/// What some heads of a few rows found so far: per head and row the sum of weighted values, its
-/// largest score, which weights are relative to, and the sum of weights.
+/// The partial results of some heads of a few rows. Per head and row: the sum of weighted values,
+/// the largest score, which the weights are relative to, and the sum of weights.
 struct Sums {
   float* values;   ///< [heads, kItemRows, padded]
   float* largest;  ///< [heads, kItemRows]
   float* totals;   ///< [heads, kItemRows]
 };
 
-/// Some heads of a few rows at consecutive positions, side by side in every key.
+/// Some heads of a few rows at consecutive positions. The heads are adjacent in every key. "Ring"
+/// is the ring buffer of the KV cache.
 struct Heads {
-  const float* q;    ///< the first row's first head; rows d_model apart, y alike
-  const void* keys;  ///< the first head's part of ring row 0
+  const float* q;    ///< the first head of the first row; rows are d_model apart, as in y
+  const void* keys;  ///< the first head in row 0 of the ring
   const void* values;
   float* y;
   float* scaled;          ///< scratch [heads, kItemRows, padded]: q / sqrt(head_dim)
@@ -49,7 +51,7 @@ struct Heads {
   std::int64_t window, capacity, d_model, head_dim, padded;
 
   std::int64_t last() const { return position + n_rows - 1; }
-  /// The first position that a row sees.
+  /// The first position that a row attends to.
   std::int64_t first_of(int row) const {
     return std::max<std::int64_t>(0, position + row - window + 1);
   }
@@ -76,7 +78,7 @@ HWY_INLINE V load_of(const std::uint16_t* from) {
   const hn::Rebind<hwy::float16_t, D> half;
   return hn::PromoteTo(D(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(from)));
 }
-/// The first n lanes, then zeros; reads no more.
+/// The first n lanes, then zeros. Reads no further than n elements.
 HWY_INLINE V load_n(const float* from, std::int64_t n) {
   alignas(64) float lanes[kLanes] = {};
   for (std::int64_t i = 0; i < n; ++i) lanes[i] = from[i];
@@ -92,8 +94,8 @@ HWY_INLINE V load_some(const T* from, std::int64_t n) {
   return n >= kLanes ? load_of(from) : load_n(from, n);
 }
 
-/// Calls body(c, load) for each vector of a head, at column c: load(from) reads no more than the
-/// head has, and asks only in the last one how much that is.
+/// Calls body(c, load) for each vector of a head, where c is its first column. load(from) never
+/// reads beyond the head; only the load of the last vector checks how many elements remain.
 template <class T, class Body>
 HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
   std::int64_t c = 0;
@@ -104,7 +106,7 @@ HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
 
 #if HWY_TARGET == HWY_SCALAR
 
-/// to[k] = vectors[k], of one lane.
+/// to[k] = vectors[k], each of one lane.
 HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   for (int k = 0; k < kGroup; ++k) to[k] = hn::GetLane(vectors[k]);
 }
@@ -122,7 +124,7 @@ HWY_INLINE auto sum_of_blocks(DV d, hn::Vec<DV> v) {
   }
 }
 
-/// to[k] = the sum of vectors[k]'s lanes, in an order that does not depend on k.
+/// to[k] = the sum of the lanes of vectors[k], in an order that does not depend on k.
 HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   const D d;
   const hn::Repartition<double, D> pairs;
@@ -131,7 +133,7 @@ HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   };
   const auto low = fold(vectors[0], vectors[1]);
   const auto high = fold(vectors[2], vectors[3]);
-  // Every block of 128 bits has a part of each sum now.
+  // Every block of 128 bits holds a partial sum of each vector.
   const V parts = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
                           hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
   hn::StoreU(sum_of_blocks(d, parts), hn::CappedTag<float, 4>(), to);
@@ -139,7 +141,7 @@ HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
 
 #endif
 
-/// scores[i][k] = q_i . key k, for kRows rows `padded` apart; scores kKeys apart.
+/// scores[i][k] = q_i . key k. The kRows rows are `padded` apart; their scores are kKeys apart.
 template <int kRows, class T>
 void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGroup],
                  std::int64_t head_dim, float* scores) {
@@ -178,7 +180,7 @@ void accumulate_group(const float* weights, const T* const (&values)[kGroup], st
   for_each_part<T>(head_dim, add);
 }
 
-/// One row and one key, as in a group, to the bit.
+/// One row and one key. The result is bitwise the same as in a group.
 template <class T>
 void score_one(const float* q, const T* key, std::int64_t head_dim, float* score) {
   V sums[kGroup] = {hn::Zero(D()), hn::Zero(D()), hn::Zero(D()), hn::Zero(D())};
@@ -196,7 +198,7 @@ void accumulate_one(float weight, const T* value, std::int64_t head_dim, float* 
               D(), out + c);
 }
 
-/// The largest of scores that are numbers; -infinity of none.
+/// The largest score that is not NaN; -infinity if there is none.
 HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   const auto larger = [](auto a, auto b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); };
@@ -204,11 +206,11 @@ HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
   std::int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes) most = larger(hn::LoadU(D(), scores + j), most);
   float largest = largest_lane(D(), most);
-  for (; j < n; ++j) largest = std::max(largest, scores[j]);  // NaN is larger than nothing
+  for (; j < n; ++j) largest = std::max(largest, scores[j]);  // comparisons with NaN are false
   return largest;
 }
 
-/// Turns scores into weights: exp(score - largest). Returns their sum.
+/// Turns scores into weights exp(score - largest) and returns their sum.
 HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   V sum = hn::Zero(D());
   std::int64_t j = 0;
@@ -226,8 +228,9 @@ HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   return total;
 }
 
-/// Calls group(head, first position, places of the head at kGroup positions) where all rows see all
-/// of these, else one(head, row, position, place) for every row that sees a position of the block.
+/// Calls group(head, first position, pointers to the head at kGroup positions) where all rows
+/// attend to all these positions. Elsewhere calls one(head, row, position, pointer) for every row
+/// that attends to a position of the block.
 template <class T, class Group, class One>
 HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block,
                              const Group& group, const One& one) {
@@ -239,14 +242,14 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
         j + kGroup <= end) {
       const T* at[kGroup] = {place(j), place(j + 1), place(j + 2), place(j + 3)};
       constexpr auto kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-      // Of all heads, the next group is one stream unless the ring ends in it.
+      // The next group is contiguous over all heads, unless the ring wraps around in it.
       const bool follows = heads.n_heads * heads.head_dim == heads.d_model &&
                            (j + kGroup) % heads.capacity + kGroup <= heads.capacity;
       const std::int64_t ahead = follows ? kGroup * heads.head_dim : 0;
       const T* next = place(j + kGroup);
       for (int h = 0; h < heads.n_heads; ++h) {
-        // Asked for in its order, however its parts are taken: into the second level, whose
-        // misses may be many.
+        // Prefetches the next group in memory order, whatever the order of use. The target is the
+        // second-level cache, which handles more misses at once.
         for (std::int64_t c = 0; c < ahead; c += kLine)
           __builtin_prefetch(next + h * ahead + c, 0, 2);
         group(h, j, at);
@@ -274,7 +277,7 @@ void begin(const Heads& heads) {
     }
 }
 
-/// The sums of one block, for kRows rows.
+/// Computes the sums of one block for kRows rows.
 template <int kRows, class T>
 void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
   const std::int64_t padded = heads.padded;
@@ -297,7 +300,7 @@ void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
       float* row = heads.scores + row_of(h, i) * kKeys + from - block;
       const float most = largest_of(row, to - from);
       sums.largest[row_of(h, i)] = most;
-      // Where nothing is larger than -infinity the scores are no numbers, and the weights show it.
+      // If no score is larger than -infinity, all are NaN or -infinity, and the weights become NaN.
       sums.totals[row_of(h, i)] = from < to ? weigh(row, to - from, most) : 0.0F;
     }
   for_each_key(
@@ -331,9 +334,9 @@ void merge(const Heads& heads, const Sums& next, const Sums& into) {
   for (int h = 0; h < heads.n_heads; ++h)
     for (int i = 0; i < heads.n_rows; ++i) {
       const int row = h * kItemRows + i;
-      if (next.totals[row] == 0) continue;  // a block of which this row sees nothing
+      if (next.totals[row] == 0) continue;  // the row attends to nothing in this block
       const float most = std::max(into.largest[row], next.largest[row]);
-      // Of the first block it is exp(-infinity), of sums that are still zero.
+      // For the first block this is exp(-infinity) = 0, and the sums are still zero.
       const auto factor_of = [&](float largest) HWY_ATTR {
         return largest == most ? 1.0F : std::exp(largest - most);
       };
@@ -375,7 +378,7 @@ struct Sizes {
   std::int64_t n_heads, head_dim, padded, most_blocks;
 
   std::int64_t rows() const { return n_heads * kItemRows; }
-  /// Whole cache lines.
+  /// Floats of one Sums, rounded up to whole cache lines.
   std::int64_t sums() const { return (rows() * (padded + 2) + 15) / 16 * 16; }
 
   Sizes(const AttentionParams& params, const Shape& ring)
@@ -388,8 +391,8 @@ struct Sizes {
 struct Scratch {
   ScratchLayout layout;
   std::int64_t per_thread;
-  float* memory;  ///< [n_threads, per_thread]: scaled, scores, sums of a block, sums of all
-  float* blocks;  ///< [most_blocks, sums]: of blocks that threads share
+  float* memory;  ///< [n_threads, per_thread]: scaled, scores, sums of a block, sums of all blocks
+  float* blocks;  ///< [most_blocks, sums]: for blocks computed by different threads
 
   Scratch(std::byte* base, const Sizes& sizes, int n_threads)
       : layout(base),
@@ -403,7 +406,7 @@ Sums sums_at(float* memory, const Sizes& sizes) {
   return {memory, largest, largest + sizes.rows()};
 }
 
-/// Sums of nothing.
+/// Sets the sums to those of no positions.
 void clear(const Sums& sums, const Sizes& sizes) {
   std::fill_n(sums.values, sizes.rows() * sizes.padded, 0.0F);
   std::fill_n(sums.largest, sizes.rows(), -std::numeric_limits<float>::infinity());
@@ -418,7 +421,7 @@ void divide(const Heads& heads, const Sums& sums) {
             sums.values[(h * kItemRows + i) * heads.padded + c] / sums.totals[h * kItemRows + i];
 }
 
-/// The rows of one segment.
+/// Attention for the rows of one segment.
 class Attention {
  public:
   Attention(const KernelArgs& args, const SegmentWords& segment)
@@ -474,7 +477,7 @@ class Attention {
       HWY_DYNAMIC_DISPATCH(attend_f32)(heads, block, sums);
   }
 
-  /// Few rows: an item is a block of positions with all heads, which lie in memory as one stream.
+  /// Few rows: a work item is a block of positions with all heads, which are contiguous in memory.
   void share_blocks() {
     const Heads all = heads_of(0, 0, sizes_.n_heads, 0);
     const std::int64_t first = all.first_of(0) / kKeys;
@@ -496,7 +499,7 @@ class Attention {
     return sums_at(scratch_.blocks + block * sizes_.sums(), sizes_);
   }
 
-  /// Many rows: an item is a few rows of some heads.
+  /// Many rows: a work item is a few rows of some heads.
   void share_rows(std::int64_t n_groups) {
     constexpr std::int64_t kItemHeads = 8;
     const std::int64_t heads_each = std::min(sizes_.n_heads, kItemHeads);

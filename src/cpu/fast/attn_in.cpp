@@ -14,7 +14,7 @@ namespace {
 struct Scratch {
   ScratchLayout layout;
   float* normed;         ///< [R, D]
-  std::int64_t* places;  ///< [2, R]: where in the rings' memory a row goes, in elements
+  std::int64_t* places;  ///< [2, R]: the offset of each row in the KV cache, in elements
   MatrixRows rows;
   TileMemory memory;
 

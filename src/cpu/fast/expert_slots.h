@@ -1,4 +1,4 @@
-// What each expert computes in a step, the shared one included, as slots of activations.
+// The work of each expert in a step, including the shared expert, as slots of activations.
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace bitaxon::cpu {
 
-/// Slot r * n_slots + s of activations [R, n_slots, ...] holds what the s-th choice of row r gives;
-/// the last slot of a row is the shared expert's, where there is one.
+/// Slot r * n_slots + s of activations [R, n_slots, ...] holds the result of the s-th choice of row
+/// r. The last slot of a row belongs to the shared expert, if there is one.
 class ExpertSlots {
  public:
   ExpertSlots(ScratchLayout& layout, std::int64_t max_rows, std::int64_t n_experts,
@@ -38,17 +38,17 @@ class ExpertSlots {
       if (count(e) > 0) active_[n_active_++] = static_cast<std::int32_t>(e);
   }
 
-  /// The experts that have rows, the shared one last.
+  /// The experts that have rows; the shared expert comes last.
   std::span<const std::int32_t> active() const {
     return {active_, static_cast<std::size_t>(n_active_)};
   }
   bool is_shared(std::int64_t expert) const { return expert == n_experts_; }
-  /// Where the slots of an expert begin among those of all.
+  /// The index in slots() of the first slot of an expert.
   std::int64_t first(std::int64_t expert) const { return groups_.first[expert]; }
   std::int64_t count(std::int64_t expert) const {
     return is_shared(expert) ? n_shared_ : first(expert + 1) - first(expert);
   }
-  /// Of all experts: [sum of counts]
+  /// The slots of all experts: [sum of counts]
   const std::int32_t* slots() const { return slots_; }
 
  private:

@@ -1,4 +1,4 @@
-// The fast kernels: one file per op that has one. An op without one runs its plain kernel.
+// The fast kernels, one file per op. An op without a fast kernel runs its plain kernel.
 #pragma once
 
 #include "cpu/kernel.h"
@@ -15,7 +15,7 @@ extern const CpuKernel fast_selective_scan;
 extern const CpuKernel fast_attention;
 extern const CpuKernel fast_sample;
 
-/// nullptr: none.
+/// nullptr: the op has no fast kernel.
 const CpuKernel* fast_kernel_of(OpId op);
 
 }  // namespace bitaxon::cpu

@@ -11,7 +11,7 @@ namespace {
 
 struct Scratch {
   ScratchLayout layout;
-  float* gathered;  ///< [R, cols]: the chosen rows, normed
+  float* gathered;  ///< [R, cols]: the selected rows, normed
   MatrixRows rows;
   TileMemory memory;
 

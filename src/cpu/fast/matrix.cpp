@@ -9,7 +9,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr int kMostRows = 16;  ///< of any product kernel at a time
+constexpr int kMostRows = 16;  ///< rows that any product kernel takes at a time
 
 ScaleType scale_type(DType dtype) {
   return dtype == DType::f16    ? ScaleType::f16
@@ -38,7 +38,8 @@ CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64
           block};
 }
 
-/// Calls product(first row, number of rows) for runs that a kernel takes, as even as can be.
+/// Calls product(first row, number of rows) for runs of at most `max_rows` rows, as even as
+/// possible.
 template <class Product>
 void in_runs(std::int64_t n, int max_rows, const Product& product) {
   const std::int64_t n_runs = (n + max_rows - 1) / max_rows;
@@ -48,7 +49,7 @@ void in_runs(std::int64_t n, int max_rows, const Product& product) {
   }
 }
 
-/// A tile of a weight in any form, as numbers: panel [cols][16], row [cols].
+/// Decodes a tile of a weight in any form to floats: panel [cols][16], row [cols].
 void decode_panel(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile, float* panel,
                   float* row) {
   const std::int64_t cols = weight.desc.cols;
@@ -72,12 +73,12 @@ MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_
 void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
                          std::initializer_list<const PackedWeight*> weights) {
   rows_ = rows;
-  std::int64_t common = 0;  // divides the groups of all weights
+  std::int64_t common = 0;  // the greatest common divisor of the group sizes of all weights
   for (const PackedWeight* weight : weights)
     if (fast && weight != nullptr && is_coded(*weight))
       common = std::gcd(common, weight->layout->group);
   coded_ = common > 0;
-  // Groups beyond it are multiples of it.
+  // Larger groups are multiples of kMaxBlock.
   block_ = std::min(common, kMaxBlock);
   if (!coded_) return;
   args.pool.parallel_for(n, 10 * cols_, [&](std::int64_t begin, std::int64_t end, int) {

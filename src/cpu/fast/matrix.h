@@ -1,5 +1,5 @@
-// Products of packed matrices with the rows of a step: what the ops around the product kernels
-// share. A work item is a tile of sixteen outputs for all rows, so that a weight is read once.
+// Products of packed matrices with the rows of a step, shared by the ops that use product kernels.
+// A work item is a tile of sixteen outputs for all rows, so that each weight is read once.
 #pragma once
 
 #include <algorithm>
@@ -10,15 +10,14 @@
 
 namespace bitaxon::cpu {
 
-/// Rows [n_rows, cols] ready to be multiplied.
+/// Rows [n_rows, cols] prepared for multiplication.
 class MatrixRows {
  public:
-  /// Takes its memory from `layout`, enough for either precision.
+  /// Takes memory from `layout`, enough for both precisions.
   MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols);
 
-  /// rows [n, cols] stay where they are. Coded as well when the products may be of reduced
-  /// precision
-  /// (`fast`) and a weight is 4-bit.
+  /// Refers to rows [n, cols] without copying them. Also codes them if the products may have
+  /// reduced precision (`fast`) and at least one weight is 4-bit.
   void prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
                std::initializer_list<const PackedWeight*> weights);
 
@@ -42,10 +41,10 @@ class MatrixRows {
   bool coded_ = false;
 };
 
-/// Memory of each thread for one tile.
+/// The memory that each thread needs for one tile.
 class TileMemory {
  public:
-  /// `n_outputs`: tiles whose results a work item holds at a time.
+  /// `n_outputs` is the number of tiles whose results a work item holds at a time.
   TileMemory(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols, int n_outputs,
              int n_threads);
 
@@ -59,14 +58,14 @@ class TileMemory {
   std::int64_t cols_;
   int n_outputs_;
   float* outputs_;  ///< [n_threads, n_outputs, R, 16]
-  float* panels_;   ///< [n_threads, cols * 17]: a decoded tile, and a row
+  float* panels_;   ///< [n_threads, cols * 17]: a decoded tile and a row
 };
 
-/// A weight as float32 [cols][rows]: its own memory, or `scratch` [elements], which it is then
-/// decoded to.
+/// A weight as float32 [cols][rows]. Points to the weight's own memory if it has that form, else to
+/// `scratch` [elements], which receives the decoded weight.
 const float* columns_of(const PackedWeight& weight, float* scratch);
 
-/// out[r] = the RMS norm of x[r]. out may be x.
+/// out[r] = the RMS norm of x[r]. `out` may be `x`.
 void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                std::int64_t n_rows, std::int64_t cols, float* out);
 
@@ -74,15 +73,16 @@ inline std::int64_t tiles_of(const PackedWeight& weight) {
   return (weight.desc.rows + kTileRows - 1) / kTileRows;
 }
 
-/// out[i] = the sixteen products of one tile with row indices[i] (row i without indices), i < n.
+/// out[i] = the sixteen products of one tile with row indices[i] (row i if `indices` is null), for
+/// i < n.
 /// out    [n][16]
 /// panel  [cols * 17]: scratch
 void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64_t matrix,
                   std::int64_t tile, const MatrixRows& rows, const std::int32_t* indices,
                   std::int64_t n, float* panel, float* out);
 
-/// For every output o of the given matrices and each row r: store(index of the matrix, r, first o,
-/// values, number of values), in runs of at most sixteen outputs.
+/// Calls store(matrix index, r, first o, values, number of values) for all outputs o of the given
+/// matrices and each row r, in runs of at most sixteen outputs.
 template <class Store>
 void for_each_tile(const KernelArgs& args, std::initializer_list<const PackedWeight*> weights,
                    const MatrixRows& rows, std::int64_t n_rows, const TileMemory& memory,

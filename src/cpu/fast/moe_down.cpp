@@ -62,7 +62,7 @@ void run(const KernelArgs& args) {
             std::copy_n(out + i * kTileRows, count, scratch.products + places[i] * d_model + first);
         }
       });
-  // Summed slot by slot, largest gate first: the order does not depend on how experts are numbered.
+  // Adds slot by slot, largest gate first, so that the order does not depend on expert numbers.
   args.pool.parallel_for(n_rows, 2 * slots * d_model,
                          [&](std::int64_t begin, std::int64_t end, int) {
                            for (std::int64_t r = begin; r < end; ++r) {

@@ -29,7 +29,7 @@ struct Scratch {
         shared(layout.take<float>(n_rows)) {}
 };
 
-/// The shared expert's gate is a vector, which may be stored as a matrix is.
+/// The gate of the shared expert is a vector, but may be stored as a matrix.
 void shared_logits(const KernelArgs& args, const float* rows, const Scratch& scratch) {
   const PackedWeight& gate = args.weight(moe_route_operand::shared_gate);
   const std::int64_t d_model = scratch.rows.cols();
@@ -57,7 +57,7 @@ void run(const KernelArgs& args) {
     norm_rows(args, args.data(x), args.weight(norm), params.eps, n_rows, d_model, rows);
   else
     std::copy_n(args.data(x), n_rows * d_model, rows);
-  // The choice of experts turns on small differences: these products are exact in either mode.
+  // The choice of experts depends on small differences, so these products are exact in either mode.
   scratch.rows.prepare(args, rows, n_rows, /*fast=*/false, {&router});
   for_each_tile(
       args, {&router}, scratch.rows, n_rows, scratch.memory,

@@ -11,14 +11,14 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Tiles of gate that are multiplied before those of up are: of few rows what takes the time is
-/// reading them, and a longer stream is read faster.
+/// Tiles of gate that are multiplied before the tiles of up. With few rows, reading the weights
+/// takes most of the time, and a longer contiguous stream is read faster.
 constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
 
 struct Scratch {
   ScratchLayout layout;
   MatrixRows rows;
-  TileMemory memory;  ///< gate's tiles, then up's
+  TileMemory memory;  ///< the tiles of gate, then those of up
   ExpertSlots experts;
   std::int32_t* inputs;  ///< [R * (top_k + 1)]: the row of x of each slot
 

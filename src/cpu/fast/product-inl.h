@@ -1,15 +1,16 @@
-// The product kernels, written over the vectors of the namespace that includes this: I32 and F32 of
-// kLanes lanes with zero_i, zero_f, splat, add, multiply, multiply_add, to_float, store, load_u32,
-// load_scales, prefetch, in_register (for what is to be loaded once), dot (adds the products of
-// 16-bit pairs); Table of sixteen integers with load_table and weights<place> (codes of a word, or
-// what the table has for them, in 16-bit pairs); Map of sixteen numbers with load_map and look_up;
-// code_at<shift>; kMaxRows; BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA, attributes of functions.
+// The product kernels, written in terms of the vectors of the including namespace. It provides:
+//   I32 and F32 of kLanes lanes with zero_i, zero_f, splat, add, multiply, multiply_add, to_float,
+//   store, load_u32, load_scales, prefetch, in_register (keeps a value from being loaded again),
+//   dot (adds the products of 16-bit pairs);
+//   Table of sixteen integers with load_table and weights<place> (the codes of a word, or their
+//   values in the table, in 16-bit pairs); Map of sixteen floats with load_map and look_up;
+//   code_at<shift>; kMaxRows; the function attributes BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA.
 
 #include "cpu/fast/unrolled-inl.h"
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {
-  // So many sums per row that additions do not wait for each other.
+  // Enough sums per row that additions do not wait for each other.
   constexpr int kSums = kRows >= 4 ? 1 : kRows >= 2 ? 2 : 4;
   const int64_t block = tile.block;
   const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
@@ -56,14 +57,14 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
   }
 }
 
-/// The weights of column 8 * k + kPlace, exactly.
+/// The exact weights of column 8 * k + kPlace.
 template <int kPlace, bool kTable>
 BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
   const I32 code = code_at<16 * (kPlace % 2) + 4 * (kPlace / 2)>(words);
   return kTable ? multiply(look_up(code, map), scale) : multiply_add(to_float(code), scale, bias);
 }
 
-/// Calls use(column, column % 8, weights) for each column of a tile, the second a constant.
+/// Calls use(column, column % 8, weights) for each column of a tile. The second is a constant.
 template <bool kTable, class Use>
 BX_SIMD void for_each_column(const CodedTile& tile, const float* quant_map, int part,
                              const Use& use) {
@@ -89,7 +90,7 @@ template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_map,
                                      const float* const* rows, float* out) {
   for (int part = 0; part < 16; part += kLanes) {
-    // As in dense_rows: even columns, odd columns.
+    // Two sums, as in dense_rows: one for even columns, one for odd columns.
     F32 sums[kRows * 2];
     unrolled<kRows * 2>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_f(); });
     for_each_column<kTable>(tile, quant_map, part,
@@ -107,8 +108,8 @@ BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_m
 
 template <int kRows, ScaleType kType>
 BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, float* out) {
-  // Two sums of every row, however many rows there are: the order of additions is part of the
-  // result.
+  // Two sums per row, whatever the number of rows: the order of additions determines the last bits
+  // of the result.
   constexpr int kSums = 2;
   constexpr int64_t kBytes = kType == ScaleType::f32 ? 4 : 2;
   for (int part = 0; part < 16; part += kLanes) {
@@ -139,7 +140,7 @@ BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, 
   }
 }
 
-/// Calls the kernel for n rows, n a number that only the caller knows.
+/// Calls the kernel for n rows, where n is known only at run time.
 template <int kRows>
 BX_SIMD void coded_n(const CodedTile& tile, const CodedRow* rows, int n, float* out) {
   if constexpr (kRows > 1) {

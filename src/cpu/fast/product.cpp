@@ -1,4 +1,4 @@
-// The product kernels through Highway: what runs where no file of its own knows better.
+// The product kernels through Highway, for machines without more specific kernels.
 #include "cpu/fast/product.h"
 
 #include <cstring>
@@ -6,7 +6,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/product.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
@@ -16,7 +16,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
-// Nothing to gain without vectors.
+// Without vectors, the plain kernels are as fast.
 const ProductKernels* product_kernels() { return nullptr; }
 #else
 
@@ -40,10 +40,10 @@ using DHalf = hn::Rebind<std::uint16_t, DI>;
 using I32 = hn::Vec<DI>;
 using F32 = hn::Vec<DF>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(DI()));
-// A vector and a half of registers are for weights; the sums and totals of a row take two.
+// Weights take one and a half vector registers; the sums and totals of each row take two.
 constexpr int kMaxRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
-/// The low and the high bytes of the table's values.
+/// The low and the high bytes of the values in the table.
 struct Table {
   hn::Vec<DBytes> low;
   hn::Vec<DBytes> high;
@@ -115,7 +115,8 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
   std::int32_t both = 0;
   std::memcpy(&both, pair, sizeof(both));
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
-  // Where lanes may be reordered, they are not on x86: each gets the two products of its own pair.
+  // Although the name allows it, x86 does not reorder lanes: each lane gets its own pair's
+  // products.
   I32 unused = zero_i();
   return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(DShort(), w),
                                        hn::BitCast(DShort(), hn::Set(DI(), both)), sum, unused);

@@ -1,6 +1,6 @@
-// Products with AVX-512 VNNI, which multiplies and adds 16-bit pairs in one instruction; Highway
-// 1.0 does not know it. Compiled with its own flags: nothing here may be a function that other
-// files share, the standard library's templates included.
+// Products with AVX-512 VNNI, which multiplies and adds 16-bit pairs in one instruction. Highway
+// 1.0 does not support it. This file is compiled with its own flags, so it must not contain
+// functions that other files share, including templates of the standard library.
 #include "cpu/fast/product_vnni.h"
 
 #include <immintrin.h>
@@ -17,7 +17,7 @@ using F32 = __m512;
 using Table = __m512i;
 using Map = __m512;
 constexpr int kLanes = 16;
-constexpr int kMaxRows = 8;  // more need more registers than there are
+constexpr int kMaxRows = 8;  // more rows need more registers than exist
 
 BX_SIMD I32 zero_i() { return _mm512_setzero_si512(); }
 BX_SIMD F32 zero_f() { return _mm512_setzero_ps(); }
@@ -44,7 +44,8 @@ BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-/// Twice the sixteen values: five bits of an index count, the fifth being another code's.
+/// The sixteen values, twice: an index has five significant bits, and the fifth belongs to another
+/// code.
 BX_SIMD Table load_table(const int16_t* table) {
   if (table == nullptr) return _mm512_set1_epi16(15);
   return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)));

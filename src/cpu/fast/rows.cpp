@@ -7,9 +7,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/rows.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
-// After that.
+// Highway's other headers must follow foreach_target.h.
 #include "cpu/fast/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,10 +22,11 @@ using DI = hn::RebindToSigned<D>;
 using DShort = hn::Rebind<std::int16_t, D>;
 using V = hn::Vec<D>;
 constexpr std::int64_t kLanes = hn::MaxLanes(D());
-/// As many partial sums as the widest vector has lanes: the same sum with every vector.
+/// One partial sum per lane of the widest vector, so that the sum is the same with every vector
+/// size.
 constexpr std::int64_t kSums = 16 / kLanes;
 
-/// Sums 16 lanes in pairs, the same pairs for every vector.
+/// Sums 16 lanes in pairs. The pairs are the same for every vector size.
 HWY_INLINE float sum_of(const V* sums) {
   alignas(64) float lanes[16];
   for (std::int64_t s = 0; s < kSums; ++s) hn::Store(sums[s], D(), lanes + s * kLanes);
@@ -58,7 +59,7 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols,
   for (; c < cols; ++c) out[c] = weight[c] * x[c] * scale;
 }
 
-/// A block whose length is no multiple of a vector's.
+/// A block whose length is not a multiple of the vector length.
 void code_short_block(const float* x, std::int64_t n, float scale, float inverse, std::int16_t* q,
                       float* sum) {
   std::int32_t total = 0;
@@ -73,7 +74,7 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
           float* sums) {
   for (std::int64_t first = 0; first < cols; first += block, x += block, q += block) {
     V most = hn::Zero(D());
-    V finite = hn::Zero(D());  // stays 0 while all is finite
+    V finite = hn::Zero(D());  // stays 0 while all values are finite
     std::int64_t c = 0;
     for (; c + kLanes <= block; c += kLanes) {
       const V v = hn::LoadU(D(), x + c);
@@ -92,7 +93,8 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
       *sums++ = std::numeric_limits<float>::quiet_NaN();
       continue;
     }
-    // A block too small for its scale's inverse to be a number is nothing beside the others.
+    // If a block is so small that the inverse of its scale would overflow, it is negligible and
+    // becomes 0.
     const bool empty = largest < std::numeric_limits<float>::min() * kRowRange;
     const float scale = empty ? 0.0F : largest / kRowRange;
     const float inverse = empty ? 0.0F : kRowRange / largest;

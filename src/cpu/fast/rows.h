@@ -1,24 +1,24 @@
-// What the fast kernels do to rows of activations before and after products.
+// Operations of the fast kernels on rows of activations, before and after products.
 #pragma once
 
 #include <cstdint>
 
 namespace bitaxon::cpu {
 
-/// Rows are coded so that kMaxBlock products with the largest weight code stay within 32 bits.
+/// The range is such that kMaxBlock products with the largest weight code stay within 32 bits.
 inline constexpr float kRowRange = 16383;
 
-/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), sums in float32 (sixteen of them, which are
-/// added in an order of their own, whatever the vectors). out may be x.
+/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps). Sums are in float32: sixteen partial sums,
+/// which are added in a fixed order whatever the vector size. `out` may be `x`.
 void fast_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
-/// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale, the largest of a
-/// block being kRowRange. sums[b] = scales[b] * sum of q. A block with NaN or infinity has the
-/// scale NaN, so that nothing that is not finite is lost.
+/// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale. The largest |q| of a
+/// block is kRowRange, and sums[b] = scales[b] * sum of q. A block with NaN or infinity gets the
+/// scale NaN, so that values that are not finite stay visible.
 void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q, float* scales,
               float* sums);
 
-/// out[i] = silu(gate[i]) * up[i]; relative error of the exponential below 1e-6.
+/// out[i] = silu(gate[i]) * up[i]. The relative error of the exponential is below 1e-6.
 void fast_swiglu(const float* gate, const float* up, std::int64_t n, float* out);
 
 /// sum_i a[i] * b[i] in float32.

@@ -1,5 +1,6 @@
-// The same tokens as the plain kernel's. Of a whole vocabulary it takes only the largest logit of
-// every block: what can be drawn lies in few blocks, and only that is selected from and weighed.
+// Draws the same tokens as the plain kernel. It scans the whole vocabulary only for the largest
+// logit of every block. The tokens that can be drawn lie in few blocks, and only those blocks are
+// filtered and weighted.
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -12,9 +13,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/sample.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
-// After that.
+// Highway's other headers must follow foreach_target.h.
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/vector_math-inl.h"
 
@@ -31,7 +32,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// The largest of each block; false when there is a NaN.
+/// Finds the largest logit of each block. Returns false if there is a NaN.
 bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
   const hn::CappedTag<float, 16> d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -43,7 +44,7 @@ bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
     std::int64_t i = begin;
     for (; i + lanes <= end; i += lanes) {
       const auto v = hn::LoadU(d, logits + i);
-      equal = hn::And(equal, hn::Eq(v, v));  // NaN is not
+      equal = hn::And(equal, hn::Eq(v, v));  // false for NaN
       most = hn::Max(most, v);
     }
     are_numbers = are_numbers && hn::AllTrue(d, equal);
@@ -80,8 +81,8 @@ struct Scratch {
   ScratchLayout layout;
   float* scaled;           ///< [V] logits after penalty and temperature
   float* maxima;           ///< [blocks]
-  float* selected;         ///< [V] values among which one is looked for
-  std::uint64_t* weights;  ///< [V] likewise
+  float* selected;         ///< [V] the values to select from
+  std::uint64_t* weights;  ///< [V] the weights to select from
   Kept* kept;              ///< [V] tokens that can be drawn, by ascending id
 
   Scratch(std::byte* base, std::int64_t n)
@@ -93,16 +94,16 @@ struct Scratch {
         kept(layout.take<Kept>(n)) {}
 };
 
-/// The k-th largest.
+/// Returns the k-th largest value. Reorders the values.
 float select(std::span<float> values, std::uint32_t k) {
   const auto kth = values.begin() + (k - 1);
   std::nth_element(values.begin(), kth, values.end(), std::greater<>());
   return *kth;
 }
 
-/// The weight at which the sum of weights, largest first, exceeds the bound; 0: nowhere.
-/// Like a selection of the k-th, but by sums: what is smaller than a pivot is looked at again only
-/// where all others do not suffice.
+/// Adds up weights, largest first, and returns the weight at which the sum exceeds the bound; 0: it
+/// never does. Works like a selection of the k-th largest, but by sums: weights below a pivot are
+/// visited again only if the larger ones do not suffice.
 std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
   std::uint64_t above = 0;
   while (!weights.empty()) {
@@ -132,7 +133,8 @@ class Sampler {
 
   std::int32_t sample(const SamplerStructure& structure, const float* logits,
                       const std::uint32_t* seen) {
-    // A NaN must not pass, and a penalty could turn an infinity into something finite.
+    // A NaN must be detected before the penalty, and so must an infinity, which a penalty could
+    // make finite.
     std::int32_t best = largest_of(logits);
     if (best < 0) return -1;
     const bool draws = structure.draw && sampler_.temperature != 0;
@@ -143,7 +145,7 @@ class Sampler {
     }
     if (best < 0 || !draws) return best;
     for (std::int64_t i = 0; i < n_; ++i) scratch_.scaled[i] /= sampler_.temperature;
-    // A tiny temperature overflows: in its limit the largest logit alone is left.
+    // With a tiny temperature this overflows. In the limit, only the largest logit remains.
     if (!std::isfinite(scratch_.scaled[best])) return best;
     keep(scratch_.scaled[best]);
     apply_top_p();
@@ -162,7 +164,8 @@ class Sampler {
     n_kept_ = static_cast<std::size_t>(end - kept().begin());
   }
 
-  /// Its lowest index; -1 when there is a NaN or it is not finite. Leaves the blocks' maxima.
+  /// Returns the lowest index of the largest value; -1 when there is a NaN or the largest is not
+  /// finite. Leaves the maxima of the blocks in scratch.
   std::int32_t largest_of(const float* values) const {
     if (!HWY_DYNAMIC_DISPATCH(find_maxima)(values, n_, scratch_.maxima)) return -1;
     const auto block = std::ranges::max_element(maxima());
@@ -171,7 +174,7 @@ class Sampler {
     return static_cast<std::int32_t>(std::find(from, values + n_, *block) - values);
   }
 
-  /// The tokens that top-k keeps and whose weight is not 0, with their weights.
+  /// Keeps the tokens that pass top-k and have a nonzero weight, and computes their weights.
   void keep(float largest) {
     HWY_DYNAMIC_DISPATCH(find_maxima)(scratch_.scaled, n_, scratch_.maxima);
     // exp(-21.5) * 2^30 rounds to 0.
@@ -181,7 +184,7 @@ class Sampler {
     const bool top_k = sampler_.top_k != 0 && sampler_.top_k < n_;
     float least = -std::numeric_limits<float>::infinity();
     if (top_k && maxima().size() >= sampler_.top_k) {
-      // At least k tokens are as large as the k-th of the blocks' maxima.
+      // At least k tokens are as large as the k-th largest maximum of a block.
       std::ranges::copy(maxima(), scratch_.selected);
       least = select({scratch_.selected, maxima().size()}, sampler_.top_k);
     }

@@ -7,9 +7,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
-// After that.
+// Highway's other headers must follow foreach_target.h.
 #include <hwy/cache_control.h>
 
 #include "cpu/fast/kernels.h"
@@ -21,21 +21,21 @@
 #define BX_CHANNELS
 namespace bitaxon::cpu {
 
-/// Channels of one work item: several cache lines of every row; more where there is one row only.
+/// Channels of one work item: several cache lines of every row, and more if there is only one row.
 inline constexpr std::int64_t kChannels = 64;
 inline constexpr std::int64_t kChannelsOfOne = 512;
-/// Rows whose steps and gates are computed before their states: these wait for nothing, so that a
-/// core has several at work.
+/// Rows whose time steps and gates are computed before their states. These values do not depend on
+/// each other, so a core computes several at once.
 inline constexpr std::int64_t kRowsAhead = 16;
-/// 2^-100 of a state is nothing beside anything that is added.
+/// 2^-100 times a state is negligible compared with anything added to it.
 inline constexpr float kVanishing = -100.0F;
 
-/// Some channels of one segment: everything but bcr points at the first of them.
+/// Some channels of one segment. All pointers except bcr point to the first channel.
 struct Channels {
-  const float* u;  ///< [n_rows], rows d_inner apart; z and y alike
+  const float* u;  ///< [n_rows], rows d_inner apart, as are z and y
   const float* z;
   const float* bcr;     ///< [n_rows, 2N + 1]
-  const float* decays;  ///< [N], rows d_inner apart; h alike: -exp(a_log), for powers of 2
+  const float* decays;  ///< [N], rows d_inner apart, as is h: -exp(a_log) * log2(e), for exp2
   const float* dt_weight;
   const float* dt_bias;
   const float* skip;
@@ -47,8 +47,8 @@ struct Channels {
   float dt_min, dt_max;
 };
 
-/// Decays and states of some lanes, and what is known of kRowsAhead rows; or kChannelsOfOne of
-/// three.
+/// Floats for the decays and states of some lanes and the intermediate values of kRowsAhead rows,
+/// or for three arrays of kChannelsOfOne.
 inline std::int64_t memory_of(std::int64_t d_state) {
   return std::max((2 * d_state + 4 * kRowsAhead) * 16, 3 * kChannelsOfOne);
 }
@@ -65,7 +65,7 @@ namespace {
 #define BX_SIMD HWY_INLINE
 #include "cpu/fast/unrolled-inl.h"
 
-/// The step's width; NaN stays.
+/// The time step; NaN stays NaN.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate) {
   const auto raw =
@@ -73,9 +73,9 @@ HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate
   return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
 }
 
-/// The next h, from its `power` of 2, dt * decay. Where the factor is nearly 1, what changes is
-/// added in one rounding: a slow decay's factor would round to the same neighbour of 1 in every
-/// row, and its loss to nothing.
+/// The next h, where `power` = dt * decay is the exponent of 2. If the factor is nearly 1, the
+/// change is added in one rounding. Otherwise the factor of a slow decay would round to the same
+/// neighbor of 1 in every row, and its loss would vanish.
 template <bool kShort, class D, class V>
 HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   const Exp2Parts<V> parts = exp2_parts(d, power);
@@ -84,13 +84,13 @@ HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   return hn::Add(kept, hn::MulAdd(kept, exp2_of_rest<kShort>(d, parts.rest), gain));
 }
 
-/// dt * decay, no further down than where the state vanishes; NaN stays.
+/// dt * decay, bounded below where the state vanishes. NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V bounded_power(D d, V dt, V decay) {
   return at_least(d, kVanishing, hn::Mul(dt, decay));
 }
 
-/// What the states of some lanes of a row need.
+/// Values of one row that the states of some lanes need.
 struct RowParts {
   float* steps;   ///< dt
   float* inputs;  ///< dt * u
@@ -99,7 +99,7 @@ struct RowParts {
   RowParts at(std::int64_t i) const { return {steps + i, inputs + i, sums + i}; }
 };
 
-/// Stores the parts of the lanes at `e` of row `row`; returns dt.
+/// Stores the values of row `row` for the lanes at `e`. Returns dt.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int64_t row,
                                 const RowParts& to) {
@@ -112,13 +112,13 @@ HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int
   return dt;
 }
 
-/// Of some rows and lanes: [kRowsAhead][lanes] each.
+/// Values of some rows and lanes: [kRowsAhead][lanes] each.
 struct RowsAhead {
   RowParts parts;
   float* gates;  ///< silu(z)
 };
 
-/// Returns the largest dt; where one is NaN, the largest of the others or NaN.
+/// Returns the largest dt per lane. If one is NaN, returns NaN or the largest of the others.
 template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {
@@ -127,7 +127,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   V longest = hn::Zero(d);
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const V dt = begin_row<kShort>(d, c, e, first + i, to.parts.at(i * lanes));
-    // Where dt is NaN: `longest` on x86, or NaN, which no comparison passes.
+    // If dt is NaN, the result is `longest` on x86, or NaN, which passes no comparison.
     longest = hn::Max(dt, longest);
     const V z = hn::LoadU(d, c.z + (first + i) * c.d_inner + e);
     hn::StoreU(silu_of(d, z), d, to.gates + i * lanes);
@@ -135,7 +135,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   return longest;
 }
 
-/// Some lanes of channels at `e`, all rows. States holds them between rows.
+/// Scans all rows for some lanes of channels at `e`. `States` holds the states between rows.
 template <bool kShort, class States, class D>
 void scan_lanes(D d, const Channels& c, std::int64_t e) {
   using V = hn::Vec<D>;
@@ -156,7 +156,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
       const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
       const float* weights = b + c.d_state;
       const std::int64_t at = (first + i) * c.d_inner + e;
-      // Rows are too far apart for the machine to see the next ones coming.
+      // Rows are too far apart for the hardware to prefetch the next ones.
       if (first + i + kRowsAhead < c.n_rows) {
         hwy::Prefetch(c.u + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
@@ -177,7 +177,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
     const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
     const V longest = look_ahead<kShort>(d, c, e, first, n_rows, rows);
-    // Where no product can pass the bound it is the same without; NaN is NaN in either.
+    // If no product can reach the bound, the bound changes nothing; NaN stays NaN either way.
     if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
       scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
     else
@@ -191,7 +191,7 @@ HWY_INLINE hn::Vec<D> first_state(D d, const Channels& c, std::int64_t n, std::i
   return c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e);
 }
 
-/// As many states as there are registers for.
+/// For as many states as fit in registers.
 template <class D, int kStates>
 class InRegisters {
  public:
@@ -212,7 +212,7 @@ class InRegisters {
   V held_[kStates];
 };
 
-/// Any number of states.
+/// For any number of states.
 template <class D>
 class InMemory {
  public:
@@ -239,8 +239,8 @@ class InMemory {
   std::int64_t n_states_;
 };
 
-/// Stores past the caches where it can, by whole lines: what a step leaves of a state is not read
-/// before the next one, and a line that is not read first takes half the memory's time.
+/// Stores whole lines past the caches where possible. The new state is not read before the next
+/// step, and a store that does not read the line first takes half the memory traffic.
 template <class D>
 class PastCaches {
  public:
@@ -262,8 +262,8 @@ class PastCaches {
   bool streams_;
 };
 
-/// One row: state by state, so that decays and states are read as long streams. The same
-/// arithmetic as scan_lanes, in the same order.
+/// One row: computes state by state, so that decays and states are read as long streams. The
+/// arithmetic and its order are those of scan_lanes.
 template <bool kShort, class D>
 void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
@@ -277,7 +277,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {
       const std::int64_t at = n * c.d_inner + e;
-      // Each state's channels are a stream too short for the machine to see it coming.
+      // The channels of one state are a stream too short for the hardware to prefetch.
       if (n + 1 < c.d_state) {
         hwy::Prefetch(c.decays + at + c.d_inner);
         if (c.h_in != nullptr) hwy::Prefetch(c.h_in + at + c.d_inner);
@@ -293,7 +293,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
     hn::StoreU(hn::Mul(hn::LoadU(d, sums + e), silu_of(d, hn::LoadU(d, c.z + e))), d, c.y + e);
 }
 
-/// All channels: vectors of them, then one by one.
+/// All channels: first in vectors, then the rest one by one.
 template <bool kShort, template <class> class States>
 void scan_channels(const Channels& c) {
   using D = hn::CappedTag<float, 16>;
@@ -322,7 +322,7 @@ void scan_in(const Channels& c) {
   }
 }
 
-/// `fast`: with short exponentials and logarithms, whose error is that of a number of 15 bits.
+/// `fast` uses short exponentials and logarithms, whose error is that of a number of 15 bits.
 void scan(const Channels& c, bool fast) { fast ? scan_in<true>(c) : scan_in<false>(c); }
 
 /// to[i] = -exp(a_log[i]) * log2(e)
@@ -346,7 +346,7 @@ HWY_EXPORT(make_decays);
 
 struct Scratch {
   ScratchLayout layout;
-  float* dt_weight;  ///< [E]; these three where a weight is not kept by columns
+  float* dt_weight;  ///< [E]; the first three are for weights that are not kept by columns
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
   float* memory;     ///< [n_threads, per_thread]
@@ -362,7 +362,7 @@ struct Scratch {
   }
 };
 
-/// -exp(a_log) [N, E], for powers of 2. Made at the first step.
+/// -exp(a_log) * log2(e) as [N, E], for powers of 2. Computed at the first step.
 const float* decays_of(const PackedWeight& a_log) {
   std::call_once(a_log.derived.once, [&] {
     const std::int64_t n = a_log.desc.elements();

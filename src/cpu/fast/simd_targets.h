@@ -1,6 +1,6 @@
-// Which of Highway's targets are compiled. To be included before <hwy/foreach_target.h>.
-// Vectors of unknown size cannot be members of arrays, which the kernels keep their sums in.
-// BX_FEW_TARGETS leaves out SSE4, whose vectors are as long as the emulated ones.
+// Selects the targets of Highway that are compiled. Include this before <hwy/foreach_target.h>.
+// Vectors of unknown size are left out, because kernels keep their sums in arrays of vectors.
+// BX_FEW_TARGETS leaves out SSE4, whose vectors have the same length as the emulated ones.
 #ifndef HWY_DISABLED_TARGETS
 #ifdef BX_FEW_TARGETS
 #define BX_UNWANTED_TARGETS (HWY_SSSE3 | HWY_SSE4)

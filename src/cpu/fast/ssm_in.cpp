@@ -7,9 +7,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/ssm_in.cpp"
 #include "cpu/fast/simd_targets.h"
-// After it.
+// foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
-// After that.
+// Highway's other headers must follow foreach_target.h.
 #include "cpu/fast/kernels.h"
 #include "cpu/fast/matrix.h"
 #include "cpu/fast/vector_math-inl.h"
@@ -18,10 +18,10 @@
 #define BX_CONVOLUTION
 namespace bitaxon::cpu {
 
-/// Some rows and channels of one segment: everything points at the first of these channels, v and u
-/// at the segment's first row.
+/// Some rows and channels of one segment. All pointers point to the first of these channels; v and
+/// u point to the first row of the segment.
 struct Convolution {
-  const float* v;     ///< rows d_inner apart; u alike
+  const float* v;     ///< rows d_inner apart, as is u
   const float* taps;  ///< [K], rows d_inner apart
   const float* bias;
   const float* tail;  ///< [K - 1], oldest first; nullptr: zeros
@@ -37,7 +37,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Channels [begin, end) in vectors of D, row by row: rows lie far apart, channels side by side.
+/// Channels [begin, end) in vectors of D, row by row: rows are far apart, channels are adjacent.
 template <class D>
 void convolve_lanes(D d, const Convolution& conv, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
@@ -76,8 +76,8 @@ namespace {
 
 HWY_EXPORT(convolve);
 
-/// Of one work item. What a row of so many channels reads (rows before it, taps) fits the first
-/// cache.
+/// Channels and rows of one work item. The input of a row of this many channels (earlier rows,
+/// taps) fits in the first-level cache.
 constexpr std::int64_t kChannels = 512;
 constexpr std::int64_t kRows = 16;
 
@@ -101,8 +101,8 @@ struct Scratch {
         bias(layout.take<float>(d_inner)) {}
 };
 
-/// The last rows of tail and v together. Ascending: where both tails are the same memory, row
-/// j + n_rows > j is read before it is written.
+/// Keeps the last rows of tail and v together. Copies in ascending order: if both tails are the
+/// same memory, row j + n_rows > j is read before it is written.
 void keep_tail(const float* v, const float* tail, std::int64_t n_rows, std::int64_t n_kept,
                std::int64_t d_inner, float* to) {
   for (std::int64_t j = 0; j < n_kept; ++j) {

@@ -1,7 +1,7 @@
 #include "cpu/fast/targets.h"
 
 #include "cpu/fast/simd_targets.h"
-// After it.
+// targets.h must follow simd_targets.h, or it lists targets that are not compiled.
 #include <hwy/targets.h>
 
 #include "core/assert.h"
@@ -11,7 +11,7 @@
 
 namespace bitaxon::cpu {
 
-/// Those of Highway's best target. Defined in product.cpp.
+/// The products of Highway's best target. Defined in product.cpp.
 const ProductKernels* portable_products();
 
 namespace {
@@ -57,7 +57,7 @@ void use_simd_target(const std::string& name) {
       break;
     }
   BX_ASSERT(found, "the instruction set is one of simd_targets()");
-  hwy::GetChosenTarget().DeInit();  // chosen again at the next call
+  hwy::GetChosenTarget().DeInit();  // makes the next call choose again
 }
 
 }  // namespace bitaxon::cpu

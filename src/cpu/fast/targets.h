@@ -1,4 +1,4 @@
-// Which instruction sets the fast kernels can use here.
+// The instruction sets that the fast kernels can use on this machine.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@ namespace bitaxon::cpu {
 /// The products of the best instruction set; nullptr on a machine without vectors.
 const ProductKernels* fast_products();
 
-/// Names of the instruction sets that this machine has kernels for, best first.
+/// The instruction sets that this machine supports and that have kernels, best first.
 std::vector<std::string> simd_targets();
-/// For tests: as if `name`, one of simd_targets(), were the best; "" for what is. Of no effect on
-/// backends that are open, and not to be called while one works.
+/// For tests: makes `name`, one of simd_targets(), the best instruction set; "" restores the real
+/// one. Open backends keep their products. Must not be called while a backend works.
 void use_simd_target(const std::string& name);
 
 }  // namespace bitaxon::cpu

@@ -11,7 +11,7 @@ namespace {
 
 constexpr auto kLanes = static_cast<std::size_t>(kTileRows);
 
-/// Sixteen elements of T as they are stored, those of a tile's missing rows being zeros.
+/// Packs sixteen elements of T in stored form; the rows that a tile lacks become zeros.
 template <class T, class ValueOf>
 std::byte* pack_lanes(std::int64_t n_rows, std::byte* to, const ValueOf& value_of) {
   std::array<T, kTileRows> lanes{};
@@ -20,7 +20,7 @@ std::byte* pack_lanes(std::int64_t n_rows, std::byte* to, const ValueOf& value_o
   return to + sizeof(lanes);
 }
 
-/// Columns of T; `element`: the first row's first.
+/// Packs columns of T. `element` is the index of the first element of the first row.
 template <class T>
 void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t element,
                 std::int64_t n_rows, std::byte* tile) {
@@ -30,7 +30,7 @@ void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t e
     });
 }
 
-/// Parts the columns of a word, which take turns: even ones below, odd ones above.
+/// Separates the columns of a word, which alternate: even ones go to the low half, odd ones high.
 std::uint32_t parted(std::uint32_t word) {
   const auto swap = [&](int distance, std::uint32_t which) {
     const std::uint32_t differ = (word ^ word >> distance) & which;
@@ -41,7 +41,8 @@ std::uint32_t parted(std::uint32_t word) {
   return word;
 }
 
-/// Words of eight columns [n][16], as the kernels read them. NF4 stores each two columns swapped.
+/// Rearranges words of eight columns [n][16] for the kernels. NF4 stores each pair of columns
+/// swapped.
 void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
   for (std::int64_t i = 0; i < n; ++i) {
     std::array<std::uint32_t, kTileRows> words;
@@ -54,7 +55,7 @@ void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
   }
 }
 
-/// Scales of T; `element`: the first row's first.
+/// Packs codes with scales of T. `element` is the index of the first element of the first row.
 template <class T>
 void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t element, std::int64_t n_rows, std::byte* tile) {
@@ -147,7 +148,7 @@ float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, con
   const float scale = load_float(layout.dtype, scales, lane);
   if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
   const float bias = load_float(layout.dtype, scales, kTileRows + lane);
-  // In double the product is exact: rounded once, as decode() does.
+  // In double the product is exact, so the result is rounded once, as in decode().
   return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
 }
 

@@ -1,5 +1,5 @@
-// How the fast kernels want weights: sixteen output rows side by side, so that a vector's lanes are
-// rows, sums need no reduction, and one stream through memory holds codes and scales.
+// The layout of weights for the fast kernels: sixteen output rows are interleaved. The lanes of a
+// vector are rows, sums need no reduction, and one memory stream holds codes and scales.
 #pragma once
 
 #include <cstddef>
@@ -14,25 +14,25 @@ inline constexpr std::int64_t kTileRows = 16;
 /// Codes whose products are summed as integers before they are scaled.
 inline constexpr std::int64_t kMaxBlock = 64;
 
-/// What a 16-bit product of NF4 multiplies with in place of quant_map: at most this.
+/// The largest integer that replaces a value of the NF4 quant_map in 16-bit products.
 inline constexpr int kNf4Range = 2047;
 
-/// The tiled form of a weight [n_matrices, rows, cols]; the last tile of a matrix is padded with
-/// zeros. One tile, dense:
+/// The tiled form of a weight [n_matrices, rows, cols]. The last tile of a matrix is padded with
+/// zeros. A dense tile holds:
 ///   element of (column c, row r) at c * 16 + r, in the stored type
-/// and 4-bit, for each group of `group` columns:
+/// A 4-bit tile holds, for each group of `group` columns:
 ///   codes   u32 [group / 8][16]   eight columns of a row; column 2j in bits 4j.., 2j+1 in 16+4j..
-///   scales  [16], then for affine4 biases [16], in scale_dtype
+///   scales  [16], then for affine4 biases [16], of type dtype
 struct TileLayout {
   WeightFormat format = WeightFormat::dense;
   DType dtype = DType::f32;  ///< of dense elements, or of scales and biases
   std::int64_t n_matrices = 1;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  std::int64_t group = 0;  ///< 4-bit
+  std::int64_t group = 0;  ///< columns per group, 4-bit only
 
   std::int64_t tiles_per_matrix() const { return (rows + kTileRows - 1) / kTileRows; }
-  std::size_t codes_bytes() const;  ///< of a group
+  std::size_t codes_bytes() const;  ///< of one group
   std::size_t group_bytes() const;
   std::size_t tile_bytes() const;
   std::size_t tile_offset(std::int64_t matrix, std::int64_t tile) const {
@@ -43,14 +43,14 @@ struct TileLayout {
   }
 };
 
-/// Whether a weight can be tiled: matrices, their groups within rows.
+/// Whether a weight can be tiled: it must be a matrix whose groups do not cross rows.
 bool can_be_tiled(const WeightDesc& desc);
 TileLayout tile_layout(const WeightDesc& desc);
 /// Packs tiles [first, last), counted over all matrices.
 /// to  [layout.size_bytes()], aligned to 64
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t first, std::int64_t last, std::span<std::byte> to);
-/// One element, the same bits as decode() gives of the stored form.
+/// One element, bitwise the same as decode() of the stored form.
 /// quant_map  f32 [16], NF4 only
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
                            std::int64_t matrix, std::int64_t row, std::int64_t col);

@@ -18,19 +18,20 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The bits of 2^(k/16), less k << 19: what a number of sixteenths leaves below its exponent.
+/// The bits of 2^(k/16) minus k << 19, which is what a number of sixteenths adds below its
+/// exponent.
 alignas(64) inline constexpr std::int32_t kSixteenthPowers[16] = {
     0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
     0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D};
 
 inline constexpr float kLog2E = 1.44269504088896341F;
 
-/// 2^whole, a whole number from -127 (then 0) to 127.
+/// 2^whole, for a whole number from -127 (which gives 0) to 127.
 template <class D, class V>
 HWY_INLINE V power_of_2(D d, V whole) {
   const hn::RebindToSigned<D> di;
-  // Beside 1.5 * 2^23 the lowest bits of a float are a whole number; what a conversion would do for
-  // numbers out of range is not needed.
+  // Next to 1.5 * 2^23, the lowest bits of a float are a whole number. Unlike a conversion, this
+  // does not handle numbers out of range, which do not occur here.
   const V shifted = hn::Add(whole, hn::Set(d, 12582912.0F + 127.0F));
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
 }
@@ -42,13 +43,14 @@ struct Exp2Parts {
   V rest;
 };
 
-/// A vector of sixteen is a table of the powers of 2 in steps of 1/16.
+/// Whether one vector has sixteen lanes, so that it can hold a table of the powers of 2 in steps of
+/// 1/16.
 template <class D>
 constexpr bool has_sixteenths() {
   return hn::MaxLanes(D()) == 16;
 }
 
-/// -126 <= x <= 126. Rounding is done by adding a number whose last place is the step. |rest| is at
+/// Requires -126 <= x <= 126. Rounds by adding a number whose last place is the step. |rest| is at
 /// most 1/32 with sixteenths, else 1/2.
 template <class D, class V>
 HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
@@ -58,7 +60,7 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
     const V shifted = hn::Add(x, sixteenth);
     const auto steps = hn::BitCast(di, shifted);
 #if HWY_IS_DEBUG_BUILD
-    const auto within = hn::And(steps, hn::Set(di, 15));  // which the instruction does by itself
+    const auto within = hn::And(steps, hn::Set(di, 15));  // the instruction ignores the higher bits
 #else
     const auto within = steps;
 #endif
@@ -67,15 +69,15 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
     return {hn::BitCast(d, hn::Add(hn::ShiftLeft<19>(steps), mantissas)),
             hn::Sub(x, hn::Sub(shifted, sixteenth))};
   } else {
-    const V whole = hn::Set(d, 12582912.0F + 127.0F);  // 1.5 * 2^23, and the exponent's bias
+    const V whole = hn::Set(d, 12582912.0F + 127.0F);  // 1.5 * 2^23 plus the exponent's bias
     const V shifted = hn::Add(x, whole);
     return {hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted))),
             hn::Sub(x, hn::Sub(shifted, whole))};
   }
 }
 
-/// 2^rest - 1 for the rest of exp2_parts, error below 6e-7 of the result; kShort, with sixteenths:
-/// 4e-5.
+/// 2^rest - 1 for the rest of exp2_parts. The relative error is below 6e-7; for kShort with
+/// sixteenths it is below 4e-5.
 template <bool kShort, class D, class V>
 HWY_INLINE V exp2_of_rest(D d, V r) {
   V p;
@@ -93,8 +95,8 @@ HWY_INLINE V exp2_of_rest(D d, V r) {
   return hn::Mul(p, r);
 }
 
-/// The largest lane of numbers. Not MaxOfLanes: where that is emulated it finds nothing below the
-/// lowest finite number.
+/// The largest lane, for lanes that are not NaN. Does not use MaxOfLanes, whose emulation ignores
+/// numbers below the lowest finite one.
 template <class D, class V>
 HWY_INLINE float largest_lane(D d, V v) {
   alignas(64) float lanes[hn::MaxLanes(d)];
@@ -102,14 +104,14 @@ HWY_INLINE float largest_lane(D d, V v) {
   return *std::max_element(lanes, lanes + hn::Lanes(d));
 }
 
-/// max(x, least) and min(x, most); NaN stays.
+/// max(x, least) and min(x, most). NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V at_least(D d, float least, V x) {
   const V bound = hn::Set(d, least);
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   return hn::IfThenElse(hn::Lt(x, bound), bound, x);  // Max loses NaN there
 #else
-  return hn::Max(bound, x);  // where either is NaN: on x86 the second, else NaN
+  return hn::Max(bound, x);  // if either is NaN, x86 returns the second, others NaN
 #endif
 }
 template <class D, class V>
@@ -122,7 +124,7 @@ HWY_INLINE V at_most(D d, float most, V x) {
 #endif
 }
 
-/// 2^x for -115 <= x <= 115 (beyond: as there), error below 1e-6 of the result; cheaper than
+/// 2^x for -115 <= x <= 115; x beyond is clamped. The relative error is below 1e-6. Cheaper than
 /// exp_of. NaN becomes NaN or a number.
 template <class D, class V>
 HWY_INLINE V short_exp2_of(D d, V x) {
@@ -130,13 +132,13 @@ HWY_INLINE V short_exp2_of(D d, V x) {
   return hn::MulAdd(parts.power, exp2_of_rest<true>(d, parts.rest), parts.power);
 }
 
-/// e^x, relative error below 3e-7; 0 below -87.6, NaN for NaN, at most 1.7e38.
+/// e^x with a relative error below 3e-7: 0 below -87.6, NaN for NaN, at most 1.7e38.
 template <class D, class V>
 HWY_INLINE V exp_of(D d, V x) {
   const V clamped = hn::Min(hn::Max(x, hn::Set(d, -88.0F)), hn::Set(d, 88.0F));
   const V whole = hn::Round(hn::Mul(clamped, hn::Set(d, kLog2E)));
   const V kept = hn::IfThenElse(hn::Eq(x, x), clamped, x);
-  // log(2) in two parts, the first so short that its products are exact.
+  // log(2) in two parts. The first has so few bits that its products are exact.
   V r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375F), kept);
   r = hn::NegMulAdd(whole, hn::Set(d, -2.12194440e-4F), r);
   V p = hn::Set(d, 8.31248e-3F);
@@ -147,17 +149,17 @@ HWY_INLINE V exp_of(D d, V x) {
   return hn::Mul(hn::Add(p, hn::Set(d, 1.0F)), power_of_2(d, whole));
 }
 
-/// x / (1 + e^-x); NaN stays.
+/// x / (1 + e^-x). NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
-  // Where the exponential grows no more, the result is next to nothing; -infinity stays.
+  // Below the clamp of the exponential, the result is close to 0; -infinity stays.
   const V above = hn::IfThenElse(hn::Lt(x, hn::Set(d, -79.0F)), hn::Mul(x, hn::Set(d, 1e-38F)), x);
   const V power = short_exp2_of(d, hn::Mul(x, hn::Set(d, -kLog2E)));
   return hn::Div(above, hn::Add(hn::Set(d, 1.0F), power));
 }
 
-/// log(1 + y) for 0 <= y <= 1, error below 2e-7 of the result; kShort: 9e-6. No division: that
-/// takes as long as eight products.
+/// log(1 + y) for 0 <= y <= 1. The relative error is below 2e-7; for kShort it is below 9e-6.
+/// Avoids a division, which takes as long as eight products.
 template <bool kShort, class D, class V>
 HWY_INLINE V log1p_of_unit(D d, V y) {
   V p;
@@ -180,7 +182,7 @@ HWY_INLINE V log1p_of_unit(D d, V y) {
   return hn::Mul(p, y);
 }
 
-/// log(1 + e^x) without overflow; NaN stays.
+/// log(1 + e^x) without overflow. NaN stays NaN.
 template <bool kShort, class D, class V>
 HWY_INLINE V softplus_of(D d, V x) {
   const V distance = hn::Abs(x);

@@ -12,7 +12,7 @@ struct Scratch {
   float* norm;           ///< [D]
   float* normed;         ///< [R, D]
   float* rows;           ///< [n_threads, D]
-  std::int64_t* target;  ///< [R]: where in the ring's memory a row goes, in elements
+  std::int64_t* target;  ///< [R]: the offset of each row in the KV cache's ring buffer, in elements
   std::size_t size_bytes;
 
   Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, int n_threads) {

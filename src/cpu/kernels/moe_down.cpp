@@ -56,7 +56,7 @@ void run(const KernelArgs& args) {
   if (args.has(shared_down))
     project(args.weight(shared_down), 0, args.n_rows(),
             [&](std::int64_t r) { return r * slots + top_k; });
-  // Summed slot by slot, largest gate first: the order does not depend on how experts are numbered.
+  // Adds slot by slot, largest gate first, so that the order does not depend on expert numbers.
   args.pool.parallel_for(
       args.n_rows(), 2 * slots * d_model, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t r = begin; r < end; ++r)

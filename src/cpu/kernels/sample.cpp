@@ -1,7 +1,7 @@
 //   l = logits with the repetition penalty, divided by the temperature
-//   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the survivors of top-k; everything after is
-//   integers top-p, min-p on w; the token is the first whose running sum exceeds the high word of r
-//   * total
+//   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the tokens that top-k keeps
+//   top-p and min-p filter by w, in integers, as is everything after it
+//   token = the first whose running sum of w exceeds the high word of r * total
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -17,8 +17,8 @@ namespace {
 
 struct Scratch {
   float* scaled;          ///< [V] logits after penalty and temperature
-  float* sorted;          ///< [V] for the k-th largest
-  std::uint64_t* weight;  ///< [V] 0 for tokens that a filter has dropped
+  float* sorted;          ///< [V] to select the k-th largest
+  std::uint64_t* weight;  ///< [V] 0 for tokens dropped by a filter
   std::int32_t* order;    ///< [V] for top-p
   std::size_t size_bytes;
 
@@ -32,7 +32,7 @@ struct Scratch {
   }
 };
 
-/// Lowest index of the largest; -1 when there is a NaN or the largest is not finite.
+/// Lowest index of the largest logit; -1 if there is a NaN or the largest is not finite.
 std::int32_t argmax(const float* logits, std::int64_t n) {
   std::int64_t best = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -42,7 +42,7 @@ std::int32_t argmax(const float* logits, std::int64_t n) {
   return std::isfinite(logits[best]) ? static_cast<std::int32_t>(best) : -1;
 }
 
-/// The smallest scaled logit that top-k keeps: the k-th largest, its equals survive.
+/// The smallest scaled logit that top-k keeps: the k-th largest. Ties with it survive.
 float top_k_threshold(const SamplerWords& sampler, std::int64_t n, const Scratch& scratch) {
   if (sampler.top_k == 0 || sampler.top_k >= n) return -std::numeric_limits<float>::infinity();
   std::copy_n(scratch.scaled, n, scratch.sorted);
@@ -63,8 +63,8 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
   return total;
 }
 
-/// Walks by descending weight, then ascending id, until the sum first exceeds top_p times the
-/// total; drops what weighs less than the token it stops at.
+/// Adds up weights, in order of descending weight and ascending id, until the sum exceeds top_p
+/// times the total. Drops tokens that weigh less than the last one added.
 void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t total,
                  const Scratch& scratch) {
   if (sampler.use_top_p == 0) return;
@@ -111,13 +111,14 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
                         const Scratch& scratch) {
   const SamplerWords& sampler = segment.sampler;
   std::copy_n(logits, n, scratch.scaled);
-  // A NaN must not pass, and a penalty could turn an infinity into something finite.
+  // A NaN must be detected before the penalty, and so must an infinity, which a penalty could make
+  // finite.
   if (argmax(logits, n) < 0) return -1;
   if (structure.penalty) penalize(sampler, seen, n, scratch.scaled);
   const std::int32_t best = argmax(scratch.scaled, n);
   if (best < 0 || !structure.draw || sampler.temperature == 0) return best;
   for (std::int64_t i = 0; i < n; ++i) scratch.scaled[i] /= sampler.temperature;
-  // A tiny temperature overflows: in its limit the largest logit alone is left.
+  // With a tiny temperature this overflows. In the limit, only the largest logit remains.
   if (!std::isfinite(scratch.scaled[best])) return best;
   const std::uint64_t total = fill_weights(sampler, n, scratch.scaled[best], scratch);
   apply_top_p(sampler, n, total, scratch);

@@ -15,7 +15,7 @@ struct Scratch {
   float* dt_weight;  ///< [E]
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
-  double* channel;   ///< [n_threads, 2 * N]: a and h of the channel at hand
+  double* channel;   ///< [n_threads, 2 * N]: a and h of the current channel
   std::size_t size_bytes;
 
   Scratch(std::byte* base, std::int64_t d_inner, std::int64_t d_state, int n_threads) {
@@ -63,8 +63,8 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
         static_cast<double>(params.dt_min), static_cast<double>(params.dt_max));
     double sum = static_cast<double>(scratch.skip[e]) * input;
     for (std::int64_t n = 0; n < d_state; ++n) {
-      // Rounded to the carried precision after every row, so that it does not matter where one
-      // step ends and the next begins.
+      // Rounds to the stored precision after every row, so that the result does not depend on where
+      // one step ends and the next begins.
       state[n] = static_cast<double>(static_cast<float>(std::exp(dt * a[n]) * state[n] +
                                                         dt * input * static_cast<double>(b[n])));
       sum += state[n] * static_cast<double>(c[n]);

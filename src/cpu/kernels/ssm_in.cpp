@@ -37,7 +37,7 @@ struct Scratch {
 void convolve_channel(const float* v, const float* taps, float bias, std::int64_t n_rows,
                       std::int64_t d_inner, std::int64_t d_conv, const float* tail_in,
                       float* tail_out, float* u) {
-  // Row `row` of v, which for a negative row is one of the K-1 rows before the segment.
+  // Row `row` of v. A negative row is one of the K-1 rows before the segment.
   const auto row_of_v = [&](std::int64_t row) {
     if (row >= 0) return v[row * d_inner];
     return tail_in == nullptr ? 0.0F : tail_in[(d_conv - 1 + row) * d_inner];
@@ -48,8 +48,8 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
       sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
     u[r * d_inner] = static_cast<float>(silu(sum));
   }
-  // Ascending: where both tails are the same memory, row j + n_rows > j is read before it is
-  // written.
+  // Copies in ascending order: if both tails are the same memory, row j + n_rows > j is read before
+  // it is written.
   for (std::int64_t j = 0; j < d_conv - 1; ++j)
     tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
 }
