@@ -1,10 +1,10 @@
-// Merges the parts that attention_split has left:
+// Merges the results of attention_split for the parts of a row's keys:
 //   y[row, head] = sum_i exp(m_i - m) * weighted_i / sum_i exp(m_i - m) * total_i,  m = max_i m_i
 //
 // Bindings: step; totals [R, n_heads, n_splits, 2] of (m_i, total_i);
 //   weighted [R, n_heads, n_splits, units of a head * 4]; y [R, D]
-// Grid: x over heads, y over rows. The work group's threads share out the units of the head and,
-// where threads are left, the parts.
+// Grid: x over heads, y over rows. The threads of a workgroup divide the units of the head among
+// them. If threads remain, they divide the parts as well.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/attention.glsl"
@@ -20,7 +20,7 @@ shared vec2 shared_totals[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared float shared_factors[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared vec4 shared_sums[gl_WorkGroupSize.x];
 
-// The sum of every n-th part of unit u.
+// The sum over parts begin, begin + stride, ... of unit u.
 vec4 sum_of(const uint part, const uint n_parts, const uint n_units, const uint u, const uint begin,
             const uint stride) {
   vec4 sum = vec4(0.0);

@@ -1,11 +1,11 @@
-// y[i, head] = sum_j softmax_j(q[i] . k[j] * scale) * v[j], over the keys j that row i sees
+// y[i, head] = sum_j softmax_j(q[i] . k[j] * scale) * v[j], over the keys j that row i attends to
 //
 // Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs; y [R, D]
-// A work group computes a block of rows of one head: those of kQueries queries for each kLanes of
-// its lanes. For each segment that has rows in the block it streams the keys that any of them sees
-// through shared memory. The softmax is taken as the keys come: what has been summed is rescaled
-// when a larger score appears.
-// Grid: x over heads, y over blocks of rows. Counts on whole subgroups of at least kLanes.
+// A workgroup computes a block of rows of one head. Each group of kLanes lanes holds kQueries
+// queries (rows). For each segment with rows in the block, the workgroup streams the keys that any
+// of them attends to through shared memory. The softmax is computed online: when a larger score
+// appears, the sums so far are rescaled.
+// Grid: x over heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
 // Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
 // "FlashAttention".
 #version 450
@@ -26,7 +26,8 @@ vec4 q[kQueries * kUnits];
 vec4 sums[kQueries * kUnits];
 float largest[kQueries];
 float total[kQueries];
-// The keys that a query sees, counted from the first that its segment's rows in the block see.
+// The keys that each query attends to, counted from the first key of the segment's rows in the
+// block.
 uint first_seen[kQueries];
 uint n_seen[kQueries];
 
@@ -65,7 +66,7 @@ void load_tile(const Segment segment, const uint head, const uint ring_row, cons
   }
 }
 
-// Weights of one key for the queries, and what has been summed rescaled to fit them.
+// The weight of one key for query j. Rescales the sums of the query if the score is a new maximum.
 void weigh(const float score, const uint j, out float weight) {
   if (score > largest[j]) {
     const float factor = exp_of(largest[j] - score);
@@ -77,8 +78,9 @@ void weigh(const float score, const uint j, out float weight) {
   total[j] += weight;
 }
 
-// Key `key` of the tile, the `index`-th of the segment's. A key that a query does not see must not
-// meet it even with weight 0, for it may be no number; `all_see` says that there is none.
+// Adds key `key` of the tile, which is the `index`-th key of the segment. A key outside the range
+// of a query must not be added even with weight 0, because it may be NaN. `all_see` says that all
+// queries attend to this key.
 void absorb(const uint key, const uint index, const bool all_see) {
   float score[kQueries];
   for (uint j = 0; j < kQueries; ++j) score[j] = 0.0;
@@ -114,7 +116,7 @@ void attend(const Segment segment, const uint head, const uint first, const uint
     n_seen[j] = is_here ? span.n : 0;
   }
   const uint n = newest.first - oldest.first + newest.n;
-  // All rows see the keys from here on, and before there.
+  // All rows attend to the keys from common_begin up to common_end.
   const uint common_begin = newest.first - oldest.first;
   const uint common_end = oldest.n;
   const uint ring_row = oldest.first % p.capacity;

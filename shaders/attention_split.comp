@@ -1,14 +1,14 @@
-// One part of the keys that a row of a head sees:
+// Attention over one part of the keys of a row and head:
 //   s_j = q . k_j * scale;  totals = (m, sum_j exp(s_j - m)), m = max_j s_j;
 //   weighted = sum_j exp(s_j - m) * v_j
 //
 // Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs;
 //   totals [R, n_heads, n_splits, 2]; weighted [R, n_heads, n_splits, units of a head * 4]
-// Grid: x over heads, y over parts, z over rows. Parts beyond those that the row's keys make do
-// nothing and are not read by attention_merge.
-// The lanes of a query take every n-th key of the part, each with a softmax of its own; then the
-// queries of a subgroup are merged, then the subgroups. Counts on whole subgroups of at least
-// kLanes.
+// Grid: x over heads, y over parts, z over rows. Parts beyond the row's keys do nothing, and
+// attention_merge does not read them.
+// Each group of kLanes lanes holds a copy of the query, takes every n-th key of the part and has
+// its own softmax. Then the groups of a subgroup are merged, then the subgroups. Requires whole
+// subgroups of at least kLanes.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -33,7 +33,7 @@ void rescale(const float factor) {
   for (uint c = 0; c < kUnits; ++c) sums[c] *= factor;
 }
 
-// The n keys from position `first` on, by the lanes of all queries.
+// Processes n keys from position `first` on, with all groups of lanes ("queries").
 void read_keys(const Segment segment, const uint row, const uint head, const uint first,
                const uint n) {
   const uint ring_row = first % p.capacity;
@@ -46,7 +46,7 @@ void read_keys(const Segment segment, const uint row, const uint head, const uin
     q[c] = query_unit(row, head, lane + c * kLanes);
     sums[c] = vec4(0.0);
   }
-  // All lanes take as many rounds, so that the shuffles see them all.
+  // All lanes run the same number of rounds, so that all take part in the shuffles.
   for (uint base = 0; base < n; base += n_queries) {
     const uint at = ring_element(ring_row, min(base + query, n - 1), head);
     vec4 k[kUnits];
@@ -74,7 +74,7 @@ void read_keys(const Segment segment, const uint row, const uint head, const uin
   }
 }
 
-// Afterwards the lanes of each query hold what those of the whole subgroup have seen.
+// Afterwards each group of lanes holds the result of the whole subgroup.
 void merge_subgroup() {
   const float all = subgroupMax(largest);
   rescale(exp_of(largest - all));

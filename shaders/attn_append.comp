@@ -1,8 +1,10 @@
-// keys[p(r) mod capacity, :] = new_keys[r, :], values likewise, p(r) the position of row r
+// keys[p(r) mod capacity, :] = new_keys[r, :], values likewise, where p(r) is the position of row
+// r. "Ring" is the ring buffer of the KV cache.
 //
 // Bindings: step; new_keys, new_values [R, D]; keys, values [capacity, D] of each slot, as words
-// An invocation writes one word of each ring. Of a float16 ring with odd D, half of a row's first
-// or last word may belong to a neighbouring row, which another invocation may be writing.
+// An invocation writes one word of each ring. In a float16 ring with odd D, half of the first or
+// last word of a row may belong to an adjacent row, which another invocation may write at the same
+// time.
 // Grid: x over the words of a row, y over rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -19,7 +21,8 @@ layout(set = 0, binding = 3, scalar) buffer Keys { uint keys[]; };
 layout(set = 0, binding = 4, scalar) buffer Values { uint values[]; };
 layout(push_constant, scalar) uniform Push { AttnAppendParams p; };
 
-// Bits of `mask` of a word; the others may be written at the same time.
+// Writes the bits of `mask` in a word. Another invocation may write the other bits at the same
+// time.
 void write_part(const uint keys_at, const uint values_at, const uint mask, const uint key,
                 const uint value) {
   atomicAnd(keys[keys_at], ~mask);
@@ -32,7 +35,7 @@ void main() {
   const uint row = gl_WorkGroupID.y;
   const Segment segment = step_.segments[segment_of(row)];
   const uint ring_row = (segment.position + (row - segment.first_row)) % p.capacity;
-  const uint first = ring_row * p.n_cols;  // element of the slot
+  const uint first = ring_row * p.n_cols;  // element within the slot
   const uint from = row * p.n_cols;
   const uint keys_at = segment.slot * p.keys_stride;
   const uint values_at = segment.slot * p.values_stride;
@@ -44,8 +47,7 @@ void main() {
     }
     return;
   }
-  // Column of the word's lower half: before the row's first or behind its last, the half belongs to
-  // another row.
+  // Column of the lower half of the word. A column outside [0, n_cols) belongs to another row.
   const int low = int(2 * i) - int(first & 1u);
   const int high = low + 1;
   const uint word = first / 2 + i;

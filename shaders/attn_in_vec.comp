@@ -1,12 +1,13 @@
-// For the one row of a step:
-//   q = q_proj @ n(x);  keys[p mod capacity] = k_proj @ n(x), values likewise, p its position
+// For the single row of a step, at position p:
+//   q = q_proj @ n(x);  keys[p mod capacity] = k_proj @ n(x), values likewise
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 //
-// Bindings: step; x [1, D] as numbers and four at a time; q [1, D]; keys, values [capacity, D] of
-//   each slot, as words
-// A subgroup computes ROWS outputs of one of the three matrices; a work group those of its
-// subgroups. Grid: x over outputs, each matrix rounded up to whole ROWS. float16 rings: ROWS and D
-// are even, so that both halves of a word come from one subgroup. Counts on whole subgroups.
+// Bindings: step; x [1, D] as floats and as vec4s; q [1, D]; keys, values [capacity, D] of each
+//   slot, as words
+// A subgroup computes ROWS outputs of one of the three matrices; a workgroup computes the outputs
+// of its subgroups. Grid: x over outputs, each matrix rounded up to whole ROWS. For float16 rings
+// (the ring buffers of the KV cache), ROWS and D are even, so that both halves of a word come from
+// one subgroup. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -101,7 +102,7 @@ void main() {
   const float scale = norm_scale();
   const uint per_matrix = (p.n_cols + kRows - 1) / kRows;
   const uint block = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
-  if (block >= 3 * per_matrix) return;  // the whole subgroup
+  if (block >= 3 * per_matrix) return;  // uniform in the subgroup
   const uint matrix = block / per_matrix;
   const uint first_out = block % per_matrix * kRows;
   multiply(matrix, first_out);

@@ -2,9 +2,9 @@
 // seen(write version) = seen(read version) | {id[r] of the segment's rows}
 //
 // Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, n_cols]
-// Grid: x strides over columns or words; y over rows or segments, of which there are never more;
-// z: BX_EMBED_ROWS or BX_EMBED_SEEN. An invocation owns a word of seen, reads it and writes it, so
-// that versions may be the same and an id may occur often.
+// Grid: x strides over columns or words; y over rows or segments, of which there are never more
+// than rows; z: BX_EMBED_ROWS or BX_EMBED_SEEN. One invocation reads and writes a word of seen, so
+// the read and write versions may be the same and an id may occur several times.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -19,7 +19,7 @@ layout(set = 0, binding = 2, scalar) readonly restrict buffer NextToken { int ne
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { EmbedParams p; };
 
-// Row `row` of segment g. Outside the vocabulary, what is no id counts as 2^31 or more.
+// The id in row `row` of segment g. A negative one becomes 2^31 or more, outside the vocabulary.
 uint id_of(uint g, uint row) {
   const Segment segment = step_.segments[g];
   return uint(segment.ids_from_state != 0
@@ -38,7 +38,7 @@ void record(uint g, uint first, uint stride) {
   const Segment segment = step_.segments[g];
   const uint slot = segment.slot * p.seen_slot;
   for (uint w = first; w < p.n_words; w += stride) {
-    // At position 0 the old set is empty, whatever lies there.
+    // At position 0 the old set is empty, whatever the memory holds.
     uint bits = 0;
     if (segment.position != 0) bits = seen[slot + segment.read_version * p.seen_version + w];
     for (uint i = 0; i < segment.n_rows; ++i) {

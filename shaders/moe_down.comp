@@ -3,8 +3,8 @@
 //
 // Bindings: act [R, slots, I]; experts [R, top_k]; gates [R, top_k + 1]; residual [R, D];
 //           y [R, D]
-// A subgroup computes ROWS elements of one row, slot by slot. Grid: x over D, y over rows. Counts
-// on whole subgroups. An index that is no expert's is taken as the last expert's.
+// A subgroup computes ROWS elements of one row, slot by slot. Grid: x over D, y over rows. Requires
+// whole subgroups. An invalid expert index counts as the last expert.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/weight.glsl"
@@ -15,7 +15,7 @@ layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_ROWS) const uint kRows = 2;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
@@ -62,7 +62,7 @@ void main() {
     const float gate = gates[row * (p.top_k + 1) + slot];
     for (uint i = 0; i < kRows; ++i) total[i] += gate * mv_acc[i];
   }
-  // The lanes are summed once, over all slots.
+  // Sums over the lanes once, after all slots.
   for (uint i = 0; i < kRows; ++i) mv_acc[i] = total[i];
   mat_vec_sum();
   for (uint i = 0; i < kRows; ++i) {

@@ -1,7 +1,7 @@
 // products[r, s, :] = down[e] @ act[r, s] for a tile of the pairs (r, s) of expert e
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; act [R, slots, I]; products [R, slots, D]
-// A work group computes as many elements as it has invocations, for up to ROWS pairs. Grid: x over
+// A workgroup computes as many elements as it has invocations, for up to ROWS pairs. Grid: x over
 // D, y over tiles.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -15,13 +15,13 @@ layout(constant_id = BX_MOE_DOWN_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
 layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
 
-shared uint act_at[kRows];  // where each row of the tile begins
+shared uint act_at[kRows];  // the offset of each row of the tile
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
@@ -34,7 +34,7 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
-  // Rows of the tile that are not there are computed as its last.
+  // Missing rows of the tile are computed as its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     act_at[m] = pairs[tile.y + min(m, tile.z - 1)] * p.intermediate;
   if (kHasShared && tile.x == p.n_experts) {

@@ -1,11 +1,11 @@
-// The (row, slot) pairs of a step by the expert they go to, so that tiles of one expert's rows can
-// be computed together: a counting sort, and a list of tiles.
+// Sorts the (row, slot) pairs of a step by expert, so that tiles of one expert's rows can be
+// computed together: a counting sort, then a list of tiles.
 //
 // Bindings: step; experts [R, top_k]; pairs [R * slots]: row * slots + slot, by expert;
-//           tiles: (expert, first of its pairs, how many); grid: work groups for all tiles
-// One work group. The shared expert is expert n_experts, and has the slot top_k of every row. An
-// index that is no expert's is taken as the last expert's. Pairs of one expert come in any order:
-// nothing that is computed from them may depend on it.
+//           tiles: (expert, its first pair, number of pairs); grid: workgroups for all tiles
+// One workgroup. The shared expert is expert n_experts and has slot top_k of every row. An invalid
+// expert index counts as the last expert. The pairs of one expert are in no particular order, so
+// results must not depend on their order.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -20,7 +20,7 @@ layout(set = 0, binding = 4, scalar) writeonly restrict buffer Grid { uvec3 grid
 layout(push_constant, scalar) uniform Push { MoeGroupShaderParams p; };
 
 shared uint count[BX_MOE_MAX_EXPERTS + 1];
-shared uint next[BX_MOE_MAX_EXPERTS + 1];  // where the next pair of an expert goes
+shared uint next[BX_MOE_MAX_EXPERTS + 1];  // the index of the next pair of each expert
 
 uint expert_of(uint i) { return min(experts[i], p.n_experts - 1); }
 uint tiles_for(uint n) { return (n + p.tile_rows - 1) / p.tile_rows; }

@@ -3,14 +3,14 @@
 // sigmoid(shared_gate @ n), or 0 without a shared expert
 //
 // Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
-// A work group computes one row, a subgroup one logit at a time. Grid: x over rows. Counts on whole
-// subgroups, and on X <= BX_MOE_MAX_EXPERTS.
+// A workgroup computes one row, a subgroup one logit at a time. Grid: x over rows. Requires whole
+// subgroups and X <= BX_MOE_MAX_EXPERTS.
 //
-// The chosen experts are those of the largest float32 gates, as bits: non-negative floats are
-// ordered as their bits are, whatever a device does with subnormal numbers, and integers order the
-// experts whatever the gates are, NaN included. Gates of equal rows of the router tie, each logit
-// being summed in the same order; those of almost equal logits tie as float32 does, if exp is right
-// to the last place.
+// The experts with the largest float32 gates are chosen. Gates are compared as bits: the bits of
+// non-negative floats have the same order, whatever a device does with subnormal numbers, and the
+// order is total even with NaN. Equal rows of the router have equal gates, because each logit is
+// summed in the same order. Gates of almost equal logits tie as in float32 if exp is accurate to
+// the last place.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -23,7 +23,7 @@ layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
@@ -34,7 +34,7 @@ layout(push_constant, scalar) uniform Push { MoeRouteShaderParams p; };
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 
-shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the shared expert's follows
+shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the last is the shared expert's
 shared uint gate_bits[BX_MOE_MAX_EXPERTS];
 
 float scale = 1.0;
@@ -73,8 +73,7 @@ void compute_logits(uint row_at) {
   barrier();
 }
 
-// The bits of exp(-below) / total. Those of a subnormal number are computed as the integer that
-// they are.
+// The bits of exp(-below) / total. A subnormal result is computed as an integer, which is its bits.
 uint gate_of(float below, float total) {
   const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
   const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal

@@ -1,9 +1,9 @@
-// y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s];  slot top_k: the shared
-// expert
+// y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
+// Slot top_k is that of the shared expert.
 //
 // Bindings: x [R, D]; experts [R, top_k]; y [R, slots, I]
 // A subgroup computes ROWS elements of one (row, slot). Grid: x over I, y over slots, z over rows.
-// Counts on whole subgroups. An index that is no expert's is taken as the last expert's.
+// Requires whole subgroups. An invalid expert index counts as the last expert.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/math.glsl"
@@ -17,7 +17,7 @@ layout(constant_id = BX_MOE_SWIGLU_SHARED_GATE_FORM) const uint kSharedGateForm 
 layout(constant_id = BX_MOE_SWIGLU_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_SWIGLU_ROWS) const uint kRows = 4;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
@@ -31,7 +31,8 @@ const uint kOneColumn = 1;
 #define MV_X4(at, i) x4[((at) >> 2) + (i)]
 #include "lib/mat_vec.glsl"
 
-// mv_acc = this lane's part of the products of rows [first, first + ROWS) of one expert's matrix.
+// mv_acc = the products of rows [first, first + ROWS) of one expert's matrix, summed over the
+// lanes.
 void multiply(const WeightRef w, const uint form, const WeightRef shared_w, const uint shared_form,
               const bool is_shared, const uint expert, const uint first, const uint x_at) {
   mat_vec_clear();

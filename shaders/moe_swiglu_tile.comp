@@ -1,7 +1,7 @@
 // y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]) for a tile of the pairs (r, s) of expert e
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; x [R, D]; y [R, slots, I]
-// A work group computes half as many elements as it has invocations, for up to ROWS pairs. Grid: x
+// A workgroup computes half as many elements as it has invocations, for up to ROWS pairs. Grid: x
 // over I, y over tiles.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -19,13 +19,13 @@ layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeSwigluShaderParams p; };
 
-shared uint x_at[kRows];  // where each row of the tile begins
+shared uint x_at[kRows];  // the offset of each row of the tile
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
@@ -35,8 +35,8 @@ shared uint x_at[kRows];  // where each row of the tile begins
 
 const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
 
-// One half of the tile's weight rows are of the gate, the other of the up projection, so that an
-// invocation has both sums of an element: blocks j and j + 4.
+// Half of the tile's weight rows belong to gate, the other half to up. So an invocation has both
+// sums of an element, in outputs j and j + 4 of its block.
 bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
 uint n_outs() { return gl_WorkGroupSize.x / 2; }
 
@@ -53,7 +53,7 @@ void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, 
   }
 }
 
-// Element 0 of the tile comes from row first_row of both.
+// Element 0 of the tile comes from row first_row of both weights.
 void multiply(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
               const uint first_row, const uint end_row) {
   mm_clear();
@@ -73,7 +73,7 @@ void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * n_outs();
   const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  // Rows of the tile that are not there are computed as its last.
+  // Missing rows of the tile are computed as its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
   if (kHasShared && tile.x == p.n_experts) {

@@ -1,8 +1,9 @@
 // sums[invocation] = the sum of 32 chains x = x * factor + term after n_rounds steps of each
 //
 // Bindings: sums [invocations]; starts [1 or more]
-// Grid: x, one invocation each. Nothing but multiplying and adding in registers: what a device
-// computes in float32 at most. The start comes from memory, so that no compiler knows the end.
+// Grid: x, one invocation per sum. Only multiplies and adds in registers, to measure the float32
+// peak of a device. The start is read from memory, so that no compiler can compute the result in
+// advance.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_scalar_block_layout : require
@@ -17,7 +18,7 @@ layout(push_constant, scalar) uniform Push { MultiplyAddParams p; };
 void main() {
   const vec4 factor = vec4(p.factor), term = vec4(p.term);
   const vec4 start = vec4(0, 1, 2, 3) + starts[0];
-  // Eight chains of four hide the latency; named, because they have to stay in registers.
+  // Eight chains of four hide the latency. They are separate variables to stay in registers.
   vec4 a = start, b = start + 4, c = start + 8, d = start + 12;
   vec4 e = start + 16, f = start + 20, g = start + 24, h = start + 28;
   for (uint round = 0; round < p.n_rounds; ++round) {

@@ -1,10 +1,11 @@
-// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o], by matrix units;
-// s: lib/product_rows.glsl. Both factors are rounded to float16, sums are float32.
+// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o], on matrix units.
+// s(r) is source_of() in lib/product_rows.glsl. Both factors are rounded to float16; sums are
+// float32.
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
-// A work group of four subgroups computes 64 rows of 64 outputs, each subgroup a quarter: 2 by 2
-// fragments of 16 by 16. Grid: x over outputs, y over rows. Counts on work groups of exactly four
-// subgroups, and on products of 16 by 16 by 16 in a subgroup's scope.
+// A workgroup of four subgroups computes 64 rows of 64 outputs. Each subgroup computes a quarter: 2
+// by 2 fragments of 16 by 16. Grid: x over outputs, y over rows. Requires workgroups of exactly
+// four subgroups, and products of 16 by 16 by 16 in subgroup scope.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -21,7 +22,7 @@ layout(constant_id = BX_PRODUCT_COOP_FORM) const uint kForm = 0;
 layout(constant_id = BX_PRODUCT_COOP_HAS_RESIDUAL) const bool kHasResidual = false;
 layout(constant_id = BX_PRODUCT_COOP_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
@@ -31,12 +32,12 @@ layout(push_constant, scalar) uniform Push { ProductTileParams p; };
 const uint kRows = BX_PRODUCT_COOP_ROWS;
 const uint kOuts = BX_PRODUCT_COOP_OUTS;
 const uint kDepth = 32;  // columns of a slice
-// A row of a slice: 32 halves, 8 to a uvec4, whose alignment matrix units ask for; and one uvec4
-// more, so that rows fall on different banks.
+// A row of a slice has 32 halves, 8 per uvec4, which has the alignment that matrix units require.
+// One more uvec4 puts consecutive rows on different banks.
 const uint kStride = kDepth / 8 + 1;
 shared uvec4 x_slice[kRows * kStride];
 shared uvec4 w_slice[kOuts * kStride];
-shared uvec4 fragments[BX_PRODUCT_COOP_SUBGROUPS * 64];  // 16 by 16 floats of each subgroup
+shared uvec4 fragments[BX_PRODUCT_COOP_SUBGROUPS * 64];  // 16 by 16 floats per subgroup
 
 uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
 uint end_row() { return min(p.end_row, valid_rows(kSource)); }
@@ -45,7 +46,7 @@ uvec2 halves_of(vec4 values) {
   return uvec2(packHalf2x16(values.xy), packHalf2x16(values.zw));
 }
 
-uint w_place;  // of the slice of 16 columns that is being decoded
+uint w_place;  // the offset of the 16 columns that are being decoded
 void put_w(const uint i, vec4 values) {
   if (i % 2 == 0)
     w_slice[w_place + i / 2].xy = halves_of(values);
@@ -60,14 +61,14 @@ void load_w(const uint first_out, const uint c) {
     const uint o = i % kOuts;
     const uint half_depth = i / kOuts;
     w_place = o * kStride + half_depth * 2;
-    // In the last slice the second half may lie beyond the row.
+    // In the last slice, the second half may be beyond the end of the row.
     const uint col = c + half_depth * 16;
     const uint end = col < p.n_cols ? p.weight_row + p.end_out : 0;
     weight_slice(p.weight, kForm, 0, p.n_cols, p.weight_row + first_out + o, end, col);
   }
 }
 
-// Four columns of a row, zeros where there are none.
+// Four columns of a row; missing elements are 0.
 vec4 x_values(const uint row, const uint c) {
   if (row >= end_row() || c >= p.n_cols) return vec4(0.0);
   const uint from = source_of(kSource, row) * p.n_cols + c;
@@ -126,7 +127,7 @@ void multiply(const uint first_out) {
     }
   }
   [[unroll]] for (uint i = 0; i < 4; ++i) {
-    barrier();  // the fragment before has been written
+    barrier();  // the previous fragment has been written
     coopMatStoreNV(sums[i], fragments, gl_SubgroupID * 64, 4, false);
     barrier();
     write_fragment(first_row() + row + i / 2 * 16, first_out + o + i % 2 * 16);
@@ -134,6 +135,6 @@ void multiply(const uint first_out) {
 }
 
 void main() {
-  // Else nothing for the whole work group.
+  // The condition is uniform in the workgroup.
   if (first_row() < end_row()) multiply(p.first_out + gl_WorkGroupID.x * kOuts);
 }

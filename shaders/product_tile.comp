@@ -1,7 +1,8 @@
-// y[r, o] = sum_c w[weight_row + o, c] * x[s(r), c] + residual[r, o]; s: lib/product_rows.glsl
+// y[r, o] = sum_c w[weight_row + o, c] * x[s(r), c] + residual[r, o]
+// s(r) is source_of() in lib/product_rows.glsl.
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
-// A work group computes ROWS rows of GROUP_SIZE outputs. Grid: x over outputs, y over rows.
+// A workgroup computes ROWS rows of GROUP_SIZE outputs. Grid: x over outputs, y over rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/product_rows.glsl"
@@ -14,7 +15,7 @@ layout(constant_id = BX_PRODUCT_TILE_HAS_RESIDUAL) const bool kHasResidual = fal
 layout(constant_id = BX_PRODUCT_TILE_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 layout(constant_id = BX_PRODUCT_TILE_ROWS) const uint kRows = 64;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
@@ -40,7 +41,7 @@ vec4 x4_at(uint m, uint i) {
 #include "lib/mat_mul.glsl"
 
 void main() {
-  if (first_row() < end_row()) {  // else nothing for the whole work group
+  if (first_row() < end_row()) {  // uniform in the workgroup
     const uint first_out = p.first_out + gl_WorkGroupID.x * gl_WorkGroupSize.x;
     mat_mul(p.weight, kForm, p.n_cols, p.weight_row + first_out, p.weight_row + p.end_out);
     [[unroll]] for (uint i = 0; i < kRows / 8; ++i) {

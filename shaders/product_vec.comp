@@ -1,10 +1,10 @@
 // y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
 // n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
-// s: see lib/product_rows.glsl
+// s(r) is source_of() in lib/product_rows.glsl.
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
-// A subgroup computes ROWS outputs for COLS rows of x; a work group the outputs of its subgroups.
-// Grid: x over outputs, y over groups of COLS rows. Counts on whole subgroups.
+// A subgroup computes ROWS outputs for COLS rows of x; a workgroup computes the outputs of its
+// subgroups. Grid: x over outputs, y over groups of COLS rows. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -20,7 +20,7 @@ layout(constant_id = BX_PRODUCT_VEC_SOURCE) const uint kSource = BX_ROWS_OF_TOKE
 layout(constant_id = BX_PRODUCT_VEC_ROWS) const uint kRows = 4;
 layout(constant_id = BX_PRODUCT_VEC_COLS) const uint kCols = 1;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
@@ -56,7 +56,7 @@ void compute(uint first, uint end_row) {
 
   const uint first_out =
       p.first_out + (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
-  if (first_out >= p.end_out) return;  // the whole subgroup
+  if (first_out >= p.end_out) return;  // uniform in the subgroup
   mat_vec_clear();
   mat_vec_add(p.weight, kForm, p.n_cols, p.weight_row + first_out, p.weight_row + p.end_out, 0, 1);
   mat_vec_sum();
@@ -76,5 +76,5 @@ void compute(uint first, uint end_row) {
 void main() {
   const uint end_row = min(p.end_row, valid_rows(kSource));
   const uint first = p.first_row + gl_WorkGroupID.y * kCols;
-  if (first < end_row) compute(first, end_row);  // else nothing for the whole work group
+  if (first < end_row) compute(first, end_row);  // uniform in the workgroup
 }

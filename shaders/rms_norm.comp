@@ -1,7 +1,8 @@
-// y[r, c] = norm[c] * x[s(r), c] / sqrt(mean(x[s(r), :]^2) + eps); s: lib/product_rows.glsl
+// y[r, c] = norm[c] * x[s(r), c] / sqrt(mean(x[s(r), :]^2) + eps)
+// s(r) is source_of() in lib/product_rows.glsl.
 //
 // Bindings: step; x [., n_cols]; y [., n_cols]
-// A work group computes one row. Grid: x over valid rows. Counts on whole subgroups.
+// A workgroup computes one row. Grid: x over valid rows. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"

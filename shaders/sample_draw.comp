@@ -1,12 +1,15 @@
-// The token of a segment: filters and the draw, in integers, without sorting.
-//   top-k keeps keys >= the k-th largest; top-p weights >= that of the token at which the running
-//   sum, by descending weight, first exceeds top_p * total; min-p weights >= min_p * largest.
-//   token = the first survivor, by ascending id, whose running sum exceeds floor(r * total / 2^64),
-//   r = Philox(seed, position)
-// Without DRAW, or with temperature 0: the best token. -1: a NaN, or the largest is not finite.
+// The token of a segment: filters and draws in integers, without sorting.
+//   top-k keeps keys >= the k-th largest key
+//   top-p keeps weights >= that of the token at which the running sum, by descending weight, first
+//     exceeds top_p * total
+//   min-p keeps weights >= min_p * largest
+//   token = the first kept token, by ascending id, whose running sum exceeds
+//     floor(r * total / 2^64), r = Philox(seed, position)
+// Without DRAW, or with temperature 0, the token is the best one. It is -1 if there is a NaN or the
+// largest logit is not finite.
 //
 // Bindings: step; best [G, n_groups], keys [G, V], weights [G, V]; next_token (state); tokens [G]
-// A work group computes one segment. Grid: x over segments. Counts on whole subgroups.
+// A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -25,9 +28,9 @@ layout(push_constant, scalar) uniform Push { SampleSizes p; };
 #include "lib/philox.glsl"
 #include "lib/sample_best.glsl"
 
-const uint kBins = 256;   // of a histogram: one byte of the key
-const uint kCopies = 4;   // of each bin, since most keys share their first byte
-const uint kBlocks = 16;  // of bins, to search faster
+const uint kBins = 256;   // of a histogram over one byte of the key
+const uint kCopies = 4;   // of each bin, because most keys share their first byte
+const uint kBlocks = 16;  // blocks of bins, for a faster search
 const uint kPerBlock = kBins / kBlocks;
 
 shared uint bin_low[kBins * kCopies];
@@ -38,7 +41,7 @@ shared uvec2 total;
 shared uint found;
 shared uvec2 rest;
 
-// This segment's row of keys and weights, and which of its tokens survive.
+// The first index of this segment in keys and weights, and the bounds that its tokens must reach.
 uint row;
 uint least_key = 0;
 uint least_weight = 0;
@@ -57,7 +60,7 @@ void add_to_bin(const uint bin, const uint mass) {
 }
 
 // Clears the histogram, then adds the tokens whose key agrees with `prefix` above the byte at
-// `shift`: the weights of survivors by weight, or ones by key.
+// `shift`. The key and the mass of a token are its weight if `by_weight`, else its key and 1.
 void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
   for (uint i = gl_LocalInvocationIndex; i < kBins * kCopies; i += gl_WorkGroupSize.x) {
     bin_low[i] = 0;
@@ -72,7 +75,7 @@ void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
   barrier();
 }
 
-// Sums over copies (left in the first) and over blocks.
+// Sums over copies (the result is in the first copy) and over blocks.
 void sum_bins() {
   for (uint bin = gl_LocalInvocationIndex; bin < kBins; bin += gl_WorkGroupSize.x) {
     uvec2 sum = uvec2(0);
@@ -90,8 +93,8 @@ void sum_bins() {
   barrier();
 }
 
-// Walks the bins by descending key until the running sum exceeds `limit` (at the latest to bin 0)
-// and leaves the bin, and what of the limit is left at it.
+// Goes through the bins by descending key until the running sum exceeds `limit`, at the latest to
+// bin 0. Stores the bin in `found` and the remaining limit in `rest`.
 void search_bins(uvec2 limit) {
   uint block = kBlocks - 1;
   for (; block > 0 && !u64_less(limit, block_sum[block]); --block)
@@ -103,8 +106,8 @@ void search_bins(uvec2 limit) {
   rest = limit;
 }
 
-// The key at which the running mass, by descending key, first exceeds `limit`; 0 when it never does.
-// The mass of a token is its weight, or 1. A byte of the key is found at a time, the highest first.
+// The key at which the running mass, by descending key, first exceeds `limit`; 0 if it never does.
+// The mass of a token is its weight, or 1. Finds one byte of the key at a time, the highest first.
 uint key_at_limit(const bool by_weight, uvec2 limit) {
   uint prefix = 0;
   for (uint digit = 0; digit < 4; ++digit) {
@@ -125,7 +128,8 @@ uvec2 sum_of_lanes(const uvec2 sum) {
                  uvec2(upper << 16, upper >> 16));
 }
 
-// part_sum: the survivors' weights in [first, end), in pieces, one per subgroup; total: their sum.
+// Splits [first, end) into pieces, one per subgroup. part_sum: the kept weights of each piece;
+// total: their sum.
 void sum_parts(const uint first, const uint end, const uint piece) {
   const uint from = first + gl_SubgroupID * piece;
   uvec2 sum = uvec2(0);
@@ -147,8 +151,8 @@ void sum_parts(const uint first, const uint end, const uint piece) {
 uint pieces_of(const uint n) { return (n + gl_NumSubgroups - 1) / gl_NumSubgroups; }
 void sum_all() { sum_parts(0, p.n_vocab, pieces_of(p.n_vocab)); }
 
-// Walks the pieces until the running sum exceeds `target`, and leaves the piece, and what of the
-// target is left at it.
+// Goes through the pieces until the running sum exceeds `target`. Stores the piece in `found` and
+// the remaining target in `rest`.
 void search_parts(uvec2 target) {
   uint s = 0;
   for (; s + 1 < gl_NumSubgroups && !u64_less(target, part_sum[s]); ++s)
@@ -157,8 +161,8 @@ void search_parts(uvec2 target) {
   rest = target;
 }
 
-// The first token whose running sum exceeds target, which is below the total. part_sum holds the
-// sums of the whole vocabulary.
+// The first token whose running sum exceeds `target`, which is below the total. On entry, part_sum
+// holds the sums of the whole vocabulary.
 uint token_at(uvec2 target) {
   uint first = 0;
   uint end = p.n_vocab;
@@ -191,7 +195,7 @@ uint draw(const uint g) {
   const SamplerWords sampler_words = step_.segments[g].sampler_words;
   const uint k = sampler_words.top_k;
   if (k != 0 && k < p.n_vocab) least_key = key_at_limit(false, uvec2(k - 1, 0));
-  // (min_p * 2^32) * 2^30 <= weight * 2^32, the largest weight being 2^30.
+  // (min_p * 2^32) * 2^30 <= weight * 2^32, because the largest weight is 2^30.
   const uvec2 least = u64_shift_right(u64_add(sampler_words.min_p_q32, uvec2(3, 0)), 2);
   if (sampler_words.use_top_p != 0) {
     sum_all();
@@ -210,7 +214,7 @@ void main() {
   const uvec2 top = best_of_segment(g);
   const uint temperature = floatBitsToUint(step_.segments[g].sampler_words.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : -1;
-  // A tiny temperature overflows: in its limit the largest logit alone is left.
+  // With a tiny temperature this overflows. In the limit, only the largest logit remains.
   if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))
     token = int(draw(g));
   if (gl_LocalInvocationIndex == 0) {

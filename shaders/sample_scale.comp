@@ -1,11 +1,12 @@
-// Logits with the repetition penalty, over the temperature; the best of each part of the vocabulary.
-//   l[i] = logits[g, i], divided by the penalty (times it when negative) when token i was seen
+// Applies the repetition penalty and the temperature to logits, and finds the best token of each
+// part of the vocabulary.
+//   l[i] = logits[g, i]; if token i was seen, divided by the penalty (multiplied when negative)
 //   keys[g, i] = order_key(l[i] / temperature)
-//   best[g, part] = (order_key(l[i]), i) of the largest l, the lowest id of equal ones
+//   best[g, part] = (order_key(l[i]), i) of the largest l; among equal ones, the lowest id
 //
 // Bindings: step; logits [G, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
-// A work group computes a part of one segment's vocabulary. Grid: x over parts, y over segments.
-// A NaN has the largest key. With temperature 0 no keys are written. Counts on whole subgroups.
+// A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments. A
+// NaN has the largest key. With temperature 0 no keys are written. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -23,7 +24,7 @@ layout(push_constant, scalar) uniform Push { SampleSizes p; };
 
 #include "lib/sample_best.glsl"
 
-// An extreme penalty saturates: only a logit that was infinite stays so.
+// An extreme penalty saturates: only a logit that was infinite stays infinite.
 uint penalised(const uint logit, const uint penalty) {
   if (float_is_nan(logit) || float_is_inf(logit)) return logit;
   const bool positive = (logit & kSignBit) == 0u && !float_is_zero(logit);

@@ -1,9 +1,9 @@
-// Weights of all tokens, filters apart.
+// Weights of all tokens before filtering.
 //   weights[g, i] = floor(exp(l[i] - max l) * 2^30 + 1/2) with l the scaled logits
 //
 // Bindings: step; best [G, n_groups] and keys [G, V], of sample_scale; weights [G, V]
-// A work group computes a part of one segment's vocabulary. Grid: x over parts, y over segments.
-// A segment that sample_draw decides without weights gets none. Counts on whole subgroups.
+// A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments.
+// Skips segments for which sample_draw needs no weights. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"

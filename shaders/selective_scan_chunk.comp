@@ -1,16 +1,16 @@
-// The selective scan with each segment cut into chunks (lib/scan_chunks.glsl) that run at the same
-// time, for devices with more lanes than there are channels. Twice, with selective_scan_carry
+// The selective scan with each segment split into chunks (lib/scan_chunks.glsl) that run in
+// parallel, for devices with more lanes than channels. Dispatched twice, with selective_scan_carry
 // between:
-//   first   the first chunk of a segment, as always; its end state goes to its place, or to h when
-//           the segment has no other. Those in the middle, begun from zero and without y: the end
-//           state and the sum of dt go to their places.
-//   REPLAY  all chunks but the first: chunk c begins from the state at the place of chunk c-1.
-// (The formula and bindings 1 to 5: lib/selective_scan.glsl.)
+//   first   the first chunk of a segment computes everything; its final state goes to its place, or
+//           to h if it is the only chunk. Middle chunks start from zero and do not compute y; their
+//           final state and their sum of dt go to their places.
+//   REPLAY  all chunks except the first: chunk c starts from the state at the place of chunk c-1.
+// lib/selective_scan.glsl has the formula and bindings 1 to 5.
 //
-// Bindings: step; then those; scratch: states [places, N, E]; dt_sums [places, E]
-// A work group runs over the rows of one chunk (grid y) of one segment (grid z), for the channels
-// of its lanes (grid x); the grid is as large as if each segment had all rows of the step.
-// A long carry is rounded in another order than row by row.
+// Bindings: step; then bindings 1 to 5; scratch: states [places, N, E]; dt_sums [places, E]
+// A workgroup scans the rows of one chunk (grid y) of one segment (grid z), for the channels of its
+// lanes (grid x). The grid has room for every segment to have all rows of the step. A state carried
+// over chunks is rounded in a different order than row by row.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/scan_chunks.glsl"
@@ -27,7 +27,7 @@ void main() {
   const uint n_chunks = n_chunks_of(g, p.chunk_rows);
   const bool is_first = chunk == 0;
   const bool is_last = chunk + 1 == n_chunks;
-  // The same in the whole work group.
+  // Uniform in the workgroup.
   if (chunk >= n_chunks || (kReplay ? is_first : is_last && !is_first)) return;
 
   load_channel();

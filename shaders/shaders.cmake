@@ -1,4 +1,4 @@
-# The shaders, one kernel per file: bx_add_shader(<name>) compiles <name>.comp and makes
+# The shaders, one kernel per file: bx_add_shader(<name>) compiles <name>.comp and defines
 # Shader::<name>. Included by src/vulkan.
 bx_add_shader(attention_merge)
 bx_add_shader(attention_rows)

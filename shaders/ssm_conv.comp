@@ -1,5 +1,5 @@
-//   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), rows before the segment's
-//   from the tail
+// u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e])
+// Rows before the segment come from the tail.
 //
 // Bindings: step; v [R, E]; tail, state [K-1, E], oldest first (any range when K is 1); u [R, E]
 // A lane computes one channel (grid x) of one row (grid y).

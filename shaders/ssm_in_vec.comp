@@ -1,13 +1,13 @@
-// ssm_in for a step of one row: product, convolution and new tail in one go.
+// ssm_in for a step of one row: product, convolution and new tail in one dispatch.
 //   v, z = split(in_proj @ n(x));  n(x)[c] = norm[c] * x[c] / sqrt(mean(x^2) + eps), or x[c]
 //   u[e] = silu(bias[e] + sum_k taps[e, k] * v of row k - (K-1)), earlier rows from the tail
 //   tail = tail without its oldest row, then v
 //
 // Bindings: step; x [1, D]; tail, state [K-1, E], oldest first (any range when K is 1); u [1, E];
 // z [1, E]
-// A subgroup computes ROWS of the 2E rows of in_proj, v's first; a work group those of its
-// subgroups. One lane has all there is to do for a channel, so that the tail may be replaced in its
-// place. Counts on whole subgroups.
+// A subgroup computes ROWS of the 2E rows of in_proj, those of v first; a workgroup computes the
+// rows of its subgroups. One lane does all the work of a channel, so the tail may be replaced in
+// place. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -22,7 +22,7 @@ layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABS
 layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_ROWS) const uint kRows = 4;
 
-// The same range twice: as numbers, and four at a time.
+// The same range twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
@@ -46,7 +46,7 @@ float sum_of_squares() {
   return group_sum(sum);
 }
 
-// u of channel e, whose v is given; shifts its tail.
+// Returns u of channel e from its v, and shifts its tail.
 float convolve(const uint e, const float v) {
   const Segment segment = step_.segments[0];
   const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
@@ -59,7 +59,7 @@ float convolve(const uint e, const float v) {
       row = 0.0;
       if (!begins) row = tail[from + k * p.n_channels];
     }
-    // Row k has been read, row k-1 is replaced: `from` may be `to`.
+    // Row k has been read and row k-1 is replaced, so `from` may equal `to`.
     if (k > 0) tail[to + (k - 1) * p.n_channels] = row;
     sum += weight_at(p.conv_weight, kConvForm, e * p.n_taps + k) * row;
   }
@@ -70,7 +70,7 @@ void main() {
   const float scale = kHasNorm ? 1.0 / sqrt(sum_of_squares() / float(p.n_cols) + p.eps) : 1.0;
   const uint n_out = 2 * p.n_channels;
   const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
-  if (first >= n_out) return;  // the whole subgroup
+  if (first >= n_out) return;  // uniform in the subgroup
   mat_vec_clear();
   mat_vec_add(p.in_proj, kForm, p.n_cols, first, n_out, 0, 1);
   mat_vec_sum();

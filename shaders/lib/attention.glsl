@@ -1,4 +1,4 @@
-// What the attention kernels share: which keys a row sees, how its softmax is taken.
+// Shared by the attention kernels: which keys a row attends to, and the exponential.
 #ifndef BX_ATTENTION_GLSL
 #define BX_ATTENTION_GLSL
 
@@ -7,10 +7,10 @@
 
 layout(push_constant, scalar) uniform Push { AttentionPush p; };
 
-// Stands for the largest of no scores at all. Finite, so that a score of minus infinity is lower.
+// The maximum of no scores. It is finite, and a score of -infinity is lower.
 const float kLowest = -3.402823466e+38;
 
-// The ring positions that a row sees: `n`, the first of them `first`.
+// The positions that a row attends to: n positions, beginning at `first`.
 struct KeySpan {
   uint first;
   uint n;
@@ -20,14 +20,14 @@ KeySpan keys_at(const uint position) {
   return KeySpan(position - before, before + 1);
 }
 
-// Keys of each part when n keys are split; the last part has what is left.
+// Keys per part when n keys are split. The last part has the remainder.
 uint split_keys(const uint n) { return max((n + p.n_splits - 1) / p.n_splits, p.min_split_keys); }
 uint n_splits_of(const uint n) {
   const uint keys = split_keys(n);
   return (n + keys - 1) / keys;
 }
 
-// exp(x) for an x that is at most 0 or NaN, which stays NaN whatever the driver's exp does.
+// exp(x) for x <= 0 or NaN. NaN stays NaN, whatever the driver's exp does.
 float exp_of(const float x) {
   if ((floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u) return x;
   return x < -104.0 ? 0.0 : exp(x);

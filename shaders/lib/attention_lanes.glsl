@@ -1,5 +1,6 @@
-// Queries held by a few neighbouring lanes each, and the rings they read. Units of a head lie
-// across the lanes: lane l of a query holds units l, l + kLanes, ... A unit beyond the head is 0.
+// Queries that are spread over a few adjacent lanes each, and the ring buffers of the KV cache
+// ("rings") that they read. Lane l of a query holds units l, l + kLanes, ... of the head. A unit
+// beyond the head is 0.
 //
 // Bindings: 1 q [R, D]; 2, 3 keys and 4, 5 values as words and as pairs of words
 #ifndef BX_ATTENTION_LANES_GLSL
@@ -30,7 +31,7 @@ float element_of(const uint word, const uint e) {
 vec4 halves_of(const uvec2 pair) { return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y)); }
 uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
 
-// Defines vec4 name(e, n): elements e..e+3 of a ring; those from the n-th on are 0.
+// Defines vec4 name(e, n): elements e..e+3 of a ring. Elements from the n-th on are 0.
 #define BX_RING_READER(name, words, pairs)                                             \
   vec4 name(const uint e, const uint n) {                                              \
     if (kAligned && kHalf) return halves_of(pairs[e >> 2]);                            \
@@ -45,7 +46,7 @@ BX_RING_READER(value_unit, value_words, value_pairs)
 
 uint head_units() { return (p.head_dim + 3) / 4; }
 
-// Unit u of a head's query, times the scale.
+// Unit u of a head's query, multiplied by the scale.
 vec4 query_unit(const uint row, const uint head, const uint u) {
   vec4 unit = vec4(0.0);
   const uint at = (row * p.n_heads + head) * p.head_dim + 4 * u;
@@ -54,8 +55,8 @@ vec4 query_unit(const uint row, const uint head, const uint u) {
   return unit;
 }
 
-// Where the keys or values of a head begin, i rows (fewer than the ring has) behind `row` of the
-// ring; without the slot's share.
+// The first element of a head's keys or values, i rows after `row` in the ring (i < capacity). Does
+// not include the offset of the slot.
 uint ring_element(const uint row, const uint i, const uint head) {
   const uint behind = row + i;
   return ((behind < p.capacity ? behind : behind - p.capacity) * p.n_heads + head) * p.head_dim;

@@ -1,5 +1,5 @@
-// Looking up nf4 codes in registers. Memory and shared memory are slower, and a constant array
-// indexed by a number that is not constant is slower still.
+// Looks up nf4 codes in registers. Memory and shared memory are slower, and a constant array with a
+// dynamic index is slower still.
 #ifndef BX_CODEBOOK_GLSL
 #define BX_CODEBOOK_GLSL
 
@@ -8,8 +8,8 @@
 
 #include "lib/weight.glsl"
 
-// Subgroups of 16 lanes or more: lane i holds entry i % 16, in `low`. Of 8: lane i holds entries i
-// and i + 8. Smaller ones: every lane holds all of them.
+// In subgroups of 16 lanes or more, lane i holds entry i % 16 in `low`. In subgroups of 8, lane i
+// holds entries i and i + 8. In smaller ones, every lane holds all entries.
 struct Codebook {
   float low, high;
   vec4 entries[4];
@@ -32,7 +32,7 @@ Codebook codebook_of(const WeightRef w, const uint form) {
   return book;
 }
 
-// All lanes of the subgroup call together.
+// Must be called by all lanes of the subgroup together.
 float codebook_value(const Codebook book, const uint code) {
   if (gl_SubgroupSize >= 16) return subgroupShuffle(book.low, code);
   if (gl_SubgroupSize == 8) {

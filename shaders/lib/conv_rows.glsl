@@ -1,18 +1,18 @@
-// Rows of a segment and those before it, of which a causal convolution over K taps sees K-1.
+// The rows of a segment and the K-1 rows before it, which a causal convolution over K taps needs.
 //
-// The shader that includes this has p.n_channels, p.n_taps, p.slot_stride and p.version_stride, and
-// has declared v[] [R, E] and tail[], the state [K-1, E], oldest row first.
+// The including shader has p.n_channels, p.n_taps, p.slot_stride and p.version_stride, and declares
+// v[] [R, E] and tail[], the state [K-1, E], oldest row first.
 #ifndef BX_CONV_ROWS_GLSL
 #define BX_CONV_ROWS_GLSL
 
 #include "lib/step.glsl"
 
-// Where the tail of a segment begins.
+// The offset of a segment's tail.
 uint tail_base(const uint slot, const uint version) {
   return slot * p.slot_stride + version * p.version_stride;
 }
 
-// Row i - (K-1) of segment g for channel e: the first K-1 are the state's.
+// Row i - (K-1) of segment g, channel e. The first K-1 rows come from the state.
 float conv_row(const uint g, const uint i, const uint e) {
   const uint before = p.n_taps - 1;
   if (i >= before)

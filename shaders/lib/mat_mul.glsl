@@ -1,15 +1,14 @@
-// A tile of a matrix product by one work group:
+// One workgroup computes a tile of a matrix product:
 //   mm_acc += w[first_row + o, :] . x_m[:]   for o < MM_OUTS, m < MM_ROWS
-// Slices of both factors, MM_DEPTH columns deep, pass through shared memory, where a weight is
-// decoded once for all rows of the tile; each invocation sums a block of (MM_ROWS / 8) rows by 8
-// outputs.
+// Slices of both factors, MM_DEPTH columns deep, pass through shared memory. Each weight is decoded
+// once for all rows of the tile. Each invocation sums a block of (MM_ROWS / 8) rows by 8 outputs.
 //
-// The shader that includes this has defined
-//   MM_GROUP      constant: invocations of the work group, a multiple of 8; also outputs of a tile
+// The including shader defines
+//   MM_GROUP      constant: invocations of the workgroup, a multiple of 8; also outputs of a tile
 //   MM_ROWS       constant: argument rows of a tile, a multiple of 8
-//   MM_X4(m, i)    vec4: elements 4i..4i+3 of the tile's row m; only used when n_cols % 4 == 0
-//   MM_X(m, c)     float: element c of that row
-// which give 0 for rows that are not there.
+//   MM_X4(m, i)   vec4: elements 4i..4i+3 of the tile's row m; only used when n_cols % 4 == 0
+//   MM_X(m, c)    float: element c of that row
+// MM_X4 and MM_X must give 0 for missing rows.
 #ifndef BX_MAT_MUL_GLSL
 #define BX_MAT_MUL_GLSL
 
@@ -18,16 +17,16 @@
 #include "lib/weight.glsl"
 
 #define MM_OUTS MM_GROUP
-#define MM_DEPTH 16u  // that of a weight's slice
+#define MM_DEPTH 16u  // columns of a slice of the weight
 const uint kMmBlockRows = MM_ROWS / 8;
 const uint kMmBlocksAcross = MM_GROUP / 8;
 
-// Slices: four columns of a row in a vec4, rows next to one another.
+// A slice holds four columns of a row in a vec4, and consecutive rows next to each other.
 shared vec4 mm_x[MM_DEPTH / 4 * MM_ROWS];
 shared vec4 mm_w[MM_DEPTH / 4 * MM_OUTS];
 
 // Sums of the invocation's block: [i * 8 + j] is row mm_row(i) of the tile, output mm_out(j).
-// Invocations that are neighbours have outputs that are, and read shared memory side by side.
+// Adjacent invocations have adjacent outputs, so they read adjacent shared memory.
 float mm_acc[kMmBlockRows * 8];
 
 uint mm_row(uint i) { return gl_LocalInvocationID.x / kMmBlocksAcross * kMmBlockRows + i; }
@@ -48,13 +47,13 @@ void mm_load_x(const uint n_cols, const uint first_col) {
   }
 }
 
-// Four columns of the invocation's row of the weight, of the slice's columns 4i..4i+3.
+// Stores columns 4i..4i+3 of the slice for the invocation's row of the weight.
 void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x] = values; }
 
 #define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
 #include "lib/weight_slice.glsl"
 
-// Four columns are added before they meet the sum, which is then rounded a quarter as often.
+// Adds four columns before adding to the sum, which is then rounded a quarter as often.
 void mm_multiply_slices() {
   [[dont_unroll]] for (uint k = 0; k < MM_DEPTH / 4; ++k) {
     vec4 w4[8];
@@ -70,8 +69,8 @@ void mm_clear() {
   [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
 }
 
-// Outputs come from rows first_row + o of the flattened weight, below end_row; others give 0. The
-// whole work group calls, in uniform control flow.
+// Outputs come from rows first_row + o of the flattened weight, up to end_row; outputs beyond are
+// 0. The whole workgroup must call it, in uniform control flow.
 void mat_mul(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
   mm_clear();

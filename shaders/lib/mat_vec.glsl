@@ -1,14 +1,14 @@
-// Products of a few weight rows with a few rows of an argument, by one subgroup: lanes across the
-// columns, weight bytes read once.
+// One subgroup multiplies a few weight rows by a few argument rows. Lanes are spread across the
+// columns, and weight bytes are read once.
 //
-// The shader that includes this has defined
-//   MV_ROWS      constant: weight rows per subgroup
-//   MV_COLS      constant: argument rows
-//   MV_X4(at, i)  vec4: elements 4i..4i+3 of the argument row that begins at `at` (any number the
-//                 shader chooses: an offset in elements); only used when n_cols % 4 == 0
+// The including shader defines
+//   MV_ROWS       constant: weight rows per subgroup
+//   MV_COLS       constant: argument rows
+//   MV_X4(at, i)  vec4: elements 4i..4i+3 of the argument row at `at` (a number that the shader
+//                 chooses, such as an offset in elements); only used when n_cols % 4 == 0
 //   MV_X(at, c)   float: element c of that row
-// and has the workgroup made of whole subgroups. All lanes of a subgroup call with the same
-// arguments; the calls must be in uniform control flow.
+// and has workgroups of whole subgroups. All lanes of a subgroup must call with the same arguments,
+// in uniform control flow.
 #ifndef BX_MAT_VEC_GLSL
 #define BX_MAT_VEC_GLSL
 
@@ -18,16 +18,16 @@
 #include "lib/codebook.glsl"
 #include "lib/weight.glsl"
 
-// The sums: mv_acc[r * MV_COLS + c]. Private, and global because arrays sized by specialization
-// constants cannot be parameters.
+// The sums: mv_acc[r * MV_COLS + c]. Global, because arrays sized by specialization constants
+// cannot be parameters.
 float mv_acc[MV_ROWS * MV_COLS];
 
 void mat_vec_clear() {
   for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = 0.0;
 }
 
-// Names of locals begin with mv_ because MV_X and MV_X4 are expanded among them and name what is
-// the shader's.
+// Names of locals begin with mv_, because MV_X and MV_X4 are expanded among them and refer to names
+// of the shader.
 
 // Weights of any form, one element at a time.
 void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
@@ -43,10 +43,10 @@ void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, cons
   }
 }
 
-// Aligned floats: a lane takes 16 bytes of each row at a time.
+// Aligned floats: a lane reads 16 bytes of each row at a time.
 void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                        const uint end_row, const uint x_at, const uint x_stride) {
-  const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // of a quad
+  const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // per quad
   const uint n_quads = n_cols / (4 * vec4s);
   for (uint mv_quad = gl_SubgroupInvocationID; mv_quad < n_quads; mv_quad += gl_SubgroupSize) {
     uvec4 quads[MV_ROWS];
@@ -65,14 +65,14 @@ void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, co
   }
 }
 
-// Aligned codes: a lane takes 32 of each row at a time. Sums of code * x and of x are scaled once
-// for all of them.
+// Aligned codes: a lane reads 32 codes of each row at a time. It sums code * x and x over the 32
+// codes and scales both sums once.
 void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                        const uint end_row, const uint x_at, const uint x_stride) {
   const bool affine = form_format(form) == BX_Q4;
   const Codebook book = codebook_of(w, form);
   const uint n_quads = n_cols / 32;
-  // All lanes stay in the loop to its end, because codebook_values may ask other lanes.
+  // All lanes stay in the loop to its end, because codebook_values may read from other lanes.
   for (uint mv_first = 0; mv_first < n_quads; mv_first += gl_SubgroupSize) {
     const bool inside = mv_first + gl_SubgroupInvocationID < n_quads;
     const uint mv_quad = min(mv_first + gl_SubgroupInvocationID, n_quads - 1);
@@ -116,9 +116,9 @@ void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, co
 
 // Adds this lane's part of
 //   mv_acc[r * MV_COLS + c] += sum_k w[first_row + r, k] * x_c[k],   x_c at x_at + c * x_stride
-// for r < MV_ROWS. Rows are those of the flattened [n_matrices * rows, n_cols] weight; rows at or
-// beyond `end_row` are computed as end_row - 1 (the caller drops them). Sum the lanes afterwards
-// with mat_vec_sum.
+// for r < MV_ROWS. Rows are those of the flattened [n_matrices * rows, n_cols] weight. Rows at or
+// beyond `end_row` are computed as row end_row - 1, and the caller must ignore them. mat_vec_sum()
+// must follow to sum over the lanes.
 void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                  const uint end_row, const uint x_at, const uint x_stride) {
   if (!form_aligned(form))
@@ -129,7 +129,7 @@ void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const ui
     mat_vec_add_coded(w, form, n_cols, first_row, end_row, x_at, x_stride);
 }
 
-// Every lane gets the whole sums.
+// Sums over the lanes; every lane gets the result.
 void mat_vec_sum() {
   for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = subgroupAdd(mv_acc[i]);
 }

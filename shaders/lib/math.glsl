@@ -1,20 +1,20 @@
-// Functions whose error the language leaves too wide: exp() may err by 3 + 2|x| units in the last
-// place, and has none that is exact near 1. A NaN stays one: comparisons choose, never min or max,
-// which may return the other argument.
+// Functions for which GLSL allows too large an error: exp() may err by 3 + 2|x| units in the last
+// place, and no function gives exp(x) - 1 accurately. NaN stays NaN: bounds are applied by
+// comparisons, because min and max may return the other argument.
 #ifndef BX_MATH_GLSL
 #define BX_MATH_GLSL
 
-// exp(x) = scale * (1 + rest), scale a power of two, |rest| <= 0.42; both halves accurate, so that
-// a value may be multiplied without rounding a factor that is nearly 1. x below -88 gives scale 0,
-// x above 88 is taken as 88.
+// exp(x) = scale * (1 + rest), where scale is a power of two and |rest| <= 0.42. Both are accurate,
+// so that a value can be multiplied by exp(x) without rounding a factor close to 1. x below -88
+// gives scale 0; x above 88 is taken as 88.
 void exp_parts(float x, out float scale, out float rest) {
   x = x < -88.0 ? -88.0 : x;
   x = x > 88.0 ? 88.0 : x;
   const float n = floor(x * 1.44269504 + 0.5);
-  // ln 2 in two parts: the first has so few bits that its product with n is exact.
+  // ln 2 in two parts. The first has so few bits that its product with n is exact.
   precise const float high = x - n * 0.693359375;
   precise const float r = high + n * 2.12194440e-4;
-  // Taylor: |r| <= 0.347, and r^8 / 8! is below half a unit.
+  // Taylor series: |r| <= 0.347, and r^8 / 8! is below half a unit in the last place.
   float series = 1.0 / 5040.0;
   series = series * r + 1.0 / 720.0;
   series = series * r + 1.0 / 120.0;
@@ -26,15 +26,16 @@ void exp_parts(float x, out float scale, out float rest) {
   scale = uintBitsToFloat(uint(int(n) + 127) << 23);
 }
 
-// Within about a unit in the last place for -88 <= x <= 88; below 0, above 2^127.
+// Accurate to about one unit in the last place for -88 <= x <= 88. Gives 0 below and more than
+// 2^127 above.
 float exp_of(const float x) {
   float scale, rest;
   exp_parts(x, scale, rest);
   return scale + scale * rest;
 }
 
-// log(1 + x) for 0 <= x <= 1: 2 artanh(t) with t = x / (2 + x) <= 1/3; t^17 / 17 is the first term
-// left out.
+// log(1 + x) for 0 <= x <= 1, as 2 artanh(t) with t = x / (2 + x) <= 1/3. The first omitted term is
+// t^17 / 17.
 float log1p_of(const float x) {
   const float t = x / (2.0 + x);
   const float t2 = t * t;
@@ -49,15 +50,15 @@ float log1p_of(const float x) {
   return 2.0 * t * series;
 }
 
-// a * b + c, rounded nearly once, whether or not the device fuses fma(): where product and summand
-// cancel, the product's rounding would be most of the result.
+// a * b + c with nearly a single rounding, whether or not the device fuses fma(). If a * b and c
+// cancel, the rounding error of the product would dominate the result.
 // Source: Dekker 1971, "A floating-point technique for extending the available precision".
 float fused(const float a, const float b, const float c) {
   precise const float product = a * b;
   precise const float sum = product + c;
-  // Of no use to infinities, which would become NaN.
+  // The correction would turn infinities into NaN.
   if (!(abs(product) < 1e30 && abs(c) < 1e30)) return sum;
-  // Halves of 12 bits: their products are exact.
+  // Split into parts of 12 bits, whose products are exact.
   const float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
   const float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
   precise const float a_low = a - a_high;

@@ -1,12 +1,12 @@
-// Philox4x32-10, a counter-based random number generator, as src/core/philox.h. Source: Salmon et
-// al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 4.3. Also compiled as C++ by its
-// test.
+// Philox4x32-10, a counter-based random number generator, as in src/core/philox.h. Its test also
+// compiles this file as C++.
+// Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 4.3.
 #ifndef BX_PHILOX_GLSL
 #define BX_PHILOX_GLSL
 
 #include "lib/u64.glsl"
 
-// The first two words for the counter (counter, 0, 0).
+// The first two words of the output for the counter (counter, 0, 0).
 uvec2 philox4x32(const uvec2 counter, const uvec2 key) {
   uint c0 = counter.x;
   uint c1 = counter.y;

@@ -1,4 +1,4 @@
-// Rows of a product's result and where they come from; `rows` is one of params/product_rows.h.
+// The rows of a product's result and their sources. `rows` is a constant of params/product_rows.h.
 #ifndef BX_PRODUCT_ROWS_GLSL
 #define BX_PRODUCT_ROWS_GLSL
 
@@ -9,7 +9,7 @@ uint valid_rows(const uint rows) {
   return rows == BX_ROWS_OF_TOKENS ? step_.n_rows : step_.n_segments;
 }
 
-// The argument's row that result row `row` (a valid one) is made from.
+// The argument row that gives result row `row`, which must be valid.
 uint source_of(const uint rows, const uint row) {
   if (rows != BX_ROWS_LAST_OF_SEGMENT) return row;
   return step_.segments[row].first_row + step_.segments[row].n_rows - 1;

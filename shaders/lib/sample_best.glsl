@@ -1,7 +1,7 @@
-// The best token of a segment, from what sample_scale has left of each of its work groups.
+// The best token of a segment, found from the results of the workgroups of sample_scale.
 //
-// The shader that includes this has bound `best` (readonly or not), declared the push constants `p`,
-// and has work groups of whole subgroups. All invocations call; once per shader.
+// The including shader has bound `best` (readonly or not), declared the push constants `p`, and has
+// workgroups of whole subgroups. All invocations must call, and a shader may call only once.
 #ifndef BX_SAMPLE_BEST_GLSL
 #define BX_SAMPLE_BEST_GLSL
 
@@ -12,7 +12,7 @@
 
 shared uvec2 best_of_subgroup[BX_SAMPLE_MAX_SUBGROUPS];
 
-// (key, id): the largest key is the best, of equal ones that with the lowest id.
+// (key, id): the largest key is the best; among equal keys, the lowest id.
 const uvec2 kNoToken = uvec2(0u, 0xffffffffu);
 uvec2 better(const uvec2 a, const uvec2 b) {
   return b.x > a.x || (b.x == a.x && b.y < a.y) ? b : a;
@@ -23,7 +23,7 @@ uvec2 best_of_lanes(const uvec2 mine) {
   return uvec2(key, subgroupMin(mine.x == key ? mine.y : kNoToken.y));
 }
 
-// The best of what the invocations of the work group bring; all of them get it.
+// Returns the best of all invocations' values to every invocation of the workgroup.
 uvec2 best_of_group(const uvec2 mine) {
   const uvec2 of_subgroup = best_of_lanes(mine);
   if (subgroupElect()) best_of_subgroup[gl_SubgroupID] = of_subgroup;

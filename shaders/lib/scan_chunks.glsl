@@ -1,6 +1,6 @@
-// How the rows of a step are cut into chunks: each segment by itself, into chunks of chunk_rows
-// rows and a remainder. Every chunk but a segment's last has a place in the scan's scratch; the
-// places of a segment are consecutive.
+// How the rows of a step are split into chunks: each segment separately, into chunks of chunk_rows
+// rows and a remainder. Every chunk except the last of its segment has a place, which is an index
+// in the scan's scratch. The places of a segment are consecutive.
 #ifndef BX_SCAN_CHUNKS_GLSL
 #define BX_SCAN_CHUNKS_GLSL
 

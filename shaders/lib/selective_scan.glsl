@@ -1,10 +1,10 @@
-// The recurrence of the selective scan over consecutive rows, its states in registers.
+// The recurrence of the selective scan over consecutive rows, with the states in registers.
 //   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
 //   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
 //
 // Declares bindings 1 to 5: u [R, E]; bcr [R, 2N + 1] (B, C, r); z [R, E]; h, state [N, E];
-// y [R, E]. LANES neighbouring lanes share a channel and its states, GROUP_SIZE / LANES channels a
-// work group (grid x). Counts on subgroups of at least LANES lanes.
+// y [R, E]. LANES adjacent lanes share a channel and its states, so a workgroup has
+// GROUP_SIZE / LANES channels (grid x). Requires subgroups of at least LANES lanes.
 #ifndef BX_SELECTIVE_SCAN_GLSL
 #define BX_SELECTIVE_SCAN_GLSL
 
@@ -30,7 +30,8 @@ layout(set = 0, binding = 4, scalar) restrict buffer H { float h[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { ScanParams p; };
 
-// Which channel this lane works on; lanes beyond the last channel repeat it and write nothing.
+// The channel of this lane. Lanes beyond the last channel repeat the last channel and write
+// nothing.
 uint part;
 uint channel;
 bool writes;
@@ -40,13 +41,13 @@ const uint kPerLane = (kStates + kLanes - 1) / kLanes;
 float state[kPerLane];
 float rate[kPerLane];  // a
 bool exists(const uint i) { return kStates % kLanes == 0 || i * kLanes + part < kStates; }
-// Its place in [N, E].
+// Index of the i-th state in [N, E].
 uint state_at(const uint i) { return (i * kLanes + part) * p.n_channels + channel; }
 
 float dt_weight, dt_bias, skip;
-float dt_sum = 0.0;  // of the rows so far
+float dt_sum = 0.0;  // over the rows so far
 
-// Rows at hand: kAhead of them, so that their loads overlap.
+// The loaded rows: kAhead of them, so that their loads overlap.
 float row_u[kAhead];
 float row_z[kAhead];
 float row_r[kAhead];
@@ -69,7 +70,7 @@ void load_channel() {
   }
 }
 
-// Where the state of a segment begins in h.
+// The offset of a segment's state in h.
 uint h_base(const uint slot, const uint version) {
   return slot * p.slot_stride + version * p.version_stride;
 }
@@ -91,7 +92,7 @@ float dt_of(const float r) {
   return dt < p.dt_min ? p.dt_min : dt > p.dt_max ? p.dt_max : dt;
 }
 
-// Moves the states on by one of the loaded rows; gives y, the same in all lanes of the channel.
+// Advances the states by loaded row j. Returns y, the same in all lanes of the channel.
 float advance(const uint j, const bool for_y) {
   const float dt = dt_of(row_r[j]);
   const float dt_u = dt * row_u[j];
@@ -111,7 +112,8 @@ float advance(const uint j, const bool for_y) {
   return (sum + skip * row_u[j]) * silu(row_z[j]);
 }
 
-// Rows [first, end), the same ones in all lanes of the subgroup; without y, only the states.
+// Scans rows [first, end), which must be the same in all lanes of the subgroup. Unless `for_y`,
+// only computes the states.
 void scan_rows(const uint first, const uint end, const bool for_y) {
   for (uint row = first; row < end; row += kAhead) {
     for (uint j = 0; j < kAhead; ++j)

@@ -1,5 +1,5 @@
-// The step buffer as src/core/step.h lays it out: what changes from step to step. A shader that
-// reads it binds it as its binding 0.
+// The step buffer, laid out as in src/core/step.h: the data that changes from step to step. A
+// shader that reads it binds it as binding 0.
 #ifndef BX_STEP_GLSL
 #define BX_STEP_GLSL
 
@@ -37,7 +37,7 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
   int ids[kMaxRows];
 } step_;
 
-// The segment that a row belongs to; rows beyond the last belong to none and give n_segments.
+// The segment that a row belongs to. Returns n_segments for rows beyond the last.
 uint segment_of(uint row) {
   uint g = 0;
   while (g < step_.n_segments &&

@@ -1,5 +1,5 @@
-// Unsigned 64-bit integers as uvec2 (low word, high word), which every device has. Also compiled as
-// C++ by its test, hence no `out` parameters and no vector arithmetic.
+// Unsigned 64-bit integers as uvec2 (low word, high word), for devices without them. Tests also
+// compile this file as C++, so there are no `out` parameters and no vector arithmetic.
 #ifndef BX_U64_GLSL
 #define BX_U64_GLSL
 
@@ -14,7 +14,7 @@ uvec2 u64_sub(const uvec2 a, const uvec2 b) {
   return uvec2(a.x - b.x, a.y - b.y - uint(a.x < b.x));
 }
 
-// a << n, a >> n; n is any number.
+// a << n and a >> n, for any n.
 uvec2 u64_shift_left(const uvec2 a, const uint n) {
   if (n == 0u) return a;
   if (n < 32u) return uvec2(a.x << n, a.y << n | a.x >> (32u - n));
@@ -26,7 +26,7 @@ uvec2 u64_shift_right(const uvec2 a, const uint n) {
   return n < 64u ? uvec2(a.y >> (n - 32u), 0u) : uvec2(0u, 0u);
 }
 
-// The whole product of two words.
+// The full 64-bit product of two words.
 uvec2 u64_product(const uint a, const uint b) {
   uint high = 0u;
   uint low = 0u;

@@ -1,5 +1,5 @@
-// Reading weights of any form through their addresses. The blocks are read-only: nothing that a
-// shader writes is ever reached through an address.
+// Reads weights of any form through their addresses. The blocks are read-only: no memory that a
+// shader writes is reached through an address.
 #ifndef BX_WEIGHT_GLSL
 #define BX_WEIGHT_GLSL
 
@@ -33,7 +33,7 @@ bool form_nested(const uint form) { return (form & 128u) != 0; }
 bool form_aligned(const uint form) { return (form & 256u) != 0; }
 uint form_group(const uint form) { return form >> 9; }
 
-// Element i of densely stored numbers.
+// Element i of a dense array.
 float dense_at(const uvec2 address, const uint dtype, const uint i) {
   if (dtype == BX_F32) return Floats(address).at[i];
   const uint word = Words(address).at[i >> 1];
@@ -44,7 +44,7 @@ float dense_at(const uvec2 address, const uint dtype, const uint i) {
   return uintBitsToFloat((i & 1u) == 0 ? word << 16 : word & 0xffff0000u);
 }
 
-// The four floats of a quad's first 16 bytes (f32) or first 8 bytes (f16, bf16).
+// The four floats in the first 16 bytes (f32) or the first 8 bytes (f16, bf16) of a quad.
 vec4 dense4_of(const uint dtype, const uvec4 quad) {
   if (dtype == BX_F32) return uintBitsToFloat(quad);
   if (dtype == BX_F16) return vec4(unpackHalf2x16(quad.x), unpackHalf2x16(quad.y));
@@ -60,8 +60,8 @@ float bias_of(const WeightRef w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
 }
 
-// Tables of an nf4 weight, at w.biases: float codebook[16]; when nested also float offset, uint
-// codes per nested scale, 2 words of padding, float map[256], float nested_absmax[].
+// Tables of an nf4 weight, at w.biases: float codebook[16]; if nested also float offset, uint codes
+// per nested scale, 2 words of padding, float map[256], float nested_absmax[].
 float codebook_at(const WeightRef w, const uint code) {
   return Floats(part_address(w.data, w.biases)).at[code];
 }
@@ -72,14 +72,14 @@ float absmax_of(const WeightRef w, const uint form, const uint group) {
   Floats tables = Floats(part_address(w.data, w.biases));
   const float offset = tables.at[16];
   const uint per_scale = floatBitsToUint(tables.at[17]);
-  // Rounded as on the host: a product, then a sum.
+  // Rounded as on the host: first the product, then the sum.
   precise float scaled = tables.at[20 + code] * tables.at[276 + group / per_scale];
   precise float sum = scaled + offset;
   return sum;
 }
 
-// Element i of the flattened weight: slow, for any form. Codes lie lowest nibble first, in the
-// order of the elements (packing has brought nf4's into that order).
+// Element i of the flattened weight, for any form, but slow. Codes are in the order of the
+// elements, lowest nibble first (packing puts nf4 codes in this order).
 float weight_at(const WeightRef w, const uint form, const uint i) {
   if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
   const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;

@@ -1,8 +1,8 @@
-// Decoding 16 columns of a row of a weight, of any form: what an invocation brings to shared memory
-// for a tile of a matrix product.
+// Decodes 16 columns of a row of a weight, of any form. An invocation calls it to fill shared
+// memory for a tile of a matrix product.
 //
-// The shader that includes this has defined
-//   WEIGHT_SLICE_PUT(i, values)  takes the slice's columns 4i..4i+3, i constant once unrolled
+// The including shader defines
+//   WEIGHT_SLICE_PUT(i, values)  takes columns 4i..4i+3 of the slice; i is constant when unrolled
 #ifndef BX_WEIGHT_SLICE_GLSL
 #define BX_WEIGHT_SLICE_GLSL
 
@@ -12,10 +12,10 @@
 
 const uint kWeightSliceCols = 16;
 
-// Of nf4 weights, two of them when a shader multiplies with two weights at once.
+// Codebooks of nf4 weights: two, for shaders that multiply by two weights at once.
 shared float weight_slice_codebooks[2 * 16];
 
-// Two tables fit: 0 and 1. The caller's next barrier makes them visible.
+// Loads the codebook into table 0 or 1. The caller's next barrier makes it visible.
 void weight_slice_codebook(const WeightRef w, const uint form, const uint table) {
   if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
     weight_slice_codebooks[16 * table + gl_LocalInvocationID.x] =
@@ -68,8 +68,9 @@ void weight_slice_any(const WeightRef w, const uint form, const uint at, const u
   }
 }
 
-// Columns [first_col, first_col + 16) of one row of the weight, whose codebook is in `table`; zeros
-// for columns beyond the last and rows at or beyond `end_row`. first_col: a multiple of 16.
+// Decodes columns [first_col, first_col + 16) of one row of the weight, whose codebook is in
+// `table`. Columns beyond the last and rows at or beyond `end_row` give zeros. first_col is a
+// multiple of 16.
 void weight_slice(const WeightRef w, const uint form, const uint table, const uint n_cols,
                   const uint row, const uint end_row, const uint first_col) {
   const uint at = row * n_cols + first_col;

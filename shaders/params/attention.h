@@ -6,15 +6,15 @@
 namespace bitaxon::vulkan {
 #endif
 
-// Of attention_split, attention_merge and attention_rows alike. A unit is four elements of a head.
+// For attention_split, attention_merge and attention_rows. A unit is four elements of a head.
 struct AttentionPush {
   uint n_heads;
   uint head_dim;
   uint window;
-  uint capacity;       // rows of the rings
-  uint keys_stride;    // elements from one slot to the next
+  uint capacity;     // rows of the KV cache's ring buffers ("rings")
+  uint keys_stride;  // elements from one slot to the next
   uint values_stride;
-  uint n_splits;        // most parts that the keys of a row are split into
+  uint n_splits;        // most parts to split the keys of a row into
   uint min_split_keys;  // fewest keys that are worth a part
   float scale;          // 1 / sqrt(head_dim)
 };
@@ -24,7 +24,7 @@ struct AttentionPush {
 #define BX_ATTENTION_HALF 1     // the rings are float16
 #define BX_ATTENTION_ALIGNED 2  // head_dim is a multiple of 4
 #define BX_ATTENTION_LANES 3    // lanes that share a query: a power of two, within a subgroup
-#define BX_ATTENTION_UNITS 4    // units of a head that each of those lanes holds
+#define BX_ATTENTION_UNITS 4    // units of a head in each of these lanes
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

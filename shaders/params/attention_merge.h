@@ -2,9 +2,9 @@
 #define BX_PARAMS_ATTENTION_MERGE_H
 #include "params/attention.h"
 
-// AttentionPush, and
+// AttentionPush and this specialization constant:
 #define BX_ATTENTION_MERGE_GROUP_SIZE 0
 
-// Most parts that the keys of a row may be split into.
+// The largest n_splits.
 #define BX_ATTENTION_MERGE_MAX_SPLITS 64
 #endif

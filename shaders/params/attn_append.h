@@ -8,7 +8,7 @@ namespace bitaxon::vulkan {
 
 struct AttnAppendParams {
   uint n_cols;
-  uint capacity;     // rows of the rings
+  uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // words from one slot to the next
   uint values_stride;
 };

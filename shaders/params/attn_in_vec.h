@@ -12,7 +12,7 @@ struct AttnInVecParams {
   WeightRef k;
   WeightRef v;
   uint n_cols;       // also the rows of each matrix
-  uint capacity;     // rows of the rings
+  uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // words from one slot to the next
   uint values_stride;
   float eps;

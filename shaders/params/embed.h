@@ -10,7 +10,7 @@ struct EmbedParams {
   WeightRef table;
   uint vocab_size;
   uint n_cols;
-  uint n_words;    // of one set of seen tokens
+  uint n_words;    // per set of seen tokens
   uint seen_slot;  // strides in words
   uint seen_version;
   uint token_slot;
@@ -21,7 +21,7 @@ struct EmbedParams {
 #define BX_EMBED_GROUP_SIZE 0
 #define BX_EMBED_FORM 1
 
-// What a work group does, by its z.
+// The work of a workgroup, chosen by its z.
 #define BX_EMBED_ROWS 0u
 #define BX_EMBED_SEEN 1u
 

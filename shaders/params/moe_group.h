@@ -10,9 +10,9 @@ namespace bitaxon::vulkan {
 struct MoeGroupShaderParams {
   uint n_experts;
   uint top_k;
-  uint n_slots;    // top_k, and one more with a shared expert
-  uint tile_rows;  // most pairs of a tile
-  uint n_across;   // work groups for each tile
+  uint n_slots;    // top_k, plus one with a shared expert
+  uint tile_rows;  // most pairs in a tile
+  uint n_across;   // workgroups per tile
 };
 
 // Specialization constants.

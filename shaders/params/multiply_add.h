@@ -12,7 +12,7 @@ struct MultiplyAddParams {
   float term;
 };
 
-// Of one invocation in one round, of two operations each.
+// Chains per invocation; each has two operations per round.
 #define BX_MULTIPLY_ADD_CHAINS 32
 
 // Specialization constants.

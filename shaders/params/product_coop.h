@@ -1,9 +1,9 @@
-// The parameters are those of product_tile.
+// Uses the parameters of product_tile.
 #ifndef BX_PARAMS_PRODUCT_COOP_H
 #define BX_PARAMS_PRODUCT_COOP_H
 #include "params/product_tile.h"
 
-// Rows and outputs of a tile; a work group is four subgroups.
+// Rows and outputs of a tile. A workgroup is four subgroups.
 #define BX_PRODUCT_COOP_ROWS 64u
 #define BX_PRODUCT_COOP_OUTS 64u
 #define BX_PRODUCT_COOP_SUBGROUPS 4u

@@ -8,13 +8,13 @@ namespace bitaxon::vulkan {
 
 struct ProductTileParams {
   WeightRef weight;
-  uint weight_row;  // row of the weight that gives output 0
-  uint first_out;   // outputs [first_out, end_out) of n_out are computed
+  uint weight_row;  // the row of the weight that gives output 0
+  uint first_out;   // computes outputs [first_out, end_out) of n_out
   uint end_out;
   uint n_out;
   uint n_cols;
-  uint first_row;  // rows [first_row, end_row) of the result, of those that are valid; the bindings
-  uint end_row;    // of residual and result begin at first_row
+  uint first_row;  // computes the valid rows in [first_row, end_row) of the result; the bindings of
+  uint end_row;    // residual and result begin at first_row
 };
 
 // Specialization constants.
@@ -22,7 +22,7 @@ struct ProductTileParams {
 #define BX_PRODUCT_TILE_FORM 1
 #define BX_PRODUCT_TILE_HAS_RESIDUAL 2
 #define BX_PRODUCT_TILE_SOURCE 3  // see params/product_rows.h
-#define BX_PRODUCT_TILE_ROWS 4    // of a tile
+#define BX_PRODUCT_TILE_ROWS 4    // rows of a tile
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

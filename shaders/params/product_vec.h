@@ -9,13 +9,13 @@ namespace bitaxon::vulkan {
 struct ProductVecParams {
   WeightRef weight;
   WeightRef norm;   // when NORM_FORM is not BX_FORM_ABSENT
-  uint weight_row;  // row of the weight that gives output 0
-  uint first_out;   // outputs [first_out, end_out) of n_out are computed
+  uint weight_row;  // the row of the weight that gives output 0
+  uint first_out;   // computes outputs [first_out, end_out) of n_out
   uint end_out;
   uint n_out;
   uint n_cols;
-  uint first_row;  // rows [first_row, end_row) of the result, of those that are valid; the bindings
-  uint end_row;    // of residual and result begin at first_row
+  uint first_row;  // computes the valid rows in [first_row, end_row) of the result; the bindings of
+  uint end_row;    // residual and result begin at first_row
   float eps;
 };
 

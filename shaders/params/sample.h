@@ -6,25 +6,25 @@
 namespace bitaxon::vulkan {
 #endif
 
-// Of sample_scale, sample_weight and sample_draw.
+// For sample_scale, sample_weight and sample_draw.
 struct SampleSizes {
   uint n_vocab;
-  uint n_groups;  // work groups of sample_scale per segment, each with a line of best[]
+  uint n_groups;   // workgroups of sample_scale per segment, each with an entry of best[]
   uint seen_slot;  // strides in words
   uint seen_version;
   uint next_token_slot;
   uint next_token_version;
 };
 
-// Tokens that an invocation of sample_scale and of sample_weight does.
+// Tokens per invocation of sample_scale and sample_weight.
 #define BX_SAMPLE_PER_LANE 4
-// Most subgroups of a work group: its invocations are at most four times as many.
+// The most subgroups of a workgroup, which has at most four times as many invocations.
 #define BX_SAMPLE_MAX_SUBGROUPS 256
 
-// Specialization constants. sample_weight has only the first.
+// Specialization constants. sample_weight has only the first one.
 #define BX_SAMPLE_GROUP_SIZE 0
 #define BX_SAMPLE_DRAW 1
-#define BX_SAMPLE_PENALTY 2  // sample_scale
+#define BX_SAMPLE_PENALTY 2  // only in sample_scale
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

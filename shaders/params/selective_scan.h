@@ -1,5 +1,5 @@
-// Shared by the scan's shaders: whole segments (selective_scan), chunks (selective_scan_chunk) and
-// what chunks hand on (selective_scan_carry).
+// Shared by the shaders of the scan: whole segments (selective_scan), chunks
+// (selective_scan_chunk), and the states between chunks (selective_scan_carry).
 #ifndef BX_PARAMS_SELECTIVE_SCAN_H
 #define BX_PARAMS_SELECTIVE_SCAN_H
 #include "params/types.h"
@@ -16,7 +16,7 @@ struct ScanParams {
   uint n_channels;      // E
   uint slot_stride;     // of h, in words
   uint version_stride;
-  uint chunk_rows;  // not used for whole segments
+  uint chunk_rows;  // unused for whole segments
   float dt_min;
   float dt_max;
 };
@@ -32,7 +32,7 @@ struct ScanCarryParams {
 #define BX_SCAN_GROUP_SIZE 0
 #define BX_SCAN_STATES 1      // N
 #define BX_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
-#define BX_SCAN_ROWS_AHEAD 3  // rows that are loaded before they are computed
+#define BX_SCAN_ROWS_AHEAD 3  // rows loaded before they are computed
 #define BX_SCAN_A_LOG_FORM 4
 #define BX_SCAN_DT_WEIGHT_FORM 5
 #define BX_SCAN_CHUNK_REPLAY 6

@@ -1,4 +1,4 @@
-// Shared by ssm_in_vec (one row), ssm_conv and ssm_tail (several).
+// Shared by ssm_in_vec (one row), and by ssm_conv and ssm_tail (several rows).
 #ifndef BX_PARAMS_SSM_IN_H
 #define BX_PARAMS_SSM_IN_H
 #include "params/types.h"
@@ -43,11 +43,11 @@ struct SsmTailParams {
 #define BX_SSM_IN_VEC_CONV_FORM 3
 #define BX_SSM_IN_VEC_ROWS 4  // rows of in_proj per subgroup
 
-// Of ssm_conv.
+// Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0
 #define BX_SSM_CONV_FORM 1
 
-// Of ssm_tail.
+// Specialization constant of ssm_tail.
 #define BX_SSM_TAIL_GROUP_SIZE 0
 
 #ifdef __cplusplus

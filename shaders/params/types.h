@@ -1,5 +1,5 @@
-// The types that parameter blocks are made of, in C++ and in GLSL. Only 4-byte scalars and uvec2:
-// with scalar layout both languages then agree on every offset.
+// The types of parameter blocks, in C++ and in GLSL. Only 4-byte scalars and uvec2, so that with
+// scalar layout both languages agree on every offset.
 #ifndef BX_PARAMS_TYPES_H
 #define BX_PARAMS_TYPES_H
 
@@ -12,16 +12,16 @@ struct uvec2 {
 };
 #endif
 
-// Where a packed weight lies. The parts follow one another in one buffer: elements or codes, then
-// scales (nf4: absmax), then biases (nf4: tables), each beginning at a multiple of 16 bytes.
+// The address of a packed weight. Its parts follow each other in one buffer: elements or codes,
+// then scales (nf4: absmax), then biases (nf4: tables). Each part begins at a multiple of 16 bytes.
 struct WeightRef {
   uvec2 data;   // address, low word first
   uint scales;  // offset from data, in units of 16 bytes
   uint biases;
 };
 
-// A weight's form: one number that says how its bytes are to be read; given to shaders as a
-// specialization constant, so that the branches on it disappear.
+// The form of a weight: a number that says how to read its bytes. Shaders get it as a
+// specialization constant, so that branches on it are removed at compile time.
 //   bits 0..2    format: BX_F32, ...
 //   bits 3..4    dtype of the scales (affine): BX_F32, BX_F16, BX_BF16
 //   bits 5..6    dtype of the biases
