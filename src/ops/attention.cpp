@@ -30,7 +30,8 @@ Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std:
 
 namespace {
 
-/// Keys seen by the n rows of one segment together: row i sees min(position + i + 1, window).
+/// Keys that the n rows of one segment attend to in total: row i attends to min(position + i + 1,
+/// window) keys.
 std::int64_t keys_seen(std::int64_t position, std::int64_t n_rows, std::int64_t window) {
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < n_rows; ++i) total += std::min(position + i + 1, window);
@@ -45,7 +46,7 @@ const OpInfo attention_info{
       const Value& ring = operand_value(graph, node, keys);
       const std::int64_t window = node.params_as<AttentionParams>().window;
       const std::int64_t rows = sizes.n_rows / sizes.n_segments;
-      // A key that several rows of a segment see is read once.
+      // A key that several rows of a segment attend to is read once.
       const std::int64_t distinct =
           std::min(sizes.position + rows, window + rows - 1) * sizes.n_segments;
       const std::int64_t read =

@@ -12,23 +12,24 @@ namespace bitaxon {
 /// Throws Error(invalid_argument) "[op] argument: expected `expected`, got `got`".
 [[noreturn]] void fail_argument(std::string_view op, std::string_view argument,
                                 std::string_view expected, std::string_view got);
-/// `condition` must hold, or fail_argument.
+/// Calls fail_argument unless `condition` holds.
 void check_argument(bool condition, std::string_view op, std::string_view argument,
                     std::string_view expected, std::string_view got);
 
-/// The tensor is not empty, is a weight and has this shape.
+/// Checks that the tensor is not empty, is a weight and has this shape.
 void check_weight(std::string_view op, std::string_view argument, const Tensor& tensor,
                   const Shape& shape);
-/// The tensor is not empty, is an activation (or an input) and has this dtype and shape.
+/// Checks that the tensor is not empty, is an activation (or an input) and has this dtype and
+/// shape.
 void check_activation(std::string_view op, std::string_view argument, const Tensor& tensor,
                       DType dtype, const Shape& shape);
-/// As check_activation for float32 [R, cols] with any R from 1 to kMaxRows; returns R.
+/// As check_activation, for float32 [R, cols] with any R from 1 to kMaxRows. Returns R.
 std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
                         std::int64_t cols);
-/// The tensor is not empty, is a state tensor and has this dtype and shape.
+/// Checks that the tensor is not empty, is a state tensor and has this dtype and shape.
 void check_state(std::string_view op, std::string_view argument, const Tensor& tensor, DType dtype,
                  const Shape& shape);
-/// Weight shape [n_matrices, rows, cols], after checking that it is a weight.
+/// Returns the shape [n_matrices, rows, cols] of a weight, after checking that it is a weight.
 Shape weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor);
 void check_eps(std::string_view op, float eps);
 
@@ -37,16 +38,16 @@ void check_eps(std::string_view op, float eps);
 /// The value of operand `index`.
 const Value& operand_value(const Graph& graph, const Node& node, int index);
 bool has_operand(const Node& node, int index);
-/// Stored bytes of a weight operand; 0 when it is absent.
+/// Stored bytes of a weight operand; 0 if it is absent.
 std::int64_t weight_bytes(const Graph& graph, const Node& node, int index);
 /// Valid rows of an activation operand.
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes);
-/// Bytes of the valid rows of an activation operand; 0 when it is absent.
+/// Bytes of the valid rows of an activation operand; 0 if it is absent.
 std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,
                               const StepSizes& sizes);
 /// Bytes of one version of one slot of a state operand.
 std::int64_t state_bytes(const Graph& graph, const Node& node, int index);
-/// Stored bytes of the experts of a stack that a step reads at most: top_k for each row, until
+/// The most stored bytes that a step reads of a stack of experts: top_k experts per row, until
 /// every expert is read.
 std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
                                  std::int64_t top_k, const StepSizes& sizes);

@@ -27,7 +27,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
   if (!options.residual.empty()) {
     check_activation("linear", "residual", options.residual, DType::f32, output.shape);
     check_argument(options.residual.row_space() == output.row_space, "linear", "residual",
-                   "rows that count what x's do", "others");
+                   "the same kind of rows as x (tokens or segments)", "the other kind");
   }
   const Graph::Argument arguments[] = {{x}, {weight}, {options.norm}, {options.residual}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::linear),

@@ -1,4 +1,4 @@
-// The table of ops: name and cost of each. Generated from the list in CMakeLists.txt.
+// The table of ops: name and cost of each. Generated from the list in src/ops/CMakeLists.txt.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,24 @@ inline constexpr int kOpCount = 0
 #undef BX_OP
     ;
 
-/// The valid sizes of a step, which a cost depends on: n_segments alike, of n_rows / n_segments
-/// rows each.
+/// The valid sizes of a step, on which a cost depends. There are n_segments equal segments, of
+/// n_rows / n_segments rows each.
 struct StepSizes {
   std::int64_t n_rows = 1;
   std::int64_t n_segments = 1;
-  std::int64_t position = 0;  ///< of each segment's first row
+  std::int64_t position = 0;  ///< of the first row of each segment
 };
-/// Those of a step, as if its segments were alike.
+/// The sizes of a step, treating its segments as equal.
 StepSizes sizes_of(const StepBuffer& step);
 
-/// What a node costs: bytes that have to come from and go to memory, floating-point operations (a
-/// multiply and an add are two). Where it depends on data (which experts rows choose), the most.
+/// The cost of a node: bytes moved from and to memory, and floating-point operations (a multiply
+/// and an add are two). Where the cost depends on data (which experts rows choose), it is an upper
+/// bound.
 struct Cost {
   std::int64_t bytes = 0;
   std::int64_t flops = 0;
-  /// Of the bytes those that no arrangement of the work avoids: weights as stored, each once, and
-  /// the keys and values that are read.
+  /// Bytes that every schedule must move: weights as stored, each once, and the keys and values
+  /// that are read.
   std::int64_t stored_bytes = 0;
 
   Cost& operator+=(const Cost& other) {
@@ -52,7 +53,7 @@ struct OpInfo {
   Cost (*cost)(const Graph& graph, const Node& node, const StepSizes& sizes);
 };
 
-// Each src/ops/<op>.cpp defines its own.
+// Each src/ops/<op>.cpp defines the OpInfo of its op.
 #define BX_OP(name) extern const OpInfo name##_info;
 #include "ops/op_list.inc"
 #undef BX_OP

@@ -3,7 +3,7 @@
 namespace bitaxon {
 
 struct SelectiveScanParams {
-  // Bounds of the time step: upstream's clip, part of the model.
+  // Bounds of the time step: upstream clips to them, so they are part of the model.
   float dt_min = 1e-4F;
   float dt_max = 100.0F;
 };
