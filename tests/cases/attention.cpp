@@ -12,17 +12,18 @@ struct Spec {
   std::int64_t n_heads = 4;
   std::int64_t head_dim = 8;
   std::int64_t window = 16;
-  std::int64_t ring_rows = 0;  ///< 0: the fewest that are allowed
+  std::int64_t ring_rows = 0;  ///< 0: the smallest allowed
   std::vector<CaseSegment> segments = one_segment(5, 3);
-  std::int64_t capacity = 0;  ///< of rows; 0: a bucket with room to spare
+  std::int64_t capacity = 0;  ///< of rows; 0: a bucket with spare rows
   double q_spread = 1;
   double value_spread = 1;
-  /// Positions of the first segment whose first key element, or value element, is NaN; -1: none.
+  /// Positions in the first segment whose key or value has NaN as its first element; -1: none.
   std::int64_t nan_key = -1;
   std::int64_t nan_value = -1;
 };
 
-/// Every row that sees the position has a NaN in its result, and no other row has.
+/// Puts a NaN at this position of a ring (a ring buffer of the KV cache). Every row that attends to
+/// the position must have a NaN in its result, and no other row may.
 void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
   if (position < 0) return;
   const StateTensor& tensor = p.layout().tensors[ring];
@@ -48,24 +49,25 @@ std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t 
   return row;
 }
 
-/// What a key's weight in the result is, and the errors of its exponential.
+/// The weight of a key in the result, and the error of its exponential.
 struct KeyWeight {
   double value;
   double worst;      ///< relative to the value
-  double deviation;  ///< likewise: standard deviation
+  double deviation;  ///< standard deviation relative to the value
 };
 
-/// A score's share of the softmax over n_keys, when it is taken as the keys come.
+/// The share of a score in the softmax over n_keys, for an online softmax.
 KeyWeight weight_of(const Rounded& score, double largest, double total, std::size_t n_keys) {
   Rounded distance = score;
   distance.value -= largest;
-  distance = rounded(distance, 2);  // from the largest so far, which again differs from the last
+  distance = rounded(distance, 2);  // from the largest so far, then from the final one
   const Rounded weight = exp_of(distance);
   if (weight.value == 0) return {};
-  // A weight is multiplied by one more exponential for each larger score that comes later: for all
-  // keys in the worst case, else for one on average; and for at most three where parts are merged.
+  // A weight is multiplied by one more exponential for each larger score that comes later: in the
+  // worst case for all keys, otherwise for one on average, and for at most three where parts are
+  // merged.
   const double rescaling = (kExpUlps + 0.5) * kUlp;
-  // A huge score has a huge error, but then all others' weights are 0.
+  // A huge score has a huge error, but then the weights of all other keys are 0.
   const double worst = std::min(weight.worst / weight.value, 1e30);
   const double bias = std::min(weight.bias / weight.value, 1e30) + 4 * rescaling;
   const double noise = std::min(weight.noise / weight.value, 1e30);
@@ -73,8 +75,8 @@ KeyWeight weight_of(const Rounded& score, double largest, double total, std::siz
           std::sqrt(noise * noise + bias * bias / 3)};
 }
 
-/// sum_j weight_j * v_j / sum_j weight_j. What the exponentials are off by in common cancels: a
-/// weight's error moves the result towards v_j or away from it.
+/// sum_j weight_j * v_j / sum_j weight_j. An error that all weights share cancels: the error of one
+/// weight moves the result towards v_j or away from it.
 Rounded mean_of(const std::vector<KeyWeight>& weights,
                 const std::vector<std::vector<float>>& values, std::size_t c) {
   double mean = 0;
@@ -91,7 +93,7 @@ Rounded mean_of(const std::vector<KeyWeight>& weights,
   return sum.result() / total.result();
 }
 
-/// One head of one row, whose keys and values are given.
+/// One head of one row, for the given keys and values.
 void add_errors(std::span<const float> q, const std::vector<std::vector<float>>& keys,
                 const std::vector<std::vector<float>>& values, std::vector<double>& allowed) {
   const NormedRow query = normed(q, {}, 0);
@@ -143,7 +145,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto keys = p.add_ring(spec.ring, {rows, d});
   const auto values = p.add_ring(spec.ring, {rows, d});
   for (const SegmentWords& segment : p.segments()) {
-    // Only what some row sees: a window that is one too wide reads a NaN.
+    // Fills only positions that some row attends to, so that a window that is one too wide reads a
+    // NaN.
     const std::int64_t position = segment.position;
     const std::int64_t first = std::max<std::int64_t>(0, position - spec.window + 1);
     p.fill_ring(keys, segment, first, position + segment.n_rows, 1);
@@ -167,14 +170,14 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
-/// One row in a bucket of one, as when decoding.
+/// One row in a bucket of one, as in decode.
 Spec one_row(std::uint32_t position, Spec spec = {}) {
   spec.segments = one_segment(1, position);
   spec.capacity = 1;
   return spec;
 }
 
-/// Sequences that begin and end within blocks of rows, wherever those are.
+/// Sequences that begin and end inside blocks of rows, whatever the size of the blocks.
 std::vector<CaseSegment> ragged_segments() {
   return {{.slot = 1, .n_rows = 21, .position = 5},
           {.slot = 3, .n_rows = 1, .position = 77},
@@ -185,7 +188,7 @@ std::vector<CaseSegment> ragged_segments() {
 void add_decoding(std::vector<OpCase>& cases) {
   for (std::uint32_t position : {0U, 1U, 15U, 16U, 200U})
     cases.push_back(make("one_row_at_" + std::to_string(position), kEdge, one_row(position)));
-  // Some of the parts that a window is split into are empty, or the last one is short.
+  // Some parts of a split window are empty, or the last part is short.
   for (DType ring : {DType::f32, DType::f16})
     for (std::uint32_t position : {63U, 64U, 100U, 254U, 299U, 300U, 1000U})
       cases.push_back(make(
@@ -210,7 +213,7 @@ void add_decoding(std::vector<OpCase>& cases) {
 void add_head_sizes(std::vector<OpCase>& cases) {
   for (std::int64_t head_dim : {1, 2, 3, 4, 5, 33, 63, 64, 80, 128, 256})
     for (DType ring : {DType::f32, DType::f16}) {
-      // One of each way to read a head: by single numbers, by vectors, wider than a group.
+      // One case for each way to read a head: element by element, by vectors, and a large head.
       const bool chosen = head_dim == 5 || head_dim == 64 || head_dim == 256;
       const unsigned tags = chosen && ring == DType::f16 ? kEdge : kEdge | kExhaustive;
       const std::string suffix =
@@ -230,7 +233,7 @@ void add_many_rows(std::vector<OpCase>& cases) {
                           .head_dim = 80,
                           .window = 40,
                           .segments = one_segment(512, position)}));
-  // Keys that all rows see begin or end beside the boundary of a tile of keys.
+  // The keys that all rows attend to begin or end next to the boundary of a tile of keys.
   for (std::int64_t window : {63, 64, 65, 95, 96, 97})
     for (std::uint32_t n : {33U, 34U, 35U})
       cases.push_back(make("rows_" + std::to_string(n) + "_of_window_" + std::to_string(window),

@@ -25,7 +25,8 @@ std::string describe(std::span<const T> actual, std::span<const T> expected, std
                      expected[at], around(actual), around(expected));
 }
 
-/// Infinities and NaN of the expected values say nothing about the size of a row.
+/// Infinities and NaN of the expected values are ignored, because they do not tell the size of a
+/// row.
 double root_mean_square(std::span<const float> row) {
   double sum = 0;
   for (float value : row)
@@ -33,7 +34,7 @@ double root_mean_square(std::span<const float> row) {
   return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(row.size(), 1)));
 }
 
-/// The distance from a float16 to the next, at its largest.
+/// The largest distance from a float16 of this magnitude to the next.
 double half_step(double magnitude) { return 0x1p-10 * std::max(magnitude, 0x1p-14); }
 
 double error_of(float actual, float expected, double unit, bool nan_expected) {

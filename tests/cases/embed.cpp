@@ -11,10 +11,10 @@ struct Spec {
   std::int64_t cols = 128;
   std::vector<CaseSegment> segments = one_segment(5, 3);
   std::vector<std::int32_t> ids = {};      ///< random when empty
-  std::vector<std::int32_t> sampled = {};  ///< of the previous step, for each segment
+  std::vector<std::int32_t> sampled = {};  ///< tokens sampled in the previous step, one per segment
 };
 
-/// Every row's id, by segment as the op finds it.
+/// The id of every row, by segment, as the op finds it.
 std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   std::vector<std::int32_t> ids(p.step.ids.begin(), p.step.ids.begin() + p.step.n_rows);
   for (std::size_t i = 0; i < spec.sampled.size(); ++i)
@@ -22,7 +22,7 @@ std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   return ids;
 }
 
-/// Dense rows are copied. Others are decoded here and by the reference, each with its roundings.
+/// Dense rows are copied. Other rows are decoded by both sides, each with its own roundings.
 std::vector<double> decoding_errors(const OpProblem& p, std::size_t table, const Spec& spec) {
   WeightRows rows(p.weights()[table]);
   std::vector<double> allowed;
@@ -43,7 +43,7 @@ void build(OpProblem& p, const Spec& spec) {
   for (std::uint32_t r = 0; r < p.step.n_rows; ++r)
     p.step.ids[r] = spec.ids.empty() ? static_cast<std::int32_t>(p.random().below(spec.vocab_size))
                                      : spec.ids[r];
-  // What lies beyond the valid rows looks like ids.
+  // Ids beyond the valid rows are valid ids, too.
   for (std::size_t r = p.step.n_rows; r < p.step.ids.size(); ++r) p.step.ids[r] = 1;
   const auto table = p.add_weight(spec.format, {1, spec.vocab_size, spec.cols}, 1);
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
@@ -62,7 +62,7 @@ void build(OpProblem& p, const Spec& spec) {
   const std::int64_t n_rows = p.capacity(RowSpace::rows);
   p.errors = [=](const OpProblem& problem) {
     ResultErrors errors = {decoding_errors(problem, table, spec)};
-    errors.resize(1 + problem.segments().size());  // the others are bits
+    errors.resize(1 + problem.segments().size());  // the other results are bits
     return errors;
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {

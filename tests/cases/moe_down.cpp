@@ -9,7 +9,7 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
-  std::optional<Format> shared_format = {};  ///< empty: as the experts'
+  std::optional<Format> shared_format = {};  ///< empty: the format of the experts
   std::int64_t d_model = 96;
   std::int64_t intermediate = 64;
   std::int64_t n_experts = 6;
@@ -38,7 +38,7 @@ struct Parts {
   std::optional<std::size_t> shared;
 };
 
-/// One sum over slots and columns alike: gates may be applied to parts of a product.
+/// One sum over slots and columns together, because gates may be applied to parts of a product.
 std::vector<double> errors_of(const OpProblem& p, const Spec& spec, const Parts& parts) {
   const auto* experts =
       reinterpret_cast<const std::int32_t*>(p.inputs()[parts.experts].bytes.data());
@@ -112,7 +112,7 @@ std::vector<OpCase> moe_down_cases() {
                          {.format = format, .intermediate = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Many rows are computed another way, and so are very many.
+  // Many rows use another kernel, and so do very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .intermediate = 128, .segments = one_segment(17, 0)}));

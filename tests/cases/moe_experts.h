@@ -1,4 +1,4 @@
-// Which experts the rows of a case go to; shared by the two halves of the experts' op cases.
+// Chooses the experts for the rows of a case. Shared by the cases of moe_swiglu and moe_down.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +11,12 @@
 namespace bitaxon::test {
 
 enum class Routing : std::uint8_t {
-  random,      ///< distinct experts, any of them
+  random,      ///< distinct random experts
   one_expert,  ///< the first slot of every row goes to the last expert
   some_empty,  ///< only every third expert is chosen
 };
 
-/// i32 [valid rows, top_k], distinct within a row, in any order.
+/// Returns i32 [valid rows, top_k], distinct within a row, in random order.
 inline std::vector<std::int32_t> routed(OpProblem& p, Routing routing, std::int64_t n_experts,
                                         std::int64_t top_k) {
   std::vector<std::int32_t> experts;

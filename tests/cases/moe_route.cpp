@@ -21,10 +21,9 @@ struct Spec {
   bool norm = true;
   bool shared = true;
   double x_spread = 1;
-  double gate_spread = 1;  ///< of the logits
-  std::vector<std::int64_t> copies =
-      {};                ///< expert e's row of the gate is that of expert copies[e]
-  bool nan_row = false;  ///< a NaN in the middle of the second row
+  double gate_spread = 1;                 ///< spread of the logits
+  std::vector<std::int64_t> copies = {};  ///< expert e has the gate row of expert copies[e]
+  bool nan_row = false;                   ///< a NaN in the middle of the second row
 };
 
 std::size_t add_gate(OpProblem& p, const Spec& spec) {
@@ -53,25 +52,25 @@ std::vector<double> normed_errors(const std::vector<NormedRow>& rows) {
   std::vector<double> allowed;
   for (const NormedRow& row : rows)
     for (const Rounded& x : row.x)
-      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);  // else copied
+      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);  // otherwise copied
   return allowed;
 }
 
-/// softmax(logits), rounded.
+/// softmax(logits), with rounding errors.
 std::vector<Rounded> gates_of(std::span<const Rounded> logits) {
   double largest = logits[0].value;
   for (const Rounded& logit : logits) largest = std::max(largest, logit.value);
   std::vector<Rounded> gates;
   Sum total;
-  // The largest is subtracted from all, itself included: what it is off cancels.
+  // The largest is subtracted from all logits, including itself, so its error cancels.
   for (const Rounded& logit : logits) gates.push_back(exp_of(logit + Rounded{-largest}));
   for (const Rounded& gate : gates) total.add(gate);
   for (Rounded& gate : gates) gate = gate / total.result();
   return gates;
 }
 
-/// Which expert comes first must not be a matter of rounding: the logits are further apart than
-/// they may be off, or equal, or so close that the gates are the same float32.
+/// Checks that rounding cannot change which expert comes first: the logits are further apart than
+/// their errors, or equal, or so close that the gates are the same float32.
 void expect_decided(const Rounded& first, const Rounded& second, double first_gate,
                     double second_gate) {
   const double gap = first.value - second.value;
@@ -80,7 +79,7 @@ void expect_decided(const Rounded& first, const Rounded& second, double first_ga
             "the case's choice of experts depends on rounding: give it another name");
 }
 
-/// Of each row the top_k largest gates, then the shared expert's.
+/// For each row, the top_k largest gates, then the gate of the shared expert.
 std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logits,
                                 std::span<const Rounded> shared_logits) {
   const auto n = static_cast<std::size_t>(spec.n_experts);
@@ -91,7 +90,7 @@ std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logit
     const std::vector<Rounded> gates = gates_of(row);
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    // Of a row that is NaN the order does not matter.
+    // In a row of NaN, the order does not matter.
     if (!std::isnan(gates[0].value)) {
       std::ranges::stable_sort(order, std::greater(), [&](std::size_t e) { return row[e].value; });
       for (std::size_t k = 0; k < top_k && k + 1 < n; ++k)

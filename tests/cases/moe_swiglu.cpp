@@ -10,8 +10,8 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
-  std::optional<Format> shared_format = {};  ///< empty: as the experts'
-  std::optional<Format> up_format = {};      ///< of both up projections; empty: as the gates'
+  std::optional<Format> shared_format = {};  ///< empty: the format of the experts
+  std::optional<Format> up_format = {};      ///< of both up projections; empty: as the gates
   std::int64_t d_model = 64;
   std::int64_t intermediate = 96;
   std::int64_t n_experts = 6;
@@ -23,7 +23,7 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// Weights of an expert, or of all in stacks.
+/// The weights of one expert, or the stacks of all experts.
 struct Pair {
   std::size_t gate, up;
 };
@@ -95,7 +95,7 @@ std::vector<OpCase> moe_swiglu_cases() {
                          {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Many rows are computed another way, and so are very many.
+  // Many rows use another kernel, and so do very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .d_model = 128, .segments = one_segment(17, 0)}));
@@ -138,7 +138,7 @@ std::vector<OpCase> moe_swiglu_cases() {
       make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
   for (std::uint32_t n : {2U, 17U}) {
     const std::string rows = "_rows_" + std::to_string(n);
-    // Neither's blocks divide the other's.
+    // The block sizes 24 and 64 do not divide each other.
     cases.push_back(make("blocks_of_every_size" + rows, kEdge | kExhaustive,
                          {.format = Format::nf4_g24,
                           .shared_format = Format::q4_g64,

@@ -52,7 +52,7 @@ DType dtype_of(Format format) {
   return format == Format::f16 ? DType::f16 : format == Format::bf16 ? DType::bf16 : DType::f32;
 }
 
-/// n values of value(i), stored as `dtype`.
+/// n elements value(i), stored as `dtype`.
 template <class Value>
 Bytes stored(DType dtype, std::int64_t n, const Value& value) {
   Bytes bytes(static_cast<std::size_t>(n) * size_of(dtype));
@@ -83,7 +83,7 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 void make_affine4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::affine4;
-  // Both orders of the 16 levels occur in files, and scales of 16 bits beside biases of 16 bits.
+  // Files have ascending and descending levels, and 16-bit scales next to 16-bit biases.
   desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
   const std::int64_t n = desc.elements();
   BX_ASSERT(desc.cols % desc.group_size == 0, "affine groups end with the row");
@@ -113,7 +113,7 @@ void make_nf4(CaseWeight& weight, Random& random, double spread) {
     });
     return;
   }
-  // Small, so that the blocks of even a small matrix need several nested scales.
+  // Small, so that even the blocks of a small matrix need several nested scales.
   desc.nested_group_size = 4;
   desc.nested_offset = static_cast<float>(2 * spread);
   weight.scales = random_bytes(random, n_blocks);
@@ -142,7 +142,7 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
                         .sampler = from.sampler};
     step.n_rows += from.n_rows;
   }
-  // One more than valid: a row and a segment of NaN, at least.
+  // Has at least one invalid row and one invalid segment, which hold NaN.
   row_capacity_ =
       capacity != 0 ? capacity : std::min<std::int64_t>(std::bit_ceil(step.n_rows + 1U), kMaxRows);
   segment_capacity_ = std::bit_ceil(step.n_segments + 1U);

@@ -1,5 +1,5 @@
-// What a case of an op is: seeded inputs, described without any backend, so that every backend runs
-// the same ones. Read by tests and by the bench.
+// A case of an op: seeded inputs, described independently of backends, so that every backend runs
+// the same cases. Used by tests and by the bench.
 #pragma once
 
 #include <cstddef>
@@ -20,11 +20,11 @@
 
 namespace bitaxon::test {
 
-/// A small generator of its own: the same numbers with every standard library.
+/// A small random number generator, which gives the same numbers with every standard library.
 /// Source: Steele et al. 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 class Random {
  public:
-  /// The seed comes from a text, so that a case keeps its numbers whatever stands beside it.
+  /// The seed comes from a text, so that adding cases does not change the numbers of the others.
   explicit Random(std::string_view seed);
   std::uint64_t next();
   /// In [0, n).
@@ -46,9 +46,10 @@ enum class Format : std::uint8_t {
   q4_g32,
   q4_g64,
   q4_g128,
-  nf4_g64,     ///< where cols is no multiple of 64, blocks straddle rows and the last one is short
+  nf4_g64,     ///< if cols % 64 != 0, blocks straddle rows and the last block is short
   nf4_nested,  ///< absmax in 8 bits
-  nf4_g8,      ///< this and the next may be stored, but nobody does; a vector is not filled
+  nf4_g8,      ///< this format and the next are possible but unused in practice; they do not fill a
+               ///< vector
   nf4_g24,
 };
 inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
@@ -56,7 +57,7 @@ inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Fo
                                           Format::nf4_g64, Format::nf4_nested};
 std::string_view name_of(Format format);
 
-/// A weight as a file would hold it.
+/// A weight as a file stores it.
 struct CaseWeight {
   WeightDesc desc;
   std::vector<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
@@ -67,10 +68,10 @@ struct CaseInput {
   DType dtype = DType::f32;
   Shape shape;
   RowSpace row_space = RowSpace::rows;
-  std::vector<std::byte> bytes;  ///< all rows of the capacity, those that are not valid included
+  std::vector<std::byte> bytes;  ///< all rows of the capacity, including rows that are not valid
 };
 
-/// One sequence of a case's step.
+/// One sequence in the step of a case.
 struct CaseSegment {
   std::uint32_t slot = 0;
   std::uint32_t n_rows = 1;
@@ -81,19 +82,19 @@ struct CaseSegment {
   SamplerWords sampler{};
 };
 
-/// What a case's op is recorded from: one handle for each weight, input and state, by index.
+/// The inputs for recording the op of a case: one handle per weight, input and state, by index.
 struct OpHandles {
   std::vector<Tensor> weights, inputs, states;
 };
 
 class OpProblem;
 
-/// How far each element may be off: one list for each result of run_op, in its order; an empty list
-/// for integers, which must be equal.
+/// How far each element may be off: one list per result of run_op, in the same order. A list is
+/// empty for integers, which must be equal.
 using ResultErrors = std::vector<std::vector<double>>;
 
-/// Everything one run of an op needs, on any backend. What a case does not set is NaN (bytes 0xFF):
-/// rows beyond the valid count, slots and versions that are not read.
+/// Everything that one run of an op needs, on any backend. Bytes that a case does not set are 0xFF,
+/// which is NaN: rows beyond the valid count, and slots and versions that are not read.
 class OpProblem {
  public:
   static constexpr std::int32_t kSlots = 4;
@@ -103,38 +104,37 @@ class OpProblem {
 
   // --- description, called by the case ---
   Random& random() { return random_; }
-  /// The step's segments, rows one after the other. capacity 0: a bucket with room to spare.
+  /// Sets the segments of the step, one after the other. capacity 0: a bucket with spare rows.
   void set_step(std::span<const CaseSegment> segments, std::int64_t capacity = 0);
-  /// Random values of mean `centre` (formats of float only) and root mean square `spread` around
-  /// it.
+  /// Random values with mean `centre` (float formats only) and root mean square `spread` around it.
   std::size_t add_weight(Format format, const Shape& shape, double spread, double centre = 0);
   /// These values, as f32.
   std::size_t add_weight(const Shape& shape, std::span<const float> values);
-  /// One row of `cols` for each row (or segment) of the capacity; the valid ones random.
+  /// One row of `cols` per row (or segment) of the capacity. Valid rows are random.
   std::size_t add_input(std::int64_t cols, double spread, RowSpace row_space = RowSpace::rows);
-  /// `shape` without its first axis, the row; `valid` holds the valid rows.
+  /// `row_shape` is the shape without its first axis. `valid` holds the valid rows.
   template <class T>
   std::size_t add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
                         RowSpace row_space = RowSpace::rows);
   /// A state tensor with kVersions versions.
   std::size_t add_state(DType dtype, const Shape& shape);
-  /// A ring [capacity, cols] without versions.
+  /// A ring buffer [capacity, cols] of the KV cache ("ring"), without versions.
   std::size_t add_ring(DType dtype, const Shape& shape);
-  /// Fills what the segments read of a versioned f32 state with random values: only for those whose
-  /// position is not 0, since the others must read zeros whatever is there.
+  /// Fills the version of an f32 state that each segment reads with random values. Skips segments
+  /// at position 0, which must read zeros whatever the memory holds.
   void fill_state(std::size_t state, double spread);
-  /// Ring rows of positions [first, last) of a segment, random.
+  /// Fills the ring rows of positions [first, last) of a segment with random values.
   void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
                  std::int64_t last, double spread);
-  /// The place of one version of a slot in the image of a state.
+  /// The memory of one version of a slot in the image of a state.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
   const std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) const;
-  /// Records the op; returns its outputs.
+  /// Records the op and returns its outputs.
   std::function<std::vector<Tensor>(const OpHandles& handles)> record;
-  /// What float32 arithmetic in any order allows (cases/rounded.h); none: nothing, besides the
-  /// tolerance.
+  /// The errors that float32 arithmetic in any order may have (cases/rounded.h). If not set, only
+  /// the tolerance applies.
   std::function<ResultErrors(const OpProblem& problem)> errors;
-  /// The first output is what the step hands back as its tokens.
+  /// Whether the first output is the tokens that the step returns.
   bool returns_tokens = false;
   StepBuffer step{};
 
@@ -145,7 +145,7 @@ class OpProblem {
   const std::vector<CaseWeight>& weights() const { return weights_; }
   const std::vector<CaseInput>& inputs() const { return inputs_; }
   const StateLayout& layout() const { return layout_; }
-  /// What each state tensor holds before the step.
+  /// The content of each state tensor before the step.
   const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
   bool is_ring(std::size_t state) const { return rings_[state]; }
 
@@ -167,11 +167,12 @@ enum Tags : unsigned {
   kEdge = 1,         ///< a boundary of the contract
   kModel = 2,        ///< shapes of the default configuration
   kBench = 4,        ///< worth timing
-  kEveryMode = 8,    ///< for every mode of a driver, also in a short run: few, but of every op
-  kExhaustive = 16,  ///< a further form of another case; a short run on a GPU leaves it out
+  kEveryMode = 8,    ///< runs in every mode of a driver, also in a short run: few cases, but some
+                     ///< of every op
+  kExhaustive = 16,  ///< a variation of another case; skipped in a short run on a GPU
 };
 
-/// One format of each kind goes through every mode.
+/// One format of each kind runs in every mode.
 constexpr unsigned tags_of(Format format) {
   const bool chosen =
       format == Format::f16 || format == Format::q4_g64 || format == Format::nf4_nested;
@@ -181,32 +182,32 @@ constexpr unsigned tags_of(Format format) {
 struct OpCase {
   std::string label;
   unsigned tags = kPlain;
-  Tolerance tolerance;  ///< beside what the problem's errors allow
+  Tolerance tolerance;  ///< in addition to the problem's errors
   std::function<void(OpProblem& problem)> build;
 };
 
-/// The cases of one op, "op/label" being a case's full name and its seed.
+/// The cases of one op. "op/label" is the full name of a case and its seed.
 struct OpCases {
   std::string_view op;
   std::vector<OpCase> cases;
 };
-/// Of every op, in the order of the op list.
+/// The cases of every op, in the order of the op list.
 const std::vector<OpCases>& every_op_case();
 OpProblem problem_of(std::string_view op, const OpCase& op_case);
 
-// Each tests/cases/<op>.cpp defines its own.
+// Each tests/cases/<op>.cpp defines the cases of its op.
 #define BX_OP(name) std::vector<OpCase> name##_cases();
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// Segments that most stateful ops share.
-/// One sequence of n rows at a position, which reads version 0 and writes version 1.
+/// Segments that most stateful ops share. This one is a sequence of n rows at a position that reads
+/// version 0 and writes version 1.
 std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position);
-/// Three of different length, position, slot and versions: one begins (its state is garbage), one
-/// has read_version == write_version.
+/// Three segments of different lengths, positions, slots and versions. One is at position 0 (its
+/// state is garbage), and one has read_version == write_version.
 std::vector<CaseSegment> three_segments();
-/// All rows that a step may have, in segments that fill chunks of 64 rows exactly, by one more and
-/// by one less; one begins, and one has read_version == write_version.
+/// As many rows as a step may have. The segments are as long as chunks of 64 rows, one row longer
+/// and one row shorter. One is at position 0, and one has read_version == write_version.
 std::vector<CaseSegment> long_segments();
 
 template <class T>

@@ -12,18 +12,18 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::size_t kGuardBytes = 4096;
-/// What the arena holds before a step: NaN as float32 and as float64, and another NaN than that of
-/// rows which are not valid, so that computing or copying those is noticed.
+/// The content of the arena before a step: NaN both as float32 and as float64. It differs from the
+/// NaN of invalid rows, so that computing or copying invalid rows is noticed.
 constexpr std::uint32_t kUntouched = 0x7ffadead;
 
-/// Bytes that a step may change.
+/// The bytes that a step may change.
 class Writable {
  public:
   explicit Writable(std::size_t size_bytes) : allowed_(size_bytes, 0) {}
   void allow(std::size_t offset, std::size_t size_bytes) {
     std::fill_n(allowed_.begin() + static_cast<std::ptrdiff_t>(offset), size_bytes, 1);
   }
-  /// Names the first byte that changed and was not allowed to; empty when there is none.
+  /// Names the first byte that changed without permission; empty if there is none.
   std::string violation(std::span<const std::byte> before, std::span<const std::byte> after) const {
     for (std::size_t i = 0; i < before.size(); ++i)
       if (before[i] != after[i] && allowed_[i] == 0)
@@ -69,7 +69,8 @@ struct StateRange {
   std::size_t size_bytes;
 };
 
-/// Of a ring, the rows of the segment's positions; of other state, the whole write version.
+/// In a ring (a ring buffer of the KV cache), the rows of the segment's positions. In other state,
+/// the whole write version.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
@@ -131,7 +132,7 @@ void collect_outputs(const OpProblem& problem, const RecordedOp& op, const Graph
   }
 }
 
-/// The problem's state with a guard region behind each tensor, on a backend.
+/// The state of the problem on a backend, with a guard region after each tensor.
 struct GuardedState {
   std::vector<std::vector<std::byte>> before;
   std::vector<Buffer> buffers;

@@ -1,4 +1,4 @@
-// Runs graphs and cases on a backend, and checks that a run touched only what it may.
+// Runs graphs and cases on a backend, and checks that a run writes only what it may.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@
 
 namespace bitaxon::test {
 
-/// What the host fills before a step.
+/// A tensor that the host fills before a step.
 struct GraphInput {
   Tensor tensor;
   std::span<const std::byte> bytes;
 };
 
-/// The arena of one step, as downloaded before and after it.
+/// The arena of one step, downloaded before and after it.
 struct GraphRun {
   std::shared_ptr<const Plan> plan;
   std::vector<std::byte> before;
@@ -29,45 +29,47 @@ struct GraphRun {
   std::span<const std::byte> bytes(const Tensor& tensor) const;
 };
 
-/// Schedules, compiles, runs and waits. Whatever the arena holds beside the inputs is NaN before
-/// the step; it is followed by a guard region.
+/// Schedules, compiles, runs and waits. Before the step, the arena holds NaN except for the inputs.
+/// A guard region follows the arena.
 GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    std::span<const GraphInput> inputs, const StepBuffer& step,
                    const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
                    const ScheduleOptions& options = {}, bool fast = false);
 
-/// A part of an op's result: the valid rows of one output, or what one segment wrote of one state.
+/// A part of an op's result: the valid rows of one output, or the range of a state that one segment
+/// wrote.
 struct OpResult {
   std::string name;
   DType dtype = DType::f32;
   std::int64_t row_length = 1;
   std::vector<std::byte> bytes;
-  std::vector<double> allowed = {};  ///< of an expected result: how far another may be off it
+  std::vector<double> allowed = {};  ///< for an expected result: how far another result may differ
 };
 
 struct OpRun {
   std::vector<OpResult> results;
-  /// Bytes written that the op had no business with, tokens that differ from the tensor of them.
+  /// Illegal writes, and tokens that differ from the token tensor.
   std::vector<std::string> violations;
 };
 
-/// Runs a problem without reuse of memory, and finds every byte of arena and state that changed
-/// though it is neither a valid row of an output, scratch, nor what a segment writes. `fast`:
-/// products may be of reduced precision.
+/// Runs a problem without reuse of memory. Reports every byte of the arena and the state that
+/// changed although it is not a valid row of an output, scratch, or state that a segment writes.
+/// `fast`: products may have reduced precision.
 OpRun run_op(Backend& backend, const OpProblem& problem, bool fast = false);
 
-/// What any backend is to compute: the reference's run, and how far off each element may be.
+/// The result that every backend must compute: the reference's run, with the allowed error of each
+/// element.
 OpRun expected_run(Backend& reference, const OpProblem& problem);
 
-/// Where a run differs from the expected one beyond what is allowed; empty where they agree.
-/// Integers must be equal.
+/// The places where a run differs from the expected run by more than is allowed; empty if the runs
+/// agree. Integers must be equal.
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance);
-/// The largest error, as a share of what is allowed.
+/// The largest error, as a fraction of the allowed error.
 double largest_error(const OpRun& actual, const OpRun& expected, const Tolerance& tolerance);
 
-/// The node of a problem, on a graph with weights packed by `backend`.
+/// The graph of a problem, with weights packed by `backend`.
 std::shared_ptr<Graph> graph_of(Backend& backend, const OpProblem& problem);
 
 }  // namespace bitaxon::test

@@ -24,8 +24,8 @@ struct Spec {
   SamplerStructure structure = {.penalty = true, .draw = true};
   Params params = {};
   double spread = 3;
-  double grid = 0;                 ///< logits are multiples of it, so that many are equal; 0: any
-  std::vector<float> logits = {};  ///< of every segment, instead of random ones
+  double grid = 0;                 ///< logits are multiples of this, so that many are equal; 0: off
+  std::vector<float> logits = {};  ///< for every segment, instead of random logits
 };
 
 SamplerWords words_of(const Params& params, std::uint64_t seed) {

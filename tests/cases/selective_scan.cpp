@@ -18,12 +18,12 @@ struct Spec {
   std::int64_t capacity = 0;
   double u_spread = 1;
   double z_spread = 1;
-  double dt_bias = -3;  ///< before softplus: 0.05 after it
+  double dt_bias = -3;  ///< before softplus; 0.05 after it
   double dt_spread = 1;
   double a_log = 0.5;
   double a_log_spread = 1;
-  bool nan = false;  ///< for one channel from row 1 on, for all from row 4 on
-  /// r of the first rows; NaN makes all channels NaN from there on. Empty: random.
+  bool nan = false;  ///< in one channel from row 1 on, in all channels from row 4 on
+  /// r of the first rows. A NaN makes all channels NaN from its row on. Empty: random.
   std::vector<float> rates = {};
 };
 
@@ -34,7 +34,7 @@ struct Element {
   float value;
 };
 
-/// Random rows of `cols`, but for these elements.
+/// Random rows of `cols` columns, except for these elements.
 std::size_t add_input_with(OpProblem& p, std::int64_t cols, double spread,
                            const std::vector<Element>& elements) {
   std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * cols));
@@ -48,12 +48,13 @@ struct Parts {
   std::size_t u, bcr, z, dt_weight, dt_bias, a_log, skip, h;
 };
 
-/// One state of one channel from row to row, and how far off it may be by now.
+/// One state of one channel, carried from row to row, and its accumulated error.
 struct Carried {
   double value = 0;
   double worst = 0;
   double noise2 = 0;
-  /// Errors of functions, which may lean the same way in every row: what decays, and what comes in.
+  /// Errors of functions, which may have the same sign in every row: of the decay, and of the
+  /// input.
   double lean_of_decay = 0, lean_of_input = 0;
 
   Rounded rounded() const {
@@ -67,7 +68,7 @@ struct Carried {
 void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const auto square = [](double x) { return x * x; };
   const double decay = std::exp(power.value);
-  // Bounds of the error of exp: its own (of exp2_of_rest, 6e-7), and the argument's.
+  // Bounds of the error of exp: its own (6e-7 in exp2_of_rest), and the error from its argument.
   const double own = 5 * kUlp * std::min(decay, std::abs(std::expm1(power.value)));
   const double grown = decay * std::exp(std::min(power.worst, 50.0));
   const double decay_worst = own + grown - decay;
@@ -75,7 +76,8 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const Rounded gain = input * Rounded{b};
   const double before = value;
   value = decay * before + gain.value;
-  // The product's, the inner sum's, the outer sum's, and the reference's where it stores h.
+  // Roundings of the product, the inner sum and the outer sum, and of the reference when it stores
+  // h.
   const double change = std::expm1(power.value) * before;
   const double sizes[] = {change, change + gain.value, value, value};
   double roundings = 0, roundings2 = 0;
@@ -103,7 +105,7 @@ class ScanErrors {
     skip_ = weight(parts.skip);
   }
 
-  /// y, then h of each segment.
+  /// The errors of y, then of h in each segment.
   ResultErrors all() const {
     ResultErrors errors(1);
     for (const SegmentWords& segment : p_.segments()) {
@@ -136,11 +138,11 @@ class ScanErrors {
       const double softplus = x > 30 ? x : std::log1p(std::exp(x));
       return std::clamp(softplus, 1e-4, 100.0);
     };
-    // An exponential, a logarithm (a division and a series), a sum.
+    // An exponential, a logarithm (a division and a series), and a sum.
     return function(clipped, raw, (kExpUlps + 2.5 + 2.5) * kUlp);
   }
 
-  /// y of a row and channel, whose states advance.
+  /// y of a row and channel. Advances the states of the channel.
   Rounded advance(std::int64_t row, std::int64_t e, std::vector<Carried>& h) const {
     const auto at = static_cast<std::size_t>(e);
     const auto bcr = input_row(p_, parts_.bcr, row);
@@ -218,8 +220,8 @@ std::vector<OpCase> selective_scan_cases() {
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
                            {.segments = one_segment(n, position)}));
-  // As many states as the models have, which fast kernels hold in registers, and rows of several of
-  // their blocks.
+  // As many states as the models have, which fast kernels keep in registers, and enough rows for
+  // several of the kernels' blocks.
   for (std::uint32_t n : {1U, 2U, 17U, 33U})
     for (std::int64_t d_inner : {48, 65})
       cases.push_back(make(
@@ -260,7 +262,8 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
   cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
-  // Fast kernels bound the products of steps and decays by the largest step of several rows.
+  // Fast kernels bound the products of time steps and decays by the largest time step of several
+  // rows.
   for (const std::int64_t d_state : {16, 5})
     cases.push_back(make("nan_after_a_long_step_" + std::to_string(d_state), kEdge,
                          {.d_state = d_state,
@@ -277,7 +280,7 @@ std::vector<OpCase> selective_scan_cases() {
       make("three_states", kEdge, {.d_inner = 17, .d_state = 3, .segments = long_segments()}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
   cases.push_back(make("longest_segment", kEdge, {.segments = one_segment(512, 0)}));
-  // Every row counts as much as the last.
+  // Every row contributes as much as the last.
   cases.push_back(
       make("long_without_forgetting", kEdge,
            {.segments = long_segments(), .dt_bias = -60, .dt_spread = 10, .a_log = -2}));

@@ -7,7 +7,7 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;   ///< of in_proj
-  Format vectors = Format::f32;  ///< of the others
+  Format vectors = Format::f32;  ///< of all other weights
   std::int64_t d_model = 64;
   std::int64_t d_inner = 96;
   std::int64_t d_conv = 4;
@@ -17,7 +17,8 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// Row r of a segment of v, one channel; before its first, the tail's: what a state holds is exact.
+/// Row r of v in a segment, one channel. Rows before the first come from the tail; the state is
+/// exact.
 Rounded row_of_v(const OpProblem& p, const Spec& spec, std::size_t tail, std::span<const Rounded> v,
                  const SegmentWords& segment, std::int64_t r, std::int64_t e) {
   if (r >= 0) return v[static_cast<std::size_t>((segment.first_row + r) * 2 * spec.d_inner + e)];
@@ -71,7 +72,7 @@ void build(OpProblem& p, const Spec& spec) {
     std::vector<Rounded> vz =
         products(problem.weights()[in_proj],
                  normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt, 1e-6));
-    for (Rounded& value : vz) value = rounded(value);  // the reference stores them
+    for (Rounded& value : vz) value = rounded(value);  // the reference stores these values
     return errors_of(problem, spec, vz, taps, bias, tail);
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
@@ -119,7 +120,7 @@ std::vector<OpCase> ssm_in_cases() {
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-15}));
-  // A state that is replaced in its place, by fewer rows than it has and by more.
+  // A state that is replaced in place, by fewer rows than it has and by more.
   for (std::uint32_t n : {2U, 7U})
     cases.push_back(make("in_place_" + std::to_string(n), kEdge, {.segments = in_place(n)}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
