@@ -21,7 +21,7 @@ ChildEnd shell(const std::string& script, std::chrono::milliseconds patience = k
   return run_child("/bin/sh", {"-c", script}, environment_with({{"BX_TEST", "1 2"}}), patience);
 }
 
-TEST(RunChild, ItsOutputsAndItsStatus) {
+TEST(RunChild, ReturnsOutputsAndExitStatus) {
   const ChildEnd end = shell("echo \"out $BX_TEST\"; echo err >&2; cat; exit 3");
   EXPECT_EQ(end.out, "out 1 2\n");
   EXPECT_EQ(end.err, "err\n");
@@ -30,40 +30,40 @@ TEST(RunChild, ItsOutputsAndItsStatus) {
   EXPECT_FALSE(end.was_silent);
 }
 
-TEST(RunChild, ASignalIsToldApart) {
+TEST(RunChild, ReportsASignalInsteadOfAStatus) {
   const ChildEnd end = shell("echo begun; kill -SEGV $$");
   EXPECT_EQ(end.out, "begun\n");
   EXPECT_FALSE(end.exit_status);
   EXPECT_EQ(end.signal, SIGSEGV);
 }
 
-TEST(RunChild, OneThatHangsIsKilled) {
+TEST(RunChild, KillsAHangingProgram) {
   const ChildEnd end = shell("echo begun; while :; do :; done", std::chrono::milliseconds(300));
   EXPECT_TRUE(end.was_silent);
   EXPECT_EQ(end.signal, 0);
   EXPECT_FALSE(end.exit_status);
 }
 
-TEST(RunChild, AClosedStdoutIsNotTheEnd) {
+TEST(RunChild, WaitsForTheEndAfterStdoutIsClosed) {
   const ChildEnd end = shell("exec >&-; sleep 0.1; exit 4");
   EXPECT_EQ(end.exit_status, 4);
 }
 
-TEST(RunChild, WhatRemainsAliveDoesNotHoldItUp) {
+TEST(RunChild, DoesNotWaitForGrandchildren) {
   const ChildEnd end = shell("sleep 20 & echo done");
   EXPECT_EQ(end.out, "done\n");
   EXPECT_EQ(end.exit_status, 0);
   EXPECT_FALSE(end.was_silent);
 }
 
-TEST(RunChild, MuchOutputIsBounded) {
+TEST(RunChild, KeepsOnlyTheEndOfLongOutput) {
   const ChildEnd end = shell("yes 12345678 | head -c 300000 >&2; echo last >&2; echo done");
   EXPECT_EQ(end.out, "done\n");
   EXPECT_LE(end.err.size(), std::size_t{4096});
   EXPECT_TRUE(end.err.ends_with("last\n")) << end.err;
 }
 
-TEST(RunChild, SignalsAreAsUsualInIt) {
+TEST(RunChild, ResetsSignalHandlingInTheChild) {
   ::signal(SIGPIPE, SIG_IGN);
   sigset_t blocked, before;
   ::sigemptyset(&blocked);
@@ -75,8 +75,8 @@ TEST(RunChild, SignalsAreAsUsualInIt) {
   ::signal(SIGPIPE, SIG_DFL);
 }
 
-TEST(RunChild, SomebodyElseMayWaitForIt) {
-  ::signal(SIGCHLD, SIG_IGN);  // the system does
+TEST(RunChild, WorksWhenTheSystemReapsTheChild) {
+  ::signal(SIGCHLD, SIG_IGN);  // so that the system reaps the child
   const ChildEnd end = shell("echo done; exit 5");
   ::signal(SIGCHLD, SIG_DFL);
   EXPECT_EQ(end.out, "done\n");
@@ -84,12 +84,12 @@ TEST(RunChild, SomebodyElseMayWaitForIt) {
   EXPECT_FALSE(end.was_silent);
 }
 
-TEST(RunChild, OneThatIsMissingIsAnError) {
+TEST(RunChild, RefusesAMissingProgram) {
   EXPECT_THROW(run_child("/no/such/program", {}, {}, kLong), Error);
   EXPECT_THROW(run_child("/", {}, {}, kLong), Error);
 }
 
-TEST(ChangedEnvironment, LastsAsLongAsTheObject) {
+TEST(ChangedEnvironment, RestoresTheEnvironmentWhenDestroyed) {
   ::setenv("BX_TEST_A", "before", 1);
   ::unsetenv("BX_TEST_B");
   char** const list = environ;
@@ -110,7 +110,7 @@ TEST(ChangedEnvironment, LastsAsLongAsTheObject) {
   }
 }
 
-TEST(ChangedEnvironment, VariablesThatOthersSetMeanwhileStay) {
+TEST(ChangedEnvironment, KeepsVariablesSetInTheMeantime) {
   {
     const ChangedEnvironment changed(EnvironmentChanges{{"BX_TEST_C", "1"}});
     ::setenv("BX_TEST_D", "2", 1);

@@ -1,4 +1,4 @@
-// What the system's files say of memory and cores, from files that a test writes.
+// Reading memory and core limits from system files, which the tests write themselves.
 #include "platform/control_groups.h"
 
 #include <gtest/gtest.h>
@@ -16,10 +16,10 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-/// What version 1 writes where there is no limit.
+/// The value that version 1 writes if there is no limit.
 constexpr const char* kNoLimit = "9223372036854771712";
 
-/// A machine with 8 GiB of available memory, and the groups that a test puts into it.
+/// A machine with 8 GiB of available memory, and the groups that a test adds to it.
 class SystemFiles : public testing::Test {
  protected:
   SystemFiles() {
@@ -41,14 +41,14 @@ class SystemFiles : public testing::Test {
                                   line("Max data size", data) +
                                   line("Max address space", address_space));
   }
-  /// Version 2, its group `mounted` at /sys/fs/cgroup, this process in `own`.
+  /// Version 2, with its group `mounted` mounted at /sys/fs/cgroup and this process in `own`.
   void mount_version_2(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo", "20 1 0:5 / /proc rw,nosuid shared:5 - proc proc rw\n31 23 0:27 " +
                                      mounted + " /sys/fs/cgroup rw,nosuid shared:9 master:1 - " +
                                      "cgroup2 cgroup2 rw,nsdelegate\n");
     write("proc/self/cgroup", "0::" + own + "\n");
   }
-  /// Version 1 as systemd mounts it beside an empty version 2.
+  /// Version 1 as systemd mounts it next to an empty version 2.
   void mount_version_1(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo",
           "41 31 0:38 / /sys/fs/cgroup/unified rw shared:3 - cgroup2 cgroup2 rw\n"
@@ -86,7 +86,7 @@ class SystemFiles : public testing::Test {
     return available_memory_bytes(folder_.path()).value() / kMiB;
   }
   double cores() const { return cores_of_control_groups(folder_.path()); }
-  /// Below /sys/fs/cgroup, or all of the path.
+  /// The folders of the groups as absolute paths, from the innermost group outward.
   std::vector<std::string> groups(const std::string& controller = "memory") const {
     std::vector<std::string> names;
     for (const ControlGroup& group : control_groups(controller, folder_.path()))
@@ -99,7 +99,7 @@ class SystemFiles : public testing::Test {
 
 using Names = std::vector<std::string>;
 
-TEST_F(SystemFiles, WithoutGroupsTheSystemSays) {
+TEST_F(SystemFiles, UsesTheSystemsMemoryWithoutGroups) {
   EXPECT_EQ(available_mib(), 8192U);
   EXPECT_EQ(groups(), Names());
   EXPECT_TRUE(std::isinf(cores()));
@@ -107,7 +107,7 @@ TEST_F(SystemFiles, WithoutGroupsTheSystemSays) {
   EXPECT_EQ(available_memory_bytes(folder_.path()), std::nullopt);
 }
 
-TEST_F(SystemFiles, AGroupAndAllThatEncloseIt) {
+TEST_F(SystemFiles, AppliesLimitsOfEnclosingGroups) {
   mount_version_2("/", "/a.slice/b c/d:e");
   EXPECT_EQ(groups(), (Names{"/sys/fs/cgroup/a.slice/b c/d:e", "/sys/fs/cgroup/a.slice/b c",
                              "/sys/fs/cgroup/a.slice", "/sys/fs/cgroup"}));
@@ -123,7 +123,7 @@ TEST_F(SystemFiles, AContainerSeesItsGroupAsTheRoot) {
   mount_version_2("/", "/");
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   EXPECT_EQ(available_mib(), 400U);
-  // Without a namespace of its own, the container's group is what is mounted.
+  // Without its own namespace, a container has its group mounted.
   mount_version_2("/docker/0123", "/docker/0123");
   EXPECT_EQ(available_mib(), 400U);
   mount_version_2("/docker/0123", "/docker/0123/inner");
@@ -131,7 +131,7 @@ TEST_F(SystemFiles, AContainerSeesItsGroupAsTheRoot) {
   EXPECT_EQ(available_mib(), 200U);
 }
 
-TEST_F(SystemFiles, WhatIsMountedMayEncloseTheNamespace) {
+TEST_F(SystemFiles, ReadsAMountThatEnclosesTheNamespace) {
   mount_version_2("/../..", "/");
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   EXPECT_EQ(available_mib(), 400U);
@@ -139,7 +139,7 @@ TEST_F(SystemFiles, WhatIsMountedMayEncloseTheNamespace) {
   EXPECT_EQ(available_mib(), 400U);
 }
 
-TEST_F(SystemFiles, GroupsOfOthersDoNotCount) {
+TEST_F(SystemFiles, IgnoresGroupsOfOtherProcesses) {
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   for (const auto& [mounted, own] :
        {std::pair("/other", "/own"), std::pair("/", "/../sibling"), std::pair("/own/x", "/own"),
@@ -150,7 +150,7 @@ TEST_F(SystemFiles, GroupsOfOthersDoNotCount) {
   }
 }
 
-TEST_F(SystemFiles, AHierarchyMayBeMountedTwice) {
+TEST_F(SystemFiles, ReadsAHierarchyThatIsMountedTwice) {
   write("proc/self/mountinfo",
         "31 23 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
         "32 23 0:27 /../.. /host-groups rw - cgroup2 cgroup2 rw\n");
@@ -160,7 +160,7 @@ TEST_F(SystemFiles, AHierarchyMayBeMountedTwice) {
   EXPECT_EQ(available_mib(), 400U);
 }
 
-TEST_F(SystemFiles, UsageWithoutALimitDoesNotCount) {
+TEST_F(SystemFiles, IgnoresUsageWithoutALimit) {
   mount_version_2("/", "/a");
   write_group_2("/a", "max", 8000 * kMiB);
   EXPECT_EQ(available_mib(), 8192U);
@@ -170,12 +170,12 @@ TEST_F(SystemFiles, PageCacheCountsAsAvailable) {
   mount_version_2("/", "/a");
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 480 * kMiB);
   EXPECT_EQ(available_mib(), 492U);
-  // The two are not read at the same moment.
+  // The two values are not read at the same moment.
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 600 * kMiB);
   EXPECT_EQ(available_mib(), 512U);
 }
 
-TEST_F(SystemFiles, AGroupMayBeAboveItsLimit) {
+TEST_F(SystemFiles, ReportsNoMemoryAboveTheLimit) {
   mount_version_2("/", "/a");
   write_group_2("/a", std::to_string(512 * kMiB), 600 * kMiB);
   EXPECT_EQ(available_memory_bytes(folder_.path()), 0U);
@@ -183,13 +183,13 @@ TEST_F(SystemFiles, AGroupMayBeAboveItsLimit) {
   EXPECT_EQ(available_memory_bytes(folder_.path()), 0U);
 }
 
-TEST_F(SystemFiles, AGroupIsSlowedDownAboveHigh) {
+TEST_F(SystemFiles, TreatsMemoryHighAsALimit) {
   mount_version_2("/", "/a");
   write_group_2("/a", "max", 100 * kMiB, 0, std::to_string(300 * kMiB));
   EXPECT_EQ(available_mib(), 200U);
 }
 
-TEST_F(SystemFiles, Version1BesideAnEmptyVersion2) {
+TEST_F(SystemFiles, ReadsVersion1NextToAnEmptyVersion2) {
   mount_version_1("/", "/docker/0123");
   EXPECT_EQ(groups(),
             (Names{"/sys/fs/cgroup/memory/docker/0123", "/sys/fs/cgroup/memory/docker",
@@ -197,19 +197,19 @@ TEST_F(SystemFiles, Version1BesideAnEmptyVersion2) {
   write_group_1("/docker/0123", std::to_string(512 * kMiB), 300 * kMiB, 100 * kMiB);
   write_group_1("/docker", kNoLimit, 700 * kMiB);
   EXPECT_EQ(available_mib(), 312U);
-  // In a container, the group is mounted where all groups are elsewhere.
+  // In a container, the group is mounted where the root group is elsewhere.
   mount_version_1("/docker/0123", "/docker/0123");
   write_group_1("", std::to_string(512 * kMiB), 400 * kMiB);
   EXPECT_EQ(available_mib(), 112U);
 }
 
-TEST_F(SystemFiles, Version1TellsTheLeastLimitOfGroupsThatCannotBeSeen) {
+TEST_F(SystemFiles, Version1ReportsTheLowestLimitOfHiddenGroups) {
   mount_version_1("/pod/container", "/pod/container");
   write_group_1("", kNoLimit, 100 * kMiB, 0, std::to_string(256 * kMiB));
   EXPECT_EQ(available_mib(), 156U);
 }
 
-TEST_F(SystemFiles, Version1CountsNoInnerGroupsUnlessToldTo) {
+TEST_F(SystemFiles, Version1IgnoresOuterGroupsWithoutUseHierarchy) {
   mount_version_1("/", "/a/b");
   write_group_1("/a", std::to_string(512 * kMiB), 500 * kMiB);
   EXPECT_EQ(available_mib(), 12U);
@@ -222,7 +222,7 @@ TEST_F(SystemFiles, Version1CountsNoInnerGroupsUnlessToldTo) {
   EXPECT_EQ(available_mib(), 12U) << "its own group always counts";
 }
 
-TEST_F(SystemFiles, LimitsOfTheProcess) {
+TEST_F(SystemFiles, AppliesLimitsOfTheProcess) {
   write_limits(std::to_string(400 * kMiB), "unlimited");
   EXPECT_EQ(available_mib(), 300U);
   write_limits(std::to_string(400 * kMiB), std::to_string(150 * kMiB));
@@ -231,13 +231,13 @@ TEST_F(SystemFiles, LimitsOfTheProcess) {
   EXPECT_EQ(available_mib(), 0U);
 }
 
-TEST_F(SystemFiles, NamesWithBlanksAndBackslashes) {
+TEST_F(SystemFiles, ReadsNamesWithBlanksAndBackslashes) {
   write("proc/self/mountinfo", "31 23 0:27 / /a\\040b\\134c rw - cgroup2 cgroup2 rw\n");
   write("proc/self/cgroup", "0::/d\n");
   EXPECT_EQ(groups(), (Names{"/a b\\c/d", "/a b\\c"}));
 }
 
-TEST_F(SystemFiles, MalformedLinesAreLeftOut) {
+TEST_F(SystemFiles, IgnoresMalformedLines) {
   write("proc/self/mountinfo",
         "\n - \nx - cgroup2\n1 2 3 - cgroup2 a b\n31 23 0:27 / /m rw - cgroup2\nx\n1 2 3 4 5 -\n");
   write("proc/self/cgroup", "\n0\n0:\n::\n0::/a\n:::::\n");
@@ -246,7 +246,7 @@ TEST_F(SystemFiles, MalformedLinesAreLeftOut) {
   EXPECT_EQ(available_memory_bytes(folder_.path()), std::nullopt);
 }
 
-TEST_F(SystemFiles, CoresOfBothVersions) {
+TEST_F(SystemFiles, ReadsCoreLimitsOfBothVersions) {
   mount_version_2("/", "/a/b");
   write("sys/fs/cgroup/a/cpu.max", "150000 100000\n");
   write("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
@@ -261,7 +261,7 @@ TEST_F(SystemFiles, CoresOfBothVersions) {
   EXPECT_EQ(cores(), 0.5);
 }
 
-TEST(HostMemory, IsKnownHere) {
+TEST(HostMemory, IsKnownOnThisMachine) {
   ASSERT_TRUE(available_memory_bytes().has_value());
   EXPECT_LE(*available_memory_bytes(), total_memory_bytes());
   EXPECT_GT(resident_bytes(), 0U);

@@ -13,15 +13,15 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-/// As `ulimit -v` does, so that this much more can be had.
+/// Limits the address space, as `ulimit -v` does, to the current size plus `more` bytes.
 void limit_address_space(std::size_t more) {
   const std::uint64_t used = number_of("/proc/self/status", "VmSize").value() * 1024;
   const rlimit limit{used + more, used + more};
   if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(2);
 }
 
-// Small pieces share a larger one where that can be had.
-TEST(CpuMemoryDeathTest, APieceNeedsNoMoreThanItsSize) {
+// Small allocations share a larger chunk only if memory for the chunk is available.
+TEST(CpuMemoryDeathTest, ASmallAllocationNeedsNoWholeChunk) {
   EXPECT_EXIT(
       {
         limit_address_space(40 * kMiB);

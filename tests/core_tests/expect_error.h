@@ -9,7 +9,7 @@
 
 namespace bitaxon::test {
 
-/// `act` throws Error(invalid_argument) whose message holds `part`.
+/// Expects that `act` throws Error(invalid_argument) with a message that contains `part`.
 template <class Act>
 void expect_invalid(const Act& act, std::string_view part) {
   try {

@@ -48,7 +48,7 @@ TEST(Graph, SameWeightOrStateIsOneValue) {
   EXPECT_EQ(graph.state(layout, 0).shape(), (Shape{3, 5}));
 }
 
-TEST(Graph, FrozenRefusesEverything) {
+TEST(Graph, AScheduledGraphRefusesChanges) {
   auto graph = std::make_shared<Graph>();
   const Tensor x = graph->input(DType::f32, {4, 2});
   const Tensor y = toy_node(*graph, {x}, 2);
@@ -66,7 +66,7 @@ TEST(Graph, FrozenRefusesEverything) {
   EXPECT_EQ(graph->nodes().size(), 1U);
 }
 
-/// What may differ between two graphs.
+/// The properties in which two graphs may differ.
 struct Variant {
   DType dtype = DType::f32;
   std::int64_t cols = 2;

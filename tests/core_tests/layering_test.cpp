@@ -1,4 +1,4 @@
-// Dependencies point down only: every #include of src/ is looked at.
+// Dependencies point down only. Checks every #include of src/.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// Each folder of src/ and what it may include beside itself and the public headers ("shaders":
-/// parameter blocks, which lie outside of src/).
+/// Each folder of src/ and the folders that it may include, in addition to itself and the public
+/// headers. "shaders" stands for the parameter blocks, which are outside of src/.
 const std::map<std::string, std::set<std::string>>& allowed() {
   static const std::map<std::string, std::set<std::string>> edges = {
       {"platform", {}},

@@ -1,4 +1,4 @@
-// Arguments that the builders refuse: where, and with which message.
+// Arguments that the op builders refuse, with the argument and the message.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,7 +12,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Throws "[op] argument: expected `expected`..., got `got`...".
+/// Expects an Error "[op] argument: expected `expected`..., got `got`...".
 template <class Act>
 void expect_refused(const Act& act, const std::string& op, const std::string& argument,
                     const std::string& expected, const std::string& got) {
@@ -20,8 +20,8 @@ void expect_refused(const Act& act, const std::string& op, const std::string& ar
   expect_invalid(act, ", got " + got);
 }
 
-/// Handles of every kind, with the shapes that most ops below are happy with: R 4, D 8, E 6, K 3,
-/// N 2, V 40, X 5, I 7.
+/// Handles of every kind, with shapes that suit most ops below: R 4, D 8, E 6, K 3, N 2, V 40, X 5,
+/// I 7.
 class OpBuilders : public testing::Test {
  protected:
   OpBuilders() {

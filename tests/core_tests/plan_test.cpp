@@ -1,4 +1,4 @@
-// The schedule: what runs, for how long values live, and where they lie.
+// The schedule: which nodes run, how long values live, and where they are in memory.
 #include "core/plan.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 std::size_t no_scratch(const Graph&, const Node&) { return 0; }
 
-TEST(Schedule, DropsWhatNobodyNeeds) {
+TEST(Schedule, DropsUnusedNodes) {
   auto graph = std::make_shared<Graph>();
   const Tensor x = graph->input(DType::f32, {4, 8});
   const Tensor unused = toy_node(*graph, {x}, 8);
@@ -28,14 +28,14 @@ TEST(Schedule, DropsWhatNobodyNeeds) {
     EXPECT_EQ(plan->values[static_cast<std::size_t>(tensor.id())].size_bytes, 0U);
 }
 
-TEST(Schedule, KeepsWhatWritesState) {
+TEST(Schedule, KeepsNodesThatWriteState) {
   auto graph = std::make_shared<Graph>();
   StateLayout layout;
   layout.add("s", DType::f32, {4}, 2);
   const Tensor s = graph->state(layout, 0);
   const Tensor x = graph->input(DType::f32, {4, 8});
   const Tensor feeds = toy_node(*graph, {x}, 8);
-  toy_node(*graph, {feeds}, 8, {}, s);  // its result goes nowhere, its state does not
+  toy_node(*graph, {feeds}, 8, {}, s);  // its result is unused, but its state is not
   toy_node(*graph, {s}, 8);             // only reads state
   const auto plan = schedule(graph, no_scratch);
   EXPECT_EQ(plan->order, (std::vector<std::int32_t>{0, 1}));
@@ -43,7 +43,7 @@ TEST(Schedule, KeepsWhatWritesState) {
       << "state is not in the arena";
 }
 
-TEST(Schedule, AnEmptyGraphIsAPlan) {
+TEST(Schedule, AcceptsAnEmptyGraph) {
   auto graph = std::make_shared<Graph>();
   graph->input(DType::f32, {4, 8});
   const auto plan = schedule(graph, no_scratch);
@@ -61,8 +61,8 @@ TEST(Schedule, AChainReusesMemory) {
   EXPECT_EQ(plan->unshared_bytes, 11 * 4 * 64 * sizeof(float));
 }
 
-/// One thing in the arena, with the steps during which a program needs it, found by looking at the
-/// graph and not at the plan's lifetimes.
+/// A range of the arena with the steps during which it is needed. Computed from the graph, not from
+/// the lifetimes in the plan.
 struct Need {
   Placement place;
   std::int32_t first, last;
@@ -129,7 +129,7 @@ std::shared_ptr<Graph> random_graph(Random& random) {
   return graph;
 }
 
-TEST(Schedule, WhatLivesTogetherLiesApart) {
+TEST(Schedule, ValuesAliveTogetherDoNotOverlap) {
   Random random("plan");
   for (int round = 0; round < 300; ++round) {
     const auto graph = random_graph(random);
@@ -150,10 +150,10 @@ TEST(Schedule, WhatLivesTogetherLiesApart) {
   }
 }
 
-TEST(Schedule, EveryOutputHasAPlace) {
+TEST(Schedule, EveryOutputHasMemory) {
   auto graph = std::make_shared<Graph>();
   const Tensor x = graph->input(DType::f32, {4, 8});
-  graph->mark_output(x);  // read back as it was filled
+  graph->mark_output(x);  // read back unchanged
   const Tensor y = toy_node(*graph, {x}, 8);
   Tensor z = y;
   graph->mark_output(y);

@@ -1,5 +1,5 @@
-// The integer arithmetic of shaders/lib: its files are GLSL and C++ at once, and this test compiles
-// them as C++. What holds here holds on every device.
+// The integer arithmetic of shaders/lib. Its files are valid GLSL and C++, and this test compiles
+// them as C++. Integer results are the same on every device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -56,7 +56,7 @@ float of_bits(std::uint32_t a) { return std::bit_cast<float>(a); }
 TEST(LengthyShaderArithmetic, SixtyFourBits) {
   Random random("shader/u64");
   const auto any = [&] {
-    // Mostly small, all ones or with equal words now and then: carries.
+    // Mostly small; sometimes all ones or two equal words, to cause carries.
     const std::uint64_t a = random.next() >> random.below(64);
     const std::int64_t kind = random.below(4);
     return kind == 0 ? ~a : kind == 1 ? a << 32 | (a & 0xFFFFFFFFU) : a;
@@ -95,7 +95,7 @@ void expect_same(const char* what, std::uint32_t a, std::uint32_t b, std::uint32
                                    b, bits(expected), got);
 }
 
-TEST(LengthyShaderArithmetic, FloatsRoundAsTheProcessorRounds) {
+TEST(LengthyShaderArithmetic, FloatsRoundLikeTheProcessor) {
   constexpr std::uint32_t kSpecial[] = {
       0,          1,          2,          3,          0x007FFFFF, 0x00800000, 0x00800001,
       0x00FFFFFF, 0x01000000, 0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x40000000, 0x3FC00000,
@@ -119,7 +119,7 @@ TEST(LengthyShaderArithmetic, FloatsRoundAsTheProcessorRounds) {
   }
 }
 
-TEST(LengthyShaderArithmetic, KeysAreOrderedAsTheNumbers) {
+TEST(LengthyShaderArithmetic, KeysHaveTheOrderOfTheNumbers) {
   Random random("shader/keys");
   const auto any = [&] {
     const auto a = static_cast<std::uint32_t>(random.next());
@@ -144,12 +144,12 @@ TEST(LengthyShaderArithmetic, KeysAreOrderedAsTheNumbers) {
   }
 }
 
-/// The weight before it is rounded.
+/// The weight before rounding.
 long double exact_weight(float logit, float largest) {
   return std::exp(static_cast<long double>(logit) - static_cast<long double>(largest)) * 0x1p30L;
 }
 
-/// Fails where a weight is not the exact one rounded, unless the exact one lies that near to a
+/// Fails if a weight is not the rounded exact weight, unless the exact weight is within kBound of a
 /// half.
 void expect_weight(float logit, float largest, int* n_rounded_apart) {
   constexpr long double kBound = 0x1p-23L;
@@ -198,7 +198,7 @@ TEST(LengthyShaderArithmetic, WeightsAtTheEdges) {
   EXPECT_EQ(weight(-1e-20F, 1e-30F), 1U << 30);
   EXPECT_EQ(weight(std::nextafter(kMax, 0.0F), kMax), 0U);
   int n_rounded_apart = 0;
-  // Every power of two on both sides, and where the weight ends: exp(-d) * 2^30 = 1/2.
+  // Every power of two on both sides, and the point where weights become 0: exp(-d) * 2^30 = 1/2.
   for (int e = -149; e < 128; ++e) {
     const float power = std::ldexp(1.0F, e);
     expect_weight(-power, 0, &n_rounded_apart);

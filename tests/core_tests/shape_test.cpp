@@ -26,7 +26,7 @@ TEST(Shape, ComparesRankAndExtents) {
   EXPECT_FALSE((Shape{0}) == (Shape{0, 0}));
 }
 
-TEST(Shape, RefusesWhatCannotBeCounted) {
+TEST(Shape, RefusesInvalidExtents) {
   constexpr std::int64_t kBig = std::int64_t{1} << 62;
   EXPECT_EQ((Shape{kBig}).elements(), kBig);
   EXPECT_EQ((Shape{kBig / 2, 2}).elements(), kBig);

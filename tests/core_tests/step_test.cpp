@@ -10,7 +10,7 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(Step, BucketsArePowersOfTwoThatHold) {
+TEST(Step, BucketsAreTheNextPowerOfTwo) {
   for (std::int64_t n = 1; n <= kMaxRows; ++n) {
     const std::int64_t bucket = bucket_of(n);
     EXPECT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(bucket)));

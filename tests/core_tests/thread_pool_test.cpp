@@ -18,7 +18,7 @@ std::uint64_t items_of_all(const ThreadPool& pool) {
   return total;
 }
 
-TEST(ThreadPool, EveryItemExactlyOnce) {
+TEST(ThreadPool, RunsEveryItemExactlyOnce) {
   for (int n_threads : {1, 2, 3, 7, 16}) {
     ThreadPool pool(n_threads);
     ASSERT_EQ(pool.n_threads(), n_threads);
@@ -43,9 +43,9 @@ TEST(ThreadPool, EveryItemExactlyOnce) {
   }
 }
 
-TEST(ThreadPool, ManyRoundsOneAfterTheOther) {
+TEST(ThreadPool, RunsManyLoopsOneAfterTheOther) {
   ThreadPool pool(4);
-  std::vector<std::int64_t> values(97, 0);  // not atomic: a round must end before the next begins
+  std::vector<std::int64_t> values(97, 0);  // not atomic: a loop must end before the next begins
   for (int round = 0; round < 5000; ++round)
     pool.parallel_for(97, kWorthSharing, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) ++values[static_cast<std::size_t>(i)];
@@ -60,12 +60,12 @@ TEST(ThreadPool, ShortLoopsStayOnTheCaller) {
   EXPECT_EQ(pool.items_run(1) + pool.items_run(2), 0U);
 }
 
-TEST(ThreadPool, EachThreadHasANumberOfItsOwn) {
+TEST(ThreadPool, EachThreadHasItsOwnNumber) {
   ThreadPool pool(5);
   std::array<std::atomic<int>, 5> inside{};
   std::atomic<bool> shared = false;
   pool.parallel_for(1000, kWorthSharing, [&](std::int64_t, std::int64_t, int thread) {
-    // Scratch is indexed by it, so no two may be inside with the same one.
+    // Scratch is indexed by this number, so two threads must never use the same one at once.
     if (++inside[static_cast<std::size_t>(thread)] != 1) shared = true;
     --inside[static_cast<std::size_t>(thread)];
   });
@@ -73,7 +73,8 @@ TEST(ThreadPool, EachThreadHasANumberOfItsOwn) {
 }
 
 TEST(ThreadPool, EveryThreadWorks) {
-  // As many items as threads, and none ends before all have begun: no thread can do another's.
+  // There are as many items as threads, and no item ends before all have begun, so each thread gets
+  // one.
   ThreadPool pool(7);
   std::atomic<int> n_begun = 0;
   pool.parallel_for(7, kWorthSharing, [&](std::int64_t, std::int64_t, int) {
@@ -84,7 +85,7 @@ TEST(ThreadPool, EveryThreadWorks) {
   for (int thread = 0; thread < 7; ++thread) EXPECT_EQ(pool.items_run(thread), 1U);
 }
 
-TEST(CpuBackend, ABufferMayBeEmpty) {
+TEST(CpuBackend, AcceptsAnEmptyBuffer) {
   const auto backend = cpu::open_cpu_backend({.n_threads = 1});
   const Buffer empty = backend->allocate(0, BufferUse::state);
   EXPECT_NE(empty.memory, nullptr);
@@ -94,7 +95,7 @@ TEST(CpuBackend, ABufferMayBeEmpty) {
   backend->copy(empty, 0, empty, 0, 0);
 }
 
-TEST(CpuBackend, RefusesThreadCounts) {
+TEST(CpuBackend, RefusesInvalidThreadCounts) {
   for (int n_threads : {-1, 1025})
     test::expect_invalid([&] { open_cpu_backend({.n_threads = n_threads}); },
                          "[cpu] threads: expected 1..1024, got " + std::to_string(n_threads));

@@ -13,7 +13,7 @@
 namespace bitaxon {
 namespace {
 
-TEST(Threads, EachRunsItsIndex) {
+TEST(Threads, EachThreadRunsItsIndex) {
   std::atomic<int> sum = 0;
   std::vector<std::thread> threads = start_threads(
       2, 5, 9, [&](int index) { sum += index; }, [] { FAIL() << "all have started"; });
@@ -25,8 +25,8 @@ TEST(Threads, EachRunsItsIndex) {
                   .empty());
 }
 
-/// Waits for its release, as threads do that wait for each other. A copy is made for each thread
-/// that is started; making the one for the third fails as the system does.
+/// Waits for its release, like threads that wait for each other. Each started thread gets a copy.
+/// Making the third copy throws, as when the system cannot start a thread.
 template <class Failure>
 struct Waiting {
   std::atomic<int>* n_running;
@@ -74,7 +74,7 @@ void start_until(const Failure& failure) {
   }
 }
 
-TEST(Threads, ThoseThatHaveStartedAreReleasedWhenOneCannotBe) {
+TEST(Threads, ReleasesStartedThreadsWhenOneFailsToStart) {
   try {
     start_until(std::system_error(EAGAIN, std::generic_category()));
   } catch (const Error& error) {
@@ -85,7 +85,7 @@ TEST(Threads, ThoseThatHaveStartedAreReleasedWhenOneCannotBe) {
   EXPECT_THROW(start_until(std::bad_alloc()), std::bad_alloc);
 }
 
-TEST(ReadRateBytes, ShrinkWithTheMemoryThatIsLeft) {
+TEST(ReadRateBytes, ShrinkWithTheAvailableMemory) {
   EXPECT_EQ(read_rate_bytes(512, 64, std::nullopt), 512U);
   EXPECT_EQ(read_rate_bytes(512, 64, 5000), 512U);
   EXPECT_EQ(read_rate_bytes(512, 64, 1024), 512U);

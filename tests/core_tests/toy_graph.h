@@ -1,4 +1,4 @@
-// Graphs of nodes without meaning: the core knows a node only by how it accesses its operands.
+// Graphs of meaningless nodes: the core knows a node only by how it accesses its operands.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,7 @@ inline std::shared_ptr<const Weight> toy_weight(const Shape& shape = {1, 2, 3}) 
   return weight;
 }
 
-/// A node that reads `reads`, writes `state` when it is not empty, and makes one [rows, cols].
+/// A node that reads `reads`, writes `state` if it is not empty, and makes a tensor [rows, cols].
 inline Tensor toy_node(Graph& graph, std::vector<Tensor> reads, std::int64_t cols,
                        ToyParams params = {}, const Tensor& state = {}, std::uint16_t op = 0) {
   std::vector<Graph::Argument> arguments;
