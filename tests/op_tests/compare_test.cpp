@@ -1,4 +1,4 @@
-// The comparison and the harness themselves: they must notice what they are there for.
+// The comparison and the harness themselves: they must detect what they check for.
 #include "cases/compare.h"
 
 #include <fmt/format.h>
@@ -54,7 +54,7 @@ TEST(Compare, InfinitiesAgreeInSign) {
   EXPECT_NE(problem({kInf, 1}, {3e38F, 1}), "");
 }
 
-TEST(Compare, NamesTheFirstMismatchWithItsNeighbours) {
+TEST(Compare, NamesTheFirstMismatchWithItsNeighbors) {
   const std::string text = problem({0, 1, 2, 7, 4, 9}, {0, 1, 2, 3, 4, 5}, 3);
   EXPECT_NE(text.find("2 of 6 elements"), std::string::npos) << text;
   EXPECT_NE(text.find("index 3: 7 instead of 3; around it 1 2 [7] 4 9, expected 1 2 [3] 4 5"),
@@ -87,7 +87,7 @@ TEST(Cases, AreTheSameEveryTime) {
   EXPECT_NE(Random("a").next(), Random("b").next());
 }
 
-TEST(Cases, LeaveARowThatIsNotValid) {
+TEST(Cases, HaveAtLeastOneInvalidRow) {
   OpProblem problem("rows");
   problem.set_step(three_segments());
   const auto input = problem.add_input(3, 1);
@@ -96,8 +96,8 @@ TEST(Cases, LeaveARowThatIsNotValid) {
   EXPECT_EQ(problem.inputs()[input].bytes.back(), std::byte{0xFF});
 }
 
-/// A backend that, after every step, changes the last byte of one buffer: of those for a use, the
-/// one allocated as number `index`.
+/// A backend that changes the last byte of one buffer after every step. The buffer is number
+/// `index` among those allocated for the use `where`.
 class ScribblingBackend final : public Backend {
  public:
   explicit ScribblingBackend(BufferUse where, std::size_t index = 0)
@@ -147,7 +147,7 @@ class ScribblingBackend final : public Backend {
   Buffer target_;
 };
 
-TEST(Harness, NoticesWritesOutside) {
+TEST(Harness, DetectsIllegalWrites) {
   const OpCase op_case = ssm_in_cases()[0];
   const OpProblem problem = problem_of("ssm_in", op_case);
   EXPECT_TRUE(run_op(reference_backend(), problem).violations.empty());
@@ -157,7 +157,7 @@ TEST(Harness, NoticesWritesOutside) {
   }
 }
 
-TEST(Harness, NoticesWritesBehindEveryStateTensor) {
+TEST(Harness, DetectsWritesAfterEveryStateTensor) {
   const OpCase op_case = sample_cases()[0];
   const OpProblem problem = problem_of("sample", op_case);
   ASSERT_EQ(problem.layout().tensors.size(), 2U);
@@ -170,7 +170,7 @@ TEST(Harness, NoticesWritesBehindEveryStateTensor) {
   }
 }
 
-TEST(Harness, NoticesOtherResults) {
+TEST(Harness, DetectsWrongResults) {
   const OpCase op_case = ssm_in_cases()[0];
   const OpProblem problem = problem_of("ssm_in", op_case);
   const OpRun expected = expected_run(reference_backend(), problem);

@@ -14,7 +14,7 @@ namespace bitaxon::test {
 namespace {
 
 constexpr double kBound = 1e-5;     // relative L2, tests/golden/README.md
-constexpr double kNf4Bound = 1e-6;  // likewise
+constexpr double kNf4Bound = 1e-6;  // relative L2, as above
 
 Checkpoint open_recorded(const std::string& name) {
   return Checkpoint::open(golden_dir() / "ops" / (name + ".safetensors"));
@@ -36,7 +36,7 @@ class GoldenMoe : public testing::TestWithParam<Recorded> {
         packed_weight(reference_backend(), file_, "w." + name + ".weight", shape));
   }
 
-  /// experts, gates and y of some rows; no residual.
+  /// experts, gates and y of some rows, without a residual.
   std::vector<std::vector<float>> run(std::span<const float> x) {
     const auto [name, d, n, experts] = GetParam();
     const std::vector<float> zeros(x.size(), 0.0F);
@@ -131,7 +131,7 @@ std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
                      })[0];
 }
 
-/// A 4-bit matrix of quant_g*, whose tensors have names of their own.
+/// A 4-bit matrix of quant_g*, a file with its own tensor names.
 std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::string& prefix,
                                         std::int64_t group_size) {
   const StoredShape packed = info_of(file, prefix + ".packed").shape;
@@ -211,8 +211,8 @@ TEST(GoldenProducts, RmsNorm) {
           expect_close(y, expected, 6, kBound, name);
           continue;
         }
-        // Recorded values were rounded after x / rms and after the product: half a step each, as a
-        // fraction of the value, and steps of 2^-24 near zero.
+        // Recorded values were rounded after x / rms and after the product: by half a step each,
+        // relative to the value, and in steps of 2^-24 near zero.
         const double step = dtype == "fp16" ? 0x1p-10 : 0x1p-7;
         for (std::size_t i = 0; i < y.size(); ++i)
           EXPECT_NEAR(y[i], expected[i],

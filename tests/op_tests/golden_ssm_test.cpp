@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kBound = 1e-5;  // relative L2, tests/golden/README.md
 
-/// One block: parameters packed, state of two sequences.
+/// One block with packed parameters and the state of two sequences.
 class SsmBlock {
  public:
   explicit SsmBlock(const std::string& name, ScheduleOptions options = {})
@@ -52,7 +52,7 @@ class SsmBlock {
     return run(std::span(&n, 1), x);
   }
 
-  /// The scan alone; z is so large that its SiLU is z.
+  /// The scan alone. z is so large that SiLU(z) is z.
   std::vector<float> scan_without_gate(std::span<const float> u, std::span<const float> bcr) {
     constexpr float kGate = 64;
     const std::vector<float> z(u.size(), kGate);
@@ -66,7 +66,8 @@ class SsmBlock {
     return y;
   }
 
-  /// State of sequence g as recorded: [K-1, E], and [E, N] where the op keeps [N, E].
+  /// Compares the state of sequence g with the recording: [K-1, E], and [E, N] where the op has
+  /// [N, E].
   void expect_state(std::uint32_t g, std::span<const float> tail, std::span<const float> h,
                     const std::string& what) {
     if (!tail.empty())

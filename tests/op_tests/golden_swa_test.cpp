@@ -47,7 +47,7 @@ class SwaBlock {
               linear(attention(q, k, v, recorded_.n_heads, recorded_.window), weight(c, "o"))};
         })[0];
   }
-  /// Feeds x in pieces: the first of `first` rows, then `piece` at a time.
+  /// Feeds x in pieces: first `first` rows, then `piece` rows at a time.
   std::vector<float> run(std::span<const float> x, std::size_t first, std::size_t piece) {
     std::vector<float> y;
     for (std::size_t at = 0; at < x.size();) {
@@ -59,7 +59,8 @@ class SwaBlock {
     return y;
   }
 
-  /// The rows of positions [first, last) as the recording orders them: [H, rows, head_dim].
+  /// The rows of positions [first, last) of the KV cache's ring buffer, ordered as in the
+  /// recording: [H, rows, head_dim].
   std::vector<float> ring(bool of_keys, std::int64_t first, std::int64_t last) {
     const auto ring = session_.read_state(of_keys ? keys_ : values_, 0);
     const std::int64_t head_dim = d_model_ / recorded_.n_heads;

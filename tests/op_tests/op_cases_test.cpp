@@ -15,14 +15,14 @@
 namespace bitaxon::test {
 namespace {
 
-/// In fast mode.
+/// The tolerance in fast mode.
 Tolerance fast_tolerance(std::string_view op, const OpProblem& problem, Tolerance tolerance) {
   const auto is_coded = [](const CaseWeight& weight) {
     return weight.desc.format != WeightFormat::dense;
   };
   if (std::ranges::any_of(problem.weights(), is_coded)) {
-    // Activations are kept to one part in 2^15 of the largest of 64, NF4's values to one in 2^12 of
-    // the largest; a SwiGLU multiplies two such products.
+    // Activations are coded to one part in 2^15 of the largest of 64, and NF4 values to one part in
+    // 2^12 of the largest. A SwiGLU multiplies two such products.
     tolerance.relative += 4e-3;
     tolerance.reason += "; products of reduced precision";
   } else if (op == "selective_scan") {
@@ -42,7 +42,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
   const OpRun expected = expected_run(reference_backend(), problem);
   expect_clean(expected, "reference");
   for (const bool fast : {false, true}) {
-    // Model-sized weights are costly to pack again and again.
+    // Packing model-sized weights many times is slow.
     const std::vector<int> thread_counts = (op_case.tags & kModel) != 0 ? std::vector{2, 3}
                                            : fast                       ? std::vector{1, 3}
                                                                         : std::vector{1, 2, 3, 7};
@@ -70,7 +70,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
 
 TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
-  if ((op_case.tags & kModel) != 0) return;  // the same tiles, more of them
+  if ((op_case.tags & kModel) != 0) return;  // they use the same tiles, only more of them
   const OpProblem problem = problem_of(GetParam().op, op_case);
   const OpRun expected = expected_run(reference_backend(), problem);
   for (const std::string& target : cpu::simd_targets()) {
@@ -119,7 +119,7 @@ TEST(OpTable, EveryOpIsComplete) {
 TEST(OpTable, EveryOpHasACost) {
   for (const OpCases& cases : every_op_case())
     for (const OpCase& op_case : cases.cases) {
-      if ((op_case.tags & kModel) != 0) continue;  // the same formula, and much to generate
+      if ((op_case.tags & kModel) != 0) continue;  // same formula, but slow to generate
       SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
       const OpProblem problem = problem_of(cases.op, op_case);
       const auto graph = graph_of(reference_backend(), problem);
@@ -133,7 +133,7 @@ TEST(OpTable, EveryOpHasACost) {
       // A look-up computes nothing.
       EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
       EXPECT_GT(op_info(node).cost(*graph, node, two).bytes, cost.bytes);
-      // What has no weights and reads no keys has nothing stored.
+      // An op without weights and keys has no stored bytes.
       EXPECT_EQ(cost.stored_bytes > 0, cases.op != "sample");
       EXPECT_LE(cost.stored_bytes, cost.bytes);
     }

@@ -1,4 +1,4 @@
-// What holds whatever the numbers are.
+// Properties of ops that hold for all numbers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -76,13 +76,13 @@ TEST(OpProperties, PermutingExpertsChangesNothing) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   while (std::next_permutation(order.begin(), order.end())) {
     const auto y = run_experts(permuted(experts, order), x)[0];
-    // The softmax adds up in another order, so the gates may differ by a rounding.
+    // The softmax adds in a different order, so the gates may differ by a rounding.
     ASSERT_LE(relative_l2(y, expected), 1e-6);
   }
 }
 
-TEST(OpProperties, TiedExpertsGoByIndex) {
-  // Expert e's router row is rows[e]: equal rows tie in every bit.
+TEST(OpProperties, TiedExpertsAreChosenByIndex) {
+  // Expert e has router row rows[e]. Equal rows tie in every bit.
   struct Tie {
     std::array<float, kX> rows;
     std::array<std::int32_t, kTopK> chosen;
@@ -108,7 +108,7 @@ TEST(OpProperties, ReuseOfMemoryChangesNothing) {
             run_experts(experts, x, {.reuse = false})[0]);
 }
 
-TEST(OpProperties, RoutingOfNanIsStillExperts) {
+TEST(OpProperties, RoutingNanGivesValidExperts) {
   Random random("nan");
   const Experts experts = random_experts(random);
   auto x = random_floats(random, 3 * kD, 1);

@@ -1,4 +1,4 @@
-// The forms of weights of the CPU backend: each decodes to the bits of the stored one.
+// The weight forms of the CPU backend: each decodes to the same bits as the stored form.
 #include "cpu/packed_weight.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ std::vector<float> values_of(const CaseWeight& weight) {
   return values;
 }
 
-/// A random weight of a problem that has nothing else.
+/// A random weight.
 CaseWeight random_weight(OpProblem& problem, Format format, const Shape& shape) {
   return problem.weights()[problem.add_weight(format, shape, 0.1)];
 }
@@ -55,7 +55,7 @@ TEST(PackedWeight, EveryFormDecodesToTheSameBits) {
     for (const Shape& shape : narrow) check(format, shape);
 }
 
-TEST(PackedWeight, TilesTakeNoMoreRoomThanIsStored) {
+TEST(PackedWeight, TilesTakeNoMoreBytesThanTheStoredForm) {
   for (const Format format : kEveryFormat) {
     if (format == Format::nf4_nested) continue;
     OpProblem problem("packed_weight");

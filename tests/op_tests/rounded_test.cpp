@@ -1,5 +1,5 @@
-// The bounds of float32 arithmetic: every order of a sum is within them, and what is not float32
-// arithmetic is not.
+// The bounds of float32 arithmetic: a sum in any order stays within them, and arithmetic of lower
+// precision does not.
 #include "cases/rounded.h"
 
 #include <fmt/format.h>
@@ -19,12 +19,12 @@ namespace {
 
 using Floats = std::vector<float>;
 
-/// sum_c w[c] * x[c] in one order, fused or not.
+/// sum_c w[c] * x[c] in one order, with or without fused multiply-adds.
 using Order = std::function<float(const Floats& w, const Floats& x, bool fused)>;
 
 float multiply_add(float a, float b, float c, bool fused) {
   if (fused) return std::fma(a, b, c);
-  volatile float product = a * b;  // else compilers may fuse it themselves
+  volatile float product = a * b;  // otherwise the compiler may fuse it
   return product + c;
 }
 
@@ -40,7 +40,7 @@ float backwards(const Floats& w, const Floats& x, bool fused) {
   return sum;
 }
 
-/// Every n-th term, then these sums in pairs, as lanes of a subgroup do.
+/// Sums every n-th term, then adds these sums in pairs, like the lanes of a subgroup.
 Order in_lanes(std::size_t n) {
   return [n](const Floats& w, const Floats& x, bool fused) {
     Floats sums(n, 0.0F);
@@ -52,7 +52,7 @@ Order in_lanes(std::size_t n) {
   };
 }
 
-/// Four products are added before they meet the sum, as in tiles.
+/// Adds four products before adding them to the sum, as in tiles.
 float by_fours(const Floats& w, const Floats& x, bool fused) {
   float sum = 0;
   for (std::size_t c = 0; c < w.size(); c += 4) {
@@ -81,7 +81,7 @@ struct Row {
   double allowed() const { return product({w}, normed(x, {}, 0).x).allowed(); }
 };
 
-/// x around `mean`.
+/// Random w and x with mean `mean`.
 Row random_row(Random& random, std::size_t n, double mean) {
   Row row;
   for (std::size_t c = 0; c < n; ++c) {
@@ -91,7 +91,7 @@ Row random_row(Random& random, std::size_t n, double mean) {
   return row;
 }
 
-/// The largest error of many rows in every order, as a share of what is allowed.
+/// The largest error of many rows, as a share of the allowed error.
 double largest_share(std::size_t n, double mean, const std::function<float(const Row&)>& sum) {
   Random random(fmt::format("rows of {} around {}", n, mean));
   double largest = 0;
@@ -114,14 +114,14 @@ TEST(Rounded, EveryOrderOfASumIsWithinTheBounds) {
         }
 }
 
-TEST(Rounded, BoundsAreNotFarBeyondWhatASumIsOff) {
+TEST(Rounded, BoundsAreNotMuchLargerThanActualErrors) {
   for (const std::size_t n : {2U, 16U, 256U, 4096U})
     EXPECT_GT(largest_share(n, 0, [](const Row& row) { return forwards(row.w, row.x, false); }),
               0.15)
         << n << " terms";
 }
 
-/// The share that the largest error of many rows has when each row is changed first.
+/// The largest error of many rows, as a share of the allowed error, if each row is changed first.
 double share_of_changed(std::size_t n, const std::function<void(Row&)>& change) {
   return largest_share(n, 0, [&](const Row& row) {
     Row changed = row;
@@ -130,7 +130,7 @@ double share_of_changed(std::size_t n, const std::function<void(Row&)>& change) 
   });
 }
 
-TEST(Rounded, LessThanFloat32IsBeyondTheBounds) {
+TEST(Rounded, LowerPrecisionExceedsTheBounds) {
   for (const std::size_t n : {1U, 16U, 256U, 4096U}) {
     SCOPED_TRACE(n);
     EXPECT_GT(share_of_changed(n,
@@ -146,15 +146,15 @@ TEST(Rounded, LessThanFloat32IsBeyondTheBounds) {
   }
 }
 
-/// What cancels in a row does not make the bounds of its sum vanish.
-TEST(Rounded, ASumThatCancelsIsAllowedTheRoundingOfItsTerms) {
+/// Terms that cancel do not make the bounds of their sum vanish.
+TEST(Rounded, ACancelingSumMayErrByTheRoundingOfItsTerms) {
   const Row row{{1, 1, 1e-4F}, {1.1F, -1.1F, 1}};
   EXPECT_NEAR(row.exact(), 1e-4, 1e-9);
   EXPECT_GT(row.allowed(), kRounding);
   EXPECT_LT(row.allowed(), 10 * kRounding);
 }
 
-TEST(Rounded, AnExactValueIsAllowedNothing) {
+TEST(Rounded, AnExactValueMayNotErr) {
   EXPECT_EQ(Rounded{3}.allowed(), 0);
   Sum one;
   one.add({3});
@@ -162,13 +162,13 @@ TEST(Rounded, AnExactValueIsAllowedNothing) {
   EXPECT_NEAR((Rounded{3} * Rounded{7}).allowed(), 21 * kRounding, 1e-12);
 }
 
-TEST(Rounded, FunctionsCarryTheErrorOfTheirArgument) {
+TEST(Rounded, FunctionsPropagateTheErrorOfTheirArgument) {
   const Rounded x{2, 1e-3, 0, 0};
   EXPECT_NEAR(exp_of(x).worst, 1e-3 * std::exp(2), 1e-4);
   EXPECT_NEAR(sigmoid_of(x).worst, 1e-3 * 0.105, 1e-5);
   EXPECT_NEAR(silu_of(x).worst, 1e-3 * 1.091, 1e-5);
   EXPECT_NEAR((Rounded{1} / x).worst, 1e-3 / 4, 1e-6);
-  // Where SiLU no longer changes, an error does not matter.
+  // Where SiLU is flat, an error of the argument does not matter.
   EXPECT_LT(silu_of({-1000, 1, 0, 0}).worst, 0.3);
   EXPECT_LT(exp_of({-1000, 100, 0, 0}).worst, 1e-30);
 }

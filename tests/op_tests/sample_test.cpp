@@ -1,4 +1,4 @@
-// The sample op of the reference backend; the cases compare the others with it.
+// The sample op of the reference backend. The op cases compare other backends with it.
 #include "support/backends.h"
 #include "support/sample_checks.h"
 

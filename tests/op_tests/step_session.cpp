@@ -12,7 +12,7 @@ namespace bitaxon::test {
 
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& file,
                                             const std::string& name, const Shape& shape) {
-  // Codes have fewer columns than the matrix: find_weight is asked for the logical shape.
+  // Codes have fewer columns than the matrix, and find_weight takes the logical shape.
   const TensorInfo& info = info_of(file, name);
   const bool coded = info.dtype == DType::u32 || info.dtype == DType::u8;
   const Shape logical = !coded                                   ? Shape(info.shape)
