@@ -1,5 +1,5 @@
-// Every barrier of a recording is needed, and none is missing: synchronization validation says
-// nothing as long as all are there, and something as soon as one is left out.
+// Every barrier of a recording is needed, and none is missing: synchronization validation reports
+// nothing with all barriers, and reports a hazard as soon as one is left out.
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
@@ -15,7 +15,7 @@ struct Watched {
   std::vector<std::string> messages;
 };
 
-/// Two steps of `n_rows` rows through one layer of each kind, a token sampled after each.
+/// Runs two steps of `n_rows` rows through one layer of each kind. Each step samples a token.
 Watched watch(std::size_t n_rows, int without_barrier) {
   vulkan::Messages messages;
   vulkan::VulkanOptions options = test_options();
@@ -45,9 +45,9 @@ TEST_P(Synchronization, EveryBarrierIsNeededAndNoneIsMissing) {
   const WithLayer layer(kSynchronization);
   const Watched whole = watch(GetParam(), -1);
   EXPECT_EQ(whole.messages, std::vector<std::string>());
-  // One before each launch that reads what another wrote: every layer has several.
+  // One barrier before each launch that reads the results of another: several per layer.
   ASSERT_GE(whole.n_barriers, 12);
-  // That of number 0 stands between submissions, and layers_test.cpp leaves it out.
+  // Barrier 0 is between submissions; layers_test.cpp leaves it out.
   for (int barrier = 1; barrier < whole.n_barriers; ++barrier) {
     const Watched watched = watch(GetParam(), barrier);
     EXPECT_EQ(watched.n_barriers, whole.n_barriers);

@@ -1,4 +1,4 @@
-// What is asked of a device, and how the answers are read.
+// The queries to a device, and how the answers are read.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -65,7 +65,7 @@ TEST(Caps, ReadsAnswers) {
   EXPECT_TRUE(caps.matrix_shapes.empty());
 }
 
-TEST(Caps, AsksOnlyForWhatTheDeviceHas) {
+TEST(Caps, QueriesOnlyWhatTheDeviceSupports) {
   FakeDriver driver;
   driver.device_version = VK_API_VERSION_1_2;
   const DeviceCaps plain = caps_of(driver);
@@ -89,7 +89,7 @@ TEST(Caps, AsksOnlyForWhatTheDeviceHas) {
   EXPECT_EQ(extended.max_buffer_bytes, 1u << 31);
 }
 
-TEST(Caps, AnOldLoaderHoldsBackANewDevice) {
+TEST(Caps, AnOldLoaderLimitsTheVersionOfADevice) {
   FakeDriver driver;
   driver.loader_version = VK_API_VERSION_1_2;
   EXPECT_EQ(caps_of(driver).api_version, VK_API_VERSION_1_2);
@@ -107,7 +107,7 @@ TEST(Caps, AnOldDeviceIsListed) {
   EXPECT_EQ(missing_of(caps), std::vector<std::string>{"Vulkan 1.2 (has 1.1.0)"});
 }
 
-TEST(Caps, SubgroupSizeNeedsTheFeature) {
+TEST(Caps, SubgroupSizeControlNeedsTheFeature) {
   FakeDriver driver;
   driver.has_subgroup_size_control_feature = false;
   const DeviceCaps caps = caps_of(driver);
@@ -175,7 +175,7 @@ TEST(Caps, MatrixShapes) {
   EXPECT_EQ(caps.matrix_shapes[0].k, 32u);
 }
 
-TEST(Caps, TheMemoryOfACpuIsTheSystems) {
+TEST(Caps, CpuDevicesReportTheSystemsMemory) {
   FakeDriver driver;
   driver.type = VK_PHYSICAL_DEVICE_TYPE_CPU;
   const DeviceCaps caps = caps_of(driver);

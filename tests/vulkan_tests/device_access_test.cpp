@@ -23,7 +23,7 @@ class DeviceAccess : public testing::Test {
     for (const char* name : {"dri/card0", "dri/renderD128", "dri/renderD129", "null", "nvidia0"})
       write_text(dev_ / name, "");
   }
-  /// With the nodes that give `error` when they are opened.
+  /// The problem if opening these nodes gives `error`.
   std::string problem(const std::vector<std::string>& nodes, int error) const {
     return access_problem(dev_.path(), [&](const std::filesystem::path& node) {
       const bool fails = std::find(nodes.begin(), nodes.end(), node.filename()) != nodes.end();
@@ -34,7 +34,7 @@ class DeviceAccess : public testing::Test {
   TemporaryFolder dev_;
 };
 
-TEST_F(DeviceAccess, TheFirstForbiddenNodeIsNamed) {
+TEST_F(DeviceAccess, NamesTheFirstForbiddenNode) {
   const std::string expected = (dev_ / "dri/renderD129").string() +
                                " may not be opened: is the user in the groups render and video?";
   EXPECT_EQ(problem({"renderD129", "nvidia0"}, EACCES), expected);
@@ -42,14 +42,14 @@ TEST_F(DeviceAccess, TheFirstForbiddenNodeIsNamed) {
   EXPECT_NE(problem({"nvidia0"}, EACCES).find("/nvidia0 may not"), std::string::npos);
 }
 
-TEST_F(DeviceAccess, OthersAreNoMatter) {
+TEST_F(DeviceAccess, IgnoresOtherErrorsAndOtherNodes) {
   EXPECT_EQ(problem({}, 0), "");
   EXPECT_EQ(problem({"renderD128"}, ENODEV), "");
   EXPECT_EQ(problem({"card0", "null", "by-path", "nvidia-caps"}, EACCES), "");
   EXPECT_EQ(access_problem("/no/such/folder"), "");
 }
 
-TEST_F(DeviceAccess, NodesAreOpened) {
+TEST_F(DeviceAccess, OpensNodes) {
   EXPECT_EQ(try_node(dev_ / "null"), 0);
   EXPECT_EQ(try_node(dev_ / "no-such"), ENOENT);
   EXPECT_EQ(access_problem(dev_.path()), "");

@@ -1,4 +1,4 @@
-// Which device is taken, and what is said of each.
+// Which device is chosen, and the reason given for each.
 #include "vulkan/device_choice.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ Devices devices_of(const std::vector<DeviceType>& types) {
   return devices;
 }
 
-/// Also checks what holds for every choice.
+/// Chooses a device, and checks what holds for every choice.
 DeviceChoice choose(const Devices& devices, const std::string& selector = "") {
   DeviceChoice choice = choose_device(devices, selector);
   EXPECT_EQ(choice.verdicts.size(), devices.size());
@@ -58,7 +58,7 @@ TEST(DeviceChoice, TypesInOrder) {
   EXPECT_EQ(choice.verdicts[3].reason, "its type is other: only when named");
 }
 
-TEST(DeviceChoice, TheOnlyOne) {
+TEST(DeviceChoice, NamesTheOnlyUsableGpu) {
   const DeviceChoice choice = choose(devices_of({DeviceType::cpu, DeviceType::integrated}));
   EXPECT_EQ(choice.verdicts[1].reason, "the only usable GPU (integrated)");
 }
@@ -76,20 +76,20 @@ TEST(DeviceChoice, TiesGoToTheMoreCapableThenToTheFirst) {
   EXPECT_EQ(choose(devices).chosen, 2u);
   expect_holds(choose(devices).verdicts[1].reason, "it has matrix units");
 
-  // More memory is no argument, nor is a capability against the type.
+  // More memory does not count, nor does a capability outweigh the type.
   devices[0].heaps = {{std::uint64_t{1} << 40, std::uint64_t{1} << 40, true}};
   EXPECT_EQ(choose(devices).chosen, 2u);
   devices[2].type = DeviceType::integrated;
   EXPECT_EQ(choose(devices).chosen, 1u);
 }
 
-TEST(DeviceChoice, TheIndexCountsAndNotThePlace) {
+TEST(DeviceChoice, TiesGoToTheLowerIndexNotToTheFirstEntry) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::discrete});
   std::swap(devices[0], devices[1]);
   EXPECT_EQ(choose(devices).chosen, 1u);
 }
 
-TEST(DeviceChoice, UnusableOnesAreRejectedWithWhatTheyLack) {
+TEST(DeviceChoice, RejectsUnusableDevicesAndNamesWhatTheyLack) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::integrated});
   devices[0].timeline_semaphore = false;
   devices[0].max_push_bytes = 64;
@@ -107,7 +107,7 @@ TEST(DeviceChoice, UnusableOnesAreRejectedWithWhatTheyLack) {
   expect_holds(problem, "vulkan:1 (Fake GPU 1): cannot be used: lacks Vulkan 1.2 (has 1.1.0)");
 }
 
-TEST(DeviceChoice, APortabilityDeviceIsAsGoodAsAnother) {
+TEST(DeviceChoice, TreatsPortabilityDevicesLikeOthers) {
   Devices devices = devices_of({DeviceType::integrated, DeviceType::integrated});
   devices[0].portability_subset = true;
   EXPECT_EQ(choose(devices).chosen, 0u);
@@ -131,7 +131,7 @@ TEST(DeviceChoice, SelectorsOfEachKind) {
       {"llvmpipe", 1},
       {"LLVM 15", 1},
       {"GPU 2", 2},
-      {"256", 1},  // no index, but part of a name
+      {"256", 1},  // not an index, but part of a name
   };
   for (const auto& [selector, expected] : cases) {
     SCOPED_TRACE(selector);
@@ -145,7 +145,7 @@ TEST(DeviceChoice, SelectorsOfEachKind) {
   }
 }
 
-TEST(DeviceChoice, AShortNumberIsAnIndexAndNoPartOfAName) {
+TEST(DeviceChoice, AShortNumberIsAnIndexNotPartOfAName) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::cpu});
   devices[0].name = "RTX 3060";
   devices[1].name = "llvmpipe (LLVM 15.0.6, 256 bits)";
@@ -154,7 +154,7 @@ TEST(DeviceChoice, AShortNumberIsAnIndexAndNoPartOfAName) {
   EXPECT_EQ(choose(devices, "3060").chosen, 0U);
 }
 
-TEST(DeviceChoice, SelectorsThatNameNothing) {
+TEST(DeviceChoice, SelectorsThatMatchNothing) {
   const Devices devices = devices_of({DeviceType::discrete});
   for (const std::string selector :
        {"1", "-1", "+0", "99999999999", "radeon", "65:00.1", ":65:00.0", "5:00.0",
@@ -176,7 +176,7 @@ TEST(DeviceChoice, AnEarlierKindOfSelectorWins) {
   EXPECT_EQ(choose(devices, "0001:65:00.0").chosen, 1u) << "the PCI address before the name";
 }
 
-TEST(DeviceChoice, OfSeveralTheFirst) {
+TEST(DeviceChoice, TakesTheFirstOfSeveralMatches) {
   Devices devices = devices_of({DeviceType::cpu, DeviceType::discrete, DeviceType::discrete});
   devices[0].name = "Other";
   const DeviceChoice choice = choose(devices, "fake");
@@ -187,7 +187,7 @@ TEST(DeviceChoice, OfSeveralTheFirst) {
   EXPECT_EQ(choose(devices, "65:00.0").chosen, 0u) << "in any domain";
 }
 
-TEST(DeviceChoice, ANamedUnusableDeviceIsNoReasonToTakeAnother) {
+TEST(DeviceChoice, DoesNotReplaceANamedUnusableDevice) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::discrete});
   devices[0].scalar_block_layout = false;
   for (const std::string selector : {"0", "fake"}) {

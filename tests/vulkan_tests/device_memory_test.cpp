@@ -33,7 +33,7 @@ DeviceCaps with_memory(DeviceType type, std::vector<MemoryHeap> heaps,
   return caps;
 }
 
-/// 8 GiB, of which the host sees 256 MiB.
+/// 8 GiB, of which the host can map 256 MiB.
 DeviceCaps discrete() {
   return with_memory(
       DeviceType::discrete,
@@ -54,7 +54,7 @@ TEST(DeviceMemory, OfADiscreteGpu) {
   EXPECT_EQ(memory.max_buffer_bytes, 4 * kGiB);
 }
 
-TEST(DeviceMemory, OfADiscreteGpuThatTheHostSees) {
+TEST(DeviceMemory, OfADiscreteGpuVisibleToTheHost) {
   DeviceCaps caps = discrete();
   caps.memory_types[4].heap = 0;
   const bitaxon::DeviceMemory memory = device_memory(caps);
@@ -73,7 +73,7 @@ TEST(DeviceMemory, OfAnIntegratedGpu) {
   EXPECT_EQ(memory.kinds[1].backend_bytes, 0u);
 }
 
-TEST(DeviceMemory, OfACpuIsTheSystems) {
+TEST(DeviceMemory, OfACpuDeviceIsTheSystems) {
   const bitaxon::DeviceMemory memory = device_memory(
       with_memory(DeviceType::cpu, {{2 * kGiB, 3 * kGiB, true}}, {{0, kDevice | kHost | kCached}}));
   ASSERT_EQ(memory.kinds.size(), 1u);
@@ -81,13 +81,13 @@ TEST(DeviceMemory, OfACpuIsTheSystems) {
   EXPECT_EQ(memory.kinds[0].available_bytes, 3 * kGiB) << "not the nominal size";
 }
 
-TEST(DeviceMemory, OfADeviceWithoutAny) {
+TEST(DeviceMemory, OfADeviceWithoutMemory) {
   const bitaxon::DeviceMemory memory = device_memory(with_memory(DeviceType::discrete, {}, {}));
   ASSERT_EQ(memory.kinds.size(), 1u);
   EXPECT_EQ(memory.kinds[0].available_bytes, 0u);
 }
 
-TEST(DeviceMemory, BlocksAreCounted) {
+TEST(DeviceMemory, CountsBlocks) {
   const DeviceCaps caps = discrete();
   const auto allocated = [&](std::vector<std::uint64_t> sizes) {
     return allocated_bytes(caps, sizes);
@@ -105,7 +105,7 @@ TEST(DeviceMemory, PackedWeightsTakeNoMoreThanStoredOnes) {
   expect_packed_like_stored(device_memory(discrete()));
 }
 
-// The default configuration in 4 bits: what blocks add stays small, too.
+// The default configuration in 4 bits. The share of unused memory in blocks stays small.
 TEST(DeviceMemory, TheDefaultModelFits) {
   const auto found = found_in(Config{}, WeightFormat::affine4, false);
   const MemoryNeed need = model_need(Config{}, found, {}, device_memory(discrete())).memory;
@@ -122,7 +122,7 @@ TEST(DeviceMemory, TheDefaultModelFits) {
   EXPECT_FALSE(model_need(Config{}, found, {}, device_memory(small)).memory.fits());
 }
 
-TEST(DeviceMemory, ATensorAboveALimitIsNamed) {
+TEST(DeviceMemory, NamesATensorAboveALimit) {
   DeviceCaps caps = discrete();
   caps.max_allocation_bytes = 32 * kMiB;
   const auto found = found_in(Config{}, WeightFormat::affine4, false);

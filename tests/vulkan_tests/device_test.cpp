@@ -1,4 +1,4 @@
-// A device of this machine, opened.
+// Opens the devices of this machine.
 #include "vulkan/device.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens `physical` and uses it a little, with the validation layer listening.
+/// Opens `physical` and uses it briefly with the validation layer on.
 void expect_opens(const Instance& instance, const Instance::PhysicalDevice& physical) {
   const Device device(instance, physical);
   EXPECT_NE(device.queue(), nullptr);
@@ -59,7 +59,7 @@ TEST(Device, EveryUsableDeviceOpens) {
   EXPECT_EQ(messages.lines, std::vector<std::string>());
 }
 
-TEST(Device, FunctionsOf1_3AreExtensionsBeforeIt) {
+TEST(Device, FunctionsOf1_3ComeFromExtensionsIn1_2) {
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
   Messages messages;
   {
@@ -72,7 +72,7 @@ TEST(Device, FunctionsOf1_3AreExtensionsBeforeIt) {
   EXPECT_EQ(messages.lines, std::vector<std::string>());
 }
 
-TEST(Device, OneThatLacksSomethingIsRefused) {
+TEST(Device, RefusesADeviceThatLacksAFeature) {
   const Instance instance;
   Instance::PhysicalDevice physical = instance.devices().at(0);
   physical.caps.timeline_semaphore = false;
@@ -84,7 +84,7 @@ TEST(Device, NamesNeedDebugUtils) {
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceExtensionProperties";
   FailingCalls::now().n_failures = 1000;
-  FailingCalls::now().result = VK_SUCCESS;  // there are none
+  FailingCalls::now().result = VK_SUCCESS;  // the list stays empty
   const Instance instance(FailingCalls::hook);
   EXPECT_FALSE(instance.has_debug_utils());
   const Device device(instance, instance.devices().at(0));

@@ -1,4 +1,4 @@
-// Which drivers are loaded: where their manifests lie, and which of them did well when tried.
+// Which drivers are loaded: where their manifests are, and which of them work when tried.
 #include "vulkan/drivers.h"
 
 #include <gtest/gtest.h>
@@ -23,8 +23,8 @@ using std::filesystem::path;
 
 using Paths = std::vector<path>;
 
-/// Crashes whenever one of `bad`, or both of `enemies`, are among the drivers. With one of `hiding`
-/// no device is listed; else each driver but those without hardware has one.
+/// Crashes if one of `bad` or both of `enemies` are among the loaded drivers. With one of `hiding`,
+/// no device is listed; otherwise each driver has one device, except those without hardware.
 struct FakeMachine {
   Paths installed;
   std::set<path> bad = {};
@@ -56,7 +56,7 @@ Paths rejected_of(const Drivers& drivers) {
   return manifests;
 }
 
-TEST(SortOutDrivers, WhereAllIsWellOneTryIsEnough) {
+TEST(SortOutDrivers, TriesOnceIfAllDriversWork) {
   FakeMachine machine{.installed = {"a", "b", "c"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_FALSE(drivers.manifests);
@@ -65,7 +65,7 @@ TEST(SortOutDrivers, WhereAllIsWellOneTryIsEnough) {
   EXPECT_EQ(machine.n_tries, 1);
 }
 
-TEST(SortOutDrivers, OneThatCrashesIsLeftOut) {
+TEST(SortOutDrivers, LeavesOutACrashingDriver) {
   for (const path bad : {"a", "b", "c"}) {
     FakeMachine machine{.installed = {"a", "b", "c"}, .bad = {bad}};
     const Drivers drivers = machine.sort_out();
@@ -77,14 +77,14 @@ TEST(SortOutDrivers, OneThatCrashesIsLeftOut) {
   }
 }
 
-TEST(SortOutDrivers, OfTwoThatCrashTogetherTheFirstIsKept) {
+TEST(SortOutDrivers, KeepsTheFirstOfTwoThatCrashTogether) {
   FakeMachine machine{.installed = {"a", "b", "c"}, .enemies = {"a", "c"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(rejected_of(drivers), Paths{"c"});
   EXPECT_EQ(drivers.manifests, (Paths{"a", "b"}));
 }
 
-TEST(SortOutDrivers, WhereAllCrashVulkanIsNotUsed) {
+TEST(SortOutDrivers, DoesNotUseVulkanIfAllDriversCrash) {
   FakeMachine machine{.installed = {"/a.json", "/b.json"}, .bad = {"/a.json", "/b.json"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(
@@ -95,7 +95,7 @@ TEST(SortOutDrivers, WhereAllCrashVulkanIsNotUsed) {
                ErrorKind::unsupported, {"/a.json cannot be used: it crashes"});
 }
 
-TEST(SortOutDrivers, ALayerIsNotTakenForADriver) {
+TEST(SortOutDrivers, DoesNotBlameDriversForALayer) {
   FakeMachine machine{.installed = {"a", "b"}, .bad_layer = true};
   const Drivers drivers = machine.sort_out();
   EXPECT_TRUE(drivers.rejected.empty());
@@ -105,7 +105,7 @@ TEST(SortOutDrivers, ALayerIsNotTakenForADriver) {
   EXPECT_EQ(drivers.warning, "Vulkan layers are left out: with them it crashes");
 }
 
-TEST(SortOutDrivers, ADriverIsFoundBesideALayer) {
+TEST(SortOutDrivers, FindsABadDriverNextToABadLayer) {
   FakeMachine machine{.installed = {"a", "b"}, .bad = {"b"}, .bad_layer = true};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(rejected_of(drivers), Paths{"b"});
@@ -113,14 +113,14 @@ TEST(SortOutDrivers, ADriverIsFoundBesideALayer) {
   EXPECT_FALSE(drivers.with_layers);
 }
 
-TEST(SortOutDrivers, OneThatHidesTheOthersIsLeftOut) {
+TEST(SortOutDrivers, LeavesOutADriverThatHidesTheOthers) {
   FakeMachine machine{.installed = {"a", "b", "c"}, .hiding = {"a"}, .without_hardware = {"b"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(drivers.manifests, Paths{"c"});
   EXPECT_NE(drivers.warning.find("only c is used"), std::string::npos) << drivers.warning;
 }
 
-TEST(SortOutDrivers, WithoutHardwareAllIsWell) {
+TEST(SortOutDrivers, AcceptsDriversWithoutHardware) {
   FakeMachine machine{.installed = {"a", "b"}, .without_hardware = {"a", "b"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_FALSE(drivers.manifests);
@@ -128,14 +128,14 @@ TEST(SortOutDrivers, WithoutHardwareAllIsWell) {
   EXPECT_EQ(machine.n_tries, 3);
 }
 
-TEST(SortOutDrivers, ACrashWithoutDriversIsTheLoaders) {
+TEST(SortOutDrivers, BlamesTheLoaderForACrashWithoutDrivers) {
   const Drivers drivers = sort_out_drivers({}, [](const DriverTrial&) {
     return TrialResult{"it crashes", 0};
   });
   EXPECT_EQ(drivers.problem, "the Vulkan loader cannot be used: it crashes");
 }
 
-TEST(SortOutDrivers, OneThatWeDoNotFindIsLeftOut) {
+TEST(SortOutDrivers, LeavesOutADriverThatOnlyTheLoaderFinds) {
   FakeMachine machine{.installed = {"a", "found by the loader alone"},
                       .bad = {"found by the loader alone"}};
   const Drivers drivers = sort_out_drivers({"a"}, std::ref(machine));
@@ -173,7 +173,7 @@ TEST_F(DriverManifests, LieInTheFoldersOfTheUserAndTheSystem) {
                           add("added/x.json"),
                           add("folder/y.json")};
   add("data/vulkan/icd.d/readme.txt");
-  add(".local/share/vulkan/icd.d/not.json");  // XDG_DATA_HOME takes its place
+  add(".local/share/vulkan/icd.d/not.json");  // XDG_DATA_HOME replaces this folder
   const Paths found = driver_manifests();
   for (const path& file : expected)
     EXPECT_NE(std::find(found.begin(), found.end(), file), found.end()) << file;
@@ -182,7 +182,7 @@ TEST_F(DriverManifests, LieInTheFoldersOfTheUserAndTheSystem) {
             expected.size());
 }
 
-TEST_F(DriverManifests, ThatAreNamedAreTheOnlyOnes) {
+TEST_F(DriverManifests, ThatAreNamedReplaceAllOthers) {
   const Paths named = {add("named/1.json"), add("named/2.json"), add("other.json")};
   const EnvironmentVariable old_name("VK_ICD_FILENAMES", root_ + "/other.json");
   EXPECT_EQ(driver_manifests(), Paths{named[2]});
@@ -206,7 +206,7 @@ TEST_F(DriverManifests, CircumstancesChangeWithTheFiles) {
   EXPECT_NE(driver_circumstances(manifests), after);
 }
 
-TEST(DriverRecord, KeepsWhatWasFoundLast) {
+TEST(DriverRecord, KeepsTheLatestResults) {
   const TemporaryFolder folder;
   const path file = folder / "new folder/record.json";
   EXPECT_FALSE(read_record(file, "0"));
@@ -230,7 +230,7 @@ TEST(DriverRecord, KeepsWhatWasFoundLast) {
   EXPECT_TRUE(read_record(file, "19"));
 }
 
-TEST(Instance, LoadsTheDriversThatAreNamed) {
+TEST(Instance, LoadsOnlyTheNamedDrivers) {
   Drivers none;
   none.manifests = Paths{"/no/such/driver.json"};
   expect_error([&] { Instance(nullptr, nullptr, default_loader_names(), none); },

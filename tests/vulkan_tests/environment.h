@@ -1,4 +1,4 @@
-// Variables of the environment for the time of a test.
+// Environment variables that are set for the duration of a test.
 #pragma once
 
 #include <cstdlib>
@@ -7,7 +7,7 @@
 
 namespace bitaxon::vulkan::test {
 
-/// Sets a variable, and on destruction puts back what was there.
+/// Sets a variable, and restores its previous value on destruction.
 class EnvironmentVariable {
  public:
   EnvironmentVariable(const char* name, const std::string& value) : name_(name) {

@@ -1,5 +1,5 @@
-// What the cases of the experts' ops cannot say: indexes that no router gives, and that a row's
-// result does not depend on which other rows go to the same experts.
+// Properties that the cases of the expert ops do not cover: indexes that no router gives, and that
+// the result of a row does not depend on which other rows go to the same experts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ constexpr std::int64_t kTopK = 2;
 
 enum class Half { swiglu, down };
 
-/// Both halves of the experts take rows [R, n_columns] beside the experts' indexes.
+/// Both halves of the experts take rows [R, n_columns] and the indexes of the experts.
 struct Step {
   std::vector<std::int32_t> experts;  ///< [R, top_k]
   std::vector<std::int32_t> order;    ///< row i of the step is row order[i] of the numbers
@@ -36,7 +36,7 @@ Step step_of(std::int32_t n_rows) {
   return step;
 }
 
-/// Rows of random numbers, in the step's order.
+/// Rows of random numbers, in the order of the step.
 std::size_t add_rows(OpProblem& p, const Step& step, std::vector<std::int64_t> row_shape) {
   std::int64_t n = 1;
   for (const std::int64_t size : row_shape) n *= size;
@@ -91,7 +91,7 @@ OpProblem problem_of(Half half, const Step& step) {
 
 class ExpertsTest : public testing::TestWithParam<Half> {};
 
-TEST_P(ExpertsTest, AnIndexThatIsNoExpertsIsTakenAsTheLast) {
+TEST_P(ExpertsTest, AnInvalidIndexCountsAsTheLastExpert) {
   for (const std::int32_t n_rows : {1, 3, 20, 70}) {
     SCOPED_TRACE(n_rows);
     Step wild = step_of(n_rows);
@@ -108,7 +108,7 @@ TEST_P(ExpertsTest, AnIndexThatIsNoExpertsIsTakenAsTheLast) {
   }
 }
 
-TEST_P(ExpertsTest, RowsDoNotDependOnTheirNeighbours) {
+TEST_P(ExpertsTest, RowsDoNotDependOnTheirNeighbors) {
   for (const std::int32_t n_rows : {3, 20, 70}) {
     SCOPED_TRACE(n_rows);
     const Step step = step_of(n_rows);

@@ -1,14 +1,14 @@
-// Devices that no machine has.
+// Fabricated devices.
 #pragma once
 
 #include "vulkan/device_caps.h"
 
 namespace bitaxon::vulkan::test {
 
-/// Everything the floor asks for and nothing more, by the least of each limit.
+/// A device that meets the floor exactly, with the lowest allowed value of each limit.
 DeviceCaps plain_device(std::uint32_t index, DeviceType type);
 
-/// A driver with one device, described by these values; its functions answer from them and check
+/// A driver with one device, described by these values. Its functions answer from them and note
 /// what they are asked.
 struct FakeDriver {
   std::uint32_t loader_version = VK_API_VERSION_1_3;
@@ -21,9 +21,9 @@ struct FakeDriver {
   bool has_subgroup_size_control_feature = true;
   VkShaderStageFlags subgroup_stages = VK_SHADER_STAGE_ALL;
 
-  std::vector<VkStructureType> asked;  ///< structures in the lists it was given
+  std::vector<VkStructureType> asked;  ///< structures in the pNext lists of queries
 
-  /// The table answers from this object as long as it lives; one at a time.
+  /// The table uses this object and must not outlive it. Only one object at a time.
   Functions functions();
 };
 

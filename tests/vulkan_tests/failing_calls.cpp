@@ -12,15 +12,15 @@ namespace bitaxon::vulkan::test {
 namespace {
 
 FailingCalls calls;
-std::map<std::string, std::set<std::uint64_t>> alive;  ///< handles, by kind
+std::map<std::string, std::set<std::uint64_t>> alive;  ///< live handles, by kind
 
-/// Functions that the specification lets say that the device is lost.
+/// Functions that may return VK_ERROR_DEVICE_LOST, according to the specification.
 bool tells_of_loss(std::string_view name) {
   return name == "vkQueueSubmit2" || name == "vkWaitSemaphores" || name == "vkDeviceWaitIdle" ||
          name == "vkGetSemaphoreCounterValue" || name == "vkGetQueryPoolResults";
 }
 
-/// What the function returns without being called; VK_SUCCESS: it is called.
+/// The result that the function returns without being called; VK_SUCCESS: it is called.
 VkResult failure_now(const char* name) {
   const int n = ++calls.n_calls[name];
   if (calls.lost && tells_of_loss(name)) return VK_ERROR_DEVICE_LOST;
@@ -35,7 +35,7 @@ bool begins_with(std::string_view text, std::string_view start) {
   return text.rfind(start, 0) == 0;
 }
 
-/// "Buffer" of vkCreateBuffer and vkDestroyBuffer; empty for functions that make or destroy
+/// "Buffer" for vkCreateBuffer and vkDestroyBuffer; empty for functions that create or destroy
 /// nothing.
 std::string kind_made(std::string_view name) {
   if (name == "vkAllocateMemory") return "Memory";
@@ -52,7 +52,7 @@ std::uint64_t number_of(Handle handle) {
   return reinterpret_cast<std::uint64_t>(handle);
 }
 
-/// One for each member of Functions.
+/// One specialization per member of Functions.
 template <auto member>
 struct Wrapped;
 template <class Result, class... Arguments, Result (VKAPI_PTR* Functions::*member)(Arguments...)>
@@ -70,11 +70,11 @@ struct Wrapped<member> {
     if constexpr (kFallible) {
       const int n_failed = calls.n_failed;
       const VkResult failure = failure_now(name);
-      // On a device that is really lost nothing runs any more.
+      // On a device that is really lost, nothing runs any more.
       if (calls.lost && std::string_view(name) == "vkDeviceWaitIdle") real(arguments...);
       if (failure != VK_SUCCESS || calls.n_failed != n_failed) return failure;
       const VkResult result = real(arguments...);
-      // What a function makes comes last: VkX*, where VkX is a pointer.
+      // The created object is the last argument: VkX*, where VkX is a pointer.
       using Made = std::tuple_element_t<kCount - 1, Types>;
       if constexpr (std::is_pointer_v<std::remove_pointer_t<Made>>) {
         const std::string kind = kind_made(name);
@@ -85,7 +85,7 @@ struct Wrapped<member> {
       return result;
     } else {
       ++calls.n_calls[name];
-      // What a function destroys comes before the allocator.
+      // The destroyed object comes before the allocator.
       if constexpr (kCount >= 2) {
         using Destroyed = std::tuple_element_t<kCount - 2, Types>;
         if constexpr (std::is_pointer_v<Destroyed>) {
@@ -100,7 +100,7 @@ struct Wrapped<member> {
   }
 
   static void put_into(Functions& functions, const char* its_name) {
-    // The table comes by again with what was put in before.
+    // The hook gets the table again with the functions that it has already replaced.
     if (functions.*member == nullptr || functions.*member == &call) return;
     if (!kFallible && kind_destroyed(its_name).empty()) return;
     real = functions.*member;
@@ -120,8 +120,8 @@ struct Wrapped<member> {
 PFN_vkGetInstanceProcAddr real_instance_lookup = nullptr;
 PFN_vkGetDeviceProcAddr real_device_lookup = nullptr;
 
-/// `found` for `name`; what destroys is counted from the start, as it may be called before the
-/// hook.
+/// Returns `found` for `name`. A destroy function is wrapped from the start, because it may be
+/// called before the hook.
 template <auto destroy>
 PFN_vkVoidFunction counted(const char* destroy_name, const char* name, PFN_vkVoidFunction found) {
   if (std::string_view(destroy_name) != name || found == nullptr) return found;

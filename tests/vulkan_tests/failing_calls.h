@@ -1,4 +1,4 @@
-// Vulkan functions that fail when a test says so, and are counted, with what they made.
+// Vulkan functions that fail on request. Calls are counted, and created objects are tracked.
 #pragma once
 
 #include <map>
@@ -9,29 +9,29 @@
 
 namespace bitaxon::vulkan::test {
 
-/// The hook for Instance puts these functions before the driver's: all that return a VkResult, and
-/// those that destroy. An object that is destroyed without being there fails the test.
+/// The hook for Instance wraps all functions of the driver that return a VkResult or destroy an
+/// object. Destroying an object that does not exist fails the test.
 struct FailingCalls {
-  std::string name;                               ///< of the function that fails; empty: none
-  int first = 1;                                  ///< from which call on
-  int n_failures = 1;                             ///< how many calls in a row
-  VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;  ///< what it returns then, having done nothing
-  std::string missing;  ///< a function that the loader or the driver does not have
+  std::string name;                               ///< the function that fails; empty: none
+  int first = 1;                                  ///< the first call that fails
+  int n_failures = 1;                             ///< how many calls fail in a row
+  VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;  ///< what it returns then, without doing anything
+  std::string missing;  ///< a function that the loader or the driver lacks
 
   std::map<std::string, int> n_calls;
   int n_failed = 0;
-  /// The device was lost: from then on every function that says so does, and nothing is computed.
+  /// The device was lost: every function that can report the loss does so, and nothing is computed.
   bool lost = false;
 
-  /// No function fails or is missing, nothing is counted.
+  /// Makes all functions work again and resets the counts.
   static void reset();
   static FailingCalls& now();
   static void hook(Functions& functions);
-  /// Everything that was made is destroyed; says what is not.
+  /// Expects that every created object has been destroyed, and names those that have not.
   static void expect_nothing_left();
 };
 
-/// Functions of the table that return a VkResult.
+/// The functions of the table that return a VkResult.
 std::vector<std::string> fallible_calls();
 
 }  // namespace bitaxon::vulkan::test

@@ -1,4 +1,4 @@
-// Each call of opening a device fails once: a typed error, and nothing is left behind.
+// Each call for opening a device fails once. It must give a typed error and leave nothing behind.
 #include <gtest/gtest.h>
 
 #include "environment.h"
@@ -11,7 +11,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens everything, with a listener. Returns the number of devices found.
+/// Opens everything, with validation. Returns the number of devices found.
 std::size_t open_all() {
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
   Messages messages;
@@ -34,14 +34,14 @@ void expect_missing_is_said(const std::string& name, ErrorKind kind) {
   FailingCalls::expect_nothing_left();
 }
 
-TEST(Failure, NoneIsTheRule) {
+TEST(Failure, OpensADeviceIfNothingFails) {
   FailingCalls::reset();
   EXPECT_GT(open_all(), 0u);
   for (const std::string& name : kCalls) EXPECT_GT(FailingCalls::now().n_calls[name], 0) << name;
   FailingCalls::expect_nothing_left();
 }
 
-TEST(Failure, EachCallOnce) {
+TEST(Failure, EachCallFailsOnce) {
   for (const std::string& name : kCalls) {
     for (int nth = 1;; ++nth) {
       SCOPED_TRACE(name + ", call " + std::to_string(nth));
@@ -69,7 +69,7 @@ TEST(Failure, EachCallOnce) {
   }
 }
 
-TEST(Failure, ListsThatGrowAreAskedForAgain) {
+TEST(Failure, QueriesAgainIfAListGrows) {
   FailingCalls::reset();
   const std::size_t n_devices = open_all();
   for (const std::string& name : kCalls) {
@@ -85,7 +85,7 @@ TEST(Failure, ListsThatGrowAreAskedForAgain) {
   }
 }
 
-TEST(Failure, NoDevicesIsNoError) {
+TEST(Failure, NoDevicesIsNotAnError) {
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumeratePhysicalDevices";
   for (const VkResult result : {VK_ERROR_INITIALIZATION_FAILED, VK_SUCCESS}) {
@@ -102,7 +102,7 @@ TEST(Failure, AnOldLoaderIsUnsupported) {
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceVersion";
-  FailingCalls::now().result = VK_SUCCESS;  // and leaves 1.0
+  FailingCalls::now().result = VK_SUCCESS;  // and leaves version 1.0
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
 }
 
@@ -114,7 +114,7 @@ TEST(Failure, NoDriverIsUnsupported) {
 }
 
 TEST(Failure, MissingFunctionsAreNamed) {
-  // Without the first of each list there is no way to destroy.
+  // Leaves out the first function of each list, without which nothing can be destroyed.
   for (const char* name :
        {"vkEnumeratePhysicalDevices", "vkGetPhysicalDeviceProperties2", "vkGetDeviceProcAddr"})
     expect_missing_is_said(name, ErrorKind::unsupported);

@@ -1,4 +1,4 @@
-// Each thing that the floor asks for is named when it is missing.
+// Each requirement of the floor is named if a device lacks it.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -49,7 +49,7 @@ TEST(Floor, APlainDeviceLacksNothing) {
   EXPECT_EQ(missing_of(plain_device(0, DeviceType::discrete)), std::vector<std::string>());
 }
 
-TEST(Floor, EachLackNamesItself) {
+TEST(Floor, NamesEachMissingRequirement) {
   for (const Lack& lack : lacks()) {
     DeviceCaps caps = plain_device(0, DeviceType::discrete);
     lack.take_away(caps);
@@ -57,7 +57,7 @@ TEST(Floor, EachLackNamesItself) {
   }
 }
 
-TEST(Floor, AllAreNamed) {
+TEST(Floor, NamesAllMissingRequirements) {
   DeviceCaps caps = plain_device(0, DeviceType::discrete);
   for (const Lack& lack : lacks())
     if (lack.expected.rfind("Vulkan", 0) != 0) lack.take_away(caps);

@@ -5,7 +5,8 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Whether the last of these launches, of one access each, needs a barrier and no other does.
+/// Whether the last of these launches, of one access each, needs a barrier and no other launch
+/// does.
 bool last_alone_needs_one(std::initializer_list<MemoryAccess> launches) {
   HazardTracker tracker;
   const MemoryAccess* last = launches.end() - 1;
@@ -18,7 +19,7 @@ constexpr auto kRead = Access::read;
 constexpr auto kWrite = Access::write;
 constexpr auto kReadWrite = Access::read_write;
 
-TEST(HazardTracker, OneOfTwoAccessesWrites) {
+TEST(HazardTracker, NeedsABarrierIfOneOfTwoAccessesWrites) {
   EXPECT_TRUE(last_alone_needs_one({{1, 0, 256, kWrite}, {1, 0, 256, kRead}}));
   EXPECT_TRUE(last_alone_needs_one({{1, 0, 256, kRead}, {1, 0, 256, kWrite}}));
   EXPECT_TRUE(last_alone_needs_one({{1, 0, 256, kWrite}, {1, 0, 256, kWrite}}));
@@ -29,7 +30,7 @@ TEST(HazardTracker, OneOfTwoAccessesWrites) {
   }
 }
 
-TEST(HazardTracker, TheFirstLaunchNeedsNone) {
+TEST(HazardTracker, TheFirstLaunchNeedsNoBarrier) {
   EXPECT_FALSE(HazardTracker().needs_barrier({}));
   EXPECT_FALSE(last_alone_needs_one({{1, 0, 256, kReadWrite}}));
 }
@@ -40,14 +41,14 @@ TEST(HazardTracker, ALaunchIsNoHazardToItself) {
   EXPECT_FALSE(tracker.needs_barrier(both));
 }
 
-TEST(HazardTracker, RangesMeetByAByte) {
+TEST(HazardTracker, NeedsABarrierIfRangesOverlapByAByte) {
   EXPECT_TRUE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 257, kRead}}));
   EXPECT_TRUE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 511, 4, kRead}}));
   EXPECT_TRUE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 300, 4, kRead}}));
   EXPECT_TRUE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 4096, kRead}}));
 }
 
-TEST(HazardTracker, RangesThatDoNotMeet) {
+TEST(HazardTracker, NeedsNoBarrierIfRangesDoNotOverlap) {
   EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 256, kRead}}));     // before
   EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 512, 256, kRead}}));   // behind
   EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 1024, 256, kRead}}));  // far
@@ -66,7 +67,7 @@ TEST(HazardTracker, LooksBackToTheLastBarrier) {
   EXPECT_TRUE(tracker.needs_barrier({&write, 1})) << "the reads lie behind it";
 }
 
-TEST(HazardTracker, AnyAccessOfALaunchCounts) {
+TEST(HazardTracker, ChecksEveryAccessOfALaunch) {
   HazardTracker tracker;
   const MemoryAccess before[] = {{1, 0, 256, kRead}, {1, 256, 256, kRead}, {1, 512, 256, kWrite}};
   const MemoryAccess after[] = {{1, 0, 256, kRead}, {2, 512, 256, kRead}, {1, 512, 4, kRead}};

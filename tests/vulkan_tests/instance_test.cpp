@@ -1,4 +1,5 @@
-// The loader and the driver of this machine. There has to be one: mesa-vulkan-drivers is enough.
+// The loader and the drivers of this machine, which needs at least one: mesa-vulkan-drivers is
+// enough.
 #include "vulkan/instance.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Messages about a buffer of no bytes, which is an error.
+/// Provokes an error, a buffer of 0 bytes, and returns the messages about it.
 std::vector<std::string> messages_about_an_error() {
   Messages messages;
   {
@@ -55,7 +56,7 @@ TEST(Instance, ListsTheDevicesOfThisMachine) {
   }
 }
 
-TEST(Instance, NoLoaderIsSaid) {
+TEST(Instance, ReportsAMissingLoader) {
   expect_error(
       [] {
         Instance(nullptr, nullptr, {"libno-such-vulkan.so.1", "libnor-this.so"});
@@ -65,25 +66,25 @@ TEST(Instance, NoLoaderIsSaid) {
                {"no Vulkan loader"});
 }
 
-TEST(Instance, ALibraryThatIsNoLoaderIsSaid) {
+TEST(Instance, ReportsALibraryThatIsNoLoader) {
   expect_error([] { Instance(nullptr, nullptr, {"libc.so.6"}); }, ErrorKind::unsupported,
                {"damaged", "libvulkan1"});
 }
 
-TEST(Instance, TheSecondNameIsTried) {
+TEST(Instance, TriesTheSecondName) {
   std::vector<std::string> names = default_loader_names();
   names.insert(names.begin(), "libno-such-vulkan.so.1");
   EXPECT_FALSE(Instance(nullptr, nullptr, names).devices().empty());
 }
 
-TEST(Instance, NoDriverIsSaid) {
+TEST(Instance, ReportsAMissingDriver) {
   const EnvironmentVariable old_name("VK_ICD_FILENAMES", "/no/such/driver.json");
   const EnvironmentVariable new_name("VK_DRIVER_FILES", "/no/such/driver.json");
   expect_error([] { const Instance instance; }, ErrorKind::unsupported,
                {"no Vulkan driver", "mesa-vulkan-drivers"});
 }
 
-TEST(Instance, ValidationMessagesAreHeard) {
+TEST(Instance, ReceivesValidationMessages) {
   {
     const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
     const std::vector<std::string> lines = messages_about_an_error();
@@ -94,7 +95,7 @@ TEST(Instance, ValidationMessagesAreHeard) {
   EXPECT_FALSE(messages_about_an_error().empty());
 }
 
-TEST(Instance, WithoutLayersNobodyListens) {
+TEST(Instance, CreatesNoMessengerWithoutLayers) {
   const EnvironmentVariable layers("VK_INSTANCE_LAYERS", "");
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "0");
   FailingCalls::reset();

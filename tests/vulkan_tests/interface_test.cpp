@@ -1,4 +1,4 @@
-// What shaders expect from outside, and what does not fit it.
+// The interfaces of shaders, and launches that do not fit them.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -12,7 +12,7 @@ namespace {
 
 using test::expect_error;
 
-TEST(SpirvReflection, EveryShader) {
+TEST(SpirvReflection, ReadsEveryShader) {
   EXPECT_LE(kShaderCount, 120);
   for (int i = 0; i < kShaderCount; ++i) {
     const auto shader = static_cast<Shader>(i);
@@ -28,16 +28,16 @@ TEST(SpirvReflection, EveryShader) {
       writes |= interface.bindings[b].writable;
     }
     EXPECT_TRUE(writes);
-    // The step buffer; but what measures how fast a device is belongs to no step.
+    // Binding 0 is the step buffer, except in shaders that measure the device outside of a step.
     EXPECT_EQ(interface.bindings[0].writable,
               shader == Shader::read_words || shader == Shader::multiply_add);
-    // Every shader's work group size is its first constant.
+    // The first constant of every shader is the workgroup size.
     ASSERT_FALSE(interface.constant_ids.empty());
     EXPECT_EQ(interface.constant_ids[0], 0U);
   }
 }
 
-TEST(SpirvReflection, NamesAreDifferent) {
+TEST(SpirvReflection, ShaderNamesAreUnique) {
   std::set<std::string_view> names;
   for (int i = 0; i < kShaderCount; ++i) names.insert(name_of(static_cast<Shader>(i)));
   EXPECT_EQ(names.size(), static_cast<std::size_t>(kShaderCount));
@@ -48,7 +48,7 @@ std::vector<std::uint32_t> some_code() {
   return {code.begin(), code.end()};
 }
 
-TEST(SpirvReflection, WhatIsNoModule) {
+TEST(SpirvReflection, RefusesCodeThatIsNoModule) {
   expect_error([] { reflect({}); }, ErrorKind::format, {"SPIR-V"});
   std::vector<std::uint32_t> code = some_code();
   expect_error([&] { reflect(std::span(code).first(4)); }, ErrorKind::format, {"SPIR-V"});
@@ -56,7 +56,7 @@ TEST(SpirvReflection, WhatIsNoModule) {
   expect_error([&] { reflect(code); }, ErrorKind::format, {"SPIR-V"});
 }
 
-/// Reads or throws Error(format), and nothing else.
+/// Expects that reflect() succeeds or throws Error(format).
 void expect_read_or_refused(std::span<const std::uint32_t> code) {
   try {
     reflect(code);
@@ -65,7 +65,7 @@ void expect_read_or_refused(std::span<const std::uint32_t> code) {
   }
 }
 
-TEST(SpirvReflection, CutAnywhere) {
+TEST(SpirvReflection, HandlesCodeThatIsCutAnywhere) {
   const std::vector<std::uint32_t> code = some_code();
   int refused = 0;
   for (std::size_t n = 5; n < code.size(); ++n) {
@@ -76,10 +76,11 @@ TEST(SpirvReflection, CutAnywhere) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, static_cast<int>(code.size()) / 2);  // the others end between instructions
+  EXPECT_GT(refused, static_cast<int>(code.size()) / 2);  // other lengths end between two
+                                                          // instructions
 }
 
-TEST(SpirvReflection, OneWordChanged) {
+TEST(SpirvReflection, HandlesAnyChangedWord) {
   const std::vector<std::uint32_t> whole = some_code();
   for (std::size_t i = 1; i < whole.size(); ++i)
     for (const std::uint32_t mask : {1U, 0x10U, 0x10000U, 0x80000000U, 0xffffffffU}) {
@@ -110,7 +111,7 @@ struct Fitting {
   }
 };
 
-TEST(InterfaceProblem, NoneWhereALaunchFits) {
+TEST(InterfaceProblem, IsEmptyIfTheLaunchFits) {
   Fitting fitting;
   EXPECT_EQ(interface_problem(fitting.launch, fitting.interface), "");
   fitting.launch.bindings[2].access = Access::write;
@@ -159,7 +160,7 @@ TEST(InterfaceProblem, Access) {
   reads.expect_problem({"binding 2", "readonly"});
 }
 
-TEST(InterfaceProblem, AddressesThatAreWrittenThrough) {
+TEST(InterfaceProblem, WritableAddresses) {
   Fitting fitting;
   fitting.interface.writable_addresses = true;
   fitting.expect_problem({"addresses", "readonly"});

@@ -1,4 +1,4 @@
-// Every case of every op as launches, for devices of many kinds, without any of them.
+// The launches of every case of every op, for many kinds of devices, without a real device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ namespace {
 
 using namespace vulkan;
 
-/// Packs weights that lie nowhere.
+/// Packs weights without memory.
 class NoDevice final : public Backend {
  public:
   explicit NoDevice(const DeviceCaps& device_caps) : device_caps_(device_caps) {}
@@ -107,7 +107,7 @@ const ShaderInterface& interface_of(Shader shader) {
   return place->second;
 }
 
-/// The launches of a case's node.
+/// The launches of the node of a case.
 class CaseLaunches {
  public:
   CaseLaunches(const OpProblem& problem, const NamedCaps& device)
@@ -154,8 +154,8 @@ class CaseLaunches {
     EXPECT_EQ(binding.size_bytes % 4, 0U);
     EXPECT_EQ(binding.offset_bytes % 256, 0U);
     EXPECT_LE(binding.offset_bytes + binding.size_bytes, extent_of(binding));
-    // What is bound in pieces is bound in pieces that fit. Other tensors are bound whole, and one
-    // that is too large is refused when it is bound.
+    // A tensor that is bound in pieces is bound in pieces that fit. Other tensors are bound whole,
+    // and are refused at binding if they are too large.
     if (binding.kind == Binding::Kind::value && binding.size_bytes < extent_of(binding)) {
       EXPECT_LE(binding.size_bytes, caps_.max_storage_buffer_bytes);
     }
@@ -202,7 +202,7 @@ class CaseLaunches {
     EXPECT_TRUE(written_before(grid, i));
   }
   void check_scratch_is_written_first(std::size_t i) const {
-    // One word stands in for what a variant of a shader does not look at.
+    // One word is bound in place of memory that a variant of a shader does not use.
     for (const Binding& binding : launches_[i].bindings)
       if (binding.kind == Binding::Kind::scratch && binding.access == Access::read &&
           binding.size_bytes > 4) {
@@ -211,8 +211,8 @@ class CaseLaunches {
       }
   }
 
-  /// Every byte of each operand that the node says it writes is bound by a launch that writes it,
-  /// and nothing else is.
+  /// Checks that launches bind every byte of each operand that the node writes, with write access,
+  /// and no operand that the node only reads.
   void check_everything_is_written() const {
     for (const Operand& operand : node().operands) {
       if (operand.value < 0 || graph_->value(operand.value).shape.elements() == 0) continue;
@@ -258,12 +258,12 @@ TEST_P(LaunchesOfOp, FitEveryDevice) {
       try {
         CaseLaunches(problem, device).check();
       } catch (const Error& error) {
-        // A device may be too small for a shape, but none is for the default model's.
+        // A device may be too small for a shape, but not for the shapes of the default model.
         EXPECT_EQ(error.kind(), ErrorKind::unsupported) << error.what();
         EXPECT_TRUE((op_case.tags & kModel) == 0 || device.caps.max_storage_buffer_bytes < 1 << 27)
             << error.what();
       }
-      if (HasFailure()) return;  // one is enough to read
+      if (HasFailure()) return;  // one failure is enough to read
     }
   }
 }

@@ -1,4 +1,4 @@
-// The validation layers: how they are switched on, and which the environment asks for.
+// The validation layers: how to enable them, and which the environment asks for.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,14 @@
 namespace bitaxon::test {
 
 inline constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
-/// Values of VK_LAYER_ENABLES, in addition to the layer's core checks. The same stand in
-/// CMakeLists.txt.
+/// Values of VK_LAYER_ENABLES, in addition to the core checks. CMakeLists.txt has the same values.
 inline constexpr const char* kSynchronization =
     "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT:"
     "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT";
 inline constexpr const char* kGpuAssisted = "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT";
 
-/// Instances made while it lives have the layer with these enables, whatever the environment was.
+/// Instances created during its lifetime have the layer with these enables, whatever the
+/// environment.
 class WithLayer {
  public:
   explicit WithLayer(const char* enables)
@@ -43,14 +43,14 @@ inline bool any_holds(const std::vector<std::string>& messages, std::string_view
   });
 }
 
-/// Newer layers say what they change for their own use ("Forcing shaderInt64 to VK_TRUE").
+/// Newer layers report settings they change for their own use ("Forcing shaderInt64 to VK_TRUE").
 inline bool is_about_the_layer(const std::string& message) {
   return message.find("Internal Warning:") != std::string::npos;
 }
 
-/// Goes around a mistake of the layers (1.3.239): with GPU-assisted validation they do not follow
-/// submissions, and each question for a timeline semaphore's value waits ten seconds and ends in a
-/// message of "most likely a validation bug". With this hook the questions do not reach them.
+/// Works around a bug of the layers (1.3.239): with GPU-assisted validation they do not track
+/// submissions. Each query for the value of a timeline semaphore then waits ten seconds and ends in
+/// the message "most likely a validation bug". This hook keeps the queries from the layers.
 void answer_for_semaphores(vulkan::Functions& functions);
 
 }  // namespace bitaxon::test

@@ -1,5 +1,5 @@
-// The layers that the environment asks for are there and watch what they are asked to watch.
-// Without this, a run in which they are missing or misspelt would pass.
+// The layers that the environment asks for are present and check what they should. Without this
+// test, a run with missing or misspelled layers would pass.
 #include "vulkan_tests/layers.h"
 
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::int64_t kCols = 64;
 
-/// What is said of two steps of two products, the second of which reads what the first wrote and
-/// has a weight that claims so many rows.
+/// Runs two steps of two products and returns the messages of the layers. The second product reads
+/// the result of the first and has a weight that claims to have claimed_rows rows.
 std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t claimed_rows) {
   vulkan::Messages messages;
   options.messages = &messages;
@@ -40,7 +40,7 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
         plan, {.arena = arena, .state = {}, .state_layout = std::make_shared<StateLayout>()});
     StepBuffer step;
     step.n_rows = step.n_segments = step.segments[0].n_rows = 1;
-    // Nothing but barriers orders the two.
+    // Only barriers order the two steps.
     backend->submit(executable, step);
     backend->wait(backend->submit(executable, step));
   }
@@ -48,25 +48,25 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
   return messages.lines;
 }
 
-TEST(Layers, NothingIsSaidOfWhatIsRight) {
+TEST(Layers, ReportNothingForACorrectProgram) {
   EXPECT_EQ(provoke(test_options(), kCols), std::vector<std::string>());
 }
 
-TEST(Layers, AMissingBarrierIsNoticedWhereThatIsAskedFor) {
+TEST(Layers, DetectAMissingBarrierIfEnabled) {
   vulkan::VulkanOptions options = test_options();
   options.without_barrier = 1;
   EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD-READ-AFTER-WRITE"),
             environment_enables("SYNCHRONIZATION_VALIDATION_EXT"));
 }
 
-TEST(Layers, AMissingBarrierBetweenSubmissionsIsNoticedWhereThatIsAskedFor) {
+TEST(Layers, DetectAMissingBarrierBetweenSubmissionsIfEnabled) {
   vulkan::VulkanOptions options = test_options();
   options.without_barrier = 0;
   EXPECT_EQ(any_holds(provoke(options, kCols), "SYNC-HAZARD"),
             environment_enables("SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT"));
 }
 
-TEST(Layers, AReadBeyondAWeightIsNoticedWhereThatIsAskedFor) {
+TEST(Layers, DetectAReadBeyondAWeightIfEnabled) {
   EXPECT_EQ(any_holds(provoke(test_options(), 4 * kCols), "address out of bounds"),
             environment_enables("GPU_ASSISTED"));
 }

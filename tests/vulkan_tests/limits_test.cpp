@@ -1,4 +1,4 @@
-// What is larger than one binding or one grid may be.
+// Tensors and grids that exceed what one binding or one dispatch allows.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ std::unique_ptr<Backend> backend_with(std::function<void(vulkan::DeviceCaps&)> l
 
 void bind_at_most_64_kib(vulkan::DeviceCaps& caps) { caps.max_storage_buffer_bytes = 65536; }
 
-/// n_rows rows of 128 columns times [1, n_out, 128], all with a residual.
+/// n_rows rows of 128 columns times [1, n_out, 128], plus a residual.
 OpCase product(std::uint32_t n_rows, std::int64_t n_out, Format format = Format::f32) {
   const Tolerance tolerance{0, "float32 sums of 128 products, in any order"};
   OpCase product{fmt::format("limits_{}_{}", n_rows, n_out), kEdge, tolerance, {}};
@@ -51,7 +51,7 @@ void expect_agreement(Backend& backend, const OpCase& op_case) {
             std::vector<std::string>());
 }
 
-TEST(Limits, AWeightLargerThanABinding) {
+TEST(Limits, AcceptsAWeightLargerThanABinding) {
   const auto backend = backend_with(bind_at_most_64_kib);
   for (const Format format : kEveryFormat) expect_agreement(*backend, product(1, 4000, format));
   EXPECT_EQ(backend->last_step().dispatches, 1U) << "weights are not bound";
@@ -60,12 +60,12 @@ TEST(Limits, AWeightLargerThanABinding) {
 TEST(Limits, AResultLargerThanABindingTakesSeveralLaunches) {
   const auto backend = backend_with(bind_at_most_64_kib);
   for (const std::uint32_t n_rows : {8U, 40U, 67U}) {
-    expect_agreement(*backend, product(n_rows, 4000));  // at most 4 rows of 16000 bytes at once
+    expect_agreement(*backend, product(n_rows, 4000));  // 4 rows of 16000 bytes fit
     EXPECT_EQ(backend->last_step().dispatches, (n_rows + 3) / 4);
   }
 }
 
-TEST(Limits, MoreWorkGroupsThanAGridHasTakeSeveralLaunches) {
+TEST(Limits, MoreWorkgroupsThanAGridAllowsTakeSeveralLaunches) {
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) { caps.max_group_count[0] = 3; });
   expect_agreement(*backend, product(1, 4000));
   EXPECT_GT(backend->last_step().dispatches, 1U);
@@ -73,13 +73,13 @@ TEST(Limits, MoreWorkGroupsThanAGridHasTakeSeveralLaunches) {
   EXPECT_GT(backend->last_step().dispatches, 1U);
 }
 
-TEST(Limits, ARowLargerThanABinding) {
+TEST(Limits, RefusesARowLargerThanABinding) {
   const auto backend = backend_with(bind_at_most_64_kib);
   expect_error([&] { run_op(*backend, problem_of("linear", product(2, 20'000))); },
                ErrorKind::unsupported, {"vulkan"});
 }
 
-TEST(Limits, AStateTensorLargerThanABindingIsNamed) {
+TEST(Limits, NamesAStateTensorLargerThanABinding) {
   const auto backend = backend_with(bind_at_most_64_kib);
   Config config = small_config();
   config.swa_window_size = 1024;
@@ -87,8 +87,8 @@ TEST(Limits, AStateTensorLargerThanABindingIsNamed) {
                {"layer_2.keys takes 72", "the largest binding is of 64.00 KiB"});
 }
 
-/// The logits of all rows, which nothing reads on the device, may be more than one binding.
-TEST(Limits, LogitsLargerThanABinding) {
+/// The logits of all rows, which no shader reads, may exceed one binding.
+TEST(Limits, AcceptsLogitsLargerThanABinding) {
   Config config = small_config();
   config.vocab_size = 3000;
   constexpr StepOptions kLogits{StepOutput::all_logits, false};
@@ -102,12 +102,12 @@ TEST(Limits, LogitsLargerThanABinding) {
     return logits;
   };
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
-    caps.max_storage_buffer_bytes = 512 << 10;  // the 512 rows of other activations take this much
+    caps.max_storage_buffer_bytes = 512 << 10;  // the other activations of 512 rows take this much
   });
   EXPECT_EQ(logits_on(*backend), logits_on(vulkan_backend()));
 }
 
-/// As on a slow device: every launch that computes is a submission of its own.
+/// As on a slow device: every launch that computes becomes its own submission.
 TEST(Limits, AStepInManySubmissionsGivesTheSameBits) {
   const auto tokens_on = [&](std::int64_t max_flops, std::size_t& submissions) {
     vulkan::VulkanOptions options = test_options();
@@ -131,7 +131,7 @@ TEST(Limits, AStepInManySubmissionsGivesTheSameBits) {
   EXPECT_GT(n_cut, 10U);
 }
 
-TEST(Limits, AGridLargerThanTheDevicesIsNamed) {
+TEST(Limits, NamesAGridLargerThanTheDeviceAllows) {
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
     caps.max_group_count = {1, 1, 1};
   });
@@ -142,7 +142,7 @@ TEST(Limits, AGridLargerThanTheDevicesIsNamed) {
                {"work groups of", "at most 1 (maxComputeWorkGroupCount)"});
 }
 
-/// Beyond what llvmpipe binds at once, 128 MiB, without any pretending.
+/// Exceeds the real binding limit of llvmpipe, 128 MiB.
 TEST(Limits, AWeightOf160MB) {
   constexpr std::int64_t kRows = 40'000, kCols = 1024;
   const auto value = [](std::int64_t row, std::int64_t col) {
@@ -171,7 +171,7 @@ TEST(Limits, AWeightOf160MB) {
     const Rounded expected = product({weight_row}, x_row.x);
     float actual = 0;
     std::memcpy(&actual, run.bytes(y).data() + o * 4, 4);
-    // The numbers follow a pattern, so that roundings are not independent.
+    // The numbers follow a pattern, so roundings are not independent.
     EXPECT_NEAR(actual, expected.value, expected.worst) << "output " << o;
   }
 }

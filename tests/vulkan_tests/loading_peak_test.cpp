@@ -1,4 +1,4 @@
-// How much of the host's memory loading takes at its peak.
+// The peak of host memory during loading.
 #include <gtest/gtest.h>
 
 #include "support/memory_watch.h"
@@ -13,7 +13,7 @@ TEST(VulkanLoadingPeak, IsBelowTheModelAndItsLargestTensor) {
     expect_low_loading_peak(vulkan_backend());
     return;
   }
-  // The model is not in the host's memory.
+  // The model is not in host memory.
   const std::uint64_t growth =
       peak_growth_bytes([] { Model::random(vulkan_backend(), loading_config(), 1, {}); });
   EXPECT_LT(growth, std::uint64_t{256} << 20);

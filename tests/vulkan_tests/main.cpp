@@ -1,4 +1,4 @@
-// Runs the tests; a message of a validation layer fails the test in which it came.
+// Runs the tests. A message of a validation layer fails the test during which it arrives.
 #include <gtest/gtest.h>
 
 #include "vulkan_tests/test_device.h"
@@ -20,7 +20,7 @@ class MessagesFail final : public testing::EmptyTestEventListener {
 }  // namespace bitaxon::test
 
 int main(int argc, char** argv) {
-  bitaxon::test::messages();  // made before the backend, so that it outlives it
+  bitaxon::test::messages();  // created before the backend, so that it outlives the backend
   testing::InitGoogleTest(&argc, argv);
   testing::UnitTest::GetInstance()->listeners().Append(new bitaxon::test::MessagesFail);
   const int status = RUN_ALL_TESTS();

@@ -1,4 +1,4 @@
-// Models on a device: refused before anything is loaded, or loaded into what was announced.
+// Models on a device: refused before loading, or loaded into the announced memory.
 #include "model/memory_need.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace {
 using vulkan::DeviceCaps;
 using vulkan::Functions;
 
-/// What the driver gave and has not got back.
+/// The live allocations of the driver.
 std::map<VkDeviceMemory, std::uint64_t> given;
 PFN_vkAllocateMemory real_allocate = nullptr;
 PFN_vkFreeMemory real_free = nullptr;
@@ -64,12 +64,12 @@ MemoryNeed need_on(const Backend& backend, const Config& config) {
   return model_need(config, random_found(config, unused), {}, backend.memory()).memory;
 }
 
-TEST(VulkanMemory, MoreElementsThanShadersCountAreTooMany) {
+TEST(VulkanMemory, RefusesMoreElementsThanShadersCanCount) {
   Config config = small_config();
   config.moe_num_experts = 512;
   config.hidden_dim = 8192;
   config.num_heads = 64;
-  config.moe_intermediate_dim = 1024;  // 2^32 elements in a stack
+  config.moe_intermediate_dim = 1024;  // a stack has 2^32 elements
   const MemoryNeed need = need_on(vulkan_backend(), config);
   EXPECT_NE(need.too_large, "");
   EXPECT_FALSE(need.rows.empty());
@@ -87,7 +87,7 @@ TEST(VulkanMemory, MoreElementsThanShadersCountAreTooMany) {
       ErrorKind::unsupported, {"\"stack\"", "4294967295"});
 }
 
-TEST(VulkanMemory, WhatDoesNotFitIsRefusedBeforeLoading) {
+TEST(VulkanMemory, RefusesAModelThatDoesNotFitBeforeLoading) {
   std::uint64_t available = UINT64_MAX;
   const auto backend = open_limited([&](DeviceCaps& caps) {
     for (vulkan::MemoryHeap& heap : caps.heaps)
@@ -99,11 +99,11 @@ TEST(VulkanMemory, WhatDoesNotFitIsRefusedBeforeLoading) {
   expect_error([&] { Model::random(*backend, small_config(), 1, {}); }, ErrorKind::device,
                {"vulkan", "does not fit", "memory", "available"});
   EXPECT_EQ(given_bytes(), before);
-  available = needed;  // asked when a model is loaded, not when the device is opened
+  available = needed;  // read when a model is loaded, not when the device is opened
   Model::random(*backend, small_config(), 1, {});
 }
 
-TEST(VulkanMemory, ATensorAboveALimitIsRefusedBeforeLoading) {
+TEST(VulkanMemory, RefusesATensorAboveALimitBeforeLoading) {
   const auto small_buffers =
       open_limited([](DeviceCaps& caps) { caps.max_allocation_bytes = std::uint64_t{1} << 20; });
   const std::uint64_t before = given_bytes();
@@ -112,7 +112,7 @@ TEST(VulkanMemory, ATensorAboveALimitIsRefusedBeforeLoading) {
   EXPECT_EQ(given_bytes(), before);
 }
 
-TEST(VulkanMemory, LoadingAndRunningTakeWhatWasAnnounced) {
+TEST(VulkanMemory, LoadingAndRunningTakeAtMostTheAnnouncedMemory) {
   const auto backend = open_limited({});
   const std::uint64_t before = given_bytes();
   std::uint64_t announced = 0;
@@ -130,7 +130,7 @@ TEST(VulkanMemory, LoadingAndRunningTakeWhatWasAnnounced) {
   EXPECT_LE(given_bytes() - before, announced);
 }
 
-TEST(VulkanMemory, BlocksOfALargerModelAreAnnounced) {
+TEST(VulkanMemory, AnnouncesTheBlocksOfALargerModel) {
   const auto backend = open_limited({});
   const std::uint64_t before = given_bytes();
   const MemoryNeed need = need_on(*backend, loading_config());

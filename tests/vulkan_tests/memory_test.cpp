@@ -1,4 +1,4 @@
-// Allocation, and moving bytes to and fro.
+// Allocation, upload, download and copies.
 #include "vulkan/memory.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ TEST_F(Memory, BuffersAreLargeEnoughAndAligned) {
   }
 }
 
-TEST_F(Memory, LivingBuffersDoNotOverlap) {
+TEST_F(Memory, LiveBuffersDoNotOverlap) {
   Random random("sizes");
   std::vector<std::shared_ptr<DeviceBuffer>> buffers;
   std::map<VkDeviceAddress, std::size_t> living;
@@ -72,8 +72,8 @@ TEST_F(Memory, LivingBuffersDoNotOverlap) {
   }
 }
 
-TEST_F(Memory, FreedRangesAreUsedAgain) {
-  const auto keep = allocate(4096);  // the block stays
+TEST_F(Memory, ReusesFreedRanges) {
+  const auto keep = allocate(4096);  // keeps the block alive
   auto first = allocate(1 << 20);
   auto second = allocate(1 << 20);
   const auto third = allocate(1 << 20);
@@ -83,7 +83,7 @@ TEST_F(Memory, FreedRangesAreUsedAgain) {
   EXPECT_EQ(allocate(2 << 20)->address(), place) << "neighbours are one range again";
 }
 
-TEST_F(Memory, CountsWhatIsUsed) {
+TEST_F(Memory, CountsUsedBytes) {
   EXPECT_EQ(memory_.used_bytes(MemoryPurpose::weights), 0U);
   auto buffer = allocate(1'000'000);
   EXPECT_GE(memory_.used_bytes(MemoryPurpose::weights), 1'000'000U);
@@ -93,12 +93,12 @@ TEST_F(Memory, CountsWhatIsUsed) {
   EXPECT_EQ(memory_.used_bytes(MemoryPurpose::weights), 0U);
 }
 
-TEST_F(Memory, ABufferBeyondTheLimitIsNamed) {
+TEST_F(Memory, NamesABufferBeyondTheLimit) {
   const std::uint64_t limit = gpu_.device().caps().max_buffer_bytes;
   expect_error([&] { allocate(limit + 1); }, ErrorKind::device, {"test", "largest buffer"});
 }
 
-TEST_F(Memory, UploadsComeBack) {
+TEST_F(Memory, DownloadsWhatWasUploaded) {
   vulkan::Failure failure;
   vulkan::Transfer transfer(gpu_.device(), memory_, failure);
   const auto from = some_bytes(100'001);
@@ -111,7 +111,7 @@ TEST_F(Memory, UploadsComeBack) {
   EXPECT_EQ(back, from);
 }
 
-/// Memory that the host does not see.
+/// A device whose memory the host cannot map.
 class Staged : public testing::Test {
  protected:
   TestGpu gpu_{like_discrete()};
@@ -120,8 +120,9 @@ class Staged : public testing::Test {
   vulkan::Transfer transfer_{gpu_.device(), memory_, failure_};
 };
 
-/// Halves of the staging buffer have 16 MiB: none, one, a part of the second, whole ones, several.
-TEST_F(Staged, UploadsComeBackWhateverTheirSize) {
+/// A half of the staging buffer has 16 MiB. The sizes need part of a half, exactly one half, part
+/// of a second half, and several halves.
+TEST_F(Staged, DownloadsUploadsOfAnySize) {
   constexpr std::size_t kHalf = std::size_t{16} << 20;
   const auto bytes = some_bytes(3 * kHalf + 16);
   const auto buffer = memory_.allocate(4 * kHalf, MemoryPurpose::weights, "test");
@@ -130,7 +131,7 @@ TEST_F(Staged, UploadsComeBackWhateverTheirSize) {
        {std::size_t{4}, kHalf - 4, kHalf, kHalf + 4, 2 * kHalf, 2 * kHalf + 4, bytes.size()}) {
     SCOPED_TRACE(size);
     std::size_t largest = 0;
-    // Other bytes for each size: those of the one before would do otherwise.
+    // Different bytes for each size, because those of the previous size might still be there.
     const auto from = std::span(bytes).last(size);
     transfer_.upload(*buffer, 256, size, [&](std::size_t at, std::span<std::byte> to) {
       EXPECT_EQ(at % 16, 0U);
@@ -144,7 +145,7 @@ TEST_F(Staged, UploadsComeBackWhateverTheirSize) {
   }
 }
 
-TEST_F(Staged, NothingIsWrittenBesideAnUpload) {
+TEST_F(Staged, WritesOnlyTheUploadedRange) {
   const auto buffer = memory_.allocate(1024, MemoryPurpose::state, "test");
   const auto fill = [&](std::size_t offset, std::size_t size, std::byte value) {
     transfer_.upload(*buffer, offset, size,
@@ -159,7 +160,7 @@ TEST_F(Staged, NothingIsWrittenBesideAnUpload) {
     EXPECT_EQ(back[i], i >= 16 && i < 36 ? std::byte{2} : std::byte{1}) << i;
 }
 
-TEST_F(Staged, CopiesStayOnTheDevice) {
+TEST_F(Staged, CopiesBetweenBuffers) {
   const auto from = memory_.allocate(4096, MemoryPurpose::state, "from");
   const auto to = memory_.allocate(4096, MemoryPurpose::state, "to");
   const auto bytes = some_bytes(4096);
@@ -178,7 +179,7 @@ TEST_F(Staged, CopiesStayOnTheDevice) {
   EXPECT_EQ(back, expected);
 }
 
-/// All of the backend on such a device.
+/// Runs every op on the whole backend of such a device.
 TEST(Discrete, EveryOpAgreesWithTheReference) {
   const auto backend = vulkan::open_vulkan_backend(like_discrete());
   for (const OpCases& cases : every_op_case()) {

@@ -1,4 +1,4 @@
-// Which memory is chosen for what, on machines of every kind.
+// Which memory type is chosen for which purpose, on all kinds of machines.
 #include <gtest/gtest.h>
 
 #include "vulkan/memory.h"
@@ -23,7 +23,7 @@ Types chosen(const DeviceCaps& caps, std::uint32_t allowed = kAnyType) {
   return types;
 }
 
-/// A graphics card; `window`: how much of its memory the host sees.
+/// A discrete GPU. The host can map `window` bytes of its memory.
 DeviceCaps discrete(std::uint64_t window) {
   DeviceCaps caps;
   caps.heaps = {{16 * kGiB, 16 * kGiB, true}, {32 * kGiB, 32 * kGiB, false}};
@@ -37,7 +37,7 @@ DeviceCaps discrete(std::uint64_t window) {
   return caps;
 }
 
-TEST(MemoryType, DiscreteThatTheHostDoesNotSee) {
+TEST(MemoryType, DiscreteNotVisibleToTheHost) {
   EXPECT_EQ(chosen(discrete(0)), (Types{1, 1, 1, 2, 2, 3}));
 }
 
@@ -45,7 +45,7 @@ TEST(MemoryType, DiscreteWithAWindowOf256MiB) {
   EXPECT_EQ(chosen(discrete(kGiB / 4)), (Types{1, 1, 1, 4, 2, 3}));
 }
 
-TEST(MemoryType, DiscreteThatTheHostSeesAllOf) {
+TEST(MemoryType, DiscreteFullyVisibleToTheHost) {
   EXPECT_EQ(chosen(discrete(16 * kGiB)), (Types{4, 4, 4, 4, 2, 3}));
 }
 
@@ -64,20 +64,20 @@ TEST(MemoryType, OneTypeForEverything) {
   EXPECT_EQ(chosen(caps), (Types{0, 0, 0, 0, 0, 0}));
 }
 
-TEST(MemoryType, OnlyThoseThatTheBufferAllows) {
+TEST(MemoryType, OnlyTypesThatTheBufferAllows) {
   EXPECT_EQ(chosen(discrete(16 * kGiB), 0b01111), (Types{1, 1, 1, 2, 2, 3}));
   EXPECT_EQ(chosen(discrete(0), 0b0010), (Types{1, 1, 1, -1, -1, -1}));
   EXPECT_EQ(chosen(discrete(0), 0), (Types{-1, -1, -1, -1, -1, -1}));
 }
 
-TEST(MemoryType, NeverWhatNeedsFlushes) {
+TEST(MemoryType, NeverATypeThatNeedsFlushes) {
   DeviceCaps caps;
   caps.heaps = {{8 * kGiB, 8 * kGiB, true}};
   caps.memory_types = {{0, kDevice | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | kCached}};
   EXPECT_EQ(chosen(caps), (Types{0, 0, 0, -1, -1, -1}));
 }
 
-TEST(MemoryType, NeverProtectedOrLazy) {
+TEST(MemoryType, NeverAProtectedOrLazyType) {
   for (const VkMemoryPropertyFlags unusable :
        {VK_MEMORY_PROPERTY_PROTECTED_BIT, VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT}) {
     DeviceCaps caps = discrete(16 * kGiB);
@@ -90,7 +90,7 @@ TEST(MemoryType, NeverProtectedOrLazy) {
   }
 }
 
-TEST(MemoryType, WithoutMemoryOfItsOwn) {
+TEST(MemoryType, DeviceWithoutItsOwnMemory) {
   DeviceCaps caps;
   caps.heaps = {{8 * kGiB, 8 * kGiB, false}};
   caps.memory_types = {{0, kSeen}, {0, kSeen | kCached}};

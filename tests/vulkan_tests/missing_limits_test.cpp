@@ -1,4 +1,4 @@
-// Devices that lack something, have small limits or little memory.
+// Devices that lack a feature, have small limits or have little memory.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -25,7 +25,7 @@ std::unique_ptr<Backend> open_limited(Take take, FunctionsHook hook = nullptr) {
   return open_vulkan_backend(options);
 }
 
-TEST(MissingLimits, WithoutAFeatureOfTheFloorNothingOpens) {
+TEST(MissingLimits, RefusesADeviceBelowTheFloor) {
   const Take takes[] = {
       [](DeviceCaps& caps) { caps.buffer_device_address = false; },
       [](DeviceCaps& caps) { caps.timeline_semaphore = false; },
@@ -50,7 +50,7 @@ TEST(MissingLimits, WithoutAFeatureOfTheFloorNothingOpens) {
   }
 }
 
-TEST(MissingLimits, WithoutOtherFeaturesAModelComputesAsBefore) {
+TEST(MissingLimits, ComputesTheSameWithoutOptionalFeatures) {
   const Results expected = Life(bitaxon::test::vulkan_backend()).run();
   const auto backend = open_limited([](DeviceCaps& caps) {
     caps.subgroup_size_control = caps.full_subgroups = false;
@@ -81,7 +81,7 @@ void compile_product(Backend& backend) {
                          .state_layout = std::make_shared<const StateLayout>()});
 }
 
-TEST(MissingLimits, TooLargeForABinding) {
+TEST(MissingLimits, RefusesAResultTooLargeForABinding) {
   const auto backend =
       open_limited([](DeviceCaps& caps) { caps.max_storage_buffer_bytes = 16384; });
   expect_error(
@@ -89,20 +89,20 @@ TEST(MissingLimits, TooLargeForABinding) {
       {"linear [here]", "65536 bytes", "at most 16384 (maxStorageBufferRange)", "another device"});
 }
 
-TEST(MissingLimits, TooManyWorkGroups) {
+TEST(MissingLimits, RefusesAGridWithTooManyWorkgroups) {
   const auto backend = open_limited([](DeviceCaps& caps) { caps.max_group_count = {1, 1, 1}; });
   expect_error([&] { compile_product(*backend); }, ErrorKind::unsupported,
                {"linear [here]", "at most 1 (maxComputeWorkGroupCount)", "another device"});
 }
 
-TEST(MissingLimits, TooLargeForABuffer) {
+TEST(MissingLimits, RefusesAnAllocationTooLargeForABuffer) {
   const auto backend = open_limited([](DeviceCaps& caps) { caps.max_buffer_bytes = 65536; });
   expect_error([&] { backend->allocate(65537, BufferUse::state); }, ErrorKind::device,
                {"state, 64.00 KiB", "at most 64.00 KiB", "try a smaller model"});
   EXPECT_NO_THROW(backend->allocate(65536, BufferUse::state));
 }
 
-TEST(MissingLimits, TooManyAllocations) {
+TEST(MissingLimits, RefusesTooManyAllocations) {
   const auto backend = open_limited([](DeviceCaps& caps) { caps.max_allocations = 1; });
   constexpr std::size_t kOwnBlock = std::size_t{40} << 20;
   const Buffer first = backend->allocate(kOwnBlock, BufferUse::state);
@@ -110,7 +110,7 @@ TEST(MissingLimits, TooManyAllocations) {
                {"40.00 MiB for state", "at most 1 allocations", "try a smaller model"});
 }
 
-TEST(MissingLimits, NoMemoryWhileLoading) {
+TEST(MissingLimits, ReportsALackOfMemoryWhileLoading) {
   FailingCalls::reset();
   const auto backend = open_limited([](DeviceCaps&) {}, FailingCalls::hook);
   FailingCalls::reset();
@@ -132,7 +132,7 @@ VKAPI_ATTR VkResult VKAPI_CALL counter(VkDevice device, VkSemaphore semaphore,
   return result;
 }
 
-TEST(MissingLimits, StepsThatWereNotSubmittedAreNotDone) {
+TEST(MissingLimits, DetectsACounterBeyondTheSubmittedSteps) {
   lies = false;
   const auto backend =
       open_limited([](DeviceCaps&) {},

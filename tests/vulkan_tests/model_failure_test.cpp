@@ -1,5 +1,6 @@
-// The life of a model, in which each Vulkan call fails once: a typed error, nothing left behind,
-// nothing that hangs, and a backend that either goes on or fails for good, and can be opened again.
+// The life of a model, in which each Vulkan call fails once. A failure must give a typed error,
+// leave nothing behind and not hang. Afterwards the backend either works or fails permanently, and
+// a new one can be opened.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 namespace bitaxon::vulkan::test {
 namespace {
 
-/// Ends the process when something hangs.
+/// Ends the process when a test hangs.
 class Watchdog {
  public:
   explicit Watchdog(const std::string& what) {
@@ -76,7 +77,8 @@ struct Fault {
   }
 };
 
-/// What the specification lets a function return; some things that it lets all of them return.
+/// Results that the specification allows for this function, and some that it allows for all
+/// functions.
 std::vector<VkResult> results_of(const std::string& call) {
   std::vector<VkResult> results = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY};
   const auto also = [&](std::initializer_list<const char*> names, VkResult result) {
@@ -102,8 +104,7 @@ std::vector<VkResult> results_of(const std::string& call) {
   return results;
 }
 
-/// Every result of a function that was called n times, at the first, the second, the middle and the
-/// last call.
+/// Faults that cover every result of a function, at its first, second, middle and last of n calls.
 std::vector<Fault> faults_of(const std::string& call, int n) {
   const std::set<int> distinct = {1, std::min(2, n), (n + 1) / 2, n};
   const std::vector<int> places(distinct.begin(), distinct.end());
@@ -119,7 +120,7 @@ bool is_fallible(const std::string& call) {
   return std::find(all.begin(), all.end(), call) != all.end();
 }
 
-/// Calls whose failure changes nothing that anybody waits for.
+/// Calls whose failure has no effect on results.
 bool may_fail(const std::string& call) {
   return call == "vkCreatePipelineCache" || call == "vkGetPipelineCacheData" ||
          call == "vkSetDebugUtilsObjectNameEXT" || call == "vkDeviceWaitIdle";
@@ -143,8 +144,8 @@ std::string error_of(const Act& act) {
   }
 }
 
-/// Runs `act`, which meets the fault, and returns the text of its Error, which has everything that
-/// it should have.
+/// Runs `act` with the fault armed. Returns the text of its Error, after checking that the text is
+/// complete.
 template <class Act>
 std::string meet(const Fault& fault, const Act& act) {
   const Watchdog watchdog(fault.describe());
@@ -158,7 +159,7 @@ std::string meet(const Fault& fault, const Act& act) {
       text = error.what();
       EXPECT_EQ(error.kind(), kind_of(fault.result)) << text;
     }
-    // How often one waits depends on how fast the device is.
+    // The number of waits depends on the speed of the device.
     armed.nth = FailingCalls::now().n_calls[fault.call] - 1;
   } while (FailingCalls::now().n_failed == 0 && armed.nth > 0);
   EXPECT_EQ(FailingCalls::now().n_failed, 1);
@@ -212,7 +213,7 @@ class ModelFailure : public testing::Test {
     EXPECT_TRUE(live() == expected_);
   }
 
-  /// Everything that a failed backend can be asked fails with the same Error.
+  /// Expects that every call to a failed backend fails with the same Error.
   void expect_failed(Life* life, const std::string& text) {
     std::array<std::byte, 64> bytes{};
     WeightDesc desc;
@@ -230,8 +231,8 @@ class ModelFailure : public testing::Test {
     }
   }
 
-  /// The fault in the life of a model on the backend as it is, which must then either go on or have
-  /// failed for good; in that case opens another.
+  /// Runs the life of a model with the fault, on the current backend. Afterwards the backend must
+  /// either work or have failed permanently; a failed backend is replaced.
   void meet_in_life(const Fault& fault) {
     SCOPED_TRACE(fault.describe());
     std::optional<Life> life;
@@ -258,14 +259,14 @@ class ModelFailure : public testing::Test {
   int n_failed_backends_ = 0;
 };
 
-/// The many calls of a model's life, each of which fails once.
+/// Each of the many calls in the life of a model fails once.
 class ExhaustiveModelFailure : public ModelFailure {};
 
-TEST_F(ModelFailure, NoneIsTheRule) {
+TEST_F(ModelFailure, EveryFallibleCallIsMade) {
   close();
   const std::map<std::string, int>& n_calls = FailingCalls::now().n_calls;
   for (const std::string& call : fallible_calls()) {
-    // Only with layers, and on devices with matrix units.
+    // These are called only with layers, or on devices with matrix units.
     if (call == "vkCreateDebugUtilsMessengerEXT" || call == "vkEnumerateInstanceLayerProperties" ||
         call == "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")
       continue;
@@ -307,14 +308,14 @@ TEST_F(ExhaustiveModelFailure, WhileTheDeviceWorks) {
   expect_right_results();
 }
 
-/// Memory and pipelines that there are already when a second model comes.
+/// Covers calls that only the first model makes: later models find memory and pipelines.
 TEST_F(ExhaustiveModelFailure, WhileTheFirstModelLoads) {
   for (const auto& [call, n] : n_cold_) {
     if (!is_fallible(call) || n_warm_.count(call) != 0 || n == n_opening_[call]) continue;
     reopen();
     meet_in_life({call, n - n_opening_[call], results_of(call)[0]});
     for (const VkResult result : results_of(call)) {
-      // What was made before a fault stays; without one, everything is there.
+      // Objects made before a fault stay; without a fault, all objects exist.
       if (may_fail(call)) reopen();
       meet_in_life({call, 1, result});
     }
@@ -331,7 +332,7 @@ TEST_F(ModelFailure, WhileClosing) {
     life.emplace(*backend_);
     life->start();
     meet(fault, [&] {
-      life.reset();  // with steps under way
+      life.reset();  // with steps in flight
       close();
     });
     reopen();

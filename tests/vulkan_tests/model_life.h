@@ -1,4 +1,4 @@
-// A small model, and everything that a program does with one.
+// A small model, and everything that a program does with a model.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::vulkan::test {
 
-/// A layer of each kind.
+/// One layer of each kind.
 inline Config three_layers() {
   Config config = bitaxon::test::small_config();
   config.num_layers = 3;
@@ -27,7 +27,7 @@ struct Results {
   }
 };
 
-/// A model and a state on a backend, and everything that one does with them.
+/// A model and a state on a backend, and everything that a program does with them.
 class Life {
  public:
   explicit Life(Backend& backend)
@@ -35,7 +35,7 @@ class Life {
         model_(Model::random(backend, three_layers(), 1, {})),
         state_(model_.new_state()) {}
 
-  /// Leaves steps under way.
+  /// Leaves steps in flight.
   void start() {
     state_.reset();
     const std::vector<std::int32_t> ids =
@@ -62,7 +62,7 @@ class Life {
   }
 
  private:
-  /// Samples tokens with steps under way at all times.
+  /// Samples tokens and keeps steps in flight all the time.
   void decode(std::int32_t first, std::vector<std::int32_t>& tokens) {
     std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, {}, {})};
     const SegmentInput next{&state_, {}, {}};

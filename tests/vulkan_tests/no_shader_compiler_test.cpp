@@ -8,7 +8,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-TEST(ShaderCompiler, ThisBuildHasNone) {
+TEST(ShaderCompiler, IsMissingInThisBuild) {
   test::expect_error([] { compile_shader(test::source_tree() / "shaders", "embed"); },
                      ErrorKind::unsupported, {"BITAXON_WITH_SHADERC"});
 }

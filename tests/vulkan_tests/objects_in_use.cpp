@@ -17,9 +17,9 @@ std::uint64_t number_of(Handle handle) {
   return reinterpret_cast<std::uint64_t>(handle);
 }
 
-/// What is submitted and not known to be done.
+/// A submission that is not known to be done.
 struct Submission {
-  VkSemaphore semaphore = VK_NULL_HANDLE;  ///< reaches `value` when it is done
+  VkSemaphore semaphore = VK_NULL_HANDLE;  ///< reaches `value` when the submission is done
   std::uint64_t value = 0;
   Objects objects;
 };
@@ -28,7 +28,7 @@ Functions real;
 std::vector<Submission> submissions;
 std::map<VkCommandBuffer, VkCommandPool> pools;
 std::map<VkCommandBuffer, Objects> used_by;
-std::map<VkDescriptorSet, Objects> bound_in;  ///< buffers, and the pool
+std::map<VkDescriptorSet, Objects> bound_in;  ///< the bound buffers, and the pool of the set
 std::map<std::uint64_t, VkDeviceMemory> memory_of;
 
 void expect_unused(std::uint64_t object, const char* call) {
@@ -123,7 +123,7 @@ VKAPI_ATTR void VKAPI_CALL reset_queries(VkCommandBuffer commands, VkQueryPool p
 
 VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo2* infos,
                                       VkFence fence) {
-  // The last part signals; the parts before it are done when it is.
+  // The last part signals a semaphore; then all parts are done.
   Submission& submission = submissions.emplace_back();
   const VkSemaphoreSubmitInfo& signal = infos[n - 1].pSignalSemaphoreInfos[0];
   submission.semaphore = signal.semaphore;
@@ -167,7 +167,7 @@ VKAPI_ATTR void VKAPI_CALL destroy(VkDevice device, Object object,
 }  // namespace
 
 void watch_objects_in_use(Functions& functions) {
-  // Before a device is there, there is nothing to watch; afterwards the table comes by once.
+  // The hook needs the functions of a device, which it gets once.
   if (functions.vkQueueSubmit2 == nullptr) return;
   real = functions;
   functions.vkBindBufferMemory = bind_memory;

@@ -1,4 +1,4 @@
-// Packed weights, read the way shaders/lib/weight.glsl says.
+// Packed weights, read as shaders/lib/weight.glsl reads them.
 #include "vulkan/packed_weight.h"
 
 #include <fmt/format.h>
@@ -24,7 +24,7 @@ std::vector<std::byte> packed(const CaseWeight& weight) {
   return bytes;
 }
 
-/// Reads packed bytes by nothing but the form and the parts' places, as a shader does.
+/// Reads packed bytes using only the form and the offsets of the parts, as a shader does.
 class Reader {
  public:
   Reader(const PackedLayout& layout, std::span<const std::byte> bytes)
@@ -70,7 +70,7 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-/// Formats, and shapes whose rows do and do not fill whole 16 bytes and groups.
+/// Every format, with shapes whose rows are and are not multiples of 16 bytes and of groups.
 std::vector<CaseWeight> every_weight() {
   std::vector<CaseWeight> weights;
   for (const Format format : test::kEveryFormat) {
@@ -104,7 +104,7 @@ TEST(PackedWeight, HoldsEveryElementWhereShadersReadIt) {
   }
 }
 
-TEST(PackedWeight, PartsFollowOneAnotherAligned) {
+TEST(PackedWeight, PartsAreContiguousAndAligned) {
   for (const CaseWeight& weight : every_weight()) {
     SCOPED_TRACE(describe(weight.desc));
     const PackedLayout layout = packed_layout(weight.desc);
@@ -120,7 +120,7 @@ TEST(PackedWeight, PartsFollowOneAnotherAligned) {
   }
 }
 
-TEST(PackedWeight, AnyPiecesGiveTheSameBytes) {
+TEST(PackedWeight, PiecesOfAnySizeGiveTheSameBytes) {
   for (const CaseWeight& weight : every_weight()) {
     SCOPED_TRACE(describe(weight.desc));
     const PackedLayout layout = packed_layout(weight.desc);
@@ -202,7 +202,7 @@ TEST(PackedWeight, RowsOfWhole16BytesAreMarkedAligned) {
   EXPECT_FALSE(aligned(WeightFormat::affine4, DType::f32, 64, 16));
 }
 
-TEST(PackedWeight, OneLargeBlockIsCalledNoLargerThanItsWeight) {
+TEST(PackedWeight, ReducesAGroupSizeLargerThanTheWeight) {
   WeightDesc desc{.name = "w", .format = WeightFormat::nf4, .rows = 3, .cols = 100};
   for (const std::int64_t group :
        {std::int64_t{1} << 23, (std::int64_t{1} << 23) + 64, (std::int64_t{1} << 31) - 1}) {
@@ -210,7 +210,7 @@ TEST(PackedWeight, OneLargeBlockIsCalledNoLargerThanItsWeight) {
     EXPECT_EQ(packed_layout(desc).form >> 9, 512U) << group;
     EXPECT_EQ(packed_layout(desc).scales.size_bytes, 4U) << group;
   }
-  desc.rows = 1 << 20;  // more elements than a form can name
+  desc.rows = 1 << 20;  // more elements per group than a form can hold
   EXPECT_THROW(packed_layout(desc), Error);
 }
 

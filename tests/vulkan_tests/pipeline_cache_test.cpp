@@ -1,5 +1,5 @@
-// The file of compiled pipelines. llvmpipe keeps nothing in it but the header, which is enough to
-// tell a hit from a miss.
+// The file of compiled pipelines. llvmpipe writes only a header to it, which is enough to tell a
+// hit from a miss.
 #include "vulkan/pipeline_cache.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ DeviceCaps some_caps() {
   return caps;
 }
 
-/// What a driver of this device would write.
+/// The data that a driver of this device would write.
 std::vector<std::byte> driver_payload(const DeviceCaps& caps) {
   VkPipelineCacheHeaderVersionOne header{};
   header.headerSize = sizeof(header);
@@ -37,12 +37,12 @@ std::vector<std::byte> driver_payload(const DeviceCaps& caps) {
   return payload;
 }
 
-TEST(PipelineCacheFile, GivesBackWhatWasWritten) {
+TEST(PipelineCacheFile, ReturnsTheWrittenPayload) {
   const auto payload = driver_payload(some_caps());
   EXPECT_EQ(vulkan::valid_cache(vulkan::cache_file(payload), some_caps()), payload);
 }
 
-TEST(PipelineCacheFile, CutAnywhereIsAMiss) {
+TEST(PipelineCacheFile, ATruncatedFileIsAMiss) {
   const auto file = vulkan::cache_file(driver_payload(some_caps()));
   for (std::size_t n = 0; n < file.size(); ++n)
     EXPECT_TRUE(vulkan::valid_cache(std::span(file).first(n), some_caps()).empty()) << n;
@@ -61,7 +61,7 @@ TEST(PipelineCacheFile, AFlippedBitAnywhereIsAMiss) {
   }
 }
 
-TEST(PipelineCacheFile, AnotherDevicesIsAMiss) {
+TEST(PipelineCacheFile, AFileOfAnotherDeviceIsAMiss) {
   const auto file = vulkan::cache_file(driver_payload(some_caps()));
   DeviceCaps vendor = some_caps(), device = some_caps(), driver = some_caps();
   vendor.vendor_id = 0x1002;
@@ -69,7 +69,7 @@ TEST(PipelineCacheFile, AnotherDevicesIsAMiss) {
   driver.cache_uuid[15] ^= 1;
   for (const DeviceCaps& other : {vendor, device, driver})
     EXPECT_TRUE(vulkan::valid_cache(file, other).empty());
-  // Nor is a header of a version that nobody knows, or one that is cut, though the file is whole.
+  // A header of an unknown version or a truncated header is a miss, too, even in a complete file.
   auto payload = driver_payload(some_caps());
   payload[4] = std::byte{2};
   EXPECT_TRUE(vulkan::valid_cache(vulkan::cache_file(payload), some_caps()).empty());
@@ -79,7 +79,7 @@ TEST(PipelineCacheFile, AnotherDevicesIsAMiss) {
 
 class PipelineCacheOnDisk : public testing::Test {
  protected:
-  /// Opens a cache in `folder`, says that it has changed, and closes it.
+  /// Opens a cache in `folder`, marks it as changed, and closes it.
   void write_to(const std::filesystem::path& folder) const {
     PipelineCache cache(gpu_.device(), folder);
     EXPECT_NE(cache.handle(), VkPipelineCache{});
@@ -109,7 +109,7 @@ TEST_F(PipelineCacheOnDisk, WritesAFileThatIsValidForItsDevice) {
   EXPECT_FALSE(vulkan::valid_cache(std::as_bytes(std::span(text)), gpu_.device().caps()).empty());
 }
 
-TEST_F(PipelineCacheOnDisk, NothingNewIsNotWritten) {
+TEST_F(PipelineCacheOnDisk, WritesNothingWithoutChanges) {
   { const PipelineCache unchanged(gpu_.device(), folder_.path()); }
   EXPECT_TRUE(files_in(folder_.path()).empty());
 }
@@ -126,14 +126,14 @@ TEST_F(PipelineCacheOnDisk, DamagedFilesAreReplaced) {
   }
 }
 
-TEST_F(PipelineCacheOnDisk, FoldersThatCannotBeWritten) {
-  write_to({});  // none is asked for
+TEST_F(PipelineCacheOnDisk, IgnoresFoldersThatCannotBeWritten) {
+  write_to({});  // without a folder
   write_to("/proc/no_such_folder");
   write_to(folder_.write("a_file", "text") / "below");
   EXPECT_EQ(files_in(folder_.path()).size(), 1U) << "the text";
 }
 
-TEST_F(PipelineCacheOnDisk, AFolderInPlaceOfTheFile) {
+TEST_F(PipelineCacheOnDisk, IgnoresAFolderInPlaceOfTheFile) {
   write_to(folder_.path());
   const auto file = files_in(folder_.path()).at(0);
   std::filesystem::remove(file);

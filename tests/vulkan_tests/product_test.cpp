@@ -1,4 +1,4 @@
-// How matrix products become launches, for devices that are made up here.
+// How matrix products become launches, on fabricated devices.
 #include "vulkan/kernels/product.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// The least that devices may offer.
+/// The lowest limits that a device may have.
 DeviceCaps small_caps(std::uint32_t subgroup_size = 32) {
   DeviceCaps caps;
   caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup_size;
@@ -81,7 +81,7 @@ Params params_of(const Launch& launch) {
 
 constexpr std::size_t kY = 3;  // the binding of the result
 
-TEST(ProductChoice, FollowsTheRows) {
+TEST(ProductChoice, DependsOnTheNumberOfRows) {
   const DeviceCaps caps = small_caps();
   for (std::int64_t rows : {1, 2, 4, 8, 16}) {
     const ProductChoice choice = choose_product(caps, rows, false);
@@ -105,12 +105,12 @@ TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
       if (choice.kernel != ProductChoice::Kernel::tile) continue;
       EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
       EXPECT_LE(choice.outs, kMinGroupInvocations);
-      // Both slices, 16 columns of float32, and the codebook.
+      // Both slices, each of 16 columns of float32, and the codebook.
       EXPECT_LE((choice.rows + choice.outs) * 16 * 4 + 64, kMinSharedBytes);
     }
 }
 
-TEST(ProductChoice, MatrixUnitsNeedAllThatTheirShaderCountsOn) {
+TEST(ProductChoice, UsesMatrixUnitsOnlyWithAllThatTheirShaderNeeds) {
   using Kernel = ProductChoice::Kernel;
   DeviceCaps caps = small_caps();
   caps.matrix_shapes = {{16, 8, 8}, {16, 16, 16}};
@@ -142,7 +142,7 @@ TEST(ProductLaunches, OneForFewRowsWithNormAndResidual) {
   }
 }
 
-TEST(ProductLaunches, ANormGoesInFrontOfTiles) {
+TEST(ProductLaunches, ANormPrecedesTiles) {
   const Launches launches = launches_of({.n_rows = 64, .n_cols = 100, .norm = true}, small_caps());
   ASSERT_EQ(launches.all.size(), 2U);
   EXPECT_EQ(launches.scratch_bytes, 64U * 100 * 4);
@@ -153,7 +153,7 @@ TEST(ProductLaunches, ANormGoesInFrontOfTiles) {
   EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
 }
 
-TEST(ProductLaunches, LastRowsCountSegments) {
+TEST(ProductLaunches, LastRowsAreCountedBySegment) {
   const Launches one = launches_of({.n_rows = 512, .last_of_segments = 1}, small_caps());
   ASSERT_EQ(one.all.size(), 1U);
   EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "one row is computed, whatever is given";
@@ -165,7 +165,7 @@ TEST(ProductLaunches, LastRowsCountSegments) {
     for (const GridAxis& axis : launch.grid) EXPECT_NE(axis.per, RowSpace::rows);
 }
 
-/// Pieces of the result follow one another, each bound where and as far as the device can.
+/// Expects that the pieces of the result are contiguous, and each is bound within the limits.
 void expect_pieces(const Launches& launches, const Product& product, const DeviceCaps& caps) {
   const std::size_t row_bytes = static_cast<std::size_t>(product.n_out) * 4;
   std::uint32_t next = 0;
@@ -208,7 +208,7 @@ TEST(ProductLaunches, RowsThatCannotBeBoundAreRefused) {
 }
 
 TEST(ProductLaunches, ManyOutputsTakeSeveralGrids) {
-  const DeviceCaps caps = small_caps(128);  // four outputs per work group
+  const DeviceCaps caps = small_caps(128);  // four outputs per workgroup
   const Launches launches = launches_of({.n_out = 600001}, caps);
   ASSERT_EQ(launches.all.size(), 3U);
   std::uint32_t next = 0;

@@ -1,4 +1,4 @@
-// What is measured on a device: its limits, and the launches of a step.
+// Measurements on a device: its highest rates, and the times of the launches of a step.
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
@@ -56,7 +56,7 @@ TEST(LaunchTimes, AreThoseOfTheLastStep) {
   }
 }
 
-TEST(LaunchTimes, ThereAreNoneWhereNoneWereAskedFor) {
+TEST(LaunchTimes, AreEmptyUnlessRequested) {
   Model model = Model::random(vulkan_backend(), small_config(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};

@@ -68,7 +68,7 @@ TEST(Result, ErrorsSayWhatToTry) {
                  {"vkX(weights, 47.20 MiB): ", result_name(result), "; ", hint});
 }
 
-TEST(Result, ALostDeviceCanBeToldApart) {
+TEST(Result, ALostDeviceHasItsOwnErrorType) {
   EXPECT_THROW(check(VK_ERROR_DEVICE_LOST, "vkX", "y"), DeviceLost);
   try {
     check(VK_ERROR_OUT_OF_DEVICE_MEMORY, "vkX", "y");

@@ -1,6 +1,6 @@
-// The sample op of the GPU. Its arithmetic is that of integers, so nothing is left to rounding:
-// every token is the plain program's. (A weight may be off by one unit where exp(x) * 2^30 lies
-// within 2^-23 of a half; the seeds here are fixed, and no token depends on such a one.)
+// The sample op on the GPU. Its arithmetic is in integers, so nothing depends on rounding: every
+// token is that of the plain program. (A weight may differ by one unit if exp(x) * 2^30 is within
+// 2^-23 of a half. The seeds here are fixed, and no token depends on such a weight.)
 #include "support/sample_checks.h"
 #include "vulkan_tests/test_device.h"
 

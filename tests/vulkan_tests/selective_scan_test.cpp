@@ -1,5 +1,5 @@
-// The ways to run the selective scan: which is chosen, that those of a GPU agree with the reference
-// on whatever device tests run, and that rows may come in any steps.
+// The variants of the selective scan: which one is chosen, that the variants for a GPU agree with
+// the reference on any test device, and that rows may be split into steps in any way.
 #include "vulkan/kernels/selective_scan.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ DeviceCaps caps_of(DeviceType type) {
   return caps;
 }
 
-/// The device under test, taken for one that wants more threads than there are channels.
+/// The device under test, presented as a device with more threads than there are channels.
 Backend& gpu_like_backend() {
   static Backend& backend = []() -> Backend& {
     vulkan::VulkanOptions options = test_options();
@@ -72,7 +72,7 @@ TEST(ChooseScan, CpuScansEachChannelByOneLane) {
   EXPECT_EQ(variant.chunk_rows, 0);
 }
 
-TEST(ChooseScan, GpuCutsLongStepsIntoChunks) {
+TEST(ChooseScan, GpuSplitsLongStepsIntoChunks) {
   for (DeviceType type : {DeviceType::discrete, DeviceType::integrated, DeviceType::virtual_gpu}) {
     const DeviceCaps caps = caps_of(type);
     for (std::int64_t n_rows : {1, 2, 16, 128, 255})
@@ -104,7 +104,7 @@ TEST(ChooseScan, RefusesMoreStatesThanRegistersHold) {
   }
 }
 
-/// Weights and inputs of one sequence, run in steps of any sizes.
+/// The weights and inputs of one sequence, run in steps of any sizes.
 class Sequence {
  public:
   static constexpr std::int64_t kRows = 40;
@@ -167,7 +167,7 @@ class Sequence {
   std::vector<float> u_, bcr_, z_, dt_weight_, dt_bias_, a_log_, skip_;
 };
 
-TEST(SelectiveScan, GivesTheSameBitsInAnySteps) {
+TEST(SelectiveScan, GivesTheSameBitsHoweverRowsAreSplit) {
   const Sequence sequence;
   const std::vector<std::vector<std::uint32_t>> ways = {
       {1, 1, 38}, {7, 33}, {16, 17, 2, 1, 1, 1, 2}, std::vector<std::uint32_t>(40, 1)};

@@ -1,4 +1,4 @@
-// The check that fast variants have to pass before they are used.
+// The check that fast variants must pass before they are used.
 #include "vulkan/self_test.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ TEST(SelfTest, PlainProductsAgreeWithThemselves) {
   EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
 }
 
-/// Computes something else when precision is fast.
+/// Returns wrong results if precision is fast.
 class WrongWhenFast final : public Backend {
  public:
   explicit WrongWhenFast(Backend& inner) : inner_(inner) {}
@@ -51,7 +51,7 @@ class WrongWhenFast final : public Backend {
   bool fast_ = false;
 };
 
-TEST(SelfTest, NoticesAWrongNumber) {
+TEST(SelfTest, DetectsAWrongResult) {
   WrongWhenFast wrong(vulkan_backend());
   EXPECT_NE(vulkan::fast_product_problem(wrong).find("off by"), std::string::npos);
 }

@@ -29,7 +29,7 @@ TEST(ShaderCompiler, EveryShaderFitsItsEmbeddedInterface) {
   }
 }
 
-/// A folder with a shader `main` and a file lib/part.glsl that it includes.
+/// A folder with a shader main.comp that includes lib/part.glsl.
 class Folder {
  public:
   Folder(std::string_view main, std::string_view part) {
@@ -52,7 +52,7 @@ layout(set = 0, binding = 0) buffer Out { uint value; };
 void main() { value = part(); }
 )";
 
-TEST(ShaderCompiler, TakesFilesAsTheyAreNow) {
+TEST(ShaderCompiler, ReadsChangedFilesAgain) {
   const Folder folder(kMain, "uint part() { return 7u; }\n");
   const ShaderInterface interface = reflect(folder.compile());
   ASSERT_EQ(interface.bindings.size(), 1U);
@@ -62,14 +62,14 @@ TEST(ShaderCompiler, TakesFilesAsTheyAreNow) {
   EXPECT_NE(folder.compile(), before);
 }
 
-TEST(ShaderCompiler, AnIncludeIsLookedForBesideItsFileThenInTheFolder) {
+TEST(ShaderCompiler, SearchesForAnIncludeNextToItsFileThenInTheFolder) {
   const Folder folder(kMain, "#include \"more.glsl\"\n#include \"lib/more.glsl\"\n");
   std::ofstream(folder.file("lib/more.glsl")) << "#ifndef MORE\n#define MORE\n"
                                                  "uint part() { return 7u; }\n#endif\n";
   EXPECT_FALSE(folder.compile().empty());
 }
 
-TEST(ShaderCompiler, AMistakeIsNamedByFileAndLine) {
+TEST(ShaderCompiler, ReportsAnErrorByFileAndLine) {
   const Folder in_main("#version 450\nvoid main() {\n  uint a = nothing;\n}\n", "");
   expect_error([&] { in_main.compile(); }, ErrorKind::format,
                {in_main.file("main.comp") + ":3:", "error", "nothing"});
@@ -78,14 +78,14 @@ TEST(ShaderCompiler, AMistakeIsNamedByFileAndLine) {
                {in_part.file("lib/part.glsl") + ":4:", "error", "nothing"});
 }
 
-TEST(ShaderCompiler, AWarningIsAMistake) {
+TEST(ShaderCompiler, TreatsAWarningAsAnError) {
   const Folder folder(kMain,
                       "#extension GL_EXT_no_such_thing : enable\nuint part() { return 7u; }");
   expect_error([&] { folder.compile(); }, ErrorKind::format,
                {folder.file("lib/part.glsl") + ":1:", "GL_EXT_no_such_thing"});
 }
 
-TEST(ShaderCompiler, NamesWhatIsMissing) {
+TEST(ShaderCompiler, NamesMissingFiles) {
   const Folder folder(kMain, "#include \"lib/nowhere.glsl\"\n");
   expect_error([&] { folder.compile(); }, ErrorKind::format,
                {folder.file("lib/part.glsl") + ":1:", "lib/nowhere.glsl", "no such file"});
@@ -95,14 +95,14 @@ TEST(ShaderCompiler, NamesWhatIsMissing) {
                {"no_folder"});
 }
 
-TEST(ShaderCompiler, RefusesWhatIsNoShader) {
+TEST(ShaderCompiler, RefusesFilesThatAreNotShaders) {
   const Folder bytes(std::string_view("\x1b[31m\xff\n", 7), "");
   expect_error([&] { bytes.compile(); }, ErrorKind::format, {bytes.file("main.comp")});
   const Folder empty("", "");
   expect_error([&] { empty.compile(); }, ErrorKind::format, {empty.file("main.comp")});
 }
 
-TEST(ShaderCompiler, FilesMayNotIncludeEachOtherWithoutEnd) {
+TEST(ShaderCompiler, RefusesEndlessIncludes) {
   const Folder folder(kMain, "#include \"lib/part.glsl\"\n");
   expect_error([&] { folder.compile(); }, ErrorKind::format, {"without end"});
 }

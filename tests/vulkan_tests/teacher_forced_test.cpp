@@ -1,5 +1,5 @@
-// The bundled model in exact mode draws the same tokens on the GPU as on the CPU, over a long text
-// that both are fed.
+// In exact mode, the bundled model draws the same tokens on the GPU as on the CPU over a long text,
+// which both are fed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ constexpr std::uint64_t kSeed = 20;
 constexpr double kNearTie = 1e-4;
 
 struct Sequence {
-  std::unique_ptr<Backend> own;  ///< before the model, which it outlives
+  std::unique_ptr<Backend> own;  ///< declared before the model, which it outlives
   Backend& backend;
   Model model;
   State state;
@@ -40,7 +40,7 @@ struct Sequence {
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
     return model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler)).tokens[0];
   }
-  /// Of the step just taken, computed again.
+  /// The logits of the last step, computed again.
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
     model.wait(model.feed(state, {&id, 1}, {StepOutput::last_logits, false}));
@@ -50,7 +50,7 @@ struct Sequence {
   }
 };
 
-/// r / 2^64 lies within kNearTie of a running sum divided by the total.
+/// Whether r / 2^64 is within kNearTie of a running sum divided by the total.
 bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uint64_t position) {
   const U64Words counter = U64Words::of(position);
   const U64Words key = U64Words::of(kSeed);
@@ -65,8 +65,8 @@ bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uin
   });
 }
 
-/// The filters keep other tokens of `b` than of `a`, and the logits of both agree so closely that
-/// only a near tie at a cut explains it.
+/// Whether the filters keep different tokens for `a` and `b` although the logits agree so closely
+/// that only a near tie at a cut can explain the difference.
 bool cut_is_a_near_tie(const std::vector<float>& a, const std::vector<float>& b,
                        const PlainParams& params) {
   const std::vector<bool> seen(a.size(), false);

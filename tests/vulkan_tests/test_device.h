@@ -1,5 +1,5 @@
-// The Vulkan device under test, opened once for each test program, and what validation layers say
-// of it.
+// The Vulkan device under test, opened once per test program, and the messages of validation layers
+// about it.
 #pragma once
 
 #include <cstdlib>
@@ -14,19 +14,19 @@
 
 namespace bitaxon::test {
 
-/// BX_TEST_DEVICE selects one; llvmpipe is there on every machine that tests.
+/// BX_TEST_DEVICE selects a device; llvmpipe exists on every machine that runs the tests.
 inline std::string test_selector() {
   const char* selector = std::getenv("BX_TEST_DEVICE");
   return selector != nullptr ? selector : "llvmpipe";
 }
 
-/// Messages of the layers that are on; any fails the test in which it came (main.cpp).
+/// Messages of the enabled layers. A message fails the test during which it arrives (main.cpp).
 inline vulkan::Messages& messages() {
   static vulkan::Messages instance;
   return instance;
 }
 
-/// Options with which tests open backends of their own.
+/// Options for tests that open their own backends.
 inline vulkan::VulkanOptions test_options() {
   vulkan::VulkanOptions options;
   options.selector = test_selector();
@@ -35,8 +35,8 @@ inline vulkan::VulkanOptions test_options() {
   return options;
 }
 
-/// The backends that tests share. main() closes them: when static objects are destroyed, a layer
-/// may have destroyed what it needs for that.
+/// The backends that tests share. main() closes them, because a layer may destroy what it needs for
+/// that before static objects are destroyed.
 inline std::vector<std::unique_ptr<Backend>>& shared_backends() {
   static std::vector<std::unique_ptr<Backend>> backends;
   return backends;

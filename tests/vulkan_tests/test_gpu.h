@@ -1,4 +1,4 @@
-// The device under test below the backend.
+// The device under test, below the level of the backend.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::test {
 
-/// An instance and a device of its own, which `change` makes look like another one.
+/// Its own instance and device, with the capabilities that `options` may change.
 class TestGpu {
  public:
   explicit TestGpu(const vulkan::VulkanOptions& options = test_options())
@@ -33,8 +33,8 @@ class TestGpu {
   vulkan::Device device_;
 };
 
-/// Options with which the device under test has the memory of a graphics card: its own, which the
-/// host does not see, and the system's. There must be a type that is both to imitate them with.
+/// Options that give the device under test the memory of a discrete GPU: its own memory, which the
+/// host cannot map, and system memory. The driver must have a memory type with both properties.
 vulkan::VulkanOptions like_discrete();
 
 }  // namespace bitaxon::test
