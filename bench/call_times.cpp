@@ -6,11 +6,12 @@
 namespace bitaxon::bench {
 namespace {
 
-// A hook is a plain function, and so is what it puts into the table: their state is global.
+// Hooks and the functions that they put into the table are plain functions, so their state is
+// global.
 CallTimes times;
 vulkan::Functions original;
 
-/// Adds the seconds of its life.
+/// Adds the seconds of its lifetime to `total`.
 class Stopwatch {
  public:
   explicit Stopwatch(double& total) : total_(total) {}
@@ -46,7 +47,7 @@ VKAPI_ATTR VkResult VKAPI_CALL semaphore_value(VkDevice device, VkSemaphore sema
 }  // namespace
 
 void measure_calls(vulkan::Functions& functions) {
-  // Called as the table fills; the device's functions come last.
+  // Called several times while the table is filled; the functions of the device come last.
   if (functions.vkQueueSubmit2 == nullptr) return;
   original = functions;
   functions.vkQueueSubmit2 = queue_submit;

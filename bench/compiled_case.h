@@ -1,4 +1,4 @@
-// A case of an op compiled once, to be run again and again.
+// A case of an op, compiled once to run many times.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ struct CompiledCase {
   StepBuffer step;
   Cost cost;
 
-  /// Before every step: a step's later values may take the memory of inputs that it has read.
+  /// Must be called before every step, because values of a step may reuse the memory of its inputs.
   void upload_inputs(Backend& backend) const;
 
   struct Input {
@@ -27,7 +27,7 @@ struct CompiledCase {
   std::vector<Input> inputs;
 };
 
-/// `fast`: products may be of reduced precision.
+/// `fast`: products may have reduced precision.
 CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast = false);
 
 }  // namespace bitaxon::test

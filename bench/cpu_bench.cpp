@@ -1,9 +1,11 @@
-// Single kernels of the CPU backend beside what the machine can do: the read rate of its memory
-// (huge pages, all cores) and the rate of float32 multiply-adds, measured before and after every
-// run, because both change while other machines share the hardware. A run is one step of as many
-// copies of the kernel, each with weights or states of its own, as leave nothing of the first in a
-// cache (four times the last level), or of four where there are several rows. Bytes are those of
-// the weights as stored, and of the keys and values read. Prints one JSON object a line.
+// Compares single kernels of the CPU backend with the rates of the machine: the read rate of its
+// memory (huge pages, all cores) and the rate of float32 multiply-adds. Both are measured before
+// and after every run, because they change while other machines share the hardware.
+//
+// A run is one step of several copies of the kernel, each with its own weights or states. With one
+// row there are enough copies that no cache still holds the first one (four times the last-level
+// cache); with several rows there are four. Bytes are those of the weights as stored, and of the
+// keys and values read. Prints one JSON object per line.
 //   cpu_bench [--threads N] [--filter TEXT] [--runs N] [--warm]
 #include <fmt/format.h>
 #include <unistd.h>
@@ -35,22 +37,23 @@ enum class Of { reading, multiplying, updates };
 /// Records one copy of a kernel.
 using Recorder = std::function<std::vector<Tensor>(const OpHandles&)>;
 
-/// One kernel, what it has to do, and what share of the machine's rate it should reach.
+/// One kernel, its amount of work, and the share of the machine's rate that it should reach.
 struct Measure {
   std::string name;
   Of of;
-  double amount;  ///< bytes (0: the weights' as stored), float32 operations, or updates of a state
+  double amount;  ///< bytes (0: those of the weights as stored), float32 operations, or state
+                  ///< updates
   double wanted;
   std::uint32_t n_rows;
   std::uint32_t position = 0;
-  double cold_bytes;  ///< what a copy leaves in a cache, at least
-  /// Adds what a copy works on.
+  double cold_bytes;  ///< bytes that one copy leaves in a cache, at least
+  /// Adds the data of one copy.
   std::function<Recorder(OpProblem& problem)> add;
-  /// What is not part of the kernel, its time is taken away; may be empty.
+  /// Adds work that is not part of the kernel and whose time is subtracted; may be empty.
   std::function<Recorder(OpProblem& problem)> add_less = {};
 };
 
-/// Of an element, at least.
+/// Bytes of an element, at least.
 double bytes_each(Format format) {
   return format == Format::f32 ? 4 : format == Format::f16 || format == Format::bf16 ? 2 : 0.5;
 }
@@ -135,8 +138,8 @@ Measure scan(std::uint32_t n_rows, double wanted) {
           }};
 }
 
-/// What ssm_in takes beyond a linear of the same shape, both with so few columns that the
-/// convolution is what takes time.
+/// The time of ssm_in beyond a linear of the same shape. Both have so few columns that the
+/// convolution takes most of the time.
 Measure convolution(std::uint32_t n_rows, double wanted) {
   constexpr std::int64_t kInner = 7680, kTaps = 4, kWidth = 2;
   return {.name = fmt::format("convolution 7680x4, {} rows", n_rows),
@@ -219,7 +222,7 @@ std::vector<Measure> measures() {
   return all;
 }
 
-/// Some copies of a kernel as one step, and how long it takes.
+/// Several copies of a kernel as one step.
 class Copies {
  public:
   Copies(Backend& backend, const Measure& measure,
@@ -253,7 +256,7 @@ class Copies {
   CompiledCase compiled_;
 };
 
-/// Of several runs.
+/// The median of several runs.
 double median_of(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
@@ -264,8 +267,8 @@ double rounded(double value, double places) { return std::round(value * places) 
 void time_measure(Backend& backend, const Measure& measure, const Options& options) {
   const double cache_bytes =
       std::max(static_cast<double>(::sysconf(_SC_LEVEL3_CACHE_SIZE)), 32.0 * (1 << 20));
-  // Several at least, so that starting a step does not count. More rows take so long that what lies
-  // in a cache does not count either.
+  // At least four, so that the start of a step does not count. With more rows, a copy takes so long
+  // that cached data does not count either.
   const int n_copies =
       measure.n_rows > 1 || options.warm
           ? 4
@@ -281,7 +284,7 @@ void time_measure(Backend& backend, const Measure& measure, const Options& optio
   };
   rates.push_back(rate());
   for (int run = 0; run < options.n_runs; ++run) {
-    copies.seconds();  // what is made at the first run, and threads awake
+    copies.seconds();  // the first run allocates and wakes the threads
     double taken = copies.seconds();
     if (less) {
       less->seconds();
@@ -310,8 +313,8 @@ int bench(int argc, char** argv) {
   Options options;
   app.add_option("--threads", options.n_threads, "0: all cores");
   app.add_option("--runs", options.n_runs, "How often each runs")->check(CLI::PositiveNumber);
-  app.add_flag("--warm", options.warm, "Few copies also of one row, in whatever cache holds them");
-  app.add_option("--filter", options.filter, "Only kernels whose name has this");
+  app.add_flag("--warm", options.warm, "Few copies even with one row, so that caches hold them");
+  app.add_option("--filter", options.filter, "Only kernels whose name contains this");
   CLI11_PARSE(app, argc, argv);
   const auto opened = open_device("cpu", {.n_threads = options.n_threads});
   Backend& backend = *opened.backend;

@@ -15,7 +15,8 @@
 namespace bitaxon::bench {
 namespace {
 
-/// Tokens decoded before measuring: every place of the ring of steps, every pipeline.
+/// Tokens decoded before measuring, enough to use every entry of the ring buffer of steps and every
+/// pipeline.
 constexpr int kWarmUpTokens = 12;
 
 double seconds_now() {
@@ -24,7 +25,7 @@ double seconds_now() {
 
 struct OpenModel {
   std::unique_ptr<Backend> backend;
-  Model model;  // after the backend, which outlives it
+  Model model;  // declared after the backend, which outlives it
 };
 
 OpenModel open(const DecodeSetup& setup, const vulkan::VulkanOptions& options) {
@@ -46,7 +47,7 @@ vulkan::VulkanOptions options_of(const DecodeSetup& setup) {
   return options;
 }
 
-/// Feeds back what it samples, `run_ahead` steps before the one that is waited for.
+/// Feeds back the tokens it samples, and runs `run_ahead` steps ahead of the one being waited for.
 class Decoder {
  public:
   Decoder(Model& model, int run_ahead) : model_(model), state_(model.new_state()) {
@@ -59,7 +60,7 @@ class Decoder {
     tickets_.pop_front();
     submit();
   }
-  /// Nothing is in flight afterwards, nor can there be more tokens.
+  /// Waits for all steps. No more tokens can be decoded afterwards.
   void finish() {
     for (; !tickets_.empty(); tickets_.pop_front()) model_.wait(tickets_.front());
   }

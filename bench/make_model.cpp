@@ -1,4 +1,5 @@
-// Writes a model directory of random weights: make_model --config default --format q4 --output DIR
+// Writes a model directory with random weights:
+//   make_model --config default --format q4 --output DIR
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>

@@ -1,7 +1,7 @@
 // Times the op cases tagged "bench" on one device, after checking their results against the
-// reference. Wall time of submit and wait; bytes and operations are those of the op's cost.
-// best_GB/s is that of the fastest run, %_of_read the same in percent of what the host's threads
-// read.
+// reference. Measures the wall time of submit and wait. Bytes and operations are those of the op's
+// cost. best_GB/s is the rate of the fastest run, and %_of_read is that rate as a percentage of the
+// host's read rate.
 //   op_bench [--device=cpu] [--threads=N] [--shader-dir=DIR] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -23,7 +23,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Empty when the device agrees with the reference.
+/// Empty if the device agrees with the reference.
 std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_case,
                          const OpProblem& problem) {
   const auto found =
@@ -50,7 +50,8 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
   state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
-  // The fastest of either, since what other processes take is not the device's fault.
+  // The fastest of both rates, because time taken by other processes does not tell about the
+  // device.
   const double best_rate = static_cast<double>(compiled.cost.bytes) / best_s;
   state.counters["best_GB/s"] = best_rate * 1e-9;
   state.counters["%_of_read"] = 100 * best_rate / read_rate;
@@ -59,7 +60,7 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
                                                benchmark::Counter::kIs1000);
 }
 
-/// Takes "--name=value" out of the arguments; empty when it is not there.
+/// Removes "--name=value" from the arguments and returns the value; empty if it is absent.
 std::string take_flag(int& argc, char** argv, const std::string& name) {
   for (int i = 1; i < argc; ++i) {
     const std::string prefix = "--" + name + "=";

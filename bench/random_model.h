@@ -1,4 +1,4 @@
-// Model directories of random weights, for measuring models that nobody has trained.
+// Model directories with random weights, for measuring untrained models.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@ namespace bitaxon::bench {
 
 enum class ModelFormat : std::uint8_t { f16, q4, nf4 };
 
-/// Writes config.json and model.safetensors into `folder`, which is made where it does not exist;
-/// each file appears under its name when it is complete. The tensors that upstream quantizes are
-/// random codes of 4 bits in groups of 64, a head beside the embedding included; the others are
-/// F16. Magnitudes keep activations near one. The same seed gives the same bytes on every machine.
-/// Returns the size of model.safetensors' data. Throws Error(io).
+/// Writes config.json and model.safetensors into `folder`, which is created if necessary. Each file
+/// appears under its name only when it is complete. Tensors that upstream quantizes become random
+/// 4-bit codes in groups of 64, including a head separate from the embedding; the others are F16.
+/// Magnitudes keep activations near one. The same seed gives the same bytes on every machine.
+/// Returns the bytes of the data in model.safetensors. Throws Error(io).
 std::uint64_t write_random_model(const Config& config, ModelFormat format, std::uint64_t seed,
                                  const std::filesystem::path& folder);
 

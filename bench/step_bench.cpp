@@ -1,8 +1,8 @@
-// What decoding one token takes on a Vulkan device: the host's work, and with --profile each
-// kernel's time beside what the device reaches at best.
+// Measures the time of decoding one token on a Vulkan device: the work of the host, and with
+// --profile the time of each kernel, compared with the highest rates of the device.
 //   step_bench [--device vulkan:SEL] [--model DIR | --config NAME] [--tokens N] [--profile]
 //              [--shader-dir DIR] [--output FOLDER]
-// The last line of its output is the report as JSON; with --output it is a file too.
+// The last line of output is the report as JSON; with --output it is also written to a file.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -18,7 +18,7 @@
 namespace bitaxon::bench {
 namespace {
 
-/// Of the device's read rate that kernels are expected to reach.
+/// The share of the device's read rate that kernels are expected to reach.
 constexpr double kReadShare = 0.8;
 
 struct Options {
@@ -78,7 +78,7 @@ void print_kernels(const std::vector<KernelTime>& kernels, double read_rate) {
   }
 }
 
-/// What a token should take: its bytes at a good share of the read rate, and its launches.
+/// The expected time of a token: its bytes at a good share of the read rate, plus its launches.
 struct Expectation {
   double bytes = 0;
   double kernels_us = 0;
@@ -150,7 +150,7 @@ DecodeSetup setup_of(const Options& options) {
   return setup;
 }
 
-/// A name for a file: letters and digits of the device's, and the commit.
+/// A file name from the letters and digits of the device name, and the commit.
 std::filesystem::path report_file(const std::string& folder, const std::string& device) {
   std::string name;
   for (const char c : device) {
@@ -200,7 +200,7 @@ int step_bench(int argc, char** argv) {
   program.add_option("--tokens", options.n_tokens, "Tokens to measure")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  program.add_flag("--profile", options.profile, "Time every kernel, and the device's limits");
+  program.add_flag("--profile", options.profile, "Time kernels and measure the device's rates");
   program.add_option("--shader-dir", options.shader_dir,
                      "Compile the shaders in this folder in place of those of the program");
   program.add_option("--output,-o", options.output, "Folder for the report as a JSON file");
