@@ -1,5 +1,6 @@
-# bx_build_info(<target>): generated/platform/build_constants.h for a source file of <target>: version, commit and
-# build type. Looked at in every build, because a commit or an edit changes no file that CMake knows.
+# bx_build_info(<target>): makes generated/platform/build_constants.h for a source file of <target>,
+# with the version, the commit and the build type. It runs in every build, because a commit or an
+# edit changes no file that CMake tracks.
 function(bx_build_info target)
   set(header ${PROJECT_BINARY_DIR}/generated/platform/build_constants.h)
   add_custom_target(
@@ -8,7 +9,7 @@ function(bx_build_info target)
             -D VERSION=${PROJECT_VERSION} -D BUILD_TYPE=$<CONFIG>
             -P ${PROJECT_SOURCE_DIR}/cmake/build_info.cmake
     BYPRODUCTS ${header}
-    COMMENT "Looking at the commit"
+    COMMENT "Reading the commit"
     VERBATIM)
   add_dependencies(${target} ${target}_build_info)
 endfunction()

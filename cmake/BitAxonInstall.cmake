@@ -1,7 +1,8 @@
-# What `cmake --install` puts under a prefix: program, library, headers, bundled models, completions,
-# and the files by which CMake and pkg-config find the library. The tree can be moved afterwards:
-# everything in it finds the rest relative to its own place. Components: program has what running it
-# needs, tests (only when asked for) the test programs and their data; the rest is for compiling.
+# What `cmake --install` puts under a prefix: program, library, headers, bundled models,
+# completions, and the files by which CMake and pkg-config find the library. The installed tree can
+# be moved: everything in it finds the rest by relative paths. Components: "program" has what is
+# needed to run the program; "tests" (only on request) has the test programs and their data; the
+# rest is for compiling against the library.
 include(CMakePackageConfigHelpers)
 
 set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
@@ -31,7 +32,7 @@ if(TARGET bit-axon)
           DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT program)
 endif()
 
-# bx_test() adds the test programs. tests/tree is as much of the source tree as they read.
+# bx_test() adds the test programs. tests/tree is the part of the source tree that they read.
 if(BITAXON_BUILD_TESTS)
   install(PROGRAMS tests/run_installed.sh RENAME run DESTINATION tests COMPONENT tests EXCLUDE_FROM_ALL)
   install(DIRECTORY tests/golden DESTINATION tests/tree/tests COMPONENT tests EXCLUDE_FROM_ALL)
@@ -60,7 +61,8 @@ install(FILES ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
               ${PROJECT_BINARY_DIR}/bit-axonConfigVersion.cmake
         DESTINATION ${cmake_dir})
 
-# Up from the folder of the .pc file to the prefix; any absolute prefix serves to count the steps.
+# The relative path from the folder of the .pc file to the prefix. Any absolute prefix serves to
+# count the steps.
 file(RELATIVE_PATH BITAXON_PC_PREFIX /prefix/${pkgconfig_dir} /prefix)
 string(REGEX REPLACE "/$" "" BITAXON_PC_PREFIX ${BITAXON_PC_PREFIX})
 set(BITAXON_PC_REQUIRES "fmt libpcre2-8 libutf8proc libxxhash")

@@ -1,6 +1,6 @@
-# bx_add_op(<op>): registers an op by its stem. The op's files are found by name; a missing one stops
-# the configure step. The enum, the name table, the backends' kernel tables and the test registry are
-# generated from the list of ops, so that adding an op edits nothing else.
+# bx_add_op(<op>): registers an op by its stem. The files of the op are found by name; a missing
+# file stops the configure step. The enum, the name table, the kernel tables of the backends and the
+# test registry are generated from the list of ops, so adding an op needs no other edit.
 define_property(GLOBAL PROPERTY BITAXON_OPS BRIEF_DOCS "Registered ops"
                 FULL_DOCS "In the order of registration")
 
@@ -14,7 +14,7 @@ function(bx_add_op op)
   set_property(GLOBAL APPEND PROPERTY BITAXON_OPS ${op})
 endfunction()
 
-# bx_op_sources(<variable> <folder>): the file of each op in a folder.
+# bx_op_sources(<variable> <folder>): the source file of each op in a folder.
 function(bx_op_sources variable folder)
   get_property(ops GLOBAL PROPERTY BITAXON_OPS)
   set(files "")
@@ -24,7 +24,7 @@ function(bx_op_sources variable folder)
   set(${variable} ${files} PARENT_SCOPE)
 endfunction()
 
-# Writes generated/ops/op_list.inc: one line BX_OP(<op>) per op. Touched only when it changes.
+# Writes generated/ops/op_list.inc: one line BX_OP(<op>) per op. Written only when it changes.
 function(bx_write_op_list)
   get_property(ops GLOBAL PROPERTY BITAXON_OPS)
   set(lines "")

@@ -1,7 +1,7 @@
-# BITAXON_SHADERC_LIBRARIES: libshaderc as linker flags, by name, because users of the archive link it
-# too. Distributions differ in what has to be named, so the first set with which a program links is
-# taken. Debian 12's shared library lacks the symbols of glslang and SPIRV-Tools, and its combined
-# archive has its own objects only.
+# BITAXON_SHADERC_LIBRARIES: libshaderc as linker flags, by name, because users of the archive link
+# it too. Distributions differ in the libraries to name, so the first set with which a program links
+# is used. Debian 12's shared library lacks the symbols of glslang and SPIRV-Tools, and its combined
+# archive has only its own objects.
 include(CheckCXXSourceCompiles)
 
 pkg_check_modules(SHADERC QUIET shaderc)
@@ -9,7 +9,7 @@ set(shaderc_folders ${SHADERC_LIBRARY_DIRS})
 list(REMOVE_ITEM shaderc_folders ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
 list(TRANSFORM shaderc_folders PREPEND -L)
 
-# Of the static set, those that exist: later versions of glslang have fewer libraries.
+# The static libraries that exist: later versions of glslang have fewer.
 set(shaderc_static "")
 foreach(name IN ITEMS shaderc_combined SPIRV glslang MachineIndependent GenericCodeGen OSDependent
                       OGLCompiler HLSL glslang-default-resource-limits SPIRV-Tools-opt SPIRV-Tools)

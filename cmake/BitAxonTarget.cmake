@@ -1,9 +1,10 @@
-# bx_target(<name>): what every target of this project is compiled with.
+# bx_target(<name>): the compile options of every target of this project.
 function(bx_target name)
   target_compile_features(${name} PUBLIC cxx_std_20)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wshadow -Wconversion)
-  # Nothing that is installed names the folder it was built in. Start a debugger in the source folder.
-  # GCC takes the last that fits, so the build folder, which is usually the inner one, comes last.
+  # Installed files must not contain the folder they were built in. Start a debugger in the source
+  # folder. GCC uses the last prefix that matches, so the build folder, which is usually inside the
+  # source folder, comes last.
   target_compile_options(${name} PRIVATE -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
                                          -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
   if(BITAXON_WERROR)
@@ -19,8 +20,8 @@ function(bx_target name)
   endif()
 endfunction()
 
-# bx_computes_little(<name>): for what is compiled more often than it runs. The optimizer takes a third
-# of a release compilation and more than half of a sanitized one.
+# bx_computes_little(<name>): for targets that are compiled more often than they run. The optimizer
+# takes a third of the time of a release compilation and more than half of a sanitized one.
 function(bx_computes_little name)
   if(BITAXON_SANITIZE)
     target_compile_options(${name} PRIVATE -O0)
@@ -29,12 +30,13 @@ function(bx_computes_little name)
   endif()
 endfunction()
 
-# The tests spend most of their time in the loops of these layers. In a build with sanitizers the other
-# layers are compiled without the optimizer, which takes 0.6 of the time.
+# The tests spend most of their time in the loops of these layers. In a build with sanitizers, the
+# other layers are compiled without the optimizer, which takes 0.6 of the compile time.
 set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
 
-# bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>.
-# LINK names the layers below it and the libraries it may use; nothing else is visible to it. All
+# bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>. LINK
+# names the layers below it and the libraries it may use. All of src/ is on the include path;
+# tests/core_tests/layering_test.cpp checks that a layer includes only the layers it may use. All
 # layers together are the archive bitaxon.
 function(bx_layer name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})

@@ -1,11 +1,11 @@
-# Run at build time with -P: writes OUTPUT, and only when its contents change, so that nothing is
+# Run at build time with -P. Writes OUTPUT only when its contents change, so that nothing is
 # compiled again for the same commit.
 #   SOURCE_DIR, OUTPUT, VERSION, BUILD_TYPE
 set(commit "unknown")
 find_program(git NAMES git)
 if(git)
-  # The prefix is empty at the top of a work tree: a source tree without its own repository, unpacked
-  # inside somebody else's, must not name that one's commit.
+  # The prefix is empty at the top of a work tree. A source tree without its own repository,
+  # unpacked inside another repository, must not report the commit of that repository.
   execute_process(COMMAND ${git} -C ${SOURCE_DIR} rev-parse --show-prefix
                   OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE
                   RESULT_VARIABLE status ERROR_QUIET)
