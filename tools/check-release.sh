@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tools/check-release.sh RELEASE [CTEST ARGS...]: runs the README's two commands on a bare Debian
-# RELEASE (bookworm, trixie, ...), as a newcomer would. The system is a folder made by debootstrap,
-# build/roots/RELEASE, and is kept, so that the next run need not install the packages again. The last
-# commit is cloned into it and built from nothing. Needs root, debootstrap, and a mirror of Debian; BITAXON_DEBIAN_MIRROR
-# names one.
+# tools/check-release.sh RELEASE [CTEST ARGS...]: runs tools/run.sh and tools/test.sh on a bare
+# Debian RELEASE (bookworm, trixie, ...).
+# debootstrap makes the system in the folder build/roots/RELEASE. The folder is kept, so that the
+# next run does not install the packages again. The script clones the last commit into the folder and
+# builds it from scratch. It needs root, debootstrap and a Debian mirror, which
+# BITAXON_DEBIAN_MIRROR may name.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 
@@ -11,7 +12,7 @@ usage() { say "usage: tools/check-release.sh RELEASE [CTEST ARGS...]"; exit 2; }
 [[ ${1-} =~ ^[a-z]+$ ]] || usage
 release=$1
 shift
-((EUID == 0)) || { say "needs root: debootstrap and chroot do"; exit 1; }
+((EUID == 0)) || { say "needs root for debootstrap and chroot"; exit 1; }
 for needed in debootstrap git unshare; do
   command -v "$needed" >/dev/null || { say "$needed is missing; apt-get install it"; exit 1; }
 done
@@ -19,7 +20,8 @@ done
 system=$root/build/roots/$release
 inside=/root/bit-axon
 
-# make_system: under a temporary name, because debootstrap does not continue what was interrupted.
+# make_system: makes the folder under a temporary name, because debootstrap cannot continue an
+# interrupted run.
 make_system() {
   local partial=$system.partial
   rm -rf -- "$partial"
@@ -34,7 +36,7 @@ rm -rf -- "${system:?}$inside"
 git clone -q --no-hardlinks -- "$root" "$system$inside"
 say "commit $(git -C "$root" log -1 --format='%h %s')"
 
-# A warning of a compiler or of CMake is a failure. Each command writes its logs anew.
+# A warning of a compiler or of CMake is a failure. Each command overwrites its logs.
 commands='
 set -euo pipefail
 mount -t proc proc /proc
@@ -46,6 +48,6 @@ cd '$inside'
 no_warnings() { if grep -nE "warning:|CMake Warning" build/*.log; then return 1; fi }
 tools/run.sh --seed 1 --max-tokens 60 "ROMEO:" && no_warnings
 tools/test.sh "$@" && no_warnings'
-# Namespaces of its own: what is mounted is gone with the last process.
+# In its own namespaces the mounts disappear with the last process.
 unshare --mount --pid --fork -- chroot "$system" /bin/bash -c "$commands" check-release "$@"
 say "Debian $release: both commands passed"

@@ -1,23 +1,25 @@
 # shellcheck shell=bash
-# What tools/{run,test,package}.sh and .ci/run share; they source it. All messages go to stderr:
-# stdout belongs to the program that is run. No command here reads stdin, which may be a prompt.
+# Functions that tools/*.sh and .ci/run share; those scripts source this file. All messages go to
+# stderr: stdout belongs to the program that is run. No command here reads stdin, which may be a
+# prompt.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd -P)
-# What prepare_release works with; a script may set others.
+# Settings of prepare_release. A script may change them.
 build=$root/build/release
 packages=(build)  # groups of packages.txt
-options=()        # of the configuration, beside those of the preset
+options=()        # options for CMake in addition to those of the preset
 
 say() { printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2; }
 
-# quietly LOG COMMAND...: runs COMMAND with its output in LOG; shows what matters of it on failure.
+# quietly LOG COMMAND...: runs COMMAND with its output in LOG. On failure it shows the part of the
+# output that explains the failure.
 quietly() {
   local log=$1 status=0
   shift
   mkdir -p -- "$(dirname -- "$log")"
   "$@" >"$log" 2>&1 </dev/null || status=$?
   if ((status != 0)); then
-    # Ninja marks the first failed command; before it are the commands that went well.
+    # Ninja marks the first failed command. The lines before it are from commands that succeeded.
     if grep -q '^FAILED:' -- "$log"; then
       awk '/^FAILED:/ { failed = 1 } failed && lines++ < 100' "$log" >&2
     else
@@ -28,16 +30,17 @@ quietly() {
   return "$status"
 }
 
-# packages_of GROUP...: the names in these groups of packages.txt.
+# packages_of GROUP...: prints the names in these groups of packages.txt.
 packages_of() {
   awk -v groups=" $* " '
     /^# \[/ { group = $2; gsub(/[][]/, "", group); wanted = index(groups, " " group " ") }
     wanted && /^[^#]/ { print $1 }' "$root/tools/packages.txt"
 }
 
-# missing_of PACKAGE...: those that are not installed.
+# missing_of PACKAGE...: prints the packages that are not installed.
 missing_of() {
-  # One line "installed NAME" for each that is; its status only says that some are not.
+  # dpkg-query prints a line "installed NAME" for each installed package. Its exit status only says
+  # that some package is missing.
   { dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true; } |
     awk -v wanted="$*" '
       $1 == "installed" { have[$2] = 1 }
@@ -48,14 +51,14 @@ as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# install_packages GROUP...: installs what is missing. A machine on which that is not possible may
-# have the libraries by other means, so the build is tried all the same, and its status counts.
+# install_packages GROUP...: installs the missing packages. If it cannot, the build is tried all the
+# same, because the libraries may have come from elsewhere. The status of the build then counts.
 install_packages() {
   local wanted missing
   mapfile -t wanted < <(packages_of "$@")
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     [[ -f $build/build.ninja ]] ||
-      say "no apt-get here; needed is what Debian 12 calls: ${wanted[*]}; trying the build"
+      say "no apt-get here; needed (Debian 12 names): ${wanted[*]}; trying the build"
     return 0
   fi
   mapfile -t missing < <(missing_of "${wanted[@]}")
@@ -66,8 +69,8 @@ install_packages() {
     return 0
   fi
   say "installing with apt-get: ${missing[*]}"
-  # A fresh machine may still be busy with its own updates: wait for the lock. A repository that
-  # cannot be reached need not be the one that has the packages.
+  # A fresh machine may still run its own updates, so wait for the lock. Ignore a failed update: an
+  # unreachable repository may not be the one that has the packages.
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300)
   quietly "$root/build/apt-update.log" as_root "${apt[@]}" update || true
   quietly "$root/build/apt-install.log" \
@@ -75,9 +78,9 @@ install_packages() {
     say "trying the build without these packages"
 }
 
-# configure_release: only the first time (or when there are options); afterwards the build itself
-# notices changes. A tree that has been moved or copied starts afresh, because CMake refuses to use a
-# cache of another folder.
+# configure_release: configures the first time, and whenever there are options. Later the build
+# itself notices changes. A moved or copied tree starts afresh, because CMake refuses the cache of
+# another folder.
 configure_release() {
   local cache=$build/CMakeCache.txt fresh=()
   if [[ -f $cache ]]; then
@@ -92,14 +95,14 @@ configure_release() {
     cmake -S "$root" --preset release -B "$build" "${fresh[@]}" "${options[@]}"
 }
 
-# build_release TARGET...
+# build_release TARGET...: builds these targets.
 build_release() {
   say "building in $build"
   quietly "$root/build/build.log" cmake --build "$build" --target "$@"
 }
 
-# prepare_release TARGET...: packages, configuration and build. One at a time: Ninja does not keep
-# two builds of the same folder apart.
+# prepare_release TARGET...: installs packages, configures and builds. A lock allows one run at a
+# time, because two builds of the same folder disturb each other.
 prepare_release() {
   local lock
   mkdir -p -- "$root/build"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# tools/package.sh [--with-tests] [--output DIR] [--build DIR]: installs what is missing, builds in
-# build/package, and makes a tarball. It runs on any x86-64 Linux whose glibc is at least that of this
-# system: 2.36 for a package made on Debian 12, 2.41 on Debian 13. Prints the tarball's path. It goes
-# to DIR (build/package unless told). --build takes a release build as it is.
+# tools/package.sh [--with-tests] [--output DIR] [--build DIR]: installs missing packages, builds in
+# build/package, makes a tarball and prints its path. The program in the tarball runs on any x86-64
+# Linux whose glibc is at least as new as this system's: 2.36 for a package made on Debian 12, 2.41
+# for one made on Debian 13. --with-tests adds the tests and benchmarks. --output says where the
+# tarball goes (default: build/package). --build packages an existing release build.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 
@@ -11,8 +12,8 @@ fail() {
   exit 1
 }
 
-# is_bundled NAME: whether this library goes into the package. The others come with glibc, to which
-# they must fit.
+# is_bundled NAME: whether this library goes into the package. The others belong to glibc and must
+# match the glibc of the system.
 is_bundled() {
   case $1 in
     linux-vdso.so.* | ld-linux-x86-64.so.*) return 1 ;;
@@ -20,27 +21,28 @@ is_bundled() {
   esac
 }
 
-# The elves: programs and libraries below FOLDER.
+# elves_of FOLDER: prints the ELF files (programs and libraries) below FOLDER.
 elves_of() {
   find "$1" -type f -print0 | while IFS= read -r -d '' file; do
     if [[ $(head -c 4 -- "$file" | tr -d '\0') == $'\x7fELF' ]]; then printf '%s\n' "$file"; fi
   done
 }
 
-# libraries_of PROGRAM: lines "NAME PATH" for each library that is loaded with it.
+# libraries_of PROGRAM: prints a line "NAME PATH" for each library that is loaded with it.
 libraries_of() {
   local listed
   listed=$(ldd "$1") || fail "ldd $1: ${listed:-it fails}"
   awk '$2 == "=>" { print $1, $3 == "not" ? "not-found" : $3 }' <<<"$listed"
 }
 
-# bundle_libraries: what the programs need goes to lib/; what the system may have newer to lib/cxx/.
+# bundle_libraries: copies the libraries of the programs to lib/. Libraries that the system may have
+# in a newer version go to lib/cxx/.
 bundle_libraries() {
   local name path folder needed
   needed=$(for program in "${programs[@]}"; do libraries_of "$program" || exit; done | sort -u)
   while read -r name path; do
     is_bundled "$name" || continue
-    [[ -f $path ]] || fail "$name is needed, and nowhere to be found"
+    [[ -f $path ]] || fail "$name is needed, but it is not found"
     case $name in
       libstdc++.so.* | libgcc_s.so.*) folder=lib/cxx ;;
       *) folder=lib ;;
@@ -50,13 +52,15 @@ bundle_libraries() {
   done <<<"$needed"
 }
 
-# bundle_licences: of the libraries, of all that headers or archives are taken from (rather too many
-# than too few; spirv-tools has archives), and the texts they refer to.
+# bundle_licences: copies the licenses of the bundled libraries, and of every package whose headers
+# or archives may be compiled in (rather too many than too few; spirv-tools has archives). It also
+# copies the texts that these licenses refer to.
 bundle_licences() {
   local package text licences=$stage/share/doc/bit-axon/licences
   local -a owners compiled_in
   command -v dpkg-query >/dev/null || fail "needs dpkg-query to find the licences of the libraries"
-  # By the file's name alone: /lib is a link to /usr/lib, and dpkg knows only one of the two paths.
+  # Search by the file's name alone: /lib is a link to /usr/lib, and dpkg knows only one of the two
+  # paths.
   mapfile -t owners < <(
     for path in "${bundled[@]}"; do
       dpkg-query -S "*x86_64-linux-gnu/$(basename -- "$(realpath -- "$path")")"
@@ -75,13 +79,13 @@ bundle_licences() {
     done
 }
 
-# check_versions: nothing needs a newer version of a system library than the package promises.
+# check_versions: fails if a file needs a newer version of a system library than the package allows.
 check_versions() {
   local file version kind number
   while read -r file; do
     while read -r version; do
       kind=${version%%_*} number=${version#*_}
-      # What has no number came with the numbered version that it is needed beside.
+      # A version without a number appeared together with a numbered one, which is checked.
       [[ $number =~ ^[0-9.]+$ ]] || continue
       [[ -v newest[$kind] ]] || continue
       if [[ $(printf '%s\n' "$number" "${newest[$kind]}" | sort -V | tail -n 1) != "${newest[$kind]}" ]]; then
@@ -92,8 +96,8 @@ check_versions() {
   done < <(elves_of "$stage")
 }
 
-# check_search: the loader finds every bundled library in the package, also those that only another
-# library needs: it does not search lib/ for these, so the program has to need them itself.
+# check_search: fails if the loader does not find a bundled library in the package. The loader does
+# not search lib/ for a library that only another library needs, so the program itself must need it.
 check_search() {
   local program name path needed
   for program in "${programs[@]}"; do
@@ -107,11 +111,11 @@ check_search() {
   done
 }
 
-# check_places: nothing names a folder of this machine.
+# check_places: fails if a file contains the path of the sources or of the build.
 check_places() {
   local found
   if found=$(LC_ALL=C grep -rlaP -e "(?<![\\w./])(\\Q$root\\E|\\Q$build\\E)/" -- "$stage"); then
-    fail "names the folder of the sources or of the build: $found"
+    fail "these files contain the path of the sources or of the build: $found"
   fi
 }
 
@@ -128,18 +132,18 @@ while (($# > 0)); do
       sed -n '2,/^set/{s/^# //p}' "$0"
       exit 0
       ;;
-    *) fail "unknown argument $1; --help says what there is" ;;
+    *) fail "unknown argument $1; --help lists the arguments" ;;
   esac
   shift
 done
 
-[[ $(uname -sm) == "Linux x86_64" ]] || fail "makes packages for x86-64 Linux on that only"
-# The newest versions that the package may need; libstdc++ and libgcc_s may be those of the system
-# that it runs on.
+[[ $(uname -sm) == "Linux x86_64" ]] || fail "expected an x86-64 Linux system, got $(uname -sm)"
+# The newest library versions that the package may need. libstdc++ and libgcc_s are listed because
+# the system's own may be used.
 case $(getconf GNU_LIBC_VERSION) in
   "glibc 2.36") declare -A newest=([GLIBC]=2.36 [GLIBCXX]=3.4.30 [CXXABI]=1.3.13 [GCC]=12.0.0) ;;
   "glibc 2.41") declare -A newest=([GLIBC]=2.41 [GLIBCXX]=3.4.33 [CXXABI]=1.3.15 [GCC]=14.0.0) ;;
-  *) fail "makes packages on Debian 12 (glibc 2.36) and 13 (2.41) only, not on $(getconf GNU_LIBC_VERSION)" ;;
+  *) fail "expected Debian 12 (glibc 2.36) or 13 (glibc 2.41), got $(getconf GNU_LIBC_VERSION)" ;;
 esac
 targets=(bit-axon) components=(program) bench=OFF suffix=''
 if $with_tests; then
@@ -154,14 +158,15 @@ else
 fi
 cache=$build/CMakeCache.txt
 for option in BITAXON_PORTABLE:BOOL=ON CMAKE_BUILD_TYPE:STRING=Release; do
-  grep -qx "$option" "$cache" || fail "$cache does not say $option; configure with --preset release"
+  grep -qx "$option" "$cache" || fail "$cache: expected $option; configure with --preset release"
 done
 
 name=bit-axon-$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$cache")-linux-x86_64
 output=${output:-$build}
 mkdir -p -- "$output"
 output=$(realpath -- "$output")
-# Every test program holds the whole library: a window that reaches from one to the next finds that.
+# Every test program contains the whole library. A compression window that spans two programs finds
+# the repetition.
 packing=gz pack=(gzip -9n)
 if [[ -n $suffix ]]; then packing=xz pack=(xz "--lzma2=preset=3,dict=64MiB"); fi
 tarball=$output/$name$suffix.tar.$packing
@@ -181,7 +186,7 @@ check_versions
 check_search
 check_places
 
-# The same build gives the same tarball: no order, owner, mask or clock of this machine.
+# The same build gives the same tarball, whatever the file order, owner, umask and clock here.
 epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null ||
   stat -c %Y -- "$root/CMakeLists.txt")}
 tar -C "$scratch" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools/run.sh ARGS...: installs what is missing, builds, and runs `bit-axon run ARGS...`.
+# tools/run.sh ARGS...: installs missing packages, builds, and runs `bit-axon run ARGS...`.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools/test.sh [--all] [CTEST ARGS...]: installs what is missing, builds, and runs the tests. Without
-# --all it leaves out the long tests, whose names contain Exhaustive.
+# tools/test.sh [--all] [CTEST ARGS...]: installs missing packages, builds, and runs the tests. The
+# long tests, whose names contain Exhaustive, run only with --all.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 

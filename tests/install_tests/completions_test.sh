@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# completions_test.sh PROGRAM SOURCE_DIR: the completions know the commands and the long flags that
-# the program's help lists, and no others.
+# completions_test.sh PROGRAM SOURCE_DIR: checks that the completions offer exactly the commands and
+# the long flags that the program's help lists.
 set -euo pipefail
 program=$1 completions=$2/tools/completions
 # shellcheck source=../../tools/completions/bit-axon.bash
@@ -12,12 +12,12 @@ complain() {
   status=1
 }
 
-# flags_of [COMMAND]: the long flags in its help, where they begin a line.
+# flags_of [COMMAND]: prints the long flags that begin a line of the help.
 flags_of() {
   "$program" "$@" --help | grep -oE '^ +(-[A-Za-z],)?--[a-z][a-z-]*' | grep -oE -- '--.*' | sort -u
 }
 
-# offered WORD...: what bash would complete after these words, of commands and long flags.
+# offered WORD...: prints the commands and long flags that bash completes after these words.
 offered() {
   COMP_WORDS=(bit-axon "$@" --)
   COMP_CWORD=$((${#COMP_WORDS[@]} - 1))

@@ -1,4 +1,4 @@
-// A program of somebody else: prints five greedy tokens of the installed model.
+// A program that uses the installed library: prints five greedy tokens of the bundled model.
 #include <bitaxon/devices.h>
 #include <bitaxon/generate.h>
 

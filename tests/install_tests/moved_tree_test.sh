@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs, moves the tree, and uses it as others
-# would: by find_package, by pkg-config, and by running the program.
+# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs, moves the tree, and uses it as its users
+# do: with find_package, with pkg-config, and by running the program.
 set -euo pipefail
 cmake=$1 cxx=$2 source=$3 build=$4
 flags=()
@@ -22,10 +22,10 @@ for file in include/bitaxon/model.h share/bit-axon/models/tiny-shakespeare/model
   [[ -f $moved/$file ]] || fail "$file is not installed"
 done
 if grep -rlaF -e "$source" -e "$build" -e "$scratch/installed" -- "$moved"; then
-  fail "the files above name the folder of the sources, of the build, or of the first prefix"
+  fail "the files above contain the path of the sources, of the build, or of the first prefix"
 fi
 
-# Nothing may depend on where it is run.
+# Nothing may depend on the current folder.
 cd /
 
 echo "== find_package"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and tries it with nothing around it.
+# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and runs the package without an environment
+# and in an empty root folder.
 set -euo pipefail
 source=$1 build=$2
 scratch=$build/package_test
@@ -10,7 +11,7 @@ fail() {
   exit 1
 }
 
-# same WHAT TEXT: what another program says must be what this build's program says.
+# same WHAT TEXT: the text of another program must equal that of this build's program.
 same() {
   [[ $2 == "$expected" ]] || fail "$1: expected '$expected', got '$2'"
   printf '%s: %s\n' "$1" "$2"
@@ -25,9 +26,9 @@ echo "== the tarball"
 package=("$source/tools/package.sh" --build "$build")
 plain=$("${package[@]}" --output "$scratch")
 again=$(umask 077 && "${package[@]}" --output "$scratch/again")
-cmp -- "$plain" "$again" || fail "packaged twice, two different tarballs"
+cmp -- "$plain" "$again" || fail "packaging twice gave two different tarballs"
 tar -C "$scratch/plain" -xf "$plain"
-# Elsewhere than where it was packaged, in a folder with a space in its name.
+# Use another folder than the one it was packaged in, with a space in its name.
 mv -- "$scratch"/plain/* "$scratch/plain/the package"
 tree="$scratch/plain/the package"
 for file in lib/cxx/libstdc++.so.6 lib/cxx/libgcc_s.so.1 share/doc/bit-axon/LICENSE \
@@ -35,27 +36,27 @@ for file in lib/cxx/libstdc++.so.6 lib/cxx/libgcc_s.so.1 share/doc/bit-axon/LICE
   [[ -s $tree/$file ]] || fail "$file is missing"
 done
 [[ -z $(find "$tree/lib" -name "libc.so*" -o -name "libm.so*" -o -name "libvulkan*") ]] ||
-  fail "has libraries that must be those of the system"
-[[ ! -e $tree/tests ]] || fail "has tests that nobody asked for"
+  fail "the package has libraries that the system must provide"
+[[ ! -e $tree/tests ]] || fail "the package has tests without --with-tests"
 
 echo "== with an empty environment"
 env -i "$tree/bin/bit-axon" --version
 env -i XDG_CACHE_HOME="$scratch/cache" "$tree/bin/bit-axon" devices >"$scratch/devices" 2>"$scratch/warnings"
 [[ ! -s $scratch/warnings ]] || fail "devices: $(<"$scratch/warnings")"
-[[ -s $scratch/cache/bit-axon/vulkan-drivers.json ]] || fail "the drivers have not been tried"
+[[ -s $scratch/cache/bit-axon/vulkan-drivers.json ]] || fail "the drivers were not tried"
 same "cpu" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device cpu)"
 ldd "$tree/bin/bit-axon" >"$scratch/libraries"
 grep -q 'libstdc++.so.6 => /usr/lib' "$scratch/libraries" ||
-  fail "the system has a libstdc++, and the package takes another"
+  fail "the package does not use the libstdc++ of the system"
 if grep -q 'llvmpipe' "$scratch/devices"; then
-  # The driver has been built for the system's libraries, and has to get along with the package's.
+  # The driver was built for the system's libraries and must work with those of the package.
   same "vulkan" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device vulkan:llvmpipe)"
 fi
 
 echo "== in an empty root folder"
 root="$scratch/root"
 mkdir -p -- "$root/lib64" "$root/lib/x86_64-linux-gnu" "$root/proc"
-# All that a system with glibc has for sure: the loader, and these in a folder that it searches.
+# Every system with glibc has the loader, and these libraries in a folder that the loader searches.
 cp -L -- /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 while read -r name path; do
   case $name in
@@ -64,8 +65,8 @@ while read -r name path; do
 done < <(ldd "$build/bit-axon" | awk '{ print $1, $3 }')
 cp -r -- "$tree" "$root/package"
 
-# enter COMMAND...: runs it in there. With /proc, by which the loader knows the place of a program, or
-# else by being told that.
+# enter COMMAND...: runs the command in the root folder. The loader finds the path of the program in
+# /proc, or else in LD_ORIGIN_PATH.
 chroot=$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)
 in_namespace() {
   # shellcheck disable=SC2016
@@ -84,21 +85,21 @@ for way in in_folder in_namespace; do
 done
 if [[ $enter == with_own_libraries ]]; then
   grep -q "not permitted" "$scratch/in_folder" || fail "$(<"$scratch/in_folder")"
-  echo "nobody may have another root folder here; so only with the package's own libstdc++"
+  echo "this machine does not allow another root folder; testing only with the package's libstdc++"
 else
   listed=$("$enter" /lib64/ld-linux-x86-64.so.2 --list /package/bin/bit-axon)
-  [[ $listed == *"/package/"*"/lib/cxx/libstdc++.so.6 "* ]] || fail "libstdc++ is another: $listed"
+  [[ $listed == *"/package/"*"/lib/cxx/libstdc++.so.6 "* ]] || fail "expected the package's libstdc++, got: $listed"
 fi
 if [[ $enter != in_folder ]]; then
   same "$enter, bundled model" "$("$enter" /package/bin/bit-axon "${prompt[@]}" --device cpu)"
 fi
 same "$enter" "$("$enter" /package/bin/bit-axon "${prompt[@]}" --device cpu --model "$model")"
 "$enter" /package/bin/bit-axon devices >"$scratch/devices_inside"
-grep -q '^cpu' "$scratch/devices_inside" || fail "no device cpu: $(<"$scratch/devices_inside")"
+grep -q '^cpu' "$scratch/devices_inside" || fail "expected a device cpu, got: $(<"$scratch/devices_inside")"
 
 echo "== with tests"
 with_tests=$("${package[@]}" --with-tests --output "$scratch")
-(($(stat -c %s -- "$with_tests") < 48 << 20)) || fail "$with_tests has 48 MiB or more"
+(($(stat -c %s -- "$with_tests") < 48 << 20)) || fail "$with_tests: expected less than 48 MiB"
 tar -C "$scratch/with tests" -xf "$with_tests"
 env -i PATH=/usr/bin:/bin "$scratch/with tests"/*/tests/run core_tests format_tests tokenizer_tests
 rm -rf -- "$scratch"
