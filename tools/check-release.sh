@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # tools/check-release.sh RELEASE [CTEST ARGS...]: runs tools/run.sh and tools/test.sh on a bare
-# Debian RELEASE (bookworm, trixie, ...).
-# debootstrap makes the system in the folder build/roots/RELEASE. The folder is kept, so that the
-# next run does not install the packages again. The script clones the last commit into the folder and
-# builds it from scratch. It needs root, debootstrap and a Debian mirror, which
-# BITAXON_DEBIAN_MIRROR may name.
+# Debian RELEASE (bookworm, trixie, ...). debootstrap makes the system in the folder
+# build/roots/RELEASE. The folder is kept, so that the next run does not install the packages again.
+# The script clones the last commit into the folder and builds it from scratch. It needs root,
+# debootstrap and a Debian mirror, which BITAXON_DEBIAN_MIRROR may name.
 set -euo pipefail
 source "$(dirname -- "$(readlink -f -- "$0")")/lib.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and runs the package without an environment
-# and in an empty root folder.
+# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and runs the package without an
+# environment and in an empty root folder.
 set -euo pipefail
 source=$1 build=$2
 scratch=$build/package_test
@@ -95,7 +95,8 @@ if [[ $enter != in_folder ]]; then
 fi
 same "$enter" "$("$enter" /package/bin/bit-axon "${prompt[@]}" --device cpu --model "$model")"
 "$enter" /package/bin/bit-axon devices >"$scratch/devices_inside"
-grep -q '^cpu' "$scratch/devices_inside" || fail "expected a device cpu, got: $(<"$scratch/devices_inside")"
+grep -q '^cpu' "$scratch/devices_inside" ||
+  fail "expected a device cpu, got: $(<"$scratch/devices_inside")"
 
 echo "== with tests"
 with_tests=$("${package[@]}" --with-tests --output "$scratch")
