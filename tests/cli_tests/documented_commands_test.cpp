@@ -205,7 +205,7 @@ TEST_F(DocumentedCommands, APresetBesideAModelIsIgnored) {
   const Arguments device = {"--device", "cpu"};
   for (const std::string flag : {"--config-small", "--config-medium"}) {
     const std::string said =
-        fmt::format("bit-axon: {} is ignored: the model's own config.json counts\n", flag);
+        fmt::format("bit-axon: {} is ignored: the model's own config.json is used\n", flag);
     for (const Arguments& command : std::vector<Arguments>{
              Arguments{"run", "-m", "model", "--seed", "1", "--max-tokens", "3", "a"} + device,
              {"tokenize", "-m", "model", "a"},

@@ -118,7 +118,7 @@ TEST_F(HubCli, APartOfTheDefaultModelIsNone) {
     const Finished finished = run_well({"inspect"}, "", surroundings_);
     ASSERT_EQ(finished.err_lines().size(), 1U) << finished.err;
     EXPECT_NE(finished.err.find("the bundled tiny-shakespeare"), std::string::npos);
-    EXPECT_NE(finished.err.find("the skyoo2003/bit-axon in the hub cache is not whole"),
+    EXPECT_NE(finished.err.find("the skyoo2003/bit-axon in the hub cache is incomplete"),
               std::string::npos)
         << finished.err;
   }

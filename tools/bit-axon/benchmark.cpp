@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kSeed = 1;
 constexpr int kProfiledSteps = 5;
-/// Of the devices' rates: it takes a fraction of a second or more, whatever the tests take.
+/// The most measurements of the device rates. Each takes a fraction of a second or more.
 constexpr std::int64_t kMostRateMeasurements = 10;
 
 double seconds_since(Clock::time_point start) {
@@ -32,7 +32,7 @@ std::optional<double> temperature_of(const BackendCaps& caps) {
   return caps.n_threads > 0 ? cpu_temperature() : pci_temperature(caps.pci_address);
 }
 
-/// Rows that each of `batch_size` sequences has in one step at most.
+/// The most rows of each of `batch_size` sequences in one step.
 std::int64_t rows_of_step(std::int64_t batch_size) { return kMaxRows / batch_size; }
 
 StepOptions options_of(BenchKind kind) {
@@ -60,11 +60,11 @@ class Batch {
     for (std::int64_t i = 0; i < batch_size; ++i) states_.push_back(model.new_state());
   }
 
-  /// Puts the sequences where the test begins; takes as long as it takes.
+  /// Puts the sequences where the test begins. Not measured.
   void prepare(const BenchTest& test);
-  /// Seconds.
+  /// Runs the test and returns its seconds.
   double run(const BenchTest& test);
-  /// One step of a test that was prepared, waited for.
+  /// Runs one step of a prepared test and waits for it.
   void step(const BenchTest& test, std::int64_t n_rows);
   std::int64_t size() const { return std::ssize(states_); }
 
@@ -96,7 +96,7 @@ Ticket Batch::submit(std::int64_t n_rows, const StepOptions& options) {
     SegmentInput& segment = segments_.emplace_back();
     segment.state = &states_[i];
     segment.sampler.seed = kSeed + i;
-    // What was sampled is fed back.
+    // Empty ids: the sampled token is fed back.
     if (n_rows == 1 && states_[i].has_sampled_token()) continue;
     const std::uint64_t stream = mix64(i) + static_cast<std::uint64_t>(states_[i].position());
     ids_[i].clear();
@@ -111,7 +111,7 @@ void Batch::wait(Ticket ticket) {
   for (const std::int32_t token : model_.wait(ticket).tokens)
     if (token < 0)
       throw Error(ErrorKind::device,
-                  model_.backend().caps().name + ": expected finite logits, got others");
+                  model_.backend().caps().name + ": expected finite logits, got NaN or Inf");
 }
 
 void Batch::feed(const BenchTest& test) {
@@ -164,7 +164,7 @@ BenchedDevice describe(const BenchSubject& subject) {
   return device;
 }
 
-/// What it takes at this moment, and took at most before.
+/// Records the current and the peak memory.
 void note_memory(const Backend& backend, BenchedDevice& device) {
   if (const std::optional<std::uint64_t> peak = backend.peak_bytes()) {
     device.active_bytes = device.weight_bytes + device.state_bytes + device.activation_bytes;
@@ -173,11 +173,11 @@ void note_memory(const Backend& backend, BenchedDevice& device) {
     device.active_bytes = resident_bytes();
     device.peak_bytes = peak_resident_bytes();
   }
-  // The system counts a little late.
+  // The peak of the system may lag behind.
   device.peak_bytes = std::max(device.peak_bytes, device.active_bytes);
 }
 
-/// Work and limit of a record, from the device's rates. A limit takes both of them.
+/// Fills in the work and the limit of a record. A limit needs both rates of the device.
 void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, BenchRecord& record) {
   record.n_tokens = record.test.n_tokens * batch_size;
   double read_seconds = 0, compute_seconds = 0;
@@ -214,7 +214,7 @@ std::vector<ProfiledOp> by_op(const std::vector<OpTime>& times) {
   return ops;
 }
 
-/// The fastest of several runs of one step of a test, which others have disturbed least.
+/// The profile of one step of a test: the fastest of several runs, which was disturbed least.
 BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
   BenchProfile best;
   best.kind = test.kind;
@@ -222,7 +222,7 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
       test.kind == BenchKind::decode ? 1 : std::min(test.n_tokens, rows_of_step(batch.size()));
   best.position = test.position;
   test.made_up_state = best.has_made_up_state();
-  // The first one compiles.
+  // The first run compiles.
   for (int i = 0; i <= kProfiledSteps; ++i) {
     batch.prepare(test);
     batch.step(test, best.n_rows);
@@ -233,7 +233,7 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
   return best;
 }
 
-/// Of the last test of each kind that says something of its own: the longest prompt as a rule.
+/// Profiles the last prefill test and the last decode test, usually those of the longest prompt.
 void add_profiles(Batch& batch, Model& model, const std::vector<BenchTest>& tests,
                   BenchedDevice& device) {
   model.measure_ops(true);
@@ -345,7 +345,7 @@ std::vector<BenchedDevice> measure(
         devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
         on_progress(++done, total);
       }
-    // All has run once, and nothing yet has taken memory to measure rates.
+    // Every test has run once, and no memory has been taken yet to measure rates.
     for (std::size_t d = 0; round == 0 && d < n_devices; ++d)
       note_memory(subjects[d].model->backend(), devices[d]);
     const std::int64_t iteration = round - wish.n_warmup;

@@ -1,4 +1,4 @@
-// How fast a model is on devices: what is measured, and what it is held against.
+// Measures the speed of a model on devices, and the limits that it is compared with.
 #pragma once
 
 #include <cstdint>
@@ -20,17 +20,17 @@ enum class BenchKind : std::uint8_t {
 };
 std::string_view name_of(BenchKind kind);
 
-/// What is run, with each sequence of the batch.
+/// One test, which every sequence of the batch runs.
 struct BenchTest {
   BenchKind kind = BenchKind::prefill;
-  std::int64_t n_tokens = 0;   ///< that are fed; decode: that are sampled
-  std::int64_t position = 0;   ///< of the first one
-  bool made_up_state = false;  ///< what is before `position` was never fed
+  std::int64_t n_tokens = 0;   ///< tokens that are fed; decode: tokens that are sampled
+  std::int64_t position = 0;   ///< of the first token
+  bool made_up_state = false;  ///< the state before `position` is synthesized, not fed
 };
 
 struct BenchWish {
   std::vector<std::int64_t> seq_lengths;
-  std::vector<std::int64_t> depths;  ///< where decoding begins; 0: after each of the prompts
+  std::vector<std::int64_t> depths;  ///< positions where decoding begins; 0: after each prompt
   std::int64_t batch_size = 1;
   std::int64_t n_warmup = 2;
   std::int64_t n_iterations = 5;
@@ -38,34 +38,34 @@ struct BenchWish {
   bool profile = false;
 };
 
-/// In the order in which they are run: decoding goes on where the first token before it ended.
+/// The tests in the order in which they run. Decoding continues after the first_token test.
 std::vector<BenchTest> tests_of(const BenchWish& wish);
 /// Throws UsageError for a test that ends beyond the longest sequence of the model.
 void check_lengths(const std::vector<BenchTest>& tests, const Config& config);
 
-/// Of one or several runs of the same.
+/// Median and range of one or several runs.
 struct Spread {
   double median = 0, min = 0, max = 0;
   std::size_t n = 0;
 
-  /// Slowest less fastest, relative to the median; of one run there is none.
+  /// Slowest minus fastest, relative to the median; empty for one run.
   std::optional<double> relative() const;
 };
-/// The median of an even number of values lies between the middle two. Of at least one.
+/// `values` holds at least one value. For an even number the median is the mean of the middle two.
 Spread spread_of(std::vector<double> values);
 
-/// What a device reached in measurements between the rounds. Its limits are the best: what disturbs
-/// the machine while one is taken then lowers no limit, and flatters no share.
+/// The rates of a device, measured between the rounds. The best rates are its limits, so that a
+/// disturbance during a measurement neither lowers a limit nor improves a share.
 struct RateRange {
-  DeviceRates best, worst;  ///< 0: never measured
+  DeviceRates best, worst;  ///< a rate of 0 was never measured
   int n_measured = 0;
 
-  /// A rate that was not measured this time leaves the others as they are.
+  /// A rate of 0 in `rates` was not measured and changes nothing.
   void add(const DeviceRates& rates);
 };
 
-/// What is the least time that a device's rates leave for a test: of each step the longer one of
-/// reading its bytes and computing its operations.
+/// The least time of a test at the device's rates: the sum over its steps of the longer of reading
+/// the bytes and computing the operations.
 struct BenchLimit {
   double seconds = 0;
   bool by_reading = true;  ///< reading takes longer than computing, over all steps
@@ -73,9 +73,9 @@ struct BenchLimit {
 
 struct BenchRecord {
   BenchTest test;
-  Spread seconds;                     ///< of the whole test
-  std::int64_t n_tokens = 0;          ///< of all sequences
-  StepWork work;                      ///< of all steps
+  Spread seconds;                     ///< time of the whole test
+  std::int64_t n_tokens = 0;          ///< tokens of all sequences
+  StepWork work;                      ///< work of all steps
   std::optional<BenchLimit> limit;    ///< empty: the device's rates were not measured
   std::optional<double> temperature;  ///< degrees Celsius after the last run
 
@@ -83,11 +83,11 @@ struct BenchRecord {
   std::optional<double> limit_tokens_per_sec() const {
     return limit ? std::optional(static_cast<double>(n_tokens) / limit->seconds) : std::nullopt;
   }
-  /// Of the time that passed, what the limit needs: 1 is the best there can be.
+  /// The time of the limit divided by the measured time; 1 is the best possible.
   std::optional<double> limit_share() const {
     return limit ? std::optional(limit->seconds / seconds.median) : std::nullopt;
   }
-  /// Of one token when decoding, else of the prompt.
+  /// Latency of one token when decoding, else of the prompt.
   double latency_seconds(double of_test) const {
     return test.kind == BenchKind::decode ? of_test / static_cast<double>(test.n_tokens) : of_test;
   }
@@ -105,24 +105,24 @@ struct ProfiledOp {
 };
 struct BenchProfile {
   BenchKind kind = BenchKind::decode;
-  std::int64_t n_rows = 0;      ///< of each sequence
-  std::int64_t position = 0;    ///< of the first of them
-  std::vector<ProfiledOp> ops;  ///< longest first; empty where the device cannot tell
+  std::int64_t n_rows = 0;      ///< rows of each sequence
+  std::int64_t position = 0;    ///< of the first row
+  std::vector<ProfiledOp> ops;  ///< longest first; empty if the device cannot measure them
 
   double time_us() const;
-  /// Nothing is fed for a profile but its own rows.
+  /// A profile feeds only its own rows; the state before them is synthesized.
   bool has_made_up_state() const { return position > 0; }
 };
 
 struct BenchedDevice {
-  std::string selector;  ///< as named
+  std::string selector;  ///< as on the command line
   std::string backend, name, driver;
   int n_threads = 0;
   Precision precision = Precision::exact;
-  std::string format;  ///< of most of the weights
-  /// Reserved; of a state, some may never have been touched.
+  std::string format;  ///< format of most of the weights
+  /// Reserved bytes. Parts of the state may never have been used.
   std::uint64_t weight_bytes = 0, state_bytes = 0, activation_bytes = 0;
-  /// Now and at most, of what the device was asked for; on the CPU, of what is resident of the
+  /// Current and peak bytes that the device was asked for; on the CPU, the resident bytes of the
   /// process.
   std::uint64_t active_bytes = 0, peak_bytes = 0;
   RateRange rates;
@@ -136,14 +136,14 @@ struct Benchmark {
   std::vector<BenchedDevice> devices;
 };
 
-/// A model on a device, and what that was called. The model has slots for a batch.
+/// A model on a device, with the name of the device. The model has slots for a batch.
 struct BenchSubject {
   std::string selector;
   Model* model = nullptr;
 };
 
-/// Runs every test on every device in turn, again and again, and measures the devices' rates in
-/// between, so that what disturbs the machine disturbs all alike.
+/// Runs every test on every device in turn, repeatedly, and measures the rates of the devices in
+/// between. A disturbance of the machine then affects all devices alike.
 std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress);

@@ -30,10 +30,10 @@ figure { margin: 0; }
 figcaption b { color: var(--ink); }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 14px system-ui, sans-serif; fill: var(--dim); }
-/* A plot shrinks with its page; its letters do not as much. */
+/* A plot shrinks with its page; its letters shrink less. */
 @media (max-width: 560px) { svg text { font-size: 20px; } }
 .bar { display: flex; margin: .4em 0 .6em; }
-/* A name that is wider than its part goes to a second line, which is not seen. */
+/* A name that is wider than its part moves to a second line, which is hidden. */
 .bar span { display: flex; flex-wrap: wrap; justify-content: center; height: 2.2em; flex: none;
             overflow: hidden; line-height: 2.2em; color: #fff; background: var(--c); }
 .bar span::before { content: ""; height: 100%; }
@@ -100,7 +100,7 @@ void add_head(Page& page, const Benchmark& found) {
       found.devices.size() > 1 ? ", the devices in turn" : "");
 }
 
-/// The limit, and below it what was measured.
+/// The limit, and below it the range of the measured rates.
 std::string ranged_cell(const BenchedDevice& device, double DeviceRates::*rate,
                         std::string (*text)(double)) {
   if (device.rates.best.*rate <= 0) return kNotMeasured;
@@ -126,16 +126,17 @@ void add_devices(Page& page, const Benchmark& found) {
         ranged_cell(device, &DeviceRates::f32_flops_per_s, flops_text));
     page.add("<td>{}</td><td>{}</td><td>{}</td></tr>\n", bytes_text(device.active_bytes),
              bytes_text(device.peak_bytes),
-             temperature ? fmt::format("{:.0f} °C", *temperature) : "not told");
+             temperature ? fmt::format("{:.0f} °C", *temperature) : "not known");
   }
   page.add(
-      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured between the runs; "
-      "the best is the limit, below it is their range. In use after the first round, and at most: "
-      "weights as packed, state and activations; of a CPU, what is resident of the whole "
-      "process.</p>\n");
+      "</table></div>\n<p class=\"notes\">Read and float32 rates were measured between the runs. "
+      "The "
+      "best rate is the limit; the range is below it. Memory in use (after the first round) and "
+      "its peak are weights as packed, state and activations; on a CPU, the resident memory of the "
+      "whole process.</p>\n");
 }
 
-/// Tokens per second; of a first token, milliseconds.
+/// Tokens per second; for a first token, milliseconds.
 double measure_of(const BenchRecord& record, double seconds) {
   return record.test.kind == BenchKind::first_token
              ? seconds * 1e3
@@ -185,8 +186,8 @@ void add_plots(Page& page, const Benchmark& found) {
     page.add("<span class=\"key c{}\"></span>{} &nbsp; ", d % kPlotColours,
              shown(found.devices[d].selector));
   page.add(
-      "<span class=\"dim\">solid: measured, with its range; dashed: what the device's limits "
-      "allow{}. Both axes are logarithmic.</span></p>\n<div class=\"plots\">\n",
+      "<span class=\"dim\">solid: measured, with its range; dashed: the speed at the device's "
+      "limits{}. Both axes are logarithmic.</span></p>\n<div class=\"plots\">\n",
       has_made_up_records(found) ? "; hollow and dotted: decoded after tokens that were not fed, "
                                    "with a synthesized state"
                                  : "");
@@ -237,13 +238,14 @@ void add_records(Page& page, const Benchmark& found) {
     }
   page.add(
       "</table></div>\n<p class=\"notes\">first_token: the prompt and a token sampled after it. "
-      "Latency of decoding: of one token. Spread: slowest less fastest, relative to the median. "
-      "The limit of a step is the longer one of reading (weights as stored, each once, plus keys "
-      "and values read) at the device's read rate and computing at its float32 rate.{}</p>\n",
+      "The latency of decoding is that of one token. Spread: slowest minus fastest, relative to "
+      "the "
+      "median. The limit of a step is the longer of reading (weights as stored, each once, plus "
+      "keys and values read) at the device's read rate and computing at its float32 rate.{}</p>\n",
       has_made_up_records(found) ? fmt::format(" {}.", kMadeUpNote) : "");
 }
 
-/// The same op has the same colour everywhere: by its place among all that occur.
+/// The color of an op is its index among all ops that occur, so it is the same everywhere.
 std::size_t colour_of(std::vector<std::string>& ops, const std::string& op) {
   const auto at = std::ranges::find(ops, op);
   const auto colour = static_cast<std::size_t>(at - ops.begin());
@@ -285,12 +287,13 @@ void add_profiles(Page& page, const Benchmark& found) {
       add_profile(page, device, profile, ops);
       any = true;
     }
-  page.add("<p class=\"notes\">{}</p>\n",
-           any ? "Time of each op's kernels in one step, the fastest of several, measured apart "
-                 "from the runs above. Bytes: "
-                 "what its calls have to read and write, activations included. Nothing is fed but "
-                 "the step's own rows; what is before them is synthesized."
-               : "The device does not tell what its kernels take.");
+  page.add(
+      "<p class=\"notes\">{}</p>\n",
+      any ? "The time of each op's kernels in one step, the fastest of several, measured apart "
+            "from the runs above. Bytes are those that its calls must read and write, "
+            "activations included. Only the rows of the step are fed; the state before them "
+            "is synthesized."
+          : "The device does not measure its kernels.");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a benchmark found, as a page of HTML that needs nothing beside it.
+// The results of a benchmark as a self-contained page of HTML.
 #pragma once
 
 #include <string>

@@ -19,7 +19,7 @@ std::string number_text(double value) {
   return fmt::format("{:.{}f}", value, value < 10 ? 3 : value < 1000 ? 1 : 0);
 }
 
-/// One line of numbers for people; the same in every format for them.
+/// One line of numbers for people, the same in the table and in Markdown.
 using Row = std::array<std::string, 8>;
 const Row kHeader = {"test",    "device", "tok/s",       "spread",
                      "latency", "limit",  "tok/s at it", "share"};
@@ -35,7 +35,7 @@ Row row_of(const BenchedDevice& device, const BenchRecord& record) {
           percent_text(record.limit_share())};
 }
 
-/// Tests one after the other, with all devices side by side.
+/// All tests in order; the rows of one test's devices follow one another.
 std::vector<Row> rows_of(const Benchmark& found) {
   std::vector<Row> rows;
   for (std::size_t t = 0; t < found.devices.front().records.size(); ++t)
@@ -59,25 +59,25 @@ std::vector<ProfileRow> rows_of(const BenchProfile& profile) {
 
 std::string profile_title(const BenchedDevice& device, const BenchProfile& profile) {
   if (profile.ops.empty())
-    return fmt::format("{}: the device does not tell what its ops take in {}",
-                       printable(device.selector), name_of(profile.kind));
+    return fmt::format("{}: the device does not measure its ops in {}", printable(device.selector),
+                       name_of(profile.kind));
   return fmt::format("{}, {} in its ops", profile_text(device, profile),
                      time_text(profile.time_us() * 1e-6));
 }
 
-/// What every format for people says of the whole.
+/// The notes below the table, the same in every format for people.
 std::vector<std::string> notes_of(const Benchmark& found) {
   std::vector<std::string> notes = {
       "prefill: the prompt, and the logits of its last row only. first_token: the prompt, and a "
       "token sampled after it; its latency is the time to the first token. decode: tokens sampled "
       "one after the other; its latency is one token's.",
-      fmt::format("medians of {} after {} warm-up{}; spread: slowest less fastest, relative to "
+      fmt::format("medians of {} after {} warm-up{}; spread: slowest minus fastest, relative to "
                   "the median",
                   found.wish.n_iterations, found.wish.n_warmup,
                   found.wish.n_warmup == 1 ? "" : "s"),
-      "share: of the speed at the limit. Per step, that is the longer one of reading (weights as "
+      "share: of the speed at the limit. The limit of a step is the longer of reading (weights as "
       "stored, each once, plus keys and values read) at the device's read rate and computing "
-      "at its float32 rate. The rates are the best of those measured between the runs, whose "
+      "at its float32 rate. The rates are the best of those measured between the runs; their "
       "range is in brackets"};
   if (has_made_up_records(found) || found.wish.profile) notes.emplace_back(kMadeUpNote);
   return notes;
@@ -127,7 +127,7 @@ std::string program_text() {
                      build.build_type, build.compiler);
 }
 
-/// The first column to the left, the others to the right.
+/// Aligns the first column to the left and the others to the right.
 template <class Cells>
 std::string aligned(const Cells& header, const std::vector<Cells>& rows) {
   std::array<std::size_t, std::tuple_size_v<Cells>> widths{};
@@ -148,11 +148,11 @@ std::string aligned(const Cells& header, const std::vector<Cells>& rows) {
 }
 
 bool is_word(char c) {
-  // A byte of a letter beyond ASCII is none that Markdown knows.
+  // Markdown treats the bytes of other letters as no letters.
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/// For Markdown. Inside a word "_" is itself.
+/// Escapes text for Markdown. Inside a word "_" needs no escape.
 std::string markdown_escaped(const std::string& text) {
   constexpr std::string_view kSigns = "\\`*<>|[]&~";
   std::string out;
@@ -193,7 +193,7 @@ Json driver_json(const BenchedDevice& device) {
   return device.driver.empty() ? Json(nullptr) : Json(printable(device.driver));
 }
 
-/// What was measured, and with what. Flat: cells of CSV.
+/// Program, device and model of a measurement. Flat, because CSV uses the fields as cells.
 Json subject_json(const Benchmark& found, const BenchedDevice& device) {
   const BuildInfo& build = build_info();
   return {{"version", build.version},
@@ -209,7 +209,7 @@ Json subject_json(const Benchmark& found, const BenchedDevice& device) {
           {"batch_size", found.wish.batch_size}};
 }
 
-/// What belongs to a device's rates and memory, in its own object and in each of its records.
+/// Adds rates and memory of a device to its own object, or to one of its records.
 void add_limits(const BenchedDevice& device, Json& json) {
   const auto rate_json = [](double rate) { return rate > 0 ? Json(rate) : Json(nullptr); };
   json["read_bytes_per_sec"] = rate_json(device.rates.best.read_bytes_per_s);
@@ -220,7 +220,7 @@ void add_limits(const BenchedDevice& device, Json& json) {
   json["peak_bytes"] = device.peak_bytes;
 }
 
-/// Flat, too.
+/// Flat, because CSV uses the fields as cells.
 Json record_json(const Benchmark& found, const BenchedDevice& device, const BenchRecord& record) {
   const DeviceRates& rates = device.rates.best;
   const auto per_second = [&](double seconds) {
@@ -304,7 +304,7 @@ Json records_json(const Benchmark& found) {
   return records;
 }
 
-/// RFC 4180.
+/// A cell of CSV, quoted as RFC 4180 says.
 std::string csv_cell(const Json& value) {
   if (value.is_null()) return "";
   if (!value.is_string()) return value.dump();
@@ -318,7 +318,7 @@ std::string csv_cell(const Json& value) {
   return fmt::format("\"{}\"", quoted);
 }
 
-/// All launches of an op, as a row of CSV among the records.
+/// A row of CSV for all launches of an op.
 Json op_row(const Benchmark& found, const BenchedDevice& device, const BenchProfile& profile,
             const ProfiledOp& op) {
   Json row = subject_json(found, device);
@@ -353,7 +353,7 @@ std::string profile_text(const BenchedDevice& device, const BenchProfile& profil
 }
 
 bool has_made_up_records(const Benchmark& found) {
-  // All devices do the same.
+  // All devices run the same tests.
   return std::ranges::any_of(found.devices.front().records,
                              [](const BenchRecord& record) { return record.test.made_up_state; });
 }
@@ -426,7 +426,7 @@ std::string markdown_text(const Benchmark& found) {
 std::string csv_text(const Benchmark& found) {
   std::vector<Json> rows;
   for (Json& record : records_json(found)) rows.push_back(std::move(record));
-  // The same columns with and without profiles.
+  // The columns are the same with and without profiles.
   Json columns = rows.front();
   columns.update(op_json({}, {}));
   for (const BenchedDevice& device : found.devices)

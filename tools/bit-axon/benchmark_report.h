@@ -1,4 +1,4 @@
-// What a benchmark found, as text for people, as rows for programs.
+// The results of a benchmark as text for people and as rows for programs.
 #pragma once
 
 #include <optional>
@@ -11,11 +11,11 @@ namespace bitaxon::tool {
 
 std::string table_text(const Benchmark& found);
 std::string markdown_text(const Benchmark& found);
-/// A header, then one row for each record: the fields of JSON's records. Then one for each op of
-/// each profile, with the fields of JSON's; those are empty in a record's row, as in an op's are
-/// those of a whole test.
+/// A header, one row for each record, then one row for each op of each profile. The columns are the
+/// fields of records and of ops in JSON. A record leaves the op's columns empty, and an op leaves
+/// the columns of a whole test empty.
 std::string csv_text(const Benchmark& found);
-/// As docs/schemas/benchmark.schema.json says.
+/// The JSON object that docs/schemas/benchmark.schema.json describes.
 Json report_json(const Benchmark& found);
 
 /// "27.9 GB/s", "1.20 TB/s"
@@ -26,19 +26,19 @@ std::string flops_text(double flops_per_s);
 std::string time_text(double seconds);
 /// "prefill 128", "decode 128 at 8192, synthesized"
 std::string test_text(const BenchTest& test);
-/// "12.3 %"; "-" for what is not known or not finite.
+/// "12.3 %"; "-" if the share is not known or not finite.
 std::string percent_text(std::optional<double> share);
-/// All that was measured of a limit, "27.9 GB/s to 30.1 GB/s"; empty where it was measured once.
+/// The range of a rate, "27.9 GB/s to 30.1 GB/s"; empty if it was measured once.
 std::string range_text(const RateRange& rates, double DeviceRates::*rate,
                        std::string (*text)(double));
 /// "cpu: one step of decode, 1 row at 2048, synthesized"
 std::string profile_text(const BenchedDevice& device, const BenchProfile& profile);
-/// In place of a rate or a limit that is not known.
+/// Printed in place of a rate or a limit that is not known.
 inline constexpr const char* kNotMeasured = "not measured";
-/// Whether anything was decoded after a state that was made up.
+/// Whether a test decoded after a synthesized state.
 bool has_made_up_records(const Benchmark& found);
-/// What that means, in one line.
+/// What a synthesized state means, in one line.
 inline constexpr const char* kMadeUpNote =
-    "synthesized: the tokens before were not fed; the state is one of made-up numbers";
+    "synthesized: the tokens before were not fed; the state holds random numbers";
 
 }  // namespace bitaxon::tool

@@ -15,13 +15,13 @@
 namespace bitaxon::tool {
 namespace {
 
-/// Far beyond what any model takes.
+/// Far longer than any model allows.
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxRuns = 10'000;
 
 struct BenchmarkOptions {
   ModelOptions model;
-  DeviceOptions device;  ///< what all devices have in common
+  DeviceOptions device;  ///< options that hold for all devices
   std::vector<std::string> devices;
   OutputOptions output;
   std::string seq_lengths = "128,512,1024,2048", batch_size = "1", warmup = "2", iterations = "5",
@@ -35,7 +35,7 @@ std::string without_blanks_around(const std::string& text) {
   return text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
-/// "128,512" or "128, 512", in the order as typed.
+/// Parses "128,512" or "128, 512" and keeps the order.
 std::vector<std::int64_t> parse_lengths(const std::string& flag, const std::string& text,
                                         std::int64_t min) {
   std::vector<std::int64_t> lengths;
@@ -58,13 +58,13 @@ BenchWish wish_of(const BenchmarkOptions& wanted) {
           .n_warmup = parse_integer("--warmup", wanted.warmup, 0, kMaxRuns),
           .n_iterations = parse_integer("--iterations", wanted.iterations, 1, kMaxRuns),
           .n_decode_tokens = parse_integer("--decode-tokens", wanted.decode_tokens, 0, kMaxLength),
-          // The page shows where the time goes.
+          // The page of --report shows profiles.
           .profile = wanted.profile || !wanted.report.empty()};
 }
 
-/// The same device under two names would be compared with itself.
+/// Refuses two names of the same device, which would be compared with itself.
 void check_distinct(const std::vector<DeviceOptions>& devices) {
-  if (devices.size() < 2) return;  // looking for them takes a moment
+  if (devices.size() < 2) return;  // resolving names takes a moment
   std::vector<std::string> meant;
   for (const DeviceOptions& device : devices) {
     const std::string selector = resolve_device(device.device);
@@ -109,7 +109,7 @@ int run_command(const BenchmarkOptions& wanted) {
   for (const DeviceOptions& device : devices) device.check();
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
   check_distinct(devices);
-  // Before a long load.
+  // Check this before a long load.
   check_lengths(tests_of(found.wish), find_config(wanted.model));
 
   std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
@@ -117,7 +117,7 @@ int run_command(const BenchmarkOptions& wanted) {
                                                  .largest_step = {StepOutput::token, false}});
   std::vector<BenchSubject> subjects;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    // What auto has chosen has a name.
+    // For auto, the name of the chosen device is shown.
     const std::string& name = devices[i].device;
     subjects.push_back(
         {name == "auto" ? sessions[i].backend->caps().name : name, &*sessions[i].model});
@@ -129,11 +129,11 @@ int run_command(const BenchmarkOptions& wanted) {
       progress.update(done, total);
     });
   }
-  // First, so that a disk that has become full does not take with it what took long to measure.
+  // Print first, so that a full disk does not lose long measurements.
   print(format(found));
   flush();
   if (!wanted.report.empty()) {
-    // Until here Ctrl-C ends the process at once: a single run may take minutes.
+    // Until now Ctrl-C ends the process at once, because a single run may take minutes.
     catch_interrupts();
     AtomicFile file(wanted.report);
     file.write(page_text(found));
@@ -149,12 +149,11 @@ Command add_benchmark(CLI::App& program) {
   wanted->model.random_by_default = true;
   wanted->model.random_codes = true;
   CLI::App& app = *program.add_subcommand(
-      "benchmark", "Measure prefill and decoding on one or several devices, beside their limits");
-  add_weight_options(app, wanted->model,
-                     "the default configuration with random weights of four bits");
+      "benchmark", "Measure prefill and decoding on one or several devices, next to their limits");
+  add_weight_options(app, wanted->model, "the default configuration with random 4-bit weights");
   add_quantize_option(app, wanted->model);
   app.add_option("--device", wanted->devices,
-                 "As --device of run; several of them do the same work in turn")
+                 "As --device of run; several devices run the same tests in turn")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false)
       ->envname(kDeviceVariable)
@@ -168,18 +167,18 @@ Command add_benchmark(CLI::App& program) {
   };
   add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS", "Tokens of the prompts")
       ->capture_default_str();
-  add("--batch-size", wanted->batch_size, "N", "Sequences that are computed together, 1 to 32")
+  add("--batch-size", wanted->batch_size, "N", "Sequences computed together, 1 to 32")
       ->capture_default_str();
-  add("-w,--warmup", wanted->warmup, "N", "Runs that are not counted")->capture_default_str();
-  add("-i,--iterations", wanted->iterations, "N", "Runs that are")->capture_default_str();
-  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: do not")
+  add("-w,--warmup", wanted->warmup, "N", "Runs before the measured ones")->capture_default_str();
+  add("-i,--iterations", wanted->iterations, "N", "Measured runs")->capture_default_str();
+  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: none")
       ->capture_default_str();
   add("--depth", wanted->depth, "LENGTHS",
-      "Decode after so many tokens, which are made up and not fed; 0: after each of the prompts")
+      "Decode after this many tokens, with a synthesized state; 0: after each prompt")
       ->capture_default_str();
   add("--format", wanted->format, "FORMAT", "table, markdown, csv or json")->capture_default_str();
-  add("--report", wanted->report, "FILE", "Also write a page of HTML, with plots");
-  app.add_flag("--profile", wanted->profile, "Also say what each op takes");
+  add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
+  app.add_flag("--profile", wanted->profile, "Also measure the time and bytes of each op");
   return [wanted] { return run_command(*wanted); };
 }
 

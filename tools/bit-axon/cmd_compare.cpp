@@ -1,4 +1,4 @@
-// bit-axon compare: the same ids through the same model on two devices.
+// bit-axon compare: feeds the same ids to the same model on two devices.
 #include <limits>
 
 #include "bitaxon/error.h"
@@ -24,7 +24,7 @@ struct CompareOptions {
 
 struct Input {
   std::vector<std::int32_t> ids;
-  std::string text;  ///< when there are no ids
+  std::string text;  ///< used when ids is empty
 };
 
 Input read_input(const CompareOptions& wanted) {
@@ -104,13 +104,13 @@ int run_command(const CompareOptions& wanted) {
 Command add_compare(CLI::App& program) {
   auto wanted = std::make_shared<CompareOptions>();
   CLI::App& app = *program.add_subcommand(
-      "compare", "Compare two devices: the same ids through the same model, layer by layer");
+      "compare", "Compare the results of two devices for the same ids, layer by layer");
   add_model_options(app, wanted->model);
   add_quantize_option(app, wanted->model);
-  app.add_option("--a", wanted->a.device, "The device to measure against, as --device of run")
+  app.add_option("--a", wanted->a.device, "The device to compare with, as --device of run")
       ->type_name("DEVICE")
       ->capture_default_str();
-  app.add_option("--b", wanted->b.device, "The device to measure, as --device of run")
+  app.add_option("--b", wanted->b.device, "The device to check, as --device of run")
       ->envname(kDeviceVariable)
       ->type_name("DEVICE")
       ->capture_default_str();
@@ -121,7 +121,7 @@ Command add_compare(CLI::App& program) {
     return app.add_option(name, value, help)->type_name(type)->check(not_empty());
   };
   add("PROMPT", wanted->positional_prompt, "TEXT",
-      "The prompt (default: stdin, less one line end)");
+      "The prompt (default: stdin without its last line end)");
   add("--prompt", wanted->prompt, "TEXT", "The prompt, as a flag");
   add("--ids", wanted->ids, "IDS", "The model's token ids: 1,2,3");
   add("--ids-file", wanted->ids_file, "FILE", "A JSON list of token ids");

@@ -1,4 +1,4 @@
-// bit-axon detokenize: ids to text.
+// bit-axon detokenize: prints the text of ids.
 #include <sstream>
 
 #include "console.h"
@@ -15,7 +15,7 @@ struct DetokenizeOptions {
   std::string file;
 };
 
-/// One argument: a list with commas, or ids with spaces between them.
+/// Adds the ids of one argument, which are separated by commas or by spaces.
 void append_ids(const std::string& argument, std::vector<std::int32_t>& all) {
   std::vector<std::string> lists;
   if (argument.find_first_of(",[") != std::string::npos || argument.empty()) {

@@ -1,4 +1,4 @@
-// bit-axon devices: what a model could run on here.
+// bit-axon devices: lists the devices that a model could run on.
 #include <fmt/ranges.h>
 
 #include "bitaxon/devices.h"

@@ -1,4 +1,4 @@
-// bit-axon download: a model from a hub into the cache that the other commands look in.
+// bit-axon download: fetches a model from a hub into the cache that the other commands read.
 #include "bitaxon/error.h"
 #include "console.h"
 #include "hub/download.h"
@@ -22,8 +22,8 @@ void check_globs(const char* flag, const std::vector<std::string>& globs,
                  const std::string& repository) {
   for (const std::string& glob : globs) {
     if (glob.empty()) throw UsageError(fmt::format("{}: expected a text, got an empty one", flag));
-    // Both take all words up to the next flag. The default in place of what was meant would be a
-    // surprise of some gigabytes.
+    // Both flags take all words up to the next flag, so a repository's name may end up here. The
+    // default repository would then be downloaded by mistake, which is several gigabytes.
     if (repository.empty() && hub::is_repository(glob))
       throw UsageError(fmt::format(
           "{}: expected REPO before it, got \"{}\", which may be one or the other", flag, glob));
@@ -35,7 +35,7 @@ int run_command(const DownloadOptions& wanted) {
   check_globs("--include", request.include, wanted.repository);
   check_globs("--exclude", request.exclude, wanted.repository);
   request.repository = wanted.repository.empty() ? kDefaultRepository : wanted.repository;
-  // A shell expands "--local-dir ~/model", and leaves "--local-dir=~/model" as it is.
+  // A shell expands "--local-dir ~/model", but not "--local-dir=~/model".
   request.local_folder = expand_user(wanted.local_folder);
 
   const hub::HttpOptions options{
@@ -53,7 +53,7 @@ int run_command(const DownloadOptions& wanted) {
   try {
     print(hub::download(request, options, watch).string() + "\n");
   } catch (const Error& error) {
-    // REPO, --revision, and variables in place of flags.
+    // An invalid REPO, --revision, or variable is a usage error.
     if (error.kind() == ErrorKind::invalid_argument) throw UsageError(error.what());
     throw;
   } catch (const hub::Interrupted&) {
@@ -68,7 +68,7 @@ int run_command(const DownloadOptions& wanted) {
 Command add_download(CLI::App& program) {
   auto wanted = std::make_shared<DownloadOptions>();
   CLI::App& app = *program.add_subcommand(
-      "download", "Fetch a model from a hub into the local hub cache; print its folder");
+      "download", "Fetch a model from a hub into the local hub cache and print its folder");
   app.add_option("REPO", wanted->repository,
                  fmt::format("owner/name (default: {})", kDefaultRepository))
       ->check(not_empty());
@@ -77,20 +77,20 @@ Command add_download(CLI::App& program) {
       ->check(not_empty())
       ->capture_default_str();
   app.add_option("--include", wanted->request.include,
-                 "Only files that a GLOB matches; * matches slashes too (default: all)")
+                 "Fetch only files that match a GLOB; * also matches slashes (default: all)")
       ->type_name("GLOB");
-  app.add_option("--exclude", wanted->request.exclude, "No files that a GLOB matches")
+  app.add_option("--exclude", wanted->request.exclude, "Do not fetch files that match a GLOB")
       ->type_name("GLOB");
   app.add_option("-d,--local-dir", wanted->local_folder,
                  "Put the files into this folder instead of the cache")
       ->type_name("DIR")
       ->check(not_empty());
   app.add_option("--timeout", wanted->timeout,
-                 "How long a server may take to answer, or to go on, before the next try")
+                 "How long a server may be silent before the next try")
       ->type_name("SECONDS")
       ->check(not_empty())
       ->capture_default_str();
-  app.add_flag("--quiet", wanted->quiet, "Say nothing on stderr but errors");
+  app.add_flag("--quiet", wanted->quiet, "Print only errors on stderr");
   return [wanted] { return run_command(*wanted); };
 }
 

@@ -1,4 +1,5 @@
-// bit-axon evaluate: how well a model predicts a text, and how far it is from another.
+// bit-axon evaluate: measures how well a model predicts a text, and how far it is from another
+// model.
 #include <algorithm>
 #include <cmath>
 
@@ -38,18 +39,19 @@ EvaluationOptions evaluation_options(const EvaluateOptions& wanted) {
   return options;
 }
 
-/// The model that --against names; nothing where it names a device, or is not there.
+/// The model that --against names; empty if the flag names a device or is absent.
 std::optional<ModelOptions> second_model(const EvaluateOptions& wanted) {
   if (wanted.against.empty() || !selector_problem(wanted.against)) return std::nullopt;
   ModelOptions second = wanted.model;
   second.flag = "--against";
   second.model = wanted.against;
   second.config_small = second.config_medium = false;
-  second.quantize.clear();  // it is there to be compared with: as it is stored
+  second.quantize.clear();  // the model is compared as it is stored
   return second;
 }
 
-/// The model, and what --against names: it on a second device, or a second model on its device.
+/// Opens the model and its counterpart: the same model on a second device, or a second model on the
+/// same device.
 std::vector<Session> open_sides(const EvaluateOptions& wanted,
                                 const std::optional<ModelOptions>& second_model,
                                 std::int64_t batch_size) {
@@ -78,7 +80,7 @@ std::vector<std::int32_t> read_ids(const EvaluateOptions& wanted, const std::str
   check_utf8(printable_path(path), text, vocabulary);
   std::vector<std::int32_t> ids = vocabulary.encode(text);
   if (!wanted.max_tokens.empty()) {
-    // So many are predicted; the first one is not.
+    // The first token is not predicted, so one more is read.
     const std::int64_t max = parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
     ids.resize(std::min(ids.size(), static_cast<std::size_t>(max) + 1));
   }
@@ -89,8 +91,9 @@ std::vector<std::int32_t> read_ids(const EvaluateOptions& wanted, const std::str
   return ids;
 }
 
-/// Both models are fed the same ids, and the same id's probabilities are compared: it has to be the
-/// same token to both. A second model without a tokenizer is read with the first one's.
+/// Both models are fed the same ids, and their probabilities for an id are compared. So each id
+/// must be the same token in both models. If the second model has no tokenizer, the first one's is
+/// used.
 void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, const Session& first,
                        const Session& second) {
   const std::int64_t n_ids = first.model->config().vocab_size;
@@ -107,7 +110,7 @@ void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, c
                                : Vocabulary(own.tokenizer(), second.model->vocab_mapping(), n_ids);
   for (std::int32_t id = 0; id < n_ids; ++id) {
     const std::string a = own.decode({&id, 1}), b = other.decode({&id, 1});
-    if (!a.empty() && !b.empty() && a != b)  // empty: an id that nothing is behind
+    if (!a.empty() && !b.empty() && a != b)  // an empty text: the id has no token
       refuse(fmt::format("the same tokens behind the ids, \"{}\" behind {}", printable(a, 40), id),
              fmt::format("\"{}\"", printable(b, 40)));
   }
@@ -129,7 +132,7 @@ Json side_json(const Session& session, const std::string& quantize, const Perple
           {"nll_per_token", perplexity.nll_per_token()}};
 }
 
-/// `second_quantize`: what the second one's matrices were made while loading.
+/// `second_quantize`: how the matrices of the second model were quantized while loading.
 Json report_json(const EvaluateOptions& wanted, const std::string& text,
                  std::span<const Session> sides, const std::string& second_quantize,
                  const Evaluation& found) {
@@ -155,7 +158,8 @@ std::string number_text(double value) {
   return value < 1e7 ? fmt::format("{:.4f}", value) : fmt::format("{:.4e}", value);
 }
 
-/// One token has no standard error, and a perplexity may be beyond all numbers: the nats are not.
+/// A single token has no standard error, and a perplexity may overflow. The nats per token are
+/// always finite.
 std::string perplexity_text(const Perplexity& perplexity) {
   return fmt::format("{} +- {} ({:.5f} nats per token)",
                      std::isinf(perplexity.value()) ? "> 1e308" : number_text(perplexity.value()),
@@ -180,7 +184,7 @@ int run_command(EvaluateOptions wanted) {
   if (!wanted.max_tokens.empty())
     parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
   const std::string path = wanted.text.empty() ? bundled_text().string() : wanted.text;
-  const std::string text = read_whole_file(path, kMaxTextBytes);  // known to be there before a load
+  const std::string text = read_whole_file(path, kMaxTextBytes);  // read it before a long load
 
   const std::optional<ModelOptions> second = second_model(wanted);
   std::vector<Session> sides = open_sides(wanted, second, options.batch_size);
@@ -191,7 +195,7 @@ int run_command(EvaluateOptions wanted) {
   if (second) check_same_tokens(wanted, text, sides[0], sides[1]);
   std::optional<Evaluation> found;
   {
-    // Until here Ctrl-C ends the process at once: loading may take long, and leaves nothing behind.
+    // Until now Ctrl-C ends the process at once: loading may take long and leaves no files.
     const std::atomic<bool>& interrupted = catch_interrupts();
     ProgressLine progress("evaluating", !wanted.output.quiet);
     found = evaluate(
@@ -221,22 +225,22 @@ Command add_evaluate(CLI::App& program) {
   app.add_option("--text", wanted->text, "A text file in UTF-8 (default: the bundled one)")
       ->type_name("FILE")
       ->check(not_empty());
-  app.add_option("--max-tokens", wanted->max_tokens, "Predict so many tokens (default: all)")
+  app.add_option("--max-tokens", wanted->max_tokens, "Tokens to predict (default: all)")
       ->type_name("N")
       ->check(not_empty());
   app.add_option("--seq-length", wanted->seq_length, "Tokens of a window")
       ->type_name("L")
       ->capture_default_str();
-  app.add_option("--batch-size", wanted->batch_size, "Windows that are computed together, 1 to 32")
+  app.add_option("--batch-size", wanted->batch_size, "Windows computed together, 1 to 32")
       ->type_name("N")
       ->check(not_empty())
       ->capture_default_str();
-  app.add_flag("--carry", wanted->carry, "Begin each window with the state of the one before");
+  app.add_flag("--carry", wanted->carry, "Begin each window with the state of the previous window");
   app.add_option(
          "--against", wanted->against,
-         "A second device for the same model (--quantize holds for both), or a second model "
-         "as it is stored (--quantize holds for the first alone): adds the divergence of "
-         "the model's distributions from that one's")
+         "A second device for the same model (--quantize applies to both), or a second model "
+         "as it is stored (--quantize applies to the first only): also print the divergence of "
+         "the model's distributions from the second one's")
       ->type_name("DEVICE|MODEL")
       ->check(not_empty());
   app.add_flag("--json", wanted->json, "Print one JSON object");

@@ -1,4 +1,4 @@
-// bit-axon inspect: what a model is, from its files alone.
+// bit-axon inspect: describes a model from its files alone.
 #include <cmath>
 #include <map>
 #include <optional>
@@ -41,14 +41,14 @@ struct BadTensor {
 struct Inspection {
   std::string path;
   Config config;
-  std::optional<Checkpoint> checkpoint;  ///< what the weights point into; a preset has none
+  std::optional<Checkpoint> checkpoint;  ///< the weights point into it; empty for a preset
   std::vector<FoundWeight> weights;
   std::vector<std::string> warnings;
   std::int64_t n_parameters = 0;  ///< a tied head counted once
   std::int64_t n_read_per_token = 0;
   Tally stored;
   std::map<std::string, Tally> parts, formats;
-  std::map<std::string, Tally> scales;  ///< of codes, by the type they are stored in
+  std::map<std::string, Tally> scales;  ///< scales of codes, by the type they are stored in
   std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
   std::vector<BadTensor> bad;
 };
@@ -60,7 +60,8 @@ std::int64_t read_per_token(const FoundWeight& weight, const Config& config) {
   return elements;
 }
 
-/// "F16", of affine codes whose biases differ "F16, biases F32", of nf4 "F32" or "U8".
+/// The type of the scales: "F16"; "F16, biases F32" if affine biases have another type; for nf4
+/// "F32" or "U8".
 std::string scale_type(const WeightDesc& desc) {
   if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
   const std::string scales(name_of(desc.dtype));
@@ -130,10 +131,10 @@ void count(Inspection& model) {
     if (desc.format == WeightFormat::dense) continue;
     const PartBytes bytes = part_bytes(desc);
     Tally& scales = model.scales[scale_type(desc)];
-    scales.elements += (desc.elements() - 1) / desc.group_size + 1;  // the last may be short
+    scales.elements += (desc.elements() - 1) / desc.group_size + 1;  // the last group may be short
     scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
-  // The embedding is the head, too.
+  // The embedding is also the head, and the head is read whole.
   if (!has_head) model.n_read_per_token += model.config.vocab_size * model.config.d_source_model;
   model.state_exact_bytes = state_bytes(model.config, DType::f32);
   model.state_fast_bytes = state_bytes(model.config, DType::f16);
@@ -141,7 +142,7 @@ void count(Inspection& model) {
 
 Inspection inspect(const InspectOptions& wanted) {
   Inspection model;
-  Weights unused;  // the slots point into it; nothing is packed
+  Weights unused;  // the slots point into it, but nothing is packed
   const bool has_preset = wanted.model.config_small || wanted.model.config_medium;
   if (has_preset && wanted.model.model.empty())
     inspect_preset(wanted, model, unused);
@@ -227,7 +228,7 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
   print(fmt::format("stored       {}, {:.2f} bits per weight\n", bytes_text(model.stored.bytes),
                     bits_per_weight(model.stored)));
   print_layers(model.config);
-  print(fmt::format("state        {} exact, {} fast, whatever the context length\n",
+  print(fmt::format("state        {} exact, {} fast, for any context length\n",
                     bytes_text(model.state_exact_bytes), bytes_text(model.state_fast_bytes)));
   print_tallies("parts", model.parts);
   print_tallies("formats", model.formats);
@@ -271,13 +272,13 @@ int run_command(InspectOptions wanted) {
 
 Command add_inspect(CLI::App& program) {
   auto wanted = std::make_shared<InspectOptions>();
-  CLI::App& app =
-      *program.add_subcommand("inspect", "Say what a model is: parameters, bytes, state, formats");
+  CLI::App& app = *program.add_subcommand(
+      "inspect", "Describe a model: parameters, bytes, formats, state, fitting devices");
   app.add_option("MODEL", wanted->positional_model, "As --model")->check(not_empty());
   add_model_options(app, wanted->model);
   add_output_options(app, wanted->output);
   app.add_flag("--tensors", wanted->tensors, "List every tensor");
-  app.add_flag("--check", wanted->check, "Look for NaN and Inf; exit 1 when there are any");
+  app.add_flag("--check", wanted->check, "Look for NaN and Inf; exit with 1 if there are any");
   app.add_flag("--json", wanted->json, "Print one JSON object");
   return [wanted] { return run_command(*wanted); };
 }

@@ -1,4 +1,4 @@
-// bit-axon logits: the logits of given ids, written to a file as they come.
+// bit-axon logits: writes the logits of given ids to a file while they are computed.
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/safetensors.h"
@@ -18,7 +18,7 @@ struct LogitsOptions {
   std::string ids, ids_file, split, out, load_state, save_state;
 };
 
-/// Whether both names, of files that may not exist yet, are the same place.
+/// Whether both names mean the same file, which may not exist yet.
 bool same_file_name(const std::string& a, const std::string& b) {
   std::error_code error;
   return std::filesystem::weakly_canonical(a, error) == std::filesystem::weakly_canonical(b, error);
@@ -45,7 +45,7 @@ int run_command(const LogitsOptions& wanted) {
   state.check_room(std::ssize(ids));
 
   const std::int64_t vocab_size = model.config().vocab_size;
-  // Ended by the default action, the process would leave the unfinished file behind.
+  // The default action of Ctrl-C would leave the unfinished file behind.
   const std::atomic<bool>& interrupted = catch_interrupts();
   SafetensorsWriter writer(wanted.out, {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});
   ProgressLine progress("logits", !wanted.output.quiet);
@@ -60,7 +60,7 @@ int run_command(const LogitsOptions& wanted) {
     progress.update(done, ids.size());
     if (interrupted) return kInterrupted;
   }
-  // Both files or neither: the state is written before the logits appear.
+  // Write both files or neither: the state is saved before the logits appear.
   if (!wanted.save_state.empty()) state.save(wanted.save_state);
   writer.commit();
   return kDone;
@@ -86,7 +86,8 @@ Command add_logits(CLI::App& program) {
                  "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
       ->type_name("SIZES")
       ->check(not_empty());
-  app.add_option("--out", wanted->out, "Where tensor logits [ids, vocab_size] goes, in float32")
+  app.add_option("--out", wanted->out,
+                 "The file to write: tensor logits [ids, vocab_size], float32")
       ->type_name("FILE")
       ->required();
   app.add_option("--load-state", wanted->load_state, "Continue from a saved state")

@@ -1,4 +1,4 @@
-// bit-axon merge: a LoRA or DoRA adapter folded into a model, as a new model.
+// bit-axon merge: writes a new model with a LoRA or DoRA adapter folded in.
 #include <algorithm>
 #include <limits>
 
@@ -24,7 +24,7 @@ struct MergeOptions {
   OutputOptions say;
 };
 
-/// How a quantized weight is quantized again; empty where its columns do not divide so.
+/// How a quantized weight is quantized again; empty if the groups do not divide its columns.
 std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int64_t> group_size) {
   const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
@@ -32,16 +32,16 @@ std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int
   return how;
 }
 
-/// The form in which a weight is written once it has been made floats.
+/// The form in which a dequantized weight is written.
 WeightDesc as_floats(WeightDesc desc) {
-  // Affine scales have the type that the weight had, and NF4 says which it was.
+  // desc.dtype is the type that the weight had: the type of affine scales, or what NF4 names.
   desc.format = WeightFormat::dense;
   desc.group_size = desc.nested_group_size = 0;
   desc.nested = false;
   return desc;
 }
 
-/// Flags that hold numbers.
+/// The flags that hold numbers, parsed.
 struct Numbers {
   double scale = 0;
   std::optional<std::int64_t> group_size, rank;
@@ -58,7 +58,7 @@ Numbers numbers_of(const MergeOptions& wanted) {
   return numbers;
 }
 
-/// `file`: of the model, for messages.
+/// `file`: the model's file, for messages.
 std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& file,
                                  const std::vector<FoundWeight>& found, const Adapter& adapter,
                                  const Numbers& numbers) {
@@ -74,7 +74,7 @@ std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& 
       edit.to = as_floats(desc);
     } else if (is_coded && (edit.change || other_groups)) {
       edit.how = again(desc, numbers.group_size);
-      // What is not adapted then stays as it is.
+      // A weight that is not adapted stays as it is.
       if (!edit.how && edit.change)
         throw Error(
             ErrorKind::unsupported,
@@ -142,23 +142,23 @@ Command add_merge(CLI::App& program) {
       *program.add_subcommand("merge", "Fold a LoRA or DoRA adapter into a model, as a new model");
   app.add_option("BASE", wanted->positional_base, "The model that the adapter was trained on")
       ->check(not_empty());
-  app.add_option("--base-model", wanted->base.model, "The same")->check(not_empty());
+  app.add_option("--base-model", wanted->base.model, "The same as BASE")->check(not_empty());
   app.add_option("-a,--adapter", wanted->adapter,
                  "The adapter's safetensors file, with or without its ending, or its folder")
       ->type_name("PATH")
       ->required()
       ->check(not_empty());
   app.add_option("-o,--output", wanted->output,
-                 "A new folder (default: the base's name with -merged, for a hub id in the current "
+                 "A new folder (default: the base's name with -merged; for a hub id in the current "
                  "directory)")
       ->type_name("DIR")
       ->check(not_empty());
   app.add_flag("--no-re-quantize", wanted->no_re_quantize,
-               "Write the matrices of a quantized model as floats");
+               "Write the quantized matrices of the model as floats");
   app.add_option("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4")
       ->check(not_empty());
   app.add_option("-g,--group-size", wanted->group_size,
-                 "Codes that share a scale when quantizing again (default: as the model's)")
+                 "Codes that share a scale when quantizing again (default: the model's)")
       ->check(not_empty());
   app.add_option("-r,--lora-rank", wanted->rank, "Refuse an adapter of another rank")
       ->check(not_empty());

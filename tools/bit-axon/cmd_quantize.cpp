@@ -1,4 +1,4 @@
-// bit-axon quantize: a model's matrices in four bits, as a new model.
+// bit-axon quantize: writes a new model with 4-bit matrices.
 #include "bitaxon/error.h"
 #include "console.h"
 #include "formats/quantize.h"
@@ -33,7 +33,7 @@ Quantization quantization_of(const QuantizeOptions& wanted) {
   return how;
 }
 
-/// A model from the hub lies in the cache, where results do not belong.
+/// A model from the hub is in the cache, where no results are written.
 std::filesystem::path default_output(const ModelSource& source) {
   return source.repository.empty() ? source.files.folder / "q4" : folder_beside(source, "-q4");
 }
@@ -69,7 +69,7 @@ int run_command(const QuantizeOptions& wanted) {
 Command add_quantize(CLI::App& program) {
   auto wanted = std::make_shared<QuantizeOptions>();
   CLI::App& app = *program.add_subcommand(
-      "quantize", "Make a model's matrices four bits, experts included, as a new model");
+      "quantize", "Write a new model with 4-bit matrices, experts included");
   app.add_option("MODEL", wanted->model.model, "A model directory, a safetensors file, or a hub id")
       ->required()
       ->check(not_empty());
@@ -79,10 +79,11 @@ Command add_quantize(CLI::App& program) {
   app.add_option("-b,--bits", wanted->bits, "Bits of a code: 4")->capture_default_str();
   app.add_option("-g,--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
       ->capture_default_str();
-  app.add_flag("--double-quant", wanted->double_quant, "nf4: make the scales 8 bits, too");
-  app.add_option("-o,--output", wanted->output,
-                 "A new folder (default: q4 in the model's; for a hub id NAME-q4 in the current "
-                 "directory)")
+  app.add_flag("--double-quant", wanted->double_quant, "nf4: store the scales in 8 bits");
+  app.add_option(
+         "-o,--output", wanted->output,
+         "A new folder (default: q4 in the model's folder; for a hub id NAME-q4 in the current "
+         "directory)")
       ->type_name("DIR")
       ->check(not_empty());
   add_ignored_presets(app, wanted->model);

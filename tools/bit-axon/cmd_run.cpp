@@ -1,4 +1,4 @@
-// bit-axon run and chat: generate text from a prompt, or answer questions.
+// bit-axon run and chat: generates text from a prompt, or answers questions.
 #include "cmd_run.h"
 
 #include <limits>
@@ -59,14 +59,14 @@ void check_combinations(const RunOptions& run) {
   if (!run.save_state.empty()) check_writable("--save-state", run.save_state);
 }
 
-/// The text to generate from: of the flags, of the messages' template, of stdin.
+/// The text to generate from: from the flags, the template of messages, or stdin.
 struct Prompt {
-  std::vector<std::int32_t> ids;  ///< --prompt-ids; else empty
+  std::vector<std::int32_t> ids;  ///< of --prompt-ids; else empty
   std::string text;
   bool is_chat = false;  ///< the text is a turn of a chat
 };
 
-/// Everything about the prompt that can be known before a model is loaded.
+/// Reads the prompt before a model is loaded.
 Prompt read_prompt(const RunOptions& run) {
   if (!run.prompt_ids.empty()) return {parse_ids("--prompt-ids", run.prompt_ids), "", false};
   if (!run.messages.empty()) {
@@ -79,8 +79,8 @@ Prompt read_prompt(const RunOptions& run) {
   return {{}, std::move(text), false};
 }
 
-/// The prompt in model ids. `continues`: the state already holds a conversation, whose last turn
-/// the template closes first.
+/// The prompt in model ids. `continues`: the state already holds a conversation, and the template
+/// first closes its last turn.
 std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt,
                                      const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
@@ -138,7 +138,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
   if (run.json) {
     print(result_json(session, options, result).dump(2, ' ', false) + "\n");
   } else {
-    // Without a tokenizer the ids are the text.
+    // Without a tokenizer the ids are printed.
     if (!session.vocabulary)
       print(ids_text(result.token_ids));
     else if (!streams)
@@ -180,17 +180,18 @@ void add_sampler_options(CLI::App& app, RunOptions& run) {
     app.add_option(name, value, help)->capture_default_str()->type_name("N")->check(not_empty());
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
-  add("--temperature", run.temperature, "0 takes the likeliest token");
+  add("--temperature", run.temperature, "Randomness of the draw; 0: the likeliest token");
   add("--top-k", run.top_k, "Keep the k likeliest tokens; 0: off");
   add("--top-p", run.top_p, "Keep the likeliest tokens that together exceed p; 1: off");
-  add("--min-p", run.min_p, "Drop tokens below min-p times the likeliest; 0: off");
+  add("--min-p", run.min_p, "Drop tokens less likely than min-p times the likeliest; 0: off");
   add("--repetition-penalty", run.repetition_penalty,
-      "Divide the logits of tokens in the context, the prompt's too; 1: off");
-  add("--seed", run.seed, "Seed of the draw (default: from the system, see --verbose or --json)");
+      "Penalty for tokens that the context holds, prompt included; 1: off");
+  add("--seed", run.seed,
+      "Seed of the draw (default: from the system; --verbose and --json show it)");
   add("--run-ahead", run.run_ahead, "Steps submitted before the oldest is waited for, 0 to 8");
 }
 
-/// What run and chat have in common.
+/// The options that run and chat share.
 void add_text_options(CLI::App& app, RunOptions& run) {
   add_model_options(app, run.model);
   add_quantize_option(app, run.model);
@@ -199,7 +200,7 @@ void add_text_options(CLI::App& app, RunOptions& run) {
   app.add_option("--system", run.system, "The system message of a chat")->type_name("TEXT");
   app.add_option(
          "--chat-template", run.chat_template,
-         "How a chat becomes text: chatml, or none for lines of plain text (default: chatml)")
+         "The template of a chat: chatml, or none for lines of plain text (default: chatml)")
       ->type_name("NAME")
       ->check(not_empty());
   add_sampler_options(app, run);
@@ -207,8 +208,8 @@ void add_text_options(CLI::App& app, RunOptions& run) {
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--ignore-eos", run.ignore_eos, "Go on after the end-of-sequence token");
-  app.add_flag("--no-stream", run.no_stream, "Print the text at the end");
+  app.add_flag("--ignore-eos", run.ignore_eos, "Continue after an end-of-sequence token");
+  app.add_flag("--no-stream", run.no_stream, "Print the text when it is complete");
   app.add_option("--save-state", run.save_state, "Save the state after the answer")
       ->type_name("FILE")
       ->check(not_empty());
@@ -259,15 +260,16 @@ Command add_run(CLI::App& program) {
   auto run = std::make_shared<RunOptions>();
   CLI::App& app = *program.add_subcommand("run", "Generate text and stream it to stdout");
   add_text_options(app, *run);
-  add_prompt_options(app, *run, "The prompt (default: stdin, less one line end)",
+  add_prompt_options(app, *run, "The prompt (default: stdin without its last line end)",
                      "The prompt, as a flag");
   app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
       ->type_name("IDS")
       ->check(not_empty());
-  app.add_option("--messages", run->messages, "A JSON list of {role, content}, put in the template")
+  app.add_option("--messages", run->messages,
+                 "A JSON list of chat messages {role, content} as the prompt")
       ->type_name("FILE")
       ->check(not_empty());
-  app.add_flag("-c,--chat", run->chat, "As the command chat");
+  app.add_flag("-c,--chat", run->chat, "The same as the command chat");
   app.add_flag("--json", run->json, "Print one JSON object with text, ids and times");
   return [run] { return run_command(*run); };
 }
@@ -276,10 +278,10 @@ Command add_chat(CLI::App& program) {
   auto run = std::make_shared<RunOptions>();
   run->chat = true;
   CLI::App& app = *program.add_subcommand(
-      "chat", "Talk: one question per line, answers in between; exit ends it");
+      "chat", "Answer questions from stdin, one per line; exit ends the chat");
   add_text_options(app, *run);
   add_prompt_options(app, *run, "The first question (default: the first line of stdin)",
-                     "The same, as a flag");
+                     "The first question, as a flag");
   return [run] { return run_command(*run); };
 }
 

@@ -1,4 +1,4 @@
-// What `bit-axon run` was asked to do.
+// The options of `bit-axon run` and `bit-axon chat`.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +23,16 @@ struct RunOptions {
   bool ignore_eos = false, no_stream = false, json = false, chat = false;
 };
 
-/// Sampler and stop parameters, checked. Without --seed one is taken from the system.
+/// The checked sampler and stop parameters. Without --seed the system provides a seed.
 GenerateOptions generate_options(const RunOptions& run);
 
-/// What --chat-template says; without the flag chatml. Throws UsageError.
+/// The template that --chat-template names; chatml without the flag. Throws UsageError.
 ChatTemplate wanted_template(const RunOptions& run);
 
 /// The line under an answer: "── 128 tokens · 42.3 tok/s · TTFT 180ms ──".
 std::string footer(const GenerateResult& result);
 
-/// Questions and answers until the input ends; returns the exit status.
+/// Answers questions until the input ends. Returns the exit status.
 int chat(const RunOptions& run, Session& session, State& state, const GenerateOptions& options);
 
 }  // namespace bitaxon::tool

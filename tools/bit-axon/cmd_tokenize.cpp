@@ -1,4 +1,4 @@
-// bit-axon tokenize: text to ids.
+// bit-axon tokenize: prints the ids of a text.
 #include "console.h"
 #include "id_list.h"
 #include "platform/file.h"
@@ -23,9 +23,8 @@ Command add_tokenize(CLI::App& program) {
   CLI::App& app = *program.add_subcommand("tokenize", "Print the token ids of a text");
   add_model_options(app, wanted->model);
   add_output_options(app, wanted->output);
-  auto* text = app.add_option("TEXT", wanted->text, "The text (default: stdin, to the byte)");
-  auto* file =
-      app.add_option("--file", wanted->file, "A file, taken to the byte")->type_name("FILE");
+  auto* text = app.add_option("TEXT", wanted->text, "The text (default: stdin, all bytes)");
+  auto* file = app.add_option("--file", wanted->file, "A file, all bytes")->type_name("FILE");
   text->excludes(file);
   return [wanted, text, file] {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);

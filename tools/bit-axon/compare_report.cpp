@@ -1,4 +1,4 @@
-// What a comparison found, as a table and as JSON.
+// The result of a comparison as a table and as JSON.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -33,7 +33,7 @@ std::string parting_line(const Comparison& found) {
       "         first other token: {}, {} on a, {} on b; gap {:.2e} on a, {:.2e} on b; {} "
       "(bound {:.2e})\n",
       found.n_same_greedy, name(parting.a_token), name(parting.b_token), parting.a_gap,
-      parting.b_gap, parting.is_near_tie ? "a near tie" : "no near tie", parting.near_tie_bound);
+      parting.b_gap, parting.is_near_tie ? "a near tie" : "not a near tie", parting.near_tie_bound);
 }
 
 std::string speed_line(const char* name, double a, double b) {
@@ -61,7 +61,7 @@ Json device_json(const Comparison& found, const ComparedDevice& device) {
           {"decode_tokens_per_sec", finite_or_null(device.decode_tokens_per_sec())}};
 }
 
-/// Null for a token that there is none of.
+/// Null if there is no token.
 Json token_json(std::int32_t token) { return token < 0 ? Json(nullptr) : Json(token); }
 
 Json tokens_json(const std::vector<std::int32_t>& tokens) {

@@ -23,7 +23,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// A model at work on one device.
+/// A model that runs on one device.
 class Side {
  public:
   Side(Model& model, ComparedDevice& record)
@@ -33,27 +33,27 @@ class Side {
     record_.precision = model.precision();
   }
 
-  /// Throws Error(invalid_argument): ids outside the vocabulary, more of them than there is room.
+  /// Throws Error(invalid_argument) for ids outside the vocabulary, or too many ids.
   void check(std::span<const std::int32_t> ids) const {
     model_.check_ids(ids);
     state_.check_room(std::ssize(ids));
   }
-  /// Readies every kind of step that will be timed, where a driver compiles kernels when these are
-  /// first used by running each once; then forgets all.
+  /// Prepares every kind of step that will be timed. If a driver compiles kernels at their first
+  /// use, this runs each kind once. The state is reset afterwards.
   void warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
                bool generates, const std::atomic<bool>& interrupted);
-  /// Feeds one piece; its outputs can be read until the next call.
+  /// Feeds one piece. Its outputs can be read until the next call.
   void feed(std::span<const std::int32_t> ids);
-  /// The last row of the last piece, -1 where its logits are not finite.
+  /// The greedy token after the last piece; -1 if its logits are not finite.
   std::int32_t first_greedy_token() const { return likeliest(last_row()); }
   std::span<const float> layer(std::int64_t index);
   std::span<const float> logits() const { return logits_; }
   std::span<const float> last_row() const {
     return logits().last(static_cast<std::size_t>(model_.config().vocab_size));
   }
-  /// Generates n tokens after what was fed.
+  /// Generates n tokens after the fed ids.
   void generate(std::int64_t n, const std::atomic<bool>& interrupted);
-  /// Logits after what was fed and the first n tokens that were generated.
+  /// The logits after the fed ids and the first n generated tokens.
   std::vector<float> logits_after(std::int64_t n);
 
  private:
@@ -123,7 +123,7 @@ void Side::generate(std::int64_t n, const std::atomic<bool>& interrupted) {
 std::vector<float> Side::logits_after(std::int64_t n) {
   if (n == 0) return {last_row().begin(), last_row().end()};
   state_.restore(after_prompt_);
-  // One at a time, as they were generated.
+  // Feed them one at a time, as they were generated.
   for (std::int64_t i = 0; i < n; ++i)
     model_.feed(state_, {&record_.greedy_tokens[static_cast<std::size_t>(i)], 1},
                 {i + 1 < n ? StepOutput::none : StepOutput::last_logits, false});

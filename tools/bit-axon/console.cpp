@@ -9,8 +9,8 @@
 namespace bitaxon::tool {
 namespace {
 
-/// Text that was printed and not yet written. stdio's buffer is not used: an interrupted write, or
-/// a full stream that does not block, is a failure to it, and it loses its contents.
+/// Text that was printed and not yet written. stdio's buffer is not used: stdio treats an
+/// interrupted write, or a full stream that does not block, as a failure, and loses the text.
 std::string unwritten;
 
 double now_seconds() {
@@ -49,7 +49,7 @@ void ProgressLine::clear() {
 }
 
 void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
-  // What is over in the blink of an eye needs no line.
+  // Short work needs no progress line.
   constexpr double kPatienceSeconds = 0.3;
   if (!wanted_ || total == 0 || now_seconds() - started_seconds_ < kPatienceSeconds) return;
   const int percent =

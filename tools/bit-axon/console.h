@@ -1,4 +1,4 @@
-// What the program says: results on stdout, all else on stderr.
+// The output of the program: results on stdout, everything else on stderr.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,26 +9,26 @@
 
 namespace bitaxon::tool {
 
-/// The command line asks for something that cannot be meant: exit status 2.
+/// The command line is invalid: exit status 2.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 enum ExitStatus : int { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 
-/// Writes to stdout, at the latest with flush(). Throws Error(io) when it cannot (a full disk, a
-/// closed pipe).
+/// Writes to stdout, at the latest when flush() is called. Throws Error(io) when it cannot (a full
+/// disk, a closed pipe).
 void print(std::string_view text);
-/// Makes sure that everything printed has arrived. Throws as print does.
+/// Writes everything that was printed so far. Throws as print does.
 void flush();
 
-/// One line on stderr, "bit-axon: " in front.
+/// Writes one line to stderr, after "bit-axon: ".
 void note(std::string_view line);
-/// As note, without the prefix, dimmed on a terminal with colours.
+/// As note, but without the prefix, and dimmed on a terminal with colors.
 void note_dim(std::string_view line);
 
-/// A line on stderr that is rewritten in place; only on a terminal, and only when there is
-/// something to wait for.
+/// A progress line on stderr that is rewritten in place. It appears only on a terminal, and only
+/// when the work takes a noticeable time.
 class ProgressLine {
  public:
   explicit ProgressLine(std::string_view what, bool wanted);
@@ -36,7 +36,7 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine();
   void update(std::uint64_t done, std::uint64_t total);
-  /// Makes room for another line; the next update shows this one again.
+  /// Removes the line, so that another line can be written. The next update shows it again.
   void clear();
 
  private:

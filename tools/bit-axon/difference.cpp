@@ -44,7 +44,7 @@ void Difference::add_row(std::span<const float> a, std::span<const float> b) {
   a_squared_ += a_squared;
   n_not_finite_ += n_not_finite;
   const double error = n_not_finite > 0 ? kNaN : relative(difference_squared, a_squared);
-  // The first row that is not finite stays the worst.
+  // The first row with a number that is not finite stays the worst.
   if (!std::isnan(worst_relative_l2_) && !(error <= worst_relative_l2_)) {
     worst_relative_l2_ = error;
     worst_row_ = n_rows_;

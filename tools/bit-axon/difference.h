@@ -1,4 +1,4 @@
-// Measures how far apart two devices' numbers for the same rows are.
+// Measures how far the numbers of two devices for the same rows are apart.
 #pragma once
 
 #include <cstdint>
@@ -12,33 +12,33 @@ struct Tolerance {
   double whole = 0;
   double row = 0;
 
-  /// What two devices may differ by, exact or when either is fast. `whole` replaces that bound, and
-  /// the one of rows stays as many times larger as it was.
+  /// The bounds for two exact devices, and for two devices one of which is fast. `whole` replaces
+  /// the bound over all rows. The bound of a row is always the same multiple of it.
   static Tolerance exact(double whole = 5e-5) { return {whole, 4 * whole}; }
   static Tolerance fast(double whole = 1e-2) { return {whole, 3 * whole}; }
 };
 
-/// The difference b - a of two tensors with the same rows, which come in pieces of any size; only
-/// sums are kept. A number that is not finite, on either side, makes every measure NaN, and NaN is
-/// within no tolerance.
+/// The difference b - a of two tensors with the same rows. The rows arrive in pieces of any size,
+/// and only sums are kept. A number that is not finite, on either side, makes every measure NaN,
+/// and NaN is within no tolerance.
 class Difference {
  public:
-  /// Both hold `n_rows` rows, which follow those of the call before.
+  /// Adds `n_rows` rows of both tensors, which follow the rows of the previous call.
   void add(std::span<const float> a, std::span<const float> b, std::int64_t n_rows);
 
   std::int64_t n_rows() const { return n_rows_; }
-  /// ||b - a|| / ||a|| over all rows; 0 for equal ones, infinite when only a is 0.
+  /// ||b - a|| / ||a|| over all rows; 0 for equal rows, infinite when only a is 0.
   double relative_l2() const;
-  /// The same of the row where it is largest, and which that is: the first of such rows.
+  /// The relative L2 of the worst row, and the index of that row (the first of equal ones).
   double worst_row_relative_l2() const { return worst_relative_l2_; }
   std::int64_t worst_row() const { return worst_row_; }
   /// The largest |b - a| of two numbers.
   double largest() const;
-  /// Numbers that are not finite on a or on b, a pair counted once.
+  /// The number of elements that are not finite on a or on b.
   std::int64_t n_not_finite() const { return n_not_finite_; }
 
-  /// What is beyond the tolerance: "relative L2 of row 7: expected ..., got ..."; empty when
-  /// nothing is.
+  /// Says what is beyond the tolerance: "relative L2 of row 7: expected ..., got ...". Empty when
+  /// everything is within it.
   std::string problem(const Tolerance& tolerance) const;
 
  private:
@@ -53,28 +53,28 @@ class Difference {
   std::int64_t n_not_finite_ = 0;
 };
 
-/// The token that greedy sampling takes: the lowest of the likeliest; -1 where there is none, as a
-/// logit is NaN or the largest is not finite.
+/// The token that greedy sampling takes: the lowest index of the largest logit. -1 if a logit is
+/// NaN or the largest is not finite.
 std::int32_t likeliest(std::span<const float> logits);
 
-/// Where two greedy continuations part: the same tokens up to here, another one on each device.
+/// The first token in which two greedy continuations differ; all tokens before it are the same.
 ///
-/// With d the difference of the two rows of logits, a_gap + b_gap = d[b_token] - d[a_token]: what
-/// two candidates are apart is what the devices are apart in these two logits. A row within its
-/// tolerance is off by row tolerance * ||a|| / sqrt(V) per logit (root mean square), and a near tie
-/// is a gap that two such errors can close, on both devices.
+/// Let d be the difference of the two rows of logits. Then a_gap + b_gap = d[b_token] - d[a_token]:
+/// the gap between the two candidates equals the difference of the devices in these two logits. A
+/// row within its tolerance is off by row tolerance * ||a|| / sqrt(V) per logit (root mean square).
+/// At a near tie two such errors can close the gap on both devices.
 struct Parting {
   std::int32_t a_token = -1;  ///< -1: the logits were not finite
   std::int32_t b_token = -1;
-  double a_gap = 0;  ///< on a: its token's logit less that of b's
-  double b_gap = 0;  ///< on b: its token's logit less that of a's
+  double a_gap = 0;  ///< on a: logit of a_token minus logit of b_token
+  double b_gap = 0;  ///< on b: logit of b_token minus logit of a_token
   double near_tie_bound = 0;
-  double relative_l2 = 0;  ///< of the row of logits
+  double relative_l2 = 0;  ///< of the two rows of logits
   /// The gaps are within the bound, and the row within its tolerance.
   bool is_near_tie = false;
 };
 
-/// Both spans are the row of logits on their device. Tokens of -1 are no near tie.
+/// `a` and `b` are the rows of logits on the two devices. With a token of -1 there is no near tie.
 Parting parting_of(std::int32_t a_token, std::int32_t b_token, std::span<const float> a,
                    std::span<const float> b, const Tolerance& tolerance);
 

@@ -13,11 +13,11 @@ namespace bitaxon::tool {
 std::vector<std::int32_t> parse_ids(const std::string& flag, const std::string& text);
 /// A JSON list of whole numbers. Throws Error(format).
 std::vector<std::int32_t> read_ids_file(const std::filesystem::path& path);
-/// Those of --ids, or, when that is empty, of the file of --ids-file; at least one. Throws as
+/// The ids of --ids, or, when that is empty, of the file --ids-file; at least one. Throws as
 /// parse_ids and read_ids_file do.
 std::vector<std::int32_t> read_ids(const std::string& ids, const std::string& ids_file);
-/// Sizes of the pieces that `n_ids` ids are fed in: those of `split`, "7,93,1,1" or empty for one;
-/// one that is larger than a step is cut. Throws UsageError that names --split.
+/// Sizes of the pieces in which `n_ids` ids are fed. `split` lists them ("7,93,1,1"); empty means
+/// one piece. A piece that is larger than a step is cut. Throws UsageError that names --split.
 std::vector<std::size_t> parse_split(const std::string& split, std::size_t n_ids);
 /// "[1, 2, 3]"
 std::string ids_text(const std::vector<std::int32_t>& ids);

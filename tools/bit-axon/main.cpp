@@ -1,4 +1,4 @@
-// bit-axon: the program. Parses the command line; every command is a file of its own.
+// bit-axon: the program. Parses the command line; each command has a file of its own.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <new>
@@ -24,12 +24,12 @@ std::string version_text() {
                      build.compiler);
 }
 
-/// No flag has blanks in its name: this was meant as a prompt.
+/// No flag has a blank in its name, so such a word was meant as a prompt.
 bool is_text_with_dash(const std::string& word) {
   return word.starts_with('-') && word.find(' ') != word.npos;
 }
 
-/// Names the first word that the program does not know; empty when it knows all.
+/// A message that names the first word that the program does not know; empty when it knows all.
 std::string unknown_word(const CLI::App& program) {
   const std::vector<std::string> words = program.remaining(true);
   if (words.empty()) return {};
@@ -40,9 +40,9 @@ std::string unknown_word(const CLI::App& program) {
              is_text_with_dash(words.front()) ? "; -- comes before a text that begins with -" : "");
 }
 
-/// CLI11's messages may span lines; a user gets one.
+/// CLI11's messages may span several lines; the user gets one line.
 int report_usage(const std::string& message) {
-  note(printable(message, 4096) + " (--help lists what there is)");
+  note(printable(message, 4096) + " (--help lists commands and flags)");
   return kUsage;
 }
 
@@ -65,8 +65,8 @@ int run_program(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
-    // CLI11 prints help before it looks at unknown words. A script that asks for help must learn
-    // that it has mistyped the command.
+    // CLI11 prints help before it looks at unknown words. A script with a mistyped command must see
+    // an error, even if it asks for help.
     if (const std::string problem = unknown_word(program); !problem.empty())
       return report_usage(problem);
     std::ostringstream text;
@@ -88,7 +88,7 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace bitaxon::tool
 
-/// Some name every tensor that does not fit.
+/// Some messages name every tensor that does not fit.
 constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 16;
 
 int main(int argc, char** argv) {

@@ -33,7 +33,7 @@ DeviceFit fit_on(const DeviceInfo& device, const Config& config,
   try {
     fit.need = model_need(config, weights, {}, device.memory).memory;
     if (!fit.need.fits()) fit.problem = problem_of(fit.need);
-  } catch (const Error& error) {  // beyond what the device can address
+  } catch (const Error& error) {  // larger than the device can address
     fit.problem = error.what();
   }
   return fit;
@@ -82,7 +82,7 @@ std::string fit_text(const DeviceFit& fit) {
     text += separator + row_text(row);
     separator = "; ";
   }
-  // The rows say already what there is too little of.
+  // The rows already say which memory is short.
   if (fit.need.rows.empty())
     text += separator + fit.problem;
   else if (!fit.need.too_large.empty())

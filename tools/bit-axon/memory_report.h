@@ -1,4 +1,4 @@
-// What a model needs of memory, as the program says it.
+// The memory that a model needs, as the program prints it.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::tool {
 
-/// Lines of kind, needed and available; what it is needed for below each kind.
+/// A table: a line for each kind of memory (needed, available), and below it what it is needed for.
 std::string table_of(const MemoryNeed& need);
 
 /// Whether a model fits on one device of this machine.
@@ -20,7 +20,7 @@ struct DeviceFit {
   std::string problem;  ///< why it does not fit or the device cannot be used; empty: it fits
 };
 
-/// Of every device, none of which is opened; as loading with default options would decide.
+/// Whether a model fits on each device, with default options. No device is opened.
 std::vector<DeviceFit> fits_of(const Config& config, const std::vector<FoundWeight>& weights);
 
 Json fit_json(const DeviceFit& fit);

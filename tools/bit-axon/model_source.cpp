@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Something in models/ beside the program (a build tree) or installed with it.
+/// A file or folder of models/ next to the program (a build tree) or installed with it.
 fs::path bundled(const char* name, const char* flag) {
   const fs::path program = executable_path().parent_path();
   const fs::path places[] = {program / "models" / name,
@@ -32,14 +32,14 @@ fs::path bundled(const char* name, const char* flag) {
                   flag, printable_path(places[0].string()), printable_path(places[1].string())));
 }
 
-/// What the hub cache has of a model.
+/// A model in the hub cache.
 struct CachedModel {
-  fs::path folder;      ///< a snapshot; empty: none
-  std::string problem;  ///< why it is not one that can be loaded; empty: it is
+  fs::path folder;      ///< a snapshot; empty: there is none
+  std::string problem;  ///< why it cannot be loaded; empty: it can
 };
 
-/// Why a snapshot is not whole; empty when it is. Some of its files may never have been fetched,
-/// and links stay where somebody has removed what they lead to.
+/// Why a snapshot is incomplete; empty if it is complete. Some of its files may never have been
+/// fetched, and links may lead to files that were removed.
 std::string gap_of(const fs::path& snapshot) {
   try {
     if (!optional_file_exists(snapshot / "config.json"))
@@ -53,7 +53,7 @@ std::string gap_of(const fs::path& snapshot) {
     if (!checkpoint.warnings().empty())
       find_weights(load_config(model_files(snapshot), unused), checkpoint, "", weights, unused);
   } catch (const Error& problem) {
-    // What is there and wrong is for whoever loads it to say.
+    // Other errors in these files are reported when the model is loaded.
     if (problem.kind() == ErrorKind::io) return problem.what();
   }
   return {};
@@ -66,13 +66,14 @@ CachedModel find_cached(const std::string& repository) {
   if (snapshot.empty()) {
     const std::size_t n = cached.snapshots().size();
     if (n < 2) return {{}, "found neither here nor under " + cache};
-    return {{},
-            fmt::format("found {} of its snapshots under {} and none that refs/main names (the "
-                        "folder of one is a path)",
-                        n, cache)};
+    return {
+        {},
+        fmt::format("found {} of its snapshots under {}, but refs/main names none of them (name "
+                    "the folder of one instead)",
+                    n, cache)};
   }
   const std::string gap = gap_of(snapshot);
-  return {snapshot, gap.empty() ? "" : "found one that is not whole (" + gap + ")"};
+  return {snapshot, gap.empty() ? "" : "found an incomplete one (" + gap + ")"};
 }
 
 ModelSource default_model() {
@@ -83,9 +84,9 @@ ModelSource default_model() {
       return {model_files(cached.folder),
               fmt::format("model: {} from the hub cache", kDefaultRepository), kDefaultRepository};
     if (!cached.folder.empty())
-      problem = fmt::format("; the {} in the hub cache is not whole", kDefaultRepository);
+      problem = fmt::format("; the {} in the hub cache is incomplete", kDefaultRepository);
   } catch (const Error& error) {
-    // Nobody asked for the cache's model, so a cache that cannot be read is no reason to stop.
+    // The user did not ask for the cache's model, so an unreadable cache is not an error.
     if (error.kind() != ErrorKind::io) throw;
     problem = fmt::format("; {}", error.what());
   }

@@ -46,9 +46,9 @@ void add_weight_options(CLI::App& app, ModelOptions& options, const std::string&
       ->check(not_empty());
   auto* small = app.add_flag("--config-small", options.config_small,
                              "The small preset with random weights and a byte tokenizer "
-                             "(ignored beside a model)");
+                             "(ignored when a model is named)");
   app.add_flag("--config-medium", options.config_medium,
-               "The medium preset with random weights (ignored beside a model)")
+               "The medium preset with random weights (ignored when a model is named)")
       ->excludes(small);
 }
 
@@ -62,8 +62,9 @@ void add_model_options(CLI::App& app, ModelOptions& options) {
 }
 
 void add_quantize_option(CLI::App& app, ModelOptions& options) {
-  app.add_option("--quantize", options.quantize,
-                 "Make matrices four bits while loading, as the command quantize does: nf4 or mlx")
+  app.add_option(
+         "--quantize", options.quantize,
+         "Quantize matrices to 4 bits while loading, as the command quantize does: nf4 or mlx")
       ->check(not_empty());
 }
 
@@ -89,16 +90,16 @@ void add_precision_options(CLI::App& app, DeviceOptions& options) {
 
 void add_shader_option(CLI::App& app, DeviceOptions& options) {
   app.add_option("--shader-dir", options.shader_dir,
-                 fmt::format("For writing kernels: compile the shaders in this folder in place of "
-                             "those of the program ({} must be a Vulkan device)",
+                 fmt::format("For writing kernels: compile the shaders of this folder in place of "
+                             "the program's ({} must be a Vulkan device)",
                              options.flag))
       ->type_name("DIR")
       ->check(not_empty());
 }
 
 void add_output_options(CLI::App& app, OutputOptions& options) {
-  auto* quiet = app.add_flag("--quiet", options.quiet, "Say nothing on stderr but errors");
-  app.add_flag("--verbose", options.verbose, "Say more on stderr")->excludes(quiet);
+  auto* quiet = app.add_flag("--quiet", options.quiet, "Print only errors on stderr");
+  app.add_flag("--verbose", options.verbose, "Print more on stderr")->excludes(quiet);
 }
 
 OpenOptions DeviceOptions::open_options() const {

@@ -14,29 +14,29 @@
 
 namespace bitaxon::tool {
 
-/// Which model, which tokenizer.
+/// The flags that name the model and the tokenizer.
 struct ModelOptions {
-  std::string flag = "--model";  ///< what names it, for messages
+  std::string flag = "--model";  ///< the flag that names it, for messages
   std::string model = {};        ///< as typed; empty: the default
   std::string tokenizer = {};
   /// For a chat: the template whose special tokens the tokenizer must have.
   std::optional<ChatTemplate> chat_template = {};
-  /// Presets; ignored beside a model, whose own config.json counts.
+  /// Presets with random weights; ignored when a model is named.
   bool config_small = false;
   bool config_medium = false;
-  std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty
-  /// Without a name: random weights for the default configuration.
+  std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty for no quantization
+  /// If no model is named: random weights for the default configuration.
   bool random_by_default = false;
-  /// Random weights are four bits from the beginning, as `quantize` says ("mlx" when it is empty).
+  /// Random weights are generated as 4-bit codes, in the format `quantize` ("mlx" when empty).
   bool random_codes = false;
 };
 
-/// Names the device where no flag does.
+/// The variable that names the device when no flag does.
 inline constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
 
-/// On what it runs.
+/// The flags that say where and how the model runs.
 struct DeviceOptions {
-  std::string flag = "--device";  ///< what names it, for messages
+  std::string flag = "--device";  ///< the flag that names it, for messages
   std::string device = "auto";
   std::string precision = {};
   std::string threads = {};
@@ -53,36 +53,36 @@ struct OutputOptions {
   bool verbose = false;
 };
 
-/// Refuses "": a variable that is not set must not quietly mean the default.
+/// Refuses "": an unset shell variable must not silently select the default.
 CLI::Validator not_empty();
 
-/// Makes MODEL, where it is given, the model. Throws UsageError when --model is given too.
+/// Takes MODEL as the model if it is given. Throws UsageError when --model is given too.
 void take_positional_model(const std::string& positional, ModelOptions& options);
 
 void add_model_options(CLI::App& app, ModelOptions& options);
-/// Those of them that have nothing to do with text. `default_model`: what it is when none is named.
+/// The model options without the tokenizer. `default_model` describes the model when none is named.
 void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model);
 /// For commands that load a model.
 void add_quantize_option(CLI::App& app, ModelOptions& options);
 void add_device_options(CLI::App& app, DeviceOptions& options);
-/// Those of the device options that do not name one.
+/// The device options without the flag that names the device.
 void add_precision_options(CLI::App& app, DeviceOptions& options);
 void add_shader_option(CLI::App& app, DeviceOptions& options);
 void add_output_options(CLI::App& app, OutputOptions& options);
 
-/// Strict numbers: the whole text, no NaN, in range, else a UsageError that names flag, value and
-/// range.
+/// Parses a number strictly: the whole text, no NaN, in range. Otherwise throws a UsageError that
+/// names flag, value and range.
 double parse_number(const std::string& flag, const std::string& text, double min, double max,
                     bool min_excluded = false);
 std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
                            std::int64_t max);
-/// Checks the bits of a code. Only 4 is valid.
+/// Checks the number of bits of a code. Only 4 is valid.
 void check_bits(const std::string& flag, const std::string& text);
-/// 32, 64 or 128.
+/// Parses a group size: 32, 64 or 128.
 std::int64_t parse_group_size(const std::string& flag, const std::string& text);
 std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 
-// Each command adds itself to the program; the returned function runs it.
+// Each command adds itself to the program and returns the function that runs it.
 using Command = std::function<int()>;
 Command add_run(CLI::App& program);
 Command add_chat(CLI::App& program);

@@ -1,4 +1,4 @@
-// Text prompts of the commands that take one.
+// Reading the prompts of commands.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,15 @@
 
 namespace bitaxon::tool {
 
-/// Most bytes of a text from stdin or a file.
+/// The most bytes of a text from stdin or a file.
 inline constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
-/// Everything on stdin without one line end, "\n" or "\r\n", which `echo` and editors add. Throws
-/// UsageError when nothing is left.
+/// Reads stdin to its end and removes one line end ("\n" or "\r\n"), which `echo` and editors add.
+/// Throws UsageError if nothing is left.
 std::string read_prompt_from_stdin();
 
-/// Throws Error(io) when there is none, and says that `ids_flag` needs none.
+/// The vocabulary of the session. Throws Error(io) if there is none; the message names `ids_flag`,
+/// which needs no vocabulary.
 const Vocabulary& needed_vocabulary(const Session& session, std::string_view ids_flag);
 
 }  // namespace bitaxon::tool

@@ -17,7 +17,7 @@ Json part_json(const PartReport& part) {
           {"relative_error", part.relative_error()}};
 }
 
-/// `parameters`: of the model; those that are stored may be more.
+/// `parameters`: those of the model; more may be stored.
 std::string row_of(const std::string& name, const PartReport& part, std::int64_t parameters) {
   return fmt::format(
       "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}\n", name,
@@ -30,7 +30,7 @@ std::string row_of(const std::string& name, const PartReport& part, std::int64_t
 void print_report(const Rewrite& rewrite, const Parts& parts) {
   PartReport total;
   for (const auto& [name, part] : parts) total += part;
-  // As inspect counts: a tied head has the embedding's parameters.
+  // Count as inspect does: the parameters of a tied head are those of the embedding.
   std::int64_t parameters = total.parameters;
   if (const auto head = parts.find("head"); head != parts.end() && rewrite.config.weight_tying)
     parameters -= head->second.parameters;
@@ -47,14 +47,14 @@ void print_report(const Rewrite& rewrite, const Parts& parts) {
                     "after", "bits each", "error"));
   for (const auto& [name, part] : parts) print(row_of(name, part, part.parameters));
   print(row_of("total", total, parameters));
-  print("error: ||w - w'|| / ||w|| of what was quantized\n");
+  print("error: ||w - w'|| / ||w|| of the quantized matrices\n");
   print(fmt::format("{}\n", printable_path(rewrite.output.string())));
 }
 
 }  // namespace
 
 void add_ignored_presets(CLI::App& app, ModelOptions& options) {
-  constexpr const char* kHelp = "Ignored: the model's own config.json counts";
+  constexpr const char* kHelp = "Ignored: the model's own config.json is used";
   auto* small = app.add_flag("--config-small", options.config_small, kHelp);
   app.add_flag("--config-medium", options.config_medium, kHelp)->excludes(small);
 }
@@ -65,7 +65,7 @@ std::filesystem::path folder_beside(const ModelSource& source, const std::string
     return source.repository.substr(source.repository.find('/') + 1) + suffix;
   fs::path folder = source.files.folder.lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();  // "model/"
-  // A suffix cannot be added to these.
+  // A suffix cannot be added to "", "." and "..".
   const bool is_named = !folder.empty() && folder.filename() != "." && folder.filename() != "..";
   if (!is_named) folder = fs::canonical(source.files.folder);
   folder += suffix;

@@ -1,4 +1,5 @@
-// What quantize and merge have in common: a new model out of another, and what became of its parts.
+// The common part of quantize and merge: writing a new model from another, and reporting on its
+// parts.
 #pragma once
 
 #include <atomic>
@@ -13,7 +14,7 @@
 namespace bitaxon::tool {
 
 struct Rewrite {
-  std::string doing;  ///< for the progress line
+  std::string doing;  ///< text of the progress line
   const ModelFiles& files;
   const Checkpoint& checkpoint;
   const Config& config;
@@ -23,14 +24,15 @@ struct Rewrite {
   bool json = false;
 };
 
-/// Adds --config-small and --config-medium, which documented command lines have beside the model.
+/// Adds --config-small and --config-medium, which documented command lines use together with a
+/// model.
 void add_ignored_presets(CLI::App& app, ModelOptions& options);
 
 /// The model's folder with `suffix` at the end of its name; for a model from the hub, the
 /// repository's name with `suffix`, in the current directory.
 std::filesystem::path folder_beside(const ModelSource& source, const std::string& suffix);
 
-/// Throws UsageError when `output` is where the model is.
+/// Throws UsageError if `output` is the model's own folder or file.
 void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output);
 
 /// Writes the new model and prints a table of its parts, or one JSON object. Returns the exit

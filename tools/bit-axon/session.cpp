@@ -14,7 +14,7 @@
 namespace bitaxon::tool {
 namespace {
 
-/// Random weights are the same everywhere.
+/// The seed is fixed, so that random weights are the same everywhere.
 constexpr std::uint64_t kRandomModelSeed = 0;
 
 bool is_random(const ModelOptions& options) {
@@ -51,7 +51,7 @@ std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const Model
   return std::nullopt;
 }
 
-/// Otherwise the template would be plain text to the model, and its answers nonsense.
+/// Without these tokens the template would be plain text to the model, and the answers nonsense.
 void refuse_missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
   const std::vector<std::string> missing = missing_tokens(how, tokenizer);
   if (!missing.empty())
@@ -75,12 +75,12 @@ void say_precision(const Session& session, const DeviceOptions& device,
              : "precision: a float32 model is always computed exactly");
 }
 
-/// What a command line names, found and not yet loaded.
+/// The model that a command line names, not yet loaded.
 struct FoundModel {
   std::optional<ModelSource> source;  ///< empty: a preset with random weights
   Config preset;
   std::string name;
-  std::string quantize;  ///< while loading
+  std::string quantize;  ///< format to quantize to while loading
   bool random_codes = false;
   std::optional<Tokenizer> tokenizer;
 };
@@ -100,7 +100,7 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
     found.source = find_named_model(options, output);
     found.name = printable_path(found.source->files.weights.string());
   }
-  // It is quick, and what is wrong with it is known before a long load.
+  // The tokenizer is read first: this is quick, and its errors come before a long load.
   found.tokenizer = find_tokenizer(options, found.source ? &found.source->files : nullptr);
   if (options.chat_template && found.tokenizer)
     refuse_missing_tokens(*options.chat_template, *found.tokenizer);
@@ -111,7 +111,7 @@ OpenedDevice open(const DeviceOptions& device) {
   return open_device(device.device, device.open_options());
 }
 
-/// Without the vocabulary.
+/// A session without the vocabulary.
 Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundModel& found,
                 const OutputOptions& output, LoadOptions load, std::vector<std::string>& warnings) {
   Session session;
@@ -139,7 +139,7 @@ void add_vocabulary(FoundModel& found, std::optional<ChatTemplate> chat_template
   session.vocabulary.emplace(std::move(*found.tokenizer), session.model->vocab_mapping(),
                              session.model->config().vocab_size);
   if (!chat_template) return;
-  // Throws where a mapping has no image of a token.
+  // This throws if a mapping has no image of a token.
   for (const std::string_view token : special_tokens(*chat_template))
     session.vocabulary->encode(token);
 }
@@ -151,7 +151,7 @@ ModelSource find_named_model(const ModelOptions& options, const OutputOptions& o
   if (output.quiet) return source;
   if (!source.note.empty()) note(source.note);
   if (options.config_small || options.config_medium)
-    note(fmt::format("{} is ignored: the model's own config.json counts",
+    note(fmt::format("{} is ignored: the model's own config.json is used",
                      options.config_small ? "--config-small" : "--config-medium"));
   return source;
 }
@@ -167,7 +167,7 @@ std::vector<Session> open_sessions(const ModelOptions& options,
   check_model_options(options);
   for (const DeviceOptions& device : devices) device.check();
   FoundModel found = find(options, output);
-  // That one cannot be opened is known before a long load on another.
+  // Open all devices first, so that a device that fails is known before a long load on another.
   std::vector<OpenedDevice> opened;
   for (const DeviceOptions& device : devices) opened.push_back(open(device));
   std::vector<Session> sessions;
@@ -195,7 +195,7 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
       throw Error(ErrorKind::io, "the medium preset has no tokenizer: name one with --tokenizer");
     return {std::move(*tokenizer), "", preset(options).vocab_size};
   }
-  // A tokenizer on its own needs no model.
+  // A named tokenizer needs no model.
   if (options.model.empty() && !options.tokenizer.empty())
     return {*find_tokenizer(options, nullptr), "", INT32_MAX};
   const ModelSource source = find_named_model(options, output);
@@ -227,7 +227,7 @@ void check_writable(const std::string& flag, const std::string& path) {
         fmt::format("{} {}: expected a file name, got {}", flag, printable_path(path), problem));
   try {
     const SignalsHeld until_it_is_gone;
-    const AtomicFile attempt(file);  // there is more than permissions that can forbid it
+    const AtomicFile attempt(file);  // other obstacles than permissions may exist
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{} {}", flag, error.what()));
   }

@@ -1,4 +1,4 @@
-// A device with a model on it and the tokenizer beside it, as a command needs them.
+// A device, a model on it, and its tokenizer, as a command needs them.
 #pragma once
 
 #include <memory>
@@ -15,39 +15,39 @@
 namespace bitaxon::tool {
 
 struct Session {
-  std::string model_name;            ///< its path, printable, or what it is
-  std::unique_ptr<Backend> backend;  // before the model, which it outlives
+  std::string model_name;            ///< its printable path, or a description
+  std::unique_ptr<Backend> backend;  // declared before the model, so that it outlives it
   std::optional<Model> model;
-  std::optional<Vocabulary> vocabulary;  ///< empty when there is no tokenizer
+  std::optional<Vocabulary> vocabulary;  ///< empty if there is no tokenizer
 };
 
-/// The model that the options name. Says on stderr which default was taken, and that a preset
-/// beside a model is ignored.
+/// The model that the options name. Says on stderr which default was taken, and that a preset flag
+/// is ignored if a model is named.
 ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output);
 
-/// Opens the device, loads the model, finds the tokenizer; says on stderr what was chosen and why.
-/// Of `load`, precision and progress are taken from the command line.
+/// Opens the device, loads the model and finds the tokenizer. Says on stderr what was chosen and
+/// why. The command line sets the precision and the progress of `load`.
 Session open_session(const ModelOptions& model, const DeviceOptions& device,
                      const OutputOptions& output, const LoadOptions& load);
 
-/// The same model on several devices; what there is to say of the model is said once. The
-/// vocabulary is the first one's.
+/// Opens the same model on several devices. Warnings about the model are printed once. Only the
+/// first session has the vocabulary.
 std::vector<Session> open_sessions(const ModelOptions& model,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load);
 
-/// The configuration alone, without loading weights.
+/// Reads the configuration without loading weights.
 Config find_config(const ModelOptions& options);
 
-/// The tokenizer alone, in the model's ids, without loading weights.
-/// Throws Error(io) when there is none.
+/// Opens the tokenizer with the model's ids, without loading weights. Throws Error(io) if there is
+/// none.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
 
-/// Text for a tokenizer has to be UTF-8 (the byte tokenizer takes any bytes). Throws
-/// Error(invalid_argument) that names the thing and the byte.
+/// Checks that a text is UTF-8; the byte tokenizer takes any bytes. Throws Error(invalid_argument)
+/// that names `what` and the byte.
 void check_utf8(const std::string& what, std::string_view text, const Vocabulary& vocabulary);
 
-/// Checks that a file could be written there, before long work whose result it is to hold.
+/// Checks that a file can be written, before long work whose result it will hold.
 void check_writable(const std::string& flag, const std::string& path);
 
 }  // namespace bitaxon::tool

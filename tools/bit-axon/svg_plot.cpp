@@ -10,14 +10,14 @@
 namespace bitaxon::tool {
 namespace {
 
-// Of a plot, in its own units.
+// Size and margins of a plot, in its own units.
 constexpr double kWidth = 640, kHeight = 340;
 constexpr double kLeft = 84, kRight = 16, kTop = 14, kBottom = 54;
 
 /// A logarithmic axis.
 class Axis {
  public:
-  /// From the place `begin` of the least value to the place `end` of the largest.
+  /// The smallest value is drawn at `begin`, the largest at `end`.
   Axis(double begin, double end) : begin_(begin), end_(end) {}
 
   void add(double value) {
@@ -26,7 +26,7 @@ class Axis {
     high_ = std::max(high_, value);
   }
   bool empty() const { return high_ < low_; }
-  /// Makes room: by a factor on both sides.
+  /// Widens the axis by a factor on both sides.
   void widen(double factor) {
     low_ /= factor;
     high_ *= factor;
@@ -50,7 +50,7 @@ std::string tick_text(double value) {
   return fmt::format("{:g}", value);
 }
 
-/// 1, 2, 5, 10, ...; over many decades only the powers of ten.
+/// Ticks at 1, 2, 5, 10, ...; over many decades only at powers of ten.
 std::vector<double> ticks_of(const Axis& axis) {
   const bool sparse = axis.high() / axis.low() > 3e3;
   std::vector<double> ticks;
@@ -84,7 +84,7 @@ void draw_axes(Drawing& drawing, const Axis& x, const Axis& y, const std::vector
     drawing.add(R"(<text x="{}" y="{:.1f}" text-anchor="end" dy="4">{}</text>)", kLeft - 8,
                 y.place(tick), tick_text(tick));
   }
-  // Labels do not overlap, and the last one is there.
+  // Labels do not overlap, and the last label is always drawn.
   constexpr double kLabel = 60;
   double free_from = -kWidth;
   const double last = x_ticks.empty() ? 0 : x.place(x_ticks.back());
@@ -113,7 +113,7 @@ void draw_series(Drawing& drawing, const Axis& x, const Axis& y, const PlotSerie
     if (point.limit > 0)
       limit += fmt::format("{:.1f},{:.1f} ", x.place(point.x), y.place(point.limit));
   }
-  // A limit at one length is a line all the same.
+  // A limit at a single length is drawn as a line too.
   if (series.points.size() == 1 && !limit.empty())
     limit = fmt::format("{0},{2:.1f} {1},{2:.1f}", kLeft, kWidth - kRight,
                         y.place(series.points[0].limit));
