@@ -1,6 +1,7 @@
-// bit-axon-probe: uses every Vulkan driver as a program does before it computes, and says on stdout
-// what it does next. The library starts it. A driver that ends this process would end the program
-// too. Errors of a device are ignored here, because opening the device reports them.
+// bit-axon-probe: uses every Vulkan driver as a program does before it computes, and reports each
+// step on stdout before taking it. The library starts it. A driver that ends this process would
+// also end the program. Errors of a device are ignored here, because opening the device reports
+// them.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -22,7 +23,8 @@ namespace {
 
 constexpr std::size_t kBytes = 4096;
 
-/// Where the lines go; stdout itself becomes stderr, because drivers and layers write to it.
+/// Returns a file descriptor for the report. stdout itself becomes stderr, because drivers and
+/// layers write to it.
 int take_stdout() {
   const int report = ::fcntl(1, F_DUPFD_CLOEXEC, 3);
   ::dup2(2, 1);
@@ -33,7 +35,7 @@ class Report {
  public:
   void operator()(std::string_view line) const {
     const std::string text = fmt::format("{}\n", line);
-    // The reader has ended; nobody needs the rest.
+    // The reader has ended, so the rest is not needed.
     if (::write(fd_, text.data(), text.size()) < 0) ::_exit(1);
   }
 
@@ -46,7 +48,7 @@ std::vector<std::uint32_t> shader_code(Shader shader) {
   return {code.begin(), code.end()};
 }
 
-/// Memory, a pipeline, and a copy that the device makes.
+/// Allocates memory, makes a pipeline, and lets the device copy bytes.
 void use(const Device& device) {
   MemoryAllocator memory(device);
   Failure failure;
@@ -75,7 +77,7 @@ void try_device(const Instance& instance, const Instance::PhysicalDevice& physic
 } catch (const Error&) {
 }
 
-/// The last line.
+/// Tries all drivers and returns the last line of the report.
 std::string try_drivers(const Report& report) try {
   report("its devices are listed");
   const Instance instance;

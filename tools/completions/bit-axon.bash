@@ -24,7 +24,8 @@ _bit_axon() {
     esac
   done
 
-  # The value of the flag before it. Bash cuts words at "=" too: --device=cpu is three of them.
+  # Complete the value of the flag before. Bash also splits words at "=": --device=cpu is three
+  # words.
   if [[ $current == '=' ]]; then
     current=''
   elif [[ $previous == '=' ]]; then
