@@ -1,4 +1,4 @@
-// What cannot work: one line on stderr, nothing on stdout, no file left behind.
+// Invalid input: one line on stderr, nothing on stdout, no file left behind.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -19,16 +19,17 @@ namespace fs = std::filesystem;
 
 struct BadCase {
   Arguments arguments;
-  int status;             ///< 2: the command line itself; 1: what it names
-  std::string mentioned;  ///< in the message
+  int status;             ///< 2: the command line is invalid; 1: a file or device is
+  std::string mentioned;  ///< text that the message must hold
   std::string input = {};
   std::map<std::string, std::string> environment = {};
 };
 
-/// A working folder with everything the cases name; relative paths keep the table readable.
+/// A Git LFS pointer file.
 constexpr const char* kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 11422654\n";
 
+/// A working folder with the files of the cases. Relative paths keep the tables readable.
 class BadInputCli : public testing::Test {
  protected:
   BadInputCli() { surroundings_.folder = folder_.path(); }
@@ -38,7 +39,7 @@ class BadInputCli : public testing::Test {
     fs::create_directories(at(name).parent_path());
     write_file(at(name), text);
   }
-  /// A folder with the smallest model, less or more one file.
+  /// Adds a folder with the smallest model, and one more file if given.
   void add_model(const std::string& name) const {
     copy_model(golden_dir() / kSmallestModel, at(name));
   }
@@ -47,7 +48,7 @@ class BadInputCli : public testing::Test {
     write(name + "/" + file, text);
   }
 
-  /// Every file with its size and time of change.
+  /// Every file with its size and modification time.
   std::vector<std::string> files() const {
     std::vector<std::string> all;
     for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
@@ -64,7 +65,7 @@ class BadInputCli : public testing::Test {
     for (const BadCase& bad : cases) {
       SCOPED_TRACE(fmt::format("bit-axon '{}'", fmt::join(bad.arguments, "' '")).substr(0, 300));
       surroundings_.environment = bad.environment;
-      // --quiet leaves only the error; in front of a `--` of the case.
+      // --quiet leaves only the error. It must come before a `--` of the case.
       Arguments arguments = bad.arguments;
       if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && arguments[0] != "devices" &&
           bad.mentioned != "--quiet")
@@ -102,7 +103,7 @@ Arguments logits_of(const Arguments& more) {
   return Arguments{"logits", "--out", "out.safetensors"} + more;
 }
 
-TEST_F(BadInputCli, CommandsAndFlags) {
+TEST_F(BadInputCli, RefusesUnknownCommandsAndFlags) {
   expect_refused({
       {{}, 2, "subcommand"},
       {{"runn"}, 2, "expected a command, got \"runn\""},
@@ -159,7 +160,7 @@ TEST_F(BadInputCli, HelpDoesNotHideUnknownWords) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, NumbersOutOfRange) {
+TEST_F(BadInputCli, RefusesNumbersOutOfRange) {
   std::vector<BadCase> cases;
   const std::vector<std::pair<std::string, Arguments>> flags = {
       {"--temperature", {"-1", "-0.001", "nan", "inf", "1e999", "warm", "", "0.5x", " 1", "1,5"}},
@@ -185,7 +186,7 @@ TEST_F(BadInputCli, NumbersOutOfRange) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, DevicesThatAreNotThere) {
+TEST_F(BadInputCli, RefusesMissingDevices) {
   const std::map<std::string, std::string> no_driver = {{"VK_DRIVER_FILES", "/no/such/driver"},
                                                         {"VK_ICD_FILENAMES", "/no/such/driver"}};
   expect_refused({
@@ -198,7 +199,7 @@ TEST_F(BadInputCli, DevicesThatAreNotThere) {
   });
 }
 
-TEST_F(BadInputCli, ShadersForDevicesThatHaveNone) {
+TEST_F(BadInputCli, RefusesShadersForDevicesWithoutShaders) {
   const std::map<std::string, std::string> no_driver = {{"VK_DRIVER_FILES", "/no/such/driver"},
                                                         {"VK_ICD_FILENAMES", "/no/such/driver"}};
   expect_refused({
@@ -212,7 +213,7 @@ TEST_F(BadInputCli, ShadersForDevicesThatHaveNone) {
   });
 }
 
-TEST_F(BadInputCli, PromptsAndTheirCombinations) {
+TEST_F(BadInputCli, RefusesBadPromptsAndCombinations) {
   write("empty.json", "[]");
   write("object.json", "{}");
   write("text.json", "[\"hello\"]");
@@ -254,7 +255,7 @@ TEST_F(BadInputCli, PromptsAndTheirCombinations) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, IdsAndSplits) {
+TEST_F(BadInputCli, RefusesBadIdsAndSplits) {
   write("ids/broken.json", "[1,");
   write("ids/object.json", "{\"ids\": [1]}");
   write("ids/floats.json", "[1, 2.5]");
@@ -293,7 +294,7 @@ TEST_F(BadInputCli, IdsAndSplits) {
                           "1\n\x1b[2J"}) {
     cases.push_back({{"run", "--prompt-ids", ids}, 2, "--prompt-ids"});
     cases.push_back({logits_of({"--ids", ids}), 2, "--ids"});
-    // In a list of arguments one pair of brackets is the list's own, and spaces part ids.
+    // detokenize accepts brackets around its argument, and spaces between ids.
     if (std::string(ids) != "[[1]]" && std::string(ids) != "1 2")
       cases.push_back({{"detokenize", "--", ids}, 2, "IDS"});
   }
@@ -319,7 +320,7 @@ TEST_F(BadInputCli, IdsAndSplits) {
   });
 }
 
-TEST_F(BadInputCli, ComparisonsThatCannotBe) {
+TEST_F(BadInputCli, RefusesBadComparisons) {
   write("empty.json", "[]");
   std::vector<BadCase> cases = {
       {{"compare"}, 2, "prompt"},
@@ -357,7 +358,7 @@ TEST_F(BadInputCli, ComparisonsThatCannotBe) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, ModelsThatAreNone) {
+TEST_F(BadInputCli, RefusesBrokenModels) {
   const std::string good = read_file(golden_model(kSmallestModel));
   add_model("lfs", "model.safetensors",
             "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') +
@@ -413,7 +414,7 @@ TEST_F(BadInputCli, ModelsThatAreNone) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, ConfigurationsThatCannotBe) {
+TEST_F(BadInputCli, RefusesBrokenConfigurations) {
   const Json good = Json::parse(read_file(golden_dir() / kSmallestModel / "config.json"));
   std::vector<BadCase> cases;
   int n = 0;
@@ -450,7 +451,7 @@ TEST_F(BadInputCli, ConfigurationsThatCannotBe) {
     config[key] = value;
     add(config.dump(), key == "hidden_dim" && value == 33 ? "hidden_dim" : key);
   }
-  // Possible in itself, but not what the tensors are.
+  // Valid configurations that do not match the tensors.
   for (const char* key : {"vocab_size", "d_source_model", "ssm_d_state", "num_layers"}) {
     Json config = good;
     config[key] = good[key].get<int>() * 2;
@@ -459,14 +460,14 @@ TEST_F(BadInputCli, ConfigurationsThatCannotBe) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, TokenizersThatAreNone) {
+TEST_F(BadInputCli, RefusesBrokenTokenizers) {
   const std::string good = read_file(bundled_model_dir() / "tokenizer.json");
   add_model("broken", "tokenizer.json", good.substr(0, 2000));
   add_model("object", "tokenizer.json", "{}");
   add_model("empty", "tokenizer.json", "");
-  add_model("wide", "tokenizer.json", good);  // 1024 ids, the model has 128
+  add_model("wide", "tokenizer.json", good);  // 1024 ids, but the model has 128
   add_model("pointer", "tokenizer.json", kPointer);
-  // The cut is inside a number: what is wrong with it is that it is cut.
+  // The file is cut inside a number.
   add_model("cut", "tokenizer.json", good.substr(0, 5000));
   add_model("none");
   add_model("folder");
@@ -508,7 +509,7 @@ TEST_F(BadInputCli, TokenizersThatAreNone) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, MappingsThatAreNone) {
+TEST_F(BadInputCli, RefusesBrokenMappings) {
   std::vector<BadCase> cases;
   int n = 0;
   for (const char* mapping :
@@ -525,7 +526,7 @@ TEST_F(BadInputCli, MappingsThatAreNone) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, StatesThatDoNotFit) {
+TEST_F(BadInputCli, RefusesStatesThatDoNotFit) {
   const Arguments save = {"logits", "--ids", "1,2,3", "--quiet", "--out"};
   run_well(save + Arguments{at("l").string(), "--save-state", at("good").string(), "--precision",
                             "exact"});
@@ -575,7 +576,7 @@ TEST_F(BadInputCli, StatesThatDoNotFit) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, OutputsThatCannotBeWritten) {
+TEST_F(BadInputCli, RefusesUnwritableOutputs) {
   fs::create_directory(at("folder"));
   write("file", "x");
   write("model.txt", "x");
@@ -585,7 +586,7 @@ TEST_F(BadInputCli, OutputsThatCannotBeWritten) {
     cases.push_back({logits_of({"--ids", "1", "--save-state", out}), 1, "--save-state"});
     cases.push_back({run_with({"--save-state", out}), 1, "--save-state"});
   }
-  // A rename would put a file in the place of the pipe, or of the device for all.
+  // A rename would replace the pipe, or the device file for all users.
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
   for (const char* out : {"folder", "folder/", ".", "/", "missing/", "", "pipe", "/dev/null"}) {
     cases.push_back({{"logits", "--ids", "1", "--out", out}, 2, "--out"});
@@ -597,7 +598,7 @@ TEST_F(BadInputCli, OutputsThatCannotBeWritten) {
     cases.push_back({{"logits", "--ids", "1", "--out", "locked/out"}, 1, "--out"});
     cases.push_back({run_with({"--save-state", "locked/out"}), 1, "--save-state"});
   }
-  // The same file twice: one would be lost.
+  // Both outputs name the same file, so one would be lost.
   cases.push_back(
       {logits_of({"--ids", "1", "--save-state", "out.safetensors"}), 2, "--save-state"});
   expect_refused(cases);

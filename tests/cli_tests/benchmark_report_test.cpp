@@ -1,4 +1,4 @@
-// What a benchmark's findings look like in each format, of findings that nobody measured.
+// The reports of a benchmark in each format, from synthetic results.
 #include "benchmark_report.h"
 
 #include <fmt/format.h>
@@ -75,7 +75,7 @@ bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-/// Of a row as RFC 4180 has it.
+/// The cells of a CSV row, as RFC 4180 defines it.
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells(1);
   bool quoted = false;
@@ -97,7 +97,7 @@ std::string cell_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-TEST(BenchmarkReport, SaysTheSameInEveryFormatForPeople) {
+TEST(BenchmarkReport, TableAndMarkdownHoldTheSameFacts) {
   for (const auto& text : {tool::table_text, tool::markdown_text}) {
     const std::string said = text(findings());
     for (const char* wanted :
@@ -112,12 +112,12 @@ TEST(BenchmarkReport, SaysTheSameInEveryFormatForPeople) {
   }
 }
 
-TEST(BenchmarkReport, SaysWhichStateWasMadeUp) {
+TEST(BenchmarkReport, MarksSynthesizedStates) {
   Benchmark found = findings();
   const std::string all[] = {tool::table_text(found), tool::markdown_text(found),
                              tool::page_text(found)};
   for (const std::string& text : all) {
-    // Two tests that differ in nothing else.
+    // Two tests that differ only in their state.
     EXPECT_TRUE(std::regex_search(text, std::regex("decode 4 at 64[ <]"))) << text;
     EXPECT_TRUE(holds(text, "decode 4 at 64, synthesized")) << text;
     EXPECT_TRUE(holds(text, tool::kMadeUpNote)) << text;
@@ -145,7 +145,7 @@ TEST(BenchmarkReport, OneRunHasNoSpreadAndOneMeasurementNoRange) {
   EXPECT_EQ(tool::report_json(findings())["records"][0]["spread"], 1.5);
 }
 
-TEST(BenchmarkReport, SaysWhatWasNotMeasured) {
+TEST(BenchmarkReport, MarksMissingMeasurements) {
   Benchmark found = findings();
   BenchedDevice& one = found.devices.front();
   one.rates = {};
@@ -210,7 +210,7 @@ TEST(BenchmarkReport, CsvHasRecordsAndOpsInOneTable) {
     EXPECT_EQ(cell(1, key), cell_of(value)) << key;
   for (const char* empty : {"op", "calls", "time_us", "share", "bytes", "bytes_per_sec"})
     EXPECT_EQ(cell(n_records, empty), "") << empty;
-  const std::size_t op = 1 + n_records + 2;  // the first of the first device's decode
+  const std::size_t op = 1 + n_records + 2;  // the first op of the first device's decode profile
   EXPECT_EQ(cell(op, "device"), "cpu");
   EXPECT_EQ(cell(op, "test"), "decode");
   EXPECT_EQ(cell(op, "position"), "64");
@@ -220,14 +220,14 @@ TEST(BenchmarkReport, CsvHasRecordsAndOpsInOneTable) {
   EXPECT_EQ(cell(op, "share"), "0.75");
   EXPECT_EQ(cell(op, "flops"), "3000");
   EXPECT_EQ(cell(op, "tokens_per_sec"), "");
-  // The same columns without a profile.
+  // The columns are the same without a profile.
   Benchmark bare = found;
   for (BenchedDevice& one : bare.devices) one.profiles.clear();
   EXPECT_EQ(tool::csv_text(bare).substr(0, tool::csv_text(bare).find('\n')),
             tool::csv_text(found).substr(0, tool::csv_text(found).find('\n')));
 }
 
-TEST(BenchmarkReport, MarkdownTakesNoNameForItsOwnSigns) {
+TEST(BenchmarkReport, MarkdownEscapesNames) {
   const std::string text = tool::markdown_text(findings());
   EXPECT_TRUE(holds(text, R"(\<i\>\|\*\_a name\_\*\|\</i\>)")) << text;
   EXPECT_TRUE(holds(text, R"(a,b\|\<c\>.safetensors)")) << text;
@@ -235,7 +235,7 @@ TEST(BenchmarkReport, MarkdownTakesNoNameForItsOwnSigns) {
   EXPECT_TRUE(holds(text, "| first_token 8 |")) << text;
 }
 
-TEST(BenchmarkReport, ThePageNeedsNothingElse) {
+TEST(BenchmarkReport, ThePageIsSelfContained) {
   const std::string page = tool::page_text(findings());
   EXPECT_EQ(page.rfind("<!DOCTYPE html>", 0), 0U);
   for (const char* wanted :
@@ -246,7 +246,7 @@ TEST(BenchmarkReport, ThePageNeedsNothingElse) {
     EXPECT_TRUE(holds(page, wanted)) << wanted << "\n" << page;
   for (const char* never : {"http:", "https:", "src=", "href=", "url(", "nan", "inf\"", "<i>|"})
     EXPECT_FALSE(holds(page, never)) << never;
-  // Everything that is opened is closed.
+  // Every opened tag is closed.
   const auto count = [&](const std::string& pattern) {
     const std::regex regex(pattern);
     return std::distance(std::sregex_iterator(page.begin(), page.end(), regex),
@@ -256,7 +256,7 @@ TEST(BenchmarkReport, ThePageNeedsNothingElse) {
     EXPECT_EQ(count(fmt::format("<{}[ >]", tag)), count(fmt::format("</{}>", tag))) << tag;
 }
 
-TEST(BenchmarkPlots, OfOnePointAndOfNone) {
+TEST(BenchmarkPlots, DrawOnePointAndNone) {
   EXPECT_EQ(tool::line_plot({}, "x", "y"), "");
   EXPECT_EQ(tool::line_plot({{"a", {}}}, "x", "y"), "");
   const std::string plot = tool::line_plot({{"<a>", {{8, 2, 1, 3, 10}}}}, "x", "y");
@@ -265,7 +265,7 @@ TEST(BenchmarkPlots, OfOnePointAndOfNone) {
   EXPECT_TRUE(holds(plot, "class=\"limit\""));
 }
 
-TEST(BenchmarkPlots, TheLastLengthHasItsLabel) {
+TEST(BenchmarkPlots, TheLastLengthHasALabel) {
   std::vector<tool::PlotPoint> points;
   for (const double x : {100, 2000, 2040, 2048}) points.push_back({x, 1, 1, 1, 2});
   const std::string plot = tool::line_plot({{"a", points}}, "x", "y");

@@ -1,4 +1,4 @@
-// bit-axon benchmark: what it measures, never how fast anything is.
+// bit-axon benchmark: the records that it prints. No test depends on speed.
 #include "benchmark.h"
 
 #include <fmt/format.h>
@@ -21,7 +21,7 @@ namespace {
 
 const Arguments kJson = {"--format", "json"};
 
-/// As little as can be measured, unless `more` says otherwise.
+/// The shortest possible benchmark, with the further flags `more`.
 Arguments quick(const Arguments& more = {}) {
   Arguments all = {"benchmark", "--quiet"};
   const auto add = [&](const Arguments& flags, const char* other = "") {
@@ -52,7 +52,7 @@ std::vector<std::string> names_of(const Json& records) {
   return names;
 }
 
-TEST(BenchmarkCli, EveryRecordSaysWhatItIsOf) {
+TEST(BenchmarkCli, EveryRecordNamesModelAndDevice) {
   const Json json = benchmark_json(on_cpu());
   const std::vector<std::string> names = {"cpu prefill 5 at 0", "cpu first_token 5 at 0",
                                           "cpu decode 3 at 5"};
@@ -75,7 +75,7 @@ TEST(BenchmarkCli, EveryRecordSaysWhatItIsOf) {
   EXPECT_TRUE(json["devices"][0]["profiles"].empty());
 }
 
-TEST(LengthyBenchmarkCli, DevicesDoTheSameWorkInTurn) {
+TEST(LengthyBenchmarkCli, DevicesRunTheSameTestsInTurn) {
   const Json json = benchmark_json(on_cpu({"--device", "reference", "--threads", "1", "-i", "2"}));
   const std::vector<std::string> names = {"cpu prefill 5 at 0",     "reference prefill 5 at 0",
                                           "cpu first_token 5 at 0", "reference first_token 5 at 0",
@@ -85,7 +85,7 @@ TEST(LengthyBenchmarkCli, DevicesDoTheSameWorkInTurn) {
   const Json& records = json["records"];
   EXPECT_EQ(records[0]["flops"], records[1]["flops"]);
   EXPECT_EQ(records[1]["precision"], "exact");
-  // After each round; never twice the same.
+  // Rates are measured after each round and are never equal.
   for (const Json& device : json["devices"]) {
     EXPECT_LT(device["read_bytes_per_sec_min"], device["read_bytes_per_sec"]);
     EXPECT_LT(device["float32_flops_per_sec_min"], device["float32_flops_per_sec"]);
@@ -101,7 +101,7 @@ TEST(BenchmarkCli, DecodesAtADepth) {
   const Json& records = json["records"];
   EXPECT_EQ(records[2]["synthesized_state"], false);
   EXPECT_EQ(records[3]["synthesized_state"], true);
-  // More keys and values are read.
+  // At a depth more keys and values are read.
   EXPECT_GT(records[3]["stored_bytes"], records[2]["stored_bytes"]);
   EXPECT_GT(records[4]["stored_bytes"], records[3]["stored_bytes"]);
   EXPECT_EQ(names_of(benchmark_json(on_cpu({"--depth", "9"}))["records"]).back(),
@@ -109,7 +109,7 @@ TEST(BenchmarkCli, DecodesAtADepth) {
 }
 
 TEST(BenchmarkCli, ComputesSequencesTogether) {
-  // So small a model that the devices' rates take longer to measure.
+  // The model is so small that measuring the device rates takes longer.
   const TemporaryFolder folder;
   write_model(folder.path(), random_stored(small_config(), 1));
   const Arguments go = on_cpu({"-m", folder.path().string()});
@@ -120,16 +120,16 @@ TEST(BenchmarkCli, ComputesSequencesTogether) {
     EXPECT_EQ(three["records"][i]["batch_size"], 3);
     EXPECT_EQ(three["records"][i]["flops"].get<std::int64_t>(),
               3 * one["records"][i]["flops"].get<std::int64_t>());
-    // Weights are read once for all.
+    // Weights are read once for all sequences.
     EXPECT_LT(three["records"][i]["stored_bytes"].get<std::int64_t>(),
               3 * one["records"][i]["stored_bytes"].get<std::int64_t>());
   }
-  // Of two steps each; the last one of one row.
+  // Each test takes two steps; the last step has one row.
   benchmark_json(on_cpu(
       {"-m", folder.path().string(), "-s", "17", "--batch-size", "32", "--decode-tokens", "1"}));
 }
 
-TEST(BenchmarkCli, SaysWhatEachOpTakes) {
+TEST(BenchmarkCli, ProfilesEveryOp) {
   const Json json = benchmark_json(on_cpu({"--profile"}));
   const Json& profiles = json["devices"][0]["profiles"];
   ASSERT_EQ(profiles.size(), 2U);
@@ -153,7 +153,7 @@ TEST(BenchmarkCli, SaysWhatEachOpTakes) {
   }
 }
 
-TEST(BenchmarkCli, PrintsTheFormatThatIsWanted) {
+TEST(BenchmarkCli, PrintsTheRequestedFormat) {
   const Arguments little = on_cpu({"-s", "1", "--decode-tokens", "1"});
   const auto printed = [&](const char* format) {
     return run_well(little + Arguments{"--format", format}).out;
@@ -174,7 +174,7 @@ TEST(BenchmarkCli, WritesAPage) {
   EXPECT_NE(page.find("moe_swiglu"), std::string::npos);
 }
 
-TEST(BenchmarkCli, AModelAndItsQuantization) {
+TEST(BenchmarkCli, MeasuresAModelAndItsQuantization) {
   const Arguments bundled = on_cpu({"-m", bundled_model_dir().string()});
   EXPECT_EQ(benchmark_json(bundled)["quantization"], "f16");
   const Json four = benchmark_json(bundled + Arguments{"--quantize", "nf4"});
@@ -190,11 +190,11 @@ TEST(BenchmarkCli, TheVariableNamesTheDevice) {
   EXPECT_EQ(run_json(on_cpu(kJson), "", surroundings)["devices"][0]["device"], "cpu");
 }
 
-TEST(BenchmarkCli, NothingToDecode) {
+TEST(BenchmarkCli, WorksWithoutDecoding) {
   EXPECT_EQ(benchmark_json(on_cpu({"--decode-tokens", "0"}))["records"].size(), 2U);
 }
 
-TEST(BenchmarkCli, InterruptedItLeavesNothing) {
+TEST(BenchmarkCli, LeavesNoFileWhenInterrupted) {
   const TemporaryFolder folder;
   Program program(on_cpu({"-i", "10000", "--report", (folder / "report.html").string()}));
   ASSERT_TRUE(program.wait_until_it_catches(SIGINT));
@@ -205,7 +205,7 @@ TEST(BenchmarkCli, InterruptedItLeavesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
-TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
+TEST(BenchmarkCli, RefusesBadFlags) {
   const TemporaryFolder folder;
   struct Bad {
     Arguments more;
@@ -244,7 +244,7 @@ TEST(BenchmarkCli, RefusesWhatCannotBeMeant) {
 }
 
 #ifdef BITAXON_WITH_VULKAN
-TEST(BenchmarkCli, KnowsADeviceByItsOtherNames) {
+TEST(BenchmarkCli, RefusesTwoNamesOfOneDevice) {
   const auto refuses = [](const std::string& a, const std::string& b, const std::string& both) {
     const Finished finished = run({"benchmark", "--config-small", "--device", a, "--device", b});
     EXPECT_EQ(finished.status, 2) << finished.describe();
@@ -272,7 +272,7 @@ TEST(BenchmarkRates, TheBestIsTheLimit) {
   EXPECT_EQ(rates.worst.dispatch_s, 3);
 }
 
-TEST(BenchmarkRates, OneThatWasNotMeasuredLeavesTheOthers) {
+TEST(BenchmarkRates, AMissingRateChangesNothing) {
   tool::RateRange rates;
   for (const double rate : {0.0, 2.0, 0.0, 1.0})
     rates.add({.read_bytes_per_s = rate, .f32_flops_per_s = 5, .dispatch_s = rate});
@@ -282,7 +282,7 @@ TEST(BenchmarkRates, OneThatWasNotMeasuredLeavesTheOthers) {
   EXPECT_EQ(rates.best.dispatch_s, 1);
 }
 
-TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
+TEST(BenchmarkSpread, HandlesOddAndEvenCounts) {
   const auto expect = [](std::vector<double> values, double median, double min, double max) {
     const tool::Spread spread = tool::spread_of(std::move(values));
     EXPECT_EQ(spread.median, median);
@@ -296,15 +296,15 @@ TEST(BenchmarkSpread, OfOddAndEvenNumbers) {
   expect({9, 1, 2, 4}, 3, 1, 9);
 }
 
-TEST(BenchmarkLimits, OfTheHostArePositive) {
-  // Memory does not divide evenly among three.
+TEST(BenchmarkLimits, HostRatesArePositive) {
+  // Memory does not divide evenly among three threads.
   for (const int n_threads : {1, 2, 3}) {
     EXPECT_GT(host_read_rate(n_threads), 1e6);
     EXPECT_GT(host_multiply_add_rate(n_threads), 1e6);
   }
 }
 
-TEST(JsonSchema, SaysWhatIsWrong) {
+TEST(JsonSchema, NamesEveryProblem) {
   const Json schema = Json::parse(R"({
     "type": "object", "required": ["a"], "additionalProperties": false,
     "properties": {"a": {"type": ["integer", "null"], "minimum": 1},

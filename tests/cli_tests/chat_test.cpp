@@ -1,4 +1,4 @@
-// bit-axon run --chat through a pipe.
+// bit-axon run --chat, through a pipe.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,11 +10,11 @@
 namespace bitaxon::test {
 namespace {
 
-/// Exact and on one device, so that states can be compared to the byte.
+/// Exact and on one device, so that states can be compared byte by byte.
 const Arguments kModel = {"--quiet", "--device", "cpu", "--precision", "exact"};
 const Arguments kChat = Arguments{"run", "--chat", "--max-tokens", "10", "--seed", "4"} + kModel;
 
-/// What a chat must do, done with other commands: each turn's ids are given as ids.
+/// Does what a chat must do, with other commands: the ids of each turn are given as ids.
 class ExpectedChat {
  public:
   explicit ExpectedChat(std::string system = {}) : system_(std::move(system)) {}
@@ -38,7 +38,7 @@ class ExpectedChat {
     }
   }
   const std::string& out() const { return out_; }
-  /// The state file after all ids, fed by `logits` in the pieces a chat feeds them in.
+  /// The state file after all ids, which `logits` feeds in the same pieces as a chat.
   std::string fed_state() const {
     run_well(Arguments{"logits", "--ids", joined(fed_), "--split", joined(pieces_), "--out",
                        (folder_ / "l").string(), "--save-state", (folder_ / "fed").string()} +
@@ -64,7 +64,7 @@ TEST(LengthyChatCli, HistoryIsIds) {
   EXPECT_EQ(finished.out, expected.out());
   EXPECT_EQ(finished.err, "");
   EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
-  // However the lines come and the input ends.
+  // The result does not depend on how the lines arrive and how the input ends.
   for (const char* input : {"Who is there?\r\n\nLong live the king!",
                             "Who is there?\nLong live the king!\n/exit\nmore\n",
                             "forget this\n/RESET \nWho is there?\nLong live the king!\n/quit\n"}) {
@@ -73,7 +73,7 @@ TEST(LengthyChatCli, HistoryIsIds) {
               expected.out());
     EXPECT_EQ(read_file(folder / "state"), expected.fed_state()) << input;
   }
-  // The first question on the command line, whole answers, another run-ahead: the same.
+  // It also does not depend on a first question on the command line, --no-stream, or --run-ahead.
   for (const Arguments& more : {Arguments{"Who is there?"}, Arguments{"--prompt", "Who is there?"},
                                 Arguments{"Who is there?", "--no-stream", "--run-ahead", "0"},
                                 Arguments{"Who is there?", "--run-ahead", "8"}}) {
@@ -82,7 +82,7 @@ TEST(LengthyChatCli, HistoryIsIds) {
   }
 }
 
-TEST(ChatCli, EndsOnEveryWordForIt) {
+TEST(ChatCli, EndsOnExitAndQuit) {
   const std::string expected = run_well(kChat, "hello\n").out;
   for (const char* word :
        {"exit", "quit", "/exit", "/quit", "Exit", "QUIT", "  exit  ", "quit\r"}) {
@@ -90,13 +90,13 @@ TEST(ChatCli, EndsOnEveryWordForIt) {
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}\nhello\n", word)).out, expected);
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}", word)).out, expected);
   }
-  // Only alone in its line, and never in the place of the first question.
+  // The word must be alone in its line, and it does not end the chat as the first question.
   for (const char* question : {"exit the stage", "the exit", "exits", "quit."})
     EXPECT_GT(run_well(kChat, std::string(question) + "\n").out.size(), 1U) << question;
   EXPECT_GT(run_well(kChat + Arguments{"exit"}, "").out.size(), 1U);
 }
 
-TEST(ChatCli, IsACommandOfItsOwn) {
+TEST(ChatCli, ChatEqualsRunChat) {
   Arguments chat = kChat;
   chat.erase(chat.begin() + 1);
   chat[0] = "chat";
@@ -106,7 +106,7 @@ TEST(ChatCli, IsACommandOfItsOwn) {
   EXPECT_EQ(run_well(chat + more, questions).out, run_well(kChat + more, questions).out);
 }
 
-TEST(ChatCli, ATerminalIsToldHowToEndIt) {
+TEST(ChatCli, ExplainsItsEndOnATerminal) {
   Surroundings surroundings;
   surroundings.stdin_is_terminal = true;
   const Arguments chat = {"chat", "--max-tokens", "2", "--device", "cpu"};
@@ -118,7 +118,7 @@ TEST(ChatCli, ATerminalIsToldHowToEndIt) {
     for (const char* way : {"exit or quit", "Ctrl-D", "Ctrl-C at an empty prompt"})
       EXPECT_NE(first.find(way), std::string::npos) << program.err();
     program.write(end);
-    // It ends by itself: nobody closes the terminal before.
+    // The chat ends by itself before the terminal is closed.
     program.read_until([](const std::string&, const std::string&) { return false; });
     EXPECT_EQ(program.finish().status, 0) << end;
   }
@@ -140,7 +140,7 @@ TEST(LengthyChatCli, ASystemMessageComesFirstAndAfterReset) {
   EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
 }
 
-TEST(ChatCli, AStopStringEndsATurnAndTheTurnIsClosed) {
+TEST(ChatCli, AStopStringEndsAndClosesATurn) {
   const TemporaryFolder folder;
   const Arguments stop = {"--stop", "e"};
   ExpectedChat expected;
@@ -151,7 +151,7 @@ TEST(ChatCli, AStopStringEndsATurnAndTheTurnIsClosed) {
   EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
 }
 
-TEST(ChatCli, GoesOnFromASavedState) {
+TEST(ChatCli, ContinuesFromASavedState) {
   const TemporaryFolder folder;
   ExpectedChat expected;
   expected.ask("Who is there?");
@@ -179,7 +179,7 @@ TEST(ChatCli, CommandsAndNotesGoToStderr) {
   EXPECT_EQ(nothing.out + nothing.err, "");
 }
 
-TEST(ChatCli, AQuestionThatCannotBeAskedEndsNothing) {
+TEST(ChatCli, AnInvalidQuestionDoesNotEndTheChat) {
   const Finished finished = run_well(kChat, "hello\nbroken \xff\nhello again\n");
   EXPECT_EQ(finished.out, run_well(kChat, "hello\nhello again\n").out);
   ASSERT_EQ(finished.err_lines().size(), 1U) << finished.err;
@@ -187,7 +187,7 @@ TEST(ChatCli, AQuestionThatCannotBeAskedEndsNothing) {
       << finished.err;
 }
 
-TEST(LengthyChatCli, ASystemMessageCountsAfterASavedState) {
+TEST(LengthyChatCli, ASystemMessageIsUsedAfterASavedState) {
   const TemporaryFolder folder;
   const std::string state = (folder / "state").string();
   run_well(kChat + Arguments{"--save-state", state}, "Who is there?\n");
@@ -196,7 +196,7 @@ TEST(LengthyChatCli, ASystemMessageCountsAfterASavedState) {
             run_well(kChat + load, "And now?\n").out);
 }
 
-/// A model whose tokenizer has other names for the tokens of the template.
+/// A model whose tokenizer names the tokens of the template differently.
 void copy_model_without_template_tokens(const std::filesystem::path& to) {
   copy_model(bundled_model_dir(), to);
   std::string tokenizer = read_file(to / "tokenizer.json");
@@ -205,7 +205,7 @@ void copy_model_without_template_tokens(const std::filesystem::path& to) {
   write_file(to / "tokenizer.json", tokenizer);
 }
 
-TEST(ChatCli, ATokenizerWithoutTheTemplatesTokensIsRefused) {
+TEST(ChatCli, RefusesATokenizerWithoutTheTemplatesTokens) {
   const TemporaryFolder folder;
   const std::string model = (folder / "model").string();
   copy_model_without_template_tokens(model);
@@ -245,7 +245,7 @@ TEST(ChatCli, WithoutATemplateEveryMessageIsALine) {
   EXPECT_EQ(finished.out, first + second);
 }
 
-TEST(ChatCli, AFullContextIsSaidAndResetHelps) {
+TEST(ChatCli, ReportsAFullContextAndContinuesAfterReset) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder.path());
   Json config = Json::parse(read_file(folder / "config.json"));

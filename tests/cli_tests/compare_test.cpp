@@ -1,4 +1,4 @@
-// bit-axon compare: two devices, what they agree on, and what is said when they do not.
+// bit-axon compare: agreement of two devices, and the report of differences.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ struct Judged {
   Json json;
 };
 
-/// Of a comparison that ends with a verdict, whichever; stderr stays empty.
+/// Runs a comparison that ends with either verdict. stderr must stay empty.
 Judged judge(const Arguments& arguments, const std::string& input = {}) {
   const Finished finished = run(arguments + Arguments{"--json"}, input);
   EXPECT_EQ(finished.err, "") << finished.describe();
@@ -60,10 +60,10 @@ void expect_agreement(const Json& json, std::int64_t n_rows, std::int64_t n_gree
                        json["a"]["decode_tokens_per_sec"].get<double>());
 }
 
-TEST(LengthyCompareCli, TheBundledModelInBothPrecisions) {
+TEST(LengthyCompareCli, TheBundledModelAgreesInBothPrecisions) {
   for (const char* precision : {"exact", "fast"}) {
     SCOPED_TRACE(precision);
-    // The reference says that it computes exactly.
+    // stderr says that the reference always computes exactly.
     const Json json =
         run_json(kText + Arguments{"--json", "--precision", precision, "--max-tokens", "12"});
     expect_agreement(json, json["rows"], 12);
@@ -81,7 +81,7 @@ TEST(LengthyCompareCli, TheBundledModelInBothPrecisions) {
   }
 }
 
-TEST(LengthyCompareCli, TheSmallPreset) {
+TEST(LengthyCompareCli, TheSmallPresetAgrees) {
   const Arguments small = kCompare + Arguments{"--config-small", "--max-tokens", "8"};
   for (const char* precision : {"exact", "fast"}) {
     const Arguments go = small + Arguments{"--precision", precision};
@@ -90,7 +90,7 @@ TEST(LengthyCompareCli, TheSmallPreset) {
   }
 }
 
-TEST(LengthyCompareCli, GreedyTokensAreThoseOfRun) {
+TEST(LengthyCompareCli, GreedyTokensEqualThoseOfRun) {
   const Json json = judge(kText + Arguments{"--max-tokens", "20"}).json;
   const Json run =
       run_json({"run", "--quiet", "--json", "--temperature", "0", "--max-tokens", "20",
@@ -99,7 +99,7 @@ TEST(LengthyCompareCli, GreedyTokensAreThoseOfRun) {
   EXPECT_EQ(json["rows"], run["prompt_tokens"]);
 }
 
-TEST(LengthyCompareCli, AnyInputIsTheSameInput) {
+TEST(LengthyCompareCli, EveryKindOfInputGivesTheSameResult) {
   const TemporaryFolder folder;
   const std::string prompt = "Long live the king!";
   const Json ids = run_json({"tokenize", "--quiet", prompt});
@@ -118,7 +118,7 @@ TEST(LengthyCompareCli, AnyInputIsTheSameInput) {
   check({"--threads", "2", "--a", "reference", prompt});
 }
 
-TEST(LengthyCompareCli, SplitsAndPromptsOfSeveralSteps) {
+TEST(LengthyCompareCli, HandlesSplitsAndLongPrompts) {
   const std::vector<std::int32_t> ids = read_i32(golden_io("tiny_trained"), "input_ids");
   std::vector<std::int32_t> many;
   while (many.size() < 600) many.insert(many.end(), ids.begin(), ids.end());
@@ -146,7 +146,7 @@ TEST(LengthyCompareCli, BeyondToleranceIsAFailure) {
   EXPECT_EQ(judged.status, 1);
   EXPECT_EQ(judged.json["tolerance"]["relative_l2"], 1e-12);
   EXPECT_DOUBLE_EQ(judged.json["tolerance"]["row_relative_l2"].get<double>(), 3e-12);
-  // The first one beyond is the first that is not within.
+  // The named layer is the first that is not within the tolerance.
   std::string first;
   for (const Json& layer : judged.json["layers"])
     if (first.empty() && !layer["within_tolerance"].get<bool>())
@@ -159,7 +159,7 @@ TEST(LengthyCompareCli, BeyondToleranceIsAFailure) {
   EXPECT_NE(text.out.find("\ndiffers: " + first + ": relative L2"), std::string::npos) << text.out;
 }
 
-TEST(CompareCli, Report) {
+TEST(CompareCli, ReportNamesDevicesModelAndDifferences) {
   const Finished report = run_well(kText + Arguments{"--max-tokens", "3"});
   EXPECT_EQ(report.err, "");
   for (const char* line :
@@ -171,7 +171,7 @@ TEST(CompareCli, Report) {
     EXPECT_TRUE(std::regex_search(report.out, std::regex("(^|\n)" + std::string(line) + "\n")))
         << line << "\n"
         << report.out;
-  // What is said of the model is said once.
+  // Notes about the model appear once.
   const Finished talking = run_well({"compare", "--max-tokens", "1", "a"});
   EXPECT_EQ(talking.err_lines().size(), 2U) << talking.err;
   const Finished verbose = run_well({"compare", "--max-tokens", "1", "a", "--verbose"});
@@ -180,7 +180,7 @@ TEST(CompareCli, Report) {
             std::string::npos);
 }
 
-TEST(LengthyCompareCli, TheDeviceOfTheEnvironmentIsB) {
+TEST(LengthyCompareCli, TheEnvironmentNamesDeviceB) {
   Surroundings surroundings;
   surroundings.environment["BIT_AXON_DEVICE"] = "reference";
   const Arguments go = {"compare", "--quiet", "--json", "--max-tokens", "1", "a"};
@@ -206,7 +206,7 @@ TEST(CompareCli, NaNIsBeyondAnyTolerance) {
   EXPECT_TRUE(judged.json["greedy"]["first_difference"]["a_gap"].is_null());
 }
 
-TEST(CompareCli, AnInterruptEndsIt) {
+TEST(CompareCli, EndsWhenInterrupted) {
   Program program(kText + Arguments{"--max-tokens", "1000000"});
   ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.send_signal(SIGINT);

@@ -1,4 +1,4 @@
-// A comparison of two models that are known to differ, against what each of them says alone.
+// Comparisons of two models that are known to differ, checked against the outputs of each alone.
 #include "comparison.h"
 
 #include <fmt/format.h>
@@ -44,7 +44,7 @@ std::vector<float> all_logits(OpenModel& open, const std::vector<std::int32_t>& 
   return test::feed_all(open.model, state, ids);
 }
 
-TEST(Comparison, OfEqualModels) {
+TEST(Comparison, FindsNoDifferenceOfEqualModels) {
   OpenModel a = open_random(), b = open_random();
   const auto found = compare_all(a, b, {kIds, {20, 1, 2}, 9}, {0, 0});
   ASSERT_TRUE(found);
@@ -59,7 +59,7 @@ TEST(Comparison, OfEqualModels) {
   EXPECT_FALSE(found->parting);
   EXPECT_GT(found->prefill_tokens_per_sec(found->a), 0);
   EXPECT_GT(found->b.decode_tokens_per_sec(), 0);
-  // The greedy tokens are those of the logits.
+  // The greedy tokens follow from the logits.
   std::vector<std::int32_t> ids = kIds;
   for (const std::int32_t token : found->a.greedy_tokens) {
     const std::vector<float> logits = all_logits(a, ids);
@@ -69,7 +69,7 @@ TEST(Comparison, OfEqualModels) {
   EXPECT_EQ(found->b.greedy_tokens, found->a.greedy_tokens);
 }
 
-TEST(Comparison, NoGreedyTokensAndOne) {
+TEST(Comparison, HandlesZeroAndOneGreedyTokens) {
   OpenModel a = open_random(), b = open_random();
   for (const std::int64_t n : {0, 1}) {
     const auto found = compare_all(a, b, {kIds, {23}, n});
@@ -81,7 +81,7 @@ TEST(Comparison, NoGreedyTokensAndOne) {
   }
 }
 
-TEST(Comparison, MeasuresWhatTheModelsSayAlone) {
+TEST(Comparison, EqualsTheDifferenceOfSeparateRuns) {
   OpenModel a = open_random(1), b = open_random(2);
   const auto found = compare_all(a, b, {kIds, {7, 16}, 5});
   ASSERT_TRUE(found);
@@ -118,8 +118,8 @@ TEST(Comparison, NamesTheFirstLayerThatDiffers) {
   }
 }
 
-TEST(Comparison, FindsWhereGreedyTokensPart) {
-  // Models that differ ever less agree for ever longer.
+TEST(Comparison, FindsTheFirstGreedyTokenThatDiffers) {
+  // The less two models differ, the more tokens they have in common.
   OpenModel a = open_random(1);
   int n_partings = 0, n_later = 0;
   for (const float change : {3.0F, 0.3F, 0.03F}) {
@@ -183,7 +183,7 @@ TEST(Comparison, EndsWhenInterrupted) {
   EXPECT_FALSE(compare_all(a, b, {kIds, {23}, 4}, Tolerance::exact(), interrupted));
 }
 
-/// A comparison that agrees, to be changed.
+/// A comparison that agrees; tests change it.
 Comparison agreeing() {
   Comparison found;
   found.config = test::small_config();
@@ -198,7 +198,7 @@ Comparison agreeing() {
   return found;
 }
 
-TEST(ComparisonVerdict, NamesTheFirstThingBeyondTolerance) {
+TEST(ComparisonVerdict, NamesTheFirstResultBeyondTolerance) {
   const std::vector<float> row = {1, 2}, other = {1, 2.1F};
   Comparison found = agreeing();
   EXPECT_FALSE(first_beyond_tolerance(found));

@@ -1,4 +1,4 @@
-// Measures of how far two devices are apart, against numbers worked out by hand.
+// The measures of the difference of two devices, checked against numbers computed by hand.
 #include "difference.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-TEST(Difference, OfNothingAndOfEqualRowsIsZero) {
+TEST(Difference, IsZeroForNoRowsAndEqualRows) {
   Difference difference;
   EXPECT_EQ(difference.problem({0, 0}), "");
   const std::vector<float> rows = {1, -2, 0, 0, 3, 4};
@@ -29,7 +29,7 @@ TEST(Difference, OfNothingAndOfEqualRowsIsZero) {
   EXPECT_EQ(difference.problem({0, 0}), "");
 }
 
-TEST(Difference, ByHand) {
+TEST(Difference, EqualsNumbersComputedByHand) {
   // Rows of norm 5, 13 and 10, off by (0, 0), (0, 1) and (-3, 4).
   Difference difference;
   difference.add(std::vector<float>{3, 4, 5, 12, 6, 8}, std::vector<float>{3, 4, 5, 13, 3, 12}, 3);
@@ -65,7 +65,7 @@ TEST(Difference, DoesNotDependOnThePieces) {
   EXPECT_EQ(pieces.largest(), whole.largest());
 }
 
-TEST(Difference, FromZeroIsInfinite) {
+TEST(Difference, IsInfiniteWhenOnlyAIsZero) {
   Difference difference;
   difference.add(std::vector<float>{0, 0, 1, 1}, std::vector<float>{0, 1e-30F, 1, 1}, 2);
   EXPECT_EQ(difference.worst_row_relative_l2(), std::numeric_limits<double>::infinity());
@@ -73,7 +73,7 @@ TEST(Difference, FromZeroIsInfinite) {
   EXPECT_NE(difference.problem({1, 1e300}), "");
 }
 
-TEST(Difference, NumbersThatAreNotFiniteAreWithinNoTolerance) {
+TEST(Difference, NaNAndInfinityAreWithinNoTolerance) {
   const Tolerance any{std::numeric_limits<double>::infinity(),
                       std::numeric_limits<double>::infinity()};
   const std::vector<float> good = {1, 2, 3, 4, 5, 6};
@@ -95,7 +95,7 @@ TEST(Difference, NumbersThatAreNotFiniteAreWithinNoTolerance) {
     }
 }
 
-TEST(Tolerances, RowsMayBeFourTimesOrThreeTimesAsFar) {
+TEST(Tolerances, ARowMayHaveFourTimesOrFastThreeTimesTheBound) {
   EXPECT_DOUBLE_EQ(Tolerance::exact().whole, 5e-5);
   EXPECT_DOUBLE_EQ(Tolerance::exact().row, 2e-4);
   EXPECT_DOUBLE_EQ(Tolerance::fast().whole, 1e-2);
@@ -104,7 +104,7 @@ TEST(Tolerances, RowsMayBeFourTimesOrThreeTimesAsFar) {
   EXPECT_DOUBLE_EQ(Tolerance::fast(0.5).row, 1.5);
 }
 
-TEST(Likeliest, IsTheLowestOfEquals) {
+TEST(Likeliest, IsTheLowestIndexOfEqualLogits) {
   EXPECT_EQ(likeliest(std::vector<float>{1, 3, 2, 3}), 1);
   EXPECT_EQ(likeliest(std::vector<float>{-kInf, -5}), 1);
   EXPECT_EQ(likeliest(std::vector<float>{0, kNaN}), -1);
@@ -112,7 +112,7 @@ TEST(Likeliest, IsTheLowestOfEquals) {
   EXPECT_EQ(likeliest(std::vector<float>{-kInf, -kInf}), -1);
 }
 
-TEST(Parting, ANearTieIsAGapThatTheErrorsOfARowCanClose) {
+TEST(Parting, ANearTieIsAGapThatTwoAllowedErrorsCanClose) {
   // Root mean square 2; with a row tolerance of 0.1, two errors make 0.4.
   const std::vector<float> a = {2, 1.75F, -2, -2.222F};
   const auto part = [&](float b0, float b1) {
@@ -128,12 +128,12 @@ TEST(Parting, ANearTieIsAGapThatTheErrorsOfARowCanClose) {
   EXPECT_TRUE(near.is_near_tie);
   EXPECT_FALSE(part(1.5F, 2).is_near_tie) << "too far apart on b";
   EXPECT_FALSE(parting_of(0, 2, a, a, {1, 0.1}).is_near_tie) << "too far apart on a";
-  // The two candidates are close, the rest of the row is another.
+  // The two candidates are close, but the rest of the row differs.
   EXPECT_FALSE(parting_of(0, 1, a, std::vector<float>{1.875F, 2, 0, 0}, {1, 0.1}).is_near_tie);
   EXPECT_FALSE(parting_of(0, 1, a, std::vector<float>{1.875F, 2, kNaN, 0}, {1, 0.1}).is_near_tie);
 }
 
-TEST(Parting, NoTokenIsNoNearTie) {
+TEST(Parting, IsNoNearTieWithoutAToken) {
   const std::vector<float> logits = {1, 1};
   for (const auto& [a, b] : {std::pair{-1, 0}, {0, -1}, {-1, -1}}) {
     const Parting parting = parting_of(a, b, logits, logits, {1, 1});

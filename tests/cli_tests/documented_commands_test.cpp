@@ -1,6 +1,6 @@
-// The command lines that Bit-Axon's documentation shows, as it writes them. The bundled model
-// stands in for the hub's, and numbers are small where larger ones would only take longer. The
-// commands for training are not among them.
+// The command lines of Bit-Axon's documentation, as they are written there. The bundled model takes
+// the place of the hub's model, and numbers are smaller where larger ones would only take longer.
+// The commands for training are left out.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -50,8 +50,8 @@ void write_adapter(const fs::path& file) {
                        {"layer_0.ssm.in_proj.lora_b", numbers({8, 2 * config.d_inner()})}});
 }
 
-/// A working folder with what the lines name: ./model, ./base-model, adapters, and in the hub cache
-/// skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
+/// A working folder with the files that the lines name: ./model, ./base-model, adapters, and in the
+/// hub cache skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
 class DocumentedCommands : public testing::Test {
  protected:
   DocumentedCommands() {
@@ -71,20 +71,20 @@ class DocumentedCommands : public testing::Test {
     for (const std::string& name : names)
       fs::copy_file(bundled_model_dir() / name, root / "snapshots/1" / name);
   }
-  /// Runs a line as it stands; `more` are flags of ours that make it quick.
+  /// Runs a line as it is written, with further flags `more` that make it quick.
   Finished run_line(const std::string& line, const Arguments& more = {},
                     const std::string& input = {}) const {
     SCOPED_TRACE("bit-axon " + line);
     return run_well(words_of(line) + more, input, surroundings_);
   }
-  /// As run_line, with `output` made by it.
+  /// Runs a line that must make the folder `output`.
   void expect_makes(const std::string& line, const std::string& output) const {
     SCOPED_TRACE("bit-axon " + line);
     fs::remove_all(at(output));
     const Finished finished = run_line(line);
     EXPECT_TRUE(fs::exists(at(output) / "model.safetensors")) << finished.describe();
     EXPECT_TRUE(fs::exists(at(output) / "tokenizer.json")) << finished.describe();
-    // What was made is said last.
+    // The last line of the output names the folder.
     const std::string last = finished.out.substr(finished.out.rfind('\n', finished.out.size() - 2));
     EXPECT_NE(last.find(output), std::string::npos) << finished.out;
   }
@@ -96,7 +96,7 @@ class DocumentedCommands : public testing::Test {
   Surroundings surroundings_;
 };
 
-TEST_F(DocumentedCommands, EachExplainsItself) {
+TEST_F(DocumentedCommands, EveryCommandHasHelp) {
   for (const char* command :
        {"run", "chat", "download", "quantize", "merge", "evaluate", "benchmark"})
     EXPECT_NE(run_line(fmt::format("{} --help", command)).out.find("bit-axon "), std::string::npos)
@@ -187,8 +187,8 @@ TEST_F(DocumentedCommands, Benchmark) {
            {"-i", "1", "-w", "0", "--decode-tokens", "1"});
 }
 
-/// Every flag is known: beside --help one that is not is an error. What they do is tested with a
-/// hub that the tests play.
+/// Checks that every flag is known: an unknown flag is an error, even next to --help. hub_tests
+/// checks what the flags do, with a hub of its own.
 TEST_F(DocumentedCommands, Download) {
   for (const char* line :
        {"download", "download skyoo2003/bit-axon",
@@ -198,9 +198,9 @@ TEST_F(DocumentedCommands, Download) {
     run_line(line, {"--help"});
 }
 
-// ---- a preset beside a model
+// ---- a preset together with a model
 
-TEST_F(DocumentedCommands, APresetBesideAModelIsIgnored) {
+TEST_F(DocumentedCommands, APresetIsIgnoredWhenAModelIsNamed) {
   write_adapter(at("adapter.safetensors"));
   const Arguments device = {"--device", "cpu"};
   for (const std::string flag : {"--config-small", "--config-medium"}) {
@@ -223,7 +223,7 @@ TEST_F(DocumentedCommands, APresetBesideAModelIsIgnored) {
       SCOPED_TRACE(finished.describe());
       EXPECT_NE(finished.err.find(said), std::string::npos);
       EXPECT_EQ(finished.err.find(said), finished.err.rfind(said)) << "said twice";
-      // Times and free memory are never the same twice.
+      // Times and free memory differ from run to run.
       const bool is_steady = command[0] != "compare" && command[0] != "inspect";
       EXPECT_EQ(is_steady ? finished.out : expected, expected);
       fs::remove_all(at("out"));
@@ -235,7 +235,7 @@ TEST_F(DocumentedCommands, APresetBesideAModelIsIgnored) {
 
 // ---- names that are found, and names that are not
 
-TEST_F(DocumentedCommands, ATokenizerOfTheHubThatIsNotThereSaysWhatFetchesIt) {
+TEST_F(DocumentedCommands, AMissingHubTokenizerNamesTheDownloadCommand) {
   const Finished finished =
       run({"evaluate", "./model", "--quiet", "-t", "Qwen/Qwen3-4B"}, "", surroundings_);
   EXPECT_EQ(finished.status, 1);
@@ -245,7 +245,7 @@ TEST_F(DocumentedCommands, ATokenizerOfTheHubThatIsNotThereSaysWhatFetchesIt) {
     EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
 }
 
-TEST_F(DocumentedCommands, MergedModelsAreCalledAfterTheirBase) {
+TEST_F(DocumentedCommands, MergedModelsAreNamedAfterTheirBase) {
   write_adapter(at("adapter.safetensors"));
   const auto expect = [&](const std::string& base, const std::string& folder,
                           const std::string& output) {

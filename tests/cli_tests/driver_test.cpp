@@ -15,14 +15,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Mesa's driver that computes on the CPU, by its manifest.
+/// The manifest of Mesa's driver that computes on the CPU.
 fs::path healthy_manifest() {
   for (const auto& entry : fs::directory_iterator("/usr/share/vulkan/icd.d"))
     if (entry.path().filename().string().starts_with("lvp_icd")) return entry.path();
   throw std::runtime_error("install mesa-vulkan-drivers");
 }
 
-/// Its library, as the dynamic linker takes it.
+/// The library of this driver, as the dynamic linker takes it.
 fs::path healthy_library() {
   const fs::path manifest = healthy_manifest();
   const fs::path library =
@@ -30,10 +30,11 @@ fs::path healthy_library() {
   return library.has_parent_path() ? manifest.parent_path() / library : library;
 }
 
-/// Drivers of a test in a folder of its own, and an empty cache.
+/// The drivers of a test in a folder of their own, and an empty cache.
 class Drivers : public testing::Test {
  protected:
-  /// A driver that does `act` in `function`; see fake_driver.cpp. The path of its manifest.
+  /// Makes a driver that does `act` in `function` (see fake_driver.cpp). Returns the path of its
+  /// manifest.
   fs::path add(const std::string& act, const std::string& function) {
     const std::string name = act + "_in_" + function;
     fs::copy_file(executable_path().parent_path() / "fake_driver.so", folder_ / (name + ".so"));
@@ -44,7 +45,7 @@ class Drivers : public testing::Test {
     return folder_ / (name + ".json");
   }
 
-  /// The program sees these drivers and no others.
+  /// Lets the program see only these drivers.
   Surroundings with(const std::vector<fs::path>& manifests) const {
     std::vector<std::string> names;
     for (const fs::path& manifest : manifests) names.push_back(manifest.string());
@@ -54,7 +55,7 @@ class Drivers : public testing::Test {
                                 {"VK_ICD_FILENAMES", list},
                                 {"BX_WRAPPED_DRIVER", healthy_library().string()},
                                 {"XDG_CACHE_HOME", (folder_ / "cache").string()},
-                                // A crash stays a crash where sanitizers are on.
+                                // A crash stays a crash under sanitizers.
                                 {"ASAN_OPTIONS", "handle_segv=0:handle_abort=0"}};
     return surroundings;
   }
@@ -70,7 +71,7 @@ Json entry_of(const Json& list, const std::string& selector) {
   return nullptr;
 }
 
-/// `devices --json` lists the driver as one that is not used, and auto takes the CPU for it.
+/// Expects that `devices --json` lists the driver as unusable and that auto takes the CPU.
 void expect_rejected(const Json& list, const fs::path& manifest, const std::string& problem) {
   const Json driver = entry_of(list, "vulkan:" + manifest.stem().string());
   ASSERT_FALSE(driver.is_null()) << list;
@@ -120,7 +121,7 @@ TEST_F(Drivers, ThatMisbehaveOtherwiseAreLeftOut) {
   EXPECT_TRUE(has_llvmpipe(list)) << list;
 }
 
-/// The loader then shows the devices of none.
+/// If one driver fails so, the loader shows the devices of no driver.
 TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   const fs::path manifest = add("fail", "vkEnumeratePhysicalDevices");
   const Json list = run_json({"devices", "--json"}, "", with({manifest, healthy_manifest()}));
@@ -129,7 +130,7 @@ TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   EXPECT_FALSE(fs::exists(record())) << "memory may be there the next time";
 }
 
-/// The loader then says the same as where no driver has a device.
+/// The loader then reports the same as if no driver had a device.
 TEST_F(Drivers, ThatRefuseToListTheirDevicesDoNotHideTheOthers) {
   const fs::path manifest = add("refuse", "vkEnumeratePhysicalDevices");
   const Finished finished = run_well({"devices"}, "", with({manifest, healthy_manifest()}));
@@ -156,7 +157,7 @@ TEST_F(Drivers, ALayerThatCrashesIsLeftOut) {
   EXPECT_NE(finished.err.find("warning: Vulkan layers are left out: with them it crashes"),
             std::string::npos)
       << finished.err;
-  surroundings.environment["BX_NO_LAYER"] = "1";  // what was found is no longer true
+  surroundings.environment["BX_NO_LAYER"] = "1";  // the recorded result is out of date
   EXPECT_EQ(run_well({"devices"}, "", surroundings).err, "");
 }
 
@@ -168,7 +169,7 @@ TEST_F(Drivers, ThatHangAreLeftOut) {
                   "it hangs (no answer in 1 s) while its devices are listed");
 }
 
-TEST_F(Drivers, ALimitThatIsNoNumberIsNamed) {
+TEST_F(Drivers, ReportsALimitThatIsNotANumber) {
   Surroundings surroundings = with({healthy_manifest()});
   for (const char* limit : {"abc", "0", "-1", "1s"}) {
     surroundings.environment["BIT_AXON_PROBE_SECONDS"] = limit;
@@ -180,7 +181,7 @@ TEST_F(Drivers, ALimitThatIsNoNumberIsNamed) {
   }
 }
 
-TEST_F(Drivers, AutoGoesOnToTheCpu) {
+TEST_F(Drivers, AutoContinuesWithTheCpu) {
   const Surroundings surroundings = with({add("crash", "vkEnumeratePhysicalDevices")});
   const Finished finished =
       run_well({"run", "--seed", "1", "--max-tokens", "3", "ROMEO:"}, "", surroundings);
@@ -199,7 +200,7 @@ TEST_F(Drivers, AutoGoesOnToTheCpu) {
   EXPECT_EQ(devices.err, "");
 }
 
-TEST_F(Drivers, OneThatIsNamedIsAnError) {
+TEST_F(Drivers, NamingABadOneIsAnError) {
   const fs::path manifest = add("crash", "vkEnumeratePhysicalDevices");
   for (const Surroundings& surroundings : {with({manifest}), with({manifest, healthy_manifest()})})
     for (const char* device : {"vulkan", "vulkan:1", "vulkan:vkEnumeratePhysicalDevices"}) {
@@ -214,7 +215,7 @@ TEST_F(Drivers, OneThatIsNamedIsAnError) {
     }
 }
 
-TEST_F(Drivers, AHealthyOneComputesBesideOneThatCrashes) {
+TEST_F(Drivers, AHealthyOneComputesNextToOneThatCrashes) {
   const Finished finished =
       run_well({"run", "--quiet", "--prompt-ids", "1,2", "--max-tokens", "1", "--device",
                 "vulkan:llvmpipe", "-m", golden_model(kSmallestModel).string()},
@@ -232,7 +233,7 @@ TEST_F(Drivers, AreTriedOnceUntilTheyChange) {
   EXPECT_NE(first, "");
   expect_rejected(run_json({"devices", "--json"}, "", surroundings), manifest, "it crashes");
   EXPECT_EQ(read_file(loads), first) << "nobody loads it again: " << read_file(record());
-  // The manifest names another library, and then the first one again.
+  // The manifest names another library, and then the first library again.
   add("crash", "nothing");
   const std::string text = read_file(manifest);
   std::string other = text;
@@ -244,7 +245,7 @@ TEST_F(Drivers, AreTriedOnceUntilTheyChange) {
   expect_rejected(run_json({"devices", "--json"}, "", surroundings), manifest, "it crashes");
 }
 
-TEST_F(Drivers, ARecordThatCannotBeReadIsWrittenAnew) {
+TEST_F(Drivers, AnUnreadableRecordIsReplaced) {
   const fs::path manifest = add("crash", "vkCreateInstance");
   for (const char* text : {"", "{", "[1, {\"key\": 1}]", "{\"a\": 1}"}) {
     fs::create_directories(record().parent_path());
@@ -254,13 +255,13 @@ TEST_F(Drivers, ARecordThatCannotBeReadIsWrittenAnew) {
   }
 }
 
-TEST_F(Drivers, AreTriedEachTimeWhereNothingCanBeKept) {
+TEST_F(Drivers, AreTriedEachTimeWithoutAWritableCache) {
   const fs::path manifest = add("crash", "vkCreateInstance");
   write_file(folder_ / "cache", "no folder");
   expect_rejected(run_json({"devices", "--json"}, "", with({manifest})), manifest, "it crashes");
 }
 
-TEST_F(Drivers, AreTrustedWithoutAProgramToTryThem) {
+TEST_F(Drivers, AreTrustedWithoutTheHelperProgram) {
   Surroundings surroundings = with({healthy_manifest()});
   for (const char* probe : {"/no/such/program", "/bin/true", "/etc/passwd"}) {
     surroundings.environment["BIT_AXON_PROBE"] = probe;

@@ -1,4 +1,4 @@
-// evaluate, through the program.
+// bit-axon evaluate, through the program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -68,7 +68,7 @@ TEST(EvaluateCli, CarriesTheStateWhenAsked) {
   EXPECT_NEAR(carried["nll_per_token"].get<double>(), whole["nll_per_token"].get<double>(), 1e-3);
 }
 
-TEST(EvaluateCli, WindowsThatAreComputedTogetherChangeNothing) {
+TEST(EvaluateCli, BatchSizeDoesNotChangeThePerplexity) {
   const Arguments evaluate = {"evaluate",  "--max-tokens", "300",    "--seq-length",
                               "40",        "--device",     "cpu",    "--against",
                               "reference", "--json",       "--quiet"};
@@ -82,7 +82,7 @@ TEST(EvaluateCli, WindowsThatAreComputedTogetherChangeNothing) {
   }
 }
 
-TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
+TEST(EvaluateCli, ComparesWithASecondDeviceOrModel) {
   const Arguments evaluate = {"evaluate",    "--max-tokens", "40",     "--device", "cpu",
                               "--precision", "exact",        "--json", "--quiet"};
   const Json same = run_json(evaluate + Arguments{"--against", "reference"})["against"];
@@ -97,7 +97,7 @@ TEST(EvaluateCli, AgainstASecondDeviceOrModel) {
   EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
 }
 
-TEST(EvaluateCli, SaysWhatItIsAgainst) {
+TEST(EvaluateCli, NamesItsCounterpart) {
   const Arguments evaluate = {"evaluate", "--max-tokens", "5", "--device", "cpu"};
   const std::string model = (source_tree() / "models/tiny-shakespeare").string();
   for (const auto& [against, said] :
@@ -106,14 +106,14 @@ TEST(EvaluateCli, SaysWhatItIsAgainst) {
     const Arguments both = evaluate + Arguments{"--quantize", "nf4", "--against", against};
     const Finished finished = run_well(both);
     EXPECT_NE(finished.err.find(said), std::string::npos) << finished.err;
-    // What is quantized is the model on both devices, and of two models the first.
+    // --quantize applies to the model on both devices, or to the first of two models.
     const Json found = run_json(both + Arguments{"--json"});
     EXPECT_EQ(found["quantize"], "nf4");
     EXPECT_EQ(found["against"]["quantize"], against == model ? Json(nullptr) : Json("nf4"));
   }
 }
 
-/// The bundled model again, to which the tokens `a` and `b` are each other.
+/// A copy of the bundled model in which the tokens `a` and `b` are exchanged.
 void copy_with_exchanged_tokens(const std::filesystem::path& to, std::string a, std::string b) {
   copy_model(bundled_model_dir(), to);
   Json tokenizer = Json::parse(read_file(to / "tokenizer.json"));
@@ -121,7 +121,7 @@ void copy_with_exchanged_tokens(const std::filesystem::path& to, std::string a, 
   write_file(to / "tokenizer.json", tokenizer.dump());
 }
 
-TEST(EvaluateCli, OnlyAgainstAModelOfTheSameTokens) {
+TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
   const TemporaryFolder folder;
   const Arguments against = {"evaluate", "--max-tokens", "5",        "--device",
                              "cpu",      "--quiet",      "--against"};
@@ -132,12 +132,12 @@ TEST(EvaluateCli, OnlyAgainstAModelOfTheSameTokens) {
     for (const std::string& part : {"--against " + model, fragment})
       EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
   };
-  // No token of the text, and yet not what the probabilities of these ids are compared for.
+  // The text does not hold these tokens, but the probabilities of their ids would be compared.
   const std::string exchanged = (folder / "exchanged").string();
   copy_with_exchanged_tokens(exchanged, "X", "Z");
   expect_refusal(exchanged, "expected the same tokens behind the ids");
 
-  // The mapping of a model without a tokenizer is one for the first one's.
+  // Without a tokenizer, the second model's mapping applies to the tokenizer of the first.
   const std::string mapped = (folder / "mapped").string();
   copy_model(bundled_model_dir(), mapped);
   std::filesystem::remove(std::filesystem::path(mapped) / "tokenizer.json");
@@ -149,7 +149,7 @@ TEST(EvaluateCli, OnlyAgainstAModelOfTheSameTokens) {
                 {{"vocab_mapping", map + "}"}});
   expect_refusal(mapped, "expected the same tokens behind the ids");
 
-  // The same tokens, put together otherwise.
+  // The same tokens with other merges.
   const std::string merges = (folder / "merges").string();
   copy_model(bundled_model_dir(), merges);
   const std::filesystem::path file = std::filesystem::path(merges) / "tokenizer.json";
@@ -161,8 +161,8 @@ TEST(EvaluateCli, OnlyAgainstAModelOfTheSameTokens) {
   expect_refusal((golden_dir() / kSmallestModel).string(), "expected a vocabulary of 1024");
 }
 
-/// A perplexity may be beyond all numbers, and one token has no standard error.
-TEST(EvaluateCli, WhatHasNoNumberIsSaidToBeUnknown) {
+/// A perplexity may overflow, and a single token has no standard error.
+TEST(EvaluateCli, PrintsUnknownForMissingNumbers) {
   const TemporaryFolder folder;
   Config config = small_config();
   config.vocab_size = 1024;
@@ -188,7 +188,7 @@ TEST(EvaluateCli, WhatHasNoNumberIsSaidToBeUnknown) {
   EXPECT_NE(one.out.find(" +- unknown ("), std::string::npos) << one.out;
 }
 
-TEST(EvaluateCli, JsonIsAsItsSchemaSays) {
+TEST(EvaluateCli, JsonFollowsItsSchema) {
   const std::string model = (source_tree() / "models/tiny-shakespeare").string();
   for (const Arguments& more : {Arguments{}, Arguments{"--quantize", "nf4", "--against", model},
                                 Arguments{"--max-tokens", "1", "--carry"}}) {
@@ -200,7 +200,7 @@ TEST(EvaluateCli, JsonIsAsItsSchemaSays) {
   }
 }
 
-/// What models/tiny-shakespeare/README.md says.
+/// The figures of models/tiny-shakespeare/README.md.
 struct PublishedPerplexity {
   const char* name;
   Arguments flags;
@@ -223,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(LengthyBundled, PerplexityCli,
                                          PublishedPerplexity{"nf4", {"--quantize", "nf4"}, 179.84}),
                          [](const auto& published) { return std::string(published.param.name); });
 
-TEST(EvaluateCli, Refusals) {
+TEST(EvaluateCli, RefusesBadFlagsAndTexts) {
   const TemporaryFolder folder;
   const std::string empty = (folder / "empty.txt").string();
   const std::string latin = (folder / "latin.txt").string();

@@ -1,4 +1,4 @@
-// The recorded cases through the program: greedy ids, and logits in any split.
+// The recorded cases, through the program: greedy ids, and logits in any split.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// What this build can run on. Where the CPU backend is left out, nothing can quietly run there.
+/// The devices of this build. Without the CPU backend nothing can run on the CPU unnoticed.
 struct GoldenDevice {
   const char* selector;
   const char* name;
@@ -47,7 +47,7 @@ class GoldenCli : public testing::TestWithParam<const char*> {
   }
 };
 
-TEST_P(GoldenCli, GreedyIdsAtAnyRunAhead) {
+TEST_P(GoldenCli, ReproducesGreedyIdsAtAnyRunAhead) {
   for (const GoldenDevice& device : kDevices)
     for (const char* run_ahead : {"0", "1", "8"}) {
       SCOPED_TRACE(fmt::format("{} {}", device.selector, run_ahead));
@@ -64,7 +64,7 @@ TEST_P(GoldenCli, GreedyIdsAtAnyRunAhead) {
     }
 }
 
-TEST_P(GoldenCli, LogitsInAnySplit) {
+TEST_P(GoldenCli, ReproducesLogitsInAnySplit) {
   const auto expected = read_f32(io_, "prefill_logits");
   const auto n = static_cast<std::int64_t>(input_ids_.size());
   const auto ids_file = temporary_ / "ids.json";

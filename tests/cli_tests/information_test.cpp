@@ -1,4 +1,4 @@
-// What the program says about itself, devices and models.
+// The output of --version, --help, devices and inspect.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ const Arguments kCommands = {"run",     "chat",       "logits",   "compare",  "t
                              "inspect", "detokenize", "devices",  "download", "quantize",
                              "merge",   "evaluate",   "benchmark"};
 
-TEST(InformationCli, VersionEverywhere) {
+TEST(InformationCli, EveryCommandHasAVersion) {
   const Finished version = run_well({"--version"});
   EXPECT_EQ(version.out.rfind("bit-axon ", 0), 0U) << version.out;
   EXPECT_EQ(version.err, "");
@@ -26,7 +26,7 @@ TEST(InformationCli, VersionEverywhere) {
   }
 }
 
-TEST(InformationCli, HelpEverywhere) {
+TEST(InformationCli, EveryCommandHasHelp) {
   const Finished help = run_well({"--help"});
   EXPECT_EQ(help.err, "");
   for (const std::string& command : kCommands) {
@@ -51,7 +51,7 @@ TEST(InformationCli, HelpEverywhere) {
     EXPECT_NE(run_help.find(flag), std::string::npos) << flag;
 }
 
-TEST(InformationCli, Devices) {
+TEST(InformationCli, DevicesListsTheCpu) {
   const Json list = run_json({"devices", "--json"});
   ASSERT_TRUE(list.is_array());
   int n_auto = 0;
@@ -78,7 +78,7 @@ TEST(InformationCli, Devices) {
 
 bool has_vulkan() { return run_well({"--version"}).out.find("vulkan") != std::string::npos; }
 
-TEST(InformationCli, VulkanDevices) {
+TEST(InformationCli, DevicesListsVulkanDevices) {
   const Finished table = run_well({"devices"});
   int n_vulkan = 0;
   for (const Json& device : run_json({"devices", "--json"})) {
@@ -101,7 +101,7 @@ TEST(InformationCli, VulkanDevices) {
   EXPECT_EQ(n_vulkan > 0, has_vulkan()) << "install mesa-vulkan-drivers";
 }
 
-TEST(InformationCli, DevicesOfAMachineWithoutVulkanDriver) {
+TEST(InformationCli, DevicesWorksWithoutAVulkanDriver) {
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
                       {"VK_ICD_FILENAMES", "/no/such/driver"}};
@@ -116,14 +116,15 @@ TEST(InformationCli, DevicesOfAMachineWithoutVulkanDriver) {
   EXPECT_EQ(table.err, "");
 }
 
-/// What one token on `device` says, or with an empty one on auto.
+/// Generates one token on `device`; on auto if `device` is empty.
 Finished one_token(const std::string& device, const Surroundings& surroundings) {
   Arguments arguments = {"run", "--prompt", "a", "--max-tokens", "1"};
   if (!device.empty()) arguments = arguments + Arguments{"--device", device};
   return run(arguments, "", surroundings);
 }
 
-/// `device` is refused in one line that begins with `begin`, for which auto takes the CPU.
+/// Expects that `device` is refused with one line that begins with `begin`, and that auto takes the
+/// CPU for the same reason.
 void expect_reason(const std::string& device, const Surroundings& surroundings,
                    const std::string& begin) {
   const Finished refused = one_token(device, surroundings);
@@ -138,8 +139,8 @@ void expect_reason(const std::string& device, const Surroundings& surroundings,
   EXPECT_NE(automatic.err.find(begin), std::string::npos) << automatic.err;
 }
 
-TEST(InformationCli, WithoutADriverItSaysWhatToInstall) {
-  if (!has_vulkan()) return;  // which other tests tell of
+TEST(InformationCli, NamesThePackageOfAMissingDriver) {
+  if (!has_vulkan()) return;  // other tests report that
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
                       {"VK_ICD_FILENAMES", "/no/such/driver"}};
@@ -147,7 +148,7 @@ TEST(InformationCli, WithoutADriverItSaysWhatToInstall) {
     expect_reason(device, bare, "no Vulkan driver: install mesa-vulkan-drivers or that of");
 }
 
-TEST(InformationCli, WithoutALoaderItSaysWhatToInstall) {
+TEST(InformationCli, NamesThePackageOfAMissingLoader) {
   if (!has_vulkan()) return;
   const TemporaryFolder folder;
   for (const char* name : {"libvulkan.so.1", "libvulkan.so"})
@@ -157,7 +158,7 @@ TEST(InformationCli, WithoutALoaderItSaysWhatToInstall) {
   expect_reason("vulkan", broken, "no Vulkan loader: install libvulkan1 and a driver (");
 }
 
-TEST(InformationCli, DevicesThatNobodyHas) {
+TEST(InformationCli, RefusesUnknownDevices) {
   if (!has_vulkan()) return;
   for (const char* wanted : {"99", "nosuch", "ffff:ff:1f.7"}) {
     const Finished refused = one_token(std::string("vulkan:") + wanted, {});
@@ -183,14 +184,14 @@ TEST(InformationCli, InspectCountsTheBundledModel) {
   for (const Json& part : json["parts"]) part_bytes += part["bytes"].get<std::uint64_t>();
   EXPECT_EQ(tensor_bytes, json["bytes"]);
   EXPECT_EQ(part_bytes, json["bytes"]);
-  // The same model by its folder, by --model and by its file.
+  // The model is named by its folder, by --model and by its file.
   for (const Arguments& model :
        {Arguments{bundled_model_dir().string()}, Arguments{"-m", bundled_model_dir().string()},
         Arguments{(bundled_model_dir() / "model.safetensors").string()}})
     EXPECT_EQ(run_json(Arguments{"inspect", "--json"} + model)["parameters"], 2200320);
 }
 
-TEST(InformationCli, InspectReport) {
+TEST(InformationCli, InspectPrintsAReport) {
   const Finished report = run_well({"inspect", "--tensors", "--check"});
   EXPECT_NE(report.out.find("2200320"), std::string::npos) << report.out;
   EXPECT_NE(report.out.find("every number is finite"), std::string::npos);
@@ -214,7 +215,7 @@ TEST(InformationCli, CheckFindsNaN) {
   const Finished report = run({"inspect", "--check", folder.path().string()});
   EXPECT_EQ(report.status, 1);
   EXPECT_NE(report.out.find("1 NaN"), std::string::npos) << report.out;
-  // Without --check it is not looked at, and running it says what is wrong instead of a token.
+  // Without --check the NaN is not found. Running the model reports it instead of a token.
   run_well({"inspect", folder.path().string()});
   const Finished generated =
       run({"run", "--quiet", "--prompt-ids", "1,2", "-m", folder.path().string()});

@@ -1,4 +1,4 @@
-// A model that no machine holds: said before it is loaded.
+// A model that is too large for any machine is refused before it is loaded.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Four times the memory of this machine, nearly all of it the embedding.
+/// A model of four times the memory of this machine. Nearly all of it is the embedding.
 Config huge_config() {
   Config config;
   config.d_source_model = std::int64_t{1} << 16;
@@ -28,7 +28,7 @@ Config huge_config() {
   return config;
 }
 
-/// A model directory of `config` whose tensors are holes in a file.
+/// Writes a model directory for `config` whose tensors are holes in a file.
 void write_hollow_model(const std::filesystem::path& folder, const Config& config) {
   Weights unused;
   Json header = Json::object();
@@ -65,7 +65,7 @@ class MemoryCli : public testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(MemoryCli, ATableAndOneLine) {
+TEST_F(MemoryCli, RefusesWithATableAndOneLine) {
   for (const std::string& device : usable_devices()) {
     SCOPED_TRACE(device);
     const Finished finished = run(
@@ -89,7 +89,7 @@ TEST_F(MemoryCli, ATableAndOneLine) {
   }
 }
 
-TEST_F(MemoryCli, InspectSaysSo) {
+TEST_F(MemoryCli, InspectReportsThatNothingFits) {
   const std::vector<std::string> devices = usable_devices();
   const auto check = [&](const Arguments& model, bool fits) {
     const Json json = run_json(Arguments{"inspect", "--json"} + model);
@@ -115,7 +115,7 @@ TEST_F(MemoryCli, InspectSaysSo) {
   check({folder_.path().string()}, false);
 }
 
-TEST_F(MemoryCli, QuantizeSaysSo) {
+TEST_F(MemoryCli, QuantizeRefusesBeforeWriting) {
   // The codes of the head alone are as large as the machine's memory.
   Config config = huge_config();
   config.weight_tying = false;

@@ -1,4 +1,4 @@
-// Models to run: recorded ones by name, and copies that a test may change.
+// Models for tests: recorded models by name, and copies that a test may change.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace bitaxon::test {
 
-/// What --model takes for a folder of tests/golden.
+/// The argument of --model for a folder of tests/golden.
 std::filesystem::path golden_model(const std::string& folder);
 Checkpoint golden_io(const std::string& folder);
 
@@ -19,7 +19,8 @@ Checkpoint golden_io(const std::string& folder);
 inline constexpr const char* kSmallestModel = "tiny_long";
 void copy_model(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// The same tensors with other metadata; `poison` names a tensor whose first number becomes NaN.
+/// Writes the same tensors with other metadata. `poison` names a tensor whose first number becomes
+/// NaN.
 void rewrite_model(const std::filesystem::path& from, const std::filesystem::path& to,
                    const std::map<std::string, std::string>& metadata,
                    const std::string& poison = {});

@@ -1,4 +1,4 @@
-// Where models and tokenizers are found, and vocabularies that are mapped.
+// Finding models and tokenizers, and mapping vocabularies.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A hub cache with one repository, whose refs/main names one of two snapshots.
+/// A hub cache with one repository that has two snapshots. Its refs/main names one of them.
 class HubCli : public testing::Test {
  protected:
   HubCli() {
@@ -25,7 +25,7 @@ class HubCli : public testing::Test {
   void add(const std::string& repository, const std::string& revision, const fs::path& from) const {
     const fs::path folder = hub() / repository / "snapshots" / revision;
     fs::create_directories(folder);
-    // A cache is made of links.
+    // The hub's tools make the cache of links.
     for (const auto& entry : fs::directory_iterator(from))
       fs::create_symlink(entry.path(), folder / entry.path().filename());
     fs::remove(folder / "io.safetensors");
@@ -48,11 +48,11 @@ TEST_F(HubCli, FindsTheRevisionThatMainNames) {
   EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
 }
 
-TEST_F(HubCli, OtherPlacesOfTheCache) {
+TEST_F(HubCli, FindsTheCacheInOtherFolders) {
   Surroundings elsewhere;
   elsewhere.environment["HF_HUB_CACHE"] = hub().string();
   EXPECT_EQ(run_json({"inspect", "--json", "a/b"}, "", elsewhere)["parameters"], 2200320);
-  // ~/.cache/huggingface/hub when no variable says otherwise.
+  // The cache is ~/.cache/huggingface/hub if no variable names another.
   const TemporaryFolder user;
   fs::create_directories(user / ".cache/huggingface");
   fs::create_directory_symlink(hub(), user / ".cache/huggingface/hub");
@@ -62,7 +62,7 @@ TEST_F(HubCli, OtherPlacesOfTheCache) {
   EXPECT_EQ(run_json({"inspect", "--json", "a/b"}, "", plain)["parameters"], 2200320);
 }
 
-TEST_F(HubCli, TheOnlySnapshotNeedsNoName) {
+TEST_F(HubCli, UsesTheOnlySnapshotWithoutRefsMain) {
   fs::remove(hub() / "models--a--b" / "refs" / "main");
   const Finished which = run({"inspect", "a/b"}, "", surroundings_);
   EXPECT_EQ(which.status, 1);
@@ -72,19 +72,19 @@ TEST_F(HubCli, TheOnlySnapshotNeedsNoName) {
   EXPECT_EQ(parameters({"a/b"}), 2200320);
 }
 
-TEST_F(HubCli, WhatIsNotThereIsSaid) {
+TEST_F(HubCli, NamesMissingRepositories) {
   for (const char* id : {"a/c", "../b", "a/../b", "a/b/c"}) {
     const Finished finished = run({"inspect", "--quiet", id}, "", surroundings_);
     EXPECT_EQ(finished.status, 1) << finished.describe();
     EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
     EXPECT_NE(finished.err.find(id), std::string::npos) << finished.err;
   }
-  // A revision is a name, never a way out of the cache.
+  // A revision in refs/main may not lead out of the cache.
   write_file(hub() / "models--a--b" / "refs" / "main", "../../../..");
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
 
-TEST_F(HubCli, ABranchWhoseFileIsABrokenLinkIsSaid) {
+TEST_F(HubCli, NamesABranchWhoseFileIsABrokenLink) {
   fs::remove(hub() / "models--a--b/refs/main");
   fs::create_symlink("gone", hub() / "models--a--b/refs/main");
   const Finished finished = run({"inspect", "--quiet", "a/b"}, "", surroundings_);
@@ -94,7 +94,7 @@ TEST_F(HubCli, ABranchWhoseFileIsABrokenLinkIsSaid) {
       << finished.err;
 }
 
-TEST_F(HubCli, ACacheThatLeadsNowhereDoesNotStopTheBundledModel) {
+TEST_F(HubCli, ABrokenCacheLinkDoesNotStopTheBundledModel) {
   fs::remove_all(cache_.path());
   fs::create_symlink("gone", cache_.path());
   const Finished finished = run_well({"inspect"}, "", surroundings_);
@@ -104,13 +104,13 @@ TEST_F(HubCli, ACacheThatLeadsNowhereDoesNotStopTheBundledModel) {
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
 
-TEST_F(HubCli, ItsDefaultModelComesBeforeTheBundled) {
+TEST_F(HubCli, TheDefaultModelComesBeforeTheBundledOne) {
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   const Finished finished = run_well({"inspect"}, "", surroundings_);
   EXPECT_EQ(finished.err, "bit-axon: model: skyoo2003/bit-axon from the hub cache\n");
 }
 
-TEST_F(HubCli, APartOfTheDefaultModelIsNone) {
+TEST_F(HubCli, IgnoresAnIncompleteDefaultModel) {
   const fs::path snapshot = hub() / "models--skyoo2003--bit-axon/snapshots/1";
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   for (const char* name : {"model.safetensors", "config.json"}) {
@@ -124,7 +124,7 @@ TEST_F(HubCli, APartOfTheDefaultModelIsNone) {
   }
 }
 
-TEST_F(HubCli, APartOfAModelSaysWhatFetchesTheRest) {
+TEST_F(HubCli, AnIncompleteModelNamesTheDownloadCommand) {
   const fs::path snapshot = hub() / "models--a--b/snapshots/bundled";
   const auto expect_gap = [&](const std::string& gap) {
     for (const Arguments& command : {Arguments{"inspect"}, {"run", "--prompt", "a", "-m"}}) {
@@ -151,7 +151,7 @@ TEST_F(HubCli, APartOfAModelSaysWhatFetchesTheRest) {
   expect_gap("model-00001-of-00002.safetensors");
 }
 
-TEST(ModelSourceCli, WhatNamedAModelIsSaid) {
+TEST(ModelSourceCli, MessagesNameTheFlagOfTheModel) {
   for (const auto& [arguments, named] : std::vector<std::pair<Arguments, const char*>>{
            {{"inspect", "no"}, "MODEL no: "},
            {{"inspect", "-m", "no"}, "--model no: "},
@@ -165,7 +165,7 @@ TEST(ModelSourceCli, WhatNamedAModelIsSaid) {
   }
 }
 
-TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {
+TEST(ModelSourceCli, AFileUsesConfigAndTokenizerNextToIt) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder / "model");
   fs::rename(folder / "model/model.safetensors", folder / "model/any name.safetensors");
@@ -178,11 +178,11 @@ TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {
   beside.folder = file.parent_path();
   EXPECT_EQ(run_well(go + Arguments{"-m", file.filename().string()}, "", beside).out, expected);
   EXPECT_EQ(run_well(go + Arguments{"-m", "."}, "", beside).out, expected);
-  // The folder of a tokenizer, as some models have it.
+  // Some models have a folder tokenizer/.
   fs::create_directory(folder / "model/tokenizer");
   fs::rename(folder / "model/tokenizer.json", folder / "model/tokenizer/tokenizer.json");
   EXPECT_EQ(run_well(go + Arguments{"-m", file.string()}).out, expected);
-  // Named on its own, for a model without one.
+  // --tokenizer names one for a model without a tokenizer.
   fs::rename(folder / "model/tokenizer", folder / "elsewhere");
   EXPECT_EQ(run(go + Arguments{"-m", file.string()}).status, 1);
   EXPECT_EQ(
@@ -190,7 +190,7 @@ TEST(ModelSourceCli, AFileUsesWhatLiesBesideIt) {
       expected);
 }
 
-TEST(ModelSourceCli, ALinkThatLeadsNowhereIsNamed) {
+TEST(ModelSourceCli, NamesABrokenLink) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder / "model");
   const auto expect_link_named = [&](const Arguments& arguments, const std::string& link) {
@@ -223,7 +223,7 @@ TEST(ModelSourceCli, ALinkThatLeadsNowhereIsNamed) {
   expect_link_named({"run", "--quiet", "--messages", link}, "link");
 }
 
-TEST(ModelSourceCli, UnknownConfigKeysAreAWarning) {
+TEST(ModelSourceCli, WarnsOfUnknownConfigKeys) {
   const TemporaryFolder folder;
   copy_model(golden_dir() / kSmallestModel, folder.path());
   Json config = Json::parse(read_file(folder / "config.json"));
@@ -236,13 +236,13 @@ TEST(ModelSourceCli, UnknownConfigKeysAreAWarning) {
   EXPECT_EQ(finished.err.find('\x1b'), std::string::npos);
 }
 
-/// A model of 128 ids behind the bundled tokenizer of 1024.
+/// A model of 128 ids with the bundled tokenizer of 1024 ids and a mapping between them.
 class MappedCli : public testing::TestWithParam<bool> {
  protected:
   MappedCli() {
     copy_model(golden_dir() / kSmallestModel, folder_.path());
     fs::copy_file(bundled_model_dir() / "tokenizer.json", folder_ / "tokenizer.json");
-    // "ROMEO", ":\n", "But" and a few of the single characters.
+    // "ROMEO", ":\n", "But" and some single characters.
     std::vector<std::int32_t> own = {870, 266, 453};
     for (std::int32_t id = 0; id < 100; ++id) own.push_back(id);
     std::string map;
@@ -260,7 +260,7 @@ class MappedCli : public testing::TestWithParam<bool> {
 TEST_P(MappedCli, TextGoesThroughTheMapping) {
   EXPECT_EQ(run_json(Arguments{"tokenize", "ROMEO:\nBut"} + model_), Json({127, 126, 125}));
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "126", "125"} + model_).out, "ROMEO:\nBut\n");
-  // Ids nothing maps to decode to nothing.
+  // Ids without a preimage decode to nothing.
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "0", "125"} + model_).out, "ROMEOBut\n");
   const Arguments go = Arguments{"run", "--json", "--max-tokens", "12", "--seed", "1"} + model_;
   const Json by_text = run_json(go + Arguments{"--prompt", "ROMEO:\nBut"});
@@ -272,7 +272,7 @@ TEST_P(MappedCli, TextGoesThroughTheMapping) {
             by_text["text"].get<std::string>() + "\n");
 }
 
-TEST_P(MappedCli, ATokenWithoutAnImageIsNamed) {
+TEST_P(MappedCli, NamesATokenWithoutAnImage) {
   for (const char* command : {"tokenize", "run"}) {
     const Finished finished = run(Arguments{command, "ROMEO, thou"} + model_);
     EXPECT_EQ(finished.status, 1) << finished.describe();

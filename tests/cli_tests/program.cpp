@@ -28,8 +28,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// A guard against hanging, far beyond what any of these runs takes, sanitizers and a busy machine
-/// included.
+/// A guard against hanging. It is far longer than any of these runs takes, even under sanitizers on
+/// a busy machine.
 constexpr std::int64_t kGuardMs = 120'000;
 
 std::int64_t now_ms() {
@@ -52,7 +52,7 @@ void close_fd(int& fd) {
   fd = -1;
 }
 
-/// The two ends of a terminal that does not echo. Throws when there is none.
+/// Opens the two ends of a terminal that does not echo. Throws if there is no terminal.
 void open_terminal(int& master, int& terminal) {
   close_fd(master);
   close_fd(terminal);
@@ -82,7 +82,7 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"HF_HOME", (home() / "hf").string()},
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
-  // How sanitizers behave and where drivers keep things is the business of whoever runs the tests.
+  // Keep the variables of sanitizers and drivers, which belong to whoever runs the tests.
   for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
                            "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
     if (const char* value = std::getenv(name)) all[name] = value;
@@ -99,7 +99,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-/// Leaves no room in a pipe, which then blocks.
+/// Fills a pipe, so that writing to it blocks.
 void fill(int fd) {
   ::fcntl(fd, F_SETFL, O_NONBLOCK);
   const std::string page(4096, ' ');
@@ -108,7 +108,7 @@ void fill(int fd) {
   ::fcntl(fd, F_SETFL, 0);
 }
 
-/// Appends what can be read; false at the end of the stream.
+/// Appends the bytes that can be read; false at the end of the stream.
 bool drain(int fd, std::string& text) {
   std::array<char, 65536> buffer;
   const ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -133,7 +133,7 @@ std::vector<std::string> Finished::err_lines() const {
 
 Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     : deadline_ms_(now_ms() + kGuardMs) {
-  ::signal(SIGPIPE, SIG_IGN);  // a process that does not read its stdin is no accident here
+  ::signal(SIGPIPE, SIG_IGN);  // a process may end without reading its stdin
   Pipe in, out, err;
   if (surroundings.stdin_is_terminal) open_terminal(in.write_end, in.read_end);
   std::vector<std::string> texts = Arguments{tested_program()} + arguments;
@@ -190,7 +190,7 @@ Program::~Program() {
   close_fd(stderr_);
 }
 
-/// Moves bytes for at most `timeout_ms`; false when both outputs have ended.
+/// Reads and writes for at most `timeout_ms`; false when both outputs have ended.
 bool Program::pump(int timeout_ms) {
   std::array<pollfd, 3> fds = {pollfd{stdout_, POLLIN, 0}, pollfd{stderr_, POLLIN, 0},
                                pollfd{to_write_.empty() ? -1 : stdin_, POLLOUT, 0}};
@@ -202,7 +202,7 @@ bool Program::pump(int timeout_ms) {
     if (put >= 0)
       to_write_.erase(0, static_cast<std::size_t>(put));
     else if (errno != EAGAIN && errno != EINTR)
-      to_write_.clear();  // it does not read
+      to_write_.clear();  // the process does not read
   }
   return stdout_ >= 0 || stderr_ >= 0;
 }
@@ -227,7 +227,7 @@ bool Program::read_until(
 
 void Program::send_signal(int signal) const { ::kill(pid_, signal); }
 
-/// Without taking the exit status away from finish().
+/// Whether the process has ended. Leaves the exit status for finish().
 bool Program::ended() const {
   siginfo_t info{};
   return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -312,7 +312,7 @@ Json run_json(const Arguments& arguments, const std::string& input,
 }
 
 void expect_keeps_to_schema(const std::string& command, const Json& json) {
-  if (command == "tokenize") return;  // a list of ids
+  if (command == "tokenize") return;  // prints a list of ids, without a schema
   for (const std::string& problem : schema_problems(read_schema(command), json))
     ADD_FAILURE() << command << ": " << problem;
 }

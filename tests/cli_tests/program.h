@@ -1,4 +1,4 @@
-// The program as a user runs it: a process with arguments, stdin, an environment, and what it says.
+// Runs the program as a user does: a process with arguments, stdin, an environment and outputs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,22 +17,22 @@ namespace bitaxon::test {
 
 using Arguments = std::vector<std::string>;
 
-/// How a process is started, beyond its arguments.
+/// The surroundings in which a process starts.
 struct Surroundings {
-  std::map<std::string, std::string> environment;  ///< added to, or in place of, the clean one
-  std::filesystem::path folder;                    ///< working directory; empty: the test's
+  std::map<std::string, std::string> environment;  ///< added to, or changed in, the clean one
+  std::filesystem::path folder;                    ///< working directory; empty: that of the test
   std::filesystem::path stdin_file;                ///< opened for reading; empty: a pipe
   std::filesystem::path stdout_file;               ///< opened for writing; empty: a pipe
   bool stdout_is_full = false;                     ///< a pipe with no room until it is read
-  bool stderr_is_full = false;                     ///< likewise
-  bool pipes_do_not_block = false;                 ///< O_NONBLOCK, as others may leave them
+  bool stderr_is_full = false;                     ///< as stdout_is_full
+  bool pipes_do_not_block = false;                 ///< O_NONBLOCK, as other programs may leave them
   bool stdin_is_terminal = false;                  ///< without echo; closing it hangs up
-  std::vector<int> closed;                         ///< of 0, 1, 2: not open at all
-  bool root_obeys_permissions = false;             ///< as other users do
-  std::uint64_t most_file_bytes = 0;  ///< beyond it writes fail, as on a full disk; 0: no limit
+  std::vector<int> closed;                         ///< those of 0, 1, 2 that are not open
+  bool root_obeys_permissions = false;             ///< root may not write everywhere
+  std::uint64_t most_file_bytes = 0;  ///< a larger file fails, as on a full disk; 0: no limit
 };
 
-/// How a process ended.
+/// The end of a process.
 struct Finished {
   int status = -1;  ///< exit status; -1 when a signal ended it
   int signal = 0;
@@ -40,12 +40,12 @@ struct Finished {
   std::string out, err;
 
   std::string describe() const;
-  /// Lines of stderr.
+  /// The lines of stderr.
   std::vector<std::string> err_lines() const;
 };
 
-/// One running bit-axon. It sees an empty home and hub cache and the C locale, whatever the user's
-/// are. A process that is still there after the guard time is killed, which the test then sees.
+/// One running bit-axon. It sees an empty home folder, an empty hub cache and the C locale,
+/// whatever the user's are. After the guard time the process is killed, which fails the test.
 class Program {
  public:
   explicit Program(const Arguments& arguments, const Surroundings& surroundings = {});
@@ -53,22 +53,22 @@ class Program {
   Program& operator=(const Program&) = delete;
   ~Program();
 
-  /// Sends text to stdin, and reads meanwhile.
+  /// Sends text to stdin and reads the outputs meanwhile.
   void write(const std::string& text);
   void close_stdin();
   /// Reads until `enough(out, err)`; false when the process ended or the guard time passed first.
   bool read_until(const std::function<bool(const std::string&, const std::string&)>& enough);
-  /// The reader goes away, as `head` does.
+  /// Closes the reading end of stdout, as `head` does.
   void close_stdout();
   void send_signal(int signal) const;
-  /// False when the process ended or the guard time passed first.
+  /// Waits until the process catches `signal`; false when it ended or the guard time passed first.
   bool wait_until_it_catches(int signal) const;
-  /// False when the process ended or the guard time passed before `happened`.
+  /// Waits for `happened`; false when the process ended or the guard time passed first.
   bool wait_until(const std::function<bool()>& happened) const;
-  /// Waits until it sleeps in a function of the kernel of this name; where that cannot be seen, for
-  /// a moment. A chance to meet a case, no proof of one.
+  /// Waits until the process sleeps in the kernel function of this name, or for a moment if that
+  /// cannot be seen. The process is then likely in that function, but this is not certain.
   void wait_until_it_sleeps_in(const std::string& function) const;
-  /// Sends a signal again and again; false when the guard time passed first.
+  /// Sends a signal repeatedly until the process ends; false when the guard time passed first.
   bool signal_until_it_ends(int signal) const;
   /// Closes stdin and waits for the end. A sanitizer's report fails the test.
   Finished finish();
@@ -87,25 +87,25 @@ class Program {
   Finished finished_;
 };
 
-/// Runs to the end with `input` on stdin.
+/// Runs the program to its end with `input` on stdin.
 Finished run(const Arguments& arguments, const std::string& input = {},
              const Surroundings& surroundings = {});
 /// As run, and expects exit status 0.
 Finished run_well(const Arguments& arguments, const std::string& input = {},
                   const Surroundings& surroundings = {});
-/// As run_well; the JSON on stdout, which has to keep to the command's schema.
+/// As run_well. Returns the JSON on stdout, which must follow the command's schema.
 Json run_json(const Arguments& arguments, const std::string& input = {},
               const Surroundings& surroundings = {});
-/// Holds what a command has printed to docs/schemas/COMMAND.schema.json.
+/// Expects that the output of a command follows docs/schemas/COMMAND.schema.json.
 void expect_keeps_to_schema(const std::string& command, const Json& json);
 
-/// a followed by b.
+/// `a` followed by `b`.
 Arguments operator+(Arguments a, const Arguments& b);
 
 /// "1,2,3"
 std::string joined(const std::vector<std::int32_t>& ids);
 
-/// $HOME and $HF_HOME of every process; empty.
+/// $HOME and $HF_HOME of every process: an empty folder.
 const std::filesystem::path& home();
 
 std::string read_file(const std::filesystem::path& path);

@@ -1,4 +1,4 @@
-// quantize, merge, and four bits while loading, through the program.
+// quantize, merge, and quantizing while loading, through the program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ class QuantizeCli : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  /// The logits file's tensor, as bytes.
+  /// The bytes of the tensor in the logits file.
   std::string logits(const std::string& model, const Arguments& more = {}) {
     const std::string out = path(fmt::format("logits_{}.safetensors", n_logits_++));
     run_well(Arguments{"logits", "-m", model, "--ids", kIds, "--out", out, "--quiet"} + more);
@@ -59,7 +59,7 @@ const std::vector<Form> kForms = {
     {"nf4 double", {"--format", "nf4", "--double-quant"}},
 };
 
-TEST_F(QuantizeCli, GivesAModelThatRuns) {
+TEST_F(QuantizeCli, WritesAModelThatRuns) {
   for (const Form& form : kForms) {
     SCOPED_TRACE(form.name);
     const std::string out = path(form.name);
@@ -78,7 +78,7 @@ TEST_F(QuantizeCli, GivesAModelThatRuns) {
   }
 }
 
-TEST_F(QuantizeCli, TensorsBeginWhereTheirElementsAlign) {
+TEST_F(QuantizeCli, TensorsAreAlignedToTheirElements) {
   for (const Form& form : kForms) {
     const std::string out = path(form.name);
     run_well(Arguments{"quantize", bundled(), "-o", out, "--quiet"} + form.flags);
@@ -88,7 +88,7 @@ TEST_F(QuantizeCli, TensorsBeginWhereTheirElementsAlign) {
   }
 }
 
-TEST_F(QuantizeCli, WhileLoadingGivesTheSameBits) {
+TEST_F(QuantizeCli, QuantizingWhileLoadingGivesTheSameBits) {
   for (const char* format : {"mlx", "nf4"}) {
     SCOPED_TRACE(format);
     const std::string out = path(format);
@@ -99,7 +99,7 @@ TEST_F(QuantizeCli, WhileLoadingGivesTheSameBits) {
   }
 }
 
-/// The model with every matrix as the floats that its codes stand for.
+/// Writes the model with every matrix dequantized to floats.
 void write_decoded(const fs::path& from, const fs::path& to) {
   const ModelFiles files = model_files(from);
   const Checkpoint checkpoint = Checkpoint::open(from);
@@ -119,7 +119,7 @@ void write_decoded(const fs::path& from, const fs::path& to) {
   write_model(to, model);
 }
 
-TEST_F(QuantizeCli, LogitsAreThoseOfTheDequantizedWeights) {
+TEST_F(QuantizeCli, LogitsEqualThoseOfTheDequantizedWeights) {
   for (const Form& form : kForms) {
     if (std::string(form.name) == "mlx 32") continue;
     SCOPED_TRACE(form.name);
@@ -139,7 +139,7 @@ TEST_F(QuantizeCli, LogitsAreThoseOfTheDequantizedWeights) {
   }
 }
 
-TEST_F(QuantizeCli, RefusalsLeaveNothing) {
+TEST_F(QuantizeCli, RefusalsLeaveNoFiles) {
   run_well({"quantize", bundled(), "--format", "nf4", "-o", path("q"), "--quiet"});
   fs::create_directory(path("full"));
   std::ofstream(path("full/note.txt")) << "mine";
@@ -185,11 +185,11 @@ TEST_F(QuantizeCli, RefusalsLeaveNothing) {
   }
 }
 
-TEST_F(QuantizeCli, TheDefaultPlaceIsInTheModelsFolder) {
+TEST_F(QuantizeCli, TheDefaultOutputIsInTheModelsFolder) {
   copy_model(golden_dir() / "tiny_window", path("m"));
   run_well({"quantize", path("m"), "--format", "mlx", "--quiet"});
   EXPECT_TRUE(fs::exists(path("m/q4/model.safetensors")));
-  // One file alone, too.
+  // The same holds for a single file.
   run_well(
       {"quantize", path("m/model.safetensors"), "--format", "nf4", "--quiet", "-o", path("f")});
   EXPECT_TRUE(fs::exists(path("f/config.json")));
@@ -199,7 +199,7 @@ TEST_F(QuantizeCli, TheDefaultPlaceIsInTheModelsFolder) {
 
 class MergeCli : public QuantizeCli {
  protected:
-  /// An adapter of two layers of the bundled model; its product is about as large as the weights.
+  /// An adapter of two layers of the bundled model. Its product is about as large as the weights.
   std::string write_adapter(bool dora) {
     const Config config = bundled_config();
     std::map<std::string, NamedTensor> tensors;
@@ -227,7 +227,7 @@ class MergeCli : public QuantizeCli {
   int n_numbers_ = 0;
 };
 
-TEST_F(MergeCli, ChangesWhatTheAdapterNamesAndNothingElse) {
+TEST_F(MergeCli, ChangesOnlyTheAdaptedWeights) {
   for (const bool dora : {false, true}) {
     const std::string out = path(dora ? "dora" : "lora");
     run_well({"merge", bundled(), "--adapter", write_adapter(dora), "-o", out, "--quiet"});
@@ -244,7 +244,7 @@ TEST_F(MergeCli, ChangesWhatTheAdapterNamesAndNothingElse) {
   }
 }
 
-TEST_F(MergeCli, AQuantizedBaseIsQuantizedAgainUnlessToldOtherwise) {
+TEST_F(MergeCli, QuantizesAQuantizedBaseAgainUnlessNoReQuantize) {
   const std::string adapter = write_adapter(false);
   for (const char* format : {"mlx", "nf4"}) {
     const std::string base = path(format);
@@ -256,14 +256,14 @@ TEST_F(MergeCli, AQuantizedBaseIsQuantizedAgainUnlessToldOtherwise) {
     EXPECT_EQ(run_json({"inspect", out, "--json"})["bits_per_weight"], of_base["bits_per_weight"]);
     EXPECT_GE(run_json({"inspect", floats, "--json"})["bits_per_weight"], 16.0);
     EXPECT_NE(logits(out), logits(base));
-    // What was merged in floats and is quantized then has the same bits.
+    // Merging to floats and quantizing afterwards gives the same bits.
     if (std::string(format) == "mlx") continue;
     EXPECT_NE(logits(floats), logits(base));
   }
 }
 
-/// A documented line names bits and group size for a model that is not quantized, too.
-TEST_F(MergeCli, SaysWhereBitsAndGroupSizeChangeNothing) {
+/// A documented line names bits and group size also for a model that is not quantized.
+TEST_F(MergeCli, WarnsWhenBitsAndGroupSizeChangeNothing) {
   const std::string adapter = write_adapter(false);
   const std::string said = "nothing is quantized again: --bits and --group-size change nothing";
   const auto warns = [&](const std::string& base, const Arguments& more) {
@@ -279,7 +279,7 @@ TEST_F(MergeCli, SaysWhereBitsAndGroupSizeChangeNothing) {
   EXPECT_TRUE(warns(path("q4"), {"-b", "4", "--no-re-quantize"}));
 }
 
-TEST_F(MergeCli, Refusals) {
+TEST_F(MergeCli, RefusesBadFlagsAndAdapters) {
   const std::string adapter = write_adapter(false);
   struct Case {
     Arguments arguments;

@@ -1,5 +1,6 @@
-// Preloaded into a program: refuses the thread whose number the variable BX_REFUSED_THREAD names,
-// counted from 1 in the order of starting, as the system refuses a thread too many.
+// A library that is preloaded into a program. It refuses to start one thread, as the system does
+// when there are too many. The variable BX_REFUSED_THREAD is its number, counted from 1 in the
+// order of starting.
 #include <dlfcn.h>
 #include <pthread.h>
 

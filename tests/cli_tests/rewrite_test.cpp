@@ -1,4 +1,4 @@
-// What quantize and merge keep of a model, what they say of it, and how they end when something
+// quantize and merge: what they keep of a model, what they report, and how they end when something
 // goes wrong.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -30,13 +30,13 @@ class RewriteCli : public testing::Test {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   std::string base() const { return path("base"); }
 
-  /// A recorded model of a few hundred KiB, with a tokenizer's file.
+  /// Copies a recorded model of a few hundred KiB and adds a tokenizer file.
   void copy_base(const std::string& golden) {
     fs::remove_all(base());
     copy_model(golden_dir() / golden, base());
     write_file(path("base/tokenizer.json"), "{}");
   }
-  /// The same as numbers, all F32.
+  /// The tensors of a recorded model as numbers, all F32.
   static StoredModel stored_model(const std::string& golden) {
     const ModelFiles files = model_files(golden_dir() / golden);
     std::vector<std::string> warnings;
@@ -46,7 +46,7 @@ class RewriteCli : public testing::Test {
       model.tensors[tensor.name] = {Shape(tensor.shape), read_f32(file, tensor.name)};
     return model;
   }
-  /// For out_proj of the first layer, whose columns are twice as many as those of most.
+  /// An adapter of out_proj of the first layer, which has twice as many columns as most matrices.
   std::string write_adapter(const Config& config, float size = 0.03F) const {
     const auto numbers = [&](Shape shape) {
       NamedTensor tensor{shape, {}};
@@ -69,7 +69,7 @@ class RewriteCli : public testing::Test {
   Arguments merge(const Arguments& more = {}) const {
     return Arguments{"merge", base(), "-a", write_adapter(), "-o", path("out")} + more;
   }
-  /// Both commands fail with this in one line, and leave nothing.
+  /// Expects that both commands fail with these texts in one line, and leave no files.
   void expect_both_fail(std::initializer_list<std::string_view> fragments,
                         const Surroundings& surroundings = {}) const {
     for (const Arguments& arguments : {quantize({"--quiet"}), merge({"--quiet"})})
@@ -86,7 +86,7 @@ class RewriteCli : public testing::Test {
     EXPECT_FALSE(fs::exists(path("out")));
     EXPECT_EQ(temporary(), "");
   }
-  /// A folder that is not finished; "" when there is none.
+  /// The name of an unfinished folder; "" if there is none.
   std::string temporary() const {
     for (const auto& entry : fs::directory_iterator(folder_.path()))
       if (entry.path().extension() == ".tmp") return entry.path().string();
@@ -96,12 +96,12 @@ class RewriteCli : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// ---- what is kept
+// ---- what they keep
 
 TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   copy_base("tiny_window");
   Json config = Json::parse(read_file(path("base/config.json")));
-  config.erase("rms_norm_eps");  // its default
+  config.erase("rms_norm_eps");  // absent means the default
   config["eos_token_id"] = 7;
   config["author"] = {{"name", "someone"}};
   config["quantization"] = {{"bits", 16}};
@@ -115,7 +115,7 @@ TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   };
   config["rms_norm_eps"] = 1e-6;
   EXPECT_EQ(written(merge()), config);
-  config.erase("quantization");  // it is another now
+  config.erase("quantization");  // the new model is quantized differently
   EXPECT_EQ(written(quantize()), config);
 }
 
@@ -195,7 +195,7 @@ TEST_F(RewriteCli, AnAdapterMayBeAFolderOrLackItsEnding) {
   copy_base("tiny_window");
   const std::string file = write_adapter();
   run_well({"merge", base(), "-a", file, "-o", path("expected"), "--quiet"});
-  // What a training run leaves: the step is U64.
+  // The files of a training run: its step counter is U64.
   fs::create_directory(path("step_00000100"));
   fs::copy_file(file, path("step_00000100/adapters.safetensors"));
   write_checkpoint(path("step_00000100/optimizer_state.safetensors"),
@@ -215,7 +215,7 @@ TEST_F(RewriteCli, AnAdapterMayBeAFolderOrLackItsEnding) {
                  {path("step"), "found nothing there"});
 }
 
-TEST_F(RewriteCli, WhatIsNotAdaptedKeepsItsBytes) {
+TEST_F(RewriteCli, WeightsThatAreNotAdaptedKeepTheirBytes) {
   copy_base("tiny_nf4");
   run_well(merge({"--quiet"}));
   const Checkpoint before = Checkpoint::open(base()), after = Checkpoint::open(path("out"));
@@ -238,7 +238,7 @@ TEST_F(RewriteCli, WhatIsNotAdaptedKeepsItsBytes) {
   EXPECT_EQ(Checkpoint::open(path("out")).find(adapted)->dtype, DType::f32);
 }
 
-TEST_F(RewriteCli, GroupsThatDoNotDivideStayWhereNothingIsAdapted) {
+TEST_F(RewriteCli, KeepsUnadaptedWeightsWhoseGroupsDoNotDivide) {
   copy_base("tiny_nf4");
   const Json report = run_json(merge({"--quiet", "--json", "--group-size", "128"}));
   EXPECT_GT(report["parts"]["ssm"]["relative_error"], 0.0);
@@ -247,7 +247,7 @@ TEST_F(RewriteCli, GroupsThatDoNotDivideStayWhereNothingIsAdapted) {
   EXPECT_TRUE(formats.contains("nf4_g128")) << formats;
 }
 
-// ---- what is said
+// ---- what they report
 
 TEST_F(RewriteCli, CountsAsInspectDoes) {
   StoredModel headless = stored_model("tiny_window");
@@ -277,7 +277,7 @@ TEST_F(RewriteCli, CountsAsInspectDoes) {
 }
 
 TEST_F(RewriteCli, InspectCountsShortBlocks) {
-  // NF4 whose blocks of 48 do not divide the matrices.
+  // The NF4 blocks of 48 elements do not divide the matrices.
   const ModelFiles files = model_files(golden_dir() / "tiny_nf4");
   const Checkpoint file = Checkpoint::open(files.weights);
   std::vector<std::string> warnings;
@@ -303,7 +303,7 @@ TEST_F(RewriteCli, InspectCountsShortBlocks) {
   EXPECT_EQ(run_json({"inspect", base(), "--json"})["scales"]["F32"]["groups"], n_blocks);
 }
 
-TEST_F(RewriteCli, MessagesNameWhatIsMeant) {
+TEST_F(RewriteCli, MessagesNameTheArgumentOrTensor) {
   copy_base("tiny_window");
   const Finished missing = run({"quantize", path("nope"), "--format", "nf4"});
   EXPECT_EQ(missing.status, 1);
@@ -322,7 +322,7 @@ TEST_F(RewriteCli, MessagesNameWhatIsMeant) {
                  {"model.safetensors: tensor \"input_proj.scales\"", "\"input_proj.weight\""});
 }
 
-TEST_F(RewriteCli, NumbersThatBecomeInfiniteAreRefused) {
+TEST_F(RewriteCli, RefusesNumbersThatBecomeInfinite) {
   copy_base("tiny_mixed");
   std::vector<std::string> warnings;
   const Config config = load_config(model_files(base()), warnings);
@@ -339,7 +339,7 @@ TEST_F(RewriteCli, NumbersThatBecomeInfiniteAreRefused) {
 
 // ---- what goes wrong
 
-TEST_F(RewriteCli, ATokenizerThatIsGoneIsAnError) {
+TEST_F(RewriteCli, AMissingTokenizerTargetIsAnError) {
   copy_base("tiny_window");
   fs::create_symlink("nowhere", path("base/tokenizer.model"));
   expect_both_fail({"tokenizer.model: a symbolic link that leads nowhere"});
@@ -348,7 +348,7 @@ TEST_F(RewriteCli, ATokenizerThatIsGoneIsAnError) {
   expect_both_fail({"base/tokenizer: a symbolic link that leads nowhere"});
 }
 
-TEST_F(RewriteCli, WhatGoesAwayMeanwhileWasCopiedBefore) {
+TEST_F(RewriteCli, SurvivesTheRemovalOfTheSourceWhileWriting) {
   copy_base("tiny_window");
   const ModelFiles files = model_files(base());
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
@@ -368,7 +368,7 @@ TEST_F(RewriteCli, WhatGoesAwayMeanwhileWasCopiedBefore) {
   for (const TensorInfo& tensor : checkpoint.tensors())
     EXPECT_EQ(bytes_of(written, tensor.name), bytes_of(checkpoint, tensor.name)) << tensor.name;
   EXPECT_FALSE(fs::exists(base()));
-  // And where all is gone before that.
+  // If the source is gone before, the command fails.
   fs::remove_all(path("out"));
   expect_error(
       [&] {
@@ -380,14 +380,14 @@ TEST_F(RewriteCli, WhatGoesAwayMeanwhileWasCopiedBefore) {
   EXPECT_EQ(temporary(), "");
 }
 
-TEST_F(RewriteCli, AFullDiskLeavesNothing) {
+TEST_F(RewriteCli, AFullDiskLeavesNoFiles) {
   copy_base("tiny_window");
   Surroundings full;
   full.most_file_bytes = 100'000;
   expect_both_fail({"model.safetensors: cannot write: File too large"}, full);
 }
 
-TEST_F(RewriteCli, OutputsThatCannotBeAreRefusedAtOnce) {
+TEST_F(RewriteCli, RefusesBadOutputsBeforeWork) {
   copy_base("tiny_window");
   fs::create_directories(path("cwd/zz"));
   Surroundings there;
@@ -406,7 +406,7 @@ TEST_F(RewriteCli, OutputsThatCannotBeAreRefusedAtOnce) {
   EXPECT_TRUE(fs::exists(path("cwd/zz/config.json")));
 }
 
-TEST_F(RewriteCli, AMountPointIsRefused) {
+TEST_F(RewriteCli, RefusesAMountPoint) {
   std::error_code error;
   for (const char* mount : {"/dev/shm", "/dev/mqueue", "/run/lock"}) {
     if (!fs::is_empty(mount, error) || error) continue;
@@ -423,7 +423,7 @@ TEST_F(RewriteCli, AMountPointIsRefused) {
   GTEST_SKIP() << "no empty folder is a mount point here";
 }
 
-TEST_F(RewriteCli, AReadOnlyFolderLeavesNothing) {
+TEST_F(RewriteCli, AReadOnlyFolderLeavesNoFiles) {
   Surroundings surroundings;
   surroundings.root_obeys_permissions = true;
   copy_base("tiny_window");
@@ -433,7 +433,7 @@ TEST_F(RewriteCli, AReadOnlyFolderLeavesNothing) {
   fs::permissions(folder_.path(), fs::perms::owner_all);
 }
 
-TEST_F(RewriteCli, AHangUpCleansUp) {
+TEST_F(RewriteCli, RemovesItsFilesOnHangUp) {
   Program program({"quantize", bundled_model_dir().string(), "--format", "nf4", "-o", path("out")});
   ASSERT_TRUE(program.wait_until_it_catches(SIGHUP));
   program.send_signal(SIGHUP);
@@ -443,13 +443,13 @@ TEST_F(RewriteCli, AHangUpCleansUp) {
   EXPECT_EQ(fs::exists(path("out")), finished.status == 0) << finished.describe();
 }
 
-TEST_F(RewriteCli, KilledMidwayNothingIsLeftUnderTheName) {
+TEST_F(RewriteCli, AKilledRunLeavesNoIncompleteModel) {
   copy_model(bundled_model_dir(), base());
   for (const Arguments& command : {quantize({"--quiet"}), merge({"--quiet"})}) {
     fs::remove_all(path("out"));
     {
       Program program(command);
-      // Where it ends before the signal comes, it has to have written all.
+      // If the run ends before the signal arrives, it must have written everything.
       program.wait_until([&] { return !temporary().empty(); });
       program.send_signal(SIGKILL);
       program.finish();
@@ -461,7 +461,7 @@ TEST_F(RewriteCli, KilledMidwayNothingIsLeftUnderTheName) {
   }
 }
 
-TEST_F(RewriteCli, OnlyWhatIsAbandonedIsRemoved) {
+TEST_F(RewriteCli, RemovesOnlyAbandonedFolders) {
   fs::create_directory(path("out.0123abcd.tmp"));
   write_file(path("out.0123abcd.tmp/model.safetensors.tmp"), "half");
   for (const char* not_ours : {"out.0123abc.tmp", "out.0123abcX.tmp", "another.0123abcd.tmp"})

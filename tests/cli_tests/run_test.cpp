@@ -1,4 +1,4 @@
-// bit-axon run: prompts, streams, seeds, ends.
+// bit-axon run: prompts, streaming, seeds, and the ends of a text.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 const Arguments kSeeded = {"run", "--quiet", "--seed", "7", "--max-tokens", "24"};
 
-TEST(LengthyRunCli, PromptsOfEveryKind) {
+TEST(LengthyRunCli, AcceptsEveryKindOfPrompt) {
   const std::string prompt = "ROMEO:\nBut soft";
   const std::string expected = run_well(kSeeded + Arguments{prompt}).out;
   EXPECT_GT(expected.size(), 10U);
@@ -23,7 +23,7 @@ TEST(LengthyRunCli, PromptsOfEveryKind) {
   EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\r\n").out, expected);
-  // One line end is taken off; another is the user's.
+  // One line end is removed; a second one belongs to the prompt.
   for (const std::string more : {"\n", "\r\n", "\r"})
     EXPECT_EQ(run_well(kSeeded, prompt + more + "\n").out,
               run_well(kSeeded + Arguments{prompt + (more == "\r" ? "" : more)}).out);
@@ -63,12 +63,12 @@ TEST(RunCli, MessagesWithoutATemplateAreLines) {
             run_well(kSeeded + Arguments{"--prompt", "Be brief.\nWho is there?\n"}).out);
   EXPECT_EQ(run_well(kSeeded + Arguments{"--messages", file, "--chat-template", "chatml"}).out,
             run_well(kSeeded + Arguments{"--messages", file}).out);
-  // Nothing is needed of the tokenizer.
+  // The tokenizer needs no special tokens.
   EXPECT_EQ(run_well(kSeeded + plain + Arguments{"--config-small"}).out,
             run_well(kSeeded + Arguments{"--config-small", "--prompt", "Who is there?\n"}).out);
 }
 
-TEST(LengthyRunCli, StreamedWholeAndJsonAreTheSame) {
+TEST(LengthyRunCli, StreamedWholeAndJsonTextsAreEqual) {
   for (const Arguments& model : {Arguments{}, Arguments{"--config-small"}}) {
     const Arguments go = kSeeded + model + Arguments{"--prompt", "To be"};
     const Finished streamed = run_well(go);
@@ -78,7 +78,7 @@ TEST(LengthyRunCli, StreamedWholeAndJsonAreTheSame) {
   }
 }
 
-TEST(RunCli, JsonHoldsWhatIsPromised) {
+TEST(RunCli, JsonFollowsItsSchema) {
   const Json json = run_json({"run", "--json", "--prompt", "To be", "--max-tokens", "5", "--seed",
                               "18446744073709551615"});
   std::set<std::string> keys;
@@ -100,7 +100,7 @@ TEST(RunCli, JsonHoldsWhatIsPromised) {
   EXPECT_GE(json["total_ms"], json["time_to_first_token_ms"]);
 }
 
-TEST(LengthyRunCli, ASeedGivesTheSameTextHoweverItRuns) {
+TEST(LengthyRunCli, ASeedGivesTheSameTextInEveryMode) {
   const Arguments go = {"run", "--json", "--quiet", "--prompt",      "KING:", "--max-tokens",
                         "40",  "--seed", "11",      "--temperature", "1"};
   const Json expected = run_json(go)["token_ids"];
@@ -112,7 +112,7 @@ TEST(LengthyRunCli, ASeedGivesTheSameTextHoweverItRuns) {
   Arguments other = go;
   other[8] = "12";
   EXPECT_NE(run_json(other)["token_ids"], expected);
-  // Without one, a seed is taken and told, and it gives the same text again.
+  // Without --seed a seed is chosen and reported, and it gives the same text again.
   const Arguments unseeded = {"run",   "--json",       "--quiet", "--prompt",
                               "KING:", "--max-tokens", "20"};
   const Json one = run_json(unseeded);
@@ -133,7 +133,7 @@ TEST(RunCli, SamplersThatLeaveOneTokenAreGreedy) {
             greedy);
 }
 
-TEST(RunCli, WhatGoesToStderr) {
+TEST(RunCli, NotesGoToStderr) {
   const Finished spoken = run_well({"run", "--prompt", "To be", "--max-tokens", "3"});
   const auto lines = spoken.err_lines();
   ASSERT_EQ(lines.size(), 3U) << spoken.err;
@@ -142,7 +142,7 @@ TEST(RunCli, WhatGoesToStderr) {
   const std::regex footer("── 3 tokens · [0-9]+\\.[0-9] tok/s · TTFT [0-9]+ms ──");
   EXPECT_TRUE(std::regex_match(lines[2], footer)) << lines[2];
   EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colour only on a terminal";
-  // A model and a device that were named need no word.
+  // A named model and a named device need no note.
   const Finished named = run_well({"run", "-m", bundled_model_dir().string(), "--device", "cpu",
                                    "--prompt", "To be", "--max-tokens", "1"});
   ASSERT_EQ(named.err_lines().size(), 1U) << named.err;
@@ -174,10 +174,10 @@ TEST(RunCli, StopStringsEndTheText) {
     EXPECT_EQ(run_well(go + Arguments{"--stop", "never there", "--stop", stop, "--no-stream"}).out,
               expected + "\n");
   }
-  // Text that might have begun a stop string comes out in the end.
+  // Text that might begin a stop string is printed at the end.
   EXPECT_EQ(run_well(go + Arguments{"--stop", text.substr(text.size() - 2) + "\x01"}).out,
             text + "\n");
-  // A stop string takes one argument: the next is the prompt.
+  // --stop takes one argument; the next one is the prompt.
   EXPECT_EQ(
       run_well({"run", "--quiet", "--max-tokens", "40", "--seed", "2", "--stop", "\x01", "ROMEO:"})
           .out,
@@ -189,7 +189,7 @@ TEST(RunCli, StopStringsEndTheText) {
 TEST(RunCli, EndOfSequenceEndsTheText) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder.path());
-  // The model's own end hardly ever comes; with a comma for one, it comes soon.
+  // The model's own end-of-sequence token is rare, so a comma is declared to be one.
   std::string tokenizer = read_file(folder / "tokenizer.json");
   for (const char* name : {"<|im_end|>", "<|endoftext|>"})
     tokenizer.replace(tokenizer.find(name), 3, "<|~");
@@ -216,7 +216,7 @@ TEST(RunCli, EndOfSequenceEndsTheText) {
   }
 }
 
-TEST(RunCli, NoTokensAtAll) {
+TEST(RunCli, GeneratesNoTokensForMaxTokensZero) {
   const Arguments go = {"run", "--quiet", "--prompt", "To be", "--max-tokens", "0"};
   EXPECT_EQ(run_well(go).out, "\n");
   const Json json = run_json(go + Arguments{"--json"});
@@ -225,7 +225,7 @@ TEST(RunCli, NoTokensAtAll) {
   EXPECT_EQ(json["finish_reason"], "length");
 }
 
-TEST(RunCli, WithoutATokenizerTheIdsAreTheText) {
+TEST(RunCli, PrintsIdsWithoutATokenizer) {
   const Arguments go = {
       "run",          "--quiet", "-m",           golden_model(kSmallestModel).string(),
       "--prompt-ids", "1, 2,3",  "--max-tokens", "6",
@@ -236,7 +236,7 @@ TEST(RunCli, WithoutATokenizerTheIdsAreTheText) {
   EXPECT_EQ(json["prompt_tokens"], 3);
 }
 
-TEST(RunCli, TheContextEndsWhereItEnds) {
+TEST(RunCli, StopsAtMaxSeqLen) {
   const TemporaryFolder folder;
   copy_model(golden_dir() / kSmallestModel, folder.path());
   Json config = Json::parse(read_file(folder / "config.json"));
@@ -255,8 +255,8 @@ TEST(RunCli, TheContextEndsWhereItEnds) {
   EXPECT_NE(refused.err.find("64"), std::string::npos) << refused.err;
 }
 
-TEST(RunCli, APromptThatWasGivenLeavesStdinAlone) {
-  // Stdin stays open with nothing in it: waiting for it would be waiting for ever.
+TEST(RunCli, DoesNotReadStdinWhenAPromptIsGiven) {
+  // Stdin stays open and empty, so reading it would block forever.
   Program program({"run", "--quiet", "--prompt", "To be", "--max-tokens", "3"});
   EXPECT_TRUE(program.read_until([](const std::string& out, const std::string&) {
     return !out.empty() && out.back() == '\n';
@@ -264,7 +264,7 @@ TEST(RunCli, APromptThatWasGivenLeavesStdinAlone) {
   EXPECT_EQ(program.finish().status, 0);
 }
 
-TEST(RunCli, TheDeviceOfTheEnvironmentAndOfTheFlag) {
+TEST(RunCli, TheDeviceFlagOverridesTheEnvironment) {
   const Arguments go = {"run", "--quiet", "--json", "--prompt", "a", "--max-tokens", "1"};
   const auto with = [](const std::string& device) {
     Surroundings surroundings;

@@ -1,4 +1,4 @@
-// Kernels as somebody writes them: shaders from a folder, in place of those of the program.
+// --shader-dir: shaders of a folder in place of the program's.
 #include <gtest/gtest.h>
 
 #include "format_tests/temporary_files.h"
@@ -65,17 +65,17 @@ TEST_F(LengthyShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
   EXPECT_EQ(tokens({}), same);
 }
 
-TEST_F(ShaderDirCli, AMistakeIsNamedByFileAndLine) {
+TEST_F(ShaderDirCli, NamesFileAndLineOfAMistake) {
   write_file(dir() / "lib/step.glsl", "\n\nuint broken = ;\n");
   expect_refused({(dir() / "lib/step.glsl").string() + ":3: error"});
 }
 
-TEST_F(ShaderDirCli, AShaderThatDoesNotFitItsLaunchIsNamed) {
+TEST_F(ShaderDirCli, NamesAShaderThatDoesNotFitItsLaunch) {
   edit("params/embed.h", "uint seen_slot;", "uint more;\n  uint seen_slot;");
   expect_refused({"shader embed", "push constants: expected 44 bytes, got 48"});
 }
 
-TEST_F(ShaderDirCli, WhatIsMissingIsNamed) {
+TEST_F(ShaderDirCli, NamesAMissingShader) {
   fs::remove(dir() / "embed.comp");
   expect_refused({(dir() / "embed.comp").string()});
   fs::remove_all(dir());
@@ -90,7 +90,7 @@ TEST_F(ShaderDirCli, CompareTakesTheFolderForB) {
           {}, surroundings_);
   ASSERT_EQ(finished.status, 1) << finished.describe();
   const Json report = Json::parse(finished.out);
-  // The first is of the prompt's logits, and no sampler drew it.
+  // The first token comes from the logits of the prompt, not from the sampler.
   EXPECT_EQ(report["greedy"]["b_token_ids"][1], 1) << finished.out;
   EXPECT_NE(report["greedy"]["a_token_ids"][1], 1) << finished.out;
 }

@@ -1,4 +1,4 @@
-// Ctrl-C, readers that go away, and outputs that cannot be written.
+// Ctrl-C, readers that close a pipe, and outputs that cannot be written.
 #include "platform/signals.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(SignalsHeld, AreServedAfterwards) {
+TEST(SignalsHeld, AreDeliveredAfterwards) {
   std::atomic<bool>& interrupted = catch_interrupts();
   interrupted = false;
   {
@@ -29,7 +29,7 @@ TEST(SignalsHeld, AreServedAfterwards) {
   EXPECT_TRUE(interrupted.exchange(false));
 }
 
-/// The bundled model with room for far more tokens than anyone waits for.
+/// The bundled model with room for more tokens than a test can wait for.
 class SignalsCli : public testing::Test {
  protected:
   SignalsCli() {
@@ -65,7 +65,7 @@ class SignalsCli : public testing::Test {
   Arguments go_;
 };
 
-TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsIt) {
+TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsItsText) {
   for (const int signal : {SIGINT, SIGTERM})
     for (const char* run_ahead : {"0", "2", "8"}) {
       SCOPED_TRACE(run_ahead);
@@ -78,7 +78,7 @@ TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsIt) {
       std::smatch footer;
       ASSERT_TRUE(std::regex_search(finished.err, footer, std::regex("── ([0-9]+) tokens? ")))
           << finished.err;
-      // The footer's count, the text and the state are those of the same tokens.
+      // The count in the footer, the text and the state belong to the same tokens.
       Arguments again = go_;
       again[10] = footer[1];
       EXPECT_EQ(
@@ -97,8 +97,9 @@ TEST_F(SignalsCli, AnInterruptEndsAJsonAnswer) {
   EXPECT_EQ(parse_json(finished.out, "stdout")["finish_reason"], "interrupted");
 }
 
-TEST(LoadingCli, AnInterruptEndsItAtOnce) {
-  // Evaluating catches signals. Loading this preset takes seconds, at whose end it would say more.
+TEST(LoadingCli, EndsAtOnceWhenInterrupted) {
+  // Evaluating catches signals, but loading does not. Loading this preset takes seconds, and more
+  // messages would follow.
   Program program({"evaluate", "--config-medium", "--quantize", "nf4", "--device", "cpu",
                    "--verbose", "-t", (bundled_model_dir() / "tokenizer.json").string()});
   ASSERT_TRUE(program.read_until([](const std::string&, const std::string& err) {
@@ -111,7 +112,7 @@ TEST(LoadingCli, AnInterruptEndsItAtOnce) {
 }
 
 TEST_F(SignalsCli, ASecondInterruptEndsTheProgram) {
-  // Nobody reads: the answer to the first one cannot be finished.
+  // Nothing reads the pipe, so the answer cannot end after the first interrupt.
   Surroundings stuck;
   stuck.stdout_is_full = true;
   Program program(go_, stuck);
@@ -173,7 +174,7 @@ TEST_F(SignalsCli, InterruptedLogitsLeaveNoFile) {
   EXPECT_EQ(files(), before);
 }
 
-TEST_F(SignalsCli, AReaderThatGoesAway) {
+TEST_F(SignalsCli, EndsWhenTheReaderClosesThePipe) {
   Program program(go_ + Arguments{"--quiet"});
   ASSERT_TRUE(prints(program, 50));
   program.close_stdout();
@@ -220,8 +221,8 @@ TEST(OutputCli, AClosedStdoutIsAnError) {
   }
 }
 
-/// A file that is opened while a standard stream is closed gets its number; what is said must not
-/// end up in it.
+/// A file that is opened while a standard stream is closed gets the number of that stream. Messages
+/// must not be written into the file.
 TEST(OutputCli, MessagesNeverLandInFiles) {
   const TemporaryFolder folder;
   const Arguments go = {"logits", "--ids", "1,2,3", "--device", "cpu", "--out"};

@@ -1,4 +1,4 @@
-// Saved states: one process goes on where another stopped.
+// Saved states: one process continues where another stopped.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ class StateCli : public testing::Test {
   std::vector<std::int32_t> ids_ = read_i32(golden_io("tiny_trained"), "input_ids");
 };
 
-TEST_F(StateCli, LogitsGoOnAcrossProcesses) {
+TEST_F(StateCli, LogitsContinueAcrossProcesses) {
   const std::size_t half = ids_.size() / 2;
   const std::vector<std::int32_t> first(ids_.begin(), ids_.begin() + static_cast<long>(half));
   const std::vector<std::int32_t> second(ids_.begin() + static_cast<long>(half), ids_.end());
@@ -43,13 +43,13 @@ TEST_F(StateCli, LogitsGoOnAcrossProcesses) {
     auto parts = read_f32(Checkpoint::open(path("a")), "logits");
     const auto b = read_f32(Checkpoint::open(path("b")), "logits");
     parts.insert(parts.end(), b.begin(), b.end());
-    // The same pieces through the same code: nothing may differ, not even the last bit.
+    // The pieces and the code are the same, so not even the last bit may differ.
     EXPECT_EQ(parts, read_f32(Checkpoint::open(path("whole")), "logits"));
     EXPECT_EQ(read_file(path("b.state")), read_file(path("whole.state")));
   }
 }
 
-TEST_F(StateCli, GenerationGoesOnAcrossProcesses) {
+TEST_F(StateCli, GenerationContinuesAcrossProcesses) {
   for (const Way& way : kWays) {
     SCOPED_TRACE(fmt::format("{} {}", way.device, way.precision));
     const Arguments go = Arguments{"run", "--seed", "5", "--json", "--ignore-eos"} + on(way);
@@ -61,18 +61,18 @@ TEST_F(StateCli, GenerationGoesOnAcrossProcesses) {
                                               "--save-state", path("s2"), "--max-tokens", "30"});
     EXPECT_EQ(rest["token_ids"], whole["token_ids"]);
     EXPECT_EQ(rest["text"], whole["text"]);
-    // The file that was loaded is not touched, and may be written over by the same run.
+    // The loaded file is not changed, and the same run may overwrite it.
     run_well(go + Arguments{"--prompt", "But soft", "--load-state", path("s"), "--save-state",
                             path("s"), "--max-tokens", "30"});
     EXPECT_EQ(read_file(path("s")), read_file(path("s2")));
   }
 }
 
-/// The state after `run` is that of its prompt and every generated token, whatever the run-ahead
-/// and whatever ended it.
+/// The state after `run` holds its prompt and every generated token, for any run-ahead and any end
+/// of the text.
 class LengthyStateCli : public StateCli {};
 
-TEST_F(LengthyStateCli, AfterRunEqualsTheSameIdsFed) {
+TEST_F(LengthyStateCli, StateAfterRunEqualsThatOfTheSameIds) {
   const std::vector<Arguments> endings = {{"--max-tokens", "40"},
                                           {"--max-tokens", "1"},
                                           {"--max-tokens", "0"},
@@ -100,7 +100,7 @@ TEST_F(LengthyStateCli, AfterRunEqualsTheSameIdsFed) {
       }
 }
 
-TEST_F(StateCli, LeavesNothingButTheStateBehind) {
+TEST_F(StateCli, LeavesOnlyTheStateFile) {
   run_well({"run", "--quiet", "--prompt", "a", "--max-tokens", "2", "--save-state", path("only")});
   std::size_t n = 0;
   for (const auto& entry : std::filesystem::directory_iterator(temporary_.path())) {
@@ -110,7 +110,7 @@ TEST_F(StateCli, LeavesNothingButTheStateBehind) {
   EXPECT_EQ(n, 1U);
 }
 
-TEST_F(StateCli, FastAndExactAreTheSameForAFloat32Model) {
+TEST_F(StateCli, FastAndExactAreEqualForAFloat32Model) {
   const Arguments logits = {"logits", "--quiet", "-m", golden_model(kSmallestModel).string(),
                             "--ids",  "1,2,3"};
   run_well(logits +

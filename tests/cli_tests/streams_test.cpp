@@ -1,4 +1,4 @@
-// Standard streams that are not as a terminal's: non-blocking, full, closed, unreadable.
+// Unusual standard streams: non-blocking, full, closed, unreadable.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ Surroundings not_blocking() {
   return surroundings;
 }
 
-TEST(StreamsCli, InputThatCannotBeReadIsAnError) {
+TEST(StreamsCli, UnreadableInputIsAnError) {
   Surroundings folder, closed;
   folder.stdin_file = "/";
   closed.closed = {0};
@@ -53,7 +53,7 @@ TEST(StreamsCli, AChatWhoseInputFailsKeepsItsState) {
   run_well(Arguments{"run", "--prompt", "a", "--load-state", state} + kQuick);
 }
 
-TEST(StreamsCli, InputThatComesLaterIsWaitedFor) {
+TEST(StreamsCli, WaitsForLateInput) {
   const std::string text = "hello world, this is the rest\n";
   for (const Arguments& arguments : kReading) {
     SCOPED_TRACE(fmt::format("{}", fmt::join(arguments, " ")));
@@ -72,7 +72,7 @@ TEST(StreamsCli, InputThatComesLaterIsWaitedFor) {
   }
 }
 
-/// Far more than a pipe holds.
+/// A text that is far longer than a pipe holds.
 std::string long_text() {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "the king ";
@@ -117,7 +117,7 @@ TEST(StreamsCli, MessagesWaitForTheirReader) {
   EXPECT_TRUE(finished.err.ends_with("\n"));
 }
 
-TEST(StreamsCli, AReaderThatGoesAwayEndsTheWaiting) {
+TEST(StreamsCli, StopsWaitingWhenTheReaderClosesThePipe) {
   Surroundings full = not_blocking();
   full.stdout_is_full = true;
   Program program({"--help"}, full);

@@ -1,4 +1,4 @@
-// What happens when the system starts no further thread.
+// The system refuses to start another thread.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ Surroundings refusing(int thread) {
   surroundings.environment = {
       {"LD_PRELOAD", library.string()},
       {"BX_REFUSED_THREAD", fmt::format("{}", thread)},
-      // The sanitizer insists on being the first library otherwise.
+      // Without this option the sanitizer insists on being the first library.
       {"ASAN_OPTIONS", fmt::format("{}:verify_asan_link_order=0", options ? options : "")}};
   return surroundings;
 }
@@ -32,21 +32,22 @@ void expect_one_line(const Arguments& arguments, int refused) {
 }
 
 // One thread runs the steps, and two others share its loops.
-TEST(ThreadLimitCli, TheThreadsOfTheCpu) {
+TEST(ThreadLimitCli, ReportsAMissingThreadOfTheCpu) {
   for (int refused = 1; refused <= 3; ++refused)
     expect_one_line(
         {"run", "--quiet", "--device", "cpu", "--threads", "3", "--max-tokens", "3", "a"}, refused);
 }
 
-// They wait for each other before they measure. Those of the first pass, and one of the second.
-TEST(ThreadLimitCli, TheThreadsThatMeasureRates) {
+// The threads wait for each other before they measure. The test refuses each thread of the first
+// pass, and one of the second.
+TEST(ThreadLimitCli, ReportsAMissingThreadThatMeasuresRates) {
   for (int refused = 4; refused <= 7; ++refused)
     expect_one_line({"benchmark", "--quiet", "--config-small", "--device", "cpu", "--threads", "3",
                      "-s", "4", "-w", "0", "-i", "1", "--decode-tokens", "0"},
                     refused);
 }
 
-TEST(ThreadLimitCli, ThreadsThatAreNotNeededAreNotMissed) {
+TEST(ThreadLimitCli, RunsWithoutThreadsThatItDoesNotNeed) {
   const Arguments arguments = {"run",    "--quiet", "--device",     "cpu", "--threads", "3",
                                "--seed", "1",       "--max-tokens", "3",   "a"};
   EXPECT_EQ(run_well(arguments, "", refusing(4)).out, run_well(arguments).out);

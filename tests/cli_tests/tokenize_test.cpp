@@ -1,4 +1,4 @@
-// Text to ids and back, to the byte.
+// tokenize and detokenize: text to ids and back, byte for byte.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ std::string sentencepiece() {
   return (golden_dir() / "sentencepiece" / "tokenizer.model").string();
 }
 
-TEST(LengthyTokenizeCli, RecordedCases) {
+TEST(LengthyTokenizeCli, ReproducesRecordedCases) {
   const TemporaryFolder folder;
   const auto text = folder / "text";
   const auto ids = folder / "ids.json";
@@ -36,13 +36,13 @@ TEST(LengthyTokenizeCli, RecordedCases) {
   }
 }
 
-TEST(TokenizeCli, SentencePiece) {
+TEST(TokenizeCli, ReadsSentencePiece) {
   const TemporaryFolder folder;
   const auto text = folder / "text";
   for (const Json& one : Json::parse(read_file(golden_dir() / "sentencepiece" / "cases.json"))) {
     SCOPED_TRACE(one["text"].dump());
     write_file(text, one["text"]);
-    // Which tokenizer the file is does not depend on how it is named.
+    // The contents of the file decide its kind, not its name.
     for (const std::string& name : {sentencepiece(), (golden_dir() / "sentencepiece").string()})
       EXPECT_EQ(run_json({"tokenize", "-t", name, "--file", text.string()}), one["ids"]);
   }
@@ -51,23 +51,23 @@ TEST(TokenizeCli, SentencePiece) {
       "ROMEO:\n");
 }
 
-TEST(TokenizeCli, WhereTheTextComesFrom) {
+TEST(TokenizeCli, ReadsArgumentStdinAndFile) {
   const Json ids = run_json({"tokenize", "To be\n", "--quiet"});
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, "To be\n"), ids);
-  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // stdin is taken to the byte
+  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // all bytes of stdin count
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, ""), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", ""}), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", "--", "-5"}), run_json({"tokenize", "--quiet"}, "-5"));
   const Finished spoken = run_well({"tokenize", "To be"});
   ASSERT_EQ(spoken.err_lines().size(), 1U);
   EXPECT_EQ(spoken.err.rfind("bit-axon: model: the bundled", 0), 0U) << spoken.err;
-  // What command-line libraries like to take apart.
+  // Texts that command-line libraries tend to split.
   for (const char* text : {"[a,b]", "{}", "%%", "\"quoted\"", "'single'", "a,b", "a\\nb", "$HOME"})
     EXPECT_EQ(run_json({"tokenize", "--quiet", text}), run_json({"tokenize", "--quiet"}, text))
         << text;
 }
 
-TEST(TokenizeCli, BytesAndSpecialTokens) {
+TEST(TokenizeCli, HandlesBytesAndSpecialTokens) {
   EXPECT_EQ(run_json({"tokenize", "--quiet", "<|im_start|>a<|im_end|><|endoftext|>"}),
             Json({1022, 64, 1023, 1021}));
   EXPECT_EQ(run_well({"detokenize", "--quiet", "1022", "64", "1023"}).out,
@@ -76,7 +76,7 @@ TEST(TokenizeCli, BytesAndSpecialTokens) {
   EXPECT_EQ(run_json({"tokenize", "--config-small"}, std::string("\0\xff\n", 3)),
             Json({0, 255, 10}));
   EXPECT_EQ(run_well({"detokenize", "--config-small", "104,195,169"}).out, "h\xc3\xa9\n");
-  // An id of the model that the tokenizer does not have.
+  // The model has this id, but the tokenizer does not.
   EXPECT_EQ(run_well({"detokenize", "--config-small", "104,1000,105"}).out, "hi\n");
 }
 
@@ -87,8 +87,8 @@ TEST(TokenizeCli, ATokenizerNeedsNoModel) {
   EXPECT_EQ(finished.err, "");
 }
 
-TEST(TokenizeCli, LongTextInLinearTime) {
-  // A megabyte, which anything quadratic would not finish within the guard time.
+TEST(TokenizeCli, EncodesLongTextInLinearTime) {
+  // A megabyte of text. A quadratic algorithm would not finish within the guard time.
   std::string text;
   while (text.size() < (std::size_t{1} << 20))
     text += "To be, or not to be: that is the question.\n";

@@ -1,4 +1,4 @@
-// The weights of a model of the default configuration in every format, by their descriptions alone.
+// The weights of the default configuration in every format, as descriptions without data.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::test {
 
-/// The tensors of `config`; those that may be are in `format`.
+/// The tensors of `config`. Tensors that can have the format `format` have it.
 inline std::vector<FoundWeight> found_in(const Config& config, WeightFormat format, bool nested) {
   Weights unused;
   std::vector<FoundWeight> found = random_found(config, unused);

@@ -1,4 +1,4 @@
-// What a test asks of an error.
+// Expectations about errors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,7 +10,8 @@
 
 namespace bitaxon::test {
 
-/// `act` throws an Error of `kind`: one line of reasonable length that holds every fragment.
+/// Expects that `act` throws an Error of `kind`. Its message is one line of reasonable length that
+/// holds every fragment.
 template <class Act>
 void expect_error(const Act& act, ErrorKind kind,
                   std::initializer_list<std::string_view> fragments) {

@@ -1,5 +1,5 @@
-// A Vulkan driver that hands everything to another one ($BX_WRAPPED_DRIVER) but for one function.
-// The name of this file says which function, and what happens in it: crash_in_vkCreateDevice.so,
+// A Vulkan driver that passes every call on to another driver ($BX_WRAPPED_DRIVER), except one. The
+// name of the library says which function it is and what happens in it: crash_in_vkCreateDevice.so,
 // exit_in_load.so, hang_in_unload.so, fail_in_vkEnumeratePhysicalDevices.so, crash_in_nothing.so.
 #include <dlfcn.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ std::string own_name() {
   return std::filesystem::path(info.dli_fname).stem().string();
 }
 
-/// What this file's name says before and behind "_in_".
+/// The two parts of the library's name, before and after "_in_".
 std::string word(bool first) {
   const std::string name = own_name();
   const std::size_t at = name.find("_in_");
@@ -42,7 +42,7 @@ VkResult misbehave() {
 
 bool is_chosen(const char* function) { return word(false) == function; }
 
-/// A function of the driver behind this one.
+/// A function of the wrapped driver.
 template <class Pointer>
 Pointer wrapped(const char* name) {
   static void* library = ::dlopen(std::getenv("BX_WRAPPED_DRIVER"), RTLD_NOW | RTLD_LOCAL);
@@ -57,7 +57,7 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL device_function(VkDevice device, const 
   return is_chosen(name) ? bad_function() : next_device_function(device, name);
 }
 
-/// A byte in $BX_FAKE_DRIVER_LOADS for each time that a process loads this.
+/// Appends a byte to the file $BX_FAKE_DRIVER_LOADS whenever a process loads this library.
 void count_load() {
   const char* file = std::getenv("BX_FAKE_DRIVER_LOADS");
   if (file != nullptr) std::ofstream(file, std::ios::app) << '.';

@@ -21,7 +21,7 @@ Model load_case(Backend& backend, const std::filesystem::path& folder, Precision
   return model;
 }
 
-/// Pieces of n rows: `first`, then all of `size` but the last.
+/// Splits n rows into a piece of `first` rows and pieces of `size` rows; the last may be smaller.
 std::vector<std::size_t> pieces_after(std::size_t first, std::size_t n, std::size_t size) {
   std::vector<std::size_t> pieces = {std::min(n, first)};
   const auto rest = equal_pieces(n - pieces[0], size);

@@ -14,17 +14,17 @@
 
 namespace bitaxon::test {
 
-/// Folders of the tree, and those of another folder of recorded cases that the environment names
-/// (the larger ones are not kept in the repository).
+/// The case folders of the source tree, and those of the folder that $BITAXON_GOLDEN_DIR names
+/// (larger cases are not kept in the repository).
 std::vector<std::filesystem::path> golden_case_folders();
 
-/// How far from the recorded numbers a device may be, in relative L2.
+/// The bound on the difference from the recorded numbers, in relative L2.
 struct GoldenBound {
   double whole = 0;
-  double row_factor = 1;  ///< of that bound, for every single row
+  double row_factor = 1;  ///< the bound of a single row is row_factor * whole
 };
 
-/// Rows that a device computed beside those that were recorded.
+/// Rows that a device computed, and the recorded rows.
 struct GoldenRows {
   std::string what;  ///< "decode logits"
   std::int64_t n_rows = 0;
@@ -39,24 +39,24 @@ struct GoldenRows {
 };
 void expect_within(const GoldenBound& bound, const GoldenRows& rows);
 
-/// A recorded case, its model loaded on a backend.
+/// A recorded case with its model loaded on a backend.
 class GoldenCase {
  public:
   GoldenCase(Backend& backend, const std::filesystem::path& folder, Precision precision);
 
-  /// What this model is held to on this backend. One without 16-bit or 4-bit tensors is exact
-  /// whatever was asked for.
+  /// The bound for this model on this backend. A model without 16-bit or 4-bit tensors is always
+  /// exact.
   GoldenBound bound() const;
   /// Ways to feed the prompt: in few pieces, in uneven ones, row by row.
   std::vector<std::vector<std::size_t>> prompt_splits() const;
-  /// Logits of every id of the prompt, fed in pieces.
+  /// The logits of every id of the prompt, which is fed in pieces.
   GoldenRows prefill(std::span<const std::size_t> pieces);
-  /// Logits after the prompt and after each recorded token but the last, fed one by one.
+  /// The logits after the prompt and after each recorded token except the last, fed one by one.
   GoldenRows decode();
-  /// The tokens that decode() feeds: the likeliest of each row.
+  /// The tokens that decode() feeds: the likeliest token of each row.
   const std::vector<std::int32_t>& greedy_ids() const { return greedy_ids_; }
-  /// What each layer hands on, for the first step of the prompt; empty for a case that was recorded
-  /// without it.
+  /// The output of each layer for the first step of the prompt; empty if the case was recorded
+  /// without layer outputs.
   std::vector<GoldenRows> layers();
 
  private:

@@ -1,4 +1,4 @@
-// Holds JSON to a JSON Schema, as far as docs/schemas uses that language.
+// Checks JSON against a JSON Schema, for the part of the language that docs/schemas uses.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace bitaxon::test {
 
-/// What is wrong with `value`, one line each that begins with its place ("$.records[0].test");
-/// empty: nothing. Knows type, enum, required, properties, additionalProperties, items, minItems,
-/// minimum and $ref within the schema, besides $schema, $defs, title and description. Another
-/// keyword is a problem too: a rule that is not checked must not look as if it were.
+/// The problems of `value`, one line each, which begins with a path ("$.records[0].test"). Empty if
+/// `value` follows the schema. Checks type, enum, required, properties, additionalProperties,
+/// items, minItems, minimum and $ref within the schema, and ignores $schema, $defs, title and
+/// description. Any other keyword is a problem too, because its rule would not be checked.
 std::vector<std::string> schema_problems(const Json& schema, const Json& value);
 
 /// docs/schemas/NAME.schema.json of the source tree.

@@ -1,4 +1,4 @@
-// The memory of this process, as the system counts it.
+// The memory of this process as the system counts it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,16 +26,16 @@ inline std::uint64_t memory_status_bytes(const std::string& key) {
   return 0;
 }
 
-/// How far memory in use rises above where it was, while `act` runs.
+/// The largest growth of the resident memory while `act` runs.
 template <class Act>
 std::uint64_t peak_growth_bytes(const Act& act) {
-  std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
+  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak
   const std::uint64_t before = memory_status_bytes("VmRSS");
   act();
   return memory_status_bytes("VmHWM") - before;
 }
 
-/// 175 MiB, the largest tensor 48 MiB.
+/// A model of 175 MiB whose largest tensor has 48 MiB.
 inline Config loading_config() {
   Config config;
   config.vocab_size = 8000;
@@ -47,8 +47,8 @@ inline Config loading_config() {
   return config;
 }
 
-/// Loads a model of random weights; the peak stays below packed weights, largest tensor, 128 MiB.
-/// For a backend whose memory is the system's.
+/// Loads a model of random weights. Expects a peak below the sum of the packed weights, the largest
+/// tensor and 128 MiB. For a backend whose memory is the system's.
 inline void expect_low_loading_peak(Backend& backend) {
   Weights unused;
   std::uint64_t largest = 0;

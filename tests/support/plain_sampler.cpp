@@ -116,7 +116,7 @@ std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>
   const std::vector<float> after = penalised(logits, seen, params.penalty);
   if (!drawable(after)) return -1;
   const std::int32_t best = lowest_largest(after);
-  // A temperature so small that the best logit overflows is in effect none.
+  // If the temperature is so small that the best logit overflows, the draw is greedy.
   if (params.temperature == 0 ||
       std::isinf(after[static_cast<std::size_t>(best)] / params.temperature))
     return best;
@@ -131,7 +131,7 @@ std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>
     running += weights[i];
     if (running > threshold) return static_cast<std::int32_t>(i);
   }
-  return -2;  // never: the threshold is below the sum
+  return -2;  // not reached: the threshold is below the sum
 }
 
 }  // namespace bitaxon::test

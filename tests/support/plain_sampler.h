@@ -1,5 +1,5 @@
-// Sampling written a second time, from the description of the model, slowly and without a kernel's
-// scratch or order of work; the sample op must agree with it token by token.
+// A second implementation of sampling, written from docs/sampling.md. It is slow and shares neither
+// scratch nor order of work with a kernel. The sample op must agree with it token by token.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ struct PlainParams {
   SamplerWords words() const;
 };
 
-/// Integer weights of all tokens after every filter, 0 for those that are dropped. Logits are
-/// finite or -infinity, temperature is not 0.
+/// Integer weights of all tokens after every filter, 0 for dropped tokens. Logits are finite or
+/// -infinity, and the temperature is not 0.
 std::vector<std::uint64_t> plain_weights(std::span<const float> logits,
                                          const std::vector<bool>& seen, const PlainParams& params);
 
-/// The token at `position` of a sequence. -1: a NaN, or the largest logit is not finite.
+/// The token at `position` of a sequence; -1 if a logit is NaN or the largest is not finite.
 std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>& seen,
                           const PlainParams& params, std::uint64_t position);
 

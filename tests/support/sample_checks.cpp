@@ -1,5 +1,5 @@
-// Checks of the sample op that hold on every backend: against a second, plain program of the same
-// rules, against recorded filters, and against the probabilities it is meant to draw with.
+// Checks of the sample op for every backend: against a second, plain implementation of the rules,
+// against recorded filters, and against the probabilities of the draw.
 #include "support/sample_checks.h"
 
 #include <fmt/format.h>
@@ -21,7 +21,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// One of a few values, the corners among them.
+/// One of a few values, including corner cases.
 template <class T>
 T pick(Random& random, std::initializer_list<T> values) {
   return values.begin()[random.below(static_cast<std::int64_t>(values.size()))];
@@ -39,7 +39,7 @@ PlainParams random_params(Random& random, std::int64_t vocab_size) {
   return params;
 }
 
-/// Logits with ties, -infinity, wide and narrow spreads.
+/// Logits with ties, -infinity, and wide or narrow spreads.
 std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   const double spread = pick(random, {0.0, 0.1, 1.0, 3.0, 3.0, 10.0, 1000.0});
   const double grid = pick(random, {0.0, 0.0, 0.25, 2.0});
@@ -54,7 +54,7 @@ std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   return logits;
 }
 
-/// One step of random segments, each compared with the plain program.
+/// Runs one step of random segments and compares each with the plain implementation.
 void check_random_step(SampleOp& op, Random& random, std::int64_t vocab_size, int n_segments) {
   std::vector<std::vector<float>> logits;
   std::vector<SampleOp::Draw> draws(static_cast<std::size_t>(n_segments));
@@ -77,7 +77,7 @@ void check_random_step(SampleOp& op, Random& random, std::int64_t vocab_size, in
   }
 }
 
-TEST_P(ManySamples, AgreesWithThePlainProgram) {
+TEST_P(ManySamples, AgreesWithThePlainImplementation) {
   Random random("sample/plain");
   for (int round = 0; round < GetParam().n_rounds && !HasFatalFailure(); ++round) {
     SCOPED_TRACE(fmt::format("round {}", round));
@@ -87,7 +87,7 @@ TEST_P(ManySamples, AgreesWithThePlainProgram) {
   }
 }
 
-TEST_P(ManySamples, AgreesAtSizesWithCorners) {
+TEST_P(ManySamples, AgreesAtCornerCaseSizes) {
   Random random("sample/sizes");
   for (const std::int64_t vocab_size : {1, 2, 31, 32, 33, 1000, 1023, 1024, 1025, 32000, 200'000}) {
     SampleOp op(backend(), vocab_size);
@@ -97,7 +97,7 @@ TEST_P(ManySamples, AgreesAtSizesWithCorners) {
   }
 }
 
-TEST_P(Sample, GreedyTakesTheLowestOfEquals) {
+TEST_P(Sample, GreedyTakesTheLowestIdOfEqualLogits) {
   const std::vector<float> logits = {-1, 3, 2, 3, 3};
   EXPECT_EQ(SampleOp(backend(), 5, {false, false}).run_one(logits, {}), 1);
   EXPECT_EQ(SampleOp(backend(), 5).run_one(logits, {.temperature = 0}), 1);
@@ -124,7 +124,7 @@ TEST_P(Sample, StagesThatAreAbsentDoNotRun) {
   EXPECT_EQ(SampleOp(backend(), 2, {true, false}).run_one(logits, {.temperature = 1e30F}), 0);
 }
 
-TEST_P(Sample, WhatIsNotFiniteGivesNoToken) {
+TEST_P(Sample, LogitsThatAreNotFiniteGiveNoToken) {
   for (const SamplerStructure structure : {SamplerStructure{false, false}, {true, true}}) {
     SampleOp op(backend(), 3, structure);
     EXPECT_EQ(op.run_one(std::vector<float>{1, kNan, 2}, {}), -1);
@@ -140,7 +140,7 @@ TEST_P(Sample, WhatIsNotFiniteGivesNoToken) {
       -1);
 }
 
-/// Which tokens some number of draws give.
+/// The tokens that appear in a number of draws.
 std::vector<bool> drawn(SampleOp& op, std::span<const float> logits, const PlainParams& params,
                         std::uint32_t n_steps) {
   const std::vector<SampleOp::Draw> draws(kMaxSegments, {logits, {}, params, 1});
@@ -160,7 +160,7 @@ std::vector<bool> drawn(SampleOp& op, std::span<const float> logits, const Plain
   return seen;
 }
 
-TEST_P(Sample, FiltersKeepWhatTheyShould) {
+TEST_P(Sample, FiltersKeepTheExpectedTokens) {
   const std::vector<float> logits = {1, 2, 2, 0, 2, -1};
   SampleOp op(backend(), 6);
   using Kept = std::vector<bool>;
@@ -175,14 +175,15 @@ TEST_P(Sample, FiltersKeepWhatTheyShould) {
 }
 
 TEST_P(Sample, TopPIsExact) {
-  // Two tokens of equal weight: half of the total is reached by one and exceeded only by two.
+  // Two tokens of equal weight: one token reaches half of the total, but only two exceed it.
   SampleOp op(backend(), 3);
   const std::vector<float> logits = {0, 0, -2};
   const std::vector<float> halves = {0, -100, 0};
   using Kept = std::vector<bool>;
   EXPECT_EQ(drawn(op, logits, {.top_p = 0.5}, 10), (Kept{1, 1, 0}));
   EXPECT_EQ(drawn(op, halves, {.top_p = 0.5}, 10), (Kept{1, 0, 1}));
-  // ln 3: weights 3/4 and 1/4. The bound itself is not beyond the bound.
+  // A difference of ln 3 gives the weights 3/4 and 1/4. A sum equal to the bound does not exceed
+  // it.
   const std::vector<float> quarters = {std::log(3.0F), 0, -100};
   const auto weights = plain_weights(quarters, {}, {});
   const double share =
@@ -211,7 +212,7 @@ TEST_P(Sample, TopPDoesNotStopAtTheBoundItself) {
   EXPECT_EQ(drawn(op, logits, {.top_p = 0.5 - 0x1p-32}, 20), (Kept{1, 0, 0, 0}));
 }
 
-TEST_P(ManySamples, RecordedFilters) {
+TEST_P(ManySamples, ReproduceRecordedFilters) {
   const auto file = Checkpoint::open(golden_dir() / "ops" / "sampling.safetensors");
   const auto recorded =
       nlohmann::json::parse(std::ifstream(golden_dir() / "ops" / "ops.json"))["sampling"];
@@ -233,7 +234,7 @@ TEST_P(ManySamples, RecordedFilters) {
       const bool kept = mask[i] != std::byte{0};
       EXPECT_TRUE(kept || !seen[i]) << "drawn, but it was filtered";
       EXPECT_TRUE(kept || weights[i] == 0);
-      // A token that is kept and weighs next to nothing rounds to no weight at all.
+      // The tiny weight of a kept token may round to 0.
       const double difference =
           static_cast<double>(logits[i]) -
           static_cast<double>(*std::max_element(logits.begin(), logits.end()));
@@ -283,7 +284,7 @@ std::pair<double, int> chi_square(Backend& backend, std::span<const float> logit
   return {statistic, freedom};
 }
 
-TEST_P(ManySamples, DrawsWithTheProbabilities) {
+TEST_P(ManySamples, DrawWithTheExpectedProbabilities) {
   Random random("sample/chi-square");
   std::vector<float> logits(40);
   for (float& logit : logits) logit = random.centred(1.3);
@@ -293,7 +294,7 @@ TEST_P(ManySamples, DrawsWithTheProbabilities) {
         PlainParams{.min_p = 0.2, .seed = 4}}) {
     const auto [statistic, freedom] = chi_square(backend(), logits, params, GetParam().n_draws);
     EXPECT_GE(freedom, 3);
-    // Beyond mean + 5 standard deviations once in about a million seeds; these are fixed.
+    // About one seed in a million exceeds mean + 5 standard deviations. These seeds are fixed.
     EXPECT_LT(statistic, freedom + 5 * std::sqrt(2.0 * freedom)) << "seed " << params.seed;
     EXPECT_GT(statistic, freedom - 5 * std::sqrt(2.0 * freedom)) << "too even to be random";
   }
@@ -314,7 +315,7 @@ TEST_P(Sample, TokenDependsOnSeedAndPositionAlone) {
   EXPECT_NE(tokens[0], tokens[1]);
   EXPECT_NE(tokens[0], tokens[3]);
   EXPECT_EQ(tokens, op.run(draws));
-  // The position is the drawn token's, however many rows led to it.
+  // The position is that of the drawn token, for any number of rows before it.
   StepBuffer step;
   step.n_rows = 4;
   step.n_segments = 1;

@@ -1,5 +1,5 @@
-// The checks of the sample op as a suite that a test program instantiates for its backends; it
-// lists sample_checks.cpp among its sources.
+// The checks of the sample op as a suite. A test program instantiates it for its backends and lists
+// sample_checks.cpp among its sources.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ struct SampleBackend {
   const char* name;
   Backend& (*open)();
   int n_rounds;           ///< random distributions
-  std::uint32_t n_draws;  ///< to count how often each token comes
+  std::uint32_t n_draws;  ///< draws in which each token is counted
 };
 
 inline void PrintTo(const SampleBackend& backend, std::ostream* out) { *out << backend.name; }
@@ -24,7 +24,7 @@ class Sample : public testing::TestWithParam<SampleBackend> {
   static Backend& backend() { return GetParam().open(); }
 };
 
-/// Those that draw very often, which takes a GPU's software driver minutes.
+/// The checks with very many draws, which take minutes on a software driver.
 class ManySamples : public Sample {};
 
 }  // namespace bitaxon::test

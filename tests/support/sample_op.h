@@ -1,4 +1,4 @@
-// The sample op by itself, on any backend.
+// Runs the sample op alone, on any backend.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace bitaxon::test {
 
-/// Compiled once for a vocabulary; each call is one step of up to kMaxSegments segments.
+/// The op, compiled once for a vocabulary. Each call is one step of up to kMaxSegments segments.
 class SampleOp {
  public:
   SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure structure = {true, true});
@@ -27,7 +27,7 @@ class SampleOp {
   std::vector<std::int32_t> run(std::span<const Draw> draws);
   std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
                        std::vector<bool> seen = {});
-  /// The same logits again, for other positions.
+  /// Draws from the same logits again, for other positions.
   std::vector<std::int32_t> submit(const StepBuffer& step);
 
  private:

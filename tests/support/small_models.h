@@ -1,4 +1,4 @@
-// Small models that a test makes: random weights as numbers, written as a model directory.
+// Small models for tests: random weights as numbers, written as a model directory.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace bitaxon::test {
 /// Six layers (two of each kind), window 16, everything small.
 Config small_config();
 
-/// Ids from a seed, the same on every machine.
+/// Random ids from a seed, the same on every machine.
 std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std::uint32_t seed);
 
 struct NamedTensor {
@@ -41,27 +41,27 @@ void write_tensors(const std::filesystem::path& file,
                    const std::map<std::string, std::string>& metadata = {});
 void write_text(const std::filesystem::path& file, std::string_view text);
 
-/// A model with the backend it is on.
+/// A model and its backend.
 struct OpenModel {
   std::unique_ptr<Backend> backend;
-  Model model;  // after the backend, which outlives it
+  Model model;  // declared after the backend, which outlives it
 };
 OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
                      const LoadOptions& options = {});
 OpenModel open_random(const std::string& device, int n_threads, const Config& config,
                       const LoadOptions& options = {}, std::uint64_t seed = 1);
 
-/// Feeds ids in these pieces; the logits of every row.
+/// Feeds ids in these pieces and returns the logits of every row.
 std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
                                std::span<const std::size_t> pieces);
-/// In pieces of at most kMaxRows.
+/// Feeds ids in pieces of at most kMaxRows and returns the logits of every row.
 std::vector<float> feed_all(Model& model, State& state, std::span<const std::int32_t> ids);
-/// Pieces of n rows: all of `size` but the last.
+/// Splits n rows into pieces of `size`; the last may be smaller.
 std::vector<std::size_t> equal_pieces(std::size_t n, std::size_t size);
-/// Pieces of n rows, of 1 to `largest`.
+/// Splits n rows into pieces of 1 to `largest` rows.
 std::vector<std::size_t> random_pieces(std::size_t n, std::size_t largest, std::uint32_t seed);
 
-/// Equal as bits (NaN equals itself, 0 is not -0).
+/// Whether numbers are equal as bits (NaN equals itself, 0 does not equal -0).
 bool same_bits(std::span<const float> a, std::span<const float> b);
 
 }  // namespace bitaxon::test

@@ -5,8 +5,8 @@
 
 namespace bitaxon::test {
 
-/// $BITAXON_TEST_TREE, else the tree this program was built from. It is known relative to the
-/// program, so that no program names a folder of the machine that built it.
+/// $BITAXON_TEST_TREE, else the source tree of this program. Its path is stored relative to the
+/// program, so that no program contains a path of the machine that built it.
 std::filesystem::path source_tree();
 
 inline std::filesystem::path golden_dir() { return source_tree() / "tests" / "golden"; }

@@ -1,4 +1,4 @@
-// Recorded tensors, and comparing numbers.
+// Reading recorded tensors, and comparing numbers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,27 +15,27 @@
 
 namespace bitaxon::test {
 
-/// A tensor of a file as float32 (from F32, F16 or BF16), as int32 (from I32), or as stored.
+/// Reads a tensor of a file as float32 (from F32, F16 or BF16), as int32 (from I32), or as stored.
 std::vector<float> read_f32(const Checkpoint& file, const std::string& name);
 std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& name);
 std::vector<std::byte> read_bytes(const Checkpoint& file, const std::string& name);
 const TensorInfo& info_of(const Checkpoint& file, std::string_view name);
 
-/// ||actual - expected|| / ||expected||; infinite when anything is NaN or sizes differ.
+/// ||actual - expected|| / ||expected||; infinite if a number is NaN or the sizes differ.
 double relative_l2(std::span<const float> actual, std::span<const float> expected);
 
-/// How far rows are from the expected ones, in relative L2.
+/// The difference of rows from the expected ones, in relative L2.
 struct RowErrors {
-  double whole = 0;  ///< all of them as one
+  double whole = 0;  ///< of all rows together
   double worst_row = 0;
-  std::size_t row = 0;  ///< which that is
+  std::size_t row = 0;  ///< index of the worst row
 };
 /// Sizes must be equal, and a multiple of n_rows.
 RowErrors row_errors(std::span<const float> actual, std::span<const float> expected,
                      std::int64_t n_rows);
 
-/// Whole within `bound`, and every row within `row_factor * bound`, in relative L2. A failure names
-/// `what`, the worst row, and its worst element.
+/// Expects a relative L2 of at most `bound` over all rows and of at most `row_factor * bound` in
+/// every row. A failure names `what`, the worst row, and its worst element.
 void expect_close(std::span<const float> actual, std::span<const float> expected,
                   std::int64_t n_rows, double bound, const std::string& what,
                   double row_factor = 4);

@@ -1,4 +1,5 @@
-// A backend in front of another: keeps what is packed as numbers, and fills memory with NaN.
+// A backend that wraps another one: it records the packed weights as numbers and can fill memory
+// with NaN.
 #pragma once
 
 #include <functional>
@@ -22,13 +23,14 @@ using CapturedWeights = std::map<std::string, CapturedWeight>;
 
 class WrappedBackend final : public Backend {
  public:
-  /// `poison`: all memory is NaN (0xFF bytes) when it is allocated, and all memory of activations
-  /// again before each step, so that nothing can be read there that the step has not written.
+  /// `poison`: fills all memory with NaN (0xFF bytes) when it is allocated, and the memory of
+  /// activations again before each step. A step then cannot read a value that it has not written.
   explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
-  std::function<void(DeviceMemory&)> change_memory;           ///< makes the memory look another
-  std::function<void(std::span<std::byte>)> change_download;  ///< what comes back from the device
+  std::function<void(DeviceMemory&)> change_memory;  ///< changes the reported memory
+  std::function<void(std::span<std::byte>)>
+      change_download;  ///< changes bytes that come back from the device
 
   const CapturedWeights& captured() const { return captured_; }
   int n_allocated() const { return n_allocated_; }  ///< buffers
