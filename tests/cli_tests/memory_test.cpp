@@ -89,7 +89,7 @@ TEST_F(MemoryCli, RefusesWithATableAndOneLine) {
   }
 }
 
-TEST_F(MemoryCli, InspectReportsThatNothingFits) {
+TEST_F(MemoryCli, InspectReportsWhetherAModelFits) {
   const std::vector<std::string> devices = usable_devices();
   const auto check = [&](const Arguments& model, bool fits) {
     const Json json = run_json(Arguments{"inspect", "--json"} + model);

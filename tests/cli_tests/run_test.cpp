@@ -78,7 +78,7 @@ TEST(LengthyRunCli, StreamedWholeAndJsonTextsAreEqual) {
   }
 }
 
-TEST(RunCli, JsonFollowsItsSchema) {
+TEST(RunCli, JsonHoldsEveryField) {
   const Json json = run_json({"run", "--json", "--prompt", "To be", "--max-tokens", "5", "--seed",
                               "18446744073709551615"});
   std::set<std::string> keys;
