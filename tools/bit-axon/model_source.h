@@ -26,7 +26,7 @@ ModelSource find_model(const std::string& name, std::string_view argument = "--m
 /// Throws Error(io) with the command that fetches the id if it is not in the cache.
 std::filesystem::path find_tokenizer_path(const std::string& name);
 
-/// models/tiny-shakespeare beside the program (a build tree) or under ../share/bit-axon
+/// models/tiny-shakespeare next to the program (a build tree) or under ../share/bit-axon
 /// (installed).
 std::filesystem::path bundled_model_folder();
 /// models/texts/king-james.txt in the same folders.
