@@ -173,7 +173,7 @@ TEST(BenchmarkReport, MarksMissingMeasurements) {
   }
   for (const char* field : {"limit", "limit_tokens_per_sec", "limit_share", "read_share"})
     EXPECT_TRUE(json["records"][0][field].is_null()) << field;
-  EXPECT_EQ(json["records"][1]["limit"], "read") << "the other device's";
+  EXPECT_EQ(json["records"][1]["limit"], "read") << "the limit of the other device";
 }
 
 TEST(BenchmarkReport, JsonKeepsToItsSchema) {

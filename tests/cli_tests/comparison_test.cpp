@@ -148,7 +148,7 @@ TEST(Comparison, FindsTheFirstGreedyTokenThatDiffers) {
     EXPECT_NEAR(parting.relative_l2, expected.relative_l2, 1e-4);
   }
   EXPECT_GT(n_partings, 0);
-  EXPECT_GT(n_later, 0) << "no parting after the first token was met";
+  EXPECT_GT(n_later, 0) << "no pair of models differs only after the first token";
 }
 
 TEST(Comparison, StopsAtMaxSeqLen) {

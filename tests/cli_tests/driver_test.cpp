@@ -127,7 +127,7 @@ TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   const Json list = run_json({"devices", "--json"}, "", with({manifest, healthy_manifest()}));
   expect_rejected(list, manifest, "it fails: vulkan: vkEnumeratePhysicalDevices");
   EXPECT_TRUE(has_llvmpipe(list)) << list;
-  EXPECT_FALSE(fs::exists(record())) << "memory may be there the next time";
+  EXPECT_FALSE(fs::exists(record())) << "the next run may have enough memory";
 }
 
 /// The loader then reports the same as if no driver had a device.
@@ -232,7 +232,7 @@ TEST_F(Drivers, AreTriedOnceUntilTheyChange) {
   const std::string first = read_file(loads);
   EXPECT_NE(first, "");
   expect_rejected(run_json({"devices", "--json"}, "", surroundings), manifest, "it crashes");
-  EXPECT_EQ(read_file(loads), first) << "nobody loads it again: " << read_file(record());
+  EXPECT_EQ(read_file(loads), first) << "expected no further load: " << read_file(record());
   // The manifest names another library, and then the first library again.
   add("crash", "nothing");
   const std::string text = read_file(manifest);

@@ -18,7 +18,8 @@ TEST(LengthyRunCli, AcceptsEveryKindOfPrompt) {
   const std::string prompt = "ROMEO:\nBut soft";
   const std::string expected = run_well(kSeeded + Arguments{prompt}).out;
   EXPECT_GT(expected.size(), 10U);
-  EXPECT_EQ(expected.find("ROMEO:\nBut soft"), std::string::npos) << "the prompt is not echoed";
+  EXPECT_EQ(expected.find("ROMEO:\nBut soft"), std::string::npos)
+      << "the prompt must not be echoed";
   EXPECT_EQ(run_well(kSeeded + Arguments{"--prompt", prompt}).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
@@ -141,7 +142,7 @@ TEST(RunCli, NotesGoToStderr) {
   EXPECT_EQ(lines[1].rfind("bit-axon: device: cpu", 0), 0U) << lines[1];
   const std::regex footer("── 3 tokens · [0-9]+\\.[0-9] tok/s · TTFT [0-9]+ms ──");
   EXPECT_TRUE(std::regex_match(lines[2], footer)) << lines[2];
-  EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colour only on a terminal";
+  EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colors appear only on a terminal";
   // A named model and a named device need no note.
   const Finished named = run_well({"run", "-m", bundled_model_dir().string(), "--device", "cpu",
                                    "--prompt", "To be", "--max-tokens", "1"});

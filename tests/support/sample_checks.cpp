@@ -114,7 +114,7 @@ TEST_P(Sample, PenaltyDividesPositiveAndMultipliesNegative) {
   EXPECT_EQ(op.run_one(std::vector<float>{-1, -1.5F, -9}, {.penalty = 2}, first), 1);
   EXPECT_EQ(op.run_one(std::vector<float>{-1, -1.5F, -9}, {.penalty = 0.5F}, {false, true, true}),
             1)
-      << "a penalty below 1 favours what was seen";
+      << "a penalty below 1 favors tokens of the context";
 }
 
 TEST_P(Sample, StagesThatAreAbsentDoNotRun) {
@@ -168,7 +168,8 @@ TEST_P(Sample, FiltersKeepTheExpectedTokens) {
   EXPECT_EQ(drawn(op, logits, {.top_k = 3}, 10), (Kept{0, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.top_k = 4}, 10), (Kept{1, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.top_k = 9}, 40), (Kept{1, 1, 1, 1, 1, 1}));
-  EXPECT_EQ(drawn(op, logits, {.top_p = 0}, 10), (Kept{0, 1, 1, 0, 1, 0})) << "best and equals";
+  EXPECT_EQ(drawn(op, logits, {.top_p = 0}, 10), (Kept{0, 1, 1, 0, 1, 0}))
+      << "the best token and its equals survive";
   EXPECT_EQ(drawn(op, logits, {.min_p = 1}, 10), (Kept{0, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.min_p = 0.36}, 10), (Kept{1, 1, 1, 0, 1, 0})) << "e^-1 is 0.368";
   EXPECT_EQ(drawn(op, logits, {.min_p = 0.37}, 10), (Kept{0, 1, 1, 0, 1, 0}));
@@ -232,7 +233,7 @@ TEST_P(ManySamples, ReproduceRecordedFilters) {
     for (std::size_t i = 0; i < mask.size(); ++i) {
       SCOPED_TRACE(fmt::format("{}, token {}", row["mask"].get<std::string>(), i));
       const bool kept = mask[i] != std::byte{0};
-      EXPECT_TRUE(kept || !seen[i]) << "drawn, but it was filtered";
+      EXPECT_TRUE(kept || !seen[i]) << "a filtered token was drawn";
       EXPECT_TRUE(kept || weights[i] == 0);
       // The tiny weight of a kept token may round to 0.
       const double difference =
@@ -277,7 +278,7 @@ std::pair<double, int> chi_square(Backend& backend, std::span<const float> logit
       EXPECT_EQ(counts[i], 0);
       continue;
     }
-    EXPECT_GT(expected, 5) << "the statistic wants cells that are not nearly empty";
+    EXPECT_GT(expected, 5) << "the statistic needs cells that are not nearly empty";
     statistic += (counts[i] - expected) * (counts[i] - expected) / expected;
     ++freedom;
   }
