@@ -82,7 +82,7 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"HF_HOME", (home() / "hf").string()},
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
-  // Keep the variables of sanitizers and drivers, which belong to whoever runs the tests.
+  // Keep the variables of sanitizers and drivers as the caller of the tests has set them.
   for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
                            "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
     if (const char* value = std::getenv(name)) all[name] = value;

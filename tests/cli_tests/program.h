@@ -45,7 +45,7 @@ struct Finished {
 };
 
 /// One running bit-axon. It sees an empty home folder, an empty hub cache and the C locale,
-/// whatever the user's are. After the guard time the process is killed, which fails the test.
+/// not the user's. After the guard time the process is killed, which fails the test.
 class Program {
  public:
   explicit Program(const Arguments& arguments, const Surroundings& surroundings = {});
