@@ -20,9 +20,12 @@ namespace bitaxon {
 /// Token embeddings, and the record of which tokens the context holds.
 ///   y[r, :] = table[id[r], :];   seen = seen | {id[r]}
 /// The ids are those of the step buffer, or, for a segment that says so, the token the previous
-/// step sampled (next_token). An id outside [0, V) gives zeros and is not recorded. table       [1,
-/// V, S] seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32 next_token
-/// state, i32 [1], versioned n_rows      R, 1 to kMaxRows Returns [R, S].
+/// step sampled (next_token). An id outside [0, V) gives zeros and is not recorded.
+/// table       [1, V, S]
+/// seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32
+/// next_token  state, i32 [1], versioned
+/// n_rows      R, 1 to kMaxRows
+/// Returns [R, S].
 Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
              std::int64_t n_rows);
 
@@ -67,6 +70,7 @@ struct SsmInResult {
 /// Rows before the segment's first are the state's; the last K-1 rows of v become the new state.
 /// x     [R, D]
 /// tail  state, f32 [K-1, E], versioned, oldest first
+/// Returns u and z, [R, E] each.
 /// Source  Gu & Dao 2023, "Mamba", section 3.4.
 SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, const Tensor& tail);
 
@@ -86,10 +90,12 @@ struct SelectiveScanWeights {
 /// bcr   [R, 2N + 1]
 /// h     state, f32 [N, E], versioned (channels fastest, so that neighbouring lanes are neighbours
 ///       in memory)
-/// Returns [R, E]. The recurrence is float32 or better, h is rounded to float32 after every row, so
-/// that the result does not depend on how rows are grouped into steps; except that a backend may
-/// cut long steps (256 rows and more) into chunks that run at the same time, which rounds h
-/// otherwise. Source  Gu & Dao 2023, "Mamba", algorithm 2.
+/// Returns [R, E].
+/// The recurrence is float32 or better, and h is rounded to float32 after every row, so that the
+/// result does not depend on how rows are grouped into steps. There is one exception: a backend may
+/// cut long steps (256 rows and more) into chunks that run at the same time, which rounds h in
+/// another order.
+/// Source  Gu & Dao 2023, "Mamba", algorithm 2.
 Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                       const SelectiveScanWeights& weights, const Tensor& h);
 
@@ -131,6 +137,7 @@ struct MoeRouteResult {
 /// norm         [1, 1, D], or empty: rms(x) is x
 /// gate         [1, X, D]
 /// shared_gate  [1, 1, D], or empty
+/// Returns normed [R, D], experts i32 [R, top_k], gates [R, top_k + 1].
 MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
                          const Tensor& shared_gate, std::int64_t top_k);
 
@@ -142,8 +149,8 @@ struct MoeSwigluWeights {
 };
 
 /// The first half of the chosen experts and of the shared one.
-///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s];  slot top_k: the
-///   shared
+///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
+///   y[r, top_k, :] = the same with the shared expert
 /// x        [R, D]
 /// experts  i32 [R, top_k]
 /// Returns [R, top_k + 1, I], or [R, top_k, I] without a shared expert.

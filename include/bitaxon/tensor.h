@@ -26,9 +26,8 @@ enum class RowSpace : std::uint8_t {
 ///   dtype are known, its contents are not: nothing has been computed. Allowed: being an argument
 ///   of further ops, being marked as an output.
 ///       x = linear(x, w);                // returns at once
-/// - **scheduled**: its graph has become a Plan. It now has a place in the arena and a lifetime;
-/// ops
-///   on it throw. If it was marked as an output, its contents can be read after a step has been
+/// - **scheduled**: its graph has become a Plan. It has a place in the arena and a lifetime; ops on
+///   it throw. If it was marked as an output, its contents can be read after a step has been
 ///   waited for.
 ///       auto plan = schedule(graph, ...);   // x is scheduled from here on
 ///

@@ -1,0 +1,51 @@
+// include/bitaxon/ops.h is the manual of the ops: each has a block that says what it returns.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "ops/op.h"
+#include "support/source_tree.h"
+
+namespace bitaxon::test {
+namespace {
+
+std::vector<std::string> manual() {
+  std::ifstream in(source_tree() / "include/bitaxon/ops.h");
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The lines of `///` directly above the declaration of `op`; empty without a declaration.
+std::vector<std::string> block_of(const std::vector<std::string>& lines, const std::string& op) {
+  const std::regex declaration(fmt::format(R"(^\w+ {}\(.*)", op));
+  std::vector<std::string> block;
+  for (const std::string& line : lines) {
+    if (std::regex_match(line, declaration)) return block;
+    if (line.starts_with("///"))
+      block.push_back(line);
+    else
+      block.clear();
+  }
+  return {};
+}
+
+TEST(OpManual, SaysWhatEachOpReturnsAtTheBeginningOfALine) {
+  const std::vector<std::string> lines = manual();
+  for (int id = 0; id < kOpCount; ++id) {
+    const std::string op(op_info(static_cast<OpId>(id)).name);
+    const std::vector<std::string> block = block_of(lines, op);
+    ASSERT_FALSE(block.empty()) << op << " has no block of comments";
+    EXPECT_TRUE(std::ranges::any_of(block, [](const std::string& line) {
+      return line.starts_with("/// Returns ");
+    })) << op;
+  }
+}
+
+}  // namespace
+}  // namespace bitaxon::test
