@@ -46,6 +46,7 @@ function(bx_layer name)
   target_include_directories(
     ${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+                     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
                      $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
   target_link_libraries(${target} PUBLIC ${arg_LINK})
   if(BITAXON_SANITIZE AND NOT name IN_LIST BX_COMPUTING_LAYERS)

@@ -39,7 +39,7 @@ void main() {
   const uint row = gl_WorkGroupID.y;
   const uint thread = gl_LocalInvocationIndex;
   const uint n_threads = gl_WorkGroupSize.x;
-  const Segment segment = step_.segments[segment_of(row)];
+  const SegmentWords segment = step_.segments[segment_of(row)];
   const uint n_parts = n_splits_of(keys_at(segment.position + (row - segment.first_row)).n);
   const uint part = (row * p.n_heads + head) * p.n_splits;
   for (uint i = thread; i < n_parts; i += n_threads) shared_totals[i] = totals[part + i];

@@ -50,7 +50,7 @@ void begin_rows(const uint head) {
   }
 }
 
-void load_tile(const Segment segment, const uint head, const uint ring_row, const uint first,
+void load_tile(const SegmentWords segment, const uint head, const uint ring_row, const uint first,
                const uint n) {
   for (uint i = gl_LocalInvocationIndex; i < n * kStride; i += gl_WorkGroupSize.x) {
     const uint u = i % kStride;
@@ -104,7 +104,7 @@ void absorb(const uint key, const uint index, const bool all_see) {
 }
 
 // Rows first..last of the segment, all in the block.
-void attend(const Segment segment, const uint head, const uint first, const uint last,
+void attend(const SegmentWords segment, const uint head, const uint first, const uint last,
             const bool whole_block) {
   const KeySpan oldest = keys_at(segment.position + (first - segment.first_row));
   const KeySpan newest = keys_at(segment.position + (last - segment.first_row));
@@ -153,7 +153,7 @@ void main() {
   const uint last = min(first + n_block, step_.n_rows) - 1;
   begin_rows(head);
   for (uint g = 0; g < step_.n_segments; ++g) {
-    const Segment segment = step_.segments[g];
+    const SegmentWords segment = step_.segments[g];
     const uint begin = max(first, segment.first_row);
     const uint end = min(last + 1, segment.first_row + segment.n_rows);
     if (begin < end)

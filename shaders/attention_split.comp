@@ -34,7 +34,7 @@ void rescale(const float factor) {
 }
 
 // Processes n keys from position `first` on, with all groups of lanes ("queries").
-void read_keys(const Segment segment, const uint row, const uint head, const uint first,
+void read_keys(const SegmentWords segment, const uint row, const uint head, const uint first,
                const uint n) {
   const uint ring_row = first % p.capacity;
   const uint lane = gl_SubgroupInvocationID % kLanes;
@@ -112,7 +112,7 @@ void main() {
   const uint head = gl_WorkGroupID.x;
   const uint split = gl_WorkGroupID.y;
   const uint row = gl_WorkGroupID.z;
-  const Segment segment = step_.segments[segment_of(row)];
+  const SegmentWords segment = step_.segments[segment_of(row)];
   const KeySpan span = keys_at(segment.position + (row - segment.first_row));
   const uint first = split * split_keys(span.n);
   if (first < span.n) {

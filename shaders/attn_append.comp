@@ -33,7 +33,7 @@ void write_part(const uint keys_at, const uint values_at, const uint mask, const
 
 void main() {
   const uint row = gl_WorkGroupID.y;
-  const Segment segment = step_.segments[segment_of(row)];
+  const SegmentWords segment = step_.segments[segment_of(row)];
   const uint ring_row = (segment.position + (row - segment.first_row)) % p.capacity;
   const uint first = ring_row * p.n_cols;  // element within the slot
   const uint from = row * p.n_cols;

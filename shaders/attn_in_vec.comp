@@ -81,7 +81,7 @@ void write_ring(const uint matrix, const uint at, const uint word) {
 }
 
 void write(const uint matrix, const uint first_out, const float scale) {
-  const Segment segment = step_.segments[0];
+  const SegmentWords segment = step_.segments[0];
   const uint row = segment.position % p.capacity * p.n_cols;
   const uint slot = segment.slot * (matrix == 1 ? p.keys_stride : p.values_stride);
   const uint step = matrix != 0 && kHalf ? 2 : 1;

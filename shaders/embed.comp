@@ -21,7 +21,7 @@ layout(push_constant, scalar) uniform Push { EmbedParams p; };
 
 // The id in row `row` of segment g. A negative one becomes 2^31 or more, outside the vocabulary.
 uint id_of(uint g, uint row) {
-  const Segment segment = step_.segments[g];
+  const SegmentWords segment = step_.segments[g];
   return uint(segment.ids_from_state != 0
                   ? next_token[segment.slot * p.token_slot +
                                segment.read_version * p.token_version]
@@ -35,7 +35,7 @@ void look_up(uint row, uint first, uint stride) {
 }
 
 void record(uint g, uint first, uint stride) {
-  const Segment segment = step_.segments[g];
+  const SegmentWords segment = step_.segments[g];
   const uint slot = segment.slot * p.seen_slot;
   for (uint w = first; w < p.n_words; w += stride) {
     // At position 0 the old set is empty, whatever the memory holds.

@@ -192,27 +192,27 @@ uvec2 fraction_of(const uvec2 whole, const uvec2 fraction) {
 }
 
 uint draw(const uint g) {
-  const SamplerWords sampler_words = step_.segments[g].sampler_words;
-  const uint k = sampler_words.top_k;
+  const SamplerWords sampling = step_.segments[g].sampling;
+  const uint k = sampling.top_k;
   if (k != 0 && k < p.n_vocab) least_key = key_at_limit(false, uvec2(k - 1, 0));
   // (min_p * 2^32) * 2^30 <= weight * 2^32, because the largest weight is 2^30.
-  const uvec2 least = u64_shift_right(u64_add(sampler_words.min_p_q32, uvec2(3, 0)), 2);
-  if (sampler_words.use_top_p != 0) {
+  const uvec2 least = u64_shift_right(u64_add(sampling.min_p_q32, uvec2(3, 0)), 2);
+  if (sampling.use_top_p != 0) {
     sum_all();
-    least_weight = key_at_limit(true, fraction_of(total, sampler_words.top_p_q32));
+    least_weight = key_at_limit(true, fraction_of(total, sampling.top_p_q32));
   }
   least_weight = max(least_weight, least.x);
   sum_all();
   const uvec2 position = u64_add(uvec2(step_.segments[g].position, 0),
                                  uvec2(step_.segments[g].n_rows, 0));
-  return token_at(u64_mul_high(philox4x32(position, sampler_words.seed), total));
+  return token_at(u64_mul_high(philox4x32(position, sampling.seed), total));
 }
 
 void main() {
   const uint g = gl_WorkGroupID.x;
   row = g * p.n_vocab;
   const uvec2 top = best_of_segment(g);
-  const uint temperature = floatBitsToUint(step_.segments[g].sampler_words.temperature);
+  const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : -1;
   // With a tiny temperature this overflows. In the limit, only the largest logit remains.
   if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))

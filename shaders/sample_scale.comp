@@ -34,8 +34,8 @@ uint penalised(const uint logit, const uint penalty) {
 
 void main() {
   const uint g = gl_WorkGroupID.y;
-  const uint temperature = floatBitsToUint(step_.segments[g].sampler_words.temperature);
-  const uint penalty = floatBitsToUint(step_.segments[g].sampler_words.repetition_penalty);
+  const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
+  const uint penalty = floatBitsToUint(step_.segments[g].sampling.repetition_penalty);
   const uint seen_at = step_.segments[g].slot * p.seen_slot +
                        step_.segments[g].write_version * p.seen_version;
   const bool penalise = kPenalty && penalty != floatBitsToUint(1.0);

@@ -22,7 +22,7 @@ layout(push_constant, scalar) uniform Push { SampleSizes p; };
 void main() {
   const uint g = gl_WorkGroupID.y;
   const uvec2 top = best_of_segment(g);
-  if (float_is_zero(floatBitsToUint(step_.segments[g].sampler_words.temperature)) ||
+  if (float_is_zero(floatBitsToUint(step_.segments[g].sampling.temperature)) ||
       !key_is_finite(top.x))
     return;
   const uint largest = keys[g * p.n_vocab + top.y];

@@ -48,7 +48,7 @@ float sum_of_squares() {
 
 // Returns u of channel e from its v, and shifts its tail.
 float convolve(const uint e, const float v) {
-  const Segment segment = step_.segments[0];
+  const SegmentWords segment = step_.segments[0];
   const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
   const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
   const bool begins = segment.position == 0;

@@ -15,6 +15,7 @@
 #include "bitaxon/config.h"
 #include "bitaxon/ops.h"
 #include "bitaxon/state.h"
+#include "bitaxon/step_limits.h"
 
 namespace bitaxon {
 

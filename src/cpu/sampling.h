@@ -49,7 +49,7 @@ inline bool is_below_min_p(std::uint64_t weight, std::uint64_t min_p_q32, std::u
 inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t total) {
   const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
   const U64Words counter = U64Words::of(position);
-  const U64Words& seed = segment.sampler.seed;
+  const U64Words& seed = segment.sampling.seed;
   const auto words = philox4x32({counter.low, counter.high, 0, 0}, {seed.low, seed.high});
   const std::uint64_t r = words[0] | std::uint64_t{words[1]} << 32;
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);

@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "bitaxon/error.h"
-#include "core/step.h"
+#include "bitaxon/step_limits.h"
 
 namespace bitaxon {
 namespace {

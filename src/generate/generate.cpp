@@ -7,8 +7,8 @@
 #include <deque>
 
 #include "bitaxon/error.h"
+#include "bitaxon/step_limits.h"
 #include "core/assert.h"
-#include "core/step.h"
 #include "generate/stop_matcher.h"
 
 namespace bitaxon {

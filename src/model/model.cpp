@@ -215,7 +215,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     SegmentWords& words = step.segments[g];
     words.first_row = row;
     words.ids_from_state = segment.ids.empty() ? 1 : 0;
-    words.sampler = words_of(segment.sampler);
+    words.sampling = words_of(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
     words.n_rows = static_cast<std::uint32_t>(rows_of(segment));
     segment.state->describe_step(words);

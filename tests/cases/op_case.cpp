@@ -139,7 +139,7 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
                         .read_version = from.read_version,
                         .write_version = from.write_version,
                         .ids_from_state = from.ids_from_state ? 1U : 0U,
-                        .sampler = from.sampler};
+                        .sampling = from.sampler};
     step.n_rows += from.n_rows;
   }
   // Has at least one invalid row and one invalid segment, which hold NaN.

@@ -19,7 +19,7 @@ namespace {
 const std::map<std::string, std::set<std::string>>& allowed() {
   static const std::map<std::string, std::set<std::string>> edges = {
       {"platform", {}},
-      {"core", {}},
+      {"core", {"shaders"}},
       {"formats", {"platform", "core"}},
       {"tokenizer", {"formats", "platform", "core"}},
       {"ops", {"core"}},

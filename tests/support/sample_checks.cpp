@@ -154,7 +154,7 @@ std::vector<bool> drawn(SampleOp& op, std::span<const float> logits, const Plain
                           .first_row = g,
                           .n_rows = 1,
                           .position = round * kMaxSegments + g,
-                          .sampler = params.words()};
+                          .sampling = params.words()};
     for (std::int32_t token : op.submit(step)) seen[static_cast<std::size_t>(token)] = true;
   }
   return seen;
@@ -263,7 +263,7 @@ std::pair<double, int> chi_square(Backend& backend, std::span<const float> logit
   for (std::uint32_t at = 0; at < n_draws; at += kMaxSegments) {
     for (std::uint32_t g = 0; g < kMaxSegments; ++g)
       step.segments[g] = {
-          .slot = g, .first_row = g, .n_rows = 1, .position = at + g, .sampler = params.words()};
+          .slot = g, .first_row = g, .n_rows = 1, .position = at + g, .sampling = params.words()};
     for (std::int32_t token : op.submit(step)) counts[static_cast<std::size_t>(token)] += 1;
   }
   const auto weights = plain_weights(logits, {}, params);
@@ -320,7 +320,7 @@ TEST_P(Sample, TokenDependsOnSeedAndPositionAlone) {
   StepBuffer step;
   step.n_rows = 4;
   step.n_segments = 1;
-  step.segments[0] = {.n_rows = 4, .position = 6, .sampler = params.words()};
+  step.segments[0] = {.n_rows = 4, .position = 6, .sampling = params.words()};
   EXPECT_EQ(op.submit(step)[0], tokens[0]);
 }
 

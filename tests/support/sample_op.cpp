@@ -33,7 +33,7 @@ std::vector<std::int32_t> SampleOp::run(std::span<const Draw> draws) {
                         .first_row = static_cast<std::uint32_t>(g),
                         .n_rows = 1,
                         .position = draws[g].position - 1,
-                        .sampler = draws[g].params.words()};
+                        .sampling = draws[g].params.words()};
   }
   return submit(step);
 }

@@ -8,8 +8,8 @@
 #include <map>
 
 #include "bitaxon/error.h"
+#include "bitaxon/step_limits.h"
 #include "console.h"
-#include "core/step.h"
 #include "model/random_weights.h"
 #include "platform/host_memory.h"
 #include "platform/temperature.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "bitaxon/error.h"
+#include "bitaxon/step_limits.h"
 #include "console.h"
-#include "core/step.h"
 #include "formats/json.h"
 #include "generate/evaluation.h"
 #include "platform/file.h"

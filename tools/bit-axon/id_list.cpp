@@ -7,8 +7,8 @@
 #include <charconv>
 
 #include "bitaxon/error.h"
+#include "bitaxon/step_limits.h"
 #include "console.h"
-#include "core/step.h"
 #include "formats/json.h"
 #include "platform/file.h"
 #include "platform/printable.h"

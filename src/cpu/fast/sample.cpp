@@ -129,7 +129,7 @@ std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
 class Sampler {
  public:
   Sampler(const SegmentWords& segment, std::int64_t n, const Scratch& scratch)
-      : segment_(segment), sampler_(segment.sampler), n_(n), scratch_(scratch) {}
+      : segment_(segment), sampler_(segment.sampling), n_(n), scratch_(scratch) {}
 
   std::int32_t sample(const SamplerStructure& structure, const float* logits,
                       const std::uint32_t* seen) {

@@ -109,7 +109,7 @@ std::int32_t draw(const SegmentWords& segment, std::int64_t n, const Scratch& sc
 std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& segment,
                         const float* logits, const std::uint32_t* seen, std::int64_t n,
                         const Scratch& scratch) {
-  const SamplerWords& sampler = segment.sampler;
+  const SamplerWords& sampler = segment.sampling;
   std::copy_n(logits, n, scratch.scaled);
   // A NaN must be detected before the penalty, and so must an infinity, which a penalty could make
   // finite.

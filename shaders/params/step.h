@@ -1,0 +1,83 @@
+// The step buffer: everything that changes from one step to the next, in one small block that
+// kernels read. C++ and GLSL read this text. It has only 4-byte scalars and pairs of them, so that
+// both languages agree on every offset (scalar layout).
+#ifndef BX_PARAMS_STEP_H
+#define BX_PARAMS_STEP_H
+
+// Most rows (tokens) of one step, and with it the largest prefill chunk.
+#define BX_MAX_ROWS 512
+// Most sequences of one step.
+#define BX_MAX_SEGMENTS 32
+
+#ifdef __cplusplus
+#include <array>
+#include <cstdint>
+namespace bitaxon {
+using StepWord = std::uint32_t;
+using StepInt = std::int32_t;
+// A 64-bit number.
+struct U64Words {
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+
+  static constexpr U64Words of(std::uint64_t value) {
+    return {static_cast<std::uint32_t>(value), static_cast<std::uint32_t>(value >> 32)};
+  }
+  constexpr std::uint64_t value() const { return std::uint64_t{high} << 32 | low; }
+};
+#define BX_NEUTRAL(value) = value
+#define BX_ARRAY(type, name, n) std::array<type, n> name{}
+#else
+#define StepWord uint
+#define StepInt int
+#define U64Words uvec2
+#define BX_NEUTRAL(value)
+#define BX_ARRAY(type, name, n) type name[n]
+#endif
+
+// Sampler parameters. Neutral values switch a filter off.
+struct SamplerWords {
+  float temperature BX_NEUTRAL(0);         // 0: argmax
+  float repetition_penalty BX_NEUTRAL(1);  // 1: off
+  StepWord top_k BX_NEUTRAL(0);            // 0: off
+  StepWord use_top_p BX_NEUTRAL(0);        // 0: off
+  U64Words top_p_q32;                      // round(top_p * 2^32)
+  U64Words min_p_q32;                      // round(min_p * 2^32); 0: off
+  U64Words seed;
+};
+
+// One sequence of the step: which rows are its, and which state they continue.
+struct SegmentWords {
+  StepWord slot BX_NEUTRAL(0);
+  StepWord first_row BX_NEUTRAL(0);
+  StepWord n_rows BX_NEUTRAL(0);
+  StepWord position BX_NEUTRAL(0);        // of its first row; 0: the state counts as all zero
+  StepWord read_version BX_NEUTRAL(0);    // of the versioned state
+  StepWord write_version BX_NEUTRAL(0);   // equals read_version when nothing is ever taken back
+  StepWord ids_from_state BX_NEUTRAL(0);  // 1: its one token is what the previous step sampled
+  StepWord padding BX_NEUTRAL(0);
+  SamplerWords sampling;
+};
+
+#ifdef __cplusplus
+struct StepBuffer {
+#else
+layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
+#endif
+  StepWord n_rows BX_NEUTRAL(0);
+  StepWord n_segments BX_NEUTRAL(0);
+  BX_ARRAY(SegmentWords, segments, BX_MAX_SEGMENTS);
+  BX_ARRAY(StepInt, ids, BX_MAX_ROWS);
+#ifdef __cplusplus
+};
+}  // namespace bitaxon
+#else
+} step_;
+#undef StepWord
+#undef StepInt
+#undef U64Words
+#endif
+#undef BX_NEUTRAL
+#undef BX_ARRAY
+
+#endif
