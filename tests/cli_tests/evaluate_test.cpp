@@ -69,7 +69,7 @@ TEST(EvaluateCli, CarriesTheStateWhenAsked) {
 }
 
 TEST(EvaluateCli, BatchSizeDoesNotChangeThePerplexity) {
-  const Arguments evaluate = {"evaluate",  "--max-tokens", "300",    "--seq-length",
+  const Arguments evaluate = {"evaluate",  "--max-tokens", "130",    "--seq-length",
                               "40",        "--device",     "cpu",    "--against",
                               "reference", "--json",       "--quiet"};
   Json one = run_json(evaluate);
@@ -164,7 +164,7 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
 /// A perplexity may overflow, and a single token has no standard error.
 TEST(EvaluateCli, PrintsUnknownForMissingNumbers) {
   const TemporaryFolder folder;
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.vocab_size = 1024;
   StoredModel model = random_stored(config, 1);
   for (float& weight : model.tensors.at("lm_head.weight").values) weight *= 1e6f;

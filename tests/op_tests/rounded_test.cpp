@@ -103,7 +103,7 @@ double largest_share(std::size_t n, double mean, const std::function<float(const
   return largest;
 }
 
-TEST(Rounded, EveryOrderOfASumIsWithinTheBounds) {
+TEST(LengthyRounded, EveryOrderOfASumIsWithinTheBounds) {
   for (const std::size_t n : {1U, 2U, 3U, 5U, 16U, 40U, 256U, 4096U})
     for (const double mean : {0.0, 1.0})
       for (const bool fused : {false, true})

@@ -44,7 +44,7 @@ TEST(SpirvReflection, ShaderNamesAreUnique) {
 }
 
 std::vector<std::uint32_t> some_code() {
-  const auto code = embedded_code(Shader::product_vec);
+  const auto code = embedded_code(Shader::embed);
   return {code.begin(), code.end()};
 }
 

@@ -50,7 +50,7 @@ TEST(MissingLimits, RefusesADeviceBelowTheFloor) {
   }
 }
 
-TEST(MissingLimits, ComputesTheSameWithoutOptionalFeatures) {
+TEST(LengthyMissingLimits, ComputesTheSameWithoutOptionalFeatures) {
   const Results expected = Life(bitaxon::test::vulkan_backend()).run();
   const auto backend = open_limited([](DeviceCaps& caps) {
     caps.subgroup_size_control = caps.full_subgroups = false;
