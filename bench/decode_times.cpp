@@ -31,7 +31,7 @@ struct OpenModel {
 OpenModel open(const DecodeSetup& setup, const vulkan::VulkanOptions& options) {
   auto backend = vulkan::open_vulkan_backend(options);
   if (!setup.model) {
-    Model model = Model::random(*backend, setup.config, 1, {});
+    Model model = Model::random(*backend, setup.config.spec(), 1, {});
     return {std::move(backend), std::move(model)};
   }
   std::vector<std::string> warnings;
@@ -111,8 +111,8 @@ std::string kernel_of(const std::string& label) {
 
 }  // namespace
 
-Config many_small_layers() {
-  Config config;
+BitAxonConfig many_small_layers() {
+  BitAxonConfig config;
   config.vocab_size = 256;
   config.hidden_dim = 64;
   config.num_heads = 2;

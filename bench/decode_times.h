@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/config.h"
+#include "model/families/bit_axon.h"
 
 namespace bitaxon::bench {
 
@@ -17,13 +17,13 @@ struct DecodeSetup {
   std::string selector;                        ///< as VulkanOptions::selector
   std::string shader_dir;                      ///< as VulkanOptions::shader_dir
   std::optional<std::filesystem::path> model;  ///< empty: random weights for `config`
-  Config config;
+  BitAxonConfig config;
   int n_tokens = 32;  ///< tokens that are measured
 };
 
 /// As many layers as the default configuration has, each of them small: the same number of launches
 /// with very little arithmetic. The work of the host for a step depends only on the launches.
-Config many_small_layers();
+BitAxonConfig many_small_layers();
 
 /// Medians per token. Steps run ahead as far as the program allows.
 struct TokenTimes {

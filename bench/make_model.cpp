@@ -13,8 +13,9 @@ namespace bitaxon::bench {
 namespace {
 
 int make_model(int argc, char** argv) {
-  const std::map<std::string, Config> configs = {
-      {"default", Config()}, {"medium", Config::medium()}, {"small", Config::small()}};
+  const std::map<std::string, BitAxonConfig> configs = {{"default", BitAxonConfig()},
+                                                        {"medium", BitAxonConfig::medium()},
+                                                        {"small", BitAxonConfig::small()}};
   const std::map<std::string, ModelFormat> formats = {
       {"f16", ModelFormat::f16}, {"nf4", ModelFormat::nf4}, {"q4", ModelFormat::q4}};
   std::string config = "default";

@@ -20,17 +20,16 @@ RandomForm form_of(ModelFormat format) {
 
 }  // namespace
 
-std::uint64_t write_random_model(const Config& config, ModelFormat format, std::uint64_t seed,
-                                 const std::filesystem::path& folder) {
+std::uint64_t write_random_model(const BitAxonConfig& config, ModelFormat format,
+                                 std::uint64_t seed, const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw Error(ErrorKind::io, printable_path(folder.string()) + ": " + error.message());
-  Weights unused;
-  const std::vector<FoundWeight> found = random_found(config, unused, form_of(format));
+  const std::vector<FoundWeight> found = random_found(config.spec(), form_of(format));
   std::vector<StoredWeight> stored;
   for (const FoundWeight& entry : found) stored.push_back(stored_weight(entry));
   StoredWeightWriter writer(folder / "model.safetensors", stored, {}, {});
-  const ReadWeight read = random_reader(config, seed);
+  const ReadWeight read = random_reader(config.spec(), seed);
   LoadedWeight staging;
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {

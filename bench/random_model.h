@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "bitaxon/config.h"
+#include "model/families/bit_axon.h"
 
 namespace bitaxon::bench {
 
@@ -15,7 +15,7 @@ enum class ModelFormat : std::uint8_t { f16, q4, nf4 };
 /// 4-bit codes in groups of 64, including a head separate from the embedding; the others are F16.
 /// Magnitudes keep activations near one. The same seed gives the same bytes on every machine.
 /// Returns the bytes of the data in model.safetensors. Throws Error(io).
-std::uint64_t write_random_model(const Config& config, ModelFormat format, std::uint64_t seed,
-                                 const std::filesystem::path& folder);
+std::uint64_t write_random_model(const BitAxonConfig& config, ModelFormat format,
+                                 std::uint64_t seed, const std::filesystem::path& folder);
 
 }  // namespace bitaxon::bench

@@ -127,11 +127,11 @@ Json profile_json(const std::vector<KernelTime>& kernels, const Expectation& exp
           {"kernels", rows}};
 }
 
-const std::map<std::string, Config>& configs() {
-  static const std::map<std::string, Config> all = {{"default", Config()},
-                                                    {"medium", Config::medium()},
-                                                    {"small", Config::small()},
-                                                    {"small-layers", many_small_layers()}};
+const std::map<std::string, BitAxonConfig>& configs() {
+  static const std::map<std::string, BitAxonConfig> all = {{"default", BitAxonConfig()},
+                                                           {"medium", BitAxonConfig::medium()},
+                                                           {"small", BitAxonConfig::small()},
+                                                           {"small-layers", many_small_layers()}};
   return all;
 }
 

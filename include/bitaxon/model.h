@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,8 +10,9 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/config.h"
-#include "bitaxon/ops.h"
+#include "bitaxon/model_files.h"
+#include "bitaxon/model_spec.h"
+#include "bitaxon/sampler_params.h"
 #include "bitaxon/state.h"
 #include "bitaxon/step_limits.h"
 
@@ -24,14 +23,6 @@ namespace bitaxon {
 /// scan and recurrent state stay float32.
 enum class Precision : std::uint8_t { exact, fast };
 std::string_view name_of(Precision precision);
-
-/// The files of a model.
-struct ModelFiles {
-  std::filesystem::path weights;  ///< a directory, or one safetensors file
-  std::filesystem::path folder;   ///< where config.json and the tokenizer are
-};
-/// Splits what a user names. Throws Error(io) when `path` is neither.
-ModelFiles model_files(const std::filesystem::path& path);
 
 /// What a step hands back.
 enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
@@ -55,21 +46,6 @@ struct LoadOptions {
   /// before: "nf4" or "mlx" in groups of 64; empty: as they are stored.
   std::string quantize = {};
   bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
-};
-
-/// How tokens are chosen. The defaults are the program's.
-struct SamplerParams {
-  double temperature = 0.6;  ///< 0: argmax
-  std::int64_t top_k = 50;   ///< 0: off
-  double top_p = 0.95;       ///< 1: off
-  double min_p = 0;          ///< 0: off
-  double repetition_penalty = 1;
-  std::uint64_t seed = 0;
-
-  SamplerStructure structure() const;
-  /// Throws Error(invalid_argument) that names the parameter, its value and its range; NaN is never
-  /// in range.
-  void validate() const;
 };
 
 /// What steps have to do, whatever computes them.
@@ -96,18 +72,18 @@ class Model {
   static Model load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
                     std::vector<std::string>& warnings);
   /// Random weights from a seed: the same on every machine.
-  static Model random(Backend& backend, const Config& config, std::uint64_t seed,
+  static Model random(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
                       const LoadOptions& options);
   /// Random weights that are four bits from the beginning: gigabytes within seconds. Matrices are
   /// made up as codes in groups of 64 in the format that options.quantize names, the head beside
   /// the embedding included; other tensors are float16.
-  static Model random_codes(Backend& backend, const Config& config, std::uint64_t seed,
+  static Model random_codes(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
                             const LoadOptions& options);
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();
 
-  const Config& config() const;
+  const ModelSpec& spec() const;
   Backend& backend() const;
   Precision precision() const;
   int run_ahead() const;
@@ -141,7 +117,7 @@ class Model {
               const SamplerParams& sampler = {});
   /// Logits of the step submitted last, which must have asked for them, rows x vocab_size. Waits.
   void read_logits(std::span<float> out);
-  /// Activations after layer `layer` in the step submitted last, rows x hidden_dim. Waits.
+  /// Activations after layer `layer` in the step submitted last, rows x d_model. Waits.
   void read_layer(std::int64_t layer, std::span<float> out);
 
   /// Plans and compiles the step of one segment of `n_rows` rows, so that the first one that is
@@ -161,15 +137,5 @@ class Model {
   explicit Model(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-/// The text of a checkpoint's vocab_mapping; empty when it has none. Throws Error(format) for one
-/// that is there and says nothing.
-std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
-                             const ModelFiles& files);
-
-/// config.json of a model's folder; `text` gets what it says. A missing file is an Error(io), not a
-/// model of defaults.
-Config load_config(const ModelFiles& files, std::vector<std::string>& warnings,
-                   std::string* text = nullptr);
 
 }  // namespace bitaxon

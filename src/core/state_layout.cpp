@@ -5,9 +5,10 @@
 namespace bitaxon {
 
 std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
-                              std::int32_t versions) {
+                              std::int32_t versions, StateKind kind) {
   StateTensor tensor;
   tensor.name = std::move(name);
+  tensor.kind = kind;
   tensor.dtype = dtype;
   tensor.shape = shape;
   tensor.versions = versions;
@@ -18,6 +19,13 @@ std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
   tensor.size_bytes = version_bytes * static_cast<std::size_t>(versions);
   tensors.push_back(std::move(tensor));
   return static_cast<std::int32_t>(tensors.size()) - 1;
+}
+
+std::int32_t StateLayout::add_ring(std::string name, DType dtype, const Shape& shape,
+                                   std::int64_t window) {
+  const std::int32_t index = add(std::move(name), dtype, shape, 1, StateKind::ring);
+  tensors.back().window = window;
+  return index;
 }
 
 std::size_t StateLayout::total_bytes() const {

@@ -14,6 +14,9 @@ struct JsonLimits {
   int max_depth = 32;
 };
 
+/// For a config.json.
+inline constexpr JsonLimits kConfigLimits = {.max_bytes = std::size_t{1} << 20, .max_depth = 16};
+
 /// Parses `text`. `name` (a file's name, a tensor's name) begins every message.
 /// Throws Error(format) for text that is larger or deeper than the limits, not JSON (names the
 /// byte) or not UTF-8, for a number beyond double, and for a key that appears twice in one object.

@@ -1,7 +1,7 @@
 // Quantizes weights to four bits, in the two layouts that the program reads (weight_format.h).
 //
-// Sources: MODEL.md's "4-bit layouts". affine4 gives the same bits as MLX's `mx.quantize` (float32
-// arithmetic). nf4 has the layout of bitsandbytes' checkpoints.
+// Sources: docs/model.md ("4-bit layouts"). affine4 gives the same bits as MLX's `mx.quantize`
+// (float32 arithmetic). nf4 has the layout of bitsandbytes' checkpoints.
 #pragma once
 
 #include <cstdint>

@@ -76,7 +76,7 @@ class Reader {
   std::span<const float> row(std::size_t index) const {
     return std::span(logits_).subspan(index * row_size(), row_size());
   }
-  std::int64_t vocab_size() const { return model_.config().vocab_size; }
+  std::int64_t vocab_size() const { return model_.spec().vocab_size; }
 
  private:
   std::size_t row_size() const { return static_cast<std::size_t>(vocab_size()); }
@@ -123,11 +123,11 @@ void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOpti
   model.check_ids(ids);
   const std::int64_t n_fed = std::ssize(ids) - 1;
   const std::int64_t longest = options.carry ? n_fed : std::min(n_fed, options.seq_length);
-  if (longest > model.config().max_seq_len)
+  if (longest > model.spec().max_seq_len)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{}: expected at most {} tokens (max_seq_len), got {}",
-                            options.carry ? "a carried text" : "a window",
-                            model.config().max_seq_len, longest));
+                            options.carry ? "a carried text" : "a window", model.spec().max_seq_len,
+                            longest));
 }
 
 void check_batch_size(const EvaluationOptions& options) {

@@ -1,18 +1,14 @@
-#include "model/layers.h"
+#include "model/block.h"
 
 namespace bitaxon {
 
-Tensor block(const LayerContext& context, const Tensor& x, const LayerWeights& weights,
-             const LayerState& state) {
-  switch (weights.kind) {
-    case LayerKind::ssm:
-      return axon_ssm(context, x, weights, state);
-    case LayerKind::swa_moe:
-      return moe(context, swa(context, x, weights, state), weights.moe);
-    case LayerKind::ssm_moe:
-      return moe(context, axon_ssm(context, x, weights, state), weights.moe);
-  }
-  return x;
+Tensor block(const BlockContext& context, const Tensor& x) {
+  const BlockSpec& spec = context.spec.block(context.block);
+  const auto* attention = std::get_if<AttentionSpec>(&spec.mixer);
+  const Tensor mixed =
+      attention != nullptr ? attention_mixer(context, x, *attention) : scan_mixer(context, x);
+  const auto* with_experts = std::get_if<ExpertsSpec>(&spec.feed_forward);
+  return with_experts != nullptr ? experts(context, mixed, *with_experts) : mixed;
 }
 
 }  // namespace bitaxon

@@ -24,18 +24,28 @@ constexpr std::string_view kWeight = ".weight";
 
 /// "layer_0.ssm.in_proj" of "layer_0.ssm.in_proj.weight".
 std::string path_of(const WeightSlot& slot) {
-  return slot.name.ends_with(kWeight) ? slot.name.substr(0, slot.name.size() - kWeight.size())
-                                      : std::string();
+  const std::string& name = slot.name();
+  return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : std::string();
 }
 
-/// MODEL.md: projections outside of the experts' stacks and the head.
-bool can_be_adapted(const WeightSlot& slot) {
-  const std::string path = path_of(slot);
-  const std::string name = path.substr(path.rfind('.') + 1);
-  const char* targets[] = {"q_proj",    "k_proj",     "v_proj",     "o_proj",
-                           "in_proj",   "out_proj",   "gate_proj",  "up_proj",
-                           "down_proj", "input_proj", "output_proj"};
-  return slot.chosen_of == 0 && std::ranges::find(targets, name) != std::end(targets);
+/// The projections outside of the experts' stacks and the head (docs/model.md).
+bool can_be_adapted(WeightId id) {
+  switch (id) {
+    case WeightId::input_bridge:
+    case WeightId::scan_in:
+    case WeightId::scan_out:
+    case WeightId::query:
+    case WeightId::key:
+    case WeightId::value:
+    case WeightId::attention_out:
+    case WeightId::shared_gate:
+    case WeightId::shared_up:
+    case WeightId::shared_down:
+    case WeightId::output_bridge:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::vector<float> floats_of(const Checkpoint& file, const TensorInfo& tensor,
@@ -139,7 +149,7 @@ Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& wei
   refuse_other_layouts(file);
   std::map<std::string, const WeightSlot*> targets;
   for (const FoundWeight& weight : weights)
-    if (can_be_adapted(weight.slot)) targets.emplace(path_of(weight.slot), &weight.slot);
+    if (can_be_adapted(weight.slot.key.id)) targets.emplace(path_of(weight.slot), &weight.slot);
   Unmatched unmatched, ignored;
   Adapter adapter;
   for (const TensorInfo& tensor : file.tensors()) {
@@ -150,7 +160,7 @@ Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& wei
       continue;
     }
     if (adapted.is_frozen) continue;
-    const std::string weight = target->second->name;
+    const std::string& weight = target->second->name();
     if (!adapter.layers.contains(weight))
       adapter.layers.emplace(weight, read_layer(file, adapted.path, *target->second));
     adapter.rank = std::max(adapter.rank, adapter.layers.at(weight).rank);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "core/assert.h"
 #include "core/plan.h"
 #include "core/step.h"
 #include "model/state_pool.h"
@@ -33,12 +32,12 @@ bool is_bound_in_parts(const Plan& plan, std::int32_t value) {
 /// The model with its weights only described, and what there is to say of its sizes.
 class Sizes {
  public:
-  Sizes(const Config& config, const std::vector<FoundWeight>& found, const LoadOptions& options,
+  Sizes(const ModelSpec& spec, const std::vector<FoundWeight>& found, const LoadOptions& options,
         const DeviceMemory& device)
-      : config_(config), options_(options), device_(device) {
+      : spec_(spec), options_(options), device_(device) {
     describe_weights(found);
     const bool exact = precision_for(found, options, device.always_exact) == Precision::exact;
-    layout_ = state_layout(config,
+    layout_ = state_layout(spec,
                            {.n_slots = options.n_slots,
                             .run_ahead = options.run_ahead,
                             .kv_dtype = exact ? DType::f32 : DType::f16},
@@ -88,12 +87,11 @@ class Sizes {
   }
 
   void describe_weights(const std::vector<FoundWeight>& found) {
-    auto next = found.begin();
-    for (const WeightSlot& slot : weight_slots(config_, weights_)) {
-      if (next == found.end() || next->slot.name != slot.name) continue;  // a tied head
-      const WeightDesc desc = next++->loaded();
-      *slot.target = device_.describe(desc);
-      const std::uint64_t packed = (*slot.target)->packed_bytes;
+    for (const FoundWeight& weight : found) {
+      const WeightDesc desc = weight.loaded();
+      const auto described = device_.describe(desc);
+      weights_.set(weight.slot.key, described);
+      const std::uint64_t packed = described->packed_bytes;
       add(packed, weight_bytes_);
       check(desc.name, packed, device_.max_buffer_bytes, "buffer");
       if (desc.elements() > device_.max_weight_elements && too_large_.empty())
@@ -101,8 +99,6 @@ class Sizes {
                                  desc.elements(), device_.max_weight_elements);
       largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
     }
-    BX_ASSERT(next == found.end(), "tensors stand in the model's order");
-    if (weights_.lm_head == nullptr) weights_.lm_head = weights_.embed_tokens;
   }
 
   /// Plans a step of every number of rows that there can be: more rows do not always take more.
@@ -113,7 +109,7 @@ class Sizes {
     kind.layer_outputs = options_.largest_step.layer_outputs;
     if (kind.output == StepOutput::token) kind.sampler = {.penalty = true, .draw = true};
     for (kind.row_bucket = 1; kind.row_bucket <= kMaxRows; kind.row_bucket *= 2) {
-      const StepGraph step = record_step(kind, config_, weights_, layout_, index_);
+      const StepGraph step = record_step(kind, spec_, weights_, layout_, index_);
       const auto plan = schedule(step.graph, device_.workspace, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
       for (std::size_t i = 0; i < plan->values.size(); ++i) {
@@ -126,7 +122,7 @@ class Sizes {
     }
   }
 
-  const Config& config_;
+  const ModelSpec& spec_;
   const LoadOptions& options_;
   const DeviceMemory& device_;
   Weights weights_;
@@ -149,9 +145,9 @@ Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions
   return exact ? Precision::exact : Precision::fast;
 }
 
-ModelNeed model_need(const Config& config, const std::vector<FoundWeight>& found,
+ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
                      const LoadOptions& options, const DeviceMemory& device) {
-  const Sizes sizes(config, found, options, device);
+  const Sizes sizes(spec, found, options, device);
   return {sizes.need(), sizes.arena_bytes()};
 }
 

@@ -20,7 +20,7 @@ struct ModelNeed {
 };
 
 /// What a model with these tensors (of find_weights or random_found) needs on a device.
-ModelNeed model_need(const Config& config, const std::vector<FoundWeight>& found,
+ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
                      const LoadOptions& options, const DeviceMemory& device);
 
 /// Why a need that does not fit does not, in one line.

@@ -4,21 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "bitaxon/error.h"
 #include "core/step.h"
-#include "formats/pointer_file.h"
-#include "formats/safetensors.h"
-#include "model/memory_need.h"
-#include "model/random_weights.h"
-#include "model/state_pool.h"
-#include "model/step_cache.h"
-#include "model/weights.h"
+#include "model/model_impl.h"
 #include "ops/op.h"
-#include "platform/file.h"
-#include "platform/optional_file.h"
-#include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
@@ -61,121 +51,14 @@ StepKind kind_of(std::int64_t n_rows, std::span<const SegmentInput> segments,
   return kind;
 }
 
-/// Adapters are published as folders that look like a model's.
-void refuse_adapter(const ModelFiles& files) {
-  std::error_code error;
-  if (std::filesystem::exists(files.folder / "config.json", error)) return;
-  for (const char* name : {"adapter_config.json", "adapters.safetensors"})
-    if (std::filesystem::exists(files.folder / name, error))
-      throw Error(ErrorKind::io,
-                  fmt::format("{}: expected a model, got an adapter ({}), which has to be merged "
-                              "into the model that it was made for",
-                              printable_path(files.folder.string()), name));
-}
-
 }  // namespace
-
-struct Model::Impl {
-  Backend& backend;
-  Config config;
-  LoadOptions options;
-  Precision precision = Precision::exact;
-  Weights weights;
-  std::string vocab_mapping;
-  std::uint64_t packed_bytes = 0;
-  std::string main_format;
-  std::size_t arena_bytes = 0;
-  std::shared_ptr<StatePool> pool;
-  std::optional<StepCache> steps;
-  std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
-  std::int64_t latest_rows = 0;
-  std::int64_t latest_segments = 0;
-  std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
-  StepBuffer step;                         ///< reused for every submission
-
-  Impl(Backend& on, Config with, LoadOptions how)
-      : backend(on), config(std::move(with)), options(std::move(how)) {}
-
-  void check_options() const;
-  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found, std::string_view name);
-  void prepare_loading(const std::vector<FoundWeight>& found);
-  void load(std::vector<FoundWeight> found, const ReadWeight& read);
-  void finish_loading();
-  void count_weights();
-  void check_ids(std::span<const std::int32_t> ids) const;
-  std::int64_t check_segments(std::span<const SegmentInput> segments,
-                              const StepOptions& wanted) const;
-  void fill_step(std::span<const SegmentInput> segments);
-  void submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples);
-  void wait_for_latest();
-};
-
-void Model::Impl::check_options() const {
-  const auto max_run_ahead = static_cast<int>(backend.caps().max_run_ahead);
-  if (options.run_ahead < 0 || options.run_ahead > max_run_ahead)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("run-ahead: expected 0..{}, got {}", max_run_ahead, options.run_ahead));
-  if (options.n_slots < 1 || options.n_slots > kMaxSegments)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("slots: expected 1..{}, got {}", kMaxSegments, options.n_slots));
-}
-
-/// Decides what there is to decide of a load, and refuses what cannot fit.
-void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
-  precision = precision_for(found, options, backend.caps().always_exact);
-  ModelNeed need = model_need(config, found, options, backend.memory());
-  arena_bytes = need.arena_bytes;
-  if (need.memory.fits()) return;
-  const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
-  throw OutOfMemory(problem, std::move(need.memory));
-}
-
-void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
-  prepare_loading(found);
-  pack_weights(found, config, read, backend, options.on_progress, weights);
-}
-
-/// Makes matrices four bits while they are read, where that was asked for.
-std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
-                                                std::string_view name) {
-  if (!options.quantize.empty())
-    quantize_found(config, {.format = four_bit_format(options.quantize)}, name, weights, found);
-  return found;
-}
-
-void Model::Impl::count_weights() {
-  std::vector<const Weight*> counted;
-  std::map<std::string, std::uint64_t> by_format;
-  for (const WeightSlot& slot : weight_slots(config, weights)) {
-    const Weight* weight = slot.target->get();
-    if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
-    counted.push_back(weight);
-    packed_bytes += weight->packed_bytes;
-    by_format[weight->format] += weight->stored_bytes;
-  }
-  const auto by_bytes = [](const auto& a, const auto& b) { return a.second < b.second; };
-  main_format = std::max_element(by_format.begin(), by_format.end(), by_bytes)->first;
-}
-
-void Model::Impl::finish_loading() {
-  outstanding.reserve(backend.caps().max_run_ahead + 2);
-  count_weights();
-  pool = std::make_shared<StatePool>(
-      config, backend,
-      StatePoolOptions{.n_slots = options.n_slots,
-                       .run_ahead = options.run_ahead,
-                       .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
-                       .fingerprint = weights.fingerprint});
-  steps.emplace(config, weights, *pool, precision == Precision::fast, options.plan_reuse,
-                arena_bytes);
-}
 
 void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0 || ids[i] >= config.vocab_size)
+    if (ids[i] < 0 || ids[i] >= spec.vocab_size)
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("token id at index {}: expected 0..{}, got {}", i,
-                              config.vocab_size - 1, ids[i]));
+                              spec.vocab_size - 1, ids[i]));
 }
 
 std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
@@ -241,78 +124,7 @@ Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
-ModelFiles model_files(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_directory(status)) return {path, path};
-  if (std::filesystem::is_regular_file(status))
-    return {path, path.has_parent_path() ? path.parent_path() : std::filesystem::path(".")};
-  refuse_broken_link(path);
-  throw Error(ErrorKind::io,
-              fmt::format("{}: expected a model directory or a safetensors file, got {}",
-                          printable_path(path.string()),
-                          std::filesystem::exists(status) ? "something else" : "nothing there"));
-}
-
-std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
-                             const ModelFiles& files) {
-  const auto entry = metadata.find("vocab_mapping");
-  if (entry == metadata.end()) return {};
-  if (entry->second.empty())
-    throw Error(ErrorKind::format,
-                fmt::format("{}: vocab_mapping: expected a map of ids, got an empty text",
-                            printable_path(files.weights.string())));
-  return entry->second;
-}
-
-Config load_config(const ModelFiles& files, std::vector<std::string>& warnings, std::string* text) {
-  const std::filesystem::path path = files.folder / "config.json";
-  refuse_adapter(files);
-  const std::string json = read_whole_file(path, std::uint64_t{1} << 20);
-  refuse_pointer_or_empty(json, path);
-  if (text != nullptr) *text = json;
-  return Config::parse(json, printable_path(path.string()), warnings);
-}
-
-Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
-                  std::vector<std::string>& warnings) {
-  // The weights are opened first: what a folder without them is (empty, a pointer file) is the
-  // better message.
-  const Checkpoint checkpoint = Checkpoint::open(files.weights);
-  auto impl = std::make_unique<Impl>(backend, load_config(files, warnings), options);
-  impl->check_options();
-  const std::string name = printable_path(files.weights.string());
-  auto found = find_weights(impl->config, checkpoint, name, impl->weights, warnings);
-  impl->load(impl->quantized(std::move(found), name), reader_of(checkpoint));
-  impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
-  impl->finish_loading();
-  return Model(std::move(impl));
-}
-
-Model Model::random(Backend& backend, const Config& config, std::uint64_t seed,
-                    const LoadOptions& options) {
-  config.validate("config");
-  auto impl = std::make_unique<Impl>(backend, config, options);
-  impl->check_options();
-  impl->load(impl->quantized(random_found(config, impl->weights), "random"),
-             random_reader(config, seed));
-  impl->finish_loading();
-  return Model(std::move(impl));
-}
-
-Model Model::random_codes(Backend& backend, const Config& config, std::uint64_t seed,
-                          const LoadOptions& options) {
-  config.validate("config");
-  auto impl = std::make_unique<Impl>(backend, config, options);
-  impl->check_options();
-  const RandomForm form{.codes = Quantization{.format = four_bit_format(options.quantize)},
-                        .vectors = DType::f16};
-  impl->load(random_found(config, impl->weights, form), random_reader(config, seed));
-  impl->finish_loading();
-  return Model(std::move(impl));
-}
-
-const Config& Model::config() const { return impl_->config; }
+const ModelSpec& Model::spec() const { return impl_->spec; }
 Backend& Model::backend() const { return impl_->backend; }
 Precision Model::precision() const { return impl_->precision; }
 int Model::run_ahead() const { return impl_->options.run_ahead; }
@@ -392,19 +204,19 @@ void Model::read_logits(std::span<float> out) {
                 "[read_logits] expected a latest step that was asked for logits");
   const bool all = impl_->latest->kind.output == StepOutput::all_logits;
   const std::int64_t rows = all ? impl_->latest_rows : impl_->latest_segments;
-  check_room_for("read_logits", out, rows * impl_->config.vocab_size);
+  check_room_for("read_logits", out, rows * impl_->spec.vocab_size);
   impl_->wait_for_latest();
   read_output(impl_->backend, *impl_->latest, impl_->latest->graph.logits, out);
 }
 
 void Model::read_layer(std::int64_t layer, std::span<float> out) {
   if (impl_->latest == nullptr || !impl_->latest->kind.layer_outputs || layer < 0 ||
-      layer >= impl_->config.num_layers)
+      layer >= impl_->spec.n_blocks())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[read_layer] expected a latest step that was asked for layer outputs, "
                             "and a layer from 0 to {}, got layer {}",
-                            impl_->config.num_layers - 1, layer));
-  check_room_for("read_layer", out, impl_->latest_rows * impl_->config.hidden_dim);
+                            impl_->spec.n_blocks() - 1, layer));
+  check_room_for("read_layer", out, impl_->latest_rows * impl_->spec.d_model);
   impl_->wait_for_latest();
   read_output(impl_->backend, *impl_->latest,
               impl_->latest->graph.layers[static_cast<std::size_t>(layer)], out);

@@ -276,7 +276,7 @@ class Writer {
 /// The text that was read, with the keys that a configuration always has as they are written here.
 std::string config_of(const ModelWrite& write) {
   Json json = parse_json(write.config_text, "config.json");
-  const Json known = Json::parse(write.config.to_json());
+  const Json known = Json::parse(write.spec.config);
   for (const auto& [key, value] : known.items()) json[key] = value;
   const bool same_forms = std::ranges::all_of(write.edits, [](const WeightEdit& edit) {
     return is_same_form(edit.from.source.desc, edit.to);
@@ -367,7 +367,7 @@ std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& w
   std::uint64_t done_bytes = 0;
   for (const WeightEdit& edit : write.edits) {
     if (interrupted) return std::nullopt;
-    parts[std::string(part_of(edit.from.slot.name))] += writer.weight(edit);
+    parts[std::string(part_of(edit.from.slot.key.id))] += writer.weight(edit);
     if (on_progress) on_progress(done_bytes += edit.from.source.desc.stored_bytes(), total_bytes);
   }
   writer.finish();

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/config.h"
 #include "bitaxon/model.h"
 #include "formats/safetensors.h"
 #include "model/weights.h"
@@ -43,8 +42,8 @@ struct PartReport {
 struct ModelWrite {
   const ModelFiles& files;
   const Checkpoint& checkpoint;
-  const Config& config;
-  const std::string& config_text;  ///< what `config` was read from
+  const ModelSpec& spec;
+  const std::string& config_text;  ///< what `spec` was read from
   std::vector<WeightEdit> edits;
 };
 

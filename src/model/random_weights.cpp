@@ -19,12 +19,21 @@ struct ValueRange {
 /// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
 /// what a trained model uses.
 ValueRange range_of(const WeightSlot& slot) {
-  const auto ends_with = [&](std::string_view suffix) { return slot.name.ends_with(suffix); };
-  if (ends_with("norm.weight")) return {0.9, 1.1};
-  if (ends_with("A_log")) return {std::log(0.5), std::log(16.0)};
-  if (ends_with("ssm.D")) return {0.9, 1.1};
-  if (ends_with("dt_proj.bias")) return {-5.0, -1.0};
-  if (ends_with("conv1d.bias")) return {-0.1, 0.1};
+  switch (slot.key.id) {
+    case WeightId::mixer_norm:
+    case WeightId::feed_forward_norm:
+    case WeightId::final_norm:
+    case WeightId::skip:
+      return {0.9, 1.1};
+    case WeightId::a_log:
+      return {std::log(0.5), std::log(16.0)};
+    case WeightId::dt_bias:
+      return {-5.0, -1.0};
+    case WeightId::conv_bias:
+      return {-0.1, 0.1};
+    default:
+      break;
+  }
   const Shape shape = matrix_shape(slot);
   const double bound = std::sqrt(3.0 / static_cast<double>(shape[2]));
   return {-bound, bound};
@@ -88,20 +97,19 @@ void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
 
 WeightDesc desc_of(const WeightSlot& slot, const RandomForm& form) {
   WeightDesc desc = with_matrix_shape({}, slot);
-  desc.name = slot.name;
-  desc.dtype = slot.quantizable ? DType::f16 : form.vectors;
-  const bool coded = form.codes && slot.quantizable && slot.name != "embed_tokens.weight" &&
+  desc.name = slot.name();
+  desc.dtype = slot.may_be_quantized() ? DType::f16 : form.vectors;
+  const bool coded = form.codes && slot.may_be_quantized() && slot.key.id != WeightId::embedding &&
                      can_quantize(desc, *form.codes);
   return coded ? quantized_desc(desc, *form.codes) : desc;
 }
 
 }  // namespace
 
-std::vector<FoundWeight> random_found(const Config& config, Weights& weights,
-                                      const RandomForm& form) {
+std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& form) {
   std::vector<FoundWeight> found;
-  for (WeightSlot& slot : weight_slots(config, weights)) {
-    if (!form.codes && is_tied_head(config, slot)) continue;
+  for (WeightSlot& slot : weight_slots(spec)) {
+    if (!form.codes && is_tied_head(spec, slot)) continue;
     WeightSource source;
     source.desc = desc_of(slot, form);
     found.push_back({std::move(slot), std::move(source)});
@@ -109,15 +117,14 @@ std::vector<FoundWeight> random_found(const Config& config, Weights& weights,
   return found;
 }
 
-ReadWeight random_reader(const Config& config, std::uint64_t seed) {
-  // Each tensor has a stream of its own, by its place in the model.
-  std::map<std::string, std::uint64_t> streams;
-  Weights unused;
-  for (const WeightSlot& slot : weight_slots(config, unused))
-    streams.emplace(slot.name, mix64(seed + mix64(streams.size())));
+ReadWeight random_reader(const ModelSpec& spec, std::uint64_t seed) {
+  // Each weight has a stream of its own, by its index in the model.
+  std::map<WeightKey, std::uint64_t> streams;
+  for (const WeightSlot& slot : weight_slots(spec))
+    streams.emplace(slot.key, mix64(seed + mix64(streams.size())));
   return [streams = std::move(streams)](const FoundWeight& found, LoadedWeight& into) {
     const WeightDesc& desc = found.source.desc;
-    const std::uint64_t stream = streams.at(found.slot.name);
+    const std::uint64_t stream = streams.at(found.slot.key);
     const ValueRange range = range_of(found.slot);
     if (found.quantize)
       return quantize(

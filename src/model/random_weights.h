@@ -27,11 +27,10 @@ struct RandomForm {
   DType vectors = DType::f32;  ///< of what is no matrix; matrices that have no codes are float16
 };
 
-/// The tensors of random weights, as find_weights finds those of a checkpoint; they lie nowhere.
-std::vector<FoundWeight> random_found(const Config& config, Weights& weights,
-                                      const RandomForm& form = {});
+/// The tensors of random weights, as find_weights finds those of a checkpoint. They are in no file.
+std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& form = {});
 
-/// Makes the numbers up, scaled so that activations stay near one.
-ReadWeight random_reader(const Config& config, std::uint64_t seed);
+/// Generates the numbers, scaled so that activations stay near one.
+ReadWeight random_reader(const ModelSpec& spec, std::uint64_t seed);
 
 }  // namespace bitaxon

@@ -18,56 +18,66 @@
 namespace bitaxon {
 namespace {
 
-std::int64_t ring_capacity_of(const Config& config, int run_ahead) {
-  // A chunk reads window - 1 rows before its first; a step that is taken back may have overwritten
-  // run_ahead more.
-  return config.window() + kMaxRows + run_ahead;
-}
+/// Adds the state tensors of blocks.
+class LayoutBuilder {
+ public:
+  LayoutBuilder(const ModelSpec& spec, const StatePoolOptions& options, StateLayout& layout)
+      : spec_(spec), options_(options), layout_(layout) {}
+
+  BlockState add_block(std::int64_t block) {
+    prefix_ = fmt::format("layer_{}.", block);
+    return std::visit([&](const auto& mixer) { return add(mixer); }, spec_.block(block).mixer);
+  }
+
+ private:
+  BlockState add(const AttentionSpec& attention) {
+    const std::int64_t window = attention.window.value_or(spec_.max_seq_len);
+    // A chunk reads window - 1 rows before its first; a step that is taken back may have
+    // overwritten run_ahead more.
+    const Shape ring{window + kMaxRows + options_.run_ahead, attention.kv_dim()};
+    BlockState state;
+    state.keys = layout_.add_ring(prefix_ + "keys", options_.kv_dtype, ring, window);
+    state.values = layout_.add_ring(prefix_ + "values", options_.kv_dtype, ring, window);
+    return state;
+  }
+
+  BlockState add(const SelectiveScanSpec& scan) {
+    const std::int32_t versions = options_.run_ahead + 1;
+    BlockState state;
+    state.conv_tail =
+        layout_.add(prefix_ + "conv_tail", DType::f32, {scan.d_conv - 1, scan.d_inner}, versions);
+    state.h = layout_.add(prefix_ + "h", DType::f32, {scan.d_state, scan.d_inner}, versions);
+    return state;
+  }
+
+  const ModelSpec& spec_;
+  const StatePoolOptions& options_;
+  StateLayout& layout_;
+  std::string prefix_;
+};
 
 }  // namespace
 
-StateLayout state_layout(const Config& config, const StatePoolOptions& options, StateIndex& index) {
+StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
+                         StateIndex& index) {
   StateLayout layout;
   layout.n_slots = options.n_slots;
   const std::int32_t versions = options.run_ahead + 1;
-  const std::int64_t capacity = ring_capacity_of(config, options.run_ahead);
-  for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    LayerState layer;
-    const std::string prefix = fmt::format("layer_{}.", i);
-    if (config.layer_kind(i) == LayerKind::swa_moe) {
-      const Shape ring{capacity, config.hidden_dim};
-      layer.keys = layout.add(prefix + "keys", options.kv_dtype, ring, 1);
-      layer.values = layout.add(prefix + "values", options.kv_dtype, ring, 1);
-    } else {
-      layer.conv_tail = layout.add(prefix + "conv_tail", DType::f32,
-                                   {config.ssm_d_conv - 1, config.d_inner()}, versions);
-      layer.h =
-          layout.add(prefix + "h", DType::f32, {config.ssm_d_state, config.d_inner()}, versions);
-    }
-    index.layers.push_back(layer);
-  }
-  index.seen = layout.add("seen", DType::u32, {(config.vocab_size + 31) / 32}, versions);
-  index.next_token = layout.add("next_token", DType::i32, {1}, versions);
+  LayoutBuilder builder(spec, options, layout);
+  for (std::int64_t i = 0; i < spec.n_blocks(); ++i) index.blocks.push_back(builder.add_block(i));
+  index.seen = layout.add("seen", DType::u32, {(spec.vocab_size + 31) / 32}, versions);
+  index.next_token = layout.add("next_token", DType::i32, {1}, versions, StateKind::transient);
   return layout;
 }
 
-StatePool::StatePool(const Config& config, Backend& backend, const StatePoolOptions& options)
+StatePool::StatePool(const ModelSpec& spec, Backend& backend, const StatePoolOptions& options)
     : backend_(backend),
       options_(options),
-      window_(config.window()),
-      ring_capacity_(ring_capacity_of(config, options.run_ahead)),
-      max_seq_len_(config.max_seq_len),
-      layout_(std::make_shared<StateLayout>(state_layout(config, options, index_))) {
+      max_seq_len_(spec.max_seq_len),
+      layout_(std::make_shared<StateLayout>(state_layout(spec, options, index_))) {
   for (const StateTensor& tensor : layout_->tensors)
     buffers_.push_back(backend.allocate(tensor.size_bytes, BufferUse::state));
   for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
-}
-
-bool StatePool::is_ring(std::size_t tensor) const {
-  const auto id = static_cast<std::int32_t>(tensor);
-  return std::any_of(index_.layers.begin(), index_.layers.end(), [&](const LayerState& layer) {
-    return layer.keys == id || layer.values == id;
-  });
 }
 
 std::int32_t StatePool::take_slot() {
@@ -169,6 +179,11 @@ void State::commit_step(std::int64_t n_rows, bool samples) noexcept {
 
 namespace {
 
+/// Rows of a ring that a snapshot at `position` holds.
+std::int64_t ring_rows(const StateTensor& ring, std::int64_t position) {
+  return std::min(position, ring.window);
+}
+
 /// Copies the last `n` rows of a ring out of, or into, its slot; oldest first on the host.
 template <class Transfer>
 void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capacity,
@@ -191,12 +206,12 @@ StateSnapshot State::snapshot() const {
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
     std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
-    if (static_cast<std::int32_t>(i) == pool_->index().next_token) continue;
+    if (tensor.kind == StateKind::transient) continue;
     const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
-    if (pool_->is_ring(i)) {
+    if (tensor.kind == StateKind::ring) {
       const std::size_t row_bytes =
           static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-      const std::int64_t n = std::min(position_, pool_->window());
+      const std::int64_t n = ring_rows(tensor, position_);
       bytes.resize(static_cast<std::size_t>(n) * row_bytes);
       for_each_ring_run(
           position_, n, tensor.shape[0],
@@ -218,9 +233,9 @@ StateSnapshot State::snapshot() const {
 
 std::size_t State::snapshot_bytes(std::size_t tensor, std::int64_t position) const {
   const StateTensor& entry = pool_->layout().tensors[tensor];
-  if (static_cast<std::int32_t>(tensor) == pool_->index().next_token) return 0;
-  const std::int64_t elements = pool_->is_ring(tensor)
-                                    ? std::min(position, pool_->window()) * entry.shape[1]
+  if (entry.kind == StateKind::transient) return 0;
+  const std::int64_t elements = entry.kind == StateKind::ring
+                                    ? ring_rows(entry, position) * entry.shape[1]
                                     : entry.shape.elements();
   return static_cast<std::size_t>(elements) * size_of(entry.dtype);
 }
@@ -228,13 +243,13 @@ std::size_t State::snapshot_bytes(std::size_t tensor, std::int64_t position) con
 void State::upload(std::size_t index, std::int64_t position, const std::vector<std::byte>& bytes) {
   const StateTensor& tensor = pool_->layout().tensors[index];
   const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
-  if (!pool_->is_ring(index)) {
+  if (tensor.kind != StateKind::ring) {
     pool_->backend().upload(pool_->buffer(index),
                             slot_at + tensor.version_stride_bytes * version(step_), bytes);
     return;
   }
   const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-  for_each_ring_run(position, std::min(position, pool_->window()), tensor.shape[0],
+  for_each_ring_run(position, ring_rows(tensor, position), tensor.shape[0],
                     [&](std::int64_t row, std::int64_t at, std::int64_t count) {
                       pool_->backend().upload(
                           pool_->buffer(index), slot_at + static_cast<std::size_t>(row) * row_bytes,
@@ -291,12 +306,13 @@ void State::synthesize(std::int64_t position, std::uint64_t seed) {
   reset();  // what remains when a copy fails
   std::vector<std::byte> bytes;
   for (std::size_t i = 0; i < pool_->layout().tensors.size(); ++i) {
-    const DType dtype = pool_->layout().tensors[i].dtype;
+    const StateTensor& tensor = pool_->layout().tensors[i];
+    const DType dtype = tensor.dtype;
     // No token counts as seen.
     bytes.assign(snapshot_bytes(i, position), std::byte{0});
     if (dtype == DType::f16 || dtype == DType::f32)
-      fill_random(dtype, pool_->is_ring(i) ? 1.0 : kRecurrentDeviation, mix64(seed + mix64(i)),
-                  bytes);
+      fill_random(dtype, tensor.kind == StateKind::ring ? 1.0 : kRecurrentDeviation,
+                  mix64(seed + mix64(i)), bytes);
     upload(i, position, bytes);
   }
   position_ = position;

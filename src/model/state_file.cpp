@@ -36,11 +36,11 @@ std::uint64_t checksum(const StateSnapshot& snapshot) {
 std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t position) {
   std::vector<SafetensorsWriter::Spec> specs;
   const StateLayout& layout = pool.layout();
-  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
-    if (static_cast<std::int32_t>(i) == pool.index().next_token) continue;
-    const StateTensor& tensor = layout.tensors[i];
+  for (const StateTensor& tensor : layout.tensors) {
+    if (tensor.kind == StateKind::transient) continue;
     Shape shape = tensor.shape;
-    if (pool.is_ring(i)) shape = {std::min(position, pool.window()), tensor.shape[1]};
+    if (tensor.kind == StateKind::ring)
+      shape = {std::min(position, tensor.window), tensor.shape[1]};
     specs.push_back({tensor.name, tensor.dtype, shape});
   }
   return specs;
@@ -103,9 +103,9 @@ StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool
   snapshot.position = read_position(path, file, pool);
   const auto wanted = specs(pool, snapshot.position);
   std::size_t next = 0;
-  for (std::size_t i = 0; i < pool.layout().tensors.size(); ++i) {
+  for (const StateTensor& entry : pool.layout().tensors) {
     std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
-    if (static_cast<std::int32_t>(i) == pool.index().next_token) continue;
+    if (entry.kind == StateKind::transient) continue;
     const SafetensorsWriter::Spec& spec = wanted[next++];
     const TensorInfo* tensor = file.find(spec.name);
     if (tensor == nullptr || tensor->dtype != spec.dtype || !(tensor->shape == spec.shape))

@@ -2,9 +2,10 @@
 //
 //   __metadata__  format "bit-axon state", version "1", model (fingerprint, 16 hex digits),
 //                 precision "exact" | "fast", tokens (decimal), checksum (XXH3-64 of the data)
-//   tensors       layer_{i}.keys, .values [min(tokens, window), D] oldest first;
-//   layer_{i}.conv_tail
-//                 [K-1, E], layer_{i}.h [N, E], seen [ceil(V / 32)] U32
+//   tensors       layer_{i}.keys, layer_{i}.values [min(tokens, window), D], oldest first
+//                 layer_{i}.conv_tail [K-1, E]
+//                 layer_{i}.h [N, E]
+//                 seen [ceil(V / 32)] U32
 #pragma once
 
 #include <cstdint>

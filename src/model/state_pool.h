@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/config.h"
+#include "bitaxon/model_spec.h"
 #include "core/state_layout.h"
 
 namespace bitaxon {
 
-/// State tensors of one layer, as indices into the layout; -1 where the layer has none.
-struct LayerState {
+/// State tensors of one block, as indices into the layout; -1 where the block has none.
+struct BlockState {
   std::int32_t keys = -1;
   std::int32_t values = -1;
   std::int32_t conv_tail = -1;
@@ -21,7 +21,7 @@ struct LayerState {
 
 /// How the layout's tensors are used.
 struct StateIndex {
-  std::vector<LayerState> layers;
+  std::vector<BlockState> blocks;
   std::int32_t seen = -1;
   std::int32_t next_token = -1;
 };
@@ -35,7 +35,7 @@ struct StatePoolOptions {
 
 class StatePool {
  public:
-  StatePool(const Config& config, Backend& backend, const StatePoolOptions& options);
+  StatePool(const ModelSpec& spec, Backend& backend, const StatePoolOptions& options);
 
   const StateLayout& layout() const { return *layout_; }
   const std::shared_ptr<const StateLayout>& shared_layout() const { return layout_; }
@@ -45,11 +45,7 @@ class StatePool {
   const Buffer& buffer(std::size_t tensor) const { return buffers_[tensor]; }
   Backend& backend() const { return backend_; }
   const StatePoolOptions& options() const { return options_; }
-  /// Rows a ring keeps for attention: the window, or all of a shorter context.
-  std::int64_t window() const { return window_; }
-  std::int64_t ring_capacity() const { return ring_capacity_; }
   std::int64_t max_seq_len() const { return max_seq_len_; }
-  bool is_ring(std::size_t tensor) const;
   std::uint32_t n_versions() const { return static_cast<std::uint32_t>(options_.run_ahead) + 1; }
 
   /// Throws Error(invalid_argument) when all slots are taken.
@@ -59,8 +55,6 @@ class StatePool {
  private:
   Backend& backend_;
   StatePoolOptions options_;
-  std::int64_t window_;
-  std::int64_t ring_capacity_;
   std::int64_t max_seq_len_;
   StateIndex index_;  // before layout_, whose making fills it in
   std::shared_ptr<const StateLayout> layout_;
@@ -68,7 +62,7 @@ class StatePool {
   std::vector<std::int32_t> free_;
 };
 
-/// Layout and index for a configuration; what StatePool allocates.
-StateLayout state_layout(const Config& config, const StatePoolOptions& options, StateIndex& index);
+/// Layout and index for a model; what StatePool allocates.
+StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options, StateIndex& index);
 
 }  // namespace bitaxon

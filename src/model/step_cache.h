@@ -33,9 +33,9 @@ class StepCache {
   static constexpr std::size_t kMaxKinds = 24;
 
   /// Plans of up to `arena_bytes` share an arena that is there from the beginning.
-  StepCache(const Config& config, const Weights& weights, const StatePool& pool, bool fast,
+  StepCache(const ModelSpec& spec, const Weights& weights, const StatePool& pool, bool fast,
             bool plan_reuse, std::size_t arena_bytes)
-      : config_(config), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {
+      : spec_(spec), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {
     arena_for(arena_bytes);
   }
 
@@ -48,7 +48,7 @@ class StepCache {
   std::shared_ptr<const CompiledPlan> compile(const std::shared_ptr<Graph>& graph);
   Buffer arena_for(std::size_t size_bytes);
 
-  const Config& config_;
+  const ModelSpec& spec_;
   const Weights& weights_;
   const StatePool& pool_;
   bool fast_;

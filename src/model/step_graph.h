@@ -28,10 +28,10 @@ std::int64_t bucket_of(std::int64_t n);
 struct StepGraph {
   std::shared_ptr<Graph> graph;
   Tensor logits;               ///< last_logits, all_logits
-  std::vector<Tensor> layers;  ///< with layer_outputs
+  std::vector<Tensor> layers;  ///< what each block returns, with layer_outputs
 };
 
-StepGraph record_step(const StepKind& kind, const Config& config, const Weights& weights,
+StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights& weights,
                       const StateLayout& layout, const StateIndex& index);
 
 }  // namespace bitaxon

@@ -15,100 +15,82 @@
 namespace bitaxon {
 namespace {
 
-constexpr const char* kEmbedding = "embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
-
+/// Lists the slots of a model.
 class SlotList {
  public:
-  SlotList(const Config& config, Weights& weights) : config_(config), weights_(weights) {}
+  explicit SlotList(const ModelSpec& spec) : spec_(spec) {}
 
-  std::vector<WeightSlot> build();
+  std::vector<WeightSlot> build() {
+    const std::int64_t d_embedding = spec_.d_embedding;
+    add(WeightId::embedding, WeightRole::matrix, {spec_.vocab_size, d_embedding});
+    if (spec_.has_bridges)
+      add(WeightId::input_bridge, WeightRole::matrix, {spec_.d_model, d_embedding});
+    for (block_ = 0; block_ < spec_.n_blocks(); ++block_) add_block(spec_.block(block_));
+    block_ = -1;
+    if (spec_.has_bridges)
+      add(WeightId::output_bridge, WeightRole::matrix, {d_embedding, spec_.d_model});
+    if (spec_.has_final_norm) add(WeightId::final_norm, WeightRole::vector, {d_embedding});
+    add(WeightId::head, WeightRole::matrix, {spec_.vocab_size, d_embedding});
+    return std::move(slots_);
+  }
 
  private:
-  void add(std::string name, Shape shape, WeightRef& target, bool quantizable) {
-    slots_.push_back({std::move(name), shape, quantizable, 0, &target});
+  void add(WeightId id, WeightRole role, Shape shape, std::int64_t chosen_of = 0) {
+    const WeightKey key{id, block_};
+    slots_.push_back({key, role, spec_.names.at(key), shape, chosen_of});
   }
-  void matrix(const std::string& name, std::int64_t rows, std::int64_t cols, WeightRef& target) {
-    add(name + ".weight", {rows, cols}, target, true);
-  }
-  void vector(const std::string& name, std::int64_t n, WeightRef& target) {
-    add(name, {n}, target, false);
-  }
-  void experts(const std::string& name, std::int64_t rows, std::int64_t cols, WeightRef& target) {
-    add(name + ".weight", {config_.moe_num_experts, rows, cols}, target, true);
-    slots_.back().chosen_of = config_.moe_top_k;
-  }
-  void add_ssm(const std::string& prefix, SsmWeights& ssm);
-  void add_swa(const std::string& prefix, SwaWeights& swa);
-  void add_moe(const std::string& prefix, MoeWeights& moe);
 
-  const Config& config_;
-  Weights& weights_;
+  void add_block(const BlockSpec& block) {
+    if (block.has_mixer_norm) add(WeightId::mixer_norm, WeightRole::vector, {spec_.d_model});
+    std::visit([&](const auto& mixer) { add_mixer(mixer); }, block.mixer);
+    if (block.feed_forward.index() == 0) return;
+    if (block.has_feed_forward_norm)
+      add(WeightId::feed_forward_norm, WeightRole::vector, {spec_.d_model});
+    std::visit([&](const auto& feed_forward) { add_feed_forward(feed_forward); },
+               block.feed_forward);
+  }
+
+  void add_mixer(const SelectiveScanSpec& scan) {
+    add(WeightId::scan_in, WeightRole::matrix, {2 * scan.d_inner, spec_.d_model});
+    add(WeightId::conv_taps, WeightRole::taps, {scan.d_inner, scan.d_conv, 1});
+    add(WeightId::conv_bias, WeightRole::vector, {scan.d_inner});
+    add(WeightId::scan_params, WeightRole::matrix, {2 * scan.d_state + 1, scan.d_inner});
+    add(WeightId::dt_weight, WeightRole::table, {scan.d_inner, 1});
+    add(WeightId::dt_bias, WeightRole::vector, {scan.d_inner});
+    add(WeightId::a_log, WeightRole::table, {scan.d_inner, scan.d_state});
+    add(WeightId::skip, WeightRole::vector, {scan.d_inner});
+    add(WeightId::scan_out, WeightRole::matrix, {spec_.d_model, scan.d_inner});
+  }
+
+  void add_mixer(const AttentionSpec& attention) {
+    const std::int64_t d_query = attention.n_heads * attention.head_dim;
+    add(WeightId::query, WeightRole::matrix, {d_query, spec_.d_model});
+    add(WeightId::key, WeightRole::matrix, {attention.kv_dim(), spec_.d_model});
+    add(WeightId::value, WeightRole::matrix, {attention.kv_dim(), spec_.d_model});
+    add(WeightId::attention_out, WeightRole::matrix, {spec_.d_model, d_query});
+  }
+
+  void add_feed_forward(std::monostate) {}
+  void add_feed_forward(const DenseSpec&) {}  // no op computes it yet (check_computable)
+  void add_feed_forward(const ExpertsSpec& experts) {
+    const std::int64_t n = experts.n_experts;
+    const Shape up{n, experts.d_hidden, spec_.d_model};
+    add(WeightId::router, WeightRole::matrix, {n, spec_.d_model});
+    add(WeightId::experts_gate, WeightRole::experts, up, experts.top_k);
+    add(WeightId::experts_up, WeightRole::experts, up, experts.top_k);
+    add(WeightId::experts_down, WeightRole::experts, {n, spec_.d_model, experts.d_hidden},
+        experts.top_k);
+    if (!experts.has_shared) return;
+    add(WeightId::shared_router, WeightRole::matrix, {1, spec_.d_model});
+    add(WeightId::shared_gate, WeightRole::matrix, {experts.d_hidden, spec_.d_model});
+    add(WeightId::shared_up, WeightRole::matrix, {experts.d_hidden, spec_.d_model});
+    add(WeightId::shared_down, WeightRole::matrix, {spec_.d_model, experts.d_hidden});
+  }
+
+  const ModelSpec& spec_;
+  std::int64_t block_ = -1;
   std::vector<WeightSlot> slots_;
 };
-
-void SlotList::add_ssm(const std::string& prefix, SsmWeights& ssm) {
-  const std::int64_t d_model = config_.hidden_dim;
-  const std::int64_t d_inner = config_.d_inner();
-  const std::int64_t d_state = config_.ssm_d_state;
-  matrix(prefix + "in_proj", 2 * d_inner, d_model, ssm.in_proj);
-  add(prefix + "conv1d.weight", {d_inner, config_.ssm_d_conv, 1}, ssm.conv_weight, false);
-  vector(prefix + "conv1d.bias", d_inner, ssm.conv_bias);
-  matrix(prefix + "x_proj", 2 * d_state + 1, d_inner, ssm.x_proj);
-  add(prefix + "dt_proj.weight", {d_inner, 1}, ssm.dt_weight, false);
-  vector(prefix + "dt_proj.bias", d_inner, ssm.dt_bias);
-  add(prefix + "A_log", {d_inner, d_state}, ssm.a_log, false);
-  vector(prefix + "D", d_inner, ssm.skip);
-  matrix(prefix + "out_proj", d_model, d_inner, ssm.out_proj);
-}
-
-void SlotList::add_swa(const std::string& prefix, SwaWeights& swa) {
-  const std::int64_t d_model = config_.hidden_dim;
-  matrix(prefix + "q_proj", d_model, d_model, swa.q_proj);
-  matrix(prefix + "k_proj", d_model, d_model, swa.k_proj);
-  matrix(prefix + "v_proj", d_model, d_model, swa.v_proj);
-  matrix(prefix + "o_proj", d_model, d_model, swa.o_proj);
-}
-
-void SlotList::add_moe(const std::string& prefix, MoeWeights& moe) {
-  const std::int64_t d_model = config_.hidden_dim;
-  const std::int64_t intermediate = config_.moe_intermediate_dim;
-  matrix(prefix + "gate", config_.moe_num_experts, d_model, moe.gate);
-  experts(prefix + "switch_mlp.gate_proj", intermediate, d_model, moe.gate_proj);
-  experts(prefix + "switch_mlp.up_proj", intermediate, d_model, moe.up_proj);
-  experts(prefix + "switch_mlp.down_proj", d_model, intermediate, moe.down_proj);
-  if (!config_.moe_shared_expert) return;
-  matrix(prefix + "shared_expert_gate", 1, d_model, moe.shared_expert_gate);
-  matrix(prefix + "shared_expert.gate_proj", intermediate, d_model, moe.shared_gate_proj);
-  matrix(prefix + "shared_expert.up_proj", intermediate, d_model, moe.shared_up_proj);
-  matrix(prefix + "shared_expert.down_proj", d_model, intermediate, moe.shared_down_proj);
-}
-
-std::vector<WeightSlot> SlotList::build() {
-  const std::int64_t d_model = config_.hidden_dim;
-  const std::int64_t d_source = config_.d_source_model;
-  weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
-  matrix("embed_tokens", config_.vocab_size, d_source, weights_.embed_tokens);
-  matrix("input_proj", d_model, d_source, weights_.input_proj);
-  for (std::int64_t i = 0; i < config_.num_layers; ++i) {
-    LayerWeights& layer = weights_.layers[static_cast<std::size_t>(i)];
-    const std::string prefix = fmt::format("layer_{}.", i);
-    layer.kind = config_.layer_kind(i);
-    vector(prefix + "input_norm.weight", d_model, layer.input_norm);
-    if (layer.kind == LayerKind::swa_moe) {
-      add_swa(prefix + "attention.", layer.swa);
-      vector(prefix + "post_attention_norm.weight", d_model, layer.moe.norm);
-    } else {
-      add_ssm(prefix + "ssm.", layer.ssm);
-    }
-    if (layer.kind == LayerKind::ssm_moe)
-      vector(prefix + "post_ssm_norm.weight", d_model, layer.moe.norm);
-    if (layer.kind != LayerKind::ssm) add_moe(prefix + "moe.", layer.moe);
-  }
-  matrix("output_proj", d_source, d_model, weights_.output_proj);
-  matrix("lm_head", config_.vocab_size, d_source, weights_.lm_head);
-  return std::move(slots_);
-}
 
 /// Hashes contents tensor by tensor, in whatever order they are read; the fingerprint puts them
 /// together in the model's order.
@@ -126,8 +108,8 @@ class Fingerprint {
       hash = hash_of(part, hash);
     hashes_[slot] = hash;
   }
-  std::uint64_t value(const Config& config) const {
-    return hash_of(std::as_bytes(std::span(hashes_)), hash_of(text_bytes(config.to_json()), 0));
+  std::uint64_t value(const ModelSpec& spec) const {
+    return hash_of(std::as_bytes(std::span(hashes_)), hash_of(text_bytes(spec.config), 0));
   }
 
  private:
@@ -140,33 +122,32 @@ class Fingerprint {
   std::vector<std::uint64_t> hashes_;
 };
 
-/// nullopt only for an lm_head that the tied embedding stands in for.
-std::optional<WeightSource> find_tensors(const WeightSlot& slot, const Config& config,
+/// nullopt only for a head that the tied embedding stands in for.
+std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
                                          const Checkpoint& checkpoint, std::string_view name) {
-  auto source = find_weight(checkpoint, slot.name, slot.shape, slot.quantizable);
-  if (source) return source;
-  if (slot.name == kHead) {
-    if (config.weight_tying) return std::nullopt;
-    throw Error(ErrorKind::format,
-                fmt::format("{}: tensor lm_head.weight: expected {}, which weight_tying false asks "
-                            "for, got none",
-                            name, slot.shape.to_string()));
-  }
-  throw Error(ErrorKind::format, fmt::format("{}: tensor {}: expected {}, got none", name,
-                                             slot.name, slot.shape.to_string()));
+  for (const std::string& tensor : slot.names)
+    if (auto source = find_weight(checkpoint, tensor, slot.shape, slot.may_be_quantized()))
+      return source;
+  if (is_tied_head(spec, slot)) return std::nullopt;
+  throw Error(ErrorKind::format,
+              fmt::format("{}: tensor {}: expected {}{}, got none", name, slot.name(),
+                          slot.shape.to_string(),
+                          slot.key.id == WeightId::head
+                              ? ", because config.json says that the embedding is not the head"
+                              : ""));
 }
 
-/// The same. The message about a tensor that does not fit tells what config.json says of the
+/// As find_tensors. The message about a tensor that does not fit tells what config.json says of the
 /// format.
-std::optional<WeightSource> find_slot(const WeightSlot& slot, const Config& config,
+std::optional<WeightSource> find_slot(const WeightSlot& slot, const ModelSpec& spec,
                                       const Checkpoint& checkpoint, std::string_view name) {
   try {
-    return find_tensors(slot, config, checkpoint, name);
+    return find_tensors(slot, spec, checkpoint, name);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::format || config.quantization.empty()) throw;
+    if (error.kind() != ErrorKind::format || spec.quantization.empty()) throw;
     throw Error(error.kind(),
                 fmt::format("{}; config.json says that the weights are quantized ({})",
-                            error.what(), config.quantization));
+                            error.what(), spec.quantization));
   }
 }
 
@@ -192,6 +173,12 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
 
 }  // namespace
 
+WeightRef Weights::find(const WeightKey& key) const {
+  const auto found = refs_.find(key);
+  if (found != refs_.end()) return found->second;
+  return key.id == WeightId::head ? find({WeightId::embedding}) : nullptr;
+}
+
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
   const Shape shape = matrix_shape(slot);
   desc.n_matrices = shape[0];
@@ -202,22 +189,27 @@ WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
 
 Shape matrix_shape(const WeightSlot& slot) {
   const Shape& shape = slot.shape;
-  if (shape.rank() == 1) return {1, 1, shape[0]};
-  if (shape.rank() == 2) return {1, shape[0], shape[1]};
-  return slot.quantizable ? shape : Shape{1, shape[0], shape[1] * shape[2]};
+  switch (slot.role) {
+    case WeightRole::vector:
+      return {1, 1, shape[0]};
+    case WeightRole::experts:
+      return shape;
+    case WeightRole::table:
+    case WeightRole::taps:
+    case WeightRole::matrix:
+      return {1, shape[0], shape[1]};
+  }
+  return shape;
 }
 
-std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights) {
-  return SlotList(config, weights).build();
-}
+std::vector<WeightSlot> weight_slots(const ModelSpec& spec) { return SlotList(spec).build(); }
 
-std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
-                                      std::string_view name, Weights& weights,
-                                      std::vector<std::string>& warnings) {
+std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
+                                      std::string_view name, std::vector<std::string>& warnings) {
   warnings.insert(warnings.end(), checkpoint.warnings().begin(), checkpoint.warnings().end());
   std::vector<FoundWeight> found;
-  for (WeightSlot& slot : weight_slots(config, weights)) {
-    auto source = find_slot(slot, config, checkpoint, name);
+  for (WeightSlot& slot : weight_slots(spec)) {
+    auto source = find_slot(slot, spec, checkpoint, name);
     if (!source) continue;
     source->desc = with_matrix_shape(source->desc, slot);
     found.push_back({std::move(slot), std::move(*source)});
@@ -227,22 +219,23 @@ std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& ch
 }
 
 std::uint64_t FoundWeight::stored_bytes() const {
-  if (source.data == nullptr) return source.desc.stored_bytes();  // made up, not read
+  if (source.data == nullptr) return source.desc.stored_bytes();  // random, not read from a file
+  // The data of a head made from the embedding are the embedding's.
+  if (std::ranges::find(slot.names, source.data->name) == slot.names.end()) return 0;
   std::uint64_t size = 0;
-  if (source.data->name == slot.name)
-    for (const TensorInfo* tensor : tensors_of(source)) size += tensor->size_bytes;
+  for (const TensorInfo* tensor : tensors_of(source)) size += tensor->size_bytes;
   return size;
 }
 
 StoredWeight stored_weight(const FoundWeight& found) {
-  return {.name = found.slot.name,
+  return {.name = found.slot.name(),
           .shape = found.slot.shape,
-          .is_stack = found.slot.chosen_of > 0,
+          .is_stack = found.slot.role == WeightRole::experts,
           .desc = found.loaded()};
 }
 
-void quantize_found(const Config& config, const Quantization& how, std::string_view name,
-                    Weights& weights, std::vector<FoundWeight>& found) {
+void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
+                    std::vector<FoundWeight>& found) {
   const FoundWeight* embedding = nullptr;
   bool has_head = false;
   for (FoundWeight& entry : found) {
@@ -251,17 +244,17 @@ void quantize_found(const Config& config, const Quantization& how, std::string_v
       throw Error(ErrorKind::unsupported,
                   fmt::format("{}: tensor {}: expected floats to quantize, got {}: the model is "
                               "quantized already",
-                              name, entry.slot.name, desc.format_name()));
-    if (entry.slot.name == kEmbedding) embedding = &entry;
-    has_head = has_head || entry.slot.name == kHead;
-    if (entry.slot.quantizable && entry.slot.name != kEmbedding && can_quantize(desc, how))
+                              name, entry.slot.name(), desc.format_name()));
+    const WeightId id = entry.slot.key.id;
+    if (id == WeightId::embedding) embedding = &entry;
+    has_head = has_head || id == WeightId::head;
+    if (entry.slot.may_be_quantized() && id != WeightId::embedding && can_quantize(desc, how))
       entry.quantize = how;
   }
   if (has_head || embedding == nullptr || !can_quantize(embedding->source.desc, how)) return;
   FoundWeight head = *embedding;
-  for (WeightSlot& slot : weight_slots(config, weights))
-    if (slot.name == kHead) head.slot = std::move(slot);
-  head.source.desc.name = kHead;
+  head.slot = weight_slots(spec).back();
+  head.source.desc.name = head.slot.name();
   head.quantize = how;
   found.push_back(std::move(head));
 }
@@ -277,22 +270,51 @@ ReadWeight reader_of(const Checkpoint& checkpoint) {
   };
 }
 
-std::string_view part_of(std::string_view name) {
-  const auto has = [&](std::string_view text) { return name.find(text) != std::string_view::npos; };
-  if (has("embed_tokens")) return "embedding";
-  if (has("lm_head")) return "head";
-  if (has("input_proj.") || has("output_proj.")) return "bridge";
-  if (has(".ssm.")) return "ssm";
-  if (has(".attention.")) return "attention";
-  if (has(".switch_mlp.")) return "experts";
-  if (has(".shared_expert.")) return "shared expert";
-  if (has(".moe.")) return "router";
+std::string_view part_of(WeightId id) {
+  switch (id) {
+    case WeightId::embedding:
+      return "embedding";
+    case WeightId::head:
+      return "head";
+    case WeightId::input_bridge:
+    case WeightId::output_bridge:
+      return "bridge";
+    case WeightId::scan_in:
+    case WeightId::conv_taps:
+    case WeightId::conv_bias:
+    case WeightId::scan_params:
+    case WeightId::dt_weight:
+    case WeightId::dt_bias:
+    case WeightId::a_log:
+    case WeightId::skip:
+    case WeightId::scan_out:
+      return "ssm";
+    case WeightId::query:
+    case WeightId::key:
+    case WeightId::value:
+    case WeightId::attention_out:
+      return "attention";
+    case WeightId::router:
+    case WeightId::shared_router:
+      return "router";
+    case WeightId::experts_gate:
+    case WeightId::experts_up:
+    case WeightId::experts_down:
+      return "experts";
+    case WeightId::shared_gate:
+    case WeightId::shared_up:
+    case WeightId::shared_down:
+      return "shared expert";
+    case WeightId::mixer_norm:
+    case WeightId::feed_forward_norm:
+    case WeightId::final_norm:
+      break;
+  }
   return "norms";
 }
 
-void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
-                  const ReadWeight& read, Backend& backend, const LoadProgress& on_progress,
-                  Weights& weights) {
+Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
+                     const ReadWeight& read, Backend& backend, const LoadProgress& on_progress) {
   const auto place = [&](std::size_t i) {
     const TensorInfo* data = found[i].source.data;
     return data == nullptr ? std::pair(0, std::uint64_t{0})
@@ -305,21 +327,22 @@ void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
   std::uint64_t total_bytes = 0;
   for (const FoundWeight& entry : found) total_bytes += entry.source.desc.stored_bytes();
   Fingerprint fingerprint(found.size());
+  Weights weights;
   LoadedWeight staging;
   std::uint64_t done_bytes = 0;
   for (std::size_t i : order) {
     const WeightDesc desc = read(found[i], staging);
     fingerprint.add(i, desc, staging.parts);
-    *found[i].slot.target = backend.pack(desc, staging.parts);
+    weights.set(found[i].slot.key, backend.pack(desc, staging.parts));
     done_bytes += found[i].source.desc.stored_bytes();
     if (on_progress) on_progress(done_bytes, total_bytes);
   }
-  if (weights.lm_head == nullptr) weights.lm_head = weights.embed_tokens;
-  weights.fingerprint = fingerprint.value(config);
+  weights.fingerprint = fingerprint.value(spec);
+  return weights;
 }
 
-bool is_tied_head(const Config& config, const WeightSlot& slot) {
-  return slot.name == kHead && config.weight_tying;
+bool is_tied_head(const ModelSpec& spec, const WeightSlot& slot) {
+  return slot.key.id == WeightId::head && spec.has_tied_head;
 }
 
 }  // namespace bitaxon

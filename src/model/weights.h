@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/config.h"
+#include "bitaxon/model_spec.h"
 #include "bitaxon/shape.h"
 #include "formats/quantize.h"
 #include "formats/safetensors.h"
@@ -20,65 +20,47 @@ namespace bitaxon {
 
 using WeightRef = std::shared_ptr<const Weight>;
 
-struct SsmWeights {
-  WeightRef in_proj;      ///< [2E, D]
-  WeightRef conv_weight;  ///< [E, K]
-  WeightRef conv_bias;    ///< [E]
-  WeightRef x_proj;       ///< [2N + 1, E]
-  WeightRef dt_weight;    ///< [E, 1]
-  WeightRef dt_bias;      ///< [E]
-  WeightRef a_log;        ///< [E, N]
-  WeightRef skip;         ///< [E]
-  WeightRef out_proj;     ///< [D, E]
-};
+/// The weights of a model, packed by a backend.
+class Weights {
+ public:
+  void set(const WeightKey& key, WeightRef weight) { refs_[key] = std::move(weight); }
+  /// Null where the model has none. A tied head is the embedding.
+  WeightRef find(const WeightKey& key) const;
 
-struct SwaWeights {
-  WeightRef q_proj, k_proj, v_proj, o_proj;  ///< [D, D]
-};
-
-struct MoeWeights {
-  WeightRef norm;                ///< [D], post_attention_norm or post_ssm_norm
-  WeightRef gate;                ///< [X, D], the router
-  WeightRef gate_proj, up_proj;  ///< [X, I, D]
-  WeightRef down_proj;           ///< [X, D, I]
-  // The shared expert; empty without one.
-  WeightRef shared_expert_gate;                ///< [1, D]
-  WeightRef shared_gate_proj, shared_up_proj;  ///< [I, D]
-  WeightRef shared_down_proj;                  ///< [D, I]
-};
-
-struct LayerWeights {
-  LayerKind kind = LayerKind::ssm;
-  WeightRef input_norm;  ///< [D]
-  SsmWeights ssm;        ///< ssm and ssm_moe layers
-  SwaWeights swa;        ///< swa_moe layers
-  MoeWeights moe;        ///< swa_moe and ssm_moe layers
-};
-
-struct Weights {
-  WeightRef embed_tokens;  ///< [V, S]
-  WeightRef input_proj;    ///< [D, S]
-  WeightRef output_proj;   ///< [S, D]
-  WeightRef lm_head;       ///< [V, S]; the embedding itself where the file has none
-  std::vector<LayerWeights> layers;
   /// Of configuration, formats and contents. A state belongs to the model with the same one.
   std::uint64_t fingerprint = 0;
+
+ private:
+  std::map<WeightKey, WeightRef> refs_;
 };
 
-/// A tensor the model wants: its name in a checkpoint, its shape there, and where it goes.
+/// How a weight is stored and read.
+enum class WeightRole : std::uint8_t {
+  vector,   ///< [n], floats
+  table,    ///< [rows, cols], floats: a few values for each channel
+  taps,     ///< [channels, taps, 1], floats: of a convolution
+  matrix,   ///< [rows, cols], may be quantized
+  experts,  ///< [n, rows, cols], may be quantized; a token reads a few of the n
+};
+
+/// A tensor the model wants: its names in a checkpoint, and its shape there.
 struct WeightSlot {
-  std::string name;
-  Shape shape;                 ///< as stored: [cols], [rows, cols], [n_matrices, rows, cols]
-  bool quantizable = false;    ///< may be stored in 4 bits
-  std::int64_t chosen_of = 0;  ///< expert stacks: how many of the matrices a token reads; else 0
-  WeightRef* target = nullptr;
+  WeightKey key;
+  WeightRole role = WeightRole::matrix;
+  std::vector<std::string> names;  ///< accepted ones; files are written with the first
+  Shape shape;                     ///< as stored
+  std::int64_t chosen_of = 0;      ///< experts: how many of the matrices a token reads; else 0
+
+  const std::string& name() const { return names.front(); }
+  bool may_be_quantized() const {
+    return role == WeightRole::matrix || role == WeightRole::experts;
+  }
 };
 
-/// Every tensor of the model, the head included, in the model's order. Sizes `weights.layers`; the
-/// slots point into `weights`.
-std::vector<WeightSlot> weight_slots(const Config& config, Weights& weights);
+/// Every weight of the model, the head included, in the model's order.
+std::vector<WeightSlot> weight_slots(const ModelSpec& spec);
 
-/// [n_matrices, rows, cols] of a slot: vectors are one row, a convolution's last axis (of 1) goes.
+/// [n_matrices, rows, cols] of a slot: a vector is one row, taps are a matrix.
 Shape matrix_shape(const WeightSlot& slot);
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot);
 
@@ -103,34 +85,32 @@ StoredWeight stored_weight(const FoundWeight& found);
 /// included, never the embedding, whose stand-in for a missing head becomes a head of its own (as
 /// upstream does it). `name` begins messages. Throws Error(unsupported) that names a tensor that is
 /// quantized already.
-void quantize_found(const Config& config, const Quantization& how, std::string_view name,
-                    Weights& weights, std::vector<FoundWeight>& found);
+void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
+                    std::vector<FoundWeight>& found);
 
 /// Reads one weight in the form in which it is loaded. Returns its description.
 using ReadWeight = std::function<WeightDesc(const FoundWeight& found, LoadedWeight& into)>;
 ReadWeight reader_of(const Checkpoint& checkpoint);
 
-/// The part of the model that a tensor belongs to: "embedding", "head", "bridge", "ssm",
+/// The part of the model that a weight belongs to: "embedding", "head", "bridge", "ssm",
 /// "attention", "experts", "shared expert", "router", "norms".
-std::string_view part_of(std::string_view tensor_name);
+std::string_view part_of(WeightId id);
 
 /// Finds every tensor of the model before anything is packed, in the model's order; a head that the
 /// tied embedding stands in for is left out. Tensors the model does not know become one warning.
 /// `name` begins messages. Throws Error(format) for a missing or wrongly shaped tensor, with both
 /// shapes.
-std::vector<FoundWeight> find_weights(const Config& config, const Checkpoint& checkpoint,
-                                      std::string_view name, Weights& weights,
-                                      std::vector<std::string>& warnings);
+std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
+                                      std::string_view name, std::vector<std::string>& warnings);
 
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Reads and packs what was found, in file order through one staging buffer, into the same
-/// `weights`, and takes their fingerprint.
-void pack_weights(const std::vector<FoundWeight>& found, const Config& config,
-                  const ReadWeight& read, Backend& backend, const LoadProgress& on_progress,
-                  Weights& weights);
+/// Reads and packs what was found, in file order through one staging buffer, and takes the
+/// fingerprint.
+Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
+                     const ReadWeight& read, Backend& backend, const LoadProgress& on_progress);
 
 /// Whether the embedding may stand in for this slot: the head of a tied model.
-bool is_tied_head(const Config& config, const WeightSlot& slot);
+bool is_tied_head(const ModelSpec& spec, const WeightSlot& slot);
 
 }  // namespace bitaxon

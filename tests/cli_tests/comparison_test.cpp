@@ -24,7 +24,7 @@ std::optional<Comparison> compare_all(OpenModel& a, OpenModel& b, const Comparis
   return compare({a.model, b.model}, input, tolerance, interrupted, [](std::size_t) {});
 }
 
-OpenModel open_random(std::uint64_t seed = 1, const Config& config = test::small_config()) {
+OpenModel open_random(std::uint64_t seed = 1, const BitAxonConfig& config = test::small_config()) {
   LoadOptions options;
   options.precision = Precision::exact;
   return test::open_random("cpu", 1, config, options, seed);
@@ -152,7 +152,7 @@ TEST(Comparison, FindsTheFirstGreedyTokenThatDiffers) {
 }
 
 TEST(Comparison, StopsAtMaxSeqLen) {
-  Config config = test::small_config();
+  BitAxonConfig config = test::small_config();
   config.max_seq_len = 25;
   OpenModel a = open_random(1, config), b = open_random(1, config);
   const auto found = compare_all(a, b, {kIds, {23}, 40});
@@ -186,7 +186,7 @@ TEST(Comparison, EndsWhenInterrupted) {
 /// A comparison that agrees; tests change it.
 Comparison agreeing() {
   Comparison found;
-  found.config = test::small_config();
+  found.spec = test::small_config().spec();
   found.tolerance = Tolerance::exact();
   found.n_rows = 1;
   found.layers.resize(6);

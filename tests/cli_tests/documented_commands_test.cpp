@@ -37,8 +37,7 @@ Arguments words_of(const std::string& line) {
 
 /// An adapter of rank 8 for one matrix of the bundled model.
 void write_adapter(const fs::path& file) {
-  std::vector<std::string> warnings;
-  const Config config = load_config(model_files(bundled_model_dir()), warnings);
+  const BitAxonConfig config = read_config(bundled_model_dir());
   const auto numbers = [](Shape shape) {
     NamedTensor tensor{shape, {}};
     for (std::int64_t i = 0; i < shape.elements(); ++i)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "model/families/bit_axon.h"
 #include "model/random_weights.h"
 #include "platform/host_memory.h"
 #include "program.h"
@@ -14,8 +15,8 @@ namespace bitaxon::test {
 namespace {
 
 /// A model of four times the memory of this machine. Nearly all of it is the embedding.
-Config huge_config() {
-  Config config;
+BitAxonConfig huge_config() {
+  BitAxonConfig config;
   config.d_source_model = std::int64_t{1} << 16;
   const auto row_bytes = static_cast<std::uint64_t>(config.d_source_model * 2);
   config.vocab_size = std::min(static_cast<std::int64_t>(4 * total_memory_bytes() / row_bytes),
@@ -29,15 +30,14 @@ Config huge_config() {
 }
 
 /// Writes a model directory for `config` whose tensors are holes in a file.
-void write_hollow_model(const std::filesystem::path& folder, const Config& config) {
-  Weights unused;
+void write_hollow_model(const std::filesystem::path& folder, const BitAxonConfig& config) {
   Json header = Json::object();
   std::uint64_t end = 0;
-  for (const FoundWeight& weight : random_found(config, unused)) {
+  for (const FoundWeight& weight : random_found(config.spec())) {
     const WeightDesc& desc = weight.source.desc;
     const std::uint64_t begin = end;
     end += desc.stored_bytes();
-    header[weight.slot.name] = {
+    header[weight.slot.name()] = {
         {"dtype", desc.dtype == DType::f16 ? "F16" : "F32"},
         {"shape", std::vector<std::int64_t>(weight.slot.shape.dims().begin(),
                                             weight.slot.shape.dims().end())},
@@ -117,7 +117,7 @@ TEST_F(MemoryCli, InspectReportsWhetherAModelFits) {
 
 TEST_F(MemoryCli, QuantizeRefusesBeforeWriting) {
   // The codes of the head alone are as large as the machine's memory.
-  Config config = huge_config();
+  BitAxonConfig config = huge_config();
   config.weight_tying = false;
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "model");

@@ -101,16 +101,14 @@ TEST_F(QuantizeCli, QuantizingWhileLoadingGivesTheSameBits) {
 
 /// Writes the model with every matrix dequantized to floats.
 void write_decoded(const fs::path& from, const fs::path& to) {
-  const ModelFiles files = model_files(from);
   const Checkpoint checkpoint = Checkpoint::open(from);
   std::vector<std::string> warnings;
-  StoredModel model{load_config(files, warnings), {}, {}};
-  Weights unused;
+  StoredModel model{read_config(from), {}, {}};
   LoadedWeight loaded;
   for (const FoundWeight& weight :
-       find_weights(model.config, checkpoint, "model", unused, warnings)) {
+       find_weights(model.config.spec(), checkpoint, "model", warnings)) {
     read_weight(checkpoint, weight.source, loaded);
-    NamedTensor& tensor = model.tensors[weight.slot.name];
+    NamedTensor& tensor = model.tensors[weight.slot.name()];
     tensor.shape = weight.slot.shape;
     tensor.values.resize(static_cast<std::size_t>(weight.slot.shape.elements()));
     decode(weight.source.desc, loaded.parts, 0, tensor.values);
@@ -201,7 +199,7 @@ class MergeCli : public QuantizeCli {
  protected:
   /// An adapter of two layers of the bundled model. Its product is about as large as the weights.
   std::string write_adapter(bool dora) {
-    const Config config = bundled_config();
+    const BitAxonConfig config = bundled_config();
     std::map<std::string, NamedTensor> tensors;
     const auto add = [&](const std::string& path, std::int64_t n_in, std::int64_t n_out) {
       tensors[path + ".lora_a"] = numbers({n_in, 4}, 0.03F);
@@ -214,10 +212,7 @@ class MergeCli : public QuantizeCli {
     write_tensors(file, tensors);
     return file;
   }
-  static Config bundled_config() {
-    std::vector<std::string> warnings;
-    return load_config(model_files(bundled()), warnings);
-  }
+  static BitAxonConfig bundled_config() { return read_config(bundled()); }
   NamedTensor numbers(Shape shape, float size) {
     NamedTensor tensor{shape, {}};
     for (std::int64_t i = 0; i < shape.elements(); ++i)

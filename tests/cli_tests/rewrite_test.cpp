@@ -39,15 +39,14 @@ class RewriteCli : public testing::Test {
   /// The tensors of a recorded model as numbers, all F32.
   static StoredModel stored_model(const std::string& golden) {
     const ModelFiles files = model_files(golden_dir() / golden);
-    std::vector<std::string> warnings;
-    StoredModel model{load_config(files, warnings), {}, {}};
+    StoredModel model{read_config(files.folder), {}, {}};
     const Checkpoint file = Checkpoint::open(files.weights / "model.safetensors");
     for (const TensorInfo& tensor : file.tensors())
       model.tensors[tensor.name] = {Shape(tensor.shape), read_f32(file, tensor.name)};
     return model;
   }
   /// An adapter of out_proj of the first layer, which has twice as many columns as most matrices.
-  std::string write_adapter(const Config& config, float size = 0.03F) const {
+  std::string write_adapter(const BitAxonConfig& config, float size = 0.03F) const {
     const auto numbers = [&](Shape shape) {
       NamedTensor tensor{shape, {}};
       for (std::int64_t i = 0; i < shape.elements(); ++i)
@@ -59,10 +58,7 @@ class RewriteCli : public testing::Test {
                    {"layer_0.ssm.out_proj.lora_b", numbers({2, config.hidden_dim})}});
     return path("adapter.safetensors");
   }
-  std::string write_adapter() const {
-    std::vector<std::string> warnings;
-    return write_adapter(load_config(model_files(base()), warnings));
-  }
+  std::string write_adapter() const { return write_adapter(read_config(base())); }
   Arguments quantize(const Arguments& more = {}) const {
     return Arguments{"quantize", base(), "--format", "mlx", "-o", path("out")} + more;
   }
@@ -281,11 +277,10 @@ TEST_F(RewriteCli, InspectCountsShortBlocks) {
   const ModelFiles files = model_files(golden_dir() / "tiny_nf4");
   const Checkpoint file = Checkpoint::open(files.weights);
   std::vector<std::string> warnings;
-  Weights unused;
   std::vector<StoredWeight> weights;
   std::int64_t n_blocks = 0;
   for (const FoundWeight& found :
-       find_weights(load_config(files, warnings), file, "model", unused, warnings)) {
+       find_weights(load_spec(files, warnings), file, "model", warnings)) {
     weights.push_back(stored_weight(found));
     WeightDesc& desc = weights.back().desc;
     if (desc.format != WeightFormat::nf4) continue;
@@ -324,15 +319,13 @@ TEST_F(RewriteCli, MessagesNameTheArgumentOrTensor) {
 
 TEST_F(RewriteCli, RefusesNumbersThatBecomeInfinite) {
   copy_base("tiny_mixed");
-  std::vector<std::string> warnings;
-  const Config config = load_config(model_files(base()), warnings);
-  const std::string large = write_adapter(config, 1e3F);
+  const std::string large = write_adapter(read_config(base()), 1e3F);
   expect_failure(
       {"merge", base(), "-a", large, "-o", path("out"), "--quiet", "--lora-scale", "3e38"}, 1,
       {"\"layer_0.ssm.out_proj.weight\"", "F32", "at element 0"});
   // The bundled model is F16.
   const ModelFiles bundled = model_files(bundled_model_dir());
-  write_adapter(load_config(bundled, warnings), 1e2F);
+  write_adapter(read_config(bundled.folder), 1e2F);
   expect_failure({"merge", bundled_model_dir().string(), "-a", large, "-o", path("out"), "--quiet"},
                  1, {"\"layer_0.ssm.out_proj.weight\"", "F16"});
 }
@@ -354,14 +347,13 @@ TEST_F(RewriteCli, SurvivesTheRemovalOfTheSourceWhileWriting) {
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   std::vector<std::string> warnings;
   std::string text;
-  const Config config = load_config(files, warnings, &text);
-  Weights unused;
+  const ModelSpec spec = load_spec(files, warnings, &text);
   std::vector<WeightEdit> edits;
-  for (const FoundWeight& found : find_weights(config, checkpoint, "base", unused, warnings))
+  for (const FoundWeight& found : find_weights(spec, checkpoint, "base", warnings))
     edits.push_back({.from = found, .to = found.loaded(), .how = {}, .change = {}});
   const std::atomic<bool> interrupted = false;
   bitaxon::write_model(
-      {files, checkpoint, config, text, edits}, path("out"),
+      {files, checkpoint, spec, text, edits}, path("out"),
       [&](std::uint64_t, std::uint64_t) { fs::remove_all(base()); }, interrupted);
   EXPECT_EQ(read_file(path("out/tokenizer.json")), "{}");
   const Checkpoint written = Checkpoint::open(path("out"));
@@ -372,8 +364,7 @@ TEST_F(RewriteCli, SurvivesTheRemovalOfTheSourceWhileWriting) {
   fs::remove_all(path("out"));
   expect_error(
       [&] {
-        bitaxon::write_model({files, checkpoint, config, text, edits}, path("out"), {},
-                             interrupted);
+        bitaxon::write_model({files, checkpoint, spec, text, edits}, path("out"), {}, interrupted);
       },
       ErrorKind::io, {base(), "cannot list the folder"});
   EXPECT_FALSE(fs::exists(path("out")));

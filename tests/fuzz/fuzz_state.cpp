@@ -15,13 +15,14 @@
 #include "bitaxon/model.h"
 #include "fuzz/expected_error.h"
 #include "fuzz/memory_file.h"
+#include "model/families/bit_axon.h"
 
 namespace bitaxon {
 namespace {
 
 /// The files in corpus/fuzz_state were made with this configuration and seed 1 of Model::random().
-Config tiny_config() {
-  Config config;
+BitAxonConfig tiny_config() {
+  BitAxonConfig config;
   config.vocab_size = 40;
   config.hidden_dim = 4;
   config.num_layers = 3;
@@ -40,7 +41,7 @@ Config tiny_config() {
 
 struct Fixture {
   std::unique_ptr<Backend> backend = open_device("cpu", {.n_threads = 1}).backend;
-  Model model = Model::random(*backend, tiny_config(), 1, options());
+  Model model = Model::random(*backend, tiny_config().spec(), 1, options());
   State state = model.new_state();
   StateSnapshot before;
 

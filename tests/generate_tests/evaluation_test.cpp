@@ -34,11 +34,11 @@ class EvaluationTest : public testing::Test {
         model_, &other_, ids, {}, [](std::uint64_t) {}, kGoOn);
   }
 
-  Config config_ = small_config();
+  BitAxonConfig config_ = small_config();
   std::unique_ptr<Backend> plain_ = cpu::open_cpu_backend({});
   WrappedBackend backend_{cpu::open_cpu_backend({})};
-  Model model_ = Model::random(backend_, config_, 1, {});
-  Model other_ = Model::random(*plain_, config_, 2, {});
+  Model model_ = Model::random(backend_, config_.spec(), 1, {});
+  Model other_ = Model::random(*plain_, config_.spec(), 2, {});
 };
 
 TEST_F(EvaluationTest, RefusesEveryLogitThatIsNotFinite) {
@@ -62,11 +62,11 @@ TEST_F(EvaluationTest, LogitsOfAnySizeHaveADivergence) {
 /// Two models' scores of the same text, in windows of seven tokens.
 Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_size,
                                 std::size_t n_ids) {
-  const Config config = small_config();
+  const BitAxonConfig config = small_config();
   LoadOptions options;
   options.n_slots = static_cast<int>(batch_size);
   OpenModel first = open_random(device, 2, config, options);
-  Model second = Model::random(*first.backend, config, 2, options);
+  Model second = Model::random(*first.backend, config.spec(), 2, options);
   std::vector<std::uint64_t> progress;
   const Evaluation found = *evaluate(
       first.model, &second, random_ids(n_ids, config.vocab_size, 1),
@@ -100,7 +100,7 @@ TEST(EvaluationBatches, ChangeNoBit) {
 
 TEST(EvaluationBatches, SeveralWindowsAreOneStep) {
   WrappedBackend backend(cpu::open_cpu_backend({}));
-  Model model = Model::random(backend, small_config(), 1, {.n_slots = 4});
+  Model model = Model::random(backend, small_config().spec(), 1, {.n_slots = 4});
   const auto n_steps = [&](std::int64_t batch_size) {
     const int before = backend.n_submitted();
     evaluate(
@@ -115,7 +115,7 @@ TEST(EvaluationBatches, SeveralWindowsAreOneStep) {
 
 TEST(EvaluationBatches, RefusesSizesThatCannotBe) {
   const auto backend = cpu::open_cpu_backend({});
-  Model model = Model::random(*backend, small_config(), 1, {});
+  Model model = Model::random(*backend, small_config().spec(), 1, {});
   const auto ids = random_ids(8, 61, 1);
   const auto expect_refusal = [&](const EvaluationOptions& options, const char* expected) {
     expect_error(

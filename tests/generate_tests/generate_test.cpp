@@ -378,7 +378,7 @@ TEST(Ends, WhenInterruptedInALongPrompt) {
 }
 
 TEST(Ends, WhenTheContextIsFull) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.max_seq_len = 40;
   for (const int run_ahead : kRunAheads) {
     OpenModel open = open_random("cpu", 1, config, run_ahead_of(run_ahead));
@@ -408,7 +408,7 @@ TEST(Ends, WhenTheContextIsFull) {
 // ---- text
 
 TEST(Text, OfBytesThatAreNoUtf8) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.vocab_size = 300;  // ids from 256 on are no bytes: they decode to nothing
   OpenModel open = open_random("cpu", 1, config, run_ahead_of(2));
   const Vocabulary vocabulary(Tokenizer::bytes(), {}, config.vocab_size);

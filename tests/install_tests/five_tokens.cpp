@@ -10,7 +10,7 @@ int main() {
   std::vector<std::string> warnings;
   bitaxon::Model model = bitaxon::Model::load(*device.backend, files, {}, warnings);
   const bitaxon::Vocabulary vocabulary(bitaxon::Tokenizer::find(files.folder).value(),
-                                       model.vocab_mapping(), model.config().vocab_size);
+                                       model.vocab_mapping(), model.spec().vocab_size);
   bitaxon::State state = model.new_state();
   bitaxon::GenerateOptions options;
   options.sampler.temperature = 0;

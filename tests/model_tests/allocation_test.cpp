@@ -82,7 +82,7 @@ TEST_P(DecodingAllocations, ThereAreNone) {
   const char* device = std::get<0>(GetParam());
   const int n_threads = std::get<1>(GetParam());
   const int run_ahead = std::get<2>(GetParam());
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.hidden_dim = 96;  // loops long enough that threads share them
   config.vocab_size = 1500;
   LoadOptions options;

@@ -20,7 +20,7 @@ double silu(double x) { return x / (1 + std::exp(-x)); }
 
 class Forward {
  public:
-  Forward(const Config& config, const CapturedWeights& weights)
+  Forward(const BitAxonConfig& config, const CapturedWeights& weights)
       : config_(config), weights_(weights) {}
 
   BruteForceResult run(std::span<const std::int32_t> ids);
@@ -40,7 +40,7 @@ class Forward {
   Row swiglu(const std::string& prefix, const Row& x, std::size_t expert) const;
   Row moe(const std::string& prefix, const Row& x);
 
-  const Config& config_;
+  const BitAxonConfig& config_;
   const CapturedWeights& weights_;
   double margin_ = 1;
 };
@@ -182,16 +182,16 @@ BruteForceResult Forward::run(std::span<const std::int32_t> ids) {
   }
   for (std::int64_t i = 0; i < config_.num_layers; ++i) {
     const std::string layer = "layer_" + std::to_string(i) + ".";
-    const LayerKind kind = config_.layer_kind(i);
+    const std::int64_t third = config_.num_layers / 3;
+    const bool attends = i >= third && i < 2 * third;
     Rows normed;
     for (const Row& row : x) normed.push_back(rms(layer + "input_norm.weight", row));
-    const Rows mixed = kind == LayerKind::swa_moe ? swa(layer + "attention.", normed)
-                                                  : ssm(layer + "ssm.", normed);
+    const Rows mixed = attends ? swa(layer + "attention.", normed) : ssm(layer + "ssm.", normed);
     const std::string norm =
-        layer + (kind == LayerKind::swa_moe ? "post_attention_norm" : "post_ssm_norm") + ".weight";
+        layer + (attends ? "post_attention_norm" : "post_ssm_norm") + ".weight";
     for (std::size_t r = 0; r < x.size(); ++r) {
       for (std::size_t c = 0; c < x[r].size(); ++c) x[r][c] += mixed[r][c];
-      if (kind == LayerKind::ssm) continue;
+      if (i < third) continue;
       const Row added = moe(layer + "moe.", rms(norm, x[r]));
       for (std::size_t c = 0; c < x[r].size(); ++c) x[r][c] += added[c];
     }
@@ -208,7 +208,7 @@ BruteForceResult Forward::run(std::span<const std::int32_t> ids) {
 
 }  // namespace
 
-BruteForceResult brute_force(const Config& config, const CapturedWeights& weights,
+BruteForceResult brute_force(const BitAxonConfig& config, const CapturedWeights& weights,
                              std::span<const std::int32_t> ids) {
   return Forward(config, weights).run(ids);
 }

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "bitaxon/config.h"
+#include "model/families/bit_axon.h"
 #include "support/wrapped_backend.h"
 
 namespace bitaxon::test {
@@ -17,7 +17,7 @@ struct BruteForceResult {
   double min_router_margin = 1;
 };
 
-BruteForceResult brute_force(const Config& config, const CapturedWeights& weights,
+BruteForceResult brute_force(const BitAxonConfig& config, const CapturedWeights& weights,
                              std::span<const std::int32_t> ids);
 
 }  // namespace bitaxon::test

@@ -14,49 +14,49 @@ namespace {
 
 struct ShapeCase {
   const char* name;
-  std::function<void(Config&)> change;
+  std::function<void(BitAxonConfig&)> change;
   std::size_t n_ids = 30;
 };
 
 void PrintTo(const ShapeCase& shape, std::ostream* out) { *out << shape.name; }
 
 const ShapeCase kShapes[] = {
-    {"five_windows", [](Config&) {}, 85},
-    {"window_1", [](Config& c) { c.swa_window_size = 1; }},
-    {"window_2", [](Config& c) { c.swa_window_size = 2; }},
-    {"window_larger_than_sequence", [](Config& c) { c.swa_window_size = 1000; }},
+    {"five_windows", [](BitAxonConfig&) {}, 85},
+    {"window_1", [](BitAxonConfig& c) { c.swa_window_size = 1; }},
+    {"window_2", [](BitAxonConfig& c) { c.swa_window_size = 2; }},
+    {"window_larger_than_sequence", [](BitAxonConfig& c) { c.swa_window_size = 1000; }},
     {"window_larger_than_context",
-     [](Config& c) {
+     [](BitAxonConfig& c) {
        c.swa_window_size = 5000;
        c.max_seq_len = 30;
      }},
-    {"no_shared_expert", [](Config& c) { c.moe_shared_expert = false; }},
-    {"no_convolution", [](Config& c) { c.ssm_d_conv = 1; }},
-    {"long_convolution", [](Config& c) { c.ssm_d_conv = 9; }},
-    {"one_state", [](Config& c) { c.ssm_d_state = 1; }},
-    {"expand_1", [](Config& c) { c.ssm_expand = 1; }},
-    {"expand_3", [](Config& c) { c.ssm_expand = 3; }},
-    {"odd_head_dim", [](Config& c) { c.num_heads = 8; }},
-    {"head_dim_1", [](Config& c) { c.num_heads = 24; }},
+    {"no_shared_expert", [](BitAxonConfig& c) { c.moe_shared_expert = false; }},
+    {"no_convolution", [](BitAxonConfig& c) { c.ssm_d_conv = 1; }},
+    {"long_convolution", [](BitAxonConfig& c) { c.ssm_d_conv = 9; }},
+    {"one_state", [](BitAxonConfig& c) { c.ssm_d_state = 1; }},
+    {"expand_1", [](BitAxonConfig& c) { c.ssm_expand = 1; }},
+    {"expand_3", [](BitAxonConfig& c) { c.ssm_expand = 3; }},
+    {"odd_head_dim", [](BitAxonConfig& c) { c.num_heads = 8; }},
+    {"head_dim_1", [](BitAxonConfig& c) { c.num_heads = 24; }},
     {"one_head_of_odd_width",
-     [](Config& c) {
+     [](BitAxonConfig& c) {
        c.hidden_dim = 23;
        c.num_heads = 1;
      }},
-    {"one_layer", [](Config& c) { c.num_layers = 1; }},
-    {"two_layers", [](Config& c) { c.num_layers = 2; }},
-    {"five_layers", [](Config& c) { c.num_layers = 5; }},
-    {"top_1", [](Config& c) { c.moe_top_k = 1; }},
-    {"top_all", [](Config& c) { c.moe_top_k = c.moe_num_experts; }},
+    {"one_layer", [](BitAxonConfig& c) { c.num_layers = 1; }},
+    {"two_layers", [](BitAxonConfig& c) { c.num_layers = 2; }},
+    {"five_layers", [](BitAxonConfig& c) { c.num_layers = 5; }},
+    {"top_1", [](BitAxonConfig& c) { c.moe_top_k = 1; }},
+    {"top_all", [](BitAxonConfig& c) { c.moe_top_k = c.moe_num_experts; }},
     {"one_expert",
-     [](Config& c) {
+     [](BitAxonConfig& c) {
        c.moe_num_experts = 1;
        c.moe_top_k = 1;
      }},
-    {"tied", [](Config& c) { c.weight_tying = true; }},
-    {"large_eps", [](Config& c) { c.rms_norm_eps = 0.5; }},
+    {"tied", [](BitAxonConfig& c) { c.weight_tying = true; }},
+    {"large_eps", [](BitAxonConfig& c) { c.rms_norm_eps = 0.5; }},
     {"tiny",
-     [](Config& c) {
+     [](BitAxonConfig& c) {
        c.vocab_size = c.d_source_model = c.moe_intermediate_dim = 1;
        c.hidden_dim = c.num_heads = 1;
      }},
@@ -65,7 +65,7 @@ const ShapeCase kShapes[] = {
 class BruteForceShapes : public testing::TestWithParam<ShapeCase> {};
 
 TEST_P(BruteForceShapes, LogitsAgree) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   GetParam().change(config);
   LoadOptions options;
   options.precision = Precision::exact;
@@ -73,7 +73,7 @@ TEST_P(BruteForceShapes, LogitsAgree) {
   const auto n_rows = static_cast<std::int64_t>(ids.size());
   for (const char* device : {"reference", "cpu"}) {
     WrappedBackend backend(open_device(device, {.n_threads = 2}).backend);
-    Model model = Model::random(backend, config, 7, options);
+    Model model = Model::random(backend, config.spec(), 7, options);
     const BruteForceResult expected = brute_force(config, backend.captured(), ids);
     // Otherwise the seed is badly chosen.
     ASSERT_GT(expected.min_router_margin, 1e-6);
@@ -101,8 +101,8 @@ TEST(BruteForce, AgreesWithRecordedCheckpoints) {
     std::vector<std::int32_t> ids = read_i32(io, "input_ids");
     ids.resize(std::min<std::size_t>(ids.size(), 90));
     auto expected = read_f32(io, "prefill_logits");
-    expected.resize(ids.size() * static_cast<std::size_t>(model.config().vocab_size));
-    expect_close(brute_force(model.config(), backend.captured(), ids).logits, expected,
+    expected.resize(ids.size() * static_cast<std::size_t>(model.spec().vocab_size));
+    expect_close(brute_force(read_config(path), backend.captured(), ids).logits, expected,
                  static_cast<std::int64_t>(ids.size()), 1e-5, folder);
   }
 }

@@ -1,20 +1,19 @@
 // config.json: defaults, presets, and everything that can be wrong with one.
-#include "bitaxon/config.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
 
 #include "formats/json.h"
+#include "model/families/bit_axon.h"
 #include "support/errors.h"
 
 namespace bitaxon::test {
 namespace {
 
-Config parse(std::string_view json) {
+BitAxonConfig parse(std::string_view json) {
   std::vector<std::string> warnings;
-  Config config = Config::parse(json, "config.json", warnings);
+  BitAxonConfig config = BitAxonConfig::parse(json, "config.json", warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   return config;
 }
@@ -25,7 +24,7 @@ void expect_refused(std::string_view json, std::initializer_list<std::string_vie
   expect_error(
       [&] {
         try {
-          Config::parse(json, "config.json", warnings);
+          BitAxonConfig::parse(json, "config.json", warnings);
         } catch (const Error& error) {
           EXPECT_TRUE(std::string_view(error.what()).starts_with("config.json: ")) << error.what();
           throw;
@@ -64,8 +63,9 @@ bool is_boolean(std::string_view key) {
 }
 bool is_integer(std::string_view key) { return !is_boolean(key) && key != "rms_norm_eps"; }
 
-TEST(Config, DefaultsAndPresetsAreTheTable) {
-  const Config configs[] = {Config(), Config::small(), Config::medium()};
+TEST(BitAxonConfig, DefaultsAndPresetsAreTheTable) {
+  const BitAxonConfig configs[] = {BitAxonConfig(), BitAxonConfig::small(),
+                                   BitAxonConfig::medium()};
   for (std::size_t i = 0; i < 3; ++i) {
     const Json json = parse_json(configs[i].to_json(), "to_json");
     EXPECT_EQ(json.size(), std::size(kTable));
@@ -79,10 +79,10 @@ TEST(Config, DefaultsAndPresetsAreTheTable) {
     EXPECT_NO_THROW(configs[i].validate("preset"));
     EXPECT_EQ(parse(configs[i].to_json()), configs[i]);
   }
-  EXPECT_EQ(parse("{}"), Config());
+  EXPECT_EQ(parse("{}"), BitAxonConfig());
 }
 
-TEST(Config, EveryKeyIsReadByItself) {
+TEST(BitAxonConfig, EveryKeyIsReadByItself) {
   for (const TableRow& row : kTable) {
     // Half of the default keeps every rule between keys.
     const std::string value = is_boolean(row.key) ? "false"
@@ -90,41 +90,41 @@ TEST(Config, EveryKeyIsReadByItself) {
                                   ? fmt::format("{}", static_cast<int>(row.values[0]) / 2)
                                   : "0.25";
     const std::string json = fmt::format("{{\"{}\": {}}}", row.key, value);
-    const Config config = parse(json);
-    EXPECT_FALSE(config == Config()) << row.key;
+    const BitAxonConfig config = parse(json);
+    EXPECT_FALSE(config == BitAxonConfig()) << row.key;
     const Json written = parse_json(config.to_json(), "to_json");
     EXPECT_EQ(written[row.key], parse_json(value, "value")) << row.key;
     for (const TableRow& other : kTable) {
       if (other.key == row.key) continue;
-      EXPECT_EQ(written[other.key], parse_json(Config().to_json(), "to_json")[other.key]);
+      EXPECT_EQ(written[other.key], parse_json(BitAxonConfig().to_json(), "to_json")[other.key]);
     }
   }
 }
 
-TEST(Config, LayersComeInThirds) {
+TEST(BitAxonConfig, LayersComeInThirds) {
   const std::map<std::int64_t, std::array<int, 3>> expected = {
       {1, {0, 0, 1}}, {2, {0, 0, 2}}, {3, {1, 1, 1}}, {4, {1, 1, 2}},
       {5, {1, 1, 3}}, {6, {2, 2, 2}}, {24, {8, 8, 8}}};
   for (const auto& [n, counts] : expected) {
-    Config config;
+    BitAxonConfig config;
     config.num_layers = n;
     std::array<int, 3> got{};
-    int last = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-      const int kind = static_cast<int>(config.layer_kind(i));
+    std::size_t last = 0;
+    for (const BlockSpec& block : config.spec().blocks) {
+      const std::size_t kind = block.kind == "ssm" ? 0 : block.kind == "swa_moe" ? 1 : 2;
       EXPECT_GE(kind, last);
       last = kind;
-      ++got[static_cast<std::size_t>(kind)];
+      ++got[kind];
     }
     EXPECT_EQ(got, counts) << n;
   }
 }
 
-TEST(Config, UnknownKeysAreWarnings) {
+TEST(BitAxonConfig, UnknownKeysAreWarnings) {
   std::vector<std::string> warnings;
-  const Config config =
-      Config::parse("{\"vocab_size\": 7, \"turbo\": true, \"a\\nb\\u001b[31m\": {\"x\": [1]}}",
-                    "here/config.json", warnings);
+  const BitAxonConfig config = BitAxonConfig::parse(
+      "{\"vocab_size\": 7, \"turbo\": true, \"a\\nb\\u001b[31m\": {\"x\": [1]}}",
+      "here/config.json", warnings);
   EXPECT_EQ(config.vocab_size, 7);
   ASSERT_EQ(warnings.size(), 2u);
   EXPECT_TRUE(warnings[0].starts_with("here/config.json: ")) << warnings[0];
@@ -132,13 +132,13 @@ TEST(Config, UnknownKeysAreWarnings) {
   EXPECT_EQ(warnings[1].find_first_of("\n\x1b"), std::string::npos) << warnings[1];
 }
 
-TEST(Config, KeysThatTheTokenizerReadsAreNotUnknown) {
+TEST(BitAxonConfig, KeysThatTheTokenizerReadsAreNotUnknown) {
   std::vector<std::string> warnings;
-  Config::parse(R"({"eos_token_id": [1, 2], "eos_token": "</s>"})", "config.json", warnings);
+  BitAxonConfig::parse(R"({"eos_token_id": [1, 2], "eos_token": "</s>"})", "config.json", warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
 }
 
-TEST(Config, WrongTypesAndImpossibleNumbers) {
+TEST(BitAxonConfig, WrongTypesAndImpossibleNumbers) {
   struct Bad {
     const char* json;
     const char* shown;
@@ -186,7 +186,7 @@ TEST(Config, WrongTypesAndImpossibleNumbers) {
   }
 }
 
-TEST(Config, ValuesThatDoNotFitEachOther) {
+TEST(BitAxonConfig, ValuesThatDoNotFitEachOther) {
   struct Bad {
     const char* json;
     std::vector<std::string> fragments;
@@ -208,7 +208,7 @@ TEST(Config, ValuesThatDoNotFitEachOther) {
     for (const std::string& fragment : bad.fragments) expect_refused(bad.json, {fragment});
 }
 
-TEST(Config, TextThatIsNoConfiguration) {
+TEST(BitAxonConfig, TextThatIsNoConfiguration) {
   expect_refused("", {"byte 0"});
   expect_refused("   ", {"byte"});
   expect_refused("[]", {"expected a JSON object", "[]"});
@@ -235,7 +235,7 @@ TEST(Config, TextThatIsNoConfiguration) {
   EXPECT_EQ(parse("\xEF\xBB\xBF{\"vocab_size\": 7}").vocab_size, 7);
 }
 
-TEST(Config, MessagesStayShortAndOnOneLine) {
+TEST(BitAxonConfig, MessagesStayShortAndOnOneLine) {
   const std::string junk = "\\n\\u001b[2J" + std::string(5000, 'x');
   expect_refused("{\"vocab_size\": \"" + junk + "\"}", {"vocab_size", "expected"});
   expect_refused("\"" + junk + "\"", {"expected a JSON object"});

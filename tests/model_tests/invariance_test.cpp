@@ -16,7 +16,7 @@ namespace bitaxon::test {
 namespace {
 
 std::vector<float> read_logits(Model& model, std::size_t rows) {
-  std::vector<float> logits(rows * static_cast<std::size_t>(model.config().vocab_size));
+  std::vector<float> logits(rows * static_cast<std::size_t>(model.spec().vocab_size));
   model.read_logits(logits);
   return logits;
 }
@@ -25,7 +25,7 @@ std::vector<float> read_logits(Model& model, std::size_t rows) {
 
 /// Odd row counts, so that every bucket has rows beyond the valid ones; every kind of output.
 std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
-  const auto ids = random_ids(640, model.config().vocab_size, 2);
+  const auto ids = random_ids(640, model.spec().vocab_size, 2);
   State state = model.new_state();
   std::vector<float> all;
   std::size_t done = 0;
@@ -39,8 +39,8 @@ std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
   for (const std::size_t n : {3u, 1u, 5u, 9u, 2u, 300u}) {
     feed(n, {StepOutput::all_logits, true});
     keep(read_logits(model, n));
-    std::vector<float> layer(n * static_cast<std::size_t>(model.config().hidden_dim));
-    for (std::int64_t i = 0; i < model.config().num_layers; ++i) {
+    std::vector<float> layer(n * static_cast<std::size_t>(model.spec().d_model));
+    for (std::int64_t i = 0; i < model.spec().n_blocks(); ++i) {
       model.read_layer(i, layer);
       keep(layer);
     }
@@ -71,7 +71,7 @@ TEST(Poison, ReachesNeitherOutputsNorState) {
         std::vector<float> outputs[2];
         for (const bool poison : {false, true}) {
           WrappedBackend backend(open_device(device, {.n_threads = 2}).backend, poison);
-          Model model = Model::random(backend, small_config(), 1, options);
+          Model model = Model::random(backend, small_config().spec(), 1, options);
           outputs[poison] = run_every_output(model, snapshots[poison]);
         }
         EXPECT_TRUE(same_bits(outputs[1], outputs[0])) << device;
@@ -85,7 +85,7 @@ TEST(Poison, ReachesNoOtherSegment) {
     WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend, poison);
     LoadOptions options;
     options.n_slots = 3;
-    Model model = Model::random(backend, small_config(), 1, options);
+    Model model = Model::random(backend, small_config().spec(), 1, options);
     const auto ids = random_ids(11, 61, 3);
     State a = model.new_state(), b = model.new_state(), c = model.new_state();
     const SegmentInput segments[] = {{&a, std::span(ids).first(4), {}},
@@ -104,7 +104,7 @@ TEST(Poison, ReachesNoOtherSegment) {
 
 TEST(Prepare, LeavesNothingToCompile) {
   WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend);
-  Model model = Model::random(backend, small_config(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   SamplerParams drawn;
   drawn.repetition_penalty = 1.5;
   model.prepare(7, {StepOutput::all_logits, true});
@@ -146,23 +146,23 @@ TEST(PlanReuse, ChangesNoBit) {
 }
 
 /// Weights of the right shapes with nothing in them: enough to record and to plan.
-Weights shapes_only(const Config& config) {
+Weights shapes_only(const ModelSpec& spec) {
   Weights weights;
-  for (const WeightSlot& slot : weight_slots(config, weights)) {
+  for (const WeightSlot& slot : weight_slots(spec)) {
     auto weight = std::make_shared<Weight>();
-    weight->name = slot.name;
+    weight->name = slot.name();
     weight->shape = matrix_shape(slot);
     weight->format = "f32";
-    *slot.target = weight;
+    weights.set(slot.key, weight);
   }
   return weights;
 }
 
 TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
-  const Config config;
-  const Weights weights = shapes_only(config);
+  const ModelSpec spec = preset_spec("default");
+  const Weights weights = shapes_only(spec);
   StateIndex index;
-  const StateLayout layout = state_layout(config, {}, index);
+  const StateLayout layout = state_layout(spec, {}, index);
   for (const char* device : {"reference", "cpu"}) {
     const auto backend = open_device(device, {.n_threads = 2}).backend;
     for (const StepOutput output : {StepOutput::none, StepOutput::last_logits, StepOutput::token}) {
@@ -171,7 +171,7 @@ TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
       kind.output = output;
       kind.sampler = {.penalty = true, .draw = true};
       const auto plan = schedule(
-          record_step(kind, config, weights, layout, index).graph,
+          record_step(kind, spec, weights, layout, index).graph,
           [&](const Graph& graph, const Node& node) { return backend->workspace(graph, node); });
       EXPECT_GT(plan->unshared_bytes, std::size_t{1} << 30);
       EXPECT_LE(static_cast<double>(plan->arena_bytes),
@@ -184,7 +184,7 @@ TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
 // ---- experts
 
 TEST(Experts, TheirOrderChangesNothing) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.moe_num_experts = 5;
   const StoredModel stored = random_stored(config, 4);
   const std::size_t order[] = {3, 0, 4, 2, 1};
@@ -216,7 +216,7 @@ TEST(Experts, TheirOrderChangesNothing) {
 
 // A tie goes to the lower index: two experts with the same router row, one of which is chosen.
 TEST(Experts, ATieGoesToTheLowerIndex) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.num_layers = 1;
   config.moe_num_experts = 3;
   config.moe_top_k = 1;

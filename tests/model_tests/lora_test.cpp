@@ -29,8 +29,7 @@ NamedTensor random_tensor(Shape shape, std::uint32_t seed) {
 class LoraTest : public testing::Test {
  protected:
   LoraTest() {
-    Weights unused;
-    for (WeightSlot& slot : weight_slots(config_, unused)) {
+    for (WeightSlot& slot : weight_slots(config_.spec())) {
       FoundWeight weight;
       weight.slot = std::move(slot);
       weights_.push_back(std::move(weight));
@@ -56,7 +55,7 @@ class LoraTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  Config config_ = small_config();
+  BitAxonConfig config_ = small_config();
   std::vector<FoundWeight> weights_;
   std::optional<Checkpoint> file_;
   std::vector<std::string> warnings_;

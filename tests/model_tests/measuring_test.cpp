@@ -20,7 +20,7 @@ LoadOptions codes_of(const std::string& format) {
 }
 
 std::vector<float> logits_of(Model& model, State& state, std::span<const std::int32_t> ids) {
-  std::vector<float> logits(static_cast<std::size_t>(model.config().vocab_size));
+  std::vector<float> logits(static_cast<std::size_t>(model.spec().vocab_size));
   model.feed(state, ids, {StepOutput::last_logits, false});
   model.read_logits(logits);
   return logits;
@@ -37,7 +37,8 @@ TEST(RandomCodes, AreFourBitsFromTheBeginning) {
     SCOPED_TRACE(format);
     std::vector<float> before;
     for (int i = 0; i < 2; ++i) {
-      Model model = Model::random_codes(*backend, Config::small(), 7, codes_of(format));
+      Model model =
+          Model::random_codes(*backend, BitAxonConfig::small().spec(), 7, codes_of(format));
       EXPECT_EQ(model.main_format(), name);
       State state = model.new_state();
       std::vector<float> logits = logits_of(model, state, ids);
@@ -48,15 +49,16 @@ TEST(RandomCodes, AreFourBitsFromTheBeginning) {
       before = std::move(logits);
     }
   }
-  EXPECT_THROW(Model::random_codes(*backend, Config::small(), 7, codes_of("int8")), Error);
+  EXPECT_THROW(Model::random_codes(*backend, BitAxonConfig::small().spec(), 7, codes_of("int8")),
+               Error);
 }
 
 TEST(MadeUpState, IsOneAtItsPosition) {
   const auto backend = cpu::open_cpu_backend({});
   LoadOptions options;
   options.n_slots = 2;
-  Model model = Model::random(*backend, small_config(), 1, options);
-  const std::int64_t window = model.config().window();
+  Model model = Model::random(*backend, small_config().spec(), 1, options);
+  const std::int64_t window = small_config().window();
   const std::int32_t ids[] = {1};
   for (const std::int64_t position : {std::int64_t{0}, std::int64_t{3}, window, window + 5}) {
     SCOPED_TRACE(position);
@@ -75,7 +77,7 @@ TEST(MadeUpState, IsOneAtItsPosition) {
     EXPECT_EQ(state.position(), position + 1);
   }
   State state = model.new_state();
-  const std::int64_t beyond = model.config().max_seq_len + 1;
+  const std::int64_t beyond = model.spec().max_seq_len + 1;
   for (const std::int64_t position : {beyond, std::int64_t{-1}})
     EXPECT_THROW(state.synthesize(position, 5), Error);
 }
@@ -84,7 +86,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   const auto backend = cpu::open_cpu_backend({});
   LoadOptions options;
   options.n_slots = 2;
-  Model model = Model::random(*backend, small_config(), 1, options);
+  Model model = Model::random(*backend, small_config().spec(), 1, options);
   const StepOptions none{StepOutput::none, false}, last{StepOutput::last_logits, false};
   const StepWork one = model.work(1, 1, 0, last);
   EXPECT_GT(one.stored_bytes, 0);
@@ -104,7 +106,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
 
 TEST(OpTimes, AreThoseOfTheLastStepWhereTheyWereAskedFor) {
   const auto backend = cpu::open_cpu_backend({});
-  Model model = Model::random(*backend, small_config(), 1, {});
+  Model model = Model::random(*backend, small_config().spec(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
   const std::vector<float> before = logits_of(model, state, ids);

@@ -25,11 +25,10 @@ class Memory : public testing::TestWithParam<const char*> {
   Memory() : backend_(open_device(GetParam(), {.n_threads = 2}).backend) {}
 
   Model random(const LoadOptions& options = {}) {
-    return Model::random(backend_, small_config(), 1, options);
+    return Model::random(backend_, small_config().spec(), 1, options);
   }
   MemoryNeed need(const LoadOptions& options = {}) {
-    Weights unused;
-    return model_need(small_config(), random_found(small_config(), unused), options,
+    return model_need(small_config().spec(), random_found(small_config().spec()), options,
                       backend_.memory())
         .memory;
   }

@@ -80,7 +80,7 @@ TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
     const auto file = golden_dir() / folder / "model.safetensors";
     for (const Precision precision : {Precision::exact, Precision::fast}) {
       OpenModel open = open_model("cpu", 2, file, with(precision, 2));
-      const auto ids = random_ids(40, open.model.config().vocab_size, 4);
+      const auto ids = random_ids(40, open.model.spec().vocab_size, 4);
       const Outcome whole = run_pieces(open.model, ids, equal_pieces(ids.size(), 512));
       for (const std::uint32_t seed : {1u, 2u}) {
         const Outcome pieces = run_pieces(open.model, ids, random_pieces(ids.size(), 12, seed));
@@ -93,7 +93,7 @@ TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
 
 // Without this the comparisons above might compare one thread with itself.
 TEST(StateSplits, SeveralThreadsWork) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.hidden_dim = 64;
   OpenModel open = open_random("cpu", 7, config, with(Precision::exact, 0));
   const auto ids = random_ids(256, config.vocab_size, 2);
@@ -114,7 +114,8 @@ TEST(StateSplits, SeveralThreadsWork) {
 // ---- taking steps back
 
 /// A state that was fed exactly `ids`, and its next logits.
-Outcome fresh(const Config& config, const LoadOptions& options, std::span<const std::int32_t> ids) {
+Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
+              std::span<const std::int32_t> ids) {
   OpenModel open = open_random("cpu", 1, config, options);
   State state = open.model.new_state();
   Outcome run;
@@ -125,7 +126,7 @@ Outcome fresh(const Config& config, const LoadOptions& options, std::span<const 
 
 TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
   // Window 16 and chunks of 512: the ring has 536 rows, and 1150 tokens pass its end twice.
-  const Config config = small_config();
+  const BitAxonConfig config = small_config();
   const auto options = with(Precision::fast, 8);
   const auto ids = random_ids(1150, config.vocab_size, 3);
   const std::size_t vocab_size = static_cast<std::size_t>(config.vocab_size);
@@ -154,7 +155,7 @@ TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
 }
 
 TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
-  const Config config = small_config();
+  const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 2);
   const auto ids = random_ids(1400, config.vocab_size, 5);
   OpenModel open = open_random("cpu", 1, config, options);
@@ -186,7 +187,7 @@ TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
 
 // A chunk that was taken back has still overwritten the oldest rows of the ring.
 TEST(StateRewind, RemembersRowsThatWereTakenBackBefore) {
-  const Config config = small_config();
+  const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 8);
   const auto ids = random_ids(2000, config.vocab_size, 6);
   OpenModel open = open_random("cpu", 1, config, options);
@@ -240,7 +241,7 @@ TEST(StateReset, IsAFreshState) {
 }
 
 TEST(StateSnapshots, RestoreIntoAnySlotAndModel) {
-  const Config config = small_config();
+  const BitAxonConfig config = small_config();
   const auto ids = random_ids(700, config.vocab_size, 9);
   const auto head = std::span(ids).first(650);
   const auto tail = std::span(ids).subspan(650);
@@ -264,7 +265,7 @@ TEST(StateSnapshots, RestoreIntoAnySlotAndModel) {
 }
 
 TEST(StateSnapshots, OfAnotherLayoutAreRefused) {
-  Config other = small_config();
+  BitAxonConfig other = small_config();
   other.ssm_d_state = 5;
   OpenModel a = open_random("cpu", 1, small_config(), with(Precision::exact, 1));
   OpenModel b = open_random("cpu", 1, other, with(Precision::exact, 1));
@@ -400,7 +401,7 @@ TEST_F(StateFile, TheSameStateGivesTheSameFile) {
 }
 
 TEST_F(StateFile, WithoutConvolutionRowsOrAttention) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.ssm_d_conv = 1;
   config.num_layers = 2;
   OpenModel open = open_random("cpu", 1, config, with(Precision::exact, 1));
@@ -557,7 +558,7 @@ TEST_F(StateFile, SavingWhereItCannotBeIsAnError) {
 // ---- limits
 
 TEST(StateLimits, MaxSeqLenIsHeld) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.max_seq_len = 50;
   OpenModel open = open_random("cpu", 1, config, with(Precision::exact, 2));
   const auto ids = random_ids(600, config.vocab_size, 11);

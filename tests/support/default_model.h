@@ -5,18 +5,19 @@
 #include <vector>
 
 #include "bitaxon/memory.h"
+#include "model/families/bit_axon.h"
 #include "model/memory_need.h"
 #include "model/random_weights.h"
 
 namespace bitaxon::test {
 
 /// The tensors of `config`. Tensors that can have the format `format` have it.
-inline std::vector<FoundWeight> found_in(const Config& config, WeightFormat format, bool nested) {
-  Weights unused;
-  std::vector<FoundWeight> found = random_found(config, unused);
+inline std::vector<FoundWeight> found_in(const BitAxonConfig& config, WeightFormat format,
+                                         bool nested) {
+  std::vector<FoundWeight> found = random_found(config.spec());
   for (FoundWeight& weight : found) {
     WeightDesc& desc = weight.source.desc;
-    if (!weight.slot.quantizable || format == WeightFormat::dense) continue;
+    if (!weight.slot.may_be_quantized() || format == WeightFormat::dense) continue;
     desc.format = format;
     desc.bias_dtype = desc.dtype;
     desc.group_size = 64;
@@ -39,12 +40,12 @@ inline void expect_packed_like_stored(const DeviceMemory& device) {
     std::uint64_t stored = 0;
     std::uint64_t packed = 0;
     std::string name;
-    for (const FoundWeight& weight : found_in(Config{}, form.format, form.nested)) {
+    for (const FoundWeight& weight : found_in(BitAxonConfig{}, form.format, form.nested)) {
       const auto described = device.describe(weight.source.desc);
       stored += described->stored_bytes;
       packed += described->packed_bytes;
       EXPECT_EQ(described->format, weight.source.desc.format_name());
-      if (weight.slot.quantizable) name = described->format;
+      if (weight.slot.may_be_quantized()) name = described->format;
     }
     EXPECT_GE(packed, stored) << name;
     EXPECT_LT(static_cast<double>(packed), 1.02 * static_cast<double>(stored)) << name;

@@ -72,7 +72,7 @@ GoldenRows GoldenCase::prefill(std::span<const std::size_t> pieces) {
 }
 
 GoldenRows GoldenCase::decode() {
-  const auto vocab_size = static_cast<std::size_t>(model_.config().vocab_size);
+  const auto vocab_size = static_cast<std::size_t>(model_.spec().vocab_size);
   GoldenRows rows{"decode logits", static_cast<std::int64_t>(greedy_ids_.size()),
                   std::vector<float>(greedy_ids_.size() * vocab_size),
                   read_f32(io_, "decode_logits")};
@@ -90,11 +90,11 @@ std::vector<GoldenRows> GoldenCase::layers() {
   if (io_.find("layer_outputs") == nullptr) return {};
   const auto recorded = read_f32(io_, "layer_outputs");
   const std::size_t n = std::min<std::size_t>(input_ids_.size(), 512);
-  const auto d_model = static_cast<std::size_t>(model_.config().hidden_dim);
+  const auto d_model = static_cast<std::size_t>(model_.spec().d_model);
   State state = model_.new_state();
   model_.feed(state, std::span(input_ids_).first(n), {StepOutput::none, true});
   std::vector<GoldenRows> layers;
-  for (std::int64_t layer = 0; layer < model_.config().num_layers; ++layer) {
+  for (std::int64_t layer = 0; layer < model_.spec().n_blocks(); ++layer) {
     const auto expected = std::span(recorded).subspan(
         static_cast<std::size_t>(layer) * input_ids_.size() * d_model, n * d_model);
     GoldenRows& rows = layers.emplace_back();

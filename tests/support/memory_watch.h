@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bitaxon/model.h"
+#include "model/families/bit_axon.h"
 #include "model/random_weights.h"
 
 namespace bitaxon::test {
@@ -36,8 +37,8 @@ std::uint64_t peak_growth_bytes(const Act& act) {
 }
 
 /// A model of 175 MiB whose largest tensor has 48 MiB.
-inline Config loading_config() {
-  Config config;
+inline BitAxonConfig loading_config() {
+  BitAxonConfig config;
   config.vocab_size = 8000;
   config.hidden_dim = 1024;
   config.num_heads = 8;
@@ -50,13 +51,12 @@ inline Config loading_config() {
 /// Loads a model of random weights. Expects a peak below the sum of the packed weights, the largest
 /// tensor and 128 MiB. For a backend whose memory is the system's.
 inline void expect_low_loading_peak(Backend& backend) {
-  Weights unused;
   std::uint64_t largest = 0;
-  for (const FoundWeight& weight : random_found(loading_config(), unused))
+  for (const FoundWeight& weight : random_found(loading_config().spec()))
     largest = std::max(largest, weight.source.desc.stored_bytes());
   std::uint64_t packed = 0;
   const std::uint64_t growth = peak_growth_bytes([&] {
-    const Model model = Model::random(backend, loading_config(), 1, {});
+    const Model model = Model::random(backend, loading_config().spec(), 1, {});
     packed = model.packed_bytes();
   });
   EXPECT_GT(growth, packed) << "the peak was not measured";

@@ -14,8 +14,8 @@
 
 namespace bitaxon::test {
 
-Config small_config() {
-  Config config;
+BitAxonConfig small_config() {
+  BitAxonConfig config;
   config.vocab_size = 61;
   config.hidden_dim = 24;
   config.num_layers = 6;
@@ -40,15 +40,21 @@ std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std
   return ids;
 }
 
-StoredModel random_stored(const Config& config, std::uint64_t seed) {
+BitAxonConfig read_config(const std::filesystem::path& folder) {
+  std::ifstream in(folder / "config.json", std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::vector<std::string> warnings;
+  return BitAxonConfig::parse(text, "config.json", warnings);
+}
+
+StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed) {
   WrappedBackend backend(open_device("reference").backend);
-  const Model model = Model::random(backend, config, seed, {});
+  const Model model = Model::random(backend, config.spec(), seed, {});
   StoredModel stored{config, {}, {}};
-  Weights weights;
-  for (const WeightSlot& slot : weight_slots(config, weights)) {
-    const auto captured = backend.captured().find(slot.name);
+  for (const WeightSlot& slot : weight_slots(config.spec())) {
+    const auto captured = backend.captured().find(slot.name());
     if (captured != backend.captured().end())
-      stored.tensors[slot.name] = {slot.shape, captured->second.values};
+      stored.tensors[slot.name()] = {slot.shape, captured->second.values};
   }
   return stored;
 }
@@ -81,16 +87,16 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
   return {std::move(backend), std::move(model)};
 }
 
-OpenModel open_random(const std::string& device, int n_threads, const Config& config,
+OpenModel open_random(const std::string& device, int n_threads, const BitAxonConfig& config,
                       const LoadOptions& options, std::uint64_t seed) {
   auto backend = open_device(device, {.n_threads = n_threads}).backend;
-  Model model = Model::random(*backend, config, seed, options);
+  Model model = Model::random(*backend, config.spec(), seed, options);
   return {std::move(backend), std::move(model)};
 }
 
 std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
                                std::span<const std::size_t> pieces) {
-  const auto vocab_size = static_cast<std::size_t>(model.config().vocab_size);
+  const auto vocab_size = static_cast<std::size_t>(model.spec().vocab_size);
   std::vector<float> logits(ids.size() * vocab_size);
   std::size_t done = 0;
   for (const std::size_t piece : pieces) {

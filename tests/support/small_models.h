@@ -11,11 +11,12 @@
 #include "bitaxon/devices.h"
 #include "bitaxon/model.h"
 #include "bitaxon/shape.h"
+#include "model/families/bit_axon.h"
 
 namespace bitaxon::test {
 
 /// Six layers (two of each kind), window 16, everything small.
-Config small_config();
+BitAxonConfig small_config();
 
 /// Random ids from a seed, the same on every machine.
 std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std::uint32_t seed);
@@ -27,13 +28,16 @@ struct NamedTensor {
 
 /// The tensors of a checkpoint, by name.
 struct StoredModel {
-  Config config;
+  BitAxonConfig config;
   std::map<std::string, NamedTensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 
+/// The configuration in a model's folder.
+BitAxonConfig read_config(const std::filesystem::path& folder);
+
 /// The tensors of Model::random.
-StoredModel random_stored(const Config& config, std::uint64_t seed);
+StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed);
 /// config.json and model.safetensors, all F32, into an existing folder.
 void write_model(const std::filesystem::path& folder, const StoredModel& model);
 void write_tensors(const std::filesystem::path& file,
@@ -48,7 +52,7 @@ struct OpenModel {
 };
 OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
                      const LoadOptions& options = {});
-OpenModel open_random(const std::string& device, int n_threads, const Config& config,
+OpenModel open_random(const std::string& device, int n_threads, const BitAxonConfig& config,
                       const LoadOptions& options = {}, std::uint64_t seed = 1);
 
 /// Feeds ids in these pieces and returns the logits of every row.

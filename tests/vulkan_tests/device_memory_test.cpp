@@ -107,8 +107,9 @@ TEST(DeviceMemory, PackedWeightsTakeNoMoreThanStoredOnes) {
 
 // The default configuration in 4 bits. The share of unused memory in blocks stays small.
 TEST(DeviceMemory, TheDefaultModelFits) {
-  const auto found = found_in(Config{}, WeightFormat::affine4, false);
-  const MemoryNeed need = model_need(Config{}, found, {}, device_memory(discrete())).memory;
+  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
+  const MemoryNeed need =
+      model_need(BitAxonConfig{}.spec(), found, {}, device_memory(discrete())).memory;
   EXPECT_TRUE(need.fits()) << problem_of(need);
   std::uint64_t stored = 0;
   for (const FoundWeight& weight : found) stored += weight.source.desc.stored_bytes();
@@ -119,14 +120,14 @@ TEST(DeviceMemory, TheDefaultModelFits) {
   }
   DeviceCaps small = discrete();
   small.heaps[0].available_bytes = stored;
-  EXPECT_FALSE(model_need(Config{}, found, {}, device_memory(small)).memory.fits());
+  EXPECT_FALSE(model_need(BitAxonConfig{}.spec(), found, {}, device_memory(small)).memory.fits());
 }
 
 TEST(DeviceMemory, NamesATensorAboveALimit) {
   DeviceCaps caps = discrete();
   caps.max_allocation_bytes = 32 * kMiB;
-  const auto found = found_in(Config{}, WeightFormat::affine4, false);
-  const MemoryNeed need = model_need(Config{}, found, {}, device_memory(caps)).memory;
+  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
+  const MemoryNeed need = model_need(BitAxonConfig{}.spec(), found, {}, device_memory(caps)).memory;
   EXPECT_FALSE(need.fits());
   EXPECT_NE(need.too_large.find("embed_tokens.weight takes"), std::string::npos) << need.too_large;
   EXPECT_NE(need.too_large.find("32.00 MiB"), std::string::npos) << need.too_large;

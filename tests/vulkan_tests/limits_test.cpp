@@ -81,20 +81,20 @@ TEST(Limits, RefusesARowLargerThanABinding) {
 
 TEST(Limits, NamesAStateTensorLargerThanABinding) {
   const auto backend = backend_with(bind_at_most_64_kib);
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.swa_window_size = 1024;
-  expect_error([&] { Model::random(*backend, config, 1, {}); }, ErrorKind::device,
+  expect_error([&] { Model::random(*backend, config.spec(), 1, {}); }, ErrorKind::device,
                {"layer_2.keys takes 72", "the largest binding is of 64.00 KiB"});
 }
 
 /// The logits of all rows, which no shader reads, may exceed one binding.
 TEST(Limits, AcceptsLogitsLargerThanABinding) {
-  Config config = small_config();
+  BitAxonConfig config = small_config();
   config.vocab_size = 3000;
   constexpr StepOptions kLogits{StepOutput::all_logits, false};
   const auto ids = random_ids(7, config.vocab_size, 1);
   const auto logits_on = [&](Backend& backend) {
-    Model model = Model::random(backend, config, 1, {.largest_step = kLogits});
+    Model model = Model::random(backend, config.spec(), 1, {.largest_step = kLogits});
     State state = model.new_state();
     model.feed(state, ids, kLogits);
     std::vector<float> logits(ids.size() * static_cast<std::size_t>(config.vocab_size));
@@ -113,7 +113,7 @@ TEST(Limits, AStepInManySubmissionsGivesTheSameBits) {
     vulkan::VulkanOptions options = test_options();
     options.max_flops_per_submission = max_flops;
     const auto backend = vulkan::open_vulkan_backend(options);
-    Model model = Model::random(*backend, small_config(), 1, {.run_ahead = 2});
+    Model model = Model::random(*backend, small_config().spec(), 1, {.run_ahead = 2});
     State state = model.new_state();
     const auto ids = random_ids(40, small_config().vocab_size, 1);
     std::vector<std::int32_t> tokens;
@@ -135,7 +135,7 @@ TEST(Limits, NamesAGridLargerThanTheDeviceAllows) {
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
     caps.max_group_count = {1, 1, 1};
   });
-  Model model = Model::random(*backend, small_config(), 1, {});
+  Model model = Model::random(*backend, small_config().spec(), 1, {});
   State state = model.new_state();
   const auto ids = random_ids(40, small_config().vocab_size, 1);
   expect_error([&] { model.feed(state, ids, {}); }, ErrorKind::unsupported,

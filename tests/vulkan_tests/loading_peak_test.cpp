@@ -15,7 +15,7 @@ TEST(VulkanLoadingPeak, IsBelowTheModelAndItsLargestTensor) {
   }
   // The model is not in host memory.
   const std::uint64_t growth =
-      peak_growth_bytes([] { Model::random(vulkan_backend(), loading_config(), 1, {}); });
+      peak_growth_bytes([] { Model::random(vulkan_backend(), loading_config().spec(), 1, {}); });
   EXPECT_LT(growth, std::uint64_t{256} << 20);
 }
 

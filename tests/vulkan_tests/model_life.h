@@ -11,8 +11,8 @@
 namespace bitaxon::vulkan::test {
 
 /// One layer of each kind.
-inline Config three_layers() {
-  Config config = bitaxon::test::small_config();
+inline BitAxonConfig three_layers() {
+  BitAxonConfig config = bitaxon::test::small_config();
   config.num_layers = 3;
   return config;
 }
@@ -32,14 +32,13 @@ class Life {
  public:
   explicit Life(Backend& backend)
       : backend_(backend),
-        model_(Model::random(backend, three_layers(), 1, {})),
+        model_(Model::random(backend, three_layers().spec(), 1, {})),
         state_(model_.new_state()) {}
 
   /// Leaves steps in flight.
   void start() {
     state_.reset();
-    const std::vector<std::int32_t> ids =
-        bitaxon::test::random_ids(3, model_.config().vocab_size, 1);
+    const std::vector<std::int32_t> ids = bitaxon::test::random_ids(3, model_.spec().vocab_size, 1);
     model_.feed(state_, ids, {});
     const SegmentInput next{&state_, {}, {}};
     for (int i = 0; i < 2; ++i) model_.submit({&next, 1}, {});
@@ -48,9 +47,8 @@ class Life {
   Results run() {
     Results results;
     state_.reset();
-    const std::vector<std::int32_t> ids =
-        bitaxon::test::random_ids(7, model_.config().vocab_size, 1);
-    results.logits.resize(ids.size() * static_cast<std::size_t>(model_.config().vocab_size));
+    const std::vector<std::int32_t> ids = bitaxon::test::random_ids(7, model_.spec().vocab_size, 1);
+    results.logits.resize(ids.size() * static_cast<std::size_t>(model_.spec().vocab_size));
     model_.feed(state_, ids, {StepOutput::all_logits, false});
     model_.read_logits(results.logits);
     results.snapshot = state_.snapshot();

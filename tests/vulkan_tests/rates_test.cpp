@@ -19,9 +19,9 @@ void expect_plausible(const DeviceRates& rates) {
 
 TEST(DeviceRates, AreMeasuredBetweenSteps) {
   Backend& backend = vulkan_backend();
-  Model model = Model::random(backend, small_config(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   const std::int32_t ids[] = {1, 2, 3};
-  std::vector<float> before(static_cast<std::size_t>(model.config().vocab_size));
+  std::vector<float> before(static_cast<std::size_t>(model.spec().vocab_size));
   std::vector<float> after(before.size());
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
@@ -35,7 +35,7 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
 TEST(LaunchTimes, AreThoseOfTheLastStep) {
   const auto backend = vulkan::open_vulkan_backend(test_options());
   backend->measure_ops(true);
-  Model model = Model::random(*backend, small_config(), 1, {});
+  Model model = Model::random(*backend, small_config().spec(), 1, {});
   EXPECT_TRUE(backend->last_step_times().empty());
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
@@ -57,7 +57,7 @@ TEST(LaunchTimes, AreThoseOfTheLastStep) {
 }
 
 TEST(LaunchTimes, AreEmptyUnlessRequested) {
-  Model model = Model::random(vulkan_backend(), small_config(), 1, {});
+  Model model = Model::random(vulkan_backend(), small_config().spec(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};
   model.wait(model.feed(state, ids, {StepOutput::last_logits, false}));

@@ -44,7 +44,7 @@ struct Sequence {
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
     model.wait(model.feed(state, {&id, 1}, {StepOutput::last_logits, false}));
-    std::vector<float> logits(static_cast<std::size_t>(model.config().vocab_size));
+    std::vector<float> logits(static_cast<std::size_t>(model.spec().vocab_size));
     model.read_logits(logits);
     return logits;
   }
@@ -89,7 +89,7 @@ TEST(ExhaustiveTeacherForced, DrawsTheTokensOfTheCpu) {
   sampler.top_k = static_cast<std::int64_t>(plain.top_k);
   sampler.top_p = plain.top_p;
   sampler.seed = kSeed;
-  const std::vector<bool> seen(static_cast<std::size_t>(cpu.model.config().vocab_size), false);
+  const std::vector<bool> seen(static_cast<std::size_t>(cpu.model.spec().vocab_size), false);
 
   std::int32_t id = 1;
   std::size_t near_ties = 0;

@@ -90,7 +90,7 @@ void Batch::prepare(const BenchTest& test) {
 }
 
 Ticket Batch::submit(std::int64_t n_rows, const StepOptions& options) {
-  const auto vocab_size = static_cast<std::uint64_t>(model_.config().vocab_size);
+  const auto vocab_size = static_cast<std::uint64_t>(model_.spec().vocab_size);
   segments_.clear();
   for (std::size_t i = 0; i < states_.size(); ++i) {
     SegmentInput& segment = segments_.emplace_back();
@@ -291,13 +291,13 @@ std::vector<BenchTest> tests_of(const BenchWish& wish) {
   return tests;
 }
 
-void check_lengths(const std::vector<BenchTest>& tests, const Config& config) {
+void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec) {
   for (const BenchTest& test : tests)
-    if (test.position + test.n_tokens > config.max_seq_len)
+    if (test.position + test.n_tokens > spec.max_seq_len)
       throw UsageError(
           fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
                       "which is {}, got {}",
-                      name_of(test.kind), test.n_tokens, test.position, config.max_seq_len,
+                      name_of(test.kind), test.n_tokens, test.position, spec.max_seq_len,
                       test.position + test.n_tokens));
 }
 

@@ -41,7 +41,7 @@ struct BenchWish {
 /// The tests in the order in which they run. Decoding continues after the first_token test.
 std::vector<BenchTest> tests_of(const BenchWish& wish);
 /// Throws UsageError for a test that ends beyond the longest sequence of the model.
-void check_lengths(const std::vector<BenchTest>& tests, const Config& config);
+void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec);
 
 /// Median and range of one or several runs.
 struct Spread {

@@ -64,7 +64,7 @@ bool Conversation::answer(const std::string& question) {
   check_utf8("question", question, *session_.vocabulary);
   const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
   const auto total = base_ + std::ssize(history_) + std::ssize(ids);
-  if (total >= session_.model->config().max_seq_len) return false;
+  if (total >= session_.model->spec().max_seq_len) return false;
   history_.insert(history_.end(), ids.begin(), ids.end());
   // If Ctrl-C cut the feeding of a prompt short, the rest of it is fed first.
   const auto fed = static_cast<std::size_t>(state_.position() - base_);
@@ -121,7 +121,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     }
     if (full)
       note(fmt::format("the context is full ({} tokens): /reset starts a new one",
-                       session.model->config().max_seq_len));
+                       session.model->spec().max_seq_len));
     interrupted = false;
   };
   const auto next_line = [&] {

@@ -110,7 +110,7 @@ int run_command(const BenchmarkOptions& wanted) {
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
   check_distinct(devices);
   // Check this before a long load.
-  check_lengths(tests_of(found.wish), find_config(wanted.model));
+  check_lengths(tests_of(found.wish), find_spec(wanted.model));
 
   std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
                                                 {.n_slots = static_cast<int>(found.wish.batch_size),

@@ -96,14 +96,14 @@ std::vector<std::int32_t> read_ids(const EvaluateOptions& wanted, const std::str
 /// used.
 void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, const Session& first,
                        const Session& second) {
-  const std::int64_t n_ids = first.model->config().vocab_size;
+  const std::int64_t n_ids = first.model->spec().vocab_size;
   const auto refuse = [&](const std::string& expected, const std::string& got) {
     throw Error(ErrorKind::invalid_argument, fmt::format("--against {}: expected {}, got {}",
                                                          printable(wanted.against), expected, got));
   };
-  if (second.model->config().vocab_size != n_ids)
+  if (second.model->spec().vocab_size != n_ids)
     refuse(fmt::format("a vocabulary of {}", n_ids),
-           std::to_string(second.model->config().vocab_size));
+           std::to_string(second.model->spec().vocab_size));
   const Vocabulary& own = *first.vocabulary;
   const Vocabulary other = second.vocabulary
                                ? *second.vocabulary

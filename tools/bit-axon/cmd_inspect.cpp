@@ -1,5 +1,7 @@
 // bit-axon inspect: describes a model from its files alone.
-#include <cmath>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -7,9 +9,7 @@
 #include "console.h"
 #include "formats/json.h"
 #include "memory_report.h"
-#include "model/random_weights.h"
-#include "model/state_pool.h"
-#include "model/weights.h"
+#include "model/inspection.h"
 #include "model_source.h"
 #include "options.h"
 #include "platform/printable.h"
@@ -25,135 +25,20 @@ struct InspectOptions {
   bool tensors = false, check = false, json = false;
 };
 
-/// Sums over a part of the model, or over one stored format.
-struct Tally {
-  std::int64_t elements = 0;
-  std::uint64_t bytes = 0;
-};
-
-/// One tensor with numbers that are not finite.
-struct BadTensor {
-  std::string name;
-  std::int64_t n_nan = 0;
-  std::int64_t n_inf = 0;
-};
-
-struct Inspection {
-  std::string path;
-  Config config;
-  std::optional<Checkpoint> checkpoint;  ///< the weights point into it; empty for a preset
-  std::vector<FoundWeight> weights;
-  std::vector<std::string> warnings;
-  std::int64_t n_parameters = 0;  ///< a tied head counted once
-  std::int64_t n_read_per_token = 0;
-  Tally stored;
-  std::map<std::string, Tally> parts, formats;
-  std::map<std::string, Tally> scales;  ///< scales of codes, by the type they are stored in
-  std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
-  std::vector<BadTensor> bad;
-};
-
-std::int64_t read_per_token(const FoundWeight& weight, const Config& config) {
-  const std::int64_t elements = weight.source.desc.elements();
-  if (weight.slot.chosen_of > 0) return elements / config.moe_num_experts * weight.slot.chosen_of;
-  if (weight.slot.name == "embed_tokens.weight") return config.d_source_model;
-  return elements;
-}
-
-/// The type of the scales: "F16"; "F16, biases F32" if affine biases have another type; for nf4
-/// "F32" or "U8".
-std::string scale_type(const WeightDesc& desc) {
-  if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
-  const std::string scales(name_of(desc.dtype));
-  return desc.bias_dtype == desc.dtype
-             ? scales
-             : fmt::format("{}, biases {}", scales, name_of(desc.bias_dtype));
-}
-
-std::uint64_t state_bytes(const Config& config, DType kv_dtype) {
-  StateIndex index;
-  return state_layout(config, {.kv_dtype = kv_dtype}, index).total_bytes();
-}
-
-void scan(const Checkpoint& checkpoint, Inspection& model, bool quiet) {
-  LoadedWeight loaded;
-  std::vector<float> row;
-  std::uint64_t done = 0, total = 0;
-  for (const FoundWeight& weight : model.weights) total += weight.source.desc.stored_bytes();
-  ProgressLine progress("checking", !quiet);
-  for (const FoundWeight& weight : model.weights) {
-    const WeightDesc& desc = weight.source.desc;
-    read_weight(checkpoint, weight.source, loaded);
-    BadTensor bad{weight.slot.name, 0, 0};
-    row.resize(static_cast<std::size_t>(desc.cols));
-    for (std::int64_t first = 0; first < desc.elements(); first += desc.cols) {
-      decode(desc, loaded.parts, first, row);
-      for (float value : row) {
-        bad.n_nan += std::isnan(value) ? 1 : 0;
-        bad.n_inf += std::isinf(value) ? 1 : 0;
-      }
-    }
-    if (bad.n_nan + bad.n_inf > 0) model.bad.push_back(std::move(bad));
-    progress.update(done += desc.stored_bytes(), total);
-  }
-}
-
-void inspect_preset(const InspectOptions& wanted, Inspection& model, Weights& unused) {
-  if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
-  model.path = wanted.model.config_small ? "the small preset" : "the medium preset";
-  model.config = wanted.model.config_small ? Config::small() : Config::medium();
-  model.weights = random_found(model.config, unused);
-}
-
-void inspect_files(const InspectOptions& wanted, Inspection& model, Weights& unused) {
-  const ModelSource source = find_named_model(wanted.model, wanted.output);
-  model.path = source.files.weights.string();
-  const Checkpoint& checkpoint = model.checkpoint.emplace(Checkpoint::open(source.files.weights));
-  model.config = load_config(source.files, model.warnings);
-  model.weights =
-      find_weights(model.config, checkpoint, printable_path(model.path), unused, model.warnings);
-  if (wanted.check) scan(checkpoint, model, wanted.output.quiet);
-}
-
-void count(Inspection& model) {
-  bool has_head = false;
-  for (const FoundWeight& weight : model.weights) {
-    const WeightDesc& desc = weight.source.desc;
-    const bool head = weight.slot.name == "lm_head.weight";
-    has_head = has_head || head;
-    if (!head || !model.config.weight_tying) model.n_parameters += desc.elements();
-    model.n_read_per_token += read_per_token(weight, model.config);
-    for (Tally* tally : {&model.stored, &model.parts[std::string(part_of(weight.slot.name))],
-                         &model.formats[desc.format_name()]}) {
-      tally->elements += desc.elements();
-      tally->bytes += weight.stored_bytes();
-    }
-    if (desc.format == WeightFormat::dense) continue;
-    const PartBytes bytes = part_bytes(desc);
-    Tally& scales = model.scales[scale_type(desc)];
-    scales.elements += (desc.elements() - 1) / desc.group_size + 1;  // the last group may be short
-    scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
-  }
-  // The embedding is also the head, and the head is read whole.
-  if (!has_head) model.n_read_per_token += model.config.vocab_size * model.config.d_source_model;
-  model.state_exact_bytes = state_bytes(model.config, DType::f32);
-  model.state_fast_bytes = state_bytes(model.config, DType::f16);
-}
-
 Inspection inspect(const InspectOptions& wanted) {
-  Inspection model;
-  Weights unused;  // the slots point into it, but nothing is packed
   const bool has_preset = wanted.model.config_small || wanted.model.config_medium;
-  if (has_preset && wanted.model.model.empty())
-    inspect_preset(wanted, model, unused);
-  else
-    inspect_files(wanted, model, unused);
-  count(model);
+  if (has_preset && wanted.model.model.empty()) {
+    if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
+    const std::string name = wanted.model.config_small ? "small" : "medium";
+    return inspect_random(preset_spec(name), fmt::format("the {} preset", name));
+  }
+  const ModelSource source = find_named_model(wanted.model, wanted.output);
+  Inspection model = inspect_files(source.files);
+  if (!wanted.check) return model;
+  ProgressLine progress("checking", !wanted.output.quiet);
+  check_numbers(model,
+                [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
   return model;
-}
-
-double bits_per_weight(const Tally& tally) {
-  return static_cast<double>(tally.bytes) * 8 / static_cast<double>(tally.elements);
 }
 
 Json tallies_json(const std::map<std::string, Tally>& tallies) {
@@ -161,14 +46,14 @@ Json tallies_json(const std::map<std::string, Tally>& tallies) {
   for (const auto& [name, tally] : tallies)
     json[name] = {{"parameters", tally.elements},
                   {"bytes", tally.bytes},
-                  {"bits_per_weight", bits_per_weight(tally)}};
+                  {"bits_per_weight", tally.bits_per_weight()}};
   return json;
 }
 
 Json tensors_json(const Inspection& model) {
   Json list = Json::array();
   for (const FoundWeight& weight : model.weights)
-    list.push_back({{"name", weight.slot.name},
+    list.push_back({{"name", weight.slot.name()},
                     {"shape", std::vector<std::int64_t>(weight.slot.shape.dims().begin(),
                                                         weight.slot.shape.dims().end())},
                     {"format", weight.source.desc.format_name()},
@@ -179,10 +64,10 @@ Json tensors_json(const Inspection& model) {
 Json to_json(const Inspection& model, const InspectOptions& wanted) {
   Json json;
   json["model"] = printable_path(model.path);
-  json["config"] = Json::parse(model.config.to_json());
+  json["config"] = Json::parse(model.spec.config);
   json["parameters"] = model.n_parameters;
   json["parameters_read_per_token"] = model.n_read_per_token;
-  json["bits_per_weight"] = bits_per_weight(model.stored);
+  json["bits_per_weight"] = model.stored.bits_per_weight();
   json["bytes"] = model.stored.bytes;
   json["parts"] = tallies_json(model.parts);
   json["formats"] = tallies_json(model.formats);
@@ -191,8 +76,7 @@ Json to_json(const Inspection& model, const InspectOptions& wanted) {
     json["scales"][type] = {{"groups", tally.elements}, {"bytes", tally.bytes}};
   json["state_bytes"] = {{"exact", model.state_exact_bytes}, {"fast", model.state_fast_bytes}};
   Json devices = Json::array();
-  for (const DeviceFit& fit : fits_of(model.config, model.weights))
-    devices.push_back(fit_json(fit));
+  for (const DeviceFit& fit : fits_of(model.spec, model.weights)) devices.push_back(fit_json(fit));
   json["devices"] = devices;
   if (wanted.tensors) json["tensors"] = tensors_json(model);
   if (wanted.check) {
@@ -210,14 +94,22 @@ void print_tallies(const char* title, const std::map<std::string, Tally>& tallie
   for (const auto& [name, tally] : tallies)
     print(fmt::format("  {:<22}{:>12}{:>14}{:>8.2f} bits per weight\n", name,
                       count_text(static_cast<double>(tally.elements)), bytes_text(tally.bytes),
-                      bits_per_weight(tally)));
+                      tally.bits_per_weight()));
 }
 
-void print_layers(const Config& config) {
-  std::map<LayerKind, int> counts;
-  for (std::int64_t i = 0; i < config.num_layers; ++i) ++counts[config.layer_kind(i)];
-  print(fmt::format("layers       {} ssm, {} swa_moe, {} ssm_moe\n", counts[LayerKind::ssm],
-                    counts[LayerKind::swa_moe], counts[LayerKind::ssm_moe]));
+/// How many blocks of each kind there are, in the order of their first.
+void print_layers(const ModelSpec& spec) {
+  std::vector<std::pair<std::string, int>> counts;
+  for (const BlockSpec& block : spec.blocks) {
+    const auto known = std::ranges::find(counts, block.kind, &std::pair<std::string, int>::first);
+    if (known == counts.end())
+      counts.emplace_back(block.kind, 1);
+    else
+      ++known->second;
+  }
+  std::vector<std::string> texts;
+  for (const auto& [kind, count] : counts) texts.push_back(fmt::format("{} {}", count, kind));
+  print(fmt::format("layers       {}\n", fmt::join(texts, ", ")));
 }
 
 void print_report(const Inspection& model, const InspectOptions& wanted) {
@@ -226,8 +118,8 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
                     count_text(static_cast<double>(model.n_parameters)), model.n_read_per_token,
                     count_text(static_cast<double>(model.n_read_per_token))));
   print(fmt::format("stored       {}, {:.2f} bits per weight\n", bytes_text(model.stored.bytes),
-                    bits_per_weight(model.stored)));
-  print_layers(model.config);
+                    model.stored.bits_per_weight()));
+  print_layers(model.spec);
   print(fmt::format("state        {} exact, {} fast, for any context length\n",
                     bytes_text(model.state_exact_bytes), bytes_text(model.state_fast_bytes)));
   print_tallies("parts", model.parts);
@@ -237,16 +129,16 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
     print(fmt::format("  {:<22}{:>12}{:>14}\n", type,
                       count_text(static_cast<double>(tally.elements)), bytes_text(tally.bytes)));
   print("fits\n");
-  for (const DeviceFit& fit : fits_of(model.config, model.weights))
+  for (const DeviceFit& fit : fits_of(model.spec, model.weights))
     print(fmt::format("  {:<22}{}\n", fit.selector, fit_text(fit)));
   print("config\n");
-  const Json config = Json::parse(model.config.to_json());
+  const Json config = Json::parse(model.spec.config);
   for (const auto& [key, value] : config.items())
     print(fmt::format("  {:<22}{}\n", key, value.dump()));
   if (wanted.tensors) {
     print("tensors\n");
     for (const FoundWeight& weight : model.weights)
-      print(fmt::format("  {:<48}{:<20}{:<18}{:>12}\n", weight.slot.name,
+      print(fmt::format("  {:<48}{:<20}{:<18}{:>12}\n", weight.slot.name(),
                         weight.slot.shape.to_string(), weight.source.desc.format_name(),
                         bytes_text(weight.stored_bytes())));
   }

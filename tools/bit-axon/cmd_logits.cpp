@@ -44,7 +44,7 @@ int run_command(const LogitsOptions& wanted) {
   model.check_ids(ids);
   state.check_room(std::ssize(ids));
 
-  const std::int64_t vocab_size = model.config().vocab_size;
+  const std::int64_t vocab_size = model.spec().vocab_size;
   // The default action of Ctrl-C would leave the unfinished file behind.
   const std::atomic<bool>& interrupted = catch_interrupts();
   SafetensorsWriter writer(wanted.out, {{"logits", DType::f32, {std::ssize(ids), vocab_size}}});

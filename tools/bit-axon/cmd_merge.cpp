@@ -66,7 +66,7 @@ std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& 
   for (const FoundWeight& weight : found) {
     const WeightDesc& desc = weight.source.desc;
     WeightEdit edit{.from = weight, .to = desc, .how = {}, .change = {}};
-    const auto layer = adapter.layers.find(weight.slot.name);
+    const auto layer = adapter.layers.find(weight.slot.name());
     if (layer != adapter.layers.end()) edit.change = change_of(layer->second, numbers.scale);
     const bool is_coded = desc.format != WeightFormat::dense;
     const bool other_groups = numbers.group_size.value_or(desc.group_size) != desc.group_size;
@@ -80,7 +80,7 @@ std::vector<WeightEdit> edits_of(const MergeOptions& wanted, const std::string& 
             ErrorKind::unsupported,
             fmt::format("{}: tensor {}: expected groups of 32, 64 or 128 that divide {} columns to "
                         "quantize it again, got {}; see --group-size and --no-re-quantize",
-                        file, weight.slot.name, desc.cols,
+                        file, weight.slot.name(), desc.cols,
                         numbers.group_size.value_or(desc.group_size)));
       if (edit.how) edit.to = quantized_desc(as_floats(desc), *edit.how);
     }
@@ -116,10 +116,9 @@ int run_command(MergeOptions wanted) {
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   std::vector<std::string> warnings;
   std::string config_text;
-  const Config config = load_config(source.files, warnings, &config_text);
-  Weights unused;
+  const ModelSpec spec = load_spec(source.files, warnings, &config_text);
   const std::string name = printable_path(source.files.weights.string());
-  const std::vector<FoundWeight> found = find_weights(config, checkpoint, name, unused, warnings);
+  const std::vector<FoundWeight> found = find_weights(spec, checkpoint, name, warnings);
   const Checkpoint adapter_file = Checkpoint::open(find_adapter(wanted.adapter));
   const Adapter adapter = read_adapter(adapter_file, found, warnings);
   for (const auto& [weight, layer] : adapter.layers)
@@ -130,7 +129,7 @@ int run_command(MergeOptions wanted) {
   if (has_idle_numbers(wanted, found))
     warnings.push_back("nothing is quantized again: --bits and --group-size change nothing");
   return rewrite(
-      {"merging", source.files, checkpoint, config, config_text, output, wanted.say, wanted.json},
+      {"merging", source.files, checkpoint, spec, config_text, output, wanted.say, wanted.json},
       edits_of(wanted, name, found, adapter, numbers), warnings, interrupted);
 }
 

@@ -49,19 +49,18 @@ int run_command(const QuantizeOptions& wanted) {
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   std::vector<std::string> warnings;
   std::string config_text;
-  const Config config = load_config(source.files, warnings, &config_text);
-  Weights unused;
+  const ModelSpec spec = load_spec(source.files, warnings, &config_text);
   const std::string name = printable_path(source.files.weights.string());
-  std::vector<FoundWeight> found = find_weights(config, checkpoint, name, unused, warnings);
-  quantize_found(config, how, name, unused, found);
+  std::vector<FoundWeight> found = find_weights(spec, checkpoint, name, warnings);
+  quantize_found(spec, how, name, found);
   std::vector<WeightEdit> edits;
   for (FoundWeight& weight : found) {
     WeightEdit edit{.from = weight, .to = weight.loaded(), .how = weight.quantize, .change = {}};
     edits.push_back(std::move(edit));
   }
-  return rewrite({"quantizing", source.files, checkpoint, config, config_text, output, wanted.say,
-                  wanted.json},
-                 std::move(edits), warnings, interrupted);
+  return rewrite(
+      {"quantizing", source.files, checkpoint, spec, config_text, output, wanted.say, wanted.json},
+      std::move(edits), warnings, interrupted);
 }
 
 }  // namespace

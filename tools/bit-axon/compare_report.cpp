@@ -97,9 +97,7 @@ std::string report_text(const Comparison& found) {
   text += fmt::format(kDifferenceRow, "", "", "relative L2", "worst row", "index",
                       "largest difference");
   for (std::size_t i = 0; i < found.layers.size(); ++i)
-    text += difference_line(fmt::format("layer {}", i),
-                            name_of(found.config.layer_kind(static_cast<std::int64_t>(i))),
-                            found.layers[i]);
+    text += difference_line(fmt::format("layer {}", i), found.spec.blocks[i].kind, found.layers[i]);
   text += difference_line("logits", "", found.logits);
   text +=
       fmt::format("\ntop-1    the same in {} of {} rows\n", found.n_same_likeliest, found.n_rows);
@@ -132,8 +130,7 @@ Json report_json(const Comparison& found) {
                        {"row_relative_l2", found.tolerance.row}};
   json["layers"] = Json::array();
   for (std::size_t i = 0; i < found.layers.size(); ++i) {
-    Json layer = {{"index", i},
-                  {"kind", name_of(found.config.layer_kind(static_cast<std::int64_t>(i)))}};
+    Json layer = {{"index", i}, {"kind", found.spec.blocks[i].kind}};
     layer.update(difference_json(found.layers[i], found.tolerance));
     json["layers"].push_back(layer);
   }

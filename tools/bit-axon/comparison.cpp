@@ -49,7 +49,7 @@ class Side {
   std::span<const float> layer(std::int64_t index);
   std::span<const float> logits() const { return logits_; }
   std::span<const float> last_row() const {
-    return logits().last(static_cast<std::size_t>(model_.config().vocab_size));
+    return logits().last(static_cast<std::size_t>(model_.spec().vocab_size));
   }
   /// Generates n tokens after the fed ids.
   void generate(std::int64_t n, const std::atomic<bool>& interrupted);
@@ -88,12 +88,12 @@ void Side::feed(std::span<const std::int32_t> ids) {
   const Clock::time_point start = Clock::now();
   model_.wait(model_.feed(state_, ids, kAllOutputs));
   record_.prefill_seconds += seconds_since(start);
-  logits_.resize(static_cast<std::size_t>(n_rows_ * model_.config().vocab_size));
+  logits_.resize(static_cast<std::size_t>(n_rows_ * model_.spec().vocab_size));
   model_.read_logits(logits_);
 }
 
 std::span<const float> Side::layer(std::int64_t index) {
-  layer_.resize(static_cast<std::size_t>(n_rows_ * model_.config().hidden_dim));
+  layer_.resize(static_cast<std::size_t>(n_rows_ * model_.spec().d_model));
   model_.read_layer(index, layer_);
   return layer_;
 }
@@ -127,7 +127,7 @@ std::vector<float> Side::logits_after(std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i)
     model_.feed(state_, {&record_.greedy_tokens[static_cast<std::size_t>(i)], 1},
                 {i + 1 < n ? StepOutput::none : StepOutput::last_logits, false});
-  std::vector<float> logits(static_cast<std::size_t>(model_.config().vocab_size));
+  std::vector<float> logits(static_cast<std::size_t>(model_.spec().vocab_size));
   model_.read_logits(logits);
   return logits;
 }
@@ -138,7 +138,7 @@ void add_piece(Side& a, Side& b, std::int64_t n_rows, Comparison& found) {
     found.layers[i].add(a.layer(index), b.layer(index), n_rows);
   }
   found.logits.add(a.logits(), b.logits(), n_rows);
-  const auto vocab_size = static_cast<std::size_t>(found.config.vocab_size);
+  const auto vocab_size = static_cast<std::size_t>(found.spec.vocab_size);
   for (std::size_t at = 0; at < a.logits().size(); at += vocab_size) {
     const std::int32_t token = likeliest(a.logits().subspan(at, vocab_size));
     if (token >= 0 && token == likeliest(b.logits().subspan(at, vocab_size)))
@@ -173,12 +173,12 @@ std::optional<Comparison> compare(const DevicePair& devices, const ComparisonInp
                                   const Tolerance& tolerance, const std::atomic<bool>& interrupted,
                                   const std::function<void(std::size_t n_rows)>& on_progress) {
   Comparison found;
-  found.config = devices.a.config();
+  found.spec = devices.a.spec();
   found.tolerance = tolerance;
   found.n_rows = std::ssize(input.ids);
   found.n_pieces = input.pieces.size();
-  found.layers.resize(static_cast<std::size_t>(found.config.num_layers));
-  found.n_greedy = std::min(input.max_tokens, found.config.max_seq_len - found.n_rows);
+  found.layers.resize(static_cast<std::size_t>(found.spec.n_blocks()));
+  found.n_greedy = std::min(input.max_tokens, found.spec.max_seq_len - found.n_rows);
   Side a(devices.a, found.a);
   Side b(devices.b, found.b);
   a.check(input.ids);

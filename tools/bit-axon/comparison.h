@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/config.h"
 #include "bitaxon/model.h"
 #include "difference.h"
 #include "formats/json.h"
@@ -32,7 +31,7 @@ struct ComparedDevice {
 
 struct Comparison {
   std::string model_name;
-  Config config;
+  ModelSpec spec;
   Tolerance tolerance;
   std::int64_t n_rows = 0;
   std::size_t n_pieces = 0;

@@ -23,7 +23,7 @@ std::string row_text(const MemoryRow& row) {
   return text;
 }
 
-DeviceFit fit_on(const DeviceInfo& device, const Config& config,
+DeviceFit fit_on(const DeviceInfo& device, const ModelSpec& spec,
                  const std::vector<FoundWeight>& weights) {
   DeviceFit fit{device.selector, {}, {}};
   if (!device.usable) {
@@ -31,7 +31,7 @@ DeviceFit fit_on(const DeviceInfo& device, const Config& config,
     return fit;
   }
   try {
-    fit.need = model_need(config, weights, {}, device.memory).memory;
+    fit.need = model_need(spec, weights, {}, device.memory).memory;
     if (!fit.need.fits()) fit.problem = problem_of(fit.need);
   } catch (const Error& error) {  // larger than the device can address
     fit.problem = error.what();
@@ -52,9 +52,9 @@ std::string table_of(const MemoryNeed& need) {
   return table;
 }
 
-std::vector<DeviceFit> fits_of(const Config& config, const std::vector<FoundWeight>& weights) {
+std::vector<DeviceFit> fits_of(const ModelSpec& spec, const std::vector<FoundWeight>& weights) {
   std::vector<DeviceFit> fits;
-  for (const DeviceInfo& device : list_devices()) fits.push_back(fit_on(device, config, weights));
+  for (const DeviceInfo& device : list_devices()) fits.push_back(fit_on(device, spec, weights));
   return fits;
 }
 

@@ -21,7 +21,7 @@ struct DeviceFit {
 };
 
 /// Whether a model fits on each device, with default options. No device is opened.
-std::vector<DeviceFit> fits_of(const Config& config, const std::vector<FoundWeight>& weights);
+std::vector<DeviceFit> fits_of(const ModelSpec& spec, const std::vector<FoundWeight>& weights);
 
 Json fit_json(const DeviceFit& fit);
 /// "yes: 2.20 GiB of system memory needed, 20.11 GiB available, 17.91 GiB left"

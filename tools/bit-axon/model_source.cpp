@@ -49,9 +49,8 @@ std::string gap_of(const fs::path& snapshot) {
     // Shards that the model does not need may be missing.
     const Checkpoint checkpoint = Checkpoint::open(snapshot);
     std::vector<std::string> unused;
-    Weights weights;
     if (!checkpoint.warnings().empty())
-      find_weights(load_config(model_files(snapshot), unused), checkpoint, "", weights, unused);
+      find_weights(load_spec(model_files(snapshot), unused), checkpoint, "", unused);
   } catch (const Error& problem) {
     // Other errors in these files are reported when the model is loaded.
     if (problem.kind() == ErrorKind::io) return problem.what();

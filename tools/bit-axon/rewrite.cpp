@@ -32,7 +32,7 @@ void print_report(const Rewrite& rewrite, const Parts& parts) {
   for (const auto& [name, part] : parts) total += part;
   // Count as inspect does: the parameters of a tied head are those of the embedding.
   std::int64_t parameters = total.parameters;
-  if (const auto head = parts.find("head"); head != parts.end() && rewrite.config.weight_tying)
+  if (const auto head = parts.find("head"); head != parts.end() && rewrite.spec.has_tied_head)
     parameters -= head->second.parameters;
   if (rewrite.json) {
     Json json;
@@ -90,7 +90,7 @@ int rewrite(const Rewrite& rewrite, std::vector<WeightEdit> edits,
   {
     ProgressLine progress(rewrite.doing, !rewrite.say.quiet);
     parts = write_model(
-        {rewrite.files, rewrite.checkpoint, rewrite.config, rewrite.config_text, std::move(edits)},
+        {rewrite.files, rewrite.checkpoint, rewrite.spec, rewrite.config_text, std::move(edits)},
         rewrite.output,
         [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
         interrupted);

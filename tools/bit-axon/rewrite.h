@@ -17,7 +17,7 @@ struct Rewrite {
   std::string doing;  ///< text of the progress line
   const ModelFiles& files;
   const Checkpoint& checkpoint;
-  const Config& config;
+  const ModelSpec& spec;
   const std::string& config_text;
   std::filesystem::path output;
   OutputOptions say;

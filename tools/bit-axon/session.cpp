@@ -28,9 +28,9 @@ void check_model_options(const ModelOptions& options) {
         fmt::format("--quantize: expected nf4 or mlx, got \"{}\"", printable(options.quantize)));
 }
 
-Config preset(const ModelOptions& options) {
-  if (options.config_small) return Config::small();
-  return options.config_medium ? Config::medium() : Config();
+std::string preset_name(const ModelOptions& options) {
+  if (options.config_small) return "small";
+  return options.config_medium ? "medium" : "default";
 }
 
 std::optional<Tokenizer> find_tokenizer(const ModelOptions& options, const ModelFiles* files) {
@@ -78,7 +78,7 @@ void say_precision(const Session& session, const DeviceOptions& device,
 /// The model that a command line names, not yet loaded.
 struct FoundModel {
   std::optional<ModelSource> source;  ///< empty: a preset with random weights
-  Config preset;
+  ModelSpec preset;
   std::string name;
   std::string quantize;  ///< format to quantize to while loading
   bool random_codes = false;
@@ -89,11 +89,8 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   FoundModel found;
   found.quantize = options.quantize;
   if (is_random(options)) {
-    found.preset = preset(options);
-    found.name =
-        fmt::format("the {} preset with random weights", options.config_small    ? "small"
-                                                         : options.config_medium ? "medium"
-                                                                                 : "default");
+    found.preset = preset_spec(preset_name(options));
+    found.name = fmt::format("the {} preset with random weights", preset_name(options));
     found.random_codes = options.random_codes;
     if (options.random_codes && found.quantize.empty()) found.quantize = "mlx";
   } else {
@@ -137,7 +134,7 @@ void add_vocabulary(FoundModel& found, std::optional<ChatTemplate> chat_template
                     Session& session) {
   if (!found.tokenizer) return;
   session.vocabulary.emplace(std::move(*found.tokenizer), session.model->vocab_mapping(),
-                             session.model->config().vocab_size);
+                             session.model->spec().vocab_size);
   if (!chat_template) return;
   // This throws if a mapping has no image of a token.
   for (const std::string_view token : special_tokens(*chat_template))
@@ -180,11 +177,11 @@ std::vector<Session> open_sessions(const ModelOptions& options,
   return sessions;
 }
 
-Config find_config(const ModelOptions& options) {
+ModelSpec find_spec(const ModelOptions& options) {
   check_model_options(options);
-  if (is_random(options)) return preset(options);
+  if (is_random(options)) return preset_spec(preset_name(options));
   std::vector<std::string> said_when_loading;
-  return load_config(find_model(options.model, options.flag).files, said_when_loading);
+  return load_spec(find_model(options.model, options.flag).files, said_when_loading);
 }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {
@@ -193,7 +190,7 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
     auto tokenizer = find_tokenizer(options, nullptr);
     if (!tokenizer)
       throw Error(ErrorKind::io, "the medium preset has no tokenizer: name one with --tokenizer");
-    return {std::move(*tokenizer), "", preset(options).vocab_size};
+    return {std::move(*tokenizer), "", preset_spec(preset_name(options)).vocab_size};
   }
   // A named tokenizer needs no model.
   if (options.model.empty() && !options.tokenizer.empty())
@@ -206,10 +203,10 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
                             "tokenizer.model, found none; name one with --tokenizer",
                             printable_path(source.files.folder.string())));
   std::vector<std::string> warnings;
-  const Config config = load_config(source.files, warnings);
+  const ModelSpec spec = load_spec(source.files, warnings);
   const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
   return {std::move(*tokenizer), vocab_mapping_of(checkpoint.metadata(), source.files),
-          config.vocab_size};
+          spec.vocab_size};
 }
 
 void check_utf8(const std::string& what, std::string_view text, const Vocabulary& vocabulary) {

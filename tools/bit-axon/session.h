@@ -36,8 +36,8 @@ std::vector<Session> open_sessions(const ModelOptions& model,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load);
 
-/// Reads the configuration without loading weights.
-Config find_config(const ModelOptions& options);
+/// Describes the model without loading weights.
+ModelSpec find_spec(const ModelOptions& options);
 
 /// Opens the tokenizer with the model's ids, without loading weights. Throws Error(io) if there is
 /// none.

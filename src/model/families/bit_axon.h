@@ -1,4 +1,4 @@
-// The configuration of a model: config.json.
+// The Bit-Axon family: its config.json, and the names of its tensors (docs/model.md).
 #pragma once
 
 #include <algorithm>
@@ -7,13 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/model_spec.h"
+
 namespace bitaxon {
 
-enum class LayerKind : std::uint8_t { ssm, swa_moe, ssm_moe };
-std::string_view name_of(LayerKind kind);
-
 /// The hyperparameters, named as in config.json; the defaults are the format's.
-struct Config {
+struct BitAxonConfig {
   std::int64_t vocab_size = 32000;
   std::int64_t hidden_dim = 2560;
   std::int64_t num_layers = 24;
@@ -31,31 +30,35 @@ struct Config {
   bool weight_tying = true;
   std::int64_t max_seq_len = 65536;
   double rms_norm_eps = 1e-6;
-  /// How the weights are quantized according to config.json: "gptq, 4 bits". Used in messages only,
-  /// because the tensors themselves decide. Empty: config.json does not say. Never written.
-  std::string quantization = {};
+  std::string quantization = {};            ///< as ModelSpec; never written
+  std::vector<std::int32_t> eos_token_ids;  ///< of eos_token_id, a number or a list; never written
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
   std::int64_t head_dim() const { return hidden_dim / num_heads; }
   /// Positions a row of attention sees at most: the window, or all of a shorter context.
   std::int64_t window() const { return std::min(swa_window_size, max_seq_len); }
-  /// The first third of the layers is ssm, the second swa_moe, the rest ssm_moe (integer division).
-  LayerKind layer_kind(std::int64_t layer) const;
 
-  static Config small();
-  static Config medium();
+  static BitAxonConfig small();
+  static BitAxonConfig medium();
   /// Parses config.json text and validates it. Keys that nothing reads are appended to `warnings`,
   /// one line each. Throws Error(format) that begins with `name` and names the key, the value and
   /// what was expected.
-  static Config parse(std::string_view json, std::string_view name,
-                      std::vector<std::string>& warnings);
+  static BitAxonConfig parse(std::string_view json, std::string_view name,
+                             std::vector<std::string>& warnings);
   /// Every value alone, and the products that sizes are made of, before anything is allocated.
   /// Throws Error(format) as parse does.
   void validate(std::string_view name) const;
   /// config.json text with all keys.
   std::string to_json() const;
+  /// The first third of the layers is a selective scan, the second attention with experts, the rest
+  /// a selective scan with experts (integer division). Throws as validate does.
+  ModelSpec spec() const;
 
-  friend bool operator==(const Config&, const Config&) = default;
+  friend bool operator==(const BitAxonConfig&, const BitAxonConfig&) = default;
 };
+
+/// As describe_model.
+ModelSpec describe_bit_axon(std::string_view json, std::string_view name,
+                            std::vector<std::string>& warnings);
 
 }  // namespace bitaxon

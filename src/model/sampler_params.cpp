@@ -1,16 +1,12 @@
+#include "bitaxon/sampler_params.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "bitaxon/error.h"
-#include "bitaxon/model.h"
-#include "core/step.h"
 
 namespace bitaxon {
-
-std::string_view name_of(Precision precision) {
-  return precision == Precision::exact ? "exact" : "fast";
-}
 
 SamplerStructure SamplerParams::structure() const {
   return {.penalty = repetition_penalty != 1, .draw = temperature != 0};

@@ -1,0 +1,154 @@
+// A described model: all that the engine has to know of it. Weights, state, graphs, memory need and
+// adapter targets derive from the description. Families (src/model/families) read it from a
+// config.json; nothing else knows their keys and tensor names.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace bitaxon {
+
+/// Source: Gu & Dao 2023, "Mamba".
+struct SelectiveScanSpec {
+  std::int64_t d_inner = 0;  ///< channels
+  std::int64_t d_state = 0;  ///< values of the recurrent state, per channel
+  std::int64_t d_conv = 0;   ///< taps of the causal convolution in front of the scan
+  friend bool operator==(const SelectiveScanSpec&, const SelectiveScanSpec&) = default;
+};
+
+/// Source: Su et al. 2021, "RoFormer".
+struct RotarySpec {
+  std::int64_t n_dims = 0;  ///< leading dimensions of a head that are rotated
+  double base = 10000;
+  friend bool operator==(const RotarySpec&, const RotarySpec&) = default;
+};
+
+struct AttentionSpec {
+  std::int64_t n_heads = 0;     ///< of queries
+  std::int64_t n_kv_heads = 0;  ///< of keys and values
+  std::int64_t head_dim = 0;
+  /// Positions that a row attends to at most, its own included; empty: every earlier position.
+  std::optional<std::int64_t> window = {};
+  std::optional<RotarySpec> rotary = {};
+  bool has_query_key_norm = false;  ///< an RMS norm of each head of queries and keys
+  friend bool operator==(const AttentionSpec&, const AttentionSpec&) = default;
+
+  std::int64_t kv_dim() const { return n_kv_heads * head_dim; }
+};
+
+struct DenseSpec {
+  std::int64_t d_hidden = 0;
+  friend bool operator==(const DenseSpec&, const DenseSpec&) = default;
+};
+
+/// A mixture of experts, each a SwiGLU.
+struct ExpertsSpec {
+  std::int64_t n_experts = 0;
+  std::int64_t top_k = 0;  ///< experts that a row chooses
+  std::int64_t d_hidden = 0;
+  bool has_shared = false;  ///< one more expert that every row uses, with a gate of its own
+  friend bool operator==(const ExpertsSpec&, const ExpertsSpec&) = default;
+};
+
+using MixerSpec = std::variant<SelectiveScanSpec, AttentionSpec>;
+using FeedForwardSpec = std::variant<std::monostate, DenseSpec, ExpertsSpec>;
+
+/// x = x + mixer(rms(x)), then x = x + feed_forward(rms(x)).
+struct BlockSpec {
+  std::string kind;  ///< what the family calls blocks of this form: "ssm_moe"
+  MixerSpec mixer;
+  FeedForwardSpec feed_forward = {};
+  bool has_mixer_norm = true;
+  bool has_feed_forward_norm = true;
+  friend bool operator==(const BlockSpec&, const BlockSpec&) = default;
+};
+
+/// The weights that models have, in the order in which a model lists them.
+enum class WeightId : std::uint8_t {
+  embedding,     ///< [V, S]
+  input_bridge,  ///< [D, S]
+  // Of a block: the mixer. Selective scan:
+  mixer_norm,   ///< [D]
+  scan_in,      ///< [2E, D]
+  conv_taps,    ///< [E, K, 1]
+  conv_bias,    ///< [E]
+  scan_params,  ///< [2N + 1, E]: B, C and the time step of a row
+  dt_weight,    ///< [E, 1]
+  dt_bias,      ///< [E]
+  a_log,        ///< [E, N]
+  skip,         ///< [E], "D" of the paper
+  scan_out,     ///< [D, E]
+  // Attention:
+  query,          ///< [n_heads * head_dim, D]
+  key,            ///< [n_kv_heads * head_dim, D]
+  value,          ///< [n_kv_heads * head_dim, D]
+  attention_out,  ///< [D, n_heads * head_dim]
+  // Of a block: the feed-forward part. Experts, I is d_hidden:
+  feed_forward_norm,  ///< [D]
+  router,             ///< [n_experts, D]
+  experts_gate,       ///< [n_experts, I, D]
+  experts_up,         ///< [n_experts, I, D]
+  experts_down,       ///< [n_experts, D, I]
+  shared_router,      ///< [1, D]
+  shared_gate,        ///< [I, D]
+  shared_up,          ///< [I, D]
+  shared_down,        ///< [D, I]
+  // Behind the last block:
+  output_bridge,  ///< [S, D]
+  final_norm,     ///< [S]
+  head,           ///< [V, S]
+};
+
+/// One weight of a model.
+struct WeightKey {
+  WeightId id = WeightId::embedding;
+  std::int64_t block = -1;  ///< -1: of no block
+  friend auto operator<=>(const WeightKey&, const WeightKey&) = default;
+};
+
+struct ModelSpec {
+  std::string family;              ///< "bit_axon"
+  std::int64_t vocab_size = 0;     ///< V
+  std::int64_t d_embedding = 0;    ///< S, width of embedding and head
+  std::int64_t d_model = 0;        ///< D, width of the residual stream
+  std::int64_t max_seq_len = 0;    ///< in tokens
+  double norm_eps = 0;             ///< of every RMS norm
+  bool has_bridges = false;        ///< projections from S to D and back; without them S = D
+  bool has_final_norm = false;     ///< in front of the head
+  bool has_tied_head = false;      ///< the embedding is the head of a checkpoint without one
+  bool adds_beginning = false;     ///< a text begins with a beginning-of-sequence token
+  std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
+  std::vector<BlockSpec> blocks;
+  /// Names of each weight that a checkpoint may use; files are written with the first.
+  std::map<WeightKey, std::vector<std::string>> names;
+  /// config.json text with every key that the family reads; part of the fingerprint.
+  std::string config;
+  /// How the weights are quantized according to config.json: "gptq, 4 bits". Used in messages only,
+  /// because the tensors themselves decide. Empty: config.json does not say.
+  std::string quantization;
+  friend bool operator==(const ModelSpec&, const ModelSpec&) = default;
+
+  std::int64_t n_blocks() const { return static_cast<std::int64_t>(blocks.size()); }
+  const BlockSpec& block(std::int64_t index) const {
+    return blocks[static_cast<std::size_t>(index)];
+  }
+};
+
+/// Describes the model of a config.json: its model_type names the family, and a text without one is
+/// Bit-Axon's. Keys that the family does not read are appended to `warnings`, one line each.
+/// Throws Error(format) that begins with `name` and names the key, the value and what was expected;
+/// Error(unsupported) for another model_type, with those that are known.
+ModelSpec describe_model(std::string_view json, std::string_view name,
+                         std::vector<std::string>& warnings);
+
+/// Shapes for models of random weights: "small", "medium", "default".
+/// Throws Error(invalid_argument) for another name.
+ModelSpec preset_spec(std::string_view name);
+
+}  // namespace bitaxon

@@ -1,0 +1,40 @@
+// The blocks of a model, written in ops. Each function adds one part to the graph and returns the
+// new residual stream x [R, D].
+#pragma once
+
+#include "bitaxon/model_spec.h"
+#include "bitaxon/ops.h"
+#include "core/graph.h"
+#include "model/state_pool.h"
+#include "model/weights.h"
+
+namespace bitaxon {
+
+/// What one block is recorded from.
+struct BlockContext {
+  Graph& graph;
+  const ModelSpec& spec;
+  const Weights& weights;
+  const StateLayout& layout;
+  const BlockState& state_index;
+  std::int64_t block = 0;
+
+  float eps() const { return static_cast<float>(spec.norm_eps); }
+  /// Empty where the block has no such weight.
+  Tensor weight(WeightId id) const {
+    const WeightRef weight = weights.find({id, block});
+    return weight ? graph.weight(weight) : Tensor();
+  }
+  Tensor state(std::int32_t index) const { return graph.state(layout, index); }
+};
+
+/// x + scan(rms(x))
+Tensor scan_mixer(const BlockContext& context, const Tensor& x);
+/// x + attention(rms(x))
+Tensor attention_mixer(const BlockContext& context, const Tensor& x, const AttentionSpec& spec);
+/// x + experts(rms(x))
+Tensor experts(const BlockContext& context, const Tensor& x, const ExpertsSpec& spec);
+/// A whole block.
+Tensor block(const BlockContext& context, const Tensor& x);
+
+}  // namespace bitaxon

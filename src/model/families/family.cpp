@@ -1,0 +1,61 @@
+#include "model/families/family.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "bitaxon/error.h"
+#include "formats/json.h"
+#include "model/families/bit_axon.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+constexpr const char* kTypeKey = "model_type";
+
+std::vector<Family>& families() {
+  static std::vector<Family> all = {{"bit_axon", &describe_bit_axon}};
+  return all;
+}
+
+/// With `_` for `-`, because both are written. Empty without one, and for a text that is not an
+/// object, which the family refuses.
+std::string type_in(const Json& config, std::string_view name) {
+  if (!config.is_object() || !config.contains(kTypeKey)) return {};
+  const Json& type = config[kTypeKey];
+  if (!type.is_string())
+    throw Error(ErrorKind::format, fmt::format("{}: {}: expected a text, got {}", name, kTypeKey,
+                                               printable(type.dump(), 60)));
+  std::string text = type.get<std::string>();
+  std::ranges::replace(text, '-', '_');
+  return text;
+}
+
+}  // namespace
+
+void register_family(const Family& family) {
+  for (Family& known : families())
+    if (known.model_type == family.model_type) {
+      known = family;
+      return;
+    }
+  families().push_back(family);
+}
+
+ModelSpec describe_model(std::string_view json, std::string_view name,
+                         std::vector<std::string>& warnings) {
+  const std::string type = type_in(parse_json(json, name, kConfigLimits), name);
+  if (type.empty()) return families().front().describe(json, name, warnings);
+  std::vector<std::string> known;
+  for (const Family& family : families()) {
+    if (family.model_type == type) return family.describe(json, name, warnings);
+    known.push_back(family.model_type);
+  }
+  throw Error(ErrorKind::unsupported,
+              fmt::format("{}: {}: expected one of {}, got \"{}\"", name, kTypeKey,
+                          fmt::join(known, ", "), printable(type, 60)));
+}
+
+}  // namespace bitaxon

@@ -1,0 +1,115 @@
+// From files, or from a seed, to a model on a backend.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "bitaxon/error.h"
+#include "formats/safetensors.h"
+#include "model/memory_need.h"
+#include "model/model_impl.h"
+#include "model/random_weights.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+
+std::string_view name_of(Precision precision) {
+  return precision == Precision::exact ? "exact" : "fast";
+}
+
+void Model::Impl::check_options() const {
+  const auto max_run_ahead = static_cast<int>(backend.caps().max_run_ahead);
+  if (options.run_ahead < 0 || options.run_ahead > max_run_ahead)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("run-ahead: expected 0..{}, got {}", max_run_ahead, options.run_ahead));
+  if (options.n_slots < 1 || options.n_slots > kMaxSegments)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("slots: expected 1..{}, got {}", kMaxSegments, options.n_slots));
+}
+
+/// Decides what there is to decide of a load, and refuses what cannot fit.
+void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
+  precision = precision_for(found, options, backend.caps().always_exact);
+  ModelNeed need = model_need(spec, found, options, backend.memory());
+  arena_bytes = need.arena_bytes;
+  if (need.memory.fits()) return;
+  const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
+  throw OutOfMemory(problem, std::move(need.memory));
+}
+
+void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
+  prepare_loading(found);
+  weights = pack_weights(found, spec, read, backend, options.on_progress);
+}
+
+/// Makes matrices four bits while they are read, where that was asked for.
+std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
+                                                std::string_view name) {
+  if (!options.quantize.empty())
+    quantize_found(spec, {.format = four_bit_format(options.quantize)}, name, found);
+  return found;
+}
+
+void Model::Impl::count_weights() {
+  std::vector<const Weight*> counted;
+  std::map<std::string, std::uint64_t> by_format;
+  for (const WeightSlot& slot : weight_slots(spec)) {
+    const Weight* weight = weights.find(slot.key).get();
+    if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
+    counted.push_back(weight);
+    packed_bytes += weight->packed_bytes;
+    by_format[weight->format] += weight->stored_bytes;
+  }
+  const auto by_bytes = [](const auto& a, const auto& b) { return a.second < b.second; };
+  main_format = std::max_element(by_format.begin(), by_format.end(), by_bytes)->first;
+}
+
+void Model::Impl::finish_loading() {
+  outstanding.reserve(backend.caps().max_run_ahead + 2);
+  count_weights();
+  pool = std::make_shared<StatePool>(
+      spec, backend,
+      StatePoolOptions{.n_slots = options.n_slots,
+                       .run_ahead = options.run_ahead,
+                       .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
+                       .fingerprint = weights.fingerprint});
+  steps.emplace(spec, weights, *pool, precision == Precision::fast, options.plan_reuse,
+                arena_bytes);
+}
+
+Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
+                  std::vector<std::string>& warnings) {
+  // The weights are opened first: what a folder without them is (empty, a pointer file) is the
+  // better message.
+  const Checkpoint checkpoint = Checkpoint::open(files.weights);
+  auto impl = std::make_unique<Impl>(backend, load_spec(files, warnings), options);
+  impl->check_options();
+  const std::string name = printable_path(files.weights.string());
+  auto found = find_weights(impl->spec, checkpoint, name, warnings);
+  impl->load(impl->quantized(std::move(found), name), reader_of(checkpoint));
+  impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+Model Model::random(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
+                    const LoadOptions& options) {
+  auto impl = std::make_unique<Impl>(backend, spec, options);
+  impl->check_options();
+  impl->load(impl->quantized(random_found(spec), "random"), random_reader(spec, seed));
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+Model Model::random_codes(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
+                          const LoadOptions& options) {
+  auto impl = std::make_unique<Impl>(backend, spec, options);
+  impl->check_options();
+  const RandomForm form{.codes = Quantization{.format = four_bit_format(options.quantize)},
+                        .vectors = DType::f16};
+  impl->load(random_found(spec, form), random_reader(spec, seed));
+  impl->finish_loading();
+  return Model(std::move(impl));
+}
+
+}  // namespace bitaxon

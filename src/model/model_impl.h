@@ -1,0 +1,55 @@
+// What a Model holds: loading.cpp makes it, model.cpp runs steps of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bitaxon/model.h"
+#include "core/step.h"
+#include "model/state_pool.h"
+#include "model/step_cache.h"
+#include "model/weights.h"
+
+namespace bitaxon {
+
+struct Model::Impl {
+  Backend& backend;
+  ModelSpec spec;
+  LoadOptions options;
+  Precision precision = Precision::exact;
+  Weights weights;
+  std::string vocab_mapping;
+  std::uint64_t packed_bytes = 0;
+  std::string main_format;
+  std::size_t arena_bytes = 0;
+  std::shared_ptr<StatePool> pool;
+  std::optional<StepCache> steps;
+  std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
+  std::int64_t latest_rows = 0;
+  std::int64_t latest_segments = 0;
+  std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
+  StepBuffer step;                         ///< reused for every submission
+
+  Impl(Backend& on, ModelSpec described, LoadOptions how)
+      : backend(on), spec(std::move(described)), options(std::move(how)) {}
+
+  // loading.cpp
+  void check_options() const;
+  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found, std::string_view name);
+  void prepare_loading(const std::vector<FoundWeight>& found);
+  void load(std::vector<FoundWeight> found, const ReadWeight& read);
+  void finish_loading();
+  void count_weights();
+  // model.cpp
+  void check_ids(std::span<const std::int32_t> ids) const;
+  std::int64_t check_segments(std::span<const SegmentInput> segments,
+                              const StepOptions& wanted) const;
+  void fill_step(std::span<const SegmentInput> segments);
+  void submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples);
+  void wait_for_latest();
+};
+
+}  // namespace bitaxon

@@ -1,0 +1,22 @@
+#include "model/block.h"
+
+namespace bitaxon {
+
+Tensor scan_mixer(const BlockContext& context, const Tensor& x) {
+  const auto [u, z] = ssm_in(x,
+                             {.norm = context.weight(WeightId::mixer_norm),
+                              .in_proj = context.weight(WeightId::scan_in),
+                              .conv_weight = context.weight(WeightId::conv_taps),
+                              .conv_bias = context.weight(WeightId::conv_bias)},
+                             context.eps(), context.state(context.state_index.conv_tail));
+  const Tensor bcr = linear(u, context.weight(WeightId::scan_params));
+  const Tensor y = selective_scan(u, bcr, z,
+                                  {.dt_weight = context.weight(WeightId::dt_weight),
+                                   .dt_bias = context.weight(WeightId::dt_bias),
+                                   .a_log = context.weight(WeightId::a_log),
+                                   .skip = context.weight(WeightId::skip)},
+                                  context.state(context.state_index.h));
+  return linear(y, context.weight(WeightId::scan_out), {.residual = x});
+}
+
+}  // namespace bitaxon
