@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <memory>
 
 #include "bitaxon/model.h"
 #include "call_times.h"
+#include "generate/decoder.h"
 #include "platform/paths.h"
 #include "vulkan/device_caps.h"
 #include "vulkan/vulkan_backend.h"
@@ -47,35 +47,7 @@ vulkan::VulkanOptions options_of(const DecodeSetup& setup) {
   return options;
 }
 
-/// Feeds back the tokens it samples, and runs `run_ahead` steps ahead of the one being waited for.
-class Decoder {
- public:
-  Decoder(Model& model, int run_ahead) : model_(model), state_(model.new_state()) {
-    const std::int32_t prompt[] = {1};
-    tickets_.push_back(model.feed(state_, prompt, {StepOutput::token, false}, sampler_));
-    while (std::ssize(tickets_) <= run_ahead) submit();
-  }
-  void next() {
-    model_.wait(tickets_.front());
-    tickets_.pop_front();
-    submit();
-  }
-  /// Waits for all steps. No more tokens can be decoded afterwards.
-  void finish() {
-    for (; !tickets_.empty(); tickets_.pop_front()) model_.wait(tickets_.front());
-  }
-
- private:
-  void submit() {
-    const SegmentInput feed_back{&state_, {}, sampler_};
-    tickets_.push_back(model_.submit({&feed_back, 1}, {StepOutput::token, false}));
-  }
-
-  Model& model_;
-  State state_;
-  SamplerParams sampler_;
-  std::deque<Ticket> tickets_;
-};
+constexpr std::int32_t kPrompt[] = {1};
 
 double median(std::vector<double> values) {
   const auto middle = values.begin() + std::ssize(values) / 2;
@@ -133,7 +105,8 @@ DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates) {
   times.device = vulkan::device_caps(*open_model.backend).name;
   times.driver = vulkan::device_caps(*open_model.backend).driver_info;
   times.packed_bytes = open_model.model.packed_bytes();
-  Decoder decoder(open_model.model, open_model.model.run_ahead());
+  State state = open_model.model.new_state();
+  Decoder decoder(open_model.model, {{.state = &state, .ids = kPrompt, .sampler = {}}});
   for (int i = 0; i < kWarmUpTokens; ++i) decoder.next();
   times.first_s = seconds_now() - begin - times.load_s;
   std::vector<TokenTimes> tokens;
@@ -153,7 +126,9 @@ DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates) {
 std::vector<KernelTime> measure_kernels(const DecodeSetup& setup) {
   OpenModel open_model = open(setup, options_of(setup));
   open_model.backend->measure_ops(true);
-  Decoder decoder(open_model.model, 0);
+  State state = open_model.model.new_state();
+  Decoder decoder(open_model.model, {{.state = &state, .ids = kPrompt, .sampler = {}}},
+                  {.run_ahead = 0});
   for (int i = 0; i < kWarmUpTokens; ++i) decoder.next();
   std::map<std::string, KernelTime> by_label;
   for (int i = 0; i < setup.n_tokens; ++i) {

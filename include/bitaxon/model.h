@@ -112,9 +112,15 @@ class Model {
   StepResult wait(Ticket ticket);
 
   /// Feeds ids in chunks of at most kMaxRows; the last one with `options`, the others without
-  /// output. Returns the ticket of the last.
+  /// output. `on_chunk` is called after each chunk but the last, with its ticket; if it returns
+  /// false, no more is fed. Returns the ticket of the last chunk. Everything is checked before the
+  /// first chunk: throws Error(invalid_argument) for no ids, ids outside the vocabulary, a sampler
+  /// out of range, and more ids than the state has room for.
   Ticket feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
-              const SamplerParams& sampler = {});
+              const SamplerParams& sampler = {},
+              const std::function<bool(Ticket chunk)>& on_chunk = {});
+  /// Host work and transfers of the step submitted last.
+  StepCounts last_step() const;
   /// Logits of the step submitted last, which must have asked for them, rows x vocab_size. Waits.
   void read_logits(std::span<float> out);
   /// Activations after layer `layer` in the step submitted last, rows x d_model. Waits.

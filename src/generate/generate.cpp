@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 
 #include "bitaxon/error.h"
-#include "bitaxon/step_limits.h"
-#include "core/assert.h"
+#include "generate/decoder.h"
 #include "generate/stop_matcher.h"
 
 namespace bitaxon {
@@ -46,10 +44,7 @@ double ms_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - begin).count();
 }
 
-/// One call of generate(). Decode step k (k >= 1) feeds token k-1 and samples token k; step 0 is
-/// the end of the prompt. The steps that may follow are submitted before the token they continue
-/// from is known; when generation ends earlier than they assumed, the state goes back by so many
-/// steps.
+/// One call of generate(): turns tokens into text, and decides which token is the last.
 class Generation {
  public:
   Generation(Model& model, State& state, const Vocabulary* vocabulary,
@@ -60,7 +55,7 @@ class Generation {
         options_(options),
         stops_(options.stop) {
     if (vocabulary != nullptr) {
-      decoder_.emplace(vocabulary->tokenizer());
+      stream_.emplace(vocabulary->tokenizer());
       if (!options.ignore_eos) ends_of_sequence_ = vocabulary->ends_of_sequence();
     }
   }
@@ -70,13 +65,7 @@ class Generation {
  private:
   void check(std::span<const std::int32_t> prompt) const;
   bool interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
-  bool feed_prompt(std::span<const std::int32_t> prompt);
-  void submit_ahead();
-  std::int32_t next_token();
-  /// Leaves `n_kept` of the steps that are still in flight counted in the state.
-  void take_back_all_but(std::size_t n_kept);
   void decode();
-  void settle();
   bool accept(std::int32_t token);
   void emit(const std::string& text);
   void finish_text();
@@ -86,18 +75,16 @@ class Generation {
   const Vocabulary* vocabulary_;
   const GenerateOptions& options_;
   StopMatcher stops_;
-  std::optional<StreamDecoder> decoder_;
+  std::optional<StreamDecoder> stream_;
   std::vector<std::int32_t> ends_of_sequence_;
+  std::optional<Decoder> decoder_;
   std::int64_t max_tokens_ = 0;
-  std::int64_t n_sampling_steps_ = 0;  ///< submitted, the end of the prompt included
-  std::deque<Ticket> in_flight_;       ///< submitted and not waited for, oldest first
   Clock::time_point start_;
   Clock::time_point latest_;
   GenerateResult result_;
 };
 
 void Generation::check(std::span<const std::int32_t> prompt) const {
-  options_.sampler.validate();
   if (options_.max_tokens < 0)
     throw Error(
         ErrorKind::invalid_argument,
@@ -110,56 +97,6 @@ void Generation::check(std::span<const std::int32_t> prompt) const {
   if (!options_.stop.empty() && vocabulary_ == nullptr)
     throw Error(ErrorKind::invalid_argument,
                 "stop: expected a tokenizer to find texts with, got none");
-  state_.check_room(std::ssize(prompt));
-}
-
-/// False when interrupted before the end of the prompt was submitted.
-bool Generation::feed_prompt(std::span<const std::int32_t> prompt) {
-  model_.check_ids(prompt);
-  const StepOptions last{max_tokens_ > 0 ? StepOutput::token : StepOutput::none, false};
-  std::optional<Ticket> before;
-  while (prompt.size() > kMaxRows) {
-    const Ticket ticket = model_.feed(state_, prompt.first(kMaxRows), {StepOutput::none, false});
-    prompt = prompt.subspan(kMaxRows);
-    // The chunk before is waited for while this one runs, so that an interruption is noticed soon
-    // and the device is never idle.
-    if (before) model_.wait(*before);
-    if (interrupted()) {
-      model_.wait(ticket);
-      return false;
-    }
-    before = ticket;
-  }
-  in_flight_.push_back(model_.feed(state_, prompt, last, options_.sampler));
-  if (max_tokens_ > 0) n_sampling_steps_ = 1;
-  return true;
-}
-
-/// Fills the pipeline: up to run_ahead steps beyond the one that is waited for next. The step after
-/// the last token that may be sampled only feeds it.
-void Generation::submit_ahead() {
-  const auto depth = static_cast<std::size_t>(model_.run_ahead()) + 1;
-  while (in_flight_.size() < depth && n_sampling_steps_ <= max_tokens_) {
-    const bool samples = n_sampling_steps_ < max_tokens_;
-    const SegmentInput feed_back{&state_, {}, options_.sampler};
-    in_flight_.push_back(
-        model_.submit({&feed_back, 1}, {samples ? StepOutput::token : StepOutput::none, false}));
-    if (samples) result_.per_token = model_.backend().last_step();
-    ++n_sampling_steps_;
-  }
-}
-
-std::int32_t Generation::next_token() {
-  const StepResult step = model_.wait(in_flight_.front());
-  in_flight_.pop_front();
-  BX_ASSERT(step.tokens.size() == 1, "a sampling step of one sequence returns one token");
-  return step.tokens[0];
-}
-
-void Generation::take_back_all_but(std::size_t n_kept) {
-  if (!in_flight_.empty()) model_.wait(in_flight_.back());
-  state_.rewind(static_cast<int>(in_flight_.size() - n_kept));
-  in_flight_.clear();
 }
 
 void Generation::emit(const std::string& text) {
@@ -176,9 +113,9 @@ bool Generation::accept(std::int32_t token) {
   latest_ = now;
   result_.token_ids.push_back(token);
   try {
-    if (decoder_) emit(decoder_->push(vocabulary_->to_tokenizer(token)));
+    if (stream_) emit(stream_->push(vocabulary_->to_tokenizer(token)));
   } catch (...) {  // the caller's on_text
-    settle();
+    decoder_->settle();
     throw;
   }
   if (stops_.found()) {
@@ -194,17 +131,16 @@ bool Generation::accept(std::int32_t token) {
 
 void Generation::decode() {
   for (;;) {
-    submit_ahead();
-    const std::int32_t token = next_token();
+    const std::int32_t token = decoder_->next().front();
     if (token < 0) {
-      take_back_all_but(0);
+      decoder_->take_back();
       throw Error(ErrorKind::device,
                   fmt::format("the logits for position {} are not finite: the weights hold NaN or "
                               "Inf, or values overflow",
                               state_.position()));
     }
     if (std::ranges::find(ends_of_sequence_, token) != ends_of_sequence_.end()) {
-      take_back_all_but(0);
+      decoder_->take_back();
       if (result_.token_ids.empty())
         result_.time_to_first_token_ms = ms_between(start_, Clock::now());
       result_.finish_reason = FinishReason::stop;
@@ -213,19 +149,12 @@ void Generation::decode() {
     }
     if (accept(token)) break;
   }
-  settle();
-}
-
-/// Brings the state to the end of the tokens accepted so far. The last one belongs to it, too;
-/// without run-ahead it has not been fed yet.
-void Generation::settle() {
-  if (in_flight_.empty()) submit_ahead();
-  take_back_all_but(1);
+  decoder_->settle();
 }
 
 void Generation::finish_text() {
-  if (!decoder_) return;
-  if (!stops_.found()) emit(decoder_->finish());
+  if (!stream_) return;
+  if (!stops_.found()) emit(stream_->finish());
   if (stops_.found()) return;
   const std::string rest = stops_.finish();
   result_.text += rest;
@@ -235,19 +164,24 @@ void Generation::finish_text() {
 GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   check(prompt);
   result_.prompt_tokens = std::ssize(prompt);
+  // A prompt that does not fit is refused where it is fed.
   const std::int64_t room = model_.spec().max_seq_len - state_.position() - std::ssize(prompt);
-  max_tokens_ = std::min(options_.max_tokens, room);
+  max_tokens_ = std::clamp<std::int64_t>(room, 0, options_.max_tokens);
   result_.token_ids.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_tokens_, 65536)));
   result_.per_token_ms.reserve(result_.token_ids.capacity());
+  decoder_.emplace(
+      model_, std::vector<SegmentInput>{{.state = &state_, .ids = {}, .sampler = options_.sampler}},
+      DecodeLimits{.max_tokens = max_tokens_, .feeds_last = true});
   start_ = latest_ = Clock::now();
-  if (!feed_prompt(prompt)) {
+  if (!decoder_->feed(prompt, [&] { return !interrupted(); })) {
     result_.finish_reason = FinishReason::interrupted;
   } else if (max_tokens_ == 0) {
-    model_.wait(in_flight_.back());
+    decoder_->finish();
   } else {
     decode();
     finish_text();
   }
+  result_.per_token = decoder_->counts();
   const Clock::time_point end = Clock::now();
   result_.total_ms = ms_between(start_, end);
   if (result_.time_to_first_token_ms == 0) result_.time_to_first_token_ms = result_.total_ms;

@@ -61,6 +61,12 @@ void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
                               spec.vocab_size - 1, ids[i]));
 }
 
+void Model::Impl::check_state(const State* state) const {
+  if (state == nullptr || state->pool_ != pool)
+    throw Error(ErrorKind::invalid_argument,
+                "[step] state: expected a state of this model, got another's");
+}
+
 std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
                                          const StepOptions& wanted) const {
   if (segments.empty() || segments.size() > static_cast<std::size_t>(kMaxSegments))
@@ -71,9 +77,7 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
     check_ids(segment.ids);
     n_rows += rows_of(segment);
     if (wanted.output == StepOutput::token) segment.sampler.validate();
-    if (segment.state == nullptr || segment.state->pool_ != pool)
-      throw Error(ErrorKind::invalid_argument,
-                  "[step] state: expected a state of this model, got another's");
+    check_state(segment.state);
     segment.state->check_room(rows_of(segment));
     if (segment.ids.empty() && !segment.state->has_sampled_token())
       throw Error(ErrorKind::invalid_argument,
@@ -138,42 +142,53 @@ State Model::new_state() { return State(impl_->pool); }
 
 void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_ids(ids); }
 
-Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& options) {
-  const std::int64_t n_rows = impl_->check_segments(segments, options);
-  std::shared_ptr<const CompiledStep> step = impl_->steps->find(kind_of(n_rows, segments, options));
+Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments, std::int64_t n_rows,
+                                   const StepOptions& wanted) {
+  std::shared_ptr<const CompiledStep> compiled = steps->find(kind_of(n_rows, segments, wanted));
   // More steps than the backend keeps in flight: the oldest has to be done first.
-  if (impl_->outstanding.size() > impl_->backend.caps().max_run_ahead)
-    wait({impl_->outstanding.front()});
-  impl_->fill_step(segments);
-  const Ticket ticket = impl_->backend.submit(step->compiled->executable, impl_->step);
-  impl_->submitted(ticket, segments, options.output == StepOutput::token);
-  impl_->latest = std::move(step);
-  impl_->latest_rows = n_rows;
-  impl_->latest_segments = std::ssize(segments);
+  if (outstanding.size() > backend.caps().max_run_ahead) wait({outstanding.front()});
+  fill_step(segments);
+  const Ticket ticket = backend.submit(compiled->compiled->executable, step);
+  submitted(ticket, segments, wanted.output == StepOutput::token);
+  latest = std::move(compiled);
+  latest_rows = n_rows;
+  latest_segments = std::ssize(segments);
   return ticket;
 }
 
-StepResult Model::wait(Ticket ticket) {
-  std::erase_if(impl_->outstanding, [&](std::uint64_t number) { return number <= ticket.number; });
-  return impl_->backend.wait(ticket);
+StepResult Model::Impl::wait(Ticket ticket) {
+  std::erase_if(outstanding, [&](std::uint64_t number) { return number <= ticket.number; });
+  return backend.wait(ticket);
 }
 
+Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& options) {
+  const std::int64_t n_rows = impl_->check_segments(segments, options);
+  return impl_->submit_checked(segments, n_rows, options);
+}
+
+StepResult Model::wait(Ticket ticket) { return impl_->wait(ticket); }
+
+StepCounts Model::last_step() const { return impl_->backend.last_step(); }
+
 Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
-                   const SamplerParams& sampler) {
-  // All of it before the first chunk, so that a refused call has changed nothing.
+                   const SamplerParams& sampler,
+                   const std::function<bool(Ticket chunk)>& on_chunk) {
+  // Everything is checked before the first chunk, so that a refused call has changed nothing.
   impl_->check_ids(ids);
-  if (options.output == StepOutput::token) sampler.validate();
+  sampler.validate();
+  impl_->check_state(&state);
   if (ids.empty())
     throw Error(ErrorKind::invalid_argument, "[feed] ids: expected at least one, got none");
   state.check_room(std::ssize(ids));
-  Ticket ticket;
-  while (!ids.empty()) {
+  for (;;) {
     const auto chunk = ids.first(std::min<std::size_t>(ids.size(), kMaxRows));
     ids = ids.subspan(chunk.size());
     const SegmentInput segment{&state, chunk, sampler};
-    ticket = submit({&segment, 1}, ids.empty() ? options : StepOptions{StepOutput::none, false});
+    const Ticket ticket =
+        impl_->submit_checked({&segment, 1}, std::ssize(chunk),
+                              ids.empty() ? options : StepOptions{StepOutput::none, false});
+    if (ids.empty() || (on_chunk && !on_chunk(ticket))) return ticket;
   }
-  return ticket;
 }
 
 namespace {

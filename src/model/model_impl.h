@@ -45,8 +45,12 @@ struct Model::Impl {
   void count_weights();
   // model.cpp
   void check_ids(std::span<const std::int32_t> ids) const;
+  void check_state(const State* state) const;
   std::int64_t check_segments(std::span<const SegmentInput> segments,
                               const StepOptions& wanted) const;
+  Ticket submit_checked(std::span<const SegmentInput> segments, std::int64_t n_rows,
+                        const StepOptions& wanted);
+  StepResult wait(Ticket ticket);
   void fill_step(std::span<const SegmentInput> segments);
   void submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples);
   void wait_for_latest();

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <map>
 
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"
+#include "generate/decoder.h"
 #include "model/random_weights.h"
 #include "platform/host_memory.h"
 #include "platform/temperature.h"
@@ -70,8 +70,10 @@ class Batch {
 
  private:
   static std::size_t sizes(std::int64_t batch_size) { return static_cast<std::size_t>(batch_size); }
-  Ticket submit(std::int64_t n_rows, const StepOptions& options);
-  void wait(Ticket ticket);
+  /// A step of `n_rows` rows of each sequence, as input.
+  std::span<const SegmentInput> segments(std::int64_t n_rows);
+  /// Throws Error(device) where logits were not finite.
+  void check(std::span<const std::int32_t> tokens) const;
   void feed(const BenchTest& test);
   void decode(std::int64_t n_tokens);
 
@@ -89,7 +91,7 @@ void Batch::prepare(const BenchTest& test) {
     for (State& state : states_) state.reset();
 }
 
-Ticket Batch::submit(std::int64_t n_rows, const StepOptions& options) {
+std::span<const SegmentInput> Batch::segments(std::int64_t n_rows) {
   const auto vocab_size = static_cast<std::uint64_t>(model_.spec().vocab_size);
   segments_.clear();
   for (std::size_t i = 0; i < states_.size(); ++i) {
@@ -104,11 +106,11 @@ Ticket Batch::submit(std::int64_t n_rows, const StepOptions& options) {
       ids_[i].push_back(static_cast<std::int32_t>(mix64(stream + row) % vocab_size));
     segment.ids = ids_[i];
   }
-  return model_.submit(segments_, options);
+  return segments_;
 }
 
-void Batch::wait(Ticket ticket) {
-  for (const std::int32_t token : model_.wait(ticket).tokens)
+void Batch::check(std::span<const std::int32_t> tokens) const {
+  for (const std::int32_t token : tokens)
     if (token < 0)
       throw Error(ErrorKind::device,
                   model_.backend().caps().name + ": expected finite logits, got NaN or Inf");
@@ -117,20 +119,15 @@ void Batch::wait(Ticket ticket) {
 void Batch::feed(const BenchTest& test) {
   Ticket last;
   for_each_step(test, size(), [&](std::int64_t n_rows, std::int64_t, const StepOptions& options) {
-    last = submit(n_rows, options);
+    last = model_.submit(segments(n_rows), options);
   });
-  wait(last);
+  check(model_.wait(last).tokens);
 }
 
 void Batch::decode(std::int64_t n_tokens) {
-  std::deque<Ticket> in_flight;
-  for (std::int64_t i = 0; i < n_tokens; ++i) {
-    in_flight.push_back(submit(1, options_of(BenchKind::decode)));
-    if (std::ssize(in_flight) <= model_.run_ahead()) continue;
-    wait(in_flight.front());
-    in_flight.pop_front();
-  }
-  for (const Ticket ticket : in_flight) wait(ticket);
+  const auto first = segments(1);
+  Decoder decoder(model_, {first.begin(), first.end()}, {.max_tokens = n_tokens});
+  for (std::int64_t i = 0; i < n_tokens; ++i) check(decoder.next());
 }
 
 double Batch::run(const BenchTest& test) {
@@ -144,7 +141,7 @@ double Batch::run(const BenchTest& test) {
 }
 
 void Batch::step(const BenchTest& test, std::int64_t n_rows) {
-  wait(submit(n_rows, options_of(test.kind)));
+  check(model_.wait(model_.submit(segments(n_rows), options_of(test.kind))).tokens);
 }
 
 BenchedDevice describe(const BenchSubject& subject) {

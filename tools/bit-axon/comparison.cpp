@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <limits>
 #include <set>
+
+#include "generate/decoder.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -100,24 +101,17 @@ std::span<const float> Side::layer(std::int64_t index) {
 
 void Side::generate(std::int64_t n, const std::atomic<bool>& interrupted) {
   after_prompt_ = state_.snapshot();
-  const StepOptions options{StepOutput::token, false};
   std::vector<std::int32_t>& tokens = record_.greedy_tokens;
   tokens = {first_greedy_token()};
   const std::int32_t first = tokens[0];
-  std::deque<Ticket> in_flight;
-  std::int64_t n_submitted = 1;
+  // The first token is known, the decoder samples the others.
+  Decoder decoder(model_, {{.state = &state_, .ids = {&first, 1}, .sampler = greedy()}},
+                  {.max_tokens = n - 1});
   const Clock::time_point start = Clock::now();
-  while (std::ssize(tokens) < n && tokens.back() >= 0 && !interrupted) {
-    for (; n_submitted < n && std::ssize(in_flight) <= model_.run_ahead(); ++n_submitted) {
-      SegmentInput next{&state_, {}, greedy()};
-      if (n_submitted == 1) next.ids = {&first, 1};
-      in_flight.push_back(model_.submit({&next, 1}, options));
-    }
-    tokens.push_back(model_.wait(in_flight.front()).tokens[0]);
-    in_flight.pop_front();
-  }
+  while (std::ssize(tokens) < n && tokens.back() >= 0 && !interrupted)
+    tokens.push_back(decoder.next().front());
   record_.decode_seconds = seconds_since(start);
-  if (!in_flight.empty()) model_.wait(in_flight.back());
+  decoder.finish();
 }
 
 std::vector<float> Side::logits_after(std::int64_t n) {

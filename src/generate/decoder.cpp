@@ -1,0 +1,73 @@
+#include "generate/decoder.h"
+
+#include <utility>
+
+namespace bitaxon {
+
+Decoder::Decoder(Model& model, std::vector<SegmentInput> sequences, const DecodeLimits& limits)
+    : model_(model), sequences_(std::move(sequences)), limits_(limits) {}
+
+bool Decoder::feed(std::span<const std::int32_t> prompt, const std::function<bool()>& go_on) {
+  bool goes_on = true;
+  std::optional<Ticket> before;
+  const SegmentInput& sequence = sequences_.front();
+  const StepOutput output = limits_.max_tokens > 0 ? StepOutput::token : StepOutput::none;
+  const Ticket last =
+      model_.feed(*sequence.state, prompt, {output, false}, sequence.sampler, [&](Ticket chunk) {
+        // The chunk before is waited for while this one runs, so that
+        // an interruption is noticed soon and the device is never idle.
+        if (before) model_.wait(*before);
+        before = chunk;
+        goes_on = go_on();
+        return goes_on;
+      });
+  if (goes_on) {
+    in_flight_.push_back(last);
+    n_submitted_ = 1;
+  } else {
+    model_.wait(last);
+  }
+  return goes_on;
+}
+
+void Decoder::submit() {
+  const bool samples = n_submitted_ < limits_.max_tokens;
+  in_flight_.push_back(
+      model_.submit(sequences_, {samples ? StepOutput::token : StepOutput::none, false}));
+  if (samples && n_submitted_ > 0) counts_ = model_.last_step();
+  if (n_submitted_++ == 0)
+    for (SegmentInput& sequence : sequences_) sequence.ids = {};
+}
+
+void Decoder::submit_ahead() {
+  const auto depth = static_cast<std::size_t>(limits_.run_ahead.value_or(model_.run_ahead())) + 1;
+  const std::int64_t n_steps = limits_.max_tokens + (limits_.feeds_last ? 1 : 0);
+  while (in_flight_.size() < depth && n_submitted_ < n_steps) submit();
+}
+
+std::span<const std::int32_t> Decoder::next() {
+  submit_ahead();
+  const StepResult step = model_.wait(in_flight_.front());
+  in_flight_.pop_front();
+  return step.tokens;
+}
+
+void Decoder::settle() {
+  // Without run-ahead the last token has not been fed yet.
+  if (in_flight_.empty()) submit_ahead();
+  take_back_all_but(1);
+}
+
+void Decoder::finish() {
+  if (!in_flight_.empty()) model_.wait(in_flight_.back());
+  in_flight_.clear();
+}
+
+void Decoder::take_back_all_but(std::size_t n_kept) {
+  const std::size_t n_ahead = in_flight_.size();
+  finish();
+  for (const SegmentInput& sequence : sequences_)
+    sequence.state->rewind(static_cast<int>(n_ahead - n_kept));
+}
+
+}  // namespace bitaxon
