@@ -16,9 +16,9 @@
 #include "core/align.h"
 #include "core/assert.h"
 #include "core/plan.h"
-#include "cpu/fast/targets.h"
 #include "cpu/kernel.h"
 #include "cpu/memory.h"
+#include "cpu/simd/targets.h"
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
 #include "platform/cpu_info.h"
@@ -50,10 +50,10 @@ std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
   return weight_of(std::move(packed), plain);
 }
 
-/// The products of a backend's fast kernels; nullptr: the backend uses plain kernels only. This is
+/// The products of a backend's vectorized kernels; nullptr: the backend uses plain kernels only. This is
 /// so for the reference and on a machine without vector instructions.
 const ProductKernels* products_of(const CpuOptions& options) {
-  return options.reference ? nullptr : fast_products();
+  return options.reference ? nullptr : simd_products();
 }
 
 /// One node, ready to run: its kernel and the addresses of its operands.
@@ -228,7 +228,7 @@ class CpuBackend final : public Backend {
   BackendCaps caps_;
   StepCounts last_step_;
   bool measured_ = false;           ///< of executables compiled from here on
-  const ProductKernels* products_;  ///< of the fast kernels; nullptr: plain kernels run
+  const ProductKernels* products_;  ///< of the vectorized kernels; nullptr: plain kernels run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;

@@ -21,7 +21,7 @@ std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 /// What open_cpu_backend(options).memory() would return at this moment.
 DeviceMemory cpu_memory(const CpuOptions& options);
 
-/// The instruction set of the fast kernels, "AVX-512 VNNI"; empty where plain kernels run.
+/// The instruction set of the vectorized kernels, "AVX-512 VNNI"; empty where plain kernels run.
 std::string instruction_set(const CpuOptions& options);
 
 /// The number of loop items that a thread of the backend has computed. For tests.

@@ -2,17 +2,17 @@
 
 #include <array>
 
-#include "cpu/fast/kernels.h"
+#include "cpu/simd/kernels.h"
 
 namespace bitaxon::cpu {
 
-const CpuKernel& kernel_of(OpId op, bool fast) {
+const CpuKernel& kernel_of(OpId op, bool vectorized) {
   static constexpr std::array<const CpuKernel*, kOpCount> kPlain = {
 #define BX_OP(name) &name##_kernel,
 #include "ops/op_list.inc"
 #undef BX_OP
   };
-  const CpuKernel* found = fast ? fast_kernel_of(op) : nullptr;
+  const CpuKernel* found = vectorized ? simd_kernel_of(op) : nullptr;
   return found != nullptr ? *found : *kPlain[static_cast<std::size_t>(op)];
 }
 

@@ -9,8 +9,8 @@
 #include "core/align.h"
 #include "core/graph.h"
 #include "core/step.h"
-#include "cpu/fast/product.h"
 #include "cpu/packed_weight.h"
+#include "cpu/simd/product.h"
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
 
@@ -35,7 +35,7 @@ struct KernelArgs {
   const StepBuffer& step;
   ThreadPool& pool;
   bool fast = false;                         ///< products may be of reduced precision
-  const ProductKernels* products = nullptr;  ///< for the fast kernels; nullptr for plain ones
+  const ProductKernels* products = nullptr;  ///< for the vectorized kernels; nullptr for plain ones
 
   bool has(int index) const { return view(index).data != nullptr || view(index).weight != nullptr; }
   const View& view(int index) const { return operands[static_cast<std::size_t>(index)]; }
@@ -92,12 +92,12 @@ struct CpuKernel {
   std::size_t (*workspace)(const Graph& graph, const Node& node, int n_threads);
 };
 
-// Each src/cpu/kernels/<op>.cpp defines the kernel of its op.
+// Each src/cpu/plain/<op>.cpp defines the kernel of its op.
 #define BX_OP(name) extern const CpuKernel name##_kernel;
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// If `fast`, the fast kernel of the op where one exists.
-const CpuKernel& kernel_of(OpId op, bool fast);
+/// If `vectorized`, the vectorized kernel of the op where one exists.
+const CpuKernel& kernel_of(OpId op, bool vectorized);
 
 }  // namespace bitaxon::cpu

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <optional>
 
-#include "cpu/fast/tiles.h"
+#include "cpu/simd/tiles.h"
 #include "cpu/thread_pool.h"
 #include "formats/weight_format.h"
 
@@ -20,10 +20,10 @@ struct PackedWeight {
   /// The stored form, every part aligned: for plain kernels, and for weights that fit no other
   /// form.
   WeightParts parts;
-  /// Tiles of matrices, for the fast kernels.
+  /// Tiles of matrices, for the vectorized kernels.
   std::optional<TileLayout> layout;
   const std::byte* tiles = nullptr;
-  /// Vectors and narrow matrices (taps, decays): float32 [cols][rows], for the fast kernels.
+  /// Vectors and narrow matrices (taps, decays): float32 [cols][rows], for the vectorized kernels.
   const float* columns = nullptr;
 
   // NF4 in tiles.

@@ -6,8 +6,8 @@
 #include <optional>
 #include <set>
 
-#include "cpu/fast/targets.h"
 #include "cpu/kernel.h"
+#include "cpu/simd/targets.h"
 #include "ops/op.h"
 #include "support/backends.h"
 #include "support/op_case_params.h"

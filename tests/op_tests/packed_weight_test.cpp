@@ -38,7 +38,7 @@ TEST(PackedWeight, EveryFormDecodesToTheSameBits) {
       std::vector<float> found(expected.size());
       cpu::decode_all(*packed, found.data());
       EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)), 0)
-          << (plain ? "plain" : "for the fast kernels");
+          << (plain ? "plain" : "for the vectorized kernels");
       for (std::int64_t i = 0; i < shape[1] * shape[2]; ++i)
         ASSERT_EQ(cpu::decode_element(*packed, i / shape[2], i % shape[2]),
                   expected[static_cast<std::size_t>(i)]);

@@ -11,13 +11,13 @@
 #include "cpu/sampling.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/sample.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/sample.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
 // Highway's other headers must follow foreach_target.h.
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/vector_math-inl.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/vector_math-inl.h"
 
 #ifndef BX_BLOCK
 #define BX_BLOCK
@@ -259,7 +259,7 @@ std::size_t workspace(const Graph& graph, const Node& node, int /*n_threads*/) {
 
 }  // namespace
 
-const CpuKernel fast_sample{run, workspace};
+const CpuKernel simd_sample{run, workspace};
 
 }  // namespace bitaxon::cpu
 #endif

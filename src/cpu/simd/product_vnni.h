@@ -1,7 +1,7 @@
 // The product kernels for AVX-512 with VNNI.
 #pragma once
 
-#include "cpu/fast/product.h"
+#include "cpu/simd/product.h"
 
 namespace bitaxon::cpu::vnni {
 

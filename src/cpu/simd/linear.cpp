@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -59,6 +59,6 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_linear{run, workspace};
+const CpuKernel simd_linear{run, workspace};
 
 }  // namespace bitaxon::cpu

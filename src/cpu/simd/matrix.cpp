@@ -1,10 +1,10 @@
-#include "cpu/fast/matrix.h"
+#include "cpu/simd/matrix.h"
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 
-#include "cpu/fast/rows.h"
+#include "cpu/simd/rows.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -109,7 +109,7 @@ void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm,
                std::int64_t n_rows, std::int64_t cols, float* out) {
   args.pool.parallel_for(n_rows, 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r)
-      fast_rms_norm(x + r * cols, norm.columns, eps, cols, out + r * cols);
+      simd_rms_norm(x + r * cols, norm.columns, eps, cols, out + r * cols);
   });
 }
 

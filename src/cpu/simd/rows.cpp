@@ -1,16 +1,16 @@
-#include "cpu/fast/rows.h"
+#include "cpu/simd/rows.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/rows.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/rows.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
 // Highway's other headers must follow foreach_target.h.
-#include "cpu/fast/vector_math-inl.h"
+#include "cpu/simd/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitaxon::cpu {
@@ -143,7 +143,7 @@ HWY_EXPORT(code);
 HWY_EXPORT(swiglu);
 HWY_EXPORT(scaled);
 
-void fast_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
+void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
   HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, cols, out);
 }
 
@@ -152,11 +152,11 @@ void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_
   HWY_DYNAMIC_DISPATCH(code)(x, cols, block, q, scales, sums);
 }
 
-void fast_swiglu(const float* gate, const float* up, std::int64_t n, float* out) {
+void simd_swiglu(const float* gate, const float* up, std::int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(swiglu)(gate, up, n, out);
 }
 
-float fast_dot(const float* a, const float* b, std::int64_t n) {
+float simd_dot(const float* a, const float* b, std::int64_t n) {
   return HWY_DYNAMIC_DISPATCH(dot)(a, b, n);
 }
 

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "cpu/choose_experts.h"
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
-#include "cpu/fast/rows.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
+#include "cpu/simd/rows.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -35,7 +35,7 @@ void shared_logits(const KernelArgs& args, const float* rows, const Scratch& scr
   const std::int64_t d_model = scratch.rows.cols();
   if (gate.columns != nullptr) {
     for (std::int64_t r = 0; r < args.n_rows(); ++r)
-      scratch.shared[r] = fast_dot(gate.columns, rows + r * d_model, d_model);
+      scratch.shared[r] = simd_dot(gate.columns, rows + r * d_model, d_model);
     return;
   }
   for_each_tile(args, {&gate}, scratch.rows, args.n_rows(), scratch.memory,
@@ -83,6 +83,6 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_moe_route{run, workspace};
+const CpuKernel simd_moe_route{run, workspace};
 
 }  // namespace bitaxon::cpu

@@ -6,7 +6,7 @@
 //   values in the table, in 16-bit pairs); Map of sixteen floats with load_map and look_up;
 //   code_at<shift>; kMaxRows; the function attributes BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA.
 
-#include "cpu/fast/unrolled-inl.h"
+#include "cpu/simd/unrolled-inl.h"
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {

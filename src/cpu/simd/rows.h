@@ -1,4 +1,4 @@
-// Operations of the fast kernels on rows of activations, before and after products.
+// Operations of the vectorized kernels on rows of activations, before and after products.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ inline constexpr float kRowRange = 16383;
 
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps). Sums are in float32: sixteen partial sums,
 /// which are added in a fixed order whatever the vector size. `out` may be `x`.
-void fast_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
+void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
 /// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale. The largest |q| of a
 /// block is kRowRange, and sums[b] = scales[b] * sum of q. A block with NaN or infinity gets the
@@ -19,10 +19,10 @@ void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_
               float* sums);
 
 /// out[i] = silu(gate[i]) * up[i]. The relative error of the exponential is below 1e-6.
-void fast_swiglu(const float* gate, const float* up, std::int64_t n, float* out);
+void simd_swiglu(const float* gate, const float* up, std::int64_t n, float* out);
 
 /// sum_i a[i] * b[i] in float32.
-float fast_dot(const float* a, const float* b, std::int64_t n);
+float simd_dot(const float* a, const float* b, std::int64_t n);
 
 /// out[i] += factor * x[i]
 void add_scaled(const float* x, float factor, std::int64_t n, float* out);

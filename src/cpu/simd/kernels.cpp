@@ -1,27 +1,27 @@
-#include "cpu/fast/kernels.h"
+#include "cpu/simd/kernels.h"
 
 namespace bitaxon::cpu {
 
-const CpuKernel* fast_kernel_of(OpId op) {
+const CpuKernel* simd_kernel_of(OpId op) {
   switch (op) {
     case OpId::linear:
-      return &fast_linear;
+      return &simd_linear;
     case OpId::ssm_in:
-      return &fast_ssm_in;
+      return &simd_ssm_in;
     case OpId::attn_in:
-      return &fast_attn_in;
+      return &simd_attn_in;
     case OpId::moe_route:
-      return &fast_moe_route;
+      return &simd_moe_route;
     case OpId::moe_swiglu:
-      return &fast_moe_swiglu;
+      return &simd_moe_swiglu;
     case OpId::moe_down:
-      return &fast_moe_down;
+      return &simd_moe_down;
     case OpId::selective_scan:
-      return &fast_selective_scan;
+      return &simd_selective_scan;
     case OpId::attention:
-      return &fast_attention;
+      return &simd_attention;
     case OpId::sample:
-      return &fast_sample;
+      return &simd_sample;
     default:
       return nullptr;
   }

@@ -1,4 +1,4 @@
-#include "cpu/fast/tiles.h"
+#include "cpu/simd/tiles.h"
 
 #include <algorithm>
 #include <array>

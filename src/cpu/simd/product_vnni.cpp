@@ -1,7 +1,7 @@
 // Products with AVX-512 VNNI, which multiplies and adds 16-bit pairs in one instruction. Highway
 // 1.0 does not support it. This file is compiled with its own flags, so it must not contain
 // functions that other files share, including templates of the standard library.
-#include "cpu/fast/product_vnni.h"
+#include "cpu/simd/product_vnni.h"
 
 #include <immintrin.h>
 
@@ -74,7 +74,7 @@ BX_SIMD I32 dot(I32 sum, I32 w, const int16_t* pair) {
   return _mm512_dpwssd_epi32(sum, w, _mm512_set1_epi32(both));
 }
 
-#include "cpu/fast/product-inl.h"
+#include "cpu/simd/product-inl.h"
 
 }  // namespace
 

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "cpu/fast/expert_slots.h"
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
-#include "cpu/fast/rows.h"
+#include "cpu/simd/expert_slots.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
+#include "cpu/simd/rows.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -85,6 +85,6 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_moe_down{run, workspace};
+const CpuKernel simd_moe_down{run, workspace};
 
 }  // namespace bitaxon::cpu

@@ -1,12 +1,12 @@
-#include "cpu/fast/targets.h"
+#include "cpu/simd/targets.h"
 
-#include "cpu/fast/simd_targets.h"
+#include "cpu/simd/simd_targets.h"
 // targets.h must follow simd_targets.h, or it lists targets that are not compiled.
 #include <hwy/targets.h>
 
 #include "core/assert.h"
 #if defined(__x86_64__)
-#include "cpu/fast/product_vnni.h"
+#include "cpu/simd/product_vnni.h"
 #endif
 
 namespace bitaxon::cpu {
@@ -31,7 +31,7 @@ bool g_vnni_wanted = true;
 
 }  // namespace
 
-const ProductKernels* fast_products() {
+const ProductKernels* simd_products() {
 #if defined(__x86_64__)
   if (g_vnni_wanted && has_vnni()) return &vnni::kProducts;
 #endif

@@ -1,15 +1,15 @@
-// The instruction sets that the fast kernels can use on this machine.
+// The instruction sets that the vectorized kernels can use on this machine.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "cpu/fast/product.h"
+#include "cpu/simd/product.h"
 
 namespace bitaxon::cpu {
 
 /// The products of the best instruction set; nullptr on a machine without vectors.
-const ProductKernels* fast_products();
+const ProductKernels* simd_products();
 
 /// The instruction sets that this machine supports and that have kernels, best first.
 std::vector<std::string> simd_targets();

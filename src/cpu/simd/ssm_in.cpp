@@ -5,14 +5,14 @@
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/ssm_in.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/ssm_in.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
 // Highway's other headers must follow foreach_target.h.
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
-#include "cpu/fast/vector_math-inl.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
+#include "cpu/simd/vector_math-inl.h"
 
 #ifndef BX_CONVOLUTION
 #define BX_CONVOLUTION
@@ -182,7 +182,7 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_ssm_in{run, workspace};
+const CpuKernel simd_ssm_in{run, workspace};
 
 }  // namespace bitaxon::cpu
 #endif

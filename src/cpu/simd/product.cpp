@@ -1,11 +1,11 @@
 // The product kernels through Highway, for machines without more specific kernels.
-#include "cpu/fast/product.h"
+#include "cpu/simd/product.h"
 
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/product.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/product.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
@@ -126,7 +126,7 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
 #endif
 }
 
-#include "cpu/fast/product-inl.h"
+#include "cpu/simd/product-inl.h"
 
 }  // namespace
 

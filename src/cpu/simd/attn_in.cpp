@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "core/half.h"
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
 #include "cpu/ring_places.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -71,6 +71,6 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_attn_in{run, workspace};
+const CpuKernel simd_attn_in{run, workspace};
 
 }  // namespace bitaxon::cpu

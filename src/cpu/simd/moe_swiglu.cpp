@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "cpu/fast/expert_slots.h"
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
-#include "cpu/fast/rows.h"
+#include "cpu/simd/expert_slots.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
+#include "cpu/simd/rows.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -76,7 +76,7 @@ void run(const KernelArgs& args) {
           const std::int32_t* places = computed.slots() + computed.first(expert);
           for (std::int64_t i = 0; i < n_now; ++i) {
             float* g = output(i);
-            fast_swiglu(g, output(at_once + i), n * kTileRows, g);
+            simd_swiglu(g, output(at_once + i), n * kTileRows, g);
             const std::int64_t first = (tile + i) * kTileRows;
             const std::int64_t count = std::min(kTileRows, intermediate - first);
             for (std::int64_t r = 0; r < n; ++r)
@@ -97,6 +97,6 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_moe_swiglu{run, workspace};
+const CpuKernel simd_moe_swiglu{run, workspace};
 
 }  // namespace bitaxon::cpu

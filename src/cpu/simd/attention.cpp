@@ -6,15 +6,15 @@
 #include <limits>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/attention.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/attention.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
 // Highway's other headers must follow foreach_target.h.
 #include <hwy/cache_control.h>
 
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/vector_math-inl.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/vector_math-inl.h"
 
 #ifndef BX_HEADS
 #define BX_HEADS
@@ -67,7 +67,7 @@ namespace {
 
 #undef BX_SIMD
 #define BX_SIMD HWY_INLINE
-#include "cpu/fast/unrolled-inl.h"
+#include "cpu/simd/unrolled-inl.h"
 
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
@@ -547,7 +547,7 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_attention{run, workspace};
+const CpuKernel simd_attention{run, workspace};
 
 }  // namespace bitaxon::cpu
 #endif

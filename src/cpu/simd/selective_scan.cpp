@@ -5,17 +5,17 @@
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/fast/selective_scan.cpp"
-#include "cpu/fast/simd_targets.h"
+#define HWY_TARGET_INCLUDE "cpu/simd/selective_scan.cpp"
+#include "cpu/simd/simd_targets.h"
 // foreach_target.h must follow simd_targets.h, or all targets are compiled.
 #include <hwy/foreach_target.h>
 // Highway's other headers must follow foreach_target.h.
 #include <hwy/cache_control.h>
 
-#include "cpu/fast/kernels.h"
-#include "cpu/fast/matrix.h"
-#include "cpu/fast/vector_math-inl.h"
 #include "cpu/memory.h"
+#include "cpu/simd/kernels.h"
+#include "cpu/simd/matrix.h"
+#include "cpu/simd/vector_math-inl.h"
 
 #ifndef BX_CHANNELS
 #define BX_CHANNELS
@@ -63,7 +63,7 @@ namespace {
 
 #undef BX_SIMD
 #define BX_SIMD HWY_INLINE
-#include "cpu/fast/unrolled-inl.h"
+#include "cpu/simd/unrolled-inl.h"
 
 /// The time step; NaN stays NaN.
 template <bool kShort, class D>
@@ -427,7 +427,7 @@ std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
 
 }  // namespace
 
-const CpuKernel fast_selective_scan{run, workspace};
+const CpuKernel simd_selective_scan{run, workspace};
 
 }  // namespace bitaxon::cpu
 #endif

@@ -1,0 +1,21 @@
+// The vectorized kernels, one file per op. An op without a vectorized kernel runs its plain kernel.
+#pragma once
+
+#include "cpu/kernel.h"
+
+namespace bitaxon::cpu {
+
+extern const CpuKernel simd_linear;
+extern const CpuKernel simd_ssm_in;
+extern const CpuKernel simd_attn_in;
+extern const CpuKernel simd_moe_route;
+extern const CpuKernel simd_moe_swiglu;
+extern const CpuKernel simd_moe_down;
+extern const CpuKernel simd_selective_scan;
+extern const CpuKernel simd_attention;
+extern const CpuKernel simd_sample;
+
+/// nullptr: the op has no vectorized kernel.
+const CpuKernel* simd_kernel_of(OpId op);
+
+}  // namespace bitaxon::cpu
