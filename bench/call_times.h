@@ -1,7 +1,7 @@
 // How much time of a step is spent inside the driver.
 #pragma once
 
-#include "vulkan/functions.h"
+#include "vulkan/device/functions.h"
 
 namespace bitaxon::bench {
 

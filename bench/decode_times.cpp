@@ -9,7 +9,7 @@
 #include "call_times.h"
 #include "generate/decoder.h"
 #include "platform/paths.h"
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon::bench {

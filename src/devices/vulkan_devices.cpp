@@ -10,11 +10,11 @@
 #include "platform/host_memory.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
-#include "vulkan/device_access.h"
-#include "vulkan/device_choice.h"
-#include "vulkan/device_memory.h"
-#include "vulkan/drivers.h"
-#include "vulkan/instance.h"
+#include "vulkan/device/device_access.h"
+#include "vulkan/device/device_choice.h"
+#include "vulkan/device/instance.h"
+#include "vulkan/drivers/drivers.h"
+#include "vulkan/memory/device_memory.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon {

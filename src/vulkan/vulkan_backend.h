@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "vulkan/drivers.h"
-#include "vulkan/functions.h"
+#include "vulkan/device/functions.h"
+#include "vulkan/drivers/drivers.h"
 
 namespace bitaxon::vulkan {
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 
 #include "fabricated.h"
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
+#include "vulkan/device/floor.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

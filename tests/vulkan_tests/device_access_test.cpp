@@ -1,5 +1,5 @@
 // GPUs that the user may not open.
-#include "vulkan/device_access.h"
+#include "vulkan/device/device_access.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,10 @@
 // Which device is chosen, and the reason given for each.
-#include "vulkan/device_choice.h"
+#include "vulkan/device/device_choice.h"
 
 #include <gtest/gtest.h>
 
 #include "fabricated.h"
+#include "vulkan/device/floor.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

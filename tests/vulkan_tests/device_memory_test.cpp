@@ -1,12 +1,12 @@
 // The memory of devices, told from their records.
-#include "vulkan/device_memory.h"
+#include "vulkan/memory/device_memory.h"
 
 #include <gtest/gtest.h>
 
 #include "fabricated.h"
 #include "platform/host_memory.h"
 #include "support/default_model.h"
-#include "vulkan/memory.h"
+#include "vulkan/memory/memory.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

@@ -1,12 +1,13 @@
 // Opens the devices of this machine.
-#include "vulkan/device.h"
+#include "vulkan/device/device.h"
 
 #include <gtest/gtest.h>
 
 #include "environment.h"
 #include "failing_calls.h"
 #include "support/errors.h"
-#include "vulkan/handle.h"
+#include "vulkan/device/floor.h"
+#include "vulkan/device/handle.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

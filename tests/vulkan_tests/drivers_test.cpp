@@ -1,5 +1,5 @@
 // Which drivers are loaded: where their manifests are, and which of them work when tried.
-#include "vulkan/drivers.h"
+#include "vulkan/drivers/drivers.h"
 
 #include <gtest/gtest.h>
 
@@ -10,9 +10,9 @@
 #include "environment.h"
 #include "support/errors.h"
 #include "support/tensors.h"
-#include "vulkan/driver_files.h"
-#include "vulkan/driver_record.h"
-#include "vulkan/instance.h"
+#include "vulkan/device/instance.h"
+#include "vulkan/drivers/driver_files.h"
+#include "vulkan/drivers/driver_record.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

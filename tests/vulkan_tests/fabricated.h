@@ -1,7 +1,7 @@
 // Fabricated devices.
 #pragma once
 
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan::test {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "vulkan/functions.h"
+#include "vulkan/device/functions.h"
 
 namespace bitaxon::vulkan::test {
 

@@ -4,7 +4,7 @@
 #include "environment.h"
 #include "failing_calls.h"
 #include "support/errors.h"
-#include "vulkan/device.h"
+#include "vulkan/device/device.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

@@ -1,4 +1,6 @@
 // Each requirement of the floor is named if a device lacks it.
+#include "vulkan/device/floor.h"
+
 #include <gtest/gtest.h>
 
 #include <functional>

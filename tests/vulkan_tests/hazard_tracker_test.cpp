@@ -1,4 +1,4 @@
-#include "vulkan/hazard_tracker.h"
+#include "vulkan/run/hazard_tracker.h"
 
 #include <gtest/gtest.h>
 

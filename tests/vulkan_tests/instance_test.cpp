@@ -1,13 +1,13 @@
 // The loader and the drivers of this machine, which needs at least one: mesa-vulkan-drivers is
 // enough.
-#include "vulkan/instance.h"
+#include "vulkan/device/instance.h"
 
 #include <gtest/gtest.h>
 
 #include "environment.h"
 #include "failing_calls.h"
 #include "support/errors.h"
-#include "vulkan/device.h"
+#include "vulkan/device/device.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

@@ -4,8 +4,8 @@
 #include <set>
 
 #include "support/errors.h"
-#include "vulkan/pipeline.h"
-#include "vulkan/spirv_reflection.h"
+#include "vulkan/program/pipeline.h"
+#include "vulkan/program/spirv_reflection.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -10,10 +10,11 @@
 #include "fabricated.h"
 #include "ops/op.h"
 #include "support/op_case_params.h"
-#include "vulkan/kernel.h"
-#include "vulkan/pipeline.h"
-#include "vulkan/recording.h"
-#include "vulkan/spirv_reflection.h"
+#include "vulkan/device/floor.h"
+#include "vulkan/program/pipeline.h"
+#include "vulkan/program/spirv_reflection.h"
+#include "vulkan/run/kernel.h"
+#include "vulkan/run/recording.h"
 
 namespace bitaxon::test {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vulkan/functions.h"
+#include "vulkan/device/functions.h"
 #include "vulkan_tests/environment.h"
 
 namespace bitaxon::test {

@@ -3,7 +3,7 @@
 
 #include "support/memory_watch.h"
 #include "test_device.h"
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
 
 namespace bitaxon::test {
 namespace {

@@ -11,7 +11,7 @@
 #include "support/memory_watch.h"
 #include "support/small_models.h"
 #include "test_device.h"
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
 
 namespace bitaxon::test {
 namespace {

@@ -1,5 +1,5 @@
 // Allocation, upload, download and copies.
-#include "vulkan/memory.h"
+#include "vulkan/memory/memory.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +10,8 @@
 #include "cases/op_harness.h"
 #include "support/backends.h"
 #include "support/errors.h"
-#include "vulkan/failure.h"
-#include "vulkan/transfer.h"
+#include "vulkan/device/failure.h"
+#include "vulkan/memory/transfer.h"
 #include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {

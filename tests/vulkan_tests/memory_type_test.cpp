@@ -1,7 +1,7 @@
 // Which memory type is chosen for which purpose, on all kinds of machines.
 #include <gtest/gtest.h>
 
-#include "vulkan/memory.h"
+#include "vulkan/memory/memory.h"
 
 namespace bitaxon::vulkan {
 namespace {

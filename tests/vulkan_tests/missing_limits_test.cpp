@@ -9,7 +9,8 @@
 #include "formats/weight_format.h"
 #include "model_life.h"
 #include "support/errors.h"
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
+#include "vulkan/device/floor.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::vulkan::test {

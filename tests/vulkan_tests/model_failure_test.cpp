@@ -17,7 +17,7 @@
 #include "objects_in_use.h"
 #include "split_memory.h"
 #include "support/tensors.h"
-#include "vulkan/result.h"
+#include "vulkan/device/result.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::vulkan::test {

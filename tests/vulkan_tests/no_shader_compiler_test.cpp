@@ -3,7 +3,7 @@
 
 #include "support/errors.h"
 #include "support/source_tree.h"
-#include "vulkan/shader_compiler.h"
+#include "vulkan/program/shader_compiler.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -2,7 +2,7 @@
 // it: until the program knows that the submission is done.
 #pragma once
 
-#include "vulkan/functions.h"
+#include "vulkan/device/functions.h"
 
 namespace bitaxon::vulkan::test {
 

@@ -1,5 +1,5 @@
 // Packed weights, read as shaders/lib/weight.glsl reads them.
-#include "vulkan/packed_weight.h"
+#include "vulkan/memory/packed_weight.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The file of compiled pipelines. llvmpipe writes only a header to it, which is enough to tell a
 // hit from a miss.
-#include "vulkan/pipeline_cache.h"
+#include "vulkan/program/pipeline_cache.h"
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 #include "bitaxon/ops.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -1,4 +1,4 @@
-#include "vulkan/recording.h"
+#include "vulkan/run/recording.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Vulkan results as text and as errors.
-#include "vulkan/result.h"
+#include "vulkan/device/result.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The check that fast variants must pass before they are used.
-#include "vulkan/self_test.h"
+#include "vulkan/device/self_test.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Shaders compiled at run time. Needs no device.
-#include "vulkan/shader_compiler.h"
+#include "vulkan/program/shader_compiler.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include "format_tests/temporary_files.h"
 #include "support/errors.h"
 #include "support/source_tree.h"
-#include "vulkan/shader.h"
-#include "vulkan/spirv_reflection.h"
+#include "vulkan/program/shader.h"
+#include "vulkan/program/spirv_reflection.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -1,6 +1,6 @@
 #include "split_memory.h"
 
-#include "vulkan/device_caps.h"
+#include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan::test {
 namespace {

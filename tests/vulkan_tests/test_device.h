@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "vulkan/instance.h"
+#include "vulkan/device/instance.h"
 #include "vulkan/vulkan_backend.h"
 #include "vulkan_tests/layers.h"
 

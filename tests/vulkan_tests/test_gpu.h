@@ -4,8 +4,8 @@
 #include <functional>
 #include <stdexcept>
 
-#include "vulkan/device.h"
-#include "vulkan/device_choice.h"
+#include "vulkan/device/device.h"
+#include "vulkan/device/device_choice.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::test {

@@ -14,9 +14,9 @@
 #include "bitaxon/error.h"
 #include "platform/printable.h"
 #include "shaders/params/read_words.h"
-#include "vulkan/pipeline.h"
-#include "vulkan/probe_words.h"
-#include "vulkan/transfer.h"
+#include "vulkan/drivers/probe_words.h"
+#include "vulkan/memory/transfer.h"
+#include "vulkan/program/pipeline.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -15,7 +15,7 @@
 #include "shaders/params/attention_merge.h"
 #include "shaders/params/attention_rows.h"
 #include "shaders/params/attention_split.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

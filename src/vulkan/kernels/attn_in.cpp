@@ -9,8 +9,8 @@
 
 #include "shaders/params/attn_append.h"
 #include "shaders/params/attn_in_vec.h"
-#include "vulkan/kernel.h"
 #include "vulkan/kernels/product.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "shaders/params/embed.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

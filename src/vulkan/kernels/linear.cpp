@@ -1,8 +1,8 @@
 //   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
 #include "ops/linear.h"
 
-#include "vulkan/kernel.h"
 #include "vulkan/kernels/product.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "shaders/params/moe_combine.h"
 #include "shaders/params/moe_down_tile.h"
-#include "vulkan/kernel.h"
 #include "vulkan/kernels/moe_group.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "bitaxon/error.h"
 #include "shaders/params/moe_route.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -2,8 +2,8 @@
 #include "ops/moe_swiglu.h"
 
 #include "shaders/params/moe_swiglu_tile.h"
-#include "vulkan/kernel.h"
 #include "vulkan/kernels/moe_group.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "shaders/params/product_rows.h"
-#include "vulkan/launch.h"
+#include "vulkan/run/launch.h"
 
 namespace bitaxon::vulkan {
 

@@ -7,7 +7,7 @@
 #include <bit>
 
 #include "shaders/params/sample.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

@@ -9,7 +9,7 @@
 #include "bitaxon/error.h"
 #include "ops/selective_scan.h"
 #include "shaders/params/selective_scan.h"
-#include "vulkan/kernel.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

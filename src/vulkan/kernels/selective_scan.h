@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "vulkan/launch.h"
+#include "vulkan/run/launch.h"
 
 namespace bitaxon::vulkan {
 

@@ -3,8 +3,8 @@
 #include "ops/ssm_in.h"
 
 #include "shaders/params/ssm_in.h"
-#include "vulkan/kernel.h"
 #include "vulkan/kernels/product.h"
+#include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
 namespace {

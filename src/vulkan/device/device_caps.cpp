@@ -1,0 +1,296 @@
+#include "vulkan/device/device_caps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "platform/host_memory.h"
+#include "platform/printable.h"
+#include "vulkan/device/enumerate.h"
+#include "vulkan/device/structure.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+DeviceType type_of(VkPhysicalDeviceType type) {
+  switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return DeviceType::discrete;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return DeviceType::integrated;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return DeviceType::virtual_gpu;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      return DeviceType::cpu;
+    default:
+      return DeviceType::other;
+  }
+}
+
+/// The structures of an extension may be queried where the device lists the extension, or from the
+/// Vulkan version on that made it core.
+bool has(const DeviceCaps& caps, std::string_view extension, std::uint32_t since_version) {
+  return caps.api_version >= since_version || caps.has_extension(extension);
+}
+
+void set_limits(DeviceCaps& caps, const VkPhysicalDeviceLimits& limits) {
+  caps.max_storage_buffer_bytes = limits.maxStorageBufferRange;
+  caps.max_allocations = limits.maxMemoryAllocationCount;
+  caps.max_storage_buffers =
+      std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
+  caps.max_push_bytes = limits.maxPushConstantsSize;
+  caps.max_shared_bytes = limits.maxComputeSharedMemorySize;
+  caps.max_group_invocations = limits.maxComputeWorkGroupInvocations;
+  std::copy_n(limits.maxComputeWorkGroupSize, 3, caps.max_group_size.begin());
+  std::copy_n(limits.maxComputeWorkGroupCount, 3, caps.max_group_count.begin());
+  caps.storage_offset_alignment = limits.minStorageBufferOffsetAlignment;
+  caps.timestamp_period_ns = static_cast<double>(limits.timestampPeriod);
+}
+
+/// Every device has these properties. The version among them tells what else may be queried.
+void query_core_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  auto properties =
+      structure<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
+  fn.vkGetPhysicalDeviceProperties2(physical, &properties);
+  const VkPhysicalDeviceProperties& core = properties.properties;
+  std::uint32_t loader_version = VK_API_VERSION_1_0;
+  if (fn.vkEnumerateInstanceVersion != nullptr)
+    check(fn.vkEnumerateInstanceVersion(&loader_version), "vkEnumerateInstanceVersion",
+          "Vulkan loader");
+  caps.name = printable(core.deviceName);
+  caps.type = type_of(core.deviceType);
+  caps.vendor_id = core.vendorID;
+  caps.device_id = core.deviceID;
+  caps.api_version = std::min(core.apiVersion, loader_version);
+  caps.driver_version = core.driverVersion;
+  std::copy_n(core.pipelineCacheUUID, VK_UUID_SIZE, caps.cache_uuid.begin());
+  set_limits(caps, core.limits);
+}
+
+void set_subgroups(DeviceCaps& caps, const VkPhysicalDeviceVulkan11Properties& properties) {
+  caps.subgroup_size = properties.subgroupSize;
+  caps.min_subgroup_size = caps.max_subgroup_size = properties.subgroupSize;
+  if ((properties.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0)
+    caps.subgroup_operations = properties.subgroupSupportedOperations;
+}
+
+std::string pci_text(const VkPhysicalDevicePCIBusInfoPropertiesEXT& pci) {
+  return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", pci.pciDomain, pci.pciBus, pci.pciDevice,
+                     pci.pciFunction);
+}
+
+void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  auto properties =
+      structure<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
+  auto v11 = structure<VkPhysicalDeviceVulkan11Properties>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES);
+  auto v12 = structure<VkPhysicalDeviceVulkan12Properties>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES);
+  auto sizes = structure<VkPhysicalDeviceSubgroupSizeControlProperties>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES);
+  auto maintenance4 = structure<VkPhysicalDeviceMaintenance4Properties>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES);
+  auto pci = structure<VkPhysicalDevicePCIBusInfoPropertiesEXT>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT);
+  const bool has_sizes = has(caps, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_API_VERSION_1_3);
+  const bool has_maintenance4 = has(caps, VK_KHR_MAINTENANCE_4_EXTENSION_NAME, VK_API_VERSION_1_3);
+  const bool has_pci = caps.has_extension(VK_EXT_PCI_BUS_INFO_EXTENSION_NAME);
+  Chain chain(properties);
+  chain.add(v11);
+  chain.add(v12);
+  if (has_sizes) chain.add(sizes);
+  if (has_maintenance4) chain.add(maintenance4);
+  if (has_pci) chain.add(pci);
+  fn.vkGetPhysicalDeviceProperties2(physical, &properties);
+
+  caps.driver_name = printable(v12.driverName);
+  caps.driver_info = printable(v12.driverInfo);
+  std::copy_n(v11.deviceUUID, VK_UUID_SIZE, caps.device_uuid.begin());
+  std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
+  set_subgroups(caps, v11);
+  if (has_sizes && (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
+    caps.subgroup_size_control = true;  // provided that the feature is there, too
+    caps.min_subgroup_size = sizes.minSubgroupSize;
+    caps.max_subgroup_size = sizes.maxSubgroupSize;
+  }
+  caps.max_allocation_bytes = v11.maxMemoryAllocationSize;
+  caps.max_buffer_bytes =
+      has_maintenance4 ? maintenance4.maxBufferSize : v11.maxMemoryAllocationSize;
+  if (has_pci) caps.pci_address = pci_text(pci);
+}
+
+/// Returns whether the device has matrix units. Their shapes are queried elsewhere.
+bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  auto features =
+      structure<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+  auto v11 = structure<VkPhysicalDeviceVulkan11Features>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES);
+  auto v12 = structure<VkPhysicalDeviceVulkan12Features>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES);
+  auto synchronization2 = structure<VkPhysicalDeviceSynchronization2Features>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SYNCHRONIZATION_2_FEATURES);
+  auto sizes = structure<VkPhysicalDeviceSubgroupSizeControlFeatures>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES);
+  auto matrix = structure<VkPhysicalDeviceCooperativeMatrixFeaturesNV>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV);
+  Chain chain(features);
+  chain.add(v11);
+  chain.add(v12);
+  if (has(caps, VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME, VK_API_VERSION_1_3))
+    chain.add(synchronization2);
+  if (has(caps, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_API_VERSION_1_3)) chain.add(sizes);
+  if (caps.has_extension(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME)) chain.add(matrix);
+  fn.vkGetPhysicalDeviceFeatures2(physical, &features);
+
+  caps.buffer_device_address = v12.bufferDeviceAddress == VK_TRUE;
+  caps.timeline_semaphore = v12.timelineSemaphore == VK_TRUE;
+  caps.scalar_block_layout = v12.scalarBlockLayout == VK_TRUE;
+  caps.synchronization2 = synchronization2.synchronization2 == VK_TRUE;
+  caps.shader_float16 = v12.shaderFloat16 == VK_TRUE;
+  caps.storage_16bit = v11.storageBuffer16BitAccess == VK_TRUE;
+  // With the memory model but without device scope, even the atomics of plain GLSL are forbidden.
+  caps.memory_model =
+      v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
+  caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
+  if (sizes.subgroupSizeControl == VK_FALSE) {
+    caps.subgroup_size_control = false;
+    caps.min_subgroup_size = caps.max_subgroup_size = caps.subgroup_size;
+  }
+  return matrix.cooperativeMatrix == VK_TRUE;
+}
+
+void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  // A layer may report the feature but lack the function.
+  if (fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV == nullptr) return;
+  const auto empty = structure<VkCooperativeMatrixPropertiesNV>(
+      VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV);
+  const auto products = enumerate<VkCooperativeMatrixPropertiesNV>(
+      "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV", caps.name,
+      [&](std::uint32_t* n, VkCooperativeMatrixPropertiesNV* items) {
+        return fn.vkGetPhysicalDeviceCooperativeMatrixPropertiesNV(physical, n, items);
+      },
+      empty);
+  for (const VkCooperativeMatrixPropertiesNV& product : products)
+    if (product.AType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+        product.BType == VK_COMPONENT_TYPE_FLOAT16_NV &&
+        product.CType == VK_COMPONENT_TYPE_FLOAT32_NV &&
+        product.DType == VK_COMPONENT_TYPE_FLOAT32_NV && product.scope == VK_SCOPE_SUBGROUP_NV)
+      caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
+}
+
+/// Takes the first family that computes. Prefers one without graphics, which other programs use
+/// less, unless that family has no timestamps.
+void query_queue_family(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  std::uint32_t n = 0;
+  fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, nullptr);
+  std::vector<VkQueueFamilyProperties2> families(
+      n, structure<VkQueueFamilyProperties2>(VK_STRUCTURE_TYPE_QUEUE_FAMILY_PROPERTIES_2));
+  fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, families.data());
+  bool found_without_graphics = false;
+  for (std::uint32_t i = 0; i < n && !found_without_graphics; ++i) {
+    const VkQueueFamilyProperties& family = families[i].queueFamilyProperties;
+    if (family.queueCount == 0 || (family.queueFlags & VK_QUEUE_COMPUTE_BIT) == 0) continue;
+    found_without_graphics =
+        (family.queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0 && family.timestampValidBits > 0;
+    if (caps.compute_queue_family >= 0 && !found_without_graphics) continue;
+    caps.compute_queue_family = static_cast<std::int32_t>(i);
+    caps.timestamp_bits = family.timestampValidBits;
+  }
+  caps.timestamps = caps.timestamp_bits > 0 && caps.timestamp_period_ns > 0;
+}
+
+void query_memory_types(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
+  auto memory = structure<VkPhysicalDeviceMemoryProperties2>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2);
+  fn.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+  for (std::uint32_t i = 0; i < memory.memoryProperties.memoryTypeCount; ++i) {
+    const VkMemoryType& type = memory.memoryProperties.memoryTypes[i];
+    caps.memory_types.push_back({type.heapIndex, type.propertyFlags});
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(DeviceType type) {
+  switch (type) {
+    case DeviceType::discrete:
+      return "discrete";
+    case DeviceType::integrated:
+      return "integrated";
+    case DeviceType::virtual_gpu:
+      return "virtual";
+    case DeviceType::cpu:
+      return "cpu";
+    case DeviceType::other:
+      break;
+  }
+  return "other";
+}
+
+std::string version_text(std::uint32_t api_version) {
+  return fmt::format("{}.{}.{}", VK_API_VERSION_MAJOR(api_version),
+                     VK_API_VERSION_MINOR(api_version), VK_API_VERSION_PATCH(api_version));
+}
+
+std::string uuid_text(const std::array<std::uint8_t, VK_UUID_SIZE>& uuid) {
+  std::string text;
+  for (std::size_t i = 0; i < uuid.size(); ++i)
+    text += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+  return text;
+}
+
+bool DeviceCaps::has_extension(std::string_view extension) const {
+  return std::find(extensions.begin(), extensions.end(), extension) != extensions.end();
+}
+
+std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
+                                    const DeviceCaps& caps) {
+  auto memory = structure<VkPhysicalDeviceMemoryProperties2>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2);
+  auto budget = structure<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+  Chain chain(memory);
+  if (caps.memory_budget) chain.add(budget);
+  fn.vkGetPhysicalDeviceMemoryProperties2(physical, &memory);
+  const auto system = caps.type == DeviceType::cpu ? available_memory_bytes() : std::nullopt;
+  std::vector<MemoryHeap> heaps;
+  for (std::uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
+    const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
+    MemoryHeap& added = heaps.emplace_back();
+    added.size_bytes = added.available_bytes = heap.size;
+    added.device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
+    // The budget includes what this process has already allocated.
+    if (caps.memory_budget)
+      added.available_bytes =
+          budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
+    if (system) added.available_bytes = *system;
+  }
+  return heaps;
+}
+
+DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index) {
+  DeviceCaps caps;
+  caps.index = index;
+  query_core_properties(fn, physical, caps);
+  const auto extensions = enumerate<VkExtensionProperties>(
+      "vkEnumerateDeviceExtensionProperties", caps.name,
+      [&](std::uint32_t* n, VkExtensionProperties* items) {
+        return fn.vkEnumerateDeviceExtensionProperties(physical, nullptr, n, items);
+      });
+  for (const VkExtensionProperties& extension : extensions)
+    caps.extensions.emplace_back(extension.extensionName);
+  caps.memory_budget = caps.has_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  // The headers define a macro for this name only with the provisional extensions.
+  caps.portability_subset = caps.has_extension("VK_KHR_portability_subset");
+  // A device below 1.2 is only listed: the structures of 1.1 and 1.2 do not exist for it.
+  if (caps.api_version >= VK_API_VERSION_1_2) {
+    query_properties(fn, physical, caps);
+    if (query_features(fn, physical, caps)) query_matrix_shapes(fn, physical, caps);
+  }
+  query_queue_family(fn, physical, caps);
+  query_memory_types(fn, physical, caps);
+  caps.heaps = query_heaps(fn, physical, caps);
+  return caps;
+}
+
+}  // namespace bitaxon::vulkan

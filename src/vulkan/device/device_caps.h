@@ -1,0 +1,112 @@
+// What a device is and can do, as a plain record. It is queried once; tests fabricate it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vulkan/device/functions.h"
+
+namespace bitaxon::vulkan {
+
+enum class DeviceType : std::uint8_t { discrete, integrated, virtual_gpu, cpu, other };
+std::string_view name_of(DeviceType type);
+
+struct MemoryHeap {
+  std::uint64_t size_bytes = 0;
+  std::uint64_t available_bytes = 0;  ///< from VK_EXT_memory_budget, else the size; on CPU devices
+                                      ///< the available memory of the system, since the sizes of
+                                      ///< their heaps are nominal
+  bool device_local = false;
+};
+struct MemoryType {
+  std::uint32_t heap = 0;
+  VkMemoryPropertyFlags flags = 0;
+};
+
+/// A product D = A B + C that matrix units compute: A [m, k] and B [k, n] of float16, C and D of
+/// float32, in subgroup scope.
+struct MatrixShape {
+  std::uint32_t m = 0, n = 0, k = 0;
+};
+
+struct DeviceCaps {
+  std::uint32_t index = 0;  ///< in the order of vkEnumeratePhysicalDevices
+  std::string name;
+  DeviceType type = DeviceType::other;
+  std::uint32_t vendor_id = 0;
+  std::uint32_t device_id = 0;
+  std::uint32_t api_version = 0;  ///< the lower of the device's and the loader's version
+  std::uint32_t driver_version = 0;
+  std::string driver_name;
+  std::string driver_info;
+  std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
+  std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
+  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< of pipeline caches
+  std::string pci_address;                              ///< "0000:65:00.0"; empty: unknown
+
+  // What the floor requires.
+  bool buffer_device_address = false;
+  bool timeline_semaphore = false;
+  bool synchronization2 = false;
+  bool scalar_block_layout = false;
+  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< in compute shaders; 0: none
+  std::int32_t compute_queue_family = -1;          ///< -1: none
+
+  std::uint32_t subgroup_size = 0;
+  std::uint32_t min_subgroup_size = 0;  ///< this and the next are subgroup_size without
+                                        ///< subgroup_size_control
+  std::uint32_t max_subgroup_size = 0;
+  bool subgroup_size_control = false;
+  bool full_subgroups = false;
+
+  std::uint64_t max_storage_buffer_bytes = 0;  ///< of one binding
+  std::uint64_t max_allocation_bytes = 0;
+  std::uint64_t max_buffer_bytes = 0;
+  std::uint32_t max_allocations = 0;
+  std::uint32_t max_storage_buffers = 0;  ///< bindings of one shader
+  std::uint32_t max_push_bytes = 0;
+  std::uint32_t max_shared_bytes = 0;
+  std::uint32_t max_group_invocations = 0;
+  std::array<std::uint32_t, 3> max_group_size{};
+  std::array<std::uint32_t, 3> max_group_count{};
+  std::uint64_t storage_offset_alignment = 256;
+
+  bool timestamps = false;
+  std::uint32_t timestamp_bits = 0;  ///< valid bits of a timestamp of the queue
+  double timestamp_period_ns = 0;
+  bool memory_budget = false;
+  bool portability_subset = false;
+  std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix; empty: none
+  bool shader_float16 = false;             ///< this and the next two are needed by matrix_shapes
+  bool storage_16bit = false;
+  bool memory_model = false;  ///< with device scope
+
+  std::vector<MemoryHeap> heaps;
+  std::vector<MemoryType> memory_types;
+  std::vector<std::string> extensions;
+
+  bool has_extension(std::string_view extension) const;
+};
+
+/// Queries everything in DeviceCaps. Throws Error(device).
+DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index);
+/// The heaps at this moment.
+std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
+                                    const DeviceCaps& caps);
+
+/// The bindings of one shader, bytes of push constants, threads of a workgroup and bytes of shared
+/// memory that kernels count on. The floor requires them.
+inline constexpr std::uint32_t kMaxBindings = 12;
+inline constexpr std::uint32_t kMaxPushBytes = 128;
+inline constexpr std::uint32_t kMinGroupInvocations = 128;
+inline constexpr std::uint32_t kMinSharedBytes = 16384;
+
+/// "1.3.230"
+std::string version_text(std::uint32_t api_version);
+/// "6d657361-3232-2e33-2e36-000000000000"
+std::string uuid_text(const std::array<std::uint8_t, VK_UUID_SIZE>& uuid);
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,166 @@
+#include "vulkan/device/self_test.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "bitaxon/error.h"
+#include "bitaxon/ops.h"
+#include "core/half.h"
+#include "core/plan.h"
+#include "core/step.h"
+#include "formats/nf4_codebook.h"
+#include "formats/weight_format.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+// Not multiples of a tile, so that the test covers the edges of tiles.
+constexpr std::int64_t kRows = 128;
+constexpr std::uint32_t kValidRows = 77;
+/// Whole groups for codes; for floats, rows that are and are not multiples of 16 bytes.
+constexpr std::int64_t kCodeCols = 224;
+constexpr std::int64_t kAlignedCols = 200;
+constexpr std::int64_t kOddCols = 199;
+constexpr std::int64_t kOuts = 144;
+/// Both factors are rounded to 11 bits. Each rounding error is about 2^-11 of its product, and the
+/// errors are independent, so they add in quadrature.
+constexpr double kTolerance = 2e-3;
+
+/// Numbers in [-1, 1), the same in every run.
+class Numbers {
+ public:
+  float next() {
+    state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+    return static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) * 0x1p-31F;
+  }
+
+ private:
+  std::uint64_t state_ = 1;
+};
+
+/// A weight as a checkpoint may hold it.
+struct StoredWeight {
+  WeightDesc desc;
+  std::vector<std::byte> data, scales, biases;
+
+  WeightParts parts() const {
+    WeightParts parts{.data = data, .scales = scales, .biases = biases};
+    if (desc.format == WeightFormat::nf4) parts.quant_map = std::as_bytes(std::span(kNf4Codebook));
+    return parts;
+  }
+};
+
+std::vector<std::byte> random_floats(DType dtype, std::uint64_t size_bytes, Numbers& numbers) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size_bytes));
+  for (std::size_t at = 0; at < bytes.size(); at += size_of(dtype)) {
+    const float value = numbers.next();
+    const std::uint16_t half = dtype == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value);
+    if (dtype == DType::f32)
+      std::memcpy(bytes.data() + at, &value, sizeof(value));
+    else
+      std::memcpy(bytes.data() + at, &half, sizeof(half));
+  }
+  return bytes;
+}
+
+std::vector<std::byte> random_codes(std::uint64_t size_bytes, Numbers& numbers) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size_bytes));
+  for (std::byte& byte : bytes)
+    byte = static_cast<std::byte>(static_cast<int>(128 + 128 * numbers.next()));
+  return bytes;
+}
+
+StoredWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols,
+                           Numbers& numbers) {
+  StoredWeight weight;
+  WeightDesc& desc = weight.desc;
+  desc.name = "self-test";
+  desc.format = format;
+  desc.rows = kOuts;
+  desc.cols = n_cols;
+  desc.dtype = desc.bias_dtype = dtype;
+  const bool dense = format == WeightFormat::dense;
+  if (!dense) desc.group_size = 32;
+  const PartBytes bytes = part_bytes(desc);
+  weight.data =
+      dense ? random_floats(dtype, bytes.data, numbers) : random_codes(bytes.data, numbers);
+  weight.scales = random_floats(dtype, bytes.scales, numbers);
+  weight.biases = random_floats(dtype, bytes.biases, numbers);
+  return weight;
+}
+
+std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
+                            const std::vector<float>& x, bool fast) {
+  auto graph = std::make_shared<Graph>();
+  graph->set_label("self-test");
+  const Tensor input = graph->input(DType::f32, {kRows, weight->shape[2]});
+  const Tensor y = linear(input, graph->weight(weight));
+  graph->mark_output(y);
+  const auto plan =
+      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
+  const auto place = [&](const Tensor& tensor) {
+    return plan->values[static_cast<std::size_t>(tensor.id())].offset_bytes;
+  };
+  backend.upload(arena, place(input), std::as_bytes(std::span(x)));
+  const Executable executable =
+      backend.compile(plan, {.arena = arena,
+                             .state = {},
+                             .fast = fast,
+                             .state_layout = std::make_shared<const StateLayout>()});
+  StepBuffer step;
+  step.n_rows = kValidRows;
+  step.n_segments = 1;
+  step.segments[0].n_rows = kValidRows;
+  backend.wait(backend.submit(executable, step));
+  std::vector<float> result(kValidRows * static_cast<std::size_t>(kOuts));
+  backend.download(arena, place(y), std::as_writable_bytes(std::span(result)));
+  return result;
+}
+
+/// Empty when the fast product of this weight agrees with the plain one.
+std::string problem_with(Backend& backend, const StoredWeight& stored, Numbers& numbers) {
+  const auto weight = backend.pack(stored.desc, stored.parts());
+  std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
+  for (float& value : x) value = numbers.next();
+  const std::vector<float> exact = multiply(backend, weight, x, false);
+  const std::vector<float> fast = multiply(backend, weight, x, true);
+  double error = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double difference = static_cast<double>(fast[i]) - static_cast<double>(exact[i]);
+    error += difference * difference;
+    norm += static_cast<double>(exact[i]) * static_cast<double>(exact[i]);
+  }
+  const double relative = std::sqrt(error / norm);
+  if (relative <= kTolerance) return "";  // false for NaN
+  return fmt::format(
+      "products of matrix units are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
+      relative, stored.desc.format_name(), kTolerance);
+}
+
+}  // namespace
+
+std::string fast_product_problem(Backend& backend) {
+  struct Form {
+    WeightFormat format;
+    DType dtype;
+    std::int64_t n_cols;
+  };
+  Numbers numbers;
+  for (const Form& form : {Form{WeightFormat::dense, DType::f16, kAlignedCols},
+                           Form{WeightFormat::dense, DType::f16, kOddCols},
+                           Form{WeightFormat::dense, DType::bf16, kAlignedCols},
+                           Form{WeightFormat::dense, DType::f32, kAlignedCols},
+                           Form{WeightFormat::affine4, DType::f16, kCodeCols},
+                           Form{WeightFormat::nf4, DType::f32, kCodeCols}}) {
+    const StoredWeight weight = random_weight(form.format, form.dtype, form.n_cols, numbers);
+    if (auto problem = problem_with(backend, weight, numbers); !problem.empty()) return problem;
+  }
+  return "";
+}
+
+}  // namespace bitaxon::vulkan

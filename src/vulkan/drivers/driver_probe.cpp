@@ -1,0 +1,203 @@
+// Tries the drivers in another process: bit-axon-probe.
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "bitaxon/error.h"
+#include "platform/child_process.h"
+#include "platform/paths.h"
+#include "platform/printable.h"
+#include "vulkan/drivers/driver_files.h"
+#include "vulkan/drivers/driver_record.h"
+#include "vulkan/drivers/drivers.h"
+#include "vulkan/drivers/probe_words.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+using std::filesystem::path;
+
+/// Relative to a program in a build tree, and to one in the bin/ of an installed tree.
+constexpr std::array<const char*, 2> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN};
+/// Some drivers wake up several GPUs, one after the other, before they answer.
+constexpr int kDefaultPatienceSeconds = 30;
+
+/// Empty in a program that runs with another user's rights.
+std::string variable(const char* name) {
+  const char* value = ::secure_getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// The program or the library that contains this code.
+path this_module() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&usable_drivers), &info) == 0) return {};
+  std::error_code error;
+  const path file = std::filesystem::canonical(info.dli_fname, error);
+  return error ? path() : file;
+}
+
+/// $BIT_AXON_PROBE, else next to the program or the library; empty: not found.
+path probe_program() {
+  if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
+  for (const path& module : {executable_path(), this_module()})
+    for (const char* place : kProbePlaces) {
+      const path program = (module.parent_path() / place).lexically_normal();
+      std::error_code ignored;
+      if (!module.empty() && std::filesystem::is_regular_file(program, ignored)) return program;
+    }
+  return {};
+}
+
+std::chrono::seconds patience() {
+  const std::string text = variable("BIT_AXON_PROBE_SECONDS");
+  if (text.empty()) return std::chrono::seconds(kDefaultPatienceSeconds);
+  int seconds = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || stop != text.data() + text.size() || seconds <= 0)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("BIT_AXON_PROBE_SECONDS: expected a whole number of seconds > 0, got "
+                            "\"{}\"",
+                            printable(text)));
+  return std::chrono::seconds(seconds);
+}
+
+/// The last line that is not empty.
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  if (end == std::string::npos) return "";
+  const std::size_t begin = text.find_last_of('\n', end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+/// Signals from outside the process say nothing about a driver.
+bool is_from_outside(int signal) {
+  return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+}
+
+/// What a driver did to the other process; empty when that process ended normally.
+std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
+  const std::string stage = last_line(end.out);
+  if (stage.starts_with(kProbeFails) && end.signal == 0 && !end.was_silent)
+    return printable(stage, 1000);
+  const bool done = stage == kProbeDone;
+  if (done && end.signal == 0 && !end.was_silent) return "";
+  std::string problem;
+  if (end.was_silent)
+    problem = fmt::format("it hangs (no answer in {} s)", waited.count());
+  else if (is_from_outside(end.signal))
+    problem = fmt::format("the program that tried it was killed ({})", ::strsignal(end.signal));
+  else if (end.signal != 0)
+    problem = fmt::format("it crashes ({})", ::strsignal(end.signal));
+  else if (end.exit_status)
+    problem = fmt::format("it ends the program (exit status {})", *end.exit_status);
+  else
+    problem = "it ends the program";
+  problem += done ? " when the program ends" : " while " + printable(stage);
+  if (const std::string words = last_line(end.err); !words.empty())
+    problem += fmt::format(", saying \"{}\"", printable(words, 200));
+  return problem;
+}
+
+int device_count(const std::string& out) {
+  int n = 0;
+  const std::size_t at = out.find(kProbeCount);
+  if (at != std::string::npos)
+    std::from_chars(out.data() + at + kProbeCount.size(), out.data() + out.size(), n);
+  return n;
+}
+
+/// The probe program does not work.
+struct ProbeFails {
+  std::string problem;
+};
+
+/// Tries drivers with the probe program.
+class Probe {
+ public:
+  explicit Probe(path program) : program_(std::move(program)) {}
+
+  /// Throws ProbeFails when the program ends before it loads a driver.
+  TrialResult operator()(const DriverTrial& trial) {
+    const EnvironmentChanges changes = loader_settings(trial.manifests, trial.with_layers);
+    ChildEnd end;
+    try {
+      end = run_child(program_, {}, environment_with(changes), patience_);
+    } catch (const Error& error) {
+      throw ProbeFails{error.what()};
+    }
+    if (!end.out.starts_with(kProbeStarts))
+      throw ProbeFails{fmt::format("{} does not work{}", printable_path(program_.string()),
+                                   end.err.empty() ? "" : ": " + printable(last_line(end.err)))};
+    // A failure for lack of memory may not happen the next time.
+    if (is_from_outside(end.signal) || last_line(end.out).starts_with(kProbeFails))
+      lasting_ = false;
+    const TrialResult result{problem_of(end, patience_), device_count(end.out)};
+    // GPUs that had to be woken up are awake after the first try.
+    patience_ = std::min(patience_, later_patience_);
+    return result;
+  }
+
+  /// Whether another run would find the same.
+  bool lasting() const { return lasting_; }
+
+ private:
+  path program_;
+  std::chrono::seconds patience_ = patience();
+  const std::chrono::seconds later_patience_ = std::max(patience_ / 3, std::chrono::seconds(1));
+  bool lasting_ = true;
+};
+
+Drivers trusted(const std::string& problem) {
+  Drivers drivers;
+  drivers.warning = fmt::format(
+      "Vulkan drivers have not been tried, and one that crashes ends the program: {}", problem);
+  return drivers;
+}
+
+std::string hash_of(const std::string& text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+Drivers try_all(const path& program, const std::vector<path>& manifests, const path& record,
+                const std::string& key) try {
+  Probe probe(program);
+  const Drivers drivers = sort_out_drivers(manifests, std::ref(probe));
+  if (!record.empty() && probe.lasting()) write_record(record, key, drivers);
+  return drivers;
+} catch (const ProbeFails& failure) {
+  return trusted(failure.problem);
+}
+
+}  // namespace
+
+Drivers usable_drivers(const path& cache_dir) {
+  if (variable("BIT_AXON_PROBE") == "off") return {};
+  const path program = probe_program();
+  if (program.empty())
+    return trusted("the program bit-axon-probe is not installed beside this one");
+  static std::mutex mutex;
+  static std::map<std::string, Drivers> found;  // by key
+  const std::lock_guard lock(mutex);
+  const std::vector<path> manifests = driver_manifests();
+  const std::string key = hash_of(driver_circumstances(manifests));
+  if (const auto known = found.find(key); known != found.end()) return known->second;
+  const path record = cache_dir.empty() ? path() : cache_dir / "vulkan-drivers.json";
+  std::optional<Drivers> kept = record.empty() ? std::nullopt : read_record(record, key);
+  if (!kept) kept = try_all(program, manifests, record, key);
+  return found.emplace(key, *std::move(kept)).first->second;
+}
+
+}  // namespace bitaxon::vulkan

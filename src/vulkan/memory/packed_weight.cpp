@@ -1,0 +1,200 @@
+#include "vulkan/memory/packed_weight.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "bitaxon/error.h"
+#include "core/align.h"
+#include "core/assert.h"
+#include "platform/printable.h"
+#include "vulkan/run/launch.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+constexpr std::size_t kPartAlignment = 16;
+/// Floats in the tables of an nf4 weight: see shaders/lib/weight.glsl.
+constexpr std::int64_t kCodebookWords = 20;
+constexpr std::int64_t kNestedMapWords = 256;
+
+bool is_vector(const WeightDesc& desc) { return desc.n_matrices == 1 && desc.rows == 1; }
+
+std::uint32_t dtype_bits(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return BX_F16;
+    case DType::bf16:
+      return BX_BF16;
+    default:
+      BX_ASSERT(dtype == DType::f32, "weights are of floats");
+      return BX_F32;
+  }
+}
+
+std::int64_t groups_of(const WeightDesc& desc) {
+  return (desc.elements() + desc.group_size - 1) / desc.group_size;
+}
+
+/// The form has 23 bits for the group size.
+constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
+
+/// The group size that shaders use. A group size beyond the limit becomes a smaller one that still
+/// covers the whole weight, if there is one.
+std::int64_t group_size_of(const WeightDesc& desc) {
+  if (desc.group_size <= kMaxGroupSize) return desc.group_size;
+  const auto enough = std::max<std::int64_t>(
+      32, static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(desc.elements()))));
+  if (enough <= kMaxGroupSize) return enough;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("vulkan: tensor \"{}\": expected blocks of at most {} elements, got {}",
+                          printable(desc.name), kMaxGroupSize, desc.group_size));
+}
+
+std::uint32_t form_of(const WeightDesc& desc) {
+  const bool coded = desc.format != WeightFormat::dense;
+  const std::int64_t elements_per_quad =
+      coded ? 32 : static_cast<std::int64_t>(16 / size_of(desc.dtype));
+  const bool aligned =
+      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 32 == 0);
+  std::uint32_t form = aligned ? 1U << 8 : 0U;
+  switch (desc.format) {
+    case WeightFormat::dense:
+      return form | dtype_bits(desc.dtype);
+    case WeightFormat::affine4:
+      form |= BX_Q4 | dtype_bits(desc.dtype) << 3 | dtype_bits(desc.bias_dtype) << 5;
+      break;
+    case WeightFormat::nf4:
+      form |= BX_NF4 | (desc.nested ? 1U << 7 : 0U);
+      break;
+  }
+  return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
+}
+
+/// Copies the bytes of `part`, whose content is `from`, that fall into
+/// [offset, offset + to.size()).
+template <class Transform>
+void write_part(const PackedPart& part, std::span<const std::byte> from, std::size_t offset,
+                std::span<std::byte> to, const Transform& transform) {
+  const std::size_t begin = std::max(part.offset_bytes, offset);
+  const std::size_t end =
+      std::min(part.offset_bytes + std::min(part.size_bytes, from.size()), offset + to.size());
+  if (begin >= end) return;
+  transform(from.subspan(begin - part.offset_bytes, end - begin), to.subspan(begin - offset));
+}
+
+void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
+  std::memcpy(to.data(), from.data(), from.size());
+}
+
+/// nf4 stores the first of two codes in the high half of the byte.
+void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] << 4 | from[i] >> 4;
+}
+
+std::vector<std::byte> tables_of(const WeightDesc& desc, const WeightParts& parts,
+                                 std::size_t size_bytes) {
+  std::vector<std::byte> tables(size_bytes);
+  std::memcpy(tables.data(), parts.quant_map.data(), 16 * sizeof(float));
+  if (!desc.nested) return tables;
+  const auto per_scale = static_cast<std::uint32_t>(desc.nested_group_size);
+  std::memcpy(tables.data() + 64, &desc.nested_offset, 4);
+  std::memcpy(tables.data() + 68, &per_scale, 4);
+  std::memcpy(tables.data() + kCodebookWords * 4, parts.nested_quant_map.data(),
+              kNestedMapWords * 4);
+  std::memcpy(tables.data() + (kCodebookWords + kNestedMapWords) * 4, parts.nested_scales.data(),
+              parts.nested_scales.size());
+  return tables;
+}
+
+}  // namespace
+
+PackedLayout packed_layout(const WeightDesc& desc) {
+  PackedLayout layout;
+  const auto place = [&](std::int64_t size_bytes) {
+    const PackedPart part{layout.size_bytes, static_cast<std::size_t>(size_bytes)};
+    layout.size_bytes = align_up(layout.size_bytes + part.size_bytes, kPartAlignment);
+    return part;
+  };
+  if (is_vector(desc)) {
+    layout.form = BX_F32;
+    layout.data = place(desc.elements() * 4);
+    return layout;
+  }
+  layout.form = form_of(desc);
+  switch (desc.format) {
+    case WeightFormat::dense:
+      layout.data = place(desc.elements() * static_cast<std::int64_t>(size_of(desc.dtype)));
+      break;
+    case WeightFormat::affine4:
+      layout.data = place(desc.elements() / 2);
+      layout.scales = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.dtype)));
+      layout.tables = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.bias_dtype)));
+      break;
+    case WeightFormat::nf4: {
+      layout.data = place((desc.elements() + 1) / 2);
+      layout.scales = place(groups_of(desc) * (desc.nested ? 1 : 4));
+      std::int64_t words = kCodebookWords;
+      if (desc.nested)
+        words += kNestedMapWords +
+                 (groups_of(desc) + desc.nested_group_size - 1) / desc.nested_group_size;
+      layout.tables = place(words * 4);
+      break;
+    }
+  }
+  return layout;
+}
+
+void write_packed(const WeightDesc& desc, const WeightParts& parts, const PackedLayout& layout,
+                  std::size_t offset, std::span<std::byte> to) {
+  BX_ASSERT(offset % kPartAlignment == 0, "pieces of a packed weight begin at multiples of 16");
+  std::memset(to.data(), 0, to.size());
+  if (is_vector(desc)) {
+    const std::size_t end = std::min(layout.data.size_bytes, offset + to.size());
+    if (offset >= end) return;
+    std::vector<float> values((end - offset) / 4);
+    decode(desc, parts, static_cast<std::int64_t>(offset / 4), values);
+    std::memcpy(to.data(), values.data(), end - offset);
+    return;
+  }
+  if (desc.format == WeightFormat::nf4) {
+    write_part(layout.data, parts.data, offset, to, swap_nibbles);
+    const auto tables = tables_of(desc, parts, layout.tables.size_bytes);
+    write_part(layout.tables, tables, offset, to, copy_bytes);
+  } else {
+    write_part(layout.data, parts.data, offset, to, copy_bytes);
+    write_part(layout.tables, parts.biases, offset, to, copy_bytes);
+  }
+  write_part(layout.scales, parts.scales, offset, to, copy_bytes);
+}
+
+std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
+                                        std::shared_ptr<DeviceBuffer> memory) {
+  const PackedLayout layout = packed_layout(desc);
+  const auto units = [](const PackedPart& part) {
+    return to_uint(static_cast<std::int64_t>(part.offset_bytes / 16));
+  };
+  auto packed = std::make_shared<PackedWeight>();
+  packed->desc = desc;
+  packed->form = layout.form;
+  if (memory != nullptr)
+    packed->ref = {.data = {static_cast<std::uint32_t>(memory->address()),
+                            static_cast<std::uint32_t>(memory->address() >> 32)},
+                   .scales = units(layout.scales),
+                   .biases = units(layout.tables)};
+  packed->memory = std::move(memory);
+  auto weight = std::make_shared<Weight>();
+  weight->name = desc.name;
+  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
+  weight->format = desc.format_name();
+  weight->stored_bytes = desc.stored_bytes();
+  weight->packed_bytes = layout.size_bytes;
+  weight->packed = std::move(packed);
+  return weight;
+}
+
+}  // namespace bitaxon::vulkan

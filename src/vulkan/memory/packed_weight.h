@@ -1,0 +1,52 @@
+// Weights in the form that shaders read (shaders/lib/weight.glsl): parts one after the other in one
+// buffer, which shaders reach by its address.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "bitaxon/backend.h"
+#include "formats/weight_format.h"
+#include "shaders/params/types.h"
+#include "vulkan/memory/memory.h"
+
+namespace bitaxon::vulkan {
+
+/// Shaders count the elements of a weight in 32 bits.
+inline constexpr std::int64_t kMaxWeightElements = UINT32_MAX;
+
+/// A part of a packed weight: codes or elements, scales, or tables.
+struct PackedPart {
+  std::size_t offset_bytes = 0;  ///< a multiple of 16
+  std::size_t size_bytes = 0;
+};
+
+/// How a weight is packed. Vectors (one matrix of one row) become float32. All other weights keep
+/// their bytes, except that the nibbles of nf4 codes are swapped to put the lowest first.
+struct PackedLayout {
+  std::uint32_t form = 0;  ///< see shaders/params/types.h
+  PackedPart data, scales, tables;
+  std::size_t size_bytes = 0;
+};
+PackedLayout packed_layout(const WeightDesc& desc);
+
+/// Writes bytes [offset, offset + to.size()) of the packed weight. `offset` is a multiple of 16.
+void write_packed(const WeightDesc& desc, const WeightParts& parts, const PackedLayout& layout,
+                  std::size_t offset, std::span<std::byte> to);
+
+/// What Weight::packed points to.
+struct PackedWeight {
+  WeightDesc desc;
+  std::uint32_t form = 0;
+  WeightRef ref;
+  std::shared_ptr<DeviceBuffer> memory;
+};
+
+/// The weight in this memory. Null memory: a description without data.
+std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
+                                        std::shared_ptr<DeviceBuffer> memory);
+
+}  // namespace bitaxon::vulkan

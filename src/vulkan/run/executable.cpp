@@ -1,0 +1,163 @@
+#include "vulkan/run/executable.h"
+
+#include <fmt/format.h>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "core/state_layout.h"
+#include "vulkan/run/kernel.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+const DeviceBuffer& device_buffer(const Buffer& buffer) {
+  return *static_cast<const DeviceBuffer*>(buffer.memory.get());
+}
+
+/// The rows or segments that a step of this graph has room for. If no tensor says, the largest that
+/// any graph may have.
+std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
+  for (const Value& value : graph.values())
+    if (value.row_space == space) return to_uint(value.shape[0]);
+  return space == RowSpace::rows ? kMaxRows : kMaxSegments;
+}
+
+/// Resolves the bindings of the launches of one node.
+class Resolver {
+ public:
+  Resolver(const VulkanExecutable& executable, const DeviceCaps& caps, std::size_t step)
+      : executable_(executable), caps_(caps), step_(step) {}
+
+  const Node& node() const {
+    const Plan& plan = *executable_.plan;
+    return plan.graph->nodes()[static_cast<std::size_t>(plan.order[step_])];
+  }
+
+  BoundRange resolve(const Binding& binding) const {
+    BoundRange range{VK_NULL_HANDLE, binding.offset_bytes, binding.size_bytes, binding.access};
+    const Plan& plan = *executable_.plan;
+    switch (binding.kind) {
+      case Binding::Kind::step:
+        break;
+      case Binding::Kind::scratch:
+        range.buffer = device_buffer(executable_.bindings.arena).handle();
+        range.offset_bytes += plan.scratch[step_].offset_bytes;
+        break;
+      case Binding::Kind::value: {
+        const Value& value = plan.graph->value(binding.value);
+        if (value.kind == ValueKind::state) {
+          range.buffer =
+              device_buffer(executable_.bindings.state[static_cast<std::size_t>(value.state_index)])
+                  .handle();
+        } else {
+          range.buffer = device_buffer(executable_.bindings.arena).handle();
+          range.offset_bytes += plan.values[static_cast<std::size_t>(binding.value)].offset_bytes;
+        }
+        break;
+      }
+    }
+    if (range.size_bytes > caps_.max_storage_buffer_bytes)
+      fail(fmt::format("{} of {} bytes: expected at most {} (maxStorageBufferRange)",
+                       describe(binding), range.size_bytes, caps_.max_storage_buffer_bytes));
+    BX_ASSERT(range.size_bytes > 0 && range.size_bytes % 4 == 0 && range.offset_bytes % 256 == 0,
+              "a binding is of whole words and aligned");
+    return range;
+  }
+
+  void check_grid(const Launch& launch) const {
+    const Graph& graph = *executable_.plan->graph;
+    const auto groups = groups_of(launch, capacity_of(graph, RowSpace::rows),
+                                  capacity_of(graph, RowSpace::segments));
+    for (std::size_t axis = 0; axis < 3; ++axis)
+      if (groups[axis] > caps_.max_group_count[axis])
+        fail(fmt::format("{} work groups of {}: expected at most {} (maxComputeWorkGroupCount)",
+                         groups[axis], name_of(launch.shader), caps_.max_group_count[axis]));
+  }
+
+ private:
+  std::string describe(const Binding& binding) const {
+    if (binding.kind == Binding::Kind::step) return "the step buffer";
+    if (binding.kind == Binding::Kind::scratch) return "scratch";
+    const Value& value = executable_.plan->graph->value(binding.value);
+    if (value.kind != ValueKind::state) return "activations";
+    const auto& tensors = executable_.bindings.state_layout->tensors;
+    return "state " + tensors[static_cast<std::size_t>(value.state_index)].name;
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: {} [{}]: {}; try another device (bit-axon devices lists them)",
+                            op_info(node()).name, node().label, what));
+  }
+
+  const VulkanExecutable& executable_;
+  const DeviceCaps& caps_;
+  std::size_t step_;
+};
+
+/// The cost of a full bucket at position 0.
+Cost cost_of(const Graph& graph, const Node& node) {
+  StepSizes sizes;
+  for (const Operand& operand : node.operands) {
+    if (operand.value < 0) continue;
+    const Value& value = graph.value(operand.value);
+    if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
+  }
+  return op_info(node).cost(graph, node, sizes);
+}
+
+/// A bucket with room for one row or segment always has exactly one, so the grid does not depend on
+/// the step.
+void settle_grid(Launch& launch, const Graph& graph) {
+  for (GridAxis& axis : launch.grid)
+    if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;
+}
+
+}  // namespace
+
+void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
+                   PipelineLibrary& pipelines) {
+  const Plan& plan = *executable.plan;
+  const Graph& graph = *plan.graph;
+  for (std::size_t step = 0; step < plan.order.size(); ++step) {
+    const Resolver resolver(executable, caps, step);
+    const Node& node = resolver.node();
+    LaunchContext context(caps, graph, node, *executable.bindings.state_layout,
+                          plan.scratch[step].size_bytes);
+    context.fast = executable.bindings.fast;
+    bool first = true;
+    for (Launch& launch : kernel_of(static_cast<OpId>(node.op)).launch(context)) {
+      BoundLaunch bound;
+      settle_grid(launch, graph);
+      resolver.check_grid(launch);
+      for (const Binding& binding : launch.bindings)
+        bound.ranges.push_back(resolver.resolve(binding));
+      if (!launch.indirect.empty()) bound.indirect = resolver.resolve(launch.indirect[0]);
+      bound.pipeline = &pipelines.find(launch);
+      bound.label =
+          fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
+      if (first) bound.cost = cost_of(graph, node);
+      first = false;
+      bound.node = static_cast<std::int32_t>(step);
+      bound.launch = std::move(launch);
+      executable.launches.push_back(std::move(bound));
+    }
+  }
+  BX_ASSERT(!executable.launches.empty(), "a plan has a node");
+  executable.label = fmt::format("{} .. {} ({} dispatches)", executable.launches.front().label,
+                                 executable.launches.back().label, executable.launches.size());
+  if (graph.result() < 0) return;
+  const auto result = static_cast<std::size_t>(graph.result());
+  executable.result =
+      BoundRange{device_buffer(executable.bindings.arena).handle(),
+                 plan.values[result].offset_bytes, plan.values[result].size_bytes, Access::read};
+}
+
+Recording& VulkanExecutable::recording_for(std::uint64_t done, const Device& device,
+                                           MemoryAllocator& memory) {
+  for (const auto& recording : recordings)
+    if (recording->ticket <= done) return *recording;
+  recordings.push_back(std::make_unique<Recording>(device, memory, launches, result, options));
+  return *recordings.back();
+}
+
+}  // namespace bitaxon::vulkan

@@ -1,0 +1,75 @@
+#include "vulkan/run/launch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "bitaxon/error.h"
+#include "core/assert.h"
+#include "ops/op.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+std::size_t bytes_of(const Value& value) {
+  return static_cast<std::size_t>(value.shape.elements()) * size_of(value.dtype);
+}
+
+bool allows(Access declared, Access wanted) {
+  return declared == wanted || declared == Access::read_write;
+}
+
+}  // namespace
+
+Binding LaunchContext::bind(int index, Access access) const {
+  const Operand& operand = node.operands[static_cast<std::size_t>(index)];
+  BX_ASSERT(operand.value >= 0, "only an operand that is there can be bound");
+  // Several launches of one node may write a result and then read it.
+  BX_ASSERT(operand.access != Access::read || allows(operand.access, access),
+            "a launch writes only what its node has declared");
+  const Value& bound = graph.value(operand.value);
+  BX_ASSERT(bound.kind != ValueKind::weight, "weights are reached by their addresses");
+  const std::size_t size =
+      bound.kind == ValueKind::state
+          ? layout_.tensors[static_cast<std::size_t>(bound.state_index)].size_bytes
+          : bytes_of(bound);
+  return {Binding::Kind::value, access, operand.value, 0, size};
+}
+
+Binding LaunchContext::bind_rows(int index, Access access, std::int64_t first,
+                                 std::int64_t n) const {
+  Binding binding = bind(index, access);
+  const std::size_t row_bytes = binding.size_bytes / static_cast<std::size_t>(shape(index)[0]);
+  binding.offset_bytes = row_bytes * static_cast<std::size_t>(first);
+  binding.size_bytes = row_bytes * static_cast<std::size_t>(n);
+  BX_ASSERT(binding.offset_bytes % 256 == 0, "a binding begins at a multiple of 256");
+  return binding;
+}
+
+Binding LaunchContext::scratch(std::size_t offset_bytes, std::size_t size_bytes,
+                               Access access) const {
+  BX_ASSERT(offset_bytes % 256 == 0 && offset_bytes + size_bytes <= scratch_bytes_,
+            "a range of the node's scratch");
+  return {Binding::Kind::scratch, access, -1, offset_bytes, size_bytes};
+}
+
+LaunchContext::StateStrides LaunchContext::strides(int index) const {
+  const StateTensor& tensor = layout_.tensors[static_cast<std::size_t>(value(index).state_index)];
+  return {to_uint(static_cast<std::int64_t>(tensor.slot_stride_bytes / 4)),
+          to_uint(static_cast<std::int64_t>(tensor.version_stride_bytes / 4))};
+}
+
+std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted) {
+  // Subgroup sizes and the sizes that kernels ask for are powers of two; subgroups are at most 128.
+  return std::max(std::min(wanted, caps.max_group_invocations), caps.max_subgroup_size);
+}
+
+std::uint32_t to_uint(std::int64_t dimension) {
+  if (dimension < 0 || dimension > std::numeric_limits<std::uint32_t>::max())
+    throw Error(ErrorKind::unsupported,
+                fmt::format("vulkan: a dimension of {}: expected at most 2^32 - 1", dimension));
+  return static_cast<std::uint32_t>(dimension);
+}
+
+}  // namespace bitaxon::vulkan
