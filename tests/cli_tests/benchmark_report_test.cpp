@@ -1,5 +1,5 @@
 // The reports of a benchmark in each format, from synthetic results.
-#include "benchmark_report.h"
+#include "benchmark/benchmark_report.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <regex>
 #include <sstream>
 
-#include "benchmark_page.h"
+#include "benchmark/benchmark_page.h"
+#include "benchmark/svg_plot.h"
 #include "program.h"
-#include "svg_plot.h"
 
 namespace bitaxon::test {
 namespace {

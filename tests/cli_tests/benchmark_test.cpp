@@ -1,5 +1,5 @@
 // bit-axon benchmark: the records that it prints. No test depends on speed.
-#include "benchmark.h"
+#include "benchmark/benchmark.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

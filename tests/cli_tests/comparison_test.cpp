@@ -1,11 +1,10 @@
 // Comparisons of two models that are known to differ, checked against the outputs of each alone.
-#include "comparison.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "compare/compare_report.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "support/tensors.h"

@@ -1,5 +1,5 @@
 // The measures of the difference of two devices, checked against numbers computed by hand.
-#include "difference.h"
+#include "compare/difference.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "benchmark.h"
+#include "benchmark/benchmark.h"
 
 #include <fmt/format.h>
 

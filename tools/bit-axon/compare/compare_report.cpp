@@ -1,9 +1,9 @@
-// The result of a comparison as a table and as JSON.
+#include "compare/compare_report.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "comparison.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {

@@ -1,9 +1,9 @@
 // bit-axon benchmark: how fast a model is on one or several devices, and how close to their limits.
 #include <algorithm>
 
-#include "benchmark.h"
-#include "benchmark_page.h"
-#include "benchmark_report.h"
+#include "benchmark/benchmark.h"
+#include "benchmark/benchmark_page.h"
+#include "benchmark/benchmark_report.h"
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"

@@ -1,4 +1,4 @@
-#include "difference.h"
+#include "compare/difference.h"
 
 #include <fmt/format.h>
 

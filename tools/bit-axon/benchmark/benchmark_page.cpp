@@ -1,14 +1,14 @@
-#include "benchmark_page.h"
+#include "benchmark/benchmark_page.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iterator>
 
-#include "benchmark_report.h"
+#include "benchmark/benchmark_report.h"
+#include "benchmark/svg_plot.h"
 #include "platform/build_info.h"
 #include "platform/printable.h"
-#include "svg_plot.h"
 
 namespace bitaxon::tool {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "benchmark.h"
+#include "benchmark/benchmark.h"
 #include "formats/json.h"
 
 namespace bitaxon::tool {

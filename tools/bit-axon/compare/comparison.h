@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "bitaxon/model.h"
-#include "difference.h"
-#include "formats/json.h"
+#include "compare/difference.h"
 
 namespace bitaxon::tool {
 
@@ -71,8 +70,5 @@ struct Finding {
   std::string why;
 };
 std::optional<Finding> first_beyond_tolerance(const Comparison& comparison);
-
-std::string report_text(const Comparison& comparison);
-Json report_json(const Comparison& comparison);
 
 }  // namespace bitaxon::tool

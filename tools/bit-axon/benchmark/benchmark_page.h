@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "benchmark.h"
+#include "benchmark/benchmark.h"
 
 namespace bitaxon::tool {
 

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "bitaxon/error.h"
-#include "comparison.h"
+#include "compare/compare_report.h"
 #include "console.h"
 #include "id_list.h"
 #include "platform/printable.h"
