@@ -5,8 +5,9 @@ define_property(GLOBAL PROPERTY BITAXON_OPS BRIEF_DOCS "Registered ops"
                 FULL_DOCS "In the order of registration")
 
 function(bx_add_op op)
-  foreach(file src/ops/${op}.h src/ops/${op}.cpp src/cpu/plain/${op}.cpp
-               src/vulkan/kernels/${op}.cpp tests/cases/${op}.cpp)
+  get_property(kernel_folders GLOBAL PROPERTY BITAXON_KERNEL_FOLDERS)
+  list(TRANSFORM kernel_folders APPEND /${op}.cpp OUTPUT_VARIABLE kernels)
+  foreach(file src/ops/${op}.h src/ops/${op}.cpp ${kernels} tests/cases/${op}.cpp)
     if(NOT EXISTS ${PROJECT_SOURCE_DIR}/${file})
       message(FATAL_ERROR "op ${op}: ${file} is missing")
     endif()

@@ -6,91 +6,72 @@
 #include <algorithm>
 
 #include "bitaxon/error.h"
-#ifdef BITAXON_WITH_CPU
-#include "cpu/cpu_backend.h"
-#include "platform/cpu_info.h"
-#include "platform/host_memory.h"
-#include "platform/printable.h"
-#endif
-#ifdef BITAXON_WITH_VULKAN
-#include "devices/vulkan_devices.h"
-#endif
+#include "devices/factories.h"
 
 namespace bitaxon {
 namespace {
 
-constexpr const char* kSelectors = "auto, cpu, reference or vulkan[:SEL]";
-
-bool is_cpu(const std::string& selector) { return selector == "cpu" || selector == "reference"; }
-
-bool is_vulkan(const std::string& selector) {
-  constexpr std::string_view kPrefix = "vulkan:";
-  return selector == "vulkan" ||
-         (selector.starts_with(kPrefix) &&
-          selector.find_first_not_of(" \t", kPrefix.size()) != std::string::npos);
-}
-
-/// A backend of this build, as functions that work on its devices.
-struct BuiltBackend {
-  std::vector<std::string> names;
-  bool (*takes)(const std::string& selector);
-  DeviceList (*devices)();
-  std::string (*resolve)(const std::string& selector);
-  std::unique_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
+/// A backend of the project that this build lacks.
+struct MissingBackend {
+  std::string name;
+  std::vector<std::string> selectors;
 };
 
-#ifdef BITAXON_WITH_CPU
-DeviceList cpu_devices() {
-  DeviceInfo cpu;
-  cpu.selector = "cpu";
-  cpu.name = cpu_model_name();
-  cpu.type = "cpu";
-  cpu.memory_total_bytes = total_memory_bytes();
-  cpu.memory_available_bytes = available_memory_bytes().value_or(0);
-  cpu.n_threads = usable_cores();
-  cpu.memory = cpu::cpu_memory({.n_threads = cpu.n_threads, .reference = false});
-  DeviceInfo reference = cpu;
-  cpu.instruction_set = cpu::instruction_set({.n_threads = cpu.n_threads, .reference = false});
-  reference.selector = "reference";
-  reference.n_threads = 1;
-  reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});
-  reference.reason =
-      "plain float64 kernels that other devices are checked against; used only when named";
-  return {{cpu, reference}, "", ""};
-}
-
-std::string resolve_cpu(const std::string& selector) { return selector; }
-
-std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions& options) {
-  if (!options.shader_dir.empty())
-    throw Error(
-        ErrorKind::invalid_argument,
-        fmt::format("device {} has no shaders to replace by those in {}; name a Vulkan device",
-                    selector, printable_path(options.shader_dir.string())));
-  return cpu::open_cpu_backend(
-      {.n_threads = options.n_threads, .reference = selector == "reference"});
-}
-#endif
-
-/// The backends of this build.
-std::vector<BuiltBackend> backends() {
-  return {
-#ifdef BITAXON_WITH_CPU
-      {{"cpu", "reference"}, is_cpu, cpu_devices, resolve_cpu, open_cpu},
-#endif
-#ifdef BITAXON_WITH_VULKAN
-      {{"vulkan[:SEL]"}, is_vulkan, vulkan_devices, resolve_vulkan, open_vulkan},
-#endif
+struct Backends {
+  std::vector<BackendFactory> built = {
+#define BX_BACKEND(name) name##_factory(),
+#define BX_MISSING_BACKEND(name, ...)
+#include "devices/backend_list.inc"
+#undef BX_BACKEND
+#undef BX_MISSING_BACKEND
   };
+  std::vector<MissingBackend> missing = {
+#define BX_BACKEND(name)
+#define BX_MISSING_BACKEND(name, ...) {#name, {__VA_ARGS__}},
+#include "devices/backend_list.inc"
+#undef BX_BACKEND
+#undef BX_MISSING_BACKEND
+  };
+};
+
+Backends& backends() {
+  static Backends all;
+  return all;
+}
+
+/// Whether `selector` has the form of a pattern such as "cpu" or "vulkan[:SEL]".
+bool has_form(const std::string& selector, const std::string& pattern) {
+  const std::size_t optional = pattern.find("[:");
+  if (optional == std::string::npos) return selector == pattern;
+  const std::string prefix = pattern.substr(0, optional);
+  return selector == prefix ||
+         (selector.starts_with(prefix + ":") &&
+          selector.find_first_not_of(" \t", prefix.size() + 1) != std::string::npos);
+}
+
+bool takes(const std::vector<std::string>& patterns, const std::string& selector) {
+  return std::ranges::any_of(
+      patterns, [&](const std::string& pattern) { return has_form(selector, pattern); });
+}
+
+const BackendFactory* factory_of(const std::string& selector) {
+  for (const BackendFactory& factory : backends().built)
+    if (takes(factory.selectors, selector)) return &factory;
+  return nullptr;
+}
+
+/// Null for a selector of no backend of the project.
+const MissingBackend* missing_backend_of(const std::string& selector) {
+  for (const MissingBackend& missing : backends().missing)
+    if (takes(missing.selectors, selector)) return &missing;
+  return nullptr;
 }
 
 std::unique_ptr<Backend> open_named(const std::string& selector, const OpenOptions& options) {
-  for (const BuiltBackend& backend : backends())
-    if (backend.takes(selector)) return backend.open(selector, options);
-  throw Error(
-      ErrorKind::unsupported,
-      fmt::format("device {}: this build has no {} backend; it has {}", selector,
-                  is_vulkan(selector) ? "Vulkan" : "CPU", fmt::join(built_backends(), ", ")));
+  if (const BackendFactory* factory = factory_of(selector)) return factory->open(selector, options);
+  throw Error(ErrorKind::unsupported,
+              fmt::format("device {}: this build has no {} backend; it has {}", selector,
+                          missing_backend_of(selector)->name, fmt::join(built_backends(), ", ")));
 }
 
 /// Lets "auto" choose the CPU when no other backend has a device for "auto".
@@ -109,17 +90,25 @@ void settle_auto(DeviceList& list) {
 
 }  // namespace
 
+void register_backend(const BackendFactory& factory) {
+  for (BackendFactory& known : backends().built)
+    if (known.name == factory.name) {
+      known = factory;
+      return;
+    }
+  backends().built.push_back(factory);
+}
+
 DeviceList find_devices() {
   DeviceList all;
-  for (const BuiltBackend& backend : backends()) {
-    DeviceList some = backend.devices();
+  for (const BackendFactory& factory : backends().built) {
+    DeviceList some = factory.list();
     for (DeviceInfo& device : some.devices) all.devices.push_back(std::move(device));
     if (!some.note.empty()) all.note = some.note;
     if (!some.warning.empty()) all.warning = some.warning;
   }
-#ifndef BITAXON_WITH_VULKAN
-  all.note = "this build has no GPU backend";
-#endif
+  for (const MissingBackend& missing : backends().missing)
+    if (missing.name != "cpu") all.note = "this build has no GPU backend";
   settle_auto(all);
   return all;
 }
@@ -128,23 +117,31 @@ std::vector<DeviceInfo> list_devices() { return find_devices().devices; }
 
 std::vector<std::string> built_backends() {
   std::vector<std::string> names;
-  for (const BuiltBackend& backend : backends())
-    names.insert(names.end(), backend.names.begin(), backend.names.end());
+  for (const BackendFactory& factory : backends().built)
+    names.insert(names.end(), factory.selectors.begin(), factory.selectors.end());
   return names;
 }
 
 std::optional<std::string> selector_problem(const std::string& selector) {
-  if (selector == "auto" || is_cpu(selector) || is_vulkan(selector)) return std::nullopt;
-  return fmt::format("expected {}, got \"{}\"", kSelectors, selector);
+  if (selector == "auto" || factory_of(selector) != nullptr ||
+      missing_backend_of(selector) != nullptr)
+    return std::nullopt;
+  std::vector<std::string> known = {"auto"};
+  for (const BackendFactory& factory : backends().built)
+    known.insert(known.end(), factory.selectors.begin(), factory.selectors.end());
+  for (const MissingBackend& missing : backends().missing)
+    known.insert(known.end(), missing.selectors.begin(), missing.selectors.end());
+  const std::string last = known.back();
+  known.pop_back();
+  return fmt::format("expected {} or {}, got \"{}\"", fmt::join(known, ", "), last, selector);
 }
 
 std::string resolve_device(const std::string& selector) {
   if (selector == "auto")
     for (const DeviceInfo& device : list_devices())
       if (device.chosen_by_auto) return device.selector;
-  for (const BuiltBackend& backend : backends())
-    if (backend.takes(selector)) return backend.resolve(selector);
-  return selector;
+  const BackendFactory* factory = factory_of(selector);
+  return factory != nullptr ? factory->resolve(selector) : selector;
 }
 
 OpenedDevice open_device(const std::string& selector, const OpenOptions& options) {

@@ -1,5 +1,3 @@
-#include "devices/vulkan_devices.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -7,6 +5,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "devices/factories.h"
 #include "platform/host_memory.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
@@ -161,8 +160,7 @@ DeviceList usable_devices(const vulkan::Drivers& drivers) try {
   return {{}, error.what(), ""};
 }
 
-}  // namespace
-
+/// The list has a note when there is no loader, no driver, or a driver that fails.
 DeviceList vulkan_devices() {
   const vulkan::Drivers drivers = tried_drivers();
   DeviceList list = usable_devices(drivers);
@@ -192,6 +190,16 @@ std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOpti
   options.cache_dir = cache_dir();
   options.drivers = tried_drivers();
   return vulkan::open_vulkan_backend(options);
+}
+
+}  // namespace
+
+BackendFactory vulkan_factory() {
+  return {.name = "vulkan",
+          .selectors = {"vulkan[:SEL]"},
+          .list = vulkan_devices,
+          .resolve = resolve_vulkan,
+          .open = open_vulkan};
 }
 
 }  // namespace bitaxon

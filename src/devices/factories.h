@@ -1,0 +1,14 @@
+// The backends of this build. Each src/devices/<backend>_devices.cpp defines its own.
+#pragma once
+
+#include "bitaxon/backend_factory.h"
+
+namespace bitaxon {
+
+#define BX_BACKEND(name) BackendFactory name##_factory();
+#define BX_MISSING_BACKEND(name, ...)
+#include "devices/backend_list.inc"
+#undef BX_BACKEND
+#undef BX_MISSING_BACKEND
+
+}  // namespace bitaxon
