@@ -15,6 +15,11 @@ function(bx_target name)
                            -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${name} PRIVATE -fsanitize=address,undefined)
   endif()
+endfunction()
+
+# bx_guides_fuzzers(<name>): fuzzers look for inputs that reach new code of this target. The counters
+# cost time wherever they are, so that only code that reads input has them.
+function(bx_guides_fuzzers name)
   if(BITAXON_BUILD_FUZZERS)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
@@ -34,6 +39,9 @@ endfunction()
 # other layers are compiled without the optimizer, which takes 0.6 of the compile time.
 set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
 
+# The layers that read input.
+set(BX_READING_LAYERS formats model platform tokenizer)
+
 # bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>. LINK
 # names the layers below it and the libraries it may use. All of src/ is on the include path;
 # tests/core_tests/layering_test.cpp checks that a layer includes only the layers it may use. All
@@ -51,6 +59,9 @@ function(bx_layer name)
   target_link_libraries(${target} PUBLIC ${arg_LINK})
   if(BITAXON_SANITIZE AND NOT name IN_LIST BX_COMPUTING_LAYERS)
     target_compile_options(${target} PRIVATE -O0)
+  endif()
+  if(name IN_LIST BX_READING_LAYERS)
+    bx_guides_fuzzers(${target})
   endif()
   set_property(GLOBAL APPEND PROPERTY BITAXON_LAYERS ${target})
 endfunction()
