@@ -200,8 +200,8 @@ OpProblem problem_of(std::string_view op, const OpCase& op_case);
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// Segments that most stateful ops share. This one is a sequence of n rows at a position that reads
-/// version 0 and writes version 1.
+/// The segments of the cases of most stateful ops: one sequence of `n_rows` rows. It begins at
+/// `position`, reads state version 0 and writes version 1.
 std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position);
 /// Three segments of different lengths, positions, slots and versions. One is at position 0 (its
 /// state is garbage), and one has read_version == write_version.

@@ -59,7 +59,7 @@ TEST(StopMatcher, OverlappingBeginnings) {
   EXPECT_TRUE(matcher.found());
 }
 
-TEST(StopMatcher, OfSeveralInOnePieceTheFirstCounts) {
+TEST(StopMatcher, EndsAtTheStopStringThatComesFirstInTheText) {
   StopMatcher matcher({"two", "one"});
   EXPECT_EQ(matcher.push("zero one two"), "zero ");
 }

@@ -34,7 +34,8 @@ TEST(ChatTemplate, NamesTokensThatTheTokenizerLacks) {
   };
   EXPECT_EQ(missing(ChatTemplate::chatml), (Names{"<|im_start|>", "<|im_end|>"}));
   EXPECT_EQ(missing(ChatTemplate::none), Names());
-  // A token that is only in the vocabulary is never a part of an encoded text.
+  // A chat token that is in the vocabulary but not among the added tokens counts as missing, because
+  // encoding a text never produces it.
   json.vocab()["<|im_end|>"] = json.vocab().size();
   json.add("<|im_start|>");
   EXPECT_EQ(missing(ChatTemplate::chatml), Names{"<|im_end|>"});

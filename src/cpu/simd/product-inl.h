@@ -57,7 +57,8 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
   }
 }
 
-/// The exact weights of column 8 * k + kPlace.
+/// Decodes one column of a tile exactly. Each word holds eight codes of a row, and `kPlace` is the
+/// position of the code in its word.
 template <int kPlace, bool kTable>
 BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
   const I32 code = code_at<16 * (kPlace % 2) + 4 * (kPlace / 2)>(words);
