@@ -22,7 +22,8 @@ struct BackendFactory {
   std::unique_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
 };
 
-/// Adds a backend to those of this build, or replaces the one of its name. Not thread-safe: for the beginning of a program.
+/// Adds a backend to those of this build, or replaces the one of its name. Not thread-safe: call it
+/// at the beginning of a program.
 void register_backend(const BackendFactory& factory);
 
 }  // namespace bitaxon

@@ -73,7 +73,7 @@ struct BlockSpec {
 enum class WeightId : std::uint8_t {
   embedding,     ///< [V, S]
   input_bridge,  ///< [D, S]
-  // Of a block: the mixer. Selective scan:
+  // The mixer of a block, as a selective scan:
   mixer_norm,   ///< [D]
   scan_in,      ///< [2E, D]
   conv_taps,    ///< [E, K, 1]
@@ -84,12 +84,12 @@ enum class WeightId : std::uint8_t {
   a_log,        ///< [E, N]
   skip,         ///< [E], "D" of the paper
   scan_out,     ///< [D, E]
-  // Attention:
+  // The mixer as attention:
   query,          ///< [n_heads * head_dim, D]
   key,            ///< [n_kv_heads * head_dim, D]
   value,          ///< [n_kv_heads * head_dim, D]
   attention_out,  ///< [D, n_heads * head_dim]
-  // Of a block: the feed-forward part. Experts, I is d_hidden:
+  // The feed-forward part of a block, as experts (I is d_hidden):
   feed_forward_norm,  ///< [D]
   router,             ///< [n_experts, D]
   experts_gate,       ///< [n_experts, I, D]

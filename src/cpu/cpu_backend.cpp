@@ -50,8 +50,8 @@ std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
   return weight_of(std::move(packed), plain);
 }
 
-/// The products of a backend's vectorized kernels; nullptr: the backend uses plain kernels only. This is
-/// so for the reference and on a machine without vector instructions.
+/// The products of a backend's vectorized kernels. nullptr for the reference and on a machine
+/// without vector instructions: there the backend uses plain kernels only.
 const ProductKernels* products_of(const CpuOptions& options) {
   return options.reference ? nullptr : simd_products();
 }

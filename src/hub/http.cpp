@@ -154,7 +154,7 @@ struct Proxy {
   std::string variable, url;
 };
 
-/// The proxy that libcurl uses for https, without user and password. Empty when there is none.
+/// The proxy that libcurl uses for https, without user and password. Empty without a proxy.
 Proxy proxy_of_environment() {
   for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
     const char* value = std::getenv(name);

@@ -27,7 +27,7 @@ class Weights {
   /// Null where the model has none. A tied head is the embedding.
   WeightRef find(const WeightKey& key) const;
 
-  /// Of configuration, formats and contents. A state belongs to the model with the same one.
+  /// A hash of configuration, formats and contents. A state fits only models with the same hash.
   std::uint64_t fingerprint = 0;
 
  private:

@@ -12,7 +12,7 @@ namespace bitaxon {
 std::filesystem::path executable_path();
 /// An environment variable as a path; empty when unset or "".
 std::optional<std::filesystem::path> environment_path(const char* name);
-/// The user's home folder: $HOME, else from the password file; empty when there is none.
+/// The user's home folder: $HOME, else from the password file; empty for a user without a home.
 std::filesystem::path home_folder();
 /// Replaces "~" or "~user" at the beginning of `path` by that user's home folder, as Python's
 /// os.path.expanduser does. The path of an unknown user is not changed.

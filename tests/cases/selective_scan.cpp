@@ -220,8 +220,8 @@ std::vector<OpCase> selective_scan_cases() {
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
                            {.segments = one_segment(n, position)}));
-  // As many states as the models have, which vectorized kernels keep in registers, and enough rows for
-  // several of the kernels' blocks.
+  // As many states as the models have, which vectorized kernels keep in registers, and enough rows
+  // for several of the kernels' blocks.
   for (std::uint32_t n : {1U, 2U, 17U, 33U})
     for (std::int64_t d_inner : {48, 65})
       cases.push_back(make(
@@ -262,8 +262,8 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
   cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
-  // Vectorized kernels bound the products of time steps and decays by the largest time step of several
-  // rows.
+  // Vectorized kernels bound the products of time steps and decays by the largest time step of
+  // several rows.
   for (const std::int64_t d_state : {16, 5})
     cases.push_back(make("nan_after_a_long_step_" + std::to_string(d_state), kEdge,
                          {.d_state = d_state,

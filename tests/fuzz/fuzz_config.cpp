@@ -1,5 +1,5 @@
-// Parses any bytes with BitAxonConfig::parse(). It throws Error(format) with a one-line message, or gives
-// a valid configuration that is the same after writing and reading it again.
+// Parses any bytes with BitAxonConfig::parse(). It throws Error(format) with a one-line message, or
+// gives a valid configuration that is the same after writing and reading it again.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -195,8 +195,8 @@ TEST_P(Sample, TopPIsExact) {
 
 TEST_P(Sample, TopPDoesNotStopAtTheBoundItself) {
   // The weights are 2^30, two just below 2^29, and a fourth that makes the total exactly 2^31. The
-  // first weight is then half of the total. Top-p 0.5 goes on until the sum is more than half, so it
-  // must keep the next two, which are equal.
+  // first weight is then half of the total. Top-p 0.5 goes on until the sum is more than half, so
+  // it must keep the next two, which are equal.
   std::vector<float> logits = {0, 0, 0, 0};
   std::uint64_t rest = 0;
   for (float l = -0.6931F; rest == 0 || rest > 100000; l = std::nextafter(l, -1.0F)) {

@@ -198,7 +198,7 @@ void accumulate_one(float weight, const T* value, std::int64_t head_dim, float* 
               D(), out + c);
 }
 
-/// The largest score that is not NaN; -infinity if there is none.
+/// The largest score that is not NaN; -infinity if every score is NaN.
 HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   const auto larger = [](auto a, auto b) HWY_ATTR { return hn::IfThenElse(hn::Gt(a, b), a, b); };

@@ -1,5 +1,5 @@
-// The layout of weights for the vectorized kernels: sixteen output rows are interleaved. The lanes of a
-// vector are rows, sums need no reduction, and one memory stream holds codes and scales.
+// The layout of weights for the vectorized kernels: sixteen output rows are interleaved. The lanes
+// of a vector are rows, sums need no reduction, and one memory stream holds codes and scales.
 #pragma once
 
 #include <cstddef>

@@ -16,8 +16,8 @@ struct Family {
                         std::vector<std::string>& warnings);
 };
 
-/// Adds a family, or replaces the one of its model_type. Not thread-safe: for the beginning of a
-/// program.
+/// Adds a family, or replaces the one of its model_type. Not thread-safe: call it at the
+/// beginning of a program.
 void register_family(const Family& family);
 
 }  // namespace bitaxon
