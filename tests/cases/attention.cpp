@@ -14,16 +14,16 @@ struct Spec {
   std::int64_t window = 16;
   std::int64_t ring_rows = 0;  ///< 0: the smallest allowed
   std::vector<CaseSegment> segments = one_segment(5, 3);
-  std::int64_t capacity = 0;  ///< of rows; 0: a bucket with spare rows
+  std::int64_t capacity = 0;  ///< number of rows in the bucket; 0: more than the valid rows
   double q_spread = 1;
   double value_spread = 1;
-  /// Positions in the first segment whose key or value has NaN as its first element; -1: none.
+  /// The position in the first segment whose key (or value) begins with a NaN; -1: no position.
   std::int64_t nan_key = -1;
   std::int64_t nan_value = -1;
 };
 
-/// Puts a NaN at this position of a ring (a ring buffer of the KV cache). Every row that attends to
-/// the position must have a NaN in its result, and no other row may.
+/// Puts a NaN at `position` of a ring (a ring buffer of the KV cache). The results of all rows that
+/// attend to the position must have a NaN. The results of all other rows must have none.
 void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
   if (position < 0) return;
   const StateTensor& tensor = p.layout().tensors[ring];
@@ -33,7 +33,7 @@ void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
   std::fill_n(row, size_of(tensor.dtype), std::byte{0xFF});
 }
 
-/// One head of one row of a ring.
+/// The n elements from column `first` of the ring row for `position`.
 std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t slot,
                             std::int64_t position, std::int64_t first, std::int64_t n) {
   const StateTensor& tensor = p.layout().tensors[ring];
@@ -49,23 +49,23 @@ std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t 
   return row;
 }
 
-/// The weight of a key in the result, and the error of its exponential.
+/// The softmax weight of a key, and the error of that weight.
 struct KeyWeight {
   double value;
-  double worst;      ///< relative to the value
-  double deviation;  ///< standard deviation relative to the value
+  double worst;      ///< largest error, relative to the value
+  double deviation;  ///< standard deviation, relative to the value
 };
 
-/// The share of a score in the softmax over n_keys, for an online softmax.
+/// The weight of a score in a softmax over n_keys keys that is computed online.
 KeyWeight weight_of(const Rounded& score, double largest, double total, std::size_t n_keys) {
   Rounded distance = score;
   distance.value -= largest;
-  distance = rounded(distance, 2);  // from the largest so far, then from the final one
+  distance = rounded(distance, 2);  // minus the largest score so far, then minus the final largest
   const Rounded weight = exp_of(distance);
   if (weight.value == 0) return {};
-  // A weight is multiplied by one more exponential for each larger score that comes later: in the
-  // worst case for all keys, otherwise for one on average, and for at most three where parts are
-  // merged.
+  // Each later score that is larger multiplies the weight by one more exponential. In the worst
+  // case every key does so; on average one key does. Merging partial results adds at most three
+  // exponentials.
   const double rescaling = (kExpUlps + 0.5) * kUlp;
   // A huge score has a huge error, but then the weights of all other keys are 0.
   const double worst = std::min(weight.worst / weight.value, 1e30);
@@ -75,8 +75,8 @@ KeyWeight weight_of(const Rounded& score, double largest, double total, std::siz
           std::sqrt(noise * noise + bias * bias / 3)};
 }
 
-/// sum_j weight_j * v_j / sum_j weight_j. An error that all weights share cancels: the error of one
-/// weight moves the result towards v_j or away from it.
+/// sum_j weight_j * v_j / sum_j weight_j. An error that all weights share cancels. An error of one
+/// weight_j moves the result towards v_j or away from v_j.
 Rounded mean_of(const std::vector<KeyWeight>& weights,
                 const std::vector<std::vector<float>>& values, std::size_t c) {
   double mean = 0;
@@ -93,7 +93,7 @@ Rounded mean_of(const std::vector<KeyWeight>& weights,
   return sum.result() / total.result();
 }
 
-/// One head of one row, for the given keys and values.
+/// Appends the allowed errors of one head of one row, for the given keys and values.
 void add_errors(std::span<const float> q, const std::vector<std::vector<float>>& keys,
                 const std::vector<std::vector<float>>& values, std::vector<double>& allowed) {
   const NormedRow query = normed(q, {}, 0);
@@ -145,8 +145,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto keys = p.add_ring(spec.ring, {rows, d});
   const auto values = p.add_ring(spec.ring, {rows, d});
   for (const SegmentWords& segment : p.segments()) {
-    // Fills only positions that some row attends to, so that a window that is one too wide reads a
-    // NaN.
+    // Fills only the positions that some row attends to. A kernel whose window is too wide by one
+    // position then reads a NaN.
     const std::int64_t position = segment.position;
     const std::int64_t first = std::max<std::int64_t>(0, position - spec.window + 1);
     p.fill_ring(keys, segment, first, position + segment.n_rows, 1);
@@ -170,14 +170,14 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
-/// One row in a bucket of one, as in decode.
+/// One row in a bucket of one row, as in decode.
 Spec one_row(std::uint32_t position, Spec spec = {}) {
   spec.segments = one_segment(1, position);
   spec.capacity = 1;
   return spec;
 }
 
-/// Sequences that begin and end inside blocks of rows, whatever the size of the blocks.
+/// Sequences that begin and end inside blocks of rows, for blocks of any size.
 std::vector<CaseSegment> ragged_segments() {
   return {{.slot = 1, .n_rows = 21, .position = 5},
           {.slot = 3, .n_rows = 1, .position = 77},
@@ -188,7 +188,7 @@ std::vector<CaseSegment> ragged_segments() {
 void add_decoding(std::vector<OpCase>& cases) {
   for (std::uint32_t position : {0U, 1U, 15U, 16U, 200U})
     cases.push_back(make("one_row_at_" + std::to_string(position), kEdge, one_row(position)));
-  // Some parts of a split window are empty, or the last part is short.
+  // Kernels split the window into parts. Here some parts are empty, or the last part is short.
   for (DType ring : {DType::f32, DType::f16})
     for (std::uint32_t position : {63U, 64U, 100U, 254U, 299U, 300U, 1000U})
       cases.push_back(make(
@@ -213,7 +213,7 @@ void add_decoding(std::vector<OpCase>& cases) {
 void add_head_sizes(std::vector<OpCase>& cases) {
   for (std::int64_t head_dim : {1, 2, 3, 4, 5, 33, 63, 64, 80, 128, 256})
     for (DType ring : {DType::f32, DType::f16}) {
-      // One case for each way to read a head: element by element, by vectors, and a large head.
+      // One head size for each way to read a head: by element, by vector, and as a large head.
       const bool chosen = head_dim == 5 || head_dim == 64 || head_dim == 256;
       const unsigned tags = chosen && ring == DType::f16 ? kEdge : kEdge | kExhaustive;
       const std::string suffix =
@@ -233,7 +233,7 @@ void add_many_rows(std::vector<OpCase>& cases) {
                           .head_dim = 80,
                           .window = 40,
                           .segments = one_segment(512, position)}));
-  // The keys that all rows attend to begin or end next to the boundary of a tile of keys.
+  // The range of keys that all rows attend to begins or ends next to the boundary of a key tile.
   for (std::int64_t window : {63, 64, 65, 95, 96, 97})
     for (std::uint32_t n : {33U, 34U, 35U})
       cases.push_back(make("rows_" + std::to_string(n) + "_of_window_" + std::to_string(window),

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// "index 7: 1.5 instead of 2.5; around it 1 [1.5] 3, expected 1 [2.5] 3"
+/// Example: "index 7: 1.5 instead of 2.5; around it 1 [1.5] 3, expected 1 [2.5] 3".
 template <class T>
 std::string describe(std::span<const T> actual, std::span<const T> expected, std::size_t at) {
   const auto around = [&](std::span<const T> values) {
@@ -25,8 +25,7 @@ std::string describe(std::span<const T> actual, std::span<const T> expected, std
                      expected[at], around(actual), around(expected));
 }
 
-/// Infinities and NaN of the expected values are ignored, because they do not tell the size of a
-/// row.
+/// Counts infinities and NaN as 0, because they do not tell the size of the row.
 double root_mean_square(std::span<const float> row) {
   double sum = 0;
   for (float value : row)
@@ -34,7 +33,7 @@ double root_mean_square(std::span<const float> row) {
   return std::sqrt(sum / static_cast<double>(std::max<std::size_t>(row.size(), 1)));
 }
 
-/// The largest distance from a float16 of this magnitude to the next.
+/// An upper bound of the distance between adjacent float16 numbers of this magnitude.
 double half_step(double magnitude) { return 0x1p-10 * std::max(magnitude, 0x1p-14); }
 
 double error_of(float actual, float expected, double unit, bool nan_expected) {
@@ -58,8 +57,8 @@ Comparison compare(std::span<const float> actual, std::span<const float> expecte
     return result;
   }
   if (!allowed.empty() && allowed.size() != expected.size()) {
-    result.problem = fmt::format("{} elements whose errors are known, instead of {}",
-                                 allowed.size(), expected.size());
+    result.problem =
+        fmt::format("{} allowed errors instead of {}", allowed.size(), expected.size());
     result.largest = kInfinity;
     return result;
   }
@@ -82,8 +81,8 @@ Comparison compare(std::span<const float> actual, std::span<const float> expecte
   }
   if (n_wrong > 0)
     result.problem = fmt::format(
-        "{} of {} elements beyond what is allowed ({}), at most {:.3g} times it; first {}", n_wrong,
-        actual.size(), tolerance.reason, result.largest, result.problem);
+        "{} of {} errors exceed the tolerance ({}), by a factor of up to {:.3g}; the first: {}",
+        n_wrong, actual.size(), tolerance.reason, result.largest, result.problem);
   return result;
 }
 

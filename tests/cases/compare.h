@@ -7,12 +7,12 @@
 
 namespace bitaxon::test {
 
-/// How far apart two float results may be. The unit of an element is
+/// How far apart two float results may be. The tolerance of an element is
 ///   allowed + relative * max(|expected|, root mean square of its row) + 2^-126
 /// where `allowed` is given per element: the error of float32 arithmetic in any order
-/// (cases/rounded.h). `relative` is for arithmetic with less precision than float32, whose error is
-/// proportional to the terms; the root mean square of the row estimates their size. The last term
-/// lets a device flush subnormal numbers.
+/// (cases/rounded.h). `relative` is for arithmetic with less precision than float32. The error of
+/// such arithmetic is proportional to the terms, and the root mean square of the row estimates the
+/// size of the terms. The last summand lets a device flush subnormal numbers.
 struct Tolerance {
   double relative = 0;
   std::string reason;         ///< the arithmetic that explains the tolerance
@@ -20,12 +20,13 @@ struct Tolerance {
 };
 
 struct Comparison {
-  double largest = 0;   ///< error, as a fraction of the tolerance
-  std::string problem;  ///< the first mismatch, with the elements around it; empty: none
+  double largest = 0;   ///< largest error, as a fraction of the tolerance
+  std::string problem;  ///< the first mismatch, with the elements around it; empty if there is none
 };
 
-/// row_length: elements of the last axis. allowed: one per element; empty: 0. halves: results are
-/// stored as float16, so a value near the midpoint of two float16 may become either.
+/// `row_length` is the number of elements of the last axis. `allowed` has one value per element; if
+/// it is empty, all are 0. `halves`: results are stored as float16, so a value near the midpoint of
+/// two float16 numbers may be rounded to either number.
 Comparison compare(std::span<const float> actual, std::span<const float> expected,
                    std::int64_t row_length, const Tolerance& tolerance,
                    std::span<const double> allowed = {}, bool halves = false);

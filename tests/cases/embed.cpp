@@ -14,7 +14,8 @@ struct Spec {
   std::vector<std::int32_t> sampled = {};  ///< tokens sampled in the previous step, one per segment
 };
 
-/// The id of every row, by segment, as the op finds it.
+/// The id that the op must use for each row. It comes from the step, or from the state if
+/// ids_from_state is set.
 std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   std::vector<std::int32_t> ids(p.step.ids.begin(), p.step.ids.begin() + p.step.n_rows);
   for (std::size_t i = 0; i < spec.sampled.size(); ++i)
@@ -22,7 +23,8 @@ std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   return ids;
 }
 
-/// Dense rows are copied. Other rows are decoded by both sides, each with its own roundings.
+/// Dense rows are copied without error. The backend and the reference each decode the other rows,
+/// with different roundings.
 std::vector<double> decoding_errors(const OpProblem& p, std::size_t table, const Spec& spec) {
   WeightRows rows(p.weights()[table]);
   std::vector<double> allowed;
@@ -43,7 +45,7 @@ void build(OpProblem& p, const Spec& spec) {
   for (std::uint32_t r = 0; r < p.step.n_rows; ++r)
     p.step.ids[r] = spec.ids.empty() ? static_cast<std::int32_t>(p.random().below(spec.vocab_size))
                                      : spec.ids[r];
-  // Ids beyond the valid rows are valid ids, too.
+  // The rows beyond the valid rows have valid ids, too.
   for (std::size_t r = p.step.n_rows; r < p.step.ids.size(); ++r) p.step.ids[r] = 1;
   const auto table = p.add_weight(spec.format, {1, spec.vocab_size, spec.cols}, 1);
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
@@ -62,7 +64,7 @@ void build(OpProblem& p, const Spec& spec) {
   const std::int64_t n_rows = p.capacity(RowSpace::rows);
   p.errors = [=](const OpProblem& problem) {
     ResultErrors errors = {decoding_errors(problem, table, spec)};
-    errors.resize(1 + problem.segments().size());  // the other results are bits
+    errors.resize(1 + problem.segments().size());  // the other results are integers
     return errors;
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
@@ -73,7 +75,7 @@ void build(OpProblem& p, const Spec& spec) {
 OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
-          {0, "the roundings of decoding a row, none otherwise"},
+          {0, "the roundings of decoding a row"},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 

@@ -1,4 +1,4 @@
-// Shared helpers to compute how far results may be off (OpProblem::errors).
+// Shared helpers that compute how far results may be off (OpProblem::errors).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ std::vector<float> values_of(const CaseWeight& weight);
 class WeightRows {
  public:
   explicit WeightRows(const CaseWeight& weight);
-  /// A row of the flattened [n_matrices * rows, cols]. Valid until the next call.
+  /// A row of the weight as a matrix [n_matrices * rows, cols]. Valid until the next call.
   WeightRow row(std::int64_t row);
 
  private:
@@ -27,9 +27,9 @@ class WeightRows {
   std::vector<float> values_, offsets_;
 };
 
-/// A valid row of a float input, over all axes except the first.
+/// A valid row of a float input: all elements with one index of the first axis.
 std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int64_t row);
-/// All valid rows of x, normed if there is a norm.
+/// All valid rows of x, normalized if there is a norm.
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,
                                    std::optional<std::size_t> norm, double eps);
 /// rows @ matrix^T: [rows, rows of the matrix]
@@ -39,7 +39,7 @@ std::vector<Rounded> products(const CaseWeight& weight, const std::vector<Normed
 double allowed_of(const Rounded& result);
 std::vector<double> allowed_of(std::span<const Rounded> results);
 
-/// The errors of rows @ matrix^T, plus the same rows of the residual.
+/// The errors of rows @ matrix^T + residual.
 ResultErrors linear_errors(const OpProblem& p, const std::vector<NormedRow>& rows,
                            std::size_t weight, std::optional<std::size_t> residual);
 

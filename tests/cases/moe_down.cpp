@@ -38,7 +38,8 @@ struct Parts {
   std::optional<std::size_t> shared;
 };
 
-/// One sum over slots and columns together, because gates may be applied to parts of a product.
+/// Treats each output as one sum over all slots and columns, because a kernel may apply the gates
+/// to partial sums.
 std::vector<double> errors_of(const OpProblem& p, const Spec& spec, const Parts& parts) {
   const auto* experts =
       reinterpret_cast<const std::int32_t*>(p.inputs()[parts.experts].bytes.data());
@@ -112,7 +113,7 @@ std::vector<OpCase> moe_down_cases() {
                          {.format = format, .intermediate = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Many rows use another kernel, and so do very many rows.
+  // Steps with many rows use another kernel, and so do steps with very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .intermediate = 128, .segments = one_segment(17, 0)}));

@@ -13,10 +13,10 @@ namespace bitaxon::test {
 enum class Routing : std::uint8_t {
   random,      ///< distinct random experts
   one_expert,  ///< the first slot of every row goes to the last expert
-  some_empty,  ///< only every third expert is chosen
+  some_empty,  ///< only one of every three experts may be chosen
 };
 
-/// Returns i32 [valid rows, top_k], distinct within a row, in random order.
+/// Returns i32 [valid rows, top_k]. The experts of a row are distinct and in random order.
 inline std::vector<std::int32_t> routed(OpProblem& p, Routing routing, std::int64_t n_experts,
                                         std::int64_t top_k) {
   std::vector<std::int32_t> experts;

@@ -22,7 +22,7 @@ struct Spec {
   bool shared = true;
   double x_spread = 1;
   double gate_spread = 1;                 ///< spread of the logits
-  std::vector<std::int64_t> copies = {};  ///< expert e has the gate row of expert copies[e]
+  std::vector<std::int64_t> copies = {};  ///< expert e gets the gate row of expert copies[e]
   bool nan_row = false;                   ///< a NaN in the middle of the second row
 };
 
@@ -52,7 +52,7 @@ std::vector<double> normed_errors(const std::vector<NormedRow>& rows) {
   std::vector<double> allowed;
   for (const NormedRow& row : rows)
     for (const Rounded& x : row.x)
-      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);  // otherwise copied
+      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);  // a copy has no error
   return allowed;
 }
 
@@ -69,17 +69,17 @@ std::vector<Rounded> gates_of(std::span<const Rounded> logits) {
   return gates;
 }
 
-/// Checks that rounding cannot change which expert comes first: the logits are further apart than
-/// their errors, or equal, or so close that the gates are the same float32.
+/// Checks that rounding cannot change which expert comes first. The logits must be further apart
+/// than their errors, or equal, or so close that the gates are the same float32.
 void expect_decided(const Rounded& first, const Rounded& second, double first_gate,
                     double second_gate) {
   const double gap = first.value - second.value;
   BX_ASSERT(gap == 0 || gap > first.allowed() + second.allowed() ||
                 static_cast<float>(first_gate) == static_cast<float>(second_gate),
-            "the case's choice of experts depends on rounding: give it another name");
+            "the experts of the case depend on rounding: rename the case to change its numbers");
 }
 
-/// For each row, the top_k largest gates, then the gate of the shared expert.
+/// The allowed errors, row by row: of the top_k largest gates, then of the shared expert's gate.
 std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logits,
                                 std::span<const Rounded> shared_logits) {
   const auto n = static_cast<std::size_t>(spec.n_experts);

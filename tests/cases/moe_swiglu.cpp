@@ -11,7 +11,7 @@ namespace {
 struct Spec {
   Format format = Format::f32;
   std::optional<Format> shared_format = {};  ///< empty: the format of the experts
-  std::optional<Format> up_format = {};      ///< of both up projections; empty: as the gates
+  std::optional<Format> up_format = {};      ///< both up projections; empty: the gates' formats
   std::int64_t d_model = 64;
   std::int64_t intermediate = 96;
   std::int64_t n_experts = 6;
@@ -23,7 +23,7 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// The weights of one expert, or the stacks of all experts.
+/// The weights of the shared expert, or the stacked weights of all other experts.
 struct Pair {
   std::size_t gate, up;
 };
@@ -95,7 +95,7 @@ std::vector<OpCase> moe_swiglu_cases() {
                          {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Many rows use another kernel, and so do very many rows.
+  // Steps with many rows use another kernel, and so do steps with very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .d_model = 128, .segments = one_segment(17, 0)}));

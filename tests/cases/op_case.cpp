@@ -52,7 +52,7 @@ DType dtype_of(Format format) {
   return format == Format::f16 ? DType::f16 : format == Format::bf16 ? DType::bf16 : DType::f32;
 }
 
-/// n elements value(i), stored as `dtype`.
+/// The n numbers value(0) to value(n - 1), stored as `dtype`.
 template <class Value>
 Bytes stored(DType dtype, std::int64_t n, const Value& value) {
   Bytes bytes(static_cast<std::size_t>(n) * size_of(dtype));
@@ -83,7 +83,7 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 void make_affine4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::affine4;
-  // Files have ascending and descending levels, and 16-bit scales next to 16-bit biases.
+  // Files have positive and negative scales, and 16-bit scales together with 16-bit biases.
   desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
   const std::int64_t n = desc.elements();
   BX_ASSERT(desc.cols % desc.group_size == 0, "affine groups end with the row");
@@ -142,7 +142,7 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
                         .sampling = from.sampler};
     step.n_rows += from.n_rows;
   }
-  // Has at least one invalid row and one invalid segment, which hold NaN.
+  // By default a step has at least one invalid row and one invalid segment. Both hold NaN.
   row_capacity_ =
       capacity != 0 ? capacity : std::min<std::int64_t>(std::bit_ceil(step.n_rows + 1U), kMaxRows);
   segment_capacity_ = std::bit_ceil(step.n_segments + 1U);

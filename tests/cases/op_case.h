@@ -1,5 +1,5 @@
-// A case of an op: seeded inputs, described independently of backends, so that every backend runs
-// the same cases. Used by tests and by the bench.
+// A case of an op: seeded inputs, described independently of backends. Every backend runs the same
+// cases, in tests and in the bench.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +20,19 @@
 
 namespace bitaxon::test {
 
-/// A small random number generator, which gives the same numbers with every standard library.
+/// A small random number generator. It gives the same numbers with every standard library.
 /// Source: Steele et al. 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 class Random {
  public:
-  /// The seed comes from a text, so that adding cases does not change the numbers of the others.
+  /// The seed is a text, such as the name of a case. Adding a case thus does not change the numbers
+  /// of other cases.
   explicit Random(std::string_view seed);
   std::uint64_t next();
-  /// In [0, n).
+  /// A number in [0, n).
   std::int64_t below(std::int64_t n);
-  /// In [low, high).
+  /// A number in [low, high).
   double uniform(double low, double high);
-  /// Mean 0, root mean square `spread`.
+  /// A number from a distribution with mean 0 and root mean square `spread`.
   float centred(double spread) { return static_cast<float>(spread * uniform(-1.732, 1.732)); }
 
  private:
@@ -48,8 +49,7 @@ enum class Format : std::uint8_t {
   q4_g128,
   nf4_g64,     ///< if cols % 64 != 0, blocks straddle rows and the last block is short
   nf4_nested,  ///< absmax in 8 bits
-  nf4_g8,      ///< this format and the next are possible but unused in practice; they do not fill a
-               ///< vector
+  nf4_g8,      ///< possible but unused in practice, like nf4_g24; these blocks do not fill a vector
   nf4_g24,
 };
 inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
@@ -68,7 +68,7 @@ struct CaseInput {
   DType dtype = DType::f32;
   Shape shape;
   RowSpace row_space = RowSpace::rows;
-  std::vector<std::byte> bytes;  ///< all rows of the capacity, including rows that are not valid
+  std::vector<std::byte> bytes;  ///< all rows of the capacity, valid or not
 };
 
 /// One sequence in the step of a case.
@@ -82,19 +82,19 @@ struct CaseSegment {
   SamplerWords sampler{};
 };
 
-/// The inputs for recording the op of a case: one handle per weight, input and state, by index.
+/// The tensors for recording the op of a case: one handle per weight, input and state, by index.
 struct OpHandles {
   std::vector<Tensor> weights, inputs, states;
 };
 
 class OpProblem;
 
-/// How far each element may be off: one list per result of run_op, in the same order. A list is
-/// empty for integers, which must be equal.
+/// The allowed error of each element: one list per result of run_op, in the same order. The list of
+/// an integer result is empty, because integers must be equal.
 using ResultErrors = std::vector<std::vector<double>>;
 
-/// Everything that one run of an op needs, on any backend. Bytes that a case does not set are 0xFF,
-/// which is NaN: rows beyond the valid count, and slots and versions that are not read.
+/// Everything that one run of an op needs, on any backend. Bytes that a case does not set are 0xFF
+/// (NaN): rows beyond the valid rows, and slots and versions that the step does not read.
 class OpProblem {
  public:
   static constexpr std::int32_t kSlots = 4;
@@ -104,29 +104,33 @@ class OpProblem {
 
   // --- description, called by the case ---
   Random& random() { return random_; }
-  /// Sets the segments of the step, one after the other. capacity 0: a bucket with spare rows.
+  /// Sets the segments of the step, one after the other. A capacity of 0 means a bucket with at
+  /// least one spare row.
   void set_step(std::span<const CaseSegment> segments, std::int64_t capacity = 0);
-  /// Random values with mean `centre` (float formats only) and root mean square `spread` around it.
+  /// Adds a weight with random values. Their mean is `centre` (float formats only), and `spread` is
+  /// the root mean square of their distances from it.
   std::size_t add_weight(Format format, const Shape& shape, double spread, double centre = 0);
-  /// These values, as f32.
+  /// Adds an f32 weight with the given values.
   std::size_t add_weight(const Shape& shape, std::span<const float> values);
-  /// One row of `cols` per row (or segment) of the capacity. Valid rows are random.
+  /// Adds an input with one row of `cols` elements per row (or segment) of the capacity. The valid
+  /// rows are random.
   std::size_t add_input(std::int64_t cols, double spread, RowSpace row_space = RowSpace::rows);
-  /// `row_shape` is the shape without its first axis. `valid` holds the valid rows.
+  /// Adds an input with given values. `row_shape` is the shape without its first axis, and `valid`
+  /// holds the valid rows.
   template <class T>
   std::size_t add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
                         RowSpace row_space = RowSpace::rows);
-  /// A state tensor with kVersions versions.
+  /// Adds a state tensor with kVersions versions.
   std::size_t add_state(DType dtype, const Shape& shape);
-  /// A ring buffer [capacity, cols] of the KV cache ("ring"), without versions.
+  /// Adds a ring buffer [capacity, cols] of the KV cache ("ring"), without versions.
   std::size_t add_ring(DType dtype, const Shape& shape);
-  /// Fills the version of an f32 state that each segment reads with random values. Skips segments
-  /// at position 0, which must read zeros whatever the memory holds.
+  /// For each segment, fills the version of an f32 state that the segment reads with random values.
+  /// Skips segments at position 0, because the op must treat their state as zeros.
   void fill_state(std::size_t state, double spread);
   /// Fills the ring rows of positions [first, last) of a segment with random values.
   void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
                  std::int64_t last, double spread);
-  /// The memory of one version of a slot in the image of a state.
+  /// The bytes of one version of a slot in the image of a state.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
   const std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) const;
   /// Records the op and returns its outputs.
@@ -134,11 +138,11 @@ class OpProblem {
   /// The errors that float32 arithmetic in any order may have (cases/rounded.h). If not set, only
   /// the tolerance applies.
   std::function<ResultErrors(const OpProblem& problem)> errors;
-  /// Whether the first output is the tokens that the step returns.
+  /// Whether the step must return the first output as its tokens.
   bool returns_tokens = false;
   StepBuffer step{};
 
-  // --- what was described ---
+  // --- the finished description ---
   std::int64_t capacity(RowSpace row_space) const;
   std::int64_t valid_rows(RowSpace row_space) const;
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
@@ -167,12 +171,11 @@ enum Tags : unsigned {
   kEdge = 1,         ///< a boundary of the contract
   kModel = 2,        ///< shapes of the default configuration
   kBench = 4,        ///< worth timing
-  kEveryMode = 8,    ///< runs in every mode of a driver, also in a short run: few cases, but some
-                     ///< of every op
+  kEveryMode = 8,    ///< runs in every mode of a driver, even in a short run: few cases of each op
   kExhaustive = 16,  ///< a variation of another case; skipped in a short run on a GPU
 };
 
-/// One format of each kind runs in every mode.
+/// The cases of one format of each kind run in every mode.
 constexpr unsigned tags_of(Format format) {
   const bool chosen =
       format == Format::f16 || format == Format::q4_g64 || format == Format::nf4_nested;
@@ -200,14 +203,14 @@ OpProblem problem_of(std::string_view op, const OpCase& op_case);
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// The segments of the cases of most stateful ops: one sequence of `n_rows` rows. It begins at
-/// `position`, reads state version 0 and writes version 1.
+/// One segment of `n_rows` rows. It begins at `position`, reads state version 0 and writes version
+/// 1. Most cases of stateful ops use it.
 std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position);
-/// Three segments of different lengths, positions, slots and versions. One is at position 0 (its
-/// state is garbage), and one has read_version == write_version.
+/// Three segments of different lengths, positions, slots and versions. One segment is at position
+/// 0, so its state is garbage. Another segment has read_version == write_version.
 std::vector<CaseSegment> three_segments();
-/// As many rows as a step may have. The segments are as long as chunks of 64 rows, one row longer
-/// and one row shorter. One is at position 0, and one has read_version == write_version.
+/// As many rows as a step may have. The segments have a multiple of 64 rows, one row more and one
+/// row less. One is at position 0, and one has read_version == write_version.
 std::vector<CaseSegment> long_segments();
 
 template <class T>

@@ -12,8 +12,8 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::size_t kGuardBytes = 4096;
-/// The content of the arena before a step: NaN both as float32 and as float64. It differs from the
-/// NaN of invalid rows, so that computing or copying invalid rows is noticed.
+/// The content of the arena before a step: NaN both as float32 and as float64. Its bits differ from
+/// the NaN of invalid rows, so that computing or copying invalid rows is noticed.
 constexpr std::uint32_t kUntouched = 0x7ffadead;
 
 /// The bytes that a step may change.
@@ -23,7 +23,7 @@ class Writable {
   void allow(std::size_t offset, std::size_t size_bytes) {
     std::fill_n(allowed_.begin() + static_cast<std::ptrdiff_t>(offset), size_bytes, 1);
   }
-  /// Names the first byte that changed without permission; empty if there is none.
+  /// Describes the first byte that changed although it must not. Empty if there is no such byte.
   std::string violation(std::span<const std::byte> before, std::span<const std::byte> after) const {
     for (std::size_t i = 0; i < before.size(); ++i)
       if (before[i] != after[i] && allowed_[i] == 0)
@@ -69,8 +69,8 @@ struct StateRange {
   std::size_t size_bytes;
 };
 
-/// In a ring (a ring buffer of the KV cache), the rows of the segment's positions. In other state,
-/// the whole write version.
+/// The ranges of a state tensor that the segments may write: in a ring (a ring buffer of the KV
+/// cache) the rows of each segment's positions, in other state the whole write version.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
@@ -128,7 +128,7 @@ void collect_outputs(const OpProblem& problem, const RecordedOp& op, const Graph
   if (problem.returns_tokens) {
     const auto tokens = std::as_bytes(std::span(run.tokens));
     if (!std::ranges::equal(tokens, result.results[0].bytes))
-      result.violations.push_back("the step's tokens are not those of the tensor");
+      result.violations.push_back("the step's tokens differ from the token tensor");
   }
 }
 
@@ -254,14 +254,14 @@ OpRun expected_run(Backend& reference, const OpProblem& problem) {
   OpRun run = run_op(reference, problem);
   if (!problem.errors) return run;
   ResultErrors errors = problem.errors(problem);
-  BX_ASSERT(errors.size() == run.results.size(), "a problem's errors are those of its results");
+  BX_ASSERT(errors.size() == run.results.size(), "each result has a list of errors");
   for (std::size_t i = 0; i < errors.size(); ++i) run.results[i].allowed = std::move(errors[i]);
   return run;
 }
 
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance) {
-  if (actual.results.size() != expected.results.size()) return {"another number of results"};
+  if (actual.results.size() != expected.results.size()) return {"the number of results differs"};
   std::vector<std::string> found;
   for (std::size_t i = 0; i < expected.results.size(); ++i) {
     const Comparison comparison =

@@ -1,4 +1,4 @@
-// Runs graphs and cases on a backend, and checks that a run writes only what it may.
+// Runs graphs and cases on a backend, and checks that a run writes only where it may.
 #pragma once
 
 #include <memory>
@@ -29,22 +29,22 @@ struct GraphRun {
   std::span<const std::byte> bytes(const Tensor& tensor) const;
 };
 
-/// Schedules, compiles, runs and waits. Before the step, the arena holds NaN except for the inputs.
-/// A guard region follows the arena.
+/// Schedules and compiles the graph, runs one step and waits for its end. Before the step, the
+/// arena holds the inputs, and NaN everywhere else. A guard region follows the arena.
 GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    std::span<const GraphInput> inputs, const StepBuffer& step,
                    const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
                    const ScheduleOptions& options = {}, bool fast = false);
 
-/// A part of an op's result: the valid rows of one output, or the range of a state that one segment
+/// One result of an op: the valid rows of one output, or the range of a state that one segment
 /// wrote.
 struct OpResult {
   std::string name;
   DType dtype = DType::f32;
   std::int64_t row_length = 1;
   std::vector<std::byte> bytes;
-  std::vector<double> allowed = {};  ///< for an expected result: how far another result may differ
+  std::vector<double> allowed = {};  ///< in an expected result: the allowed error of each element
 };
 
 struct OpRun {
@@ -53,17 +53,17 @@ struct OpRun {
   std::vector<std::string> violations;
 };
 
-/// Runs a problem without reuse of memory. Reports every byte of the arena and the state that
-/// changed although it is not a valid row of an output, scratch, or state that a segment writes.
-/// `fast`: products may have reduced precision.
+/// Runs a problem without reuse of memory. The step may write the valid rows of outputs, scratch
+/// memory, and the state that its segments write. Any other changed byte of the arena or the state
+/// is reported as a violation. If `fast`, products may have reduced precision.
 OpRun run_op(Backend& backend, const OpProblem& problem, bool fast = false);
 
-/// The result that every backend must compute: the reference's run, with the allowed error of each
-/// element.
+/// The results that every backend must compute: those of the reference, with the allowed error of
+/// each element.
 OpRun expected_run(Backend& reference, const OpProblem& problem);
 
-/// The places where a run differs from the expected run by more than is allowed; empty if the runs
-/// agree. Integers must be equal.
+/// Describes each result that differs from the expected result by more than the allowed error.
+/// Empty if the runs agree. Integers must be equal.
 std::vector<std::string> differences(const OpRun& actual, const OpRun& expected,
                                      const Tolerance& tolerance);
 /// The largest error, as a fraction of the allowed error.

@@ -10,11 +10,11 @@ constexpr double kDeviations = 6;
 
 double square(double x) { return x * x; }
 
-/// The variance of rounding a number of size 1, and of an error anywhere within +-1.
+/// The variance of the rounding of a number of size 1, and of an error that is uniform in [-1, 1].
 constexpr double kRoundingVariance = kRounding * kRounding / 3;
 constexpr double kEvenVariance = 1.0 / 3;
 
-/// A bound of (1 + kRounding)^n - 1, the worst error of n roundings in a row.
+/// A bound of (1 + kRounding)^n - 1, which is the worst error of n successive roundings.
 double worst_of(double n) { return n * kRounding / (1 - n * kRounding); }
 
 }  // namespace
@@ -44,7 +44,7 @@ Rounded operator/(const Rounded& a, const Rounded& b) {
   const Rounded inverse = function([](double x) { return 1 / x; }, b, 2.5 * kUlp);
   const double size_a = std::abs(a.value);
   const double size_inverse = std::abs(inverse.value);
-  // Only the error of the division itself is a rounding.
+  // Only the error of the division itself counts as a rounding.
   return {a.value * inverse.value,
           size_a * inverse.worst + (size_inverse + inverse.worst) * a.worst,
           size_a * inverse.bias + size_inverse * a.bias,
@@ -70,7 +70,7 @@ Rounded exp_of(const Rounded& x) {
 
 Rounded sigmoid_of(const Rounded& x) {
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
-  // The share of the exponential's error in 1 + exp(-x), plus a sum and a division.
+  // The error of exp(-x) as a fraction of 1 + exp(-x), plus a sum and a division.
   const double exp_ulps = kExpUlps + kExpUlpsOfSize * std::abs(x.value);
   return function(sigmoid, x, (exp_ulps * sigmoid(-x.value) + 3) * kUlp, 0x1p-114);
 }
@@ -78,11 +78,11 @@ Rounded sigmoid_of(const Rounded& x) {
 Rounded silu_of(const Rounded& x) {
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
   const auto silu = [&](double v) { return v * sigmoid(v); };
-  // The argument of the exponential is rounded; plus a sum, a division and a product.
+  // The error of the exponential, whose argument is rounded, plus a sum, a division and a product.
   const double exp_ulps = kShortExpUlps + std::abs(x.value);
   Rounded y = function(silu, x, (exp_ulps * sigmoid(-x.value) + 4) * kUlp, 1e-32);
-  // Around the minimum, where the slope is 0, values between the two ends are lower than at both
-  // ends.
+  // function() looks at both ends of the interval of x. Around the minimum of SiLU, values inside
+  // the interval are lower than the values at both ends.
   y.worst += square(std::min(x.worst, 1.0)) / 4;
   return y;
 }
@@ -93,14 +93,14 @@ void Sum::add(const Rounded& term) {
   size_ += std::abs(term.value);
   size2_ += square(term.value);
   worst_ += term.worst;
-  // A bias that all terms share adds up with the signs of the terms. A bias that differs between
-  // terms has signs that are as good as random.
+  // A bias that all terms share adds up with the signs of the terms. The signs of a bias that
+  // differs between terms are practically random.
   lean_ += term.value < 0 ? -term.bias : term.bias;
   noise2_ += square(term.noise) + kEvenVariance * square(term.bias);
 }
 
 void Sum::add_products(const WeightRow& w, std::span<const Rounded> x, double factor) {
-  // One rounding for the product, one for the factor.
+  // One rounding for the product with x[c], and one for the product with the factor.
   const int n = w.roundings + 2;
   const double rounding = worst_of(n);
   n_ += std::ssize(x);
@@ -141,8 +141,8 @@ NormedRow normed(std::span<const float> x, std::span<const float> norm, double e
   const Rounded sum = squares.result();
   const auto n = static_cast<double>(x.size());
   const double mean = sum.value / n + eps;
-  // Half the roundings of the division by n and of the sum with eps, plus a square root and a
-  // division.
+  // Half of the roundings of the division by n and of the sum with eps (the square root halves
+  // relative errors), plus the roundings of a square root and of a division.
   constexpr double kScaleUlps = 1.5 + 4.5 + 2.5;
   const auto inverse_root = [](double v) { return 1 / std::sqrt(v); };
   row.scale =

@@ -1,11 +1,11 @@
-// How far float32 arithmetic may be off, whatever order a device uses for a formula: the formula is
-// evaluated in float64, and every number carries bounds of its error.
+// Bounds on the error of float32 arithmetic, whatever order a device uses to evaluate a formula.
+// The formula is evaluated in float64, and every number carries bounds on its error.
 //
 // The legal errors (Vulkan specification, "Precision and Operation of SPIR-V Instructions"):
-//   +, -, *   correctly rounded, to the nearest on every known device. A product and a sum may be
-//             fused, which leaves out one rounding.
+//   +, -, *   correctly rounded (to nearest on every known device). A product and a sum may be
+//             fused, which saves one rounding.
 //   sums      in any order, by any tree
-//   /         2.5 ULP; 1 / sqrt(x) 2 ULP; sqrt(x) as 1 / sqrt(x) and a division;
+//   /         2.5 ULP; 1 / sqrt(x) 2 ULP; sqrt(x) the errors of 1 / sqrt(x) and of a division;
 //             exp(x) 3 + 2 |x| ULP
 //   numbers below 2^-126 may be flushed to 0 (compare() allows for it)
 #pragma once
@@ -24,8 +24,8 @@ namespace bitaxon::test {
 /// place.
 inline constexpr double kRounding = 0x1p-24;
 inline constexpr double kUlp = 0x1p-23;
-/// exp may err by 3 + 2 |x| ULP. Exponentials written in the kernels err by at most 3 ULP; short
-/// ones, used in SiLU, by 8 ULP (1e-6).
+/// The exp of a device may be off by 3 + 2 |x| ULP. The exponentials that kernels implement are off
+/// by at most 3 ULP, and the short version for SiLU by at most 8 ULP (1e-6).
 inline constexpr double kExpUlps = 3;
 inline constexpr double kExpUlpsOfSize = 2;
 inline constexpr double kShortExpUlps = 8;
@@ -35,22 +35,23 @@ struct Rounded {
   double value = 0;
   /// The largest error of any legal evaluation.
   double worst = 0;
-  /// The error of functions and divisions, which may have the same sign everywhere on a device.
+  /// The error of functions and divisions. On a device it may have the same sign for all operands.
   double bias = 0;
-  /// Standard deviation of the sum of roundings. Roundings are independent and uniformly
-  /// distributed over +-2^-24.
+  /// The standard deviation of the sum of the roundings. Roundings are taken as independent and
+  /// uniformly distributed over +-2^-24.
   double noise = 0;
 
-  /// The smaller of two bounds. The worst case grows with the number of terms, so it applies to few
-  /// terms. The roundings of many terms do not all have the same sign: one result in 10^9 exceeds
-  /// six standard deviations. Source: Higham and Mary 2019, "A new approach to probabilistic
-  /// rounding error analysis".
+  /// The smaller of two bounds: the worst case, and six standard deviations plus the bias. The
+  /// worst case is smaller for few terms, because it grows with the number of terms. The roundings
+  /// of many terms do not all have the same sign: one result in 10^9 exceeds six standard
+  /// deviations. Source: Higham and Mary 2019, "A new approach to probabilistic rounding error
+  /// analysis".
   double allowed() const;
 };
 
 /// x after n more roundings.
 Rounded rounded(const Rounded& x, int n = 1);
-/// Each result is rounded once.
+/// The result of each operator is rounded once.
 Rounded operator+(const Rounded& a, const Rounded& b);
 Rounded operator*(const Rounded& a, const Rounded& b);
 Rounded operator/(const Rounded& a, const Rounded& b);
@@ -59,7 +60,7 @@ Rounded operator/(const Rounded& a, const Rounded& b);
 /// most `absolute`.
 Rounded function(const std::function<double(double)>& f, const Rounded& x, double relative,
                  double absolute = 0);
-/// exp(x). Results below 2^-114 may be lost.
+/// exp(x). A device may flush results below 2^-114 to 0.
 Rounded exp_of(const Rounded& x);
 Rounded sigmoid_of(const Rounded& x);
 /// x * sigmoid(x)
@@ -68,24 +69,25 @@ Rounded silu_of(const Rounded& x);
 /// One decoded row of a weight.
 struct WeightRow {
   std::span<const float> values;
-  /// Terms of the values that may be multiplied and summed separately: the biases of scale * code +
-  /// bias. Empty: none.
+  /// The part of each value that a kernel may multiply and sum separately: the bias of scale * code
+  /// + bias. Empty if the format has no biases.
   std::span<const float> offsets = {};
-  /// Roundings of one decoded value.
+  /// The number of roundings in decoding one value.
   int roundings = 0;
 
   double value(std::size_t c) const { return static_cast<double>(values[c]); }
   double offset(std::size_t c) const {
     return offsets.empty() ? 0 : static_cast<double>(offsets[c]);
   }
-  /// The size of the terms that a value is computed from.
+  /// The total size of the terms from which a value is computed.
   double size(std::size_t c) const { return std::abs(value(c) - offset(c)) + std::abs(offset(c)); }
 };
 
-/// A sum in any order that does not depend on the terms. Partial sums are rounded. In the worst
-/// case they are as large as the sizes of all terms together. For an order chosen independently of
-/// the terms, the sum of a fraction f of the terms has a mean square of at most f * (sum of
-/// squares) + f^2 * (whole sum)^2, which averages over f to half of both.
+/// A sum in any order that does not depend on the terms. Each partial sum is rounded. In the worst
+/// case a partial sum is as large as the sum of the sizes of all terms. For an order chosen
+/// independently of the terms, the sum of a fraction f of the terms has a mean square of at most
+/// f * (sum of squares) + f^2 * (whole sum)^2. The average over f is at most half of (sum of
+/// squares) + (whole sum)^2.
 class Sum {
  public:
   void add(const Rounded& term);
@@ -96,14 +98,14 @@ class Sum {
  private:
   std::int64_t n_ = 0;
   double value_ = 0;
-  double size_ = 0, size2_ = 0;  ///< of what the terms are computed from, and of its squares
+  double size_ = 0, size2_ = 0;  ///< sums of the sizes and of the squared sizes of all terms
   double worst_ = 0, lean_ = 0, noise2_ = 0;
 };
 
 Rounded product(const WeightRow& w, std::span<const Rounded> x);
 
-/// A row of an input: x[c], times an optional scale that may be applied before or after the
-/// products.
+/// A row of an input: x[c] times an optional scale. A kernel may apply the scale before or after
+/// the products.
 struct NormedRow {
   std::vector<Rounded> x;
   std::optional<Rounded> scale = {};

@@ -25,7 +25,7 @@ struct Spec {
   Params params = {};
   double spread = 3;
   double grid = 0;                 ///< logits are multiples of this, so that many are equal; 0: off
-  std::vector<float> logits = {};  ///< for every segment, instead of random logits
+  std::vector<float> logits = {};  ///< the logits of every segment; random if empty
 };
 
 SamplerWords words_of(const Params& params, std::uint64_t seed) {
@@ -64,7 +64,7 @@ void build(OpProblem& p, const Spec& spec) {
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
   const auto next_token = p.add_state(DType::i32, {1});
   for (const SegmentWords& segment : p.segments()) {
-    // Read at the write version, which embed has filled.
+    // The op reads the write version, because embed has already filled it.
     auto* bits =
         reinterpret_cast<std::uint32_t*>(p.state_bytes(seen, segment.slot, segment.write_version));
     for (std::int64_t word = 0; word < (spec.vocab_size + 31) / 32; ++word)
@@ -79,7 +79,7 @@ void build(OpProblem& p, const Spec& spec) {
 OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
-          {0, "tokens are integers: they agree or they do not"},
+          {0, "none, because tokens are integers"},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 

@@ -18,12 +18,13 @@ struct Spec {
   std::int64_t capacity = 0;
   double u_spread = 1;
   double z_spread = 1;
-  double dt_bias = -3;  ///< before softplus; 0.05 after it
+  double dt_bias = -3;  ///< before softplus, which makes 0.05 of it
   double dt_spread = 1;
   double a_log = 0.5;
   double a_log_spread = 1;
-  bool nan = false;  ///< in one channel from row 1 on, in all channels from row 4 on
-  /// r of the first rows. A NaN makes all channels NaN from its row on. Empty: random.
+  bool nan = false;  ///< one channel is NaN from row 1 on, all channels from row 4 on
+  /// The values of r in the first rows. A NaN makes all channels NaN from its row on. Rows without
+  /// a value here are random.
   std::vector<float> rates = {};
 };
 
@@ -34,7 +35,7 @@ struct Element {
   float value;
 };
 
-/// Random rows of `cols` columns, except for these elements.
+/// Adds an input of random rows with `cols` columns, then sets the given elements.
 std::size_t add_input_with(OpProblem& p, std::int64_t cols, double spread,
                            const std::vector<Element>& elements) {
   std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * cols));
@@ -48,27 +49,28 @@ struct Parts {
   std::size_t u, bcr, z, dt_weight, dt_bias, a_log, skip, h;
 };
 
-/// One state of one channel, carried from row to row, and its accumulated error.
+/// One state of one channel and its accumulated error. Both are carried from row to row.
 struct Carried {
   double value = 0;
   double worst = 0;
   double noise2 = 0;
-  /// Errors of functions, which may have the same sign in every row: of the decay, and of the
-  /// input.
+  /// The errors of the decay and of the input that come from functions. They may have the same sign
+  /// in every row.
   double lean_of_decay = 0, lean_of_input = 0;
 
   Rounded rounded() const {
     return {value, worst, std::abs(lean_of_decay) + std::abs(lean_of_input), std::sqrt(noise2)};
   }
-  /// h = exp(power) * h + input * b. The factor is exact where it is nearly 1: kernels multiply by
-  /// exp(power) - 1, which has the error, and add.
+  /// h = exp(power) * h + input * b. A factor near 1 has almost no error: kernels multiply h by
+  /// exp(power) - 1, which has a relative error, and add the product to h.
   void advance(const Rounded& power, const Rounded& input, double b);
 };
 
 void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const auto square = [](double x) { return x * x; };
   const double decay = std::exp(power.value);
-  // Bounds of the error of exp: its own (6e-7 in exp2_of_rest), and the error from its argument.
+  // The error of exp has two bounded parts: its own error (6e-7 in exp2_of_rest), and the error of
+  // its argument.
   const double own = 5 * kUlp * std::min(decay, std::abs(std::expm1(power.value)));
   const double grown = decay * std::exp(std::min(power.worst, 50.0));
   const double decay_worst = own + grown - decay;
@@ -76,8 +78,8 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const Rounded gain = input * Rounded{b};
   const double before = value;
   value = decay * before + gain.value;
-  // Roundings of the product, the inner sum and the outer sum, and of the reference when it stores
-  // h.
+  // The roundings of the product, of the inner sum and of the outer sum, and the rounding when the
+  // reference stores h.
   const double change = std::expm1(power.value) * before;
   const double sizes[] = {change, change + gain.value, value, value};
   double roundings = 0, roundings2 = 0;
@@ -93,7 +95,7 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   lean_of_input = decay * lean_of_input + (gain.value < 0 ? -gain.bias : gain.bias);
 }
 
-/// The formula of the op, row by row, for all channels and states.
+/// Evaluates the formula of the op row by row, for all channels and states.
 class ScanErrors {
  public:
   ScanErrors(const OpProblem& p, const Spec& spec, const Parts& parts)
@@ -138,11 +140,11 @@ class ScanErrors {
       const double softplus = x > 30 ? x : std::log1p(std::exp(x));
       return std::clamp(softplus, 1e-4, 100.0);
     };
-    // An exponential, a logarithm (a division and a series), and a sum.
+    // The errors of an exponential, of a logarithm (a division and a series), and of a sum.
     return function(clipped, raw, (kExpUlps + 2.5 + 2.5) * kUlp);
   }
 
-  /// y of a row and channel. Advances the states of the channel.
+  /// Advances the states of a channel by one row and returns y for that row.
   Rounded advance(std::int64_t row, std::int64_t e, std::vector<Carried>& h) const {
     const auto at = static_cast<std::size_t>(e);
     const auto bcr = input_row(p_, parts_.bcr, row);
@@ -220,8 +222,8 @@ std::vector<OpCase> selective_scan_cases() {
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
                            {.segments = one_segment(n, position)}));
-  // As many states as the models have, which vectorized kernels keep in registers, and enough rows
-  // for several of the kernels' blocks.
+  // As many states as the models have (vectorized kernels keep them in registers), and enough rows
+  // for several blocks of a kernel.
   for (std::uint32_t n : {1U, 2U, 17U, 33U})
     for (std::int64_t d_inner : {48, 65})
       cases.push_back(make(
@@ -247,7 +249,7 @@ std::vector<OpCase> selective_scan_cases() {
                        {.segments = three_segments(), .dt_bias = -60, .dt_spread = 10}));
   cases.push_back(make("dt_around_lower_clip", kEdge,
                        {.segments = three_segments(), .dt_bias = -9.21, .dt_spread = 0.3}));
-  // a near 1e-3, so that exp(100 a) is neither 0 nor 1.
+  // The decay rate a is near 1e-3, so that exp(100 a) is neither 0 nor 1.
   cases.push_back(
       make("dt_above_upper_clip", kEdge,
            {.segments = three_segments(), .dt_bias = 500, .dt_spread = 10, .a_log = -6}));
@@ -262,8 +264,8 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
   cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
-  // Vectorized kernels bound the products of time steps and decays by the largest time step of
-  // several rows.
+  // Vectorized kernels bound the products of time step and decay by the largest time step of
+  // several rows. A NaN after a large time step must survive this.
   for (const std::int64_t d_state : {16, 5})
     cases.push_back(make("nan_after_a_long_step_" + std::to_string(d_state), kEdge,
                          {.d_state = d_state,
@@ -280,7 +282,7 @@ std::vector<OpCase> selective_scan_cases() {
       make("three_states", kEdge, {.d_inner = 17, .d_state = 3, .segments = long_segments()}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
   cases.push_back(make("longest_segment", kEdge, {.segments = one_segment(512, 0)}));
-  // Every row contributes as much as the last.
+  // The state does not decay, so that every row contributes as much as the last row.
   cases.push_back(
       make("long_without_forgetting", kEdge,
            {.segments = long_segments(), .dt_bias = -60, .dt_spread = 10, .a_log = -2}));

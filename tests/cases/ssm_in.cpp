@@ -6,8 +6,8 @@ namespace bitaxon::test {
 namespace {
 
 struct Spec {
-  Format format = Format::f32;   ///< of in_proj
-  Format vectors = Format::f32;  ///< of all other weights
+  Format format = Format::f32;   ///< format of in_proj
+  Format vectors = Format::f32;  ///< format of all other weights
   std::int64_t d_model = 64;
   std::int64_t d_inner = 96;
   std::int64_t d_conv = 4;
@@ -17,8 +17,7 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// Row r of v in a segment, one channel. Rows before the first come from the tail; the state is
-/// exact.
+/// Channel e of row r of v in a segment. Negative rows come from the tail, a state without errors.
 Rounded row_of_v(const OpProblem& p, const Spec& spec, std::size_t tail, std::span<const Rounded> v,
                  const SegmentWords& segment, std::int64_t r, std::int64_t e) {
   if (r >= 0) return v[static_cast<std::size_t>((segment.first_row + r) * 2 * spec.d_inner + e)];
@@ -120,7 +119,7 @@ std::vector<OpCase> ssm_in_cases() {
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-15}));
-  // A state that is replaced in place, by fewer rows than it has and by more.
+  // The state is replaced in place: by fewer rows than it has, and by more rows.
   for (std::uint32_t n : {2U, 7U})
     cases.push_back(make("in_place_" + std::to_string(n), kEdge, {.segments = in_place(n)}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));

@@ -1,5 +1,5 @@
-// A Vulkan driver that passes every call on to another driver ($BX_WRAPPED_DRIVER), except one. The
-// name of the library says which function it is and what happens in it: crash_in_vkCreateDevice.so,
+// A Vulkan driver that forwards every call to another driver ($BX_WRAPPED_DRIVER), except one call.
+// The name of the library says how and where the driver misbehaves: crash_in_vkCreateDevice.so,
 // exit_in_load.so, hang_in_unload.so, fail_in_vkEnumeratePhysicalDevices.so, crash_in_nothing.so.
 #include <dlfcn.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ std::string own_name() {
   return std::filesystem::path(info.dli_fname).stem().string();
 }
 
-/// The two parts of the library's name, before and after "_in_".
+/// The part of the library's name before "_in_" (`first`), or the part after it.
 std::string word(bool first) {
   const std::string name = own_name();
   const std::size_t at = name.find("_in_");

@@ -1,5 +1,5 @@
-// The recorded cases of the original program, run on any backend: whole prompts, splits, decoding,
-// every layer.
+// Runs the recorded cases of the original program on any backend: whole prompts, split prompts,
+// decoding, and every layer.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace bitaxon::test {
 
-/// The case folders of the source tree, and those of the folder that $BITAXON_GOLDEN_DIR names
-/// (larger cases are not kept in the repository).
+/// The case folders in the source tree and in the folder $BITAXON_GOLDEN_DIR. That folder holds
+/// cases that are too large for the repository.
 std::vector<std::filesystem::path> golden_case_folders();
 
 /// The bound on the difference from the recorded numbers, in relative L2.
@@ -47,9 +47,9 @@ class GoldenCase {
   /// The bound for this model on this backend. A model without 16-bit or 4-bit tensors is always
   /// exact.
   GoldenBound bound() const;
-  /// Ways to feed the prompt: in few pieces, in uneven ones, row by row.
+  /// Ways to split the prompt: into few pieces, into uneven pieces, and row by row.
   std::vector<std::vector<std::size_t>> prompt_splits() const;
-  /// The logits of every id of the prompt, which is fed in pieces.
+  /// Feeds the prompt in `pieces` and returns the logits of every id.
   GoldenRows prefill(std::span<const std::size_t> pieces);
   /// The logits after the prompt and after each recorded token except the last, fed one by one.
   GoldenRows decode();

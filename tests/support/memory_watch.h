@@ -36,7 +36,7 @@ std::uint64_t peak_growth_bytes(const Act& act) {
   return memory_status_bytes("VmHWM") - before;
 }
 
-/// A model of 175 MiB whose largest tensor has 48 MiB.
+/// The configuration of a model of 175 MiB. Its largest tensor has 48 MiB.
 inline BitAxonConfig loading_config() {
   BitAxonConfig config;
   config.vocab_size = 8000;
@@ -49,7 +49,7 @@ inline BitAxonConfig loading_config() {
 }
 
 /// Loads a model of random weights. Expects a peak below the sum of the packed weights, the largest
-/// tensor and 128 MiB. For a backend whose memory is the system's.
+/// tensor and 128 MiB. The backend must allocate its buffers in system memory.
 inline void expect_low_loading_peak(Backend& backend) {
   std::uint64_t largest = 0;
   for (const FoundWeight& weight : random_found(loading_config().spec()))

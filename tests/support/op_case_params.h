@@ -22,8 +22,8 @@ inline void PrintTo(const NamedCase& named, std::ostream* out) {
   *out << named.op << "/" << named.op_case->label;
 }
 
-/// The cases of every op that have one of the tags `some` and none of the tags `without`. With
-/// `some` = kPlain any tags will do.
+/// The cases of every op that have at least one of the tags `some` and none of the tags `without`.
+/// If `some` is kPlain, only `without` selects.
 inline std::vector<NamedCase> named_cases(unsigned some = kPlain, unsigned without = kPlain) {
   std::vector<NamedCase> named;
   for (const OpCases& cases : every_op_case())
@@ -37,7 +37,7 @@ inline std::string test_name(const testing::TestParamInfo<NamedCase>& info) {
   return fmt::format("{}_{}", info.param.op, info.param.op_case->label);
 }
 
-/// Expects that the run touched only the memory that it may.
+/// Reports each violation of the run as a test failure.
 inline void expect_clean(const OpRun& run, const std::string& who) {
   for (const std::string& violation : run.violations) ADD_FAILURE() << who << ": " << violation;
 }

@@ -1,5 +1,6 @@
-// A second implementation of sampling, written from docs/sampling.md. It is slow and shares neither
-// scratch nor order of work with a kernel. The sample op must agree with it token by token.
+// A second implementation of sampling, written from docs/sampling.md. It is slow, and it shares
+// neither scratch memory nor the order of work with any kernel. The sample op must agree with this
+// implementation token by token.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,12 @@ struct PlainParams {
   SamplerWords words() const;
 };
 
-/// Integer weights of all tokens after every filter, 0 for dropped tokens. Logits are finite or
-/// -infinity, and the temperature is not 0.
+/// The integer weight of each token after all filters. A dropped token has weight 0. The logits
+/// must be finite or -infinity, and the temperature must not be 0.
 std::vector<std::uint64_t> plain_weights(std::span<const float> logits,
                                          const std::vector<bool>& seen, const PlainParams& params);
 
-/// The token at `position` of a sequence; -1 if a logit is NaN or the largest is not finite.
+/// The token at `position` of a sequence. -1 if a logit is NaN or the largest logit is not finite.
 std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>& seen,
                           const PlainParams& params, std::uint64_t position);
 

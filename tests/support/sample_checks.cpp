@@ -21,7 +21,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// One of a few values, including corner cases.
+/// A random element of `values`.
 template <class T>
 T pick(Random& random, std::initializer_list<T> values) {
   return values.begin()[random.below(static_cast<std::int64_t>(values.size()))];
@@ -39,7 +39,7 @@ PlainParams random_params(Random& random, std::int64_t vocab_size) {
   return params;
 }
 
-/// Logits with ties, -infinity, and wide or narrow spreads.
+/// Random logits. They may have ties, -infinity, and a wide or narrow spread.
 std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   const double spread = pick(random, {0.0, 0.1, 1.0, 3.0, 3.0, 10.0, 1000.0});
   const double grid = pick(random, {0.0, 0.0, 0.25, 2.0});
@@ -54,7 +54,7 @@ std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   return logits;
 }
 
-/// Runs one step of random segments and compares each with the plain implementation.
+/// Runs one step of random segments and compares each token with the plain implementation.
 void check_random_step(SampleOp& op, Random& random, std::int64_t vocab_size, int n_segments) {
   std::vector<std::vector<float>> logits;
   std::vector<SampleOp::Draw> draws(static_cast<std::size_t>(n_segments));
@@ -134,13 +134,13 @@ TEST_P(Sample, LogitsThatAreNotFiniteGiveNoToken) {
     EXPECT_EQ(op.run_one(std::vector<float>{-kInf, -kInf, -kInf}, {}), -1);
     EXPECT_EQ(op.run_one(std::vector<float>{-kInf, 0, -kInf}, {}), 1);
   }
-  // A penalty may not make an infinite logit look finite.
+  // A penalty must not make an infinite logit look finite.
   EXPECT_EQ(
       SampleOp(backend(), 2).run_one(std::vector<float>{kInf, 1}, {.penalty = kInf}, {true, false}),
       -1);
 }
 
-/// The tokens that appear in a number of draws.
+/// For each token, whether it appears in n_steps steps of kMaxSegments draws.
 std::vector<bool> drawn(SampleOp& op, std::span<const float> logits, const PlainParams& params,
                         std::uint32_t n_steps) {
   const std::vector<SampleOp::Draw> draws(kMaxSegments, {logits, {}, params, 1});
@@ -164,12 +164,12 @@ TEST_P(Sample, FiltersKeepTheExpectedTokens) {
   const std::vector<float> logits = {1, 2, 2, 0, 2, -1};
   SampleOp op(backend(), 6);
   using Kept = std::vector<bool>;
-  EXPECT_EQ(drawn(op, logits, {.top_k = 1}, 10), (Kept{0, 1, 1, 0, 1, 0})) << "equals survive";
+  EXPECT_EQ(drawn(op, logits, {.top_k = 1}, 10), (Kept{0, 1, 1, 0, 1, 0})) << "ties survive";
   EXPECT_EQ(drawn(op, logits, {.top_k = 3}, 10), (Kept{0, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.top_k = 4}, 10), (Kept{1, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.top_k = 9}, 40), (Kept{1, 1, 1, 1, 1, 1}));
   EXPECT_EQ(drawn(op, logits, {.top_p = 0}, 10), (Kept{0, 1, 1, 0, 1, 0}))
-      << "the best token and its equals survive";
+      << "the best token and its ties survive";
   EXPECT_EQ(drawn(op, logits, {.min_p = 1}, 10), (Kept{0, 1, 1, 0, 1, 0}));
   EXPECT_EQ(drawn(op, logits, {.min_p = 0.36}, 10), (Kept{1, 1, 1, 0, 1, 0})) << "e^-1 is 0.368";
   EXPECT_EQ(drawn(op, logits, {.min_p = 0.37}, 10), (Kept{0, 1, 1, 0, 1, 0}));
@@ -195,8 +195,8 @@ TEST_P(Sample, TopPIsExact) {
 
 TEST_P(Sample, TopPDoesNotStopAtTheBoundItself) {
   // The weights are 2^30, two just below 2^29, and a fourth that makes the total exactly 2^31. The
-  // first weight is then half of the total. Top-p 0.5 goes on until the sum is more than half, so
-  // it must keep the next two, which are equal.
+  // first weight is then half of the total. Top-p 0.5 adds tokens until the sum exceeds half of the
+  // total, so it must also keep the second and third tokens, which have equal weights.
   std::vector<float> logits = {0, 0, 0, 0};
   std::uint64_t rest = 0;
   for (float l = -0.6931F; rest == 0 || rest > 100000; l = std::nextafter(l, -1.0F)) {
@@ -279,7 +279,7 @@ std::pair<double, int> chi_square(Backend& backend, std::span<const float> logit
       EXPECT_EQ(counts[i], 0);
       continue;
     }
-    EXPECT_GT(expected, 5) << "the statistic needs cells that are not nearly empty";
+    EXPECT_GT(expected, 5) << "too few draws for the statistic";
     statistic += (counts[i] - expected) * (counts[i] - expected) / expected;
     ++freedom;
   }
@@ -296,9 +296,9 @@ TEST_P(ManySamples, DrawWithTheExpectedProbabilities) {
         PlainParams{.min_p = 0.2, .seed = 4}}) {
     const auto [statistic, freedom] = chi_square(backend(), logits, params, GetParam().n_draws);
     EXPECT_GE(freedom, 3);
-    // About one seed in a million exceeds mean + 5 standard deviations. These seeds are fixed.
+    // About one seed in a million exceeds mean + 5 standard deviations. The seeds here are fixed.
     EXPECT_LT(statistic, freedom + 5 * std::sqrt(2.0 * freedom)) << "seed " << params.seed;
-    EXPECT_GT(statistic, freedom - 5 * std::sqrt(2.0 * freedom)) << "too even to be random";
+    EXPECT_GT(statistic, freedom - 5 * std::sqrt(2.0 * freedom)) << "too uniform to be random";
   }
 }
 
@@ -317,7 +317,7 @@ TEST_P(Sample, TokenDependsOnSeedAndPositionAlone) {
   EXPECT_NE(tokens[0], tokens[1]);
   EXPECT_NE(tokens[0], tokens[3]);
   EXPECT_EQ(tokens, op.run(draws));
-  // The position is that of the drawn token, for any number of rows before it.
+  // The random number depends on the position of the drawn token, not on the number of rows.
   StepBuffer step;
   step.n_rows = 4;
   step.n_segments = 1;

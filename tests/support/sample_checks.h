@@ -13,8 +13,8 @@ namespace bitaxon::test {
 struct SampleBackend {
   const char* name;
   Backend& (*open)();
-  int n_rounds;           ///< random distributions
-  std::uint32_t n_draws;  ///< draws in which each token is counted
+  int n_rounds;           ///< number of random distributions
+  std::uint32_t n_draws;  ///< number of draws whose tokens are counted
 };
 
 inline void PrintTo(const SampleBackend& backend, std::ostream* out) { *out << backend.name; }

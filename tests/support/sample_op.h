@@ -22,12 +22,12 @@ class SampleOp {
     std::span<const float> logits;
     std::vector<bool> seen;
     PlainParams params;
-    std::uint32_t position = 1;  ///< of the token drawn
+    std::uint32_t position = 1;  ///< position of the drawn token
   };
   std::vector<std::int32_t> run(std::span<const Draw> draws);
   std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
                        std::vector<bool> seen = {});
-  /// Draws from the same logits again, for other positions.
+  /// Draws again from the logits of the latest run(), at the positions in `step`.
   std::vector<std::int32_t> submit(const StepBuffer& step);
 
  private:

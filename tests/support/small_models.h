@@ -1,4 +1,4 @@
-// Small models for tests: random weights as numbers, written as a model directory.
+// Small models for tests: random weights, which can be written as a model directory.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +36,9 @@ struct StoredModel {
 /// The configuration in a model's folder.
 BitAxonConfig read_config(const std::filesystem::path& folder);
 
-/// The tensors of Model::random.
+/// The weights that Model::random makes from `seed`.
 StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed);
-/// config.json and model.safetensors, all F32, into an existing folder.
+/// Writes config.json and model.safetensors (all tensors F32) into an existing folder.
 void write_model(const std::filesystem::path& folder, const StoredModel& model);
 void write_tensors(const std::filesystem::path& file,
                    const std::map<std::string, NamedTensor>& tensors,
@@ -55,7 +55,7 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
 OpenModel open_random(const std::string& device, int n_threads, const BitAxonConfig& config,
                       const LoadOptions& options = {}, std::uint64_t seed = 1);
 
-/// Feeds ids in these pieces and returns the logits of every row.
+/// Feeds ids in pieces of the given sizes and returns the logits of every row.
 std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
                                std::span<const std::size_t> pieces);
 /// Feeds ids in pieces of at most kMaxRows and returns the logits of every row.
@@ -65,7 +65,7 @@ std::vector<std::size_t> equal_pieces(std::size_t n, std::size_t size);
 /// Splits n rows into pieces of 1 to `largest` rows.
 std::vector<std::size_t> random_pieces(std::size_t n, std::size_t largest, std::uint32_t seed);
 
-/// Whether numbers are equal as bits (NaN equals itself, 0 does not equal -0).
+/// Whether all numbers have the same bits (NaN equals itself, 0 does not equal -0).
 bool same_bits(std::span<const float> a, std::span<const float> b);
 
 }  // namespace bitaxon::test

@@ -81,7 +81,7 @@ void expect_close(std::span<const float> actual, std::span<const float> expected
   ASSERT_EQ(actual.size(), expected.size()) << what;
   ASSERT_GT(n_rows, 0) << what;
   const RowErrors errors = row_errors(actual, expected, n_rows);
-  EXPECT_LE(errors.whole, bound) << what << ": over the whole";
+  EXPECT_LE(errors.whole, bound) << what << ": over all rows";
   if (errors.worst_row <= row_factor * bound) return;
   const std::size_t cols = actual.size() / static_cast<std::size_t>(n_rows);
   const auto a = actual.subspan(errors.row * cols, cols);

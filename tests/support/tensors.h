@@ -24,9 +24,9 @@ const TensorInfo& info_of(const Checkpoint& file, std::string_view name);
 /// ||actual - expected|| / ||expected||; infinite if a number is NaN or the sizes differ.
 double relative_l2(std::span<const float> actual, std::span<const float> expected);
 
-/// The difference of rows from the expected ones, in relative L2.
+/// The relative L2 differences between the actual and the expected rows.
 struct RowErrors {
-  double whole = 0;  ///< of all rows together
+  double whole = 0;  ///< the difference over all rows together
   double worst_row = 0;
   std::size_t row = 0;  ///< index of the worst row
 };
@@ -40,7 +40,7 @@ void expect_close(std::span<const float> actual, std::span<const float> expected
                   std::int64_t n_rows, double bound, const std::string& what,
                   double row_factor = 4);
 
-/// A folder of its own under the system's temporary folder, removed at the end.
+/// A new folder under the system's temporary folder. The destructor removes the folder.
 class TemporaryFolder {
  public:
   TemporaryFolder();

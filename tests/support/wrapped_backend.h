@@ -23,17 +23,16 @@ using CapturedWeights = std::map<std::string, CapturedWeight>;
 
 class WrappedBackend final : public Backend {
  public:
-  /// `poison`: fills all memory with NaN (0xFF bytes) when it is allocated, and the memory of
-  /// activations again before each step. A step then cannot read a value that it has not written.
+  /// `poison` fills all memory with NaN (0xFF bytes) when it is allocated, and fills the memory of
+  /// activations again before each step. Any value that a step reads before writing it is then NaN.
   explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
-  std::function<void(DeviceMemory&)> change_memory;  ///< changes the reported memory
-  std::function<void(std::span<std::byte>)>
-      change_download;  ///< changes bytes that come back from the device
+  std::function<void(DeviceMemory&)> change_memory;           ///< changes the reported memory
+  std::function<void(std::span<std::byte>)> change_download;  ///< changes the downloaded bytes
 
   const CapturedWeights& captured() const { return captured_; }
-  int n_allocated() const { return n_allocated_; }  ///< buffers
+  int n_allocated() const { return n_allocated_; }  ///< number of buffers
   void forget() {
     captured_.clear();
     n_allocated_ = 0;
