@@ -81,7 +81,7 @@ Comparison compare(std::span<const float> actual, std::span<const float> expecte
   }
   if (n_wrong > 0)
     result.problem = fmt::format(
-        "{} of {} errors exceed the tolerance ({}), by a factor of up to {:.3g}; the first: {}",
+        "{} of {} elements exceed the tolerance ({}), by a factor of up to {:.3g}; the first: {}",
         n_wrong, actual.size(), tolerance.reason, result.largest, result.problem);
   return result;
 }
