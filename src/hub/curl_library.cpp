@@ -11,7 +11,7 @@ namespace bitaxon::hub {
 namespace {
 
 DynamicLibrary open_library() {
-  // Both have the same interface. Debian gives the GnuTLS build its own name.
+  // Both libraries have the same interface. Debian gives the GnuTLS build its own name.
   const std::string names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
   try {
     return DynamicLibrary(names);
@@ -65,8 +65,8 @@ CurlLibrary load(const DynamicLibrary& library) {
 }  // namespace
 
 const CurlLibrary& curl_library() {
-  // Never closed: the libraries that libcurl loads (TLS, name services) register handlers that run
-  // at the end of the process.
+  // The library is never closed, because the libraries that libcurl loads (TLS, name services)
+  // register handlers that run at the end of the process.
   static const auto* const library = new DynamicLibrary(open_library());
   static const CurlLibrary curl = load(*library);
   return curl;

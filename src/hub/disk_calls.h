@@ -9,7 +9,7 @@
 
 namespace bitaxon::hub {
 
-/// Calls the system by default. Tests put other functions here.
+/// By default the members call the system. Tests replace them.
 struct DiskCalls {
   int (*flock)(int descriptor, int operation) = ::flock;
   int (*symlink)(const char* target, const char* path) = ::symlink;

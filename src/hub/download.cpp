@@ -34,7 +34,8 @@ void check(const DownloadRequest& request) {
                             problem, printable(request.revision)));
 }
 
-/// Follows the hub's own tools: "*" also matches slashes, and a folder stands for everything in it.
+/// Whether a pattern matches `name`. As in the hub's own tools, "*" also matches slashes, and a
+/// pattern that ends with a slash matches everything in that folder.
 bool matches(const std::vector<std::string>& globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(), [&](std::string glob) {
     if (glob.ends_with('/')) glob += '*';
@@ -68,8 +69,9 @@ class Places {
     if (!in_cache()) make_folders(folder_);
   }
 
-  /// Creates the folders needed to fetch `files`. Throws Error(io) when one of them cannot be
-  /// written. Not called when nothing has to be added, so that nothing has to be writable then.
+  /// Creates the folders needed to fetch `files`. Throws Error(io) when one of them is not
+  /// writable. Call this only when a file is missing: a complete download may lie in read-only
+  /// folders.
   void prepare(const std::vector<HubFile>& files, const Snapshot& snapshot) const {
     if (!in_cache()) {
       for (const HubFile& file : files) refuse_unwritable(target(file));
@@ -78,7 +80,7 @@ class Places {
     }
     make_folders(cache_.blobs());
     cache_.refuse_unwritable_for(snapshot);
-    std::error_code no_lock;  // reported later, when a lock is taken
+    std::error_code no_lock;  // lock() reports the problem
     fs::create_directories(cache_.locks(), no_lock);
   }
 
@@ -96,8 +98,9 @@ class Places {
     return (in_cache() ? cache_.locks() : under_way()) / (file.id + ".lock");
   }
 
-  /// Whether the file is here. In the cache, a file gets its name only after its contents were
-  /// checked. In a local folder anybody may have changed it, so the contents are checked again.
+  /// Whether the complete file is on this machine. In the cache, a file gets its name only after
+  /// its contents were checked. In a local folder anybody may have changed the file, so its
+  /// contents are checked again.
   bool has(const HubFile& file, const HttpOptions& options) const {
     if (in_cache() && cache_.has_plain(commit_, in_snapshot(file))) return true;
     const fs::path path = target(file);
@@ -117,7 +120,7 @@ class Places {
     return {file.name, file.id, file.size_bytes};
   }
 
-  /// Bytes of the file that an earlier run fetched.
+  /// The number of bytes that an earlier run fetched of the file.
   std::uint64_t partial_bytes(const HubFile& file) const {
     std::error_code error;
     const std::uintmax_t size = fs::file_size(partial(file), error);
@@ -185,7 +188,7 @@ class Download {
     return snapshot;
   }
 
-  /// No file may go into the folder in which the download keeps its own files.
+  /// Throws Error(format) for a file in .cache, because the download keeps its own files there.
   static void refuse_own_folder(const std::vector<ListedFile>& files) {
     for (const ListedFile& file : files)
       if (file.name == ".cache" || file.name.starts_with(".cache/"))
@@ -196,7 +199,8 @@ class Download {
                                 printable(file.name)));
   }
 
-  /// In the cache each content counts once: files with the same contents share one blob.
+  /// The files that must be fetched. In the cache, files with the same contents share one blob and
+  /// count once.
   std::vector<HubFile> find_missing(const std::vector<HubFile>& files, const Places& places) {
     std::vector<HubFile> missing;
     std::set<std::string_view> here, not_here;
@@ -230,8 +234,8 @@ class Download {
                             to_fetch_bytes == 0 ? "nothing" : bytes_text(to_fetch_bytes)));
   }
 
-  /// Takes a lock. Calls `waits` once when another process holds the lock. When locks do not work
-  /// here, tells the user once and returns a lock that is not held.
+  /// Takes a lock. Calls `waits` once when another process holds the lock. When the file system has
+  /// no locks, tells the user once and returns a lock that is not held.
   FileLock lock(const fs::path& path, const std::function<void()>& waits) {
     constexpr auto kPause = std::chrono::milliseconds(100);
     for (bool said = false;; said = true) {
@@ -253,7 +257,7 @@ class Download {
     const FileLock held = lock(places.lock(file), [&] {
       watch_.note(fmt::format("{}: another process is fetching it; waiting", printable(file.name)));
     });
-    if (!places.has(file, options())) {  // else the previous holder of the lock has fetched it
+    if (!places.has(file, options())) {  // otherwise another process fetched it meanwhile
       PartialFile partial(places.partial(file));
       const FetchWatch watch{
           .progress =

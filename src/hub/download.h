@@ -25,12 +25,12 @@ struct DownloadWatch {
   std::function<void(const std::string&)> note;  ///< one line
 };
 
-/// Downloads from the hub of HubServer::from_environment(). Files that are here are not fetched
-/// again, and partial files are continued. A file appears under its name once its size and hash are
-/// right. A snapshot appears in the cache once it has all its files. When the file system has no
-/// locks or no symbolic links, the download continues without them and sends a note. Returns the
-/// folder with the files. Throws Error(invalid_argument) for a bad request or environment variable,
-/// Error(format) for a bad answer of the hub, Error(io) when the network or the disk fails,
+/// Downloads from the hub of HubServer::from_environment(). Complete files are not fetched again,
+/// and partial files are continued. A file appears under its name once its size and hash are right.
+/// A snapshot appears in the cache once all its files are there. When the file system has no locks
+/// or no symbolic links, the download continues without them and sends a note. Returns the folder
+/// with the files. Throws Error(invalid_argument) for a bad request or environment variable,
+/// Error(format) for a bad answer from the hub, Error(io) when the network or the disk fails,
 /// Error(unsupported) without libcurl or in offline mode, and Interrupted.
 std::filesystem::path download(const DownloadRequest& request, const HttpOptions& options,
                                const DownloadWatch& watch, const DiskCalls& calls = {});

@@ -24,7 +24,7 @@ struct StartOver {
 /// "bytes FIRST-LAST/TOTAL"
 struct ContentRange {
   std::uint64_t first = 0;
-  std::optional<std::uint64_t> total;  ///< empty: "*"
+  std::optional<std::uint64_t> total;  ///< empty when TOTAL is "*"
 };
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {
@@ -45,15 +45,16 @@ std::optional<ContentRange> parse_range(std::string_view text) {
   return ContentRange{*first, parse_number(text.substr(slash + 1))};
 }
 
-/// The kind of hash that the id is. Empty when the id is not a hash that can be computed here.
+/// The hash function behind the file's id. Empty when the id is no hash known to content_id().
 std::optional<ContentHash> hash_of(const HubFile& file) {
   if (is_hex(file.id, 64)) return ContentHash::sha256;
   if (is_hex(file.id, 40)) return ContentHash::git_blob;
   return std::nullopt;
 }
 
-/// The id of `contents`, computed with the kind of hash that names `file`. A SHA-1 may be git's, or
-/// that of the contents alone. Its digits do not tell which, so both are tried.
+/// The id of `contents`, computed with the hash function of the id of `file`. An id of 40 digits
+/// may be the SHA-1 of a git blob or the SHA-1 of the contents alone. The digits do not tell which,
+/// so both are tried.
 std::string id_of(const File& contents, const HubFile& file, ContentHash hash,
                   const HttpOptions& options) {
   std::string id = content_id(contents, hash, options);
@@ -101,7 +102,7 @@ class Fetch {
     fail(fmt::format("expected {} bytes, the server sends {}", file_.size_bytes, got));
   }
 
-  /// Makes one connection, and pauses if it fails.
+  /// Makes one connection. Pauses if the connection fails.
   void transfer() {
     const std::uint64_t before = partial_.size_bytes();
     if (before == 0) from_zero_ = true;
@@ -141,7 +142,7 @@ class Fetch {
     retries_.start_over();
   }
 
-  /// Checks that the bytes to come are the missing ones.
+  /// Checks that the answer begins with the first missing byte of the right file.
   void check(const HttpHead& head, std::uint64_t before) {
     const std::string tag = head.field("etag");
     // The length and the ranges of a compressed answer do not describe the file.
@@ -201,10 +202,10 @@ class Fetch {
   PartialFile& partial_;
   const FetchWatch& watch_;
   Retries retries_;
-  std::uint64_t counted_bytes_ = 0;  ///< size when the retries were last reset, or at the beginning
+  std::uint64_t counted_bytes_ = 0;  ///< size at the start or the last reset of the retries
   std::string tag_;                  ///< ETag of the bytes that the last connection sent
   bool from_zero_ = false;           ///< this run fetched all bytes of the partial file
-  bool started_over_ = false;        ///< the file was dropped once; a second time is an error
+  bool started_over_ = false;        ///< the file was emptied once; the next time is an error
 };
 
 }  // namespace

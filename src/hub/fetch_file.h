@@ -12,7 +12,7 @@
 namespace bitaxon::hub {
 
 struct FetchWatch {
-  std::function<void(std::uint64_t bytes)> progress;  ///< gets the bytes of this file that are here
+  std::function<void(std::uint64_t bytes)> progress;  ///< gets the number of bytes received
   Note note;
 };
 

@@ -27,8 +27,8 @@ bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/// The state of one transfer that libcurl's callbacks use. C code calls the callbacks, so an
-/// exception is kept here until libcurl has returned.
+/// The state of one transfer, shared with the callbacks that libcurl calls. An exception must not
+/// pass through libcurl's C code, so it is kept here until libcurl has returned.
 struct Transfer {
   const std::string& url;
   const HttpReceiver& receiver;
@@ -53,7 +53,7 @@ struct Transfer {
       const std::size_t space = std::min(line.find(' '), line.size() - 1);
       std::from_chars(line.data() + space + 1, line.data() + line.size(), head.status);
     } else if (line.empty()) {
-      head_ended = head.status >= 200;  // lower: an interim answer
+      head_ended = head.status >= 200;  // a status below 200 is an interim answer
       if (head_ended && is_wanted() && receiver.on_head) receiver.on_head(head);
     } else if (const std::size_t colon = line.find(':'); colon != line.npos) {
       std::string name(line.substr(0, colon));
@@ -75,7 +75,7 @@ struct Transfer {
                               shown(url), head.status));
   }
 
-  /// Calls `act` and keeps its exception. False when it threw one.
+  /// Calls `act` and keeps its exception. False when `act` threw an exception.
   template <class Act>
   bool guard(const Act& act) noexcept {
     try {
@@ -182,7 +182,7 @@ std::string proxy_hint(const std::string& url) {
   return fmt::format(" ({} is {}{})", proxy.variable, proxy.url, exceptions);
 }
 
-/// What it means that a proxy refuses a connection with this status.
+/// Why a proxy answers a connection with this status.
 std::string proxy_refusal(long status) {
   switch (status) {
     case 403:
@@ -237,7 +237,7 @@ struct HttpClient::Handle {
     set(CURLOPT_HTTPHEADER, headers.get());
     set(CURLOPT_NOBODY, request.head_only ? 1L : 0L);
     // Some servers send a body after the answer to HEAD. On a reused connection libcurl would read
-    // it as the next answer.
+    // that body as the next answer.
     set(CURLOPT_FORBID_REUSE, request.head_only ? 1L : 0L);
     // Sizes and ranges refer to the uncompressed file. The option also makes libcurl decode answers
     // that come compressed.
@@ -249,7 +249,7 @@ struct HttpClient::Handle {
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.timeout_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
     set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds));
-    // Proxies are for the network. Servers on this machine are reached directly.
+    // Requests to servers on this machine do not go through a proxy.
     if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
     if (const std::string file = certificate_file(); !file.empty()) {
       set(CURLOPT_CAINFO, file.c_str());
@@ -265,7 +265,7 @@ struct HttpClient::Handle {
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
   }
 
-  /// The status with which a proxy refused the connection; 0: no proxy refused it.
+  /// The status with which a proxy refused the connection. 0 if no proxy refused it.
   long proxy_status() {
     long status = 0;
     curl.easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status);

@@ -1,5 +1,5 @@
-// HTTP requests (GET and HEAD). This file and not libcurl follows redirects, because a token must
-// not go to another origin.
+// HTTP requests (GET and HEAD). HttpClient follows redirects itself instead of leaving them to
+// libcurl, because a token must not go to another origin.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ struct Interrupted : std::exception {
 
 struct HttpOptions {
   int timeout_seconds = 30;  ///< longest time to connect, or to stay below 1000 bytes per second
-  int first_pause_ms = 500;  ///< before the second try; each later pause is twice as long
+  int first_pause_ms = 500;  ///< pause before the second try; it doubles with each later try
   const std::atomic<bool>* interrupted = nullptr;  ///< flag that ends any waiting; may be null
   /// Throws Interrupted when the flag is set.
   void check_interrupted() const;
@@ -37,12 +37,12 @@ struct HttpRequest {
 /// Status and header fields of an answer.
 struct HttpHead {
   int status = 0;
-  std::map<std::string, std::string> fields = {};  ///< by lower-case name; the last field of a name
+  std::map<std::string, std::string> fields = {};  ///< by lower-case name; the last wins
   std::string field(const std::string& name) const;
 };
 
 struct HttpAnswer {
-  HttpHead head;             ///< of the last answer
+  HttpHead head;             ///< status and header fields of the last answer
   std::string problem = {};  ///< why the transfer broke; if set, trying again may help
   std::string url = {};      ///< address of the last request, after all redirects
   bool token_sent = false;   ///< whether the last request carried the token
@@ -50,9 +50,10 @@ struct HttpAnswer {
 
 /// Callbacks for answers with status 200 or 206. An exception from a callback ends the transfer.
 struct HttpReceiver {
-  std::function<void(const HttpHead&)> on_head = {};  ///< before any byte
+  std::function<void(const HttpHead&)> on_head = {};  ///< called before the first on_bytes()
   std::function<void(std::span<const std::byte>)> on_bytes = {};
-  /// Whether a redirect already holds the answer and is not followed; empty: never.
+  /// Whether a redirect already holds the answer, so that it need not be followed. If this function
+  /// is empty, every redirect is followed.
   std::function<bool(const HttpHead&)> is_enough = {};
 };
 

@@ -24,8 +24,8 @@ std::optional<std::uint64_t> size_in(const std::string& field) {
   return size;
 }
 
-/// Whether a redirect already gives the id and the size of a file. The address that it leads to may
-/// not allow HEAD.
+/// Whether a redirect already gives the id and the size of a file. Such a redirect is not followed,
+/// because its target may not allow HEAD.
 bool tells_file(const HttpHead& head) {
   return !head.field("x-linked-etag").empty() && !head.field("x-linked-size").empty();
 }
@@ -76,7 +76,7 @@ HttpAnswer HubRepository::ask(const HttpRequest& request, const HttpReceiver& re
   }
 }
 
-/// Gets the whole answer as text, of at most kMaxListingBytes.
+/// Gets the whole answer as text of at most kMaxListingBytes bytes.
 HttpAnswer HubRepository::get_text(const std::string& url, std::string& text) {
   const HttpReceiver receiver{
       .on_head = [&](const HttpHead&) { text.clear(); },

@@ -14,9 +14,9 @@ namespace bitaxon::hub {
 /// Gets one line for the user, such as why a request is tried again.
 using Note = std::function<void(const std::string&)>;
 
-/// One repository of a hub. The client and the server must outlive it. The functions throw
-/// Error(io) when the hub refuses, with a message that says what to do. They throw Error(format)
-/// for an answer that no hub gives, and Interrupted.
+/// One repository of a hub. The client and the server must outlive it. When the hub refuses, the
+/// functions throw Error(io) with a message that says what to do. They throw Error(format) for an
+/// invalid answer, and Interrupted when the user interrupts.
 class HubRepository {
  public:
   /// `name`: "owner/name"; `revision`: branch, tag or commit.

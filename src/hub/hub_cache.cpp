@@ -218,7 +218,7 @@ void CachedRepository::add_links(const Snapshot& wanted, const fs::path& unfinis
 
 void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinished) const {
   const std::set<std::string> linked = linked_blobs();
-  std::map<std::string, fs::path> placed;  // by id
+  std::map<std::string, fs::path> placed;  // paths by id
   for (const Snapshot::File& file : wanted.files)
     if (has_plain(wanted.commit, file)) placed[file.id] = snapshot(wanted.commit) / file.path;
   make_folders(snapshot(wanted.commit));

@@ -19,7 +19,8 @@
 
 namespace bitaxon::hub {
 
-// Environment variables name the folders. "~", "~user", $NAME and ${NAME} are expanded in them.
+// Environment variables name the folders. In their values, "~", "~user", $NAME and ${NAME} are
+// expanded.
 /// The first of $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
 /// $XDG_CACHE_HOME/huggingface/hub and ~/.cache/huggingface/hub whose variable is set.
 std::filesystem::path hub_cache_folder();
@@ -72,7 +73,7 @@ class CachedRepository {
   /// Adds the wanted files that are missing. A new snapshot gets its name after all links are made.
   /// In an existing snapshot, or without symbolic links, config.json is added last: without it the
   /// snapshot does not count as a model. The revision is written after the files. Throws Error(io),
-  /// also when a link in place of a folder would lead out of the cache.
+  /// also when a symbolic link instead of a folder would lead out of the cache.
   void add(const Snapshot& wanted, const DiskCalls& calls) const;
   /// Throws Error(io) when add() would have to write into a folder that is not writable.
   void refuse_unwritable_for(const Snapshot& wanted) const;

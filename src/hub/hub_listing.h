@@ -10,9 +10,9 @@
 
 namespace bitaxon::hub {
 
-/// Longer lists are refused.
+/// The longest list that is accepted.
 inline constexpr std::size_t kMaxListingBytes = std::size_t{32} << 20;
-/// Larger sizes are refused, so that sums of sizes fit 64 bits.
+/// The largest file size that is accepted, so that sums of sizes fit 64 bits.
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 46;
 
 /// One file of a revision.

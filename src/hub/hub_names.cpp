@@ -25,7 +25,7 @@ std::string component_problem(std::string_view component) {
 }  // namespace
 
 bool is_repository(std::string_view name) {
-  constexpr std::size_t kMaxBytes = 192;  // two names of a hub, 96 each
+  constexpr std::size_t kMaxBytes = 192;  // the hub's limit is 96 for each of the two names
   const std::size_t slash = name.find('/');
   if (slash == name.npos || slash == 0 || slash + 1 == name.size() || name.size() > kMaxBytes)
     return false;

@@ -34,7 +34,7 @@ bool is_passing(int status) { return status == 408 || status == 429 || status >=
 
 int retry_after_seconds(const HttpHead& head) {
   constexpr int kLongest = 300;                  // the window in which a hub counts requests
-  std::string text = head.field("retry-after");  // a date, its other form, is ignored
+  std::string text = head.field("retry-after");  // a date in this field is ignored
   if (const std::string limit = head.field("ratelimit"); text.empty() && head.status == 429) {
     // Example: "api";r=0;t=55 (draft-ietf-httpapi-ratelimit-headers-09)
     const std::size_t time = limit.find(";t=");

@@ -13,10 +13,10 @@ class Retries {
 
   /// Call this after a try that made progress.
   void start_over() { n_failed_ = 0; }
-  /// Call this after a failed try. Whether another try is left.
+  /// Call this after a failed try. Returns whether another try is left.
   bool is_left() { return ++n_failed_ < kMaxTries; }
-  /// "trying again", or "trying again in N s" for a long pause. `wait_seconds`: the pause that the
-  /// server asks for; 0: none.
+  /// "trying again", or "trying again in N s" for a long pause. `wait_seconds` is the pause that
+  /// the server asks for, or 0.
   std::string announcement(int wait_seconds) const;
   /// Waits until the next try is due. Throws Interrupted.
   void wait(int wait_seconds) const;
