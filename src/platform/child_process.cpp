@@ -105,7 +105,8 @@ class SpawnOptions {
   posix_spawnattr_t attributes_{};
 };
 
-/// Appends the available bytes to `text`; closes the pipe at its end. Whether there were any bytes.
+/// Appends the available bytes to `text`, and closes the pipe at its end. Returns whether there
+/// were any bytes.
 bool read_some(FileDescriptor& from, std::string& text) {
   std::array<char, 4096> buffer;
   bool some = false;

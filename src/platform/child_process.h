@@ -9,14 +9,14 @@
 
 namespace bitaxon {
 
-/// How a program ended, and what it wrote. Without an exit status and a signal the end is not
-/// known: other code in this process has waited for the program.
+/// How a program ended, and what it wrote. If neither exit status nor signal is set, other code in
+/// this process has waited for the program, and how it ended is not known.
 struct ChildEnd {
   std::string out;                 ///< its stdout
   std::string err;                 ///< the last bytes of its stderr
   std::optional<int> exit_status;  ///< empty when the program did not exit by itself
-  int signal = 0;                  ///< signal that ended the program; 0: none
-  bool was_silent = false;         ///< run_child() killed it: it wrote nothing for too long
+  int signal = 0;                  ///< signal that ended the program, or 0
+  bool was_silent = false;         ///< run_child() killed the silent program
 };
 
 /// Runs `program` with `environment` ("NAME=VALUE") and an empty stdin. A program that writes

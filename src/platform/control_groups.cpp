@@ -81,8 +81,8 @@ std::vector<Item> items_of(const std::filesystem::path& file,
   return items;
 }
 
-/// The path from a mounted group down to `group`; empty when `group` is not below it. Both are
-/// relative to the root of this namespace, so each may begin with "..".
+/// The path from a mounted group down to `group`; empty when `group` is not below it. Both paths
+/// are relative to the root of this namespace, so each may begin with "..".
 std::optional<Parts> way_down(const Parts& mounted, const Parts& group) {
   if (group.size() >= mounted.size() && std::equal(mounted.begin(), mounted.end(), group.begin())) {
     Parts way(group.begin() + std::ssize(mounted), group.end());

@@ -10,7 +10,7 @@ namespace bitaxon {
 /// A control group that holds this process.
 struct ControlGroup {
   std::filesystem::path folder;  ///< holds the files of the group
-  int version = 2;               ///< version of the interface, 1 or 2: decides the file names
+  int version = 2;               ///< version of the interface, 1 or 2; it determines the file names
   bool is_own = true;            ///< false: this group encloses the group of the process
 };
 

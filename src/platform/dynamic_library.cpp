@@ -7,9 +7,9 @@
 #include "bitaxon/error.h"
 
 #ifdef BX_NEVER_UNLOAD
-// Replaces the system's dlclose() for every library of the process. Drivers keep some memory for
-// good (Mesa 22.3.6: 128 bytes). After an unload the leak checker would report that memory as a
-// leak, without a function name.
+// Replaces the system's dlclose() for every library of the process. Drivers never free some of
+// their memory (Mesa 22.3.6: 128 bytes). If they were unloaded, the leak checker would report that
+// memory as a leak, without a function name.
 extern "C" int dlclose(void*) { return 0; }
 #endif
 

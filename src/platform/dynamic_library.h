@@ -6,12 +6,13 @@
 
 namespace bitaxon {
 
-/// Stays open while the object lives. Addresses from find() are not valid after that. Move-only.
+/// The library stays open while the object lives. Afterwards the addresses from find() are invalid.
+/// Move-only.
 class DynamicLibrary {
  public:
   DynamicLibrary() = default;
-  /// Opens the first of `names` that can be opened, searched for as the system's linker does. When
-  /// none can be opened, throws Error(unsupported) with the linker's message for the first name.
+  /// Opens the first of `names` that the system's linker can find and open. If no name works,
+  /// throws Error(unsupported) with the linker's message for the first name.
   explicit DynamicLibrary(std::span<const std::string> names);
   DynamicLibrary(DynamicLibrary&& other) noexcept;
   DynamicLibrary& operator=(DynamicLibrary&& other) noexcept;

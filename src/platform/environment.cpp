@@ -69,7 +69,7 @@ ChangedEnvironment::ChangedEnvironment(const EnvironmentChanges& changes) {
 
 ChangedEnvironment::~ChangedEnvironment() {
   if (during_ == nullptr) return;
-  // Keeps the list of another thread that called setenv() meanwhile.
+  // If another thread called setenv() meanwhile, the list of that thread stays.
   char** expected = during_;
   current_list().compare_exchange_strong(expected, before_);
   one_change.unlock();

@@ -8,7 +8,7 @@
 
 namespace bitaxon {
 
-/// New values by name; empty: remove the variable.
+/// The new value of each variable. std::nullopt removes the variable.
 using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
 
 /// The variables of this process as "NAME=VALUE", with the changes.
@@ -33,7 +33,7 @@ class ChangedEnvironment {
 
  private:
   char** before_ = nullptr;
-  char** during_ = nullptr;  ///< null: nothing was changed
+  char** during_ = nullptr;  ///< null if nothing was changed
 };
 
 }  // namespace bitaxon

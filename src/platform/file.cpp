@@ -40,7 +40,7 @@ bool write_all(int fd, std::span<const std::byte> bytes) {
 }  // namespace
 
 File File::open(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a pipe without a writer must not hang. Pipes are refused below.
+  // O_NONBLOCK, because opening a pipe without a writer must not hang. Pipes are refused below.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     const int error = errno;
@@ -245,7 +245,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   // If the path is a symbolic link, its target is replaced and the link stays.
   if (std::filesystem::is_symlink(path_, ignored))
     path_ = std::filesystem::weakly_canonical(path_, ignored);
-  // Not mkostemp(): its files are private, but this file needs the usual permissions of a new file.
+  // mkostemp() would make a private file. This file needs the usual permissions of a new file.
   std::random_device random;
   do {
     temporary_ = fmt::format("{}.{:08x}.tmp", path_.string(), random());

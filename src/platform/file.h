@@ -60,8 +60,8 @@ class AtomicFolder {
   AtomicFolder& operator=(const AtomicFolder&) = delete;
   ~AtomicFolder();
 
-  /// The folder to put the files into. It is next to the final name, and is removed without
-  /// commit().
+  /// The folder to put the files into. It is next to the final folder. Without commit() the
+  /// destructor removes it.
   const std::filesystem::path& temporary() const { return temporary_; }
   /// Flushes everything to the disk, renames the folder, and flushes its parent.
   void commit();
@@ -81,10 +81,10 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  /// Appends. Throws Error(io) on a full disk and the like.
+  /// Appends. Throws Error(io) when the system cannot write, for example on a full disk.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Writes from `offset` on. Does not change where the next write() appends.
+  /// Writes at `offset`. Does not change where the next write() appends.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Flushes the file to the disk, renames it, and flushes the folder that holds it. Throws
   /// Error(io).

@@ -22,7 +22,7 @@ HomeCores::HomeCores(int n_threads) {
     if (CPU_ISSET(core, &all_)) cores_.push_back(core);
 }
 
-// If the system refuses to bind a thread, the thread may wake on any core: slower, but not wrong.
+// If the system refuses to bind a thread, the thread may wake on any core, which is only slower.
 void HomeCores::settle(int thread) const {
   if (!cores_.empty() && may_run_on(all_)) bind_to(only(thread));
 }

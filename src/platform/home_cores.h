@@ -8,10 +8,10 @@
 namespace bitaxon {
 
 /// Assigns one core to each thread of a group, if the group has as many threads as the constructing
-/// thread has cores. Some kernels wake a thread on the core of the thread that wakes it, although
-/// another core is idle, and leave it there for milliseconds. So each thread goes to sleep on its
-/// own core. An awake thread may run on any core, because another process may need its core. For a
-/// group of another size the functions do nothing: the system places its threads better.
+/// thread has cores. Some kernels wake a thread on the core of its waker, although another core is
+/// idle, and leave the thread there for milliseconds. So each thread goes to sleep on its own core.
+/// An awake thread may run on any core, because another process may need its core. For a group of
+/// another size the functions do nothing, because the system then places the threads better.
 class HomeCores {
  public:
   explicit HomeCores(int n_threads);

@@ -17,13 +17,13 @@ Bytes least(Bytes a, Bytes b) {
   return b ? std::min(*a, *b) : a;
 }
 
-/// Removes values that mean "no limit". Version 1 writes a huge number for it.
+/// Removes values that mean "no limit". Version 1 writes a huge number for "no limit".
 Bytes limit_of(Bytes bytes) {
   constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
   return bytes && *bytes < kNoLimit ? bytes : std::nullopt;
 }
 
-/// The value of an entry that is in kibibytes.
+/// The value in bytes of an entry that is in kibibytes.
 Bytes kibibytes_of(const std::filesystem::path& file, std::string_view key) {
   const Bytes kibibytes = number_of(file, key);
   return kibibytes ? Bytes(*kibibytes * 1024) : std::nullopt;
@@ -32,7 +32,7 @@ Bytes kibibytes_of(const std::filesystem::path& file, std::string_view key) {
 /// The names of a memory controller's files, and of entries in memory.stat.
 struct GroupFiles {
   const char* limit;
-  const char* soft_limit;  ///< above this the kernel slows the group almost to a stop
+  const char* soft_limit;  ///< above this usage the kernel slows the group almost to a stop
   const char* usage;
   std::string_view inactive_file, active_file;
   std::string_view limit_of_all;  ///< the least limit, including groups that are not visible here

@@ -10,14 +10,15 @@ namespace bitaxon {
 /// Bytes of memory that this process can still get. The least of three amounts: the memory that the
 /// system can give without swapping, the rest of each control group's limit, and the rest of the
 /// limits of the process (ulimit -v, -d). Page cache counts as free, because the system drops it
-/// when memory is short. Empty when the system does not tell. `root` is the root of the system's
-/// files.
+/// when memory is short. Empty when the system does not report these values. `root` is the root of
+/// the system's files.
 std::optional<std::uint64_t> available_memory_bytes(const std::filesystem::path& root = "/");
-/// Memory of the machine. This function and the two below return 0 when the system does not tell.
+/// Memory of the machine. This function and the two below return 0 when the system does not report
+/// the value.
 std::uint64_t total_memory_bytes();
-/// Memory of this process that is resident now.
+/// Resident memory of this process at the moment of the call.
 std::uint64_t resident_bytes();
-/// The most memory that this process has had resident so far.
+/// The largest resident memory of this process so far.
 std::uint64_t peak_resident_bytes();
 
 }  // namespace bitaxon

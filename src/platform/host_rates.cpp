@@ -56,8 +56,8 @@ double seconds_of(int n_threads, const Work& work) {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-/// Number of words read together. Each thread's share of memory is a multiple of it, so that each
-/// share is aligned for vectors.
+/// Number of words read together. Each thread's share of memory is a multiple of this number, so
+/// that each share is aligned for vectors.
 constexpr std::size_t kWordsTogether = 16;
 
 /// The sum of all words. Several chains of additions run in parallel, so that reading is the
@@ -83,8 +83,8 @@ class HugePages {
   HugePages() {
     constexpr std::size_t kMost = std::size_t{512} << 20;
     constexpr std::size_t kLeast = std::size_t{64} << 20;
-    // A cache keeps a part of the memory that was read before, so the memory should be at least
-    // four times as large as the cache.
+    // A cache keeps some of the memory that was read before. So the memory should be at least four
+    // times as large as the cache.
     const std::size_t least = std::clamp(4 * cache_bytes(), kLeast, kMost);
     for (std::size_t size = read_rate_bytes(kMost, least, available_memory_bytes()); size > 0;
          size = read_rate_bytes(kMost, least, size)) {
@@ -99,7 +99,7 @@ class HugePages {
   std::span<const std::uint64_t> words() const { return words_; }
 
  private:
-  /// Size of the largest cache; 0 when the system does not tell.
+  /// Size of the level 3 cache. 0 when the system does not report it.
   static std::size_t cache_bytes() {
     return static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
   }
@@ -110,9 +110,9 @@ class HugePages {
 
 // --- multiplying and adding ------------------------------------------------------------------
 
-// Ten chains hide the latency of a fused multiply-add on two ports, and leave registers for factor
-// and term. This is a macro because the attributes of the enclosing function decide which
-// instructions the compiler uses for a vector.
+// Ten chains hide the latency of a fused multiply-add on two ports, and leave registers for
+// `factor` and `term`. This is a macro because the attributes of the enclosing function decide
+// which instructions the compiler uses for a vector.
 #define BX_MULTIPLY_ADDS(name, attributes, lanes)                          \
   attributes float name(std::int64_t n_rounds, float factor, float term) { \
     typedef float Vector __attribute__((vector_size((lanes)*4)));          \
@@ -181,7 +181,7 @@ double host_read_rate(int n_threads) {
 }
 
 double host_multiply_add_rate(int n_threads) {
-  // Long enough to make the start of the threads negligible.
+  // A pass of this length makes the start of the threads negligible.
   constexpr double kEnoughSeconds = 0.02;
   constexpr std::int64_t kMostRounds = std::int64_t{1} << 32;
   const MultiplyAdds kind = multiply_adds();

@@ -7,9 +7,10 @@
 
 namespace bitaxon {
 
-/// Bytes to read when measuring a read rate: `most`, halved until it is at most half of the
-/// available memory (empty: not known), so that other programs have room. 0 when the result would
-/// be less than `least`: the measurement would then show the cache and not the memory.
+/// Bytes to read when measuring a read rate: `most`, halved until it is at most half of
+/// `available`, so that other programs have room. `available` is empty when the free memory is not
+/// known. Returns 0 when the result would be less than `least`, because the measurement would then
+/// show the cache and not the memory.
 std::size_t read_rate_bytes(std::size_t most, std::size_t least,
                             std::optional<std::uint64_t> available);
 

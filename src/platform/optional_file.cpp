@@ -12,8 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether `path` is a symbolic link without a target. A target that this process may not access
-/// counts as existing.
+/// Whether `path` is a symbolic link without a target. If this process may not access the target,
+/// the target counts as existing.
 bool is_broken_link(const fs::path& path) {
   std::error_code error;
   if (!fs::is_symlink(fs::symlink_status(path, error))) return false;

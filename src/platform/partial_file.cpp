@@ -23,13 +23,14 @@ namespace {
 }
 
 int open_partial(const std::filesystem::path& path) {
-  // O_NOFOLLOW: through a link the program would write to another file. O_NONBLOCK: as in File.
+  // O_NOFOLLOW: through a link the program would write to another file. O_NONBLOCK: opening a pipe
+  // must not hang.
   return ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                 0666);
 }
 
-/// Replaces a file that this user may not write by a copy. Removes the file if this user may not
-/// read it either. If the folder does not allow this, the file stays.
+/// Replaces a file by a copy, because this user may not write the file. If this user may not read
+/// the file either, removes the file. If the folder is not writable, the file stays.
 void replace_by_copy(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
   std::error_code error;

@@ -14,8 +14,8 @@ namespace bitaxon {
 /// file system has locks.
 class PartialFile {
  public:
-  /// Opens the file, or creates an empty one. A file that only another user may write is replaced
-  /// by a copy. Throws Error(io), also for a link, a folder or a device of this name.
+  /// Opens the file, or creates an empty one. A file that this user may not write is replaced by a
+  /// copy. Throws Error(io), also for a link, a folder or a device of this name.
   explicit PartialFile(std::filesystem::path path);
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
@@ -23,11 +23,11 @@ class PartialFile {
 
   const std::filesystem::path& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Throws Error(io) on a full disk and the like; size_bytes() counts the bytes written so far.
-  /// Throws Error(io) also when the file has a different size, because on file systems without
-  /// locks another process may write to it.
+  /// Throws Error(io) when the system cannot write, for example on a full disk. size_bytes() then
+  /// counts the bytes written so far. Throws Error(io) also when the file has a different size than
+  /// size_bytes(): without locks, another process may have written to the file.
   void append(std::span<const std::byte> bytes);
-  /// Drops everything.
+  /// Empties the file.
   void clear();
   /// Flushes the file to the disk, renames it to `target`, and flushes the folder of `target`,
   /// which must be on the same file system. Throws Error(io).

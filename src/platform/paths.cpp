@@ -15,8 +15,8 @@ std::string home_of(const std::string& user) {
   return entry == nullptr || entry->pw_dir == nullptr ? std::string() : entry->pw_dir;
 }
 
-/// The name of the variable at the start of `text`, which begins with "$"; empty when there is
-/// none. `size` becomes the number of bytes that the name takes in `text`, with "$" and braces.
+/// The name of the variable at the start of `text`, which begins with "$". Empty when no name
+/// follows. `size` becomes the number of bytes that the name takes in `text`, with "$" and braces.
 std::string variable_at(std::string_view text, std::size_t& size) {
   if (text.substr(1).starts_with('{')) {
     const std::size_t end = text.find('}');

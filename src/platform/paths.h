@@ -8,11 +8,11 @@
 
 namespace bitaxon {
 
-/// The running program's file; empty when the system does not tell.
+/// The running program's file. Empty when the system does not report it.
 std::filesystem::path executable_path();
 /// An environment variable as a path; empty when unset or "".
 std::optional<std::filesystem::path> environment_path(const char* name);
-/// The user's home folder: $HOME, else from the password file; empty for a user without a home.
+/// The user's home folder: $HOME, else the folder in the password file. Empty if there is neither.
 std::filesystem::path home_folder();
 /// Replaces "~" or "~user" at the beginning of `path` by that user's home folder, as Python's
 /// os.path.expanduser does. The path of an unknown user is not changed.
@@ -20,7 +20,7 @@ std::string expand_user(std::string_view path);
 /// Like expand_user(); then replaces $NAME and ${NAME} by the variable's value, as Python's
 /// os.path.expandvars does. Unknown variables are not changed.
 std::string expand_path(std::string_view path);
-/// $XDG_CACHE_HOME, else ~/.cache; empty for a user without a home.
+/// $XDG_CACHE_HOME, else ~/.cache. Empty for a user without a home folder.
 std::filesystem::path cache_folder();
 
 }  // namespace bitaxon

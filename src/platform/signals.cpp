@@ -17,7 +17,7 @@ void on_interrupt(int) {
 void on_early_interrupt(int) { ::_exit(kInterruptedStatus); }
 
 constexpr std::array<int, 3> kEnding = {SIGINT, SIGTERM, SIGHUP};
-std::atomic<int> held{0};  ///< the last signal that came meanwhile; 0: none
+std::atomic<int> held{0};  ///< the last delayed signal, or 0
 
 void on_held(int signal) { held = signal; }
 
@@ -38,7 +38,7 @@ std::atomic<bool>& catch_interrupts() {
   return interrupted;
 }
 
-// Not with a signal mask: a mask applies to one thread, and any thread may get a signal.
+// A signal mask would not do: it applies to one thread, and any thread may get a signal.
 SignalsHeld::SignalsHeld() {
   struct sigaction hold {};
   hold.sa_handler = on_held;

@@ -17,8 +17,8 @@ void exit_on_interrupt();
 /// the process with status 130. Clear the flag after handling it.
 std::atomic<bool>& catch_interrupts();
 
-/// While the object lives, SIGINT, SIGTERM and SIGHUP are delayed in all threads. For moments in
-/// which an exit would leave temporary files behind. Only one object may live at a time.
+/// While the object lives, SIGINT, SIGTERM and SIGHUP are delayed in all threads. Use it while an
+/// exit would leave temporary files behind. Only one object may live at a time.
 class SignalsHeld {
  public:
   SignalsHeld();
@@ -30,8 +30,8 @@ class SignalsHeld {
   std::array<struct sigaction, 3> before_{};
 };
 
-/// Makes a write to a closed pipe, or beyond the file size limit, fail with an error that can be
-/// reported. By default a signal would end the process.
+/// Makes writes to a closed pipe or beyond the file size limit fail with an error that the program
+/// can report. By default a signal would end the process.
 void ignore_signals_of_writes();
 
 }  // namespace bitaxon

@@ -24,7 +24,8 @@ constexpr int kForever = -1;
 /// Whether a failed call may succeed later: a signal interrupted it, or the stream is non-blocking.
 bool is_worth_repeating() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK; }
 
-/// Waits until a stream is ready or broken. 0 after the timeout; -1 with errno set on failure.
+/// Waits until a stream is ready or broken. Returns 0 after the timeout, and -1 with errno set on
+/// failure.
 int wait_until_ready(int fd, short events, int timeout_ms) {
   pollfd stream{fd, events, 0};
   return ::poll(&stream, 1, timeout_ms);

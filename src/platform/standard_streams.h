@@ -1,4 +1,4 @@
-// Standard input, output and error. They may be blocking or not, interrupted, or closed.
+// Standard input, output and error. They may be non-blocking, interrupted, or closed.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,14 @@
 
 namespace bitaxon {
 
-/// Call this first. If a standard stream is closed, the next file that is opened would get its
-/// descriptor. The program would then read that file as input or overwrite it with output. After
-/// this call no file gets such a descriptor, and reading or writing a closed stream is an error.
+/// Call this before any file is opened. Otherwise, if a standard stream is closed, the next opened
+/// file would get its descriptor. The program would then read that file as input or overwrite it
+/// with output. After this call no file gets such a descriptor, and reading or writing a closed
+/// stream is an error.
 void keep_standard_descriptors() noexcept;
 
-/// Reads stdin to its end, and waits for input. Throws Error(io) with the system's reason when
-/// stdin cannot be read, and when the input is longer than `max_bytes`.
+/// Reads stdin to its end. Waits while there is no input. Throws Error(io) with the system's reason
+/// when stdin cannot be read, and when the input is longer than `max_bytes`.
 std::string read_standard_input(std::uint64_t max_bytes);
 /// Waits at most `timeout_ms` for input on stdin. False when none has come. A signal also ends the
 /// wait. Throws Error(io).
@@ -27,8 +28,8 @@ std::optional<std::size_t> read_available_input(std::span<char> out);
 
 /// Writes all of the text to stdout, and waits while stdout is full. Throws Error(io).
 void write_standard_output(std::string_view text);
-/// Like write_standard_output(), to stderr. Text that cannot be written is dropped, because there
-/// is nowhere to report it.
+/// Writes all of the text to stderr. Text that cannot be written is dropped, because there is
+/// nowhere to report the failure.
 void write_standard_error(std::string_view text) noexcept;
 
 }  // namespace bitaxon

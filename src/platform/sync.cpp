@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether the error is one of the disk. Some file systems cannot flush folders and report that
-/// with various other errors, which are ignored.
+/// Whether the error comes from the disk. Some file systems cannot flush folders and report various
+/// other errors, which are ignored.
 bool is_disk_error(int error) { return error == EIO || error == ENOSPC || error == EDQUOT; }
 
 void sync_path(const fs::path& path, int flags) {

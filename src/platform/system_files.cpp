@@ -20,7 +20,7 @@ std::string entry_of(const std::filesystem::path& file, std::string_view key) {
     if (!line.starts_with(key)) continue;
     const std::size_t end = line.find_first_not_of(" \t", key.size());
     if (end == std::string::npos) continue;
-    // The line's key is longer than `key`, so it is another key.
+    // `key` is only the beginning of this line's key.
     if (end == key.size() && line[end] != ':') continue;
     const std::size_t begin = line.find_first_not_of(": \t", end);
     if (begin != std::string::npos) return line.substr(begin);

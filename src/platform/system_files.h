@@ -9,10 +9,11 @@
 
 namespace bitaxon {
 
-/// The value of the first line with the key `key`: the rest of the line after the key, the colon
-/// and blanks. Empty when there is no such line or file.
+/// The value in the first line with the key `key`: the text after the key, the colon and blanks.
+/// Empty when there is no such line or file.
 std::string entry_of(const std::filesystem::path& file, std::string_view key);
-/// The number at the start of such a value. Empty when it starts with a word ("max", "unlimited").
+/// The number at the start of entry_of(file, key). Empty when the value starts with a word ("max",
+/// "unlimited").
 std::optional<std::uint64_t> number_of(const std::filesystem::path& file, std::string_view key);
 /// The number at the start of a file. Empty when the file starts with a word.
 std::optional<std::uint64_t> number_in(const std::filesystem::path& file);

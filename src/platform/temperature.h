@@ -10,7 +10,8 @@ namespace bitaxon {
 /// system has no readable sensor, as in most virtual machines.
 std::optional<double> cpu_temperature();
 
-/// The same for the device at a PCI address ("0000:65:00.0").
+/// The highest temperature of the device at a PCI address ("0000:65:00.0"), in degrees Celsius.
+/// Empty when the device has no readable sensor.
 std::optional<double> pci_temperature(const std::string& address);
 
 }  // namespace bitaxon
