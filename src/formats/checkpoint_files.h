@@ -16,7 +16,7 @@ using WeightMap = std::map<std::string, std::string, std::less<>>;
 /// The safetensors files of a model, before any file is opened.
 struct CheckpointFiles {
   std::vector<std::filesystem::path> files = {};
-  std::filesystem::path index = {};         ///< the index file; empty: there is none
+  std::filesystem::path index = {};         ///< the index file; empty without an index
   WeightMap map = {};                       ///< all entries of the index
   WeightMap absent = {};                    ///< entries of the index whose file is missing
   std::filesystem::path absent_shard = {};  ///< without an index: the first missing shard by number
@@ -24,7 +24,8 @@ struct CheckpointFiles {
 
   /// The file to read a tensor from when several files hold the tensor.
   std::string owner_of(const std::string& tensor) const;
-  /// For a tensor that no file holds. Throws Error(io) when a missing file may hold the tensor.
+  /// Call this for a tensor that no file holds. Throws Error(io) when a missing file may hold the
+  /// tensor.
   void refuse_absent(std::string_view tensor) const;
 };
 

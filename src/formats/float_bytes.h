@@ -27,7 +27,7 @@ void store_element(T value, std::byte* base, std::int64_t index) {
   std::memcpy(base + static_cast<std::size_t>(index) * sizeof(T), &value, sizeof(T));
 }
 
-/// Element `index` of f16, bf16 or f32 numbers, widened exactly.
+/// Element `index` of an array of f16, bf16 or f32 numbers, widened exactly to f32.
 inline float load_float(DType dtype, const std::byte* base, std::int64_t index) {
   switch (dtype) {
     case DType::f16:

@@ -56,7 +56,7 @@ struct Place {
   const Checkpoint& checkpoint;
   std::string name;    ///< "layer_0.ssm.in_proj.weight"
   std::string stem;    ///< "layer_0.ssm.in_proj"
-  const Shape& shape;  ///< logical
+  const Shape& shape;  ///< logical shape of the weight
   std::int64_t rows = 1, cols = 1;
 
   const TensorInfo* beside(std::string_view end) const {
@@ -76,8 +76,8 @@ Place place_of(const Checkpoint& checkpoint, std::string_view name, const Shape&
   return place;
 }
 
-/// The format with the number of bits that this tensor has per element of the weight, such as
-/// "GPTQ 4-bit".
+/// The name of the format with the number of bits that `codes` has for each element of the weight,
+/// such as "GPTQ 4-bit".
 std::string with_bits(std::string_view format, const TensorInfo& codes, const Place& place) {
   const auto elements = static_cast<std::uint64_t>(place.shape.elements());
   if (elements == 0 || codes.size_bytes * 8 % elements != 0) return std::string(format);
@@ -119,8 +119,8 @@ bool has_rows_of(const TensorInfo& tensor, const Shape& shape) {
          std::equal(dims.begin(), dims.end() - 1, expected.begin());
 }
 
-/// mlx: U32 words of codes, with one scale for each group. Empty for the mlx format that the
-/// program reads, and for tensors that no version of mlx writes.
+/// The name of an mlx format: U32 words of codes, with one scale for each group. Empty for the mlx
+/// format that the program reads, and for tensors that no version of mlx writes.
 std::string mlx_format(const Place& place, const TensorInfo& codes) {
   const TensorInfo* scales = place.beside(".scales");
   if (scales == nullptr || !has_rows_of(codes, place.shape) || !has_rows_of(*scales, place.shape))
@@ -149,8 +149,8 @@ std::string_view torch_name(StoredType type) {
   return type.name();
 }
 
-/// bitsandbytes stores its 4-bit codes as bytes, or as elements of any other type. Empty for the
-/// format that the program reads.
+/// The name of a bitsandbytes format of 4-bit codes, which are stored as bytes or as elements of
+/// any other type. Empty for the format that the program reads.
 std::string bitsandbytes_format(const Place& place, StoredType type) {
   constexpr Kind kTypes[] = {{".quant_state.bitsandbytes__nf4", "NF4"},
                              {".quant_state.bitsandbytes__fp4", "FP4"}};

@@ -25,8 +25,9 @@ struct ForeignFormat {
   const TensorInfo* tensor = nullptr;
 };
 
-/// The stored format of weight `name` of logical shape `shape`, by the names, types and shapes of
-/// its tensors. Empty for formats that the program reads, and for tensors of no known format.
+/// The stored format of weight `name` of logical shape `shape`. The names, types and shapes of the
+/// tensors identify the format. Empty for formats that the program reads, and for tensors of no
+/// known format.
 std::optional<ForeignFormat> foreign_format(const Checkpoint& checkpoint, std::string_view name,
                                             const Shape& shape);
 

@@ -65,8 +65,8 @@ std::string reason(std::string_view what) {
 }
 
 /// Receives nlohmann's events and builds the tree. nlohmann's own builder is not used for two
-/// reasons. The limits must hold while parsing. And that builder searches the whole object before
-/// it adds a key, which takes minutes for a vocabulary.
+/// reasons. First, the limits must hold while parsing. Second, that builder searches the whole
+/// object before it adds a key, which takes minutes for a vocabulary.
 class TreeBuilder {
  public:
   TreeBuilder(std::string_view text, std::string_view name, const JsonLimits& limits)
@@ -120,7 +120,7 @@ class TreeBuilder {
 
   std::size_t bytes_read() const { return static_cast<std::size_t>(reached_ - text_.data()); }
 
-  /// Where the next value belongs. The pointers on the stack stay valid, because a container grows
+  /// The slot for the next value. The pointers on the stack stay valid, because a container grows
   /// only while none of its elements is open.
   Json* next_slot() {
     if (open_.empty()) return &root_;

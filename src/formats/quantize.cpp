@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kMaxCode = 15;
 constexpr std::int64_t kNestedGroupSize = 256;
-constexpr unsigned kZeroCode = 7;  // of the NF4 codebook
+constexpr unsigned kZeroCode = 7;  // the NF4 code of 0
 
 /// Applies fold(lanes[i % 8], values[i]) to all values, then folds the lanes. The compiler can
 /// vectorize this order.
@@ -83,7 +83,7 @@ std::array<float, kMaxCode> nf4_bounds() {
   return bounds;
 }
 
-/// The index of the entry of the ascending `map` nearest to `value`; the lower one on a tie.
+/// The index of the entry of the ascending `map` nearest to `value`. On a tie, the lower index.
 std::uint8_t nearest(std::span<const float> map, double value) {
   const auto above = std::lower_bound(map.begin(), map.end(), value);
   if (above == map.begin()) return 0;
@@ -92,7 +92,7 @@ std::uint8_t nearest(std::span<const float> map, double value) {
   return static_cast<std::uint8_t>((take_above ? above : below) - map.begin());
 }
 
-/// For a tensor whose numbers the format cannot represent.
+/// Throws Error(format) for a tensor with numbers that the format cannot represent.
 [[noreturn]] void fail_range(const WeightDesc& desc, std::string_view what) {
   throw Error(ErrorKind::format, fmt::format("tensor \"{}\": {}", printable(desc.name), what));
 }
@@ -137,8 +137,8 @@ WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
 }
 
 std::vector<float> nested_quant_map() {
-  // Seven decades, each divided into twice as many steps as the one below. The format includes the
-  // points at which bitsandbytes rounds to float32, so the code rounds at the same points.
+  // Seven decades, each divided into twice as many steps as the decade below. The format includes
+  // the points at which bitsandbytes rounds to float32, so the code rounds at the same points.
   std::vector<float> map = {0.0F, 1.0F};
   for (int decade = 0; decade < 7; ++decade) {
     const int n = 1 << decade;

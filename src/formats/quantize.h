@@ -18,7 +18,7 @@ namespace bitaxon {
 /// How to quantize matrices to four bits.
 struct Quantization {
   WeightFormat format = WeightFormat::affine4;  ///< affine4 or nf4
-  std::int64_t group_size = 64;                 ///< 32, 64 or 128; nf4: elements of a block
+  std::int64_t group_size = 64;                 ///< 32, 64 or 128; the block size of nf4
   bool nested = false;  ///< nf4: store each absmax in 8 bits ("double quantization")
 };
 
@@ -41,12 +41,12 @@ std::vector<float> nested_quant_map();
 /// Quantizes one weight that arrives in pieces, so that the whole weight need not be in memory.
 class Quantizer {
  public:
-  /// Writes into `into` and reuses its storage. `dense` as in quantized_desc().
+  /// Writes into `into` and reuses its storage. Throws as quantized_desc() does.
   Quantizer(const WeightDesc& dense, const Quantization& how, LoadedWeight& into);
   /// Adds the next elements in row-major order, a whole number of groups. Throws Error(format) that
   /// names the tensor and the element when a number is not finite.
   void add(std::span<const float> values);
-  /// Completes the parts and the description, after all elements were added.
+  /// Call this after all elements were added. Completes the parts and the description.
   const WeightDesc& finish();
 
  private:

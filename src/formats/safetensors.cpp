@@ -102,7 +102,7 @@ Offsets parse_offsets(const Json& json, std::string_view tensor, std::string_vie
                           excerpt(json)));
 }
 
-/// Sets offset_bytes relative to the start of the data. The caller adds that start.
+/// Sets offset_bytes relative to the start of the data. The caller adds the start of the data.
 TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string_view name) {
   constexpr std::array<std::string_view, 3> kKeys = {"dtype", "shape", "data_offsets"};
   if (!json.is_object())
@@ -131,7 +131,8 @@ TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string
   return info;
 }
 
-/// Sorts the tensors by their data and refuses gaps and overlaps. Returns the size of the data.
+/// Sorts the tensors by the position of their data, and refuses gaps and overlaps. Returns the size
+/// of the data.
 std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view name) {
   std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
     return std::pair(a.offset_bytes, a.size_bytes) < std::pair(b.offset_bytes, b.size_bytes);

@@ -30,7 +30,7 @@ struct TensorInfo {
   int file = 0;  ///< index of the file in a Checkpoint
 };
 
-/// "F32 [2, 3]"
+/// Type and shape as text: "F32 [2, 3]".
 std::string describe(const TensorInfo& tensor);
 
 struct SafetensorsHeader {
@@ -39,8 +39,8 @@ struct SafetensorsHeader {
 };
 
 /// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws
-/// Error(format) that begins with `name` and names the byte and the tensor. Bytes inside the header
-/// are counted from the start of the header.
+/// Error(format); the message begins with `name` and names the byte and the tensor. Bytes inside
+/// the header are counted from the start of the header.
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name);
 
@@ -51,8 +51,9 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 class Checkpoint {
  public:
   /// Throws Error(io, format) for a missing or truncated file, an empty folder, a Git LFS pointer,
-  /// and an index whose shards are all missing. Throws also when two files hold a tensor, the index
-  /// names neither file for it, and neither file is model.safetensors.
+  /// and an index whose shards are all missing. Throws also when two files hold the same tensor and
+  /// neither is the right file. The right file is the one in the index, or model.safetensors if the
+  /// index does not list the tensor.
   static Checkpoint open(const std::filesystem::path& file_or_directory);
 
   /// Problems of the files that are not errors, one line each.
@@ -61,18 +62,18 @@ class Checkpoint {
   /// file may hold the tensor, according to the index or to the numbers in the file names.
   void refuse_absent(std::string_view tensor) const { listing_.refuse_absent(tensor); }
 
-  /// Ordered by file, and by data within each file.
+  /// All tensors, ordered by file, and within a file by the position of their data.
   std::span<const TensorInfo> tensors() const { return tensors_; }
   /// nullptr when there is no tensor of that name.
   const TensorInfo* find(std::string_view name) const;
   /// The metadata of all files. If two files have the same key, the first file counts.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& file_name(const TensorInfo& tensor) const;
-  std::uint64_t size_bytes() const;  ///< of all files
+  std::uint64_t size_bytes() const;  ///< the size of all files
 
   /// Fills `out` (tensor.size_bytes bytes) with the stored bytes.
   void read(const TensorInfo& tensor, std::span<std::byte> out) const;
-  /// Fills `out` with the stored bytes from `offset` on. They must not go beyond the tensor.
+  /// Fills `out` with the stored bytes from `offset` on, which must be within the tensor.
   void read_part(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
   /// Tells the system that the tensor is read next, and then the tensors after it in its file.
   void read_ahead(const TensorInfo& tensor) const noexcept;
@@ -106,8 +107,8 @@ class SafetensorsWriter {
   /// Alternative to write(): writes bytes of one tensor from its byte `offset` on. Each byte must
   /// be written once, in any order.
   void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
-  /// Makes a tensor smaller than announced. No byte of it or of any later tensor may have been
-  /// written.
+  /// Makes a tensor smaller than announced. Call this before any byte of this tensor or of a later
+  /// tensor is written.
   void shrink(std::size_t tensor, const StoredShape& shape);
   void commit();
 
@@ -119,7 +120,7 @@ class SafetensorsWriter {
   std::map<std::string, std::string> metadata_;
   std::size_t header_bytes_ = 0;
   bool is_shrunk_ = false;
-  std::vector<std::uint64_t> offsets_;  ///< of each tensor, from the start of the file
+  std::vector<std::uint64_t> offsets_;  ///< where each tensor begins in the file
   std::uint64_t remaining_bytes_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Element types and shapes of the safetensors format, which has more of them than the program
-// computes with.
+// Element types and shapes of the safetensors format. The format has more types and higher ranks
+// than the program computes with.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@
 
 namespace bitaxon {
 
-/// An element type of the safetensors format. Every DType is one.
+/// An element type of the safetensors format. Every DType is also a StoredType.
 class StoredType {
  public:
   constexpr StoredType(DType dtype) : name_(name_of(dtype)), bits_(8 * size_of(dtype)) {}
-  /// Empty for a name that the format does not define.
+  /// The type with this name. Empty for a name that the format does not define.
   static std::optional<StoredType> named(std::string_view name);
 
   /// The format's spelling: "F32", "BOOL", "F8_E4M3".
   constexpr std::string_view name() const { return name_; }
   /// Bits of one element. Elements of less than a byte are packed.
   constexpr std::uint64_t bits() const { return bits_; }
-  /// Empty for a type that the program does not compute with.
+  /// This type as a DType. Empty for a type that the program does not compute with.
   constexpr std::optional<DType> dtype() const { return dtype_named(name_); }
 
   friend constexpr bool operator==(StoredType a, StoredType b) { return a.name_ == b.name_; }
@@ -61,7 +61,7 @@ class StoredShape {
   /// Product of all extents; 1 for rank 0.
   std::int64_t elements() const { return elements_; }
   std::span<const std::int64_t> dims() const { return dims_; }
-  /// "[2, 3]"
+  /// The extents as text: "[2, 3]".
   std::string to_string() const;
 
   friend bool operator==(const StoredShape& a, const StoredShape& b) { return a.dims_ == b.dims_; }

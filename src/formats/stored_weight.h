@@ -1,4 +1,4 @@
-// Writes weights as tensors, with the names and shapes that weight_source.h finds again.
+// Writes weights as tensors, with the names and shapes that weight_source.h looks for.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ class StoredWeightWriter {
   StoredWeightWriter(const std::filesystem::path& path, const std::vector<StoredWeight>& weights,
                      std::vector<SafetensorsWriter::Spec> others,
                      std::map<std::string, std::string> metadata);
-  /// Writes all parts of the weight with index `weight`. `desc` has its nested_offset. Returns the
-  /// number of bytes in its tensors.
+  /// Writes all parts of the weight with index `weight`. `desc` must include the nested_offset.
+  /// Returns the number of bytes in its tensors.
   std::uint64_t write(std::size_t weight, const WeightDesc& desc, const WeightParts& parts);
   /// Writes bytes of a dense weight from byte `offset` on.
   void write_dense(std::size_t weight, std::uint64_t offset, std::span<const std::byte> bytes);
@@ -45,7 +45,7 @@ class StoredWeightWriter {
     std::size_t tensor = 0;                                    ///< index in the file
   };
   std::vector<StoredWeight> weights_;
-  std::vector<std::vector<Part>> parts_;                   ///< of each weight
+  std::vector<std::vector<Part>> parts_;                   ///< the parts of each weight
   std::vector<std::size_t> others_;                        ///< indices in the file
   std::vector<std::pair<std::size_t, std::string>> last_;  ///< tensors that commit() writes
   std::optional<SafetensorsWriter> writer_;

@@ -21,8 +21,9 @@ struct WeightDesc {
   std::int64_t n_matrices = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  DType dtype = DType::f32;  ///< of the elements; affine4: of the scales; nf4: before quantization
-  DType bias_dtype = DType::f32;  ///< affine4: of the biases
+  /// Type of the elements. affine4: type of the scales. nf4: type before quantization.
+  DType dtype = DType::f32;
+  DType bias_dtype = DType::f32;  ///< affine4: type of the biases
   std::int64_t group_size = 0;    ///< affine4: codes per scale. nf4: codes per absmax
   bool nested = false;            ///< nf4: absmax is quantized to 8 bits ("double quantization")
   std::int64_t nested_group_size = 0;

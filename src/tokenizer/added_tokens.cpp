@@ -64,7 +64,7 @@ bool starts_with_word(std::string_view text) {
   return !text.empty() && is_word(first_character(text, length));
 }
 
-// Where the white space at the end of `text` begins, at `from` at the earliest.
+// The position where the white space at the end of `text` begins, but at least `from`.
 std::size_t trailing_space(std::string_view text, std::size_t from) {
   while (text.size() > from) {
     std::size_t length = 0;

@@ -1,4 +1,4 @@
-// Added tokens, which are found in the text before any other step of the tokenizer.
+// Added tokens. The tokenizer finds them in the text before any other step.
 #pragma once
 
 #include <array>
@@ -25,15 +25,16 @@ struct AddedToken {
 /// tokenizer/added_vocabulary.rs, find_matches.
 class AddedTokenFinder {
  public:
-  /// A token with the white space that it takes, if id >= 0. Otherwise the text between tokens.
+  /// If id >= 0, an added token with the white space that it takes. Otherwise the text between two
+  /// added tokens.
   struct Segment {
     std::string_view text;
     std::int32_t id;
   };
 
   AddedTokenFinder();
-  /// Makes `token` match at occurrences of `pattern` (the token's content, normalized if the token
-  /// is).
+  /// Makes `token` match at occurrences of `pattern`, which is the token's content. The content is
+  /// normalized if token.normalized is set.
   void add(const AddedToken& token, std::string_view pattern);
   /// The segments of `text`, which is valid UTF-8, in order. Text segments are not empty.
   std::vector<Segment> split(std::string_view text) const;

@@ -22,7 +22,7 @@ struct BpeFile {
   std::vector<AddedToken> added_tokens;
   PreTokenizer pre_tokenizer;
   bool nfc = false;
-  bool ignore_merges = false;  ///< a piece that is in the vocabulary becomes that token, unmerged
+  bool ignore_merges = false;  ///< a piece in the vocabulary becomes one token without merges
   /// The unk_token, which stands for a byte without a token. If empty, such a byte is dropped.
   std::optional<std::string> unknown_token;
   std::optional<std::int32_t> unknown;  ///< id of unknown_token; empty: not in the vocabulary
@@ -33,8 +33,8 @@ struct BpeFile {
 inline constexpr std::int32_t kMaxTokenIds = 1 << 22;
 
 /// Reads the text of a tokenizer.json. `name` begins every message. Throws Error(format) for a
-/// broken file. Throws Error(unsupported) that names a setting that would change the ids and is not
-/// implemented.
+/// broken file. Throws Error(unsupported) for a setting that changes the ids and is not
+/// implemented; the message names the setting.
 BpeFile read_bpe_file(std::string_view json, std::string_view name);
 
 /// The steps of encoding: added tokens, normalization, pieces, merges. Immutable.
@@ -68,8 +68,8 @@ class Bpe {
   AddedTokenFinder after_normalization_;
   std::unordered_map<std::string, std::int32_t> added_ids_;
   std::array<std::int32_t, 256> id_of_byte_;  // -1 when the vocabulary lacks the byte
-  std::vector<Token> tokens_;                 // by id
-  std::string bytes_;                         // of all tokens
+  std::vector<Token> tokens_;                 // indexed by id
+  std::string bytes_;                         // the bytes of all tokens
 };
 
 /// Reads a tokenizer.json with read_bpe_file() and makes a Bpe from it.

@@ -51,8 +51,7 @@ class DocumentReader {
     try {
       document_.tree = Json::parse(json, callback);
     } catch (const Error&) {
-      // The text may look wrong only because the download was cut off. The message then says that
-      // instead.
+      // An incomplete download may have caused this error. The message then says so.
       if (open_.size() < kMaxDepth) refuse_broken_syntax(json);
       throw;
     } catch (const Json::parse_error& error) {
@@ -67,7 +66,7 @@ class DocumentReader {
  private:
   static constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
   static constexpr std::size_t kMaxDepth = 32;
-  static constexpr std::size_t kMaxKeys = 1024;  // outside model.vocab
+  static constexpr std::size_t kMaxKeys = 1024;  // in any object except model.vocab
 
   using Event = Json::parse_event_t;
 

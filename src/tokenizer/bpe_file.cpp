@@ -39,7 +39,7 @@ std::string type_of(const Json& component, const Place& place) {
   return type.get<std::string>();
 }
 
-// The members of a Sequence. Each kind of component has its own key for them.
+// The members of a Sequence. Each kind of component has its own key for its members.
 const Json& members(const Json& sequence, std::string_view key, const Place& place) {
   const Json& list = field(sequence, key);
   if (!list.is_array()) place.at(key).broken("expected an array, got " + place.brief(list));
@@ -142,8 +142,8 @@ AddedToken read_added_token(const Json& json, const Place& place) {
   return token;
 }
 
-// An added token may also be in the vocabulary, with the same id. Any other two tokens with the
-// same id or the same text are a contradiction.
+// An added token may also be in the vocabulary, with the same id. In all other cases, two tokens
+// with the same id or the same text are an error.
 std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
                                           const BpeVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
@@ -187,7 +187,7 @@ MergeTable resolve_merges(const std::vector<MergeText>& merges, const BpeVocabul
   return table;
 }
 
-// Refuses settings that would change the ids. Byte-level files do not use them.
+// Refuses settings that would change the ids. Byte-level files do not use these settings.
 void check_unused(const Json& model, const Place& place) {
   if (const Json& dropout = field(model, "dropout"); !dropout.is_null() && dropout != 0)
     place.at("dropout").unsupported("null", dropout);

@@ -16,8 +16,7 @@ std::string_view spelling_of(unsigned char byte);
 /// The bytes that `token` spells, or its own UTF-8 if one of its characters is not a spelling.
 std::string bytes_of_spelling(std::string_view token);
 
-/// Token texts with their ids. All texts are in one block, because a vocabulary has 150,000 of
-/// them.
+/// Token texts with their ids. All texts are in one block, because a vocabulary has 150,000 tokens.
 class BpeVocabulary {
  public:
   /// Adds a token. If the vocabulary has `token` already, returns false and changes nothing.
@@ -68,7 +67,8 @@ class MergeTable {
 };
 
 /// Merges adjacent symbols in the order of ranks, leftmost first for equal ranks, until no merge
-/// applies. Keeps its buffers from word to word. Takes O(n log n) time for a word of n symbols.
+/// applies. The buffers are reused from word to word. Takes O(n log n) time for a word of n
+/// symbols.
 class MergeLoop {
  public:
   /// Replaces `symbols` by the merged symbols.

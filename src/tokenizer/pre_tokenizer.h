@@ -13,11 +13,11 @@ namespace bitaxon {
 inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-/// Sequence[Split..., ByteLevel]: every pattern cuts the pieces of the one before it.
+/// Sequence[Split..., ByteLevel]: every pattern cuts the pieces of the previous pattern.
 struct PreTokenizer {
   std::vector<SplitPattern> patterns;  ///< the patterns of the Splits
   std::vector<SplitPattern> gpt2;      ///< kGpt2Pattern; empty without `use_regex`
-  bool add_prefix_space = false;       ///< adds a space to pieces from the Splits that lack one
+  bool add_prefix_space = false;       ///< starts each piece of the Splits with a space
 
   /// Calls `piece` with the pieces of `text` in order. Each piece is valid only during its call.
   void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;

@@ -145,7 +145,8 @@ void take_characters(std::string& held, std::string& out) {
 }  // namespace
 
 // Follows Decode in sentencepiece_processor.cc. If the model removes extra white space, this drops
-// all white space at the start of the text; if it only adds a dummy prefix, one space.
+// all white space at the start of the text. If the model only adds a dummy prefix, this drops one
+// space.
 void SentencePiece::decode_next(std::int32_t id, bool skip_special, bool& at_start,
                                 std::string& held, std::string& out) const {
   const Piece* next = piece(id);

@@ -63,7 +63,7 @@ class SentencePiece {
   std::optional<std::int32_t> end_of_sequence_;
   std::string name_;
   bool strips_start_ = true;      // removes white space at the start of the text
-  bool strips_all_start_ = true;  // removes all of it, and not only one space
+  bool strips_all_start_ = true;  // removes all white space there, not only one space
 };
 
 }  // namespace bitaxon

@@ -90,7 +90,8 @@ class Fields {
 
 // Checks the double array of darts-clone (darts.h, DoubleArrayUnit). All 256 steps from every state
 // that a text can reach must stay inside the array. Every value must be inside the replacements. No
-// text may pass more values than the library has room for (Normalizer::kMaxTrieResultsSize).
+// path through the array may hold more values than the library has room for
+// (Normalizer::kMaxTrieResultsSize).
 class CharacterMapCheck {
  public:
   CharacterMapCheck(std::string_view trie, std::size_t values, std::string_view name)
@@ -184,7 +185,7 @@ void read_trainer(std::string_view message, std::string_view name, SentencePiece
 }
 
 // The library builds its trie by recursion over a piece, so a long piece would overflow the stack.
-// It takes a zero byte as the end of the piece.
+// The library takes a zero byte as the end of the piece.
 void check_piece(std::string_view message, std::string_view name) {
   constexpr std::size_t kMaxPieceBytes = 8000;
   Fields fields(message, name);

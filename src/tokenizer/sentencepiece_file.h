@@ -16,7 +16,7 @@ struct SentencePieceFile {
   std::string model;
 };
 
-/// Reads the needed parts of the protocol buffer (sentencepiece_model.proto). The library trusts
+/// Reads the needed fields of the protocol buffer (sentencepiece_model.proto). The library trusts
 /// the file: a broken character map makes it read outside its memory, and an unusual piece makes it
 /// abort. `name` begins every message. Throws Error(format) for a broken file. Throws
 /// Error(unsupported) for a denormalizer, which changes the whole text and so cannot be streamed.
