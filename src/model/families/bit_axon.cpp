@@ -13,8 +13,8 @@
 namespace bitaxon {
 namespace {
 
-/// A whole-number key, with the largest value that means anything: far above any model, low enough
-/// that products of a few of them are checked without surprises.
+/// A key with an integer value, and the largest value that is accepted. The limits are far above
+/// any model, and low enough that the products in validate() fit 64 bits.
 struct IntegerKey {
   const char* name;
   std::int64_t BitAxonConfig::*member;
@@ -49,12 +49,13 @@ constexpr std::array kBooleanKeys = {
 
 constexpr const char* kEpsKey = "rms_norm_eps";
 
-/// mlx writes the first, the hub's tools the second.
+/// mlx writes the first key, the hub's tools write the second.
 constexpr std::array kQuantizationKeys = {"quantization", "quantization_config"};
 
 constexpr const char* kEndKey = "eos_token_id";
 
-/// Read by the registry of families, and where the end of a text is looked for (end_of_sequence.h).
+/// Keys that other code reads: the registry of families, and the search for end-of-sequence tokens
+/// (end_of_sequence.h).
 constexpr std::array kOtherKeys = {"model_type", "eos_token"};
 
 [[noreturn]] void fail_key(std::string_view name, std::string_view key, const std::string& expected,
@@ -63,7 +64,7 @@ constexpr std::array kOtherKeys = {"model_type", "eos_token"};
               fmt::format("{}: {}: expected {}, got {}", name, key, expected, got));
 }
 
-/// A value as a message shows it: short, on one line.
+/// The value as text for a message, short and on one line.
 std::string shown(const Json& value) {
   constexpr std::size_t kMax = 60;
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -75,7 +76,7 @@ bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
               std::string_view name) {
   for (const IntegerKey& known : kIntegerKeys) {
     if (key != known.name) continue;
-    // Compared without a sign: what is beyond int64 would come out negative.
+    // The comparison is unsigned, because a number beyond int64 would become negative.
     if (!value.is_number_integer() ||
         (value.is_number_unsigned() &&
          value.get<std::uint64_t>() > static_cast<std::uint64_t>(known.max)))
@@ -95,7 +96,7 @@ bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
   return true;
 }
 
-/// "gptq, 4 bits"; empty where the object says neither.
+/// Method and bits, such as "gptq, 4 bits". Empty if the object has neither.
 std::string quantization_of(const Json& value) {
   if (!value.is_object()) return "";
   std::string text;
@@ -106,7 +107,7 @@ std::string quantization_of(const Json& value) {
   return text;
 }
 
-/// Ids of a number or a list; whatever else stands there names none.
+/// The ids in a number or in a list of numbers. Other values are ignored.
 std::vector<std::int32_t> ids_of(const Json& value) {
   std::vector<std::int32_t> ids;
   for (const Json& id : value.is_array() ? value : Json::array({value}))
@@ -184,7 +185,7 @@ void BitAxonConfig::validate(std::string_view name) const {
   if (moe_top_k > moe_num_experts)
     fail_key(name, "moe_top_k", fmt::format("at most moe_num_experts ({})", moe_num_experts),
              std::to_string(moe_top_k));
-  // Each factor is at most 2^24, so that a product of two or three fits 64 bits.
+  // The limits of the keys keep these products within 64 bits.
   constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
   const auto check = [&](const char* what, std::int64_t elements) {
     if (elements > kMaxElements)
@@ -208,7 +209,7 @@ std::string BitAxonConfig::to_json() const {
 
 namespace {
 
-/// Fills in blocks and names.
+/// Fills in the blocks and the tensor names of a ModelSpec.
 class Describer {
  public:
   Describer(const BitAxonConfig& config, ModelSpec& spec) : config_(config), spec_(spec) {}

@@ -11,7 +11,7 @@
 
 namespace bitaxon {
 
-/// The hyperparameters, named as in config.json; the defaults are the format's.
+/// The hyperparameters, with the names and the defaults of config.json.
 struct BitAxonConfig {
   std::int64_t vocab_size = 32000;
   std::int64_t hidden_dim = 2560;
@@ -30,34 +30,35 @@ struct BitAxonConfig {
   bool weight_tying = true;
   std::int64_t max_seq_len = 65536;
   double rms_norm_eps = 1e-6;
-  std::string quantization = {};            ///< as ModelSpec; never written
-  std::vector<std::int32_t> eos_token_ids;  ///< of eos_token_id, a number or a list; never written
+  std::string quantization = {};            ///< as in ModelSpec; to_json() omits it
+  std::vector<std::int32_t> eos_token_ids;  ///< ids in eos_token_id; to_json() omits them
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
   std::int64_t head_dim() const { return hidden_dim / num_heads; }
-  /// Positions a row of attention sees at most: the window, or all of a shorter context.
+  /// The most positions that one row of attention sees: the window, or a shorter whole context.
   std::int64_t window() const { return std::min(swa_window_size, max_seq_len); }
 
   static BitAxonConfig small();
   static BitAxonConfig medium();
-  /// Parses config.json text and validates it. Keys that nothing reads are appended to `warnings`,
-  /// one line each. Throws Error(format) that begins with `name` and names the key, the value and
-  /// what was expected.
+  /// Parses config.json text and validates it. Appends one line to `warnings` for each key that no
+  /// code reads. Throws Error(format); the message begins with `name` and names the key, the value
+  /// and what was expected.
   static BitAxonConfig parse(std::string_view json, std::string_view name,
                              std::vector<std::string>& warnings);
-  /// Every value alone, and the products that sizes are made of, before anything is allocated.
-  /// Throws Error(format) as parse does.
+  /// Checks every value, and the products that determine the sizes of tensors, so that nothing is
+  /// allocated for a bad configuration. Throws Error(format) as parse() does.
   void validate(std::string_view name) const;
   /// config.json text with all keys.
   std::string to_json() const;
-  /// The first third of the layers is a selective scan, the second attention with experts, the rest
-  /// a selective scan with experts (integer division). Throws as validate does.
+  /// Describes the model. Of n layers, the first n / 3 are selective scans, the next n / 3 are
+  /// attention with experts, and the rest are selective scans with experts. The division rounds
+  /// down. Throws as validate() does.
   ModelSpec spec() const;
 
   friend bool operator==(const BitAxonConfig&, const BitAxonConfig&) = default;
 };
 
-/// As describe_model.
+/// Describes a model of this family. Arguments and errors are those of describe_model().
 ModelSpec describe_bit_axon(std::string_view json, std::string_view name,
                             std::vector<std::string>& warnings);
 

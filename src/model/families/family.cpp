@@ -20,13 +20,13 @@ std::vector<Family>& families() {
   return all;
 }
 
-/// With `_` for `-`, because both are written. Empty without one, and for a text that is not an
-/// object, which the family refuses.
+/// The model_type in a config.json. Each `-` becomes `_`, because both spellings are in use. Empty
+/// without a model_type, and for JSON that is not an object: the family refuses that later.
 std::string type_in(const Json& config, std::string_view name) {
   if (!config.is_object() || !config.contains(kTypeKey)) return {};
   const Json& type = config[kTypeKey];
   if (!type.is_string())
-    throw Error(ErrorKind::format, fmt::format("{}: {}: expected a text, got {}", name, kTypeKey,
+    throw Error(ErrorKind::format, fmt::format("{}: {}: expected a string, got {}", name, kTypeKey,
                                                printable(type.dump(), 60)));
   std::string text = type.get<std::string>();
   std::ranges::replace(text, '-', '_');

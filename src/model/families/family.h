@@ -1,4 +1,4 @@
-// Families of models by the model_type of their config.json.
+// Families of models. The model_type in a config.json selects the family.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@ namespace bitaxon {
 
 struct Family {
   std::string model_type;
-  /// As describe_model; `json` is the text of a config.json of this family.
+  /// Describes a model as describe_model() does. `json` is a config.json of this family.
   ModelSpec (*describe)(std::string_view json, std::string_view name,
                         std::vector<std::string>& warnings);
 };
 
-/// Adds a family, or replaces the one of its model_type. Not thread-safe: call it at the
+/// Adds a family, or replaces the family with the same model_type. Not thread-safe: call it at the
 /// beginning of a program.
 void register_family(const Family& family);
 
