@@ -1,4 +1,4 @@
-// The comparison and the harness themselves: they must detect what they check for.
+// Tests of the comparison and of the harness: they must detect the faults that they check for.
 #include "cases/compare.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-const Tolerance kTolerance{1e-3, "of this test"};
+const Tolerance kTolerance{1e-3, "the tolerance of this test"};
 
 using Floats = std::vector<float>;
 
@@ -24,18 +24,18 @@ std::string problem(const Floats& actual, const Floats& expected, std::int64_t r
   return compare(std::span<const float>(actual), expected, row_length, tolerance).problem;
 }
 
-TEST(Compare, WithinAndBeyondTheTolerance) {
+TEST(Compare, FailsOnlyBeyondTheTolerance) {
   EXPECT_EQ(problem({1, 2}, {1, 2}), "");
   EXPECT_EQ(problem({1.0005F, 2}, {1, 2}), "");
   EXPECT_NE(problem({1.005F, 2}, {1, 2}), "");
   const auto result =
       compare(std::span<const float>(Floats{1, 2.001F}), Floats{1, 2}, 2, kTolerance);
-  EXPECT_NEAR(result.largest, 0.5, 0.01) << "in units of the tolerance";
+  EXPECT_NEAR(result.largest, 0.5, 0.01) << "as a fraction of the tolerance";
 }
 
-TEST(Compare, SmallElementsAreMeasuredByTheirRow) {
+TEST(Compare, ToleranceOfASmallElementDependsOnItsRow) {
   EXPECT_EQ(problem({1e-5F, 1}, {0, 1}), "");
-  EXPECT_NE(problem({1e-5F, 1e-5F, 1, 1}, {0, 0, 1, 1}), "") << "and by no other row";
+  EXPECT_NE(problem({1e-5F, 1e-5F, 1, 1}, {0, 0, 1, 1}), "") << "other rows do not count";
   EXPECT_EQ(problem({1e-39F, 0}, {0, 0}), "") << "a device may flush subnormal numbers";
 }
 
@@ -47,7 +47,7 @@ TEST(Compare, NanFailsUnlessExpected) {
   EXPECT_NE(problem({kNan, 1}, {1, 1}, 2, {1e-3, "", true}), "");
 }
 
-TEST(Compare, InfinitiesAgreeInSign) {
+TEST(Compare, InfinitiesMustAgreeInSign) {
   EXPECT_EQ(problem({kInf, -kInf}, {kInf, -kInf}), "");
   EXPECT_NE(problem({kInf, 1}, {-kInf, 1}), "");
   EXPECT_NE(problem({3e38F, 1}, {kInf, 1}), "");
@@ -72,7 +72,7 @@ TEST(Compare, IntegersAreExact) {
   EXPECT_NE(compare(a, std::span(b).first(2)).problem, "");
 }
 
-TEST(Cases, AreTheSameEveryTime) {
+TEST(Cases, AreReproducible) {
   for (const OpCases& cases : every_op_case()) {
     const OpCase& op_case = cases.cases[0];
     const OpProblem once = problem_of(cases.op, op_case);
@@ -176,7 +176,7 @@ TEST(Harness, DetectsWrongResults) {
   const OpRun expected = expected_run(reference_backend(), problem);
   for (std::size_t i = 0; i < expected.results.size(); ++i) {
     OpRun actual = expected;
-    actual.results[i].bytes[3] ^= std::byte{0x80};  // a sign
+    actual.results[i].bytes[3] ^= std::byte{0x80};  // the sign of the first element
     EXPECT_EQ(differences(actual, expected, op_case.tolerance).size(), 1U);
   }
 }

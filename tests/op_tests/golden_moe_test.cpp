@@ -1,4 +1,4 @@
-// The expert ops and the matrix products against recorded results of the original program.
+// Compares the expert ops and the matrix products with recorded results of the original program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace bitaxon::test {
 namespace {
 
 constexpr double kBound = 1e-5;     // relative L2, tests/golden/README.md
-constexpr double kNf4Bound = 1e-6;  // relative L2, as above
+constexpr double kNf4Bound = 1e-6;  // relative L2, tests/golden/README.md
 
 Checkpoint open_recorded(const std::string& name) {
   return Checkpoint::open(golden_dir() / "ops" / (name + ".safetensors"));
@@ -36,7 +36,7 @@ class GoldenMoe : public testing::TestWithParam<Recorded> {
         packed_weight(reference_backend(), file_, "w." + name + ".weight", shape));
   }
 
-  /// experts, gates and y of some rows, without a residual.
+  /// Runs the expert layer on rows x without a residual. Returns experts, gates and y.
   std::vector<std::vector<float>> run(std::span<const float> x) {
     const auto [name, d, n, experts] = GetParam();
     const std::vector<float> zeros(x.size(), 0.0F);
@@ -80,7 +80,8 @@ TEST_P(GoldenMoe, EveryLength) {
         ours.push_back(out[1][r * (kTopK + 1) + k]);
         recorded.push_back(gates[r * n_experts + static_cast<std::size_t>(experts[k])]);
       }
-      EXPECT_GE(recorded[r * kTopK], recorded[r * kTopK + 1]) << "largest gate first, row " << r;
+      EXPECT_GE(recorded[r * kTopK], recorded[r * kTopK + 1])
+          << "the largest gate is not first in row " << r;
       std::ranges::sort(experts);
       EXPECT_TRUE(std::equal(experts.begin(), experts.end(),
                              by_id.begin() + static_cast<std::ptrdiff_t>(r * kTopK)))
@@ -96,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, GoldenMoe,
                                          Recorded{"moe_q4_g32", 64, 96, 8}),
                          [](const auto& test) { return std::string(test.param.name); });
 
-/// x @ W.T through `linear`.
+/// x @ W.T, computed by `linear`.
 std::vector<float> product(const std::shared_ptr<const Weight>& weight, std::span<const float> x,
                            const std::shared_ptr<const Weight>& norm = nullptr, float eps = 0) {
   StepSession session(reference_backend(), 1);
@@ -111,7 +112,7 @@ std::vector<float> product(const std::shared_ptr<const Weight>& weight, std::spa
                      })[0];
 }
 
-/// Row i of x times matrix ids[i] of a stack, through `moe_down`.
+/// Row i of x times matrix ids[i] of a stack, computed by `moe_down`.
 std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
                                  std::span<const float> x, std::span<const std::int32_t> ids) {
   StepSession session(reference_backend(), 1);
@@ -131,7 +132,7 @@ std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
                      })[0];
 }
 
-/// A 4-bit matrix of quant_g*, a file with its own tensor names.
+/// A 4-bit matrix from a file quant_g*.safetensors. Such a file has tensor names of its own.
 std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::string& prefix,
                                         std::int64_t group_size) {
   const StoredShape packed = info_of(file, prefix + ".packed").shape;
@@ -211,8 +212,8 @@ TEST(GoldenProducts, RmsNorm) {
           expect_close(y, expected, 6, kBound, name);
           continue;
         }
-        // Recorded values were rounded after x / rms and after the product: by half a step each,
-        // relative to the value, and in steps of 2^-24 near zero.
+        // The original program rounded x / rms and then the product, by at most half a step each.
+        // The steps are proportional to the value, or 2^-24 near zero.
         const double step = dtype == "fp16" ? 0x1p-10 : 0x1p-7;
         for (std::size_t i = 0; i < y.size(); ++i)
           EXPECT_NEAR(y[i], expected[i],

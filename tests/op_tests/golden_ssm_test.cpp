@@ -1,4 +1,4 @@
-// The SSM ops against recorded blocks of the original program.
+// Compares the SSM ops with recorded blocks of the original program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kBound = 1e-5;  // relative L2, tests/golden/README.md
 
-/// One block with packed parameters and the state of two sequences.
+/// One SSM block: packed parameters, and the state of two sequences.
 class SsmBlock {
  public:
   explicit SsmBlock(const std::string& name, ScheduleOptions options = {})
@@ -52,7 +52,7 @@ class SsmBlock {
     return run(std::span(&n, 1), x);
   }
 
-  /// The scan alone. z is so large that SiLU(z) is z.
+  /// Runs only the scan. z is so large that SiLU(z) is z, and the result is divided by z.
   std::vector<float> scan_without_gate(std::span<const float> u, std::span<const float> bcr) {
     constexpr float kGate = 64;
     const std::vector<float> z(u.size(), kGate);
@@ -66,8 +66,8 @@ class SsmBlock {
     return y;
   }
 
-  /// Compares the state of sequence g with the recording: [K-1, E], and [E, N] where the op has
-  /// [N, E].
+  /// Compares the state of sequence g with the recorded tail [K-1, E] and h [E, N]. The op stores h
+  /// as [N, E].
   void expect_state(std::uint32_t g, std::span<const float> tail, std::span<const float> h,
                     const std::string& what) {
     if (!tail.empty())
@@ -107,7 +107,7 @@ class SsmBlock {
   std::int32_t tail_ = 0, h_ = 0;
 };
 
-/// Columns [first, first + n) of rows of `cols`.
+/// Columns [first, first + n) of all rows. A row has `cols` columns.
 std::vector<float> columns(std::span<const float> rows, std::int64_t cols, std::int64_t first,
                            std::int64_t n) {
   std::vector<float> out;
@@ -138,7 +138,7 @@ TEST_P(GoldenSsm, EveryLength) {
   }
 }
 
-TEST_P(GoldenSsm, TimeStep) {
+TEST_P(GoldenSsm, ComputesTheRecordedTimeSteps) {
   SsmBlock block(GetParam());
   const auto out = block.run(block.recorded("L130.x"));
   const auto r = columns(out.bcr, 2 * block.d_state() + 1, 2 * block.d_state(), 1);
@@ -177,7 +177,7 @@ TEST_P(GoldenSsm, TwoSequencesInOneStep) {
                        fmt::format("batch, sequence {}", g));
 }
 
-TEST_P(GoldenSsm, CarriedState) {
+TEST_P(GoldenSsm, CarriesStateBetweenSteps) {
   for (const bool reuse : {true, false}) {
     SsmBlock block(GetParam(), {.reuse = reuse});
     const auto prefill = block.recorded("decode.prefill_x");

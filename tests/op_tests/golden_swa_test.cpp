@@ -1,4 +1,4 @@
-// The attention ops against recorded blocks of the original program.
+// Compares the attention ops with recorded blocks of the original program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -47,7 +47,7 @@ class SwaBlock {
               linear(attention(q, k, v, recorded_.n_heads, recorded_.window), weight(c, "o"))};
         })[0];
   }
-  /// Feeds x in pieces: first `first` rows, then `piece` rows at a time.
+  /// Feeds `first` rows of x, then the other rows in pieces of `piece` rows.
   std::vector<float> run(std::span<const float> x, std::size_t first, std::size_t piece) {
     std::vector<float> y;
     for (std::size_t at = 0; at < x.size();) {

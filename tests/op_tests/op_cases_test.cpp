@@ -1,4 +1,5 @@
-// Every case of every op: the fast backend against the reference, for several thread counts.
+// Compares the fast CPU backend with the reference, for every case of every op and for several
+// thread counts.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,8 +22,8 @@ Tolerance fast_tolerance(std::string_view op, const OpProblem& problem, Toleranc
     return weight.desc.format != WeightFormat::dense;
   };
   if (std::ranges::any_of(problem.weights(), is_coded)) {
-    // Activations are coded to one part in 2^15 of the largest of 64, and NF4 values to one part in
-    // 2^12 of the largest. A SwiGLU multiplies two such products.
+    // Activations are rounded to 2^-15 of the largest of 64 activations, and NF4 values to 2^-12 of
+    // the largest value. A SwiGLU multiplies two such products.
     tolerance.relative += 4e-3;
     tolerance.reason += "; products of reduced precision";
   } else if (op == "selective_scan") {
@@ -62,7 +63,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
       }
       for (std::size_t i = 0; i < run.results.size(); ++i)
         EXPECT_TRUE(run.results[i].bytes == first->results[i].bytes)
-            << who << ": " << run.results[i].name << " has other bits than with "
+            << who << ": the bits of " << run.results[i].name << " differ from those with "
             << thread_counts[0];
     }
   }
@@ -70,7 +71,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
 
 TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
-  if ((op_case.tags & kModel) != 0) return;  // they use the same tiles, only more of them
+  if ((op_case.tags & kModel) != 0) return;  // these cases use the same tiles, only more of them
   const OpProblem problem = problem_of(GetParam().op, op_case);
   const OpRun expected = expected_run(reference_backend(), problem);
   for (const std::string& target : cpu::simd_targets()) {
@@ -107,10 +108,11 @@ TEST(OpTable, EveryOpIsComplete) {
     };
     EXPECT_TRUE(has(kEdge)) << "no edge case";
     EXPECT_TRUE(has(kModel)) << "no model-sized case";
-    EXPECT_TRUE(has(kBench)) << "nothing to time";
+    EXPECT_TRUE(has(kBench)) << "no case for benchmarks";
     std::set<std::string> labels;
     for (const OpCase& op_case : cases.cases) {
-      EXPECT_TRUE(labels.insert(op_case.label).second) << "two cases " << op_case.label;
+      EXPECT_TRUE(labels.insert(op_case.label).second)
+          << "two cases have the label " << op_case.label;
       EXPECT_FALSE(op_case.tolerance.reason.empty()) << op_case.label;
     }
   }
@@ -119,7 +121,7 @@ TEST(OpTable, EveryOpIsComplete) {
 TEST(OpTable, EveryOpHasACost) {
   for (const OpCases& cases : every_op_case())
     for (const OpCase& op_case : cases.cases) {
-      if ((op_case.tags & kModel) != 0) continue;  // same formula, but slow to generate
+      if ((op_case.tags & kModel) != 0) continue;  // slow to generate, and the formula is the same
       SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
       const OpProblem problem = problem_of(cases.op, op_case);
       const auto graph = graph_of(reference_backend(), problem);
@@ -133,7 +135,7 @@ TEST(OpTable, EveryOpHasACost) {
       // A look-up computes nothing.
       EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
       EXPECT_GT(op_info(node).cost(*graph, node, two).bytes, cost.bytes);
-      // An op without weights and keys has no stored bytes.
+      // Only an op without weights and keys has no stored bytes.
       EXPECT_EQ(cost.stored_bytes > 0, cases.op != "sample");
       EXPECT_LE(cost.stored_bytes, cost.bytes);
     }

@@ -1,4 +1,4 @@
-// Properties of ops that hold for all numbers.
+// Properties that ops have for all inputs.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct Experts {
   std::vector<float> router, gate, up, down;
 };
 
-/// Expert e of the result is expert order[e] of `from`.
+/// Reorders experts: expert e of the result is expert order[e] of `from`.
 Experts permuted(const Experts& from, std::span<const std::size_t> order) {
   const auto permute = [&](const std::vector<float>& stack) {
     const std::size_t n = stack.size() / order.size();
@@ -82,7 +82,7 @@ TEST(OpProperties, PermutingExpertsChangesNothing) {
 }
 
 TEST(OpProperties, TiedExpertsAreChosenByIndex) {
-  // Expert e has router row rows[e]. Equal rows tie in every bit.
+  // The router row of expert e is filled with rows[e]. Experts with equal rows get equal bits.
   struct Tie {
     std::array<float, kX> rows;
     std::array<std::int32_t, kTopK> chosen;
@@ -125,7 +125,7 @@ TEST(OpProperties, RoutingNanGivesValidExperts) {
     }
     EXPECT_NE(chosen[r * kTopK], chosen[r * kTopK + 1]);
   }
-  for (std::size_t c = 0; c < kD; ++c) EXPECT_TRUE(std::isfinite(out[0][c])) << "row 0 is its own";
+  for (std::size_t c = 0; c < kD; ++c) EXPECT_TRUE(std::isfinite(out[0][c])) << "row 0 has no NaN";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The weight forms of the CPU backend: each decodes to the same bits as the stored form.
+// Tests of the weight forms of the CPU backend. Each decodes to the same bits as the stored form.
 #include "cpu/packed_weight.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,6 @@ std::vector<float> values_of(const CaseWeight& weight) {
   return values;
 }
 
-/// A random weight.
 CaseWeight random_weight(OpProblem& problem, Format format, const Shape& shape) {
   return problem.weights()[problem.add_weight(format, shape, 0.1)];
 }

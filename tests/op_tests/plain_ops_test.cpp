@@ -1,4 +1,4 @@
-// Checks every case of the ops that recordings cover least against independent formulas: embed
+// Compares the ops that recordings cover least with independent formulas, for all cases: embed
 // (which tokens count as seen), and the scan (the upper bound of the time step).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ std::vector<T> values_of(std::span<const std::byte> bytes) {
   return values;
 }
 
-/// A state tensor of a segment before the step; zeros at the beginning of a sequence.
+/// The content of a segment's state tensor before the step. Zeros at the beginning of a sequence.
 template <class T>
 std::vector<T> state_read(OpProblem& problem, std::size_t state, const SegmentWords& segment) {
   std::vector<T> values(static_cast<std::size_t>(problem.layout().tensors[state].shape.elements()),
@@ -61,7 +61,7 @@ void check_embed(OpProblem& problem) {
   EXPECT_EQ(values_of<float>(run.results[0].bytes), expected);
 }
 
-/// The formula of the op, row by row, for all channels and states.
+/// Evaluates the formula of the op row by row, for all channels and states.
 struct PlainScan {
   std::vector<float> u, bcr, z, dt_weight, dt_bias, a_log, skip;
   std::size_t d_inner, d_state;
@@ -132,7 +132,8 @@ TEST(PlainOps, SelectiveScan) {
     if ((op_case.tags & kModel) != 0) continue;
     SCOPED_TRACE(op_case.label);
     OpProblem problem = problem_of("selective_scan", op_case);
-    // Both sides compute in float64 and differ only in how they write softplus and SiLU.
+    // The op and the formula compute in float64. They differ only in how they compute softplus and
+    // SiLU.
     check_scan(problem, {1e-6, "one float32 rounding, carried through the rows",
                          op_case.tolerance.nan_expected});
   }

@@ -1,5 +1,5 @@
-// The bounds of float32 arithmetic: a sum in any order stays within them, and arithmetic of lower
-// precision does not.
+// Tests of the bounds of float32 arithmetic. A sum in any order stays within the bounds, and
+// arithmetic of lower precision exceeds them.
 #include "cases/rounded.h"
 
 #include <fmt/format.h>
@@ -19,12 +19,12 @@ namespace {
 
 using Floats = std::vector<float>;
 
-/// sum_c w[c] * x[c] in one order, with or without fused multiply-adds.
+/// Computes sum_c w[c] * x[c] in a certain order, with or without fused multiply-adds.
 using Order = std::function<float(const Floats& w, const Floats& x, bool fused)>;
 
 float multiply_add(float a, float b, float c, bool fused) {
   if (fused) return std::fma(a, b, c);
-  volatile float product = a * b;  // otherwise the compiler may fuse it
+  volatile float product = a * b;  // keeps the compiler from fusing the product and the sum
   return product + c;
 }
 
@@ -40,7 +40,7 @@ float backwards(const Floats& w, const Floats& x, bool fused) {
   return sum;
 }
 
-/// Sums every n-th term, then adds these sums in pairs, like the lanes of a subgroup.
+/// Makes n sums, each of every n-th term, then adds the sums in pairs, like lanes of a subgroup.
 Order in_lanes(std::size_t n) {
   return [n](const Floats& w, const Floats& x, bool fused) {
     Floats sums(n, 0.0F);
@@ -52,7 +52,7 @@ Order in_lanes(std::size_t n) {
   };
 }
 
-/// Adds four products before adding them to the sum, as in tiles.
+/// Adds four products first, then adds their sum to the total, as tiled kernels do.
 float by_fours(const Floats& w, const Floats& x, bool fused) {
   float sum = 0;
   for (std::size_t c = 0; c < w.size(); c += 4) {
@@ -91,7 +91,7 @@ Row random_row(Random& random, std::size_t n, double mean) {
   return row;
 }
 
-/// The largest error of many rows, as a share of the allowed error.
+/// The largest error over many rows, as a fraction of the allowed error.
 double largest_share(std::size_t n, double mean, const std::function<float(const Row&)>& sum) {
   Random random(fmt::format("rows of {} around {}", n, mean));
   double largest = 0;
@@ -121,7 +121,8 @@ TEST(Rounded, BoundsAreNotMuchLargerThanActualErrors) {
         << n << " terms";
 }
 
-/// The largest error of many rows, as a share of the allowed error, if each row is changed first.
+/// The largest error over many rows, as a fraction of the allowed error, if `change` is applied to
+/// each row before the sum.
 double share_of_changed(std::size_t n, const std::function<void(Row&)>& change) {
   return largest_share(n, 0, [&](const Row& row) {
     Row changed = row;
@@ -138,23 +139,22 @@ TEST(Rounded, LowerPrecisionExceedsTheBounds) {
                                  for (float& x : row.x) x = f16_to_f32(f32_to_f16(x));
                                }),
               4)
-        << "factors of 16 bits";
-    EXPECT_GT(share_of_changed(n, [](Row& row) { row.x.back() = 0; }), 4) << "a term left out";
+        << "factors rounded to 16 bits";
+    EXPECT_GT(share_of_changed(n, [](Row& row) { row.x.back() = 0; }), 4) << "a missing term";
     EXPECT_GT(share_of_changed(n, [](Row& row) { std::swap(row.x.front(), row.x.back()); }),
               n == 1 ? -1 : 4)
         << "two columns exchanged";
   }
 }
 
-/// Terms that cancel do not make the bounds of their sum vanish.
-TEST(Rounded, ACancelingSumMayErrByTheRoundingOfItsTerms) {
+TEST(Rounded, ACancelingSumKeepsTheRoundingErrorsOfItsTerms) {
   const Row row{{1, 1, 1e-4F}, {1.1F, -1.1F, 1}};
   EXPECT_NEAR(row.exact(), 1e-4, 1e-9);
   EXPECT_GT(row.allowed(), kRounding);
   EXPECT_LT(row.allowed(), 10 * kRounding);
 }
 
-TEST(Rounded, AnExactValueMayNotErr) {
+TEST(Rounded, AnExactValueHasNoAllowedError) {
   EXPECT_EQ(Rounded{3}.allowed(), 0);
   Sum one;
   one.add({3});

@@ -1,4 +1,5 @@
-// The sample op of the reference backend. The op cases compare other backends with it.
+// Tests the sample op of the reference backend. The op cases compare other backends with the
+// reference.
 #include "support/backends.h"
 #include "support/sample_checks.h"
 

@@ -12,7 +12,7 @@ namespace bitaxon::test {
 
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& file,
                                             const std::string& name, const Shape& shape) {
-  // Codes have fewer columns than the matrix, and find_weight takes the logical shape.
+  // A tensor of codes has fewer columns than its matrix, but find_weight takes the matrix shape.
   const TensorInfo& info = info_of(file, name);
   const bool coded = info.dtype == DType::u32 || info.dtype == DType::u8;
   const Shape logical = !coded                                   ? Shape(info.shape)
@@ -31,7 +31,7 @@ std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& 
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Shape& shape,
                                             std::span<const float> values) {
   WeightDesc desc;
-  desc.name = "made by the test";
+  desc.name = "of the test";
   desc.n_matrices = shape[0];
   desc.rows = shape[1];
   desc.cols = shape[2];

@@ -1,4 +1,4 @@
-// Steps of hand-made graphs that carry state from one step to the next.
+// Runs graphs that a test records, and carries state from one step to the next.
 #pragma once
 
 #include <array>
@@ -13,15 +13,15 @@
 
 namespace bitaxon::test {
 
-/// A weight of a recorded file, packed. `shape` is the shape for ops, [n_matrices, rows, cols]. The
-/// file may store the elements, in the same order, with another shape (vectors, convolutions).
+/// Packs a weight of a recorded file. `shape` is the shape for ops, [n_matrices, rows, cols]. The
+/// file may store the elements with another shape (vectors, convolutions) but in the same order.
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& file,
                                             const std::string& name, const Shape& shape);
-/// Values made by the test, as f32.
+/// Packs the given values as an f32 weight.
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Shape& shape,
                                             std::span<const float> values);
 
-/// An input of a step, [valid rows, ...]. Rows beyond them up to the bucket are NaN.
+/// An input of a step, [valid rows, ...]. The remaining rows of the bucket are NaN.
 struct SessionInput {
   DType dtype = DType::f32;
   std::vector<std::int64_t> row_shape;
@@ -31,14 +31,14 @@ inline SessionInput rows_of(std::span<const float> values, std::int64_t cols) {
   return {DType::f32, {cols}, std::as_bytes(values)};
 }
 
-/// Runs a sequence of steps on a backend, with state. Sequence g has slot g. Steps alternate two
-/// versions.
+/// Runs successive steps on a backend and keeps state between them. Sequence g has slot g. Steps
+/// alternate between two versions of the state.
 class StepSession {
  public:
   StepSession(Backend& backend, std::int32_t n_slots, ScheduleOptions options = {});
   Backend& backend() const { return backend_; }
 
-  /// Must be called before the first step. versions: 2, or 1 for ring buffers of the KV cache.
+  /// Must be called before the first step. `versions` is 2, or 1 for a ring buffer of the KV cache.
   std::int32_t add_state(DType dtype, const Shape& shape, std::int32_t versions);
 
   struct Context {
@@ -48,7 +48,7 @@ class StepSession {
     Tensor state(std::int32_t index) const { return graph.state(layout, index); }
   };
   using Record = std::function<std::vector<Tensor>(const Context& context)>;
-  /// Runs one step with n_rows[g] rows of each sequence g. Returns the valid rows of every output.
+  /// Runs one step that has n_rows[g] rows of sequence g. Returns the valid rows of every output.
   std::vector<std::vector<float>> run(std::span<const std::uint32_t> n_rows,
                                       std::span<const SessionInput> inputs, const Record& record);
   /// Runs a step for a single sequence.
@@ -57,7 +57,7 @@ class StepSession {
     return run(std::span(&n_rows, 1), inputs, record);
   }
 
-  /// The content of an f32 state tensor after the last step.
+  /// The content of an f32 state tensor after the latest step.
   std::vector<float> read_state(std::int32_t index, std::uint32_t slot);
 
  private:
@@ -68,7 +68,7 @@ class StepSession {
   std::shared_ptr<StateLayout> layout_;
   std::vector<Buffer> state_;
   std::vector<std::uint32_t> positions_;
-  std::uint32_t version_ = 0;  ///< written by the last step
+  std::uint32_t version_ = 0;  ///< the version that the latest step wrote
 };
 
 }  // namespace bitaxon::test

@@ -1,5 +1,5 @@
-// Every barrier of a recording is needed, and none is missing: synchronization validation reports
-// nothing with all barriers, and reports a hazard as soon as one is left out.
+// A recording has exactly the barriers that it needs. Synchronization validation reports nothing
+// with all barriers, and it reports a hazard if any barrier is left out.
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
@@ -15,7 +15,8 @@ struct Watched {
   std::vector<std::string> messages;
 };
 
-/// Runs two steps of `n_rows` rows through one layer of each kind. Each step samples a token.
+/// Runs two steps of `n_rows` rows through one layer of each kind, without barrier number
+/// `without_barrier`. Each step samples a token.
 Watched watch(std::size_t n_rows, int without_barrier) {
   vulkan::Messages messages;
   vulkan::VulkanOptions options = test_options();
@@ -45,9 +46,9 @@ TEST_P(Synchronization, EveryBarrierIsNeededAndNoneIsMissing) {
   const WithLayer layer(kSynchronization);
   const Watched whole = watch(GetParam(), -1);
   EXPECT_EQ(whole.messages, std::vector<std::string>());
-  // One barrier before each launch that reads the results of another: several per layer.
+  // A launch that reads the results of another launch needs a barrier. Each layer has several.
   ASSERT_GE(whole.n_barriers, 12);
-  // Barrier 0 is between submissions; layers_test.cpp leaves it out.
+  // Barrier 0 is between submissions. layers_test.cpp tests it.
   for (int barrier = 1; barrier < whole.n_barriers; ++barrier) {
     const Watched watched = watch(GetParam(), barrier);
     EXPECT_EQ(watched.n_barriers, whole.n_barriers);

@@ -1,4 +1,4 @@
-// The queries to a device, and how the answers are read.
+// How a device is queried, and how the answers are read.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ bool was_asked(const FakeDriver& driver, VkStructureType type) {
   return std::find(driver.asked.begin(), driver.asked.end(), type) != driver.asked.end();
 }
 
-TEST(Caps, ReadsAnswers) {
+TEST(Caps, ReadsTheAnswersOfTheDriver) {
   FakeDriver driver;
   driver.extensions = {"VK_EXT_pci_bus_info", "VK_EXT_memory_budget", "VK_KHR_portability_subset"};
   driver.families = {family(kCompute, 36)};
@@ -61,7 +61,7 @@ TEST(Caps, ReadsAnswers) {
   EXPECT_TRUE(caps.heaps[0].device_local);
   EXPECT_FALSE(caps.heaps[1].device_local);
   EXPECT_EQ(caps.heaps[0].available_bytes, 600u);
-  EXPECT_EQ(caps.heaps[1].available_bytes, 0u) << "more in use than budgeted";
+  EXPECT_EQ(caps.heaps[1].available_bytes, 0u) << "the usage exceeds the budget";
   ASSERT_EQ(caps.memory_types.size(), 1u);
   EXPECT_TRUE(caps.matrix_shapes.empty());
 }
@@ -117,13 +117,13 @@ TEST(Caps, SubgroupSizeControlNeedsTheFeature) {
   EXPECT_EQ(caps.max_subgroup_size, 32u);
 }
 
-TEST(Caps, SubgroupOperationsAreThoseOfComputeShaders) {
+TEST(Caps, IgnoresSubgroupOperationsOfOtherShaderStages) {
   FakeDriver driver;
   driver.subgroup_stages = VK_SHADER_STAGE_FRAGMENT_BIT;
   EXPECT_EQ(caps_of(driver).subgroup_operations, 0u);
 }
 
-TEST(Caps, QueueFamilies) {
+TEST(Caps, ChoosesAComputeQueueFamily) {
   struct Case {
     std::vector<VkQueueFamilyProperties> families;
     std::int32_t chosen;
@@ -149,7 +149,7 @@ TEST(Caps, QueueFamilies) {
   }
 }
 
-TEST(Caps, MatrixShapes) {
+TEST(Caps, ListsOnlyUsableMatrixShapes) {
   const VkCooperativeMatrixPropertiesNV good{VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
                                              nullptr,
                                              16,

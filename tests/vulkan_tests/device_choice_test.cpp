@@ -1,4 +1,4 @@
-// Which device is chosen, and the reason given for each.
+// Which device is chosen, and which reason each device gets.
 #include "vulkan/device/device_choice.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ Devices devices_of(const std::vector<DeviceType>& types) {
   return devices;
 }
 
-/// Chooses a device, and checks what holds for every choice.
+/// Chooses a device and checks the properties of every choice.
 DeviceChoice choose(const Devices& devices, const std::string& selector = "") {
   DeviceChoice choice = choose_device(devices, selector);
   EXPECT_EQ(choice.verdicts.size(), devices.size());
@@ -35,13 +35,13 @@ void expect_holds(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text << "\nshould hold: " << part;
 }
 
-TEST(DeviceChoice, NoDevices) {
+TEST(DeviceChoice, ReportsThatThereAreNoDevices) {
   EXPECT_EQ(choose({}).chosen, kNone);
   EXPECT_EQ(choose({}, "0").chosen, kNone);
   expect_holds(problem_of(choose({}), {}, ""), "no Vulkan device: install mesa-vulkan-drivers");
 }
 
-TEST(DeviceChoice, TypesInOrder) {
+TEST(DeviceChoice, PrefersDeviceTypesInOrder) {
   const auto [discrete, integrated, virtual_gpu, cpu, other] =
       std::tuple(DeviceType::discrete, DeviceType::integrated, DeviceType::virtual_gpu,
                  DeviceType::cpu, DeviceType::other);
@@ -77,7 +77,7 @@ TEST(DeviceChoice, TiesGoToTheMoreCapableThenToTheFirst) {
   EXPECT_EQ(choose(devices).chosen, 2u);
   expect_holds(choose(devices).verdicts[1].reason, "it has matrix units");
 
-  // More memory does not count, nor does a capability outweigh the type.
+  // The amount of memory does not count, and the device type outweighs capabilities.
   devices[0].heaps = {{std::uint64_t{1} << 40, std::uint64_t{1} << 40, true}};
   EXPECT_EQ(choose(devices).chosen, 2u);
   devices[2].type = DeviceType::integrated;
@@ -114,7 +114,7 @@ TEST(DeviceChoice, TreatsPortabilityDevicesLikeOthers) {
   EXPECT_EQ(choose(devices).chosen, 0u);
 }
 
-TEST(DeviceChoice, SelectorsOfEachKind) {
+TEST(DeviceChoice, AcceptsSelectorsOfEachKind) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::cpu, DeviceType::integrated});
   devices[1].name = "llvmpipe (LLVM 15.0.6, 256 bits)";
   devices[2].pci_address = "0000:c1:00.0";
@@ -132,7 +132,7 @@ TEST(DeviceChoice, SelectorsOfEachKind) {
       {"llvmpipe", 1},
       {"LLVM 15", 1},
       {"GPU 2", 2},
-      {"256", 1},  // not an index, but part of a name
+      {"256", 1},  // part of a name, because it is too large for an index
   };
   for (const auto& [selector, expected] : cases) {
     SCOPED_TRACE(selector);
@@ -155,7 +155,7 @@ TEST(DeviceChoice, AShortNumberIsAnIndexNotPartOfAName) {
   EXPECT_EQ(choose(devices, "3060").chosen, 0U);
 }
 
-TEST(DeviceChoice, SelectorsThatMatchNothing) {
+TEST(DeviceChoice, ReportsSelectorsThatMatchNothing) {
   const Devices devices = devices_of({DeviceType::discrete});
   for (const std::string selector :
        {"1", "-1", "+0", "99999999999", "radeon", "65:00.1", ":65:00.0", "5:00.0",
@@ -172,9 +172,9 @@ TEST(DeviceChoice, SelectorsThatMatchNothing) {
 TEST(DeviceChoice, AnEarlierKindOfSelectorWins) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::discrete});
   devices[0].name = "GPU 1";
-  EXPECT_EQ(choose(devices, "1").chosen, 1u) << "the index before the name";
+  EXPECT_EQ(choose(devices, "1").chosen, 1u) << "an index wins over a name";
   devices[0].name = "0001:65:00.0";
-  EXPECT_EQ(choose(devices, "0001:65:00.0").chosen, 1u) << "the PCI address before the name";
+  EXPECT_EQ(choose(devices, "0001:65:00.0").chosen, 1u) << "a PCI address wins over a name";
 }
 
 TEST(DeviceChoice, TakesTheFirstOfSeveralMatches) {
@@ -185,7 +185,7 @@ TEST(DeviceChoice, TakesTheFirstOfSeveralMatches) {
   EXPECT_EQ(choice.verdicts[0].reason, "not \"fake\"");
   EXPECT_EQ(choice.verdicts[1].reason, "named \"fake\", the first of 2 with this name");
   EXPECT_EQ(choice.verdicts[2].reason, "vulkan:1 comes first of those that are \"fake\"");
-  EXPECT_EQ(choose(devices, "65:00.0").chosen, 0u) << "in any domain";
+  EXPECT_EQ(choose(devices, "65:00.0").chosen, 0u) << "a PCI address without a domain";
 }
 
 TEST(DeviceChoice, DoesNotReplaceANamedUnusableDevice) {

@@ -1,4 +1,4 @@
-// The memory of devices, told from their records.
+// The memory of a device, computed from its capabilities.
 #include "vulkan/memory/device_memory.h"
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ DeviceCaps with_memory(DeviceType type, std::vector<MemoryHeap> heaps,
   return caps;
 }
 
-/// 8 GiB, of which the host can map 256 MiB.
+/// A discrete GPU with 8 GiB. The host can map 256 MiB.
 DeviceCaps discrete() {
   return with_memory(
       DeviceType::discrete,
@@ -46,11 +46,11 @@ TEST(DeviceMemory, OfADiscreteGpu) {
   ASSERT_EQ(memory.kinds.size(), 2u);
   EXPECT_EQ(memory.kinds[0].name, "device memory");
   EXPECT_EQ(memory.kinds[0].available_bytes, 5 * kGiB);
-  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "steps lie in the window";
+  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "step buffers use the mappable window";
   EXPECT_EQ(memory.kinds[1].name, "system memory");
   ASSERT_TRUE(memory.kinds[1].available_bytes.has_value());
   EXPECT_LE(*memory.kinds[1].available_bytes, total_memory_bytes());
-  EXPECT_EQ(memory.kinds[1].backend_bytes, 2 * kBlock) << "staging, reading back";
+  EXPECT_EQ(memory.kinds[1].backend_bytes, 2 * kBlock) << "one block for staging, one for readback";
   EXPECT_EQ(memory.max_buffer_bytes, 4 * kGiB);
 }
 
@@ -59,8 +59,8 @@ TEST(DeviceMemory, OfADiscreteGpuVisibleToTheHost) {
   caps.memory_types[4].heap = 0;
   const bitaxon::DeviceMemory memory = device_memory(caps);
   EXPECT_EQ(memory.kinds[0].available_bytes, 5 * kGiB);
-  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "the type of the weights serves steps";
-  EXPECT_EQ(memory.kinds[1].backend_bytes, kBlock) << "reading back";
+  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "steps and weights share a memory type";
+  EXPECT_EQ(memory.kinds[1].backend_bytes, kBlock) << "readback";
 }
 
 TEST(DeviceMemory, OfAnIntegratedGpu) {
@@ -73,7 +73,7 @@ TEST(DeviceMemory, OfAnIntegratedGpu) {
   EXPECT_EQ(memory.kinds[1].backend_bytes, 0u);
 }
 
-TEST(DeviceMemory, OfACpuDeviceIsTheSystems) {
+TEST(DeviceMemory, OfACpuDeviceIsSystemMemory) {
   const bitaxon::DeviceMemory memory = device_memory(
       with_memory(DeviceType::cpu, {{2 * kGiB, 3 * kGiB, true}}, {{0, kDevice | kHost | kCached}}));
   ASSERT_EQ(memory.kinds.size(), 1u);
@@ -105,7 +105,7 @@ TEST(DeviceMemory, PackedWeightsTakeNoMoreThanStoredOnes) {
   expect_packed_like_stored(device_memory(discrete()));
 }
 
-// The default configuration in 4 bits. The share of unused memory in blocks stays small.
+/// The default configuration in 4 bits. Blocks waste little memory.
 TEST(DeviceMemory, TheDefaultModelFits) {
   const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
   const MemoryNeed need =

@@ -1,4 +1,4 @@
-// Opens the devices of this machine.
+// Tests that open the devices of this machine.
 #include "vulkan/device/device.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens `physical` and uses it briefly with the validation layer on.
+/// Opens `physical` and uses it briefly.
 void expect_opens(const Instance& instance, const Instance::PhysicalDevice& physical) {
   const Device device(instance, physical);
   EXPECT_NE(device.queue(), nullptr);
@@ -60,7 +60,7 @@ TEST(Device, EveryUsableDeviceOpens) {
   EXPECT_EQ(messages.lines, std::vector<std::string>());
 }
 
-TEST(Device, FunctionsOf1_3ComeFromExtensionsIn1_2) {
+TEST(Device, Vulkan12TakesVulkan13FunctionsFromExtensions) {
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
   Messages messages;
   {
@@ -81,7 +81,7 @@ TEST(Device, RefusesADeviceThatLacksAFeature) {
                {"lacks timelineSemaphore", physical.caps.name});
 }
 
-TEST(Device, NamesNeedDebugUtils) {
+TEST(Device, SetsNoNamesWithoutDebugUtils) {
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceExtensionProperties";
   FailingCalls::now().n_failures = 1000;

@@ -1,4 +1,4 @@
-// Which drivers are loaded: where their manifests are, and which of them work when tried.
+// Which drivers are loaded: where their manifests are found, and which drivers work in a trial.
 #include "vulkan/drivers/drivers.h"
 
 #include <gtest/gtest.h>
@@ -23,8 +23,9 @@ using std::filesystem::path;
 
 using Paths = std::vector<path>;
 
-/// Crashes if one of `bad` or both of `enemies` are among the loaded drivers. With one of `hiding`,
-/// no device is listed; otherwise each driver has one device, except those without hardware.
+/// A machine whose drivers are tried. It crashes if a driver in `bad` is loaded, or more than one
+/// driver in `enemies`. A loaded driver in `hiding` hides all devices. Otherwise each driver lists
+/// one device, except the drivers in `without_hardware`.
 struct FakeMachine {
   Paths installed;
   std::set<path> bad = {};
@@ -105,7 +106,7 @@ TEST(SortOutDrivers, DoesNotBlameDriversForALayer) {
   EXPECT_EQ(drivers.warning, "Vulkan layers are left out: with them it crashes");
 }
 
-TEST(SortOutDrivers, FindsABadDriverNextToABadLayer) {
+TEST(SortOutDrivers, FindsABadDriverInAdditionToABadLayer) {
   FakeMachine machine{.installed = {"a", "b"}, .bad = {"b"}, .bad_layer = true};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(rejected_of(drivers), Paths{"b"});
@@ -164,7 +165,7 @@ class DriverManifests : public testing::Test {
   EnvironmentVariable add_{"VK_ADD_DRIVER_FILES", root_ + "/added/x.json:" + root_ + "/folder"};
 };
 
-TEST_F(DriverManifests, LieInTheFoldersOfTheUserAndTheSystem) {
+TEST_F(DriverManifests, AreFoundInUserAndSystemFolders) {
   const Paths expected = {add(".config/vulkan/icd.d/a.json"),
                           add("config/vulkan/icd.d/b.json"),
                           add("data home/vulkan/icd.d/c.json"),
@@ -182,7 +183,7 @@ TEST_F(DriverManifests, LieInTheFoldersOfTheUserAndTheSystem) {
             expected.size());
 }
 
-TEST_F(DriverManifests, ThatAreNamedReplaceAllOthers) {
+TEST_F(DriverManifests, NamedInTheEnvironmentReplaceAllOthers) {
   const Paths named = {add("named/1.json"), add("named/2.json"), add("other.json")};
   const EnvironmentVariable old_name("VK_ICD_FILENAMES", root_ + "/other.json");
   EXPECT_EQ(driver_manifests(), Paths{named[2]});
@@ -226,7 +227,7 @@ TEST(DriverRecord, KeepsTheLatestResults) {
   ASSERT_TRUE(read_record(file, "1"));
   EXPECT_FALSE(read_record(file, "1")->manifests);
   for (int i = 2; i < 20; ++i) write_record(file, std::to_string(i), {});
-  EXPECT_FALSE(read_record(file, "0")) << "the oldest goes";
+  EXPECT_FALSE(read_record(file, "0")) << "the oldest result is dropped";
   EXPECT_TRUE(read_record(file, "19"));
 }
 
@@ -235,7 +236,7 @@ TEST(Instance, LoadsOnlyTheNamedDrivers) {
   none.manifests = Paths{"/no/such/driver.json"};
   expect_error([&] { Instance(nullptr, nullptr, default_loader_names(), none); },
                ErrorKind::unsupported, {"no Vulkan driver"});
-  EXPECT_FALSE(Instance().devices().empty()) << "the environment is as it was before";
+  EXPECT_FALSE(Instance().devices().empty()) << "the environment was not restored";
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace bitaxon::vulkan::test {
 
-/// Sets a variable, and restores its previous value on destruction.
+/// Sets a variable. The destructor restores the previous value.
 class EnvironmentVariable {
  public:
   EnvironmentVariable(const char* name, const std::string& value) : name_(name) {

@@ -1,5 +1,5 @@
-// Properties that the cases of the expert ops do not cover: indexes that no router gives, and that
-// the result of a row does not depend on which other rows go to the same experts.
+// Properties of the expert ops that their cases do not cover. The ops accept indexes that no router
+// gives, and the result of a row does not depend on the other rows of the same experts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,10 +20,10 @@ constexpr std::int64_t kTopK = 2;
 
 enum class Half { swiglu, down };
 
-/// Both halves of the experts take rows [R, n_columns] and the indexes of the experts.
+/// The rows of a step. Both halves of the experts take rows [R, n_columns] and expert indexes.
 struct Step {
   std::vector<std::int32_t> experts;  ///< [R, top_k]
-  std::vector<std::int32_t> order;    ///< row i of the step is row order[i] of the numbers
+  std::vector<std::int32_t> order;    ///< row i of the step has the random numbers of row order[i]
 };
 
 Step step_of(std::int32_t n_rows) {
@@ -36,7 +36,7 @@ Step step_of(std::int32_t n_rows) {
   return step;
 }
 
-/// Rows of random numbers, in the order of the step.
+/// Adds an input with rows of random numbers, in the order of the step.
 std::size_t add_rows(OpProblem& p, const Step& step, std::vector<std::int64_t> row_shape) {
   std::int64_t n = 1;
   for (const std::int64_t size : row_shape) n *= size;
@@ -124,7 +124,7 @@ TEST_P(ExpertsTest, RowsDoNotDependOnTheirNeighbors) {
       EXPECT_TRUE(std::equal(a.begin() + static_cast<std::ptrdiff_t>(r * row),
                              a.begin() + static_cast<std::ptrdiff_t>((r + 1) * row),
                              b.end() - static_cast<std::ptrdiff_t>((r + 1) * row)))
-          << "row " << r << " has other bits";
+          << "the bits of row " << r << " differ";
   }
 }
 

@@ -12,15 +12,16 @@ namespace bitaxon::vulkan::test {
 namespace {
 
 FailingCalls calls;
-std::map<std::string, std::set<std::uint64_t>> alive;  ///< live handles, by kind
+std::map<std::string, std::set<std::uint64_t>> alive;  ///< live handles by kind of object
 
-/// Functions that may return VK_ERROR_DEVICE_LOST, according to the specification.
+/// Whether the specification lets this function return VK_ERROR_DEVICE_LOST.
 bool tells_of_loss(std::string_view name) {
   return name == "vkQueueSubmit2" || name == "vkWaitSemaphores" || name == "vkDeviceWaitIdle" ||
          name == "vkGetSemaphoreCounterValue" || name == "vkGetQueryPoolResults";
 }
 
-/// The result that the function returns without being called; VK_SUCCESS: it is called.
+/// Counts a call. Returns the error that the call must return, or VK_SUCCESS if the real function
+/// is to be called.
 VkResult failure_now(const char* name) {
   const int n = ++calls.n_calls[name];
   if (calls.lost && tells_of_loss(name)) return VK_ERROR_DEVICE_LOST;
@@ -35,8 +36,8 @@ bool begins_with(std::string_view text, std::string_view start) {
   return text.rfind(start, 0) == 0;
 }
 
-/// "Buffer" for vkCreateBuffer and vkDestroyBuffer; empty for functions that create or destroy
-/// nothing.
+/// The kind of object that a function creates: "Buffer" for vkCreateBuffer. Empty if the function
+/// creates no object.
 std::string kind_made(std::string_view name) {
   if (name == "vkAllocateMemory") return "Memory";
   if (name == "vkCreateComputePipelines") return "Pipeline";
@@ -52,7 +53,7 @@ std::uint64_t number_of(Handle handle) {
   return reinterpret_cast<std::uint64_t>(handle);
 }
 
-/// One specialization per member of Functions.
+/// Wraps one function of the driver. There is one specialization per member of Functions.
 template <auto member>
 struct Wrapped;
 template <class Result, class... Arguments, Result (VKAPI_PTR* Functions::*member)(Arguments...)>
@@ -70,7 +71,7 @@ struct Wrapped<member> {
     if constexpr (kFallible) {
       const int n_failed = calls.n_failed;
       const VkResult failure = failure_now(name);
-      // On a device that is really lost, nothing runs any more.
+      // Nothing runs on a lost device, so the real device must become idle, too.
       if (calls.lost && std::string_view(name) == "vkDeviceWaitIdle") real(arguments...);
       if (failure != VK_SUCCESS || calls.n_failed != n_failed) return failure;
       const VkResult result = real(arguments...);
@@ -85,7 +86,7 @@ struct Wrapped<member> {
       return result;
     } else {
       ++calls.n_calls[name];
-      // The destroyed object comes before the allocator.
+      // The destroyed object is the argument before the allocator.
       if constexpr (kCount >= 2) {
         using Destroyed = std::tuple_element_t<kCount - 2, Types>;
         if constexpr (std::is_pointer_v<Destroyed>) {
@@ -100,7 +101,7 @@ struct Wrapped<member> {
   }
 
   static void put_into(Functions& functions, const char* its_name) {
-    // The hook gets the table again with the functions that it has already replaced.
+    // The hook may get the same table again after it has replaced functions.
     if (functions.*member == nullptr || functions.*member == &call) return;
     if (!kFallible && kind_destroyed(its_name).empty()) return;
     real = functions.*member;
@@ -120,8 +121,8 @@ struct Wrapped<member> {
 PFN_vkGetInstanceProcAddr real_instance_lookup = nullptr;
 PFN_vkGetDeviceProcAddr real_device_lookup = nullptr;
 
-/// Returns `found` for `name`. A destroy function is wrapped from the start, because it may be
-/// called before the hook.
+/// Returns `found`, or its wrapper if `name` is the destroy function. A destroy function is wrapped
+/// when it is looked up, because it may be called before the hook.
 template <auto destroy>
 PFN_vkVoidFunction counted(const char* destroy_name, const char* name, PFN_vkVoidFunction found) {
   if (std::string_view(destroy_name) != name || found == nullptr) return found;

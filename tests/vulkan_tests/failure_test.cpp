@@ -1,4 +1,5 @@
-// Each call for opening a device fails once. It must give a typed error and leave nothing behind.
+// Each Vulkan call that opens a device fails once. The failure must give a typed error and leave no
+// object behind.
 #include <gtest/gtest.h>
 
 #include "environment.h"
@@ -11,7 +12,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens everything, with validation. Returns the number of devices found.
+/// Opens an instance and its first device, with validation. Returns the number of devices.
 std::size_t open_all() {
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
   Messages messages;
@@ -41,7 +42,7 @@ TEST(Failure, OpensADeviceIfNothingFails) {
   FailingCalls::expect_nothing_left();
 }
 
-TEST(Failure, EachCallFailsOnce) {
+TEST(Failure, EachFailedCallGivesATypedError) {
   for (const std::string& name : kCalls) {
     for (int nth = 1;; ++nth) {
       SCOPED_TRACE(name + ", call " + std::to_string(nth));
@@ -62,7 +63,7 @@ TEST(Failure, EachCallFailsOnce) {
       EXPECT_EQ(failed, FailingCalls::now().n_failed == 1);
       FailingCalls::expect_nothing_left();
       if (FailingCalls::now().n_failed == 0) {
-        EXPECT_GT(nth, 1) << "it was never called";
+        EXPECT_GT(nth, 1) << "the function was never called";
         break;
       }
     }
@@ -102,7 +103,7 @@ TEST(Failure, AnOldLoaderIsUnsupported) {
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceVersion";
-  FailingCalls::now().result = VK_SUCCESS;  // and leaves version 1.0
+  FailingCalls::now().result = VK_SUCCESS;  // without a version, so version 1.0 is assumed
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
 }
 
@@ -114,7 +115,7 @@ TEST(Failure, NoDriverIsUnsupported) {
 }
 
 TEST(Failure, MissingFunctionsAreNamed) {
-  // Leaves out the first function of each list, without which nothing can be destroyed.
+  // The first function of each list is missing. Without it, nothing can be destroyed.
   for (const char* name :
        {"vkEnumeratePhysicalDevices", "vkGetPhysicalDeviceProperties2", "vkGetDeviceProcAddr"})
     expect_missing_is_said(name, ErrorKind::unsupported);

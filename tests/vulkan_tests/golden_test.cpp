@@ -1,4 +1,4 @@
-// The recorded cases of the original program, on the GPU.
+// Runs the recorded cases of the original program on the GPU.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -58,8 +58,8 @@ TEST_P(VulkanGolden, EveryLayer) {
   for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
 }
 
-/// The splits of one folder if `brief`, else those of the others, each of which takes a software
-/// driver seconds.
+/// One folder if `brief`, otherwise the other folders. Each split of those takes a software driver
+/// seconds.
 std::vector<GoldenParam> split_params(bool brief) {
   std::vector<GoldenParam> some = params();
   std::erase_if(some, [&](const GoldenParam& param) { return is_brief(param) != brief; });

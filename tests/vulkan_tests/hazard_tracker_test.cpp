@@ -5,8 +5,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Whether the last of these launches, of one access each, needs a barrier and no other launch
-/// does.
+/// Makes launches with one access each. Returns whether only the last launch needs a barrier.
 bool last_alone_needs_one(std::initializer_list<MemoryAccess> launches) {
   HazardTracker tracker;
   const MemoryAccess* last = launches.end() - 1;
@@ -35,7 +34,7 @@ TEST(HazardTracker, TheFirstLaunchNeedsNoBarrier) {
   EXPECT_FALSE(last_alone_needs_one({{1, 0, 256, kReadWrite}}));
 }
 
-TEST(HazardTracker, ALaunchIsNoHazardToItself) {
+TEST(HazardTracker, ALaunchIsNotAHazardToItself) {
   HazardTracker tracker;
   const MemoryAccess both[] = {{1, 0, 256, kRead}, {1, 0, 256, kWrite}};
   EXPECT_FALSE(tracker.needs_barrier(both));
@@ -50,7 +49,7 @@ TEST(HazardTracker, NeedsABarrierIfRangesOverlapByAByte) {
 
 TEST(HazardTracker, NeedsNoBarrierIfRangesDoNotOverlap) {
   EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 256, kRead}}));     // before
-  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 512, 256, kRead}}));   // behind
+  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 512, 256, kRead}}));   // after
   EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 1024, 256, kRead}}));  // far
   EXPECT_FALSE(last_alone_needs_one({{1, 0, 256, kWrite}, {2, 0, 256, kRead}}));
 }
@@ -63,8 +62,8 @@ TEST(HazardTracker, LooksBackToTheLastBarrier) {
   const MemoryAccess read = {1, 0, 256, kRead};
   EXPECT_FALSE(tracker.needs_barrier({&write, 1}));
   EXPECT_TRUE(tracker.needs_barrier({&read, 1}));
-  EXPECT_FALSE(tracker.needs_barrier({&read, 1})) << "the write lies before the barrier";
-  EXPECT_TRUE(tracker.needs_barrier({&write, 1})) << "the reads lie behind it";
+  EXPECT_FALSE(tracker.needs_barrier({&read, 1})) << "the write is before the barrier";
+  EXPECT_TRUE(tracker.needs_barrier({&write, 1})) << "the reads are after the barrier";
 }
 
 TEST(HazardTracker, ChecksEveryAccessOfALaunch) {

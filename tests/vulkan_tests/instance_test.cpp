@@ -1,5 +1,5 @@
-// The loader and the drivers of this machine, which needs at least one: mesa-vulkan-drivers is
-// enough.
+// Tests the loader and the drivers of this machine. At least one driver must be installed, for
+// example mesa-vulkan-drivers.
 #include "vulkan/device/instance.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Provokes an error, a buffer of 0 bytes, and returns the messages about it.
+/// Provokes an error by creating a buffer of 0 bytes. Returns the messages about the error.
 std::vector<std::string> messages_about_an_error() {
   Messages messages;
   {
@@ -66,7 +66,7 @@ TEST(Instance, ReportsAMissingLoader) {
                {"no Vulkan loader"});
 }
 
-TEST(Instance, ReportsALibraryThatIsNoLoader) {
+TEST(Instance, ReportsALibraryThatIsNotALoader) {
   expect_error([] { Instance(nullptr, nullptr, {"libc.so.6"}); }, ErrorKind::unsupported,
                {"damaged", "libvulkan1"});
 }

@@ -1,4 +1,4 @@
-// The interfaces of shaders, and launches that do not fit them.
+// The interfaces of shaders, and launches that do not fit such an interface.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -28,7 +28,8 @@ TEST(SpirvReflection, ReadsEveryShader) {
       writes |= interface.bindings[b].writable;
     }
     EXPECT_TRUE(writes);
-    // Binding 0 is the step buffer, except in shaders that measure the device outside of a step.
+    // Binding 0 is the step buffer, which is read-only. The exceptions are the shaders that measure
+    // the device outside of a step.
     EXPECT_EQ(interface.bindings[0].writable,
               shader == Shader::read_words || shader == Shader::multiply_add);
     // The first constant of every shader is the workgroup size.
@@ -48,7 +49,7 @@ std::vector<std::uint32_t> some_code() {
   return {code.begin(), code.end()};
 }
 
-TEST(SpirvReflection, RefusesCodeThatIsNoModule) {
+TEST(SpirvReflection, RefusesCodeThatIsNotAModule) {
   expect_error([] { reflect({}); }, ErrorKind::format, {"SPIR-V"});
   std::vector<std::uint32_t> code = some_code();
   expect_error([&] { reflect(std::span(code).first(4)); }, ErrorKind::format, {"SPIR-V"});
@@ -76,8 +77,8 @@ TEST(SpirvReflection, HandlesCodeThatIsCutAnywhere) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, static_cast<int>(code.size()) / 2);  // other lengths end between two
-                                                          // instructions
+  // The other lengths end between two instructions.
+  EXPECT_GT(refused, static_cast<int>(code.size()) / 2);
 }
 
 TEST(SpirvReflection, HandlesAnyChangedWord) {
@@ -90,7 +91,7 @@ TEST(SpirvReflection, HandlesAnyChangedWord) {
     }
 }
 
-/// A launch that fits this interface.
+/// An interface and a launch that fits it.
 struct Fitting {
   ShaderInterface interface;
   Launch launch;
@@ -118,13 +119,13 @@ TEST(InterfaceProblem, IsEmptyIfTheLaunchFits) {
   EXPECT_EQ(interface_problem(fitting.launch, fitting.interface), "");
 }
 
-TEST(InterfaceProblem, PushConstants) {
+TEST(InterfaceProblem, NamesAWrongPushConstantSize) {
   Fitting fitting;
   fitting.launch.push_bytes = 12;
   fitting.expect_problem({"push constants", "8", "12"});
 }
 
-TEST(InterfaceProblem, SpecializationConstants) {
+TEST(InterfaceProblem, NamesWrongSpecializationConstants) {
   Fitting missing;
   missing.launch.specialization.pop_back();
   missing.expect_problem({"specialization constants", "[1]", "[0, 1]"});
@@ -136,7 +137,7 @@ TEST(InterfaceProblem, SpecializationConstants) {
   twice.expect_problem({"specialization constants", "[0, 1, 1]"});
 }
 
-TEST(InterfaceProblem, NumberOfBindings) {
+TEST(InterfaceProblem, NamesAWrongNumberOfBindings) {
   Fitting fewer;
   fewer.launch.bindings.pop_back();
   fewer.expect_problem({"bindings", "2", "3"});
@@ -145,13 +146,13 @@ TEST(InterfaceProblem, NumberOfBindings) {
   more.expect_problem({"bindings", "4", "3"});
 }
 
-TEST(InterfaceProblem, AGapBetweenBindings) {
+TEST(InterfaceProblem, NamesAGapBetweenBindings) {
   Fitting fitting;
   fitting.interface.bindings[2].number = 3;
   fitting.expect_problem({"binding 2", "3"});
 }
 
-TEST(InterfaceProblem, Access) {
+TEST(InterfaceProblem, NamesAWrongBindingAccess) {
   Fitting writes;
   writes.launch.bindings[1].access = Access::write;
   writes.expect_problem({"binding 1", "writable"});
@@ -160,7 +161,7 @@ TEST(InterfaceProblem, Access) {
   reads.expect_problem({"binding 2", "readonly"});
 }
 
-TEST(InterfaceProblem, WritableAddresses) {
+TEST(InterfaceProblem, NamesWritableAddresses) {
   Fitting fitting;
   fitting.interface.writable_addresses = true;
   fitting.expect_problem({"addresses", "readonly"});

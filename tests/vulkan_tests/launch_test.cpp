@@ -1,4 +1,4 @@
-// The launches of every case of every op, for many kinds of devices, without a real device.
+// Checks the launches of every case of every op for many kinds of devices. Needs no real device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ namespace {
 
 using namespace vulkan;
 
-/// Packs weights without memory.
+/// A backend without a device. It packs weights without storing their bytes.
 class NoDevice final : public Backend {
  public:
   explicit NoDevice(const DeviceCaps& device_caps) : device_caps_(device_caps) {}
@@ -108,7 +108,7 @@ const ShaderInterface& interface_of(Shader shader) {
   return place->second;
 }
 
-/// The launches of the node of a case.
+/// The launches of a case's only node.
 class CaseLaunches {
  public:
   CaseLaunches(const OpProblem& problem, const NamedCaps& device)
@@ -155,8 +155,8 @@ class CaseLaunches {
     EXPECT_EQ(binding.size_bytes % 4, 0U);
     EXPECT_EQ(binding.offset_bytes % 256, 0U);
     EXPECT_LE(binding.offset_bytes + binding.size_bytes, extent_of(binding));
-    // A tensor that is bound in pieces is bound in pieces that fit. Other tensors are bound whole,
-    // and are refused at binding if they are too large.
+    // A tensor may be bound in pieces. Each piece must then fit the device. Other tensors are bound
+    // whole, and binding refuses them if they are too large.
     if (binding.kind == Binding::Kind::value && binding.size_bytes < extent_of(binding)) {
       EXPECT_LE(binding.size_bytes, caps_.max_storage_buffer_bytes);
     }
@@ -183,7 +183,7 @@ class CaseLaunches {
     for (const GridAxis& axis : launch.grid) EXPECT_GT(axis.rows_per_group, 0U);
   }
 
-  /// Whether the launches before launch `i` write all of `range`, which is scratch.
+  /// Whether the launches before launch `i` write all bytes of `range`, a range of scratch memory.
   bool written_before(const Binding& range, std::size_t i) const {
     std::size_t end = range.offset_bytes;
     for (std::size_t earlier = 0; earlier < i; ++earlier)
@@ -203,7 +203,7 @@ class CaseLaunches {
     EXPECT_TRUE(written_before(grid, i));
   }
   void check_scratch_is_written_first(std::size_t i) const {
-    // One word is bound in place of memory that a variant of a shader does not use.
+    // If a variant of a shader does not use a binding, only one word is bound.
     for (const Binding& binding : launches_[i].bindings)
       if (binding.kind == Binding::Kind::scratch && binding.access == Access::read &&
           binding.size_bytes > 4) {
@@ -212,8 +212,8 @@ class CaseLaunches {
       }
   }
 
-  /// Checks that launches bind every byte of each operand that the node writes, with write access,
-  /// and no operand that the node only reads.
+  /// Checks that the launches bind with write access every byte of each operand that the node
+  /// writes, and no operand that the node only reads.
   void check_everything_is_written() const {
     for (const Operand& operand : node().operands) {
       if (operand.value < 0 || graph_->value(operand.value).shape.elements() == 0) continue;
@@ -259,12 +259,12 @@ TEST_P(LaunchesOfOp, FitEveryDevice) {
       try {
         CaseLaunches(problem, device).check();
       } catch (const Error& error) {
-        // A device may be too small for a shape, but not for the shapes of the default model.
+        // A device may be too small for some shapes, but not for the shapes of the default model.
         EXPECT_EQ(error.kind(), ErrorKind::unsupported) << error.what();
         EXPECT_TRUE((op_case.tags & kModel) == 0 || device.caps.max_storage_buffer_bytes < 1 << 27)
             << error.what();
       }
-      if (HasFailure()) return;  // one failure is enough to read
+      if (HasFailure()) return;  // further failures would only repeat the first
     }
   }
 }

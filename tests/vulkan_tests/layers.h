@@ -1,4 +1,4 @@
-// The validation layers: how to enable them, and which the environment asks for.
+// The validation layers: how to enable them, and which of them the environment enables.
 #pragma once
 
 #include <algorithm>
@@ -19,8 +19,8 @@ inline constexpr const char* kSynchronization =
     "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT";
 inline constexpr const char* kGpuAssisted = "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT";
 
-/// Instances created during its lifetime have the layer with these enables, whatever the
-/// environment.
+/// While an object of this class lives, new instances have the validation layer with `enables`,
+/// whatever the environment says.
 class WithLayer {
  public:
   explicit WithLayer(const char* enables)
@@ -43,14 +43,15 @@ inline bool any_holds(const std::vector<std::string>& messages, std::string_view
   });
 }
 
-/// Newer layers report settings they change for their own use ("Forcing shaderInt64 to VK_TRUE").
+/// Newer layers report the settings that they change for themselves ("Forcing shaderInt64 to
+/// VK_TRUE").
 inline bool is_about_the_layer(const std::string& message) {
   return message.find("Internal Warning:") != std::string::npos;
 }
 
 /// Works around a bug of the layers (1.3.239): with GPU-assisted validation they do not track
 /// submissions. Each query for the value of a timeline semaphore then waits ten seconds and ends in
-/// the message "most likely a validation bug". This hook keeps the queries from the layers.
+/// the message "most likely a validation bug". With this hook, the queries do not reach the layers.
 void answer_for_semaphores(vulkan::Functions& functions);
 
 }  // namespace bitaxon::test

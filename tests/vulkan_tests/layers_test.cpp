@@ -1,4 +1,4 @@
-// The layers that the environment asks for are present and check what they should. Without this
+// Checks that the layers that the environment enables are present and detect errors. Without this
 // test, a run with missing or misspelled layers would pass.
 #include "vulkan_tests/layers.h"
 

@@ -1,4 +1,4 @@
-// Runs the tests. A message of a validation layer fails the test during which it arrives.
+// Runs the tests. A test fails if a message of a validation layer arrives while it runs.
 #include <gtest/gtest.h>
 
 #include "vulkan_tests/test_device.h"

@@ -1,4 +1,5 @@
-// Models on a device: refused before loading, or loaded into the announced memory.
+// A model that does not fit a device is refused before loading. Other models take at most the
+// announced memory.
 #include "model/memory_need.h"
 
 #include <gtest/gtest.h>
@@ -98,7 +99,7 @@ TEST(VulkanMemory, RefusesAModelThatDoesNotFitBeforeLoading) {
   expect_error([&] { Model::random(*backend, small_config().spec(), 1, {}); }, ErrorKind::device,
                {"vulkan", "does not fit", "memory", "available"});
   EXPECT_EQ(given_bytes(), before);
-  available = needed;  // read when a model is loaded, not when the device is opened
+  available = needed;  // takes effect at once, because each load reads the available memory
   Model::random(*backend, small_config().spec(), 1, {});
 }
 

@@ -80,7 +80,7 @@ TEST_F(Memory, ReusesFreedRanges) {
   const VkDeviceAddress place = first->address();
   first.reset();
   second.reset();
-  EXPECT_EQ(allocate(2 << 20)->address(), place) << "neighbours are one range again";
+  EXPECT_EQ(allocate(2 << 20)->address(), place) << "the neighboring ranges were not joined";
 }
 
 TEST_F(Memory, CountsUsedBytes) {
@@ -120,8 +120,8 @@ class Staged : public testing::Test {
   vulkan::Transfer transfer_{gpu_.device(), memory_, failure_};
 };
 
-/// A half of the staging buffer has 16 MiB. The sizes need part of a half, exactly one half, part
-/// of a second half, and several halves.
+/// The staging buffer has two halves of 16 MiB. The sizes fill part of a half, exactly one half,
+/// one half and part of the other, and several halves.
 TEST_F(Staged, DownloadsUploadsOfAnySize) {
   constexpr std::size_t kHalf = std::size_t{16} << 20;
   const auto bytes = some_bytes(3 * kHalf + 16);
@@ -131,7 +131,7 @@ TEST_F(Staged, DownloadsUploadsOfAnySize) {
        {std::size_t{4}, kHalf - 4, kHalf, kHalf + 4, 2 * kHalf, 2 * kHalf + 4, bytes.size()}) {
     SCOPED_TRACE(size);
     std::size_t largest = 0;
-    // Different bytes for each size, because those of the previous size might still be there.
+    // The bytes differ for each size, so that bytes of the previous upload are not taken for new.
     const auto from = std::span(bytes).last(size);
     transfer_.upload(*buffer, 256, size, [&](std::size_t at, std::span<std::byte> to) {
       EXPECT_EQ(at % 16, 0U);
@@ -179,7 +179,7 @@ TEST_F(Staged, CopiesBetweenBuffers) {
   EXPECT_EQ(back, expected);
 }
 
-/// Runs every op on the whole backend of such a device.
+/// Runs every op on a backend whose device has the memory of a discrete GPU.
 TEST(Discrete, EveryOpAgreesWithTheReference) {
   const auto backend = vulkan::open_vulkan_backend(like_discrete());
   for (const OpCases& cases : every_op_case()) {

@@ -1,4 +1,4 @@
-// Which memory type is chosen for which purpose, on all kinds of machines.
+// Which memory type is chosen for each purpose, on all kinds of machines.
 #include <gtest/gtest.h>
 
 #include "vulkan/memory/memory.h"
@@ -15,7 +15,8 @@ constexpr std::uint32_t kAnyType = ~0U;
 
 using Types = std::vector<std::int32_t>;
 
-/// In the order of MemoryPurpose: weights, state, activations, step, staging, readback.
+/// The chosen types in the order of MemoryPurpose: weights, state, activations, step, staging,
+/// readback.
 Types chosen(const DeviceCaps& caps, std::uint32_t allowed = kAnyType) {
   Types types;
   for (int i = 0; i < kMemoryPurposeCount; ++i)
@@ -57,27 +58,27 @@ TEST(MemoryType, Integrated) {
   EXPECT_EQ(types, (Types{1, 1, 1, 1, 1, 2}));
 }
 
-TEST(MemoryType, OneTypeForEverything) {
+TEST(MemoryType, UsesTheOnlyTypeForEverything) {
   DeviceCaps caps;
   caps.heaps = {{2 * kGiB, 2 * kGiB, true}};
   caps.memory_types = {{0, kDevice | kSeen | kCached}};
   EXPECT_EQ(chosen(caps), (Types{0, 0, 0, 0, 0, 0}));
 }
 
-TEST(MemoryType, OnlyTypesThatTheBufferAllows) {
+TEST(MemoryType, ChoosesOnlyTypesThatTheBufferAllows) {
   EXPECT_EQ(chosen(discrete(16 * kGiB), 0b01111), (Types{1, 1, 1, 2, 2, 3}));
   EXPECT_EQ(chosen(discrete(0), 0b0010), (Types{1, 1, 1, -1, -1, -1}));
   EXPECT_EQ(chosen(discrete(0), 0), (Types{-1, -1, -1, -1, -1, -1}));
 }
 
-TEST(MemoryType, NeverATypeThatNeedsFlushes) {
+TEST(MemoryType, NeverChoosesATypeThatNeedsFlushes) {
   DeviceCaps caps;
   caps.heaps = {{8 * kGiB, 8 * kGiB, true}};
   caps.memory_types = {{0, kDevice | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | kCached}};
   EXPECT_EQ(chosen(caps), (Types{0, 0, 0, -1, -1, -1}));
 }
 
-TEST(MemoryType, NeverAProtectedOrLazyType) {
+TEST(MemoryType, NeverChoosesAProtectedOrLazyType) {
   for (const VkMemoryPropertyFlags unusable :
        {VK_MEMORY_PROPERTY_PROTECTED_BIT, VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT}) {
     DeviceCaps caps = discrete(16 * kGiB);

@@ -64,7 +64,7 @@ TEST(LengthyMissingLimits, ComputesTheSameWithoutOptionalFeatures) {
     ASSERT_NEAR(results.logits[i], expected.logits[i], 1e-4) << i;
 }
 
-/// Compiles a product of 256 x 64 by 64 x 256.
+/// Compiles the product of a 256 x 64 matrix and a 64 x 256 matrix.
 void compile_product(Backend& backend) {
   std::vector<float> numbers(256 * 64);
   WeightDesc desc;

@@ -1,6 +1,6 @@
-// The life of a model, in which each Vulkan call fails once. A failure must give a typed error,
-// leave nothing behind and not hang. Afterwards the backend either works or fails permanently, and
-// a new one can be opened.
+// Each Vulkan call in the life of a model fails once. A failure must give a typed error, must leave
+// no object behind and must not hang. Afterwards the backend either works or fails permanently, and
+// a new backend can be opened.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -77,7 +77,7 @@ struct Fault {
   }
 };
 
-/// Results that the specification allows for this function, and some that it allows for all
+/// Errors that the specification allows for this function, and some errors that it allows for all
 /// functions.
 std::vector<VkResult> results_of(const std::string& call) {
   std::vector<VkResult> results = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY};
@@ -104,7 +104,7 @@ std::vector<VkResult> results_of(const std::string& call) {
   return results;
 }
 
-/// Faults that cover every result of a function, at its first, second, middle and last of n calls.
+/// Faults that cover every error of a function. The first, second, middle and last of n calls fail.
 std::vector<Fault> faults_of(const std::string& call, int n) {
   const std::set<int> distinct = {1, std::min(2, n), (n + 1) / 2, n};
   const std::vector<int> places(distinct.begin(), distinct.end());
@@ -120,7 +120,7 @@ bool is_fallible(const std::string& call) {
   return std::find(all.begin(), all.end(), call) != all.end();
 }
 
-/// Calls whose failure has no effect on results.
+/// Whether a failure of this call has no effect on results.
 bool may_fail(const std::string& call) {
   return call == "vkCreatePipelineCache" || call == "vkGetPipelineCacheData" ||
          call == "vkSetDebugUtilsObjectNameEXT" || call == "vkDeviceWaitIdle";
@@ -133,7 +133,7 @@ ErrorKind kind_of(VkResult result) {
              : ErrorKind::device;
 }
 
-/// The text of the Error that `act` throws; empty: it throws none.
+/// The text of the Error that `act` throws. Empty if it throws no Error.
 template <class Act>
 std::string error_of(const Act& act) {
   try {
@@ -144,8 +144,8 @@ std::string error_of(const Act& act) {
   }
 }
 
-/// Runs `act` with the fault armed. Returns the text of its Error, after checking that the text is
-/// complete.
+/// Runs `act` with the fault armed. Checks that the text of the Error is complete, and returns the
+/// text.
 template <class Act>
 std::string meet(const Fault& fault, const Act& act) {
   const Watchdog watchdog(fault.describe());
@@ -159,7 +159,8 @@ std::string meet(const Fault& fault, const Act& act) {
       text = error.what();
       EXPECT_EQ(error.kind(), kind_of(fault.result)) << text;
     }
-    // The number of waits depends on the speed of the device.
+    // The number of waits depends on the speed of the device. If the planned call was not reached,
+    // `act` runs again and an earlier call fails.
     armed.nth = FailingCalls::now().n_calls[fault.call] - 1;
   } while (FailingCalls::now().n_failed == 0 && armed.nth > 0);
   EXPECT_EQ(FailingCalls::now().n_failed, 1);
@@ -213,7 +214,7 @@ class ModelFailure : public testing::Test {
     EXPECT_TRUE(live() == expected_);
   }
 
-  /// Expects that every call to a failed backend fails with the same Error.
+  /// Expects that every call to a failed backend fails with the error `text`.
   void expect_failed(Life* life, const std::string& text) {
     std::array<std::byte, 64> bytes{};
     WeightDesc desc;
@@ -231,8 +232,8 @@ class ModelFailure : public testing::Test {
     }
   }
 
-  /// Runs the life of a model with the fault, on the current backend. Afterwards the backend must
-  /// either work or have failed permanently; a failed backend is replaced.
+  /// Runs the life of a model on the current backend with the fault armed. Afterwards the backend
+  /// must either work or have failed permanently. A failed backend is replaced.
   void meet_in_life(const Fault& fault) {
     SCOPED_TRACE(fault.describe());
     std::optional<Life> life;
@@ -259,14 +260,13 @@ class ModelFailure : public testing::Test {
   int n_failed_backends_ = 0;
 };
 
-/// Each of the many calls in the life of a model fails once.
 class ExhaustiveModelFailure : public ModelFailure {};
 
 TEST_F(ModelFailure, EveryFallibleCallIsMade) {
   close();
   const std::map<std::string, int>& n_calls = FailingCalls::now().n_calls;
   for (const std::string& call : fallible_calls()) {
-    // These are called only with layers, or on devices with matrix units.
+    // These functions are called only with layers, or on devices with matrix units.
     if (call == "vkCreateDebugUtilsMessengerEXT" || call == "vkEnumerateInstanceLayerProperties" ||
         call == "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")
       continue;
@@ -286,7 +286,7 @@ TEST_F(ModelFailure, WhileOpening) {
   expect_right_results();
 }
 
-/// Functions that are called while the device works.
+/// Whether this function is called while the device computes.
 bool is_of_execution(const std::string& call) {
   return call == "vkQueueSubmit2" || call == "vkWaitSemaphores" ||
          call == "vkGetSemaphoreCounterValue" || call == "vkGetQueryPoolResults";
@@ -308,14 +308,16 @@ TEST_F(ExhaustiveModelFailure, WhileTheDeviceWorks) {
   expect_right_results();
 }
 
-/// Covers calls that only the first model makes: later models find memory and pipelines.
+/// Covers calls that only the first model on a backend makes. Later models find memory blocks and
+/// pipelines.
 TEST_F(ExhaustiveModelFailure, WhileTheFirstModelLoads) {
   for (const auto& [call, n] : n_cold_) {
     if (!is_fallible(call) || n_warm_.count(call) != 0 || n == n_opening_[call]) continue;
     reopen();
     meet_in_life({call, n - n_opening_[call], results_of(call)[0]});
     for (const VkResult result : results_of(call)) {
-      // Objects made before a fault stay; without a fault, all objects exist.
+      // Each result needs another call. After a failed call, the next model makes the call again,
+      // because its object is missing. After a failure without effect, the backend is reopened.
       if (may_fail(call)) reopen();
       meet_in_life({call, 1, result});
     }
@@ -332,7 +334,7 @@ TEST_F(ModelFailure, WhileClosing) {
     life.emplace(*backend_);
     life->start();
     meet(fault, [&] {
-      life.reset();  // with steps in flight
+      life.reset();  // while steps are in flight
       close();
     });
     reopen();

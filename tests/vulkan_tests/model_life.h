@@ -1,4 +1,4 @@
-// A small model, and everything that a program does with a model.
+// A small model, and everything that a program does with it.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::vulkan::test {
 
-/// One layer of each kind.
+/// The configuration of a model with one layer of each kind.
 inline BitAxonConfig three_layers() {
   BitAxonConfig config = bitaxon::test::small_config();
   config.num_layers = 3;
@@ -35,7 +35,7 @@ class Life {
         model_(Model::random(backend, three_layers().spec(), 1, {})),
         state_(model_.new_state()) {}
 
-  /// Leaves steps in flight.
+  /// Starts steps and leaves them in flight.
   void start() {
     state_.reset();
     const std::vector<std::int32_t> ids = bitaxon::test::random_ids(3, model_.spec().vocab_size, 1);
@@ -60,7 +60,7 @@ class Life {
   }
 
  private:
-  /// Samples tokens and keeps steps in flight all the time.
+  /// Samples tokens. Another step is always in flight.
   void decode(std::int32_t first, std::vector<std::int32_t>& tokens) {
     std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, {}, {})};
     const SegmentInput next{&state_, {}, {}};

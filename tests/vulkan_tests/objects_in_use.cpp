@@ -17,7 +17,7 @@ std::uint64_t number_of(Handle handle) {
   return reinterpret_cast<std::uint64_t>(handle);
 }
 
-/// A submission that is not known to be done.
+/// A submission that the device may still be executing.
 struct Submission {
   VkSemaphore semaphore = VK_NULL_HANDLE;  ///< reaches `value` when the submission is done
   std::uint64_t value = 0;
@@ -123,7 +123,7 @@ VKAPI_ATTR void VKAPI_CALL reset_queries(VkCommandBuffer commands, VkQueryPool p
 
 VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo2* infos,
                                       VkFence fence) {
-  // The last part signals a semaphore; then all parts are done.
+  // Only the last part of a submission signals a semaphore. All parts are done then.
   Submission& submission = submissions.emplace_back();
   const VkSemaphoreSubmitInfo& signal = infos[n - 1].pSignalSemaphoreInfos[0];
   submission.semaphore = signal.semaphore;

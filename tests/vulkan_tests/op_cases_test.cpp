@@ -1,4 +1,4 @@
-// Every case of every op on the GPU against the reference.
+// Compares the GPU with the reference, for every case of every op.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

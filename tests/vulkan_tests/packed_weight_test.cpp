@@ -1,4 +1,4 @@
-// Packed weights, read as shaders/lib/weight.glsl reads them.
+// Reads packed weights in the same way as shaders/lib/weight.glsl.
 #include "vulkan/memory/packed_weight.h"
 
 #include <fmt/format.h>
@@ -24,7 +24,7 @@ std::vector<std::byte> packed(const CaseWeight& weight) {
   return bytes;
 }
 
-/// Reads packed bytes using only the form and the offsets of the parts, as a shader does.
+/// Reads packed bytes as a shader does: it knows only the form and the offsets of the parts.
 class Reader {
  public:
   Reader(const PackedLayout& layout, std::span<const std::byte> bytes)
@@ -70,7 +70,7 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-/// Every format, with shapes whose rows are and are not multiples of 16 bytes and of groups.
+/// Weights of every format. Some rows are multiples of 16 bytes and of groups, and some are not.
 std::vector<CaseWeight> every_weight() {
   std::vector<CaseWeight> weights;
   for (const Format format : test::kEveryFormat) {
@@ -186,7 +186,7 @@ TEST(PackedWeight, Nf4CodesBeginWithTheLowNibble) {
     EXPECT_EQ(bytes[layout.data.offset_bytes + i], static_cast<std::byte>(5 << 4 | i)) << i;
 }
 
-TEST(PackedWeight, RowsOfWhole16BytesAreMarkedAligned) {
+TEST(PackedWeight, RowsThatFill16ByteUnitsAreMarkedAligned) {
   const auto aligned = [](WeightFormat format, DType dtype, std::int64_t cols, std::int64_t group) {
     WeightDesc desc{.name = "w", .format = format, .rows = 2, .cols = cols, .dtype = dtype};
     desc.group_size = group;

@@ -1,5 +1,5 @@
-// The file of compiled pipelines. llvmpipe writes only a header to it, which is enough to tell a
-// hit from a miss.
+// The cache file of compiled pipelines. llvmpipe writes only a header to this file. A header is
+// enough to tell a hit from a miss.
 #include "vulkan/program/pipeline_cache.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ DeviceCaps some_caps() {
   return caps;
 }
 
-/// The data that a driver of this device would write.
+/// The data that the driver of a device with these capabilities would write.
 std::vector<std::byte> driver_payload(const DeviceCaps& caps) {
   VkPipelineCacheHeaderVersionOne header{};
   header.headerSize = sizeof(header);
@@ -130,7 +130,7 @@ TEST_F(PipelineCacheOnDisk, IgnoresFoldersThatCannotBeWritten) {
   write_to({});  // without a folder
   write_to("/proc/no_such_folder");
   write_to(folder_.write("a_file", "text") / "below");
-  EXPECT_EQ(files_in(folder_.path()).size(), 1U) << "the text";
+  EXPECT_EQ(files_in(folder_.path()).size(), 1U) << "only the text file exists";
 }
 
 TEST_F(PipelineCacheOnDisk, IgnoresAFolderInPlaceOfTheFile) {

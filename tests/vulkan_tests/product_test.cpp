@@ -43,7 +43,7 @@ struct Product {
   std::int64_t n_cols = 64;
   bool norm = false;
   bool residual = false;
-  std::int64_t last_of_segments = 0;  ///< 0: every row
+  std::int64_t last_of_segments = 0;  ///< only the last rows of this many segments; 0: every row
 };
 
 struct Launches {
@@ -105,12 +105,12 @@ TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
       if (choice.kernel != ProductChoice::Kernel::tile) continue;
       EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
       EXPECT_LE(choice.outs, kMinGroupInvocations);
-      // Both slices, each of 16 columns of float32, and the codebook.
+      // Two slices, each with 16 columns of float32, and the codebook.
       EXPECT_LE((choice.rows + choice.outs) * 16 * 4 + 64, kMinSharedBytes);
     }
 }
 
-TEST(ProductChoice, UsesMatrixUnitsOnlyWithAllThatTheirShaderNeeds) {
+TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   using Kernel = ProductChoice::Kernel;
   DeviceCaps caps = small_caps();
   caps.matrix_shapes = {{16, 8, 8}, {16, 16, 16}};
@@ -130,7 +130,7 @@ TEST(ProductChoice, UsesMatrixUnitsOnlyWithAllThatTheirShaderNeeds) {
   EXPECT_EQ(without([](DeviceCaps& c) { c.max_group_invocations = 127; }), Kernel::tile);
 }
 
-TEST(ProductLaunches, OneForFewRowsWithNormAndResidual) {
+TEST(ProductLaunches, FewRowsWithNormAndResidualTakeOneLaunch) {
   for (std::int64_t rows : {1, 16}) {
     const Launches launches =
         launches_of({.n_rows = rows, .norm = true, .residual = true}, small_caps());
@@ -142,7 +142,7 @@ TEST(ProductLaunches, OneForFewRowsWithNormAndResidual) {
   }
 }
 
-TEST(ProductLaunches, ANormPrecedesTiles) {
+TEST(ProductLaunches, ANormIsLaunchedBeforeTiles) {
   const Launches launches = launches_of({.n_rows = 64, .n_cols = 100, .norm = true}, small_caps());
   ASSERT_EQ(launches.all.size(), 2U);
   EXPECT_EQ(launches.scratch_bytes, 64U * 100 * 4);
@@ -153,10 +153,10 @@ TEST(ProductLaunches, ANormPrecedesTiles) {
   EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
 }
 
-TEST(ProductLaunches, LastRowsAreCountedBySegment) {
+TEST(ProductLaunches, OneRowPerSegmentIsComputedForLastRows) {
   const Launches one = launches_of({.n_rows = 512, .last_of_segments = 1}, small_caps());
   ASSERT_EQ(one.all.size(), 1U);
-  EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "one row is computed, whatever is given";
+  EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "only one row is computed";
   EXPECT_EQ(one.all[0].grid[1].per, RowSpace::segments);
   const Launches many =
       launches_of({.n_rows = 512, .norm = true, .last_of_segments = 32}, small_caps());
@@ -165,7 +165,7 @@ TEST(ProductLaunches, LastRowsAreCountedBySegment) {
     for (const GridAxis& axis : launch.grid) EXPECT_NE(axis.per, RowSpace::rows);
 }
 
-/// Expects that the pieces of the result are contiguous, and each is bound within the limits.
+/// Expects that the pieces of the result are contiguous and that each binding is within the limits.
 void expect_pieces(const Launches& launches, const Product& product, const DeviceCaps& caps) {
   const std::size_t row_bytes = static_cast<std::size_t>(product.n_out) * 4;
   std::uint32_t next = 0;
@@ -201,7 +201,7 @@ TEST(ProductLaunches, LargeResultsAreBoundInPieces) {
 TEST(ProductLaunches, RowsThatCannotBeBoundAreRefused) {
   try {
     launches_of({.n_rows = 64, .n_out = 600001}, small_caps());
-    FAIL() << "64 rows, the least that end at a multiple of 256 bytes, take more than 128 MiB";
+    FAIL() << "64 rows take more than 128 MiB, and no fewer rows end at a multiple of 256 bytes";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::unsupported);
   }

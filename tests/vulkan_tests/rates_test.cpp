@@ -26,13 +26,13 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
     model.feed(state, ids, {StepOutput::last_logits, false});
-    expect_plausible(backend.measure_rates());  // waits for the step
+    expect_plausible(backend.measure_rates());  // first waits for the step
     model.read_logits(*logits);
   }
   EXPECT_TRUE(same_bits(before, after));
 }
 
-TEST(LaunchTimes, AreThoseOfTheLastStep) {
+TEST(LaunchTimes, BelongToTheLatestStep) {
   const auto backend = vulkan::open_vulkan_backend(test_options());
   backend->measure_ops(true);
   Model model = Model::random(*backend, small_config().spec(), 1, {});

@@ -7,14 +7,14 @@ namespace {
 
 using Groups = std::array<std::uint32_t, 3>;
 
-TEST(GroupsOf, AxesThatDoNotVary) {
+TEST(GroupsOf, FixedAxesIgnoreRowsAndSegments) {
   Launch launch;
   EXPECT_EQ(groups_of(launch, 5, 2), (Groups{1, 1, 1}));
   launch.grid = {GridAxis{.count = 7}, GridAxis{.count = 3}, GridAxis{.count = 2}};
   EXPECT_EQ(groups_of(launch, 5, 2), (Groups{7, 3, 2}));
 }
 
-TEST(GroupsOf, RowsAndSegments) {
+TEST(GroupsOf, CountRowsAndSegments) {
   Launch launch;
   launch.grid = {GridAxis{.count = 10}, GridAxis{.per = RowSpace::rows},
                  GridAxis{.count = 3, .per = RowSpace::segments}};

@@ -1,6 +1,6 @@
-// The sample op on the GPU. Its arithmetic is in integers, so nothing depends on rounding: every
-// token is that of the plain program. (A weight may differ by one unit if exp(x) * 2^30 is within
-// 2^-23 of a half. The seeds here are fixed, and no token depends on such a weight.)
+// Tests the sample op on the GPU. The op computes with integers, so every token is the token of the
+// plain sampler. (A weight may differ by 1 if exp(x) * 2^30 is within 2^-23 of a half. The seeds
+// here are fixed, and no token depends on such a weight.)
 #include "support/sample_checks.h"
 #include "vulkan_tests/test_device.h"
 

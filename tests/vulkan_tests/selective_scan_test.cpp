@@ -1,5 +1,5 @@
-// The variants of the selective scan: which one is chosen, that the variants for a GPU agree with
-// the reference on any test device, and that rows may be split into steps in any way.
+// Tests of the variants of the selective scan: which variant is chosen, that the variants for GPUs
+// agree with the reference on any test device, and that the rows may be split into any steps.
 #include "vulkan/kernels/selective_scan.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ DeviceCaps caps_of(DeviceType type) {
   return caps;
 }
 
-/// The device under test, presented as a device with more threads than there are channels.
+/// The device under test, presented as a GPU. A GPU has more threads than there are channels.
 Backend& gpu_like_backend() {
   static Backend& backend = []() -> Backend& {
     vulkan::VulkanOptions options = test_options();
@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Further, GpuLikeScanTest, testing::ValuesIn(scan_cases(
 INSTANTIATE_TEST_SUITE_P(Exhaustive, GpuLikeScanTest, testing::ValuesIn(scan_cases(kLong, kPlain)),
                          test_name);
 
-TEST(ChooseScan, CpuScansEachChannelByOneLane) {
+TEST(ChooseScan, CpuScansEachChannelWithOneLane) {
   const auto variant =
       choose_scan(caps_of(DeviceType::cpu), {.n_rows = 512, .d_inner = 7680, .d_state = 16});
   EXPECT_EQ(variant.lanes, 1U);
@@ -79,11 +79,12 @@ TEST(ChooseScan, GpuSplitsLongStepsIntoChunks) {
       EXPECT_EQ(choose_scan(caps, {n_rows, 7680, 16}).chunk_rows, 0) << n_rows;
     for (std::int64_t n_rows : {256, 512})
       EXPECT_GT(choose_scan(caps, {n_rows, 7680, 16}).chunk_rows, 0) << n_rows;
-    EXPECT_EQ(choose_scan(caps, {512, 1 << 20, 16}).chunk_rows, 0) << "enough channels";
+    EXPECT_EQ(choose_scan(caps, {512, 1 << 20, 16}).chunk_rows, 0)
+        << "so many channels need no chunks";
   }
 }
 
-TEST(ChooseScan, LanesDoNotDependOnTheRows) {
+TEST(ChooseScan, LanesDoNotDependOnTheNumberOfRows) {
   const DeviceCaps caps = caps_of(DeviceType::discrete);
   for (std::int64_t d_state : {1, 2, 3, 4, 5, 16, 64, 99, 256}) {
     const auto one = choose_scan(caps, {1, 7680, d_state});
@@ -104,7 +105,7 @@ TEST(ChooseScan, RefusesMoreStatesThanRegistersHold) {
   }
 }
 
-/// The weights and inputs of one sequence, run in steps of any sizes.
+/// The weights and inputs of one sequence. They can be run in steps of any sizes.
 class Sequence {
  public:
   static constexpr std::int64_t kRows = 40;

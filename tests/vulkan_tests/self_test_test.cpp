@@ -1,4 +1,4 @@
-// The check that fast variants must pass before they are used.
+// Tests the self-test that fast variants must pass before they are used.
 #include "vulkan/device/self_test.h"
 
 #include <gtest/gtest.h>
@@ -8,11 +8,11 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(SelfTest, PlainProductsAgreeWithThemselves) {
+TEST(SelfTest, FindsNoProblemOnACorrectDevice) {
   EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
 }
 
-/// Returns wrong results if precision is fast.
+/// A backend that returns wrong results if the precision is fast.
 class WrongWhenFast final : public Backend {
  public:
   explicit WrongWhenFast(Backend& inner) : inner_(inner) {}

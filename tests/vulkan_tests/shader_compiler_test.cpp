@@ -1,4 +1,4 @@
-// Shaders compiled at run time. Needs no device.
+// Compiles shaders at run time. Needs no device.
 #include "vulkan/program/shader_compiler.h"
 
 #include <fmt/format.h>

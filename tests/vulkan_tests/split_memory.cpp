@@ -5,7 +5,7 @@
 namespace bitaxon::vulkan::test {
 namespace {
 
-std::uint32_t n_types = 0;  ///< of the driver; 0: unknown
+std::uint32_t n_types = 0;  ///< number of memory types of the driver; 0: unknown
 FunctionsHook inner_hook = nullptr;
 PFN_vkGetBufferMemoryRequirements2 real_requirements = nullptr;
 PFN_vkAllocateMemory real_allocate = nullptr;

@@ -5,9 +5,9 @@
 
 namespace bitaxon::vulkan::test {
 
-/// Splits each memory type into two: one that is device-local and not visible to the host, and one
-/// that is visible to the host and not device-local. Wraps the functions that `hook` has put into
-/// the table.
+/// Splits each memory type into two types: a device-local type that is not visible to the host, and
+/// a host-visible type that is not device-local. Wraps the functions that `hook` has put into the
+/// table.
 void split_memory(VulkanOptions& options, FunctionsHook hook);
 
 }  // namespace bitaxon::vulkan::test

@@ -1,5 +1,5 @@
-// In exact mode, the bundled model draws the same tokens on the GPU as on the CPU over a long text,
-// which both are fed.
+// In exact mode, the bundled model draws the same tokens on the GPU as on the CPU. Both devices are
+// fed the same long text.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ constexpr std::uint64_t kSeed = 20;
 constexpr double kNearTie = 1e-4;
 
 struct Sequence {
-  std::unique_ptr<Backend> own;  ///< declared before the model, which it outlives
+  std::unique_ptr<Backend> own;  ///< declared before the model, because it must outlive the model
   Backend& backend;
   Model model;
   State state;
@@ -40,7 +40,7 @@ struct Sequence {
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
     return model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler)).tokens[0];
   }
-  /// The logits of the last step, computed again.
+  /// Computes the logits of the latest step again, in which `id` was fed.
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
     model.wait(model.feed(state, {&id, 1}, {StepOutput::last_logits, false}));
@@ -50,7 +50,8 @@ struct Sequence {
   }
 };
 
-/// Whether r / 2^64 is within kNearTie of a running sum divided by the total.
+/// Whether the random number of `position`, as a fraction of 1, is within kNearTie of a running sum
+/// of the weights divided by their total.
 bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uint64_t position) {
   const U64Words counter = U64Words::of(position);
   const U64Words key = U64Words::of(kSeed);
@@ -65,8 +66,8 @@ bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uin
   });
 }
 
-/// Whether the filters keep different tokens for `a` and `b` although the logits agree so closely
-/// that only a near tie at a cut can explain the difference.
+/// Whether the filters keep different tokens for the logits `a` and `b` only because of a near tie
+/// at a cut: the logits themselves agree closely.
 bool cut_is_a_near_tie(const std::vector<float>& a, const std::vector<float>& b,
                        const PlainParams& params) {
   const std::vector<bool> seen(a.size(), false);

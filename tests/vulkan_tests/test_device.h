@@ -1,5 +1,5 @@
-// The Vulkan device under test, opened once per test program, and the messages of validation layers
-// about it.
+// The Vulkan device under test, and the messages of validation layers about it. Each test program
+// opens the device once.
 #pragma once
 
 #include <cstdlib>
@@ -14,7 +14,8 @@
 
 namespace bitaxon::test {
 
-/// BX_TEST_DEVICE selects a device; llvmpipe exists on every machine that runs the tests.
+/// The selector in $BX_TEST_DEVICE, otherwise llvmpipe. Every machine that runs the tests has
+/// llvmpipe.
 inline std::string test_selector() {
   const char* selector = std::getenv("BX_TEST_DEVICE");
   return selector != nullptr ? selector : "llvmpipe";
@@ -35,8 +36,8 @@ inline vulkan::VulkanOptions test_options() {
   return options;
 }
 
-/// The backends that tests share. main() closes them, because a layer may destroy what it needs for
-/// that before static objects are destroyed.
+/// The backends that tests share. main() closes them. If their destructors ran with those of static
+/// objects, a layer might already have destroyed data that it needs to close a device.
 inline std::vector<std::unique_ptr<Backend>>& shared_backends() {
   static std::vector<std::unique_ptr<Backend>> backends;
   return backends;

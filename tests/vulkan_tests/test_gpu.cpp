@@ -7,7 +7,7 @@ constexpr VkMemoryPropertyFlags kOfHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                                           VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
                                           VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 
-/// The memory type of the driver that stands for both imitated types.
+/// The memory type of the driver that serves both imitated types.
 std::uint32_t real_type = 0;
 PFN_vkGetBufferMemoryRequirements2 get_requirements = nullptr;
 PFN_vkAllocateMemory allocate = nullptr;
