@@ -23,7 +23,8 @@ function(bx_add_backend name)
   endif()
 endfunction()
 
-# Writes generated/devices/backend_list.inc: a line for each backend. Touched only when it changes.
+# Writes generated/devices/backend_list.inc: a line for each backend. The file is written only when
+# it changes.
 function(bx_write_backend_list)
   get_property(lines GLOBAL PROPERTY BITAXON_BACKEND_LIST)
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/devices/backend_list.inc

@@ -1,8 +1,8 @@
 # What `cmake --install` puts under a prefix: program, library, headers, bundled models,
 # completions, and the files by which CMake and pkg-config find the library. The installed tree can
-# be moved: everything in it finds the rest by relative paths. Components: "program" has what is
-# needed to run the program; "tests" (only on request) has the test programs and their data; the
-# rest is for compiling against the library.
+# be moved: its files find each other by relative paths. Components: "program" has the files that
+# are needed to run the program. "tests" (only on request) has the test programs and their data. The
+# other files are for compiling against the library.
 include(CMakePackageConfigHelpers)
 
 set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
@@ -61,8 +61,8 @@ install(FILES ${PROJECT_BINARY_DIR}/bit-axonConfig.cmake
               ${PROJECT_BINARY_DIR}/bit-axonConfigVersion.cmake
         DESTINATION ${cmake_dir})
 
-# The relative path from the folder of the .pc file to the prefix. Any absolute prefix serves to
-# count the steps.
+# The relative path from the folder of the .pc file to the prefix. Any absolute prefix gives the
+# same relative path.
 file(RELATIVE_PATH BITAXON_PC_PREFIX /prefix/${pkgconfig_dir} /prefix)
 string(REGEX REPLACE "/$" "" BITAXON_PC_PREFIX ${BITAXON_PC_PREFIX})
 set(BITAXON_PC_REQUIRES "fmt libpcre2-8 libutf8proc libxxhash")

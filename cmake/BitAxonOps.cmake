@@ -25,7 +25,8 @@ function(bx_op_sources variable folder)
   set(${variable} ${files} PARENT_SCOPE)
 endfunction()
 
-# Writes generated/ops/op_list.inc: one line BX_OP(<op>) per op. Written only when it changes.
+# Writes generated/ops/op_list.inc: one line BX_OP(<op>) per op. The file is written only when it
+# changes.
 function(bx_write_op_list)
   get_property(ops GLOBAL PROPERTY BITAXON_OPS)
   set(lines "")

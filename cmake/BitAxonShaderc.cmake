@@ -1,7 +1,7 @@
 # BITAXON_SHADERC_LIBRARIES: libshaderc as linker flags, by name, because users of the archive link
-# it too. Distributions differ in the libraries to name, so the first set with which a program links
-# is used. Debian 12's shared library lacks the symbols of glslang and SPIRV-Tools, and its combined
-# archive has only its own objects.
+# it too. Distributions need different sets of libraries, so the first set with which a test program
+# links is used. Debian 12's shared library lacks the symbols of glslang and SPIRV-Tools, and its
+# combined archive has only its own objects.
 include(CheckCXXSourceCompiles)
 
 pkg_check_modules(SHADERC QUIET shaderc)
@@ -9,7 +9,7 @@ set(shaderc_folders ${SHADERC_LIBRARY_DIRS})
 list(REMOVE_ITEM shaderc_folders ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
 list(TRANSFORM shaderc_folders PREPEND -L)
 
-# The static libraries that exist: later versions of glslang have fewer.
+# The static libraries that exist. Later versions of glslang have fewer of them.
 set(shaderc_static "")
 foreach(name IN ITEMS shaderc_combined SPIRV glslang MachineIndependent GenericCodeGen OSDependent
                       OGLCompiler HLSL glslang-default-resource-limits SPIRV-Tools-opt SPIRV-Tools)
@@ -42,7 +42,7 @@ foreach(libraries IN ITEMS "-lshaderc" "-lshaderc_shared" "-lshaderc_combined" "
 endforeach()
 if(NOT BITAXON_SHADERC_LIBRARIES)
   foreach(links IN LISTS shaderc_tried)
-    unset(${links} CACHE)  # to be tried again once the packages are there
+    unset(${links} CACHE)  # the next configure step tries again
   endforeach()
   message(FATAL_ERROR "libshaderc is missing, which compiles shaders at run time: install "
                       "libshaderc-dev, glslang-dev and spirv-tools; or configure with "

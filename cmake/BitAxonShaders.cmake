@@ -22,8 +22,8 @@ function(bx_add_shader name)
     OUTPUT ${code}
     COMMAND ${BITAXON_GLSLC} ${flags} -o ${folder}/${name}.spv ${source}
     COMMAND ${BITAXON_SPIRV_VAL} --target-env vulkan1.2 --scalar-block-layout ${folder}/${name}.spv
-    # A second front end compiles the same source: code that only one of them accepts is not
-    # portable. It prints the name of the file.
+    # A second front end compiles the same source: code that only one front end accepts is not
+    # portable. This front end prints the name of the file.
     COMMAND ${BITAXON_GLSLANG} --quiet -V --target-env vulkan1.2 -I${PROJECT_SOURCE_DIR}/shaders
             -o ${folder}/${name}.glslang.spv ${source}
     COMMAND ${BITAXON_GLSLC} ${flags} -mfmt=num -MD -MF ${code}.d -o ${code} ${source}

@@ -17,8 +17,8 @@ function(bx_target name)
   endif()
 endfunction()
 
-# bx_guides_fuzzers(<name>): fuzzers look for inputs that reach new code of this target. The counters
-# cost time wherever they are, so that only code that reads input has them.
+# bx_guides_fuzzers(<name>): fuzzers look for inputs that reach new code of this target. The
+# counters cost time, so only code that reads input has them.
 function(bx_guides_fuzzers name)
   if(BITAXON_BUILD_FUZZERS)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
@@ -36,7 +36,7 @@ function(bx_computes_little name)
 endfunction()
 
 # The tests spend most of their time in the loops of these layers. In a build with sanitizers, the
-# other layers are compiled without the optimizer, which takes 0.6 of the compile time.
+# other layers are compiled without the optimizer, because it takes 0.6 of the compile time.
 set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
 
 # The layers that read input.

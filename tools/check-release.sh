@@ -47,6 +47,6 @@ cd '$inside'
 no_warnings() { if grep -nE "warning:|CMake Warning" build/*.log; then return 1; fi }
 tools/run.sh --seed 1 --max-tokens 60 "ROMEO:" && no_warnings
 tools/test.sh "$@" && no_warnings'
-# In its own namespaces the mounts disappear with the last process.
+# The commands run in their own namespaces, so that the mounts disappear with the last process.
 unshare --mount --pid --fork -- chroot "$system" /bin/bash -c "$commands" check-release "$@"
 say "Debian $release: both commands passed"

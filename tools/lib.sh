@@ -51,8 +51,9 @@ as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# install_packages GROUP...: installs the missing packages. If it cannot, the build is tried all the
-# same, because the libraries may have come from elsewhere. The status of the build then counts.
+# install_packages GROUP...: installs the missing packages. If it cannot install them, the build is
+# tried anyway, because the libraries may be installed in another way. The status of the build then
+# decides.
 install_packages() {
   local wanted missing
   mapfile -t wanted < <(packages_of "$@")

@@ -53,8 +53,8 @@ bundle_libraries() {
 }
 
 # bundle_licences: copies the licenses of the bundled libraries, and of every package whose headers
-# or archives may be compiled in (rather too many than too few; spirv-tools has archives). It also
-# copies the texts that these licenses refer to.
+# or archives may be compiled in (better too many licenses than too few; spirv-tools has archives).
+# It also copies the texts that these licenses refer to.
 bundle_licences() {
   local package text licences=$stage/share/doc/bit-axon/licences
   local -a owners compiled_in
@@ -186,7 +186,7 @@ check_versions
 check_search
 check_places
 
-# The same build gives the same tarball, whatever the file order, owner, umask and clock here.
+# The same build gives the same tarball, for any file order, owner, umask and clock of this system.
 epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null ||
   stat -c %Y -- "$root/CMakeLists.txt")}
 tar -C "$scratch" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" \

@@ -24,7 +24,7 @@ _bit_axon() {
     esac
   done
 
-  # Complete the value of the flag before. Bash also splits words at "=": --device=cpu is three
+  # Complete the value of the previous flag. Bash also splits words at "=": --device=cpu is three
   # words.
   if [[ $current == '=' ]]; then
     current=''
