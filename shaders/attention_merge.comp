@@ -20,7 +20,7 @@ shared vec2 shared_totals[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared float shared_factors[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared vec4 shared_sums[gl_WorkGroupSize.x];
 
-// The sum over parts begin, begin + stride, ... of unit u.
+// The sum of unit u over the parts begin, begin + stride, ...
 vec4 sum_of(const uint part, const uint n_parts, const uint n_units, const uint u, const uint begin,
             const uint stride) {
   vec4 sum = vec4(0.0);

@@ -2,9 +2,9 @@
 //
 // Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs; y [R, D]
 // A workgroup computes a block of rows of one head. Each group of kLanes lanes holds kQueries
-// queries (rows). For each segment with rows in the block, the workgroup streams the keys that any
-// of them attends to through shared memory. The softmax is computed online: when a larger score
-// appears, the sums so far are rescaled.
+// queries (rows). For each segment with rows in the block, the workgroup streams through shared
+// memory every key that one of these rows attends to. The softmax is computed online: when a larger
+// score appears, the sums so far are rescaled.
 // Grid: x over heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
 // Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
 // "FlashAttention".
@@ -103,7 +103,7 @@ void absorb(const uint key, const uint index, const bool all_see) {
   }
 }
 
-// Rows first..last of the segment, all in the block.
+// Processes rows first..last of the segment, which are all in the block.
 void attend(const SegmentWords segment, const uint head, const uint first, const uint last,
             const bool whole_block) {
   const KeySpan oldest = keys_at(segment.position + (first - segment.first_row));

@@ -33,7 +33,8 @@ void rescale(const float factor) {
   for (uint c = 0; c < kUnits; ++c) sums[c] *= factor;
 }
 
-// Processes n keys from position `first` on, with all groups of lanes ("queries").
+// Processes n keys from position `first` on, with all groups of lanes. A group of lanes is called a
+// "query" here.
 void read_keys(const SegmentWords segment, const uint row, const uint head, const uint first,
                const uint n) {
   const uint ring_row = first % p.capacity;
@@ -74,7 +75,7 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
   }
 }
 
-// Afterwards each group of lanes holds the result of the whole subgroup.
+// After this function each group of lanes holds the result of the whole subgroup.
 void merge_subgroup() {
   const float all = subgroupMax(largest);
   rescale(exp_of(largest - all));

@@ -2,8 +2,8 @@
 // seen(write version) = seen(read version) | {id[r] of the segment's rows}
 //
 // Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, n_cols]
-// Grid: x strides over columns or words; y over rows or segments, of which there are never more
-// than rows; z: BX_EMBED_ROWS or BX_EMBED_SEEN. One invocation reads and writes a word of seen, so
+// Grid: x strides over columns or words; y over rows or segments (there are never more segments
+// than rows); z: BX_EMBED_ROWS or BX_EMBED_SEEN. One invocation reads and writes a word of seen, so
 // the read and write versions may be the same and an id may occur several times.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -19,7 +19,8 @@ layout(set = 0, binding = 2, scalar) readonly restrict buffer NextToken { int ne
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { EmbedParams p; };
 
-// The id in row `row` of segment g. A negative one becomes 2^31 or more, outside the vocabulary.
+// The id in row `row` of segment g. A negative id becomes 2^31 or more, which is outside the
+// vocabulary.
 uint id_of(uint g, uint row) {
   const SegmentWords segment = step_.segments[g];
   return uint(segment.ids_from_state != 0

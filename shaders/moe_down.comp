@@ -15,7 +15,7 @@ layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_ROWS) const uint kRows = 2;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };

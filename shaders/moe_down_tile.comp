@@ -15,7 +15,7 @@ layout(constant_id = BX_MOE_DOWN_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
@@ -34,7 +34,7 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
-  // Missing rows of the tile are computed as its last row.
+  // Missing rows of the tile repeat its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     act_at[m] = pairs[tile.y + min(m, tile.z - 1)] * p.intermediate;
   if (kHasShared && tile.x == p.n_experts) {

@@ -1,6 +1,6 @@
 // n = norm * x / sqrt(mean(x^2) + eps), or x without a norm
-// g = softmax(gate @ n);  experts = the top_k largest of g;  gates = g[experts], and last
-// sigmoid(shared_gate @ n), or 0 without a shared expert
+// g = softmax(gate @ n);  experts = the top_k largest of g;  gates = g[experts], followed by
+// sigmoid(shared_gate @ n), or by 0 without a shared expert
 //
 // Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
 // A workgroup computes one row, a subgroup one logit at a time. Grid: x over rows. Requires whole
@@ -23,7 +23,7 @@ layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
@@ -73,7 +73,8 @@ void compute_logits(uint row_at) {
   barrier();
 }
 
-// The bits of exp(-below) / total. A subnormal result is computed as an integer, which is its bits.
+// The bits of exp(-below) / total. A subnormal result is computed as an integer, because its bits
+// are that integer.
 uint gate_of(float below, float total) {
   const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
   const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal

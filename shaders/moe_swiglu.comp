@@ -1,5 +1,5 @@
 // y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
-// Slot top_k is that of the shared expert.
+// Slot top_k belongs to the shared expert.
 //
 // Bindings: x [R, D]; experts [R, top_k]; y [R, slots, I]
 // A subgroup computes ROWS elements of one (row, slot). Grid: x over I, y over slots, z over rows.
@@ -17,7 +17,7 @@ layout(constant_id = BX_MOE_SWIGLU_SHARED_GATE_FORM) const uint kSharedGateForm 
 layout(constant_id = BX_MOE_SWIGLU_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_SWIGLU_ROWS) const uint kRows = 4;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };

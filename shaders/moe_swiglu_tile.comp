@@ -19,7 +19,7 @@ layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
@@ -73,7 +73,7 @@ void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * n_outs();
   const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  // Missing rows of the tile are computed as its last row.
+  // Missing rows of the tile repeat its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
   if (kHasShared && tile.x == p.n_experts) {

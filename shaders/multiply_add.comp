@@ -1,9 +1,9 @@
 // sums[invocation] = the sum of 32 chains x = x * factor + term after n_rounds steps of each
 //
 // Bindings: sums [invocations]; starts [1 or more]
-// Grid: x, one invocation per sum. Only multiplies and adds in registers, to measure the float32
-// peak of a device. The start is read from memory, so that no compiler can compute the result in
-// advance.
+// Grid: x, one invocation per sum. The shader only multiplies and adds in registers, to measure the
+// float32 peak of a device. The start is read from memory, so that no compiler can compute the
+// result in advance.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_scalar_block_layout : require

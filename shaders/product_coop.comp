@@ -22,7 +22,7 @@ layout(constant_id = BX_PRODUCT_COOP_FORM) const uint kForm = 0;
 layout(constant_id = BX_PRODUCT_COOP_HAS_RESIDUAL) const bool kHasResidual = false;
 layout(constant_id = BX_PRODUCT_COOP_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };

@@ -20,7 +20,7 @@ layout(constant_id = BX_PRODUCT_VEC_SOURCE) const uint kSource = BX_ROWS_OF_TOKE
 layout(constant_id = BX_PRODUCT_VEC_ROWS) const uint kRows = 4;
 layout(constant_id = BX_PRODUCT_VEC_COLS) const uint kCols = 1;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };

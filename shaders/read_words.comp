@@ -1,8 +1,8 @@
 // sums[invocation] += the words of the quads that it reads. Each of the n_quads quads is read once.
 //
 // Bindings: sums [invocations]; quads [n_quads]
-// Grid: x strides over quads. Only reads, to measure the highest read rate of a device. With no
-// quads it measures the time of a dispatch.
+// Grid: x strides over quads. The shader only reads, to measure the highest read rate of a device.
+// Without quads it measures the time of a dispatch.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_scalar_block_layout : require
@@ -18,7 +18,7 @@ void main() {
   const uint stride = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
   uvec4 sum = uvec4(0);
   uint i = gl_GlobalInvocationID.x;
-  // Four at a time, so that four reads are in flight.
+  // Reads four quads at a time, so that four reads are in flight.
   for (; i < p.n_quads && p.n_quads - i > 3 * stride; i += 4 * stride)
     sum += quads[i] + quads[i + stride] + quads[i + 2 * stride] + quads[i + 3 * stride];
   for (; i < p.n_quads; i += stride) sum += quads[i];

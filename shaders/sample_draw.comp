@@ -5,8 +5,8 @@
 //   min-p keeps weights >= min_p * largest
 //   token = the first kept token, by ascending id, whose running sum exceeds
 //     floor(r * total / 2^64), r = Philox(seed, position)
-// Without DRAW, or with temperature 0, the token is the best one. It is -1 if there is a NaN or the
-// largest logit is not finite.
+// Without DRAW, or with temperature 0, the token is the best token. The token is -1 if there is a
+// NaN or the largest logit is not finite.
 //
 // Bindings: step; best [G, n_groups], keys [G, V], weights [G, V]; next_token (state); tokens [G]
 // A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
@@ -28,8 +28,8 @@ layout(push_constant, scalar) uniform Push { SampleSizes p; };
 #include "lib/philox.glsl"
 #include "lib/sample_best.glsl"
 
-const uint kBins = 256;   // of a histogram over one byte of the key
-const uint kCopies = 4;   // of each bin, because most keys share their first byte
+const uint kBins = 256;   // bins of a histogram over one byte of the key
+const uint kCopies = 4;   // copies of each bin, because most keys share their first byte
 const uint kBlocks = 16;  // blocks of bins, for a faster search
 const uint kPerBlock = kBins / kBlocks;
 
@@ -93,8 +93,8 @@ void sum_bins() {
   barrier();
 }
 
-// Goes through the bins by descending key until the running sum exceeds `limit`, at the latest to
-// bin 0. Stores the bin in `found` and the remaining limit in `rest`.
+// Goes through the bins by descending key until the running sum exceeds `limit`, and stops at bin 0
+// at the latest. Stores the bin in `found` and the remaining limit in `rest`.
 void search_bins(uvec2 limit) {
   uint block = kBlocks - 1;
   for (; block > 0 && !u64_less(limit, block_sum[block]); --block)
@@ -128,8 +128,8 @@ uvec2 sum_of_lanes(const uvec2 sum) {
                  uvec2(upper << 16, upper >> 16));
 }
 
-// Splits [first, end) into pieces, one per subgroup. part_sum: the kept weights of each piece;
-// total: their sum.
+// Splits [first, end) into pieces, one per subgroup. Stores the sum of the kept weights of each
+// piece in part_sum, and the sum over all pieces in total.
 void sum_parts(const uint first, const uint end, const uint piece) {
   const uint from = first + gl_SubgroupID * piece;
   uvec2 sum = uvec2(0);
@@ -214,7 +214,8 @@ void main() {
   const uvec2 top = best_of_segment(g);
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : -1;
-  // With a tiny temperature this overflows. In the limit, only the largest logit remains.
+  // With a tiny temperature the scaled logit overflows. Then only the largest logit remains, as in
+  // the limit of temperature 0.
   if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))
     token = int(draw(g));
   if (gl_LocalInvocationIndex == 0) {

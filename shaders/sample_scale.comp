@@ -2,7 +2,7 @@
 // part of the vocabulary.
 //   l[i] = logits[g, i]; if token i was seen, divided by the penalty (multiplied when negative)
 //   keys[g, i] = order_key(l[i] / temperature)
-//   best[g, part] = (order_key(l[i]), i) of the largest l; among equal ones, the lowest id
+//   best[g, part] = (order_key(l[i]), i) of the largest l; among equal logits, the lowest id
 //
 // Bindings: step; logits [G, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
 // A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments. A

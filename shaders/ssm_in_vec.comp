@@ -5,9 +5,9 @@
 //
 // Bindings: step; x [1, D]; tail, state [K-1, E], oldest first (any range when K is 1); u [1, E];
 // z [1, E]
-// A subgroup computes ROWS of the 2E rows of in_proj, those of v first; a workgroup computes the
-// rows of its subgroups. One lane does all the work of a channel, so the tail may be replaced in
-// place. Requires whole subgroups.
+// A subgroup computes ROWS of the 2E rows of in_proj, in which the rows of v come first. A
+// workgroup computes the rows of its subgroups. One lane does all the work of a channel, so the
+// tail may be replaced in place. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -22,7 +22,7 @@ layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABS
 layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_ROWS) const uint kRows = 4;
 
-// The same range twice: as floats and as vec4s.
+// One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };

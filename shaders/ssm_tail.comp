@@ -1,8 +1,9 @@
 // The tails after a step: tail = the last K-1 rows of (tail, v).
 //
 // Bindings: step; v [R, E]; tail, state [K-1, E], oldest first, K > 1
-// A lane writes the tail of one channel (grid x) of one segment (grid y). Separate from ssm_conv,
-// because the tail may be replaced in place while other workgroups of ssm_conv still read it.
+// A lane writes the tail of one channel (grid x) of one segment (grid y). This shader is separate
+// from ssm_conv, because other workgroups of ssm_conv may still read a tail that is replaced in
+// place.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -21,7 +22,8 @@ void main() {
   const uint g = gl_WorkGroupID.y;
   if (e >= p.n_channels) return;
   const uint to = tail_base(step_.segments[g].slot, step_.segments[g].write_version);
-  // Ascending: row j of the new tail is row j + n_rows of the old one, read before it is replaced.
+  // Ascending order: row j of the new tail is row j + n_rows of the old tail, which is read before
+  // it is replaced.
   for (uint j = 0; j + 1 < p.n_taps; ++j)
     tail[to + j * p.n_channels + e] = conv_row(g, step_.segments[g].n_rows + j, e);
 }

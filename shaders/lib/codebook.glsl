@@ -9,7 +9,7 @@
 #include "lib/weight.glsl"
 
 // In subgroups of 16 lanes or more, lane i holds entry i % 16 in `low`. In subgroups of 8, lane i
-// holds entries i and i + 8. In smaller ones, every lane holds all entries.
+// holds entries i and i + 8. In smaller subgroups, every lane holds all entries.
 struct Codebook {
   float low, high;
   vec4 entries[4];

@@ -8,10 +8,11 @@
 // A workgroup has at most 1024 invocations, a subgroup at least 4.
 shared float group_sum_parts[256];
 
-// Returns the sum of all values to every invocation. All must call it, in uniform control flow.
+// Returns the sum of all values to every invocation. All invocations must call this function, in
+// uniform control flow.
 float group_sum(const float value) {
   const float part = subgroupAdd(value);
-  barrier();  // all have read the parts of an earlier call
+  barrier();  // all invocations have read the parts of an earlier call
   if (subgroupElect()) group_sum_parts[gl_SubgroupID] = part;
   barrier();
   float sum = 0.0;

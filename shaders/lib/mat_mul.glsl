@@ -53,7 +53,8 @@ void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x
 #define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
 #include "lib/weight_slice.glsl"
 
-// Adds four columns before adding to the sum, which is then rounded a quarter as often.
+// Adds the products of four columns before it adds to the sum, so that the sum is rounded a quarter
+// as often.
 void mm_multiply_slices() {
   [[dont_unroll]] for (uint k = 0; k < MM_DEPTH / 4; ++k) {
     vec4 w4[8];
@@ -69,8 +70,8 @@ void mm_clear() {
   [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
 }
 
-// Outputs come from rows first_row + o of the flattened weight, up to end_row; outputs beyond are
-// 0. The whole workgroup must call it, in uniform control flow.
+// Outputs come from rows first_row + o of the flattened weight, up to end_row; outputs beyond
+// end_row are 0. The whole workgroup must call this function, in uniform control flow.
 void mat_mul(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
   mm_clear();

@@ -7,8 +7,8 @@
 //   MV_X4(at, i)  vec4: elements 4i..4i+3 of the argument row at `at` (a number that the shader
 //                 chooses, such as an offset in elements); only used when n_cols % 4 == 0
 //   MV_X(at, c)   float: element c of that row
-// and has workgroups of whole subgroups. All lanes of a subgroup must call with the same arguments,
-// in uniform control flow.
+// and has workgroups of whole subgroups. All lanes of a subgroup must call these functions with the
+// same arguments, in uniform control flow.
 #ifndef BX_MAT_VEC_GLSL
 #define BX_MAT_VEC_GLSL
 
@@ -129,7 +129,7 @@ void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const ui
     mat_vec_add_coded(w, form, n_cols, first_row, end_row, x_at, x_stride);
 }
 
-// Sums over the lanes; every lane gets the result.
+// Sums mv_acc over the lanes of the subgroup. Every lane gets the result.
 void mat_vec_sum() {
   for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = subgroupAdd(mv_acc[i]);
 }

@@ -6,7 +6,7 @@
 
 // exp(x) = scale * (1 + rest), where scale is a power of two and |rest| <= 0.42. Both are accurate,
 // so that a value can be multiplied by exp(x) without rounding a factor close to 1. x below -88
-// gives scale 0; x above 88 is taken as 88.
+// gives scale 0; x above 88 counts as 88.
 void exp_parts(float x, out float scale, out float rest) {
   x = x < -88.0 ? -88.0 : x;
   x = x > 88.0 ? 88.0 : x;
@@ -26,8 +26,8 @@ void exp_parts(float x, out float scale, out float rest) {
   scale = uintBitsToFloat(uint(int(n) + 127) << 23);
 }
 
-// Accurate to about one unit in the last place for -88 <= x <= 88. Gives 0 below and more than
-// 2^127 above.
+// exp(x), accurate to about one unit in the last place for -88 <= x <= 88. Gives 0 for smaller x,
+// and more than 2^127 for larger x.
 float exp_of(const float x) {
   float scale, rest;
   exp_parts(x, scale, rest);

@@ -1,5 +1,5 @@
-// Philox4x32-10, a counter-based random number generator, as in src/core/philox.h. Its test also
-// compiles this file as C++.
+// Philox4x32-10, a counter-based random number generator, as in src/core/philox.h. The test of
+// philox.h also compiles this file as C++.
 // Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 4.3.
 #ifndef BX_PHILOX_GLSL
 #define BX_PHILOX_GLSL

@@ -1,7 +1,8 @@
 // The best token of a segment, found from the results of the workgroups of sample_scale.
 //
 // The including shader has bound `best` (readonly or not), declared the push constants `p`, and has
-// workgroups of whole subgroups. All invocations must call, and a shader may call only once.
+// workgroups of whole subgroups. All invocations must call best_of_group() or best_of_segment(). A
+// shader may call only one of them, and only once.
 #ifndef BX_SAMPLE_BEST_GLSL
 #define BX_SAMPLE_BEST_GLSL
 

@@ -45,7 +45,7 @@ bool exists(const uint i) { return kStates % kLanes == 0 || i * kLanes + part < 
 uint state_at(const uint i) { return (i * kLanes + part) * p.n_channels + channel; }
 
 float dt_weight, dt_bias, skip;
-float dt_sum = 0.0;  // over the rows so far
+float dt_sum = 0.0;  // sum of dt over the rows so far
 
 // The loaded rows: kAhead of them, so that their loads overlap.
 float row_u[kAhead];
@@ -112,8 +112,8 @@ float advance(const uint j, const bool for_y) {
   return (sum + skip * row_u[j]) * silu(row_z[j]);
 }
 
-// Scans rows [first, end), which must be the same in all lanes of the subgroup. Unless `for_y`,
-// only computes the states.
+// Scans rows [first, end), which must be the same in all lanes of the subgroup. If `for_y` is
+// false, computes only the states.
 void scan_rows(const uint first, const uint end, const bool for_y) {
   for (uint row = first; row < end; row += kAhead) {
     for (uint j = 0; j < kAhead; ++j)

@@ -1,7 +1,7 @@
 // float32 arithmetic in integers, on bit patterns: rounded to nearest even as IEEE 754 requires,
 // including subnormal numbers, on every device. (A device's own division may err by 2.5 units in
-// the last place, and the device may flush subnormal numbers to zero.) Its test also compiles this
-// file as C++.
+// the last place, and the device may flush subnormal numbers to zero.) The test of this file
+// compiles it as C++.
 #ifndef BX_SOFT_FLOAT_GLSL
 #define BX_SOFT_FLOAT_GLSL
 
@@ -47,7 +47,7 @@ uint float_multiply(const uint a, const uint b) {
     return float_is_zero(a) || float_is_zero(b) ? kNanBits : sign | kInfinityBits;
   if (float_is_zero(a) || float_is_zero(b)) return sign;
   int e = float_exponent(a) + float_exponent(b);
-  // In [2^62, 2^64).
+  // The product is in [2^62, 2^64).
   uvec2 product = u64_product(float_significand(a) << 8, float_significand(b) << 8);
   if (product.y >= kSignBit)
     e += 1;

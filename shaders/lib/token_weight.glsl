@@ -1,4 +1,4 @@
-// The weight of a token in fixed point, the same on every device. Its test also compiles this file
+// The weight of a token in fixed point, the same on every device. The test of this file compiles it
 // as C++.
 #ifndef BX_TOKEN_WEIGHT_GLSL
 #define BX_TOKEN_WEIGHT_GLSL
@@ -35,8 +35,8 @@ uvec2 one_minus_exp2_ratio(const uvec2 f) {
 uint token_weight(const uint logit, const uint largest) {
   if (logit == largest) return 1u << 30;
   if (!key_is_finite(order_key(logit))) return 0u;
-  // d = largest - logit, first scaled by 2^(188 - top), then by 2^59. From d = 32 on (and well
-  // before), the weight is 0.
+  // d = largest - logit, first scaled by 2^(188 - top), then by 2^59. From d = 32 on, and already
+  // for smaller d, the weight is 0.
   const uint top = max(max(logit >> 23 & 255u, largest >> 23 & 255u), 1u);
   const uvec2 a = magnitude(logit, top);
   const uvec2 b = magnitude(largest, top);

@@ -1,5 +1,5 @@
-// Unsigned 64-bit integers as uvec2 (low word, high word), for devices without them. Tests also
-// compile this file as C++, so there are no `out` parameters and no vector arithmetic.
+// Unsigned 64-bit integers as uvec2 (low word, high word), for devices without 64-bit integers.
+// Tests also compile this file as C++, so there are no `out` parameters and no vector arithmetic.
 #ifndef BX_U64_GLSL
 #define BX_U64_GLSL
 

@@ -52,7 +52,7 @@ vec4 dense4_of(const uint dtype, const uvec4 quad) {
                                quad.y & 0xffff0000u));
 }
 
-// Affine: scale and bias of a group.
+// The scale and the bias of a group of an affine weight.
 float scale_of(const WeightRef w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);
 }
@@ -78,8 +78,8 @@ float absmax_of(const WeightRef w, const uint form, const uint group) {
   return sum;
 }
 
-// Element i of the flattened weight, for any form, but slow. Codes are in the order of the
-// elements, lowest nibble first (packing puts nf4 codes in this order).
+// Element i of the flattened weight. This function reads any form, but is slow. Codes are in the
+// order of the elements, lowest nibble first (packing puts nf4 codes in this order).
 float weight_at(const WeightRef w, const uint form, const uint i) {
   if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
   const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;

@@ -1,5 +1,5 @@
-// Decodes 16 columns of a row of a weight, of any form. An invocation calls it to fill shared
-// memory for a tile of a matrix product.
+// Decodes 16 columns of a row of a weight, of any form. Invocations call weight_slice() to fill
+// shared memory for a tile of a matrix product.
 //
 // The including shader defines
 //   WEIGHT_SLICE_PUT(i, values)  takes columns 4i..4i+3 of the slice; i is constant when unrolled

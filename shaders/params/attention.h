@@ -15,7 +15,7 @@ struct AttentionPush {
   uint keys_stride;  // elements from one slot to the next
   uint values_stride;
   uint n_splits;        // most parts to split the keys of a row into
-  uint min_split_keys;  // fewest keys that are worth a part
+  uint min_split_keys;  // fewest keys in a part that is not the last
   float scale;          // 1 / sqrt(head_dim)
 };
 

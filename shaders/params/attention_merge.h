@@ -2,7 +2,7 @@
 #define BX_PARAMS_ATTENTION_MERGE_H
 #include "params/attention.h"
 
-// AttentionPush and this specialization constant:
+// Parameters: AttentionPush. The only specialization constant:
 #define BX_ATTENTION_MERGE_GROUP_SIZE 0
 
 // The largest n_splits.

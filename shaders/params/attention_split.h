@@ -2,6 +2,6 @@
 #define BX_PARAMS_ATTENTION_SPLIT_H
 #include "params/attention.h"
 
-// AttentionPush, the constants of params/attention.h, and this one:
+// Parameters: AttentionPush. Specialization constants: those of params/attention.h, and:
 #define BX_ATTENTION_SPLIT_SUBGROUPS 5  // most subgroups in a workgroup
 #endif

@@ -10,7 +10,7 @@ struct EmbedParams {
   WeightRef table;
   uint vocab_size;
   uint n_cols;
-  uint n_words;    // per set of seen tokens
+  uint n_words;    // words of a set of seen tokens
   uint seen_slot;  // strides in words
   uint seen_version;
   uint token_slot;

@@ -14,7 +14,7 @@ struct ScanParams {
   WeightRef a_log;      // [E, N]
   WeightRef skip;       // [E], float32
   uint n_channels;      // E
-  uint slot_stride;     // of h, in words
+  uint slot_stride;     // strides of h are in words
   uint version_stride;
   uint chunk_rows;  // unused for whole segments
   float dt_min;

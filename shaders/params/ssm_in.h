@@ -15,7 +15,7 @@ struct SsmInVecParams {
   uint n_channels;        // E
   uint n_cols;            // D
   uint n_taps;            // K
-  uint slot_stride;       // of the tail, in words
+  uint slot_stride;       // strides of the tail are in words
   uint version_stride;
   float eps;
 };

@@ -4,9 +4,9 @@
 #ifndef BX_PARAMS_STEP_H
 #define BX_PARAMS_STEP_H
 
-// Most rows (tokens) of one step, and with it the largest prefill chunk.
+// The most rows (tokens) of one step, which is also the largest prefill chunk.
 #define BX_MAX_ROWS 512
-// Most sequences of one step.
+// The most sequences of one step.
 #define BX_MAX_SEGMENTS 32
 
 #ifdef __cplusplus
@@ -46,15 +46,15 @@ struct SamplerWords {
   U64Words seed;
 };
 
-// One sequence of the step: which rows are its, and which state they continue.
+// One sequence of the step: its rows, and the state that they continue.
 struct SegmentWords {
   StepWord slot BX_NEUTRAL(0);
   StepWord first_row BX_NEUTRAL(0);
   StepWord n_rows BX_NEUTRAL(0);
-  StepWord position BX_NEUTRAL(0);        // of its first row; 0: the state counts as all zero
-  StepWord read_version BX_NEUTRAL(0);    // of the versioned state
-  StepWord write_version BX_NEUTRAL(0);   // equals read_version when nothing is ever taken back
-  StepWord ids_from_state BX_NEUTRAL(0);  // 1: its one token is what the previous step sampled
+  StepWord position BX_NEUTRAL(0);        // position of the first row; at 0 the state reads as zeros
+  StepWord read_version BX_NEUTRAL(0);    // the version of the state to read
+  StepWord write_version BX_NEUTRAL(0);   // equals read_version if steps are never taken back
+  StepWord ids_from_state BX_NEUTRAL(0);  // 1: the only id is the latest sampled token
   StepWord padding BX_NEUTRAL(0);
   SamplerWords sampling;
 };

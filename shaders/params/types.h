@@ -1,5 +1,5 @@
-// The types of parameter blocks, in C++ and in GLSL. Only 4-byte scalars and uvec2, so that with
-// scalar layout both languages agree on every offset.
+// The types of parameter blocks, in C++ and in GLSL. They contain only 4-byte scalars and uvec2, so
+// that with scalar layout both languages agree on every offset.
 #ifndef BX_PARAMS_TYPES_H
 #define BX_PARAMS_TYPES_H
 
