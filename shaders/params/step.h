@@ -51,7 +51,7 @@ struct SegmentWords {
   StepWord slot BX_NEUTRAL(0);
   StepWord first_row BX_NEUTRAL(0);
   StepWord n_rows BX_NEUTRAL(0);
-  StepWord position BX_NEUTRAL(0);        // position of the first row; at 0 the state reads as zeros
+  StepWord position BX_NEUTRAL(0);        // position of the first row; at 0 the state reads as zero
   StepWord read_version BX_NEUTRAL(0);    // the version of the state to read
   StepWord write_version BX_NEUTRAL(0);   // equals read_version if steps are never taken back
   StepWord ids_from_state BX_NEUTRAL(0);  // 1: the only id is the latest sampled token
