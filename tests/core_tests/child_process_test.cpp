@@ -1,4 +1,4 @@
-// Running another program, and changing the environment.
+// Tests of running another program and of changing the environment.
 #include "platform/child_process.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ TEST(RunChild, ResetsSignalHandlingInTheChild) {
 }
 
 TEST(RunChild, WorksWhenTheSystemReapsTheChild) {
-  ::signal(SIGCHLD, SIG_IGN);  // so that the system reaps the child
+  ::signal(SIGCHLD, SIG_IGN);  // makes the system reap the child
   const ChildEnd end = shell("echo done; exit 5");
   ::signal(SIGCHLD, SIG_DFL);
   EXPECT_EQ(end.out, "done\n");
@@ -110,7 +110,7 @@ TEST(ChangedEnvironment, RestoresTheEnvironmentWhenDestroyed) {
   }
 }
 
-TEST(ChangedEnvironment, KeepsVariablesSetInTheMeantime) {
+TEST(ChangedEnvironment, KeepsVariablesThatWereSetInTheMeantime) {
   {
     const ChangedEnvironment changed(EnvironmentChanges{{"BX_TEST_C", "1"}});
     ::setenv("BX_TEST_D", "2", 1);

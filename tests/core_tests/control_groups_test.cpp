@@ -1,4 +1,4 @@
-// Reading memory and core limits from system files, which the tests write themselves.
+// Reads memory and core limits from system files. The tests write these files themselves.
 #include "platform/control_groups.h"
 
 #include <gtest/gtest.h>
@@ -16,10 +16,10 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-/// The value that version 1 writes if there is no limit.
+/// The value in files of control groups version 1 if there is no limit.
 constexpr const char* kNoLimit = "9223372036854771712";
 
-/// A machine with 8 GiB of available memory, and the groups that a test adds to it.
+/// The system files of a machine with 8 GiB of available memory. Tests add control groups.
 class SystemFiles : public testing::Test {
  protected:
   SystemFiles() {
@@ -41,14 +41,15 @@ class SystemFiles : public testing::Test {
                                   line("Max data size", data) +
                                   line("Max address space", address_space));
   }
-  /// Version 2, with its group `mounted` mounted at /sys/fs/cgroup and this process in `own`.
+  /// Mounts control groups version 2: the group `mounted` is at /sys/fs/cgroup, and this process is
+  /// in the group `own`.
   void mount_version_2(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo", "20 1 0:5 / /proc rw,nosuid shared:5 - proc proc rw\n31 23 0:27 " +
                                      mounted + " /sys/fs/cgroup rw,nosuid shared:9 master:1 - " +
                                      "cgroup2 cgroup2 rw,nsdelegate\n");
     write("proc/self/cgroup", "0::" + own + "\n");
   }
-  /// Version 1 as systemd mounts it next to an empty version 2.
+  /// Mounts control groups version 1 in the same way as systemd, together with an empty version 2.
   void mount_version_1(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo",
           "41 31 0:38 / /sys/fs/cgroup/unified rw shared:3 - cgroup2 cgroup2 rw\n"
@@ -99,7 +100,7 @@ class SystemFiles : public testing::Test {
 
 using Names = std::vector<std::string>;
 
-TEST_F(SystemFiles, UsesTheSystemsMemoryWithoutGroups) {
+TEST_F(SystemFiles, WithoutGroupsUsesTheMemoryOfTheSystem) {
   EXPECT_EQ(available_mib(), 8192U);
   EXPECT_EQ(groups(), Names());
   EXPECT_TRUE(std::isinf(cores()));
@@ -114,7 +115,7 @@ TEST_F(SystemFiles, AppliesLimitsOfEnclosingGroups) {
   write_group_2("/a.slice", std::to_string(1000 * kMiB), 300 * kMiB);
   write_group_2("/a.slice/b c", "max", 250 * kMiB);
   write_group_2("/a.slice/b c/d:e", std::to_string(900 * kMiB), 100 * kMiB);
-  EXPECT_EQ(available_mib(), 700U) << "the group in the middle leaves least";
+  EXPECT_EQ(available_mib(), 700U) << "/a.slice has the least memory left";
   write_group_2("/a.slice/b c/d:e", std::to_string(600 * kMiB), 100 * kMiB);
   EXPECT_EQ(available_mib(), 500U);
 }
@@ -123,7 +124,7 @@ TEST_F(SystemFiles, AContainerSeesItsGroupAsTheRoot) {
   mount_version_2("/", "/");
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   EXPECT_EQ(available_mib(), 400U);
-  // Without its own namespace, a container has its group mounted.
+  // A container without a namespace of its own has its group mounted at the usual root.
   mount_version_2("/docker/0123", "/docker/0123");
   EXPECT_EQ(available_mib(), 400U);
   mount_version_2("/docker/0123", "/docker/0123/inner");
@@ -170,7 +171,7 @@ TEST_F(SystemFiles, PageCacheCountsAsAvailable) {
   mount_version_2("/", "/a");
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 480 * kMiB);
   EXPECT_EQ(available_mib(), 492U);
-  // The two values are not read at the same moment.
+  // The page cache may seem larger than the usage, because the files are read one after the other.
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 600 * kMiB);
   EXPECT_EQ(available_mib(), 512U);
 }
@@ -189,7 +190,7 @@ TEST_F(SystemFiles, TreatsMemoryHighAsALimit) {
   EXPECT_EQ(available_mib(), 200U);
 }
 
-TEST_F(SystemFiles, ReadsVersion1NextToAnEmptyVersion2) {
+TEST_F(SystemFiles, ReadsVersion1DespiteAnEmptyVersion2) {
   mount_version_1("/", "/docker/0123");
   EXPECT_EQ(groups(),
             (Names{"/sys/fs/cgroup/memory/docker/0123", "/sys/fs/cgroup/memory/docker",
@@ -197,7 +198,7 @@ TEST_F(SystemFiles, ReadsVersion1NextToAnEmptyVersion2) {
   write_group_1("/docker/0123", std::to_string(512 * kMiB), 300 * kMiB, 100 * kMiB);
   write_group_1("/docker", kNoLimit, 700 * kMiB);
   EXPECT_EQ(available_mib(), 312U);
-  // In a container, the group is mounted where the root group is elsewhere.
+  // In a container, its own group is mounted at the place of the root group.
   mount_version_1("/docker/0123", "/docker/0123");
   write_group_1("", std::to_string(512 * kMiB), 400 * kMiB);
   EXPECT_EQ(available_mib(), 112U);
@@ -219,7 +220,7 @@ TEST_F(SystemFiles, Version1IgnoresOuterGroupsWithoutUseHierarchy) {
   EXPECT_EQ(available_mib(), 12U);
   mount_version_1("/", "/a");
   write("sys/fs/cgroup/memory/a/memory.use_hierarchy", "0\n");
-  EXPECT_EQ(available_mib(), 12U) << "its own group always counts";
+  EXPECT_EQ(available_mib(), 12U) << "the process's own group always counts";
 }
 
 TEST_F(SystemFiles, AppliesLimitsOfTheProcess) {

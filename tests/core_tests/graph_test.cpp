@@ -20,7 +20,7 @@ StateLayout toy_layout() {
   return layout;
 }
 
-TEST(Graph, HandlesTellShapeAndType) {
+TEST(Graph, HandlesReportShapeAndType) {
   Graph graph;
   const Tensor x = graph.input(DType::i32, {4, 2}, RowSpace::segments);
   EXPECT_EQ(x.dtype(), DType::i32);
@@ -32,11 +32,11 @@ TEST(Graph, HandlesTellShapeAndType) {
   EXPECT_EQ(y.shape(), (Shape{4, 6}));
   ASSERT_EQ(graph.nodes().size(), 1U);
   EXPECT_EQ(graph.nodes()[0].operands[0].value, x.id());
-  EXPECT_EQ(graph.nodes()[0].operands[1].value, -1) << "an absent operand keeps its place";
+  EXPECT_EQ(graph.nodes()[0].operands[1].value, -1) << "an absent operand keeps its index";
   EXPECT_EQ(graph.nodes()[0].operands[2].value, y.id());
 }
 
-TEST(Graph, SameWeightOrStateIsOneValue) {
+TEST(Graph, AWeightOrStateUsedTwiceIsOneValue) {
   Graph graph;
   const auto weight = toy_weight();
   EXPECT_EQ(graph.weight(weight).id(), graph.weight(weight).id());
@@ -66,7 +66,7 @@ TEST(Graph, AScheduledGraphRefusesChanges) {
   EXPECT_EQ(graph->nodes().size(), 1U);
 }
 
-/// The properties in which two graphs may differ.
+/// The properties in which the graphs of this test differ.
 struct Variant {
   DType dtype = DType::f32;
   std::int64_t cols = 2;
@@ -100,7 +100,7 @@ std::string key_of(const Variant& v) {
   return graph.structure_key();
 }
 
-TEST(Graph, StructureKeyTellsGraphsApart) {
+TEST(Graph, StructureKeyDistinguishesGraphs) {
   const Variant base{.weight = toy_weight()};
   const auto with = [&](const std::function<void(Variant&)>& change) {
     Variant v = base;
@@ -108,7 +108,7 @@ TEST(Graph, StructureKeyTellsGraphsApart) {
     return key_of(v);
   };
   EXPECT_EQ(key_of(base), key_of(base));
-  EXPECT_EQ(key_of(base), with([](Variant& v) { v.label = "b"; })) << "labels are for people";
+  EXPECT_EQ(key_of(base), with([](Variant& v) { v.label = "b"; })) << "labels do not count";
   std::set<std::string> keys = {key_of(base)};
   const std::function<void(Variant&)> changes[] = {
       [](Variant& v) { v.dtype = DType::i32; },
@@ -127,7 +127,7 @@ TEST(Graph, StructureKeyTellsGraphsApart) {
     EXPECT_TRUE(keys.insert(with(change)).second) << "change " << keys.size();
 }
 
-TEST(StateLayout, PlacesDoNotOverlap) {
+TEST(StateLayout, StateTensorsDoNotOverlap) {
   StateLayout layout = toy_layout();
   layout.add("empty", DType::f32, {0, 5}, 3);
   layout.add("c", DType::i32, {1}, 3);

@@ -1,4 +1,4 @@
-// Dependencies point down only. Checks every #include of src/.
+// Checks every #include of src/: a layer may depend only on lower layers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// The folders of the backends, built or not.
+/// The folders of all backends, including backends that are not built.
 const std::vector<std::string> kBackends = {
 #define BX_BACKEND(name) #name,
 #define BX_MISSING_BACKEND(name, ...) #name,
@@ -24,8 +24,8 @@ const std::vector<std::string> kBackends = {
 #undef BX_MISSING_BACKEND
 };
 
-/// Each folder of src/ and the folders that it may include, in addition to itself and the public
-/// headers. "shaders" stands for the parameter blocks, which are outside of src/.
+/// Maps each folder of src/ to the folders that it may include. Each folder may also include itself
+/// and the public headers. "shaders" stands for the parameter blocks, which are outside of src/.
 const std::map<std::string, std::set<std::string>>& allowed() {
   static std::map<std::string, std::set<std::string>> edges = {
       {"platform", {}},

@@ -1,4 +1,4 @@
-// Arguments that the op builders refuse, with the argument and the message.
+// The op builders refuse invalid arguments. The message names the argument.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,7 +12,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Expects an Error "[op] argument: expected `expected`..., got `got`...".
+/// Expects an Error "[op] argument: expected EXPECTED..., got GOT...".
 template <class Act>
 void expect_refused(const Act& act, const std::string& op, const std::string& argument,
                     const std::string& expected, const std::string& got) {
@@ -20,8 +20,7 @@ void expect_refused(const Act& act, const std::string& op, const std::string& ar
   expect_invalid(act, ", got " + got);
 }
 
-/// Handles of every kind, with shapes that suit most ops below: R 4, D 8, E 6, K 3, N 2, V 40, X 5,
-/// I 7.
+/// Handles of every kind. Their shapes suit most ops: R 4, D 8, E 6, K 3, N 2, V 40, X 5, I 7.
 class OpBuilders : public testing::Test {
  protected:
   OpBuilders() {
@@ -259,7 +258,7 @@ TEST_F(OpBuilders, Sample) {
                  "next_token", "", "U32 [2]");
 }
 
-TEST_F(OpBuilders, ScheduledGraphsTakeNoMoreOps) {
+TEST_F(OpBuilders, ScheduledGraphsRefuseOps) {
   const Tensor x = rows(8);
   const Tensor w = weight({1, 6, 8});
   graph_->mark_output(linear(x, w));

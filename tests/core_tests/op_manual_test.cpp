@@ -1,4 +1,4 @@
-// include/bitaxon/ops.h is the manual of the ops: each has a block that says what it returns.
+// include/bitaxon/ops.h is the manual of the ops. The comment of each op must say what it returns.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ std::vector<std::string> manual() {
   return lines;
 }
 
-/// The lines of `///` directly above the declaration of `op`; empty without a declaration.
+/// The `///` lines directly above the declaration of `op`. Empty if there is no declaration.
 std::vector<std::string> block_of(const std::vector<std::string>& lines, const std::string& op) {
   const std::regex declaration(fmt::format(R"(^\w+ {}\(.*)", op));
   std::vector<std::string> block;
@@ -35,12 +35,12 @@ std::vector<std::string> block_of(const std::vector<std::string>& lines, const s
   return {};
 }
 
-TEST(OpManual, SaysWhatEachOpReturnsAtTheBeginningOfALine) {
+TEST(OpManual, EachOpHasALineThatBeginsWithReturns) {
   const std::vector<std::string> lines = manual();
   for (int id = 0; id < kOpCount; ++id) {
     const std::string op(op_info(static_cast<OpId>(id)).name);
     const std::vector<std::string> block = block_of(lines, op);
-    ASSERT_FALSE(block.empty()) << op << " has no block of comments";
+    ASSERT_FALSE(block.empty()) << op << " has no comment";
     EXPECT_TRUE(std::ranges::any_of(block, [](const std::string& line) {
       return line.starts_with("/// Returns ");
     })) << op;

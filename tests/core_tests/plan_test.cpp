@@ -1,4 +1,4 @@
-// The schedule: which nodes run, how long values live, and where they are in memory.
+// Tests of the schedule: which nodes run, how long values live, and where values are in memory.
 #include "core/plan.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ TEST(Schedule, KeepsNodesThatWriteState) {
   const Tensor s = graph->state(layout, 0);
   const Tensor x = graph->input(DType::f32, {4, 8});
   const Tensor feeds = toy_node(*graph, {x}, 8);
-  toy_node(*graph, {feeds}, 8, {}, s);  // its result is unused, but its state is not
+  toy_node(*graph, {feeds}, 8, {}, s);  // writes state; its result is unused
   toy_node(*graph, {s}, 8);             // only reads state
   const auto plan = schedule(graph, no_scratch);
   EXPECT_EQ(plan->order, (std::vector<std::int32_t>{0, 1}));
@@ -61,8 +61,8 @@ TEST(Schedule, AChainReusesMemory) {
   EXPECT_EQ(plan->unshared_bytes, 11 * 4 * 64 * sizeof(float));
 }
 
-/// A range of the arena with the steps during which it is needed. Computed from the graph, not from
-/// the lifetimes in the plan.
+/// A range of the arena, and the first and last step that need it. The steps are computed from the
+/// graph, not from the lifetimes in the plan.
 struct Need {
   Placement place;
   std::int32_t first, last;
@@ -129,7 +129,7 @@ std::shared_ptr<Graph> random_graph(Random& random) {
   return graph;
 }
 
-TEST(Schedule, ValuesAliveTogetherDoNotOverlap) {
+TEST(Schedule, ValuesThatAreAliveTogetherDoNotOverlap) {
   Random random("plan");
   for (int round = 0; round < 300; ++round) {
     const auto graph = random_graph(random);
@@ -153,7 +153,7 @@ TEST(Schedule, ValuesAliveTogetherDoNotOverlap) {
 TEST(Schedule, EveryOutputHasMemory) {
   auto graph = std::make_shared<Graph>();
   const Tensor x = graph->input(DType::f32, {4, 8});
-  graph->mark_output(x);  // read back unchanged
+  graph->mark_output(x);  // an input that is also an output
   const Tensor y = toy_node(*graph, {x}, 8);
   Tensor z = y;
   graph->mark_output(y);

@@ -1,5 +1,5 @@
-// The integer arithmetic of shaders/lib. Its files are valid GLSL and C++, and this test compiles
-// them as C++. Integer results are the same on every device.
+// Tests the integer arithmetic of shaders/lib. The shader files are valid GLSL and C++, and this
+// test compiles them as C++. Integer results are the same on every device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -53,10 +53,10 @@ std::uint64_t value(const glsl::uvec2& a) { return std::uint64_t{a.y} << 32 | a.
 std::uint32_t bits(float a) { return std::bit_cast<std::uint32_t>(a); }
 float of_bits(std::uint32_t a) { return std::bit_cast<float>(a); }
 
-TEST(LengthyShaderArithmetic, SixtyFourBits) {
+TEST(LengthyShaderArithmetic, ComputesWith64Bits) {
   Random random("shader/u64");
   const auto any = [&] {
-    // Mostly small; sometimes all ones or two equal words, to cause carries.
+    // Mostly small numbers. Sometimes all bits are 1, or both words are equal, to cause carries.
     const std::uint64_t a = random.next() >> random.below(64);
     const std::int64_t kind = random.below(4);
     return kind == 0 ? ~a : kind == 1 ? a << 32 | (a & 0xFFFFFFFFU) : a;
@@ -144,13 +144,13 @@ TEST(LengthyShaderArithmetic, KeysHaveTheOrderOfTheNumbers) {
   }
 }
 
-/// The weight before rounding.
+/// The weight of a token before it is rounded to an integer.
 long double exact_weight(float logit, float largest) {
   return std::exp(static_cast<long double>(logit) - static_cast<long double>(largest)) * 0x1p30L;
 }
 
-/// Fails if a weight is not the rounded exact weight, unless the exact weight is within kBound of a
-/// half.
+/// Expects that the weight is the exact weight, rounded. If the exact weight is within kBound of a
+/// half, the weight may be off by 1.
 void expect_weight(float logit, float largest, int* n_rounded_apart) {
   constexpr long double kBound = 0x1p-23L;
   const long double exact = exact_weight(logit, largest) + 0.5L;
@@ -167,7 +167,8 @@ TEST(LengthyShaderArithmetic, WeightsAreExactlyRounded) {
   int n_rounded_apart = 0;
   constexpr int kRounds = 1'500'000;
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
-    // The whole range, at offsets where the difference is exact and where it is not.
+    // Differences over the whole range. Depending on the offset, float32 can represent the
+    // difference exactly or not.
     const auto offset = static_cast<float>(
         std::ldexp(random.uniform(-1, 1), static_cast<int>(random.below(80)) - 40));
     const auto d = static_cast<float>(random.uniform(0, i % 2 == 0 ? 25 : 1));
@@ -179,7 +180,7 @@ TEST(LengthyShaderArithmetic, WeightsAreExactlyRounded) {
   EXPECT_LE(n_rounded_apart, 4) << "of " << 2 * kRounds;
 }
 
-TEST(LengthyShaderArithmetic, WeightsAtTheEdges) {
+TEST(LengthyShaderArithmetic, WeightsAreRightAtTheEdgesOfTheRange) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   constexpr float kMax = std::numeric_limits<float>::max();
   constexpr float kTiny = std::numeric_limits<float>::denorm_min();
@@ -198,7 +199,8 @@ TEST(LengthyShaderArithmetic, WeightsAtTheEdges) {
   EXPECT_EQ(weight(-1e-20F, 1e-30F), 1U << 30);
   EXPECT_EQ(weight(std::nextafter(kMax, 0.0F), kMax), 0U);
   int n_rounded_apart = 0;
-  // Every power of two on both sides, and the point where weights become 0: exp(-d) * 2^30 = 1/2.
+  // Every power of two as a logit and as the largest logit. Then differences d around the point
+  // where weights become 0: exp(-d) * 2^30 = 1/2.
   for (int e = -149; e < 128; ++e) {
     const float power = std::ldexp(1.0F, e);
     expect_weight(-power, 0, &n_rounded_apart);
@@ -213,7 +215,7 @@ TEST(LengthyShaderArithmetic, WeightsAtTheEdges) {
   EXPECT_EQ(n_rounded_apart, 0);
 }
 
-TEST(LengthyShaderArithmetic, WeightsFallWithTheLogits) {
+TEST(LengthyShaderArithmetic, SmallerLogitsNeverHaveLargerWeights) {
   for (std::uint32_t i = 0; i < 1'000'000; ++i) {
     const std::uint32_t near = bits(-1.0F) + 3 * i;
     ASSERT_GE(glsl::token_weight(near, 0), glsl::token_weight(near + 1, 0)) << of_bits(near);

@@ -1,4 +1,4 @@
-// The step buffer, and the buckets of a step.
+// Tests of the step buffer and of the buckets of a step.
 #include "core/step.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(Step, BucketsAreTheNextPowerOfTwo) {
+TEST(Step, ABucketIsTheNextPowerOfTwo) {
   for (std::int64_t n = 1; n <= kMaxRows; ++n) {
     const std::int64_t bucket = bucket_of(n);
     EXPECT_TRUE(std::has_single_bit(static_cast<std::uint64_t>(bucket)));
@@ -25,7 +25,7 @@ TEST(Step, BucketsAreTheNextPowerOfTwo) {
   EXPECT_EQ(bucket_of(kMaxSegments), kMaxSegments);
 }
 
-TEST(Step, WordsCarrySixtyFourBits) {
+TEST(Step, TwoWordsCarry64Bits) {
   for (std::uint64_t value : {std::uint64_t{0}, std::uint64_t{1} << 32, ~std::uint64_t{0},
                               std::uint64_t{0x0123456789abcdef}})
     EXPECT_EQ(U64Words::of(value).value(), value);

@@ -10,7 +10,8 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr std::int64_t kWorthSharing = 1'000'000;  // operations per item: every loop is shared
+/// A number of operations per item that makes the pool share every loop among its threads.
+constexpr std::int64_t kWorthSharing = 1'000'000;
 
 std::uint64_t items_of_all(const ThreadPool& pool) {
   std::uint64_t total = 0;
@@ -65,7 +66,8 @@ TEST(ThreadPool, EachThreadHasItsOwnNumber) {
   std::array<std::atomic<int>, 5> inside{};
   std::atomic<bool> shared = false;
   pool.parallel_for(1000, kWorthSharing, [&](std::int64_t, std::int64_t, int thread) {
-    // Scratch is indexed by this number, so two threads must never use the same one at once.
+    // Kernels index scratch memory by this number, so two threads must not have the same number at
+    // the same time.
     if (++inside[static_cast<std::size_t>(thread)] != 1) shared = true;
     --inside[static_cast<std::size_t>(thread)];
   });
@@ -73,8 +75,8 @@ TEST(ThreadPool, EachThreadHasItsOwnNumber) {
 }
 
 TEST(ThreadPool, EveryThreadWorks) {
-  // There are as many items as threads, and no item ends before all have begun, so each thread gets
-  // one.
+  // There are as many items as threads, and no item ends before all items have begun. Each thread
+  // thus gets one item.
   ThreadPool pool(7);
   std::atomic<int> n_begun = 0;
   pool.parallel_for(7, kWorthSharing, [&](std::int64_t, std::int64_t, int) {

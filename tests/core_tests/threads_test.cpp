@@ -13,10 +13,10 @@
 namespace bitaxon {
 namespace {
 
-TEST(Threads, EachThreadRunsItsIndex) {
+TEST(Threads, RunsEachIndexInAThread) {
   std::atomic<int> sum = 0;
   std::vector<std::thread> threads = start_threads(
-      2, 5, 9, [&](int index) { sum += index; }, [] { FAIL() << "all have started"; });
+      2, 5, 9, [&](int index) { sum += index; }, [] { FAIL() << "all threads have started"; });
   EXPECT_EQ(threads.size(), 3U);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(sum, 2 + 3 + 4);
@@ -25,8 +25,8 @@ TEST(Threads, EachThreadRunsItsIndex) {
                   .empty());
 }
 
-/// Waits for its release, like threads that wait for each other. Each started thread gets a copy.
-/// Making the third copy throws, as when the system cannot start a thread.
+/// A thread body that waits until it is released. Each started thread gets a copy. The third copy
+/// throws, as if the system could not start the thread.
 template <class Failure>
 struct Waiting {
   std::atomic<int>* n_running;
@@ -68,7 +68,7 @@ void start_until(const Failure& failure) {
     ADD_FAILURE() << "expected an error";
   } catch (...) {
     EXPECT_TRUE(released);
-    EXPECT_EQ(n_running, 0) << "those that have started are joined";
+    EXPECT_EQ(n_running, 0) << "a started thread was not joined";
     EXPECT_EQ(n_copies, 3);
     throw;
   }

@@ -1,4 +1,5 @@
-// Graphs of meaningless nodes: the core knows a node only by how it accesses its operands.
+// Graphs of nodes without meaning. All that the core knows of a node is how it accesses its
+// operands.
 #pragma once
 
 #include <memory>
@@ -22,7 +23,8 @@ inline std::shared_ptr<const Weight> toy_weight(const Shape& shape = {1, 2, 3}) 
   return weight;
 }
 
-/// A node that reads `reads`, writes `state` if it is not empty, and makes a tensor [rows, cols].
+/// Records a node that reads `reads`, reads and writes `state` if it is not empty, and returns a
+/// tensor [4, cols].
 inline Tensor toy_node(Graph& graph, std::vector<Tensor> reads, std::int64_t cols,
                        ToyParams params = {}, const Tensor& state = {}, std::uint16_t op = 0) {
   std::vector<Graph::Argument> arguments;

@@ -1,5 +1,5 @@
-// The files of a model: one file, a folder, shards with an index, and other files that users pass
-// by mistake.
+// The files of a model: one file, a folder, shards with an index, and files that users pass by
+// mistake.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@
 namespace bitaxon {
 namespace {
 
-/// The bytes of a file with U8 [1] tensors of these names.
+/// The bytes of a safetensors file. It has a U8 [1] tensor for each name in `tensors`.
 std::string file_with(const std::vector<std::string>& tensors, std::string_view metadata = "null") {
   std::string header = "{\"__metadata__\":" + std::string(metadata);
   std::string data;
@@ -32,7 +32,7 @@ std::string names_of(const Checkpoint& checkpoint) {
 
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-/// The checkpoint has one warning, which holds every fragment.
+/// Expects that the checkpoint has exactly one warning and that it contains every fragment.
 void expect_warning(const Checkpoint& checkpoint,
                     std::initializer_list<std::string_view> fragments) {
   ASSERT_EQ(checkpoint.warnings().size(), 1U);
@@ -55,7 +55,7 @@ TEST(Checkpoint, ReadsAFolderInTheOrderOfFileNames) {
   EXPECT_EQ(checkpoint.file_name(*checkpoint.find("b0")), (folder / "b.safetensors").string());
 }
 
-TEST(Checkpoint, ReadsOneFileOfAFolderAlone) {
+TEST(Checkpoint, ReadsASingleFileOfAFolder) {
   TemporaryFolder folder;
   folder.write("a.safetensors", file_with({"a"}));
   folder.write("b.safetensors", file_with({"a"}));
@@ -132,7 +132,7 @@ TEST(Checkpoint, AnIndexMayListTensorsThatAreNotInItsFiles) {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(names_of(checkpoint), "a b ");
   expect_warning(checkpoint, {kIndex, "2 of its 3 tensors are not in the file", "\"a\""});
-  checkpoint.refuse_absent("lm_head");  // no error: its file exists, so the download is complete
+  checkpoint.refuse_absent("lm_head");  // no error, because the file that should hold it exists
 }
 
 TEST(Checkpoint, AMissingShardIsAnErrorOnlyIfATensorNeedsIt) {
@@ -162,7 +162,7 @@ TEST(Checkpoint, NumbersInFileNamesShowAMissingShard) {
   EXPECT_TRUE(Checkpoint::open(folder.path()).warnings().empty());
 }
 
-TEST(Checkpoint, AWholeFileWinsOverAnIndexThatDoesNotNameIt) {
+TEST(Checkpoint, ACompleteModelFileWinsOverAnIndexThatDoesNotNameIt) {
   TemporaryFolder folder;
   folder.write("model.safetensors", file_with({"a", "b"}));
   folder.write(kIndex, R"({"weight_map":{"a":"model-00001-of-00001.safetensors"}})");

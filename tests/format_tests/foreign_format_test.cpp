@@ -1,4 +1,4 @@
-// Formats that the program does not read: the message names the format in one line.
+// Formats that the program does not read. The message names the format in one line.
 #include "formats/foreign_format.h"
 
 #include <gtest/gtest.h>
@@ -12,9 +12,9 @@ namespace {
 
 StoredType type(std::string_view name) { return StoredType::named(name).value(); }
 
-/// The weight x.weight of logical shape [64, 128], as some tool stores it.
+/// The weight x.weight of logical shape [64, 128], in the form in which some tool stores it.
 struct Stored {
-  std::string_view format;  ///< name of the format in the message; empty: the format is read
+  std::string_view format;  ///< name of the format in the message; empty if the program reads it
   std::vector<StoredTensor> tensors;
 };
 

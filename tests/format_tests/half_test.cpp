@@ -13,8 +13,8 @@ namespace {
 
 std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
 
-/// Floats with every value of the upper 16 bits. The lower bits are at and around the points where
-/// rounding to 10 or 7 bits of mantissa changes.
+/// Visits floats with every value of the upper 16 bits. The lower bits are at and around the points
+/// where rounding to 10 or 7 bits of mantissa changes.
 template <typename Visit>
 void for_floats_around_every_rounding_point(Visit&& visit) {
   for (std::uint32_t upper = 0; upper < 0x10000u; ++upper)
@@ -53,13 +53,13 @@ TEST(Half, WidensEveryBfloat16Exactly) {
     const float widened = bf16_to_f32(half);
     ASSERT_EQ(bits_of(widened), bits << 16);
     if (std::isnan(widened))
-      ASSERT_EQ(f32_to_bf16(widened), bits | 0x40) << "NaN, made quiet";
+      ASSERT_EQ(f32_to_bf16(widened), bits | 0x40) << "a NaN becomes quiet";
     else
       ASSERT_EQ(f32_to_bf16(widened), half);
   }
 }
 
-TEST(Half, RoundsToFloat16AsEigenDoes) {
+TEST(Half, RoundsToFloat16LikeEigen) {
   for_floats_around_every_rounding_point([](float value) {
     const std::uint16_t got = f32_to_f16(value);
     if (std::isnan(value)) {
@@ -72,7 +72,7 @@ TEST(Half, RoundsToFloat16AsEigenDoes) {
   });
 }
 
-TEST(Half, RoundsToBfloat16AsEigenDoes) {
+TEST(Half, RoundsToBfloat16LikeEigen) {
   for_floats_around_every_rounding_point([](float value) {
     const std::uint16_t got = f32_to_bf16(value);
     if (std::isnan(value)) {

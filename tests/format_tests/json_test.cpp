@@ -36,7 +36,7 @@ TEST(Json, KeepsValuesAndOrder) {
   EXPECT_TRUE(parse_json("-9223372036854775808", "t").is_number_integer());
 }
 
-TEST(Json, AgreesWithNlohmannsOwnBuilder) {
+TEST(Json, AgreesWithTheParserOfNlohmann) {
   const std::string text = read_whole_file(test::golden_dir() / "ops" / "ops.json", 1 << 20);
   EXPECT_EQ(parse_json(text, "ops.json"), Json::parse(text));
 }
@@ -91,7 +91,7 @@ TEST(Json, RefusesAKeyThatAppearsTwice) {
   EXPECT_EQ(parse_json(R"({"a":{"a":1},"b":{"a":1}})", "t").size(), 2u);
 }
 
-TEST(Json, CountsDepthWhileParsing) {
+TEST(Json, RefusesDeepNestingWhileParsing) {
   const JsonLimits three{.max_depth = 3};
   EXPECT_NO_THROW(parse_json("[[[1]]]", "t", three));
   expect_refused("[[[[1]]]]", "at byte 3: expected at most 3 levels", three);
@@ -114,7 +114,7 @@ TEST(Json, MessagesStayShort) {
   expect_refused("{\"\\u001b[2J\":1,\"\\u001b[2J\":1}", "\\u{1b}[2J");
 }
 
-// A search of the object before each new key would take minutes for a vocabulary of this size.
+/// A parser that searched the object before each new key would take minutes for this size.
 TEST(Json, ReadsALargeObjectInLinearTime) {
   std::string text = "{";
   for (int i = 0; i < 300'000; ++i) text += "\"token" + std::to_string(i) + "\":1,";

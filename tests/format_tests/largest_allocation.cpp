@@ -23,8 +23,8 @@ void* allocate_or_throw(std::size_t size) {
 
 }  // namespace
 
-// All forms are replaced: AddressSanitizer reports memory from its own `new` that is passed to a
-// replaced `delete`.
+// All forms of `new` and `delete` are replaced, because AddressSanitizer reports memory that comes
+// from its own `new` and goes to a replaced `delete`.
 void* operator new(std::size_t size) { return allocate_or_throw(size); }
 void* operator new[](std::size_t size) { return allocate_or_throw(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }

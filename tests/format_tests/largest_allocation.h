@@ -1,11 +1,11 @@
-// Measures how much memory a piece of code requests at once.
+// Measures how much memory some code requests at once.
 #pragma once
 
 #include <cstddef>
 
 namespace bitaxon {
 
-/// The largest single `new` in the whole program since this object was made.
+/// The largest single `new` in the whole program since this object was created.
 class LargestAllocation {
  public:
   LargestAllocation();

@@ -1,4 +1,4 @@
-// An absent file and a broken link are different.
+// An absent file is allowed, but a broken link is an error.
 #include "platform/optional_file.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(OptionalFile, FilesFoldersAndLinksToThemExist) {
+TEST(OptionalFile, FindsFilesFoldersAndLinksToThem) {
   const TemporaryFolder folder;
   folder.write("file", "");
   fs::create_directory(folder / "sub");

@@ -43,7 +43,7 @@ WeightDesc dense_desc(std::int64_t rows, std::int64_t cols, DType dtype = DType:
   return {.name = "w", .rows = rows, .cols = cols, .dtype = dtype};
 }
 
-// ---- the recorded matrices of the original programs
+// ---- matrices recorded from the original programs
 
 struct Recorded {
   int group;
@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(Every, RecordedNf4,
                          testing::Values("plain", "block128", "experts", "nested"),
                          [](const auto& case_) { return std::string(case_.param); });
 
-// ---- cases that the recordings lack
+// ---- cases that are not in the recordings
 
 TEST(Quantize, Nf4TakesTheNearestCodeAndTheLowerOnATie) {
   for (std::size_t low = 0; low < 15; ++low) {
@@ -157,7 +157,7 @@ TEST(Quantize, RefusesNumbersThatAreNotFinite) {
   }
 }
 
-/// `act` throws an Error(format) that names tensor "w" and holds `fragment`.
+/// Expects that `act` throws an Error(format) that names tensor "w" and contains `fragment`.
 template <typename Act>
 void expect_refused(const Act& act, std::string_view fragment) {
   try {
@@ -176,7 +176,7 @@ TEST(Quantize, RefusesRangesThatScalesCannotHold) {
   values[70] = 3.4e38F;
   values[71] = -3.4e38F;
   expect_refused([&] { quantize(dense_desc(2, 64), values, {}); }, "element 64");
-  values[70] = 1e6F;  // scales have the weight's type, and a merge may give values beyond its range
+  values[70] = 1e6F;  // beyond the range of F16; merging an adapter may give such values
   values[71] = -1e6F;
   expect_refused([&] { quantize(dense_desc(2, 64, DType::f16), values, {}); }, "within F16");
   quantize(dense_desc(2, 64, DType::bf16), values, {});

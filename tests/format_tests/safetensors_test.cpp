@@ -192,7 +192,7 @@ TEST(SafetensorsHeader, ReadsEveryDtype) {
                        {"U64", 64}};
   for (const Named& type : all) {
     SCOPED_TRACE(type.name);
-    const std::uint64_t size = type.bits;  // bytes of eight elements
+    const std::uint64_t size = type.bits;  // eight elements have this many bytes
     const std::string header = "{\"a\":{\"dtype\":\"" + std::string(type.name) +
                                "\",\"shape\":[2,4],\"data_offsets\":[0," + std::to_string(size) +
                                "]}}";
@@ -241,7 +241,7 @@ TEST(Safetensors, ReadsUnalignedData) {
 
 TEST(Safetensors, ReadsBeyondFourGibibytes) {
   TemporaryFolder folder;
-  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;  // a hole: takes no space on the disk
+  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;  // a hole, which takes no disk space
   const std::string end = std::to_string(kSize);
   const std::string header = R"({"far":{"dtype":"U8","shape":[4],"data_offsets":[)" + end + "," +
                              std::to_string(kSize + 4) + R"(]},"hole":{"dtype":"F32","shape":[)" +
@@ -259,7 +259,7 @@ TEST(Safetensors, ReadsBeyondFourGibibytes) {
   EXPECT_LT(largest.size_bytes(), std::size_t{1} << 20);
 }
 
-TEST(Safetensors, DoesNotAllocateForFalseSizes) {
+TEST(Safetensors, DoesNotAllocateMemoryForFalseSizes) {
   TemporaryFolder folder;
   const auto long_header = folder.write("a.safetensors", length_bytes(std::uint64_t{1} << 62));
   const auto missing_header = folder.write("b.safetensors", length_bytes(99'999'999) + "{}");
@@ -280,7 +280,7 @@ TEST(Safetensors, DoesNotAllocateForFalseSizes) {
   EXPECT_LT(largest.size_bytes(), std::size_t{1} << 20);
 }
 
-TEST(SafetensorsWriter, WritesWhatTheReaderReads) {
+TEST(SafetensorsWriter, WritesFilesThatTheReaderReads) {
   TemporaryFolder folder;
   const auto path = folder / "m.safetensors";
   const std::string data = "0123456789abcdefghij";
@@ -290,7 +290,7 @@ TEST(SafetensorsWriter, WritesWhatTheReaderReads) {
                               {"none", DType::i64, Shape{0}},
                               {"b", DType::f16, Shape{2}}},
                              {{"format", "bit-axon"}, {"ä", "\n"}});
-    EXPECT_FALSE(std::filesystem::exists(path)) << "the file appears with commit()";
+    EXPECT_FALSE(std::filesystem::exists(path)) << "the file exists before commit()";
     for (std::size_t begin = 0; begin < data.size(); begin += 3)
       writer.write(std::as_bytes(std::span(data))
                        .subspan(begin)
@@ -320,7 +320,7 @@ TEST(SafetensorsWriter, WritesAHeaderWithoutNeedlessSpace) {
       safetensors_bytes(R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}   )", "xyz"));
 }
 
-TEST(SafetensorsWriter, LeavesNothingWithoutCommit) {
+TEST(SafetensorsWriter, LeavesNoFileWithoutCommit) {
   TemporaryFolder folder;
   const auto path = folder.write("m.safetensors", "what was there before");
   {

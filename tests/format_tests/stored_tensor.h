@@ -30,7 +30,7 @@ inline StoredTensor zeros(std::string name, StoredType dtype, StoredShape shape)
   return {std::move(name), dtype, std::move(shape), std::string(size, '\0')};
 }
 
-/// A tensor of these numbers. T must have the size of `dtype`.
+/// A tensor with the elements `values`. T must have the size of `dtype`.
 template <typename T>
 StoredTensor stored(std::string name, DType dtype, Shape shape, const std::vector<T>& values) {
   std::string bytes(values.size() * sizeof(T), '\0');
@@ -52,7 +52,7 @@ inline void write_checkpoint(const std::filesystem::path& path,
   writer.commit();
 }
 
-/// The bytes of tensor `name`. Throws when there is no such tensor.
+/// The bytes of tensor `name`. Throws if there is no such tensor.
 inline std::vector<std::byte> bytes_of(const Checkpoint& checkpoint, std::string_view name) {
   const TensorInfo* tensor = checkpoint.find(name);
   if (tensor == nullptr) throw std::out_of_range("no tensor " + std::string(name));

@@ -1,4 +1,4 @@
-// Compares written weights with the files of the programs that defined the formats.
+// Compares the weights that this program writes with files of the programs that define the formats.
 #include "formats/stored_weight.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +32,7 @@ TEST(StoredWeight, Nf4MatchesTheFilesOfBitsandbytes) {
         std::pair("experts.weight", Shape{3, 32, 64})}) {
     sources.push_back(*find_weight(golden, name, shape, true));
     weights.push_back({.name = name, .shape = shape, .desc = sources.back().desc});
-    weights.back().desc.nested_offset = 0;  // not known yet
+    weights.back().desc.nested_offset = 0;  // becomes known only when the weight is written
   }
   StoredWeightWriter writer(folder / "m.safetensors", weights, {{"other", DType::u8, {3}}},
                             {{"format", "pt"}});
@@ -60,7 +60,7 @@ TEST(StoredWeight, Nf4MatchesTheFilesOfBitsandbytes) {
   EXPECT_EQ(written.metadata().at("format"), "pt");
 }
 
-TEST(StoredWeight, NumbersMatchPython) {
+TEST(StoredWeight, FormatsNumbersLikePython) {
   const TemporaryFolder folder;
   const std::vector<std::pair<float, const char*>> numbers = {
       {0x1.0a07e4p-5F, "0.03247446566820145"},

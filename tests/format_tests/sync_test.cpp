@@ -1,5 +1,6 @@
-// A file is on the disk before it gets its name. The order is: files, their folder, the rename, the
-// folder that holds the new name. The functions below replace the system calls and record them.
+// The contents of a file are flushed to disk before the file gets its name. The order is: the
+// files, their folder, the rename, the folder that holds the new name. The functions below replace
+// the system calls and record them.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -14,8 +15,8 @@
 
 namespace {
 
-/// Recorded calls: "sync NAME" or "rename NAME" with the last part of the path. Null: not
-/// recording.
+/// The recorded calls: "sync NAME" or "rename NAME", where NAME is the last component of the path.
+/// Null while calls are not recorded.
 std::vector<std::string>* calls = nullptr;
 
 std::string last_part(const std::filesystem::path& path) { return path.filename().string(); }

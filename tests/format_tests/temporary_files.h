@@ -1,4 +1,4 @@
-// Temporary files for tests, and checks of the errors for them.
+// Temporary files for tests, and checks of errors about files.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -48,13 +48,13 @@ inline std::string length_bytes(std::uint64_t length) {
   return bytes;
 }
 
-/// The bytes of a safetensors file with this header and data, both unchecked.
+/// The bytes of a safetensors file with this header and data. Neither is checked.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
   return length_bytes(header.size()) + std::string(header) + std::string(data);
 }
 
-/// `act` throws an Error of `kind`. Its message is one line that begins with `begin` and holds
-/// `fragment`.
+/// Expects that `act` throws an Error of `kind`. The message must be one line that begins with
+/// `begin` and contains `fragment`.
 template <typename Act>
 void expect_error(Act&& act, ErrorKind kind, std::string_view begin, std::string_view fragment) {
   try {

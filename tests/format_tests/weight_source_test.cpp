@@ -23,7 +23,7 @@ std::vector<float> decode_all(const Checkpoint& checkpoint, const WeightSource& 
   return out;
 }
 
-// ---- the recorded NF4 matrices
+// ---- recorded NF4 matrices
 
 struct RecordedNf4 {
   const char* prefix;
@@ -32,7 +32,7 @@ struct RecordedNf4 {
   bool nested;
 };
 
-TEST(WeightSource, ReadsTheRecordedNf4) {
+TEST(WeightSource, ReadsTheRecordedNf4Matrices) {
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" / "nf4.safetensors");
   for (const RecordedNf4& recorded : {RecordedNf4{"plain", {48, 128}, 64, false},
                                       {"block128", {16, 256}, 128, false},
@@ -82,13 +82,13 @@ std::string nf4_state(std::string_view shape, std::string_view more = "",
 constexpr std::string_view kNested =
     R"(,"nested_blocksize":256,"nested_dtype":"float32","nested_offset":0.5)";
 
-/// "x.weight" [4, 64] in mlx's layout.
+/// The tensors of "x.weight" [4, 64] in the layout of MLX.
 std::vector<StoredTensor> affine_parts() {
   return {zeros("x.weight", DType::u32, {4, 8}), zeros("x.scales", DType::f16, {4, 2}),
           zeros("x.biases", DType::bf16, {4, 2})};
 }
 
-/// "x.weight" [4, 64] in bitsandbytes' layout.
+/// The tensors of "x.weight" [4, 64] in the layout of bitsandbytes.
 std::vector<StoredTensor> nf4_parts() {
   return {zeros("x.weight", DType::u8, {128, 1}), zeros("x.weight.absmax", DType::f32, {4}),
           zeros("x.weight.quant_map", DType::f32, {16}),
@@ -124,7 +124,7 @@ class WeightSourceTest : public testing::Test {
   std::filesystem::path path_ = folder_ / "m.safetensors";
 };
 
-/// `parts` with tensor `replaced.name` replaced (or added).
+/// `parts` with the tensor `replaced`, which replaces a tensor of the same name if there is one.
 std::vector<StoredTensor> with(std::vector<StoredTensor> parts, StoredTensor replaced) {
   for (StoredTensor& part : parts)
     if (part.name == replaced.name) {
@@ -140,7 +140,7 @@ std::vector<StoredTensor> without(std::vector<StoredTensor> parts, std::string_v
   return parts;
 }
 
-TEST_F(WeightSourceTest, FindsDenseOfEveryRank) {
+TEST_F(WeightSourceTest, FindsDenseWeightsOfEveryRank) {
   const Checkpoint checkpoint =
       checkpoint_of({zeros("v", DType::f32, {7}), zeros("m.weight", DType::f16, {2, 3}),
                      zeros("s.weight", DType::bf16, {4, 2, 3})});
@@ -224,8 +224,8 @@ TEST_F(WeightSourceTest, RefusesInconsistentAffine4Tensors) {
   expect_refused(with(parts, zeros("x.biases", DType::u8, {4, 2})), "got U8 [4, 2]");
 }
 
-TEST_F(WeightSourceTest, FindsNf4OfAnOddSizeAndUsesItsCodebook) {
-  // 3 elements in blocks of 2: bytes 0x12 0x3f, the last nibble unused.
+TEST_F(WeightSourceTest, FindsNf4OfAnOddSizeAndUsesTheStoredCodebook) {
+  // 3 elements in blocks of 2. The bytes are 0x12 0x3f, and the last nibble is unused.
   std::vector<float> map(16);
   for (std::size_t i = 0; i < map.size(); ++i) map[i] = static_cast<float>(i) + 0.5f;
   for (const Shape& stored_shape : {Shape{2, 1}, Shape{2}}) {
@@ -247,7 +247,7 @@ TEST_F(WeightSourceTest, FindsNestedNf4) {
   ASSERT_TRUE(source.has_value());
   EXPECT_TRUE(source->desc.nested);
   EXPECT_EQ(source->desc.nested_offset, 0.5f);
-  EXPECT_EQ(source->desc.dtype, DType::f16);  // the type before quantization
+  EXPECT_EQ(source->desc.dtype, DType::f16);  // the type that the weight had before quantization
   ASSERT_NE(source->nested_scales, nullptr);
   ASSERT_NE(source->nested_quant_map, nullptr);
 }

@@ -1,4 +1,5 @@
-// The decode loop: however far it runs ahead, tokens and states are those of one step at a time.
+// Tests of the decode loop. For any run-ahead, it must give the same tokens and states as decoding
+// one step at a time.
 #include "generate/decoder.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,7 @@ OpenModel open(int run_ahead, int n_slots = 1) {
                      {.precision = Precision::exact, .run_ahead = run_ahead, .n_slots = n_slots});
 }
 
-/// Tokens of one step at a time, each waited for.
+/// Decodes one step at a time and waits for each step. Returns the tokens.
 std::vector<std::int32_t> one_by_one(Model& model, std::int32_t first, std::uint64_t seed,
                                      std::int64_t n, StateSnapshot& after) {
   State state = model.new_state();
@@ -48,7 +49,7 @@ TEST(Decoder, TokensDoNotDependOnHowFarItRunsAhead) {
   }
 }
 
-TEST(Decoder, SequencesTogetherAreThoseAlone) {
+TEST(Decoder, BatchedSequencesGetTheSameTokensAsSingleSequences) {
   OpenModel model = open(2, 3);
   std::vector<std::vector<std::int32_t>> expected;
   for (std::int32_t i = 0; i < 3; ++i) {
@@ -70,13 +71,14 @@ TEST(Decoder, SequencesTogetherAreThoseAlone) {
   }
 }
 
-TEST(Decoder, TakesBackAndSettlesToTheTokensThatWereReturned) {
+TEST(Decoder, TakeBackAndSettleKeepOnlyReturnedTokens) {
   for (const int run_ahead : kRunAheads) {
     for (const bool settles : {false, true}) {
       OpenModel model = open(run_ahead);
       const std::int32_t first = 5;
       StateSnapshot expected;
-      // Taken back, the state ends before the token returned last; settled, behind it.
+      // take_back() leaves the state before the token that was returned last. settle() leaves the
+      // state after this token.
       one_by_one(model.model, first, 3, settles ? 5 : 4, expected);
       State state = model.model.new_state();
       Decoder decoder(model.model, {{.state = &state, .ids = {&first, 1}, .sampler = sampler(3)}},
@@ -92,7 +94,7 @@ TEST(Decoder, TakesBackAndSettlesToTheTokensThatWereReturned) {
   }
 }
 
-TEST(Decoder, FeedsAPromptInChunksUntilItIsToldToStop) {
+TEST(Decoder, FeedsAPromptInChunksUntilTheCallerStops) {
   OpenModel model = open(2);
   const auto prompt = random_ids(1100, small_config().vocab_size, 4);
   State state = model.model.new_state();

@@ -1,4 +1,4 @@
-// What evaluating makes of logits, and which it refuses.
+// Tests of evaluate(): its results, and the logits and options that it refuses.
 #include "generate/evaluation.h"
 
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ namespace {
 
 const std::atomic<bool> kGoOn{false};
 
-/// A model whose logits a test may change on their way back.
+/// A model whose logits a test can change when they are downloaded.
 class EvaluationTest : public testing::Test {
  protected:
   Evaluation evaluated(const std::function<void(std::span<float>)>& change) {
@@ -50,7 +50,7 @@ TEST_F(EvaluationTest, RefusesEveryLogitThatIsNotFinite) {
   }
 }
 
-TEST_F(EvaluationTest, LogitsOfAnySizeHaveADivergence) {
+TEST_F(EvaluationTest, HugeLogitsHaveAFiniteDivergence) {
   const Evaluation found = evaluated([](std::span<float> logits) {
     for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = i % 2 == 0 ? 3e38f : -3e38f;
   });
@@ -59,7 +59,7 @@ TEST_F(EvaluationTest, LogitsOfAnySizeHaveADivergence) {
   EXPECT_TRUE(std::isfinite(found.model.nll_per_token()));
 }
 
-/// Two models' scores of the same text, in windows of seven tokens.
+/// Scores the same text with two models, in windows of seven tokens.
 Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_size,
                                 std::size_t n_ids) {
   const BitAxonConfig config = small_config();
@@ -77,9 +77,9 @@ Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_si
   return found;
 }
 
-TEST(EvaluationBatches, ChangeNoBit) {
+TEST(EvaluationBatches, GiveTheSameBitsAsSingleWindows) {
   for (const char* device : {"reference", "cpu"})
-    // The last batch has all windows, or fewer, and a whole last window or a short one.
+    // The last batch is full or has fewer windows, and the last window is complete or short.
     for (const std::size_t n_ids : {2U, 8U, 9U, 43U, 45U, 86U}) {
       const Evaluation one = evaluated_in_batches(device, 1, n_ids);
       EXPECT_EQ(one.windows, static_cast<std::int64_t>(n_ids + 5) / 7);
@@ -98,7 +98,7 @@ TEST(EvaluationBatches, ChangeNoBit) {
     }
 }
 
-TEST(EvaluationBatches, SeveralWindowsAreOneStep) {
+TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
   WrappedBackend backend(cpu::open_cpu_backend({}));
   Model model = Model::random(backend, small_config().spec(), 1, {.n_slots = 4});
   const auto n_steps = [&](std::int64_t batch_size) {
@@ -113,7 +113,7 @@ TEST(EvaluationBatches, SeveralWindowsAreOneStep) {
   EXPECT_EQ(n_steps(3), 3);
 }
 
-TEST(EvaluationBatches, RefusesSizesThatCannotBe) {
+TEST(EvaluationBatches, RefuseInvalidSizes) {
   const auto backend = cpu::open_cpu_backend({});
   Model model = Model::random(*backend, small_config().spec(), 1, {});
   const auto ids = random_ids(8, 61, 1);

@@ -1,5 +1,6 @@
-// From prompt to text: the same at any run-ahead and thread count, ended in every way, and a state
-// that afterwards holds the prompt and the answer and nothing else.
+// Tests of generate(), from prompt to text. The text is the same for any run-ahead and thread
+// count, generation can end in several ways, and afterwards the state holds exactly the prompt and
+// the answer.
 #include "bitaxon/generate.h"
 
 #include <fmt/format.h>
@@ -33,8 +34,8 @@ Vocabulary bundled_vocabulary(std::string_view mapping = {}) {
   return Vocabulary(*Tokenizer::find(bundled_model_dir()), mapping, 1024);
 }
 
-/// The bundled vocabulary with `<|im_end|>` and the model's id `id` exchanged, so that a token that
-/// the model likes ends the sequence.
+/// The bundled vocabulary, with `<|im_end|>` and the token of the model's id `id` exchanged. A
+/// token that the model often generates can thus end the sequence.
 Vocabulary bundled_vocabulary_ending_with(std::int32_t id) {
   const std::int32_t im_end = bundled_vocabulary().ends_of_sequence().front();
   std::string mapping = "{";
@@ -50,7 +51,7 @@ GenerateOptions greedy(std::int64_t max_tokens) {
   return options;
 }
 
-/// What a state holds that was fed exactly these ids.
+/// The content of a state after it was fed exactly `ids` and `more`.
 StateSnapshot fed(Model& model, std::vector<std::int32_t> ids,
                   std::span<const std::int32_t> more = {}) {
   ids.insert(ids.end(), more.begin(), more.end());
@@ -59,7 +60,7 @@ StateSnapshot fed(Model& model, std::vector<std::int32_t> ids,
   return state.snapshot();
 }
 
-/// Generates on a fresh state; checks what always holds.
+/// Generates on a new state and checks the properties of every result.
 GenerateResult run(OpenModel& open, const Vocabulary* vocabulary,
                    const std::vector<std::int32_t>& prompt, GenerateOptions options) {
   GenerateResult result;
@@ -106,7 +107,7 @@ TEST_P(GoldenIds, AreReproduced) {
       EXPECT_EQ(whole.finish_reason, FinishReason::length);
       EXPECT_FALSE(whole.context_full);
       EXPECT_TRUE(whole.text.empty());
-      // Most of the prompt before, in pieces; the last of it with generate.
+      // Most of the prompt is fed in pieces before generate() gets the last three ids.
       State state = open.model.new_state();
       const std::size_t n_before = prompt.size() - 3;
       feed_pieces(open.model, state, std::span(prompt).first(n_before),
@@ -124,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(LengthyRecorded, GoldenIds,
 
 // ---- the same text
 
-TEST(LengthySameText, AtAnyRunAheadThreadCountStreamedOrNot) {
+TEST(LengthySameText, ForAnyRunAheadAndThreadCountStreamedOrNot) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   for (const double temperature : {0.0, 0.8}) {
@@ -149,7 +150,7 @@ TEST(LengthySameText, AtAnyRunAheadThreadCountStreamedOrNot) {
   }
 }
 
-TEST(LengthySameText, SeedsDiffer) {
+TEST(LengthySameText, DifferentSeedsGiveDifferentTexts) {
   OpenModel open = open_bundled(2);
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
@@ -165,8 +166,8 @@ TEST(LengthySameText, SeedsDiffer) {
   EXPECT_EQ(texts.size(), 5u);
 }
 
-// The second turn of a conversation: whatever ended the first, and however far ahead it had run.
-TEST(LengthySameText, ASecondTurnDoesNotSeeHowFarTheFirstRanAhead) {
+// The second turn of a conversation must not see tokens that the first turn computed ahead.
+TEST(LengthySameText, ASecondTurnDoesNotDependOnTheRunAheadOfTheFirst) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   const auto more = vocabulary.encode("\n\nJULIET:\n");
@@ -223,7 +224,7 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
     for (const std::size_t at : {0u, 1u, 2u, 5u, 9u}) {
       const auto end = static_cast<std::size_t>(std::find(whole.begin(), whole.end(), whole[at]) -
                                                 whole.begin());
-      ASSERT_EQ(end, at) << "choose a token that has not come before";
+      ASSERT_EQ(end, at) << "this token occurs earlier; choose another";
       const Vocabulary vocabulary = bundled_vocabulary_ending_with(whole[at]);
       ASSERT_EQ(vocabulary.ends_of_sequence(), std::vector{whole[at]});
       const auto result = run(open, &vocabulary, prompt, greedy(14));
@@ -231,7 +232,7 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
       EXPECT_EQ(result.finish_reason, FinishReason::stop);
       EXPECT_EQ(result.stop_token, whole[at]);
-      // Exactly at the limit it is not looked for any more.
+      // With max_tokens tokens already generated, no end-of-sequence token is looked for.
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
       EXPECT_EQ(exact.stop_token, std::nullopt);
@@ -241,13 +242,13 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
       const auto on = run(open, &vocabulary, prompt, ignore);
       EXPECT_EQ(on.token_ids, whole);
       EXPECT_EQ(on.finish_reason, FinishReason::length);
-      // Without a vocabulary there is no end.
+      // Without a vocabulary, no token ends the sequence.
       EXPECT_EQ(run(open, nullptr, prompt, greedy(14)).token_ids, whole);
     }
   }
 }
 
-TEST(Ends, AtTheFirstOfSeveralEndsOfSequence) {
+TEST(Ends, AtAnyOfSeveralEndOfSequenceTokens) {
   const auto prompt = bundled_vocabulary().encode("ROMEO:");
   OpenModel plain = open_bundled(2);
   const auto whole = run(plain, nullptr, prompt, greedy(14)).token_ids;
@@ -277,22 +278,23 @@ TEST(LengthyEnds, AtAStopString) {
   const auto prompt = vocabulary.encode("ROMEO:");
   const std::vector<std::vector<std::string>> cases = {
       {"not"},                                  // inside a token
-      {"will not be"},                          // over several tokens, the first cut in its middle
-      {" I"},                                   // the very first token
-      {"I"},                                    // inside the very first token
-      {"BRUTUS", "be"},                         // the second comes first
-      {"not be sorry", "not be so"},            // overlapping beginnings
-      {"not be so", "be so", "so."},            // the one inside the other
-      {"\n\nBRUTUS:\n"},                        // after text that looks like its beginning
+      {"will not be"},                          // begins in the middle of a token, spans several
+      {" I"},                                   // the first token
+      {"I"},                                    // inside the first token
+      {"BRUTUS", "be"},                         // the second string occurs first
+      {"not be sorry", "not be so"},            // the strings begin in the same way
+      {"not be so", "be so", "so."},            // each string contains the next
+      {"\n\nBRUTUS:\n"},                        // after text that resembles its beginning
       {"\n"},                                   // inside a token of several characters
-      {"never said", "POMPEY:\nI am a cauze"},  // never, but often nearly
+      {"never said", "POMPEY:\nI am a cauze"},  // never occurs, but the text comes close
       {"cause.\n\nPOMPEY:\nI am a cause.\n\nPOMPEY:"},
   };
   for (const int run_ahead : kRunAheads) {
     OpenModel open = open_bundled(run_ahead);
     const auto whole = run(open, &vocabulary, prompt, greedy(56));
     for (const auto& stops : cases) {
-      // What should come out: tokens until their text holds a stop string, text until the first.
+      // Expected are the tokens up to the token that completes a stop string, and the text before
+      // the first stop string.
       std::vector<std::int32_t> ids;
       std::string text;
       std::size_t cut = std::string::npos;
@@ -319,7 +321,7 @@ TEST(LengthyEnds, AtAStopString) {
   }
 }
 
-TEST(Ends, TextIsHeldBackOnlyAsLongAsItMightBeAStop) {
+TEST(Ends, TextIsHeldBackOnlyWhileItMayBeginAStopString) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   OpenModel open = open_bundled(2);
@@ -345,11 +347,12 @@ TEST(Ends, WhenInterrupted) {
       options.on_text = [&](std::string_view) { interrupted = ++seen >= n_pieces; };
       const auto result = run(open, &vocabulary, prompt, options);
       EXPECT_EQ(result.finish_reason, FinishReason::interrupted);
-      // Every token of this text has text of its own.
+      // Every token of this answer gives a piece of text.
       EXPECT_EQ(result.token_ids, std::vector(whole.begin(), whole.begin() + n_pieces));
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
     }
-    // From the start: the prompt's end is past the point of return, one token comes.
+    // If it is interrupted from the start, generate() still feeds this short prompt, and one token
+    // follows.
     const std::atomic<bool> always = true;
     GenerateOptions options = greedy(30);
     options.interrupted = &always;
@@ -407,9 +410,9 @@ TEST(Ends, WhenTheContextIsFull) {
 
 // ---- text
 
-TEST(Text, OfBytesThatAreNoUtf8) {
+TEST(Text, BytesThatAreNotUtf8AreReplaced) {
   BitAxonConfig config = small_config();
-  config.vocab_size = 300;  // ids from 256 on are no bytes: they decode to nothing
+  config.vocab_size = 300;  // ids from 256 on are not bytes and decode to nothing
   OpenModel open = open_random("cpu", 1, config, run_ahead_of(2));
   const Vocabulary vocabulary(Tokenizer::bytes(), {}, config.vocab_size);
   bool replaced = false;
@@ -426,7 +429,7 @@ TEST(Text, OfBytesThatAreNoUtf8) {
 
 // ---- repetition penalty
 
-TEST(RepetitionPenalty, CountsPromptAndAnswerAndWhatCameBefore) {
+TEST(RepetitionPenalty, CountsEarlierTokensPromptAndAnswer) {
   OpenModel open = open_random("cpu", 1, small_config(), run_ahead_of(2));
   const auto ids = random_ids(30, 61, 6);
   constexpr float kPenalty = 1.5F;
@@ -440,7 +443,7 @@ TEST(RepetitionPenalty, CountsPromptAndAnswerAndWhatCameBefore) {
       generated =
           generate(open.model, state, nullptr, std::span(ids).subspan(n_before), options).token_ids;
     }
-    // The same by hand.
+    // Computes the same tokens by hand.
     State state = open.model.new_state();
     std::set<std::int32_t> seen(ids.begin(), ids.end());
     std::vector<float> logits = feed_all(open.model, state, ids);
@@ -464,7 +467,7 @@ TEST(RepetitionPenalty, CountsPromptAndAnswerAndWhatCameBefore) {
 
 // ---- errors
 
-TEST(GenerateErrors, BadOptionsChangeNothing) {
+TEST(GenerateErrors, RefuseInvalidOptionsAndChangeNothing) {
   OpenModel open = open_random("cpu", 1, small_config(), run_ahead_of(2));
   const Vocabulary vocabulary(Tokenizer::bytes(), {}, 256);
   State state = open.model.new_state();
@@ -488,20 +491,21 @@ TEST(GenerateErrors, BadOptionsChangeNothing) {
   refuse(options, prompt, {"stop", "tokenizer"});
   options.stop = {"x", ""};
   refuse(options, prompt, {"stop"}, &vocabulary);
-  // A bad id at the end of a long prompt is found before its first chunk is fed.
+  // An invalid id at the end of a long prompt is found before the first chunk is fed.
   auto ids = random_ids(1000, 61, 1);
   ids.back() = 61;
   refuse(greedy(5), ids, {"0..60", "61"});
 }
 
-TEST(GenerateErrors, LogitsThatAreNotFinite) {
+TEST(GenerateErrors, RefuseLogitsThatAreNotFinite) {
   const StoredModel good = random_stored(small_config(), 3);
   const TemporaryFolder good_folder;
   write_model(good_folder.path(), good);
   const auto prompt = random_ids(8, 61, 3);
   OpenModel open = open_model("cpu", 1, good_folder.path());
   const auto ids = run(open, nullptr, prompt, greedy(10)).token_ids;
-  // The embedding of the first generated token that is new to the sequence.
+  // Index of the first generated token, from the third on, that occurs nowhere earlier. Its
+  // embedding will be invalid.
   std::size_t at = 0;
   const auto is_old = [&](std::size_t i) {
     return std::find(prompt.begin(), prompt.end(), ids[i]) != prompt.end() ||
@@ -525,7 +529,7 @@ TEST(GenerateErrors, LogitsThatAreNotFinite) {
           options.sampler.temperature = temperature;
           expect_error([&] { generate(broken.model, state, nullptr, prompt, options); },
                        ErrorKind::device, {"not finite"});
-          // Everything up to the token whose logits are bad has been fed.
+          // The state holds everything up to and including the token whose logits are invalid.
           EXPECT_EQ(state.position(), std::ssize(prompt) + static_cast<std::int64_t>(at) + 1);
           state.reset();
           const auto fine =

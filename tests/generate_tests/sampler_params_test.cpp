@@ -1,4 +1,4 @@
-// The ranges of the sampler's parameters.
+// The valid ranges of the sampler parameters.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ void expect_accepted(double SamplerParams::*member, std::initializer_list<double
   }
 }
 
-TEST(SamplerParams, Ranges) {
+TEST(SamplerParams, AcceptsOnlyValuesInRange) {
   EXPECT_NO_THROW(SamplerParams().validate());
   expect_accepted(&SamplerParams::temperature, {0, -0.0, kTiny, 1, 1e300});
   expect_refused(&SamplerParams::temperature, "temperature",
@@ -53,7 +53,7 @@ TEST(SamplerParams, Ranges) {
   expect_error([&] { params.validate(); }, ErrorKind::invalid_argument, {"top-k", "got -1"});
 }
 
-TEST(SamplerParams, Structure) {
+TEST(SamplerParams, ChoosesTheNeededStages) {
   SamplerParams params;
   EXPECT_EQ(params.structure(), (SamplerStructure{.penalty = false, .draw = true}));
   params.temperature = 0;

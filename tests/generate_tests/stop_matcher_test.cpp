@@ -1,4 +1,4 @@
-// Stop strings in text that comes in pieces.
+// Tests of finding stop strings in text that arrives in pieces.
 #include "generate/stop_matcher.h"
 
 #include <gtest/gtest.h>
@@ -16,40 +16,40 @@ Strings push_all(StopMatcher& matcher, const Strings& pieces) {
   return out;
 }
 
-TEST(StopMatcher, WithoutStopsLetsEverythingThrough) {
+TEST(StopMatcher, WithoutStopStringsReturnsAllText) {
   StopMatcher matcher({});
   EXPECT_EQ(push_all(matcher, {"a", "", "bc"}), (Strings{"a", "", "bc"}));
   EXPECT_FALSE(matcher.found());
   EXPECT_EQ(matcher.finish(), "");
 }
 
-TEST(StopMatcher, HoldsWhatMightBeABeginning) {
+TEST(StopMatcher, HoldsTextThatMayBeginAStopString) {
   StopMatcher matcher({"stop"});
   EXPECT_EQ(push_all(matcher, {"a s", "t", "ay st", "o"}), (Strings{"a ", "", "stay ", ""}));
   EXPECT_FALSE(matcher.found());
   EXPECT_EQ(matcher.finish(), "sto");
 }
 
-TEST(StopMatcher, CutsBeforeTheStopAndSaysNothingMore) {
+TEST(StopMatcher, ReturnsNoTextFromTheStopStringOn) {
   StopMatcher matcher({"stop"});
   EXPECT_EQ(push_all(matcher, {"one st", "op two", "three"}), (Strings{"one ", "", ""}));
   EXPECT_TRUE(matcher.found());
   EXPECT_EQ(matcher.finish(), "");
 }
 
-TEST(StopMatcher, StopsAtTheVeryStart) {
+TEST(StopMatcher, StopsAtTheFirstCharacter) {
   StopMatcher matcher({"x"});
   EXPECT_EQ(matcher.push("x"), "");
   EXPECT_TRUE(matcher.found());
 }
 
-TEST(StopMatcher, SeesABeginningInsideAFailedOne) {
+TEST(StopMatcher, FindsAMatchThatBeginsInsideAFailedMatch) {
   StopMatcher matcher({"aab"});
   EXPECT_EQ(push_all(matcher, {"a", "a", "a", "b"}), (Strings{"", "", "a", ""}));
   EXPECT_TRUE(matcher.found());
 }
 
-TEST(StopMatcher, OverlappingBeginnings) {
+TEST(StopMatcher, HandlesOverlappingBeginnings) {
   {
     StopMatcher matcher({"abcd", "abx"});
     EXPECT_EQ(push_all(matcher, {"ab", "c", "x"}), (Strings{"", "", "abcx"}));
@@ -64,8 +64,9 @@ TEST(StopMatcher, EndsAtTheStopStringThatComesFirstInTheText) {
   EXPECT_EQ(matcher.push("zero one two"), "zero ");
 }
 
-// Random text over two letters, in random pieces, against looking through the whole each time.
-TEST(StopMatcher, AgreesWithLookingThroughEverything) {
+// Pushes random text of two letters in random pieces, and compares with a search of the whole text
+// after each piece.
+TEST(StopMatcher, AgreesWithASearchOfTheWholeText) {
   std::mt19937 random(1);
   const auto text_of = [&](std::size_t n) {
     std::string text;

@@ -1,4 +1,4 @@
-// A tokenizer in a model's ids, with and without a mapping.
+// The vocabulary of a model: a tokenizer whose ids are the model's ids, with and without a mapping.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -14,7 +14,7 @@ std::vector<std::int32_t> ids_of(const Vocabulary& vocabulary, std::string_view 
   return vocabulary.encode(text);
 }
 
-TEST(Vocabulary, WithoutAMappingIsTheTokenizer) {
+TEST(Vocabulary, WithoutAMappingUsesTheIdsOfTheTokenizer) {
   const Vocabulary vocabulary(Tokenizer::bytes(), "", 256);
   EXPECT_EQ(ids_of(vocabulary, "ab"), (std::vector<std::int32_t>{97, 98}));
   EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{97, 98}), "ab");
@@ -22,13 +22,13 @@ TEST(Vocabulary, WithoutAMappingIsTheTokenizer) {
   EXPECT_EQ(vocabulary.ends_of_sequence(), std::vector<std::int32_t>());
 }
 
-TEST(Vocabulary, MapsInAndOut) {
+TEST(Vocabulary, MapsIdsInBothDirections) {
   for (const char* mapping : {"{97: 2, 98: 0, 99: 5}", R"({"97": 2, "98": 0, "99": 5})"}) {
     const Vocabulary vocabulary(Tokenizer::bytes(), mapping, 6);
     EXPECT_EQ(ids_of(vocabulary, "abcab"), (std::vector<std::int32_t>{2, 0, 5, 2, 0}));
     EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{5, 0, 2}), "cba");
     EXPECT_EQ(vocabulary.to_tokenizer(5), 99);
-    // Ids of the model that no token has.
+    // The model's ids 1 and 3 have no token.
     EXPECT_EQ(vocabulary.to_tokenizer(1), -1);
     EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{2, 1, 3, 0}), "ab");
   }
@@ -46,7 +46,7 @@ TEST(Vocabulary, MapsTheEndsOfSequence) {
   EXPECT_EQ(Vocabulary(tokenizer, "{1022: 7}", 8).ends_of_sequence(), Ids());
 }
 
-TEST(Vocabulary, ATokenWithoutAnImageIsNamed) {
+TEST(Vocabulary, NamesATokenThatTheMappingLacks) {
   const Vocabulary vocabulary(Tokenizer::bytes(), "{97: 0}", 1);
   expect_error([&] { ids_of(vocabulary, "aaz"); }, ErrorKind::invalid_argument,
                {"122", "\"z\"", "vocab_mapping"});
@@ -60,7 +60,7 @@ TEST(Vocabulary, IdsMustFitTheModel) {
                {"vocab_mapping", "vocab_size", "10", "got 10"});
   expect_error([] { Vocabulary(Tokenizer::bytes(), "{1: 9, 2: 77}", 10); }, ErrorKind::format,
                {"10", "got 77"});
-  // With a mapping the tokenizer itself may be larger than the model.
+  // With a mapping, the tokenizer may have more tokens than the model.
   EXPECT_NO_THROW(Vocabulary(Tokenizer::bytes(), "{1: 9}", 10));
   EXPECT_NO_THROW(Vocabulary(Tokenizer::bytes(), "{}", 10));
 }

@@ -17,7 +17,7 @@ class BadServerTest : public HubTest {
  protected:
   BadServerTest() { hub_.add("model.safetensors", some_bytes(kSize), true); }
   const std::string& contents() const { return hub_.contents("model.safetensors"); }
-  /// No file has a name under which the program would look for it.
+  /// Expects that no file has a name under which the program would use it.
   void expect_nothing_published() const {
     EXPECT_FALSE(fs::exists(snapshot()));
     EXPECT_FALSE(fs::exists(blob("model.safetensors")));
@@ -57,7 +57,7 @@ TEST_F(BadServerTest, GivesUpWhenEveryAnswerIsTruncated) {
     return true;
   };
   expect_failure({"model.safetensors", "at byte 500 of 300000", "tried 5 times"});
-  EXPECT_EQ(partial_size(), 500U) << "the next run continues";
+  EXPECT_EQ(partial_size(), 500U) << "the next run continues from there";
 }
 
 TEST_F(BadServerTest, ProgressResetsTheRetries) {
@@ -137,7 +137,8 @@ TEST_F(BadServerTest, StartsOverAfterStatus416) {
 }
 
 TEST_F(BadServerTest, StartsOverWhenTheFileChanges) {
-  // One server honors If-Range. The other ignores it and sends the rest of the other file.
+  // One server honors If-Range. The other server ignores If-Range and sends the rest of the new
+  // file.
   for (const bool honours : {true, false}) {
     std::error_code none;
     fs::remove(blob("model.safetensors"), none);
@@ -192,7 +193,7 @@ TEST_F(BadServerTest, RefusesAWrongSize) {
     expect_failure({"model.safetensors", "expected 300000 bytes", std::to_string(sent.size())});
     EXPECT_EQ(partial_size(), 0U);
   }
-  // Without a length, the size is wrong only when too many bytes have come.
+  // Without a Content-Length, a wrong size shows only when too many bytes have arrived.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.send_head(200, "");
     connection.send(contents() + "x");
@@ -206,7 +207,8 @@ TEST_F(BadServerTest, RefusesAWrongSize) {
   };
   expect_failure({"expected 300000 bytes", "1004"});
   EXPECT_EQ(partial_size(), 1000U);
-  // The answer is not from the store, as with the login page of a hotel: the partial file stays.
+  // The answer does not come from the store; it may be the login page of a hotel. The partial file
+  // stays.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "<html>");
     return true;
@@ -224,12 +226,12 @@ TEST_F(BadServerTest, RefusesWrongContents) {
   };
   expect_failure({"model.safetensors", "SHA-256 " + hub_.id("model.safetensors")});
   EXPECT_EQ(partial_size(), 0U);
-  EXPECT_EQ(hub_.fetches().size(), 1U) << "no second try";
-  // The partial file may be wrong, so the program tries once more from the first byte.
+  EXPECT_EQ(hub_.fetches().size(), 1U) << "no retry";
+  // A partial file may be the cause, so the program tries once more from the first byte.
   leave_partial("model.safetensors", contents().substr(0, 1000));
   expect_failure({"SHA-256"});
   EXPECT_EQ(hub_.fetches().size(), 3U);
-  // A file that is not in LFS has git's hash.
+  // A file that is not in LFS is checked by its git hash.
   hub_.on_store = nullptr;
   hub_.add("config.json", "{}", false);
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
@@ -271,7 +273,7 @@ TEST_F(BadServerTest, RefusesRedirectsToForbiddenAddresses) {
   expect_failure({"status 302"});
 }
 
-TEST_F(BadServerTest, ExplainsARefusal) {
+TEST_F(BadServerTest, ExplainsWhyTheHubRefuses) {
   struct Case {
     int status;
     const char* token;

@@ -1,4 +1,4 @@
-// Invalid command lines and environment variables of download.
+// Invalid command lines and environment variables of `bit-axon download`.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -30,7 +30,7 @@ TEST_F(DownloadCommand, RefusesInvalidArguments) {
   expect_usage({"a/b", "-d", ""}, "--local-dir");
   expect_usage({"a/b", "--include", ""}, "--include");
   expect_usage({"a/b", "--include"}, "--include");
-  // This line would fetch the JSON files of the default model, and nothing of a/b.
+  // Otherwise this command line would fetch JSON files of the default model, and no file of a/b.
   expect_usage({"--include", "*.json", "a/b"}, "--include: expected REPO before it, got \"a/b\"");
 }
 

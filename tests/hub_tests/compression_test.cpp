@@ -1,4 +1,4 @@
-// Servers and proxies that compress their answers.
+// Downloads from servers and proxies that compress their answers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -23,7 +23,8 @@ class DiskTest : public HubTest {
   }
 };
 
-/// While the object lives, no file of this process can grow beyond a size. Acts like a full disk.
+/// While the object lives, no file of this process can grow beyond a limit. This is like a full
+/// disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -72,8 +73,8 @@ TEST_F(DiskTest, RefusesFoldersThatCannotBeMade) {
   }
 }
 
-/// Root may write everywhere. So the test makes locks impossible, and checks that no folder
-/// changes.
+/// The test may run as root, who may write everywhere. So it makes locks impossible and checks that
+/// no folder changes.
 TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
   download();
   fs::remove_all(cache_ / "hub/.locks");
@@ -88,9 +89,9 @@ TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
   expect_all_here();
 }
 
-TEST_F(DiskTest, ASnapshotAppearsWithAllItsFiles) {
+TEST_F(DiskTest, ASnapshotAppearsOnlyWithAllItsFiles) {
   const hub::CachedRepository cached("owner/name");
-  // The link a/b cannot be made. That acts like a process that is killed at this point.
+  // The link a/b cannot be made. This is like a process that is killed at this point.
   const std::vector<hub::Snapshot::File> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
   const auto add = [&](std::vector<hub::Snapshot::File> files) {
     cached.add({.commit = kCommit, .files = std::move(files), .revision = "main"}, {});
@@ -99,7 +100,7 @@ TEST_F(DiskTest, ASnapshotAppearsWithAllItsFiles) {
   EXPECT_FALSE(fs::exists(snapshot()));
   EXPECT_TRUE(cached.find_snapshot().empty());
   add({{"README.md", "4"}});
-  // In an existing snapshot config.json comes last, because it makes the snapshot a model.
+  // In an existing snapshot, config.json is added last, because it makes the snapshot a model.
   expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
   EXPECT_TRUE(fs::is_symlink(snapshot() / "a"));
   EXPECT_FALSE(fs::is_symlink(snapshot() / "config.json"));
@@ -160,7 +161,7 @@ TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
   ASSERT_TRUE(second.read_until([](const std::string&, const std::string& err) {
     return err.find("another process is fetching it") != std::string::npos;
   }));
-  // The first download finishes meanwhile.
+  // The first download finishes in the meantime.
   write_file(blob("model.safetensors"), hub_.contents("model.safetensors"));
   lock.reset();
   const Finished finished = second.finish();

@@ -30,7 +30,7 @@ TEST_F(DownloadTest, TheDownloadedModelIsFound) {
   EXPECT_EQ(finished.status, 0) << finished.describe();
   EXPECT_EQ(finished.out, snapshot().string() + "\n");
   ASSERT_EQ(finished.err_lines().size(), 1U) << finished.err;
-  EXPECT_EQ(finished.err.find('\r'), std::string::npos) << "progress is for terminals";
+  EXPECT_EQ(finished.err.find('\r'), std::string::npos) << "progress is shown only on terminals";
   expect_all_here();
   EXPECT_EQ(run_json({"inspect", "--json", "-m", "owner/name"}, "", surroundings_)["parameters"],
             2200320);
@@ -46,7 +46,7 @@ TEST_F(DownloadTest, FilesAreNotFetchedAgain) {
   EXPECT_EQ(hub_.fetches().size(), 1U) << "two names share one content";
   EXPECT_EQ(download(), snapshot());
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "only the request for the list";
-  // An incomplete blob, as a disk check may leave it, is fetched again.
+  // An incomplete blob is fetched again. A disk check may leave such a blob.
   fs::resize_file(blob("model.safetensors"), 1000);
   download();
   EXPECT_EQ(hub_.fetches().size(), 2U);
@@ -78,7 +78,7 @@ TEST_F(DownloadTest, RevisionsAreRemembered) {
   EXPECT_EQ(read_file(repository() / "refs/refs/pr/1"), kCommit);
   EXPECT_FALSE(fs::exists(repository() / "refs/main"));
   download({.repository = "owner/name", .revision = kCommit});
-  EXPECT_FALSE(fs::exists(repository() / "refs" / kCommit)) << "a commit needs no name";
+  EXPECT_FALSE(fs::exists(repository() / "refs" / kCommit)) << "a commit needs no ref";
 }
 
 TEST_F(DownloadTest, DownloadsIntoAFolder) {
@@ -174,7 +174,7 @@ TEST_F(DownloadTest, ReadsTheTokenFile) {
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "other").string();
   EXPECT_EQ(run_download().status, 0);
   EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_other");
-  // A broken link is an error. It does not mean an anonymous request.
+  // A broken link is an error and does not lead to an anonymous request.
   fs::create_symlink("gone", cache_ / "link");
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "link").string();
   const std::size_t n_requests = hub_.server.requests().size();

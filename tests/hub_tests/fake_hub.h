@@ -1,5 +1,4 @@
-// A fake hub with one repository, owner/name. A second server stores the files in LFS, as on real
-// hubs.
+// A fake hub with one repository, owner/name. As on real hubs, a second server stores LFS files.
 #pragma once
 
 #include <filesystem>
@@ -21,13 +20,14 @@ inline constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567
 
 /// Pseudorandom contents of a file.
 std::string some_bytes(std::size_t size);
-/// The entry of a file in the API's list.
+/// The entry of a file in the list of files that the API returns.
 Json listed(const std::string& name, const std::string& contents, bool lfs);
 
-/// A test's own handler for some requests of a server. Replacing it waits for running calls.
+/// A handler that a test sets for some requests of a server. Replacing the handler waits for
+/// running calls.
 class Hook {
  public:
-  /// Returns true when it has answered the request.
+  /// Returns true if it has answered the request.
   using Function = std::function<bool(const Connection&, const SeenRequest&)>;
 
   Hook& operator=(Function function) {
@@ -47,7 +47,7 @@ class Hook {
 
 class FakeHub {
  public:
-  /// `identity`: of both servers; null: no TLS.
+  /// `identity` is the certificate of both servers. If it is null, the servers do not use TLS.
   explicit FakeHub(const TlsIdentity* identity = nullptr);
   /// Adds a file. Call this before the first request.
   void add(const std::string& name, const std::string& contents, bool lfs);
@@ -57,16 +57,16 @@ class FakeHub {
   const std::string& contents(const std::string& name) const { return files_.at(name); }
   /// The id of the file's contents.
   std::string id(const std::string& name) const { return ids_.at(name); }
-  /// Sends the requested range of a file, with the header fields for it, or the whole file.
+  /// Sends the requested range of a file with the header fields of a range, or the whole file.
   static void serve(const Connection& connection, const SeenRequest& request,
                     const std::string& contents, const std::string& tag);
-  /// The requests to the second server, which are requests for contents.
+  /// The requests to the second server, which all ask for contents of files.
   std::vector<SeenRequest> fetches() const { return storage.requests(); }
 
-  Json listing;   ///< the API's answer
-  Hook on_api;    ///< replaces the API
-  Hook on_file;   ///< replaces the rest of the hub
-  Hook on_store;  ///< replaces the store of LFS files
+  Json listing;   ///< the answer of the API
+  Hook on_api;    ///< handles requests to the API
+  Hook on_file;   ///< handles all other requests to the hub
+  Hook on_store;  ///< handles requests to the store of LFS files
 
  private:
   void answer(const Connection& connection, const SeenRequest& request);
@@ -75,18 +75,18 @@ class FakeHub {
   std::map<std::string, std::string> ids_;    // by name
 
  public:
-  // Last members, because the servers use the others until they are destroyed.
+  // These are the last members, because the servers use the other members until they stop.
   TestServer storage;
   TestServer server;
 };
 
-/// A hub, an empty cache, and downloads from the hub to the cache.
+/// A hub, an empty cache, and functions that download from the hub to the cache.
 class HubTest : public testing::Test {
  protected:
-  /// `identity`: of the hub; null: no TLS.
+  /// `identity` is the certificate of the hub. If it is null, the hub does not use TLS.
   explicit HubTest(const TlsIdentity* identity = nullptr);
 
-  /// models--owner--name
+  /// The folder of the repository in the cache.
   std::filesystem::path repository() const { return cache_ / "hub/models--owner--name"; }
   std::filesystem::path snapshot() const { return repository() / "snapshots" / kCommit; }
   std::filesystem::path blob(const std::string& name) const {
@@ -95,12 +95,12 @@ class HubTest : public testing::Test {
   std::filesystem::path partial(const std::string& name) const {
     return blob(name).string() + ".incomplete";
   }
-  /// Makes a partial file like that of an earlier run.
+  /// Makes a partial file like one that an interrupted run leaves.
   void leave_partial(const std::string& name, const std::string& contents) const;
-  /// All files of the hub are in the snapshot, and nothing is left over.
+  /// Expects that all files of the hub are in the snapshot and no temporary file is left.
   void expect_all_here() const;
 
-  /// Downloads in this process, without pauses.
+  /// Downloads in this process, without pauses between retries.
   std::filesystem::path download(hub::DownloadRequest request = {.repository = "owner/name"});
   /// Whether a note holds `fragment`.
   bool noted(std::string_view fragment) const;
@@ -108,7 +108,7 @@ class HubTest : public testing::Test {
   void set_variable(const std::string& name, const std::string& value);
   /// Runs the program. `more` comes after the name of the repository.
   Finished run_download(const Arguments& more = {}) const;
-  /// Runs the program, and expects this status and one line on stderr that holds the fragments.
+  /// Runs the program. Expects this status and one line on stderr that contains the fragments.
   void expect_refusal(const Arguments& more, int status,
                       std::initializer_list<std::string_view> fragments) const;
 

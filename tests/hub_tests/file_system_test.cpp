@@ -37,7 +37,7 @@ class FileSystemTest : public HubTest {
     hub_.add("folder/config.json", "{}", false);
     hub_.add("config.json", "[]", false);
   }
-  /// All files of the hub are in the snapshot as plain files, and no blob is left.
+  /// Expects that all files of the hub are plain files in the snapshot and that no blob is left.
   void expect_all_plain() const {
     for (const Json& file : hub_.listing["siblings"]) {
       const fs::path path = snapshot() / file["rfilename"].get<std::string>();
@@ -107,7 +107,7 @@ TEST_F(FileSystemTest, FetchesMissingFilesWithoutLinks) {
   fs::resize_file(snapshot() / "config.json", 1);
   download();
   expect_all_plain();
-  // As after a run that was killed when only some files were in the snapshot.
+  // A run that was killed may leave a snapshot with only some of the files.
   fs::rename(snapshot() / "model.safetensors", blob("model.safetensors"));
   fs::remove(snapshot() / "same.safetensors");
   download();

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSize = 300'000, kFirstPiece = 100'000;
 
-/// A store that sends the first piece and then never answers again.
+/// A store that sends only the first piece of a file and then nothing.
 class InterruptTest : public HubTest {
  protected:
   InterruptTest() {
@@ -25,7 +25,7 @@ class InterruptTest : public HubTest {
       return true;
     };
   }
-  /// Starts the program, and sends it a signal once it has written the first piece.
+  /// Starts the program and sends it a signal after it has written the first piece.
   Finished end_midway(int signal, const fs::path& partial, const Arguments& more = {}) {
     Program program(Arguments{"download", "owner/name"} + more, surroundings_);
     EXPECT_TRUE(program.wait_until([&] {
@@ -83,7 +83,7 @@ TEST_F(InterruptTest, CtrlCWorksWhileTheHubIsSilent) {
   EXPECT_EQ(program.finish().status, 130);
 }
 
-TEST_F(InterruptTest, CtrlCWorksBetweenTries) {
+TEST_F(InterruptTest, CtrlCWorksDuringThePauseBeforeARetry) {
   hub_.on_api = [](const Connection& connection, const SeenRequest&) {
     connection.answer(503, "", "Retry-After: 60\r\n");
     return true;

@@ -1,4 +1,4 @@
-// Lists from a hub: names, sizes and hashes that are accepted or refused.
+// The list of files that a hub sends: names, sizes and hashes that are accepted or refused.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ Json listing_of(const std::string& name) {
   return {{"sha", kCommit}, {"siblings", Json::array({listed(name, "contents", true)})}};
 }
 
-/// Reads a listing, and checks that all of its files can be fetched.
+/// Reads a listing and refuses files that cannot be fetched.
 void parse_all(const Json& json) {
   hub::refuse_unfetchable(hub::parse_listing(json.dump(), "hub").files, "hub");
 }

@@ -1,4 +1,4 @@
-// Hubs that list less than huggingface.co does, or in another form.
+// Hubs whose list of files has less information than that of huggingface.co, or another form.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class OtherHubsTest : public HubTest {
       if (request.method == method) found.push_back(request);
     return found;
   }
-  /// Answers requests for a file with these header fields, and GET also with the contents.
+  /// Answers requests for a file with these header fields. An answer to GET also has the contents.
   void answer_file(const std::string& end, const std::string& fields) {
     hub_.on_file = [=, this](const Connection& connection, const SeenRequest& request) {
       if (!request.target.ends_with(end)) return false;
@@ -104,7 +104,7 @@ TEST_F(OtherHubsTest, ReadsAListInPages) {
   expect_all_here();
 }
 
-TEST_F(OtherHubsTest, TheTokenIsNotSentToPagesElsewhere) {
+TEST_F(OtherHubsTest, TheTokenIsNotSentToPagesOnAnotherServer) {
   hub_.listing.erase("siblings");
   hub_.on_file = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "[]",
@@ -143,7 +143,7 @@ TEST_F(OtherHubsTest, AcceptsTagsThatAreNotHashes) {
     EXPECT_EQ(read_file(snapshot() / "folder/a b.json"), "{}");
     EXPECT_TRUE(noted("folder/a b.json: the hub has no hash of it"));
   }
-  // In a local folder only a hash can show that a file is the one on the hub.
+  // In a local folder, only a hash can show that a file equals the file on the hub.
   const hub::DownloadRequest local{.repository = "owner/name", .local_folder = cache_ / "local"};
   download(local);
   write_file(cache_ / "local/folder/a b.json", "[]");
@@ -210,7 +210,7 @@ TEST_F(OtherHubsTest, AcceptsCommitsOf64Digits) {
   EXPECT_EQ(download(), repository() / "snapshots" / commit);
 }
 
-TEST_F(OtherHubsTest, AnInvalidNameBlocksNoOtherFile) {
+TEST_F(OtherHubsTest, AnInvalidNameDoesNotBlockOtherFiles) {
   for (const char* name : {"sub\\x.txt", "\u200eabc.txt", "../evil", ""}) {
     siblings().push_back(listed(name, "x", false));
     siblings().push_back(Json::object());
@@ -224,7 +224,7 @@ TEST_F(OtherHubsTest, AnInvalidNameBlocksNoOtherFile) {
   }
 }
 
-TEST(HubTag, GivesTheIdThatTheHubsToolsUse) {
+TEST(HubTag, GivesTheSameIdAsTheToolsOfTheHub) {
   EXPECT_EQ(hub::id_of_tag("\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("W/\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("abc"), "abc");

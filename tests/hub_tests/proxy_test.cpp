@@ -1,4 +1,5 @@
-// Downloads through a proxy. The proxy's answer to CONNECT must not be taken for the hub's answer.
+// Downloads through a proxy. The proxy's answer to CONNECT must not be mistaken for the hub's
+// answer.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,7 +16,7 @@ const TlsIdentity& identity() {
   return of_hub;
 }
 
-/// A hub that only the proxy can reach: no other resolver knows the name hub.test.
+/// A hub that only the proxy can reach, because no resolver knows the name hub.test.
 class ProxyTest : public HubTest {
  protected:
   ProxyTest() : HubTest(&identity()) {
@@ -27,11 +28,11 @@ class ProxyTest : public HubTest {
   }
   void expect_refusal_of_proxy(std::initializer_list<std::string_view> fragments) {
     expect_refusal({}, 1, fragments);
-    EXPECT_EQ(proxy_.requests().size(), 1U) << "no second try";
+    EXPECT_EQ(proxy_.requests().size(), 1U) << "no retry";
     EXPECT_TRUE(hub_.server.requests().empty());
   }
 
-  Hook on_connect_;     ///< replaces the proxy
+  Hook on_connect_;     ///< answers CONNECT instead of the proxy
   std::string fields_;  ///< header fields of the proxy's answer
   TestServer proxy_{[this](const Connection& connection, const SeenRequest& request) {
     if (on_connect_(connection, request)) return;
@@ -74,7 +75,7 @@ TEST_F(ProxyTest, ContinuesAfterABrokenConnection) {
 }
 
 TEST_F(ProxyTest, ReopensConnectionsThatWereClosed) {
-  // The answer promises to keep the connection open, but the server closes it.
+  // The answer promises to keep the connection open, but the server closes the connection.
   hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
     const std::string listing = hub_.listing.dump();
     connection.send(
@@ -126,7 +127,7 @@ TEST_F(ProxyTest, ReportsARefusalOfTheProxy) {
                            "does not allow this connection"});
 }
 
-TEST_F(ProxyTest, ReportsAProxyThatNeedsAUser) {
+TEST_F(ProxyTest, ReportsAProxyThatNeedsAPassword) {
   std::string authorization;
   on_connect_ = [&](const Connection& connection, const SeenRequest& request) {
     authorization = request.field("proxy-authorization");

@@ -1,4 +1,4 @@
-// A server on this machine that answers exactly as a test says, even in ways no server should.
+// A server on this machine that answers exactly as a test says, even in ways that are wrong.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -19,14 +19,14 @@ namespace bitaxon::test {
 /// A request that the server received.
 struct SeenRequest {
   std::string method;                         ///< "GET", "HEAD" or "CONNECT"
-  std::string target;                         ///< "/path?query"; for CONNECT: "host:port"
+  std::string target;                         ///< "/path?query", or "host:port" for CONNECT
   std::map<std::string, std::string> fields;  ///< names in lower case
   std::string field(const std::string& name) const;
-  /// N of "Range: bytes=N-"; 0 without this field.
+  /// N of "Range: bytes=N-". 0 without this field.
   std::size_t first_byte() const;
 };
 
-/// The server's end of one connection, closed when the handler returns.
+/// The server's end of one connection. It is closed when the handler returns.
 class Connection {
  public:
   /// `tls` is null for a connection without TLS.
@@ -35,7 +35,7 @@ class Connection {
   void send(std::string_view bytes) const;
   /// Sends the status line, these header fields ("Name: value\r\n" each) and the end of the header.
   void send_head(int status, const std::string& fields) const;
-  /// Sends a whole answer, with its length.
+  /// Sends a complete answer with its Content-Length.
   void answer(int status, std::string_view body, const std::string& fields = {}) const;
   /// Sends nothing until the client disconnects.
   void stall() const;
@@ -53,7 +53,7 @@ class Connection {
 /// A self-signed certificate for one host, and its key.
 class TlsIdentity {
  public:
-  /// `host`: "127.0.0.1" or a name
+  /// `host` is "127.0.0.1" or a name.
   explicit TlsIdentity(const std::string& host);
   const std::string& host() const { return host_; }
   /// The certificate that clients have to trust.
@@ -68,17 +68,17 @@ class TlsIdentity {
   std::unique_ptr<SSL_CTX, Free> context_;
 };
 
-/// Calls the handler for every request, in a separate thread for each.
+/// Calls the handler for every request, each in a thread of its own.
 class TestServer {
  public:
   using Handler = std::function<void(const Connection&, const SeenRequest&)>;
-  /// `identity`: null for a server without TLS; otherwise it must outlive the server.
+  /// `identity` is null for a server without TLS. Otherwise it must outlive the server.
   explicit TestServer(Handler handler, const TlsIdentity* identity = nullptr);
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
   ~TestServer();
 
-  /// "http://127.0.0.1:PORT". With TLS: https, and the host of the identity.
+  /// "http://127.0.0.1:PORT", or "https://HOST:PORT" with TLS and the host of the identity.
   std::string url() const;
   int port() const { return port_; }
   /// All requests so far.

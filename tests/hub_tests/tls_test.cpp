@@ -1,4 +1,4 @@
-// Hubs over https: which certificates are trusted, and that no redirect leads away from https.
+// Downloads over https: which certificates are trusted, and that redirects must stay on https.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -6,7 +6,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// A second server for the same hub, over TLS.
+/// A second server for the same hub. It uses TLS.
 class TlsTest : public HubTest {
  protected:
   TlsTest() {
@@ -18,7 +18,7 @@ class TlsTest : public HubTest {
   }
 
   TlsIdentity identity_{"127.0.0.1"};
-  std::string location_;  ///< address of the files; empty: this server
+  std::string location_;  ///< address of the files; empty if they are on this server
   TestServer secure_{[this](const Connection& connection, const SeenRequest& request) {
                        if (request.target.starts_with("/api/"))
                          connection.answer(200, hub_.listing.dump());

@@ -1,4 +1,4 @@
-// Addresses to which requests may go, and the text of addresses.
+// Addresses to which requests may be sent, and addresses as text.
 #include "hub/url.h"
 
 #include <gtest/gtest.h>

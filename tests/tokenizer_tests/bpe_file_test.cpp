@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// Loads `text`, which must fail, and returns the message of the error.
+// Expects that `text` cannot be loaded, and returns the message of the error.
 std::string refusal(const std::string& text, ErrorKind kind) {
   try {
     bpe_from_json(text, "t.json");
@@ -26,7 +26,7 @@ std::string refusal(const std::string& text, ErrorKind kind) {
   return {};
 }
 
-TEST(BpeFile, InvalidJsonIsRefusedWithItsByte) {
+TEST(BpeFile, NamesTheByteOfInvalidJson) {
   const std::string early = "not JSON: it ends too early, the download looks incomplete";
   EXPECT_EQ(refusal("", ErrorKind::format), "at byte 1: " + early);
   EXPECT_EQ(refusal("{", ErrorKind::format), "at byte 2: " + early);
@@ -81,7 +81,7 @@ TEST(BpeFile, RefusesAnInvalidVocabulary) {
             "model: expected an object, got an array");
 }
 
-// One change to a valid file, and the error that it causes.
+// A change to a valid file, and the error that the change causes.
 struct Change {
   std::function<void(json&)> apply;
   ErrorKind kind;
@@ -189,7 +189,7 @@ TEST(BpeFile, AcceptsSettingsWithoutEffect) {
   EXPECT_NO_THROW(file.bpe());
 }
 
-TEST(BpeFile, NamesThePlaceOfAWrongType) {
+TEST(BpeFile, NamesTheKeyOfAWrongType) {
   constexpr auto kFormat = ErrorKind::format;
   const auto set = [](const std::string& pointer, const json& value) {
     return [pointer, value](json& document) { document[json::json_pointer(pointer)] = value; };

@@ -23,7 +23,7 @@ nlohmann::json golden(const std::string& name) {
 
 Tokenizer tiny() { return Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"); }
 
-// The ids that a vocabulary without merges gives.
+// The ids that a vocabulary without merges gives for `text`.
 Ids bytes_as_ids(std::string_view text) {
   Ids ids;
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
@@ -72,14 +72,15 @@ TEST(Bpe, InvalidUtf8BecomesReplacementCharacters) {
 
 TEST(Bpe, MergesByRankNotByPosition) {
   const Bpe bpe = TokenizerJson({"b c", "a b", "ab c", "c d"}).bpe();
-  EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // "b c" comes first
+  EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // "b c" is the first merge
   EXPECT_EQ(bpe.encode("ab"), (Ids{257}));
   EXPECT_EQ(bpe.encode("cd"), (Ids{259}));
-  EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));  // leftmost first
+  EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));  // leftmost pair first
 }
 
 TEST(Bpe, AgreesWithASimpleImplementation) {
-  // Merges the leftmost pair of the lowest rank until no pair is left, by the definition of BPE.
+  // The simple implementation follows the definition of BPE: it merges the leftmost pair of the
+  // lowest rank until no pair is left.
   const std::vector<std::string> merges = {"a b",  "b a", "ab a", "a a",   "c ab",
                                            "aa b", "b b", "bb a", "aba c", "cab c"};
   const TokenizerJson json(merges);
@@ -120,7 +121,7 @@ TEST(Bpe, SkipsAVersionLineAmongTheMerges) {
   EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
 }
 
-TEST(Bpe, IgnoreMergesTakesAWholePiece) {
+TEST(Bpe, IgnoreMergesLooksUpTheWholePieceFirst) {
   TokenizerJson json({"a b"});
   json.vocab()["abc"] = 257;
   json.vocab()["\xC4\xA0x"] = 258;
@@ -130,7 +131,7 @@ TEST(Bpe, IgnoreMergesTakesAWholePiece) {
   EXPECT_EQ(json.bpe().encode("abcd"), (Ids{256, 'c', 'd'}));
 }
 
-TEST(Bpe, AMissingByteIsDroppedOrBecomesUnknown) {
+TEST(Bpe, AByteWithoutATokenIsDroppedOrBecomesUnknown) {
   TokenizerJson json;
   json.vocab().erase("x");
   json.vocab()["<unk>"] = 'x';
@@ -141,7 +142,7 @@ TEST(Bpe, AMissingByteIsDroppedOrBecomesUnknown) {
   EXPECT_EQ(json.bpe().encode("axxbx"), (Ids{'a', 'x', 'b', 'x'}));
 }
 
-// Hugging Face tokenizers 0.23 reads such files in the same way.
+// Hugging Face tokenizers 0.23 treats a file whose unknown token is missing in the same way.
 TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
   TokenizerJson json;
   for (const int never_in_utf8 : {0xC0, 0xC1, 0xF5, 0xF8, 0xFF})
@@ -169,7 +170,7 @@ TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
   }
 }
 
-TEST(AddedTokens, TheLeftmostAndThenTheLongestWins) {
+TEST(AddedTokens, TheLeftmostMatchWinsThenTheLongest) {
   TokenizerJson json;
   const int a = json.add("<a>");
   const int ab = json.add("<a><b>");
@@ -189,7 +190,8 @@ TEST(AddedTokens, StripTakesWhiteSpace) {
   EXPECT_EQ(bpe.encode("  <l>"), (Ids{l}));
   EXPECT_EQ(bpe.encode("<r>  "), (Ids{r}));
   EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // the space goes to only one of the tokens
-  EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"), (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B: no space
+  EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"),
+            (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B is not white space
 }
 
 TEST(AddedTokens, SingleWordsMatchOnlyAtWordBoundaries) {
@@ -270,10 +272,10 @@ TEST(Bpe, SplitsApplyOneAfterTheOther) {
   EXPECT_EQ(json.bpe().encode("12ab"), (Ids{'1', '2', 257}));
 }
 
-TEST(Bpe, TokensThatAreNotSpellingsDecodeToTheirText) {
+TEST(Bpe, TokensThatDoNotSpellBytesDecodeToTheirText) {
   TokenizerJson json;
-  json.vocab()["\xE6\x97\xA5"] = 256;           // not a spelling of bytes
-  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one of its characters is not a spelling
+  json.vocab()["\xE6\x97\xA5"] = 256;           // does not spell bytes
+  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one of its characters does not spell a byte
   json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // spells a space and the byte E9
   const Bpe bpe = json.bpe();
   EXPECT_EQ(bpe.bytes_of(256), "\xE6\x97\xA5");
@@ -294,8 +296,8 @@ TEST(Bpe, ALongWordTakesNLogNTime) {
     EXPECT_EQ(bpe.encode(text), Ids(text.size() / 256, 263));
     seconds.push_back(cpu_seconds() - start);
   }
-  // Four times the letters take a little over four times the work, and 16 times in a quadratic
-  // loop.
+  // Four times as many letters take a little over four times the work. In a quadratic loop, they
+  // would take 16 times the work.
   EXPECT_LT(seconds[2], 10 * seconds[1] + 0.05);
   EXPECT_LT(seconds[1], 10 * seconds[0] + 0.05);
 }
@@ -312,7 +314,8 @@ TEST(Bpe, LongTextsTakeLinearTime) {
 }
 
 TEST(Bpe, LoadsAVocabularyOf150000Tokens) {
-  // A token is its number in base 16, with letters a to p as digits. Merges go from left to right.
+  // Each token is a number in base 16, with the letters a to p as digits. Merges join digits from
+  // left to right.
   std::vector<std::string> tokens;
   auto vocabulary = nlohmann::json::object();
   auto merges = nlohmann::json::array();

@@ -26,7 +26,7 @@ const std::string kModel = test::golden_dir() / "sentencepiece" / "tokenizer.mod
 
 using Ids = std::vector<std::int32_t>;
 
-// Fields of protocol buffers, for synthetic models.
+// These functions write fields of protocol buffers for synthetic models.
 std::string bytes_field(int number, const std::string& bytes) {
   std::string out(1, static_cast<char>(number << 3 | 2));
   if (number >= 16)
@@ -46,7 +46,7 @@ std::string piece(const std::string& text, PieceType type) {
       1, bytes_field(1, text) + std::string("\x15\0\0\x80\xBF", 5) + number_field(3, type));
 }
 
-// A unigram model with byte pieces.
+// A small unigram model with byte pieces.
 std::string small_model(bool dummy_prefix, bool remove_extra) {
   std::string model = piece("<unk>", kUnknown) + piece("<s>", kControl) + piece("</s>", kControl);
   for (int byte = 0; byte < 256; ++byte) {
@@ -89,7 +89,7 @@ TEST(SentencePiece, LoadsTheRecordedModel) {
   EXPECT_NO_THROW(tokenizer.encode(std::string_view("a\0b", 3)));
 }
 
-// Decodes random ids without the special tokens, and compares with the library.
+// Decodes random ids, skipping special tokens, and compares the text with that of the library.
 void expect_decodes_as_the_library(const std::string& model) {
   const TemporaryFolder folder;
   const Tokenizer tokenizer = Tokenizer::load(folder.write("tokenizer.model", model));
@@ -125,12 +125,12 @@ TEST(SentencePiece, ControlSymbolsAreTextUnlessSkipped) {
       "a");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}), "<s>a a</s>");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}, true), "a a");
-  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // a control symbol in a text is plain text
+  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // in a text, a control symbol is plain text
   EXPECT_EQ(tokenizer.encode("b<user>").back(), tokenizer.token_id("<user>"));
   EXPECT_FALSE(tokenizer.is_special(*tokenizer.token_id("<user>")));
 }
 
-// Loads a model that must be refused. The message must be one line, and the library must not print.
+// Expects that `model` is refused. The message must be one line, and the library must not print.
 std::string refusal(const std::string& model, ErrorKind kind = ErrorKind::format) {
   testing::internal::CaptureStderr();
   std::string message;
@@ -154,7 +154,7 @@ TEST(SentencePiece, BrokenModelsGiveAOneLineMessage) {
   refusal(std::string(1000, '\xFF'));
   refusal(std::string(1000, '\0'));
   refusal(piece("a", kNormal));                            // no unknown piece
-  refusal(small_model(true, true) + piece("a", kNormal));  // a piece that appears twice
+  refusal(small_model(true, true) + piece("a", kNormal));  // the piece "a" appears twice
   refusal(small_model(true, true) + piece("", kNormal));
   refusal(small_model(true, true) + piece(std::string("x\0", 2), kNormal));
   refusal(small_model(true, true) + piece(std::string(100000, 'x'), kNormal));
@@ -176,7 +176,7 @@ TEST(SentencePiece, BrokenCharacterMapsAreRefused) {
   refusal(with_map(std::string("\x04\0\0\0", 4)));
   refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));    // children outside the trie
   refusal(with_map(std::string("\xFF\xFF\xFF\xFF____\0", 9)));  // a size past the end
-  // A trie whose only step leads back to itself.
+  // The only step of this trie leads back to itself.
   std::string trie(1024, '\0');
   trie[4 * 'a'] = 'a';
   trie[4 * 'a' + 1] = static_cast<char>(('a' << 2) & 0xFF);
@@ -217,7 +217,7 @@ TEST(SentencePiece, TruncatedAndChangedModelsDoNotCrash) {
 
 #else
 
-TEST(SentencePiece, ABuildWithoutItRefusesAModel) {
+TEST(SentencePiece, ABuildWithoutSentencePieceRefusesAModel) {
   try {
     Tokenizer::load(kModel);
     ADD_FAILURE();

@@ -42,7 +42,7 @@ std::string utf8_of(std::uint32_t c) {
 TEST(SplitPattern, SplitsByTheQwenPattern) {
   EXPECT_EQ(pieces(kQwenPattern, "I'll pay 12 $$!\n\n  now "),
             (Pieces{"I", "'ll", " pay", " ", "1", "2", " $$!\n\n", " ", " now", " "}));
-  // Case folding includes the long s and the Kelvin sign in both engines.
+  // In both regular expression engines, case folding includes the long s and the Kelvin sign.
   EXPECT_EQ(pieces(kQwenPattern, "it'\xC5\xBFx"), (Pieces{"it", "'\xC5\xBF", "x"}));
   EXPECT_EQ(pieces("(?i:k)", "a\xE2\x84\xAA"), (Pieces{"a", "\xE2\x84\xAA"}));
   EXPECT_EQ(pieces(kQwenPattern, ""), Pieces{});
@@ -55,13 +55,13 @@ TEST(SplitPattern, SplitsByTheGpt2Pattern) {
 TEST(SplitPattern, KeepsTextBetweenMatches) {
   EXPECT_EQ(pieces("b+", "abbc"), (Pieces{"a", "bb", "c"}));
   EXPECT_EQ(pieces("x", "abc"), (Pieces{"abc"}));
-  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // empty matches split too
+  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // empty matches split the text, too
   EXPECT_EQ(pieces("", "a\xC3\xA9"), (Pieces{"a", "\xC3\xA9"}));
-  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));  // ^ as in Ruby
+  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));  // ^ is as in Ruby
 }
 
 // In all of Unicode, \s matches exactly the characters with the property White_Space.
-TEST(SplitPattern, WhiteSpaceIsExactInAllOfUnicode) {
+TEST(SplitPattern, WhiteSpaceIsExactForAllOfUnicode) {
   const auto is_space = [](std::uint32_t c) {
     return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
@@ -153,7 +153,7 @@ TEST(SplitPattern, AcceptsOtherKnownPatterns) {
     EXPECT_NO_THROW(SplitPattern(pattern, "t")) << pattern;
 }
 
-TEST(SplitPattern, ARunawayPatternIsAnErrorNotAHang) {
+TEST(SplitPattern, ARunawayPatternIsAnErrorAndDoesNotHang) {
   try {
     pieces("(?:a+)+[bc]", std::string(64, 'a'));
     ADD_FAILURE() << "the search ended without an error";

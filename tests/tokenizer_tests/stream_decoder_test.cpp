@@ -17,7 +17,7 @@ using Ids = std::vector<std::int32_t>;
 std::string streamed(const Tokenizer& tokenizer, const Ids& ids, bool skip_special) {
   StreamDecoder decoder(tokenizer, skip_special);
   std::string text;
-  for (int round = 0; round < 2; ++round) {  // finish() resets the decoder
+  for (int round = 0; round < 2; ++round) {  // twice, because finish() must reset the decoder
     text.clear();
     for (const std::int32_t id : ids) {
       const std::string piece = decoder.push(id);
@@ -35,7 +35,8 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     Ids ids;
-    // Low ids are bytes in every tokenizer here. Runs of them make whole and incomplete characters.
+    // In every tokenizer here, low ids are bytes. Runs of bytes form complete and incomplete
+    // characters.
     for (unsigned i = 0; i < 1 + random() % 20; ++i) {
       const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
       ids.push_back(static_cast<std::int32_t>(random() % (random() % 3 == 0 ? size + 5 : 260)));
@@ -45,7 +46,7 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
   }
 }
 
-TEST(StreamDecoder, PiecesJoinToTheWholeText) {
+TEST(StreamDecoder, TheJoinedPiecesAreTheWholeText) {
   expect_streams_as_it_decodes(Tokenizer::bytes());
   expect_streams_as_it_decodes(Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"));
 #ifdef BITAXON_WITH_SENTENCEPIECE

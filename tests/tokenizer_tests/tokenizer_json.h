@@ -14,9 +14,9 @@ namespace bitaxon {
 inline constexpr std::string_view kQwenPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// A tokenizer.json. Its vocabulary has the 256 bytes (the id is the byte) and the results of
-/// `merges` ("a b", ids from 256 on). Tests can add tokens and change the document before they call
-/// text().
+/// A tokenizer.json. Its vocabulary has the 256 bytes (their ids are the bytes) and the results of
+/// `merges` ("a b", with ids from 256 on). Tests may add tokens and change the document before they
+/// call text().
 struct TokenizerJson {
   nlohmann::json document;
 

@@ -23,7 +23,7 @@ TEST(Tokenizer, EncodesBytes) {
   EXPECT_FALSE(bytes.is_special(0));
 }
 
-TEST(Tokenizer, TheContentDecidesTheKindNotTheName) {
+TEST(Tokenizer, TheContentDecidesTheKindRegardlessOfTheName) {
   const TemporaryFolder folder;
   EXPECT_EQ(
       Tokenizer::load(folder.write("tokenizer.model", " \r\n" + TokenizerJson().text())).kind(),
@@ -102,7 +102,7 @@ TEST(Tokenizer, MissingFilesAreIoErrors) {
 
 Ids ends_of(const std::filesystem::path& file) { return Tokenizer::load(file).ends_of_sequence(); }
 
-TEST(EndsOfSequence, AreAWellKnownTokenAndThoseOfTheFiles) {
+TEST(EndsOfSequence, IncludeAWellKnownTokenAndTheTokensOfTheFiles) {
   const TemporaryFolder folder;
   TokenizerJson json;
   const auto ends = [&] { return ends_of(folder.write("tokenizer.json", json.text())); };
@@ -121,7 +121,7 @@ TEST(EndsOfSequence, AreTakenFromAllFiles) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer/tokenizer.json", TokenizerJson().text());
   EXPECT_EQ(ends_of(file), Ids());
-  folder.write("config.json", R"({"eos_token_id": 7})");  // the folder above
+  folder.write("config.json", R"({"eos_token_id": 7})");  // in the parent folder
   EXPECT_EQ(ends_of(file), Ids{7});
   folder.write("tokenizer/config.json", R"({"eos_token_id": [8, 7]})");
   EXPECT_EQ(ends_of(file), (Ids{8, 7}));
@@ -149,7 +149,7 @@ TEST(EndsOfSequence, InvalidTokensAreIgnored) {
   EXPECT_EQ(ends_of(file), Ids{8});
 }
 
-TEST(EndsOfSequence, AFileThatWasNotFetchedIsAnError) {
+TEST(EndsOfSequence, AGitLfsPointerOrEmptyFileIsAnError) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer.json", TokenizerJson().text());
   for (const auto& [text, expected] :
@@ -167,7 +167,7 @@ TEST(EndsOfSequence, AFileThatWasNotFetchedIsAnError) {
   }
 }
 
-TEST(EndsOfSequence, TheFolderAboveCountsOnlyForAFolderNamedTokenizer) {
+TEST(EndsOfSequence, TheParentFolderCountsOnlyForAFolderNamedTokenizer) {
   const TemporaryFolder folder;
   const auto file = folder.write("other/tokenizer.json", TokenizerJson().text());
   folder.write("config.json", R"({"eos_token_id": 7})");

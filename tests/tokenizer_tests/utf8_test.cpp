@@ -27,7 +27,7 @@ TEST(Utf8, BrokenBytesBecomeOneReplacementForEachMaximalSubpart) {
   EXPECT_EQ(to_valid_utf8("x\xF0\x9F\x99"), "x" + kFffd);  // cut at the end
 }
 
-TEST(Utf8, TakeCompleteHoldsACutCharacter) {
+TEST(Utf8, TakeCompleteHoldsBackAnIncompleteCharacter) {
   std::string held = "a\xF0\x9F";
   EXPECT_EQ(take_complete(held), "a");
   EXPECT_EQ(held, "\xF0\x9F");
@@ -55,7 +55,7 @@ TEST(Utf8, TakingByteByByteEqualsTakingAtOnce) {
   }
 }
 
-TEST(Utf8, InQuotesIsOneLine) {
+TEST(Utf8, QuotedTextIsOneLine) {
   EXPECT_EQ(in_quotes("a\nb\x7F"), "\"a\\x0ab\\x7f\"");
   EXPECT_LT(in_quotes(std::string(1000, 'x')).size(), 80u);
 }
@@ -66,14 +66,14 @@ TEST(Nfc, ComposesAndOrdersMarks) {
   EXPECT_EQ(to_nfc("\xE2\x84\xAB"), "\xC3\x85");                // Angstrom sign
   EXPECT_EQ(to_nfc("q\xCC\x87\xCC\xA3"), "q\xCC\xA3\xCC\x87");  // marks in canonical order
   EXPECT_EQ(to_nfc("\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8"), "\xEA\xB0\x81");  // Hangul
-  EXPECT_EQ(to_nfc("\xE0\xA5\x98"), "\xE0\xA4\x95\xE0\xA4\xBC");              // excluded
+  EXPECT_EQ(to_nfc("\xE0\xA5\x98"), "\xE0\xA4\x95\xE0\xA4\xBC");  // excluded from composition
   EXPECT_EQ(to_nfc(std::string("\0e\xCC\x81\0", 5)), std::string("\0é\0", 4));
 }
 
 TEST(Nfc, ALongRunOfMarksTakesNLogNTime) {
   std::string text = "a";
   for (int i = 0; i < 200000; ++i) text += i % 2 == 0 ? "\xCC\x81" : "\xCC\xA3";
-  const std::string normal = to_nfc(text);         // an insertion sort would take minutes
+  const std::string normal = to_nfc(text);         // would take minutes with an insertion sort
   EXPECT_EQ(normal.substr(0, 3), "\xE1\xBA\xA1");  // a with dot below
 }
 
