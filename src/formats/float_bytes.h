@@ -51,7 +51,7 @@ inline void store_float(DType dtype, float value, std::byte* base, std::int64_t 
   }
 }
 
-/// The value that load_float() gives after store_float().
+/// The value that load_float() returns after store_float() has stored `value`.
 inline float rounded_to(DType dtype, float value) {
   return dtype == DType::f16    ? f16_to_f32(f32_to_f16(value))
          : dtype == DType::bf16 ? bf16_to_f32(f32_to_bf16(value))

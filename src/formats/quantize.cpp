@@ -45,8 +45,8 @@ float absmax_of(std::span<const float> values) {
   return fold_lanes(values, [](float a, float b) { return std::fabs(b) > std::fabs(a) ? b : a; });
 }
 
-/// The float32 sum in the order of NumPy's `mean`, because the recorded files hold means of such
-/// sums. Halves are summed separately, and runs of at most 128 values in eight lanes.
+/// The float32 sum in the order that NumPy's `mean` uses, because the recorded files hold means of
+/// such sums. Halves are summed separately, and runs of at most 128 values in eight lanes.
 float pairwise_sum(std::span<const float> values) {
   constexpr std::size_t kRun = 128, kLanes = 8;
   if (values.size() > kRun) {
@@ -137,8 +137,9 @@ WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
 }
 
 std::vector<float> nested_quant_map() {
-  // Seven decades, each divided into twice as many steps as the decade below. The format includes
-  // the points at which bitsandbytes rounds to float32, so the code rounds at the same points.
+  // Seven decades, each divided into twice as many steps as the decade below. bitsandbytes rounds
+  // to float32 at certain points, which are part of the format. This code rounds at the same
+  // points.
   std::vector<float> map = {0.0F, 1.0F};
   for (int decade = 0; decade < 7; ++decade) {
     const int n = 1 << decade;

@@ -33,7 +33,8 @@ bool can_quantize(const WeightDesc& desc, const Quantization& how);
 /// do not divide into groups.
 WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how);
 
-/// The 256 values that a doubly quantized absmax can have, relative to the largest of its block.
+/// The 256 values that a doubly quantized absmax can have, relative to the largest value of its
+/// block.
 /// Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization" (dynamic tree
 /// quantization, signed); the values that bitsandbytes stores.
 std::vector<float> nested_quant_map();
@@ -43,8 +44,8 @@ class Quantizer {
  public:
   /// Writes into `into` and reuses its storage. Throws as quantized_desc() does.
   Quantizer(const WeightDesc& dense, const Quantization& how, LoadedWeight& into);
-  /// Adds the next elements in row-major order, a whole number of groups. Throws Error(format) that
-  /// names the tensor and the element when a number is not finite.
+  /// Adds the next elements in row-major order, a whole number of groups. Throws Error(format) for
+  /// a number that is not finite; the message names the tensor and the element.
   void add(std::span<const float> values);
   /// Call this after all elements were added. Completes the parts and the description.
   const WeightDesc& finish();

@@ -184,7 +184,7 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
   data_bytes = end;
   try {
     return header.dump();
-  } catch (const Json::type_error&) {  // the only error of dump()
+  } catch (const Json::type_error&) {  // dump() has no other error
     throw Error(ErrorKind::invalid_argument,
                 "[safetensors] names and metadata: expected UTF-8, got other bytes");
   }

@@ -64,7 +64,7 @@ class Checkpoint {
 
   /// All tensors, ordered by file, and within a file by the position of their data.
   std::span<const TensorInfo> tensors() const { return tensors_; }
-  /// nullptr when there is no tensor of that name.
+  /// The tensor of that name, or nullptr.
   const TensorInfo* find(std::string_view name) const;
   /// The metadata of all files. If two files have the same key, the first file counts.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }

@@ -42,7 +42,7 @@ class StoredWeightWriter {
  private:
   struct Part {
     std::span<const std::byte> WeightParts::*bytes = nullptr;  ///< null: the nf4 quant_state
-    std::size_t tensor = 0;                                    ///< index in the file
+    std::size_t tensor = 0;                                    ///< index of the tensor in the file
   };
   std::vector<StoredWeight> weights_;
   std::vector<std::vector<Part>> parts_;                   ///< the parts of each weight

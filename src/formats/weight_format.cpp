@@ -69,7 +69,7 @@ void look_up(const Table& table, const std::byte* codes, std::int64_t first, std
     *to++ = value(std::to_integer<unsigned>(*from++), kOddShift);
     --left;
   }
-  // Four bytes at a time, which halves the time. gcc does not unroll the loop by itself.
+  // Reads four bytes at a time, which halves the run time. gcc does not unroll the loop by itself.
   for (; left >= 8; left -= 8, to += 8, from += 4) {
     const auto word = load_element<std::uint32_t>(from, 0);
     for (int i = 0; i < 4; ++i) {
@@ -125,7 +125,8 @@ float load_absmax(const WeightDesc& desc, const WeightParts& parts, std::int64_t
   const float scale =
       load_element<float>(parts.nested_scales.data(), block / desc.nested_group_size);
   // Rounds after the product and after the sum, as bitsandbytes does. The product is computed in
-  // double, where it is exact. That keeps the compiler from fusing both into one rounding.
+  // double, where it is exact. That keeps the compiler from fusing product and sum into one
+  // rounding.
   const double product =
       static_cast<double>(load_element<float>(parts.nested_quant_map.data(), code)) * scale;
   return static_cast<float>(product) + desc.nested_offset;

@@ -36,14 +36,14 @@ struct WeightDesc {
   std::string format_name() const;
 };
 
-/// `shape` with its last extent replaced. Its rank must not be 0.
+/// `shape` with its last extent replaced. The rank of `shape` must not be 0.
 Shape with_last(const Shape& shape, std::int64_t extent);
 
 /// The stored bytes of each part, at any alignment. Parts that a format lacks are empty.
 struct WeightParts {
   std::span<const std::byte> data = {};           ///< elements or codes
   std::span<const std::byte> scales = {};         ///< affine4: scales. nf4: absmax (f32, nested u8)
-  std::span<const std::byte> biases = {};         ///< affine4
+  std::span<const std::byte> biases = {};         ///< affine4: biases
   std::span<const std::byte> quant_map = {};      ///< nf4: f32 [16]
   std::span<const std::byte> nested_scales = {};  ///< nf4 nested: f32 nested_absmax
   std::span<const std::byte> nested_quant_map = {};  ///< nf4 nested: f32 [256]

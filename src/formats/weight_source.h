@@ -33,10 +33,10 @@ std::vector<const TensorInfo*> tensors_of(const WeightSource& source);
 /// Empty when the checkpoint has no such tensor.
 /// Throws Error(format) for a wrong shape or dtype, for a missing scales/biases/absmax/quant_map
 /// part, and for an nf4 quant_state that does not fit the tensors. The message names the tensor,
-/// the dtype and shape found, and those expected. Throws Error(unsupported) for a known format that
-/// the program does not read (foreign_format.h); the message names the format. Throws Error(io)
-/// when the tensor may be in a missing shard. Rank 1 is always dense. If `allow_quantized` is
-/// false, only dense floats are accepted.
+/// the dtype and shape found, and what was expected. Throws Error(unsupported) for a known format
+/// that the program does not read (foreign_format.h); the message names the format. Throws
+/// Error(io) when the tensor may be in a missing shard. Rank 1 is always dense. If
+/// `allow_quantized` is false, only dense floats are accepted.
 std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::string_view name,
                                         const Shape& shape, bool allow_quantized);
 

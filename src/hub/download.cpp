@@ -112,7 +112,7 @@ class Places {
                                              fs::is_symlink(status) ? "link" : "folder"));
     if (!fs::is_regular_file(path, error) || fs::file_size(path, error) != file.size_bytes || error)
       return false;
-    // A blob that another user keeps private is fetched again.
+    // A blob that this user may not read is fetched again.
     return in_cache() ? is_readable(path) : has_contents(path, file, options);
   }
 
@@ -169,7 +169,7 @@ class Download {
  private:
   const HttpOptions& options() const { return client_.options(); }
 
-  /// The requested files, with the size and the id that the hub gives for each.
+  /// The requested files, with the size and the id that the hub gives for each file.
   std::vector<HubFile> find_files() {
     const HubListing listing = hub_.list();
     commit_ = listing.commit;

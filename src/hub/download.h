@@ -22,7 +22,7 @@ struct DownloadRequest {
 
 struct DownloadWatch {
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> progress;
-  std::function<void(const std::string&)> note;  ///< one line
+  std::function<void(const std::string&)> note;  ///< gets one line for the user
 };
 
 /// Downloads from the hub of HubServer::from_environment(). Complete files are not fetched again,

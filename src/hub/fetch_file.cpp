@@ -21,7 +21,7 @@ struct StartOver {
   std::string reason;
 };
 
-/// "bytes FIRST-LAST/TOTAL"
+/// The field Content-Range: "bytes FIRST-LAST/TOTAL".
 struct ContentRange {
   std::uint64_t first = 0;
   std::optional<std::uint64_t> total;  ///< empty when TOTAL is "*"
@@ -45,7 +45,8 @@ std::optional<ContentRange> parse_range(std::string_view text) {
   return ContentRange{*first, parse_number(text.substr(slash + 1))};
 }
 
-/// The hash function behind the file's id. Empty when the id is no hash known to content_id().
+/// The hash function that gives the file's id. Empty when the id is not a hash that content_id()
+/// computes.
 std::optional<ContentHash> hash_of(const HubFile& file) {
   if (is_hex(file.id, 64)) return ContentHash::sha256;
   if (is_hex(file.id, 40)) return ContentHash::git_blob;
@@ -202,7 +203,7 @@ class Fetch {
   PartialFile& partial_;
   const FetchWatch& watch_;
   Retries retries_;
-  std::uint64_t counted_bytes_ = 0;  ///< size at the start or the last reset of the retries
+  std::uint64_t counted_bytes_ = 0;  ///< size when the tries were last counted from 0
   std::string tag_;                  ///< ETag of the bytes that the last connection sent
   bool from_zero_ = false;           ///< this run fetched all bytes of the partial file
   bool started_over_ = false;        ///< the file was emptied once; the next time is an error

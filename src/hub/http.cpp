@@ -130,7 +130,7 @@ std::string certificate_file() {
   return {};
 }
 
-/// Whether another try may succeed.
+/// Whether another try may succeed after this error.
 bool may_pass(CURLcode code) {
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -182,7 +182,7 @@ std::string proxy_hint(const std::string& url) {
   return fmt::format(" ({} is {}{})", proxy.variable, proxy.url, exceptions);
 }
 
-/// Why a proxy answers a connection with this status.
+/// Explains the status with which a proxy refuses a connection.
 std::string proxy_refusal(long status) {
   switch (status) {
     case 403:

@@ -13,7 +13,7 @@
 
 namespace bitaxon::hub {
 
-/// The user interrupted the program. Not an Error, because there is nothing to report.
+/// The user interrupted the program. This is not an Error, because there is nothing to report.
 struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
@@ -37,7 +37,8 @@ struct HttpRequest {
 /// Status and header fields of an answer.
 struct HttpHead {
   int status = 0;
-  std::map<std::string, std::string> fields = {};  ///< by lower-case name; the last wins
+  /// Header fields by name, in lower case. If a name appears twice, the last field counts.
+  std::map<std::string, std::string> fields = {};
   std::string field(const std::string& name) const;
 };
 

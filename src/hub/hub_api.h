@@ -19,7 +19,7 @@ using Note = std::function<void(const std::string&)>;
 /// invalid answer, and Interrupted when the user interrupts.
 class HubRepository {
  public:
-  /// `name`: "owner/name"; `revision`: branch, tag or commit.
+  /// `name` is "owner/name". `revision` is a branch, a tag or a commit.
   HubRepository(HttpClient& client, const HubServer& server, const std::string& name,
                 const std::string& revision, Note note);
 
@@ -44,7 +44,7 @@ class HubRepository {
   Note note_;
 };
 
-/// Throws the Error(io) for an answer that is neither 200 nor 206; `what` begins its message.
+/// Throws Error(io) for an answer whose status is neither 200 nor 206. `what` begins the message.
 [[noreturn]] void refuse_status(const HttpAnswer& answer, const HubServer& server,
                                 const std::string& what);
 

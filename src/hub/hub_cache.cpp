@@ -61,7 +61,8 @@ bool is_plain_file(const fs::path& path) {
 /// Prefix of the names of temporary folders.
 constexpr std::string_view kUnfinished = ".unfinished";
 
-/// A temporary folder with a random name: without locks several processes may work at once.
+/// A temporary folder. Its name is random, because without locks several processes may work at
+/// once.
 class UnfinishedFolder {
  public:
   explicit UnfinishedFolder(const fs::path& root)
@@ -81,7 +82,7 @@ class UnfinishedFolder {
 };
 
 /// The order in which files are added to a snapshot that other processes can see already.
-/// config.json is last, because a snapshot counts as a model only with it.
+/// config.json is last, because a snapshot counts as a model only with that file.
 std::vector<Snapshot::File> config_last(std::vector<Snapshot::File> files) {
   std::stable_partition(files.begin(), files.end(),
                         [](const Snapshot::File& file) { return file.path != "config.json"; });

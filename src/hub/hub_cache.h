@@ -35,7 +35,7 @@ bool is_true_variable(const char* name);
 /// The files of a commit, or some of them.
 struct Snapshot {
   struct File {
-    std::string path;  ///< below snapshots/COMMIT
+    std::string path;  ///< path below snapshots/COMMIT
     std::string id;    ///< names the contents, which are in blobs/ID
     std::uint64_t size_bytes = 0;
   };
@@ -48,7 +48,7 @@ struct Snapshot {
 /// The folders and files of one repository in the cache. Only add() and can_link() create anything.
 class CachedRepository {
  public:
-  /// `repository`: "owner/name", accepted by is_repository().
+  /// `repository` is an "owner/name" that is_repository() accepts.
   explicit CachedRepository(const std::string& repository);
 
   std::filesystem::path blobs() const { return root_ / "blobs"; }
@@ -94,8 +94,8 @@ class CachedRepository {
   std::filesystem::path root_, locks_;
 };
 
-/// Makes the folders on the way from `root` to the file `path`. Returns root/path. Throws
-/// Error(io), also when one of the folders is a symbolic link, which could lead out of `root`.
+/// Makes the folders between `root` and the file root/path. Returns root/path. Throws Error(io),
+/// also when one of the folders is a symbolic link, which could lead out of `root`.
 std::filesystem::path make_way(const std::filesystem::path& root, const std::string& path);
 /// Makes the folder and its parents. Throws Error(io).
 void make_folders(const std::filesystem::path& folder);

@@ -10,7 +10,7 @@
 
 namespace bitaxon::hub {
 
-/// The longest list that is accepted.
+/// The size of the longest list that is accepted.
 inline constexpr std::size_t kMaxListingBytes = std::size_t{32} << 20;
 /// The largest file size that is accepted, so that sums of sizes fit 64 bits.
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 46;

@@ -25,7 +25,7 @@ std::string origin_problem(const Origin& origin);
 /// not decide what is requested from servers on this machine.
 std::string redirect_target(const std::string& url, const std::string& location);
 
-/// Escapes one segment of a path: every byte but letters, digits and "-._~" becomes %XX.
+/// Escapes one segment of a path: every byte except letters, digits and "-._~" becomes %XX.
 std::string escape(std::string_view segment);
 /// Like escape(), but keeps slashes.
 std::string escape_path(std::string_view path);

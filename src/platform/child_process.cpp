@@ -149,8 +149,8 @@ void follow(pid_t pid, FileDescriptor out, FileDescriptor err, milliseconds pati
             ChildEnd& end) {
   auto until = Clock::now() + patience;
   for (bool ended = false; !ended;) {
-    // The process may close its stdout and keep running, so poll() has a short timeout and the
-    // process is checked after each one.
+    // The process may close its stdout and keep running, so poll() has a short timeout, and the
+    // process is checked after each poll.
     std::array<pollfd, 2> fds = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
     ::poll(fds.data(), fds.size(), out.get() < 0 ? kBetweenLooks.count() : 100);
     ended = has_ended(pid, end);

@@ -10,17 +10,17 @@
 namespace bitaxon {
 
 /// How a program ended, and what it wrote. If neither exit status nor signal is set, other code in
-/// this process has waited for the program, and how it ended is not known.
+/// this process has waited for the program, and its end is not known.
 struct ChildEnd {
   std::string out;                 ///< its stdout
   std::string err;                 ///< the last bytes of its stderr
   std::optional<int> exit_status;  ///< empty when the program did not exit by itself
   int signal = 0;                  ///< signal that ended the program, or 0
-  bool was_silent = false;         ///< run_child() killed the silent program
+  bool was_silent = false;         ///< run_child() killed the program because it wrote nothing
 };
 
 /// Runs `program` with `environment` ("NAME=VALUE") and an empty stdin. A program that writes
-/// nothing to stdout for a time of `patience` is killed, with all processes that it started. The
+/// nothing to stdout for the time `patience` is killed, with all processes that it started. The
 /// program runs in its own process group, so Ctrl-C at the terminal does not reach it. Throws
 /// Error(io) when the program cannot be started.
 ChildEnd run_child(const std::filesystem::path& program, std::vector<std::string> arguments,

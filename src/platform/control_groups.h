@@ -15,8 +15,8 @@ struct ControlGroup {
 };
 
 /// The groups in which a controller ("memory", "cpu") may limit this process: the group of the
-/// process, and the mounted groups that enclose it. Some may lack the controller's files. `root` is
-/// the root of the system's files.
+/// process, and the mounted groups that enclose it. Some groups may lack the controller's files.
+/// `root` is the root of the system's files.
 /// Source: cgroups(7), cgroup_namespaces(7), proc(5).
 std::vector<ControlGroup> control_groups(std::string_view controller,
                                          const std::filesystem::path& root = "/");

@@ -8,8 +8,8 @@ namespace bitaxon {
 
 /// The name that the system reports ("AMD EPYC ..."), else "CPU".
 std::string cpu_model_name();
-/// The number of cores that this process may use, at least 1. Its CPU affinity and its control
-/// groups limit the number.
+/// The number of cores that this process may use, at least 1. The CPU affinity and the control
+/// groups of the process limit the number.
 int usable_cores();
 /// The CPU time that the control groups allow this process, in cores. Infinity without a limit.
 /// `root` is the root of the system's files.

@@ -11,7 +11,7 @@ namespace bitaxon {
 /// The new value of each variable. std::nullopt removes the variable.
 using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
 
-/// The variables of this process as "NAME=VALUE", with the changes.
+/// The variables of this process as "NAME=VALUE", with the changes applied.
 std::vector<std::string> environment_with(const EnvironmentChanges& changes);
 
 /// Pointers to `texts` with a null at the end, as exec() and `environ` need them.

@@ -26,7 +26,7 @@ namespace {
               fmt::format("{}: {}: {}", printable_path(name), what, std::strerror(error)));
 }
 
-/// False, with errno set, when the system refuses.
+/// Writes all bytes. Returns false, with errno set, when the system refuses.
 bool write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t put = ::write(fd, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
@@ -94,8 +94,8 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 }
 
 void File::read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept {
-  // The file is divided into pieces of 32 MiB. For each piece that begins in these bytes, this asks
-  // for the piece after it, so no piece is asked for twice.
+  // The file is divided into pieces of 32 MiB. For each piece that begins within these bytes, this
+  // function requests the next piece. So no piece is requested twice.
   constexpr std::uint64_t kPiece = std::uint64_t{32} << 20;
   const std::uint64_t begun = (offset + kPiece - 1) / kPiece;
   const std::uint64_t end = (offset + size + kPiece - 1) / kPiece;
@@ -138,8 +138,8 @@ bool is_mount_point(const fs::path& folder) {
   return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/// Why no folder can get this name. Empty when a folder can get it, or when only an attempt can
-/// tell.
+/// Why no folder can get this name. Empty when a folder can get this name, or when only an attempt
+/// can tell.
 std::string folder_target_problem(const fs::path& path) {
   std::error_code ignored;
   // A folder cannot be renamed to "." or "..".
@@ -170,7 +170,8 @@ bool is_temporary_of(const fs::path& path, const std::string& name) {
   return text.find_first_not_of("0123456789abcdef", name.size() + 1) == name.size() + 9;
 }
 
-/// Removes temporary folders of processes that have ended. Running processes hold locks on theirs.
+/// Removes temporary folders of processes that have ended. Running processes hold locks on their
+/// folders.
 void remove_abandoned(const fs::path& path) {
   std::error_code ignored;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -185,8 +186,8 @@ void remove_abandoned(const fs::path& path) {
   }
 }
 
-/// Makes a folder and locks it. False when the folder exists already, or when another process
-/// removed the new folder as abandoned before it was locked.
+/// Makes a folder and locks it. Returns false when the folder exists already, or when another
+/// process removed the new folder as abandoned before it was locked.
 bool make_locked_folder(const fs::path& folder, int& lock) {
   if (::mkdir(folder.c_str(), 0777) != 0) {
     if (errno == EEXIST) return false;
@@ -230,7 +231,7 @@ AtomicFolder::~AtomicFolder() {
 
 void AtomicFolder::commit() {
   sync_tree(temporary_);
-  // An empty folder of this name is replaced.
+  // rename() replaces an empty folder of this name.
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     throw_errno(path_.string(), "cannot rename a folder to it");
   temporary_.clear();

@@ -24,7 +24,8 @@ class File {
   const std::string& name() const { return name_; }
   /// Size when the file was opened.
   std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Fills `out` from `offset`. Throws Error(io) when the file ends before `out` is full.
+  /// Fills `out` with the bytes from `offset` on. Throws Error(io) when the file ends before `out`
+  /// is full.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
   /// Tells the system that these bytes are read next and the bytes after them soon. The disk can
   /// then read ahead while these bytes are processed.
@@ -46,7 +47,7 @@ class File {
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
 /// Why no file can get this name: "a directory" or "a pipe or a device". Empty when a file can get
-/// it, or when only an attempt can tell.
+/// this name, or when only an attempt can tell.
 std::string file_target_problem(const std::filesystem::path& path);
 
 /// A folder that appears under its name with all its files, or not at all. Temporary folders that
@@ -81,7 +82,7 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  /// Appends. Throws Error(io) when the system cannot write, for example on a full disk.
+  /// Appends the bytes. Throws Error(io) when the system cannot write, for example on a full disk.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
   /// Writes at `offset`. Does not change where the next write() appends.

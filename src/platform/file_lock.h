@@ -9,15 +9,16 @@
 
 namespace bitaxon {
 
-/// Held while the object lives. The system releases the lock when the process ends. The lock file
-/// stays: if it were removed, two processes could lock two different files of that name. Move-only.
+/// The lock is held while the object lives. The system releases the lock when the process ends. The
+/// lock file stays: if it were removed, two processes could lock two different files of that name.
+/// Move-only.
 class FileLock {
  public:
   using LockCall = int (*)(int descriptor, int operation);
 
-  /// Empty while another process holds the lock. Some file systems have no locks, and some lock
-  /// files cannot be opened: the object then holds no lock, and problem() says why. Throws
-  /// Error(io) when the disk is full or too many files are open. Opens another user's file
+  /// Returns an empty value while another process holds the lock. Some file systems have no locks,
+  /// and some lock files cannot be opened: the object then holds no lock, and problem() says why.
+  /// Throws Error(io) when the disk is full or too many files are open. Opens another user's file
   /// read-only. Does not follow symbolic links. Tests replace `lock`.
   static std::optional<FileLock> try_lock(const std::filesystem::path& path,
                                           LockCall lock = ::flock);

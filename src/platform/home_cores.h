@@ -27,7 +27,7 @@ class HomeCores {
   cpu_set_t only(int thread) const;
 
   cpu_set_t all_;
-  std::vector<int> cores_;  ///< the core of each thread; empty: do nothing
+  std::vector<int> cores_;  ///< the core of each thread; empty if the functions do nothing
 };
 
 }  // namespace bitaxon

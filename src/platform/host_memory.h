@@ -7,11 +7,11 @@
 
 namespace bitaxon {
 
-/// Bytes of memory that this process can still get. The least of three amounts: the memory that the
-/// system can give without swapping, the rest of each control group's limit, and the rest of the
-/// limits of the process (ulimit -v, -d). Page cache counts as free, because the system drops it
-/// when memory is short. Empty when the system does not report these values. `root` is the root of
-/// the system's files.
+/// Bytes of memory that this process can still get. This is the least of three amounts: the memory
+/// that the system can give without swapping, the unused rest of each control group's limit, and
+/// the unused rest of the limits of the process (ulimit -v, -d). Page cache counts as free, because
+/// the system drops it when memory is short. Empty when the system does not report these values.
+/// `root` is the root of the system's files.
 std::optional<std::uint64_t> available_memory_bytes(const std::filesystem::path& root = "/");
 /// Memory of the machine. This function and the two below return 0 when the system does not report
 /// the value.

@@ -10,8 +10,8 @@ namespace bitaxon {
 /// counted as absent, the program would silently use another file instead.
 bool optional_file_exists(const std::filesystem::path& path);
 
-/// Throws Error(io) that names link and target when `path`, or a folder on the way to it, is a
-/// broken symbolic link.
+/// Throws Error(io) when `path`, or a folder on the way to it, is a broken symbolic link. The
+/// message names the link and its target.
 void refuse_broken_link(const std::filesystem::path& path);
 
 }  // namespace bitaxon

@@ -9,9 +9,9 @@
 
 namespace bitaxon {
 
-/// The file has a temporary name until publish(). It stays when the object is destroyed, so that
-/// the next run can continue it. Only one process may use it: the caller holds a lock where the
-/// file system has locks.
+/// The file has a temporary name until publish(). The file stays when the object is destroyed, so
+/// that the next run can continue it. Only one process may use it: the caller holds a lock where
+/// the file system has locks.
 class PartialFile {
  public:
   /// Opens the file, or creates an empty one. A file that this user may not write is replaced by a

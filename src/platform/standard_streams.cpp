@@ -31,7 +31,7 @@ int wait_until_ready(int fd, short events, int timeout_ms) {
   return ::poll(&stream, 1, timeout_ms);
 }
 
-/// False, with errno set, when the system refuses.
+/// Writes the whole text. Returns false, with errno set, when the system refuses.
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t put = ::write(fd, text.data(), text.size());
@@ -51,7 +51,7 @@ bool write_all(int fd, std::string_view text) {
 void keep_standard_descriptors() noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
-    // open() returns the lowest free descriptor, which is `fd`. It is opened in the wrong
+    // open() returns the lowest free descriptor, which is `fd`. The file is opened in the wrong
     // direction, so that reads or writes fail as on a closed stream.
     if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return;
   }

@@ -19,8 +19,8 @@ void keep_standard_descriptors() noexcept;
 /// Reads stdin to its end. Waits while there is no input. Throws Error(io) with the system's reason
 /// when stdin cannot be read, and when the input is longer than `max_bytes`.
 std::string read_standard_input(std::uint64_t max_bytes);
-/// Waits at most `timeout_ms` for input on stdin. False when none has come. A signal also ends the
-/// wait. Throws Error(io).
+/// Waits at most `timeout_ms` for input on stdin. Returns false when no input has come. A signal
+/// also ends the wait. Throws Error(io).
 bool wait_for_standard_input(int timeout_ms);
 /// Reads the available input into `out`, at most out.size() bytes. Returns the number of bytes, 0
 /// at the end, or empty when there is no input yet. Throws Error(io) with the system's reason.

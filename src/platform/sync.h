@@ -6,8 +6,8 @@
 
 namespace bitaxon {
 
-/// Flushes the entries of a folder, which are the names in it. Does nothing where the file system
-/// does not support this. Throws Error(io) when the disk fails.
+/// Flushes the list of names in a folder. Does nothing where the file system does not support this.
+/// Throws Error(io) when the disk fails.
 void sync_folder(const std::filesystem::path& folder);
 /// Flushes the folder that holds `path`.
 void sync_parent(const std::filesystem::path& path);

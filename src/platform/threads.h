@@ -1,4 +1,4 @@
-// Starts threads. The system may refuse to start one.
+// Starts threads. The system may refuse to start a thread.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@ namespace bitaxon {
 
 /// Starts one thread for each of body(first) .. body(end - 1). When the system refuses a thread,
 /// calls release(), which must make the bodies return, and joins the threads that have started.
-/// Then throws Error(device) that names `n_wanted`, the number of threads that were asked for.
+/// Then throws Error(device). The message names `n_wanted`, the requested number of threads.
 std::vector<std::thread> start_threads(int first, int end, int n_wanted,
                                        const std::function<void(int index)>& body,
                                        const std::function<void()>& release);

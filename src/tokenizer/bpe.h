@@ -29,7 +29,8 @@ struct BpeFile {
   bool fuse_unknown = false;            ///< adjacent unknown bytes become one token
 };
 
-/// Ids must be below this limit. It exceeds any vocabulary, and allows tables indexed by id.
+/// Ids must be below this limit, which exceeds any vocabulary. The limit allows tables indexed by
+/// id.
 inline constexpr std::int32_t kMaxTokenIds = 1 << 22;
 
 /// Reads the text of a tokenizer.json. `name` begins every message. Throws Error(format) for a
@@ -42,8 +43,8 @@ class Bpe {
  public:
   explicit Bpe(BpeFile file);
 
-  /// Throws Error(invalid_argument) for a byte without a token when the unk_token is not in the
-  /// vocabulary either.
+  /// The ids of `text`. Throws Error(invalid_argument) for a byte without a token when the
+  /// unk_token is not in the vocabulary either.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// The bytes that `id` stands for; empty for an id without a token.
   std::string_view bytes_of(std::int32_t id) const;

@@ -19,9 +19,9 @@ class Place {
   Place at(std::string_view key) const;
   Place at(std::size_t index) const;
 
-  /// Throws Error(format).
+  /// Throws Error(format) for a broken document.
   [[noreturn]] void broken(std::string_view what) const;
-  /// Throws Error(unsupported).
+  /// Throws Error(unsupported) for a value that the program does not support.
   [[noreturn]] void unsupported(std::string_view expected, const Json& got) const;
   const std::string& text() const { return text_; }
 

@@ -37,7 +37,7 @@ class SentencePiece {
 
   /// Adds neither bos nor eos. Control symbols in the text are treated as text.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// Null for an id without a piece.
+  /// The piece of `id`, or null for an id without a piece.
   const Piece* piece(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(pieces_.size()); }
   std::optional<std::int32_t> token_id(std::string_view token) const;
@@ -45,8 +45,8 @@ class SentencePiece {
   /// The end-of-sequence token that the model file names.
   std::optional<std::int32_t> end_of_sequence() const { return end_of_sequence_; }
 
-  /// Appends the text of `id` to `out`. `at_start`: the text has not begun yet. `held`: the bytes
-  /// of an incomplete character. The caller passes both on from id to id.
+  /// Appends the text of `id` to `out`. `at_start` says that the text has not begun yet. `held`
+  /// holds the bytes of an incomplete character. The caller passes both on from id to id.
   void decode_next(std::int32_t id, bool skip_special, bool& at_start, std::string& held,
                    std::string& out) const;
   /// Call this when no more bytes follow. Appends one U+FFFD for each byte of `held`, as the

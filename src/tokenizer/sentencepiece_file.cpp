@@ -121,8 +121,8 @@ class CharacterMapCheck {
   static std::uint32_t value(std::uint32_t unit) { return unit & ~(1U << 31); }
   static std::uint32_t offset(std::uint32_t unit) { return unit >> 10 << ((unit & 1U << 9) >> 6); }
 
-  // `base` is the state: its children are at base ^ label. Returns the largest number of values on
-  // a path below it.
+  // `base` identifies a state, whose children are at base ^ label. Returns the largest number of
+  // values on a path below this state.
   int depth_of_values(std::uint32_t base, int depth) {
     if (depth > kMaxDepth || (base | 0xFF) >= size_ || seen_[base] == kOpen) fail();
     if (seen_[base] != kNew) return seen_[base];
@@ -210,7 +210,7 @@ SentencePieceFile read_sentencepiece_file(std::string_view bytes, std::string_vi
   SentencePieceFile file;
   file.model.reserve(bytes.size());
   // The library merges two messages with the same number field by field. No writer makes such
-  // files, and a check of them would have to merge too. So they are refused.
+  // files, and a check of them would have to merge too. So such files are refused.
   bool has_trainer = false;
   bool has_normalizer = false;
   std::size_t n_pieces = 0;

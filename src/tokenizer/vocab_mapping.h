@@ -14,14 +14,15 @@ class VocabMapping {
   /// `text` is {tokenizer id: model id}: a JSON object with numbers as keys, {"12": 3}, or a Python
   /// dict literal of integers, {12: 3, 15: 4,}. White space is allowed between the tokens. Any
   /// other syntax is an error, and no code is evaluated. Ids are from 0 to 2^31 - 1, without sign
-  /// or leading zeros. `name` begins every message. Throws Error(format) that names the byte.
+  /// or leading zeros. `name` begins every message. Throws Error(format); the message names the
+  /// byte.
   static VocabMapping parse(std::string_view text, std::string_view name);
 
   std::optional<std::int32_t> to_model(std::int32_t tokenizer_id) const;
   /// The lowest tokenizer id that maps to `model_id`.
   std::optional<std::int32_t> to_tokenizer(std::int32_t model_id) const;
   std::size_t size() const { return to_model_.size(); }
-  /// -1 when the mapping is empty.
+  /// The largest model id; -1 when the mapping is empty.
   std::int32_t max_model_id() const { return max_model_id_; }
 
  private:

@@ -35,7 +35,8 @@ struct BitAxonConfig {
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
   std::int64_t head_dim() const { return hidden_dim / num_heads; }
-  /// The most positions that one row of attention sees: the window, or a shorter whole context.
+  /// The largest number of positions that a row of attention sees: the window, or the whole context
+  /// if that is shorter.
   std::int64_t window() const { return std::min(swa_window_size, max_seq_len); }
 
   static BitAxonConfig small();
