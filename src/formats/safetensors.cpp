@@ -141,7 +141,7 @@ std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view 
   for (const TensorInfo& tensor : tensors) {
     if (tensor.offset_bytes != end)
       fail_tensor(name, tensor.name,
-                  fmt::format("expected its data at byte {} of the data, where the one before it "
+                  fmt::format("expected its data at byte {} of the data, where the previous tensor "
                               "ends, got {} ({})",
                               end, tensor.offset_bytes,
                               tensor.offset_bytes < end ? "they overlap" : "there is a gap"));

@@ -115,7 +115,7 @@ const BrokenHeader kBrokenHeaders[] = {
     {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},
         "b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
      3,
-     "tensor \"b\": expected its data at byte 2 of the data, where the one before it ends, got 1 "
+     "tensor \"b\": expected its data at byte 2 of the data, where the previous tensor ends, got 1 "
      "(they overlap)"},
     {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},
         "b":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
@@ -123,7 +123,7 @@ const BrokenHeader kBrokenHeaders[] = {
     {R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]},
         "a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
      5,
-     "tensor \"b\": expected its data at byte 2 of the data, where the one before it ends, got 3 "
+     "tensor \"b\": expected its data at byte 2 of the data, where the previous tensor ends, got 3 "
      "(there is a gap)"},
     {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[7,7]}})", 0, "there is a gap"},
     {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", 3, "found 1 bytes more"},
