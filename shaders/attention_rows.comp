@@ -26,8 +26,8 @@ vec4 q[kQueries * kUnits];
 vec4 sums[kQueries * kUnits];
 float largest[kQueries];
 float total[kQueries];
-// The keys that each query attends to, counted from the first key of the segment's rows in the
-// block.
+// The first key and the number of keys that each query attends to. Keys are counted from the first
+// key of the segment's rows in the block.
 uint first_seen[kQueries];
 uint n_seen[kQueries];
 

@@ -7,8 +7,8 @@
 // Grid: x over heads, y over parts, z over rows. Parts beyond the row's keys do nothing, and
 // attention_merge does not read them.
 // Each group of kLanes lanes holds a copy of the query, takes every n-th key of the part and has
-// its own softmax. Then the groups of a subgroup are merged, then the subgroups. Requires whole
-// subgroups of at least kLanes.
+// its own softmax. Then the groups of each subgroup are merged, and finally the subgroups. Requires
+// whole subgroups of at least kLanes.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_arithmetic : require

@@ -34,7 +34,7 @@ layout(push_constant, scalar) uniform Push { MoeRouteShaderParams p; };
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 
-shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the last is the shared expert's
+shared float logits[BX_MOE_MAX_EXPERTS + 1];  // the last logit belongs to the shared expert
 shared uint gate_bits[BX_MOE_MAX_EXPERTS];
 
 float scale = 1.0;

@@ -18,7 +18,7 @@ layout(push_constant, scalar) uniform Push { MultiplyAddParams p; };
 void main() {
   const vec4 factor = vec4(p.factor), term = vec4(p.term);
   const vec4 start = vec4(0, 1, 2, 3) + starts[0];
-  // Eight chains of four hide the latency. They are separate variables to stay in registers.
+  // Eight chains of vec4s hide the latency. They are separate variables to stay in registers.
   vec4 a = start, b = start + 4, c = start + 8, d = start + 12;
   vec4 e = start + 16, f = start + 20, g = start + 24, h = start + 28;
   for (uint round = 0; round < p.n_rounds; ++round) {

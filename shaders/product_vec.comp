@@ -47,7 +47,7 @@ float sum_of_squares(uint row) {
   return group_sum(sum);
 }
 
-// Rows [first, first + kCols) of the result, below end_row.
+// Computes the rows of [first, first + kCols) that are below end_row.
 void compute(uint first, uint end_row) {
   for (uint c = 0; c < kCols; ++c) source_row[c] = source_of(kSource, min(first + c, end_row - 1));
   float scale[kCols];

@@ -1,7 +1,7 @@
 // The token of a segment: filters and draws in integers, without sorting.
 //   top-k keeps keys >= the k-th largest key
-//   top-p keeps weights >= that of the token at which the running sum, by descending weight, first
-//     exceeds top_p * total
+//   top-p keeps weights >= the weight of the token at which the running sum, by descending weight,
+//     first exceeds top_p * total
 //   min-p keeps weights >= min_p * largest
 //   token = the first kept token, by ascending id, whose running sum exceeds
 //     floor(r * total / 2^64), r = Philox(seed, position)
@@ -60,7 +60,8 @@ void add_to_bin(const uint bin, const uint mass) {
 }
 
 // Clears the histogram, then adds the tokens whose key agrees with `prefix` above the byte at
-// `shift`. The key and the mass of a token are its weight if `by_weight`, else its key and 1.
+// `shift`. If `by_weight`, the weight of a token is both its key and its mass. Otherwise a token
+// has its own key and the mass 1.
 void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
   for (uint i = gl_LocalInvocationIndex; i < kBins * kCopies; i += gl_WorkGroupSize.x) {
     bin_low[i] = 0;

@@ -1,6 +1,6 @@
 // The selective scan with each segment split into chunks (lib/scan_chunks.glsl) that run in
-// parallel, for devices with more lanes than channels. Dispatched twice, with selective_scan_carry
-// between:
+// parallel, for devices with more lanes than channels. This shader is dispatched twice, with
+// selective_scan_carry between the two dispatches:
 //   first   the first chunk of a segment computes everything; its final state goes to its place, or
 //           to h if it is the only chunk. Middle chunks start from zero and do not compute y; their
 //           final state and their sum of dt go to their places.

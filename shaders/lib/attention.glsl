@@ -7,7 +7,7 @@
 
 layout(push_constant, scalar) uniform Push { AttentionPush p; };
 
-// The maximum of no scores. It is finite, and a score of -infinity is lower.
+// The maximum before any score. It is finite, and a score of -infinity is lower.
 const float kLowest = -3.402823466e+38;
 
 // The positions that a row attends to: n positions, beginning at `first`.

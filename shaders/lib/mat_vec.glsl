@@ -18,8 +18,8 @@
 #include "lib/codebook.glsl"
 #include "lib/weight.glsl"
 
-// The sums: mv_acc[r * MV_COLS + c]. Global, because arrays sized by specialization constants
-// cannot be parameters.
+// The sums: mv_acc[r * MV_COLS + c]. The array is global, because arrays sized by specialization
+// constants cannot be parameters.
 float mv_acc[MV_ROWS * MV_COLS];
 
 void mat_vec_clear() {
@@ -29,7 +29,7 @@ void mat_vec_clear() {
 // Names of locals begin with mv_, because MV_X and MV_X4 are expanded among them and refer to names
 // of the shader.
 
-// Weights of any form, one element at a time.
+// For weights of any form. A lane reads one element of each row at a time.
 void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                      const uint end_row, const uint x_at, const uint x_stride) {
   for (uint mv_k = gl_SubgroupInvocationID; mv_k < n_cols; mv_k += gl_SubgroupSize) {
@@ -43,10 +43,10 @@ void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, cons
   }
 }
 
-// Aligned floats: a lane reads 16 bytes of each row at a time.
+// For aligned floats. A lane reads 16 bytes of each row at a time.
 void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                        const uint end_row, const uint x_at, const uint x_stride) {
-  const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // per quad
+  const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // vec4s in a quad
   const uint n_quads = n_cols / (4 * vec4s);
   for (uint mv_quad = gl_SubgroupInvocationID; mv_quad < n_quads; mv_quad += gl_SubgroupSize) {
     uvec4 quads[MV_ROWS];
@@ -65,8 +65,8 @@ void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, co
   }
 }
 
-// Aligned codes: a lane reads 32 codes of each row at a time. It sums code * x and x over the 32
-// codes and scales both sums once.
+// For aligned codes. A lane reads 32 codes of each row at a time. It sums code * x and x over the
+// 32 codes and scales both sums once.
 void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
                        const uint end_row, const uint x_at, const uint x_stride) {
   const bool affine = form_format(form) == BX_Q4;

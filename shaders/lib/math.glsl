@@ -11,7 +11,7 @@ void exp_parts(float x, out float scale, out float rest) {
   x = x < -88.0 ? -88.0 : x;
   x = x > 88.0 ? 88.0 : x;
   const float n = floor(x * 1.44269504 + 0.5);
-  // ln 2 in two parts. The first has so few bits that its product with n is exact.
+  // ln 2 in two parts. The first part has so few bits that its product with n is exact.
   precise const float high = x - n * 0.693359375;
   precise const float r = high + n * 2.12194440e-4;
   // Taylor series: |r| <= 0.347, and r^8 / 8! is below half a unit in the last place.

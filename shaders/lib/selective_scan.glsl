@@ -47,7 +47,7 @@ uint state_at(const uint i) { return (i * kLanes + part) * p.n_channels + channe
 float dt_weight, dt_bias, skip;
 float dt_sum = 0.0;  // sum of dt over the rows so far
 
-// The loaded rows: kAhead of them, so that their loads overlap.
+// The loaded rows. kAhead rows are loaded at once, so that their loads overlap.
 float row_u[kAhead];
 float row_z[kAhead];
 float row_r[kAhead];
@@ -92,7 +92,7 @@ float dt_of(const float r) {
   return dt < p.dt_min ? p.dt_min : dt > p.dt_max ? p.dt_max : dt;
 }
 
-// Advances the states by loaded row j. Returns y, the same in all lanes of the channel.
+// Advances the states by loaded row j. Returns y, which is the same in all lanes of the channel.
 float advance(const uint j, const bool for_y) {
   const float dt = dt_of(row_r[j]);
   const float dt_u = dt * row_u[j];

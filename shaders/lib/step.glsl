@@ -6,7 +6,7 @@
 
 #include "params/step.h"
 
-// The segment that a row belongs to. Returns n_segments for rows beyond the last.
+// The segment that a row belongs to. Returns n_segments for rows beyond the last row.
 uint segment_of(uint row) {
   uint g = 0;
   while (g < step_.n_segments &&

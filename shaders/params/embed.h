@@ -11,7 +11,7 @@ struct EmbedParams {
   uint vocab_size;
   uint n_cols;
   uint n_words;    // words of a set of seen tokens
-  uint seen_slot;  // strides in words
+  uint seen_slot;  // all strides are in words
   uint seen_version;
   uint token_slot;
   uint token_version;
@@ -21,7 +21,7 @@ struct EmbedParams {
 #define BX_EMBED_GROUP_SIZE 0
 #define BX_EMBED_FORM 1
 
-// The work of a workgroup, chosen by its z.
+// The work of a workgroup, chosen by its z index.
 #define BX_EMBED_ROWS 0u
 #define BX_EMBED_SEEN 1u
 

@@ -3,7 +3,7 @@
 #define BX_PARAMS_PRODUCT_COOP_H
 #include "params/product_tile.h"
 
-// Rows and outputs of a tile. A workgroup is four subgroups.
+// Rows and outputs of a tile. A workgroup has four subgroups.
 #define BX_PRODUCT_COOP_ROWS 64u
 #define BX_PRODUCT_COOP_OUTS 64u
 #define BX_PRODUCT_COOP_SUBGROUPS 4u

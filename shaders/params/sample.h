@@ -10,7 +10,7 @@ namespace bitaxon::vulkan {
 struct SampleSizes {
   uint n_vocab;
   uint n_groups;   // workgroups of sample_scale per segment, each with an entry of best[]
-  uint seen_slot;  // strides in words
+  uint seen_slot;  // all strides are in words
   uint seen_version;
   uint next_token_slot;
   uint next_token_version;
@@ -18,7 +18,7 @@ struct SampleSizes {
 
 // Tokens per invocation of sample_scale and sample_weight.
 #define BX_SAMPLE_PER_LANE 4
-// The most subgroups of a workgroup, which has at most four times as many invocations.
+// The most subgroups of a workgroup: 1024 invocations in subgroups of 4.
 #define BX_SAMPLE_MAX_SUBGROUPS 256
 
 // Specialization constants. sample_weight has only the first one.

@@ -1,6 +1,6 @@
 // The step buffer: everything that changes from one step to the next, in one small block that
-// kernels read. C++ and GLSL read this text. It has only 4-byte scalars and pairs of them, so that
-// both languages agree on every offset (scalar layout).
+// kernels read. C++ and GLSL both include this file. The buffer has only 4-byte scalars and pairs
+// of them, so that both languages agree on every offset (scalar layout).
 #ifndef BX_PARAMS_STEP_H
 #define BX_PARAMS_STEP_H
 

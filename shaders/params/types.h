@@ -25,7 +25,7 @@ struct WeightRef {
 //   bits 0..2    format: BX_F32, ...
 //   bits 3..4    dtype of the scales (affine): BX_F32, BX_F16, BX_BF16
 //   bits 5..6    dtype of the biases
-//   bit  7       nf4: absmax is 8-bit coded
+//   bit  7       nf4: absmax is coded in 8 bits
 //   bit  8       rows begin at multiples of 16 bytes, and no group of 32 codes straddles two scales
 //   bits 9..31   codes per scale
 #define BX_F32 0u

@@ -16,7 +16,8 @@ std::size_t read_rate_bytes(std::size_t most, std::size_t least,
 
 /// Read bandwidth of `n_threads` threads, in bytes per second: the best of several passes over
 /// memory larger than the cache, in huge pages where the system has them. Takes about a second.
-/// 0 when there is too little memory. Throws Error(device) when the threads cannot be started.
+/// Returns 0 when there is too little memory. Throws Error(device) when the threads cannot be
+/// started.
 double host_read_rate(int n_threads);
 
 /// Float32 operations per second of `n_threads` threads that multiply and add in registers, with

@@ -205,8 +205,9 @@ void read_unknown(const Json& model, const Place& place, BpeFile& file) {
   if (!token.is_string())
     place.at("unk_token").broken("expected a string, got " + place.brief(token));
   file.unknown_token = token.get<std::string>();
-  // An added token of this name does not count (models/bpe/model.rs, merge_word). Many files name a
-  // token that no text needs, so a missing token is an error only when a text needs it.
+  // Only the vocabulary counts here, not an added token of this name (models/bpe/model.rs,
+  // merge_word). Many files name a token that no text needs, so a missing token is an error only
+  // when a text needs it.
   file.unknown = file.vocabulary.find(*file.unknown_token);
 }
 
