@@ -6,12 +6,12 @@
 namespace bitaxon::bench {
 namespace {
 
-// Hooks and the functions that they put into the table are plain functions, so their state is
+// A hook and the functions that it puts into the table are plain functions, so their state is
 // global.
 CallTimes times;
 vulkan::Functions original;
 
-/// Adds the seconds of its lifetime to `total`.
+/// The destructor adds the lifetime of the object to `total`, in seconds.
 class Stopwatch {
  public:
   explicit Stopwatch(double& total) : total_(total) {}
@@ -47,7 +47,8 @@ VKAPI_ATTR VkResult VKAPI_CALL semaphore_value(VkDevice device, VkSemaphore sema
 }  // namespace
 
 void measure_calls(vulkan::Functions& functions) {
-  // Called several times while the table is filled; the functions of the device come last.
+  // The hook is called several times while the table is filled. The functions of the device come
+  // last.
   if (functions.vkQueueSubmit2 == nullptr) return;
   original = functions;
   functions.vkQueueSubmit2 = queue_submit;

@@ -1,4 +1,4 @@
-// A case of an op, compiled once to run many times.
+// A case of an op that is compiled once and runs many times.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ struct CompiledCase {
   std::vector<Input> inputs;
 };
 
-/// `fast`: products may have reduced precision.
+/// If `fast`, products may have reduced precision.
 CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast = false);
 
 }  // namespace bitaxon::test

@@ -3,9 +3,10 @@
 // and after every run, because they change while other machines share the hardware.
 //
 // A run is one step of several copies of the kernel, each with its own weights or states. With one
-// row there are enough copies that no cache still holds the first one (four times the last-level
-// cache); with several rows there are four. Bytes are those of the weights as stored, and of the
-// keys and values read. Prints one JSON object per line.
+// row there are so many copies that they fill four times the last-level cache, and no cache still
+// holds the first copy when the next run begins. With several rows there are four copies. Bytes are
+// the bytes of the weights as stored, and of the keys and values that are read. Prints one JSON
+// object per line.
 //   cpu_bench [--threads N] [--filter TEXT] [--runs N] [--warm]
 #include <fmt/format.h>
 #include <unistd.h>
@@ -37,23 +38,22 @@ enum class Of { reading, multiplying, updates };
 /// Records one copy of a kernel.
 using Recorder = std::function<std::vector<Tensor>(const OpHandles&)>;
 
-/// One kernel, its amount of work, and the share of the machine's rate that it should reach.
+/// A kernel, its amount of work, and the fraction of the machine's rate that it should reach.
 struct Measure {
   std::string name;
   Of of;
-  double amount;  ///< bytes (0: those of the weights as stored), float32 operations, or state
-                  ///< updates
+  double amount;  ///< bytes (0: bytes of the stored weights), float32 operations or state updates
   double wanted;
   std::uint32_t n_rows;
   std::uint32_t position = 0;
-  double cold_bytes;  ///< bytes that one copy leaves in a cache, at least
+  double cold_bytes;  ///< bytes that one copy leaves in a cache (lower bound)
   /// Adds the data of one copy.
   std::function<Recorder(OpProblem& problem)> add;
-  /// Adds work that is not part of the kernel and whose time is subtracted; may be empty.
+  /// Adds work that is not part of the kernel. Its time is subtracted. May be empty.
   std::function<Recorder(OpProblem& problem)> add_less = {};
 };
 
-/// Bytes of an element, at least.
+/// A lower bound of the bytes per element.
 double bytes_each(Format format) {
   return format == Format::f32 ? 4 : format == Format::f16 || format == Format::bf16 ? 2 : 0.5;
 }
@@ -138,8 +138,8 @@ Measure scan(std::uint32_t n_rows, double wanted) {
           }};
 }
 
-/// The time of ssm_in beyond a linear of the same shape. Both have so few columns that the
-/// convolution takes most of the time.
+/// Measures how much longer ssm_in takes than a linear of the same shape. Both have so few columns
+/// that the convolution takes most of the time.
 Measure convolution(std::uint32_t n_rows, double wanted) {
   constexpr std::int64_t kInner = 7680, kTaps = 4, kWidth = 2;
   return {.name = fmt::format("convolution 7680x4, {} rows", n_rows),
@@ -222,7 +222,7 @@ std::vector<Measure> measures() {
   return all;
 }
 
-/// Several copies of a kernel as one step.
+/// Several copies of a kernel in one step.
 class Copies {
  public:
   Copies(Backend& backend, const Measure& measure,
@@ -256,7 +256,7 @@ class Copies {
   CompiledCase compiled_;
 };
 
-/// The median of several runs.
+/// The median of the values of several runs.
 double median_of(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
@@ -267,8 +267,8 @@ double rounded(double value, double places) { return std::round(value * places) 
 void time_measure(Backend& backend, const Measure& measure, const Options& options) {
   const double cache_bytes =
       std::max(static_cast<double>(::sysconf(_SC_LEVEL3_CACHE_SIZE)), 32.0 * (1 << 20));
-  // At least four, so that the start of a step does not count. With more rows, a copy takes so long
-  // that cached data does not count either.
+  // There are at least four copies, so that the start of a step hardly counts. With more rows, a
+  // copy takes so long that cached data hardly counts either.
   const int n_copies =
       measure.n_rows > 1 || options.warm
           ? 4
@@ -312,9 +312,10 @@ int bench(int argc, char** argv) {
   CLI::App app("Times single kernels of the CPU backend");
   Options options;
   app.add_option("--threads", options.n_threads, "0: all cores");
-  app.add_option("--runs", options.n_runs, "How often each runs")->check(CLI::PositiveNumber);
-  app.add_flag("--warm", options.warm, "Few copies even with one row, so that caches hold them");
-  app.add_option("--filter", options.filter, "Only kernels whose name contains this");
+  app.add_option("--runs", options.n_runs, "Number of runs per kernel")->check(CLI::PositiveNumber);
+  app.add_flag("--warm", options.warm,
+               "Use few copies even with one row, so that they stay in caches");
+  app.add_option("--filter", options.filter, "Only kernels whose name contains this text");
   CLI11_PARSE(app, argc, argv);
   const auto opened = open_device("cpu", {.n_threads = options.n_threads});
   Backend& backend = *opened.backend;

@@ -15,8 +15,8 @@
 namespace bitaxon::bench {
 namespace {
 
-/// Tokens decoded before measuring, enough to use every entry of the ring buffer of steps and every
-/// pipeline.
+/// The number of tokens that are decoded before measuring. They use every entry of the ring buffer
+/// of steps and every pipeline.
 constexpr int kWarmUpTokens = 12;
 
 double seconds_now() {
@@ -74,7 +74,7 @@ TokenTimes measure_token(Decoder& decoder) {
           .wait_us = calls.wait_s * 1e6};
 }
 
-/// "layer_3 ssm_in: ssm_in_vec" without the layer.
+/// The label "layer_3 ssm_in: ssm_in_vec" without the layer.
 std::string kernel_of(const std::string& label) {
   const std::size_t colon = label.find(": ");
   const std::size_t space = label.rfind(' ', colon);

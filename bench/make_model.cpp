@@ -24,9 +24,11 @@ int make_model(int argc, char** argv) {
   std::string output;
   CLI::App program("Writes a model directory of random weights.", "make_model");
   program.add_option("--config", config, "Configuration")->check(CLI::IsMember(configs));
-  program.add_option("--format", format, "How matrices are stored")->check(CLI::IsMember(formats));
+  program.add_option("--format", format, "Format of the stored matrices")
+      ->check(CLI::IsMember(formats));
   program.add_option("--seed", seed, "Seed of the weights");
-  program.add_option("--output,-o", output, "Folder; files of a model there are replaced")
+  program
+      .add_option("--output,-o", output, "Output folder; existing model files in it are replaced")
       ->required();
   for (CLI::Option* option : program.get_options()) option->capture_default_str();
   try {

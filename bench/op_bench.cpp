@@ -1,6 +1,6 @@
-// Times the op cases tagged "bench" on one device, after checking their results against the
-// reference. Measures the wall time of submit and wait. Bytes and operations are those of the op's
-// cost. best_GB/s is the rate of the fastest run, and %_of_read is that rate as a percentage of the
+// Times the op cases tagged kBench on one device, after checking their results against the
+// reference. Measures the wall time of submit and wait. Bytes and operations come from the op's
+// cost. best_GB/s is the rate of the fastest run, and %_of_read is this rate as a percentage of the
 // host's read rate.
 //   op_bench [--device=cpu] [--threads=N] [--shader-dir=DIR] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
@@ -23,7 +23,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Empty if the device agrees with the reference.
+/// Describes how the device differs from the reference. Empty if they agree.
 std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_case,
                          const OpProblem& problem) {
   const auto found =
@@ -50,8 +50,7 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
   state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
-  // The fastest of both rates, because time taken by other processes does not tell about the
-  // device.
+  // Both rates are the fastest of several, because other processes can only slow the device down.
   const double best_rate = static_cast<double>(compiled.cost.bytes) / best_s;
   state.counters["best_GB/s"] = best_rate * 1e-9;
   state.counters["%_of_read"] = 100 * best_rate / read_rate;
@@ -60,7 +59,7 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
                                                benchmark::Counter::kIs1000);
 }
 
-/// Removes "--name=value" from the arguments and returns the value; empty if it is absent.
+/// Removes "--name=value" from the arguments and returns the value, or an empty text without it.
 std::string take_flag(int& argc, char** argv, const std::string& name) {
   for (int i = 1; i < argc; ++i) {
     const std::string prefix = "--" + name + "=";

@@ -1,8 +1,9 @@
-// Measures the time of decoding one token on a Vulkan device: the work of the host, and with
-// --profile the time of each kernel, compared with the highest rates of the device.
+// Measures the time of decoding one token on a Vulkan device. Reports the work of the host. With
+// --profile, also compares the time of each kernel with the highest rates of the device.
 //   step_bench [--device vulkan:SEL] [--model DIR | --config NAME] [--tokens N] [--profile]
 //              [--shader-dir DIR] [--output FOLDER]
-// The last line of output is the report as JSON; with --output it is also written to a file.
+// The last line of output is the report as JSON. With --output, the report is also written to a
+// file.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -18,7 +19,7 @@
 namespace bitaxon::bench {
 namespace {
 
-/// The share of the device's read rate that kernels are expected to reach.
+/// The fraction of the device's read rate that kernels are expected to reach.
 constexpr double kReadShare = 0.8;
 
 struct Options {
@@ -55,7 +56,7 @@ void print_decode(const DecodeTimes& times) {
               times.dispatches, times.submissions, times.submissions == 1 ? "" : "s");
   std::printf("per token (medians)\n");
   line("from token to token", token.token_us);
-  line("host, besides the driver", token.host_us);
+  line("host, without the driver", token.host_us);
   line("driver's submit", token.submit_us);
   line("driver's wait", token.wait_us);
 }
@@ -78,7 +79,7 @@ void print_kernels(const std::vector<KernelTime>& kernels, double read_rate) {
   }
 }
 
-/// The expected time of a token: its bytes at a good share of the read rate, plus its launches.
+/// The expected time of a token: its bytes at kReadShare of the read rate, plus its launches.
 struct Expectation {
   double bytes = 0;
   double kernels_us = 0;
@@ -102,8 +103,8 @@ void print_expectation(const Expectation& expected, const DecodeTimes& times) {
   std::printf("\ndevice reads %.1f GB/s, an empty dependent dispatch takes %.2f us\n",
               times.rates->read_bytes_per_s * 1e-9, times.rates->dispatch_s * 1e6);
   std::printf(
-      "all kernels %.1f us; %.1f MB at %.0f %% of the read rate %.1f us + %zu dispatches "
-      "%.1f us = %.1f us; a token takes %.1f us, %.2f times that\n",
+      "all kernels take %.1f us; expected: %.1f MB at %.0f %% of the read rate take %.1f us, %zu "
+      "dispatches %.1f us, together %.1f us; a token takes %.1f us, %.2f times that\n",
       expected.kernels_us, expected.bytes * 1e-6, 100 * kReadShare, expected.read_us,
       times.dispatches, expected.dispatch_us, expected.token_us(), times.token.token_us,
       times.token.token_us / expected.token_us());
@@ -150,7 +151,8 @@ DecodeSetup setup_of(const Options& options) {
   return setup;
 }
 
-/// A file name from the letters and digits of the device name, and the commit.
+/// The path of the report. The file name has the letters and digits of the device name, and the
+/// commit.
 std::filesystem::path report_file(const std::string& folder, const std::string& device) {
   std::string name;
   for (const char c : device) {
@@ -166,7 +168,7 @@ void measure(const Options& options) {
   const DecodeSetup setup = setup_of(options);
   const DecodeTimes times = measure_decode(setup, options.profile);
   print_decode(times);
-  std::fflush(stdout);  // the rest may take a while
+  std::fflush(stdout);  // the measurements that follow may take a while
   const BuildInfo& build = build_info();
   const std::string model = std::filesystem::weakly_canonical(options.model).filename().string();
   Json report = {
@@ -191,9 +193,9 @@ void measure(const Options& options) {
 
 int step_bench(int argc, char** argv) {
   Options options;
-  CLI::App program("What decoding one token takes on a Vulkan device.", "step_bench");
+  CLI::App program("Measures the time of decoding one token on a Vulkan device.", "step_bench");
   program.add_option("--device", options.device, "vulkan[:SEL]")->capture_default_str();
-  program.add_option("--model,-m", options.model, "A model directory, in place of random weights");
+  program.add_option("--model,-m", options.model, "A model directory instead of random weights");
   program.add_option("--config", options.config, "Configuration of random weights")
       ->check(CLI::IsMember(configs()))
       ->capture_default_str();
@@ -202,7 +204,7 @@ int step_bench(int argc, char** argv) {
       ->capture_default_str();
   program.add_flag("--profile", options.profile, "Time kernels and measure the device's rates");
   program.add_option("--shader-dir", options.shader_dir,
-                     "Compile the shaders in this folder in place of those of the program");
+                     "Compile the shaders in this folder instead of using the program's");
   program.add_option("--output,-o", options.output, "Folder for the report as a JSON file");
   try {
     program.parse(argc, argv);

@@ -1,4 +1,4 @@
-// Invalid input: one line on stderr, nothing on stdout, no file left behind.
+// Invalid input gives one line on stderr and nothing on stdout, and leaves no file behind.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 struct BadCase {
   Arguments arguments;
-  int status;             ///< 2: the command line is invalid; 1: a file or device is
+  int status;             ///< 2 if the command line is invalid, 1 if a file or device is invalid
   std::string mentioned;  ///< text that the message must hold
   std::string input = {};
   std::map<std::string, std::string> environment = {};
@@ -39,7 +39,7 @@ class BadInputCli : public testing::Test {
     fs::create_directories(at(name).parent_path());
     write_file(at(name), text);
   }
-  /// Adds a folder with the smallest model, and one more file if given.
+  /// Adds a folder with the smallest model.
   void add_model(const std::string& name) const {
     copy_model(golden_dir() / kSmallestModel, at(name));
   }
@@ -178,7 +178,7 @@ TEST_F(BadInputCli, RefusesNumbersOutOfRange) {
   };
   for (const auto& [flag, values] : flags)
     for (const std::string& value : values)
-      // A second --max-tokens would be an error of its own.
+      // No other flag is given, because a second --max-tokens would be an error, too.
       cases.push_back({{"run", "--prompt", "a", flag, value}, 2, flag});
   for (const std::string& value : flags[10].second)
     if (value != "a\nb")
@@ -465,7 +465,7 @@ TEST_F(BadInputCli, RefusesBrokenTokenizers) {
   add_model("broken", "tokenizer.json", good.substr(0, 2000));
   add_model("object", "tokenizer.json", "{}");
   add_model("empty", "tokenizer.json", "");
-  add_model("wide", "tokenizer.json", good);  // 1024 ids, but the model has 128
+  add_model("wide", "tokenizer.json", good);  // the tokenizer has 1024 ids, the model only 128
   add_model("pointer", "tokenizer.json", kPointer);
   // The file is cut inside a number.
   add_model("cut", "tokenizer.json", good.substr(0, 5000));

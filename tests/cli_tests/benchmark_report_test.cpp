@@ -75,7 +75,7 @@ bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-/// The cells of a CSV row, as RFC 4180 defines it.
+/// The cells of a CSV row as defined by RFC 4180.
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells(1);
   bool quoted = false;
@@ -117,7 +117,7 @@ TEST(BenchmarkReport, MarksSynthesizedStates) {
   const std::string all[] = {tool::table_text(found), tool::markdown_text(found),
                              tool::page_text(found)};
   for (const std::string& text : all) {
-    // Two tests that differ only in their state.
+    // Each report has two tests that differ only in how their state was made.
     EXPECT_TRUE(std::regex_search(text, std::regex("decode 4 at 64[ <]"))) << text;
     EXPECT_TRUE(holds(text, "decode 4 at 64, synthesized")) << text;
     EXPECT_TRUE(holds(text, tool::kMadeUpNote)) << text;
@@ -132,7 +132,7 @@ TEST(BenchmarkReport, MarksSynthesizedStates) {
   EXPECT_FALSE(holds(tool::page_text(found), "hollow"));
 }
 
-TEST(BenchmarkReport, OneRunHasNoSpreadAndOneMeasurementNoRange) {
+TEST(BenchmarkReport, ASingleRunHasNoSpreadAndNoRange) {
   Benchmark found = findings({0.5});
   for (BenchedDevice& one : found.devices) {
     one.rates = {};
@@ -176,7 +176,7 @@ TEST(BenchmarkReport, MarksMissingMeasurements) {
   EXPECT_EQ(json["records"][1]["limit"], "read") << "the limit of the other device";
 }
 
-TEST(BenchmarkReport, JsonKeepsToItsSchema) {
+TEST(BenchmarkReport, JsonFollowsItsSchema) {
   const Json json = tool::report_json(findings());
   expect_keeps_to_schema("benchmark", json);
   for (const Json& one : {json["devices"][0], json["records"][0]}) {
@@ -256,7 +256,7 @@ TEST(BenchmarkReport, ThePageIsSelfContained) {
     EXPECT_EQ(count(fmt::format("<{}[ >]", tag)), count(fmt::format("</{}>", tag))) << tag;
 }
 
-TEST(BenchmarkPlots, DrawOnePointAndNone) {
+TEST(BenchmarkPlots, HandleNoPointsAndOnePoint) {
   EXPECT_EQ(tool::line_plot({}, "x", "y"), "");
   EXPECT_EQ(tool::line_plot({{"a", {}}}, "x", "y"), "");
   const std::string plot = tool::line_plot({{"<a>", {{8, 2, 1, 3, 10}}}}, "x", "y");
@@ -275,7 +275,7 @@ TEST(BenchmarkPlots, TheLastLengthHasALabel) {
   EXPECT_FALSE(holds(plot, ">2040</text>"));
 }
 
-TEST(BenchmarkPlots, NumbersArePlain) {
+TEST(BenchmarkPlots, LabelsArePlainNumbers) {
   for (const auto& [value, text] : std::vector<std::pair<double, std::string>>{
            {38840, "38840"}, {123.44, "123.4"}, {1.5, "1.50"}, {0.0421, "0.0421"}, {0, "0.0000"}})
     EXPECT_EQ(tool::plain_number(value), text);

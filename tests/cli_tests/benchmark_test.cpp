@@ -21,7 +21,7 @@ namespace {
 
 const Arguments kJson = {"--format", "json"};
 
-/// The shortest possible benchmark, with the further flags `more`.
+/// The arguments of the shortest possible benchmark, followed by `more`.
 Arguments quick(const Arguments& more = {}) {
   Arguments all = {"benchmark", "--quiet"};
   const auto add = [&](const Arguments& flags, const char* other = "") {
@@ -42,7 +42,7 @@ Arguments on_cpu(const Arguments& more = {}) { return quick(Arguments{"--device"
 
 Json benchmark_json(const Arguments& arguments) { return run_json(arguments + kJson); }
 
-/// "cpu decode 3 at 5"
+/// The names of the records, such as "cpu decode 3 at 5".
 std::vector<std::string> names_of(const Json& records) {
   std::vector<std::string> names;
   for (const Json& record : records)
@@ -85,7 +85,7 @@ TEST(LengthyBenchmarkCli, DevicesRunTheSameTestsInTurn) {
   const Json& records = json["records"];
   EXPECT_EQ(records[0]["flops"], records[1]["flops"]);
   EXPECT_EQ(records[1]["precision"], "exact");
-  // Rates are measured after each round and are never equal.
+  // Rates are measured after each round, and two measurements are never equal.
   for (const Json& device : json["devices"]) {
     EXPECT_LT(device["read_bytes_per_sec_min"], device["read_bytes_per_sec"]);
     EXPECT_LT(device["float32_flops_per_sec_min"], device["float32_flops_per_sec"]);
@@ -101,7 +101,7 @@ TEST(BenchmarkCli, DecodesAtADepth) {
   const Json& records = json["records"];
   EXPECT_EQ(records[2]["synthesized_state"], false);
   EXPECT_EQ(records[3]["synthesized_state"], true);
-  // At a depth more keys and values are read.
+  // At a greater depth, a step reads more keys and values.
   EXPECT_GT(records[3]["stored_bytes"], records[2]["stored_bytes"]);
   EXPECT_GT(records[4]["stored_bytes"], records[3]["stored_bytes"]);
   EXPECT_EQ(names_of(benchmark_json(on_cpu({"--depth", "9"}))["records"]).back(),
@@ -124,7 +124,7 @@ TEST(BenchmarkCli, ComputesSequencesTogether) {
     EXPECT_LT(three["records"][i]["stored_bytes"].get<std::int64_t>(),
               3 * one["records"][i]["stored_bytes"].get<std::int64_t>());
   }
-  // Each test takes two steps; the last step has one row.
+  // Each test takes two steps, and the last step has one row.
   benchmark_json(on_cpu(
       {"-m", folder.path().string(), "-s", "17", "--batch-size", "32", "--decode-tokens", "1"}));
 }
@@ -182,7 +182,7 @@ TEST(BenchmarkCli, MeasuresAModelAndItsQuantization) {
   EXPECT_EQ(benchmark_json(on_cpu({"--quantize", "nf4"}))["quantization"], "nf4_g64");
 }
 
-TEST(BenchmarkCli, TheVariableNamesTheDevice) {
+TEST(BenchmarkCli, TheEnvironmentNamesTheDevice) {
   Surroundings surroundings;
   surroundings.environment["BIT_AXON_DEVICE"] = "reference";
   const Json json = run_json(quick(kJson), "", surroundings);
@@ -260,7 +260,7 @@ TEST(BenchmarkCli, RefusesTwoNamesOfOneDevice) {
 }
 #endif
 
-TEST(BenchmarkRates, TheBestIsTheLimit) {
+TEST(BenchmarkRates, TheBestRateIsTheLimit) {
   tool::RateRange rates;
   for (const double factor : {2.0, 1.0, 3.0})
     rates.add({.read_bytes_per_s = factor, .f32_flops_per_s = 10 / factor, .dispatch_s = factor});
@@ -268,7 +268,7 @@ TEST(BenchmarkRates, TheBestIsTheLimit) {
   EXPECT_EQ(rates.best.read_bytes_per_s, 3);
   EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
   EXPECT_EQ(rates.best.f32_flops_per_s, 10);
-  EXPECT_EQ(rates.best.dispatch_s, 1);  // the shortest
+  EXPECT_EQ(rates.best.dispatch_s, 1);  // the shortest time is the best
   EXPECT_EQ(rates.worst.dispatch_s, 3);
 }
 

@@ -10,11 +10,11 @@
 namespace bitaxon::test {
 namespace {
 
-/// Exact and on one device, so that states can be compared byte by byte.
+/// Chats run in exact precision and on one device, so that states can be compared byte by byte.
 const Arguments kModel = {"--quiet", "--device", "cpu", "--precision", "exact"};
 const Arguments kChat = Arguments{"run", "--chat", "--max-tokens", "10", "--seed", "4"} + kModel;
 
-/// Does what a chat must do, with other commands: the ids of each turn are given as ids.
+/// Computes with other commands what a chat must do. The ids of each turn are given as ids.
 class ExpectedChat {
  public:
   explicit ExpectedChat(std::string system = {}) : system_(std::move(system)) {}
@@ -38,7 +38,7 @@ class ExpectedChat {
     }
   }
   const std::string& out() const { return out_; }
-  /// The state file after all ids, which `logits` feeds in the same pieces as a chat.
+  /// The state file after all ids. `bit-axon logits` feeds them in the same pieces as a chat.
   std::string fed_state() const {
     run_well(Arguments{"logits", "--ids", joined(fed_), "--split", joined(pieces_), "--out",
                        (folder_ / "l").string(), "--save-state", (folder_ / "fed").string()} +
@@ -54,7 +54,7 @@ class ExpectedChat {
   std::string out_;
 };
 
-TEST(LengthyChatCli, HistoryIsIds) {
+TEST(LengthyChatCli, TheHistoryIsKeptAsTokenIds) {
   const TemporaryFolder folder;
   const Arguments save = {"--save-state", (folder / "state").string()};
   ExpectedChat expected;
@@ -90,7 +90,7 @@ TEST(ChatCli, EndsOnExitAndQuit) {
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}\nhello\n", word)).out, expected);
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}", word)).out, expected);
   }
-  // The word must be alone in its line, and it does not end the chat as the first question.
+  // The word ends the chat only if it is alone in a line and is not the first question.
   for (const char* question : {"exit the stage", "the exit", "exits", "quit."})
     EXPECT_GT(run_well(kChat, std::string(question) + "\n").out.size(), 1U) << question;
   EXPECT_GT(run_well(kChat + Arguments{"exit"}, "").out.size(), 1U);
@@ -196,7 +196,7 @@ TEST(LengthyChatCli, ASystemMessageIsUsedAfterASavedState) {
             run_well(kChat + load, "And now?\n").out);
 }
 
-/// A model whose tokenizer names the tokens of the template differently.
+/// Copies a model and changes the names of the template's tokens in its tokenizer.
 void copy_model_without_template_tokens(const std::filesystem::path& to) {
   copy_model(bundled_model_dir(), to);
   std::string tokenizer = read_file(to / "tokenizer.json");

@@ -1,4 +1,4 @@
-// bit-axon compare: agreement of two devices, and the report of differences.
+// bit-axon compare: whether two devices agree, and the report of their differences.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ struct Judged {
   Json json;
 };
 
-/// Runs a comparison that ends with either verdict. stderr must stay empty.
+/// Runs a comparison. The devices may agree or not, but stderr must stay empty.
 Judged judge(const Arguments& arguments, const std::string& input = {}) {
   const Finished finished = run(arguments + Arguments{"--json"}, input);
   EXPECT_EQ(finished.err, "") << finished.describe();

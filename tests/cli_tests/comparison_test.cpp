@@ -1,4 +1,5 @@
-// Comparisons of two models that are known to differ, checked against the outputs of each alone.
+// Compares models that are known to differ, and checks the comparison against the outputs of each
+// model alone.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -43,7 +44,7 @@ std::vector<float> all_logits(OpenModel& open, const std::vector<std::int32_t>& 
   return test::feed_all(open.model, state, ids);
 }
 
-TEST(Comparison, FindsNoDifferenceOfEqualModels) {
+TEST(Comparison, FindsNoDifferenceBetweenEqualModels) {
   OpenModel a = open_random(), b = open_random();
   const auto found = compare_all(a, b, {kIds, {20, 1, 2}, 9}, {0, 0});
   ASSERT_TRUE(found);
@@ -58,7 +59,7 @@ TEST(Comparison, FindsNoDifferenceOfEqualModels) {
   EXPECT_FALSE(found->parting);
   EXPECT_GT(found->prefill_tokens_per_sec(found->a), 0);
   EXPECT_GT(found->b.decode_tokens_per_sec(), 0);
-  // The greedy tokens follow from the logits.
+  // Each greedy token must be the likeliest token of the logits before it.
   std::vector<std::int32_t> ids = kIds;
   for (const std::int32_t token : found->a.greedy_tokens) {
     const std::vector<float> logits = all_logits(a, ids);
@@ -80,7 +81,7 @@ TEST(Comparison, HandlesZeroAndOneGreedyTokens) {
   }
 }
 
-TEST(Comparison, EqualsTheDifferenceOfSeparateRuns) {
+TEST(Comparison, EqualsTheDifferenceBetweenSeparateRuns) {
   OpenModel a = open_random(1), b = open_random(2);
   const auto found = compare_all(a, b, {kIds, {7, 16}, 5});
   ASSERT_TRUE(found);
@@ -182,7 +183,7 @@ TEST(Comparison, EndsWhenInterrupted) {
   EXPECT_FALSE(compare_all(a, b, {kIds, {23}, 4}, Tolerance::exact(), interrupted));
 }
 
-/// A comparison that agrees; tests change it.
+/// A comparison without differences. Tests change parts of it.
 Comparison agreeing() {
   Comparison found;
   found.spec = test::small_config().spec();

@@ -1,4 +1,4 @@
-// The measures of the difference of two devices, checked against numbers computed by hand.
+// Checks the measures of the difference between two devices with numbers computed by hand.
 #include "compare/difference.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ TEST(Difference, IsZeroForNoRowsAndEqualRows) {
 }
 
 TEST(Difference, EqualsNumbersComputedByHand) {
-  // Rows of norm 5, 13 and 10, off by (0, 0), (0, 1) and (-3, 4).
+  // The rows of a have the norms 5, 13 and 10. The rows of b differ by (0, 0), (0, 1) and (-3, 4).
   Difference difference;
   difference.add(std::vector<float>{3, 4, 5, 12, 6, 8}, std::vector<float>{3, 4, 5, 13, 3, 12}, 3);
   EXPECT_DOUBLE_EQ(difference.relative_l2(), std::sqrt(26.0 / 294.0));
@@ -78,7 +78,7 @@ TEST(Difference, NaNAndInfinityAreWithinNoTolerance) {
                       std::numeric_limits<double>::infinity()};
   const std::vector<float> good = {1, 2, 3, 4, 5, 6};
   for (const float bad : {kNaN, kInf, -kInf})
-    for (const int where : {0, 1, 2}) {  // on a, on b, the same on both
+    for (const int where : {0, 1, 2}) {  // only on a, only on b, on both
       std::vector<float> a = good, b = good;
       if (where != 1) a[3] = bad;
       if (where != 0) b[3] = bad;
@@ -95,7 +95,7 @@ TEST(Difference, NaNAndInfinityAreWithinNoTolerance) {
     }
 }
 
-TEST(Tolerances, ARowMayHaveFourTimesOrFastThreeTimesTheBound) {
+TEST(Tolerances, ARowMayHaveFourTimesTheBoundOrThreeTimesInFastMode) {
   EXPECT_DOUBLE_EQ(Tolerance::exact().whole, 5e-5);
   EXPECT_DOUBLE_EQ(Tolerance::exact().row, 2e-4);
   EXPECT_DOUBLE_EQ(Tolerance::fast().whole, 1e-2);
@@ -113,7 +113,7 @@ TEST(Likeliest, IsTheLowestIndexOfEqualLogits) {
 }
 
 TEST(Parting, ANearTieIsAGapThatTwoAllowedErrorsCanClose) {
-  // Root mean square 2; with a row tolerance of 0.1, two errors make 0.4.
+  // The root mean square is 2. With a row tolerance of 0.1, two errors add up to 0.4.
   const std::vector<float> a = {2, 1.75F, -2, -2.222F};
   const auto part = [&](float b0, float b1) {
     return parting_of(0, 1, a, std::vector<float>{b0, b1, -2, -2.222F}, {1, 0.1});
@@ -133,7 +133,7 @@ TEST(Parting, ANearTieIsAGapThatTwoAllowedErrorsCanClose) {
   EXPECT_FALSE(parting_of(0, 1, a, std::vector<float>{1.875F, 2, kNaN, 0}, {1, 0.1}).is_near_tie);
 }
 
-TEST(Parting, IsNoNearTieWithoutAToken) {
+TEST(Parting, IsNotANearTieWithoutAToken) {
   const std::vector<float> logits = {1, 1};
   for (const auto& [a, b] : {std::pair{-1, 0}, {0, -1}, {-1, -1}}) {
     const Parting parting = parting_of(a, b, logits, logits, {1, 1});

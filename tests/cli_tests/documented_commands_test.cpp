@@ -1,6 +1,6 @@
-// The command lines of Bit-Axon's documentation, as they are written there. The bundled model takes
-// the place of the hub's model, and numbers are smaller where larger ones would only take longer.
-// The commands for training are left out.
+// Runs the command lines of the original Bit-Axon documentation exactly as they are written there.
+// The bundled model replaces the model of the hub, and some numbers are smaller to save time. The
+// commands for training are left out.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Splits at blanks; double quotes keep blanks.
+/// Splits a line at blanks, except inside double quotes.
 Arguments words_of(const std::string& line) {
   Arguments words;
   bool in_word = false, in_quotes = false;
@@ -49,8 +49,8 @@ void write_adapter(const fs::path& file) {
                        {"layer_0.ssm.in_proj.lora_b", numbers({8, 2 * config.d_inner()})}});
 }
 
-/// A working folder with the files that the lines name: ./model, ./base-model, adapters, and in the
-/// hub cache skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
+/// A working folder with the files that the command lines name: ./model, ./base-model and adapters.
+/// The hub cache has skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
 class DocumentedCommands : public testing::Test {
  protected:
   DocumentedCommands() {
@@ -70,13 +70,13 @@ class DocumentedCommands : public testing::Test {
     for (const std::string& name : names)
       fs::copy_file(bundled_model_dir() / name, root / "snapshots/1" / name);
   }
-  /// Runs a line as it is written, with further flags `more` that make it quick.
+  /// Runs a command line with the further flags `more`, which make it quick.
   Finished run_line(const std::string& line, const Arguments& more = {},
                     const std::string& input = {}) const {
     SCOPED_TRACE("bit-axon " + line);
     return run_well(words_of(line) + more, input, surroundings_);
   }
-  /// Runs a line that must make the folder `output`.
+  /// Runs a command line and expects that it makes the folder `output`.
   void expect_makes(const std::string& line, const std::string& output) const {
     SCOPED_TRACE("bit-axon " + line);
     fs::remove_all(at(output));
@@ -104,7 +104,7 @@ TEST_F(DocumentedCommands, EveryCommandHasHelp) {
 
 TEST_F(DocumentedCommands, Run) {
   const Arguments few = {"--max-tokens", "4"};
-  const Arguments seed = {"--seed", "1"};  // without one, the answer may end before its first word
+  const Arguments seed = {"--seed", "1"};  // with another seed, the answer might have no text
   EXPECT_GT(run_line("run \"Hello\" --top-k 50 --top-p 0.95 --seed 42 --no-stream", few).out.size(),
             1U);
   for (const char* line :
@@ -186,8 +186,8 @@ TEST_F(DocumentedCommands, Benchmark) {
            {"-i", "1", "-w", "0", "--decode-tokens", "1"});
 }
 
-/// Checks that every flag is known: an unknown flag is an error, even next to --help. hub_tests
-/// checks what the flags do, with a hub of its own.
+/// Checks only that every flag is known, because an unknown flag is an error even together with
+/// --help. hub_tests checks the effects of the flags with a hub of its own.
 TEST_F(DocumentedCommands, Download) {
   for (const char* line :
        {"download", "download skyoo2003/bit-axon",
@@ -221,7 +221,7 @@ TEST_F(DocumentedCommands, APresetIsIgnoredWhenAModelIsNamed) {
       const Finished finished = run_well(command + Arguments{flag}, "", surroundings_);
       SCOPED_TRACE(finished.describe());
       EXPECT_NE(finished.err.find(said), std::string::npos);
-      EXPECT_EQ(finished.err.find(said), finished.err.rfind(said)) << "said twice";
+      EXPECT_EQ(finished.err.find(said), finished.err.rfind(said)) << "the message appears twice";
       // Times and free memory differ from run to run.
       const bool is_steady = command[0] != "compare" && command[0] != "inspect";
       EXPECT_EQ(is_steady ? finished.out : expected, expected);
@@ -232,7 +232,7 @@ TEST_F(DocumentedCommands, APresetIsIgnoredWhenAModelIsNamed) {
   }
 }
 
-// ---- names that are found, and names that are not
+// ---- names of models and tokenizers
 
 TEST_F(DocumentedCommands, AMissingHubTokenizerNamesTheDownloadCommand) {
   const Finished finished =

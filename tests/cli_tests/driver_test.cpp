@@ -15,14 +15,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The manifest of Mesa's driver that computes on the CPU.
+/// The manifest of Mesa's software driver, which computes on the CPU.
 fs::path healthy_manifest() {
   for (const auto& entry : fs::directory_iterator("/usr/share/vulkan/icd.d"))
     if (entry.path().filename().string().starts_with("lvp_icd")) return entry.path();
   throw std::runtime_error("install mesa-vulkan-drivers");
 }
 
-/// The library of this driver, as the dynamic linker takes it.
+/// The library of this driver, in a form that the dynamic linker accepts.
 fs::path healthy_library() {
   const fs::path manifest = healthy_manifest();
   const fs::path library =
@@ -30,7 +30,7 @@ fs::path healthy_library() {
   return library.has_parent_path() ? manifest.parent_path() / library : library;
 }
 
-/// The drivers of a test in a folder of their own, and an empty cache.
+/// A folder with the drivers of a test, and an empty cache.
 class Drivers : public testing::Test {
  protected:
   /// Makes a driver that does `act` in `function` (see fake_driver.cpp). Returns the path of its
@@ -55,7 +55,7 @@ class Drivers : public testing::Test {
                                 {"VK_ICD_FILENAMES", list},
                                 {"BX_WRAPPED_DRIVER", healthy_library().string()},
                                 {"XDG_CACHE_HOME", (folder_ / "cache").string()},
-                                // A crash stays a crash under sanitizers.
+                                // Keeps sanitizers from handling the crash.
                                 {"ASAN_OPTIONS", "handle_segv=0:handle_abort=0"}};
     return surroundings;
   }
@@ -71,7 +71,7 @@ Json entry_of(const Json& list, const std::string& selector) {
   return nullptr;
 }
 
-/// Expects that `devices --json` lists the driver as unusable and that auto takes the CPU.
+/// Expects that `devices --json` lists the driver as unusable and that `auto` chooses the CPU.
 void expect_rejected(const Json& list, const fs::path& manifest, const std::string& problem) {
   const Json driver = entry_of(list, "vulkan:" + manifest.stem().string());
   ASSERT_FALSE(driver.is_null()) << list;
@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(In, CrashingDriver,
                                          "vkDestroyDevice", "vkDestroyInstance", "unload"),
                          [](const auto& parameter) { return std::string(parameter.param); });
 
-TEST_F(Drivers, ThatMisbehaveOtherwiseAreLeftOut) {
+TEST_F(Drivers, ThatAbortOrExitAreLeftOut) {
   const fs::path aborts = add("abort", "vkCreateInstance");
   const fs::path exits = add("exit", "vkEnumeratePhysicalDevices");
   const Json list = run_json({"devices", "--json"}, "", with({aborts, exits, healthy_manifest()}));
@@ -121,7 +121,7 @@ TEST_F(Drivers, ThatMisbehaveOtherwiseAreLeftOut) {
   EXPECT_TRUE(has_llvmpipe(list)) << list;
 }
 
-/// If one driver fails so, the loader shows the devices of no driver.
+/// If one driver fails to list its devices, the loader shows no devices at all.
 TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   const fs::path manifest = add("fail", "vkEnumeratePhysicalDevices");
   const Json list = run_json({"devices", "--json"}, "", with({manifest, healthy_manifest()}));
@@ -130,7 +130,7 @@ TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   EXPECT_FALSE(fs::exists(record())) << "the next run may have enough memory";
 }
 
-/// The loader then reports the same as if no driver had a device.
+/// If a driver refuses to list its devices, the loader reports that there is no device.
 TEST_F(Drivers, ThatRefuseToListTheirDevicesDoNotHideTheOthers) {
   const fs::path manifest = add("refuse", "vkEnumeratePhysicalDevices");
   const Finished finished = run_well({"devices"}, "", with({manifest, healthy_manifest()}));
@@ -157,7 +157,7 @@ TEST_F(Drivers, ALayerThatCrashesIsLeftOut) {
   EXPECT_NE(finished.err.find("warning: Vulkan layers are left out: with them it crashes"),
             std::string::npos)
       << finished.err;
-  surroundings.environment["BX_NO_LAYER"] = "1";  // the recorded result is out of date
+  surroundings.environment["BX_NO_LAYER"] = "1";  // disables the layer, so the drivers are retried
   EXPECT_EQ(run_well({"devices"}, "", surroundings).err, "");
 }
 
@@ -200,7 +200,7 @@ TEST_F(Drivers, AutoContinuesWithTheCpu) {
   EXPECT_EQ(devices.err, "");
 }
 
-TEST_F(Drivers, NamingABadOneIsAnError) {
+TEST_F(Drivers, NamingABadDriverIsAnError) {
   const fs::path manifest = add("crash", "vkEnumeratePhysicalDevices");
   for (const Surroundings& surroundings : {with({manifest}), with({manifest, healthy_manifest()})})
     for (const char* device : {"vulkan", "vulkan:1", "vulkan:vkEnumeratePhysicalDevices"}) {
@@ -215,7 +215,7 @@ TEST_F(Drivers, NamingABadOneIsAnError) {
     }
 }
 
-TEST_F(Drivers, AHealthyOneComputesNextToOneThatCrashes) {
+TEST_F(Drivers, AHealthyDriverComputesDespiteOneThatCrashes) {
   const Finished finished =
       run_well({"run", "--quiet", "--prompt-ids", "1,2", "--max-tokens", "1", "--device",
                 "vulkan:llvmpipe", "-m", golden_model(kSmallestModel).string()},
@@ -232,7 +232,7 @@ TEST_F(Drivers, AreTriedOnceUntilTheyChange) {
   const std::string first = read_file(loads);
   EXPECT_NE(first, "");
   expect_rejected(run_json({"devices", "--json"}, "", surroundings), manifest, "it crashes");
-  EXPECT_EQ(read_file(loads), first) << "expected no further load: " << read_file(record());
+  EXPECT_EQ(read_file(loads), first) << "a driver was loaded again: " << read_file(record());
   // The manifest names another library, and then the first library again.
   add("crash", "nothing");
   const std::string text = read_file(manifest);

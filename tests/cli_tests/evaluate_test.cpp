@@ -1,4 +1,4 @@
-// bit-axon evaluate, through the program.
+// bit-axon evaluate, run as a program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -56,7 +56,7 @@ TEST(EvaluateCli, AgreesWithLogitsOfTheSameWindows) {
               1e-6);
 }
 
-TEST(EvaluateCli, CarriesTheStateWhenAsked) {
+TEST(EvaluateCli, CarriesTheStateIfRequested) {
   const Arguments evaluate = {"evaluate", "--max-tokens", "60",     "--device",
                               "cpu",      "--json",       "--quiet"};
   const Json fresh = run_json(evaluate + Arguments{"--seq-length", "10"});
@@ -97,7 +97,7 @@ TEST(EvaluateCli, ComparesWithASecondDeviceOrModel) {
   EXPECT_LT(coarse["against"]["top1_agreement"], 1.0);
 }
 
-TEST(EvaluateCli, NamesItsCounterpart) {
+TEST(EvaluateCli, NamesTheSecondModelAndDevice) {
   const Arguments evaluate = {"evaluate", "--max-tokens", "5", "--device", "cpu"};
   const std::string model = (source_tree() / "models/tiny-shakespeare").string();
   for (const auto& [against, said] :
@@ -132,7 +132,8 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
     for (const std::string& part : {"--against " + model, fragment})
       EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
   };
-  // The text does not hold these tokens, but the probabilities of their ids would be compared.
+  // The text does not contain these tokens, but evaluate also compares the probabilities of their
+  // ids.
   const std::string exchanged = (folder / "exchanged").string();
   copy_with_exchanged_tokens(exchanged, "X", "Z");
   expect_refusal(exchanged, "expected the same tokens behind the ids");
@@ -149,7 +150,7 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
                 {{"vocab_mapping", map + "}"}});
   expect_refusal(mapped, "expected the same tokens behind the ids");
 
-  // The same tokens with other merges.
+  // This tokenizer has the same tokens but other merges.
   const std::string merges = (folder / "merges").string();
   copy_model(bundled_model_dir(), merges);
   const std::filesystem::path file = std::filesystem::path(merges) / "tokenizer.json";
@@ -200,7 +201,7 @@ TEST(EvaluateCli, JsonFollowsItsSchema) {
   }
 }
 
-/// The figures of models/tiny-shakespeare/README.md.
+/// The perplexities in models/tiny-shakespeare/README.md.
 struct PublishedPerplexity {
   const char* name;
   Arguments flags;

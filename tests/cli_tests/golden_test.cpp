@@ -1,4 +1,4 @@
-// The recorded cases, through the program: greedy ids, and logits in any split.
+// Runs the recorded cases with the program: greedy ids, and logits for any split of the prompt.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -9,11 +9,11 @@
 namespace bitaxon::test {
 namespace {
 
-/// The devices of this build. Without the CPU backend nothing can run on the CPU unnoticed.
+/// The devices of this build. Without the CPU backend, nothing can silently run on the CPU.
 struct GoldenDevice {
   const char* selector;
   const char* name;
-  double bound;  ///< of logits in exact precision
+  double bound;  ///< the bound on the difference of logits in exact precision
 };
 constexpr GoldenDevice kDevices[] = {
 #ifdef BITAXON_WITH_CPU

@@ -116,15 +116,15 @@ TEST(InformationCli, DevicesWorksWithoutAVulkanDriver) {
   EXPECT_EQ(table.err, "");
 }
 
-/// Generates one token on `device`; on auto if `device` is empty.
+/// Generates one token on `device`, or on the default device if `device` is empty.
 Finished one_token(const std::string& device, const Surroundings& surroundings) {
   Arguments arguments = {"run", "--prompt", "a", "--max-tokens", "1"};
   if (!device.empty()) arguments = arguments + Arguments{"--device", device};
   return run(arguments, "", surroundings);
 }
 
-/// Expects that `device` is refused with one line that begins with `begin`, and that auto takes the
-/// CPU for the same reason.
+/// Expects that `device` is refused with one line that begins with `begin`, and that the default
+/// device is the CPU for the same reason.
 void expect_reason(const std::string& device, const Surroundings& surroundings,
                    const std::string& begin) {
   const Finished refused = one_token(device, surroundings);
@@ -140,7 +140,7 @@ void expect_reason(const std::string& device, const Surroundings& surroundings,
 }
 
 TEST(InformationCli, NamesThePackageOfAMissingDriver) {
-  if (!has_vulkan()) return;  // other tests report that
+  if (!has_vulkan()) return;  // another test fails in this case
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
                       {"VK_ICD_FILENAMES", "/no/such/driver"}};

@@ -1,4 +1,4 @@
-// A model that is too large for any machine is refused before it is loaded.
+// Commands refuse a model that is too large for the machine before they load it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,7 +14,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// A model of four times the memory of this machine. Nearly all of it is the embedding.
+/// The configuration of a model that is four times as large as the memory of this machine. Nearly
+/// all of the model is the embedding.
 BitAxonConfig huge_config() {
   BitAxonConfig config;
   config.d_source_model = std::int64_t{1} << 16;
@@ -29,7 +30,7 @@ BitAxonConfig huge_config() {
   return config;
 }
 
-/// Writes a model directory for `config` whose tensors are holes in a file.
+/// Writes a model directory for `config`. Its tensors are holes in a sparse file.
 void write_hollow_model(const std::filesystem::path& folder, const BitAxonConfig& config) {
   Json header = Json::object();
   std::uint64_t end = 0;

@@ -1,4 +1,4 @@
-// Models for tests: recorded models by name, and copies that a test may change.
+// Models for tests: recorded models, and copies that a test may change.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,7 @@ Checkpoint golden_io(const std::string& folder);
 inline constexpr const char* kSmallestModel = "tiny_long";
 void copy_model(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Writes the same tensors with other metadata. `poison` names a tensor whose first number becomes
-/// NaN.
+/// Writes the same tensors with other metadata. The first number of tensor `poison` becomes NaN.
 void rewrite_model(const std::filesystem::path& from, const std::filesystem::path& to,
                    const std::map<std::string, std::string>& metadata,
                    const std::string& poison = {});

@@ -1,4 +1,4 @@
-// Finding models and tokenizers, and mapping vocabularies.
+// Tests of finding models and tokenizers, and of mapping vocabularies.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class HubCli : public testing::Test {
   void add(const std::string& repository, const std::string& revision, const fs::path& from) const {
     const fs::path folder = hub() / repository / "snapshots" / revision;
     fs::create_directories(folder);
-    // The hub's tools make the cache of links.
+    // The tools of the hub fill the cache with links.
     for (const auto& entry : fs::directory_iterator(from))
       fs::create_symlink(entry.path(), folder / entry.path().filename());
     fs::remove(folder / "io.safetensors");
@@ -52,7 +52,7 @@ TEST_F(HubCli, FindsTheCacheInOtherFolders) {
   Surroundings elsewhere;
   elsewhere.environment["HF_HUB_CACHE"] = hub().string();
   EXPECT_EQ(run_json({"inspect", "--json", "a/b"}, "", elsewhere)["parameters"], 2200320);
-  // The cache is ~/.cache/huggingface/hub if no variable names another.
+  // If no variable names another folder, the cache is ~/.cache/huggingface/hub.
   const TemporaryFolder user;
   fs::create_directories(user / ".cache/huggingface");
   fs::create_directory_symlink(hub(), user / ".cache/huggingface/hub");
@@ -79,7 +79,7 @@ TEST_F(HubCli, NamesMissingRepositories) {
     EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
     EXPECT_NE(finished.err.find(id), std::string::npos) << finished.err;
   }
-  // A revision in refs/main may not lead out of the cache.
+  // A revision in refs/main must not lead out of the cache.
   write_file(hub() / "models--a--b" / "refs" / "main", "../../../..");
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
@@ -182,7 +182,7 @@ TEST(ModelSourceCli, AFileUsesConfigAndTokenizerNextToIt) {
   fs::create_directory(folder / "model/tokenizer");
   fs::rename(folder / "model/tokenizer.json", folder / "model/tokenizer/tokenizer.json");
   EXPECT_EQ(run_well(go + Arguments{"-m", file.string()}).out, expected);
-  // --tokenizer names one for a model without a tokenizer.
+  // --tokenizer names the tokenizer of a model that has none.
   fs::rename(folder / "model/tokenizer", folder / "elsewhere");
   EXPECT_EQ(run(go + Arguments{"-m", file.string()}).status, 1);
   EXPECT_EQ(
@@ -223,7 +223,7 @@ TEST(ModelSourceCli, NamesABrokenLink) {
   expect_link_named({"run", "--quiet", "--messages", link}, "link");
 }
 
-TEST(ModelSourceCli, WarnsOfUnknownConfigKeys) {
+TEST(ModelSourceCli, WarnsAboutUnknownConfigKeys) {
   const TemporaryFolder folder;
   copy_model(golden_dir() / kSmallestModel, folder.path());
   Json config = Json::parse(read_file(folder / "config.json"));
@@ -242,7 +242,7 @@ class MappedCli : public testing::TestWithParam<bool> {
   MappedCli() {
     copy_model(golden_dir() / kSmallestModel, folder_.path());
     fs::copy_file(bundled_model_dir() / "tokenizer.json", folder_ / "tokenizer.json");
-    // "ROMEO", ":\n", "But" and some single characters.
+    // The ids of "ROMEO", ":\n", "But" and some single characters.
     std::vector<std::int32_t> own = {870, 266, 453};
     for (std::int32_t id = 0; id < 100; ++id) own.push_back(id);
     std::string map;
@@ -260,7 +260,7 @@ class MappedCli : public testing::TestWithParam<bool> {
 TEST_P(MappedCli, TextGoesThroughTheMapping) {
   EXPECT_EQ(run_json(Arguments{"tokenize", "ROMEO:\nBut"} + model_), Json({127, 126, 125}));
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "126", "125"} + model_).out, "ROMEO:\nBut\n");
-  // Ids without a preimage decode to nothing.
+  // Ids of the model to which the mapping maps no token decode to nothing.
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "0", "125"} + model_).out, "ROMEOBut\n");
   const Arguments go = Arguments{"run", "--json", "--max-tokens", "12", "--seed", "1"} + model_;
   const Json by_text = run_json(go + Arguments{"--prompt", "ROMEO:\nBut"});
@@ -272,7 +272,7 @@ TEST_P(MappedCli, TextGoesThroughTheMapping) {
             by_text["text"].get<std::string>() + "\n");
 }
 
-TEST_P(MappedCli, NamesATokenWithoutAnImage) {
+TEST_P(MappedCli, NamesATokenThatTheMappingLacks) {
   for (const char* command : {"tokenize", "run"}) {
     const Finished finished = run(Arguments{command, "ROMEO, thou"} + model_);
     EXPECT_EQ(finished.status, 1) << finished.describe();

@@ -28,8 +28,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// A guard against hanging. It is far longer than any of these runs takes, even under sanitizers on
-/// a busy machine.
+/// The time after which a process counts as hanging. It is far longer than any run in these tests,
+/// even with sanitizers on a busy machine.
 constexpr std::int64_t kGuardMs = 120'000;
 
 std::int64_t now_ms() {
@@ -38,7 +38,7 @@ std::int64_t now_ms() {
       .count();
 }
 
-/// $BITAXON_TEST_PROGRAM, else the one built with these tests.
+/// $BITAXON_TEST_PROGRAM if set, otherwise the program that was built with these tests.
 const std::string& tested_program() {
   static const std::string path =
       environment_path("BITAXON_TEST_PROGRAM")
@@ -108,7 +108,7 @@ void fill(int fd) {
   ::fcntl(fd, F_SETFL, 0);
 }
 
-/// Appends the bytes that can be read; false at the end of the stream.
+/// Appends the bytes that can be read now. Returns false at the end of the stream.
 bool drain(int fd, std::string& text) {
   std::array<char, 65536> buffer;
   const ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -190,7 +190,7 @@ Program::~Program() {
   close_fd(stderr_);
 }
 
-/// Reads and writes for at most `timeout_ms`; false when both outputs have ended.
+/// Reads and writes for at most `timeout_ms`. Returns false when both outputs have ended.
 bool Program::pump(int timeout_ms) {
   std::array<pollfd, 3> fds = {pollfd{stdout_, POLLIN, 0}, pollfd{stderr_, POLLIN, 0},
                                pollfd{to_write_.empty() ? -1 : stdin_, POLLOUT, 0}};

@@ -1,4 +1,4 @@
-// quantize, merge, and quantizing while loading, through the program.
+// Runs the program: quantize, merge, and quantizing while loading.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ class QuantizeCli : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  /// The bytes of the tensor in the logits file.
+  /// Runs `bit-axon logits` and returns the bytes of the tensor in the file.
   std::string logits(const std::string& model, const Arguments& more = {}) {
     const std::string out = path(fmt::format("logits_{}.safetensors", n_logits_++));
     run_well(Arguments{"logits", "-m", model, "--ids", kIds, "--out", out, "--quiet"} + more);
@@ -187,7 +187,7 @@ TEST_F(QuantizeCli, TheDefaultOutputIsInTheModelsFolder) {
   copy_model(golden_dir() / "tiny_window", path("m"));
   run_well({"quantize", path("m"), "--format", "mlx", "--quiet"});
   EXPECT_TRUE(fs::exists(path("m/q4/model.safetensors")));
-  // The same holds for a single file.
+  // A model may also be named by its file.
   run_well(
       {"quantize", path("m/model.safetensors"), "--format", "nf4", "--quiet", "-o", path("f")});
   EXPECT_TRUE(fs::exists(path("f/config.json")));
@@ -239,7 +239,7 @@ TEST_F(MergeCli, ChangesOnlyTheAdaptedWeights) {
   }
 }
 
-TEST_F(MergeCli, KeepsTheBasesFormatUnlessNoReQuantizeIsGiven) {
+TEST_F(MergeCli, KeepsTheFormatOfTheBaseUnlessNoReQuantizeIsGiven) {
   const std::string adapter = write_adapter(false);
   for (const char* format : {"mlx", "nf4"}) {
     const std::string base = path(format);
@@ -255,7 +255,7 @@ TEST_F(MergeCli, KeepsTheBasesFormatUnlessNoReQuantizeIsGiven) {
   }
 }
 
-/// A documented line names bits and group size also for a model that is not quantized.
+/// A documented command line has --bits and --group-size although the model is not quantized.
 TEST_F(MergeCli, WarnsWhenBitsAndGroupSizeChangeNothing) {
   const std::string adapter = write_adapter(false);
   const std::string said = "nothing is quantized again: --bits and --group-size change nothing";

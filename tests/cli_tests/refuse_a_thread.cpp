@@ -1,6 +1,6 @@
-// A library that is preloaded into a program. It refuses to start one thread, as the system does
-// when there are too many. The variable BX_REFUSED_THREAD is its number, counted from 1 in the
-// order of starting.
+// A library that is preloaded into a program. It refuses to start one thread, in the same way as a
+// system with too many threads. The variable BX_REFUSED_THREAD is the number of this thread,
+// counted from 1 in the order of starting.
 #include <dlfcn.h>
 #include <pthread.h>
 

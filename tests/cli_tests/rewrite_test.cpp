@@ -1,5 +1,5 @@
-// quantize and merge: what they keep of a model, what they report, and how they end when something
-// goes wrong.
+// Tests of quantize and merge: what they keep of a model, what they report, and how they end after
+// an error.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ class RewriteCli : public testing::Test {
     copy_model(golden_dir() / golden, base());
     write_file(path("base/tokenizer.json"), "{}");
   }
-  /// The tensors of a recorded model as numbers, all F32.
+  /// The tensors of a recorded model as F32 numbers.
   static StoredModel stored_model(const std::string& golden) {
     const ModelFiles files = model_files(golden_dir() / golden);
     StoredModel model{read_config(files.folder), {}, {}};
@@ -45,7 +45,8 @@ class RewriteCli : public testing::Test {
       model.tensors[tensor.name] = {Shape(tensor.shape), read_f32(file, tensor.name)};
     return model;
   }
-  /// An adapter of out_proj of the first layer, which has twice as many columns as most matrices.
+  /// Writes an adapter for out_proj of the first layer. This matrix has twice as many columns as
+  /// most others.
   std::string write_adapter(const BitAxonConfig& config, float size = 0.03F) const {
     const auto numbers = [&](Shape shape) {
       NamedTensor tensor{shape, {}};
@@ -82,7 +83,7 @@ class RewriteCli : public testing::Test {
     EXPECT_FALSE(fs::exists(path("out")));
     EXPECT_EQ(temporary(), "");
   }
-  /// The name of an unfinished folder; "" if there is none.
+  /// The path of an unfinished folder. Empty if there is none.
   std::string temporary() const {
     for (const auto& entry : fs::directory_iterator(folder_.path()))
       if (entry.path().extension() == ".tmp") return entry.path().string();
@@ -92,12 +93,12 @@ class RewriteCli : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// ---- what they keep
+// ---- what the commands keep
 
 TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   copy_base("tiny_window");
   Json config = Json::parse(read_file(path("base/config.json")));
-  config.erase("rms_norm_eps");  // absent means the default
+  config.erase("rms_norm_eps");  // the default applies
   config["eos_token_id"] = 7;
   config["author"] = {{"name", "someone"}};
   config["quantization"] = {{"bits", 16}};
@@ -191,7 +192,7 @@ TEST_F(RewriteCli, AnAdapterMayBeAFolderOrLackItsEnding) {
   copy_base("tiny_window");
   const std::string file = write_adapter();
   run_well({"merge", base(), "-a", file, "-o", path("expected"), "--quiet"});
-  // The files of a training run: its step counter is U64.
+  // These are the files of a training run. The step counter in them is U64.
   fs::create_directory(path("step_00000100"));
   fs::copy_file(file, path("step_00000100/adapters.safetensors"));
   write_checkpoint(path("step_00000100/optimizer_state.safetensors"),
@@ -243,9 +244,9 @@ TEST_F(RewriteCli, KeepsUnadaptedWeightsWhoseGroupsDoNotDivide) {
   EXPECT_TRUE(formats.contains("nf4_g128")) << formats;
 }
 
-// ---- what they report
+// ---- what the commands report
 
-TEST_F(RewriteCli, CountsAsInspectDoes) {
+TEST_F(RewriteCli, CountsLikeInspect) {
   StoredModel headless = stored_model("tiny_window");
   headless.tensors.erase("lm_head.weight");
   write_model(base(), headless);
@@ -330,7 +331,7 @@ TEST_F(RewriteCli, RefusesNumbersThatBecomeInfinite) {
                  1, {"\"layer_0.ssm.out_proj.weight\"", "F16"});
 }
 
-// ---- what goes wrong
+// ---- errors and interruptions
 
 TEST_F(RewriteCli, AMissingTokenizerTargetIsAnError) {
   copy_base("tiny_window");
@@ -360,7 +361,7 @@ TEST_F(RewriteCli, SurvivesTheRemovalOfTheSourceWhileWriting) {
   for (const TensorInfo& tensor : checkpoint.tensors())
     EXPECT_EQ(bytes_of(written, tensor.name), bytes_of(checkpoint, tensor.name)) << tensor.name;
   EXPECT_FALSE(fs::exists(base()));
-  // If the source is gone before, the command fails.
+  // If the source is removed before the command starts, the command fails.
   fs::remove_all(path("out"));
   expect_error(
       [&] {

@@ -24,7 +24,7 @@ TEST(LengthyRunCli, AcceptsEveryKindOfPrompt) {
   EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\r\n").out, expected);
-  // One line end is removed; a second one belongs to the prompt.
+  // One line end is removed. A second line end belongs to the prompt.
   for (const std::string more : {"\n", "\r\n", "\r"})
     EXPECT_EQ(run_well(kSeeded, prompt + more + "\n").out,
               run_well(kSeeded + Arguments{prompt + (more == "\r" ? "" : more)}).out);
@@ -64,7 +64,7 @@ TEST(RunCli, MessagesWithoutATemplateAreLines) {
             run_well(kSeeded + Arguments{"--prompt", "Be brief.\nWho is there?\n"}).out);
   EXPECT_EQ(run_well(kSeeded + Arguments{"--messages", file, "--chat-template", "chatml"}).out,
             run_well(kSeeded + Arguments{"--messages", file}).out);
-  // The tokenizer needs no special tokens.
+  // Without a template, the tokenizer needs no special tokens.
   EXPECT_EQ(run_well(kSeeded + plain + Arguments{"--config-small"}).out,
             run_well(kSeeded + Arguments{"--config-small", "--prompt", "Who is there?\n"}).out);
 }
@@ -122,7 +122,7 @@ TEST(LengthyRunCli, ASeedGivesTheSameTextInEveryMode) {
   EXPECT_NE(run_json(unseeded)["seed"], one["seed"]);
 }
 
-TEST(RunCli, SamplersThatLeaveOneTokenAreGreedy) {
+TEST(RunCli, SamplersThatKeepOneTokenAreGreedy) {
   const Arguments go = {
       "run", "--quiet", "--prompt", "ROMEO:", "--max-tokens", "30", "--seed", "3"};
   const std::string greedy = run_well(go + Arguments{"--temperature", "0"}).out;
@@ -143,7 +143,7 @@ TEST(RunCli, NotesGoToStderr) {
   const std::regex footer("── 3 tokens · [0-9]+\\.[0-9] tok/s · TTFT [0-9]+ms ──");
   EXPECT_TRUE(std::regex_match(lines[2], footer)) << lines[2];
   EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colors appear only on a terminal";
-  // A named model and a named device need no note.
+  // If the command line names the model and the device, there are no notes about them.
   const Finished named = run_well({"run", "-m", bundled_model_dir().string(), "--device", "cpu",
                                    "--prompt", "To be", "--max-tokens", "1"});
   ASSERT_EQ(named.err_lines().size(), 1U) << named.err;
@@ -178,7 +178,7 @@ TEST(RunCli, StopStringsEndTheText) {
   // Text that might begin a stop string is printed at the end.
   EXPECT_EQ(run_well(go + Arguments{"--stop", text.substr(text.size() - 2) + "\x01"}).out,
             text + "\n");
-  // --stop takes one argument; the next one is the prompt.
+  // --stop takes one argument, and the next argument is the prompt.
   EXPECT_EQ(
       run_well({"run", "--quiet", "--max-tokens", "40", "--seed", "2", "--stop", "\x01", "ROMEO:"})
           .out,

@@ -1,4 +1,4 @@
-// --shader-dir: shaders of a folder in place of the program's.
+// --shader-dir: the program uses the shaders of a folder instead of its own.
 #include <gtest/gtest.h>
 
 #include "format_tests/temporary_files.h"

@@ -1,4 +1,5 @@
-// Ctrl-C, readers that close a pipe, and outputs that cannot be written.
+// How the program reacts to Ctrl-C, to readers that close a pipe, and to outputs that cannot be
+// written.
 #include "platform/signals.h"
 
 #include <fcntl.h>
@@ -29,7 +30,7 @@ TEST(SignalsHeld, AreDeliveredAfterwards) {
   EXPECT_TRUE(interrupted.exchange(false));
 }
 
-/// The bundled model with room for more tokens than a test can wait for.
+/// The bundled model with a context of more tokens than a test can wait for.
 class SignalsCli : public testing::Test {
  protected:
   SignalsCli() {
@@ -78,7 +79,7 @@ TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsItsText) {
       std::smatch footer;
       ASSERT_TRUE(std::regex_search(finished.err, footer, std::regex("── ([0-9]+) tokens? ")))
           << finished.err;
-      // The count in the footer, the text and the state belong to the same tokens.
+      // The footer, the text and the state must agree on the number of tokens.
       Arguments again = go_;
       again[10] = footer[1];
       EXPECT_EQ(
@@ -129,7 +130,7 @@ TEST_F(SignalsCli, AnInterruptWhileTheReaderPausesLosesNothing) {
   ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.wait_until_it_sleeps_in("pipe");
   program.send_signal(SIGINT);
-  const Finished finished = program.finish();  // reads again
+  const Finished finished = program.finish();  // reads the output again
   EXPECT_EQ(finished.status, 130) << finished.describe();
   EXPECT_EQ(footers(finished.err), 1U) << finished.err;
   EXPECT_EQ(finished.out.back(), '\n');
@@ -223,7 +224,7 @@ TEST(OutputCli, AClosedStdoutIsAnError) {
 
 /// A file that is opened while a standard stream is closed gets the number of that stream. Messages
 /// must not be written into the file.
-TEST(OutputCli, MessagesNeverLandInFiles) {
+TEST(OutputCli, MessagesAreNeverWrittenIntoFiles) {
   const TemporaryFolder folder;
   const Arguments go = {"logits", "--ids", "1,2,3", "--device", "cpu", "--out"};
   run_well(go + Arguments{(folder / "expected").string()});

@@ -1,4 +1,4 @@
-// Saved states: one process continues where another stopped.
+// Saved states: a process continues where another process stopped.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ class StateCli : public testing::Test {
     return {"--quiet", "--device", way.device, "--precision", way.precision};
   }
   TemporaryFolder temporary_;
-  /// Text-like ids, longer than the bundled model's window.
+  /// Ids of a text that is longer than the window of the bundled model.
   std::vector<std::int32_t> ids_ = read_i32(golden_io("tiny_trained"), "input_ids");
 };
 

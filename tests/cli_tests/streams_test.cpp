@@ -1,4 +1,4 @@
-// Unusual standard streams: non-blocking, full, closed, unreadable.
+// Unusual standard streams: non-blocking, full, closed or unreadable.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -72,7 +72,7 @@ TEST(StreamsCli, WaitsForLateInput) {
   }
 }
 
-/// A text that is far longer than a pipe holds.
+/// A text that is far longer than the capacity of a pipe.
 std::string long_text() {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "the king ";

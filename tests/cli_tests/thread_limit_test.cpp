@@ -1,4 +1,4 @@
-// The system refuses to start another thread.
+// How the program reacts if the system refuses to start a thread.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// tokenize and detokenize: text to ids and back, byte for byte.
+// Tests of tokenize and detokenize: text becomes ids and the same bytes again.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ TEST(TokenizeCli, ReadsSentencePiece) {
   for (const Json& one : Json::parse(read_file(golden_dir() / "sentencepiece" / "cases.json"))) {
     SCOPED_TRACE(one["text"].dump());
     write_file(text, one["text"]);
-    // The contents of the file decide its kind, not its name.
+    // The contents of the file decide its kind. Its name does not matter.
     for (const std::string& name : {sentencepiece(), (golden_dir() / "sentencepiece").string()})
       EXPECT_EQ(run_json({"tokenize", "-t", name, "--file", text.string()}), one["ids"]);
   }
@@ -54,7 +54,7 @@ TEST(TokenizeCli, ReadsSentencePiece) {
 TEST(TokenizeCli, ReadsArgumentStdinAndFile) {
   const Json ids = run_json({"tokenize", "To be\n", "--quiet"});
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, "To be\n"), ids);
-  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // all bytes of stdin count
+  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // no line end is removed
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, ""), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", ""}), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", "--", "-5"}), run_json({"tokenize", "--quiet"}, "-5"));

@@ -1,4 +1,4 @@
-// Checks that every fuzzer makes on the errors that it provokes.
+// Checks of errors. Every fuzzer applies them to the errors that its inputs cause.
 #pragma once
 
 #include <cstdio>
@@ -15,7 +15,7 @@ namespace bitaxon {
   std::abort();
 }
 
-/// A message is one short line that begins with `begin`, whatever the input.
+/// Checks that the message is one short line that begins with `begin`.
 inline void check_message(const Error& error, std::string_view begin) {
   const std::string_view what = error.what();
   if (!what.starts_with(begin)) fuzzer_failed("message begins otherwise", what);

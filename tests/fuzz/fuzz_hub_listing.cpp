@@ -1,5 +1,5 @@
-// Parses any bytes as a hub's list of files. Either the list is refused with Error(format) and a
-// one-line message, or its names are valid paths below a folder and valid names in the cache.
+// Parses any bytes as the list of files of a hub. Either the list is refused with Error(format) and
+// a one-line message, or its names are valid paths below a folder and valid names in the cache.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

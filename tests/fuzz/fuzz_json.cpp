@@ -1,5 +1,5 @@
-// Parses any bytes with parse_json(). It throws Error(format), or gives a value that is the same
-// after writing and reading it again.
+// Parses any bytes with parse_json(). The function must throw Error(format), or return a value that
+// stays the same when it is written and read again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -31,7 +31,7 @@ void parse(std::string_view text) {
   }
   if (json.is_structured() && depth_of(json) > kLimits.max_depth)
     fuzzer_failed("too deep", json.dump());
-  // A larger limit, because dump() writes some numbers longer than in the input ("1e15").
+  // The limit is larger here, because dump() writes more digits of some numbers ("1e15").
   const JsonLimits roomy{.max_bytes = kLimits.max_bytes * 8, .max_depth = kLimits.max_depth};
   if (parse_json(json.dump(), "again", roomy) != json) fuzzer_failed("not the same", json.dump());
 }

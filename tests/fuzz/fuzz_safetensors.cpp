@@ -2,8 +2,8 @@
 // tensors cover the data without gaps, can be read, and can be looked up as weights of every
 // layout.
 //
-// An input is a whole file. Its header length is reduced to the size of the input, because nearly
-// every mutation would otherwise fail at the length.
+// An input is a whole file. A header length that exceeds the input is reduced, because nearly every
+// mutation would otherwise fail at the length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +26,7 @@ void check_tiles(std::span<const TensorInfo> tensors, std::uint64_t begin, std::
   if (begin != end) fuzzer_failed("not tiled", "to the end");
 }
 
-/// Parses only the header, for a file of any size.
+/// Parses only the header of a file whose size is said to be `file_size`.
 void parse_header(std::string_view json, std::uint64_t file_size) {
   try {
     const SafetensorsHeader header = parse_safetensors_header(json, file_size, "input");
@@ -37,7 +37,7 @@ void parse_header(std::string_view json, std::uint64_t file_size) {
   }
 }
 
-/// Shapes of weights whose codes `tensor` could hold.
+/// Shapes of weights that `tensor` could hold as numbers or codes.
 std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
   std::vector<Shape> shapes = {Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
   if (tensor.shape.rank() > Shape::kMaxRank) return shapes;

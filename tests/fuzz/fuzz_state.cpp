@@ -1,9 +1,9 @@
 // Loads any bytes as a saved state of a small model. Either State::load() throws an Error with a
-// one-line message and leaves the state unchanged, or the loaded state works. Then uses the same
-// bytes as the contents of a state, because the checksum of the file would refuse most mutations:
-// the model must continue with any numbers in it.
+// one-line message and leaves the state unchanged, or the model continues from the loaded state.
+// Most mutations fail at the checksum of the file. So the same bytes also become the contents of a
+// state directly, and the model must continue with any numbers in the state.
 //
-// An input is a whole file. Its header length is reduced to the size of the input.
+// An input is a whole file. A header length that exceeds the input is reduced.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,7 @@
 namespace bitaxon {
 namespace {
 
-/// The files in corpus/fuzz_state were made with this configuration and seed 1 of Model::random().
+/// The files in corpus/fuzz_state are states of Model::random() with this configuration and seed 1.
 BitAxonConfig tiny_config() {
   BitAxonConfig config;
   config.vocab_size = 40;

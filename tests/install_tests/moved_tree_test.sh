@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs, moves the tree, and uses it as its
-# users do: with find_package, with pkg-config, and by running the program.
+# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs the project, moves the installed tree,
+# and uses it in the same ways as a user: with find_package, with pkg-config, and as a program.
 set -euo pipefail
 cmake=$1 cxx=$2 source=$3 build=$4
 flags=()

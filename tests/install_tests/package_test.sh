@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# package_test.sh SOURCE_DIR BUILD_DIR: packages the build and runs the package without an
-# environment and in an empty root folder.
+# package_test.sh SOURCE_DIR BUILD_DIR: packages the build. Runs the package with an empty
+# environment, and in an otherwise empty root folder.
 set -euo pipefail
 source=$1 build=$2
 scratch=$build/package_test
@@ -11,7 +11,7 @@ fail() {
   exit 1
 }
 
-# same WHAT TEXT: the text of another program must equal that of this build's program.
+# same WHAT TEXT: fails unless TEXT, which comes from WHAT, equals the text of this build's program.
 same() {
   [[ $2 == "$expected" ]] || fail "$1: expected '$expected', got '$2'"
   printf '%s: %s\n' "$1" "$2"
@@ -28,7 +28,7 @@ plain=$("${package[@]}" --output "$scratch")
 again=$(umask 077 && "${package[@]}" --output "$scratch/again")
 cmp -- "$plain" "$again" || fail "packaging twice gave two different tarballs"
 tar -C "$scratch/plain" -xf "$plain"
-# Use another folder than the one it was packaged in, with a space in its name.
+# The package must work in a folder with another name, even if the name has a space.
 mv -- "$scratch"/plain/* "$scratch/plain/the package"
 tree="$scratch/plain/the package"
 for file in lib/cxx/libstdc++.so.6 lib/cxx/libgcc_s.so.1 share/doc/bit-axon/LICENSE \
@@ -56,7 +56,8 @@ fi
 echo "== in an empty root folder"
 root="$scratch/root"
 mkdir -p -- "$root/lib64" "$root/lib/x86_64-linux-gnu" "$root/proc"
-# Every system with glibc has the loader, and these libraries in a folder that the loader searches.
+# Every system with glibc has the loader and these libraries. They are in a folder that the loader
+# searches.
 cp -L -- /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 while read -r name path; do
   case $name in

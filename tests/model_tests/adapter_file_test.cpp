@@ -1,4 +1,4 @@
-// Which file an adapter's path means.
+// Which file is meant by the path of an adapter.
 #include "model/adapter_file.h"
 
 #include <gtest/gtest.h>
@@ -24,21 +24,21 @@ class AdapterFileTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(AdapterFileTest, IsTheFileItself) {
+TEST_F(AdapterFileTest, AcceptsAFile) {
   const fs::path file = add("a.bin");
   EXPECT_EQ(find_adapter(file), file);
   const fs::path link = folder_ / "link";
   fs::create_symlink("nowhere", link);
-  EXPECT_EQ(find_adapter(link), link);  // whoever opens it says what is wrong
+  EXPECT_EQ(find_adapter(link), link);  // opening the broken link gives the error
 }
 
-TEST_F(AdapterFileTest, MayBeNamedWithoutItsEnding) {
+TEST_F(AdapterFileTest, AcceptsAFileNameWithoutItsEnding) {
   const fs::path file = add("run/final_adapter.safetensors");
   EXPECT_EQ(find_adapter(folder_ / "run/final_adapter"), file);
   expect_none("run/final", {"run/final", "found nothing there"});
 }
 
-TEST_F(AdapterFileTest, OfACheckpointFolderIsBesideTheOptimizer) {
+TEST_F(AdapterFileTest, ACheckpointFolderHasTheAdapterAndOtherFiles) {
   const fs::path file = add("step_00000100/adapters.safetensors");
   add("step_00000100/optimizer_state.safetensors");
   add("step_00000100/0000100_adapters.safetensors");
@@ -48,7 +48,7 @@ TEST_F(AdapterFileTest, OfACheckpointFolderIsBesideTheOptimizer) {
             folder_ / "step_00000100/adapters.safetensors");
 }
 
-TEST_F(AdapterFileTest, OfAFolderMayHaveAnyNameWhenItIsAlone) {
+TEST_F(AdapterFileTest, AnOnlyAdapterInAFolderMayHaveAnyName) {
   const fs::path file = add("one/final_adapter.safetensors");
   add("one/optimizer_state.safetensors");
   add("one/._final_adapter.safetensors");
@@ -60,7 +60,7 @@ TEST_F(AdapterFileTest, OfAFolderMayHaveAnyNameWhenItIsAlone) {
   EXPECT_EQ(find_adapter(folder_ / "one"), folder_ / "one/adapter_model.safetensors");
 }
 
-TEST_F(AdapterFileTest, AFolderWithoutOneSaysWhatItHas) {
+TEST_F(AdapterFileTest, TheErrorListsTheContentsOfAFolderWithoutAnAdapter) {
   fs::create_directory(folder_ / "empty");
   expect_none("empty", {"empty", "expected adapters.safetensors", "found none"});
   add("run/step_00000100/adapters.safetensors");

@@ -1,4 +1,5 @@
-// A decoding step asks for no memory. Its own program: it counts every allocation of the process.
+// A decode step must not allocate memory. This test is a program of its own, because it counts all
+// allocations of the process.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +21,8 @@ void count() {
 }
 }  // namespace
 
-// glibc's own, behind the names that this program takes over; operator new ends here too.
+// This program replaces malloc and the related functions with functions that count their calls.
+// Operator new calls them, too. The functions __libc_* are the originals of glibc.
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t n, std::size_t size);
@@ -57,7 +59,7 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
 namespace bitaxon::test {
 namespace {
 
-/// Allocations while `act` runs, on all threads.
+/// The number of allocations on all threads while `act` runs.
 template <class Act>
 std::uint64_t allocations(const Act& act) {
   n_allocations = 0;
@@ -67,10 +69,10 @@ std::uint64_t allocations(const Act& act) {
   return n_allocations;
 }
 
-// Without this a zero might mean that nothing is counted.
+/// Shows that allocations are counted at all.
 TEST(Allocations, AreCounted) {
   volatile std::size_t size = 100;
-  // A new-expression could be optimised away, a call of the function is not.
+  // The compiler may remove a new-expression, but not a call of the function.
   EXPECT_GE(allocations([&] { ::operator delete(::operator new(size)); }), 1u);
   EXPECT_GE(allocations([&] { std::free(std::malloc(size)); }), 1u);
   EXPECT_GE(allocations([&] { std::free(std::aligned_alloc(64, 128)); }), 1u);
@@ -78,19 +80,19 @@ TEST(Allocations, AreCounted) {
 
 class DecodingAllocations : public testing::TestWithParam<std::tuple<const char*, int, int>> {};
 
-TEST_P(DecodingAllocations, ThereAreNone) {
+TEST_P(DecodingAllocations, DecodingAllocatesNoMemory) {
   const char* device = std::get<0>(GetParam());
   const int n_threads = std::get<1>(GetParam());
   const int run_ahead = std::get<2>(GetParam());
   BitAxonConfig config = small_config();
-  config.hidden_dim = 96;  // loops long enough that threads share them
+  config.hidden_dim = 96;  // large enough that threads share the loops
   config.vocab_size = 1500;
   LoadOptions options;
   options.run_ahead = run_ahead;
   OpenModel open = open_random(device, n_threads, config, options);
   State state = open.model.new_state();
   const SamplerParams sampler{.temperature = 0.9, .min_p = 0.01, .repetition_penalty = 1.1};
-  // A pipeline as deep as it may be: the oldest step is waited for, one more is submitted.
+  // As many steps as possible are in flight: the oldest step is waited for, then one is submitted.
   Ticket tickets[9];
   std::size_t submitted = 0;
   std::int64_t sum = 0;
@@ -111,7 +113,7 @@ TEST_P(DecodingAllocations, ThereAreNone) {
       submit();
     }
   };
-  decode(12);  // every place of the ring of steps, every version of the state
+  decode(12);  // uses every entry of the ring buffer of steps and every version of the state
   EXPECT_EQ(allocations([&] { decode(32); }), 0u);
   EXPECT_GT(sum, 0);
 }

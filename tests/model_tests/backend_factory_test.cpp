@@ -1,4 +1,4 @@
-// A backend that only this file knows: it registers, is listed, and is opened by its selector.
+// Registers a backend of its own. The backend must be listed and opened by its selector.
 #include "bitaxon/backend_factory.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Computes nothing.
+/// A backend that computes nothing.
 class IdleBackend final : public Backend {
  public:
   explicit IdleBackend(std::string device) {

@@ -32,7 +32,7 @@ class Forward {
   double value(const std::string& name, std::size_t i) const {
     return static_cast<double>(values(name)[i]);
   }
-  /// Matrix `matrix` of the tensor, times x.
+  /// The product of matrix number `matrix` of the tensor with x.
   Row product(const std::string& name, const Row& x, std::size_t matrix = 0) const;
   Row rms(const std::string& name, const Row& x) const;
   Rows ssm(const std::string& prefix, const Rows& x) const;
@@ -115,7 +115,7 @@ Rows Forward::swa(const std::string& prefix, const Rows& x) const {
   for (std::size_t i = 0; i < x.size(); ++i) {
     Row y(x[i].size(), 0.0);
     for (std::size_t first = 0; first < y.size(); first += head_dim) {
-      // The mask over the whole sequence, spelled out.
+      // Applies the mask to the whole sequence.
       Row p(x.size(), 0.0);
       double largest = -INFINITY;
       const auto visible = [&](std::size_t j) {

@@ -1,4 +1,5 @@
-// The whole model in float64, written plainly from its definition: no state, no ring, no chunks.
+// The whole model in float64, written directly from its definition: without state, without the ring
+// buffer of the KV cache and without chunks.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ namespace bitaxon::test {
 
 struct BruteForceResult {
   std::vector<float> logits;  ///< [L, V]
-  /// Smallest distance between the last expert chosen and the first one not chosen. Near zero an
-  /// honest implementation may choose otherwise.
+  /// The smallest gap between the gates of the last chosen expert and the first expert that is not
+  /// chosen. If it is near zero, a correct implementation may choose another expert.
   double min_router_margin = 1;
 };
 

@@ -1,4 +1,4 @@
-// Models of odd shapes against the definition in float64.
+// Compares models of unusual shapes with the definition in float64.
 #include "model_tests/brute_force.h"
 
 #include <gtest/gtest.h>
@@ -75,7 +75,7 @@ TEST_P(BruteForceShapes, LogitsAgree) {
     WrappedBackend backend(open_device(device, {.n_threads = 2}).backend);
     Model model = Model::random(backend, config.spec(), 7, options);
     const BruteForceResult expected = brute_force(config, backend.captured(), ids);
-    // Otherwise the seed is badly chosen.
+    // If this fails, another seed is needed.
     ASSERT_GT(expected.min_router_margin, 1e-6);
     State whole = model.new_state();
     expect_close(feed_all(model, whole, ids), expected.logits, n_rows, 1e-5,
@@ -89,7 +89,8 @@ TEST_P(BruteForceShapes, LogitsAgree) {
 INSTANTIATE_TEST_SUITE_P(Odd, BruteForceShapes, testing::ValuesIn(kShapes),
                          [](const auto& one) { return std::string(one.param.name); });
 
-// The quantized and 16-bit checkpoints, decoded; also holds brute_force itself to recorded outputs.
+/// Uses the decoded weights of quantized and 16-bit checkpoints. Also compares brute_force() itself
+/// with recorded outputs.
 TEST(BruteForce, AgreesWithRecordedCheckpoints) {
   for (const char* folder :
        {"tiny_window", "tiny_mixed", "tiny_nf4", "tiny_q4_linear_only", "tiny_long"}) {

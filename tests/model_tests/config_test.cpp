@@ -1,4 +1,4 @@
-// config.json: defaults, presets, and everything that can be wrong with one.
+// config.json: defaults, presets, and all possible errors.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ void expect_refused(std::string_view json, std::initializer_list<std::string_vie
       ErrorKind::format, fragments);
 }
 
-/// The table of the model's description: default, small, medium.
+/// A row of the table of configurations (default, small, medium) in docs/model.md.
 struct TableRow {
   const char* key;
   double values[3];
@@ -63,7 +63,7 @@ bool is_boolean(std::string_view key) {
 }
 bool is_integer(std::string_view key) { return !is_boolean(key) && key != "rms_norm_eps"; }
 
-TEST(BitAxonConfig, DefaultsAndPresetsAreTheTable) {
+TEST(BitAxonConfig, DefaultsAndPresetsMatchTheTable) {
   const BitAxonConfig configs[] = {BitAxonConfig(), BitAxonConfig::small(),
                                    BitAxonConfig::medium()};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -82,9 +82,9 @@ TEST(BitAxonConfig, DefaultsAndPresetsAreTheTable) {
   EXPECT_EQ(parse("{}"), BitAxonConfig());
 }
 
-TEST(BitAxonConfig, EveryKeyIsReadByItself) {
+TEST(BitAxonConfig, EveryKeyIsReadIndependently) {
   for (const TableRow& row : kTable) {
-    // Half of the default keeps every rule between keys.
+    // Half of the default value is always valid together with the other defaults.
     const std::string value = is_boolean(row.key) ? "false"
                               : is_integer(row.key)
                                   ? fmt::format("{}", static_cast<int>(row.values[0]) / 2)
@@ -101,7 +101,7 @@ TEST(BitAxonConfig, EveryKeyIsReadByItself) {
   }
 }
 
-TEST(BitAxonConfig, LayersComeInThirds) {
+TEST(BitAxonConfig, LayersAreSplitIntoThirds) {
   const std::map<std::int64_t, std::array<int, 3>> expected = {
       {1, {0, 0, 1}}, {2, {0, 0, 2}}, {3, {1, 1, 1}}, {4, {1, 1, 2}},
       {5, {1, 1, 3}}, {6, {2, 2, 2}}, {24, {8, 8, 8}}};
@@ -120,7 +120,7 @@ TEST(BitAxonConfig, LayersComeInThirds) {
   }
 }
 
-TEST(BitAxonConfig, UnknownKeysAreWarnings) {
+TEST(BitAxonConfig, UnknownKeysGiveWarnings) {
   std::vector<std::string> warnings;
   const BitAxonConfig config = BitAxonConfig::parse(
       "{\"vocab_size\": 7, \"turbo\": true, \"a\\nb\\u001b[31m\": {\"x\": [1]}}",
@@ -132,13 +132,13 @@ TEST(BitAxonConfig, UnknownKeysAreWarnings) {
   EXPECT_EQ(warnings[1].find_first_of("\n\x1b"), std::string::npos) << warnings[1];
 }
 
-TEST(BitAxonConfig, KeysThatTheTokenizerReadsAreNotUnknown) {
+TEST(BitAxonConfig, KeysForTheTokenizerGiveNoWarning) {
   std::vector<std::string> warnings;
   BitAxonConfig::parse(R"({"eos_token_id": [1, 2], "eos_token": "</s>"})", "config.json", warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
 }
 
-TEST(BitAxonConfig, WrongTypesAndImpossibleNumbers) {
+TEST(BitAxonConfig, RefusesWrongTypesAndImpossibleNumbers) {
   struct Bad {
     const char* json;
     const char* shown;
@@ -169,7 +169,7 @@ TEST(BitAxonConfig, WrongTypesAndImpossibleNumbers) {
                          {"1e300", "1e+300"}, {"[]", "[]"},        {"-0.0", "-0"}};
   for (const TableRow& row : kTable) {
     const auto refuse = [&](const Bad& bad) {
-      if (std::string_view(bad.json) == "1e400000") {  // no double at all
+      if (std::string_view(bad.json) == "1e400000") {  // too large for a double
         expect_refused(fmt::format("{{\"{}\": {}}}", row.key, bad.json), {"byte"});
         return;
       }
@@ -186,7 +186,7 @@ TEST(BitAxonConfig, WrongTypesAndImpossibleNumbers) {
   }
 }
 
-TEST(BitAxonConfig, ValuesThatDoNotFitEachOther) {
+TEST(BitAxonConfig, RefusesValuesThatContradictEachOther) {
   struct Bad {
     const char* json;
     std::vector<std::string> fragments;
@@ -208,7 +208,7 @@ TEST(BitAxonConfig, ValuesThatDoNotFitEachOther) {
     for (const std::string& fragment : bad.fragments) expect_refused(bad.json, {fragment});
 }
 
-TEST(BitAxonConfig, TextThatIsNoConfiguration) {
+TEST(BitAxonConfig, RefusesTextThatIsNotAConfiguration) {
   expect_refused("", {"byte 0"});
   expect_refused("   ", {"byte"});
   expect_refused("[]", {"expected a JSON object", "[]"});

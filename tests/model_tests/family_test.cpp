@@ -1,5 +1,5 @@
-// A family that only this file knows: two blocks, no bridges, names and keys of its own. It loads,
-// generates, saves its state and is inspected through what every family shares.
+// Registers a model family of its own: two blocks, no bridges, and other tensor names and keys. The
+// code that all families share must load it, generate text, save its state and inspect it.
 #include "model/families/family.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ void name(ModelSpec& spec, WeightId id, std::int64_t block, const std::string& t
   spec.names[{id, block}] = {"model." + tensor, tensor};
 }
 
-/// Full attention with experts, then a selective scan without a feed-forward part.
+/// Two blocks: full attention with experts, then a selective scan without a feed-forward part.
 ModelSpec describe_two_blocks(std::string_view json, std::string_view file,
                               std::vector<std::string>&) {
   const Json config = parse_json(json, file, kConfigLimits);
@@ -61,7 +61,7 @@ ModelSpec describe_two_blocks(std::string_view json, std::string_view file,
   return spec;
 }
 
-/// A folder with a model of this family whose tensors have the second of their names.
+/// A folder with a model of this family. Its tensors have the second of their possible names.
 class TwoBlocks : public testing::Test {
  protected:
   TwoBlocks() {
@@ -104,7 +104,7 @@ TEST_F(TwoBlocks, LoadsAndGeneratesTheSameOnEveryDevice) {
   }
 }
 
-TEST_F(TwoBlocks, GoesOnFromASavedState) {
+TEST_F(TwoBlocks, ContinuesFromASavedState) {
   const std::vector<std::int32_t> prompt = {4, 5, 6, 7};
   OpenModel open = open_model("cpu", 1, folder_.path());
   State state = open.model.new_state();
@@ -116,18 +116,18 @@ TEST_F(TwoBlocks, GoesOnFromASavedState) {
   EXPECT_EQ(generate_from(open, state, std::span(prompt).last(1)), expected);
 }
 
-TEST_F(TwoBlocks, IsInspected) {
+TEST_F(TwoBlocks, CanBeInspected) {
   const Inspection model = inspect_files(model_files(folder_.path()));
   EXPECT_TRUE(model.warnings.empty());
   for (const char* part : {"embedding", "attention", "experts", "router", "ssm", "norms"})
     EXPECT_GT(model.parts.at(part).elements, 0) << part;
-  // One of three experts is read, and the embedding as the head.
+  // For each token one of three experts is read, and the embedding is read as the head.
   EXPECT_EQ(model.n_read_per_token,
             model.n_parameters - model.parts.at("experts").elements / 3 * 2 + 24);
   EXPECT_GT(model.state_exact_bytes, model.state_fast_bytes);
 }
 
-TEST_F(TwoBlocks, AnUnknownFamilyIsRefusedWithThoseThatAreKnown) {
+TEST_F(TwoBlocks, TheErrorForAnUnknownFamilyListsTheKnownFamilies) {
   std::vector<std::string> warnings;
   for (const char* type : {"llama", "bit_axon2"})
     expect_error(
@@ -141,7 +141,7 @@ TEST_F(TwoBlocks, AnUnknownFamilyIsRefusedWithThoseThatAreKnown) {
                ErrorKind::format, {"model_type", "got 3"});
 }
 
-TEST_F(TwoBlocks, WhatNoOpComputesIsRefusedBeforeAnythingIsLoaded) {
+TEST_F(TwoBlocks, AModelThatOpsCannotComputeIsRefusedBeforeLoading) {
   const auto backend = open_device("cpu").backend;
   std::vector<std::string> warnings;
   ModelSpec spec = describe_model(kConfig, "config.json", warnings);

@@ -1,4 +1,4 @@
-// The recorded cases of the original program on the CPU's devices.
+// Runs the recorded cases of the original program on the devices of the CPU.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

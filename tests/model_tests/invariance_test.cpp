@@ -1,5 +1,5 @@
-// What must not change a result: memory that holds NaN, the order of experts, reuse of the arena,
-// other sequences in the same step.
+// Results must not depend on NaN in unused memory, on the order of experts, on reuse of the arena,
+// or on other sequences in the same step.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,8 @@ std::vector<float> read_logits(Model& model, std::size_t rows) {
 
 // ---- rows and memory that a step has not written
 
-/// Odd row counts, so that every bucket has rows beyond the valid ones; every kind of output.
+/// Runs steps with every kind of output. The row counts are odd, so that every bucket has rows
+/// beyond the valid rows.
 std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
   const auto ids = random_ids(640, model.spec().vocab_size, 2);
   State state = model.new_state();
@@ -123,7 +124,7 @@ TEST(Prepare, LeavesNothingToCompile) {
 
 // ---- reuse of the arena
 
-TEST(PlanReuse, ChangesNoBit) {
+TEST(PlanReuse, DoesNotChangeResults) {
   for (const char* device : {"reference", "cpu"}) {
     std::vector<float> outputs[2];
     StateSnapshot snapshots[2];
@@ -145,7 +146,7 @@ TEST(PlanReuse, ChangesNoBit) {
   }
 }
 
-/// Weights of the right shapes with nothing in them: enough to record and to plan.
+/// Weights with the right shapes but without data. They suffice to record and plan a step.
 Weights shapes_only(const ModelSpec& spec) {
   Weights weights;
   for (const WeightSlot& slot : weight_slots(spec)) {
@@ -158,7 +159,7 @@ Weights shapes_only(const ModelSpec& spec) {
   return weights;
 }
 
-TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
+TEST(PlanReuse, ShrinksTheArenaOfTheDefaultConfiguration) {
   const ModelSpec spec = preset_spec("default");
   const Weights weights = shapes_only(spec);
   StateIndex index;
@@ -183,14 +184,14 @@ TEST(PlanReuse, ArenaOfTheDefaultConfiguration) {
 
 // ---- experts
 
-TEST(Experts, TheirOrderChangesNothing) {
+TEST(Experts, TheOrderOfExpertsDoesNotChangeResults) {
   BitAxonConfig config = small_config();
   config.moe_num_experts = 5;
   const StoredModel stored = random_stored(config, 4);
   const std::size_t order[] = {3, 0, 4, 2, 1};
   StoredModel permuted = stored;
   for (auto& [name, tensor] : permuted.tensors) {
-    // The experts' own matrices and the router's rows: both have one block per expert.
+    // The matrices of the experts and the rows of the router have one block per expert.
     if (name.find(".moe.switch_mlp.") == name.npos && !name.ends_with(".moe.gate.weight")) continue;
     const std::vector<float>& from = stored.tensors.at(name).values;
     const std::size_t block = from.size() / std::size(order);
@@ -214,7 +215,7 @@ TEST(Experts, TheirOrderChangesNothing) {
   }
 }
 
-// A tie goes to the lower index: two experts with the same router row, one of which is chosen.
+/// All experts have the same router row, and one expert is chosen.
 TEST(Experts, ATieGoesToTheLowerIndex) {
   BitAxonConfig config = small_config();
   config.num_layers = 1;
@@ -267,7 +268,7 @@ TEST_P(Slots, ThreeSequencesInOneStepEqualThreeRuns) {
       states.push_back(together.model.new_state());
       if (prefix[g] > 0) feed_all(together.model, states[g], std::span(ids[g]).first(prefix[g]));
     }
-    // Two rounds: the second continues what the first wrote.
+    // The second round continues the sequences of the first round.
     std::vector<float> logits, last;
     for (std::size_t round = 0; round < 2; ++round) {
       std::vector<SegmentInput> segments;
@@ -321,7 +322,8 @@ TEST_P(Slots, EachSequenceHasItsOwnSampler) {
     }
     open.model.wait(ticket);
   }
-  // Together; the third begins three steps later, so that fed-back and given ids meet in a step.
+  // Now the sequences run together. The third begins three steps later, so that one step has both
+  // given ids and ids that are fed back.
   std::vector<State> states;
   for (std::size_t g = 0; g < 3; ++g) states.push_back(open.model.new_state());
   for (int step = 0; step < kTokens + 3; ++step) {
@@ -343,7 +345,7 @@ TEST_P(Slots, EachSequenceHasItsOwnSampler) {
   }
 }
 
-TEST_P(Slots, StepsThatCannotBeAreRefused) {
+TEST_P(Slots, RefusesInvalidSteps) {
   OpenModel open = this->open(1, 2);
   OpenModel other = this->open(1, 2);
   const auto ids = random_ids(513, 61, 1);

@@ -1,4 +1,4 @@
-// How much memory loading takes at its peak.
+// The peak memory of loading a model.
 #include <gtest/gtest.h>
 
 #include "bitaxon/devices.h"

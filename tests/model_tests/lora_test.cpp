@@ -1,4 +1,4 @@
-// Adapters against a float64 computation of their own, written from the formulas.
+// Compares adapters with a float64 computation of their formulas.
 #include "model/lora.h"
 
 #include <fmt/format.h>
@@ -48,7 +48,7 @@ class LoraTest : public testing::Test {
     return {{std::string(kTarget) + ".lora_a", random_tensor({n_in(), rank}, 1)},
             {std::string(kTarget) + ".lora_b", random_tensor({rank, n_out()}, 2)}};
   }
-  /// Expects that a read of these tensors is refused with all of this.
+  /// Expects that an adapter with these tensors is refused and that the message has all fragments.
   void expect_refused(const std::map<std::string, NamedTensor>& tensors,
                       std::initializer_list<std::string_view> fragments) {
     expect_error([&] { read(tensors); }, ErrorKind::format, fragments);
@@ -74,7 +74,7 @@ TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
       std::vector<float> merged = base.values;
       const ChangeRows change =
           change_of(adapter.layers.at(std::string(kTarget) + ".weight"), scale);
-      // In pieces of three rows.
+      // The rows are changed in pieces of three.
       const auto piece = static_cast<std::size_t>(3 * n_in());
       for (std::size_t at = 0; at < merged.size(); at += piece)
         change(static_cast<std::int64_t>(at) / n_in(),
@@ -109,14 +109,14 @@ TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
   }
 }
 
-TEST_F(LoraTest, FrozenWeightsBesideAnAdapterAreNoMatter) {
+TEST_F(LoraTest, IgnoresFrozenWeightsInAnAdapterFile) {
   auto tensors = pair(2);
   for (const char* part : {"weight", "bias", "scales", "biases", "weight.absmax"})
     tensors[fmt::format("{}.linear.{}", kTarget, part)] = random_tensor({4}, 5);
   EXPECT_EQ(read(tensors).layers.size(), 1U);
 }
 
-TEST_F(LoraTest, NamesMayBeginWithThatOfAWrapper) {
+TEST_F(LoraTest, AcceptsNamesWithTheNameOfAWrapper) {
   std::map<std::string, NamedTensor> wrapped;
   for (auto& [name, tensor] : pair(2)) wrapped["inner." + name] = tensor;
   const Adapter adapter = read(wrapped);
@@ -125,7 +125,7 @@ TEST_F(LoraTest, NamesMayBeginWithThatOfAWrapper) {
   EXPECT_EQ(adapter.layers.begin()->second.rank, 2);
 }
 
-TEST_F(LoraTest, WhatHoldsNoFloatsIsIgnored) {
+TEST_F(LoraTest, IgnoresTensorsThatAreNotFloats) {
   std::vector<StoredTensor> tensors;
   for (const auto& [name, tensor] : pair(2))
     tensors.push_back(stored<float>(name, DType::f32, tensor.shape, tensor.values));
@@ -137,7 +137,7 @@ TEST_F(LoraTest, WhatHoldsNoFloatsIsIgnored) {
   ASSERT_EQ(warnings_.size(), 1U);
   for (const char* name : {"adapter.safetensors", "\"step.U64\"", "\"step.BOOL\"", "\"step.I8\""})
     EXPECT_NE(warnings_[0].find(name), std::string::npos) << warnings_[0];
-  // What adapts a layer has to be floats.
+  // A tensor that adapts a layer must have floats.
   tensors[0].dtype = DType::i32;
   write_checkpoint(folder_ / "adapter.safetensors", tensors);
   expect_error(
@@ -145,7 +145,7 @@ TEST_F(LoraTest, WhatHoldsNoFloatsIsIgnored) {
       ErrorKind::format, {tensors[0].name, "expected F32, F16 or BF16", "got I32"});
 }
 
-TEST_F(LoraTest, LayoutsOfOtherToolsAreNamed) {
+TEST_F(LoraTest, NamesTheLayoutsOfOtherTools) {
   const std::string peft = "base_model.model.layer_0.ssm.in_proj.lora_A.weight";
   expect_error(
       [&] {
@@ -160,7 +160,7 @@ TEST_F(LoraTest, LayoutsOfOtherToolsAreNamed) {
       ErrorKind::unsupported, {kohya, "kohya"});
 }
 
-TEST_F(LoraTest, WhatDoesNotFitIsNamed) {
+TEST_F(LoraTest, NamesTensorsThatDoNotFit) {
   auto alone = pair(2);
   alone.erase(std::string(kTarget) + ".lora_b");
   expect_refused(alone, {"layer_0.ssm.in_proj.lora_a", "layer_0.ssm.in_proj.lora_b"});

@@ -1,5 +1,5 @@
-// What measuring a model rests on: random four-bit weights, made-up states, what steps have to do,
-// what their ops took.
+// The parts of the library that a benchmark uses: random 4-bit weights, synthesized states, the
+// work of a step, the times of its ops, and the rates of a device.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ bool all_finite(const std::vector<float>& values) {
   return std::ranges::all_of(values, [](float x) { return std::isfinite(x); });
 }
 
-TEST(RandomCodes, AreFourBitsFromTheBeginning) {
+TEST(RandomCodes, AreReproducible4BitWeights) {
   const auto backend = cpu::open_cpu_backend({});
   const std::int32_t ids[] = {1, 2, 3};
   for (const auto& [format, name] : {std::pair("mlx", "q4_affine_g64"), {"nf4", "nf4_g64"}}) {
@@ -53,7 +53,7 @@ TEST(RandomCodes, AreFourBitsFromTheBeginning) {
                Error);
 }
 
-TEST(MadeUpState, IsOneAtItsPosition) {
+TEST(SynthesizedState, DependsOnPositionAndSeed) {
   const auto backend = cpu::open_cpu_backend({});
   LoadOptions options;
   options.n_slots = 2;
@@ -90,7 +90,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   const StepOptions none{StepOutput::none, false}, last{StepOutput::last_logits, false};
   const StepWork one = model.work(1, 1, 0, last);
   EXPECT_GT(one.stored_bytes, 0);
-  // Not the whole embedding, nor all experts.
+  // A step reads neither the whole embedding nor all experts.
   EXPECT_LE(one.stored_bytes, static_cast<std::int64_t>(model.packed_bytes()));
   EXPECT_LT(model.work(1, 1, 0, none).stored_bytes, one.stored_bytes);
   const StepWork deep = model.work(1, 1, 3, last);
@@ -104,7 +104,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   EXPECT_THROW(model.work(1024, 1, 0, last), Error);
 }
 
-TEST(OpTimes, AreThoseOfTheLastStepWhereTheyWereAskedFor) {
+TEST(OpTimes, BelongToTheLatestStepIfRequested) {
   const auto backend = cpu::open_cpu_backend({});
   Model model = Model::random(*backend, small_config().spec(), 1, {});
   State state = model.new_state();
@@ -129,7 +129,7 @@ TEST(OpTimes, AreThoseOfTheLastStepWhereTheyWereAskedFor) {
   EXPECT_TRUE(backend->last_step_times().empty());
 }
 
-TEST(Rates, OfTheCpu) {
+TEST(Rates, OfTheCpuArePositive) {
   const auto backend = cpu::open_cpu_backend({.n_threads = 1});
   const DeviceRates rates = backend->measure_rates();
   EXPECT_GT(rates.read_bytes_per_s, 1e6);

@@ -1,4 +1,5 @@
-// What a model takes of memory: told before it is loaded, refused when it does not fit, and true.
+// The memory that a model needs. It is announced before the model is loaded, a model that does not
+// fit is refused, and the announcement equals the memory that is taken.
 #include <gtest/gtest.h>
 
 #include "core/step.h"
@@ -32,7 +33,8 @@ class Memory : public testing::TestWithParam<const char*> {
                       backend_.memory())
         .memory;
   }
-  /// Loading is refused with every fragment, and nothing has been packed or allocated.
+  /// Expects that loading is refused before anything is packed or allocated. The message must
+  /// contain every fragment.
   template <class Load>
   MemoryNeed expect_refused(const Load& load, std::initializer_list<std::string_view> fragments) {
     expect_error(load, ErrorKind::device, fragments);
@@ -55,7 +57,7 @@ class Memory : public testing::TestWithParam<const char*> {
   WrappedBackend backend_;
 };
 
-TEST_P(Memory, OneByteDecides) {
+TEST_P(Memory, OneMissingByteIsEnoughToRefuseAModel) {
   const std::uint64_t needed = need().rows[0].needed_bytes();
   set_available(needed - 1);
   const MemoryNeed refused =
@@ -66,7 +68,7 @@ TEST_P(Memory, OneByteDecides) {
   EXPECT_EQ(refused.rows[0].available_bytes, needed - 1);
   for (const char* purpose : {"weights", "state", "activations", "loading"})
     EXPECT_GT(part_of(refused, purpose), 0u) << purpose;
-  set_available(needed);  // asked at each loading, not once
+  set_available(needed);  // takes effect at once, because each load asks for the available memory
   random();
   set_available(0);
   backend_.forget();
@@ -75,7 +77,7 @@ TEST_P(Memory, OneByteDecides) {
   random();
 }
 
-TEST_P(Memory, FilesAreRefusedLikewise) {
+TEST_P(Memory, ModelFilesThatDoNotFitAreRefused) {
   const TemporaryFolder folder;
   const StoredModel stored = random_stored(small_config(), 5);
   write_model(folder.path(), stored);
@@ -88,7 +90,7 @@ TEST_P(Memory, FilesAreRefusedLikewise) {
   EXPECT_EQ(part_of(refused, "weights"), model.packed_bytes());
 }
 
-TEST_P(Memory, EveryKindIsLookedAt) {
+TEST_P(Memory, EveryKindOfMemoryMustSuffice) {
   const std::uint64_t loading = part_of(need(), "loading");
   const std::uint64_t needed = need().rows[0].needed_bytes() - loading;
   const auto two_kinds = [&](std::uint64_t device, std::uint64_t system) {
@@ -106,7 +108,7 @@ TEST_P(Memory, EveryKindIsLookedAt) {
   random();
 }
 
-TEST_P(Memory, WhatIsAboveALimitIsNamed) {
+TEST_P(Memory, NamesWhatExceedsALimit) {
   backend_.change_memory = [](DeviceMemory& memory) { memory.max_buffer_bytes = 1023; };
   const MemoryNeed refused =
       expect_refused([&] { random(); }, {"embed_tokens", "1023 B", "buffer"});
@@ -121,7 +123,7 @@ TEST_P(Memory, WhatIsAboveALimitIsNamed) {
   expect_refused([&] { random(); }, {"layer_", "4.00 KiB", "binding"});
 }
 
-TEST_P(Memory, TheNeedIsWhatIsTaken) {
+TEST_P(Memory, LoadingTakesExactlyTheAnnouncedMemory) {
   for (const bool plan_reuse : {true, false}) {
     for (const StepOutput output : {StepOutput::token, StepOutput::all_logits}) {
       LoadOptions options;
@@ -134,7 +136,7 @@ TEST_P(Memory, TheNeedIsWhatIsTaken) {
       Model model = random(options);
       EXPECT_EQ(part_of(told, "weights"), model.packed_bytes());
       EXPECT_EQ(part_of(told, "state"), model.state_bytes());
-      // Steps of all sizes share what was set aside.
+      // Steps of all sizes share the memory for activations.
       const int n_allocated = backend_.n_allocated();
       std::size_t largest = 0;
       for (std::int64_t rows = 1; rows <= kMaxRows; rows *= 2)

@@ -1,5 +1,5 @@
-// State: the same after any split, taken back exactly, saved and loaded, refused when it does not
-// belong.
+// Tests of the state of a sequence. The state is the same after any split of the ids. Rewinding
+// restores it exactly. It can be saved and loaded. A state of another model is refused.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -91,8 +91,8 @@ TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
   }
 }
 
-// Without this the comparisons above might compare one thread with itself.
-TEST(StateSplits, SeveralThreadsWork) {
+/// Shows that the comparisons above do not compare one thread with itself.
+TEST(StateSplits, SeveralThreadsTakePart) {
   BitAxonConfig config = small_config();
   config.hidden_dim = 64;
   OpenModel open = open_random("cpu", 7, config, with(Precision::exact, 0));
@@ -103,7 +103,7 @@ TEST(StateSplits, SeveralThreadsWork) {
     return n;
   };
   State state = open.model.new_state();
-  // On a busy machine a thread may sleep through many steps: no loop waits for it.
+  // On a busy machine, a thread may sleep through many steps, because no loop waits for it.
   for (int step = 0; step < 2000 && n_working() < 2; ++step) {
     state.reset();
     open.model.wait(open.model.feed(state, ids, {StepOutput::none, false}));
@@ -111,9 +111,9 @@ TEST(StateSplits, SeveralThreadsWork) {
   EXPECT_GE(n_working(), 2);
 }
 
-// ---- taking steps back
+// ---- rewinding steps
 
-/// A state that was fed exactly `ids`, and its next logits.
+/// Feeds `ids` to a new state. Returns the logits and a snapshot of the state.
 Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
               std::span<const std::int32_t> ids) {
   OpenModel open = open_random("cpu", 1, config, options);
@@ -124,8 +124,9 @@ Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
   return run;
 }
 
-TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
-  // Window 16 and chunks of 512: the ring has 536 rows, and 1150 tokens pass its end twice.
+TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
+  // With a window of 16 and chunks of 512, the ring (the ring buffer of the KV cache) has 536 rows.
+  // 1150 tokens wrap around its end twice.
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::fast, 8);
   const auto ids = random_ids(1150, config.vocab_size, 3);
@@ -133,7 +134,7 @@ TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
   OpenModel open = open_random("cpu", 1, config, options);
   State state = open.model.new_state();
   feed_all(open.model, state, std::span(ids).first(1060));
-  // Near a multiple of the ring's length: 1072 is its second end.
+  // The next position is near 1072, where the ring ends for the second time.
   std::size_t position = 1060;
   for (int n_back = 1; n_back <= 8; ++n_back) {
     const StateSnapshot before = state.snapshot();
@@ -144,7 +145,7 @@ TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
     state.rewind(n_back);
     EXPECT_EQ(state.position(), static_cast<std::int64_t>(position));
     EXPECT_TRUE(state.snapshot() == before) << n_back;
-    // Three tokens further on the right way.
+    // Continues with the next three of the right tokens.
     feed_pieces(open.model, state, std::span(ids).subspan(position, 3), equal_pieces(3, 1));
     position += 3;
   }
@@ -154,7 +155,7 @@ TEST(StateRewind, TakesBackEveryNumberOfStepsAcrossTheRing) {
   EXPECT_TRUE(state.snapshot() == expected.snapshot);
 }
 
-TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
+TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 2);
   const auto ids = random_ids(1400, config.vocab_size, 5);
@@ -170,7 +171,7 @@ TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
   EXPECT_EQ(state.rewindable_steps(), 2);
   state.rewind(2);
   EXPECT_TRUE(state.snapshot() == before);
-  // 512 + run-ahead rows may be taken back, not one more.
+  // 512 + run-ahead rows can be rewound, but not one row more.
   feed(600, 512);
   feed(1112, 2);
   EXPECT_EQ(state.rewindable_steps(), 2);
@@ -185,8 +186,8 @@ TEST(StateRewind, TakesBackChunksWhoseRowsTheRingHolds) {
   EXPECT_TRUE(state.snapshot() == after);
 }
 
-// A chunk that was taken back has still overwritten the oldest rows of the ring.
-TEST(StateRewind, RemembersRowsThatWereTakenBackBefore) {
+/// A chunk overwrites the oldest rows of the ring, even if the chunk is rewound later.
+TEST(StateRewind, RewoundChunksCountAsOverwrittenRows) {
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 8);
   const auto ids = random_ids(2000, config.vocab_size, 6);
@@ -204,13 +205,13 @@ TEST(StateRewind, RemembersRowsThatWereTakenBackBefore) {
     ASSERT_TRUE(state.snapshot() == expected.snapshot) << position;
   }
   expect_error([&] { state.rewind(1); }, ErrorKind::invalid_argument, {"rewind", "got 1"});
-  // And on from there.
+  // The state can continue from there.
   const auto position = static_cast<std::size_t>(state.position());
   feed_all(open.model, state, std::span(ids).subspan(position));
   EXPECT_TRUE(state.snapshot() == fresh(config, options, ids).snapshot);
 }
 
-TEST(StateRewind, NothingIsRememberedWithoutRunAhead) {
+TEST(StateRewind, WithoutRunAheadNoStepCanBeRewound) {
   OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 0));
   State state = open.model.new_state();
   feed_all(open.model, state, random_ids(5, 61, 1));
@@ -222,7 +223,7 @@ TEST(StateRewind, NothingIsRememberedWithoutRunAhead) {
 
 // ---- reset, snapshot, restore
 
-TEST(StateReset, IsAFreshState) {
+TEST(StateReset, EqualsANewState) {
   for (const int run_ahead : {0, 2}) {
     OpenModel open = open_random("cpu", 1, small_config(), with(Precision::fast, run_ahead));
     const auto ids = random_ids(40, 61, 8);
@@ -259,7 +260,7 @@ TEST(StateSnapshots, RestoreIntoAnySlotAndModel) {
   EXPECT_EQ(states[2].rewindable_steps(), 0);
   EXPECT_TRUE(states[2].snapshot() == snapshot);
   EXPECT_TRUE(same_bits(feed_all(b.model, states[2], tail), expected));
-  // The first one again, after it has gone on.
+  // The snapshot also restores the first state, which has continued in the meantime.
   first.restore(snapshot);
   EXPECT_TRUE(same_bits(feed_all(a.model, first, tail), expected));
 }
@@ -282,7 +283,7 @@ TEST(StateSnapshots, OfAnotherLayoutAreRefused) {
   EXPECT_TRUE(to.snapshot() == before);
 }
 
-TEST(StateSlots, AFreshStateHasNoTokenToFeedBack) {
+TEST(StateSlots, ANewStateHasNoTokenToFeedBack) {
   OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
   State state = open.model.new_state();
   const SegmentInput feed_back{&state, {}, {}};
@@ -293,7 +294,7 @@ TEST(StateSlots, AFreshStateHasNoTokenToFeedBack) {
   EXPECT_EQ(state.position(), 4);
 }
 
-TEST(StateSlots, RunOutAndComeBack) {
+TEST(StateSlots, AreFreedWithTheirStates) {
   OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 1, 2));
   State a = open.model.new_state();
   {
@@ -302,7 +303,7 @@ TEST(StateSlots, RunOutAndComeBack) {
   }
   State c = open.model.new_state();
   expect_error([&] { open.model.new_state(); }, ErrorKind::invalid_argument, {"slot"});
-  c = std::move(a);  // swaps: both slots stay in use until both are gone
+  c = std::move(a);  // swaps the slots; both stay in use until both states are destroyed
   feed_all(open.model, c, random_ids(4, 61, 1));
   EXPECT_EQ(c.position(), 4);
 }
@@ -321,7 +322,7 @@ class StateFile : public testing::Test {
     return open_model(device, 1, model_dir_, with(Precision::exact, run_ahead));
   }
 
-  /// A file after `n` tokens.
+  /// Saves the state after `n` tokens.
   void save(std::size_t n) {
     OpenModel from = open("reference");
     State state = from.model.new_state();
@@ -329,7 +330,8 @@ class StateFile : public testing::Test {
     state.save(path_);
   }
 
-  /// Loading fails so, and leaves the state as it was.
+  /// Expects that loading the file fails with this kind and these fragments and leaves the state
+  /// unchanged.
   void expect_refused(ErrorKind kind, std::initializer_list<std::string_view> fragments) {
     OpenModel to = open("cpu");
     State state = to.model.new_state();
@@ -339,7 +341,7 @@ class StateFile : public testing::Test {
     EXPECT_TRUE(state.snapshot() == before);
   }
 
-  /// Writes the file again with other metadata, or without tensors that `keep` does not want.
+  /// Writes the file again with changed metadata, and only with tensors for which `keep` is true.
   void rewrite(const std::function<void(std::map<std::string, std::string>&)>& change,
                const std::function<bool(const TensorInfo&)>& keep = {}) {
     const Checkpoint from = Checkpoint::open(path_);
@@ -388,7 +390,7 @@ TEST_F(StateFile, ContinuesOnAnotherBackend) {
       logits.push_back(feed_all(from.model, state, tail));
       logits.push_back(feed_all(to.model, loaded, tail));
     }
-    // What exact kernels of different arithmetic may differ by.
+    // Exact kernels with a different order of arithmetic may differ by this much.
     for (const auto& other : logits) EXPECT_LT(relative_l2(other, logits[0]), 5e-5) << n;
   }
 }
@@ -400,7 +402,7 @@ TEST_F(StateFile, TheSameStateGivesTheSameFile) {
   EXPECT_EQ(text(), first);
 }
 
-TEST_F(StateFile, WithoutConvolutionRowsOrAttention) {
+TEST_F(StateFile, WorksWithoutConvolutionRowsOrAttention) {
   BitAxonConfig config = small_config();
   config.ssm_d_conv = 1;
   config.num_layers = 2;
@@ -451,7 +453,7 @@ TEST_F(StateFile, OfAnotherPrecisionIsRefused) {
                {path_.string(), "precision", "expected fast", "got exact"});
 }
 
-TEST_F(StateFile, ADamagedByteInAnyTensorIsNoticed) {
+TEST_F(StateFile, ADamagedByteInAnyTensorIsDetected) {
   save(60);
   const std::string good = text();
   std::vector<TensorInfo> tensors;
@@ -459,7 +461,7 @@ TEST_F(StateFile, ADamagedByteInAnyTensorIsNoticed) {
     const Checkpoint file = Checkpoint::open(path_);
     tensors.assign(file.tensors().begin(), file.tensors().end());
   }
-  ASSERT_EQ(tensors.size(), 13u);  // two for each of six layers, and seen
+  ASSERT_EQ(tensors.size(), 13u);  // two tensors for each of six layers, and the tensor "seen"
   for (const TensorInfo& tensor : tensors) {
     ASSERT_GT(tensor.size_bytes, 0u);
     for (const std::uint64_t at :
@@ -484,7 +486,7 @@ TEST_F(StateFile, ATruncatedFileIsRefused) {
   expect_refused(ErrorKind::format, {path_.string()});
 }
 
-TEST_F(StateFile, WhatIsNoStateIsRefused) {
+TEST_F(StateFile, AFileThatIsNotAStateIsRefused) {
   write_text(path_, "once upon a time there was a state, but it was in another castle");
   expect_refused(ErrorKind::format, {path_.string()});
   std::filesystem::copy_file(model_dir_ / "model.safetensors", path_,
@@ -494,14 +496,14 @@ TEST_F(StateFile, WhatIsNoStateIsRefused) {
   expect_refused(ErrorKind::io, {path_.string()});
   std::filesystem::create_directory(path_);
   expect_refused(ErrorKind::format, {path_.string(), "directory"});
-  path_ = folder_ / std::string(300, 'x');  // longer than any system's file names
+  path_ = folder_ / std::string(300, 'x');  // too long for a file name on any system
   expect_refused(ErrorKind::io, {"xxx"});
 }
 
-TEST_F(StateFile, MetadataMustFit) {
+TEST_F(StateFile, WrongMetadataIsRefused) {
   struct Case {
     const char* key;
-    const char* value;  ///< nullptr: the key is missing
+    const char* value;  ///< nullptr if the key is missing
     std::vector<std::string> fragments;
   };
   const Case cases[] = {
@@ -544,7 +546,7 @@ TEST_F(StateFile, AMissingTensorIsNamed) {
   }
 }
 
-TEST_F(StateFile, SavingWhereItCannotBeIsAnError) {
+TEST_F(StateFile, SavingToAnImpossiblePathIsAnError) {
   OpenModel from = open("cpu");
   State state = from.model.new_state();
   feed_all(from.model, state, std::span(ids_).first(5));
@@ -557,7 +559,7 @@ TEST_F(StateFile, SavingWhereItCannotBeIsAnError) {
 
 // ---- limits
 
-TEST(StateLimits, MaxSeqLenIsHeld) {
+TEST(StateLimits, TokensBeyondMaxSeqLenAreRefused) {
   BitAxonConfig config = small_config();
   config.max_seq_len = 50;
   OpenModel open = open_random("cpu", 1, config, with(Precision::exact, 2));
@@ -575,7 +577,7 @@ TEST(StateLimits, MaxSeqLenIsHeld) {
     EXPECT_TRUE(state.snapshot() == before);
   };
   refuse(3, "51");
-  refuse(600, "648");  // none of its chunks either
+  refuse(600, "648");  // no chunk of these tokens is fed
   feed_all(open.model, state, std::span(ids).first(2));
   EXPECT_EQ(state.position(), 50);
   const SegmentInput feed_back{&state, {}, {}};
@@ -604,7 +606,7 @@ TEST(StateLimits, IdsOutsideTheVocabularyChangeNothing) {
   }
 }
 
-TEST(StateLimits, ABadSamplerChangesNothing) {
+TEST(StateLimits, AnInvalidSamplerChangesNothing) {
   OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
   State state = open.model.new_state();
   for (const std::size_t n : {5u, 600u})
@@ -617,7 +619,7 @@ TEST(StateLimits, ABadSamplerChangesNothing) {
   EXPECT_EQ(state.position(), 0);
 }
 
-TEST(StateLimits, LoadOptionsOutsideTheirRanges) {
+TEST(StateLimits, LoadOptionsOutsideTheirRangesAreRefused) {
   const auto load = [](int run_ahead, int n_slots) {
     return
         [=] { open_random("cpu", 1, small_config(), with(Precision::exact, run_ahead, n_slots)); };

@@ -1,4 +1,5 @@
-// From a checkpoint's tensors to a model: what is missing, misshapen, unknown, tied or in shards.
+// Builds models from the tensors of a checkpoint. Tensors may be missing, of a wrong shape,
+// unknown, tied or in shards.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -46,7 +47,7 @@ class WeightFiles : public testing::Test {
   std::vector<std::int32_t> ids_ = random_ids(25, small_config().vocab_size, 1);
 };
 
-TEST_F(WeightFiles, AWholeModelLoadsWithoutWarnings) {
+TEST_F(WeightFiles, ACompleteModelLoadsWithoutWarnings) {
   write();
   const auto from_folder = logits();
   EXPECT_TRUE(warnings_.empty());
@@ -64,11 +65,11 @@ TEST_F(WeightFiles, AnyMissingTensorIsNamed) {
   }
 }
 
-TEST_F(WeightFiles, AnyMisshapenTensorIsNamedWithBothShapes) {
+TEST_F(WeightFiles, AnyTensorOfAWrongShapeIsNamedWithBothShapes) {
   const auto all = stored_.tensors;
   for (const auto& [name, tensor] : all) {
     stored_.tensors = all;
-    // One row more, and flat.
+    // First with one row more, then with only one axis.
     std::vector<std::int64_t> dims(tensor.shape.dims().begin(), tensor.shape.dims().end());
     ++dims[0];
     NamedTensor& longer = stored_.tensors[name];
@@ -97,7 +98,7 @@ TEST_F(WeightFiles, AWrongTypeIsNamed) {
   }
 }
 
-TEST_F(WeightFiles, AConfigurationOfAnotherModelIsNoticed) {
+TEST_F(WeightFiles, AConfigurationOfAnotherModelIsRefused) {
   write();
   BitAxonConfig other = stored_.config;
   other.hidden_dim = 48;
@@ -117,7 +118,7 @@ TEST_F(WeightFiles, ConfigJsonIsNeeded) {
   expect_refused({(folder_ / "config.json").string(), "vocab_size", "many"});
 }
 
-TEST_F(WeightFiles, AnAdapterIsNoModel) {
+TEST_F(WeightFiles, AnAdapterIsNotAModel) {
   for (const char* name : {"adapters.safetensors", "adapter_model.safetensors"}) {
     TemporaryFolder folder;
     write_tensors(folder / name, {{"x.lora_a", {{1}, {0}}}});
@@ -128,7 +129,7 @@ TEST_F(WeightFiles, AnAdapterIsNoModel) {
   }
 }
 
-TEST_F(WeightFiles, UnknownTensorsAreOneWarning) {
+TEST_F(WeightFiles, UnknownTensorsGiveOneWarning) {
   write();
   const auto expected = logits();
   stored_.tensors["zz.extra"] = {Shape{2, 3}, std::vector<float>(6)};
@@ -166,7 +167,7 @@ TEST_F(WeightFiles, UnknownTensorsMayHaveAnyTypeAndRank) {
   }
 }
 
-TEST_F(WeightFiles, ATypeThatIsNotReadIsAnErrorWhereTheTensorIsNeeded) {
+TEST_F(WeightFiles, AnUnsupportedTypeOfANeededTensorIsAnError) {
   const NamedTensor a_log = stored_.tensors.at("layer_0.ssm.A_log");
   stored_.tensors.erase("layer_0.ssm.A_log");
   write();
@@ -176,13 +177,13 @@ TEST_F(WeightFiles, ATypeThatIsNotReadIsAnErrorWhereTheTensorIsNeeded) {
   expect_refused({"layer_0.ssm.A_log", "F32, F16 or BF16", "got F64"});
 }
 
-TEST_F(WeightFiles, AFormatThatOnlyTheConfigurationKnowsIsNamed) {
+TEST_F(WeightFiles, NamesAFormatThatOnlyTheConfigurationTells) {
   write();
   Json config = Json::parse(stored_.config.to_json());
   config["quantization_config"] = {{"quant_method", "eetq"}, {"bits", 8}};
   write_text(folder_ / "config.json", config.dump());
   load();
-  EXPECT_TRUE(warnings_.empty());  // what the tensors are counts
+  EXPECT_TRUE(warnings_.empty());  // only the tensors themselves count
   stored_.tensors.erase("layer_0.ssm.in_proj.weight");
   write();
   write_text(folder_ / "config.json", config.dump());
@@ -192,8 +193,8 @@ TEST_F(WeightFiles, AFormatThatOnlyTheConfigurationKnowsIsNamed) {
   expect_refused({"quantized (a\\u{a}b)"});
 }
 
-// Tensors of a shared expert in a model that has none are unknown, not used.
-TEST_F(WeightFiles, TheSharedExpertOfAModelWithoutIsIgnored) {
+/// If the configuration has no shared expert, the tensors of a shared expert are unknown tensors.
+TEST_F(WeightFiles, IgnoresASharedExpertThatTheConfigurationLacks) {
   write();
   const auto with_shared = logits();
   stored_.config.moe_shared_expert = false;
@@ -209,20 +210,20 @@ TEST_F(WeightFiles, TheSharedExpertOfAModelWithoutIsIgnored) {
   EXPECT_TRUE(warnings_.empty());
 }
 
-TEST_F(WeightFiles, TiedHeads) {
-  // Untied, the head is needed.
+TEST_F(WeightFiles, TiedModelsUseTheirHeadOrElseTheEmbedding) {
+  // An untied model needs a head.
   const NamedTensor own_head = stored_.tensors.at("lm_head.weight");
   stored_.tensors.erase("lm_head.weight");
   write();
   expect_refused({"lm_head.weight", "[61, 20]", "the embedding is not the head"});
-  // Tied without one, it is the embedding.
+  // A tied model without a head uses the embedding.
   stored_.config.weight_tying = true;
   write();
   const auto tied = logits();
   stored_.tensors["lm_head.weight"] = stored_.tensors.at("embed_tokens.weight");
   write();
   EXPECT_TRUE(same_bits(logits(), tied));
-  // Tied with one of its own, it is used all the same.
+  // A tied model with a head of its own uses this head.
   stored_.tensors["lm_head.weight"] = own_head;
   write();
   const auto own = logits();
@@ -261,12 +262,12 @@ TEST_F(WeightFiles, ShardsEqualTheSingleFile) {
   for (const auto* folder : {&sharded, &unnamed}) {
     Model model = load(folder->path());
     EXPECT_TRUE(same_bits(logits_of(model), expected));
-    // It is the same model: a state of the one is a state of the other.
+    // The shards are the same model, so they accept a state of the single file.
     State state = model.new_state();
     state.load(folder_ / "state");
     EXPECT_TRUE(state.snapshot() == snapshot);
   }
-  // What is listed and not needed need not be there.
+  // A tensor that the index lists may be absent if the model does not need it.
   map["mtp.fc.weight"] = "model-1.safetensors";
   map["mtp.norm.weight"] = "model-9.safetensors";
   write_text(sharded / "model.safetensors.index.json", Json{{"weight_map", map}}.dump());
@@ -280,7 +281,7 @@ TEST_F(WeightFiles, ShardsEqualTheSingleFile) {
                {"model-1.safetensors", "the download looks incomplete"});
 }
 
-TEST_F(WeightFiles, TheVocabMappingIsHandedOn) {
+TEST_F(WeightFiles, TheVocabMappingIsRead) {
   write();
   EXPECT_EQ(load().vocab_mapping(), "");
   stored_.metadata["vocab_mapping"] = "{12: 3}";
@@ -302,21 +303,21 @@ TEST_F(WeightFiles, ProgressEndsAtTheTotal) {
   EXPECT_GE(model.packed_bytes(), total);
 }
 
-TEST_F(WeightFiles, PathsThatAreNoModel) {
+TEST_F(WeightFiles, RefusesPathsThatAreNotAModel) {
   expect_error([&] { load(folder_ / "nothing"); }, ErrorKind::io, {"nothing"});
   expect_error([&] { load("/dev/null"); }, ErrorKind::io, {"/dev/null"});
   expect_error([&] { load(folder_ / std::string(300, 'x')); }, ErrorKind::io, {"xxx"});
   expect_error([&] { load(); }, ErrorKind::io, {folder_.path().string()});  // an empty folder
 }
 
-TEST(RandomModel, IsTheSameEverywhere) {
+TEST(RandomModel, HasTheRecordedNumbersOnEveryMachine) {
   const StoredModel a = random_stored(small_config(), 1);
   const StoredModel b = random_stored(small_config(), 2);
   const auto& first = a.tensors.at("layer_0.ssm.in_proj.weight").values;
   EXPECT_FALSE(same_bits(first, b.tensors.at("layer_0.ssm.in_proj.weight").values));
   EXPECT_TRUE(same_bits(
       first, random_stored(small_config(), 1).tensors.at("layer_0.ssm.in_proj.weight").values));
-  // Recorded: the generator counts, and mixes integers.
+  // The sum is recorded. The generator only counts and mixes integers, so no rounding can differ.
   std::uint64_t sum = 0;
   for (const auto& [name, tensor] : a.tensors)
     for (const float value : tensor.values) sum = sum * 31 + std::bit_cast<std::uint32_t>(value);
