@@ -25,7 +25,7 @@ double seconds_now() {
 
 struct OpenModel {
   std::unique_ptr<Backend> backend;
-  Model model;  // declared after the backend, which outlives it
+  Model model;  // declared after the backend, because the backend must outlive the model
 };
 
 OpenModel open(const DecodeSetup& setup, const vulkan::VulkanOptions& options) {

@@ -14,7 +14,7 @@ struct Spec {
   std::int64_t window = 16;
   std::int64_t ring_rows = 0;  ///< 0: the smallest allowed
   std::vector<CaseSegment> segments = one_segment(5, 3);
-  std::int64_t capacity = 0;  ///< number of rows in the bucket; 0: more than the valid rows
+  std::int64_t capacity = 0;  ///< rows in the bucket; 0: a bucket with a spare row
   double q_spread = 1;
   double value_spread = 1;
   /// The position in the first segment whose key (or value) begins with a NaN; -1: no position.
@@ -63,9 +63,9 @@ KeyWeight weight_of(const Rounded& score, double largest, double total, std::siz
   distance = rounded(distance, 2);  // minus the largest score so far, then minus the final largest
   const Rounded weight = exp_of(distance);
   if (weight.value == 0) return {};
-  // Each later score that is larger multiplies the weight by one more exponential. In the worst
-  // case every key does so; on average one key does. Merging partial results adds at most three
-  // exponentials.
+  // A later score that is larger than all scores before it multiplies the weight by one more
+  // exponential. In the worst case every later score is such a score. On average one later score
+  // is, and merging partial results adds at most three exponentials.
   const double rescaling = (kExpUlps + 0.5) * kUlp;
   // A huge score has a huge error, but then the weights of all other keys are 0.
   const double worst = std::min(weight.worst / weight.value, 1e30);

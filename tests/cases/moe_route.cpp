@@ -62,7 +62,7 @@ std::vector<Rounded> gates_of(std::span<const Rounded> logits) {
   for (const Rounded& logit : logits) largest = std::max(largest, logit.value);
   std::vector<Rounded> gates;
   Sum total;
-  // The largest is subtracted from all logits, including itself, so its error cancels.
+  // The largest logit is subtracted from all logits, including itself, so its error cancels.
   for (const Rounded& logit : logits) gates.push_back(exp_of(logit + Rounded{-largest}));
   for (const Rounded& gate : gates) total.add(gate);
   for (Rounded& gate : gates) gate = gate / total.result();

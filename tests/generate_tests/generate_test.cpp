@@ -232,7 +232,7 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
       EXPECT_EQ(result.finish_reason, FinishReason::stop);
       EXPECT_EQ(result.stop_token, whole[at]);
-      // With max_tokens tokens already generated, no end-of-sequence token is looked for.
+      // After max_tokens tokens, generate() does not look for an end-of-sequence token.
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
       EXPECT_EQ(exact.stop_token, std::nullopt);

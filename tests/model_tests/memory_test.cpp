@@ -1,5 +1,5 @@
-// The memory that a model needs. It is announced before the model is loaded, a model that does not
-// fit is refused, and the announcement equals the memory that is taken.
+// The memory that a model needs. It is announced before the model is loaded. A model that does not
+// fit is refused, and other models take the announced memory.
 #include <gtest/gtest.h>
 
 #include "core/step.h"
@@ -123,7 +123,7 @@ TEST_P(Memory, NamesWhatExceedsALimit) {
   expect_refused([&] { random(); }, {"layer_", "4.00 KiB", "binding"});
 }
 
-TEST_P(Memory, LoadingTakesExactlyTheAnnouncedMemory) {
+TEST_P(Memory, LoadingTakesTheAnnouncedMemory) {
   for (const bool plan_reuse : {true, false}) {
     for (const StepOutput output : {StepOutput::token, StepOutput::all_logits}) {
       LoadOptions options;

@@ -317,7 +317,8 @@ TEST(RandomModel, HasTheRecordedNumbersOnEveryMachine) {
   EXPECT_FALSE(same_bits(first, b.tensors.at("layer_0.ssm.in_proj.weight").values));
   EXPECT_TRUE(same_bits(
       first, random_stored(small_config(), 1).tensors.at("layer_0.ssm.in_proj.weight").values));
-  // The sum is recorded. The generator only counts and mixes integers, so no rounding can differ.
+  // The sum is recorded. The generator only counts and mixes integers, so every machine must give
+  // the same numbers.
   std::uint64_t sum = 0;
   for (const auto& [name, tensor] : a.tensors)
     for (const float value : tensor.values) sum = sum * 31 + std::bit_cast<std::uint32_t>(value);

@@ -26,7 +26,7 @@ struct GoldenBound {
 
 /// Rows that a device computed, and the recorded rows.
 struct GoldenRows {
-  std::string what;  ///< "decode logits"
+  std::string what;  ///< what the rows are, such as "decode logits"
   std::int64_t n_rows = 0;
   std::vector<float> actual;
   std::vector<float> expected;

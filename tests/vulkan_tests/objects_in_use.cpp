@@ -123,7 +123,7 @@ VKAPI_ATTR void VKAPI_CALL reset_queries(VkCommandBuffer commands, VkQueryPool p
 
 VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo2* infos,
                                       VkFence fence) {
-  // Only the last part of a submission signals a semaphore. All parts are done then.
+  // Only the last part of a submission signals a semaphore. When it does, all parts are done.
   Submission& submission = submissions.emplace_back();
   const VkSemaphoreSubmitInfo& signal = infos[n - 1].pSignalSemaphoreInfos[0];
   submission.semaphore = signal.semaphore;

@@ -40,7 +40,7 @@ struct Sequence {
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
     return model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler)).tokens[0];
   }
-  /// Computes the logits of the latest step again, in which `id` was fed.
+  /// Repeats the latest step, in which `id` was fed, and returns its logits.
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
     model.wait(model.feed(state, {&id, 1}, {StepOutput::last_logits, false}));
