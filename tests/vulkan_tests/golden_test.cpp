@@ -58,8 +58,8 @@ TEST_P(VulkanGolden, EveryLayer) {
   for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
 }
 
-/// One folder if `brief`, otherwise the other folders. Each split of the other folders takes seconds
-/// on a software driver.
+/// One folder if `brief`, otherwise the other folders. Each split of the other folders takes
+/// seconds on a software driver.
 std::vector<GoldenParam> split_params(bool brief) {
   std::vector<GoldenParam> some = params();
   std::erase_if(some, [&](const GoldenParam& param) { return is_brief(param) != brief; });
