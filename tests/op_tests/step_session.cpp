@@ -31,7 +31,7 @@ std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& 
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Shape& shape,
                                             std::span<const float> values) {
   WeightDesc desc;
-  desc.name = "of the test";
+  desc.name = "test weight";
   desc.n_matrices = shape[0];
   desc.rows = shape[1];
   desc.cols = shape[2];
