@@ -30,19 +30,17 @@ void append_ids(const std::string& argument, std::vector<std::int32_t>& all) {
 
 }  // namespace
 
-Command add_detokenize(CLI::App& program) {
+void add_detokenize(CommandLine& line) {
   auto wanted = std::make_shared<DetokenizeOptions>();
-  CLI::App& app = *program.add_subcommand("detokenize", "Print the text of token ids");
-  add_model_options(app, wanted->model);
-  add_output_options(app, wanted->output);
-  auto* ids = app.add_option("IDS", wanted->ids, "Token ids, separated by spaces or commas")
-                  ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  auto* file =
-      app.add_option("--file", wanted->file, "A JSON list of token ids")->type_name("FILE");
-  ids->excludes(file);
-  return [wanted, file] {
+  Command& command = line.add_command("detokenize", "Print the text of token ids");
+  add_model_options(command, wanted->model);
+  add_output_options(command, wanted->output);
+  Flag ids = command.add("IDS", wanted->ids, "Token ids, separated by spaces or commas");
+  const Flag file = command.add("--file", wanted->file, "A JSON list of token ids").type("FILE");
+  ids.excludes(file);
+  command.runs([wanted, file] {
     std::vector<std::int32_t> all;
-    if (file->count() > 0) {
+    if (file.is_given()) {
       all = read_ids_file(wanted->file);
     } else {
       if (wanted->ids.empty())
@@ -53,7 +51,7 @@ Command add_detokenize(CLI::App& program) {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
     print(vocabulary.decode(all) + "\n");
     return static_cast<int>(kDone);
-  };
+  });
 }
 
 }  // namespace bitaxon::tool

@@ -66,11 +66,11 @@ void print_device(const DeviceInfo& device) {
 
 }  // namespace
 
-Command add_devices(CLI::App& program) {
+void add_devices(CommandLine& line) {
   auto json = std::make_shared<bool>(false);
-  CLI::App& app = *program.add_subcommand("devices", "List the devices a model can run on");
-  app.add_flag("--json", *json, "Print a JSON list");
-  return [json] {
+  Command& command = line.add_command("devices", "List the devices a model can run on");
+  command.add("--json", *json, "Print a JSON list");
+  command.runs([json] {
     const DeviceList list = find_devices();
     if (!list.warning.empty()) note("warning: " + printable(list.warning, 1000));
     if (*json) {
@@ -85,7 +85,7 @@ Command add_devices(CLI::App& program) {
                        fmt::join(built_backends(), ", ")));
     for (const DeviceInfo& device : list.devices) print_device(device);
     return static_cast<int>(kDone);
-  };
+  });
 }
 
 }  // namespace bitaxon::tool

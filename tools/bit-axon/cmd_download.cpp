@@ -65,33 +65,34 @@ int run_command(const DownloadOptions& wanted) {
 
 }  // namespace
 
-Command add_download(CLI::App& program) {
+void add_download(CommandLine& line) {
   auto wanted = std::make_shared<DownloadOptions>();
-  CLI::App& app = *program.add_subcommand(
+  Command& command = line.add_command(
       "download", "Fetch a model from a hub into the local hub cache and print its folder");
-  app.add_option("REPO", wanted->repository,
-                 fmt::format("owner/name (default: {})", kDefaultRepository))
-      ->check(not_empty());
-  app.add_option("--revision", wanted->request.revision, "Branch, tag or commit")
-      ->type_name("REV")
-      ->check(not_empty())
-      ->capture_default_str();
-  app.add_option("--include", wanted->request.include,
-                 "Fetch only files that match a GLOB; * also matches slashes (default: all)")
-      ->type_name("GLOB");
-  app.add_option("--exclude", wanted->request.exclude, "Do not fetch files that match a GLOB")
-      ->type_name("GLOB");
-  app.add_option("-d,--local-dir", wanted->local_folder,
-                 "Put the files into this folder instead of the cache")
-      ->type_name("DIR")
-      ->check(not_empty());
-  app.add_option("--timeout", wanted->timeout,
-                 "How long a server may be silent before the next try")
-      ->type_name("SECONDS")
-      ->check(not_empty())
-      ->capture_default_str();
-  app.add_flag("--quiet", wanted->quiet, "Print only errors on stderr");
-  return [wanted] { return run_command(*wanted); };
+  command
+      .add("REPO", wanted->repository, fmt::format("owner/name (default: {})", kDefaultRepository))
+      .not_empty();
+  command.add("--revision", wanted->request.revision, "Branch, tag or commit")
+      .type("REV")
+      .not_empty()
+      .show_default();
+  command
+      .add("--include", wanted->request.include,
+           "Fetch only files that match a GLOB; * also matches slashes (default: all)")
+      .type("GLOB");
+  command.add("--exclude", wanted->request.exclude, "Do not fetch files that match a GLOB")
+      .type("GLOB");
+  command
+      .add("-d,--local-dir", wanted->local_folder,
+           "Put the files into this folder instead of the cache")
+      .type("DIR")
+      .not_empty();
+  command.add("--timeout", wanted->timeout, "How long a server may be silent before the next try")
+      .type("SECONDS")
+      .not_empty()
+      .show_default();
+  command.add("--quiet", wanted->quiet, "Print only errors on stderr");
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

@@ -213,38 +213,36 @@ int run_command(EvaluateOptions wanted) {
 
 }  // namespace
 
-Command add_evaluate(CLI::App& program) {
+void add_evaluate(CommandLine& line) {
   auto wanted = std::make_shared<EvaluateOptions>();
-  CLI::App& app = *program.add_subcommand(
+  Command& command = line.add_command(
       "evaluate", "Measure how well a model predicts a text: perplexity with its standard error");
-  app.add_option("MODEL", wanted->positional_model, "As --model")->check(not_empty());
-  add_model_options(app, wanted->model);
-  add_quantize_option(app, wanted->model);
-  add_device_options(app, wanted->device);
-  add_output_options(app, wanted->output);
-  app.add_option("--text", wanted->text, "A text file in UTF-8 (default: the bundled one)")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_option("--max-tokens", wanted->max_tokens, "Tokens to predict (default: all)")
-      ->type_name("N")
-      ->check(not_empty());
-  app.add_option("--seq-length", wanted->seq_length, "Tokens of a window")
-      ->type_name("L")
-      ->capture_default_str();
-  app.add_option("--batch-size", wanted->batch_size, "Windows computed together, 1 to 32")
-      ->type_name("N")
-      ->check(not_empty())
-      ->capture_default_str();
-  app.add_flag("--carry", wanted->carry, "Begin each window with the state of the previous window");
-  app.add_option(
-         "--against", wanted->against,
-         "A second device for the same model (--quantize applies to both), or a second model "
-         "as it is stored (--quantize applies to the first only): also print the divergence of "
-         "the model's distributions from the second one's")
-      ->type_name("DEVICE|MODEL")
-      ->check(not_empty());
-  app.add_flag("--json", wanted->json, "Print one JSON object");
-  return [wanted] { return run_command(*wanted); };
+  command.add("MODEL", wanted->positional_model, "As --model").not_empty();
+  add_model_options(command, wanted->model);
+  add_quantize_option(command, wanted->model);
+  add_device_options(command, wanted->device);
+  add_output_options(command, wanted->output);
+  command.add("--text", wanted->text, "A text file in UTF-8 (default: the bundled one)")
+      .type("FILE")
+      .not_empty();
+  command.add("--max-tokens", wanted->max_tokens, "Tokens to predict (default: all)")
+      .type("N")
+      .not_empty();
+  command.add("--seq-length", wanted->seq_length, "Tokens of a window").type("L").show_default();
+  command.add("--batch-size", wanted->batch_size, "Windows computed together, 1 to 32")
+      .type("N")
+      .not_empty()
+      .show_default();
+  command.add("--carry", wanted->carry, "Begin each window with the state of the previous window");
+  command
+      .add("--against", wanted->against,
+           "A second device for the same model (--quantize applies to both), or a second model "
+           "as it is stored (--quantize applies to the first only): also print the divergence of "
+           "the model's distributions from the second one's")
+      .type("DEVICE|MODEL")
+      .not_empty();
+  command.add("--json", wanted->json, "Print one JSON object");
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

@@ -162,17 +162,17 @@ int run_command(InspectOptions wanted) {
 
 }  // namespace
 
-Command add_inspect(CLI::App& program) {
+void add_inspect(CommandLine& line) {
   auto wanted = std::make_shared<InspectOptions>();
-  CLI::App& app = *program.add_subcommand(
+  Command& command = line.add_command(
       "inspect", "Describe a model: parameters, bytes, formats, state, fitting devices");
-  app.add_option("MODEL", wanted->positional_model, "As --model")->check(not_empty());
-  add_model_options(app, wanted->model);
-  add_output_options(app, wanted->output);
-  app.add_flag("--tensors", wanted->tensors, "List every tensor");
-  app.add_flag("--check", wanted->check, "Look for NaN and Inf; exit with 1 if there are any");
-  app.add_flag("--json", wanted->json, "Print one JSON object");
-  return [wanted] { return run_command(*wanted); };
+  command.add("MODEL", wanted->positional_model, "As --model").not_empty();
+  add_model_options(command, wanted->model);
+  add_output_options(command, wanted->output);
+  command.add("--tensors", wanted->tensors, "List every tensor");
+  command.add("--check", wanted->check, "Look for NaN and Inf; exit with 1 if there are any");
+  command.add("--json", wanted->json, "Print one JSON object");
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

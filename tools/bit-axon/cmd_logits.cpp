@@ -68,35 +68,31 @@ int run_command(const LogitsOptions& wanted) {
 
 }  // namespace
 
-Command add_logits(CLI::App& program) {
+void add_logits(CommandLine& line) {
   auto wanted = std::make_shared<LogitsOptions>();
-  CLI::App& app = *program.add_subcommand(
-      "logits", "Write the logits of given token ids to a safetensors file");
-  add_model_options(app, wanted->model);
-  add_quantize_option(app, wanted->model);
-  add_device_options(app, wanted->device);
-  add_output_options(app, wanted->output);
-  app.add_option("--ids", wanted->ids, "The model's token ids: 1,2,3")
-      ->type_name("IDS")
-      ->check(not_empty());
-  app.add_option("--ids-file", wanted->ids_file, "A JSON list of token ids")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_option("--split", wanted->split,
-                 "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
-      ->type_name("SIZES")
-      ->check(not_empty());
-  app.add_option("--out", wanted->out,
-                 "The file to write: tensor logits [ids, vocab_size], float32")
-      ->type_name("FILE")
-      ->required();
-  app.add_option("--load-state", wanted->load_state, "Continue from a saved state")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_option("--save-state", wanted->save_state, "Save the state after the last id")
-      ->type_name("FILE")
-      ->check(not_empty());
-  return [wanted] { return run_command(*wanted); };
+  Command& command =
+      line.add_command("logits", "Write the logits of given token ids to a safetensors file");
+  add_model_options(command, wanted->model);
+  add_quantize_option(command, wanted->model);
+  add_device_options(command, wanted->device);
+  add_output_options(command, wanted->output);
+  command.add("--ids", wanted->ids, "The model's token ids: 1,2,3").type("IDS").not_empty();
+  command.add("--ids-file", wanted->ids_file, "A JSON list of token ids").type("FILE").not_empty();
+  command
+      .add("--split", wanted->split,
+           "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1")
+      .type("SIZES")
+      .not_empty();
+  command.add("--out", wanted->out, "The file to write: tensor logits [ids, vocab_size], float32")
+      .type("FILE")
+      .required();
+  command.add("--load-state", wanted->load_state, "Continue from a saved state")
+      .type("FILE")
+      .not_empty();
+  command.add("--save-state", wanted->save_state, "Save the state after the last id")
+      .type("FILE")
+      .not_empty();
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

@@ -135,38 +135,38 @@ int run_command(MergeOptions wanted) {
 
 }  // namespace
 
-Command add_merge(CLI::App& program) {
+void add_merge(CommandLine& line) {
   auto wanted = std::make_shared<MergeOptions>();
-  CLI::App& app =
-      *program.add_subcommand("merge", "Fold a LoRA or DoRA adapter into a model, as a new model");
-  app.add_option("BASE", wanted->positional_base, "The model that the adapter was trained on")
-      ->check(not_empty());
-  app.add_option("--base-model", wanted->base.model, "The same as BASE")->check(not_empty());
-  app.add_option("-a,--adapter", wanted->adapter,
-                 "The adapter's safetensors file, with or without its ending, or its folder")
-      ->type_name("PATH")
-      ->required()
-      ->check(not_empty());
-  app.add_option("-o,--output", wanted->output,
-                 "A new folder (default: the base's name with -merged; for a hub id in the current "
-                 "directory)")
-      ->type_name("DIR")
-      ->check(not_empty());
-  app.add_flag("--no-re-quantize", wanted->no_re_quantize,
-               "Write the quantized matrices of the model as floats");
-  app.add_option("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4")
-      ->check(not_empty());
-  app.add_option("-g,--group-size", wanted->group_size,
-                 "Codes that share a scale when quantizing again (default: the model's)")
-      ->check(not_empty());
-  app.add_option("-r,--lora-rank", wanted->rank, "Refuse an adapter of another rank")
-      ->check(not_empty());
-  app.add_option("--lora-scale", wanted->scale, "Factor of the adapter's product")
-      ->capture_default_str();
-  add_ignored_presets(app, wanted->base);
-  app.add_flag("--json", wanted->json, "Print one JSON object");
-  add_output_options(app, wanted->say);
-  return [wanted] { return run_command(*wanted); };
+  Command& command =
+      line.add_command("merge", "Fold a LoRA or DoRA adapter into a model, as a new model");
+  command.add("BASE", wanted->positional_base, "The model that the adapter was trained on")
+      .not_empty();
+  command.add("--base-model", wanted->base.model, "The same as BASE").not_empty();
+  command
+      .add("-a,--adapter", wanted->adapter,
+           "The adapter's safetensors file, with or without its ending, or its folder")
+      .type("PATH")
+      .required()
+      .not_empty();
+  command
+      .add("-o,--output", wanted->output,
+           "A new folder (default: the base's name with -merged; for a hub id in the current "
+           "directory)")
+      .type("DIR")
+      .not_empty();
+  command.add("--no-re-quantize", wanted->no_re_quantize,
+              "Write the quantized matrices of the model as floats");
+  command.add("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4").not_empty();
+  command
+      .add("-g,--group-size", wanted->group_size,
+           "Codes that share a scale when quantizing again (default: the model's)")
+      .not_empty();
+  command.add("-r,--lora-rank", wanted->rank, "Refuse an adapter of another rank").not_empty();
+  command.add("--lora-scale", wanted->scale, "Factor of the adapter's product").show_default();
+  add_ignored_presets(command, wanted->base);
+  command.add("--json", wanted->json, "Print one JSON object");
+  add_output_options(command, wanted->say);
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

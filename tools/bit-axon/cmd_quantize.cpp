@@ -65,30 +65,31 @@ int run_command(const QuantizeOptions& wanted) {
 
 }  // namespace
 
-Command add_quantize(CLI::App& program) {
+void add_quantize(CommandLine& line) {
   auto wanted = std::make_shared<QuantizeOptions>();
-  CLI::App& app = *program.add_subcommand(
-      "quantize", "Write a new model with 4-bit matrices, experts included");
-  app.add_option("MODEL", wanted->model.model, "A model directory, a safetensors file, or a hub id")
-      ->required()
-      ->check(not_empty());
-  app.add_option("--format", wanted->format,
-                 "mlx (affine codes, as upstream writes them) or nf4 (bitsandbytes' layout)")
-      ->capture_default_str();
-  app.add_option("-b,--bits", wanted->bits, "Bits of a code: 4")->capture_default_str();
-  app.add_option("-g,--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
-      ->capture_default_str();
-  app.add_flag("--double-quant", wanted->double_quant, "nf4: store the scales in 8 bits");
-  app.add_option(
-         "-o,--output", wanted->output,
-         "A new folder (default: q4 in the model's folder; for a hub id NAME-q4 in the current "
-         "directory)")
-      ->type_name("DIR")
-      ->check(not_empty());
-  add_ignored_presets(app, wanted->model);
-  app.add_flag("--json", wanted->json, "Print one JSON object");
-  add_output_options(app, wanted->say);
-  return [wanted] { return run_command(*wanted); };
+  Command& command =
+      line.add_command("quantize", "Write a new model with 4-bit matrices, experts included");
+  command.add("MODEL", wanted->model.model, "A model directory, a safetensors file, or a hub id")
+      .required()
+      .not_empty();
+  command
+      .add("--format", wanted->format,
+           "mlx (affine codes, as upstream writes them) or nf4 (bitsandbytes' layout)")
+      .show_default();
+  command.add("-b,--bits", wanted->bits, "Bits of a code: 4").show_default();
+  command.add("-g,--group-size", wanted->group_size, "Codes that share a scale: 32, 64 or 128")
+      .show_default();
+  command.add("--double-quant", wanted->double_quant, "nf4: store the scales in 8 bits");
+  command
+      .add("-o,--output", wanted->output,
+           "A new folder (default: q4 in the model's folder; for a hub id NAME-q4 in the current "
+           "directory)")
+      .type("DIR")
+      .not_empty();
+  add_ignored_presets(command, wanted->model);
+  command.add("--json", wanted->json, "Print one JSON object");
+  add_output_options(command, wanted->say);
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

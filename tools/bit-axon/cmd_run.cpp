@@ -175,9 +175,9 @@ int run_command(const RunOptions& run) {
                 prompt_ids(run, prompt, session, state.position() > 0));
 }
 
-void add_sampler_options(CLI::App& app, RunOptions& run) {
+void add_sampler_options(Command& command, RunOptions& run) {
   const auto add = [&](const char* name, std::string& value, const char* help) {
-    app.add_option(name, value, help)->capture_default_str()->type_name("N")->check(not_empty());
+    command.add(name, value, help).show_default().type("N").not_empty();
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
   add("--temperature", run.temperature, "Randomness of the draw; 0: the likeliest token");
@@ -192,36 +192,35 @@ void add_sampler_options(CLI::App& app, RunOptions& run) {
 }
 
 /// The options that run and chat share.
-void add_text_options(CLI::App& app, RunOptions& run) {
-  add_model_options(app, run.model);
-  add_quantize_option(app, run.model);
-  add_device_options(app, run.device);
-  add_output_options(app, run.output);
-  app.add_option("--system", run.system, "The system message of a chat")->type_name("TEXT");
-  app.add_option(
-         "--chat-template", run.chat_template,
-         "The template of a chat: chatml, or none for lines of plain text (default: chatml)")
-      ->type_name("NAME")
-      ->check(not_empty());
-  add_sampler_options(app, run);
-  app.add_option("--stop", run.stop, "End the answer before this text; may be given several times")
-      ->type_name("TEXT")
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_flag("--ignore-eos", run.ignore_eos, "Continue after an end-of-sequence token");
-  app.add_flag("--no-stream", run.no_stream, "Print the text when it is complete");
-  app.add_option("--save-state", run.save_state, "Save the state after the answer")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_option("--load-state", run.load_state, "Continue from a saved state")
-      ->type_name("FILE")
-      ->check(not_empty());
+void add_text_options(Command& command, RunOptions& run) {
+  add_model_options(command, run.model);
+  add_quantize_option(command, run.model);
+  add_device_options(command, run.device);
+  add_output_options(command, run.output);
+  command.add("--system", run.system, "The system message of a chat").type("TEXT");
+  command
+      .add("--chat-template", run.chat_template,
+           "The template of a chat: chatml, or none for lines of plain text (default: chatml)")
+      .type("NAME")
+      .not_empty();
+  add_sampler_options(command, run);
+  command.add("--stop", run.stop, "End the answer before this text; may be given several times")
+      .type("TEXT")
+      .one_value_each();
+  command.add("--ignore-eos", run.ignore_eos, "Continue after an end-of-sequence token");
+  command.add("--no-stream", run.no_stream, "Print the text when it is complete");
+  command.add("--save-state", run.save_state, "Save the state after the answer")
+      .type("FILE")
+      .not_empty();
+  command.add("--load-state", run.load_state, "Continue from a saved state")
+      .type("FILE")
+      .not_empty();
 }
 
-void add_prompt_options(CLI::App& app, RunOptions& run, const char* positional_help,
+void add_prompt_options(Command& command, RunOptions& run, const char* positional_help,
                         const char* flag_help) {
-  app.add_option("PROMPT", run.positional_prompt, positional_help)->check(not_empty());
-  app.add_option("--prompt", run.prompt, flag_help)->type_name("TEXT")->check(not_empty());
+  command.add("PROMPT", run.positional_prompt, positional_help).not_empty();
+  command.add("--prompt", run.prompt, flag_help).type("TEXT").not_empty();
 }
 
 }  // namespace
@@ -256,33 +255,34 @@ std::string footer(const GenerateResult& result) {
                      result.time_to_first_token_ms);
 }
 
-Command add_run(CLI::App& program) {
+void add_run(CommandLine& line) {
   auto run = std::make_shared<RunOptions>();
-  CLI::App& app = *program.add_subcommand("run", "Generate text and stream it to stdout");
-  add_text_options(app, *run);
-  add_prompt_options(app, *run, "The prompt (default: stdin without its last line end)",
+  Command& command = line.add_command("run", "Generate text and stream it to stdout");
+  add_text_options(command, *run);
+  add_prompt_options(command, *run, "The prompt (default: stdin without its last line end)",
                      "The prompt, as a flag");
-  app.add_option("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
-      ->type_name("IDS")
-      ->check(not_empty());
-  app.add_option("--messages", run->messages,
-                 "A JSON list of chat messages {role, content} as the prompt")
-      ->type_name("FILE")
-      ->check(not_empty());
-  app.add_flag("-c,--chat", run->chat, "The same as the command chat");
-  app.add_flag("--json", run->json, "Print one JSON object with text, ids and times");
-  return [run] { return run_command(*run); };
+  command.add("--prompt-ids", run->prompt_ids, "The prompt as the model's token ids: 1,2,3")
+      .type("IDS")
+      .not_empty();
+  command
+      .add("--messages", run->messages,
+           "A JSON list of chat messages {role, content} as the prompt")
+      .type("FILE")
+      .not_empty();
+  command.add("-c,--chat", run->chat, "The same as the command chat");
+  command.add("--json", run->json, "Print one JSON object with text, ids and times");
+  command.runs([run] { return run_command(*run); });
 }
 
-Command add_chat(CLI::App& program) {
+void add_chat(CommandLine& line) {
   auto run = std::make_shared<RunOptions>();
   run->chat = true;
-  CLI::App& app = *program.add_subcommand(
-      "chat", "Answer questions from stdin, one per line; exit ends the chat");
-  add_text_options(app, *run);
-  add_prompt_options(app, *run, "The first question (default: the first line of stdin)",
+  Command& command =
+      line.add_command("chat", "Answer questions from stdin, one per line; exit ends the chat");
+  add_text_options(command, *run);
+  add_prompt_options(command, *run, "The first question (default: the first line of stdin)",
                      "The first question, as a flag");
-  return [run] { return run_command(*run); };
+  command.runs([run] { return run_command(*run); });
 }
 
 }  // namespace bitaxon::tool

@@ -18,25 +18,25 @@ struct TokenizeOptions {
 
 }  // namespace
 
-Command add_tokenize(CLI::App& program) {
+void add_tokenize(CommandLine& line) {
   auto wanted = std::make_shared<TokenizeOptions>();
-  CLI::App& app = *program.add_subcommand("tokenize", "Print the token ids of a text");
-  add_model_options(app, wanted->model);
-  add_output_options(app, wanted->output);
-  auto* text = app.add_option("TEXT", wanted->text, "The text (default: stdin, all bytes)");
-  auto* file = app.add_option("--file", wanted->file, "A file, all bytes")->type_name("FILE");
-  text->excludes(file);
-  return [wanted, text, file] {
+  Command& command = line.add_command("tokenize", "Print the token ids of a text");
+  add_model_options(command, wanted->model);
+  add_output_options(command, wanted->output);
+  Flag text = command.add("TEXT", wanted->text, "The text (default: stdin, all bytes)");
+  const Flag file = command.add("--file", wanted->file, "A file, all bytes").type("FILE");
+  text.excludes(file);
+  command.runs([wanted, text, file] {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
     std::string input = wanted->text;
-    if (file->count() > 0)
+    if (file.is_given())
       input = read_whole_file(wanted->file, kMaxTextBytes);
-    else if (text->count() == 0)
+    else if (!text.is_given())
       input = read_standard_input(kMaxTextBytes);
-    check_utf8(file->count() > 0 ? printable_path(wanted->file) : "text", input, vocabulary);
+    check_utf8(file.is_given() ? printable_path(wanted->file) : "text", input, vocabulary);
     print(ids_text(vocabulary.encode(input)) + "\n");
     return static_cast<int>(kDone);
-  };
+  });
 }
 
 }  // namespace bitaxon::tool

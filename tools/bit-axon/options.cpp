@@ -22,14 +22,6 @@ bool is_of_environment(const std::string& device) {
 
 }  // namespace
 
-CLI::Validator not_empty() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        return text.empty() ? "expected a text, got an empty one" : "";
-      },
-      "");
-}
-
 void take_positional_model(const std::string& positional, ModelOptions& options) {
   if (positional.empty()) return;
   if (!options.model.empty()) throw UsageError("expected one of MODEL and --model, got both");
@@ -37,69 +29,74 @@ void take_positional_model(const std::string& positional, ModelOptions& options)
   options.flag = "MODEL";
 }
 
-void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model) {
-  app.add_option("-m,--model", options.model,
-                 fmt::format("A model directory, a safetensors file, or a hub id owner/name that "
-                             "is in the local hub cache (default: {})",
-                             default_model))
-      ->type_name("PATH|REPO")
-      ->check(not_empty());
-  auto* small = app.add_flag("--config-small", options.config_small,
-                             "The small preset with random weights and a byte tokenizer "
-                             "(ignored when a model is named)");
-  app.add_flag("--config-medium", options.config_medium,
-               "The medium preset with random weights (ignored when a model is named)")
-      ->excludes(small);
+void add_weight_options(Command& command, ModelOptions& options, const std::string& default_model) {
+  command
+      .add("-m,--model", options.model,
+           fmt::format("A model directory, a safetensors file, or a hub id owner/name that "
+                       "is in the local hub cache (default: {})",
+                       default_model))
+      .type("PATH|REPO")
+      .not_empty();
+  const Flag small = command.add("--config-small", options.config_small,
+                                 "The small preset with random weights and a byte tokenizer "
+                                 "(ignored when a model is named)");
+  command
+      .add("--config-medium", options.config_medium,
+           "The medium preset with random weights (ignored when a model is named)")
+      .excludes(small);
 }
 
-void add_model_options(CLI::App& app, ModelOptions& options) {
-  add_weight_options(app, options, "skyoo2003/bit-axon if it is there, else the bundled model");
-  app.add_option("-t,--tokenizer", options.tokenizer,
-                 "A tokenizer.json, a tokenizer.model, a folder with one, or a hub id owner/name "
-                 "that is in the local hub cache (default: the model's)")
-      ->type_name("PATH|REPO")
-      ->check(not_empty());
+void add_model_options(Command& command, ModelOptions& options) {
+  add_weight_options(command, options, "skyoo2003/bit-axon if it is there, else the bundled model");
+  command
+      .add("-t,--tokenizer", options.tokenizer,
+           "A tokenizer.json, a tokenizer.model, a folder with one, or a hub id owner/name "
+           "that is in the local hub cache (default: the model's)")
+      .type("PATH|REPO")
+      .not_empty();
 }
 
-void add_quantize_option(CLI::App& app, ModelOptions& options) {
-  app.add_option(
-         "--quantize", options.quantize,
-         "Quantize matrices to 4 bits while loading, as the command quantize does: nf4 or mlx")
-      ->check(not_empty());
+void add_quantize_option(Command& command, ModelOptions& options) {
+  command
+      .add("--quantize", options.quantize,
+           "Quantize matrices to 4 bits while loading, as the command quantize does: nf4 or mlx")
+      .not_empty();
 }
 
-void add_device_options(CLI::App& app, DeviceOptions& options) {
-  app.add_option(
-         options.flag, options.device,
-         "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
-         "or a PCI address")
-      ->envname(kDeviceVariable)
-      ->capture_default_str();
-  add_precision_options(app, options);
-  add_shader_option(app, options);
+void add_device_options(Command& command, DeviceOptions& options) {
+  command
+      .add(options.flag, options.device,
+           "auto, cpu, reference, or vulkan[:SEL] with SEL an index, part of the name, a UUID "
+           "or a PCI address")
+      .environment(kDeviceVariable)
+      .show_default();
+  add_precision_options(command, options);
+  add_shader_option(command, options);
 }
 
-void add_precision_options(CLI::App& app, DeviceOptions& options) {
-  app.add_option("--precision", options.precision,
-                 "exact or fast (default: fast for models with 16-bit or 4-bit tensors)")
-      ->check(not_empty());
-  app.add_option("--threads", options.threads, "Threads of the CPU devices (default: all cores)")
-      ->type_name("N")
-      ->check(not_empty());
+void add_precision_options(Command& command, DeviceOptions& options) {
+  command
+      .add("--precision", options.precision,
+           "exact or fast (default: fast for models with 16-bit or 4-bit tensors)")
+      .not_empty();
+  command.add("--threads", options.threads, "Threads of the CPU devices (default: all cores)")
+      .type("N")
+      .not_empty();
 }
 
-void add_shader_option(CLI::App& app, DeviceOptions& options) {
-  app.add_option("--shader-dir", options.shader_dir,
-                 fmt::format("For writing kernels: compile the shaders of this folder in place of "
-                             "the program's ({} must be a Vulkan device)",
-                             options.flag))
-      ->type_name("DIR")
-      ->check(not_empty());
+void add_shader_option(Command& command, DeviceOptions& options) {
+  command
+      .add("--shader-dir", options.shader_dir,
+           fmt::format("For writing kernels: compile the shaders of this folder in place of "
+                       "the program's ({} must be a Vulkan device)",
+                       options.flag))
+      .type("DIR")
+      .not_empty();
 }
 
-void add_output_options(CLI::App& app, OutputOptions& options) {
-  auto* quiet = app.add_flag("--quiet", options.quiet, "Print only errors on stderr");
-  app.add_flag("--verbose", options.verbose, "Print more on stderr")->excludes(quiet);
+void add_output_options(Command& command, OutputOptions& options) {
+  const Flag quiet = command.add("--quiet", options.quiet, "Print only errors on stderr");
+  command.add("--verbose", options.verbose, "Print more on stderr").excludes(quiet);
 }
 
 OpenOptions DeviceOptions::open_options() const {

@@ -1,9 +1,7 @@
 // Flags that several commands share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "bitaxon/devices.h"
 #include "bitaxon/model.h"
 #include "bitaxon/tokenizer.h"
+#include "flags.h"
 
 namespace bitaxon::tool {
 
@@ -53,22 +52,19 @@ struct OutputOptions {
   bool verbose = false;
 };
 
-/// Refuses "": an unset shell variable must not silently select the default.
-CLI::Validator not_empty();
-
 /// Takes MODEL as the model if it is given. Throws UsageError when --model is given too.
 void take_positional_model(const std::string& positional, ModelOptions& options);
 
-void add_model_options(CLI::App& app, ModelOptions& options);
+void add_model_options(Command& command, ModelOptions& options);
 /// The model options without the tokenizer. `default_model` describes the model when none is named.
-void add_weight_options(CLI::App& app, ModelOptions& options, const std::string& default_model);
+void add_weight_options(Command& command, ModelOptions& options, const std::string& default_model);
 /// For commands that load a model.
-void add_quantize_option(CLI::App& app, ModelOptions& options);
-void add_device_options(CLI::App& app, DeviceOptions& options);
+void add_quantize_option(Command& command, ModelOptions& options);
+void add_device_options(Command& command, DeviceOptions& options);
 /// The device options without the flag that names the device.
-void add_precision_options(CLI::App& app, DeviceOptions& options);
-void add_shader_option(CLI::App& app, DeviceOptions& options);
-void add_output_options(CLI::App& app, OutputOptions& options);
+void add_precision_options(Command& command, DeviceOptions& options);
+void add_shader_option(Command& command, DeviceOptions& options);
+void add_output_options(Command& command, OutputOptions& options);
 
 /// Parses a number strictly: the whole text, no NaN, in range. Otherwise throws a UsageError that
 /// names flag, value and range.
@@ -82,20 +78,19 @@ void check_bits(const std::string& flag, const std::string& text);
 std::int64_t parse_group_size(const std::string& flag, const std::string& text);
 std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 
-// Each command adds itself to the program and returns the function that runs it.
-using Command = std::function<int()>;
-Command add_run(CLI::App& program);
-Command add_chat(CLI::App& program);
-Command add_logits(CLI::App& program);
-Command add_compare(CLI::App& program);
-Command add_tokenize(CLI::App& program);
-Command add_detokenize(CLI::App& program);
-Command add_inspect(CLI::App& program);
-Command add_devices(CLI::App& program);
-Command add_download(CLI::App& program);
-Command add_quantize(CLI::App& program);
-Command add_merge(CLI::App& program);
-Command add_evaluate(CLI::App& program);
-Command add_benchmark(CLI::App& program);
+// Each command adds itself to the command line.
+void add_run(CommandLine& line);
+void add_chat(CommandLine& line);
+void add_logits(CommandLine& line);
+void add_compare(CommandLine& line);
+void add_tokenize(CommandLine& line);
+void add_detokenize(CommandLine& line);
+void add_inspect(CommandLine& line);
+void add_devices(CommandLine& line);
+void add_download(CommandLine& line);
+void add_quantize(CommandLine& line);
+void add_merge(CommandLine& line);
+void add_evaluate(CommandLine& line);
+void add_benchmark(CommandLine& line);
 
 }  // namespace bitaxon::tool

@@ -53,10 +53,10 @@ void print_report(const Rewrite& rewrite, const Parts& parts) {
 
 }  // namespace
 
-void add_ignored_presets(CLI::App& app, ModelOptions& options) {
+void add_ignored_presets(Command& command, ModelOptions& options) {
   constexpr const char* kHelp = "Ignored: the model's own config.json is used";
-  auto* small = app.add_flag("--config-small", options.config_small, kHelp);
-  app.add_flag("--config-medium", options.config_medium, kHelp)->excludes(small);
+  const Flag small = command.add("--config-small", options.config_small, kHelp);
+  command.add("--config-medium", options.config_medium, kHelp).excludes(small);
 }
 
 std::filesystem::path folder_beside(const ModelSource& source, const std::string& suffix) {

@@ -26,7 +26,7 @@ struct Rewrite {
 
 /// Adds --config-small and --config-medium, which documented command lines use together with a
 /// model.
-void add_ignored_presets(CLI::App& app, ModelOptions& options);
+void add_ignored_presets(Command& command, ModelOptions& options);
 
 /// The model's folder with `suffix` at the end of its name; for a model from the hub, the
 /// repository's name with `suffix`, in the current directory.

@@ -144,42 +144,40 @@ int run_command(const BenchmarkOptions& wanted) {
 
 }  // namespace
 
-Command add_benchmark(CLI::App& program) {
+void add_benchmark(CommandLine& line) {
   auto wanted = std::make_shared<BenchmarkOptions>();
   wanted->model.random_by_default = true;
   wanted->model.random_codes = true;
-  CLI::App& app = *program.add_subcommand(
+  Command& command = line.add_command(
       "benchmark", "Measure prefill and decoding on one or several devices, next to their limits");
-  add_weight_options(app, wanted->model, "the default configuration with random 4-bit weights");
-  add_quantize_option(app, wanted->model);
-  app.add_option("--device", wanted->devices,
-                 "As --device of run; several devices run the same tests in turn")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false)
-      ->envname(kDeviceVariable)
-      ->type_name("DEVICE")
-      ->default_str("auto");
-  add_precision_options(app, wanted->device);
-  add_shader_option(app, wanted->device);
-  add_output_options(app, wanted->output);
+  add_weight_options(command, wanted->model, "the default configuration with random 4-bit weights");
+  add_quantize_option(command, wanted->model);
+  command
+      .add("--device", wanted->devices,
+           "As --device of run; several devices run the same tests in turn")
+      .one_value_each()
+      .environment(kDeviceVariable)
+      .type("DEVICE")
+      .show_default("auto");
+  add_precision_options(command, wanted->device);
+  add_shader_option(command, wanted->device);
+  add_output_options(command, wanted->output);
   const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
-    return app.add_option(name, value, help)->type_name(type)->check(not_empty());
+    return command.add(name, value, help).type(type).not_empty();
   };
-  add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS", "Tokens of the prompts")
-      ->capture_default_str();
+  add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS", "Tokens of the prompts").show_default();
   add("--batch-size", wanted->batch_size, "N", "Sequences computed together, 1 to 32")
-      ->capture_default_str();
-  add("-w,--warmup", wanted->warmup, "N", "Runs before the measured ones")->capture_default_str();
-  add("-i,--iterations", wanted->iterations, "N", "Measured runs")->capture_default_str();
-  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: none")
-      ->capture_default_str();
+      .show_default();
+  add("-w,--warmup", wanted->warmup, "N", "Runs before the measured ones").show_default();
+  add("-i,--iterations", wanted->iterations, "N", "Measured runs").show_default();
+  add("--decode-tokens", wanted->decode_tokens, "N", "Tokens to decode; 0: none").show_default();
   add("--depth", wanted->depth, "LENGTHS",
       "Decode after this many tokens, with a synthesized state; 0: after each prompt")
-      ->capture_default_str();
-  add("--format", wanted->format, "FORMAT", "table, markdown, csv or json")->capture_default_str();
+      .show_default();
+  add("--format", wanted->format, "FORMAT", "table, markdown, csv or json").show_default();
   add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
-  app.add_flag("--profile", wanted->profile, "Also measure the time and bytes of each op");
-  return [wanted] { return run_command(*wanted); };
+  command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

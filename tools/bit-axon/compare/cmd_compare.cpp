@@ -101,24 +101,24 @@ int run_command(const CompareOptions& wanted) {
 
 }  // namespace
 
-Command add_compare(CLI::App& program) {
+void add_compare(CommandLine& line) {
   auto wanted = std::make_shared<CompareOptions>();
-  CLI::App& app = *program.add_subcommand(
+  Command& command = line.add_command(
       "compare", "Compare the results of two devices for the same ids, layer by layer");
-  add_model_options(app, wanted->model);
-  add_quantize_option(app, wanted->model);
-  app.add_option("--a", wanted->a.device, "The device to compare with, as --device of run")
-      ->type_name("DEVICE")
-      ->capture_default_str();
-  app.add_option("--b", wanted->b.device, "The device to check, as --device of run")
-      ->envname(kDeviceVariable)
-      ->type_name("DEVICE")
-      ->capture_default_str();
-  add_precision_options(app, wanted->a);
-  add_shader_option(app, wanted->b);
-  add_output_options(app, wanted->output);
+  add_model_options(command, wanted->model);
+  add_quantize_option(command, wanted->model);
+  command.add("--a", wanted->a.device, "The device to compare with, as --device of run")
+      .type("DEVICE")
+      .show_default();
+  command.add("--b", wanted->b.device, "The device to check, as --device of run")
+      .environment(kDeviceVariable)
+      .type("DEVICE")
+      .show_default();
+  add_precision_options(command, wanted->a);
+  add_shader_option(command, wanted->b);
+  add_output_options(command, wanted->output);
   const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
-    return app.add_option(name, value, help)->type_name(type)->check(not_empty());
+    return command.add(name, value, help).type(type).not_empty();
   };
   add("PROMPT", wanted->positional_prompt, "TEXT",
       "The prompt (default: stdin without its last line end)");
@@ -128,12 +128,12 @@ Command add_compare(CLI::App& program) {
   add("--split", wanted->split, "SIZES",
       "Feed the ids in pieces of these sizes, which must add up: 7,93,1,1");
   add("--max-tokens", wanted->max_tokens, "N", "Greedy tokens to generate on each device")
-      ->capture_default_str();
+      .show_default();
   add("--tolerance", wanted->tolerance, "X",
       "Largest relative L2 of a layer or the logits over all rows (default: 5e-05, or 0.01 when "
       "a device is fast); a single row may have 4 times (fast: 3 times) that");
-  app.add_flag("--json", wanted->json, "Print one JSON object");
-  return [wanted] { return run_command(*wanted); };
+  command.add("--json", wanted->json, "Print one JSON object");
+  command.runs([wanted] { return run_command(*wanted); });
 }
 
 }  // namespace bitaxon::tool

@@ -1,0 +1,146 @@
+#include "flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "console.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+/// No flag has a blank in its name, so such a word was meant as a prompt.
+bool is_text_with_dash(const std::string& word) {
+  return word.starts_with('-') && word.find(' ') != word.npos;
+}
+
+/// A message that names the first word that the program does not know; empty when it knows all.
+std::string unknown_word(const CLI::App& program) {
+  const std::vector<std::string> words = program.remaining(true);
+  if (words.empty()) return {};
+  if (program.get_subcommands().empty())
+    return fmt::format("expected a command, got \"{}\"", printable(words.front()));
+  return CLI::ExtrasError({words.front()}).what() +
+         std::string(
+             is_text_with_dash(words.front()) ? "; -- comes before a text that begins with -" : "");
+}
+
+void add_version_flag(CLI::App& app, const std::string& version) {
+  app.set_version_flag("-V,--version", version, "Version, commit, backends, build type");
+}
+
+Action printing(std::string text) {
+  return [text = std::move(text)] {
+    print(text);
+    return static_cast<int>(kDone);
+  };
+}
+
+}  // namespace
+
+Flag& Flag::type(const std::string& name) {
+  option_->type_name(name);
+  return *this;
+}
+
+Flag& Flag::show_default() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Flag& Flag::show_default(const std::string& text) {
+  option_->default_str(text);
+  return *this;
+}
+
+Flag& Flag::required() {
+  option_->required();
+  return *this;
+}
+
+Flag& Flag::not_empty() {
+  option_->check(CLI::Validator(
+      [](const std::string& text) {
+        return text.empty() ? "expected a text, got an empty one" : "";
+      },
+      ""));
+  return *this;
+}
+
+Flag& Flag::environment(const std::string& variable) {
+  option_->envname(variable);
+  return *this;
+}
+
+Flag& Flag::excludes(const Flag& other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Flag& Flag::one_value_each() {
+  option_->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  return *this;
+}
+
+bool Flag::is_given() const { return option_->count() > 0; }
+
+Flag Command::add(const std::string& names, std::string& value, const std::string& help) {
+  return Flag(app_->add_option(names, value, help));
+}
+
+Flag Command::add(const std::string& names, std::vector<std::string>& values,
+                  const std::string& help) {
+  return Flag(app_->add_option(names, values, help));
+}
+
+Flag Command::add(const std::string& names, bool& value, const std::string& help) {
+  return Flag(app_->add_flag(names, value, help));
+}
+
+void Command::runs(Action action) { action_ = std::move(action); }
+
+CommandLine::CommandLine(const std::string& program, const std::string& description,
+                         std::string version)
+    : version_(std::move(version)), program_(std::make_unique<CLI::App>(description, program)) {
+  add_version_flag(*program_, version_);
+  program_->require_subcommand(1);
+  program_->fallthrough(false);
+  program_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+}
+
+CommandLine::~CommandLine() = default;
+
+Command& CommandLine::add_command(const std::string& name, const std::string& description) {
+  return commands_.emplace_back(program_->add_subcommand(name, description));
+}
+
+Action CommandLine::parse(int argc, const char* const* argv) {
+  // --help lists flags in the order in which they were added.
+  for (const Command& command : commands_) add_version_flag(*command.app_, version_);
+  try {
+    program_->parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    // CLI11 prints help before it looks at unknown words. A script with a mistyped command must see
+    // an error, even if it asks for help.
+    if (const std::string problem = unknown_word(*program_); !problem.empty())
+      throw UsageError(problem);
+    std::ostringstream text;
+    program_->exit(wanted, text, text);
+    return printing(text.str());
+  } catch (const CLI::ParseError& error) {
+    // "A subcommand is required" does not name the unknown command.
+    const bool is_about_a_word = program_->get_subcommands().empty() ||
+                                 dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    if (const std::string problem = unknown_word(*program_); is_about_a_word && !problem.empty())
+      throw UsageError(problem);
+    throw UsageError(error.what());
+  }
+  // The program requires a command, so that one was parsed.
+  return std::ranges::find_if(commands_,
+                              [](const Command& command) { return command.app_->parsed(); })
+      ->action_;
+}
+
+}  // namespace bitaxon::tool
