@@ -12,6 +12,7 @@ enum class ErrorKind {
   format,            ///< a file's contents break its format
   io,                ///< the operating system refused a file or a stream
   device,            ///< a backend failed while computing
+  internal,          ///< a fault of the library itself: an invariant is broken
 };
 
 /// Everything the library throws on purpose. `what()` is one line that names the thing, the value

@@ -1,14 +1,18 @@
-// Checks of our own reasoning. Never for input: that gets an Error.
+// Checks of our own reasoning. Never for input: that gets an Error of another kind.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
+namespace bitaxon {
 
-// On in every build type: a broken invariant must not turn into wrong text.
-#define BX_ASSERT(condition, message)                                                     \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, message); \
-      std::abort();                                                                       \
-    }                                                                                     \
+/// Throws Error(internal).
+[[noreturn]] void broken_invariant(const char* file, int line, const char* condition,
+                                   const char* message);
+
+}  // namespace bitaxon
+
+// On in every build type: a broken invariant must not turn into wrong text. It is an exception, so
+// that a program that uses the library survives it.
+#define BX_ASSERT(condition, message)                                       \
+  do {                                                                      \
+    if (!(condition)) [[unlikely]]                                          \
+      ::bitaxon::broken_invariant(__FILE__, __LINE__, #condition, message); \
   } while (false)

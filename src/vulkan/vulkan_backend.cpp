@@ -343,6 +343,7 @@ void VulkanBackend::try_variants() {
       if (found.empty()) found = kAgree;
       pipeline_cache_.write_note(kNote, found);
     } catch (const Error& error) {
+      if (error.kind() == ErrorKind::internal) throw;
       // If the driver cannot run the test at the moment, the next run tries again. If the test lost
       // the device, this run is over, and the note stops the next run from trying.
       if (failure_.happened()) pipeline_cache_.write_note(kNote, error.what());

@@ -8,6 +8,7 @@
 #include "core/plan.h"
 #include "core_tests/expect_error.h"
 #include "core_tests/toy_graph.h"
+#include "support/errors.h"
 
 namespace bitaxon::test {
 namespace {
@@ -98,6 +99,13 @@ std::string key_of(const Variant& v) {
   if (v.second_output) graph.mark_output(y);
   if (v.result) graph.set_result(z);
   return graph.structure_key();
+}
+
+TEST(Graph, AnOutputOfAnotherGraphBreaksAnInvariant) {
+  Graph graph, other;
+  const Tensor x = other.input(DType::f32, {1, 8});
+  expect_error([&] { graph.mark_output(x); }, ErrorKind::internal,
+               {"src/core/graph.cpp:", "broken invariant: ", "&tensor.graph() == this"});
 }
 
 TEST(Graph, StructureKeyDistinguishesGraphs) {
