@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "cases/op_case.h"
+#include "core/backend.h"
 #include "core/step.h"
 #include "ops/op.h"
 

@@ -24,18 +24,18 @@ double seconds_now() {
 }
 
 struct OpenModel {
-  std::unique_ptr<Backend> backend;
-  Model model;  // declared after the backend, because the backend must outlive the model
+  std::shared_ptr<Backend> backend;
+  Model model;
 };
 
 OpenModel open(const DecodeSetup& setup, const vulkan::VulkanOptions& options) {
   auto backend = vulkan::open_vulkan_backend(options);
   if (!setup.model) {
-    Model model = Model::random(*backend, setup.config.spec(), 1, {});
+    Model model = Model::random(backend, setup.config.spec(), 1, {});
     return {std::move(backend), std::move(model)};
   }
   std::vector<std::string> warnings;
-  Model model = Model::load(*backend, model_files(*setup.model), {}, warnings);
+  Model model = Model::load(backend, model_files(*setup.model), {}, warnings);
   return {std::move(backend), std::move(model)};
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "model/families/bit_axon.h"
 
 namespace bitaxon::bench {

@@ -9,8 +9,9 @@ set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
 set(cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bit-axon)
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(TARGETS bitaxon EXPORT bit-axonTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY include/bitaxon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS bitaxon EXPORT bit-axonTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/tiny-shakespeare models/texts DESTINATION ${models_dir} COMPONENT program)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program OPTIONAL)

@@ -66,7 +66,7 @@ std::vector<DeviceInfo> list_devices();
 std::vector<std::string> built_backends();
 
 struct OpenedDevice {
-  std::unique_ptr<Backend> backend;
+  std::shared_ptr<Backend> backend;
   std::string reason;  ///< for auto: why this one
 };
 

@@ -31,13 +31,13 @@ class Vocabulary {
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
   /// The ids that end a text. Tokens that a mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
-  const Tokenizer& tokenizer() const { return tokenizer_; }
+  const Tokenizer& tokenizer() const;
   /// The tokenizer's id for a model's; -1 when it has none (which decodes to nothing).
   std::int32_t to_tokenizer(std::int32_t id) const;
 
  private:
-  Tokenizer tokenizer_;
-  std::shared_ptr<const class VocabMapping> mapping_;
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
 };
 
 enum class FinishReason : std::uint8_t {

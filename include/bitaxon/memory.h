@@ -1,23 +1,15 @@
 // What a model takes of a device's memory, and what there is of it.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "bitaxon/error.h"
 
 namespace bitaxon {
-
-class Graph;
-struct Node;
-struct Weight;
-struct WeightDesc;
 
 /// Memory of one kind, at one moment.
 struct MemoryKind {
@@ -28,7 +20,10 @@ struct MemoryKind {
   std::uint64_t backend_bytes = 0;  ///< what the backend takes for itself beside what it is asked
 };
 
-/// The memory of a device, and how large things are there. Can be had without opening the device.
+/// How large weights, activations and buffers are on a device. Opaque: the library asks it.
+struct DeviceSizes;
+
+/// The memory of a device. Can be had without opening the device.
 struct DeviceMemory {
   /// Weights, state and activations lie in the first; what the host needs for itself in the last.
   /// One kind where those are the same.
@@ -37,12 +32,7 @@ struct DeviceMemory {
   std::uint64_t max_binding_bytes = UINT64_MAX;  ///< of one state tensor, or activation
   std::int64_t max_weight_elements = INT64_MAX;  ///< of one weight
   bool always_exact = false;                     ///< as BackendCaps
-  /// The weight as Backend::pack would make it, without contents or memory.
-  std::function<std::shared_ptr<const Weight>(const WeightDesc&)> describe;
-  /// As Backend::workspace.
-  std::function<std::size_t(const Graph&, const Node&)> workspace;
-  /// What buffers of these sizes take together, allocated in this order.
-  std::function<std::uint64_t(std::span<const std::uint64_t>)> allocated_bytes;
+  std::shared_ptr<const DeviceSizes> sizes;
 };
 
 /// One kind of memory: what is needed of it, for what, and what there is.

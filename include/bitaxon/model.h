@@ -64,21 +64,21 @@ struct SegmentInput {
 };
 
 /// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
-/// Calls come from one thread at a time; the backend must outlive the model, the model its states.
+/// Calls come from one thread at a time. A model keeps its backend alive.
 class Model {
  public:
   /// Throws Error(io, format, device) as the files and the backend do, OutOfMemory before anything
   /// is loaded. Warnings are one line each.
-  static Model load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
-                    std::vector<std::string>& warnings);
+  static Model load(std::shared_ptr<Backend> backend, const ModelFiles& files,
+                    const LoadOptions& options, std::vector<std::string>& warnings);
   /// Random weights from a seed: the same on every machine.
-  static Model random(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
+  static Model random(std::shared_ptr<Backend> backend, const ModelSpec& spec, std::uint64_t seed,
                       const LoadOptions& options);
   /// Random weights that are four bits from the beginning: gigabytes within seconds. Matrices are
   /// made up as codes in groups of 64 in the format that options.quantize names, the head beside
   /// the embedding included; other tensors are float16.
-  static Model random_codes(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
-                            const LoadOptions& options);
+  static Model random_codes(std::shared_ptr<Backend> backend, const ModelSpec& spec,
+                            std::uint64_t seed, const LoadOptions& options);
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();

@@ -8,6 +8,7 @@
 
 namespace bitaxon {
 
+/// The computation that is being recorded. Opaque: tensors are handles to its values.
 class Graph;
 
 /// What the first axis of an activation counts. The extent is a bucket (a capacity); how many of

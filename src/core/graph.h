@@ -12,8 +12,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "bitaxon/tensor.h"
+#include "core/backend.h"
 #include "core/state_layout.h"
 
 namespace bitaxon {

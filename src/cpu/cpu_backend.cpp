@@ -367,23 +367,25 @@ DeviceMemory cpu_memory(const CpuOptions& options) {
   memory.kinds = {{.name = "system memory", .available_bytes = available_memory_bytes()}};
   memory.always_exact = options.reference;
   const bool plain = products_of(options) == nullptr;
-  memory.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };
-  memory.workspace = [n_threads = resolve(options).n_threads, plain](const Graph& graph,
-                                                                     const Node& node) {
+  DeviceSizes sizes;
+  sizes.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };
+  sizes.workspace = [n_threads = resolve(options).n_threads, plain](const Graph& graph,
+                                                                    const Node& node) {
     return kernel_of(static_cast<OpId>(node.op), !plain).workspace(graph, node, n_threads);
   };
-  memory.allocated_bytes = [](std::span<const std::uint64_t> sizes) {
-    return std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0});
+  sizes.allocated_bytes = [](std::span<const std::uint64_t> buffers) {
+    return std::accumulate(buffers.begin(), buffers.end(), std::uint64_t{0});
   };
+  memory.sizes = std::make_shared<DeviceSizes>(std::move(sizes));
   return memory;
 }
 
-std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options) {
+std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options) {
   const CpuOptions resolved = resolve(options);
   if (resolved.n_threads < 1 || resolved.n_threads > 1024)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[cpu] threads: expected 1..1024, got {}", resolved.n_threads));
-  return std::make_unique<CpuBackend>(resolved);
+  return std::make_shared<CpuBackend>(resolved);
 }
 
 std::string instruction_set(const CpuOptions& options) {

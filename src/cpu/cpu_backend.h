@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "bitaxon/backend.h"
 #include "bitaxon/memory.h"
+#include "core/backend.h"
 
 namespace bitaxon::cpu {
 
@@ -16,7 +16,7 @@ struct CpuOptions {
 
 /// Opens "cpu", or "reference" if `reference` is set. Throws Error(invalid_argument) for a thread
 /// count outside 1 to 1024.
-std::unique_ptr<Backend> open_cpu_backend(const CpuOptions& options);
+std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
 /// What open_cpu_backend(options).memory() would return at this moment.
 DeviceMemory cpu_memory(const CpuOptions& options);

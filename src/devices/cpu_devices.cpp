@@ -31,7 +31,7 @@ DeviceList cpu_devices() {
 
 std::string resolve_cpu(const std::string& selector) { return selector; }
 
-std::unique_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions& options) {
+std::shared_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions& options) {
   if (!options.shader_dir.empty())
     throw Error(
         ErrorKind::invalid_argument,

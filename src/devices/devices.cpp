@@ -67,7 +67,7 @@ const MissingBackend* missing_backend_of(const std::string& selector) {
   return nullptr;
 }
 
-std::unique_ptr<Backend> open_named(const std::string& selector, const OpenOptions& options) {
+std::shared_ptr<Backend> open_named(const std::string& selector, const OpenOptions& options) {
   if (const BackendFactory* factory = factory_of(selector)) return factory->open(selector, options);
   throw Error(ErrorKind::unsupported,
               fmt::format("device {}: this build has no {} backend; it has {}", selector,

@@ -1,7 +1,7 @@
 // The backends of this build. Each src/devices/<backend>_devices.cpp defines its own.
 #pragma once
 
-#include "bitaxon/backend_factory.h"
+#include "devices/backend_factory.h"
 
 namespace bitaxon {
 

@@ -183,7 +183,7 @@ std::string resolve_vulkan(const std::string& selector) try {
   return selector;
 }
 
-std::unique_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& wanted) {
+std::shared_ptr<Backend> open_vulkan(const std::string& selector, const OpenOptions& wanted) {
   vulkan::VulkanOptions options;
   options.selector = device_part(selector);
   options.shader_dir = wanted.shader_dir;

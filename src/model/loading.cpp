@@ -68,7 +68,7 @@ void Model::Impl::finish_loading() {
   outstanding.reserve(backend.caps().max_run_ahead + 2);
   count_weights();
   pool = std::make_shared<StatePool>(
-      spec, backend,
+      spec, shared_backend,
       StatePoolOptions{.n_slots = options.n_slots,
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
@@ -77,12 +77,12 @@ void Model::Impl::finish_loading() {
                 arena_bytes);
 }
 
-Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& options,
-                  std::vector<std::string>& warnings) {
+Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
+                  const LoadOptions& options, std::vector<std::string>& warnings) {
   // The weights are opened first: what a folder without them is (empty, a pointer file) is the
   // better message.
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
-  auto impl = std::make_unique<Impl>(backend, load_spec(files, warnings), options);
+  auto impl = std::make_unique<Impl>(std::move(backend), load_spec(files, warnings), options);
   impl->check_options();
   const std::string name = printable_path(files.weights.string());
   auto found = find_weights(impl->spec, checkpoint, name, warnings);
@@ -92,18 +92,18 @@ Model Model::load(Backend& backend, const ModelFiles& files, const LoadOptions& 
   return Model(std::move(impl));
 }
 
-Model Model::random(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
+Model Model::random(std::shared_ptr<Backend> backend, const ModelSpec& spec, std::uint64_t seed,
                     const LoadOptions& options) {
-  auto impl = std::make_unique<Impl>(backend, spec, options);
+  auto impl = std::make_unique<Impl>(std::move(backend), spec, options);
   impl->check_options();
   impl->load(impl->quantized(random_found(spec), "random"), random_reader(spec, seed));
   impl->finish_loading();
   return Model(std::move(impl));
 }
 
-Model Model::random_codes(Backend& backend, const ModelSpec& spec, std::uint64_t seed,
-                          const LoadOptions& options) {
-  auto impl = std::make_unique<Impl>(backend, spec, options);
+Model Model::random_codes(std::shared_ptr<Backend> backend, const ModelSpec& spec,
+                          std::uint64_t seed, const LoadOptions& options) {
+  auto impl = std::make_unique<Impl>(std::move(backend), spec, options);
   impl->check_options();
   const RandomForm form{.codes = Quantization{.format = four_bit_format(options.quantize)},
                         .vectors = DType::f16};

@@ -63,7 +63,7 @@ class Sizes {
     main.parts = {
         {"weights", weight_bytes_}, {"state", state_bytes_}, {"activations", arena_bytes_}};
     const std::uint64_t asked = main.needed_bytes();
-    const std::uint64_t allocated = device_.allocated_bytes(buffers_);
+    const std::uint64_t allocated = device_.sizes->allocated_bytes(buffers_);
     main.parts.push_back({"rounding", allocated - asked});
     for (std::size_t i = 0; i < need.rows.size(); ++i)
       need.rows[i].parts.push_back({"staging", device_.kinds[i].backend_bytes});
@@ -89,7 +89,7 @@ class Sizes {
   void describe_weights(const std::vector<FoundWeight>& found) {
     for (const FoundWeight& weight : found) {
       const WeightDesc desc = weight.loaded();
-      const auto described = device_.describe(desc);
+      const auto described = device_.sizes->describe(desc);
       weights_.set(weight.slot.key, described);
       const std::uint64_t packed = described->packed_bytes;
       add(packed, weight_bytes_);
@@ -110,7 +110,8 @@ class Sizes {
     if (kind.output == StepOutput::token) kind.sampler = {.penalty = true, .draw = true};
     for (kind.row_bucket = 1; kind.row_bucket <= kMaxRows; kind.row_bucket *= 2) {
       const StepGraph step = record_step(kind, spec_, weights_, layout_, index_);
-      const auto plan = schedule(step.graph, device_.workspace, {.reuse = options_.plan_reuse});
+      const auto plan =
+          schedule(step.graph, device_.sizes->workspace, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
       for (std::size_t i = 0; i < plan->values.size(); ++i) {
         const std::uint64_t size = plan->values[i].size_bytes;

@@ -62,7 +62,7 @@ void Model::Impl::check_ids(std::span<const std::int32_t> ids) const {
 }
 
 void Model::Impl::check_state(const State* state) const {
-  if (state == nullptr || state->pool_ != pool)
+  if (state == nullptr || state->impl_->pool != pool)
     throw Error(ErrorKind::invalid_argument,
                 "[step] state: expected a state of this model, got another's");
 }
@@ -105,7 +105,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     words.sampling = words_of(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
     words.n_rows = static_cast<std::uint32_t>(rows_of(segment));
-    segment.state->describe_step(words);
+    segment.state->impl_->describe_step(words);
     row += words.n_rows;
   }
   step.n_rows = row;
@@ -115,7 +115,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
 void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples) {
   outstanding.push_back(ticket.number);
   for (const SegmentInput& segment : segments)
-    segment.state->commit_step(rows_of(segment), samples);
+    segment.state->impl_->commit_step(rows_of(segment), samples);
 }
 
 void Model::Impl::wait_for_latest() {
@@ -138,7 +138,7 @@ std::uint64_t Model::state_bytes() const { return impl_->pool->layout().total_by
 std::uint64_t Model::arena_bytes() const { return impl_->arena_bytes; }
 const std::string& Model::main_format() const { return impl_->main_format; }
 
-State Model::new_state() { return State(impl_->pool); }
+State Model::new_state() { return State(std::make_unique<State::Impl>(impl_->pool)); }
 
 void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_ids(ids); }
 

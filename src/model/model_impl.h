@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "bitaxon/model.h"
+#include "core/backend.h"
 #include "core/step.h"
+#include "model/state_impl.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
 #include "model/weights.h"
@@ -16,7 +18,8 @@
 namespace bitaxon {
 
 struct Model::Impl {
-  Backend& backend;
+  const std::shared_ptr<Backend> shared_backend;  // first, so that it outlives what it has made
+  Backend& backend = *shared_backend;
   ModelSpec spec;
   LoadOptions options;
   Precision precision = Precision::exact;
@@ -33,8 +36,8 @@ struct Model::Impl {
   std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
   StepBuffer step;                         ///< reused for every submission
 
-  Impl(Backend& on, ModelSpec described, LoadOptions how)
-      : backend(on), spec(std::move(described)), options(std::move(how)) {}
+  Impl(std::shared_ptr<Backend> on, ModelSpec described, LoadOptions how)
+      : shared_backend(std::move(on)), spec(std::move(described)), options(std::move(how)) {}
 
   // loading.cpp
   void check_options() const;

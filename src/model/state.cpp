@@ -8,12 +8,10 @@
 #include <utility>
 
 #include "bitaxon/error.h"
-#include "core/assert.h"
 #include "core/half.h"
-#include "core/step.h"
 #include "model/random_weights.h"
 #include "model/state_file.h"
-#include "model/state_pool.h"
+#include "model/state_impl.h"
 
 namespace bitaxon {
 namespace {
@@ -70,13 +68,14 @@ StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
   return layout;
 }
 
-StatePool::StatePool(const ModelSpec& spec, Backend& backend, const StatePoolOptions& options)
-    : backend_(backend),
+StatePool::StatePool(const ModelSpec& spec, std::shared_ptr<Backend> backend,
+                     const StatePoolOptions& options)
+    : backend_(std::move(backend)),
       options_(options),
       max_seq_len_(spec.max_seq_len),
       layout_(std::make_shared<StateLayout>(state_layout(spec, options, index_))) {
   for (const StateTensor& tensor : layout_->tensors)
-    buffers_.push_back(backend.allocate(tensor.size_bytes, BufferUse::state));
+    buffers_.push_back(backend_->allocate(tensor.size_bytes, BufferUse::state));
   for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
 }
 
@@ -89,92 +88,73 @@ std::int32_t StatePool::take_slot() {
   return slot;
 }
 
-State::State(std::shared_ptr<StatePool> pool) : pool_(std::move(pool)), slot_(pool_->take_slot()) {
-  history_.reserve(pool_->n_versions());
+State::Impl::Impl(std::shared_ptr<StatePool> from)
+    : pool(std::move(from)), slot(pool->take_slot()) {
+  history.reserve(pool->n_versions());
 }
 
-State::State(State&& other) noexcept { *this = std::move(other); }
-
-State& State::operator=(State&& other) noexcept {
-  if (this == &other) return *this;
-  if (pool_ != nullptr) pool_->give_back(slot_);
-  pool_ = nullptr;
-  std::swap(pool_, other.pool_);
-  std::swap(slot_, other.slot_);
-  std::swap(position_, other.position_);
-  std::swap(step_, other.step_);
-  std::swap(history_, other.history_);
-  std::swap(sampled_, other.sampled_);
-  std::swap(furthest_, other.furthest_);
-  return *this;
+std::uint32_t State::Impl::version(std::uint64_t of_step) const {
+  return static_cast<std::uint32_t>(of_step % pool->n_versions());
 }
 
-State::~State() {
-  if (pool_ != nullptr) pool_->give_back(slot_);
-}
-
-std::uint32_t State::version(std::uint64_t step) const {
-  return static_cast<std::uint32_t>(step % pool_->n_versions());
-}
-
-void State::reset() {
+void State::Impl::reset() {
   // Position 0 makes every kernel read the state as zeros.
-  position_ = 0;
-  furthest_ = 0;
-  sampled_ = false;
-  history_.clear();
+  position = 0;
+  furthest = 0;
+  sampled = false;
+  history.clear();
 }
 
-int State::rewindable_steps() const {
+int State::Impl::rewindable_steps() const {
   // Rings keep kMaxRows + run_ahead rows more than the window: no more rows may be taken back. Rows
   // taken back before count until they are overwritten, for they have overwritten the oldest.
-  const std::int64_t max_rows = kMaxRows + pool_->options().run_ahead;
-  std::int64_t rows = furthest_ - position_;
+  const std::int64_t max_rows = kMaxRows + pool->options().run_ahead;
+  std::int64_t rows = furthest - position;
   int n_steps = 0;
-  for (auto it = history_.rbegin(); it != history_.rend() && rows + it->n_rows <= max_rows; ++it) {
+  for (auto it = history.rbegin(); it != history.rend() && rows + it->n_rows <= max_rows; ++it) {
     rows += it->n_rows;
     ++n_steps;
   }
   return n_steps;
 }
 
-void State::rewind(int n_steps) {
+void State::Impl::rewind(int n_steps) {
   if (n_steps < 0 || n_steps > rewindable_steps())
     throw Error(
         ErrorKind::invalid_argument,
         fmt::format("[state] rewind: expected 0..{} steps, got {}", rewindable_steps(), n_steps));
   for (int i = 0; i < n_steps; ++i) {
-    position_ -= history_.back().n_rows;
-    sampled_ = history_.back().sampled_before;
-    history_.pop_back();
+    position -= history.back().n_rows;
+    sampled = history.back().sampled_before;
+    history.pop_back();
   }
-  step_ -= static_cast<std::uint64_t>(n_steps);
+  step -= static_cast<std::uint64_t>(n_steps);
 }
 
-void State::check_room(std::int64_t n_rows) const {
-  if (position_ + n_rows > pool_->max_seq_len())
+void State::Impl::check_room(std::int64_t n_rows) const {
+  if (position + n_rows > pool->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("a sequence of {} tokens: expected at most max_seq_len, which is {}",
-                            position_ + n_rows, pool_->max_seq_len()));
+                            position + n_rows, pool->max_seq_len()));
 }
 
-void State::describe_step(SegmentWords& words) const {
-  words.slot = static_cast<std::uint32_t>(slot_);
-  words.position = static_cast<std::uint32_t>(position_);
-  words.read_version = version(step_);
-  words.write_version = version(step_ + 1);
+void State::Impl::describe_step(SegmentWords& words) const {
+  words.slot = static_cast<std::uint32_t>(slot);
+  words.position = static_cast<std::uint32_t>(position);
+  words.read_version = version(step);
+  words.write_version = version(step + 1);
 }
 
-void State::commit_step(std::int64_t n_rows, bool samples) noexcept {
-  if (pool_->n_versions() > 1) {
+void State::Impl::commit_step(std::int64_t n_rows, bool samples) noexcept {
+  if (pool->n_versions() > 1) {
     // The oldest step that could be taken back is the one whose version this one has overwritten.
-    if (history_.size() + 1 == pool_->n_versions()) history_.erase(history_.begin());
-    history_.push_back({n_rows, sampled_});
+    if (history.size() + 1 == pool->n_versions()) history.erase(history.begin());
+    history.push_back({n_rows, sampled});
   }
-  sampled_ = samples;
-  position_ += n_rows;
-  furthest_ = std::max(furthest_, position_);
-  ++step_;
+  sampled = samples;
+  position += n_rows;
+  furthest = std::max(furthest, position);
+  ++step;
 }
 
 namespace {
@@ -199,69 +179,69 @@ void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capac
 
 }  // namespace
 
-StateSnapshot State::snapshot() const {
-  StateSnapshot snapshot;
-  snapshot.position = position_;
-  const StateLayout& layout = pool_->layout();
+StateSnapshot State::Impl::snapshot() const {
+  StateSnapshot taken;
+  taken.position = position;
+  const StateLayout& layout = pool->layout();
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
-    std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
+    std::vector<std::byte>& bytes = taken.tensors.emplace_back();
     if (tensor.kind == StateKind::transient) continue;
-    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
     if (tensor.kind == StateKind::ring) {
       const std::size_t row_bytes =
           static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-      const std::int64_t n = ring_rows(tensor, position_);
+      const std::int64_t n = ring_rows(tensor, position);
       bytes.resize(static_cast<std::size_t>(n) * row_bytes);
       for_each_ring_run(
-          position_, n, tensor.shape[0],
-          [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-            pool_->backend().download(
-                pool_->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
+          position, n, tensor.shape[0], [&](std::int64_t row, std::int64_t at, std::int64_t count) {
+            pool->backend().download(
+                pool->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
                 std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
                                          static_cast<std::size_t>(count) * row_bytes));
           });
       continue;
     }
     bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
-    if (position_ == 0) continue;  // counts as zeros, whatever the memory holds
-    pool_->backend().download(pool_->buffer(i),
-                              slot_at + tensor.version_stride_bytes * version(step_), bytes);
+    if (position == 0) continue;  // counts as zeros, whatever the memory holds
+    pool->backend().download(pool->buffer(i), slot_at + tensor.version_stride_bytes * version(step),
+                             bytes);
   }
-  return snapshot;
+  return taken;
 }
 
-std::size_t State::snapshot_bytes(std::size_t tensor, std::int64_t position) const {
-  const StateTensor& entry = pool_->layout().tensors[tensor];
+std::size_t State::Impl::snapshot_bytes(std::size_t tensor, std::int64_t n_tokens) const {
+  const StateTensor& entry = pool->layout().tensors[tensor];
   if (entry.kind == StateKind::transient) return 0;
   const std::int64_t elements = entry.kind == StateKind::ring
-                                    ? ring_rows(entry, position) * entry.shape[1]
+                                    ? ring_rows(entry, n_tokens) * entry.shape[1]
                                     : entry.shape.elements();
   return static_cast<std::size_t>(elements) * size_of(entry.dtype);
 }
 
-void State::upload(std::size_t index, std::int64_t position, const std::vector<std::byte>& bytes) {
-  const StateTensor& tensor = pool_->layout().tensors[index];
-  const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot_);
+void State::Impl::upload(std::size_t index, std::int64_t n_tokens,
+                         const std::vector<std::byte>& bytes) {
+  const StateTensor& tensor = pool->layout().tensors[index];
+  const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
   if (tensor.kind != StateKind::ring) {
-    pool_->backend().upload(pool_->buffer(index),
-                            slot_at + tensor.version_stride_bytes * version(step_), bytes);
+    pool->backend().upload(pool->buffer(index),
+                           slot_at + tensor.version_stride_bytes * version(step), bytes);
     return;
   }
   const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-  for_each_ring_run(position, ring_rows(tensor, position), tensor.shape[0],
+  for_each_ring_run(n_tokens, ring_rows(tensor, n_tokens), tensor.shape[0],
                     [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-                      pool_->backend().upload(
-                          pool_->buffer(index), slot_at + static_cast<std::size_t>(row) * row_bytes,
+                      pool->backend().upload(
+                          pool->buffer(index), slot_at + static_cast<std::size_t>(row) * row_bytes,
                           std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
                                                    static_cast<std::size_t>(count) * row_bytes));
                     });
 }
 
-void State::restore(const StateSnapshot& snapshot) {
-  const std::size_t n_tensors = pool_->layout().tensors.size();
+void State::Impl::restore(const StateSnapshot& snapshot) {
+  const std::size_t n_tensors = pool->layout().tensors.size();
   bool fits = snapshot.tensors.size() == n_tensors && snapshot.position >= 0 &&
-              snapshot.position <= pool_->max_seq_len();
+              snapshot.position <= pool->max_seq_len();
   for (std::size_t i = 0; fits && i < n_tensors; ++i)
     fits = snapshot.tensors[i].size() == snapshot_bytes(i, snapshot.position);
   if (!fits)
@@ -269,8 +249,8 @@ void State::restore(const StateSnapshot& snapshot) {
                 "[state] snapshot: expected one of a state of the same layout");
   reset();  // what remains when a copy fails
   for (std::size_t i = 0; i < n_tensors; ++i) upload(i, snapshot.position, snapshot.tensors[i]);
-  position_ = snapshot.position;
-  furthest_ = snapshot.position;
+  position = snapshot.position;
+  furthest = snapshot.position;
 }
 
 namespace {
@@ -296,33 +276,52 @@ void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<
 
 }  // namespace
 
-void State::synthesize(std::int64_t position, std::uint64_t seed) {
+void State::Impl::synthesize(std::int64_t n_tokens, std::uint64_t seed) {
   // Recurrent state decays; where a model has been for long it is smaller than what goes in.
   constexpr double kRecurrentDeviation = 0.1;
-  if (position < 0 || position > pool_->max_seq_len())
+  if (n_tokens < 0 || n_tokens > pool->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("a state after {} tokens: expected at most max_seq_len, which is {}",
-                            position, pool_->max_seq_len()));
+                            n_tokens, pool->max_seq_len()));
   reset();  // what remains when a copy fails
   std::vector<std::byte> bytes;
-  for (std::size_t i = 0; i < pool_->layout().tensors.size(); ++i) {
-    const StateTensor& tensor = pool_->layout().tensors[i];
+  for (std::size_t i = 0; i < pool->layout().tensors.size(); ++i) {
+    const StateTensor& tensor = pool->layout().tensors[i];
     const DType dtype = tensor.dtype;
     // No token counts as seen.
-    bytes.assign(snapshot_bytes(i, position), std::byte{0});
+    bytes.assign(snapshot_bytes(i, n_tokens), std::byte{0});
     if (dtype == DType::f16 || dtype == DType::f32)
       fill_random(dtype, tensor.kind == StateKind::ring ? 1.0 : kRecurrentDeviation,
                   mix64(seed + mix64(i)), bytes);
-    upload(i, position, bytes);
+    upload(i, n_tokens, bytes);
   }
-  position_ = position;
-  furthest_ = position;
+  position = n_tokens;
+  furthest = n_tokens;
 }
+
+State::State(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+State::State(State&&) noexcept = default;
+State& State::operator=(State&&) noexcept = default;
+State::~State() = default;
+
+std::int64_t State::position() const { return impl_->position; }
+void State::reset() { impl_->reset(); }
+void State::rewind(int n_steps) { impl_->rewind(n_steps); }
+int State::rewindable_steps() const { return impl_->rewindable_steps(); }
+StateSnapshot State::snapshot() const { return impl_->snapshot(); }
+void State::restore(const StateSnapshot& snapshot) { impl_->restore(snapshot); }
+void State::synthesize(std::int64_t position, std::uint64_t seed) {
+  impl_->synthesize(position, seed);
+}
+bool State::has_sampled_token() const { return impl_->sampled; }
+void State::check_room(std::int64_t n_rows) const { impl_->check_room(n_rows); }
 
 void State::save(const std::filesystem::path& path) const {
-  write_state_file(path, *pool_, snapshot());
+  write_state_file(path, *impl_->pool, snapshot());
 }
 
-void State::load(const std::filesystem::path& path) { restore(read_state_file(path, *pool_)); }
+void State::load(const std::filesystem::path& path) {
+  restore(read_state_file(path, *impl_->pool));
+}
 
 }  // namespace bitaxon

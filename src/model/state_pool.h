@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "bitaxon/model_spec.h"
+#include "core/backend.h"
 #include "core/state_layout.h"
 
 namespace bitaxon {
@@ -35,7 +36,8 @@ struct StatePoolOptions {
 
 class StatePool {
  public:
-  StatePool(const ModelSpec& spec, Backend& backend, const StatePoolOptions& options);
+  StatePool(const ModelSpec& spec, std::shared_ptr<Backend> backend,
+            const StatePoolOptions& options);
 
   const StateLayout& layout() const { return *layout_; }
   const std::shared_ptr<const StateLayout>& shared_layout() const { return layout_; }
@@ -43,7 +45,7 @@ class StatePool {
   /// One for each tensor of the layout.
   const std::vector<Buffer>& buffers() const { return buffers_; }
   const Buffer& buffer(std::size_t tensor) const { return buffers_[tensor]; }
-  Backend& backend() const { return backend_; }
+  Backend& backend() const { return *backend_; }
   const StatePoolOptions& options() const { return options_; }
   std::int64_t max_seq_len() const { return max_seq_len_; }
   std::uint32_t n_versions() const { return static_cast<std::uint32_t>(options_.run_ahead) + 1; }
@@ -53,7 +55,7 @@ class StatePool {
   void give_back(std::int32_t slot) noexcept { free_.push_back(slot); }
 
  private:
-  Backend& backend_;
+  std::shared_ptr<Backend> backend_;  // first, so that it outlives the buffers
   StatePoolOptions options_;
   std::int64_t max_seq_len_;
   StateIndex index_;  // before layout_, whose making fills it in

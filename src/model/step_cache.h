@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "core/plan.h"
 #include "model/step_graph.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "bitaxon/model_spec.h"
 #include "bitaxon/shape.h"
+#include "core/backend.h"
 #include "formats/quantize.h"
 #include "formats/safetensors.h"
 #include "formats/stored_weight.h"

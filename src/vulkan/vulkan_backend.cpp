@@ -386,8 +386,8 @@ VulkanBackend& vulkan_backend(const Backend& backend) {
 
 }  // namespace
 
-std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
-  auto backend = std::make_unique<VulkanBackend>(options);
+std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options) {
+  auto backend = std::make_shared<VulkanBackend>(options);
   if (options.shader_dir.empty()) backend->try_variants();
   return backend;
 }

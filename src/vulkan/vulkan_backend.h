@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "vulkan/device/functions.h"
 #include "vulkan/drivers/drivers.h"
 
@@ -41,7 +41,7 @@ struct VulkanOptions {
 
 /// Throws Error(unsupported) with the reason when there is no loader, no driver, or no suitable
 /// device, and Error(device) when a call fails.
-std::unique_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
+std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
 /// Barriers of the executable submitted last, including the one at its beginning.
 int barrier_count(const Backend& backend);

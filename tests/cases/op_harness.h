@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "cases/op_case.h"
+#include "core/backend.h"
 #include "core/plan.h"
 
 namespace bitaxon::test {

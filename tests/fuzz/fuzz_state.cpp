@@ -40,8 +40,8 @@ BitAxonConfig tiny_config() {
 }
 
 struct Fixture {
-  std::unique_ptr<Backend> backend = open_device("cpu", {.n_threads = 1}).backend;
-  Model model = Model::random(*backend, tiny_config().spec(), 1, options());
+  std::shared_ptr<Backend> backend = open_device("cpu", {.n_threads = 1}).backend;
+  Model model = Model::random(backend, tiny_config().spec(), 1, options());
   State state = model.new_state();
   StateSnapshot before;
 

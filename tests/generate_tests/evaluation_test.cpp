@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "cpu/cpu_backend.h"
+#include "support/borrowed_backend.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "support/wrapped_backend.h"
@@ -35,10 +36,10 @@ class EvaluationTest : public testing::Test {
   }
 
   BitAxonConfig config_ = small_config();
-  std::unique_ptr<Backend> plain_ = cpu::open_cpu_backend({});
+  std::shared_ptr<Backend> plain_ = cpu::open_cpu_backend({});
   WrappedBackend backend_{cpu::open_cpu_backend({})};
-  Model model_ = Model::random(backend_, config_.spec(), 1, {});
-  Model other_ = Model::random(*plain_, config_.spec(), 2, {});
+  Model model_ = Model::random(borrowed(backend_), config_.spec(), 1, {});
+  Model other_ = Model::random(plain_, config_.spec(), 2, {});
 };
 
 TEST_F(EvaluationTest, RefusesEveryLogitThatIsNotFinite) {
@@ -66,7 +67,7 @@ Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_si
   LoadOptions options;
   options.n_slots = static_cast<int>(batch_size);
   OpenModel first = open_random(device, 2, config, options);
-  Model second = Model::random(*first.backend, config.spec(), 2, options);
+  Model second = Model::random(first.backend, config.spec(), 2, options);
   std::vector<std::uint64_t> progress;
   const Evaluation found = *evaluate(
       first.model, &second, random_ids(n_ids, config.vocab_size, 1),
@@ -100,7 +101,7 @@ TEST(EvaluationBatches, GiveTheSameBitsAsSingleWindows) {
 
 TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
   WrappedBackend backend(cpu::open_cpu_backend({}));
-  Model model = Model::random(backend, small_config().spec(), 1, {.n_slots = 4});
+  Model model = Model::random(borrowed(backend), small_config().spec(), 1, {.n_slots = 4});
   const auto n_steps = [&](std::int64_t batch_size) {
     const int before = backend.n_submitted();
     evaluate(
@@ -115,7 +116,7 @@ TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
 
 TEST(EvaluationBatches, RefuseInvalidSizes) {
   const auto backend = cpu::open_cpu_backend({});
-  Model model = Model::random(*backend, small_config().spec(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   const auto ids = random_ids(8, 61, 1);
   const auto expect_refusal = [&](const EvaluationOptions& options, const char* expected) {
     expect_error(

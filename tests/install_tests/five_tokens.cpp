@@ -8,7 +8,7 @@ int main() {
   const bitaxon::OpenedDevice device = bitaxon::open_device("cpu");
   const bitaxon::ModelFiles files = bitaxon::model_files(MODELS_DIR "/tiny-shakespeare");
   std::vector<std::string> warnings;
-  bitaxon::Model model = bitaxon::Model::load(*device.backend, files, {}, warnings);
+  bitaxon::Model model = bitaxon::Model::load(device.backend, files, {}, warnings);
   const bitaxon::Vocabulary vocabulary(bitaxon::Tokenizer::find(files.folder).value(),
                                        model.vocab_mapping(), model.spec().vocab_size);
   bitaxon::State state = model.new_state();

@@ -1,5 +1,5 @@
 // Registers a backend of its own. The backend must be listed and opened by its selector.
-#include "bitaxon/backend_factory.h"
+#include "devices/backend_factory.h"
 
 #include <gtest/gtest.h>
 
@@ -54,8 +54,8 @@ TEST(BackendFactory, ARegisteredBackendIsListedAndOpened) {
        .selectors = {"idle[:SEL]"},
        .list = idle_devices,
        .resolve = [](const std::string&) { return std::string("idle:0"); },
-       .open = [](const std::string& selector, const OpenOptions&) -> std::unique_ptr<Backend> {
-         return std::make_unique<IdleBackend>(selector);
+       .open = [](const std::string& selector, const OpenOptions&) -> std::shared_ptr<Backend> {
+         return std::make_shared<IdleBackend>(selector);
        }});
   const std::vector<DeviceInfo> devices = list_devices();
   EXPECT_TRUE(std::ranges::any_of(

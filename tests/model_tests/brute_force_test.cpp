@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "bitaxon/devices.h"
+#include "support/borrowed_backend.h"
 #include "support/small_models.h"
 #include "support/tensors.h"
 
@@ -73,7 +74,7 @@ TEST_P(BruteForceShapes, LogitsAgree) {
   const auto n_rows = static_cast<std::int64_t>(ids.size());
   for (const char* device : {"reference", "cpu"}) {
     WrappedBackend backend(open_device(device, {.n_threads = 2}).backend);
-    Model model = Model::random(backend, config.spec(), 7, options);
+    Model model = Model::random(borrowed(backend), config.spec(), 7, options);
     const BruteForceResult expected = brute_force(config, backend.captured(), ids);
     // If this fails, another seed is needed.
     ASSERT_GT(expected.min_router_margin, 1e-6);
@@ -97,7 +98,8 @@ TEST(BruteForce, AgreesWithRecordedCheckpoints) {
     WrappedBackend backend(open_device("reference").backend);
     std::vector<std::string> warnings;
     const auto path = golden_dir() / folder;
-    const Model model = Model::load(backend, model_files(path / "model.safetensors"), {}, warnings);
+    const Model model =
+        Model::load(borrowed(backend), model_files(path / "model.safetensors"), {}, warnings);
     const Checkpoint io = Checkpoint::open(path / "io.safetensors");
     std::vector<std::int32_t> ids = read_i32(io, "input_ids");
     ids.resize(std::min<std::size_t>(ids.size(), 90));

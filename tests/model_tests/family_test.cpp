@@ -8,6 +8,7 @@
 #include "bitaxon/generate.h"
 #include "formats/json.h"
 #include "model/inspection.h"
+#include "support/borrowed_backend.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "support/tensors.h"
@@ -69,7 +70,7 @@ class TwoBlocks : public testing::Test {
     std::vector<std::string> warnings;
     const ModelSpec spec = describe_model(kConfig, "config.json", warnings);
     WrappedBackend backend(open_device("reference").backend);
-    Model::random(backend, spec, 3, {});
+    Model::random(borrowed(backend), spec, 3, {});
     std::map<std::string, NamedTensor> tensors;
     for (const WeightSlot& slot : weight_slots(spec))
       if (const auto weight = backend.captured().find(slot.name());
@@ -146,7 +147,7 @@ TEST_F(TwoBlocks, AModelThatOpsCannotComputeIsRefusedBeforeLoading) {
   std::vector<std::string> warnings;
   ModelSpec spec = describe_model(kConfig, "config.json", warnings);
   std::get<AttentionSpec>(spec.blocks[0].mixer).rotary = RotarySpec{.n_dims = 8};
-  expect_error([&] { Model::random(*backend, spec, 1, {}); }, ErrorKind::unsupported,
+  expect_error([&] { Model::random(backend, spec, 1, {}); }, ErrorKind::unsupported,
                {"block 0", "two_blocks", "rotary"});
 }
 

@@ -40,7 +40,7 @@ std::string param_name(const testing::TestParamInfo<GoldenParam>& info) {
 
 class Golden : public testing::TestWithParam<GoldenParam> {
  protected:
-  std::unique_ptr<Backend> backend_ =
+  std::shared_ptr<Backend> backend_ =
       open_device(GetParam().device.selector, {.n_threads = GetParam().device.n_threads}).backend;
   GoldenCase case_{*backend_, GetParam().folder, GetParam().device.precision};
 };

@@ -7,6 +7,7 @@
 
 #include "core/plan.h"
 #include "model/step_graph.h"
+#include "support/borrowed_backend.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "support/tensors.h"
@@ -72,7 +73,7 @@ TEST(Poison, ReachesNeitherOutputsNorState) {
         std::vector<float> outputs[2];
         for (const bool poison : {false, true}) {
           WrappedBackend backend(open_device(device, {.n_threads = 2}).backend, poison);
-          Model model = Model::random(backend, small_config().spec(), 1, options);
+          Model model = Model::random(borrowed(backend), small_config().spec(), 1, options);
           outputs[poison] = run_every_output(model, snapshots[poison]);
         }
         EXPECT_TRUE(same_bits(outputs[1], outputs[0])) << device;
@@ -86,7 +87,7 @@ TEST(Poison, ReachesNoOtherSegment) {
     WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend, poison);
     LoadOptions options;
     options.n_slots = 3;
-    Model model = Model::random(backend, small_config().spec(), 1, options);
+    Model model = Model::random(borrowed(backend), small_config().spec(), 1, options);
     const auto ids = random_ids(11, 61, 3);
     State a = model.new_state(), b = model.new_state(), c = model.new_state();
     const SegmentInput segments[] = {{&a, std::span(ids).first(4), {}},
@@ -105,7 +106,7 @@ TEST(Poison, ReachesNoOtherSegment) {
 
 TEST(Prepare, LeavesNothingToCompile) {
   WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend);
-  Model model = Model::random(backend, small_config().spec(), 1, {});
+  Model model = Model::random(borrowed(backend), small_config().spec(), 1, {});
   SamplerParams drawn;
   drawn.repetition_penalty = 1.5;
   model.prepare(7, {StepOutput::all_logits, true});

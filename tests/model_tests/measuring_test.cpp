@@ -38,7 +38,7 @@ TEST(RandomCodes, AreReproducible4BitWeights) {
     std::vector<float> before;
     for (int i = 0; i < 2; ++i) {
       Model model =
-          Model::random_codes(*backend, BitAxonConfig::small().spec(), 7, codes_of(format));
+          Model::random_codes(backend, BitAxonConfig::small().spec(), 7, codes_of(format));
       EXPECT_EQ(model.main_format(), name);
       State state = model.new_state();
       std::vector<float> logits = logits_of(model, state, ids);
@@ -49,7 +49,7 @@ TEST(RandomCodes, AreReproducible4BitWeights) {
       before = std::move(logits);
     }
   }
-  EXPECT_THROW(Model::random_codes(*backend, BitAxonConfig::small().spec(), 7, codes_of("int8")),
+  EXPECT_THROW(Model::random_codes(backend, BitAxonConfig::small().spec(), 7, codes_of("int8")),
                Error);
 }
 
@@ -57,7 +57,7 @@ TEST(SynthesizedState, DependsOnPositionAndSeed) {
   const auto backend = cpu::open_cpu_backend({});
   LoadOptions options;
   options.n_slots = 2;
-  Model model = Model::random(*backend, small_config().spec(), 1, options);
+  Model model = Model::random(backend, small_config().spec(), 1, options);
   const std::int64_t window = small_config().window();
   const std::int32_t ids[] = {1};
   for (const std::int64_t position : {std::int64_t{0}, std::int64_t{3}, window, window + 5}) {
@@ -86,7 +86,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   const auto backend = cpu::open_cpu_backend({});
   LoadOptions options;
   options.n_slots = 2;
-  Model model = Model::random(*backend, small_config().spec(), 1, options);
+  Model model = Model::random(backend, small_config().spec(), 1, options);
   const StepOptions none{StepOutput::none, false}, last{StepOutput::last_logits, false};
   const StepWork one = model.work(1, 1, 0, last);
   EXPECT_GT(one.stored_bytes, 0);
@@ -106,7 +106,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
 
 TEST(OpTimes, BelongToTheLatestStepIfRequested) {
   const auto backend = cpu::open_cpu_backend({});
-  Model model = Model::random(*backend, small_config().spec(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
   const std::vector<float> before = logits_of(model, state, ids);

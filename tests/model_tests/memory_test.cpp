@@ -5,6 +5,7 @@
 #include "core/step.h"
 #include "model/memory_need.h"
 #include "support/backends.h"
+#include "support/borrowed_backend.h"
 #include "support/default_model.h"
 #include "support/errors.h"
 #include "support/small_models.h"
@@ -26,7 +27,7 @@ class Memory : public testing::TestWithParam<const char*> {
   Memory() : backend_(open_device(GetParam(), {.n_threads = 2}).backend) {}
 
   Model random(const LoadOptions& options = {}) {
-    return Model::random(backend_, small_config().spec(), 1, options);
+    return Model::random(borrowed(backend_), small_config().spec(), 1, options);
   }
   MemoryNeed need(const LoadOptions& options = {}) {
     return model_need(small_config().spec(), random_found(small_config().spec()), options,
@@ -84,9 +85,10 @@ TEST_P(Memory, ModelFilesThatDoNotFitAreRefused) {
   std::vector<std::string> warnings;
   set_available(1000);
   const MemoryNeed refused = expect_refused(
-      [&] { Model::load(backend_, model_files(folder.path()), {}, warnings); }, {"1000 B"});
+      [&] { Model::load(borrowed(backend_), model_files(folder.path()), {}, warnings); },
+      {"1000 B"});
   set_available(refused.rows[0].needed_bytes());
-  const Model model = Model::load(backend_, model_files(folder.path()), {}, warnings);
+  const Model model = Model::load(borrowed(backend_), model_files(folder.path()), {}, warnings);
   EXPECT_EQ(part_of(refused, "weights"), model.packed_bytes());
 }
 

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <functional>
+#include <optional>
 
 #include "cpu/cpu_backend.h"
 #include "formats/safetensors.h"
@@ -306,6 +307,46 @@ TEST(StateSlots, AreFreedWithTheirStates) {
   c = std::move(a);  // swaps the slots; both stay in use until both states are destroyed
   feed_all(open.model, c, random_ids(4, 61, 1));
   EXPECT_EQ(c.position(), 4);
+}
+
+// ---- lifetimes
+
+TEST(StateLifetimes, AStateKeepsItsMemoryAndItsBackend) {
+  const auto ids = random_ids(9, 61, 1);
+  for (const char* device : {"reference", "cpu"}) {
+    std::weak_ptr<Backend> backend;
+    std::optional<State> state;
+    StateSnapshot before;
+    {
+      OpenModel open = open_random(device, 2, small_config(), with(Precision::exact, 1, 2));
+      backend = open.backend;
+      open.backend.reset();
+      state.emplace(open.model.new_state());
+      State dropped_first = open.model.new_state();
+      feed_all(open.model, *state, ids);
+      before = state->snapshot();
+    }
+    EXPECT_FALSE(backend.expired());
+    EXPECT_EQ(state->position(), 9);
+    EXPECT_EQ(state->snapshot(), before);
+    state->reset();
+    state->restore(before);
+    EXPECT_EQ(state->snapshot(), before);
+    state.reset();
+    EXPECT_TRUE(backend.expired()) << device;
+  }
+}
+
+TEST(StateLifetimes, AModelMayGoWhileItsStepsAreInFlight) {
+  for (const char* device : {"reference", "cpu"}) {
+    std::optional<State> state;
+    {
+      OpenModel open = open_random(device, 2, small_config(), with(Precision::exact, 2));
+      state.emplace(open.model.new_state());
+      open.model.feed(*state, random_ids(40, 61, 1), {StepOutput::token, false});
+    }
+    EXPECT_EQ(state->snapshot().position, 40);
+  }
 }
 
 // ---- files

@@ -22,7 +22,7 @@ class WeightFiles : public testing::Test {
 
   Model load(const std::filesystem::path& path) {
     warnings_.clear();
-    return Model::load(*backend_, model_files(path), {}, warnings_);
+    return Model::load(backend_, model_files(path), {}, warnings_);
   }
   Model load() { return load(folder_.path()); }
 
@@ -41,7 +41,7 @@ class WeightFiles : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  std::unique_ptr<Backend> backend_ = open_device("cpu", {.n_threads = 1}).backend;
+  std::shared_ptr<Backend> backend_ = open_device("cpu", {.n_threads = 1}).backend;
   StoredModel stored_ = random_stored(small_config(), 5);
   std::vector<std::string> warnings_;
   std::vector<std::int32_t> ids_ = random_ids(25, small_config().vocab_size, 1);
@@ -298,7 +298,7 @@ TEST_F(WeightFiles, ProgressEndsAtTheTotal) {
     last = done_bytes;
     total = total_bytes;
   };
-  const Model model = Model::load(*backend_, model_files(folder_.path()), options, warnings_);
+  const Model model = Model::load(backend_, model_files(folder_.path()), options, warnings_);
   EXPECT_EQ(last, total);
   EXPECT_GE(model.packed_bytes(), total);
 }

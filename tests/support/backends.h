@@ -9,13 +9,13 @@
 namespace bitaxon::test {
 
 inline Backend& reference_backend() {
-  static const std::unique_ptr<Backend> backend =
+  static const std::shared_ptr<Backend> backend =
       open_device("reference", {.n_threads = 1}).backend;
   return *backend;
 }
 
 inline Backend& cpu_backend(int n_threads) {
-  static std::map<int, std::unique_ptr<Backend>> backends;
+  static std::map<int, std::shared_ptr<Backend>> backends;
   auto& backend = backends[n_threads];
   if (backend == nullptr) backend = open_device("cpu", {.n_threads = n_threads}).backend;
   return *backend;

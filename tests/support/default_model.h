@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/memory.h"
+#include "core/backend.h"
 #include "model/families/bit_axon.h"
 #include "model/memory_need.h"
 #include "model/random_weights.h"
@@ -41,7 +41,7 @@ inline void expect_packed_like_stored(const DeviceMemory& device) {
     std::uint64_t packed = 0;
     std::string name;
     for (const FoundWeight& weight : found_in(BitAxonConfig{}, form.format, form.nested)) {
-      const auto described = device.describe(weight.source.desc);
+      const auto described = device.sizes->describe(weight.source.desc);
       stored += described->stored_bytes;
       packed += described->packed_bytes;
       EXPECT_EQ(described->format, weight.source.desc.format_name());

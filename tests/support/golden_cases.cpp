@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "support/borrowed_backend.h"
 #include "support/small_models.h"
 
 namespace bitaxon::test {
@@ -16,7 +17,7 @@ Model load_case(Backend& backend, const std::filesystem::path& folder, Precision
   LoadOptions options;
   options.precision = precision;
   std::vector<std::string> warnings;
-  Model model = Model::load(backend, model_files(path), options, warnings);
+  Model model = Model::load(borrowed(backend), model_files(path), options, warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   return model;
 }

@@ -12,6 +12,7 @@
 #include "bitaxon/model.h"
 #include "model/families/bit_axon.h"
 #include "model/random_weights.h"
+#include "support/borrowed_backend.h"
 
 namespace bitaxon::test {
 
@@ -56,7 +57,7 @@ inline void expect_low_loading_peak(Backend& backend) {
     largest = std::max(largest, weight.source.desc.stored_bytes());
   std::uint64_t packed = 0;
   const std::uint64_t growth = peak_growth_bytes([&] {
-    const Model model = Model::random(backend, loading_config().spec(), 1, {});
+    const Model model = Model::random(borrowed(backend), loading_config().spec(), 1, {});
     packed = model.packed_bytes();
   });
   EXPECT_GT(growth, packed) << "the peak was not measured";

@@ -6,7 +6,7 @@
 
 #include <ostream>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 
 namespace bitaxon::test {
 

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "bitaxon/backend.h"
 #include "bitaxon/ops.h"
+#include "core/backend.h"
 #include "core/plan.h"
 #include "support/plain_sampler.h"
 

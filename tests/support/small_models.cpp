@@ -10,6 +10,7 @@
 
 #include "formats/safetensors.h"
 #include "model/weights.h"
+#include "support/borrowed_backend.h"
 #include "support/wrapped_backend.h"
 
 namespace bitaxon::test {
@@ -49,7 +50,7 @@ BitAxonConfig read_config(const std::filesystem::path& folder) {
 
 StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed) {
   WrappedBackend backend(open_device("reference").backend);
-  const Model model = Model::random(backend, config.spec(), seed, {});
+  const Model model = Model::random(borrowed(backend), config.spec(), seed, {});
   StoredModel stored{config, {}, {}};
   for (const WeightSlot& slot : weight_slots(config.spec())) {
     const auto captured = backend.captured().find(slot.name());
@@ -82,7 +83,7 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
                      const LoadOptions& options) {
   auto backend = open_device(device, {.n_threads = n_threads}).backend;
   std::vector<std::string> warnings;
-  Model model = Model::load(*backend, model_files(path), options, warnings);
+  Model model = Model::load(backend, model_files(path), options, warnings);
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   return {std::move(backend), std::move(model)};
 }
@@ -90,7 +91,7 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
 OpenModel open_random(const std::string& device, int n_threads, const BitAxonConfig& config,
                       const LoadOptions& options, std::uint64_t seed) {
   auto backend = open_device(device, {.n_threads = n_threads}).backend;
-  Model model = Model::random(*backend, config.spec(), seed, options);
+  Model model = Model::random(backend, config.spec(), seed, options);
   return {std::move(backend), std::move(model)};
 }
 

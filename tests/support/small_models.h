@@ -47,8 +47,8 @@ void write_text(const std::filesystem::path& file, std::string_view text);
 
 /// A model and its backend.
 struct OpenModel {
-  std::unique_ptr<Backend> backend;
-  Model model;  // declared after the backend, because the backend must outlive the model
+  std::shared_ptr<Backend> backend;
+  Model model;
 };
 OpenModel open_model(const std::string& device, int n_threads, const std::filesystem::path& path,
                      const LoadOptions& options = {});

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "formats/weight_format.h"
 
 namespace bitaxon::test {
@@ -25,7 +25,7 @@ class WrappedBackend final : public Backend {
  public:
   /// `poison` fills all memory with NaN (0xFF bytes) when it is allocated, and fills the memory of
   /// activations again before each step. Any value that a step reads before writing it is then NaN.
-  explicit WrappedBackend(std::unique_ptr<Backend> inner, bool poison = false)
+  explicit WrappedBackend(std::shared_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
   std::function<void(DeviceMemory&)> change_memory;           ///< changes the reported memory
@@ -92,7 +92,7 @@ class WrappedBackend final : public Backend {
     inner_->upload(buffer, 0, std::vector<std::byte>(buffer.size_bytes, std::byte{0xff}));
   }
 
-  std::unique_ptr<Backend> inner_;
+  std::shared_ptr<Backend> inner_;
   bool poison_;
   CapturedWeights captured_;
   int n_compiled_ = 0;

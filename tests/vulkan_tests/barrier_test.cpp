@@ -27,7 +27,7 @@ Watched watch(std::size_t n_rows, int without_barrier) {
     const auto backend = vulkan::open_vulkan_backend(options);
     BitAxonConfig config = small_config();
     config.num_layers = 3;
-    Model model = Model::random(*backend, config.spec(), 1, {});
+    Model model = Model::random(backend, config.spec(), 1, {});
     State state = model.new_state();
     const auto ids = random_ids(n_rows, config.vocab_size, 1);
     for (int step = 0; step < 2; ++step) {

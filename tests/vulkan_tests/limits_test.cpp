@@ -6,6 +6,7 @@
 #include "cases/op_harness.h"
 #include "ops/linear.h"
 #include "support/backends.h"
+#include "support/borrowed_backend.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "vulkan_tests/test_device.h"
@@ -13,7 +14,7 @@
 namespace bitaxon::test {
 namespace {
 
-std::unique_ptr<Backend> backend_with(std::function<void(vulkan::DeviceCaps&)> limits) {
+std::shared_ptr<Backend> backend_with(std::function<void(vulkan::DeviceCaps&)> limits) {
   vulkan::VulkanOptions options = test_options();
   options.limit_caps = std::move(limits);
   return vulkan::open_vulkan_backend(options);
@@ -83,7 +84,7 @@ TEST(Limits, NamesAStateTensorLargerThanABinding) {
   const auto backend = backend_with(bind_at_most_64_kib);
   BitAxonConfig config = small_config();
   config.swa_window_size = 1024;
-  expect_error([&] { Model::random(*backend, config.spec(), 1, {}); }, ErrorKind::device,
+  expect_error([&] { Model::random(backend, config.spec(), 1, {}); }, ErrorKind::device,
                {"layer_2.keys takes 72", "the largest binding is of 64.00 KiB"});
 }
 
@@ -94,7 +95,7 @@ TEST(Limits, AcceptsLogitsLargerThanABinding) {
   constexpr StepOptions kLogits{StepOutput::all_logits, false};
   const auto ids = random_ids(7, config.vocab_size, 1);
   const auto logits_on = [&](Backend& backend) {
-    Model model = Model::random(backend, config.spec(), 1, {.largest_step = kLogits});
+    Model model = Model::random(borrowed(backend), config.spec(), 1, {.largest_step = kLogits});
     State state = model.new_state();
     model.feed(state, ids, kLogits);
     std::vector<float> logits(ids.size() * static_cast<std::size_t>(config.vocab_size));
@@ -113,7 +114,7 @@ TEST(Limits, AStepInManySubmissionsGivesTheSameTokens) {
     vulkan::VulkanOptions options = test_options();
     options.max_flops_per_submission = max_flops;
     const auto backend = vulkan::open_vulkan_backend(options);
-    Model model = Model::random(*backend, small_config().spec(), 1, {.run_ahead = 2});
+    Model model = Model::random(backend, small_config().spec(), 1, {.run_ahead = 2});
     State state = model.new_state();
     const auto ids = random_ids(40, small_config().vocab_size, 1);
     std::vector<std::int32_t> tokens;
@@ -135,7 +136,7 @@ TEST(Limits, NamesAGridLargerThanTheDeviceAllows) {
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
     caps.max_group_count = {1, 1, 1};
   });
-  Model model = Model::random(*backend, small_config().spec(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   State state = model.new_state();
   const auto ids = random_ids(40, small_config().vocab_size, 1);
   expect_error([&] { model.feed(state, ids, {}); }, ErrorKind::unsupported,

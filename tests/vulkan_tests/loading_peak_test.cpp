@@ -1,6 +1,7 @@
 // The peak of host memory during loading.
 #include <gtest/gtest.h>
 
+#include "support/borrowed_backend.h"
 #include "support/memory_watch.h"
 #include "test_device.h"
 #include "vulkan/device/device_caps.h"
@@ -14,8 +15,8 @@ TEST(VulkanLoadingPeak, IsBelowTheModelAndItsLargestTensor) {
     return;
   }
   // The model is not in host memory.
-  const std::uint64_t growth =
-      peak_growth_bytes([] { Model::random(vulkan_backend(), loading_config().spec(), 1, {}); });
+  const std::uint64_t growth = peak_growth_bytes(
+      [] { Model::random(borrowed(vulkan_backend()), loading_config().spec(), 1, {}); });
   EXPECT_LT(growth, std::uint64_t{256} << 20);
 }
 

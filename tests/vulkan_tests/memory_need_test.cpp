@@ -53,7 +53,7 @@ std::uint64_t given_bytes() {
   return sum;
 }
 
-std::unique_ptr<Backend> open_limited(const std::function<void(DeviceCaps&)>& limit) {
+std::shared_ptr<Backend> open_limited(const std::function<void(DeviceCaps&)>& limit) {
   vulkan::VulkanOptions options = test_options();
   options.hook = watch_memory;
   options.limit_caps = limit;
@@ -96,18 +96,18 @@ TEST(VulkanMemory, RefusesAModelThatDoesNotFitBeforeLoading) {
   const std::uint64_t needed = need_on(*backend, small_config()).rows[0].needed_bytes();
   const std::uint64_t before = given_bytes();
   available = needed - 1;
-  expect_error([&] { Model::random(*backend, small_config().spec(), 1, {}); }, ErrorKind::device,
+  expect_error([&] { Model::random(backend, small_config().spec(), 1, {}); }, ErrorKind::device,
                {"vulkan", "does not fit", "memory", "available"});
   EXPECT_EQ(given_bytes(), before);
   available = needed;  // takes effect at once, because each load reads the available memory
-  Model::random(*backend, small_config().spec(), 1, {});
+  Model::random(backend, small_config().spec(), 1, {});
 }
 
 TEST(VulkanMemory, RefusesATensorAboveALimitBeforeLoading) {
   const auto small_buffers =
       open_limited([](DeviceCaps& caps) { caps.max_allocation_bytes = std::uint64_t{1} << 20; });
   const std::uint64_t before = given_bytes();
-  expect_error([&] { Model::random(*small_buffers, loading_config().spec(), 1, {}); },
+  expect_error([&] { Model::random(small_buffers, loading_config().spec(), 1, {}); },
                ErrorKind::device, {"embed_tokens.weight", "1.00 MiB", "buffer"});
   EXPECT_EQ(given_bytes(), before);
 }
@@ -119,7 +119,7 @@ TEST(VulkanMemory, LoadingAndRunningTakeAtMostTheAnnouncedMemory) {
   for (const MemoryRow& row : need_on(*backend, small_config()).rows)
     for (const MemoryRow::Part& part : row.parts)
       if (part.purpose != "loading") announced += part.bytes;
-  Model model = Model::random(*backend, small_config().spec(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   State state = model.new_state();
   SamplerParams sampler;
   sampler.repetition_penalty = 1.1;
@@ -134,7 +134,7 @@ TEST(VulkanMemory, AnnouncesTheBlocksOfALargerModel) {
   const auto backend = open_limited({});
   const std::uint64_t before = given_bytes();
   const MemoryNeed need = need_on(*backend, loading_config());
-  const Model model = Model::random(*backend, loading_config().spec(), 1, {});
+  const Model model = Model::random(backend, loading_config().spec(), 1, {});
   const std::uint64_t taken = given_bytes() - before;
   std::uint64_t of_device = 0, staging = 0;
   for (const MemoryRow& row : need.rows)

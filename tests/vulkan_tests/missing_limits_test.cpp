@@ -19,7 +19,7 @@ namespace {
 using bitaxon::test::expect_error;
 using Take = void (*)(DeviceCaps& caps);
 
-std::unique_ptr<Backend> open_limited(Take take, FunctionsHook hook = nullptr) {
+std::shared_ptr<Backend> open_limited(Take take, FunctionsHook hook = nullptr) {
   VulkanOptions options = bitaxon::test::test_options();
   options.limit_caps = take;
   options.hook = hook;

@@ -56,7 +56,7 @@ VulkanOptions options() {
   return all;
 }
 
-std::unique_ptr<Backend> open() {
+std::shared_ptr<Backend> open() {
   auto backend = open_vulkan_backend(options());
   backend->measure_ops(true);
   return backend;
@@ -253,7 +253,7 @@ class ModelFailure : public testing::Test {
     reopen();
   }
 
-  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<Backend> backend_;
   Buffer probe_;
   Results expected_;
   std::map<std::string, int> n_opening_, n_cold_, n_warm_;

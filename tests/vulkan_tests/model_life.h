@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bitaxon/model.h"
+#include "support/borrowed_backend.h"
 #include "support/small_models.h"
 #include "vulkan/vulkan_backend.h"
 
@@ -32,7 +33,7 @@ class Life {
  public:
   explicit Life(Backend& backend)
       : backend_(backend),
-        model_(Model::random(backend, three_layers().spec(), 1, {})),
+        model_(Model::random(bitaxon::test::borrowed(backend), three_layers().spec(), 1, {})),
         state_(model_.new_state()) {}
 
   /// Starts steps and leaves them in flight.

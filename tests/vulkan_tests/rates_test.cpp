@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
+#include "support/borrowed_backend.h"
 #include "support/small_models.h"
 #include "test_device.h"
 
@@ -19,7 +20,7 @@ void expect_plausible(const DeviceRates& rates) {
 
 TEST(DeviceRates, AreMeasuredBetweenSteps) {
   Backend& backend = vulkan_backend();
-  Model model = Model::random(backend, small_config().spec(), 1, {});
+  Model model = Model::random(borrowed(backend), small_config().spec(), 1, {});
   const std::int32_t ids[] = {1, 2, 3};
   std::vector<float> before(static_cast<std::size_t>(model.spec().vocab_size));
   std::vector<float> after(before.size());
@@ -35,7 +36,7 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
 TEST(LaunchTimes, BelongToTheLatestStep) {
   const auto backend = vulkan::open_vulkan_backend(test_options());
   backend->measure_ops(true);
-  Model model = Model::random(*backend, small_config().spec(), 1, {});
+  Model model = Model::random(backend, small_config().spec(), 1, {});
   EXPECT_TRUE(backend->last_step_times().empty());
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
@@ -57,7 +58,7 @@ TEST(LaunchTimes, BelongToTheLatestStep) {
 }
 
 TEST(LaunchTimes, AreEmptyUnlessRequested) {
-  Model model = Model::random(vulkan_backend(), small_config().spec(), 1, {});
+  Model model = Model::random(borrowed(vulkan_backend()), small_config().spec(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};
   model.wait(model.feed(state, ids, {StepOutput::last_logits, false}));

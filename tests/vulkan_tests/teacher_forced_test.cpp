@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/philox.h"
+#include "support/borrowed_backend.h"
 #include "support/plain_sampler.h"
 #include "support/small_models.h"
 #include "support/tensors.h"
@@ -22,20 +23,20 @@ constexpr std::uint64_t kSeed = 20;
 constexpr double kNearTie = 1e-4;
 
 struct Sequence {
-  std::unique_ptr<Backend> own;  ///< declared before the model, because it must outlive the model
+  std::shared_ptr<Backend> own;  ///< declared before the model, which borrows the backend
   Backend& backend;
   Model model;
   State state;
 
   explicit Sequence(Backend& on) : backend(on), model(open(on)), state(model.new_state()) {}
-  explicit Sequence(std::unique_ptr<Backend> on)
+  explicit Sequence(std::shared_ptr<Backend> on)
       : own(std::move(on)), backend(*own), model(open(backend)), state(model.new_state()) {}
 
   static Model open(Backend& on) {
     std::vector<std::string> warnings;
     LoadOptions options;
     options.precision = Precision::exact;
-    return Model::load(on, model_files(bundled_model_dir()), options, warnings);
+    return Model::load(borrowed(on), model_files(bundled_model_dir()), options, warnings);
   }
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
     return model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler)).tokens[0];

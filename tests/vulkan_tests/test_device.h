@@ -38,12 +38,12 @@ inline vulkan::VulkanOptions test_options() {
 
 /// The backends that tests share. main() closes them. If their destructors ran with those of static
 /// objects, a layer might already have destroyed data that it needs to close a device.
-inline std::vector<std::unique_ptr<Backend>>& shared_backends() {
-  static std::vector<std::unique_ptr<Backend>> backends;
+inline std::vector<std::shared_ptr<Backend>>& shared_backends() {
+  static std::vector<std::shared_ptr<Backend>> backends;
   return backends;
 }
 
-inline Backend& share(std::unique_ptr<Backend> backend) {
+inline Backend& share(std::shared_ptr<Backend> backend) {
   return *shared_backends().emplace_back(std::move(backend));
 }
 

@@ -68,7 +68,7 @@ std::vector<Session> open_sides(const EvaluateOptions& wanted,
   if (second_model)
     sides.push_back(open_session(*second_model, wanted.device, {.quiet = true}, load));
   if (sides.size() > 1 && !wanted.output.quiet) {
-    const BackendCaps& caps = sides[1].backend->caps();
+    const BackendCaps& caps = caps_of(*sides[1].backend);
     note(fmt::format("against: {} on {} ({}), {}", sides[1].model_name, caps.name, caps.device,
                      name_of(sides[1].model->precision())));
   }
@@ -123,8 +123,8 @@ void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, c
 
 Json side_json(const Session& session, const std::string& quantize, const Perplexity& perplexity) {
   return {{"model", session.model_name},
-          {"device", session.backend->caps().name},
-          {"device_name", session.backend->caps().device},
+          {"device", caps_of(*session.backend).name},
+          {"device_name", caps_of(*session.backend).device},
           {"precision", name_of(session.model->precision())},
           {"quantize", quantize.empty() ? Json(nullptr) : Json(quantize)},
           {"perplexity", finite_or_null(perplexity.value())},

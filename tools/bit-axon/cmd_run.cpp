@@ -105,8 +105,8 @@ Json result_json(const Session& session, const GenerateOptions& options,
   json["finish_reason"] = name_of(result.finish_reason);
   json["stop_token_id"] = result.stop_token ? Json(*result.stop_token) : Json(nullptr);
   json["seed"] = options.sampler.seed;
-  json["device"] = session.backend->caps().name;
-  json["device_name"] = session.backend->caps().device;
+  json["device"] = caps_of(*session.backend).name;
+  json["device_name"] = caps_of(*session.backend).device;
   json["precision"] = name_of(session.model->precision());
   json["run_ahead"] = session.model->run_ahead();
   return json;

@@ -70,7 +70,7 @@ void say_precision(const Session& session, const DeviceOptions& device,
                    const OutputOptions& output) {
   const bool asked_fast = device.wanted_precision() == Precision::fast;
   if (asked_fast && session.model->precision() == Precision::exact && !output.quiet)
-    note(session.backend->caps().always_exact
+    note(caps_of(*session.backend).always_exact
              ? "precision: the reference device always computes exactly"
              : "precision: a float32 model is always computed exactly");
 }
@@ -115,8 +115,8 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
   session.model_name = found.name;
   session.backend = std::move(opened.backend);
   if ((!opened.reason.empty() || output.verbose) && !output.quiet)
-    note(fmt::format("device: {} ({}): {}", session.backend->caps().name,
-                     session.backend->caps().device,
+    note(fmt::format("device: {} ({}): {}", caps_of(*session.backend).name,
+                     caps_of(*session.backend).device,
                      opened.reason.empty() ? "named" : opened.reason));
   load.precision = device.wanted_precision();
   load.quantize = found.quantize;
@@ -124,8 +124,8 @@ Session load_on(OpenedDevice opened, const DeviceOptions& device, const FoundMod
   load.on_progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   const auto make_up = found.random_codes ? Model::random_codes : Model::random;
   session.model.emplace(found.source
-                            ? Model::load(*session.backend, found.source->files, load, warnings)
-                            : make_up(*session.backend, found.preset, kRandomModelSeed, load));
+                            ? Model::load(session.backend, found.source->files, load, warnings)
+                            : make_up(session.backend, found.preset, kRandomModelSeed, load));
   say_precision(session, device, output);
   return session;
 }

@@ -15,8 +15,8 @@
 namespace bitaxon::tool {
 
 struct Session {
-  std::string model_name;            ///< its printable path, or a description
-  std::unique_ptr<Backend> backend;  // declared before the model, so that it outlives it
+  std::string model_name;  ///< its printable path, or a description
+  std::shared_ptr<Backend> backend;
   std::optional<Model> model;
   std::optional<Vocabulary> vocabulary;  ///< empty if there is no tokenizer
 };

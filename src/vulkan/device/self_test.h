@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 
 namespace bitaxon::vulkan {
 

@@ -57,13 +57,15 @@ DeviceMemory device_memory(const DeviceCaps& caps) {
   memory.max_buffer_bytes = std::min(caps.max_buffer_bytes, caps.max_allocation_bytes);
   memory.max_binding_bytes = caps.max_storage_buffer_bytes;
   memory.max_weight_elements = kMaxWeightElements;
-  memory.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
-  memory.workspace = [caps](const Graph& graph, const Node& node) {
+  DeviceSizes sizes;
+  sizes.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
+  sizes.workspace = [caps](const Graph& graph, const Node& node) {
     return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, caps);
   };
-  memory.allocated_bytes = [caps](std::span<const std::uint64_t> sizes) {
-    return allocated_bytes(caps, sizes);
+  sizes.allocated_bytes = [caps](std::span<const std::uint64_t> buffers) {
+    return allocated_bytes(caps, buffers);
   };
+  memory.sizes = std::make_shared<DeviceSizes>(std::move(sizes));
   return memory;
 }
 

@@ -1,7 +1,7 @@
 // How much memory a device has and how large objects are in it, told from its record.
 #pragma once
 
-#include "bitaxon/memory.h"
+#include "core/backend.h"
 #include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan {

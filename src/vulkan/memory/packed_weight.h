@@ -8,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "formats/weight_format.h"
 #include "shaders/params/types.h"
 #include "vulkan/memory/memory.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bitaxon/backend.h"
+#include "core/backend.h"
 #include "core/plan.h"
 #include "vulkan/run/recording.h"
 

@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"
+#include "core/backend.h"
 #include "generate/decoder.h"
 #include "model/random_weights.h"
 #include "platform/host_memory.h"

@@ -120,7 +120,7 @@ int run_command(const BenchmarkOptions& wanted) {
     // For auto, the name of the chosen device is shown.
     const std::string& name = devices[i].device;
     subjects.push_back(
-        {name == "auto" ? sessions[i].backend->caps().name : name, &*sessions[i].model});
+        {name == "auto" ? caps_of(*sessions[i].backend).name : name, &*sessions[i].model});
   }
   found.model = sessions.front().model_name;
   {

@@ -29,8 +29,8 @@ class Side {
  public:
   Side(Model& model, ComparedDevice& record)
       : model_(model), record_(record), state_(model.new_state()) {
-    record_.backend = model.backend().caps().name;
-    record_.name = model.backend().caps().device;
+    record_.backend = caps_of(model.backend()).name;
+    record_.name = caps_of(model.backend()).device;
     record_.precision = model.precision();
   }
 
@@ -68,7 +68,7 @@ class Side {
 
 void Side::warm_up(std::span<const std::int32_t> ids, std::span<const std::size_t> pieces,
                    bool generates, const std::atomic<bool>& interrupted) {
-  const bool compiles_late = model_.backend().caps().compiles_late;
+  const bool compiles_late = caps_of(model_.backend()).compiles_late;
   const std::set<std::size_t> sizes(pieces.begin(), pieces.end());
   for (const std::size_t size : sizes) {
     if (interrupted) return;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitaxon/devices.h"
+#include "core/backend.h"
 
 namespace bitaxon {
 
@@ -19,7 +20,7 @@ struct BackendFactory {
   /// The selector in DeviceInfo of what `selector` names; `selector` itself where nothing is found.
   std::string (*resolve)(const std::string& selector);
   /// Throws as open_device does.
-  std::unique_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
+  std::shared_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
 };
 
 /// Adds a backend to those of this build, or replaces the one of its name. Not thread-safe: call it

@@ -1,0 +1,68 @@
+// The public headers speak of public types only. That each of them compiles alone is checked by the
+// target bitaxon_verify_interface_header_sets, on which this program depends.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <string>
+
+#include "support/source_tree.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// Types that users hold or pass on, but never look into. Only the library defines them.
+const std::set<std::string> kOpaque = {"Backend", "DeviceSizes", "Graph"};
+
+/// Calls visit(place, line, line above) for every line of the public headers.
+template <class Visit>
+int for_each_line(const Visit& visit) {
+  int n_files = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(source_tree() / "include" / "bitaxon")) {
+    ++n_files;
+    std::ifstream in(entry.path());
+    std::string above;
+    int number = 0;
+    for (std::string line; std::getline(in, line); above = line)
+      visit(fmt::format("{}:{}", entry.path().filename().string(), ++number), line, above);
+  }
+  return n_files;
+}
+
+TEST(PublicHeaders, IncludeNothingOfTheSources) {
+  const std::regex include(R"re(^\s*#\s*include\s*"([^"]+)")re");
+  std::smatch match;
+  const int n_files = for_each_line([&](const std::string& place, const std::string& line, auto&&) {
+    if (std::regex_search(line, match, include)) {
+      EXPECT_TRUE(match[1].str().starts_with("bitaxon/")) << place << ": " << line;
+    }
+  });
+  EXPECT_GT(n_files, 5);
+}
+
+// A header that uses a type needs its definition or a declaration. All declarations without a
+// definition are on the list above, or hide the members of the class that they are in.
+TEST(PublicHeaders, NameNoTypeThatOnlyTheSourcesDefine) {
+  const std::regex declaration(R"(^(\s*)(?:class|struct|enum class)\s+(\w+)\s*;)");
+  const std::regex in_place(R"([<(,]\s*(?:const\s+)?(?:class|struct)\s+\w+)");
+  std::smatch match;
+  for_each_line([&](const std::string& place, const std::string& line, const std::string& above) {
+    if (line.find("template") == line.npos) {
+      EXPECT_FALSE(std::regex_search(line, in_place)) << place << ": " << line;
+    }
+    if (!std::regex_search(line, match, declaration)) return;
+    if (match[1].length() > 0) {
+      EXPECT_EQ(match[2], "Impl") << place << ": " << line;
+      return;
+    }
+    EXPECT_TRUE(kOpaque.contains(match[2].str())) << place << ": " << line;
+    EXPECT_TRUE(above.starts_with("///")) << place << ": says nothing about " << match[2];
+  });
+}
+
+}  // namespace
+}  // namespace bitaxon::test
