@@ -27,8 +27,7 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast)
                              .fast = fast,
                              .state_layout = std::make_shared<StateLayout>(problem.layout())});
   compiled.step = problem.step;
-  const StepSizes sizes{problem.step.n_rows, problem.step.n_segments,
-                        problem.step.segments[0].position};
+  const StepSizes sizes = sizes_of(problem.step);
   for (const Node& node : graph->nodes()) compiled.cost += op_info(node).cost(*graph, node, sizes);
   return compiled;
 }

@@ -5,8 +5,9 @@
 //   min-p keeps weights >= min_p * largest
 //   token = the first kept token, by ascending id, whose running sum exceeds
 //     floor(r * total / 2^64), r = Philox(seed, position)
-// Without DRAW, or with temperature 0, the token is the best token. The token is -1 if there is a
-// NaN or the largest logit is not finite.
+// Without DRAW, or with temperature 0, the token is the best token. The token is
+// BX_TOKEN_NOT_FINITE if there is a NaN or the largest logit is not finite. A segment that samples
+// nothing gets BX_TOKEN_NOT_SAMPLED, and its next_token stays as it is.
 //
 // Bindings: step; best [G, n_groups], keys [G, V], weights [G, V]; next_token (state); tokens [G]
 // A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
@@ -211,10 +212,14 @@ uint draw(const uint g) {
 
 void main() {
   const uint g = gl_WorkGroupID.x;
+  if (step_.segments[g].sampled_output == BX_SAMPLES_NOTHING) {
+    if (gl_LocalInvocationIndex == 0) tokens[g] = BX_TOKEN_NOT_SAMPLED;
+    return;
+  }
   row = g * p.n_vocab;
   const uvec2 top = best_of_segment(g);
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
-  int token = key_is_finite(top.x) ? int(top.y) : -1;
+  int token = key_is_finite(top.x) ? int(top.y) : BX_TOKEN_NOT_FINITE;
   // With a tiny temperature the scaled logit overflows. Then only the largest logit remains, as in
   // the limit of temperature 0.
   if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))

@@ -1,10 +1,11 @@
 // Applies the repetition penalty and the temperature to logits, and finds the best token of each
 // part of the vocabulary.
-//   l[i] = logits[g, i]; if token i was seen, divided by the penalty (multiplied when negative)
+//   l[i] = logits[o, i] with o the output that gives the token of segment g; if token i was seen,
+//     divided by the penalty (multiplied when negative)
 //   keys[g, i] = order_key(l[i] / temperature)
 //   best[g, part] = (order_key(l[i]), i) of the largest l; among equal logits, the lowest id
 //
-// Bindings: step; logits [G, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
+// Bindings: step; logits [O, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
 // A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments. A
 // NaN has the largest key. With temperature 0 no keys are written. Requires whole subgroups.
 #version 450
@@ -34,6 +35,8 @@ uint penalised(const uint logit, const uint penalty) {
 
 void main() {
   const uint g = gl_WorkGroupID.y;
+  const uint sampled = step_.segments[g].sampled_output;
+  if (sampled == BX_SAMPLES_NOTHING) return;
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   const uint penalty = floatBitsToUint(step_.segments[g].sampling.repetition_penalty);
   const uint seen_at = step_.segments[g].slot * p.seen_slot +
@@ -45,7 +48,7 @@ void main() {
   for (uint j = 0; j < BX_SAMPLE_PER_LANE; ++j) {
     const uint i = first + j * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     if (i >= p.n_vocab) break;
-    uint logit = logits[g * p.n_vocab + i];
+    uint logit = logits[sampled * p.n_vocab + i];
     if (penalise && (seen[seen_at + (i >> 5)] >> (i & 31u) & 1u) != 0u)
       logit = penalised(logit, penalty);
     mine = better(mine, uvec2(order_key(logit), i));

@@ -21,6 +21,7 @@ layout(push_constant, scalar) uniform Push { SampleSizes p; };
 
 void main() {
   const uint g = gl_WorkGroupID.y;
+  if (step_.segments[g].sampled_output == BX_SAMPLES_NOTHING) return;
   const uvec2 top = best_of_segment(g);
   if (float_is_zero(floatBitsToUint(step_.segments[g].sampling.temperature)) ||
       !key_is_finite(top.x))

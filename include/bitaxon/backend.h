@@ -19,10 +19,13 @@ struct Ticket {
   std::uint64_t number = 0;
 };
 
-/// What a step sampled: one token per segment, -1 where the logits were not finite. Empty for plans
-/// without a sampler.
+/// What a step sampled.
 struct StepResult {
-  std::span<const std::int32_t> tokens;  ///< valid until the next submit or wait
+  static constexpr std::int32_t kNotFinite = -1;   ///< the logits of the segment were not finite
+  static constexpr std::int32_t kNotSampled = -2;  ///< the segment asked for no token
+  /// One token, or one of these numbers, for each segment. Empty when no segment asked for a token.
+  /// Valid until the next submit or wait.
+  std::span<const std::int32_t> tokens;
 };
 
 /// What one step took: of the host's side, and of what went between host and device.

@@ -24,12 +24,18 @@ namespace bitaxon {
 enum class Precision : std::uint8_t { exact, fast };
 std::string_view name_of(Precision precision);
 
-/// What a step hands back.
+/// What a step hands back for a segment.
 enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
 
 struct StepOptions {
-  StepOutput output = StepOutput::token;
   bool layer_outputs = false;  ///< keep the activations after each layer (read_layer)
+};
+
+/// A step whose segments all ask for the same output. Questions about a step that is not submitted
+/// (what it costs, which memory it takes) describe it this way.
+struct UniformStep {
+  StepOutput output = StepOutput::token;
+  bool layer_outputs = false;
 };
 
 struct LoadOptions {
@@ -40,7 +46,7 @@ struct LoadOptions {
   int n_slots = 1;    ///< states that exist at the same time, 1 to kMaxSegments
   /// Loading sets memory aside for steps like this one, of up to kMaxRows rows. Others may be
   /// submitted; one that takes more memory asks for it when it is first met.
-  StepOptions largest_step = {};
+  UniformStep largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
   /// Makes matrices four bits while they are read, to the bits of a model that was quantized
   /// before: "nf4" or "mlx" in groups of 64; empty: as they are stored.
@@ -61,6 +67,7 @@ struct SegmentInput {
   State* state = nullptr;
   std::span<const std::int32_t> ids;  ///< 1 to kMaxRows; empty: feed back the token last sampled
   SamplerParams sampler;              ///< for StepOutput::token
+  StepOutput output = StepOutput::token;
 };
 
 /// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
@@ -101,34 +108,39 @@ class Model {
 
   /// What a step has to do that feeds each of `n_segments` sequences `n_rows` rows at `position`.
   StepWork work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
-                const StepOptions& options, const SamplerParams& sampler = {});
+                const UniformStep& step, const SamplerParams& sampler = {});
   /// Whether the backend measures the ops of steps from here on (Backend::last_step_times).
   void measure_ops(bool wanted);
 
-  /// Submits one step and returns. Ids are checked here: an id outside the vocabulary is an
-  /// Error(invalid_argument) that names it, and no state has changed. At most run_ahead + 1 steps
+  /// Submits one step and returns. Segments may ask for different outputs: a chunk of a prompt may
+  /// share a step with sequences that sample. Ids are checked here: an id outside the vocabulary is
+  /// an Error(invalid_argument) that names it, and no state has changed. At most run_ahead + 1 steps
   /// may be unwaited.
-  Ticket submit(std::span<const SegmentInput> segments, const StepOptions& options);
+  Ticket submit(std::span<const SegmentInput> segments, const StepOptions& options = {});
+  /// Blocks until the step is done. Returns the tokens of its segments.
   StepResult wait(Ticket ticket);
 
-  /// Feeds ids in chunks of at most kMaxRows; the last one with `options`, the others without
+  /// Feeds ids in chunks of at most kMaxRows; the last one with `output`, the others without
   /// output. `on_chunk` is called after each chunk but the last, with its ticket; if it returns
   /// false, no more is fed. Returns the ticket of the last chunk. Everything is checked before the
   /// first chunk: throws Error(invalid_argument) for no ids, ids outside the vocabulary, a sampler
   /// out of range, and more ids than the state has room for.
-  Ticket feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
+  Ticket feed(State& state, std::span<const std::int32_t> ids, StepOutput output,
               const SamplerParams& sampler = {},
               const std::function<bool(Ticket chunk)>& on_chunk = {});
   /// Host work and transfers of the step submitted last.
   StepCounts last_step() const;
-  /// Logits of the step submitted last, which must have asked for them, rows x vocab_size. Waits.
+  /// Logits of the step submitted last, rows x vocab_size: those of every segment that asked for
+  /// logits, in the order of the segments. Waits. Throws Error(invalid_argument) when none asked.
   void read_logits(std::span<float> out);
+  /// Those of one segment. Throws Error(invalid_argument) when it did not ask for logits.
+  void read_logits(std::size_t segment, std::span<float> out);
   /// Activations after layer `layer` in the step submitted last, rows x d_model. Waits.
   void read_layer(std::int64_t layer, std::span<float> out);
 
   /// Plans and compiles the step of one segment of `n_rows` rows, so that the first one that is
   /// submitted takes no longer than the others.
-  void prepare(std::int64_t n_rows, const StepOptions& options, const SamplerParams& sampler = {});
+  void prepare(std::int64_t n_rows, const UniformStep& step, const SamplerParams& sampler = {});
   /// Throws Error(invalid_argument) that names the id and the vocabulary's size.
   void check_ids(std::span<const std::int32_t> ids) const;
   /// Arena of the plan for one segment of `n_rows` rows, and what its tensors add up to.
@@ -136,7 +148,7 @@ class Model {
     std::size_t arena_bytes = 0;
     std::size_t unshared_bytes = 0;
   };
-  PlanSizes plan_sizes(std::int64_t n_rows, const StepOptions& options);
+  PlanSizes plan_sizes(std::int64_t n_rows, const UniformStep& step);
 
  private:
   struct Impl;

@@ -1,7 +1,8 @@
 // The op manual: every function that records a node, with its full contract.
 //
-// Shapes: R is the row bucket (capacity), G the segment bucket; how many rows and segments are
-// valid is data in the step buffer. Activations are float32 unless said otherwise. Weights are
+// Shapes: R is the row bucket (capacity), G the segment bucket, O the bucket of outputs, which are
+// the rows whose logits are computed. How many of each are valid is data in the step buffer, and so
+// is the row of each output. Activations are float32 unless said otherwise. Weights are
 // [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State arguments are per
 // slot; each segment of the step reads its slot at its read version and writes it at its write
 // version. A segment whose position is 0 reads all state as zeros. Rows of a segment are
@@ -31,8 +32,8 @@ Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
 
 /// Which rows of its argument an op computes.
 enum class RowSelect : std::uint32_t {
-  all,              ///< every row: [R, ...] to [R, ...]
-  last_of_segment,  ///< the last row of each segment: [R, ...] to [G, ...]
+  all,      ///< every row: [R, ...] to [R, ...]
+  outputs,  ///< the row of each output: [R, ...] to [O, ...]
 };
 
 struct LinearOptions {
@@ -40,7 +41,7 @@ struct LinearOptions {
   float eps = 0;      ///< of that norm, > 0
   Tensor residual{};  ///< [R, rows], added to the result; empty: none
   RowSelect select = RowSelect::all;
-  std::int64_t n_segments = 1;  ///< G, for last_of_segment
+  std::int64_t n_outputs = 1;  ///< O, for RowSelect::outputs
 };
 
 /// Matrix product with the RMS norm in front of it and the residual behind it.
@@ -48,7 +49,7 @@ struct LinearOptions {
 ///   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 /// x       [R, cols]
 /// weight  [1, rows, cols]
-/// Returns [R, rows], or [G, rows] for last_of_segment (which takes no residual).
+/// Returns [R, rows], or [O, rows] for RowSelect::outputs (which takes no residual).
 /// Accumulates in float32 or better.
 /// Source  Zhang & Sennrich 2019, "Root mean square layer normalization", eq. 4.
 Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
@@ -178,15 +179,19 @@ struct SamplerStructure {
   friend bool operator==(const SamplerStructure&, const SamplerStructure&) = default;
 };
 
-/// Draws one token for each segment: repetition penalty, temperature, top-k, top-p, min-p, then one
-/// Philox4x32-10 draw, everything after the scaled logits in integers (see docs/sampling.md).
-/// logits      [G, V]
+/// Draws one token for each segment that samples: repetition penalty, temperature, top-k, top-p,
+/// min-p, then one Philox4x32-10 draw, everything after the scaled logits in integers (see
+/// docs/sampling.md).
+/// logits      [O, V]; the step buffer says which output gives the token of a segment
 /// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed has
 ///             filled in the same step
-/// next_token  state, i32 [1], versioned: gets the token, at the write version
-/// Returns i32 [G]; -1 for a segment with a NaN, or whose largest logit is not finite.
+/// next_token  state, i32 [1], versioned: gets the token, at the write version; a segment that
+///             samples nothing leaves it as it is
+/// n_segments  G, 1 to kMaxSegments
+/// Returns i32 [G]; StepResult::kNotFinite for a segment with a NaN, or whose largest logit is not
+/// finite; StepResult::kNotSampled for a segment that samples nothing.
 /// Source  Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
 Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
-              const SamplerStructure& structure);
+              const SamplerStructure& structure, std::int64_t n_segments);
 
 }  // namespace bitaxon

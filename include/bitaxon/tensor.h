@@ -17,6 +17,7 @@ enum class RowSpace : std::uint8_t {
   none,      ///< no such axis: weights, state
   rows,      ///< tokens of the step: StepBuffer::n_rows
   segments,  ///< sequences of the step: StepBuffer::n_segments
+  outputs,   ///< rows whose logits are computed: StepBuffer::n_outputs
 };
 
 /// A handle to one value of a Graph, cheap to copy. It is in one of three states:

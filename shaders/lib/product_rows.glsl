@@ -6,13 +6,12 @@
 #include "params/product_rows.h"
 
 uint valid_rows(const uint rows) {
-  return rows == BX_ROWS_OF_TOKENS ? step_.n_rows : step_.n_segments;
+  return rows == BX_ROWS_OF_TOKENS ? step_.n_rows : step_.n_outputs;
 }
 
 // The argument row that gives result row `row`, which must be valid.
 uint source_of(const uint rows, const uint row) {
-  if (rows != BX_ROWS_LAST_OF_SEGMENT) return row;
-  return step_.segments[row].first_row + step_.segments[row].n_rows - 1;
+  return rows == BX_ROWS_SELECT_OUTPUTS ? step_.output_rows[row] : row;
 }
 
 #endif

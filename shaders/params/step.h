@@ -9,6 +9,12 @@
 // The most sequences of one step.
 #define BX_MAX_SEGMENTS 32
 
+// SegmentWords::sampled_output of a segment that samples no token.
+#define BX_SAMPLES_NOTHING 0xffffffffu
+// What the sampler returns for a segment instead of a token.
+#define BX_TOKEN_NOT_FINITE -1   // the logits hold a NaN, or the largest one is not finite
+#define BX_TOKEN_NOT_SAMPLED -2  // the segment samples nothing
+
 #ifdef __cplusplus
 #include <array>
 #include <cstdint>
@@ -55,7 +61,7 @@ struct SegmentWords {
   StepWord read_version BX_NEUTRAL(0);    // the version of the state to read
   StepWord write_version BX_NEUTRAL(0);   // equals read_version if steps are never taken back
   StepWord ids_from_state BX_NEUTRAL(0);  // 1: the only id is the latest sampled token
-  StepWord padding BX_NEUTRAL(0);
+  StepWord sampled_output BX_NEUTRAL(BX_SAMPLES_NOTHING);  // the output that gives its token
   SamplerWords sampling;
 };
 
@@ -66,7 +72,9 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
 #endif
   StepWord n_rows BX_NEUTRAL(0);
   StepWord n_segments BX_NEUTRAL(0);
+  StepWord n_outputs BX_NEUTRAL(0);
   BX_ARRAY(SegmentWords, segments, BX_MAX_SEGMENTS);
+  BX_ARRAY(StepWord, output_rows, BX_MAX_ROWS);  // the row of each output: its logits are computed
   BX_ARRAY(StepInt, ids, BX_MAX_ROWS);
 #ifdef __cplusplus
 };

@@ -4,14 +4,17 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "bitaxon/backend.h"
 #include "bitaxon/step_limits.h"
 #include "shaders/params/step.h"
 
 namespace bitaxon {
 
 static_assert(kMaxRows == BX_MAX_ROWS && kMaxSegments == BX_MAX_SEGMENTS);
+static_assert(StepResult::kNotFinite == BX_TOKEN_NOT_FINITE &&
+              StepResult::kNotSampled == BX_TOKEN_NOT_SAMPLED);
 static_assert(std::is_trivially_copyable_v<StepBuffer>);
 static_assert(sizeof(SegmentWords) == 72);
-static_assert(sizeof(StepBuffer) == 8 + kMaxSegments * sizeof(SegmentWords) + kMaxRows * 4);
+static_assert(sizeof(StepBuffer) == 12 + kMaxSegments * sizeof(SegmentWords) + 2 * kMaxRows * 4);
 
 }  // namespace bitaxon

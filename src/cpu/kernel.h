@@ -58,13 +58,13 @@ struct KernelArgs {
   }
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }
-  std::int64_t last_row(std::int64_t segment) const {
-    const SegmentWords& words = step.segments[static_cast<std::size_t>(segment)];
-    return static_cast<std::int64_t>(words.first_row + words.n_rows) - 1;
+  /// The row of the step that an output is computed from.
+  std::int64_t output_row(std::int64_t output) const {
+    return step.output_rows[static_cast<std::size_t>(output)];
   }
   /// The rows of an activation that hold data in this step.
   std::int64_t valid_rows(int index) const {
-    return view(index).row_space == RowSpace::segments ? step.n_segments : step.n_rows;
+    return rows_in(view(index).row_space, sizes_of(step));
   }
 };
 

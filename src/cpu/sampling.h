@@ -55,18 +55,19 @@ inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t tot
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);
 }
 
-/// For every segment of the step, stores the token that sample(segment, its logits, bits of the
-/// tokens it has seen) returns.
+/// For every segment of the step that samples, stores the token that sample(segment, its logits,
+/// bits of the tokens it has seen) returns.
 template <class Sample>
 void sample_segments(const KernelArgs& args, const Sample& sample) {
   using namespace sample_operand;
   const std::int64_t vocab_size = args.shape(logits)[1];
   for (std::uint32_t g = 0; g < args.step.n_segments; ++g) {
     const SegmentWords& segment = args.step.segments[g];
-    const std::int32_t token =
-        sample(segment, args.data(logits) + g * vocab_size,
-               args.state<std::uint32_t>(seen, segment, segment.write_version));
-    args.data<std::int32_t>(tokens)[g] = token;
+    std::int32_t& token = args.data<std::int32_t>(tokens)[g];
+    token = BX_TOKEN_NOT_SAMPLED;
+    if (segment.sampled_output == BX_SAMPLES_NOTHING) continue;
+    token = sample(segment, args.data(logits) + segment.sampled_output * vocab_size,
+                   args.state<std::uint32_t>(seen, segment, segment.write_version));
     *args.state<std::int32_t>(next_token, segment, segment.write_version) = token;
   }
 }

@@ -13,7 +13,7 @@ bool Decoder::feed(std::span<const std::int32_t> prompt, const std::function<boo
   const SegmentInput& sequence = sequences_.front();
   const StepOutput output = limits_.max_tokens > 0 ? StepOutput::token : StepOutput::none;
   const Ticket last =
-      model_.feed(*sequence.state, prompt, {output, false}, sequence.sampler, [&](Ticket chunk) {
+      model_.feed(*sequence.state, prompt, output, sequence.sampler, [&](Ticket chunk) {
         // The chunk before is waited for while this one runs, so that
         // an interruption is noticed soon and the device is never idle.
         if (before) model_.wait(*before);
@@ -32,8 +32,9 @@ bool Decoder::feed(std::span<const std::int32_t> prompt, const std::function<boo
 
 void Decoder::submit() {
   const bool samples = n_submitted_ < limits_.max_tokens;
-  in_flight_.push_back(
-      model_.submit(sequences_, {samples ? StepOutput::token : StepOutput::none, false}));
+  for (SegmentInput& sequence : sequences_)
+    sequence.output = samples ? StepOutput::token : StepOutput::none;
+  in_flight_.push_back(model_.submit(sequences_));
   if (samples && n_submitted_ > 0) counts_ = model_.last_step();
   if (n_submitted_++ == 0)
     for (SegmentInput& sequence : sequences_) sequence.ids = {};

@@ -13,7 +13,6 @@
 namespace bitaxon {
 namespace {
 
-constexpr StepOptions kAllLogits{StepOutput::all_logits, false};
 /// Bound of the logits that are held at a time.
 constexpr std::int64_t kMaxLogits = 16 << 20;
 
@@ -64,11 +63,13 @@ class Reader {
     std::size_t n_rows = 0;
     for (const Piece& piece : pieces) {
       const auto n = static_cast<std::size_t>(piece.n_tokens);
-      segments_.push_back(
-          {&states_[piece.window], ids.subspan(static_cast<std::size_t>(piece.first), n), {}});
+      segments_.push_back({.state = &states_[piece.window],
+                           .ids = ids.subspan(static_cast<std::size_t>(piece.first), n),
+                           .sampler = {},
+                           .output = StepOutput::all_logits});
       n_rows += n;
     }
-    model_.submit(segments_, kAllLogits);
+    model_.submit(segments_);
     logits_.resize(n_rows * row_size());
     model_.read_logits(logits_);
   }

@@ -103,12 +103,15 @@ class Sizes {
 
   /// Plans a step of every number of rows that there can be: more rows do not always take more.
   void plan_arena() {
-    StepKind kind;
-    kind.segment_bucket = bucket_of(options_.n_slots);
-    kind.output = options_.largest_step.output;
-    kind.layer_outputs = options_.largest_step.layer_outputs;
-    if (kind.output == StepOutput::token) kind.sampler = {.penalty = true, .draw = true};
-    for (kind.row_bucket = 1; kind.row_bucket <= kMaxRows; kind.row_bucket *= 2) {
+    const UniformStep& largest = options_.largest_step;
+    const std::int64_t n_segments = std::min(options_.n_slots, kMaxSegments);
+    const SamplerParams all_stages{.temperature = 1, .repetition_penalty = 2};
+    for (std::int64_t n_rows = 1; n_rows <= kMaxRows; n_rows *= 2) {
+      // More segments add outputs, and no rows to those of the first.
+      StepDemand demand;
+      for (std::int64_t g = 0; g < n_segments; ++g)
+        demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
+      const StepKind kind = kind_of(demand, largest.layer_outputs);
       const StepGraph step = record_step(kind, spec_, weights_, layout_, index_);
       const auto plan =
           schedule(step.graph, device_.sizes->workspace, {.reuse = options_.plan_reuse});
@@ -117,8 +120,8 @@ class Sizes {
         const std::uint64_t size = plan->values[i].size_bytes;
         if (size > device_.max_binding_bytes &&
             !is_bound_in_parts(*plan, static_cast<std::int32_t>(i)))
-          check(fmt::format("an activation of {} rows", kind.row_bucket), size,
-                device_.max_binding_bytes, "binding");
+          check(fmt::format("an activation of {} rows", n_rows), size, device_.max_binding_bytes,
+                "binding");
       }
     }
   }

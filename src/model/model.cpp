@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "bitaxon/error.h"
 #include "core/step.h"
@@ -35,20 +36,18 @@ std::int64_t rows_of(const SegmentInput& segment) {
   return std::max<std::int64_t>(1, std::ssize(segment.ids));
 }
 
-StepKind kind_of(std::int64_t n_rows, std::span<const SegmentInput> segments,
-                 const StepOptions& options) {
-  StepKind kind;
-  kind.row_bucket = bucket_of(n_rows);
-  kind.segment_bucket = bucket_of(std::ssize(segments));
-  kind.output = options.output;
-  kind.layer_outputs = options.layer_outputs;
-  if (options.output != StepOutput::token) return kind;
-  for (const SegmentInput& segment : segments) {
-    const SamplerStructure structure = segment.sampler.structure();
-    kind.sampler.penalty = kind.sampler.penalty || structure.penalty;
-    kind.sampler.draw = kind.sampler.draw || structure.draw;
-  }
-  return kind;
+StepDemand demand_of(std::span<const SegmentInput> segments) {
+  StepDemand demand;
+  for (const SegmentInput& segment : segments)
+    demand.add(rows_of(segment), segment.output, segment.sampler);
+  return demand;
+}
+
+StepKind kind_of(std::int64_t n_rows, std::int64_t n_segments, const UniformStep& step,
+                 const SamplerParams& sampler) {
+  StepDemand demand;
+  for (std::int64_t g = 0; g < n_segments; ++g) demand.add(n_rows, step.output, sampler);
+  return kind_of(demand, step.layer_outputs);
 }
 
 }  // namespace
@@ -67,8 +66,7 @@ void Model::Impl::check_state(const State* state) const {
                 "[step] state: expected a state of this model, got another's");
 }
 
-std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
-                                         const StepOptions& wanted) const {
+void Model::Impl::check_segments(std::span<const SegmentInput> segments) const {
   if (segments.empty() || segments.size() > static_cast<std::size_t>(kMaxSegments))
     throw Error(ErrorKind::invalid_argument, fmt::format("[step] segments: expected 1..{}, got {}",
                                                          kMaxSegments, segments.size()));
@@ -76,7 +74,7 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
   for (const SegmentInput& segment : segments) {
     check_ids(segment.ids);
     n_rows += rows_of(segment);
-    if (wanted.output == StepOutput::token) segment.sampler.validate();
+    if (segment.output == StepOutput::token) segment.sampler.validate();
     check_state(segment.state);
     segment.state->check_room(rows_of(segment));
     if (segment.ids.empty() && !segment.state->has_sampled_token())
@@ -91,7 +89,6 @@ std::int64_t Model::Impl::check_segments(std::span<const SegmentInput> segments,
   if (n_rows > kMaxRows)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[step] rows: expected 1..{}, got {}", kMaxRows, n_rows));
-  return n_rows;
 }
 
 void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
@@ -109,13 +106,39 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     row += words.n_rows;
   }
   step.n_rows = row;
+  fill_outputs(segments);
+}
+
+/// Rows that are read come first, so that they are read at once.
+void Model::Impl::fill_outputs(std::span<const SegmentInput> segments) {
+  std::uint32_t n = 0;
+  for (std::size_t g = 0; g < segments.size(); ++g) {
+    const SegmentWords& words = step.segments[g];
+    const auto n_read = static_cast<std::uint32_t>(rows_read(segments[g].output, words.n_rows));
+    for (std::uint32_t i = words.n_rows - n_read; i < words.n_rows; ++i)
+      step.output_rows[n++] = words.first_row + i;
+  }
+  for (std::size_t g = 0; g < segments.size(); ++g) {
+    SegmentWords& words = step.segments[g];
+    words.sampled_output = BX_SAMPLES_NOTHING;
+    if (segments[g].output != StepOutput::token) continue;
+    step.output_rows[n] = words.first_row + words.n_rows - 1;
+    words.sampled_output = n++;
+  }
+  step.n_outputs = n;
 }
 
 /// The states follow only now: a submission that was refused has changed nothing.
-void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples) {
+void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments) {
   outstanding.push_back(ticket.number);
-  for (const SegmentInput& segment : segments)
-    segment.state->impl_->commit_step(rows_of(segment), samples);
+  for (std::size_t g = 0; g < segments.size(); ++g) {
+    const SegmentInput& segment = segments[g];
+    const std::int64_t n_rows = rows_of(segment);
+    latest.rows_read[g] = rows_read(segment.output, n_rows);
+    segment.state->impl_->commit_step(n_rows, segment.output == StepOutput::token);
+  }
+  latest.n_rows = step.n_rows;
+  latest.n_segments = segments.size();
 }
 
 void Model::Impl::wait_for_latest() {
@@ -142,17 +165,16 @@ State Model::new_state() { return State(std::make_unique<State::Impl>(impl_->poo
 
 void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_ids(ids); }
 
-Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments, std::int64_t n_rows,
+Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments,
                                    const StepOptions& wanted) {
-  std::shared_ptr<const CompiledStep> compiled = steps->find(kind_of(n_rows, segments, wanted));
+  std::shared_ptr<const CompiledStep> compiled =
+      steps->find(kind_of(demand_of(segments), wanted.layer_outputs));
   // More steps than the backend keeps in flight: the oldest has to be done first.
   if (outstanding.size() > backend.caps().max_run_ahead) wait({outstanding.front()});
   fill_step(segments);
   const Ticket ticket = backend.submit(compiled->compiled->executable, step);
-  submitted(ticket, segments, wanted.output == StepOutput::token);
-  latest = std::move(compiled);
-  latest_rows = n_rows;
-  latest_segments = std::ssize(segments);
+  submitted(ticket, segments);
+  latest.compiled = std::move(compiled);
   return ticket;
 }
 
@@ -162,15 +184,15 @@ StepResult Model::Impl::wait(Ticket ticket) {
 }
 
 Ticket Model::submit(std::span<const SegmentInput> segments, const StepOptions& options) {
-  const std::int64_t n_rows = impl_->check_segments(segments, options);
-  return impl_->submit_checked(segments, n_rows, options);
+  impl_->check_segments(segments);
+  return impl_->submit_checked(segments, options);
 }
 
 StepResult Model::wait(Ticket ticket) { return impl_->wait(ticket); }
 
 StepCounts Model::last_step() const { return impl_->backend.last_step(); }
 
-Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOptions& options,
+Ticket Model::feed(State& state, std::span<const std::int32_t> ids, StepOutput output,
                    const SamplerParams& sampler,
                    const std::function<bool(Ticket chunk)>& on_chunk) {
   // Everything is checked before the first chunk, so that a refused call has changed nothing.
@@ -183,22 +205,20 @@ Ticket Model::feed(State& state, std::span<const std::int32_t> ids, const StepOp
   for (;;) {
     const auto chunk = ids.first(std::min<std::size_t>(ids.size(), kMaxRows));
     ids = ids.subspan(chunk.size());
-    const SegmentInput segment{&state, chunk, sampler};
-    const Ticket ticket =
-        impl_->submit_checked({&segment, 1}, std::ssize(chunk),
-                              ids.empty() ? options : StepOptions{StepOutput::none, false});
+    const SegmentInput segment{&state, chunk, sampler, ids.empty() ? output : StepOutput::none};
+    const Ticket ticket = impl_->submit_checked({&segment, 1}, {});
     if (ids.empty() || (on_chunk && !on_chunk(ticket))) return ticket;
   }
 }
 
 namespace {
 
-/// Copies the valid rows of an output of the latest step to the host.
+/// Copies an output of the latest step to the host, from its number `first` on.
 void read_output(Backend& backend, const CompiledStep& step, const Tensor& tensor,
-                 std::span<float> out) {
+                 std::size_t first, std::span<float> out) {
   const CompiledPlan& compiled = *step.compiled;
   const auto id = static_cast<std::size_t>(tensor.id());
-  backend.download(compiled.arena, compiled.plan->values[id].offset_bytes,
+  backend.download(compiled.arena, compiled.plan->values[id].offset_bytes + first * sizeof(float),
                    std::as_writable_bytes(out));
 }
 
@@ -211,55 +231,72 @@ void check_room_for(const char* what, std::span<const float> out, std::int64_t n
 
 }  // namespace
 
+void Model::Impl::read_logits(std::size_t first_row, std::int64_t n_rows, std::span<float> out) {
+  check_room_for("read_logits", out, n_rows * spec.vocab_size);
+  wait_for_latest();
+  read_output(backend, *latest.compiled, latest.compiled->graph.logits,
+              first_row * static_cast<std::size_t>(spec.vocab_size), out);
+}
+
 void Model::read_logits(std::span<float> out) {
-  const bool asked = impl_->latest != nullptr && !impl_->latest->graph.logits.empty() &&
-                     impl_->latest->kind.output != StepOutput::token;
-  if (!asked)
+  const std::span rows = std::span(impl_->latest.rows_read).first(impl_->latest.n_segments);
+  const std::int64_t n_rows = std::reduce(rows.begin(), rows.end());
+  if (n_rows == 0)
     throw Error(ErrorKind::invalid_argument,
                 "[read_logits] expected a latest step that was asked for logits");
-  const bool all = impl_->latest->kind.output == StepOutput::all_logits;
-  const std::int64_t rows = all ? impl_->latest_rows : impl_->latest_segments;
-  check_room_for("read_logits", out, rows * impl_->spec.vocab_size);
-  impl_->wait_for_latest();
-  read_output(impl_->backend, *impl_->latest, impl_->latest->graph.logits, out);
+  impl_->read_logits(0, n_rows, out);
+}
+
+void Model::read_logits(std::size_t segment, std::span<float> out) {
+  const std::span rows = std::span(impl_->latest.rows_read).first(impl_->latest.n_segments);
+  if (segment >= rows.size() || rows[segment] == 0)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[read_logits] segment: expected one of the latest step's {} that was "
+                            "asked for logits, got {}",
+                            rows.size(), segment));
+  const auto before = rows.first(segment);
+  impl_->read_logits(static_cast<std::size_t>(std::reduce(before.begin(), before.end())),
+                     rows[segment], out);
 }
 
 void Model::read_layer(std::int64_t layer, std::span<float> out) {
-  if (impl_->latest == nullptr || !impl_->latest->kind.layer_outputs || layer < 0 ||
+  const Impl::Latest& latest = impl_->latest;
+  if (latest.compiled == nullptr || !latest.compiled->kind.layer_outputs || layer < 0 ||
       layer >= impl_->spec.n_blocks())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[read_layer] expected a latest step that was asked for layer outputs, "
                             "and a layer from 0 to {}, got layer {}",
                             impl_->spec.n_blocks() - 1, layer));
-  check_room_for("read_layer", out, impl_->latest_rows * impl_->spec.d_model);
+  check_room_for("read_layer", out, latest.n_rows * impl_->spec.d_model);
   impl_->wait_for_latest();
-  read_output(impl_->backend, *impl_->latest,
-              impl_->latest->graph.layers[static_cast<std::size_t>(layer)], out);
+  read_output(impl_->backend, *latest.compiled,
+              latest.compiled->graph.layers[static_cast<std::size_t>(layer)], 0, out);
 }
 
-void Model::prepare(std::int64_t n_rows, const StepOptions& options, const SamplerParams& sampler) {
+void Model::prepare(std::int64_t n_rows, const UniformStep& step, const SamplerParams& sampler) {
   if (n_rows < 1 || n_rows > kMaxRows)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[prepare] rows: expected 1..{}, got {}", kMaxRows, n_rows));
-  const SegmentInput segment{nullptr, {}, sampler};
-  impl_->steps->find(kind_of(n_rows, {&segment, 1}, options));
+  impl_->steps->find(kind_of(n_rows, 1, step, sampler));
 }
 
 StepWork Model::work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
-                     const StepOptions& options, const SamplerParams& sampler) {
+                     const UniformStep& step, const SamplerParams& sampler) {
   const std::int64_t all_rows = n_rows * n_segments;
   if (n_rows < 1 || n_segments < 1 || n_segments > kMaxSegments || all_rows > kMaxRows)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[work] rows: expected 1..{} in 1..{} segments, got {} in {}", kMaxRows,
                             kMaxSegments, all_rows, n_segments));
-  const std::vector<SegmentInput> segments(static_cast<std::size_t>(n_segments),
-                                           SegmentInput{nullptr, {}, sampler});
-  const auto step = impl_->steps->find(kind_of(all_rows, segments, options));
-  const Plan& plan = *step->compiled->plan;
+  const StepKind kind = kind_of(n_rows, n_segments, step, sampler);
+  const auto compiled = impl_->steps->find(kind);
+  const Plan& plan = *compiled->compiled->plan;
+  const std::int64_t n_outputs = kind.all_rows             ? all_rows
+                                 : kind.output_bucket == 0 ? 0
+                                                           : n_segments;
   Cost total;
   for (const std::int32_t index : plan.order) {
     const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
-    total += op_info(node).cost(*plan.graph, node, {all_rows, n_segments, position});
+    total += op_info(node).cost(*plan.graph, node, {all_rows, n_segments, n_outputs, position});
   }
   return {.stored_bytes = total.stored_bytes, .flops = total.flops};
 }
@@ -271,11 +308,10 @@ void Model::measure_ops(bool wanted) {
   impl_->steps->forget();
 }
 
-Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const StepOptions& options) {
-  SegmentInput greedy;
-  greedy.sampler.temperature = 0;
-  const auto step = impl_->steps->find(kind_of(n_rows, {&greedy, 1}, options));
-  return {step->compiled->plan->arena_bytes, step->compiled->plan->unshared_bytes};
+Model::PlanSizes Model::plan_sizes(std::int64_t n_rows, const UniformStep& step) {
+  const SamplerParams greedy{.temperature = 0};
+  const auto compiled = impl_->steps->find(kind_of(n_rows, 1, step, greedy));
+  return {compiled->compiled->plan->arena_bytes, compiled->compiled->plan->unshared_bytes};
 }
 
 }  // namespace bitaxon

@@ -1,6 +1,7 @@
 // What a Model holds: loading.cpp makes it, model.cpp runs steps of it.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,9 +31,13 @@ struct Model::Impl {
   std::size_t arena_bytes = 0;
   std::shared_ptr<StatePool> pool;
   std::optional<StepCache> steps;
-  std::shared_ptr<const CompiledStep> latest;  ///< of the step submitted last
-  std::int64_t latest_rows = 0;
-  std::int64_t latest_segments = 0;
+  /// The step submitted last.
+  struct Latest {
+    std::shared_ptr<const CompiledStep> compiled;
+    std::int64_t n_rows = 0;
+    std::size_t n_segments = 0;
+    std::array<std::int64_t, kMaxSegments> rows_read{};  ///< of each segment
+  } latest;
   std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
   StepBuffer step;                         ///< reused for every submission
 
@@ -49,13 +54,13 @@ struct Model::Impl {
   // model.cpp
   void check_ids(std::span<const std::int32_t> ids) const;
   void check_state(const State* state) const;
-  std::int64_t check_segments(std::span<const SegmentInput> segments,
-                              const StepOptions& wanted) const;
-  Ticket submit_checked(std::span<const SegmentInput> segments, std::int64_t n_rows,
-                        const StepOptions& wanted);
+  void check_segments(std::span<const SegmentInput> segments) const;
+  Ticket submit_checked(std::span<const SegmentInput> segments, const StepOptions& wanted);
   StepResult wait(Ticket ticket);
   void fill_step(std::span<const SegmentInput> segments);
-  void submitted(Ticket ticket, std::span<const SegmentInput> segments, bool samples);
+  void fill_outputs(std::span<const SegmentInput> segments);
+  void submitted(Ticket ticket, std::span<const SegmentInput> segments);
+  void read_logits(std::size_t first_row, std::int64_t n_rows, std::span<float> out);
   void wait_for_latest();
 };
 

@@ -13,6 +13,43 @@ std::int64_t bucket_of(std::int64_t n) {
   return bucket;
 }
 
+std::int64_t rows_read(StepOutput output, std::int64_t n_rows) {
+  switch (output) {
+    case StepOutput::all_logits:
+      return n_rows;
+    case StepOutput::last_logits:
+      return 1;
+    case StepOutput::none:
+    case StepOutput::token:
+      break;
+  }
+  return 0;
+}
+
+void StepDemand::add(std::int64_t rows, StepOutput output, const SamplerParams& params) {
+  n_rows += rows;
+  ++n_segments;
+  n_read += rows_read(output, rows);
+  if (output != StepOutput::token) return;
+  ++n_sampled;
+  const SamplerStructure structure = params.structure();
+  sampler.penalty = sampler.penalty || structure.penalty;
+  sampler.draw = sampler.draw || structure.draw;
+}
+
+StepKind kind_of(const StepDemand& demand, bool layer_outputs) {
+  StepKind kind;
+  kind.row_bucket = bucket_of(demand.n_rows);
+  kind.layer_outputs = layer_outputs;
+  const std::int64_t n_outputs = demand.n_read + demand.n_sampled;
+  if (n_outputs > 0) kind.output_bucket = bucket_of(n_outputs);
+  kind.all_rows = demand.n_read == demand.n_rows;
+  kind.reads_logits = demand.n_read > 0;
+  if (demand.n_sampled > 0) kind.token_bucket = bucket_of(demand.n_segments);
+  kind.sampler = demand.sampler;
+  return kind;
+}
+
 namespace {
 
 /// What a family may describe and no op computes.
@@ -60,13 +97,13 @@ StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights
     graph.mark_output(x);
     step.layers.push_back(x);
   }
-  if (kind.output == StepOutput::none) return step;
+  if (kind.output_bucket == 0) return step;
 
   graph.set_label("head");
   LinearOptions last;
-  if (kind.output != StepOutput::all_logits) {
-    last.select = RowSelect::last_of_segment;
-    last.n_segments = kind.segment_bucket;
+  if (!kind.all_rows) {
+    last.select = RowSelect::outputs;
+    last.n_outputs = kind.output_bucket;
   }
   if (spec.has_bridges) {
     x = linear(x, weight(WeightId::output_bridge), last);
@@ -76,12 +113,14 @@ StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights
     last.norm = weight(WeightId::final_norm);
     last.eps = static_cast<float>(spec.norm_eps);
   }
-  step.logits = linear(x, weight(WeightId::head), last);
-  if (kind.output == StepOutput::token) {
+  const Tensor logits = linear(x, weight(WeightId::head), last);
+  if (kind.reads_logits) {
+    graph.mark_output(logits);
+    step.logits = logits;
+  }
+  if (kind.token_bucket > 0) {
     graph.set_label("sample");
-    graph.set_result(sample(step.logits, seen, next_token, kind.sampler));
-  } else {
-    graph.mark_output(step.logits);
+    graph.set_result(sample(logits, seen, next_token, kind.sampler, kind.token_bucket));
   }
   return step;
 }

@@ -15,9 +15,11 @@ namespace bitaxon {
 /// What decides the structure of a step's graph. Precision does too, but a model has one precision.
 struct StepKind {
   std::int64_t row_bucket = 1;
-  std::int64_t segment_bucket = 1;
-  StepOutput output = StepOutput::token;
-  SamplerStructure sampler;
+  std::int64_t output_bucket = 0;  ///< rows whose logits are computed; 0: none
+  bool all_rows = false;           ///< they are all rows of the step, in order
+  bool reads_logits = false;       ///< some logits are read
+  std::int64_t token_bucket = 0;   ///< segments, when one of them samples a token; else 0
+  SamplerStructure sampler;        ///< what the segments that sample need together
   bool layer_outputs = false;
   friend bool operator==(const StepKind&, const StepKind&) = default;
 };
@@ -25,9 +27,25 @@ struct StepKind {
 /// The smallest power of two that holds n (rows: at most kMaxRows, segments: at most kMaxSegments).
 std::int64_t bucket_of(std::int64_t n);
 
+/// What the segments of a step ask for, added up.
+struct StepDemand {
+  std::int64_t n_rows = 0;
+  std::int64_t n_segments = 0;
+  std::int64_t n_read = 0;     ///< rows whose logits are read
+  std::int64_t n_sampled = 0;  ///< rows that give a token
+  SamplerStructure sampler;
+
+  void add(std::int64_t rows, StepOutput output, const SamplerParams& params);
+};
+
+/// Rows of a segment of `n_rows` rows whose logits are read.
+std::int64_t rows_read(StepOutput output, std::int64_t n_rows);
+
+StepKind kind_of(const StepDemand& demand, bool layer_outputs);
+
 struct StepGraph {
   std::shared_ptr<Graph> graph;
-  Tensor logits;               ///< last_logits, all_logits
+  Tensor logits;               ///< of the outputs, if they are read
   std::vector<Tensor> layers;  ///< what each block returns, with layer_outputs
 };
 

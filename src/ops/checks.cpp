@@ -100,15 +100,7 @@ std::int64_t weight_bytes(const Graph& graph, const Node& node, int index) {
 }
 
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes) {
-  switch (value.row_space) {
-    case RowSpace::rows:
-      return sizes.n_rows;
-    case RowSpace::segments:
-      return sizes.n_segments;
-    case RowSpace::none:
-      break;
-  }
-  return 1;
+  return rows_in(value.row_space, sizes);
 }
 
 std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,

@@ -14,20 +14,19 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
     check_eps("linear", options.eps);
   }
   Graph::Output output{DType::f32, {n_rows, shape[1]}, x.row_space()};
-  if (options.select == RowSelect::last_of_segment) {
-    check_argument(options.n_segments >= 1 && options.n_segments <= kMaxSegments, "linear",
-                   "n_segments", "1.." + std::to_string(kMaxSegments),
-                   std::to_string(options.n_segments));
+  if (options.select == RowSelect::outputs) {
+    check_argument(options.n_outputs >= 1 && options.n_outputs <= kMaxRows, "linear", "n_outputs",
+                   "1.." + std::to_string(kMaxRows), std::to_string(options.n_outputs));
     check_argument(x.row_space() == RowSpace::rows, "linear", "x", "rows of tokens",
-                   "one row per segment");
-    check_argument(options.residual.empty(), "linear", "residual", "none for last_of_segment",
+                   "rows of outputs");
+    check_argument(options.residual.empty(), "linear", "residual", "none for RowSelect::outputs",
                    "a tensor");
-    output = {DType::f32, {options.n_segments, shape[1]}, RowSpace::segments};
+    output = {DType::f32, {options.n_outputs, shape[1]}, RowSpace::outputs};
   }
   if (!options.residual.empty()) {
     check_activation("linear", "residual", options.residual, DType::f32, output.shape);
     check_argument(options.residual.row_space() == output.row_space, "linear", "residual",
-                   "the same kind of rows as x (tokens or segments)", "the other kind");
+                   "the same kind of rows as x (tokens or outputs)", "the other kind");
   }
   const Graph::Argument arguments[] = {{x}, {weight}, {options.norm}, {options.residual}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::linear),

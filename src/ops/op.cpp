@@ -7,8 +7,24 @@
 namespace bitaxon {
 
 StepSizes sizes_of(const StepBuffer& step) {
-  return {
-      .n_rows = step.n_rows, .n_segments = step.n_segments, .position = step.segments[0].position};
+  return {.n_rows = step.n_rows,
+          .n_segments = step.n_segments,
+          .n_outputs = step.n_outputs,
+          .position = step.segments[0].position};
+}
+
+std::int64_t rows_in(RowSpace space, const StepSizes& sizes) {
+  switch (space) {
+    case RowSpace::rows:
+      return sizes.n_rows;
+    case RowSpace::segments:
+      return sizes.n_segments;
+    case RowSpace::outputs:
+      return sizes.n_outputs;
+    case RowSpace::none:
+      break;
+  }
+  return 1;
 }
 
 const OpInfo& op_info(OpId op) {

@@ -25,10 +25,13 @@ inline constexpr int kOpCount = 0
 struct StepSizes {
   std::int64_t n_rows = 1;
   std::int64_t n_segments = 1;
+  std::int64_t n_outputs = 1;
   std::int64_t position = 0;  ///< of the first row of each segment
 };
 /// The sizes of a step, treating its segments as equal.
 StepSizes sizes_of(const StepBuffer& step);
+/// The rows of a tensor that are valid in a step; 1 for RowSpace::none.
+std::int64_t rows_in(RowSpace space, const StepSizes& sizes);
 
 /// The cost of a node: bytes moved from and to memory, and floating-point operations (a multiply
 /// and an add are two). Where the cost depends on data (which experts rows choose), it is an upper

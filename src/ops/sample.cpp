@@ -6,14 +6,15 @@
 namespace bitaxon {
 
 Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
-              const SamplerStructure& structure) {
+              const SamplerStructure& structure, std::int64_t n_segments) {
   check_argument(!logits.empty() && logits.shape().rank() == 2 &&
-                     logits.row_space() == RowSpace::segments && logits.shape()[0] <= kMaxSegments,
-                 "sample", "logits", "an activation F32 [G, V] with a row per segment",
+                     logits.row_space() == RowSpace::outputs && logits.shape()[0] <= kMaxRows,
+                 "sample", "logits", "an activation F32 [O, V] with a row per output",
                  logits.empty() ? "an empty handle" : logits.shape().to_string());
-  const std::int64_t n_segments = logits.shape()[0];
   const std::int64_t vocab_size = logits.shape()[1];
-  check_activation("sample", "logits", logits, DType::f32, {n_segments, vocab_size});
+  check_activation("sample", "logits", logits, DType::f32, {logits.shape()[0], vocab_size});
+  check_argument(n_segments >= 1 && n_segments <= kMaxSegments, "sample", "n_segments",
+                 "1.." + std::to_string(kMaxSegments), std::to_string(n_segments));
   check_state("sample", "seen", seen, DType::u32, {(vocab_size + 31) / 32});
   check_state("sample", "next_token", next_token, DType::i32, {1});
   const Graph::Argument arguments[] = {{logits}, {seen}, {next_token, Access::write}};

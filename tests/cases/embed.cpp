@@ -61,14 +61,13 @@ void build(OpProblem& p, const Spec& spec) {
       *reinterpret_cast<std::int32_t*>(
           p.state_bytes(next_token, segment.slot, segment.read_version)) = spec.sampled[i];
   }
-  const std::int64_t n_rows = p.capacity(RowSpace::rows);
   p.errors = [=](const OpProblem& problem) {
     ResultErrors errors = {decoding_errors(problem, table, spec)};
     errors.resize(1 + problem.segments().size());  // the other results are integers
     return errors;
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
-    return {embed(h.weights[table], h.states[seen], h.states[next_token], n_rows)};
+    return {embed(h.weights[table], h.states[seen], h.states[next_token], h.n_rows)};
   };
 }
 

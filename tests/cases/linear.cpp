@@ -34,15 +34,14 @@ void build(OpProblem& p, const Spec& spec) {
   const auto norm = spec.norm ? p.add_weight(Format::f32, {1, 1, spec.cols}, 0.3, 1) : 0;
   const auto residual =
       spec.residual ? p.add_input(spec.rows, spec.norm ? 1 : spec.x_spread, spec.x_space) : 0;
-  const std::int64_t n_segments = p.capacity(RowSpace::segments);
   p.errors = [=](const OpProblem& problem) {
     auto rows = normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt,
                             static_cast<double>(spec.eps));
-    if (spec.select == RowSelect::last_of_segment) {
-      std::vector<NormedRow> last;
-      for (const SegmentWords& segment : problem.segments())
-        last.push_back(rows[segment.first_row + segment.n_rows - 1]);
-      rows = std::move(last);
+    if (spec.select == RowSelect::outputs) {
+      std::vector<NormedRow> selected;
+      for (std::uint32_t o = 0; o < problem.step.n_outputs; ++o)
+        selected.push_back(rows[problem.step.output_rows[o]]);
+      rows = std::move(selected);
     }
     return linear_errors(problem, rows, weight,
                          spec.residual ? std::optional(residual) : std::nullopt);
@@ -50,7 +49,7 @@ void build(OpProblem& p, const Spec& spec) {
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     LinearOptions options;
     options.select = spec.select;
-    options.n_segments = n_segments;
+    options.n_outputs = h.n_outputs;
     if (spec.norm) {
       options.norm = h.weights[norm];
       options.eps = spec.eps;
@@ -87,7 +86,7 @@ void add_model_cases(std::vector<OpCase>& cases) {
                         .rows = 32000,
                         .cols = 2048,
                         .segments = one_segment(1, 9),
-                        .x_space = RowSpace::segments}));
+                        .x_space = RowSpace::outputs}));
   cases.push_back(
       make("model_x_proj", kModel,
            {.format = Format::nf4_g64, .rows = 33, .cols = 7680, .segments = one_segment(3, 9)}));
@@ -148,13 +147,14 @@ std::vector<OpCase> linear_cases() {
     cases.push_back(make("nan_" + std::string(name_of(format)), kEdge,
                          {.format = format, .rows = 17, .cols = 128, .x = with_nan}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments(), .residual = true}));
-  cases.push_back(
-      make("last_of_three_segments", kEdge,
-           {.segments = three_segments(), .norm = true, .select = RowSelect::last_of_segment}));
+  cases.push_back(make("last_of_three_segments", kEdge,
+                       {.segments = three_segments(), .norm = true, .select = RowSelect::outputs}));
+  cases.push_back(make("outputs_of_mixed_segments", kEdge,
+                       {.segments = mixed_segments(), .norm = true, .select = RowSelect::outputs}));
   cases.push_back(make("last_of_one_row", kEdge,
-                       {.segments = one_segment(1, 0), .select = RowSelect::last_of_segment}));
+                       {.segments = one_segment(1, 0), .select = RowSelect::outputs}));
   cases.push_back(
-      make("segments_in", kPlain, {.segments = three_segments(), .x_space = RowSpace::segments}));
+      make("segments_in", kPlain, {.segments = three_segments(), .x_space = RowSpace::outputs}));
   add_model_cases(cases);
   return cases;
 }

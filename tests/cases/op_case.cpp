@@ -11,6 +11,7 @@
 #include "core/assert.h"
 #include "core/half.h"
 #include "formats/nf4_codebook.h"
+#include "ops/op.h"
 
 namespace bitaxon::test {
 
@@ -140,20 +141,26 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
                         .write_version = from.write_version,
                         .ids_from_state = from.ids_from_state ? 1U : 0U,
                         .sampling = from.sampler};
+    for (std::uint32_t o = 0; o < from.n_outputs; ++o)
+      step.output_rows[step.n_outputs++] = step.n_rows + from.n_rows - from.n_outputs + o;
+    if (from.samples) step.segments[i].sampled_output = step.n_outputs - 1;
     step.n_rows += from.n_rows;
   }
-  // By default a step has at least one invalid row and one invalid segment. Both hold NaN.
+  // By default a step has at least one invalid row, segment and output. They hold NaN.
   row_capacity_ =
       capacity != 0 ? capacity : std::min<std::int64_t>(std::bit_ceil(step.n_rows + 1U), kMaxRows);
   segment_capacity_ = std::bit_ceil(step.n_segments + 1U);
+  output_capacity_ = std::bit_ceil(step.n_outputs + 1U);
 }
 
 std::int64_t OpProblem::capacity(RowSpace row_space) const {
-  return row_space == RowSpace::segments ? segment_capacity_ : row_capacity_;
+  return rows_in(
+      row_space,
+      {.n_rows = row_capacity_, .n_segments = segment_capacity_, .n_outputs = output_capacity_});
 }
 
 std::int64_t OpProblem::valid_rows(RowSpace row_space) const {
-  return row_space == RowSpace::segments ? step.n_segments : step.n_rows;
+  return rows_in(row_space, sizes_of(step));
 }
 
 std::size_t OpProblem::add_weight(Format format, const Shape& shape, double spread, double centre) {
@@ -281,6 +288,13 @@ std::vector<CaseSegment> three_segments() {
   return {{.slot = 2, .n_rows = 3, .position = 7, .read_version = 2, .write_version = 0},
           {.slot = 0, .n_rows = 5, .position = 0, .read_version = 0, .write_version = 1},
           {.slot = 3, .n_rows = 1, .position = 40, .read_version = 1, .write_version = 1}};
+}
+
+std::vector<CaseSegment> mixed_segments() {
+  return {{.slot = 2, .n_rows = 9, .position = 0, .n_outputs = 0, .samples = false},
+          {.slot = 0, .n_rows = 3, .position = 5, .n_outputs = 3, .samples = false},
+          {.slot = 3, .n_rows = 4, .position = 40, .read_version = 2, .n_outputs = 2},
+          {.slot = 1, .n_rows = 1, .position = 7, .read_version = 1, .write_version = 2}};
 }
 
 std::vector<CaseSegment> long_segments() {

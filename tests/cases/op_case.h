@@ -80,11 +80,22 @@ struct CaseSegment {
   std::uint32_t write_version = 1;
   bool ids_from_state = false;
   SamplerWords sampler{};
+  std::uint32_t n_outputs = 1;  ///< its last rows whose logits are computed
+  bool samples = true;          ///< whether the last of them gives a token
+};
+
+/// A sequence that repeats rows of a segment of a problem.
+struct CasePiece {
+  std::size_t segment = 0;
+  std::uint32_t first_row = 0;  ///< of the segment
+  std::uint32_t n_rows = 0;     ///< more than the segment has: its rows repeat; 0: all the others
+  bool fresh = false;           ///< begins at position 0
 };
 
 /// The tensors for recording the op of a case: one handle per weight, input and state, by index.
 struct OpHandles {
   std::vector<Tensor> weights, inputs, states;
+  std::int64_t n_rows = 1, n_segments = 1, n_outputs = 1;  ///< capacities
 };
 
 class OpProblem;
@@ -112,7 +123,7 @@ class OpProblem {
   std::size_t add_weight(Format format, const Shape& shape, double spread, double centre = 0);
   /// Adds an f32 weight with the given values.
   std::size_t add_weight(const Shape& shape, std::span<const float> values);
-  /// Adds an input with one row of `cols` elements per row (or segment) of the capacity. The valid
+  /// Adds an input with one row of `cols` elements per row (or output) of the capacity. The valid
   /// rows are random.
   std::size_t add_input(std::int64_t cols, double spread, RowSpace row_space = RowSpace::rows);
   /// Adds an input with given values. `row_shape` is the shape without its first axis, and `valid`
@@ -152,13 +163,19 @@ class OpProblem {
   /// The content of each state tensor before the step.
   const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
   bool is_ring(std::size_t state) const { return rings_[state]; }
+  /// The problem whose step has these pieces as its segments. Each has a slot of its own, with the
+  /// state of the segment that it comes from. A row keeps its id, its inputs and whether it is an
+  /// output. Rings have kMaxRows more rows. Buckets have no more room than they need.
+  OpProblem composed(std::span<const CasePiece> pieces) const;
 
  private:
+  void compose_state(std::size_t state, std::span<const CasePiece> pieces, OpProblem& made) const;
   std::size_t grow_state(DType dtype, const Shape& shape, std::int32_t versions);
 
   Random random_;
   std::int64_t row_capacity_ = 1;
   std::int64_t segment_capacity_ = 1;
+  std::int64_t output_capacity_ = 1;
   std::vector<CaseWeight> weights_;
   std::vector<CaseInput> inputs_;
   StateLayout layout_;
@@ -209,6 +226,9 @@ std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t positio
 /// Three segments of different lengths, positions, slots and versions. One segment is at position
 /// 0, so its state is garbage. Another segment has read_version == write_version.
 std::vector<CaseSegment> three_segments();
+/// Four segments that hand back different things: nothing; the logits of every row; the logits of
+/// two rows and a token; a token.
+std::vector<CaseSegment> mixed_segments();
 /// As many rows as a step may have. The segments have a multiple of 64 rows, one row more and one
 /// row less. One is at position 0, and one has read_version == write_version.
 std::vector<CaseSegment> long_segments();

@@ -55,6 +55,9 @@ RecordedOp record_op(Backend& backend, const OpProblem& problem) {
     op.handles.inputs.push_back(op.graph->input(input.dtype, input.shape, input.row_space));
   for (std::size_t i = 0; i < problem.layout().tensors.size(); ++i)
     op.handles.states.push_back(op.graph->state(problem.layout(), static_cast<std::int32_t>(i)));
+  op.handles.n_rows = problem.capacity(RowSpace::rows);
+  op.handles.n_segments = problem.capacity(RowSpace::segments);
+  op.handles.n_outputs = problem.capacity(RowSpace::outputs);
   op.outputs = problem.record(op.handles);
   for (const Tensor& output : op.outputs) op.graph->mark_output(output);
   if (problem.returns_tokens) op.graph->set_result(op.outputs[0]);
@@ -65,6 +68,7 @@ RecordedOp record_op(Backend& backend, const OpProblem& problem) {
 struct StateRange {
   std::string name;
   std::size_t state;  ///< index of the tensor
+  std::size_t segment;
   std::size_t offset_bytes;
   std::size_t size_bytes;
 };
@@ -75,18 +79,19 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
   std::vector<StateRange> ranges;
-  for (const SegmentWords& segment : problem.segments()) {
+  for (std::size_t g = 0; g < problem.segments().size(); ++g) {
+    const SegmentWords& segment = problem.segments()[g];
     const std::size_t slot = tensor.slot_stride_bytes * segment.slot;
     const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
     if (!problem.is_ring(state)) {
-      ranges.push_back({name, state, slot + tensor.version_stride_bytes * segment.write_version,
+      ranges.push_back({name, state, g, slot + tensor.version_stride_bytes * segment.write_version,
                         static_cast<std::size_t>(tensor.shape.elements()) * size});
       continue;
     }
     const std::size_t row = static_cast<std::size_t>(tensor.shape[1]) * size;
     for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
       const auto at = static_cast<std::size_t>((segment.position + i) % tensor.shape[0]);
-      ranges.push_back({fmt::format("{} row {}", name, at), state, slot + at * row, row});
+      ranges.push_back({fmt::format("{} row {}", name, at), state, g, slot + at * row, row});
     }
   }
   return ranges;
@@ -117,7 +122,8 @@ void collect_outputs(const OpProblem& problem, const RecordedOp& op, const Graph
     result.results.push_back({fmt::format("output {}", i),
                               value.dtype,
                               value.shape[value.shape.rank() - 1],
-                              {bytes.begin(), bytes.end()}});
+                              {bytes.begin(), bytes.end()},
+                              value.row_space});
   }
   for (const Placement& scratch : run.plan->scratch)
     writable.allow(scratch.offset_bytes, scratch.size_bytes);
@@ -164,7 +170,9 @@ void collect_state(Backend& backend, const OpProblem& problem, const Graph& grap
     result.results.push_back({range.name,
                               tensor.dtype,
                               tensor.shape[tensor.shape.rank() - 1],
-                              {bytes.begin(), bytes.end()}});
+                              {bytes.begin(), bytes.end()},
+                              RowSpace::none,
+                              range.segment});
   }
   for (std::size_t i = 0; i < after.size(); ++i) {
     const std::string violation = writable[i].violation(state.before[i], after[i]);

@@ -44,6 +44,8 @@ struct OpResult {
   DType dtype = DType::f32;
   std::int64_t row_length = 1;
   std::vector<std::byte> bytes;
+  RowSpace row_space = RowSpace::none;  ///< none: of the state
+  std::size_t segment = 0;              ///< of a state: the segment that wrote it
   std::vector<double> allowed = {};  ///< in an expected result: the allowed error of each element
 };
 

@@ -25,7 +25,7 @@ struct Spec {
   Params params = {};
   double spread = 3;
   double grid = 0;                 ///< logits are multiples of this, so that many are equal; 0: off
-  std::vector<float> logits = {};  ///< the logits of every segment; random if empty
+  std::vector<float> logits = {};  ///< the logits of every output; random if empty
 };
 
 SamplerWords words_of(const Params& params, std::uint64_t seed) {
@@ -42,7 +42,7 @@ SamplerWords words_of(const Params& params, std::uint64_t seed) {
 
 std::vector<float> logits_of(OpProblem& p, const Spec& spec) {
   std::vector<float> logits;
-  for (std::uint32_t g = 0; g < p.step.n_segments; ++g)
+  for (std::uint32_t o = 0; o < p.step.n_outputs; ++o)
     for (std::int64_t i = 0; i < spec.vocab_size; ++i) {
       if (!spec.logits.empty()) {
         logits.push_back(spec.logits[static_cast<std::size_t>(i)]);
@@ -60,7 +60,7 @@ void build(OpProblem& p, const Spec& spec) {
   for (CaseSegment& segment : segments) segment.sampler = words_of(spec.params, p.random().next());
   p.set_step(segments);
   const std::int64_t row[] = {spec.vocab_size};
-  const auto logits = p.add_input<float>(row, logits_of(p, spec), RowSpace::segments);
+  const auto logits = p.add_input<float>(row, logits_of(p, spec), RowSpace::outputs);
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
   const auto next_token = p.add_state(DType::i32, {1});
   for (const SegmentWords& segment : p.segments()) {
@@ -72,7 +72,8 @@ void build(OpProblem& p, const Spec& spec) {
   }
   p.returns_tokens = true;
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
-    return {sample(h.inputs[logits], h.states[seen], h.states[next_token], spec.structure)};
+    return {sample(h.inputs[logits], h.states[seen], h.states[next_token], spec.structure,
+                   h.n_segments)};
   };
 }
 
@@ -101,6 +102,9 @@ std::vector<OpCase> sample_cases() {
   cases.push_back(make("top_p", kPlain, {.params = {.top_p = 0.7}}));
   cases.push_back(make("min_p", kPlain, {.params = {.min_p = 0.2}}));
   cases.push_back(make("one_row", kEdge, {.segments = one_segment(1, 0)}));
+  cases.push_back(make("some_segments", kEveryMode | kEdge, {.segments = mixed_segments()}));
+  cases.push_back(
+      make("some_segments_greedy", kEdge, {.segments = mixed_segments(), .structure = greedy}));
   cases.push_back(make("greedy_ties", kEdge, {.structure = greedy, .spread = 2, .grid = 4}));
   cases.push_back(make("greedy_all_equal", kEdge, {.structure = greedy, .spread = 0}));
   cases.push_back(make("temperature_zero", kEdge, {.params = {.temperature = 0}}));

@@ -69,10 +69,10 @@ TEST_F(OpBuilders, Embed) {
 TEST_F(OpBuilders, Linear) {
   const Tensor w = weight({1, 6, 8});
   EXPECT_EQ(linear(rows(8), w).shape(), (Shape{4, 6}));
-  const Tensor last = linear(rows(8), w, {.select = RowSelect::last_of_segment, .n_segments = 2});
+  const Tensor last = linear(rows(8), w, {.select = RowSelect::outputs, .n_outputs = 2});
   EXPECT_EQ(last.shape(), (Shape{2, 6}));
-  EXPECT_EQ(last.row_space(), RowSpace::segments);
-  EXPECT_EQ(linear(last, weight({1, 3, 6})).row_space(), RowSpace::segments);
+  EXPECT_EQ(last.row_space(), RowSpace::outputs);
+  EXPECT_EQ(linear(last, weight({1, 3, 6})).row_space(), RowSpace::outputs);
   const auto with = [&](const Tensor& x, const Tensor& m, const LinearOptions& options = {}) {
     return [=] { linear(x, m, options); };
   };
@@ -91,10 +91,13 @@ TEST_F(OpBuilders, Linear) {
                    "");
   expect_refused(with(rows(8), w, {.residual = rows(8)}), "linear", "residual",
                  "an activation F32 [4, 6]", "F32 [4, 8]");
-  expect_refused(with(rows(8), w, {.residual = rows(6), .select = RowSelect::last_of_segment}),
-                 "linear", "residual", "none for last_of_segment", "a tensor");
-  expect_refused(with(rows(8), w, {.select = RowSelect::last_of_segment, .n_segments = 33}),
-                 "linear", "n_segments", "1..32", "33");
+  expect_refused(with(rows(8), w, {.residual = rows(6), .select = RowSelect::outputs}), "linear",
+                 "residual", "none for RowSelect::outputs", "a tensor");
+  for (const std::int64_t n : {0, 513})
+    expect_refused(with(rows(8), w, {.select = RowSelect::outputs, .n_outputs = n}), "linear",
+                   "n_outputs", "1..512", std::to_string(n));
+  expect_refused(with(last, weight({1, 3, 6}), {.select = RowSelect::outputs}), "linear", "x",
+                 "rows of tokens", "rows of outputs");
 }
 
 TEST_F(OpBuilders, SsmIn) {
@@ -240,21 +243,24 @@ TEST_F(OpBuilders, Experts) {
 }
 
 TEST_F(OpBuilders, Sample) {
-  const auto logits = [&](std::int64_t n, std::int64_t v, RowSpace space = RowSpace::segments) {
+  const auto logits = [&](std::int64_t n, std::int64_t v, RowSpace space = RowSpace::outputs) {
     return graph_->input(DType::f32, {n, v}, space);
   };
-  const Tensor tokens = sample(logits(2, 40), state(seen_), state(next_token_), {});
-  EXPECT_EQ(tokens.shape(), (Shape{2}));
+  const Tensor tokens = sample(logits(2, 40), state(seen_), state(next_token_), {}, 3);
+  EXPECT_EQ(tokens.shape(), (Shape{3}));
   EXPECT_EQ(tokens.dtype(), DType::i32);
   EXPECT_EQ(tokens.row_space(), RowSpace::segments);
   expect_refused(
-      [&] { sample(logits(2, 40, RowSpace::rows), state(seen_), state(next_token_), {}); },
-      "sample", "logits", "an activation F32 [G, V] with a row per segment", "[2, 40]");
-  expect_refused([&] { sample(logits(33, 40), state(seen_), state(next_token_), {}); }, "sample",
-                 "logits", "an activation F32 [G, V]", "[33, 40]");
-  expect_refused([&] { sample(logits(2, 70), state(seen_), state(next_token_), {}); }, "sample",
+      [&] { sample(logits(2, 40, RowSpace::rows), state(seen_), state(next_token_), {}, 2); },
+      "sample", "logits", "an activation F32 [O, V] with a row per output", "[2, 40]");
+  expect_refused([&] { sample(logits(513, 40), state(seen_), state(next_token_), {}, 2); },
+                 "sample", "logits", "an activation F32 [O, V]", "[513, 40]");
+  for (const std::int64_t n : {0, 33})
+    expect_refused([&] { sample(logits(2, 40), state(seen_), state(next_token_), {}, n); },
+                   "sample", "n_segments", "1..32", std::to_string(n));
+  expect_refused([&] { sample(logits(2, 70), state(seen_), state(next_token_), {}, 2); }, "sample",
                  "seen", "", "U32 [2]");
-  expect_refused([&] { sample(logits(2, 40), state(seen_), state(seen_), {}); }, "sample",
+  expect_refused([&] { sample(logits(2, 40), state(seen_), state(seen_), {}, 2); }, "sample",
                  "next_token", "", "U32 [2]");
 }
 

@@ -35,6 +35,8 @@ TEST(Step, DefaultsAreNeutral) {
   const StepBuffer step;
   EXPECT_EQ(step.n_rows, 0U);
   EXPECT_EQ(step.n_segments, 0U);
+  EXPECT_EQ(step.n_outputs, 0U);
+  EXPECT_EQ(step.segments[0].sampled_output, BX_SAMPLES_NOTHING);
   const SamplerWords sampler;
   EXPECT_EQ(sampler.temperature, 0);
   EXPECT_EQ(sampler.repetition_penalty, 1);

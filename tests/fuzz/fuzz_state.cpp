@@ -47,7 +47,7 @@ struct Fixture {
 
   Fixture() {
     const std::int32_t ids[] = {1, 2, 3, 4, 5};
-    model.feed(state, ids, {StepOutput::none, false});
+    model.feed(state, ids, StepOutput::none);
     before = state.snapshot();
   }
   static LoadOptions options() {
@@ -60,8 +60,7 @@ struct Fixture {
     if (state.position() == tiny_config().max_seq_len) return;
     const std::int32_t id = 7;
     SamplerParams sampler;
-    const auto result =
-        model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler));
+    const auto result = model.wait(model.feed(state, {&id, 1}, StepOutput::token, sampler));
     if (result.tokens[0] < -1 || result.tokens[0] >= tiny_config().vocab_size)
       fuzzer_failed("no token", std::to_string(result.tokens[0]));
   }

@@ -25,10 +25,9 @@ std::vector<std::int32_t> one_by_one(Model& model, std::int32_t first, std::uint
   State state = model.new_state();
   std::vector<std::int32_t> tokens = {first};
   for (std::int64_t i = 0; i < n; ++i)
-    tokens.push_back(model
-                         .wait(model.feed(state, std::span(tokens).last(1),
-                                          {StepOutput::token, false}, sampler(seed)))
-                         .tokens[0]);
+    tokens.push_back(
+        model.wait(model.feed(state, std::span(tokens).last(1), StepOutput::token, sampler(seed)))
+            .tokens[0]);
   after = state.snapshot();
   return {tokens.begin() + 1, tokens.end()};
 }

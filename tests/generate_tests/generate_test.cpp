@@ -56,7 +56,7 @@ StateSnapshot fed(Model& model, std::vector<std::int32_t> ids,
                   std::span<const std::int32_t> more = {}) {
   ids.insert(ids.end(), more.begin(), more.end());
   State state = model.new_state();
-  model.feed(state, ids, {StepOutput::none, false});
+  model.feed(state, ids, StepOutput::none);
   return state.snapshot();
 }
 

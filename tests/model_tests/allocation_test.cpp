@@ -98,14 +98,14 @@ TEST_P(DecodingAllocations, DecodingAllocatesNoMemory) {
   std::int64_t sum = 0;
   const auto submit = [&] {
     const SegmentInput feed_back{&state, {}, sampler};
-    tickets[submitted++ % 9] = open.model.submit({&feed_back, 1}, {StepOutput::token, false});
+    tickets[submitted++ % 9] = open.model.submit({&feed_back, 1});
   };
   const auto wait = [&] {
     const auto oldest = submitted - static_cast<std::size_t>(run_ahead) - 1;
     sum += open.model.wait(tickets[oldest % 9]).tokens[0];
   };
-  tickets[submitted++] = open.model.feed(state, random_ids(20, config.vocab_size, 1),
-                                         {StepOutput::token, false}, sampler);
+  tickets[submitted++] =
+      open.model.feed(state, random_ids(20, config.vocab_size, 1), StepOutput::token, sampler);
   while (submitted < static_cast<std::size_t>(run_ahead) + 1) submit();
   const auto decode = [&](int n_tokens) {
     for (int i = 0; i < n_tokens; ++i) {

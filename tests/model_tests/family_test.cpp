@@ -109,7 +109,7 @@ TEST_F(TwoBlocks, ContinuesFromASavedState) {
   const std::vector<std::int32_t> prompt = {4, 5, 6, 7};
   OpenModel open = open_model("cpu", 1, folder_.path());
   State state = open.model.new_state();
-  open.model.feed(state, std::span(prompt).first(3), {StepOutput::none, false});
+  open.model.feed(state, std::span(prompt).first(3), StepOutput::none);
   state.save(folder_ / "state");
   const auto expected = generate_from(open, state, std::span(prompt).last(1));
   state.load(folder_ / "state");

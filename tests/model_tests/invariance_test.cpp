@@ -31,15 +31,16 @@ std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
   State state = model.new_state();
   std::vector<float> all;
   std::size_t done = 0;
-  const auto feed = [&](std::size_t n, const StepOptions& options) {
-    model.feed(state, std::span(ids).subspan(done, n), options);
+  const auto feed = [&](std::size_t n, StepOutput output, const StepOptions& options = {}) {
+    const SegmentInput segment{&state, std::span(ids).subspan(done, n), {}, output};
+    model.submit({&segment, 1}, options);
     done += n;
   };
   const auto keep = [&](const std::vector<float>& more) {
     all.insert(all.end(), more.begin(), more.end());
   };
   for (const std::size_t n : {3u, 1u, 5u, 9u, 2u, 300u}) {
-    feed(n, {StepOutput::all_logits, true});
+    feed(n, StepOutput::all_logits, {.layer_outputs = true});
     keep(read_logits(model, n));
     std::vector<float> layer(n * static_cast<std::size_t>(model.spec().d_model));
     for (std::int64_t i = 0; i < model.spec().n_blocks(); ++i) {
@@ -47,16 +48,15 @@ std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
       keep(layer);
     }
   }
-  feed(7, {StepOutput::none, false});
-  feed(300, {StepOutput::last_logits, false});
+  feed(7, StepOutput::none);
+  feed(300, StepOutput::last_logits);
   keep(read_logits(model, 1));
   const SamplerParams sampler{.temperature = 1, .repetition_penalty = 1.2, .seed = 4};
-  Ticket ticket =
-      model.feed(state, std::span(ids).subspan(done, 3), {StepOutput::token, false}, sampler);
+  Ticket ticket = model.feed(state, std::span(ids).subspan(done, 3), StepOutput::token, sampler);
   for (int i = 0; i < 5; ++i) {
     keep({static_cast<float>(model.wait(ticket).tokens[0])});
     const SegmentInput feed_back{&state, {}, sampler};
-    ticket = model.submit({&feed_back, 1}, {StepOutput::token, false});
+    ticket = model.submit({&feed_back, 1});
   }
   snapshot = state.snapshot();
   return all;
@@ -90,12 +90,15 @@ TEST(Poison, ReachesNoOtherSegment) {
     Model model = Model::random(borrowed(backend), small_config().spec(), 1, options);
     const auto ids = random_ids(11, 61, 3);
     State a = model.new_state(), b = model.new_state(), c = model.new_state();
-    const SegmentInput segments[] = {{&a, std::span(ids).first(4), {}},
-                                     {&b, std::span(ids).subspan(4, 1), {}},
-                                     {&c, std::span(ids).subspan(5, 6), {}}};
-    model.submit(segments, {StepOutput::all_logits, false});
+    const auto submit = [&](StepOutput output) {
+      const SegmentInput segments[] = {{&a, std::span(ids).first(4), {}, output},
+                                       {&b, std::span(ids).subspan(4, 1), {}, output},
+                                       {&c, std::span(ids).subspan(5, 6), {}, output}};
+      model.submit(segments);
+    };
+    submit(StepOutput::all_logits);
     outputs[poison] = read_logits(model, 11);
-    model.submit(segments, {StepOutput::last_logits, false});
+    submit(StepOutput::last_logits);
     const auto last = read_logits(model, 3);
     outputs[poison].insert(outputs[poison].end(), last.begin(), last.end());
   }
@@ -110,13 +113,14 @@ TEST(Prepare, LeavesNothingToCompile) {
   SamplerParams drawn;
   drawn.repetition_penalty = 1.5;
   model.prepare(7, {StepOutput::all_logits, true});
-  model.prepare(1, {StepOutput::token, false}, drawn);
+  model.prepare(1, {StepOutput::token}, drawn);
   const int n_compiled = backend.n_compiled();
   EXPECT_GE(n_compiled, 2);
   State state = model.new_state();
   const auto ids = random_ids(7, 61, 3);
-  model.feed(state, ids, {StepOutput::all_logits, true});
-  model.wait(model.feed(state, std::span(ids).first(1), {StepOutput::token, false}, drawn));
+  const SegmentInput segment{&state, ids, {}, StepOutput::all_logits};
+  model.submit({&segment, 1}, {.layer_outputs = true});
+  model.wait(model.feed(state, std::span(ids).first(1), StepOutput::token, drawn));
   EXPECT_EQ(backend.n_compiled(), n_compiled);
   for (const std::int64_t n_rows : {0, -1, 513})
     expect_error([&] { model.prepare(n_rows, {}); }, ErrorKind::invalid_argument,
@@ -135,7 +139,7 @@ TEST(PlanReuse, DoesNotChangeResults) {
       options.plan_reuse = reuse;
       OpenModel open = open_random(device, 2, small_config(), options);
       outputs[reuse] = run_every_output(open.model, snapshots[reuse]);
-      const auto sizes = open.model.plan_sizes(512, {StepOutput::token, false});
+      const auto sizes = open.model.plan_sizes(512, {StepOutput::token});
       arena_bytes[reuse] = sizes.arena_bytes;
       if (!reuse) {
         EXPECT_EQ(sizes.arena_bytes, sizes.unshared_bytes);
@@ -168,12 +172,10 @@ TEST(PlanReuse, ShrinksTheArenaOfTheDefaultConfiguration) {
   for (const char* device : {"reference", "cpu"}) {
     const auto backend = open_device(device, {.n_threads = 2}).backend;
     for (const StepOutput output : {StepOutput::none, StepOutput::last_logits, StepOutput::token}) {
-      StepKind kind;
-      kind.row_bucket = 512;
-      kind.output = output;
-      kind.sampler = {.penalty = true, .draw = true};
+      StepDemand demand;
+      demand.add(512, output, {.temperature = 1, .repetition_penalty = 2});
       const auto plan = schedule(
-          record_step(kind, spec, weights, layout, index).graph,
+          record_step(kind_of(demand, false), spec, weights, layout, index).graph,
           [&](const Graph& graph, const Node& node) { return backend->workspace(graph, node); });
       EXPECT_GT(plan->unshared_bytes, std::size_t{1} << 30);
       EXPECT_LE(static_cast<double>(plan->arena_bytes),
@@ -274,13 +276,14 @@ TEST_P(Slots, ThreeSequencesInOneStepEqualThreeRuns) {
     for (std::size_t round = 0; round < 2; ++round) {
       std::vector<SegmentInput> segments;
       for (std::size_t g = 0; g < 3; ++g)
-        segments.push_back(
-            {&states[g], std::span(ids[g]).subspan(prefix[g] + round * length[g], length[g]), {}});
+        segments.push_back({&states[g],
+                            std::span(ids[g]).subspan(prefix[g] + round * length[g], length[g]),
+                            {},
+                            round == 0 ? StepOutput::all_logits : StepOutput::last_logits});
+      together.model.submit(segments);
       if (round == 0) {
-        together.model.submit(segments, {StepOutput::all_logits, false});
         logits = read_logits(together.model, 15);
       } else {
-        together.model.submit(segments, {StepOutput::last_logits, false});
         last = read_logits(together.model, 3);
       }
     }
@@ -293,7 +296,7 @@ TEST_P(Slots, ThreeSequencesInOneStepEqualThreeRuns) {
           feed_all(apart.model, state, std::span(ids[g]).subspan(prefix[g], length[g]));
       expected.insert(expected.end(), rows.begin(), rows.end());
       apart.model.feed(state, std::span(ids[g]).subspan(prefix[g] + length[g], length[g]),
-                       {StepOutput::last_logits, false});
+                       StepOutput::last_logits);
       const auto row = read_logits(apart.model, 1);
       expected_last.insert(expected_last.end(), row.begin(), row.end());
       EXPECT_TRUE(states[g].snapshot() == state.snapshot()) << "sequence " << g;
@@ -315,11 +318,11 @@ TEST_P(Slots, EachSequenceHasItsOwnSampler) {
   std::vector<std::vector<std::int32_t>> expected(3), tokens(3);
   for (std::size_t g = 0; g < 3; ++g) {
     State state = open.model.new_state();
-    Ticket ticket = open.model.feed(state, prompts[g], {StepOutput::token, false}, samplers[g]);
+    Ticket ticket = open.model.feed(state, prompts[g], StepOutput::token, samplers[g]);
     for (int i = 0; i < kTokens; ++i) {
       expected[g].push_back(open.model.wait(ticket).tokens[0]);
       const SegmentInput feed_back{&state, {}, samplers[g]};
-      ticket = open.model.submit({&feed_back, 1}, {StepOutput::token, false});
+      ticket = open.model.submit({&feed_back, 1});
     }
     open.model.wait(ticket);
   }
@@ -336,7 +339,7 @@ TEST_P(Slots, EachSequenceHasItsOwnSampler) {
            first ? std::span<const std::int32_t>(prompts[g]) : std::span<const std::int32_t>(),
            samplers[g]});
     }
-    const auto result = open.model.wait(open.model.submit(segments, {StepOutput::token, false}));
+    const auto result = open.model.wait(open.model.submit(segments));
     ASSERT_EQ(result.tokens.size(), segments.size());
     for (std::size_t g = 0; g < segments.size(); ++g) tokens[g].push_back(result.tokens[g]);
   }
@@ -355,11 +358,7 @@ TEST_P(Slots, RefusesInvalidSteps) {
   const auto one = std::span(ids).first(1);
   const auto refuse = [&](std::vector<SegmentInput> segments,
                           std::initializer_list<std::string_view> fragments) {
-    expect_error(
-        [&] {
-          open.model.submit(segments, {StepOutput::none, false});
-        },
-        ErrorKind::invalid_argument, fragments);
+    expect_error([&] { open.model.submit(segments); }, ErrorKind::invalid_argument, fragments);
     EXPECT_EQ(a.position(), 0);
     EXPECT_EQ(b.position(), 0);
   };

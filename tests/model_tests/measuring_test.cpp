@@ -21,7 +21,7 @@ LoadOptions codes_of(const std::string& format) {
 
 std::vector<float> logits_of(Model& model, State& state, std::span<const std::int32_t> ids) {
   std::vector<float> logits(static_cast<std::size_t>(model.spec().vocab_size));
-  model.feed(state, ids, {StepOutput::last_logits, false});
+  model.feed(state, ids, StepOutput::last_logits);
   model.read_logits(logits);
   return logits;
 }
@@ -87,7 +87,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   LoadOptions options;
   options.n_slots = 2;
   Model model = Model::random(backend, small_config().spec(), 1, options);
-  const StepOptions none{StepOutput::none, false}, last{StepOutput::last_logits, false};
+  const UniformStep none{StepOutput::none}, last{StepOutput::last_logits};
   const StepWork one = model.work(1, 1, 0, last);
   EXPECT_GT(one.stored_bytes, 0);
   // A step reads neither the whole embedding nor all experts.

@@ -146,8 +146,7 @@ TEST_P(Memory, LoadingTakesTheAnnouncedMemory) {
       EXPECT_LE(largest, part_of(told, "activations"));
       EXPECT_GT(2 * largest, part_of(told, "activations"));
       State state = model.new_state();
-      model.wait(
-          model.feed(state, random_ids(600, small_config().vocab_size, 1), options.largest_step));
+      model.wait(model.feed(state, random_ids(600, small_config().vocab_size, 1), output));
       EXPECT_EQ(backend_.n_allocated(), n_allocated);
     }
   }

@@ -107,7 +107,7 @@ TEST(StateSplits, SeveralThreadsTakePart) {
   // On a busy machine, a thread may sleep through many steps, because no loop waits for it.
   for (int step = 0; step < 2000 && n_working() < 2; ++step) {
     state.reset();
-    open.model.wait(open.model.feed(state, ids, {StepOutput::none, false}));
+    open.model.wait(open.model.feed(state, ids, StepOutput::none));
   }
   EXPECT_GE(n_working(), 2);
 }
@@ -141,7 +141,7 @@ TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
     const StateSnapshot before = state.snapshot();
     const auto wrong = random_ids(8, config.vocab_size, 100 + static_cast<std::uint32_t>(n_back));
     for (int i = 0; i < n_back; ++i)
-      open.model.feed(state, {&wrong[static_cast<std::size_t>(i)], 1}, {StepOutput::token, false});
+      open.model.feed(state, {&wrong[static_cast<std::size_t>(i)], 1}, StepOutput::token);
     ASSERT_GE(state.rewindable_steps(), n_back);
     state.rewind(n_back);
     EXPECT_EQ(state.position(), static_cast<std::int64_t>(position));
@@ -165,7 +165,7 @@ TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
   feed_all(open.model, state, std::span(ids).first(600));
   const StateSnapshot before = state.snapshot();
   const auto feed = [&](std::size_t from, std::size_t n) {
-    open.model.feed(state, std::span(ids).subspan(from, n), {StepOutput::none, false});
+    open.model.feed(state, std::span(ids).subspan(from, n), StepOutput::none);
   };
   feed(600, 300);
   feed(900, 200);
@@ -196,8 +196,8 @@ TEST(StateRewind, RewoundChunksCountAsOverwrittenRows) {
   State state = open.model.new_state();
   feed_all(open.model, state, std::span(ids).first(900));
   for (std::size_t at = 900; at < 1300; at += 100)
-    open.model.feed(state, std::span(ids).subspan(at, 100), {StepOutput::none, false});
-  open.model.feed(state, std::span(ids).subspan(1300, 500), {StepOutput::none, false});
+    open.model.feed(state, std::span(ids).subspan(at, 100), StepOutput::none);
+  open.model.feed(state, std::span(ids).subspan(1300, 500), StepOutput::none);
   state.rewind(1);
   while (state.rewindable_steps() > 0) {
     state.rewind(1);
@@ -288,9 +288,9 @@ TEST(StateSlots, ANewStateHasNoTokenToFeedBack) {
   OpenModel open = open_random("cpu", 1, small_config(), with(Precision::exact, 2));
   State state = open.model.new_state();
   const SegmentInput feed_back{&state, {}, {}};
-  const auto feed = [&] { open.model.submit({&feed_back, 1}, {StepOutput::token, false}); };
+  const auto feed = [&] { open.model.submit({&feed_back, 1}); };
   expect_error(feed, ErrorKind::invalid_argument, {"ids"});
-  open.model.feed(state, random_ids(3, 61, 1), {StepOutput::token, false});
+  open.model.feed(state, random_ids(3, 61, 1), StepOutput::token);
   feed();
   EXPECT_EQ(state.position(), 4);
 }
@@ -343,7 +343,7 @@ TEST(StateLifetimes, AModelMayGoWhileItsStepsAreInFlight) {
     {
       OpenModel open = open_random(device, 2, small_config(), with(Precision::exact, 2));
       state.emplace(open.model.new_state());
-      open.model.feed(*state, random_ids(40, 61, 1), {StepOutput::token, false});
+      open.model.feed(*state, random_ids(40, 61, 1), StepOutput::token);
     }
     EXPECT_EQ(state->snapshot().position, 40);
   }
@@ -609,11 +609,8 @@ TEST(StateLimits, TokensBeyondMaxSeqLenAreRefused) {
   feed_all(open.model, state, std::span(ids).first(48));
   const StateSnapshot before = state.snapshot();
   const auto refuse = [&](std::size_t n, const char* length) {
-    expect_error(
-        [&] {
-          open.model.feed(state, std::span(ids).first(n), {StepOutput::none, false});
-        },
-        ErrorKind::invalid_argument, {length, "max_seq_len", "50"});
+    expect_error([&] { open.model.feed(state, std::span(ids).first(n), StepOutput::none); },
+                 ErrorKind::invalid_argument, {length, "max_seq_len", "50"});
     EXPECT_EQ(state.position(), 48);
     EXPECT_TRUE(state.snapshot() == before);
   };
@@ -624,7 +621,7 @@ TEST(StateLimits, TokensBeyondMaxSeqLenAreRefused) {
   const SegmentInput feed_back{&state, {}, {}};
   expect_error(
       [&] {
-        open.model.submit({&feed_back, 1}, {StepOutput::none, false});
+        open.model.submit({&feed_back, 1});
       },
       ErrorKind::invalid_argument, {"51", "max_seq_len", "50"});
 }
@@ -637,11 +634,8 @@ TEST(StateLimits, IdsOutsideTheVocabularyChangeNothing) {
   const StateSnapshot before = state.snapshot();
   for (const std::int32_t bad : {61, -1, INT32_MAX, INT32_MIN}) {
     ids[599] = bad;
-    expect_error(
-        [&] {
-          open.model.feed(state, ids, {StepOutput::none, false});
-        },
-        ErrorKind::invalid_argument, {"599", "0..60", fmt::format("got {}", bad)});
+    expect_error([&] { open.model.feed(state, ids, StepOutput::none); },
+                 ErrorKind::invalid_argument, {"599", "0..60", fmt::format("got {}", bad)});
     EXPECT_EQ(state.position(), 10);
     EXPECT_TRUE(state.snapshot() == before);
   }
@@ -653,8 +647,7 @@ TEST(StateLimits, AnInvalidSamplerChangesNothing) {
   for (const std::size_t n : {5u, 600u})
     expect_error(
         [&] {
-          open.model.feed(state, random_ids(n, 61, 1), {StepOutput::token, false},
-                          {.temperature = -1});
+          open.model.feed(state, random_ids(n, 61, 1), StepOutput::token, {.temperature = -1});
         },
         ErrorKind::invalid_argument, {"temperature"});
   EXPECT_EQ(state.position(), 0);

@@ -93,6 +93,7 @@ TEST(Cases, HaveAtLeastOneInvalidRow) {
   const auto input = problem.add_input(3, 1);
   EXPECT_GT(problem.capacity(RowSpace::rows), problem.valid_rows(RowSpace::rows));
   EXPECT_GT(problem.capacity(RowSpace::segments), problem.valid_rows(RowSpace::segments));
+  EXPECT_GT(problem.capacity(RowSpace::outputs), problem.valid_rows(RowSpace::outputs));
   EXPECT_EQ(problem.inputs()[input].bytes.back(), std::byte{0xFF});
 }
 

@@ -128,8 +128,8 @@ TEST(OpTable, EveryOpHasACost) {
       ASSERT_EQ(graph->nodes().size(), 1U);
       const Node& node = graph->nodes()[0];
       EXPECT_EQ(op_info(node).name, cases.op);
-      const StepSizes one{.n_rows = 1, .n_segments = 1, .position = 3};
-      const StepSizes two{.n_rows = 2, .n_segments = 2, .position = 3};
+      const StepSizes one{.n_rows = 1, .n_segments = 1, .n_outputs = 1, .position = 3};
+      const StepSizes two{.n_rows = 2, .n_segments = 2, .n_outputs = 2, .position = 3};
       const Cost cost = op_info(node).cost(*graph, node, one);
       EXPECT_GT(cost.bytes, 0);
       // A look-up computes nothing.

@@ -80,7 +80,7 @@ GoldenRows GoldenCase::decode() {
   State state = model_.new_state();
   std::span<const std::int32_t> ids = input_ids_;
   for (std::size_t t = 0; t < greedy_ids_.size(); ++t) {
-    model_.feed(state, ids, {StepOutput::last_logits, false});
+    model_.feed(state, ids, StepOutput::last_logits);
     model_.read_logits(std::span(rows.actual).subspan(t * vocab_size, vocab_size));
     ids = std::span(greedy_ids_).subspan(t, 1);
   }
@@ -93,7 +93,8 @@ std::vector<GoldenRows> GoldenCase::layers() {
   const std::size_t n = std::min<std::size_t>(input_ids_.size(), 512);
   const auto d_model = static_cast<std::size_t>(model_.spec().d_model);
   State state = model_.new_state();
-  model_.feed(state, std::span(input_ids_).first(n), {StepOutput::none, true});
+  const SegmentInput segment{&state, std::span(input_ids_).first(n), {}, StepOutput::none};
+  model_.submit({&segment, 1}, {.layer_outputs = true});
   std::vector<GoldenRows> layers;
   for (std::int64_t layer = 0; layer < model_.spec().n_blocks(); ++layer) {
     const auto expected = std::span(recorded).subspan(

@@ -10,9 +10,9 @@ SampleOp::SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure s
   layout_->add("seen", DType::u32, {(vocab_size + 31) / 32}, 1);
   layout_->add("next_token", DType::i32, {1}, 1);
   auto graph = std::make_shared<Graph>();
-  const Tensor logits = graph->input(DType::f32, {kMaxSegments, vocab_size}, RowSpace::segments);
-  graph->set_result(
-      sample(logits, graph->state(*layout_, 0), graph->state(*layout_, 1), structure));
+  const Tensor logits = graph->input(DType::f32, {kMaxSegments, vocab_size}, RowSpace::outputs);
+  graph->set_result(sample(logits, graph->state(*layout_, 0), graph->state(*layout_, 1), structure,
+                           kMaxSegments));
   const auto plan = schedule(
       graph, [&](const Graph& g, const Node& node) { return backend_.workspace(g, node); });
   input_ = plan->values[static_cast<std::size_t>(logits.id())];
@@ -44,7 +44,9 @@ std::int32_t SampleOp::run_one(std::span<const float> logits, const PlainParams&
   return run(std::span(&draw, 1))[0];
 }
 
-std::vector<std::int32_t> SampleOp::submit(const StepBuffer& step) {
+std::vector<std::int32_t> SampleOp::submit(StepBuffer step) {
+  step.n_outputs = step.n_segments;
+  for (std::uint32_t g = 0; g < step.n_segments; ++g) step.segments[g].sampled_output = g;
   const auto result = backend_.wait(backend_.submit(executable_, step));
   return {result.tokens.begin(), result.tokens.end()};
 }

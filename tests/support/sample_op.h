@@ -27,8 +27,9 @@ class SampleOp {
   std::vector<std::int32_t> run(std::span<const Draw> draws);
   std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
                        std::vector<bool> seen = {});
-  /// Draws again from the logits of the latest run(), at the positions in `step`.
-  std::vector<std::int32_t> submit(const StepBuffer& step);
+  /// Draws again from the logits of the latest run(), at the positions in `step`. Segment g draws
+  /// from output g.
+  std::vector<std::int32_t> submit(StepBuffer step);
 
  private:
   void upload_seen(std::uint32_t slot, const std::vector<bool>& seen);

@@ -101,7 +101,7 @@ std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::
   std::vector<float> logits(ids.size() * vocab_size);
   std::size_t done = 0;
   for (const std::size_t piece : pieces) {
-    model.feed(state, ids.subspan(done, piece), {StepOutput::all_logits, false});
+    model.feed(state, ids.subspan(done, piece), StepOutput::all_logits);
     model.read_logits(std::span(logits).subspan(done * vocab_size, piece * vocab_size));
     done += piece;
   }

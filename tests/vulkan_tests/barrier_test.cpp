@@ -32,7 +32,7 @@ Watched watch(std::size_t n_rows, int without_barrier) {
     const auto ids = random_ids(n_rows, config.vocab_size, 1);
     for (int step = 0; step < 2; ++step) {
       const SegmentInput segment{&state, ids, {}};
-      model.wait(model.submit({&segment, 1}, {.output = StepOutput::token}));
+      model.wait(model.submit({&segment, 1}));
     }
     watched.n_barriers = vulkan::barrier_count(*backend);
   }

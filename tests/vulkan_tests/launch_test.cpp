@@ -173,9 +173,9 @@ class CaseLaunches {
 
   void check_grid(const Launch& launch) const {
     if (!launch.indirect.empty()) return;
-    const auto groups =
-        groups_of(launch, static_cast<std::uint32_t>(problem_.capacity(RowSpace::rows)),
-                  static_cast<std::uint32_t>(problem_.capacity(RowSpace::segments)));
+    const auto groups = groups_of(launch, {.n_rows = problem_.capacity(RowSpace::rows),
+                                           .n_segments = problem_.capacity(RowSpace::segments),
+                                           .n_outputs = problem_.capacity(RowSpace::outputs)});
     for (std::size_t axis = 0; axis < 3; ++axis) {
       EXPECT_GT(groups[axis], 0U);
       EXPECT_LE(groups[axis], caps_.max_group_count[axis]);

@@ -92,10 +92,10 @@ TEST(Limits, NamesAStateTensorLargerThanABinding) {
 TEST(Limits, AcceptsLogitsLargerThanABinding) {
   BitAxonConfig config = small_config();
   config.vocab_size = 3000;
-  constexpr StepOptions kLogits{StepOutput::all_logits, false};
+  constexpr StepOutput kLogits = StepOutput::all_logits;
   const auto ids = random_ids(7, config.vocab_size, 1);
   const auto logits_on = [&](Backend& backend) {
-    Model model = Model::random(borrowed(backend), config.spec(), 1, {.largest_step = kLogits});
+    Model model = Model::random(borrowed(backend), config.spec(), 1, {.largest_step = {kLogits}});
     State state = model.new_state();
     model.feed(state, ids, kLogits);
     std::vector<float> logits(ids.size() * static_cast<std::size_t>(config.vocab_size));
@@ -118,10 +118,10 @@ TEST(Limits, AStepInManySubmissionsGivesTheSameTokens) {
     State state = model.new_state();
     const auto ids = random_ids(40, small_config().vocab_size, 1);
     std::vector<std::int32_t> tokens;
-    model.feed(state, ids, {});
+    model.feed(state, ids, StepOutput::token);
     for (int i = 0; i < 8; ++i) {
       const SegmentInput next{&state, {}, {.seed = 7}};
-      tokens.push_back(model.wait(model.submit({&next, 1}, {})).tokens[0]);
+      tokens.push_back(model.wait(model.submit({&next, 1})).tokens[0]);
     }
     submissions = backend->last_step().submissions;
     return tokens;
@@ -139,7 +139,7 @@ TEST(Limits, NamesAGridLargerThanTheDeviceAllows) {
   Model model = Model::random(backend, small_config().spec(), 1, {});
   State state = model.new_state();
   const auto ids = random_ids(40, small_config().vocab_size, 1);
-  expect_error([&] { model.feed(state, ids, {}); }, ErrorKind::unsupported,
+  expect_error([&] { model.feed(state, ids, StepOutput::token); }, ErrorKind::unsupported,
                {"work groups of", "at most 1 (maxComputeWorkGroupCount)"});
 }
 

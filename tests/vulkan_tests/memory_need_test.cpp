@@ -123,9 +123,10 @@ TEST(VulkanMemory, LoadingAndRunningTakeAtMostTheAnnouncedMemory) {
   State state = model.new_state();
   SamplerParams sampler;
   sampler.repetition_penalty = 1.1;
-  model.wait(model.feed(state, random_ids(600, small_config().vocab_size, 1), {}, sampler));
+  model.wait(
+      model.feed(state, random_ids(600, small_config().vocab_size, 1), StepOutput::token, sampler));
   const SegmentInput feed_back{&state, {}, sampler};
-  model.wait(model.submit({&feed_back, 1}, {}));
+  model.wait(model.submit({&feed_back, 1}));
   EXPECT_GT(given_bytes(), before);
   EXPECT_LE(given_bytes() - before, announced);
 }

@@ -40,9 +40,9 @@ class Life {
   void start() {
     state_.reset();
     const std::vector<std::int32_t> ids = bitaxon::test::random_ids(3, model_.spec().vocab_size, 1);
-    model_.feed(state_, ids, {});
+    model_.feed(state_, ids, StepOutput::token);
     const SegmentInput next{&state_, {}, {}};
-    for (int i = 0; i < 2; ++i) model_.submit({&next, 1}, {});
+    for (int i = 0; i < 2; ++i) model_.submit({&next, 1});
   }
 
   Results run() {
@@ -50,7 +50,7 @@ class Life {
     state_.reset();
     const std::vector<std::int32_t> ids = bitaxon::test::random_ids(7, model_.spec().vocab_size, 1);
     results.logits.resize(ids.size() * static_cast<std::size_t>(model_.spec().vocab_size));
-    model_.feed(state_, ids, {StepOutput::all_logits, false});
+    model_.feed(state_, ids, StepOutput::all_logits);
     model_.read_logits(results.logits);
     results.snapshot = state_.snapshot();
     decode(ids[0], results.tokens);
@@ -63,10 +63,10 @@ class Life {
  private:
   /// Samples tokens. Another step is always in flight.
   void decode(std::int32_t first, std::vector<std::int32_t>& tokens) {
-    std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, {}, {})};
+    std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, StepOutput::token)};
     const SegmentInput next{&state_, {}, {}};
     for (std::size_t i = 0; i < 6; ++i) {
-      tickets.push_back(model_.submit({&next, 1}, {}));
+      tickets.push_back(model_.submit({&next, 1}));
       if (i >= 1) tokens.push_back(model_.wait(tickets[i - 1]).tokens[0]);
     }
   }

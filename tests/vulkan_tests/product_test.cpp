@@ -43,7 +43,7 @@ struct Product {
   std::int64_t n_cols = 64;
   bool norm = false;
   bool residual = false;
-  std::int64_t last_of_segments = 0;  ///< only the last rows of this many segments; 0: every row
+  std::int64_t outputs = 0;  ///< only the rows of this many outputs; 0: every row
 };
 
 struct Launches {
@@ -59,9 +59,9 @@ Launches launches_of(const Product& product, const DeviceCaps& caps) {
     options.eps = 1;
   }
   if (product.residual) options.residual = graph.input(DType::f32, {product.n_rows, product.n_out});
-  if (product.last_of_segments != 0) {
-    options.select = RowSelect::last_of_segment;
-    options.n_segments = product.last_of_segments;
+  if (product.outputs != 0) {
+    options.select = RowSelect::outputs;
+    options.n_outputs = product.outputs;
   }
   linear(graph.input(DType::f32, {product.n_rows, product.n_cols}),
          graph.weight(weight_of(product.n_out, product.n_cols)), options);
@@ -153,13 +153,12 @@ TEST(ProductLaunches, ANormIsLaunchedBeforeTiles) {
   EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
 }
 
-TEST(ProductLaunches, OneRowPerSegmentIsComputedForLastRows) {
-  const Launches one = launches_of({.n_rows = 512, .last_of_segments = 1}, small_caps());
+TEST(ProductLaunches, OneRowPerOutputIsComputedForSelectedRows) {
+  const Launches one = launches_of({.n_rows = 512, .outputs = 1}, small_caps());
   ASSERT_EQ(one.all.size(), 1U);
   EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "only one row is computed";
-  EXPECT_EQ(one.all[0].grid[1].per, RowSpace::segments);
-  const Launches many =
-      launches_of({.n_rows = 512, .norm = true, .last_of_segments = 32}, small_caps());
+  EXPECT_EQ(one.all[0].grid[1].per, RowSpace::outputs);
+  const Launches many = launches_of({.n_rows = 512, .norm = true, .outputs = 32}, small_caps());
   ASSERT_EQ(many.all.size(), 2U);
   for (const Launch& launch : many.all)
     for (const GridAxis& axis : launch.grid) EXPECT_NE(axis.per, RowSpace::rows);

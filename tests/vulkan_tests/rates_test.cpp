@@ -26,7 +26,7 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
   std::vector<float> after(before.size());
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
-    model.feed(state, ids, {StepOutput::last_logits, false});
+    model.feed(state, ids, StepOutput::last_logits);
     expect_plausible(backend.measure_rates());  // first waits for the step
     model.read_logits(*logits);
   }
@@ -41,7 +41,7 @@ TEST(LaunchTimes, BelongToTheLatestStep) {
   State state = model.new_state();
   const std::int32_t ids[] = {1, 2, 3};
   for (const auto n_rows : {3U, 1U}) {
-    model.feed(state, std::span(ids).first(n_rows), {StepOutput::last_logits, false});
+    model.feed(state, std::span(ids).first(n_rows), StepOutput::last_logits);
     const std::vector<OpTime> times = backend->last_step_times();
     EXPECT_EQ(times.size(), backend->last_step().dispatches);
     double total_ns = 0;
@@ -61,7 +61,7 @@ TEST(LaunchTimes, AreEmptyUnlessRequested) {
   Model model = Model::random(borrowed(vulkan_backend()), small_config().spec(), 1, {});
   State state = model.new_state();
   const std::int32_t ids[] = {1};
-  model.wait(model.feed(state, ids, {StepOutput::last_logits, false}));
+  model.wait(model.feed(state, ids, StepOutput::last_logits));
   EXPECT_TRUE(vulkan_backend().last_step_times().empty());
 }
 

@@ -39,12 +39,12 @@ struct Sequence {
     return Model::load(borrowed(on), model_files(bundled_model_dir()), options, warnings);
   }
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
-    return model.wait(model.feed(state, {&id, 1}, {StepOutput::token, false}, sampler)).tokens[0];
+    return model.wait(model.feed(state, {&id, 1}, StepOutput::token, sampler)).tokens[0];
   }
   /// Repeats the latest step, in which `id` was fed, and returns its logits.
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
-    model.wait(model.feed(state, {&id, 1}, {StepOutput::last_logits, false}));
+    model.wait(model.feed(state, {&id, 1}, StepOutput::last_logits));
     std::vector<float> logits(static_cast<std::size_t>(model.spec().vocab_size));
     model.read_logits(logits);
     return logits;

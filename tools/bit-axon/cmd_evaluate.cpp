@@ -57,7 +57,7 @@ std::vector<Session> open_sides(const EvaluateOptions& wanted,
                                 std::int64_t batch_size) {
   const LoadOptions load{.run_ahead = 0,
                          .n_slots = static_cast<int>(batch_size),
-                         .largest_step = {StepOutput::all_logits, false}};
+                         .largest_step = {StepOutput::all_logits}};
   std::vector<DeviceOptions> devices = {wanted.device};
   if (!wanted.against.empty() && !second_model) {
     devices.push_back(wanted.device);

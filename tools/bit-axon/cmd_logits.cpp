@@ -9,7 +9,7 @@
 namespace bitaxon::tool {
 namespace {
 
-constexpr StepOptions kAllLogits{StepOutput::all_logits, false};
+constexpr StepOutput kAllLogits = StepOutput::all_logits;
 
 struct LogitsOptions {
   ModelOptions model;
@@ -37,7 +37,7 @@ int run_command(const LogitsOptions& wanted) {
       throw UsageError("--save-state: expected another file than --out, got the same");
   }
   Session session = open_session(wanted.model, wanted.device, wanted.output,
-                                 {.run_ahead = 0, .largest_step = kAllLogits});
+                                 {.run_ahead = 0, .largest_step = {kAllLogits}});
   Model& model = *session.model;
   State state = model.new_state();
   if (!wanted.load_state.empty()) state.load(wanted.load_state);

@@ -27,11 +27,11 @@ void run(const KernelArgs& args) {
   const PackedWeight& w = args.weight(weight);
   const std::int64_t cols = w.desc.cols;
   const std::int64_t out_cols = w.desc.rows;
-  const bool last_only = params.select == RowSelect::last_of_segment;
+  const bool selects = params.select == RowSelect::outputs;
   const std::int64_t n_rows = args.valid_rows(y);
   const Scratch scratch(args.scratch, args.has(norm), args.shape(x)[0], cols,
                         args.pool.n_threads());
-  const auto source_row = [&](std::int64_t r) { return last_only ? args.last_row(r) : r; };
+  const auto source_row = [&](std::int64_t r) { return selects ? args.output_row(r) : r; };
   const float* source = args.data(x);
   if (args.has(norm)) {
     decode_all(args.weight(norm), scratch.norm);

@@ -31,9 +31,9 @@ void run(const KernelArgs& args) {
   const std::int64_t n_rows = args.valid_rows(y);
   Scratch scratch(args.scratch, args.shape(x)[0], cols, args.pool.n_threads());
   const float* source = args.data(x);
-  if (params.select == RowSelect::last_of_segment) {
+  if (params.select == RowSelect::outputs) {
     for (std::int64_t r = 0; r < n_rows; ++r)
-      std::copy_n(source + args.last_row(r) * cols, cols, scratch.gathered + r * cols);
+      std::copy_n(source + args.output_row(r) * cols, cols, scratch.gathered + r * cols);
     source = scratch.gathered;
   }
   if (args.has(norm)) {

@@ -10,10 +10,10 @@ namespace {
 using namespace linear_operand;
 
 ProductRows rows_of(const LaunchContext& context) {
-  if (context.params<LinearParams>().select == RowSelect::last_of_segment)
-    return ProductRows::last_of_segment;
-  return context.value(y).row_space == RowSpace::segments ? ProductRows::of_segments
-                                                          : ProductRows::of_tokens;
+  if (context.params<LinearParams>().select == RowSelect::outputs)
+    return ProductRows::select_outputs;
+  return context.value(y).row_space == RowSpace::outputs ? ProductRows::of_outputs
+                                                         : ProductRows::of_tokens;
 }
 
 ScratchPlan::Block take_scratch(ScratchPlan& plan, const Graph& graph, const Node& node,

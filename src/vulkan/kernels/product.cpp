@@ -58,7 +58,7 @@ Binding rows_of(Binding binding, Range rows, std::int64_t row_bytes) {
 }
 
 RowSpace space_of(ProductRows rows) {
-  return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::segments;
+  return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
 
 /// Bindings and grid of one launch; all product kernels take the same.
@@ -207,7 +207,7 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
     rest.x = normed(Access::read);
     rest.norm = {};
     // rms_norm has already gathered the rows.
-    if (args.rows == ProductRows::last_of_segment) rest.rows = ProductRows::of_segments;
+    if (args.rows == ProductRows::select_outputs) rest.rows = ProductRows::of_outputs;
     std::vector<Launch> launches = product_launches(context, rest, {});
     launches.insert(launches.begin(), rms_norm_launch(context, {.x = args.x,
                                                                 .y = normed(Access::write),

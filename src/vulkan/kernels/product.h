@@ -14,9 +14,9 @@ namespace bitaxon::vulkan {
 
 /// Which rows are computed, and which source row s(r) each of them reads.
 enum class ProductRows : std::uint32_t {
-  of_tokens = BX_ROWS_OF_TOKENS,              ///< row r of the step reads row r
-  of_segments = BX_ROWS_OF_SEGMENTS,          ///< one row per segment; row r reads row r
-  last_of_segment = BX_ROWS_LAST_OF_SEGMENT,  ///< one row per segment; reads the segment's last row
+  of_tokens = BX_ROWS_OF_TOKENS,            ///< one row per row of the step; row r reads row r
+  of_outputs = BX_ROWS_OF_OUTPUTS,          ///< one row per output; row o reads row o
+  select_outputs = BX_ROWS_SELECT_OUTPUTS,  ///< one row per output; row o reads that output's row
 };
 
 /// A weight as shaders see it.
@@ -35,7 +35,7 @@ struct ProductArgs {
   std::int64_t weight_row = 0;
   std::int64_t n_out = 0;
   std::int64_t n_cols = 0;
-  std::int64_t n_rows = 0;  ///< the bucket, of tokens or of segments as `rows` says
+  std::int64_t n_rows = 0;  ///< the bucket, of rows or of outputs as `rows` says
   ProductRows rows = ProductRows::of_tokens;
 };
 

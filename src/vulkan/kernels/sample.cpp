@@ -33,27 +33,32 @@ struct Blocks {
   ScratchPlan::Block keys;     ///< [G, V]
   ScratchPlan::Block weights;  ///< [G, V]
 
-  Blocks(const Shape& logits, const SamplerStructure& structure, const DeviceCaps& caps) {
-    best = plan.take(logits[0] * parts_of(logits[1], caps) * 2);
+  Blocks(std::int64_t n_segments, std::int64_t vocab_size, const SamplerStructure& structure,
+         const DeviceCaps& caps) {
+    best = plan.take(n_segments * parts_of(vocab_size, caps) * 2);
     // Without a draw, keys and weights are not used, but a shader needs a binding for them.
-    keys = plan.take(structure.draw ? logits.elements() : 1);
-    weights = plan.take(structure.draw ? logits.elements() : 1);
+    keys = plan.take(structure.draw ? n_segments * vocab_size : 1);
+    weights = plan.take(structure.draw ? n_segments * vocab_size : 1);
   }
 };
 
 std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-  const Value& logits = graph.value(node.operands[sample_operand::logits].value);
-  return Blocks(logits.shape, node.params_as<SampleParams>().structure, caps).plan.size_bytes();
+  const auto shape = [&](int index) -> const Shape& {
+    return graph.value(node.operands[static_cast<std::size_t>(index)].value).shape;
+  };
+  return Blocks(shape(sample_operand::tokens)[0], shape(sample_operand::logits)[1],
+                node.params_as<SampleParams>().structure, caps)
+      .plan.size_bytes();
 }
 
 std::vector<Launch> launch(const LaunchContext& context) {
   using namespace sample_operand;
   const SamplerStructure structure = context.params<SampleParams>().structure;
-  const Blocks blocks(context.shape(logits), structure, context.caps);
+  const std::int64_t vocab_size = context.shape(logits)[1];
+  const Blocks blocks(context.shape(tokens)[0], vocab_size, structure, context.caps);
   const auto bind = [&](const ScratchPlan::Block& block, Access access) {
     return context.scratch(block.offset_bytes, block.size_bytes, access);
   };
-  const std::int64_t vocab_size = context.shape(logits)[1];
   const std::uint32_t n_parts = parts_of(vocab_size, context.caps);
   const std::uint32_t part_group = group_size(context.caps, kPartGroup);
   const auto seen_strides = context.strides(seen);

@@ -14,12 +14,19 @@ const DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<const DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The rows or segments that a step of this graph has room for. If no tensor says, the largest that
-/// any graph may have.
-std::uint32_t capacity_of(const Graph& graph, RowSpace space) {
+/// The rows, segments or outputs that a step of this graph has room for. If no tensor says, the
+/// largest number that any graph may have.
+std::int64_t capacity_of(const Graph& graph, RowSpace space) {
   for (const Value& value : graph.values())
-    if (value.row_space == space) return to_uint(value.shape[0]);
-  return space == RowSpace::rows ? kMaxRows : kMaxSegments;
+    if (value.row_space == space) return value.shape[0];
+  return space == RowSpace::segments ? kMaxSegments : kMaxRows;
+}
+
+/// The largest step of this graph.
+StepSizes capacity_of(const Graph& graph) {
+  return {.n_rows = capacity_of(graph, RowSpace::rows),
+          .n_segments = capacity_of(graph, RowSpace::segments),
+          .n_outputs = capacity_of(graph, RowSpace::outputs)};
 }
 
 /// Resolves the bindings of the launches of one node.
@@ -65,9 +72,7 @@ class Resolver {
   }
 
   void check_grid(const Launch& launch) const {
-    const Graph& graph = *executable_.plan->graph;
-    const auto groups = groups_of(launch, capacity_of(graph, RowSpace::rows),
-                                  capacity_of(graph, RowSpace::segments));
+    const auto groups = groups_of(launch, capacity_of(*executable_.plan->graph));
     for (std::size_t axis = 0; axis < 3; ++axis)
       if (groups[axis] > caps_.max_group_count[axis])
         fail(fmt::format("{} work groups of {}: expected at most {} (maxComputeWorkGroupCount)",
@@ -101,12 +106,13 @@ Cost cost_of(const Graph& graph, const Node& node) {
     if (operand.value < 0) continue;
     const Value& value = graph.value(operand.value);
     if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
+    if (value.row_space == RowSpace::outputs) sizes.n_outputs = value.shape[0];
   }
   return op_info(node).cost(graph, node, sizes);
 }
 
-/// A bucket with room for one row or segment always has exactly one, so the grid does not depend on
-/// the step.
+/// A bucket with room for one row, segment or output always has exactly one, so the grid does not
+/// depend on the step.
 void settle_grid(Launch& launch, const Graph& graph) {
   for (GridAxis& axis : launch.grid)
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;

@@ -34,11 +34,11 @@ struct Binding {
   std::size_t size_bytes = 0;    ///< a multiple of 4
 };
 
-/// Workgroups along one axis: a fixed number, or a number that depends on the rows or segments of
-/// the step. The host fills in the latter when the step is submitted.
+/// Workgroups along one axis: a fixed number, or a number that depends on the rows, segments or
+/// outputs of the step. The host fills in the latter when the step is submitted.
 struct GridAxis {
   std::uint32_t count = 1;
-  RowSpace per = RowSpace::none;  ///< not none: count * divide_up(rows or segments, rows_per_group)
+  RowSpace per = RowSpace::none;  ///< not none: count * divide_up(valid rows of it, rows_per_group)
   std::uint32_t rows_per_group = 1;
 };
 

@@ -37,12 +37,11 @@ bool BoundLaunch::varies() const {
                              [](const GridAxis& axis) { return axis.per != RowSpace::none; });
 }
 
-std::array<std::uint32_t, 3> groups_of(const Launch& launch, std::uint32_t n_rows,
-                                       std::uint32_t n_segments) {
+std::array<std::uint32_t, 3> groups_of(const Launch& launch, const StepSizes& sizes) {
   std::array<std::uint32_t, 3> groups{};
   for (std::size_t i = 0; i < 3; ++i) {
     const GridAxis& axis = launch.grid[i];
-    const std::uint32_t n = axis.per == RowSpace::rows ? n_rows : n_segments;
+    const auto n = static_cast<std::uint32_t>(rows_in(axis.per, sizes));
     groups[i] = axis.per == RowSpace::none
                     ? axis.count
                     : axis.count * ((n + axis.rows_per_group - 1) / axis.rows_per_group);
@@ -230,24 +229,26 @@ void Recording::record_launch(VkCommandBuffer commands, const BoundLaunch& bound
   } else if (bound.varies()) {
     fn.vkCmdDispatchIndirect(commands, step_->handle(), grid_offsets_[index]);
   } else {
-    const auto groups = groups_of(bound.launch, 0, 0);
+    const auto groups = groups_of(bound.launch, {});
     fn.vkCmdDispatch(commands, groups[0], groups[1], groups[2]);
   }
   if (fn.vkCmdEndDebugUtilsLabelEXT != nullptr) fn.vkCmdEndDebugUtilsLabelEXT(commands);
 }
 
 void Recording::write_step(const StepBuffer& step, const std::vector<BoundLaunch>& launches) {
-  std::byte* to = step_->mapped();
-  const std::size_t segments =
-      offsetof(StepBuffer, segments) + step.n_segments * sizeof(SegmentWords);
-  std::memcpy(to, &step, segments);
-  std::memcpy(to + offsetof(StepBuffer, ids), step.ids.data(), step.n_rows * sizeof(std::int32_t));
-  step_bytes_ = segments + step.n_rows * sizeof(std::int32_t);
+  step_bytes_ = 0;
+  const auto write = [&](std::size_t offset, const void* from, std::size_t size_bytes) {
+    std::memcpy(step_->mapped() + offset, from, size_bytes);
+    step_bytes_ += size_bytes;
+  };
+  write(0, &step, offsetof(StepBuffer, segments) + step.n_segments * sizeof(SegmentWords));
+  write(offsetof(StepBuffer, output_rows), step.output_rows.data(),
+        step.n_outputs * sizeof(StepWord));
+  write(offsetof(StepBuffer, ids), step.ids.data(), step.n_rows * sizeof(StepInt));
   for (std::size_t i = 0; i < launches.size(); ++i) {
     if (!launches[i].varies()) continue;
-    const auto groups = groups_of(launches[i].launch, step.n_rows, step.n_segments);
-    std::memcpy(to + grid_offsets_[i], groups.data(), kGridBytes);
-    step_bytes_ += kGridBytes;
+    const auto groups = groups_of(launches[i].launch, sizes_of(step));
+    write(grid_offsets_[i], groups.data(), kGridBytes);
   }
 }
 

@@ -30,7 +30,7 @@ struct BoundLaunch {
   std::string label;      ///< "layer_3 ssm_in: ssm_in_vec"
   Cost cost;              ///< the cost of the node, at its first launch only
   std::int32_t node = 0;  ///< index in Plan::order
-  bool varies() const;    ///< whether the grid depends on the step's rows or segments
+  bool varies() const;    ///< whether the grid depends on the sizes of the step
 };
 
 struct RecordOptions {
@@ -87,7 +87,6 @@ class Recording {
 };
 
 /// The number of workgroups of a launch for a step.
-std::array<std::uint32_t, 3> groups_of(const Launch& launch, std::uint32_t n_rows,
-                                       std::uint32_t n_segments);
+std::array<std::uint32_t, 3> groups_of(const Launch& launch, const StepSizes& sizes);
 
 }  // namespace bitaxon::vulkan

@@ -36,11 +36,11 @@ std::optional<double> temperature_of(const BackendCaps& caps) {
 /// The most rows of each of `batch_size` sequences in one step.
 std::int64_t rows_of_step(std::int64_t batch_size) { return kMaxRows / batch_size; }
 
-StepOptions options_of(BenchKind kind) {
-  return {kind == BenchKind::prefill ? StepOutput::last_logits : StepOutput::token, false};
+StepOutput output_of(BenchKind kind) {
+  return kind == BenchKind::prefill ? StepOutput::last_logits : StepOutput::token;
 }
 
-/// Calls step(n_rows, position, options) for each step of a test.
+/// Calls step(n_rows, position, output) for each step of a test.
 template <class Step>
 void for_each_step(const BenchTest& test, std::int64_t batch_size, const Step& step) {
   const std::int64_t most = test.kind == BenchKind::decode ? 1 : rows_of_step(batch_size);
@@ -48,8 +48,7 @@ void for_each_step(const BenchTest& test, std::int64_t batch_size, const Step& s
     const std::int64_t n_rows = std::min(most, test.n_tokens - done);
     const bool is_last = done + n_rows == test.n_tokens;
     const bool has_output = is_last || test.kind == BenchKind::decode;
-    step(n_rows, test.position + done,
-         has_output ? options_of(test.kind) : StepOptions{StepOutput::none, false});
+    step(n_rows, test.position + done, has_output ? output_of(test.kind) : StepOutput::none);
     done += n_rows;
   }
 }
@@ -72,7 +71,7 @@ class Batch {
  private:
   static std::size_t sizes(std::int64_t batch_size) { return static_cast<std::size_t>(batch_size); }
   /// A step of `n_rows` rows of each sequence, as input.
-  std::span<const SegmentInput> segments(std::int64_t n_rows);
+  std::span<const SegmentInput> segments(std::int64_t n_rows, StepOutput output);
   /// Throws Error(device) where logits were not finite.
   void check(std::span<const std::int32_t> tokens) const;
   void feed(const BenchTest& test);
@@ -92,12 +91,13 @@ void Batch::prepare(const BenchTest& test) {
     for (State& state : states_) state.reset();
 }
 
-std::span<const SegmentInput> Batch::segments(std::int64_t n_rows) {
+std::span<const SegmentInput> Batch::segments(std::int64_t n_rows, StepOutput output) {
   const auto vocab_size = static_cast<std::uint64_t>(model_.spec().vocab_size);
   segments_.clear();
   for (std::size_t i = 0; i < states_.size(); ++i) {
     SegmentInput& segment = segments_.emplace_back();
     segment.state = &states_[i];
+    segment.output = output;
     segment.sampler.seed = kSeed + i;
     // Empty ids: the sampled token is fed back.
     if (n_rows == 1 && states_[i].has_sampled_token()) continue;
@@ -119,14 +119,14 @@ void Batch::check(std::span<const std::int32_t> tokens) const {
 
 void Batch::feed(const BenchTest& test) {
   Ticket last;
-  for_each_step(test, size(), [&](std::int64_t n_rows, std::int64_t, const StepOptions& options) {
-    last = model_.submit(segments(n_rows), options);
+  for_each_step(test, size(), [&](std::int64_t n_rows, std::int64_t, StepOutput output) {
+    last = model_.submit(segments(n_rows, output));
   });
   check(model_.wait(last).tokens);
 }
 
 void Batch::decode(std::int64_t n_tokens) {
-  const auto first = segments(1);
+  const auto first = segments(1, StepOutput::token);
   Decoder decoder(model_, {first.begin(), first.end()}, {.max_tokens = n_tokens});
   for (std::int64_t i = 0; i < n_tokens; ++i) check(decoder.next());
 }
@@ -142,7 +142,7 @@ double Batch::run(const BenchTest& test) {
 }
 
 void Batch::step(const BenchTest& test, std::int64_t n_rows) {
-  check(model_.wait(model_.submit(segments(n_rows), options_of(test.kind))).tokens);
+  check(model_.wait(model_.submit(segments(n_rows, output_of(test.kind)))).tokens);
 }
 
 BenchedDevice describe(const BenchSubject& subject) {
@@ -180,18 +180,17 @@ void judge(Model& model, std::int64_t batch_size, const DeviceRates& rates, Benc
   record.n_tokens = record.test.n_tokens * batch_size;
   double read_seconds = 0, compute_seconds = 0;
   BenchLimit limit;
-  for_each_step(record.test, batch_size,
-                [&](std::int64_t n_rows, std::int64_t position, const StepOptions& options) {
-                  const StepWork work = model.work(n_rows, batch_size, position, options);
-                  record.work.stored_bytes += work.stored_bytes;
-                  record.work.flops += work.flops;
-                  const double read =
-                      static_cast<double>(work.stored_bytes) / rates.read_bytes_per_s;
-                  const double compute = static_cast<double>(work.flops) / rates.f32_flops_per_s;
-                  read_seconds += read;
-                  compute_seconds += compute;
-                  limit.seconds += std::max(read, compute);
-                });
+  for_each_step(
+      record.test, batch_size, [&](std::int64_t n_rows, std::int64_t position, StepOutput output) {
+        const StepWork work = model.work(n_rows, batch_size, position, {output});
+        record.work.stored_bytes += work.stored_bytes;
+        record.work.flops += work.flops;
+        const double read = static_cast<double>(work.stored_bytes) / rates.read_bytes_per_s;
+        const double compute = static_cast<double>(work.flops) / rates.f32_flops_per_s;
+        read_seconds += read;
+        compute_seconds += compute;
+        limit.seconds += std::max(read, compute);
+      });
   limit.by_reading = read_seconds >= compute_seconds;
   if (rates.read_bytes_per_s > 0 && rates.f32_flops_per_s > 0) record.limit = limit;
 }

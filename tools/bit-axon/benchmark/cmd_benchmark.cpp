@@ -112,9 +112,9 @@ int run_command(const BenchmarkOptions& wanted) {
   // Check this before a long load.
   check_lengths(tests_of(found.wish), find_spec(wanted.model));
 
-  std::vector<Session> sessions = open_sessions(wanted.model, devices, wanted.output,
-                                                {.n_slots = static_cast<int>(found.wish.batch_size),
-                                                 .largest_step = {StepOutput::token, false}});
+  std::vector<Session> sessions = open_sessions(
+      wanted.model, devices, wanted.output,
+      {.n_slots = static_cast<int>(found.wish.batch_size), .largest_step = {StepOutput::token}});
   std::vector<BenchSubject> subjects;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
     // For auto, the name of the chosen device is shown.

@@ -58,6 +58,12 @@ class Side {
   std::vector<float> logits_after(std::int64_t n);
 
  private:
+  /// A step of one piece with all outputs.
+  Ticket submit(std::span<const std::int32_t> ids) {
+    const SegmentInput segment{&state_, ids, {}, kAllOutputs.output};
+    return model_.submit({&segment, 1}, {.layer_outputs = kAllOutputs.layer_outputs});
+  }
+
   Model& model_;
   ComparedDevice& record_;
   State state_;
@@ -74,20 +80,19 @@ void Side::warm_up(std::span<const std::int32_t> ids, std::span<const std::size_
     if (interrupted) return;
     model_.prepare(static_cast<std::int64_t>(size), kAllOutputs);
     if (!compiles_late) continue;
-    model_.wait(model_.feed(state_, ids.first(size), kAllOutputs));
+    model_.wait(submit(ids.first(size)));
     state_.reset();
   }
   if (!generates) return;
-  model_.prepare(1, {StepOutput::token, false}, greedy());
-  if (compiles_late)
-    model_.wait(model_.feed(state_, ids.first(1), {StepOutput::token, false}, greedy()));
+  model_.prepare(1, {StepOutput::token}, greedy());
+  if (compiles_late) model_.wait(model_.feed(state_, ids.first(1), StepOutput::token, greedy()));
   state_.reset();
 }
 
 void Side::feed(std::span<const std::int32_t> ids) {
   n_rows_ = std::ssize(ids);
   const Clock::time_point start = Clock::now();
-  model_.wait(model_.feed(state_, ids, kAllOutputs));
+  model_.wait(submit(ids));
   record_.prefill_seconds += seconds_since(start);
   logits_.resize(static_cast<std::size_t>(n_rows_ * model_.spec().vocab_size));
   model_.read_logits(logits_);
@@ -120,7 +125,7 @@ std::vector<float> Side::logits_after(std::int64_t n) {
   // Feed them one at a time, as they were generated.
   for (std::int64_t i = 0; i < n; ++i)
     model_.feed(state_, {&record_.greedy_tokens[static_cast<std::size_t>(i)], 1},
-                {i + 1 < n ? StepOutput::none : StepOutput::last_logits, false});
+                i + 1 < n ? StepOutput::none : StepOutput::last_logits);
   std::vector<float> logits(static_cast<std::size_t>(model_.spec().vocab_size));
   model_.read_logits(logits);
   return logits;

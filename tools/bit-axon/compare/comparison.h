@@ -14,7 +14,7 @@
 namespace bitaxon::tool {
 
 /// The outputs that every step of the ids returns.
-inline constexpr StepOptions kAllOutputs{StepOutput::all_logits, true};
+inline constexpr UniformStep kAllOutputs{StepOutput::all_logits, true};
 
 /// One of the two devices, with the results of that device alone.
 struct ComparedDevice {
