@@ -1,0 +1,179 @@
+#include "cases/composed.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/assert.h"
+
+namespace bitaxon::test {
+namespace {
+
+/// Rows of the piece's segment that the piece begins with, before it repeats them.
+std::uint32_t distinct_rows(const SegmentWords& segment, const CasePiece& piece) {
+  return segment.n_rows - piece.first_row;
+}
+
+std::uint32_t rows_of_piece(const SegmentWords& segment, const CasePiece& piece) {
+  return piece.n_rows != 0 ? piece.n_rows : distinct_rows(segment, piece);
+}
+
+std::size_t row_bytes(const CaseInput& input) {
+  return input.bytes.size() / static_cast<std::size_t>(input.shape[0]);
+}
+
+/// Copies bytes [from, from + size) to `to`.
+void copy(std::span<const std::byte> bytes, std::size_t from, std::size_t size, std::byte* to) {
+  std::ranges::copy(bytes.subspan(from, size), to);
+}
+
+/// The shape of a tensor with another number of rows.
+Shape with_rows(const Shape& shape, std::int64_t n_rows) {
+  std::vector<std::int64_t> dims = {n_rows};
+  for (int axis = 1; axis < shape.rank(); ++axis) dims.push_back(shape[axis]);
+  return Shape(std::span<const std::int64_t>(dims));
+}
+
+std::int64_t bucket_with(std::size_t n) {
+  return static_cast<std::int64_t>(std::bit_ceil(std::max<std::size_t>(n, 1)));
+}
+
+}  // namespace
+
+OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
+  OpProblem made("composed");
+  made.record = record;
+  made.returns_tokens = returns_tokens;
+  made.weights_ = weights_;
+  std::vector<std::size_t> rows, outputs;  // where those of the new step come from
+  for (const CasePiece& piece : pieces) {
+    const SegmentWords& segment = step.segments[piece.segment];
+    const std::uint32_t first = segment.first_row + piece.first_row;
+    const std::uint32_t n_distinct = distinct_rows(segment, piece);
+    SegmentWords& words = made.step.segments[made.step.n_segments];
+    words = segment;
+    words.slot = made.step.n_segments++;
+    words.first_row = made.step.n_rows;
+    words.n_rows = rows_of_piece(segment, piece);
+    words.sampled_output = BX_SAMPLES_NOTHING;
+    if (piece.fresh) words.position = words.ids_from_state = 0;
+    for (std::uint32_t i = 0; i < words.n_rows; ++i) rows.push_back(first + i % n_distinct);
+    for (std::uint32_t o = 0; o < step.n_outputs; ++o) {
+      const std::uint32_t at = step.output_rows[o] - first;  // wraps around for rows before it
+      if (at >= std::min(n_distinct, words.n_rows)) continue;
+      if (segment.sampled_output == o) words.sampled_output = made.step.n_outputs;
+      made.step.output_rows[made.step.n_outputs++] = words.first_row + at;
+      outputs.push_back(o);
+    }
+    made.step.n_rows += words.n_rows;
+  }
+  BX_ASSERT(made.step.n_rows <= kMaxRows, "the pieces fit a step");
+  for (std::size_t r = 0; r < rows.size(); ++r) made.step.ids[r] = step.ids[rows[r]];
+  made.row_capacity_ = bucket_with(rows.size());
+  made.segment_capacity_ = bucket_with(pieces.size());
+  made.output_capacity_ = bucket_with(outputs.size());
+  for (const CaseInput& input : inputs_) {
+    CaseInput& copied = made.inputs_.emplace_back(input);
+    const std::size_t size = row_bytes(input);
+    copied.shape = with_rows(input.shape, made.capacity(input.row_space));
+    copied.bytes.assign(static_cast<std::size_t>(copied.shape[0]) * size, std::byte{0xFF});
+    const auto& sources = input.row_space == RowSpace::outputs ? outputs : rows;
+    for (std::size_t i = 0; i < sources.size(); ++i)
+      copy(input.bytes, sources[i] * size, size, copied.bytes.data() + i * size);
+  }
+  made.layout_.n_slots = static_cast<std::int32_t>(pieces.size());
+  for (std::size_t state = 0; state < state_.size(); ++state) compose_state(state, pieces, made);
+  return made;
+}
+
+void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> pieces,
+                              OpProblem& made) const {
+  const StateTensor& tensor = layout_.tensors[state];
+  if (!rings_[state]) {
+    const std::size_t copied = made.add_state(tensor.dtype, tensor.shape);
+    for (std::size_t k = 0; k < pieces.size(); ++k)
+      for (std::uint32_t version = 0; version < kVersions; ++version)
+        std::copy_n(state_bytes(state, step.segments[pieces[k].segment].slot, version),
+                    tensor.slot_stride_bytes,
+                    made.state_bytes(copied, static_cast<std::uint32_t>(k), version));
+    return;
+  }
+  // A longer step needs a larger ring.
+  const std::int64_t n_rows = tensor.shape[0];
+  const std::int64_t n_more = n_rows + kMaxRows;
+  const std::size_t copied = made.add_ring(tensor.dtype, with_rows(tensor.shape, n_more));
+  const std::size_t size = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  for (std::size_t k = 0; k < pieces.size(); ++k) {
+    const SegmentWords& from = step.segments[pieces[k].segment];
+    const SegmentWords& to = made.step.segments[k];
+    const auto copy_row = [&](std::int64_t position, std::int64_t new_position) {
+      std::copy_n(
+          state_bytes(state, from.slot, 0) + static_cast<std::size_t>(position % n_rows) * size,
+          size,
+          made.state_bytes(copied, to.slot, 0) +
+              static_cast<std::size_t>(new_position % n_more) * size);
+    };
+    const std::int64_t begin = from.position;
+    if (pieces[k].fresh) {
+      for (std::int64_t i = 0; i < to.n_rows; ++i) copy_row(begin + i % from.n_rows, i);
+    } else {
+      const std::int64_t end = begin + from.n_rows;
+      for (std::int64_t p = std::max<std::int64_t>(0, end - n_rows); p < end; ++p) copy_row(p, p);
+    }
+  }
+}
+
+std::vector<CasePiece> pieces_of(const OpProblem& problem, std::size_t most) {
+  std::vector<CasePiece> pieces;
+  const bool by_row = problem.layout().tensors.empty();
+  for (std::size_t g = 0; g < problem.step.n_segments; ++g) {
+    const std::uint32_t n = by_row ? problem.step.segments[g].n_rows : 1;
+    for (std::uint32_t r = 0; r < n && pieces.size() < most; ++r)
+      pieces.push_back({.segment = g, .first_row = r, .n_rows = by_row ? 1U : 0U});
+  }
+  return pieces;
+}
+
+std::vector<CasePiece> group_of(std::span<const CasePiece> pieces, std::size_t n,
+                                std::size_t shift) {
+  std::vector<CasePiece> group;
+  for (std::size_t i = 0; i < n; ++i) group.push_back(pieces[(i + shift) % pieces.size()]);
+  return group;
+}
+
+CasePiece prefill_chunk(std::uint32_t n_rows) { return {.n_rows = n_rows, .fresh = true}; }
+
+std::size_t rows_of(const OpProblem& problem, std::span<const CasePiece> pieces) {
+  std::size_t n = 0;
+  for (const CasePiece& piece : pieces)
+    n += rows_of_piece(problem.step.segments[piece.segment], piece);
+  return n;
+}
+
+OpRun results_of(const OpRun& run, const OpProblem& composed, std::size_t index) {
+  const SegmentWords& segment = composed.step.segments[index];
+  OpRun own;
+  for (const OpResult& result : run.results) {
+    if (result.row_space == RowSpace::none) {  // of the state
+      if (result.segment == index) own.results.push_back(result);
+      continue;
+    }
+    OpResult& part = own.results.emplace_back(result);
+    part.bytes.clear();
+    const auto n_valid = static_cast<std::size_t>(composed.valid_rows(result.row_space));
+    const std::size_t size = n_valid == 0 ? 0 : result.bytes.size() / n_valid;
+    for (std::size_t r = 0; r < n_valid; ++r) {
+      const std::size_t row =
+          result.row_space == RowSpace::outputs ? composed.step.output_rows[r] : r;
+      const bool is_own =
+          result.row_space == RowSpace::segments
+              ? r == index
+              : row >= segment.first_row && row < segment.first_row + segment.n_rows;
+      if (!is_own) continue;
+      const auto from = std::span(result.bytes).subspan(r * size, size);
+      part.bytes.insert(part.bytes.end(), from.begin(), from.end());
+    }
+  }
+  return own;
+}
+
+}  // namespace bitaxon::test
