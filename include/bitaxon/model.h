@@ -43,7 +43,8 @@ struct LoadOptions {
   /// that are always exact compute exactly whatever is asked for.
   std::optional<Precision> precision = {};
   int run_ahead = 2;  ///< steps that can be submitted before the oldest is waited for, 0 to 8
-  int n_slots = 1;    ///< states that exist at the same time, 1 to kMaxSegments
+  /// States that exist at the same time, 1 to kMaxSlots. A step may continue kMaxSegments of them.
+  int n_slots = 1;
   /// Loading sets memory aside for steps like this one, of up to kMaxRows rows. Others may be
   /// submitted; one that takes more memory asks for it when it is first met.
   UniformStep largest_step = {};

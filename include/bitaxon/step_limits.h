@@ -1,4 +1,4 @@
-// Limits of one step.
+// Limits of one step, and of the sequences that steps continue.
 #pragma once
 
 #include <cstdint>
@@ -9,5 +9,7 @@ namespace bitaxon {
 inline constexpr std::int32_t kMaxRows = 512;
 /// Most segments (sequences) of one step.
 inline constexpr std::int32_t kMaxSegments = 32;
+/// Most states of a model that exist at the same time. They need not all be in one step.
+inline constexpr std::int32_t kMaxSlots = 4096;
 
 }  // namespace bitaxon

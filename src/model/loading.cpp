@@ -22,9 +22,9 @@ void Model::Impl::check_options() const {
   if (options.run_ahead < 0 || options.run_ahead > max_run_ahead)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("run-ahead: expected 0..{}, got {}", max_run_ahead, options.run_ahead));
-  if (options.n_slots < 1 || options.n_slots > kMaxSegments)
+  if (options.n_slots < 1 || options.n_slots > kMaxSlots)
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("slots: expected 1..{}, got {}", kMaxSegments, options.n_slots));
+                fmt::format("slots: expected 1..{}, got {}", kMaxSlots, options.n_slots));
 }
 
 /// Decides what there is to decide of a load, and refuses what cannot fit.

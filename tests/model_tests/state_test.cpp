@@ -660,8 +660,8 @@ TEST(StateLimits, LoadOptionsOutsideTheirRangesAreRefused) {
   };
   expect_error(load(-1, 1), ErrorKind::invalid_argument, {"run-ahead", "0..8", "got -1"});
   expect_error(load(9, 1), ErrorKind::invalid_argument, {"run-ahead", "0..8", "got 9"});
-  expect_error(load(1, 0), ErrorKind::invalid_argument, {"slots", "1..32", "got 0"});
-  expect_error(load(1, 33), ErrorKind::invalid_argument, {"slots", "1..32", "got 33"});
+  expect_error(load(1, 0), ErrorKind::invalid_argument, {"slots", "1..4096", "got 0"});
+  expect_error(load(1, 4097), ErrorKind::invalid_argument, {"slots", "1..4096", "got 4097"});
 }
 
 }  // namespace
