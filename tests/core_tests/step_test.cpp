@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <initializer_list>
+#include <utility>
 
 #include "model/step_graph.h"
 
@@ -23,6 +25,34 @@ TEST(Step, ABucketIsTheNextPowerOfTwo) {
   EXPECT_EQ(bucket_of(257), 512);
   EXPECT_EQ(bucket_of(kMaxRows), kMaxRows);
   EXPECT_EQ(bucket_of(kMaxSegments), kMaxSegments);
+}
+
+/// The kind of a step of segments with these rows and outputs.
+StepKind kind_of_segments(std::initializer_list<std::pair<std::int64_t, StepOutput>> segments) {
+  StepDemand demand;
+  for (const auto& [n_rows, output] : segments) demand.add(n_rows, output, {});
+  return kind_of(demand, false);
+}
+
+TEST(StepKinds, DependOnWhatTheSegmentsAskForTogether) {
+  using enum StepOutput;
+  // Chunks without output share a kind, however many sequences they belong to.
+  EXPECT_TRUE(kind_of_segments({{200, none}}) == kind_of_segments({{100, none}, {100, none}}));
+  EXPECT_EQ(kind_of_segments({{200, none}}).output_bucket, 0);
+  // It does not matter which of the segments is the chunk.
+  const StepKind mixed = kind_of_segments({{200, none}, {1, token}, {1, token}});
+  EXPECT_TRUE(mixed == kind_of_segments({{1, token}, {200, none}, {1, token}}));
+  EXPECT_EQ(mixed.row_bucket, 256);
+  EXPECT_EQ(mixed.output_bucket, 2);
+  EXPECT_EQ(mixed.token_bucket, 4) << "a result for each segment";
+  EXPECT_FALSE(mixed.reads_logits);
+  const StepKind read = kind_of_segments({{1, token}, {6, all_logits}, {9, last_logits}});
+  EXPECT_EQ(read.output_bucket, 8);
+  EXPECT_TRUE(read.reads_logits);
+  EXPECT_FALSE(read.all_rows);
+  const StepKind all = kind_of_segments({{5, all_logits}, {3, all_logits}});
+  EXPECT_TRUE(all.all_rows);
+  EXPECT_EQ(all.token_bucket, 0);
 }
 
 TEST(Step, TwoWordsCarry64Bits) {
