@@ -83,8 +83,9 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
   // Keep the variables of sanitizers and drivers as the caller of the tests has set them.
-  for (const char* name : {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                           "LSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
+  for (const char* name :
+       {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
+        "TSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
     if (const char* value = std::getenv(name)) all[name] = value;
   for (const auto& [name, value] : surroundings.environment) all[name] = value;
   std::vector<std::string> lines;
@@ -134,7 +135,8 @@ std::vector<std::string> Finished::err_lines() const {
 Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     : deadline_ms_(now_ms() + kGuardMs) {
   ::signal(SIGPIPE, SIG_IGN);  // a process may end without reading its stdin
-  Pipe in, out, err;
+  // execve closes the writing end of `started`.
+  Pipe in, out, err, started;
   if (surroundings.stdin_is_terminal) open_terminal(in.write_end, in.read_end);
   std::vector<std::string> texts = Arguments{tested_program()} + arguments;
   std::vector<std::string> variables = environment_of(surroundings);
@@ -174,6 +176,12 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
   ::close(in.read_end);
   ::close(out.write_end);
   ::close(err.write_end);
+  ::close(started.write_end);
+  // Until execve the child still has the signal handlers of the tests, which would swallow a signal.
+  char none;
+  while (::read(started.read_end, &none, 1) < 0 && errno == EINTR) {
+  }
+  ::close(started.read_end);
   stdin_ = in.write_end;
   stdout_ = out.read_end;
   stderr_ = err.read_end;
@@ -283,7 +291,8 @@ Finished Program::finish() {
   finished_.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   finished_.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   EXPECT_FALSE(finished_.timed_out) << finished_.describe();
-  for (const char* report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:"})
+  for (const char* report : {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
+                             "runtime error:", "WARNING: ThreadSanitizer"})
     EXPECT_EQ(finished_.err.find(report), std::string::npos) << finished_.describe();
   EXPECT_NE(finished_.status, 127) << "cannot start " << tested_program();
   return finished_;

@@ -46,7 +46,8 @@ struct Finished {
 };
 
 /// A running process of the program. It sees an empty home folder, an empty hub cache and the C
-/// locale instead of the user's. After the guard time the process is killed, and the test fails.
+/// locale instead of the user's. The constructor returns when the program has started. After the
+/// guard time the process is killed, and the test fails.
 class Program {
  public:
   explicit Program(const Arguments& arguments, const Surroundings& surroundings = {});
