@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-namespace bitaxon {
+#include "formats/json_fwd.h"
 
-using Json = nlohmann::ordered_json;
+namespace bitaxon {
 
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{64} << 20;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "compare/compare_report.h"
+#include "formats/json.h"
 #include "support/errors.h"
 #include "support/small_models.h"
 #include "support/tensors.h"

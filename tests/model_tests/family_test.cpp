@@ -25,9 +25,7 @@ void name(ModelSpec& spec, WeightId id, std::int64_t block, const std::string& t
 }
 
 /// Two blocks: full attention with experts, then a selective scan without a feed-forward part.
-ModelSpec describe_two_blocks(std::string_view json, std::string_view file,
-                              std::vector<std::string>&) {
-  const Json config = parse_json(json, file, kConfigLimits);
+ModelSpec describe_two_blocks(const Json& config, std::string_view, std::vector<std::string>&) {
   ModelSpec spec;
   spec.family = "two_blocks";
   spec.d_model = spec.d_embedding = config.at("width").get<std::int64_t>();

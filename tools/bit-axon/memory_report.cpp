@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "bitaxon/devices.h"
+#include "formats/json.h"
 #include "model/memory_need.h"
 #include "platform/printable.h"
 

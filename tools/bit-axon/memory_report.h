@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bitaxon/memory.h"
-#include "formats/json.h"
+#include "formats/json_fwd.h"
 #include "model/weights.h"
 
 namespace bitaxon::tool {

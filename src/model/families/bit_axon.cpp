@@ -151,14 +151,18 @@ BitAxonConfig BitAxonConfig::medium() {
   return config;
 }
 
-BitAxonConfig BitAxonConfig::parse(std::string_view json, std::string_view name,
+BitAxonConfig BitAxonConfig::parse(std::string_view text, std::string_view name,
                                    std::vector<std::string>& warnings) {
-  const Json object = parse_json(json, name, kConfigLimits);
-  if (!object.is_object())
+  return read(parse_json(text, name, kConfigLimits), name, warnings);
+}
+
+BitAxonConfig BitAxonConfig::read(const Json& json, std::string_view name,
+                                  std::vector<std::string>& warnings) {
+  if (!json.is_object())
     throw Error(ErrorKind::format,
-                fmt::format("{}: expected a JSON object, got {}", name, shown(object)));
+                fmt::format("{}: expected a JSON object, got {}", name, shown(json)));
   BitAxonConfig config;
-  for (const auto& [key, value] : object.items()) {
+  for (const auto& [key, value] : json.items()) {
     if (is_one_of(kQuantizationKeys, key)) {
       if (config.quantization.empty()) config.quantization = quantization_of(value);
     } else if (key == kEndKey) {
@@ -315,9 +319,9 @@ ModelSpec BitAxonConfig::spec() const {
   return spec;
 }
 
-ModelSpec describe_bit_axon(std::string_view json, std::string_view name,
+ModelSpec describe_bit_axon(const Json& config, std::string_view name,
                             std::vector<std::string>& warnings) {
-  return BitAxonConfig::parse(json, name, warnings).spec();
+  return BitAxonConfig::read(config, name, warnings).spec();
 }
 
 ModelSpec preset_spec(std::string_view name) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bitaxon/model_spec.h"
+#include "formats/json_fwd.h"
 
 namespace bitaxon {
 
@@ -41,13 +42,16 @@ struct BitAxonConfig {
 
   static BitAxonConfig small();
   static BitAxonConfig medium();
-  /// Parses config.json text and validates it. Appends one line to `warnings` for each key that no
-  /// code reads. Throws Error(format); the message begins with `name` and names the key, the value
-  /// and what was expected.
-  static BitAxonConfig parse(std::string_view json, std::string_view name,
+  /// Reads a config.json and validates it. Appends one line to `warnings` for each key that no code
+  /// reads. Throws Error(format); the message begins with `name` and names the key, the value and
+  /// what was expected.
+  static BitAxonConfig read(const Json& json, std::string_view name,
+                            std::vector<std::string>& warnings);
+  /// Reads config.json text as read() does.
+  static BitAxonConfig parse(std::string_view text, std::string_view name,
                              std::vector<std::string>& warnings);
   /// Checks every value, and the products that determine the sizes of tensors, so that nothing is
-  /// allocated for a bad configuration. Throws Error(format) as parse() does.
+  /// allocated for a bad configuration. Throws Error(format) as read() does.
   void validate(std::string_view name) const;
   /// config.json text with all keys.
   std::string to_json() const;
@@ -60,7 +64,7 @@ struct BitAxonConfig {
 };
 
 /// Describes a model of this family. Arguments and errors are those of describe_model().
-ModelSpec describe_bit_axon(std::string_view json, std::string_view name,
+ModelSpec describe_bit_axon(const Json& config, std::string_view name,
                             std::vector<std::string>& warnings);
 
 }  // namespace bitaxon

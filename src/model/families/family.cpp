@@ -46,11 +46,12 @@ void register_family(const Family& family) {
 
 ModelSpec describe_model(std::string_view json, std::string_view name,
                          std::vector<std::string>& warnings) {
-  const std::string type = type_in(parse_json(json, name, kConfigLimits), name);
-  if (type.empty()) return families().front().describe(json, name, warnings);
+  const Json config = parse_json(json, name, kConfigLimits);
+  const std::string type = type_in(config, name);
+  if (type.empty()) return families().front().describe(config, name, warnings);
   std::vector<std::string> known;
   for (const Family& family : families()) {
-    if (family.model_type == type) return family.describe(json, name, warnings);
+    if (family.model_type == type) return family.describe(config, name, warnings);
     known.push_back(family.model_type);
   }
   throw Error(ErrorKind::unsupported,

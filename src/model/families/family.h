@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "bitaxon/model_spec.h"
+#include "formats/json_fwd.h"
 
 namespace bitaxon {
 
 struct Family {
   std::string model_type;
-  /// Describes a model as describe_model() does. `json` is a config.json of this family.
-  ModelSpec (*describe)(std::string_view json, std::string_view name,
+  /// Describes a model as describe_model() does. `config` is a config.json of this family.
+  ModelSpec (*describe)(const Json& config, std::string_view name,
                         std::vector<std::string>& warnings);
 };
 

@@ -4,6 +4,7 @@
 #include "bitaxon/error.h"
 #include "compare/compare_report.h"
 #include "console.h"
+#include "formats/json.h"
 #include "id_list.h"
 #include "platform/printable.h"
 #include "platform/signals.h"

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "formats/json.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "compare/comparison.h"
-#include "formats/json.h"
+#include "formats/json_fwd.h"
 
 namespace bitaxon::tool {
 
