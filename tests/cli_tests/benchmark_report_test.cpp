@@ -8,7 +8,9 @@
 #include <regex>
 #include <sstream>
 
+#include "benchmark/benchmark_json.h"
 #include "benchmark/benchmark_page.h"
+#include "benchmark/benchmark_text.h"
 #include "benchmark/svg_plot.h"
 #include "program.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "benchmark/benchmark_report.h"
+#include "benchmark/benchmark_text.h"
 #include "benchmark/svg_plot.h"
 #include "platform/build_info.h"
 #include "platform/printable.h"

@@ -1,44 +1,13 @@
-// The results of a benchmark as text for people and as rows for programs.
+// The results of a benchmark for people.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "benchmark/benchmark.h"
-#include "formats/json.h"
 
 namespace bitaxon::tool {
 
 std::string table_text(const Benchmark& found);
 std::string markdown_text(const Benchmark& found);
-/// A header, one row for each record, then one row for each op of each profile. The columns are the
-/// fields of records and of ops in JSON. A record leaves the op's columns empty, and an op leaves
-/// the columns of a whole test empty.
-std::string csv_text(const Benchmark& found);
-/// The JSON object that docs/schemas/benchmark.schema.json describes.
-Json report_json(const Benchmark& found);
-
-/// "27.9 GB/s", "1.20 TB/s"
-std::string rate_text(double bytes_per_s);
-/// "115.8 GFLOP/s", "60.1 TFLOP/s"
-std::string flops_text(double flops_per_s);
-/// "82.6 ms", "1.04 s"
-std::string time_text(double seconds);
-/// "prefill 128", "decode 128 at 8192, synthesized"
-std::string test_text(const BenchTest& test);
-/// "12.3 %"; "-" if the share is not known or not finite.
-std::string percent_text(std::optional<double> share);
-/// The range of a rate, "27.9 GB/s to 30.1 GB/s"; empty if it was measured once.
-std::string range_text(const RateRange& rates, double DeviceRates::*rate,
-                       std::string (*text)(double));
-/// "cpu: one step of decode, 1 row at 2048, synthesized"
-std::string profile_text(const BenchedDevice& device, const BenchProfile& profile);
-/// Printed in place of a rate or a limit that is not known.
-inline constexpr const char* kNotMeasured = "not measured";
-/// Whether a test decoded after a synthesized state.
-bool has_made_up_records(const Benchmark& found);
-/// What a synthesized state means, in one line.
-inline constexpr const char* kMadeUpNote =
-    "synthesized: the tokens before were not fed; the state holds random numbers";
 
 }  // namespace bitaxon::tool

@@ -2,11 +2,13 @@
 #include <algorithm>
 
 #include "benchmark/benchmark.h"
+#include "benchmark/benchmark_json.h"
 #include "benchmark/benchmark_page.h"
 #include "benchmark/benchmark_report.h"
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"
+#include "formats/json.h"
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/signals.h"

@@ -1,0 +1,18 @@
+// The results of a benchmark for programs.
+#pragma once
+
+#include <string>
+
+#include "benchmark/benchmark.h"
+#include "formats/json_fwd.h"
+
+namespace bitaxon::tool {
+
+/// The JSON object that docs/schemas/benchmark.schema.json describes.
+Json report_json(const Benchmark& found);
+/// A header, one row for each record, then one row for each op of each profile. The columns are the
+/// fields of records and of ops in JSON. A record leaves the op's columns empty, and an op leaves
+/// the columns of a whole test empty.
+std::string csv_text(const Benchmark& found);
+
+}  // namespace bitaxon::tool
