@@ -1,3 +1,11 @@
+set(BX_SANITIZER_FLAGS "")
+if(BITAXON_SANITIZE STREQUAL "thread")
+  set(BX_SANITIZER_FLAGS -fsanitize=thread -fno-omit-frame-pointer)
+elseif(BITAXON_SANITIZE)
+  set(BX_SANITIZER_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer)
+endif()
+
 # bx_target(<name>): the compile options of every target of this project.
 function(bx_target name)
   target_compile_features(${name} PUBLIC cxx_std_20)
@@ -10,11 +18,8 @@ function(bx_target name)
   if(BITAXON_WERROR)
     target_compile_options(${name} PRIVATE -Werror)
   endif()
-  if(BITAXON_SANITIZE)
-    target_compile_options(${name} PRIVATE -fsanitize=address,undefined
-                           -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-    target_link_options(${name} PRIVATE -fsanitize=address,undefined)
-  endif()
+  target_compile_options(${name} PRIVATE ${BX_SANITIZER_FLAGS})
+  target_link_options(${name} PRIVATE ${BX_SANITIZER_FLAGS})
 endfunction()
 
 # bx_guides_fuzzers(<name>): fuzzers look for inputs that reach new code of this target. The
@@ -37,7 +42,11 @@ endfunction()
 
 # The tests spend most of their time in the loops of these layers. In a build with sanitizers, the
 # other layers are compiled without the optimizer, because it takes 0.6 of the compile time.
-set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
+if(BITAXON_SANITIZE STREQUAL "thread")
+  set(BX_COMPUTING_LAYERS core cpu)
+else()
+  set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
+endif()
 
 # The layers that read input.
 set(BX_READING_LAYERS formats model platform tokenizer)

@@ -15,7 +15,7 @@ constexpr int kRunAheads[] = {0, 1, 2, 8};
 SamplerParams sampler(std::uint64_t seed) { return {.temperature = 1, .top_k = 0, .seed = seed}; }
 
 OpenModel open(int run_ahead, int n_slots = 1) {
-  return open_random("cpu", 1, small_config(),
+  return open_random("cpu", 2, small_config(),
                      {.precision = Precision::exact, .run_ahead = run_ahead, .n_slots = n_slots});
 }
 

@@ -1,6 +1,10 @@
 // Selects the targets of Highway that are compiled. Include this before <hwy/foreach_target.h>.
 // Vectors of unknown size are left out, because kernels keep their sums in arrays of vectors.
 // BX_FEW_TARGETS leaves out SSE4, whose vectors have the same length as the emulated ones.
+// BX_ONE_TARGET compiles only the target that every machine has.
+#ifdef BX_ONE_TARGET
+#define HWY_COMPILE_ONLY_STATIC
+#endif
 #ifndef HWY_DISABLED_TARGETS
 #ifdef BX_FEW_TARGETS
 #define BX_UNWANTED_TARGETS (HWY_SSSE3 | HWY_SSE4)

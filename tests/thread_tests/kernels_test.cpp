@@ -1,0 +1,23 @@
+// Runs the kernels of the CPU backend on several threads, so that ThreadSanitizer sees how they
+// share their work. Tests of ops compare the results.
+#include <gtest/gtest.h>
+
+#include "support/backends.h"
+#include "support/op_case_params.h"
+
+namespace bitaxon::test {
+namespace {
+
+class KernelThreads : public testing::TestWithParam<NamedCase> {};
+
+TEST_P(KernelThreads, ShareTheirWork) {
+  const OpProblem problem = problem_of(GetParam().op, *GetParam().op_case);
+  for (const bool fast : {false, true})
+    expect_clean(run_op(cpu_backend(3), problem, fast), fast ? "fast" : "exact");
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMode, KernelThreads, testing::ValuesIn(named_cases(kEveryMode)),
+                         test_name);
+
+}  // namespace
+}  // namespace bitaxon::test
