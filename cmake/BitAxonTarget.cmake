@@ -22,6 +22,49 @@ function(bx_target name)
   target_link_options(${name} PRIVATE ${BX_SANITIZER_FLAGS})
 endfunction()
 
+# Headers that most files include. Compiling them takes half a second or more in each file.
+set(BX_COMMON_HEADERS
+    <algorithm>
+    <array>
+    <chrono>
+    <cmath>
+    <cstdint>
+    <filesystem>
+    <fmt/format.h>
+    <functional>
+    <map>
+    <memory>
+    <optional>
+    <span>
+    <string>
+    <string_view>
+    <vector>)
+
+# ccache compiles a file with precompiled headers without the cache unless its settings allow them.
+set(BX_PRECOMPILE ON)
+if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" AND NOT "$ENV{CCACHE_SLOPPINESS}" MATCHES "pch_defines")
+  set(BX_PRECOMPILE OFF)
+endif()
+# Builds with sanitizers find files that do not include what they use.
+if(BITAXON_SANITIZE OR BITAXON_BUILD_FUZZERS)
+  set(BX_PRECOMPILE OFF)
+endif()
+
+# bx_precompile_headers(<name> <group> [<header>...]): compiles the common headers, and more headers,
+# once for all targets of a group. All targets of a group have the same compile options.
+function(bx_precompile_headers name group)
+  if(NOT BX_PRECOMPILE)
+    return()
+  endif()
+  get_property(owner GLOBAL PROPERTY BITAXON_HEADERS_${group})
+  if(owner)
+    target_precompile_headers(${name} REUSE_FROM ${owner})
+  else()
+    target_precompile_headers(${name} PRIVATE ${BX_COMMON_HEADERS} ${ARGN})
+    set_property(GLOBAL PROPERTY BITAXON_HEADERS_${group} ${name})
+  endif()
+endfunction()
+
 # bx_guides_fuzzers(<name>): fuzzers look for inputs that reach new code of this target. The
 # counters cost time, so only code that reads input has them.
 function(bx_guides_fuzzers name)
@@ -72,5 +115,6 @@ function(bx_layer name)
   if(name IN_LIST BX_READING_LAYERS)
     bx_guides_fuzzers(${target})
   endif()
+  bx_precompile_headers(${target} library)
   set_property(GLOBAL APPEND PROPERTY BITAXON_LAYERS ${target})
 endfunction()
