@@ -28,7 +28,7 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast)
                              .state_layout = std::make_shared<StateLayout>(problem.layout())});
   compiled.step = problem.step;
   const StepSizes sizes = sizes_of(problem.step);
-  for (const Node& node : graph->nodes()) compiled.cost += op_info(node).cost(*graph, node, sizes);
+  for (const Node& node : graph->nodes()) compiled.cost += cost_of({*graph, node}, sizes);
   return compiled;
 }
 

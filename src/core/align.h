@@ -1,13 +1,26 @@
-// Rounding sizes and offsets up.
+// Rounding up.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 namespace bitaxon {
 
-/// The smallest multiple of `alignment` that is at least `bytes`.
-constexpr std::size_t align_up(std::size_t bytes, std::size_t alignment) {
-  return (bytes + alignment - 1) / alignment * alignment;
+/// Values, scratch and state tensors begin at multiples of this. It is enough for any device:
+/// Vulkan allows a storage buffer offset alignment of at most 256.
+inline constexpr std::size_t kBufferAlignment = 256;
+
+/// n / size, rounded up. For n >= 0 and size > 0. Cannot overflow.
+template <std::integral T>
+constexpr T divide_up(T n, std::type_identity_t<T> size) {
+  return n / size + (n % size != 0 ? 1 : 0);
+}
+
+/// The smallest multiple of `alignment` that is at least `n`.
+template <std::integral T>
+constexpr T align_up(T n, std::type_identity_t<T> alignment) {
+  return divide_up(n, alignment) * alignment;
 }
 
 }  // namespace bitaxon

@@ -8,10 +8,7 @@
 namespace bitaxon {
 namespace {
 
-/// Enough for any device's storage buffer offset alignment (Vulkan allows at most 256).
-constexpr std::size_t kAlignment = 256;
-
-std::size_t aligned(std::size_t bytes) { return align_up(bytes, kAlignment); }
+std::size_t aligned(std::size_t bytes) { return align_up(bytes, kBufferAlignment); }
 
 bool lives_in_arena(const Value& value) {
   return value.kind == ValueKind::activation || value.kind == ValueKind::input;
@@ -44,9 +41,7 @@ void find_lifetimes(Plan& plan) {
   std::vector<char> seen(graph.values().size(), 0);
   const auto end = static_cast<std::int32_t>(plan.order.size());
   for (std::int32_t step = 0; step < end; ++step) {
-    const Node& node =
-        graph.nodes()[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(step)])];
-    for (const Operand& operand : node.operands) {
+    for (const Operand& operand : plan.node(static_cast<std::size_t>(step)).node().operands) {
       if (operand.value < 0 || !lives_in_arena(graph.value(operand.value))) continue;
       const auto id = static_cast<std::size_t>(operand.value);
       Placement& placement = plan.values[id];
@@ -110,8 +105,7 @@ std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const Workspa
   for (std::size_t step = 0; step < plan->order.size(); ++step) {
     Placement& scratch = plan->scratch[step];
     scratch.first = scratch.last = static_cast<std::int32_t>(step);
-    scratch.size_bytes =
-        workspace(*plan->graph, plan->graph->nodes()[static_cast<std::size_t>(plan->order[step])]);
+    scratch.size_bytes = workspace(*plan->graph, plan->node(step).node());
   }
   place(*plan, options.reuse);
   return plan;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/graph.h"
+#include "core/node_view.h"
 
 namespace bitaxon {
 
@@ -21,12 +21,17 @@ struct Placement {
 
 struct Plan {
   std::shared_ptr<const Graph> graph;
-  std::vector<std::int32_t>
-      order;                       ///< indices into graph->nodes(); nodes nobody needs are left out
+  /// Indices into graph->nodes(), without the nodes whose results nobody needs.
+  std::vector<std::int32_t> order;
   std::vector<Placement> values;   ///< by value id
   std::vector<Placement> scratch;  ///< by place in `order`
   std::size_t arena_bytes = 0;
   std::size_t unshared_bytes = 0;  ///< what the arena would be if nothing were reused
+
+  /// The node at a place in `order`.
+  NodeView node(std::size_t place) const {
+    return {*graph, graph->nodes()[static_cast<std::size_t>(order[place])]};
+  }
 };
 
 struct ScheduleOptions {

@@ -13,7 +13,7 @@ std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
   tensor.shape = shape;
   tensor.versions = versions;
   const std::size_t used = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
-  tensor.slot_stride_bytes = align_up(used, kAlignment);
+  tensor.slot_stride_bytes = align_up(used, kBufferAlignment);
   const std::size_t version_bytes = tensor.slot_stride_bytes * static_cast<std::size_t>(n_slots);
   tensor.version_stride_bytes = versions > 1 ? version_bytes : 0;
   tensor.size_bytes = version_bytes * static_cast<std::size_t>(versions);

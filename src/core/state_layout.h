@@ -35,10 +35,6 @@ struct StateTensor {
 /// Within a tensor, versions are outermost, then slots. Tensors do not share a buffer, because
 /// devices limit how large one may be.
 struct StateLayout {
-  /// Every slot and version begins at a multiple of this, enough for any device's buffer
-  /// offset alignment (Vulkan allows at most 256).
-  static constexpr std::size_t kAlignment = 256;
-
   std::int32_t n_slots = 1;
   std::vector<StateTensor> tensors;
 

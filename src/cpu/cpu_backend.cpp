@@ -59,8 +59,8 @@ const ProductKernels* products_of(const CpuOptions& options) {
 /// One node, ready to run: its kernel and the addresses of its operands.
 struct Task {
   void (*run)(const KernelArgs& args) = nullptr;
-  const Node* node = nullptr;
-  std::vector<View> operands;
+  NodeView node;
+  std::vector<OperandMemory> operands;
   std::byte* scratch = nullptr;
 };
 
@@ -75,16 +75,13 @@ struct CpuExecutable {
 
 std::byte* bytes_of(const Buffer& buffer) { return static_cast<std::byte*>(buffer.memory.get()); }
 
-View view_of(const Plan& plan, const Bindings& bindings, const Operand& operand) {
-  View view;
-  if (operand.value < 0) return view;
+OperandMemory memory_of(const Plan& plan, const Bindings& bindings, const Operand& operand) {
+  OperandMemory memory;
+  if (operand.value < 0) return memory;
   const Value& value = plan.graph->value(operand.value);
-  view.dtype = value.dtype;
-  view.shape = value.shape;
-  view.row_space = value.row_space;
   switch (value.kind) {
     case ValueKind::weight:
-      view.weight = static_cast<const PackedWeight*>(value.weight->packed.get());
+      memory.weight = static_cast<const PackedWeight*>(value.weight->packed.get());
       break;
     case ValueKind::state: {
       const auto index = static_cast<std::size_t>(value.state_index);
@@ -92,18 +89,18 @@ View view_of(const Plan& plan, const Bindings& bindings, const Operand& operand)
       BX_ASSERT(
           index < bindings.state.size() && bindings.state[index].size_bytes >= tensor.size_bytes,
           "the state's buffers hold its tensors");
-      view.data = bytes_of(bindings.state[index]);
-      view.slot_stride_bytes = tensor.slot_stride_bytes;
-      view.version_stride_bytes = tensor.version_stride_bytes;
+      memory.data = bytes_of(bindings.state[index]);
+      memory.slot_stride_bytes = tensor.slot_stride_bytes;
+      memory.version_stride_bytes = tensor.version_stride_bytes;
       break;
     }
     case ValueKind::activation:
     case ValueKind::input:
-      view.data = bytes_of(bindings.arena) +
-                  plan.values[static_cast<std::size_t>(operand.value)].offset_bytes;
+      memory.data = bytes_of(bindings.arena) +
+                    plan.values[static_cast<std::size_t>(operand.value)].offset_bytes;
       break;
   }
-  return view;
+  return memory;
 }
 
 /// One entry of the ring buffer of submitted steps.
@@ -115,12 +112,12 @@ struct InFlight {
   std::vector<OpTime> times;  ///< empty unless measured
 };
 
-OpTime time_of(const Task& task, const Graph& graph, const StepBuffer& step,
+OpTime time_of(const Task& task, const StepBuffer& step,
                std::chrono::duration<double, std::nano> time) {
-  const OpInfo& op = op_info(*task.node);
-  const Cost cost = op.cost(graph, *task.node, sizes_of(step));
+  const OpInfo& op = op_info(task.node.node());
+  const Cost cost = op.cost(task.node, sizes_of(step));
   return {.op = std::string(op.name),
-          .label = fmt::format("{} {}", task.node->label, op.name),
+          .label = fmt::format("{} {}", task.node.node().label, op.name),
           .time_ns = time.count(),
           .bytes = cost.bytes,
           .flops = cost.flops};
@@ -189,8 +186,7 @@ class CpuBackend final : public Backend {
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(static_cast<OpId>(node.op), !is_plain())
-        .workspace(graph, node, pool_.n_threads());
+    return kernel_of(op_of(node), !is_plain()).workspace({graph, node}, pool_.n_threads());
   }
 
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
@@ -250,13 +246,12 @@ Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings&
   auto executable = std::make_shared<CpuExecutable>();
   const Graph& graph = *plan->graph;
   for (std::size_t i = 0; i < plan->order.size(); ++i) {
-    const Node& node = graph.nodes()[static_cast<std::size_t>(plan->order[i])];
-    Task task;
-    task.run = kernel_of(static_cast<OpId>(node.op), !is_plain()).run;
-    task.node = &node;
-    for (const Operand& operand : node.operands)
-      task.operands.push_back(view_of(*plan, bindings, operand));
-    task.scratch = bytes_of(bindings.arena) + plan->scratch[i].offset_bytes;
+    const NodeView node = plan->node(i);
+    Task task{.run = kernel_of(op_of(node.node()), !is_plain()).run,
+              .node = node,
+              .scratch = bytes_of(bindings.arena) + plan->scratch[i].offset_bytes};
+    for (const Operand& operand : node.node().operands)
+      task.operands.push_back(memory_of(*plan, bindings, operand));
     executable->tasks.push_back(std::move(task));
   }
   if (graph.result() >= 0)
@@ -335,14 +330,13 @@ std::string CpuBackend::run_step(InFlight& place) {
   for (const Task& task : executable.tasks) {
     try {
       const auto begin = std::chrono::steady_clock::now();
-      task.run({*task.node, task.operands, task.scratch, place.step, pool_,
-                executable.bindings.fast, products_});
+      task.run({task.node, task.operands, task.scratch, place.step, pool_, executable.bindings.fast,
+                products_});
       if (executable.measured)
-        place.times.push_back(time_of(task, *executable.plan->graph, place.step,
-                                      std::chrono::steady_clock::now() - begin));
+        place.times.push_back(time_of(task, place.step, std::chrono::steady_clock::now() - begin));
     } catch (const std::exception& error) {
-      return fmt::format("cpu: {} [{}]: {}", op_info(*task.node).name, task.node->label,
-                         error.what());
+      const Node& node = task.node.node();
+      return fmt::format("cpu: {} [{}]: {}", op_info(node).name, node.label, error.what());
     }
   }
   if (executable.result == nullptr) return {};
@@ -371,7 +365,7 @@ DeviceMemory cpu_memory(const CpuOptions& options) {
   sizes.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };
   sizes.workspace = [n_threads = resolve(options).n_threads, plain](const Graph& graph,
                                                                     const Node& node) {
-    return kernel_of(static_cast<OpId>(node.op), !plain).workspace(graph, node, n_threads);
+    return kernel_of(op_of(node), !plain).workspace({graph, node}, n_threads);
   };
   sizes.allocated_bytes = [](std::span<const std::uint64_t> buffers) {
     return std::accumulate(buffers.begin(), buffers.end(), std::uint64_t{0});

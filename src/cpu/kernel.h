@@ -7,7 +7,7 @@
 #include <span>
 
 #include "core/align.h"
-#include "core/graph.h"
+#include "core/node_view.h"
 #include "core/step.h"
 #include "cpu/packed_weight.h"
 #include "cpu/simd/product.h"
@@ -16,45 +16,35 @@
 
 namespace bitaxon::cpu {
 
-/// One operand of a compiled node.
-struct View {
+/// Where an operand of a compiled node lies.
+struct OperandMemory {
   std::byte* data = nullptr;             ///< nullptr: absent (or a weight)
   const PackedWeight* weight = nullptr;  ///< for weights
-  DType dtype = DType::f32;
-  RowSpace row_space = RowSpace::none;
-  Shape shape;
   std::size_t slot_stride_bytes = 0;     ///< state only
   std::size_t version_stride_bytes = 0;  ///< state only
 };
 
 /// The arguments of one kernel call. Accessors take the operand's index in the op's order.
-struct KernelArgs {
-  const Node& node;
-  std::span<const View> operands;
+struct KernelArgs : NodeView {
+  std::span<const OperandMemory> operands;
   std::byte* scratch;
   const StepBuffer& step;
   ThreadPool& pool;
   bool fast = false;                         ///< products may be of reduced precision
   const ProductKernels* products = nullptr;  ///< for the vectorized kernels; nullptr for plain ones
 
-  bool has(int index) const { return view(index).data != nullptr || view(index).weight != nullptr; }
-  const View& view(int index) const { return operands[static_cast<std::size_t>(index)]; }
-  const Shape& shape(int index) const { return view(index).shape; }
+  const OperandMemory& memory(int index) const { return operands[static_cast<std::size_t>(index)]; }
   template <class T = float>
   T* data(int index) const {
-    return reinterpret_cast<T*>(view(index).data);
+    return reinterpret_cast<T*>(memory(index).data);
   }
-  const PackedWeight& weight(int index) const { return *view(index).weight; }
+  const PackedWeight& weight(int index) const { return *memory(index).weight; }
   /// A state tensor of one segment, at one version.
   template <class T = float>
   T* state(int index, const SegmentWords& segment, std::uint32_t version) const {
-    const View& v = view(index);
-    return reinterpret_cast<T*>(v.data + v.slot_stride_bytes * segment.slot +
-                                v.version_stride_bytes * version);
-  }
-  template <class Params>
-  Params params() const {
-    return node.params_as<Params>();
+    const OperandMemory& m = memory(index);
+    return reinterpret_cast<T*>(m.data + m.slot_stride_bytes * segment.slot +
+                                m.version_stride_bytes * version);
   }
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }
@@ -64,11 +54,11 @@ struct KernelArgs {
   }
   /// The rows of an activation that hold data in this step.
   std::int64_t valid_rows(int index) const {
-    return rows_in(view(index).row_space, sizes_of(step));
+    return rows_in(value(index).row_space, sizes_of(step));
   }
 };
 
-/// Lays out the scratch of a node: a kernel takes consecutive blocks, always in the same order.
+/// Lays out the scratch of a node: a kernel takes consecutive blocks.
 class ScratchLayout {
  public:
   explicit ScratchLayout(std::byte* base = nullptr) : base_(base) {}
@@ -89,8 +79,28 @@ class ScratchLayout {
 struct CpuKernel {
   void (*run)(const KernelArgs& args);
   /// Bytes of scratch for the node's full bucket.
-  std::size_t (*workspace)(const Graph& graph, const Node& node, int n_threads);
+  std::size_t (*workspace)(const NodeView& node, int n_threads);
 };
+
+/// A kernel with scratch. The constructor Scratch(layout, node, n_threads) takes the blocks from a
+/// ScratchLayout, both for their size and for `run(args, scratch)`, so the two cannot disagree.
+template <class Scratch, auto run>
+constexpr CpuKernel kernel_with_scratch() {
+  return {[](const KernelArgs& args) {
+            ScratchLayout layout(args.scratch);
+            Scratch scratch(layout, args, args.pool.n_threads());
+            run(args, scratch);
+          },
+          [](const NodeView& node, int n_threads) {
+            ScratchLayout layout;
+            Scratch(layout, node, n_threads);
+            return layout.size_bytes();
+          }};
+}
+
+constexpr CpuKernel kernel_without_scratch(void (*run)(const KernelArgs& args)) {
+  return {run, [](const NodeView&, int) { return std::size_t{0}; }};
+}
 
 // Each src/cpu/plain/<op>.cpp defines the kernel of its op.
 #define BX_OP(name) extern const CpuKernel name##_kernel;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "core/align.h"
 #include "core/assert.h"
 #include "formats/json.h"
 #include "platform/printable.h"
@@ -234,7 +235,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spe
     : file_(std::move(path)), tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
   std::string header = header_json(tensors_, metadata_, offsets_, remaining_bytes_);
   // Makes the data begin at a multiple of 8, so that other readers can map the file.
-  header.resize((header.size() + 7) / 8 * 8, ' ');
+  header.resize(align_up(header.size(), 8), ' ');
   if (header.size() > kMaxSafetensorsHeaderBytes)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[safetensors] header: expected at most {} bytes, got {}",

@@ -179,7 +179,7 @@ void find_nested(const Search& search, const Json& json, std::int64_t n_blocks,
       std::abs(json[kOffset].get<double>()) > double{std::numeric_limits<float>::max()})
     fail_key(search, state, json, kOffset, "a number within float32");
   source.desc.nested_offset = json[kOffset].get<float>();
-  const std::int64_t n_nested = (n_blocks - 1) / source.desc.nested_group_size + 1;
+  const std::int64_t n_nested = divide_up(n_blocks, source.desc.nested_group_size);
   source.nested_scales =
       &search.part(name + ".nested_absmax", "doubly quantized nf4", DType::f32, n_nested);
   source.nested_quant_map =
@@ -190,7 +190,7 @@ WeightSource find_nf4(const Search& search, WeightDesc desc) {
   const TensorInfo& data = search.data;
   const std::string& name = data.name;
   const std::int64_t n = search.shape.elements();
-  const std::int64_t n_bytes = n / 2 + n % 2;
+  const std::int64_t n_bytes = divide_up(n, 2);
   if (n == 0 || (data.shape != Shape{n_bytes, 1} && data.shape != Shape{n_bytes}))
     search.fail_expected(data, fmt::format("{} as floats, or U8 [{}, 1] with 2 codes a byte",
                                            search.shape.to_string(), n_bytes));
@@ -201,7 +201,7 @@ WeightSource find_nf4(const Search& search, WeightDesc desc) {
   desc.format = WeightFormat::nf4;
   desc.dtype = original_dtype(json);
   desc.group_size = block_size(search, state, json, "blocksize");
-  const std::int64_t n_blocks = (n - 1) / desc.group_size + 1;
+  const std::int64_t n_blocks = divide_up(n, desc.group_size);
   WeightSource source{.desc = std::move(desc), .data = &data, .quant_state = &state};
   source.quant_map = &search.part(name + ".quant_map", "nf4 codes", DType::f32, 16);
   if (json.contains("nested_blocksize") ||

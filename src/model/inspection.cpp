@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/align.h"
 #include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "platform/printable.h"
@@ -49,7 +50,7 @@ void count(Inspection& model) {
     if (desc.format == WeightFormat::dense) continue;
     const PartBytes bytes = part_bytes(desc);
     Tally& scales = model.scales[scale_type(desc)];
-    scales.elements += (desc.elements() - 1) / desc.group_size + 1;  // the last group may be short
+    scales.elements += divide_up(desc.elements(), desc.group_size);  // the last group may be short
     scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
   // The embedding is also the head, and the head is read whole.

@@ -23,7 +23,7 @@ bool is_bound_in_parts(const Plan& plan, std::int32_t value) {
     for (const Operand& operand : node.operands) {
       if (operand.value != value) continue;
       if (operand.access != Access::write) return false;
-      of_linear = static_cast<OpId>(node.op) == OpId::linear;
+      of_linear = op_of(node) == OpId::linear;
     }
   }
   return of_linear;

@@ -294,10 +294,8 @@ StepWork Model::work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t 
                                  : kind.output_bucket == 0 ? 0
                                                            : n_segments;
   Cost total;
-  for (const std::int32_t index : plan.order) {
-    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
-    total += op_info(node).cost(*plan.graph, node, {all_rows, n_segments, n_outputs, position});
-  }
+  for (std::size_t i = 0; i < plan.order.size(); ++i)
+    total += cost_of(plan.node(i), {all_rows, n_segments, n_outputs, position});
   return {.stored_bytes = total.stored_bytes, .flops = total.flops};
 }
 

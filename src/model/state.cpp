@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "bitaxon/error.h"
+#include "core/align.h"
 #include "core/half.h"
 #include "model/random_weights.h"
 #include "model/state_file.h"
@@ -63,7 +64,7 @@ StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
   const std::int32_t versions = options.run_ahead + 1;
   LayoutBuilder builder(spec, options, layout);
   for (std::int64_t i = 0; i < spec.n_blocks(); ++i) index.blocks.push_back(builder.add_block(i));
-  index.seen = layout.add("seen", DType::u32, {(spec.vocab_size + 31) / 32}, versions);
+  index.seen = layout.add("seen", DType::u32, {divide_up(spec.vocab_size, 32)}, versions);
   index.next_token = layout.add("next_token", DType::i32, {1}, versions, StateKind::transient);
   return layout;
 }

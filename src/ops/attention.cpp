@@ -41,19 +41,19 @@ std::int64_t keys_seen(std::int64_t position, std::int64_t n_rows, std::int64_t 
 }  // namespace
 
 const OpInfo attention_info{
-    "attention", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "attention", [](const NodeView& node, const StepSizes& sizes) {
       using namespace attention_operand;
-      const Value& ring = operand_value(graph, node, keys);
-      const std::int64_t window = node.params_as<AttentionParams>().window;
+      const Value& ring = node.value(keys);
+      const std::int64_t window = node.params<AttentionParams>().window;
       const std::int64_t rows = sizes.n_rows / sizes.n_segments;
       // A key that several rows of a segment attend to is read once.
       const std::int64_t distinct =
           std::min(sizes.position + rows, window + rows - 1) * sizes.n_segments;
       const std::int64_t read =
           2 * distinct * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype));
-      return Cost{
-          read + activation_bytes(graph, node, q, sizes) + activation_bytes(graph, node, y, sizes),
-          4 * keys_seen(sizes.position, rows, window) * sizes.n_segments * ring.shape[1], read};
+      return Cost{read + activation_bytes(node, q, sizes) + activation_bytes(node, y, sizes),
+                  4 * keys_seen(sizes.position, rows, window) * sizes.n_segments * ring.shape[1],
+                  read};
     }};
 
 }  // namespace bitaxon

@@ -43,17 +43,15 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
 }
 
 const OpInfo attn_in_info{
-    "attn_in", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "attn_in", [](const NodeView& node, const StepSizes& sizes) {
       using namespace attn_in_operand;
-      const Value& ring = operand_value(graph, node, keys);
+      const Value& ring = node.value(keys);
       const std::int64_t n = sizes.n_rows;
-      const std::int64_t weights =
-          weight_bytes(graph, node, q_proj) + weight_bytes(graph, node, k_proj) +
-          weight_bytes(graph, node, v_proj) + weight_bytes(graph, node, norm);
-      return Cost{weights + activation_bytes(graph, node, x, sizes) +
-                      activation_bytes(graph, node, q, sizes) +
+      const std::int64_t weights = weight_bytes(node, q_proj) + weight_bytes(node, k_proj) +
+                                   weight_bytes(node, v_proj) + weight_bytes(node, norm);
+      return Cost{weights + activation_bytes(node, x, sizes) + activation_bytes(node, q, sizes) +
                       2 * n * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)),
-                  3 * product_flops(graph, node, q_proj, n), weights};
+                  3 * product_flops(node, q_proj, n), weights};
     }};
 
 }  // namespace bitaxon

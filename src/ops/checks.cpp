@@ -86,44 +86,35 @@ void check_eps(std::string_view op, float eps) {
   if (!(eps > 0)) fail_argument(op, "eps", "a number > 0", fmt::format("{}", eps));
 }
 
-const Value& operand_value(const Graph& graph, const Node& node, int index) {
-  return graph.value(node.operands[static_cast<std::size_t>(index)].value);
-}
-
-bool has_operand(const Node& node, int index) {
-  return node.operands[static_cast<std::size_t>(index)].value >= 0;
-}
-
-std::int64_t weight_bytes(const Graph& graph, const Node& node, int index) {
-  if (!has_operand(node, index)) return 0;
-  return static_cast<std::int64_t>(operand_value(graph, node, index).weight->stored_bytes);
+std::int64_t weight_bytes(const NodeView& node, int index) {
+  if (!node.has(index)) return 0;
+  return static_cast<std::int64_t>(node.value(index).weight->stored_bytes);
 }
 
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes) {
   return rows_in(value.row_space, sizes);
 }
 
-std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,
-                              const StepSizes& sizes) {
-  if (!has_operand(node, index)) return 0;
-  const Value& value = operand_value(graph, node, index);
+std::int64_t activation_bytes(const NodeView& node, int index, const StepSizes& sizes) {
+  if (!node.has(index)) return 0;
+  const Value& value = node.value(index);
   return value.shape.elements() / value.shape[0] * valid_rows(value, sizes) *
          static_cast<std::int64_t>(size_of(value.dtype));
 }
 
-std::int64_t state_bytes(const Graph& graph, const Node& node, int index) {
-  const Value& value = operand_value(graph, node, index);
+std::int64_t state_bytes(const NodeView& node, int index) {
+  const Value& value = node.value(index);
   return value.shape.elements() * static_cast<std::int64_t>(size_of(value.dtype));
 }
 
-std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
-                                 std::int64_t top_k, const StepSizes& sizes) {
-  const std::int64_t n_experts = operand_value(graph, node, index).shape[0];
-  return weight_bytes(graph, node, index) / n_experts * std::min(n_experts, top_k * sizes.n_rows);
+std::int64_t chosen_expert_bytes(const NodeView& node, int index, std::int64_t top_k,
+                                 const StepSizes& sizes) {
+  const std::int64_t n_experts = node.shape(index)[0];
+  return weight_bytes(node, index) / n_experts * std::min(n_experts, top_k * sizes.n_rows);
 }
 
-std::int64_t product_flops(const Graph& graph, const Node& node, int index, std::int64_t n_rows) {
-  const Shape& shape = operand_value(graph, node, index).shape;
+std::int64_t product_flops(const NodeView& node, int index, std::int64_t n_rows) {
+  const Shape& shape = node.shape(index);
   return 2 * n_rows * shape[1] * shape[2];
 }
 

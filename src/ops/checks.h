@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/graph.h"
+#include "core/node_view.h"
 #include "ops/op.h"
 
 namespace bitaxon {
@@ -35,23 +35,19 @@ void check_eps(std::string_view op, float eps);
 
 // --- costs -----------------------------------------------------------------------------------
 
-/// The value of operand `index`.
-const Value& operand_value(const Graph& graph, const Node& node, int index);
-bool has_operand(const Node& node, int index);
 /// Stored bytes of a weight operand; 0 if it is absent.
-std::int64_t weight_bytes(const Graph& graph, const Node& node, int index);
+std::int64_t weight_bytes(const NodeView& node, int index);
 /// Valid rows of an activation operand.
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes);
 /// Bytes of the valid rows of an activation operand; 0 if it is absent.
-std::int64_t activation_bytes(const Graph& graph, const Node& node, int index,
-                              const StepSizes& sizes);
+std::int64_t activation_bytes(const NodeView& node, int index, const StepSizes& sizes);
 /// Bytes of one version of one slot of a state operand.
-std::int64_t state_bytes(const Graph& graph, const Node& node, int index);
+std::int64_t state_bytes(const NodeView& node, int index);
 /// The most stored bytes that a step reads of a stack of experts: top_k experts per row, until
 /// every expert is read.
-std::int64_t chosen_expert_bytes(const Graph& graph, const Node& node, int index,
-                                 std::int64_t top_k, const StepSizes& sizes);
+std::int64_t chosen_expert_bytes(const NodeView& node, int index, std::int64_t top_k,
+                                 const StepSizes& sizes);
 /// 2 * n_rows * rows * cols of a weight operand.
-std::int64_t product_flops(const Graph& graph, const Node& node, int index, std::int64_t n_rows);
+std::int64_t product_flops(const NodeView& node, int index, std::int64_t n_rows);
 
 }  // namespace bitaxon

@@ -1,6 +1,7 @@
 #include "ops/embed.h"
 
 #include "bitaxon/ops.h"
+#include "core/align.h"
 #include "core/step.h"
 #include "ops/checks.h"
 
@@ -10,7 +11,7 @@ Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
              std::int64_t n_rows) {
   const Shape shape = weight_shape("embed", "table", table);
   check_argument(shape[0] == 1, "embed", "table", "a weight [1, V, S]", shape.to_string());
-  check_state("embed", "seen", seen, DType::u32, {(shape[1] + 31) / 32});
+  check_state("embed", "seen", seen, DType::u32, {divide_up(shape[1], 32)});
   check_state("embed", "next_token", next_token, DType::i32, {1});
   check_argument(n_rows >= 1 && n_rows <= kMaxRows, "embed", "n_rows",
                  "1.." + std::to_string(kMaxRows), std::to_string(n_rows));
@@ -21,15 +22,19 @@ Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
                               arguments, outputs)[0];
 }
 
-const OpInfo embed_info{
-    "embed", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
-      using namespace embed_operand;
-      // Only the rows that are looked up are read.
-      const Shape& shape = operand_value(graph, node, table).shape;
-      const std::int64_t row_bytes = weight_bytes(graph, node, table) / shape[1];
-      return Cost{row_bytes * sizes.n_rows + activation_bytes(graph, node, y, sizes) +
-                      2 * state_bytes(graph, node, seen) * sizes.n_segments,
-                  0, row_bytes * sizes.n_rows};
-    }};
+namespace {
+
+Cost cost(const NodeView& node, const StepSizes& sizes) {
+  using namespace embed_operand;
+  // Only the rows that are looked up are read.
+  const std::int64_t row_bytes = weight_bytes(node, table) / node.shape(table)[1];
+  return {row_bytes * sizes.n_rows + activation_bytes(node, y, sizes) +
+              2 * state_bytes(node, seen) * sizes.n_segments,
+          0, row_bytes * sizes.n_rows};
+}
+
+}  // namespace
+
+const OpInfo embed_info{"embed", cost};
 
 }  // namespace bitaxon

@@ -35,16 +35,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
 }
 
 const OpInfo linear_info{
-    "linear", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "linear", [](const NodeView& node, const StepSizes& sizes) {
       using namespace linear_operand;
-      const std::int64_t n_rows = valid_rows(operand_value(graph, node, y), sizes);
-      const std::int64_t cols = operand_value(graph, node, weight).shape[2];
-      const std::int64_t weights =
-          weight_bytes(graph, node, weight) + weight_bytes(graph, node, norm);
-      return Cost{weights + n_rows * cols * 4 + activation_bytes(graph, node, residual, sizes) +
-                      activation_bytes(graph, node, y, sizes),
-                  product_flops(graph, node, weight, n_rows) +
-                      (has_operand(node, norm) ? 4 * n_rows * cols : 0),
+      const std::int64_t n_rows = valid_rows(node.value(y), sizes);
+      const std::int64_t cols = node.shape(weight)[2];
+      const std::int64_t weights = weight_bytes(node, weight) + weight_bytes(node, norm);
+      return Cost{weights + n_rows * cols * 4 + activation_bytes(node, residual, sizes) +
+                      activation_bytes(node, y, sizes),
+                  product_flops(node, weight, n_rows) + (node.has(norm) ? 4 * n_rows * cols : 0),
                   weights};
     }};
 

@@ -29,18 +29,17 @@ Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, c
 }
 
 const OpInfo moe_down_info{
-    "moe_down", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "moe_down", [](const NodeView& node, const StepSizes& sizes) {
       using namespace moe_down_operand;
-      const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
-      const std::int64_t slots = operand_value(graph, node, act).shape[1];
-      const std::int64_t weights = chosen_expert_bytes(graph, node, down, top_k, sizes) +
-                                   weight_bytes(graph, node, shared_down);
-      return Cost{weights + activation_bytes(graph, node, act, sizes) +
-                      activation_bytes(graph, node, experts, sizes) +
-                      activation_bytes(graph, node, gates, sizes) +
-                      activation_bytes(graph, node, residual, sizes) +
-                      activation_bytes(graph, node, y, sizes),
-                  product_flops(graph, node, down, sizes.n_rows * slots), weights};
+      const std::int64_t top_k = node.shape(experts)[1];
+      const std::int64_t slots = node.shape(act)[1];
+      const std::int64_t weights =
+          chosen_expert_bytes(node, down, top_k, sizes) + weight_bytes(node, shared_down);
+      return Cost{weights + activation_bytes(node, act, sizes) +
+                      activation_bytes(node, experts, sizes) +
+                      activation_bytes(node, gates, sizes) +
+                      activation_bytes(node, residual, sizes) + activation_bytes(node, y, sizes),
+                  product_flops(node, down, sizes.n_rows * slots), weights};
     }};
 
 }  // namespace bitaxon

@@ -30,20 +30,17 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
 }
 
 const OpInfo moe_route_info{
-    "moe_route", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "moe_route", [](const NodeView& node, const StepSizes& sizes) {
       using namespace moe_route_operand;
       const std::int64_t n = sizes.n_rows;
-      const std::int64_t weights = weight_bytes(graph, node, norm) +
-                                   weight_bytes(graph, node, gate) +
-                                   weight_bytes(graph, node, shared_gate);
-      return Cost{
-          weights + activation_bytes(graph, node, x, sizes) +
-              activation_bytes(graph, node, normed, sizes) +
-              activation_bytes(graph, node, experts, sizes) +
-              activation_bytes(graph, node, gates, sizes),
-          product_flops(graph, node, gate, n) +
-              (has_operand(node, shared_gate) ? product_flops(graph, node, shared_gate, n) : 0),
-          weights};
+      const std::int64_t weights =
+          weight_bytes(node, norm) + weight_bytes(node, gate) + weight_bytes(node, shared_gate);
+      return Cost{weights + activation_bytes(node, x, sizes) +
+                      activation_bytes(node, normed, sizes) +
+                      activation_bytes(node, experts, sizes) + activation_bytes(node, gates, sizes),
+                  product_flops(node, gate, n) +
+                      (node.has(shared_gate) ? product_flops(node, shared_gate, n) : 0),
+                  weights};
     }};
 
 }  // namespace bitaxon

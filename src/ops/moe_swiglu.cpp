@@ -31,18 +31,16 @@ Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights
 }
 
 const OpInfo moe_swiglu_info{
-    "moe_swiglu", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "moe_swiglu", [](const NodeView& node, const StepSizes& sizes) {
       using namespace moe_swiglu_operand;
-      const std::int64_t top_k = operand_value(graph, node, experts).shape[1];
-      const std::int64_t slots = operand_value(graph, node, y).shape[1];
-      const std::int64_t weights = chosen_expert_bytes(graph, node, gate, top_k, sizes) +
-                                   chosen_expert_bytes(graph, node, up, top_k, sizes) +
-                                   weight_bytes(graph, node, shared_gate) +
-                                   weight_bytes(graph, node, shared_up);
-      return Cost{weights + activation_bytes(graph, node, x, sizes) +
-                      activation_bytes(graph, node, experts, sizes) +
-                      activation_bytes(graph, node, y, sizes),
-                  2 * product_flops(graph, node, gate, sizes.n_rows * slots), weights};
+      const std::int64_t top_k = node.shape(experts)[1];
+      const std::int64_t slots = node.shape(y)[1];
+      const std::int64_t weights = chosen_expert_bytes(node, gate, top_k, sizes) +
+                                   chosen_expert_bytes(node, up, top_k, sizes) +
+                                   weight_bytes(node, shared_gate) + weight_bytes(node, shared_up);
+      return Cost{weights + activation_bytes(node, x, sizes) +
+                      activation_bytes(node, experts, sizes) + activation_bytes(node, y, sizes),
+                  2 * product_flops(node, gate, sizes.n_rows * slots), weights};
     }};
 
 }  // namespace bitaxon

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "core/graph.h"
+#include "core/node_view.h"
 
 namespace bitaxon {
 
@@ -53,7 +53,7 @@ struct Cost {
 
 struct OpInfo {
   std::string_view name;
-  Cost (*cost)(const Graph& graph, const Node& node, const StepSizes& sizes);
+  Cost (*cost)(const NodeView& node, const StepSizes& sizes);
 };
 
 // Each src/ops/<op>.cpp defines the OpInfo of its op.
@@ -62,6 +62,10 @@ struct OpInfo {
 #undef BX_OP
 
 const OpInfo& op_info(OpId op);
-inline const OpInfo& op_info(const Node& node) { return op_info(static_cast<OpId>(node.op)); }
+inline OpId op_of(const Node& node) { return static_cast<OpId>(node.op); }
+inline const OpInfo& op_info(const Node& node) { return op_info(op_of(node)); }
+inline Cost cost_of(const NodeView& node, const StepSizes& sizes) {
+  return op_info(node.node()).cost(node, sizes);
+}
 
 }  // namespace bitaxon

@@ -1,5 +1,6 @@
 #include "ops/sample.h"
 
+#include "core/align.h"
 #include "core/step.h"
 #include "ops/checks.h"
 
@@ -15,7 +16,7 @@ Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token
   check_activation("sample", "logits", logits, DType::f32, {logits.shape()[0], vocab_size});
   check_argument(n_segments >= 1 && n_segments <= kMaxSegments, "sample", "n_segments",
                  "1.." + std::to_string(kMaxSegments), std::to_string(n_segments));
-  check_state("sample", "seen", seen, DType::u32, {(vocab_size + 31) / 32});
+  check_state("sample", "seen", seen, DType::u32, {divide_up(vocab_size, 32)});
   check_state("sample", "next_token", next_token, DType::i32, {1});
   const Graph::Argument arguments[] = {{logits}, {seen}, {next_token, Access::write}};
   const Graph::Output outputs[] = {{DType::i32, {n_segments}, RowSpace::segments}};
@@ -23,12 +24,16 @@ Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token
                                arguments, outputs)[0];
 }
 
-const OpInfo sample_info{
-    "sample", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
-      using namespace sample_operand;
-      return Cost{activation_bytes(graph, node, logits, sizes) +
-                      state_bytes(graph, node, seen) * sizes.n_segments,
-                  4 * operand_value(graph, node, logits).shape[1] * sizes.n_segments};
-    }};
+namespace {
+
+Cost cost(const NodeView& node, const StepSizes& sizes) {
+  using namespace sample_operand;
+  return {activation_bytes(node, logits, sizes) + state_bytes(node, seen) * sizes.n_segments,
+          4 * node.shape(logits)[1] * sizes.n_segments};
+}
+
+}  // namespace
+
+const OpInfo sample_info{"sample", cost};
 
 }  // namespace bitaxon

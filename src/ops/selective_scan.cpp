@@ -32,17 +32,14 @@ Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
 }
 
 const OpInfo selective_scan_info{
-    "selective_scan", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "selective_scan", [](const NodeView& node, const StepSizes& sizes) {
       using namespace selective_scan_operand;
-      const Shape& a = operand_value(graph, node, a_log).shape;
-      const std::int64_t weights =
-          weight_bytes(graph, node, a_log) + weight_bytes(graph, node, dt_weight) +
-          weight_bytes(graph, node, dt_bias) + weight_bytes(graph, node, skip);
-      return Cost{weights + activation_bytes(graph, node, u, sizes) +
-                      activation_bytes(graph, node, bcr, sizes) +
-                      activation_bytes(graph, node, z, sizes) +
-                      activation_bytes(graph, node, y, sizes) +
-                      2 * state_bytes(graph, node, h) * sizes.n_segments,
+      const Shape& a = node.shape(a_log);
+      const std::int64_t weights = weight_bytes(node, a_log) + weight_bytes(node, dt_weight) +
+                                   weight_bytes(node, dt_bias) + weight_bytes(node, skip);
+      return Cost{weights + activation_bytes(node, u, sizes) + activation_bytes(node, bcr, sizes) +
+                      activation_bytes(node, z, sizes) + activation_bytes(node, y, sizes) +
+                      2 * state_bytes(node, h) * sizes.n_segments,
                   // per state: exp, decay, input, output; per channel: softplus, skip, gate
                   sizes.n_rows * a[1] * (6 * a[2] + 12), weights};
     }};

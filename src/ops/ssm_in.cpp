@@ -34,18 +34,16 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
 }
 
 const OpInfo ssm_in_info{
-    "ssm_in", [](const Graph& graph, const Node& node, const StepSizes& sizes) {
+    "ssm_in", [](const NodeView& node, const StepSizes& sizes) {
       using namespace ssm_in_operand;
-      const Shape& conv = operand_value(graph, node, conv_weight).shape;
+      const Shape& conv = node.shape(conv_weight);
       const std::int64_t n = sizes.n_rows;
-      const std::int64_t weights =
-          weight_bytes(graph, node, in_proj) + weight_bytes(graph, node, norm) +
-          weight_bytes(graph, node, conv_weight) + weight_bytes(graph, node, conv_bias);
-      return Cost{
-          weights + activation_bytes(graph, node, x, sizes) +
-              activation_bytes(graph, node, u, sizes) + activation_bytes(graph, node, z, sizes) +
-              2 * state_bytes(graph, node, tail) * sizes.n_segments,
-          product_flops(graph, node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4), weights};
+      const std::int64_t weights = weight_bytes(node, in_proj) + weight_bytes(node, norm) +
+                                   weight_bytes(node, conv_weight) + weight_bytes(node, conv_bias);
+      return Cost{weights + activation_bytes(node, x, sizes) + activation_bytes(node, u, sizes) +
+                      activation_bytes(node, z, sizes) +
+                      2 * state_bytes(node, tail) * sizes.n_segments,
+                  product_flops(node, in_proj, n) + n * conv[1] * (2 * conv[2] + 4), weights};
     }};
 
 }  // namespace bitaxon

@@ -144,7 +144,7 @@ class VulkanBackend final : public Backend {
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, device_.caps());
+    return kernel_of(op_of(node)).workspace({graph, node}, device_.caps());
   }
 
   Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
@@ -364,11 +364,10 @@ std::vector<OpTime> VulkanBackend::last_step_times() {
   std::int32_t previous = -1;
   for (std::size_t i = 0; i < nanoseconds.size(); ++i) {
     const BoundLaunch& launch = last_executable_->launches[i];
-    const std::int32_t index = plan.order[static_cast<std::size_t>(launch.node)];
-    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
-    const OpInfo& op = op_info(node);
+    const NodeView node = plan.node(static_cast<std::size_t>(launch.node));
+    const OpInfo& op = op_info(node.node());
     const bool is_first = launch.node != std::exchange(previous, launch.node);
-    const Cost cost = is_first ? op.cost(*plan.graph, node, last_sizes_) : Cost{};
+    const Cost cost = is_first ? op.cost(node, last_sizes_) : Cost{};
     times.push_back({.op = std::string(op.name),
                      .label = launch.label,
                      .time_ns = nanoseconds[i],

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "core/align.h"
 #include "core/plan.h"
 #include "core_tests/expect_error.h"
 #include "core_tests/toy_graph.h"
@@ -149,7 +150,7 @@ TEST(StateLayout, StateTensorsDoNotOverlap) {
       for (std::int32_t slot = 0; slot < layout.n_slots; ++slot) {
         const std::size_t at = static_cast<std::size_t>(version) * tensor.version_stride_bytes +
                                static_cast<std::size_t>(slot) * tensor.slot_stride_bytes;
-        EXPECT_EQ(at % StateLayout::kAlignment, 0U);
+        EXPECT_EQ(at % kBufferAlignment, 0U);
         EXPECT_LE(at + size, tensor.size_bytes);
         if (size > 0) places.insert({at, at + size});
       }

@@ -126,15 +126,15 @@ TEST(OpTable, EveryOpHasACost) {
       const OpProblem problem = problem_of(cases.op, op_case);
       const auto graph = graph_of(reference_backend(), problem);
       ASSERT_EQ(graph->nodes().size(), 1U);
-      const Node& node = graph->nodes()[0];
-      EXPECT_EQ(op_info(node).name, cases.op);
+      const NodeView node(*graph, graph->nodes()[0]);
+      EXPECT_EQ(op_info(node.node()).name, cases.op);
       const StepSizes one{.n_rows = 1, .n_segments = 1, .n_outputs = 1, .position = 3};
       const StepSizes two{.n_rows = 2, .n_segments = 2, .n_outputs = 2, .position = 3};
-      const Cost cost = op_info(node).cost(*graph, node, one);
+      const Cost cost = cost_of(node, one);
       EXPECT_GT(cost.bytes, 0);
       // A look-up computes nothing.
       EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
-      EXPECT_GT(op_info(node).cost(*graph, node, two).bytes, cost.bytes);
+      EXPECT_GT(cost_of(node, two).bytes, cost.bytes);
       // Only an op without weights and keys has no stored bytes.
       EXPECT_EQ(cost.stored_bytes > 0, cases.op != "sample");
       EXPECT_LE(cost.stored_bytes, cost.bytes);

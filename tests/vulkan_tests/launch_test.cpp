@@ -36,7 +36,7 @@ class NoDevice final : public Backend {
     return weight;
   }
   std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, device_caps_);
+    return kernel_of(op_of(node)).workspace({graph, node}, device_caps_);
   }
   DeviceMemory memory() const override { return nothing<DeviceMemory>(); }
   Buffer allocate(std::size_t, BufferUse) override { return nothing<Buffer>(); }
@@ -116,9 +116,9 @@ class CaseLaunches {
     NoDevice backend(caps_);
     graph_ = graph_of(backend, problem);
     scratch_bytes_ = backend.workspace(*graph_, node());
-    LaunchContext context(caps_, *graph_, node(), problem.layout(), scratch_bytes_);
+    LaunchContext context(caps_, {*graph_, node()}, problem.layout(), scratch_bytes_);
     context.fast = device.fast;
-    launches_ = kernel_of(static_cast<OpId>(node().op)).launch(context);
+    launches_ = kernel_of(op_of(node())).launch(context);
   }
 
   void check() const {

@@ -65,10 +65,10 @@ Launches launches_of(const Product& product, const DeviceCaps& caps) {
   }
   linear(graph.input(DType::f32, {product.n_rows, product.n_cols}),
          graph.weight(weight_of(product.n_out, product.n_cols)), options);
-  const Node& node = graph.nodes()[0];
-  const std::size_t scratch = linear_kernel.workspace(graph, node, caps);
+  const NodeView node(graph, graph.nodes()[0]);
+  const std::size_t scratch = linear_kernel.workspace(node, caps);
   const StateLayout layout;
-  return {linear_kernel.launch(LaunchContext(caps, graph, node, layout, scratch)), scratch};
+  return {linear_kernel.launch(LaunchContext(caps, node, layout, scratch)), scratch};
 }
 
 template <class Params>

@@ -12,15 +12,17 @@ namespace bitaxon::cpu {
 namespace {
 
 struct Scratch {
+  std::int64_t window, head_dim;
   double* scores;  ///< [n_threads, window]
   double* sums;    ///< [n_threads, head_dim]
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t window, std::int64_t head_dim, int n_threads) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const auto params = node.params<AttentionParams>();
+    const Shape& ring = node.shape(attention_operand::keys);
+    window = std::min(params.window, ring[0]);
+    head_dim = ring[1] / params.n_heads;
     scores = layout.take<double>(n_threads * window);
     sums = layout.take<double>(n_threads * head_dim);
-    size_bytes = layout.size_bytes();
   }
 };
 
@@ -57,14 +59,13 @@ void attend(const float* q, const Element* keys, const Element* values, std::int
 }
 
 template <class Element>
-void attend_all(const KernelArgs& args) {
+void attend_all(const KernelArgs& args, const Scratch& scratch) {
   using namespace attention_operand;
   const auto params = args.params<AttentionParams>();
   const Shape& ring = args.shape(keys);
   const std::int64_t d_model = ring[1];
-  const std::int64_t head_dim = d_model / params.n_heads;
-  const std::int64_t window = std::min(params.window, ring[0]);
-  const Scratch scratch(args.scratch, window, head_dim, args.pool.n_threads());
+  const std::int64_t head_dim = scratch.head_dim;
+  const std::int64_t window = scratch.window;
   for (const SegmentWords& segment : args.segments()) {
     const Element* k = args.state<Element>(keys, segment, 0);
     const Element* v = args.state<Element>(values, segment, 0);
@@ -84,22 +85,15 @@ void attend_all(const KernelArgs& args) {
   }
 }
 
-void run(const KernelArgs& args) {
-  if (args.view(attention_operand::keys).dtype == DType::f16)
-    attend_all<std::uint16_t>(args);
+void run(const KernelArgs& args, const Scratch& scratch) {
+  if (args.value(attention_operand::keys).dtype == DType::f16)
+    attend_all<std::uint16_t>(args, scratch);
   else
-    attend_all<float>(args);
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const auto params = node.params_as<AttentionParams>();
-  const Shape& ring = graph.value(node.operands[attention_operand::keys].value).shape;
-  return Scratch(nullptr, std::min(params.window, ring[0]), ring[1] / params.n_heads, n_threads)
-      .size_bytes;
+    attend_all<float>(args, scratch);
 }
 
 }  // namespace
 
-const CpuKernel attention_kernel{run, workspace};
+const CpuKernel attention_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

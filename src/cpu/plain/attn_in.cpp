@@ -13,22 +13,21 @@ struct Scratch {
   float* normed;         ///< [R, D]
   float* rows;           ///< [n_threads, D]
   std::int64_t* target;  ///< [R]: the offset of each row in the KV cache's ring buffer, in elements
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, int n_threads) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const std::int64_t n_rows = node.shape(attn_in_operand::x)[0];
+    const std::int64_t d_model = node.shape(attn_in_operand::x)[1];
     norm = layout.take<float>(d_model);
     normed = layout.take<float>(n_rows * d_model);
     rows = layout.take<float>(n_threads * d_model);
     target = layout.take<std::int64_t>(n_rows);
-    size_bytes = layout.size_bytes();
   }
 };
 
 void append(const KernelArgs& args, int projection, int ring, const float* normed,
             const Scratch& scratch, std::int64_t d_model) {
   find_ring_places(args, ring, scratch.target);
-  const bool half = args.view(ring).dtype == DType::f16;
+  const bool half = args.value(ring).dtype == DType::f16;
   for_each_product(
       args, args.weight(projection), 0, args.n_rows(), scratch.rows,
       [&](std::int64_t r) { return normed + r * d_model; },
@@ -42,10 +41,9 @@ void append(const KernelArgs& args, int projection, int ring, const float* norme
       });
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace attn_in_operand;
   const std::int64_t d_model = args.shape(q)[1];
-  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, args.pool.n_threads());
   const float* normed = args.data(x);
   if (args.has(norm)) {
     rms_norm_rows(args, normed, args.weight(norm), args.params<AttnInParams>().eps, args.n_rows(),
@@ -62,13 +60,8 @@ void run(const KernelArgs& args) {
   append(args, v_proj, values, normed, scratch, d_model);
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const Shape& shape = graph.value(node.operands[attn_in_operand::x].value).shape;
-  return Scratch(nullptr, shape[0], shape[1], n_threads).size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel attn_in_kernel{run, workspace};
+const CpuKernel attn_in_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

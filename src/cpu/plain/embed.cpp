@@ -41,6 +41,6 @@ void run(const KernelArgs& args) {
 
 }  // namespace
 
-const CpuKernel embed_kernel{run, [](const Graph&, const Node&, int) { return std::size_t{0}; }};
+const CpuKernel embed_kernel = kernel_without_scratch(run);
 
 }  // namespace bitaxon::cpu

@@ -10,18 +10,17 @@ struct Scratch {
   float* norm;    ///< [cols]
   float* normed;  ///< [R, cols]
   float* rows;    ///< [n_threads, cols]
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, bool has_norm, std::int64_t n_rows, std::int64_t cols, int n_threads) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const std::int64_t cols = node.shape(linear_operand::x)[1];
+    const bool has_norm = node.has(linear_operand::norm);
     norm = layout.take<float>(has_norm ? cols : 0);
-    normed = layout.take<float>(has_norm ? n_rows * cols : 0);
+    normed = layout.take<float>(has_norm ? node.shape(linear_operand::x)[0] * cols : 0);
     rows = layout.take<float>(n_threads * cols);
-    size_bytes = layout.size_bytes();
   }
 };
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace linear_operand;
   const auto params = args.params<LinearParams>();
   const PackedWeight& w = args.weight(weight);
@@ -29,8 +28,6 @@ void run(const KernelArgs& args) {
   const std::int64_t out_cols = w.desc.rows;
   const bool selects = params.select == RowSelect::outputs;
   const std::int64_t n_rows = args.valid_rows(y);
-  const Scratch scratch(args.scratch, args.has(norm), args.shape(x)[0], cols,
-                        args.pool.n_threads());
   const auto source_row = [&](std::int64_t r) { return selects ? args.output_row(r) : r; };
   const float* source = args.data(x);
   if (args.has(norm)) {
@@ -53,14 +50,8 @@ void run(const KernelArgs& args) {
       });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace linear_operand;
-  const Shape& shape = graph.value(node.operands[x].value).shape;
-  return Scratch(nullptr, node.operands[norm].value >= 0, shape[0], shape[1], n_threads).size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel linear_kernel{run, workspace};
+const CpuKernel linear_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

@@ -11,20 +11,19 @@ struct Scratch {
   float* rows;      ///< [n_threads, I]
   float* products;  ///< [R, slots, D]
   ExpertGroups groups;
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, const Shape& act, std::int64_t d_model, std::int64_t n_experts,
-          std::int64_t top_k, int n_threads) {
-    ScratchLayout layout(base);
-    rows = layout.take<float>(n_threads * act[2]);
-    products = layout.take<float>(act[0] * act[1] * d_model);
-    groups.first = layout.take<std::int32_t>(n_experts + 1);
-    groups.pairs = layout.take<std::int32_t>(act[0] * top_k);
-    size_bytes = layout.size_bytes();
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    using namespace moe_down_operand;
+    const Shape& slots = node.shape(act);
+    const Shape& weight = node.shape(down);
+    rows = layout.take<float>(n_threads * slots[2]);
+    products = layout.take<float>(slots[0] * slots[1] * weight[1]);
+    groups.first = layout.take<std::int32_t>(weight[0] + 1);
+    groups.pairs = layout.take<std::int32_t>(node.shape(experts).elements());
   }
 };
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace moe_down_operand;
   const PackedWeight& weight = args.weight(down);
   const std::int64_t d_model = weight.desc.rows;
@@ -32,8 +31,6 @@ void run(const KernelArgs& args) {
   const std::int64_t n_experts = weight.desc.n_matrices;
   const std::int64_t top_k = args.shape(experts)[1];
   const std::int64_t slots = args.shape(act)[1];
-  const Scratch scratch(args.scratch, args.shape(act), d_model, n_experts, top_k,
-                        args.pool.n_threads());
   group_by_expert(args.data<std::int32_t>(experts), args.n_rows() * top_k, n_experts,
                   scratch.groups);
   const auto project = [&](const PackedWeight& matrices, std::int64_t matrix, std::int64_t n,
@@ -70,16 +67,8 @@ void run(const KernelArgs& args) {
       });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_down_operand;
-  const Shape& weight = graph.value(node.operands[down].value).shape;
-  return Scratch(nullptr, graph.value(node.operands[act].value).shape, weight[1], weight[0],
-                 graph.value(node.operands[experts].value).shape[1], n_threads)
-      .size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel moe_down_kernel{run, workspace};
+const CpuKernel moe_down_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

@@ -16,26 +16,23 @@ struct Scratch {
   float* rows;     ///< [n_threads, D]
   double* logits;  ///< [R, X]
   double* shared;  ///< [R]
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
-          int n_threads) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const std::int64_t n_rows = node.shape(moe_route_operand::x)[0];
+    const std::int64_t d_model = node.shape(moe_route_operand::x)[1];
     norm = layout.take<float>(d_model);
     rows = layout.take<float>(n_threads * d_model);
-    logits = layout.take<double>(n_rows * n_experts);
+    logits = layout.take<double>(n_rows * node.shape(moe_route_operand::gate)[1]);
     shared = layout.take<double>(n_rows);
-    size_bytes = layout.size_bytes();
   }
 };
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace moe_route_operand;
   const auto params = args.params<MoeRouteParams>();
   const std::int64_t d_model = args.shape(x)[1];
   const std::int64_t n_experts = args.weight(gate).desc.rows;
   const std::int64_t top_k = params.top_k;
-  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, args.pool.n_threads());
   float* rows = args.data(normed);
   if (args.has(norm))
     rms_norm_rows(args, args.data(x), args.weight(norm), params.eps, args.n_rows(), d_model,
@@ -60,16 +57,8 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_route_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[1],
-                 n_threads)
-      .size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel moe_route_kernel{run, workspace};
+const CpuKernel moe_route_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

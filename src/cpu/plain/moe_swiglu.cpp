@@ -10,15 +10,12 @@ namespace {
 struct Scratch {
   float* rows;  ///< [n_threads, 2, D]
   ExpertGroups groups;
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
-          std::int64_t top_k, int n_threads) {
-    ScratchLayout layout(base);
-    rows = layout.take<float>(n_threads * 2 * d_model);
-    groups.first = layout.take<std::int32_t>(n_experts + 1);
-    groups.pairs = layout.take<std::int32_t>(n_rows * top_k);
-    size_bytes = layout.size_bytes();
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    using namespace moe_swiglu_operand;
+    rows = layout.take<float>(n_threads * 2 * node.shape(x)[1]);
+    groups.first = layout.take<std::int32_t>(node.shape(gate)[0] + 1);
+    groups.pairs = layout.take<std::int32_t>(node.shape(experts).elements());
   }
 };
 
@@ -41,7 +38,7 @@ void swiglu(const KernelArgs& args, const PackedWeight& gate, const PackedWeight
       });
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace moe_swiglu_operand;
   const PackedWeight& gates = args.weight(gate);
   const std::int64_t d_model = gates.desc.cols;
@@ -49,8 +46,6 @@ void run(const KernelArgs& args) {
   const std::int64_t n_experts = gates.desc.n_matrices;
   const std::int64_t top_k = args.shape(experts)[1];
   const std::int64_t slots = args.shape(y)[1];
-  const Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, top_k,
-                        args.pool.n_threads());
   group_by_expert(args.data<std::int32_t>(experts), args.n_rows() * top_k, n_experts,
                   scratch.groups);
   const float* in = args.data(x);
@@ -73,16 +68,8 @@ void run(const KernelArgs& args) {
         [&](std::int64_t r) { return out + (r * slots + top_k) * intermediate; });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_swiglu_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[0],
-                 graph.value(node.operands[experts].value).shape[1], n_threads)
-      .size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel moe_swiglu_kernel{run, workspace};
+const CpuKernel moe_swiglu_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

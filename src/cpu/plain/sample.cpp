@@ -20,15 +20,13 @@ struct Scratch {
   float* sorted;          ///< [V] to select the k-th largest
   std::uint64_t* weight;  ///< [V] 0 for tokens dropped by a filter
   std::int32_t* order;    ///< [V] for top-p
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t vocab_size) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int /*n_threads*/) {
+    const std::int64_t vocab_size = node.shape(sample_operand::logits)[1];
     scaled = layout.take<float>(vocab_size);
     sorted = layout.take<float>(vocab_size);
     weight = layout.take<std::uint64_t>(vocab_size);
     order = layout.take<std::int32_t>(vocab_size);
-    size_bytes = layout.size_bytes();
   }
 };
 
@@ -126,9 +124,8 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
   return draw(segment, n, scratch);
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   const std::int64_t vocab_size = args.shape(sample_operand::logits)[1];
-  const Scratch scratch(args.scratch, vocab_size);
   const auto params = args.params<SampleParams>();
   sample_segments(args,
                   [&](const SegmentWords& segment, const float* logits, const std::uint32_t* seen) {
@@ -138,10 +135,6 @@ void run(const KernelArgs& args) {
 
 }  // namespace
 
-const CpuKernel sample_kernel{run, [](const Graph& graph, const Node& node, int) {
-                                const Value& value =
-                                    graph.value(node.operands[sample_operand::logits].value);
-                                return Scratch(nullptr, value.shape[1]).size_bytes;
-                              }};
+const CpuKernel sample_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

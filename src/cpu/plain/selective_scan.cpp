@@ -16,16 +16,15 @@ struct Scratch {
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
   double* channel;   ///< [n_threads, 2 * N]: a and h of the current channel
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, std::int64_t d_inner, std::int64_t d_state, int n_threads) {
-    ScratchLayout layout(base);
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const std::int64_t d_inner = node.shape(selective_scan_operand::a_log)[1];
+    const std::int64_t d_state = node.shape(selective_scan_operand::a_log)[2];
     a_log = layout.take<float>(d_inner * d_state);
     dt_weight = layout.take<float>(d_inner);
     dt_bias = layout.take<float>(d_inner);
     skip = layout.take<float>(d_inner);
     channel = layout.take<double>(n_threads * 2 * d_state);
-    size_bytes = layout.size_bytes();
   }
 };
 
@@ -75,12 +74,11 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
   for (std::int64_t n = 0; n < d_state; ++n) h_out[n * d_inner + e] = static_cast<float>(state[n]);
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace selective_scan_operand;
   const WeightDesc& desc = args.weight(a_log).desc;
   const std::int64_t d_inner = desc.rows;
   const std::int64_t d_state = desc.cols;
-  const Scratch scratch(args.scratch, d_inner, d_state, args.pool.n_threads());
   decode_all(args.weight(a_log), scratch.a_log);
   decode_all(args.weight(dt_weight), scratch.dt_weight);
   decode_all(args.weight(dt_bias), scratch.dt_bias);
@@ -97,14 +95,8 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace selective_scan_operand;
-  const Shape& shape = graph.value(node.operands[a_log].value).shape;
-  return Scratch(nullptr, shape[1], shape[2], n_threads).size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel selective_scan_kernel{run, workspace};
+const CpuKernel selective_scan_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

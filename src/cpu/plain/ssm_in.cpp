@@ -7,10 +7,6 @@
 namespace bitaxon::cpu {
 namespace {
 
-struct Sizes {
-  std::int64_t n_rows, d_model, d_inner, d_conv;
-};
-
 struct Scratch {
   float* norm;    ///< [D]
   float* normed;  ///< [R, D]
@@ -18,17 +14,18 @@ struct Scratch {
   float* v;       ///< [R, E]
   float* taps;    ///< [E, K]
   float* bias;    ///< [E]
-  std::size_t size_bytes;
 
-  Scratch(std::byte* base, const Sizes& sizes, int n_threads) {
-    ScratchLayout layout(base);
-    norm = layout.take<float>(sizes.d_model);
-    normed = layout.take<float>(sizes.n_rows * sizes.d_model);
-    rows = layout.take<float>(n_threads * sizes.d_model);
-    v = layout.take<float>(sizes.n_rows * sizes.d_inner);
-    taps = layout.take<float>(sizes.d_inner * sizes.d_conv);
-    bias = layout.take<float>(sizes.d_inner);
-    size_bytes = layout.size_bytes();
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    const std::int64_t n_rows = node.shape(ssm_in_operand::x)[0];
+    const std::int64_t d_model = node.shape(ssm_in_operand::x)[1];
+    const std::int64_t d_inner = node.shape(ssm_in_operand::conv_weight)[1];
+    const std::int64_t d_conv = node.shape(ssm_in_operand::conv_weight)[2];
+    norm = layout.take<float>(d_model);
+    normed = layout.take<float>(n_rows * d_model);
+    rows = layout.take<float>(n_threads * d_model);
+    v = layout.take<float>(n_rows * d_inner);
+    taps = layout.take<float>(d_inner * d_conv);
+    bias = layout.take<float>(d_inner);
   }
 };
 
@@ -54,24 +51,22 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
     tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace ssm_in_operand;
   const PackedWeight& projection = args.weight(in_proj);
-  const Sizes sizes{args.shape(x)[0], projection.desc.cols, args.shape(u)[1],
-                    args.weight(conv_weight).desc.cols};
-  const std::int64_t d_inner = sizes.d_inner;
-  const std::int64_t d_conv = sizes.d_conv;
-  const Scratch scratch(args.scratch, sizes, args.pool.n_threads());
+  const std::int64_t d_model = projection.desc.cols;
+  const std::int64_t d_inner = args.shape(u)[1];
+  const std::int64_t d_conv = args.weight(conv_weight).desc.cols;
   const float* normed = args.data(x);
   if (args.has(norm)) {
     rms_norm_rows(args, normed, args.weight(norm), args.params<SsmInParams>().eps, args.n_rows(),
-                  sizes.d_model, scratch.norm, scratch.normed);
+                  d_model, scratch.norm, scratch.normed);
     normed = scratch.normed;
   }
   float* gate = args.data(z);
   for_each_product(
       args, projection, 0, args.n_rows(), scratch.rows,
-      [&](std::int64_t r) { return normed + r * sizes.d_model; },
+      [&](std::int64_t r) { return normed + r * d_model; },
       [&](std::int64_t r, std::int64_t o, double product) {
         float* out = o < d_inner ? scratch.v + r * d_inner + o : gate + r * d_inner + o - d_inner;
         *out = static_cast<float>(product);
@@ -94,15 +89,8 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace ssm_in_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  const Shape& conv = graph.value(node.operands[conv_weight].value).shape;
-  return Scratch(nullptr, {rows[0], rows[1], conv[1], conv[2]}, n_threads).size_bytes;
-}
-
 }  // namespace
 
-const CpuKernel ssm_in_kernel{run, workspace};
+const CpuKernel ssm_in_kernel = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

@@ -379,23 +379,23 @@ struct Sizes {
 
   std::int64_t rows() const { return n_heads * kItemRows; }
   /// Floats of one Sums, rounded up to whole cache lines.
-  std::int64_t sums() const { return (rows() * (padded + 2) + 15) / 16 * 16; }
+  std::int64_t sums() const { return align_up(rows() * (padded + 2), 16); }
 
   Sizes(const AttentionParams& params, const Shape& ring)
       : n_heads(params.n_heads),
         head_dim(ring[1] / params.n_heads),
-        padded((head_dim + 15) / 16 * 16),
+        padded(align_up(head_dim, 16)),
         most_blocks((std::min(params.window, ring[0]) + kItemRows) / kKeys + 2) {}
 };
 
 struct Scratch {
-  ScratchLayout layout;
+  Sizes sizes;
   std::int64_t per_thread;
   float* memory;  ///< [n_threads, per_thread]: scaled, scores, sums of a block, sums of all blocks
   float* blocks;  ///< [most_blocks, sums]: for blocks computed by different threads
 
-  Scratch(std::byte* base, const Sizes& sizes, int n_threads)
-      : layout(base),
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : sizes(node.params<AttentionParams>(), node.shape(attention_operand::keys)),
         per_thread(sizes.rows() * (sizes.padded + kKeys) + 2 * sizes.sums()),
         memory(layout.take<float>(n_threads * per_thread)),
         blocks(layout.take<float>(sizes.most_blocks * sizes.sums())) {}
@@ -424,17 +424,17 @@ void divide(const Heads& heads, const Sums& sums) {
 /// Attention for the rows of one segment.
 class Attention {
  public:
-  Attention(const KernelArgs& args, const SegmentWords& segment)
+  Attention(const KernelArgs& args, const SegmentWords& segment, const Scratch& scratch)
       : args_(args),
         segment_(segment),
         ring_(args.shape(attention_operand::keys)),
         window_(std::min(args.params<AttentionParams>().window, ring_[0])),
-        half_(args.view(attention_operand::keys).dtype == DType::f16),
-        sizes_(args.params<AttentionParams>(), ring_),
-        scratch_(args.scratch, sizes_, args.pool.n_threads()) {}
+        half_(args.value(attention_operand::keys).dtype == DType::f16),
+        sizes_(scratch.sizes),
+        scratch_(scratch) {}
 
   void run() {
-    const std::int64_t n_groups = (segment_.n_rows + kItemRows - 1) / kItemRows;
+    const std::int64_t n_groups = divide_up<std::int64_t>(segment_.n_rows, kItemRows);
     if (n_groups == 1)
       share_blocks();
     else
@@ -503,7 +503,7 @@ class Attention {
   void share_rows(std::int64_t n_groups) {
     constexpr std::int64_t kItemHeads = 8;
     const std::int64_t heads_each = std::min(sizes_.n_heads, kItemHeads);
-    const std::int64_t head_groups = (sizes_.n_heads + heads_each - 1) / heads_each;
+    const std::int64_t head_groups = divide_up(sizes_.n_heads, heads_each);
     const std::int64_t last = static_cast<std::int64_t>(segment_.position) + segment_.n_rows;
     args_.pool.parallel_for(
         n_groups * head_groups, heads_each * kItemRows * std::min(window_, last) * sizes_.head_dim,
@@ -531,23 +531,17 @@ class Attention {
   const Shape& ring_;
   std::int64_t window_;
   bool half_;
-  Sizes sizes_;
-  Scratch scratch_;
+  const Sizes& sizes_;
+  const Scratch& scratch_;
 };
 
-void run(const KernelArgs& args) {
-  for (const SegmentWords& segment : args.segments()) Attention(args, segment).run();
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const Shape& ring = graph.value(node.operands[attention_operand::keys].value).shape;
-  const Sizes sizes(node.params_as<AttentionParams>(), ring);
-  return Scratch(nullptr, sizes, n_threads).layout.size_bytes();
+void run(const KernelArgs& args, const Scratch& scratch) {
+  for (const SegmentWords& segment : args.segments()) Attention(args, segment, scratch).run();
 }
 
 }  // namespace
 
-const CpuKernel simd_attention{run, workspace};
+const CpuKernel simd_attention = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu
 #endif

@@ -11,24 +11,27 @@
 namespace bitaxon::cpu {
 namespace {
 
+using namespace attn_in_operand;
+
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, d_model;
   float* normed;         ///< [R, D]
   std::int64_t* places;  ///< [2, R]: the offset of each row in the KV cache, in elements
   MatrixRows rows;
   TileMemory memory;
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, int n_threads)
-      : layout(base),
-        normed(layout.take<float>(n_rows * d_model)),
-        places(layout.take<std::int64_t>(2 * n_rows)),
-        rows(layout, n_rows, d_model),
-        memory(layout, n_rows, d_model, 1, n_threads) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        normed(layout.take<float>(max_rows * d_model)),
+        places(layout.take<std::int64_t>(2 * max_rows)),
+        rows(layout, max_rows, d_model),
+        memory(layout, max_rows, d_model, 1, n_threads) {}
 };
 
 void append(const KernelArgs& args, int ring, std::int64_t at, const float* values,
             std::int64_t count) {
-  if (args.view(ring).dtype == DType::f16) {
+  if (args.value(ring).dtype == DType::f16) {
     auto* out = args.data<std::uint16_t>(ring) + at;
     for (std::int64_t i = 0; i < count; ++i) out[i] = f32_to_f16(values[i]);
   } else {
@@ -36,12 +39,9 @@ void append(const KernelArgs& args, int ring, std::int64_t at, const float* valu
   }
 }
 
-void run(const KernelArgs& args) {
-  using namespace attn_in_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const std::int64_t d_model = args.shape(q)[1];
   const std::int64_t n_rows = args.n_rows();
-  const std::int64_t max_rows = args.shape(x)[0];
-  Scratch scratch(args.scratch, max_rows, d_model, args.pool.n_threads());
   const float* source = args.data(x);
   if (args.has(norm)) {
     norm_rows(args, source, args.weight(norm), args.params<AttnInParams>().eps, n_rows, d_model,
@@ -49,7 +49,7 @@ void run(const KernelArgs& args) {
     source = scratch.normed;
   }
   find_ring_places(args, keys, scratch.places);
-  find_ring_places(args, values, scratch.places + max_rows);
+  find_ring_places(args, values, scratch.places + scratch.max_rows);
   const auto matrices = {&args.weight(q_proj), &args.weight(k_proj), &args.weight(v_proj)};
   scratch.rows.prepare(args, source, n_rows, args.fast, matrices);
   for_each_tile(
@@ -60,17 +60,12 @@ void run(const KernelArgs& args) {
         else if (matrix == 1)
           append(args, keys, scratch.places[r] + first, found, count);
         else
-          append(args, values, scratch.places[max_rows + r] + first, found, count);
+          append(args, values, scratch.places[scratch.max_rows + r] + first, found, count);
       });
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const Shape& shape = graph.value(node.operands[attn_in_operand::x].value).shape;
-  return Scratch(nullptr, shape[0], shape[1], n_threads).layout.size_bytes();
 }
 
 }  // namespace
 
-const CpuKernel simd_attn_in{run, workspace};
+const CpuKernel simd_attn_in = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

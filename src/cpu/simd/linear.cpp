@@ -9,27 +9,28 @@
 namespace bitaxon::cpu {
 namespace {
 
+using namespace linear_operand;
+
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, cols;
   float* gathered;  ///< [R, cols]: the selected rows, normed
   MatrixRows rows;
   TileMemory memory;
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t cols, int n_threads)
-      : layout(base),
-        gathered(layout.take<float>(n_rows * cols)),
-        rows(layout, n_rows, cols),
-        memory(layout, n_rows, cols, 1, n_threads) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(x)[0]),
+        cols(node.shape(x)[1]),
+        gathered(layout.take<float>(max_rows * cols)),
+        rows(layout, max_rows, cols),
+        memory(layout, max_rows, cols, 1, n_threads) {}
 };
 
-void run(const KernelArgs& args) {
-  using namespace linear_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const auto params = args.params<LinearParams>();
   const PackedWeight& w = args.weight(weight);
   const std::int64_t cols = w.desc.cols;
   const std::int64_t out_cols = w.desc.rows;
   const std::int64_t n_rows = args.valid_rows(y);
-  Scratch scratch(args.scratch, args.shape(x)[0], cols, args.pool.n_threads());
   const float* source = args.data(x);
   if (params.select == RowSelect::outputs) {
     for (std::int64_t r = 0; r < n_rows; ++r)
@@ -52,13 +53,8 @@ void run(const KernelArgs& args) {
       });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const Shape& shape = graph.value(node.operands[linear_operand::x].value).shape;
-  return Scratch(nullptr, shape[0], shape[1], n_threads).layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_linear{run, workspace};
+const CpuKernel simd_linear = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

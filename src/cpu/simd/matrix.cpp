@@ -42,7 +42,7 @@ CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64
 /// possible.
 template <class Product>
 void in_runs(std::int64_t n, int max_rows, const Product& product) {
-  const std::int64_t n_runs = (n + max_rows - 1) / max_rows;
+  const std::int64_t n_runs = divide_up<std::int64_t>(n, max_rows);
   for (std::int64_t run = 0; run < n_runs; ++run) {
     const std::int64_t first = n * run / n_runs;
     product(first, static_cast<int>(n * (run + 1) / n_runs - first));

@@ -70,7 +70,7 @@ void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm,
                std::int64_t n_rows, std::int64_t cols, float* out);
 
 inline std::int64_t tiles_of(const PackedWeight& weight) {
-  return (weight.desc.rows + kTileRows - 1) / kTileRows;
+  return divide_up(weight.desc.rows, kTileRows);
 }
 
 /// out[i] = the sixteen products of one tile with row indices[i] (row i if `indices` is null), for

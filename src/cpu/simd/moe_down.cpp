@@ -11,34 +11,35 @@
 namespace bitaxon::cpu {
 namespace {
 
+using namespace moe_down_operand;
+
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, n_slots, d_model, intermediate;
   MatrixRows rows;  ///< [R * slots, I]
   TileMemory memory;
   float* products;  ///< [R, slots, D]
-  ExpertSlots experts;
+  ExpertSlots computed;
 
-  Scratch(std::byte* base, const Shape& act, std::int64_t d_model, std::int64_t n_experts,
-          std::int64_t top_k, int n_threads)
-      : layout(base),
-        rows(layout, act[0] * act[1], act[2]),
-        memory(layout, act[0], act[2], 1, n_threads),
-        products(layout.take<float>(act[0] * act[1] * d_model)),
-        experts(layout, act[0], n_experts, top_k) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(act)[0]),
+        n_slots(node.shape(act)[1]),
+        d_model(node.shape(down)[1]),
+        intermediate(node.shape(down)[2]),
+        rows(layout, max_rows * n_slots, intermediate),
+        memory(layout, max_rows, intermediate, 1, n_threads),
+        products(layout.take<float>(max_rows * n_slots * d_model)),
+        computed(layout, max_rows, node.shape(down)[0], node.shape(experts)[1]) {}
 };
 
-void run(const KernelArgs& args) {
-  using namespace moe_down_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const PackedWeight& experts_down = args.weight(down);
   const std::int64_t d_model = experts_down.desc.rows;
-  const std::int64_t n_experts = experts_down.desc.n_matrices;
   const std::int64_t top_k = args.shape(experts)[1];
   const std::int64_t slots = args.shape(act)[1];
   const std::int64_t n_rows = args.n_rows();
   const bool shared = args.has(shared_down);
-  Scratch scratch(args.scratch, args.shape(act), d_model, n_experts, top_k, args.pool.n_threads());
-  const ExpertSlots& computed = scratch.experts;
-  scratch.experts.find(args.data<std::int32_t>(experts), n_rows, top_k, slots);
+  ExpertSlots& computed = scratch.computed;
+  computed.find(args.data<std::int32_t>(experts), n_rows, top_k, slots);
   scratch.rows.prepare(args, args.data(act), n_rows * slots, args.fast,
                        {&experts_down, shared ? &args.weight(shared_down) : nullptr});
   const std::int64_t n_tiles = tiles_of(experts_down);
@@ -75,16 +76,8 @@ void run(const KernelArgs& args) {
                          });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_down_operand;
-  const Shape& weight = graph.value(node.operands[down].value).shape;
-  return Scratch(nullptr, graph.value(node.operands[act].value).shape, weight[1], weight[0],
-                 graph.value(node.operands[experts].value).shape[1], n_threads)
-      .layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_moe_down{run, workspace};
+const CpuKernel simd_moe_down = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

@@ -13,45 +13,45 @@
 namespace bitaxon::cpu {
 namespace {
 
+using namespace moe_route_operand;
+
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, d_model;
   MatrixRows rows;
   TileMemory memory;
   double* logits;  ///< [R, X]
   float* shared;   ///< [R]: logits of the shared expert's gate
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
-          int n_threads)
-      : layout(base),
-        rows(layout, n_rows, d_model),
-        memory(layout, n_rows, d_model, 1, n_threads),
-        logits(layout.take<double>(n_rows * n_experts)),
-        shared(layout.take<float>(n_rows)) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        rows(layout, max_rows, d_model),
+        memory(layout, max_rows, d_model, 1, n_threads),
+        logits(layout.take<double>(max_rows * node.shape(gate)[1])),
+        shared(layout.take<float>(max_rows)) {}
 };
 
 /// The gate of the shared expert is a vector, but may be stored as a matrix.
 void shared_logits(const KernelArgs& args, const float* rows, const Scratch& scratch) {
-  const PackedWeight& gate = args.weight(moe_route_operand::shared_gate);
+  const PackedWeight& weight = args.weight(shared_gate);
   const std::int64_t d_model = scratch.rows.cols();
-  if (gate.columns != nullptr) {
+  if (weight.columns != nullptr) {
     for (std::int64_t r = 0; r < args.n_rows(); ++r)
-      scratch.shared[r] = simd_dot(gate.columns, rows + r * d_model, d_model);
+      scratch.shared[r] = simd_dot(weight.columns, rows + r * d_model, d_model);
     return;
   }
-  for_each_tile(args, {&gate}, scratch.rows, args.n_rows(), scratch.memory,
+  for_each_tile(args, {&weight}, scratch.rows, args.n_rows(), scratch.memory,
                 [&](int, std::int64_t r, std::int64_t, const float* values, std::int64_t) {
                   scratch.shared[r] = values[0];
                 });
 }
 
-void run(const KernelArgs& args) {
-  using namespace moe_route_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const auto params = args.params<MoeRouteParams>();
   const std::int64_t d_model = args.shape(x)[1];
   const PackedWeight& router = args.weight(gate);
   const std::int64_t n_experts = router.desc.rows;
   const std::int64_t n_rows = args.n_rows();
-  Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, args.pool.n_threads());
   float* rows = args.data(normed);
   if (args.has(norm))
     norm_rows(args, args.data(x), args.weight(norm), params.eps, n_rows, d_model, rows);
@@ -73,16 +73,8 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_route_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[1],
-                 n_threads)
-      .layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_moe_route{run, workspace};
+const CpuKernel simd_moe_route = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

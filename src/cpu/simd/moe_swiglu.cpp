@@ -11,39 +11,37 @@
 namespace bitaxon::cpu {
 namespace {
 
+using namespace moe_swiglu_operand;
+
 /// Tiles of gate that are multiplied before the tiles of up. With few rows, reading the weights
 /// takes most of the time, and a longer contiguous stream is read faster.
 constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
 
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, d_model, top_k;
   MatrixRows rows;
   TileMemory memory;  ///< the tiles of gate, then those of up
-  ExpertSlots experts;
+  ExpertSlots computed;
   std::int32_t* inputs;  ///< [R * (top_k + 1)]: the row of x of each slot
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t n_experts,
-          std::int64_t top_k, int n_threads)
-      : layout(base),
-        rows(layout, n_rows, d_model),
-        memory(layout, n_rows, d_model, 2 * static_cast<int>(tiles_at_once(n_rows)), n_threads),
-        experts(layout, n_rows, n_experts, top_k),
-        inputs(layout.take<std::int32_t>(n_rows * (top_k + 1))) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        top_k(node.shape(experts)[1]),
+        rows(layout, max_rows, d_model),
+        memory(layout, max_rows, d_model, 2 * static_cast<int>(tiles_at_once(max_rows)), n_threads),
+        computed(layout, max_rows, node.shape(gate)[0], top_k),
+        inputs(layout.take<std::int32_t>(max_rows * (top_k + 1))) {}
 };
 
-void run(const KernelArgs& args) {
-  using namespace moe_swiglu_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const PackedWeight& gates = args.weight(gate);
-  const std::int64_t d_model = gates.desc.cols;
   const std::int64_t intermediate = gates.desc.rows;
-  const std::int64_t n_experts = gates.desc.n_matrices;
-  const std::int64_t top_k = args.shape(experts)[1];
   const std::int64_t slots = args.shape(y)[1];
   const std::int64_t n_rows = args.n_rows();
   const bool shared = args.has(shared_gate);
-  Scratch scratch(args.scratch, args.shape(x)[0], d_model, n_experts, top_k, args.pool.n_threads());
-  const ExpertSlots& computed = scratch.experts;
-  scratch.experts.find(args.data<std::int32_t>(experts), n_rows, top_k, slots);
+  ExpertSlots& computed = scratch.computed;
+  computed.find(args.data<std::int32_t>(experts), n_rows, scratch.top_k, slots);
   for (std::int64_t i = 0; i < n_rows * slots; ++i)
     scratch.inputs[i] = computed.slots()[i] / static_cast<std::int32_t>(slots);
   scratch.rows.prepare(args, args.data(x), n_rows, args.fast,
@@ -54,7 +52,7 @@ void run(const KernelArgs& args) {
   const std::int64_t at_once = tiles_at_once(args.shape(x)[0]);
   const auto active = computed.active();
   args.pool.parallel_for(
-      std::ssize(active) * n_tiles, 4 * kTileRows * d_model,
+      std::ssize(active) * n_tiles, 4 * kTileRows * scratch.d_model,
       [&](std::int64_t begin, std::int64_t end, int thread) {
         const auto output = [&](std::int64_t index) {
           return scratch.memory.output(thread, static_cast<int>(index));
@@ -87,16 +85,8 @@ void run(const KernelArgs& args) {
       });
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace moe_swiglu_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  return Scratch(nullptr, rows[0], rows[1], graph.value(node.operands[gate].value).shape[0],
-                 graph.value(node.operands[experts].value).shape[1], n_threads)
-      .layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_moe_swiglu{run, workspace};
+const CpuKernel simd_moe_swiglu = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu

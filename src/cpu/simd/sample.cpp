@@ -69,7 +69,7 @@ namespace {
 
 HWY_EXPORT(find_maxima);
 
-std::int64_t blocks_of(std::int64_t n) { return (n + kBlock - 1) / kBlock; }
+std::int64_t blocks_of(std::int64_t n) { return divide_up(n, kBlock); }
 
 struct Kept {
   float logit;
@@ -78,20 +78,20 @@ struct Kept {
 };
 
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t vocab_size;
   float* scaled;           ///< [V] logits after penalty and temperature
   float* maxima;           ///< [blocks]
   float* selected;         ///< [V] the values to select from
   std::uint64_t* weights;  ///< [V] the weights to select from
   Kept* kept;              ///< [V] tokens that can be drawn, by ascending id
 
-  Scratch(std::byte* base, std::int64_t n)
-      : layout(base),
-        scaled(layout.take<float>(n)),
-        maxima(layout.take<float>(blocks_of(n))),
-        selected(layout.take<float>(n)),
-        weights(layout.take<std::uint64_t>(n)),
-        kept(layout.take<Kept>(n)) {}
+  Scratch(ScratchLayout& layout, const NodeView& node, int /*n_threads*/)
+      : vocab_size(node.shape(sample_operand::logits)[1]),
+        scaled(layout.take<float>(vocab_size)),
+        maxima(layout.take<float>(blocks_of(vocab_size))),
+        selected(layout.take<float>(vocab_size)),
+        weights(layout.take<std::uint64_t>(vocab_size)),
+        kept(layout.take<Kept>(vocab_size)) {}
 };
 
 /// Returns the k-th largest value. Reorders the values.
@@ -128,8 +128,8 @@ std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
 
 class Sampler {
  public:
-  Sampler(const SegmentWords& segment, std::int64_t n, const Scratch& scratch)
-      : segment_(segment), sampler_(segment.sampling), n_(n), scratch_(scratch) {}
+  Sampler(const SegmentWords& segment, const Scratch& scratch)
+      : segment_(segment), sampler_(segment.sampling), n_(scratch.vocab_size), scratch_(scratch) {}
 
   std::int32_t sample(const SamplerStructure& structure, const float* logits,
                       const std::uint32_t* seen) {
@@ -242,24 +242,17 @@ class Sampler {
   std::size_t n_kept_ = 0;
 };
 
-void run(const KernelArgs& args) {
-  const std::int64_t vocab_size = args.shape(sample_operand::logits)[1];
-  const Scratch scratch(args.scratch, vocab_size);
+void run(const KernelArgs& args, const Scratch& scratch) {
   const auto params = args.params<SampleParams>();
-  sample_segments(
-      args, [&](const SegmentWords& segment, const float* logits, const std::uint32_t* seen) {
-        return Sampler(segment, vocab_size, scratch).sample(params.structure, logits, seen);
-      });
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, int /*n_threads*/) {
-  const Shape& shape = graph.value(node.operands[sample_operand::logits].value).shape;
-  return Scratch(nullptr, shape[1]).layout.size_bytes();
+  sample_segments(args,
+                  [&](const SegmentWords& segment, const float* logits, const std::uint32_t* seen) {
+                    return Sampler(segment, scratch).sample(params.structure, logits, seen);
+                  });
 }
 
 }  // namespace
 
-const CpuKernel simd_sample{run, workspace};
+const CpuKernel simd_sample = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu
 #endif

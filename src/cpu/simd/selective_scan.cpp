@@ -345,21 +345,20 @@ HWY_EXPORT(scan);
 HWY_EXPORT(make_decays);
 
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t d_inner, d_state, per_thread;
   float* dt_weight;  ///< [E]; the first three are for weights that are not kept by columns
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
   float* memory;     ///< [n_threads, per_thread]
-  std::int64_t per_thread;
 
-  Scratch(std::byte* base, std::int64_t d_inner, std::int64_t d_state, int n_threads)
-      : layout(base),
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : d_inner(node.shape(selective_scan_operand::a_log)[1]),
+        d_state(node.shape(selective_scan_operand::a_log)[2]),
+        per_thread(memory_of(d_state)),
         dt_weight(layout.take<float>(d_inner)),
         dt_bias(layout.take<float>(d_inner)),
         skip(layout.take<float>(d_inner)),
-        per_thread(memory_of(d_state)) {
-    memory = layout.take<float>(n_threads * per_thread);
-  }
+        memory(layout.take<float>(n_threads * per_thread)) {}
 };
 
 /// -exp(a_log) * log2(e) as [N, E], for powers of 2. Computed at the first step.
@@ -374,13 +373,11 @@ const float* decays_of(const PackedWeight& a_log) {
   return reinterpret_cast<const float*>(a_log.derived.memory.get());
 }
 
-void run(const KernelArgs& args) {
+void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace selective_scan_operand;
-  const WeightDesc& desc = args.weight(a_log).desc;
-  const std::int64_t d_inner = desc.rows;
-  const std::int64_t d_state = desc.cols;
+  const std::int64_t d_inner = scratch.d_inner;
+  const std::int64_t d_state = scratch.d_state;
   const auto params = args.params<SelectiveScanParams>();
-  const Scratch scratch(args.scratch, d_inner, d_state, args.pool.n_threads());
   const float* decays = decays_of(args.weight(a_log));
   const float* rates = columns_of(args.weight(dt_weight), scratch.dt_weight);
   const float* rate_biases = columns_of(args.weight(dt_bias), scratch.dt_bias);
@@ -391,7 +388,7 @@ void run(const KernelArgs& args) {
     float* h_out = args.state(h, segment, segment.write_version);
     const std::int64_t row = segment.first_row * d_inner;
     const std::int64_t channels = segment.n_rows == 1 ? kChannelsOfOne : kChannels;
-    const std::int64_t n_items = (d_inner + channels - 1) / channels;
+    const std::int64_t n_items = divide_up(d_inner, channels);
     args.pool.parallel_for(n_items, segment.n_rows * channels * d_state * 2,
                            [&](std::int64_t begin, std::int64_t end, int thread) {
                              for (std::int64_t item = begin; item < end; ++item) {
@@ -420,14 +417,9 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  const Shape& shape = graph.value(node.operands[selective_scan_operand::a_log].value).shape;
-  return Scratch(nullptr, shape[1], shape[2], n_threads).layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_selective_scan{run, workspace};
+const CpuKernel simd_selective_scan = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu
 #endif

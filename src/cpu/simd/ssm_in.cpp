@@ -76,13 +76,15 @@ namespace {
 
 HWY_EXPORT(convolve);
 
+using namespace ssm_in_operand;
+
 /// Channels and rows of one work item. The input of a row of this many channels (earlier rows,
 /// taps) fits in the first-level cache.
 constexpr std::int64_t kChannels = 512;
 constexpr std::int64_t kRows = 16;
 
 struct Scratch {
-  ScratchLayout layout;
+  std::int64_t max_rows, d_model, d_inner, d_conv;
   float* normed;  ///< [R, D]
   float* v;       ///< [R, E]
   MatrixRows rows;
@@ -90,13 +92,15 @@ struct Scratch {
   float* taps;  ///< [K, E]
   float* bias;  ///< [E]
 
-  Scratch(std::byte* base, std::int64_t n_rows, std::int64_t d_model, std::int64_t d_inner,
-          std::int64_t d_conv, int n_threads)
-      : layout(base),
-        normed(layout.take<float>(n_rows * d_model)),
-        v(layout.take<float>(n_rows * d_inner)),
-        rows(layout, n_rows, d_model),
-        memory(layout, n_rows, d_model, 1, n_threads),
+  Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
+      : max_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        d_inner(node.shape(conv_weight)[1]),
+        d_conv(node.shape(conv_weight)[2]),
+        normed(layout.take<float>(max_rows * d_model)),
+        v(layout.take<float>(max_rows * d_inner)),
+        rows(layout, max_rows, d_model),
+        memory(layout, max_rows, d_model, 1, n_threads),
         taps(layout.take<float>(d_conv * d_inner)),
         bias(layout.take<float>(d_inner)) {}
 };
@@ -117,14 +121,12 @@ void keep_tail(const float* v, const float* tail, std::int64_t n_rows, std::int6
   }
 }
 
-void run(const KernelArgs& args) {
-  using namespace ssm_in_operand;
+void run(const KernelArgs& args, Scratch& scratch) {
   const PackedWeight& projection = args.weight(in_proj);
-  const std::int64_t d_model = projection.desc.cols;
-  const std::int64_t d_inner = args.shape(u)[1];
-  const std::int64_t d_conv = args.weight(conv_weight).desc.cols;
+  const std::int64_t d_model = scratch.d_model;
+  const std::int64_t d_inner = scratch.d_inner;
+  const std::int64_t d_conv = scratch.d_conv;
   const std::int64_t n_rows = args.n_rows();
-  Scratch scratch(args.scratch, args.shape(x)[0], d_model, d_inner, d_conv, args.pool.n_threads());
   const float* source = args.data(x);
   if (args.has(norm)) {
     norm_rows(args, source, args.weight(norm), args.params<SsmInParams>().eps, n_rows, d_model,
@@ -147,8 +149,8 @@ void run(const KernelArgs& args) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
     const std::int64_t row = segment.first_row * d_inner;
-    const std::int64_t n_strips = (d_inner + kChannels - 1) / kChannels;
-    const std::int64_t n_blocks = (segment.n_rows + kRows - 1) / kRows;
+    const std::int64_t n_strips = divide_up(d_inner, kChannels);
+    const std::int64_t n_blocks = divide_up<std::int64_t>(segment.n_rows, kRows);
     args.pool.parallel_for(n_blocks * n_strips,
                            std::min<std::int64_t>(kRows, segment.n_rows) * kChannels * 4,
                            [&](std::int64_t begin, std::int64_t end, int) {
@@ -173,16 +175,9 @@ void run(const KernelArgs& args) {
   }
 }
 
-std::size_t workspace(const Graph& graph, const Node& node, int n_threads) {
-  using namespace ssm_in_operand;
-  const Shape& rows = graph.value(node.operands[x].value).shape;
-  const Shape& conv = graph.value(node.operands[conv_weight].value).shape;
-  return Scratch(nullptr, rows[0], rows[1], conv[1], conv[2], n_threads).layout.size_bytes();
-}
-
 }  // namespace
 
-const CpuKernel simd_ssm_in{run, workspace};
+const CpuKernel simd_ssm_in = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu
 #endif

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/align.h"
 #include "formats/weight_format.h"
 
 namespace bitaxon::cpu {
@@ -31,7 +32,7 @@ struct TileLayout {
   std::int64_t cols = 0;
   std::int64_t group = 0;  ///< columns per group, 4-bit only
 
-  std::int64_t tiles_per_matrix() const { return (rows + kTileRows - 1) / kTileRows; }
+  std::int64_t tiles_per_matrix() const { return divide_up(rows, kTileRows); }
   std::size_t codes_bytes() const;  ///< of one group
   std::size_t group_bytes() const;
   std::size_t tile_bytes() const;

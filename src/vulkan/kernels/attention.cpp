@@ -10,6 +10,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "shaders/params/attention_merge.h"
@@ -41,21 +42,18 @@ struct Sizes {
   std::uint32_t n_heads = 0, head_dim = 0, window = 0, capacity = 0;
   bool half = false;
 
-  Sizes(const Graph& graph, const Node& node) {
+  explicit Sizes(const NodeView& node) {
     using namespace attention_operand;
-    const auto value = [&](int index) {
-      return graph.value(node.operands[static_cast<std::size_t>(index)].value);
-    };
-    const auto params = node.params_as<AttentionParams>();
-    const Value& ring = value(keys);
-    n_rows = value(q).shape[0];
+    const auto params = node.params<AttentionParams>();
+    const Value& ring = node.value(keys);
+    n_rows = node.shape(q)[0];
     n_heads = to_uint(params.n_heads);
     head_dim = to_uint(ring.shape[1] / params.n_heads);
     window = to_uint(params.window);
     capacity = to_uint(ring.shape[0]);
     half = ring.dtype == DType::f16;
   }
-  std::uint32_t units() const { return (head_dim + 3) / 4; }
+  std::uint32_t units() const { return divide_up(head_dim, 4); }
 };
 
 /// How the units of a head are divided among lanes.
@@ -64,7 +62,7 @@ struct Lanes {
   std::uint32_t units_per_lane = 1;  ///< units in each lane
 
   Lanes(const Sizes& sizes, const DeviceCaps& caps) {
-    const auto per_lane = [&] { return (sizes.units() + lanes - 1) / lanes; };
+    const auto per_lane = [&] { return divide_up(sizes.units(), lanes); };
     while (lanes < caps.min_subgroup_size && per_lane() > kMostUnits) lanes *= 2;
     units_per_lane = per_lane();
   }
@@ -75,13 +73,13 @@ struct Lanes {
 struct SplitPlan {
   std::uint32_t group = 0;
   std::uint32_t n_splits = 1;
-  ScratchPlan::Block totals, weighted;
-  std::size_t scratch_bytes = 0;
+  ScratchPlan::Block totals;    ///< [R, heads, n_splits, 2]
+  ScratchPlan::Block weighted;  ///< [R, heads, n_splits, units, 4]
 
-  SplitPlan(const Sizes& sizes, const Lanes& lanes, const DeviceCaps& caps) {
+  SplitPlan(const Sizes& sizes, const Lanes& lanes, const DeviceCaps& caps, ScratchPlan& scratch) {
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
     const std::uint32_t wanted = busy_groups(caps) / (sizes.n_heads * rows);
-    const std::uint32_t useful = (sizes.window + kMinSplitKeys - 1) / kMinSplitKeys;
+    const std::uint32_t useful = divide_up(sizes.window, kMinSplitKeys);
     n_splits = std::clamp(std::min(wanted, useful), 1U, BX_ATTENTION_MERGE_MAX_SPLITS + 0U);
     // The subgroups combine their sums in shared memory.
     const std::uint32_t most_subgroups =
@@ -92,11 +90,9 @@ struct SplitPlan {
       throw Error(ErrorKind::unsupported,
                   fmt::format("[attention] a head of {} elements: expected fewer on this device",
                               sizes.head_dim));
-    ScratchPlan scratch;
     const std::int64_t parts = sizes.n_rows * sizes.n_heads * n_splits;
     totals = scratch.take(2 * parts);
     weighted = scratch.take(4 * parts * sizes.units());
-    scratch_bytes = scratch.size_bytes();
   }
 };
 
@@ -112,16 +108,25 @@ struct RowsPlan {
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
     // Two queries share the keys that a lane loads, but need twice the registers and half the
     // workgroups.
-    if (sizes.n_heads * ((rows + rows_of_two - 1) / rows_of_two) * 2 >= busy_groups(caps))
-      queries = 2;
+    if (sizes.n_heads * divide_up(rows, rows_of_two) * 2 >= busy_groups(caps)) queries = 2;
     tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
   }
   std::uint32_t rows_per_group(const Lanes& lanes) const { return group / lanes.lanes * queries; }
 };
 
-bool is_split(const Sizes& sizes, const Lanes& lanes, const DeviceCaps& caps) {
-  return sizes.n_rows <= kMostSplitRows || RowsPlan(sizes, lanes, caps).tile_keys == 0;
-}
+struct AttentionPlan {
+  Sizes sizes;
+  Lanes lanes;
+  RowsPlan rows;
+  ScratchPlan scratch;
+  std::optional<SplitPlan> split;  ///< empty: `rows` is used
+
+  AttentionPlan(const NodeView& node, const DeviceCaps& caps)
+      : sizes(node), lanes(sizes, caps), rows(sizes, lanes, caps) {
+    if (sizes.n_rows <= kMostSplitRows || rows.tile_keys == 0)
+      split.emplace(sizes, lanes, caps, scratch);
+  }
+};
 
 std::vector<SpecConstant> lane_constants(const Sizes& sizes, const Lanes& lanes,
                                          std::uint32_t group) {
@@ -153,69 +158,57 @@ std::vector<Binding> ring_bindings(const LaunchContext& context) {
   return {context.step(), context.bind(q, Access::read), k, k, v, v};
 }
 
-std::vector<Launch> split_launches(const LaunchContext& context, const Sizes& sizes,
-                                   const Lanes& lanes) {
-  const SplitPlan plan(sizes, lanes, context.caps);
-  AttentionPush push = push_of(context, sizes);
-  push.n_splits = plan.n_splits;
-  const auto part = [&](const ScratchPlan::Block& block, Access access) {
-    return context.scratch(block.offset_bytes, block.size_bytes, access);
-  };
+std::vector<Launch> split_launches(const LaunchContext& context, const AttentionPlan& plan,
+                                   const SplitPlan& parts) {
+  AttentionPush push = push_of(context, plan.sizes);
+  push.n_splits = parts.n_splits;
   const GridAxis rows{.per = RowSpace::rows};
 
   Launch split;
   split.shader = Shader::attention_split;
-  split.specialization = lane_constants(sizes, lanes, plan.group);
+  split.specialization = lane_constants(plan.sizes, plan.lanes, parts.group);
   split.specialization.push_back(
-      {BX_ATTENTION_SPLIT_SUBGROUPS, plan.group / context.caps.min_subgroup_size});
+      {BX_ATTENTION_SPLIT_SUBGROUPS, parts.group / context.caps.min_subgroup_size});
   split.set_push(push);
   split.bindings = ring_bindings(context);
-  split.bindings.push_back(part(plan.totals, Access::write));
-  split.bindings.push_back(part(plan.weighted, Access::write));
-  split.grid = {GridAxis{sizes.n_heads}, GridAxis{plan.n_splits}, rows};
+  split.bindings.push_back(context.scratch(parts.totals, Access::write));
+  split.bindings.push_back(context.scratch(parts.weighted, Access::write));
+  split.grid = {GridAxis{plan.sizes.n_heads}, GridAxis{parts.n_splits}, rows};
 
   Launch merge;
   merge.shader = Shader::attention_merge;
   merge.specialization = {{BX_ATTENTION_MERGE_GROUP_SIZE, group_size(context.caps)}};
   merge.set_push(push);
-  merge.bindings = {context.step(), part(plan.totals, Access::read),
-                    part(plan.weighted, Access::read),
+  merge.bindings = {context.step(), context.scratch(parts.totals, Access::read),
+                    context.scratch(parts.weighted, Access::read),
                     context.bind(attention_operand::y, Access::write)};
-  merge.grid = {GridAxis{sizes.n_heads}, rows, GridAxis{}};
+  merge.grid = {GridAxis{plan.sizes.n_heads}, rows, GridAxis{}};
   return {split, merge};
 }
 
-Launch rows_launch(const LaunchContext& context, const Sizes& sizes, const Lanes& lanes) {
-  const RowsPlan plan(sizes, lanes, context.caps);
+Launch rows_launch(const LaunchContext& context, const AttentionPlan& plan) {
+  const RowsPlan& rows = plan.rows;
   Launch launch;
   launch.shader = Shader::attention_rows;
-  launch.specialization = lane_constants(sizes, lanes, plan.group);
-  launch.specialization.push_back({BX_ATTENTION_ROWS_QUERIES, plan.queries});
-  launch.specialization.push_back({BX_ATTENTION_ROWS_TILE_KEYS, plan.tile_keys});
-  launch.set_push(push_of(context, sizes));
+  launch.specialization = lane_constants(plan.sizes, plan.lanes, rows.group);
+  launch.specialization.push_back({BX_ATTENTION_ROWS_QUERIES, rows.queries});
+  launch.specialization.push_back({BX_ATTENTION_ROWS_TILE_KEYS, rows.tile_keys});
+  launch.set_push(push_of(context, plan.sizes));
   launch.bindings = ring_bindings(context);
   launch.bindings.push_back(context.bind(attention_operand::y, Access::write));
-  launch.grid = {GridAxis{sizes.n_heads},
-                 GridAxis{.per = RowSpace::rows, .rows_per_group = plan.rows_per_group(lanes)},
+  launch.grid = {GridAxis{plan.sizes.n_heads},
+                 GridAxis{.per = RowSpace::rows, .rows_per_group = rows.rows_per_group(plan.lanes)},
                  GridAxis{}};
   return launch;
 }
 
-std::vector<Launch> launch(const LaunchContext& context) {
-  const Sizes sizes(context.graph, context.node);
-  const Lanes lanes(sizes, context.caps);
-  if (is_split(sizes, lanes, context.caps)) return split_launches(context, sizes, lanes);
-  return {rows_launch(context, sizes, lanes)};
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-  const Sizes sizes(graph, node);
-  const Lanes lanes(sizes, caps);
-  return is_split(sizes, lanes, caps) ? SplitPlan(sizes, lanes, caps).scratch_bytes : 0;
+std::vector<Launch> launches(const LaunchContext& context, const AttentionPlan& plan) {
+  if (plan.split) return split_launches(context, plan, *plan.split);
+  return {rows_launch(context, plan)};
 }
 
 }  // namespace
 
-const VulkanKernel attention_kernel{workspace, launch};
+const VulkanKernel attention_kernel = kernel_with_plan<AttentionPlan, launches>();
 
 }  // namespace bitaxon::vulkan

@@ -19,39 +19,30 @@ using namespace attn_in_operand;
 
 constexpr std::uint32_t kRowsPerSubgroup = 4;
 
-const Value& value_of(const Graph& graph, const Node& node, int index) {
-  return graph.value(node.operands[static_cast<std::size_t>(index)].value);
-}
+struct AttnInPlan {
+  std::int64_t n_rows, d_model;
+  bool half;           ///< the rings are float16
+  bool is_one_launch;  ///< the rest is for several launches
+  ScratchPlan scratch;
+  ScratchPlan::Block new_keys, new_values;
+  ProductPlan product;
 
-std::uint32_t divide_up(std::uint32_t a, std::uint32_t b) { return (a + b - 1) / b; }
-
-bool is_one_launch(const Graph& graph, const Node& node) {
-  // In float16 rings of odd width, adjacent rows share a word.
-  const bool overlaps =
-      value_of(graph, node, keys).dtype == DType::f16 && value_of(graph, node, x).shape[1] % 2 != 0;
-  return value_of(graph, node, x).shape[0] == 1 && !overlaps;
-}
-
-struct Scratch {
-  ScratchPlan::Block new_keys, new_values, product;
-  std::size_t size_bytes = 0;
-
-  Scratch(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-    const Shape& shape = value_of(graph, node, x).shape;
-    const bool has_norm = node.operands[norm].value >= 0;
-    ScratchPlan plan;
-    new_keys = plan.take(shape.elements());
-    new_values = plan.take(shape.elements());
-    product = plan.take(product_scratch_words(caps, shape[0], shape[1], has_norm));
-    size_bytes = plan.size_bytes();
+  AttnInPlan(const NodeView& node, const DeviceCaps&)
+      : n_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        half(node.value(keys).dtype == DType::f16),
+        // In float16 rings of odd width, adjacent rows share a word.
+        is_one_launch(n_rows == 1 && !(half && d_model % 2 != 0)) {
+    if (is_one_launch) return;
+    new_keys = scratch.take(n_rows * d_model);
+    new_values = scratch.take(n_rows * d_model);
+    product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
   }
 };
 
-Launch one_launch(const LaunchContext& context) {
-  const std::uint32_t n_cols = to_uint(context.shape(x)[1]);
+Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
+  const std::uint32_t n_cols = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
-  const std::uint32_t subgroups = group / context.caps.max_subgroup_size;
   Launch launch;
   launch.shader = Shader::attn_in_vec;
   launch.specialization = {{BX_ATTN_IN_VEC_GROUP_SIZE, group},
@@ -59,7 +50,7 @@ Launch one_launch(const LaunchContext& context) {
                            {BX_ATTN_IN_VEC_Q_FORM, context.form(q_proj)},
                            {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
                            {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
-                           {BX_ATTN_IN_VEC_HALF, context.value(keys).dtype == DType::f16 ? 1U : 0U},
+                           {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
                            {BX_ATTN_IN_VEC_ROWS, kRowsPerSubgroup}};
   launch.set_push(AttnInVecParams{.norm = context.ref(norm),
                                   .q = context.ref(q_proj),
@@ -77,48 +68,43 @@ Launch one_launch(const LaunchContext& context) {
                      context.bind(q, Access::write),
                      context.bind(keys, Access::write),
                      context.bind(values, Access::write)};
-  launch.grid[0].count = divide_up(3 * divide_up(n_cols, kRowsPerSubgroup), subgroups);
+  launch.grid[0].count =
+      divide_up(3 * divide_up(n_cols, kRowsPerSubgroup), subgroups_per_group(context.caps, group));
   return launch;
 }
 
-Launch append_launch(const LaunchContext& context, const Scratch& scratch) {
-  const std::uint32_t n_cols = to_uint(context.shape(x)[1]);
-  const bool half = context.value(keys).dtype == DType::f16;
+Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
+  const std::uint32_t n_cols = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
   // float16: a row that begins in the middle of a word may end in the middle of another.
-  const std::uint32_t words = half ? n_cols / 2 + 1 : n_cols;
-  const auto rows = [&](const ScratchPlan::Block& block) {
-    return context.scratch(block.offset_bytes, block.size_bytes, Access::read);
-  };
+  const std::uint32_t words = plan.half ? n_cols / 2 + 1 : n_cols;
   Launch launch;
   launch.shader = Shader::attn_append;
   launch.specialization = {{BX_ATTN_APPEND_GROUP_SIZE, group},
-                           {BX_ATTN_APPEND_HALF, half ? 1U : 0U}};
+                           {BX_ATTN_APPEND_HALF, plan.half ? 1U : 0U}};
   launch.set_push(AttnAppendParams{.n_cols = n_cols,
                                    .capacity = to_uint(context.shape(keys)[0]),
                                    .keys_stride = context.strides(keys).slot,
                                    .values_stride = context.strides(values).slot});
   // A word that two rows share is read and written back with the half of the other row.
-  const Access ring_access = half && n_cols % 2 != 0 ? Access::read_write : Access::write;
-  launch.bindings = {context.step(), rows(scratch.new_keys), rows(scratch.new_values),
+  const Access ring_access = plan.half && n_cols % 2 != 0 ? Access::read_write : Access::write;
+  launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
+                     context.scratch(plan.new_values, Access::read),
                      context.bind(keys, ring_access), context.bind(values, ring_access)};
-  launch.grid[0].count = divide_up(words, group);
+  launch.grid[0].count = groups_for(words, group);
   launch.grid[1] = {.per = RowSpace::rows};
   return launch;
 }
 
-std::vector<Launch> several_launches(const LaunchContext& context) {
-  const Scratch scratch(context.graph, context.node, context.caps);
-  const auto written = [&](const ScratchPlan::Block& block) {
-    return context.scratch(block.offset_bytes, block.size_bytes, Access::write);
-  };
+std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& plan) {
+  if (plan.is_one_launch) return {one_launch(context, plan)};
   const struct {
     int weight;
     Binding y;
   } products[] = {{q_proj, context.bind(q, Access::write)},
-                  {k_proj, written(scratch.new_keys)},
-                  {v_proj, written(scratch.new_values)}};
-  std::vector<Launch> launches;
+                  {k_proj, context.scratch(plan.new_keys, Access::write)},
+                  {v_proj, context.scratch(plan.new_values, Access::write)}};
+  std::vector<Launch> all;
   for (const auto& product : products) {
     const ProductArgs args{.x = context.bind(x, Access::read),
                            .y = product.y,
@@ -126,26 +112,17 @@ std::vector<Launch> several_launches(const LaunchContext& context) {
                            .norm = {context.form(norm), context.ref(norm)},
                            .eps = context.params<AttnInParams>().eps,
                            .n_out = context.shape(q)[1],
-                           .n_cols = context.shape(x)[1],
-                           .n_rows = context.shape(x)[0]};
-    for (Launch& launch : product_launches(context, args, scratch.product))
-      launches.push_back(std::move(launch));
+                           .n_cols = plan.d_model,
+                           .n_rows = plan.n_rows};
+    for (Launch& launch : product_launches(context, args, plan.product))
+      all.push_back(std::move(launch));
   }
-  launches.push_back(append_launch(context, scratch));
-  return launches;
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-  return is_one_launch(graph, node) ? 0 : Scratch(graph, node, caps).size_bytes;
-}
-
-std::vector<Launch> launch(const LaunchContext& context) {
-  if (is_one_launch(context.graph, context.node)) return {one_launch(context)};
-  return several_launches(context);
+  all.push_back(append_launch(context, plan));
+  return all;
 }
 
 }  // namespace
 
-const VulkanKernel attn_in_kernel{workspace, launch};
+const VulkanKernel attn_in_kernel = kernel_with_plan<AttnInPlan, launches>();
 
 }  // namespace bitaxon::vulkan

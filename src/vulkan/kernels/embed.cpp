@@ -30,7 +30,7 @@ std::vector<Launch> launch(const LaunchContext& context) {
   launch.bindings = {context.step(), context.bind(seen, Access::read_write),
                      context.bind(next_token, Access::read), context.bind(y, Access::write)};
   launch.grid[0].count =
-      std::min((std::max(n_cols, n_words) + group - 1) / group, context.caps.max_group_count[0]);
+      std::min(groups_for(std::max(n_cols, n_words), group), context.caps.max_group_count[0]);
   launch.grid[1] = {.per = RowSpace::rows};
   launch.grid[2].count = 2;
   return {launch};
@@ -38,7 +38,6 @@ std::vector<Launch> launch(const LaunchContext& context) {
 
 }  // namespace
 
-const VulkanKernel embed_kernel{
-    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; }, launch};
+const VulkanKernel embed_kernel = kernel_without_scratch(launch);
 
 }  // namespace bitaxon::vulkan

@@ -9,31 +9,21 @@ namespace {
 
 using namespace linear_operand;
 
-ProductRows rows_of(const LaunchContext& context) {
-  if (context.params<LinearParams>().select == RowSelect::outputs)
-    return ProductRows::select_outputs;
-  return context.value(y).row_space == RowSpace::outputs ? ProductRows::of_outputs
-                                                         : ProductRows::of_tokens;
+ProductRows rows_of(const NodeView& node) {
+  if (node.params<LinearParams>().select == RowSelect::outputs) return ProductRows::select_outputs;
+  return node.value(y).row_space == RowSpace::outputs ? ProductRows::of_outputs
+                                                      : ProductRows::of_tokens;
 }
 
-ScratchPlan::Block take_scratch(ScratchPlan& plan, const Graph& graph, const Node& node,
-                                const DeviceCaps& caps) {
-  const auto shape = [&](int index) -> const Shape& {
-    return graph.value(node.operands[static_cast<std::size_t>(index)].value).shape;
-  };
-  return plan.take(
-      product_scratch_words(caps, shape(y)[0], shape(x)[1], node.operands[norm].value >= 0));
-}
+struct LinearPlan {
+  ScratchPlan scratch;
+  ProductPlan product;
 
-std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-  ScratchPlan plan;
-  take_scratch(plan, graph, node, caps);
-  return plan.size_bytes();
-}
+  LinearPlan(const NodeView& node, const DeviceCaps&)
+      : product(scratch, node.shape(y)[0], node.shape(x)[1], node.has(norm)) {}
+};
 
-std::vector<Launch> launch(const LaunchContext& context) {
-  ScratchPlan plan;
-  const auto scratch = take_scratch(plan, context.graph, context.node, context.caps);
+std::vector<Launch> launches(const LaunchContext& context, const LinearPlan& plan) {
   ProductArgs args{.x = context.bind(x, Access::read),
                    .y = context.bind(y, Access::write),
                    .weight = {context.form(weight), context.ref(weight)},
@@ -44,11 +34,11 @@ std::vector<Launch> launch(const LaunchContext& context) {
                    .n_rows = context.shape(y)[0],
                    .rows = rows_of(context)};
   if (context.has(residual)) args.residual = context.bind(residual, Access::read);
-  return product_launches(context, args, scratch);
+  return product_launches(context, args, plan.product);
 }
 
 }  // namespace
 
-const VulkanKernel linear_kernel{workspace, launch};
+const VulkanKernel linear_kernel = kernel_with_plan<LinearPlan, launches>();
 
 }  // namespace bitaxon::vulkan

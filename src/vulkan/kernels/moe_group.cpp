@@ -27,11 +27,11 @@ std::uint32_t rows_of_tile(const ExpertSizes& sizes) {
   return sizes.n_rows <= 64 ? 16 : 64;
 }
 
-ExpertTiles take_expert_tiles(ScratchPlan& plan, const ExpertSizes& sizes) {
+ExpertTiles take_expert_tiles(ScratchPlan& scratch, const ExpertSizes& sizes) {
   ExpertTiles tiles;
-  tiles.pairs = plan.take(sizes.n_rows * sizes.n_slots);
-  tiles.tiles = plan.take(3 * most_tiles(sizes));
-  tiles.grid = plan.take(3);
+  tiles.pairs = scratch.take(sizes.n_rows * sizes.n_slots);
+  tiles.tiles = scratch.take(3 * most_tiles(sizes));
+  tiles.grid = scratch.take(3);
   return tiles;
 }
 
@@ -50,9 +50,9 @@ Launch group_launch(const LaunchContext& context, const ExpertSizes& sizes,
                                        .n_slots = to_uint(sizes.n_slots),
                                        .tile_rows = rows_of_tile(sizes),
                                        .n_across = n_across});
-  launch.bindings = {context.step(), experts, scratch_of(context, tiles.pairs, Access::write),
-                     scratch_of(context, tiles.tiles, Access::write),
-                     scratch_of(context, tiles.grid, Access::write)};
+  launch.bindings = {context.step(), experts, context.scratch(tiles.pairs, Access::write),
+                     context.scratch(tiles.tiles, Access::write),
+                     context.scratch(tiles.grid, Access::write)};
   return launch;
 }
 

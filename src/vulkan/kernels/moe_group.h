@@ -27,20 +27,10 @@ std::uint32_t rows_of_tile(const ExpertSizes& sizes);
 struct ExpertTiles {
   ScratchPlan::Block pairs, tiles, grid;
 };
-ExpertTiles take_expert_tiles(ScratchPlan& plan, const ExpertSizes& sizes);
+ExpertTiles take_expert_tiles(ScratchPlan& scratch, const ExpertSizes& sizes);
 
 /// Writes pairs, tiles and grid. `n_across` is the number of workgroups per tile.
 Launch group_launch(const LaunchContext& context, const ExpertSizes& sizes,
                     const ExpertTiles& tiles, const Binding& experts, std::uint32_t n_across);
-
-/// Workgroups of `size` that cover n elements.
-inline std::uint32_t groups_for(std::int64_t n, std::int64_t size) {
-  return to_uint((n + size - 1) / size);
-}
-
-inline Binding scratch_of(const LaunchContext& context, const ScratchPlan::Block& block,
-                          Access access) {
-  return context.scratch(block.offset_bytes, block.size_bytes, access);
-}
 
 }  // namespace bitaxon::vulkan

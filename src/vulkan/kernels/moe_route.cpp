@@ -51,7 +51,6 @@ std::vector<Launch> launch(const LaunchContext& context) {
 
 }  // namespace
 
-const VulkanKernel moe_route_kernel{
-    [](const Graph&, const Node&, const DeviceCaps&) { return std::size_t{0}; }, launch};
+const VulkanKernel moe_route_kernel = kernel_without_scratch(launch);
 
 }  // namespace bitaxon::vulkan

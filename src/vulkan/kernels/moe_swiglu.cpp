@@ -12,35 +12,34 @@ using namespace moe_swiglu_operand;
 
 constexpr std::uint32_t kRowsPerSubgroup = 4;
 
-ExpertSizes sizes_of(const Graph& graph, const Node& node) {
-  const auto shape = [&](int index) -> const Shape& {
-    return graph.value(node.operands[static_cast<std::size_t>(index)].value).shape;
-  };
-  return {shape(x)[0], shape(gate)[0], shape(experts)[1], shape(y)[1]};
-}
+struct MoeSwigluPlan {
+  ExpertSizes sizes;
+  std::int64_t intermediate;
+  bool in_tiles;
+  ScratchPlan scratch;
+  ExpertTiles tiles;  ///< if in_tiles
 
-std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps&) {
-  ScratchPlan plan;
-  const ExpertSizes sizes = sizes_of(graph, node);
-  if (groups_rows(sizes)) take_expert_tiles(plan, sizes);
-  return plan.size_bytes();
-}
+  MoeSwigluPlan(const NodeView& node, const DeviceCaps&)
+      : sizes{node.shape(x)[0], node.shape(gate)[0], node.shape(experts)[1], node.shape(y)[1]},
+        intermediate(node.shape(gate)[1]),
+        in_tiles(groups_rows(sizes)) {
+    if (in_tiles) tiles = take_expert_tiles(scratch, sizes);
+  }
+};
 
-MoeSwigluShaderParams params_of(const LaunchContext& context, const ExpertSizes& sizes) {
+MoeSwigluShaderParams push_of(const LaunchContext& context, const MoeSwigluPlan& plan) {
   return {.gate = context.ref(gate),
           .up = context.ref(up),
           .shared_gate = context.ref(shared_gate),
           .shared_up = context.ref(shared_up),
           .d_model = to_uint(context.shape(gate)[2]),
-          .intermediate = to_uint(context.shape(gate)[1]),
-          .n_experts = to_uint(sizes.n_experts),
-          .top_k = to_uint(sizes.top_k)};
+          .intermediate = to_uint(plan.intermediate),
+          .n_experts = to_uint(plan.sizes.n_experts),
+          .top_k = to_uint(plan.sizes.top_k)};
 }
 
-Launch vec_launch(const LaunchContext& context, const ExpertSizes& sizes) {
+Launch vec_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
-  const std::uint32_t subgroups = group / context.caps.max_subgroup_size;
   Launch launch;
   launch.shader = Shader::moe_swiglu;
   launch.specialization = {{BX_MOE_SWIGLU_GROUP_SIZE, group},
@@ -49,18 +48,18 @@ Launch vec_launch(const LaunchContext& context, const ExpertSizes& sizes) {
                            {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
                            {BX_MOE_SWIGLU_ROWS, kRowsPerSubgroup}};
-  launch.set_push(params_of(context, sizes));
+  launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(x, Access::read), context.bind(experts, Access::read),
                      context.bind(y, Access::write)};
-  launch.grid[0].count = groups_for(context.shape(gate)[1], subgroups * kRowsPerSubgroup);
-  launch.grid[1].count = to_uint(sizes.n_slots);
+  launch.grid[0].count =
+      groups_for(plan.intermediate, subgroups_per_group(context.caps, group) * kRowsPerSubgroup);
+  launch.grid[1].count = to_uint(plan.sizes.n_slots);
   launch.grid[2].per = RowSpace::rows;
   return launch;
 }
 
-std::vector<Launch> tile_launches(const LaunchContext& context, const ExpertSizes& sizes) {
-  ScratchPlan plan;
-  const ExpertTiles tiles = take_expert_tiles(plan, sizes);
+std::vector<Launch> tile_launches(const LaunchContext& context, const MoeSwigluPlan& plan) {
+  const ExpertTiles& tiles = plan.tiles;
   Launch launch;
   launch.shader = Shader::moe_swiglu_tile;
   launch.specialization = {{BX_MOE_SWIGLU_TILE_GROUP_SIZE, group_size(context.caps)},
@@ -68,25 +67,24 @@ std::vector<Launch> tile_launches(const LaunchContext& context, const ExpertSize
                            {BX_MOE_SWIGLU_TILE_UP_FORM, context.form(up)},
                            {BX_MOE_SWIGLU_TILE_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_TILE_SHARED_UP_FORM, context.form(shared_up)},
-                           {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(sizes)}};
-  launch.set_push(params_of(context, sizes));
-  launch.bindings = {scratch_of(context, tiles.pairs, Access::read),
-                     scratch_of(context, tiles.tiles, Access::read), context.bind(x, Access::read),
+                           {BX_MOE_SWIGLU_TILE_ROWS, rows_of_tile(plan.sizes)}};
+  launch.set_push(push_of(context, plan));
+  launch.bindings = {context.scratch(tiles.pairs, Access::read),
+                     context.scratch(tiles.tiles, Access::read), context.bind(x, Access::read),
                      context.bind(y, Access::write)};
-  launch.indirect = {scratch_of(context, tiles.grid, Access::read)};
-  const std::uint32_t n_across = groups_for(context.shape(gate)[1], group_size(context.caps) / 2);
-  return {group_launch(context, sizes, tiles, context.bind(experts, Access::read), n_across),
+  launch.indirect = {context.scratch(tiles.grid, Access::read)};
+  const std::uint32_t n_across = groups_for(plan.intermediate, group_size(context.caps) / 2);
+  return {group_launch(context, plan.sizes, tiles, context.bind(experts, Access::read), n_across),
           launch};
 }
 
-std::vector<Launch> launch(const LaunchContext& context) {
-  const ExpertSizes sizes = sizes_of(context.graph, context.node);
-  if (groups_rows(sizes)) return tile_launches(context, sizes);
-  return {vec_launch(context, sizes)};
+std::vector<Launch> launches(const LaunchContext& context, const MoeSwigluPlan& plan) {
+  if (plan.in_tiles) return tile_launches(context, plan);
+  return {vec_launch(context, plan)};
 }
 
 }  // namespace
 
-const VulkanKernel moe_swiglu_kernel{workspace, launch};
+const VulkanKernel moe_swiglu_kernel = kernel_with_plan<MoeSwigluPlan, launches>();
 
 }  // namespace bitaxon::vulkan

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
+#include "core/assert.h"
 #include "shaders/params/product_coop.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
@@ -12,16 +13,14 @@
 namespace bitaxon::vulkan {
 namespace {
 
-constexpr std::int64_t kBindingAlignment = 256;
-/// The most rows of x whose sums fit in the registers of product_vec.
+/// The sums of this many rows of x fit in the registers of product_vec, the one kernel that fuses
+/// the norm.
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
 /// Outputs per subgroup of product_vec. The sums for all rows of x are in registers, and the
 /// unrolled loops make the first compilation longer.
 std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// A range of rows of the result, or of its outputs.
 struct Range {
@@ -43,7 +42,8 @@ std::int64_t rows_per_binding(const DeviceCaps& caps, std::int64_t n_rows, std::
   const auto limit = static_cast<std::int64_t>(
       std::min<std::uint64_t>(caps.max_storage_buffer_bytes, std::uint64_t{1} << 62));
   if (n_rows * row_bytes <= limit) return n_rows;
-  const std::int64_t unit = kBindingAlignment / std::gcd(kBindingAlignment, row_bytes);
+  constexpr std::int64_t kAlignment = kBufferAlignment;
+  const std::int64_t unit = kAlignment / std::gcd(kAlignment, row_bytes);
   const std::int64_t rows = limit / row_bytes / unit * unit;
   if (rows == 0)
     throw Error(ErrorKind::unsupported,
@@ -69,7 +69,7 @@ Launch launch_over(const LaunchContext& context, const ProductArgs& args,
   launch.bindings = {context.step(), args.x,
                      args.residual ? rows_of(*args.residual, rows, row_bytes) : args.x,
                      rows_of(args.y, rows, row_bytes)};
-  launch.grid[0].count = to_uint(divide_up(outs.end - outs.first, choice.outs));
+  launch.grid[0].count = groups_for(outs.end - outs.first, choice.outs);
   launch.grid[1] = {.per = space_of(args.rows), .rows_per_group = choice.rows};
   return launch;
 }
@@ -147,6 +147,19 @@ Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
   }
 }
 
+/// y[r, :] = n(x[s(r), :]): the norm alone.
+Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, const Binding& y) {
+  Launch launch;
+  launch.shader = Shader::rms_norm;
+  launch.specialization = {{BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
+                           {BX_RMS_NORM_SOURCE, static_cast<std::uint32_t>(args.rows)}};
+  launch.set_push(
+      RmsNormParams{.norm = args.norm.ref, .n_cols = to_uint(args.n_cols), .eps = args.eps});
+  launch.bindings = {context.step(), args.x, y};
+  launch.grid[0] = {.per = space_of(args.rows)};
+  return launch;
+}
+
 /// Whether product_coop can run. It needs its matrix shape, the features of such shaders, and
 /// workgroups of four subgroups of a fixed size.
 bool has_matrix_units(const DeviceCaps& caps) {
@@ -161,8 +174,7 @@ bool has_matrix_units(const DeviceCaps& caps) {
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast) {
   if (n_rows <= kMostVecRows) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
-    // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
-    const std::uint32_t subgroups = group_size(caps) / caps.max_subgroup_size;
+    const std::uint32_t subgroups = subgroups_per_group(caps, group_size(caps));
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
             "few rows: reading the weight once is what takes time"};
   }
@@ -173,50 +185,31 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool f
           "many rows: a tile of them shares each decoded weight"};
 }
 
-std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
-                                   bool has_norm) {
-  const bool fast = true;  // the value does not matter: of the kernels, only vec fuses the norm
-  const bool fused = choose_product(caps, n_rows, fast).kernel == ProductChoice::Kernel::vec;
-  return has_norm && !fused ? n_rows * n_cols : 0;
-}
-
-Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args) {
-  Launch launch;
-  launch.shader = Shader::rms_norm;
-  launch.specialization = {{BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
-                           {BX_RMS_NORM_SOURCE, static_cast<std::uint32_t>(args.rows)}};
-  launch.set_push(
-      RmsNormParams{.norm = args.norm.ref, .n_cols = to_uint(args.n_cols), .eps = args.eps});
-  launch.bindings = {context.step(), args.x, args.y};
-  launch.grid[0] = {.per = space_of(args.rows)};
-  return launch;
+ProductPlan::ProductPlan(ScratchPlan& scratch, std::int64_t n_rows, std::int64_t n_cols,
+                         bool has_norm)
+    : norm_first(has_norm && n_rows > kMostVecRows) {
+  if (norm_first) normed = scratch.take(n_rows * n_cols);
 }
 
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
-                                     const ScratchPlan::Block& scratch) {
-  // Products whose outputs do not fill fragments of 16 are small. One of them computes dt, which
-  // stays float32 in both precisions: x_proj has 2 N + 1 outputs.
-  const bool fast = context.fast && args.n_out % 16 == 0;
-  const ProductChoice choice = choose_product(context.caps, args.n_rows, fast);
-  const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
-  if (args.norm.form != BX_FORM_ABSENT && !is_vec) {
-    const auto normed = [&](Access access) {
-      return context.scratch(scratch.offset_bytes, scratch.size_bytes, access);
-    };
+                                     const ProductPlan& plan) {
+  if (plan.norm_first) {
     ProductArgs rest = args;
-    rest.x = normed(Access::read);
+    rest.x = context.scratch(plan.normed, Access::read);
     rest.norm = {};
     // rms_norm has already gathered the rows.
     if (args.rows == ProductRows::select_outputs) rest.rows = ProductRows::of_outputs;
     std::vector<Launch> launches = product_launches(context, rest, {});
-    launches.insert(launches.begin(), rms_norm_launch(context, {.x = args.x,
-                                                                .y = normed(Access::write),
-                                                                .norm = args.norm,
-                                                                .eps = args.eps,
-                                                                .n_cols = args.n_cols,
-                                                                .rows = args.rows}));
+    launches.insert(launches.begin(),
+                    rms_norm_launch(context, args, context.scratch(plan.normed, Access::write)));
     return launches;
   }
+  // Products whose outputs do not fill fragments of 16 are small. One of them computes dt, which
+  // stays float32 in both precisions: x_proj has 2 N + 1 outputs.
+  const bool fast = context.fast && args.n_out % 16 == 0;
+  const ProductChoice choice = choose_product(context.caps, args.n_rows, fast);
+  BX_ASSERT(args.norm.form == BX_FORM_ABSENT || choice.kernel == ProductChoice::Kernel::vec,
+            "the other kernels do not fuse the norm");
   const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
   const std::int64_t most_outs = std::int64_t{context.caps.max_group_count[0]} * choice.outs;
   std::vector<Launch> launches;

@@ -54,22 +54,16 @@ struct ProductChoice {
 /// `n_rows` is the bucket. `fast`: factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast);
 
-/// Words of scratch for product_launches.
-std::int64_t product_scratch_words(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t n_cols,
-                                   bool has_norm);
-/// `scratch` is a block of product_scratch_words; ignored when that is 0.
-std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
-                                     const ScratchPlan::Block& scratch);
+/// What several products of the same rows share: whether the norm is a launch of its own.
+struct ProductPlan {
+  bool norm_first = false;
+  ScratchPlan::Block normed;  ///< [n_rows, n_cols], if norm_first
 
-struct RmsNormArgs {
-  Binding x;  ///< [., n_cols], read
-  Binding y;  ///< [., n_cols], write
-  WeightUse norm = {};
-  float eps = 0;
-  std::int64_t n_cols = 0;
-  ProductRows rows = ProductRows::of_tokens;
+  ProductPlan() = default;
+  /// `n_rows` is the bucket.
+  ProductPlan(ScratchPlan& scratch, std::int64_t n_rows, std::int64_t n_cols, bool has_norm);
 };
-/// y[r, :] = n(x[s(r), :]): the norm alone, when several products read the same rows.
-Launch rms_norm_launch(const LaunchContext& context, const RmsNormArgs& args);
+std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
+                                     const ProductPlan& plan);
 
 }  // namespace bitaxon::vulkan

@@ -26,46 +26,45 @@ constexpr std::int64_t kChunkRows = 64;
 /// The most states of a channel that fit in registers and unrolled loops.
 constexpr std::int64_t kMostStates = 256;
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+struct ScanPlan {
+  ScanSizes sizes;
+  ScanVariant variant;
+  ScratchPlan scratch;
+  ScratchPlan::Block states;   ///< [places, N, E], if there are chunks
+  ScratchPlan::Block dt_sums;  ///< [places, E], if there are chunks
 
-struct Scratch {
-  ScratchPlan::Block states;   ///< [places, N, E]
-  ScratchPlan::Block dt_sums;  ///< [places, E]
-  std::size_t size_bytes = 0;
-
-  Scratch(const ScanSizes& sizes, const ScanVariant& variant) {
+  ScanPlan(const NodeView& node, const DeviceCaps& caps)
+      : sizes{node.shape(u)[0], node.shape(a_log)[1], node.shape(a_log)[2]},
+        variant(choose_scan(caps, sizes)) {
     if (variant.chunk_rows == 0) return;
     // Every chunk except the last of its segment has a place in these arrays and is full. The last
     // has at least one row.
     const std::int64_t places = std::max<std::int64_t>(1, (sizes.n_rows - 1) / variant.chunk_rows);
-    ScratchPlan plan;
-    states = plan.take(places * sizes.d_state * sizes.d_inner);
-    dt_sums = plan.take(places * sizes.d_inner);
-    size_bytes = plan.size_bytes();
+    states = scratch.take(places * sizes.d_state * sizes.d_inner);
+    dt_sums = scratch.take(places * sizes.d_inner);
   }
 };
 
 /// What the shaders of whole segments and of chunks have in common.
-Launch rows_launch(const LaunchContext& context, const ScanSizes& sizes,
-                   const ScanVariant& variant) {
+Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps, kGroupSize);
   const auto params = context.params<SelectiveScanParams>();
   const auto strides = context.strides(h);
   Launch launch;
   launch.specialization = {{BX_SCAN_GROUP_SIZE, group},
-                           {BX_SCAN_STATES, to_uint(sizes.d_state)},
-                           {BX_SCAN_LANES, variant.lanes},
-                           {BX_SCAN_ROWS_AHEAD, variant.rows_ahead},
+                           {BX_SCAN_STATES, to_uint(plan.sizes.d_state)},
+                           {BX_SCAN_LANES, plan.variant.lanes},
+                           {BX_SCAN_ROWS_AHEAD, plan.variant.rows_ahead},
                            {BX_SCAN_A_LOG_FORM, context.form(a_log)},
                            {BX_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)}};
   launch.set_push(ScanParams{.dt_weight = context.ref(dt_weight),
                              .dt_bias = context.ref(dt_bias),
                              .a_log = context.ref(a_log),
                              .skip = context.ref(skip),
-                             .n_channels = to_uint(sizes.d_inner),
+                             .n_channels = to_uint(plan.sizes.d_inner),
                              .slot_stride = strides.slot,
                              .version_stride = strides.version,
-                             .chunk_rows = to_uint(variant.chunk_rows),
+                             .chunk_rows = to_uint(plan.variant.chunk_rows),
                              .dt_min = params.dt_min,
                              .dt_max = params.dt_max});
   launch.bindings = {context.step(),
@@ -74,59 +73,52 @@ Launch rows_launch(const LaunchContext& context, const ScanSizes& sizes,
                      context.bind(z, Access::read),
                      context.bind(h, Access::read_write),
                      context.bind(y, Access::write)};
-  launch.grid[0].count = to_uint(divide_up(sizes.d_inner * variant.lanes, group));
+  launch.grid[0].count = groups_for(plan.sizes.d_inner * plan.variant.lanes, group);
   return launch;
 }
 
-Launch whole_launch(const LaunchContext& context, const ScanSizes& sizes,
-                    const ScanVariant& variant) {
-  Launch launch = rows_launch(context, sizes, variant);
+Launch whole_launch(const LaunchContext& context, const ScanPlan& plan) {
+  Launch launch = rows_launch(context, plan);
   launch.shader = Shader::selective_scan;
   launch.grid[1] = {.per = RowSpace::segments};
   return launch;
 }
 
-Launch chunk_launch(const LaunchContext& context, const ScanSizes& sizes,
-                    const ScanVariant& variant, const Scratch& scratch, bool replay) {
-  Launch launch = rows_launch(context, sizes, variant);
+Launch chunk_launch(const LaunchContext& context, const ScanPlan& plan, bool replay) {
+  Launch launch = rows_launch(context, plan);
   launch.shader = Shader::selective_scan_chunk;
   launch.specialization.push_back({BX_SCAN_CHUNK_REPLAY, replay ? 1U : 0U});
-  launch.bindings.push_back(
-      context.scratch(scratch.states.offset_bytes, scratch.states.size_bytes, Access::read_write));
-  launch.bindings.push_back(context.scratch(scratch.dt_sums.offset_bytes,
-                                            scratch.dt_sums.size_bytes, Access::read_write));
-  launch.grid[1] = {.per = RowSpace::rows, .rows_per_group = to_uint(variant.chunk_rows)};
+  launch.bindings.push_back(context.scratch(plan.states, Access::read_write));
+  launch.bindings.push_back(context.scratch(plan.dt_sums, Access::read_write));
+  launch.grid[1] = {.per = RowSpace::rows, .rows_per_group = to_uint(plan.variant.chunk_rows)};
   launch.grid[2] = {.per = RowSpace::segments};
   return launch;
 }
 
-Launch carry_launch(const LaunchContext& context, const ScanSizes& sizes,
-                    const ScanVariant& variant, const Scratch& scratch) {
+Launch carry_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   Launch launch;
   launch.shader = Shader::selective_scan_carry;
   launch.specialization = {{BX_SCAN_CARRY_GROUP_SIZE, group},
                            {BX_SCAN_CARRY_A_LOG_FORM, context.form(a_log)}};
   launch.set_push(ScanCarryParams{.a_log = context.ref(a_log),
-                                  .n_channels = to_uint(sizes.d_inner),
-                                  .n_states = to_uint(sizes.d_state),
-                                  .chunk_rows = to_uint(variant.chunk_rows)});
-  launch.bindings = {
-      context.step(),
-      context.scratch(scratch.dt_sums.offset_bytes, scratch.dt_sums.size_bytes, Access::read),
-      context.scratch(scratch.states.offset_bytes, scratch.states.size_bytes, Access::read_write)};
-  launch.grid[0].count = to_uint(divide_up(sizes.d_inner * sizes.d_state, group));
+                                  .n_channels = to_uint(plan.sizes.d_inner),
+                                  .n_states = to_uint(plan.sizes.d_state),
+                                  .chunk_rows = to_uint(plan.variant.chunk_rows)});
+  launch.bindings = {context.step(), context.scratch(plan.dt_sums, Access::read),
+                     context.scratch(plan.states, Access::read_write)};
+  launch.grid[0].count = groups_for(plan.sizes.d_inner * plan.sizes.d_state, group);
   launch.grid[1] = {.per = RowSpace::segments};
   return launch;
 }
 
-}  // namespace
-
-ScanSizes scan_sizes(const Graph& graph, const Node& node) {
-  const Shape& rows = graph.value(node.operands[u].value).shape;
-  const Shape& states = graph.value(node.operands[a_log].value).shape;
-  return {rows[0], states[1], states[2]};
+std::vector<Launch> launches(const LaunchContext& context, const ScanPlan& plan) {
+  if (plan.variant.chunk_rows == 0) return {whole_launch(context, plan)};
+  return {chunk_launch(context, plan, false), carry_launch(context, plan),
+          chunk_launch(context, plan, true)};
 }
+
+}  // namespace
 
 ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
   if (sizes.d_state > kMostStates)
@@ -146,27 +138,6 @@ ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
   return variant;
 }
 
-std::size_t scan_workspace(const ScanSizes& sizes, const ScanVariant& variant) {
-  return Scratch(sizes, variant).size_bytes;
-}
-
-std::vector<Launch> scan_launches(const LaunchContext& context, const ScanVariant& variant) {
-  const ScanSizes sizes = scan_sizes(context.graph, context.node);
-  if (variant.chunk_rows == 0) return {whole_launch(context, sizes, variant)};
-  const Scratch scratch(sizes, variant);
-  return {chunk_launch(context, sizes, variant, scratch, false),
-          carry_launch(context, sizes, variant, scratch),
-          chunk_launch(context, sizes, variant, scratch, true)};
-}
-
-const VulkanKernel selective_scan_kernel{
-    [](const Graph& graph, const Node& node, const DeviceCaps& caps) {
-      const ScanSizes sizes = scan_sizes(graph, node);
-      return scan_workspace(sizes, choose_scan(caps, sizes));
-    },
-    [](const LaunchContext& context) {
-      return scan_launches(context,
-                           choose_scan(context.caps, scan_sizes(context.graph, context.node)));
-    }};
+const VulkanKernel selective_scan_kernel = kernel_with_plan<ScanPlan, launches>();
 
 }  // namespace bitaxon::vulkan

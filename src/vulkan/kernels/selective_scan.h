@@ -2,9 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "vulkan/run/launch.h"
+#include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan {
 
@@ -13,7 +12,6 @@ struct ScanSizes {
   std::int64_t d_inner = 1;
   std::int64_t d_state = 1;
 };
-ScanSizes scan_sizes(const Graph& graph, const Node& node);
 
 struct ScanVariant {
   std::uint32_t lanes = 1;       ///< lanes that share a channel: 1, 2 or 4
@@ -24,8 +22,5 @@ struct ScanVariant {
   std::int64_t chunk_rows = 0;
 };
 ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes);
-
-std::size_t scan_workspace(const ScanSizes& sizes, const ScanVariant& variant);
-std::vector<Launch> scan_launches(const LaunchContext& context, const ScanVariant& variant);
 
 }  // namespace bitaxon::vulkan

@@ -13,50 +13,34 @@ using namespace ssm_in_operand;
 
 constexpr std::uint32_t kRowsPerSubgroup = 4;
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-struct Sizes {
+struct SsmInPlan {
   std::int64_t n_rows, d_model, d_inner, d_conv;
-  bool has_norm;
-
-  Sizes(const Graph& graph, const Node& node) : has_norm(node.operands[norm].value >= 0) {
-    const Shape& rows = graph.value(node.operands[x].value).shape;
-    const Shape& conv = graph.value(node.operands[conv_weight].value).shape;
-    n_rows = rows[0];
-    d_model = rows[1];
-    d_inner = conv[1];
-    d_conv = conv[2];
-  }
-};
-
-struct Scratch {
+  ScratchPlan scratch;
   ScratchPlan::Block v;        ///< [R, E], for several rows
-  ScratchPlan::Block product;  ///< scratch of the products, for several rows
+  ProductPlan product;         ///< for several rows
   ScratchPlan::Block no_tail;  ///< bound instead of a tail when the tail has no rows
-  std::size_t size_bytes;
 
-  Scratch(const Sizes& sizes, const DeviceCaps& caps) {
-    ScratchPlan plan;
-    if (sizes.n_rows > 1) {
-      v = plan.take(sizes.n_rows * sizes.d_inner);
-      product = plan.take(product_scratch_words(caps, sizes.n_rows, sizes.d_model, sizes.has_norm));
+  SsmInPlan(const NodeView& node, const DeviceCaps&)
+      : n_rows(node.shape(x)[0]),
+        d_model(node.shape(x)[1]),
+        d_inner(node.shape(conv_weight)[1]),
+        d_conv(node.shape(conv_weight)[2]) {
+    if (n_rows > 1) {
+      v = scratch.take(n_rows * d_inner);
+      product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
     }
-    if (sizes.d_conv == 1) no_tail = plan.take(1);
-    size_bytes = plan.size_bytes();
+    if (d_conv == 1) no_tail = scratch.take(1);
   }
 };
 
-Binding bind_tail(const LaunchContext& context, const Sizes& sizes, const Scratch& scratch,
-                  Access access) {
-  if (sizes.d_conv > 1) return context.bind(tail, access);
-  return context.scratch(scratch.no_tail.offset_bytes, scratch.no_tail.size_bytes, access);
+Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access access) {
+  if (plan.d_conv > 1) return context.bind(tail, access);
+  return context.scratch(plan.no_tail, access);
 }
 
-Launch vec_launch(const LaunchContext& context, const Sizes& sizes, const Scratch& scratch) {
+Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
-  // A subgroup is at most max_subgroup_size, so the workgroup has at least this many subgroups.
-  const std::int64_t rows_per_group =
-      std::int64_t{group / context.caps.max_subgroup_size} * kRowsPerSubgroup;
+  const std::uint32_t rows_per_group = subgroups_per_group(context.caps, group) * kRowsPerSubgroup;
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = Shader::ssm_in_vec;
@@ -69,20 +53,20 @@ Launch vec_launch(const LaunchContext& context, const Sizes& sizes, const Scratc
                                  .norm = context.ref(norm),
                                  .conv_weight = context.ref(conv_weight),
                                  .conv_bias = context.ref(conv_bias),
-                                 .n_channels = to_uint(sizes.d_inner),
-                                 .n_cols = to_uint(sizes.d_model),
-                                 .n_taps = to_uint(sizes.d_conv),
+                                 .n_channels = to_uint(plan.d_inner),
+                                 .n_cols = to_uint(plan.d_model),
+                                 .n_taps = to_uint(plan.d_conv),
                                  .slot_stride = strides.slot,
                                  .version_stride = strides.version,
                                  .eps = context.params<SsmInParams>().eps});
   launch.bindings = {context.step(), context.bind(x, Access::read),
-                     bind_tail(context, sizes, scratch, Access::read_write),
-                     context.bind(u, Access::write), context.bind(z, Access::write)};
-  launch.grid[0].count = to_uint(divide_up(2 * sizes.d_inner, rows_per_group));
+                     bind_tail(context, plan, Access::read_write), context.bind(u, Access::write),
+                     context.bind(z, Access::write)};
+  launch.grid[0].count = groups_for(2 * plan.d_inner, rows_per_group);
   return launch;
 }
 
-Launch conv_launch(const LaunchContext& context, const Sizes& sizes, const Scratch& scratch) {
+Launch conv_launch(const LaunchContext& context, const SsmInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   const auto strides = context.strides(tail);
   Launch launch;
@@ -91,66 +75,56 @@ Launch conv_launch(const LaunchContext& context, const Sizes& sizes, const Scrat
                            {BX_SSM_CONV_FORM, context.form(conv_weight)}};
   launch.set_push(SsmConvParams{.conv_weight = context.ref(conv_weight),
                                 .conv_bias = context.ref(conv_bias),
-                                .n_channels = to_uint(sizes.d_inner),
-                                .n_taps = to_uint(sizes.d_conv),
+                                .n_channels = to_uint(plan.d_inner),
+                                .n_taps = to_uint(plan.d_conv),
                                 .slot_stride = strides.slot,
                                 .version_stride = strides.version});
-  launch.bindings = {
-      context.step(), context.scratch(scratch.v.offset_bytes, scratch.v.size_bytes, Access::read),
-      bind_tail(context, sizes, scratch, Access::read), context.bind(u, Access::write)};
-  launch.grid[0].count = to_uint(divide_up(sizes.d_inner, group));
+  launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
+                     bind_tail(context, plan, Access::read), context.bind(u, Access::write)};
+  launch.grid[0].count = groups_for(plan.d_inner, group);
   launch.grid[1] = {.per = RowSpace::rows};
   return launch;
 }
 
-Launch tail_launch(const LaunchContext& context, const Sizes& sizes, const Scratch& scratch) {
+Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = Shader::ssm_tail;
   launch.specialization = {{BX_SSM_TAIL_GROUP_SIZE, group}};
-  launch.set_push(SsmTailParams{.n_channels = to_uint(sizes.d_inner),
-                                .n_taps = to_uint(sizes.d_conv),
+  launch.set_push(SsmTailParams{.n_channels = to_uint(plan.d_inner),
+                                .n_taps = to_uint(plan.d_conv),
                                 .slot_stride = strides.slot,
                                 .version_stride = strides.version});
-  launch.bindings = {context.step(),
-                     context.scratch(scratch.v.offset_bytes, scratch.v.size_bytes, Access::read),
+  launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
                      context.bind(tail, Access::read_write)};
-  launch.grid[0].count = to_uint(divide_up(sizes.d_inner, group));
+  launch.grid[0].count = groups_for(plan.d_inner, group);
   launch.grid[1] = {.per = RowSpace::segments};
   return launch;
 }
 
-std::vector<Launch> launch(const LaunchContext& context) {
-  const Sizes sizes(context.graph, context.node);
-  const Scratch scratch(sizes, context.caps);
-  if (sizes.n_rows == 1) return {vec_launch(context, sizes, scratch)};
+std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
+  if (plan.n_rows == 1) return {vec_launch(context, plan)};
 
-  ProductArgs args{
-      .x = context.bind(x, Access::read),
-      .y = context.scratch(scratch.v.offset_bytes, scratch.v.size_bytes, Access::write),
-      .weight = {context.form(in_proj), context.ref(in_proj)},
-      .norm = {context.form(norm), context.ref(norm)},
-      .eps = context.params<SsmInParams>().eps,
-      .n_out = sizes.d_inner,
-      .n_cols = sizes.d_model,
-      .n_rows = sizes.n_rows};
-  std::vector<Launch> launches = product_launches(context, args, scratch.product);
+  ProductArgs args{.x = context.bind(x, Access::read),
+                   .y = context.scratch(plan.v, Access::write),
+                   .weight = {context.form(in_proj), context.ref(in_proj)},
+                   .norm = {context.form(norm), context.ref(norm)},
+                   .eps = context.params<SsmInParams>().eps,
+                   .n_out = plan.d_inner,
+                   .n_cols = plan.d_model,
+                   .n_rows = plan.n_rows};
+  std::vector<Launch> all = product_launches(context, args, plan.product);
   args.y = context.bind(z, Access::write);
-  args.weight_row = sizes.d_inner;
-  for (Launch& gate : product_launches(context, args, scratch.product))
-    launches.push_back(std::move(gate));
-  launches.push_back(conv_launch(context, sizes, scratch));
-  if (sizes.d_conv > 1) launches.push_back(tail_launch(context, sizes, scratch));
-  return launches;
-}
-
-std::size_t workspace(const Graph& graph, const Node& node, const DeviceCaps& caps) {
-  return Scratch(Sizes(graph, node), caps).size_bytes;
+  args.weight_row = plan.d_inner;
+  for (Launch& gate : product_launches(context, args, plan.product)) all.push_back(std::move(gate));
+  all.push_back(conv_launch(context, plan));
+  if (plan.d_conv > 1) all.push_back(tail_launch(context, plan));
+  return all;
 }
 
 }  // namespace
 
-const VulkanKernel ssm_in_kernel{workspace, launch};
+const VulkanKernel ssm_in_kernel = kernel_with_plan<SsmInPlan, launches>();
 
 }  // namespace bitaxon::vulkan

@@ -60,7 +60,7 @@ DeviceMemory device_memory(const DeviceCaps& caps) {
   DeviceSizes sizes;
   sizes.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
   sizes.workspace = [caps](const Graph& graph, const Node& node) {
-    return kernel_of(static_cast<OpId>(node.op)).workspace(graph, node, caps);
+    return kernel_of(op_of(node)).workspace({graph, node}, caps);
   };
   sizes.allocated_bytes = [caps](std::span<const std::uint64_t> buffers) {
     return allocated_bytes(caps, buffers);

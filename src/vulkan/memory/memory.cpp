@@ -28,7 +28,6 @@ struct Block {
 namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{64} << 20;
-constexpr std::size_t kMinAlignment = 256;
 
 /// The size of a new block for a buffer. A buffer of more than half a shared block gets its own
 /// block.
@@ -106,7 +105,7 @@ std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint6
   std::uint64_t total = 0;
   std::vector<std::uint64_t> room;  // free bytes at the end of each block
   for (const std::uint64_t size : sizes) {
-    const std::uint64_t bytes = align_up(std::max<std::uint64_t>(size, 1), kMinAlignment);
+    const std::uint64_t bytes = align_up(std::max<std::uint64_t>(size, 1), kBufferAlignment);
     auto block = std::find_if(room.begin(), room.end(), [&](auto free) { return free >= bytes; });
     if (block == room.end()) {
       total += block_bytes_for(caps, bytes);
@@ -131,7 +130,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   const DeviceCaps& caps = device_.caps();
   const Functions& fn = device_.fn();
   auto buffer = std::make_shared<DeviceBuffer>();
-  buffer->size_bytes_ = align_up(std::max<std::size_t>(size_bytes, 1), kMinAlignment);
+  buffer->size_bytes_ = align_up(std::max<std::size_t>(size_bytes, 1), kBufferAlignment);
   buffer->label_ = fmt::format("{}, {}", label, bytes_text(size_bytes));
   if (buffer->size_bytes_ > caps.max_buffer_bytes ||
       buffer->size_bytes_ > caps.max_allocation_bytes)
@@ -163,7 +162,8 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   if (type < 0)
     throw Error(ErrorKind::device, fmt::format("vulkan: {}: {} has no memory for {}",
                                                buffer->label_, caps.name, name_of(purpose)));
-  const std::size_t alignment = std::max<std::size_t>(needed.memoryRequirements.alignment, 256);
+  const std::size_t alignment =
+      std::max<std::size_t>(needed.memoryRequirements.alignment, kBufferAlignment);
   const std::size_t bytes = align_up(needed.memoryRequirements.size, alignment);
   std::size_t offset = 0;
   Block* block = find_room(static_cast<std::uint32_t>(type), bytes, alignment, offset);

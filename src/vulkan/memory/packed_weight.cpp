@@ -37,7 +37,7 @@ std::uint32_t dtype_bits(DType dtype) {
 }
 
 std::int64_t groups_of(const WeightDesc& desc) {
-  return (desc.elements() + desc.group_size - 1) / desc.group_size;
+  return divide_up(desc.elements(), desc.group_size);
 }
 
 /// The form has 23 bits for the group size.
@@ -136,12 +136,11 @@ PackedLayout packed_layout(const WeightDesc& desc) {
       layout.tables = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.bias_dtype)));
       break;
     case WeightFormat::nf4: {
-      layout.data = place((desc.elements() + 1) / 2);
+      layout.data = place(divide_up(desc.elements(), 2));
       layout.scales = place(groups_of(desc) * (desc.nested ? 1 : 4));
       std::int64_t words = kCodebookWords;
       if (desc.nested)
-        words += kNestedMapWords +
-                 (groups_of(desc) + desc.nested_group_size - 1) / desc.nested_group_size;
+        words += kNestedMapWords + divide_up(groups_of(desc), desc.nested_group_size);
       layout.tables = place(words * 4);
       break;
     }

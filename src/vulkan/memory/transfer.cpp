@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/align.h"
 #include "core/assert.h"
 #include "vulkan/device/result.h"
 #include "vulkan/device/structure.h"
@@ -147,7 +148,7 @@ void Transfer::download(const DeviceBuffer& from, std::size_t offset, std::span<
     return;
   }
   prepare(down_, MemoryPurpose::readback);
-  const std::size_t n_pieces = (to.size() + kHalfBytes - 1) / kHalfBytes;
+  const std::size_t n_pieces = divide_up(to.size(), kHalfBytes);
   const auto size_of_piece = [&](std::size_t i) {
     return std::min(kHalfBytes, to.size() - i * kHalfBytes);
   };

@@ -35,10 +35,7 @@ class Resolver {
   Resolver(const VulkanExecutable& executable, const DeviceCaps& caps, std::size_t step)
       : executable_(executable), caps_(caps), step_(step) {}
 
-  const Node& node() const {
-    const Plan& plan = *executable_.plan;
-    return plan.graph->nodes()[static_cast<std::size_t>(plan.order[step_])];
-  }
+  const Node& node() const { return executable_.plan->node(step_).node(); }
 
   BoundRange resolve(const Binding& binding) const {
     BoundRange range{VK_NULL_HANDLE, binding.offset_bytes, binding.size_bytes, binding.access};
@@ -66,7 +63,8 @@ class Resolver {
     if (range.size_bytes > caps_.max_storage_buffer_bytes)
       fail(fmt::format("{} of {} bytes: expected at most {} (maxStorageBufferRange)",
                        describe(binding), range.size_bytes, caps_.max_storage_buffer_bytes));
-    BX_ASSERT(range.size_bytes > 0 && range.size_bytes % 4 == 0 && range.offset_bytes % 256 == 0,
+    BX_ASSERT(range.size_bytes > 0 && range.size_bytes % 4 == 0 &&
+                  range.offset_bytes % kBufferAlignment == 0,
               "a binding is of whole words and aligned");
     return range;
   }
@@ -100,15 +98,15 @@ class Resolver {
 };
 
 /// The cost of a full bucket at position 0.
-Cost cost_of(const Graph& graph, const Node& node) {
+Cost full_cost_of(const NodeView& node) {
   StepSizes sizes;
-  for (const Operand& operand : node.operands) {
+  for (const Operand& operand : node.node().operands) {
     if (operand.value < 0) continue;
-    const Value& value = graph.value(operand.value);
+    const Value& value = node.graph().value(operand.value);
     if (value.row_space == RowSpace::rows) sizes.n_rows = value.shape[0];
     if (value.row_space == RowSpace::outputs) sizes.n_outputs = value.shape[0];
   }
-  return op_info(node).cost(graph, node, sizes);
+  return cost_of(node, sizes);
 }
 
 /// A bucket with room for one row, segment or output always has exactly one, so the grid does not
@@ -127,11 +125,11 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
   for (std::size_t step = 0; step < plan.order.size(); ++step) {
     const Resolver resolver(executable, caps, step);
     const Node& node = resolver.node();
-    LaunchContext context(caps, graph, node, *executable.bindings.state_layout,
+    LaunchContext context(caps, plan.node(step), *executable.bindings.state_layout,
                           plan.scratch[step].size_bytes);
     context.fast = executable.bindings.fast;
     bool first = true;
-    for (Launch& launch : kernel_of(static_cast<OpId>(node.op)).launch(context)) {
+    for (Launch& launch : kernel_of(op_of(node)).launch(context)) {
       BoundLaunch bound;
       settle_grid(launch, graph);
       resolver.check_grid(launch);
@@ -141,7 +139,7 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
       bound.pipeline = &pipelines.find(launch);
       bound.label =
           fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
-      if (first) bound.cost = cost_of(graph, node);
+      if (first) bound.cost = full_cost_of(context);
       first = false;
       bound.node = static_cast<std::int32_t>(step);
       bound.launch = std::move(launch);

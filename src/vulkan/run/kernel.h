@@ -8,11 +8,28 @@ namespace bitaxon::vulkan {
 
 struct VulkanKernel {
   /// Bytes of scratch for the node's full bucket. Depends on shapes and formats, not on addresses.
-  std::size_t (*workspace)(const Graph& graph, const Node& node, const DeviceCaps& caps);
+  std::size_t (*workspace)(const NodeView& node, const DeviceCaps& caps);
   /// The node's dispatches, in order. Throws Error(unsupported) with the reason when the device
   /// cannot run them.
   std::vector<Launch> (*launch)(const LaunchContext& context);
 };
+
+/// A kernel with scratch. Its constructor Plan(node, caps) lays out the scratch in the member
+/// `scratch`, a ScratchPlan, and decides whatever that layout depends on. The launches are made
+/// from an equal plan, so they and the size of the scratch cannot disagree.
+template <class Plan, std::vector<Launch> (*launches)(const LaunchContext&, const Plan&)>
+constexpr VulkanKernel kernel_with_plan() {
+  return {
+      [](const NodeView& node, const DeviceCaps& caps) {
+        return Plan(node, caps).scratch.size_bytes();
+      },
+      [](const LaunchContext& context) { return launches(context, Plan(context, context.caps)); }};
+}
+
+/// A kernel without scratch.
+constexpr VulkanKernel kernel_without_scratch(std::vector<Launch> (*launch)(const LaunchContext&)) {
+  return {[](const NodeView&, const DeviceCaps&) { return std::size_t{0}; }, launch};
+}
 
 // Each src/vulkan/kernels/<op>.cpp defines the kernel of its op.
 #define BX_OP(name) extern const VulkanKernel name##_kernel;

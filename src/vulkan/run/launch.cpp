@@ -23,35 +23,24 @@ bool allows(Access declared, Access wanted) {
 }  // namespace
 
 Binding LaunchContext::bind(int index, Access access) const {
-  const Operand& operand = node.operands[static_cast<std::size_t>(index)];
-  BX_ASSERT(operand.value >= 0, "only an operand that is there can be bound");
+  BX_ASSERT(has(index), "only an operand that is there can be bound");
   // Several launches of one node may write a result and then read it.
-  BX_ASSERT(operand.access != Access::read || allows(operand.access, access),
+  const Access declared = operand(index).access;
+  BX_ASSERT(declared != Access::read || allows(declared, access),
             "a launch writes only what its node has declared");
-  const Value& bound = graph.value(operand.value);
+  const Value& bound = value(index);
   BX_ASSERT(bound.kind != ValueKind::weight, "weights are reached by their addresses");
   const std::size_t size =
       bound.kind == ValueKind::state
           ? layout_.tensors[static_cast<std::size_t>(bound.state_index)].size_bytes
           : bytes_of(bound);
-  return {Binding::Kind::value, access, operand.value, 0, size};
+  return {Binding::Kind::value, access, operand(index).value, 0, size};
 }
 
-Binding LaunchContext::bind_rows(int index, Access access, std::int64_t first,
-                                 std::int64_t n) const {
-  Binding binding = bind(index, access);
-  const std::size_t row_bytes = binding.size_bytes / static_cast<std::size_t>(shape(index)[0]);
-  binding.offset_bytes = row_bytes * static_cast<std::size_t>(first);
-  binding.size_bytes = row_bytes * static_cast<std::size_t>(n);
-  BX_ASSERT(binding.offset_bytes % 256 == 0, "a binding begins at a multiple of 256");
-  return binding;
-}
-
-Binding LaunchContext::scratch(std::size_t offset_bytes, std::size_t size_bytes,
-                               Access access) const {
-  BX_ASSERT(offset_bytes % 256 == 0 && offset_bytes + size_bytes <= scratch_bytes_,
-            "a range of the node's scratch");
-  return {Binding::Kind::scratch, access, -1, offset_bytes, size_bytes};
+Binding LaunchContext::scratch(const ScratchPlan::Block& block, Access access) const {
+  BX_ASSERT(block.offset_bytes + block.size_bytes <= scratch_bytes_,
+            "a block of the node's scratch");
+  return {Binding::Kind::scratch, access, -1, block.offset_bytes, block.size_bytes};
 }
 
 LaunchContext::StateStrides LaunchContext::strides(int index) const {

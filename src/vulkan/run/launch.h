@@ -11,8 +11,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/graph.h"
-#include "core/plan.h"
+#include "core/align.h"
+#include "core/node_view.h"
 #include "core/step.h"
 #include "vulkan/device/device_caps.h"
 #include "vulkan/memory/packed_weight.h"
@@ -30,7 +30,7 @@ struct Binding {
   Kind kind = Kind::step;
   Access access = Access::read;
   std::int32_t value = -1;
-  std::size_t offset_bytes = 0;  ///< a multiple of 256
+  std::size_t offset_bytes = 0;  ///< a multiple of kBufferAlignment
   std::size_t size_bytes = 0;    ///< a multiple of 4
 };
 
@@ -71,32 +71,34 @@ struct Launch {
   }
 };
 
-/// The input of a launch function. Accessors take the operand's index in the op's order.
-class LaunchContext {
+/// Lays out the scratch of a node: blocks one after the other, each aligned to kBufferAlignment.
+class ScratchPlan {
  public:
-  LaunchContext(const DeviceCaps& device_caps, const Graph& graph_in, const Node& node_in,
-                const StateLayout& layout, std::size_t scratch_bytes)
-      : caps(device_caps),
-        graph(graph_in),
-        node(node_in),
-        layout_(layout),
-        scratch_bytes_(scratch_bytes) {}
+  struct Block {
+    std::size_t offset_bytes = 0;
+    std::size_t size_bytes = 0;
+  };
+  Block take(std::int64_t n_words) {
+    const Block block{used_, static_cast<std::size_t>(n_words) * 4};
+    used_ += align_up(block.size_bytes, kBufferAlignment);
+    return block;
+  }
+  std::size_t size_bytes() const { return used_; }
+
+ private:
+  std::size_t used_ = 0;
+};
+
+/// The input of a launch function: the node, the device, and how the node's operands lie in memory.
+class LaunchContext : public NodeView {
+ public:
+  LaunchContext(const DeviceCaps& device_caps, const NodeView& node_view, const StateLayout& layout,
+                std::size_t scratch_bytes)
+      : NodeView(node_view), caps(device_caps), layout_(layout), scratch_bytes_(scratch_bytes) {}
 
   const DeviceCaps& caps;
-  const Graph& graph;
-  const Node& node;
   /// Precision "fast": products may round their factors to 16 bits.
   bool fast = false;
-
-  bool has(int index) const { return node.operands[static_cast<std::size_t>(index)].value >= 0; }
-  const Value& value(int index) const {
-    return graph.value(node.operands[static_cast<std::size_t>(index)].value);
-  }
-  const Shape& shape(int index) const { return value(index).shape; }
-  template <class Params>
-  Params params() const {
-    return node.params_as<Params>();
-  }
 
   const PackedWeight& weight(int index) const {
     return *static_cast<const PackedWeight*>(value(index).weight->packed.get());
@@ -108,11 +110,7 @@ class LaunchContext {
   /// A whole activation, input or state tensor (all slots and versions), as this launch accesses
   /// it. The node must have declared the access.
   Binding bind(int index, Access access) const;
-  /// Rows [first, first + n) of an activation [R, ...]. Their bytes must begin at a multiple of
-  /// 256.
-  Binding bind_rows(int index, Access access, std::int64_t first, std::int64_t n) const;
-  /// A range of the node's scratch.
-  Binding scratch(std::size_t offset_bytes, std::size_t size_bytes, Access access) const;
+  Binding scratch(const ScratchPlan::Block& block, Access access) const;
   Binding step() const { return {.size_bytes = sizeof(StepBuffer)}; }
 
   /// Strides of a state tensor in 4-byte words. Element i of slot s, version v, is at word
@@ -128,30 +126,22 @@ class LaunchContext {
   std::size_t scratch_bytes_;
 };
 
-/// Lays out the scratch of a node: blocks one after the other, each at a multiple of 256. Both
-/// functions of a kernel call it in the same order.
-class ScratchPlan {
- public:
-  struct Block {
-    std::size_t offset_bytes = 0;
-    std::size_t size_bytes = 0;
-  };
-  Block take(std::int64_t n_words) {
-    const Block block{used_, static_cast<std::size_t>(n_words) * 4};
-    used_ += (block.size_bytes + 255) / 256 * 256;
-    return block;
-  }
-  std::size_t size_bytes() const { return used_; }
-
- private:
-  std::size_t used_ = 0;
-};
-
 /// Threads of a workgroup, for kernels that need no specific number: at most `wanted`, in whole
 /// subgroups.
 std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted = 128);
 
+/// The least number of subgroups in a workgroup of `group` threads: a driver may choose subgroups
+/// of any size up to max_subgroup_size.
+inline std::uint32_t subgroups_per_group(const DeviceCaps& caps, std::uint32_t group) {
+  return group / caps.max_subgroup_size;
+}
+
 /// A dimension as shaders take it. Throws Error(unsupported) when it needs more than 32 bits.
 std::uint32_t to_uint(std::int64_t dimension);
+
+/// The number of workgroups that cover n elements, with `per_group` elements each.
+inline std::uint32_t groups_for(std::int64_t n, std::int64_t per_group) {
+  return to_uint(divide_up(n, per_group));
+}
 
 }  // namespace bitaxon::vulkan

@@ -11,7 +11,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-constexpr std::size_t kGridsAt = align_up(sizeof(StepBuffer), std::size_t{256});
+constexpr std::size_t kGridsAt = align_up(sizeof(StepBuffer), kBufferAlignment);
 constexpr std::size_t kGridBytes = 3 * sizeof(std::uint32_t);
 
 constexpr VkPipelineStageFlags2 kStages =
@@ -42,9 +42,8 @@ std::array<std::uint32_t, 3> groups_of(const Launch& launch, const StepSizes& si
   for (std::size_t i = 0; i < 3; ++i) {
     const GridAxis& axis = launch.grid[i];
     const auto n = static_cast<std::uint32_t>(rows_in(axis.per, sizes));
-    groups[i] = axis.per == RowSpace::none
-                    ? axis.count
-                    : axis.count * ((n + axis.rows_per_group - 1) / axis.rows_per_group);
+    groups[i] =
+        axis.per == RowSpace::none ? axis.count : axis.count * divide_up(n, axis.rows_per_group);
   }
   return groups;
 }
