@@ -4,7 +4,7 @@
 
 namespace bitaxon::test {
 
-CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast) {
+CompiledCase compile_case(Backend& backend, const OpProblem& problem, Precision precision) {
   const std::shared_ptr<Graph> graph = graph_of(backend, problem);
   const auto plan =
       schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
@@ -24,7 +24,7 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast)
   compiled.executable =
       backend.compile(plan, {.arena = arena,
                              .state = state,
-                             .fast = fast,
+                             .precision = precision,
                              .state_layout = std::make_shared<StateLayout>(problem.layout())});
   compiled.step = problem.step;
   const StepSizes sizes = sizes_of(problem.step);

@@ -27,7 +27,7 @@ struct CompiledCase {
   std::vector<Input> inputs;
 };
 
-/// If `fast`, products may have reduced precision.
-CompiledCase compile_case(Backend& backend, const OpProblem& problem, bool fast = false);
+CompiledCase compile_case(Backend& backend, const OpProblem& problem,
+                          Precision precision = Precision::exact);
 
 }  // namespace bitaxon::test

@@ -47,7 +47,7 @@ void main() {
   float largest = kLowest;
   for (uint i = 0; i < n_parts; ++i) largest = max(largest, shared_totals[i].x);
   for (uint i = thread; i < n_parts; i += n_threads)
-    shared_factors[i] = exp_of(shared_totals[i].x - largest);
+    shared_factors[i] = softmax_exp(shared_totals[i].x - largest);
   barrier();
   float total = 0.0;
   for (uint i = 0; i < n_parts; ++i) total += shared_factors[i] * shared_totals[i].y;

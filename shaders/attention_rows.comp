@@ -69,12 +69,12 @@ void load_tile(const SegmentWords segment, const uint head, const uint ring_row,
 // The weight of one key for query j. Rescales the sums of the query if the score is a new maximum.
 void weigh(const float score, const uint j, out float weight) {
   if (score > largest[j]) {
-    const float factor = exp_of(largest[j] - score);
+    const float factor = softmax_exp(largest[j] - score);
     largest[j] = score;
     total[j] *= factor;
     for (uint c = 0; c < kUnits; ++c) sums[j * kUnits + c] *= factor;
   }
-  weight = exp_of(score - largest[j]);
+  weight = softmax_exp(score - largest[j]);
   total[j] += weight;
 }
 

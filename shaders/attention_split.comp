@@ -65,10 +65,10 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
     score = lanes_sum(score);
     if (base + query < n) {
       if (score > largest) {
-        rescale(exp_of(largest - score));
+        rescale(softmax_exp(largest - score));
         largest = score;
       }
-      const float weight = exp_of(score - largest);
+      const float weight = softmax_exp(score - largest);
       total += weight;
       for (uint c = 0; c < kUnits; ++c) sums[c] += weight * v[c];
     }
@@ -78,7 +78,7 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
 // After this function each group of lanes holds the result of the whole subgroup.
 void merge_subgroup() {
   const float all = subgroupMax(largest);
-  rescale(exp_of(largest - all));
+  rescale(softmax_exp(largest - all));
   largest = all;
   for (uint s = kLanes; s < gl_SubgroupSize; s <<= 1) {
     total += subgroupShuffleXor(total, s);
@@ -100,7 +100,7 @@ void merge_subgroups(const uint part) {
     vec4 sum = vec4(0.0);
     float sum_total = 0.0;
     for (uint i = 0; i < gl_NumSubgroups; ++i) {
-      const float factor = exp_of(shared_largest[i] - all);
+      const float factor = softmax_exp(shared_largest[i] - all);
       sum += factor * shared_sums[i * kUnits * kLanes + u];
       sum_total += factor * shared_total[i];
     }

@@ -19,7 +19,7 @@ layout(set = 0, binding = 1, scalar) readonly buffer NewKeys { float new_keys[];
 layout(set = 0, binding = 2, scalar) readonly buffer NewValues { float new_values[]; };
 layout(set = 0, binding = 3, scalar) buffer Keys { uint keys[]; };
 layout(set = 0, binding = 4, scalar) buffer Values { uint values[]; };
-layout(push_constant, scalar) uniform Push { AttnAppendParams p; };
+layout(push_constant, scalar) uniform Push { AttnAppendPush p; };
 
 // Writes the bits of `mask` in a word. Another invocation may write the other bits at the same
 // time.
@@ -35,23 +35,23 @@ void main() {
   const uint row = gl_WorkGroupID.y;
   const SegmentWords segment = step_.segments[segment_of(row)];
   const uint ring_row = (segment.position + (row - segment.first_row)) % p.capacity;
-  const uint first = ring_row * p.n_cols;  // element within the slot
-  const uint from = row * p.n_cols;
+  const uint first = ring_row * p.d_model;  // element within the slot
+  const uint from = row * p.d_model;
   const uint keys_at = segment.slot * p.keys_stride;
   const uint values_at = segment.slot * p.values_stride;
   const uint i = gl_GlobalInvocationID.x;
   if (!kHalf) {
-    if (i < p.n_cols) {
+    if (i < p.d_model) {
       keys[keys_at + first + i] = floatBitsToUint(new_keys[from + i]);
       values[values_at + first + i] = floatBitsToUint(new_values[from + i]);
     }
     return;
   }
-  // Column of the lower half of the word. A column outside [0, n_cols) belongs to another row.
+  // Column of the lower half of the word. A column outside [0, d_model) belongs to another row.
   const int low = int(2 * i) - int(first & 1u);
   const int high = low + 1;
   const uint word = first / 2 + i;
-  const int n = int(p.n_cols);
+  const int n = int(p.d_model);
   if (low >= 0 && high < n) {
     keys[keys_at + word] = halves_word(new_keys[from + low], new_keys[from + high]);
     values[values_at + word] = halves_word(new_values[from + low], new_values[from + high]);

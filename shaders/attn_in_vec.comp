@@ -4,9 +4,9 @@
 //
 // Bindings: step; x [1, D] as floats and as vec4s; q [1, D]; keys, values [capacity, D] of each
 //   slot, as words
-// A subgroup computes ROWS outputs of one of the three matrices; a workgroup computes the outputs
-// of its subgroups. Grid: x over outputs, each matrix rounded up to whole ROWS. For float16 rings
-// (the ring buffers of the KV cache), ROWS and D are even, so that both halves of a word come from
+// A subgroup computes OUTS outputs of one of the three matrices; a workgroup computes the outputs
+// of its subgroups. Grid: x over outputs, each matrix rounded up to whole OUTS. For float16 rings
+// (the ring buffers of the KV cache), OUTS and D are even, so that both halves of a word come from
 // one subgroup. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -22,20 +22,20 @@ layout(constant_id = BX_ATTN_IN_VEC_Q_FORM) const uint kQForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_K_FORM) const uint kKForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_V_FORM) const uint kVForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_HALF) const bool kHalf = true;
-layout(constant_id = BX_ATTN_IN_VEC_ROWS) const uint kRows = 4;
+layout(constant_id = BX_ATTN_IN_VEC_OUTS) const uint kOuts = 4;
 
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly buffer Q { float q[]; };
 layout(set = 0, binding = 4, scalar) writeonly buffer Keys { uint keys[]; };
 layout(set = 0, binding = 5, scalar) writeonly buffer Values { uint values[]; };
-layout(push_constant, scalar) uniform Push { AttnInVecParams p; };
+layout(push_constant, scalar) uniform Push { AttnInVecPush p; };
 
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 const bool kOneForm = kQForm == kKForm && kKForm == kVForm;
 
-#define MV_ROWS kRows
-#define MV_COLS 1
+#define MV_OUTS kOuts
+#define MV_ROWS 1
 float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
 vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
 #define MV_X(at, c) (x[c] * norm_at(c))
@@ -45,30 +45,30 @@ vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1
 float norm_scale() {
   if (!kHasNorm) return 1.0;
   float sum = 0.0;
-  for (uint c = gl_LocalInvocationID.x; c < p.n_cols; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
-  return 1.0 / sqrt(group_sum(sum) / float(p.n_cols) + p.eps);
+  for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
+  return 1.0 / sqrt(group_sum(sum) / float(p.d_model) + p.eps);
 }
 
 void multiply(const uint matrix, const uint first_out) {
   mat_vec_clear();
   if (kOneForm) {
-    WeightRef w = p.q;
+    WeightAddress w = p.q;
     if (matrix == 1) w = p.k;
     if (matrix == 2) w = p.v;
-    mat_vec_add(w, kQForm, p.n_cols, first_out, p.n_cols, 0, 0);
+    mat_vec_add(w, kQForm, p.d_model, first_out, p.d_model, 0, 0);
   } else if (matrix == 0) {
-    mat_vec_add(p.q, kQForm, p.n_cols, first_out, p.n_cols, 0, 0);
+    mat_vec_add(p.q, kQForm, p.d_model, first_out, p.d_model, 0, 0);
   } else if (matrix == 1) {
-    mat_vec_add(p.k, kKForm, p.n_cols, first_out, p.n_cols, 0, 0);
+    mat_vec_add(p.k, kKForm, p.d_model, first_out, p.d_model, 0, 0);
   } else {
-    mat_vec_add(p.v, kVForm, p.n_cols, first_out, p.n_cols, 0, 0);
+    mat_vec_add(p.v, kVForm, p.d_model, first_out, p.d_model, 0, 0);
   }
   mat_vec_sum();
 }
 
 float sum_at(const uint i) {
   float value = 0.0;
-  for (uint j = 0; j < kRows; ++j)
+  for (uint j = 0; j < kOuts; ++j)
     if (j == i) value = mv_acc[j];
   return value;
 }
@@ -82,12 +82,13 @@ void write_ring(const uint matrix, const uint at, const uint word) {
 
 void write(const uint matrix, const uint first_out, const float scale) {
   const SegmentWords segment = step_.segments[0];
-  const uint row = segment.position % p.capacity * p.n_cols;
+  const uint row = segment.position % p.capacity * p.d_model;
   const uint slot = segment.slot * (matrix == 1 ? p.keys_stride : p.values_stride);
-  const uint step = matrix != 0 && kHalf ? 2 : 1;
-  for (uint i = gl_SubgroupInvocationID * step; i < kRows; i += gl_SubgroupSize * step) {
+  const uint n_at_once = matrix != 0 && kHalf ? 2 : 1;  // a word holds two halves
+  for (uint i = gl_SubgroupInvocationID * n_at_once; i < kOuts;
+       i += gl_SubgroupSize * n_at_once) {
     const uint o = first_out + i;
-    if (o >= p.n_cols) continue;
+    if (o >= p.d_model) continue;
     const float value = sum_at(i) * scale;
     if (matrix == 0)
       q[o] = value;
@@ -100,11 +101,11 @@ void write(const uint matrix, const uint first_out, const float scale) {
 
 void main() {
   const float scale = norm_scale();
-  const uint per_matrix = (p.n_cols + kRows - 1) / kRows;
+  const uint per_matrix = (p.d_model + kOuts - 1) / kOuts;
   const uint block = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
   if (block >= 3 * per_matrix) return;  // uniform in the subgroup
   const uint matrix = block / per_matrix;
-  const uint first_out = block % per_matrix * kRows;
+  const uint first_out = block % per_matrix * kOuts;
   multiply(matrix, first_out);
   write(matrix, first_out, scale);
 }

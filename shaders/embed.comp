@@ -1,10 +1,10 @@
 // y[r, :] = table[id[r], :], zeros for an id outside the vocabulary
 // seen(write version) = seen(read version) | {id[r] of the segment's rows}
 //
-// Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, n_cols]
+// Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, d_embedding]
 // Grid: x strides over columns or words; y over rows or segments (there are never more segments
-// than rows); z: BX_EMBED_ROWS or BX_EMBED_SEEN. One invocation reads and writes a word of seen, so
-// the read and write versions may be the same and an id may occur several times.
+// than rows); z: BX_EMBED_LOOK_UP or BX_EMBED_RECORD. One invocation reads and writes a word of
+// seen, so the read and write versions may be the same and an id may occur several times.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -17,7 +17,7 @@ layout(constant_id = BX_EMBED_FORM) const uint kForm = 0;
 layout(set = 0, binding = 1, scalar) restrict buffer Seen { uint seen[]; };
 layout(set = 0, binding = 2, scalar) readonly restrict buffer NextToken { int next_token[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { EmbedParams p; };
+layout(push_constant, scalar) uniform Push { EmbedPush p; };
 
 // The id in row `row` of segment g. A negative id becomes 2^31 or more, which is outside the
 // vocabulary.
@@ -31,8 +31,9 @@ uint id_of(uint g, uint row) {
 
 void look_up(uint row, uint first, uint stride) {
   const uint id = id_of(segment_of(row), row);
-  for (uint c = first; c < p.n_cols; c += stride)
-    y[row * p.n_cols + c] = id < p.vocab_size ? weight_at(p.table, kForm, id * p.n_cols + c) : 0.0;
+  for (uint c = first; c < p.d_embedding; c += stride)
+    y[row * p.d_embedding + c] =
+        id < p.vocab_size ? weight_at(p.table, kForm, id * p.d_embedding + c) : 0.0;
 }
 
 void record(uint g, uint first, uint stride) {
@@ -54,7 +55,7 @@ void main() {
   const uint first = gl_GlobalInvocationID.x;
   const uint stride = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
   const uint at = gl_WorkGroupID.y;
-  if (gl_WorkGroupID.z == BX_EMBED_ROWS) {
+  if (gl_WorkGroupID.z == BX_EMBED_LOOK_UP) {
     look_up(at, first, stride);
   } else if (at < step_.n_segments) {
     record(at, first, stride);

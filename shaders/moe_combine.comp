@@ -13,7 +13,7 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Products { float p
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Gates { float gates[]; };
 layout(set = 0, binding = 2, scalar) readonly restrict buffer Residual { float residual[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { MoeCombineShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeCombinePush p; };
 
 void main() {
   const uint o = gl_GlobalInvocationID.x;

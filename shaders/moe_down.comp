@@ -3,7 +3,7 @@
 //
 // Bindings: act [R, slots, I]; experts [R, top_k]; gates [R, top_k + 1]; residual [R, D];
 //           y [R, D]
-// A subgroup computes ROWS elements of one row, slot by slot. Grid: x over D, y over rows. Requires
+// A subgroup computes OUTS elements of one row, slot by slot. Grid: x over D, y over rows. Requires
 // whole subgroups. An invalid expert index counts as the last expert.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -13,7 +13,7 @@
 layout(local_size_x_id = BX_MOE_DOWN_GROUP_SIZE) in;
 layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
-layout(constant_id = BX_MOE_DOWN_ROWS) const uint kRows = 2;
+layout(constant_id = BX_MOE_DOWN_OUTS) const uint kOuts = 2;
 
 // One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
@@ -22,18 +22,18 @@ layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint exp
 layout(set = 0, binding = 2, scalar) readonly restrict buffer Gates { float gates[]; };
 layout(set = 0, binding = 3, scalar) readonly restrict buffer Residual { float residual[]; };
 layout(set = 0, binding = 4, scalar) writeonly restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
-const uint kOneColumn = 1;
-#define MV_ROWS kRows
-#define MV_COLS kOneColumn
+const uint kOneRow = 1;
+#define MV_OUTS kOuts
+#define MV_ROWS kOneRow
 #define MV_X(at, c) act[(at) + (c)]
 #define MV_X4(at, i) act4[((at) >> 2) + (i)]
 #include "lib/mat_vec.glsl"
 
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 
-// mv_acc = this lane's part of the products of rows [first, first + ROWS) with one slot.
+// mv_acc = this lane's part of the products of rows [first, first + OUTS) with one slot.
 void multiply(uint row, uint slot, uint n_slots, uint first) {
   const uint act_at = (row * n_slots + slot) * p.intermediate;
   const bool is_shared = kHasShared && slot == p.top_k;
@@ -44,28 +44,28 @@ void multiply(uint row, uint slot, uint n_slots, uint first) {
   if (is_shared && kSharedForm != kForm) {
     mat_vec_add(p.shared_down, kSharedForm, p.intermediate, first, p.d_model, act_at, 0);
   } else {
-    WeightRef w = p.down;
+    WeightAddress w = p.down;
     if (is_shared) w = p.shared_down;
     mat_vec_add(w, kForm, p.intermediate, begin + first, begin + p.d_model, act_at, 0);
   }
 }
 
 void main() {
-  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
+  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kOuts;
   if (first >= p.d_model) return;
   const uint row = gl_WorkGroupID.y;
   const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  float total[kRows];
-  for (uint i = 0; i < kRows; ++i) total[i] = 0.0;
+  float total[kOuts];
+  for (uint i = 0; i < kOuts; ++i) total[i] = 0.0;
   for (uint slot = 0; slot < n_slots; ++slot) {
     multiply(row, slot, n_slots, first);
     const float gate = gates[row * (p.top_k + 1) + slot];
-    for (uint i = 0; i < kRows; ++i) total[i] += gate * mv_acc[i];
+    for (uint i = 0; i < kOuts; ++i) total[i] += gate * mv_acc[i];
   }
   // Sums over the lanes once, after all slots.
-  for (uint i = 0; i < kRows; ++i) mv_acc[i] = total[i];
+  for (uint i = 0; i < kOuts; ++i) mv_acc[i] = total[i];
   mat_vec_sum();
-  for (uint i = 0; i < kRows; ++i) {
+  for (uint i = 0; i < kOuts; ++i) {
     const uint at = row * p.d_model + first + i;
     if (gl_SubgroupInvocationID == i % gl_SubgroupSize && first + i < p.d_model)
       y[at] = residual[at] + mv_acc[i];

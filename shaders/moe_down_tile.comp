@@ -19,7 +19,7 @@ layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tile
 layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
-layout(push_constant, scalar) uniform Push { MoeDownShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
 shared uint act_at[kRows];  // the offset of each row of the tile
 

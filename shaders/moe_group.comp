@@ -17,7 +17,7 @@ layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint exp
 layout(set = 0, binding = 2, scalar) writeonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Tiles { uvec3 tiles[]; };
 layout(set = 0, binding = 4, scalar) writeonly restrict buffer Grid { uvec3 grid; };
-layout(push_constant, scalar) uniform Push { MoeGroupShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeGroupPush p; };
 
 shared uint count[BX_MOE_MAX_EXPERTS + 1];
 shared uint next[BX_MOE_MAX_EXPERTS + 1];  // the index of the next pair of each expert

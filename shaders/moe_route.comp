@@ -29,7 +29,7 @@ layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
 layout(set = 0, binding = 2, scalar) writeonly restrict buffer Experts { uint experts[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Gates { uint gates[]; };
-layout(push_constant, scalar) uniform Push { MoeRouteShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeRoutePush p; };
 
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
@@ -41,9 +41,9 @@ float scale = 1.0;
 float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
 vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
 
-const uint kOneRow = 1;
-#define MV_ROWS kOneRow
-#define MV_COLS kOneRow
+const uint kOne = 1;
+#define MV_OUTS kOne
+#define MV_ROWS kOne
 #define MV_X(at, c) (norm_at(c) * (x[(at) + (c)] * scale))
 #define MV_X4(at, i) (norm4_at(i) * (x4[((at) >> 2) + (i)] * scale))
 #include "lib/mat_vec.glsl"

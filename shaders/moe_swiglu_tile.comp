@@ -23,7 +23,7 @@ layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tile
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { MoeSwigluShaderParams p; };
+layout(push_constant, scalar) uniform Push { MoeSwigluPush p; };
 
 shared uint x_at[kRows];  // the offset of each row of the tile
 
@@ -40,10 +40,10 @@ const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
 bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
 uint n_outs() { return gl_WorkGroupSize.x / 2; }
 
-void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
-                const uint row, const uint end_row, const uint c) {
+void load_slice(const WeightAddress gate, const uint gate_form, const WeightAddress up,
+                const uint up_form, const uint row, const uint end_row, const uint c) {
   if (gate_form == up_form) {
-    WeightRef either = gate;
+    WeightAddress either = gate;
     if (loads_up()) either = up;
     weight_slice(either, gate_form, loads_up() ? 1 : 0, p.d_model, row, end_row, c);
   } else if (loads_up()) {
@@ -54,8 +54,8 @@ void load_slice(const WeightRef gate, const uint gate_form, const WeightRef up, 
 }
 
 // Element 0 of the tile comes from row first_row of both weights.
-void multiply(const WeightRef gate, const uint gate_form, const WeightRef up, const uint up_form,
-              const uint first_row, const uint end_row) {
+void multiply(const WeightAddress gate, const uint gate_form, const WeightAddress up,
+              const uint up_form, const uint first_row, const uint end_row) {
   mm_clear();
   weight_slice_codebook(gate, gate_form, 0);
   weight_slice_codebook(up, up_form, 1);

@@ -13,7 +13,7 @@ layout(local_size_x_id = BX_MULTIPLY_ADD_GROUP_SIZE) in;
 
 layout(set = 0, binding = 0, scalar) writeonly restrict buffer Sums { float sums[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Starts { float starts[]; };
-layout(push_constant, scalar) uniform Push { MultiplyAddParams p; };
+layout(push_constant, scalar) uniform Push { MultiplyAddPush p; };
 
 void main() {
   const vec4 factor = vec4(p.factor), term = vec4(p.term);

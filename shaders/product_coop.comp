@@ -27,7 +27,7 @@ layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
 layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { ProductTileParams p; };
+layout(push_constant, scalar) uniform Push { ProductTilePush p; };
 
 const uint kRows = BX_PRODUCT_COOP_ROWS;
 const uint kOuts = BX_PRODUCT_COOP_OUTS;

@@ -20,7 +20,7 @@ layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
 layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { ProductTileParams p; };
+layout(push_constant, scalar) uniform Push { ProductTilePush p; };
 
 uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
 uint end_row() { return min(p.end_row, valid_rows(kSource)); }

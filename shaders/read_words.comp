@@ -12,7 +12,7 @@ layout(local_size_x_id = BX_READ_WORDS_GROUP_SIZE) in;
 
 layout(set = 0, binding = 0, scalar) restrict buffer Sums { uint sums[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Quads { uvec4 quads[]; };
-layout(push_constant, scalar) uniform Push { ReadWordsParams p; };
+layout(push_constant, scalar) uniform Push { ReadWordsPush p; };
 
 void main() {
   const uint stride = gl_NumWorkGroups.x * gl_WorkGroupSize.x;

@@ -15,7 +15,7 @@ layout(constant_id = BX_RMS_NORM_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) writeonly restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { RmsNormParams p; };
+layout(push_constant, scalar) uniform Push { RmsNormPush p; };
 
 void main() {
   const uint row = gl_WorkGroupID.x;

@@ -9,7 +9,7 @@
 // BX_TOKEN_NOT_FINITE if there is a NaN or the largest logit is not finite. A segment that samples
 // nothing gets BX_TOKEN_NOT_SAMPLED, and its next_token stays as it is.
 //
-// Bindings: step; best [G, n_groups], keys [G, V], weights [G, V]; next_token (state); tokens [G]
+// Bindings: step; best [G, n_parts], keys [G, V], weights [G, V]; next_token (state); tokens [G]
 // A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -24,7 +24,7 @@ layout(set = 0, binding = 2, scalar) readonly buffer Keys { uint keys[]; };
 layout(set = 0, binding = 3, scalar) readonly buffer Weights { uint weights[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer NextToken { int next_token[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer Tokens { int tokens[]; };
-layout(push_constant, scalar) uniform Push { SampleSizes p; };
+layout(push_constant, scalar) uniform Push { SamplePush p; };
 
 #include "lib/philox.glsl"
 #include "lib/sample_best.glsl"
@@ -69,7 +69,7 @@ void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
     bin_high[i] = 0;
   }
   barrier();
-  for (uint i = gl_LocalInvocationIndex; i < p.n_vocab; i += gl_WorkGroupSize.x) {
+  for (uint i = gl_LocalInvocationIndex; i < p.vocab_size; i += gl_WorkGroupSize.x) {
     const uint key = by_weight ? survivor_weight(i) : keys[row + i];
     const uint mass = by_weight ? key : 1;
     if (((key ^ prefix) >> shift >> 8) == 0 && mass != 0) add_to_bin(key >> shift & 255u, mass);
@@ -151,7 +151,7 @@ void sum_parts(const uint first, const uint end, const uint piece) {
 }
 
 uint pieces_of(const uint n) { return (n + gl_NumSubgroups - 1) / gl_NumSubgroups; }
-void sum_all() { sum_parts(0, p.n_vocab, pieces_of(p.n_vocab)); }
+void sum_all() { sum_parts(0, p.vocab_size, pieces_of(p.vocab_size)); }
 
 // Goes through the pieces until the running sum exceeds `target`. Stores the piece in `found` and
 // the remaining target in `rest`.
@@ -167,7 +167,7 @@ void search_parts(uvec2 target) {
 // holds the sums of the whole vocabulary.
 uint token_at(uvec2 target) {
   uint first = 0;
-  uint end = p.n_vocab;
+  uint end = p.vocab_size;
   uint piece = pieces_of(end);
   for (;;) {
     if (gl_LocalInvocationIndex == 0) search_parts(target);
@@ -196,7 +196,7 @@ uvec2 fraction_of(const uvec2 whole, const uvec2 fraction) {
 uint draw(const uint g) {
   const SamplerWords sampling = step_.segments[g].sampling;
   const uint k = sampling.top_k;
-  if (k != 0 && k < p.n_vocab) least_key = key_at_limit(false, uvec2(k - 1, 0));
+  if (k != 0 && k < p.vocab_size) least_key = key_at_limit(false, uvec2(k - 1, 0));
   // (min_p * 2^32) * 2^30 <= weight * 2^32, because the largest weight is 2^30.
   const uvec2 least = u64_shift_right(u64_add(sampling.min_p_q32, uvec2(3, 0)), 2);
   if (sampling.use_top_p != 0) {
@@ -216,7 +216,7 @@ void main() {
     if (gl_LocalInvocationIndex == 0) tokens[g] = BX_TOKEN_NOT_SAMPLED;
     return;
   }
-  row = g * p.n_vocab;
+  row = g * p.vocab_size;
   const uvec2 top = best_of_segment(g);
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : BX_TOKEN_NOT_FINITE;

@@ -5,7 +5,7 @@
 //   keys[g, i] = order_key(l[i] / temperature)
 //   best[g, part] = (order_key(l[i]), i) of the largest l; among equal logits, the lowest id
 //
-// Bindings: step; logits [O, V]; seen (state); best [G, n_groups]; keys [G, V], with DRAW
+// Bindings: step; logits [O, V]; seen (state); best [G, n_parts]; keys [G, V], with DRAW
 // A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments. A
 // NaN has the largest key. With temperature 0 no keys are written. Requires whole subgroups.
 #version 450
@@ -21,7 +21,7 @@ layout(set = 0, binding = 1, scalar) readonly restrict buffer Logits { uint logi
 layout(set = 0, binding = 2, scalar) readonly restrict buffer Seen { uint seen[]; };
 layout(set = 0, binding = 3, scalar) restrict buffer Best { uvec2 best[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer Keys { uint keys[]; };
-layout(push_constant, scalar) uniform Push { SampleSizes p; };
+layout(push_constant, scalar) uniform Push { SamplePush p; };
 
 #include "lib/sample_best.glsl"
 
@@ -47,13 +47,13 @@ void main() {
   const uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * BX_SAMPLE_PER_LANE;
   for (uint j = 0; j < BX_SAMPLE_PER_LANE; ++j) {
     const uint i = first + j * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-    if (i >= p.n_vocab) break;
-    uint logit = logits[sampled * p.n_vocab + i];
+    if (i >= p.vocab_size) break;
+    uint logit = logits[sampled * p.vocab_size + i];
     if (penalise && (seen[seen_at + (i >> 5)] >> (i & 31u) & 1u) != 0u)
       logit = penalised(logit, penalty);
     mine = better(mine, uvec2(order_key(logit), i));
-    if (scale) keys[g * p.n_vocab + i] = order_key(float_divide(logit, temperature));
+    if (scale) keys[g * p.vocab_size + i] = order_key(float_divide(logit, temperature));
   }
   const uvec2 result = best_of_group(mine);
-  if (gl_LocalInvocationIndex == 0) best[g * p.n_groups + gl_WorkGroupID.x] = result;
+  if (gl_LocalInvocationIndex == 0) best[g * p.n_parts + gl_WorkGroupID.x] = result;
 }

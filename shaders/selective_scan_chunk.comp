@@ -16,7 +16,7 @@
 #include "lib/scan_chunks.glsl"
 #include "lib/selective_scan.glsl"
 
-layout(constant_id = BX_SCAN_CHUNK_REPLAY) const bool kReplay = false;
+layout(constant_id = BX_SELECTIVE_SCAN_CHUNK_REPLAY) const bool kReplay = false;
 
 layout(set = 0, binding = 6, scalar) restrict buffer States { float states[]; };
 layout(set = 0, binding = 7, scalar) restrict buffer DtSums { float dt_sums[]; };
@@ -32,7 +32,7 @@ void main() {
 
   load_channel();
   const uint place = first_place_of(g, p.chunk_rows) + chunk;
-  const uint place_words = kStates * p.n_channels;
+  const uint place_words = kDState * p.d_inner;
   if (kReplay) {
     for (uint i = 0; i < kPerLane; ++i)
       if (exists(i)) state[i] = states[(place - 1) * place_words + state_at(i)];
@@ -58,6 +58,6 @@ void main() {
   } else if (!kReplay) {
     for (uint i = 0; i < kPerLane; ++i)
       if (exists(i)) states[place * place_words + state_at(i)] = state[i];
-    if (part == 0) dt_sums[place * p.n_channels + channel] = dt_sum;
+    if (part == 0) dt_sums[place * p.d_inner + channel] = dt_sum;
   }
 }

@@ -16,18 +16,18 @@ layout(constant_id = BX_SSM_CONV_FORM) const uint kForm = 0;
 layout(set = 0, binding = 1, scalar) readonly buffer V { float v[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Tail { float tail[]; };
 layout(set = 0, binding = 3, scalar) restrict buffer U { float u[]; };
-layout(push_constant, scalar) uniform Push { SsmConvParams p; };
+layout(push_constant, scalar) uniform Push { SsmConvPush p; };
 
 #include "lib/conv_rows.glsl"
 
 void main() {
   const uint e = gl_GlobalInvocationID.x;
   const uint row = gl_WorkGroupID.y;
-  if (e >= p.n_channels) return;
+  if (e >= p.d_inner) return;
   const uint g = segment_of(row);
   const uint first = row - step_.segments[g].first_row;
   float sum = Floats(p.conv_bias.data).at[e];
-  for (uint k = 0; k < p.n_taps; ++k)
-    sum += weight_at(p.conv_weight, kForm, e * p.n_taps + k) * conv_row(g, first + k, e);
-  u[row * p.n_channels + e] = silu(sum);
+  for (uint k = 0; k < p.d_conv; ++k)
+    sum += weight_at(p.conv_weight, kForm, e * p.d_conv + k) * conv_row(g, first + k, e);
+  u[row * p.d_inner + e] = silu(sum);
 }

@@ -5,7 +5,7 @@
 //
 // Bindings: step; x [1, D]; tail, state [K-1, E], oldest first (any range when K is 1); u [1, E];
 // z [1, E]
-// A subgroup computes ROWS of the 2E rows of in_proj, in which the rows of v come first. A
+// A subgroup computes OUTS of the 2E rows of in_proj, in which the rows of v come first. A
 // workgroup computes the rows of its subgroups. One lane does all the work of a channel, so the
 // tail may be replaced in place. Requires whole subgroups.
 #version 450
@@ -20,7 +20,7 @@ layout(local_size_x_id = BX_SSM_IN_VEC_GROUP_SIZE) in;
 layout(constant_id = BX_SSM_IN_VEC_FORM) const uint kForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
-layout(constant_id = BX_SSM_IN_VEC_ROWS) const uint kRows = 4;
+layout(constant_id = BX_SSM_IN_VEC_OUTS) const uint kOuts = 4;
 
 // One range, bound twice: as floats and as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
@@ -28,12 +28,12 @@ layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
 layout(set = 0, binding = 3, scalar) restrict buffer U { float u[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer Z { float z[]; };
-layout(push_constant, scalar) uniform Push { SsmInVecParams p; };
+layout(push_constant, scalar) uniform Push { SsmInVecPush p; };
 
 const bool kHasNorm = kNormForm != BX_FORM_ABSENT;
 
-#define MV_ROWS kRows
-#define MV_COLS 1
+#define MV_OUTS kOuts
+#define MV_ROWS 1
 float norm_at(uint c) { return kHasNorm ? Floats(p.norm.data).at[c] : 1.0; }
 vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1.0); }
 #define MV_X(at, c) (x[c] * norm_at(c))
@@ -42,7 +42,7 @@ vec4 norm4_at(uint i) { return kHasNorm ? FloatQuads(p.norm.data).at[i] : vec4(1
 
 float sum_of_squares() {
   float sum = 0.0;
-  for (uint c = gl_LocalInvocationID.x; c < p.n_cols; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
+  for (uint c = gl_LocalInvocationID.x; c < p.d_model; c += gl_WorkGroupSize.x) sum += x[c] * x[c];
   return group_sum(sum);
 }
 
@@ -53,35 +53,35 @@ float convolve(const uint e, const float v) {
   const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
   const bool begins = segment.position == 0;
   float sum = Floats(p.conv_bias.data).at[e];
-  for (uint k = 0; k < p.n_taps; ++k) {
+  for (uint k = 0; k < p.d_conv; ++k) {
     float row = v;
-    if (k + 1 < p.n_taps) {
+    if (k + 1 < p.d_conv) {
       row = 0.0;
-      if (!begins) row = tail[from + k * p.n_channels];
+      if (!begins) row = tail[from + k * p.d_inner];
     }
     // Row k has been read and row k-1 is replaced, so `from` may equal `to`.
-    if (k > 0) tail[to + (k - 1) * p.n_channels] = row;
-    sum += weight_at(p.conv_weight, kConvForm, e * p.n_taps + k) * row;
+    if (k > 0) tail[to + (k - 1) * p.d_inner] = row;
+    sum += weight_at(p.conv_weight, kConvForm, e * p.d_conv + k) * row;
   }
   return silu(sum);
 }
 
 void main() {
-  const float scale = kHasNorm ? 1.0 / sqrt(sum_of_squares() / float(p.n_cols) + p.eps) : 1.0;
-  const uint n_out = 2 * p.n_channels;
-  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows;
+  const float scale = kHasNorm ? 1.0 / sqrt(sum_of_squares() / float(p.d_model) + p.eps) : 1.0;
+  const uint n_out = 2 * p.d_inner;
+  const uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kOuts;
   if (first >= n_out) return;  // uniform in the subgroup
   mat_vec_clear();
-  mat_vec_add(p.in_proj, kForm, p.n_cols, first, n_out, 0, 1);
+  mat_vec_add(p.in_proj, kForm, p.d_model, first, n_out, 0, 1);
   mat_vec_sum();
-  for (uint i = gl_SubgroupInvocationID; i < kRows && first + i < n_out; i += gl_SubgroupSize) {
+  for (uint i = gl_SubgroupInvocationID; i < kOuts && first + i < n_out; i += gl_SubgroupSize) {
     float value = 0.0;
-    for (uint j = 0; j < kRows; ++j)
+    for (uint j = 0; j < kOuts; ++j)
       if (j == i) value = mv_acc[j] * scale;
     const uint o = first + i;
-    if (o < p.n_channels)
+    if (o < p.d_inner)
       u[o] = convolve(o, value);
     else
-      z[o - p.n_channels] = value;
+      z[o - p.d_inner] = value;
   }
 }

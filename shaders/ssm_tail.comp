@@ -13,17 +13,17 @@ layout(local_size_x_id = BX_SSM_TAIL_GROUP_SIZE) in;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
-layout(push_constant, scalar) uniform Push { SsmTailParams p; };
+layout(push_constant, scalar) uniform Push { SsmTailPush p; };
 
 #include "lib/conv_rows.glsl"
 
 void main() {
   const uint e = gl_GlobalInvocationID.x;
   const uint g = gl_WorkGroupID.y;
-  if (e >= p.n_channels) return;
+  if (e >= p.d_inner) return;
   const uint to = tail_base(step_.segments[g].slot, step_.segments[g].write_version);
   // Ascending order: row j of the new tail is row j + n_rows of the old tail, which is read before
   // it is replaced.
-  for (uint j = 0; j + 1 < p.n_taps; ++j)
-    tail[to + j * p.n_channels + e] = conv_row(g, step_.segments[g].n_rows + j, e);
+  for (uint j = 0; j + 1 < p.d_conv; ++j)
+    tail[to + j * p.d_inner + e] = conv_row(g, step_.segments[g].n_rows + j, e);
 }

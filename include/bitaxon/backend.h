@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "bitaxon/step_limits.h"
+
 namespace bitaxon {
 
 /// A device that open_device() has opened. Opaque: models use it. States and models keep the backend
@@ -41,10 +43,11 @@ struct BackendCaps {
   std::string device;          ///< "AMD EPYC, 2 threads"
   bool always_exact = false;   ///< computes exactly whatever precision is asked for
   bool compiles_late = false;  ///< a kernel's first use takes longer: its driver compiles it then
-  std::size_t max_run_ahead = 8;  ///< steps that may be submitted and not yet waited for, less one
-  int n_threads = 0;              ///< 0: not counted in threads
-  std::string driver;             ///< name and version; empty: there is none
-  std::string pci_address;        ///< "0000:65:00.0"; empty: none, or not known
+  std::size_t max_run_ahead =
+      kMaxRunAhead;         ///< steps that may be submitted and not yet waited for, less one
+  int n_threads = 0;        ///< 0: not counted in threads
+  std::string driver;       ///< name and version; empty: there is none
+  std::string pci_address;  ///< "0000:65:00.0"; empty: none, or not known
 };
 
 /// What a backend tells about itself. Good as long as the backend.

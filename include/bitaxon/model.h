@@ -12,17 +12,12 @@
 #include "bitaxon/backend.h"
 #include "bitaxon/model_files.h"
 #include "bitaxon/model_spec.h"
+#include "bitaxon/precision.h"
 #include "bitaxon/sampler_params.h"
 #include "bitaxon/state.h"
 #include "bitaxon/step_limits.h"
 
 namespace bitaxon {
-
-/// exact: float32 activations, accumulation, keys and values. fast: 16-bit keys and values, and
-/// reduced-precision products where a backend has them; router logits, time steps, norms, softmax,
-/// scan and recurrent state stay float32.
-enum class Precision : std::uint8_t { exact, fast };
-std::string_view name_of(Precision precision);
 
 /// What a step hands back for a segment.
 enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
@@ -42,7 +37,8 @@ struct LoadOptions {
   /// Empty: fast for a model with a 16-bit or 4-bit tensor, else exact. Float32 models and backends
   /// that are always exact compute exactly whatever is asked for.
   std::optional<Precision> precision = {};
-  int run_ahead = 2;  ///< steps that can be submitted before the oldest is waited for, 0 to 8
+  /// Steps that can be submitted before the oldest is waited for, 0 to kMaxRunAhead.
+  int run_ahead = 2;
   /// States that exist at the same time, 1 to kMaxSlots. A step may continue kMaxSegments of them.
   int n_slots = 1;
   /// Loading sets memory aside for steps like this one, of up to kMaxRows rows. Others may be

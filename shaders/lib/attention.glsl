@@ -28,7 +28,7 @@ uint n_splits_of(const uint n) {
 }
 
 // exp(x) for x <= 0 or NaN. NaN stays NaN, whatever the driver's exp does.
-float exp_of(const float x) {
+float softmax_exp(const float x) {
   if ((floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u) return x;
   return x < -104.0 ? 0.0 : exp(x);
 }

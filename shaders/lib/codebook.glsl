@@ -15,7 +15,7 @@ struct Codebook {
   vec4 entries[4];
 };
 
-Codebook codebook_of(const WeightRef w, const uint form) {
+Codebook codebook_of(const WeightAddress w, const uint form) {
   Codebook book;
   book.low = book.high = 0.0;
   for (uint i = 0; i < 4; ++i) book.entries[i] = vec4(0.0);

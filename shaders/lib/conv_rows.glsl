@@ -1,6 +1,6 @@
 // The rows of a segment and the K-1 rows before it, which a causal convolution over K taps needs.
 //
-// The including shader has p.n_channels, p.n_taps, p.slot_stride and p.version_stride, and declares
+// The including shader has p.d_inner, p.d_conv, p.slot_stride and p.version_stride, and declares
 // v[] [R, E] and tail[], the state [K-1, E], oldest row first.
 #ifndef BX_CONV_ROWS_GLSL
 #define BX_CONV_ROWS_GLSL
@@ -14,12 +14,12 @@ uint tail_base(const uint slot, const uint version) {
 
 // Row i - (K-1) of segment g, channel e. The first K-1 rows come from the state.
 float conv_row(const uint g, const uint i, const uint e) {
-  const uint before = p.n_taps - 1;
+  const uint before = p.d_conv - 1;
   if (i >= before)
-    return v[(step_.segments[g].first_row + i - before) * p.n_channels + e];
+    return v[(step_.segments[g].first_row + i - before) * p.d_inner + e];
   if (step_.segments[g].position == 0) return 0.0;
   return tail[tail_base(step_.segments[g].slot, step_.segments[g].read_version) +
-              i * p.n_channels + e];
+              i * p.d_inner + e];
 }
 
 #endif

@@ -72,7 +72,7 @@ void mm_clear() {
 
 // Outputs come from rows first_row + o of the flattened weight, up to end_row; outputs beyond
 // end_row are 0. The whole workgroup must call this function, in uniform control flow.
-void mat_mul(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
+void mat_mul(const WeightAddress w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
   mm_clear();
   weight_slice_codebook(w, form, 0);

@@ -2,8 +2,8 @@
 // columns, and weight bytes are read once.
 //
 // The including shader defines
-//   MV_ROWS       constant: weight rows per subgroup
-//   MV_COLS       constant: argument rows
+//   MV_OUTS       constant: weight rows per subgroup, and so its outputs
+//   MV_ROWS       constant: argument rows
 //   MV_X4(at, i)  vec4: elements 4i..4i+3 of the argument row at `at` (a number that the shader
 //                 chooses, such as an offset in elements); only used when n_cols % 4 == 0
 //   MV_X(at, c)   float: element c of that row
@@ -18,48 +18,50 @@
 #include "lib/codebook.glsl"
 #include "lib/weight.glsl"
 
-// The sums: mv_acc[r * MV_COLS + c]. The array is global, because arrays sized by specialization
+// The sums: mv_acc[o * MV_ROWS + r]. The array is global, because arrays sized by specialization
 // constants cannot be parameters.
-float mv_acc[MV_ROWS * MV_COLS];
+float mv_acc[MV_OUTS * MV_ROWS];
 
 void mat_vec_clear() {
-  for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = 0.0;
+  for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) mv_acc[i] = 0.0;
 }
 
 // Names of locals begin with mv_, because MV_X and MV_X4 are expanded among them and refer to names
 // of the shader.
 
 // For weights of any form. A lane reads one element of each row at a time.
-void mat_vec_add_any(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
-                     const uint end_row, const uint x_at, const uint x_stride) {
+void mat_vec_add_any(const WeightAddress w, const uint form, const uint n_cols,
+                     const uint first_row, const uint end_row, const uint x_at,
+                     const uint x_stride) {
   for (uint mv_k = gl_SubgroupInvocationID; mv_k < n_cols; mv_k += gl_SubgroupSize) {
-    float mv_x[MV_COLS];
-    for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c) mv_x[mv_c] = MV_X(x_at + mv_c * x_stride, mv_k);
-    for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) {
-      const float value = weight_at(w, form, min(first_row + mv_r, end_row - 1) * n_cols + mv_k);
-      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c)
-        mv_acc[mv_r * MV_COLS + mv_c] += value * mv_x[mv_c];
+    float mv_x[MV_ROWS];
+    for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) mv_x[mv_r] = MV_X(x_at + mv_r * x_stride, mv_k);
+    for (uint mv_o = 0; mv_o < MV_OUTS; ++mv_o) {
+      const float value = weight_at(w, form, min(first_row + mv_o, end_row - 1) * n_cols + mv_k);
+      for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r)
+        mv_acc[mv_o * MV_ROWS + mv_r] += value * mv_x[mv_r];
     }
   }
 }
 
 // For aligned floats. A lane reads 16 bytes of each row at a time.
-void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
-                       const uint end_row, const uint x_at, const uint x_stride) {
+void mat_vec_add_dense(const WeightAddress w, const uint form, const uint n_cols,
+                       const uint first_row, const uint end_row, const uint x_at,
+                       const uint x_stride) {
   const uint vec4s = form_format(form) == BX_F32 ? 1 : 2;  // vec4s in a quad
   const uint n_quads = n_cols / (4 * vec4s);
   for (uint mv_quad = gl_SubgroupInvocationID; mv_quad < n_quads; mv_quad += gl_SubgroupSize) {
-    uvec4 quads[MV_ROWS];
-    for (uint r = 0; r < MV_ROWS; ++r)
-      quads[r] = Quads(w.data).at[min(first_row + r, end_row - 1) * n_quads + mv_quad];
+    uvec4 quads[MV_OUTS];
+    for (uint o = 0; o < MV_OUTS; ++o)
+      quads[o] = Quads(w.data).at[min(first_row + o, end_row - 1) * n_quads + mv_quad];
     for (uint mv_v = 0; mv_v < vec4s; ++mv_v) {
-      vec4 mv_x[MV_COLS];
-      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c)
-        mv_x[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * vec4s + mv_v);
-      for (uint r = 0; r < MV_ROWS; ++r) {
-        const vec4 values = dense4_of(form_format(form), quads[r]);
-        quads[r] = quads[r].zwxy;
-        for (uint c = 0; c < MV_COLS; ++c) mv_acc[r * MV_COLS + c] += dot(values, mv_x[c]);
+      vec4 mv_x[MV_ROWS];
+      for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r)
+        mv_x[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_quad * vec4s + mv_v);
+      for (uint o = 0; o < MV_OUTS; ++o) {
+        const vec4 values = dense4_of(form_format(form), quads[o]);
+        quads[o] = quads[o].zwxy;
+        for (uint r = 0; r < MV_ROWS; ++r) mv_acc[o * MV_ROWS + r] += dot(values, mv_x[r]);
       }
     }
   }
@@ -67,8 +69,9 @@ void mat_vec_add_dense(const WeightRef w, const uint form, const uint n_cols, co
 
 // For aligned codes. A lane reads 32 codes of each row at a time. It sums code * x and x over the
 // 32 codes and scales both sums once.
-void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
-                       const uint end_row, const uint x_at, const uint x_stride) {
+void mat_vec_add_coded(const WeightAddress w, const uint form, const uint n_cols,
+                       const uint first_row, const uint end_row, const uint x_at,
+                       const uint x_stride) {
   const bool affine = form_format(form) == BX_Q4;
   const Codebook book = codebook_of(w, form);
   const uint n_quads = n_cols / 32;
@@ -76,38 +79,38 @@ void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, co
   for (uint mv_first = 0; mv_first < n_quads; mv_first += gl_SubgroupSize) {
     const bool inside = mv_first + gl_SubgroupInvocationID < n_quads;
     const uint mv_quad = min(mv_first + gl_SubgroupInvocationID, n_quads - 1);
-    uvec4 codes[MV_ROWS];
-    for (uint r = 0; r < MV_ROWS; ++r)
-      codes[r] = Quads(w.data).at[min(first_row + r, end_row - 1) * n_quads + mv_quad];
-    float part[MV_ROWS * MV_COLS];
-    float x_sum[MV_COLS];
-    for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) part[i] = 0.0;
-    for (uint c = 0; c < MV_COLS; ++c) x_sum[c] = 0.0;
+    uvec4 codes[MV_OUTS];
+    for (uint o = 0; o < MV_OUTS; ++o)
+      codes[o] = Quads(w.data).at[min(first_row + o, end_row - 1) * n_quads + mv_quad];
+    float part[MV_OUTS * MV_ROWS];
+    float x_sum[MV_ROWS];
+    for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) part[i] = 0.0;
+    for (uint r = 0; r < MV_ROWS; ++r) x_sum[r] = 0.0;
     for (uint mv_word = 0; mv_word < 4; ++mv_word) {
-      vec4 mv_low[MV_COLS], mv_high[MV_COLS];
-      for (uint mv_c = 0; mv_c < MV_COLS; ++mv_c) {
-        mv_low[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * 8 + mv_word * 2);
-        mv_high[mv_c] = MV_X4(x_at + mv_c * x_stride, mv_quad * 8 + mv_word * 2 + 1);
-        if (affine) x_sum[mv_c] += dot(mv_low[mv_c], vec4(1.0)) + dot(mv_high[mv_c], vec4(1.0));
+      vec4 mv_low[MV_ROWS], mv_high[MV_ROWS];
+      for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) {
+        mv_low[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_quad * 8 + mv_word * 2);
+        mv_high[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_quad * 8 + mv_word * 2 + 1);
+        if (affine) x_sum[mv_r] += dot(mv_low[mv_r], vec4(1.0)) + dot(mv_high[mv_r], vec4(1.0));
       }
-      for (uint r = 0; r < MV_ROWS; ++r) {
-        const uvec4 low = codes[r].xxxx >> uvec4(0, 4, 8, 12) & 15u;
-        const uvec4 high = codes[r].xxxx >> uvec4(16, 20, 24, 28) & 15u;
-        codes[r] = codes[r].yzwx;
+      for (uint o = 0; o < MV_OUTS; ++o) {
+        const uvec4 low = codes[o].xxxx >> uvec4(0, 4, 8, 12) & 15u;
+        const uvec4 high = codes[o].xxxx >> uvec4(16, 20, 24, 28) & 15u;
+        codes[o] = codes[o].yzwx;
         const vec4 low_values = affine ? vec4(low) : codebook_values(book, low);
         const vec4 high_values = affine ? vec4(high) : codebook_values(book, high);
-        for (uint c = 0; c < MV_COLS; ++c)
-          part[r * MV_COLS + c] += dot(low_values, mv_low[c]) + dot(high_values, mv_high[c]);
+        for (uint r = 0; r < MV_ROWS; ++r)
+          part[o * MV_ROWS + r] += dot(low_values, mv_low[r]) + dot(high_values, mv_high[r]);
       }
     }
-    for (uint r = 0; r < MV_ROWS; ++r) {
+    for (uint o = 0; o < MV_OUTS; ++o) {
       const uint group =
-          (min(first_row + r, end_row - 1) * n_cols + mv_quad * 32) / form_group(form);
+          (min(first_row + o, end_row - 1) * n_cols + mv_quad * 32) / form_group(form);
       const float scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
       const float bias = affine ? bias_of(w, form, group) : 0.0;
-      for (uint c = 0; c < MV_COLS; ++c) {
-        const uint i = r * MV_COLS + c;
-        const float sum = affine ? scale * part[i] + bias * x_sum[c] : scale * part[i];
+      for (uint r = 0; r < MV_ROWS; ++r) {
+        const uint i = o * MV_ROWS + r;
+        const float sum = affine ? scale * part[i] + bias * x_sum[r] : scale * part[i];
         mv_acc[i] += inside ? sum : 0.0;
       }
     }
@@ -115,11 +118,11 @@ void mat_vec_add_coded(const WeightRef w, const uint form, const uint n_cols, co
 }
 
 // Adds this lane's part of
-//   mv_acc[r * MV_COLS + c] += sum_k w[first_row + r, k] * x_c[k],   x_c at x_at + c * x_stride
-// for r < MV_ROWS. Rows are those of the flattened [n_matrices * rows, n_cols] weight. Rows at or
+//   mv_acc[o * MV_ROWS + r] += sum_k w[first_row + o, k] * x_r[k],   x_r at x_at + r * x_stride
+// for o < MV_OUTS. Rows are those of the flattened [n_matrices * rows, n_cols] weight. Rows at or
 // beyond `end_row` are computed as row end_row - 1, and the caller must ignore them. mat_vec_sum()
 // must follow to sum over the lanes.
-void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const uint first_row,
+void mat_vec_add(const WeightAddress w, const uint form, const uint n_cols, const uint first_row,
                  const uint end_row, const uint x_at, const uint x_stride) {
   if (!form_aligned(form))
     mat_vec_add_any(w, form, n_cols, first_row, end_row, x_at, x_stride);
@@ -131,7 +134,7 @@ void mat_vec_add(const WeightRef w, const uint form, const uint n_cols, const ui
 
 // Sums mv_acc over the lanes of the subgroup. Every lane gets the result.
 void mat_vec_sum() {
-  for (uint i = 0; i < MV_ROWS * MV_COLS; ++i) mv_acc[i] = subgroupAdd(mv_acc[i]);
+  for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) mv_acc[i] = subgroupAdd(mv_acc[i]);
 }
 
 #endif

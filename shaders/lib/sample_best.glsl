@@ -42,8 +42,8 @@ uvec2 best_of_group(const uvec2 mine) {
 
 uvec2 best_of_segment(const uint g) {
   uvec2 mine = kNoToken;
-  for (uint i = gl_LocalInvocationIndex; i < p.n_groups; i += gl_WorkGroupSize.x)
-    mine = better(mine, best[g * p.n_groups + i]);
+  for (uint i = gl_LocalInvocationIndex; i < p.n_parts; i += gl_WorkGroupSize.x)
+    mine = better(mine, best[g * p.n_parts + i]);
   return best_of_group(mine);
 }
 

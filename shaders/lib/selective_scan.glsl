@@ -16,19 +16,19 @@
 #include "lib/weight.glsl"
 #include "params/selective_scan.h"
 
-layout(local_size_x_id = BX_SCAN_GROUP_SIZE) in;
-layout(constant_id = BX_SCAN_STATES) const uint kStates = 16;
-layout(constant_id = BX_SCAN_LANES) const uint kLanes = 1;
-layout(constant_id = BX_SCAN_ROWS_AHEAD) const uint kAhead = 1;
-layout(constant_id = BX_SCAN_A_LOG_FORM) const uint kALogForm = 0;
-layout(constant_id = BX_SCAN_DT_WEIGHT_FORM) const uint kDtWeightForm = 0;
+layout(local_size_x_id = BX_SELECTIVE_SCAN_GROUP_SIZE) in;
+layout(constant_id = BX_SELECTIVE_SCAN_D_STATE) const uint kDState = 16;
+layout(constant_id = BX_SELECTIVE_SCAN_LANES) const uint kLanes = 1;
+layout(constant_id = BX_SELECTIVE_SCAN_ROWS_AHEAD) const uint kAhead = 1;
+layout(constant_id = BX_SELECTIVE_SCAN_A_LOG_FORM) const uint kALogForm = 0;
+layout(constant_id = BX_SELECTIVE_SCAN_DT_WEIGHT_FORM) const uint kDtWeightForm = 0;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer U { float u[]; };
 layout(set = 0, binding = 2, scalar) readonly restrict buffer Bcr { float bcr[]; };
 layout(set = 0, binding = 3, scalar) readonly restrict buffer Z { float z[]; };
 layout(set = 0, binding = 4, scalar) restrict buffer H { float h[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer Y { float y[]; };
-layout(push_constant, scalar) uniform Push { ScanParams p; };
+layout(push_constant, scalar) uniform Push { SelectiveScanPush p; };
 
 // The channel of this lane. Lanes beyond the last channel repeat the last channel and write
 // nothing.
@@ -37,12 +37,12 @@ uint channel;
 bool writes;
 
 // The lane's i-th state is state i * kLanes + part of the channel.
-const uint kPerLane = (kStates + kLanes - 1) / kLanes;
+const uint kPerLane = (kDState + kLanes - 1) / kLanes;
 float state[kPerLane];
 float rate[kPerLane];  // a
-bool exists(const uint i) { return kStates % kLanes == 0 || i * kLanes + part < kStates; }
+bool exists(const uint i) { return kDState % kLanes == 0 || i * kLanes + part < kDState; }
 // Index of the i-th state in [N, E].
-uint state_at(const uint i) { return (i * kLanes + part) * p.n_channels + channel; }
+uint state_at(const uint i) { return (i * kLanes + part) * p.d_inner + channel; }
 
 float dt_weight, dt_bias, skip;
 float dt_sum = 0.0;  // sum of dt over the rows so far
@@ -57,8 +57,8 @@ float row_c[kAhead * kPerLane];
 void load_channel() {
   part = gl_LocalInvocationID.x % kLanes;
   channel = (gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationID.x) / kLanes;
-  writes = channel < p.n_channels;
-  channel = min(channel, p.n_channels - 1);
+  writes = channel < p.d_inner;
+  channel = min(channel, p.d_inner - 1);
   dt_weight = weight_at(p.dt_weight, kDtWeightForm, channel);
   dt_bias = Floats(p.dt_bias.data).at[channel];
   skip = Floats(p.skip.data).at[channel];
@@ -66,7 +66,7 @@ void load_channel() {
     state[i] = 0.0;
     rate[i] = 0.0;
     if (exists(i))
-      rate[i] = -exp_of(weight_at(p.a_log, kALogForm, channel * kStates + i * kLanes + part));
+      rate[i] = -exp_of(weight_at(p.a_log, kALogForm, channel * kDState + i * kLanes + part));
   }
 }
 
@@ -76,14 +76,14 @@ uint h_base(const uint slot, const uint version) {
 }
 
 void load_row(const uint j, const uint row, const bool for_y) {
-  const uint at = row * (2 * kStates + 1);
-  row_u[j] = u[row * p.n_channels + channel];
-  row_r[j] = bcr[at + 2 * kStates];
-  if (for_y) row_z[j] = z[row * p.n_channels + channel];
+  const uint at = row * (2 * kDState + 1);
+  row_u[j] = u[row * p.d_inner + channel];
+  row_r[j] = bcr[at + 2 * kDState];
+  if (for_y) row_z[j] = z[row * p.d_inner + channel];
   for (uint i = 0; i < kPerLane; ++i) {
     if (!exists(i)) continue;
     row_b[j * kPerLane + i] = bcr[at + i * kLanes + part];
-    if (for_y) row_c[j * kPerLane + i] = bcr[at + kStates + i * kLanes + part];
+    if (for_y) row_c[j * kPerLane + i] = bcr[at + kDState + i * kLanes + part];
   }
 }
 
@@ -121,7 +121,7 @@ void scan_rows(const uint first, const uint end, const bool for_y) {
     for (uint j = 0; j < kAhead; ++j)
       if (row + j < end) {
         const float value = advance(j, for_y);
-        if (for_y && writes && part == 0) y[(row + j) * p.n_channels + channel] = value;
+        if (for_y && writes && part == 0) y[(row + j) * p.d_inner + channel] = value;
       }
   }
 }

@@ -53,19 +53,19 @@ vec4 dense4_of(const uint dtype, const uvec4 quad) {
 }
 
 // The scale and the bias of a group of an affine weight.
-float scale_of(const WeightRef w, const uint form, const uint group) {
+float scale_of(const WeightAddress w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);
 }
-float bias_of(const WeightRef w, const uint form, const uint group) {
+float bias_of(const WeightAddress w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
 }
 
 // Tables of an nf4 weight, at w.biases: float codebook[16]; if nested also float offset, uint codes
 // per nested scale, 2 words of padding, float map[256], float nested_absmax[].
-float codebook_at(const WeightRef w, const uint code) {
+float codebook_at(const WeightAddress w, const uint code) {
   return Floats(part_address(w.data, w.biases)).at[code];
 }
-float absmax_of(const WeightRef w, const uint form, const uint group) {
+float absmax_of(const WeightAddress w, const uint form, const uint group) {
   const uvec2 scales = part_address(w.data, w.scales);
   if (!form_nested(form)) return Floats(scales).at[group];
   const uint code = Words(scales).at[group >> 2] >> 8u * (group & 3u) & 255u;
@@ -80,7 +80,7 @@ float absmax_of(const WeightRef w, const uint form, const uint group) {
 
 // Element i of the flattened weight. This function reads any form, but is slow. Codes are in the
 // order of the elements, lowest nibble first (packing puts nf4 codes in this order).
-float weight_at(const WeightRef w, const uint form, const uint i) {
+float weight_at(const WeightAddress w, const uint form, const uint i) {
   if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
   const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;
   const uint group = i / form_group(form);

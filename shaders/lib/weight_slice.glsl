@@ -16,13 +16,13 @@ const uint kWeightSliceCols = 16;
 shared float weight_slice_codebooks[2 * 16];
 
 // Loads the codebook into table 0 or 1. The caller's next barrier makes it visible.
-void weight_slice_codebook(const WeightRef w, const uint form, const uint table) {
+void weight_slice_codebook(const WeightAddress w, const uint form, const uint table) {
   if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
     weight_slice_codebooks[16 * table + gl_LocalInvocationID.x] =
         codebook_at(w, gl_LocalInvocationID.x);
 }
 
-void weight_slice_coded(const WeightRef w, const uint form, const uint table, const uint at,
+void weight_slice_coded(const WeightAddress w, const uint form, const uint table, const uint at,
                         const bool inside) {
   const bool affine = form_format(form) == BX_Q4;
   const uint group = at / form_group(form);
@@ -45,7 +45,8 @@ void weight_slice_coded(const WeightRef w, const uint form, const uint table, co
   }
 }
 
-void weight_slice_dense(const WeightRef w, const uint form, const uint at, const uint n_inside) {
+void weight_slice_dense(const WeightAddress w, const uint form, const uint at,
+                        const uint n_inside) {
   const uint dtype = form_format(form);
   const uint per_quad = dtype == BX_F32 ? 4 : 8;
   [[unroll]] for (uint k = 0; k < kWeightSliceCols; k += per_quad) {
@@ -59,7 +60,7 @@ void weight_slice_dense(const WeightRef w, const uint form, const uint at, const
   }
 }
 
-void weight_slice_any(const WeightRef w, const uint form, const uint at, const uint n_inside) {
+void weight_slice_any(const WeightAddress w, const uint form, const uint at, const uint n_inside) {
   for (uint k = 0; k < kWeightSliceCols; k += 4) {
     vec4 values = vec4(0.0);
     for (uint j = 0; j < 4; ++j)
@@ -71,7 +72,7 @@ void weight_slice_any(const WeightRef w, const uint form, const uint at, const u
 // Decodes columns [first_col, first_col + 16) of one row of the weight, whose codebook is in
 // `table`. Columns beyond the last and rows at or beyond `end_row` give zeros. first_col is a
 // multiple of 16.
-void weight_slice(const WeightRef w, const uint form, const uint table, const uint n_cols,
+void weight_slice(const WeightAddress w, const uint form, const uint table, const uint n_cols,
                   const uint row, const uint end_row, const uint first_col) {
   const uint at = row * n_cols + first_col;
   const uint n_inside = row < end_row ? n_cols - first_col : 0;

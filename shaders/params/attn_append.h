@@ -6,8 +6,8 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct AttnAppendParams {
-  uint n_cols;
+struct AttnAppendPush {
+  uint d_model;
   uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // words from one slot to the next
   uint values_stride;

@@ -6,12 +6,12 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct AttnInVecParams {
-  WeightRef norm;  // when NORM_FORM is not BX_FORM_ABSENT
-  WeightRef q;
-  WeightRef k;
-  WeightRef v;
-  uint n_cols;       // also the rows of each matrix
+struct AttnInVecPush {
+  WeightAddress norm;  // when NORM_FORM is not BX_FORM_ABSENT
+  WeightAddress q;
+  WeightAddress k;
+  WeightAddress v;
+  uint d_model;      // also the rows of each matrix
   uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // words from one slot to the next
   uint values_stride;
@@ -24,8 +24,8 @@ struct AttnInVecParams {
 #define BX_ATTN_IN_VEC_Q_FORM 2
 #define BX_ATTN_IN_VEC_K_FORM 3
 #define BX_ATTN_IN_VEC_V_FORM 4
-#define BX_ATTN_IN_VEC_HALF 5  // the rings are float16; n_cols is then even
-#define BX_ATTN_IN_VEC_ROWS 6  // even
+#define BX_ATTN_IN_VEC_HALF 5  // the rings are float16; d_model is then even
+#define BX_ATTN_IN_VEC_OUTS 6  // even
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -6,10 +6,10 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct EmbedParams {
-  WeightRef table;
+struct EmbedPush {
+  WeightAddress table;
   uint vocab_size;
-  uint n_cols;
+  uint d_embedding;
   uint n_words;    // words of a set of seen tokens
   uint seen_slot;  // all strides are in words
   uint seen_version;
@@ -22,8 +22,8 @@ struct EmbedParams {
 #define BX_EMBED_FORM 1
 
 // The work of a workgroup, chosen by its z index.
-#define BX_EMBED_ROWS 0u
-#define BX_EMBED_SEEN 1u
+#define BX_EMBED_LOOK_UP 0u
+#define BX_EMBED_RECORD 1u
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

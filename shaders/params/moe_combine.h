@@ -6,7 +6,7 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MoeCombineShaderParams {
+struct MoeCombinePush {
   uint d_model;
   uint top_k;
   uint n_slots;

@@ -6,9 +6,9 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MoeDownShaderParams {
-  WeightRef down;         // [X, D, I]
-  WeightRef shared_down;  // [D, I], when there is a shared expert
+struct MoeDownPush {
+  WeightAddress down;         // [X, D, I]
+  WeightAddress shared_down;  // [D, I], when there is a shared expert
   uint d_model;
   uint intermediate;
   uint n_experts;
@@ -19,7 +19,7 @@ struct MoeDownShaderParams {
 #define BX_MOE_DOWN_GROUP_SIZE 0
 #define BX_MOE_DOWN_FORM 1
 #define BX_MOE_DOWN_SHARED_FORM 2
-#define BX_MOE_DOWN_ROWS 3
+#define BX_MOE_DOWN_OUTS 3
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -2,7 +2,7 @@
 #define BX_PARAMS_MOE_DOWN_TILE_H
 #include "params/moe_down.h"
 
-// Parameters: MoeDownShaderParams.
+// Parameters: MoeDownPush.
 
 // Specialization constants.
 #define BX_MOE_DOWN_TILE_GROUP_SIZE 0

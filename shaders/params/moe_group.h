@@ -7,7 +7,7 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MoeGroupShaderParams {
+struct MoeGroupPush {
   uint n_experts;
   uint top_k;
   uint n_slots;    // top_k, plus one with a shared expert

@@ -7,10 +7,10 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MoeRouteShaderParams {
-  WeightRef norm;         // when NORM_FORM is not BX_FORM_ABSENT
-  WeightRef gate;         // [X, D]
-  WeightRef shared_gate;  // [D], when there is a shared expert
+struct MoeRoutePush {
+  WeightAddress norm;         // when NORM_FORM is not BX_FORM_ABSENT
+  WeightAddress gate;         // [X, D]
+  WeightAddress shared_gate;  // [D], when there is a shared expert
   uint d_model;
   uint n_experts;
   uint top_k;

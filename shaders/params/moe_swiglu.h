@@ -6,9 +6,9 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MoeSwigluShaderParams {
-  WeightRef gate, up;                // [X, I, D]
-  WeightRef shared_gate, shared_up;  // [I, D], when there is a shared expert
+struct MoeSwigluPush {
+  WeightAddress gate, up;                // [X, I, D]
+  WeightAddress shared_gate, shared_up;  // [I, D], when there is a shared expert
   uint d_model;
   uint intermediate;
   uint n_experts;
@@ -21,7 +21,7 @@ struct MoeSwigluShaderParams {
 #define BX_MOE_SWIGLU_UP_FORM 2
 #define BX_MOE_SWIGLU_SHARED_GATE_FORM 3
 #define BX_MOE_SWIGLU_SHARED_UP_FORM 4
-#define BX_MOE_SWIGLU_ROWS 5
+#define BX_MOE_SWIGLU_OUTS 5
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

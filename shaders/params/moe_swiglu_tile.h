@@ -2,7 +2,7 @@
 #define BX_PARAMS_MOE_SWIGLU_TILE_H
 #include "params/moe_swiglu.h"
 
-// Parameters: MoeSwigluShaderParams.
+// Parameters: MoeSwigluPush.
 
 // Specialization constants.
 #define BX_MOE_SWIGLU_TILE_GROUP_SIZE 0

@@ -6,7 +6,7 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct MultiplyAddParams {
+struct MultiplyAddPush {
   uint n_rounds;
   float factor;
   float term;

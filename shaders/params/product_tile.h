@@ -6,8 +6,8 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct ProductTileParams {
-  WeightRef weight;
+struct ProductTilePush {
+  WeightAddress weight;
   uint weight_row;  // the row of the weight that gives output 0
   uint first_out;   // computes outputs [first_out, end_out) of n_out
   uint end_out;

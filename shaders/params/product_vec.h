@@ -6,11 +6,11 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct ProductVecParams {
-  WeightRef weight;
-  WeightRef norm;   // when NORM_FORM is not BX_FORM_ABSENT
-  uint weight_row;  // the row of the weight that gives output 0
-  uint first_out;   // computes outputs [first_out, end_out) of n_out
+struct ProductVecPush {
+  WeightAddress weight;
+  WeightAddress norm;  // when NORM_FORM is not BX_FORM_ABSENT
+  uint weight_row;     // the row of the weight that gives output 0
+  uint first_out;      // computes outputs [first_out, end_out) of n_out
   uint end_out;
   uint n_out;
   uint n_cols;
@@ -25,8 +25,8 @@ struct ProductVecParams {
 #define BX_PRODUCT_VEC_NORM_FORM 2
 #define BX_PRODUCT_VEC_HAS_RESIDUAL 3
 #define BX_PRODUCT_VEC_SOURCE 4  // see params/product_rows.h
-#define BX_PRODUCT_VEC_ROWS 5
-#define BX_PRODUCT_VEC_COLS 6
+#define BX_PRODUCT_VEC_OUTS 5
+#define BX_PRODUCT_VEC_ROWS 6
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -6,7 +6,7 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct ReadWordsParams {
+struct ReadWordsPush {
   uint n_quads;
 };
 

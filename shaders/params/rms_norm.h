@@ -6,8 +6,8 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct RmsNormParams {
-  WeightRef norm;
+struct RmsNormPush {
+  WeightAddress norm;
   uint n_cols;
   float eps;
 };

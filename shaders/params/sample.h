@@ -7,9 +7,9 @@ namespace bitaxon::vulkan {
 #endif
 
 // For sample_scale, sample_weight and sample_draw.
-struct SampleSizes {
-  uint n_vocab;
-  uint n_groups;   // workgroups of sample_scale per segment, each with an entry of best[]
+struct SamplePush {
+  uint vocab_size;
+  uint n_parts;    // workgroups of sample_scale per segment, each with an entry of best[]
   uint seen_slot;  // all strides are in words
   uint seen_version;
   uint next_token_slot;

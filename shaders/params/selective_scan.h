@@ -8,38 +8,38 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct ScanParams {
-  WeightRef dt_weight;  // [E]
-  WeightRef dt_bias;    // [E], float32
-  WeightRef a_log;      // [E, N]
-  WeightRef skip;       // [E], float32
-  uint n_channels;      // E
-  uint slot_stride;     // strides of h are in words
+struct SelectiveScanPush {
+  WeightAddress dt_weight;  // [E]
+  WeightAddress dt_bias;    // [E], float32
+  WeightAddress a_log;      // [E, N]
+  WeightAddress skip;       // [E], float32
+  uint d_inner;             // E
+  uint slot_stride;         // strides of h are in words
   uint version_stride;
   uint chunk_rows;  // unused for whole segments
   float dt_min;
   float dt_max;
 };
 
-struct ScanCarryParams {
-  WeightRef a_log;
-  uint n_channels;
-  uint n_states;
+struct SelectiveScanCarryPush {
+  WeightAddress a_log;
+  uint d_inner;
+  uint d_state;
   uint chunk_rows;
 };
 
 // Specialization constants of selective_scan and, with CHUNK_REPLAY, of selective_scan_chunk.
-#define BX_SCAN_GROUP_SIZE 0
-#define BX_SCAN_STATES 1      // N
-#define BX_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
-#define BX_SCAN_ROWS_AHEAD 3  // rows loaded before they are computed
-#define BX_SCAN_A_LOG_FORM 4
-#define BX_SCAN_DT_WEIGHT_FORM 5
-#define BX_SCAN_CHUNK_REPLAY 6
+#define BX_SELECTIVE_SCAN_GROUP_SIZE 0
+#define BX_SELECTIVE_SCAN_D_STATE 1     // N
+#define BX_SELECTIVE_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
+#define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows loaded before they are computed
+#define BX_SELECTIVE_SCAN_A_LOG_FORM 4
+#define BX_SELECTIVE_SCAN_DT_WEIGHT_FORM 5
+#define BX_SELECTIVE_SCAN_CHUNK_REPLAY 6
 
 // Specialization constants of selective_scan_carry.
-#define BX_SCAN_CARRY_GROUP_SIZE 0
-#define BX_SCAN_CARRY_A_LOG_FORM 1
+#define BX_SELECTIVE_SCAN_CARRY_GROUP_SIZE 0
+#define BX_SELECTIVE_SCAN_CARRY_A_LOG_FORM 1
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -7,31 +7,31 @@
 namespace bitaxon::vulkan {
 #endif
 
-struct SsmInVecParams {
-  WeightRef in_proj;      // [2E, D]
-  WeightRef norm;         // [D], when NORM_FORM is not BX_FORM_ABSENT
-  WeightRef conv_weight;  // [E, K]
-  WeightRef conv_bias;    // [E], float32
-  uint n_channels;        // E
-  uint n_cols;            // D
-  uint n_taps;            // K
-  uint slot_stride;       // strides of the tail are in words
+struct SsmInVecPush {
+  WeightAddress in_proj;      // [2E, D]
+  WeightAddress norm;         // [D], when NORM_FORM is not BX_FORM_ABSENT
+  WeightAddress conv_weight;  // [E, K]
+  WeightAddress conv_bias;    // [E], float32
+  uint d_inner;               // E
+  uint d_model;               // D
+  uint d_conv;                // K
+  uint slot_stride;           // strides of the tail are in words
   uint version_stride;
   float eps;
 };
 
-struct SsmConvParams {
-  WeightRef conv_weight;
-  WeightRef conv_bias;
-  uint n_channels;
-  uint n_taps;
+struct SsmConvPush {
+  WeightAddress conv_weight;
+  WeightAddress conv_bias;
+  uint d_inner;
+  uint d_conv;
   uint slot_stride;
   uint version_stride;
 };
 
-struct SsmTailParams {
-  uint n_channels;
-  uint n_taps;
+struct SsmTailPush {
+  uint d_inner;
+  uint d_conv;
   uint slot_stride;
   uint version_stride;
 };
@@ -41,7 +41,7 @@ struct SsmTailParams {
 #define BX_SSM_IN_VEC_FORM 1
 #define BX_SSM_IN_VEC_NORM_FORM 2
 #define BX_SSM_IN_VEC_CONV_FORM 3
-#define BX_SSM_IN_VEC_ROWS 4  // rows of in_proj per subgroup
+#define BX_SSM_IN_VEC_OUTS 4  // rows of in_proj per subgroup
 
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0

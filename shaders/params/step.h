@@ -32,7 +32,8 @@ struct U64Words {
   constexpr std::uint64_t value() const { return std::uint64_t{high} << 32 | low; }
 };
 #define BX_NEUTRAL(value) = value
-#define BX_ARRAY(type, name, n) std::array<type, n> name{}
+#define BX_ARRAY(type, name, n) \
+  std::array<type, n> name {}
 #else
 #define StepWord uint
 #define StepInt int
@@ -80,7 +81,8 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
 };
 }  // namespace bitaxon
 #else
-} step_;
+}
+step_;
 #undef StepWord
 #undef StepInt
 #undef U64Words

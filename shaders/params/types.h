@@ -14,7 +14,7 @@ struct uvec2 {
 
 // The address of a packed weight. Its parts follow each other in one buffer: elements or codes,
 // then scales (nf4: absmax), then biases (nf4: tables). Each part begins at a multiple of 16 bytes.
-struct WeightRef {
+struct WeightAddress {
   uvec2 data;   // address, low word first
   uint scales;  // offset from data, in units of 16 bytes
   uint biases;

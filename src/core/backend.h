@@ -13,6 +13,7 @@
 
 #include "bitaxon/backend.h"
 #include "bitaxon/memory.h"
+#include "bitaxon/precision.h"
 #include "bitaxon/shape.h"
 
 namespace bitaxon {
@@ -51,11 +52,11 @@ struct Executable {
 
 /// What a compiled plan works in. The buffers are fixed when it is compiled, because a recording
 /// names them; what changes per step is in the step buffer.
-struct Bindings {
+struct PlanContext {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
   std::vector<Buffer> state;  ///< one for each tensor of the layout
   int run_ahead = 0;  ///< steps submitted before the oldest is waited for: how often to record
-  bool fast = false;  ///< products may be of reduced precision
+  Precision precision = Precision::exact;
   std::shared_ptr<const StateLayout> state_layout;
 };
 
@@ -100,7 +101,7 @@ class Backend {
   virtual std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) = 0;
   /// Bytes of scratch that `node` wants; the plan places them in the arena.
   virtual std::size_t workspace(const Graph& graph, const Node& node) const = 0;
-  virtual Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) = 0;
+  virtual Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) = 0;
 
   /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1
   /// steps, of all models on this backend together, may be in flight; results of as many are

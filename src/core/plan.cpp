@@ -40,13 +40,13 @@ void find_lifetimes(Plan& plan) {
   const Graph& graph = *plan.graph;
   std::vector<char> seen(graph.values().size(), 0);
   const auto end = static_cast<std::int32_t>(plan.order.size());
-  for (std::int32_t step = 0; step < end; ++step) {
-    for (const Operand& operand : plan.node(static_cast<std::size_t>(step)).node().operands) {
+  for (std::int32_t place = 0; place < end; ++place) {
+    for (const Operand& operand : plan.node(static_cast<std::size_t>(place)).node().operands) {
       if (operand.value < 0 || !lives_in_arena(graph.value(operand.value))) continue;
       const auto id = static_cast<std::size_t>(operand.value);
       Placement& placement = plan.values[id];
-      if (seen[id] == 0) placement.first = step;
-      placement.last = step;
+      if (seen[id] == 0) placement.first = place;
+      placement.last = place;
       seen[id] = 1;
     }
   }
@@ -63,7 +63,7 @@ void find_lifetimes(Plan& plan) {
 /// Greedy by size: the largest first, each at the lowest offset where it meets no placement that is
 /// alive at the same time. Near the optimum for chains of layers, which is what graphs here are
 /// (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", section 5).
-void place(Plan& plan, bool reuse) {
+void place_all(Plan& plan, bool reuse) {
   std::vector<Placement*> by_size;
   for (Placement& placement : plan.values)
     if (placement.size_bytes > 0) by_size.push_back(&placement);
@@ -102,12 +102,12 @@ std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const Workspa
   plan->graph = std::move(graph);
   find_lifetimes(*plan);
   plan->scratch.resize(plan->order.size());
-  for (std::size_t step = 0; step < plan->order.size(); ++step) {
-    Placement& scratch = plan->scratch[step];
-    scratch.first = scratch.last = static_cast<std::int32_t>(step);
-    scratch.size_bytes = workspace(*plan->graph, plan->node(step).node());
+  for (std::size_t place = 0; place < plan->order.size(); ++place) {
+    Placement& scratch = plan->scratch[place];
+    scratch.first = scratch.last = static_cast<std::int32_t>(place);
+    scratch.size_bytes = workspace(*plan->graph, plan->node(place).node());
   }
-  place(*plan, options.reuse);
+  place_all(*plan, options.reuse);
   return plan;
 }
 

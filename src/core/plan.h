@@ -11,7 +11,7 @@
 
 namespace bitaxon {
 
-/// A range of the arena and the steps of the order during which it is in use, both ends included.
+/// A range of the arena, and the first and the last place in Plan::order at which it is in use.
 struct Placement {
   std::size_t offset_bytes = 0;
   std::size_t size_bytes = 0;  ///< 0: not in the arena

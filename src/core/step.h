@@ -1,7 +1,7 @@
 // The step buffer as the host fills it. Kernels of a GPU read the same bytes.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <type_traits>
 
 #include "bitaxon/backend.h"
@@ -9,6 +9,9 @@
 #include "shaders/params/step.h"
 
 namespace bitaxon {
+
+/// Most steps in flight: those that run ahead, and the one that is waited for.
+inline constexpr std::size_t kMaxInFlight = kMaxRunAhead + 1;
 
 static_assert(kMaxRows == BX_MAX_ROWS && kMaxSegments == BX_MAX_SEGMENTS);
 static_assert(StepResult::kNotFinite == BX_TOKEN_NOT_FINITE &&

@@ -29,10 +29,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// The most steps in flight: the largest run-ahead plus the step being waited for.
-constexpr std::size_t kMaxInFlight = 9;
-
-std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> packed, bool plain) {
+std::shared_ptr<const Weight> make_weight(std::shared_ptr<const PackedWeight> packed, bool plain) {
   const WeightDesc& desc = packed->desc;
   auto weight = std::make_shared<Weight>();
   weight->name = desc.name;
@@ -47,7 +44,7 @@ std::shared_ptr<const Weight> weight_of(std::shared_ptr<const PackedWeight> pack
 std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
   auto packed = std::make_shared<PackedWeight>();
   packed->desc = desc;
-  return weight_of(std::move(packed), plain);
+  return make_weight(std::move(packed), plain);
 }
 
 /// The products of a backend's vectorized kernels. nullptr for the reference and on a machine
@@ -67,7 +64,7 @@ struct Task {
 /// The executable of the CPU: a list of tasks. Owns everything that its pointers refer to.
 struct CpuExecutable {
   std::shared_ptr<const Plan> plan;
-  Bindings bindings;
+  PlanContext context;
   std::vector<Task> tasks;
   const std::int32_t* result = nullptr;
   bool measured = false;
@@ -75,7 +72,7 @@ struct CpuExecutable {
 
 std::byte* bytes_of(const Buffer& buffer) { return static_cast<std::byte*>(buffer.memory.get()); }
 
-OperandMemory memory_of(const Plan& plan, const Bindings& bindings, const Operand& operand) {
+OperandMemory memory_of(const Plan& plan, const PlanContext& context, const Operand& operand) {
   OperandMemory memory;
   if (operand.value < 0) return memory;
   const Value& value = plan.graph->value(operand.value);
@@ -85,18 +82,18 @@ OperandMemory memory_of(const Plan& plan, const Bindings& bindings, const Operan
       break;
     case ValueKind::state: {
       const auto index = static_cast<std::size_t>(value.state_index);
-      const StateTensor& tensor = bindings.state_layout->tensors[index];
+      const StateTensor& tensor = context.state_layout->tensors[index];
       BX_ASSERT(
-          index < bindings.state.size() && bindings.state[index].size_bytes >= tensor.size_bytes,
+          index < context.state.size() && context.state[index].size_bytes >= tensor.size_bytes,
           "the state's buffers hold its tensors");
-      memory.data = bytes_of(bindings.state[index]);
+      memory.data = bytes_of(context.state[index]);
       memory.slot_stride_bytes = tensor.slot_stride_bytes;
       memory.version_stride_bytes = tensor.version_stride_bytes;
       break;
     }
     case ValueKind::activation:
     case ValueKind::input:
-      memory.data = bytes_of(bindings.arena) +
+      memory.data = bytes_of(context.arena) +
                     plan.values[static_cast<std::size_t>(operand.value)].offset_bytes;
       break;
   }
@@ -134,7 +131,6 @@ class CpuBackend final : public Backend {
     caps_.device = fmt::format("{}, {} thread{}{}{}", cpu_model_name(), options.n_threads,
                                options.n_threads == 1 ? "" : "s", set.empty() ? "" : ", ", set);
     caps_.always_exact = options.reference;
-    caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.n_threads = options.n_threads;
     // The only thread either starts or fails to start, so there is nothing to release.
     runner_ = std::move(start_threads(
@@ -189,7 +185,7 @@ class CpuBackend final : public Backend {
     return kernel_of(op_of(node), !is_plain()).workspace({graph, node}, pool_.n_threads());
   }
 
-  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
+  Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
   StepResult wait(Ticket ticket) override;
   StepCounts last_step() const override { return last_step_; }
@@ -238,28 +234,28 @@ class CpuBackend final : public Backend {
 
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
   wait_idle();  // the pool runs one loop at a time
-  return weight_of(pack_weight(desc, parts, is_plain(), pool_), is_plain());
+  return make_weight(pack_weight(desc, parts, is_plain(), pool_), is_plain());
 }
 
-Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
-  BX_ASSERT(bindings.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
+Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const PlanContext& context) {
+  BX_ASSERT(context.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
   auto executable = std::make_shared<CpuExecutable>();
   const Graph& graph = *plan->graph;
   for (std::size_t i = 0; i < plan->order.size(); ++i) {
     const NodeView node = plan->node(i);
     Task task{.run = kernel_of(op_of(node.node()), !is_plain()).run,
               .node = node,
-              .scratch = bytes_of(bindings.arena) + plan->scratch[i].offset_bytes};
+              .scratch = bytes_of(context.arena) + plan->scratch[i].offset_bytes};
     for (const Operand& operand : node.node().operands)
-      task.operands.push_back(memory_of(*plan, bindings, operand));
+      task.operands.push_back(memory_of(*plan, context, operand));
     executable->tasks.push_back(std::move(task));
   }
   if (graph.result() >= 0)
     executable->result = reinterpret_cast<const std::int32_t*>(
-        bytes_of(bindings.arena) +
+        bytes_of(context.arena) +
         plan->values[static_cast<std::size_t>(graph.result())].offset_bytes);
   executable->plan = std::move(plan);
-  executable->bindings = bindings;
+  executable->context = context;
   executable->measured = measured_;
   return {executable};
 }
@@ -330,8 +326,8 @@ std::string CpuBackend::run_step(InFlight& place) {
   for (const Task& task : executable.tasks) {
     try {
       const auto begin = std::chrono::steady_clock::now();
-      task.run({task.node, task.operands, task.scratch, place.step, pool_, executable.bindings.fast,
-                products_});
+      task.run({task.node, task.operands, task.scratch, place.step, pool_,
+                executable.context.precision, products_});
       if (executable.measured)
         place.times.push_back(time_of(task, place.step, std::chrono::steady_clock::now() - begin));
     } catch (const std::exception& error) {

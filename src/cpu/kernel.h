@@ -30,7 +30,7 @@ struct KernelArgs : NodeView {
   std::byte* scratch;
   const StepBuffer& step;
   ThreadPool& pool;
-  bool fast = false;                         ///< products may be of reduced precision
+  Precision precision = Precision::exact;
   const ProductKernels* products = nullptr;  ///< for the vectorized kernels; nullptr for plain ones
 
   const OperandMemory& memory(int index) const { return operands[static_cast<std::size_t>(index)]; }

@@ -24,7 +24,7 @@ Form form_of(const WeightDesc& desc, bool plain) {
   return can_be_tiled(desc) ? Form::tiles : Form::stored;
 }
 
-std::array<std::size_t, 6> sizes_of(const PartBytes& bytes) {
+std::array<std::size_t, 6> part_sizes(const PartBytes& bytes) {
   return {bytes.data,      bytes.scales,        bytes.biases,
           bytes.quant_map, bytes.nested_scales, bytes.nested_quant_map};
 }
@@ -36,7 +36,7 @@ void copy_parts(const WeightParts& from, PackedWeight& to) {
   std::span<const std::byte>* targets[] = {&to.parts.data,          &to.parts.scales,
                                            &to.parts.biases,        &to.parts.quant_map,
                                            &to.parts.nested_scales, &to.parts.nested_quant_map};
-  const auto sizes = sizes_of(part_bytes(to.desc));
+  const auto sizes = part_sizes(part_bytes(to.desc));
   std::byte* place = to.storage.get();
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] == 0) continue;
@@ -90,7 +90,7 @@ std::uint64_t packed_bytes(const WeightDesc& desc, bool plain) {
       break;
   }
   std::uint64_t total = 0;
-  for (const std::size_t part : sizes_of(part_bytes(desc))) total += align_up(part, kAlignment);
+  for (const std::size_t part : part_sizes(part_bytes(desc))) total += align_up(part, kAlignment);
   return total;
 }
 

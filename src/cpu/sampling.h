@@ -29,7 +29,7 @@ inline void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std
 }
 
 /// floor(exp(l - largest) * 2^30 + 0.5)
-inline std::uint64_t weight_of(float l, float largest) {
+inline std::uint64_t token_weight(float l, float largest) {
   const double e = std::exp(static_cast<double>(l) - static_cast<double>(largest));
   return static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
 }

@@ -73,8 +73,7 @@ void Model::Impl::finish_loading() {
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint});
-  steps.emplace(spec, weights, *pool, precision == Precision::fast, options.plan_reuse,
-                arena_bytes);
+  steps.emplace(spec, weights, *pool, precision, options.plan_reuse, arena_bytes);
 }
 
 Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,

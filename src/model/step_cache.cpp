@@ -31,7 +31,7 @@ std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Gra
   compiled->executable = backend.compile(compiled->plan, {.arena = compiled->arena,
                                                           .state = pool_.buffers(),
                                                           .run_ahead = pool_.options().run_ahead,
-                                                          .fast = fast_,
+                                                          .precision = precision_,
                                                           .state_layout = pool_.shared_layout()});
   return compiled;
 }

@@ -33,9 +33,13 @@ class StepCache {
   static constexpr std::size_t kMaxKinds = 24;
 
   /// Plans of up to `arena_bytes` share an arena that is there from the beginning.
-  StepCache(const ModelSpec& spec, const Weights& weights, const StatePool& pool, bool fast,
-            bool plan_reuse, std::size_t arena_bytes)
-      : spec_(spec), weights_(weights), pool_(pool), fast_(fast), plan_reuse_(plan_reuse) {
+  StepCache(const ModelSpec& spec, const Weights& weights, const StatePool& pool,
+            Precision precision, bool plan_reuse, std::size_t arena_bytes)
+      : spec_(spec),
+        weights_(weights),
+        pool_(pool),
+        precision_(precision),
+        plan_reuse_(plan_reuse) {
     arena_for(arena_bytes);
   }
 
@@ -51,7 +55,7 @@ class StepCache {
   const ModelSpec& spec_;
   const Weights& weights_;
   const StatePool& pool_;
-  bool fast_;
+  Precision precision_;
   bool plan_reuse_;
   std::list<std::shared_ptr<const CompiledStep>> steps_;  ///< most recently used first
   Buffer arena_;  ///< shared by the plans that fit it; steps run one after the other

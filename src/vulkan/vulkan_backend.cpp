@@ -26,9 +26,6 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// The most steps in flight: the largest run-ahead plus the step being waited for.
-constexpr std::size_t kMaxInFlight = 9;
-
 const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOptions& options) {
   std::vector<DeviceCaps> caps;
   for (const auto& device : instance.devices()) caps.push_back(device.caps);
@@ -92,7 +89,6 @@ class VulkanBackend final : public Backend {
     caps_.name = "vulkan";
     caps_.device = fmt::format("{}, {}", device.name, device.driver_info);
     caps_.compiles_late = true;
-    caps_.max_run_ahead = kMaxInFlight - 1;
     caps_.driver = fmt::format("{} {}", device.driver_name, device.driver_info);
     caps_.pci_address = device.pci_address;
   }
@@ -147,7 +143,7 @@ class VulkanBackend final : public Backend {
     return kernel_of(op_of(node)).workspace({graph, node}, device_.caps());
   }
 
-  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override;
+  Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
   StepResult wait(Ticket ticket) override;
   StepCounts last_step() const override { return last_step_; }
@@ -211,15 +207,15 @@ std::shared_ptr<const Weight> VulkanBackend::pack(const WeightDesc& desc,
   transfer_.upload(*memory, 0, layout.size_bytes, [&](std::size_t offset, std::span<std::byte> to) {
     write_packed(desc, parts, layout, offset, to);
   });
-  return weight_of(desc, std::move(memory));
+  return make_weight(desc, std::move(memory));
 }
 
-Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) {
+Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const PlanContext& context) {
   failure_.check();
-  BX_ASSERT(bindings.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
+  BX_ASSERT(context.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
   auto executable = std::make_shared<VulkanExecutable>();
   executable->plan = std::move(plan);
-  executable->bindings = bindings;
+  executable->context = context;
   executable->options = {.max_flops = options_.max_flops_per_submission,
                          .timestamps = timestamps_ && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};

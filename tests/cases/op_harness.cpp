@@ -220,7 +220,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    std::span<const GraphInput> inputs, const StepBuffer& step,
                    const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout, const ScheduleOptions& options,
-                   bool fast) {
+                   Precision precision) {
   GraphRun run;
   run.plan = schedule(
       graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); }, options);
@@ -235,7 +235,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
   const Buffer arena = backend.allocate(run.before.size(), BufferUse::activations);
   backend.upload(arena, 0, run.before);
   const Executable executable = backend.compile(
-      run.plan, {.arena = arena, .state = state, .fast = fast, .state_layout = layout});
+      run.plan, {.arena = arena, .state = state, .precision = precision, .state_layout = layout});
   const StepResult result = backend.wait(backend.submit(executable, step));
   run.tokens.assign(result.tokens.begin(), result.tokens.end());
   run.after.resize(run.before.size());
@@ -243,7 +243,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
   return run;
 }
 
-OpRun run_op(Backend& backend, const OpProblem& problem, bool fast) {
+OpRun run_op(Backend& backend, const OpProblem& problem, Precision precision) {
   const RecordedOp op = record_op(backend, problem);
   std::vector<GraphInput> inputs;
   for (std::size_t i = 0; i < problem.inputs().size(); ++i)
@@ -251,7 +251,7 @@ OpRun run_op(Backend& backend, const OpProblem& problem, bool fast) {
   const GuardedState state = upload_state(backend, problem);
   const GraphRun run =
       run_graph(backend, op.graph, inputs, problem.step, state.buffers,
-                std::make_shared<StateLayout>(problem.layout()), {.reuse = false}, fast);
+                std::make_shared<StateLayout>(problem.layout()), {.reuse = false}, precision);
   OpRun result;
   collect_outputs(problem, op, run, result);
   collect_state(backend, problem, *op.graph, state, result);

@@ -35,7 +35,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    std::span<const GraphInput> inputs, const StepBuffer& step,
                    const std::vector<Buffer>& state,
                    const std::shared_ptr<const StateLayout>& layout,
-                   const ScheduleOptions& options = {}, bool fast = false);
+                   const ScheduleOptions& options = {}, Precision precision = Precision::exact);
 
 /// One result of an op: the valid rows of one output, or the range of a state that one segment
 /// wrote.
@@ -57,8 +57,8 @@ struct OpRun {
 
 /// Runs a problem without reuse of memory. The step may write the valid rows of outputs, scratch
 /// memory, and the state that its segments write. Any other changed byte of the arena or the state
-/// is reported as a violation. If `fast`, products may have reduced precision.
-OpRun run_op(Backend& backend, const OpProblem& problem, bool fast = false);
+/// is reported as a violation.
+OpRun run_op(Backend& backend, const OpProblem& problem, Precision precision = Precision::exact);
 
 /// The results that every backend must compute: those of the reference, with the allowed error of
 /// each element.

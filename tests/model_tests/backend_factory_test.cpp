@@ -28,7 +28,7 @@ class IdleBackend final : public Backend {
   }
   std::shared_ptr<const Weight> pack(const WeightDesc&, const WeightParts&) override { refuse(); }
   std::size_t workspace(const Graph&, const Node&) const override { refuse(); }
-  Executable compile(std::shared_ptr<const Plan>, const Bindings&) override { refuse(); }
+  Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override { refuse(); }
   Ticket submit(const Executable&, const StepBuffer&) override { refuse(); }
   StepResult wait(Ticket) override { refuse(); }
   StepCounts last_step() const override { return {}; }

@@ -126,8 +126,8 @@ class ScribblingBackend final : public Backend {
   std::size_t workspace(const Graph& graph, const Node& node) const override {
     return inner_.workspace(graph, node);
   }
-  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
-    return inner_.compile(std::move(plan), bindings);
+  Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
+    return inner_.compile(std::move(plan), context);
   }
   Ticket submit(const Executable& executable, const StepBuffer& step) override {
     return inner_.submit(executable, step);

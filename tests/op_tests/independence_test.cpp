@@ -19,13 +19,13 @@ constexpr std::uint32_t kChunkRows = 200;
 struct Device {
   std::string name;
   Backend* backend = nullptr;
-  bool fast = false;
+  Precision precision = Precision::exact;
 };
 
 std::vector<Device> devices() {
   return {{"reference", &reference_backend()},
           {"cpu, exact", &cpu_backend(2)},
-          {"cpu, fast", &cpu_backend(2), true}};
+          {"cpu, fast", &cpu_backend(2), Precision::fast}};
 }
 
 /// The groups that the pieces of a case are put into.
@@ -64,7 +64,7 @@ struct Coverage {
 void check_group(const Device& device, const OpProblem& problem, std::span<const CasePiece> pieces,
                  std::span<const OpRun> alone, std::span<const CasePiece> group) {
   const OpProblem together = problem.composed(group);
-  const OpRun run = run_op(*device.backend, together, device.fast);
+  const OpRun run = run_op(*device.backend, together, device.precision);
   expect_clean(run, device.name);
   for (std::size_t k = 0; k < group.size(); ++k)
     for (std::size_t u = 0; u < pieces.size(); ++u)
@@ -80,7 +80,7 @@ void check_case(const OpProblem& problem, bool every_size, Coverage& coverage) {
     std::vector<OpRun> alone;
     for (const CasePiece& piece : pieces) {
       const OpProblem single = problem.composed({&piece, 1});
-      alone.push_back(results_of(run_op(*device.backend, single, device.fast), single, 0));
+      alone.push_back(results_of(run_op(*device.backend, single, device.precision), single, 0));
     }
     for (const auto& group : groups) check_group(device, problem, pieces, alone, group);
   }

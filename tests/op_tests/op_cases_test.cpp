@@ -1,4 +1,4 @@
-// Compares the fast CPU backend with the reference, for every case of every op and for several
+// Compares the vectorized CPU backend with the reference, for every case of every op and for several
 // thread counts.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// The tolerance in fast mode.
+/// The tolerance in precision "fast".
 Tolerance fast_tolerance(std::string_view op, const OpProblem& problem, Tolerance tolerance) {
   const auto is_coded = [](const CaseWeight& weight) {
     return weight.desc.format != WeightFormat::dense;
@@ -42,7 +42,8 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
   const OpProblem problem = problem_of(GetParam().op, op_case);
   const OpRun expected = expected_run(reference_backend(), problem);
   expect_clean(expected, "reference");
-  for (const bool fast : {false, true}) {
+  for (const Precision precision : {Precision::exact, Precision::fast}) {
+    const bool fast = precision == Precision::fast;
     // Packing model-sized weights many times is slow.
     const std::vector<int> thread_counts = (op_case.tags & kModel) != 0 ? std::vector{2, 3}
                                            : fast                       ? std::vector{1, 3}
@@ -53,7 +54,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
     for (int n_threads : thread_counts) {
       const std::string who =
           fmt::format("cpu, {}, {} threads", fast ? "fast" : "exact", n_threads);
-      OpRun run = run_op(cpu_backend(n_threads), problem, fast);
+      OpRun run = run_op(cpu_backend(n_threads), problem, precision);
       expect_clean(run, who);
       for (const std::string& difference : differences(run, expected, tolerance))
         ADD_FAILURE() << who << ": " << difference;
@@ -77,9 +78,10 @@ TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   for (const std::string& target : cpu::simd_targets()) {
     cpu::use_simd_target(target);
     const auto backend = open_device("cpu", {.n_threads = 2}).backend;
-    for (const bool fast : {false, true}) {
+    for (const Precision precision : {Precision::exact, Precision::fast}) {
+      const bool fast = precision == Precision::fast;
       SCOPED_TRACE(fmt::format("{}, {}", target, fast ? "fast" : "exact"));
-      const OpRun run = run_op(*backend, problem, fast);
+      const OpRun run = run_op(*backend, problem, precision);
       expect_clean(run, target);
       const Tolerance tolerance =
           fast ? fast_tolerance(GetParam().op, problem, op_case.tolerance) : op_case.tolerance;

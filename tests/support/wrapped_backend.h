@@ -74,9 +74,9 @@ class WrappedBackend final : public Backend {
   std::size_t workspace(const Graph& graph, const Node& node) const override {
     return inner_->workspace(graph, node);
   }
-  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
+  Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
     ++n_compiled_;
-    return inner_->compile(std::move(plan), bindings);
+    return inner_->compile(std::move(plan), context);
   }
   Ticket submit(const Executable& executable, const StepBuffer& step) override {
     ++n_submitted_;

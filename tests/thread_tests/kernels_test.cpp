@@ -12,8 +12,8 @@ class KernelThreads : public testing::TestWithParam<NamedCase> {};
 
 TEST_P(KernelThreads, ShareTheirWork) {
   const OpProblem problem = problem_of(GetParam().op, *GetParam().op_case);
-  for (const bool fast : {false, true})
-    expect_clean(run_op(cpu_backend(3), problem, fast), fast ? "fast" : "exact");
+  for (const Precision precision : {Precision::exact, Precision::fast})
+    expect_clean(run_op(cpu_backend(3), problem, precision), std::string(name_of(precision)));
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMode, KernelThreads, testing::ValuesIn(named_cases(kEveryMode)),

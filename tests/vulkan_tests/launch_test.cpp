@@ -45,7 +45,7 @@ class NoDevice final : public Backend {
   void copy(const Buffer&, std::size_t, const Buffer&, std::size_t, std::size_t) override {
     nothing<int>();
   }
-  Executable compile(std::shared_ptr<const Plan>, const bitaxon::Bindings&) override {
+  Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override {
     return nothing<Executable>();
   }
   Ticket submit(const Executable&, const StepBuffer&) override { return nothing<Ticket>(); }
@@ -64,7 +64,7 @@ class NoDevice final : public Backend {
 struct NamedCaps {
   std::string name;
   DeviceCaps caps;
-  bool fast = false;
+  Precision precision = Precision::exact;
 };
 
 DeviceCaps device_of(std::uint32_t min_subgroup, std::uint32_t max_subgroup) {
@@ -90,7 +90,7 @@ std::vector<NamedCaps> every_device() {
   roomy.caps.max_shared_bytes = 49152;
   roomy.caps.max_push_bytes = 256;
   all.push_back(roomy);
-  NamedCaps matrices{"matrices", roomy.caps, true};
+  NamedCaps matrices{"matrices", roomy.caps, Precision::fast};
   matrices.caps.matrix_shapes = {{16, 16, 16}, {16, 8, 16}};
   matrices.caps.shader_float16 = matrices.caps.storage_16bit = matrices.caps.memory_model = true;
   matrices.caps.subgroup_size_control = matrices.caps.full_subgroups = true;
@@ -117,7 +117,7 @@ class CaseLaunches {
     graph_ = graph_of(backend, problem);
     scratch_bytes_ = backend.workspace(*graph_, node());
     LaunchContext context(caps_, {*graph_, node()}, problem.layout(), scratch_bytes_);
-    context.fast = device.fast;
+    context.precision = device.precision;
     launches_ = kernel_of(op_of(node())).launch(context);
   }
 

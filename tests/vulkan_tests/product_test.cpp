@@ -84,13 +84,13 @@ constexpr std::size_t kY = 3;  // the binding of the result
 TEST(ProductChoice, DependsOnTheNumberOfRows) {
   const DeviceCaps caps = small_caps();
   for (std::int64_t rows : {1, 2, 4, 8, 16}) {
-    const ProductChoice choice = choose_product(caps, rows, false);
+    const ProductChoice choice = choose_product(caps, rows, Precision::exact);
     EXPECT_EQ(choice.kernel, ProductChoice::Kernel::vec) << rows;
     EXPECT_EQ(choice.rows, rows) << "the weight is read once";
     EXPECT_STRNE(choice.reason, "");
   }
   for (std::int64_t rows : {17, 32, 64, 512}) {
-    const ProductChoice choice = choose_product(caps, rows, false);
+    const ProductChoice choice = choose_product(caps, rows, Precision::exact);
     EXPECT_EQ(choice.kernel, ProductChoice::Kernel::tile) << rows;
     EXPECT_EQ(choice.rows, rows <= 32 ? 32 : 64) << rows;
     EXPECT_STRNE(choice.reason, "");
@@ -100,7 +100,7 @@ TEST(ProductChoice, DependsOnTheNumberOfRows) {
 TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
   for (std::uint32_t size : {4U, 8U, 16U, 32U, 64U, 128U})
     for (std::int64_t rows : {1, 16, 32, 512}) {
-      const ProductChoice choice = choose_product(small_caps(size), rows, false);
+      const ProductChoice choice = choose_product(small_caps(size), rows, Precision::exact);
       EXPECT_GE(choice.outs, 1U);
       if (choice.kernel != ProductChoice::Kernel::tile) continue;
       EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
@@ -115,13 +115,14 @@ TEST(ProductChoice, UsesMatrixUnitsOnlyIfTheDeviceMeetsAllNeeds) {
   DeviceCaps caps = small_caps();
   caps.matrix_shapes = {{16, 8, 8}, {16, 16, 16}};
   caps.shader_float16 = caps.memory_model = true;
-  EXPECT_EQ(choose_product(caps, 17, true).kernel, Kernel::coop);
-  EXPECT_EQ(choose_product(caps, 16, true).kernel, Kernel::vec);
-  EXPECT_EQ(choose_product(caps, 17, false).kernel, Kernel::tile) << "factors would be rounded";
+  EXPECT_EQ(choose_product(caps, 17, Precision::fast).kernel, Kernel::coop);
+  EXPECT_EQ(choose_product(caps, 16, Precision::fast).kernel, Kernel::vec);
+  EXPECT_EQ(choose_product(caps, 17, Precision::exact).kernel, Kernel::tile)
+      << "factors would be rounded";
   const auto without = [&](auto&& change) {
     DeviceCaps less = caps;
     change(less);
-    return choose_product(less, 512, true).kernel;
+    return choose_product(less, 512, Precision::fast).kernel;
   };
   EXPECT_EQ(without([](DeviceCaps& c) { c.matrix_shapes.pop_back(); }), Kernel::tile);
   EXPECT_EQ(without([](DeviceCaps& c) { c.shader_float16 = false; }), Kernel::tile);
@@ -169,7 +170,7 @@ void expect_pieces(const Launches& launches, const Product& product, const Devic
   const std::size_t row_bytes = static_cast<std::size_t>(product.n_out) * 4;
   std::uint32_t next = 0;
   for (const Launch& launch : launches.all) {
-    const auto params = params_of<ProductTileParams>(launch);
+    const auto params = params_of<ProductTilePush>(launch);
     EXPECT_EQ(params.first_row, next);
     EXPECT_GT(params.end_row, params.first_row);
     next = params.end_row;
@@ -212,7 +213,7 @@ TEST(ProductLaunches, ManyOutputsTakeSeveralGrids) {
   ASSERT_EQ(launches.all.size(), 3U);
   std::uint32_t next = 0;
   for (const Launch& launch : launches.all) {
-    const auto params = params_of<ProductVecParams>(launch);
+    const auto params = params_of<ProductVecPush>(launch);
     EXPECT_EQ(params.first_out, next);
     next = params.end_out;
     EXPECT_LE(launch.grid[0].count, caps.max_group_count[0]);

@@ -1,4 +1,4 @@
-// Tests the self-test that fast variants must pass before they are used.
+// Tests the self-test that variants for precision "fast" must pass before they are used.
 #include "vulkan/device/self_test.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class WrongWhenFast final : public Backend {
   }
   void download(const Buffer& b, std::size_t at, std::span<std::byte> to) override {
     inner_.download(b, at, to);
-    if (fast_) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};  // 3.4e38
+    if (precision_ == Precision::fast) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};  // 3.4e38
   }
   void copy(const Buffer& from, std::size_t from_at, const Buffer& to, std::size_t to_at,
             std::size_t n) override {
@@ -36,9 +36,9 @@ class WrongWhenFast final : public Backend {
   std::size_t workspace(const Graph& graph, const Node& node) const override {
     return inner_.workspace(graph, node);
   }
-  Executable compile(std::shared_ptr<const Plan> plan, const Bindings& bindings) override {
-    fast_ = bindings.fast;
-    return inner_.compile(std::move(plan), bindings);
+  Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
+    precision_ = context.precision;
+    return inner_.compile(std::move(plan), context);
   }
   Ticket submit(const Executable& executable, const StepBuffer& step) override {
     return inner_.submit(executable, step);
@@ -48,7 +48,7 @@ class WrongWhenFast final : public Backend {
 
  private:
   Backend& inner_;
-  bool fast_ = false;
+  Precision precision_ = Precision::exact;
 };
 
 TEST(SelfTest, DetectsAWrongResult) {

@@ -58,7 +58,7 @@ void use(const Device& device) {
   Launch launch;
   launch.shader = Shader::read_words;
   launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_size(device.caps())}};
-  launch.set_push(ReadWordsParams{.n_quads = 0});
+  launch.set_push(ReadWordsPush{.n_quads = 0});
   launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
   static_cast<void>(pipelines.find(launch));
   const auto from = memory.allocate(kBytes, MemoryPurpose::weights, "from");

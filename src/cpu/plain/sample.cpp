@@ -55,7 +55,7 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
   std::uint64_t total = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     const float l = scratch.scaled[i];
-    scratch.weight[i] = l < threshold ? 0 : weight_of(l, largest);
+    scratch.weight[i] = l < threshold ? 0 : token_weight(l, largest);
     total += scratch.weight[i];
   }
   return total;

@@ -51,7 +51,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   find_ring_places(args, keys, scratch.places);
   find_ring_places(args, values, scratch.places + scratch.max_rows);
   const auto matrices = {&args.weight(q_proj), &args.weight(k_proj), &args.weight(v_proj)};
-  scratch.rows.prepare(args, source, n_rows, args.fast, matrices);
+  scratch.rows.prepare(args, source, n_rows, args.precision, matrices);
   for_each_tile(
       args, matrices, scratch.rows, n_rows, scratch.memory,
       [&](int matrix, std::int64_t r, std::int64_t first, const float* found, std::int64_t count) {

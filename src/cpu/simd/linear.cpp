@@ -41,7 +41,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
     norm_rows(args, source, args.weight(norm), params.eps, n_rows, cols, scratch.gathered);
     source = scratch.gathered;
   }
-  scratch.rows.prepare(args, source, n_rows, args.fast, {&w});
+  scratch.rows.prepare(args, source, n_rows, args.precision, {&w});
   const float* added = args.has(residual) ? args.data(residual) : nullptr;
   float* out = args.data(y);
   for_each_tile(

@@ -70,12 +70,12 @@ MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_
       scales_(layout.take<float>(max_rows * (cols / 8 + 1))),
       sums_(layout.take<float>(max_rows * (cols / 8 + 1))) {}
 
-void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
-                         std::initializer_list<const PackedWeight*> weights) {
+void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t n,
+                         Precision precision, std::initializer_list<const PackedWeight*> weights) {
   rows_ = rows;
   std::int64_t common = 0;  // the greatest common divisor of the group sizes of all weights
   for (const PackedWeight* weight : weights)
-    if (fast && weight != nullptr && is_coded(*weight))
+    if (precision == Precision::fast && weight != nullptr && is_coded(*weight))
       common = std::gcd(common, weight->layout->group);
   coded_ = common > 0;
   // Larger groups are multiples of kMaxBlock.

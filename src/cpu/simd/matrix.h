@@ -16,9 +16,9 @@ class MatrixRows {
   /// Takes memory from `layout`, enough for both precisions.
   MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols);
 
-  /// Refers to rows [n, cols] without copying them. Also codes them if the products may have
-  /// reduced precision (`fast`) and at least one weight is 4-bit.
-  void prepare(const KernelArgs& args, const float* rows, std::int64_t n, bool fast,
+  /// Refers to rows [n, cols] without copying them. Also codes them if the precision is "fast" and
+  /// at least one weight is 4-bit.
+  void prepare(const KernelArgs& args, const float* rows, std::int64_t n, Precision precision,
                std::initializer_list<const PackedWeight*> weights);
 
   std::int64_t cols() const { return cols_; }

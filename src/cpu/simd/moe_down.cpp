@@ -40,7 +40,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   const bool shared = args.has(shared_down);
   ExpertSlots& computed = scratch.computed;
   computed.find(args.data<std::int32_t>(experts), n_rows, top_k, slots);
-  scratch.rows.prepare(args, args.data(act), n_rows * slots, args.fast,
+  scratch.rows.prepare(args, args.data(act), n_rows * slots, args.precision,
                        {&experts_down, shared ? &args.weight(shared_down) : nullptr});
   const std::int64_t n_tiles = tiles_of(experts_down);
   const auto active = computed.active();

@@ -58,7 +58,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   else
     std::copy_n(args.data(x), n_rows * d_model, rows);
   // The choice of experts depends on small differences, so these products are exact in either mode.
-  scratch.rows.prepare(args, rows, n_rows, /*fast=*/false, {&router});
+  scratch.rows.prepare(args, rows, n_rows, Precision::exact, {&router});
   for_each_tile(
       args, {&router}, scratch.rows, n_rows, scratch.memory,
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {

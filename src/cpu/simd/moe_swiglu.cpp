@@ -44,7 +44,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   computed.find(args.data<std::int32_t>(experts), n_rows, scratch.top_k, slots);
   for (std::int64_t i = 0; i < n_rows * slots; ++i)
     scratch.inputs[i] = computed.slots()[i] / static_cast<std::int32_t>(slots);
-  scratch.rows.prepare(args, args.data(x), n_rows, args.fast,
+  scratch.rows.prepare(args, args.data(x), n_rows, args.precision,
                        {&gates, &args.weight(up), shared ? &args.weight(shared_gate) : nullptr,
                         shared ? &args.weight(shared_up) : nullptr});
   // One loop over the tiles of all experts that have rows.

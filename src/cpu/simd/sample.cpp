@@ -201,7 +201,7 @@ class Sampler {
       const float kth = select({scratch_.selected, n_kept_}, sampler_.top_k);
       drop([&](const Kept& token) { return token.logit < kth; });
     }
-    for (Kept& token : kept()) token.weight = weight_of(token.logit, largest);
+    for (Kept& token : kept()) token.weight = token_weight(token.logit, largest);
   }
 
   std::uint64_t total() const {

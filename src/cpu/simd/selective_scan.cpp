@@ -65,9 +65,9 @@ namespace {
 #define BX_SIMD HWY_INLINE
 #include "cpu/simd/unrolled-inl.h"
 
-/// The time step; NaN stays NaN.
+/// The time step dt; NaN stays NaN.
 template <bool kShort, class D>
-HWY_INLINE hn::Vec<D> step_of(D d, const Channels& c, std::int64_t e, float rate) {
+HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, float rate) {
   const auto raw =
       hn::MulAdd(hn::Set(d, rate), hn::LoadU(d, c.dt_weight + e), hn::LoadU(d, c.dt_bias + e));
   return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
@@ -92,11 +92,11 @@ HWY_INLINE V bounded_power(D d, V dt, V decay) {
 
 /// Values of one row that the states of some lanes need.
 struct RowParts {
-  float* steps;   ///< dt
+  float* dts;     ///< dt
   float* inputs;  ///< dt * u
   float* sums;    ///< skip * u
 
-  RowParts at(std::int64_t i) const { return {steps + i, inputs + i, sums + i}; }
+  RowParts at(std::int64_t i) const { return {dts + i, inputs + i, sums + i}; }
 };
 
 /// Stores the values of row `row` for the lanes at `e`. Returns dt.
@@ -105,8 +105,8 @@ HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int
                                 const RowParts& to) {
   using V = hn::Vec<D>;
   const V u = hn::LoadU(d, c.u + row * c.d_inner + e);
-  const V dt = step_of<kShort>(d, c, e, c.bcr[(row + 1) * (2 * c.d_state + 1) - 1]);
-  hn::StoreU(dt, d, to.steps);
+  const V dt = dt_of<kShort>(d, c, e, c.bcr[(row + 1) * (2 * c.d_state + 1) - 1]);
+  hn::StoreU(dt, d, to.dts);
   hn::StoreU(hn::Mul(dt, u), d, to.inputs);
   hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, to.sums);
   return dt;
@@ -162,7 +162,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.y + at + kRowsAhead * c.d_inner);
       }
-      const V dt = hn::LoadU(d, rows.parts.steps + i * lanes);
+      const V dt = hn::LoadU(d, rows.parts.dts + i * lanes);
       const V input = hn::LoadU(d, rows.parts.inputs + i * lanes);
       V sum = hn::LoadU(d, rows.parts.sums + i * lanes);
       states.for_each([&](std::int64_t n, V state) HWY_ATTR {
@@ -269,7 +269,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
   const std::int64_t lanes = hn::MaxLanes(d);
   const RowParts parts{c.memory, c.memory + kChannelsOfOne, c.memory + 2 * kChannelsOfOne};
-  const auto& [steps, inputs, sums] = parts;
+  const auto& [dts, inputs, sums] = parts;
   const float* b = c.bcr;
   const float* weights = b + c.d_state;
   for (std::int64_t e = begin; e < end; e += lanes) begin_row<kShort>(d, c, e, 0, parts.at(e));
@@ -284,7 +284,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
       }
       const V before = c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + at);
       const V state = next_of<kShort>(
-          d, before, bounded_power(d, hn::LoadU(d, steps + e), hn::LoadU(d, c.decays + at)),
+          d, before, bounded_power(d, hn::LoadU(d, dts + e), hn::LoadU(d, c.decays + at)),
           hn::LoadU(d, inputs + e), b[n]);
       out.store(state, c.h_out + at);
       hn::StoreU(hn::MulAdd(state, hn::Set(d, weights[n]), hn::LoadU(d, sums + e)), d, sums + e);
@@ -322,8 +322,11 @@ void scan_in(const Channels& c) {
   }
 }
 
-/// `fast` uses short exponentials and logarithms, whose error is that of a number of 15 bits.
-void scan(const Channels& c, bool fast) { fast ? scan_in<true>(c) : scan_in<false>(c); }
+/// Precision "fast" uses short exponentials and logarithms, whose error is that of a number of 15
+/// bits.
+void scan(const Channels& c, Precision precision) {
+  precision == Precision::fast ? scan_in<true>(c) : scan_in<false>(c);
+}
 
 /// to[i] = -exp(a_log[i]) * log2(e)
 void make_decays(const float* a_log, std::int64_t n, float* to) {
@@ -411,7 +414,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
                                  .d_state = d_state,
                                  .dt_min = params.dt_min,
                                  .dt_max = params.dt_max},
-                                args.fast);
+                                args.precision);
                              }
                            });
   }

@@ -133,7 +133,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
               scratch.normed);
     source = scratch.normed;
   }
-  scratch.rows.prepare(args, source, n_rows, args.fast, {&projection});
+  scratch.rows.prepare(args, source, n_rows, args.precision, {&projection});
   float* gate = args.data(z);
   for_each_tile(
       args, {&projection}, scratch.rows, n_rows, scratch.memory,

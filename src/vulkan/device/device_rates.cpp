@@ -110,7 +110,7 @@ class RateMeasurement {
     Launch launch;
     launch.shader = Shader::read_words;
     launch.specialization = {{BX_READ_WORDS_GROUP_SIZE, group_}};
-    launch.set_push(ReadWordsParams{.n_quads = n_quads});
+    launch.set_push(ReadWordsPush{.n_quads = n_quads});
     return bind(std::move(launch), n_groups, "read_words");
   }
 
@@ -119,7 +119,7 @@ class RateMeasurement {
     launch.shader = Shader::multiply_add;
     launch.specialization = {{BX_MULTIPLY_ADD_GROUP_SIZE, group_}};
     // Every chain ends at term / (1 - factor) = 2 exactly, whatever its first value is.
-    launch.set_push(MultiplyAddParams{.n_rounds = n_rounds, .factor = 0.5F, .term = 1.0F});
+    launch.set_push(MultiplyAddPush{.n_rounds = n_rounds, .factor = 0.5F, .term = 1.0F});
     return bind(std::move(launch), kReadGroups, "multiply_add");
   }
 

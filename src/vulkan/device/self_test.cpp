@@ -42,7 +42,7 @@ class Numbers {
 };
 
 /// A weight as a checkpoint may hold it.
-struct StoredWeight {
+struct TestWeight {
   WeightDesc desc;
   std::vector<std::byte> data, scales, biases;
 
@@ -73,9 +73,8 @@ std::vector<std::byte> random_codes(std::uint64_t size_bytes, Numbers& numbers) 
   return bytes;
 }
 
-StoredWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols,
-                           Numbers& numbers) {
-  StoredWeight weight;
+TestWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols, Numbers& numbers) {
+  TestWeight weight;
   WeightDesc& desc = weight.desc;
   desc.name = "self-test";
   desc.format = format;
@@ -93,7 +92,7 @@ StoredWeight random_weight(WeightFormat format, DType dtype, std::int64_t n_cols
 }
 
 std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight>& weight,
-                            const std::vector<float>& x, bool fast) {
+                            const std::vector<float>& x, Precision precision) {
   auto graph = std::make_shared<Graph>();
   graph->set_label("self-test");
   const Tensor input = graph->input(DType::f32, {kRows, weight->shape[2]});
@@ -109,7 +108,7 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   const Executable executable =
       backend.compile(plan, {.arena = arena,
                              .state = {},
-                             .fast = fast,
+                             .precision = precision,
                              .state_layout = std::make_shared<const StateLayout>()});
   StepBuffer step;
   step.n_rows = kValidRows;
@@ -122,12 +121,12 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
 }
 
 /// Empty when the fast product of this weight agrees with the plain one.
-std::string problem_with(Backend& backend, const StoredWeight& stored, Numbers& numbers) {
+std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& numbers) {
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
   for (float& value : x) value = numbers.next();
-  const std::vector<float> exact = multiply(backend, weight, x, false);
-  const std::vector<float> fast = multiply(backend, weight, x, true);
+  const std::vector<float> exact = multiply(backend, weight, x, Precision::exact);
+  const std::vector<float> fast = multiply(backend, weight, x, Precision::fast);
   double error = 0;
   double norm = 0;
   for (std::size_t i = 0; i < exact.size(); ++i) {
@@ -157,7 +156,7 @@ std::string fast_product_problem(Backend& backend) {
                            Form{WeightFormat::dense, DType::f32, kAlignedCols},
                            Form{WeightFormat::affine4, DType::f16, kCodeCols},
                            Form{WeightFormat::nf4, DType::f32, kCodeCols}}) {
-    const StoredWeight weight = random_weight(form.format, form.dtype, form.n_cols, numbers);
+    const TestWeight weight = random_weight(form.format, form.dtype, form.n_cols, numbers);
     if (auto problem = problem_with(backend, weight, numbers); !problem.empty()) return problem;
   }
   return "";

@@ -17,7 +17,7 @@ namespace {
 
 using namespace attn_in_operand;
 
-constexpr std::uint32_t kRowsPerSubgroup = 4;
+constexpr std::uint32_t kOutsPerSubgroup = 4;
 
 struct AttnInPlan {
   std::int64_t n_rows, d_model;
@@ -41,7 +41,7 @@ struct AttnInPlan {
 };
 
 Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t n_cols = to_uint(plan.d_model);
+  const std::uint32_t d_model = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
   Launch launch;
   launch.shader = Shader::attn_in_vec;
@@ -51,16 +51,16 @@ Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
                            {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
                            {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
                            {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
-                           {BX_ATTN_IN_VEC_ROWS, kRowsPerSubgroup}};
-  launch.set_push(AttnInVecParams{.norm = context.ref(norm),
-                                  .q = context.ref(q_proj),
-                                  .k = context.ref(k_proj),
-                                  .v = context.ref(v_proj),
-                                  .n_cols = n_cols,
-                                  .capacity = to_uint(context.shape(keys)[0]),
-                                  .keys_stride = context.strides(keys).slot,
-                                  .values_stride = context.strides(values).slot,
-                                  .eps = context.params<AttnInParams>().eps});
+                           {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup}};
+  launch.set_push(AttnInVecPush{.norm = context.address(norm),
+                                .q = context.address(q_proj),
+                                .k = context.address(k_proj),
+                                .v = context.address(v_proj),
+                                .d_model = d_model,
+                                .capacity = to_uint(context.shape(keys)[0]),
+                                .keys_stride = context.strides(keys).slot,
+                                .values_stride = context.strides(values).slot,
+                                .eps = context.params<AttnInParams>().eps});
   const Binding row = context.bind(x, Access::read);
   launch.bindings = {context.step(),
                      row,
@@ -69,25 +69,25 @@ Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
                      context.bind(keys, Access::write),
                      context.bind(values, Access::write)};
   launch.grid[0].count =
-      divide_up(3 * divide_up(n_cols, kRowsPerSubgroup), subgroups_per_group(context.caps, group));
+      divide_up(3 * divide_up(d_model, kOutsPerSubgroup), subgroups_per_group(context.caps, group));
   return launch;
 }
 
 Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t n_cols = to_uint(plan.d_model);
+  const std::uint32_t d_model = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
   // float16: a row that begins in the middle of a word may end in the middle of another.
-  const std::uint32_t words = plan.half ? n_cols / 2 + 1 : n_cols;
+  const std::uint32_t words = plan.half ? d_model / 2 + 1 : d_model;
   Launch launch;
   launch.shader = Shader::attn_append;
   launch.specialization = {{BX_ATTN_APPEND_GROUP_SIZE, group},
                            {BX_ATTN_APPEND_HALF, plan.half ? 1U : 0U}};
-  launch.set_push(AttnAppendParams{.n_cols = n_cols,
-                                   .capacity = to_uint(context.shape(keys)[0]),
-                                   .keys_stride = context.strides(keys).slot,
-                                   .values_stride = context.strides(values).slot});
+  launch.set_push(AttnAppendPush{.d_model = d_model,
+                                 .capacity = to_uint(context.shape(keys)[0]),
+                                 .keys_stride = context.strides(keys).slot,
+                                 .values_stride = context.strides(values).slot});
   // A word that two rows share is read and written back with the half of the other row.
-  const Access ring_access = plan.half && n_cols % 2 != 0 ? Access::read_write : Access::write;
+  const Access ring_access = plan.half && d_model % 2 != 0 ? Access::read_write : Access::write;
   launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
                      context.scratch(plan.new_values, Access::read),
                      context.bind(keys, ring_access), context.bind(values, ring_access)};
@@ -106,14 +106,15 @@ std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& pla
                   {v_proj, context.scratch(plan.new_values, Access::write)}};
   std::vector<Launch> all;
   for (const auto& product : products) {
-    const ProductArgs args{.x = context.bind(x, Access::read),
-                           .y = product.y,
-                           .weight = {context.form(product.weight), context.ref(product.weight)},
-                           .norm = {context.form(norm), context.ref(norm)},
-                           .eps = context.params<AttnInParams>().eps,
-                           .n_out = context.shape(q)[1],
-                           .n_cols = plan.d_model,
-                           .n_rows = plan.n_rows};
+    const ProductArgs args{
+        .x = context.bind(x, Access::read),
+        .y = product.y,
+        .weight = {context.form(product.weight), context.address(product.weight)},
+        .norm = {context.form(norm), context.address(norm)},
+        .eps = context.params<AttnInParams>().eps,
+        .n_out = context.shape(q)[1],
+        .n_cols = plan.d_model,
+        .n_rows = plan.n_rows};
     for (Launch& launch : product_launches(context, args, plan.product))
       all.push_back(std::move(launch));
   }

@@ -26,8 +26,8 @@ struct LinearPlan {
 std::vector<Launch> launches(const LaunchContext& context, const LinearPlan& plan) {
   ProductArgs args{.x = context.bind(x, Access::read),
                    .y = context.bind(y, Access::write),
-                   .weight = {context.form(weight), context.ref(weight)},
-                   .norm = {context.form(norm), context.ref(norm)},
+                   .weight = {context.form(weight), context.address(weight)},
+                   .norm = {context.form(norm), context.address(norm)},
                    .eps = context.params<LinearParams>().eps,
                    .n_out = context.shape(y)[1],
                    .n_cols = context.shape(x)[1],

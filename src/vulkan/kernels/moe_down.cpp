@@ -11,7 +11,7 @@ namespace {
 
 using namespace moe_down_operand;
 
-constexpr std::uint32_t kRowsPerSubgroup = 2;
+constexpr std::uint32_t kOutsPerSubgroup = 2;
 
 struct MoeDownPlan {
   ExpertSizes sizes;
@@ -31,9 +31,9 @@ struct MoeDownPlan {
   }
 };
 
-MoeDownShaderParams push_of(const LaunchContext& context, const MoeDownPlan& plan) {
-  return {.down = context.ref(down),
-          .shared_down = context.ref(shared_down),
+MoeDownPush push_of(const LaunchContext& context, const MoeDownPlan& plan) {
+  return {.down = context.address(down),
+          .shared_down = context.address(shared_down),
           .d_model = to_uint(plan.d_model),
           .intermediate = to_uint(context.shape(down)[2]),
           .n_experts = to_uint(plan.sizes.n_experts),
@@ -47,13 +47,13 @@ Launch vec_launch(const LaunchContext& context, const MoeDownPlan& plan) {
   launch.specialization = {{BX_MOE_DOWN_GROUP_SIZE, group},
                            {BX_MOE_DOWN_FORM, context.form(down)},
                            {BX_MOE_DOWN_SHARED_FORM, context.form(shared_down)},
-                           {BX_MOE_DOWN_ROWS, kRowsPerSubgroup}};
+                           {BX_MOE_DOWN_OUTS, kOutsPerSubgroup}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(act, Access::read), context.bind(experts, Access::read),
                      context.bind(gates, Access::read), context.bind(residual, Access::read),
                      context.bind(y, Access::write)};
   launch.grid[0].count =
-      groups_for(plan.d_model, subgroups_per_group(context.caps, group) * kRowsPerSubgroup);
+      groups_for(plan.d_model, subgroups_per_group(context.caps, group) * kOutsPerSubgroup);
   launch.grid[1].per = RowSpace::rows;
   return launch;
 }
@@ -79,9 +79,9 @@ Launch combine_launch(const LaunchContext& context, const MoeDownPlan& plan) {
   Launch launch;
   launch.shader = Shader::moe_combine;
   launch.specialization = {{BX_MOE_COMBINE_GROUP_SIZE, group}};
-  launch.set_push(MoeCombineShaderParams{.d_model = to_uint(plan.d_model),
-                                         .top_k = to_uint(plan.sizes.top_k),
-                                         .n_slots = to_uint(plan.sizes.n_slots)});
+  launch.set_push(MoeCombinePush{.d_model = to_uint(plan.d_model),
+                                 .top_k = to_uint(plan.sizes.top_k),
+                                 .n_slots = to_uint(plan.sizes.n_slots)});
   launch.bindings = {context.scratch(plan.products, Access::read),
                      context.bind(gates, Access::read), context.bind(residual, Access::read),
                      context.bind(y, Access::write)};

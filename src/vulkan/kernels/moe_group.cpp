@@ -45,11 +45,11 @@ Launch group_launch(const LaunchContext& context, const ExpertSizes& sizes,
   Launch launch;
   launch.shader = Shader::moe_group;
   launch.specialization = {{BX_MOE_GROUP_GROUP_SIZE, group_size(context.caps, 256)}};
-  launch.set_push(MoeGroupShaderParams{.n_experts = to_uint(sizes.n_experts),
-                                       .top_k = to_uint(sizes.top_k),
-                                       .n_slots = to_uint(sizes.n_slots),
-                                       .tile_rows = rows_of_tile(sizes),
-                                       .n_across = n_across});
+  launch.set_push(MoeGroupPush{.n_experts = to_uint(sizes.n_experts),
+                               .top_k = to_uint(sizes.top_k),
+                               .n_slots = to_uint(sizes.n_slots),
+                               .tile_rows = rows_of_tile(sizes),
+                               .n_across = n_across});
   launch.bindings = {context.step(), experts, context.scratch(tiles.pairs, Access::write),
                      context.scratch(tiles.tiles, Access::write),
                      context.scratch(tiles.grid, Access::write)};

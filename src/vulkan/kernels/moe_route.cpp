@@ -36,13 +36,13 @@ std::vector<Launch> launch(const LaunchContext& context) {
                            {BX_MOE_ROUTE_FORM, context.form(gate)},
                            {BX_MOE_ROUTE_NORM_FORM, context.form(norm)},
                            {BX_MOE_ROUTE_SHARED_FORM, context.form(shared_gate)}};
-  launch.set_push(MoeRouteShaderParams{.norm = context.ref(norm),
-                                       .gate = context.ref(gate),
-                                       .shared_gate = context.ref(shared_gate),
-                                       .d_model = to_uint(context.shape(x)[1]),
-                                       .n_experts = to_uint(n_experts),
-                                       .top_k = static_cast<std::uint32_t>(params.top_k),
-                                       .eps = params.eps});
+  launch.set_push(MoeRoutePush{.norm = context.address(norm),
+                               .gate = context.address(gate),
+                               .shared_gate = context.address(shared_gate),
+                               .d_model = to_uint(context.shape(x)[1]),
+                               .n_experts = to_uint(n_experts),
+                               .top_k = static_cast<std::uint32_t>(params.top_k),
+                               .eps = params.eps});
   launch.bindings = {context.bind(x, Access::read), context.bind(normed, Access::write),
                      context.bind(experts, Access::write), context.bind(gates, Access::write)};
   launch.grid[0].per = RowSpace::rows;

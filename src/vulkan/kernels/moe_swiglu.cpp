@@ -10,7 +10,7 @@ namespace {
 
 using namespace moe_swiglu_operand;
 
-constexpr std::uint32_t kRowsPerSubgroup = 4;
+constexpr std::uint32_t kOutsPerSubgroup = 4;
 
 struct MoeSwigluPlan {
   ExpertSizes sizes;
@@ -27,11 +27,11 @@ struct MoeSwigluPlan {
   }
 };
 
-MoeSwigluShaderParams push_of(const LaunchContext& context, const MoeSwigluPlan& plan) {
-  return {.gate = context.ref(gate),
-          .up = context.ref(up),
-          .shared_gate = context.ref(shared_gate),
-          .shared_up = context.ref(shared_up),
+MoeSwigluPush push_of(const LaunchContext& context, const MoeSwigluPlan& plan) {
+  return {.gate = context.address(gate),
+          .up = context.address(up),
+          .shared_gate = context.address(shared_gate),
+          .shared_up = context.address(shared_up),
           .d_model = to_uint(context.shape(gate)[2]),
           .intermediate = to_uint(plan.intermediate),
           .n_experts = to_uint(plan.sizes.n_experts),
@@ -47,12 +47,12 @@ Launch vec_launch(const LaunchContext& context, const MoeSwigluPlan& plan) {
                            {BX_MOE_SWIGLU_UP_FORM, context.form(up)},
                            {BX_MOE_SWIGLU_SHARED_GATE_FORM, context.form(shared_gate)},
                            {BX_MOE_SWIGLU_SHARED_UP_FORM, context.form(shared_up)},
-                           {BX_MOE_SWIGLU_ROWS, kRowsPerSubgroup}};
+                           {BX_MOE_SWIGLU_OUTS, kOutsPerSubgroup}};
   launch.set_push(push_of(context, plan));
   launch.bindings = {context.bind(x, Access::read), context.bind(experts, Access::read),
                      context.bind(y, Access::write)};
   launch.grid[0].count =
-      groups_for(plan.intermediate, subgroups_per_group(context.caps, group) * kRowsPerSubgroup);
+      groups_for(plan.intermediate, subgroups_per_group(context.caps, group) * kOutsPerSubgroup);
   launch.grid[1].count = to_uint(plan.sizes.n_slots);
   launch.grid[2].per = RowSpace::rows;
   return launch;

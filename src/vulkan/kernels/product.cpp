@@ -83,23 +83,23 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
                            {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
                            {BX_PRODUCT_VEC_HAS_RESIDUAL, args.residual ? 1U : 0U},
                            {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_VEC_ROWS, outs_per_subgroup(choice.rows)},
-                           {BX_PRODUCT_VEC_COLS, choice.rows}};
-  launch.set_push(ProductVecParams{.weight = args.weight.ref,
-                                   .norm = args.norm.ref,
-                                   .weight_row = to_uint(args.weight_row),
-                                   .first_out = to_uint(outs.first),
-                                   .end_out = to_uint(outs.end),
-                                   .n_out = to_uint(args.n_out),
-                                   .n_cols = to_uint(args.n_cols),
-                                   .first_row = to_uint(rows.first),
-                                   .end_row = to_uint(rows.end),
-                                   .eps = args.eps});
+                           {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
+                           {BX_PRODUCT_VEC_ROWS, choice.rows}};
+  launch.set_push(ProductVecPush{.weight = args.weight.address,
+                                 .norm = args.norm.address,
+                                 .weight_row = to_uint(args.weight_row),
+                                 .first_out = to_uint(outs.first),
+                                 .end_out = to_uint(outs.end),
+                                 .n_out = to_uint(args.n_out),
+                                 .n_cols = to_uint(args.n_cols),
+                                 .first_row = to_uint(rows.first),
+                                 .end_row = to_uint(rows.end),
+                                 .eps = args.eps});
   return launch;
 }
 
-ProductTileParams tile_params(const ProductArgs& args, Range rows, Range outs) {
-  return {.weight = args.weight.ref,
+ProductTilePush tile_params(const ProductArgs& args, Range rows, Range outs) {
+  return {.weight = args.weight.address,
           .weight_row = to_uint(args.weight_row),
           .first_out = to_uint(outs.first),
           .end_out = to_uint(outs.end),
@@ -154,7 +154,7 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
   launch.specialization = {{BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
                            {BX_RMS_NORM_SOURCE, static_cast<std::uint32_t>(args.rows)}};
   launch.set_push(
-      RmsNormParams{.norm = args.norm.ref, .n_cols = to_uint(args.n_cols), .eps = args.eps});
+      RmsNormPush{.norm = args.norm.address, .n_cols = to_uint(args.n_cols), .eps = args.eps});
   launch.bindings = {context.step(), args.x, y};
   launch.grid[0] = {.per = space_of(args.rows)};
   return launch;
@@ -171,14 +171,14 @@ bool has_matrix_units(const DeviceCaps& caps) {
 
 }  // namespace
 
-ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast) {
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision) {
   if (n_rows <= kMostVecRows) {
     const auto rows = static_cast<std::uint32_t>(n_rows);
     const std::uint32_t subgroups = subgroups_per_group(caps, group_size(caps));
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
             "few rows: reading the weight once is what takes time"};
   }
-  if (fast && has_matrix_units(caps))
+  if (precision == Precision::fast && has_matrix_units(caps))
     return {ProductChoice::Kernel::coop, BX_PRODUCT_COOP_ROWS, BX_PRODUCT_COOP_OUTS,
             "many rows, 16 bits are enough, and there are matrix units"};
   return {ProductChoice::Kernel::tile, n_rows <= 32 ? 32U : 64U, group_size(caps, kTileOuts),
@@ -206,8 +206,8 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
   }
   // Products whose outputs do not fill fragments of 16 are small. One of them computes dt, which
   // stays float32 in both precisions: x_proj has 2 N + 1 outputs.
-  const bool fast = context.fast && args.n_out % 16 == 0;
-  const ProductChoice choice = choose_product(context.caps, args.n_rows, fast);
+  const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
+  const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
   BX_ASSERT(args.norm.form == BX_FORM_ABSENT || choice.kernel == ProductChoice::Kernel::vec,
             "the other kernels do not fuse the norm");
   const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);

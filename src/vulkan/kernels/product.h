@@ -22,7 +22,7 @@ enum class ProductRows : std::uint32_t {
 /// A weight as shaders see it.
 struct WeightUse {
   std::uint32_t form = BX_FORM_ABSENT;
-  WeightRef ref;
+  WeightAddress address;
 };
 
 struct ProductArgs {
@@ -51,8 +51,8 @@ struct ProductChoice {
   std::uint32_t outs = 1;  ///< outputs per workgroup
   const char* reason = "";
 };
-/// `n_rows` is the bucket. `fast`: factors may be rounded to 16 bits.
-ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, bool fast);
+/// `n_rows` is the bucket. With precision "fast", factors may be rounded to 16 bits.
+ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision);
 
 /// What several products of the same rows share: whether the norm is a launch of its own.
 struct ProductPlan {

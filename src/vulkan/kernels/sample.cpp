@@ -49,12 +49,12 @@ struct SamplePlan {
 std::vector<Launch> launches(const LaunchContext& context, const SamplePlan& plan) {
   const auto seen_strides = context.strides(seen);
   const auto next_strides = context.strides(next_token);
-  const SampleSizes sizes{.n_vocab = to_uint(plan.vocab_size),
-                          .n_groups = plan.n_parts,
-                          .seen_slot = seen_strides.slot,
-                          .seen_version = seen_strides.version,
-                          .next_token_slot = next_strides.slot,
-                          .next_token_version = next_strides.version};
+  const SamplePush push{.vocab_size = to_uint(plan.vocab_size),
+                        .n_parts = plan.n_parts,
+                        .seen_slot = seen_strides.slot,
+                        .seen_version = seen_strides.version,
+                        .next_token_slot = next_strides.slot,
+                        .next_token_version = next_strides.version};
   const std::uint32_t drawn = plan.structure.draw ? 1 : 0;
 
   Launch scale;
@@ -62,7 +62,7 @@ std::vector<Launch> launches(const LaunchContext& context, const SamplePlan& pla
   scale.specialization = {{BX_SAMPLE_GROUP_SIZE, plan.part_group},
                           {BX_SAMPLE_DRAW, drawn},
                           {BX_SAMPLE_PENALTY, plan.structure.penalty ? 1U : 0U}};
-  scale.set_push(sizes);
+  scale.set_push(push);
   scale.bindings = {context.step(), context.bind(logits, Access::read),
                     context.bind(seen, Access::read), context.scratch(plan.best, Access::write),
                     context.scratch(plan.keys, Access::write)};
@@ -72,7 +72,7 @@ std::vector<Launch> launches(const LaunchContext& context, const SamplePlan& pla
   Launch weight;
   weight.shader = Shader::sample_weight;
   weight.specialization = {{BX_SAMPLE_GROUP_SIZE, plan.part_group}};
-  weight.set_push(sizes);
+  weight.set_push(push);
   weight.bindings = {context.step(), context.scratch(plan.best, Access::read),
                      context.scratch(plan.keys, Access::read),
                      context.scratch(plan.weights, Access::write)};
@@ -82,7 +82,7 @@ std::vector<Launch> launches(const LaunchContext& context, const SamplePlan& pla
   draw.shader = Shader::sample_draw;
   draw.specialization = {{BX_SAMPLE_GROUP_SIZE, draw_group(plan.vocab_size, context.caps)},
                          {BX_SAMPLE_DRAW, drawn}};
-  draw.set_push(sizes);
+  draw.set_push(push);
   draw.bindings = {context.step(),
                    context.scratch(plan.best, Access::read),
                    context.scratch(plan.keys, Access::read),

@@ -51,22 +51,22 @@ Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const auto params = context.params<SelectiveScanParams>();
   const auto strides = context.strides(h);
   Launch launch;
-  launch.specialization = {{BX_SCAN_GROUP_SIZE, group},
-                           {BX_SCAN_STATES, to_uint(plan.sizes.d_state)},
-                           {BX_SCAN_LANES, plan.variant.lanes},
-                           {BX_SCAN_ROWS_AHEAD, plan.variant.rows_ahead},
-                           {BX_SCAN_A_LOG_FORM, context.form(a_log)},
-                           {BX_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)}};
-  launch.set_push(ScanParams{.dt_weight = context.ref(dt_weight),
-                             .dt_bias = context.ref(dt_bias),
-                             .a_log = context.ref(a_log),
-                             .skip = context.ref(skip),
-                             .n_channels = to_uint(plan.sizes.d_inner),
-                             .slot_stride = strides.slot,
-                             .version_stride = strides.version,
-                             .chunk_rows = to_uint(plan.variant.chunk_rows),
-                             .dt_min = params.dt_min,
-                             .dt_max = params.dt_max});
+  launch.specialization = {{BX_SELECTIVE_SCAN_GROUP_SIZE, group},
+                           {BX_SELECTIVE_SCAN_D_STATE, to_uint(plan.sizes.d_state)},
+                           {BX_SELECTIVE_SCAN_LANES, plan.variant.lanes},
+                           {BX_SELECTIVE_SCAN_ROWS_AHEAD, plan.variant.rows_ahead},
+                           {BX_SELECTIVE_SCAN_A_LOG_FORM, context.form(a_log)},
+                           {BX_SELECTIVE_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)}};
+  launch.set_push(SelectiveScanPush{.dt_weight = context.address(dt_weight),
+                                    .dt_bias = context.address(dt_bias),
+                                    .a_log = context.address(a_log),
+                                    .skip = context.address(skip),
+                                    .d_inner = to_uint(plan.sizes.d_inner),
+                                    .slot_stride = strides.slot,
+                                    .version_stride = strides.version,
+                                    .chunk_rows = to_uint(plan.variant.chunk_rows),
+                                    .dt_min = params.dt_min,
+                                    .dt_max = params.dt_max});
   launch.bindings = {context.step(),
                      context.bind(u, Access::read),
                      context.bind(bcr, Access::read),
@@ -87,7 +87,7 @@ Launch whole_launch(const LaunchContext& context, const ScanPlan& plan) {
 Launch chunk_launch(const LaunchContext& context, const ScanPlan& plan, bool replay) {
   Launch launch = rows_launch(context, plan);
   launch.shader = Shader::selective_scan_chunk;
-  launch.specialization.push_back({BX_SCAN_CHUNK_REPLAY, replay ? 1U : 0U});
+  launch.specialization.push_back({BX_SELECTIVE_SCAN_CHUNK_REPLAY, replay ? 1U : 0U});
   launch.bindings.push_back(context.scratch(plan.states, Access::read_write));
   launch.bindings.push_back(context.scratch(plan.dt_sums, Access::read_write));
   launch.grid[1] = {.per = RowSpace::rows, .rows_per_group = to_uint(plan.variant.chunk_rows)};
@@ -99,12 +99,12 @@ Launch carry_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   Launch launch;
   launch.shader = Shader::selective_scan_carry;
-  launch.specialization = {{BX_SCAN_CARRY_GROUP_SIZE, group},
-                           {BX_SCAN_CARRY_A_LOG_FORM, context.form(a_log)}};
-  launch.set_push(ScanCarryParams{.a_log = context.ref(a_log),
-                                  .n_channels = to_uint(plan.sizes.d_inner),
-                                  .n_states = to_uint(plan.sizes.d_state),
-                                  .chunk_rows = to_uint(plan.variant.chunk_rows)});
+  launch.specialization = {{BX_SELECTIVE_SCAN_CARRY_GROUP_SIZE, group},
+                           {BX_SELECTIVE_SCAN_CARRY_A_LOG_FORM, context.form(a_log)}};
+  launch.set_push(SelectiveScanCarryPush{.a_log = context.address(a_log),
+                                         .d_inner = to_uint(plan.sizes.d_inner),
+                                         .d_state = to_uint(plan.sizes.d_state),
+                                         .chunk_rows = to_uint(plan.variant.chunk_rows)});
   launch.bindings = {context.step(), context.scratch(plan.dt_sums, Access::read),
                      context.scratch(plan.states, Access::read_write)};
   launch.grid[0].count = groups_for(plan.sizes.d_inner * plan.sizes.d_state, group);

@@ -11,7 +11,7 @@ namespace {
 
 using namespace ssm_in_operand;
 
-constexpr std::uint32_t kRowsPerSubgroup = 4;
+constexpr std::uint32_t kOutsPerSubgroup = 4;
 
 struct SsmInPlan {
   std::int64_t n_rows, d_model, d_inner, d_conv;
@@ -40,7 +40,7 @@ Binding bind_tail(const LaunchContext& context, const SsmInPlan& plan, Access ac
 
 Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
-  const std::uint32_t rows_per_group = subgroups_per_group(context.caps, group) * kRowsPerSubgroup;
+  const std::uint32_t rows_per_group = subgroups_per_group(context.caps, group) * kOutsPerSubgroup;
   const auto strides = context.strides(tail);
   Launch launch;
   launch.shader = Shader::ssm_in_vec;
@@ -48,17 +48,17 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
                            {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
                            {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
                            {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_IN_VEC_ROWS, kRowsPerSubgroup}};
-  launch.set_push(SsmInVecParams{.in_proj = context.ref(in_proj),
-                                 .norm = context.ref(norm),
-                                 .conv_weight = context.ref(conv_weight),
-                                 .conv_bias = context.ref(conv_bias),
-                                 .n_channels = to_uint(plan.d_inner),
-                                 .n_cols = to_uint(plan.d_model),
-                                 .n_taps = to_uint(plan.d_conv),
-                                 .slot_stride = strides.slot,
-                                 .version_stride = strides.version,
-                                 .eps = context.params<SsmInParams>().eps});
+                           {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup}};
+  launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
+                               .norm = context.address(norm),
+                               .conv_weight = context.address(conv_weight),
+                               .conv_bias = context.address(conv_bias),
+                               .d_inner = to_uint(plan.d_inner),
+                               .d_model = to_uint(plan.d_model),
+                               .d_conv = to_uint(plan.d_conv),
+                               .slot_stride = strides.slot,
+                               .version_stride = strides.version,
+                               .eps = context.params<SsmInParams>().eps});
   launch.bindings = {context.step(), context.bind(x, Access::read),
                      bind_tail(context, plan, Access::read_write), context.bind(u, Access::write),
                      context.bind(z, Access::write)};
@@ -73,12 +73,12 @@ Launch conv_launch(const LaunchContext& context, const SsmInPlan& plan) {
   launch.shader = Shader::ssm_conv;
   launch.specialization = {{BX_SSM_CONV_GROUP_SIZE, group},
                            {BX_SSM_CONV_FORM, context.form(conv_weight)}};
-  launch.set_push(SsmConvParams{.conv_weight = context.ref(conv_weight),
-                                .conv_bias = context.ref(conv_bias),
-                                .n_channels = to_uint(plan.d_inner),
-                                .n_taps = to_uint(plan.d_conv),
-                                .slot_stride = strides.slot,
-                                .version_stride = strides.version});
+  launch.set_push(SsmConvPush{.conv_weight = context.address(conv_weight),
+                              .conv_bias = context.address(conv_bias),
+                              .d_inner = to_uint(plan.d_inner),
+                              .d_conv = to_uint(plan.d_conv),
+                              .slot_stride = strides.slot,
+                              .version_stride = strides.version});
   launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
                      bind_tail(context, plan, Access::read), context.bind(u, Access::write)};
   launch.grid[0].count = groups_for(plan.d_inner, group);
@@ -92,10 +92,10 @@ Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
   Launch launch;
   launch.shader = Shader::ssm_tail;
   launch.specialization = {{BX_SSM_TAIL_GROUP_SIZE, group}};
-  launch.set_push(SsmTailParams{.n_channels = to_uint(plan.d_inner),
-                                .n_taps = to_uint(plan.d_conv),
-                                .slot_stride = strides.slot,
-                                .version_stride = strides.version});
+  launch.set_push(SsmTailPush{.d_inner = to_uint(plan.d_inner),
+                              .d_conv = to_uint(plan.d_conv),
+                              .slot_stride = strides.slot,
+                              .version_stride = strides.version});
   launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
                      context.bind(tail, Access::read_write)};
   launch.grid[0].count = groups_for(plan.d_inner, group);
@@ -108,8 +108,8 @@ std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan
 
   ProductArgs args{.x = context.bind(x, Access::read),
                    .y = context.scratch(plan.v, Access::write),
-                   .weight = {context.form(in_proj), context.ref(in_proj)},
-                   .norm = {context.form(norm), context.ref(norm)},
+                   .weight = {context.form(in_proj), context.address(in_proj)},
+                   .norm = {context.form(norm), context.address(norm)},
                    .eps = context.params<SsmInParams>().eps,
                    .n_out = plan.d_inner,
                    .n_cols = plan.d_model,

@@ -58,7 +58,7 @@ DeviceMemory device_memory(const DeviceCaps& caps) {
   memory.max_binding_bytes = caps.max_storage_buffer_bytes;
   memory.max_weight_elements = kMaxWeightElements;
   DeviceSizes sizes;
-  sizes.describe = [](const WeightDesc& desc) { return weight_of(desc, nullptr); };
+  sizes.describe = [](const WeightDesc& desc) { return make_weight(desc, nullptr); };
   sizes.workspace = [caps](const Graph& graph, const Node& node) {
     return kernel_of(op_of(node)).workspace({graph, node}, caps);
   };

@@ -171,8 +171,8 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
   write_part(layout.scales, parts.scales, offset, to, copy_bytes);
 }
 
-std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
-                                        std::shared_ptr<DeviceBuffer> memory) {
+std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
+                                          std::shared_ptr<DeviceBuffer> memory) {
   const PackedLayout layout = packed_layout(desc);
   const auto units = [](const PackedPart& part) {
     return to_uint(static_cast<std::int64_t>(part.offset_bytes / 16));
@@ -181,10 +181,10 @@ std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
   packed->desc = desc;
   packed->form = layout.form;
   if (memory != nullptr)
-    packed->ref = {.data = {static_cast<std::uint32_t>(memory->address()),
-                            static_cast<std::uint32_t>(memory->address() >> 32)},
-                   .scales = units(layout.scales),
-                   .biases = units(layout.tables)};
+    packed->address = {.data = {static_cast<std::uint32_t>(memory->address()),
+                                static_cast<std::uint32_t>(memory->address() >> 32)},
+                       .scales = units(layout.scales),
+                       .biases = units(layout.tables)};
   packed->memory = std::move(memory);
   auto weight = std::make_shared<Weight>();
   weight->name = desc.name;

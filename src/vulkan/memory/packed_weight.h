@@ -41,12 +41,12 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
 struct PackedWeight {
   WeightDesc desc;
   std::uint32_t form = 0;
-  WeightRef ref;
+  WeightAddress address;
   std::shared_ptr<DeviceBuffer> memory;
 };
 
 /// The weight in this memory. Null memory: a description without data.
-std::shared_ptr<const Weight> weight_of(const WeightDesc& desc,
-                                        std::shared_ptr<DeviceBuffer> memory);
+std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
+                                          std::shared_ptr<DeviceBuffer> memory);
 
 }  // namespace bitaxon::vulkan

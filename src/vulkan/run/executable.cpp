@@ -32,10 +32,10 @@ StepSizes capacity_of(const Graph& graph) {
 /// Resolves the bindings of the launches of one node.
 class Resolver {
  public:
-  Resolver(const VulkanExecutable& executable, const DeviceCaps& caps, std::size_t step)
-      : executable_(executable), caps_(caps), step_(step) {}
+  Resolver(const VulkanExecutable& executable, const DeviceCaps& caps, std::size_t place)
+      : executable_(executable), caps_(caps), place_(place) {}
 
-  const Node& node() const { return executable_.plan->node(step_).node(); }
+  const Node& node() const { return executable_.plan->node(place_).node(); }
 
   BoundRange resolve(const Binding& binding) const {
     BoundRange range{VK_NULL_HANDLE, binding.offset_bytes, binding.size_bytes, binding.access};
@@ -44,17 +44,17 @@ class Resolver {
       case Binding::Kind::step:
         break;
       case Binding::Kind::scratch:
-        range.buffer = device_buffer(executable_.bindings.arena).handle();
-        range.offset_bytes += plan.scratch[step_].offset_bytes;
+        range.buffer = device_buffer(executable_.context.arena).handle();
+        range.offset_bytes += plan.scratch[place_].offset_bytes;
         break;
       case Binding::Kind::value: {
         const Value& value = plan.graph->value(binding.value);
         if (value.kind == ValueKind::state) {
           range.buffer =
-              device_buffer(executable_.bindings.state[static_cast<std::size_t>(value.state_index)])
+              device_buffer(executable_.context.state[static_cast<std::size_t>(value.state_index)])
                   .handle();
         } else {
-          range.buffer = device_buffer(executable_.bindings.arena).handle();
+          range.buffer = device_buffer(executable_.context.arena).handle();
           range.offset_bytes += plan.values[static_cast<std::size_t>(binding.value)].offset_bytes;
         }
         break;
@@ -83,7 +83,7 @@ class Resolver {
     if (binding.kind == Binding::Kind::scratch) return "scratch";
     const Value& value = executable_.plan->graph->value(binding.value);
     if (value.kind != ValueKind::state) return "activations";
-    const auto& tensors = executable_.bindings.state_layout->tensors;
+    const auto& tensors = executable_.context.state_layout->tensors;
     return "state " + tensors[static_cast<std::size_t>(value.state_index)].name;
   }
   [[noreturn]] void fail(const std::string& what) const {
@@ -94,7 +94,7 @@ class Resolver {
 
   const VulkanExecutable& executable_;
   const DeviceCaps& caps_;
-  std::size_t step_;
+  std::size_t place_;
 };
 
 /// The cost of a full bucket at position 0.
@@ -122,12 +122,12 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
                    PipelineLibrary& pipelines) {
   const Plan& plan = *executable.plan;
   const Graph& graph = *plan.graph;
-  for (std::size_t step = 0; step < plan.order.size(); ++step) {
-    const Resolver resolver(executable, caps, step);
+  for (std::size_t place = 0; place < plan.order.size(); ++place) {
+    const Resolver resolver(executable, caps, place);
     const Node& node = resolver.node();
-    LaunchContext context(caps, plan.node(step), *executable.bindings.state_layout,
-                          plan.scratch[step].size_bytes);
-    context.fast = executable.bindings.fast;
+    LaunchContext context(caps, plan.node(place), *executable.context.state_layout,
+                          plan.scratch[place].size_bytes);
+    context.precision = executable.context.precision;
     bool first = true;
     for (Launch& launch : kernel_of(op_of(node)).launch(context)) {
       BoundLaunch bound;
@@ -141,7 +141,7 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
           fmt::format("{} {}: {}", node.label, op_info(node).name, name_of(launch.shader));
       if (first) bound.cost = full_cost_of(context);
       first = false;
-      bound.node = static_cast<std::int32_t>(step);
+      bound.node = static_cast<std::int32_t>(place);
       bound.launch = std::move(launch);
       executable.launches.push_back(std::move(bound));
     }
@@ -152,8 +152,8 @@ void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
   if (graph.result() < 0) return;
   const auto result = static_cast<std::size_t>(graph.result());
   executable.result =
-      BoundRange{device_buffer(executable.bindings.arena).handle(),
-                 plan.values[result].offset_bytes, plan.values[result].size_bytes, Access::read};
+      BoundRange{device_buffer(executable.context.arena).handle(), plan.values[result].offset_bytes,
+                 plan.values[result].size_bytes, Access::read};
 }
 
 Recording& VulkanExecutable::recording_for(std::uint64_t done, const Device& device,

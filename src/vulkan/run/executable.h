@@ -15,7 +15,7 @@ namespace bitaxon::vulkan {
 /// The executable of Vulkan. Owns everything that its recordings refer to.
 struct VulkanExecutable {
   std::shared_ptr<const Plan> plan;
-  Bindings bindings;
+  PlanContext context;
   std::vector<BoundLaunch> launches;
   std::string label;  ///< "layer_0 ssm_in: ssm_in_vec .. sample: sample_draw (43 dispatches)"
   std::optional<BoundRange> result;

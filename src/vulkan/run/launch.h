@@ -97,15 +97,17 @@ class LaunchContext : public NodeView {
       : NodeView(node_view), caps(device_caps), layout_(layout), scratch_bytes_(scratch_bytes) {}
 
   const DeviceCaps& caps;
-  /// Precision "fast": products may round their factors to 16 bits.
-  bool fast = false;
+  /// With "fast", products may round their factors to 16 bits.
+  Precision precision = Precision::exact;
 
   const PackedWeight& weight(int index) const {
     return *static_cast<const PackedWeight*>(value(index).weight->packed.get());
   }
   /// BX_FORM_ABSENT and zero addresses for an absent optional weight.
   std::uint32_t form(int index) const { return has(index) ? weight(index).form : BX_FORM_ABSENT; }
-  WeightRef ref(int index) const { return has(index) ? weight(index).ref : WeightRef{}; }
+  WeightAddress address(int index) const {
+    return has(index) ? weight(index).address : WeightAddress{};
+  }
 
   /// A whole activation, input or state tensor (all slots and versions), as this launch accesses
   /// it. The node must have declared the access.
