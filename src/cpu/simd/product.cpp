@@ -5,10 +5,9 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/simd/product.cpp"
-#include "cpu/simd/simd_targets.h"
-// foreach_target.h must follow simd_targets.h, or all targets are compiled.
+#include "cpu/simd/each_target.h"
+// The rest must follow each_target.h.
 #include <hwy/cache_control.h>
-#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();

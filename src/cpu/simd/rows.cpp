@@ -6,10 +6,8 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/simd/rows.cpp"
-#include "cpu/simd/simd_targets.h"
-// foreach_target.h must follow simd_targets.h, or all targets are compiled.
-#include <hwy/foreach_target.h>
-// Highway's other headers must follow foreach_target.h.
+#include "cpu/simd/each_target.h"
+// The rest must follow each_target.h.
 #include "cpu/simd/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();

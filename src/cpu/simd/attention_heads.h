@@ -1,0 +1,46 @@
+// What the vectorized attention computes at a time: some heads of a few rows.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace bitaxon::cpu {
+
+/// The rows of one work item share the keys and values that they load.
+inline constexpr int kItemRows = 4;
+/// Positions whose keys or values are processed together.
+inline constexpr int kGroup = 4;
+/// Positions of one block. Blocks begin at multiples of kKeys, and the sum of a row adds its blocks
+/// in order. So the result does not depend on the other rows, or on which thread computes which
+/// block.
+inline constexpr std::int64_t kKeys = 256;
+
+/// The partial results of some heads of a few rows. Per head and row: the sum of weighted values,
+/// the largest score, which the weights are relative to, and the sum of weights.
+struct Sums {
+  float* values;   ///< [heads, kItemRows, padded]
+  float* largest;  ///< [heads, kItemRows]
+  float* totals;   ///< [heads, kItemRows]
+};
+
+/// Some heads of a few rows at consecutive positions. The heads are adjacent in every key. "Ring"
+/// is the ring buffer of the KV cache.
+struct Heads {
+  const float* q;    ///< the first head of the first row; rows are d_model apart, as in y
+  const void* keys;  ///< the first head in row 0 of the ring
+  const void* values;
+  float* y;
+  float* scaled;          ///< scratch [heads, kItemRows, padded]: q / sqrt(head_dim)
+  float* scores;          ///< scratch [heads, kItemRows, kKeys]
+  std::int64_t position;  ///< of the first row
+  int n_rows, n_heads;
+  std::int64_t window, capacity, d_model, head_dim, padded;
+
+  std::int64_t last() const { return position + n_rows - 1; }
+  /// The first position that a row attends to.
+  std::int64_t first_of(int row) const {
+    return std::max<std::int64_t>(0, position + row - window + 1);
+  }
+};
+
+}  // namespace bitaxon::cpu

@@ -1,0 +1,41 @@
+// What the vectorized scan computes at a time: some channels of one segment.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace bitaxon::cpu {
+
+/// Channels of one work item: several cache lines of every row, and more if there is only one row.
+inline constexpr std::int64_t kChannels = 64;
+inline constexpr std::int64_t kChannelsOfOne = 512;
+/// Rows whose time steps and gates are computed before their states. These values do not depend on
+/// each other, so a core computes several at once.
+inline constexpr std::int64_t kRowsAhead = 16;
+/// 2^-100 times a state is negligible compared with anything added to it.
+inline constexpr float kVanishing = -100.0F;
+
+/// Some channels of one segment. All pointers except bcr point to the first channel.
+struct Channels {
+  const float* u;  ///< [n_rows], rows d_inner apart, as are z and y
+  const float* z;
+  const float* bcr;     ///< [n_rows, 2N + 1]
+  const float* decays;  ///< [N], rows d_inner apart, as is h: -exp(a_log) * log2(e), for exp2
+  const float* dt_weight;
+  const float* dt_bias;
+  const float* skip;
+  const float* h_in;  ///< nullptr: zeros
+  float* h_out;
+  float* y;
+  float* memory;  ///< [memory_of(N)]
+  std::int64_t n_rows, n_channels, d_inner, d_state;
+  float dt_min, dt_max;
+};
+
+/// Floats for the decays and states of some lanes and the intermediate values of kRowsAhead rows,
+/// or for three arrays of kChannelsOfOne.
+inline std::int64_t memory_of(std::int64_t d_state) {
+  return std::max((2 * d_state + 4 * kRowsAhead) * 16, 3 * kChannelsOfOne);
+}
+
+}  // namespace bitaxon::cpu
