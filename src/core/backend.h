@@ -90,12 +90,10 @@ class Backend {
   /// Throws Error(device) when there is not enough memory. Contents are undefined. 0 bytes give a
   /// valid handle too.
   virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
-  /// Host to device, device to host, device to device. They wait for all submitted steps.
+  /// Host to device, and device to host. Both wait for all submitted steps.
   virtual void upload(const Buffer& buffer, std::size_t offset,
                       std::span<const std::byte> from) = 0;
   virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
-  virtual void copy(const Buffer& from, std::size_t from_offset, const Buffer& to,
-                    std::size_t to_offset, std::size_t size_bytes) = 0;
 
   /// Brings a weight from its stored form into this backend's; the parts may be freed afterwards.
   virtual std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) = 0;

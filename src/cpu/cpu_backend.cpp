@@ -170,15 +170,6 @@ class CpuBackend final : public Backend {
     if (!to.empty()) std::memcpy(to.data(), bytes_of(buffer) + offset, to.size());
   }
 
-  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
-            std::size_t size_bytes) override {
-    wait_idle();
-    BX_ASSERT(
-        from_offset + size_bytes <= from.size_bytes && to_offset + size_bytes <= to.size_bytes,
-        "copy inside the buffers");
-    std::memmove(bytes_of(to) + to_offset, bytes_of(from) + from_offset, size_bytes);
-  }
-
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   std::size_t workspace(const Graph& graph, const Node& node) const override {
@@ -245,6 +236,7 @@ Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const PlanConte
     const NodeView node = plan->node(i);
     Task task{.run = kernel_of(op_of(node.node()), !is_plain()).run,
               .node = node,
+              .operands = {},
               .scratch = bytes_of(context.arena) + plan->scratch[i].offset_bytes};
     for (const Operand& operand : node.node().operands)
       task.operands.push_back(memory_of(*plan, context, operand));

@@ -130,13 +130,6 @@ class VulkanBackend final : public Backend {
     transfer_.download(device_buffer(buffer), offset, to);
   }
 
-  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
-            std::size_t size_bytes) override {
-    failure_.check();
-    wait_idle();
-    transfer_.copy(device_buffer(from), from_offset, device_buffer(to), to_offset, size_bytes);
-  }
-
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   std::size_t workspace(const Graph& graph, const Node& node) const override {

@@ -23,9 +23,6 @@ class IdleBackend final : public Backend {
   Buffer allocate(std::size_t, BufferUse) override { refuse(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { refuse(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { refuse(); }
-  void copy(const Buffer&, std::size_t, const Buffer&, std::size_t, std::size_t) override {
-    refuse();
-  }
   std::shared_ptr<const Weight> pack(const WeightDesc&, const WeightParts&) override { refuse(); }
   std::size_t workspace(const Graph&, const Node&) const override { refuse(); }
   Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override { refuse(); }

@@ -116,10 +116,6 @@ class ScribblingBackend final : public Backend {
   void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
     inner_.download(buffer, offset, to);
   }
-  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
-            std::size_t size_bytes) override {
-    inner_.copy(from, from_offset, to, to_offset, size_bytes);
-  }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
   }

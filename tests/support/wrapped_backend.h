@@ -60,10 +60,6 @@ class WrappedBackend final : public Backend {
     inner_->download(buffer, offset, to);
     if (change_download) change_download(to);
   }
-  void copy(const Buffer& from, std::size_t from_offset, const Buffer& to, std::size_t to_offset,
-            std::size_t size_bytes) override {
-    inner_->copy(from, from_offset, to, to_offset, size_bytes);
-  }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     CapturedWeight& weight = captured_[desc.name];
     weight.shape = {desc.n_matrices, desc.rows, desc.cols};

@@ -42,9 +42,6 @@ class NoDevice final : public Backend {
   Buffer allocate(std::size_t, BufferUse) override { return nothing<Buffer>(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { nothing<int>(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { nothing<int>(); }
-  void copy(const Buffer&, std::size_t, const Buffer&, std::size_t, std::size_t) override {
-    nothing<int>();
-  }
   Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override {
     return nothing<Executable>();
   }

@@ -223,7 +223,6 @@ class ModelFailure : public testing::Test {
     EXPECT_EQ(error_of([&] { backend_->allocate(64, BufferUse::state); }), text);
     EXPECT_EQ(error_of([&] { backend_->upload(probe_, 0, bytes); }), text);
     EXPECT_EQ(error_of([&] { backend_->download(probe_, 0, bytes); }), text);
-    EXPECT_EQ(error_of([&] { backend_->copy(probe_, 0, probe_, 32, 32); }), text);
     EXPECT_EQ(error_of([&] { backend_->pack(desc, {.data = bytes}); }), text);
     EXPECT_EQ(error_of([&] { backend_->wait({1}); }), text);
     EXPECT_EQ(error_of([&] { live(); }), text);

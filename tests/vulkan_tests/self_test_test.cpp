@@ -26,10 +26,6 @@ class WrongWhenFast final : public Backend {
     inner_.download(b, at, to);
     if (precision_ == Precision::fast) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};  // 3.4e38
   }
-  void copy(const Buffer& from, std::size_t from_at, const Buffer& to, std::size_t to_at,
-            std::size_t n) override {
-    inner_.copy(from, from_at, to, to_at, n);
-  }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
   }

@@ -155,8 +155,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
 int run_command(const RunOptions& run) {
   check_combinations(run);
   GenerateOptions options = generate_options(run);
-  const int run_ahead =
-      static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, kMaxRunAhead));
+  const int run_ahead = static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, 8));
   run.device.check();
   const Prompt prompt = read_prompt(run);
 
@@ -189,8 +188,7 @@ void add_sampler_options(Command& command, RunOptions& run) {
       "Penalty for tokens that the context holds, prompt included; 1: off");
   add("--seed", run.seed,
       "Seed of the draw (default: from the system; --verbose and --json show it)");
-  add("--run-ahead", run.run_ahead,
-      fmt::format("Steps submitted before the oldest is waited for, 0 to {}", kMaxRunAhead));
+  add("--run-ahead", run.run_ahead, "Steps submitted before the oldest is waited for, 0 to 8");
 }
 
 /// The options that run and chat share.

@@ -43,7 +43,6 @@ void set_limits(DeviceCaps& caps, const VkPhysicalDeviceLimits& limits) {
   caps.max_group_invocations = limits.maxComputeWorkGroupInvocations;
   std::copy_n(limits.maxComputeWorkGroupSize, 3, caps.max_group_size.begin());
   std::copy_n(limits.maxComputeWorkGroupCount, 3, caps.max_group_count.begin());
-  caps.storage_offset_alignment = limits.minStorageBufferOffsetAlignment;
   caps.timestamp_period_ns = static_cast<double>(limits.timestampPeriod);
 }
 

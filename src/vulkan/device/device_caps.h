@@ -72,7 +72,6 @@ struct DeviceCaps {
   std::uint32_t max_group_invocations = 0;
   std::array<std::uint32_t, 3> max_group_size{};
   std::array<std::uint32_t, 3> max_group_count{};
-  std::uint64_t storage_offset_alignment = 256;
 
   bool timestamps = false;
   std::uint32_t timestamp_bits = 0;  ///< valid bits of a timestamp of the queue

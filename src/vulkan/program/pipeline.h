@@ -36,8 +36,6 @@ class PipelineLibrary {
   /// shader, and Error(device) when the driver fails.
   const Pipeline& find(const Launch& launch);
 
-  std::size_t pipeline_count() const { return pipelines_.size(); }
-
  private:
   struct Module {
     ShaderModuleHandle handle;
