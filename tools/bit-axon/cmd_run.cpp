@@ -155,7 +155,8 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
 int run_command(const RunOptions& run) {
   check_combinations(run);
   GenerateOptions options = generate_options(run);
-  const int run_ahead = static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, 8));
+  const int run_ahead =
+      static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, kMaxRunAhead));
   run.device.check();
   const Prompt prompt = read_prompt(run);
 
@@ -176,7 +177,7 @@ int run_command(const RunOptions& run) {
 }
 
 void add_sampler_options(Command& command, RunOptions& run) {
-  const auto add = [&](const char* name, std::string& value, const char* help) {
+  const auto add = [&](const char* name, std::string& value, const std::string& help) {
     command.add(name, value, help).show_default().type("N").not_empty();
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
@@ -188,7 +189,8 @@ void add_sampler_options(Command& command, RunOptions& run) {
       "Penalty for tokens that the context holds, prompt included; 1: off");
   add("--seed", run.seed,
       "Seed of the draw (default: from the system; --verbose and --json show it)");
-  add("--run-ahead", run.run_ahead, "Steps submitted before the oldest is waited for, 0 to 8");
+  add("--run-ahead", run.run_ahead,
+      fmt::format("Steps submitted before the oldest is waited for, 0 to {}", kMaxRunAhead));
 }
 
 /// The options that run and chat share.
