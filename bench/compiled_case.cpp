@@ -6,8 +6,7 @@ namespace bitaxon::test {
 
 CompiledCase compile_case(Backend& backend, const OpProblem& problem, Precision precision) {
   const std::shared_ptr<Graph> graph = graph_of(backend, problem);
-  const auto plan =
-      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const auto plan = schedule(graph, *backend.description());
   const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
   CompiledCase compiled;
   compiled.arena = arena;

@@ -26,15 +26,16 @@ struct DeviceInfo {
   std::string type;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
-  DeviceMemory memory;          ///< as it was when the device was listed
-  int n_threads = 0;            ///< 0: not counted in threads
-  std::string instruction_set;  ///< of fast kernels, "AVX-512 VNNI"; empty: there is none to choose
-  bool usable = true;           ///< when named
+  std::shared_ptr<const BackendDescription> description;  ///< as of when the device was listed
+  int n_threads = 0;                                      ///< 0: not counted in threads
+  /// Of the vectorized kernels: "AVX-512 VNNI". Empty: there is none to choose.
+  std::string instruction_set;
+  bool usable = true;  ///< when named
   bool chosen_by_auto = false;
   std::string reason;  ///< why it is chosen by auto, or why not
 
-  // Of Vulkan devices; empty where the driver does not say.
-  int vulkan_index = -1;        ///< -1: no Vulkan device
+  // Of devices with a driver; empty where the driver does not say.
+  int index = -1;               ///< among the devices of its backend; -1: they are not numbered
   std::string driver;           ///< name and version
   std::string driver_manifest;  ///< of a driver that cannot be used: the file that names it
   std::string api_version;

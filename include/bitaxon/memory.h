@@ -20,20 +20,8 @@ struct MemoryKind {
   std::uint64_t backend_bytes = 0;  ///< what the backend takes for itself beside what it is asked
 };
 
-/// How large weights, activations and buffers are on a device. Opaque: the library asks it.
-struct DeviceSizes;
-
-/// The memory of a device. Can be had without opening the device.
-struct DeviceMemory {
-  /// Weights, state and activations lie in the first; what the host needs for itself in the last.
-  /// One kind where those are the same.
-  std::vector<MemoryKind> kinds;
-  std::uint64_t max_buffer_bytes = UINT64_MAX;   ///< of one weight, state tensor, or arena
-  std::uint64_t max_binding_bytes = UINT64_MAX;  ///< of one state tensor, or activation
-  std::int64_t max_weight_elements = INT64_MAX;  ///< of one weight
-  bool always_exact = false;                     ///< as BackendCaps
-  std::shared_ptr<const DeviceSizes> sizes;
-};
+/// What the library asks to tell whether a model fits a device. Opaque.
+class BackendDescription;
 
 /// One kind of memory: what is needed of it, for what, and what there is.
 struct MemoryRow {

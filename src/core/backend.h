@@ -1,10 +1,9 @@
-// What executes a plan. The only class with virtual functions: the CPU is one implementation, a
-// GPU another; neither knows the other, and a build may leave one out.
+// What executes a plan: the CPU is one implementation, a GPU another. Neither knows the other, and a
+// build may leave one out.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,14 +11,12 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/memory.h"
 #include "bitaxon/precision.h"
 #include "bitaxon/shape.h"
 
 namespace bitaxon {
 
-class Graph;
-struct Node;
+class BackendDescription;
 struct Plan;
 struct StateLayout;
 struct StepBuffer;
@@ -60,20 +57,10 @@ struct PlanContext {
   std::shared_ptr<const StateLayout> state_layout;
 };
 
-/// How large things are on a device. Can be asked without opening the device.
-struct DeviceSizes {
-  /// The weight as Backend::pack would make it, without contents or memory.
-  std::function<std::shared_ptr<const Weight>(const WeightDesc&)> describe;
-  /// As Backend::workspace.
-  std::function<std::size_t(const Graph&, const Node&)> workspace;
-  /// What buffers of these sizes take together, allocated in this order.
-  std::function<std::uint64_t(std::span<const std::uint64_t>)> allocated_bytes;
-};
-
 /// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
 /// must outlive its buffers, weights and executables, so those who hold them share the backend; the
-/// handles may be dropped while steps that use them are in flight. Steps run in the order of submission, each after the one before. After
-/// work of the device has failed (a step, a copy), every later call fails with the same Error: what
+/// handles may be dropped while steps that use them are in flight. Steps run in the order of
+/// submission, each after the one before. After work of the device has failed (a step, a copy), every later call fails with the same Error: what
 /// would have come of it is missing. A call that found no memory or was refused before that has
 /// changed nothing.
 class Backend {
@@ -84,8 +71,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const BackendCaps& caps() const = 0;
-  /// As it is at this moment. The functions in it may outlive the backend.
-  virtual DeviceMemory memory() const = 0;
+  /// As the backend is at this moment.
+  virtual std::shared_ptr<const BackendDescription> description() const = 0;
 
   /// Throws Error(device) when there is not enough memory. Contents are undefined. 0 bytes give a
   /// valid handle too.
@@ -97,8 +84,6 @@ class Backend {
 
   /// Brings a weight from its stored form into this backend's; the parts may be freed afterwards.
   virtual std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) = 0;
-  /// Bytes of scratch that `node` wants; the plan places them in the arena.
-  virtual std::size_t workspace(const Graph& graph, const Node& node) const = 0;
   virtual Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) = 0;
 
   /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1

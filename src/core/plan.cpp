@@ -4,6 +4,7 @@
 
 #include "core/align.h"
 #include "core/assert.h"
+#include "core/backend_description.h"
 
 namespace bitaxon {
 namespace {
@@ -105,10 +106,16 @@ std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const Workspa
   for (std::size_t place = 0; place < plan->order.size(); ++place) {
     Placement& scratch = plan->scratch[place];
     scratch.first = scratch.last = static_cast<std::int32_t>(place);
-    scratch.size_bytes = workspace(*plan->graph, plan->node(place).node());
+    scratch.size_bytes = workspace(plan->node(place));
   }
   place_all(*plan, options.reuse);
   return plan;
+}
+
+std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const BackendDescription& device,
+                                     const ScheduleOptions& options) {
+  return schedule(
+      std::move(graph), [&](const NodeView& node) { return device.workspace(node); }, options);
 }
 
 }  // namespace bitaxon

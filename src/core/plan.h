@@ -11,6 +11,8 @@
 
 namespace bitaxon {
 
+class BackendDescription;
+
 /// A range of the arena, and the first and the last place in Plan::order at which it is in use.
 struct Placement {
   std::size_t offset_bytes = 0;
@@ -39,12 +41,15 @@ struct ScheduleOptions {
   bool reuse = true;
 };
 
-/// Bytes of scratch a node wants; asked of the backend that will run the plan.
-using WorkspaceQuery = std::function<std::size_t(const Graph&, const Node&)>;
+/// Bytes of scratch that a node needs.
+using WorkspaceQuery = std::function<std::size_t(const NodeView&)>;
 
 /// Freezes `graph` and plans it. A node is kept when it writes state or its results reach an
 /// output.
 std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const WorkspaceQuery& workspace,
+                                     const ScheduleOptions& options = {});
+/// Plans for the backend that will run the plan.
+std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const BackendDescription& device,
                                      const ScheduleOptions& options = {});
 
 }  // namespace bitaxon

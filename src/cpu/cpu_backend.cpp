@@ -9,95 +9,27 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <numeric>
 #include <thread>
 
 #include "bitaxon/error.h"
-#include "core/align.h"
 #include "core/assert.h"
-#include "core/plan.h"
-#include "cpu/kernel.h"
+#include "cpu/description.h"
+#include "cpu/executable.h"
 #include "cpu/memory.h"
 #include "cpu/simd/targets.h"
 #include "cpu/thread_pool.h"
 #include "ops/op.h"
 #include "platform/cpu_info.h"
-#include "platform/host_memory.h"
 #include "platform/host_rates.h"
 #include "platform/threads.h"
 
 namespace bitaxon::cpu {
 namespace {
 
-std::shared_ptr<const Weight> make_weight(std::shared_ptr<const PackedWeight> packed, bool plain) {
-  const WeightDesc& desc = packed->desc;
-  auto weight = std::make_shared<Weight>();
-  weight->name = desc.name;
-  weight->shape = {desc.n_matrices, desc.rows, desc.cols};
-  weight->format = desc.format_name();
-  weight->stored_bytes = desc.stored_bytes();
-  weight->packed_bytes = packed_bytes(desc, plain);
-  weight->packed = std::move(packed);
-  return weight;
-}
-
-std::shared_ptr<const Weight> describe(const WeightDesc& desc, bool plain) {
-  auto packed = std::make_shared<PackedWeight>();
-  packed->desc = desc;
-  return make_weight(std::move(packed), plain);
-}
-
 /// The products of a backend's vectorized kernels. nullptr for the reference and on a machine
 /// without vector instructions: there the backend uses plain kernels only.
 const ProductKernels* products_of(const CpuOptions& options) {
   return options.reference ? nullptr : simd_products();
-}
-
-/// One node, ready to run: its kernel and the addresses of its operands.
-struct Task {
-  void (*run)(const KernelArgs& args) = nullptr;
-  NodeView node;
-  std::vector<OperandMemory> operands;
-  std::byte* scratch = nullptr;
-};
-
-/// The executable of the CPU: a list of tasks. Owns everything that its pointers refer to.
-struct CpuExecutable {
-  std::shared_ptr<const Plan> plan;
-  PlanContext context;
-  std::vector<Task> tasks;
-  const std::int32_t* result = nullptr;
-  bool measured = false;
-};
-
-std::byte* bytes_of(const Buffer& buffer) { return static_cast<std::byte*>(buffer.memory.get()); }
-
-OperandMemory memory_of(const Plan& plan, const PlanContext& context, const Operand& operand) {
-  OperandMemory memory;
-  if (operand.value < 0) return memory;
-  const Value& value = plan.graph->value(operand.value);
-  switch (value.kind) {
-    case ValueKind::weight:
-      memory.weight = static_cast<const PackedWeight*>(value.weight->packed.get());
-      break;
-    case ValueKind::state: {
-      const auto index = static_cast<std::size_t>(value.state_index);
-      const StateTensor& tensor = context.state_layout->tensors[index];
-      BX_ASSERT(
-          index < context.state.size() && context.state[index].size_bytes >= tensor.size_bytes,
-          "the state's buffers hold its tensors");
-      memory.data = bytes_of(context.state[index]);
-      memory.slot_stride_bytes = tensor.slot_stride_bytes;
-      memory.version_stride_bytes = tensor.version_stride_bytes;
-      break;
-    }
-    case ValueKind::activation:
-    case ValueKind::input:
-      memory.data = bytes_of(context.arena) +
-                    plan.values[static_cast<std::size_t>(operand.value)].offset_bytes;
-      break;
-  }
-  return memory;
 }
 
 /// One entry of the ring buffer of submitted steps.
@@ -108,17 +40,6 @@ struct InFlight {
   std::uint32_t n_tokens = 0;
   std::vector<OpTime> times;  ///< empty unless measured
 };
-
-OpTime time_of(const Task& task, const StepBuffer& step,
-               std::chrono::duration<double, std::nano> time) {
-  const OpInfo& op = op_info(task.node.node());
-  const Cost cost = op.cost(task.node, sizes_of(step));
-  return {.op = std::string(op.name),
-          .label = fmt::format("{} {}", task.node.node().label, op.name),
-          .time_ns = time.count(),
-          .bytes = cost.bytes,
-          .flops = cost.flops};
-}
 
 /// A thread runs the submitted steps one after the other and shares loops with the other threads of
 /// the pool. So submit() returns at once, as on a GPU.
@@ -148,8 +69,8 @@ class CpuBackend final : public Backend {
   }
 
   const BackendCaps& caps() const override { return caps_; }
-  DeviceMemory memory() const override {
-    return cpu_memory({.n_threads = pool_.n_threads(), .reference = caps_.always_exact});
+  std::shared_ptr<const BackendDescription> description() const override {
+    return std::make_shared<CpuDescription>(pool_.n_threads(), is_plain(), caps_.always_exact);
   }
   const ThreadPool& pool() const { return pool_; }
 
@@ -171,10 +92,6 @@ class CpuBackend final : public Backend {
   }
 
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
-
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(op_of(node), !is_plain()).workspace({graph, node}, pool_.n_threads());
-  }
 
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;
@@ -229,25 +146,7 @@ std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const Wei
 }
 
 Executable CpuBackend::compile(std::shared_ptr<const Plan> plan, const PlanContext& context) {
-  BX_ASSERT(context.arena.size_bytes >= plan->arena_bytes, "the arena holds the plan");
-  auto executable = std::make_shared<CpuExecutable>();
-  const Graph& graph = *plan->graph;
-  for (std::size_t i = 0; i < plan->order.size(); ++i) {
-    const NodeView node = plan->node(i);
-    Task task{.run = kernel_of(op_of(node.node()), !is_plain()).run,
-              .node = node,
-              .operands = {},
-              .scratch = bytes_of(context.arena) + plan->scratch[i].offset_bytes};
-    for (const Operand& operand : node.node().operands)
-      task.operands.push_back(memory_of(*plan, context, operand));
-    executable->tasks.push_back(std::move(task));
-  }
-  if (graph.result() >= 0)
-    executable->result = reinterpret_cast<const std::int32_t*>(
-        bytes_of(context.arena) +
-        plan->values[static_cast<std::size_t>(graph.result())].offset_bytes);
-  executable->plan = std::move(plan);
-  executable->context = context;
+  auto executable = bind_tasks(std::move(plan), context, !is_plain());
   executable->measured = measured_;
   return {executable};
 }
@@ -333,10 +232,6 @@ std::string CpuBackend::run_step(InFlight& place) {
   return {};
 }
 
-}  // namespace
-
-namespace {
-
 CpuOptions resolve(CpuOptions options) {
   if (options.n_threads == 0) options.n_threads = options.reference ? 1 : usable_cores();
   return options;
@@ -344,22 +239,9 @@ CpuOptions resolve(CpuOptions options) {
 
 }  // namespace
 
-DeviceMemory cpu_memory(const CpuOptions& options) {
-  DeviceMemory memory;
-  memory.kinds = {{.name = "system memory", .available_bytes = available_memory_bytes()}};
-  memory.always_exact = options.reference;
-  const bool plain = products_of(options) == nullptr;
-  DeviceSizes sizes;
-  sizes.describe = [plain](const WeightDesc& desc) { return describe(desc, plain); };
-  sizes.workspace = [n_threads = resolve(options).n_threads, plain](const Graph& graph,
-                                                                    const Node& node) {
-    return kernel_of(op_of(node), !plain).workspace({graph, node}, n_threads);
-  };
-  sizes.allocated_bytes = [](std::span<const std::uint64_t> buffers) {
-    return std::accumulate(buffers.begin(), buffers.end(), std::uint64_t{0});
-  };
-  memory.sizes = std::make_shared<DeviceSizes>(std::move(sizes));
-  return memory;
+std::shared_ptr<const BackendDescription> describe_cpu(const CpuOptions& options) {
+  return std::make_shared<CpuDescription>(resolve(options).n_threads,
+                                          products_of(options) == nullptr, options.reference);
 }
 
 std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options) {

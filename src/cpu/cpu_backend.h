@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "bitaxon/memory.h"
 #include "core/backend.h"
+#include "core/backend_description.h"
 
 namespace bitaxon::cpu {
 
@@ -18,8 +18,8 @@ struct CpuOptions {
 /// count outside 1 to 1024.
 std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
-/// What open_cpu_backend(options).memory() would return at this moment.
-DeviceMemory cpu_memory(const CpuOptions& options);
+/// What open_cpu_backend(options)->description() would return at this moment.
+std::shared_ptr<const BackendDescription> describe_cpu(const CpuOptions& options);
 
 /// The instruction set of the vectorized kernels, "AVX-512 VNNI"; empty where plain kernels run.
 std::string instruction_set(const CpuOptions& options);

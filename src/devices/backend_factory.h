@@ -15,7 +15,10 @@ struct BackendFactory {
   /// What `--device` takes: "cpu", "reference". "vulkan[:SEL]" stands for "vulkan" and for
   /// "vulkan:SEL" with any SEL that is not blank.
   std::vector<std::string> selectors;
-  /// The devices of this machine. `chosen_by_auto` marks the one that auto takes before the CPU.
+  /// Whether auto takes the first device of this backend where no other backend has one for it.
+  bool is_last_resort = false;
+  /// The devices of this machine. `chosen_by_auto` marks the one that auto takes. A backend of last
+  /// resort marks none.
   DeviceList (*list)();
   /// The selector in DeviceInfo of what `selector` names; `selector` itself where nothing is found.
   std::string (*resolve)(const std::string& selector);

@@ -18,12 +18,12 @@ DeviceList cpu_devices() {
   cpu.memory_total_bytes = total_memory_bytes();
   cpu.memory_available_bytes = available_memory_bytes().value_or(0);
   cpu.n_threads = usable_cores();
-  cpu.memory = cpu::cpu_memory({.n_threads = cpu.n_threads, .reference = false});
+  cpu.description = cpu::describe_cpu({.n_threads = cpu.n_threads, .reference = false});
   DeviceInfo reference = cpu;
   cpu.instruction_set = cpu::instruction_set({.n_threads = cpu.n_threads, .reference = false});
   reference.selector = "reference";
   reference.n_threads = 1;
-  reference.memory = cpu::cpu_memory({.n_threads = 1, .reference = true});
+  reference.description = cpu::describe_cpu({.n_threads = 1, .reference = true});
   reference.reason =
       "plain float64 kernels that other devices are checked against; used only when named";
   return {{cpu, reference}, "", ""};
@@ -46,6 +46,7 @@ std::shared_ptr<Backend> open_cpu(const std::string& selector, const OpenOptions
 BackendFactory cpu_factory() {
   return {.name = "cpu",
           .selectors = {"cpu", "reference"},
+          .is_last_resort = true,
           .list = cpu_devices,
           .resolve = resolve_cpu,
           .open = open_cpu};

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "devices/factories.h"
@@ -74,18 +75,15 @@ std::shared_ptr<Backend> open_named(const std::string& selector, const OpenOptio
                           missing_backend_of(selector)->name, fmt::join(built_backends(), ", ")));
 }
 
-/// Lets "auto" choose the CPU when no other backend has a device for "auto".
-void settle_auto(DeviceList& list) {
-  const auto is_chosen = [](const DeviceInfo& device) { return device.chosen_by_auto; };
-  const auto gpu = std::find_if(list.devices.begin(), list.devices.end(), is_chosen);
-  for (DeviceInfo& device : list.devices) {
-    if (device.selector != "cpu") continue;
-    device.chosen_by_auto = gpu == list.devices.end();
-    if (!device.chosen_by_auto)
-      device.reason = fmt::format("{} is preferred: it is a GPU", gpu->selector);
-    else
-      device.reason = list.note.empty() ? "no GPU that can be used" : list.note;
+/// Lets "auto" choose `last`, the last resort, when no other backend has a device for "auto".
+void settle_auto(DeviceList& list, DeviceInfo& last) {
+  const auto gpu = std::ranges::find_if(list.devices, &DeviceInfo::chosen_by_auto);
+  if (gpu != list.devices.end()) {
+    last.reason = fmt::format("{} is preferred: it is a GPU", gpu->selector);
+    return;
   }
+  last.chosen_by_auto = true;
+  last.reason = list.note.empty() ? "no GPU that can be used" : list.note;
 }
 
 }  // namespace
@@ -101,15 +99,17 @@ void register_backend(const BackendFactory& factory) {
 
 DeviceList find_devices() {
   DeviceList all;
+  std::optional<std::size_t> last_resort;
   for (const BackendFactory& factory : backends().built) {
     DeviceList some = factory.list();
+    if (factory.is_last_resort && !some.devices.empty()) last_resort = all.devices.size();
     for (DeviceInfo& device : some.devices) all.devices.push_back(std::move(device));
     if (!some.note.empty()) all.note = some.note;
     if (!some.warning.empty()) all.warning = some.warning;
   }
-  for (const MissingBackend& missing : backends().missing)
-    if (missing.name != "cpu") all.note = "this build has no GPU backend";
-  settle_auto(all);
+  if (std::ranges::all_of(backends().built, &BackendFactory::is_last_resort))
+    all.note = "this build has no GPU backend";
+  if (last_resort) settle_auto(all, all.devices[*last_resort]);
   return all;
 }
 

@@ -9,11 +9,11 @@
 #include "platform/host_memory.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
+#include "vulkan/description.h"
 #include "vulkan/device/device_access.h"
 #include "vulkan/device/device_choice.h"
 #include "vulkan/device/instance.h"
 #include "vulkan/drivers/drivers.h"
-#include "vulkan/memory/device_memory.h"
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon {
@@ -103,10 +103,10 @@ DeviceInfo info_of(const DeviceCaps& caps, const vulkan::DeviceVerdict& verdict)
   info.type = vulkan::name_of(caps.type);
   info.usable = verdict.usable;
   info.reason = verdict.reason;
-  info.vulkan_index = static_cast<int>(caps.index);
+  info.index = static_cast<int>(caps.index);
   info.api_version = vulkan::version_text(caps.api_version);
   set_memory(caps, info);
-  info.memory = vulkan::device_memory(caps);
+  info.description = vulkan::describe_device(caps);
   if (caps.api_version < VK_API_VERSION_1_2) return info;  // other properties were not queried
   info.driver = fmt::format("{} {}", caps.driver_name, caps.driver_info);
   info.uuid = vulkan::uuid_text(caps.device_uuid);

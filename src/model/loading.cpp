@@ -30,7 +30,7 @@ void Model::Impl::check_options() const {
 /// Decides what there is to decide of a load, and refuses what cannot fit.
 void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   precision = precision_for(found, options, backend.caps().always_exact);
-  ModelNeed need = model_need(spec, found, options, backend.memory());
+  ModelNeed need = model_need(spec, found, options, *backend.description());
   arena_bytes = need.arena_bytes;
   if (need.memory.fits()) return;
   const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/backend_description.h"
 #include "core/plan.h"
 #include "core/step.h"
 #include "model/state_pool.h"
@@ -14,29 +15,14 @@
 namespace bitaxon {
 namespace {
 
-/// Whether backends bind a value in as many parts as it takes: what a `linear` writes, which may be
-/// the logits of a large vocabulary, and nothing reads.
-bool is_bound_in_parts(const Plan& plan, std::int32_t value) {
-  bool of_linear = false;
-  for (const std::int32_t index : plan.order) {
-    const Node& node = plan.graph->nodes()[static_cast<std::size_t>(index)];
-    for (const Operand& operand : node.operands) {
-      if (operand.value != value) continue;
-      if (operand.access != Access::write) return false;
-      of_linear = op_of(node) == OpId::linear;
-    }
-  }
-  return of_linear;
-}
-
 /// The model with its weights only described, and what there is to say of its sizes.
 class Sizes {
  public:
   Sizes(const ModelSpec& spec, const std::vector<FoundWeight>& found, const LoadOptions& options,
-        const DeviceMemory& device)
+        const BackendDescription& device)
       : spec_(spec), options_(options), device_(device) {
     describe_weights(found);
-    const bool exact = precision_for(found, options, device.always_exact) == Precision::exact;
+    const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
     layout_ = state_layout(spec,
                            {.n_slots = options.n_slots,
                             .run_ahead = options.run_ahead,
@@ -44,12 +30,12 @@ class Sizes {
                            index_);
     for (const StateTensor& tensor : layout_.tensors) {
       add(tensor.size_bytes, state_bytes_);
-      check(tensor.name, tensor.size_bytes, device_.max_buffer_bytes, "buffer");
-      check(tensor.name, tensor.size_bytes, device_.max_binding_bytes, "binding");
+      check_buffer(tensor.name, tensor.size_bytes);
+      note_problem(device_.problem_of(tensor));
     }
     plan_arena();
     buffers_.push_back(arena_bytes_);
-    check("the activations", arena_bytes_, device_.max_buffer_bytes, "buffer");
+    check_buffer("the activations", arena_bytes_);
   }
 
   std::size_t arena_bytes() const { return arena_bytes_; }
@@ -57,16 +43,16 @@ class Sizes {
   MemoryNeed need() const {
     MemoryNeed need;
     need.too_large = too_large_;
-    for (const MemoryKind& kind : device_.kinds)
-      need.rows.push_back({kind.name, {}, kind.available_bytes});
+    const std::vector<MemoryKind> kinds = device_.memory();
+    for (const MemoryKind& kind : kinds) need.rows.push_back({kind.name, {}, kind.available_bytes});
     MemoryRow& main = need.rows.front();
     main.parts = {
         {"weights", weight_bytes_}, {"state", state_bytes_}, {"activations", arena_bytes_}};
     const std::uint64_t asked = main.needed_bytes();
-    const std::uint64_t allocated = device_.sizes->allocated_bytes(buffers_);
+    const std::uint64_t allocated = device_.allocated_bytes(buffers_);
     main.parts.push_back({"rounding", allocated - asked});
     for (std::size_t i = 0; i < need.rows.size(); ++i)
-      need.rows[i].parts.push_back({"staging", device_.kinds[i].backend_bytes});
+      need.rows[i].parts.push_back({"staging", kinds[i].backend_bytes});
     need.rows.back().parts.push_back({"loading", largest_stored_});
     for (MemoryRow& row : need.rows)
       std::erase_if(row.parts, [](const MemoryRow::Part& part) { return part.bytes == 0; });
@@ -78,25 +64,25 @@ class Sizes {
     buffers_.push_back(bytes);
     sum += bytes;
   }
-  /// Remembers the first of the things that are too large.
-  void check(std::string_view what, std::uint64_t bytes, std::uint64_t limit,
-             std::string_view limited) {
-    if (bytes > limit && too_large_.empty())
-      too_large_ = fmt::format("{} takes {}, the largest {} is of {}", printable(what),
-                               bytes_text(bytes), limited, bytes_text(limit));
+  /// Keeps the first problem.
+  void note_problem(const std::string& problem) {
+    if (too_large_.empty()) too_large_ = problem;
+  }
+  void check_buffer(std::string_view what, std::uint64_t bytes) {
+    if (bytes > device_.max_buffer_bytes())
+      note_problem(fmt::format("{} takes {}, the largest buffer is of {}", printable(what),
+                               bytes_text(bytes), bytes_text(device_.max_buffer_bytes())));
   }
 
   void describe_weights(const std::vector<FoundWeight>& found) {
     for (const FoundWeight& weight : found) {
       const WeightDesc desc = weight.loaded();
-      const auto described = device_.sizes->describe(desc);
+      const auto described = device_.describe(desc);
       weights_.set(weight.slot.key, described);
       const std::uint64_t packed = described->packed_bytes;
       add(packed, weight_bytes_);
-      check(desc.name, packed, device_.max_buffer_bytes, "buffer");
-      if (desc.elements() > device_.max_weight_elements && too_large_.empty())
-        too_large_ = fmt::format("{} has {} elements, the largest weight {}", printable(desc.name),
-                                 desc.elements(), device_.max_weight_elements);
+      check_buffer(desc.name, packed);
+      note_problem(device_.problem_of(desc));
       largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
     }
   }
@@ -113,22 +99,15 @@ class Sizes {
         demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
       const StepKind kind = kind_of(demand, largest.layer_outputs);
       const StepGraph step = record_step(kind, spec_, weights_, layout_, index_);
-      const auto plan =
-          schedule(step.graph, device_.sizes->workspace, {.reuse = options_.plan_reuse});
+      const auto plan = schedule(step.graph, device_, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
-      for (std::size_t i = 0; i < plan->values.size(); ++i) {
-        const std::uint64_t size = plan->values[i].size_bytes;
-        if (size > device_.max_binding_bytes &&
-            !is_bound_in_parts(*plan, static_cast<std::int32_t>(i)))
-          check(fmt::format("an activation of {} rows", n_rows), size, device_.max_binding_bytes,
-                "binding");
-      }
+      note_problem(device_.problem_of(*plan));
     }
   }
 
   const ModelSpec& spec_;
   const LoadOptions& options_;
-  const DeviceMemory& device_;
+  const BackendDescription& device_;
   Weights weights_;
   StateIndex index_;
   StateLayout layout_;
@@ -150,7 +129,7 @@ Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions
 }
 
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
-                     const LoadOptions& options, const DeviceMemory& device) {
+                     const LoadOptions& options, const BackendDescription& device) {
   const Sizes sizes(spec, found, options, device);
   return {sizes.need(), sizes.arena_bytes()};
 }

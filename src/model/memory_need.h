@@ -21,7 +21,7 @@ struct ModelNeed {
 
 /// What a model with these tensors (of find_weights or random_found) needs on a device.
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
-                     const LoadOptions& options, const DeviceMemory& device);
+                     const LoadOptions& options, const BackendDescription& device);
 
 /// Why a need that does not fit does not, in one line.
 std::string problem_of(const MemoryNeed& need);

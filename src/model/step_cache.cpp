@@ -24,9 +24,7 @@ std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Gra
   Backend& backend = pool_.backend();
   auto compiled = std::make_shared<CompiledPlan>();
   compiled->structure_key = std::move(key);
-  compiled->plan =
-      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); },
-               {.reuse = plan_reuse_});
+  compiled->plan = schedule(graph, *backend.description(), {.reuse = plan_reuse_});
   compiled->arena = arena_for(compiled->plan->arena_bytes);
   compiled->executable = backend.compile(compiled->plan, {.arena = compiled->arena,
                                                           .state = pool_.buffers(),

@@ -10,6 +10,7 @@
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "platform/printable.h"
+#include "vulkan/description.h"
 #include "vulkan/device/device_access.h"
 #include "vulkan/device/device_choice.h"
 #include "vulkan/device/device_rates.h"
@@ -17,7 +18,6 @@
 #include "vulkan/device/result.h"
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/structure.h"
-#include "vulkan/memory/device_memory.h"
 #include "vulkan/memory/transfer.h"
 #include "vulkan/program/shader_compiler.h"
 #include "vulkan/run/executable.h"
@@ -97,11 +97,11 @@ class VulkanBackend final : public Backend {
 
   const BackendCaps& caps() const override { return caps_; }
 
-  DeviceMemory memory() const override {
+  std::shared_ptr<const BackendDescription> description() const override {
     DeviceCaps now = device_.caps();
     now.heaps = device_.heaps_now();
     if (options_.limit_caps) options_.limit_caps(now);
-    return device_memory(now);
+    return describe_device(now);
   }
 
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
@@ -131,10 +131,6 @@ class VulkanBackend final : public Backend {
   }
 
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
-
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(op_of(node)).workspace({graph, node}, device_.caps());
-  }
 
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
   Ticket submit(const Executable& executable, const StepBuffer& step) override;

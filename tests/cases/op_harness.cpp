@@ -222,8 +222,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    const std::shared_ptr<const StateLayout>& layout, const ScheduleOptions& options,
                    Precision precision) {
   GraphRun run;
-  run.plan = schedule(
-      graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); }, options);
+  run.plan = schedule(graph, *backend.description(), options);
   run.before.resize(run.plan->arena_bytes + kGuardBytes);  // a multiple of 256
   for (std::size_t at = 0; at < run.before.size(); at += sizeof(kUntouched))
     std::memcpy(run.before.data() + at, &kUntouched, sizeof(kUntouched));

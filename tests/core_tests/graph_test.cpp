@@ -56,7 +56,7 @@ TEST(Graph, AScheduledGraphRefusesChanges) {
   const Tensor y = toy_node(*graph, {x}, 2);
   graph->mark_output(y);
   const StateLayout layout = toy_layout();
-  schedule(graph, [](const Graph&, const Node&) { return std::size_t{0}; });
+  schedule(graph, [](const NodeView&) { return std::size_t{0}; });
   const char* part =
       "expected a graph that is still being recorded, got one that has been scheduled";
   expect_invalid([&] { graph->input(DType::f32, {1, 1}); }, part);

@@ -268,7 +268,7 @@ TEST_F(OpBuilders, ScheduledGraphsRefuseOps) {
   const Tensor x = rows(8);
   const Tensor w = weight({1, 6, 8});
   graph_->mark_output(linear(x, w));
-  schedule(graph_, [](const Graph&, const Node&) { return std::size_t{0}; });
+  schedule(graph_, [](const NodeView&) { return std::size_t{0}; });
   expect_invalid([&] { linear(x, w); },
                  "[graph] record: expected a graph that is still being "
                  "recorded, got one that has been scheduled");

@@ -12,7 +12,7 @@
 namespace bitaxon::test {
 namespace {
 
-std::size_t no_scratch(const Graph&, const Node&) { return 0; }
+std::size_t no_scratch(const NodeView&) { return 0; }
 
 TEST(Schedule, DropsUnusedNodes) {
   auto graph = std::make_shared<Graph>();
@@ -133,15 +133,14 @@ TEST(Schedule, ValuesThatAreAliveTogetherDoNotOverlap) {
   Random random("plan");
   for (int round = 0; round < 300; ++round) {
     const auto graph = random_graph(random);
-    const auto scratch = [](const Graph&, const Node& node) {
-      return static_cast<std::size_t>(node.operands.back().value % 5) * 300;
+    const auto scratch = [](const NodeView& node) {
+      return static_cast<std::size_t>(node.node().operands.back().value % 5) * 300;
     };
     const bool reuse = round % 4 != 0;
     const auto plan = schedule(graph, scratch, {.reuse = reuse});
     SCOPED_TRACE(round);
-    for (std::size_t step = 0; step < plan->order.size(); ++step)
-      EXPECT_EQ(plan->scratch[step].size_bytes,
-                scratch(*graph, graph->nodes()[static_cast<std::size_t>(plan->order[step])]));
+    for (std::size_t place = 0; place < plan->order.size(); ++place)
+      EXPECT_EQ(plan->scratch[place].size_bytes, scratch(plan->node(place)));
     EXPECT_TRUE(std::ranges::is_sorted(plan->order));
     EXPECT_LE(plan->arena_bytes, plan->unshared_bytes);
     EXPECT_TRUE(reuse || plan->arena_bytes == plan->unshared_bytes);

@@ -19,12 +19,11 @@ class IdleBackend final : public Backend {
     caps_.device = std::move(device);
   }
   const BackendCaps& caps() const override { return caps_; }
-  DeviceMemory memory() const override { return {}; }
+  std::shared_ptr<const BackendDescription> description() const override { refuse(); }
   Buffer allocate(std::size_t, BufferUse) override { refuse(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { refuse(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { refuse(); }
   std::shared_ptr<const Weight> pack(const WeightDesc&, const WeightParts&) override { refuse(); }
-  std::size_t workspace(const Graph&, const Node&) const override { refuse(); }
   Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override { refuse(); }
   Ticket submit(const Executable&, const StepBuffer&) override { refuse(); }
   StepResult wait(Ticket) override { refuse(); }

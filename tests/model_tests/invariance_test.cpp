@@ -174,9 +174,9 @@ TEST(PlanReuse, ShrinksTheArenaOfTheDefaultConfiguration) {
     for (const StepOutput output : {StepOutput::none, StepOutput::last_logits, StepOutput::token}) {
       StepDemand demand;
       demand.add(512, output, {.temperature = 1, .repetition_penalty = 2});
-      const auto plan = schedule(
-          record_step(kind_of(demand, false), spec, weights, layout, index).graph,
-          [&](const Graph& graph, const Node& node) { return backend->workspace(graph, node); });
+      const auto plan =
+          schedule(record_step(kind_of(demand, false), spec, weights, layout, index).graph,
+                   *backend->description());
       EXPECT_GT(plan->unshared_bytes, std::size_t{1} << 30);
       EXPECT_LE(static_cast<double>(plan->arena_bytes),
                 0.15 * static_cast<double>(plan->unshared_bytes))

@@ -31,7 +31,7 @@ class Memory : public testing::TestWithParam<const char*> {
   }
   MemoryNeed need(const LoadOptions& options = {}) {
     return model_need(small_config().spec(), random_found(small_config().spec()), options,
-                      backend_.memory())
+                      *backend_.description())
         .memory;
   }
   /// Expects that loading is refused before anything is packed or allocated. The message must
@@ -50,8 +50,8 @@ class Memory : public testing::TestWithParam<const char*> {
     return {};
   }
   void set_available(std::optional<std::uint64_t> bytes) {
-    backend_.change_memory = [bytes](DeviceMemory& memory) {
-      memory.kinds[0].available_bytes = bytes;
+    backend_.change_description = [bytes](ChangedDescription& device) {
+      device.kinds[0].available_bytes = bytes;
     };
   }
 
@@ -96,8 +96,8 @@ TEST_P(Memory, EveryKindOfMemoryMustSuffice) {
   const std::uint64_t loading = part_of(need(), "loading");
   const std::uint64_t needed = need().rows[0].needed_bytes() - loading;
   const auto two_kinds = [&](std::uint64_t device, std::uint64_t system) {
-    backend_.change_memory = [=](DeviceMemory& memory) {
-      memory.kinds = {{"device memory", device, 100}, {"system memory", system, 10}};
+    backend_.change_description = [=](ChangedDescription& changed) {
+      changed.kinds = {{"device memory", device, 100}, {"system memory", system, 10}};
     };
   };
   two_kinds(needed + 99, loading + 10);
@@ -111,18 +111,22 @@ TEST_P(Memory, EveryKindOfMemoryMustSuffice) {
 }
 
 TEST_P(Memory, NamesWhatExceedsALimit) {
-  backend_.change_memory = [](DeviceMemory& memory) { memory.max_buffer_bytes = 1023; };
+  backend_.change_description = [](ChangedDescription& device) { device.buffer_limit = 1023; };
   const MemoryNeed refused =
       expect_refused([&] { random(); }, {"embed_tokens", "1023 B", "buffer"});
   EXPECT_NE(refused.too_large, "");
   const std::uint64_t arena = part_of(need(), "activations");
-  backend_.change_memory = [=](DeviceMemory& memory) { memory.max_buffer_bytes = arena - 1; };
+  backend_.change_description = [=](ChangedDescription& device) {
+    device.buffer_limit = arena - 1;
+  };
   expect_refused([&] { random(); }, {"the activations", "buffer"});
-  backend_.change_memory = [=](DeviceMemory& memory) { memory.max_buffer_bytes = arena; };
+  backend_.change_description = [=](ChangedDescription& device) { device.buffer_limit = arena; };
   random();
   backend_.forget();
-  backend_.change_memory = [](DeviceMemory& memory) { memory.max_binding_bytes = 4095; };
-  expect_refused([&] { random(); }, {"layer_", "4.00 KiB", "binding"});
+  backend_.change_description = [](ChangedDescription& device) {
+    device.state_problem = "too long";
+  };
+  expect_refused([&] { random(); }, {"too long"});
 }
 
 TEST_P(Memory, LoadingTakesTheAnnouncedMemory) {
@@ -153,7 +157,7 @@ TEST_P(Memory, LoadingTakesTheAnnouncedMemory) {
 }
 
 TEST_P(Memory, PackedWeightsTakeNoMoreThanStoredOnes) {
-  expect_packed_like_stored(backend_.memory());
+  expect_packed_like_stored(*backend_.description());
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Memory, testing::Values("cpu", "reference"),

@@ -104,7 +104,9 @@ class ScribblingBackend final : public Backend {
   explicit ScribblingBackend(BufferUse where, std::size_t index = 0)
       : where_(where), index_(index) {}
   const BackendCaps& caps() const override { return inner_.caps(); }
-  DeviceMemory memory() const override { return inner_.memory(); }
+  std::shared_ptr<const BackendDescription> description() const override {
+    return inner_.description();
+  }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     const Buffer buffer = inner_.allocate(size_bytes, use);
     if (use == where_ && n_allocated_++ == index_) target_ = buffer;
@@ -118,9 +120,6 @@ class ScribblingBackend final : public Backend {
   }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
-  }
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return inner_.workspace(graph, node);
   }
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
     return inner_.compile(std::move(plan), context);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/backend_description.h"
 #include "model/families/bit_axon.h"
 #include "model/memory_need.h"
 #include "model/random_weights.h"
@@ -28,7 +29,7 @@ inline std::vector<FoundWeight> found_in(const BitAxonConfig& config, WeightForm
 }
 
 /// Expects packed weights to take less than 2 % more than stored ones, in every format.
-inline void expect_packed_like_stored(const DeviceMemory& device) {
+inline void expect_packed_like_stored(const BackendDescription& device) {
   struct {
     WeightFormat format;
     bool nested;
@@ -41,7 +42,7 @@ inline void expect_packed_like_stored(const DeviceMemory& device) {
     std::uint64_t packed = 0;
     std::string name;
     for (const FoundWeight& weight : found_in(BitAxonConfig{}, form.format, form.nested)) {
-      const auto described = device.sizes->describe(weight.source.desc);
+      const auto described = device.describe(weight.source.desc);
       stored += described->stored_bytes;
       packed += described->packed_bytes;
       EXPECT_EQ(described->format, weight.source.desc.format_name());

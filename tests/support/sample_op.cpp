@@ -13,8 +13,7 @@ SampleOp::SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure s
   const Tensor logits = graph->input(DType::f32, {kMaxSegments, vocab_size}, RowSpace::outputs);
   graph->set_result(sample(logits, graph->state(*layout_, 0), graph->state(*layout_, 1), structure,
                            kMaxSegments));
-  const auto plan = schedule(
-      graph, [&](const Graph& g, const Node& node) { return backend_.workspace(g, node); });
+  const auto plan = schedule(graph, *backend_.description());
   input_ = plan->values[static_cast<std::size_t>(logits.id())];
   arena_ = backend_.allocate(plan->arena_bytes, BufferUse::activations);
   for (const StateTensor& tensor : layout_->tensors)

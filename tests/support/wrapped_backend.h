@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/backend_description.h"
 #include "formats/weight_format.h"
 
 namespace bitaxon::test {
@@ -21,6 +22,31 @@ struct CapturedWeight {
 };
 using CapturedWeights = std::map<std::string, CapturedWeight>;
 
+/// A description that reports other memory and limits.
+struct ChangedDescription final : public BackendDescription {
+  explicit ChangedDescription(std::shared_ptr<const BackendDescription> description)
+      : inner(std::move(description)), kinds(inner->memory()) {}
+
+  std::shared_ptr<const BackendDescription> inner;
+  std::vector<MemoryKind> kinds;
+  std::uint64_t buffer_limit = UINT64_MAX;
+  std::string state_problem;  ///< what is wrong with every state tensor
+
+  std::vector<MemoryKind> memory() const override { return kinds; }
+  bool always_exact() const override { return inner->always_exact(); }
+  std::shared_ptr<const Weight> describe(const WeightDesc& desc) const override {
+    return inner->describe(desc);
+  }
+  std::size_t workspace(const NodeView& node) const override { return inner->workspace(node); }
+  std::uint64_t allocated_bytes(std::span<const std::uint64_t> sizes) const override {
+    return inner->allocated_bytes(sizes);
+  }
+  std::uint64_t max_buffer_bytes() const override { return buffer_limit; }
+  std::string problem_of(const WeightDesc& desc) const override { return inner->problem_of(desc); }
+  std::string problem_of(const StateTensor&) const override { return state_problem; }
+  std::string problem_of(const Plan& plan) const override { return inner->problem_of(plan); }
+};
+
 class WrappedBackend final : public Backend {
  public:
   /// `poison` fills all memory with NaN (0xFF bytes) when it is allocated, and fills the memory of
@@ -28,8 +54,8 @@ class WrappedBackend final : public Backend {
   explicit WrappedBackend(std::shared_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
-  std::function<void(DeviceMemory&)> change_memory;           ///< changes the reported memory
-  std::function<void(std::span<std::byte>)> change_download;  ///< changes the downloaded bytes
+  std::function<void(ChangedDescription&)> change_description;  ///< changes what is reported
+  std::function<void(std::span<std::byte>)> change_download;    ///< changes the downloaded bytes
 
   const CapturedWeights& captured() const { return captured_; }
   int n_allocated() const { return n_allocated_; }  ///< number of buffers
@@ -41,10 +67,10 @@ class WrappedBackend final : public Backend {
   int n_submitted() const { return n_submitted_; }
 
   const BackendCaps& caps() const override { return inner_->caps(); }
-  DeviceMemory memory() const override {
-    DeviceMemory memory = inner_->memory();
-    if (change_memory) change_memory(memory);
-    return memory;
+  std::shared_ptr<const BackendDescription> description() const override {
+    const auto changed = std::make_shared<ChangedDescription>(inner_->description());
+    if (change_description) change_description(*changed);
+    return changed;
   }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
     Buffer buffer = inner_->allocate(size_bytes, use);
@@ -66,9 +92,6 @@ class WrappedBackend final : public Backend {
     weight.values.resize(static_cast<std::size_t>(desc.elements()));
     decode(desc, parts, 0, weight.values);
     return inner_->pack(desc, parts);
-  }
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return inner_->workspace(graph, node);
   }
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
     ++n_compiled_;

@@ -24,7 +24,6 @@ using namespace vulkan;
 /// A backend without a device. It packs weights without storing their bytes.
 class NoDevice final : public Backend {
  public:
-  explicit NoDevice(const DeviceCaps& device_caps) : device_caps_(device_caps) {}
   const BackendCaps& caps() const override { return caps_; }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts&) override {
     auto packed = std::make_shared<PackedWeight>();
@@ -35,10 +34,9 @@ class NoDevice final : public Backend {
     weight->packed = std::move(packed);
     return weight;
   }
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return kernel_of(op_of(node)).workspace({graph, node}, device_caps_);
+  std::shared_ptr<const BackendDescription> description() const override {
+    return nothing<std::shared_ptr<const BackendDescription>>();
   }
-  DeviceMemory memory() const override { return nothing<DeviceMemory>(); }
   Buffer allocate(std::size_t, BufferUse) override { return nothing<Buffer>(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { nothing<int>(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { nothing<int>(); }
@@ -54,7 +52,6 @@ class NoDevice final : public Backend {
   static T nothing() {
     throw std::logic_error("there is no device");
   }
-  const DeviceCaps& device_caps_;
   BackendCaps caps_;
 };
 
@@ -110,9 +107,9 @@ class CaseLaunches {
  public:
   CaseLaunches(const OpProblem& problem, const NamedCaps& device)
       : problem_(problem), caps_(device.caps) {
-    NoDevice backend(caps_);
+    NoDevice backend;
     graph_ = graph_of(backend, problem);
-    scratch_bytes_ = backend.workspace(*graph_, node());
+    scratch_bytes_ = kernel_of(op_of(node())).workspace({*graph_, node()}, caps_);
     LaunchContext context(caps_, {*graph_, node()}, problem.layout(), scratch_bytes_);
     context.precision = device.precision;
     launches_ = kernel_of(op_of(node())).launch(context);

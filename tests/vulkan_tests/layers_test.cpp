@@ -32,9 +32,7 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
     const Tensor middle =
         linear(graph->input(DType::f32, {1, kCols}, RowSpace::rows), graph->weight(packed));
     graph->mark_output(linear(middle, graph->weight(claimed)));
-    const auto plan = schedule(graph, [&](const Graph& whole, const Node& node) {
-      return backend->workspace(whole, node);
-    });
+    const auto plan = schedule(graph, *backend->description());
     const Buffer arena = backend->allocate(plan->arena_bytes, BufferUse::activations);
     const Executable executable = backend->compile(
         plan, {.arena = arena, .state = {}, .state_layout = std::make_shared<StateLayout>()});

@@ -61,7 +61,7 @@ std::shared_ptr<Backend> open_limited(const std::function<void(DeviceCaps&)>& li
 }
 
 MemoryNeed need_on(const Backend& backend, const BitAxonConfig& config) {
-  return model_need(config.spec(), random_found(config.spec()), {}, backend.memory()).memory;
+  return model_need(config.spec(), random_found(config.spec()), {}, *backend.description()).memory;
 }
 
 TEST(VulkanMemory, RefusesMoreElementsThanShadersCanCount) {

@@ -75,8 +75,7 @@ void compile_product(Backend& backend) {
   graph->set_label("here");
   const auto weight = backend.pack(desc, {.data = std::as_bytes(std::span(numbers))});
   graph->mark_output(linear(graph->input(DType::f32, {256, 64}), graph->weight(weight)));
-  const auto plan =
-      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const auto plan = schedule(graph, *backend.description());
   backend.compile(plan, {.arena = backend.allocate(plan->arena_bytes, BufferUse::activations),
                          .state = {},
                          .state_layout = std::make_shared<const StateLayout>()});

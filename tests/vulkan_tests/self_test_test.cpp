@@ -17,7 +17,9 @@ class WrongWhenFast final : public Backend {
  public:
   explicit WrongWhenFast(Backend& inner) : inner_(inner) {}
   const BackendCaps& caps() const override { return inner_.caps(); }
-  DeviceMemory memory() const override { return inner_.memory(); }
+  std::shared_ptr<const BackendDescription> description() const override {
+    return inner_.description();
+  }
   Buffer allocate(std::size_t n, BufferUse use) override { return inner_.allocate(n, use); }
   void upload(const Buffer& b, std::size_t at, std::span<const std::byte> from) override {
     inner_.upload(b, at, from);
@@ -28,9 +30,6 @@ class WrongWhenFast final : public Backend {
   }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
-  }
-  std::size_t workspace(const Graph& graph, const Node& node) const override {
-    return inner_.workspace(graph, node);
   }
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override {
     precision_ = context.precision;

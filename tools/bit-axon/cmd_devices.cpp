@@ -28,8 +28,8 @@ Json to_json(const DeviceInfo& device) {
                {"chosen_by_auto", device.chosen_by_auto},
                {"reason", device.reason}};
   if (!device.driver_manifest.empty()) json["driver_manifest"] = device.driver_manifest;
-  if (device.vulkan_index < 0) return json;
-  json["vulkan_index"] = device.vulkan_index;
+  if (device.index < 0) return json;
+  json["vulkan_index"] = device.index;
   json["driver"] = device.driver;
   json["api_version"] = device.api_version;
   json["uuid"] = device.uuid;

@@ -98,8 +98,7 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   const Tensor input = graph->input(DType::f32, {kRows, weight->shape[2]});
   const Tensor y = linear(input, graph->weight(weight));
   graph->mark_output(y);
-  const auto plan =
-      schedule(graph, [&](const Graph& g, const Node& node) { return backend.workspace(g, node); });
+  const auto plan = schedule(graph, *backend.description());
   const Buffer arena = backend.allocate(plan->arena_bytes, BufferUse::activations);
   const auto place = [&](const Tensor& tensor) {
     return plan->values[static_cast<std::size_t>(tensor.id())].offset_bytes;

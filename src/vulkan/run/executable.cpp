@@ -14,16 +14,8 @@ const DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<const DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The rows, segments or outputs that a step of this graph has room for. If no tensor says, the
-/// largest number that any graph may have.
-std::int64_t capacity_of(const Graph& graph, RowSpace space) {
-  for (const Value& value : graph.values())
-    if (value.row_space == space) return value.shape[0];
-  return space == RowSpace::segments ? kMaxSegments : kMaxRows;
-}
-
 /// The largest step of this graph.
-StepSizes capacity_of(const Graph& graph) {
+StepSizes largest_sizes(const Graph& graph) {
   return {.n_rows = capacity_of(graph, RowSpace::rows),
           .n_segments = capacity_of(graph, RowSpace::segments),
           .n_outputs = capacity_of(graph, RowSpace::outputs)};
@@ -70,7 +62,7 @@ class Resolver {
   }
 
   void check_grid(const Launch& launch) const {
-    const auto groups = groups_of(launch, capacity_of(*executable_.plan->graph));
+    const auto groups = groups_of(launch, largest_sizes(*executable_.plan->graph));
     for (std::size_t axis = 0; axis < 3; ++axis)
       if (groups[axis] > caps_.max_group_count[axis])
         fail(fmt::format("{} work groups of {}: expected at most {} (maxComputeWorkGroupCount)",

@@ -54,6 +54,12 @@ std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted) {
   return std::max(std::min(wanted, caps.max_group_invocations), caps.max_subgroup_size);
 }
 
+std::int64_t capacity_of(const Graph& graph, RowSpace space) {
+  for (const Value& value : graph.values())
+    if (value.row_space == space) return value.shape[0];
+  return space == RowSpace::segments ? kMaxSegments : kMaxRows;
+}
+
 std::uint32_t to_uint(std::int64_t dimension) {
   if (dimension < 0 || dimension > std::numeric_limits<std::uint32_t>::max())
     throw Error(ErrorKind::unsupported,

@@ -141,6 +141,10 @@ inline std::uint32_t subgroups_per_group(const DeviceCaps& caps, std::uint32_t g
 /// A dimension as shaders take it. Throws Error(unsupported) when it needs more than 32 bits.
 std::uint32_t to_uint(std::int64_t dimension);
 
+/// The rows, segments or outputs that a step of this graph has room for. If no tensor says, the
+/// largest number that any graph may have.
+std::int64_t capacity_of(const Graph& graph, RowSpace space);
+
 /// The number of workgroups that cover n elements, with `per_group` elements each.
 inline std::uint32_t groups_for(std::int64_t n, std::int64_t per_group) {
   return to_uint(divide_up(n, per_group));

@@ -1,8 +1,9 @@
-// The memory of a device, computed from its capabilities.
-#include "vulkan/memory/device_memory.h"
+// What is known of a device from its capabilities alone.
+#include "vulkan/description.h"
 
 #include <gtest/gtest.h>
 
+#include "core/state_layout.h"
 #include "fabricated.h"
 #include "platform/host_memory.h"
 #include "support/default_model.h"
@@ -41,53 +42,57 @@ DeviceCaps discrete() {
       {{1, 0}, {0, kDevice}, {1, kHost}, {1, kHost | kCached}, {2, kDevice | kHost}});
 }
 
-TEST(DeviceMemory, OfADiscreteGpu) {
-  const bitaxon::DeviceMemory memory = device_memory(discrete());
-  ASSERT_EQ(memory.kinds.size(), 2u);
-  EXPECT_EQ(memory.kinds[0].name, "device memory");
-  EXPECT_EQ(memory.kinds[0].available_bytes, 5 * kGiB);
-  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "step buffers use the mappable window";
-  EXPECT_EQ(memory.kinds[1].name, "system memory");
-  ASSERT_TRUE(memory.kinds[1].available_bytes.has_value());
-  EXPECT_LE(*memory.kinds[1].available_bytes, total_memory_bytes());
-  EXPECT_EQ(memory.kinds[1].backend_bytes, 2 * kBlock) << "one block for staging, one for readback";
-  EXPECT_EQ(memory.max_buffer_bytes, 4 * kGiB);
+std::vector<MemoryKind> memory_of(const DeviceCaps& caps) {
+  return describe_device(caps)->memory();
 }
 
-TEST(DeviceMemory, OfADiscreteGpuVisibleToTheHost) {
+TEST(VulkanDescription, OfADiscreteGpu) {
+  const auto memory = memory_of(discrete());
+  ASSERT_EQ(memory.size(), 2u);
+  EXPECT_EQ(memory[0].name, "device memory");
+  EXPECT_EQ(memory[0].available_bytes, 5 * kGiB);
+  EXPECT_EQ(memory[0].backend_bytes, 0u) << "step buffers use the mappable window";
+  EXPECT_EQ(memory[1].name, "system memory");
+  ASSERT_TRUE(memory[1].available_bytes.has_value());
+  EXPECT_LE(*memory[1].available_bytes, total_memory_bytes());
+  EXPECT_EQ(memory[1].backend_bytes, 2 * kBlock) << "one block for staging, one for readback";
+  EXPECT_EQ(describe_device(discrete())->max_buffer_bytes(), 4 * kGiB);
+}
+
+TEST(VulkanDescription, OfADiscreteGpuVisibleToTheHost) {
   DeviceCaps caps = discrete();
   caps.memory_types[4].heap = 0;
-  const bitaxon::DeviceMemory memory = device_memory(caps);
-  EXPECT_EQ(memory.kinds[0].available_bytes, 5 * kGiB);
-  EXPECT_EQ(memory.kinds[0].backend_bytes, 0u) << "steps and weights share a memory type";
-  EXPECT_EQ(memory.kinds[1].backend_bytes, kBlock) << "readback";
+  const auto memory = memory_of(caps);
+  EXPECT_EQ(memory[0].available_bytes, 5 * kGiB);
+  EXPECT_EQ(memory[0].backend_bytes, 0u) << "steps and weights share a memory type";
+  EXPECT_EQ(memory[1].backend_bytes, kBlock) << "readback";
 }
 
-TEST(DeviceMemory, OfAnIntegratedGpu) {
+TEST(VulkanDescription, OfAnIntegratedGpu) {
   const DeviceCaps caps = with_memory(DeviceType::integrated, {{12 * kGiB, 7 * kGiB, true}},
                                       {{0, kDevice | kHost}, {0, kDevice | kHost | kCached}});
-  const bitaxon::DeviceMemory memory = device_memory(caps);
-  ASSERT_EQ(memory.kinds.size(), 2u);
-  EXPECT_EQ(memory.kinds[0].available_bytes, 7 * kGiB);
-  EXPECT_EQ(memory.kinds[0].backend_bytes, kBlock);
-  EXPECT_EQ(memory.kinds[1].backend_bytes, 0u);
+  const auto memory = memory_of(caps);
+  ASSERT_EQ(memory.size(), 2u);
+  EXPECT_EQ(memory[0].available_bytes, 7 * kGiB);
+  EXPECT_EQ(memory[0].backend_bytes, kBlock);
+  EXPECT_EQ(memory[1].backend_bytes, 0u);
 }
 
-TEST(DeviceMemory, OfACpuDeviceIsSystemMemory) {
-  const bitaxon::DeviceMemory memory = device_memory(
+TEST(VulkanDescription, OfACpuDeviceIsSystemMemory) {
+  const auto memory = memory_of(
       with_memory(DeviceType::cpu, {{2 * kGiB, 3 * kGiB, true}}, {{0, kDevice | kHost | kCached}}));
-  ASSERT_EQ(memory.kinds.size(), 1u);
-  EXPECT_EQ(memory.kinds[0].name, "system memory");
-  EXPECT_EQ(memory.kinds[0].available_bytes, 3 * kGiB) << "not the nominal size";
+  ASSERT_EQ(memory.size(), 1u);
+  EXPECT_EQ(memory[0].name, "system memory");
+  EXPECT_EQ(memory[0].available_bytes, 3 * kGiB) << "not the nominal size";
 }
 
-TEST(DeviceMemory, OfADeviceWithoutMemory) {
-  const bitaxon::DeviceMemory memory = device_memory(with_memory(DeviceType::discrete, {}, {}));
-  ASSERT_EQ(memory.kinds.size(), 1u);
-  EXPECT_EQ(memory.kinds[0].available_bytes, 0u);
+TEST(VulkanDescription, OfADeviceWithoutMemory) {
+  const auto memory = memory_of(with_memory(DeviceType::discrete, {}, {}));
+  ASSERT_EQ(memory.size(), 1u);
+  EXPECT_EQ(memory[0].available_bytes, 0u);
 }
 
-TEST(DeviceMemory, CountsBlocks) {
+TEST(VulkanDescription, CountsBlocks) {
   const DeviceCaps caps = discrete();
   const auto allocated = [&](std::vector<std::uint64_t> sizes) {
     return allocated_bytes(caps, sizes);
@@ -101,15 +106,15 @@ TEST(DeviceMemory, CountsBlocks) {
   EXPECT_EQ(allocated({kGiB, 1, kGiB}), 2 * kGiB + kBlock);
 }
 
-TEST(DeviceMemory, PackedWeightsTakeNoMoreThanStoredOnes) {
-  expect_packed_like_stored(device_memory(discrete()));
+TEST(VulkanDescription, PackedWeightsTakeNoMoreThanStoredOnes) {
+  expect_packed_like_stored(*describe_device(discrete()));
 }
 
 /// The default configuration in 4 bits. Blocks waste little memory.
-TEST(DeviceMemory, TheDefaultModelFits) {
+TEST(VulkanDescription, TheDefaultModelFits) {
   const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
   const MemoryNeed need =
-      model_need(BitAxonConfig{}.spec(), found, {}, device_memory(discrete())).memory;
+      model_need(BitAxonConfig{}.spec(), found, {}, *describe_device(discrete())).memory;
   EXPECT_TRUE(need.fits()) << problem_of(need);
   std::uint64_t stored = 0;
   for (const FoundWeight& weight : found) stored += weight.source.desc.stored_bytes();
@@ -120,17 +125,31 @@ TEST(DeviceMemory, TheDefaultModelFits) {
   }
   DeviceCaps small = discrete();
   small.heaps[0].available_bytes = stored;
-  EXPECT_FALSE(model_need(BitAxonConfig{}.spec(), found, {}, device_memory(small)).memory.fits());
+  EXPECT_FALSE(
+      model_need(BitAxonConfig{}.spec(), found, {}, *describe_device(small)).memory.fits());
 }
 
-TEST(DeviceMemory, NamesATensorAboveALimit) {
+TEST(VulkanDescription, NamesATensorAboveALimit) {
   DeviceCaps caps = discrete();
   caps.max_allocation_bytes = 32 * kMiB;
   const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
-  const MemoryNeed need = model_need(BitAxonConfig{}.spec(), found, {}, device_memory(caps)).memory;
+  const MemoryNeed need =
+      model_need(BitAxonConfig{}.spec(), found, {}, *describe_device(caps)).memory;
   EXPECT_FALSE(need.fits());
   EXPECT_NE(need.too_large.find("embed_tokens.weight takes"), std::string::npos) << need.too_large;
   EXPECT_NE(need.too_large.find("32.00 MiB"), std::string::npos) << need.too_large;
+}
+
+TEST(VulkanDescription, NamesAStateTensorThatCannotBeBound) {
+  DeviceCaps caps = discrete();
+  caps.max_storage_buffer_bytes = 4096;
+  StateTensor tensor;
+  tensor.name = "layer_3.keys";
+  tensor.size_bytes = 8192;
+  EXPECT_EQ(describe_device(caps)->problem_of(tensor),
+            "layer_3.keys takes 8.00 KiB, the largest binding is of 4.00 KiB");
+  tensor.size_bytes = 4096;
+  EXPECT_EQ(describe_device(caps)->problem_of(tensor), "");
 }
 
 }  // namespace

@@ -1,13 +1,15 @@
-// How much memory a device has and how large objects are in it, told from its record.
+// What the Vulkan backend can be asked about a device without opening it.
 #pragma once
 
-#include "core/backend.h"
+#include <memory>
+
+#include "core/backend_description.h"
 #include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan {
 
 /// Takes the heaps from `caps`. Pure except for the available memory of the system, which a device
 /// with memory of its own needs as well.
-DeviceMemory device_memory(const DeviceCaps& caps);
+std::shared_ptr<const BackendDescription> describe_device(const DeviceCaps& caps);
 
 }  // namespace bitaxon::vulkan
