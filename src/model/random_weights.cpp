@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/half.h"
+#include "core/mix64.h"
 #include "formats/nf4_codebook.h"
 
 namespace bitaxon {

@@ -9,16 +9,6 @@
 
 namespace bitaxon {
 
-/// SplitMix64's output function: a well-mixed number for every counter, cheap enough to fill
-/// gigabytes in seconds. Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
-/// generators".
-constexpr std::uint64_t mix64(std::uint64_t counter) {
-  std::uint64_t z = (counter + 1) * 0x9E3779B97F4A7C15U;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBU;
-  return z ^ z >> 31;
-}
-
 /// How random weights are stored.
 struct RandomForm {
   /// Matrices as codes of their own, not quantized from floats: gigabytes within seconds. A tied

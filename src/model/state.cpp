@@ -10,7 +10,7 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/half.h"
-#include "model/random_weights.h"
+#include "core/mix64.h"
 #include "model/state_file.h"
 #include "model/state_impl.h"
 

@@ -10,6 +10,7 @@
 
 #include "core/assert.h"
 #include "core/half.h"
+#include "core/mix64.h"
 #include "formats/nf4_codebook.h"
 #include "ops/op.h"
 
@@ -20,12 +21,7 @@ Random::Random(std::string_view seed) : state_(0xcbf29ce484222325U) {
     state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
 }
 
-std::uint64_t Random::next() {
-  std::uint64_t z = state_ += 0x9e3779b97f4a7c15U;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-  return z ^ (z >> 31);
-}
+std::uint64_t Random::next() { return mix64_output(state_ += kMix64Step); }
 
 std::int64_t Random::below(std::int64_t n) {
   return static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(n));

@@ -21,7 +21,6 @@
 namespace bitaxon::test {
 
 /// A small random number generator. It gives the same numbers with every standard library.
-/// Source: Steele et al. 2014, "Fast splittable pseudorandom number generators" (SplitMix64).
 class Random {
  public:
   /// The seed is a text, such as the name of a case. Adding a case thus does not change the numbers

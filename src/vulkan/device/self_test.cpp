@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/ops.h"
 #include "core/half.h"
+#include "core/mix64.h"
 #include "core/plan.h"
 #include "core/step.h"
 #include "formats/nf4_codebook.h"
@@ -33,12 +34,11 @@ constexpr double kTolerance = 2e-3;
 class Numbers {
  public:
   float next() {
-    state_ = state_ * 6364136223846793005U + 1442695040888963407U;
-    return static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) * 0x1p-31F;
+    return static_cast<float>(static_cast<std::int32_t>(mix64(count_++) >> 32)) * 0x1p-31F;
   }
 
  private:
-  std::uint64_t state_ = 1;
+  std::uint64_t count_ = 0;
 };
 
 /// A weight as a checkpoint may hold it.

@@ -10,8 +10,8 @@
 #include "bitaxon/step_limits.h"
 #include "console.h"
 #include "core/backend.h"
+#include "core/mix64.h"
 #include "generate/decoder.h"
-#include "model/random_weights.h"
 #include "platform/host_memory.h"
 #include "platform/temperature.h"
 
