@@ -80,7 +80,9 @@ struct GenerateResult {
 /// Feeds `prompt` (model ids, at least one) to `state` and generates. Afterwards the state holds
 /// the prompt and every id of token_ids, and nothing else, at any run-ahead and however it ended;
 /// with one exception: an interruption during the prompt leaves the state after the chunk at hand.
-/// `vocabulary` may be null: no text, no end of sequence.
+/// A prompt at position 0 begins with the token that the model's description names, if it names one.
+/// The end-of-sequence tokens are those of the vocabulary and those of the description. `vocabulary`
+/// may be null: no text, no end of sequence.
 /// Throws Error(invalid_argument) for bad options, an empty prompt, or a prompt that does not fit
 /// max_seq_len; Error(device) when logits are not finite.
 GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,

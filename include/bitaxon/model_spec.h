@@ -113,16 +113,17 @@ struct WeightKey {
 };
 
 struct ModelSpec {
-  std::string family;              ///< "bit_axon"
-  std::int64_t vocab_size = 0;     ///< V
-  std::int64_t d_embedding = 0;    ///< S, width of embedding and head
-  std::int64_t d_model = 0;        ///< D, width of the residual stream
-  std::int64_t max_seq_len = 0;    ///< in tokens
-  double norm_eps = 0;             ///< of every RMS norm
-  bool has_bridges = false;        ///< projections from S to D and back; without them S = D
-  bool has_final_norm = false;     ///< in front of the head
-  bool has_tied_head = false;      ///< the embedding is the head of a checkpoint without one
-  bool adds_beginning = false;     ///< a text begins with a beginning-of-sequence token
+  std::string family;            ///< "bit_axon"
+  std::int64_t vocab_size = 0;   ///< V
+  std::int64_t d_embedding = 0;  ///< S, width of embedding and head
+  std::int64_t d_model = 0;      ///< D, width of the residual stream
+  std::int64_t max_seq_len = 0;  ///< in tokens
+  double norm_eps = 0;           ///< of every RMS norm
+  bool has_bridges = false;      ///< projections from S to D and back; without them S = D
+  bool has_final_norm = false;   ///< in front of the head
+  bool has_tied_head = false;    ///< the embedding is the head of a checkpoint without one
+  /// The id of the token in front of every text; empty if texts begin without one.
+  std::optional<std::int32_t> beginning;
   std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
   std::vector<BlockSpec> blocks;
   /// Names of each weight that a checkpoint may use; files are written with the first.

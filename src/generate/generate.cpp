@@ -56,7 +56,11 @@ class Generation {
         stops_(options.stop) {
     if (vocabulary != nullptr) {
       stream_.emplace(vocabulary->tokenizer());
-      if (!options.ignore_eos) ends_of_sequence_ = vocabulary->ends_of_sequence();
+      if (!options.ignore_eos) {
+        ends_of_sequence_ = vocabulary->ends_of_sequence();
+        const std::vector<std::int32_t>& described = model.spec().ends;
+        ends_of_sequence_.insert(ends_of_sequence_.end(), described.begin(), described.end());
+      }
     }
   }
 
@@ -163,6 +167,13 @@ void Generation::finish_text() {
 
 GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   check(prompt);
+  const std::optional<std::int32_t> beginning = model_.spec().beginning;
+  std::vector<std::int32_t> begun;
+  if (beginning && state_.position() == 0 && prompt.front() != *beginning) {
+    begun = {*beginning};
+    begun.insert(begun.end(), prompt.begin(), prompt.end());
+    prompt = begun;
+  }
   result_.prompt_tokens = std::ssize(prompt);
   // A prompt that does not fit is refused where it is fed.
   const std::int64_t room = model_.spec().max_seq_len - state_.position() - std::ssize(prompt);

@@ -115,6 +115,41 @@ TEST_F(TwoBlocks, ContinuesFromASavedState) {
   EXPECT_EQ(generate_from(open, state, std::span(prompt).last(1)), expected);
 }
 
+TEST_F(TwoBlocks, TextsBeginAndEndWithTheTokensOfTheDescription) {
+  std::vector<std::string> warnings;
+  ModelSpec spec = describe_model(kConfig, "config.json", warnings);
+  const auto backend = open_device("cpu", {.n_threads = 1}).backend;
+  const Vocabulary vocabulary(Tokenizer::bytes(), "{1: 9}", spec.vocab_size);
+  const auto generated = [&](State& state, Model& model, std::vector<std::int32_t> prompt) {
+    GenerateOptions options;
+    options.sampler.temperature = 0;
+    options.max_tokens = 6;
+    return generate(model, state, &vocabulary, prompt, options);
+  };
+  Model plain = Model::random(backend, spec, 3, {});
+  State state = plain.new_state();
+  const auto expected = generated(state, plain, {7, 1, 2}).token_ids;
+  ASSERT_EQ(expected.size(), 6U);
+
+  spec.beginning = 7;
+  Model begun = Model::random(backend, spec, 3, {});
+  for (const std::vector<std::int32_t>& prompt :
+       {std::vector<std::int32_t>{1, 2}, std::vector<std::int32_t>{7, 1, 2}}) {
+    State from_start = begun.new_state();
+    const GenerateResult result = generated(from_start, begun, prompt);
+    EXPECT_EQ(result.token_ids, expected);
+    EXPECT_EQ(result.prompt_tokens, 3);
+    EXPECT_EQ(generated(from_start, begun, {4}).prompt_tokens, 1);  // not the start of a text
+  }
+
+  spec.ends = {expected[0]};
+  Model ended = Model::random(backend, spec, 3, {});
+  State at_end = ended.new_state();
+  const GenerateResult result = generated(at_end, ended, {1, 2});
+  EXPECT_EQ(result.stop_token, expected[0]);
+  EXPECT_EQ(result.finish_reason, FinishReason::stop);
+}
+
 TEST_F(TwoBlocks, CanBeInspected) {
   const Inspection model = inspect_files(model_files(folder_.path()));
   EXPECT_TRUE(model.warnings.empty());
