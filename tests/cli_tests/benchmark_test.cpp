@@ -14,6 +14,7 @@
 #include "support/json_schema.h"
 #include "support/small_models.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -9,6 +9,7 @@
 #include "formats/json.h"
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::tool {

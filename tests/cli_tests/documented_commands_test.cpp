@@ -11,6 +11,7 @@
 #include "model_folder.h"
 #include "program.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -8,6 +8,7 @@
 #include "model_folder.h"
 #include "platform/paths.h"
 #include "program.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -9,6 +9,7 @@
 #include "program.h"
 #include "support/small_models.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -9,6 +9,7 @@
 #include "model/random_weights.h"
 #include "platform/host_memory.h"
 #include "program.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

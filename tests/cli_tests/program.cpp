@@ -23,6 +23,7 @@
 
 #include "platform/paths.h"
 #include "support/json_schema.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

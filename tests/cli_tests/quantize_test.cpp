@@ -7,7 +7,6 @@
 #include <sstream>
 
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
 #include "formats/safetensors.h"
 #include "model/weights.h"
 #include "model_folder.h"
@@ -15,6 +14,7 @@
 #include "program.h"
 #include "support/small_models.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -16,6 +16,7 @@
 #include "program.h"
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -1,10 +1,10 @@
 // --shader-dir: the program uses the shaders of a folder instead of its own.
 #include <gtest/gtest.h>
 
-#include "format_tests/temporary_files.h"
 #include "model_folder.h"
 #include "program.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "model_folder.h"
 #include "program.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

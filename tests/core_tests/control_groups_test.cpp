@@ -10,6 +10,7 @@
 
 #include "platform/cpu_info.h"
 #include "platform/host_memory.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -7,7 +7,6 @@
 
 #include "core/align.h"
 #include "core/plan.h"
-#include "core_tests/expect_error.h"
 #include "core_tests/toy_graph.h"
 #include "support/errors.h"
 

@@ -6,8 +6,8 @@
 
 #include "bitaxon/ops.h"
 #include "core/plan.h"
-#include "core_tests/expect_error.h"
 #include "core_tests/toy_graph.h"
+#include "support/errors.h"
 
 namespace bitaxon::test {
 namespace {

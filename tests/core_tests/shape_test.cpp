@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "core_tests/expect_error.h"
+#include "support/errors.h"
 
 namespace bitaxon::test {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <numeric>
 
-#include "core_tests/expect_error.h"
 #include "cpu/cpu_backend.h"
+#include "support/errors.h"
 
 namespace bitaxon::cpu {
 namespace {

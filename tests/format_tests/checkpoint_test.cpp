@@ -6,11 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "format_tests/temporary_files.h"
+#include "format_tests/safetensors_bytes.h"
 #include "formats/safetensors.h"
+#include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 /// The bytes of a safetensors file. It has a U8 [1] tensor for each name in `tensors`.
 std::string file_with(const std::vector<std::string>& tensors, std::string_view metadata = "null") {

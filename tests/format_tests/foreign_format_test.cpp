@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
 #include "formats/weight_source.h"
+#include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 StoredType type(std::string_view name) { return StoredType::named(name).value(); }
 

@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "format_tests/temporary_files.h"
 #include "platform/file.h"
 #include "platform/printable.h"
+#include "support/errors.h"
 #include "support/source_tree.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
 
 void expect_refused(std::string_view text, std::string_view fragment,
                     const JsonLimits& limits = {}) {

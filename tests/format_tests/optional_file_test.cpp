@@ -3,11 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include "format_tests/temporary_files.h"
 #include "platform/file.h"
+#include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 namespace fs = std::filesystem;
 

@@ -9,10 +9,15 @@
 #include <vector>
 
 #include "format_tests/largest_allocation.h"
-#include "format_tests/temporary_files.h"
+#include "format_tests/safetensors_bytes.h"
+#include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 SafetensorsHeader parse(std::string_view header, std::uint64_t data_bytes) {
   return parse_safetensors_header(header, 8 + header.size() + data_bytes, "m.safetensors");

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
 #include "formats/weight_source.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 constexpr const char* kState = ".quant_state.bitsandbytes__nf4";
 

@@ -6,12 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
-#include "format_tests/temporary_files.h"
 #include "platform/file.h"
 #include "platform/partial_file.h"
+#include "support/temporary_folder.h"
 
 namespace {
 
@@ -39,6 +40,8 @@ extern "C" int rename(const char* from, const char* to) noexcept {
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 class SyncTest : public testing::Test {
  protected:

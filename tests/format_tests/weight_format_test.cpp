@@ -10,11 +10,13 @@
 
 #include "core/half.h"
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
+#include "support/errors.h"
 #include "support/source_tree.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
 
 using Bytes = std::vector<std::byte>;
 

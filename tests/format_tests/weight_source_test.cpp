@@ -8,11 +8,15 @@
 #include <vector>
 
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
+#include "support/errors.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 /// The whole weight as floats.
 std::vector<float> decode_all(const Checkpoint& checkpoint, const WeightSource& source) {

@@ -13,6 +13,7 @@
 
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -5,6 +5,7 @@
 
 #include "bitaxon/generate.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::test {

@@ -7,6 +7,7 @@
 
 #include "hub/content_id.h"
 #include "platform/file.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 

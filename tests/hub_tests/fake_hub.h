@@ -11,6 +11,7 @@
 #include "formats/json.h"
 #include "hub/download.h"
 #include "program.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "test_server.h"
 

@@ -8,6 +8,7 @@
 #include "hub/hub_names.h"
 #include "platform/file.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "format_tests/temporary_files.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 namespace {

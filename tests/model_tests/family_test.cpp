@@ -11,6 +11,7 @@
 #include "support/borrowed_backend.h"
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "support/wrapped_backend.h"
 

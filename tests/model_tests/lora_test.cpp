@@ -9,9 +9,9 @@
 
 #include "bitaxon/error.h"
 #include "format_tests/stored_tensor.h"
-#include "format_tests/temporary_files.h"
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 namespace {

@@ -9,6 +9,7 @@
 #include "support/default_model.h"
 #include "support/errors.h"
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "support/wrapped_backend.h"
 

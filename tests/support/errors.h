@@ -28,4 +28,25 @@ void expect_error(const Act& act, ErrorKind kind,
   }
 }
 
+/// As expect_error, and the message begins with `begin`.
+template <class Act>
+void expect_error(const Act& act, ErrorKind kind, std::string_view begin,
+                  std::string_view fragment) {
+  const auto checked = [&] {
+    try {
+      act();
+    } catch (const Error& error) {
+      EXPECT_TRUE(std::string_view(error.what()).starts_with(begin))
+          << error.what() << "\nshould begin with " << begin;
+      throw;
+    }
+  };
+  expect_error(checked, kind, {fragment});
+}
+
+template <class Act>
+void expect_invalid(const Act& act, std::string_view fragment) {
+  expect_error(act, ErrorKind::invalid_argument, {fragment});
+}
+
 }  // namespace bitaxon::test

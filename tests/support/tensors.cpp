@@ -94,15 +94,4 @@ void expect_close(std::span<const float> actual, std::span<const float> expected
       errors.worst_row, row_factor * bound, worst, a[worst], e[worst]);
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "bitaxon-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 }  // namespace bitaxon::test

@@ -12,6 +12,7 @@
 
 #include "formats/safetensors.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 
 namespace bitaxon::test {
 
@@ -39,19 +40,5 @@ RowErrors row_errors(std::span<const float> actual, std::span<const float> expec
 void expect_close(std::span<const float> actual, std::span<const float> expected,
                   std::int64_t n_rows, double bound, const std::string& what,
                   double row_factor = 4);
-
-/// A new folder under the system's temporary folder. The destructor removes the folder.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace bitaxon::test

@@ -3,11 +3,13 @@
 #include <vector>
 
 #include "bitaxon/tokenizer.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "tokenizer_json.h"
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 TEST(ChatTemplate, WrapsEachMessageAndOpensTheAnswer) {
   EXPECT_EQ(chat_prompt({}), "<|im_start|>assistant\n");

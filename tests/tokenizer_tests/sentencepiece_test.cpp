@@ -10,7 +10,7 @@
 #include "bitaxon/tokenizer.h"
 #include "platform/file.h"
 #include "support/source_tree.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "tokenizer/utf8.h"
 
 #ifdef BITAXON_WITH_SENTENCEPIECE
@@ -19,6 +19,8 @@
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 const std::string kModel = test::golden_dir() / "sentencepiece" / "tokenizer.model";
 

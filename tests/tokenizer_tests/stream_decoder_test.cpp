@@ -4,12 +4,14 @@
 
 #include "bitaxon/tokenizer.h"
 #include "support/source_tree.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer_json.h"
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 using Ids = std::vector<std::int32_t>;
 

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "bitaxon/error.h"
-#include "temporary_folder.h"
+#include "support/temporary_folder.h"
 #include "tokenizer_json.h"
 
 namespace bitaxon {
 namespace {
+
+using test::TemporaryFolder;
 
 using Ids = std::vector<std::int32_t>;
 

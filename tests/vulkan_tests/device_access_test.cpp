@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "support/small_models.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 
 namespace bitaxon::vulkan::test {

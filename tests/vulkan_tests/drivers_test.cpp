@@ -9,6 +9,7 @@
 
 #include "environment.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "vulkan/device/instance.h"
 #include "vulkan/drivers/driver_files.h"

@@ -16,6 +16,7 @@
 #include "model_life.h"
 #include "objects_in_use.h"
 #include "split_memory.h"
+#include "support/temporary_folder.h"
 #include "support/tensors.h"
 #include "vulkan/device/result.h"
 #include "vulkan_tests/test_device.h"

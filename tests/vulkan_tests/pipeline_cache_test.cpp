@@ -7,7 +7,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "format_tests/temporary_files.h"
+#include "support/temporary_folder.h"
 #include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {

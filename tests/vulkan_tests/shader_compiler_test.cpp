@@ -4,14 +4,19 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "format_tests/temporary_files.h"
+#include <fstream>
+
 #include "support/errors.h"
 #include "support/source_tree.h"
+#include "support/temporary_folder.h"
 #include "vulkan/program/shader.h"
 #include "vulkan/program/spirv_reflection.h"
 
 namespace bitaxon::vulkan {
 namespace {
+
+using test::expect_error;
+using test::TemporaryFolder;
 
 using test::expect_error;
 

@@ -1,0 +1,22 @@
+// The bytes of safetensors files, valid or not.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bitaxon {
+
+/// The eight bytes that begin a safetensors file.
+inline std::string length_bytes(std::uint64_t length) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>((length >> (8 * i)) & 0xff));
+  return bytes;
+}
+
+/// The bytes of a safetensors file with this header and data. Neither is checked.
+inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
+  return length_bytes(header.size()) + std::string(header) + std::string(data);
+}
+
+}  // namespace bitaxon
