@@ -92,7 +92,7 @@ else()
 endif()
 
 # The layers that read input.
-set(BX_READING_LAYERS formats model platform tokenizer)
+set(BX_READING_LAYERS formats hub_cache model platform tokenizer)
 
 # bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>. LINK
 # names the layers below it and the libraries it may use. All of src/ is on the include path;

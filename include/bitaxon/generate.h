@@ -26,6 +26,9 @@ class Vocabulary {
   /// vocab_size, with both numbers.
   Vocabulary(Tokenizer tokenizer, std::string_view mapping, std::int64_t vocab_size);
 
+  /// Checks that a text is UTF-8; the byte tokenizer takes any bytes. Throws
+  /// Error(invalid_argument) that names `what` and the byte.
+  void check_utf8(const std::string& what, std::string_view text) const;
   /// Throws Error(invalid_argument) that names the token when one has no image.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;

@@ -6,6 +6,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/generate.h"
 #include "platform/printable.h"
+#include "tokenizer/utf8.h"
 #include "tokenizer/vocab_mapping.h"
 
 namespace bitaxon {
@@ -32,6 +33,14 @@ Vocabulary::Vocabulary(Tokenizer tokenizer, std::string_view mapping, std::int64
     throw Error(ErrorKind::format,
                 fmt::format("tokenizer: expected at most {} ids (the model's vocab_size), got {}",
                             vocab_size, impl->tokenizer.vocab_size()));
+}
+
+void Vocabulary::check_utf8(const std::string& what, std::string_view text) const {
+  const std::size_t n_valid = valid_prefix(text);
+  if (n_valid == text.size() || tokenizer().kind() == "bytes") return;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("{}: expected UTF-8, got byte 0x{:02x} at byte {}", what,
+                          static_cast<unsigned char>(text[n_valid]), n_valid));
 }
 
 std::vector<std::int32_t> Vocabulary::encode(std::string_view text) const {

@@ -14,8 +14,8 @@
 #include "bitaxon/error.h"
 #include "hub/fetch_file.h"
 #include "hub/hub_api.h"
-#include "hub/hub_cache.h"
-#include "hub/hub_names.h"
+#include "hub_cache/hub_cache.h"
+#include "hub_cache/hub_names.h"
 #include "platform/file_lock.h"
 #include "platform/printable.h"
 

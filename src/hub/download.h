@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "hub/disk_calls.h"
 #include "hub/http.h"
+#include "hub_cache/disk_calls.h"
 
 namespace bitaxon::hub {
 

@@ -8,9 +8,9 @@
 
 #include "bitaxon/error.h"
 #include "hub/content_id.h"
-#include "hub/hub_names.h"
 #include "hub/retries.h"
 #include "hub/url.h"
+#include "hub_cache/hub_names.h"
 #include "platform/printable.h"
 
 namespace bitaxon::hub {

@@ -6,8 +6,8 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
-#include "hub/hub_names.h"
 #include "hub/url.h"
+#include "hub_cache/hub_names.h"
 #include "platform/printable.h"
 
 namespace bitaxon::hub {

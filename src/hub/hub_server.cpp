@@ -6,8 +6,8 @@
 #include <cstdlib>
 
 #include "bitaxon/error.h"
-#include "hub/hub_cache.h"
 #include "hub/url.h"
+#include "hub_cache/hub_cache.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
 #include "platform/printable.h"

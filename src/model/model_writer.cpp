@@ -329,19 +329,6 @@ void refuse_a_full_disk(const fs::path& folder, std::uint64_t needed_bytes) {
 
 }  // namespace
 
-PartReport& PartReport::operator+=(const PartReport& other) {
-  parameters += other.parameters;
-  bytes_before += other.bytes_before;
-  bytes_after += other.bytes_after;
-  error_squares += other.error_squares;
-  squares += other.squares;
-  return *this;
-}
-
-double PartReport::relative_error() const {
-  return error_squares == 0 ? 0 : std::sqrt(error_squares / squares);
-}
-
 std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
                                                              const fs::path& output,
                                                              const LoadProgress& on_progress,

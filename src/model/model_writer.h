@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bitaxon/model.h"
+#include "bitaxon/rewrite.h"
 #include "formats/safetensors.h"
 #include "model/weights.h"
 
@@ -26,17 +27,6 @@ struct WeightEdit {
   WeightDesc to;                    ///< the form it gets
   std::optional<Quantization> how;  ///< set when that is one of codes
   ChangeRows change;                ///< empty: none
-};
-
-/// One part of the model, or all of it.
-struct PartReport {
-  std::int64_t parameters = 0;
-  std::uint64_t bytes_before = 0, bytes_after = 0;
-  double error_squares = 0, squares = 0;  ///< of the weights that were quantized
-
-  PartReport& operator+=(const PartReport& other);
-  /// ||w - w'|| / ||w|| of the weights that were quantized; 0 where none was.
-  double relative_error() const;
 };
 
 struct ModelWrite {

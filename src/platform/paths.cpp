@@ -1,5 +1,6 @@
 #include "platform/paths.h"
 
+#include <dlfcn.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -47,6 +48,14 @@ std::string expand_variables(std::string_view text) {
 std::filesystem::path executable_path() {
   std::error_code error;
   return std::filesystem::read_symlink("/proc/self/exe", error);
+}
+
+std::filesystem::path module_path() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&module_path), &info) == 0) return {};
+  std::error_code error;
+  std::filesystem::path file = std::filesystem::canonical(info.dli_fname, error);
+  return error ? std::filesystem::path() : file;
 }
 
 std::optional<std::filesystem::path> environment_path(const char* name) {

@@ -10,6 +10,8 @@ namespace bitaxon {
 
 /// The running program's file. Empty when the system does not report it.
 std::filesystem::path executable_path();
+/// The file of the library or the program that contains this code. Empty if it is not known.
+std::filesystem::path module_path();
 /// An environment variable as a path; empty when unset or "".
 std::optional<std::filesystem::path> environment_path(const char* name);
 /// The user's home folder: $HOME, else the folder in the password file. Empty if there is neither.

@@ -17,21 +17,13 @@
 namespace bitaxon::test {
 namespace {
 
-using tool::BenchedDevice;
-using tool::BenchKind;
-using tool::Benchmark;
-using tool::BenchProfile;
-using tool::BenchRecord;
-using tool::BenchTest;
-using tool::ProfiledOp;
-
 BenchRecord record(const BenchTest& test, const std::vector<double>& seconds) {
   BenchRecord record;
   record.test = test;
-  record.seconds = tool::spread_of(seconds);
+  record.seconds = spread_of(seconds);
   record.n_tokens = test.n_tokens;
   record.work = {.stored_bytes = 1000, .flops = 2000};
-  record.limit = tool::BenchLimit{.seconds = seconds.front() / 4};
+  record.limit = BenchLimit{.seconds = seconds.front() / 4};
   return record;
 }
 
@@ -50,7 +42,7 @@ BenchedDevice device(const std::string& selector, const std::vector<double>& sec
   device.rates.add({.read_bytes_per_s = 2e9, .f32_flops_per_s = 3e9, .dispatch_s = 5e-6});
   device.rates.add({.read_bytes_per_s = 1e9, .f32_flops_per_s = 4e9, .dispatch_s = 7e-6});
   for (const BenchTest& test :
-       tool::tests_of({.seq_lengths = {8, 64}, .depths = {0, 64}, .n_decode_tokens = 4}))
+       tests_of({.seq_lengths = {8, 64}, .depths = {0, 64}, .n_decode_tokens = 4}))
     device.records.push_back(record(test, seconds));
   device.records.front().temperature = device.records.back().temperature = 61;
   for (const BenchKind kind : {BenchKind::prefill, BenchKind::decode}) {

@@ -1,6 +1,4 @@
 // bit-axon benchmark: the records that it prints. No test depends on speed.
-#include "benchmark/benchmark.h"
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -260,42 +258,6 @@ TEST(BenchmarkCli, RefusesTwoNamesOfOneDevice) {
   }
 }
 #endif
-
-TEST(BenchmarkRates, TheBestRateIsTheLimit) {
-  tool::RateRange rates;
-  for (const double factor : {2.0, 1.0, 3.0})
-    rates.add({.read_bytes_per_s = factor, .f32_flops_per_s = 10 / factor, .dispatch_s = factor});
-  EXPECT_EQ(rates.n_measured, 3);
-  EXPECT_EQ(rates.best.read_bytes_per_s, 3);
-  EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
-  EXPECT_EQ(rates.best.f32_flops_per_s, 10);
-  EXPECT_EQ(rates.best.dispatch_s, 1);  // the shortest time is the best
-  EXPECT_EQ(rates.worst.dispatch_s, 3);
-}
-
-TEST(BenchmarkRates, AMissingRateChangesNothing) {
-  tool::RateRange rates;
-  for (const double rate : {0.0, 2.0, 0.0, 1.0})
-    rates.add({.read_bytes_per_s = rate, .f32_flops_per_s = 5, .dispatch_s = rate});
-  EXPECT_EQ(rates.best.read_bytes_per_s, 2);
-  EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
-  EXPECT_EQ(rates.worst.f32_flops_per_s, 5);
-  EXPECT_EQ(rates.best.dispatch_s, 1);
-}
-
-TEST(BenchmarkSpread, HandlesOddAndEvenCounts) {
-  const auto expect = [](std::vector<double> values, double median, double min, double max) {
-    const tool::Spread spread = tool::spread_of(std::move(values));
-    EXPECT_EQ(spread.median, median);
-    EXPECT_EQ(spread.min, min);
-    EXPECT_EQ(spread.max, max);
-  };
-  EXPECT_EQ(tool::spread_of({4}).relative(), std::nullopt);
-  EXPECT_EQ(tool::spread_of({4, 2, 3}).relative(), 2.0 / 3);
-  expect({4}, 4, 4, 4);
-  expect({3, 1, 2}, 2, 1, 3);
-  expect({9, 1, 2, 4}, 3, 1, 9);
-}
 
 TEST(BenchmarkLimits, HostRatesArePositive) {
   // Memory does not divide evenly among three threads.

@@ -36,7 +36,10 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"model", {"ops", "formats", "platform", "core"}},
       {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
       {"devices", {"core", "platform"}},
-      {"hub", {"formats", "platform"}},
+      {"hub_cache", {"platform"}},
+      {"hub", {"hub_cache", "formats", "platform"}},
+      {"session",
+       {"generate", "model", "tokenizer", "devices", "hub_cache", "formats", "core", "platform"}},
   };
   for (const std::string& backend : kBackends) {
     edges[backend] = {"ops", "formats", "platform", "core", "shaders"};

@@ -9,7 +9,7 @@
 
 #include "fuzz/expected_error.h"
 #include "hub/hub_listing.h"
-#include "hub/hub_names.h"
+#include "hub_cache/hub_names.h"
 
 namespace bitaxon {
 namespace {

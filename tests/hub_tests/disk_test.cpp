@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "fake_hub.h"
-#include "hub/hub_cache.h"
+#include "hub_cache/hub_cache.h"
 #include "platform/file_lock.h"
 #include "support/errors.h"
 

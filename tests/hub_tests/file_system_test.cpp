@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "fake_hub.h"
-#include "hub/hub_cache.h"
+#include "hub_cache/hub_cache.h"
 #include "platform/partial_file.h"
 #include "support/errors.h"
 #include "support/source_tree.h"

@@ -5,7 +5,7 @@
 #include "fake_hub.h"
 #include "hub/content_id.h"
 #include "hub/hub_listing.h"
-#include "hub/hub_names.h"
+#include "hub_cache/hub_names.h"
 #include "platform/file.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"

@@ -61,15 +61,15 @@ std::string Conversation::template_text(const std::string& question) const {
 }
 
 bool Conversation::answer(const std::string& question) {
-  check_utf8("question", question, *session_.vocabulary);
+  session_.vocabulary->check_utf8("question", question);
   const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
   const auto total = base_ + std::ssize(history_) + std::ssize(ids);
-  if (total >= session_.model->spec().max_seq_len) return false;
+  if (total >= session_.model.spec().max_seq_len) return false;
   history_.insert(history_.end(), ids.begin(), ids.end());
   // If Ctrl-C cut the feeding of a prompt short, the rest of it is fed first.
   const auto fed = static_cast<std::size_t>(state_.position() - base_);
   const GenerateResult result =
-      generate(*session_.model, state_, &*session_.vocabulary,
+      generate(session_.model, state_, &*session_.vocabulary,
                std::span<const std::int32_t>(history_).subspan(fed), options_);
   if (run_.no_stream) print(result.text);
   print("\n");
@@ -121,7 +121,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     }
     if (full)
       note(fmt::format("the context is full ({} tokens): /reset starts a new one",
-                       session.model->spec().max_seq_len));
+                       session.model.spec().max_seq_len));
     interrupted = false;
   };
   const auto next_line = [&] {

@@ -1,9 +1,9 @@
 // bit-axon download: fetches a model from a hub into the cache that the other commands read.
 #include "bitaxon/error.h"
+#include "bitaxon/session.h"
 #include "console.h"
 #include "hub/download.h"
-#include "hub/hub_names.h"
-#include "model_source.h"
+#include "hub_cache/hub_names.h"
 #include "options.h"
 #include "platform/paths.h"
 #include "platform/signals.h"

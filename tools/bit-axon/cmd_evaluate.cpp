@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "bitaxon/error.h"
+#include "bitaxon/evaluation.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"
 #include "formats/json.h"
-#include "generate/evaluation.h"
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
@@ -70,62 +70,16 @@ std::vector<Session> open_sides(const EvaluateOptions& wanted,
   if (sides.size() > 1 && !wanted.output.quiet) {
     const BackendCaps& caps = caps_of(*sides[1].backend);
     note(fmt::format("against: {} on {} ({}), {}", sides[1].model_name, caps.name, caps.device,
-                     name_of(sides[1].model->precision())));
+                     name_of(sides[1].model.precision())));
   }
   return sides;
-}
-
-std::vector<std::int32_t> read_ids(const EvaluateOptions& wanted, const std::string& path,
-                                   const std::string& text, const Vocabulary& vocabulary) {
-  check_utf8(printable_path(path), text, vocabulary);
-  std::vector<std::int32_t> ids = vocabulary.encode(text);
-  if (!wanted.max_tokens.empty()) {
-    // The first token is not predicted, so one more is read.
-    const std::int64_t max = parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
-    ids.resize(std::min(ids.size(), static_cast<std::size_t>(max) + 1));
-  }
-  if (ids.size() < 2)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("{}: expected a text of at least 2 tokens, got {}",
-                            printable_path(path), ids.size()));
-  return ids;
-}
-
-/// Both models are fed the same ids, and their probabilities for an id are compared. So each id
-/// must be the same token in both models. If the second model has no tokenizer, the first one's is
-/// used.
-void check_same_tokens(const EvaluateOptions& wanted, const std::string& text, const Session& first,
-                       const Session& second) {
-  const std::int64_t n_ids = first.model->spec().vocab_size;
-  const auto refuse = [&](const std::string& expected, const std::string& got) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("--against {}: expected {}, got {}",
-                                                         printable(wanted.against), expected, got));
-  };
-  if (second.model->spec().vocab_size != n_ids)
-    refuse(fmt::format("a vocabulary of {}", n_ids),
-           std::to_string(second.model->spec().vocab_size));
-  const Vocabulary& own = *first.vocabulary;
-  const Vocabulary other = second.vocabulary
-                               ? *second.vocabulary
-                               : Vocabulary(own.tokenizer(), second.model->vocab_mapping(), n_ids);
-  for (std::int32_t id = 0; id < n_ids; ++id) {
-    const std::string a = own.decode({&id, 1}), b = other.decode({&id, 1});
-    if (!a.empty() && !b.empty() && a != b)  // an empty text: the id has no token
-      refuse(fmt::format("the same tokens behind the ids, \"{}\" behind {}", printable(a, 40), id),
-             fmt::format("\"{}\"", printable(b, 40)));
-  }
-  const std::vector<std::int32_t> ids = own.encode(text), others = other.encode(text);
-  const auto [i, j] = std::mismatch(ids.begin(), ids.end(), others.begin(), others.end());
-  if (i != ids.end() || j != others.end())
-    refuse("the text as the same token ids",
-           fmt::format("others from token {} on", i - ids.begin()));
 }
 
 Json side_json(const Session& session, const std::string& quantize, const Perplexity& perplexity) {
   return {{"model", session.model_name},
           {"device", caps_of(*session.backend).name},
           {"device_name", caps_of(*session.backend).device},
-          {"precision", name_of(session.model->precision())},
+          {"precision", name_of(session.model.precision())},
           {"quantize", quantize.empty() ? Json(nullptr) : Json(quantize)},
           {"perplexity", finite_or_null(perplexity.value())},
           {"std_error", finite_or_null(perplexity.std_error())},
@@ -181,9 +135,10 @@ void print_report(const Evaluation& found) {
 int run_command(EvaluateOptions wanted) {
   take_positional_model(wanted.positional_model, wanted.model);
   const EvaluationOptions options = evaluation_options(wanted);
+  std::optional<std::int64_t> max_tokens;
   if (!wanted.max_tokens.empty())
-    parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
-  const std::string path = wanted.text.empty() ? bundled_text().string() : wanted.text;
+    max_tokens = parse_integer("--max-tokens", wanted.max_tokens, 1, INT64_MAX - 1);
+  const std::string path = wanted.text.empty() ? bundled_text("--text").string() : wanted.text;
   const std::string text = read_whole_file(path, kMaxTextBytes);  // read it before a long load
 
   const std::optional<ModelOptions> second = second_model(wanted);
@@ -191,16 +146,17 @@ int run_command(EvaluateOptions wanted) {
   if (wanted.text.empty() && !wanted.output.quiet)
     note("text: the bundled king-james.txt; --text names another");
   if (!sides[0].vocabulary) throw Error(ErrorKind::io, "no tokenizer: name one with --tokenizer");
-  const std::vector<std::int32_t> ids = read_ids(wanted, path, text, *sides[0].vocabulary);
-  if (second) check_same_tokens(wanted, text, sides[0], sides[1]);
+  const std::vector<std::int32_t> ids =
+      evaluation_ids(printable_path(path), text, *sides[0].vocabulary, max_tokens);
+  if (second) check_same_tokens("--against " + printable(wanted.against), text, sides[0], sides[1]);
   std::optional<Evaluation> found;
   {
     // Until now Ctrl-C ends the process at once: loading may take long and leaves no files.
     const std::atomic<bool>& interrupted = catch_interrupts();
     ProgressLine progress("evaluating", !wanted.output.quiet);
     found = evaluate(
-        *sides[0].model, sides.size() > 1 ? &*sides[1].model : nullptr, ids, options,
-        [&](std::uint64_t done) { progress.update(done, ids.size() - 1); }, interrupted);
+        sides[0].model, sides.size() > 1 ? &sides[1].model : nullptr, ids, options,
+        [&](std::uint64_t done) { progress.update(done, ids.size() - 1); }, &interrupted);
   }
   if (!found) return kInterrupted;
   if (wanted.json)

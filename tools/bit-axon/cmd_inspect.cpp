@@ -10,7 +10,6 @@
 #include "formats/json.h"
 #include "memory_report.h"
 #include "model/inspection.h"
-#include "model_source.h"
 #include "options.h"
 #include "platform/printable.h"
 #include "session.h"

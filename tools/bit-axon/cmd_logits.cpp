@@ -38,7 +38,7 @@ int run_command(const LogitsOptions& wanted) {
   }
   Session session = open_session(wanted.model, wanted.device, wanted.output,
                                  {.run_ahead = 0, .largest_step = {kAllLogits}});
-  Model& model = *session.model;
+  Model& model = session.model;
   State state = model.new_state();
   if (!wanted.load_state.empty()) state.load(wanted.load_state);
   model.check_ids(ids);

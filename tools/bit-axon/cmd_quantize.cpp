@@ -1,8 +1,5 @@
 // bit-axon quantize: writes a new model with 4-bit matrices.
-#include "bitaxon/error.h"
 #include "console.h"
-#include "formats/quantize.h"
-#include "model_source.h"
 #include "options.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
@@ -12,61 +9,41 @@
 namespace bitaxon::tool {
 namespace {
 
-struct QuantizeOptions {
+struct QuantizeCommand {
   ModelOptions model{.flag = "MODEL"};
   std::string format = "mlx", bits = "4", group_size = "64", output;
   bool double_quant = false, json = false;
   OutputOptions say;
 };
 
-Quantization quantization_of(const QuantizeOptions& wanted) {
+QuantizeOptions quantize_options(const QuantizeCommand& wanted) {
   if (wanted.format != "nf4" && wanted.format != "mlx")
     throw UsageError(
         fmt::format("--format: expected nf4 or mlx, got \"{}\"", printable(wanted.format)));
   check_bits("--bits", wanted.bits);
-  Quantization how;
-  how.format = four_bit_format(wanted.format);
-  how.group_size = parse_group_size("--group-size", wanted.group_size);
-  how.nested = wanted.double_quant;
-  if (how.nested && how.format != WeightFormat::nf4)
+  const QuantizeOptions options{.format = wanted.format,
+                                .group_size = parse_group_size("--group-size", wanted.group_size),
+                                .nested = wanted.double_quant};
+  if (options.nested && options.format != "nf4")
     throw UsageError("--double-quant: expected --format nf4, got mlx");
-  return how;
+  return options;
 }
 
-/// A model from the hub is in the cache, where no results are written.
-std::filesystem::path default_output(const ModelSource& source) {
-  return source.repository.empty() ? source.files.folder / "q4" : folder_beside(source, "-q4");
-}
-
-int run_command(const QuantizeOptions& wanted) {
-  const Quantization how = quantization_of(wanted);
+int run_command(const QuantizeCommand& wanted) {
+  const QuantizeOptions options = quantize_options(wanted);
   const ModelSource source = find_named_model(wanted.model, wanted.say);
-  const std::filesystem::path output =
-      !wanted.output.empty() ? std::filesystem::path(wanted.output) : default_output(source);
+  const std::filesystem::path output = wanted.output.empty() ? default_quantized_folder(source)
+                                                             : std::filesystem::path(wanted.output);
   refuse_own_input(source.files, output);
   const std::atomic<bool>& interrupted = catch_interrupts();
-
-  const Checkpoint checkpoint = Checkpoint::open(source.files.weights);
-  std::vector<std::string> warnings;
-  std::string config_text;
-  const ModelSpec spec = load_spec(source.files, warnings, &config_text);
-  const std::string name = printable_path(source.files.weights.string());
-  std::vector<FoundWeight> found = find_weights(spec, checkpoint, name, warnings);
-  quantize_found(spec, how, name, found);
-  std::vector<WeightEdit> edits;
-  for (FoundWeight& weight : found) {
-    WeightEdit edit{.from = weight, .to = weight.loaded(), .how = weight.quantize, .change = {}};
-    edits.push_back(std::move(edit));
-  }
-  return rewrite(
-      {"quantizing", source.files, checkpoint, spec, config_text, output, wanted.say, wanted.json},
-      std::move(edits), warnings, interrupted);
+  return write_and_report({"quantizing", output, wanted.say, wanted.json},
+                          Rewrite::quantize(source.files, options), interrupted);
 }
 
 }  // namespace
 
 void add_quantize(CommandLine& line) {
-  auto wanted = std::make_shared<QuantizeOptions>();
+  auto wanted = std::make_shared<QuantizeCommand>();
   Command& command =
       line.add_command("quantize", "Write a new model with 4-bit matrices, experts included");
   command.add("MODEL", wanted->model.model, "A model directory, a safetensors file, or a hub id")

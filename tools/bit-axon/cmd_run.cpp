@@ -85,7 +85,7 @@ std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt
                                      const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
   const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
-  check_utf8("prompt", prompt.text, vocabulary);
+  vocabulary.check_utf8("prompt", prompt.text);
   const std::string_view before = prompt.is_chat && continues ? turn_end(wanted_template(run)) : "";
   return vocabulary.encode(std::string(before) + prompt.text);
 }
@@ -107,13 +107,13 @@ Json result_json(const Session& session, const GenerateOptions& options,
   json["seed"] = options.sampler.seed;
   json["device"] = caps_of(*session.backend).name;
   json["device_name"] = caps_of(*session.backend).device;
-  json["precision"] = name_of(session.model->precision());
-  json["run_ahead"] = session.model->run_ahead();
+  json["precision"] = name_of(session.model.precision());
+  json["run_ahead"] = session.model.run_ahead();
   return json;
 }
 
 void say_details(const Session& session, const GenerateOptions& options) {
-  const Model& model = *session.model;
+  const Model& model = session.model;
   note(fmt::format("weights {} packed, state {}, precision {}, run-ahead {}, seed {}",
                    bytes_text(model.packed_bytes()), bytes_text(model.state_bytes()),
                    name_of(model.precision()), model.run_ahead(), options.sampler.seed));
@@ -134,7 +134,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
       flush();
     };
   const GenerateResult result = generate(
-      *session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt, options);
+      session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt, options);
   if (run.json) {
     print(result_json(session, options, result).dump(2, ' ', false) + "\n");
   } else {
@@ -164,11 +164,11 @@ int run_command(const RunOptions& run) {
   if (run.chat || prompt.is_chat) model.chat_template = wanted_template(run);
   Session session = open_session(model, run.device, run.output, {.run_ahead = run_ahead});
   if (run.output.verbose) say_details(session, options);
-  State state = session.model->new_state();
+  State state = session.model.new_state();
   if (!run.load_state.empty()) state.load(run.load_state);
   if (session.vocabulary) {
-    for (const std::string& stop : options.stop) check_utf8("--stop", stop, *session.vocabulary);
-    check_utf8("--system", run.system, *session.vocabulary);
+    for (const std::string& stop : options.stop) session.vocabulary->check_utf8("--stop", stop);
+    session.vocabulary->check_utf8("--system", run.system);
   }
   options.interrupted = &catch_interrupts();
   if (run.chat) return chat(run, session, state, options);

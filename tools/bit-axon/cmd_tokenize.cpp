@@ -33,7 +33,7 @@ void add_tokenize(CommandLine& line) {
       input = read_whole_file(wanted->file, kMaxTextBytes);
     else if (!text.is_given())
       input = read_standard_input(kMaxTextBytes);
-    check_utf8(file.is_given() ? printable_path(wanted->file) : "text", input, vocabulary);
+    vocabulary.check_utf8(file.is_given() ? printable_path(wanted->file) : "text", input);
     print(ids_text(vocabulary.encode(input)) + "\n");
     return static_cast<int>(kDone);
   });

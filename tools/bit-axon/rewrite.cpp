@@ -1,14 +1,11 @@
 #include "rewrite.h"
 
-#include "bitaxon/memory.h"
 #include "console.h"
 #include "formats/json.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
 namespace {
-
-using Parts = std::map<std::string, PartReport>;
 
 Json part_json(const PartReport& part) {
   return {{"parameters", part.parameters},
@@ -27,28 +24,22 @@ std::string row_of(const std::string& name, const PartReport& part, std::int64_t
       part.error_squares == 0 ? "0" : fmt::format("{:.4f}", part.relative_error()));
 }
 
-void print_report(const Rewrite& rewrite, const Parts& parts) {
-  PartReport total;
-  for (const auto& [name, part] : parts) total += part;
-  // Count as inspect does: the parameters of a tied head are those of the embedding.
-  std::int64_t parameters = total.parameters;
-  if (const auto head = parts.find("head"); head != parts.end() && rewrite.spec.has_tied_head)
-    parameters -= head->second.parameters;
-  if (rewrite.json) {
+void print_report(const RewriteCommand& command, const RewriteReport& report) {
+  if (command.json) {
     Json json;
-    json["output"] = printable_path(rewrite.output.string());
-    for (const auto& [name, part] : parts) json["parts"][name] = part_json(part);
-    json["total"] = part_json(total);
-    json["total"]["parameters"] = parameters;
+    json["output"] = printable_path(command.output.string());
+    for (const auto& [name, part] : report.parts) json["parts"][name] = part_json(part);
+    json["total"] = part_json(report.total);
+    json["total"]["parameters"] = report.n_parameters;
     print(json.dump(2) + "\n");
     return;
   }
   print(fmt::format("{:<14}{:>11}{:>13}{:>13}{:>10}{:>11}\n", "part", "parameters", "before",
                     "after", "bits each", "error"));
-  for (const auto& [name, part] : parts) print(row_of(name, part, part.parameters));
-  print(row_of("total", total, parameters));
+  for (const auto& [name, part] : report.parts) print(row_of(name, part, part.parameters));
+  print(row_of("total", report.total, report.n_parameters));
   print("error: ||w - w'|| / ||w|| of the quantized matrices\n");
-  print(fmt::format("{}\n", printable_path(rewrite.output.string())));
+  print(fmt::format("{}\n", printable_path(command.output.string())));
 }
 
 }  // namespace
@@ -59,44 +50,27 @@ void add_ignored_presets(Command& command, ModelOptions& options) {
   command.add("--config-medium", options.config_medium, kHelp).excludes(small);
 }
 
-std::filesystem::path folder_beside(const ModelSource& source, const std::string& suffix) {
-  namespace fs = std::filesystem;
-  if (!source.repository.empty())
-    return source.repository.substr(source.repository.find('/') + 1) + suffix;
-  fs::path folder = source.files.folder.lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "model/"
-  // A suffix cannot be added to "", "." and "..".
-  const bool is_named = !folder.empty() && folder.filename() != "." && folder.filename() != "..";
-  if (!is_named) folder = fs::canonical(source.files.folder);
-  folder += suffix;
-  return folder;
-}
-
 void refuse_own_input(const ModelFiles& files, const std::filesystem::path& output) {
-  std::error_code error;
-  const auto place = [&](const std::filesystem::path& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
-  };
-  if (place(output) == place(files.folder) || place(output) == place(files.weights))
+  if (is_own_input(files, output))
     throw UsageError(fmt::format("--output {}: expected another folder than the model's own",
                                  printable_path(output.string())));
 }
 
-int rewrite(const Rewrite& rewrite, std::vector<WeightEdit> edits,
-            const std::vector<std::string>& warnings, const std::atomic<bool>& interrupted) {
-  if (!rewrite.say.quiet)
-    for (const std::string& warning : warnings) note("warning: " + warning);
-  std::optional<Parts> parts;
+int write_and_report(const RewriteCommand& command, Rewrite rewrite,
+                     const std::atomic<bool>& interrupted) {
+  if (!command.say.quiet)
+    for (const auto* warnings : {&rewrite.warnings(), &command.warnings})
+      for (const std::string& warning : *warnings) note("warning: " + warning);
+  std::optional<RewriteReport> report;
   {
-    ProgressLine progress(rewrite.doing, !rewrite.say.quiet);
-    parts = write_model(
-        {rewrite.files, rewrite.checkpoint, rewrite.spec, rewrite.config_text, std::move(edits)},
-        rewrite.output,
+    ProgressLine progress(command.doing, !command.say.quiet);
+    report = rewrite.write(
+        command.output,
         [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
-        interrupted);
+        &interrupted);
   }
-  if (!parts) return kInterrupted;
-  print_report(rewrite, *parts);
+  if (!report) return kInterrupted;
+  print_report(command, *report);
   return kDone;
 }
 

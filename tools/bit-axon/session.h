@@ -1,25 +1,14 @@
-// A device, a model on it, and its tokenizer, as a command needs them.
+// Sessions as commands open them: options become requests, and notes are printed.
 #pragma once
 
-#include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "bitaxon/generate.h"
-#include "bitaxon/model.h"
-#include "model_source.h"
+#include "bitaxon/session.h"
 #include "options.h"
 
 namespace bitaxon::tool {
-
-struct Session {
-  std::string model_name;  ///< its printable path, or a description
-  std::shared_ptr<Backend> backend;
-  std::optional<Model> model;
-  std::optional<Vocabulary> vocabulary;  ///< empty if there is no tokenizer
-};
 
 /// The model that the options name. Says on stderr which default was taken, and that a preset flag
 /// is ignored if a model is named.
@@ -42,10 +31,6 @@ ModelSpec find_spec(const ModelOptions& options);
 /// Opens the tokenizer with the model's ids, without loading weights. Throws Error(io) if there is
 /// none.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
-
-/// Checks that a text is UTF-8; the byte tokenizer takes any bytes. Throws Error(invalid_argument)
-/// that names `what` and the byte.
-void check_utf8(const std::string& what, std::string_view text, const Vocabulary& vocabulary);
 
 /// Checks that a file can be written, before long work whose result it will hold.
 void check_writable(const std::string& flag, const std::string& path);

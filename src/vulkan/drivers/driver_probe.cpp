@@ -1,5 +1,4 @@
 // Tries the drivers in another process: bit-axon-probe.
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <xxhash.h>
@@ -38,19 +37,10 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-/// The program or the library that contains this code.
-path this_module() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&usable_drivers), &info) == 0) return {};
-  std::error_code error;
-  const path file = std::filesystem::canonical(info.dli_fname, error);
-  return error ? path() : file;
-}
-
 /// $BIT_AXON_PROBE, else next to the program or the library; empty: not found.
 path probe_program() {
   if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
-  for (const path& module : {executable_path(), this_module()})
+  for (const path& module : {executable_path(), module_path()})
     for (const char* place : kProbePlaces) {
       const path program = (module.parent_path() / place).lexically_normal();
       std::error_code ignored;

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "benchmark/benchmark.h"
+#include "bitaxon/benchmark.h"
 #include "formats/json_fwd.h"
 
 namespace bitaxon::tool {

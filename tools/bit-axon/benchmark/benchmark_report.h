@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "benchmark/benchmark.h"
+#include "bitaxon/benchmark.h"
 
 namespace bitaxon::tool {
 

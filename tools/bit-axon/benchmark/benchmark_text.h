@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "benchmark/benchmark.h"
+#include "bitaxon/benchmark.h"
 
 namespace bitaxon::tool {
 

@@ -1,10 +1,10 @@
 // bit-axon benchmark: how fast a model is on one or several devices, and how close to their limits.
 #include <algorithm>
 
-#include "benchmark/benchmark.h"
 #include "benchmark/benchmark_json.h"
 #include "benchmark/benchmark_page.h"
 #include "benchmark/benchmark_report.h"
+#include "bitaxon/benchmark.h"
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
 #include "console.h"
@@ -103,6 +103,13 @@ Format format_of(const std::string& name) {
       fmt::format("--format: expected table, markdown, csv or json, got \"{}\"", printable(name)));
 }
 
+/// A test that no sequence of the model is long enough for is an invalid command line.
+void check_fit(const BenchWish& wish, const ModelSpec& spec) try {
+  check_lengths(tests_of(wish), spec);
+} catch (const Error& error) {
+  throw UsageError(error.what());
+}
+
 int run_command(const BenchmarkOptions& wanted) {
   const Format format = format_of(wanted.format);
   Benchmark found;
@@ -112,7 +119,7 @@ int run_command(const BenchmarkOptions& wanted) {
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
   check_distinct(devices);
   // Check this before a long load.
-  check_lengths(tests_of(found.wish), find_spec(wanted.model));
+  check_fit(found.wish, find_spec(wanted.model));
 
   std::vector<Session> sessions = open_sessions(
       wanted.model, devices, wanted.output,
@@ -122,7 +129,7 @@ int run_command(const BenchmarkOptions& wanted) {
     // For auto, the name of the chosen device is shown.
     const std::string& name = devices[i].device;
     subjects.push_back(
-        {name == "auto" ? caps_of(*sessions[i].backend).name : name, &*sessions[i].model});
+        {name == "auto" ? caps_of(*sessions[i].backend).name : name, &sessions[i].model});
   }
   found.model = sessions.front().model_name;
   {

@@ -44,7 +44,7 @@ Input read_input(const CompareOptions& wanted) {
 std::vector<std::int32_t> ids_of(const Input& input, const Session& session) {
   if (!input.ids.empty()) return input.ids;
   const Vocabulary& vocabulary = needed_vocabulary(session, "--ids");
-  check_utf8("prompt", input.text, vocabulary);
+  vocabulary.check_utf8("prompt", input.text);
   std::vector<std::int32_t> ids = vocabulary.encode(input.text);
   if (ids.empty())
     throw Error(ErrorKind::invalid_argument, "prompt: expected at least one token, got none");
@@ -85,14 +85,14 @@ int run_command(const CompareOptions& wanted) {
       open_sessions(wanted.model, devices, wanted.output, {.largest_step = kAllOutputs});
   Session &on_a = sessions[0], &on_b = sessions[1];
   if (wanted.output.verbose) {
-    say_details("a", *on_a.model);
-    say_details("b", *on_b.model);
+    say_details("a", on_a.model);
+    say_details("b", on_b.model);
   }
   both.ids = ids_of(input, on_a);
   both.pieces = parse_split(wanted.split, both.ids.size());
   ProgressLine progress("comparing", !wanted.output.quiet);
-  auto found = compare({*on_a.model, *on_b.model}, both,
-                       tolerance_of(whole, *on_a.model, *on_b.model), catch_interrupts(),
+  auto found = compare({on_a.model, on_b.model}, both, tolerance_of(whole, on_a.model, on_b.model),
+                       catch_interrupts(),
                        [&](std::size_t n_rows) { progress.update(n_rows, both.ids.size()); });
   if (!found) return kInterrupted;
   found->model_name = on_a.model_name;

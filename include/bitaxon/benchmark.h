@@ -9,9 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/backend.h"
 #include "bitaxon/model.h"
 
-namespace bitaxon::tool {
+namespace bitaxon {
 
 enum class BenchKind : std::uint8_t {
   prefill,      ///< a prompt, and the logits of its last row only
@@ -40,7 +41,7 @@ struct BenchWish {
 
 /// The tests in the order in which they run. Decoding continues after the first_token test.
 std::vector<BenchTest> tests_of(const BenchWish& wish);
-/// Throws UsageError for a test that ends beyond the longest sequence of the model.
+/// Throws Error(invalid_argument) for a test that ends beyond the longest sequence of the model.
 void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec);
 
 /// Median and range of one or several runs.
@@ -146,6 +147,6 @@ struct BenchSubject {
 /// between. A disturbance of the machine then affects all devices alike.
 std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
-    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress);
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress = {});
 
-}  // namespace bitaxon::tool
+}  // namespace bitaxon

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "hub/disk_calls.h"
+#include "hub_cache/disk_calls.h"
 
 namespace bitaxon::hub {
 

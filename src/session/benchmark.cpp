@@ -1,4 +1,4 @@
-#include "benchmark/benchmark.h"
+#include "bitaxon/benchmark.h"
 
 #include <fmt/format.h>
 
@@ -8,14 +8,13 @@
 
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
-#include "console.h"
 #include "core/backend.h"
 #include "core/mix64.h"
 #include "generate/decoder.h"
 #include "platform/host_memory.h"
 #include "platform/temperature.h"
 
-namespace bitaxon::tool {
+namespace bitaxon {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -291,11 +290,11 @@ std::vector<BenchTest> tests_of(const BenchWish& wish) {
 void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec) {
   for (const BenchTest& test : tests)
     if (test.position + test.n_tokens > spec.max_seq_len)
-      throw UsageError(
-          fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
-                      "which is {}, got {}",
-                      name_of(test.kind), test.n_tokens, test.position, spec.max_seq_len,
-                      test.position + test.n_tokens));
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("{} of {} tokens at {}: expected an end within max_seq_len, "
+                              "which is {}, got {}",
+                              name_of(test.kind), test.n_tokens, test.position, spec.max_seq_len,
+                              test.position + test.n_tokens));
 }
 
 std::optional<double> Spread::relative() const {
@@ -340,7 +339,8 @@ std::vector<BenchedDevice> measure(
         const double time = batches[d].run(tests[t]);
         if (round >= wish.n_warmup) seconds[t * n_devices + d].push_back(time);
         devices[d].records[t].temperature = temperature_of(subjects[d].model->backend().caps());
-        on_progress(++done, total);
+        ++done;
+        if (on_progress) on_progress(done, total);
       }
     // Every test has run once, and no memory has been taken yet to measure rates.
     for (std::size_t d = 0; round == 0 && d < n_devices; ++d)
@@ -362,4 +362,4 @@ std::vector<BenchedDevice> measure(
   return devices;
 }
 
-}  // namespace bitaxon::tool
+}  // namespace bitaxon

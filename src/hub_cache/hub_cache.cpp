@@ -1,4 +1,4 @@
-#include "hub/hub_cache.h"
+#include "hub_cache/hub_cache.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,35 +1,40 @@
-#include "model_source.h"
+#include "session/model_source.h"
 
 #include <fmt/format.h>
 
 #include <string_view>
 
 #include "bitaxon/error.h"
+#include "bitaxon/session.h"
 #include "formats/safetensors.h"
-#include "hub/hub_cache.h"
-#include "hub/hub_names.h"
+#include "hub_cache/hub_cache.h"
+#include "hub_cache/hub_names.h"
 #include "model/weights.h"
 #include "platform/optional_file.h"
 #include "platform/paths.h"
 #include "platform/printable.h"
 
-namespace bitaxon::tool {
+namespace bitaxon {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// A file or folder of models/ next to the program (a build tree) or installed with it.
-fs::path bundled(const char* name, const char* flag) {
+/// A file or folder of models/. `what` and `argument` name it in the message.
+fs::path bundled(const char* name, const char* what, std::string_view argument) {
   const fs::path program = executable_path().parent_path();
-  const fs::path places[] = {program / "models" / name,
-                             program.parent_path() / "share" / "bit-axon" / "models" / name};
+  const fs::path library = module_path().parent_path();
+  const fs::path installed = fs::path("share") / "bit-axon" / "models" / name;
+  const fs::path places[] = {
+      program / "models" / name, program.parent_path() / installed,
+      // The folder of libraries is lib, or lib/x86_64-linux-gnu and the like.
+      library.parent_path() / installed, library.parent_path().parent_path() / installed};
   for (const fs::path& place : places)
     if (optional_file_exists(place)) return place;
-  throw Error(
-      ErrorKind::io,
-      fmt::format("bundled {0}: expected at {1} or {2}, found at neither; name a {0} with "
-                  "--{0}",
-                  flag, printable_path(places[0].string()), printable_path(places[1].string())));
+  throw Error(ErrorKind::io,
+              fmt::format("bundled {0}: expected at {1} or {2}, found at neither; name a {0} with "
+                          "{3}",
+                          what, printable_path(places[0].string()),
+                          printable_path(places[1].string()), argument));
 }
 
 /// A model in the hub cache.
@@ -75,7 +80,7 @@ CachedModel find_cached(const std::string& repository) {
   return {snapshot, gap.empty() ? "" : "found an incomplete one (" + gap + ")"};
 }
 
-ModelSource default_model() {
+ModelSource default_model(std::string_view argument) {
   std::string problem;
   try {
     const CachedModel cached = find_cached(kDefaultRepository);
@@ -89,20 +94,25 @@ ModelSource default_model() {
     if (error.kind() != ErrorKind::io) throw;
     problem = fmt::format("; {}", error.what());
   }
-  return {model_files(bundled_model_folder()),
-          "model: the bundled tiny-shakespeare (2.2 M parameters, no chat); --model names another" +
-              problem,
+  return {model_files(bundled_model_folder(argument)),
+          fmt::format("model: the bundled tiny-shakespeare (2.2 M parameters, no chat); {} names "
+                      "another{}",
+                      argument, problem),
           ""};
 }
 
 }  // namespace
 
-fs::path bundled_model_folder() { return bundled("tiny-shakespeare", "model"); }
+fs::path bundled_model_folder(std::string_view argument) {
+  return bundled("tiny-shakespeare", "model", argument);
+}
 
-fs::path bundled_text() { return bundled("texts/king-james.txt", "text"); }
+fs::path bundled_text(std::string_view argument) {
+  return bundled("texts/king-james.txt", "text", argument);
+}
 
-ModelSource find_model(const std::string& name, std::string_view argument) {
-  if (name.empty()) return default_model();
+ModelSource find_model_files(const std::string& name, std::string_view argument) {
+  if (name.empty()) return default_model(argument);
   if (optional_file_exists(name)) return {model_files(name), "", ""};
   if (hub::is_repository(name)) {
     const CachedModel cached = find_cached(name);
@@ -117,16 +127,15 @@ ModelSource find_model(const std::string& name, std::string_view argument) {
                           argument, printable(name)));
 }
 
-fs::path find_tokenizer_path(const std::string& name) {
+fs::path find_tokenizer_path(const std::string& name, std::string_view argument) {
   if (!hub::is_repository(name) || optional_file_exists(name)) return name;
   const fs::path snapshot = hub::CachedRepository(name).find_snapshot();
   if (!snapshot.empty()) return snapshot;
   throw Error(
       ErrorKind::io,
-      fmt::format("--tokenizer {0}: expected a path or a repository in the hub cache, found "
-                  "neither here nor under {1}; `bit-axon download {0} --include "
-                  "\"tokenizer*\"` fetches it",
-                  name, printable_path(hub::hub_cache_folder().string())));
+      fmt::format("{2} {0}: expected a path or a repository in the hub cache, found neither here "
+                  "nor under {1}; `bit-axon download {0} --include \"tokenizer*\"` fetches it",
+                  name, printable_path(hub::hub_cache_folder().string()), argument));
 }
 
-}  // namespace bitaxon::tool
+}  // namespace bitaxon

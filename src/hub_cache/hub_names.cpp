@@ -1,4 +1,4 @@
-#include "hub/hub_names.h"
+#include "hub_cache/hub_names.h"
 
 #include <algorithm>
 

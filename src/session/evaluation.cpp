@@ -1,4 +1,4 @@
-#include "generate/evaluation.h"
+#include "bitaxon/evaluation.h"
 
 #include <fmt/format.h>
 
@@ -245,7 +245,7 @@ double Perplexity::std_error() const {
 std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const std::int32_t> ids,
                                    const EvaluationOptions& options,
                                    const std::function<void(std::uint64_t done)>& on_progress,
-                                   const std::atomic<bool>& interrupted) {
+                                   const std::atomic<bool>* interrupted) {
   if (ids.size() < 2)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[evaluate] text: expected at least 2 tokens, got {}", ids.size()));
@@ -262,8 +262,8 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
   std::int64_t n_done = 0;
   const auto go_on = [&](std::int64_t n_more) {
     n_done += n_more;
-    on_progress(static_cast<std::uint64_t>(n_done));
-    return !interrupted;
+    if (on_progress) on_progress(static_cast<std::uint64_t>(n_done));
+    return interrupted == nullptr || !*interrupted;
   };
   Batch batch{.seq_length = std::min(options.seq_length, n_fed)};
   for (std::vector<Score> scores; batch.first < n_fed; batch.first = batch.end) {

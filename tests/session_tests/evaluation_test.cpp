@@ -1,5 +1,5 @@
 // Tests of evaluate(): its results, and the logits and options that it refuses.
-#include "generate/evaluation.h"
+#include "bitaxon/evaluation.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -18,8 +18,6 @@
 namespace bitaxon::test {
 namespace {
 
-const std::atomic<bool> kGoOn{false};
-
 /// A model whose logits a test can change when they are downloaded.
 class EvaluationTest : public testing::Test {
  protected:
@@ -31,8 +29,7 @@ class EvaluationTest : public testing::Test {
       std::memcpy(bytes.data(), logits.data(), bytes.size());
     };
     const auto ids = random_ids(8, config_.vocab_size, 1);
-    return *evaluate(
-        model_, &other_, ids, {}, [](std::uint64_t) {}, kGoOn);
+    return *evaluate(model_, &other_, ids, {});
   }
 
   BitAxonConfig config_ = small_config();
@@ -69,10 +66,9 @@ Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_si
   OpenModel first = open_random(device, 2, config, options);
   Model second = Model::random(first.backend, config.spec(), 2, options);
   std::vector<std::uint64_t> progress;
-  const Evaluation found = *evaluate(
-      first.model, &second, random_ids(n_ids, config.vocab_size, 1),
-      {.seq_length = 7, .batch_size = batch_size},
-      [&](std::uint64_t done) { progress.push_back(done); }, kGoOn);
+  const Evaluation found = *evaluate(first.model, &second, random_ids(n_ids, config.vocab_size, 1),
+                                     {.seq_length = 7, .batch_size = batch_size},
+                                     [&](std::uint64_t done) { progress.push_back(done); });
   EXPECT_TRUE(std::ranges::is_sorted(progress));
   EXPECT_EQ(progress.back(), n_ids - 1);
   return found;
@@ -104,9 +100,7 @@ TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
   Model model = Model::random(borrowed(backend), small_config().spec(), 1, {.n_slots = 4});
   const auto n_steps = [&](std::int64_t batch_size) {
     const int before = backend.n_submitted();
-    evaluate(
-        model, nullptr, random_ids(57, 61, 1), {.seq_length = 7, .batch_size = batch_size},
-        [](std::uint64_t) {}, kGoOn);
+    evaluate(model, nullptr, random_ids(57, 61, 1), {.seq_length = 7, .batch_size = batch_size});
     return backend.n_submitted() - before;
   };
   EXPECT_EQ(n_steps(1), 8);
@@ -119,12 +113,8 @@ TEST(EvaluationBatches, RefuseInvalidSizes) {
   Model model = Model::random(backend, small_config().spec(), 1, {});
   const auto ids = random_ids(8, 61, 1);
   const auto expect_refusal = [&](const EvaluationOptions& options, const char* expected) {
-    expect_error(
-        [&] {
-          evaluate(
-              model, nullptr, ids, options, [](std::uint64_t) {}, kGoOn);
-        },
-        ErrorKind::invalid_argument, {"batch size", expected});
+    expect_error([&] { evaluate(model, nullptr, ids, options); }, ErrorKind::invalid_argument,
+                 {"batch size", expected});
   };
   expect_refusal({.batch_size = 0}, "expected 1..32, got 0");
   expect_refusal({.batch_size = 33}, "expected 1..32, got 33");
