@@ -11,6 +11,7 @@ set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 install(TARGETS bitaxon EXPORT bit-axonTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY models/tiny-shakespeare models/texts DESTINATION ${models_dir} COMPONENT program)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
@@ -81,5 +82,12 @@ if(BITAXON_WITH_VULKAN)
 endif()
 list(PREPEND BITAXON_PC_LIBS ${BITAXON_SHADERC_LIBRARIES})
 list(JOIN BITAXON_PC_LIBS " " BITAXON_PC_LIBS)
+# Users of an archive link its libraries themselves; a shared library names its own.
+if(BUILD_SHARED_LIBS)
+  set(BITAXON_PC_LINKING "Libs: -L\${libdir} -lbitaxon")
+else()
+  set(BITAXON_PC_LINKING "Requires: ${BITAXON_PC_REQUIRES}
+Libs: -L\${libdir} -lbitaxon ${BITAXON_PC_LIBS} -pthread")
+endif()
 configure_file(cmake/bit-axon.pc.in ${PROJECT_BINARY_DIR}/bit-axon.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bit-axon.pc DESTINATION ${pkgconfig_dir})

@@ -94,15 +94,24 @@ endif()
 # The layers that read input.
 set(BX_READING_LAYERS formats hub_cache model platform tokenizer)
 
+# bx_library_code(<name>): how the code of a library is compiled. One set of objects serves the static
+# and the shared library, and all targets that share precompiled headers are compiled alike.
+function(bx_library_code name)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON
+                                           CXX_VISIBILITY_PRESET hidden
+                                           VISIBILITY_INLINES_HIDDEN ON)
+endfunction()
+
 # bx_layer(<name> SOURCES ... LINK ...): one layer of src/ as an object library bitaxon_<name>. LINK
 # names the layers below it and the libraries it may use. All of src/ is on the include path;
 # tests/core_tests/layering_test.cpp checks that a layer includes only the layers it may use. All
-# layers together are the archive bitaxon.
+# layers together are the library bitaxon.
 function(bx_layer name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
   set(target bitaxon_${name})
   add_library(${target} OBJECT ${arg_SOURCES})
   bx_target(${target})
+  bx_library_code(${target})
   target_include_directories(
     ${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>

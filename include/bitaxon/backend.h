@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "bitaxon/export.h"
 #include "bitaxon/step_limits.h"
 
 namespace bitaxon {
@@ -51,7 +52,7 @@ struct BackendCaps {
 };
 
 /// What a backend tells about itself. Good as long as the backend.
-const BackendCaps& caps_of(const Backend& backend);
+BX_API const BackendCaps& caps_of(const Backend& backend);
 
 /// What a device reaches at best, measured on it: the limits that steps are held against. 0: not
 /// measured.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
+#include "bitaxon/export.h"
 #include "bitaxon/model.h"
 
 namespace bitaxon {
@@ -19,7 +20,7 @@ enum class BenchKind : std::uint8_t {
   first_token,  ///< a prompt, and the token that is sampled after it
   decode,       ///< tokens one after the other, each sampled from the one before
 };
-std::string_view name_of(BenchKind kind);
+BX_API std::string_view name_of(BenchKind kind);
 
 /// One test, which every sequence of the batch runs.
 struct BenchTest {
@@ -40,12 +41,12 @@ struct BenchWish {
 };
 
 /// The tests in the order in which they run. Decoding continues after the first_token test.
-std::vector<BenchTest> tests_of(const BenchWish& wish);
+BX_API std::vector<BenchTest> tests_of(const BenchWish& wish);
 /// Throws Error(invalid_argument) for a test that ends beyond the longest sequence of the model.
-void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec);
+BX_API void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec);
 
 /// Median and range of one or several runs.
-struct Spread {
+struct BX_API Spread {
   double median = 0, min = 0, max = 0;
   std::size_t n = 0;
 
@@ -53,11 +54,11 @@ struct Spread {
   std::optional<double> relative() const;
 };
 /// `values` holds at least one value. For an even number the median is the mean of the middle two.
-Spread spread_of(std::vector<double> values);
+BX_API Spread spread_of(std::vector<double> values);
 
 /// The rates of a device, measured between the rounds. The best rates are its limits, so that a
 /// disturbance during a measurement neither lowers a limit nor improves a share.
-struct RateRange {
+struct BX_API RateRange {
   DeviceRates best, worst;  ///< a rate of 0 was never measured
   int n_measured = 0;
 
@@ -104,7 +105,7 @@ struct ProfiledOp {
 
   double bytes_per_sec() const { return static_cast<double>(bytes) / time_us * 1e6; }
 };
-struct BenchProfile {
+struct BX_API BenchProfile {
   BenchKind kind = BenchKind::decode;
   std::int64_t n_rows = 0;      ///< rows of each sequence
   std::int64_t position = 0;    ///< of the first row
@@ -145,7 +146,7 @@ struct BenchSubject {
 
 /// Runs every test on every device in turn, repeatedly, and measures the rates of the devices in
 /// between. A disturbance of the machine then affects all devices alike.
-std::vector<BenchedDevice> measure(
+BX_API std::vector<BenchedDevice> measure(
     std::span<const BenchSubject> subjects, const BenchWish& wish,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& on_progress = {});
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
+#include "bitaxon/export.h"
 #include "bitaxon/memory.h"
 
 namespace bitaxon {
@@ -59,12 +60,12 @@ struct DeviceList {
 /// ~/.cache/bit-axon. The installed helper lies in libexec/, where a program in bin/ beside that
 /// folder finds it. Other programs set the variable BIT_AXON_PROBE to its path before they call
 /// this or open_device(). Without the helper, drivers are loaded untried, and `warning` says so.
-DeviceList find_devices();
+BX_API DeviceList find_devices();
 /// The devices of find_devices().
-std::vector<DeviceInfo> list_devices();
+BX_API std::vector<DeviceInfo> list_devices();
 
 /// Backends this build has: "cpu", "reference", "vulkan".
-std::vector<std::string> built_backends();
+BX_API std::vector<std::string> built_backends();
 
 struct OpenedDevice {
   std::shared_ptr<Backend> backend;
@@ -81,15 +82,15 @@ struct OpenOptions {
 /// Opens `selector`: auto, cpu, reference, vulkan[:SEL]. auto is a discrete, an integrated or a
 /// virtual GPU, in this order, else the CPU. A named device that cannot be used is an
 /// Error(unsupported), never a fallback; an unknown one an Error(invalid_argument).
-OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
+BX_API OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
 
 /// The selector in DeviceInfo of what `selector` names here: the same for "vulkan:0" and for a part
 /// of that device's name, for "auto" and "cpu" where auto is the CPU. `selector` itself where no
 /// device is found for it; opening it then says why.
-std::string resolve_device(const std::string& selector);
+BX_API std::string resolve_device(const std::string& selector);
 
 /// What is wrong with the form of `selector`; empty when it names a kind of device that exists,
 /// whether or not it can be opened here.
-std::optional<std::string> selector_problem(const std::string& selector);
+BX_API std::optional<std::string> selector_problem(const std::string& selector);
 
 }  // namespace bitaxon

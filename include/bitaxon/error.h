@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "bitaxon/export.h"
+
 namespace bitaxon {
 
 enum class ErrorKind {
@@ -18,7 +20,7 @@ enum class ErrorKind {
 /// Everything the library throws on purpose. `what()` is one line that names the thing, the value
 /// found and the value expected: "[op] argument: expected ..., got ...", or for files
 /// "name: at byte N: ...".
-class Error : public std::runtime_error {
+class BX_API Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
   ErrorKind kind() const noexcept { return kind_; }

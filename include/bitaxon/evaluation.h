@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/export.h"
 #include "bitaxon/generate.h"
 #include "bitaxon/model.h"
 #include "bitaxon/session.h"
@@ -17,7 +18,7 @@
 namespace bitaxon {
 
 /// What there is to say of the likelihood of a text.
-struct Perplexity {
+struct BX_API Perplexity {
   std::int64_t tokens = 0;  ///< predicted
   double nll_sum = 0;       ///< negative log-likelihoods, in nats
   double nll_squares = 0;
@@ -55,22 +56,23 @@ struct Evaluation {
 /// vocabulary. Returns nothing when it was interrupted. Throws Error(invalid_argument): fewer than
 /// two ids, ids outside the vocabulary, windows (with `carry` the whole text) longer than
 /// max_seq_len, a batch size out of range; Error(device): logits that are not finite.
-std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const std::int32_t> ids,
-                                   const EvaluationOptions& options,
-                                   const std::function<void(std::uint64_t done)>& on_progress = {},
-                                   const std::atomic<bool>* interrupted = nullptr);
+BX_API std::optional<Evaluation> evaluate(
+    Model& model, Model* against, std::span<const std::int32_t> ids,
+    const EvaluationOptions& options,
+    const std::function<void(std::uint64_t done)>& on_progress = {},
+    const std::atomic<bool>* interrupted = nullptr);
 
 /// The ids of a text for evaluate(): the whole text, or so many that `max_tokens` of them are
 /// predicted. `name` is what messages call the text. Throws Error(invalid_argument) for a text that
 /// is not UTF-8 and for one of fewer than two tokens.
-std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_view text,
-                                         const Vocabulary& vocabulary,
-                                         std::optional<std::int64_t> max_tokens = {});
+BX_API std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_view text,
+                                                const Vocabulary& vocabulary,
+                                                std::optional<std::int64_t> max_tokens = {});
 
 /// Both models are fed the same ids, and their probabilities for an id are compared. So each id must
 /// be the same token in both models. If the second model has no tokenizer, the first one's is used.
 /// Throws Error(invalid_argument) that begins with `argument`, which named the second model.
-void check_same_tokens(const std::string& argument, std::string_view text, const Session& first,
-                       const Session& second);
+BX_API void check_same_tokens(const std::string& argument, std::string_view text,
+                              const Session& first, const Session& second);
 
 }  // namespace bitaxon

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
+#include "bitaxon/export.h"
 #include "bitaxon/model.h"
 #include "bitaxon/tokenizer.h"
 
@@ -19,7 +20,7 @@ namespace bitaxon {
 
 /// A tokenizer in the ids of a model: its own, or, for a checkpoint ported from another vocabulary,
 /// mapped on the way in and back on the way out.
-class Vocabulary {
+class BX_API Vocabulary {
  public:
   /// `mapping` is the text of the checkpoint's vocab_mapping, or empty.
   /// Throws Error(format) when the mapping cannot be read, or when ids (their images) do not fit
@@ -48,7 +49,7 @@ enum class FinishReason : std::uint8_t {
   length,       ///< max_tokens or max_seq_len
   interrupted,  ///< the caller asked for the end
 };
-std::string_view name_of(FinishReason reason);
+BX_API std::string_view name_of(FinishReason reason);
 
 struct GenerateOptions {
   SamplerParams sampler;
@@ -61,7 +62,7 @@ struct GenerateOptions {
   const std::atomic<bool>* interrupted = nullptr;
 };
 
-struct GenerateResult {
+struct BX_API GenerateResult {
   std::string text;                     ///< generated text; empty without a vocabulary
   std::vector<std::int32_t> token_ids;  ///< generated, the end-of-sequence token excluded
   /// The end-of-sequence token that ended the answer; empty when something else did.
@@ -88,7 +89,8 @@ struct GenerateResult {
 /// may be null: no text, no end of sequence.
 /// Throws Error(invalid_argument) for bad options, an empty prompt, or a prompt that does not fit
 /// max_seq_len; Error(device) when logits are not finite.
-GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,
-                        std::span<const std::int32_t> prompt, const GenerateOptions& options);
+BX_API GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,
+                               std::span<const std::int32_t> prompt,
+                               const GenerateOptions& options);
 
 }  // namespace bitaxon

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bitaxon/error.h"
+#include "bitaxon/export.h"
 
 namespace bitaxon {
 
@@ -24,7 +25,7 @@ struct MemoryKind {
 class BackendDescription;
 
 /// One kind of memory: what is needed of it, for what, and what there is.
-struct MemoryRow {
+struct BX_API MemoryRow {
   struct Part {
     std::string purpose;  ///< "weights", "state", "activations", ...
     std::uint64_t bytes = 0;
@@ -38,7 +39,7 @@ struct MemoryRow {
 };
 
 /// What a model needs on a device.
-struct MemoryNeed {
+struct BX_API MemoryNeed {
   std::vector<MemoryRow> rows;  ///< weights, state and activations are in the first
   std::string too_large;  ///< what is above a limit of the device, in one line; empty: nothing
 
@@ -46,7 +47,7 @@ struct MemoryNeed {
 };
 
 /// Thrown before anything is loaded; what() is one line.
-class OutOfMemory : public Error {
+class BX_API OutOfMemory : public Error {
  public:
   OutOfMemory(const std::string& message, MemoryNeed need)
       : Error(ErrorKind::device, message), need_(std::move(need)) {}

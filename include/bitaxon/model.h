@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
+#include "bitaxon/export.h"
 #include "bitaxon/model_files.h"
 #include "bitaxon/model_spec.h"
 #include "bitaxon/precision.h"
@@ -69,7 +70,7 @@ struct SegmentInput {
 
 /// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
 /// Calls come from one thread at a time. A model keeps its backend alive.
-class Model {
+class BX_API Model {
  public:
   /// Throws Error(io, format, device) as the files and the backend do, OutOfMemory before anything
   /// is loaded. Warnings are one line each.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bitaxon/export.h"
 #include "bitaxon/model_spec.h"
 
 namespace bitaxon {
@@ -16,16 +17,16 @@ struct ModelFiles {
   std::filesystem::path folder;   ///< where config.json and the tokenizer are
 };
 /// Splits what a user names. Throws Error(io) when `path` is neither.
-ModelFiles model_files(const std::filesystem::path& path);
+BX_API ModelFiles model_files(const std::filesystem::path& path);
 
 /// The text of a checkpoint's vocab_mapping; empty when it has none. Throws Error(format) for one
 /// that is there and says nothing.
-std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
-                             const ModelFiles& files);
+BX_API std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
+                                    const ModelFiles& files);
 
 /// Describes the model of a folder's config.json; `text` gets what the file says. Throws as
 /// describe_model does; a missing file is an Error(io), not a model of defaults.
-ModelSpec load_spec(const ModelFiles& files, std::vector<std::string>& warnings,
-                    std::string* text = nullptr);
+BX_API ModelSpec load_spec(const ModelFiles& files, std::vector<std::string>& warnings,
+                           std::string* text = nullptr);
 
 }  // namespace bitaxon

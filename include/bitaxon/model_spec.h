@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "bitaxon/export.h"
+
 namespace bitaxon {
 
 /// Source: Gu & Dao 2023, "Mamba".
@@ -145,11 +147,11 @@ struct ModelSpec {
 /// Bit-Axon's. Keys that the family does not read are appended to `warnings`, one line each.
 /// Throws Error(format) that begins with `name` and names the key, the value and what was expected;
 /// Error(unsupported) for another model_type, with those that are known.
-ModelSpec describe_model(std::string_view json, std::string_view name,
-                         std::vector<std::string>& warnings);
+BX_API ModelSpec describe_model(std::string_view json, std::string_view name,
+                                std::vector<std::string>& warnings);
 
 /// Shapes for models of random weights: "small", "medium", "default".
 /// Throws Error(invalid_argument) for another name.
-ModelSpec preset_spec(std::string_view name);
+BX_API ModelSpec preset_spec(std::string_view name);
 
 }  // namespace bitaxon

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "bitaxon/export.h"
 #include "bitaxon/tensor.h"
 
 namespace bitaxon {
@@ -27,8 +28,8 @@ namespace bitaxon {
 /// next_token  state, i32 [1], versioned
 /// n_rows      R, 1 to kMaxRows
 /// Returns [R, S].
-Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
-             std::int64_t n_rows);
+BX_API Tensor embed(const Tensor& table, const Tensor& seen, const Tensor& next_token,
+                    std::int64_t n_rows);
 
 /// Which rows of its argument an op computes.
 enum class RowSelect : std::uint32_t {
@@ -52,7 +53,7 @@ struct LinearOptions {
 /// Returns [R, rows], or [O, rows] for RowSelect::outputs (which takes no residual).
 /// Accumulates in float32 or better.
 /// Source  Zhang & Sennrich 2019, "Root mean square layer normalization", eq. 4.
-Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
+BX_API Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
 
 struct SsmInWeights {
   Tensor norm;         ///< [1, 1, D], or empty: rms(x) is x
@@ -73,7 +74,8 @@ struct SsmInResult {
 /// tail  state, f32 [K-1, E], versioned, oldest first
 /// Returns u and z, [R, E] each.
 /// Source  Gu & Dao 2023, "Mamba", section 3.4.
-SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, const Tensor& tail);
+BX_API SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps,
+                          const Tensor& tail);
 
 struct SelectiveScanWeights {
   Tensor dt_weight;  ///< [1, E, 1]
@@ -97,8 +99,8 @@ struct SelectiveScanWeights {
 /// cut long steps (256 rows and more) into chunks that run at the same time, which rounds h in
 /// another order.
 /// Source  Gu & Dao 2023, "Mamba", algorithm 2.
-Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
-                      const SelectiveScanWeights& weights, const Tensor& h);
+BX_API Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
+                             const SelectiveScanWeights& weights, const Tensor& h);
 
 struct AttnInWeights {
   Tensor norm;  ///< [1, 1, D], or empty: rms(x) is x
@@ -112,8 +114,8 @@ struct AttnInWeights {
 /// x             [R, D]
 /// keys, values  state, f32 or f16 [capacity, D]
 /// Returns q [R, D].
-Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
-               const Tensor& values);
+BX_API Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
+                      const Tensor& values);
 
 /// Causal attention over a sliding window, read from the rings that attn_in has filled.
 ///   scores[j] = dot(q[i, head], keys[j, head]) / sqrt(head_dim)   for j <= i and i - j < window
@@ -122,8 +124,8 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
 /// keys, values  state, f32 or f16 [capacity, D], capacity >= window + R - 1; read only
 /// Returns [R, D].
 /// Source  Beltagy et al. 2020, "Longformer", section 3.1 (sliding window).
-Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std::int64_t n_heads,
-                 std::int64_t window);
+BX_API Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                        std::int64_t n_heads, std::int64_t window);
 
 struct MoeRouteResult {
   Tensor normed;   ///< [R, D]: rms(x)
@@ -139,8 +141,8 @@ struct MoeRouteResult {
 /// gate         [1, X, D]
 /// shared_gate  [1, 1, D], or empty
 /// Returns normed [R, D], experts i32 [R, top_k], gates [R, top_k + 1].
-MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
-                         const Tensor& shared_gate, std::int64_t top_k);
+BX_API MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
+                                const Tensor& shared_gate, std::int64_t top_k);
 
 struct MoeSwigluWeights {
   Tensor gate;         ///< [X, I, D]
@@ -156,7 +158,7 @@ struct MoeSwigluWeights {
 /// experts  i32 [R, top_k]
 /// Returns [R, top_k + 1, I], or [R, top_k, I] without a shared expert.
 /// Source  Shazeer 2020, "GLU variants improve transformer".
-Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights);
+BX_API Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights);
 
 /// The second half: projection, weighted sum, residual.
 ///   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s])
@@ -168,8 +170,8 @@ Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights
 /// shared_down  [1, D, I], or empty
 /// residual     [R, D]
 /// Returns [R, D].
-Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, const Tensor& down,
-                const Tensor& shared_down, const Tensor& residual);
+BX_API Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates,
+                       const Tensor& down, const Tensor& shared_down, const Tensor& residual);
 
 /// What a sampler may have to do; the parameters themselves are data in the step buffer. A stage
 /// that is absent here is not run, whatever the parameters say.
@@ -191,7 +193,7 @@ struct SamplerStructure {
 /// Returns i32 [G]; StepResult::kNotFinite for a segment with a NaN, or whose largest logit is not
 /// finite; StepResult::kNotSampled for a segment that samples nothing.
 /// Source  Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
-Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
-              const SamplerStructure& structure, std::int64_t n_segments);
+BX_API Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
+                     const SamplerStructure& structure, std::int64_t n_segments);
 
 }  // namespace bitaxon

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bitaxon/export.h"
 #include "bitaxon/model_files.h"
 #include "bitaxon/model_spec.h"
 #include "bitaxon/session.h"
@@ -33,7 +34,7 @@ struct MergeOptions {
 };
 
 /// One part of a model ("embedding", "experts", ...), or all of it.
-struct PartReport {
+struct BX_API PartReport {
   std::int64_t parameters = 0;
   std::uint64_t bytes_before = 0, bytes_after = 0;
   double error_squares = 0, squares = 0;  ///< of the weights that were quantized
@@ -51,7 +52,7 @@ struct RewriteReport {
 };
 
 /// A new model that has been decided on, and is not written yet. The old model's files stay open.
-class Rewrite {
+class BX_API Rewrite {
  public:
   /// Reads and checks the old model. Throws Error(io, format, unsupported); Error(invalid_argument)
   /// for options out of range, and for an adapter of another rank.
@@ -85,10 +86,10 @@ class Rewrite {
 /// Where quantize and merge write a model if no folder is named: "q4" in the model's folder, and
 /// the model's folder with "-merged" behind its name. A model of the hub is in the cache, where no
 /// results are written: the repository's name with "-q4" or "-merged", in the current folder.
-std::filesystem::path default_quantized_folder(const ModelSource& source);
-std::filesystem::path default_merged_folder(const ModelSource& source);
+BX_API std::filesystem::path default_quantized_folder(const ModelSource& source);
+BX_API std::filesystem::path default_merged_folder(const ModelSource& source);
 
 /// Whether `output` is the folder or the file of the model that is read.
-bool is_own_input(const ModelFiles& files, const std::filesystem::path& output);
+BX_API bool is_own_input(const ModelFiles& files, const std::filesystem::path& output);
 
 }  // namespace bitaxon

@@ -3,12 +3,13 @@
 
 #include <cstdint>
 
+#include "bitaxon/export.h"
 #include "bitaxon/ops.h"
 
 namespace bitaxon {
 
 /// How tokens are chosen. The defaults are the program's.
-struct SamplerParams {
+struct BX_API SamplerParams {
   double temperature = 0.6;  ///< 0: argmax
   std::int64_t top_k = 50;   ///< 0: off
   double top_p = 0.95;       ///< 1: off

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bitaxon/devices.h"
+#include "bitaxon/export.h"
 #include "bitaxon/generate.h"
 #include "bitaxon/model.h"
 #include "bitaxon/tokenizer.h"
@@ -29,13 +30,13 @@ struct ModelSource {
 /// Finds a path, a hub id, or, for "", the default: skyoo2003/bit-axon if the hub cache has a
 /// complete copy, else the bundled model. Messages call the name `argument`. Throws Error(io) that
 /// says where it was searched and, for a hub id, the command that fetches it.
-ModelSource find_model_files(const std::string& name, std::string_view argument = "model");
+BX_API ModelSource find_model_files(const std::string& name, std::string_view argument = "model");
 
 /// The bundled model, and the bundled text that evaluations read. They are next to the program (in a
 /// build tree), under ../share/bit-axon, or where the shared library was installed with them.
 /// Messages call what should be named instead `argument`.
-std::filesystem::path bundled_model_folder(std::string_view argument = "model");
-std::filesystem::path bundled_text(std::string_view argument = "text");
+BX_API std::filesystem::path bundled_model_folder(std::string_view argument = "model");
+BX_API std::filesystem::path bundled_text(std::string_view argument = "text");
 
 /// What names a model and its tokenizer.
 struct ModelRequest {
@@ -66,12 +67,12 @@ struct FoundModel {
 };
 
 /// Finds the model, without its tokenizer. Throws as find_model_files does.
-FoundModel find_model(const ModelRequest& request);
+BX_API FoundModel find_model(const ModelRequest& request);
 
 /// Reads the tokenizer that the request names, else the model's own. This is quick, so call it
 /// before a long load. Throws as Tokenizer::load does; Error(unsupported) for a tokenizer without
 /// the special tokens of the chat template.
-void read_tokenizer(FoundModel& found);
+BX_API void read_tokenizer(FoundModel& found);
 
 /// A model on a device.
 struct Session {
@@ -84,25 +85,25 @@ struct Session {
 };
 
 /// "device: cpu (AMD EPYC, 2 threads): named": which device was opened, and why.
-std::string device_note(const OpenedDevice& device);
+BX_API std::string device_note(const OpenedDevice& device);
 
 /// Loads the model, without its vocabulary. The request says how to quantize it, not `options`.
-Session load_session(const FoundModel& found, const OpenedDevice& device,
-                     const LoadOptions& options);
+BX_API Session load_session(const FoundModel& found, const OpenedDevice& device,
+                            const LoadOptions& options);
 
 /// The tokenizer in the ids of the model; empty if there is no tokenizer. Throws as Vocabulary
 /// does, and if a token of the chat template has no image.
-std::optional<Vocabulary> vocabulary_of(const FoundModel& found, const Model& model);
+BX_API std::optional<Vocabulary> vocabulary_of(const FoundModel& found, const Model& model);
 
 /// Finds the model, opens the device and loads. `notes` has a line for each default that was taken.
-Session open_session(const ModelRequest& request, const std::string& device = "auto",
-                     const LoadOptions& options = {}, const OpenOptions& open = {});
+BX_API Session open_session(const ModelRequest& request, const std::string& device = "auto",
+                            const LoadOptions& options = {}, const OpenOptions& open = {});
 
 /// Describes the model without loading weights.
-ModelSpec find_spec(const ModelRequest& request);
+BX_API ModelSpec find_spec(const ModelRequest& request);
 
 /// The tokenizer in the ids of the model, without loading weights. Throws Error(io) if there is
 /// none.
-Vocabulary open_vocabulary(const FoundModel& found);
+BX_API Vocabulary open_vocabulary(const FoundModel& found);
 
 }  // namespace bitaxon

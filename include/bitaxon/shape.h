@@ -7,11 +7,13 @@
 #include <span>
 #include <string>
 
+#include "bitaxon/export.h"
+
 namespace bitaxon {
 
 /// Up to eight extents, row-major, none negative. A value type without allocation. The element
 /// count is checked when the shape is made, so that no later product of extents can overflow.
-class Shape {
+class BX_API Shape {
  public:
   static constexpr int kMaxRank = 8;
 

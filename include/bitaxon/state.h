@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "bitaxon/export.h"
+
 namespace bitaxon {
 
 /// The state of a sequence at one moment, on the host, in a form that does not depend on how it was
@@ -22,7 +24,7 @@ struct StateSnapshot {
 /// The state of one sequence: one of the slots that its model has set aside, and where in it the
 /// sequence stands. A fresh state is at position 0. Move-only. It gives its slot back when it is
 /// destroyed, and keeps the memory behind it and the backend alive; the model may go first.
-class State {
+class BX_API State {
  public:
   State(State&& other) noexcept;
   State& operator=(State&& other) noexcept;

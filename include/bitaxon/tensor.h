@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "bitaxon/dtype.h"
+#include "bitaxon/export.h"
 #include "bitaxon/shape.h"
 
 namespace bitaxon {
@@ -34,7 +35,7 @@ enum class RowSpace : std::uint8_t {
 ///       auto plan = schedule(graph, ...);   // x is scheduled from here on
 ///
 /// The graph must outlive its handles.
-class Tensor {
+class BX_API Tensor {
  public:
   Tensor() = default;
   Tensor(Graph& graph, std::int32_t id) : graph_(&graph), id_(id) {}

@@ -11,10 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "bitaxon/export.h"
+
 namespace bitaxon {
 
 /// An immutable tokenizer; a cheap handle, safe to use from several threads.
-class Tokenizer {
+class BX_API Tokenizer {
  public:
   /// Reads a tokenizer.json (byte-level BPE of the Qwen2.5 kind) or a tokenizer.model
   /// (SentencePiece); what the file is decides, not its name. tokenizer_config.json,
@@ -57,7 +59,7 @@ class Tokenizer {
 /// Decodes ids one at a time. The pieces put together equal Tokenizer::decode of all ids. A piece
 /// never ends inside a UTF-8 character: bytes are held until the character is whole or can no
 /// longer become one (then U+FFFD comes out).
-class StreamDecoder {
+class BX_API StreamDecoder {
  public:
   explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = false);
   /// Text that became certain with this id; may be empty.
@@ -86,14 +88,14 @@ enum class ChatTemplate : std::uint8_t {
 };
 
 /// The messages as one text, followed by the beginning of the answer.
-std::string chat_prompt(std::span<const ChatMessage> messages,
-                        ChatTemplate how = ChatTemplate::chatml);
+BX_API std::string chat_prompt(std::span<const ChatMessage> messages,
+                               ChatTemplate how = ChatTemplate::chatml);
 /// The text between an answer and the next message: `<|im_end|>\n` or `\n`.
-std::string_view turn_end(ChatTemplate how);
+BX_API std::string_view turn_end(ChatTemplate how);
 /// The template's special tokens.
-std::span<const std::string_view> special_tokens(ChatTemplate how);
+BX_API std::span<const std::string_view> special_tokens(ChatTemplate how);
 /// The template's special tokens that `tokenizer` does not find in a text. To the model they would
 /// be plain text.
-std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer);
+BX_API std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer);
 
 }  // namespace bitaxon

@@ -11,7 +11,7 @@
 
 namespace bitaxon {
 
-struct Vocabulary::Impl {
+struct BX_HIDDEN Vocabulary::Impl {
   Tokenizer tokenizer;
   std::optional<VocabMapping> mapping;  ///< empty: the tokenizer's ids are the model's
 };

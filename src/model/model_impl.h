@@ -18,7 +18,7 @@
 
 namespace bitaxon {
 
-struct Model::Impl {
+struct BX_HIDDEN Model::Impl {
   const std::shared_ptr<Backend> shared_backend;  // first, so that it outlives what it has made
   Backend& backend = *shared_backend;
   ModelSpec spec;

@@ -12,7 +12,7 @@
 
 namespace bitaxon {
 
-struct State::Impl {
+struct BX_HIDDEN State::Impl {
   /// A step that can be taken back.
   struct PastStep {
     std::int64_t n_rows = 0;

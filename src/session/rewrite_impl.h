@@ -12,7 +12,7 @@
 
 namespace bitaxon {
 
-struct Rewrite::Impl {
+struct BX_HIDDEN Rewrite::Impl {
   /// Opens the model and finds its weights.
   explicit Impl(const ModelFiles& from);
 

@@ -89,7 +89,7 @@ FileKind kind_of(std::string_view bytes) {
 
 }  // namespace
 
-struct Tokenizer::Impl {
+struct BX_HIDDEN Tokenizer::Impl {
   std::variant<ByteTokenizer, Bpe, SentencePiece> kind;
   std::vector<std::int32_t> ends_of_sequence;
 

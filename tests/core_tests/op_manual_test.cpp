@@ -23,7 +23,7 @@ std::vector<std::string> manual() {
 
 /// The `///` lines directly above the declaration of `op`. Empty if there is no declaration.
 std::vector<std::string> block_of(const std::vector<std::string>& lines, const std::string& op) {
-  const std::regex declaration(fmt::format(R"(^\w+ {}\(.*)", op));
+  const std::regex declaration(fmt::format(R"(^BX_API \w+ {}\(.*)", op));
   std::vector<std::string> block;
   for (const std::string& line : lines) {
     if (std::regex_match(line, declaration)) return block;

@@ -64,5 +64,28 @@ TEST(PublicHeaders, NameNoTypeThatOnlyTheSourcesDefine) {
   });
 }
 
+TEST(PublicHeaders, ExportWhatTheSourcesDefine) {
+  const std::regex function(R"(^[A-Za-z_][\w:<>,&* ]*\w\()");
+  const std::regex not_exported(R"(^(class|struct) \w+ .*\{$)");
+  const std::regex member(R"(^  [\w:<>,&* ]*\w\(.*\).*;$)");
+  bool in_plain_struct = false;
+  for_each_line([&](const std::string& place, const std::string& line, auto&&) {
+    const bool is_inline = line.starts_with("constexpr ") || line.starts_with("inline ");
+    if (!is_inline && std::regex_search(line, function)) {
+      EXPECT_TRUE(line.starts_with("BX_API ")) << place << ": " << line;
+    }
+    if (std::regex_search(line, not_exported) && line.find(" BX_API ") == line.npos) {
+      EXPECT_TRUE(line.starts_with("struct ")) << place << ": " << line;
+      in_plain_struct = true;
+    }
+    if (line == "};") in_plain_struct = false;
+    const bool is_defined = line.find('=') != line.npos || line.find('{') != line.npos ||
+                            line.find("std::function") != line.npos;
+    if (in_plain_struct && !is_defined) {
+      EXPECT_FALSE(std::regex_search(line, member)) << place << ": " << line;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace bitaxon::test

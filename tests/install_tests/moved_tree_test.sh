@@ -17,6 +17,9 @@ mkdir -p -- "$scratch"
 "$cmake" --install "$build" --prefix "$scratch/installed" >"$scratch/install.log"
 mv -- "$scratch/installed" "$moved"
 
+shared=no
+! grep -qx 'BUILD_SHARED_LIBS:BOOL=ON' "$build/CMakeCache.txt" || shared=yes
+
 for file in include/bitaxon/model.h share/bit-axon/models/tiny-shakespeare/model.safetensors \
   share/doc/bit-axon/LICENSE; do
   [[ -f $moved/$file ]] || fail "$file is not installed"
@@ -25,8 +28,21 @@ if grep -rlaF -e "$source" -e "$build" -e "$scratch/installed" -- "$moved"; then
   fail "the files above contain the path of the sources, of the build, or of the first prefix"
 fi
 
+if [[ $shared == yes ]]; then
+  library=$(find "$moved" -name "libbitaxon.so.*.*.*")
+  [[ -f $library && -z $(find "$moved" -name "libbitaxon.a") ]] || fail "expected a shared library"
+  # Programs that are not built by CMake find it by this variable.
+  LD_LIBRARY_PATH=$(dirname -- "$library")
+  export LD_LIBRARY_PATH
+fi
+
 # Nothing may depend on the current folder.
 cd /
+
+echo "== the program that docs/library.md shows"
+awk '/^```cpp$/ { on = 1; next } /^```$/ { if (on) exit } on' "$source/docs/library.md" |
+  diff - <(tail -n +2 "$source/tests/install_tests/twenty_lines.cpp") ||
+  fail "docs/library.md shows another program than twenty_lines.cpp"
 
 echo "== find_package"
 "$cmake" -S "$source/tests/install_tests/consumer" -B "$scratch/consumer" -G Ninja \
@@ -34,7 +50,7 @@ echo "== find_package"
 grep -q "^bit-axon_DIR:PATH=$moved/" "$scratch/consumer/CMakeCache.txt" ||
   fail "find_package found another tree"
 "$cmake" --build "$scratch/consumer" >>"$scratch/consumer.log"
-by_cmake=$("$scratch/consumer/five_tokens")
+by_cmake=$("$scratch/consumer/twenty_lines")
 printf '%s\n' "$by_cmake"
 
 echo "== pkg-config"
@@ -43,9 +59,9 @@ pkg_config_path=$(dirname -- "$(find "$moved" -name bit-axon.pc)")
 eval "flags=($(PKG_CONFIG_PATH=$pkg_config_path pkg-config --cflags --libs bit-axon))"
 models=$(PKG_CONFIG_PATH=$pkg_config_path pkg-config --variable=modelsdir bit-axon)
 eval "models=$models"
-"$cxx" -std=c++20 -DMODELS_DIR="\"$models\"" "$source/tests/install_tests/five_tokens.cpp" \
-  "${flags[@]}" -o "$scratch/five_tokens"
-by_pkg_config=$("$scratch/five_tokens")
+"$cxx" -std=c++20 -DMODELS_DIR="\"$models\"" "$source/tests/install_tests/twenty_lines.cpp" \
+  "${flags[@]}" -o "$scratch/twenty_lines"
+by_pkg_config=$("$scratch/twenty_lines")
 printf '%s\n' "$by_pkg_config"
 
 if grep -qx 'BITAXON_WITH_VULKAN:BOOL=ON' "$build/CMakeCache.txt"; then
@@ -56,6 +72,14 @@ if grep -qx 'BITAXON_WITH_VULKAN:BOOL=ON' "$build/CMakeCache.txt"; then
 fi
 
 [[ -n $by_cmake ]] || fail "no tokens"
+for program in "$scratch/consumer/twenty_lines" "$scratch/twenty_lines"; do
+  status=0
+  message=$("$program" /nonexistent 2>&1) || status=$?
+  [[ $status == 1 && $message == "model /nonexistent: expected "* ]] ||
+    fail "expected an Error of the library, got status $status and: $message"
+  needed=$(readelf -d "$program" | grep -c 'NEEDED.*libbitaxon\.so\.') || true
+  [[ $shared == no || $needed == 1 ]] || fail "$program does not use the shared library"
+done
 [[ $by_cmake == "$by_pkg_config" ]] || fail "the two builds print different tokens"
 
 if [[ -e $build/bit-axon ]]; then
