@@ -18,8 +18,6 @@ namespace {
 using test::expect_error;
 using test::TemporaryFolder;
 
-using test::expect_error;
-
 const std::filesystem::path& shader_folder() {
   static const std::filesystem::path folder = test::source_tree() / "shaders";
   return folder;
