@@ -17,9 +17,9 @@ inline void softmax(double* logits, std::int64_t n) {
     logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
 }
 
-/// Turns the logits of one row into gates: the top_k largest, largest first; in a tie the lower
-/// index comes first. Always picks valid, distinct experts, even from NaN, because later kernels
-/// use them as indices.
+/// Turns the logits `g` of one row into probabilities. Picks the top_k experts of the highest
+/// probability, in descending order. In a tie, the lower index comes first. Always picks valid,
+/// distinct experts, even if logits are NaN, because later kernels use the experts as indices.
 inline void choose_experts(double* g, std::int64_t n_experts, std::int64_t top_k,
                            std::int32_t* experts, float* gates) {
   softmax(g, n_experts);

@@ -26,8 +26,8 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// The products of a backend's vectorized kernels. nullptr for the reference and on a machine
-/// without vector instructions: there the backend uses plain kernels only.
+/// The product kernels of the backend. nullptr for the reference backend and on a machine without
+/// vector instructions: the backend then uses plain kernels only.
 const ProductKernels* products_of(const CpuOptions& options) {
   return options.reference ? nullptr : simd_products();
 }
@@ -41,8 +41,8 @@ struct InFlight {
   std::vector<OpTime> times;  ///< empty unless measured
 };
 
-/// A thread runs the submitted steps one after the other and shares loops with the other threads of
-/// the pool. So submit() returns at once, as on a GPU.
+/// A thread of the backend runs the submitted steps one after the other and shares their loops with
+/// the other threads of the pool. So submit() returns at once, as on a GPU.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
@@ -122,13 +122,13 @@ class CpuBackend final : public Backend {
     if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
   }
   void run_submitted();
-  /// Returns what went wrong; empty: nothing.
+  /// Returns the error message, or an empty string if the step succeeds.
   std::string run_step(InFlight& step);
 
   BackendCaps caps_;
   StepCounts last_step_;
-  bool measured_ = false;           ///< of executables compiled from here on
-  const ProductKernels* products_;  ///< of the vectorized kernels; nullptr: plain kernels run
+  bool measured_ = false;           ///< whether executables compiled later measure their ops
+  const ProductKernels* products_;  ///< nullptr if plain kernels run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::mutex mutex_;
@@ -201,7 +201,7 @@ void CpuBackend::run_submitted() {
     lock.unlock();
     std::string error;
     if (runs) error = run_step(place);
-    // Releases what the step used as soon as the step is done, outside the lock.
+    // Releases the memory of the executable as soon as the step is done, outside the lock.
     place.executable.reset();
     lock.lock();
     if (runs) failure_ = std::move(error);

@@ -10,7 +10,7 @@
 namespace bitaxon::cpu {
 
 struct CpuOptions {
-  int n_threads = 0;       ///< 0: one for each core this process may use
+  int n_threads = 0;       ///< 0: one thread for each core that this process may use
   bool reference = false;  ///< plain kernels, on one thread unless n_threads is set
 };
 
@@ -18,10 +18,11 @@ struct CpuOptions {
 /// count outside 1 to 1024.
 std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
-/// What open_cpu_backend(options)->description() would return at this moment.
+/// Returns what open_cpu_backend(options)->description() would return, without opening a backend.
 std::shared_ptr<const BackendDescription> describe_cpu(const CpuOptions& options);
 
-/// The instruction set of the vectorized kernels, "AVX-512 VNNI"; empty where plain kernels run.
+/// The instruction set of the vectorized kernels, such as "AVX-512 VNNI". Empty if plain kernels
+/// run.
 std::string instruction_set(const CpuOptions& options);
 
 /// The number of loop items that a thread of the backend has computed. For tests.

@@ -1,4 +1,4 @@
-// What the CPU backend can be asked without opening it.
+// Describes the CPU backend without opening it.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class CpuDescription final : public BackendDescription {
   bool always_exact_;
 };
 
-/// The handle of a packed weight.
+/// Makes the handle of a packed weight.
 std::shared_ptr<const Weight> make_weight(std::shared_ptr<const PackedWeight> packed, bool plain);
 
 }  // namespace bitaxon::cpu

@@ -36,7 +36,7 @@ std::byte* bytes_of(const Buffer& buffer);
 std::shared_ptr<CpuExecutable> bind_tasks(std::shared_ptr<const Plan> plan,
                                           const PlanContext& context, bool vectorized);
 
-/// What a task took in a step.
+/// The time that a task took in a step, with the bytes and operations of the task.
 OpTime time_of(const Task& task, const StepBuffer& step,
                std::chrono::duration<double, std::nano> time);
 

@@ -82,8 +82,9 @@ struct CpuKernel {
   std::size_t (*workspace)(const NodeView& node, int n_threads);
 };
 
-/// A kernel with scratch. The constructor Scratch(layout, node, n_threads) takes the blocks from a
-/// ScratchLayout, both for their size and for `run(args, scratch)`, so the two cannot disagree.
+/// A kernel with scratch. The constructor Scratch(layout, node, n_threads) takes its blocks from a
+/// ScratchLayout. It computes the size of the scratch and also places the blocks for
+/// `run(args, scratch)`, so the size always matches the blocks.
 template <class Scratch, auto run>
 constexpr CpuKernel kernel_with_scratch() {
   return {[](const KernelArgs& args) {
@@ -107,7 +108,8 @@ constexpr CpuKernel kernel_without_scratch(void (*run)(const KernelArgs& args)) 
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// If `vectorized`, the vectorized kernel of the op where one exists.
+/// The kernel of an op: the vectorized kernel if `vectorized` is set and one exists, else the plain
+/// kernel.
 const CpuKernel& kernel_of(OpId op, bool vectorized);
 
 }  // namespace bitaxon::cpu

@@ -14,8 +14,8 @@ inline constexpr std::size_t kAlignment = 64;
 /// For short-lived memory (activations, states).
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what);
 
-/// For memory that lives as long as a model (weights). Small allocations share huge pages, which
-/// are freed with the last of them.
+/// For memory that lives as long as a model (weights). Small allocations share huge pages. Shared
+/// pages are freed together with the last allocation that uses them.
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what);
 
 }  // namespace bitaxon::cpu

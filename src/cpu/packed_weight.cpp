@@ -66,7 +66,7 @@ void read_quant_map(const WeightParts& from, PackedWeight& to) {
   std::memcpy(to.quant_map.data(), from.quant_map.data(), sizeof(to.quant_map));
   float largest = 0;
   for (const float value : to.quant_map) {
-    // As in a coded row, a value that is not finite makes all products with it NaN.
+    // A value that is not finite makes all products with the weight NaN, as in a coded row.
     if (!std::isfinite(value)) {
       to.map_scale = std::numeric_limits<float>::quiet_NaN();
       return;

@@ -26,7 +26,7 @@ struct PackedWeight {
   /// Vectors and narrow matrices (taps, decays): float32 [cols][rows], for the vectorized kernels.
   const float* columns = nullptr;
 
-  // NF4 in tiles.
+  // For NF4 weights in tiles.
   std::array<float, 16> quant_map{};
   std::array<std::int16_t, 16> integer_map{};  ///< quant_map[c] is about integer_map[c] * map_scale
   float map_scale = 1;
@@ -43,8 +43,8 @@ struct PackedWeight {
 
 /// Bytes that pack_weight() allocates for the weight. Plain kernels need the stored form.
 std::uint64_t packed_bytes(const WeightDesc& desc, bool plain);
-/// Copies the stored bytes into the form of the weight, with all threads of the pool. Throws
-/// Error(device) when memory is short.
+/// Converts the stored bytes to the form that the kernels read, with all threads of the pool.
+/// Throws Error(device) when memory is short.
 std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
                                                 bool plain, ThreadPool& pool);
 

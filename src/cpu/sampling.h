@@ -55,8 +55,8 @@ inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t tot
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);
 }
 
-/// For every segment of the step that samples, stores the token that sample(segment, its logits,
-/// bits of the tokens it has seen) returns.
+/// Stores a token for every segment that samples in this step. `sample` receives the segment, its
+/// logits and the bits of its seen tokens, and returns the token.
 template <class Sample>
 void sample_segments(const KernelArgs& args, const Sample& sample) {
   using namespace sample_operand;

@@ -12,8 +12,8 @@ namespace {
 
 /// Below this total number of operations, sharing the work costs more than it saves.
 constexpr std::int64_t kWorthSharing = 20'000;
-/// How long a thread polls for work before it sleeps. Waking it takes about as long, and the gaps
-/// between the loops of a step are shorter. The only cost of polling is this time after each step.
+/// How long a thread polls for work before it sleeps. Waking a thread takes about as long. The gaps
+/// between the loops of a step are shorter, so threads sleep only after a step.
 constexpr std::chrono::microseconds kLookout{60};
 constexpr int kLooksPerClock = 32;
 /// A thread takes 1 / kPartOfShare of its share of the remaining items: large ranges at first, so

@@ -56,17 +56,17 @@ class ThreadPool {
   bool join(std::uint32_t round);
 
   HomeCores cores_;
-  std::int64_t parts_;  ///< a thread takes this fraction of the remaining items: 1 / parts_
+  std::int64_t parts_;  ///< a thread takes 1 / parts_ of the remaining items at a time
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
-  // The current loop. The caller writes it before round_ advances; the others read it after.
+  // The current loop. The caller writes it before round_ advances; other threads read it later.
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t n_items_ = 0;
   std::atomic<std::int64_t> next_{0};
   std::atomic<std::uint32_t> round_{0};
-  /// For the current loop: the number of threads in it besides the caller, and kOpen while more may
-  /// join. The low bits of the round are above these bits, so that no thread joins a later loop by
-  /// mistake.
+  /// The number of threads in the current loop, not counting the caller. The bit kOpen is set while
+  /// more threads may join. The upper 32 bits are the round, so that no thread joins a later loop
+  /// by mistake.
   std::atomic<std::uint64_t> joined_{0};
   std::atomic<int> asleep_{0};
   std::atomic<bool> stop_{false};

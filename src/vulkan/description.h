@@ -1,4 +1,4 @@
-// What the Vulkan backend can be asked about a device without opening it.
+// Describes a device for the Vulkan backend without opening it.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Takes the heaps from `caps`. Pure except for the available memory of the system, which a device
-/// with memory of its own needs as well.
+/// Takes the heaps from `caps`. Also asks the system for its available memory if the device is not
+/// a CPU. Otherwise pure.
 std::shared_ptr<const BackendDescription> describe_device(const DeviceCaps& caps);
 
 }  // namespace bitaxon::vulkan

@@ -48,7 +48,8 @@ DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The embedded shaders, or those of a folder. Throws before anything slow begins.
+/// The embedded shaders, or the shaders of a folder. Checks the compiler and the folder at once,
+/// before anything slow begins.
 ShaderSource shader_source(const std::filesystem::path& dir) {
   if (dir.empty())
     return [](Shader shader) {
@@ -63,8 +64,8 @@ ShaderSource shader_source(const std::filesystem::path& dir) {
   return [dir](Shader shader) { return compile_shader(dir, name_of(shader)); };
 }
 
-/// One entry of the ring buffer of submitted steps. Keeps what the step uses alive until it is
-/// done.
+/// One entry of the ring buffer of submitted steps. Keeps the executable of the step alive until
+/// the step is done.
 struct InFlight {
   std::shared_ptr<VulkanExecutable> executable;
   const Recording* recording = nullptr;
@@ -141,7 +142,7 @@ class VulkanBackend final : public Backend {
   std::vector<OpTime> last_step_times() override;
   std::optional<std::uint64_t> peak_bytes() const override { return memory_.peak_bytes(); }
 
-  /// Disables fast variants that do not compute what the plain ones do.
+  /// Disables fast variants whose results differ from the results of the plain variants.
   void try_variants();
 
   DeviceRates measure_rates() override {
@@ -172,13 +173,13 @@ class VulkanBackend final : public Backend {
   Transfer transfer_;
   std::uint64_t n_parts_ = 0;   ///< parts submitted so far, without the last part of each step
   SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
-  SemaphoreHandle parts_done_;  ///< nothing waits for it
+  SemaphoreHandle parts_done_;  ///< signaled by all other parts; nothing waits for it
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< the latest step known to be done
   StepCounts last_step_;
   int last_barriers_ = 0;
-  bool timestamps_ = false;                            ///< for executables compiled from here on
+  bool timestamps_ = false;                            ///< for executables that are compiled later
   std::shared_ptr<VulkanExecutable> last_executable_;  ///< only set with timestamps
   const Recording* last_recording_ = nullptr;
   StepSizes last_sizes_;
@@ -224,7 +225,8 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
   Recording& recording = executable->recording_for(done_, device_, memory_);
   recording.write_step(step, executable->launches);
   const std::uint64_t number = submitted_ + 1;
-  // Kept even when the submission fails: a lost device may still count as executing it.
+  // The entry keeps the executable even if the submission fails: a lost device may still count as
+  // executing the step.
   InFlight& place = place_of(number);
   place.recording = &recording;
   place.executable = executable;
@@ -256,7 +258,7 @@ void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std:
     part.pCommandBufferInfos = &infos.back();
     parts.push_back(part);
   }
-  // Every part signals a semaphore: a driver may merge a part that signals none with the next part.
+  // Every part signals a semaphore. Otherwise a driver may merge the part with the next one.
   std::vector<VkSemaphoreSubmitInfo> signals(
       parts.size(), structure<VkSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO));
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -278,9 +280,9 @@ void VulkanBackend::collect(std::uint64_t number) {
     std::uint64_t value = 0;
     check(device_.fn().vkGetSemaphoreCounterValue(device_.handle(), steps_done_.get(), &value),
           "vkGetSemaphoreCounterValue", "steps");
-    // Some drivers report such a value instead of an error when the device is lost.
+    // When the device is lost, some drivers report a number beyond all steps instead of an error.
     if (value > submitted_) check(VK_ERROR_DEVICE_LOST, "vkGetSemaphoreCounterValue", "steps");
-    // Keeps the tokens and releases what the steps used.
+    // Keeps the tokens and releases the executables of the finished steps.
     while (done_ < value) {
       InFlight& place = place_of(++done_);
       std::memcpy(place.tokens.data(), place.recording->tokens(),

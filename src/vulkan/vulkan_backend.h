@@ -17,24 +17,24 @@ struct DeviceCaps;
 struct Messages;
 
 struct VulkanOptions {
-  std::string selector = {};  ///< see choose_device; empty: the best GPU, never a CPU-type device
-  /// A folder of *.comp files to compile instead of using the embedded shaders, each when it is
-  /// first needed; empty: none. With such a folder, pipelines are not kept on disk and variants are
-  /// not tested before use.
+  std::string selector = {};  ///< see choose_device; if empty, the best GPU, never a CPU device
+  /// A folder of *.comp files that replace the embedded shaders. Each file is compiled when it is
+  /// first needed. Empty for the embedded shaders. With a folder, pipelines are not kept on disk
+  /// and variants are not tested before use.
   std::filesystem::path shader_dir = {};
-  /// Where compiled pipelines are kept; empty: they are not kept.
+  /// The folder where compiled pipelines are kept. If empty, they are not kept.
   std::filesystem::path cache_dir = {};
-  Drivers drivers = {};  ///< see usable_drivers; the default loads all that the loader finds
+  Drivers drivers = {};  ///< see usable_drivers; by default, all drivers that the loader finds
 
   /// Steps with more floating-point operations than this are split into several submissions. The
-  /// default takes a second on a device of 100 GFLOP/s; systems reset a device after two seconds or
-  /// more.
+  /// default takes a second on a device of 100 GFLOP/s. Operating systems reset a device whose
+  /// submission runs for too long; the shortest limit is two seconds.
   std::int64_t max_flops_per_submission = 100'000'000'000;
 
   // For tests.
   FunctionsHook hook = nullptr;
-  Messages* messages = nullptr;  ///< for what validation layers report; outlives the backend
-  /// Makes a device look like another one. May only remove capabilities.
+  Messages* messages = nullptr;  ///< for the reports of validation layers; outlives the backend
+  /// Makes the device look like another device. May only remove capabilities.
   std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions
 };
@@ -43,7 +43,8 @@ struct VulkanOptions {
 /// device, and Error(device) when a call fails.
 std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
-/// Barriers of the executable submitted last, including the one at its beginning.
+/// The number of barriers of the latest submitted executable, including the barrier at its
+/// beginning.
 int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
 

@@ -19,7 +19,7 @@ struct Scratch {
   }
 };
 
-/// One pair of SwiGLU matrices for n rows: reads x_row(i), writes y_row(i) [I].
+/// Applies one pair of SwiGLU matrices to n rows: reads x_row(i) [D], writes y_row(i) [I].
 template <class XRow, class YRow>
 void swiglu(const KernelArgs& args, const PackedWeight& gate, const PackedWeight& up,
             std::int64_t matrix, std::int64_t n, float* row_scratch, const XRow& x_row,

@@ -1,7 +1,7 @@
 //   l = logits with the repetition penalty, divided by the temperature
 //   w_i = floor(exp(l_i - max) * 2^30 + 0.5) for the tokens that top-k keeps
-//   top-p and min-p filter by w, in integers, as is everything after it
-//   token = the first whose running sum of w exceeds the high word of r * total
+//   top-p and min-p drop tokens by their w; all arithmetic with w is in integers
+//   token = the first token whose running sum of w exceeds the high word of r * total
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -17,9 +17,9 @@ namespace {
 
 struct Scratch {
   float* scaled;          ///< [V] logits after penalty and temperature
-  float* sorted;          ///< [V] to select the k-th largest
+  float* sorted;          ///< [V] a copy of `scaled`, partly sorted to find the k-th largest
   std::uint64_t* weight;  ///< [V] 0 for tokens dropped by a filter
-  std::int32_t* order;    ///< [V] for top-p
+  std::int32_t* order;    ///< [V] token ids by descending weight, for top-p
 
   Scratch(ScratchLayout& layout, const NodeView& node, int /*n_threads*/) {
     const std::int64_t vocab_size = node.shape(sample_operand::logits)[1];
@@ -30,7 +30,7 @@ struct Scratch {
   }
 };
 
-/// Lowest index of the largest logit; -1 if there is a NaN or the largest is not finite.
+/// Returns the lowest index of the largest logit; -1 if a logit is NaN or the largest is infinite.
 std::int32_t argmax(const float* logits, std::int64_t n) {
   std::int64_t best = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -62,7 +62,7 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
 }
 
 /// Adds up weights, in order of descending weight and ascending id, until the sum exceeds top_p
-/// times the total. Drops tokens that weigh less than the last one added.
+/// times the total. Drops tokens that weigh less than the last token added.
 void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t total,
                  const Scratch& scratch) {
   if (sampler.use_top_p == 0) return;
@@ -116,7 +116,7 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
   const std::int32_t best = argmax(scratch.scaled, n);
   if (best < 0 || !structure.draw || sampler.temperature == 0) return best;
   for (std::int64_t i = 0; i < n; ++i) scratch.scaled[i] /= sampler.temperature;
-  // With a tiny temperature this overflows. In the limit, only the largest logit remains.
+  // A tiny temperature makes the quotient infinite. In the limit, only the largest logit remains.
   if (!std::isfinite(scratch.scaled[best])) return best;
   const std::uint64_t total = fill_weights(sampler, n, scratch.scaled[best], scratch);
   apply_top_p(sampler, n, total, scratch);

@@ -29,8 +29,9 @@ struct Scratch {
   }
 };
 
-/// One channel of one segment: the convolution over its rows, then the new tail.
-/// v, u  the segment's first row of this channel, rows d_inner apart
+/// Computes one channel of one segment: the convolution over the rows of the segment, then the new
+/// tail.
+/// v, u  the channel in the first row of the segment; rows are d_inner apart
 void convolve_channel(const float* v, const float* taps, float bias, std::int64_t n_rows,
                       std::int64_t d_inner, std::int64_t d_conv, const float* tail_in,
                       float* tail_out, float* u) {
@@ -45,8 +46,8 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
       sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
     u[r * d_inner] = static_cast<float>(silu(sum));
   }
-  // Copies in ascending order: if both tails are the same memory, row j + n_rows > j is read before
-  // it is written.
+  // Copies rows in ascending order, because both tails may be the same memory: the source row
+  // j + n_rows is read before it is overwritten.
   for (std::int64_t j = 0; j < d_conv - 1; ++j)
     tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
 }

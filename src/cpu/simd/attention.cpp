@@ -69,7 +69,7 @@ Sums sums_at(float* memory, const Sizes& sizes) {
   return {memory, largest, largest + sizes.rows()};
 }
 
-/// Sets the sums to those of no positions.
+/// Sets the sums to the result for an empty set of positions.
 void clear(const Sums& sums, const Sizes& sizes) {
   std::fill_n(sums.values, sizes.rows() * sizes.padded, 0.0F);
   std::fill_n(sums.largest, sizes.rows(), -std::numeric_limits<float>::infinity());

@@ -1,4 +1,5 @@
-// What the vectorized attention computes at a time: some heads of a few rows.
+// The inputs and results of the vectorized attention, which computes some heads of a few rows at a
+// time.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +16,8 @@ inline constexpr int kGroup = 4;
 /// block.
 inline constexpr std::int64_t kKeys = 256;
 
-/// The partial results of some heads of a few rows. Per head and row: the sum of weighted values,
-/// the largest score, which the weights are relative to, and the sum of weights.
+/// The partial results of some heads of a few rows. For each head and row: the sum of the weighted
+/// values, the largest score and the sum of the weights. Weights are relative to the largest score.
 struct Sums {
   float* values;   ///< [heads, kItemRows, padded]
   float* largest;  ///< [heads, kItemRows]
@@ -32,7 +33,7 @@ struct Heads {
   float* y;
   float* scaled;          ///< scratch [heads, kItemRows, padded]: q / sqrt(head_dim)
   float* scores;          ///< scratch [heads, kItemRows, kKeys]
-  std::int64_t position;  ///< of the first row
+  std::int64_t position;  ///< the position of the first row
   int n_rows, n_heads;
   std::int64_t window, capacity, d_model, head_dim, padded;
 

@@ -1,5 +1,5 @@
-// Attention of some heads of a few rows to one block of positions, and the merging of such results.
-// For files that Highway compiles once per target.
+// Attention of some heads of a few rows to one block of positions. Also merges the results of
+// blocks. For files that Highway compiles once per target.
 #if defined(BITAXON_ATTENTION_LANES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITAXON_ATTENTION_LANES_INL
 #undef BITAXON_ATTENTION_LANES_INL
@@ -32,7 +32,7 @@ HWY_INLINE V load_of(const std::uint16_t* from) {
   const hn::Rebind<hwy::float16_t, D> half;
   return hn::PromoteTo(D(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(from)));
 }
-/// The first n lanes, then zeros. Reads no further than n elements.
+/// Loads n elements, and zeros in the other lanes. Does not read beyond the n elements.
 HWY_INLINE V load_n(const float* from, std::int64_t n) {
   alignas(64) float lanes[kLanes] = {};
   for (std::int64_t i = 0; i < n; ++i) lanes[i] = from[i];
@@ -60,7 +60,7 @@ HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
 
 #if HWY_TARGET == HWY_SCALAR
 
-/// to[k] = vectors[k], each of one lane.
+/// to[k] = vectors[k]. Each vector has one lane.
 HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   for (int k = 0; k < kGroup; ++k) to[k] = hn::GetLane(vectors[k]);
 }
@@ -95,7 +95,8 @@ HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
 
 #endif
 
-/// scores[i][k] = q_i . key k. The kRows rows are `padded` apart; their scores are kKeys apart.
+/// scores[i][k] = q_i . key k. Rows of q are `padded` elements apart; rows of scores are kKeys
+/// elements apart.
 template <int kRows, class T>
 void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGroup],
                  std::int64_t head_dim, float* scores) {
@@ -115,7 +116,7 @@ void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGr
   unrolled<kRows>([&](auto i) HWY_ATTR { store_sums(sums[i], scores + i * kKeys); });
 }
 
-/// out_i += weights[i][k] * value k, one k after the other.
+/// out_i += weights[i][k] * value k, in order of k.
 template <int kRows, class T>
 void accumulate_group(const float* weights, const T* const (&values)[kGroup], std::int64_t head_dim,
                       std::int64_t padded, float* out) {
@@ -134,7 +135,7 @@ void accumulate_group(const float* weights, const T* const (&values)[kGroup], st
   for_each_part<T>(head_dim, add);
 }
 
-/// One row and one key. The result is bitwise the same as in a group.
+/// Scores one row with one key. The result has the same bits as in score_group().
 template <class T>
 void score_one(const float* q, const T* key, std::int64_t head_dim, float* score) {
   V sums[kGroup] = {hn::Zero(D()), hn::Zero(D()), hn::Zero(D()), hn::Zero(D())};
@@ -182,9 +183,9 @@ HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   return total;
 }
 
-/// Calls group(head, first position, pointers to the head at kGroup positions) where all rows
-/// attend to all these positions. Elsewhere calls one(head, row, position, pointer) for every row
-/// that attends to a position of the block.
+/// Calls group(head, first position, pointers to the head at kGroup positions) for each group of
+/// positions that all rows attend to. For each other position of the block, calls one(head, row,
+/// position, pointer) for every row that attends to the position.
 template <class T, class Group, class One>
 HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block,
                              const Group& group, const One& one) {
@@ -196,14 +197,15 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
         j + kGroup <= end) {
       const T* at[kGroup] = {place(j), place(j + 1), place(j + 2), place(j + 3)};
       constexpr auto kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-      // The next group is contiguous over all heads, unless the ring wraps around in it.
+      // The next group is contiguous in memory if `heads` holds all heads and the ring does not
+      // wrap around inside the group.
       const bool follows = heads.n_heads * heads.head_dim == heads.d_model &&
                            (j + kGroup) % heads.capacity + kGroup <= heads.capacity;
       const std::int64_t ahead = follows ? kGroup * heads.head_dim : 0;
       const T* next = place(j + kGroup);
       for (int h = 0; h < heads.n_heads; ++h) {
-        // Prefetches the next group in memory order, whatever the order of use. The target is the
-        // second-level cache, which handles more misses at once.
+        // Prefetches the next group in memory order, whatever the order of use. Prefetches into
+        // the second-level cache, which handles more misses at once.
         for (std::int64_t c = 0; c < ahead; c += kLine)
           __builtin_prefetch(next + h * ahead + c, 0, 2);
         group(h, j, at);
@@ -283,14 +285,15 @@ void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
   }
 }
 
-/// Adds the sums of the next block.
+/// Adds the sums of the next block to `into`.
 void merge(const Heads& heads, const Sums& next, const Sums& into) {
   for (int h = 0; h < heads.n_heads; ++h)
     for (int i = 0; i < heads.n_rows; ++i) {
       const int row = h * kItemRows + i;
       if (next.totals[row] == 0) continue;  // the row attends to nothing in this block
       const float most = std::max(into.largest[row], next.largest[row]);
-      // For the first block this is exp(-infinity) = 0, and the sums are still zero.
+      // For the first block, the factor of `into` is exp(-infinity) = 0, and its sums are still
+      // zero.
       const auto factor_of = [&](float largest) HWY_ATTR {
         return largest == most ? 1.0F : std::exp(largest - most);
       };

@@ -8,8 +8,8 @@
 
 namespace bitaxon::cpu {
 
-/// Slot r * n_slots + s of activations [R, n_slots, ...] holds the result of the s-th choice of row
-/// r. The last slot of a row belongs to the shared expert, if there is one.
+/// Slot r * n_slots + s of activations [R, n_slots, ...] holds the result of the s-th expert that
+/// row r chooses. The last slot of a row belongs to the shared expert, if there is one.
 class ExpertSlots {
  public:
   ExpertSlots(ScratchLayout& layout, std::int64_t max_rows, std::int64_t n_experts,

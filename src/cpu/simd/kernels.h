@@ -15,7 +15,7 @@ extern const CpuKernel simd_selective_scan;
 extern const CpuKernel simd_attention;
 extern const CpuKernel simd_sample;
 
-/// nullptr: the op has no vectorized kernel.
+/// Returns nullptr if the op has no vectorized kernel.
 const CpuKernel* simd_kernel_of(OpId op);
 
 }  // namespace bitaxon::cpu

@@ -9,7 +9,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr int kMostRows = 16;  ///< rows that any product kernel takes at a time
+constexpr int kMostRows = 16;  ///< the most rows that a product kernel takes at a time
 
 ScaleType scale_type(DType dtype) {
   return dtype == DType::f16    ? ScaleType::f16

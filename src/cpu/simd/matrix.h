@@ -16,8 +16,8 @@ class MatrixRows {
   /// Takes memory from `layout`, enough for both precisions.
   MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols);
 
-  /// Refers to rows [n, cols] without copying them. Also codes them if the precision is "fast" and
-  /// at least one weight is 4-bit.
+  /// Refers to rows [n, cols] without copying them. Also codes the rows as 16-bit integers if the
+  /// precision is "fast" and at least one weight is 4-bit.
   void prepare(const KernelArgs& args, const float* rows, std::int64_t n, Precision precision,
                std::initializer_list<const PackedWeight*> weights);
 
@@ -61,8 +61,9 @@ class TileMemory {
   float* panels_;   ///< [n_threads, cols * 17]: a decoded tile and a row
 };
 
-/// A weight as float32 [cols][rows]. Points to the weight's own memory if it has that form, else to
-/// `scratch` [elements], which receives the decoded weight.
+/// Returns a weight as float32 [cols][rows]. The result points to the weight's own memory if the
+/// weight is stored by columns. Otherwise it points to `scratch` [elements], which receives the
+/// decoded weight.
 const float* columns_of(const PackedWeight& weight, float* scratch);
 
 /// out[r] = the RMS norm of x[r]. `out` may be `x`.

@@ -13,14 +13,14 @@ namespace {
 
 using namespace moe_swiglu_operand;
 
-/// Tiles of gate that are multiplied before the tiles of up. With few rows, reading the weights
-/// takes most of the time, and a longer contiguous stream is read faster.
+/// The number of tiles of gate that are multiplied before the tiles of up. With few rows, reading
+/// the weights takes most of the time, and a longer contiguous stream is read faster.
 constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
 
 struct Scratch {
   std::int64_t max_rows, d_model, top_k;
   MatrixRows rows;
-  TileMemory memory;  ///< the tiles of gate, then those of up
+  TileMemory memory;  ///< the tiles of gate, then the tiles of up
   ExpertSlots computed;
   std::int32_t* inputs;  ///< [R * (top_k + 1)]: the row of x of each slot
 

@@ -1,4 +1,5 @@
-// The product kernels, written in terms of the vectors of the including namespace. It provides:
+// The product kernels, written with the vectors of the including namespace. That namespace
+// provides:
 //   I32 and F32 of kLanes lanes with zero_i, zero_f, splat, add, multiply, multiply_add, to_float,
 //   store, load_u32, load_scales, prefetch, in_register (keeps a value from being loaded again),
 //   dot (adds the products of 16-bit pairs);
@@ -57,15 +58,16 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
   }
 }
 
-/// Decodes one column of a tile exactly. Each word holds eight codes of a row, and `kPlace` is the
-/// position of the code in its word.
+/// Decodes one column of a tile exactly. Each word holds eight codes of a row. `kPlace` is the
+/// position of the code in the word.
 template <int kPlace, bool kTable>
 BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
   const I32 code = code_at<16 * (kPlace % 2) + 4 * (kPlace / 2)>(words);
   return kTable ? multiply(look_up(code, map), scale) : multiply_add(to_float(code), scale, bias);
 }
 
-/// Calls use(column, column % 8, weights) for each column of a tile. The second is a constant.
+/// Calls use(column, column % 8, weights) for each column of a tile. The argument column % 8 is a
+/// compile-time constant.
 template <bool kTable, class Use>
 BX_SIMD void for_each_column(const CodedTile& tile, const float* quant_map, int part,
                              const Use& use) {

@@ -1,4 +1,4 @@
-// The product kernels through Highway, for machines without more specific kernels.
+// The product kernels in Highway, for machines without more specific kernels.
 #include "cpu/simd/product.h"
 
 #include <cstring>
@@ -114,8 +114,8 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
   std::int32_t both = 0;
   std::memcpy(&both, pair, sizeof(both));
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
-  // Although the name allows it, x86 does not reorder lanes: each lane gets its own pair's
-  // products.
+  // On x86, this function does not reorder lanes, although its name allows that: each lane gets
+  // the products of its own pair.
   I32 unused = zero_i();
   return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(DShort(), w),
                                        hn::BitCast(DShort(), hn::Set(DI(), both)), sum, unused);

@@ -11,8 +11,8 @@ enum class ScaleType { f32, f16, bf16 };
 /// One tile of a 4-bit weight.
 struct CodedTile {
   const unsigned char* data;  ///< aligned to 64
-  const int16_t* table;       ///< NF4: the integer [16] that stands for each code; affine: nullptr
-  float table_scale;          ///< NF4: quant_map[c] is table[c] * table_scale; affine: 1
+  const int16_t* table;       ///< the 16 integers that stand for NF4 codes; nullptr for affine
+  float table_scale;          ///< for NF4, quant_map[c] is about table[c] * table_scale; else 1
   ScaleType scale_type;
   int64_t cols;
   int64_t group;
@@ -23,7 +23,7 @@ struct CodedTile {
 struct CodedRow {
   const int16_t* q;
   const float* scales;
-  const float* sums;  ///< sum of each block of x, as coded
+  const float* sums;  ///< the sum of q[c] * scales[c / block] in each block
 };
 
 /// One tile of floats.
@@ -34,13 +34,14 @@ struct DenseTile {
 };
 
 /// The kernels of one instruction set. A call computes out[i][r] = sum_c w[r, c] * x_i[c] for at
-/// most max_rows rows x_i. Each result depends bitwise only on its own x_i.
+/// most max_rows rows x_i. The bits of out[i] do not depend on the other rows.
 /// out  [n][16]
 struct ProductKernels {
   int max_rows;
   void (*coded)(const CodedTile& tile, const CodedRow* rows, int n, float* out);
   void (*dense)(const DenseTile& tile, const float* const* rows, int n, float* out);
-  /// Bitwise the same as `dense` on the tile that `decode` makes, without making that tile.
+  /// The result has the same bits as `dense` with the tile that `decode` writes, but no decoded
+  /// tile is stored.
   void (*coded_exact)(const CodedTile& tile, const float* quant_map, const float* const* rows,
                       int n, float* out);
   /// Decodes a 4-bit tile: panel [cols][16]. quant_map: f32 [16] for NF4, nullptr for affine.

@@ -44,8 +44,8 @@ BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-/// The sixteen values, twice: an index has five significant bits, and the fifth belongs to another
-/// code.
+/// Holds the sixteen values twice, because an index has five significant bits, and the fifth bit
+/// belongs to another code.
 BX_SIMD Table load_table(const int16_t* table) {
   if (table == nullptr) return _mm512_set1_epi16(15);
   return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)));

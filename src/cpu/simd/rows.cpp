@@ -57,7 +57,7 @@ void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols,
   for (; c < cols; ++c) out[c] = weight[c] * x[c] * scale;
 }
 
-/// A block whose length is not a multiple of the vector length.
+/// Codes a block whose length is not a multiple of the vector length.
 void code_short_block(const float* x, std::int64_t n, float scale, float inverse, std::int16_t* q,
                       float* sum) {
   std::int32_t total = 0;
@@ -91,8 +91,8 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
       *sums++ = std::numeric_limits<float>::quiet_NaN();
       continue;
     }
-    // If a block is so small that the inverse of its scale would overflow, it is negligible and
-    // becomes 0.
+    // A block whose values are so small that the inverse of the scale would overflow is negligible
+    // and becomes 0.
     const bool empty = largest < std::numeric_limits<float>::min() * kRowRange;
     const float scale = empty ? 0.0F : largest / kRowRange;
     const float inverse = empty ? 0.0F : kRowRange / largest;

@@ -5,16 +5,17 @@
 
 namespace bitaxon::cpu {
 
-/// The range is such that kMaxBlock products with the largest weight code stay within 32 bits.
+/// The largest |q| of a coded row. The sum of kMaxBlock products of this value and the largest
+/// integer weight, kNf4Range, fits in 32 bits.
 inline constexpr float kRowRange = 16383;
 
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps). Sums are in float32: sixteen partial sums,
 /// which are added in a fixed order whatever the vector size. `out` may be `x`.
 void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
-/// Codes a row in blocks: x[c] = q[c] * scales[c / block] within half a scale. The largest |q| of a
-/// block is kRowRange, and sums[b] = scales[b] * sum of q. A block with NaN or infinity gets the
-/// scale NaN, so that values that are not finite stay visible.
+/// Codes a row in blocks: q[c] * scales[c / block] differs from x[c] by at most half a scale. The
+/// largest |q| of a block is kRowRange, and sums[b] = scales[b] * sum of q. A block that contains
+/// NaN or infinity gets the scale NaN, so that its products are NaN.
 void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q, float* scales,
               float* sums);
 

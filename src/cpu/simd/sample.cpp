@@ -20,7 +20,7 @@
 #ifndef BX_BLOCK
 #define BX_BLOCK
 namespace bitaxon::cpu {
-/// Logits of one block.
+/// The number of logits in a block.
 inline constexpr std::int64_t kBlock = 64;
 }  // namespace bitaxon::cpu
 #endif
@@ -99,9 +99,9 @@ float select(std::span<float> values, std::uint32_t k) {
   return *kth;
 }
 
-/// Adds up weights, largest first, and returns the weight at which the sum exceeds the bound; 0: it
-/// never does. Works like a selection of the k-th largest, but by sums: weights below a pivot are
-/// visited again only if the larger ones do not suffice.
+/// Adds up weights, largest first, and returns the weight at which the sum exceeds the bound.
+/// Returns 0 if the sum never exceeds it. Works like a selection of the k-th largest, but by sums:
+/// weights below a pivot are visited again only if the larger weights do not suffice.
 std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
   std::uint64_t above = 0;
   while (!weights.empty()) {
@@ -143,7 +143,7 @@ class Sampler {
     }
     if (best < 0 || !draws) return best;
     for (std::int64_t i = 0; i < n_; ++i) scratch_.scaled[i] /= sampler_.temperature;
-    // With a tiny temperature this overflows. In the limit, only the largest logit remains.
+    // A tiny temperature makes the quotient infinite. In the limit, only the largest logit remains.
     if (!std::isfinite(scratch_.scaled[best])) return best;
     keep(scratch_.scaled[best]);
     apply_top_p();
@@ -162,8 +162,8 @@ class Sampler {
     n_kept_ = static_cast<std::size_t>(end - kept().begin());
   }
 
-  /// Returns the lowest index of the largest value; -1 when there is a NaN or the largest is not
-  /// finite. Leaves the maxima of the blocks in scratch.
+  /// Returns the lowest index of the largest value; -1 if a value is NaN or the largest is
+  /// infinite. Leaves the maxima of the blocks in scratch.
   std::int32_t largest_of(const float* values) const {
     if (!HWY_DYNAMIC_DISPATCH(find_maxima)(values, n_, scratch_.maxima)) return -1;
     const auto block = std::ranges::max_element(maxima());

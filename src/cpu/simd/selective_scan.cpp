@@ -18,7 +18,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Precision "fast" uses short exponentials and logarithms, whose error is that of a number of 15
+/// Precision "fast" uses short exponentials and logarithms. Their error is that of rounding to 15
 /// bits.
 void scan(const Channels& c, Precision precision) {
   precision == Precision::fast ? scan_in<true>(c) : scan_in<false>(c);
@@ -45,7 +45,7 @@ HWY_EXPORT(make_decays);
 
 struct Scratch {
   std::int64_t d_inner, d_state, per_thread;
-  float* dt_weight;  ///< [E]; the first three are for weights that are not kept by columns
+  float* dt_weight;  ///< [E]; the first three hold weights that are not stored by columns
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
   float* memory;     ///< [n_threads, per_thread]
@@ -60,7 +60,7 @@ struct Scratch {
         memory(layout.take<float>(n_threads * per_thread)) {}
 };
 
-/// -exp(a_log) * log2(e) as [N, E], for powers of 2. Computed at the first step.
+/// -exp(a_log) * log2(e) as [N, E], for powers of 2. Computed in the first step with this weight.
 const float* decays_of(const PackedWeight& a_log) {
   std::call_once(a_log.derived.once, [&] {
     const std::int64_t n = a_log.desc.elements();

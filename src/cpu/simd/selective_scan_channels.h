@@ -1,4 +1,4 @@
-// What the vectorized scan computes at a time: some channels of one segment.
+// The inputs of the vectorized scan, which computes some channels of one segment at a time.
 #pragma once
 
 #include <algorithm>
@@ -6,25 +6,27 @@
 
 namespace bitaxon::cpu {
 
-/// Channels of one work item: several cache lines of every row, and more if there is only one row.
+/// Channels of one work item: several cache lines of every row. kChannelsOfOne is for segments of
+/// one row.
 inline constexpr std::int64_t kChannels = 64;
 inline constexpr std::int64_t kChannelsOfOne = 512;
 /// Rows whose time steps and gates are computed before their states. These values do not depend on
 /// each other, so a core computes several at once.
 inline constexpr std::int64_t kRowsAhead = 16;
-/// 2^-100 times a state is negligible compared with anything added to it.
+/// The lower bound of dt * decay: 2^-100 times a state is negligible compared with any value that
+/// is added to it.
 inline constexpr float kVanishing = -100.0F;
 
 /// Some channels of one segment. All pointers except bcr point to the first channel.
 struct Channels {
-  const float* u;  ///< [n_rows], rows d_inner apart, as are z and y
+  const float* u;  ///< [n_rows], rows d_inner apart, as in z and y
   const float* z;
   const float* bcr;     ///< [n_rows, 2N + 1]
-  const float* decays;  ///< [N], rows d_inner apart, as is h: -exp(a_log) * log2(e), for exp2
+  const float* decays;  ///< -exp(a_log) * log2(e), for exp2: [N], rows d_inner apart, as in h
   const float* dt_weight;
   const float* dt_bias;
   const float* skip;
-  const float* h_in;  ///< nullptr: zeros
+  const float* h_in;  ///< nullptr if the state is zero
   float* h_out;
   float* y;
   float* memory;  ///< [memory_of(N)]
@@ -32,8 +34,8 @@ struct Channels {
   float dt_min, dt_max;
 };
 
-/// Floats for the decays and states of some lanes and the intermediate values of kRowsAhead rows,
-/// or for three arrays of kChannelsOfOne.
+/// The number of floats in Channels::memory. They hold the decays and states of some lanes and the
+/// intermediate values of kRowsAhead rows, or three arrays of kChannelsOfOne floats.
 inline std::int64_t memory_of(std::int64_t d_state) {
   return std::max((2 * d_state + 4 * kRowsAhead) * 16, 3 * kChannelsOfOne);
 }

@@ -1,5 +1,5 @@
-// The scan of some channels, whose lanes are channels. For files that Highway compiles once per
-// target.
+// The scan of some channels. The lanes of a vector are channels. For files that Highway compiles
+// once per target.
 #if defined(BITAXON_SELECTIVE_SCAN_LANES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITAXON_SELECTIVE_SCAN_LANES_INL
 #undef BITAXON_SELECTIVE_SCAN_LANES_INL
@@ -31,9 +31,10 @@ HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, float rate) 
   return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
 }
 
-/// The next h, where `power` = dt * decay is the exponent of 2. If the factor is nearly 1, the
-/// change is added in one rounding. Otherwise the factor of a slow decay would round to the same
-/// neighbor of 1 in every row, and its loss would vanish.
+/// The next h. The state decays by the factor 2^power, where `power` = dt * decay. If the factor is
+/// nearly 1, the change of the state is added in one rounding. A product with the rounded factor
+/// would be wrong: a slow decay would round to the same neighbor of 1 in every row, and its loss
+/// would vanish.
 template <bool kShort, class D, class V>
 HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   const Exp2Parts<V> parts = exp2_parts(d, power);
@@ -42,13 +43,13 @@ HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   return hn::Add(kept, hn::MulAdd(kept, exp2_of_rest<kShort>(d, parts.rest), gain));
 }
 
-/// dt * decay, bounded below where the state vanishes. NaN stays NaN.
+/// dt * decay, but at least kVanishing. NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V bounded_power(D d, V dt, V decay) {
   return at_least(d, kVanishing, hn::Mul(dt, decay));
 }
 
-/// Values of one row that the states of some lanes need.
+/// The values of one row from which the next states of some lanes are computed.
 struct RowParts {
   float* dts;     ///< dt
   float* inputs;  ///< dt * u
@@ -70,13 +71,14 @@ HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int
   return dt;
 }
 
-/// Values of some rows and lanes: [kRowsAhead][lanes] each.
+/// The values of some rows and lanes. Each array is [kRowsAhead][lanes].
 struct RowsAhead {
   RowParts parts;
   float* gates;  ///< silu(z)
 };
 
-/// Returns the largest dt per lane. If one is NaN, returns NaN or the largest of the others.
+/// Computes the values of n_rows rows. Returns the largest dt of each lane. If a dt is NaN, the
+/// result of its lane is NaN or the largest dt of the other rows.
 template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {
@@ -85,7 +87,7 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   V longest = hn::Zero(d);
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const V dt = begin_row<kShort>(d, c, e, first + i, to.parts.at(i * lanes));
-    // If dt is NaN, the result is `longest` on x86, or NaN, which passes no comparison.
+    // If dt is NaN, the result is `longest` on x86 and NaN elsewhere. NaN fails every comparison.
     longest = hn::Max(dt, longest);
     const V z = hn::LoadU(d, c.z + (first + i) * c.d_inner + e);
     hn::StoreU(silu_of(d, z), d, to.gates + i * lanes);
@@ -114,7 +116,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
       const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
       const float* weights = b + c.d_state;
       const std::int64_t at = (first + i) * c.d_inner + e;
-      // Rows are too far apart for the hardware to prefetch the next ones.
+      // Rows are too far apart for the hardware to prefetch the next rows.
       if (first + i + kRowsAhead < c.n_rows) {
         hwy::Prefetch(c.u + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
@@ -135,7 +137,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
     const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
     const V longest = look_ahead<kShort>(d, c, e, first, n_rows, rows);
-    // If no product can reach the bound, the bound changes nothing; NaN stays NaN either way.
+    // If no product can reach kVanishing, bounding changes nothing. NaN stays NaN either way.
     if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
       scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
     else
@@ -149,7 +151,7 @@ HWY_INLINE hn::Vec<D> first_state(D d, const Channels& c, std::int64_t n, std::i
   return c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e);
 }
 
-/// For as many states as fit in registers.
+/// Holds the states of some lanes in registers. The registers must suffice for kStates states.
 template <class D, int kStates>
 class InRegisters {
  public:
@@ -170,7 +172,7 @@ class InRegisters {
   V held_[kStates];
 };
 
-/// For any number of states.
+/// Holds the states of some lanes in memory, for any number of states.
 template <class D>
 class InMemory {
  public:
@@ -220,8 +222,8 @@ class PastCaches {
   bool streams_;
 };
 
-/// One row: computes state by state, so that decays and states are read as long streams. The
-/// arithmetic and its order are those of scan_lanes.
+/// Scans one row, state by state, so that decays and states are read as long streams. The
+/// arithmetic and its order are the same as in scan_lanes().
 template <bool kShort, class D>
 void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
@@ -251,7 +253,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
     hn::StoreU(hn::Mul(hn::LoadU(d, sums + e), silu_of(d, hn::LoadU(d, c.z + e))), d, c.y + e);
 }
 
-/// All channels: first in vectors, then the rest one by one.
+/// Scans all channels: first in vectors, then the rest one by one.
 template <bool kShort, template <class> class States>
 void scan_channels(const Channels& c) {
   using D = hn::CappedTag<float, 16>;

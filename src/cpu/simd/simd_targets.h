@@ -1,6 +1,6 @@
 // Selects the targets of Highway that are compiled. Include this before <hwy/foreach_target.h>.
 // Vectors of unknown size are left out, because kernels keep their sums in arrays of vectors.
-// BX_FEW_TARGETS leaves out SSE4, whose vectors have the same length as the emulated ones.
+// BX_FEW_TARGETS leaves out SSE4, whose vectors are as long as those of the emulated target.
 // BX_ONE_TARGET compiles only the target that every machine has.
 #ifdef BX_ONE_TARGET
 #define HWY_COMPILE_ONLY_STATIC

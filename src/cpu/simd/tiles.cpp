@@ -30,7 +30,8 @@ void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t e
     });
 }
 
-/// Separates the columns of a word, which alternate: even ones go to the low half, odd ones high.
+/// Separates the alternating columns of a word: even columns go to the low half, odd columns to the
+/// high half.
 std::uint32_t parted(std::uint32_t word) {
   const auto swap = [&](int distance, std::uint32_t which) {
     const std::uint32_t differ = (word ^ word >> distance) & which;

@@ -1,5 +1,5 @@
 // The layout of weights for the vectorized kernels: sixteen output rows are interleaved. The lanes
-// of a vector are rows, sums need no reduction, and one memory stream holds codes and scales.
+// of a vector are rows, so sums need no reduction. One memory stream holds codes and scales.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 namespace bitaxon::cpu {
 
 inline constexpr std::int64_t kTileRows = 16;
-/// Codes whose products are summed as integers before they are scaled.
+/// The largest number of codes whose products are summed as integers before the sum is scaled.
 inline constexpr std::int64_t kMaxBlock = 64;
 
 /// The largest integer that replaces a value of the NF4 quant_map in 16-bit products.
@@ -26,14 +26,14 @@ inline constexpr int kNf4Range = 2047;
 ///   scales  [16], then for affine4 biases [16], of type dtype
 struct TileLayout {
   WeightFormat format = WeightFormat::dense;
-  DType dtype = DType::f32;  ///< of dense elements, or of scales and biases
+  DType dtype = DType::f32;  ///< the type of dense elements, or of scales and biases
   std::int64_t n_matrices = 1;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
   std::int64_t group = 0;  ///< columns per group, 4-bit only
 
   std::int64_t tiles_per_matrix() const { return divide_up(rows, kTileRows); }
-  std::size_t codes_bytes() const;  ///< of one group
+  std::size_t codes_bytes() const;  ///< the bytes of the codes of one group
   std::size_t group_bytes() const;
   std::size_t tile_bytes() const;
   std::size_t tile_offset(std::int64_t matrix, std::int64_t tile) const {
@@ -51,7 +51,7 @@ TileLayout tile_layout(const WeightDesc& desc);
 /// to  [layout.size_bytes()], aligned to 64
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t first, std::int64_t last, std::span<std::byte> to);
-/// One element, bitwise the same as decode() of the stored form.
+/// Decodes one element to the same bits as decode() of the stored form.
 /// quant_map  f32 [16], NF4 only
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
                            std::int64_t matrix, std::int64_t row, std::int64_t col);

@@ -18,8 +18,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The bits of 2^(k/16) minus k << 19, which is what a number of sixteenths adds below its
-/// exponent.
+/// Element k holds the bits of 2^(k/16) minus k << 19. exp2_parts() shifts a number of sixteenths
+/// left by 19 bits, which adds k << 19 below the exponent.
 alignas(64) inline constexpr std::int32_t kSixteenthPowers[16] = {
     0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
     0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D};
@@ -30,13 +30,13 @@ inline constexpr float kLog2E = 1.44269504088896341F;
 template <class D, class V>
 HWY_INLINE V power_of_2(D d, V whole) {
   const hn::RebindToSigned<D> di;
-  // Next to 1.5 * 2^23, the lowest bits of a float are a whole number. Unlike a conversion, this
-  // does not handle numbers out of range, which do not occur here.
+  // Near 1.5 * 2^23, the lowest bits of a float are a whole number. Unlike a conversion, this sum
+  // does not handle numbers out of range, but they do not occur here.
   const V shifted = hn::Add(whole, hn::Set(d, 12582912.0F + 127.0F));
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
 }
 
-/// 2^x is power * 2^rest.
+/// 2^x as the product power * 2^rest.
 template <class V>
 struct Exp2Parts {
   V power;
@@ -50,8 +50,8 @@ constexpr bool has_sixteenths() {
   return hn::MaxLanes(D()) == 16;
 }
 
-/// Requires -126 <= x <= 126. Rounds by adding a number whose last place is the step. |rest| is at
-/// most 1/32 with sixteenths, else 1/2.
+/// Splits 2^x. Requires -126 <= x <= 126. Rounds x to a multiple of 1/16 or 1 by adding a number
+/// whose lowest bit has this value. |rest| is at most 1/32 with sixteenths, else 1/2.
 template <class D, class V>
 HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   const hn::RebindToSigned<D> di;
@@ -109,9 +109,9 @@ template <class D, class V>
 HWY_INLINE V at_least(D d, float least, V x) {
   const V bound = hn::Set(d, least);
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  return hn::IfThenElse(hn::Lt(x, bound), bound, x);  // Max loses NaN there
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);  // Max loses NaN on these targets
 #else
-  return hn::Max(bound, x);  // if either is NaN, x86 returns the second, others NaN
+  return hn::Max(bound, x);  // for NaN, x86 returns the second argument, other machines NaN
 #endif
 }
 template <class D, class V>
@@ -124,8 +124,8 @@ HWY_INLINE V at_most(D d, float most, V x) {
 #endif
 }
 
-/// 2^x for -115 <= x <= 115; x beyond is clamped. The relative error is below 1e-6. Cheaper than
-/// exp_of. NaN becomes NaN or a number.
+/// 2^x, where x is clamped to [-115, 115]. The relative error is below 1e-6. Cheaper than exp_of().
+/// For NaN, the result is NaN or a number.
 template <class D, class V>
 HWY_INLINE V short_exp2_of(D d, V x) {
   const Exp2Parts<V> parts = exp2_parts(d, at_least(d, -115.0F, at_most(d, 115.0F, x)));
@@ -152,7 +152,7 @@ HWY_INLINE V exp_of(D d, V x) {
 /// x / (1 + e^-x). NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
-  // Below the clamp of the exponential, the result is close to 0; -infinity stays.
+  // Where the exponential is clamped, the result is close to 0. For -infinity, it is -infinity.
   const V above = hn::IfThenElse(hn::Lt(x, hn::Set(d, -79.0F)), hn::Mul(x, hn::Set(d, 1e-38F)), x);
   const V power = short_exp2_of(d, hn::Mul(x, hn::Set(d, -kLog2E)));
   return hn::Div(above, hn::Add(hn::Set(d, 1.0F), power));

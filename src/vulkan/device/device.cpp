@@ -12,7 +12,7 @@ namespace {
 
 VkBool32 vk_bool(bool value) { return value ? VK_TRUE : VK_FALSE; }
 
-/// The features to enable, as DeviceCaps has them.
+/// The features to enable: those of the floor, and optional features that DeviceCaps has.
 class EnabledFeatures {
  public:
   explicit EnabledFeatures(const DeviceCaps& caps) {
@@ -109,7 +109,7 @@ void Device::create() {
   VkDevice device = VK_NULL_HANDLE;
   check(functions_.vkCreateDevice(physical_, &info, nullptr, &device), "vkCreateDevice",
         caps_.name);
-  device_ = device;  // a failed call may have written to it
+  device_ = device;  // not before the check: a failed call may have written to `device`
 }
 
 void Device::load_functions() {
@@ -121,13 +121,13 @@ void Device::load_functions() {
                   fmt::format("vulkan: the driver of {} lacks {}; update it", caps_.name, name));
   };
 #define BX_LOAD(name) load(functions_.name, #name);
-  BX_VK_DEVICE_FUNCTIONS(BX_LOAD)  // the first is vkDestroyDevice
+  BX_VK_DEVICE_FUNCTIONS(BX_LOAD)  // the first function is vkDestroyDevice, for the destructor
 #undef BX_LOAD
 #define BX_LOAD(name) load(functions_.name, is_1_3(caps_) ? #name : #name "KHR");
   BX_VK_SYNCHRONIZATION2_FUNCTIONS(BX_LOAD)
 #undef BX_LOAD
   if (!instance_.has_debug_utils()) return;
-    // They belong to an instance extension, so the instance returns them.
+    // These functions belong to an instance extension, so the instance returns them.
 #define BX_LOAD(name) \
   functions_.name =   \
       reinterpret_cast<PFN_##name>(functions_.vkGetInstanceProcAddr(instance_.handle(), #name));
@@ -162,7 +162,7 @@ void Device::set_name(VkObjectType type, std::uint64_t handle,
   info.objectType = type;
   info.objectHandle = handle;
   info.pObjectName = name.c_str();
-  // A name that cannot be set changes nothing else.
+  // If the name cannot be set, nothing else changes.
   static_cast<void>(functions_.vkSetDebugUtilsObjectNameEXT(device_, &info));
 }
 

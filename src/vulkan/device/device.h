@@ -9,10 +9,10 @@
 
 namespace bitaxon::vulkan {
 
-/// Owns the device. Everything made on the device is destroyed before it, and the instance outlives
-/// it. The constructor enables what the floor requires. Where DeviceCaps has them, it also enables
-/// subgroup size control, full subgroups, float16 arithmetic, 16-bit storage, the memory model,
-/// matrix units and the memory budget.
+/// Owns the device. All objects of the device are destroyed before it, and the instance outlives
+/// it. The constructor enables the features that the floor requires. It also enables these features
+/// if DeviceCaps has them: subgroup size control, full subgroups, float16 arithmetic, 16-bit
+/// storage, the memory model, matrix units and the memory budget.
 class Device {
  public:
   /// Throws Error(unsupported), which lists the requirements of the floor that the device lacks,
@@ -26,7 +26,7 @@ class Device {
   const DeviceCaps& caps() const { return caps_; }
   VkDevice handle() const { return device_; }
   VkQueue queue() const { return queue_; }
-  /// Free memory of each heap at this moment; DeviceCaps has the values from the start.
+  /// The heaps with their free memory at this moment. DeviceCaps has the values from the start.
   std::vector<MemoryHeap> heaps_now() const;
 
   /// Returns when the device is idle, so that any object may be destroyed.

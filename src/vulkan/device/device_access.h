@@ -20,7 +20,7 @@ std::string access_problem(
     const std::filesystem::path& dev = "/dev",
     const std::function<int(const std::filesystem::path& node)>& open = try_node);
 
-/// "PROBLEM; ACCESS PROBLEM"; only PROBLEM where every node opens.
+/// Returns "PROBLEM; ACCESS PROBLEM", or only PROBLEM if every node opens.
 std::string with_access_problem(std::string problem);
 
 }  // namespace bitaxon::vulkan

@@ -27,8 +27,8 @@ DeviceType type_of(VkPhysicalDeviceType type) {
   }
 }
 
-/// The structures of an extension may be queried where the device lists the extension, or from the
-/// Vulkan version on that made it core.
+/// Whether the structures of an extension may be queried: the device lists the extension, or it has
+/// the Vulkan version that made the extension core.
 bool has(const DeviceCaps& caps, std::string_view extension, std::uint32_t since_version) {
   return caps.api_version >= since_version || caps.has_extension(extension);
 }
@@ -108,7 +108,7 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
   set_subgroups(caps, v11);
   if (has_sizes && (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
-    caps.subgroup_size_control = true;  // provided that the feature is there, too
+    caps.subgroup_size_control = true;  // query_features() clears this if the feature is missing
     caps.min_subgroup_size = sizes.minSubgroupSize;
     caps.max_subgroup_size = sizes.maxSubgroupSize;
   }
@@ -118,7 +118,7 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   if (has_pci) caps.pci_address = pci_text(pci);
 }
 
-/// Returns whether the device has matrix units. Their shapes are queried elsewhere.
+/// Returns whether the device has matrix units. query_matrix_shapes() queries their shapes.
 bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   auto features =
       structure<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
@@ -177,8 +177,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
       caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
 }
 
-/// Takes the first family that computes. Prefers one without graphics, which other programs use
-/// less, unless that family has no timestamps.
+/// Takes the first queue family that computes. Prefers a family without graphics, because other
+/// programs use it less, unless that family has no timestamps.
 void query_queue_family(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   std::uint32_t n = 0;
   fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, nullptr);
@@ -258,7 +258,7 @@ std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physic
     MemoryHeap& added = heaps.emplace_back();
     added.size_bytes = added.available_bytes = heap.size;
     added.device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
-    // The budget includes what this process has already allocated.
+    // The budget includes the memory that this process has already allocated.
     if (caps.memory_budget)
       added.available_bytes =
           budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
@@ -281,7 +281,7 @@ DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint3
   caps.memory_budget = caps.has_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   // The headers define a macro for this name only with the provisional extensions.
   caps.portability_subset = caps.has_extension("VK_KHR_portability_subset");
-  // A device below 1.2 is only listed: the structures of 1.1 and 1.2 do not exist for it.
+  // A device below Vulkan 1.2 is only listed: the structures of 1.1 and 1.2 do not exist for it.
   if (caps.api_version >= VK_API_VERSION_1_2) {
     query_properties(fn, physical, caps);
     if (query_features(fn, physical, caps)) query_matrix_shapes(fn, physical, caps);

@@ -1,4 +1,5 @@
-// What a device is and can do, as a plain record. It is queried once; tests fabricate it.
+// The properties and features of a device as a plain record. The backend queries it once; tests
+// fabricate it.
 #pragma once
 
 #include <array>
@@ -44,25 +45,25 @@ struct DeviceCaps {
   std::string driver_info;
   std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
   std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
-  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< of pipeline caches
-  std::string pci_address;                              ///< "0000:65:00.0"; empty: unknown
+  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< identifies pipeline caches
+  std::string pci_address;                              ///< "0000:65:00.0"; empty if unknown
 
-  // What the floor requires.
+  // Requirements of the floor.
   bool buffer_device_address = false;
   bool timeline_semaphore = false;
   bool synchronization2 = false;
   bool scalar_block_layout = false;
-  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< in compute shaders; 0: none
-  std::int32_t compute_queue_family = -1;          ///< -1: none
+  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< in compute shaders
+  std::int32_t compute_queue_family = -1;          ///< -1 if there is none
 
   std::uint32_t subgroup_size = 0;
-  std::uint32_t min_subgroup_size = 0;  ///< this and the next are subgroup_size without
-                                        ///< subgroup_size_control
+  std::uint32_t min_subgroup_size = 0;  ///< without subgroup_size_control, this and the next are
+                                        ///< subgroup_size
   std::uint32_t max_subgroup_size = 0;
   bool subgroup_size_control = false;
   bool full_subgroups = false;
 
-  std::uint64_t max_storage_buffer_bytes = 0;  ///< of one binding
+  std::uint64_t max_storage_buffer_bytes = 0;  ///< the limit of one binding
   std::uint64_t max_allocation_bytes = 0;
   std::uint64_t max_buffer_bytes = 0;
   std::uint32_t max_allocations = 0;
@@ -78,8 +79,8 @@ struct DeviceCaps {
   double timestamp_period_ns = 0;
   bool memory_budget = false;
   bool portability_subset = false;
-  std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix; empty: none
-  bool shader_float16 = false;             ///< this and the next two are needed by matrix_shapes
+  std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix
+  bool shader_float16 = false;             ///< matrix units need this and the next two
   bool storage_16bit = false;
   bool memory_model = false;  ///< with device scope
 
@@ -92,12 +93,12 @@ struct DeviceCaps {
 
 /// Queries everything in DeviceCaps. Throws Error(device).
 DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index);
-/// The heaps at this moment.
+/// The heaps with their available memory at this moment.
 std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
                                     const DeviceCaps& caps);
 
-/// The bindings of one shader, bytes of push constants, threads of a workgroup and bytes of shared
-/// memory that kernels count on. The floor requires them.
+/// Limits that kernels rely on and the floor requires: bindings of one shader, bytes of push
+/// constants, threads of a workgroup and bytes of shared memory.
 inline constexpr std::uint32_t kMaxBindings = 12;
 inline constexpr std::uint32_t kMaxPushBytes = 128;
 inline constexpr std::uint32_t kMinGroupInvocations = 128;

@@ -20,7 +20,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// The preference for a type of device; 0: only used when named.
+/// The preference for a type of device; 0 if such a device is used only when named.
 int rank(DeviceType type) {
   switch (type) {
     case DeviceType::discrete:
@@ -40,8 +40,8 @@ std::string lacks(const std::vector<std::string>& missing) {
   return fmt::format("cannot be used: lacks {}", fmt::join(missing, ", "));
 }
 
-/// Why `a`, which comes earlier, is preferred to `b`; empty when `b` is better. The first rule that
-/// tells them apart decides.
+/// Why `a`, which comes earlier, is preferred to `b`; empty when `b` is better. The first property
+/// in which they differ decides.
 std::string advantage(const DeviceCaps& a, const DeviceCaps& b) {
   if (rank(a.type) != rank(b.type))
     return rank(a.type) < rank(b.type)
@@ -106,7 +106,7 @@ std::string uuid_digits(std::string selector) {
              : "";
 }
 
-/// Tries the kinds of selector in this order and returns the matches of the first that has any.
+/// Tries the kinds of selector in this order. Returns the matches of the first kind that has any.
 std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
                                     const std::string& selector) {
   const std::string text = lower(selector);

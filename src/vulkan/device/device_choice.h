@@ -1,4 +1,4 @@
-// Which device to use, and why or why not each. Pure: works on records.
+// Chooses a device and says for each device why it is or is not chosen. Pure: works on records.
 #pragma once
 
 #include <optional>
@@ -20,9 +20,9 @@ struct DeviceChoice {
   std::vector<DeviceVerdict> verdicts;  ///< one for each device
 };
 
-/// Without a selector (empty), a discrete GPU comes before an integrated one, and that before a
-/// virtual one. Among equal types the more capable device wins: first by matrix units, then by
-/// subgroup size control, then by the lower index. The size of the memory does not count. CPU-type
+/// Without a selector (empty), discrete GPUs come first, then integrated GPUs, then virtual GPUs.
+/// Among equal types, a device with matrix units comes first, then a device with subgroup size
+/// control, then the device with the lower index. The size of the memory does not count. CPU-type
 /// devices are never chosen.
 ///
 /// `selector` is an index, a PCI address, a UUID, or part of the name (any case), tried in this

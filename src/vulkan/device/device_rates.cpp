@@ -21,12 +21,12 @@ namespace {
 constexpr int kPasses = 5;
 constexpr std::uint32_t kDispatches = 1000;
 constexpr std::uint32_t kReadGroups = 4096;
-/// Long enough that the time of a submission does not count.
+/// The least time of a measurement. In comparison, the time of a submission is negligible.
 constexpr double kEnoughSeconds = 0.01;
 constexpr std::uint32_t kMostRounds = 1U << 20;
 
-/// Larger than every cache, as far as memory allows. One binding must hold it, and a CPU-type
-/// device is slow, so it reads less. 0: too little memory.
+/// The number of bytes to read: larger than every cache, as far as memory allows. One binding must
+/// hold them. A CPU-type device is slow, so it reads fewer bytes. 0 if there is too little memory.
 std::size_t bytes_to_read(const DeviceCaps& caps, std::uint64_t available) {
   const bool is_cpu = caps.type == DeviceType::cpu;
   const std::size_t most = std::size_t{is_cpu ? 128U : 1024U} << 20;
@@ -71,8 +71,8 @@ class RateMeasurement {
   }
 
  private:
-  /// Allocates a few words where there is no memory for more, since the other measurements bind
-  /// them.
+  /// Allocates the words to read. If memory is short, allocates only a few words, because the other
+  /// measurements bind them.
   void allocate_words() {
     constexpr std::size_t kFewBytes = 16;
     std::size_t size = bytes_to_read(device_.caps(), available_bytes(device_));
@@ -99,7 +99,7 @@ class RateMeasurement {
     bound.launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
     bound.launch.grid[0].count = n_groups;
     bound.pipeline = &pipelines_.find(bound.launch);
-    // Each launch changes the sums, so that a barrier comes before the next.
+    // Each launch changes the sums, so that a barrier comes before the next launch.
     bound.ranges = {{sums_->handle(), 0, sums_->size_bytes(), Access::read_write},
                     {words_->handle(), 0, words_->size_bytes(), Access::read}};
     bound.label = label;
@@ -176,7 +176,7 @@ class RateMeasurement {
     wait.pSemaphores = &semaphore;
     wait.pValues = &n_submitted_;
     const VkResult result = device_.fn().vkWaitSemaphores(device_.handle(), &wait, UINT64_MAX);
-    if (result != VK_SUCCESS) device_.wait_idle();  // the caller frees what is in use
+    if (result != VK_SUCCESS) device_.wait_idle();  // the caller frees memory that is in use
     check(result, "vkWaitSemaphores", "rates");
   }
 

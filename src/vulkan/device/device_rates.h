@@ -1,4 +1,4 @@
-// The highest rates of a device, measured on it: the limits that kernels are compared with.
+// Measures the highest rates of a device: the limits that kernels are compared with.
 #pragma once
 
 #include "bitaxon/backend.h"

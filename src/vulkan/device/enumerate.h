@@ -1,4 +1,4 @@
-// Lists that Vulkan returns in two calls, the first of which returns the length.
+// Queries lists that Vulkan returns in two calls. The first call returns the length.
 #pragma once
 
 #include <string_view>

@@ -9,8 +9,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Remembers the first failure of work on the device. Everything after it fails with the same
-/// Error, because the results of the failed work are missing.
+/// Remembers the first failure of work on the device. All later work fails with the same Error,
+/// because the results of the failed work are missing.
 class Failure {
  public:
   /// Throws the remembered Error, if there is one.

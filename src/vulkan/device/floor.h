@@ -1,4 +1,4 @@
-// The floor: what every device must have.
+// The floor: the features and limits that every device must have.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace bitaxon::vulkan {
 
-/// What the floor requires and the device lacks, one line each, with the actual and the needed
-/// value. Empty when the device can be used. The floor is Vulkan 1.2 with buffer addresses,
+/// The requirements of the floor that the device lacks, one line each, with the actual and the
+/// needed value. Empty when the device can be used. The floor is Vulkan 1.2 with buffer addresses,
 /// timeline semaphores, synchronization2, scalar block layout, and the subgroup operations basic,
 /// vote, arithmetic and shuffle.
 std::vector<std::string> missing_of(const DeviceCaps& caps);

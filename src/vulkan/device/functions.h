@@ -77,7 +77,7 @@ namespace bitaxon::vulkan {
   X(vkWaitSemaphores)               \
   X(vkGetSemaphoreCounterValue)
 
-/// Core in 1.3; before 1.3 their names end in KHR.
+/// Core functions of Vulkan 1.3. Before 1.3, their names end in KHR.
 #define BX_VK_SYNCHRONIZATION2_FUNCTIONS(X) \
   X(vkCmdPipelineBarrier2)                  \
   X(vkCmdWriteTimestamp2)                   \
@@ -101,8 +101,8 @@ struct Functions {
 #undef BX_VK_MEMBER
 };
 
-/// Called with the table each time more of it has been loaded (global, instance, device), before
-/// any of the new pointers is called. Tests replace pointers in the table.
+/// Called with the table after each group of functions has been loaded (global, instance, device),
+/// before any of these functions is called. Tests replace pointers in the table.
 using FunctionsHook = void (*)(Functions& functions);
 
 }  // namespace bitaxon::vulkan

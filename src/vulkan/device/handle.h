@@ -1,4 +1,4 @@
-// Owns a Vulkan object from the line that creates it.
+// Handles that own Vulkan objects.
 #pragma once
 
 #include <utility>

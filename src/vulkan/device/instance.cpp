@@ -67,7 +67,7 @@ std::uint32_t loader_version(const Functions& fn) {
   return version;
 }
 
-/// Names the variable that replaces the loader's own search for drivers; empty: none is set.
+/// Names the variable that replaces the loader's own search for drivers. Empty if none is set.
 std::string named_manifests() {
   for (const char* name : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"})
     if (const std::string files = environment(name); !files.empty())
@@ -83,7 +83,7 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   try {
     const std::lock_guard lock(messages.mutex);
     std::string line = data->pMessage == nullptr ? "" : data->pMessage;
-    // Only old layers begin a message with the name of the rule it violates.
+    // Only old layers begin a message with the name of the violated rule.
     const std::string_view name = data->pMessageIdName == nullptr ? "" : data->pMessageIdName;
     if (!name.empty() && line.find(name) == line.npos) line = fmt::format("{}: {}", name, line);
     messages.lines.push_back(std::move(line));
@@ -106,7 +106,7 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(Messages& messages) {
   return info;
 }
 
-/// Fills one member. Throws Error(unsupported) when the function is needed and the loader lacks it.
+/// Loads one function. Throws Error(unsupported) when it is needed and the loader lacks it.
 template <class Pointer>
 void load(const Functions& fn, VkInstance instance, const char* name, bool needed,
           Pointer& pointer) {
@@ -156,7 +156,7 @@ Instance::Instance(FunctionsHook replace, DynamicLibrary library)
 Instance::Instance(FunctionsHook replace, Messages* messages,
                    const std::vector<std::string>& loader_names, const Drivers& drivers)
     : Instance(replace, open_loader(loader_names, drivers)) {
-  // The only way to leave a driver out that all loaders and drivers support.
+  // Drivers are left out through the environment, because all loaders and drivers support this.
   const ChangedEnvironment changed(loader_settings(drivers.manifests, drivers.with_layers));
   functions_.vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library_.find("vkGetInstanceProcAddr"));
@@ -207,7 +207,7 @@ void Instance::create(Messages* messages) {
         "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor" +
         named_manifests()));
   check(result, "vkCreateInstance", "all drivers");
-  instance_ = instance;  // a failed call may have written to it
+  instance_ = instance;  // not before the check: a failed call may have written to `instance`
   load_instance_functions(functions_, instance_);
   if (hook_ != nullptr) hook_(functions_);
   debug_utils_ = debug_utils;

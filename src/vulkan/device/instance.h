@@ -16,15 +16,15 @@ namespace bitaxon::vulkan {
 struct Messages {
   std::mutex mutex;
   std::vector<std::string> lines;
-  bool print = false;  ///< also to stderr
+  bool print = false;  ///< whether to write the lines to stderr, too
 };
 
 std::vector<std::string> default_loader_names();
 
 /// Owns the instance and keeps the loader library open. Portability devices are enumerated, too.
-/// The environment chooses the layers: VK_INSTANCE_LAYERS, and with BIT_AXON_VALIDATION=1
-/// VK_LAYER_KHRONOS_validation, where it is installed. Their messages go to `messages`, or to
-/// stderr when that is null. (The default of the layers is stdout, which is for results.)
+/// The environment chooses the layers. VK_INSTANCE_LAYERS names them, and BIT_AXON_VALIDATION=1
+/// adds VK_LAYER_KHRONOS_validation if it is installed. Messages of layers go to `messages`, or to
+/// stderr if `messages` is null. (By default, layers write to stdout, which is for results.)
 class Instance {
  public:
   /// Loads the drivers that `drivers` lists. Throws Error(unsupported) when there is no loader, no
@@ -45,7 +45,7 @@ class Instance {
     VkPhysicalDevice handle = VK_NULL_HANDLE;
     DeviceCaps caps;
   };
-  /// In the order of the loader. Empty when no driver has a device.
+  /// The devices in the order of the loader. Empty when no driver has a device.
   const std::vector<PhysicalDevice>& devices() const { return devices_; }
 
  private:

@@ -5,7 +5,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// What to try.
+/// Tells the user what to try.
 std::string_view hint(VkResult result) {
   switch (result) {
     case VK_ERROR_DEVICE_LOST:

@@ -15,7 +15,7 @@ class DeviceLost : public Error {
   using Error::Error;
 };
 
-/// "VK_ERROR_DEVICE_LOST"; "VkResult -42" for a result without a name here.
+/// The name of a result, such as "VK_ERROR_DEVICE_LOST". "VkResult -42" if the name is not known.
 std::string result_name(VkResult result);
 
 /// Throws an Error "vulkan: CALL(OBJECT): RESULT; what to try" when `result` is an error. The kind

@@ -18,10 +18,11 @@
 namespace bitaxon::vulkan {
 namespace {
 
-// Not multiples of a tile, so that the test covers the edges of tiles.
+// The valid rows are not a multiple of a tile, so that the test covers the edges of tiles.
 constexpr std::int64_t kRows = 128;
 constexpr std::uint32_t kValidRows = 77;
-/// Whole groups for codes; for floats, rows that are and are not multiples of 16 bytes.
+/// Rows of codes hold whole groups. The size of a row of floats is a multiple of 16 bytes with
+/// kAlignedCols, but not with kOddCols.
 constexpr std::int64_t kCodeCols = 224;
 constexpr std::int64_t kAlignedCols = 200;
 constexpr std::int64_t kOddCols = 199;
@@ -119,7 +120,7 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   return result;
 }
 
-/// Empty when the fast product of this weight agrees with the plain one.
+/// Empty when the fast product of this weight agrees with the plain product.
 std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& numbers) {
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));

@@ -1,4 +1,4 @@
-// Compares fast variants of kernels with the plain ones before they are used.
+// Compares fast variants of kernels with plain variants before the fast variants are used.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Multiplies small matrices in several forms, exactly and with precision "fast". Returns what is
-/// wrong with the fast result; empty: nothing.
+/// Multiplies small matrices in several forms, exactly and with precision "fast". Returns the
+/// problem of the fast result, or an empty string if there is none.
 std::string fast_product_problem(Backend& backend);
 
 }  // namespace bitaxon::vulkan

@@ -80,7 +80,7 @@ void add_manifests(const path& place, std::set<path>& manifests) {
     if (it->path().extension() == ".json") manifests.insert(it->path());
 }
 
-/// Name, size and time of change, or that the file does not exist.
+/// The name, size and modification time of a file. For a missing file, the name and "-".
 std::string stamp(const path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) return fmt::format("{} -\n", file.string());
@@ -182,8 +182,8 @@ std::string driver_circumstances(const std::vector<path>& manifests) {
     if (const path library = library_of(manifest); !library.empty()) text += stamp(library);
   }
   text += layer_circumstances();
-  // Written again whenever a library is installed: this covers libraries that are named without a
-  // folder.
+  // This cache is rewritten whenever a library is installed, so its stamp covers libraries that are
+  // named without a folder.
   text += stamp("/etc/ld.so.cache");
   for (const path& node : gpu_nodes())
     text += fmt::format("{} {}\n", node.string(), ::access(node.c_str(), R_OK | W_OK));

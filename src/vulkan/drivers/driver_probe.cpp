@@ -26,18 +26,20 @@ namespace {
 
 using std::filesystem::path;
 
-/// Relative to a program in a build tree, and to one in the bin/ of an installed tree.
+/// The paths of the probe program: relative to a program in a build tree, and relative to a program
+/// in bin/ of an installed tree.
 constexpr std::array<const char*, 2> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN};
 /// Some drivers wake up several GPUs, one after the other, before they answer.
 constexpr int kDefaultPatienceSeconds = 30;
 
-/// Empty in a program that runs with another user's rights.
+/// Reads a variable. Returns "" in a program that runs with another user's rights.
 std::string variable(const char* name) {
   const char* value = ::secure_getenv(name);
   return value == nullptr ? "" : value;
 }
 
-/// $BIT_AXON_PROBE, else next to the program or the library; empty: not found.
+/// The path in $BIT_AXON_PROBE, else the probe next to this program or library. Empty if there is
+/// no probe.
 path probe_program() {
   if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
   for (const path& module : {executable_path(), module_path()})
@@ -76,7 +78,7 @@ bool is_from_outside(int signal) {
   return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
-/// What a driver did to the other process; empty when that process ended normally.
+/// Describes what a driver did to the probe process. Empty when that process ended normally.
 std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
   const std::string stage = last_line(end.out);
   if (stage.starts_with(kProbeFails) && end.signal == 0 && !end.was_silent)
@@ -108,7 +110,7 @@ int device_count(const std::string& out) {
   return n;
 }
 
-/// The probe program does not work.
+/// Thrown when the probe program does not work.
 struct ProbeFails {
   std::string problem;
 };
@@ -139,7 +141,7 @@ class Probe {
     return result;
   }
 
-  /// Whether another run would find the same.
+  /// Whether another run would give the same results.
   bool lasting() const { return lasting_; }
 
  private:

@@ -1,5 +1,5 @@
-// What is known about the drivers, kept on disk. A file that cannot be read counts as missing, and
-// a folder that cannot be written is ignored: neither is an error.
+// The results of trying the drivers, kept on disk. A file that cannot be read counts as missing,
+// and a folder that cannot be written is ignored. Neither is an error.
 #pragma once
 
 #include <filesystem>

@@ -21,14 +21,14 @@ std::string text_of(const RejectedDriver& driver);
 
 /// The drivers and layers that this process may load.
 struct Drivers {
-  /// The manifests of the drivers to load; empty: all that the loader finds.
+  /// The manifests of the drivers to load. If empty, the loader loads all drivers that it finds.
   std::optional<std::vector<std::filesystem::path>> manifests;
-  bool with_layers = true;  ///< false: without implicit layers, which load unasked
+  bool with_layers = true;  ///< whether the loader may load implicit layers
   std::vector<RejectedDriver> rejected;
-  std::string problem;  ///< why Vulkan cannot be used at all; empty: it can
+  std::string problem;  ///< why Vulkan cannot be used at all; empty if it can
   std::string warning;  ///< any other problem, for example that the drivers have not been tried
 
-  /// Why drivers are rejected, joined with "; "; empty when no driver is.
+  /// The reasons why drivers are rejected, joined with "; ". Empty when no driver is rejected.
   std::string rejected_text() const;
 };
 
@@ -39,23 +39,22 @@ struct DriverTrial {
 };
 
 struct TrialResult {
-  std::string problem;  ///< empty: nothing went wrong
-  int n_devices = 0;    ///< of all drivers together
+  std::string problem;  ///< empty if nothing went wrong
+  int n_devices = 0;    ///< the devices of all drivers together
 };
 using TryDrivers = std::function<TrialResult(const DriverTrial& trial)>;
 
 /// Finds the usable drivers in as few tries as possible. If all of them work together, one try is
-/// enough. Otherwise each manifest takes one more: it is tried together with those that worked
-/// before it, which also finds drivers that crash only in the presence of another. If no driver
-/// works, all tries are repeated without layers.
+/// enough. Otherwise each manifest takes one more try, together with the manifests that worked
+/// before it. This also finds drivers that crash only in the presence of another driver. If no
+/// driver works, all tries are repeated without layers.
 Drivers sort_out_drivers(const std::vector<std::filesystem::path>& manifests,
                          const TryDrivers& try_drivers);
 
-/// The drivers of this machine, tried by the program bit-axon-probe. The result is kept in
-/// `cache_dir` (empty: not kept on disk) and in this process, and is valid while
-/// driver_circumstances() stay the same. Without the program, all drivers are trusted and `warning`
-/// says so. With BIT_AXON_PROBE=off all drivers are trusted without a warning. May be called from
-/// any thread.
+/// The drivers of this machine, tried by the program bit-axon-probe. The result is kept in this
+/// process and in `cache_dir`, unless that is empty. It is valid while driver_circumstances() stays
+/// the same. Without the program, all drivers are trusted and `warning` says so. With
+/// BIT_AXON_PROBE=off, all drivers are trusted without a warning. May be called from any thread.
 Drivers usable_drivers(const std::filesystem::path& cache_dir);
 
 }  // namespace bitaxon::vulkan

@@ -21,18 +21,18 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Up to this many rows, each row reads its own keys, since every row may be of a different
+/// Up to this many rows, each row reads its own keys, because every row may belong to a different
 /// sequence.
 constexpr std::int64_t kMostSplitRows = kMaxSegments;
 /// A split with fewer keys than this is not worth a workgroup and its share of the merge.
 constexpr std::uint32_t kMinSplitKeys = 64;
-/// Units of a head per lane, where a unit is 4 elements. Beyond this, more lanes share a query:
-/// each unit costs a lane twelve registers or more.
+/// The most units of a head per lane, where a unit is 4 elements. For larger heads, more lanes
+/// share a query, because each unit takes twelve or more registers of a lane.
 constexpr std::uint32_t kMostUnits = 5;
 constexpr std::uint32_t kMostTileKeys = 32;
 constexpr std::uint32_t kUnitBytes = 16;
 
-/// Workgroups that keep a device busy.
+/// The number of workgroups that keeps a device busy.
 std::uint32_t busy_groups(const DeviceCaps& caps) {
   return caps.type == DeviceType::cpu ? 16 : 512;
 }
@@ -69,7 +69,7 @@ struct Lanes {
   std::uint32_t stride() const { return lanes * units_per_lane; }
 };
 
-/// Few rows: attention_split, attention_merge.
+/// The plan for few rows, with the shaders attention_split and attention_merge.
 struct SplitPlan {
   std::uint32_t group = 0;
   std::uint32_t n_splits = 1;
@@ -96,11 +96,11 @@ struct SplitPlan {
   }
 };
 
-/// Many rows: attention_rows.
+/// The plan for many rows, with the shader attention_rows.
 struct RowsPlan {
   std::uint32_t group = 0;
   std::uint32_t queries = 1;
-  std::uint32_t tile_keys = 0;  ///< 0: not even one key fits into shared memory
+  std::uint32_t tile_keys = 0;  ///< 0 if not even one key fits into shared memory
 
   RowsPlan(const Sizes& sizes, const Lanes& lanes, const DeviceCaps& caps) {
     group = group_size(caps);
@@ -119,7 +119,7 @@ struct AttentionPlan {
   Lanes lanes;
   RowsPlan rows;
   ScratchPlan scratch;
-  std::optional<SplitPlan> split;  ///< empty: `rows` is used
+  std::optional<SplitPlan> split;  ///< if empty, `rows` is used
 
   AttentionPlan(const NodeView& node, const DeviceCaps& caps)
       : sizes(node), lanes(sizes, caps), rows(sizes, lanes, caps) {

@@ -22,7 +22,7 @@ constexpr std::uint32_t kOutsPerSubgroup = 4;
 struct AttnInPlan {
   std::int64_t n_rows, d_model;
   bool half;           ///< the rings are float16
-  bool is_one_launch;  ///< the rest is for several launches
+  bool is_one_launch;  ///< the members below are for several launches
   ScratchPlan scratch;
   ScratchPlan::Block new_keys, new_values;
   ProductPlan product;
@@ -76,7 +76,7 @@ Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
 Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const std::uint32_t d_model = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
-  // float16: a row that begins in the middle of a word may end in the middle of another.
+  // In float16, a row may begin in the middle of a word and end in the middle of another word.
   const std::uint32_t words = plan.half ? d_model / 2 + 1 : d_model;
   Launch launch;
   launch.shader = Shader::attn_append;
@@ -86,7 +86,7 @@ Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
                                  .capacity = to_uint(context.shape(keys)[0]),
                                  .keys_stride = context.strides(keys).slot,
                                  .values_stride = context.strides(values).slot});
-  // A word that two rows share is read and written back with the half of the other row.
+  // A word that two rows share is read and written, so that the half of the other row is kept.
   const Access ring_access = plan.half && d_model % 2 != 0 ? Access::read_write : Access::write;
   launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
                      context.scratch(plan.new_values, Access::read),

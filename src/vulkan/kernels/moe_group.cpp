@@ -8,7 +8,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Each expert, and the shared one, may leave one tile partly filled.
+/// Each expert, including the shared expert, may leave one tile partly filled.
 std::int64_t most_tiles(const ExpertSizes& sizes) {
   return sizes.n_rows * sizes.n_slots / rows_of_tile(sizes) + sizes.n_experts + 1;
 }

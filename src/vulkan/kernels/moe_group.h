@@ -9,7 +9,7 @@
 namespace bitaxon::vulkan {
 
 struct ExpertSizes {
-  std::int64_t n_rows = 0;  ///< the bucket
+  std::int64_t n_rows = 0;  ///< the rows of the bucket
   std::int64_t n_experts = 0;
   std::int64_t top_k = 0;
   std::int64_t n_slots = 0;  ///< top_k, plus one with a shared expert

@@ -13,22 +13,22 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// The sums of this many rows of x fit in the registers of product_vec, the one kernel that fuses
+/// The most rows of x whose sums fit in the registers of product_vec, the only kernel that fuses
 /// the norm.
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
-/// Outputs per subgroup of product_vec. The sums for all rows of x are in registers, and the
-/// unrolled loops make the first compilation longer.
+/// Outputs per subgroup of product_vec. The number is small, because the sums for all rows of x are
+/// in registers, and unrolled loops make the first compilation longer.
 std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 
-/// A range of rows of the result, or of its outputs.
+/// A range of rows or of outputs of the result.
 struct Range {
   std::int64_t first = 0;
   std::int64_t end = 0;
 };
 
-/// [0, n) in ranges of at most `most`.
+/// Splits [0, n) into ranges of at most `most`.
 std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
   std::vector<Range> pieces;
   for (std::int64_t first = 0; first < n; first += most)
@@ -61,7 +61,7 @@ RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
 
-/// Bindings and grid of one launch; all product kernels take the same.
+/// The bindings and the grid of one launch. They are the same for all product kernels.
 Launch launch_over(const LaunchContext& context, const ProductArgs& args,
                    const ProductChoice& choice, Range rows, Range outs) {
   const std::int64_t row_bytes = args.n_out * 4;
@@ -160,8 +160,8 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
   return launch;
 }
 
-/// Whether product_coop can run. It needs its matrix shape, the features of such shaders, and
-/// workgroups of four subgroups of a fixed size.
+/// Whether product_coop can run. It needs matrix units of its shape, the features that its shader
+/// uses, and workgroups of four subgroups of a fixed size.
 bool has_matrix_units(const DeviceCaps& caps) {
   const auto is_16 = [](const MatrixShape& s) { return s.m == 16 && s.n == 16 && s.k == 16; };
   return std::ranges::any_of(caps.matrix_shapes, is_16) && caps.shader_float16 &&
@@ -176,7 +176,7 @@ ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precis
     const auto rows = static_cast<std::uint32_t>(n_rows);
     const std::uint32_t subgroups = subgroups_per_group(caps, group_size(caps));
     return {ProductChoice::Kernel::vec, rows, subgroups * outs_per_subgroup(rows),
-            "few rows: reading the weight once is what takes time"};
+            "few rows: reading the weight once takes most of the time"};
   }
   if (precision == Precision::fast && has_matrix_units(caps))
     return {ProductChoice::Kernel::coop, BX_PRODUCT_COOP_ROWS, BX_PRODUCT_COOP_OUTS,
@@ -204,8 +204,8 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
                     rms_norm_launch(context, args, context.scratch(plan.normed, Access::write)));
     return launches;
   }
-  // Products whose outputs do not fill fragments of 16 are small. One of them computes dt, which
-  // stays float32 in both precisions: x_proj has 2 N + 1 outputs.
+  // Products whose outputs do not fill fragments of 16 are small. One of them is x_proj, with
+  // 2 N + 1 outputs. It computes dt, which stays float32 in both precisions.
   const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
   const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
   BX_ASSERT(args.norm.form == BX_FORM_ABSENT || choice.kernel == ProductChoice::Kernel::vec,

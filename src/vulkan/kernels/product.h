@@ -31,11 +31,11 @@ struct ProductArgs {
   std::optional<Binding> residual = {};  ///< [n_rows, n_out], read
   WeightUse weight = {};  ///< [at least weight_row + n_out, n_cols], matrices flattened
   WeightUse norm = {};    ///< a packed vector [n_cols]
-  float eps = 0;          ///< of the norm, if there is one
+  float eps = 0;          ///< the epsilon of the norm, if there is one
   std::int64_t weight_row = 0;
   std::int64_t n_out = 0;
   std::int64_t n_cols = 0;
-  std::int64_t n_rows = 0;  ///< the bucket, of rows or of outputs as `rows` says
+  std::int64_t n_rows = 0;  ///< the bucket of rows or of outputs, as `rows` says
   ProductRows rows = ProductRows::of_tokens;
 };
 
@@ -44,23 +44,23 @@ struct ProductChoice {
   enum class Kernel : std::uint8_t {
     vec,   ///< product_vec: reads the weight once for all rows; fuses the norm
     tile,  ///< product_tile: decodes the weight once per tile of rows; needs rms_norm before it
-    coop,  ///< product_coop: as tile, on matrix units, with factors rounded to float16
+    coop,  ///< product_coop: like tile, but on matrix units, with factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
   std::uint32_t rows = 1;  ///< rows of x per workgroup
   std::uint32_t outs = 1;  ///< outputs per workgroup
   const char* reason = "";
 };
-/// `n_rows` is the bucket. With precision "fast", factors may be rounded to 16 bits.
+/// `n_rows` is the size of the bucket. With precision "fast", factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision);
 
-/// What several products of the same rows share: whether the norm is a launch of its own.
+/// The plan that several products of the same rows share: whether the norm is a separate launch.
 struct ProductPlan {
   bool norm_first = false;
   ScratchPlan::Block normed;  ///< [n_rows, n_cols], if norm_first
 
   ProductPlan() = default;
-  /// `n_rows` is the bucket.
+  /// `n_rows` is the size of the bucket.
   ProductPlan(ScratchPlan& scratch, std::int64_t n_rows, std::int64_t n_cols, bool has_norm);
 };
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,

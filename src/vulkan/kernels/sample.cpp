@@ -1,6 +1,6 @@
-// The first dispatch scales the logits and finds the best one in each part of the vocabulary. If
-// the sampler draws, a second dispatch computes weights. The last dispatch, one workgroup per
-// segment, filters and draws.
+// The first dispatch scales the logits and finds the best logit in each part of the vocabulary. If
+// the sampler draws, a second dispatch computes weights. The last dispatch filters and draws, with
+// one workgroup per segment.
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct SamplePlan {
   SamplerStructure structure;
   std::int64_t vocab_size;
   std::uint32_t part_group;  ///< threads per workgroup of sample_scale and sample_weight
-  std::uint32_t n_parts;     ///< parts of the vocabulary: one per workgroup of these two
+  std::uint32_t n_parts;     ///< parts of the vocabulary: one per workgroup of these shaders
   ScratchPlan scratch;
   ScratchPlan::Block best;     ///< [G, parts, 2]
   ScratchPlan::Block keys;     ///< [G, V]

@@ -37,15 +37,15 @@ struct ScanPlan {
       : sizes{node.shape(u)[0], node.shape(a_log)[1], node.shape(a_log)[2]},
         variant(choose_scan(caps, sizes)) {
     if (variant.chunk_rows == 0) return;
-    // Every chunk except the last of its segment has a place in these arrays and is full. The last
-    // has at least one row.
+    // Every chunk except the last chunk of its segment is full and has a place in these arrays. The
+    // last chunk has at least one row.
     const std::int64_t places = std::max<std::int64_t>(1, (sizes.n_rows - 1) / variant.chunk_rows);
     states = scratch.take(places * sizes.d_state * sizes.d_inner);
     dt_sums = scratch.take(places * sizes.d_inner);
   }
 };
 
-/// What the shaders of whole segments and of chunks have in common.
+/// The common part of the launches for whole segments and for chunks.
 Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps, kGroupSize);
   const auto params = context.params<SelectiveScanParams>();
@@ -132,7 +132,7 @@ ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
   const std::int64_t states_per_lane = divide_up(sizes.d_state, variant.lanes);
   variant.rows_ahead =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(16 / states_per_lane, 1, 4));
-  // The number of segments is unknown here; a step of many rows mostly has one.
+  // The number of segments is unknown here; a step of many rows usually has one segment.
   if (sizes.n_rows >= kRowsWorthChunks && sizes.d_inner * variant.lanes < kLanesToFill)
     variant.chunk_rows = kChunkRows;
   return variant;

@@ -43,7 +43,7 @@ std::uint64_t largest_device_heap(const DeviceCaps& caps) {
   return largest;
 }
 
-/// A higher score is better; empty: the type cannot be used.
+/// A higher score is better. Empty if the type cannot be used.
 std::optional<int> score(const DeviceCaps& caps, const MemoryType& type, MemoryPurpose purpose) {
   const bool device = (type.flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
   // Only coherent memory counts as visible to the host, because nothing here flushes.
@@ -172,7 +172,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
         add_block(static_cast<std::uint32_t>(type), block_bytes_for(caps, bytes), buffer->label_);
     offset = 0;
   }
-  // The destructor returns the range from here on.
+  // From here on, the destructor of the buffer returns the range.
   auto range = std::prev(block->free_ranges.upper_bound(offset));
   const auto [range_offset, range_size] = *range;
   block->free_ranges.erase(range);

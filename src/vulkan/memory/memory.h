@@ -41,7 +41,7 @@ class DeviceBuffer {
   std::size_t size_bytes() const { return size_bytes_; }
   /// The address for shaders that read through addresses.
   VkDeviceAddress address() const { return address_; }
-  /// The mapped memory; nullptr: not visible to the host.
+  /// The mapped memory; nullptr if the memory is not visible to the host.
   std::byte* mapped() const { return mapped_; }
   /// Whether reading `mapped` is as fast as reading other memory.
   bool host_cached() const { return host_cached_; }
@@ -59,7 +59,7 @@ class DeviceBuffer {
   MemoryPurpose purpose_ = MemoryPurpose::weights;
   Block* block_ = nullptr;
   std::size_t block_offset_ = 0;
-  std::size_t block_bytes_ = 0;  ///< size of its range in the block
+  std::size_t block_bytes_ = 0;  ///< size of the buffer's range in the block
 };
 
 /// Sub-allocates buffers from blocks of memory. Single-threaded.
@@ -78,7 +78,7 @@ class MemoryAllocator {
   std::size_t used_bytes(MemoryPurpose purpose) const {
     return used_bytes_[static_cast<std::size_t>(purpose)];
   }
-  /// The most bytes of buffers that were live at the same time.
+  /// The largest total number of bytes of the buffers that were live at the same time.
   std::size_t peak_bytes() const { return peak_bytes_; }
 
  private:
@@ -102,7 +102,8 @@ std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint6
 /// Small buffers share blocks of this size.
 std::uint64_t shared_block_bytes(const DeviceCaps& caps);
 
-/// The memory type for a purpose, among the types in the bit mask `allowed_types`; -1: none. Pure.
+/// The memory type for a purpose, among the types in the bit mask `allowed_types`; -1 if there is
+/// none. Pure.
 std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
                                 std::uint32_t allowed_types);
 

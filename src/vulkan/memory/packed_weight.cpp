@@ -43,8 +43,8 @@ std::int64_t groups_of(const WeightDesc& desc) {
 /// The form has 23 bits for the group size.
 constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
 
-/// The group size that shaders use. A group size beyond the limit becomes a smaller one that still
-/// covers the whole weight, if there is one.
+/// The group size that shaders use. A group size beyond the limit is replaced by a smaller group
+/// size that still covers the whole weight. Throws if there is none.
 std::int64_t group_size_of(const WeightDesc& desc) {
   if (desc.group_size <= kMaxGroupSize) return desc.group_size;
   const auto enough = std::max<std::int64_t>(
@@ -75,8 +75,8 @@ std::uint32_t form_of(const WeightDesc& desc) {
   return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
 }
 
-/// Copies the bytes of `part`, whose content is `from`, that fall into
-/// [offset, offset + to.size()).
+/// Copies the bytes of `part` that lie in [offset, offset + to.size()). `from` is the content of
+/// the part.
 template <class Transform>
 void write_part(const PackedPart& part, std::span<const std::byte> from, std::size_t offset,
                 std::span<std::byte> to, const Transform& transform) {

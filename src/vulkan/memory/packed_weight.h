@@ -25,7 +25,8 @@ struct PackedPart {
 };
 
 /// How a weight is packed. Vectors (one matrix of one row) become float32. All other weights keep
-/// their bytes, except that the nibbles of nf4 codes are swapped to put the lowest first.
+/// their bytes, except that the two codes in each byte of an nf4 weight are swapped, so that the
+/// first code is in the low half.
 struct PackedLayout {
   std::uint32_t form = 0;  ///< see shaders/params/types.h
   PackedPart data, scales, tables;
@@ -45,7 +46,7 @@ struct PackedWeight {
   std::shared_ptr<DeviceBuffer> memory;
 };
 
-/// The weight in this memory. Null memory: a description without data.
+/// Makes the weight in this memory. If `memory` is null, the weight is a description without data.
 std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
                                           std::shared_ptr<DeviceBuffer> memory);
 

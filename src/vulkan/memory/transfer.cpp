@@ -54,8 +54,8 @@ void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose pur
   if (staging == nullptr) staging = memory_.allocate(2 * kHalfBytes, purpose, "staging buffer");
 }
 
-/// If one copy fails, others may still be in flight, in buffers that the caller then frees: so this
-/// waits for the device.
+/// Calls act(). If a copy fails, waits for the device before rethrowing: other copies may still be
+/// in flight, in buffers that the caller then frees.
 template <class Act>
 void Transfer::run(const Act& act) {
   try {

@@ -15,16 +15,17 @@ namespace bitaxon::vulkan {
 using FillBytes = std::function<void(std::size_t offset, std::span<std::byte> to)>;
 
 /// Writes directly to memory that the host can map. Other memory is reached through a staging
-/// buffer of two halves: one is filled while the other is copied. When a call returns or throws,
-/// none of its copies is in flight. A failed copy counts as a failure of the device; a lack of
-/// memory for the staging buffer does not.
+/// buffer of two halves: one half is filled while the other half is copied. When a call returns or
+/// throws, none of its copies is in flight. A failed copy counts as a failure of the device; a lack
+/// of memory for the staging buffer does not.
 class Transfer {
  public:
   Transfer(const Device& device, MemoryAllocator& memory, Failure& failure);
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  /// Offsets and sizes passed to `fill` are multiples of 16, except the end.
+  /// Offsets and sizes passed to `fill` are multiples of 16. Only the size of the last call may
+  /// differ.
   void upload(const DeviceBuffer& to, std::size_t offset, std::size_t size_bytes,
               const FillBytes& fill);
   void download(const DeviceBuffer& from, std::size_t offset, std::span<std::byte> to);
@@ -34,7 +35,7 @@ class Transfer {
  private:
   struct Half {
     VkCommandBuffer commands = VK_NULL_HANDLE;
-    std::uint64_t busy_until = 0;  ///< value of done_
+    std::uint64_t busy_until = 0;  ///< the value of done_ when the half is free again
   };
   void prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose purpose);
   template <class Act>

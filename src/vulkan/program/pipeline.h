@@ -20,10 +20,11 @@ struct Pipeline {
   VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
 };
 
-/// The source of shader code: embedded_code, or a folder compiled at run time.
+/// The source of shader code: embedded_code(), or a folder of shaders compiled at run time.
 using ShaderSource = std::function<std::vector<std::uint32_t>(Shader shader)>;
 
-/// The first way in which a launch does not fit its shader, by name and number; empty: it fits.
+/// Describes the first mismatch between a launch and its shader, by name and number. Empty if they
+/// match.
 std::string interface_problem(const Launch& launch, const ShaderInterface& interface);
 
 /// Owns all pipelines of a device. Single-threaded.

@@ -59,7 +59,7 @@ std::vector<std::byte> valid_cache(std::span<const std::byte> file, const Device
   if (header.magic != kMagic || header.size_bytes != payload.size() ||
       header.checksum != XXH3_64bits(payload.data(), payload.size()))
     return {};
-  // Drivers check this themselves, but some do it badly.
+  // Drivers check their header themselves, but some drivers do so badly.
   VkPipelineCacheHeaderVersionOne driver{};
   if (payload.size() < sizeof(driver)) return {};
   std::memcpy(&driver, payload.data(), sizeof(driver));

@@ -1,6 +1,6 @@
-// The compiled pipelines of the driver, kept on disk between runs. No problem here is an error. A
-// file that is missing, truncated, foreign or from another driver counts as missing; a folder that
-// cannot be written and a driver without a usable cache are ignored.
+// The compiled pipelines of the driver, kept on disk between runs. A problem with the cache is
+// never an error. A file that is truncated, foreign or from another driver counts as missing. A
+// folder that cannot be written and a driver without a usable cache are ignored.
 #pragma once
 
 #include <filesystem>
@@ -19,8 +19,8 @@ class PipelineCache {
   PipelineCache(const PipelineCache&) = delete;
   PipelineCache& operator=(const PipelineCache&) = delete;
 
-  /// A note next to the cache file, for test results of this device, driver and set of shaders.
-  /// Empty: no note exists.
+  /// Reads a note next to the cache file, for test results of this device, driver and set of
+  /// shaders. Empty if no note exists.
   std::string read_note(const std::string& name) const;
   void write_note(const std::string& name, const std::string& text) const noexcept;
 

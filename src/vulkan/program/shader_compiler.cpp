@@ -29,8 +29,8 @@ using Compiler = std::unique_ptr<shaderc_compiler, Release>;
 using Options = std::unique_ptr<shaderc_compile_options, Release>;
 using Result = std::unique_ptr<shaderc_compilation_result, Release>;
 
-/// An included file, or an error: then `name` is empty and `text` says what is wrong. The library
-/// reads `view`.
+/// An included file, or an error. For an error, `name` is empty and `text` is the message. The
+/// library reads `view`.
 struct Included {
   std::string name;
   std::string text;

@@ -47,11 +47,11 @@ enum StorageClass : std::uint32_t {
 
 struct Type {
   std::uint32_t op = 0;
-  std::size_t place = 0;             ///< index among all types; a type refers only to earlier ones
+  std::size_t place = 0;             ///< index among all types; a type refers only to earlier types
   std::vector<std::uint32_t> words;  ///< the words after the result id
 };
 
-/// What one pass over the instructions collects.
+/// The data that one pass over the instructions collects.
 class Module {
  public:
   explicit Module(std::span<const std::uint32_t> code) {
@@ -138,7 +138,7 @@ class Module {
 
   std::uint32_t pointee_of(const Variable& variable) const {
     const Type& pointer = type(variable.pointer_type);
-    if (pointer.op != kTypePointer) fail("a variable that is no pointer");
+    if (pointer.op != kTypePointer) fail("a variable that is not a pointer");
     return pointer.words[1];
   }
 
@@ -152,7 +152,7 @@ class Module {
 
   std::uint32_t size_of_type(std::uint32_t id, const Type* outer = nullptr) const {
     const Type& t = type(id);
-    if (outer != nullptr && t.place >= outer->place) fail("a type made of a later one");
+    if (outer != nullptr && t.place >= outer->place) fail("a type that refers to a later type");
     switch (t.op) {
       case kTypeInt:
       case kTypeFloat:
@@ -161,7 +161,7 @@ class Module {
         return size_of_type(t.words[0], &t) * t.words[1];
       case kTypeArray: {
         const auto length = constants_.find(t.words[1]);
-        if (length == constants_.end()) fail("an array of no constant length");
+        if (length == constants_.end()) fail("an array without a constant length");
         return decoration(id, kArrayStride, "an array without a stride") * length->second;
       }
       case kTypeStruct: {
@@ -202,7 +202,7 @@ class Module {
       }
       case kUniformConstant:
       case kUniform:
-        fail("a descriptor that is no storage buffer");
+        fail("a descriptor that is not a storage buffer");
       default:
         break;
     }

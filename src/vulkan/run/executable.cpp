@@ -14,7 +14,7 @@ const DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<const DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The largest step of this graph.
+/// The sizes of the largest step that this graph can run.
 StepSizes largest_sizes(const Graph& graph) {
   return {.n_rows = capacity_of(graph, RowSpace::rows),
           .n_segments = capacity_of(graph, RowSpace::segments),
@@ -101,8 +101,8 @@ Cost full_cost_of(const NodeView& node) {
   return cost_of(node, sizes);
 }
 
-/// A bucket with room for one row, segment or output always has exactly one, so the grid does not
-/// depend on the step.
+/// If a bucket has room for only one row, segment or output, every step has exactly one, so the
+/// grid does not depend on the step.
 void settle_grid(Launch& launch, const Graph& graph) {
   for (GridAxis& axis : launch.grid)
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;

@@ -1,4 +1,4 @@
-// A plan bound to memory: all its launches and the recordings of them.
+// A plan bound to memory: its launches and their recordings.
 #pragma once
 
 #include <memory>
@@ -27,10 +27,10 @@ struct VulkanExecutable {
   Recording& recording_for(std::uint64_t done, const Device& device, MemoryAllocator& memory);
 };
 
-/// Asks the kernel of every node for its launches and resolves what they bind. Throws
+/// Asks the kernel of every node for its launches and resolves their bindings. Throws
 /// Error(unsupported) when a kernel cannot run on this device, or when a binding or a grid exceeds
-/// a limit: the message has the op, the label, the value and the limit. Throws Error(device) as
-/// PipelineLibrary does.
+/// a limit. The message then names the op, the label, the value and the limit. Throws Error(device)
+/// as PipelineLibrary does.
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
                    PipelineLibrary& pipelines);
 

@@ -10,8 +10,7 @@
 
 namespace bitaxon::vulkan {
 
-/// A range of memory that one launch accesses. `memory` identifies the buffer: any number that no
-/// other buffer has.
+/// A range of memory that one launch accesses. `memory` is a number that identifies the buffer.
 struct MemoryAccess {
   std::uint64_t memory = 0;
   std::size_t offset_bytes = 0;
@@ -24,8 +23,8 @@ struct MemoryAccess {
 class HazardTracker {
  public:
   /// Whether a launch with these accesses needs a barrier before it: one of its ranges overlaps a
-  /// range accessed since the last barrier, and at least one of the two accesses writes. Then
-  /// remembers the launch.
+  /// range accessed since the last barrier, and at least one of the two accesses writes. Remembers
+  /// the accesses for the next calls.
   bool needs_barrier(std::span<const MemoryAccess> accesses);
 
  private:

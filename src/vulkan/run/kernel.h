@@ -14,9 +14,9 @@ struct VulkanKernel {
   std::vector<Launch> (*launch)(const LaunchContext& context);
 };
 
-/// A kernel with scratch. Its constructor Plan(node, caps) lays out the scratch in the member
-/// `scratch`, a ScratchPlan, and decides whatever that layout depends on. The launches are made
-/// from an equal plan, so they and the size of the scratch cannot disagree.
+/// A kernel with scratch. The constructor Plan(node, caps) lays out the scratch in the member
+/// `scratch`, a ScratchPlan, and makes all decisions that this layout depends on. The size of the
+/// scratch and the launches come from equal plans, so they always agree.
 template <class Plan, std::vector<Launch> (*launches)(const LaunchContext&, const Plan&)>
 constexpr VulkanKernel kernel_with_plan() {
   return {

@@ -1,5 +1,5 @@
-// What a kernel hands to the recorder: dispatches as data. Launch functions are pure: they turn
-// shapes, parameters and DeviceCaps into launches. They use no device and write no barrier.
+// The dispatches of a kernel as data for the recorder. Launch functions are pure: they turn shapes,
+// parameters and DeviceCaps into launches. They use no device and write no barrier.
 #pragma once
 
 #include <array>
@@ -35,10 +35,10 @@ struct Binding {
 };
 
 /// Workgroups along one axis: a fixed number, or a number that depends on the rows, segments or
-/// outputs of the step. The host fills in the latter when the step is submitted.
+/// outputs of the step. The host fills in such a number when the step is submitted.
 struct GridAxis {
   std::uint32_t count = 1;
-  RowSpace per = RowSpace::none;  ///< not none: count * divide_up(valid rows of it, rows_per_group)
+  RowSpace per = RowSpace::none;  ///< if not none: count * divide_up(valid rows, rows_per_group)
   std::uint32_t rows_per_group = 1;
 };
 
@@ -49,8 +49,8 @@ struct SpecConstant {
 
 /// One dispatch. `bindings` are in the order of the shader's binding numbers, from 0 without gaps.
 /// A binding has access write or read_write exactly when the shader may write it. `specialization`
-/// lists every constant of the shader. Both are checked against the shader when its pipeline is
-/// made.
+/// lists every constant of the shader. Bindings and constants are checked against the shader when
+/// its pipeline is made.
 struct Launch {
   Shader shader{};
   std::vector<SpecConstant> specialization;
@@ -58,8 +58,8 @@ struct Launch {
   std::uint32_t push_bytes = 0;
   std::vector<Binding> bindings;
   std::array<GridAxis, 3> grid;
-  /// If set (size_bytes 12), the grid is read from this binding: three words that an earlier launch
-  /// of the node has written.
+  /// If not empty, the grid is read from this one binding of 12 bytes: three words that an earlier
+  /// launch of the node has written.
   std::vector<Binding> indirect;
 
   /// `params` is the struct of shaders/params/<shader>.h.
@@ -103,14 +103,14 @@ class LaunchContext : public NodeView {
   const PackedWeight& weight(int index) const {
     return *static_cast<const PackedWeight*>(value(index).weight->packed.get());
   }
-  /// BX_FORM_ABSENT and zero addresses for an absent optional weight.
+  /// The form of a weight. An absent optional weight has BX_FORM_ABSENT and zero addresses.
   std::uint32_t form(int index) const { return has(index) ? weight(index).form : BX_FORM_ABSENT; }
   WeightAddress address(int index) const {
     return has(index) ? weight(index).address : WeightAddress{};
   }
 
-  /// A whole activation, input or state tensor (all slots and versions), as this launch accesses
-  /// it. The node must have declared the access.
+  /// Binds a whole activation, input or state tensor (all slots and versions) for this access. The
+  /// node must have declared the access.
   Binding bind(int index, Access access) const;
   Binding scratch(const ScratchPlan::Block& block, Access access) const;
   Binding step() const { return {.size_bytes = sizeof(StepBuffer)}; }
@@ -138,11 +138,12 @@ inline std::uint32_t subgroups_per_group(const DeviceCaps& caps, std::uint32_t g
   return group / caps.max_subgroup_size;
 }
 
-/// A dimension as shaders take it. Throws Error(unsupported) when it needs more than 32 bits.
+/// A dimension as the 32-bit number that shaders take. Throws Error(unsupported) when the dimension
+/// needs more bits.
 std::uint32_t to_uint(std::int64_t dimension);
 
-/// The rows, segments or outputs that a step of this graph has room for. If no tensor says, the
-/// largest number that any graph may have.
+/// The rows, segments or outputs that a step of this graph has room for. If no tensor has this row
+/// space, the largest number that any graph may have.
 std::int64_t capacity_of(const Graph& graph, RowSpace space);
 
 /// The number of workgroups that cover n elements, with `per_group` elements each.

@@ -175,7 +175,7 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
                            static_cast<std::uint32_t>(launches.size() + 1));
     fn.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queries_.get(), 0);
   }
-  barrier(commands, options);  // orders everything submitted before
+  barrier(commands, options);  // orders this step after all earlier submissions
   HazardTracker hazards;
   std::int64_t flops = 0;
   for (std::size_t i = 0; i < launches.size(); ++i) {
@@ -259,7 +259,7 @@ std::vector<double> Recording::launch_times_ns() const {
             ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
             VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
         "vkGetQueryPoolResults", "timestamps");
-  // The counter has this many bits and wraps around.
+  // The counter has `timestamp_bits` bits and wraps around.
   const std::uint32_t bits = device_.caps().timestamp_bits;
   const std::uint64_t mask = bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
   std::vector<double> times;

@@ -38,13 +38,13 @@ struct RecordOptions {
   /// that the system does not consider the device hung.
   std::int64_t max_flops = 0;
   bool timestamps = false;
-  /// Leaves out the barrier with this number (0 is the one at the beginning); -1: none. For the
-  /// test that shows that each barrier is needed.
+  /// The number of a barrier to leave out, where 0 is the barrier at the beginning; -1 to keep all.
+  /// For the test that shows that each barrier is needed.
   int without_barrier = -1;
 };
 
 /// One copy of an executable's commands, with the step buffer that they read and the tokens that
-/// they write. At most one submission of it is in flight.
+/// they write. At most one submission of a recording is in flight.
 class Recording {
  public:
   Recording(const Device& device, MemoryAllocator& memory, const std::vector<BoundLaunch>& launches,
@@ -62,7 +62,7 @@ class Recording {
   /// Nanoseconds of each launch; the submission must be done. Empty without timestamps.
   std::vector<double> launch_times_ns() const;
 
-  std::uint64_t ticket = 0;  ///< of the last step it was submitted for
+  std::uint64_t ticket = 0;  ///< the ticket of the last step that used this recording
 
  private:
   void allocate_sets(const std::vector<BoundLaunch>& launches);
@@ -78,7 +78,7 @@ class Recording {
   std::shared_ptr<DeviceBuffer> tokens_;
   DescriptorPoolHandle descriptors_;
   std::vector<VkDescriptorSet> sets_;
-  std::vector<std::size_t> grid_offsets_;  ///< in step_, by launch
+  std::vector<std::size_t> grid_offsets_;  ///< offsets in step_, by launch
   QueryPoolHandle queries_;
   CommandPoolHandle pool_;
   std::vector<VkCommandBuffer> commands_;
