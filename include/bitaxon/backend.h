@@ -1,4 +1,4 @@
-// A device that computes, and what it tells about itself and its steps.
+// A device that computes, its properties, and the results of its steps.
 #pragma once
 
 #include <cstddef>
@@ -11,64 +11,65 @@
 
 namespace bitaxon {
 
-/// A device that open_device() has opened. Opaque: models use it. States and models keep the backend
-/// that they need, so that handles may be dropped in any order. Calls that use a backend come from
-/// one thread at a time. After the device has failed (in a step or a copy), every later call that
-/// uses it throws the same Error.
+/// A device that open_device() has opened. The type is opaque: only models use it. Models and
+/// states keep their backend alive, so handles may be dropped in any order. Calls that use a
+/// backend must come from one thread at a time. After the device has failed in a step or a copy,
+/// every later call that uses the backend throws the same Error.
 class Backend;
 
-/// Names one submitted step; tickets of one backend ascend.
+/// Names one submitted step. The numbers of one backend's tickets ascend.
 struct Ticket {
   std::uint64_t number = 0;
 };
 
-/// What a step sampled.
+/// The tokens that a step sampled.
 struct StepResult {
-  static constexpr std::int32_t kNotFinite = -1;   ///< the logits of the segment were not finite
+  static constexpr std::int32_t kNotFinite = -1;   ///< the segment's logits were not finite
   static constexpr std::int32_t kNotSampled = -2;  ///< the segment asked for no token
-  /// One token, or one of these numbers, for each segment. Empty when no segment asked for a token.
+  /// For each segment its token, kNotFinite or kNotSampled. Empty if no segment asked for a token.
   /// Valid until the next submit or wait.
   std::span<const std::int32_t> tokens;
 };
 
-/// What one step took: of the host's side, and of what went between host and device.
+/// The host's work for one step, and the bytes that moved between host and device.
 struct StepCounts {
-  std::size_t dispatches = 0;   ///< kernels run
-  std::size_t submissions = 0;  ///< handed to the device
+  std::size_t dispatches = 0;   ///< kernels that ran
+  std::size_t submissions = 0;  ///< command buffers submitted; 1 on the CPU
   std::size_t bytes_to_device = 0;
   std::size_t bytes_from_device = 0;
 };
 
+/// The properties of a backend.
 struct BackendCaps {
   std::string name;            ///< "cpu", "reference", "vulkan"
   std::string device;          ///< "AMD EPYC, 2 threads"
-  bool always_exact = false;   ///< computes exactly whatever precision is asked for
-  bool compiles_late = false;  ///< a kernel's first use takes longer: its driver compiles it then
+  bool always_exact = false;   ///< computes exactly, whatever precision is asked for
+  bool compiles_late = false;  ///< the driver compiles a kernel at its first use
   std::size_t max_run_ahead =
-      kMaxRunAhead;         ///< steps that may be submitted and not yet waited for, less one
-  int n_threads = 0;        ///< 0: not counted in threads
-  std::string driver;       ///< name and version; empty: there is none
-  std::string pci_address;  ///< "0000:65:00.0"; empty: none, or not known
+      kMaxRunAhead;         ///< the largest LoadOptions::run_ahead; one more step may be in flight
+  int n_threads = 0;        ///< 0 on devices that have no threads
+  std::string driver;       ///< name and version; empty without a driver
+  std::string pci_address;  ///< "0000:65:00.0"; empty if there is none or it is not known
 };
 
-/// What a backend tells about itself. Good as long as the backend.
+/// The properties of a backend. The reference is valid while the backend exists.
 BX_API const BackendCaps& caps_of(const Backend& backend);
 
-/// What a device reaches at best, measured on it: the limits that steps are held against. 0: not
-/// measured.
+/// The highest rates that were measured on a device. They are the limits that reports compare steps
+/// with. 0 means not measured.
 struct DeviceRates {
-  double read_bytes_per_s = 0;  ///< from memory that no cache holds
-  double f32_flops_per_s = 0;   ///< multiplying and adding in registers; these are two operations
-  double dispatch_s = 0;        ///< of a dispatch that only waits for the one before; GPUs
+  double read_bytes_per_s = 0;  ///< reads from memory, past every cache
+  double f32_flops_per_s = 0;   ///< in registers; a multiply and an add are two operations
+  double dispatch_s = 0;        ///< a small dispatch after a barrier; GPUs only
 };
 
-/// What a measured step spent on one of its launches; on the CPU, on one of its nodes.
+/// The time of one launch of a measured step. On the CPU, the time of one node of the graph.
 struct OpTime {
   std::string op;     ///< "ssm_in"
   std::string label;  ///< "layer_3 ssm_in: ssm_in_vec"
   double time_ns = 0;
-  // Of its node, in this step; a node of several launches counts at its first.
-  std::int64_t bytes = 0;  ///< from and to memory
+  // The work of the launch's node. If a node has several launches, the first one has all of it.
+  std::int64_t bytes = 0;  ///< moved from and to memory
   std::int64_t flops = 0;
 };
 

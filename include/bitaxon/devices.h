@@ -1,4 +1,4 @@
-// The devices of this machine, and opening one as a backend.
+// Lists the devices of this machine, and opens a device as a backend.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +22,24 @@ struct DeviceProperty {
 struct DeviceInfo {
   std::string selector;  ///< what --device takes: "cpu", "reference", "vulkan:0"
   std::string name;
-  /// "cpu", "discrete", "integrated", "virtual", "other"; "driver": a Vulkan driver that cannot be
-  /// used, so its devices are not known
+  /// "cpu", "discrete", "integrated", "virtual" or "other"; "driver" stands for a Vulkan driver
+  /// that cannot be used, so that its devices are unknown
   std::string type;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
-  std::shared_ptr<const BackendDescription> description;  ///< as of when the device was listed
-  int n_threads = 0;                                      ///< 0: not counted in threads
-  /// Of the vectorized kernels: "AVX-512 VNNI". Empty: there is none to choose.
+  std::shared_ptr<const BackendDescription> description;  ///< taken when the device was listed
+  int n_threads = 0;                                      ///< 0 on devices that have no threads
+  /// The instruction set of the vectorized kernels: "AVX-512 VNNI". Empty if the device has no such
+  /// kernels.
   std::string instruction_set;
-  bool usable = true;  ///< when named
+  bool usable = true;  ///< whether open_device() can open it by its selector
   bool chosen_by_auto = false;
-  std::string reason;  ///< why it is chosen by auto, or why not
+  std::string reason;  ///< why auto chooses it, or why not
 
-  // Of devices with a driver; empty where the driver does not say.
-  int index = -1;               ///< among the devices of its backend; -1: they are not numbered
+  // These fields are set for devices with a driver. They are empty where the driver does not tell.
+  int index = -1;               ///< among the devices of its backend; -1 if they have no numbers
   std::string driver;           ///< name and version
-  std::string driver_manifest;  ///< of a driver that cannot be used: the file that names it
+  std::string driver_manifest;  ///< the manifest file of a driver that cannot be used
   std::string api_version;
   std::string uuid;
   std::string pci_address;
@@ -48,49 +49,53 @@ struct DeviceInfo {
 
 struct DeviceList {
   std::vector<DeviceInfo> devices;
-  std::string note;     ///< why there is no Vulkan device, or what keeps GPUs from being seen
-  std::string warning;  ///< what is wrong with the Vulkan drivers' installation, if anything
+  std::string note;     ///< why there is no Vulkan device, or what hides the GPUs
+  std::string warning;  ///< what is wrong with the installation of Vulkan drivers; else empty
 };
 
-/// Opens the Vulkan loader and its drivers for a moment, where this build has that backend. A
-/// machine without them is no error.
+/// Lists the devices. If this build has the Vulkan backend, the call loads the Vulkan loader and
+/// its drivers for a moment. A machine without a loader or drivers is no error.
 ///
-/// A driver that crashes would end the process. So another program, bit-axon-probe, tries the
-/// drivers first, and those that crash, hang or exit are not loaded. The result is kept in
-/// ~/.cache/bit-axon. The installed helper lies in libexec/, where a program in bin/ beside that
-/// folder finds it. Other programs set the variable BIT_AXON_PROBE to its path before they call
-/// this or open_device(). Without the helper, drivers are loaded untried, and `warning` says so.
+/// A driver that crashes would end the process. So a helper program, bit-axon-probe, tries the
+/// drivers first, and drivers that crash, hang or exit are not loaded. The result is kept in
+/// ~/.cache/bit-axon. The installed helper lies in libexec/, where a program in the neighboring
+/// bin/ finds it. Other programs set the variable BIT_AXON_PROBE to the helper's path before they
+/// call find_devices() or open_device(). Without the helper, drivers are loaded untried, and
+/// `warning` says so.
 BX_API DeviceList find_devices();
 /// The devices of find_devices().
 BX_API std::vector<DeviceInfo> list_devices();
 
-/// Backends this build has: "cpu", "reference", "vulkan".
+/// The backends of this build: "cpu", "reference", "vulkan".
 BX_API std::vector<std::string> built_backends();
 
 struct OpenedDevice {
   std::shared_ptr<Backend> backend;
-  std::string reason;  ///< for auto: why this one
+  std::string reason;  ///< why auto chose this device; empty for a named device
 };
 
 struct OpenOptions {
-  int n_threads = 0;  ///< of CPU devices; 0: one for each usable core (reference: one)
-  /// A folder like shaders/, compiled in place of the shaders of this build; empty: those. A device
-  /// without shaders refuses it with an Error(invalid_argument).
+  int n_threads = 0;  ///< threads of a CPU device; 0: one per usable core (reference: one)
+  /// A folder with the layout of shaders/. Its shaders are compiled and replace the shaders of this
+  /// build. If it is empty, the shaders of this build are used. A device without shaders refuses a
+  /// folder with an Error(invalid_argument).
   std::filesystem::path shader_dir = {};
 };
 
-/// Opens `selector`: auto, cpu, reference, vulkan[:SEL]. auto is a discrete, an integrated or a
-/// virtual GPU, in this order, else the CPU. A named device that cannot be used is an
-/// Error(unsupported), never a fallback; an unknown one an Error(invalid_argument).
+/// Opens the device that `selector` names: auto, cpu, reference or vulkan[:SEL]. auto takes a
+/// discrete, an integrated or a virtual GPU, in this order, else the CPU. Throws Error(unsupported)
+/// for a named device that cannot be used, and never falls back to another one. Throws
+/// Error(invalid_argument) for a selector of an unknown form.
 BX_API OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
 
-/// The selector in DeviceInfo of what `selector` names here: the same for "vulkan:0" and for a part
-/// of that device's name, for "auto" and "cpu" where auto is the CPU. `selector` itself where no
-/// device is found for it; opening it then says why.
+/// The DeviceInfo::selector of the device that `selector` names on this machine. For example,
+/// "vulkan:0" and a part of that device's name give the same result, and so do "auto" and "cpu"
+/// where auto takes the CPU. Returns `selector` unchanged if no device matches; open_device() then
+/// says why.
 BX_API std::string resolve_device(const std::string& selector);
 
-/// What is wrong with the form of `selector`; empty when it names a kind of device that exists,
-/// whether or not it can be opened here.
+/// What is wrong with the form of `selector`. Empty if `selector` names a known kind of device,
+/// even one that this machine cannot open.
 BX_API std::optional<std::string> selector_problem(const std::string& selector);
 
 }  // namespace bitaxon

@@ -49,7 +49,7 @@ constexpr std::string_view name_of(DType dtype) {
   return "?";
 }
 
-/// The inverse of name_of; empty for a name that is not one of ours.
+/// The inverse of name_of. Empty for any other name.
 constexpr std::optional<DType> dtype_named(std::string_view name) {
   for (DType dtype :
        {DType::f32, DType::f16, DType::bf16, DType::u8, DType::i32, DType::u32, DType::i64})

@@ -9,12 +9,12 @@
 namespace bitaxon {
 
 enum class ErrorKind {
-  invalid_argument,  ///< a value the caller gave is outside what is accepted
-  unsupported,       ///< valid, but this build or device cannot do it
+  invalid_argument,  ///< the caller passed a value that is not accepted
+  unsupported,       ///< the request is valid, but this build or device cannot do it
   format,            ///< a file's contents break its format
   io,                ///< the operating system refused a file or a stream
   device,            ///< a backend failed while computing
-  internal,          ///< a fault of the library itself: an invariant is broken
+  internal,          ///< a fault of the library itself: a broken invariant
 };
 
 /// Everything the library throws on purpose. `what()` is one line that names the thing, the value

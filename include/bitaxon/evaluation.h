@@ -1,4 +1,4 @@
-// How well a model predicts a text, and how far two models' predictions lie apart.
+// Measures how well a model predicts a text, and how much the predictions of two models differ.
 #pragma once
 
 #include <atomic>
@@ -17,61 +17,64 @@
 
 namespace bitaxon {
 
-/// What there is to say of the likelihood of a text.
+/// The likelihood of a text under a model.
 struct BX_API Perplexity {
-  std::int64_t tokens = 0;  ///< predicted
-  double nll_sum = 0;       ///< negative log-likelihoods, in nats
-  double nll_squares = 0;
+  std::int64_t tokens = 0;  ///< predicted tokens
+  double nll_sum = 0;       ///< sum of negative log-likelihoods, in nats
+  double nll_squares = 0;   ///< sum of their squares
 
   void add(double nll);
   double nll_per_token() const;
+  /// The perplexity.
   double value() const;
-  /// Of value(): that times the standard error of the mean of the negative log-likelihoods.
+  /// The standard error of value(): value() times the standard error of nll_per_token().
   double std_error() const;
 };
 
-/// How two models' distributions over the next token differ.
+/// The difference between two models' distributions over the next token.
 struct Divergence {
   double mean_kl = 0;         ///< Kullback-Leibler divergence of `model` from `against`, in nats
-  double kl_99 = 0;           ///< its 99th percentile over the tokens
-  double top1_agreement = 0;  ///< share of tokens where both find the same likeliest
+  double kl_99 = 0;           ///< 99th percentile of the divergence over the tokens
+  double top1_agreement = 0;  ///< share of tokens for which both have the same likeliest token
 };
 
 struct EvaluationOptions {
   std::int64_t seq_length = 512;  ///< tokens of a window
   std::int64_t batch_size = 1;    ///< windows of one step, 1 to kMaxSegments; 1 with `carry`
-  bool carry = false;  ///< windows begin with the state of the one before, not a fresh one
+  bool carry = false;             ///< a window continues the state of the window before
 };
 
 struct Evaluation {
   Perplexity model, against;
-  std::optional<Divergence> divergence;  ///< with a second model
+  std::optional<Divergence> divergence;  ///< set if there is a second model
   std::int64_t windows = 0;
   double seconds = 0;
 };
 
-/// Feeds window i of `ids`, from i * seq_length on, and predicts the token after each of its own;
-/// the last window may be short. Each step feeds a piece of every window of a batch, and only its
-/// logits are held. Both models need `batch_size` slots. `against` may be null; it has the same
-/// vocabulary. Returns nothing when it was interrupted. Throws Error(invalid_argument): fewer than
-/// two ids, ids outside the vocabulary, windows (with `carry` the whole text) longer than
-/// max_seq_len, a batch size out of range; Error(device): logits that are not finite.
+/// Scores the prediction of every token of `ids` after the first. The text is cut into windows of
+/// seq_length tokens, and the last window may be shorter. Each step feeds a piece of every window
+/// of a batch, and only the logits of one step are held. Both models need `batch_size` slots.
+/// `against` may be null, or a model with the same vocabulary. Returns nothing if the call was
+/// interrupted. Throws Error(invalid_argument) for fewer than two ids, for ids outside the
+/// vocabulary, for a window (with `carry`, a text) longer than max_seq_len, and for a batch size
+/// out of range. Throws Error(device) for logits that are not finite.
 BX_API std::optional<Evaluation> evaluate(
     Model& model, Model* against, std::span<const std::int32_t> ids,
     const EvaluationOptions& options,
     const std::function<void(std::uint64_t done)>& on_progress = {},
     const std::atomic<bool>* interrupted = nullptr);
 
-/// The ids of a text for evaluate(): the whole text, or so many that `max_tokens` of them are
-/// predicted. `name` is what messages call the text. Throws Error(invalid_argument) for a text that
-/// is not UTF-8 and for one of fewer than two tokens.
+/// The ids of a text for evaluate(). `max_tokens` limits the number of predicted ids; empty takes
+/// the whole text. Messages call the text `name`. Throws Error(invalid_argument) for a text that is
+/// not UTF-8 and for a text of fewer than two tokens.
 BX_API std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_view text,
                                                 const Vocabulary& vocabulary,
                                                 std::optional<std::int64_t> max_tokens = {});
 
-/// Both models are fed the same ids, and their probabilities for an id are compared. So each id must
-/// be the same token in both models. If the second model has no tokenizer, the first one's is used.
-/// Throws Error(invalid_argument) that begins with `argument`, which named the second model.
+/// Checks that each id is the same token in both models, because evaluate() feeds both models the
+/// same ids and compares their probabilities. If the second model has no tokenizer, the first one's
+/// is used. Throws Error(invalid_argument) that begins with `argument`, which named the second
+/// model.
 BX_API void check_same_tokens(const std::string& argument, std::string_view text,
                               const Session& first, const Session& second);
 

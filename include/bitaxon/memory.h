@@ -1,4 +1,4 @@
-// What a model takes of a device's memory, and what there is of it.
+// The memory that a model needs on a device, and the memory that is available.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +12,20 @@
 
 namespace bitaxon {
 
-/// Memory of one kind, at one moment.
+/// One kind of memory of a device at one moment.
 struct MemoryKind {
   std::string name;  ///< "device memory", "system memory"
-  /// VK_EXT_memory_budget where it is present, else the heap's size; of the system what it, control
-  /// groups and limits of the process leave. Empty: not known.
+  /// Device memory: the budget of VK_EXT_memory_budget, or the heap's size without that extension.
+  /// System memory: the memory that the system, control groups and process limits leave. Empty if
+  /// not known.
   std::optional<std::uint64_t> available_bytes = {};
-  std::uint64_t backend_bytes = 0;  ///< what the backend takes for itself beside what it is asked
+  std::uint64_t backend_bytes = 0;  ///< taken by the backend on top of the requests
 };
 
-/// What the library asks to tell whether a model fits a device. Opaque.
+/// A device's rules for sizes, from which the library computes whether a model fits. Opaque.
 class BackendDescription;
 
-/// One kind of memory: what is needed of it, for what, and what there is.
+/// The need of one kind of memory, by purpose, and the memory that is available.
 struct BX_API MemoryRow {
   struct Part {
     std::string purpose;  ///< "weights", "state", "activations", ...
@@ -32,21 +33,21 @@ struct BX_API MemoryRow {
   };
   std::string kind;
   std::vector<Part> parts;
-  std::optional<std::uint64_t> available_bytes = {};  ///< empty: not known
+  std::optional<std::uint64_t> available_bytes = {};  ///< empty if not known
 
   std::uint64_t needed_bytes() const;
   bool fits() const { return !available_bytes || needed_bytes() <= *available_bytes; }
 };
 
-/// What a model needs on a device.
+/// The memory that a model needs on a device.
 struct BX_API MemoryNeed {
-  std::vector<MemoryRow> rows;  ///< weights, state and activations are in the first
-  std::string too_large;  ///< what is above a limit of the device, in one line; empty: nothing
+  std::vector<MemoryRow> rows;  ///< the first has weights, state and activations
+  std::string too_large;        ///< one line on what exceeds a limit of the device, or empty
 
   bool fits() const;
 };
 
-/// Thrown before anything is loaded; what() is one line.
+/// Thrown before anything is loaded, if a model does not fit. what() is one line.
 class BX_API OutOfMemory : public Error {
  public:
   OutOfMemory(const std::string& message, MemoryNeed need)

@@ -1,4 +1,4 @@
-// A loaded model: weights on a backend, and steps of it.
+// A loaded model: its weights on a backend, and the steps that it runs.
 #pragma once
 
 #include <cstdint>
@@ -20,68 +20,72 @@
 
 namespace bitaxon {
 
-/// What a step hands back for a segment.
+/// What a step returns for a segment.
 enum class StepOutput : std::uint8_t { none, last_logits, all_logits, token };
 
 struct StepOptions {
-  bool layer_outputs = false;  ///< keep the activations after each layer (read_layer)
+  bool layer_outputs = false;  ///< keep the activations after each layer for read_layer()
 };
 
-/// A step whose segments all ask for the same output. Questions about a step that is not submitted
-/// (what it costs, which memory it takes) describe it this way.
+/// Describes a step whose segments all ask for the same output. Queries about a step that is not
+/// submitted, such as its cost or its memory, take this description.
 struct UniformStep {
   StepOutput output = StepOutput::token;
   bool layer_outputs = false;
 };
 
 struct LoadOptions {
-  /// Empty: fast for a model with a 16-bit or 4-bit tensor, else exact. Float32 models and backends
-  /// that are always exact compute exactly whatever is asked for.
+  /// If empty, a model with a 16-bit or 4-bit tensor is fast, and any other is exact. Float32
+  /// models and backends with always_exact ignore this option and compute exactly.
   std::optional<Precision> precision = {};
-  /// Steps that can be submitted before the oldest is waited for, 0 to kMaxRunAhead.
+  /// Steps that may be submitted ahead of the step that is waited for: 0 to kMaxRunAhead. As many
+  /// steps can be taken back (State::rewind).
   int run_ahead = 2;
-  /// States that exist at the same time, 1 to kMaxSlots. A step may continue kMaxSegments of them.
+  /// States that can exist at the same time: 1 to kMaxSlots. One step continues at most
+  /// kMaxSegments of them.
   int n_slots = 1;
-  /// Loading sets memory aside for steps like this one, of up to kMaxRows rows. Others may be
-  /// submitted; one that takes more memory asks for it when it is first met.
+  /// Loading reserves activation memory for such steps of up to kMaxRows rows. Other steps may be
+  /// submitted. A step that needs more memory allocates it at its first submission.
   UniformStep largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
-  /// Makes matrices four bits while they are read, to the bits of a model that was quantized
-  /// before: "nf4" or "mlx" in groups of 64; empty: as they are stored.
+  /// Quantizes matrices to four bits while they are read: "nf4" or "mlx", in groups of 64. The
+  /// result has the same bits as a model quantized with `bit-axon quantize`. If empty, matrices
+  /// stay as they are stored.
   std::string quantize = {};
-  bool plan_reuse = true;  ///< false: no memory of a plan is used twice (tests compare)
+  bool plan_reuse = true;  ///< false, for tests: values of a plan share no memory
 };
 
-/// What steps have to do, whatever computes them.
+/// The work of a step that does not depend on the device.
 struct StepWork {
-  /// Weights as stored, each once in a step (of experts those that rows choose at most), and the
-  /// keys and values that are read.
+  /// The bytes of the weights as stored, plus the keys and values that are read. Each weight counts
+  /// once. Of the experts, the most that the rows can choose are counted.
   std::int64_t stored_bytes = 0;
-  std::int64_t flops = 0;  ///< a multiply and an add are two
+  std::int64_t flops = 0;  ///< a multiply and an add are two operations
 };
 
 /// One sequence's part of a step.
 struct SegmentInput {
   State* state = nullptr;
-  std::span<const std::int32_t> ids;  ///< 1 to kMaxRows; empty: feed back the token last sampled
-  SamplerParams sampler;              ///< for StepOutput::token
+  std::span<const std::int32_t> ids;  ///< 1 to kMaxRows; empty: feeds the latest sampled token
+  SamplerParams sampler;              ///< used for StepOutput::token
   StepOutput output = StepOutput::token;
 };
 
-/// Weights of a model on a backend, with the plans and executables of the step kinds met so far.
-/// Calls come from one thread at a time. A model keeps its backend alive.
+/// The weights of a model on a backend, with a cache of the plans and executables of its steps.
+/// Calls must come from one thread at a time. A model keeps its backend alive.
 class BX_API Model {
  public:
-  /// Throws Error(io, format, device) as the files and the backend do, OutOfMemory before anything
-  /// is loaded. Warnings are one line each.
+  /// Loads a model from its files. Throws Error(io, format, device) if a file or the backend fails,
+  /// and OutOfMemory before anything is loaded if the model does not fit. Each warning is one line.
   static Model load(std::shared_ptr<Backend> backend, const ModelFiles& files,
                     const LoadOptions& options, std::vector<std::string>& warnings);
-  /// Random weights from a seed: the same on every machine.
+  /// Makes a model of random weights from a seed. The weights are the same on every machine.
   static Model random(std::shared_ptr<Backend> backend, const ModelSpec& spec, std::uint64_t seed,
                       const LoadOptions& options);
-  /// Random weights that are four bits from the beginning: gigabytes within seconds. Matrices are
-  /// made up as codes in groups of 64 in the format that options.quantize names, the head beside
-  /// the embedding included; other tensors are float16.
+  /// Makes a model of random four-bit weights. Codes are generated directly, without quantizing
+  /// floats, so gigabytes take seconds. Matrices get codes in groups of 64, in the format that
+  /// options.quantize names. A tied head becomes a matrix of its own with codes. The embedding and
+  /// all other tensors are float16.
   static Model random_codes(std::shared_ptr<Backend> backend, const ModelSpec& spec,
                             std::uint64_t seed, const LoadOptions& options);
   Model(Model&&) noexcept;
@@ -92,56 +96,61 @@ class BX_API Model {
   Backend& backend() const;
   Precision precision() const;
   int run_ahead() const;
-  /// Of a ported checkpoint: the text of its vocab_mapping; empty without one.
+  /// The text of a ported checkpoint's vocab_mapping. Empty without one.
   const std::string& vocab_mapping() const;
   /// Bytes of all packed weights.
   std::uint64_t packed_bytes() const;
+  /// Bytes of the state of all slots.
   std::uint64_t state_bytes() const;
-  /// Of the activations that all steps share, as they were set aside when it was loaded.
+  /// Bytes that loading reserved for the activations, which all steps share.
   std::uint64_t arena_bytes() const;
-  /// The format of most of the weights' bytes: "q4_affine_g64", "f16", ...
+  /// The format that holds the most bytes of the weights: "q4_affine_g64", "f16", ...
   const std::string& main_format() const;
 
+  /// A fresh state in a free slot. Throws Error(invalid_argument) if all slots are taken.
   State new_state();
 
-  /// What a step has to do that feeds each of `n_segments` sequences `n_rows` rows at `position`.
+  /// The work of a step that feeds `n_rows` rows at `position` to each of `n_segments` sequences.
   StepWork work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
                 const UniformStep& step, const SamplerParams& sampler = {});
-  /// Whether the backend measures the ops of steps from here on (Backend::last_step_times).
+  /// Sets whether the backend measures the ops of later steps (Backend::last_step_times).
   void measure_ops(bool wanted);
 
   /// Submits one step and returns. Segments may ask for different outputs: a chunk of a prompt may
-  /// share a step with sequences that sample. Ids are checked here: an id outside the vocabulary is
-  /// an Error(invalid_argument) that names it, and no state has changed. At most run_ahead + 1 steps
-  /// may be unwaited.
+  /// share a step with sequences that sample. An id outside the vocabulary is an
+  /// Error(invalid_argument) that names the id; then no state has changed. If max_run_ahead + 1
+  /// steps of this model are in flight (BackendCaps), the call first waits for the oldest.
   Ticket submit(std::span<const SegmentInput> segments, const StepOptions& options = {});
   /// Blocks until the step is done. Returns the tokens of its segments.
   StepResult wait(Ticket ticket);
 
-  /// Feeds ids in chunks of at most kMaxRows; the last one with `output`, the others without
-  /// output. `on_chunk` is called after each chunk but the last, with its ticket; if it returns
-  /// false, no more is fed. Returns the ticket of the last chunk. Everything is checked before the
+  /// Feeds ids in chunks of at most kMaxRows ids. Only the last chunk has `output`. `on_chunk` is
+  /// called with the ticket of each chunk but the last; if it returns false, no further chunk is
+  /// fed. Returns the ticket of the last chunk that was fed. All arguments are checked before the
   /// first chunk: throws Error(invalid_argument) for no ids, ids outside the vocabulary, a sampler
   /// out of range, and more ids than the state has room for.
   Ticket feed(State& state, std::span<const std::int32_t> ids, StepOutput output,
               const SamplerParams& sampler = {},
               const std::function<bool(Ticket chunk)>& on_chunk = {});
-  /// Host work and transfers of the step submitted last.
+  /// The host work and the transfers of the latest step.
   StepCounts last_step() const;
-  /// Logits of the step submitted last, rows x vocab_size: those of every segment that asked for
-  /// logits, in the order of the segments. Waits. Throws Error(invalid_argument) when none asked.
+  /// Copies the logits of the latest step, rows x vocab_size, after waiting for the step. They are
+  /// the rows of every segment that asked for logits, in the order of the segments. Throws
+  /// Error(invalid_argument) if no segment asked.
   void read_logits(std::span<float> out);
-  /// Those of one segment. Throws Error(invalid_argument) when it did not ask for logits.
+  /// Copies the logits of one segment. Throws Error(invalid_argument) if it did not ask for logits.
   void read_logits(std::size_t segment, std::span<float> out);
-  /// Activations after layer `layer` in the step submitted last, rows x d_model. Waits.
+  /// Copies the activations after layer `layer` in the latest step, rows x d_model, after waiting
+  /// for the step.
   void read_layer(std::int64_t layer, std::span<float> out);
 
-  /// Plans and compiles the step of one segment of `n_rows` rows, so that the first one that is
-  /// submitted takes no longer than the others.
+  /// Plans and compiles the step of one segment of `n_rows` rows, so that its first submission
+  /// takes no longer than later ones.
   void prepare(std::int64_t n_rows, const UniformStep& step, const SamplerParams& sampler = {});
-  /// Throws Error(invalid_argument) that names the id and the vocabulary's size.
+  /// Throws Error(invalid_argument) that names the first id outside the vocabulary and the range.
   void check_ids(std::span<const std::int32_t> ids) const;
-  /// Arena of the plan for one segment of `n_rows` rows, and what its tensors add up to.
+  /// The arena of the plan for one segment of `n_rows` rows, and the sum of the sizes of its
+  /// tensors.
   struct PlanSizes {
     std::size_t arena_bytes = 0;
     std::size_t unshared_bytes = 0;

@@ -1,4 +1,4 @@
-// The files of a model, and what is read of them before the weights.
+// The files of a model, and the parts that are read before the weights.
 #pragma once
 
 #include <filesystem>
@@ -11,21 +11,22 @@
 
 namespace bitaxon {
 
-/// The files of a model.
+/// Where the files of a model are.
 struct ModelFiles {
   std::filesystem::path weights;  ///< a directory, or one safetensors file
-  std::filesystem::path folder;   ///< where config.json and the tokenizer are
+  std::filesystem::path folder;   ///< the directory of config.json and the tokenizer
 };
-/// Splits what a user names. Throws Error(io) when `path` is neither.
+/// The files of the model at `path`, a directory or a safetensors file. Throws Error(io) if `path`
+/// is neither.
 BX_API ModelFiles model_files(const std::filesystem::path& path);
 
-/// The text of a checkpoint's vocab_mapping; empty when it has none. Throws Error(format) for one
-/// that is there and says nothing.
+/// The text of a checkpoint's vocab_mapping. Empty if the checkpoint has no such entry. Throws
+/// Error(format) for an entry with an empty text.
 BX_API std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
                                     const ModelFiles& files);
 
-/// Describes the model of a folder's config.json; `text` gets what the file says. Throws as
-/// describe_model does; a missing file is an Error(io), not a model of defaults.
+/// Describes the model of a folder's config.json. `text`, unless null, receives the file's text.
+/// Throws as describe_model does. A missing file is an Error(io), not a model with default values.
 BX_API ModelSpec load_spec(const ModelFiles& files, std::vector<std::string>& warnings,
                            std::string* text = nullptr);
 

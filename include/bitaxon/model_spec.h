@@ -1,6 +1,6 @@
-// A described model: all that the engine has to know of it. Weights, state, graphs, memory need and
-// adapter targets derive from the description. Families (src/model/families) read it from a
-// config.json; nothing else knows their keys and tensor names.
+// The description of a model, which is all that the engine knows about it. Weights, state, graphs,
+// memory needs and adapter targets derive from the description. The families (src/model/families)
+// read descriptions from a config.json. Only they know the keys and the tensor names.
 #pragma once
 
 #include <compare>
@@ -16,7 +16,7 @@
 
 namespace bitaxon {
 
-/// Source: Gu & Dao 2023, "Mamba".
+/// A selective scan. Source: Gu & Dao 2023, "Mamba".
 struct SelectiveScanSpec {
   std::int64_t d_inner = 0;  ///< channels
   std::int64_t d_state = 0;  ///< values of the recurrent state, per channel
@@ -24,7 +24,7 @@ struct SelectiveScanSpec {
   friend bool operator==(const SelectiveScanSpec&, const SelectiveScanSpec&) = default;
 };
 
-/// Source: Su et al. 2021, "RoFormer".
+/// Rotary position embeddings. Source: Su et al. 2021, "RoFormer".
 struct RotarySpec {
   std::int64_t n_dims = 0;  ///< leading dimensions of a head that are rotated
   double base = 10000;
@@ -32,10 +32,11 @@ struct RotarySpec {
 };
 
 struct AttentionSpec {
-  std::int64_t n_heads = 0;     ///< of queries
-  std::int64_t n_kv_heads = 0;  ///< of keys and values
+  std::int64_t n_heads = 0;     ///< heads of queries
+  std::int64_t n_kv_heads = 0;  ///< heads of keys and values
   std::int64_t head_dim = 0;
-  /// Positions that a row attends to at most, its own included; empty: every earlier position.
+  /// The most positions that a row attends to, its own included. Empty if a row attends to every
+  /// earlier position.
   std::optional<std::int64_t> window = {};
   std::optional<RotarySpec> rotary = {};
   bool has_query_key_norm = false;  ///< an RMS norm of each head of queries and keys
@@ -63,7 +64,7 @@ using FeedForwardSpec = std::variant<std::monostate, DenseSpec, ExpertsSpec>;
 
 /// x = x + mixer(rms(x)), then x = x + feed_forward(rms(x)).
 struct BlockSpec {
-  std::string kind;  ///< what the family calls blocks of this form: "ssm_moe"
+  std::string kind;  ///< the family's name for blocks of this form: "ssm_moe"
   MixerSpec mixer;
   FeedForwardSpec feed_forward = {};
   bool has_mixer_norm = true;
@@ -75,23 +76,23 @@ struct BlockSpec {
 enum class WeightId : std::uint8_t {
   embedding,     ///< [V, S]
   input_bridge,  ///< [D, S]
-  // The mixer of a block, as a selective scan:
+  // The norm of a mixer, and the weights of a selective scan:
   mixer_norm,   ///< [D]
   scan_in,      ///< [2E, D]
   conv_taps,    ///< [E, K, 1]
   conv_bias,    ///< [E]
-  scan_params,  ///< [2N + 1, E]: B, C and the time step of a row
+  scan_params,  ///< [2N + 1, E]: projects to B, C and the time step of a row
   dt_weight,    ///< [E, 1]
   dt_bias,      ///< [E]
   a_log,        ///< [E, N]
   skip,         ///< [E], "D" of the paper
   scan_out,     ///< [D, E]
-  // The mixer as attention:
+  // The weights of attention:
   query,          ///< [n_heads * head_dim, D]
   key,            ///< [n_kv_heads * head_dim, D]
   value,          ///< [n_kv_heads * head_dim, D]
   attention_out,  ///< [D, n_heads * head_dim]
-  // The feed-forward part of a block, as experts (I is d_hidden):
+  // The norm of a feed-forward part, and the weights of experts (I is d_hidden):
   feed_forward_norm,  ///< [D]
   router,             ///< [n_experts, D]
   experts_gate,       ///< [n_experts, I, D]
@@ -101,16 +102,16 @@ enum class WeightId : std::uint8_t {
   shared_gate,        ///< [I, D]
   shared_up,          ///< [I, D]
   shared_down,        ///< [D, I]
-  // Behind the last block:
+  // The weights behind the last block:
   output_bridge,  ///< [S, D]
   final_norm,     ///< [S]
   head,           ///< [V, S]
 };
 
-/// One weight of a model.
+/// Identifies one weight of a model.
 struct WeightKey {
   WeightId id = WeightId::embedding;
-  std::int64_t block = -1;  ///< -1: of no block
+  std::int64_t block = -1;  ///< -1: the weight belongs to no block
   friend auto operator<=>(const WeightKey&, const WeightKey&) = default;
 };
 
@@ -120,15 +121,15 @@ struct ModelSpec {
   std::int64_t d_embedding = 0;  ///< S, width of embedding and head
   std::int64_t d_model = 0;      ///< D, width of the residual stream
   std::int64_t max_seq_len = 0;  ///< in tokens
-  double norm_eps = 0;           ///< of every RMS norm
+  double norm_eps = 0;           ///< epsilon of every RMS norm
   bool has_bridges = false;      ///< projections from S to D and back; without them S = D
-  bool has_final_norm = false;   ///< in front of the head
-  bool has_tied_head = false;    ///< the embedding is the head of a checkpoint without one
-  /// The id of the token in front of every text; empty if texts begin without one.
+  bool has_final_norm = false;   ///< an RMS norm in front of the head
+  bool has_tied_head = false;    ///< the embedding replaces a head that is missing
+  /// The id of the token in front of every text. Empty if texts begin without one.
   std::optional<std::int32_t> beginning;
   std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
   std::vector<BlockSpec> blocks;
-  /// Names of each weight that a checkpoint may use; files are written with the first.
+  /// The names of each weight that a checkpoint may use. Files are written with the first name.
   std::map<WeightKey, std::vector<std::string>> names;
   /// config.json text with every key that the family reads; part of the fingerprint.
   std::string config;
@@ -143,14 +144,14 @@ struct ModelSpec {
   }
 };
 
-/// Describes the model of a config.json: its model_type names the family, and a text without one is
-/// Bit-Axon's. Keys that the family does not read are appended to `warnings`, one line each.
-/// Throws Error(format) that begins with `name` and names the key, the value and what was expected;
-/// Error(unsupported) for another model_type, with those that are known.
+/// Describes the model of a config.json text. The key model_type names the family; without the key,
+/// the family is Bit-Axon. Each key that the family does not read adds a line to `warnings`. Throws
+/// Error(format) that begins with `name` and names the key, the value and what was expected. Throws
+/// Error(unsupported) that lists the known families for an unknown model_type.
 BX_API ModelSpec describe_model(std::string_view json, std::string_view name,
                                 std::vector<std::string>& warnings);
 
-/// Shapes for models of random weights: "small", "medium", "default".
+/// The description of a preset for models of random weights: "small", "medium" or "default".
 /// Throws Error(invalid_argument) for another name.
 BX_API ModelSpec preset_spec(std::string_view name);
 

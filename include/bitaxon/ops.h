@@ -1,10 +1,10 @@
 // The op manual: every function that records a node, with its full contract.
 //
-// Shapes: R is the row bucket (capacity), G the segment bucket, O the bucket of outputs, which are
-// the rows whose logits are computed. How many of each are valid is data in the step buffer, and so
-// is the row of each output. Activations are float32 unless said otherwise. Weights are
-// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State arguments are per
-// slot; each segment of the step reads its slot at its read version and writes it at its write
+// Shapes: R, G and O are buckets (capacities). R counts rows, G counts segments, and O counts
+// outputs, which are the rows whose logits are computed. The step buffer says how many of each are
+// valid, and which row each output is. Activations are float32 unless said otherwise. Weights are
+// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State shapes are those of
+// one slot. Each segment of the step reads its slot at its read version and writes it at its write
 // version. A segment whose position is 0 reads all state as zeros. Rows of a segment are
 // consecutive.
 //
@@ -19,10 +19,11 @@
 
 namespace bitaxon {
 
-/// Token embeddings, and the record of which tokens the context holds.
+/// Looks up token embeddings, and records which tokens the context holds.
 ///   y[r, :] = table[id[r], :];   seen = seen | {id[r]}
-/// The ids are those of the step buffer, or, for a segment that says so, the token the previous
-/// step sampled (next_token). An id outside [0, V) gives zeros and is not recorded.
+/// The ids are in the step buffer. A segment with ids_from_state takes its one id from next_token
+/// instead, where the previous step stored the token that it sampled. An id outside [0, V) gives
+/// zeros and is not recorded.
 /// table       [1, V, S]
 /// seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32
 /// next_token  state, i32 [1], versioned
@@ -38,14 +39,14 @@ enum class RowSelect : std::uint32_t {
 };
 
 struct LinearOptions {
-  Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm in front; empty: none
+  Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm of x; empty: no norm
   float eps = 0;      ///< of that norm, > 0
-  Tensor residual{};  ///< [R, rows], added to the result; empty: none
+  Tensor residual{};  ///< [R, rows], added to the result; empty: not added
   RowSelect select = RowSelect::all;
   std::int64_t n_outputs = 1;  ///< O, for RowSelect::outputs
 };
 
-/// Matrix product with the RMS norm in front of it and the residual behind it.
+/// A matrix product, with an optional RMS norm before it and an optional residual added after it.
 ///   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
 ///   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 /// x       [R, cols]
@@ -69,7 +70,8 @@ struct SsmInResult {
 /// The input half of a selective state-space layer.
 ///   v, z = split(in_proj @ rms(x))
 ///   u[r, e] = silu(conv_bias[e] + sum_k conv_weight[e, k] * v[r - (K-1) + k, e])
-/// Rows before the segment's first are the state's; the last K-1 rows of v become the new state.
+/// Rows of v before the segment's first row come from the state. The last K-1 rows of v become the
+/// new state.
 /// x     [R, D]
 /// tail  state, f32 [K-1, E], versioned, oldest first
 /// Returns u and z, [R, E] each.
@@ -91,13 +93,13 @@ struct SelectiveScanWeights {
 ///   y[t, e] = (sum_n h_t[n, e] * C[t, n] + skip[e] * u[t, e]) * silu(z[t, e])
 /// u, z  [R, E]
 /// bcr   [R, 2N + 1]
-/// h     state, f32 [N, E], versioned (channels fastest, so that neighbouring lanes are neighbours
-///       in memory)
+/// h     state, f32 [N, E], versioned; channels are innermost, so that adjacent lanes of a subgroup
+///       read adjacent memory
 /// Returns [R, E].
-/// The recurrence is float32 or better, and h is rounded to float32 after every row, so that the
-/// result does not depend on how rows are grouped into steps. There is one exception: a backend may
-/// cut long steps (256 rows and more) into chunks that run at the same time, which rounds h in
-/// another order.
+/// The recurrence is float32 or better, and h is rounded to float32 after every row. So the result
+/// does not depend on how rows are grouped into steps. There is one exception: a backend may cut
+/// long steps (256 rows and more) into chunks that run at the same time. Chunks round h in another
+/// order.
 /// Source  Gu & Dao 2023, "Mamba", algorithm 2.
 BX_API Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                              const SelectiveScanWeights& weights, const Tensor& h);
@@ -109,15 +111,16 @@ struct AttnInWeights {
   Tensor v;     ///< [1, D, D]
 };
 
-/// Queries, and keys and values appended to the rings.
-///   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x), values likewise, p the position
+/// Computes queries, and appends keys and values to their ring buffers (rings) of the KV cache.
+///   q = q_proj @ rms(x)
+///   keys[p mod capacity] = k_proj @ rms(x), where p is the row's position; values likewise
 /// x             [R, D]
 /// keys, values  state, f32 or f16 [capacity, D]
 /// Returns q [R, D].
 BX_API Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
                       const Tensor& values);
 
-/// Causal attention over a sliding window, read from the rings that attn_in has filled.
+/// Causal attention over a sliding window. Keys and values come from the rings that attn_in fills.
 ///   scores[j] = dot(q[i, head], keys[j, head]) / sqrt(head_dim)   for j <= i and i - j < window
 ///   y[i, head] = sum_j softmax(scores)[j] * values[j, head]
 /// q             [R, D]; head_dim = D / n_heads
@@ -130,12 +133,12 @@ BX_API Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& value
 struct MoeRouteResult {
   Tensor normed;   ///< [R, D]: rms(x)
   Tensor experts;  ///< i32 [R, top_k]: the chosen experts, largest gate first
-  Tensor gates;    ///< [R, top_k + 1]: their gates, then the shared expert's (0 without one)
+  Tensor gates;    ///< [R, top_k + 1]: their gates, then the shared expert's or 0
 };
 
 /// The router of a mixture of experts.
-///   g = softmax(gate @ rms(x)); experts = the top_k largest of g, a tie goes to the lower index
-///   gates = g[experts] (not renormalised), sigmoid(shared_gate @ rms(x))
+///   g = softmax(gate @ rms(x)); experts = top_k largest of g; ties: lower index first
+///   gates = g[experts] (not renormalized), sigmoid(shared_gate @ rms(x))
 /// x            [R, D]
 /// norm         [1, 1, D], or empty: rms(x) is x
 /// gate         [1, X, D]
@@ -151,7 +154,7 @@ struct MoeSwigluWeights {
   Tensor shared_up;    ///< [1, I, D], or empty
 };
 
-/// The first half of the chosen experts and of the shared one.
+/// The first half of the chosen experts and of the shared expert.
 ///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
 ///   y[r, top_k, :] = the same with the shared expert
 /// x        [R, D]
@@ -160,7 +163,7 @@ struct MoeSwigluWeights {
 /// Source  Shazeer 2020, "GLU variants improve transformer".
 BX_API Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights& weights);
 
-/// The second half: projection, weighted sum, residual.
+/// The second half of the experts: down projection, weighted sum, residual.
 ///   y[r] = residual[r] + sum_s gates[r, s] * (down[experts[r, s]] @ act[r, s])
 ///        + gates[r, top_k] * (shared_down @ act[r, top_k])
 /// act          [R, slots, I] from moe_swiglu
@@ -173,25 +176,25 @@ BX_API Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwiglu
 BX_API Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates,
                        const Tensor& down, const Tensor& shared_down, const Tensor& residual);
 
-/// What a sampler may have to do; the parameters themselves are data in the step buffer. A stage
-/// that is absent here is not run, whatever the parameters say.
+/// The stages that a sampler includes. The parameters themselves are data in the step buffer. A
+/// stage that is false here does not run, whatever the parameters are.
 struct SamplerStructure {
   bool penalty = false;  ///< repetition penalty
   bool draw = false;     ///< temperature, filters and the random draw; otherwise argmax
   friend bool operator==(const SamplerStructure&, const SamplerStructure&) = default;
 };
 
-/// Draws one token for each segment that samples: repetition penalty, temperature, top-k, top-p,
-/// min-p, then one Philox4x32-10 draw, everything after the scaled logits in integers (see
-/// docs/sampling.md).
+/// Draws one token for each segment that samples. The stages are repetition penalty, temperature,
+/// top-k, top-p, min-p, then one Philox4x32-10 draw. All arithmetic after the scaled logits is in
+/// integers (docs/sampling.md).
 /// logits      [O, V]; the step buffer says which output gives the token of a segment
-/// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed has
-///             filled in the same step
-/// next_token  state, i32 [1], versioned: gets the token, at the write version; a segment that
-///             samples nothing leaves it as it is
+/// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed fills
+///             in the same step
+/// next_token  state, i32 [1], versioned; receives the token at the write version, unless the
+///             segment samples nothing
 /// n_segments  G, 1 to kMaxSegments
-/// Returns i32 [G]; StepResult::kNotFinite for a segment with a NaN, or whose largest logit is not
-/// finite; StepResult::kNotSampled for a segment that samples nothing.
+/// Returns i32 [G]: the token of each segment. It is StepResult::kNotFinite if the logits hold a
+/// NaN or the largest is not finite, and StepResult::kNotSampled if the segment samples nothing.
 /// Source  Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
 BX_API Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
                      const SamplerStructure& structure, std::int64_t n_segments);

@@ -8,7 +8,7 @@
 
 namespace bitaxon {
 
-/// How tokens are chosen. The defaults are the program's.
+/// How tokens are chosen. The program has the same default values.
 struct BX_API SamplerParams {
   double temperature = 0.6;  ///< 0: argmax
   std::int64_t top_k = 50;   ///< 0: off
@@ -17,9 +17,10 @@ struct BX_API SamplerParams {
   double repetition_penalty = 1;
   std::uint64_t seed = 0;
 
+  /// The stages that these parameters need.
   SamplerStructure structure() const;
-  /// Throws Error(invalid_argument) that names the parameter, its value and its range; NaN is never
-  /// in range.
+  /// Throws Error(invalid_argument) that names the first parameter out of range, its value and its
+  /// range. NaN is out of every range.
   void validate() const;
 };
 

@@ -11,8 +11,8 @@
 
 namespace bitaxon {
 
-/// Up to eight extents, row-major, none negative. A value type without allocation. The element
-/// count is checked when the shape is made, so that no later product of extents can overflow.
+/// Up to eight extents >= 0, in row-major order. A value type that does not allocate. The
+/// constructor checks the element count, so that no later product of extents can overflow.
 class BX_API Shape {
  public:
   static constexpr int kMaxRank = 8;
@@ -26,12 +26,12 @@ class BX_API Shape {
 
   int rank() const { return rank_; }
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
-  /// Product of all extents; 1 for rank 0.
+  /// The product of all extents; 1 for rank 0.
   std::int64_t elements() const { return elements_; }
   std::span<const std::int64_t> dims() const {
     return {dims_.data(), static_cast<std::size_t>(rank_)};
   }
-  /// "[2, 3]"
+  /// The extents as text: "[2, 3]".
   std::string to_string() const;
 
   friend bool operator==(const Shape& a, const Shape& b) {

@@ -1,4 +1,4 @@
-// What a model carries from token to token: keys and values, recurrent state, the position.
+// The state that a model carries from token to token: keys and values, recurrent state, position.
 #pragma once
 
 #include <cstddef>
@@ -11,55 +11,60 @@
 
 namespace bitaxon {
 
-/// The state of a sequence at one moment, on the host, in a form that does not depend on how it was
-/// reached: two snapshots after the same tokens are equal byte for byte, whatever the chunks.
+/// A copy on the host of the state of a sequence. Snapshots after the same tokens are equal byte
+/// for byte, however the tokens were split into steps (selective_scan in ops.h names one
+/// exception).
 struct StateSnapshot {
   std::int64_t position = 0;
-  /// One entry per state tensor of the pool's layout. Rings hold the last min(position, window)
-  /// rows, oldest first; the token to be fed back is left out.
+  /// One entry for each state tensor. The entry of a ring buffer of the KV cache holds the last
+  /// min(position, window) rows, oldest first. The entry of the token to be fed back is empty.
   std::vector<std::vector<std::byte>> tensors;
   friend bool operator==(const StateSnapshot&, const StateSnapshot&) = default;
 };
 
-/// The state of one sequence: one of the slots that its model has set aside, and where in it the
-/// sequence stands. A fresh state is at position 0. Move-only. It gives its slot back when it is
-/// destroyed, and keeps the memory behind it and the backend alive; the model may go first.
+/// The state of one sequence: one of its model's slots, and the position in the sequence. A fresh
+/// state is at position 0. Move-only. The destructor frees the slot. A state keeps its memory and
+/// the backend alive, so the model may be destroyed first.
 class BX_API State {
  public:
   State(State&& other) noexcept;
   State& operator=(State&& other) noexcept;
   ~State();
 
-  /// Tokens fed so far.
+  /// The number of tokens fed.
   std::int64_t position() const;
-  /// Forgets everything; costs nothing.
+  /// Returns to position 0 with an empty state. Costs no time on the device.
   void reset();
-  /// Takes back the last `n_steps` steps (not tokens), at most run_ahead of them, exactly. Costs
-  /// nothing. Throws Error(invalid_argument) when that many are not remembered.
+  /// Takes back the last `n_steps` steps (not tokens), at most run_ahead. The state is then exactly
+  /// as before these steps. Costs no time on the device. Throws Error(invalid_argument) if
+  /// `n_steps` is more than rewindable_steps().
   void rewind(int n_steps);
-  /// Steps that rewind could take back now.
+  /// The number of steps that rewind() can take back.
   int rewindable_steps() const;
 
-  /// Waits for all submitted steps, then copies.
+  /// Waits for all submitted steps, then copies the state.
   StateSnapshot snapshot() const;
-  /// Throws Error(invalid_argument) when the snapshot is not of a pool of the same layout. When the
-  /// backend fails, the state is as after reset().
+  /// Replaces the state by a snapshot. Throws Error(invalid_argument) if the snapshot's sizes do
+  /// not fit this model's states. If the backend fails, the state is as after reset().
   void restore(const StateSnapshot& snapshot);
-  /// Made up, as if so many tokens had been fed: random keys and values of about unit variance, and
-  /// small recurrent state, the same for a seed. For measuring at a depth that would take long to
-  /// reach. Throws Error(invalid_argument) with both lengths beyond max_seq_len. When the backend
-  /// fails, the state is as after reset().
+  /// Replaces the state by synthetic contents at `position`, for measurements at a depth that would
+  /// take long to reach. Keys and values are random with about unit variance, and recurrent state
+  /// is random and small. Equal seeds give equal contents. Throws Error(invalid_argument) that
+  /// names both lengths if `position` is beyond max_seq_len. If the backend fails, the state is as
+  /// after reset().
   void synthesize(std::int64_t position, std::uint64_t seed);
-  /// A file holds format version, model fingerprint, precision, token count and a checksum.
-  /// Throws Error(io).
+  /// Writes the state to a file, with format version, model fingerprint, precision, token count and
+  /// a checksum. Throws Error(io).
   void save(const std::filesystem::path& path) const;
-  /// Throws Error(io, format): unreadable, damaged, of another model or precision.
+  /// Replaces the state by that of a file. Throws Error(io) if the file cannot be read, and
+  /// Error(format) if it is damaged or belongs to another model or precision.
   void load(const std::filesystem::path& path);
 
-  /// Whether the latest step sampled a token, which the next one can be fed with.
+  /// Whether the latest step sampled a token, so that the next step can feed this token.
   bool has_sampled_token() const;
 
-  /// Throws Error(invalid_argument) with both lengths when n_rows more do not fit max_seq_len.
+  /// Throws Error(invalid_argument) that names both lengths if `n_rows` more tokens do not fit
+  /// max_seq_len.
   void check_room(std::int64_t n_rows) const;
 
   struct Impl;

@@ -1,17 +1,17 @@
-// Limits of one step, and of the sequences that steps continue.
+// Limits of steps, and of the sequences that steps continue.
 #pragma once
 
 #include <cstdint>
 
 namespace bitaxon {
 
-/// Most rows (tokens) of one step, and with it the largest prefill chunk.
+/// The most rows (tokens) of one step, which is also the largest prefill chunk.
 inline constexpr std::int32_t kMaxRows = 512;
-/// Most segments (sequences) of one step.
+/// The most segments (sequences) of one step.
 inline constexpr std::int32_t kMaxSegments = 32;
-/// Most states of a model that exist at the same time. They need not all be in one step.
+/// The most states of a model that can exist at the same time. One step may continue only some.
 inline constexpr std::int32_t kMaxSlots = 4096;
-/// Most steps that are submitted before the oldest is waited for.
+/// The most steps that may be submitted ahead of the step that is waited for.
 inline constexpr std::int32_t kMaxRunAhead = 8;
 
 }  // namespace bitaxon

@@ -1,4 +1,4 @@
-// Text to token ids and back.
+// Converts text to token ids and back.
 #pragma once
 
 #include <cstdint>
@@ -15,37 +15,38 @@
 
 namespace bitaxon {
 
-/// An immutable tokenizer; a cheap handle, safe to use from several threads.
+/// A handle to an immutable tokenizer. It is cheap to copy and safe to use from several threads.
 class BX_API Tokenizer {
  public:
   /// Reads a tokenizer.json (byte-level BPE of the Qwen2.5 kind) or a tokenizer.model
-  /// (SentencePiece); what the file is decides, not its name. tokenizer_config.json,
-  /// special_tokens_map.json, generation_config.json and config.json beside the file say which
-  /// tokens end a text.
-  /// Throws Error(io, format, unsupported).
+  /// (SentencePiece). The contents of the file decide, not its name. tokenizer_config.json,
+  /// special_tokens_map.json, generation_config.json and config.json in the same directory say
+  /// which tokens end a text. Throws Error(io, format, unsupported).
   static Tokenizer load(const std::filesystem::path& file);
-  /// tokenizer.json, tokenizer/tokenizer.json or tokenizer.model of a model directory, in this
-  /// order; empty when there is none. Throws as load does.
+  /// Loads tokenizer.json, tokenizer/tokenizer.json or tokenizer.model of a model directory,
+  /// whichever exists first. Empty if none exists. Throws as load() does.
   static std::optional<Tokenizer> find(const std::filesystem::path& model_directory);
-  /// One token per byte: ids 0 to 255, no end of sequence.
+  /// The byte tokenizer: one token per byte, with ids 0 to 255 and no end of sequence.
   static Tokenizer bytes();
 
-  /// Ids of `text`, special tokens in it recognised, nothing added around it. Invalid UTF-8 is
-  /// read as U+FFFD, except by the byte tokenizer, which takes bytes as they are.
+  /// The ids of `text`. Special tokens in the text are recognized; no token is added before or
+  /// after it. Invalid UTF-8 is read as U+FFFD, except by the byte tokenizer, which takes bytes as
+  /// they are.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// Text of `ids`, special tokens included unless asked otherwise; always valid UTF-8 (bytes that
-  /// are not become U+FFFD). An id the tokenizer does not have decodes to nothing.
+  /// The text of `ids`, without special tokens if `skip_special`. The text is always valid UTF-8:
+  /// invalid bytes become U+FFFD. An id that the tokenizer does not have decodes to nothing.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
 
   /// One more than the largest id.
   std::int32_t vocab_size() const;
-  /// All tokens that end a text, each once: `<|im_end|>`, else `<|endoftext|>`, else `</s>`; those
-  /// named by the files beside the tokenizer's; the one that a tokenizer.model names itself.
+  /// All tokens that end a text, each once. They are `<|im_end|>`, else `<|endoftext|>`, else
+  /// `</s>`; the tokens that the files in the tokenizer's directory name; and the token that a
+  /// tokenizer.model itself names.
   const std::vector<std::int32_t>& ends_of_sequence() const;
-  /// The id of a token given by its exact text as it stands in the vocabulary.
+  /// The id of the token with exactly this text in the vocabulary; empty if there is none.
   std::optional<std::int32_t> token_id(std::string_view token) const;
   bool is_special(std::int32_t id) const;
-  /// "bpe", "sentencepiece" or "bytes".
+  /// The kind of tokenizer: "bpe", "sentencepiece" or "bytes".
   std::string_view kind() const;
 
   struct Impl;
@@ -56,15 +57,15 @@ class BX_API Tokenizer {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Decodes ids one at a time. The pieces put together equal Tokenizer::decode of all ids. A piece
-/// never ends inside a UTF-8 character: bytes are held until the character is whole or can no
-/// longer become one (then U+FFFD comes out).
+/// Decodes ids one at a time. The joined pieces equal Tokenizer::decode of all ids. A piece never
+/// ends inside a UTF-8 character: bytes are held until they form a whole character, or until they
+/// cannot become one and are returned as U+FFFD.
 class BX_API StreamDecoder {
  public:
   explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = false);
-  /// Text that became certain with this id; may be empty.
+  /// The text that this id completes; may be empty.
   std::string push(std::int32_t id);
-  /// What is still held, as U+FFFD; the decoder is then as new.
+  /// Returns the bytes that are still held as U+FFFD, and resets the decoder.
   std::string finish();
 
  private:
@@ -79,7 +80,7 @@ struct ChatMessage {
   std::string content;
 };
 
-/// How messages become one text.
+/// How chat messages become one text.
 enum class ChatTemplate : std::uint8_t {
   /// `<|im_start|>{role}\n{content}<|im_end|>\n` for each message, then `<|im_start|>assistant\n`.
   chatml,
