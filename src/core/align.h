@@ -1,4 +1,4 @@
-// Rounding up.
+// Integer division and alignment that round up.
 #pragma once
 
 #include <concepts>
@@ -7,11 +7,11 @@
 
 namespace bitaxon {
 
-/// Values, scratch and state tensors begin at multiples of this. It is enough for any device:
+/// Values, scratch and state tensors begin at multiples of this number. It suits every device:
 /// Vulkan allows a storage buffer offset alignment of at most 256.
 inline constexpr std::size_t kBufferAlignment = 256;
 
-/// n / size, rounded up. For n >= 0 and size > 0. Cannot overflow.
+/// n / size, rounded up, for n >= 0 and size > 0. Cannot overflow.
 template <std::integral T>
 constexpr T divide_up(T n, std::type_identity_t<T> size) {
   return n / size + (n % size != 0 ? 1 : 0);

@@ -1,4 +1,4 @@
-// Checks of our own reasoning. Never for input: that gets an Error of another kind.
+// Checks of the library's own invariants. Invalid input gets an Error of another kind instead.
 #pragma once
 
 namespace bitaxon {
@@ -9,8 +9,8 @@ namespace bitaxon {
 
 }  // namespace bitaxon
 
-// On in every build type: a broken invariant must not turn into wrong text. It is an exception, so
-// that a program that uses the library survives it.
+// Enabled in every build type: a broken invariant must not turn into wrong text. The check throws,
+// so that a program that uses the library survives.
 #define BX_ASSERT(condition, message)                                       \
   do {                                                                      \
     if (!(condition)) [[unlikely]]                                          \

@@ -1,5 +1,5 @@
-// What executes a plan: the CPU is one implementation, a GPU another. Neither knows the other, and a
-// build may leave one out.
+// The interface of backends, which execute plans. The CPU and Vulkan backends implement it. Neither
+// depends on the other, and a build may leave one out.
 #pragma once
 
 #include <cstddef>
@@ -23,46 +23,47 @@ struct StepBuffer;
 struct WeightDesc;
 struct WeightParts;
 
-/// A block of memory of one backend. A handle; the last one frees it.
+/// A handle to a block of memory of one backend. The last handle frees the block.
 struct Buffer {
   std::size_t size_bytes = 0;
   std::shared_ptr<void> memory;
 };
 
-/// What a buffer is for; a backend chooses the kind of memory by it.
+/// The purpose of a buffer. It decides the kind of memory that a backend chooses.
 enum class BufferUse : std::uint8_t { activations, state };
 
-/// A weight in the form its backend packed it to. Only that backend looks inside `packed`.
+/// A weight that a backend has packed. Only that backend looks inside `packed`.
 struct Weight {
   std::string name;
   Shape shape;                     ///< [n_matrices, rows, cols]
   std::string format;              ///< "f16", "q4_affine_g64", "nf4_g64", ...
-  std::uint64_t stored_bytes = 0;  ///< in the file, scales and the like included
-  std::uint64_t packed_bytes = 0;  ///< in this backend's memory
+  std::uint64_t stored_bytes = 0;  ///< bytes in the file, with scales and biases
+  std::uint64_t packed_bytes = 0;  ///< bytes in the backend's memory
   std::shared_ptr<const void> packed;
 };
 
-/// A compiled plan. Only the backend that made it looks inside.
+/// A compiled plan. Only the backend that compiled it looks inside `compiled`.
 struct Executable {
   std::shared_ptr<void> compiled;
 };
 
-/// What a compiled plan works in. The buffers are fixed when it is compiled, because a recording
-/// names them; what changes per step is in the step buffer.
+/// The memory and the options of a compiled plan. The buffers are fixed when the plan is compiled,
+/// because its recordings name them. Everything that changes from step to step is in the step
+/// buffer.
 struct PlanContext {
-  Buffer arena;  ///< at least Plan::arena_bytes; plans that never run at the same time share one
+  Buffer arena;  ///< at least Plan::arena_bytes; plans that run one after the other share it
   std::vector<Buffer> state;  ///< one for each tensor of the layout
-  int run_ahead = 0;  ///< steps submitted before the oldest is waited for: how often to record
+  int run_ahead = 0;          ///< LoadOptions::run_ahead of the model
   Precision precision = Precision::exact;
   std::shared_ptr<const StateLayout> state_layout;
 };
 
-/// Memory, weights and execution on one device. Calls come from one thread at a time. A backend
-/// must outlive its buffers, weights and executables, so those who hold them share the backend; the
-/// handles may be dropped while steps that use them are in flight. Steps run in the order of
-/// submission, each after the one before. After work of the device has failed (a step, a copy), every later call fails with the same Error: what
-/// would have come of it is missing. A call that found no memory or was refused before that has
-/// changed nothing.
+/// Memory, weights and execution on one device. Calls must come from one thread at a time. A
+/// backend must outlive its buffers, weights and executables, so their holders also hold the
+/// backend. The handles may be dropped while steps that use them are in flight. Steps run one after
+/// the other, in the order of submission. After a step or a copy has failed on the device, its
+/// results are missing, so every later call fails with the same Error. A call that is refused, or
+/// that finds no memory, changes nothing.
 class Backend {
  public:
   Backend() = default;
@@ -71,41 +72,44 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const BackendCaps& caps() const = 0;
-  /// As the backend is at this moment.
+  /// A description of the backend at this moment.
   virtual std::shared_ptr<const BackendDescription> description() const = 0;
 
-  /// Throws Error(device) when there is not enough memory. Contents are undefined. 0 bytes give a
-  /// valid handle too.
+  /// Allocates a buffer with undefined contents. 0 bytes also give a valid handle. Throws
+  /// Error(device) if there is not enough memory.
   virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
-  /// Host to device, and device to host. Both wait for all submitted steps.
+  /// Copies from host to device (upload) and from device to host (download). Both wait for all
+  /// submitted steps.
   virtual void upload(const Buffer& buffer, std::size_t offset,
                       std::span<const std::byte> from) = 0;
   virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
 
-  /// Brings a weight from its stored form into this backend's; the parts may be freed afterwards.
+  /// Converts a weight from its stored form to the form of this backend. The parts may be freed
+  /// afterwards.
   virtual std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) = 0;
   virtual Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) = 0;
 
-  /// Queues one step and returns; never waits for the device. At most caps().max_run_ahead + 1
-  /// steps, of all models on this backend together, may be in flight; results of as many are
-  /// remembered. Throws Error(invalid_argument) for one more.
+  /// Queues one step and returns without waiting for the device. At most caps().max_run_ahead + 1
+  /// steps of all models on this backend may be in flight, and as many results are kept. Throws
+  /// Error(invalid_argument) if one more is submitted.
   virtual Ticket submit(const Executable& executable, const StepBuffer& step) = 0;
-  /// Blocks until the step is done. Throws Error(device) when it failed, Error(invalid_argument)
-  /// when its result is no longer remembered.
+  /// Blocks until the step is done. Throws Error(device) if the step failed, and
+  /// Error(invalid_argument) if its result is not kept anymore.
   virtual StepResult wait(Ticket ticket) = 0;
-  /// Of the step submitted last.
+  /// The counts of the latest step.
   virtual StepCounts last_step() const = 0;
 
-  /// Waits for all steps, then measures, for a second or two. Throws Error(device).
+  /// Waits for all steps, then measures the rates of the device for a second or two. Throws
+  /// Error(device).
   virtual DeviceRates measure_rates() { return {}; }
-  /// Whether steps of plans that are compiled from here on are measured, which takes some time of
-  /// its own.
+  /// Sets whether to measure the steps of plans that are compiled from then on. Measured steps take
+  /// slightly longer.
   virtual void measure_ops(bool) {}
-  /// Of the step submitted last, if it was measured; else, and on devices that cannot, empty. Waits
-  /// for it.
+  /// The times of the latest step, after waiting for the step. Empty if the step was not measured
+  /// or the device cannot measure.
   virtual std::vector<OpTime> last_step_times() { return {}; }
-  /// The most memory that there has been in use for what this backend was asked for; empty: not
-  /// counted.
+  /// The peak of the memory in use for the requests to this backend. Empty if the backend does not
+  /// count it.
   virtual std::optional<std::uint64_t> peak_bytes() const { return std::nullopt; }
 };
 

@@ -1,5 +1,5 @@
-// What a backend can be asked without opening its device, so that a model's need of memory is known
-// before anything is loaded.
+// What a backend can tell without an open device. So a model's memory need is known before anything
+// is loaded.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ class BackendDescription {
   BackendDescription& operator=(const BackendDescription&) = delete;
   virtual ~BackendDescription() = default;
 
-  /// Weights, state and activations lie in the first kind, and what the host needs for itself lies
-  /// in the last. There is one kind where these are the same.
+  /// The kinds of memory. Weights, state and activations lie in the first kind, and the host's own
+  /// data in the last. A backend with one kind of memory has them all in that kind.
   virtual std::vector<MemoryKind> memory() const = 0;
   /// Whether the backend computes exactly whatever precision is asked for.
   virtual bool always_exact() const { return false; }

@@ -113,7 +113,8 @@ std::string Graph::structure_key() const {
     append_bytes(key, value.row_space);
     append_bytes(key, value.is_output);
     append_bytes(key, value.state_index);
-    // Weights are compared by identity: two of equal shape may be packed differently.
+    // Weights are compared by identity, because two weights of equal shape may be packed
+    // differently.
     append_bytes(key, value.weight.get());
     append_bytes(key, value.shape.rank());
     for (std::int64_t dim : value.shape.dims()) append_bytes(key, dim);

@@ -1,5 +1,5 @@
-// The recorded computation of one step: values and the nodes that make them. A node is known here
-// only by its operands and how it accesses them; what an op means is the business of src/ops.
+// The recorded computation of one step: values, and the nodes that compute them. This file knows
+// only a node's operands and how the node accesses them. The meaning of ops is defined in src/ops.
 #pragma once
 
 #include <array>
@@ -19,10 +19,10 @@
 namespace bitaxon {
 
 enum class ValueKind : std::uint8_t {
-  activation,  ///< made by a node, lives in the arena
-  input,       ///< placed in the arena, filled by the host before the step (tests)
+  activation,  ///< computed by a node, in the arena
+  input,       ///< in the arena, filled by the host before the step (tests)
   weight,      ///< packed by the backend, immutable
-  state,       ///< carried from step to step, in the state pool
+  state,       ///< in the state pool, kept from step to step
 };
 
 enum class Access : std::uint8_t { read, write, read_write };
@@ -33,17 +33,17 @@ struct Value {
   Shape shape;
   RowSpace row_space = RowSpace::none;
   bool is_output = false;                ///< stays readable after the step
-  std::shared_ptr<const Weight> weight;  ///< kind weight
-  std::int32_t state_index = -1;         ///< kind state: index into the StateLayout
+  std::shared_ptr<const Weight> weight;  ///< for a value of kind weight
+  std::int32_t state_index = -1;         ///< for kind state: index into the StateLayout
 };
 
 struct Operand {
-  std::int32_t value = -1;  ///< -1: an optional operand that is absent
+  std::int32_t value = -1;  ///< -1: the optional operand is absent
   Access access = Access::read;
 };
 
-/// One op. `operands` stand in the op's own order, absent optional ones included; `params` is the
-/// op's parameter struct, as bytes.
+/// One op. `operands` are in the order that the op defines, with absent optional operands included.
+/// `params` holds the bytes of the op's parameter struct.
 struct Node {
   static constexpr std::size_t kMaxParamsBytes = 48;
 
@@ -61,8 +61,8 @@ struct Node {
   }
 };
 
-/// A graph under construction. Nodes stand in the order of recording, which is a topological order
-/// by construction: an operand must exist before it is used. Not thread-safe.
+/// A graph under construction. Nodes are in the order of recording. It is a topological order,
+/// because an operand must exist before a node uses it. Not thread-safe.
 class Graph {
  public:
   Graph() = default;
@@ -71,33 +71,34 @@ class Graph {
 
   /// An activation filled by the host before each step.
   Tensor input(DType dtype, const Shape& shape, RowSpace row_space = RowSpace::rows);
-  /// A packed weight. Asking again for the same one gives the same value.
+  /// A packed weight. The same weight always gives the same value.
   Tensor weight(std::shared_ptr<const Weight> weight);
-  /// One tensor of the state pool, all its slots and versions.
+  /// One tensor of the state pool, with all its slots and versions.
   Tensor state(const StateLayout& layout, std::int32_t index);
   /// Keeps `tensor` readable after the step.
   void mark_output(const Tensor& tensor);
 
-  /// The i32 [G] tensor that StepResult::tokens hands back.
+  /// Sets the i32 [G] tensor that StepResult::tokens returns.
   void set_result(const Tensor& tokens);
-  /// Its value id; -1 when the step returns no tokens.
+  /// The value id of that tensor; -1 if the step returns no tokens.
   std::int32_t result() const { return result_; }
 
-  /// Nodes recorded from here on carry this label.
+  /// Sets the label of the nodes that are recorded next.
   void set_label(std::string label) { label_ = std::move(label); }
 
-  /// What record() makes for an output operand.
+  /// The value that record() makes for an output operand.
   struct Output {
     DType dtype = DType::f32;
     Shape shape;
     RowSpace row_space = RowSpace::rows;
   };
+  /// An operand that record() gets.
   struct Argument {
-    Tensor tensor;  ///< empty: an absent optional operand
+    Tensor tensor;  ///< empty: the optional operand is absent
     Access access = Access::read;
   };
-  /// Appends a node with operands = arguments, then one written value for each output; returns the
-  /// outputs. For op builders only.
+  /// Appends a node whose operands are the arguments, followed by one new value for each output,
+  /// which the node writes. Returns the outputs. For op builders only.
   template <class Params>
   std::vector<Tensor> record(std::uint16_t op, const Params& params,
                              std::span<const Argument> arguments, std::span<const Output> outputs) {
@@ -112,11 +113,11 @@ class Graph {
   std::span<const Node> nodes() const { return nodes_; }
   const Value& value(std::int32_t id) const { return values_[static_cast<std::size_t>(id)]; }
 
-  /// From here on the graph is immutable: recording throws Error(invalid_argument).
+  /// Makes the graph immutable. Later recording throws Error(invalid_argument).
   void freeze() { frozen_ = true; }
 
-  /// Bytes that are equal exactly for graphs of the same structure: ops, params, operands, dtypes,
-  /// shapes, outputs, and which weights and states they name. Keys the cache of plans.
+  /// The key of the plan cache. Two graphs have equal keys exactly if they have the same structure:
+  /// ops, params, operands, dtypes, shapes, outputs, weights and states.
   std::string structure_key() const;
 
  private:

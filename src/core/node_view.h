@@ -1,4 +1,4 @@
-// A node together with the values that its operands name, for kernels and costs.
+// A node together with the values of its operands, for kernels and costs.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,8 @@
 
 namespace bitaxon {
 
-/// An index is the place of an operand in the op's own order. The graph must outlive the view.
+/// A view of a node. Its accessors take the index of an operand in the op's order. The graph must
+/// outlive the view.
 class NodeView {
  public:
   NodeView(const Graph& graph, const Node& node) : graph_(&graph), node_(&node) {}
@@ -17,7 +18,7 @@ class NodeView {
   const Operand& operand(int index) const {
     return node_->operands[static_cast<std::size_t>(index)];
   }
-  /// Whether an optional operand is there. The accessors below need operands that are.
+  /// Whether an optional operand is present. The accessors below require a present operand.
   bool has(int index) const { return operand(index).value >= 0; }
   const Value& value(int index) const { return graph_->value(operand(index).value); }
   const Shape& shape(int index) const { return value(index).shape; }

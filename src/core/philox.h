@@ -1,5 +1,5 @@
-// Philox4x32-10, a counter-based random number generator: the same word for the same key and
-// counter on every device. Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+// Philox4x32-10, a counter-based random number generator. Equal keys and counters give equal words
+// on every device. Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
 // 3", section 4.3 and the known-answer vectors of its Random123 library.
 #pragma once
 

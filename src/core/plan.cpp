@@ -15,7 +15,7 @@ bool lives_in_arena(const Value& value) {
   return value.kind == ValueKind::activation || value.kind == ValueKind::input;
 }
 
-/// Walks backwards from outputs and state writes; what is not reached is not run.
+/// The nodes that outputs and state writes depend on, found by walking backwards.
 std::vector<std::int32_t> live_nodes(const Graph& graph) {
   std::vector<char> needed(graph.values().size(), 0);
   for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = graph.values()[i].is_output;
@@ -61,9 +61,10 @@ void find_lifetimes(Plan& plan) {
   }
 }
 
-/// Greedy by size: the largest first, each at the lowest offset where it meets no placement that is
-/// alive at the same time. Near the optimum for chains of layers, which is what graphs here are
-/// (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", section 5).
+/// Places values greedily, the largest first. Each gets the lowest offset where it overlaps no
+/// placement with an overlapping lifetime. The result is near the optimum for chains of layers,
+/// such as these graphs (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net
+/// inference", section 5).
 void place_all(Plan& plan, bool reuse) {
   std::vector<Placement*> by_size;
   for (Placement& placement : plan.values)

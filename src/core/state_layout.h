@@ -1,6 +1,6 @@
-// How the tensors of the state pool lie in memory, each in a buffer of its own. The pool serves
-// several sequences (slots); what a step overwrites and might have to be taken back exists in
-// several versions.
+// The memory layout of the state pool. Each tensor has a buffer of its own. The pool serves several
+// sequences (slots). A tensor that is no ring exists in several versions, so that steps can be taken
+// back.
 #pragma once
 
 #include <cstddef>
@@ -13,27 +13,27 @@
 
 namespace bitaxon {
 
-/// What becomes of a state tensor from step to step.
+/// How steps change a state tensor.
 enum class StateKind : std::uint8_t {
-  ring,       ///< rows of the KV cache; a step overwrites the oldest, and `window` of them count
+  ring,       ///< a ring buffer of the KV cache: a step overwrites the oldest rows
   versioned,  ///< a step reads one version and writes the next
-  transient,  ///< versioned, and not part of a snapshot: the token to be fed back
+  transient,  ///< versioned, but not in a snapshot: the token to be fed back
 };
 
 struct StateTensor {
   std::string name;  ///< "layer_3.keys"
   StateKind kind = StateKind::versioned;
-  std::int64_t window = 0;  ///< of a ring: rows that attention reads at most
+  std::int64_t window = 0;  ///< of a ring: the most rows that attention reads
   DType dtype = DType::f32;
-  Shape shape;                 ///< of one version of one slot
-  std::int32_t versions = 1;   ///< 1: nothing is ever taken back, or a ring, which keeps old rows
-  std::size_t size_bytes = 0;  ///< of all versions and slots
+  Shape shape;                 ///< the shape of one version of one slot
+  std::int32_t versions = 1;   ///< 1 for a ring (it keeps old rows) and if no step is taken back
+  std::size_t size_bytes = 0;  ///< the size of all versions and slots
   std::size_t slot_stride_bytes = 0;
-  std::size_t version_stride_bytes = 0;  ///< 0 when not versioned
+  std::size_t version_stride_bytes = 0;  ///< 0 for one version
 };
 
-/// Within a tensor, versions are outermost, then slots. Tensors do not share a buffer, because
-/// devices limit how large one may be.
+/// The layout of all state tensors. Within a tensor, versions are outermost, then slots. Tensors do
+/// not share a buffer, because devices limit the size of a buffer.
 struct StateLayout {
   std::int32_t n_slots = 1;
   std::vector<StateTensor> tensors;
@@ -43,7 +43,7 @@ struct StateLayout {
                    StateKind kind = StateKind::versioned);
   /// Appends a ring of shape [capacity, width] and returns its index.
   std::int32_t add_ring(std::string name, DType dtype, const Shape& shape, std::int64_t window);
-  /// Of all tensors together.
+  /// The size of all tensors together.
   std::size_t total_bytes() const;
 };
 

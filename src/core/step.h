@@ -1,4 +1,4 @@
-// The step buffer as the host fills it. Kernels of a GPU read the same bytes.
+// The step buffer, which the host fills. Kernels of a GPU read the same bytes.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace bitaxon {
 
-/// Most steps in flight: those that run ahead, and the one that is waited for.
+/// The most steps in flight: the steps that run ahead, and the step that is waited for.
 inline constexpr std::size_t kMaxInFlight = kMaxRunAhead + 1;
 
 static_assert(kMaxRows == BX_MAX_ROWS && kMaxSegments == BX_MAX_SEGMENTS);

@@ -1,4 +1,4 @@
-// How a backend makes itself known: what its devices are called, listing them, opening one.
+// The interface of a kind of backend: the names of its devices, their list, and how to open one.
 #pragma once
 
 #include <memory>
@@ -12,22 +12,24 @@ namespace bitaxon {
 
 struct BackendFactory {
   std::string name;  ///< "vulkan"
-  /// What `--device` takes: "cpu", "reference". "vulkan[:SEL]" stands for "vulkan" and for
-  /// "vulkan:SEL" with any SEL that is not blank.
+  /// The selectors that `--device` accepts, such as "cpu" and "reference". "vulkan[:SEL]" stands
+  /// for "vulkan" and for "vulkan:SEL" with any SEL that is not blank.
   std::vector<std::string> selectors;
-  /// Whether auto takes the first device of this backend where no other backend has one for it.
+  /// Whether auto takes the first device of this backend if no other backend marks a device for
+  /// auto.
   bool is_last_resort = false;
-  /// The devices of this machine. `chosen_by_auto` marks the one that auto takes. A backend of last
-  /// resort marks none.
+  /// Lists the devices of this machine. `chosen_by_auto` marks the device that auto takes. A
+  /// backend of last resort marks no device.
   DeviceList (*list)();
-  /// The selector in DeviceInfo of what `selector` names; `selector` itself where nothing is found.
+  /// Returns the DeviceInfo::selector of the device that `selector` names, or `selector` itself if
+  /// there is no such device.
   std::string (*resolve)(const std::string& selector);
-  /// Throws as open_device does.
+  /// Opens a device. Throws as open_device does.
   std::shared_ptr<Backend> (*open)(const std::string& selector, const OpenOptions& options);
 };
 
-/// Adds a backend to those of this build, or replaces the one of its name. Not thread-safe: call it
-/// at the beginning of a program.
+/// Adds a backend to those of this build, or replaces the backend of the same name. Not
+/// thread-safe: call it at the beginning of a program.
 void register_backend(const BackendFactory& factory);
 
 }  // namespace bitaxon

@@ -61,7 +61,7 @@ const BackendFactory* factory_of(const std::string& selector) {
   return nullptr;
 }
 
-/// Null for a selector of no backend of the project.
+/// The missing backend that takes `selector`, or null.
 const MissingBackend* missing_backend_of(const std::string& selector) {
   for (const MissingBackend& missing : backends().missing)
     if (takes(missing.selectors, selector)) return &missing;

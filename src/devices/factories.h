@@ -1,4 +1,4 @@
-// The backends of this build. Each src/devices/<backend>_devices.cpp defines its own.
+// The factories of this build's backends. Each src/devices/<backend>_devices.cpp defines one.
 #pragma once
 
 #include "devices/backend_factory.h"

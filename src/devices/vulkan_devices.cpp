@@ -129,7 +129,7 @@ DeviceInfo info_of(const vulkan::RejectedDriver& driver) {
   return info;
 }
 
-/// The folder of cached files; empty for a user without a home.
+/// The folder of cached files. Empty for a user without a home directory.
 std::filesystem::path cache_dir() {
   const std::filesystem::path folder = cache_folder();
   return folder.empty() ? folder : folder / "bit-axon";
@@ -160,12 +160,13 @@ DeviceList usable_devices(const vulkan::Drivers& drivers) try {
   return {{}, error.what(), ""};
 }
 
-/// The list has a note when there is no loader, no driver, or a driver that fails.
+/// Lists the Vulkan devices. The list has a note if there is no loader, no driver, or a driver that
+/// fails.
 DeviceList vulkan_devices() {
   const vulkan::Drivers drivers = tried_drivers();
   DeviceList list = usable_devices(drivers);
   const bool has_gpu = std::ranges::any_of(list.devices, &DeviceInfo::chosen_by_auto);
-  // If no driver can be loaded, the note says so already.
+  // If no driver can be loaded, the note already says so.
   if (!has_gpu && drivers.problem.empty() && !drivers.rejected.empty())
     list.note = drivers.rejected_text() + (list.note.empty() ? "" : "; " + list.note);
   for (const vulkan::RejectedDriver& driver : drivers.rejected)

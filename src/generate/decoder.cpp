@@ -14,8 +14,8 @@ bool Decoder::feed(std::span<const std::int32_t> prompt, const std::function<boo
   const StepOutput output = limits_.max_tokens > 0 ? StepOutput::token : StepOutput::none;
   const Ticket last =
       model_.feed(*sequence.state, prompt, output, sequence.sampler, [&](Ticket chunk) {
-        // The chunk before is waited for while this one runs, so that
-        // an interruption is noticed soon and the device is never idle.
+        // The previous chunk is waited for while this chunk runs. So
+        // an interruption is noticed soon, and the device is not idle.
         if (before) model_.wait(*before);
         before = chunk;
         goes_on = go_on();

@@ -14,45 +14,47 @@ namespace bitaxon {
 
 struct DecodeLimits {
   std::int64_t max_tokens = INT64_MAX;  ///< tokens to sample for each sequence
-  bool feeds_last = false;  ///< one more step feeds the last token, so that the state includes it
-  std::optional<int> run_ahead = {};  ///< steps ahead of the one that is waited for; empty: the
-                                      ///< model's run_ahead, which is the most
+  bool feeds_last = false;              ///< one more step feeds the last token to the state
+  std::optional<int> run_ahead = {};    ///< steps ahead of the step that is waited for; empty:
+                                        ///< the model's run_ahead, which is the most
 };
 
-/// Decodes sequences of one model together. Step 0 feeds what the sequences begin with and samples
-/// token 0 of each; step k feeds token k - 1 and samples token k. Up to run_ahead further steps are
-/// submitted before the token that they continue from is known. Nothing else may submit steps for
-/// these states meanwhile.
+/// Decodes sequences of one model together. Step 0 feeds the first ids of each sequence and samples
+/// its token 0. Step k feeds token k - 1 and samples token k. Up to run_ahead further steps are
+/// submitted before the token that they continue is known. While a decoder works, nothing else may
+/// submit steps for its states.
 class Decoder {
  public:
-  /// `sequences`: a state, a sampler, and the ids that step 0 feeds; without ids it feeds the token
-  /// that the state has sampled. The ids need not outlive the first next().
+  /// Each of `sequences` has a state, a sampler, and the ids that step 0 feeds. Without ids, step 0
+  /// feeds the token that the state has sampled. The ids need not outlive the first next().
   Decoder(Model& model, std::vector<SegmentInput> sequences, const DecodeLimits& limits = {});
 
-  /// Makes the end of a prompt of any length step 0 of the only sequence. `go_on` is asked after
-  /// each chunk. Returns false if it said no; then the state is where the last chunk ended. Throws
-  /// as Model::feed does.
+  /// Feeds a prompt of any length to the only sequence. Its last chunk is step 0. `go_on` is called
+  /// after each other chunk. If it returns false, feed() returns false, and the state ends after
+  /// the latest chunk that was fed. Throws as Model::feed does.
   bool feed(std::span<const std::int32_t> prompt, const std::function<bool()>& go_on);
 
-  /// Submits steps ahead, then waits for the oldest. Returns one token for each sequence, -1 where
-  /// the logits were not finite; valid until the next call of the decoder or the model.
+  /// Submits steps ahead, then waits for the oldest step. Returns one token for each sequence, or
+  /// -1 if its logits were not finite. The span is valid until the next call of the decoder or the
+  /// model.
   std::span<const std::int32_t> next();
 
-  /// Takes back every step that was not waited for: the states end before the last token.
+  /// Takes back every step that was not waited for. The states then end before the last token that
+  /// next() has returned.
   void take_back() { take_back_all_but(0); }
-  /// Brings the states to the end of the last token that next() has returned.
+  /// Moves the states to the end of the last token that next() has returned.
   void settle();
   /// Waits for every submitted step. Their tokens are lost.
   void finish();
 
-  /// Host work and transfers of a step that feeds a token back and samples the next; zeros before
-  /// the first.
+  /// The host work and the transfers of a step that feeds a token back and samples the next token.
+  /// Zeros before the first such step.
   const StepCounts& counts() const { return counts_; }
 
  private:
   void submit();
   void submit_ahead();
-  /// Leaves `n_kept` of the steps in flight in the states.
+  /// Waits for the steps in flight, and takes back all but the first `n_kept` of them.
   void take_back_all_but(std::size_t n_kept);
 
   Model& model_;

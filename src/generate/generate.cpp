@@ -109,7 +109,7 @@ void Generation::emit(const std::string& text) {
   if (options_.on_text && !certain.empty()) options_.on_text(certain);
 }
 
-/// Takes in one token; true when it is the last.
+/// Adds one token to the result. Returns true if it is the last.
 bool Generation::accept(std::int32_t token) {
   const Clock::time_point now = Clock::now();
   result_.per_token_ms.push_back(ms_between(latest_, now));
@@ -118,7 +118,7 @@ bool Generation::accept(std::int32_t token) {
   result_.token_ids.push_back(token);
   try {
     if (stream_) emit(stream_->push(vocabulary_->to_tokenizer(token)));
-  } catch (...) {  // the caller's on_text
+  } catch (...) {  // thrown by the caller's on_text
     decoder_->settle();
     throw;
   }
@@ -175,7 +175,7 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
     prompt = begun;
   }
   result_.prompt_tokens = std::ssize(prompt);
-  // A prompt that does not fit is refused where it is fed.
+  // Decoder::feed refuses a prompt that does not fit.
   const std::int64_t room = model_.spec().max_seq_len - state_.position() - std::ssize(prompt);
   max_tokens_ = std::clamp<std::int64_t>(room, 0, options_.max_tokens);
   result_.token_ids.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_tokens_, 65536)));

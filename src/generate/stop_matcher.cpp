@@ -6,7 +6,7 @@
 namespace bitaxon {
 namespace {
 
-/// Length of the longest end of `text` that is a proper beginning of `stop`.
+/// The length of the longest suffix of `text` that is a proper prefix of `stop`.
 std::size_t pending(std::string_view text, std::string_view stop) {
   for (std::size_t n = std::min(text.size(), stop.size() - 1); n > 0; --n)
     if (text.ends_with(stop.substr(0, n))) return n;

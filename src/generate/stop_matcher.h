@@ -7,15 +7,15 @@
 
 namespace bitaxon {
 
-/// Takes text as it is generated and lets through what can no longer be part of a stop string.
-/// After a stop string was found nothing more comes out.
+/// Takes text as it is generated, and returns the text that cannot be part of a stop string. After
+/// a stop string was found, it returns no more text.
 class StopMatcher {
  public:
   explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
-  /// Text that is certain now.
+  /// Adds text. Returns the text that cannot be part of a stop string.
   std::string push(std::string_view text);
-  /// What was held back, at the end of the text.
+  /// Ends the text. Returns the text that was held back.
   std::string finish();
   bool found() const { return found_; }
 

@@ -1,14 +1,14 @@
-// Finds the file of the adapter that a user names.
+// Finds an adapter's file.
 #pragma once
 
 #include <filesystem>
 
 namespace bitaxon {
 
-/// The file that `path` means: the file itself, or the one of that name with ".safetensors" behind
-/// it, or of a folder adapters.safetensors (a checkpoint of a training run has it beside others),
-/// else adapter_model.safetensors, else its only safetensors file. Throws Error(io) that says what
-/// was looked for and what is there.
+/// The adapter's file for a path that a user names. It is `path` itself if that is a file, else
+/// `path` with ".safetensors" appended. In a folder it is adapters.safetensors (a checkpoint of a
+/// training run also has other safetensors files), else adapter_model.safetensors, else the only
+/// safetensors file. Throws Error(io) that says what was expected and what was found.
 std::filesystem::path find_adapter(const std::filesystem::path& path);
 
 }  // namespace bitaxon

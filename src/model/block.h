@@ -1,4 +1,4 @@
-// The blocks of a model, written in ops. Each function adds one part to the graph and returns the
+// The blocks of a model, written in ops. Each function adds its nodes to the graph and returns the
 // new residual stream x [R, D].
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace bitaxon {
 
-/// What one block is recorded from.
+/// The inputs for recording one block.
 struct BlockContext {
   Graph& graph;
   const ModelSpec& spec;
@@ -20,7 +20,7 @@ struct BlockContext {
   std::int64_t block = 0;
 
   float eps() const { return static_cast<float>(spec.norm_eps); }
-  /// Empty where the block has no such weight.
+  /// The weight as a tensor. Empty if the block has no such weight.
   Tensor weight(WeightId id) const {
     const WeightRef weight = weights.find({id, block});
     return weight ? graph.weight(weight) : Tensor();
@@ -34,7 +34,7 @@ Tensor scan_mixer(const BlockContext& context, const Tensor& x);
 Tensor attention_mixer(const BlockContext& context, const Tensor& x, const AttentionSpec& spec);
 /// x + experts(rms(x))
 Tensor experts(const BlockContext& context, const Tensor& x, const ExpertsSpec& spec);
-/// A whole block.
+/// A whole block: its mixer, then its feed-forward part.
 Tensor block(const BlockContext& context, const Tensor& x);
 
 }  // namespace bitaxon

@@ -12,6 +12,7 @@
 namespace bitaxon {
 namespace {
 
+/// The elements of the weight that a step of one token reads.
 std::int64_t read_per_token(const FoundWeight& weight) {
   const WeightDesc& desc = weight.source.desc;
   if (weight.slot.role == WeightRole::experts)
@@ -19,8 +20,8 @@ std::int64_t read_per_token(const FoundWeight& weight) {
   return weight.slot.key.id == WeightId::embedding ? desc.cols : desc.elements();
 }
 
-/// The type of the scales: "F16"; "F16, biases F32" if affine biases have another type; for nf4
-/// "F32" or "U8".
+/// The type of the scales, such as "F16". If affine biases have another type, "F16, biases F32".
+/// For nf4, "F32" or "U8".
 std::string scale_type(const WeightDesc& desc) {
   if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
   const std::string scales(name_of(desc.dtype));
@@ -53,7 +54,7 @@ void count(Inspection& model) {
     scales.elements += divide_up(desc.elements(), desc.group_size);  // the last group may be short
     scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
-  // The embedding is also the head, and the head is read whole.
+  // The embedding is also the head, and a token reads the whole head.
   if (!has_head) model.n_read_per_token += model.spec.vocab_size * model.spec.d_embedding;
   model.state_exact_bytes = state_bytes(model.spec, DType::f32);
   model.state_fast_bytes = state_bytes(model.spec, DType::f16);

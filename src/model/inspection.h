@@ -1,4 +1,4 @@
-// What a model is, from its files alone.
+// Describes a model from its files, without loading it.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace bitaxon {
 
-/// Sums over a part of the model, or over one stored format.
+/// The size of a part of the model, or of all weights in one stored format.
 struct Tally {
   std::int64_t elements = 0;
   std::uint64_t bytes = 0;
@@ -23,34 +23,36 @@ struct Tally {
   }
 };
 
-/// A tensor with numbers that are not finite.
+/// A tensor with NaN or infinite elements.
 struct BadTensor {
   std::string name;
   std::int64_t n_nan = 0;
   std::int64_t n_inf = 0;
 };
 
+/// The results of an inspection.
 struct Inspection {
   std::string path;
   ModelSpec spec;
-  std::optional<Checkpoint> checkpoint;  ///< `weights` points into it; empty for random weights
+  std::optional<Checkpoint> checkpoint;  ///< empty for random weights; `weights` points into it
   std::vector<FoundWeight> weights;
   std::vector<std::string> warnings;
-  std::int64_t n_parameters = 0;  ///< a tied head counted once
+  std::int64_t n_parameters = 0;  ///< a tied head counts once
   std::int64_t n_read_per_token = 0;
   Tally stored;
-  std::map<std::string, Tally> parts;    ///< by part_of
-  std::map<std::string, Tally> formats;  ///< by the format that the weights are stored in
-  std::map<std::string, Tally> scales;   ///< of codes, by the type that the scales are stored in
+  std::map<std::string, Tally> parts;    ///< sizes by part_of()
+  std::map<std::string, Tally> formats;  ///< sizes by stored format
+  std::map<std::string, Tally> scales;   ///< scales of quantized weights, by their type
   std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
-  std::vector<BadTensor> bad;  ///< of check_numbers
+  std::vector<BadTensor> bad;  ///< filled in by check_numbers()
 };
 
-/// Throws as load_spec and find_weights do.
+/// Inspects the files of a model. Throws as load_spec and find_weights do.
 Inspection inspect_files(const ModelFiles& files);
-/// A model of random weights; `name` becomes its path.
+/// Inspects a model of random weights. `name` becomes Inspection::path.
 Inspection inspect_random(const ModelSpec& spec, const std::string& name);
-/// Reads every weight and adds the tensors with numbers that are not finite. Throws Error(io).
+/// Reads every weight and adds each tensor with NaN or infinite elements to Inspection::bad. Throws
+/// Error(io).
 void check_numbers(Inspection& model, const LoadProgress& on_progress);
 
 }  // namespace bitaxon

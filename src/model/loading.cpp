@@ -1,4 +1,4 @@
-// From files, or from a seed, to a model on a backend.
+// Loads a model from files or from a seed onto a backend.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ void Model::Impl::check_options() const {
                 fmt::format("slots: expected 1..{}, got {}", kMaxSlots, options.n_slots));
 }
 
-/// Decides what there is to decide of a load, and refuses what cannot fit.
+/// Chooses the precision and the size of the arena, and refuses a model that does not fit.
 void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   precision = precision_for(found, options, backend.caps().always_exact);
   ModelNeed need = model_need(spec, found, options, *backend.description());
@@ -42,7 +42,7 @@ void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
   weights = pack_weights(found, spec, read, backend, options.on_progress);
 }
 
-/// Makes matrices four bits while they are read, where that was asked for.
+/// Marks matrices for quantization while they are read, if the options ask for it.
 std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
                                                 std::string_view name) {
   if (!options.quantize.empty())
@@ -78,8 +78,8 @@ void Model::Impl::finish_loading() {
 
 Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
                   const LoadOptions& options, std::vector<std::string>& warnings) {
-  // The weights are opened first: what a folder without them is (empty, a pointer file) is the
-  // better message.
+  // The weights are opened first, because their error messages are better than config.json's: they
+  // name an empty folder or a pointer file.
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(std::move(backend), load_spec(files, warnings), options);
   impl->check_options();

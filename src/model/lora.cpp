@@ -22,13 +22,13 @@ constexpr std::string_view kWeight = ".weight";
                           printable(tensor.name), what));
 }
 
-/// "layer_0.ssm.in_proj" of "layer_0.ssm.in_proj.weight".
+/// The name without ".weight": "layer_0.ssm.in_proj" for "layer_0.ssm.in_proj.weight".
 std::string path_of(const WeightSlot& slot) {
   const std::string& name = slot.name();
   return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : std::string();
 }
 
-/// The projections outside of the experts' stacks and the head (docs/model.md).
+/// Adapters may change every projection except the experts' stacks and the head (docs/model.md).
 bool can_be_adapted(WeightId id) {
   switch (id) {
     case WeightId::input_bridge:
@@ -66,7 +66,7 @@ std::vector<float> floats_of(const Checkpoint& file, const TensorInfo& tensor,
   return values;
 }
 
-/// `path`: of the layer in the adapter.
+/// Reads the tensors of one layer. `path` is the name of the layer in the adapter.
 LoraLayer read_layer(const Checkpoint& file, const std::string& path, const WeightSlot& slot) {
   const TensorInfo* a = file.find(path + ".lora_a");
   const TensorInfo* b = file.find(path + ".lora_b");
@@ -89,18 +89,19 @@ LoraLayer read_layer(const Checkpoint& file, const std::string& path, const Weig
   return layer;
 }
 
-/// The tensors of a linear layer, in any format that is read.
+/// Whether a linear layer has a tensor of this name, in any format that can be read.
 bool is_linear_part(std::string_view name) {
   return name == "weight" || name == "bias" || name == "scales" || name == "biases" ||
          name.starts_with("weight.");
 }
 
-/// The linear layer that an adapter's tensor belongs to; empty for a name of another form.
+/// The linear layer that an adapter's tensor belongs to. `path` is empty for a name of another
+/// form.
 struct Adapted {
   std::string path;
-  bool is_frozen = false;  ///< the layer as it was, beside what adapts it
+  bool is_frozen = false;  ///< the tensor is a copy of the layer without the adapter
 
-  /// Upstream's checkpoints of preference training begin every name with that of a wrapper.
+  /// The path without the name of the wrapper that upstream's preference training puts in front.
   std::string path_in_model() const {
     constexpr std::string_view kWrapper = "inner.";
     return path.starts_with(kWrapper) ? path.substr(kWrapper.size()) : path;
@@ -131,7 +132,7 @@ void refuse_other_layouts(const Checkpoint& file) {
                         printable_path(file.file_name(tensor)), printable(tensor.name), tool));
 }
 
-/// Tensors of an adapter that the model has no place for.
+/// Tensors of an adapter that match no layer of the model.
 struct Unmatched {
   const TensorInfo* first = nullptr;
   std::vector<std::string> names;
@@ -199,7 +200,7 @@ ChangeRows change_of(const LoraLayer& layer, double scale) {
         sums[i] = double{rows[at + i]} + scale * product;
         squares += sums[i] * sums[i];
       }
-      // A row of zeros has no direction to lengthen.
+      // A row of zeros has no direction, so it cannot be scaled to a length.
       const double factor =
           layer.m.empty() || squares == 0 ? 1 : double{layer.m[row]} / std::sqrt(squares);
       for (std::size_t i = 0; i < n_in; ++i) rows[at + i] = static_cast<float>(sums[i] * factor);

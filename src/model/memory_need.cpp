@@ -15,7 +15,7 @@
 namespace bitaxon {
 namespace {
 
-/// The model with its weights only described, and what there is to say of its sizes.
+/// Computes the sizes of a model from descriptions of its weights.
 class Sizes {
  public:
   Sizes(const ModelSpec& spec, const std::vector<FoundWeight>& found, const LoadOptions& options,
@@ -64,7 +64,7 @@ class Sizes {
     buffers_.push_back(bytes);
     sum += bytes;
   }
-  /// Keeps the first problem.
+  /// Keeps only the first problem.
   void note_problem(const std::string& problem) {
     if (too_large_.empty()) too_large_ = problem;
   }
@@ -87,13 +87,13 @@ class Sizes {
     }
   }
 
-  /// Plans a step of every number of rows that there can be: more rows do not always take more.
+  /// Plans a step of every row bucket, because more rows do not always need a larger arena.
   void plan_arena() {
     const UniformStep& largest = options_.largest_step;
     const std::int64_t n_segments = std::min(options_.n_slots, kMaxSegments);
     const SamplerParams all_stages{.temperature = 1, .repetition_penalty = 2};
     for (std::int64_t n_rows = 1; n_rows <= kMaxRows; n_rows *= 2) {
-      // More segments add outputs, and no rows to those of the first.
+      // The first segment has all rows. The others only add outputs.
       StepDemand demand;
       for (std::int64_t g = 0; g < n_segments; ++g)
         demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
@@ -111,7 +111,7 @@ class Sizes {
   Weights weights_;
   StateIndex index_;
   StateLayout layout_;
-  std::vector<std::uint64_t> buffers_;  ///< in the order in which loading allocates them
+  std::vector<std::uint64_t> buffers_;  ///< sizes, in the order in which loading allocates them
   std::uint64_t weight_bytes_ = 0, state_bytes_ = 0, largest_stored_ = 0;
   std::size_t arena_bytes_ = 0;
   std::string too_large_;

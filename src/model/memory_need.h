@@ -1,4 +1,4 @@
-// What a model takes of a device's memory, told before anything is loaded.
+// The memory that a model needs on a device, computed before anything is loaded.
 #pragma once
 
 #include <string>
@@ -10,20 +10,22 @@
 
 namespace bitaxon {
 
-/// Float32 models and devices that are always exact compute exactly whatever is asked for.
+/// The precision to compute with (LoadOptions::precision). Float32 models, and devices that are
+/// always exact, compute exactly whatever the options ask for.
 Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions& options,
                         bool always_exact);
 
 struct ModelNeed {
   MemoryNeed memory;
-  std::size_t arena_bytes = 0;  ///< of the largest of the steps that options.largest_step describes
+  std::size_t arena_bytes = 0;  ///< the arena of the largest step (LoadOptions::largest_step)
 };
 
-/// What a model with these tensors (of find_weights or random_found) needs on a device.
+/// The memory that a model needs on a device. `found` is the result of find_weights or
+/// random_found.
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
                      const LoadOptions& options, const BackendDescription& device);
 
-/// Why a need that does not fit does not, in one line.
+/// One line that says why a need does not fit.
 std::string problem_of(const MemoryNeed& need);
 
 }  // namespace bitaxon

@@ -14,13 +14,15 @@
 namespace bitaxon {
 namespace {
 
+/// round(fraction * 2^32).
 std::uint64_t q32(double fraction) {
   return static_cast<std::uint64_t>(std::llround(fraction * 0x1p32));
 }
 
 SamplerWords words_of(const SamplerParams& params) {
   SamplerWords words;
-  // A temperature too small for float32 becomes 0: argmax, which is its limit.
+  // A temperature too small for float32 becomes 0, which means argmax: the limit of small
+  // temperatures.
   words.temperature = static_cast<float>(params.temperature);
   words.repetition_penalty = static_cast<float>(params.repetition_penalty);
   words.top_k = static_cast<std::uint32_t>(std::min<std::int64_t>(params.top_k, UINT32_MAX));
@@ -31,7 +33,7 @@ SamplerWords words_of(const SamplerParams& params) {
   return words;
 }
 
-/// Rows of a segment: its ids, or the one token fed back.
+/// The number of rows of a segment: one for each id, or one for the token that is fed back.
 std::int64_t rows_of(const SegmentInput& segment) {
   return std::max<std::int64_t>(1, std::ssize(segment.ids));
 }
@@ -109,7 +111,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
   fill_outputs(segments);
 }
 
-/// Rows that are read come first, so that they are read at once.
+/// Outputs whose logits are read come first, so that one copy reads them all.
 void Model::Impl::fill_outputs(std::span<const SegmentInput> segments) {
   std::uint32_t n = 0;
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -128,7 +130,8 @@ void Model::Impl::fill_outputs(std::span<const SegmentInput> segments) {
   step.n_outputs = n;
 }
 
-/// The states follow only now: a submission that was refused has changed nothing.
+/// Moves the states past the step. This happens after the submission, so that a refused submission
+/// changes no state.
 void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments) {
   outstanding.push_back(ticket.number);
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -169,7 +172,7 @@ Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments,
                                    const StepOptions& wanted) {
   std::shared_ptr<const CompiledStep> compiled =
       steps->find(kind_of(demand_of(segments), wanted.layer_outputs));
-  // More steps than the backend keeps in flight: the oldest has to be done first.
+  // The backend limits the steps in flight, so the oldest may have to finish first.
   if (outstanding.size() > backend.caps().max_run_ahead) wait({outstanding.front()});
   fill_step(segments);
   const Ticket ticket = backend.submit(compiled->compiled->executable, step);
@@ -195,7 +198,7 @@ StepCounts Model::last_step() const { return impl_->backend.last_step(); }
 Ticket Model::feed(State& state, std::span<const std::int32_t> ids, StepOutput output,
                    const SamplerParams& sampler,
                    const std::function<bool(Ticket chunk)>& on_chunk) {
-  // Everything is checked before the first chunk, so that a refused call has changed nothing.
+  // All arguments are checked before the first chunk, so that a refused call changes nothing.
   impl_->check_ids(ids);
   sampler.validate();
   impl_->check_state(&state);
@@ -213,7 +216,7 @@ Ticket Model::feed(State& state, std::span<const std::int32_t> ids, StepOutput o
 
 namespace {
 
-/// Copies an output of the latest step to the host, from its number `first` on.
+/// Copies elements of an output of the latest step to the host, from element `first` on.
 void read_output(Backend& backend, const CompiledStep& step, const Tensor& tensor,
                  std::size_t first, std::span<float> out) {
   const CompiledPlan& compiled = *step.compiled;
@@ -302,7 +305,7 @@ StepWork Model::work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t 
 void Model::measure_ops(bool wanted) {
   impl_->wait_for_latest();
   impl_->backend.measure_ops(wanted);
-  // What was compiled before would go on as it was.
+  // Plans that are already compiled would keep their setting.
   impl_->steps->forget();
 }
 

@@ -1,4 +1,4 @@
-// What a Model holds: loading.cpp makes it, model.cpp runs steps of it.
+// The implementation of Model. loading.cpp loads models, and model.cpp runs their steps.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@
 namespace bitaxon {
 
 struct BX_HIDDEN Model::Impl {
-  const std::shared_ptr<Backend> shared_backend;  // first, so that it outlives what it has made
+  const std::shared_ptr<Backend> shared_backend;  // first, so that it outlives the members it made
   Backend& backend = *shared_backend;
   ModelSpec spec;
   LoadOptions options;
@@ -31,14 +31,14 @@ struct BX_HIDDEN Model::Impl {
   std::size_t arena_bytes = 0;
   std::shared_ptr<StatePool> pool;
   std::optional<StepCache> steps;
-  /// The step submitted last.
+  /// The latest step.
   struct Latest {
     std::shared_ptr<const CompiledStep> compiled;
     std::int64_t n_rows = 0;
     std::size_t n_segments = 0;
-    std::array<std::int64_t, kMaxSegments> rows_read{};  ///< of each segment
+    std::array<std::int64_t, kMaxSegments> rows_read{};  ///< for each segment
   } latest;
-  std::vector<std::uint64_t> outstanding;  ///< own tickets that were not waited for, ascending
+  std::vector<std::uint64_t> outstanding;  ///< tickets that were not waited for, ascending
   StepBuffer step;                         ///< reused for every submission
 
   Impl(std::shared_ptr<Backend> on, ModelSpec described, LoadOptions how)

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kCopyBytes = std::size_t{8} << 20;
 
-/// Files of the tokenizer and of the chat that the tools of the hub, of mlx, SentencePiece,
-/// tiktoken and Mistral write beside weights and configuration.
+/// The files of tokenizers and chats that tools write next to the weights: the tools of the hub,
+/// mlx, SentencePiece, tiktoken and Mistral.
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "tokenizer.model*",
                                            "tokenizer_config.json",
@@ -66,7 +66,7 @@ void copy_whole_file(const fs::path& from, const fs::path& to) {
   copy.commit();
 }
 
-/// What is in a folder, links that lead nowhere included.
+/// The entries of a folder, with symbolic links that lead nowhere.
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -89,8 +89,8 @@ void copy_folder(const fs::path& from, const fs::path& to) {
   }
 }
 
-/// By what the folder lists: a file that goes away from there on is an error, as is a link that
-/// leads nowhere.
+/// Copies the tokenizer's files that the folder lists. A listed file that is gone when it is copied
+/// is an error, and so is a symbolic link that leads nowhere.
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   for (const fs::path& entry : entries_of(from)) {
     const fs::path name = entry.filename();
@@ -106,7 +106,7 @@ bool is_same_form(const WeightDesc& a, const WeightDesc& b) {
          a.nested == b.nested;
 }
 
-/// Elements of a weight as floats, whatever it is stored as.
+/// Reads elements of a weight as floats, from any stored form.
 ReadElements elements_of(const Checkpoint& checkpoint, const WeightSource& source,
                          LoadedWeight& staging) {
   if (source.desc.format == WeightFormat::dense) return dense_reader(checkpoint, source);
@@ -116,8 +116,8 @@ ReadElements elements_of(const Checkpoint& checkpoint, const WeightSource& sourc
   };
 }
 
-/// The bytes of elements from number `first` on. Throws Error(format) for one that this type cannot
-/// hold.
+/// Sets `bytes` to the stored form of `values`, which begin at element `first`. Throws
+/// Error(format) for a number that the type cannot hold.
 void encode(const WeightDesc& desc, std::int64_t first, std::span<const float> values,
             std::vector<std::byte>& bytes) {
   bytes.resize(values.size() * size_of(desc.dtype));
@@ -131,7 +131,7 @@ void encode(const WeightDesc& desc, std::int64_t first, std::span<const float> v
   }
 }
 
-/// Calls visit(first, floats) for a weight, piece by piece.
+/// Calls visit(first, floats) for each piece of a weight.
 template <class Visit>
 void for_each_piece(const WeightDesc& desc, const ReadElements& read, const Visit& visit) {
   std::vector<float> piece(static_cast<std::size_t>(rows_of_piece(desc) * desc.cols));
@@ -146,8 +146,8 @@ bool is_copied(const WeightEdit& edit) {
   return !edit.change && is_same_form(edit.from.source.desc, edit.to);
 }
 
-/// What goes into the new file: weights that are made anew, and tensors that are copied, both in
-/// the order of the edits; then what belongs to no weight of the model.
+/// The contents of the new file. `weights` are stored anew, and `copies` are copied, both in the
+/// order of the edits. Tensors that belong to no weight of the model come last in `copies`.
 struct Contents {
   std::vector<StoredWeight> weights;
   std::vector<const TensorInfo*> copies;
@@ -171,7 +171,7 @@ Contents contents_of(const ModelWrite& write) {
   return contents;
 }
 
-/// A tensor that is copied may have a name that a weight's new form needs.
+/// Refuses a copied tensor whose name is needed for the new form of a weight.
 void refuse_taken_names(const Checkpoint& checkpoint, const Contents& contents) {
   std::map<std::string, const StoredWeight*> owners;
   for (const StoredWeight& weight : contents.weights)
@@ -192,7 +192,7 @@ class Writer {
         contents_(contents),
         out_(file, contents.weights, specs_of(contents.copies), write.checkpoint.metadata()) {}
 
-  /// The next edit.
+  /// Writes the weight of the next edit.
   PartReport weight(const WeightEdit& edit) {
     PartReport report;
     report.parameters = edit.from.source.desc.elements();
@@ -220,7 +220,7 @@ class Writer {
     return specs;
   }
 
-  /// The copies up to this one.
+  /// Writes the copies before index `end`.
   void copy(std::size_t end) {
     for (; next_copy_ < end; ++next_copy_) {
       const TensorInfo& tensor = *contents_.copies[next_copy_];
@@ -273,7 +273,8 @@ class Writer {
   std::vector<float> decoded_;
 };
 
-/// The text that was read, with the keys that a configuration always has as they are written here.
+/// The text of the new config.json: the old text, with every key that the family reads as in
+/// `spec`.
 std::string config_of(const ModelWrite& write) {
   Json json = parse_json(write.config_text, "config.json");
   const Json known = Json::parse(write.spec.config);
@@ -281,13 +282,14 @@ std::string config_of(const ModelWrite& write) {
   const bool same_forms = std::ranges::all_of(write.edits, [](const WeightEdit& edit) {
     return is_same_form(edit.from.source.desc, edit.to);
   });
-  // Others describe there what the tensors say by themselves.
+  // Other tools describe the stored formats in these keys, and the description would be wrong. The
+  // tensors themselves tell the formats.
   if (!same_forms)
     for (const char* key : {"quantization", "quantization_config"}) json.erase(key);
   return json.dump(2) + "\n";
 }
 
-/// What the largest weight takes in memory while it is made anew.
+/// The memory that the largest weight needs while its new form is made.
 MemoryNeed memory_for(const std::vector<WeightEdit>& edits) {
   std::uint64_t read = 0, written = 0, pieces = kCopyBytes;
   for (const WeightEdit& edit : edits) {
@@ -296,7 +298,7 @@ MemoryNeed memory_for(const std::vector<WeightEdit>& edits) {
     if (from.format != WeightFormat::dense) read = std::max(read, from.stored_bytes());
     if (edit.how) written = std::max(written, edit.to.stored_bytes());
     const auto piece = static_cast<std::uint64_t>(rows_of_piece(edit.to) * edit.to.cols);
-    // As floats, once as they are and once as they were decoded.
+    // A piece needs two arrays of floats: the new values, and the values decoded from the codes.
     pieces = std::max(pieces, kCopyBytes + 2 * piece * sizeof(float));
   }
   MemoryRow row{"system memory",
@@ -343,7 +345,7 @@ std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& w
 
   AtomicFolder folder(output);
   refuse_a_full_disk(folder.temporary(), needed_bytes);
-  // Before hours of other work, in which they might go.
+  // These files are copied first, because they might be gone after hours of other work.
   copy_tokenizer(write.files.folder, folder.temporary());
   AtomicFile config(folder.temporary() / "config.json");
   config.write(config_of(write));

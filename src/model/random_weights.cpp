@@ -17,8 +17,8 @@ struct ValueRange {
   double low, high;
 };
 
-/// Ranges that keep a random model alive: unit-variance products, decays and time steps spread over
-/// what a trained model uses.
+/// The range of a weight's numbers. Products get unit variance, and decays and time steps spread
+/// over the values of trained models, so that activations neither vanish nor explode.
 ValueRange range_of(const WeightSlot& slot) {
   switch (slot.key.id) {
     case WeightId::mixer_norm:
@@ -40,8 +40,8 @@ ValueRange range_of(const WeightSlot& slot) {
   return {-bound, bound};
 }
 
-/// Calls store(i, number) with uniform numbers in the range, four of 16 bits from each mixed
-/// counter; `first` is a multiple of 4.
+/// Calls store(i, number) with uniform numbers in the range. Each mixed counter gives four numbers
+/// of 16 bits. `first` is a multiple of 4.
 template <class Store>
 void fill_uniform(std::uint64_t stream, ValueRange range, std::int64_t first, std::int64_t n,
                   const Store& store) {
@@ -77,14 +77,15 @@ void fill_codes(std::uint64_t stream, std::span<std::byte> bytes) {
   }
 }
 
-/// `rms`: of the weight's elements.
+/// Fills the parts with random codes and scales. `rms` is the root mean square of the weight's
+/// elements.
 void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
                 const WritableParts& parts) {
   fill_codes(mix64(stream), parts.data);
   if (desc.format == WeightFormat::affine4) {
     // Codes from 0 to 15 have a mean of 7.5 and a variance of (16^2 - 1) / 12.
     const double scale = rms / std::sqrt(255.0 / 12);
-    // The same stream: a group's bias is -7.5 times its scale.
+    // Scales and biases use the same stream, so that a group's bias is -7.5 times its scale.
     fill_floats(desc.dtype, stream, {0.8 * scale, 1.2 * scale}, parts.scales);
     fill_floats(desc.bias_dtype, stream, {-7.5 * 0.8 * scale, -7.5 * 1.2 * scale}, parts.biases);
     return;
@@ -119,7 +120,7 @@ std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& f
 }
 
 ReadWeight random_reader(const ModelSpec& spec, std::uint64_t seed) {
-  // Each weight has a stream of its own, by its index in the model.
+  // Each weight has a stream of its own, seeded with its index in the model.
   std::map<WeightKey, std::uint64_t> streams;
   for (const WeightSlot& slot : weight_slots(spec))
     streams.emplace(slot.key, mix64(seed + mix64(streams.size())));

@@ -1,4 +1,4 @@
-// Models of random numbers, for measuring and for tests: the same on every machine.
+// Models of random weights for measurements and tests. They are the same on every machine.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,17 @@ namespace bitaxon {
 
 /// How random weights are stored.
 struct RandomForm {
-  /// Matrices as codes of their own, not quantized from floats: gigabytes within seconds. A tied
-  /// head is then a matrix beside the embedding.
+  /// If set, matrices have random codes that are not quantized from floats, so gigabytes take
+  /// seconds. A tied head is then a matrix of its own in addition to the embedding.
   std::optional<Quantization> codes = {};
-  DType vectors = DType::f32;  ///< of what is no matrix; matrices that have no codes are float16
+  DType vectors = DType::f32;  ///< for other tensors; matrices without codes are float16
 };
 
-/// The tensors of random weights, as find_weights finds those of a checkpoint. They are in no file.
+/// The tensors of random weights, in the form that find_weights returns for a checkpoint. They are
+/// in no file.
 std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& form = {});
 
-/// Generates the numbers, scaled so that activations stay near one.
+/// Returns a function that generates the weights, scaled so that activations stay near one.
 ReadWeight random_reader(const ModelSpec& spec, std::uint64_t seed);
 
 }  // namespace bitaxon

@@ -18,13 +18,13 @@ void SamplerParams::validate() const {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("{}: expected {}, got {}", name, range, got));
   };
-  // Written so that NaN fails every comparison.
+  // Each condition is true in the range, so that NaN fails it.
   check(temperature >= 0 && std::isfinite(temperature), "temperature", "a number >= 0",
         temperature);
   check(top_k >= 0, "top-k", "a whole number >= 0", static_cast<double>(top_k));
   check(top_p >= 0 && top_p <= 1, "top-p", "a number from 0 to 1", top_p);
   check(min_p >= 0 && min_p <= 1, "min-p", "a number from 0 to 1", min_p);
-  // As the kernels see it, in float32.
+  // The kernels use the penalty in float32.
   const auto penalty = static_cast<float>(repetition_penalty);
   check(penalty > 0 && std::isfinite(penalty), "repetition-penalty", "a number > 0 within float32",
         repetition_penalty);

@@ -17,7 +17,7 @@
 namespace bitaxon {
 namespace {
 
-/// Adds the state tensors of blocks.
+/// Adds the state tensors of blocks to a layout.
 class LayoutBuilder {
  public:
   LayoutBuilder(const ModelSpec& spec, const StatePoolOptions& options, StateLayout& layout)
@@ -31,8 +31,8 @@ class LayoutBuilder {
  private:
   BlockState add(const AttentionSpec& attention) {
     const std::int64_t window = attention.window.value_or(spec_.max_seq_len);
-    // A chunk reads window - 1 rows before its first; a step that is taken back may have
-    // overwritten run_ahead more.
+    // A chunk reads window - 1 rows before its first row. Steps that are taken back may have
+    // overwritten run_ahead more rows.
     const Shape ring{window + kMaxRows + options_.run_ahead, attention.kv_dim()};
     BlockState state;
     state.keys = layout_.add_ring(prefix_ + "keys", options_.kv_dtype, ring, window);
@@ -107,8 +107,8 @@ void State::Impl::reset() {
 }
 
 int State::Impl::rewindable_steps() const {
-  // Rings keep kMaxRows + run_ahead rows more than the window: no more rows may be taken back. Rows
-  // taken back before count until they are overwritten, for they have overwritten the oldest.
+  // Rings hold kMaxRows + run_ahead rows more than the window, so only as many rows may be taken
+  // back. Rows that are already taken back count too, because they overwrote the oldest rows.
   const std::int64_t max_rows = kMaxRows + pool->options().run_ahead;
   std::int64_t rows = furthest - position;
   int n_steps = 0;
@@ -148,7 +148,7 @@ void State::Impl::describe_step(SegmentWords& words) const {
 
 void State::Impl::commit_step(std::int64_t n_rows, bool samples) noexcept {
   if (pool->n_versions() > 1) {
-    // The oldest step that could be taken back is the one whose version this one has overwritten.
+    // This step has overwritten the version that the oldest step in the history needs.
     if (history.size() + 1 == pool->n_versions()) history.erase(history.begin());
     history.push_back({n_rows, sampled});
   }
@@ -160,12 +160,13 @@ void State::Impl::commit_step(std::int64_t n_rows, bool samples) noexcept {
 
 namespace {
 
-/// Rows of a ring that a snapshot at `position` holds.
+/// The number of rows of a ring in a snapshot at `position`.
 std::int64_t ring_rows(const StateTensor& ring, std::int64_t position) {
   return std::min(position, ring.window);
 }
 
-/// Copies the last `n` rows of a ring out of, or into, its slot; oldest first on the host.
+/// Calls `transfer` for each contiguous run of the last `n` rows of a ring. Rows are oldest first
+/// on the host.
 template <class Transfer>
 void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capacity,
                        const Transfer& transfer) {
@@ -248,7 +249,7 @@ void State::Impl::restore(const StateSnapshot& snapshot) {
   if (!fits)
     throw Error(ErrorKind::invalid_argument,
                 "[state] snapshot: expected one of a state of the same layout");
-  reset();  // what remains when a copy fails
+  reset();  // the state that remains if a copy fails
   for (std::size_t i = 0; i < n_tensors; ++i) upload(i, snapshot.position, snapshot.tensors[i]);
   position = snapshot.position;
   furthest = snapshot.position;
@@ -256,10 +257,11 @@ void State::Impl::restore(const StateSnapshot& snapshot) {
 
 namespace {
 
-/// About normally distributed numbers of mean 0: sums of four uniform ones.
+/// Fills the bytes with almost normally distributed numbers of mean 0: sums of four uniform
+/// numbers.
 void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<std::byte> bytes) {
   const std::size_t n = bytes.size() / size_of(dtype);
-  // Each of the four has a variance of 2^32 / 12.
+  // Each of the four numbers has a variance of 2^32 / 12.
   const auto scale = static_cast<float>(deviation * std::sqrt(3.0) * 0x1p-16);
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint64_t bits = mix64(stream + i);
@@ -278,18 +280,18 @@ void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<
 }  // namespace
 
 void State::Impl::synthesize(std::int64_t n_tokens, std::uint64_t seed) {
-  // Recurrent state decays; where a model has been for long it is smaller than what goes in.
+  // Recurrent state decays, so after many tokens it is smaller than its inputs.
   constexpr double kRecurrentDeviation = 0.1;
   if (n_tokens < 0 || n_tokens > pool->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("a state after {} tokens: expected at most max_seq_len, which is {}",
                             n_tokens, pool->max_seq_len()));
-  reset();  // what remains when a copy fails
+  reset();  // the state that remains if a copy fails
   std::vector<std::byte> bytes;
   for (std::size_t i = 0; i < pool->layout().tensors.size(); ++i) {
     const StateTensor& tensor = pool->layout().tensors[i];
     const DType dtype = tensor.dtype;
-    // No token counts as seen.
+    // The zeros remain in `seen`: no token counts as seen.
     bytes.assign(snapshot_bytes(i, n_tokens), std::byte{0});
     if (dtype == DType::f16 || dtype == DType::f32)
       fill_random(dtype, tensor.kind == StateKind::ring ? 1.0 : kRecurrentDeviation,

@@ -24,7 +24,7 @@ const char* precision_text(const StatePool& pool) {
   return pool.options().kv_dtype == DType::f32 ? "exact" : "fast";
 }
 
-/// Also covers the position, which no tensor holds.
+/// The checksum of the tensors and of the position, which no tensor holds.
 std::uint64_t checksum(const StateSnapshot& snapshot) {
   auto hash = static_cast<std::uint64_t>(snapshot.position);
   for (const auto& bytes : snapshot.tensors)
@@ -32,7 +32,7 @@ std::uint64_t checksum(const StateSnapshot& snapshot) {
   return hash;
 }
 
-/// The tensors of a file after `position` tokens, in the layout's order.
+/// The tensors of the file of a state after `position` tokens, in the layout's order.
 std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t position) {
   std::vector<SafetensorsWriter::Spec> specs;
   const StateLayout& layout = pool.layout();
@@ -50,7 +50,7 @@ std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t p
   throw Error(ErrorKind::format, fmt::format("{}: {}", printable_path(path.string()), message));
 }
 
-/// One entry of the metadata, with what it has to be.
+/// Refuses the file unless an entry of its metadata has the expected value.
 void expect_entry(const std::filesystem::path& path, const Checkpoint& file, const char* key,
                   const std::string& expected, const char* meaning) {
   const auto entry = file.metadata().find(key);
@@ -89,7 +89,7 @@ void write_state_file(const std::filesystem::path& path, const StatePool& pool,
 }
 
 StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool) {
-  std::error_code ignored;  // what the system refuses is an error when the file is opened
+  std::error_code ignored;  // a file that the system refuses is an error when it is opened
   if (std::filesystem::is_directory(path, ignored))
     fail(path, "expected a saved state, got a directory");
   const Checkpoint file = Checkpoint::open(path);

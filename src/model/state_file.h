@@ -1,4 +1,4 @@
-// Saved state: a safetensors file whose metadata says what it belongs to.
+// The file of a saved state: a safetensors file whose metadata names the model it belongs to.
 //
 //   __metadata__  format "bit-axon state", version "1", model (fingerprint, 16 hex digits),
 //                 precision "exact" | "fast", tokens (decimal), checksum (XXH3-64 of the data)
@@ -16,11 +16,12 @@
 
 namespace bitaxon {
 
+/// Writes a saved state. Throws Error(io).
 void write_state_file(const std::filesystem::path& path, const StatePool& pool,
                       const StateSnapshot& snapshot);
 
-/// Throws Error(io, format) that says what does not fit: not a state file, another version, another
-/// model, another precision, damaged.
+/// Reads a saved state. Throws Error(io) if the file cannot be read. Throws Error(format) that says
+/// why if the file is no saved state, has another version, model or precision, or is damaged.
 StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool);
 
 }  // namespace bitaxon

@@ -1,4 +1,4 @@
-// What a State holds: state.cpp keeps it, model.cpp fills steps from it.
+// The implementation of State. state.cpp maintains it, and model.cpp fills steps from it.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ struct BX_HIDDEN State::Impl {
   /// A step that can be taken back.
   struct PastStep {
     std::int64_t n_rows = 0;
-    bool sampled_before = false;  ///< what has_sampled_token() said before it
+    bool sampled_before = false;  ///< has_sampled_token() before the step
   };
 
   explicit Impl(std::shared_ptr<StatePool> from);
@@ -28,27 +28,28 @@ struct BX_HIDDEN State::Impl {
   int rewindable_steps() const;
   void rewind(int n_steps);
   void check_room(std::int64_t n_rows) const;
-  /// Slot, position and versions of a step of words.n_rows rows.
+  /// Sets the slot, the position and the versions of the next step.
   void describe_step(SegmentWords& words) const;
-  /// Accounts for a step that has been submitted.
+  /// Moves the state past a step that has been submitted.
   void commit_step(std::int64_t n_rows, bool samples) noexcept;
   StateSnapshot snapshot() const;
   void restore(const StateSnapshot& snapshot);
   void synthesize(std::int64_t n_tokens, std::uint64_t seed);
 
+  /// The version that step `of_step` reads.
   std::uint32_t version(std::uint64_t of_step) const;
-  /// Bytes that a snapshot of a sequence of `n_tokens` has of a tensor.
+  /// The size of a tensor's entry in a snapshot after `n_tokens` tokens.
   std::size_t snapshot_bytes(std::size_t tensor, std::int64_t n_tokens) const;
-  /// Puts the bytes of a snapshot of a sequence of `n_tokens` in their place.
+  /// Copies a tensor's entry of a snapshot after `n_tokens` tokens to the slot.
   void upload(std::size_t tensor, std::int64_t n_tokens, const std::vector<std::byte>& bytes);
 
   const std::shared_ptr<StatePool> pool;
   const std::int32_t slot;
   std::int64_t position = 0;
-  std::uint64_t step = 0;         ///< counts steps; the version to read next is step mod versions
+  std::uint64_t step = 0;  ///< counts steps; the next step reads version `step` mod n_versions
   std::vector<PastStep> history;  ///< latest last
   bool sampled = false;
-  std::int64_t furthest = 0;  ///< one past the last row that the rings have been given
+  std::int64_t furthest = 0;  ///< one past the last position that was written to the rings
 };
 
 }  // namespace bitaxon

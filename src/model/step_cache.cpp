@@ -35,7 +35,7 @@ std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Gra
 }
 
 Buffer StepCache::arena_for(std::size_t size_bytes) {
-  // Plans compiled before keep the smaller arena alive; a step runs entirely in its own.
+  // Older plans keep their smaller arena alive. A step uses only the arena of its own plan.
   if (arena_.size_bytes < size_bytes)
     arena_ = pool_.backend().allocate(size_bytes, BufferUse::activations);
   return arena_;

@@ -1,4 +1,4 @@
-// Step kinds that have been met, planned and compiled.
+// A cache of planned and compiled steps.
 #pragma once
 
 #include <list>
@@ -11,7 +11,7 @@
 
 namespace bitaxon {
 
-/// A plan and its executable. Kinds whose graphs have the same structure share one.
+/// A plan and its executable. Step kinds whose graphs have the same structure share a CompiledPlan.
 struct CompiledPlan {
   std::string structure_key;
   std::shared_ptr<const Plan> plan;
@@ -25,14 +25,14 @@ struct CompiledStep {
   std::shared_ptr<const CompiledPlan> compiled;
 };
 
-/// The kind of a step finds its graph, the graph's structure its plan, the plan its executable.
-/// Bounded: the kind not used for longest goes first. A program meets few: the row buckets of its
-/// prompts, decoding, one sampler.
+/// Finds the graph of a step kind, and the plan and the executable of that graph. The cache is
+/// bounded and evicts the least recently used kind. A program has few kinds: the row buckets of its
+/// prompts, decoding, and one sampler.
 class StepCache {
  public:
   static constexpr std::size_t kMaxKinds = 24;
 
-  /// Plans of up to `arena_bytes` share an arena that is there from the beginning.
+  /// Allocates an arena of `arena_bytes`, which all plans that fit it share.
   StepCache(const ModelSpec& spec, const Weights& weights, const StatePool& pool,
             Precision precision, bool plan_reuse, std::size_t arena_bytes)
       : spec_(spec),
@@ -43,9 +43,10 @@ class StepCache {
     arena_for(arena_bytes);
   }
 
-  /// Records, plans and compiles a kind that is new; allocates nothing for one that is not.
+  /// Returns the compiled step of a kind. Records, plans and compiles a new kind; allocates nothing
+  /// for a known one.
   std::shared_ptr<const CompiledStep> find(const StepKind& kind);
-  /// Every kind is new again.
+  /// Empties the cache.
   void forget() { steps_.clear(); }
 
  private:
@@ -58,7 +59,7 @@ class StepCache {
   Precision precision_;
   bool plan_reuse_;
   std::list<std::shared_ptr<const CompiledStep>> steps_;  ///< most recently used first
-  Buffer arena_;  ///< shared by the plans that fit it; steps run one after the other
+  Buffer arena_;  ///< shared by plans that fit, because steps run one after the other
 };
 
 }  // namespace bitaxon

@@ -52,7 +52,7 @@ StepKind kind_of(const StepDemand& demand, bool layer_outputs) {
 
 namespace {
 
-/// What a family may describe and no op computes.
+/// A feature of the block that no op computes. Empty if all features can be computed.
 std::string missing_op(const BlockSpec& block) {
   if (const auto* attention = std::get_if<AttentionSpec>(&block.mixer)) {
     if (attention->n_kv_heads != attention->n_heads) return "fewer heads of keys than of queries";

@@ -1,4 +1,4 @@
-// The graph of one step of the model, and the kinds of steps there are.
+// The graph of one step of a model, and the kinds of steps.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,24 @@
 
 namespace bitaxon {
 
-/// What decides the structure of a step's graph. Precision does too, but a model has one precision.
+/// Everything that decides the structure of a step's graph, except the precision, of which a model
+/// has only one.
 struct StepKind {
   std::int64_t row_bucket = 1;
-  std::int64_t output_bucket = 0;  ///< rows whose logits are computed; 0: none
-  bool all_rows = false;           ///< they are all rows of the step, in order
+  std::int64_t output_bucket = 0;  ///< rows whose logits are computed; 0: no logits
+  bool all_rows = false;           ///< the outputs are all rows of the step, in order
   bool reads_logits = false;       ///< some logits are read
-  std::int64_t token_bucket = 0;   ///< segments, when one of them samples a token; else 0
-  SamplerStructure sampler;        ///< what the segments that sample need together
+  std::int64_t token_bucket = 0;   ///< segments, if any of them samples a token; else 0
+  SamplerStructure sampler;        ///< the stages that any sampling segment needs
   bool layer_outputs = false;
   friend bool operator==(const StepKind&, const StepKind&) = default;
 };
 
-/// The smallest power of two that holds n (rows: at most kMaxRows, segments: at most kMaxSegments).
+/// The smallest power of two >= n. n counts rows (at most kMaxRows) or segments (at most
+/// kMaxSegments).
 std::int64_t bucket_of(std::int64_t n);
 
-/// What the segments of a step ask for, added up.
+/// The sum of what the segments of a step ask for.
 struct StepDemand {
   std::int64_t n_rows = 0;
   std::int64_t n_segments = 0;
@@ -35,18 +37,19 @@ struct StepDemand {
   std::int64_t n_sampled = 0;  ///< rows that give a token
   SamplerStructure sampler;
 
+  /// Adds a segment.
   void add(std::int64_t rows, StepOutput output, const SamplerParams& params);
 };
 
-/// Rows of a segment of `n_rows` rows whose logits are read.
+/// The number of rows whose logits are read, of a segment of `n_rows` rows.
 std::int64_t rows_read(StepOutput output, std::int64_t n_rows);
 
 StepKind kind_of(const StepDemand& demand, bool layer_outputs);
 
 struct StepGraph {
   std::shared_ptr<Graph> graph;
-  Tensor logits;               ///< of the outputs, if they are read
-  std::vector<Tensor> layers;  ///< what each block returns, with layer_outputs
+  Tensor logits;               ///< the logits of the outputs, if they are read
+  std::vector<Tensor> layers;  ///< the output of each block, with layer_outputs
 };
 
 StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights& weights,

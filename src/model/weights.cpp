@@ -15,7 +15,7 @@
 namespace bitaxon {
 namespace {
 
-/// Lists the slots of a model.
+/// Builds the list of a model's slots.
 class SlotList {
  public:
   explicit SlotList(const ModelSpec& spec) : spec_(spec) {}
@@ -71,7 +71,7 @@ class SlotList {
   }
 
   void add_feed_forward(std::monostate) {}
-  void add_feed_forward(const DenseSpec&) {}  // no op computes it yet (check_computable)
+  void add_feed_forward(const DenseSpec&) {}  // check_computable refuses such models
   void add_feed_forward(const ExpertsSpec& experts) {
     const std::int64_t n = experts.n_experts;
     const Shape up{n, experts.d_hidden, spec_.d_model};
@@ -92,8 +92,8 @@ class SlotList {
   std::vector<WeightSlot> slots_;
 };
 
-/// Hashes contents tensor by tensor, in whatever order they are read; the fingerprint puts them
-/// together in the model's order.
+/// Hashes the contents of each weight, in any order of reading. The fingerprint then combines the
+/// hashes in the model's order.
 class Fingerprint {
  public:
   explicit Fingerprint(std::size_t n_slots) : hashes_(n_slots) {}
@@ -122,7 +122,7 @@ class Fingerprint {
   std::vector<std::uint64_t> hashes_;
 };
 
-/// nullopt only for a head that the tied embedding stands in for.
+/// The tensors of a slot. nullopt only for a head that the tied embedding replaces.
 std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
                                          const Checkpoint& checkpoint, std::string_view name) {
   for (const std::string& tensor : slot.names)
@@ -137,8 +137,8 @@ std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec
                               : ""));
 }
 
-/// As find_tensors. The message about a tensor that does not fit tells what config.json says of the
-/// format.
+/// As find_tensors, but the message about a tensor that does not fit also says what config.json
+/// says about quantization.
 std::optional<WeightSource> find_slot(const WeightSlot& slot, const ModelSpec& spec,
                                       const Checkpoint& checkpoint, std::string_view name) {
   try {
@@ -220,7 +220,7 @@ std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& c
 
 std::uint64_t FoundWeight::stored_bytes() const {
   if (source.data == nullptr) return source.desc.stored_bytes();  // random, not read from a file
-  // The data of a head made from the embedding are the embedding's.
+  // A head that is made from the embedding has the embedding's data.
   if (std::ranges::find(slot.names, source.data->name) == slot.names.end()) return 0;
   std::uint64_t size = 0;
   for (const TensorInfo* tensor : tensors_of(source)) size += tensor->size_bytes;

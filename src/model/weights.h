@@ -1,4 +1,4 @@
-// The weights of a model: which there are, and how they get from a checkpoint to a backend.
+// The weights of a model: their list, and their way from a checkpoint to a backend.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,11 @@ using WeightRef = std::shared_ptr<const Weight>;
 class Weights {
  public:
   void set(const WeightKey& key, WeightRef weight) { refs_[key] = std::move(weight); }
-  /// Null where the model has none. A tied head is the embedding.
+  /// The weight of this key. Null if the model has none. A tied head is the embedding.
   WeightRef find(const WeightKey& key) const;
 
-  /// A hash of configuration, formats and contents. A state fits only models with the same hash.
+  /// A hash of configuration, formats and contents. A saved state fits only models with the same
+  /// hash.
   std::uint64_t fingerprint = 0;
 
  private:
@@ -38,17 +39,17 @@ class Weights {
 enum class WeightRole : std::uint8_t {
   vector,   ///< [n], floats
   table,    ///< [rows, cols], floats: a few values for each channel
-  taps,     ///< [channels, taps, 1], floats: of a convolution
+  taps,     ///< [channels, taps, 1], floats: taps of a convolution
   matrix,   ///< [rows, cols], may be quantized
   experts,  ///< [n, rows, cols], may be quantized; a token reads a few of the n
 };
 
-/// A tensor the model wants: its names in a checkpoint, and its shape there.
+/// A tensor that the model needs: its names and its shape in a checkpoint.
 struct WeightSlot {
   WeightKey key;
   WeightRole role = WeightRole::matrix;
-  std::vector<std::string> names;  ///< accepted ones; files are written with the first
-  Shape shape;                     ///< as stored
+  std::vector<std::string> names;  ///< accepted names; files are written with the first
+  Shape shape;                     ///< the stored shape
   std::int64_t chosen_of = 0;      ///< experts: how many of the matrices a token reads; else 0
 
   const std::string& name() const { return names.front(); }
@@ -60,35 +61,37 @@ struct WeightSlot {
 /// Every weight of the model, the head included, in the model's order.
 std::vector<WeightSlot> weight_slots(const ModelSpec& spec);
 
-/// [n_matrices, rows, cols] of a slot: a vector is one row, taps are a matrix.
+/// The shape [n_matrices, rows, cols] of a slot. A vector is one row, and taps are a matrix.
 Shape matrix_shape(const WeightSlot& slot);
+/// `desc` with the matrix shape of the slot.
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot);
 
-/// A slot and where its tensor lies in a checkpoint, with the model's matrix shape in desc.
+/// A slot, and the place of its tensor in a checkpoint. `source.desc` has the slot's matrix shape.
 struct FoundWeight {
   WeightSlot slot;
   WeightSource source;
-  std::optional<Quantization> quantize = {};  ///< while it is read
+  std::optional<Quantization> quantize = {};  ///< how to quantize the weight while it is read
 
-  /// Bytes of its tensors in the file; 0 for a head that the embedding stands in for.
+  /// Bytes of the weight's tensors in the file; 0 for a head that the embedding replaces.
   std::uint64_t stored_bytes() const;
-  /// As a backend gets it (but for a nested_offset).
+  /// The description of the weight as a backend gets it, except for nested_offset.
   WeightDesc loaded() const {
     return quantize ? quantized_desc(source.desc, *quantize) : source.desc;
   }
 };
 
-/// How a found weight is written after it was read.
+/// The form in which a found weight is written after it was read.
 StoredWeight stored_weight(const FoundWeight& found);
 
-/// Has every matrix that can be made four bits made so while it is read: the experts' and the head
-/// included, never the embedding, whose stand-in for a missing head becomes a head of its own (as
-/// upstream does it). `name` begins messages. Throws Error(unsupported) that names a tensor that is
-/// quantized already.
+/// Marks every matrix that can have four bits for quantization while it is read, with the experts
+/// and the head. The embedding is never quantized. If it replaces a missing head, a quantized head
+/// of its own is added, as upstream does. `name` begins messages. Throws Error(unsupported) that
+/// names the tensor if a tensor is already quantized.
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
                     std::vector<FoundWeight>& found);
 
-/// Reads one weight in the form in which it is loaded. Returns its description.
+/// Reads one weight into `into`, in the form in which it is loaded. Returns the description of that
+/// form.
 using ReadWeight = std::function<WeightDesc(const FoundWeight& found, LoadedWeight& into)>;
 ReadWeight reader_of(const Checkpoint& checkpoint);
 
@@ -96,21 +99,21 @@ ReadWeight reader_of(const Checkpoint& checkpoint);
 /// "attention", "experts", "shared expert", "router", "norms".
 std::string_view part_of(WeightId id);
 
-/// Finds every tensor of the model before anything is packed, in the model's order; a head that the
-/// tied embedding stands in for is left out. Tensors the model does not know become one warning.
-/// `name` begins messages. Throws Error(format) for a missing or wrongly shaped tensor, with both
-/// shapes.
+/// Finds every tensor of the model before anything is packed. The result is in the model's order,
+/// without a head that the tied embedding replaces. Tensors that the model does not know give one
+/// warning together. `name` begins messages. Throws Error(format) for a missing tensor, and with
+/// both shapes for a tensor of the wrong shape.
 std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
                                       std::string_view name, std::vector<std::string>& warnings);
 
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Reads and packs what was found, in file order through one staging buffer, and takes the
+/// Reads and packs the found weights, in file order and through one staging buffer. Computes the
 /// fingerprint.
 Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
                      const ReadWeight& read, Backend& backend, const LoadProgress& on_progress);
 
-/// Whether the embedding may stand in for this slot: the head of a tied model.
+/// Whether the embedding may replace this slot's weight: whether it is the head of a tied model.
 bool is_tied_head(const ModelSpec& spec, const WeightSlot& slot);
 
 }  // namespace bitaxon

@@ -26,7 +26,7 @@ namespace {
 
 Cost cost(const NodeView& node, const StepSizes& sizes) {
   using namespace embed_operand;
-  // Only the rows that are looked up are read.
+  // Only the rows of the looked-up ids are read.
   const std::int64_t row_bytes = weight_bytes(node, table) / node.shape(table)[1];
   return {row_bytes * sizes.n_rows + activation_bytes(node, y, sizes) +
               2 * state_bytes(node, seen) * sizes.n_segments,

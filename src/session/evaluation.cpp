@@ -13,27 +13,28 @@
 namespace bitaxon {
 namespace {
 
-/// Bound of the logits that are held at a time.
+/// The most logits that are held at a time.
 constexpr std::int64_t kMaxLogits = 16 << 20;
 
-/// Windows of the text that are read together.
+/// Windows of the text that are fed together.
 struct Batch {
-  std::int64_t first = 0;  ///< token at which the first window begins
-  std::int64_t end = 0;    ///< token after the last window
+  std::int64_t first = 0;  ///< index of the first token of the first window
+  std::int64_t end = 0;    ///< index of the token after the last window
   std::int64_t seq_length = 0;
 
   std::int64_t n_windows() const { return (end - first - 1) / seq_length + 1; }
 };
 
-/// Tokens of one window that one step feeds.
+/// The tokens of one window that one step feeds.
 struct Piece {
-  std::size_t window = 0;  ///< of the batch
-  std::int64_t first = 0;  ///< token
+  std::size_t window = 0;  ///< index in the batch
+  std::int64_t first = 0;  ///< index of the first token
   std::int64_t n_tokens = 0;
 };
 
-/// The next piece of each window, `done` tokens of which were fed; at most `max_rows` rows, or one
-/// of each. Empty: all windows are done. Only the last window may be shorter than the others.
+/// The next piece of each window, after `done` tokens of each window were fed. The pieces have at
+/// most `max_rows` rows together, but at least one row each. Empty if all windows are done. Only
+/// the last window may be shorter than the others.
 std::vector<Piece> pieces_at(const Batch& batch, std::int64_t done, std::int64_t max_rows) {
   std::vector<Piece> pieces;
   for (std::int64_t w = 0; w < batch.n_windows(); ++w) {
@@ -47,7 +48,7 @@ std::vector<Piece> pieces_at(const Batch& batch, std::int64_t done, std::int64_t
   return pieces;
 }
 
-/// One model at work on the text.
+/// Feeds the text to one model.
 class Reader {
  public:
   Reader(Model& model, std::int64_t batch_size) : model_(model) {
@@ -73,7 +74,7 @@ class Reader {
     logits_.resize(n_rows * row_size());
     model_.read_logits(logits_);
   }
-  /// Rows of the pieces fed last, one piece after the other.
+  /// A row of logits of the latest pieces. The rows of one piece follow those of the piece before.
   std::span<const float> row(std::size_t index) const {
     return std::span(logits_).subspan(index * row_size(), row_size());
   }
@@ -88,13 +89,13 @@ class Reader {
   std::vector<float> logits_;
 };
 
-/// The logarithm of the sum of exponentials of logits.
+/// The normalizer of a softmax: the logarithm of the sum of the exponentials of the logits.
 struct Normalizer {
   std::size_t likeliest = 0;
   double log_sum = 0;
 
-  /// Throws Error(device) when one is not finite. Not even -inf may be there: it would pass through
-  /// the sum, and make of a divergence a NaN.
+  /// Throws Error(device) if a logit is not finite. Even -inf is refused: it would leave the sum
+  /// finite and make a divergence NaN.
   Normalizer(std::span<const float> logits, std::int64_t token) {
     const auto odd = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
     if (odd != logits.end())
@@ -117,7 +118,7 @@ double kl_divergence(std::span<const float> p, const Normalizer& of_p, std::span
     const double log_p = double{p[i]} - of_p.log_sum;
     sum += std::exp(log_p) * (log_p - (double{q[i]} - of_q.log_sum));
   }
-  return std::max(0.0, sum);  // rounding; finite, as the logits are
+  return std::max(0.0, sum);  // rounding may make the sum negative; finite logits keep it finite
 }
 
 void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOptions& options) {
@@ -142,7 +143,7 @@ void check_batch_size(const EvaluationOptions& options) {
 /// How well one token was predicted.
 struct Score {
   double nll = 0;
-  double nll_against = 0, kl = 0;  ///< with a second model
+  double nll_against = 0, kl = 0;  ///< set if there is a second model
   bool agrees = false;
 };
 
@@ -161,8 +162,8 @@ Score score_of(const Reader& model, const Reader* against, std::size_t row, std:
   return score;
 }
 
-/// Predicts every token of a batch; `scores` are in the order of the text. False when `go_on`,
-/// which is told how many tokens each step predicted, was.
+/// Scores the predictions of a batch, in the order of the text. Calls `go_on` after each step with
+/// the number of tokens that the step predicted. Returns false if `go_on` does.
 bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& model,
                  Reader* against, std::vector<Score>& scores,
                  const std::function<bool(std::int64_t n_more)>& go_on) {
@@ -179,13 +180,13 @@ bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& 
       for (std::int64_t at = piece.first; at < piece.first + piece.n_tokens; ++at)
         scores[static_cast<std::size_t>(at - batch.first)] =
             score_of(model, against, row++, at, ids[static_cast<std::size_t>(at) + 1]);
-    n_of_each += pieces.front().n_tokens;  // a shorter one is the end of its window
+    n_of_each += pieces.front().n_tokens;  // a shorter piece is the end of its window
     if (!go_on(static_cast<std::int64_t>(row))) return false;
   }
   return true;
 }
 
-/// What is gathered over the text.
+/// Collects the scores of the text.
 class Tally {
  public:
   Tally(bool has_second, Evaluation& result) : has_second_(has_second), result_(result) {}
@@ -207,7 +208,7 @@ class Tally {
     Divergence divergence;
     for (const double value : kl_) divergence.mean_kl += value;
     divergence.mean_kl /= static_cast<double>(kl_.size());
-    // The smallest value that at least 99 of 100 do not exceed.
+    // The smallest value that at least 99 percent of the values do not exceed.
     const std::size_t rank = (kl_.size() * 99 + 99) / 100 - 1;
     std::nth_element(kl_.begin(), kl_.begin() + static_cast<std::ptrdiff_t>(rank), kl_.end());
     divergence.kl_99 = kl_[rank];
