@@ -1,5 +1,5 @@
-// Steps whose segments hand back different things: a chunk of a prompt among sequences that sample.
-// Each sequence gets the bits that it gets alone.
+// Steps whose segments ask for different outputs, such as a chunk of a prompt among sequences that
+// sample. Each sequence gets the same bits as alone.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ std::string name_of(const Setup& setup) {
   return fmt::format("{}_{}_{}", setup.device, bitaxon::name_of(setup.precision), setup.n_threads);
 }
 
-/// Greedy, drawn, and drawn with a penalty for the tokens of the context.
+/// One of three samplers: greedy, random, or random with a repetition penalty.
 SamplerParams sampler_of(std::size_t sequence) {
   if (sequence % 3 == 0) return {.temperature = 0};
   return {.temperature = 0.9,
@@ -65,7 +65,7 @@ class Mixed : public testing::TestWithParam<Setup> {
     return model_.wait(ticket).tokens[segment];
   }
 
-  /// The tokens that a sequence samples alone, and its state after the last of them was fed.
+  /// The tokens that a sequence samples alone. `after` becomes its state after the last step.
   std::vector<std::int32_t> alone(std::size_t sequence, int n_tokens, StateSnapshot& after) {
     State state = model_.new_state();
     const SamplerParams sampler = sampler_of(sequence);
@@ -81,8 +81,8 @@ class Mixed : public testing::TestWithParam<Setup> {
   Model& model_;
 };
 
-/// Seven sequences decode while a prompt of two and a half chunks is read in the same steps.
-TEST_P(Mixed, SequencesHaveTheBitsThatTheyHaveAlone) {
+/// Seven sequences decode while the same steps feed a prompt of two and a half chunks.
+TEST_P(Mixed, SequencesGetTheSameBitsAsAlone) {
   constexpr int kSteps = 4;
   const auto ids = random_ids(2 * kChunk + 100, kVocab, 7);
   const auto chunk_of = [&](std::size_t step) {
@@ -111,7 +111,7 @@ TEST_P(Mixed, SequencesHaveTheBitsThatTheyHaveAlone) {
   for (std::size_t step = 0; step < kSteps; ++step) {
     std::vector<SegmentInput> segments;
     for (std::size_t g = 0; g < kDecoding; ++g) segments.push_back({&states[g], {}, sampler_of(g)});
-    // The chunk stands among the others.
+    // The chunk is not the first segment.
     if (step < 3)
       segments.insert(
           segments.begin() + 2,
@@ -147,7 +147,7 @@ TEST_P(Mixed, ASegmentReturnsWhatItAsksFor) {
     segments.push_back({&states[g], ids[g], sampler_of(g), outputs[g]});
   const Ticket ticket = model_.submit(segments);
   const std::vector<float> all = logits_of(1, 6), last = logits_of(4, 1);
-  // Without a segment: those of every segment that asked, one after the other.
+  // read_logits() without a segment gives the logits of all segments that asked, in order.
   std::vector<float> both(7 * kVocab);
   model_.read_logits(both);
   EXPECT_TRUE(same_bits(std::span(both).first(all.size()), all));
@@ -178,7 +178,8 @@ TEST_P(Mixed, ASegmentReturnsWhatItAsksFor) {
   }
 }
 
-/// Mixed steps run ahead of the tokens that they continue, and are taken back one by one.
+/// Mixed steps are submitted before the tokens that they continue are known. Then they are taken
+/// back.
 TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   const auto ids = random_ids(3 * kChunk, kVocab, 9);
   StateSnapshot after[2];
@@ -199,7 +200,7 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   const StateSnapshot one_chunk = reading.snapshot();
   std::vector<Ticket> tickets;
   for (std::size_t chunk = 1; chunk < 3; ++chunk) tickets.push_back(submit(chunk));
-  // Both steps are taken back, and then submitted again: the tokens are the same.
+  // Both steps are taken back and submitted again. The second round gives the same tokens.
   for (int round = 0; round < 2; ++round) {
     for (std::size_t i = 0; i < 2; ++i) {
       const auto tokens = model_.wait(tickets[i]).tokens;
@@ -212,7 +213,7 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
     EXPECT_TRUE(reading.snapshot() == one_chunk);
     for (std::size_t chunk = 1; chunk < 3; ++chunk) tickets[chunk - 1] = submit(chunk);
   }
-  // One step is taken back of one sequence only.
+  // Only one sequence takes back a step.
   states[1].rewind(1);
   const SegmentInput again{&states[1], {}, sampler_of(2)};
   EXPECT_EQ(token_of(model_.submit({&again, 1})), expected[1][3]);
@@ -224,8 +225,9 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   }
 }
 
-/// A step without output leaves no token to feed back; when it is taken back, the token is there.
-TEST_P(Mixed, ATokenOutlivesAStepWithoutOutputThatIsTakenBack) {
+/// A step without output leaves no token to feed back. Taking the step back makes the token before
+/// it available again.
+TEST_P(Mixed, TakingBackAStepWithoutOutputRestoresTheSampledToken) {
   StateSnapshot after;
   const auto expected = alone(5, 2, after);
   State state = model_.new_state(), other = model_.new_state();
@@ -246,7 +248,7 @@ INSTANTIATE_TEST_SUITE_P(On, Mixed,
                                          Setup{"cpu", 2, Precision::fast}),
                          [](const auto& one) { return name_of(one.param); });
 
-// ---- more states than a step has segments
+// ---- more states than the segments of one step
 
 TEST(ManyStates, TakeTurns) {
   constexpr std::size_t kStates = 40;
@@ -265,7 +267,7 @@ TEST(ManyStates, TakeTurns) {
                         sampler_of(i)};
   };
   std::vector<std::vector<std::int32_t>> tokens(kStates);
-  // Every step continues 32 of the states, and not the same ones as the step before.
+  // Every step continues 32 of the 40 states. The set differs from step to step.
   std::size_t at = 0;
   for (int step = 0; step < 5; ++step) {
     std::vector<SegmentInput> segments;

@@ -1,6 +1,6 @@
-// A row gives the same bits alone, among other rows, and beside a prefill chunk; so does a sequence
-// where the op keeps state. This holds for every case of every op, so that a token does not depend
-// on what else is in its step.
+// A row gives the same bits alone, among other rows, and in a step with a prefill chunk. So does a
+// sequence, for ops that keep state. The tests check every case of every op, because a token must
+// not depend on the other sequences in its step.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ std::vector<Device> devices() {
           {"cpu, fast", &cpu_backend(2), Precision::fast}};
 }
 
-/// The groups that the pieces of a case are put into.
+/// The groups of pieces that run in one step.
 std::vector<std::vector<CasePiece>> groups_of(const OpProblem& problem,
                                               std::span<const CasePiece> pieces, bool every_size) {
   std::vector<std::vector<CasePiece>> groups;
@@ -55,7 +55,7 @@ bool is_same_piece(const CasePiece& a, const CasePiece& b) {
   return a.segment == b.segment && a.first_row == b.first_row && a.fresh == b.fresh;
 }
 
-/// How many groups of a kind the cases of an op made.
+/// The number of groups of each kind, over the cases of an op.
 struct Coverage {
   int n_of_sixteen = 0;
   int n_beside_chunk = 0;
@@ -98,7 +98,7 @@ TEST_P(Independence, RowsDoNotDependOnTheirStep) {
   const OpCases& cases = every_op_case()[static_cast<std::size_t>(GetParam())];
   Coverage coverage;
   for (const OpCase& op_case : cases.cases) {
-    if ((op_case.tags & kModel) != 0) continue;  // they use the same tiles, only more of them
+    if ((op_case.tags & kModel) != 0) continue;  // these cases only use more of the same tiles
     SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
     check_case(problem_of(cases.op, op_case), (op_case.tags & kEveryMode) != 0, coverage);
   }
@@ -106,7 +106,7 @@ TEST_P(Independence, RowsDoNotDependOnTheirStep) {
   EXPECT_GT(coverage.n_beside_chunk, 0);
 }
 
-// The ops are those of the table, so an op without cases fails.
+// The parameters are all ops in the table, so an op without cases fails.
 INSTANTIATE_TEST_SUITE_P(Every, Independence, testing::Range(0, kOpCount),
                          [](const testing::TestParamInfo<int>& op) {
                            return std::string(op_info(static_cast<OpId>(op.param)).name);

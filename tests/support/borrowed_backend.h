@@ -1,4 +1,4 @@
-// A backend that a test owns, as a model takes it.
+// Lets a model use a backend that a test owns.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,8 @@
 
 namespace bitaxon::test {
 
-/// Does not own `backend`, which must outlive the models and states that get it.
+/// A pointer that does not own `backend`. The backend must outlive the models and states that use
+/// it.
 inline std::shared_ptr<Backend> borrowed(Backend& backend) {
   return {std::shared_ptr<void>(), &backend};
 }

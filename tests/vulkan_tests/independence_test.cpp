@@ -1,5 +1,6 @@
-// A row gives the same result alone, among others, and beside a prefill chunk, within the tolerance
-// of exact precision: one case of every op. tests/op_tests/independence_test.cpp runs all of them.
+// A row gives the same result alone, among other rows, and in a step with a prefill chunk, within
+// the tolerance of exact precision. The test runs one case of every op on Vulkan.
+// tests/op_tests/independence_test.cpp runs all cases on the CPU.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

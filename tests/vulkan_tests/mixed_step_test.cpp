@@ -1,6 +1,6 @@
-// A chunk of a prompt in one step with sequences that decode. Each sequence gets what it gets alone,
-// within the tolerance of exact precision. Bits differ, because kernels are chosen by the number of
-// rows.
+// A step feeds a chunk of a prompt and sequences that decode. Each sequence gets the same result as
+// alone, within the tolerance of exact precision. The bits differ, because the number of rows
+// decides which kernels run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -36,7 +36,7 @@ void expect_close_states(const StateSnapshot& actual, const StateSnapshot& expec
   }
 }
 
-TEST(VulkanMixedStep, LiesWithinTheExactToleranceOfEachSequenceAlone) {
+TEST(VulkanMixedStep, AgreesWithEachSequenceAlone) {
   const BitAxonConfig config = small_config();
   const auto n_vocab = static_cast<std::size_t>(config.vocab_size);
   Model model =
@@ -74,7 +74,8 @@ TEST(VulkanMixedStep, LiesWithinTheExactToleranceOfEachSequenceAlone) {
   model.feed(alone, chunk, StepOutput::none);
   expect_close_states(reading.snapshot(), alone.snapshot(), kDecoding);
 
-  // The same step again samples the likeliest tokens of these logits.
+  // The step is taken back and repeated with a greedy sampler. It samples the largest of the
+  // logits.
   for (State& state : states) state.rewind(1);
   reading.rewind(1);
   const auto tokens = model.wait(submit(StepOutput::token)).tokens;
