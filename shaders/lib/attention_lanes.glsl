@@ -1,6 +1,6 @@
-// Queries that are spread over a few adjacent lanes each, and the ring buffers of the KV cache
-// ("rings") that they read. Lane l of a query holds units l, l + kLanes, ... of the head. A unit
-// beyond the head is 0.
+// Each query is spread over a few adjacent lanes. These lanes read the ring buffers of the KV cache
+// ("rings"). Lane l of a query holds units l, l + kLanes, ... of the head. A unit is four elements.
+// A unit beyond the head is 0.
 //
 // Bindings: 1 q [R, D]; 2, 3 keys and 4, 5 values as words and as pairs of words
 #ifndef BX_ATTENTION_LANES_GLSL

@@ -46,8 +46,8 @@ StoredShape::StoredShape(std::vector<std::int64_t> dims) : dims_(std::move(dims)
 std::string StoredShape::to_string() const { return fmt::format("[{}]", fmt::join(dims_, ", ")); }
 
 std::optional<std::uint64_t> bytes_of(StoredType type, const StoredShape& shape) {
-  // Counts bytes, or bits for elements of less than a byte. Bits for every type would overflow
-  // 64 bits with large tensors.
+  // The unit is a byte, or a bit for types that do not fill whole bytes. A count of bits for every
+  // type would overflow 64 bits with large tensors.
   const std::uint64_t unit_bits = type.bits() % 8 == 0 ? 8 : 1;
   std::uint64_t units = 0;
   if (__builtin_mul_overflow(static_cast<std::uint64_t>(shape.elements()), type.bits() / unit_bits,

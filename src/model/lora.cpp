@@ -95,13 +95,13 @@ bool is_linear_part(std::string_view name) {
          name.starts_with("weight.");
 }
 
-/// The linear layer that an adapter's tensor belongs to. `path` is empty for a name of another
-/// form.
+/// The linear layer that an adapter's tensor belongs to. `path` is empty if the tensor's name has
+/// none of the known forms.
 struct Adapted {
   std::string path;
-  bool is_frozen = false;  ///< the tensor is a copy of the layer without the adapter
+  bool is_frozen = false;  ///< the tensor is a copy of a tensor of the base layer
 
-  /// The path without the name of the wrapper that upstream's preference training puts in front.
+  /// The path without the name of a wrapper. Upstream's preference training puts this name first.
   std::string path_in_model() const {
     constexpr std::string_view kWrapper = "inner.";
     return path.starts_with(kWrapper) ? path.substr(kWrapper.size()) : path;

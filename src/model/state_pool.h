@@ -20,7 +20,7 @@ struct BlockState {
   std::int32_t h = -1;
 };
 
-/// The uses of the layout's tensors, as indices into the layout.
+/// The index of each state tensor in the layout.
 struct StateIndex {
   std::vector<BlockState> blocks;
   std::int32_t seen = -1;

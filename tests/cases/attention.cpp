@@ -56,7 +56,7 @@ struct KeyWeight {
   double deviation;  ///< standard deviation, relative to the value
 };
 
-/// The weight of a score in a softmax over n_keys keys that is computed online.
+/// The weight of a score in an online softmax over n_keys keys.
 KeyWeight weight_of(const Rounded& score, double largest, double total, std::size_t n_keys) {
   Rounded distance = score;
   distance.value -= largest;
@@ -64,8 +64,8 @@ KeyWeight weight_of(const Rounded& score, double largest, double total, std::siz
   const Rounded weight = exp_of(distance);
   if (weight.value == 0) return {};
   // A later score that is larger than all scores before it multiplies the weight by one more
-  // exponential. In the worst case every later score is such a score. On average one later score
-  // is, and merging partial results adds at most three exponentials.
+  // exponential. In the worst case every later score is such a score. On average only one later
+  // score is such a score. Merging partial results adds at most three exponentials.
   const double rescaling = (kExpUlps + 0.5) * kUlp;
   // A huge score has a huge error, but then the weights of all other keys are 0.
   const double worst = std::min(weight.worst / weight.value, 1e30);

@@ -54,8 +54,8 @@ struct Carried {
   double value = 0;
   double worst = 0;
   double noise2 = 0;
-  /// The errors of the decay and of the input that come from functions. They may have the same sign
-  /// in every row.
+  /// The errors that functions cause in the decay and in the input. These errors may have the same
+  /// sign in every row.
   double lean_of_decay = 0, lean_of_input = 0;
 
   Rounded rounded() const {
@@ -78,8 +78,8 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const Rounded gain = input * Rounded{b};
   const double before = value;
   value = decay * before + gain.value;
-  // The roundings of the product, of the inner sum and of the outer sum, and the rounding when the
-  // reference stores h.
+  // A kernel rounds the product (exp(power) - 1) * h, the sum of this product and input * b, and
+  // the new h. The reference rounds h once more when it stores h.
   const double change = std::expm1(power.value) * before;
   const double sizes[] = {change, change + gain.value, value, value};
   double roundings = 0, roundings2 = 0;

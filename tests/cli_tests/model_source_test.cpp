@@ -261,7 +261,7 @@ class MappedCli : public testing::TestWithParam<bool> {
 TEST_P(MappedCli, TextGoesThroughTheMapping) {
   EXPECT_EQ(run_json(Arguments{"tokenize", "ROMEO:\nBut"} + model_), Json({127, 126, 125}));
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "126", "125"} + model_).out, "ROMEO:\nBut\n");
-  // A model id that no token is mapped to decodes to nothing.
+  // The mapping has no token for the model's id 0, so this id decodes to nothing.
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "0", "125"} + model_).out, "ROMEOBut\n");
   const Arguments go = Arguments{"run", "--json", "--max-tokens", "12", "--seed", "1"} + model_;
   const Json by_text = run_json(go + Arguments{"--prompt", "ROMEO:\nBut"});

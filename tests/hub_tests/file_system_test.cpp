@@ -124,7 +124,7 @@ TEST_F(FileSystemTest, AcceptsFilesInPlaceOfLinks) {
   download();
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1);
   expect_all_plain();
-  // A missing file becomes a link.
+  // When links work again, a download makes a link for each missing file.
   fs::remove(snapshot() / "same.safetensors");
   fs::remove(snapshot() / "config.json");
   download();

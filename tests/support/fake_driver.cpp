@@ -23,7 +23,7 @@ std::string own_name() {
   return std::filesystem::path(info.dli_fname).stem().string();
 }
 
-/// The part of the library's name before "_in_" (`first`), or the part after it.
+/// The part of the library's name before "_in_" if `first` is true, else the part after it.
 std::string word(bool first) {
   const std::string name = own_name();
   const std::size_t at = name.find("_in_");

@@ -24,9 +24,9 @@ using std::filesystem::path;
 
 using Paths = std::vector<path>;
 
-/// A machine whose drivers are tried. It crashes if a driver in `bad` is loaded, or more than one
-/// driver in `enemies`. A loaded driver in `hiding` hides all devices. Otherwise each driver lists
-/// one device, except the drivers in `without_hardware`.
+/// A fake machine that loads drivers. It crashes if it loads a driver in `bad`, or if it loads more
+/// than one driver in `enemies`. If it loads a driver in `hiding`, no device is listed. Otherwise
+/// each loaded driver lists one device, except the drivers in `without_hardware`.
 struct FakeMachine {
   Paths installed;
   std::set<path> bad = {};

@@ -105,7 +105,7 @@ TEST(ChooseScan, RefusesMoreStatesThanRegistersHold) {
   }
 }
 
-/// The weights and inputs of one sequence. They can be run in steps of any sizes.
+/// The weights and inputs of one sequence. Its rows can be split into steps of any sizes.
 class Sequence {
  public:
   static constexpr std::int64_t kRows = 40;

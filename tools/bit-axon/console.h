@@ -24,7 +24,7 @@ void flush();
 
 /// Writes one line to stderr, after "bit-axon: ".
 void note(std::string_view line);
-/// As note, but without the prefix, and dimmed on a terminal with colors.
+/// Writes one line to stderr without the prefix. The line is dimmed on a terminal with colors.
 void note_dim(std::string_view line);
 
 /// A progress line on stderr that is rewritten in place. It appears only on a terminal, and only
@@ -47,7 +47,7 @@ class ProgressLine {
   double started_seconds_;
 };
 
-/// "5.77 B", "2.2 M"
+/// The count as short text, such as "5.77 B", "2.20 M" or "512".
 std::string count_text(double count);
 
 }  // namespace bitaxon::tool

@@ -15,7 +15,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
-// Without vectors, the plain kernels are as fast.
+// Without vectors, the plain kernels are as fast as these kernels.
 const ProductKernels* product_kernels() { return nullptr; }
 #else
 
@@ -42,7 +42,7 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(DI()));
 // Weights take one and a half vector registers; the sums and totals of each row take two.
 constexpr int kMaxRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
-/// The low and the high bytes of the values in the table.
+/// A table of sixteen 16-bit values, split into their low bytes and their high bytes.
 struct Table {
   hn::Vec<DBytes> low;
   hn::Vec<DBytes> high;
@@ -114,8 +114,8 @@ BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {
   std::int32_t both = 0;
   std::memcpy(&both, pair, sizeof(both));
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_EMU128
-  // On x86, this function does not reorder lanes, although its name allows that: each lane gets
-  // the products of its own pair.
+  // On x86, ReorderWidenMulAccumulate does not reorder lanes, although its name allows that. Each
+  // lane gets the products of its own pair.
   I32 unused = zero_i();
   return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(DShort(), w),
                                        hn::BitCast(DShort(), hn::Set(DI(), both)), sum, unused);

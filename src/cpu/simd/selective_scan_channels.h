@@ -13,8 +13,8 @@ inline constexpr std::int64_t kChannelsOfOne = 512;
 /// Rows whose time steps and gates are computed before their states. These values do not depend on
 /// each other, so a core computes several at once.
 inline constexpr std::int64_t kRowsAhead = 16;
-/// The lower bound of dt * decay: 2^-100 times a state is negligible compared with any value that
-/// is added to it.
+/// The lower bound of dt * decay, which is an exponent of 2. A state times 2^-100 is negligible
+/// compared with any value that is added to it.
 inline constexpr float kVanishing = -100.0F;
 
 /// Some channels of one segment. All pointers except bcr point to the first channel.

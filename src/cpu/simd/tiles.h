@@ -51,7 +51,7 @@ TileLayout tile_layout(const WeightDesc& desc);
 /// to  [layout.size_bytes()], aligned to 64
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t first, std::int64_t last, std::span<std::byte> to);
-/// Decodes one element to the same bits as decode() of the stored form.
+/// Decodes one element. The result has the same bits as the result of decode() for the stored form.
 /// quant_map  f32 [16], NF4 only
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
                            std::int64_t matrix, std::int64_t row, std::int64_t col);

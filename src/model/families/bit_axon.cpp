@@ -96,7 +96,8 @@ bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
   return true;
 }
 
-/// Method and bits, such as "gptq, 4 bits". Empty if the object has neither.
+/// The quantization method and the bits that `value` names, such as "gptq, 4 bits". Empty if
+/// `value` has neither.
 std::string quantization_of(const Json& value) {
   if (!value.is_object()) return "";
   std::string text;

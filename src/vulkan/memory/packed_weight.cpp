@@ -18,7 +18,8 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::size_t kPartAlignment = 16;
-/// Floats in the tables of an nf4 weight: see shaders/lib/weight.glsl.
+/// Sizes, in 32-bit words, in the tables of an nf4 weight. kCodebookWords includes the four words
+/// between the codebook and the nested map. See shaders/lib/weight.glsl.
 constexpr std::int64_t kCodebookWords = 20;
 constexpr std::int64_t kNestedMapWords = 256;
 

@@ -15,8 +15,9 @@ struct VulkanKernel {
 };
 
 /// A kernel with scratch. The constructor Plan(node, caps) lays out the scratch in the member
-/// `scratch`, a ScratchPlan, and makes all decisions that this layout depends on. The size of the
-/// scratch and the launches come from equal plans, so they always agree.
+/// `scratch`, a ScratchPlan, and makes all decisions that this layout depends on. `workspace` and
+/// `launch` each build a Plan from the same node and device, so both plans are equal. The size of
+/// the scratch therefore always fits the launches.
 template <class Plan, std::vector<Launch> (*launches)(const LaunchContext&, const Plan&)>
 constexpr VulkanKernel kernel_with_plan() {
   return {
