@@ -527,7 +527,7 @@ TEST_F(BadInputCli, RefusesBrokenMappings) {
   expect_refused(cases);
 }
 
-TEST_F(BadInputCli, RefusesStatesThatDoNotFit) {
+TEST_F(BadInputCli, RefusesDamagedAndForeignStates) {
   const Arguments save = {"logits", "--ids", "1,2,3", "--quiet", "--out"};
   run_well(save + Arguments{at("l").string(), "--save-state", at("good").string(), "--precision",
                             "exact"});

@@ -39,7 +39,7 @@ class HubCli : public testing::Test {
   Surroundings surroundings_;
 };
 
-TEST_F(HubCli, FindsTheRevisionThatMainNames) {
+TEST_F(HubCli, FindsTheRevisionInRefsMain) {
   EXPECT_EQ(parameters({"a/b"}), 2200320);
   write_file(hub() / "models--a--b" / "refs" / "main", "other");
   EXPECT_NE(parameters({"a/b"}), 2200320);

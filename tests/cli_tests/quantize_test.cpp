@@ -239,7 +239,7 @@ TEST_F(MergeCli, ChangesOnlyTheAdaptedWeights) {
   }
 }
 
-TEST_F(MergeCli, KeepsTheFormatOfTheBaseUnlessNoReQuantizeIsGiven) {
+TEST_F(MergeCli, QuantizesAgainUnlessToldNotTo) {
   const std::string adapter = write_adapter(false);
   for (const char* format : {"mlx", "nf4"}) {
     const std::string base = path(format);

@@ -78,7 +78,7 @@ TEST_F(FileSystemTest, NoticesTwoWritersWithoutLocks) {
   first.publish(blob("model.safetensors"));
 }
 
-TEST_F(FileSystemTest, DownloadsWithoutKnownFreeSpace) {
+TEST_F(FileSystemTest, DownloadsWhenFreeSpaceIsUnknown) {
   calls_.space = [](const fs::path&, std::error_code&) { return fs::space_info{}; };
   download();
   expect_all_here();
