@@ -1,5 +1,9 @@
 #include "vulkan_tests/test_gpu.h"
 
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+
 namespace bitaxon::test {
 namespace {
 
@@ -9,6 +13,8 @@ constexpr VkMemoryPropertyFlags kOfHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
 
 /// The memory type of the driver that serves both imitated types.
 std::uint32_t real_type = 0;
+/// The heap of this memory type.
+std::optional<std::uint32_t> real_heap;
 PFN_vkGetBufferMemoryRequirements2 get_requirements = nullptr;
 PFN_vkAllocateMemory allocate = nullptr;
 
@@ -35,14 +41,20 @@ void imitate(vulkan::Functions& functions) {
   functions.vkAllocateMemory = allocate_real;
 }
 
+/// The backend calls this again with the device's real heaps and the imitated types, whenever it
+/// reads how much memory is available.
 void two_heaps(vulkan::DeviceCaps& caps) {
   constexpr VkMemoryPropertyFlags kBoth = kOfHost | VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   const auto both = std::ranges::find_if(caps.memory_types, [](const vulkan::MemoryType& type) {
     return (type.flags & kBoth) == kBoth;
   });
-  if (both == caps.memory_types.end()) throw std::runtime_error("no memory of both kinds");
-  real_type = static_cast<std::uint32_t>(both - caps.memory_types.begin());
-  const vulkan::MemoryHeap& heap = caps.heaps[both->heap];
+  if (both != caps.memory_types.end()) {
+    real_type = static_cast<std::uint32_t>(both - caps.memory_types.begin());
+    real_heap = both->heap;
+  } else if (!real_heap) {
+    throw std::runtime_error("no memory type is both on the device and visible to the host");
+  }
+  const vulkan::MemoryHeap heap = caps.heaps[*real_heap];
   caps.heaps = {{heap.size_bytes, heap.available_bytes, true},
                 {heap.size_bytes, heap.available_bytes, false}};
   caps.memory_types = {{0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT}, {1, kOfHost}};
