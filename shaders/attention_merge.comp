@@ -1,10 +1,12 @@
-// Merges the results of attention_split for the parts of a row's keys:
+// attention_split computes one result for each part of a row's keys. This shader merges the results
+// of all n parts i:
 //   y[row, head] = sum_i exp(m_i - m) * weighted_i / sum_i exp(m_i - m) * total_i,  m = max_i m_i
 //
 // Bindings: step; totals [R, n_heads, n_splits, 2] of (m_i, total_i);
 //   weighted [R, n_heads, n_splits, units of a head * 4]; y [R, D]
-// Grid: x over heads, y over rows. The threads of a workgroup divide the units of the head among
-// them. If threads remain, they divide the parts as well.
+// Grid: x over heads, y over rows. A unit is four elements of a head. Each thread of a workgroup
+// sums one unit at a time. If there are at least two threads per unit, several threads share a
+// unit, and each of them sums some of the parts.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/attention.glsl"
@@ -20,7 +22,8 @@ shared vec2 shared_totals[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared float shared_factors[BX_ATTENTION_MERGE_MAX_SPLITS];
 shared vec4 shared_sums[gl_WorkGroupSize.x];
 
-// The sum of unit u over the parts begin, begin + stride, ...
+// The weighted sum of unit u over the parts begin, begin + stride, ... `part` is the index of the
+// first part of the row and head.
 vec4 sum_of(const uint part, const uint n_parts, const uint n_units, const uint u, const uint begin,
             const uint stride) {
   vec4 sum = vec4(0.0);

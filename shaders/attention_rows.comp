@@ -2,9 +2,10 @@
 //
 // Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs; y [R, D]
 // A workgroup computes a block of rows of one head. Each group of kLanes lanes holds kQueries
-// queries (rows). For each segment with rows in the block, the workgroup streams through shared
-// memory every key that one of these rows attends to. The softmax is computed online: when a larger
-// score appears, the sums so far are rescaled.
+// queries; a query is one row of q. The block may have rows of several segments. For each segment,
+// the workgroup loads all keys that its rows attend to into shared memory, one tile of keys after
+// the other. The softmax is computed online: when a larger score appears, the sums so far are
+// rescaled.
 // Grid: x over heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
 // Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
 // "FlashAttention".
@@ -26,8 +27,8 @@ vec4 q[kQueries * kUnits];
 vec4 sums[kQueries * kUnits];
 float largest[kQueries];
 float total[kQueries];
-// The first key and the number of keys that each query attends to. Keys are counted from the first
-// key of the segment's rows in the block.
+// The first key and the number of keys that each query attends to. Key 0 is the first key that any
+// row of the segment in this block attends to.
 uint first_seen[kQueries];
 uint n_seen[kQueries];
 
@@ -66,7 +67,8 @@ void load_tile(const SegmentWords segment, const uint head, const uint ring_row,
   }
 }
 
-// The weight of one key for query j. Rescales the sums of the query if the score is a new maximum.
+// Computes the weight of one key for query j from its score. If the score is a new maximum,
+// rescales the sums of the query.
 void weigh(const float score, const uint j, out float weight) {
   if (score > largest[j]) {
     const float factor = softmax_exp(largest[j] - score);
@@ -78,9 +80,10 @@ void weigh(const float score, const uint j, out float weight) {
   total[j] += weight;
 }
 
-// Adds key `key` of the tile, which is the `index`-th key of the segment. A key outside the range
-// of a query must not be added even with weight 0, because it may be NaN. `all_see` says that all
-// queries attend to this key.
+// Adds one key to the sums of the queries that attend to it. `key` is its index in the tile, and
+// `index` is its number as in first_seen. `all_see` says that all queries attend to the key. A
+// query that does not attend to the key must skip it: weight 0 is not enough, because the key may
+// be NaN.
 void absorb(const uint key, const uint index, const bool all_see) {
   float score[kQueries];
   for (uint j = 0; j < kQueries; ++j) score[j] = 0.0;

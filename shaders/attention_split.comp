@@ -4,11 +4,12 @@
 //
 // Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs;
 //   totals [R, n_heads, n_splits, 2]; weighted [R, n_heads, n_splits, units of a head * 4]
-// Grid: x over heads, y over parts, z over rows. Parts beyond the row's keys do nothing, and
-// attention_merge does not read them.
-// Each group of kLanes lanes holds a copy of the query, takes every n-th key of the part and has
-// its own softmax. Then the groups of each subgroup are merged, and finally the subgroups. Requires
-// whole subgroups of at least kLanes.
+// Grid: x over heads, y over parts, z over rows. Workgroups of parts beyond the row's keys do
+// nothing, and attention_merge does not read the results of such parts.
+// A workgroup has n groups of kLanes lanes. Each group holds a copy of the query, takes every n-th
+// key of the part and has its own softmax. Then the results of the groups in each subgroup are
+// merged, and finally the results of the subgroups. Requires whole subgroups of at least kLanes
+// lanes.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -33,8 +34,8 @@ void rescale(const float factor) {
   for (uint c = 0; c < kUnits; ++c) sums[c] *= factor;
 }
 
-// Processes n keys from position `first` on, with all groups of lanes. A group of lanes is called a
-// "query" here.
+// All groups of lanes together process n keys from position `first` on. In the names of this
+// function, "query" means a group of lanes.
 void read_keys(const SegmentWords segment, const uint row, const uint head, const uint first,
                const uint n) {
   const uint ring_row = first % p.capacity;
@@ -75,7 +76,8 @@ void read_keys(const SegmentWords segment, const uint row, const uint head, cons
   }
 }
 
-// After this function each group of lanes holds the result of the whole subgroup.
+// Merges the results of all groups of lanes in the subgroup. Afterwards every group of lanes holds
+// the result of the whole subgroup.
 void merge_subgroup() {
   const float all = subgroupMax(largest);
   rescale(softmax_exp(largest - all));

@@ -1,10 +1,9 @@
-// keys[p(r) mod capacity, :] = new_keys[r, :], values likewise, where p(r) is the position of row
-// r. "Ring" is the ring buffer of the KV cache.
+// keys[p(r) mod capacity, :] = new_keys[r, :], where p(r) is the position of row r. The same holds
+// for values and new_values. "Ring" means a ring buffer of the KV cache.
 //
 // Bindings: step; new_keys, new_values [R, D]; keys, values [capacity, D] of each slot, as words
-// An invocation writes one word of each ring. In a float16 ring with odd D, half of the first or
-// last word of a row may belong to an adjacent row, which another invocation may write at the same
-// time.
+// An invocation writes one word of each ring. In a float16 ring with odd D, two adjacent rows may
+// share a word. Another invocation may then write the other half of the word at the same time.
 // Grid: x over the words of a row, y over rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -21,8 +20,8 @@ layout(set = 0, binding = 3, scalar) buffer Keys { uint keys[]; };
 layout(set = 0, binding = 4, scalar) buffer Values { uint values[]; };
 layout(push_constant, scalar) uniform Push { AttnAppendPush p; };
 
-// Writes the bits of `mask` in a word. Another invocation may write the other bits at the same
-// time.
+// Writes only the bits of `mask` in a word of each ring. Another invocation may write the other
+// bits of the word at the same time.
 void write_part(const uint keys_at, const uint values_at, const uint mask, const uint key,
                 const uint value) {
   atomicAnd(keys[keys_at], ~mask);
@@ -47,7 +46,8 @@ void main() {
     }
     return;
   }
-  // Column of the lower half of the word. A column outside [0, d_model) belongs to another row.
+  // The column of the lower half of the word. If a column is outside [0, d_model), that half of the
+  // word belongs to another row.
   const int low = int(2 * i) - int(first & 1u);
   const int high = low + 1;
   const uint word = first / 2 + i;

@@ -1,13 +1,14 @@
 // For the single row of a step, at position p:
-//   q = q_proj @ n(x);  keys[p mod capacity] = k_proj @ n(x), values likewise
+//   q = q_proj @ n(x)
+//   keys[p mod capacity] = k_proj @ n(x);  values[p mod capacity] = v_proj @ n(x)
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 //
 // Bindings: step; x [1, D] as floats and as vec4s; q [1, D]; keys, values [capacity, D] of each
 //   slot, as words
 // A subgroup computes OUTS outputs of one of the three matrices; a workgroup computes the outputs
-// of its subgroups. Grid: x over outputs, each matrix rounded up to whole OUTS. For float16 rings
-// (the ring buffers of the KV cache), OUTS and D are even, so that both halves of a word come from
-// one subgroup. Requires whole subgroups.
+// of its subgroups. Grid: x over outputs; the outputs of each matrix are rounded up to a multiple
+// of OUTS. A ring is a ring buffer of the KV cache. For float16 rings, OUTS and D are even, so that
+// one subgroup computes both halves of a word. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"

@@ -1,10 +1,11 @@
-// y[r, :] = table[id[r], :], zeros for an id outside the vocabulary
+// y[r, :] = table[id[r], :], or zeros if id[r] is outside the vocabulary
 // seen(write version) = seen(read version) | {id[r] of the segment's rows}
 //
 // Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, d_embedding]
-// Grid: x strides over columns or words; y over rows or segments (there are never more segments
-// than rows); z: BX_EMBED_LOOK_UP or BX_EMBED_RECORD. One invocation reads and writes a word of
-// seen, so the read and write versions may be the same and an id may occur several times.
+// Grid: z is BX_EMBED_LOOK_UP or BX_EMBED_RECORD. x strides over columns (LOOK_UP) or words
+// (RECORD). y is over rows or segments; there are never more segments than rows. Each word of
+// `seen` is read and written by one invocation only. So the read version and the write version may
+// be the same, and an id may occur several times.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -40,7 +41,7 @@ void record(uint g, uint first, uint stride) {
   const SegmentWords segment = step_.segments[g];
   const uint slot = segment.slot * p.seen_slot;
   for (uint w = first; w < p.n_words; w += stride) {
-    // At position 0 the old set is empty, whatever the memory holds.
+    // At position 0 the old set is empty, even if its memory holds other bits.
     uint bits = 0;
     if (segment.position != 0) bits = seen[slot + segment.read_version * p.seen_version + w];
     for (uint i = 0; i < segment.n_rows; ++i) {

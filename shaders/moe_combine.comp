@@ -1,7 +1,7 @@
 // y[r, o] = residual[r, o] + sum_s gates[r, s] * products[r, s, o]
 //
 // Bindings: products [R, slots, D]; gates [R, top_k + 1]; residual [R, D]; y [R, D]
-// An invocation computes one element, slot by slot. Grid: x over D, y over rows.
+// An invocation computes one element of y and adds the slots in order. Grid: x over D, y over rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_scalar_block_layout : require

@@ -3,8 +3,8 @@
 //
 // Bindings: act [R, slots, I]; experts [R, top_k]; gates [R, top_k + 1]; residual [R, D];
 //           y [R, D]
-// A subgroup computes OUTS elements of one row, slot by slot. Grid: x over D, y over rows. Requires
-// whole subgroups. An invalid expert index counts as the last expert.
+// A subgroup computes OUTS elements of one row of y and adds the slots in order. Grid: x over D, y
+// over rows. Requires whole subgroups. An invalid expert index counts as the last expert.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/weight.glsl"
@@ -15,7 +15,7 @@ layout(constant_id = BX_MOE_DOWN_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_DOWN_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_DOWN_OUTS) const uint kOuts = 2;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
@@ -33,7 +33,8 @@ const uint kOneRow = 1;
 
 const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 
-// mv_acc = this lane's part of the products of rows [first, first + OUTS) with one slot.
+// Multiplies weight rows [first, first + OUTS) of a slot's expert by the activations of the slot.
+// Afterwards mv_acc holds this lane's part of each sum.
 void multiply(uint row, uint slot, uint n_slots, uint first) {
   const uint act_at = (row * n_slots + slot) * p.intermediate;
   const bool is_shared = kHasShared && slot == p.top_k;

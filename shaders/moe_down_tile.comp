@@ -1,8 +1,8 @@
 // products[r, s, :] = down[e] @ act[r, s] for a tile of the pairs (r, s) of expert e
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; act [R, slots, I]; products [R, slots, D]
-// A workgroup computes as many elements as it has invocations, for up to ROWS pairs. Grid: x over
-// D, y over tiles.
+// A workgroup computes one element per invocation for each of up to ROWS pairs. Grid: x over D, y
+// over tiles.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/weight.glsl"
@@ -15,13 +15,13 @@ layout(constant_id = BX_MOE_DOWN_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer Act { float act[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Act4 { vec4 act4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Products { float products[]; };
 layout(push_constant, scalar) uniform Push { MoeDownPush p; };
 
-shared uint act_at[kRows];  // the offset of each row of the tile
+shared uint act_at[kRows];  // the offset in act[] of each row of the tile
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
@@ -34,7 +34,7 @@ const bool kHasShared = kSharedForm != BX_FORM_ABSENT;
 void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
-  // Missing rows of the tile repeat its last row.
+  // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     act_at[m] = pairs[tile.y + min(m, tile.z - 1)] * p.intermediate;
   if (kHasShared && tile.x == p.n_experts) {

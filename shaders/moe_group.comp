@@ -1,11 +1,14 @@
-// Sorts the (row, slot) pairs of a step by expert, so that tiles of one expert's rows can be
-// computed together: a counting sort, then a list of tiles.
+// Sorts the (row, slot) pairs of a step by expert, with a counting sort. Then lists tiles, each of
+// which has pairs of one expert only. So later shaders can compute several rows of an expert
+// together.
 //
-// Bindings: step; experts [R, top_k]; pairs [R * slots]: row * slots + slot, by expert;
-//           tiles: (expert, its first pair, number of pairs); grid: workgroups for all tiles
-// One workgroup. The shared expert is expert n_experts and has slot top_k of every row. An invalid
-// expert index counts as the last expert. The pairs of one expert are in no particular order, so
-// results must not depend on their order.
+// Bindings: step; experts [R, top_k];
+//           pairs [R * slots]: row * slots + slot, sorted by expert;
+//           tiles: (expert, first pair of the tile, number of pairs);
+//           grid: the number of workgroups for all tiles
+// The grid is one workgroup. The shared expert is expert n_experts and has slot top_k of every row.
+// An invalid expert index counts as the last expert. The pairs of one expert are in no particular
+// order, so results must not depend on the order of pairs.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"

@@ -3,14 +3,14 @@
 // sigmoid(shared_gate @ n), or by 0 without a shared expert
 //
 // Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
-// A workgroup computes one row, a subgroup one logit at a time. Grid: x over rows. Requires whole
-// subgroups and X <= BX_MOE_MAX_EXPERTS.
+// A workgroup computes one row. Each of its subgroups computes one logit at a time. Grid: x over
+// rows. Requires whole subgroups and X <= BX_MOE_MAX_EXPERTS.
 //
-// The experts with the largest float32 gates are chosen. Gates are compared as bits: the bits of
-// non-negative floats have the same order, whatever a device does with subnormal numbers, and the
-// order is total even with NaN. Equal rows of the router have equal gates, because each logit is
-// summed in the same order. Gates of almost equal logits tie as in float32 if exp is accurate to
-// the last place.
+// The experts with the largest float32 gates are chosen. The shader compares the bits of gates as
+// integers. For non-negative floats this gives the same order, even if the device flushes subnormal
+// numbers, and NaN has a place in the order. Two equal rows of the router give equal gates, because
+// all logits are summed in the same order. Gates of almost equal logits tie as in float32 if exp is
+// accurate to the last place.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -23,7 +23,7 @@ layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) writeonly restrict buffer Normed { float normed[]; };
@@ -73,10 +73,10 @@ void compute_logits(uint row_at) {
   barrier();
 }
 
-// The bits of exp(-below) / total. A subnormal result is computed as an integer, because its bits
-// are that integer.
+// The bits of the float exp(-below) / total. For a subnormal result, the function computes the
+// result in units of 2^-149 and rounds it to an integer. The bits are that integer.
 uint gate_of(float below, float total) {
-  const float kLogSmallest = 87.0;             // a little above the smallest normal, exp(-87.34)
+  const float kLogSmallest = 87.0;             // exp(-87.34) is the smallest normal float
   const float kLogUnit = 103.278929903431851;  // exp(-kLogUnit) = 2^-149, one bit of a subnormal
   if (isnan(total)) return 0x7fc00000u;
   if (below + log(total) <= kLogSmallest) return floatBitsToUint(exp_of(-below) / total);

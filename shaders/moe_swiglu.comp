@@ -17,7 +17,7 @@ layout(constant_id = BX_MOE_SWIGLU_SHARED_GATE_FORM) const uint kSharedGateForm 
 layout(constant_id = BX_MOE_SWIGLU_SHARED_UP_FORM) const uint kSharedUpForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_SWIGLU_OUTS) const uint kOuts = 4;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 0, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Experts { uint experts[]; };
@@ -31,8 +31,8 @@ const uint kOneRow = 1;
 #define MV_X4(at, i) x4[((at) >> 2) + (i)]
 #include "lib/mat_vec.glsl"
 
-// mv_acc = the products of rows [first, first + OUTS) of one expert's matrix, summed over the
-// lanes.
+// Multiplies rows [first, first + OUTS) of one expert's matrix by the row of x at `x_at`.
+// Afterwards mv_acc holds the complete sums in every lane.
 void multiply(const WeightAddress w, const uint form, const WeightAddress shared_w,
               const uint shared_form, const bool is_shared, const uint expert, const uint first,
               const uint x_at) {

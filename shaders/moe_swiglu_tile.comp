@@ -1,8 +1,8 @@
 // y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]) for a tile of the pairs (r, s) of expert e
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; x [R, D]; y [R, slots, I]
-// A workgroup computes half as many elements as it has invocations, for up to ROWS pairs. Grid: x
-// over I, y over tiles.
+// A workgroup of n invocations computes n / 2 elements for each of up to ROWS pairs. Grid: x over
+// I, y over tiles.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/math.glsl"
@@ -19,13 +19,13 @@ layout(constant_id = BX_MOE_SWIGLU_TILE_ROWS) const uint kRows = 64;
 
 layout(set = 0, binding = 0, scalar) readonly restrict buffer PairList { uint pairs[]; };
 layout(set = 0, binding = 1, scalar) readonly restrict buffer Tiles { uvec3 tiles[]; };
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 2, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 3, scalar) writeonly restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { MoeSwigluPush p; };
 
-shared uint x_at[kRows];  // the offset of each row of the tile
+shared uint x_at[kRows];  // the offset in x[] of each row of the tile
 
 #define MM_GROUP gl_WorkGroupSize.x
 #define MM_ROWS kRows
@@ -35,8 +35,9 @@ shared uint x_at[kRows];  // the offset of each row of the tile
 
 const bool kHasShared = kSharedGateForm != BX_FORM_ABSENT;
 
-// Half of the tile's weight rows belong to gate, the other half to up. So an invocation has both
-// sums of an element, in outputs j and j + 4 of its block.
+// The first half of the tile's weight rows are rows of gate, the second half are rows of up. An
+// invocation has the gate sum of an element in output j of its block, and the up sum of the same
+// element in output j + 4.
 bool loads_up() { return gl_LocalInvocationID.x >= gl_WorkGroupSize.x / 2; }
 uint n_outs() { return gl_WorkGroupSize.x / 2; }
 
@@ -53,7 +54,8 @@ void load_slice(const WeightAddress gate, const uint gate_form, const WeightAddr
   }
 }
 
-// Element 0 of the tile comes from row first_row of both weights.
+// Multiplies the rows of the tile by both weights. Element 0 of the tile comes from row first_row
+// of both weights.
 void multiply(const WeightAddress gate, const uint gate_form, const WeightAddress up,
               const uint up_form, const uint first_row, const uint end_row) {
   mm_clear();
@@ -73,7 +75,7 @@ void main() {
   const uvec3 tile = tiles[gl_WorkGroupID.y];
   const uint first_out = gl_WorkGroupID.x * n_outs();
   const uint n_slots = p.top_k + (kHasShared ? 1 : 0);
-  // Missing rows of the tile repeat its last row.
+  // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
     x_at[m] = pairs[tile.y + min(m, tile.z - 1)] / n_slots * p.d_model;
   if (kHasShared && tile.x == p.n_experts) {

@@ -1,4 +1,5 @@
-// sums[invocation] = the sum of 32 chains x = x * factor + term after n_rounds steps of each
+// Each invocation computes 32 chains: n_rounds times x = x * factor + term for each chain.
+//   sums[invocation] = the sum of the last x of all 32 chains
 //
 // Bindings: sums [invocations]; starts [1 or more]
 // Grid: x, one invocation per sum. The shader only multiplies and adds in registers, to measure the
@@ -18,7 +19,8 @@ layout(push_constant, scalar) uniform Push { MultiplyAddPush p; };
 void main() {
   const vec4 factor = vec4(p.factor), term = vec4(p.term);
   const vec4 start = vec4(0, 1, 2, 3) + starts[0];
-  // Eight chains of vec4s hide the latency. They are separate variables to stay in registers.
+  // 32 chains as eight vec4s, which do not depend on each other, so their latencies overlap. They
+  // are separate variables, so that they stay in registers.
   vec4 a = start, b = start + 4, c = start + 8, d = start + 12;
   vec4 e = start + 16, f = start + 20, g = start + 24, h = start + 28;
   for (uint round = 0; round < p.n_rounds; ++round) {

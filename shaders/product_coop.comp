@@ -1,11 +1,12 @@
-// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o], on matrix units.
-// s(r) is source_of() in lib/product_rows.glsl. Both factors are rounded to float16; sums are
-// float32.
+// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o]
+// The products are computed on matrix units. s(r) is source_of() in lib/product_rows.glsl. half()
+// rounds to float16; sums are float32.
 //
 // Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
-// A workgroup of four subgroups computes 64 rows of 64 outputs. Each subgroup computes a quarter: 2
-// by 2 fragments of 16 by 16. Grid: x over outputs, y over rows. Requires workgroups of exactly
-// four subgroups, and products of 16 by 16 by 16 in subgroup scope.
+// A workgroup of four subgroups computes a tile of 64 rows by 64 outputs. Each subgroup computes a
+// quarter of the tile: 2 by 2 fragments, each of 16 by 16 elements. Grid: x over outputs, y over
+// rows. Requires workgroups of exactly four subgroups, and matrix units for products of 16 by 16 by
+// 16 in subgroup scope.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -22,7 +23,7 @@ layout(constant_id = BX_PRODUCT_COOP_FORM) const uint kForm = 0;
 layout(constant_id = BX_PRODUCT_COOP_HAS_RESIDUAL) const bool kHasResidual = false;
 layout(constant_id = BX_PRODUCT_COOP_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
@@ -32,8 +33,9 @@ layout(push_constant, scalar) uniform Push { ProductTilePush p; };
 const uint kRows = BX_PRODUCT_COOP_ROWS;
 const uint kOuts = BX_PRODUCT_COOP_OUTS;
 const uint kDepth = 32;  // columns of a slice
-// A row of a slice has 32 halves, 8 per uvec4, which has the alignment that matrix units require.
-// One more uvec4 puts consecutive rows on different banks.
+// The length of a row of a slice, in uvec4s. A row has 32 halves, 8 in each uvec4. Matrix units
+// require the alignment of a uvec4. One unused uvec4 at the end of each row puts consecutive rows
+// on different banks of shared memory.
 const uint kStride = kDepth / 8 + 1;
 shared uvec4 x_slice[kRows * kStride];
 shared uvec4 w_slice[kOuts * kStride];
@@ -68,7 +70,7 @@ void load_w(const uint first_out, const uint c) {
   }
 }
 
-// Four columns of a row; missing elements are 0.
+// Columns c..c+3 of the argument row that gives result row `row`. Missing elements are 0.
 vec4 x_values(const uint row, const uint c) {
   if (row >= end_row() || c >= p.n_cols) return vec4(0.0);
   const uint from = source_of(kSource, row) * p.n_cols + c;
@@ -118,7 +120,7 @@ void multiply(const uint first_out) {
       [[unroll]] for (uint i = 0; i < 2; ++i)
         coopMatLoadNV(a[i], x_slice, (row + 16 * i) * kStride + k / 8, kStride, false);
       [[unroll]] for (uint j = 0; j < 2; ++j) {
-        // Rows of the slice are columns of the factor.
+        // w_slice is loaded transposed: a row of the slice is a column of the matrix b.
         fcoopmatNV<16, gl_ScopeSubgroup, 16, 16> b;
         coopMatLoadNV(b, w_slice, (o + 16 * j) * kStride + k / 8, kStride, true);
         [[unroll]] for (uint i = 0; i < 2; ++i)

@@ -15,7 +15,7 @@ layout(constant_id = BX_PRODUCT_TILE_HAS_RESIDUAL) const bool kHasResidual = fal
 layout(constant_id = BX_PRODUCT_TILE_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 layout(constant_id = BX_PRODUCT_TILE_ROWS) const uint kRows = 64;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };

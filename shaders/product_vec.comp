@@ -20,7 +20,7 @@ layout(constant_id = BX_PRODUCT_VEC_SOURCE) const uint kSource = BX_ROWS_OF_TOKE
 layout(constant_id = BX_PRODUCT_VEC_OUTS) const uint kOuts = 4;
 layout(constant_id = BX_PRODUCT_VEC_ROWS) const uint kRows = 1;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
@@ -47,7 +47,7 @@ float sum_of_squares(uint row) {
   return group_sum(sum);
 }
 
-// Computes the rows of [first, first + kRows) that are below end_row.
+// Computes those rows of [first, first + kRows) of the result that are below end_row.
 void compute(uint first, uint end_row) {
   for (uint r = 0; r < kRows; ++r) source_row[r] = source_of(kSource, min(first + r, end_row - 1));
   float scale[kRows];

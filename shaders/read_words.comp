@@ -1,4 +1,5 @@
-// sums[invocation] += the words of the quads that it reads. Each of the n_quads quads is read once.
+// Reads n_quads quads (16 bytes each), each of them once. Adds the words of the quads that an
+// invocation reads to sums[invocation].
 //
 // Bindings: sums [invocations]; quads [n_quads]
 // Grid: x strides over quads. The shader only reads, to measure the highest read rate of a device.

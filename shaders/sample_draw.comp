@@ -1,13 +1,14 @@
-// The token of a segment: filters and draws in integers, without sorting.
+// Chooses the token of each segment. Filters the tokens and draws one of them, in integer
+// arithmetic and without sorting.
 //   top-k keeps keys >= the k-th largest key
 //   top-p keeps weights >= the weight of the token at which the running sum, by descending weight,
 //     first exceeds top_p * total
 //   min-p keeps weights >= min_p * largest
 //   token = the first kept token, by ascending id, whose running sum exceeds
 //     floor(r * total / 2^64), r = Philox(seed, position)
-// Without DRAW, or with temperature 0, the token is the best token. The token is
-// BX_TOKEN_NOT_FINITE if there is a NaN or the largest logit is not finite. A segment that samples
-// nothing gets BX_TOKEN_NOT_SAMPLED, and its next_token stays as it is.
+// Without DRAW, or with temperature 0, the token is the token with the largest logit. If there is a
+// NaN, or the largest logit is not finite, the token is BX_TOKEN_NOT_FINITE. A segment that samples
+// nothing gets BX_TOKEN_NOT_SAMPLED, and its next_token does not change.
 //
 // Bindings: step; best [G, n_parts], keys [G, V], weights [G, V]; next_token (state); tokens [G]
 // A workgroup computes one segment. Grid: x over segments. Requires whole subgroups.
@@ -29,9 +30,9 @@ layout(push_constant, scalar) uniform Push { SamplePush p; };
 #include "lib/philox.glsl"
 #include "lib/sample_best.glsl"
 
-const uint kBins = 256;   // bins of a histogram over one byte of the key
-const uint kCopies = 4;   // copies of each bin, because most keys share their first byte
-const uint kBlocks = 16;  // blocks of bins, for a faster search
+const uint kBins = 256;   // bins of a histogram: one for each value of one byte of the keys
+const uint kCopies = 4;   // copies of each bin, because most keys have the same first byte
+const uint kBlocks = 16;  // blocks of consecutive bins, for a faster search
 const uint kPerBlock = kBins / kBlocks;
 
 shared uint bin_low[kBins * kCopies];
@@ -42,7 +43,8 @@ shared uvec2 total;
 shared uint found;
 shared uvec2 rest;
 
-// The first index of this segment in keys and weights, and the bounds that its tokens must reach.
+// `row` is the first index of this segment in keys[] and weights[]. A token whose key is below
+// least_key or whose weight is below least_weight is dropped.
 uint row;
 uint least_key = 0;
 uint least_weight = 0;
@@ -60,9 +62,9 @@ void add_to_bin(const uint bin, const uint mass) {
   if (before + mass < before) atomicAdd(bin_high[at], 1);
 }
 
-// Clears the histogram, then adds the tokens whose key agrees with `prefix` above the byte at
-// `shift`. If `by_weight`, the weight of a token is both its key and its mass. Otherwise a token
-// has its own key and the mass 1.
+// Clears the histogram. Then adds all tokens whose key equals `prefix` in the bits above the byte
+// at `shift`. If `by_weight`, a token's weight serves as its key and as its mass. Otherwise the key
+// is the token's key in keys[], and the mass is 1.
 void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
   for (uint i = gl_LocalInvocationIndex; i < kBins * kCopies; i += gl_WorkGroupSize.x) {
     bin_low[i] = 0;
@@ -77,7 +79,8 @@ void fill_bins(const bool by_weight, const uint prefix, const uint shift) {
   barrier();
 }
 
-// Sums over copies (the result is in the first copy) and over blocks.
+// Adds up the copies of each bin; the sum replaces the first copy. Then adds up the bins of each
+// block.
 void sum_bins() {
   for (uint bin = gl_LocalInvocationIndex; bin < kBins; bin += gl_WorkGroupSize.x) {
     uvec2 sum = uvec2(0);
@@ -95,8 +98,9 @@ void sum_bins() {
   barrier();
 }
 
-// Goes through the bins by descending key until the running sum exceeds `limit`, and stops at bin 0
-// at the latest. Stores the bin in `found` and the remaining limit in `rest`.
+// Adds up the bins by descending key until the running sum exceeds `limit`, and stops at bin 0 at
+// the latest. Stores the last bin in `found`. Stores `limit` minus the sum of the earlier bins in
+// `rest`.
 void search_bins(uvec2 limit) {
   uint block = kBlocks - 1;
   for (; block > 0 && !u64_less(limit, block_sum[block]); --block)
@@ -130,8 +134,8 @@ uvec2 sum_of_lanes(const uvec2 sum) {
                  uvec2(upper << 16, upper >> 16));
 }
 
-// Splits [first, end) into pieces, one per subgroup. Stores the sum of the kept weights of each
-// piece in part_sum, and the sum over all pieces in total.
+// Splits the tokens [first, end) into pieces of `piece` tokens, one piece per subgroup. Stores the
+// sum of the kept weights of each piece in part_sum[], and the sum over all pieces in `total`.
 void sum_parts(const uint first, const uint end, const uint piece) {
   const uint from = first + gl_SubgroupID * piece;
   uvec2 sum = uvec2(0);
@@ -153,8 +157,8 @@ void sum_parts(const uint first, const uint end, const uint piece) {
 uint pieces_of(const uint n) { return (n + gl_NumSubgroups - 1) / gl_NumSubgroups; }
 void sum_all() { sum_parts(0, p.vocab_size, pieces_of(p.vocab_size)); }
 
-// Goes through the pieces until the running sum exceeds `target`. Stores the piece in `found` and
-// the remaining target in `rest`.
+// Adds up the sums of the pieces until the running sum exceeds `target`. Stores the last piece in
+// `found`. Stores `target` minus the sums of the earlier pieces in `rest`.
 void search_parts(uvec2 target) {
   uint s = 0;
   for (; s + 1 < gl_NumSubgroups && !u64_less(target, part_sum[s]); ++s)
@@ -163,8 +167,9 @@ void search_parts(uvec2 target) {
   rest = target;
 }
 
-// The first token whose running sum exceeds `target`, which is below the total. On entry, part_sum
-// holds the sums of the whole vocabulary.
+// The first token, by ascending id, at which the running sum of the kept weights exceeds `target`.
+// `target` must be below the total. On entry, part_sum[] must hold the sums of the pieces of the
+// whole vocabulary.
 uint token_at(uvec2 target) {
   uint first = 0;
   uint end = p.vocab_size;
@@ -197,7 +202,8 @@ uint draw(const uint g) {
   const SamplerWords sampling = step_.segments[g].sampling;
   const uint k = sampling.top_k;
   if (k != 0 && k < p.vocab_size) least_key = key_at_limit(false, uvec2(k - 1, 0));
-  // (min_p * 2^32) * 2^30 <= weight * 2^32, because the largest weight is 2^30.
+  // The largest weight is 2^30, so min-p keeps weights with
+  // (min_p * 2^32) * 2^30 <= weight * 2^32.
   const uvec2 least = u64_shift_right(u64_add(sampling.min_p_q32, uvec2(3, 0)), 2);
   if (sampling.use_top_p != 0) {
     sum_all();
@@ -220,8 +226,8 @@ void main() {
   const uvec2 top = best_of_segment(g);
   const uint temperature = floatBitsToUint(step_.segments[g].sampling.temperature);
   int token = key_is_finite(top.x) ? int(top.y) : BX_TOKEN_NOT_FINITE;
-  // With a tiny temperature the scaled logit overflows. Then only the largest logit remains, as in
-  // the limit of temperature 0.
+  // With a tiny temperature the largest scaled logit overflows. Then the best token is taken
+  // without a draw, as with temperature 0.
   if (kDraw && token >= 0 && !float_is_zero(temperature) && key_is_finite(keys[row + top.y]))
     token = int(draw(g));
   if (gl_LocalInvocationIndex == 0) {

@@ -1,9 +1,10 @@
 // Applies the repetition penalty and the temperature to logits, and finds the best token of each
 // part of the vocabulary.
-//   l[i] = logits[o, i] with o the output that gives the token of segment g; if token i was seen,
-//     divided by the penalty (multiplied when negative)
+//   l[i] = logits[o, i], where o is the output that gives the token of segment g. If token i was
+//     seen, a positive l[i] is divided by the penalty, and a negative l[i] is multiplied by it
 //   keys[g, i] = order_key(l[i] / temperature)
-//   best[g, part] = (order_key(l[i]), i) of the largest l; among equal logits, the lowest id
+//   best[g, part] = (order_key(l[i]), i) for the token i of the part that has the largest l[i];
+//     among equal logits, i is the lowest id
 //
 // Bindings: step; logits [O, V]; seen (state); best [G, n_parts]; keys [G, V], with DRAW
 // A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments. A
@@ -25,7 +26,8 @@ layout(push_constant, scalar) uniform Push { SamplePush p; };
 
 #include "lib/sample_best.glsl"
 
-// An extreme penalty saturates: only a logit that was infinite stays infinite.
+// Applies the repetition penalty to one logit. If an extreme penalty makes a finite logit overflow,
+// the result is the largest finite number with the same sign. An infinite logit stays infinite.
 uint penalised(const uint logit, const uint penalty) {
   if (float_is_nan(logit) || float_is_inf(logit)) return logit;
   const bool positive = (logit & kSignBit) == 0u && !float_is_zero(logit);

@@ -1,5 +1,5 @@
-// Weights of all tokens before filtering.
-//   weights[g, i] = floor(exp(l[i] - max l) * 2^30 + 1/2) with l the scaled logits
+// Computes the weights of all tokens, before any filter.
+//   weights[g, i] = floor(exp(l[i] - max l) * 2^30 + 1/2), where l are the scaled logits
 //
 // Bindings: step; best [G, n_parts] and keys [G, V], of sample_scale; weights [G, V]
 // A workgroup computes a part of one segment's vocabulary. Grid: x over parts, y over segments.

@@ -2,8 +2,8 @@
 // lib/selective_scan.glsl has the formula and bindings 1 to 5.
 //
 // Bindings: step; then bindings 1 to 5
-// A workgroup scans all rows of one segment (grid y), for the channels of its lanes (grid x). Every
-// row is computed in the same way, however rows are grouped into steps.
+// A workgroup scans all rows of one segment (grid y), for the channels of its lanes (grid x). The
+// result of a row does not depend on how rows are grouped into steps.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/selective_scan.glsl"

@@ -1,8 +1,8 @@
-// Runs between the two dispatches of selective_scan_chunk: computes the state after each chunk of a
+// Runs between the two dispatches of selective_scan_chunk. Computes the state after each chunk of a
 // segment except the last chunk.
 //   states[c] = exp(a * dt_sums[c]) * states[c - 1] + states[c],  c = 1, 2, ...
-// a = -exp(a_log). states[0] is already correct. The decay over a chunk is the decay over the sum
-// of its time steps.
+// Here a = -exp(a_log), and states[0] is already correct. exp(a * dt_sums[c]) is the decay over
+// chunk c: the factors exp(a * dt) of its rows multiply, so their time steps dt add up.
 //
 // Bindings: step; dt_sums [places, E]; states [places, N, E] (places: lib/scan_chunks.glsl)
 // A lane computes one state of one channel (grid x) over the chunks of one segment (grid y).

@@ -1,16 +1,18 @@
 // The selective scan with each segment split into chunks (lib/scan_chunks.glsl) that run in
 // parallel, for devices with more lanes than channels. This shader is dispatched twice, with
 // selective_scan_carry between the two dispatches:
-//   first   the first chunk of a segment computes everything; its final state goes to its place, or
-//           to h if it is the only chunk. Middle chunks start from zero and do not compute y; their
-//           final state and their sum of dt go to their places.
-//   REPLAY  all chunks except the first: chunk c starts from the state at the place of chunk c-1.
+//   first   The first chunk of a segment computes its states and y. Its final state goes to its
+//           place, or to h if it is the only chunk. The chunks between the first and the last chunk
+//           start from the state zero and do not compute y. The final state and the sum of dt of
+//           each of these chunks go to its place. The last chunk does nothing.
+//   REPLAY  All chunks except the first chunk compute their states and y. Chunk c starts from the
+//           state at the place of chunk c-1.
 // lib/selective_scan.glsl has the formula and bindings 1 to 5.
 //
 // Bindings: step; then bindings 1 to 5; scratch: states [places, N, E]; dt_sums [places, E]
 // A workgroup scans the rows of one chunk (grid y) of one segment (grid z), for the channels of its
-// lanes (grid x). The grid has room for every segment to have all rows of the step. A state carried
-// over chunks is rounded in a different order than row by row.
+// lanes (grid x). The grid has as many chunks per segment as a segment with all rows of the step.
+// The state at the start of a chunk is rounded differently than in a scan row by row.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/scan_chunks.glsl"
@@ -27,7 +29,7 @@ void main() {
   const uint n_chunks = n_chunks_of(g, p.chunk_rows);
   const bool is_first = chunk == 0;
   const bool is_last = chunk + 1 == n_chunks;
-  // Uniform in the workgroup.
+  // The condition is uniform in the workgroup.
   if (chunk >= n_chunks || (kReplay ? is_first : is_last && !is_first)) return;
 
   load_channel();

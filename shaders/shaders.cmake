@@ -1,5 +1,5 @@
-# The shaders, one kernel per file: bx_add_shader(<name>) compiles <name>.comp and defines
-# Shader::<name>. Included by src/vulkan.
+# The list of shaders. Each file <name>.comp holds one shader; bx_add_shader(<name>) compiles the
+# file and defines Shader::<name>. src/vulkan/CMakeLists.txt includes this list.
 bx_add_shader(attention_merge)
 bx_add_shader(attention_rows)
 bx_add_shader(attention_split)

@@ -1,13 +1,14 @@
 // ssm_in for a step of one row: product, convolution and new tail in one dispatch.
 //   v, z = split(in_proj @ n(x));  n(x)[c] = norm[c] * x[c] / sqrt(mean(x^2) + eps), or x[c]
-//   u[e] = silu(bias[e] + sum_k taps[e, k] * v of row k - (K-1)), earlier rows from the tail
-//   tail = tail without its oldest row, then v
+//   u[e] = silu(bias[e] + sum_k taps[e, k] * v(k - (K-1))[e])
+//     where v(0) is v, and the earlier rows v(-1), v(-2), ... are the rows of the tail
+//   new tail = the old tail without its oldest row, followed by v
 //
-// Bindings: step; x [1, D]; tail, state [K-1, E], oldest first (any range when K is 1); u [1, E];
-// z [1, E]
-// A subgroup computes OUTS of the 2E rows of in_proj, in which the rows of v come first. A
-// workgroup computes the rows of its subgroups. One lane does all the work of a channel, so the
-// tail may be replaced in place. Requires whole subgroups.
+// Bindings: step; x [1, D]; tail (the state) [K-1, E], oldest row first (any buffer when K is 1);
+// u [1, E]; z [1, E]
+// A subgroup computes OUTS outputs, for OUTS of the 2E rows of in_proj. The first E rows give v,
+// the other E rows give z. One lane does all the work of a channel, so the new tail may overwrite
+// the old tail. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -22,7 +23,7 @@ layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABS
 layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_OUTS) const uint kOuts = 4;
 
-// One range, bound twice: as floats and as vec4s.
+// Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
 layout(set = 0, binding = 2, scalar) restrict buffer Tail { float tail[]; };
@@ -46,7 +47,8 @@ float sum_of_squares() {
   return group_sum(sum);
 }
 
-// Returns u of channel e from its v, and shifts its tail.
+// Computes u of channel e from v, the channel's new value, and from the tail of the channel.
+// Appends v to the tail.
 float convolve(const uint e, const float v) {
   const SegmentWords segment = step_.segments[0];
   const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
@@ -59,7 +61,8 @@ float convolve(const uint e, const float v) {
       row = 0.0;
       if (!begins) row = tail[from + k * p.d_inner];
     }
-    // Row k has been read and row k-1 is replaced, so `from` may equal `to`.
+    // Row k of the old tail has been read before row k-1 of the new tail is written. So both tails
+    // may be the same memory (`from` may equal `to`).
     if (k > 0) tail[to + (k - 1) * p.d_inner] = row;
     sum += weight_at(p.conv_weight, kConvForm, e * p.d_conv + k) * row;
   }

@@ -1,9 +1,10 @@
-// The tails after a step: tail = the last K-1 rows of (tail, v).
+// Computes the tail of each segment after a step:
+//   new tail = the last K-1 rows of (the rows of the old tail, then the segment's rows of v)
 //
-// Bindings: step; v [R, E]; tail, state [K-1, E], oldest first, K > 1
-// A lane writes the tail of one channel (grid x) of one segment (grid y). This shader is separate
-// from ssm_conv, because other workgroups of ssm_conv may still read a tail that is replaced in
-// place.
+// Bindings: step; v [R, E]; tail (the state) [K-1, E], oldest row first, K > 1
+// A lane writes the tail of one channel (grid x) of one segment (grid y). The new tail may
+// overwrite the old tail. This shader is separate from ssm_conv, because other workgroups of
+// ssm_conv could still be reading the old tail.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/step.glsl"
@@ -22,8 +23,8 @@ void main() {
   const uint g = gl_WorkGroupID.y;
   if (e >= p.d_inner) return;
   const uint to = tail_base(step_.segments[g].slot, step_.segments[g].write_version);
-  // Ascending order: row j of the new tail is row j + n_rows of the old tail, which is read before
-  // it is replaced.
+  // Rows are copied in ascending order. If row j of the new tail comes from the old tail, it is row
+  // j + n_rows there, which has not been overwritten yet.
   for (uint j = 0; j + 1 < p.d_conv; ++j)
     tail[to + j * p.d_inner + e] = conv_row(g, step_.segments[g].n_rows + j, e);
 }

@@ -1,6 +1,6 @@
-// Each query is spread over a few adjacent lanes. These lanes read the ring buffers of the KV cache
-// ("rings"). Lane l of a query holds units l, l + kLanes, ... of the head. A unit is four elements.
-// A unit beyond the head is 0.
+// Each query is spread over kLanes adjacent lanes. These lanes read the ring buffers of the KV
+// cache ("rings"). A unit is four elements of a head. Lane l of a query holds units l, l + kLanes,
+// ... of the head, and zeros instead of units beyond the end of the head.
 //
 // Bindings: 1 q [R, D]; 2, 3 keys and 4, 5 values as words and as pairs of words
 #ifndef BX_ATTENTION_LANES_GLSL
@@ -31,7 +31,8 @@ float element_of(const uint word, const uint e) {
 vec4 halves_of(const uvec2 pair) { return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y)); }
 uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
 
-// Defines vec4 name(e, n): elements e..e+3 of a ring. Elements from the n-th on are 0.
+// Defines a function vec4 name(e, n), which returns elements e..e+3 of a ring. If n < 4, only the
+// first n of them are read, and the others are 0.
 #define BX_RING_READER(name, words, pairs)                                             \
   vec4 name(const uint e, const uint n) {                                              \
     if (kAligned && kHalf) return halves_of(pairs[e >> 2]);                            \
@@ -46,7 +47,7 @@ BX_RING_READER(value_unit, value_words, value_pairs)
 
 uint head_units() { return (p.head_dim + 3) / 4; }
 
-// Unit u of a head's query, multiplied by the scale.
+// Unit u of the query of one row and head, multiplied by the scale.
 vec4 query_unit(const uint row, const uint head, const uint u) {
   vec4 unit = vec4(0.0);
   const uint at = (row * p.n_heads + head) * p.head_dim + 4 * u;
@@ -55,14 +56,14 @@ vec4 query_unit(const uint row, const uint head, const uint u) {
   return unit;
 }
 
-// The first element of a head's keys or values, i rows after `row` in the ring (i < capacity). Does
-// not include the offset of the slot.
+// The index of the first element of a head in the ring row that is i rows after `row`, where
+// i < capacity. The ring holds keys or values. The offset of the slot is not included.
 uint ring_element(const uint row, const uint i, const uint head) {
   const uint behind = row + i;
   return ((behind < p.capacity ? behind : behind - p.capacity) * p.n_heads + head) * p.head_dim;
 }
 
-// Sum over the lanes of a query.
+// The sum of x over the lanes of a query.
 float lanes_sum(float x) {
   for (uint s = 1; s < kLanes; s <<= 1) x += subgroupShuffleXor(x, s);
   return x;

@@ -8,8 +8,9 @@
 
 #include "lib/weight.glsl"
 
-// In subgroups of 16 lanes or more, lane i holds entry i % 16 in `low`. In subgroups of 8, lane i
-// holds entries i and i + 8. In smaller subgroups, every lane holds all entries.
+// The 16 entries of a codebook, spread over the lanes of a subgroup. With 16 lanes or more, lane i
+// holds entry i % 16 in `low`. With 8 lanes, lane i holds entry i in `low` and entry i + 8 in
+// `high`. With fewer lanes, every lane holds all entries in `entries`.
 struct Codebook {
   float low, high;
   vec4 entries[4];
@@ -32,7 +33,7 @@ Codebook codebook_of(const WeightAddress w, const uint form) {
   return book;
 }
 
-// Must be called by all lanes of the subgroup together.
+// The codebook entry for `code`. All lanes of the subgroup must call this function together.
 float codebook_value(const Codebook book, const uint code) {
   if (gl_SubgroupSize >= 16) return subgroupShuffle(book.low, code);
   if (gl_SubgroupSize == 8) {

@@ -1,4 +1,5 @@
-// The rows of a segment and the K-1 rows before it, which a causal convolution over K taps needs.
+// Reads the rows of a segment and the K-1 rows before the segment. A causal convolution over K taps
+// needs all of these rows.
 //
 // The including shader has p.d_inner, p.d_conv, p.slot_stride and p.version_stride, and declares
 // v[] [R, E] and tail[], the state [K-1, E], oldest row first.
@@ -7,12 +8,13 @@
 
 #include "lib/step.glsl"
 
-// The offset of a segment's tail.
+// The offset in tail[] of the tail in one slot and version.
 uint tail_base(const uint slot, const uint version) {
   return slot * p.slot_stride + version * p.version_stride;
 }
 
-// Row i - (K-1) of segment g, channel e. The first K-1 rows come from the state.
+// Channel e of row i - (K-1) of segment g. For i < K-1 the row lies before the segment and comes
+// from the tail.
 float conv_row(const uint g, const uint i, const uint e) {
   const uint before = p.d_conv - 1;
   if (i >= before)

@@ -4,10 +4,11 @@
 // once for all rows of the tile. Each invocation sums a block of (MM_ROWS / 8) rows by 8 outputs.
 //
 // The including shader defines
-//   MM_GROUP      constant: invocations of the workgroup, a multiple of 8; also outputs of a tile
-//   MM_ROWS       constant: argument rows of a tile, a multiple of 8
+//   MM_GROUP      constant: the number of invocations of the workgroup, a multiple of 8. The tile
+//                 has the same number of outputs
+//   MM_ROWS       constant: the number of argument rows of a tile, a multiple of 8
 //   MM_X4(m, i)   vec4: elements 4i..4i+3 of the tile's row m; only used when n_cols % 4 == 0
-//   MM_X(m, c)    float: element c of that row
+//   MM_X(m, c)    float: element c of the tile's row m
 // MM_X4 and MM_X must give 0 for missing rows.
 #ifndef BX_MAT_MUL_GLSL
 #define BX_MAT_MUL_GLSL
@@ -21,12 +22,14 @@
 const uint kMmBlockRows = MM_ROWS / 8;
 const uint kMmBlocksAcross = MM_GROUP / 8;
 
-// A slice holds four columns of a row in a vec4, and consecutive rows next to each other.
+// The slices of both factors. A vec4 holds four columns of one row. The next vec4 holds the same
+// columns of the next row.
 shared vec4 mm_x[MM_DEPTH / 4 * MM_ROWS];
 shared vec4 mm_w[MM_DEPTH / 4 * MM_OUTS];
 
-// Sums of the invocation's block: [i * 8 + j] is row mm_row(i) of the tile, output mm_out(j).
-// Adjacent invocations have adjacent outputs, so they read adjacent shared memory.
+// The sums of the invocation's block. mm_acc[i * 8 + j] is the sum for row mm_row(i) and output
+// mm_out(j) of the tile. Adjacent invocations have adjacent outputs, so that they read adjacent
+// elements of shared memory.
 float mm_acc[kMmBlockRows * 8];
 
 uint mm_row(uint i) { return gl_LocalInvocationID.x / kMmBlocksAcross * kMmBlockRows + i; }
@@ -53,8 +56,8 @@ void mm_store_w(uint i, vec4 values) { mm_w[i * MM_OUTS + gl_LocalInvocationID.x
 #define WEIGHT_SLICE_PUT(i, values) mm_store_w(i, values)
 #include "lib/weight_slice.glsl"
 
-// Adds the products of four columns before it adds to the sum, so that the sum is rounded a quarter
-// as often.
+// Multiplies the two slices and adds to mm_acc. The products of four columns are added to each
+// other first and then to the sum. So the sum is rounded a quarter as often.
 void mm_multiply_slices() {
   [[dont_unroll]] for (uint k = 0; k < MM_DEPTH / 4; ++k) {
     vec4 w4[8];
@@ -70,8 +73,9 @@ void mm_clear() {
   [[unroll]] for (uint i = 0; i < kMmBlockRows * 8; ++i) mm_acc[i] = 0.0;
 }
 
-// Outputs come from rows first_row + o of the flattened weight, up to end_row; outputs beyond
-// end_row are 0. The whole workgroup must call this function, in uniform control flow.
+// Computes mm_acc. Output o of the tile comes from row first_row + o of the flattened weight. If
+// that row is at or beyond end_row, the output is 0. All invocations of the workgroup must call
+// this function, in uniform control flow.
 void mat_mul(const WeightAddress w, const uint form, const uint n_cols, const uint first_row,
              const uint end_row) {
   mm_clear();

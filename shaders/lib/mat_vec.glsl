@@ -1,14 +1,14 @@
-// One subgroup multiplies a few weight rows by a few argument rows. Lanes are spread across the
-// columns, and weight bytes are read once.
+// One subgroup multiplies a few weight rows by a few argument rows. Each lane takes some of the
+// columns, and each weight byte is read only once.
 //
 // The including shader defines
-//   MV_OUTS       constant: weight rows per subgroup, and so its outputs
-//   MV_ROWS       constant: argument rows
+//   MV_OUTS       constant: the number of weight rows, and so of outputs, per subgroup
+//   MV_ROWS       constant: the number of argument rows
 //   MV_X4(at, i)  vec4: elements 4i..4i+3 of the argument row at `at` (a number that the shader
 //                 chooses, such as an offset in elements); only used when n_cols % 4 == 0
-//   MV_X(at, c)   float: element c of that row
-// and has workgroups of whole subgroups. All lanes of a subgroup must call these functions with the
-// same arguments, in uniform control flow.
+//   MV_X(at, c)   float: element c of the argument row at `at`
+// Its workgroups must consist of whole subgroups. All lanes of a subgroup must call the functions
+// of this file with the same arguments, in uniform control flow.
 #ifndef BX_MAT_VEC_GLSL
 #define BX_MAT_VEC_GLSL
 
@@ -18,18 +18,18 @@
 #include "lib/codebook.glsl"
 #include "lib/weight.glsl"
 
-// The sums: mv_acc[o * MV_ROWS + r]. The array is global, because arrays sized by specialization
-// constants cannot be parameters.
+// mv_acc[o * MV_ROWS + r] is the sum for weight row o and argument row r. The array is global,
+// because a function cannot take an array whose size is a specialization constant.
 float mv_acc[MV_OUTS * MV_ROWS];
 
 void mat_vec_clear() {
   for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) mv_acc[i] = 0.0;
 }
 
-// Names of locals begin with mv_, because MV_X and MV_X4 are expanded among them and refer to names
-// of the shader.
+// The names of local variables begin with mv_. The macros MV_X and MV_X4 are expanded next to these
+// variables and may refer to any other name of the including shader.
 
-// For weights of any form. A lane reads one element of each row at a time.
+// mat_vec_add() for weights of any form. A lane reads one element of each row at a time.
 void mat_vec_add_any(const WeightAddress w, const uint form, const uint n_cols,
                      const uint first_row, const uint end_row, const uint x_at,
                      const uint x_stride) {
@@ -44,7 +44,7 @@ void mat_vec_add_any(const WeightAddress w, const uint form, const uint n_cols,
   }
 }
 
-// For aligned floats. A lane reads 16 bytes of each row at a time.
+// mat_vec_add() for aligned weights of floats. A lane reads 16 bytes of each row at a time.
 void mat_vec_add_dense(const WeightAddress w, const uint form, const uint n_cols,
                        const uint first_row, const uint end_row, const uint x_at,
                        const uint x_stride) {
@@ -67,15 +67,15 @@ void mat_vec_add_dense(const WeightAddress w, const uint form, const uint n_cols
   }
 }
 
-// For aligned codes. A lane reads 32 codes of each row at a time. It sums code * x and x over the
-// 32 codes and scales both sums once.
+// mat_vec_add() for aligned weights of 4-bit codes. A lane reads 32 codes of each row at a time. It
+// computes the sum of code * x and the sum of x over the 32 columns, and scales both sums once.
 void mat_vec_add_coded(const WeightAddress w, const uint form, const uint n_cols,
                        const uint first_row, const uint end_row, const uint x_at,
                        const uint x_stride) {
   const bool affine = form_format(form) == BX_Q4;
   const Codebook book = codebook_of(w, form);
   const uint n_quads = n_cols / 32;
-  // All lanes stay in the loop to its end, because codebook_values may read from other lanes.
+  // All lanes run the same number of rounds, because codebook_values() may read from other lanes.
   for (uint mv_first = 0; mv_first < n_quads; mv_first += gl_SubgroupSize) {
     const bool inside = mv_first + gl_SubgroupInvocationID < n_quads;
     const uint mv_quad = min(mv_first + gl_SubgroupInvocationID, n_quads - 1);

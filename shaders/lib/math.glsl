@@ -1,20 +1,23 @@
-// Functions for which GLSL allows too large an error: exp() may err by 3 + 2|x| units in the last
-// place, and no function gives exp(x) - 1 accurately. NaN stays NaN: bounds are applied by
-// comparisons, because min and max may return the other argument.
+// Exponentials and logarithms that are more accurate than those of GLSL. GLSL allows exp() an error
+// of 3 + 2|x| units in the last place, and it has no accurate function for exp(x) - 1. NaN stays
+// NaN in all functions here: they apply bounds by comparisons, because min() and max() may return
+// the other argument if one is NaN.
 #ifndef BX_MATH_GLSL
 #define BX_MATH_GLSL
 
-// exp(x) = scale * (1 + rest), where scale is a power of two and |rest| <= 0.42. Both are accurate,
-// so that a value can be multiplied by exp(x) without rounding a factor close to 1. x below -88
-// gives scale 0; x above 88 counts as 88.
+// Splits exp(x) = scale * (1 + rest), where scale is a power of two and |rest| <= 0.42. Both
+// results are accurate. With them, a value can be multiplied by exp(x) without first rounding a
+// factor close to 1. For x below -88, scale is 0. For x above 88, the result is that for 88.
 void exp_parts(float x, out float scale, out float rest) {
   x = x < -88.0 ? -88.0 : x;
   x = x > 88.0 ? 88.0 : x;
   const float n = floor(x * 1.44269504 + 0.5);
-  // ln 2 in two parts. The first part has so few bits that its product with n is exact.
+  // Subtracts n * ln 2, with ln 2 in two parts. The first part has few bits, so its product with n
+  // is exact.
   precise const float high = x - n * 0.693359375;
   precise const float r = high + n * 2.12194440e-4;
-  // Taylor series: |r| <= 0.347, and r^8 / 8! is below half a unit in the last place.
+  // The Taylor series of exp(r) - 1. |r| <= 0.347, so the first omitted term, r^8 / 8!, is below
+  // half a unit in the last place.
   float series = 1.0 / 5040.0;
   series = series * r + 1.0 / 720.0;
   series = series * r + 1.0 / 120.0;
@@ -50,8 +53,9 @@ float log1p_of(const float x) {
   return 2.0 * t * series;
 }
 
-// a * b + c with nearly a single rounding, whether or not the device fuses fma(). If a * b and c
-// cancel, the rounding error of the product would dominate the result.
+// a * b + c with the error of nearly a single rounding, even if the device does not fuse fma(). A
+// separate rounding of the product would matter: if a * b and c almost cancel, its error dominates
+// the result.
 // Source: Dekker 1971, "A floating-point technique for extending the available precision".
 float fused(const float a, const float b, const float c) {
   precise const float product = a * b;

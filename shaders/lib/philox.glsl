@@ -1,12 +1,12 @@
-// Philox4x32-10, a counter-based random number generator, as in src/core/philox.h. The test of
-// philox.h also compiles this file as C++.
+// Philox4x32-10, a counter-based random number generator. The results equal those of
+// src/core/philox.h. The test of philox.h also compiles this file as C++.
 // Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 4.3.
 #ifndef BX_PHILOX_GLSL
 #define BX_PHILOX_GLSL
 
 #include "lib/u64.glsl"
 
-// The first two words of the output for the counter (counter, 0, 0).
+// The first two words of the output. The counter has four words: `counter`, then two zeros.
 uvec2 philox4x32(const uvec2 counter, const uvec2 key) {
   uint c0 = counter.x;
   uint c1 = counter.y;

@@ -1,8 +1,9 @@
-// The best token of a segment, found from the results of the workgroups of sample_scale.
+// Finds the best token of a segment. Each workgroup of sample_scale stores the best token of its
+// part of the vocabulary; the best of these tokens is the best of the segment.
 //
-// The including shader has bound `best` (readonly or not), declared the push constants `p`, and has
+// The including shader must bind `best` (readonly or not), declare the push constants `p`, and have
 // workgroups of whole subgroups. All invocations must call best_of_group() or best_of_segment(). A
-// shader may call only one of them, and only once.
+// shader may call only one of these two functions, and only once.
 #ifndef BX_SAMPLE_BEST_GLSL
 #define BX_SAMPLE_BEST_GLSL
 
@@ -13,7 +14,8 @@
 
 shared uvec2 best_of_subgroup[BX_SAMPLE_MAX_SUBGROUPS];
 
-// (key, id): the largest key is the best; among equal keys, the lowest id.
+// A token as the pair (key, id). The token with the largest key is the best. Among tokens with
+// equal keys, the token with the lowest id is the best.
 const uvec2 kNoToken = uvec2(0u, 0xffffffffu);
 uvec2 better(const uvec2 a, const uvec2 b) {
   return b.x > a.x || (b.x == a.x && b.y < a.y) ? b : a;
@@ -24,7 +26,8 @@ uvec2 best_of_lanes(const uvec2 mine) {
   return uvec2(key, subgroupMin(mine.x == key ? mine.y : kNoToken.y));
 }
 
-// Returns the best of all invocations' values to every invocation of the workgroup.
+// Returns the best of the tokens that the invocations of the workgroup pass. All invocations get
+// the same result.
 uvec2 best_of_group(const uvec2 mine) {
   const uvec2 of_subgroup = best_of_lanes(mine);
   if (subgroupElect()) best_of_subgroup[gl_SubgroupID] = of_subgroup;

@@ -1,6 +1,7 @@
-// How the rows of a step are split into chunks: each segment separately, into chunks of chunk_rows
-// rows and a remainder. Every chunk except the last of its segment has a place, which is an index
-// in the scan's scratch. The places of a segment are consecutive.
+// Splits the rows of a step into chunks. Each segment is split separately, into chunks of
+// chunk_rows rows; its last chunk may have fewer rows. Every chunk except the last one of its
+// segment has a place, which is an index in the scratch arrays of the scan. The places of one
+// segment are consecutive.
 #ifndef BX_SCAN_CHUNKS_GLSL
 #define BX_SCAN_CHUNKS_GLSL
 

@@ -30,24 +30,25 @@ layout(set = 0, binding = 4, scalar) restrict buffer H { float h[]; };
 layout(set = 0, binding = 5, scalar) restrict buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { SelectiveScanPush p; };
 
-// The channel of this lane. Lanes beyond the last channel repeat the last channel and write
-// nothing.
+// `channel` is the channel of this lane, and `part` is the index of the lane among the lanes of the
+// channel. Lanes beyond the last channel compute the last channel again; their `writes` is false.
 uint part;
 uint channel;
 bool writes;
 
-// The lane's i-th state is state i * kLanes + part of the channel.
+// state[i] of this lane is state i * kLanes + part of the channel.
 const uint kPerLane = (kDState + kLanes - 1) / kLanes;
 float state[kPerLane];
 float rate[kPerLane];  // a
 bool exists(const uint i) { return kDState % kLanes == 0 || i * kLanes + part < kDState; }
-// Index of the i-th state in [N, E].
+// The index in the array [N, E] of the state that state[i] holds.
 uint state_at(const uint i) { return (i * kLanes + part) * p.d_inner + channel; }
 
 float dt_weight, dt_bias, skip;
 float dt_sum = 0.0;  // sum of dt over the rows so far
 
-// The loaded rows. kAhead rows are loaded at once, so that their loads overlap.
+// The values of kAhead consecutive rows. All of these rows are loaded before the first of them is
+// computed, so that their loads overlap.
 float row_u[kAhead];
 float row_z[kAhead];
 float row_r[kAhead];
@@ -70,7 +71,7 @@ void load_channel() {
   }
 }
 
-// The offset of a segment's state in h.
+// The offset in h[] of the state in one slot and version.
 uint h_base(const uint slot, const uint version) {
   return slot * p.slot_stride + version * p.version_stride;
 }
@@ -92,7 +93,8 @@ float dt_of(const float r) {
   return dt < p.dt_min ? p.dt_min : dt > p.dt_max ? p.dt_max : dt;
 }
 
-// Advances the states by loaded row j. Returns y, which is the same in all lanes of the channel.
+// Advances the states by one row, the j-th of the loaded rows. Returns y of the channel. All lanes
+// of the channel get the same y.
 float advance(const uint j, const bool for_y) {
   const float dt = dt_of(row_r[j]);
   const float dt_u = dt * row_u[j];
@@ -112,8 +114,8 @@ float advance(const uint j, const bool for_y) {
   return (sum + skip * row_u[j]) * silu(row_z[j]);
 }
 
-// Scans rows [first, end), which must be the same in all lanes of the subgroup. If `for_y` is
-// false, computes only the states.
+// Scans rows [first, end). All lanes of the subgroup must pass the same rows. If `for_y` is false,
+// the function computes the states but no y.
 void scan_rows(const uint first, const uint end, const bool for_y) {
   for (uint row = first; row < end; row += kAhead) {
     for (uint j = 0; j < kAhead; ++j)

@@ -1,7 +1,7 @@
-// float32 arithmetic in integers, on bit patterns: rounded to nearest even as IEEE 754 requires,
-// including subnormal numbers, on every device. (A device's own division may err by 2.5 units in
-// the last place, and the device may flush subnormal numbers to zero.) The test of this file
-// compiles it as C++.
+// float32 arithmetic with integer instructions on the bits of the numbers. Results are rounded to
+// nearest even, as IEEE 754 requires, including subnormal numbers, and they are the same on every
+// device. (A device's own division may err by 2.5 units in the last place, and the device may flush
+// subnormal numbers to zero.) The test of this file compiles it as C++.
 #ifndef BX_SOFT_FLOAT_GLSL
 #define BX_SOFT_FLOAT_GLSL
 
@@ -15,7 +15,8 @@ bool float_is_nan(const uint a) { return (a & ~kSignBit) > kInfinityBits; }
 bool float_is_inf(const uint a) { return (a & ~kSignBit) == kInfinityBits; }
 bool float_is_zero(const uint a) { return (a & ~kSignBit) == 0u; }
 
-// A finite number other than 0 is m * 2^(e - 23) with m in [2^23, 2^24).
+// A finite number other than 0 is m * 2^(e - 23) with m in [2^23, 2^24). float_exponent() returns
+// e, and float_significand() returns m.
 int float_exponent(const uint a) {
   const uint biased = a >> 23 & 255u;
   return biased != 0u ? int(biased) - 127 : findMSB(a & 0x7fffffu) - 149;
@@ -26,8 +27,8 @@ uint float_significand(const uint a) {
                                 : fraction << uint(23 - findMSB(fraction));
 }
 
-// The float nearest to (m + s) * 2^(e - 25), with m in [2^25, 2^26) and s in (0, 1) if `inexact`,
-// else s = 0.
+// The float nearest to (m + s) * 2^(e - 25), where m is in [2^25, 2^26). If `inexact`, s is between
+// 0 and 1, both excluded; otherwise s is 0.
 uint float_round(const uint sign, const int e, const uint m, const bool inexact) {
   if (e > 127) return sign | kInfinityBits;
   const bool normal = e >= -126;
@@ -36,7 +37,8 @@ uint float_round(const uint sign, const int e, const uint m, const bool inexact)
   const uint half_way = 1u << (n_dropped - 1u);
   uint kept = m >> n_dropped;
   if (dropped > half_way || (dropped == half_way && (inexact || (kept & 1u) != 0u))) kept += 1u;
-  // The leading 1 of a normal number adds one to the exponent field below it, and so does a carry.
+  // The leading 1 of a normal number adds 1 to the exponent field, so the field begins with e + 126
+  // instead of e + 127. A carry from rounding adds 1 to the field, too.
   return sign | ((normal ? uint(e + 126) << 23 : 0u) + kept);
 }
 
@@ -70,7 +72,7 @@ uint float_divide(const uint a, const uint b) {
     remainder <<= 1;
     e -= 1;
   }
-  // Long division: 1 bit, three times 8 bits, and 1 bit.
+  // Long division. The quotient gets 1 bit, then 8 bits three times, and 1 last bit.
   remainder -= divisor;
   uint quotient = 1u;
   for (int i = 0; i < 3; ++i) {
@@ -83,8 +85,8 @@ uint float_divide(const uint a, const uint b) {
   return float_round(sign, e, quotient << 1 | last, remainder != last * divisor);
 }
 
-// Maps numbers to integers of the same order. 0 and -0 are equal, and a NaN is above all numbers.
-// No number has key 0.
+// order_key() maps floats to unsigned integers ("keys") in the same order. 0 and -0 have the same
+// key, and the key of a NaN is above the keys of all numbers. No number has key 0.
 const uint kKeyOfMinusInfinity = 0x007fffffu;
 const uint kKeyOfInfinity = 0xff800000u;
 

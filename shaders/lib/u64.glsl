@@ -1,5 +1,6 @@
-// Unsigned 64-bit integers as uvec2 (low word, high word), for devices without 64-bit integers.
-// Tests also compile this file as C++, so there are no `out` parameters and no vector arithmetic.
+// Unsigned 64-bit integers for devices that do not have them. A number is a uvec2: the low word,
+// then the high word. Tests also compile this file as C++, so it uses no `out` parameters and no
+// vector arithmetic.
 #ifndef BX_U64_GLSL
 #define BX_U64_GLSL
 
@@ -34,7 +35,7 @@ uvec2 u64_product(const uint a, const uint b) {
   return uvec2(low, high);
 }
 
-// The high 64 bits of the 128-bit product.
+// The high 64 bits of the 128-bit product of two 64-bit numbers.
 uvec2 u64_mul_high(const uvec2 a, const uvec2 b) {
   const uvec2 cross0 = u64_product(a.y, b.x);
   const uvec2 cross1 = u64_product(a.x, b.y);

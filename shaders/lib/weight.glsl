@@ -1,5 +1,5 @@
-// Reads weights of any form through their addresses. The blocks are read-only: no memory that a
-// shader writes is reached through an address.
+// Reads weights of any form through their addresses. The buffer blocks of this file are read-only:
+// shaders never write memory that they reach through an address.
 #ifndef BX_WEIGHT_GLSL
 #define BX_WEIGHT_GLSL
 
@@ -19,7 +19,8 @@ layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Fl
   vec4 at[];
 };
 
-// address + 16 * units, without 64-bit integers.
+// Returns address + 16 * units. An address is two 32-bit words, because a device may lack 64-bit
+// integers.
 uvec2 part_address(uvec2 address, uint units) {
   uint carry;
   const uint low = uaddCarry(address.x, units << 4, carry);
@@ -33,7 +34,7 @@ bool form_nested(const uint form) { return (form & 128u) != 0; }
 bool form_aligned(const uint form) { return (form & 256u) != 0; }
 uint form_group(const uint form) { return form >> 9; }
 
-// Element i of a dense array.
+// Element i of an array of floats of type `dtype`.
 float dense_at(const uvec2 address, const uint dtype, const uint i) {
   if (dtype == BX_F32) return Floats(address).at[i];
   const uint word = Words(address).at[i >> 1];
@@ -44,7 +45,8 @@ float dense_at(const uvec2 address, const uint dtype, const uint i) {
   return uintBitsToFloat((i & 1u) == 0 ? word << 16 : word & 0xffff0000u);
 }
 
-// The four floats in the first 16 bytes (f32) or the first 8 bytes (f16, bf16) of a quad.
+// The first four floats of a quad (16 bytes). f32 floats fill the whole quad; f16 and bf16 floats
+// fill its first 8 bytes.
 vec4 dense4_of(const uint dtype, const uvec4 quad) {
   if (dtype == BX_F32) return uintBitsToFloat(quad);
   if (dtype == BX_F16) return vec4(unpackHalf2x16(quad.x), unpackHalf2x16(quad.y));
@@ -52,7 +54,7 @@ vec4 dense4_of(const uint dtype, const uvec4 quad) {
                                quad.y & 0xffff0000u));
 }
 
-// The scale and the bias of a group of an affine weight.
+// scale_of() and bias_of() return the scale and the bias of one group of an affine weight.
 float scale_of(const WeightAddress w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.scales), form_scale_dtype(form), group);
 }
@@ -60,8 +62,9 @@ float bias_of(const WeightAddress w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
 }
 
-// Tables of an nf4 weight, at w.biases: float codebook[16]; if nested also float offset, uint codes
-// per nested scale, 2 words of padding, float map[256], float nested_absmax[].
+// The tables of an nf4 weight are at w.biases. They begin with float codebook[16]. If absmax is
+// nested, these members follow: float offset, uint codes per nested scale, 2 words of padding,
+// float map[256], float nested_absmax[].
 float codebook_at(const WeightAddress w, const uint code) {
   return Floats(part_address(w.data, w.biases)).at[code];
 }
@@ -78,8 +81,9 @@ float absmax_of(const WeightAddress w, const uint form, const uint group) {
   return sum;
 }
 
-// Element i of the flattened weight. This function reads any form, but is slow. Codes are in the
-// order of the elements, lowest nibble first (packing puts nf4 codes in this order).
+// Element i of the flattened weight. This function reads any form, but is slow. 4-bit codes are in
+// the order of the elements, and the lowest four bits of a word hold the first code. (Stored nf4
+// weights have another order; packing changes it.)
 float weight_at(const WeightAddress w, const uint form, const uint i) {
   if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
   const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;

@@ -1,8 +1,9 @@
-// Decodes 16 columns of a row of a weight, of any form. Invocations call weight_slice() to fill
-// shared memory for a tile of a matrix product.
+// Decodes a slice of a weight of any form: 16 columns of one row. The invocations of a workgroup
+// call weight_slice() to fill shared memory for a tile of a matrix product.
 //
 // The including shader defines
-//   WEIGHT_SLICE_PUT(i, values)  takes columns 4i..4i+3 of the slice; i is constant when unrolled
+//   WEIGHT_SLICE_PUT(i, values)  receives columns 4i..4i+3 of the slice as a vec4. In unrolled
+//                                loops, i is a constant
 #ifndef BX_WEIGHT_SLICE_GLSL
 #define BX_WEIGHT_SLICE_GLSL
 
@@ -12,10 +13,12 @@
 
 const uint kWeightSliceCols = 16;
 
-// Codebooks of nf4 weights: two, for shaders that multiply by two weights at once.
+// The codebooks of nf4 weights. There is room for two, because some shaders multiply by two weights
+// at once.
 shared float weight_slice_codebooks[2 * 16];
 
-// Loads the codebook into table 0 or 1. The caller's next barrier makes it visible.
+// Loads the codebook of an nf4 weight into table 0 or 1. The next barrier of the caller makes the
+// codebook visible to all invocations.
 void weight_slice_codebook(const WeightAddress w, const uint form, const uint table) {
   if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
     weight_slice_codebooks[16 * table + gl_LocalInvocationID.x] =
@@ -50,7 +53,7 @@ void weight_slice_dense(const WeightAddress w, const uint form, const uint at,
   const uint dtype = form_format(form);
   const uint per_quad = dtype == BX_F32 ? 4 : 8;
   [[unroll]] for (uint k = 0; k < kWeightSliceCols; k += per_quad) {
-    // Rows end at multiples of a quad.
+    // Rows begin and end at multiples of a quad, so a quad never belongs to two rows.
     uvec4 quad = uvec4(0);
     if (k < n_inside) quad = Quads(w.data).at[(at + k) / per_quad];
     [[unroll]] for (uint v = 0; v < per_quad; v += 4) {
@@ -69,9 +72,9 @@ void weight_slice_any(const WeightAddress w, const uint form, const uint at, con
   }
 }
 
-// Decodes columns [first_col, first_col + 16) of one row of the weight, whose codebook is in
-// `table`. Columns beyond the last and rows at or beyond `end_row` give zeros. first_col is a
-// multiple of 16.
+// Decodes columns [first_col, first_col + 16) of one row of the weight. `table` is the number of
+// the table that holds the codebook of an nf4 weight. Columns beyond the last column give zeros, as
+// do rows at or beyond `end_row`. first_col must be a multiple of 16.
 void weight_slice(const WeightAddress w, const uint form, const uint table, const uint n_cols,
                   const uint row, const uint end_row, const uint first_col) {
   const uint at = row * n_cols + first_col;

@@ -6,7 +6,8 @@
 namespace bitaxon::vulkan {
 #endif
 
-// For attention_split, attention_merge and attention_rows. A unit is four elements of a head.
+// Parameters of attention_split, attention_merge and attention_rows. A unit is four elements of a
+// head.
 struct AttentionPush {
   uint n_heads;
   uint head_dim;
@@ -14,8 +15,8 @@ struct AttentionPush {
   uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // elements from one slot to the next
   uint values_stride;
-  uint n_splits;        // most parts to split the keys of a row into
-  uint min_split_keys;  // fewest keys in a part that is not the last
+  uint n_splits;        // the keys of a row are split into at most this many parts
+  uint min_split_keys;  // the fewest keys of a part; only the last part may have fewer
   float scale;          // 1 / sqrt(head_dim)
 };
 
@@ -24,7 +25,7 @@ struct AttentionPush {
 #define BX_ATTENTION_HALF 1     // the rings are float16
 #define BX_ATTENTION_ALIGNED 2  // head_dim is a multiple of 4
 #define BX_ATTENTION_LANES 3    // lanes that share a query: a power of two, within a subgroup
-#define BX_ATTENTION_UNITS 4    // units of a head in each of these lanes
+#define BX_ATTENTION_UNITS 4    // the number of units of a head that each lane holds
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -2,9 +2,9 @@
 #define BX_PARAMS_ATTENTION_MERGE_H
 #include "params/attention.h"
 
-// Parameters: AttentionPush. The only specialization constant:
+// The parameters are AttentionPush. The only specialization constant is:
 #define BX_ATTENTION_MERGE_GROUP_SIZE 0
 
-// The largest n_splits.
+// The largest value that AttentionPush::n_splits may have.
 #define BX_ATTENTION_MERGE_MAX_SPLITS 64
 #endif

@@ -2,6 +2,7 @@
 #define BX_PARAMS_ATTENTION_SPLIT_H
 #include "params/attention.h"
 
-// Parameters: AttentionPush. Specialization constants: those of params/attention.h, and:
-#define BX_ATTENTION_SPLIT_SUBGROUPS 5  // most subgroups in a workgroup
+// The parameters are AttentionPush. The specialization constants are those of params/attention.h
+// and this constant:
+#define BX_ATTENTION_SPLIT_SUBGROUPS 5  // the largest number of subgroups in a workgroup
 #endif

@@ -11,7 +11,7 @@ struct AttnInVecPush {
   WeightAddress q;
   WeightAddress k;
   WeightAddress v;
-  uint d_model;      // also the rows of each matrix
+  uint d_model;      // also the number of rows of each matrix
   uint capacity;     // rows of the KV cache's ring buffers ("rings")
   uint keys_stride;  // words from one slot to the next
   uint values_stride;

@@ -10,7 +10,7 @@ struct EmbedPush {
   WeightAddress table;
   uint vocab_size;
   uint d_embedding;
-  uint n_words;    // words of a set of seen tokens
+  uint n_words;    // the size of a set of seen tokens in words
   uint seen_slot;  // all strides are in words
   uint seen_version;
   uint token_slot;
@@ -21,7 +21,8 @@ struct EmbedPush {
 #define BX_EMBED_GROUP_SIZE 0
 #define BX_EMBED_FORM 1
 
-// The work of a workgroup, chosen by its z index.
+// The z index of a workgroup says what the workgroup does: it looks up embeddings, or it records
+// which tokens were seen.
 #define BX_EMBED_LOOK_UP 0u
 #define BX_EMBED_RECORD 1u
 

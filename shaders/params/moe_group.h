@@ -11,8 +11,8 @@ struct MoeGroupPush {
   uint n_experts;
   uint top_k;
   uint n_slots;    // top_k, plus one with a shared expert
-  uint tile_rows;  // most pairs in a tile
-  uint n_across;   // workgroups per tile
+  uint tile_rows;  // the largest number of pairs in a tile
+  uint n_across;   // the number of workgroups per tile
 };
 
 // Specialization constants.

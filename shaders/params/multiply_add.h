@@ -12,7 +12,7 @@ struct MultiplyAddPush {
   float term;
 };
 
-// Chains per invocation; each has two operations per round.
+// The number of chains per invocation. A round does two operations in each chain.
 #define BX_MULTIPLY_ADD_CHAINS 32
 
 // Specialization constants.

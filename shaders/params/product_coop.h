@@ -1,9 +1,9 @@
-// Uses the parameters of product_tile.
+// product_coop uses the parameter block of product_tile.
 #ifndef BX_PARAMS_PRODUCT_COOP_H
 #define BX_PARAMS_PRODUCT_COOP_H
 #include "params/product_tile.h"
 
-// Rows and outputs of a tile. A workgroup has four subgroups.
+// The numbers of rows and outputs of a tile, and of subgroups of a workgroup.
 #define BX_PRODUCT_COOP_ROWS 64u
 #define BX_PRODUCT_COOP_OUTS 64u
 #define BX_PRODUCT_COOP_SUBGROUPS 4u

@@ -1,9 +1,10 @@
-// Specialization constant: the rows that a product computes and their sources in its argument.
+// Values of the specialization constant SOURCE of product shaders. The value says which rows the
+// result has, and which argument row each of them is computed from.
 #ifndef BX_PARAMS_PRODUCT_ROWS_H
 #define BX_PARAMS_PRODUCT_ROWS_H
 
-#define BX_ROWS_OF_TOKENS 0u       // row r reads row r, for each row of the step
-#define BX_ROWS_OF_OUTPUTS 1u      // row o reads row o, for each output of the step
-#define BX_ROWS_SELECT_OUTPUTS 2u  // row o reads the row of output o
+#define BX_ROWS_OF_TOKENS 0u       // one row per row of the step; row r reads argument row r
+#define BX_ROWS_OF_OUTPUTS 1u      // one row per output of the step; row o reads argument row o
+#define BX_ROWS_SELECT_OUTPUTS 2u  // one row per output; row o reads output o's row of the step
 
 #endif

@@ -13,16 +13,16 @@ struct ProductTilePush {
   uint end_out;
   uint n_out;
   uint n_cols;
-  uint first_row;  // computes the valid rows in [first_row, end_row) of the result; the bindings of
-  uint end_row;    // residual and result begin at first_row
+  uint first_row;  // computes the valid rows of the result in [first_row, end_row); row first_row
+  uint end_row;    // is the first row in the bindings of residual and result
 };
 
 // Specialization constants.
-#define BX_PRODUCT_TILE_GROUP_SIZE 0  // also the outputs of a tile
+#define BX_PRODUCT_TILE_GROUP_SIZE 0  // also the number of outputs of a tile
 #define BX_PRODUCT_TILE_FORM 1
 #define BX_PRODUCT_TILE_HAS_RESIDUAL 2
 #define BX_PRODUCT_TILE_SOURCE 3  // see params/product_rows.h
-#define BX_PRODUCT_TILE_ROWS 4    // rows of a tile
+#define BX_PRODUCT_TILE_ROWS 4    // the number of rows of a tile
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

@@ -14,8 +14,8 @@ struct ProductVecPush {
   uint end_out;
   uint n_out;
   uint n_cols;
-  uint first_row;  // computes the valid rows in [first_row, end_row) of the result; the bindings of
-  uint end_row;    // residual and result begin at first_row
+  uint first_row;  // computes the valid rows of the result in [first_row, end_row); row first_row
+  uint end_row;    // is the first row in the bindings of residual and result
   float eps;
 };
 

@@ -6,19 +6,19 @@
 namespace bitaxon::vulkan {
 #endif
 
-// For sample_scale, sample_weight and sample_draw.
+// Parameters of sample_scale, sample_weight and sample_draw.
 struct SamplePush {
   uint vocab_size;
-  uint n_parts;    // workgroups of sample_scale per segment, each with an entry of best[]
+  uint n_parts;    // parts of the vocabulary: one per workgroup of sample_scale, as in best[]
   uint seen_slot;  // all strides are in words
   uint seen_version;
   uint next_token_slot;
   uint next_token_version;
 };
 
-// Tokens per invocation of sample_scale and sample_weight.
+// The number of tokens that one invocation of sample_scale or sample_weight computes.
 #define BX_SAMPLE_PER_LANE 4
-// The most subgroups of a workgroup: 1024 invocations in subgroups of 4.
+// The largest number of subgroups of a workgroup: 1024 invocations in subgroups of 4.
 #define BX_SAMPLE_MAX_SUBGROUPS 256
 
 // Specialization constants. sample_weight has only the first one.

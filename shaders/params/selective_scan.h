@@ -1,5 +1,6 @@
-// Shared by the shaders of the scan: whole segments (selective_scan), chunks
-// (selective_scan_chunk), and the states between chunks (selective_scan_carry).
+// Parameters of the shaders of the selective scan. selective_scan computes whole segments,
+// selective_scan_chunk computes chunks, and selective_scan_carry computes the states between
+// chunks.
 #ifndef BX_PARAMS_SELECTIVE_SCAN_H
 #define BX_PARAMS_SELECTIVE_SCAN_H
 #include "params/types.h"
@@ -28,11 +29,12 @@ struct SelectiveScanCarryPush {
   uint chunk_rows;
 };
 
-// Specialization constants of selective_scan and, with CHUNK_REPLAY, of selective_scan_chunk.
+// Specialization constants of selective_scan and selective_scan_chunk. Only selective_scan_chunk
+// has CHUNK_REPLAY.
 #define BX_SELECTIVE_SCAN_GROUP_SIZE 0
 #define BX_SELECTIVE_SCAN_D_STATE 1     // N
 #define BX_SELECTIVE_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
-#define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows loaded before they are computed
+#define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows that are loaded before the first is computed
 #define BX_SELECTIVE_SCAN_A_LOG_FORM 4
 #define BX_SELECTIVE_SCAN_DT_WEIGHT_FORM 5
 #define BX_SELECTIVE_SCAN_CHUNK_REPLAY 6

@@ -1,4 +1,5 @@
-// Shared by ssm_in_vec (one row), and by ssm_conv and ssm_tail (several rows).
+// Parameters of ssm_in_vec, which is for steps of one row, and of ssm_conv and ssm_tail, which are
+// for steps of several rows.
 #ifndef BX_PARAMS_SSM_IN_H
 #define BX_PARAMS_SSM_IN_H
 #include "params/types.h"

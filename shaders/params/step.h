@@ -1,17 +1,17 @@
 // The step buffer: everything that changes from one step to the next, in one small block that
-// kernels read. C++ and GLSL both include this file. The buffer has only 4-byte scalars and pairs
-// of them, so that both languages agree on every offset (scalar layout).
+// kernels read. C++ and GLSL both include this file. All members are 4-byte scalars or pairs of
+// 4-byte scalars, so that with scalar layout both languages agree on every offset.
 #ifndef BX_PARAMS_STEP_H
 #define BX_PARAMS_STEP_H
 
-// The most rows (tokens) of one step, which is also the largest prefill chunk.
+// The largest number of rows (tokens) of one step, and so of tokens in a prefill chunk.
 #define BX_MAX_ROWS 512
-// The most sequences of one step.
+// The largest number of segments (sequences) of one step.
 #define BX_MAX_SEGMENTS 32
 
-// SegmentWords::sampled_output of a segment that samples no token.
+// The value of SegmentWords::sampled_output for a segment that samples no token.
 #define BX_SAMPLES_NOTHING 0xffffffffu
-// What the sampler returns for a segment instead of a token.
+// Values that the sampler returns for a segment instead of a token.
 #define BX_TOKEN_NOT_FINITE -1   // the logits hold a NaN, or the largest one is not finite
 #define BX_TOKEN_NOT_SAMPLED -2  // the segment samples nothing
 
@@ -42,7 +42,8 @@ struct U64Words {
 #define BX_ARRAY(type, name, n) type name[n]
 #endif
 
-// Sampler parameters. Neutral values switch a filter off.
+// The parameters of the sampler. By default, the sampler takes the best token and every filter is
+// off.
 struct SamplerWords {
   float temperature BX_NEUTRAL(0);         // 0: argmax
   float repetition_penalty BX_NEUTRAL(1);  // 1: off
@@ -53,16 +54,17 @@ struct SamplerWords {
   U64Words seed;
 };
 
-// One sequence of the step: its rows, and the state that they continue.
+// One segment of the step: consecutive rows of one sequence, and the state that these rows
+// continue.
 struct SegmentWords {
   StepWord slot BX_NEUTRAL(0);
   StepWord first_row BX_NEUTRAL(0);
   StepWord n_rows BX_NEUTRAL(0);
-  StepWord position BX_NEUTRAL(0);        // position of the first row; at 0 the state reads as zero
+  StepWord position BX_NEUTRAL(0);        // position of the first row; at 0 the old state is zero
   StepWord read_version BX_NEUTRAL(0);    // the version of the state to read
   StepWord write_version BX_NEUTRAL(0);   // equals read_version if steps are never taken back
   StepWord ids_from_state BX_NEUTRAL(0);  // 1: the only id is the latest sampled token
-  StepWord sampled_output BX_NEUTRAL(BX_SAMPLES_NOTHING);  // the output that gives its token
+  StepWord sampled_output BX_NEUTRAL(BX_SAMPLES_NOTHING);  // the output whose logits are sampled
   SamplerWords sampling;
 };
 
@@ -75,7 +77,7 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
   StepWord n_segments BX_NEUTRAL(0);
   StepWord n_outputs BX_NEUTRAL(0);
   BX_ARRAY(SegmentWords, segments, BX_MAX_SEGMENTS);
-  BX_ARRAY(StepWord, output_rows, BX_MAX_ROWS);  // the row of each output: its logits are computed
+  BX_ARRAY(StepWord, output_rows, BX_MAX_ROWS);  // output o is computed from this row
   BX_ARRAY(StepInt, ids, BX_MAX_ROWS);
 #ifdef __cplusplus
 };

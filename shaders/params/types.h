@@ -12,8 +12,9 @@ struct uvec2 {
 };
 #endif
 
-// The address of a packed weight. Its parts follow each other in one buffer: elements or codes,
-// then scales (nf4: absmax), then biases (nf4: tables). Each part begins at a multiple of 16 bytes.
+// The address of a packed weight. The weight has up to three parts in one buffer: first elements or
+// codes, then scales (for nf4, absmax), then biases (for nf4, tables). Each part begins at a
+// multiple of 16 bytes.
 struct WeightAddress {
   uvec2 data;   // address, low word first
   uint scales;  // offset from data, in units of 16 bytes

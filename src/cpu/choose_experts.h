@@ -1,4 +1,4 @@
-// How a router chooses experts from its logits.
+// Chooses experts from the logits of a router.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 
 namespace bitaxon::cpu {
 
-/// Turns the logits of one row into probabilities. They are rounded to float32, because the model
-/// defines ties in float32.
+/// Turns the logits of one row into probabilities. The probabilities are rounded to float32,
+/// because the model defines ties in float32.
 inline void softmax(double* logits, std::int64_t n) {
   const double largest = *std::max_element(logits, logits + n);
   double total = 0;
@@ -17,9 +17,10 @@ inline void softmax(double* logits, std::int64_t n) {
     logits[i] = static_cast<double>(static_cast<float>(std::exp(logits[i] - largest) / total));
 }
 
-/// Turns the logits `g` of one row into probabilities. Picks the top_k experts of the highest
-/// probability, in descending order. In a tie, the lower index comes first. Always picks valid,
-/// distinct experts, even if logits are NaN, because later kernels use the experts as indices.
+/// Turns the logits `g` of one row into probabilities. Picks the top_k experts with the highest
+/// probabilities, in descending order. In a tie, the expert with the lower index comes first. The
+/// picked experts are always valid and distinct, even if logits are NaN, because later kernels use
+/// them as indices.
 inline void choose_experts(double* g, std::int64_t n_experts, std::int64_t top_k,
                            std::int32_t* experts, float* gates) {
   softmax(g, n_experts);

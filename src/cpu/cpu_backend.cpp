@@ -26,8 +26,8 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// The product kernels of the backend. nullptr for the reference backend and on a machine without
-/// vector instructions: the backend then uses plain kernels only.
+/// The product kernels of the backend. nullptr for the reference backend, and on a machine without
+/// vector instructions. A backend without product kernels uses plain kernels only.
 const ProductKernels* products_of(const CpuOptions& options) {
   return options.reference ? nullptr : simd_products();
 }
@@ -38,11 +38,12 @@ struct InFlight {
   StepBuffer step;
   std::array<std::int32_t, kMaxSegments> tokens{};
   std::uint32_t n_tokens = 0;
-  std::vector<OpTime> times;  ///< empty unless measured
+  std::vector<OpTime> times;  ///< the times of the ops; empty if they are not measured
 };
 
-/// A thread of the backend runs the submitted steps one after the other and shares their loops with
-/// the other threads of the pool. So submit() returns at once, as on a GPU.
+/// One thread of the backend, the runner, runs the submitted steps one after the other. It shares
+/// the loops of a step with the other threads of the pool. So submit() returns at once, as on a
+/// GPU.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
@@ -53,7 +54,8 @@ class CpuBackend final : public Backend {
                                options.n_threads == 1 ? "" : "s", set.empty() ? "" : ", ", set);
     caps_.always_exact = options.reference;
     caps_.n_threads = options.n_threads;
-    // The only thread either starts or fails to start, so there is nothing to release.
+    // There is only one thread to start. If it does not start, no other thread has to be stopped,
+    // so the last argument does nothing.
     runner_ = std::move(start_threads(
                             0, 1, options.n_threads, [this](int) { run_submitted(); }, [] {})
                             .front());
@@ -117,17 +119,17 @@ class CpuBackend final : public Backend {
     changed_.wait(lock, [&] { return done_ == submitted_; });
     check_failure();
   }
-  /// The caller holds the lock.
+  /// Throws the error of an earlier step, if there is one. The caller must hold the lock.
   void check_failure() const {
     if (!failure_.empty()) throw Error(ErrorKind::device, failure_);
   }
   void run_submitted();
-  /// Returns the error message, or an empty string if the step succeeds.
+  /// Runs a step. Returns the error message, or an empty string if the step succeeds.
   std::string run_step(InFlight& step);
 
   BackendCaps caps_;
   StepCounts last_step_;
-  bool measured_ = false;           ///< whether executables compiled later measure their ops
+  bool measured_ = false;           ///< whether executables compiled from now on measure their ops
   const ProductKernels* products_;  ///< nullptr if plain kernels run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
@@ -135,13 +137,13 @@ class CpuBackend final : public Backend {
   std::condition_variable changed_;
   std::uint64_t submitted_ = 0;  ///< the number of the latest ticket
   std::uint64_t done_ = 0;       ///< all tickets up to this number are done
-  std::string failure_;          ///< the error of the first failed step; no later step runs
+  std::string failure_;          ///< the error of the first failed step; later steps do not run
   bool stop_ = false;
-  std::thread runner_;  // last, because it uses all other members
+  std::thread runner_;  // the last member, because the thread uses all other members
 };
 
 std::shared_ptr<const Weight> CpuBackend::pack(const WeightDesc& desc, const WeightParts& parts) {
-  wait_idle();  // the pool runs one loop at a time
+  wait_idle();  // packing uses the pool, which runs one loop at a time
   return make_weight(pack_weight(desc, parts, is_plain(), pool_), is_plain());
 }
 
@@ -156,7 +158,8 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
   {
     const std::lock_guard lock(mutex_);
     check_failure();
-    // A finished step frees its entry, whether or not anyone waited for it.
+    // Only unfinished steps count: an entry is free as soon as its step is finished, even if no one
+    // has waited for the step.
     if (submitted_ - done_ >= kMaxInFlight)
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("[submit] expected at most {} steps in flight", kMaxInFlight));

@@ -11,11 +11,11 @@ namespace bitaxon::cpu {
 
 struct CpuOptions {
   int n_threads = 0;       ///< 0: one thread for each core that this process may use
-  bool reference = false;  ///< plain kernels, on one thread unless n_threads is set
+  bool reference = false;  ///< use plain kernels, and one thread unless n_threads is set
 };
 
-/// Opens "cpu", or "reference" if `reference` is set. Throws Error(invalid_argument) for a thread
-/// count outside 1 to 1024.
+/// Opens the backend "cpu", or the backend "reference" if `reference` is set. Throws
+/// Error(invalid_argument) if the number of threads is not in 1 to 1024.
 std::shared_ptr<Backend> open_cpu_backend(const CpuOptions& options);
 
 /// Returns what open_cpu_backend(options)->description() would return, without opening a backend.

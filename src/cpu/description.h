@@ -12,7 +12,7 @@ namespace bitaxon::cpu {
 
 class CpuDescription final : public BackendDescription {
  public:
-  /// `plain`: the backend runs plain kernels only.
+  /// `plain` says that the backend runs plain kernels only.
   CpuDescription(int n_threads, bool plain, bool always_exact);
 
   std::vector<MemoryKind> memory() const override { return memory_; }
@@ -27,7 +27,7 @@ class CpuDescription final : public BackendDescription {
   bool always_exact_;
 };
 
-/// Makes the handle of a packed weight.
+/// Makes the Weight that refers to a packed weight.
 std::shared_ptr<const Weight> make_weight(std::shared_ptr<const PackedWeight> packed, bool plain);
 
 }  // namespace bitaxon::cpu

@@ -1,4 +1,4 @@
-// A plan bound to memory, as the CPU backend runs it: a list of tasks.
+// A plan bound to memory. The CPU backend runs it as a list of tasks.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace bitaxon::cpu {
 
-/// One node, ready to run: its kernel and the addresses of its operands.
+/// A node that is ready to run, with its kernel and the addresses of its operands.
 struct Task {
   void (*run)(const KernelArgs& args) = nullptr;
   NodeView node;
@@ -21,7 +21,7 @@ struct Task {
   std::byte* scratch = nullptr;
 };
 
-/// The executable of the CPU. Owns everything that its pointers refer to.
+/// The executable of the CPU backend. Owns everything that its pointers refer to.
 struct CpuExecutable {
   std::shared_ptr<const Plan> plan;
   PlanContext context;
@@ -32,11 +32,11 @@ struct CpuExecutable {
 
 std::byte* bytes_of(const Buffer& buffer);
 
-/// Makes the tasks of a plan, with vectorized kernels if `vectorized`.
+/// Binds a plan to memory and makes its tasks. If `vectorized`, the tasks use vectorized kernels.
 std::shared_ptr<CpuExecutable> bind_tasks(std::shared_ptr<const Plan> plan,
                                           const PlanContext& context, bool vectorized);
 
-/// The time that a task took in a step, with the bytes and operations of the task.
+/// A record of the time that a task took in a step, and of the task's bytes and operations.
 OpTime time_of(const Task& task, const StepBuffer& step,
                std::chrono::duration<double, std::nano> time);
 

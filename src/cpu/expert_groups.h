@@ -16,13 +16,14 @@ struct ExpertGroups {
   }
 };
 
-/// Sorts experts [n_rows, top_k] into `groups` by a counting sort.
+/// Sorts the pairs of `experts` [n_rows, top_k] by expert into `groups`, with a counting sort.
 inline void group_by_expert(const std::int32_t* experts, std::int64_t n_pairs,
                             std::int64_t n_experts, const ExpertGroups& groups) {
   for (std::int64_t e = 0; e <= n_experts; ++e) groups.first[e] = 0;
   for (std::int64_t i = 0; i < n_pairs; ++i) ++groups.first[experts[i] + 1];
   for (std::int64_t e = 0; e < n_experts; ++e) groups.first[e + 1] += groups.first[e];
-  // Filling advances each group's start to the next group's start, so the starts are moved back.
+  // While the groups are filled, first[e] advances to the start of group e + 1. Afterwards the
+  // starts are moved back.
   for (std::int64_t i = 0; i < n_pairs; ++i)
     groups.pairs[groups.first[experts[i]]++] = static_cast<std::int32_t>(i);
   for (std::int64_t e = n_experts; e > 0; --e) groups.first[e] = groups.first[e - 1];

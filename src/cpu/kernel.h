@@ -16,22 +16,23 @@
 
 namespace bitaxon::cpu {
 
-/// Where an operand of a compiled node lies.
+/// The memory of an operand of a compiled node.
 struct OperandMemory {
-  std::byte* data = nullptr;             ///< nullptr: absent (or a weight)
-  const PackedWeight* weight = nullptr;  ///< for weights
-  std::size_t slot_stride_bytes = 0;     ///< state only
-  std::size_t version_stride_bytes = 0;  ///< state only
+  std::byte* data = nullptr;             ///< nullptr if the operand is absent or a weight
+  const PackedWeight* weight = nullptr;  ///< only for a weight
+  std::size_t slot_stride_bytes = 0;     ///< only for a state tensor
+  std::size_t version_stride_bytes = 0;  ///< only for a state tensor
 };
 
-/// The arguments of one kernel call. Accessors take the operand's index in the op's order.
+/// The arguments of one kernel call. The member functions take the index of an operand in the order
+/// of the op.
 struct KernelArgs : NodeView {
   std::span<const OperandMemory> operands;
   std::byte* scratch;
   const StepBuffer& step;
   ThreadPool& pool;
   Precision precision = Precision::exact;
-  const ProductKernels* products = nullptr;  ///< for the vectorized kernels; nullptr for plain ones
+  const ProductKernels* products = nullptr;  ///< used only by vectorized kernels
 
   const OperandMemory& memory(int index) const { return operands[static_cast<std::size_t>(index)]; }
   template <class T = float>
@@ -39,7 +40,7 @@ struct KernelArgs : NodeView {
     return reinterpret_cast<T*>(memory(index).data);
   }
   const PackedWeight& weight(int index) const { return *memory(index).weight; }
-  /// A state tensor of one segment, at one version.
+  /// The elements of a state tensor in the slot of one segment, at one version.
   template <class T = float>
   T* state(int index, const SegmentWords& segment, std::uint32_t version) const {
     const OperandMemory& m = memory(index);
@@ -48,23 +49,24 @@ struct KernelArgs : NodeView {
   }
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }
-  /// The row of the step that an output is computed from.
+  /// The row of the step from which an output is computed.
   std::int64_t output_row(std::int64_t output) const {
     return step.output_rows[static_cast<std::size_t>(output)];
   }
-  /// The rows of an activation that hold data in this step.
+  /// The number of rows of an activation that hold data in this step.
   std::int64_t valid_rows(int index) const {
     return rows_in(value(index).row_space, sizes_of(step));
   }
 };
 
-/// Lays out the scratch of a node: a kernel takes consecutive blocks.
+/// Lays out the scratch of a node. A kernel takes its blocks one after the other.
 class ScratchLayout {
  public:
   explicit ScratchLayout(std::byte* base = nullptr) : base_(base) {}
   template <class T>
   T* take(std::int64_t count) {
-    // Without a base, only the size is computed: arithmetic on a null pointer is undefined.
+    // Without a base, only the size is computed and no address, because arithmetic on a null
+    // pointer is undefined.
     T* block = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
     used_ += align_up(static_cast<std::size_t>(count) * sizeof(T), 64);
     return block;
@@ -78,13 +80,13 @@ class ScratchLayout {
 
 struct CpuKernel {
   void (*run)(const KernelArgs& args);
-  /// Bytes of scratch for the node's full bucket.
+  /// The bytes of scratch that the node needs if a step fills its bucket.
   std::size_t (*workspace)(const NodeView& node, int n_threads);
 };
 
 /// A kernel with scratch. The constructor Scratch(layout, node, n_threads) takes its blocks from a
-/// ScratchLayout. It computes the size of the scratch and also places the blocks for
-/// `run(args, scratch)`, so the size always matches the blocks.
+/// ScratchLayout. The same constructor serves two purposes: it computes the size of the scratch,
+/// and it places the blocks for `run(args, scratch)`. So the size always matches the blocks.
 template <class Scratch, auto run>
 constexpr CpuKernel kernel_with_scratch() {
   return {[](const KernelArgs& args) {

@@ -16,18 +16,19 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 #ifdef BX_PIECES_APART
-constexpr std::size_t kChunk = 0;  // AddressSanitizer checks the ends of every allocation
+constexpr std::size_t kChunk = 0;  // no chunks, so that AddressSanitizer sees each allocation
 #else
-constexpr std::size_t kChunk = std::size_t{64} << 20;  // the unused rest takes no physical memory
+// The size of a chunk. Its unused rest takes no physical memory.
+constexpr std::size_t kChunk = std::size_t{64} << 20;
 #endif
 
-/// Returns nullptr when memory is short.
+/// Allocates aligned memory. Returns nullptr if memory is short.
 std::shared_ptr<std::byte> try_to_take(std::size_t size_bytes) {
   const bool large = size_bytes >= kHugePage;
   const std::size_t rounded = align_up(std::max(size_bytes, kAlignment), kAlignment);
   void* memory = nullptr;
   if (posix_memalign(&memory, large ? kHugePage : kAlignment, rounded) != 0) return nullptr;
-  // This is only advice: small pages hold the same data.
+  // An error is ignored, because small pages also work.
   if (large) madvise(memory, rounded, MADV_HUGEPAGE);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};
 }
@@ -40,7 +41,8 @@ std::shared_ptr<std::byte> take(std::size_t size_bytes, std::string_view what) {
   return memory;
 }
 
-/// Sub-allocates from one block of memory, front to back.
+/// Places small allocations one after the other in a chunk of memory. When the chunk is full,
+/// begins a new chunk.
 class Chunk {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t size_bytes, std::string_view what) {
@@ -50,7 +52,7 @@ class Chunk {
     std::shared_ptr<std::byte> chunk = chunk_.lock();
     if (chunk == nullptr || kChunk - used_ < rounded) {
       chunk = try_to_take(kChunk);
-      // Under a limit on address space, a small allocation may still succeed.
+      // Even if there is no address space for a chunk, the small allocation may succeed.
       if (chunk == nullptr) return take(size_bytes, what);
       chunk_ = chunk;
       used_ = 0;
@@ -62,7 +64,7 @@ class Chunk {
 
  private:
   std::mutex mutex_;
-  std::weak_ptr<std::byte> chunk_;  ///< its sub-allocations keep it alive
+  std::weak_ptr<std::byte> chunk_;  ///< the allocations in the chunk keep it alive
   std::size_t used_ = 0;
 };
 

@@ -12,7 +12,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Matrices with at most this many columns are stored by columns.
+/// Dense matrices with at most this many columns are stored by columns.
 constexpr std::int64_t kNarrow = 32;
 
 enum class Form { stored, tiles, columns };
@@ -50,7 +50,7 @@ void copy_parts(const WeightParts& from, PackedWeight& to) {
 void copy_columns(const WeightParts& from, PackedWeight& to) {
   auto* columns = reinterpret_cast<float*>(to.storage.get());
   const std::int64_t cols = to.desc.cols;
-  std::array<float, 4096> some;  // decoded elements, in fixed storage to avoid an allocation
+  std::array<float, 4096> some;  // some decoded elements; an array, to avoid an allocation
   const auto n = static_cast<std::int64_t>(some.size());
   for (std::int64_t first = 0; first < to.desc.elements(); first += n) {
     const std::int64_t count = std::min(n, to.desc.elements() - first);
@@ -66,7 +66,8 @@ void read_quant_map(const WeightParts& from, PackedWeight& to) {
   std::memcpy(to.quant_map.data(), from.quant_map.data(), sizeof(to.quant_map));
   float largest = 0;
   for (const float value : to.quant_map) {
-    // A value that is not finite makes all products with the weight NaN, as in a coded row.
+    // If a value is not finite, the scale becomes NaN, so that all products with the weight are
+    // NaN. Rows of activations are coded in the same way.
     if (!std::isfinite(value)) {
       to.map_scale = std::numeric_limits<float>::quiet_NaN();
       return;

@@ -14,26 +14,27 @@
 
 namespace bitaxon::cpu {
 
-/// A weight in one of three forms, each of which decodes to the same values.
+/// A weight in one of three forms: stored, tiles or columns. All forms decode to the same values.
 struct PackedWeight {
   WeightDesc desc;
-  /// The stored form, every part aligned: for plain kernels, and for weights that fit no other
+  /// The stored form, with every part aligned. For plain kernels, and for weights that fit no other
   /// form.
   WeightParts parts;
-  /// Tiles of matrices, for the vectorized kernels.
+  /// The tiles of a matrix, for the vectorized kernels.
   std::optional<TileLayout> layout;
   const std::byte* tiles = nullptr;
-  /// Vectors and narrow matrices (taps, decays): float32 [cols][rows], for the vectorized kernels.
+  /// The columns of a vector or a narrow matrix (such as taps or decays), as float32 [cols][rows].
+  /// For the vectorized kernels.
   const float* columns = nullptr;
 
-  // For NF4 weights in tiles.
+  // The codebook of an NF4 weight in tiles.
   std::array<float, 16> quant_map{};
   std::array<std::int16_t, 16> integer_map{};  ///< quant_map[c] is about integer_map[c] * map_scale
   float map_scale = 1;
 
   std::shared_ptr<std::byte> storage;
 
-  /// Data that a kernel computes from the weight once, for all steps.
+  /// Data that a kernel computes once from the weight and uses in all steps.
   struct Derived {
     std::once_flag once;
     std::shared_ptr<std::byte> memory;
@@ -41,16 +42,17 @@ struct PackedWeight {
   mutable Derived derived;
 };
 
-/// Bytes that pack_weight() allocates for the weight. Plain kernels need the stored form.
+/// The number of bytes that pack_weight() allocates for a weight. If `plain`, the weight gets the
+/// stored form, which plain kernels need.
 std::uint64_t packed_bytes(const WeightDesc& desc, bool plain);
-/// Converts the stored bytes to the form that the kernels read, with all threads of the pool.
-/// Throws Error(device) when memory is short.
+/// Converts the bytes of a checkpoint to the form that the kernels read, with all threads of the
+/// pool. Throws Error(device) if memory is short.
 std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const WeightParts& parts,
                                                 bool plain, ThreadPool& pool);
 
 /// Decodes row `row` of matrix `matrix` into out [cols].
 void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t row, float* out);
-/// One element of matrix 0.
+/// Decodes one element of matrix 0.
 float decode_element(const PackedWeight& weight, std::int64_t row, std::int64_t col);
 /// Decodes a small weight (a vector, convolution taps) into out [elements].
 void decode_all(const PackedWeight& weight, float* out);

@@ -6,8 +6,8 @@
 namespace bitaxon::cpu {
 
 double dot(const float* a, const float* b, std::int64_t n) {
-  // Sixteen partial sums, whatever the vector size of the machine. So the order of additions, and
-  // with it the last bit, is the same everywhere.
+  // There are sixteen partial sums for every vector size. So the order of additions, and with it
+  // the last bit of the result, is the same on all machines.
   constexpr int kLanes = 16;
   using Block = Eigen::Map<const Eigen::Array<float, kLanes, 1>>;
   Eigen::Array<double, kLanes, 1> sums = Eigen::Array<double, kLanes, 1>::Zero();

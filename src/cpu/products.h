@@ -12,20 +12,20 @@ namespace bitaxon::cpu {
 /// sum_i a[i] * b[i], accumulated in float64 in an order that depends only on n.
 double dot(const float* a, const float* b, std::int64_t n);
 
-/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), in float64, rounded once.
+/// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps), computed in float64 and rounded once.
 void rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
 inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
-/// Applies the norm to the first n_rows rows of x and writes them to out.
-/// weight_scratch: [cols]
+/// Applies the RMS norm to the first n_rows rows of x and writes the results to out.
+/// weight_scratch  [cols]: receives the decoded weight of the norm
 void rms_norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                    std::int64_t n_rows, std::int64_t cols, float* weight_scratch, float* out);
 
 /// Calls store(r, o, dot(w[o], x_row(r))) for every row o of one matrix and every r in [0, n_rows).
 /// Decodes each weight row once and uses it for all rows of x. Threads share the rows of the
 /// matrix.
-/// row_scratch: [n_threads, cols]
+/// row_scratch  [n_threads, cols]
 template <class XRow, class Store>
 void for_each_product(const KernelArgs& args, const PackedWeight& weight, std::int64_t matrix,
                       std::int64_t n_rows, float* row_scratch, const XRow& x_row,

@@ -1,4 +1,4 @@
-// Offsets of the rows of a step in the ring buffer of the KV cache (keys or values).
+// Computes where the rows of a step lie in a ring buffer of the KV cache (keys or values).
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace bitaxon::cpu {
 
-/// The element offset of each row in operand `ring`, from the first byte of the ring tensor.
-/// places  [R]
+/// Computes the offset of each row in operand `ring`, in elements from the beginning of the tensor.
+/// places  [R]: receives the offsets
 inline void find_ring_places(const KernelArgs& args, int ring, std::int64_t* places) {
   const Shape& shape = args.shape(ring);
   const auto slot_stride = static_cast<std::int64_t>(args.memory(ring).slot_stride_bytes /

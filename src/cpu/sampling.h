@@ -19,7 +19,8 @@ inline void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std
                      float* logits) {
   const float penalty = sampler.repetition_penalty;
   if (penalty == 1.0F) return;
-  // An extreme penalty saturates: only a logit that was infinite stays infinite.
+  // If an extreme penalty makes a finite logit overflow, the result is the largest finite number
+  // with the same sign. An infinite logit stays infinite.
   constexpr float kMax = std::numeric_limits<float>::max();
   for (std::int64_t i = 0; i < n; ++i) {
     if ((seen[i / 32] >> (i % 32) & 1U) == 0 || std::isinf(logits[i])) continue;
@@ -28,14 +29,14 @@ inline void penalize(const SamplerWords& sampler, const std::uint32_t* seen, std
   }
 }
 
-/// floor(exp(l - largest) * 2^30 + 0.5)
+/// The weight of a token with scaled logit l: floor(exp(l - largest) * 2^30 + 0.5).
 inline std::uint64_t token_weight(float l, float largest) {
   const double e = std::exp(static_cast<double>(l) - static_cast<double>(largest));
   return static_cast<std::uint64_t>(std::floor(e * 0x1p30 + 0.5));
 }
 
-/// Top-p keeps tokens by descending weight, up to the first one whose running sum exceeds this
-/// bound.
+/// The bound of top-p, scaled by 2^32. Top-p adds up tokens by descending weight and stops at the
+/// first token whose running sum exceeds this bound.
 inline Wide top_p_bound(const SamplerWords& sampler, std::uint64_t total) {
   return Wide{sampler.top_p_q32.value()} * total;
 }
@@ -45,7 +46,8 @@ inline bool is_below_min_p(std::uint64_t weight, std::uint64_t min_p_q32, std::u
   return Wide{weight} << 32 < Wide{min_p_q32} * largest;
 }
 
-/// The drawn token is the first whose running sum of weights, in order of ids, exceeds this target.
+/// The target of the draw. The weights of tokens are added up in order of ids, and the first token
+/// whose running sum exceeds the target is drawn.
 inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t total) {
   const std::uint64_t position = std::uint64_t{segment.position} + segment.n_rows;
   const U64Words counter = U64Words::of(position);
@@ -55,8 +57,8 @@ inline std::uint64_t drawn_target(const SegmentWords& segment, std::uint64_t tot
   return static_cast<std::uint64_t>(Wide{r} * total >> 64);
 }
 
-/// Stores a token for every segment that samples in this step. `sample` receives the segment, its
-/// logits and the bits of its seen tokens, and returns the token.
+/// Stores a token for every segment that samples in this step. `sample` returns the token; its
+/// arguments are the segment, the logits of the segment and the bits of the tokens it has seen.
 template <class Sample>
 void sample_segments(const KernelArgs& args, const Sample& sample) {
   using namespace sample_operand;

@@ -10,24 +10,26 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// Below this total number of operations, sharing the work costs more than it saves.
+/// The fewest operations of a loop that is shared among threads. For fewer operations, sharing
+/// costs more than it saves.
 constexpr std::int64_t kWorthSharing = 20'000;
-/// How long a thread polls for work before it sleeps. Waking a thread takes about as long. The gaps
-/// between the loops of a step are shorter, so threads sleep only after a step.
+/// The time for which a thread polls for work before it sleeps. It is about the time that waking a
+/// thread takes. The gaps between the loops of a step are shorter, so threads sleep only after a
+/// step.
 constexpr std::chrono::microseconds kLookout{60};
 constexpr int kLooksPerClock = 32;
-/// A thread takes 1 / kPartOfShare of its share of the remaining items: large ranges at first, so
-/// that it reads memory in long streams, and small ones at the end, so that all threads finish
-/// together.
+/// A thread takes 1 / kPartOfShare of its share of the remaining items at a time. So it takes large
+/// ranges at first, which read memory in long streams. It takes small ranges at the end, so that
+/// all threads finish at about the same time.
 /// Source: Polychronopoulos and Kuck 1987, "Guided self-scheduling".
 constexpr std::int64_t kPartOfShare = 2;
 
-// joined_: round (32 bits), open (1), threads (31)
+// The bits of joined_, highest first: round (32 bits), kOpen (1 bit), number of threads (31 bits).
 constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
 constexpr std::uint64_t opened(std::uint32_t round) { return std::uint64_t{round} << 32 | kOpen; }
 constexpr std::uint64_t n_joined(std::uint64_t joined) { return joined & (kOpen - 1); }
 
-/// Polls done() until it returns true, for at most kLookout. Returns whether it did.
+/// Polls done() until it returns true, for at most kLookout. Returns the last result of done().
 template <class Done>
 bool look_out(const Done& done) {
   const auto end = std::chrono::steady_clock::now() + kLookout;
@@ -90,7 +92,7 @@ void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, co
   round_.store(round, std::memory_order_seq_cst);
   if (asleep_.load(std::memory_order_seq_cst) > 0) round_.notify_all();
   take_items(0);
-  // No item is left: a thread that has not joined yet is not needed.
+  // No item is left, so threads that have not joined yet are no longer allowed to join.
   joined_.fetch_and(~kOpen, std::memory_order_acq_rel);
   const auto left = [&] { return n_joined(joined_.load(std::memory_order_acquire)) == 0; };
   while (!left())

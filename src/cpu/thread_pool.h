@@ -12,14 +12,14 @@
 
 namespace bitaxon::cpu {
 
-/// A fixed set of threads; the calling thread is one of them. One caller at a time. Items are
-/// assigned dynamically, so a result must not depend on which thread computes an item. Nothing is
-/// allocated after construction. Threads poll for the next loop for some microseconds, then sleep.
-/// A loop never waits for a thread that has not started on it, so it also ends when another process
-/// occupies the core of that thread.
+/// A fixed set of threads. The thread that runs a loop, the caller, is one of them. There may be
+/// only one caller at a time. Items are assigned to threads dynamically, so a result must not
+/// depend on which thread computes an item. Nothing is allocated after construction. Threads poll
+/// for the next loop for some microseconds, then sleep. A loop does not wait for a thread that has
+/// not joined the loop, so the loop ends even if another process occupies the core of that thread.
 class ThreadPool {
  public:
-  /// n_threads >= 1 includes the caller.
+  /// `n_threads` is 1 or more and includes the caller.
   explicit ThreadPool(int n_threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -28,14 +28,14 @@ class ThreadPool {
   int n_threads() const { return static_cast<int>(counters_.size()); }
   /// The cores where the threads sleep; the caller is the first thread.
   const HomeCores& cores() const { return cores_; }
-  /// Items computed by one thread since construction.
+  /// The number of items that one thread has computed since construction.
   std::uint64_t items_run(int thread) const {
     return counters_[static_cast<std::size_t>(thread)]->load(std::memory_order_relaxed);
   }
 
-  /// Calls body(begin, end, thread) for ranges that cover [0, n_items), and returns when all are
-  /// done. `item_cost` is a rough number of floating-point operations per item: loops too short to
-  /// justify waking a thread run on the caller. The body must not throw.
+  /// Calls body(begin, end, thread) for ranges that together cover [0, n_items). Returns when all
+  /// calls have ended. `item_cost` is a rough number of floating-point operations per item. If the
+  /// loop is too short to justify waking a thread, the caller runs it alone. `body` must not throw.
   template <class Body>
   void parallel_for(std::int64_t n_items, std::int64_t item_cost, const Body& body) {
     run(
@@ -58,7 +58,8 @@ class ThreadPool {
   HomeCores cores_;
   std::int64_t parts_;  ///< a thread takes 1 / parts_ of the remaining items at a time
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
-  // The current loop. The caller writes it before round_ advances; other threads read it later.
+  // The current loop. The caller writes these members before it advances round_; other threads read
+  // them after that.
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t n_items_ = 0;

@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::uint32_t kAnyType = ~0U;
 
-/// The memory types in use besides the type of the weights. Each takes a block: for steps, for
-/// results, and for staging if the host cannot map the weights.
+/// The memory types that the backend uses in addition to the type of the weights, `main`. It
+/// allocates a block of each of these types: for step buffers, for results, and for staging if the
+/// host cannot map the weights.
 std::set<std::int32_t> other_types(const DeviceCaps& caps, std::int32_t main) {
   const VkMemoryPropertyFlags flags = caps.memory_types[static_cast<std::size_t>(main)].flags;
   const bool seen = (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
@@ -45,8 +46,8 @@ std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
              {.name = "system memory", .available_bytes = available_memory_bytes()}};
   for (const std::int32_t type : other_types(caps, main)) {
     const std::uint32_t its_heap = caps.memory_types[static_cast<std::size_t>(type)].heap;
-    // A small window onto device memory is a separate heap. Nothing else is allocated from it, so
-    // its block is not counted.
+    // A device-local heap other than the heap of the weights is a small window onto device memory.
+    // Only step buffers use the window, so its block is not counted.
     if (its_heap == heap)
       kinds.front().backend_bytes += shared_block_bytes(caps);
     else if (!caps.heaps[its_heap].device_local)
@@ -55,8 +56,9 @@ std::vector<MemoryKind> kinds_of(const DeviceCaps& caps) {
   return kinds;
 }
 
-/// Whether launches may bind a value in several parts, each within the limit of a binding. They do
-/// this for the result of a product that no node reads, such as the logits of a large vocabulary.
+/// Whether a value may exceed the limit of a binding, because launches bind it in several parts.
+/// Launches can do this for the result of a product if no node reads the result. The logits of a
+/// large vocabulary are such a result.
 bool is_bound_in_parts(const Plan& plan, std::int32_t value) {
   bool is_product = false;
   for (std::size_t place = 0; place < plan.order.size(); ++place) {

@@ -8,8 +8,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Takes the heaps from `caps`. Also asks the system for its available memory if the device is not
-/// a CPU. Otherwise pure.
+/// Describes the device with the heaps and limits in `caps`. If the device is not a CPU, also asks
+/// the system for its available memory. Otherwise the result depends on `caps` alone.
 std::shared_ptr<const BackendDescription> describe_device(const DeviceCaps& caps);
 
 }  // namespace bitaxon::vulkan

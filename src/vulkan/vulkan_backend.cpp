@@ -38,7 +38,7 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
   return instance.devices()[*choice.chosen];
 }
 
-/// The physical device with reduced capabilities, for tests.
+/// The physical device with the capabilities that a test has reduced.
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
@@ -48,8 +48,8 @@ DeviceBuffer& device_buffer(const Buffer& buffer) {
   return *static_cast<DeviceBuffer*>(buffer.memory.get());
 }
 
-/// The embedded shaders, or the shaders of a folder. Checks the compiler and the folder at once,
-/// before anything slow begins.
+/// The source of shaders: the folder `dir`, or the embedded shaders if `dir` is empty. Checks
+/// immediately that there is a compiler and that the folder exists, before anything slow begins.
 ShaderSource shader_source(const std::filesystem::path& dir) {
   if (dir.empty())
     return [](Shader shader) {
@@ -142,7 +142,7 @@ class VulkanBackend final : public Backend {
   std::vector<OpTime> last_step_times() override;
   std::optional<std::uint64_t> peak_bytes() const override { return memory_.peak_bytes(); }
 
-  /// Disables fast variants whose results differ from the results of the plain variants.
+  /// Disables fast variants of kernels if their results differ from those of the plain variants.
   void try_variants();
 
   DeviceRates measure_rates() override {
@@ -171,16 +171,16 @@ class VulkanBackend final : public Backend {
   PipelineCache pipeline_cache_;
   PipelineLibrary pipelines_;
   Transfer transfer_;
-  std::uint64_t n_parts_ = 0;   ///< parts submitted so far, without the last part of each step
+  std::uint64_t n_parts_ = 0;   ///< submitted parts of steps, not counting the last part of a step
   SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
-  SemaphoreHandle parts_done_;  ///< signaled by all other parts; nothing waits for it
+  SemaphoreHandle parts_done_;  ///< its value is the number of finished parts, counted as n_parts_
   std::array<InFlight, kMaxInFlight> in_flight_;
   std::uint64_t submitted_ = 0;
-  std::uint64_t done_ = 0;  ///< the latest step known to be done
+  std::uint64_t done_ = 0;  ///< the latest step that is known to be done
   StepCounts last_step_;
   int last_barriers_ = 0;
-  bool timestamps_ = false;                            ///< for executables that are compiled later
-  std::shared_ptr<VulkanExecutable> last_executable_;  ///< only set with timestamps
+  bool timestamps_ = false;  ///< whether executables compiled from now on measure their times
+  std::shared_ptr<VulkanExecutable> last_executable_;  ///< set only if it has timestamps
   const Recording* last_recording_ = nullptr;
   StepSizes last_sizes_;
 };
@@ -210,7 +210,7 @@ Executable VulkanBackend::compile(std::shared_ptr<const Plan> plan, const PlanCo
                          .timestamps = timestamps_ && device_.caps().timestamps,
                          .without_barrier = options_.without_barrier};
   bind_launches(*executable, device_.caps(), pipelines_);
-  executable->recording_for(done_, device_, memory_);  // prepares the first recording early
+  executable->recording_for(done_, device_, memory_);  // makes the first recording ahead of time
   pipeline_cache_.save();
   return Executable{executable};
 }
@@ -225,8 +225,8 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
   Recording& recording = executable->recording_for(done_, device_, memory_);
   recording.write_step(step, executable->launches);
   const std::uint64_t number = submitted_ + 1;
-  // The entry keeps the executable even if the submission fails: a lost device may still count as
-  // executing the step.
+  // The entry keeps the executable alive, even if the submission fails: to Vulkan, a lost device
+  // may still be executing the step.
   InFlight& place = place_of(number);
   place.recording = &recording;
   place.executable = executable;
@@ -250,7 +250,7 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
 void VulkanBackend::hand_over(const std::vector<VkCommandBuffer>& commands, std::uint64_t number) {
   std::vector<VkCommandBufferSubmitInfo> infos;
   std::vector<VkSubmitInfo2> parts;
-  infos.reserve(commands.size());  // the parts point into this vector
+  infos.reserve(commands.size());  // `parts` points into this vector, so it must not grow
   for (const VkCommandBuffer buffer : commands) {
     infos.push_back({VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO, nullptr, buffer, 0});
     auto part = structure<VkSubmitInfo2>(VK_STRUCTURE_TYPE_SUBMIT_INFO_2);
@@ -331,8 +331,8 @@ void VulkanBackend::try_variants() {
       pipeline_cache_.write_note(kNote, found);
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::internal) throw;
-      // If the driver cannot run the test at the moment, the next run tries again. If the test lost
-      // the device, this run is over, and the note stops the next run from trying.
+      // If the test has lost the device, this run cannot go on, and the note keeps later runs from
+      // testing. After any other error, no note is written, so the next run tests again.
       if (failure_.happened()) pipeline_cache_.write_note(kNote, error.what());
       failure_.check();
     }

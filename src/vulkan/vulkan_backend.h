@@ -17,14 +17,14 @@ struct DeviceCaps;
 struct Messages;
 
 struct VulkanOptions {
-  std::string selector = {};  ///< see choose_device; if empty, the best GPU, never a CPU device
-  /// A folder of *.comp files that replace the embedded shaders. Each file is compiled when it is
-  /// first needed. Empty for the embedded shaders. With a folder, pipelines are not kept on disk
-  /// and variants are not tested before use.
+  std::string selector = {};  ///< see choose_device(); if empty, the best GPU, never a CPU device
+  /// A folder of *.comp files that replace the embedded shaders. If empty, the embedded shaders are
+  /// used. Each file is compiled when it is first needed. With a folder, pipelines are not kept on
+  /// disk, and fast variants of kernels are not tested before use.
   std::filesystem::path shader_dir = {};
-  /// The folder where compiled pipelines are kept. If empty, they are not kept.
+  /// The folder where compiled pipelines are kept. If empty, no pipelines are kept.
   std::filesystem::path cache_dir = {};
-  Drivers drivers = {};  ///< see usable_drivers; by default, all drivers that the loader finds
+  Drivers drivers = {};  ///< see usable_drivers(); by default, all drivers that the loader finds
 
   /// Steps with more floating-point operations than this are split into several submissions. The
   /// default takes a second on a device of 100 GFLOP/s. Operating systems reset a device whose
@@ -33,18 +33,18 @@ struct VulkanOptions {
 
   // For tests.
   FunctionsHook hook = nullptr;
-  Messages* messages = nullptr;  ///< for the reports of validation layers; outlives the backend
+  Messages* messages = nullptr;  ///< receives the messages of layers; must outlive the backend
   /// Makes the device look like another device. May only remove capabilities.
   std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions
 };
 
-/// Throws Error(unsupported) with the reason when there is no loader, no driver, or no suitable
-/// device, and Error(device) when a call fails.
+/// Opens the backend. Throws Error(unsupported) with the reason if there is no loader, no driver or
+/// no suitable device. Throws Error(device) if a call fails.
 std::shared_ptr<Backend> open_vulkan_backend(const VulkanOptions& options);
 
-/// The number of barriers of the latest submitted executable, including the barrier at its
-/// beginning.
+/// The number of barriers in the commands of the step that was submitted last, including the
+/// barrier at the beginning.
 int barrier_count(const Backend& backend);
 const DeviceCaps& device_caps(const Backend& backend);
 

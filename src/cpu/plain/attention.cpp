@@ -29,8 +29,8 @@ struct Scratch {
 double load(const float* p) { return static_cast<double>(*p); }
 double load(const std::uint16_t* p) { return static_cast<double>(f16_to_f32(*p)); }
 
-/// Computes one head of one row. `keys` and `values` point to the head in row 0 of the KV cache's
-/// ring buffer.
+/// Computes one head of one row. `keys` and `values` point to this head in row 0 of the ring
+/// buffers of the KV cache.
 template <class Element>
 void attend(const float* q, const Element* keys, const Element* values, std::int64_t position,
             std::int64_t window, const Shape& ring, std::int64_t head_dim, double* scores,

@@ -1,4 +1,5 @@
-//   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
+//   q = q_proj @ rms(x)
+//   keys[p mod capacity] = k_proj @ rms(x);   values[p mod capacity] = v_proj @ rms(x)
 #include "ops/attn_in.h"
 
 #include "core/half.h"

@@ -28,7 +28,8 @@ void run(const KernelArgs& args) {
               ? *args.state<std::int32_t>(next_token, segment, segment.read_version)
               : args.step.ids[row];
       float* out = args.data(y) + row * cols;
-      // The host checks its ids, but a sampled token may be -1 (its logits were not finite).
+      // Ids from the host are valid. A sampled token may be -1, which means that its logits were
+      // not finite.
       if (id < 0 || id >= vocab_size) {
         std::fill_n(out, cols, 0.0F);
         continue;

@@ -53,7 +53,8 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   if (args.has(shared_down))
     project(args.weight(shared_down), 0, args.n_rows(),
             [&](std::int64_t r) { return r * slots + top_k; });
-  // Adds slot by slot, largest gate first, so that the order does not depend on expert numbers.
+  // Adds the slots in order, the largest gate first. So the order of additions does not depend on
+  // the indices of the experts.
   args.pool.parallel_for(
       args.n_rows(), 2 * slots * d_model, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t r = begin; r < end; ++r)

@@ -18,7 +18,7 @@ namespace {
 struct Scratch {
   float* scaled;          ///< [V] logits after penalty and temperature
   float* sorted;          ///< [V] a copy of `scaled`, partly sorted to find the k-th largest
-  std::uint64_t* weight;  ///< [V] 0 for tokens dropped by a filter
+  std::uint64_t* weight;  ///< [V] weights of tokens; 0 if a filter has dropped the token
   std::int32_t* order;    ///< [V] token ids by descending weight, for top-p
 
   Scratch(ScratchLayout& layout, const NodeView& node, int /*n_threads*/) {
@@ -30,7 +30,8 @@ struct Scratch {
   }
 };
 
-/// Returns the lowest index of the largest logit; -1 if a logit is NaN or the largest is infinite.
+/// Returns the index of the largest logit, and in a tie the lowest index. Returns -1 if a logit is
+/// NaN or the largest logit is infinite.
 std::int32_t argmax(const float* logits, std::int64_t n) {
   std::int64_t best = 0;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -40,7 +41,8 @@ std::int32_t argmax(const float* logits, std::int64_t n) {
   return std::isfinite(logits[best]) ? static_cast<std::int32_t>(best) : -1;
 }
 
-/// The smallest scaled logit that top-k keeps: the k-th largest. Ties with it survive.
+/// The k-th largest scaled logit. Top-k keeps all tokens whose scaled logit is at least this value,
+/// so tokens that tie with the k-th are also kept.
 float top_k_threshold(const SamplerWords& sampler, std::int64_t n, const Scratch& scratch) {
   if (sampler.top_k == 0 || sampler.top_k >= n) return -std::numeric_limits<float>::infinity();
   std::copy_n(scratch.scaled, n, scratch.sorted);
@@ -61,8 +63,8 @@ std::uint64_t fill_weights(const SamplerWords& sampler, std::int64_t n, float la
   return total;
 }
 
-/// Adds up weights, in order of descending weight and ascending id, until the sum exceeds top_p
-/// times the total. Drops tokens that weigh less than the last token added.
+/// Adds up the weights of tokens, in order of descending weight and ascending id, until the sum
+/// exceeds top_p times the total. Drops all tokens that weigh less than the token added last.
 void apply_top_p(const SamplerWords& sampler, std::int64_t n, std::uint64_t total,
                  const Scratch& scratch) {
   if (sampler.use_top_p == 0) return;
@@ -101,7 +103,7 @@ std::int32_t draw(const SegmentWords& segment, std::int64_t n, const Scratch& sc
     sum += scratch.weight[i];
     if (sum > target) return static_cast<std::int32_t>(i);
   }
-  return -1;  // not reached: target < total
+  return -1;  // never happens, because target < total
 }
 
 std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& segment,
@@ -109,14 +111,15 @@ std::int32_t sample_one(const SamplerStructure& structure, const SegmentWords& s
                         const Scratch& scratch) {
   const SamplerWords& sampler = segment.sampling;
   std::copy_n(logits, n, scratch.scaled);
-  // A NaN must be detected before the penalty, and so must an infinity, which a penalty could make
-  // finite.
+  // NaN and infinity must be detected before the penalty is applied, because the penalty could make
+  // an infinite logit finite.
   if (argmax(logits, n) < 0) return -1;
   if (structure.penalty) penalize(sampler, seen, n, scratch.scaled);
   const std::int32_t best = argmax(scratch.scaled, n);
   if (best < 0 || !structure.draw || sampler.temperature == 0) return best;
   for (std::int64_t i = 0; i < n; ++i) scratch.scaled[i] /= sampler.temperature;
-  // A tiny temperature makes the quotient infinite. In the limit, only the largest logit remains.
+  // A tiny temperature can make the largest scaled logit infinite. Then the token with the largest
+  // logit is taken, as in the limit of temperature 0.
   if (!std::isfinite(scratch.scaled[best])) return best;
   const std::uint64_t total = fill_weights(sampler, n, scratch.scaled[best], scratch);
   apply_top_p(sampler, n, total, scratch);

@@ -62,8 +62,8 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
         static_cast<double>(params.dt_min), static_cast<double>(params.dt_max));
     double sum = static_cast<double>(scratch.skip[e]) * input;
     for (std::int64_t n = 0; n < d_state; ++n) {
-      // Rounds to the stored precision after every row, so that the result does not depend on where
-      // one step ends and the next begins.
+      // The state is rounded to float32, as it is stored between steps, after every row. So the
+      // result does not depend on where one step ends and the next begins.
       state[n] = static_cast<double>(static_cast<float>(std::exp(dt * a[n]) * state[n] +
                                                         dt * input * static_cast<double>(b[n])));
       sum += state[n] * static_cast<double>(c[n]);

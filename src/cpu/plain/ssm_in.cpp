@@ -29,13 +29,13 @@ struct Scratch {
   }
 };
 
-/// Computes one channel of one segment: the convolution over the rows of the segment, then the new
-/// tail.
-/// v, u  the channel in the first row of the segment; rows are d_inner apart
+/// Computes one channel of one segment: first the convolution over the rows of the segment, then
+/// the new tail. `v` and `u` point to the channel in the first row of the segment. Their rows are
+/// d_inner elements apart.
 void convolve_channel(const float* v, const float* taps, float bias, std::int64_t n_rows,
                       std::int64_t d_inner, std::int64_t d_conv, const float* tail_in,
                       float* tail_out, float* u) {
-  // Row `row` of v. A negative row is one of the K-1 rows before the segment.
+  // Row `row` of v. A negative row lies before the segment and comes from the old tail.
   const auto row_of_v = [&](std::int64_t row) {
     if (row >= 0) return v[row * d_inner];
     return tail_in == nullptr ? 0.0F : tail_in[(d_conv - 1 + row) * d_inner];
@@ -46,8 +46,8 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
       sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
     u[r * d_inner] = static_cast<float>(silu(sum));
   }
-  // Copies rows in ascending order, because both tails may be the same memory: the source row
-  // j + n_rows is read before it is overwritten.
+  // Rows are copied in ascending order, because both tails may be the same memory. Row j + n_rows
+  // of the old tail is then read before it is overwritten.
   for (std::int64_t j = 0; j < d_conv - 1; ++j)
     tail_out[j * d_inner] = row_of_v(n_rows - (d_conv - 1) + j);
 }

@@ -41,7 +41,7 @@ struct Sizes {
   std::int64_t n_heads, head_dim, padded, most_blocks;
 
   std::int64_t rows() const { return n_heads * kItemRows; }
-  /// Floats of one Sums, rounded up to whole cache lines.
+  /// The number of floats in one Sums, rounded up to whole cache lines.
   std::int64_t sums() const { return align_up(rows() * (padded + 2), 16); }
 
   Sizes(const AttentionParams& params, const Shape& ring)
@@ -55,7 +55,7 @@ struct Scratch {
   Sizes sizes;
   std::int64_t per_thread;
   float* memory;  ///< [n_threads, per_thread]: scaled, scores, sums of a block, sums of all blocks
-  float* blocks;  ///< [most_blocks, sums]: for blocks computed by different threads
+  float* blocks;  ///< [most_blocks, sums]: used if different threads compute the blocks
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
       : sizes(node.params<AttentionParams>(), node.shape(attention_operand::keys)),
@@ -69,7 +69,7 @@ Sums sums_at(float* memory, const Sizes& sizes) {
   return {memory, largest, largest + sizes.rows()};
 }
 
-/// Sets the sums to the result for an empty set of positions.
+/// Sets the sums to their initial values: no position has been added yet.
 void clear(const Sums& sums, const Sizes& sizes) {
   std::fill_n(sums.values, sizes.rows() * sizes.padded, 0.0F);
   std::fill_n(sums.largest, sizes.rows(), -std::numeric_limits<float>::infinity());
@@ -84,7 +84,7 @@ void divide(const Heads& heads, const Sums& sums) {
             sums.values[(h * kItemRows + i) * heads.padded + c] / sums.totals[h * kItemRows + i];
 }
 
-/// Attention for the rows of one segment.
+/// Computes attention for the rows of one segment.
 class Attention {
  public:
   Attention(const KernelArgs& args, const SegmentWords& segment, const Scratch& scratch)
@@ -140,7 +140,8 @@ class Attention {
       HWY_DYNAMIC_DISPATCH(attend_f32)(heads, block, sums);
   }
 
-  /// Few rows: a work item is a block of positions with all heads, which are contiguous in memory.
+  /// For few rows. A work item is a block of positions with all heads. The heads of a position are
+  /// contiguous in memory.
   void share_blocks() {
     const Heads all = heads_of(0, 0, sizes_.n_heads, 0);
     const std::int64_t first = all.first_of(0) / kKeys;
@@ -162,7 +163,7 @@ class Attention {
     return sums_at(scratch_.blocks + block * sizes_.sums(), sizes_);
   }
 
-  /// Many rows: a work item is a few rows of some heads.
+  /// For many rows. A work item is a few rows of some heads, with all positions.
   void share_rows(std::int64_t n_groups) {
     constexpr std::int64_t kItemHeads = 8;
     const std::int64_t heads_each = std::min(sizes_.n_heads, kItemHeads);

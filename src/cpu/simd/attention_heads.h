@@ -1,4 +1,4 @@
-// The inputs and results of the vectorized attention, which computes some heads of a few rows at a
+// The inputs and results of the vectorized attention. It computes a few rows of some heads at a
 // time.
 #pragma once
 
@@ -7,25 +7,26 @@
 
 namespace bitaxon::cpu {
 
-/// The rows of one work item share the keys and values that they load.
+/// The largest number of rows of one work item. Each key and value is loaded once for all of these
+/// rows.
 inline constexpr int kItemRows = 4;
-/// Positions whose keys or values are processed together.
+/// The number of positions whose keys or values are processed together.
 inline constexpr int kGroup = 4;
-/// Positions of one block. Blocks begin at multiples of kKeys, and the sum of a row adds its blocks
-/// in order. So the result does not depend on the other rows, or on which thread computes which
-/// block.
+/// The number of positions of one block. Blocks begin at multiples of kKeys, and the results of a
+/// row's blocks are merged in order. So the result of a row does not depend on other rows, or on
+/// which thread computes which block.
 inline constexpr std::int64_t kKeys = 256;
 
-/// The partial results of some heads of a few rows. For each head and row: the sum of the weighted
-/// values, the largest score and the sum of the weights. Weights are relative to the largest score.
+/// The partial results of some heads of a few rows. Each head and row has the sum of the weighted
+/// values, the largest score and the sum of the weights. A weight is exp(score - largest score).
 struct Sums {
   float* values;   ///< [heads, kItemRows, padded]
   float* largest;  ///< [heads, kItemRows]
   float* totals;   ///< [heads, kItemRows]
 };
 
-/// Some heads of a few rows at consecutive positions. The heads are adjacent in every key. "Ring"
-/// is the ring buffer of the KV cache.
+/// Some heads of a few rows. The rows are at consecutive positions, and the heads are adjacent in
+/// every key. "Ring" means a ring buffer of the KV cache.
 struct Heads {
   const float* q;    ///< the first head of the first row; rows are d_model apart, as in y
   const void* keys;  ///< the first head in row 0 of the ring

@@ -1,5 +1,5 @@
-// Attention of some heads of a few rows to one block of positions. Also merges the results of
-// blocks. For files that Highway compiles once per target.
+// Computes attention of some heads of a few rows to one block of positions, and merges the results
+// of blocks. Only files that Highway compiles once per target include this header.
 #if defined(BITAXON_ATTENTION_LANES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITAXON_ATTENTION_LANES_INL
 #undef BITAXON_ATTENTION_LANES_INL
@@ -32,7 +32,8 @@ HWY_INLINE V load_of(const std::uint16_t* from) {
   const hn::Rebind<hwy::float16_t, D> half;
   return hn::PromoteTo(D(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(from)));
 }
-/// Loads n elements, and zeros in the other lanes. Does not read beyond the n elements.
+/// Loads n elements into the first n lanes. The other lanes are zero. Does not read beyond the n
+/// elements.
 HWY_INLINE V load_n(const float* from, std::int64_t n) {
   alignas(64) float lanes[kLanes] = {};
   for (std::int64_t i = 0; i < n; ++i) lanes[i] = from[i];
@@ -48,8 +49,9 @@ HWY_INLINE V load_some(const T* from, std::int64_t n) {
   return n >= kLanes ? load_of(from) : load_n(from, n);
 }
 
-/// Calls body(c, load) for each vector of a head, where c is its first column. load(from) never
-/// reads beyond the head; only the load of the last vector checks how many elements remain.
+/// Calls body(c, load) for each vector of a head. c is the first column of the vector, and
+/// load(from) loads a vector. The last vector may be partly filled: its load() reads only the
+/// elements that remain in the head.
 template <class T, class Body>
 HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
   std::int64_t c = 0;
@@ -60,14 +62,14 @@ HWY_INLINE void for_each_part(std::int64_t head_dim, const Body& body) {
 
 #if HWY_TARGET == HWY_SCALAR
 
-/// to[k] = vectors[k]. Each vector has one lane.
+/// For vectors of one lane: to[k] = the lane of vectors[k].
 HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   for (int k = 0; k < kGroup; ++k) to[k] = hn::GetLane(vectors[k]);
 }
 
 #else
 
-/// The sum of all 128-bit blocks of a vector.
+/// The sum of all 128-bit blocks of a vector, as the first four lanes of the result.
 template <class DV>
 HWY_INLINE auto sum_of_blocks(DV d, hn::Vec<DV> v) {
   if constexpr (hn::MaxLanes(d) <= 4) {
@@ -87,7 +89,7 @@ HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
   };
   const auto low = fold(vectors[0], vectors[1]);
   const auto high = fold(vectors[2], vectors[3]);
-  // Every block of 128 bits holds a partial sum of each vector.
+  // Every block of 128 bits in `parts` holds one partial sum for each of the four vectors.
   const V parts = hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, low, high)),
                           hn::BitCast(d, hn::InterleaveUpper(pairs, low, high)));
   hn::StoreU(sum_of_blocks(d, parts), hn::CappedTag<float, 4>(), to);
@@ -95,8 +97,8 @@ HWY_INLINE void store_sums(const V (&vectors)[kGroup], float* to) {
 
 #endif
 
-/// scores[i][k] = q_i . key k. Rows of q are `padded` elements apart; rows of scores are kKeys
-/// elements apart.
+/// scores[i][k] = q[i] . key k, for kRows rows i and the kGroup keys k. Rows of q are `padded`
+/// elements apart; rows of scores are kKeys elements apart.
 template <int kRows, class T>
 void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGroup],
                  std::int64_t head_dim, float* scores) {
@@ -116,7 +118,7 @@ void score_group(const float* q, std::int64_t padded, const T* const (&keys)[kGr
   unrolled<kRows>([&](auto i) HWY_ATTR { store_sums(sums[i], scores + i * kKeys); });
 }
 
-/// out_i += weights[i][k] * value k, in order of k.
+/// out[i] += weights[i][k] * value k, for kRows rows i. The values k are added in order.
 template <int kRows, class T>
 void accumulate_group(const float* weights, const T* const (&values)[kGroup], std::int64_t head_dim,
                       std::int64_t padded, float* out) {
@@ -135,7 +137,7 @@ void accumulate_group(const float* weights, const T* const (&values)[kGroup], st
   for_each_part<T>(head_dim, add);
 }
 
-/// Scores one row with one key. The result has the same bits as in score_group().
+/// Computes the score of one row and one key. The result has the same bits as in score_group().
 template <class T>
 void score_one(const float* q, const T* key, std::int64_t head_dim, float* score) {
   V sums[kGroup] = {hn::Zero(D()), hn::Zero(D()), hn::Zero(D()), hn::Zero(D())};
@@ -161,7 +163,7 @@ HWY_INLINE float largest_of(const float* scores, std::int64_t n) {
   std::int64_t j = 0;
   for (; j + kLanes <= n; j += kLanes) most = larger(hn::LoadU(D(), scores + j), most);
   float largest = largest_lane(D(), most);
-  for (; j < n; ++j) largest = std::max(largest, scores[j]);  // comparisons with NaN are false
+  for (; j < n; ++j) largest = std::max(largest, scores[j]);  // ignores NaN
   return largest;
 }
 
@@ -183,9 +185,10 @@ HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
   return total;
 }
 
-/// Calls group(head, first position, pointers to the head at kGroup positions) for each group of
-/// positions that all rows attend to. For each other position of the block, calls one(head, row,
-/// position, pointer) for every row that attends to the position.
+/// Visits the positions of a block. A group is kGroup consecutive positions to which all rows
+/// attend. For each group, calls group(head, first position, pointers to the head at the kGroup
+/// positions). For each position outside a group, calls one(head, row, position, pointer) for every
+/// row that attends to the position.
 template <class T, class Group, class One>
 HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block,
                              const Group& group, const One& one) {
@@ -204,8 +207,8 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
       const std::int64_t ahead = follows ? kGroup * heads.head_dim : 0;
       const T* next = place(j + kGroup);
       for (int h = 0; h < heads.n_heads; ++h) {
-        // Prefetches the next group in memory order, whatever the order of use. Prefetches into
-        // the second-level cache, which handles more misses at once.
+        // Prefetches the next group in the order of memory, which may differ from the order of use.
+        // The prefetch goes to the second-level cache, which handles more misses at once.
         for (std::int64_t c = 0; c < ahead; c += kLine)
           __builtin_prefetch(next + h * ahead + c, 0, 2);
         group(h, j, at);
@@ -233,7 +236,7 @@ void begin(const Heads& heads) {
     }
 }
 
-/// Computes the sums of one block for kRows rows.
+/// Computes attention of kRows rows to one block of positions and stores the results in `sums`.
 template <int kRows, class T>
 void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
   const std::int64_t padded = heads.padded;
@@ -256,7 +259,8 @@ void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
       float* row = heads.scores + row_of(h, i) * kKeys + from - block;
       const float most = largest_of(row, to - from);
       sums.largest[row_of(h, i)] = most;
-      // If no score is larger than -infinity, all are NaN or -infinity, and the weights become NaN.
+      // If the largest score is -infinity, every score is NaN or -infinity, and the weights become
+      // NaN.
       sums.totals[row_of(h, i)] = from < to ? weigh(row, to - from, most) : 0.0F;
     }
   for_each_key(
@@ -285,15 +289,14 @@ void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
   }
 }
 
-/// Adds the sums of the next block to `into`.
+/// Merges the results of the next block, `next`, into the results of the earlier blocks, `into`.
 void merge(const Heads& heads, const Sums& next, const Sums& into) {
   for (int h = 0; h < heads.n_heads; ++h)
     for (int i = 0; i < heads.n_rows; ++i) {
       const int row = h * kItemRows + i;
-      if (next.totals[row] == 0) continue;  // the row attends to nothing in this block
+      if (next.totals[row] == 0) continue;  // the row attends to no position of this block
       const float most = std::max(into.largest[row], next.largest[row]);
-      // For the first block, the factor of `into` is exp(-infinity) = 0, and its sums are still
-      // zero.
+      // For the first block, the sums of `into` are zero, and their factor is exp(-infinity) = 0.
       const auto factor_of = [&](float largest) HWY_ATTR {
         return largest == most ? 1.0F : std::exp(largest - most);
       };

@@ -1,4 +1,5 @@
-//   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
+//   q = q_proj @ rms(x)
+//   keys[p mod capacity] = k_proj @ rms(x);   values[p mod capacity] = v_proj @ rms(x)
 #include "ops/attn_in.h"
 
 #include <algorithm>
@@ -16,7 +17,7 @@ using namespace attn_in_operand;
 struct Scratch {
   std::int64_t max_rows, d_model;
   float* normed;         ///< [R, D]
-  std::int64_t* places;  ///< [2, R]: the offset of each row in the KV cache, in elements
+  std::int64_t* places;  ///< [2, R]: the offset of each row in the keys and in the values
   MatrixRows rows;
   TileMemory memory;
 

@@ -5,8 +5,8 @@
 //   #include "cpu/simd/each_target.h"
 //
 // and then includes Highway's other headers and the headers "*-inl.h". Highway includes the file
-// again for each instruction set, and once more with HWY_ONCE. Headers "*-inl.h" are compiled each
-// time, other headers only the first time.
+// again for each instruction set. In the last pass HWY_ONCE is set. The compiler reads headers
+// "*-inl.h" in each pass, and other headers only in the first pass.
 #include "cpu/simd/simd_targets.h"
-// foreach_target.h must follow simd_targets.h, or all targets are compiled.
+// foreach_target.h must follow simd_targets.h, because otherwise all targets are compiled.
 #include <hwy/foreach_target.h>

@@ -1,4 +1,5 @@
-// The work of each expert in a step, including the shared expert, as slots of activations.
+// Finds the work of each expert in a step, including the shared expert. The work of an expert is a
+// list of slots.
 #pragma once
 
 #include <span>
@@ -8,8 +9,9 @@
 
 namespace bitaxon::cpu {
 
-/// Slot r * n_slots + s of activations [R, n_slots, ...] holds the result of the s-th expert that
-/// row r chooses. The last slot of a row belongs to the shared expert, if there is one.
+/// The slots of all experts. Activations [R, n_slots, ...] have n_slots slots for each row. Slot
+/// r * n_slots + s holds the result of the s-th expert that row r chooses. If there is a shared
+/// expert, the last slot of each row belongs to it.
 class ExpertSlots {
  public:
   ExpertSlots(ScratchLayout& layout, std::int64_t max_rows, std::int64_t n_experts,
@@ -20,7 +22,8 @@ class ExpertSlots {
         slots_(layout.take<std::int32_t>(max_rows * (top_k + 1))),
         active_(layout.take<std::int32_t>(n_experts + 1)) {}
 
-  /// experts  [n_rows, top_k]
+  /// Finds the slots of a step.
+  /// experts  [n_rows, top_k]: the experts that each row chooses
   /// n_slots  top_k, or top_k + 1 with a shared expert
   void find(const std::int32_t* experts, std::int64_t n_rows, std::int64_t top_k,
             std::int64_t n_slots) {
@@ -38,7 +41,7 @@ class ExpertSlots {
       if (count(e) > 0) active_[n_active_++] = static_cast<std::int32_t>(e);
   }
 
-  /// The experts that have rows; the shared expert comes last.
+  /// The experts that have at least one slot. The shared expert comes last.
   std::span<const std::int32_t> active() const {
     return {active_, static_cast<std::size_t>(n_active_)};
   }
@@ -48,7 +51,7 @@ class ExpertSlots {
   std::int64_t count(std::int64_t expert) const {
     return is_shared(expert) ? n_shared_ : first(expert + 1) - first(expert);
   }
-  /// The slots of all experts: [sum of counts]
+  /// The slots, sorted by expert. Expert e has count(e) slots from index first(e) on.
   const std::int32_t* slots() const { return slots_; }
 
  private:

@@ -15,7 +15,7 @@ extern const CpuKernel simd_selective_scan;
 extern const CpuKernel simd_attention;
 extern const CpuKernel simd_sample;
 
-/// Returns nullptr if the op has no vectorized kernel.
+/// The vectorized kernel of an op; nullptr if the op has none.
 const CpuKernel* simd_kernel_of(OpId op);
 
 }  // namespace bitaxon::cpu

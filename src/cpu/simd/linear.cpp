@@ -13,7 +13,7 @@ using namespace linear_operand;
 
 struct Scratch {
   std::int64_t max_rows, cols;
-  float* gathered;  ///< [R, cols]: the selected rows, normed
+  float* gathered;  ///< [R, cols]: the selected rows, after the norm
   MatrixRows rows;
   TileMemory memory;
 

@@ -9,7 +9,7 @@
 namespace bitaxon::cpu {
 namespace {
 
-constexpr int kMostRows = 16;  ///< the most rows that a product kernel takes at a time
+constexpr int kMostRows = 16;  ///< the largest number of rows in one call of a product kernel
 
 ScaleType scale_type(DType dtype) {
   return dtype == DType::f16    ? ScaleType::f16
@@ -38,8 +38,8 @@ CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64
           block};
 }
 
-/// Calls product(first row, number of rows) for runs of at most `max_rows` rows, as even as
-/// possible.
+/// Splits n rows into runs of at most `max_rows` rows, with sizes as even as possible. Calls
+/// product(first row, number of rows) for each run.
 template <class Product>
 void in_runs(std::int64_t n, int max_rows, const Product& product) {
   const std::int64_t n_runs = divide_up<std::int64_t>(n, max_rows);
@@ -49,7 +49,9 @@ void in_runs(std::int64_t n, int max_rows, const Product& product) {
   }
 }
 
-/// Decodes a tile of a weight in any form to floats: panel [cols][16], row [cols].
+/// Decodes a tile of a weight in any form to floats.
+/// panel  [cols][16]: receives the tile
+/// row    [cols]: scratch
 void decode_panel(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile, float* panel,
                   float* row) {
   const std::int64_t cols = weight.desc.cols;
@@ -78,7 +80,7 @@ void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t
     if (precision == Precision::fast && weight != nullptr && is_coded(*weight))
       common = std::gcd(common, weight->layout->group);
   coded_ = common > 0;
-  // Larger groups are multiples of kMaxBlock.
+  // can_be_tiled() ensures that a group larger than kMaxBlock is a multiple of kMaxBlock.
   block_ = std::min(common, kMaxBlock);
   if (!coded_) return;
   args.pool.parallel_for(n, 10 * cols_, [&](std::int64_t begin, std::int64_t end, int) {

@@ -1,5 +1,5 @@
-// Products of packed matrices with the rows of a step, shared by the ops that use product kernels.
-// A work item is a tile of sixteen outputs for all rows, so that each weight is read once.
+// Multiplies packed matrices by the rows of a step, for all ops that use product kernels. A work
+// item is a tile of sixteen outputs for all rows, so that each weight is read only once.
 #pragma once
 
 #include <algorithm>
@@ -10,10 +10,10 @@
 
 namespace bitaxon::cpu {
 
-/// Rows [n_rows, cols] prepared for multiplication.
+/// Rows of activations [n_rows, cols], prepared for multiplication by matrices.
 class MatrixRows {
  public:
-  /// Takes memory from `layout`, enough for both precisions.
+  /// Takes enough memory for both precisions from `layout`.
   MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols);
 
   /// Refers to rows [n, cols] without copying them. Also codes the rows as 16-bit integers if the
@@ -41,10 +41,10 @@ class MatrixRows {
   bool coded_ = false;
 };
 
-/// The memory that each thread needs for one tile.
+/// The scratch memory that each thread needs for one tile.
 class TileMemory {
  public:
-  /// `n_outputs` is the number of tiles whose results a work item holds at a time.
+  /// `n_outputs` is the number of tiles whose results a work item keeps at the same time.
   TileMemory(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols, int n_outputs,
              int n_threads);
 
@@ -82,8 +82,8 @@ void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64
                   std::int64_t tile, const MatrixRows& rows, const std::int32_t* indices,
                   std::int64_t n, float* panel, float* out);
 
-/// Calls store(matrix index, r, first o, values, number of values) for all outputs o of the given
-/// matrices and each row r, in runs of at most sixteen outputs.
+/// Multiplies all rows by the given matrices. Calls store(i, r, first o, values, number of values)
+/// for each matrix i, each row r and each run of at most sixteen consecutive outputs o.
 template <class Store>
 void for_each_tile(const KernelArgs& args, std::initializer_list<const PackedWeight*> weights,
                    const MatrixRows& rows, std::int64_t n_rows, const TileMemory& memory,

@@ -63,7 +63,8 @@ void run(const KernelArgs& args, Scratch& scratch) {
             std::copy_n(out + i * kTileRows, count, scratch.products + places[i] * d_model + first);
         }
       });
-  // Adds slot by slot, largest gate first, so that the order does not depend on expert numbers.
+  // Adds the slots in order, the largest gate first. So the order of additions does not depend on
+  // the indices of the experts.
   args.pool.parallel_for(n_rows, 2 * slots * d_model,
                          [&](std::int64_t begin, std::int64_t end, int) {
                            for (std::int64_t r = begin; r < end; ++r) {

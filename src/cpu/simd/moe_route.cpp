@@ -31,7 +31,8 @@ struct Scratch {
         shared(layout.take<float>(max_rows)) {}
 };
 
-/// The gate of the shared expert is a vector, but may be stored as a matrix.
+/// Computes the logit of the shared expert for each row. The weight of this gate is a vector, but
+/// it may be stored as a matrix.
 void shared_logits(const KernelArgs& args, const float* rows, const Scratch& scratch) {
   const PackedWeight& weight = args.weight(shared_gate);
   const std::int64_t d_model = scratch.rows.cols();
@@ -57,7 +58,8 @@ void run(const KernelArgs& args, Scratch& scratch) {
     norm_rows(args, args.data(x), args.weight(norm), params.eps, n_rows, d_model, rows);
   else
     std::copy_n(args.data(x), n_rows * d_model, rows);
-  // The choice of experts depends on small differences, so these products are exact in either mode.
+  // The choice of experts depends on small differences of logits, so these products are exact even
+  // with precision "fast".
   scratch.rows.prepare(args, rows, n_rows, Precision::exact, {&router});
   for_each_tile(
       args, {&router}, scratch.rows, n_rows, scratch.memory,

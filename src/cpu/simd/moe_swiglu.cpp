@@ -13,8 +13,9 @@ namespace {
 
 using namespace moe_swiglu_operand;
 
-/// The number of tiles of gate that are multiplied before the tiles of up. With few rows, reading
-/// the weights takes most of the time, and a longer contiguous stream is read faster.
+/// The number of tiles of gate that are multiplied before the same tiles of up. With few rows,
+/// reading the weights takes most of the time. Then more tiles at once are faster, because they are
+/// a longer contiguous stream.
 constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
 
 struct Scratch {
@@ -47,7 +48,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   scratch.rows.prepare(args, args.data(x), n_rows, args.precision,
                        {&gates, &args.weight(up), shared ? &args.weight(shared_gate) : nullptr,
                         shared ? &args.weight(shared_up) : nullptr});
-  // One loop over the tiles of all experts that have rows.
+  // A single loop goes over the tiles of all experts that have rows.
   const std::int64_t n_tiles = tiles_of(gates);
   const std::int64_t at_once = tiles_at_once(args.shape(x)[0]);
   const auto active = computed.active();

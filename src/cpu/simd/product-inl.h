@@ -1,17 +1,19 @@
-// The product kernels, written with the vectors of the including namespace. That namespace
-// provides:
-//   I32 and F32 of kLanes lanes with zero_i, zero_f, splat, add, multiply, multiply_add, to_float,
-//   store, load_u32, load_scales, prefetch, in_register (keeps a value from being loaded again),
-//   dot (adds the products of 16-bit pairs);
-//   Table of sixteen integers with load_table and weights<place> (the codes of a word, or their
-//   values in the table, in 16-bit pairs); Map of sixteen floats with load_map and look_up;
-//   code_at<shift>; kMaxRows; the function attributes BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA.
+// The product kernels, written with the vectors of the including namespace. That namespace must
+// provide:
+//   I32 and F32: vectors of kLanes lanes. Functions: zero_i, zero_f, splat, add, multiply,
+//     multiply_add, to_float, store, load_u32, load_scales, prefetch, in_register (keeps a value
+//     from being loaded again), dot (adds the products of 16-bit pairs)
+//   Table: sixteen integers. Functions: load_table, weights<place> (two codes of each word as a
+//     16-bit pair, or the values of these codes in the table)
+//   Map: sixteen floats. Functions: load_map, look_up
+//   code_at<shift>, kMaxRows
+//   the function attributes BX_SIMD, BX_SIMD_KERNEL and BX_SIMD_LAMBDA
 
 #include "cpu/simd/unrolled-inl.h"
 
 template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, float* out) {
-  // Enough sums per row that additions do not wait for each other.
+  // With few rows, each row has several sums, so that additions do not wait for each other.
   constexpr int kSums = kRows >= 4 ? 1 : kRows >= 2 ? 2 : 4;
   const int64_t block = tile.block;
   const int64_t scale_bytes = tile.scale_type == ScaleType::f32 ? 4 : 2;
@@ -58,8 +60,8 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
   }
 }
 
-/// Decodes one column of a tile exactly. Each word holds eight codes of a row. `kPlace` is the
-/// position of the code in the word.
+/// Decodes one column of a tile exactly. Each lane of `words` holds eight codes of one row.
+/// `kPlace` is the column of the code among these eight.
 template <int kPlace, bool kTable>
 BX_SIMD F32 value_of(I32 words, const Map& map, F32 scale, F32 bias) {
   const I32 code = code_at<16 * (kPlace % 2) + 4 * (kPlace / 2)>(words);
@@ -93,7 +95,7 @@ template <int kRows, bool kTable>
 BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_map,
                                      const float* const* rows, float* out) {
   for (int part = 0; part < 16; part += kLanes) {
-    // Two sums, as in dense_rows: one for even columns, one for odd columns.
+    // Two sums per row, as in dense_rows(): one for even columns, one for odd columns.
     F32 sums[kRows * 2];
     unrolled<kRows * 2>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_f(); });
     for_each_column<kTable>(tile, quant_map, part,
@@ -111,8 +113,8 @@ BX_SIMD_KERNEL void coded_exact_rows(const CodedTile& tile, const float* quant_m
 
 template <int kRows, ScaleType kType>
 BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, float* out) {
-  // Two sums per row, whatever the number of rows: the order of additions determines the last bits
-  // of the result.
+  // Each row has two sums, for every number of rows. The order of additions determines the last
+  // bits of the result, so it must not depend on the number of rows.
   constexpr int kSums = 2;
   constexpr int64_t kBytes = kType == ScaleType::f32 ? 4 : 2;
   for (int part = 0; part < 16; part += kLanes) {
@@ -143,7 +145,7 @@ BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, 
   }
 }
 
-/// Calls the kernel for n rows, where n is known only at run time.
+/// Calls the kernel for n rows. n is known only at run time, and kRows is its upper bound.
 template <int kRows>
 BX_SIMD void coded_n(const CodedTile& tile, const CodedRow* rows, int n, float* out) {
   if constexpr (kRows > 1) {

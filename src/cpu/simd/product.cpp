@@ -1,4 +1,4 @@
-// The product kernels in Highway, for machines without more specific kernels.
+// The product kernels written with Highway, for machines that have no more specific kernels.
 #include "cpu/simd/product.h"
 
 #include <cstring>
@@ -15,7 +15,7 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
-// Without vectors, the plain kernels are as fast as these kernels.
+// On a target without vectors, the plain kernels are as fast as these kernels would be.
 const ProductKernels* product_kernels() { return nullptr; }
 #else
 
@@ -39,7 +39,8 @@ using DHalf = hn::Rebind<std::uint16_t, DI>;
 using I32 = hn::Vec<DI>;
 using F32 = hn::Vec<DF>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(DI()));
-// Weights take one and a half vector registers; the sums and totals of each row take two.
+// The largest number of rows whose sums fit in registers. Weights take one and a half vector
+// registers, and each row takes two, for its sums and totals.
 constexpr int kMaxRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
 /// A table of sixteen 16-bit values, split into their low bytes and their high bytes.

@@ -1,5 +1,6 @@
-// Products of weight tiles with rows of activations, where decode and prefill spend most of their
-// time. Plain structures only, because files with their own instruction sets include this header.
+// Products of weight tiles with rows of activations. Decode and prefill spend most of their time on
+// these products. This header has only plain structures, because files with their own instruction
+// sets include it.
 #pragma once
 
 #include <stdint.h>
@@ -16,17 +17,17 @@ struct CodedTile {
   ScaleType scale_type;
   int64_t cols;
   int64_t group;
-  int64_t block;  ///< block size of the rows; divides group
+  int64_t block;  ///< the block size of the coded rows; divides `group`
 };
 
 /// A row of activations as 16-bit integers: x[c] is q[c] * scales[c / block].
 struct CodedRow {
   const int16_t* q;
   const float* scales;
-  const float* sums;  ///< the sum of q[c] * scales[c / block] in each block
+  const float* sums;  ///< for each block, the sum of q[c] * scales[c / block]
 };
 
-/// One tile of floats.
+/// One tile of a dense weight.
 struct DenseTile {
   const unsigned char* data;
   ScaleType type;
@@ -40,8 +41,8 @@ struct ProductKernels {
   int max_rows;
   void (*coded)(const CodedTile& tile, const CodedRow* rows, int n, float* out);
   void (*dense)(const DenseTile& tile, const float* const* rows, int n, float* out);
-  /// The result has the same bits as `dense` with the tile that `decode` writes, but no decoded
-  /// tile is stored.
+  /// The product of a 4-bit tile with float rows. The result has the same bits as that of `decode`
+  /// followed by `dense`, but no decoded tile is stored.
   void (*coded_exact)(const CodedTile& tile, const float* quant_map, const float* const* rows,
                       int n, float* out);
   /// Decodes a 4-bit tile: panel [cols][16]. quant_map: f32 [16] for NF4, nullptr for affine.

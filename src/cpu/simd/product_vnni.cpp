@@ -17,7 +17,7 @@ using F32 = __m512;
 using Table = __m512i;
 using Map = __m512;
 constexpr int kLanes = 16;
-constexpr int kMaxRows = 8;  // more rows need more registers than exist
+constexpr int kMaxRows = 8;  // more rows would need more registers than there are
 
 BX_SIMD I32 zero_i() { return _mm512_setzero_si512(); }
 BX_SIMD F32 zero_f() { return _mm512_setzero_ps(); }
@@ -44,8 +44,8 @@ BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-/// Holds the sixteen values twice, because an index has five significant bits, and the fifth bit
-/// belongs to another code.
+/// Loads a table that holds its sixteen values twice. The instruction that reads the table uses
+/// five bits of an index. The fifth bit belongs to another code, so it must not matter.
 BX_SIMD Table load_table(const int16_t* table) {
   if (table == nullptr) return _mm512_set1_epi16(15);
   return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)));

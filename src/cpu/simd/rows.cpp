@@ -20,11 +20,11 @@ using DI = hn::RebindToSigned<D>;
 using DShort = hn::Rebind<std::int16_t, D>;
 using V = hn::Vec<D>;
 constexpr std::int64_t kLanes = hn::MaxLanes(D());
-/// One partial sum per lane of the widest vector, so that the sum is the same with every vector
-/// size.
+/// The number of vectors that hold sixteen partial sums. There are sixteen on every machine, one
+/// for each lane of the widest vector, so that the result is the same for every vector size.
 constexpr std::int64_t kSums = 16 / kLanes;
 
-/// Sums 16 lanes in pairs. The pairs are the same for every vector size.
+/// Adds up the sixteen partial sums in pairs. The pairs are the same for every vector size.
 HWY_INLINE float sum_of(const V* sums) {
   alignas(64) float lanes[16];
   for (std::int64_t s = 0; s < kSums; ++s) hn::Store(sums[s], D(), lanes + s * kLanes);
@@ -72,7 +72,7 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
           float* sums) {
   for (std::int64_t first = 0; first < cols; first += block, x += block, q += block) {
     V most = hn::Zero(D());
-    V finite = hn::Zero(D());  // stays 0 while all values are finite
+    V finite = hn::Zero(D());  // stays 0 as long as all values are finite
     std::int64_t c = 0;
     for (; c + kLanes <= block; c += kLanes) {
       const V v = hn::LoadU(D(), x + c);
@@ -91,8 +91,8 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
       *sums++ = std::numeric_limits<float>::quiet_NaN();
       continue;
     }
-    // A block whose values are so small that the inverse of the scale would overflow is negligible
-    // and becomes 0.
+    // If the values of a block are so small that the inverse of the scale would overflow, they are
+    // negligible, and the block becomes 0.
     const bool empty = largest < std::numeric_limits<float>::min() * kRowRange;
     const float scale = empty ? 0.0F : largest / kRowRange;
     const float inverse = empty ? 0.0F : kRowRange / largest;

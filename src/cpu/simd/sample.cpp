@@ -1,6 +1,6 @@
-// Draws the same tokens as the plain kernel. It scans the whole vocabulary only for the largest
-// logit of every block. The tokens that can be drawn lie in few blocks, and only those blocks are
-// filtered and weighted.
+// Draws the same tokens as the plain kernel, but faster. This kernel scans the whole vocabulary
+// only to find the largest logit of every block. The tokens that can be drawn lie in few blocks,
+// and only the tokens of these blocks are filtered and weighted.
 #include "ops/sample.h"
 
 #include <algorithm>
@@ -42,7 +42,7 @@ bool find_maxima(const float* logits, std::int64_t n, float* maxima) {
     std::int64_t i = begin;
     for (; i + lanes <= end; i += lanes) {
       const auto v = hn::LoadU(d, logits + i);
-      equal = hn::And(equal, hn::Eq(v, v));  // false for NaN
+      equal = hn::And(equal, hn::Eq(v, v));  // Eq is false for NaN
       most = hn::Max(most, v);
     }
     are_numbers = are_numbers && hn::AllTrue(d, equal);
@@ -78,7 +78,7 @@ struct Kept {
 struct Scratch {
   std::int64_t vocab_size;
   float* scaled;           ///< [V] logits after penalty and temperature
-  float* maxima;           ///< [blocks]
+  float* maxima;           ///< [blocks] the largest value of each block
   float* selected;         ///< [V] the values to select from
   std::uint64_t* weights;  ///< [V] the weights to select from
   Kept* kept;              ///< [V] tokens that can be drawn, by ascending id
@@ -92,16 +92,17 @@ struct Scratch {
         kept(layout.take<Kept>(vocab_size)) {}
 };
 
-/// Returns the k-th largest value. Reorders the values.
+/// Returns the k-th largest of `values`. Changes the order of `values`.
 float select(std::span<float> values, std::uint32_t k) {
   const auto kth = values.begin() + (k - 1);
   std::nth_element(values.begin(), kth, values.end(), std::greater<>());
   return *kth;
 }
 
-/// Adds up weights, largest first, and returns the weight at which the sum exceeds the bound.
-/// Returns 0 if the sum never exceeds it. Works like a selection of the k-th largest, but by sums:
-/// weights below a pivot are visited again only if the larger weights do not suffice.
+/// Adds up weights, the largest first, and returns the weight at which the sum exceeds the bound.
+/// Returns 0 if the sum of all weights does not exceed the bound. Partitions the weights around a
+/// pivot, as a selection of the k-th largest does. The weights below the pivot are visited again
+/// only if the sum of the others does not exceed the bound.
 std::uint64_t weight_at(std::span<std::uint64_t> weights, Wide bound) {
   std::uint64_t above = 0;
   while (!weights.empty()) {
@@ -131,8 +132,8 @@ class Sampler {
 
   std::int32_t sample(const SamplerStructure& structure, const float* logits,
                       const std::uint32_t* seen) {
-    // A NaN must be detected before the penalty, and so must an infinity, which a penalty could
-    // make finite.
+    // NaN and infinity must be detected before the penalty is applied, because the penalty could
+    // make an infinite logit finite.
     std::int32_t best = largest_of(logits);
     if (best < 0) return -1;
     const bool draws = structure.draw && sampler_.temperature != 0;
@@ -143,7 +144,8 @@ class Sampler {
     }
     if (best < 0 || !draws) return best;
     for (std::int64_t i = 0; i < n_; ++i) scratch_.scaled[i] /= sampler_.temperature;
-    // A tiny temperature makes the quotient infinite. In the limit, only the largest logit remains.
+    // A tiny temperature can make the largest scaled logit infinite. Then the token with the
+    // largest logit is taken, as in the limit of temperature 0.
     if (!std::isfinite(scratch_.scaled[best])) return best;
     keep(scratch_.scaled[best]);
     apply_top_p();
@@ -162,8 +164,8 @@ class Sampler {
     n_kept_ = static_cast<std::size_t>(end - kept().begin());
   }
 
-  /// Returns the lowest index of the largest value; -1 if a value is NaN or the largest is
-  /// infinite. Leaves the maxima of the blocks in scratch.
+  /// Returns the index of the largest value, and in a tie the lowest index. Returns -1 if a value
+  /// is NaN or the largest value is infinite. Stores the largest value of each block in maxima().
   std::int32_t largest_of(const float* values) const {
     if (!HWY_DYNAMIC_DISPATCH(find_maxima)(values, n_, scratch_.maxima)) return -1;
     const auto block = std::ranges::max_element(maxima());
@@ -175,14 +177,15 @@ class Sampler {
   /// Keeps the tokens that pass top-k and have a nonzero weight, and computes their weights.
   void keep(float largest) {
     HWY_DYNAMIC_DISPATCH(find_maxima)(scratch_.scaled, n_, scratch_.maxima);
-    // exp(-21.5) * 2^30 rounds to 0.
+    // A lower logit has weight 0, because exp(-21.5) * 2^30 rounds to 0.
     const auto has_weight = [&](float l) {
       return static_cast<double>(l) - static_cast<double>(largest) >= -21.5;
     };
     const bool top_k = sampler_.top_k != 0 && sampler_.top_k < n_;
     float least = -std::numeric_limits<float>::infinity();
     if (top_k && maxima().size() >= sampler_.top_k) {
-      // At least k tokens are as large as the k-th largest maximum of a block.
+      // The k-th largest block maximum is a lower bound for the k-th largest logit, because at
+      // least k logits are as large.
       std::ranges::copy(maxima(), scratch_.selected);
       least = select({scratch_.selected, maxima().size()}, sampler_.top_k);
     }
@@ -230,7 +233,7 @@ class Sampler {
       sum += token.weight;
       if (sum > target) return token.id;
     }
-    return -1;  // not reached: target < total
+    return -1;  // never happens, because target < total
   }
 
   const SegmentWords& segment_;

@@ -18,13 +18,13 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Precision "fast" uses short exponentials and logarithms. Their error is that of rounding to 15
-/// bits.
+/// Scans some channels. Precision "fast" uses short exponentials and logarithms, whose error is
+/// about that of rounding to 15 bits.
 void scan(const Channels& c, Precision precision) {
   precision == Precision::fast ? scan_in<true>(c) : scan_in<false>(c);
 }
 
-/// to[i] = -exp(a_log[i]) * log2(e)
+/// Computes to[i] = -exp(a_log[i]) * log2(e).
 void make_decays(const float* a_log, std::int64_t n, float* to) {
   const hn::CappedTag<float, 1> d;
   for (std::int64_t i = 0; i < n; ++i)
@@ -45,9 +45,9 @@ HWY_EXPORT(make_decays);
 
 struct Scratch {
   std::int64_t d_inner, d_state, per_thread;
-  float* dt_weight;  ///< [E]; the first three hold weights that are not stored by columns
-  float* dt_bias;    ///< [E]
-  float* skip;       ///< [E]
+  float* dt_weight;  ///< [E]: the decoded weight; not used if the weight is stored by columns
+  float* dt_bias;    ///< [E]: the same for dt_bias
+  float* skip;       ///< [E]: the same for skip
   float* memory;     ///< [n_threads, per_thread]
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
@@ -60,7 +60,8 @@ struct Scratch {
         memory(layout.take<float>(n_threads * per_thread)) {}
 };
 
-/// -exp(a_log) * log2(e) as [N, E], for powers of 2. Computed in the first step with this weight.
+/// The decays -exp(a_log) * log2(e) as [N, E]. The factor log2(e) allows powers of 2 instead of e.
+/// The decays are computed in the first step with this weight and kept.
 const float* decays_of(const PackedWeight& a_log) {
   std::call_once(a_log.derived.once, [&] {
     const std::int64_t n = a_log.desc.elements();

@@ -1,4 +1,5 @@
-// The inputs of the vectorized scan, which computes some channels of one segment at a time.
+// The inputs and results of the vectorized scan. It computes some channels of one segment at a
+// time.
 #pragma once
 
 #include <algorithm>
@@ -6,36 +7,38 @@
 
 namespace bitaxon::cpu {
 
-/// Channels of one work item: several cache lines of every row. kChannelsOfOne is for segments of
-/// one row.
+/// The number of channels of one work item. In every row, these channels are several cache lines.
+/// kChannelsOfOne is for segments of one row.
 inline constexpr std::int64_t kChannels = 64;
 inline constexpr std::int64_t kChannelsOfOne = 512;
-/// Rows whose time steps and gates are computed before their states. These values do not depend on
-/// each other, so a core computes several at once.
+/// The number of rows whose time steps and gates are computed before the states of these rows. The
+/// time steps and gates of different rows do not depend on each other, so a core computes several
+/// at once.
 inline constexpr std::int64_t kRowsAhead = 16;
-/// The lower bound of dt * decay, which is an exponent of 2. A state times 2^-100 is negligible
-/// compared with any value that is added to it.
+/// The lower bound of dt * decay. The state is multiplied by 2 to the power of dt * decay. A state
+/// times 2^-100 is negligible compared with any value that is added to it.
 inline constexpr float kVanishing = -100.0F;
 
 /// Some channels of one segment. All pointers except bcr point to the first channel.
 struct Channels {
-  const float* u;  ///< [n_rows], rows d_inner apart, as in z and y
+  const float* u;  ///< [n_rows]; the rows of u, z and y are d_inner apart
   const float* z;
   const float* bcr;     ///< [n_rows, 2N + 1]
-  const float* decays;  ///< -exp(a_log) * log2(e), for exp2: [N], rows d_inner apart, as in h
+  const float* decays;  ///< [N]: -exp(a_log) * log2(e); the rows of decays and h are d_inner apart
   const float* dt_weight;
   const float* dt_bias;
   const float* skip;
   const float* h_in;  ///< nullptr if the state is zero
   float* h_out;
   float* y;
-  float* memory;  ///< [memory_of(N)]
+  float* memory;  ///< [memory_of(N)]: scratch
   std::int64_t n_rows, n_channels, d_inner, d_state;
   float dt_min, dt_max;
 };
 
-/// The number of floats in Channels::memory. They hold the decays and states of some lanes and the
-/// intermediate values of kRowsAhead rows, or three arrays of kChannelsOfOne floats.
+/// The number of floats in Channels::memory. The memory has two uses. It holds the decays and
+/// states of some lanes and the intermediate values of kRowsAhead rows, or it holds three arrays of
+/// kChannelsOfOne floats.
 inline std::int64_t memory_of(std::int64_t d_state) {
   return std::max((2 * d_state + 4 * kRowsAhead) * 16, 3 * kChannelsOfOne);
 }

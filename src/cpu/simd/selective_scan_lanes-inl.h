@@ -1,5 +1,5 @@
-// The scan of some channels. The lanes of a vector are channels. For files that Highway compiles
-// once per target.
+// Scans some channels. Each lane of a vector is a channel. Only files that Highway compiles once
+// per target include this header.
 #if defined(BITAXON_SELECTIVE_SCAN_LANES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITAXON_SELECTIVE_SCAN_LANES_INL
 #undef BITAXON_SELECTIVE_SCAN_LANES_INL
@@ -23,7 +23,7 @@ namespace {
 #define BX_SIMD HWY_INLINE
 #include "cpu/simd/unrolled-inl.h"
 
-/// The time step dt; NaN stays NaN.
+/// The time steps dt of the channels at `e`. NaN stays NaN.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, float rate) {
   const auto raw =
@@ -31,10 +31,10 @@ HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, float rate) 
   return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
 }
 
-/// The next h. The state decays by the factor 2^power, where `power` = dt * decay. If the factor is
-/// nearly 1, the change of the state is added in one rounding. A product with the rounded factor
-/// would be wrong: a slow decay would round to the same neighbor of 1 in every row, and its loss
-/// would vanish.
+/// The next value of a state. The state decays by the factor 2^power, where `power` = dt * decay.
+/// If the factor is nearly 1, the function computes the change of the state and adds it, with one
+/// rounding. Multiplying by the rounded factor would be wrong: for a slow decay, the factor would
+/// round to the same number next to 1 in every row, so the error would add up.
 template <bool kShort, class D, class V>
 HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   const Exp2Parts<V> parts = exp2_parts(d, power);
@@ -43,7 +43,7 @@ HWY_INLINE V next_of(D d, V state, V power, V input, float b) {
   return hn::Add(kept, hn::MulAdd(kept, exp2_of_rest<kShort>(d, parts.rest), gain));
 }
 
-/// dt * decay, but at least kVanishing. NaN stays NaN.
+/// The product dt * decay, but at least kVanishing. NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V bounded_power(D d, V dt, V decay) {
   return at_least(d, kVanishing, hn::Mul(dt, decay));
@@ -58,7 +58,7 @@ struct RowParts {
   RowParts at(std::int64_t i) const { return {dts + i, inputs + i, sums + i}; }
 };
 
-/// Stores the values of row `row` for the lanes at `e`. Returns dt.
+/// Computes the RowParts of row `row` for the channels at `e` and stores them in `to`. Returns dt.
 template <bool kShort, class D>
 HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int64_t row,
                                 const RowParts& to) {
@@ -71,14 +71,14 @@ HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int
   return dt;
 }
 
-/// The values of some rows and lanes. Each array is [kRowsAhead][lanes].
+/// The intermediate values of some rows. Each array is [kRowsAhead][lanes].
 struct RowsAhead {
   RowParts parts;
   float* gates;  ///< silu(z)
 };
 
-/// Computes the values of n_rows rows. Returns the largest dt of each lane. If a dt is NaN, the
-/// result of its lane is NaN or the largest dt of the other rows.
+/// Computes the RowsAhead of n_rows rows, beginning with row `first`. Returns the largest dt of
+/// each lane. If a dt is NaN, the result for its lane is NaN or the largest dt of the other rows.
 template <bool kShort, class D>
 hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first,
                       std::int64_t n_rows, const RowsAhead& to) {
@@ -87,7 +87,8 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   V longest = hn::Zero(d);
   for (std::int64_t i = 0; i < n_rows; ++i) {
     const V dt = begin_row<kShort>(d, c, e, first + i, to.parts.at(i * lanes));
-    // If dt is NaN, the result is `longest` on x86 and NaN elsewhere. NaN fails every comparison.
+    // If dt is NaN, Max returns `longest` on x86 and NaN on other machines. The caller's comparison
+    // is false for NaN.
     longest = hn::Max(dt, longest);
     const V z = hn::LoadU(d, c.z + (first + i) * c.d_inner + e);
     hn::StoreU(silu_of(d, z), d, to.gates + i * lanes);
@@ -95,7 +96,8 @@ hn::Vec<D> look_ahead(D d, const Channels& c, std::int64_t e, std::int64_t first
   return longest;
 }
 
-/// Scans all rows for some lanes of channels at `e`. `States` holds the states between rows.
+/// Scans all rows for one vector of channels, which begins at channel `e`. The class `States` holds
+/// the states between rows.
 template <bool kShort, class States, class D>
 void scan_lanes(D d, const Channels& c, std::int64_t e) {
   using V = hn::Vec<D>;
@@ -116,7 +118,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
       const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
       const float* weights = b + c.d_state;
       const std::int64_t at = (first + i) * c.d_inner + e;
-      // Rows are too far apart for the hardware to prefetch the next rows.
+      // Prefetches by software, because rows are too far apart for the prefetcher of the hardware.
       if (first + i + kRowsAhead < c.n_rows) {
         hwy::Prefetch(c.u + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
@@ -137,7 +139,8 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   for (std::int64_t first = 0; first < c.n_rows; first += kRowsAhead) {
     const std::int64_t n_rows = std::min(kRowsAhead, c.n_rows - first);
     const V longest = look_ahead<kShort>(d, c, e, first, n_rows, rows);
-    // If no product can reach kVanishing, bounding changes nothing. NaN stays NaN either way.
+    // If every product dt * decay is above kVanishing, the bound is not needed. NaN stays NaN with
+    // and without the bound.
     if (hn::AllTrue(d, hn::Gt(hn::Mul(fastest, longest), hn::Set(d, kVanishing))))
       scan_rows(first, n_rows, [](V dt, V decay) HWY_ATTR { return hn::Mul(dt, decay); });
     else
@@ -151,7 +154,8 @@ HWY_INLINE hn::Vec<D> first_state(D d, const Channels& c, std::int64_t n, std::i
   return c.h_in == nullptr ? hn::Zero(d) : hn::LoadU(d, c.h_in + n * c.d_inner + e);
 }
 
-/// Holds the states of some lanes in registers. The registers must suffice for kStates states.
+/// Holds the states of one vector of channels in registers. There must be enough registers for
+/// kStates states.
 template <class D, int kStates>
 class InRegisters {
  public:
@@ -172,7 +176,7 @@ class InRegisters {
   V held_[kStates];
 };
 
-/// Holds the states of some lanes in memory, for any number of states.
+/// Holds the states of one vector of channels in memory, for any number of states.
 template <class D>
 class InMemory {
  public:
@@ -199,8 +203,9 @@ class InMemory {
   std::int64_t n_states_;
 };
 
-/// Stores whole lines past the caches where possible. The new state is not read before the next
-/// step, and a store that does not read the line first takes half the memory traffic.
+/// Stores vectors, and bypasses the caches for whole cache lines where possible. The new state is
+/// not read before the next step. A store that does not first read its cache line takes half the
+/// memory traffic.
 template <class D>
 class PastCaches {
  public:
@@ -222,8 +227,8 @@ class PastCaches {
   bool streams_;
 };
 
-/// Scans one row, state by state, so that decays and states are read as long streams. The
-/// arithmetic and its order are the same as in scan_lanes().
+/// Scans one row of channels [begin, end), one state after the other. So decays and states are read
+/// as long streams. The operations on each channel and their order are the same as in scan_lanes().
 template <bool kShort, class D>
 void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
@@ -237,7 +242,8 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {
       const std::int64_t at = n * c.d_inner + e;
-      // The channels of one state are a stream too short for the hardware to prefetch.
+      // Prefetches the next state by software. For the prefetcher of the hardware, the channels of
+      // one state are too short a stream.
       if (n + 1 < c.d_state) {
         hwy::Prefetch(c.decays + at + c.d_inner);
         if (c.h_in != nullptr) hwy::Prefetch(c.h_in + at + c.d_inner);
@@ -253,7 +259,8 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
     hn::StoreU(hn::Mul(hn::LoadU(d, sums + e), silu_of(d, hn::LoadU(d, c.z + e))), d, c.y + e);
 }
 
-/// Scans all channels: first in vectors, then the rest one by one.
+/// Scans all channels of the work item: first whole vectors of channels, then the remaining
+/// channels one by one.
 template <bool kShort, template <class> class States>
 void scan_channels(const Channels& c) {
   using D = hn::CappedTag<float, 16>;

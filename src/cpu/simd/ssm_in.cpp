@@ -16,13 +16,13 @@
 #define BX_CONVOLUTION
 namespace bitaxon::cpu {
 
-/// Some rows and channels of one segment. All pointers point to the first of these channels; v and
-/// u point to the first row of the segment.
+/// The convolution of some rows and channels of one segment. All pointers point to the first of
+/// these channels. `v` and `u` also point to the first row of the segment.
 struct Convolution {
-  const float* v;     ///< rows d_inner apart, as in u
-  const float* taps;  ///< [K], rows d_inner apart
+  const float* v;     ///< the rows of v and u are d_inner apart
+  const float* taps;  ///< [K]; rows are d_inner apart
   const float* bias;
-  const float* tail;  ///< [K - 1], oldest first; nullptr if it is zero
+  const float* tail;  ///< [K - 1], oldest row first; nullptr if all rows are zero
   float* u;
   std::int64_t first_row, n_rows, n_channels, d_inner, d_conv;
 };
@@ -35,8 +35,8 @@ namespace bitaxon::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// Computes channels [begin, end) in vectors of D, row by row: rows are far apart, channels are
-/// adjacent.
+/// Computes channels [begin, end) in vectors of type D. Goes row by row, because channels are
+/// adjacent in memory, but rows are far apart.
 template <class D>
 void convolve_lanes(D d, const Convolution& conv, std::int64_t begin, std::int64_t end) {
   using V = hn::Vec<D>;
@@ -77,8 +77,8 @@ HWY_EXPORT(convolve);
 
 using namespace ssm_in_operand;
 
-/// Channels and rows of one work item. The inputs of one row of kChannels channels (the earlier
-/// rows and the taps) fit in the first-level cache.
+/// The numbers of channels and rows of one work item. For one row of kChannels channels, the inputs
+/// (the earlier rows and the taps) fit in the first-level cache.
 constexpr std::int64_t kChannels = 512;
 constexpr std::int64_t kRows = 16;
 
@@ -104,8 +104,9 @@ struct Scratch {
         bias(layout.take<float>(d_inner)) {}
 };
 
-/// Stores the last n_kept rows of `tail` followed by `v`. Copies rows in ascending order, because
-/// both tails may be the same memory: the source row j + n_rows is read before it is overwritten.
+/// Stores the new tail: the last n_kept rows of the old tail followed by `v`. Rows are copied in
+/// ascending order, because both tails may be the same memory. Row j + n_rows of the old tail is
+/// then read before it is overwritten.
 void keep_tail(const float* v, const float* tail, std::int64_t n_rows, std::int64_t n_kept,
                std::int64_t d_inner, float* to) {
   for (std::int64_t j = 0; j < n_kept; ++j) {
@@ -137,7 +138,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
   for_each_tile(
       args, {&projection}, scratch.rows, n_rows, scratch.memory,
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
-        // A tile may hold outputs of both v and z.
+        // The outputs of a tile may belong to v, to z or to both.
         const std::int64_t n_v = std::clamp<std::int64_t>(d_inner - first, 0, count);
         std::copy_n(values, n_v, scratch.v + r * d_inner + first);
         std::copy_n(values + n_v, count - n_v, gate + r * d_inner + first + n_v - d_inner);

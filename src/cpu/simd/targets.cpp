@@ -1,7 +1,7 @@
 #include "cpu/simd/targets.h"
 
 #include "cpu/simd/simd_targets.h"
-// targets.h must follow simd_targets.h, or it lists targets that are not compiled.
+// targets.h must follow simd_targets.h, because otherwise it lists targets that are not compiled.
 #include <hwy/targets.h>
 
 #include "core/assert.h"
@@ -11,7 +11,7 @@
 
 namespace bitaxon::cpu {
 
-/// The products of Highway's best target. Defined in product.cpp.
+/// The product kernels of Highway's best target. Defined in product.cpp.
 const ProductKernels* portable_products();
 
 namespace {
@@ -57,7 +57,7 @@ void use_simd_target(const std::string& name) {
       break;
     }
   BX_ASSERT(found, "the instruction set is one of simd_targets()");
-  hwy::GetChosenTarget().DeInit();  // makes the next call choose again
+  hwy::GetChosenTarget().DeInit();  // makes the next call of a kernel choose its target again
 }
 
 }  // namespace bitaxon::cpu

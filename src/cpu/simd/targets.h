@@ -8,13 +8,14 @@
 
 namespace bitaxon::cpu {
 
-/// The products of the best instruction set; nullptr on a machine without vectors.
+/// The product kernels of the best instruction set; nullptr on a machine without vectors.
 const ProductKernels* simd_products();
 
-/// The instruction sets that this machine supports and that have kernels, best first.
+/// The names of the instruction sets that have kernels and that this machine supports, best first.
 std::vector<std::string> simd_targets();
-/// For tests: makes `name`, one of simd_targets(), the best instruction set; "" restores the real
-/// one. Open backends keep their products. Must not be called while a backend works.
+/// Makes `name`, one of simd_targets(), the best instruction set. "" restores the real best one.
+/// For tests. Open backends keep their product kernels. Must not be called while a backend runs a
+/// step.
 void use_simd_target(const std::string& name);
 
 }  // namespace bitaxon::cpu

@@ -11,7 +11,8 @@ namespace {
 
 constexpr auto kLanes = static_cast<std::size_t>(kTileRows);
 
-/// Packs sixteen elements of T in stored form; the rows that a tile lacks become zeros.
+/// Packs one column of a tile: sixteen elements of type T. If the tile has fewer than sixteen rows,
+/// the missing elements are zero.
 template <class T, class ValueOf>
 std::byte* pack_lanes(std::int64_t n_rows, std::byte* to, const ValueOf& value_of) {
   std::array<T, kTileRows> lanes{};
@@ -20,7 +21,8 @@ std::byte* pack_lanes(std::int64_t n_rows, std::byte* to, const ValueOf& value_o
   return to + sizeof(lanes);
 }
 
-/// Packs columns of T. `element` is the index of the first element of the first row.
+/// Packs a tile of a dense weight of type T. `element` is the index of the first element of the
+/// tile's first row.
 template <class T>
 void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t element,
                 std::int64_t n_rows, std::byte* tile) {
@@ -30,8 +32,8 @@ void pack_dense(const WeightDesc& desc, const WeightParts& parts, std::int64_t e
     });
 }
 
-/// Separates the alternating columns of a word: even columns go to the low half, odd columns to the
-/// high half.
+/// Rearranges the eight codes of a word. The codes of even columns go to the low half, the codes of
+/// odd columns to the high half.
 std::uint32_t parted(std::uint32_t word) {
   const auto swap = [&](int distance, std::uint32_t which) {
     const std::uint32_t differ = (word ^ word >> distance) & which;
@@ -42,8 +44,8 @@ std::uint32_t parted(std::uint32_t word) {
   return word;
 }
 
-/// Rearranges words of eight columns [n][16] for the kernels. NF4 stores each pair of columns
-/// swapped.
+/// Rearranges the codes in n * 16 words, each of which has eight columns of one row, as the kernels
+/// expect them. In stored NF4 weights, the two columns of each byte are swapped.
 void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
   for (std::int64_t i = 0; i < n; ++i) {
     std::array<std::uint32_t, kTileRows> words;
@@ -56,7 +58,8 @@ void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
   }
 }
 
-/// Packs codes with scales of T. `element` is the index of the first element of the first row.
+/// Packs a tile of a 4-bit weight with scales of type T. `element` is the index of the first
+/// element of the tile's first row.
 template <class T>
 void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t element, std::int64_t n_rows, std::byte* tile) {
@@ -149,7 +152,7 @@ float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, con
   const float scale = load_float(layout.dtype, scales, lane);
   if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
   const float bias = load_float(layout.dtype, scales, kTileRows + lane);
-  // In double the product is exact, so the result is rounded once, as in decode().
+  // In double, the product is exact. So the result has one rounding, as in decode().
   return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
 }
 

@@ -1,4 +1,5 @@
-// Functions of vectors, for files that Highway compiles once per target.
+// Mathematical functions of vectors. Only files that Highway compiles once per target include this
+// header.
 // Sources: Cody and Waite 1980, "Software manual for the elementary functions" (reduction);
 // coefficients are minimax fits.
 #if defined(BITAXON_VECTOR_MATH_INL) == defined(HWY_TARGET_TOGGLE)
@@ -18,8 +19,9 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Element k holds the bits of 2^(k/16) minus k << 19. exp2_parts() shifts a number of sixteenths
-/// left by 19 bits, which adds k << 19 below the exponent.
+/// Element k is the bits of 2^(k/16), minus k << 19. exp2_parts() adds a number of sixteenths,
+/// shifted left by 19 bits, to an element. This adds the whole part to the exponent, and it also
+/// adds k << 19, so the elements are smaller by k << 19.
 alignas(64) inline constexpr std::int32_t kSixteenthPowers[16] = {
     0x3F800000, 0x3F7DAAC3, 0x3F7B95C2, 0x3F79C3D3, 0x3F7837F0, 0x3F76F532, 0x3F75FED7, 0x3F75583F,
     0x3F7504F3, 0x3F7508A4, 0x3F75672A, 0x3F76248C, 0x3F7744FD, 0x3F78CCDF, 0x3F7AC0C7, 0x3F7D257D};
@@ -30,8 +32,9 @@ inline constexpr float kLog2E = 1.44269504088896341F;
 template <class D, class V>
 HWY_INLINE V power_of_2(D d, V whole) {
   const hn::RebindToSigned<D> di;
-  // Near 1.5 * 2^23, the lowest bits of a float are a whole number. Unlike a conversion, this sum
-  // does not handle numbers out of range, but they do not occur here.
+  // The lowest bits of a float near 1.5 * 2^23 are a whole number. So this sum converts `whole` to
+  // an integer. Unlike a conversion instruction, it does not handle numbers out of range, but such
+  // numbers do not occur here.
   const V shifted = hn::Add(whole, hn::Set(d, 12582912.0F + 127.0F));
   return hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
 }
@@ -43,15 +46,15 @@ struct Exp2Parts {
   V rest;
 };
 
-/// Whether one vector has sixteen lanes, so that it can hold a table of the powers of 2 in steps of
-/// 1/16.
+/// Whether a vector has sixteen lanes. It can then hold the table kSixteenthPowers.
 template <class D>
 constexpr bool has_sixteenths() {
   return hn::MaxLanes(D()) == 16;
 }
 
-/// Splits 2^x. Requires -126 <= x <= 126. Rounds x to a multiple of 1/16 or 1 by adding a number
-/// whose lowest bit has this value. |rest| is at most 1/32 with sixteenths, else 1/2.
+/// Splits 2^x into the two parts of Exp2Parts. Requires -126 <= x <= 126. Rounds x to a multiple of
+/// 1/16 if has_sixteenths(), else to a whole number. For this, adds a number whose lowest bit has
+/// the value 1/16 or 1. |rest| is at most 1/32 with sixteenths, else at most 1/2.
 template <class D, class V>
 HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   const hn::RebindToSigned<D> di;
@@ -59,8 +62,10 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
     const V sixteenth = hn::Set(d, 12582912.0F / 16);  // 1.5 * 2^23 / 16
     const V shifted = hn::Add(x, sixteenth);
     const auto steps = hn::BitCast(di, shifted);
+    // The instruction for the table ignores all bits above the lowest four. Only Highway's check of
+    // the index in debug builds needs these bits cleared.
 #if HWY_IS_DEBUG_BUILD
-    const auto within = hn::And(steps, hn::Set(di, 15));  // the instruction ignores the higher bits
+    const auto within = hn::And(steps, hn::Set(di, 15));
 #else
     const auto within = steps;
 #endif
@@ -76,8 +81,8 @@ HWY_INLINE Exp2Parts<V> exp2_parts(D d, V x) {
   }
 }
 
-/// 2^rest - 1 for the rest of exp2_parts. The relative error is below 6e-7; for kShort with
-/// sixteenths it is below 4e-5.
+/// 2^r - 1, where r is the `rest` from exp2_parts(). The relative error is below 6e-7. With kShort
+/// and sixteenths, it is below 4e-5.
 template <bool kShort, class D, class V>
 HWY_INLINE V exp2_of_rest(D d, V r) {
   V p;
@@ -95,8 +100,8 @@ HWY_INLINE V exp2_of_rest(D d, V r) {
   return hn::Mul(p, r);
 }
 
-/// The largest lane, for lanes that are not NaN. Does not use MaxOfLanes, whose emulation ignores
-/// numbers below the lowest finite one.
+/// The largest lane of a vector without NaN. Highway's MaxOfLanes is not used, because its
+/// emulation ignores -infinity.
 template <class D, class V>
 HWY_INLINE float largest_lane(D d, V v) {
   alignas(64) float lanes[hn::MaxLanes(d)];
@@ -104,14 +109,14 @@ HWY_INLINE float largest_lane(D d, V v) {
   return *std::max_element(lanes, lanes + hn::Lanes(d));
 }
 
-/// max(x, least) and min(x, most). NaN stays NaN.
+/// at_least() returns max(x, least), and at_most() returns min(x, most). NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V at_least(D d, float least, V x) {
   const V bound = hn::Set(d, least);
 #if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   return hn::IfThenElse(hn::Lt(x, bound), bound, x);  // Max loses NaN on these targets
 #else
-  return hn::Max(bound, x);  // for NaN, x86 returns the second argument, other machines NaN
+  return hn::Max(bound, x);  // if x is NaN: x86 returns the second argument, x; others return NaN
 #endif
 }
 template <class D, class V>
@@ -124,21 +129,23 @@ HWY_INLINE V at_most(D d, float most, V x) {
 #endif
 }
 
-/// 2^x, where x is clamped to [-115, 115]. The relative error is below 1e-6. Cheaper than exp_of().
-/// For NaN, the result is NaN or a number.
+/// 2^x, where x is clamped to [-115, 115]. The relative error is below 1e-6. This function is
+/// faster than exp_of(). If x is NaN, the result may be NaN or any number.
 template <class D, class V>
 HWY_INLINE V short_exp2_of(D d, V x) {
   const Exp2Parts<V> parts = exp2_parts(d, at_least(d, -115.0F, at_most(d, 115.0F, x)));
   return hn::MulAdd(parts.power, exp2_of_rest<true>(d, parts.rest), parts.power);
 }
 
-/// e^x with a relative error below 3e-7: 0 below -87.6, NaN for NaN, at most 1.7e38.
+/// e^x with a relative error below 3e-7. The result is 0 for x below -87.6, at most 1.7e38 for
+/// large x, and NaN for NaN.
 template <class D, class V>
 HWY_INLINE V exp_of(D d, V x) {
   const V clamped = hn::Min(hn::Max(x, hn::Set(d, -88.0F)), hn::Set(d, 88.0F));
   const V whole = hn::Round(hn::Mul(clamped, hn::Set(d, kLog2E)));
   const V kept = hn::IfThenElse(hn::Eq(x, x), clamped, x);
-  // log(2) in two parts. The first has so few bits that its products are exact.
+  // Subtracts `whole` * log(2), with log(2) in two parts. The first part has few bits, so its
+  // product with `whole` is exact.
   V r = hn::NegMulAdd(whole, hn::Set(d, 0.693359375F), kept);
   r = hn::NegMulAdd(whole, hn::Set(d, -2.12194440e-4F), r);
   V p = hn::Set(d, 8.31248e-3F);
@@ -152,14 +159,15 @@ HWY_INLINE V exp_of(D d, V x) {
 /// x / (1 + e^-x). NaN stays NaN.
 template <class D, class V>
 HWY_INLINE V silu_of(D d, V x) {
-  // Where the exponential is clamped, the result is close to 0. For -infinity, it is -infinity.
+  // If x is below -79, the exponential may be clamped, and x is scaled so that the result is close
+  // to 0. For -infinity, the result is -infinity.
   const V above = hn::IfThenElse(hn::Lt(x, hn::Set(d, -79.0F)), hn::Mul(x, hn::Set(d, 1e-38F)), x);
   const V power = short_exp2_of(d, hn::Mul(x, hn::Set(d, -kLog2E)));
   return hn::Div(above, hn::Add(hn::Set(d, 1.0F), power));
 }
 
-/// log(1 + y) for 0 <= y <= 1. The relative error is below 2e-7; for kShort it is below 9e-6.
-/// Avoids a division, which takes as long as eight products.
+/// log(1 + y) for 0 <= y <= 1. The relative error is below 2e-7. With kShort, it is below 9e-6. The
+/// function uses no division, because a division takes as long as eight products.
 template <bool kShort, class D, class V>
 HWY_INLINE V log1p_of_unit(D d, V y) {
   V p;

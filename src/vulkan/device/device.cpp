@@ -12,7 +12,8 @@ namespace {
 
 VkBool32 vk_bool(bool value) { return value ? VK_TRUE : VK_FALSE; }
 
-/// The features to enable: those of the floor, and optional features that DeviceCaps has.
+/// The list of features to enable: the features that the floor requires, and the optional features
+/// that DeviceCaps reports.
 class EnabledFeatures {
  public:
   explicit EnabledFeatures(const DeviceCaps& caps) {
@@ -68,7 +69,8 @@ std::vector<const char*> enabled_extensions(const DeviceCaps& caps) {
   }
   if (caps.memory_budget) names.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   if (!caps.matrix_shapes.empty()) names.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
-  if (caps.portability_subset) names.push_back("VK_KHR_portability_subset");  // must be enabled
+  // Vulkan requires that this extension is enabled if the device has it.
+  if (caps.portability_subset) names.push_back("VK_KHR_portability_subset");
   return names;
 }
 
@@ -109,7 +111,7 @@ void Device::create() {
   VkDevice device = VK_NULL_HANDLE;
   check(functions_.vkCreateDevice(physical_, &info, nullptr, &device), "vkCreateDevice",
         caps_.name);
-  device_ = device;  // not before the check: a failed call may have written to `device`
+  device_ = device;  // only after the check, because a failed call may write to `device`
 }
 
 void Device::load_functions() {
@@ -121,13 +123,15 @@ void Device::load_functions() {
                   fmt::format("vulkan: the driver of {} lacks {}; update it", caps_.name, name));
   };
 #define BX_LOAD(name) load(functions_.name, #name);
-  BX_VK_DEVICE_FUNCTIONS(BX_LOAD)  // the first function is vkDestroyDevice, for the destructor
+  // vkDestroyDevice comes first in this list, because the destructor needs it even if another
+  // function is missing.
+  BX_VK_DEVICE_FUNCTIONS(BX_LOAD)
 #undef BX_LOAD
 #define BX_LOAD(name) load(functions_.name, is_1_3(caps_) ? #name : #name "KHR");
   BX_VK_SYNCHRONIZATION2_FUNCTIONS(BX_LOAD)
 #undef BX_LOAD
   if (!instance_.has_debug_utils()) return;
-    // These functions belong to an instance extension, so the instance returns them.
+    // These functions belong to an instance extension, so the instance returns their pointers.
 #define BX_LOAD(name) \
   functions_.name =   \
       reinterpret_cast<PFN_##name>(functions_.vkGetInstanceProcAddr(instance_.handle(), #name));
@@ -145,8 +149,8 @@ std::vector<MemoryHeap> Device::heaps_now() const {
 }
 
 void Device::wait_idle() const noexcept {
-  // Nothing runs on a lost device. A call that failed for lack of memory has not waited, and the
-  // only way to wait is to call it again.
+  // Nothing runs on a lost device, so there is no need to wait. A call that fails for lack of
+  // memory returns without waiting, so it is repeated.
   constexpr int kAttempts = 100;
   for (int i = 0; i < kAttempts; ++i) {
     const VkResult result = functions_.vkDeviceWaitIdle(device_);
@@ -162,7 +166,7 @@ void Device::set_name(VkObjectType type, std::uint64_t handle,
   info.objectType = type;
   info.objectHandle = handle;
   info.pObjectName = name.c_str();
-  // If the name cannot be set, nothing else changes.
+  // Names are only for debugging, so an error is ignored.
   static_cast<void>(functions_.vkSetDebugUtilsObjectNameEXT(device_, &info));
 }
 

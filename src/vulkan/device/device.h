@@ -1,4 +1,4 @@
-// A VkDevice with its one queue.
+// A VkDevice and the single queue that is used.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,15 @@
 
 namespace bitaxon::vulkan {
 
-/// Owns the device. All objects of the device are destroyed before it, and the instance outlives
-/// it. The constructor enables the features that the floor requires. It also enables these features
-/// if DeviceCaps has them: subgroup size control, full subgroups, float16 arithmetic, 16-bit
-/// storage, the memory model, matrix units and the memory budget.
+/// Owns the VkDevice. All objects of the device must be destroyed before the device, and the
+/// instance must outlive the device. The constructor enables the features that the floor requires.
+/// It also enables these optional features if DeviceCaps reports them: subgroup size control, full
+/// subgroups, float16 arithmetic, 16-bit storage, the memory model, matrix units and the memory
+/// budget.
 class Device {
  public:
-  /// Throws Error(unsupported), which lists the requirements of the floor that the device lacks,
-  /// and Error(device) when a call fails.
+  /// Throws Error(unsupported) if the device lacks requirements of the floor; the message lists
+  /// them. Throws Error(device) when a call fails.
   Device(const Instance& instance, const Instance::PhysicalDevice& physical);
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -26,13 +27,14 @@ class Device {
   const DeviceCaps& caps() const { return caps_; }
   VkDevice handle() const { return device_; }
   VkQueue queue() const { return queue_; }
-  /// The heaps with their free memory at this moment. DeviceCaps has the values from the start.
+  /// The heaps with the memory that is free at this moment. The heaps in DeviceCaps have the memory
+  /// that was free when the device was queried.
   std::vector<MemoryHeap> heaps_now() const;
 
-  /// Returns when the device is idle, so that any object may be destroyed.
+  /// Waits until the device is idle. Afterwards the caller may destroy any object of the device.
   void wait_idle() const noexcept;
 
-  /// Makes the capabilities report that the device has no matrix units.
+  /// Changes caps(): from then on, the device counts as one without matrix units.
   void forget_matrix_units() { caps_.matrix_shapes.clear(); }
 
   /// Names an object for validation messages and debuggers. Does nothing without
@@ -40,8 +42,8 @@ class Device {
   void set_name(VkObjectType type, std::uint64_t handle, const std::string& name) const noexcept;
 
  private:
-  /// Owns nothing yet. The public constructor delegates to this one, so that the destructor runs
-  /// when the public constructor throws.
+  /// Creates no Vulkan object. The public constructor delegates to this constructor, so that the
+  /// destructor runs when the public constructor throws.
   Device(const Instance& instance, VkPhysicalDevice physical, const DeviceCaps& caps);
   void create();
   void load_functions();

@@ -13,7 +13,8 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Mesa's drivers compute through the renderD nodes, NVIDIA's through the nvidia nodes.
+/// Whether a driver computes through this device node. Mesa's drivers use the renderD nodes,
+/// NVIDIA's driver uses the nvidia nodes.
 bool is_gpu_node(const std::filesystem::path& node) {
   const std::string name = node.filename().string();
   return name.starts_with("renderD") || name.starts_with("nvidia");

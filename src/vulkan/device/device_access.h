@@ -1,5 +1,5 @@
-// Whether this user may open the GPUs of this machine. A driver that may not open a GPU does not
-// list it and does not say why.
+// Checks whether this user may open the GPUs of this machine. If a driver is not allowed to open a
+// GPU, it does not list the GPU and does not say why.
 #pragma once
 
 #include <filesystem>
@@ -9,18 +9,20 @@
 
 namespace bitaxon::vulkan {
 
-/// The device nodes of GPUs, sorted.
+/// The device nodes of GPUs in the folder `dev`, sorted.
 std::vector<std::filesystem::path> gpu_nodes(const std::filesystem::path& dev = "/dev");
 
-/// Opens a device node for reading and writing and closes it. Returns 0, or errno.
+/// Opens a device node for reading and writing and closes it again. Returns 0 if the node can be
+/// opened, else errno.
 int try_node(const std::filesystem::path& node);
 
-/// Names the first node that may not be opened and says what to try; empty when every node opens.
+/// A text that names the first device node that this user may not open, and says what to try. Empty
+/// if there is no such node.
 std::string access_problem(
     const std::filesystem::path& dev = "/dev",
     const std::function<int(const std::filesystem::path& node)>& open = try_node);
 
-/// Returns "PROBLEM; ACCESS PROBLEM", or only PROBLEM if every node opens.
+/// Returns `problem`. Appends "; " and the text of access_problem() if this text is not empty.
 std::string with_access_problem(std::string problem);
 
 }  // namespace bitaxon::vulkan

@@ -27,8 +27,9 @@ DeviceType type_of(VkPhysicalDeviceType type) {
   }
 }
 
-/// Whether the structures of an extension may be queried: the device lists the extension, or it has
-/// the Vulkan version that made the extension core.
+/// Whether the structures of an extension may be queried. This holds if the device lists the
+/// extension, or if its Vulkan version is at least `since_version`, in which the extension became
+/// core.
 bool has(const DeviceCaps& caps, std::string_view extension, std::uint32_t since_version) {
   return caps.api_version >= since_version || caps.has_extension(extension);
 }
@@ -46,7 +47,8 @@ void set_limits(DeviceCaps& caps, const VkPhysicalDeviceLimits& limits) {
   caps.timestamp_period_ns = static_cast<double>(limits.timestampPeriod);
 }
 
-/// Every device has these properties. The version among them tells what else may be queried.
+/// Queries the properties that every device has. One of them is the Vulkan version, which decides
+/// what else may be queried.
 void query_core_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   auto properties =
       structure<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
@@ -108,7 +110,7 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   std::copy_n(v11.driverUUID, VK_UUID_SIZE, caps.driver_uuid.begin());
   set_subgroups(caps, v11);
   if (has_sizes && (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
-    caps.subgroup_size_control = true;  // query_features() clears this if the feature is missing
+    caps.subgroup_size_control = true;  // query_features() sets it to false if the feature is off
     caps.min_subgroup_size = sizes.minSubgroupSize;
     caps.max_subgroup_size = sizes.maxSubgroupSize;
   }
@@ -118,7 +120,8 @@ void query_properties(const Functions& fn, VkPhysicalDevice physical, DeviceCaps
   if (has_pci) caps.pci_address = pci_text(pci);
 }
 
-/// Returns whether the device has matrix units. query_matrix_shapes() queries their shapes.
+/// Queries the features. Returns whether the device has matrix units, whose shapes
+/// query_matrix_shapes() then queries.
 bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   auto features =
       structure<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
@@ -147,7 +150,8 @@ bool query_features(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& 
   caps.synchronization2 = synchronization2.synchronization2 == VK_TRUE;
   caps.shader_float16 = v12.shaderFloat16 == VK_TRUE;
   caps.storage_16bit = v11.storageBuffer16BitAccess == VK_TRUE;
-  // With the memory model but without device scope, even the atomics of plain GLSL are forbidden.
+  // If the memory model is enabled without its device scope, Vulkan forbids even the atomics of
+  // plain GLSL. So a memory model without device scope counts as missing.
   caps.memory_model =
       v12.vulkanMemoryModel == VK_TRUE && v12.vulkanMemoryModelDeviceScope == VK_TRUE;
   caps.full_subgroups = sizes.computeFullSubgroups == VK_TRUE;
@@ -177,8 +181,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
       caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
 }
 
-/// Takes the first queue family that computes. Prefers a family without graphics, because other
-/// programs use it less, unless that family has no timestamps.
+/// Chooses the first queue family that has compute and timestamps but no graphics, because other
+/// programs use such a family less. If there is none, chooses the first family that has compute.
 void query_queue_family(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   std::uint32_t n = 0;
   fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, nullptr);
@@ -258,7 +262,8 @@ std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physic
     MemoryHeap& added = heaps.emplace_back();
     added.size_bytes = added.available_bytes = heap.size;
     added.device_local = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
-    // The budget includes the memory that this process has already allocated.
+    // The budget counts memory that this process has already allocated, so this memory is
+    // subtracted.
     if (caps.memory_budget)
       added.available_bytes =
           budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]);
@@ -279,9 +284,10 @@ DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint3
   for (const VkExtensionProperties& extension : extensions)
     caps.extensions.emplace_back(extension.extensionName);
   caps.memory_budget = caps.has_extension(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  // The headers define a macro for this name only with the provisional extensions.
+  // A literal, because the headers define a macro for this name only with provisional extensions.
   caps.portability_subset = caps.has_extension("VK_KHR_portability_subset");
-  // A device below Vulkan 1.2 is only listed: the structures of 1.1 and 1.2 do not exist for it.
+  // A device below Vulkan 1.2 does not know the structures that the functions below query. Such a
+  // device is listed, but cannot be used.
   if (caps.api_version >= VK_API_VERSION_1_2) {
     query_properties(fn, physical, caps);
     if (query_features(fn, physical, caps)) query_matrix_shapes(fn, physical, caps);

@@ -1,5 +1,5 @@
-// The properties and features of a device as a plain record. The backend queries it once; tests
-// fabricate it.
+// The properties and features of a device as a plain record. The backend fills in the record once,
+// by queries. Tests use synthetic records.
 #pragma once
 
 #include <array>
@@ -17,9 +17,9 @@ std::string_view name_of(DeviceType type);
 
 struct MemoryHeap {
   std::uint64_t size_bytes = 0;
-  std::uint64_t available_bytes = 0;  ///< from VK_EXT_memory_budget, else the size; on CPU devices
-                                      ///< the available memory of the system, since the sizes of
-                                      ///< their heaps are nominal
+  std::uint64_t available_bytes = 0;  ///< from VK_EXT_memory_budget; without it, the heap's size;
+                                      ///< on CPU devices, the available memory of the system,
+                                      ///< because the sizes of their heaps are nominal
   bool device_local = false;
 };
 struct MemoryType {
@@ -27,14 +27,14 @@ struct MemoryType {
   VkMemoryPropertyFlags flags = 0;
 };
 
-/// A product D = A B + C that matrix units compute: A [m, k] and B [k, n] of float16, C and D of
-/// float32, in subgroup scope.
+/// A product D = A B + C that matrix units can compute in subgroup scope. A [m, k] and B [k, n] are
+/// float16, C [m, n] and D [m, n] are float32.
 struct MatrixShape {
   std::uint32_t m = 0, n = 0, k = 0;
 };
 
 struct DeviceCaps {
-  std::uint32_t index = 0;  ///< in the order of vkEnumeratePhysicalDevices
+  std::uint32_t index = 0;  ///< the index of the device in vkEnumeratePhysicalDevices
   std::string name;
   DeviceType type = DeviceType::other;
   std::uint32_t vendor_id = 0;
@@ -45,16 +45,16 @@ struct DeviceCaps {
   std::string driver_info;
   std::array<std::uint8_t, VK_UUID_SIZE> device_uuid{};
   std::array<std::uint8_t, VK_UUID_SIZE> driver_uuid{};
-  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< identifies pipeline caches
-  std::string pci_address;                              ///< "0000:65:00.0"; empty if unknown
+  std::array<std::uint8_t, VK_UUID_SIZE> cache_uuid{};  ///< pipeline caches contain it
+  std::string pci_address;                              ///< such as "0000:65:00.0"; may be empty
 
   // Requirements of the floor.
   bool buffer_device_address = false;
   bool timeline_semaphore = false;
   bool synchronization2 = false;
   bool scalar_block_layout = false;
-  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< in compute shaders
-  std::int32_t compute_queue_family = -1;          ///< -1 if there is none
+  VkSubgroupFeatureFlags subgroup_operations = 0;  ///< operations that compute shaders may use
+  std::int32_t compute_queue_family = -1;          ///< -1 if no queue family can compute
 
   std::uint32_t subgroup_size = 0;
   std::uint32_t min_subgroup_size = 0;  ///< without subgroup_size_control, this and the next are
@@ -63,11 +63,11 @@ struct DeviceCaps {
   bool subgroup_size_control = false;
   bool full_subgroups = false;
 
-  std::uint64_t max_storage_buffer_bytes = 0;  ///< the limit of one binding
+  std::uint64_t max_storage_buffer_bytes = 0;  ///< the largest size of one binding
   std::uint64_t max_allocation_bytes = 0;
   std::uint64_t max_buffer_bytes = 0;
   std::uint32_t max_allocations = 0;
-  std::uint32_t max_storage_buffers = 0;  ///< bindings of one shader
+  std::uint32_t max_storage_buffers = 0;  ///< the largest number of bindings of one shader
   std::uint32_t max_push_bytes = 0;
   std::uint32_t max_shared_bytes = 0;
   std::uint32_t max_group_invocations = 0;
@@ -75,14 +75,14 @@ struct DeviceCaps {
   std::array<std::uint32_t, 3> max_group_count{};
 
   bool timestamps = false;
-  std::uint32_t timestamp_bits = 0;  ///< valid bits of a timestamp of the queue
+  std::uint32_t timestamp_bits = 0;  ///< the number of valid bits in a timestamp of the queue
   double timestamp_period_ns = 0;
   bool memory_budget = false;
   bool portability_subset = false;
   std::vector<MatrixShape> matrix_shapes;  ///< from VK_NV_cooperative_matrix
-  bool shader_float16 = false;             ///< matrix units need this and the next two
+  bool shader_float16 = false;             ///< use of matrix units needs this and the next two
   bool storage_16bit = false;
-  bool memory_model = false;  ///< with device scope
+  bool memory_model = false;  ///< true only if the memory model includes device scope
 
   std::vector<MemoryHeap> heaps;
   std::vector<MemoryType> memory_types;
@@ -91,22 +91,22 @@ struct DeviceCaps {
   bool has_extension(std::string_view extension) const;
 };
 
-/// Queries everything in DeviceCaps. Throws Error(device).
+/// Queries everything in DeviceCaps. Throws Error(device) when a call fails.
 DeviceCaps query_caps(const Functions& fn, VkPhysicalDevice physical, std::uint32_t index);
 /// The heaps with their available memory at this moment.
 std::vector<MemoryHeap> query_heaps(const Functions& fn, VkPhysicalDevice physical,
                                     const DeviceCaps& caps);
 
-/// Limits that kernels rely on and the floor requires: bindings of one shader, bytes of push
-/// constants, threads of a workgroup and bytes of shared memory.
+/// Limits that kernels rely on and that the floor requires. They limit the bindings of one shader,
+/// the bytes of push constants, the threads of a workgroup and the bytes of shared memory.
 inline constexpr std::uint32_t kMaxBindings = 12;
 inline constexpr std::uint32_t kMaxPushBytes = 128;
 inline constexpr std::uint32_t kMinGroupInvocations = 128;
 inline constexpr std::uint32_t kMinSharedBytes = 16384;
 
-/// "1.3.230"
+/// The version as text, such as "1.3.230".
 std::string version_text(std::uint32_t api_version);
-/// "6d657361-3232-2e33-2e36-000000000000"
+/// The UUID as text, such as "6d657361-3232-2e33-2e36-000000000000".
 std::string uuid_text(const std::array<std::uint8_t, VK_UUID_SIZE>& uuid);
 
 }  // namespace bitaxon::vulkan

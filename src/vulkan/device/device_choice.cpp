@@ -20,7 +20,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// The preference for a type of device; 0 if such a device is used only when named.
+/// The rank of a type of device. The device with the higher rank is preferred. A device of a type
+/// with rank 0 is used only if the user names the device.
 int rank(DeviceType type) {
   switch (type) {
     case DeviceType::discrete:
@@ -40,8 +41,8 @@ std::string lacks(const std::vector<std::string>& missing) {
   return fmt::format("cannot be used: lacks {}", fmt::join(missing, ", "));
 }
 
-/// Why `a`, which comes earlier, is preferred to `b`; empty when `b` is better. The first property
-/// in which they differ decides.
+/// The reason why device `a` is preferred to device `b`; empty if `b` is preferred. The first
+/// property in which the devices differ decides. `a` must be the earlier device.
 std::string advantage(const DeviceCaps& a, const DeviceCaps& b) {
   if (rank(a.type) != rank(b.type))
     return rank(a.type) < rank(b.type)
@@ -91,13 +92,15 @@ std::optional<std::uint32_t> index_of(const std::string& selector) {
   return index;
 }
 
-/// "65:00.0" is a bus, a device and a function in any domain.
+/// Whether `selector` is the PCI address `address`. The domain may be left out: "65:00.0", a bus, a
+/// device and a function, matches in any domain.
 bool is_pci_address_of(const std::string& selector, const std::string& address) {
   if (address.empty()) return false;
   return selector == address || selector == address.substr(address.find(':') + 1);
 }
 
-/// 32 hexadecimal digits without dashes; empty when `selector` is not a UUID.
+/// The 32 hexadecimal digits of the UUID `selector`, without dashes. Empty if `selector` is not a
+/// UUID.
 std::string uuid_digits(std::string selector) {
   std::erase(selector, '-');
   return selector.size() == 2 * VK_UUID_SIZE &&
@@ -106,7 +109,8 @@ std::string uuid_digits(std::string selector) {
              : "";
 }
 
-/// Tries the kinds of selector in this order. Returns the matches of the first kind that has any.
+/// The indices of the devices that `selector` matches. Reads it as each kind of selector in turn,
+/// and returns the matches of the first kind that has any.
 std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
                                     const std::string& selector) {
   const std::string text = lower(selector);
@@ -116,7 +120,7 @@ std::vector<std::size_t> matches_of(std::span<const DeviceCaps> devices,
       [&](const DeviceCaps& caps) { return index == caps.index; },
       [&](const DeviceCaps& caps) { return is_pci_address_of(text, lower(caps.pci_address)); },
       [&](const DeviceCaps& caps) { return uuid_digits(uuid_text(caps.device_uuid)) == uuid; },
-      // "1" must not match "llvmpipe (LLVM 15.0.6)": a number this short is an index.
+      // A number of one or two digits is an index: "1" must not match "llvmpipe (LLVM 15.0.6)".
       [&](const DeviceCaps& caps) {
         return !(index && text.size() <= 2) && lower(caps.name).find(text) != std::string::npos;
       },

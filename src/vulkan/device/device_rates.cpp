@@ -21,12 +21,14 @@ namespace {
 constexpr int kPasses = 5;
 constexpr std::uint32_t kDispatches = 1000;
 constexpr std::uint32_t kReadGroups = 4096;
-/// The least time of a measurement. In comparison, the time of a submission is negligible.
+/// The shortest measurement in seconds. It is long enough that the time of a submission is
+/// negligible.
 constexpr double kEnoughSeconds = 0.01;
 constexpr std::uint32_t kMostRounds = 1U << 20;
 
-/// The number of bytes to read: larger than every cache, as far as memory allows. One binding must
-/// hold them. A CPU-type device is slow, so it reads fewer bytes. 0 if there is too little memory.
+/// The number of bytes to read. The bytes should exceed every cache, as far as memory allows, and
+/// must fit in one binding. A CPU-type device is slow, so it reads fewer bytes. 0 if there is too
+/// little memory.
 std::size_t bytes_to_read(const DeviceCaps& caps, std::uint64_t available) {
   const bool is_cpu = caps.type == DeviceType::cpu;
   const std::size_t most = std::size_t{is_cpu ? 128U : 1024U} << 20;
@@ -71,8 +73,8 @@ class RateMeasurement {
   }
 
  private:
-  /// Allocates the words to read. If memory is short, allocates only a few words, because the other
-  /// measurements bind them.
+  /// Allocates the buffer of words to read. If memory is short, allocates only a few words, because
+  /// the other measurements also bind this buffer.
   void allocate_words() {
     constexpr std::size_t kFewBytes = 16;
     std::size_t size = bytes_to_read(device_.caps(), available_bytes(device_));
@@ -99,7 +101,7 @@ class RateMeasurement {
     bound.launch.bindings = {{.access = Access::read_write}, {.access = Access::read}};
     bound.launch.grid[0].count = n_groups;
     bound.pipeline = &pipelines_.find(bound.launch);
-    // Each launch changes the sums, so that a barrier comes before the next launch.
+    // Each launch reads and writes the sums, so that there is a barrier between two launches.
     bound.ranges = {{sums_->handle(), 0, sums_->size_bytes(), Access::read_write},
                     {words_->handle(), 0, words_->size_bytes(), Access::read}};
     bound.label = label;
@@ -118,7 +120,7 @@ class RateMeasurement {
     Launch launch;
     launch.shader = Shader::multiply_add;
     launch.specialization = {{BX_MULTIPLY_ADD_GROUP_SIZE, group_}};
-    // Every chain ends at term / (1 - factor) = 2 exactly, whatever its first value is.
+    // Every chain converges to exactly term / (1 - factor) = 2, whatever its first value is.
     launch.set_push(MultiplyAddPush{.n_rounds = n_rounds, .factor = 0.5F, .term = 1.0F});
     return bind(std::move(launch), kReadGroups, "multiply_add");
   }
@@ -137,7 +139,8 @@ class RateMeasurement {
     return 2.0 * BX_MULTIPLY_ADD_CHAINS * n_rounds * static_cast<double>(sums.size()) / seconds;
   }
 
-  /// Seconds of one launch: the best of kPasses passes over `n` launches, after an uncounted pass.
+  /// The seconds that one launch takes. Runs kPasses passes of `n` launches and takes the fastest
+  /// pass. A pass before them is not counted.
   double seconds_of(std::uint32_t n, const BoundLaunch& launch) {
     transfer_.upload(*sums_, 0, sums_->size_bytes(), [](std::size_t, std::span<std::byte> to) {
       std::fill(to.begin(), to.end(), std::byte{0});
@@ -176,11 +179,13 @@ class RateMeasurement {
     wait.pSemaphores = &semaphore;
     wait.pValues = &n_submitted_;
     const VkResult result = device_.fn().vkWaitSemaphores(device_.handle(), &wait, UINT64_MAX);
-    if (result != VK_SUCCESS) device_.wait_idle();  // the caller frees memory that is in use
+    // After an error, the caller frees memory that the device may still be using.
+    if (result != VK_SUCCESS) device_.wait_idle();
     check(result, "vkWaitSemaphores", "rates");
   }
 
-  /// All words are equal, so the sums tell how many words were read.
+  /// Checks that the device has read all words. All words are equal, so the sums say how many words
+  /// it has read.
   void check_sums(std::uint32_t n_quads) {
     std::vector<std::uint32_t> sums(sums_->size_bytes() / 4);
     transfer_.download(*sums_, 0, std::as_writable_bytes(std::span(sums)));
@@ -200,7 +205,7 @@ class RateMeasurement {
   SemaphoreHandle done_;
   std::uint64_t n_submitted_ = 0;
   std::shared_ptr<DeviceBuffer> sums_, words_;
-  bool is_beyond_caches_ = false;  ///< words_ is large enough to measure a read rate
+  bool is_beyond_caches_ = false;  ///< whether words_ is large enough to measure a read rate
 };
 
 }  // namespace

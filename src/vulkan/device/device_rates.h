@@ -1,4 +1,5 @@
-// Measures the highest rates of a device: the limits that kernels are compared with.
+// Measures the highest rates of a device, such as its read rate. The speed of kernels is compared
+// with these limits.
 #pragma once
 
 #include "bitaxon/backend.h"
@@ -7,9 +8,9 @@
 
 namespace bitaxon::vulkan {
 
-/// Takes about a second on a CPU-type device, less on others. Nothing else may run on the device.
-/// Throws Error(device) when a call fails, or when a result shows that the device did not read all
-/// words or computed a wrong value.
+/// Measures the rates of `device`. This takes about a second on a CPU-type device and less on other
+/// devices. Nothing else may run on the device. Throws Error(device) when a call fails, or when the
+/// results show that the device did not read all words or computed a wrong value.
 DeviceRates measure_rates(const Device& device, MemoryAllocator& memory, PipelineLibrary& pipelines,
                           Transfer& transfer);
 

@@ -1,4 +1,5 @@
-// Queries lists that Vulkan returns in two calls. The first call returns the length.
+// Queries the lists of Vulkan. A list takes two calls: the first call returns the length of the
+// list, the second returns the elements.
 #pragma once
 
 #include <string_view>
@@ -8,8 +9,8 @@
 
 namespace bitaxon::vulkan {
 
-/// `query(&n, items)` is the call. `item` is the initial value of the elements, with their sType. A
-/// list that grows between the two calls (VK_INCOMPLETE) is queried again.
+/// Returns a list. `query(&n, items)` makes one call. `item` is the initial value of the elements,
+/// with their sType. If the list grows between the two calls (VK_INCOMPLETE), it is queried again.
 template <class T, class Query>
 std::vector<T> enumerate(std::string_view call, std::string_view object, const Query& query,
                          const T& item = {}) {

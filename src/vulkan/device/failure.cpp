@@ -7,7 +7,7 @@
 namespace bitaxon::vulkan {
 
 void Failure::fail(const Error& error) {
-  check();  // a failure that a nested watch() remembered comes first
+  check();  // throws the earlier failure if a nested watch() has remembered one
   text_ = error.what();
   if (dynamic_cast<const DeviceLost*>(&error) != nullptr && n_submitted_ > 0) {
     text_ += "; last submitted: ";

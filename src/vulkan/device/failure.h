@@ -1,4 +1,4 @@
-// The record of the first failure of the device.
+// Remembers the first failure of the device.
 #pragma once
 
 #include <array>
@@ -18,12 +18,12 @@ class Failure {
     if (!text_.empty()) throw Error(ErrorKind::device, text_);
   }
   bool happened() const { return !text_.empty(); }
-  /// Notes the label of the next submission.
+  /// Remembers the label of a submission that is about to be made.
   void submitting(std::string label) {
     labels_[n_submitted_++ % labels_.size()] = std::move(label);
   }
-  /// Runs work on the device and remembers its Error(device). The message for a lost device lists
-  /// the labels of the last submissions.
+  /// Calls act(), which does work on the device. If it throws Error(device), remembers this error.
+  /// If the device is lost, the message lists the labels of the last submissions.
   template <class Act>
   void watch(const Act& act) {
     try {

@@ -19,7 +19,8 @@ constexpr SubgroupOperation kSubgroupOperations[] = {
 }  // namespace
 
 std::vector<std::string> missing_of(const DeviceCaps& caps) {
-  if (caps.api_version < VK_API_VERSION_1_2)  // nothing else was queried
+  // Below version 1.2, the other features and limits have not been queried.
+  if (caps.api_version < VK_API_VERSION_1_2)
     return {fmt::format("Vulkan 1.2 (has {})", version_text(caps.api_version))};
   std::vector<std::string> missing;
   const auto need = [&](bool there, std::string_view what) {

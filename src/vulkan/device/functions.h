@@ -1,5 +1,5 @@
-// The Vulkan functions in use, as a table of pointers. Nothing is linked: the loader library is
-// opened at run time, and tests put wrapped pointers into the table.
+// A table of pointers to the Vulkan functions that this project uses. The program is not linked to
+// the loader library, but opens it at run time. Tests replace pointers in the table.
 #pragma once
 
 #define VK_NO_PROTOTYPES
@@ -24,7 +24,7 @@ namespace bitaxon::vulkan {
   X(vkGetDeviceProcAddr)                       \
   X(vkCreateDevice)
 
-/// Null where the instance lacks the extension.
+/// Functions of an instance extension. The pointers are null if the instance lacks the extension.
 #define BX_VK_OPTIONAL_INSTANCE_FUNCTIONS(X) \
   X(vkCreateDebugUtilsMessengerEXT)          \
   X(vkDestroyDebugUtilsMessengerEXT)         \
@@ -83,7 +83,8 @@ namespace bitaxon::vulkan {
   X(vkCmdWriteTimestamp2)                   \
   X(vkQueueSubmit2)
 
-/// Null where the instance lacks the extension.
+/// Functions of an instance extension that take objects of a device. The pointers are null if the
+/// instance lacks the extension.
 #define BX_VK_OPTIONAL_DEVICE_FUNCTIONS(X) \
   X(vkSetDebugUtilsObjectNameEXT)          \
   X(vkCmdBeginDebugUtilsLabelEXT)          \
@@ -101,8 +102,9 @@ struct Functions {
 #undef BX_VK_MEMBER
 };
 
-/// Called with the table after each group of functions has been loaded (global, instance, device),
-/// before any of these functions is called. Tests replace pointers in the table.
+/// A function that tests use to replace pointers in the table. It is called three times: after the
+/// global, the instance and the device functions have been loaded. At that time, no function of the
+/// group that was just loaded has been called.
 using FunctionsHook = void (*)(Functions& functions);
 
 }  // namespace bitaxon::vulkan

@@ -7,8 +7,8 @@
 
 namespace bitaxon::vulkan {
 
-/// Move-only. `destroy` is the member of Functions that destroys a T. The device outlives the
-/// handle.
+/// Owns one Vulkan object of type T and can be moved but not copied. `destroy` is the member of
+/// Functions that destroys a T. The device must outlive the handle.
 template <class T, auto destroy>
 class Handle {
  public:

@@ -57,7 +57,8 @@ bool has_layer(const Functions& fn, std::string_view name) {
 
 /// The version of the loader. Throws Error(unsupported) when it is below 1.2.
 std::uint32_t loader_version(const Functions& fn) {
-  std::uint32_t version = VK_API_VERSION_1_0;  // only loaders of version 1.0 lack the function
+  // A loader without vkEnumerateInstanceVersion has version 1.0.
+  std::uint32_t version = VK_API_VERSION_1_0;
   if (fn.vkEnumerateInstanceVersion != nullptr)
     check(fn.vkEnumerateInstanceVersion(&version), "vkEnumerateInstanceVersion", "Vulkan loader");
   if (version < VK_API_VERSION_1_2)
@@ -67,7 +68,8 @@ std::uint32_t loader_version(const Functions& fn) {
   return version;
 }
 
-/// Names the variable that replaces the loader's own search for drivers. Empty if none is set.
+/// A text with the environment variable that replaces the loader's own search for drivers. Empty if
+/// no such variable is set.
 std::string named_manifests() {
   for (const char* name : {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"})
     if (const std::string files = environment(name); !files.empty())
@@ -83,17 +85,19 @@ VKAPI_ATTR VkBool32 VKAPI_CALL keep_message(VkDebugUtilsMessageSeverityFlagBitsE
   try {
     const std::lock_guard lock(messages.mutex);
     std::string line = data->pMessage == nullptr ? "" : data->pMessage;
-    // Only old layers begin a message with the name of the violated rule.
+    // Old layers begin a message with the name of the violated rule. For other layers, the name is
+    // put before the message here.
     const std::string_view name = data->pMessageIdName == nullptr ? "" : data->pMessageIdName;
     if (!name.empty() && line.find(name) == line.npos) line = fmt::format("{}: {}", name, line);
     messages.lines.push_back(std::move(line));
     if (messages.print) write_standard_error(messages.lines.back() + "\n");
-  } catch (...) {  // out of memory; the caller is C
+  } catch (...) {  // out of memory; exceptions must not reach the caller, which is C code
   }
   return VK_FALSE;
 }
 
-/// Leaves out the loader's own remarks (GENERAL), which concern drivers that are not used.
+/// Settings for the messages that `messages` collects. Messages of the type GENERAL are left out:
+/// they come from the loader and concern drivers that are not used.
 VkDebugUtilsMessengerCreateInfoEXT messenger_info(Messages& messages) {
   auto info = structure<VkDebugUtilsMessengerCreateInfoEXT>(
       VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT);
@@ -106,7 +110,8 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(Messages& messages) {
   return info;
 }
 
-/// Loads one function. Throws Error(unsupported) when it is needed and the loader lacks it.
+/// Loads one function into `pointer`. Throws Error(unsupported) if the loader lacks the function
+/// and `needed` is set.
 template <class Pointer>
 void load(const Functions& fn, VkInstance instance, const char* name, bool needed,
           Pointer& pointer) {
@@ -125,7 +130,8 @@ void load_global_functions(Functions& fn) {
 }
 
 void load_instance_functions(Functions& fn, VkInstance instance) {
-  // Loaded first, so that the instance can be destroyed when another function is missing.
+  // vkDestroyInstance is loaded first, so that the instance can be destroyed even if another
+  // function is missing.
   load(fn, instance, "vkDestroyInstance", true, fn.vkDestroyInstance);
 #define BX_LOAD(name) load(fn, instance, #name, true, fn.name);
   BX_VK_INSTANCE_FUNCTIONS(BX_LOAD)
@@ -139,7 +145,8 @@ std::vector<VkPhysicalDevice> physical_devices(const Functions& fn, VkInstance i
   return enumerate<VkPhysicalDevice>(
       "vkEnumeratePhysicalDevices", "all drivers", [&](std::uint32_t* n, VkPhysicalDevice* items) {
         const VkResult result = fn.vkEnumeratePhysicalDevices(instance, n, items);
-        // The loader (1.3.239) returns this error when no driver has a device.
+        // The loader (1.3.239) returns this error if no driver has a device. That is no error here:
+        // the list of devices is empty.
         if (result != VK_ERROR_INITIALIZATION_FAILED || items != nullptr) return result;
         *n = 0;
         return VK_SUCCESS;
@@ -156,7 +163,7 @@ Instance::Instance(FunctionsHook replace, DynamicLibrary library)
 Instance::Instance(FunctionsHook replace, Messages* messages,
                    const std::vector<std::string>& loader_names, const Drivers& drivers)
     : Instance(replace, open_loader(loader_names, drivers)) {
-  // Drivers are left out through the environment, because all loaders and drivers support this.
+  // The environment tells the loader which drivers to load, because every loader supports this.
   const ChangedEnvironment changed(loader_settings(drivers.manifests, drivers.with_layers));
   functions_.vkGetInstanceProcAddr =
       reinterpret_cast<PFN_vkGetInstanceProcAddr>(library_.find("vkGetInstanceProcAddr"));
@@ -194,7 +201,7 @@ void Instance::create(Messages* messages) {
   VkDebugUtilsMessengerCreateInfoEXT messenger{};
   if (listens) {
     messenger = messenger_info(*messages);
-    info.pNext = &messenger;  // receives messages about the creation and end of the instance
+    info.pNext = &messenger;  // for messages while the instance is created or destroyed
   }
   info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());
   info.ppEnabledExtensionNames = extensions.data();
@@ -207,7 +214,7 @@ void Instance::create(Messages* messages) {
         "no Vulkan driver: install mesa-vulkan-drivers or that of the device's vendor" +
         named_manifests()));
   check(result, "vkCreateInstance", "all drivers");
-  instance_ = instance;  // not before the check: a failed call may have written to `instance`
+  instance_ = instance;  // only after the check, because a failed call may write to `instance`
   load_instance_functions(functions_, instance_);
   if (hook_ != nullptr) hook_(functions_);
   debug_utils_ = debug_utils;

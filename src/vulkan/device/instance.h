@@ -12,23 +12,25 @@
 
 namespace bitaxon::vulkan {
 
-/// Warnings and errors of layers, from any thread. Outlives the instance.
+/// Collects warnings and errors of layers, which may come from any thread. Must outlive the
+/// instance.
 struct Messages {
   std::mutex mutex;
   std::vector<std::string> lines;
-  bool print = false;  ///< whether to write the lines to stderr, too
+  bool print = false;  ///< whether each line is also written to stderr
 };
 
 std::vector<std::string> default_loader_names();
 
-/// Owns the instance and keeps the loader library open. Portability devices are enumerated, too.
-/// The environment chooses the layers. VK_INSTANCE_LAYERS names them, and BIT_AXON_VALIDATION=1
+/// Owns a VkInstance and keeps the loader library open. The devices include portability devices.
+/// The environment chooses the layers: VK_INSTANCE_LAYERS names layers, and BIT_AXON_VALIDATION=1
 /// adds VK_LAYER_KHRONOS_validation if it is installed. Messages of layers go to `messages`, or to
-/// stderr if `messages` is null. (By default, layers write to stdout, which is for results.)
+/// stderr if `messages` is null. (By default, layers write to stdout, but stdout is for results.)
 class Instance {
  public:
-  /// Loads the drivers that `drivers` lists. Throws Error(unsupported) when there is no loader, no
-  /// driver or no Vulkan 1.2 ("install libvulkan1"), and Error(device) when a call fails.
+  /// Opens the loader and makes it load the drivers that `drivers` lists. Throws Error(unsupported)
+  /// when there is no loader, no driver or no Vulkan 1.2; the message says what to install. Throws
+  /// Error(device) when a call fails.
   explicit Instance(FunctionsHook replace = nullptr, Messages* messages = nullptr,
                     const std::vector<std::string>& loader_names = default_loader_names(),
                     const Drivers& drivers = {});
@@ -49,13 +51,13 @@ class Instance {
   const std::vector<PhysicalDevice>& devices() const { return devices_; }
 
  private:
-  /// Owns only the library. The public constructor delegates to this one, so that the destructor
-  /// runs when the public constructor throws.
+  /// Creates no Vulkan object. The public constructor delegates to this constructor, so that the
+  /// destructor runs when the public constructor throws.
   Instance(FunctionsHook replace, DynamicLibrary library);
   void create(Messages* messages);
 
   FunctionsHook hook_;
-  Messages printed_{{}, {}, true};  ///< used when the caller passes no messages
+  Messages printed_{{}, {}, true};  ///< used if the caller passes no Messages
   DynamicLibrary library_;
   Functions functions_;
   bool debug_utils_ = false;

@@ -5,7 +5,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Tells the user what to try.
+/// A hint that tells the user what to try after this result.
 std::string_view hint(VkResult result) {
   switch (result) {
     case VK_ERROR_DEVICE_LOST:

@@ -1,4 +1,4 @@
-// Vulkan results as errors.
+// Turns the result codes of Vulkan into errors.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace bitaxon::vulkan {
 
-/// The device is lost: nothing runs on it, and nothing will run on it again.
+/// The error for a lost device. Nothing runs on a lost device, and it cannot be used again.
 class DeviceLost : public Error {
  public:
   using Error::Error;
@@ -18,9 +18,10 @@ class DeviceLost : public Error {
 /// The name of a result, such as "VK_ERROR_DEVICE_LOST". "VkResult -42" if the name is not known.
 std::string result_name(VkResult result);
 
-/// Throws an Error "vulkan: CALL(OBJECT): RESULT; what to try" when `result` is an error. The kind
-/// is unsupported when something is not installed or not offered, and device otherwise; a lost
-/// device throws DeviceLost. `object` says what the call was for: "state layer_3.keys, 47.2 MB".
+/// Throws an Error if `result` is an error. The message is "vulkan: CALL(OBJECT): RESULT; what to
+/// try". `object` says what the call was for, such as "state layer_3.keys, 47.2 MB". The kind of
+/// the Error is `unsupported` if something is not installed or not offered, else `device`. For a
+/// lost device, the Error is a DeviceLost.
 void check(VkResult result, std::string_view call, std::string_view object);
 
 }  // namespace bitaxon::vulkan

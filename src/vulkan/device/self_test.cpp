@@ -18,20 +18,22 @@
 namespace bitaxon::vulkan {
 namespace {
 
-// The valid rows are not a multiple of a tile, so that the test covers the edges of tiles.
+// The number of valid rows is not a multiple of the rows of a tile, so that the last tile is only
+// partly filled.
 constexpr std::int64_t kRows = 128;
 constexpr std::uint32_t kValidRows = 77;
-/// Rows of codes hold whole groups. The size of a row of floats is a multiple of 16 bytes with
-/// kAlignedCols, but not with kOddCols.
+/// Numbers of columns. A row of kCodeCols codes consists of whole groups. A row of kAlignedCols
+/// floats is a multiple of 16 bytes, a row of kOddCols floats is not.
 constexpr std::int64_t kCodeCols = 224;
 constexpr std::int64_t kAlignedCols = 200;
 constexpr std::int64_t kOddCols = 199;
 constexpr std::int64_t kOuts = 144;
-/// Both factors are rounded to 11 bits. Each rounding error is about 2^-11 of its product, and the
-/// errors are independent, so they add in quadrature.
+/// The largest relative error of a fast product. Both factors are rounded to 11 bits, so each
+/// rounding changes a product by about 2^-11. The errors are independent, so they add in
+/// quadrature.
 constexpr double kTolerance = 2e-3;
 
-/// Numbers in [-1, 1), the same in every run.
+/// Generates pseudorandom numbers in [-1, 1). The numbers are the same in every run.
 class Numbers {
  public:
   float next() {
@@ -42,7 +44,7 @@ class Numbers {
   std::uint64_t count_ = 0;
 };
 
-/// A weight as a checkpoint may hold it.
+/// A synthetic weight in a form that a checkpoint may contain.
 struct TestWeight {
   WeightDesc desc;
   std::vector<std::byte> data, scales, biases;
@@ -120,7 +122,8 @@ std::vector<float> multiply(Backend& backend, const std::shared_ptr<const Weight
   return result;
 }
 
-/// Empty when the fast product of this weight agrees with the plain product.
+/// Compares the fast product of this weight with the exact product. Returns a description of the
+/// difference, or an empty string if both products agree.
 std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& numbers) {
   const auto weight = backend.pack(stored.desc, stored.parts());
   std::vector<float> x(static_cast<std::size_t>(kRows * stored.desc.cols));
@@ -135,7 +138,7 @@ std::string problem_with(Backend& backend, const TestWeight& stored, Numbers& nu
     norm += static_cast<double>(exact[i]) * static_cast<double>(exact[i]);
   }
   const double relative = std::sqrt(error / norm);
-  if (relative <= kTolerance) return "";  // false for NaN
+  if (relative <= kTolerance) return "";  // the comparison is false for NaN
   return fmt::format(
       "products of matrix units are off by {:.2g} (relative L2) for {}, at most {:.2g} is expected",
       relative, stored.desc.format_name(), kTolerance);

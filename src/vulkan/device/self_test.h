@@ -1,4 +1,5 @@
-// Compares fast variants of kernels with plain variants before the fast variants are used.
+// Tests the fast variants of kernels before they are used: compares their results with those of the
+// plain variants.
 #pragma once
 
 #include <string>
@@ -7,8 +8,9 @@
 
 namespace bitaxon::vulkan {
 
-/// Multiplies small matrices in several forms, exactly and with precision "fast". Returns the
-/// problem of the fast result, or an empty string if there is none.
+/// Multiplies small matrices in several forms, with precision "exact" and with precision "fast".
+/// Returns a description of the first problem with a fast result, or an empty string if all fast
+/// results are right.
 std::string fast_product_problem(Backend& backend);
 
 }  // namespace bitaxon::vulkan

@@ -1,4 +1,4 @@
-// Structures of Vulkan, and the linked lists (pNext) that extend them.
+// Helpers for the structures of Vulkan and for the linked lists (pNext) that extend them.
 #pragma once
 
 #include "vulkan/device/functions.h"

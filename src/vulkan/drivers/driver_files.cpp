@@ -24,15 +24,15 @@ namespace {
 using std::filesystem::path;
 
 constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{1} << 20;
-/// Variables with these prefixes change what the loader, drivers and layers do.
+/// Prefixes of environment variables that change what the loader, drivers and layers do.
 constexpr std::array<std::string_view, 16> kDriverVariables = {
     "VK_",           "LD_",    "MESA_", "LIBGL_", "DRI_",
     "GALLIUM_",      "LP_",    "RADV_", "AMD_",   "ACO_",
     "ANV_",          "INTEL_", "NVK_",  "__",     "BIT_AXON_VALIDATION",
     "BIT_AXON_PROBE"};
 
-/// Reads a variable as the loader does: ignores it in a program that runs with another user's
-/// rights.
+/// Reads an environment variable as the loader does: in a program that runs with another user's
+/// rights, the variable counts as not set.
 std::optional<std::string> variable(const char* name) {
   const char* value = ::secure_getenv(name);
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
@@ -52,7 +52,8 @@ void add_list(const std::string& list, const path& below, std::vector<path>& pat
   }
 }
 
-/// The folders that the loader searches by default for `below`: vulkan/icd.d or a folder of layers.
+/// The folders in which the loader searches by default for manifests. `below` is the last part of
+/// their paths: vulkan/icd.d for drivers, or a folder for layers.
 std::vector<path> system_folders(const path& below) {
   const std::string home = variable_or("HOME", "");
   std::vector<path> folders;
@@ -68,7 +69,8 @@ std::vector<path> system_folders(const path& below) {
   return folders;
 }
 
-/// Adds `place` if it is a manifest, else the manifests of the folder `place`.
+/// Adds `place` to `manifests` if it is a manifest. Otherwise `place` is a folder, and the function
+/// adds the manifests in this folder.
 void add_manifests(const path& place, std::set<path>& manifests) {
   if (place.extension() == ".json") {
     manifests.insert(place);
@@ -80,7 +82,8 @@ void add_manifests(const path& place, std::set<path>& manifests) {
     if (it->path().extension() == ".json") manifests.insert(it->path());
 }
 
-/// The name, size and modification time of a file. For a missing file, the name and "-".
+/// A line with the name, size and modification time of a file. For a missing file, a line with the
+/// name and "-".
 std::string stamp(const path& file) {
   struct stat status {};
   if (::stat(file.c_str(), &status) != 0) return fmt::format("{} -\n", file.string());
@@ -88,8 +91,8 @@ std::string stamp(const path& file) {
                      status.st_mtim.tv_nsec);
 }
 
-/// The library of a driver. Empty when the dynamic linker searches for it, or when the manifest
-/// cannot be read.
+/// The path of a driver's library. Empty if the manifest gives only a name, for which the dynamic
+/// linker searches, or if the manifest cannot be read.
 path library_of(const path& manifest) try {
   const Json json = parse_json(read_whole_file(manifest, kMaxManifestBytes), manifest.string());
   const path library = json.at("ICD").at("library_path").get<std::string>();
@@ -98,7 +101,7 @@ path library_of(const path& manifest) try {
   return {};
 }
 
-/// The variables that switch an implicit layer on or off, with their values.
+/// The environment variables that switch an implicit layer on or off, with their values, as text.
 std::string switches_of(const path& manifest) try {
   const Json json = parse_json(read_whole_file(manifest, kMaxManifestBytes), manifest.string());
   std::string text;
@@ -164,7 +167,7 @@ EnvironmentChanges loader_settings(const std::optional<std::vector<path>>& manif
     for (const path& manifest : *manifests) names.push_back(manifest.string());
     const std::string list = fmt::format("{}", fmt::join(names, ":"));
     changes["VK_DRIVER_FILES"] = list;
-    changes["VK_ICD_FILENAMES"] = list;  // for loaders before 1.3.207
+    changes["VK_ICD_FILENAMES"] = list;  // loaders before 1.3.207 read this variable instead
     changes["VK_ADD_DRIVER_FILES"] = std::nullopt;
   }
   if (!with_layers) {
@@ -182,8 +185,8 @@ std::string driver_circumstances(const std::vector<path>& manifests) {
     if (const path library = library_of(manifest); !library.empty()) text += stamp(library);
   }
   text += layer_circumstances();
-  // This cache is rewritten whenever a library is installed, so its stamp covers libraries that are
-  // named without a folder.
+  // The dynamic linker's cache is rewritten whenever a library is installed. So its stamp also
+  // changes for libraries that manifests name without a folder.
   text += stamp("/etc/ld.so.cache");
   for (const path& node : gpu_nodes())
     text += fmt::format("{} {}\n", node.string(), ::access(node.c_str(), R_OK | W_OK));

@@ -1,4 +1,4 @@
-// Tries the drivers in another process: bit-axon-probe.
+// Tries the drivers in another process, which runs the program bit-axon-probe.
 #include <fmt/format.h>
 #include <signal.h>
 #include <xxhash.h>
@@ -26,20 +26,22 @@ namespace {
 
 using std::filesystem::path;
 
-/// The paths of the probe program: relative to a program in a build tree, and relative to a program
-/// in bin/ of an installed tree.
+/// Two paths of the probe program. The first is relative to a program in a build tree. The second
+/// is relative to a program in the folder bin/ of an installation.
 constexpr std::array<const char*, 2> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN};
-/// Some drivers wake up several GPUs, one after the other, before they answer.
+/// The number of seconds without output after which a driver counts as hanging. It is large,
+/// because some drivers wake up several GPUs, one after the other, before they answer.
 constexpr int kDefaultPatienceSeconds = 30;
 
-/// Reads a variable. Returns "" in a program that runs with another user's rights.
+/// Reads an environment variable. Returns "" if it is not set, or if this program runs with another
+/// user's rights.
 std::string variable(const char* name) {
   const char* value = ::secure_getenv(name);
   return value == nullptr ? "" : value;
 }
 
-/// The path in $BIT_AXON_PROBE, else the probe next to this program or library. Empty if there is
-/// no probe.
+/// The path of the probe program: the path in BIT_AXON_PROBE if this variable is set, else the path
+/// of the probe next to this program or library. Empty if there is no probe.
 path probe_program() {
   if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
   for (const path& module : {executable_path(), module_path()})
@@ -64,7 +66,7 @@ std::chrono::seconds patience() {
   return std::chrono::seconds(seconds);
 }
 
-/// The last line that is not empty.
+/// The last line of `text` that is not empty.
 std::string last_line(const std::string& text) {
   const std::size_t end = text.find_last_not_of(" \t\r\n");
   if (end == std::string::npos) return "";
@@ -73,12 +75,13 @@ std::string last_line(const std::string& text) {
                      end - (begin == std::string::npos ? 0 : begin + 1) + 1);
 }
 
-/// Signals from outside the process say nothing about a driver.
+/// Whether a signal normally comes from outside the process. Such a signal says nothing about a
+/// driver.
 bool is_from_outside(int signal) {
   return signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
 }
 
-/// Describes what a driver did to the probe process. Empty when that process ended normally.
+/// A text that says what a driver did to the probe process. Empty if the process ended normally.
 std::string problem_of(const ChildEnd& end, std::chrono::seconds waited) {
   const std::string stage = last_line(end.out);
   if (stage.starts_with(kProbeFails) && end.signal == 0 && !end.was_silent)
@@ -110,17 +113,17 @@ int device_count(const std::string& out) {
   return n;
 }
 
-/// Thrown when the probe program does not work.
+/// The exception for a probe program that does not work.
 struct ProbeFails {
   std::string problem;
 };
 
-/// Tries drivers with the probe program.
+/// Runs the probe program to try drivers.
 class Probe {
  public:
   explicit Probe(path program) : program_(std::move(program)) {}
 
-  /// Throws ProbeFails when the program ends before it loads a driver.
+  /// Makes one try. Throws ProbeFails if the program ends before it loads a driver.
   TrialResult operator()(const DriverTrial& trial) {
     const EnvironmentChanges changes = loader_settings(trial.manifests, trial.with_layers);
     ChildEnd end;
@@ -132,16 +135,16 @@ class Probe {
     if (!end.out.starts_with(kProbeStarts))
       throw ProbeFails{fmt::format("{} does not work{}", printable_path(program_.string()),
                                    end.err.empty() ? "" : ": " + printable(last_line(end.err)))};
-    // A failure for lack of memory may not happen the next time.
+    // After a signal from outside or a lack of memory, the next try may succeed.
     if (is_from_outside(end.signal) || last_line(end.out).starts_with(kProbeFails))
       lasting_ = false;
     const TrialResult result{problem_of(end, patience_), device_count(end.out)};
-    // GPUs that had to be woken up are awake after the first try.
+    // The first try has woken up all GPUs, so later tries answer sooner and get less time.
     patience_ = std::min(patience_, later_patience_);
     return result;
   }
 
-  /// Whether another run would give the same results.
+  /// Whether the results would be the same in another run, so that they may be kept.
   bool lasting() const { return lasting_; }
 
  private:
@@ -181,7 +184,7 @@ Drivers usable_drivers(const path& cache_dir) {
   if (program.empty())
     return trusted("the program bit-axon-probe is not installed beside this one");
   static std::mutex mutex;
-  static std::map<std::string, Drivers> found;  // by key
+  static std::map<std::string, Drivers> found;  // earlier results, by key
   const std::lock_guard lock(mutex);
   const std::vector<path> manifests = driver_manifests();
   const std::string key = hash_of(driver_circumstances(manifests));

@@ -44,7 +44,7 @@ Drivers to_drivers(const Json& record) {
   return drivers;
 }
 
-/// The records of the file, newest first.
+/// The records in the file, newest first.
 Json read_records(const std::filesystem::path& file) try {
   Json records = parse_json(read_whole_file(file, kMaxFileBytes), file.string());
   return records.is_array() ? records : Json::array();
@@ -78,7 +78,7 @@ void write_record(const std::filesystem::path& file, const std::string& key,
     written.write(records.dump(2) + "\n");
     written.commit();
   } catch (const std::exception&) {
-    // The next run tries the drivers again.
+    // Without a record, the next run tries the drivers again.
   }
 }
 

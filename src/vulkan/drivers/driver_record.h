@@ -1,5 +1,5 @@
-// The results of trying the drivers, kept on disk. A file that cannot be read counts as missing,
-// and a folder that cannot be written is ignored. Neither is an error.
+// Keeps the results of trying the drivers on disk. Problems with the file are not errors. If the
+// file cannot be read, it counts as missing. If the folder cannot be written, nothing is kept.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +10,9 @@
 
 namespace bitaxon::vulkan {
 
-/// `key` is a hash of driver_circumstances(). One file holds the latest records of several keys,
-/// because several machines and containers may share a home folder.
+/// Read and write the record of one key in `file`. `key` is a hash of driver_circumstances(). One
+/// file holds the latest records of several keys, because several machines and containers may share
+/// a home folder.
 std::optional<Drivers> read_record(const std::filesystem::path& file, const std::string& key);
 void write_record(const std::filesystem::path& file, const std::string& key,
                   const Drivers& drivers) noexcept;

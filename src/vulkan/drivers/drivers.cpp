@@ -28,8 +28,8 @@ std::string names_of(const std::vector<path>& files) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Used when one driver hides the devices of all others: keeps the drivers that list devices when
-/// loaded alone.
+/// Loads each driver alone and keeps the drivers that then list devices. For the case that one
+/// driver hides the devices of all other drivers.
 Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers& try_drivers,
                            bool with_layers) {
   std::vector<path> kept;
@@ -46,7 +46,8 @@ Drivers those_with_devices(const std::vector<path>& manifests, const TryDrivers&
   return drivers;
 }
 
-/// `whole` is the problem of a try with all drivers.
+/// Keeps the drivers that work together, and rejects the others. `whole` is the problem of the try
+/// with all drivers.
 Drivers those_that_do_well(const std::vector<path>& manifests, const TryDrivers& try_drivers,
                            bool with_layers, const std::string& whole) {
   Drivers drivers;

@@ -1,5 +1,5 @@
-// The output of bit-axon-probe on stdout: first kProbeStarts, then one line before each action. The
-// last line is kProbeDone, or kProbeFails with the problem.
+// The lines that bit-axon-probe writes to stdout. The first line is kProbeStarts. Then there is one
+// line before each action. The last line is kProbeDone, or kProbeFails followed by the problem.
 #pragma once
 
 #include <string_view>

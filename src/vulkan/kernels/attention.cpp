@@ -1,7 +1,8 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
 //
-// Few rows: the keys of each row are split among workgroups, and a second launch merges the
-// results. Many rows: workgroups take blocks of rows that share the keys they read.
+// For few rows, the keys of each row are split among workgroups, and a second launch merges the
+// results. For many rows, each workgroup takes a block of rows and reads the keys of all these rows
+// together.
 #include "ops/attention.h"
 
 #include <fmt/format.h>
@@ -21,13 +22,14 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Up to this many rows, each row reads its own keys, because every row may belong to a different
-/// sequence.
+/// Steps with at most this many rows read the keys of each row separately, because every row may
+/// belong to a different sequence.
 constexpr std::int64_t kMostSplitRows = kMaxSegments;
-/// A split with fewer keys than this is not worth a workgroup and its share of the merge.
+/// The fewest keys of a part. For fewer keys, a workgroup of its own and the work of merging its
+/// result do not pay off.
 constexpr std::uint32_t kMinSplitKeys = 64;
-/// The most units of a head per lane, where a unit is 4 elements. For larger heads, more lanes
-/// share a query, because each unit takes twelve or more registers of a lane.
+/// The largest number of units of a head that one lane holds. A unit is 4 elements and takes twelve
+/// or more registers of a lane. For larger heads, more lanes share a query.
 constexpr std::uint32_t kMostUnits = 5;
 constexpr std::uint32_t kMostTileKeys = 32;
 constexpr std::uint32_t kUnitBytes = 16;
@@ -59,7 +61,7 @@ struct Sizes {
 /// How the units of a head are divided among lanes.
 struct Lanes {
   std::uint32_t lanes = 1;           ///< lanes that share a query
-  std::uint32_t units_per_lane = 1;  ///< units in each lane
+  std::uint32_t units_per_lane = 1;  ///< units that each of these lanes holds
 
   Lanes(const Sizes& sizes, const DeviceCaps& caps) {
     const auto per_lane = [&] { return divide_up(sizes.units(), lanes); };
@@ -106,8 +108,9 @@ struct RowsPlan {
     group = group_size(caps);
     const std::uint32_t rows_of_two = 2 * group / lanes.lanes;
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
-    // Two queries share the keys that a lane loads, but need twice the registers and half the
-    // workgroups.
+    // With two queries per group of lanes, the lanes load each key once for both queries, but need
+    // twice the registers, and there are half as many workgroups. So use two queries only if enough
+    // workgroups remain.
     if (sizes.n_heads * divide_up(rows, rows_of_two) * 2 >= busy_groups(caps)) queries = 2;
     tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
   }
@@ -119,7 +122,7 @@ struct AttentionPlan {
   Lanes lanes;
   RowsPlan rows;
   ScratchPlan scratch;
-  std::optional<SplitPlan> split;  ///< if empty, `rows` is used
+  std::optional<SplitPlan> split;  ///< empty for many rows, where `rows` is used instead
 
   AttentionPlan(const NodeView& node, const DeviceCaps& caps)
       : sizes(node), lanes(sizes, caps), rows(sizes, lanes, caps) {

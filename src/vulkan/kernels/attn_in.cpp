@@ -1,7 +1,8 @@
-//   q = q_proj @ rms(x);   keys[p mod capacity] = k_proj @ rms(x);   values likewise
+//   q = q_proj @ rms(x)
+//   keys[p mod capacity] = k_proj @ rms(x);   values[p mod capacity] = v_proj @ rms(x)
 //
-// One row: a single launch does everything. Several rows: three products, then a launch that fills
-// the ring buffers of the KV cache ("rings").
+// For one row, a single launch does everything. For several rows, there are three products, then a
+// launch that writes to the ring buffers of the KV cache ("rings").
 #include "ops/attn_in.h"
 
 #include <array>
@@ -22,7 +23,7 @@ constexpr std::uint32_t kOutsPerSubgroup = 4;
 struct AttnInPlan {
   std::int64_t n_rows, d_model;
   bool half;           ///< the rings are float16
-  bool is_one_launch;  ///< the members below are for several launches
+  bool is_one_launch;  ///< if true, the members below are not used
   ScratchPlan scratch;
   ScratchPlan::Block new_keys, new_values;
   ProductPlan product;
@@ -31,7 +32,8 @@ struct AttnInPlan {
       : n_rows(node.shape(x)[0]),
         d_model(node.shape(x)[1]),
         half(node.value(keys).dtype == DType::f16),
-        // In float16 rings of odd width, adjacent rows share a word.
+        // In a float16 ring with an odd number of columns, adjacent rows share a word, which the
+        // single launch cannot write.
         is_one_launch(n_rows == 1 && !(half && d_model % 2 != 0)) {
     if (is_one_launch) return;
     new_keys = scratch.take(n_rows * d_model);
@@ -76,7 +78,8 @@ Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
 Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const std::uint32_t d_model = to_uint(plan.d_model);
   const std::uint32_t group = group_size(context.caps);
-  // In float16, a row may begin in the middle of a word and end in the middle of another word.
+  // In a float16 ring, a row may begin in the middle of a word and end in the middle of another
+  // word.
   const std::uint32_t words = plan.half ? d_model / 2 + 1 : d_model;
   Launch launch;
   launch.shader = Shader::attn_append;
@@ -86,7 +89,8 @@ Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
                                  .capacity = to_uint(context.shape(keys)[0]),
                                  .keys_stride = context.strides(keys).slot,
                                  .values_stride = context.strides(values).slot});
-  // A word that two rows share is read and written, so that the half of the other row is kept.
+  // If two rows share a word, the launch also reads the word, in order to keep the half of the
+  // other row.
   const Access ring_access = plan.half && d_model % 2 != 0 ? Access::read_write : Access::write;
   launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
                      context.scratch(plan.new_values, Access::read),

@@ -16,7 +16,7 @@ constexpr std::uint32_t kOutsPerSubgroup = 2;
 struct MoeDownPlan {
   ExpertSizes sizes;
   std::int64_t d_model;
-  bool in_tiles;  ///< the members below are for tiles
+  bool in_tiles;  ///< whether rows are grouped by expert; the members below are used only then
   ScratchPlan scratch;
   ExpertTiles tiles;
   ScratchPlan::Block products;  ///< [R, slots, D]

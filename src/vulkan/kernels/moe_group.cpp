@@ -8,7 +8,8 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Each expert, including the shared expert, may leave one tile partly filled.
+/// The largest number of tiles that a step can have. There may be one partly filled tile for each
+/// expert, including the shared expert.
 std::int64_t most_tiles(const ExpertSizes& sizes) {
   return sizes.n_rows * sizes.n_slots / rows_of_tile(sizes) + sizes.n_experts + 1;
 }
@@ -23,7 +24,7 @@ void check_grid(std::int64_t count, std::uint32_t limit) {
 }  // namespace
 
 std::uint32_t rows_of_tile(const ExpertSizes& sizes) {
-  // With few rows most experts get a handful of rows, and a large tile would be mostly empty.
+  // In a step of few rows, most experts get only a few rows, so a large tile would be mostly empty.
   return sizes.n_rows <= 64 ? 16 : 64;
 }
 

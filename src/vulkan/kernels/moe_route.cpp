@@ -16,7 +16,8 @@ namespace {
 
 using namespace moe_route_operand;
 
-/// One subgroup per logit, so that a step of one row has all its logits after one pass.
+/// The number of threads of a workgroup. There should be one subgroup per logit, so that one pass
+/// computes all logits of a row.
 std::uint32_t threads_for(const DeviceCaps& caps, std::int64_t n_logits) {
   const std::int64_t threads =
       std::clamp<std::int64_t>(n_logits * caps.max_subgroup_size, 128, 512);

@@ -17,7 +17,7 @@ struct MoeSwigluPlan {
   std::int64_t intermediate;
   bool in_tiles;
   ScratchPlan scratch;
-  ExpertTiles tiles;  ///< if in_tiles
+  ExpertTiles tiles;  ///< used only if in_tiles
 
   MoeSwigluPlan(const NodeView& node, const DeviceCaps&)
       : sizes{node.shape(x)[0], node.shape(gate)[0], node.shape(experts)[1], node.shape(y)[1]},

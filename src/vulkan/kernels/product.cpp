@@ -13,22 +13,22 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// The most rows of x whose sums fit in the registers of product_vec, the only kernel that fuses
-/// the norm.
+/// The largest number of rows of x for which product_vec can keep the sums in registers. Only this
+/// kernel fuses the norm into the product.
 constexpr std::int64_t kMostVecRows = 16;
 constexpr std::uint32_t kTileOuts = 64;
 
-/// Outputs per subgroup of product_vec. The number is small, because the sums for all rows of x are
-/// in registers, and unrolled loops make the first compilation longer.
+/// The number of outputs per subgroup of product_vec. It is small for two reasons: the sums for all
+/// rows of x are in registers, and the unrolled loops make the first compilation longer.
 std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
 
-/// A range of rows or of outputs of the result.
+/// The range [first, end) of rows or of outputs of a result.
 struct Range {
   std::int64_t first = 0;
   std::int64_t end = 0;
 };
 
-/// Splits [0, n) into ranges of at most `most`.
+/// Splits [0, n) into ranges of at most `most` elements.
 std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
   std::vector<Range> pieces;
   for (std::int64_t first = 0; first < n; first += most)
@@ -36,8 +36,8 @@ std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
   return pieces;
 }
 
-/// The most rows of `row_bytes` bytes that one binding can hold, rounded down so that the next
-/// range begins at an offset where a binding may begin.
+/// The largest number of rows of `row_bytes` bytes that one binding can hold. If one binding cannot
+/// hold all rows, the number is rounded down, so that the next binding begins at an aligned offset.
 std::int64_t rows_per_binding(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t row_bytes) {
   const auto limit = static_cast<std::int64_t>(
       std::min<std::uint64_t>(caps.max_storage_buffer_bytes, std::uint64_t{1} << 62));
@@ -147,7 +147,7 @@ Launch launch_piece(const LaunchContext& context, const ProductArgs& args,
   }
 }
 
-/// y[r, :] = n(x[s(r), :]): the norm alone.
+/// The launch that computes only the norm: y[r, :] = n(x[s(r), :]).
 Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, const Binding& y) {
   Launch launch;
   launch.shader = Shader::rms_norm;
@@ -160,8 +160,8 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
   return launch;
 }
 
-/// Whether product_coop can run. It needs matrix units of its shape, the features that its shader
-/// uses, and workgroups of four subgroups of a fixed size.
+/// Whether the device can run product_coop. This shader needs matrix units for its shape, the
+/// features that it uses, and workgroups of four subgroups whose size is fixed.
 bool has_matrix_units(const DeviceCaps& caps) {
   const auto is_16 = [](const MatrixShape& s) { return s.m == 16 && s.n == 16 && s.k == 16; };
   return std::ranges::any_of(caps.matrix_shapes, is_16) && caps.shader_float16 &&
@@ -197,15 +197,17 @@ std::vector<Launch> product_launches(const LaunchContext& context, const Product
     ProductArgs rest = args;
     rest.x = context.scratch(plan.normed, Access::read);
     rest.norm = {};
-    // rms_norm has already gathered the rows.
+    // rms_norm has already gathered the rows of the outputs, so the product reads row o for output
+    // o.
     if (args.rows == ProductRows::select_outputs) rest.rows = ProductRows::of_outputs;
     std::vector<Launch> launches = product_launches(context, rest, {});
     launches.insert(launches.begin(),
                     rms_norm_launch(context, args, context.scratch(plan.normed, Access::write)));
     return launches;
   }
-  // Products whose outputs do not fill fragments of 16 are small. One of them is x_proj, with
-  // 2 N + 1 outputs. It computes dt, which stays float32 in both precisions.
+  // If the number of outputs is not a multiple of 16, the product is small and always exact. One
+  // such product is x_proj, with 2 N + 1 outputs. One of its outputs gives dt, which must be
+  // float32-exact in both precisions.
   const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
   const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
   BX_ASSERT(args.norm.form == BX_FORM_ABSENT || choice.kernel == ProductChoice::Kernel::vec,

@@ -1,4 +1,4 @@
-// The matrix product that several ops use, as launches:
+// The launches of the matrix product that several ops use:
 //   y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 #pragma once
@@ -12,14 +12,14 @@
 
 namespace bitaxon::vulkan {
 
-/// Which rows are computed, and which source row s(r) each of them reads.
+/// The rows of the result, and the row s(r) of x from which row r of the result is computed.
 enum class ProductRows : std::uint32_t {
-  of_tokens = BX_ROWS_OF_TOKENS,            ///< one row per row of the step; row r reads row r
-  of_outputs = BX_ROWS_OF_OUTPUTS,          ///< one row per output; row o reads row o
-  select_outputs = BX_ROWS_SELECT_OUTPUTS,  ///< one row per output; row o reads that output's row
+  of_tokens = BX_ROWS_OF_TOKENS,            ///< one row per row of the step; s(r) = r
+  of_outputs = BX_ROWS_OF_OUTPUTS,          ///< one row per output of the step; s(r) = r
+  select_outputs = BX_ROWS_SELECT_OUTPUTS,  ///< one row per output; s(r) is the output's step row
 };
 
-/// A weight as shaders see it.
+/// The form and the address of a weight, which shaders need to read it.
 struct WeightUse {
   std::uint32_t form = BX_FORM_ABSENT;
   WeightAddress address;
@@ -29,35 +29,37 @@ struct ProductArgs {
   Binding x;                             ///< [., n_cols], read
   Binding y;                             ///< [n_rows, n_out], write
   std::optional<Binding> residual = {};  ///< [n_rows, n_out], read
-  WeightUse weight = {};  ///< [at least weight_row + n_out, n_cols], matrices flattened
+  WeightUse weight = {};  ///< flattened to [n, n_cols], where n is at least weight_row + n_out
   WeightUse norm = {};    ///< a packed vector [n_cols]
   float eps = 0;          ///< the epsilon of the norm, if there is one
   std::int64_t weight_row = 0;
   std::int64_t n_out = 0;
   std::int64_t n_cols = 0;
-  std::int64_t n_rows = 0;  ///< the bucket of rows or of outputs, as `rows` says
+  std::int64_t n_rows = 0;  ///< the size of the bucket: of rows or outputs, as `rows` says
   ProductRows rows = ProductRows::of_tokens;
 };
 
-/// How a product is computed.
+/// The kernel that computes a product, and its sizes.
 struct ProductChoice {
   enum class Kernel : std::uint8_t {
-    vec,   ///< product_vec: reads the weight once for all rows; fuses the norm
-    tile,  ///< product_tile: decodes the weight once per tile of rows; needs rms_norm before it
-    coop,  ///< product_coop: like tile, but on matrix units, with factors rounded to float16
+    vec,   ///< product_vec: reads the weight once for all rows; also computes the norm
+    tile,  ///< product_tile: decodes the weight once per tile of rows; rms_norm runs before it
+    coop,  ///< product_coop: like tile, but on matrix units and with factors rounded to float16
   };
   Kernel kernel = Kernel::vec;
-  std::uint32_t rows = 1;  ///< rows of x per workgroup
-  std::uint32_t outs = 1;  ///< outputs per workgroup
+  std::uint32_t rows = 1;  ///< the number of rows of x per workgroup
+  std::uint32_t outs = 1;  ///< the number of outputs per workgroup
   const char* reason = "";
 };
-/// `n_rows` is the size of the bucket. With precision "fast", factors may be rounded to 16 bits.
+/// Chooses the kernel for a product. `n_rows` is the size of the bucket. With precision "fast",
+/// factors may be rounded to 16 bits.
 ProductChoice choose_product(const DeviceCaps& caps, std::int64_t n_rows, Precision precision);
 
-/// The plan that several products of the same rows share: whether the norm is a separate launch.
+/// The plan that several products of the same rows share. It says whether the norm is a separate
+/// launch.
 struct ProductPlan {
   bool norm_first = false;
-  ScratchPlan::Block normed;  ///< [n_rows, n_cols], if norm_first
+  ScratchPlan::Block normed;  ///< [n_rows, n_cols]; used only if norm_first
 
   ProductPlan() = default;
   /// `n_rows` is the size of the bucket.

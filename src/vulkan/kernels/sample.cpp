@@ -16,7 +16,8 @@ using namespace sample_operand;
 
 constexpr std::uint32_t kPartGroup = 256;
 
-/// One workgroup filters the whole vocabulary, so its size grows with the vocabulary.
+/// The number of threads of a workgroup of sample_draw. One workgroup filters the whole vocabulary,
+/// so this number grows with the vocabulary.
 std::uint32_t draw_group(std::int64_t vocab_size, const DeviceCaps& caps) {
   const auto lanes = std::bit_ceil(static_cast<std::uint64_t>(vocab_size) / 16 + 1);
   constexpr std::uint64_t kMost = 4 * BX_SAMPLE_MAX_SUBGROUPS;
@@ -27,9 +28,9 @@ struct SamplePlan {
   SamplerStructure structure;
   std::int64_t vocab_size;
   std::uint32_t part_group;  ///< threads per workgroup of sample_scale and sample_weight
-  std::uint32_t n_parts;     ///< parts of the vocabulary: one per workgroup of these shaders
+  std::uint32_t n_parts;     ///< parts of the vocabulary; a workgroup of these shaders takes one
   ScratchPlan scratch;
-  ScratchPlan::Block best;     ///< [G, parts, 2]
+  ScratchPlan::Block best;     ///< [G, parts, 2] for G segments
   ScratchPlan::Block keys;     ///< [G, V]
   ScratchPlan::Block weights;  ///< [G, V]
 
@@ -40,7 +41,7 @@ struct SamplePlan {
         n_parts(groups_for(vocab_size, std::int64_t{part_group} * BX_SAMPLE_PER_LANE)) {
     const std::int64_t n_segments = node.shape(tokens)[0];
     best = scratch.take(n_segments * n_parts * 2);
-    // Without a draw, keys and weights are not used, but a shader needs a binding for them.
+    // Without a draw, no shader uses keys and weights, but their bindings still need memory.
     keys = scratch.take(structure.draw ? n_segments * vocab_size : 1);
     weights = scratch.take(structure.draw ? n_segments * vocab_size : 1);
   }

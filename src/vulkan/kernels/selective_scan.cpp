@@ -16,36 +16,38 @@ namespace {
 
 using namespace selective_scan_operand;
 
-/// Small workgroups spread the channels over more processors of the device.
+/// The number of threads of a workgroup. It is small, because small workgroups spread the channels
+/// over more processors of the device.
 constexpr std::uint32_t kGroupSize = 64;
-/// Lanes that keep a large GPU busy. With fewer channels than this, rows are also split into
-/// chunks.
+/// The number of lanes that keep a large GPU busy. If the channels use fewer lanes, a step of
+/// kRowsWorthChunks rows or more is also split into chunks of rows.
 constexpr std::int64_t kLanesToFill = 1 << 18;
 constexpr std::int64_t kRowsWorthChunks = 256;
 constexpr std::int64_t kChunkRows = 64;
-/// The most states of a channel that fit in registers and unrolled loops.
+/// The largest number of states per channel. The states of a channel must fit in registers, and the
+/// loops over them are unrolled.
 constexpr std::int64_t kMostStates = 256;
 
 struct ScanPlan {
   ScanSizes sizes;
   ScanVariant variant;
   ScratchPlan scratch;
-  ScratchPlan::Block states;   ///< [places, N, E], if there are chunks
-  ScratchPlan::Block dt_sums;  ///< [places, E], if there are chunks
+  ScratchPlan::Block states;   ///< [places, N, E]; used only if there are chunks
+  ScratchPlan::Block dt_sums;  ///< [places, E]; used only if there are chunks
 
   ScanPlan(const NodeView& node, const DeviceCaps& caps)
       : sizes{node.shape(u)[0], node.shape(a_log)[1], node.shape(a_log)[2]},
         variant(choose_scan(caps, sizes)) {
     if (variant.chunk_rows == 0) return;
-    // Every chunk except the last chunk of its segment is full and has a place in these arrays. The
-    // last chunk has at least one row.
+    // A chunk that is not the last chunk of its segment has exactly chunk_rows rows and a place in
+    // these arrays. The last chunk of a segment has at least one row and no place.
     const std::int64_t places = std::max<std::int64_t>(1, (sizes.n_rows - 1) / variant.chunk_rows);
     states = scratch.take(places * sizes.d_state * sizes.d_inner);
     dt_sums = scratch.take(places * sizes.d_inner);
   }
 };
 
-/// The common part of the launches for whole segments and for chunks.
+/// The part of a launch that is the same for whole segments and for chunks.
 Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps, kGroupSize);
   const auto params = context.params<SelectiveScanParams>();
@@ -126,13 +128,15 @@ ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes) {
                 fmt::format("[selective_scan] a_log: expected at most {} states, got {}",
                             kMostStates, sizes.d_state));
   ScanVariant variant;
-  // A CPU has few lanes: sharing channels and loading rows ahead only slows it down.
+  // On a CPU, which has few lanes, sharing a channel among lanes and loading rows ahead only cost
+  // time.
   if (caps.type == DeviceType::cpu) return variant;
   while (variant.lanes < 4 && variant.lanes * 2 <= sizes.d_state) variant.lanes *= 2;
   const std::int64_t states_per_lane = divide_up(sizes.d_state, variant.lanes);
   variant.rows_ahead =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(16 / states_per_lane, 1, 4));
-  // The number of segments is unknown here; a step of many rows usually has one segment.
+  // The number of segments is not known here. A step of many rows usually has one segment, so this
+  // choice assumes one.
   if (sizes.n_rows >= kRowsWorthChunks && sizes.d_inner * variant.lanes < kLanesToFill)
     variant.chunk_rows = kChunkRows;
   return variant;

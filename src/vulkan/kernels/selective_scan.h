@@ -1,4 +1,5 @@
-// The variants of the selective scan. The device and the shapes select a variant; tests run all.
+// The variants of the selective scan. The device and the shapes decide which variant runs. Tests
+// run all variants.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +9,18 @@
 namespace bitaxon::vulkan {
 
 struct ScanSizes {
-  std::int64_t n_rows = 1;  ///< R, the rows of the bucket
+  std::int64_t n_rows = 1;  ///< R, the number of rows of the bucket
   std::int64_t d_inner = 1;
   std::int64_t d_state = 1;
 };
 
 struct ScanVariant {
   std::uint32_t lanes = 1;       ///< lanes that share a channel: 1, 2 or 4
-  std::uint32_t rows_ahead = 1;  ///< rows loaded before they are computed
-  /// If 0, one dispatch computes the rows of a segment one after the other. The bits of a row then
-  /// do not depend on how rows are grouped into steps. Otherwise three dispatches compute chunks of
-  /// this many rows in parallel, and the initial state of a chunk is rounded differently.
+  std::uint32_t rows_ahead = 1;  ///< rows that are loaded before the first is computed
+  /// If chunk_rows is 0, one dispatch computes the rows of a segment one after the other. The bits
+  /// of a row then do not depend on how rows are grouped into steps. Otherwise three dispatches
+  /// compute chunks of chunk_rows rows in parallel, and the initial state of a chunk is rounded
+  /// differently.
   std::int64_t chunk_rows = 0;
 };
 ScanVariant choose_scan(const DeviceCaps& caps, const ScanSizes& sizes);

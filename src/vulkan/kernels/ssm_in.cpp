@@ -16,9 +16,9 @@ constexpr std::uint32_t kOutsPerSubgroup = 4;
 struct SsmInPlan {
   std::int64_t n_rows, d_model, d_inner, d_conv;
   ScratchPlan scratch;
-  ScratchPlan::Block v;        ///< [R, E], for several rows
-  ProductPlan product;         ///< for several rows
-  ScratchPlan::Block no_tail;  ///< bound instead of a tail when the tail has no rows
+  ScratchPlan::Block v;        ///< [R, E]; used only for several rows
+  ProductPlan product;         ///< used only for several rows
+  ScratchPlan::Block no_tail;  ///< bound instead of the tail if the tail has no rows
 
   SsmInPlan(const NodeView& node, const DeviceCaps&)
       : n_rows(node.shape(x)[0]),

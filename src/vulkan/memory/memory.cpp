@@ -15,7 +15,8 @@
 
 namespace bitaxon::vulkan {
 
-/// One allocation. `free_ranges` maps offsets to sizes; adjacent ranges are merged.
+/// One allocation of device memory. `free_ranges` maps the offset of each free range to its size.
+/// No two free ranges are adjacent.
 struct Block {
   MemoryHandle memory;
   std::uint32_t type = 0;
@@ -29,8 +30,8 @@ namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{64} << 20;
 
-/// The size of a new block for a buffer. A buffer of more than half a shared block gets its own
-/// block.
+/// The size of a new block for a buffer. A buffer that is larger than half a shared block gets a
+/// block of its own.
 std::size_t block_bytes_for(const DeviceCaps& caps, std::size_t size_bytes) {
   const std::size_t shared = shared_block_bytes(caps);
   return 2 * size_bytes > shared ? size_bytes : shared;
@@ -43,10 +44,12 @@ std::uint64_t largest_device_heap(const DeviceCaps& caps) {
   return largest;
 }
 
-/// A higher score is better. Empty if the type cannot be used.
+/// How well a memory type suits a purpose. A higher score is better. Empty if the type cannot be
+/// used for this purpose.
 std::optional<int> score(const DeviceCaps& caps, const MemoryType& type, MemoryPurpose purpose) {
   const bool device = (type.flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) != 0;
-  // Only coherent memory counts as visible to the host, because nothing here flushes.
+  // Only coherent memory counts as visible to the host, because this project never flushes mapped
+  // memory.
   const bool host = (type.flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0 &&
                     (type.flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
   const bool cached = (type.flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
@@ -54,7 +57,7 @@ std::optional<int> score(const DeviceCaps& caps, const MemoryType& type, MemoryP
     case MemoryPurpose::weights:
     case MemoryPurpose::state:
     case MemoryPurpose::activations: {
-      // A small window onto device memory is left to step buffers.
+      // If the heap is only a small window onto device memory, it is kept free for step buffers.
       const bool large = 2 * caps.heaps[type.heap].size_bytes >= largest_device_heap(caps);
       return 4 * static_cast<int>(device && large) + static_cast<int>(host && device && large);
     }
@@ -81,7 +84,8 @@ std::string_view name_of(MemoryPurpose purpose) {
 
 std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
                                 std::uint32_t allowed_types) {
-  // Memory that only protected queues may access, or that exists only while it is rendered to.
+  // Only protected queues may access PROTECTED memory. LAZILY_ALLOCATED memory is only for images
+  // that are rendered to.
   constexpr VkMemoryPropertyFlags kUnusable =
       VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
   std::int32_t best = -1;
@@ -103,7 +107,7 @@ std::uint64_t shared_block_bytes(const DeviceCaps& caps) {
 
 std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes) {
   std::uint64_t total = 0;
-  std::vector<std::uint64_t> room;  // free bytes at the end of each block
+  std::vector<std::uint64_t> room;  // the number of free bytes at the end of each block
   for (const std::uint64_t size : sizes) {
     const std::uint64_t bytes = align_up(std::max<std::uint64_t>(size, 1), kBufferAlignment);
     auto block = std::find_if(room.begin(), room.end(), [&](auto free) { return free >= bytes; });
@@ -172,7 +176,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
         add_block(static_cast<std::uint32_t>(type), block_bytes_for(caps, bytes), buffer->label_);
     offset = 0;
   }
-  // From here on, the destructor of the buffer returns the range.
+  // From here on, the destructor of the buffer gives the range back to the block.
   auto range = std::prev(block->free_ranges.upper_bound(offset));
   const auto [range_offset, range_size] = *range;
   block->free_ranges.erase(range);
@@ -258,7 +262,7 @@ Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const st
 }
 
 void MemoryAllocator::give_back(DeviceBuffer& buffer) noexcept {
-  buffer.buffer_ = {};  // destroyed before its memory
+  buffer.buffer_ = {};  // the VkBuffer must be destroyed before its memory
   used_bytes_[static_cast<std::size_t>(buffer.purpose_)] -= buffer.block_bytes_;
   Block& block = *buffer.block_;
   auto place = block.free_ranges.emplace(buffer.block_offset_, buffer.block_bytes_).first;

@@ -1,4 +1,4 @@
-// Buffers in a few large allocations.
+// Places buffers in a few large allocations of device memory.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace bitaxon::vulkan {
 
-/// What memory is used for. The purpose decides the memory type.
+/// The purpose for which memory is used. The purpose decides the memory type.
 enum class MemoryPurpose : std::uint8_t {
   weights,      ///< written once, read by the device
   state,        ///< read and written by the device
@@ -29,7 +29,7 @@ std::string_view name_of(MemoryPurpose purpose);
 class MemoryAllocator;
 struct Block;
 
-/// A buffer and its memory. Frees both. The allocator outlives the buffer.
+/// Owns a buffer and the memory of the buffer. The allocator must outlive the buffer.
 class DeviceBuffer {
  public:
   DeviceBuffer() = default;
@@ -39,11 +39,11 @@ class DeviceBuffer {
 
   VkBuffer handle() const { return buffer_.get(); }
   std::size_t size_bytes() const { return size_bytes_; }
-  /// The address for shaders that read through addresses.
+  /// The device address of the buffer, for shaders that read through addresses.
   VkDeviceAddress address() const { return address_; }
-  /// The mapped memory; nullptr if the memory is not visible to the host.
+  /// The memory as mapped into this process; nullptr if the memory is not visible to the host.
   std::byte* mapped() const { return mapped_; }
-  /// Whether reading `mapped` is as fast as reading other memory.
+  /// Whether the host can read the mapped memory as fast as normal memory.
   bool host_cached() const { return host_cached_; }
   const std::string& label() const { return label_; }
 
@@ -59,10 +59,10 @@ class DeviceBuffer {
   MemoryPurpose purpose_ = MemoryPurpose::weights;
   Block* block_ = nullptr;
   std::size_t block_offset_ = 0;
-  std::size_t block_bytes_ = 0;  ///< size of the buffer's range in the block
+  std::size_t block_bytes_ = 0;  ///< the size of the buffer's range in the block
 };
 
-/// Sub-allocates buffers from blocks of memory. Single-threaded.
+/// Allocates large blocks of memory and places buffers in them. May be used by one thread only.
 class MemoryAllocator {
  public:
   explicit MemoryAllocator(const Device& device);
@@ -70,15 +70,16 @@ class MemoryAllocator {
   MemoryAllocator& operator=(const MemoryAllocator&) = delete;
   ~MemoryAllocator();
 
-  /// Throws Error(device) with the label, the size, and the limit or the free memory.
+  /// Allocates a buffer. Throws Error(device) if this fails. The message contains the label, the
+  /// size, and either the exceeded limit or the free memory.
   std::shared_ptr<DeviceBuffer> allocate(std::size_t size_bytes, MemoryPurpose purpose,
                                          std::string label);
 
-  /// Bytes of the live buffers of a purpose.
+  /// The total size in bytes of the live buffers of one purpose.
   std::size_t used_bytes(MemoryPurpose purpose) const {
     return used_bytes_[static_cast<std::size_t>(purpose)];
   }
-  /// The largest total number of bytes of the buffers that were live at the same time.
+  /// The largest total size in bytes of buffers that were live at the same time.
   std::size_t peak_bytes() const { return peak_bytes_; }
 
  private:
@@ -86,7 +87,7 @@ class MemoryAllocator {
   Block* find_room(std::uint32_t type, std::size_t size, std::size_t alignment,
                    std::size_t& offset);
   Block* add_block(std::uint32_t type, std::size_t size, const std::string& label);
-  /// Describes a block that could not be allocated.
+  /// The part of an error message that describes a block that could not be allocated.
   std::string describe_block(std::uint32_t type, std::size_t size, const std::string& label) const;
   void give_back(DeviceBuffer& buffer) noexcept;
 
@@ -96,14 +97,14 @@ class MemoryAllocator {
   std::size_t peak_bytes_ = 0;
 };
 
-/// Bytes of the blocks that buffers of these sizes take when they are allocated in this order and
-/// no memory is in use yet. Pure.
+/// The total size in bytes of the blocks that are needed for buffers of these sizes, allocated in
+/// this order by a new allocator.
 std::uint64_t allocated_bytes(const DeviceCaps& caps, std::span<const std::uint64_t> sizes);
-/// Small buffers share blocks of this size.
+/// The size in bytes of a block that small buffers share.
 std::uint64_t shared_block_bytes(const DeviceCaps& caps);
 
-/// The memory type for a purpose, among the types in the bit mask `allowed_types`; -1 if there is
-/// none. Pure.
+/// The index of the best memory type for a purpose, among the types in the bit mask
+/// `allowed_types`. -1 if none of these types can be used.
 std::int32_t choose_memory_type(const DeviceCaps& caps, MemoryPurpose purpose,
                                 std::uint32_t allowed_types);
 

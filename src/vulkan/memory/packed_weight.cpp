@@ -18,8 +18,8 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::size_t kPartAlignment = 16;
-/// Sizes, in 32-bit words, in the tables of an nf4 weight. kCodebookWords includes the four words
-/// between the codebook and the nested map. See shaders/lib/weight.glsl.
+/// Sizes of the tables of an nf4 weight, in 32-bit words. kCodebookWords counts the codebook and
+/// the four words between the codebook and the nested map. See shaders/lib/weight.glsl.
 constexpr std::int64_t kCodebookWords = 20;
 constexpr std::int64_t kNestedMapWords = 256;
 
@@ -41,11 +41,12 @@ std::int64_t groups_of(const WeightDesc& desc) {
   return divide_up(desc.elements(), desc.group_size);
 }
 
-/// The form has 23 bits for the group size.
+/// The largest group size. The form of a weight has 23 bits for the group size.
 constexpr std::int64_t kMaxGroupSize = (1 << 23) - 1;
 
-/// The group size that shaders use. A group size beyond the limit is replaced by a smaller group
-/// size that still covers the whole weight. Throws if there is none.
+/// The group size that shaders use. A group size above kMaxGroupSize is replaced by a smaller one
+/// with which a single group still covers the whole weight. Throws if the weight is too large for
+/// this.
 std::int64_t group_size_of(const WeightDesc& desc) {
   if (desc.group_size <= kMaxGroupSize) return desc.group_size;
   const auto enough = std::max<std::int64_t>(
@@ -76,8 +77,8 @@ std::uint32_t form_of(const WeightDesc& desc) {
   return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
 }
 
-/// Copies the bytes of `part` that lie in [offset, offset + to.size()). `from` is the content of
-/// the part.
+/// Writes to `to` the bytes of `part` that lie in [offset, offset + to.size()) of the packed
+/// weight. `from` is the content of the part.
 template <class Transform>
 void write_part(const PackedPart& part, std::span<const std::byte> from, std::size_t offset,
                 std::span<std::byte> to, const Transform& transform) {
@@ -92,7 +93,8 @@ void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
   std::memcpy(to.data(), from.data(), from.size());
 }
 
-/// nf4 stores the first of two codes in the high half of the byte.
+/// Swaps the two codes in each byte. An nf4 checkpoint stores the first code in the high half of
+/// the byte, but shaders expect it in the low half.
 void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
   for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] << 4 | from[i] >> 4;
 }

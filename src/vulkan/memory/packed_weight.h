@@ -1,5 +1,5 @@
-// Weights in the form that shaders read (shaders/lib/weight.glsl): parts one after the other in one
-// buffer, which shaders reach by its address.
+// Packs weights in the form that shaders read (shaders/lib/weight.glsl). The parts of a weight
+// follow each other in one buffer, which shaders reach by its address.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace bitaxon::vulkan {
 
-/// Shaders count the elements of a weight in 32 bits.
+/// The largest number of elements of a weight. Shaders index elements with 32 bits.
 inline constexpr std::int64_t kMaxWeightElements = UINT32_MAX;
 
 /// A part of a packed weight: codes or elements, scales, or tables.
@@ -24,9 +24,9 @@ struct PackedPart {
   std::size_t size_bytes = 0;
 };
 
-/// How a weight is packed. Vectors (one matrix of one row) become float32. All other weights keep
-/// their bytes, except that the two codes in each byte of an nf4 weight are swapped, so that the
-/// first code is in the low half.
+/// The layout of a packed weight. Vectors (one matrix of one row) become float32. All other weights
+/// keep their bytes, with one exception: the two codes in each byte of an nf4 weight are swapped,
+/// so that the first code is in the low half.
 struct PackedLayout {
   std::uint32_t form = 0;  ///< see shaders/params/types.h
   PackedPart data, scales, tables;
@@ -38,7 +38,7 @@ PackedLayout packed_layout(const WeightDesc& desc);
 void write_packed(const WeightDesc& desc, const WeightParts& parts, const PackedLayout& layout,
                   std::size_t offset, std::span<std::byte> to);
 
-/// What Weight::packed points to.
+/// The packed weight to which Weight::packed points.
 struct PackedWeight {
   WeightDesc desc;
   std::uint32_t form = 0;
@@ -46,7 +46,8 @@ struct PackedWeight {
   std::shared_ptr<DeviceBuffer> memory;
 };
 
-/// Makes the weight in this memory. If `memory` is null, the weight is a description without data.
+/// Makes a weight whose packed bytes are in `memory`. If `memory` is null, the weight has a
+/// description but no data.
 std::shared_ptr<const Weight> make_weight(const WeightDesc& desc,
                                           std::shared_ptr<DeviceBuffer> memory);
 

@@ -54,8 +54,8 @@ void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose pur
   if (staging == nullptr) staging = memory_.allocate(2 * kHalfBytes, purpose, "staging buffer");
 }
 
-/// Calls act(). If a copy fails, waits for the device before rethrowing: other copies may still be
-/// in flight, in buffers that the caller then frees.
+/// Calls act(), which makes copies. If act() throws, waits for the device before rethrowing. Other
+/// copies may still be in flight, and the caller frees their buffers.
 template <class Act>
 void Transfer::run(const Act& act) {
   try {
@@ -73,8 +73,8 @@ void Transfer::submit_copy(Half& half, const DeviceBuffer& from, const DeviceBuf
   auto begin = structure<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
   begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
   check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", what);
-  // The first barrier orders the copy after earlier steps and copies, the second orders the host
-  // after the copy.
+  // There are two barriers. The first makes the copy wait for earlier steps and copies. The second
+  // makes the result of the copy visible to the host.
   auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;

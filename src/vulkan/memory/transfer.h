@@ -1,4 +1,4 @@
-// Moves bytes between host and device outside of steps.
+// Copies bytes between host and device. These copies are not part of a step.
 #pragma once
 
 #include <cstddef>
@@ -11,21 +11,21 @@
 
 namespace bitaxon::vulkan {
 
-/// Writes bytes [offset, offset + to.size()) of the data to upload.
+/// A function that writes bytes [offset, offset + to.size()) of the data to upload into `to`.
 using FillBytes = std::function<void(std::size_t offset, std::span<std::byte> to)>;
 
-/// Writes directly to memory that the host can map. Other memory is reached through a staging
-/// buffer of two halves: one half is filled while the other half is copied. When a call returns or
-/// throws, none of its copies is in flight. A failed copy counts as a failure of the device; a lack
-/// of memory for the staging buffer does not.
+/// Copies bytes to and from buffers. If the host can map the memory of a buffer, copies directly.
+/// Otherwise uses a staging buffer of two halves: the host fills one half while the device copies
+/// the other half. When a call returns or throws, all of its copies have ended. A failed copy
+/// counts as a failure of the device. A lack of memory for the staging buffer does not.
 class Transfer {
  public:
   Transfer(const Device& device, MemoryAllocator& memory, Failure& failure);
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  /// Offsets and sizes passed to `fill` are multiples of 16. Only the size of the last call may
-  /// differ.
+  /// Calls `fill` for consecutive pieces of the data. The offsets and sizes of all pieces are
+  /// multiples of 16, except the size of the last piece.
   void upload(const DeviceBuffer& to, std::size_t offset, std::size_t size_bytes,
               const FillBytes& fill);
   void download(const DeviceBuffer& from, std::size_t offset, std::span<std::byte> to);
@@ -35,7 +35,7 @@ class Transfer {
  private:
   struct Half {
     VkCommandBuffer commands = VK_NULL_HANDLE;
-    std::uint64_t busy_until = 0;  ///< the value of done_ when the half is free again
+    std::uint64_t busy_until = 0;  ///< the half is free when done_ reaches this value
   };
   void prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose purpose);
   template <class Act>
@@ -47,14 +47,14 @@ class Transfer {
   const Device& device_;
   MemoryAllocator& memory_;
   Failure& failure_;
-  std::shared_ptr<DeviceBuffer> up_, down_;  ///< allocated on first use
+  std::shared_ptr<DeviceBuffer> up_, down_;  ///< staging buffers, allocated on first use
   CommandPoolHandle pool_;
   SemaphoreHandle done_;
   std::uint64_t submitted_ = 0;
   Half halves_[2];
 };
 
-/// A timeline semaphore that starts at 0.
+/// Creates a timeline semaphore with the value 0.
 SemaphoreHandle make_timeline(const Device& device, const char* label);
 
 }  // namespace bitaxon::vulkan

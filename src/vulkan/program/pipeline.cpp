@@ -139,7 +139,8 @@ Pipeline PipelineLibrary::make(const Launch& launch) {
   info.stage.module = module.handle.get();
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &specialization;
-  // Without these flags, a compiler may choose a subgroup size other than gl_SubgroupSize.
+  // Without these flags, the driver's compiler may use a subgroup size that differs from
+  // gl_SubgroupSize.
   if (caps.subgroup_size_control && caps.full_subgroups && group_size % caps.max_subgroup_size == 0)
     info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_ALLOW_VARYING_SUBGROUP_SIZE_BIT |
                        VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;

@@ -1,4 +1,5 @@
-// Compute pipelines, made once for each shader and set of specialization constants.
+// Makes compute pipelines. There is one pipeline for each shader and set of specialization
+// constants.
 #pragma once
 
 #include <functional>
@@ -20,21 +21,23 @@ struct Pipeline {
   VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
 };
 
-/// The source of shader code: embedded_code(), or a folder of shaders compiled at run time.
+/// A function that returns the SPIR-V of a shader. The SPIR-V comes from embedded_code(), or from a
+/// folder of shaders that are compiled at run time.
 using ShaderSource = std::function<std::vector<std::uint32_t>(Shader shader)>;
 
-/// Describes the first mismatch between a launch and its shader, by name and number. Empty if they
-/// match.
+/// Describes the first mismatch between a launch and the interface of its shader, with the expected
+/// value and the actual value. Empty if both match.
 std::string interface_problem(const Launch& launch, const ShaderInterface& interface);
 
-/// Owns all pipelines of a device. Single-threaded.
+/// Owns all pipelines of a device. May be used by one thread only.
 class PipelineLibrary {
  public:
   PipelineLibrary(const Device& device, PipelineCache& cache, ShaderSource source)
       : device_(device), cache_(cache), source_(std::move(source)) {}
 
-  /// Makes a pipeline on first use. Throws Error(invalid_argument) when the launch does not fit the
-  /// shader, and Error(device) when the driver fails.
+  /// Returns the pipeline for a launch. Makes the pipeline on first use. Throws
+  /// Error(invalid_argument) if the launch does not match its shader, and Error(device) if the
+  /// driver fails.
   const Pipeline& find(const Launch& launch);
 
  private:
@@ -50,7 +53,7 @@ class PipelineLibrary {
   PipelineCache& cache_;
   ShaderSource source_;
   std::map<Shader, Module> modules_;
-  std::map<std::size_t, SetLayoutHandle> set_layouts_;  ///< by number of bindings
+  std::map<std::size_t, SetLayoutHandle> set_layouts_;  ///< by the number of bindings of a shader
   std::map<std::vector<std::uint32_t>, Pipeline> pipelines_;
 };
 

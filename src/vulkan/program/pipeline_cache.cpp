@@ -23,7 +23,8 @@ struct FileHeader {
   std::uint64_t checksum = 0;
 };
 
-/// A hash of everything whose change invalidates cached pipelines.
+/// A hash of everything that cached pipelines depend on. If the hash changes, the cached pipelines
+/// are invalid.
 std::uint64_t identity_of(const DeviceCaps& caps) {
   XXH3_state_t* state = XXH3_createState();
   XXH3_64bits_reset(state);
@@ -45,7 +46,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path) {
     const auto bytes = std::as_bytes(std::span(text));
     return {bytes.begin(), bytes.end()};
   } catch (const std::exception&) {
-    return {};  // counts as a missing file
+    return {};  // a file that cannot be read counts as missing
   }
 }
 
@@ -59,7 +60,7 @@ std::vector<std::byte> valid_cache(std::span<const std::byte> file, const Device
   if (header.magic != kMagic || header.size_bytes != payload.size() ||
       header.checksum != XXH3_64bits(payload.data(), payload.size()))
     return {};
-  // Drivers check their header themselves, but some drivers do so badly.
+  // Drivers should check the header of their data, but some drivers do not check it well enough.
   VkPipelineCacheHeaderVersionOne driver{};
   if (payload.size() < sizeof(driver)) return {};
   std::memcpy(&driver, payload.data(), sizeof(driver));
@@ -123,7 +124,7 @@ void PipelineCache::write_note(const std::string& name, const std::string& text)
     file.write(text);
     file.commit();
   } catch (const std::exception&) {
-    // The next run tests again.
+    // Without the note, the next run repeats the test.
   }
 }
 
@@ -146,7 +147,7 @@ void PipelineCache::save() noexcept {
     file.write(cache_file(payload));
     file.commit();
   } catch (const std::exception&) {
-    // The next run compiles again.
+    // Without the file, the next run compiles the pipelines again.
   }
 }
 

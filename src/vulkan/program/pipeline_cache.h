@@ -1,6 +1,7 @@
-// The compiled pipelines of the driver, kept on disk between runs. A problem with the cache is
-// never an error. A file that is truncated, foreign or from another driver counts as missing. A
-// folder that cannot be written and a driver without a usable cache are ignored.
+// Keeps the pipelines that the driver has compiled on disk, for later runs. A problem with the
+// cache is never an error. If a file is truncated, has another format or is from another driver, it
+// counts as missing. If the folder cannot be written, or the driver has no usable cache, nothing is
+// kept.
 #pragma once
 
 #include <filesystem>
@@ -10,23 +11,24 @@
 
 namespace bitaxon::vulkan {
 
-/// One file per device, driver and set of shaders: "vulkan-10de-2335-<hash>.pipelines".
+/// The pipeline cache of one device, driver and set of shaders. It has a file of its own, with a
+/// name such as "vulkan-10de-2335-<hash>.pipelines".
 class PipelineCache {
  public:
-  /// With an empty `folder`, nothing is kept.
+  /// Reads the cache file in `folder`. If `folder` is empty, nothing is read or kept.
   PipelineCache(const Device& device, std::filesystem::path folder);
   ~PipelineCache();
   PipelineCache(const PipelineCache&) = delete;
   PipelineCache& operator=(const PipelineCache&) = delete;
 
-  /// Reads a note next to the cache file, for test results of this device, driver and set of
-  /// shaders. Empty if no note exists.
+  /// Reads a note, a text file next to the cache file. Notes hold test results for this device,
+  /// driver and set of shaders. Empty if there is no such note.
   std::string read_note(const std::string& name) const;
   void write_note(const std::string& name, const std::string& text) const noexcept;
 
-  /// VK_NULL_HANDLE when the driver cannot create a cache.
+  /// The VkPipelineCache; VK_NULL_HANDLE if the driver cannot create one.
   VkPipelineCache handle() const { return cache_.get(); }
-  /// Notes that pipelines have been added, so that save() writes the file again.
+  /// Call this after pipelines have been added, so that save() writes the file again.
   void mark_changed() { changed_ = true; }
   void save() noexcept;
 
@@ -41,10 +43,10 @@ class PipelineCache {
   bool changed_ = false;
 };
 
-/// The payload of a cache file that is complete and was written for this device and driver;
-/// otherwise empty. Pure.
+/// The payload of a cache file, if the file is complete and was written for this device and driver.
+/// Otherwise empty.
 std::vector<std::byte> valid_cache(std::span<const std::byte> file, const DeviceCaps& caps);
-/// The cache file for `payload`: magic, size and checksum come first.
+/// The bytes of a cache file: magic, size and checksum, followed by `payload`.
 std::vector<std::byte> cache_file(std::span<const std::byte> payload);
 
 }  // namespace bitaxon::vulkan

@@ -1,4 +1,5 @@
-// The compute shaders, by name. Generated from the list in shaders/shaders.cmake.
+// The names of the compute shaders and their SPIR-V. The list of names is generated from
+// shaders/shaders.cmake.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 
 namespace bitaxon::vulkan {
 
-/// shaders/<name>.comp is Shader::name.
+/// The shaders. Shader::name stands for shaders/<name>.comp.
 enum class Shader : std::uint16_t {
 #define BX_SHADER(name) name,
 #include "shaders/shader_list.inc"
@@ -21,7 +22,7 @@ inline constexpr int kShaderCount = 0
     ;
 
 std::string_view name_of(Shader shader);
-/// SPIR-V compiled at build time.
+/// The SPIR-V of a shader, compiled at build time.
 std::span<const std::uint32_t> embedded_code(Shader shader);
 
 }  // namespace bitaxon::vulkan

@@ -29,8 +29,8 @@ using Compiler = std::unique_ptr<shaderc_compiler, Release>;
 using Options = std::unique_ptr<shaderc_compile_options, Release>;
 using Result = std::unique_ptr<shaderc_compilation_result, Release>;
 
-/// An included file, or an error. For an error, `name` is empty and `text` is the message. The
-/// library reads `view`.
+/// An included file, or an error. For an error, `name` is empty and `text` is the error message.
+/// `view` is the form in which libshaderc reads both.
 struct Included {
   std::string name;
   std::string text;
@@ -52,7 +52,8 @@ Included read_included(const std::filesystem::path& dir, const std::string& want
   return {"", fmt::format("no such file in {}", printable_path(dir.string()))};
 }
 
-// Called by the library, which has a C interface, so it must not throw.
+// libshaderc calls this function for each #include. The function must not throw, because libshaderc
+// has a C interface.
 shaderc_include_result* resolve_include(void* user_data, const char* wanted, int,
                                         const char* includer, std::size_t depth) noexcept {
   const auto& dir = *static_cast<const std::filesystem::path*>(user_data);
@@ -66,7 +67,8 @@ void release_include(void*, shaderc_include_result* result) noexcept {
   delete static_cast<Included*>(result->user_data);
 }
 
-/// The options of the build, see cmake/BitAxonShaders.cmake. The result refers to `dir`.
+/// The same compiler options as in the build (see cmake/BitAxonShaders.cmake). The result refers to
+/// `dir`, so `dir` must outlive it.
 Options options_for(std::filesystem::path& dir) {
   Options options(shaderc_compile_options_initialize());
   shaderc_compile_options_set_optimization_level(options.get(),
@@ -74,8 +76,8 @@ Options options_for(std::filesystem::path& dir) {
   shaderc_compile_options_set_target_env(options.get(), shaderc_target_env_vulkan,
                                          shaderc_env_version_vulkan_1_2);
   shaderc_compile_options_set_warnings_as_errors(options.get());
-  // All shaders use this version. When a source asks for an old version, glslang prints its
-  // built-ins to stdout.
+  // All shaders have this version, so it is forced. Otherwise glslang would print its built-ins to
+  // stdout for a source that asks for an old version.
   shaderc_compile_options_set_forced_version_profile(options.get(), 450, shaderc_profile_none);
   shaderc_compile_options_set_include_callbacks(options.get(), resolve_include, release_include,
                                                 &dir);

@@ -11,10 +11,11 @@ namespace bitaxon::vulkan {
 /// Throws Error(unsupported) when this build has no shader compiler.
 void require_shader_compiler();
 
-/// SPIR-V of dir/<name>.comp, compiled by shaderc with the options of the build. An #include is
-/// searched for next to the file that contains it, then in `dir`. Throws Error(unsupported) without
-/// a compiler, Error(io) when the file cannot be read, and Error(format) with the first message of
-/// the compiler, "file:line: error: ...".
+/// Compiles dir/<name>.comp to SPIR-V, by shaderc and with the options of the build. An included
+/// file is searched for in the folder of the including file, then in `dir`. Throws
+/// Error(unsupported) if this build has no compiler, and Error(io) if a file cannot be read. If the
+/// source is wrong, throws Error(format) with the first message of the compiler, such as
+/// "file:line: error: ...".
 std::vector<std::uint32_t> compile_shader(const std::filesystem::path& dir, std::string_view name);
 
 }  // namespace bitaxon::vulkan

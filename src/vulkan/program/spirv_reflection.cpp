@@ -9,7 +9,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-// Numbers from the specification.
+// These numbers are from the specification of SPIR-V.
 constexpr std::uint32_t kMagic = 0x07230203;
 enum Op : std::uint32_t {
   kTypeInt = 21,
@@ -47,11 +47,11 @@ enum StorageClass : std::uint32_t {
 
 struct Type {
   std::uint32_t op = 0;
-  std::size_t place = 0;             ///< index among all types; a type refers only to earlier types
-  std::vector<std::uint32_t> words;  ///< the words after the result id
+  std::size_t place = 0;             ///< index among all types; refers only to types before it
+  std::vector<std::uint32_t> words;  ///< the words of the instruction after the result id
 };
 
-/// The data that one pass over the instructions collects.
+/// A SPIR-V module. Holds the data that one pass over the instructions collects.
 class Module {
  public:
   explicit Module(std::span<const std::uint32_t> code) {
@@ -191,7 +191,7 @@ class Module {
           fail("a descriptor set other than 0");
         const bool writable = !has(id, kNonWritable) && !is_read_only(block);
         const std::uint32_t number = decoration(id, kBinding, "a buffer without a binding");
-        // A shader may access one buffer through several declarations.
+        // A shader may declare one binding several times, with different types.
         const auto same =
             std::ranges::find(found.bindings, number, &ShaderInterface::Binding::number);
         if (same != found.bindings.end())

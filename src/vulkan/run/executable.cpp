@@ -89,7 +89,7 @@ class Resolver {
   std::size_t place_;
 };
 
-/// The cost of a full bucket at position 0.
+/// The cost of a node in a step that fills the bucket and begins at position 0.
 Cost full_cost_of(const NodeView& node) {
   StepSizes sizes;
   for (const Operand& operand : node.node().operands) {
@@ -101,8 +101,8 @@ Cost full_cost_of(const NodeView& node) {
   return cost_of(node, sizes);
 }
 
-/// If a bucket has room for only one row, segment or output, every step has exactly one, so the
-/// grid does not depend on the step.
+/// Makes the grid independent of the step where possible: if the bucket has room for only one row,
+/// segment or output, every step has exactly one.
 void settle_grid(Launch& launch, const Graph& graph) {
   for (GridAxis& axis : launch.grid)
     if (axis.per != RowSpace::none && capacity_of(graph, axis.per) == 1) axis.per = RowSpace::none;

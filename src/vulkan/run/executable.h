@@ -17,20 +17,22 @@ struct VulkanExecutable {
   std::shared_ptr<const Plan> plan;
   PlanContext context;
   std::vector<BoundLaunch> launches;
-  std::string label;  ///< "layer_0 ssm_in: ssm_in_vec .. sample: sample_draw (43 dispatches)"
+  /// The first and the last launch, such as
+  /// "layer_0 ssm_in: ssm_in_vec .. sample: sample_draw (43 dispatches)".
+  std::string label;
   std::optional<BoundRange> result;
   RecordOptions options;
   std::vector<std::unique_ptr<Recording>> recordings;
 
-  /// Returns a recording that is not in flight (its ticket is at most `done`), or a new one when
-  /// all are in flight.
+  /// Returns a recording that is not in flight. A recording is in flight if its ticket is greater
+  /// than `done`. If all recordings are in flight, makes a new one.
   Recording& recording_for(std::uint64_t done, const Device& device, MemoryAllocator& memory);
 };
 
-/// Asks the kernel of every node for its launches and resolves their bindings. Throws
-/// Error(unsupported) when a kernel cannot run on this device, or when a binding or a grid exceeds
-/// a limit. The message then names the op, the label, the value and the limit. Throws Error(device)
-/// as PipelineLibrary does.
+/// Asks the kernel of every node for its launches and resolves the bindings of these launches.
+/// Throws Error(unsupported) if a kernel cannot run on this device, or if a binding or a grid
+/// exceeds a limit. In the second case the message names the op, its label, the value and the
+/// limit. Throws Error(device) in the same cases as PipelineLibrary.
 void bind_launches(VulkanExecutable& executable, const DeviceCaps& caps,
                    PipelineLibrary& pipelines);
 

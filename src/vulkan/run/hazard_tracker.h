@@ -1,4 +1,5 @@
-// Decides where a recording needs barriers, from what each launch reads and writes. Uses no device.
+// Decides where a recording needs barriers. The decision depends only on the memory that each
+// launch reads and writes.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +19,13 @@ struct MemoryAccess {
   Access access = Access::read;
 };
 
-/// One barrier orders everything before it against everything after it, so the accesses before a
-/// barrier can be forgotten.
+/// Remembers the accesses since the last barrier. Earlier accesses do not matter, because a barrier
+/// makes everything after it wait for everything before it.
 class HazardTracker {
  public:
-  /// Whether a launch with these accesses needs a barrier before it: one of its ranges overlaps a
-  /// range accessed since the last barrier, and at least one of the two accesses writes. Remembers
-  /// the accesses for the next calls.
+  /// Whether a launch with these accesses needs a barrier before it. This is so if one of its
+  /// ranges overlaps a range that was accessed since the last barrier, and at least one of the two
+  /// accesses writes. Remembers the accesses for the next calls.
   bool needs_barrier(std::span<const MemoryAccess> accesses);
 
  private:

@@ -1,4 +1,4 @@
-// The table of Vulkan kernels: how each op becomes launches.
+// The table of Vulkan kernels. The kernel of an op turns a node with this op into launches.
 #pragma once
 
 #include "ops/op.h"
@@ -7,17 +7,18 @@
 namespace bitaxon::vulkan {
 
 struct VulkanKernel {
-  /// Bytes of scratch for the node's full bucket. Depends on shapes and formats, not on addresses.
+  /// The bytes of scratch that the node needs if a step fills its bucket. The result depends on
+  /// shapes and formats, but not on addresses.
   std::size_t (*workspace)(const NodeView& node, const DeviceCaps& caps);
-  /// The node's dispatches, in order. Throws Error(unsupported) with the reason when the device
-  /// cannot run them.
+  /// The dispatches of the node, in order. Throws Error(unsupported) with the reason if the device
+  /// cannot run these dispatches.
   std::vector<Launch> (*launch)(const LaunchContext& context);
 };
 
 /// A kernel with scratch. The constructor Plan(node, caps) lays out the scratch in the member
-/// `scratch`, a ScratchPlan, and makes all decisions that this layout depends on. `workspace` and
-/// `launch` each build a Plan from the same node and device, so both plans are equal. The size of
-/// the scratch therefore always fits the launches.
+/// `scratch`, a ScratchPlan, and makes all decisions that this layout depends on. Both `workspace`
+/// and `launch` build a Plan from the same node and device, so their plans are equal. Therefore the
+/// size from `workspace` always fits the launches.
 template <class Plan, std::vector<Launch> (*launches)(const LaunchContext&, const Plan&)>
 constexpr VulkanKernel kernel_with_plan() {
   return {

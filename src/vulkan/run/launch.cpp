@@ -24,7 +24,8 @@ bool allows(Access declared, Access wanted) {
 
 Binding LaunchContext::bind(int index, Access access) const {
   BX_ASSERT(has(index), "only an operand that is there can be bound");
-  // Several launches of one node may write a result and then read it.
+  // A node may have several launches, and a later launch may read a result that an earlier one has
+  // written.
   const Access declared = operand(index).access;
   BX_ASSERT(declared != Access::read || allows(declared, access),
             "a launch writes only what its node has declared");
@@ -50,7 +51,8 @@ LaunchContext::StateStrides LaunchContext::strides(int index) const {
 }
 
 std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted) {
-  // Subgroup sizes and the sizes that kernels ask for are powers of two; subgroups are at most 128.
+  // Subgroup sizes and the sizes that kernels ask for are powers of two, so the result consists of
+  // whole subgroups. A subgroup has at most 128 threads.
   return std::max(std::min(wanted, caps.max_group_invocations), caps.max_subgroup_size);
 }
 

@@ -1,5 +1,6 @@
-// The dispatches of a kernel as data for the recorder. Launch functions are pure: they turn shapes,
-// parameters and DeviceCaps into launches. They use no device and write no barrier.
+// Describes the dispatches of a kernel as data. Launch functions turn shapes, parameters and
+// DeviceCaps into launches. They are pure: they use no device and record no barrier. The recorder
+// does both later.
 #pragma once
 
 #include <array>
@@ -20,10 +21,11 @@
 
 namespace bitaxon::vulkan {
 
-/// The memory that one binding of a shader refers to: an exact range and how it is accessed.
+/// The memory that one binding of a shader refers to: an exact range of bytes, and how the shader
+/// accesses the range.
 struct Binding {
   enum class Kind : std::uint8_t {
-    step,     ///< the step buffer; read only
+    step,     ///< the step buffer, which shaders only read
     value,    ///< a range of an activation or state tensor
     scratch,  ///< a range of the node's scratch
   };
@@ -34,11 +36,13 @@ struct Binding {
   std::size_t size_bytes = 0;    ///< a multiple of 4
 };
 
-/// Workgroups along one axis: a fixed number, or a number that depends on the rows, segments or
-/// outputs of the step. The host fills in such a number when the step is submitted.
+/// The number of workgroups along one axis. It is fixed, or it depends on the number of rows,
+/// segments or outputs of the step. In the second case, the host fills in the number when the step
+/// is submitted.
 struct GridAxis {
   std::uint32_t count = 1;
-  RowSpace per = RowSpace::none;  ///< if not none: count * divide_up(valid rows, rows_per_group)
+  RowSpace per = RowSpace::none;  ///< if set, there are count * divide_up(valid rows,
+                                  ///< rows_per_group) workgroups, else count
   std::uint32_t rows_per_group = 1;
 };
 
@@ -47,10 +51,10 @@ struct SpecConstant {
   std::uint32_t value = 0;
 };
 
-/// One dispatch. `bindings` are in the order of the shader's binding numbers, from 0 without gaps.
-/// A binding has access write or read_write exactly when the shader may write it. `specialization`
-/// lists every constant of the shader. Bindings and constants are checked against the shader when
-/// its pipeline is made.
+/// One dispatch. `bindings` has one element for each binding number of the shader, from 0 without
+/// gaps. The access of a binding is `read` if the shader declares the binding readonly, else
+/// `write` or `read_write`. `specialization` lists every specialization constant of the shader.
+/// Bindings and constants are checked against the shader when its pipeline is made.
 struct Launch {
   Shader shader{};
   std::vector<SpecConstant> specialization;
@@ -58,11 +62,11 @@ struct Launch {
   std::uint32_t push_bytes = 0;
   std::vector<Binding> bindings;
   std::array<GridAxis, 3> grid;
-  /// If not empty, the grid is read from this one binding of 12 bytes: three words that an earlier
-  /// launch of the node has written.
+  /// Empty, or one binding of 12 bytes. These bytes then hold the grid as three words, which an
+  /// earlier launch of the node has written.
   std::vector<Binding> indirect;
 
-  /// `params` is the struct of shaders/params/<shader>.h.
+  /// Sets the push constants. `params` is the struct from shaders/params/<shader>.h.
   template <class Params>
   void set_push(const Params& params) {
     static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= kMaxPushBytes);
@@ -71,7 +75,8 @@ struct Launch {
   }
 };
 
-/// Lays out the scratch of a node: blocks one after the other, each aligned to kBufferAlignment.
+/// Lays out the scratch of a node. The scratch consists of consecutive blocks, and each block is
+/// aligned to kBufferAlignment.
 class ScratchPlan {
  public:
   struct Block {
@@ -89,7 +94,8 @@ class ScratchPlan {
   std::size_t used_ = 0;
 };
 
-/// The input of a launch function: the node, the device, and how the node's operands lie in memory.
+/// The input of a launch function: the node, the device, and the places of the node's operands in
+/// memory.
 class LaunchContext : public NodeView {
  public:
   LaunchContext(const DeviceCaps& device_caps, const NodeView& node_view, const StateLayout& layout,
@@ -97,26 +103,27 @@ class LaunchContext : public NodeView {
       : NodeView(node_view), caps(device_caps), layout_(layout), scratch_bytes_(scratch_bytes) {}
 
   const DeviceCaps& caps;
-  /// With "fast", products may round their factors to 16 bits.
+  /// With Precision::fast, products may round their factors to 16 bits.
   Precision precision = Precision::exact;
 
   const PackedWeight& weight(int index) const {
     return *static_cast<const PackedWeight*>(value(index).weight->packed.get());
   }
-  /// The form of a weight. An absent optional weight has BX_FORM_ABSENT and zero addresses.
+  /// form() and address() return the form and the address of a weight. For an optional weight that
+  /// is absent, they return BX_FORM_ABSENT and zeros.
   std::uint32_t form(int index) const { return has(index) ? weight(index).form : BX_FORM_ABSENT; }
   WeightAddress address(int index) const {
     return has(index) ? weight(index).address : WeightAddress{};
   }
 
-  /// Binds a whole activation, input or state tensor (all slots and versions) for this access. The
-  /// node must have declared the access.
+  /// Binds a whole activation, input or state tensor. The binding of a state tensor covers all
+  /// slots and versions. The node must have declared `access` for this operand.
   Binding bind(int index, Access access) const;
   Binding scratch(const ScratchPlan::Block& block, Access access) const;
   Binding step() const { return {.size_bytes = sizeof(StepBuffer)}; }
 
-  /// Strides of a state tensor in 4-byte words. Element i of slot s, version v, is at word
-  /// s * slot + v * version + i; a word of a float16 tensor holds two elements.
+  /// Strides of a state tensor in 4-byte words. Word i of slot s and version v is word
+  /// s * slot + v * version + i of the tensor. A word holds one float32 or two float16 elements.
   struct StateStrides {
     std::uint32_t slot = 0;
     std::uint32_t version = 0;
@@ -128,22 +135,22 @@ class LaunchContext : public NodeView {
   std::size_t scratch_bytes_;
 };
 
-/// Threads of a workgroup, for kernels that need no specific number: at most `wanted`, in whole
-/// subgroups.
+/// The number of threads of a workgroup, for kernels that need no specific number. It is a whole
+/// number of subgroups, and at most `wanted` unless a single subgroup is larger.
 std::uint32_t group_size(const DeviceCaps& caps, std::uint32_t wanted = 128);
 
-/// The least number of subgroups in a workgroup of `group` threads: a driver may choose subgroups
-/// of any size up to max_subgroup_size.
+/// The smallest number of subgroups that a workgroup of `group` threads can have. A driver may
+/// choose any subgroup size up to max_subgroup_size.
 inline std::uint32_t subgroups_per_group(const DeviceCaps& caps, std::uint32_t group) {
   return group / caps.max_subgroup_size;
 }
 
-/// A dimension as the 32-bit number that shaders take. Throws Error(unsupported) when the dimension
-/// needs more bits.
+/// Converts a dimension to the 32-bit number that shaders expect. Throws Error(unsupported) if the
+/// dimension needs more bits.
 std::uint32_t to_uint(std::int64_t dimension);
 
-/// The rows, segments or outputs that a step of this graph has room for. If no tensor has this row
-/// space, the largest number that any graph may have.
+/// The largest number of rows, segments or outputs in a step of this graph. If no tensor of the
+/// graph has this row space, the largest number in a step of any graph.
 std::int64_t capacity_of(const Graph& graph, RowSpace space);
 
 /// The number of workgroups that cover n elements, with `per_group` elements each.

@@ -59,8 +59,8 @@ Recording::Recording(const Device& device, MemoryAllocator& memory,
   }
   step_ = memory.allocate(size, MemoryPurpose::step, "step buffer");
   tokens_ = memory.allocate(kMaxSegments * sizeof(std::int32_t), MemoryPurpose::readback, "tokens");
-  // The shader's binding covers the whole step buffer, so words that no step has written must be
-  // valid.
+  // Steps may leave words at the end unwritten, but shaders bind the whole step buffer. So all
+  // words are initialized.
   std::memset(step_->mapped(), 0, size);
   allocate_sets(launches);
   if (options.timestamps) {
@@ -111,7 +111,7 @@ void Recording::allocate_sets(const std::vector<BoundLaunch>& launches) {
         "vkAllocateDescriptorSets", "recording");
 
   std::vector<VkDescriptorBufferInfo> buffers;
-  buffers.reserve(n_buffers);  // the writes point into this vector
+  buffers.reserve(n_buffers);  // `writes` points into this vector, so it must not grow
   std::vector<VkWriteDescriptorSet> writes;
   for (std::size_t i = 0; i < launches.size(); ++i) {
     for (std::uint32_t binding = 0; binding < launches[i].ranges.size(); ++binding) {
@@ -175,7 +175,7 @@ void Recording::record(const std::vector<BoundLaunch>& launches,
                            static_cast<std::uint32_t>(launches.size() + 1));
     fn.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, queries_.get(), 0);
   }
-  barrier(commands, options);  // orders this step after all earlier submissions
+  barrier(commands, options);  // makes this step wait for all earlier submissions
   HazardTracker hazards;
   std::int64_t flops = 0;
   for (std::size_t i = 0; i < launches.size(); ++i) {
@@ -259,7 +259,7 @@ std::vector<double> Recording::launch_times_ns() const {
             ticks.size() * sizeof(std::uint64_t), ticks.data(), sizeof(std::uint64_t),
             VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
         "vkGetQueryPoolResults", "timestamps");
-  // The counter has `timestamp_bits` bits and wraps around.
+  // The timestamp counter has `timestamp_bits` bits and wraps around.
   const std::uint32_t bits = device_.caps().timestamp_bits;
   const std::uint64_t mask = bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
   std::vector<double> times;

@@ -1,4 +1,4 @@
-// Command buffers that are recorded once and submitted for many steps.
+// Records command buffers once, so that they can be submitted for many steps.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,8 @@
 
 namespace bitaxon::vulkan {
 
-/// A binding resolved to memory. A null `buffer` means the recording's own step buffer.
+/// The range of a buffer that a binding refers to. If `buffer` is null, the range is in the step
+/// buffer of the recording.
 struct BoundRange {
   VkBuffer buffer = VK_NULL_HANDLE;
   std::size_t offset_bytes = 0;
@@ -21,48 +22,50 @@ struct BoundRange {
   Access access = Access::read;
 };
 
-/// A launch with its pipeline and its memory.
+/// A launch with its pipeline and with the memory of its bindings.
 struct BoundLaunch {
   Launch launch;
   const Pipeline* pipeline = nullptr;
   std::vector<BoundRange> ranges;
   std::optional<BoundRange> indirect;
-  std::string label;      ///< "layer_3 ssm_in: ssm_in_vec"
-  Cost cost;              ///< the cost of the node, at its first launch only
-  std::int32_t node = 0;  ///< index in Plan::order
+  std::string label;      ///< such as "layer_3 ssm_in: ssm_in_vec"
+  Cost cost;              ///< the cost of the whole node; only set in its first launch
+  std::int32_t node = 0;  ///< the index of the node in Plan::order
   bool varies() const;    ///< whether the grid depends on the sizes of the step
 };
 
 struct RecordOptions {
-  /// Floating-point operations after which a submission ends. This keeps submissions short enough
-  /// that the system does not consider the device hung.
+  /// The number of floating-point operations after which a submission ends. This keeps submissions
+  /// short, so that the operating system does not take the device for hung.
   std::int64_t max_flops = 0;
   bool timestamps = false;
-  /// The number of a barrier to leave out, where 0 is the barrier at the beginning; -1 to keep all.
-  /// For the test that shows that each barrier is needed.
+  /// The index of a barrier to leave out; -1 keeps all barriers. Barrier 0 is at the beginning. For
+  /// the test that shows that each barrier is needed.
   int without_barrier = -1;
 };
 
-/// One copy of an executable's commands, with the step buffer that they read and the tokens that
-/// they write. At most one submission of a recording is in flight.
+/// One copy of the commands of an executable. It has its own step buffer, which the commands read,
+/// and its own token buffer, which they write. At most one submission of a recording may be in
+/// flight.
 class Recording {
  public:
   Recording(const Device& device, MemoryAllocator& memory, const std::vector<BoundLaunch>& launches,
             const std::optional<BoundRange>& result, const RecordOptions& options);
 
-  /// Writes the input of the next submission: the step and the grids that depend on it.
+  /// Writes the input of the next submission: the step, and the grids that depend on the step.
   void write_step(const StepBuffer& step, const std::vector<BoundLaunch>& launches);
   const std::vector<VkCommandBuffer>& commands() const { return commands_; }
-  /// One token per segment, valid when the submission is done.
+  /// The tokens, one per segment. They are valid once the submission is done.
   const std::int32_t* tokens() const {
     return reinterpret_cast<const std::int32_t*>(tokens_->mapped());
   }
   int barrier_count() const { return n_barriers_; }
   std::size_t step_bytes() const { return step_bytes_; }
-  /// Nanoseconds of each launch; the submission must be done. Empty without timestamps.
+  /// The time of each launch in nanoseconds. The submission must be done. Empty if the recording
+  /// has no timestamps.
   std::vector<double> launch_times_ns() const;
 
-  std::uint64_t ticket = 0;  ///< the ticket of the last step that used this recording
+  std::uint64_t ticket = 0;  ///< the ticket of the latest step that used this recording
 
  private:
   void allocate_sets(const std::vector<BoundLaunch>& launches);
@@ -74,11 +77,11 @@ class Recording {
   void end_commands(VkCommandBuffer commands);
 
   const Device& device_;
-  std::shared_ptr<DeviceBuffer> step_;  ///< the StepBuffer, then three words per varying grid
+  std::shared_ptr<DeviceBuffer> step_;  ///< a StepBuffer, then three words per varying grid
   std::shared_ptr<DeviceBuffer> tokens_;
   DescriptorPoolHandle descriptors_;
   std::vector<VkDescriptorSet> sets_;
-  std::vector<std::size_t> grid_offsets_;  ///< offsets in step_, by launch
+  std::vector<std::size_t> grid_offsets_;  ///< for each launch, the offset of its grid in step_
   QueryPoolHandle queries_;
   CommandPoolHandle pool_;
   std::vector<VkCommandBuffer> commands_;
@@ -86,7 +89,7 @@ class Recording {
   std::size_t step_bytes_ = 0;
 };
 
-/// The number of workgroups of a launch for a step.
+/// The grid of a launch for a step of these sizes: the number of workgroups along each axis.
 std::array<std::uint32_t, 3> groups_of(const Launch& launch, const StepSizes& sizes);
 
 }  // namespace bitaxon::vulkan
