@@ -1,8 +1,8 @@
-# What `cmake --install` puts under a prefix: program, library, headers, bundled models,
+# The files that `cmake --install` puts under a prefix: program, library, headers, bundled models,
 # completions, and the files by which CMake and pkg-config find the library. The installed tree can
-# be moved: its files find each other by relative paths. Components: "program" has the files that
-# are needed to run the program. "tests" (only on request) has the test programs and their data. The
-# other files are for compiling against the library.
+# be moved, because its files find each other by relative paths. The component "program" has the
+# files that are needed to run the program. The component "tests" (only on request) has the test
+# programs and their data. The other files are for compiling against the library.
 include(CMakePackageConfigHelpers)
 
 set(models_dir ${CMAKE_INSTALL_DATADIR}/bit-axon/models)
@@ -82,7 +82,8 @@ if(BITAXON_WITH_VULKAN)
 endif()
 list(PREPEND BITAXON_PC_LIBS ${BITAXON_SHADERC_LIBRARIES})
 list(JOIN BITAXON_PC_LIBS " " BITAXON_PC_LIBS)
-# Users of an archive link its libraries themselves; a shared library names its own.
+# Users of a static library must link the libraries that it needs. A shared library names the
+# libraries that it needs.
 if(BUILD_SHARED_LIBS)
   set(BITAXON_PC_LINKING "Libs: -L\${libdir} -lbitaxon")
 else()

@@ -45,7 +45,8 @@ set(BX_PRECOMPILE ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" AND NOT "$ENV{CCACHE_SLOPPINESS}" MATCHES "pch_defines")
   set(BX_PRECOMPILE OFF)
 endif()
-# Builds with sanitizers find files that do not include what they use.
+# Builds with sanitizers use no precompiled headers, so that they find files that do not include
+# what they use.
 if(BITAXON_SANITIZE OR BITAXON_BUILD_FUZZERS)
   set(BX_PRECOMPILE OFF)
 endif()

@@ -1,6 +1,6 @@
-# Run at build time with -P. Writes OUTPUT only when its contents change, so that nothing is
-# compiled again for the same commit.
-#   SOURCE_DIR, OUTPUT, VERSION, BUILD_TYPE
+# A script that runs at build time (cmake -P). Writes OUTPUT only when its contents change, so that
+# nothing is compiled again for the same commit.
+# Variables: SOURCE_DIR, OUTPUT, VERSION, BUILD_TYPE
 set(commit "unknown")
 find_program(git NAMES git)
 if(git)

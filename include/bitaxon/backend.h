@@ -26,8 +26,8 @@ struct Ticket {
 struct StepResult {
   static constexpr std::int32_t kNotFinite = -1;   ///< the segment's logits were not finite
   static constexpr std::int32_t kNotSampled = -2;  ///< the segment asked for no token
-  /// For each segment its token, kNotFinite or kNotSampled. Empty if no segment asked for a token.
-  /// Valid until the next submit or wait.
+  /// One entry for each segment: its token, kNotFinite or kNotSampled. Empty if no segment asked
+  /// for a token. The span is valid until the next submit or wait.
   std::span<const std::int32_t> tokens;
 };
 
@@ -46,7 +46,7 @@ struct BackendCaps {
   bool always_exact = false;   ///< computes exactly, whatever precision is asked for
   bool compiles_late = false;  ///< the driver compiles a kernel at its first use
   std::size_t max_run_ahead =
-      kMaxRunAhead;         ///< the largest LoadOptions::run_ahead; one more step may be in flight
+      kMaxRunAhead;         ///< the largest LoadOptions::run_ahead that the backend accepts
   int n_threads = 0;        ///< 0 on devices that have no threads
   std::string driver;       ///< name and version; empty without a driver
   std::string pci_address;  ///< "0000:65:00.0"; empty if there is none or it is not known
@@ -55,12 +55,12 @@ struct BackendCaps {
 /// The properties of a backend. The reference is valid while the backend exists.
 BX_API const BackendCaps& caps_of(const Backend& backend);
 
-/// The highest rates that were measured on a device. They are the limits that reports compare steps
-/// with. 0 means not measured.
+/// The best rates that were measured on a device. Reports compare the speed of steps with these
+/// rates. 0 means that a rate was not measured.
 struct DeviceRates {
-  double read_bytes_per_s = 0;  ///< reads from memory, past every cache
-  double f32_flops_per_s = 0;   ///< in registers; a multiply and an add are two operations
-  double dispatch_s = 0;        ///< a small dispatch after a barrier; GPUs only
+  double read_bytes_per_s = 0;  ///< reads of data that is in no cache
+  double f32_flops_per_s = 0;   ///< arithmetic in registers; a multiply and an add are two
+  double dispatch_s = 0;        ///< time of a small dispatch after a barrier; GPUs only
 };
 
 /// The time of one launch of a measured step. On the CPU, the time of one node of the graph.
@@ -68,7 +68,8 @@ struct OpTime {
   std::string op;     ///< "ssm_in"
   std::string label;  ///< "layer_3 ssm_in: ssm_in_vec"
   double time_ns = 0;
-  // The work of the launch's node. If a node has several launches, the first one has all of it.
+  // The work of the launch's node. If a node has several launches, the first launch has the work of
+  // the whole node, and the others have 0.
   std::int64_t bytes = 0;  ///< moved from and to memory
   std::int64_t flops = 0;
 };

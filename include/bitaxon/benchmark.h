@@ -1,4 +1,4 @@
-// Measures the speed of a model on devices, and the limits that it is compared with.
+// Measures the speed of a model on devices, and computes the best speed that the devices allow.
 #pragma once
 
 #include <cstdint>
@@ -18,21 +18,21 @@ namespace bitaxon {
 enum class BenchKind : std::uint8_t {
   prefill,      ///< a prompt, and the logits of its last row only
   first_token,  ///< a prompt, and the token that is sampled after it
-  decode,       ///< tokens one after the other, each sampled from the one before
+  decode,       ///< one token after the other, fed back as soon as it is sampled
 };
 BX_API std::string_view name_of(BenchKind kind);
 
-/// One test, which every sequence of the batch runs.
+/// One test of a benchmark. Every sequence of the batch runs it.
 struct BenchTest {
   BenchKind kind = BenchKind::prefill;
-  std::int64_t n_tokens = 0;   ///< tokens that are fed; decode: tokens that are sampled
-  std::int64_t position = 0;   ///< of the first token
+  std::int64_t n_tokens = 0;   ///< tokens to feed; in a decode test, tokens to sample
+  std::int64_t position = 0;   ///< position of the first token
   bool made_up_state = false;  ///< the state before `position` is synthesized, not fed
 };
 
 struct BenchWish {
   std::vector<std::int64_t> seq_lengths;
-  std::vector<std::int64_t> depths;  ///< positions where decoding begins; 0: after each prompt
+  std::vector<std::int64_t> depths;  ///< positions where decoding begins; 0 means after each prompt
   std::int64_t batch_size = 1;
   std::int64_t n_warmup = 2;
   std::int64_t n_iterations = 5;
@@ -40,37 +40,41 @@ struct BenchWish {
   bool profile = false;
 };
 
-/// The tests in the order in which they run. Decoding continues after the first_token test.
+/// The tests in the order in which they run. A decode test at depth 0 follows the first_token test
+/// of its prompt and continues that state.
 BX_API std::vector<BenchTest> tests_of(const BenchWish& wish);
 /// Throws Error(invalid_argument) for a test that ends beyond the longest sequence of the model.
 BX_API void check_lengths(const std::vector<BenchTest>& tests, const ModelSpec& spec);
 
-/// Median and range of one or several runs.
+/// The median and the range of a quantity that was measured once or several times.
 struct BX_API Spread {
   double median = 0, min = 0, max = 0;
   std::size_t n = 0;
 
-  /// Slowest minus fastest, relative to the median; empty for one run.
+  /// (max - min) / median. Empty for fewer than two values.
   std::optional<double> relative() const;
 };
-/// `values` holds at least one value. For an even number the median is the mean of the middle two.
+/// The spread of at least one value. For an even number of values, the median is the mean of the
+/// middle two.
 BX_API Spread spread_of(std::vector<double> values);
 
-/// The rates of a device, measured between the rounds. The best rates are its limits, so that a
-/// disturbance during a measurement neither lowers a limit nor improves a share.
+/// The best and the worst rates of a device, from measurements between the rounds of a benchmark.
+/// The limits of tests are computed from the best rates. So a disturbance while rates are measured
+/// neither lowers a limit nor raises a BenchRecord::limit_share().
 struct BX_API RateRange {
-  DeviceRates best, worst;  ///< a rate of 0 was never measured
+  DeviceRates best, worst;  ///< 0 for a rate that was never measured
   int n_measured = 0;
 
-  /// A rate of 0 in `rates` was not measured and changes nothing.
+  /// Adds one measurement. A rate of 0 in `rates` was not measured and is ignored.
   void add(const DeviceRates& rates);
 };
 
-/// The least time of a test at the device's rates: the sum over its steps of the longer of reading
-/// the bytes and computing the operations.
+/// The shortest time that a test can take at the device's rates. A step takes the time to read its
+/// bytes or the time to compute its operations, whichever is longer. The limit is the sum over the
+/// steps.
 struct BenchLimit {
   double seconds = 0;
-  bool by_reading = true;  ///< reading takes longer than computing, over all steps
+  bool by_reading = true;  ///< summed over all steps, reading takes longer than computing
 };
 
 struct BenchRecord {
@@ -78,18 +82,19 @@ struct BenchRecord {
   Spread seconds;                     ///< time of the whole test
   std::int64_t n_tokens = 0;          ///< tokens of all sequences
   StepWork work;                      ///< work of all steps
-  std::optional<BenchLimit> limit;    ///< empty: the device's rates were not measured
+  std::optional<BenchLimit> limit;    ///< empty if the device's rates were not measured
   std::optional<double> temperature;  ///< degrees Celsius after the last run
 
   double tokens_per_sec() const { return static_cast<double>(n_tokens) / seconds.median; }
   std::optional<double> limit_tokens_per_sec() const {
     return limit ? std::optional(static_cast<double>(n_tokens) / limit->seconds) : std::nullopt;
   }
-  /// The time of the limit divided by the measured time; 1 is the best possible.
+  /// The time of the limit divided by the measured time. The best possible value is 1.
   std::optional<double> limit_share() const {
     return limit ? std::optional(limit->seconds / seconds.median) : std::nullopt;
   }
-  /// Latency of one token when decoding, else of the prompt.
+  /// The latency in a run that took `of_test` seconds: the time of one token in a decode test, else
+  /// the time of the whole prompt.
   double latency_seconds(double of_test) const {
     return test.kind == BenchKind::decode ? of_test / static_cast<double>(test.n_tokens) : of_test;
   }
@@ -100,7 +105,7 @@ struct ProfiledOp {
   std::string op;
   std::int64_t calls = 0;
   double time_us = 0;
-  std::int64_t bytes = 0;  ///< from and to memory, activations included
+  std::int64_t bytes = 0;  ///< moved from and to memory, with activations
   std::int64_t flops = 0;
 
   double bytes_per_sec() const { return static_cast<double>(bytes) / time_us * 1e6; }
@@ -108,11 +113,11 @@ struct ProfiledOp {
 struct BX_API BenchProfile {
   BenchKind kind = BenchKind::decode;
   std::int64_t n_rows = 0;      ///< rows of each sequence
-  std::int64_t position = 0;    ///< of the first row
-  std::vector<ProfiledOp> ops;  ///< longest first; empty if the device cannot measure them
+  std::int64_t position = 0;    ///< position of the first row
+  std::vector<ProfiledOp> ops;  ///< longest time first; empty if the device cannot measure ops
 
   double time_us() const;
-  /// A profile feeds only its own rows; the state before them is synthesized.
+  /// Whether the state before the profiled rows is synthesized. A profile feeds only its own rows.
   bool has_made_up_state() const { return position > 0; }
 };
 
@@ -122,10 +127,10 @@ struct BenchedDevice {
   int n_threads = 0;
   Precision precision = Precision::exact;
   std::string format;  ///< format of most of the weights
-  /// Reserved bytes. Parts of the state may never have been used.
+  /// The reserved memory. Some of the state's memory may never have been used.
   std::uint64_t weight_bytes = 0, state_bytes = 0, activation_bytes = 0;
-  /// Current and peak bytes that the device was asked for; on the CPU, the resident bytes of the
-  /// process.
+  /// The memory that is requested from the device, now and at its peak. On the CPU, the resident
+  /// memory of the process.
   std::uint64_t active_bytes = 0, peak_bytes = 0;
   RateRange rates;
   std::vector<BenchRecord> records;
@@ -138,7 +143,8 @@ struct Benchmark {
   std::vector<BenchedDevice> devices;
 };
 
-/// A model on a device, with the name of the device. The model has slots for a batch.
+/// A model on a device, with the name of the device. The model has a slot for each sequence of a
+/// batch.
 struct BenchSubject {
   std::string selector;
   Model* model = nullptr;

@@ -22,22 +22,24 @@ struct DeviceProperty {
 struct DeviceInfo {
   std::string selector;  ///< what --device takes: "cpu", "reference", "vulkan:0"
   std::string name;
-  /// "cpu", "discrete", "integrated", "virtual" or "other"; "driver" stands for a Vulkan driver
-  /// that cannot be used, so that its devices are unknown
+  /// "cpu", "discrete", "integrated", "virtual", "other" or "driver". The last is the type of a
+  /// Vulkan driver that cannot be used. Such a driver has one entry, because its devices are
+  /// unknown.
   std::string type;
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
   std::shared_ptr<const BackendDescription> description;  ///< taken when the device was listed
   int n_threads = 0;                                      ///< 0 on devices that have no threads
-  /// The instruction set of the vectorized kernels: "AVX-512 VNNI". Empty if the device has no such
-  /// kernels.
+  /// The instruction set of the vectorized kernels, such as "AVX-512 VNNI". Empty if the device has
+  /// no vectorized kernels.
   std::string instruction_set;
   bool usable = true;  ///< whether open_device() can open it by its selector
   bool chosen_by_auto = false;
-  std::string reason;  ///< why auto chooses it, or why not
+  std::string reason;  ///< why auto chooses or does not choose this device
 
-  // These fields are set for devices with a driver. They are empty where the driver does not tell.
-  int index = -1;               ///< among the devices of its backend; -1 if they have no numbers
+  // These fields are set for devices with a driver. A field that the driver does not report is
+  // empty.
+  int index = -1;               ///< number within the backend; -1 if its devices have no numbers
   std::string driver;           ///< name and version
   std::string driver_manifest;  ///< the manifest file of a driver that cannot be used
   std::string api_version;
@@ -57,9 +59,9 @@ struct DeviceList {
 /// its drivers for a moment. A machine without a loader or drivers is no error.
 ///
 /// A driver that crashes would end the process. So a helper program, bit-axon-probe, tries the
-/// drivers first, and drivers that crash, hang or exit are not loaded. The result is kept in
-/// ~/.cache/bit-axon. The installed helper lies in libexec/, where a program in the neighboring
-/// bin/ finds it. Other programs set the variable BIT_AXON_PROBE to the helper's path before they
+/// drivers first. Drivers that crash, hang or exit in the helper are not loaded. The result is kept
+/// in ~/.cache/bit-axon. The helper is installed in libexec/, and programs in the neighboring bin/
+/// find it there. Other programs set the variable BIT_AXON_PROBE to the helper's path before they
 /// call find_devices() or open_device(). Without the helper, drivers are loaded untried, and
 /// `warning` says so.
 BX_API DeviceList find_devices();
@@ -75,7 +77,9 @@ struct OpenedDevice {
 };
 
 struct OpenOptions {
-  int n_threads = 0;  ///< threads of a CPU device; 0: one per usable core (reference: one)
+  /// The number of threads of a CPU device. 0 means one thread per usable core for "cpu", and one
+  /// thread for "reference".
+  int n_threads = 0;
   /// A folder with the layout of shaders/. Its shaders are compiled and replace the shaders of this
   /// build. If it is empty, the shaders of this build are used. A device without shaders refuses a
   /// folder with an Error(invalid_argument).
@@ -88,10 +92,10 @@ struct OpenOptions {
 /// Error(invalid_argument) for a selector of an unknown form.
 BX_API OpenedDevice open_device(const std::string& selector, const OpenOptions& options = {});
 
-/// The DeviceInfo::selector of the device that `selector` names on this machine. For example,
-/// "vulkan:0" and a part of that device's name give the same result, and so do "auto" and "cpu"
-/// where auto takes the CPU. Returns `selector` unchanged if no device matches; open_device() then
-/// says why.
+/// The DeviceInfo::selector of the device that `selector` names on this machine. Different
+/// selectors of one device give the same result. For example, "auto" gives "cpu" where auto takes
+/// the CPU, and "vulkan:" with a part of the device's name gives "vulkan:0". Returns `selector`
+/// unchanged if no device matches. open_device() then says why.
 BX_API std::string resolve_device(const std::string& selector);
 
 /// What is wrong with the form of `selector`. Empty if `selector` names a known kind of device,

@@ -17,9 +17,9 @@ enum class ErrorKind {
   internal,          ///< a fault of the library itself: a broken invariant
 };
 
-/// Everything the library throws on purpose. `what()` is one line that names the thing, the value
-/// found and the value expected: "[op] argument: expected ..., got ...", or for files
-/// "name: at byte N: ...".
+/// Every exception that the library throws on purpose is an Error. `what()` is one line that names
+/// the thing, the expected value and the value found. It has the form
+/// "[op] argument: expected ..., got ...", or for files "name: at byte N: ...".
 class BX_API Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}

@@ -21,7 +21,7 @@ namespace bitaxon {
 struct BX_API Perplexity {
   std::int64_t tokens = 0;  ///< predicted tokens
   double nll_sum = 0;       ///< sum of negative log-likelihoods, in nats
-  double nll_squares = 0;   ///< sum of their squares
+  double nll_squares = 0;   ///< sum of the squares of negative log-likelihoods
 
   void add(double nll);
   double nll_per_token() const;
@@ -35,12 +35,12 @@ struct BX_API Perplexity {
 struct Divergence {
   double mean_kl = 0;         ///< Kullback-Leibler divergence of `model` from `against`, in nats
   double kl_99 = 0;           ///< 99th percentile of the divergence over the tokens
-  double top1_agreement = 0;  ///< share of tokens for which both have the same likeliest token
+  double top1_agreement = 0;  ///< share of tokens where both models find the same token likeliest
 };
 
 struct EvaluationOptions {
   std::int64_t seq_length = 512;  ///< tokens of a window
-  std::int64_t batch_size = 1;    ///< windows of one step, 1 to kMaxSegments; 1 with `carry`
+  std::int64_t batch_size = 1;    ///< windows of one step, 1 to kMaxSegments; `carry` requires 1
   bool carry = false;             ///< a window continues the state of the window before
 };
 
@@ -52,29 +52,31 @@ struct Evaluation {
 };
 
 /// Scores the prediction of every token of `ids` after the first. The text is cut into windows of
-/// seq_length tokens, and the last window may be shorter. Each step feeds a piece of every window
-/// of a batch, and only the logits of one step are held. Both models need `batch_size` slots.
-/// `against` may be null, or a model with the same vocabulary. Returns nothing if the call was
-/// interrupted. Throws Error(invalid_argument) for fewer than two ids, for ids outside the
-/// vocabulary, for a window (with `carry`, a text) longer than max_seq_len, and for a batch size
-/// out of range. Throws Error(device) for logits that are not finite.
+/// seq_length tokens, and the last window may be shorter. Each step feeds a few tokens of every
+/// window of a batch. Only the logits of one step are in memory at a time. Each model needs
+/// `batch_size` slots. `against` may be null, or a model with the same vocabulary. Returns nothing
+/// if the call was interrupted. Throws Error(invalid_argument) for fewer than two ids, for ids
+/// outside the vocabulary, for a window longer than max_seq_len (with `carry`, a text longer than
+/// max_seq_len), and for a batch size out of range. Throws Error(device) for logits that are not
+/// finite.
 BX_API std::optional<Evaluation> evaluate(
     Model& model, Model* against, std::span<const std::int32_t> ids,
     const EvaluationOptions& options,
     const std::function<void(std::uint64_t done)>& on_progress = {},
     const std::atomic<bool>* interrupted = nullptr);
 
-/// The ids of a text for evaluate(). `max_tokens` limits the number of predicted ids; empty takes
-/// the whole text. Messages call the text `name`. Throws Error(invalid_argument) for a text that is
-/// not UTF-8 and for a text of fewer than two tokens.
+/// The ids of a text for evaluate(). `max_tokens` limits the number of predicted ids. If it is
+/// empty, the ids of the whole text are returned. Messages call the text `name`. Throws
+/// Error(invalid_argument) for a text that is not UTF-8 and for a text of fewer than two tokens.
 BX_API std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_view text,
                                                 const Vocabulary& vocabulary,
                                                 std::optional<std::int64_t> max_tokens = {});
 
-/// Checks that each id is the same token in both models, because evaluate() feeds both models the
-/// same ids and compares their probabilities. If the second model has no tokenizer, the first one's
-/// is used. Throws Error(invalid_argument) that begins with `argument`, which named the second
-/// model.
+/// Checks that each id is the same token in both models, and that both encode `text` to the same
+/// ids. evaluate() needs this, because it feeds both models the same ids and compares their
+/// probabilities. If the second model has no tokenizer, the tokenizer of the first is used for
+/// both. Throws Error(invalid_argument) whose message begins with `argument`, the name of the
+/// option that named the second model.
 BX_API void check_same_tokens(const std::string& argument, std::string_view text,
                               const Session& first, const Session& second);
 

@@ -18,25 +18,27 @@
 
 namespace bitaxon {
 
-/// A tokenizer that works with the ids of a model. A checkpoint ported from another vocabulary has
-/// a mapping: encode() maps the tokenizer's ids to the model's, and decode() maps them back.
+/// A tokenizer that works with the ids of a model. A checkpoint that was ported from another
+/// vocabulary has a mapping. Then encode() maps the tokenizer's ids to model ids, and decode() maps
+/// model ids back.
 class BX_API Vocabulary {
  public:
   /// `mapping` is the text of the checkpoint's vocab_mapping, or empty. Throws Error(format) if the
-  /// mapping cannot be read. Throws Error(format) with both numbers if the model ids, after the
-  /// mapping, do not fit vocab_size.
+  /// mapping cannot be read, and if it gives a model id that is not below vocab_size. Without a
+  /// mapping, throws Error(format) if the tokenizer has more than vocab_size ids.
   Vocabulary(Tokenizer tokenizer, std::string_view mapping, std::int64_t vocab_size);
 
-  /// Checks that a text is UTF-8. The byte tokenizer accepts any bytes. Throws
-  /// Error(invalid_argument) that names `what` and the byte.
+  /// Checks that a text is UTF-8, unless the tokenizer is the byte tokenizer, which accepts any
+  /// bytes. Throws Error(invalid_argument) that names `what` and the first invalid byte.
   void check_utf8(const std::string& what, std::string_view text) const;
-  /// Throws Error(invalid_argument) that names the first token that the mapping does not map.
+  /// The model ids of a text. Throws Error(invalid_argument) that names the first token that the
+  /// mapping does not map.
   std::vector<std::int32_t> encode(std::string_view text) const;
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
   /// The model ids that end a text. Tokens that the mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
   const Tokenizer& tokenizer() const;
-  /// The tokenizer's id for a model id. -1 if there is none; -1 decodes to nothing.
+  /// The tokenizer's id for a model id. If there is none, -1, which decodes to an empty text.
   std::int32_t to_tokenizer(std::int32_t id) const;
 
  private:
@@ -56,11 +58,11 @@ struct GenerateOptions {
   std::int64_t max_tokens = 512;
   std::vector<std::string> stop;  ///< texts that end the answer; they need a vocabulary
   bool ignore_eos = false;        ///< no token ends the answer
-  /// Called with each piece of text as soon as no later token can change it. The joined pieces are
-  /// GenerateResult::text.
+  /// Called with each piece of the text, as soon as later tokens cannot change the piece. The
+  /// joined pieces are GenerateResult::text.
   std::function<void(std::string_view)> on_text;
-  /// A flag that ends the answer when it is set, or null. It is checked after each token and after
-  /// each chunk of the prompt.
+  /// A flag that ends the answer when it is set. May be null. The flag is checked after each token
+  /// and after each chunk of the prompt.
   const std::atomic<bool>* interrupted = nullptr;
 };
 
@@ -72,25 +74,26 @@ struct BX_API GenerateResult {
   std::int64_t prompt_tokens = 0;
   FinishReason finish_reason = FinishReason::length;
   bool context_full = false;  ///< max_seq_len ended the answer, not max_tokens
-  // Times are measured until the device is done, not until its work is queued.
-  double time_to_first_token_ms = 0;  ///< the prompt's time if no token was generated
+  // A time ends when the device is done, not when the work is queued.
+  double time_to_first_token_ms = 0;  ///< if no token was generated, the time of the prompt
   double total_ms = 0;
-  std::vector<double> per_token_ms;  ///< one per token: the time since the token before; for the
-                                     ///< first token, since the start
-  StepCounts per_token;              ///< counts of a step after the first; zeros without one
+  std::vector<double> per_token_ms;  ///< for each token the time since the previous token; for the
+                                     ///< first token, the time since the start
+  StepCounts per_token;              ///< counts of one decode step; zeros if there was none
   double prefill_tokens_per_sec() const;
   /// The rate of the tokens after the first. If there is only one token, the rate of that token.
   double decode_tokens_per_sec() const;
 };
 
 /// Feeds `prompt` (model ids, at least one) to `state` and generates an answer. Afterwards the
-/// state includes exactly the prompt and the ids in token_ids, whatever the run-ahead is and
-/// however the answer ended. There is one exception: after an interruption during the prompt, the
-/// state ends after the latest chunk that was fed. A prompt at position 0 begins with the token that
-/// the model's description names, if it names one. The end-of-sequence tokens are those of the
-/// vocabulary and those of the description. If `vocabulary` is null, there is no text, and no token
-/// ends the answer. Throws Error(invalid_argument) for bad options, an empty prompt, or a prompt that
-/// does not fit max_seq_len. Throws Error(device) if logits are not finite.
+/// state includes exactly the prompt and the ids in token_ids, for every run-ahead and for every
+/// reason to finish. There is one exception: after an interruption during the prompt, the state
+/// ends after the latest chunk that was fed. At position 0, the token ModelSpec::beginning is fed
+/// before the prompt, unless the prompt already begins with it. The answer ends at the
+/// end-of-sequence tokens of the vocabulary and at ModelSpec::ends. If `vocabulary` is null, there
+/// is no text, and no token ends the answer. Throws Error(invalid_argument) for bad options, an
+/// empty prompt, or a prompt that does not fit max_seq_len. Throws Error(device) if logits are not
+/// finite.
 BX_API GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,
                                std::span<const std::int32_t> prompt,
                                const GenerateOptions& options);

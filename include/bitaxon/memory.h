@@ -19,13 +19,14 @@ struct MemoryKind {
   /// System memory: the memory that the system, control groups and process limits leave. Empty if
   /// not known.
   std::optional<std::uint64_t> available_bytes = {};
-  std::uint64_t backend_bytes = 0;  ///< taken by the backend on top of the requests
+  std::uint64_t backend_bytes = 0;  ///< what the backend takes in addition to the requested bytes
 };
 
-/// A device's rules for sizes, from which the library computes whether a model fits. Opaque.
+/// A device's memory and its rules for the sizes of weights, state and activations. The library
+/// computes from these whether a model fits. The type is opaque.
 class BackendDescription;
 
-/// The need of one kind of memory, by purpose, and the memory that is available.
+/// The bytes that a model needs of one kind of memory, by purpose, and the available bytes.
 struct BX_API MemoryRow {
   struct Part {
     std::string purpose;  ///< "weights", "state", "activations", ...
@@ -41,7 +42,7 @@ struct BX_API MemoryRow {
 
 /// The memory that a model needs on a device.
 struct BX_API MemoryNeed {
-  std::vector<MemoryRow> rows;  ///< the first has weights, state and activations
+  std::vector<MemoryRow> rows;  ///< one for each kind; the first has weights, state and activations
   std::string too_large;        ///< one line on what exceeds a limit of the device, or empty
 
   bool fits() const;

@@ -35,30 +35,31 @@ struct UniformStep {
 };
 
 struct LoadOptions {
-  /// If empty, a model with a 16-bit or 4-bit tensor is fast, and any other is exact. Float32
-  /// models and backends with always_exact ignore this option and compute exactly.
+  /// If empty, a model with a 16-bit or 4-bit tensor computes fast, and any other model computes
+  /// exactly. Float32 models and backends with always_exact ignore this option and compute exactly.
   std::optional<Precision> precision = {};
-  /// Steps that may be submitted ahead of the step that is waited for: 0 to kMaxRunAhead. As many
-  /// steps can be taken back (State::rewind).
+  /// The number of steps that may be submitted ahead of the step that is waited for: 0 to
+  /// kMaxRunAhead. State::rewind can take back the same number of steps.
   int run_ahead = 2;
   /// States that can exist at the same time: 1 to kMaxSlots. One step continues at most
   /// kMaxSegments of them.
   int n_slots = 1;
-  /// Loading reserves activation memory for such steps of up to kMaxRows rows. Other steps may be
-  /// submitted. A step that needs more memory allocates it at its first submission.
+  /// Loading reserves activation memory for steps of this form with up to kMaxRows rows. Steps of
+  /// other forms may be submitted too. A step that needs more memory than that allocates it at its
+  /// first submission.
   UniformStep largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
   /// Quantizes matrices to four bits while they are read: "nf4" or "mlx", in groups of 64. The
   /// result has the same bits as a model quantized with `bit-axon quantize`. If empty, matrices
   /// stay as they are stored.
   std::string quantize = {};
-  bool plan_reuse = true;  ///< false, for tests: values of a plan share no memory
+  bool plan_reuse = true;  ///< whether values of a plan may share memory; false only in tests
 };
 
 /// The work of a step that does not depend on the device.
 struct StepWork {
   /// The bytes of the weights as stored, plus the keys and values that are read. Each weight counts
-  /// once. Of the experts, the most that the rows can choose are counted.
+  /// once. Experts count as if the rows chose as many different experts as possible.
   std::int64_t stored_bytes = 0;
   std::int64_t flops = 0;  ///< a multiply and an add are two operations
 };
@@ -66,8 +67,8 @@ struct StepWork {
 /// One sequence's part of a step.
 struct SegmentInput {
   State* state = nullptr;
-  std::span<const std::int32_t> ids;  ///< 1 to kMaxRows; empty: feeds the latest sampled token
-  SamplerParams sampler;              ///< used for StepOutput::token
+  std::span<const std::int32_t> ids;  ///< at most kMaxRows; empty feeds the latest sampled token
+  SamplerParams sampler;              ///< used only if `output` is StepOutput::token
   StepOutput output = StepOutput::token;
 };
 
@@ -96,7 +97,7 @@ class BX_API Model {
   Backend& backend() const;
   Precision precision() const;
   int run_ahead() const;
-  /// The text of a ported checkpoint's vocab_mapping. Empty without one.
+  /// The text of the checkpoint's vocab_mapping. Empty if the checkpoint has none.
   const std::string& vocab_mapping() const;
   /// Bytes of all packed weights.
   std::uint64_t packed_bytes() const;
@@ -113,44 +114,46 @@ class BX_API Model {
   /// The work of a step that feeds `n_rows` rows at `position` to each of `n_segments` sequences.
   StepWork work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t position,
                 const UniformStep& step, const SamplerParams& sampler = {});
-  /// Sets whether the backend measures the ops of later steps (Backend::last_step_times).
+  /// Sets whether the backend measures the times of ops in later steps (Backend::last_step_times).
   void measure_ops(bool wanted);
 
-  /// Submits one step and returns. Segments may ask for different outputs: a chunk of a prompt may
-  /// share a step with sequences that sample. An id outside the vocabulary is an
-  /// Error(invalid_argument) that names the id; then no state has changed. If max_run_ahead + 1
-  /// steps of this model are in flight (BackendCaps), the call first waits for the oldest.
+  /// Submits one step and returns without waiting for it. Segments may ask for different outputs.
+  /// For example, a chunk of a prompt may share a step with sequences that sample. Throws
+  /// Error(invalid_argument) that names the id for an id outside the vocabulary. Then no state has
+  /// changed. If BackendCaps::max_run_ahead + 1 steps of this model are in flight, the call first
+  /// waits for the oldest step.
   Ticket submit(std::span<const SegmentInput> segments, const StepOptions& options = {});
   /// Blocks until the step is done. Returns the tokens of its segments.
   StepResult wait(Ticket ticket);
 
-  /// Feeds ids in chunks of at most kMaxRows ids. Only the last chunk has `output`. `on_chunk` is
-  /// called with the ticket of each chunk but the last; if it returns false, no further chunk is
-  /// fed. Returns the ticket of the last chunk that was fed. All arguments are checked before the
-  /// first chunk: throws Error(invalid_argument) for no ids, ids outside the vocabulary, a sampler
+  /// Feeds ids in chunks of at most kMaxRows ids. Only the last chunk asks for `output`. `on_chunk`
+  /// is called with the ticket of each chunk except the last. If it returns false, no further chunk
+  /// is fed. Returns the ticket of the last chunk that was fed. Before the first chunk is fed,
+  /// throws Error(invalid_argument) for an empty list of ids, ids outside the vocabulary, a sampler
   /// out of range, and more ids than the state has room for.
   Ticket feed(State& state, std::span<const std::int32_t> ids, StepOutput output,
               const SamplerParams& sampler = {},
               const std::function<bool(Ticket chunk)>& on_chunk = {});
   /// The host work and the transfers of the latest step.
   StepCounts last_step() const;
-  /// Copies the logits of the latest step, rows x vocab_size, after waiting for the step. They are
-  /// the rows of every segment that asked for logits, in the order of the segments. Throws
-  /// Error(invalid_argument) if no segment asked.
+  /// Waits for the latest step and copies its logits, rows x vocab_size. The segments that asked
+  /// for logits follow each other in the order of the segments. Throws Error(invalid_argument) if
+  /// no segment asked for logits.
   void read_logits(std::span<float> out);
-  /// Copies the logits of one segment. Throws Error(invalid_argument) if it did not ask for logits.
+  /// Copies the logits of one segment of the latest step. Throws Error(invalid_argument) if the
+  /// segment did not ask for logits.
   void read_logits(std::size_t segment, std::span<float> out);
-  /// Copies the activations after layer `layer` in the latest step, rows x d_model, after waiting
-  /// for the step.
+  /// Waits for the latest step and copies its activations after layer `layer`, rows x d_model.
   void read_layer(std::int64_t layer, std::span<float> out);
 
   /// Plans and compiles the step of one segment of `n_rows` rows, so that its first submission
   /// takes no longer than later ones.
   void prepare(std::int64_t n_rows, const UniformStep& step, const SamplerParams& sampler = {});
-  /// Throws Error(invalid_argument) that names the first id outside the vocabulary and the range.
+  /// Throws Error(invalid_argument) if an id is outside the vocabulary. The message names the first
+  /// such id and the valid range.
   void check_ids(std::span<const std::int32_t> ids) const;
-  /// The arena of the plan for one segment of `n_rows` rows, and the sum of the sizes of its
-  /// tensors.
+  /// The size of the arena of the plan for one segment of `n_rows` rows, and the size that the
+  /// arena would have without reuse of memory.
   struct PlanSizes {
     std::size_t arena_bytes = 0;
     std::size_t unshared_bytes = 0;

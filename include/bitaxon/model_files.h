@@ -25,8 +25,9 @@ BX_API ModelFiles model_files(const std::filesystem::path& path);
 BX_API std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
                                     const ModelFiles& files);
 
-/// Describes the model of a folder's config.json. `text`, unless null, receives the file's text.
-/// Throws as describe_model does. A missing file is an Error(io), not a model with default values.
+/// Reads the description of a model from the config.json in its folder. `text`, unless null,
+/// receives the text of the file. Throws as describe_model does, and Error(io) if the file is
+/// missing.
 BX_API ModelSpec load_spec(const ModelFiles& files, std::vector<std::string>& warnings,
                            std::string* text = nullptr);
 

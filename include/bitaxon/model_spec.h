@@ -1,6 +1,7 @@
-// The description of a model, which is all that the engine knows about it. Weights, state, graphs,
-// memory needs and adapter targets derive from the description. The families (src/model/families)
-// read descriptions from a config.json. Only they know the keys and the tensor names.
+// The description of a model, which is all that the engine knows about the model. Weights, state,
+// graphs, memory needs and adapter targets derive from the description. The families
+// (src/model/families) read descriptions from a config.json. Only the families know the keys of a
+// config.json and the names of tensors.
 #pragma once
 
 #include <compare>
@@ -62,7 +63,7 @@ struct ExpertsSpec {
 using MixerSpec = std::variant<SelectiveScanSpec, AttentionSpec>;
 using FeedForwardSpec = std::variant<std::monostate, DenseSpec, ExpertsSpec>;
 
-/// x = x + mixer(rms(x)), then x = x + feed_forward(rms(x)).
+/// A block of a model. It computes x = x + mixer(rms(x)), then x = x + feed_forward(rms(x)).
 struct BlockSpec {
   std::string kind;  ///< the family's name for blocks of this form: "ssm_moe"
   MixerSpec mixer;
@@ -72,7 +73,8 @@ struct BlockSpec {
   friend bool operator==(const BlockSpec&, const BlockSpec&) = default;
 };
 
-/// The weights that models have, in the order in which a model lists them.
+/// The weights that a model can have, in the order in which a model lists them. V, S and D are
+/// named in ModelSpec. E is d_inner, N is d_state, and K is d_conv of SelectiveScanSpec.
 enum class WeightId : std::uint8_t {
   embedding,     ///< [V, S]
   input_bridge,  ///< [D, S]
@@ -124,17 +126,19 @@ struct ModelSpec {
   double norm_eps = 0;           ///< epsilon of every RMS norm
   bool has_bridges = false;      ///< projections from S to D and back; without them S = D
   bool has_final_norm = false;   ///< an RMS norm in front of the head
-  bool has_tied_head = false;    ///< the embedding replaces a head that is missing
+  bool has_tied_head = false;    ///< a checkpoint without a head uses the embedding as the head
   /// The id of the token in front of every text. Empty if texts begin without one.
   std::optional<std::int32_t> beginning;
   std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
   std::vector<BlockSpec> blocks;
-  /// The names of each weight that a checkpoint may use. Files are written with the first name.
+  /// The names that a checkpoint may use for each weight. Files are written with the first name.
   std::map<WeightKey, std::vector<std::string>> names;
-  /// config.json text with every key that the family reads; part of the fingerprint.
+  /// The text of a config.json with every key that the family reads. The model's fingerprint
+  /// includes this text.
   std::string config;
-  /// How the weights are quantized according to config.json: "gptq, 4 bits". Used in messages only,
-  /// because the tensors themselves decide. Empty: config.json does not say.
+  /// How the weights are quantized according to config.json, such as "gptq, 4 bits". Used in
+  /// messages only, because the tensors themselves tell their format. Empty if config.json does not
+  /// mention quantization.
   std::string quantization;
   friend bool operator==(const ModelSpec&, const ModelSpec&) = default;
 
@@ -144,10 +148,11 @@ struct ModelSpec {
   }
 };
 
-/// Describes the model of a config.json text. The key model_type names the family; without the key,
-/// the family is Bit-Axon. Each key that the family does not read adds a line to `warnings`. Throws
-/// Error(format) that begins with `name` and names the key, the value and what was expected. Throws
-/// Error(unsupported) that lists the known families for an unknown model_type.
+/// Reads the description of a model from the text of its config.json. The key model_type names the
+/// family. Without the key, the family is Bit-Axon. Each key that the family does not read adds a
+/// line to `warnings`. Throws Error(format) that begins with `name` and names the key, the value
+/// and what was expected. For an unknown model_type, throws Error(unsupported) that lists the known
+/// families.
 BX_API ModelSpec describe_model(std::string_view json, std::string_view name,
                                 std::vector<std::string>& warnings);
 

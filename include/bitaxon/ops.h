@@ -1,15 +1,15 @@
-// The op manual: every function that records a node, with its full contract.
+// The manual of the ops: every function that records a node, with its full contract.
 //
 // Shapes: R, G and O are buckets (capacities). R counts rows, G counts segments, and O counts
 // outputs, which are the rows whose logits are computed. The step buffer says how many of each are
 // valid, and which row each output is. Activations are float32 unless said otherwise. Weights are
-// [n_matrices, rows, cols] in any stored format; vectors are [1, 1, n]. State shapes are those of
-// one slot. Each segment of the step reads its slot at its read version and writes it at its write
-// version. A segment whose position is 0 reads all state as zeros. Rows of a segment are
-// consecutive.
+// [n_matrices, rows, cols] in any stored format, and vectors are [1, 1, n]. The shape of a state
+// tensor is the shape of one slot. Each segment of the step has a slot, a read version and a write
+// version. It reads its slot's state at the read version and writes it at the write version. A
+// segment whose position is 0 reads all state as zeros. The rows of a segment are consecutive.
 //
-// All functions throw Error(invalid_argument) "[op] argument: expected ..., got ..." when a shape
-// or dtype does not fit, and when the graph has been scheduled already.
+// All functions throw Error(invalid_argument) "[op] argument: expected ..., got ..." if a shape or
+// dtype does not fit, or if the graph has been scheduled already.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ namespace bitaxon {
 
 /// Looks up token embeddings, and records which tokens the context holds.
 ///   y[r, :] = table[id[r], :];   seen = seen | {id[r]}
-/// The ids are in the step buffer. A segment with ids_from_state takes its one id from next_token
-/// instead, where the previous step stored the token that it sampled. An id outside [0, V) gives
-/// zeros and is not recorded.
+/// The ids are in the step buffer. A segment with ids_from_state has one id, which is the token
+/// that the previous step sampled and stored in next_token. An id outside [0, V) gives zeros and is
+/// not recorded.
 /// table       [1, V, S]
 /// seen        state, u32 [ceil(V / 32)], versioned: bit id%32 of word id/32
 /// next_token  state, i32 [1], versioned
@@ -39,9 +39,9 @@ enum class RowSelect : std::uint32_t {
 };
 
 struct LinearOptions {
-  Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm of x; empty: no norm
-  float eps = 0;      ///< of that norm, > 0
-  Tensor residual{};  ///< [R, rows], added to the result; empty: not added
+  Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm of x, or empty for no norm
+  float eps = 0;      ///< epsilon of the norm, > 0
+  Tensor residual{};  ///< [R, rows], added to the result, or empty to add nothing
   RowSelect select = RowSelect::all;
   std::int64_t n_outputs = 1;  ///< O, for RowSelect::outputs
 };
@@ -57,7 +57,7 @@ struct LinearOptions {
 BX_API Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
 
 struct SsmInWeights {
-  Tensor norm;         ///< [1, 1, D], or empty: rms(x) is x
+  Tensor norm;         ///< [1, 1, D], or empty if rms(x) is x
   Tensor in_proj;      ///< [1, 2E, D]
   Tensor conv_weight;  ///< [1, E, K], tap K-1 is the current row
   Tensor conv_bias;    ///< [1, 1, E]
@@ -96,24 +96,25 @@ struct SelectiveScanWeights {
 /// h     state, f32 [N, E], versioned; channels are innermost, so that adjacent lanes of a subgroup
 ///       read adjacent memory
 /// Returns [R, E].
-/// The recurrence is float32 or better, and h is rounded to float32 after every row. So the result
-/// does not depend on how rows are grouped into steps. There is one exception: a backend may cut
-/// long steps (256 rows and more) into chunks that run at the same time. Chunks round h in another
-/// order.
+/// The recurrence is computed in float32 or better, and h is rounded to float32 after every row. So
+/// the result does not depend on how rows are grouped into steps. There is one exception: a backend
+/// may cut long steps (256 rows and more) into chunks that run at the same time. With chunks, h is
+/// rounded in another order.
 /// Source  Gu & Dao 2023, "Mamba", algorithm 2.
 BX_API Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
                              const SelectiveScanWeights& weights, const Tensor& h);
 
 struct AttnInWeights {
-  Tensor norm;  ///< [1, 1, D], or empty: rms(x) is x
+  Tensor norm;  ///< [1, 1, D], or empty if rms(x) is x
   Tensor q;     ///< [1, D, D]
   Tensor k;     ///< [1, D, D]
   Tensor v;     ///< [1, D, D]
 };
 
-/// Computes queries, and appends keys and values to their ring buffers (rings) of the KV cache.
+/// Computes queries, and appends keys and values to the ring buffers ("rings") of the KV cache.
 ///   q = q_proj @ rms(x)
-///   keys[p mod capacity] = k_proj @ rms(x), where p is the row's position; values likewise
+///   keys[p mod capacity] = k_proj @ rms(x), where p is the row's position
+///   values[p mod capacity] = v_proj @ rms(x)
 /// x             [R, D]
 /// keys, values  state, f32 or f16 [capacity, D]
 /// Returns q [R, D].
@@ -133,14 +134,14 @@ BX_API Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& value
 struct MoeRouteResult {
   Tensor normed;   ///< [R, D]: rms(x)
   Tensor experts;  ///< i32 [R, top_k]: the chosen experts, largest gate first
-  Tensor gates;    ///< [R, top_k + 1]: their gates, then the shared expert's or 0
+  Tensor gates;    ///< [R, top_k + 1]: the gates of these experts, then the shared expert's or 0
 };
 
 /// The router of a mixture of experts.
 ///   g = softmax(gate @ rms(x)); experts = top_k largest of g; ties: lower index first
 ///   gates = g[experts] (not renormalized), sigmoid(shared_gate @ rms(x))
 /// x            [R, D]
-/// norm         [1, 1, D], or empty: rms(x) is x
+/// norm         [1, 1, D], or empty if rms(x) is x
 /// gate         [1, X, D]
 /// shared_gate  [1, 1, D], or empty
 /// Returns normed [R, D], experts i32 [R, top_k], gates [R, top_k + 1].
@@ -154,7 +155,7 @@ struct MoeSwigluWeights {
   Tensor shared_up;    ///< [1, I, D], or empty
 };
 
-/// The first half of the chosen experts and of the shared expert.
+/// The first half of the chosen experts and of the shared expert: gate and up projections, SwiGLU.
 ///   y[r, s, :] = silu(gate[e] @ x[r]) * (up[e] @ x[r]),  e = experts[r, s]
 ///   y[r, top_k, :] = the same with the shared expert
 /// x        [R, D]
@@ -176,8 +177,8 @@ BX_API Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwiglu
 BX_API Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates,
                        const Tensor& down, const Tensor& shared_down, const Tensor& residual);
 
-/// The stages that a sampler includes. The parameters themselves are data in the step buffer. A
-/// stage that is false here does not run, whatever the parameters are.
+/// The stages that a sampler includes. The parameters of the stages are data in the step buffer. A
+/// stage that is false here does not run, whatever its parameters are.
 struct SamplerStructure {
   bool penalty = false;  ///< repetition penalty
   bool draw = false;     ///< temperature, filters and the random draw; otherwise argmax
@@ -188,13 +189,13 @@ struct SamplerStructure {
 /// top-k, top-p, min-p, then one Philox4x32-10 draw. All arithmetic after the scaled logits is in
 /// integers (docs/sampling.md).
 /// logits      [O, V]; the step buffer says which output gives the token of a segment
-/// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed fills
-///             in the same step
-/// next_token  state, i32 [1], versioned; receives the token at the write version, unless the
+/// seen        state, u32 [ceil(V / 32)], versioned; read at the write version, which embed has
+///             filled earlier in the step
+/// next_token  state, i32 [1], versioned; the token is stored at the write version, unless the
 ///             segment samples nothing
 /// n_segments  G, 1 to kMaxSegments
-/// Returns i32 [G]: the token of each segment. It is StepResult::kNotFinite if the logits hold a
-/// NaN or the largest is not finite, and StepResult::kNotSampled if the segment samples nothing.
+/// Returns i32 [G]: the token of each segment. It is StepResult::kNotFinite if a logit is NaN or if
+/// the largest logit is not finite, and StepResult::kNotSampled if the segment samples nothing.
 /// Source  Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
 BX_API Tensor sample(const Tensor& logits, const Tensor& seen, const Tensor& next_token,
                      const SamplerStructure& structure, std::int64_t n_segments);

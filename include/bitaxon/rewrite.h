@@ -21,56 +21,60 @@ namespace bitaxon {
 struct QuantizeOptions {
   std::string format = "mlx";    ///< "mlx" (affine codes) or "nf4" (bitsandbytes' layout)
   std::int64_t group_size = 64;  ///< codes that share a scale: 32, 64 or 128
-  bool nested = false;           ///< nf4: scales in 8 bits ("double quantization")
+  bool nested = false;           ///< nf4: store scales in 8 bits ("double quantization")
 };
 
 struct MergeOptions {
-  /// The adapter's safetensors file, with or without its ending, or its folder. LoRA or DoRA.
+  /// The safetensors file of a LoRA or DoRA adapter, with or without the ending ".safetensors", or
+  /// the folder with this file.
   std::filesystem::path adapter;
   double scale = 20;                            ///< factor of the adapter's product
-  std::optional<std::int64_t> rank = {};        ///< refuses an adapter of another rank
-  bool re_quantize = true;                      ///< false: quantized matrices are written as floats
-  std::optional<std::int64_t> group_size = {};  ///< when quantizing again; empty: the model's
+  std::optional<std::int64_t> rank = {};        ///< if set, an adapter of another rank is refused
+  bool re_quantize = true;                      ///< if false, quantized matrices become floats
+  std::optional<std::int64_t> group_size = {};  ///< new group size; empty to keep the model's own
 };
 
-/// One part of a model ("embedding", "experts", ...), or all of it.
+/// The sizes and the quantization error of one part of a model ("embedding", "experts", ...), or of
+/// the whole model.
 struct BX_API PartReport {
   std::int64_t parameters = 0;
   std::uint64_t bytes_before = 0, bytes_after = 0;
-  double error_squares = 0, squares = 0;  ///< of the weights that were quantized
+  double error_squares = 0, squares = 0;  ///< sums over the weights that were quantized
 
   PartReport& operator+=(const PartReport& other);
-  /// ||w - w'|| / ||w|| of the weights that were quantized; 0 if none was.
+  /// ||w - w'|| / ||w|| of the weights that were quantized. 0 if no weight was quantized.
   double relative_error() const;
 };
 
 struct RewriteReport {
   std::map<std::string, PartReport> parts;
   PartReport total;
-  /// Those of the model: a tied head has the parameters of the embedding. More may be stored.
+  /// The number of the model's parameters. A tied head is not counted, because it has the
+  /// parameters of the embedding. `total` also counts a tied head that is stored.
   std::int64_t n_parameters = 0;
 };
 
-/// A new model that has been decided on, and is not written yet. The old model's files stay open.
+/// A new model that is planned but not written yet. The files of the old model stay open.
 class BX_API Rewrite {
  public:
-  /// Reads and checks the old model. Throws Error(io, format, unsupported); Error(invalid_argument)
-  /// for options out of range, and for an adapter of another rank.
+  /// Reads and checks the old model. Throws Error(io, format, unsupported) for files that cannot be
+  /// used. Throws Error(invalid_argument) for options out of range, and for an adapter of another
+  /// rank than MergeOptions::rank.
   static Rewrite quantize(const ModelFiles& files, const QuantizeOptions& options = {});
   static Rewrite merge(const ModelFiles& files, const MergeOptions& options);
   Rewrite(Rewrite&&) noexcept;
   Rewrite& operator=(Rewrite&&) noexcept;
   ~Rewrite();
 
-  /// What is odd about the files, a line each.
+  /// Problems of the files that are not errors, one line each.
   const std::vector<std::string>& warnings() const;
   /// Whether the new model has 4-bit matrices.
   bool has_codes() const;
 
-  /// Writes the new model into a new folder, which appears when it is complete. Can be called once.
-  /// Returns nothing when it was interrupted. Throws Error(io), also if the folder is there and not
-  /// empty; OutOfMemory before anything is written; Error(format) for a number that the new form
-  /// cannot hold.
+  /// Writes the new model into a new folder, which appears when it is complete. This function can
+  /// be called once. Returns nothing if the call was interrupted. Throws Error(io) if the folder
+  /// exists and is not empty, and if a file cannot be read or written. Throws OutOfMemory before
+  /// anything is written. Throws Error(format) for a number that the new form cannot hold.
   std::optional<RewriteReport> write(
       const std::filesystem::path& output,
       const std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>& on_progress =
@@ -83,13 +87,16 @@ class BX_API Rewrite {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Where quantize and merge write a model if no folder is named: "q4" in the model's folder, and
-/// the model's folder with "-merged" behind its name. A model of the hub is in the cache, where no
-/// results are written: the repository's name with "-q4" or "-merged", in the current folder.
+/// The folder where quantize writes a model if no folder is named: "q4" in the model's folder. For
+/// a model of the hub, the folder is in the current directory, because results are not written into
+/// the hub cache. Its name is the repository's name with "-q4".
 BX_API std::filesystem::path default_quantized_folder(const ModelSource& source);
+/// The folder where merge writes a model if no folder is named: next to the model's folder, with
+/// its name and "-merged". For a model of the hub, the repository's name with "-merged", in the
+/// current directory.
 BX_API std::filesystem::path default_merged_folder(const ModelSource& source);
 
-/// Whether `output` is the folder or the file of the model that is read.
+/// Whether `output` is the folder or the weights file of the model `files`.
 BX_API bool is_own_input(const ModelFiles& files, const std::filesystem::path& output);
 
 }  // namespace bitaxon

@@ -8,19 +8,19 @@
 
 namespace bitaxon {
 
-/// How tokens are chosen. The program has the same default values.
+/// How tokens are chosen. The program's options have the same default values.
 struct BX_API SamplerParams {
-  double temperature = 0.6;  ///< 0: argmax
-  std::int64_t top_k = 50;   ///< 0: off
-  double top_p = 0.95;       ///< 1: off
-  double min_p = 0;          ///< 0: off
+  double temperature = 0.6;  ///< 0 means argmax
+  std::int64_t top_k = 50;   ///< 0 means off
+  double top_p = 0.95;       ///< 1 means off
+  double min_p = 0;          ///< 0 means off
   double repetition_penalty = 1;
   std::uint64_t seed = 0;
 
   /// The stages that these parameters need.
   SamplerStructure structure() const;
-  /// Throws Error(invalid_argument) that names the first parameter out of range, its value and its
-  /// range. NaN is out of every range.
+  /// Throws Error(invalid_argument) if a parameter is out of range. The message names the first
+  /// such parameter, its value and its range. NaN is out of every range.
   void validate() const;
 };
 

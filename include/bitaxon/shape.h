@@ -11,8 +11,8 @@
 
 namespace bitaxon {
 
-/// Up to eight extents >= 0, in row-major order. A value type that does not allocate. The
-/// constructor checks the element count, so that no later product of extents can overflow.
+/// Up to eight extents >= 0, in row-major order. A value type that does not allocate memory. The
+/// constructor checks the product of the extents, so that later products cannot overflow.
 class BX_API Shape {
  public:
   static constexpr int kMaxRank = 8;

@@ -11,20 +11,21 @@
 
 namespace bitaxon {
 
-/// A copy on the host of the state of a sequence. Snapshots after the same tokens are equal byte
-/// for byte, however the tokens were split into steps (selective_scan in ops.h names one
-/// exception).
+/// A copy of a sequence's state in host memory. Snapshots after the same tokens are equal byte for
+/// byte, however the tokens were split into steps. selective_scan in ops.h names one exception.
 struct StateSnapshot {
   std::int64_t position = 0;
   /// One entry for each state tensor. The entry of a ring buffer of the KV cache holds the last
-  /// min(position, window) rows, oldest first. The entry of the token to be fed back is empty.
+  /// min(position, window) rows, oldest first. The entry of next_token, the sampled token that the
+  /// next step may feed back, is empty.
   std::vector<std::vector<std::byte>> tensors;
   friend bool operator==(const StateSnapshot&, const StateSnapshot&) = default;
 };
 
-/// The state of one sequence: one of its model's slots, and the position in the sequence. A fresh
-/// state is at position 0. Move-only. The destructor frees the slot. A state keeps its memory and
-/// the backend alive, so the model may be destroyed first.
+/// The state of one sequence. It takes one of the model's slots and knows the position in the
+/// sequence. A fresh state is at position 0. A state can be moved but not copied. The destructor
+/// frees the slot. A state keeps its memory and the backend alive, so the model may be destroyed
+/// first.
 class BX_API State {
  public:
   State(State&& other) noexcept;
@@ -35,9 +36,9 @@ class BX_API State {
   std::int64_t position() const;
   /// Returns to position 0 with an empty state. Costs no time on the device.
   void reset();
-  /// Takes back the last `n_steps` steps (not tokens), at most run_ahead. The state is then exactly
-  /// as before these steps. Costs no time on the device. Throws Error(invalid_argument) if
-  /// `n_steps` is more than rewindable_steps().
+  /// Takes back the last `n_steps` steps (not tokens), at most LoadOptions::run_ahead. The state is
+  /// then exactly as before these steps. Costs no time on the device. Throws
+  /// Error(invalid_argument) if `n_steps` is more than rewindable_steps().
   void rewind(int n_steps);
   /// The number of steps that rewind() can take back.
   int rewindable_steps() const;
@@ -47,17 +48,17 @@ class BX_API State {
   /// Replaces the state by a snapshot. Throws Error(invalid_argument) if the snapshot's sizes do
   /// not fit this model's states. If the backend fails, the state is as after reset().
   void restore(const StateSnapshot& snapshot);
-  /// Replaces the state by synthetic contents at `position`, for measurements at a depth that would
-  /// take long to reach. Keys and values are random with about unit variance, and recurrent state
-  /// is random and small. Equal seeds give equal contents. Throws Error(invalid_argument) that
-  /// names both lengths if `position` is beyond max_seq_len. If the backend fails, the state is as
-  /// after reset().
+  /// Replaces the state by synthetic contents at `position`, for measurements at positions that
+  /// would take long to reach. Keys and values are random with about unit variance, and recurrent
+  /// state is random and small. Equal seeds give equal contents. Throws Error(invalid_argument)
+  /// that names both lengths if `position` is beyond max_seq_len. If the backend fails, the state
+  /// is as after reset().
   void synthesize(std::int64_t position, std::uint64_t seed);
   /// Writes the state to a file, with format version, model fingerprint, precision, token count and
   /// a checksum. Throws Error(io).
   void save(const std::filesystem::path& path) const;
-  /// Replaces the state by that of a file. Throws Error(io) if the file cannot be read, and
-  /// Error(format) if it is damaged or belongs to another model or precision.
+  /// Replaces the state by a state that save() has written. Throws Error(io) if the file cannot be
+  /// read, and Error(format) if it is damaged or belongs to another model or precision.
   void load(const std::filesystem::path& path);
 
   /// Whether the latest step sampled a token, so that the next step can feed this token.

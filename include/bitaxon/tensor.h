@@ -13,9 +13,9 @@ namespace bitaxon {
 class Graph;
 
 /// What the first axis of an activation counts. Its extent is a bucket (a capacity). The step
-/// buffer says how many rows are valid in a step; no kernel computes the other rows.
+/// buffer says how many rows are valid in a step. Kernels compute only the valid rows.
 enum class RowSpace : std::uint8_t {
-  none,      ///< none of these: weights and state
+  none,      ///< not an activation: a weight or a state tensor
   rows,      ///< tokens of the step: StepBuffer::n_rows
   segments,  ///< sequences of the step: StepBuffer::n_segments
   outputs,   ///< rows whose logits are computed: StepBuffer::n_outputs
@@ -30,8 +30,8 @@ enum class RowSpace : std::uint8_t {
 ///   an argument of further ops, being marked as an output.
 ///       x = linear(x, w);                // returns at once
 /// - **scheduled**: its graph has become a Plan. The value has a range of the arena and a lifetime.
-///   Ops that take the tensor throw. If it was marked as an output, its contents can be read after
-///   a step has been waited for.
+///   Passing the tensor to an op throws. If it was marked as an output, its contents can be read
+///   after a wait for a step.
 ///       auto plan = schedule(graph, ...);   // x is scheduled from here on
 ///
 /// The graph must outlive its handles.

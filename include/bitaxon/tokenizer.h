@@ -19,31 +19,31 @@ namespace bitaxon {
 class BX_API Tokenizer {
  public:
   /// Reads a tokenizer.json (byte-level BPE of the Qwen2.5 kind) or a tokenizer.model
-  /// (SentencePiece). The contents of the file decide, not its name. tokenizer_config.json,
-  /// special_tokens_map.json, generation_config.json and config.json in the same directory say
-  /// which tokens end a text. Throws Error(io, format, unsupported).
+  /// (SentencePiece). The kind is recognized by the contents of the file, not by its name.
+  /// tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json in the
+  /// same directory say which tokens end a text. Throws Error(io, format, unsupported).
   static Tokenizer load(const std::filesystem::path& file);
-  /// Loads tokenizer.json, tokenizer/tokenizer.json or tokenizer.model of a model directory,
-  /// whichever exists first. Empty if none exists. Throws as load() does.
+  /// Loads the tokenizer of a model directory: tokenizer.json, else tokenizer/tokenizer.json, else
+  /// tokenizer.model. Empty if none of them exists. Throws as load() does.
   static std::optional<Tokenizer> find(const std::filesystem::path& model_directory);
   /// The byte tokenizer: one token per byte, with ids 0 to 255 and no end of sequence.
   static Tokenizer bytes();
 
-  /// The ids of `text`. Special tokens in the text are recognized; no token is added before or
-  /// after it. Invalid UTF-8 is read as U+FFFD, except by the byte tokenizer, which takes bytes as
-  /// they are.
+  /// The ids of `text`. Special tokens in the text are recognized. No token is added before or
+  /// after the text. Invalid UTF-8 is read as U+FFFD, except by the byte tokenizer, which takes
+  /// bytes as they are.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// The text of `ids`, without special tokens if `skip_special`. The text is always valid UTF-8:
-  /// invalid bytes become U+FFFD. An id that the tokenizer does not have decodes to nothing.
+  /// invalid bytes become U+FFFD. An id that the tokenizer does not have adds no text.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
 
   /// One more than the largest id.
   std::int32_t vocab_size() const;
-  /// All tokens that end a text, each once. They are `<|im_end|>`, else `<|endoftext|>`, else
-  /// `</s>`; the tokens that the files in the tokenizer's directory name; and the token that a
-  /// tokenizer.model itself names.
+  /// The ids of all tokens that end a text, without repetition. The first source is the vocabulary:
+  /// `<|im_end|>`, else `<|endoftext|>`, else `</s>`. The second source is the files in the
+  /// tokenizer's directory. The third source is the tokenizer.model itself.
   const std::vector<std::int32_t>& ends_of_sequence() const;
-  /// The id of the token with exactly this text in the vocabulary; empty if there is none.
+  /// The id of the token whose text is exactly `token`. Empty if there is no such token.
   std::optional<std::int32_t> token_id(std::string_view token) const;
   bool is_special(std::int32_t id) const;
   /// The kind of tokenizer: "bpe", "sentencepiece" or "bytes".
@@ -63,7 +63,7 @@ class BX_API Tokenizer {
 class BX_API StreamDecoder {
  public:
   explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = false);
-  /// The text that this id completes; may be empty.
+  /// Adds an id. Returns the text that the id completes, which may be empty.
   std::string push(std::int32_t id);
   /// Returns the bytes that are still held as U+FFFD, and resets the decoder.
   std::string finish();
@@ -95,8 +95,8 @@ BX_API std::string chat_prompt(std::span<const ChatMessage> messages,
 BX_API std::string_view turn_end(ChatTemplate how);
 /// The template's special tokens.
 BX_API std::span<const std::string_view> special_tokens(ChatTemplate how);
-/// The template's special tokens that `tokenizer` does not find in a text. To the model they would
-/// be plain text.
+/// The template's special tokens that `tokenizer` does not recognize in a text. The model would see
+/// them as plain text.
 BX_API std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer);
 
 }  // namespace bitaxon

@@ -7,8 +7,8 @@
 
 namespace bitaxon {
 
-/// Values, scratch and state tensors begin at multiples of this number. It suits every device:
-/// Vulkan allows a storage buffer offset alignment of at most 256.
+/// Values, scratch and state tensors begin at multiples of this number. It suits every device,
+/// because Vulkan devices may not require more than 256 for the offset of a storage buffer.
 inline constexpr std::size_t kBufferAlignment = 256;
 
 /// n / size, rounded up, for n >= 0 and size > 0. Cannot overflow.

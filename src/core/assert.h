@@ -1,4 +1,5 @@
-// Checks of the library's own invariants. Invalid input gets an Error of another kind instead.
+// Checks of the library's own invariants. Invalid input is not checked here: it causes an Error of
+// another kind.
 #pragma once
 
 namespace bitaxon {
@@ -9,8 +10,8 @@ namespace bitaxon {
 
 }  // namespace bitaxon
 
-// Enabled in every build type: a broken invariant must not turn into wrong text. The check throws,
-// so that a program that uses the library survives.
+// The check is enabled in every build type, because a broken invariant must not turn into wrong
+// text. The check throws, so that a program that uses the library survives.
 #define BX_ASSERT(condition, message)                                       \
   do {                                                                      \
     if (!(condition)) [[unlikely]]                                          \

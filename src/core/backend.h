@@ -52,18 +52,18 @@ struct Executable {
 /// buffer.
 struct PlanContext {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that run one after the other share it
-  std::vector<Buffer> state;  ///< one for each tensor of the layout
+  std::vector<Buffer> state;  ///< one buffer for each tensor of the state layout
   int run_ahead = 0;          ///< LoadOptions::run_ahead of the model
   Precision precision = Precision::exact;
   std::shared_ptr<const StateLayout> state_layout;
 };
 
 /// Memory, weights and execution on one device. Calls must come from one thread at a time. A
-/// backend must outlive its buffers, weights and executables, so their holders also hold the
-/// backend. The handles may be dropped while steps that use them are in flight. Steps run one after
-/// the other, in the order of submission. After a step or a copy has failed on the device, its
-/// results are missing, so every later call fails with the same Error. A call that is refused, or
-/// that finds no memory, changes nothing.
+/// backend must outlive its buffers, weights and executables, so objects that hold one of them also
+/// hold the backend. Handles may be dropped while steps that use them are in flight. Steps run one
+/// after the other, in the order of submission. After a step or a copy has failed on the device,
+/// its results are missing, so every later call fails with the same Error. A call that is refused,
+/// or that finds no memory, changes nothing.
 class Backend {
  public:
   Backend() = default;
@@ -75,11 +75,11 @@ class Backend {
   /// A description of the backend at this moment.
   virtual std::shared_ptr<const BackendDescription> description() const = 0;
 
-  /// Allocates a buffer with undefined contents. 0 bytes also give a valid handle. Throws
+  /// Allocates a buffer with undefined contents. A buffer of 0 bytes is valid too. Throws
   /// Error(device) if there is not enough memory.
   virtual Buffer allocate(std::size_t size_bytes, BufferUse use) = 0;
-  /// Copies from host to device (upload) and from device to host (download). Both wait for all
-  /// submitted steps.
+  /// upload() copies from host to device, and download() copies from device to host. Both wait for
+  /// all submitted steps.
   virtual void upload(const Buffer& buffer, std::size_t offset,
                       std::span<const std::byte> from) = 0;
   virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
@@ -90,11 +90,11 @@ class Backend {
   virtual Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) = 0;
 
   /// Queues one step and returns without waiting for the device. At most caps().max_run_ahead + 1
-  /// steps of all models on this backend may be in flight, and as many results are kept. Throws
-  /// Error(invalid_argument) if one more is submitted.
+  /// steps of all models on this backend may be in flight. The backend keeps the results of the
+  /// same number of steps. Throws Error(invalid_argument) if too many steps are in flight.
   virtual Ticket submit(const Executable& executable, const StepBuffer& step) = 0;
   /// Blocks until the step is done. Throws Error(device) if the step failed, and
-  /// Error(invalid_argument) if its result is not kept anymore.
+  /// Error(invalid_argument) if the backend has dropped the step's result.
   virtual StepResult wait(Ticket ticket) = 0;
   /// The counts of the latest step.
   virtual StepCounts last_step() const = 0;
@@ -102,14 +102,14 @@ class Backend {
   /// Waits for all steps, then measures the rates of the device for a second or two. Throws
   /// Error(device).
   virtual DeviceRates measure_rates() { return {}; }
-  /// Sets whether to measure the steps of plans that are compiled from then on. Measured steps take
-  /// slightly longer.
+  /// Sets whether to measure the steps of plans that are compiled after this call. Measured steps
+  /// take slightly longer.
   virtual void measure_ops(bool) {}
-  /// The times of the latest step, after waiting for the step. Empty if the step was not measured
-  /// or the device cannot measure.
+  /// Waits for the latest step and returns the times of its launches. Empty if the step was not
+  /// measured or the device cannot measure times.
   virtual std::vector<OpTime> last_step_times() { return {}; }
-  /// The peak of the memory in use for the requests to this backend. Empty if the backend does not
-  /// count it.
+  /// The largest amount of memory that was allocated for callers of this backend at one time. Empty
+  /// if the backend does not count its memory.
   virtual std::optional<std::uint64_t> peak_bytes() const { return std::nullopt; }
 };
 

@@ -1,5 +1,5 @@
-// The recorded computation of one step: values, and the nodes that compute them. This file knows
-// only a node's operands and how the node accesses them. The meaning of ops is defined in src/ops.
+// The recorded computation of one step: values, and the nodes that compute the values. A graph
+// knows only the operands of a node and how the node accesses them. src/ops defines what ops do.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ namespace bitaxon {
 
 enum class ValueKind : std::uint8_t {
   activation,  ///< computed by a node, in the arena
-  input,       ///< in the arena, filled by the host before the step (tests)
+  input,       ///< in the arena, filled by the host before the step; only tests use inputs
   weight,      ///< packed by the backend, immutable
   state,       ///< in the state pool, kept from step to step
 };
@@ -33,22 +33,22 @@ struct Value {
   Shape shape;
   RowSpace row_space = RowSpace::none;
   bool is_output = false;                ///< stays readable after the step
-  std::shared_ptr<const Weight> weight;  ///< for a value of kind weight
-  std::int32_t state_index = -1;         ///< for kind state: index into the StateLayout
+  std::shared_ptr<const Weight> weight;  ///< set for a value of kind weight
+  std::int32_t state_index = -1;         ///< index in the StateLayout; -1 for other kinds
 };
 
 struct Operand {
-  std::int32_t value = -1;  ///< -1: the optional operand is absent
+  std::int32_t value = -1;  ///< id of the value; -1 for an absent optional operand
   Access access = Access::read;
 };
 
-/// One op. `operands` are in the order that the op defines, with absent optional operands included.
-/// `params` holds the bytes of the op's parameter struct.
+/// One use of an op. `operands` are in the order that the op defines, and include absent optional
+/// operands. `params` holds the bytes of the op's parameter struct.
 struct Node {
   static constexpr std::size_t kMaxParamsBytes = 48;
 
   std::uint16_t op = 0;
-  std::string label;  ///< for messages and profiles: "layer_3.ssm"
+  std::string label;  ///< names the node in messages and profiles: "layer_3.ssm"
   std::vector<Operand> operands;
   std::array<std::byte, kMaxParamsBytes> params{};
 
@@ -61,7 +61,7 @@ struct Node {
   }
 };
 
-/// A graph under construction. Nodes are in the order of recording. It is a topological order,
+/// A graph under construction. Nodes are in the order of recording. This order is topological,
 /// because an operand must exist before a node uses it. Not thread-safe.
 class Graph {
  public:
@@ -78,9 +78,9 @@ class Graph {
   /// Keeps `tensor` readable after the step.
   void mark_output(const Tensor& tensor);
 
-  /// Sets the i32 [G] tensor that StepResult::tokens returns.
+  /// Sets the i32 [G] tensor whose contents become StepResult::tokens.
   void set_result(const Tensor& tokens);
-  /// The value id of that tensor; -1 if the step returns no tokens.
+  /// The id of the value that becomes StepResult::tokens; -1 if the step returns no tokens.
   std::int32_t result() const { return result_; }
 
   /// Sets the label of the nodes that are recorded next.
@@ -94,11 +94,11 @@ class Graph {
   };
   /// An operand that record() gets.
   struct Argument {
-    Tensor tensor;  ///< empty: the optional operand is absent
+    Tensor tensor;  ///< empty for an absent optional operand
     Access access = Access::read;
   };
-  /// Appends a node whose operands are the arguments, followed by one new value for each output,
-  /// which the node writes. Returns the outputs. For op builders only.
+  /// Appends a node. Its operands are the arguments, followed by the outputs. Makes one new value
+  /// for each output, and returns the outputs. For op builders only.
   template <class Params>
   std::vector<Tensor> record(std::uint16_t op, const Params& params,
                              std::span<const Argument> arguments, std::span<const Output> outputs) {
@@ -116,8 +116,8 @@ class Graph {
   /// Makes the graph immutable. Later recording throws Error(invalid_argument).
   void freeze() { frozen_ = true; }
 
-  /// The key of the plan cache. Two graphs have equal keys exactly if they have the same structure:
-  /// ops, params, operands, dtypes, shapes, outputs, weights and states.
+  /// The key of this graph in the plan cache. Two graphs have equal keys if and only if they have
+  /// the same structure: ops, params, operands, dtypes, shapes, outputs, weights and states.
   std::string structure_key() const;
 
  private:

@@ -1,4 +1,5 @@
-// float16 (IEEE 754 binary16) and bfloat16, as bits in a uint16_t, to and from float.
+// Conversions between float and the 16-bit types float16 (IEEE 754 binary16) and bfloat16. The
+// 16-bit numbers are the bits of a uint16_t.
 //
 //   float32   s eeeeeeee mmmmmmmmmmmmmmmmmmmmmmm    bias 127
 //   float16   s eeeee    mmmmmmmmmm                 bias 15
@@ -15,14 +16,14 @@
 namespace bitaxon {
 namespace half_detail {
 
-/// All ones if a < b, else 0. a and b are below 2^31, so that the signed comparison is correct:
-/// SSE2 has no unsigned one.
+/// All ones if a < b, else 0. a and b must be below 2^31, because the comparison is signed. SSE2
+/// has no unsigned comparison.
 constexpr std::uint32_t mask_less(std::uint32_t a, std::uint32_t b) {
   return 0u -
          static_cast<std::uint32_t>(static_cast<std::int32_t>(a) < static_cast<std::int32_t>(b));
 }
 
-/// `yes` where mask is all ones, `no` where it is 0. Bit operations instead of ?:, because gcc
+/// `yes` if `mask` is all ones, `no` if it is 0. Uses bit operations instead of ?:. With ?:, gcc
 /// would move the float arithmetic of one side into a branch and then not vectorize the loop.
 constexpr std::uint32_t select(std::uint32_t mask, std::uint32_t yes, std::uint32_t no) {
   return (yes & mask) | (no & ~mask);
@@ -36,8 +37,8 @@ inline float f16_to_f32(std::uint16_t half) {
   constexpr std::uint32_t kRebias = (127u - 15u) << 23;
   const std::uint32_t sign = (std::uint32_t{half} & 0x8000u) << 16;
   const std::uint32_t magnitude = (std::uint32_t{half} & 0x7fffu) << 13;
-  // Exponent 31 (infinity, NaN) becomes 255 = 31 + 2 * 112: the bias difference of 112 is added
-  // twice.
+  // The exponent 31 (infinity, NaN) must become 255 = 31 + 2 * 112, so the difference of the
+  // biases, which is 112, is added twice.
   const std::uint32_t normal = magnitude + kRebias + (~mask_less(magnitude, 0x0f800000u) & kRebias);
   // A subnormal half is mantissa * 2^-24.
   const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(
@@ -45,18 +46,19 @@ inline float f16_to_f32(std::uint16_t half) {
   return std::bit_cast<float>(sign | select(mask_less(magnitude, 0x00800000u), subnormal, normal));
 }
 
-/// Rounds to nearest, ties to even. Values from 65520 (65504 plus half a step) on become infinity.
-/// A NaN becomes a quiet NaN with its sign and the upper bits of its payload.
+/// Rounds to nearest, ties to even. Values of 65520 (65504 plus half a step) and more become
+/// infinity. A NaN becomes a quiet NaN with its sign and the upper bits of its payload.
 inline std::uint16_t f32_to_f16(float value) {
   using half_detail::mask_less, half_detail::select;
   constexpr std::uint32_t kRebias = (127u - 15u) << 23;
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  // The carry out of the mantissa raises the exponent, and at the largest exponent gives infinity.
+  // A carry out of the mantissa raises the exponent. A carry at the largest exponent gives
+  // infinity.
   const std::uint32_t normal = (magnitude - kRebias + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
-  // Below 2^-14, adding 0.5 rounds correctly: floats near 0.5 have steps of 2^-24, as float16
-  // subnormals have.
+  // Below 2^-14, adding 0.5 rounds correctly, because floats near 0.5 have the same steps of 2^-24
+  // as float16 subnormals.
   const std::uint32_t subnormal =
       std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
   const std::uint32_t nan = 0x7e00u | ((magnitude >> 13) & 0x3ffu);

@@ -9,7 +9,7 @@ namespace bitaxon {
 /// The step between two states of the generator.
 inline constexpr std::uint64_t kMix64Step = 0x9E3779B97F4A7C15U;
 
-/// The output for one state.
+/// The generator's output for one state.
 constexpr std::uint64_t mix64_output(std::uint64_t state) {
   std::uint64_t z = state;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9U;
@@ -17,7 +17,7 @@ constexpr std::uint64_t mix64_output(std::uint64_t state) {
   return z ^ z >> 31;
 }
 
-/// A well-mixed number for every counter, cheap enough to fill gigabytes in seconds.
+/// A well-mixed number for each counter. This is fast enough to fill gigabytes in seconds.
 constexpr std::uint64_t mix64(std::uint64_t counter) {
   return mix64_output((counter + 1) * kMix64Step);
 }

@@ -8,7 +8,7 @@
 
 namespace bitaxon {
 
-/// Ten rounds of Philox4x32.
+/// Four random words for a counter and a key: ten rounds of Philox4x32.
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                   std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {

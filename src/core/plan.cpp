@@ -15,7 +15,8 @@ bool lives_in_arena(const Value& value) {
   return value.kind == ValueKind::activation || value.kind == ValueKind::input;
 }
 
-/// The nodes that outputs and state writes depend on, found by walking backwards.
+/// The nodes that write state, and the nodes that outputs or these nodes depend on. The search goes
+/// through the nodes backwards.
 std::vector<std::int32_t> live_nodes(const Graph& graph) {
   std::vector<char> needed(graph.values().size(), 0);
   for (std::size_t i = 0; i < needed.size(); ++i) needed[i] = graph.values()[i].is_output;
@@ -57,14 +58,14 @@ void find_lifetimes(Plan& plan) {
     Placement& placement = plan.values[id];
     placement.size_bytes = static_cast<std::size_t>(value.shape.elements()) * size_of(value.dtype);
     if (value.kind == ValueKind::input) placement.first = 0;  // filled before the first node
-    if (value.is_output) placement.last = end;                // read after the last one
+    if (value.is_output) placement.last = end;                // read after the last node
   }
 }
 
-/// Places values greedily, the largest first. Each gets the lowest offset where it overlaps no
-/// placement with an overlapping lifetime. The result is near the optimum for chains of layers,
-/// such as these graphs (Pisarchyk & Lee 2020, "Efficient memory management for deep neural net
-/// inference", section 5).
+/// Gives each value an offset in the arena. Works greedily, with the largest value first. A value
+/// gets the lowest offset where it overlaps no placement that is in use at the same time. For
+/// chains of layers, such as these graphs, the result is near the optimum (Pisarchyk & Lee 2020,
+/// "Efficient memory management for deep neural net inference", section 5).
 void place_all(Plan& plan, bool reuse) {
   std::vector<Placement*> by_size;
   for (Placement& placement : plan.values)
@@ -74,7 +75,7 @@ void place_all(Plan& plan, bool reuse) {
   std::stable_sort(by_size.begin(), by_size.end(), [](const Placement* a, const Placement* b) {
     return a->size_bytes > b->size_bytes;
   });
-  std::vector<Placement*> placed;  // ascending offset
+  std::vector<Placement*> placed;  // sorted by offset
   for (Placement* next : by_size) {
     plan.unshared_bytes += aligned(next->size_bytes);
     std::size_t offset = 0;

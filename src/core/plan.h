@@ -1,4 +1,5 @@
-// Turns a recorded graph into a plan: order, lifetimes and one arena. Needs no device.
+// Turns a recorded graph into a plan: the order of the nodes, the lifetimes of the values, and one
+// arena. This needs no device.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +14,11 @@ namespace bitaxon {
 
 class BackendDescription;
 
-/// A range of the arena, and the first and the last index in Plan::order at which it is in use.
+/// A range of the arena. `first` and `last` are indices in Plan::order: the first and the last node
+/// that use the range.
 struct Placement {
   std::size_t offset_bytes = 0;
-  std::size_t size_bytes = 0;  ///< 0: the value is not in the arena
+  std::size_t size_bytes = 0;  ///< 0 for a value that is not in the arena
   std::int32_t first = 0;
   std::int32_t last = 0;
 };
@@ -26,9 +28,9 @@ struct Plan {
   /// Indices into graph->nodes() in the order of execution, without nodes whose results are unused.
   std::vector<std::int32_t> order;
   std::vector<Placement> values;   ///< indexed by value id
-  std::vector<Placement> scratch;  ///< indexed as `order` is
+  std::vector<Placement> scratch;  ///< one for each entry of `order`
   std::size_t arena_bytes = 0;
-  std::size_t unshared_bytes = 0;  ///< the arena's size without reuse of memory
+  std::size_t unshared_bytes = 0;  ///< the size that the arena would have without reuse
 
   /// The node at index `place` of `order`.
   NodeView node(std::size_t place) const {
@@ -37,18 +39,18 @@ struct Plan {
 };
 
 struct ScheduleOptions {
-  /// If false, each value and each scratch gets memory of its own. Tests compare both ways.
+  /// Whether values and scratch may share memory. Tests compare plans with and without reuse.
   bool reuse = true;
 };
 
 /// Returns the bytes of scratch that a node needs.
 using WorkspaceQuery = std::function<std::size_t(const NodeView&)>;
 
-/// Freezes `graph` and plans it. A node is kept if it writes state, or if an output depends on its
-/// results.
+/// Freezes `graph` and returns a plan for it. The plan has only the nodes that are needed: nodes
+/// that write state, and nodes that outputs or other needed nodes depend on.
 std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const WorkspaceQuery& workspace,
                                      const ScheduleOptions& options = {});
-/// As above, with the scratch sizes of the backend that runs the plan.
+/// Like the other schedule(), with the scratch sizes of the device that `device` describes.
 std::shared_ptr<const Plan> schedule(std::shared_ptr<Graph> graph, const BackendDescription& device,
                                      const ScheduleOptions& options = {});
 

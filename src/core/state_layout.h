@@ -1,6 +1,6 @@
-// The memory layout of the state pool. Each tensor has a buffer of its own. The pool serves several
-// sequences (slots). A tensor that is no ring exists in several versions, so that steps can be taken
-// back.
+// The memory layout of the state pool. Each tensor has a buffer of its own. The pool has a slot for
+// each sequence. A ring keeps old rows, so that steps can be taken back. Every other tensor exists
+// in several versions for the same purpose.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ enum class StateKind : std::uint8_t {
 struct StateTensor {
   std::string name;  ///< "layer_3.keys"
   StateKind kind = StateKind::versioned;
-  std::int64_t window = 0;  ///< of a ring: the most rows that attention reads
+  std::int64_t window = 0;  ///< the most rows that attention reads of a ring; 0 for other tensors
   DType dtype = DType::f32;
   Shape shape;                 ///< the shape of one version of one slot
-  std::int32_t versions = 1;   ///< 1 for a ring (it keeps old rows) and if no step is taken back
+  std::int32_t versions = 1;   ///< 1 for a ring, and if no step is taken back
   std::size_t size_bytes = 0;  ///< the size of all versions and slots
   std::size_t slot_stride_bytes = 0;
-  std::size_t version_stride_bytes = 0;  ///< 0 for one version
+  std::size_t version_stride_bytes = 0;  ///< 0 if there is only one version
 };
 
 /// The layout of all state tensors. Within a tensor, versions are outermost, then slots. Tensors do

@@ -1,4 +1,4 @@
-// The step buffer, which the host fills. Kernels of a GPU read the same bytes.
+// The step buffer. The host fills it, and kernels of a GPU read the same bytes.
 #pragma once
 
 #include <cstddef>

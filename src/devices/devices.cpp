@@ -12,7 +12,7 @@
 namespace bitaxon {
 namespace {
 
-/// A backend of the project that this build lacks.
+/// A backend that the project has and this build lacks.
 struct MissingBackend {
   std::string name;
   std::vector<std::string> selectors;
@@ -61,7 +61,7 @@ const BackendFactory* factory_of(const std::string& selector) {
   return nullptr;
 }
 
-/// The missing backend that takes `selector`, or null.
+/// The missing backend that `selector` belongs to, or null.
 const MissingBackend* missing_backend_of(const std::string& selector) {
   for (const MissingBackend& missing : backends().missing)
     if (takes(missing.selectors, selector)) return &missing;

@@ -69,8 +69,8 @@ std::vector<DeviceProperty> features_of(const DeviceCaps& caps) {
           {"portability subset", yes_or_no(caps.portability_subset)}};
 }
 
-/// Sets the memory of the largest device-local heap. For a CPU-type device the total is the
-/// system's memory.
+/// Sets the memory sizes of a device: the sizes of its largest device-local heap. For a CPU-type
+/// device the total is the system's memory.
 void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
   const auto is_smaller = [](const vulkan::MemoryHeap& a, const vulkan::MemoryHeap& b) {
     return std::pair(a.device_local, a.size_bytes) < std::pair(b.device_local, b.size_bytes);
@@ -84,7 +84,7 @@ void set_memory(const DeviceCaps& caps, DeviceInfo& info) {
 
 std::string selector_of(const DeviceCaps& caps) { return fmt::format("vulkan:{}", caps.index); }
 
-/// The part of the selector after the colon; empty when there is no colon.
+/// The text after the colon of a selector. Empty when the selector has no colon.
 std::string device_part(const std::string& selector) {
   const std::size_t colon = selector.find(':');
   return colon == std::string::npos ? "" : selector.substr(colon + 1);
@@ -141,7 +141,7 @@ vulkan::Instance instance_of(const vulkan::Drivers& drivers) {
   return vulkan::Instance(nullptr, nullptr, vulkan::default_loader_names(), drivers);
 }
 
-/// The devices of the drivers that can be loaded.
+/// Lists the devices of the drivers that can be loaded.
 DeviceList usable_devices(const vulkan::Drivers& drivers) try {
   const vulkan::Instance instance = instance_of(drivers);
   const std::vector<DeviceCaps> caps = caps_of(instance);

@@ -62,7 +62,7 @@ Checkpoint Checkpoint::open(const fs::path& file_or_directory) {
 void Checkpoint::read_headers() {
   const std::vector<fs::path>& paths = listing_.files;
   std::vector<SafetensorsHeader> headers;
-  std::map<std::string, std::size_t> sources;  // by tensor name: index of its file
+  std::map<std::string, std::size_t> sources;  // tensor name to the index of the tensor's file
   std::size_t n_doubles = 0;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     files_.push_back(File::open(paths[i]));
@@ -97,8 +97,8 @@ void Checkpoint::read_headers() {
                     listing_.index.empty() ? "model.safetensors" : "the one in the index"));
 }
 
-/// A wrong index causes only a warning: it may list tensors that the model does not need, or may be
-/// older than the files.
+/// Warns of tensors that are not in the file that the index names. This is no error, because the
+/// index may list tensors that the model does not need, or may be older than the files.
 void Checkpoint::warn_of_misplaced_tensors() {
   std::size_t n = 0;
   const std::string* first = nullptr;

@@ -34,7 +34,7 @@ std::vector<fs::path> files_by_extension(const fs::path& directory) {
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    // A name with a leading dot is a file that another system made for its own data, such as
+    // Other systems make files with a leading dot for their own data, such as
     // ._model.safetensors.
     if (name.ends_with(kExtension) && !name.starts_with('.')) files.push_back(it->path());
   }
@@ -57,7 +57,7 @@ WeightMap read_index(const fs::path& index) {
            fmt::format("weight_map: expected a file name for \"{}\", got {}", printable(tensor),
                        printable(file.dump(), 60)));
     const std::string& name = file.get_ref<const std::string&>();
-    // A path could lead out of the folder to any file on this machine.
+    // Only plain file names are accepted, because a path could lead to any file on this machine.
     if (name.empty() || name == "." || name == ".." ||
         name.find_first_of(std::string_view("/\\\0", 3)) != name.npos)
       fail(ErrorKind::format, index,
@@ -92,8 +92,8 @@ fs::path absent_shard(const std::vector<fs::path>& files) {
   return {};
 }
 
-/// Some shards may be missing, because they may hold only tensors that the model does not need. It
-/// is an error if all shards are missing.
+/// Lists the shards of an index. Some shards may be missing, because they may hold only tensors
+/// that the model does not need. It is an error if all shards are missing.
 CheckpointFiles list_shards(const fs::path& index, WeightMap map) {
   CheckpointFiles listing{.index = index};
   std::set<std::string> names, absent;

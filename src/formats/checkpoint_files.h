@@ -9,8 +9,8 @@
 
 namespace bitaxon {
 
-/// The file name for each tensor, from model.safetensors.index.json:
-/// {"weight_map": {tensor: file}}.
+/// The contents of a model.safetensors.index.json: the file name for each tensor. The file has the
+/// form {"weight_map": {tensor: file}}.
 using WeightMap = std::map<std::string, std::string, std::less<>>;
 
 /// The safetensors files of a model, before any file is opened.
@@ -19,7 +19,7 @@ struct CheckpointFiles {
   std::filesystem::path index = {};         ///< the index file; empty without an index
   WeightMap map = {};                       ///< all entries of the index
   WeightMap absent = {};                    ///< entries of the index whose file is missing
-  std::filesystem::path absent_shard = {};  ///< without an index: the first missing shard by number
+  std::filesystem::path absent_shard = {};  ///< set without an index: the first missing shard
   std::vector<std::string> warnings = {};
 
   /// The file to read a tensor from when several files hold the tensor.
@@ -29,8 +29,9 @@ struct CheckpointFiles {
   void refuse_absent(std::string_view tensor) const;
 };
 
-/// Lists one file, or the files of a folder. Throws Error(io, format) for a folder without
-/// safetensors files, a broken index, and an index whose shards are all missing.
+/// Lists the files of the model at a path, which is one safetensors file or a folder. Throws
+/// Error(io, format) for a folder without safetensors files, a broken index, and an index whose
+/// shards are all missing.
 CheckpointFiles list_checkpoint_files(const std::filesystem::path& file_or_directory);
 
 }  // namespace bitaxon

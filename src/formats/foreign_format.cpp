@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Kind {
-  std::string_view mark;  ///< the beginning of a file, or the end of a name
+  std::string_view mark;  ///< the first bytes of such a file, or the end of such a name
   std::string_view name;
 };
 
@@ -51,7 +51,7 @@ constexpr Kind kEndings[] = {
     {".tflite", "a TensorFlow Lite file"},
 };
 
-/// A weight, with the lookup of the tensors that a format may store for it.
+/// A weight of a checkpoint. Finds the tensors that a format may store for the weight.
 struct Place {
   const Checkpoint& checkpoint;
   std::string name;    ///< "layer_0.ssm.in_proj.weight"
@@ -76,8 +76,8 @@ Place place_of(const Checkpoint& checkpoint, std::string_view name, const Shape&
   return place;
 }
 
-/// The name of the format with the number of bits that `codes` has for each element of the weight,
-/// such as "GPTQ 4-bit".
+/// The name of a format with its bits, such as "GPTQ 4-bit". The bits are the size of `codes`
+/// divided by the number of elements of the weight.
 std::string with_bits(std::string_view format, const TensorInfo& codes, const Place& place) {
   const auto elements = static_cast<std::uint64_t>(place.shape.elements());
   if (elements == 0 || codes.size_bytes * 8 % elements != 0) return std::string(format);
@@ -86,7 +86,8 @@ std::string with_bits(std::string_view format, const TensorInfo& codes, const Pl
 
 using Found = std::optional<ForeignFormat>;
 
-/// GPTQ packs several inputs into each word, AWQ several outputs.
+/// The format of a weight with a .qweight tensor. GPTQ packs several inputs into each word, and AWQ
+/// packs several outputs.
 std::string qweight_format(const Place& place, const TensorInfo& codes) {
   const bool is_awq = codes.shape.rank() == 2 && codes.shape[0] == place.cols &&
                       codes.shape[1] < place.rows && place.beside(".g_idx") == nullptr;
@@ -140,7 +141,7 @@ std::string mlx_format(const Place& place, const TensorInfo& codes) {
   return fmt::format("MLX {}-bit", bits);
 }
 
-/// The name of a type in PyTorch, because the option of bitsandbytes takes such a name.
+/// The name of a type in PyTorch. The option of bitsandbytes for the storage type takes this name.
 std::string_view torch_name(StoredType type) {
   constexpr Kind kNames[] = {
       {"BF16", "bfloat16"}, {"F16", "float16"}, {"F32", "float32"}, {"I8", "int8"}};

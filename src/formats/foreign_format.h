@@ -11,11 +11,11 @@
 
 namespace bitaxon {
 
-/// The kind of a file that is not a safetensors file, by its first bytes: "a GGUF file". Empty when
-/// the bytes match no known kind.
+/// The kind of a file that is not a safetensors file, such as "a GGUF file". `head` holds the first
+/// bytes of the file. Empty when they match no known kind.
 std::string_view file_kind(std::string_view head);
 
-/// A file of another format in a folder without *.safetensors, with the name of the format:
+/// A file of another format in a folder without *.safetensors, with the name of the format, such as
 /// "pytorch_model.bin, PyTorch's pickle format". Empty when there is no file of a known format.
 std::string foreign_files(const std::filesystem::path& folder);
 
@@ -25,9 +25,9 @@ struct ForeignFormat {
   const TensorInfo* tensor = nullptr;
 };
 
-/// The stored format of weight `name` of logical shape `shape`. The names, types and shapes of the
-/// tensors identify the format. Empty for formats that the program reads, and for tensors of no
-/// known format.
+/// The format in which a checkpoint stores the weight `name` of logical shape `shape`. Recognizes
+/// the format by the names, types and shapes of the tensors. Empty for formats that the program
+/// reads, and for unknown formats.
 std::optional<ForeignFormat> foreign_format(const Checkpoint& checkpoint, std::string_view name,
                                             const Shape& shape);
 

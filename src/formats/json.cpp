@@ -16,7 +16,8 @@
 namespace bitaxon {
 namespace {
 
-/// Walks the text and records the position of the lexer, which nlohmann's events do not report.
+/// An iterator over the text that records how far the lexer has read. nlohmann's events do not
+/// report this position.
 class CountingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -49,8 +50,8 @@ class CountingIterator {
               fmt::format("{}: at byte {}: {}", printable_path(name), byte, what));
 }
 
-/// nlohmann's message without three parts: its number, its line and column (the caller gives the
-/// byte), and the text that was read last (which can be as long as the input).
+/// nlohmann's message without its number, its line and column, and the text that was read last. The
+/// caller's message gives the byte instead of the line. The text can be as long as the input.
 std::string reason(std::string_view what) {
   if (const std::size_t end = what.find("] "); what.starts_with('[') && end != what.npos)
     what.remove_prefix(end + 2);
@@ -120,8 +121,8 @@ class TreeBuilder {
 
   std::size_t bytes_read() const { return static_cast<std::size_t>(reached_ - text_.data()); }
 
-  /// The slot for the next value. The pointers on the stack stay valid, because a container grows
-  /// only while none of its elements is open.
+  /// The place for the next value in the tree. The pointers on the stack stay valid, because a
+  /// container grows only while none of its elements is open.
   Json* next_slot() {
     if (open_.empty()) return &root_;
     Json& parent = *open_.back().container;
@@ -145,7 +146,8 @@ class TreeBuilder {
     return true;
   }
 
-  /// Finds repeated keys by sorting, because colliding keys could make a hash table slow.
+  /// Refuses an object with repeated keys. Sorts the keys, because colliding keys could make a hash
+  /// table slow.
   void refuse_repeated_keys(const Open& open) const {
     const Object& object = open.container->get_ref<const Json::object_t&>();
     std::vector<std::size_t> order(object.size());

@@ -17,12 +17,12 @@ struct JsonLimits {
 /// The limits for a config.json.
 inline constexpr JsonLimits kConfigLimits = {.max_bytes = std::size_t{1} << 20, .max_depth = 16};
 
-/// Parses `text`. `name` (a file's name, a tensor's name) begins every message.
-/// Throws Error(format) for text that exceeds the limits, is not UTF-8 or is not JSON. If it is not
+/// Parses `text`. `name`, such as the name of a file or a tensor, begins every message. Throws
+/// Error(format) for text that exceeds the limits, is not UTF-8 or is not JSON. If the text is not
 /// JSON, the message names the byte. Throws Error(format) also for a number beyond the range of
 /// double, and for a key that appears twice in one object. Accepts a leading byte-order mark.
-/// Objects keep the order of the text. The lookup of a key is linear, so iterate over large
-/// objects.
+/// Objects keep the order of the text. The lookup of a key takes linear time, so iterate over large
+/// objects instead.
 Json parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 
 /// `text` without the byte-order mark that some editors add at the start. Parsers skip the mark.

@@ -6,8 +6,8 @@
 
 namespace bitaxon {
 
-/// Throws Error(format) when `head`, the beginning of the file, is a Git LFS pointer, or when the
-/// file is empty.
+/// Throws Error(format) when the file is a Git LFS pointer or empty. `head` is the beginning of the
+/// file.
 void refuse_pointer_or_empty(std::string_view head, const std::filesystem::path& path);
 
 }  // namespace bitaxon

@@ -19,10 +19,10 @@ namespace {
 
 constexpr int kMaxCode = 15;
 constexpr std::int64_t kNestedGroupSize = 256;
-constexpr unsigned kZeroCode = 7;  // the NF4 code of 0
+constexpr unsigned kZeroCode = 7;  // the NF4 code for the number 0
 
-/// Applies fold(lanes[i % 8], values[i]) to all values, then folds the lanes. The compiler can
-/// vectorize this order.
+/// Folds the values in eight lanes, with fold(lanes[i % 8], values[i]), then folds the lanes. The
+/// compiler can vectorize this order.
 template <typename Fold>
 float fold_lanes(std::span<const float> values, Fold&& fold) {
   std::array<float, 8> lanes;
@@ -45,8 +45,9 @@ float absmax_of(std::span<const float> values) {
   return fold_lanes(values, [](float a, float b) { return std::fabs(b) > std::fabs(a) ? b : a; });
 }
 
-/// The float32 sum in the order that NumPy's `mean` uses, because the recorded files hold means of
-/// such sums. Halves are summed separately, and runs of at most 128 values in eight lanes.
+/// The float32 sum of the values in the order that NumPy's `mean` uses, because the recorded files
+/// hold means of such sums. The two halves of the values are summed separately, until they have at
+/// most 128 values. These are summed in eight lanes.
 float pairwise_sum(std::span<const float> values) {
   constexpr std::size_t kRun = 128, kLanes = 8;
   if (values.size() > kRun) {
@@ -69,10 +70,10 @@ void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
     to[i / 2] = static_cast<std::byte>(code(i) << first_shift | code(i + 1) << (4 - first_shift));
 }
 
-/// Upper bounds of the NF4 codes: a number belongs to the first code whose bound it does not
-/// exceed. A bound is the midpoint of two codes, exact in double, rounded down to float. No float
-/// lies between the midpoint and the bound, so a float exceeds the bound exactly when it exceeds
-/// the midpoint. A tie goes to the lower code.
+/// The upper bounds of the NF4 codes. A number belongs to the first code whose bound is at least
+/// the number. A bound is the midpoint of two codes, exact in double, rounded down to float. No
+/// float lies between the midpoint and the bound. So a float is greater than the bound exactly when
+/// it is greater than the midpoint. A tie goes to the lower code.
 std::array<float, kMaxCode> nf4_bounds() {
   std::array<float, kMaxCode> bounds{};
   for (std::size_t i = 0; i < bounds.size(); ++i) {
@@ -83,7 +84,8 @@ std::array<float, kMaxCode> nf4_bounds() {
   return bounds;
 }
 
-/// The index of the entry of the ascending `map` nearest to `value`. On a tie, the lower index.
+/// The index of the entry of `map` that is nearest to `value`. On a tie, the lower index. `map` is
+/// in ascending order.
 std::uint8_t nearest(std::span<const float> map, double value) {
   const auto above = std::lower_bound(map.begin(), map.end(), value);
   if (above == map.begin()) return 0;
@@ -190,7 +192,8 @@ void Quantizer::add_affine4(std::span<const float> group) {
   float scale = std::max((high - low) / float{kMaxCode}, kMinScale);
   if (!low_is_edge) scale = -scale;
   float bias = 0;
-  // Makes the edge exact, because it is the most important weight of the group.
+  // Changes the scale so that the edge is exact, because it is the most important weight of the
+  // group.
   if (const float steps = std::rint(edge / scale); steps != 0) {
     scale = edge / steps;
     bias = edge;
@@ -205,8 +208,8 @@ void Quantizer::add_affine4(std::span<const float> group) {
   store_float(desc_.bias_dtype, bias, parts_.biases.data(), index);
   pack_codes(group.size(), true, parts_.data.data() + done_ / 2, [&](std::size_t i) {
     const float code = std::clamp((group[i] - bias) / scale, 0.0F, float{kMaxCode});
-    // At 2^23 adjacent floats differ by 1. So the addition rounds to an integer, half to even, and
-    // leaves it in the low bits.
+    // Adjacent floats at 2^23 differ by 1. So the addition rounds the code to an integer, half to
+    // even, and the low bits of the sum are this integer.
     return std::bit_cast<std::uint32_t>(code + 0x1p23F) & 15U;
   });
 }

@@ -28,9 +28,9 @@ WeightFormat four_bit_format(std::string_view name);
 /// Whether the rows of this weight divide into whole groups. Other weights are not quantized.
 bool can_quantize(const WeightDesc& desc, const Quantization& how);
 
-/// The description of a dense weight after quantization. Its nested_offset is known only after the
-/// numbers were read. Throws Error(invalid_argument) for a weight that is not dense or whose rows
-/// do not divide into groups.
+/// The description of a dense weight after quantization, without nested_offset, which is known only
+/// after the numbers were read. Throws Error(invalid_argument) for a weight that is not dense or
+/// whose rows do not divide into groups.
 WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how);
 
 /// The 256 values that a doubly quantized absmax can have, relative to the largest value of its
@@ -42,7 +42,7 @@ std::vector<float> nested_quant_map();
 /// Quantizes one weight that arrives in pieces, so that the whole weight need not be in memory.
 class Quantizer {
  public:
-  /// Writes into `into` and reuses its storage. Throws as quantized_desc() does.
+  /// The result goes into `into`, whose storage is reused. Throws as quantized_desc() does.
   Quantizer(const WeightDesc& dense, const Quantization& how, LoadedWeight& into);
   /// Adds the next elements in row-major order, a whole number of groups. Throws Error(format) for
   /// a number that is not finite; the message names the tensor and the element.
@@ -58,16 +58,17 @@ class Quantizer {
   WeightDesc desc_;
   WritableParts parts_;
   std::int64_t done_ = 0;           ///< number of elements added so far
-  std::vector<float> absmax_ = {};  ///< nested: the absmax of each block, before quantization
+  std::vector<float> absmax_ = {};  ///< used if nested: the absmax of each block as a float
 };
 
 /// Reads elements [first, first + out.size()) of a weight, row-major, into `out`.
 using ReadElements = std::function<void(std::int64_t first, std::span<float> out)>;
 
-/// Number of rows in a piece of a few MiB. Weights are read, quantized and written in such pieces.
+/// The number of rows in a piece of a weight. Weights are read, quantized and written in pieces of
+/// a few MiB.
 std::int64_t rows_of_piece(const WeightDesc& desc);
 
-/// Quantizes a weight that `read` reads in pieces of whole rows.
+/// Quantizes a weight piece by piece. `read` reads the pieces, which have whole rows.
 WeightDesc quantize(const WeightDesc& dense, const Quantization& how, const ReadElements& read,
                     LoadedWeight& into);
 

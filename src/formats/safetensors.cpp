@@ -33,7 +33,7 @@ constexpr std::string_view kMetadataKey = "__metadata__";
 /// A value of the header as text, short enough for a message.
 std::string excerpt(const Json& value) { return printable(value.dump(), 60); }
 
-/// An integer from 0 to 2^63 - 1; empty for any other value.
+/// The value as an integer from 0 to 2^63 - 1. Empty for any other value.
 std::optional<std::int64_t> as_count(const Json& value) {
   if (!value.is_number_unsigned()) return std::nullopt;
   const std::uint64_t count = value.get<std::uint64_t>();
@@ -79,7 +79,7 @@ StoredShape parse_shape(const Json& json, std::string_view tensor, std::string_v
   }
   try {
     return StoredShape(std::move(dims));
-  } catch (const Error&) {  // the product is too large; all else was checked above
+  } catch (const Error&) {  // the product is too large; other errors were excluded above
     fail_tensor(name, tensor,
                 fmt::format("expected a shape of at most 2^62 elements, got {}", excerpt(json)));
   }
@@ -103,7 +103,8 @@ Offsets parse_offsets(const Json& json, std::string_view tensor, std::string_vie
                           excerpt(json)));
 }
 
-/// Sets offset_bytes relative to the start of the data. The caller adds the start of the data.
+/// Parses the header entry of a tensor. In the result, offset_bytes counts from the start of the
+/// data. The caller adds the start of the data.
 TensorInfo parse_tensor(const std::string& tensor, const Json& json, std::string_view name) {
   constexpr std::array<std::string_view, 3> kKeys = {"dtype", "shape", "data_offsets"};
   if (!json.is_object())
@@ -155,7 +156,8 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
                         const std::map<std::string, std::string>& metadata,
                         std::vector<std::uint64_t>& offsets, std::uint64_t& data_bytes) {
   Json header = Json::object();
-  // Adds to the vector behind the ordered map, as in parse_json(): the map searches before it adds.
+  // Adds the entries to the vector behind the ordered map, as parse_json() does, because the map
+  // would search for the key first.
   Json::object_t::Container& entries = header.get_ref<Json::object_t&>();
   if (!metadata.empty()) entries.emplace_back(kMetadataKey, metadata);
   std::set<std::string_view> names;
@@ -205,7 +207,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
   if (!json.starts_with('{'))
     fail(name, fmt::format("at byte 8: expected the header to begin with '{{', got \"{}\"",
                            printable(json.substr(0, 8))));
-  // Three levels of nesting: the header, a tensor, its shape.
+  // The header has three levels of nesting: the header itself, a tensor, and the tensor's shape.
   const Json root = parse_json(json, fmt::format("{}: header", name),
                                {.max_bytes = kMaxSafetensorsHeaderBytes, .max_depth = 3});
 
@@ -234,7 +236,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spe
                                      std::map<std::string, std::string> metadata)
     : file_(std::move(path)), tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
   std::string header = header_json(tensors_, metadata_, offsets_, remaining_bytes_);
-  // Makes the data begin at a multiple of 8, so that other readers can map the file.
+  // Pads the header so that the data begins at a multiple of 8, because other readers map the file.
   header.resize(align_up(header.size(), 8), ' ');
   if (header.size() > kMaxSafetensorsHeaderBytes)
     throw Error(ErrorKind::invalid_argument,

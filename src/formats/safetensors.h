@@ -18,14 +18,15 @@
 
 namespace bitaxon {
 
-/// The format's own limit on N. It also limits how much an untrusted header makes the program read.
+/// The largest N that the format allows. This also limits how many bytes the program reads for an
+/// untrusted header.
 inline constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 
 struct TensorInfo {
   std::string name;
   StoredType dtype = DType::f32;
   StoredShape shape;
-  std::uint64_t offset_bytes = 0;  ///< from the start of the file; may be unaligned
+  std::uint64_t offset_bytes = 0;  ///< offset from the start of the file; may be unaligned
   std::uint64_t size_bytes = 0;
   int file = 0;  ///< index of the file in a Checkpoint
 };
@@ -38,9 +39,9 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Parses the header `json` (the N bytes) of a file of `file_size` bytes. Pure. Throws
-/// Error(format); the message begins with `name` and names the byte and the tensor. Bytes inside
-/// the header are counted from the start of the header.
+/// Parses `json`, the N bytes of the header of a file of `file_size` bytes. Has no side effects.
+/// Throws Error(format). The message begins with `name` and names the byte and the tensor. Bytes
+/// inside the header are counted from the start of the header.
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t file_size,
                                            std::string_view name);
 
@@ -51,22 +52,24 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 class Checkpoint {
  public:
   /// Throws Error(io, format) for a missing or truncated file, an empty folder, a Git LFS pointer,
-  /// and an index whose shards are all missing. Throws also when two files hold the same tensor and
-  /// neither is the right file. The right file is the one in the index, or model.safetensors if the
-  /// index does not list the tensor.
+  /// and an index whose shards are all missing. Two files may hold the same tensor only if one of
+  /// them is the right file: the file that the index names for the tensor, or model.safetensors if
+  /// the index does not list the tensor. Otherwise throws Error(format).
   static Checkpoint open(const std::filesystem::path& file_or_directory);
 
   /// Problems of the files that are not errors, one line each.
   const std::vector<std::string>& warnings() const { return listing_.warnings; }
-  /// Call this for a required tensor that find() does not find. Throws Error(io) when a missing
-  /// file may hold the tensor, according to the index or to the numbers in the file names.
+  /// Call this for a required tensor that find() does not find. Throws Error(io) when the tensor
+  /// may be in a missing file. The index, or the numbers in the file names, tell which files are
+  /// missing.
   void refuse_absent(std::string_view tensor) const { listing_.refuse_absent(tensor); }
 
   /// All tensors, ordered by file, and within a file by the position of their data.
   std::span<const TensorInfo> tensors() const { return tensors_; }
-  /// The tensor of that name, or nullptr.
+  /// The tensor with this name, or nullptr.
   const TensorInfo* find(std::string_view name) const;
-  /// The metadata of all files. If two files have the same key, the first file counts.
+  /// The metadata of all files. If two files have the same key, the value of the first file is
+  /// used.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& file_name(const TensorInfo& tensor) const;
   std::uint64_t size_bytes() const;  ///< the size of all files
@@ -75,7 +78,7 @@ class Checkpoint {
   void read(const TensorInfo& tensor, std::span<std::byte> out) const;
   /// Fills `out` with the stored bytes from `offset` on, which must be within the tensor.
   void read_part(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
-  /// Tells the system that the tensor is read next, and then the tensors after it in its file.
+  /// Tells the system that this tensor will be read next, and then the later tensors of its file.
   void read_ahead(const TensorInfo& tensor) const noexcept;
   /// Tells the system that the tensor's bytes will not be read again.
   void forget(const TensorInfo& tensor) const noexcept;
@@ -91,8 +94,8 @@ class Checkpoint {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes one safetensors file, tensor by tensor, in any number of pieces. The file appears under
-/// its name only with commit(), which checks that every announced byte was written.
+/// Writes one safetensors file, tensor by tensor, in any number of pieces. The file gets its name
+/// only in commit(), which checks that every announced byte was written.
 class SafetensorsWriter {
  public:
   struct Spec {
@@ -104,8 +107,8 @@ class SafetensorsWriter {
                     std::map<std::string, std::string> metadata = {});
   /// Appends bytes of the tensors, in the announced order. Throws Error(io).
   void write(std::span<const std::byte> bytes);
-  /// Alternative to write(): writes bytes of one tensor from its byte `offset` on. Each byte must
-  /// be written once, in any order.
+  /// An alternative to write(). Writes bytes of one tensor, beginning at its byte `offset`. Each
+  /// byte must be written once. The order does not matter.
   void write_part(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes);
   /// Makes a tensor smaller than announced. Call this before any byte of this tensor or of a later
   /// tensor is written.

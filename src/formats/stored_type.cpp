@@ -16,8 +16,8 @@ struct NamedBits {
   std::uint64_t bits;
 };
 
-/// The types of the format that are not a DType. Source: Dtype of the format's Rust reference
-/// reader, 0.7.
+/// The types of the safetensors format that are not a DType, with their bits. Source: Dtype of the
+/// format's Rust reference reader, 0.7.
 constexpr NamedBits kOtherTypes[] = {
     {"BOOL", 8},        {"F4", 4},          {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I8", 8},
     {"F8_E5M2", 8},     {"F8_E4M3", 8},     {"F8_E8M0", 8}, {"I16", 16},    {"U16", 16},

@@ -1,5 +1,5 @@
-// Element types and shapes of the safetensors format. The format has more types and higher ranks
-// than the program computes with.
+// Element types and shapes of the safetensors format. The format has types and ranks that the
+// program does not compute with.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ class StoredType {
 
   /// The format's spelling: "F32", "BOOL", "F8_E4M3".
   constexpr std::string_view name() const { return name_; }
-  /// Bits of one element. Elements of less than a byte are packed.
+  /// The number of bits of one element. Elements of less than a byte are packed.
   constexpr std::uint64_t bits() const { return bits_; }
   /// This type as a DType. Empty for a type that the program does not compute with.
   constexpr std::optional<DType> dtype() const { return dtype_named(name_); }
@@ -71,7 +71,8 @@ class StoredShape {
   std::int64_t elements_ = 1;
 };
 
-/// Bytes of a tensor; empty when its elements do not fill whole bytes or the bytes exceed 2^63 - 1.
+/// The size of a tensor in bytes. Empty when the elements do not fill whole bytes, or when the size
+/// exceeds 2^63 - 1.
 std::optional<std::uint64_t> bytes_of(StoredType type, const StoredShape& shape);
 
 }  // namespace bitaxon

@@ -9,14 +9,15 @@
 namespace bitaxon {
 namespace {
 
-/// A part of a weight, and the tensor that holds it.
+/// A part of a weight, and the tensor that will hold the part.
 struct Planned {
   std::span<const std::byte> WeightParts::*bytes;
   SafetensorsWriter::Spec spec;
 };
 
-/// The number as Python prints it: the fewest digits that give back the number, and always a point
-/// or an exponent. fmt has the same digits and the same limits for exponents (1e-05, 1e+16).
+/// The number as Python prints it: with the fewest digits that identify the number, and always with
+/// a point or an exponent. fmt prints the same digits and has the same limits for exponents (1e-05,
+/// 1e+16).
 std::string python_float(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
@@ -42,7 +43,7 @@ std::string quant_state(const StoredWeight& weight, const WeightDesc& desc) {
   return text + "}";
 }
 
-/// Once nested_offset is known, the text is longer by at most this number of bytes.
+/// The most bytes by which the quant_state grows when nested_offset becomes known.
 constexpr std::size_t kOffsetRoom = 26;
 
 std::size_t most_quant_state_bytes(const StoredWeight& weight) {

@@ -15,7 +15,7 @@ namespace bitaxon {
 struct StoredWeight {
   std::string name;       ///< "layer_0.ssm.in_proj.weight"
   Shape shape;            ///< logical: [cols], [rows, cols], [n_matrices, rows, cols]
-  bool is_stack = false;  ///< a stack of experts: upstream names its affine biases "biases_quant"
+  bool is_stack = false;  ///< a stack of experts; upstream's name for its biases is "biases_quant"
   WeightDesc desc;        ///< nested_offset may still be unknown
 };
 
@@ -27,21 +27,21 @@ std::vector<std::string> tensor_names(const StoredWeight& weight);
 /// Tensors whose length depends on the values of their weight come last.
 class StoredWeightWriter {
  public:
-  /// `others`: tensors that are not weights of the model. write_other() fills them.
+  /// `others` are tensors that are not weights of the model. write_other() fills them.
   StoredWeightWriter(const std::filesystem::path& path, const std::vector<StoredWeight>& weights,
                      std::vector<SafetensorsWriter::Spec> others,
                      std::map<std::string, std::string> metadata);
   /// Writes all parts of the weight with index `weight`. `desc` must include the nested_offset.
   /// Returns the number of bytes in its tensors.
   std::uint64_t write(std::size_t weight, const WeightDesc& desc, const WeightParts& parts);
-  /// Writes bytes of a dense weight from byte `offset` on.
+  /// Writes bytes of a dense weight, beginning at its byte `offset`.
   void write_dense(std::size_t weight, std::uint64_t offset, std::span<const std::byte> bytes);
   void write_other(std::size_t other, std::uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:
   struct Part {
-    std::span<const std::byte> WeightParts::*bytes = nullptr;  ///< null: the nf4 quant_state
+    std::span<const std::byte> WeightParts::*bytes = nullptr;  ///< null for the nf4 quant_state
     std::size_t tensor = 0;                                    ///< index of the tensor in the file
   };
   std::vector<StoredWeight> weights_;

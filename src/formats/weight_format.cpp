@@ -56,7 +56,7 @@ void decode_dense(const WeightDesc& desc, const std::byte* data, std::int64_t fi
 
 enum class FirstNibble { low, high };
 
-/// out[i] = table[code of element first + i]
+/// Decodes elements by table: out[i] is the table's entry for the code of element first + i.
 template <FirstNibble order>
 void look_up(const Table& table, const std::byte* codes, std::int64_t first, std::span<float> out) {
   constexpr int kEvenShift = order == FirstNibble::low ? 0 : 4;
@@ -109,9 +109,9 @@ void decode_affine4(const WeightDesc& desc, const WeightParts& parts, std::int64
                  [&](std::int64_t group, std::int64_t at, std::span<float> run) {
                    const double scale = load_float(desc.dtype, parts.scales.data(), group);
                    const double bias = load_float(desc.bias_dtype, parts.biases.data(), group);
-                   // In double the product of a 24-bit and a 4-bit number is exact. So only the
-                   // rounding to float changes the result, unless the bias is below 2^-49 of the
-                   // scale: then the rounding of the sum can change it too.
+                   // In double the product of a 24-bit and a 4-bit number is exact. So usually only
+                   // the final conversion to float rounds. If the bias is less than 2^-49 of the
+                   // scale, the sum in double may be rounded too.
                    Table table;
                    for (std::size_t code = 0; code < table.size(); ++code)
                      table[code] = static_cast<float>(scale * static_cast<double>(code) + bias);
@@ -124,9 +124,9 @@ float load_absmax(const WeightDesc& desc, const WeightParts& parts, std::int64_t
   const auto code = load_element<std::uint8_t>(parts.scales.data(), block);
   const float scale =
       load_element<float>(parts.nested_scales.data(), block / desc.nested_group_size);
-  // Rounds after the product and after the sum, as bitsandbytes does. The product is computed in
-  // double, where it is exact. That keeps the compiler from fusing product and sum into one
-  // rounding.
+  // Rounds the product and then the sum to float, as bitsandbytes does. The product is computed in
+  // double, where it is exact. This prevents the compiler from fusing product and sum, which would
+  // round only once.
   const double product =
       static_cast<double>(load_element<float>(parts.nested_quant_map.data(), code)) * scale;
   return static_cast<float>(product) + desc.nested_offset;
@@ -155,7 +155,7 @@ std::uint64_t divide_up(std::uint64_t a, std::int64_t b) {
               fmt::format("[decode] \"{}\": {}", printable(desc.name), what));
 }
 
-/// A few comparisons per call prevent reads past the end of the caller's buffers.
+/// Checks the arguments of decode(), so that it cannot read past the end of the caller's buffers.
 void check_arguments(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
                      std::size_t n) {
   const std::int64_t elements = desc.elements();

@@ -21,7 +21,8 @@ struct WeightDesc {
   std::int64_t n_matrices = 1;
   std::int64_t rows = 1;
   std::int64_t cols = 1;
-  /// Type of the elements. affine4: type of the scales. nf4: type before quantization.
+  /// The type of the elements. For affine4, the type of the scales. For nf4, the type of the weight
+  /// before quantization.
   DType dtype = DType::f32;
   DType bias_dtype = DType::f32;  ///< affine4: type of the biases
   std::int64_t group_size = 0;    ///< affine4: codes per scale. nf4: codes per absmax
@@ -56,9 +57,10 @@ struct PartBytes {
 };
 PartBytes part_bytes(const WeightDesc& desc);
 
-/// Decodes elements [first, first + out.size()) of the row-major flattened weight to float32.
-/// dense: exact widening. affine4: scale * code + bias, rounded once. nf4: quant_map[code] *
-/// absmax, in float32. Pure and thread-safe; does not allocate.
+/// Decodes elements [first, first + out.size()) of the flattened weight (row-major) to float32. The
+/// value of a dense element is exact. The value of an affine4 element is scale * code + bias,
+/// rounded once. The value of an nf4 element is quant_map[code] * absmax, in float32. Has no side
+/// effects except in `out`, is thread-safe and does not allocate memory.
 void decode(const WeightDesc& desc, const WeightParts& parts, std::int64_t first,
             std::span<float> out);
 

@@ -59,7 +59,7 @@ struct Search {
   }
 };
 
-/// The tensor must hold floats (is_float).
+/// The DType of a tensor. The tensor must hold floats (is_float).
 DType float_type(const TensorInfo& tensor) { return tensor.dtype.dtype().value_or(DType::f32); }
 
 WeightDesc describe_logical(std::string_view name, const Shape& shape) {
@@ -158,8 +158,8 @@ void check_quant_state(const Search& search, const TensorInfo& state, const Json
     fail_key(search, state, json, "shape", search.shape.to_string());
 }
 
-/// The type of the weight before quantization. Nothing is computed in this type. F16 if the file
-/// names no type or an unknown type.
+/// The type that the weight had before quantization, according to the file. F16 if the file names
+/// no type or an unknown type. No computation uses this type.
 DType original_dtype(const Json& json) {
   const Json name = json.value("dtype", Json());
   return name == "float32" ? DType::f32 : name == "bfloat16" ? DType::bf16 : DType::f16;

@@ -13,7 +13,8 @@
 namespace bitaxon {
 
 /// The tensors of one weight in a checkpoint. The pointers point into the checkpoint's list of
-/// tensors, and are null for parts that the format lacks. quant_state is nf4's JSON text.
+/// tensors. They are null for parts that the format lacks. quant_state is the tensor with the JSON
+/// text of nf4.
 struct WeightSource {
   WeightDesc desc;
   const TensorInfo* data = nullptr;
@@ -50,11 +51,12 @@ struct LoadedWeight {
 struct WritableParts {
   std::span<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
 };
-/// Makes room for every part of a weight. `into` keeps its storage, so that one staging buffer can
-/// be used for a whole model. Sets into.parts to the returned spans.
+/// Makes room in `into` for every part of a weight, and returns the parts. Reuses the storage of
+/// `into`, so that one staging buffer can be used for a whole model. Sets into.parts to the same
+/// bytes.
 WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
 
-/// Reads every part into `into`, which keeps its storage as in lay_out().
+/// Reads every part of a weight into `into`. The storage of `into` is reused as in lay_out().
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
 
 /// A function that reads elements [first, first + out.size()) of a dense weight as floats. The

@@ -14,8 +14,8 @@ bool Decoder::feed(std::span<const std::int32_t> prompt, const std::function<boo
   const StepOutput output = limits_.max_tokens > 0 ? StepOutput::token : StepOutput::none;
   const Ticket last =
       model_.feed(*sequence.state, prompt, output, sequence.sampler, [&](Ticket chunk) {
-        // The previous chunk is waited for while this chunk runs. So
-        // an interruption is noticed soon, and the device is not idle.
+        // Waits for the previous chunk while this chunk runs. So an interruption is noticed soon,
+        // and the device is not idle.
         if (before) model_.wait(*before);
         before = chunk;
         goes_on = go_on();
@@ -54,7 +54,7 @@ std::span<const std::int32_t> Decoder::next() {
 }
 
 void Decoder::settle() {
-  // Without run-ahead the last token has not been fed yet.
+  // Without run-ahead, the last token has not been fed to the states yet.
   if (in_flight_.empty()) submit_ahead();
   take_back_all_but(1);
 }

@@ -15,23 +15,23 @@ namespace bitaxon {
 struct DecodeLimits {
   std::int64_t max_tokens = INT64_MAX;  ///< tokens to sample for each sequence
   bool feeds_last = false;              ///< one more step feeds the last token to the state
-  std::optional<int> run_ahead = {};    ///< steps ahead of the step that is waited for; empty:
-                                        ///< the model's run_ahead, which is the most
+  std::optional<int> run_ahead = {};    ///< steps ahead of the step that is waited for, at most
+                                        ///< the model's run_ahead, which is the default
 };
 
 /// Decodes sequences of one model together. Step 0 feeds the first ids of each sequence and samples
-/// its token 0. Step k feeds token k - 1 and samples token k. Up to run_ahead further steps are
-/// submitted before the token that they continue is known. While a decoder works, nothing else may
-/// submit steps for its states.
+/// token 0. Step k feeds token k - 1 and samples token k. Up to run_ahead steps are submitted
+/// before the host knows the tokens that they feed. While a decoder works, no other code may submit
+/// steps for its states.
 class Decoder {
  public:
   /// Each of `sequences` has a state, a sampler, and the ids that step 0 feeds. Without ids, step 0
   /// feeds the token that the state has sampled. The ids need not outlive the first next().
   Decoder(Model& model, std::vector<SegmentInput> sequences, const DecodeLimits& limits = {});
 
-  /// Feeds a prompt of any length to the only sequence. Its last chunk is step 0. `go_on` is called
-  /// after each other chunk. If it returns false, feed() returns false, and the state ends after
-  /// the latest chunk that was fed. Throws as Model::feed does.
+  /// Feeds a prompt of any length to the decoder's only sequence. The last chunk of the prompt is
+  /// step 0. After every other chunk, calls `go_on`. If `go_on` returns false, feed() returns
+  /// false, and the state ends after the latest chunk that was fed. Throws as Model::feed does.
   bool feed(std::span<const std::int32_t> prompt, const std::function<bool()>& go_on);
 
   /// Submits steps ahead, then waits for the oldest step. Returns one token for each sequence, or
@@ -39,10 +39,10 @@ class Decoder {
   /// model.
   std::span<const std::int32_t> next();
 
-  /// Takes back every step that was not waited for. The states then end before the last token that
-  /// next() has returned.
+  /// Takes back every step whose tokens next() has not returned. The states then end before the
+  /// last token that next() has returned.
   void take_back() { take_back_all_but(0); }
-  /// Moves the states to the end of the last token that next() has returned.
+  /// Makes the states end after the last token that next() has returned.
   void settle();
   /// Waits for every submitted step. Their tokens are lost.
   void finish();
@@ -60,8 +60,8 @@ class Decoder {
   Model& model_;
   std::vector<SegmentInput> sequences_;
   DecodeLimits limits_;
-  std::int64_t n_submitted_ = 0;  ///< steps, step 0 included
-  std::deque<Ticket> in_flight_;  ///< submitted and not waited for, oldest first
+  std::int64_t n_submitted_ = 0;  ///< number of submitted steps, with step 0
+  std::deque<Ticket> in_flight_;  ///< submitted steps that were not waited for, oldest first
   StepCounts counts_;
 };
 

@@ -109,7 +109,7 @@ void Generation::emit(const std::string& text) {
   if (options_.on_text && !certain.empty()) options_.on_text(certain);
 }
 
-/// Adds one token to the result. Returns true if it is the last.
+/// Adds one token to the result. Returns true if it is the last token of the answer.
 bool Generation::accept(std::int32_t token) {
   const Clock::time_point now = Clock::now();
   result_.per_token_ms.push_back(ms_between(latest_, now));

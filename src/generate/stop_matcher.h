@@ -7,15 +7,15 @@
 
 namespace bitaxon {
 
-/// Takes text as it is generated, and returns the text that cannot be part of a stop string. After
-/// a stop string was found, it returns no more text.
+/// Takes text as it is generated, and returns the text that cannot be part of a stop string.
+/// Returns no more text after a stop string was found.
 class StopMatcher {
  public:
   explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
-  /// Adds text. Returns the text that cannot be part of a stop string.
+  /// Adds generated text. Returns text, old or new, that cannot be part of a stop string.
   std::string push(std::string_view text);
-  /// Ends the text. Returns the text that was held back.
+  /// Ends the text. Returns the text that push() has held back.
   std::string finish();
   bool found() const { return found_; }
 

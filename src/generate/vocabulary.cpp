@@ -13,7 +13,7 @@ namespace bitaxon {
 
 struct BX_HIDDEN Vocabulary::Impl {
   Tokenizer tokenizer;
-  std::optional<VocabMapping> mapping;  ///< empty: the tokenizer's ids are the model's
+  std::optional<VocabMapping> mapping;  ///< empty if the tokenizer's ids are the model's ids
 };
 
 Vocabulary::Vocabulary(Tokenizer tokenizer, std::string_view mapping, std::int64_t vocab_size) {

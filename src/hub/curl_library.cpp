@@ -11,7 +11,7 @@ namespace bitaxon::hub {
 namespace {
 
 DynamicLibrary open_library() {
-  // Both libraries have the same interface. Debian gives the GnuTLS build its own name.
+  // Both names stand for the same interface. The second is Debian's name for the GnuTLS build.
   const std::string names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
   try {
     return DynamicLibrary(names);

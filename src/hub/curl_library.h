@@ -1,5 +1,5 @@
 // libcurl, opened at first use. Commands that do not download do not load libcurl and its
-// dependencies. TLS and the trusted certificates are those of the system the program runs on.
+// dependencies. The system provides TLS and the trusted certificates.
 #pragma once
 
 #include <curl/curl.h>

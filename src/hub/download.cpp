@@ -120,7 +120,7 @@ class Places {
     return {file.name, file.id, file.size_bytes};
   }
 
-  /// The number of bytes that an earlier run fetched of the file.
+  /// The number of the file's bytes that earlier runs have fetched.
   std::uint64_t partial_bytes(const HubFile& file) const {
     std::error_code error;
     const std::uintmax_t size = fs::file_size(partial(file), error);
@@ -257,7 +257,7 @@ class Download {
     const FileLock held = lock(places.lock(file), [&] {
       watch_.note(fmt::format("{}: another process is fetching it; waiting", printable(file.name)));
     });
-    if (!places.has(file, options())) {  // otherwise another process fetched it meanwhile
+    if (!places.has(file, options())) {  // another process may have fetched the file meanwhile
       PartialFile partial(places.partial(file));
       const FetchWatch watch{
           .progress =
@@ -270,8 +270,8 @@ class Download {
     watch_.progress(done_bytes_, total_bytes_);
   }
 
-  /// In the cache the snapshot is added last, so that other processes find the whole model or
-  /// nothing.
+  /// Completes the download. In the cache, adds the snapshot, so that other processes find either
+  /// the whole model or nothing.
   fs::path finish(const std::vector<HubFile>& files, const Snapshot& snapshot,
                   const Places& places) {
     if (!places.in_cache()) return fs::absolute(request_.local_folder).lexically_normal();

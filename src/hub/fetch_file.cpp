@@ -21,7 +21,7 @@ struct StartOver {
   std::string reason;
 };
 
-/// The field Content-Range: "bytes FIRST-LAST/TOTAL".
+/// The header field Content-Range, "bytes FIRST-LAST/TOTAL".
 struct ContentRange {
   std::uint64_t first = 0;
   std::optional<std::uint64_t> total;  ///< empty when TOTAL is "*"
@@ -53,9 +53,9 @@ std::optional<ContentHash> hash_of(const HubFile& file) {
   return std::nullopt;
 }
 
-/// The id of `contents`, computed with the hash function of the id of `file`. An id of 40 digits
-/// may be the SHA-1 of a git blob or the SHA-1 of the contents alone. The digits do not tell which,
-/// so both are tried.
+/// Hashes `contents` with the function that made the id of `file`. An id of 40 digits may be the
+/// SHA-1 of a git blob or the SHA-1 of the contents alone. The digits do not tell which, so both
+/// are tried.
 std::string id_of(const File& contents, const HubFile& file, ContentHash hash,
                   const HttpOptions& options) {
   std::string id = content_id(contents, hash, options);
@@ -203,10 +203,10 @@ class Fetch {
   PartialFile& partial_;
   const FetchWatch& watch_;
   Retries retries_;
-  std::uint64_t counted_bytes_ = 0;  ///< size when the tries were last counted from 0
+  std::uint64_t counted_bytes_ = 0;  ///< size of the partial file at the last reset of the retries
   std::string tag_;                  ///< ETag of the bytes that the last connection sent
   bool from_zero_ = false;           ///< this run fetched all bytes of the partial file
-  bool started_over_ = false;        ///< the file was emptied once; the next time is an error
+  bool started_over_ = false;        ///< the file was emptied once; a second time is an error
 };
 
 }  // namespace

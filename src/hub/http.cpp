@@ -41,7 +41,7 @@ struct Transfer {
   bool is_wanted() const { return head.status == 200 || head.status == 206; }
 
   void take_line(std::string_view line) {
-    // Only trailers follow the head of the final answer.
+    // Lines after the head of the final answer are trailers, which are ignored.
     if (head_ended) return;
     if ((head_bytes += line.size()) > kMaxHeadBytes)
       throw Error(ErrorKind::io,
@@ -75,7 +75,7 @@ struct Transfer {
                               shown(url), head.status));
   }
 
-  /// Calls `act` and keeps its exception. False when `act` threw an exception.
+  /// Calls `act`. If `act` throws, keeps the exception and returns false.
   template <class Act>
   bool guard(const Act& act) noexcept {
     try {
@@ -122,8 +122,8 @@ class HeaderList {
   curl_slist* list_ = nullptr;
 };
 
-/// The file of trusted certificates, from the variables that other tools use. Empty: use the
-/// system's certificates.
+/// The file of trusted certificates, from the variables that other tools use. If it is empty, the
+/// system's certificates are used.
 std::string certificate_file() {
   for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"})
     if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
@@ -253,7 +253,7 @@ struct HttpClient::Handle {
     if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
     if (const std::string file = certificate_file(); !file.empty()) {
       set(CURLOPT_CAINFO, file.c_str());
-      // A libcurl without https proxies lacks this option and does not need it.
+      // A libcurl without support for https proxies lacks this option and does not need it.
       curl.easy_setopt(easy, CURLOPT_PROXY_CAINFO, file.c_str());
     }
     set(CURLOPT_HEADERFUNCTION, bx_hub_take_line);

@@ -13,13 +13,14 @@
 
 namespace bitaxon::hub {
 
-/// The user interrupted the program. This is not an Error, because there is nothing to report.
+/// Thrown when the user interrupts the program. It is not an Error, because there is nothing to
+/// report.
 struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
 struct HttpOptions {
-  int timeout_seconds = 30;  ///< longest time to connect, or to stay below 1000 bytes per second
+  int timeout_seconds = 30;  ///< longest time to connect, and to be below 1000 bytes per second
   int first_pause_ms = 500;  ///< pause before the second try; it doubles with each later try
   const std::atomic<bool>* interrupted = nullptr;  ///< flag that ends any waiting; may be null
   /// Throws Interrupted when the flag is set.
@@ -28,10 +29,10 @@ struct HttpOptions {
 
 struct HttpRequest {
   std::string url;
-  std::string token = {};        ///< sent only to the origin of `url`; empty: no token
-  std::uint64_t first_byte = 0;  ///< where the requested range begins; 0: the whole file
-  std::string if_range = {};     ///< ETag of the file that the range continues; empty: none
-  bool head_only = false;        ///< HEAD instead of GET
+  std::string token = {};        ///< sent only to the origin of `url`; empty for no token
+  std::uint64_t first_byte = 0;  ///< where the requested range begins; 0 for the whole file
+  std::string if_range = {};     ///< ETag of the file that the range continues; may be empty
+  bool head_only = false;        ///< whether to send HEAD instead of GET
 };
 
 /// Status and header fields of an answer.
@@ -44,7 +45,7 @@ struct HttpHead {
 
 struct HttpAnswer {
   HttpHead head;             ///< status and header fields of the last answer
-  std::string problem = {};  ///< why the transfer broke; if set, trying again may help
+  std::string problem = {};  ///< why the transfer broke, so that another try may help; else empty
   std::string url = {};      ///< address of the last request, after all redirects
   bool token_sent = false;   ///< whether the last request carried the token
 };
@@ -53,8 +54,8 @@ struct HttpAnswer {
 struct HttpReceiver {
   std::function<void(const HttpHead&)> on_head = {};  ///< called before the first on_bytes()
   std::function<void(std::span<const std::byte>)> on_bytes = {};
-  /// Whether a redirect already holds the answer, so that it need not be followed. If this function
-  /// is empty, every redirect is followed.
+  /// Whether the header of a redirect already says enough. Such a redirect is not followed. If this
+  /// function is empty, every redirect is followed.
   std::function<bool(const HttpHead&)> is_enough = {};
 };
 
@@ -67,9 +68,10 @@ class HttpClient {
   ~HttpClient();
 
   const HttpOptions& options() const { return options_; }
-  /// Asks for uncompressed bytes. Answers that a server compresses anyway are decoded. Throws
-  /// Error(io) when another try cannot help: an untrusted server, a proxy that refuses, an origin
-  /// that origin_problem() forbids, too many redirects. Throws Interrupted.
+  /// Makes a request and follows its redirects. Asks for uncompressed bytes, and decodes answers
+  /// that a server compresses anyway. Throws Error(io) when another try cannot help: for an
+  /// untrusted server, a proxy that refuses, an origin that origin_problem() forbids, and too many
+  /// redirects. Throws Interrupted.
   HttpAnswer get(HttpRequest request, const HttpReceiver& receiver);
 
  private:

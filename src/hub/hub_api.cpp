@@ -30,7 +30,8 @@ bool tells_file(const HttpHead& head) {
   return !head.field("x-linked-etag").empty() && !head.field("x-linked-size").empty();
 }
 
-/// ADDRESS of the entry `<ADDRESS>; rel="next"` in a Link field; empty when there is no such entry.
+/// The address of the next page, which a Link field gives as `<ADDRESS>; rel="next"`. Empty when
+/// the field has no such entry.
 std::string next_page(const std::string& link) {
   for (std::size_t begin = link.find('<'); begin != link.npos; begin = link.find('<', begin + 1)) {
     const std::size_t end = link.find('>', begin);

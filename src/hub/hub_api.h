@@ -11,7 +11,7 @@
 
 namespace bitaxon::hub {
 
-/// Gets one line for the user, such as why a request is tried again.
+/// A function that shows one line to the user, such as why a request is tried again.
 using Note = std::function<void(const std::string&)>;
 
 /// One repository of a hub. The client and the server must outlive it. When the hub refuses, the
@@ -25,7 +25,7 @@ class HubRepository {
 
   /// Asks the hub for the list of files of the revision.
   HubListing list();
-  /// A file with its size and its id. Asks the hub for the values that the list lacks.
+  /// A listed file with its size and its id. Asks the hub for values that the list lacks.
   HubFile describe(const std::string& commit, const ListedFile& listed);
 
   /// The address of the contents of a file.

@@ -19,7 +19,7 @@ constexpr JsonLimits kLimits{.max_bytes = kMaxListingBytes, .max_depth = 32};
   throw Error(ErrorKind::format, fmt::format("{}: {}", name, what));
 }
 
-/// The member of an object. Null when the object lacks it.
+/// The member `key` of a JSON object. Null when the object has no such member.
 const Json& member(const Json& object, const char* key) {
   static const Json null;
   if (!object.is_object()) return null;
@@ -31,7 +31,7 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
-/// Reads one entry of a list. A size or an id in an unknown form counts as not listed.
+/// Reads the entry of one file in a list. A size or an id in an unknown form counts as not listed.
 ListedFile read_file(const Json& entry, const char* name_key, const char* id_key,
                      const char* sha256_key) {
   ListedFile file{text_of(member(entry, name_key))};

@@ -10,7 +10,7 @@
 
 namespace bitaxon::hub {
 
-/// The size of the longest list that is accepted.
+/// The size of the longest list of files that is accepted.
 inline constexpr std::size_t kMaxListingBytes = std::size_t{32} << 20;
 /// The largest file size that is accepted, so that sums of sizes fit 64 bits.
 inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 46;
@@ -27,8 +27,8 @@ struct HubFile {
 /// A file as a hub lists it. Hubs differ in how much they list.
 struct ListedFile {
   std::string name;                              ///< unchecked: it may not be a valid path
-  std::optional<std::uint64_t> size_bytes = {};  ///< empty: not listed
-  std::string id = {};                           ///< empty: not listed
+  std::optional<std::uint64_t> size_bytes = {};  ///< empty if the hub does not list the size
+  std::string id = {};                           ///< empty if the hub does not list the id
 };
 
 struct HubListing {
@@ -44,8 +44,8 @@ std::vector<ListedFile> parse_tree(std::string_view text, std::string_view name)
 /// Throws Error(format) for files that cannot be fetched into one folder: names that lead out of
 /// the folder, two files with one name, a file where another file needs a folder.
 void refuse_unfetchable(const std::vector<ListedFile>& files, std::string_view name);
-/// The id in an ETag: without quotes and the "W/" of a weak tag, escaped for use as a file name.
-/// Empty when the tag cannot be a file name.
+/// The id that an ETag holds: the tag without its quotes and without the "W/" of a weak tag,
+/// escaped for use as a file name. Empty when the tag cannot be a file name.
 std::string id_of_tag(std::string_view tag);
 
 }  // namespace bitaxon::hub

@@ -7,7 +7,7 @@ namespace bitaxon::hub {
 
 struct HubServer {
   std::string endpoint;  ///< without a slash at the end
-  std::string token;     ///< empty: anonymous
+  std::string token;     ///< empty for an anonymous user
 
   /// The endpoint is $HF_ENDPOINT, else https://huggingface.co. The token is $HF_TOKEN, else
   /// $HUGGING_FACE_HUB_TOKEN, else the contents of hub_token_file(). Throws Error(invalid_argument)

@@ -33,7 +33,7 @@ void Retries::wait(int wait_seconds) const {
 bool is_passing(int status) { return status == 408 || status == 429 || status >= 500; }
 
 int retry_after_seconds(const HttpHead& head) {
-  constexpr int kLongest = 300;                  // the window in which a hub counts requests
+  constexpr int kLongest = 300;                  // hubs count requests in windows of this length
   std::string text = head.field("retry-after");  // a date in this field is ignored
   if (const std::string limit = head.field("ratelimit"); text.empty() && head.status == 429) {
     // Example: "api";r=0;t=55 (draft-ietf-httpapi-ratelimit-headers-09)

@@ -32,8 +32,8 @@ class Retries {
 
 /// Whether this status is a temporary failure, so that a later try may succeed.
 bool is_passing(int status);
-/// Seconds that the server asks the client to wait, from Retry-After or RateLimit, at most 300. 0
-/// when the answer has neither field.
+/// The number of seconds, at most 300, that the server asks the client to wait in the header field
+/// Retry-After or RateLimit. 0 when the answer has neither field.
 int retry_after_seconds(const HttpHead& head);
 
 }  // namespace bitaxon::hub

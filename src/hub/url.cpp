@@ -33,7 +33,7 @@ void set(const Url& url, const std::string& text) {
                                                printable(shown(text), 200)));
 }
 
-/// One component of the address; empty when the address lacks it.
+/// One component of an address. Empty when the address does not have this component.
 std::string part(const Url& url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
   if (curl_library().url_get(url.get(), which, &text, flags) != CURLUE_OK) return {};

@@ -21,8 +21,8 @@ bool is_loopback(const std::string& host);
 std::string origin_problem(const Origin& origin);
 /// The address that a redirect from `url` to `location` leads to. `location` may be relative.
 /// Throws Error(format) when `location` is not an address. Throws Error(io) when origin_problem()
-/// forbids the target, and when a redirect leads from https to http: a server on the network must
-/// not decide what is requested from servers on this machine.
+/// forbids the target, and when a redirect leads from https to http, because a server on the
+/// network must not decide what is requested from servers on this machine.
 std::string redirect_target(const std::string& url, const std::string& location);
 
 /// Escapes one segment of a path: every byte except letters, digits and "-._~" becomes %XX.

@@ -89,7 +89,7 @@ std::vector<Snapshot::File> config_last(std::vector<Snapshot::File> files) {
   return files;
 }
 
-/// The commit in the file of a branch or tag; empty when there is no such file.
+/// The commit that the file of a branch or tag holds. Empty when there is no such file.
 std::string read_ref(const fs::path& file) {
   constexpr std::uint64_t kMaxBytes = 256;
   refuse_broken_link(file);
@@ -100,7 +100,8 @@ std::string read_ref(const fs::path& file) {
   return commit;
 }
 
-/// The path in an environment variable, expanded; empty when the variable is unset or "".
+/// The path in an environment variable, with "~" and variables expanded. Empty when the variable is
+/// unset or "".
 std::optional<fs::path> user_path(const char* variable) {
   const auto path = environment_path(variable);
   return path ? std::optional<fs::path>(expand_path(path->string())) : std::nullopt;
@@ -219,7 +220,7 @@ void CachedRepository::add_links(const Snapshot& wanted, const fs::path& unfinis
 
 void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinished) const {
   const std::set<std::string> linked = linked_blobs();
-  std::map<std::string, fs::path> placed;  // paths by id
+  std::map<std::string, fs::path> placed;  // id to the path of a file with these contents
   for (const Snapshot::File& file : wanted.files)
     if (has_plain(wanted.commit, file)) placed[file.id] = snapshot(wanted.commit) / file.path;
   make_folders(snapshot(wanted.commit));
@@ -244,7 +245,7 @@ void CachedRepository::add_files(const Snapshot& wanted, const fs::path& unfinis
   sync_tree(snapshot(wanted.commit));
 }
 
-/// The blobs that links of snapshots lead to.
+/// The ids of the blobs that links of snapshots lead to.
 std::set<std::string> CachedRepository::linked_blobs() const {
   std::set<std::string> linked;
   std::error_code error;

@@ -1,6 +1,6 @@
 // The cache that all tools of a hub share, and its layout:
 //   models--OWNER--NAME/blobs/ID                   contents, named by their hash
-//   models--OWNER--NAME/blobs/ID.incomplete        the part of a blob that has arrived
+//   models--OWNER--NAME/blobs/ID.incomplete        the bytes of a blob that have arrived so far
 //   models--OWNER--NAME/snapshots/COMMIT/PATH      symbolic link to ../../blobs/ID; the file itself
 //                                                  on file systems without symbolic links
 //   models--OWNER--NAME/refs/REVISION              the commit that a branch or tag points to
@@ -42,7 +42,7 @@ struct Snapshot {
 
   std::string commit;
   std::vector<File> files = {};
-  std::string revision = {};  ///< branch or tag that points to the commit; empty: none
+  std::string revision = {};  ///< branch or tag that points to the commit; may be empty
 };
 
 /// The folders and files of one repository in the cache. Only add() and can_link() create anything.
@@ -57,7 +57,8 @@ class CachedRepository {
   }
   const std::filesystem::path& locks() const { return locks_; }
 
-  /// The snapshot of the commit that refs/main names, else the only snapshot; empty otherwise.
+  /// The snapshot of the commit that refs/main names, else the only snapshot. Empty if there is no
+  /// snapshot of that commit, and none or several of other commits.
   std::filesystem::path find_snapshot() const;
   /// All snapshots in the cache.
   std::vector<std::filesystem::path> snapshots() const;
@@ -94,15 +95,15 @@ class CachedRepository {
   std::filesystem::path root_, locks_;
 };
 
-/// Makes the folders between `root` and the file root/path. Returns root/path. Throws Error(io),
-/// also when one of the folders is a symbolic link, which could lead out of `root`.
+/// Makes the folders between `root` and the file root/path. Returns root/path. Throws Error(io)
+/// when a folder cannot be made, and when it is a symbolic link, which could lead out of `root`.
 std::filesystem::path make_way(const std::filesystem::path& root, const std::string& path);
 /// Makes the folder and its parents. Throws Error(io).
 void make_folders(const std::filesystem::path& folder);
 /// Whether this process may read the file.
 bool is_readable(const std::filesystem::path& path);
-/// Throws Error(io) when no file can be created at `place`: its folder, or the nearest parent that
-/// exists, is not writable.
+/// Throws Error(io) when no file can be created at `place`, because its folder is not writable. If
+/// the folder is missing, the nearest existing parent must be writable.
 void refuse_unwritable(const std::filesystem::path& place);
 
 }  // namespace bitaxon::hub

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kEnding = ".safetensors";
 constexpr const char* kAdapterName = "adapters.safetensors";
-/// PEFT's file name. lora.cpp refuses its layout with a message of its own.
+/// The file name of PEFT adapters. lora.cpp refuses their layout with a message of its own.
 constexpr const char* kPeftName = "adapter_model.safetensors";
 constexpr const char* kOptimizerName = "optimizer_state.safetensors";
 
@@ -38,7 +38,7 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   return entries;
 }
 
-/// The end of a message: what a folder without an adapter holds.
+/// Says what a folder without an adapter holds, for the end of a message.
 std::string what_is_there(const fs::path& folder, const std::vector<fs::path>& entries) {
   if (const std::string other = foreign_files(folder); !other.empty())
     return fmt::format(", found {}, which is not read", other);

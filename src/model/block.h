@@ -28,11 +28,11 @@ struct BlockContext {
   Tensor state(std::int32_t index) const { return graph.state(layout, index); }
 };
 
-/// x + scan(rms(x))
+/// A selective scan with its residual: x + scan(rms(x)).
 Tensor scan_mixer(const BlockContext& context, const Tensor& x);
-/// x + attention(rms(x))
+/// Attention with its residual: x + attention(rms(x)).
 Tensor attention_mixer(const BlockContext& context, const Tensor& x, const AttentionSpec& spec);
-/// x + experts(rms(x))
+/// A mixture of experts with its residual: x + experts(rms(x)).
 Tensor experts(const BlockContext& context, const Tensor& x, const ExpertsSpec& spec);
 /// A whole block: its mixer, then its feed-forward part.
 Tensor block(const BlockContext& context, const Tensor& x);

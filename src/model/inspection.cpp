@@ -12,7 +12,7 @@
 namespace bitaxon {
 namespace {
 
-/// The elements of the weight that a step of one token reads.
+/// The number of elements of the weight that a step of one token reads.
 std::int64_t read_per_token(const FoundWeight& weight) {
   const WeightDesc& desc = weight.source.desc;
   if (weight.slot.role == WeightRole::experts)
@@ -20,8 +20,8 @@ std::int64_t read_per_token(const FoundWeight& weight) {
   return weight.slot.key.id == WeightId::embedding ? desc.cols : desc.elements();
 }
 
-/// The type of the scales, such as "F16". If affine biases have another type, "F16, biases F32".
-/// For nf4, "F32" or "U8".
+/// The type of a weight's scales, such as "F16", or "F32" and "U8" for nf4. If affine biases have
+/// another type than the scales, both types, such as "F16, biases F32".
 std::string scale_type(const WeightDesc& desc) {
   if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
   const std::string scales(name_of(desc.dtype));

@@ -42,7 +42,7 @@ struct Inspection {
   Tally stored;
   std::map<std::string, Tally> parts;    ///< sizes by part_of()
   std::map<std::string, Tally> formats;  ///< sizes by stored format
-  std::map<std::string, Tally> scales;   ///< scales of quantized weights, by their type
+  std::map<std::string, Tally> scales;   ///< sizes of the scales of quantized weights, by type
   std::uint64_t state_exact_bytes = 0, state_fast_bytes = 0;
   std::vector<BadTensor> bad;  ///< filled in by check_numbers()
 };

@@ -78,8 +78,8 @@ void Model::Impl::finish_loading() {
 
 Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
                   const LoadOptions& options, std::vector<std::string>& warnings) {
-  // The weights are opened first, because their error messages are better than config.json's: they
-  // name an empty folder or a pointer file.
+  // The weights are opened before config.json is read, because errors of the weights have better
+  // messages. For example, they say that a folder is empty or that a file is an LFS pointer.
   const Checkpoint checkpoint = Checkpoint::open(files.weights);
   auto impl = std::make_unique<Impl>(std::move(backend), load_spec(files, warnings), options);
   impl->check_options();

@@ -22,13 +22,14 @@ constexpr std::string_view kWeight = ".weight";
                           printable(tensor.name), what));
 }
 
-/// The name without ".weight": "layer_0.ssm.in_proj" for "layer_0.ssm.in_proj.weight".
+/// The name of a slot's weight without ".weight", such as "layer_0.ssm.in_proj".
 std::string path_of(const WeightSlot& slot) {
   const std::string& name = slot.name();
   return name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : std::string();
 }
 
-/// Adapters may change every projection except the experts' stacks and the head (docs/model.md).
+/// Whether adapters may change this weight. They may change every projection except the stacks of
+/// experts and the head (docs/model.md).
 bool can_be_adapted(WeightId id) {
   switch (id) {
     case WeightId::input_bridge:
@@ -89,7 +90,7 @@ LoraLayer read_layer(const Checkpoint& file, const std::string& path, const Weig
   return layer;
 }
 
-/// Whether a linear layer has a tensor of this name, in any format that can be read.
+/// Whether `name` is the name of a tensor of a linear layer, in any format that can be read.
 bool is_linear_part(std::string_view name) {
   return name == "weight" || name == "bias" || name == "scales" || name == "biases" ||
          name.starts_with("weight.");

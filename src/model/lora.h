@@ -12,8 +12,8 @@
 
 namespace bitaxon {
 
-/// The adapter of one linear layer: W' = W + scale * (a b)^T. With magnitudes (DoRA), each row of
-/// W' is then scaled to the length m.
+/// The adapter of one linear layer: W' = W + scale * (a b)^T. With magnitudes (DoRA), row i of W'
+/// is then scaled to the length m[i].
 struct LoraLayer {
   std::int64_t n_in = 0, n_out = 0, rank = 0;
   std::vector<float> a;  ///< [n_in, rank]
@@ -22,13 +22,13 @@ struct LoraLayer {
 };
 
 struct Adapter {
-  std::map<std::string, LoraLayer> layers;  ///< by name of the weight
+  std::map<std::string, LoraLayer> layers;  ///< the key is the name of the weight
   std::int64_t rank = 0;                    ///< the largest rank of a layer
 };
 
-/// Reads an adapter for the weights of a model. Tensors that hold no floats, such as a step
-/// counter, give one warning together. Throws Error(format) that names the tensor if its layer does
-/// not exist or cannot be adapted, if lora_a or lora_b is missing, if a shape does not fit, or if a
+/// Reads an adapter for the weights of a model. Adds one warning for all tensors that hold no
+/// floats, such as a step counter. Throws Error(format) that names the tensor if its layer does not
+/// exist or cannot be adapted, if lora_a or lora_b is missing, if a shape does not fit, or if a
 /// number is not finite. Throws Error(unsupported) for the layouts of other tools.
 Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights,
                      std::vector<std::string>& warnings);

@@ -93,7 +93,7 @@ class Sizes {
     const std::int64_t n_segments = std::min(options_.n_slots, kMaxSegments);
     const SamplerParams all_stages{.temperature = 1, .repetition_penalty = 2};
     for (std::int64_t n_rows = 1; n_rows <= kMaxRows; n_rows *= 2) {
-      // The first segment has all rows. The others only add outputs.
+      // The first segment has all rows. The other segments only add outputs.
       StepDemand demand;
       for (std::int64_t g = 0; g < n_segments; ++g)
         demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
@@ -111,7 +111,7 @@ class Sizes {
   Weights weights_;
   StateIndex index_;
   StateLayout layout_;
-  std::vector<std::uint64_t> buffers_;  ///< sizes, in the order in which loading allocates them
+  std::vector<std::uint64_t> buffers_;  ///< sizes of the buffers, in the order of allocation
   std::uint64_t weight_bytes_ = 0, state_bytes_ = 0, largest_stored_ = 0;
   std::size_t arena_bytes_ = 0;
   std::string too_large_;

@@ -14,15 +14,15 @@
 namespace bitaxon {
 namespace {
 
-/// round(fraction * 2^32).
+/// The fraction as a number of 2^-32: round(fraction * 2^32).
 std::uint64_t q32(double fraction) {
   return static_cast<std::uint64_t>(std::llround(fraction * 0x1p32));
 }
 
 SamplerWords words_of(const SamplerParams& params) {
   SamplerWords words;
-  // A temperature too small for float32 becomes 0, which means argmax: the limit of small
-  // temperatures.
+  // A temperature too small for float32 becomes 0, which means argmax. Sampling comes close to
+  // argmax as the temperature goes to 0.
   words.temperature = static_cast<float>(params.temperature);
   words.repetition_penalty = static_cast<float>(params.repetition_penalty);
   words.top_k = static_cast<std::uint32_t>(std::min<std::int64_t>(params.top_k, UINT32_MAX));
@@ -111,7 +111,8 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
   fill_outputs(segments);
 }
 
-/// Outputs whose logits are read come first, so that one copy reads them all.
+/// Fills in the outputs of the step. Outputs whose logits are read come first, so that one copy can
+/// read all of their logits.
 void Model::Impl::fill_outputs(std::span<const SegmentInput> segments) {
   std::uint32_t n = 0;
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -130,8 +131,8 @@ void Model::Impl::fill_outputs(std::span<const SegmentInput> segments) {
   step.n_outputs = n;
 }
 
-/// Moves the states past the step. This happens after the submission, so that a refused submission
-/// changes no state.
+/// Moves the states past a submitted step. This is done after the submission, so that a refused
+/// submission changes no state.
 void Model::Impl::submitted(Ticket ticket, std::span<const SegmentInput> segments) {
   outstanding.push_back(ticket.number);
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -172,7 +173,7 @@ Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments,
                                    const StepOptions& wanted) {
   std::shared_ptr<const CompiledStep> compiled =
       steps->find(kind_of(demand_of(segments), wanted.layer_outputs));
-  // The backend limits the steps in flight, so the oldest may have to finish first.
+  // The backend limits the number of steps in flight, so the oldest step may have to finish first.
   if (outstanding.size() > backend.caps().max_run_ahead) wait({outstanding.front()});
   fill_step(segments);
   const Ticket ticket = backend.submit(compiled->compiled->executable, step);
@@ -305,7 +306,7 @@ StepWork Model::work(std::int64_t n_rows, std::int64_t n_segments, std::int64_t 
 void Model::measure_ops(bool wanted) {
   impl_->wait_for_latest();
   impl_->backend.measure_ops(wanted);
-  // Plans that are already compiled would keep their setting.
+  // Empties the cache, because plans that are already compiled would keep the old setting.
   impl_->steps->forget();
 }
 

@@ -11,7 +11,8 @@
 namespace bitaxon {
 namespace {
 
-/// Adapters are published as folders that look like model folders.
+/// Refuses the folder of an adapter. Adapters are published in folders that look like model
+/// folders.
 void refuse_adapter(const ModelFiles& files) {
   std::error_code error;
   if (std::filesystem::exists(files.folder / "config.json", error)) return;

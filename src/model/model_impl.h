@@ -36,7 +36,8 @@ struct BX_HIDDEN Model::Impl {
     std::shared_ptr<const CompiledStep> compiled;
     std::int64_t n_rows = 0;
     std::size_t n_segments = 0;
-    std::array<std::int64_t, kMaxSegments> rows_read{};  ///< for each segment
+    /// For each segment, the number of rows whose logits can be read.
+    std::array<std::int64_t, kMaxSegments> rows_read{};
   } latest;
   std::vector<std::uint64_t> outstanding;  ///< tickets that were not waited for, ascending
   StepBuffer step;                         ///< reused for every submission

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kCopyBytes = std::size_t{8} << 20;
 
-/// The files of tokenizers and chats that tools write next to the weights: the tools of the hub,
-/// mlx, SentencePiece, tiktoken and Mistral.
+/// The names of tokenizer files and chat files that the tools of the hub, mlx, SentencePiece,
+/// tiktoken and Mistral write next to the weights.
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "tokenizer.model*",
                                            "tokenizer_config.json",
@@ -66,7 +66,7 @@ void copy_whole_file(const fs::path& from, const fs::path& to) {
   copy.commit();
 }
 
-/// The entries of a folder, with symbolic links that lead nowhere.
+/// The entries of a folder, including symbolic links that lead nowhere.
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -89,8 +89,8 @@ void copy_folder(const fs::path& from, const fs::path& to) {
   }
 }
 
-/// Copies the tokenizer's files that the folder lists. A listed file that is gone when it is copied
-/// is an error, and so is a symbolic link that leads nowhere.
+/// Copies the tokenizer files and chat files of a folder. It is an error if a file disappears
+/// before it is copied, and if a symbolic link leads nowhere.
 void copy_tokenizer(const fs::path& from, const fs::path& to) {
   for (const fs::path& entry : entries_of(from)) {
     const fs::path name = entry.filename();
@@ -146,8 +146,9 @@ bool is_copied(const WeightEdit& edit) {
   return !edit.change && is_same_form(edit.from.source.desc, edit.to);
 }
 
-/// The contents of the new file. `weights` are stored anew, and `copies` are copied, both in the
-/// order of the edits. Tensors that belong to no weight of the model come last in `copies`.
+/// The contents of the new file. `weights` are stored in a new form, and `copies` are copied byte
+/// for byte. Both are in the order of the edits. Tensors that belong to no weight of the model come
+/// last in `copies`.
 struct Contents {
   std::vector<StoredWeight> weights;
   std::vector<const TensorInfo*> copies;
@@ -171,7 +172,7 @@ Contents contents_of(const ModelWrite& write) {
   return contents;
 }
 
-/// Refuses a copied tensor whose name is needed for the new form of a weight.
+/// Refuses a copied tensor if the new form of a weight needs the name of the tensor.
 void refuse_taken_names(const Checkpoint& checkpoint, const Contents& contents) {
   std::map<std::string, const StoredWeight*> owners;
   for (const StoredWeight& weight : contents.weights)
@@ -273,8 +274,8 @@ class Writer {
   std::vector<float> decoded_;
 };
 
-/// The text of the new config.json: the old text, with every key that the family reads as in
-/// `spec`.
+/// The text of the new config.json. It is the old text, in which each key that the family reads has
+/// the value of `spec`.
 std::string config_of(const ModelWrite& write) {
   Json json = parse_json(write.config_text, "config.json");
   const Json known = Json::parse(write.spec.config);
@@ -282,8 +283,8 @@ std::string config_of(const ModelWrite& write) {
   const bool same_forms = std::ranges::all_of(write.edits, [](const WeightEdit& edit) {
     return is_same_form(edit.from.source.desc, edit.to);
   });
-  // Other tools describe the stored formats in these keys, and the description would be wrong. The
-  // tensors themselves tell the formats.
+  // Other tools describe the stored formats in these keys. The old description would be wrong for
+  // the new file. It is not needed, because the tensors themselves tell their formats.
   if (!same_forms)
     for (const char* key : {"quantization", "quantization_config"}) json.erase(key);
   return json.dump(2) + "\n";

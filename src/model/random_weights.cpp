@@ -17,8 +17,8 @@ struct ValueRange {
   double low, high;
 };
 
-/// The range of a weight's numbers. Products get unit variance, and decays and time steps spread
-/// over the values of trained models, so that activations neither vanish nor explode.
+/// The range of a weight's random numbers. It makes the variance of products 1, and the decays and
+/// time steps like those of trained models. So activations neither vanish nor explode.
 ValueRange range_of(const WeightSlot& slot) {
   switch (slot.key.id) {
     case WeightId::mixer_norm:

@@ -1,4 +1,4 @@
-// Models of random weights for measurements and tests. They are the same on every machine.
+// Models of random weights for measurements and tests. The weights are the same on every machine.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ struct RandomForm {
   /// If set, matrices have random codes that are not quantized from floats, so gigabytes take
   /// seconds. A tied head is then a matrix of its own in addition to the embedding.
   std::optional<Quantization> codes = {};
-  DType vectors = DType::f32;  ///< for other tensors; matrices without codes are float16
+  DType vectors = DType::f32;  ///< type of non-matrices; matrices without codes are float16
 };
 
-/// The tensors of random weights, in the form that find_weights returns for a checkpoint. They are
-/// in no file.
+/// The weights of a random model, in the form that find_weights returns for a checkpoint. No file
+/// holds their tensors.
 std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& form = {});
 
 /// Returns a function that generates the weights, scaled so that activations stay near one.

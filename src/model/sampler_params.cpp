@@ -18,7 +18,7 @@ void SamplerParams::validate() const {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("{}: expected {}, got {}", name, range, got));
   };
-  // Each condition is true in the range, so that NaN fails it.
+  // Each condition says that the value is in range, so NaN fails every condition.
   check(temperature >= 0 && std::isfinite(temperature), "temperature", "a number >= 0",
         temperature);
   check(top_k >= 0, "top-k", "a whole number >= 0", static_cast<double>(top_k));

@@ -107,8 +107,9 @@ void State::Impl::reset() {
 }
 
 int State::Impl::rewindable_steps() const {
-  // Rings hold kMaxRows + run_ahead rows more than the window, so only as many rows may be taken
-  // back. Rows that are already taken back count too, because they overwrote the oldest rows.
+  // A ring has kMaxRows + run_ahead rows more than the window, and no more than that number of rows
+  // may be taken back. Rows that are already taken back count too, because they overwrote the
+  // oldest rows.
   const std::int64_t max_rows = kMaxRows + pool->options().run_ahead;
   std::int64_t rows = furthest - position;
   int n_steps = 0;
@@ -165,8 +166,8 @@ std::int64_t ring_rows(const StateTensor& ring, std::int64_t position) {
   return std::min(position, ring.window);
 }
 
-/// Calls `transfer` for each contiguous run of the last `n` rows of a ring. Rows are oldest first
-/// on the host.
+/// Calls `transfer` for each contiguous run of the last `n` rows of a ring. On the host, the oldest
+/// row comes first.
 template <class Transfer>
 void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capacity,
                        const Transfer& transfer) {
@@ -205,7 +206,7 @@ StateSnapshot State::Impl::snapshot() const {
       continue;
     }
     bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
-    if (position == 0) continue;  // counts as zeros, whatever the memory holds
+    if (position == 0) continue;  // the state at position 0 is zeros, whatever the memory holds
     pool->backend().download(pool->buffer(i), slot_at + tensor.version_stride_bytes * version(step),
                              bytes);
   }
@@ -257,8 +258,8 @@ void State::Impl::restore(const StateSnapshot& snapshot) {
 
 namespace {
 
-/// Fills the bytes with almost normally distributed numbers of mean 0: sums of four uniform
-/// numbers.
+/// Fills the bytes with random numbers of mean 0 that are almost normally distributed. Each number
+/// is a sum of four uniform numbers.
 void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<std::byte> bytes) {
   const std::size_t n = bytes.size() / size_of(dtype);
   // Each of the four numbers has a variance of 2^32 / 12.
@@ -280,7 +281,7 @@ void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<
 }  // namespace
 
 void State::Impl::synthesize(std::int64_t n_tokens, std::uint64_t seed) {
-  // Recurrent state decays, so after many tokens it is smaller than its inputs.
+  // Recurrent state decays, so its values are smaller than its inputs.
   constexpr double kRecurrentDeviation = 0.1;
   if (n_tokens < 0 || n_tokens > pool->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
@@ -291,7 +292,7 @@ void State::Impl::synthesize(std::int64_t n_tokens, std::uint64_t seed) {
   for (std::size_t i = 0; i < pool->layout().tensors.size(); ++i) {
     const StateTensor& tensor = pool->layout().tensors[i];
     const DType dtype = tensor.dtype;
-    // The zeros remain in `seen`: no token counts as seen.
+    // The tensor `seen` keeps its zeros, which say that no token was seen.
     bytes.assign(snapshot_bytes(i, n_tokens), std::byte{0});
     if (dtype == DType::f16 || dtype == DType::f32)
       fill_random(dtype, tensor.kind == StateKind::ring ? 1.0 : kRecurrentDeviation,

@@ -24,7 +24,7 @@ const char* precision_text(const StatePool& pool) {
   return pool.options().kv_dtype == DType::f32 ? "exact" : "fast";
 }
 
-/// The checksum of the tensors and of the position, which no tensor holds.
+/// The checksum of a state: of its tensors, and of its position, which is in no tensor.
 std::uint64_t checksum(const StateSnapshot& snapshot) {
   auto hash = static_cast<std::uint64_t>(snapshot.position);
   for (const auto& bytes : snapshot.tensors)
@@ -32,7 +32,7 @@ std::uint64_t checksum(const StateSnapshot& snapshot) {
   return hash;
 }
 
-/// The tensors of the file of a state after `position` tokens, in the layout's order.
+/// The tensors in the file of a state that has `position` tokens, in the order of the layout.
 std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t position) {
   std::vector<SafetensorsWriter::Spec> specs;
   const StateLayout& layout = pool.layout();
@@ -89,7 +89,7 @@ void write_state_file(const std::filesystem::path& path, const StatePool& pool,
 }
 
 StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool) {
-  std::error_code ignored;  // a file that the system refuses is an error when it is opened
+  std::error_code ignored;  // opening the file below reports the error
   if (std::filesystem::is_directory(path, ignored))
     fail(path, "expected a saved state, got a directory");
   const Checkpoint file = Checkpoint::open(path);

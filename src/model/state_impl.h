@@ -36,18 +36,19 @@ struct BX_HIDDEN State::Impl {
   void restore(const StateSnapshot& snapshot);
   void synthesize(std::int64_t n_tokens, std::uint64_t seed);
 
-  /// The version that step `of_step` reads.
+  /// The version of the state that step number `of_step` reads.
   std::uint32_t version(std::uint64_t of_step) const;
   /// The size of a tensor's entry in a snapshot after `n_tokens` tokens.
   std::size_t snapshot_bytes(std::size_t tensor, std::int64_t n_tokens) const;
-  /// Copies a tensor's entry of a snapshot after `n_tokens` tokens to the slot.
+  /// Copies the bytes of one tensor to the slot. The bytes are the tensor's entry in a snapshot
+  /// after `n_tokens` tokens.
   void upload(std::size_t tensor, std::int64_t n_tokens, const std::vector<std::byte>& bytes);
 
   const std::shared_ptr<StatePool> pool;
   const std::int32_t slot;
   std::int64_t position = 0;
   std::uint64_t step = 0;  ///< counts steps; the next step reads version `step` mod n_versions
-  std::vector<PastStep> history;  ///< latest last
+  std::vector<PastStep> history;  ///< steps that can be taken back, the latest last
   bool sampled = false;
   std::int64_t furthest = 0;  ///< one past the last position that was written to the rings
 };

@@ -12,7 +12,7 @@
 
 namespace bitaxon {
 
-/// State tensors of one block, as indices into the layout; -1 where the block has none.
+/// The indices of a block's state tensors in the layout. -1 for a tensor that the block lacks.
 struct BlockState {
   std::int32_t keys = -1;
   std::int32_t values = -1;

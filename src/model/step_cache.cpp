@@ -35,7 +35,7 @@ std::shared_ptr<const CompiledPlan> StepCache::compile(const std::shared_ptr<Gra
 }
 
 Buffer StepCache::arena_for(std::size_t size_bytes) {
-  // Older plans keep their smaller arena alive. A step uses only the arena of its own plan.
+  // Older plans keep the old, smaller arena alive and go on to use it.
   if (arena_.size_bytes < size_bytes)
     arena_ = pool_.backend().allocate(size_bytes, BufferUse::activations);
   return arena_;

@@ -43,8 +43,8 @@ class StepCache {
     arena_for(arena_bytes);
   }
 
-  /// Returns the compiled step of a kind. Records, plans and compiles a new kind; allocates nothing
-  /// for a known one.
+  /// Returns the compiled step of a kind. A new kind is recorded, planned and compiled. For a known
+  /// kind, no memory is allocated.
   std::shared_ptr<const CompiledStep> find(const StepKind& kind);
   /// Empties the cache.
   void forget() { steps_.clear(); }

@@ -12,15 +12,15 @@
 
 namespace bitaxon {
 
-/// Everything that decides the structure of a step's graph, except the precision, of which a model
-/// has only one.
+/// Everything that decides the structure of a step's graph, except the precision, which is the same
+/// for all steps of a model.
 struct StepKind {
   std::int64_t row_bucket = 1;
-  std::int64_t output_bucket = 0;  ///< rows whose logits are computed; 0: no logits
+  std::int64_t output_bucket = 0;  ///< rows whose logits are computed; may be 0
   bool all_rows = false;           ///< the outputs are all rows of the step, in order
   bool reads_logits = false;       ///< some logits are read
-  std::int64_t token_bucket = 0;   ///< segments, if any of them samples a token; else 0
-  SamplerStructure sampler;        ///< the stages that any sampling segment needs
+  std::int64_t token_bucket = 0;   ///< segments; 0 if no segment samples a token
+  SamplerStructure sampler;        ///< stages that at least one sampling segment needs
   bool layer_outputs = false;
   friend bool operator==(const StepKind&, const StepKind&) = default;
 };
@@ -29,7 +29,7 @@ struct StepKind {
 /// kMaxSegments).
 std::int64_t bucket_of(std::int64_t n);
 
-/// The sum of what the segments of a step ask for.
+/// The rows and outputs that the segments of a step ask for, as sums over the segments.
 struct StepDemand {
   std::int64_t n_rows = 0;
   std::int64_t n_segments = 0;
@@ -41,7 +41,7 @@ struct StepDemand {
   void add(std::int64_t rows, StepOutput output, const SamplerParams& params);
 };
 
-/// The number of rows whose logits are read, of a segment of `n_rows` rows.
+/// The number of rows of a segment whose logits are read. The segment has `n_rows` rows.
 std::int64_t rows_read(StepOutput output, std::int64_t n_rows);
 
 StepKind kind_of(const StepDemand& demand, bool layer_outputs);

@@ -92,8 +92,8 @@ class SlotList {
   std::vector<WeightSlot> slots_;
 };
 
-/// Hashes the contents of each weight, in any order of reading. The fingerprint then combines the
-/// hashes in the model's order.
+/// Computes the fingerprint of a model. The weights are hashed one by one, in any order. Then their
+/// hashes are combined in the model's order.
 class Fingerprint {
  public:
   explicit Fingerprint(std::size_t n_slots) : hashes_(n_slots) {}
@@ -122,7 +122,8 @@ class Fingerprint {
   std::vector<std::uint64_t> hashes_;
 };
 
-/// The tensors of a slot. nullopt only for a head that the tied embedding replaces.
+/// The tensors of a slot in a checkpoint. std::nullopt only for a missing head that the tied
+/// embedding replaces.
 std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
                                          const Checkpoint& checkpoint, std::string_view name) {
   for (const std::string& tensor : slot.names)
@@ -137,7 +138,7 @@ std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec
                               : ""));
 }
 
-/// As find_tensors, but the message about a tensor that does not fit also says what config.json
+/// Does the same as find_tensors. If a tensor does not fit, the message also gives what config.json
 /// says about quantization.
 std::optional<WeightSource> find_slot(const WeightSlot& slot, const ModelSpec& spec,
                                       const Checkpoint& checkpoint, std::string_view name) {

@@ -1,4 +1,4 @@
-// The weights of a model: their list, and their way from a checkpoint to a backend.
+// The weights of a model: lists them, finds them in a checkpoint, and packs them on a backend.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ using WeightRef = std::shared_ptr<const Weight>;
 class Weights {
  public:
   void set(const WeightKey& key, WeightRef weight) { refs_[key] = std::move(weight); }
-  /// The weight of this key. Null if the model has none. A tied head is the embedding.
+  /// The weight with this key. Null if the model has no such weight. For a tied head, the
+  /// embedding.
   WeightRef find(const WeightKey& key) const;
 
   /// A hash of configuration, formats and contents. A saved state fits only models with the same
@@ -48,9 +49,9 @@ enum class WeightRole : std::uint8_t {
 struct WeightSlot {
   WeightKey key;
   WeightRole role = WeightRole::matrix;
-  std::vector<std::string> names;  ///< accepted names; files are written with the first
+  std::vector<std::string> names;  ///< accepted names; files are written with the first name
   Shape shape;                     ///< the stored shape
-  std::int64_t chosen_of = 0;      ///< experts: how many of the matrices a token reads; else 0
+  std::int64_t chosen_of = 0;      ///< matrices that a token reads of a stack of experts; else 0
 
   const std::string& name() const { return names.front(); }
   bool may_be_quantized() const {
@@ -83,10 +84,10 @@ struct FoundWeight {
 /// The form in which a found weight is written after it was read.
 StoredWeight stored_weight(const FoundWeight& found);
 
-/// Marks every matrix that can have four bits for quantization while it is read, with the experts
-/// and the head. The embedding is never quantized. If it replaces a missing head, a quantized head
-/// of its own is added, as upstream does. `name` begins messages. Throws Error(unsupported) that
-/// names the tensor if a tensor is already quantized.
+/// Marks matrices for quantization to four bits while they are read: every matrix that can have
+/// four bits, including experts and head, but not the embedding. If the embedding replaces a
+/// missing head, adds a separate head that is quantized, as upstream does. `name` begins messages.
+/// Throws Error(unsupported) that names the tensor if a tensor is already quantized.
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
                     std::vector<FoundWeight>& found);
 
@@ -100,9 +101,9 @@ ReadWeight reader_of(const Checkpoint& checkpoint);
 std::string_view part_of(WeightId id);
 
 /// Finds every tensor of the model before anything is packed. The result is in the model's order,
-/// without a head that the tied embedding replaces. Tensors that the model does not know give one
-/// warning together. `name` begins messages. Throws Error(format) for a missing tensor, and with
-/// both shapes for a tensor of the wrong shape.
+/// without a head that the tied embedding replaces. Adds one warning for all tensors that the model
+/// does not know. `name` begins messages. Throws Error(format) for a missing tensor and for a
+/// tensor of the wrong shape. The latter message names both shapes.
 std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
                                       std::string_view name, std::vector<std::string>& warnings);
 
@@ -113,7 +114,7 @@ using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t 
 Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
                      const ReadWeight& read, Backend& backend, const LoadProgress& on_progress);
 
-/// Whether the embedding may replace this slot's weight: whether it is the head of a tied model.
+/// Whether this slot is the head of a tied model. Then the embedding may replace its weight.
 bool is_tied_head(const ModelSpec& spec, const WeightSlot& slot);
 
 }  // namespace bitaxon

@@ -30,8 +30,8 @@ Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values, std:
 
 namespace {
 
-/// Keys that the n rows of one segment attend to in total: row i attends to min(position + i + 1,
-/// window) keys.
+/// The number of keys that the rows of one segment attend to, summed over its n rows. Row i attends
+/// to min(position + i + 1, window) keys.
 std::int64_t keys_seen(std::int64_t position, std::int64_t n_rows, std::int64_t window) {
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < n_rows; ++i) total += std::min(position + i + 1, window);

@@ -23,7 +23,8 @@ void check_weight(std::string_view op, std::string_view argument, const Tensor& 
 /// shape.
 void check_activation(std::string_view op, std::string_view argument, const Tensor& tensor,
                       DType dtype, const Shape& shape);
-/// As check_activation, for float32 [R, cols] with any R from 1 to kMaxRows. Returns R.
+/// Checks as check_activation does that the tensor is float32 [R, cols], with any R from 1 to
+/// kMaxRows. Returns R.
 std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
                         std::int64_t cols);
 /// Checks that the tensor is not empty, is a state tensor and has this dtype and shape.
@@ -35,11 +36,11 @@ void check_eps(std::string_view op, float eps);
 
 // --- costs -----------------------------------------------------------------------------------
 
-/// Stored bytes of a weight operand; 0 if it is absent.
+/// Stored bytes of a weight operand; 0 if the operand is absent.
 std::int64_t weight_bytes(const NodeView& node, int index);
 /// Valid rows of an activation operand.
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes);
-/// Bytes of the valid rows of an activation operand; 0 if it is absent.
+/// Bytes of the valid rows of an activation operand; 0 if the operand is absent.
 std::int64_t activation_bytes(const NodeView& node, int index, const StepSizes& sizes);
 /// Bytes of one version of one slot of a state operand.
 std::int64_t state_bytes(const NodeView& node, int index);
@@ -47,7 +48,7 @@ std::int64_t state_bytes(const NodeView& node, int index);
 /// every expert is read.
 std::int64_t chosen_expert_bytes(const NodeView& node, int index, std::int64_t top_k,
                                  const StepSizes& sizes);
-/// 2 * n_rows * rows * cols of a weight operand.
+/// The operations of a product of n_rows rows with a weight operand: 2 * n_rows * rows * cols.
 std::int64_t product_flops(const NodeView& node, int index, std::int64_t n_rows);
 
 }  // namespace bitaxon

@@ -5,7 +5,7 @@
 namespace bitaxon {
 
 struct LinearParams {
-  float eps = 0;  ///< of the norm, if there is one
+  float eps = 0;  ///< epsilon of the norm; unused without a norm
   RowSelect select = RowSelect::all;
 };
 

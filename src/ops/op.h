@@ -1,4 +1,5 @@
-// The table of ops: name and cost of each. Generated from the list in src/ops/CMakeLists.txt.
+// The table of ops, with the name and the cost of each op. The list of ops is generated from the
+// list in src/ops/CMakeLists.txt.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ struct StepSizes {
   std::int64_t n_rows = 1;
   std::int64_t n_segments = 1;
   std::int64_t n_outputs = 1;
-  std::int64_t position = 0;  ///< of the first row of each segment
+  std::int64_t position = 0;  ///< position of the first row of each segment
 };
 /// The sizes of a step, treating its segments as equal.
 StepSizes sizes_of(const StepBuffer& step);
@@ -34,13 +35,13 @@ StepSizes sizes_of(const StepBuffer& step);
 std::int64_t rows_in(RowSpace space, const StepSizes& sizes);
 
 /// The cost of a node: bytes moved from and to memory, and floating-point operations (a multiply
-/// and an add are two). Where the cost depends on data (which experts rows choose), it is an upper
-/// bound.
+/// and an add are two). The cost is an upper bound if it depends on data, such as the choice of
+/// experts.
 struct Cost {
   std::int64_t bytes = 0;
   std::int64_t flops = 0;
-  /// Bytes that every schedule must move: weights as stored, each once, and the keys and values
-  /// that are read.
+  /// Bytes that every schedule must move: the stored bytes of each weight, counted once, and the
+  /// keys and values that are read.
   std::int64_t stored_bytes = 0;
 
   Cost& operator+=(const Cost& other) {

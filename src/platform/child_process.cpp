@@ -64,8 +64,8 @@ struct Pipe {
   }
 
  private:
-  /// If this process has closed its stdin, stdout or stderr, a pipe may get that descriptor. Moves
-  /// such a pipe to a number above 2.
+  /// Moves a pipe to a descriptor above 2 if it has the descriptor of stdin, stdout or stderr. This
+  /// happens if this process has closed that stream.
   static FileDescriptor above_standard(FileDescriptor fd) {
     if (fd.get() > 2) return fd;
     FileDescriptor moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
@@ -125,7 +125,7 @@ bool read_some(FileDescriptor& from, std::string& text) {
   return some;
 }
 
-/// Whether the process has ended; if so, fills in `end`.
+/// Whether the process has ended. If it has, fills in `end`.
 bool has_ended(pid_t pid, ChildEnd& end) {
   int status = 0;
   const pid_t got = ::waitpid(pid, &status, WNOHANG);
@@ -144,7 +144,7 @@ void kill_group(pid_t pid, ChildEnd& end) {
   end.was_silent = true;
 }
 
-/// Reads what the process writes until it has ended.
+/// Reads the output of the process until the process has ended.
 void follow(pid_t pid, FileDescriptor out, FileDescriptor err, milliseconds patience,
             ChildEnd& end) {
   auto until = Clock::now() + patience;

@@ -1,4 +1,4 @@
-// Runs another program to its end.
+// Runs another program and waits until it ends.
 #pragma once
 
 #include <chrono>
@@ -9,8 +9,8 @@
 
 namespace bitaxon {
 
-/// How a program ended, and what it wrote. If neither exit status nor signal is set, other code in
-/// this process has waited for the program, and its end is not known.
+/// How a program ended, and what it wrote. If neither exit status nor signal is set, it is not
+/// known how the program ended, because other code in this process has waited for it.
 struct ChildEnd {
   std::string out;                 ///< its stdout
   std::string err;                 ///< the last bytes of its stderr

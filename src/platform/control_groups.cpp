@@ -36,7 +36,7 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-/// A mount of a hierarchy of groups.
+/// A mounted hierarchy of control groups.
 struct Mount {
   std::string group;  ///< the mounted group, relative to the root of this namespace
   std::string folder;
@@ -81,16 +81,16 @@ std::vector<Item> items_of(const std::filesystem::path& file,
   return items;
 }
 
-/// The path from a mounted group down to `group`; empty when `group` is not below the mounted
-/// group. Both paths are relative to the root of this namespace, so each may begin with "..".
+/// The path from a mounted group down to `group`. Empty when `group` is not below the mounted
+/// group. Both paths are relative to the root of this namespace, so both may begin with "..".
 std::optional<Parts> way_down(const Parts& mounted, const Parts& group) {
   if (group.size() >= mounted.size() && std::equal(mounted.begin(), mounted.end(), group.begin())) {
     Parts way(group.begin() + std::ssize(mounted), group.end());
     if (!way.empty() && way.front() == "..") return std::nullopt;
     return way;
   }
-  // The mounted group encloses the namespace, and therefore also `group`. The folders between them
-  // are not known.
+  // The mounted group encloses the namespace, and therefore also `group`. The folders between the
+  // two groups are not known.
   if (std::ranges::all_of(mounted, [](const std::string& part) { return part == ".."; }))
     return Parts();
   return std::nullopt;

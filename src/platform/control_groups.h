@@ -11,7 +11,7 @@ namespace bitaxon {
 struct ControlGroup {
   std::filesystem::path folder;  ///< holds the files of the group
   int version = 2;               ///< version of the interface, 1 or 2; it determines the file names
-  bool is_own = true;            ///< false: this group encloses the group of the process
+  bool is_own = true;            ///< false for a group that encloses the group of the process
 };
 
 /// The groups in which a controller ("memory", "cpu") may limit this process: the group of the

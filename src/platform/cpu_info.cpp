@@ -22,7 +22,7 @@ double cores_of(const ControlGroup& group) {
   double quota = 0;
   double period = 0;
   if (group.version == 2) {
-    std::ifstream in(group.folder / "cpu.max");  // "max 100000" is no number: no quota
+    std::ifstream in(group.folder / "cpu.max");  // "max 100000" means no quota and is no number
     in >> quota >> period;
   } else {
     quota = static_cast<double>(number_in(group.folder / "cpu.cfs_quota_us").value_or(0));

@@ -1,4 +1,4 @@
-// A shared library opened at run time, because some machines lack it.
+// A shared library that is opened at run time, because some machines do not have it.
 #pragma once
 
 #include <span>
@@ -6,8 +6,8 @@
 
 namespace bitaxon {
 
-/// The library stays open while the object lives. Afterwards the addresses from find() are invalid.
-/// Move-only.
+/// An open library. It stays open while the object lives. Afterwards the addresses from find() are
+/// invalid. Move-only.
 class DynamicLibrary {
  public:
   DynamicLibrary() = default;
@@ -18,7 +18,7 @@ class DynamicLibrary {
   DynamicLibrary& operator=(DynamicLibrary&& other) noexcept;
   ~DynamicLibrary();
 
-  /// The address of `symbol`; null when the library has no such symbol.
+  /// The address of `symbol` in the library. Null when the library has no such symbol.
   void* find(const char* symbol) const;
 
  private:

@@ -16,13 +16,15 @@ struct VariableList {
   std::vector<char*> pointers;
 };
 
-/// Lists are never freed: another thread may still read a string that getenv() returned.
+/// The lists that this process has made. They are never freed, because another thread may still
+/// read a string that getenv() returned.
 std::list<VariableList>& kept_lists() {
   static auto* lists = new std::list<VariableList>;
   return *lists;
 }
 
-/// The list of variables with these changes. An equal list from an earlier call is used again.
+/// The list of variables with these changes applied. If an earlier call made an equal list, returns
+/// that list.
 char** list_with(const EnvironmentChanges& changes) {
   VariableList list;
   list.texts = environment_with(changes);
@@ -69,7 +71,7 @@ ChangedEnvironment::ChangedEnvironment(const EnvironmentChanges& changes) {
 
 ChangedEnvironment::~ChangedEnvironment() {
   if (during_ == nullptr) return;
-  // If another thread called setenv() meanwhile, the list of that thread stays.
+  // If another thread has called setenv() since the constructor, the list of that thread stays.
   char** expected = during_;
   current_list().compare_exchange_strong(expected, before_);
   one_change.unlock();

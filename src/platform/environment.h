@@ -14,7 +14,7 @@ using EnvironmentChanges = std::map<std::string, std::optional<std::string>>;
 /// The variables of this process as "NAME=VALUE", with the changes applied.
 std::vector<std::string> environment_with(const EnvironmentChanges& changes);
 
-/// Pointers to `texts` with a null at the end, as exec() and `environ` need them.
+/// Pointers to the texts, followed by a null pointer, as exec() and `environ` need them.
 std::vector<char*> null_terminated(std::vector<std::string>& texts);
 
 /// Changes variables of this process while the object lives. Does nothing when `changes` is empty.

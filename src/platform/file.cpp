@@ -94,8 +94,8 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
 }
 
 void File::read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept {
-  // The file is divided into pieces of 32 MiB. For each piece that begins within these bytes, this
-  // function requests the next piece. So no piece is requested twice.
+  // The file is divided into pieces of 32 MiB. When a piece begins within these bytes, this
+  // function requests the piece after it. So no piece is requested twice.
   constexpr std::uint64_t kPiece = std::uint64_t{32} << 20;
   const std::uint64_t begun = (offset + kPiece - 1) / kPiece;
   const std::uint64_t end = (offset + size + kPiece - 1) / kPiece;
@@ -138,8 +138,7 @@ bool is_mount_point(const fs::path& folder) {
   return (status.stx_attributes & status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/// Why no folder can get this name. Empty when a folder can get this name, or when only an attempt
-/// can tell.
+/// Why no folder can get the name `path`. Empty when no reason is known before an attempt.
 std::string folder_target_problem(const fs::path& path) {
   std::error_code ignored;
   // A folder cannot be renamed to "." or "..".

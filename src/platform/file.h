@@ -27,8 +27,8 @@ class File {
   /// Fills `out` with the bytes from `offset` on. Throws Error(io) when the file ends before `out`
   /// is full.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-  /// Tells the system that these bytes are read next and the bytes after them soon. The disk can
-  /// then read ahead while these bytes are processed.
+  /// Tells the system that these bytes will be read next, and later bytes soon. The disk can then
+  /// read ahead while these bytes are processed.
   void read_ahead(std::uint64_t offset, std::uint64_t size) const noexcept;
   /// Tells the system that these bytes will not be read again, so that a model larger than the page
   /// cache does not evict files that other programs use.
@@ -46,8 +46,8 @@ class File {
 /// Reads a whole regular file. Throws Error(io), also when the file is larger than `max_bytes`.
 std::string read_whole_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-/// Why no file can get this name: "a directory" or "a pipe or a device". Empty when a file can get
-/// this name, or when only an attempt can tell.
+/// Why no file can get the name `path`: it is "a directory" or "a pipe or a device". Empty when no
+/// reason is known before an attempt.
 std::string file_target_problem(const std::filesystem::path& path);
 
 /// A folder that appears under its name with all its files, or not at all. Temporary folders that
@@ -85,7 +85,7 @@ class AtomicFile {
   /// Appends the bytes. Throws Error(io) when the system cannot write, for example on a full disk.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  /// Writes at `offset`. Does not change where the next write() appends.
+  /// Writes bytes at `offset`. The next write() still appends after the previous write().
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Flushes the file to the disk, renames it, and flushes the folder that holds it. Throws
   /// Error(io).

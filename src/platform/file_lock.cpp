@@ -25,8 +25,8 @@ int open_lock_file(const std::filesystem::path& path) {
   return read_only;
 }
 
-/// Whether the disk is full or too many files are open. Other errors only mean that there is no
-/// lock.
+/// Whether the error means that the disk is full or too many files are open. Other errors only mean
+/// that the file cannot be locked.
 bool is_failure(int error) {
   return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE;
 }

@@ -9,17 +9,18 @@
 
 namespace bitaxon {
 
-/// The lock is held while the object lives. The system releases the lock when the process ends. The
-/// lock file stays: if it were removed, two processes could lock two different files of that name.
-/// Move-only.
+/// A lock that is held while the object lives. The system releases the lock when the process ends.
+/// The lock file is not removed, because two processes could then lock two different files of the
+/// same name. Move-only.
 class FileLock {
  public:
   using LockCall = int (*)(int descriptor, int operation);
 
-  /// Returns an empty value while another process holds the lock. Some file systems have no locks,
-  /// and some lock files cannot be opened: the object then holds no lock, and problem() says why.
-  /// Throws Error(io) when the disk is full or too many files are open. Opens another user's file
-  /// read-only. Does not follow symbolic links. Tests replace `lock`.
+  /// Takes the lock. Returns an empty value while another process holds the lock. If the file
+  /// system has no locks, or if the lock file cannot be opened, returns an object that holds no
+  /// lock, and problem() says why. Throws Error(io) when the disk is full or too many files are
+  /// open. Opens another user's file read-only. Does not follow symbolic links. Tests replace
+  /// `lock`.
   static std::optional<FileLock> try_lock(const std::filesystem::path& path,
                                           LockCall lock = ::flock);
   FileLock(FileLock&& other) noexcept;
@@ -27,7 +28,7 @@ class FileLock {
   ~FileLock();
 
   bool is_held() const { return fd_ >= 0; }
-  /// "FILE: cannot lock: REASON"; empty when the lock is held.
+  /// Why the lock is not held, as "FILE: cannot lock: REASON". Empty when the lock is held.
   const std::string& problem() const { return problem_; }
 
  private:

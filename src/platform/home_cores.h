@@ -7,11 +7,11 @@
 
 namespace bitaxon {
 
-/// Assigns one core to each thread of a group, if the group has as many threads as the constructing
-/// thread has cores. Some kernels wake a thread on the core of its waker, although another core is
-/// idle, and leave the thread there for milliseconds. So each thread goes to sleep on its own core.
-/// An awake thread may run on any core, because another process may need its core. For a group of
-/// another size the functions do nothing, because the system then places the threads better.
+/// Assigns one core to each thread of a group of threads. Some kernels wake a thread on the core of
+/// the thread that woke it, although another core is idle, and leave it there for milliseconds. So
+/// each thread goes to sleep on its own core. An awake thread may run on any core, because another
+/// process may need its core. The functions do nothing unless the group has as many threads as the
+/// constructing thread may use cores. The system places groups of other sizes better.
 class HomeCores {
  public:
   explicit HomeCores(int n_threads);
@@ -20,7 +20,7 @@ class HomeCores {
   /// when the cores that the thread may use have changed since construction.
   void settle(int thread) const;
   /// Lets the calling thread run on all cores again, unless other code has bound it to other cores
-  /// meanwhile.
+  /// since settle().
   void leave(int thread) const;
 
  private:

@@ -35,7 +35,7 @@ struct GroupFiles {
   const char* soft_limit;  ///< above this usage the kernel slows the group almost to a stop
   const char* usage;
   std::string_view inactive_file, active_file;
-  std::string_view limit_of_all;  ///< the least limit, including groups that are not visible here
+  std::string_view limit_of_all;  ///< least limit of all groups, also of groups not visible here
 };
 constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", nullptr,
                                   "memory.usage_in_bytes", "total_inactive_file",
@@ -43,12 +43,12 @@ constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", nullptr,
 constexpr GroupFiles kVersion2 = {"memory.max",    "memory.high", "memory.current",
                                   "inactive_file", "active_file", ""};
 
-/// The bytes that a group still allows; empty when it has no limit.
+/// The bytes that a group still allows. Empty when the group has no limit.
 /// Source: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
 Bytes left_in(const ControlGroup& group) {
   const GroupFiles& files = group.version == 1 ? kVersion1 : kVersion2;
   const auto stat = group.folder / "memory.stat";
-  // Without memory.use_hierarchy a group of version 1 does not count the usage of the groups in it.
+  // Without memory.use_hierarchy a group of version 1 does not count the usage of its subgroups.
   if (group.version == 1 && !group.is_own &&
       number_in(group.folder / "memory.use_hierarchy") == std::uint64_t{0})
     return std::nullopt;

@@ -13,8 +13,8 @@ namespace bitaxon {
 /// the system drops it when memory is short. Empty when the system does not report these values.
 /// `root` is the root of the system's files.
 std::optional<std::uint64_t> available_memory_bytes(const std::filesystem::path& root = "/");
-/// Memory of the machine. This function and the two below return 0 when the system does not report
-/// the value.
+/// The memory of the machine in bytes. This function and the next two functions return 0 when the
+/// system does not report the value.
 std::uint64_t total_memory_bytes();
 /// Resident memory of this process at the moment of the call.
 std::uint64_t resident_bytes();

@@ -56,13 +56,13 @@ double seconds_of(int n_threads, const Work& work) {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-/// Number of words read together. Each thread's share of memory is a multiple of this number, so
-/// that each share is aligned for vectors.
+/// The number of words that are read together. The share of memory of every thread is a multiple of
+/// this number, so that the shares are aligned for vectors.
 constexpr std::size_t kWordsTogether = 16;
 
 /// The sum of all words. Several chains of additions run in parallel, so that reading is the
-/// bottleneck: one scalar chain adds at most eight bytes per cycle, and memory can be faster. The
-/// number of words is a multiple of kWordsTogether.
+/// bottleneck. A single scalar chain adds at most eight bytes per cycle, and memory can be faster.
+/// The number of words is a multiple of kWordsTogether.
 std::uint64_t sum_of(std::span<const std::uint64_t> words) {
   typedef std::uint64_t Vector __attribute__((vector_size(16), may_alias));
   constexpr std::size_t kChains = kWordsTogether / 2;
@@ -89,7 +89,7 @@ class HugePages {
     for (std::size_t size = read_rate_bytes(kMost, least, available_memory_bytes()); size > 0;
          size = read_rate_bytes(kMost, least, size)) {
       memory_.reset(std::aligned_alloc(kHugePage, size));
-      if (memory_ == nullptr) continue;  // try half the size
+      if (memory_ == nullptr) continue;  // tries half the size next
       madvise(memory_.get(), size, MADV_HUGEPAGE);
       words_ = {static_cast<std::uint64_t*>(memory_.get()), size / sizeof(std::uint64_t)};
       std::ranges::fill(words_, 1);

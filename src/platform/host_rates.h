@@ -7,10 +7,10 @@
 
 namespace bitaxon {
 
-/// Bytes to read when measuring a read rate: `most`, halved until it is at most half of
-/// `available`, so that other programs have room. `available` is empty when the free memory is not
-/// known. Returns 0 when the result would be less than `least`, because the measurement would then
-/// show the cache and not the memory.
+/// The number of bytes to read when a read rate is measured. This is `most`, halved until it is at
+/// most half of `available`, so that other programs have room. `available` is empty when the free
+/// memory is not known. Returns 0 when the result would be less than `least`, because the
+/// measurement would then show the speed of the cache and not of the memory.
 std::size_t read_rate_bytes(std::size_t most, std::size_t least,
                             std::optional<std::uint64_t> available);
 

@@ -23,14 +23,14 @@ namespace {
 }
 
 int open_partial(const std::filesystem::path& path) {
-  // O_NOFOLLOW: through a link the program would write to another file. O_NONBLOCK: opening a pipe
-  // must not hang.
+  // O_NOFOLLOW, because the program would write to another file through a link. O_NONBLOCK, because
+  // opening a pipe must not hang.
   return ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                 0666);
 }
 
-/// Replaces a file by a copy, because this user may not write the file. If this user may not read
-/// the file either, removes the file. If the folder is not writable, the file stays.
+/// Replaces a file that this user may not write by a copy. If this user may not read the file
+/// either, removes the file. If the folder is not writable, the file stays.
 void replace_by_copy(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
   std::error_code error;

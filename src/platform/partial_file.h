@@ -9,13 +9,13 @@
 
 namespace bitaxon {
 
-/// The file has a temporary name until publish(). The file stays when the object is destroyed, so
-/// that the next run can continue it. Only one process may use it: the caller holds a lock where
-/// the file system has locks.
+/// A file that has a temporary name until publish(). The file stays when the object is destroyed,
+/// so that the next run can continue it. Only one process may use the file. The caller holds a lock
+/// if the file system has locks.
 class PartialFile {
  public:
   /// Opens the file, or creates an empty one. A file that this user may not write is replaced by a
-  /// copy. Throws Error(io), also for a link, a folder or a device of this name.
+  /// copy. Throws Error(io) if the file cannot be opened, or if it is a link, a folder or a device.
   explicit PartialFile(std::filesystem::path path);
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
@@ -23,9 +23,9 @@ class PartialFile {
 
   const std::filesystem::path& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Throws Error(io) when the system cannot write, for example on a full disk. size_bytes() then
-  /// counts the bytes written so far. Throws Error(io) also when the file has a different size than
-  /// size_bytes(): without locks, another process may have written to the file.
+  /// Appends bytes. Throws Error(io) when the system cannot write, for example on a full disk.
+  /// size_bytes() then counts the bytes written so far. Throws Error(io) also when the file does
+  /// not have the size size_bytes(). Without locks, another process may have written to the file.
   void append(std::span<const std::byte> bytes);
   /// Empties the file.
   void clear();

@@ -17,7 +17,7 @@ std::string home_of(const std::string& user) {
 }
 
 /// The name of the variable at the start of `text`, which begins with "$". Empty when no name
-/// follows. `size` becomes the number of bytes that the name takes in `text`, with "$" and braces.
+/// follows the "$". Sets `size` to the number of bytes of the name with "$" and braces.
 std::string variable_at(std::string_view text, std::size_t& size) {
   if (text.substr(1).starts_with('{')) {
     const std::size_t end = text.find('}');

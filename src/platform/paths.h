@@ -8,9 +8,9 @@
 
 namespace bitaxon {
 
-/// The running program's file. Empty when the system does not report it.
+/// The path of the running program's file. Empty when the system does not report it.
 std::filesystem::path executable_path();
-/// The file of the library or the program that contains this code. Empty if it is not known.
+/// The path of the library or program file that contains this code. Empty if it is not known.
 std::filesystem::path module_path();
 /// An environment variable as a path; empty when unset or "".
 std::optional<std::filesystem::path> environment_path(const char* name);
@@ -19,8 +19,8 @@ std::filesystem::path home_folder();
 /// Replaces "~" or "~user" at the beginning of `path` by that user's home folder, as Python's
 /// os.path.expanduser does. The path of an unknown user is not changed.
 std::string expand_user(std::string_view path);
-/// Like expand_user(); then replaces $NAME and ${NAME} by the variable's value, as Python's
-/// os.path.expandvars does. Unknown variables are not changed.
+/// Expands `path` as expand_user() does. Then replaces $NAME and ${NAME} by the variable's value,
+/// as Python's os.path.expandvars does. Names of unknown variables are not changed.
 std::string expand_path(std::string_view path);
 /// $XDG_CACHE_HOME, else ~/.cache. Empty for a user without a home folder.
 std::filesystem::path cache_folder();

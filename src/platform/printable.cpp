@@ -10,7 +10,7 @@ namespace {
 
 struct CodePoint {
   char32_t value = 0;
-  std::size_t size_bytes = 0;  ///< 0: not UTF-8
+  std::size_t size_bytes = 0;  ///< 0 if the text does not begin with valid UTF-8
 };
 
 /// The first code point of `text`, which is not empty (Unicode 15, table 3-7).

@@ -28,7 +28,7 @@ void exit_on_interrupt() { ::signal(SIGINT, on_early_interrupt); }
 std::atomic<bool>& catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
-  // No SA_RESTART: a signal must also end the wait for a line of input.
+  // SA_RESTART is not set, because a signal must also end the wait for a line of input.
   ::sigemptyset(&action.sa_mask);
   struct sigaction hangup {};
   ::sigaction(SIGHUP, nullptr, &hangup);
@@ -38,7 +38,7 @@ std::atomic<bool>& catch_interrupts() {
   return interrupted;
 }
 
-// A signal mask would not do: it applies to one thread, and any thread may get a signal.
+// A signal mask is not enough, because it applies to one thread, and any thread may get a signal.
 SignalsHeld::SignalsHeld() {
   struct sigaction hold {};
   hold.sa_handler = on_held;

@@ -21,7 +21,8 @@ constexpr int kForever = -1;
   throw Error(ErrorKind::io, fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-/// Whether a failed call may succeed later: a signal interrupted it, or the stream is non-blocking.
+/// Whether a failed call may succeed later, because a signal interrupted it or because the stream
+/// is non-blocking.
 bool is_worth_repeating() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK; }
 
 /// Waits until a stream is ready or broken. Returns 0 after the timeout, and -1 with errno set on

@@ -10,10 +10,10 @@
 
 namespace bitaxon {
 
-/// Call this before any file is opened. Otherwise, if a standard stream is closed, the next opened
-/// file would get its descriptor. The program would then read that file as input or overwrite it
-/// with output. After this call no file gets such a descriptor, and reading or writing a closed
-/// stream is an error.
+/// Reserves the descriptors of closed standard streams. Call this before any file is opened.
+/// Otherwise the next opened file would get such a descriptor, and the program would read the file
+/// as input or overwrite it with output. After this call, reading or writing a closed stream is an
+/// error.
 void keep_standard_descriptors() noexcept;
 
 /// Reads stdin to its end. Waits while there is no input. Throws Error(io) with the system's reason
@@ -22,8 +22,9 @@ std::string read_standard_input(std::uint64_t max_bytes);
 /// Waits at most `timeout_ms` for input on stdin. Returns false when no input has come. A signal
 /// also ends the wait. Throws Error(io).
 bool wait_for_standard_input(int timeout_ms);
-/// Reads the available input into `out`, at most out.size() bytes. Returns the number of bytes, 0
-/// at the end, or empty when there is no input yet. Throws Error(io) with the system's reason.
+/// Reads the available input into `out`, at most out.size() bytes. Returns the number of bytes
+/// read, which is 0 at the end of the input. Empty when there is no input yet. Throws Error(io)
+/// with the system's reason.
 std::optional<std::size_t> read_available_input(std::span<char> out);
 
 /// Writes all of the text to stdout, and waits while stdout is full. Throws Error(io).

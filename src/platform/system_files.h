@@ -9,8 +9,8 @@
 
 namespace bitaxon {
 
-/// The value in the first line with the key `key`: the text after the key, the colon and blanks.
-/// Empty when there is no such line or file.
+/// The value in the first line of `file` that has the key `key`. The value is the text after the
+/// key, a colon and blanks. Empty when there is no such line or file.
 std::string entry_of(const std::filesystem::path& file, std::string_view key);
 /// The number at the start of entry_of(file, key). Empty when the value starts with a word ("max",
 /// "unlimited").

@@ -30,8 +30,8 @@ InputLines::Outcome InputLines::next(std::string& line, const std::atomic<bool>&
       if (!line.empty() && line.back() == '\r') line.pop_back();
       return Outcome::line;
     }
-    // Several short waits: a signal that comes to another thread, or just before the wait begins,
-    // would not end one long wait.
+    // Waits several times for a short time. One long wait would not end for a signal that another
+    // thread gets, or that comes just before the wait begins.
     constexpr int kTurnMs = 100;
     while (!interrupted && !wait_for_standard_input(kTurnMs)) continue;
     if (interrupted) return Outcome::interrupted;

@@ -21,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kSeed = 1;
 constexpr int kProfiledSteps = 5;
-/// The most measurements of the device rates. Each takes a fraction of a second or more.
+/// The most measurements of a device's rates. A measurement takes a fraction of a second or more.
 constexpr std::int64_t kMostRateMeasurements = 10;
 
 double seconds_since(Clock::time_point start) {
@@ -32,7 +32,7 @@ std::optional<double> temperature_of(const BackendCaps& caps) {
   return caps.n_threads > 0 ? cpu_temperature() : pci_temperature(caps.pci_address);
 }
 
-/// The most rows of each of `batch_size` sequences in one step.
+/// The most rows that each sequence of a batch can have in one step.
 std::int64_t rows_of_step(std::int64_t batch_size) { return kMaxRows / batch_size; }
 
 StepOutput output_of(BenchKind kind) {
@@ -59,9 +59,9 @@ class Batch {
     for (std::int64_t i = 0; i < batch_size; ++i) states_.push_back(model.new_state());
   }
 
-  /// Puts the sequences where the test begins. Not measured.
+  /// Brings the states to the position where the test begins. This time is not measured.
   void prepare(const BenchTest& test);
-  /// Runs the test and returns its seconds.
+  /// Runs the test. Returns its time in seconds.
   double run(const BenchTest& test);
   /// Runs one step of a prepared test and waits for it.
   void step(const BenchTest& test, std::int64_t n_rows);
@@ -69,9 +69,9 @@ class Batch {
 
  private:
   static std::size_t sizes(std::int64_t batch_size) { return static_cast<std::size_t>(batch_size); }
-  /// A step of `n_rows` rows of each sequence, as input.
+  /// The input of a step that feeds `n_rows` rows to each sequence.
   std::span<const SegmentInput> segments(std::int64_t n_rows, StepOutput output);
-  /// Throws Error(device) where logits were not finite.
+  /// Throws Error(device) if one of the tokens says that its logits were not finite.
   void check(std::span<const std::int32_t> tokens) const;
   void feed(const BenchTest& test);
   void decode(std::int64_t n_tokens);
@@ -98,7 +98,7 @@ std::span<const SegmentInput> Batch::segments(std::int64_t n_rows, StepOutput ou
     segment.state = &states_[i];
     segment.output = output;
     segment.sampler.seed = kSeed + i;
-    // Empty ids: the sampled token is fed back.
+    // With empty ids, the step feeds back the sampled token.
     if (n_rows == 1 && states_[i].has_sampled_token()) continue;
     const std::uint64_t stream = mix64(i) + static_cast<std::uint64_t>(states_[i].position());
     ids_[i].clear();
@@ -161,7 +161,7 @@ BenchedDevice describe(const BenchSubject& subject) {
   return device;
 }
 
-/// Records the current and the peak memory.
+/// Records the current and the peak memory of a device.
 void note_memory(const Backend& backend, BenchedDevice& device) {
   if (const std::optional<std::uint64_t> peak = backend.peak_bytes()) {
     device.active_bytes = device.weight_bytes + device.state_bytes + device.activation_bytes;
@@ -170,7 +170,7 @@ void note_memory(const Backend& backend, BenchedDevice& device) {
     device.active_bytes = resident_bytes();
     device.peak_bytes = peak_resident_bytes();
   }
-  // The peak of the system may lag behind.
+  // The system may update its peak late.
   device.peak_bytes = std::max(device.peak_bytes, device.active_bytes);
 }
 
@@ -210,7 +210,8 @@ std::vector<ProfiledOp> by_op(const std::vector<OpTime>& times) {
   return ops;
 }
 
-/// The profile of one step of a test: the fastest of several runs, which was disturbed least.
+/// The profile of one step of a test. Runs the step several times and takes the fastest run, which
+/// was disturbed least.
 BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
   BenchProfile best;
   best.kind = test.kind;
@@ -218,7 +219,7 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
       test.kind == BenchKind::decode ? 1 : std::min(test.n_tokens, rows_of_step(batch.size()));
   best.position = test.position;
   test.made_up_state = best.has_made_up_state();
-  // The first run compiles.
+  // The first run does not count, because it compiles the step.
   for (int i = 0; i <= kProfiledSteps; ++i) {
     batch.prepare(test);
     batch.step(test, best.n_rows);
@@ -229,7 +230,8 @@ BenchProfile profile(Batch& batch, Backend& backend, BenchTest test) {
   return best;
 }
 
-/// Profiles the last prefill test and the last decode test, usually those of the longest prompt.
+/// Profiles the last prefill test and the last decode test. These are usually the tests of the
+/// longest prompt.
 void add_profiles(Batch& batch, Model& model, const std::vector<BenchTest>& tests,
                   BenchedDevice& device) {
   model.measure_ops(true);
@@ -342,7 +344,7 @@ std::vector<BenchedDevice> measure(
         ++done;
         if (on_progress) on_progress(done, total);
       }
-    // Every test has run once, and no memory has been taken yet to measure rates.
+    // After round 0 every test has run once, and no rate has been measured, which takes memory.
     for (std::size_t d = 0; round == 0 && d < n_devices; ++d)
       note_memory(subjects[d].model->backend(), devices[d]);
     const std::int64_t iteration = round - wish.n_warmup;

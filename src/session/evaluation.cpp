@@ -13,7 +13,7 @@
 namespace bitaxon {
 namespace {
 
-/// The most logits that are held at a time.
+/// The most logits that are in memory at a time.
 constexpr std::int64_t kMaxLogits = 16 << 20;
 
 /// Windows of the text that are fed together.
@@ -32,9 +32,9 @@ struct Piece {
   std::int64_t n_tokens = 0;
 };
 
-/// The next piece of each window, after `done` tokens of each window were fed. The pieces have at
-/// most `max_rows` rows together, but at least one row each. Empty if all windows are done. Only
-/// the last window may be shorter than the others.
+/// The next piece of each window, after `done` tokens of each window were fed. All pieces together
+/// have at most `max_rows` rows, but each piece has at least one row. Empty if all windows are
+/// done. Only the last window may be shorter than the others.
 std::vector<Piece> pieces_at(const Batch& batch, std::int64_t done, std::int64_t max_rows) {
   std::vector<Piece> pieces;
   for (std::int64_t w = 0; w < batch.n_windows(); ++w) {
@@ -74,7 +74,7 @@ class Reader {
     logits_.resize(n_rows * row_size());
     model_.read_logits(logits_);
   }
-  /// A row of logits of the latest pieces. The rows of one piece follow those of the piece before.
+  /// A row of the logits of the latest pieces. The rows are in the order of the pieces.
   std::span<const float> row(std::size_t index) const {
     return std::span(logits_).subspan(index * row_size(), row_size());
   }
@@ -94,8 +94,8 @@ struct Normalizer {
   std::size_t likeliest = 0;
   double log_sum = 0;
 
-  /// Throws Error(device) if a logit is not finite. Even -inf is refused: it would leave the sum
-  /// finite and make a divergence NaN.
+  /// Throws Error(device) if a logit is not finite. Even -inf is refused, because it would make a
+  /// divergence NaN although the sum is finite.
   Normalizer(std::span<const float> logits, std::int64_t token) {
     const auto odd = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
     if (odd != logits.end())
@@ -163,7 +163,7 @@ Score score_of(const Reader& model, const Reader* against, std::size_t row, std:
 }
 
 /// Scores the predictions of a batch, in the order of the text. Calls `go_on` after each step with
-/// the number of tokens that the step predicted. Returns false if `go_on` does.
+/// the number of tokens that the step predicted. If `go_on` returns false, stops and returns false.
 bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& model,
                  Reader* against, std::vector<Score>& scores,
                  const std::function<bool(std::int64_t n_more)>& go_on) {
@@ -180,7 +180,7 @@ bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& 
       for (std::int64_t at = piece.first; at < piece.first + piece.n_tokens; ++at)
         scores[static_cast<std::size_t>(at - batch.first)] =
             score_of(model, against, row++, at, ids[static_cast<std::size_t>(at) + 1]);
-    n_of_each += pieces.front().n_tokens;  // a shorter piece is the end of its window
+    n_of_each += pieces.front().n_tokens;  // a shorter piece ends its window
     if (!go_on(static_cast<std::int64_t>(row))) return false;
   }
   return true;
@@ -191,8 +191,8 @@ class Tally {
  public:
   Tally(bool has_second, Evaluation& result) : has_second_(has_second), result_(result) {}
 
-  /// Adds the tokens of a batch in the order of the text, so that sums have the same bits for every
-  /// batch size.
+  /// Adds the scores of a batch in the order of the text, so that the sums have the same bits for
+  /// every batch size.
   void add(std::span<const Score> scores) {
     for (const Score& score : scores) {
       result_.model.add(score.nll);

@@ -14,7 +14,7 @@ std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_vi
                                          std::optional<std::int64_t> max_tokens) {
   vocabulary.check_utf8(name, text);
   std::vector<std::int32_t> ids = vocabulary.encode(text);
-  // The first token is not predicted, so one more is read.
+  // The first token is not predicted, so one more token than max_tokens is read.
   if (max_tokens) ids.resize(std::min(ids.size(), static_cast<std::size_t>(*max_tokens) + 1));
   if (ids.size() < 2)
     throw Error(ErrorKind::invalid_argument,
@@ -38,7 +38,7 @@ void check_same_tokens(const std::string& argument, std::string_view text, const
                                : Vocabulary(own.tokenizer(), second.model.vocab_mapping(), n_ids);
   for (std::int32_t id = 0; id < n_ids; ++id) {
     const std::string a = own.decode({&id, 1}), b = other.decode({&id, 1});
-    if (!a.empty() && !b.empty() && a != b)  // an empty text: the id has no token
+    if (!a.empty() && !b.empty() && a != b)  // the text of an id without a token is empty
       refuse(fmt::format("the same tokens behind the ids, \"{}\" behind {}", printable(a, 40), id),
              fmt::format("\"{}\"", printable(b, 40)));
   }

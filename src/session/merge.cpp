@@ -8,7 +8,8 @@
 namespace bitaxon {
 namespace {
 
-/// How a quantized weight is quantized again; empty if the groups do not divide its columns.
+/// How to quantize a weight again that was quantized before. Empty if the columns of the weight do
+/// not divide into groups.
 std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int64_t> group_size) {
   const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
@@ -16,16 +17,17 @@ std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int
   return how;
 }
 
-/// The form in which a dequantized weight is written.
+/// The form in which a quantized weight is written as floats.
 WeightDesc as_floats(WeightDesc desc) {
-  // desc.dtype is the type that the weight had: the type of affine scales, or what NF4 names.
+  // desc.dtype is the type that the weight had before quantization: the type of affine scales, or
+  // the type that the NF4 quant_state names.
   desc.format = WeightFormat::dense;
   desc.group_size = desc.nested_group_size = 0;
   desc.nested = false;
   return desc;
 }
 
-/// `file`: the model's file, for messages.
+/// How to change or copy each weight. `file` is the model's file, for messages.
 std::vector<WeightEdit> edits_of(const MergeOptions& options, const std::string& file,
                                  const std::vector<FoundWeight>& found, const Adapter& adapter) {
   std::vector<WeightEdit> edits;

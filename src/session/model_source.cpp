@@ -19,14 +19,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file or folder of models/. `what` and `argument` name it in the message.
+/// The path of a file or folder of models/. If it is missing, the message calls it a `what` and
+/// says that `argument` can name another one.
 fs::path bundled(const char* name, const char* what, std::string_view argument) {
   const fs::path program = executable_path().parent_path();
   const fs::path library = module_path().parent_path();
   const fs::path installed = fs::path("share") / "bit-axon" / "models" / name;
   const fs::path places[] = {
       program / "models" / name, program.parent_path() / installed,
-      // The folder of libraries is lib, or lib/x86_64-linux-gnu and the like.
+      // The shared library is in lib, or in a folder such as lib/x86_64-linux-gnu.
       library.parent_path() / installed, library.parent_path().parent_path() / installed};
   for (const fs::path& place : places)
     if (optional_file_exists(place)) return place;
@@ -39,8 +40,8 @@ fs::path bundled(const char* name, const char* what, std::string_view argument) 
 
 /// A model in the hub cache.
 struct CachedModel {
-  fs::path folder;      ///< a snapshot; empty: there is none
-  std::string problem;  ///< why it cannot be loaded; empty: it can
+  fs::path folder;      ///< the model's snapshot; empty if there is none
+  std::string problem;  ///< why the model cannot be loaded; empty if it can be loaded
 };
 
 /// Why a snapshot is incomplete; empty if it is complete. Some of its files may never have been

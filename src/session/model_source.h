@@ -1,4 +1,4 @@
-// Finds tokenizers that a user names. Models and texts: bitaxon/session.h.
+// Finds tokenizers that a user names. bitaxon/session.h finds models and texts.
 #pragma once
 
 #include <filesystem>
@@ -7,9 +7,9 @@
 
 namespace bitaxon {
 
-/// The path that a named tokenizer has: a path as it is, or the folder of a hub id in the hub cache.
-/// Messages call the name `argument`. Throws Error(io) with the command that fetches the id if it is
-/// not in the cache.
+/// The path of a tokenizer. `name` is a path, which is returned unchanged, or a hub id, for which
+/// the folder in the hub cache is returned. Messages call the name `argument`. If a hub id is not
+/// in the cache, throws Error(io) with the command that fetches it.
 std::filesystem::path find_tokenizer_path(const std::string& name, std::string_view argument);
 
 }  // namespace bitaxon

@@ -9,8 +9,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The model's folder with `suffix` at the end of its name; for a model from the hub, the
-/// repository's name with `suffix`, in the current directory.
+/// A folder next to the model's folder, with the same name and `suffix`. For a model of the hub, a
+/// folder in the current directory, with the repository's name and `suffix`.
 fs::path folder_beside(const ModelSource& source, const std::string& suffix) {
   if (!source.repository.empty())
     return source.repository.substr(source.repository.find('/') + 1) + suffix;

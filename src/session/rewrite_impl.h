@@ -1,4 +1,5 @@
-// What a Rewrite holds: quantize.cpp and merge.cpp decide it, rewrite.cpp writes it.
+// The data of a Rewrite. quantize.cpp and merge.cpp fill in the edits, and rewrite.cpp writes the
+// new model.
 #pragma once
 
 #include <string>
@@ -19,11 +20,11 @@ struct BX_HIDDEN Rewrite::Impl {
   ModelFiles files;
   Checkpoint checkpoint;
   std::vector<std::string> warnings;
-  std::string config_text;  ///< what `spec` was read from
+  std::string config_text;  ///< the text that `spec` was read from
   ModelSpec spec;
   std::string name;  ///< the model's printable path, for messages
   std::vector<FoundWeight> found;
-  Adapter adapter;                ///< of merge; the edits refer to it
+  Adapter adapter;                ///< only for merge; the edits refer to it
   std::vector<WeightEdit> edits;  ///< one for each weight
 };
 

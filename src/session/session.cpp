@@ -18,7 +18,8 @@ bool is_random(const ModelRequest& request) {
   return request.model.empty() && !request.preset.empty();
 }
 
-/// `files` is null for random weights.
+/// The tokenizer that the request names, else the model's own tokenizer. `files` is null for random
+/// weights.
 std::optional<Tokenizer> find_tokenizer(const ModelRequest& request, const ModelFiles* files) {
   if (!request.tokenizer.empty()) {
     const std::filesystem::path path =
@@ -38,7 +39,8 @@ std::optional<Tokenizer> find_tokenizer(const ModelRequest& request, const Model
   return std::nullopt;
 }
 
-/// Without these tokens the template would be plain text to the model, and the answers nonsense.
+/// Refuses a tokenizer without the template's special tokens. To the model the template would be
+/// plain text, and the answers would be nonsense.
 void refuse_missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
   const std::vector<std::string> missing = missing_tokens(how, tokenizer);
   if (!missing.empty())
@@ -48,7 +50,7 @@ void refuse_missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
                             fmt::join(missing, " and ")));
 }
 
-/// Says why a model is computed exactly although `options` ask for fast.
+/// Adds a note if a model computes exactly although `options` ask for fast. The note says why.
 void note_precision(const LoadOptions& options, Session& session) {
   if (options.precision != Precision::fast || session.model.precision() != Precision::exact) return;
   session.notes.emplace_back(caps_of(*session.backend).always_exact
@@ -106,7 +108,7 @@ std::optional<Vocabulary> vocabulary_of(const FoundModel& found, const Model& mo
   if (!found.tokenizer) return std::nullopt;
   Vocabulary vocabulary(*found.tokenizer, model.vocab_mapping(), model.spec().vocab_size);
   if (found.request.chat_template)
-    // This throws if a mapping has no image of a token.
+    // Encoding a special token throws if the mapping has no id for the token.
     for (const std::string_view token : special_tokens(*found.request.chat_template))
       vocabulary.encode(token);
   return vocabulary;

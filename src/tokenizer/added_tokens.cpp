@@ -23,16 +23,16 @@ utf8proc_int32_t last_character(std::string_view text, std::size_t& length) {
   return first_character(text.substr(start), length);
 }
 
-// Unicode White_Space, which \s matches in Rust's regex.
+// Whether a character has the Unicode property White_Space, so that \s matches it in Rust's regex.
 bool is_space(utf8proc_int32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
          c == 0x3000;
 }
 
-// The characters that \w matches in Rust's regex: Alphabetic, marks, decimal digits, connector
-// punctuation, join controls (UTS #18, annex C). The ranges are the Other_Alphabetic characters
-// that are not marks.
+// Whether \w matches a character in Rust's regex. It matches Alphabetic characters, marks, decimal
+// digits, connector punctuation and join controls (UTS #18, annex C). The ranges below are the
+// Other_Alphabetic characters that are not marks.
 bool is_word(utf8proc_int32_t c) {
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:

@@ -16,7 +16,7 @@ struct AddedToken {
   bool single_word = false;  ///< matches only with no word character next to it
   bool lstrip = false;       ///< also takes the white space on its left
   bool rstrip = false;       ///< also takes the white space on its right
-  bool normalized = false;   ///< true: searched in normalized text; false: in the original text
+  bool normalized = false;   ///< whether to search in the normalized text, not in the original
   bool special = false;
 };
 
@@ -25,16 +25,16 @@ struct AddedToken {
 /// tokenizer/added_vocabulary.rs, find_matches.
 class AddedTokenFinder {
  public:
-  /// If id >= 0, an added token with the white space that it takes. Otherwise the text between two
-  /// added tokens.
+  /// A piece of the text. If id >= 0, an added token with the white space that it takes. Otherwise
+  /// the text between two added tokens.
   struct Segment {
     std::string_view text;
     std::int32_t id;
   };
 
   AddedTokenFinder();
-  /// Makes `token` match at occurrences of `pattern`, which is the token's content. The content is
-  /// normalized if token.normalized is set.
+  /// Adds a token to find. `pattern` is the token's content, in normalized form if token.normalized
+  /// is set.
   void add(const AddedToken& token, std::string_view pattern);
   /// The segments of `text`, which is valid UTF-8, in order. Text segments are not empty.
   std::vector<Segment> split(std::string_view text) const;

@@ -22,15 +22,15 @@ struct BpeFile {
   std::vector<AddedToken> added_tokens;
   PreTokenizer pre_tokenizer;
   bool nfc = false;
-  bool ignore_merges = false;  ///< a piece in the vocabulary becomes one token without merges
+  bool ignore_merges = false;  ///< a piece that is in the vocabulary becomes one token at once
   /// The unk_token, which stands for a byte without a token. If empty, such a byte is dropped.
   std::optional<std::string> unknown_token;
-  std::optional<std::int32_t> unknown;  ///< id of unknown_token; empty: not in the vocabulary
+  std::optional<std::int32_t> unknown;  ///< id of unknown_token; empty if the vocabulary lacks it
   bool fuse_unknown = false;            ///< adjacent unknown bytes become one token
 };
 
-/// Ids must be below this limit, which exceeds any vocabulary. The limit allows tables indexed by
-/// id.
+/// All ids must be below this limit, so that tables can be indexed by id. The limit is larger than
+/// any vocabulary.
 inline constexpr std::int32_t kMaxTokenIds = 1 << 22;
 
 /// Reads the text of a tokenizer.json. `name` begins every message. Throws Error(format) for a
@@ -38,7 +38,8 @@ inline constexpr std::int32_t kMaxTokenIds = 1 << 22;
 /// implemented; the message names the setting.
 BpeFile read_bpe_file(std::string_view json, std::string_view name);
 
-/// The steps of encoding: added tokens, normalization, pieces, merges. Immutable.
+/// A byte-level BPE tokenizer. Encoding finds added tokens, normalizes the text, cuts it into
+/// pieces and merges bytes. Immutable.
 class Bpe {
  public:
   explicit Bpe(BpeFile file);
@@ -46,7 +47,7 @@ class Bpe {
   /// The ids of `text`. Throws Error(invalid_argument) for a byte without a token when the
   /// unk_token is not in the vocabulary either.
   std::vector<std::int32_t> encode(std::string_view text) const;
-  /// The bytes that `id` stands for; empty for an id without a token.
+  /// The bytes that `id` stands for. Empty for an id without a token.
   std::string_view bytes_of(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(tokens_.size()); }
   std::optional<std::int32_t> token_id(std::string_view token) const;

@@ -38,8 +38,7 @@ std::string Place::brief(const Json& value) {
 
 namespace {
 
-// Receives the events of the parser. Stores the vocabulary and the merges directly, not in the
-// tree.
+// Receives the events of the parser. Stores the vocabulary and the merges outside the tree.
 class DocumentReader {
  public:
   DocumentReader(std::string_view json, const Place& place) : place_(place) {
@@ -171,7 +170,8 @@ class DocumentReader {
     id_taken_[number] = true;
   }
 
-  // `text` is "a b". Some files also hold the first line of the old merges.txt.
+  // Adds a merge in the form "a b". Some files also hold the first line of the old merges.txt,
+  // which is ignored.
   void add_merge(const std::string& text) {
     if (text.starts_with("#version")) return;
     const std::size_t space = text.find(' ');

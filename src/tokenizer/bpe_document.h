@@ -25,7 +25,8 @@ class Place {
   [[noreturn]] void unsupported(std::string_view expected, const Json& got) const;
   const std::string& text() const { return text_; }
 
-  /// A short text for a value: a component is shown by its type, and a long value is shortened.
+  /// A value as short text for a message. A component is shown by its type, and a long value is
+  /// cut.
   static std::string brief(const Json& value);
 
  private:
@@ -45,9 +46,9 @@ struct BpeDocument {
   std::vector<MergeText> merges;
 };
 
-/// Parses the document with the limits of parse_json(), except for the size. The vocabulary and the
-/// merges are not in the tree: an ordered object of 150,000 keys takes quadratic time, and more
-/// memory. Throws Error(format).
+/// Parses the document with the limits of parse_json(), except the limit of the size. The
+/// vocabulary and the merges are not in the tree, because an ordered object of 150,000 keys takes
+/// quadratic time and more memory. Throws Error(format).
 BpeDocument read_bpe_document(std::string_view json, const Place& place);
 
 }  // namespace bitaxon

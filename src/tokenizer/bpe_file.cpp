@@ -1,5 +1,5 @@
-// Reads tokenizer.json. Source of field names and defaults: the serialization of each component in
-// Hugging Face tokenizers (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
+// Reads tokenizer.json. The names and defaults of fields come from the serialization of the
+// components in Hugging Face tokenizers (models/bpe/serialization.rs, pre_tokenizers/*.rs, ...).
 #include <fmt/format.h>
 
 #include <unordered_set>
@@ -39,7 +39,8 @@ std::string type_of(const Json& component, const Place& place) {
   return type.get<std::string>();
 }
 
-// The members of a Sequence. Each kind of component has its own key for its members.
+// The members of a Sequence, which are in the field `key`. The key depends on the kind of
+// component.
 const Json& members(const Json& sequence, std::string_view key, const Place& place) {
   const Json& list = field(sequence, key);
   if (!list.is_array()) place.at(key).broken("expected an array, got " + place.brief(list));
@@ -99,8 +100,8 @@ PreTokenizer read_pre_tokenizer(const Json& component, const Place& place) {
   return out;
 }
 
-// Encoding adds no tokens around the text, so a post-processor that adds tokens is refused. A
-// ByteLevel post-processor only changes offsets, which this program does not use.
+// Refuses a post-processor that adds tokens, because encode() adds no tokens around the text. A
+// ByteLevel post-processor is accepted. It only changes offsets, which this program does not use.
 void check_post_processor(const Json& component, const Place& place) {
   if (component.is_null()) return;
   const std::string type = type_of(component, place);
@@ -142,8 +143,8 @@ AddedToken read_added_token(const Json& json, const Place& place) {
   return token;
 }
 
-// An added token may also be in the vocabulary, with the same id. In all other cases, two tokens
-// with the same id or the same text are an error.
+// Reads the added tokens. An added token may also be in the vocabulary, with the same id. In all
+// other cases, two tokens with the same id or the same text are an error.
 std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
                                           const BpeVocabulary& vocabulary) {
   std::vector<AddedToken> tokens;
@@ -166,7 +167,7 @@ std::vector<AddedToken> read_added_tokens(const Json& list, const Place& place,
   return tokens;
 }
 
-// The rank of a merge is its position in the list.
+// Finds the ids of all merges. The rank of a merge is its position in the list.
 MergeTable resolve_merges(const std::vector<MergeText>& merges, const BpeVocabulary& vocabulary,
                           const Place& place) {
   MergeTable table(merges.size());

@@ -10,10 +10,11 @@
 
 namespace bitaxon {
 
-/// The spelling of a byte in the vocabulary: printable bytes of Latin-1 as themselves, other bytes
-/// as U+0100 and up (GPT-2's bytes_to_unicode).
+/// The character that stands for a byte in the vocabulary (GPT-2's bytes_to_unicode). A printable
+/// Latin-1 character stands for its own byte. Characters from U+0100 on stand for the other bytes.
 std::string_view spelling_of(unsigned char byte);
-/// The bytes that `token` spells, or its own UTF-8 if one of its characters is not a spelling.
+/// The bytes that the characters of `token` stand for. If a character stands for no byte, returns
+/// `token` unchanged.
 std::string bytes_of_spelling(std::string_view token);
 
 /// Token texts with their ids. All texts are in one block, because a vocabulary has 150,000 tokens.
@@ -38,12 +39,13 @@ class BpeVocabulary {
   std::vector<Entry> entries_;
   struct Slot {
     std::uint32_t hash = 0;
-    std::uint32_t entry = 0;  ///< index of the entry plus one; 0: the slot is free
+    std::uint32_t entry = 0;  ///< index of the entry plus one; 0 for a free slot
   };
   std::vector<Slot> slots_;  ///< open addressing; the size is a power of two; at most half full
 };
 
-/// Pairs of token ids that merge into a third id, with the rank of each merge.
+/// The merges of a tokenizer. A merge has a pair of token ids, the id of the merged token, and a
+/// rank.
 class MergeTable {
  public:
   struct Merge {
@@ -78,7 +80,7 @@ class MergeLoop {
   struct Node {
     std::int32_t id;
     std::int32_t previous, next;  ///< -1 at the ends
-    bool joined;                  ///< merged into the symbol on its left
+    bool joined;                  ///< whether this symbol was merged into the symbol on its left
   };
   struct Candidate {
     std::uint32_t rank;

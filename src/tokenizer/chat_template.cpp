@@ -28,7 +28,7 @@ std::span<const std::string_view> special_tokens(ChatTemplate how) {
 std::vector<std::string> missing_tokens(ChatTemplate how, const Tokenizer& tokenizer) {
   std::vector<std::string> missing;
   for (const std::string_view token : special_tokens(how)) {
-    // Some vocabularies hold a token that encode() never produces.
+    // A token may be in the vocabulary although encode() never produces it.
     const auto id = tokenizer.token_id(token);
     const std::vector<std::int32_t> ids = tokenizer.encode(token);
     if (!id || std::ranges::find(ids, *id) == ids.end()) missing.emplace_back(token);

@@ -14,8 +14,9 @@ namespace {
 constexpr auto kOptions =
     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_DECOMPOSE);
 
-// Every character below U+0300 is in form C and composes with no character below U+0300. Only
-// characters from U+0300 on have a first byte of 0xCC or more.
+// Whether a text has only characters below U+0300. Such a text is in form C, because these
+// characters are in form C and do not compose with each other. Characters from U+0300 on are
+// recognized by their first byte, which is 0xCC or more.
 bool is_plainly_nfc(std::string_view text) {
   return std::none_of(text.begin(), text.end(),
                       [](char c) { return static_cast<unsigned char>(c) >= 0xCC; });
@@ -42,8 +43,8 @@ std::vector<utf8proc_int32_t> decompose(std::string_view text) {
   return code_points;
 }
 
-// The canonical ordering algorithm. utf8proc's own version is an insertion sort, which is quadratic
-// in the length of a run of marks, so an untrusted text could take very long.
+// The canonical ordering algorithm. utf8proc's own version is an insertion sort, whose time is
+// quadratic in the length of a run of marks. An untrusted text could then take very long.
 void order_marks(std::vector<utf8proc_int32_t>& code_points) {
   const auto class_of = [](utf8proc_int32_t c) {
     return utf8proc_get_property(c)->combining_class;

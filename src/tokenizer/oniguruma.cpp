@@ -9,7 +9,8 @@ namespace bitaxon {
 
 namespace {
 
-// Rewrites a pattern from left to right. Refuses syntax that the two engines read differently.
+// Rewrites an Oniguruma pattern for PCRE2, from left to right. Refuses syntax that Oniguruma and
+// PCRE2 read differently.
 class Translator {
  public:
   Translator(std::string_view pattern, std::string_view name) : pattern_(pattern), name_(name) {}
@@ -57,7 +58,7 @@ class Translator {
       in_class_ = true;
       copy(1);
       class_start_ = at_;
-      // One engine reads "[]" as an empty class, the other as a class that begins with a bracket.
+      // The engines differ: "[]" is an empty class, or the start of a class with a bracket.
       if (ahead("]") || ahead("^]")) refuse(2);
     } else if (c == '(') {
       group();

@@ -20,7 +20,7 @@ namespace bitaxon {
 
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how a piece spells white space
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which stands for a space in pieces
 
 std::string with_spaces(std::string_view text) {
   std::string out;
@@ -44,7 +44,8 @@ SentencePiece::Piece SentencePiece::read_piece(
     const sentencepiece::SentencePieceProcessor& processor, int id,
     const std::string& unknown_surface) {
   const std::string& text = processor.IdToPiece(id);
-  // The library decodes by the text of a piece, so the kind of an id is the kind of its text.
+  // The library decodes the text of a piece and not its id. If several ids have the same text, the
+  // kind of the id that PieceToId() returns counts.
   const int meant = processor.PieceToId(text);
   if (processor.IsByte(meant)) return {Piece::Kind::byte, {byte_of_piece(text)}, false};
   if (processor.IsControl(meant)) return {Piece::Kind::control, to_valid_utf8(text), false};
@@ -127,8 +128,8 @@ void SentencePiece::finish_bytes(std::string& held, std::string& out) {
 
 namespace {
 
-// Moves the complete characters of a run of byte pieces to `out`. Unlike elsewhere, each byte that
-// belongs to no character becomes one U+FFFD.
+// Moves the complete characters of a run of byte pieces to `out`. A byte that belongs to no
+// character becomes one U+FFFD. In other text, several such bytes may become one U+FFFD.
 void take_characters(std::string& held, std::string& out) {
   while (!held.empty()) {
     const Utf8Unit unit = first_unit(held);

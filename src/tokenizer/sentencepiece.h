@@ -18,7 +18,7 @@ namespace bitaxon {
 /// from_bytes() always throws.
 class SentencePiece {
  public:
-  /// The text of one id.
+  /// The kind and the text of one id.
   struct Piece {
     enum class Kind {
       normal,   ///< plain text; leading white space is removed at the start of the output
@@ -27,7 +27,7 @@ class SentencePiece {
       unknown,  ///< the text that stands for an unknown word
     };
     Kind kind = Kind::normal;
-    std::string text;          ///< with white space as in the output
+    std::string text;          ///< the text as it is in the output, with spaces instead of U+2581
     bool leads_space = false;  ///< `text` begins with white space that may be removed
   };
 
@@ -35,7 +35,7 @@ class SentencePiece {
   /// unsupported).
   static SentencePiece from_bytes(std::string_view bytes, std::string_view name);
 
-  /// Adds neither bos nor eos. Control symbols in the text are treated as text.
+  /// The ids of a text, without bos and eos. Control symbols in the text are treated as text.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// The piece of `id`, or null for an id without a piece.
   const Piece* piece(std::int32_t id) const;
@@ -45,8 +45,8 @@ class SentencePiece {
   /// The end-of-sequence token that the model file names.
   std::optional<std::int32_t> end_of_sequence() const { return end_of_sequence_; }
 
-  /// Appends the text of `id` to `out`. `at_start` says that the text has not begun yet. `held`
-  /// holds the bytes of an incomplete character. The caller passes both on from id to id.
+  /// Appends the text of `id` to `out`. `at_start` is true until the text has begun. `held` holds
+  /// the bytes of an incomplete character. The caller keeps both variables from id to id.
   void decode_next(std::int32_t id, bool skip_special, bool& at_start, std::string& held,
                    std::string& out) const;
   /// Call this when no more bytes follow. Appends one U+FFFD for each byte of `held`, as the
@@ -63,7 +63,7 @@ class SentencePiece {
   std::optional<std::int32_t> end_of_sequence_;
   std::string name_;
   bool strips_start_ = true;      // removes white space at the start of the text
-  bool strips_all_start_ = true;  // removes all white space there, not only one space
+  bool strips_all_start_ = true;  // removes all white space at the start, not only one space
 };
 
 }  // namespace bitaxon

@@ -54,7 +54,7 @@ class Fields {
         field.bytes = take(4);
         break;
       default:
-        fail();  // a group, which this message cannot hold
+        fail();  // a group, which is never used in a tokenizer.model
     }
     field.whole = before.substr(0, before.size() - left_.size());
     return true;
@@ -148,7 +148,8 @@ class CharacterMapCheck {
   std::vector<std::int8_t> seen_;
 };
 
-// The map is <size of the trie, 4 bytes, little endian><trie><replacements, each ended by a zero>.
+// Checks a character map. It consists of the size of the trie (4 bytes, little-endian), the trie,
+// and the replacements. Each replacement ends with a zero.
 void check_character_map(std::string_view map, std::string_view name) {
   if (map.empty()) return;
   std::size_t trie_bytes = 0;
@@ -184,8 +185,8 @@ void read_trainer(std::string_view message, std::string_view name, SentencePiece
     if (field.number == 44) file.unknown_surface = to_valid_utf8(field.bytes);
 }
 
-// The library builds its trie by recursion over a piece, so a long piece would overflow the stack.
-// The library takes a zero byte as the end of the piece.
+// Refuses pieces that the library cannot handle. It builds its trie by recursion over a piece, so a
+// long piece would overflow the stack. It takes a zero byte as the end of a piece.
 void check_piece(std::string_view message, std::string_view name) {
   constexpr std::size_t kMaxPieceBytes = 8000;
   Fields fields(message, name);
@@ -209,8 +210,9 @@ SentencePieceFile read_sentencepiece_file(std::string_view bytes, std::string_vi
   };
   SentencePieceFile file;
   file.model.reserve(bytes.size());
-  // The library merges two messages with the same number field by field. No writer makes such
-  // files, and a check of them would have to merge too. So such files are refused.
+  // If a file has two messages with the same number, the library merges them field by field. No
+  // writer makes such files. They are refused, because a check would have to merge the messages
+  // too.
   bool has_trainer = false;
   bool has_normalizer = false;
   std::size_t n_pieces = 0;

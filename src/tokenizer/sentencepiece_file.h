@@ -1,5 +1,5 @@
-// Reads settings of a tokenizer.model that the SentencePiece library does not report, and makes
-// checks that the library leaves out.
+// Reads settings of a tokenizer.model that the SentencePiece library does not report, and checks
+// the file where the library does not.
 #pragma once
 
 #include <string>

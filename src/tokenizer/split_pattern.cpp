@@ -59,7 +59,7 @@ SplitPattern::SplitPattern(std::string_view pattern, std::string_view name) : na
   if (!compiled)
     throw Error(ErrorKind::format,
                 fmt::format("{}: pattern {}: {}", name, in_quotes(pattern), message_of(code)));
-  // Without a JIT the interpreter gives the same result, but slower.
+  // If there is no JIT, the interpreter gives the same result, but more slowly.
   pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE);
   code_ = std::make_shared<const Code>(Code{std::move(compiled)});
 }

@@ -9,11 +9,11 @@
 
 namespace bitaxon {
 
-/// A pattern that cuts text into pieces: each match is a piece, and so is the text between two
-/// matches. Patterns are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face
-/// tokenizers uses. This class runs them with PCRE2. It accepts syntax that both engines read
-/// alike. It rewrites \s and \S, and refuses other syntax that they read differently. Immutable and
-/// thread-safe.
+/// A pattern that cuts text into pieces. Each match is a piece, and the text between two matches is
+/// a piece too. Patterns are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face
+/// tokenizers uses. This class runs the patterns with PCRE2. It accepts syntax that both engines
+/// read alike. It rewrites \s and \S, and refuses all other syntax that the engines read
+/// differently. Immutable and thread-safe.
 class SplitPattern {
  public:
   /// `name` begins every message. Throws Error(format) for an invalid pattern, Error(unsupported)

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One token per byte.
+// The byte tokenizer, which has one token for each byte.
 struct ByteTokenizer {
   static constexpr std::int32_t kSize = 256;
 
@@ -63,7 +63,7 @@ void decode_next(const SentencePiece& pieces, std::int32_t id, bool skip_special
   pieces.decode_next(id, skip_special, state.at_start, state.held, out);
 }
 
-// The rest is one incomplete character, which becomes one U+FFFD.
+// Ends the text. The held bytes are one incomplete character, which becomes one U+FFFD.
 template <class Kind>
 void decode_rest(const Kind&, std::string& held, std::string& out) {
   out += to_valid_utf8(held);
@@ -76,8 +76,9 @@ void decode_rest(const SentencePiece&, std::string& held, std::string& out) {
 
 enum class FileKind { json, protocol_buffer, neither };
 
-// JSON may begin with white space. A protocol buffer usually does too: the tag of its first field,
-// 0x0A, is a line feed.
+// The kind of a tokenizer file. White space at the start is skipped only for JSON, because a
+// protocol buffer usually begins with the byte 0x0A, which is the tag of its first field and a line
+// feed.
 FileKind kind_of(std::string_view bytes) {
   const std::string_view text = without_byte_order_mark(bytes);
   const std::size_t first = text.find_first_not_of(" \t\r\n");

@@ -10,9 +10,9 @@ unsigned char byte_at(std::string_view bytes, std::size_t i) {
   return static_cast<unsigned char>(bytes[i]);
 }
 
-// The bytes that may follow a first byte: their number (-1: the byte cannot be first), and the
-// range of the second byte. The range excludes overlong forms, surrogates and values above
-// U+10FFFF.
+// The bytes that may follow the first byte of a character: their number, or -1 if the byte cannot
+// be first, and the range of the second byte. The range excludes overlong forms, surrogates and
+// values above U+10FFFF.
 struct Lead {
   int more;
   unsigned char second_low, second_high;

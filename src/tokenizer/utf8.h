@@ -11,9 +11,9 @@ inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 /// The first unit of a sequence of bytes. It has one of three kinds:
 ///   character  a valid character
-///   broken     the longest start of a character that the next byte breaks ("maximal subpart",
-///              Unicode 15 section 3.9, table 3-7)
-///   cut        the start of a character that the end of the bytes cuts off
+///   broken     the longest start of a character before a byte that cannot continue it ("maximal
+///              subpart", Unicode 15 section 3.9, table 3-7)
+///   cut        the start of a character that is incomplete because the bytes end
 struct Utf8Unit {
   enum class Kind { character, broken, cut };
   Kind kind;

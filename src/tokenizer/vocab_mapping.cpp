@@ -12,8 +12,8 @@ namespace bitaxon {
 
 namespace {
 
-// map = "{" [ pair { "," pair } [ "," ] ] "}". A comma after the last pair is allowed only if keys
-// have no quotes. If the first key has quotes, all keys must have quotes.
+// Parses map = "{" [ pair { "," pair } [ "," ] ] "}". A comma after the last pair is allowed only
+// if keys have no quotes. If the first key has quotes, all keys must have quotes.
 class Parser {
  public:
   Parser(std::string_view text, std::string_view name) : text_(text), name_(name) {}
@@ -60,7 +60,7 @@ class Parser {
     ++at_;
   }
 
-  // Quotes may hold only the number, without white space.
+  // Reads a key. Between quotes, only the number is allowed, without white space.
   std::int32_t key() {
     if (!quotes_) return number();
     expect('"');

@@ -11,11 +11,11 @@ namespace bitaxon {
 
 class VocabMapping {
  public:
-  /// `text` is {tokenizer id: model id}: a JSON object with numbers as keys, {"12": 3}, or a Python
-  /// dict literal of integers, {12: 3, 15: 4,}. White space is allowed between the tokens. Any
-  /// other syntax is an error, and no code is evaluated. Ids are from 0 to 2^31 - 1, without sign
-  /// or leading zeros. `name` begins every message. Throws Error(format); the message names the
-  /// byte.
+  /// Reads a mapping {tokenizer id: model id}. `text` is a JSON object with numbers as keys, such
+  /// as {"12": 3}, or a Python dict literal of integers, such as {12: 3, 15: 4,}. White space is
+  /// allowed between the tokens. Any other syntax is an error, and no code is evaluated. Ids are
+  /// from 0 to 2^31 - 1, without sign or leading zeros. `name` begins every message. Throws
+  /// Error(format). The message names the byte.
   static VocabMapping parse(std::string_view text, std::string_view name);
 
   std::optional<std::int32_t> to_model(std::int32_t tokenizer_id) const;

@@ -1,7 +1,7 @@
 // bit-axon-probe: uses every Vulkan driver as a program does before it computes, and reports each
-// step on stdout before taking it. The library starts it. A driver that ends this process would
-// also end the program. Errors of a device are ignored here, because opening the device reports
-// them.
+// step on stdout before taking it. The library starts this process, because a driver that ends a
+// process would otherwise end the user's program. Errors of a device are ignored here, because
+// opening the device reports them.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -87,14 +87,14 @@ std::string try_drivers(const Report& report) try {
   report("it is closed");
   return std::string(kProbeDone);
 } catch (const Error& error) {
-  // If one driver fails here, the loader shows no devices of the others either. A missing loader or
-  // driver is not a failure.
+  // If one driver fails here, the loader lists no devices of the other drivers either. A missing
+  // loader or driver is not a failure.
   return error.kind() == ErrorKind::device ? fmt::format("{}{}", kProbeFails, error.what())
                                            : std::string(kProbeDone);
 }
 
-/// A crash leaves no core file and no report on the user's desktop, because crashes are expected
-/// here. The limit 1 also stops systems that send core dumps to a program (see core(5)).
+/// Prevents core files and crash reports on the user's desktop, because crashes are expected here.
+/// The limit 1 also stops systems that send core dumps to a program (see core(5)).
 void crash_quietly() {
   rlimit limit{};
   ::getrlimit(RLIMIT_CORE, &limit);

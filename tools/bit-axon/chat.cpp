@@ -12,7 +12,7 @@
 namespace bitaxon::tool {
 namespace {
 
-/// A conversation as ids, which are never turned into text and back.
+/// A conversation. It is kept as ids, which are never turned into text and back.
 class Conversation {
  public:
   Conversation(const RunOptions& run, Session& session, State& state, GenerateOptions options)
@@ -35,7 +35,7 @@ class Conversation {
     history_.clear();
   }
 
-  /// Answers one question; false if the context has no room for it.
+  /// Answers one question. Returns false if the context has no room for the question.
   bool answer(const std::string& question);
 
  private:
@@ -46,8 +46,8 @@ class Conversation {
   Session& session_;
   State& state_;
   GenerateOptions options_;
-  std::int64_t base_ = 0;              ///< tokens of a loaded state; their ids are not known
-  std::vector<std::int32_t> history_;  ///< all later ids; the state may not hold the last ones yet
+  std::int64_t base_ = 0;              ///< number of tokens in a loaded state, without known ids
+  std::vector<std::int32_t> history_;  ///< later ids; the last of them may not be fed yet
 };
 
 std::string Conversation::template_text(const std::string& question) const {
@@ -56,7 +56,7 @@ std::string Conversation::template_text(const std::string& question) const {
   const bool continues = state_.position() > 0 || !opens;
   if (opens && !run_.system.empty()) messages.push_back({"system", run_.system});
   messages.push_back({"user", question});
-  // This closes the turn of the previous answer, whatever stopped it.
+  // turn_end() closes the turn of the previous answer, for whatever reason that answer ended.
   return std::string(continues ? turn_end(template_) : "") + chat_prompt(messages, template_);
 }
 
@@ -66,7 +66,7 @@ bool Conversation::answer(const std::string& question) {
   const auto total = base_ + std::ssize(history_) + std::ssize(ids);
   if (total >= session_.model.spec().max_seq_len) return false;
   history_.insert(history_.end(), ids.begin(), ids.end());
-  // If Ctrl-C cut the feeding of a prompt short, the rest of it is fed first.
+  // If Ctrl-C interrupted the feeding of an earlier prompt, the rest of that prompt is fed first.
   const auto fed = static_cast<std::size_t>(state_.position() - base_);
   const GenerateResult result =
       generate(session_.model, state_, &*session_.vocabulary,
@@ -83,7 +83,7 @@ constexpr const char* kHelp =
     "exit or quit (Ctrl-D, or Ctrl-C at an empty prompt) ends the chat; Ctrl-C ends an answer; "
     "/reset starts a new conversation; /help shows this line";
 
-/// The line without blanks around it, in lower case.
+/// A line in lower case, without blanks at its start and end.
 std::string plain_word(std::string_view line) {
   constexpr const char* kBlanks = " \t\r";
   const std::size_t first = line.find_first_not_of(kBlanks);
@@ -115,7 +115,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     try {
       full = !conversation.answer(line);
     } catch (const Error& error) {
-      // An invalid question (a word that the model has no token for) does not end the chat.
+      // An invalid question does not end the chat, for example a word without a token.
       if (error.kind() != ErrorKind::invalid_argument) throw;
       note(printable(error.what(), 4096));
     }
@@ -128,7 +128,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     try {
       return lines.next(line, interrupted);
     } catch (const Error&) {
-      // stdin has failed; save the conversation anyway.
+      // stdin has failed. The conversation is saved anyway.
       if (!run.save_state.empty()) state.save(run.save_state);
       throw;
     }

@@ -86,7 +86,8 @@ Json side_json(const Session& session, const std::string& quantize, const Perple
           {"nll_per_token", perplexity.nll_per_token()}};
 }
 
-/// `second_quantize`: how the matrices of the second model were quantized while loading.
+/// The result as JSON. `second_quantize` says how the matrices of the second model were quantized
+/// while loading.
 Json report_json(const EvaluateOptions& wanted, const std::string& text,
                  std::span<const Session> sides, const std::string& second_quantize,
                  const Evaluation& found) {
@@ -112,8 +113,8 @@ std::string number_text(double value) {
   return value < 1e7 ? fmt::format("{:.4f}", value) : fmt::format("{:.4e}", value);
 }
 
-/// A single token has no standard error, and a perplexity may overflow. The nats per token are
-/// always finite.
+/// The perplexity as text. A single token has no standard error, and a perplexity may overflow. The
+/// nats per token, which are always finite, are shown too.
 std::string perplexity_text(const Perplexity& perplexity) {
   return fmt::format("{} +- {} ({:.5f} nats per token)",
                      std::isinf(perplexity.value()) ? "> 1e308" : number_text(perplexity.value()),
@@ -151,7 +152,8 @@ int run_command(EvaluateOptions wanted) {
   if (second) check_same_tokens("--against " + printable(wanted.against), text, sides[0], sides[1]);
   std::optional<Evaluation> found;
   {
-    // Until now Ctrl-C ends the process at once: loading may take long and leaves no files.
+    // Up to here Ctrl-C ends the process at once, because loading may take long and leaves no
+    // files.
     const std::atomic<bool>& interrupted = catch_interrupts();
     ProgressLine progress("evaluating", !wanted.output.quiet);
     found = evaluate(

@@ -96,7 +96,7 @@ void print_tallies(const char* title, const std::map<std::string, Tally>& tallie
                       tally.bits_per_weight()));
 }
 
-/// How many blocks of each kind there are, in the order of their first.
+/// Prints the number of blocks of each kind. The kinds are in the order of their first block.
 void print_layers(const ModelSpec& spec) {
   std::vector<std::pair<std::string, int>> counts;
   for (const BlockSpec& block : spec.blocks) {

@@ -60,7 +60,7 @@ int run_command(const LogitsOptions& wanted) {
     progress.update(done, ids.size());
     if (interrupted) return kInterrupted;
   }
-  // Write both files or neither: the state is saved before the logits appear.
+  // The state is saved before the logits get their name. If saving fails, neither file appears.
   if (!wanted.save_state.empty()) state.save(wanted.save_state);
   writer.commit();
   return kDone;

@@ -30,7 +30,7 @@ MergeOptions merge_options(const MergeCommand& wanted) {
   return options;
 }
 
-/// An option that the adapter does not fit is an invalid command line.
+/// Plans the merge. Throws UsageError for an option that the adapter does not fit.
 Rewrite merged(const ModelFiles& files, const MergeOptions& options) try {
   return Rewrite::merge(files, options);
 } catch (const Error& error) {

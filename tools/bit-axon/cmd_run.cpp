@@ -61,7 +61,7 @@ void check_combinations(const RunOptions& run) {
 
 /// The text to generate from: from the flags, the template of messages, or stdin.
 struct Prompt {
-  std::vector<std::int32_t> ids;  ///< of --prompt-ids; else empty
+  std::vector<std::int32_t> ids;  ///< the ids of --prompt-ids; empty without that flag
   std::string text;
   bool is_chat = false;  ///< the text is a turn of a chat
 };
@@ -79,8 +79,8 @@ Prompt read_prompt(const RunOptions& run) {
   return {{}, std::move(text), false};
 }
 
-/// The prompt in model ids. `continues`: the state already holds a conversation, and the template
-/// first closes its last turn.
+/// The prompt in model ids. `continues` says that the state already holds a conversation. The
+/// template then first closes the last turn of that conversation.
 std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt,
                                      const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;

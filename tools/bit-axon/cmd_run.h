@@ -23,7 +23,8 @@ struct RunOptions {
   bool ignore_eos = false, no_stream = false, json = false, chat = false;
 };
 
-/// The checked sampler and stop parameters. Without --seed the system provides a seed.
+/// The sampler and stop parameters of the flags, after checking them. Without --seed, the system
+/// provides a seed.
 GenerateOptions generate_options(const RunOptions& run);
 
 /// The template that --chat-template names; chatml without the flag. Throws UsageError.

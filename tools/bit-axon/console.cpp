@@ -9,8 +9,8 @@
 namespace bitaxon::tool {
 namespace {
 
-/// Text that was printed and not yet written. stdio's buffer is not used: stdio treats an
-/// interrupted write, or a full stream that does not block, as a failure, and loses the text.
+/// Text that was printed and is not written yet. stdio's buffer is not used, because stdio loses
+/// text after an interrupted write, and when a stream that does not block is full.
 std::string unwritten;
 
 double now_seconds() {

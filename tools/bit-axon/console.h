@@ -9,15 +9,15 @@
 
 namespace bitaxon::tool {
 
-/// The command line is invalid: exit status 2.
+/// Thrown for an invalid command line. The program then exits with status 2.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 enum ExitStatus : int { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 
-/// Writes to stdout, at the latest when flush() is called. Throws Error(io) when it cannot (a full
-/// disk, a closed pipe).
+/// Writes text to stdout, at the latest when flush() is called. Throws Error(io) when stdout cannot
+/// be written, for example a full disk or a closed pipe.
 void print(std::string_view text);
 /// Writes everything that was printed so far. Throws as print does.
 void flush();

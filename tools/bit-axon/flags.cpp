@@ -11,12 +11,13 @@
 namespace bitaxon::tool {
 namespace {
 
-/// No flag has a blank in its name, so such a word was meant as a prompt.
+/// Whether a word that begins with a dash was meant as a prompt: it contains a blank, which no flag
+/// does.
 bool is_text_with_dash(const std::string& word) {
   return word.starts_with('-') && word.find(' ') != word.npos;
 }
 
-/// A message that names the first word that the program does not know; empty when it knows all.
+/// A message that names the first unknown word of the command line. Empty when there is none.
 std::string unknown_word(const CLI::App& program) {
   const std::vector<std::string> words = program.remaining(true);
   if (words.empty()) return {};
@@ -130,14 +131,14 @@ Action CommandLine::parse(int argc, const char* const* argv) {
     program_->exit(wanted, text, text);
     return printing(text.str());
   } catch (const CLI::ParseError& error) {
-    // "A subcommand is required" does not name the unknown command.
+    // CLI11's message "A subcommand is required" does not name the unknown command.
     const bool is_about_a_word = program_->get_subcommands().empty() ||
                                  dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
     if (const std::string problem = unknown_word(*program_); is_about_a_word && !problem.empty())
       throw UsageError(problem);
     throw UsageError(error.what());
   }
-  // The program requires a command, so that one was parsed.
+  // The program requires a command, so one of the commands was parsed.
   return std::ranges::find_if(commands_,
                               [](const Command& command) { return command.app_->parsed(); })
       ->action_;

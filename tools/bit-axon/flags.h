@@ -16,7 +16,7 @@ class Option;
 
 namespace bitaxon::tool {
 
-/// A flag or a positional argument. The functions that change it return it again.
+/// A flag or a positional argument. The functions that change a Flag return the same Flag.
 class Flag {
  public:
   explicit Flag(CLI::Option* option) : option_(option) {}
@@ -28,12 +28,12 @@ class Flag {
   /// --help shows this text as the default.
   Flag& show_default(const std::string& text);
   Flag& required();
-  /// Refuses "": an unset shell variable must not silently select the default.
+  /// Refuses an empty value, because an unset shell variable must not silently select the default.
   Flag& not_empty();
   /// An environment variable that provides the value when the command line does not.
   Flag& environment(const std::string& variable);
   Flag& excludes(const Flag& other);
-  /// For a list: takes one value each time it is given.
+  /// Makes a flag with a list of values take one value each time the flag is given.
   Flag& one_value_each();
 
   bool is_given() const;
@@ -45,14 +45,14 @@ class Flag {
 /// What a command does. Returns the exit status.
 using Action = std::function<int()>;
 
-/// A command of the program. The variables of its flags must live until it has run.
+/// A command of the program. The variables of its flags must live until the command has run.
 class Command {
  public:
   explicit Command(CLI::App* app) : app_(app) {}
 
   /// Adds a flag with a value, or a positional argument if `names` has no dash.
   Flag add(const std::string& names, std::string& value, const std::string& help);
-  /// The same for a list of values.
+  /// Adds a flag or a positional argument with a list of values.
   Flag add(const std::string& names, std::vector<std::string>& values, const std::string& help);
   /// Adds a flag without a value.
   Flag add(const std::string& names, bool& value, const std::string& help);

@@ -22,7 +22,7 @@ std::string version_text() {
                      build.compiler);
 }
 
-/// A message may span several lines; the user gets one line.
+/// Reports an invalid command line. The message may span several lines, but the user gets one line.
 int report_usage(const std::string& message) {
   note(printable(message, 4096) + " (--help lists commands and flags)");
   return kUsage;
@@ -41,7 +41,7 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace bitaxon::tool
 
-/// Some messages name every tensor that does not fit.
+/// The limit for a message. It is high because some messages name every tensor that does not fit.
 constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 16;
 
 int main(int argc, char** argv) {

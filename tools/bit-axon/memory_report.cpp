@@ -34,7 +34,7 @@ DeviceFit fit_on(const DeviceInfo& device, const ModelSpec& spec,
   try {
     fit.need = model_need(spec, weights, {}, *device.description).memory;
     if (!fit.need.fits()) fit.problem = problem_of(fit.need);
-  } catch (const Error& error) {  // larger than the device can address
+  } catch (const Error& error) {  // the model is larger than the device can address
     fit.problem = error.what();
   }
   return fit;

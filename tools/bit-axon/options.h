@@ -15,18 +15,18 @@ namespace bitaxon::tool {
 
 /// The flags that name the model and the tokenizer.
 struct ModelOptions {
-  std::string flag = "--model";  ///< the flag that names it, for messages
-  std::string model = {};        ///< as typed; empty: the default
+  std::string flag = "--model";  ///< the flag that names the model, for messages
+  std::string model = {};        ///< as typed; empty for the default model
   std::string tokenizer = {};
-  /// For a chat: the template whose special tokens the tokenizer must have.
+  /// The chat template whose special tokens the tokenizer must have. Empty if there is no chat.
   std::optional<ChatTemplate> chat_template = {};
   /// Presets with random weights; ignored when a model is named.
   bool config_small = false;
   bool config_medium = false;
-  std::string quantize = {};  ///< while loading: "nf4", "mlx", or empty for no quantization
-  /// If no model is named: random weights for the default configuration.
+  std::string quantize = {};  ///< how to quantize while loading: "nf4" or "mlx"; may be empty
+  /// Whether to use random weights for the default configuration if no model is named.
   bool random_by_default = false;
-  /// Random weights are generated as 4-bit codes, in the format `quantize` ("mlx" when empty).
+  /// Whether random weights are 4-bit codes. Their format is `quantize`, or "mlx" if that is empty.
   bool random_codes = false;
 };
 
@@ -35,7 +35,7 @@ inline constexpr const char* kDeviceVariable = "BIT_AXON_DEVICE";
 
 /// The flags that say where and how the model runs.
 struct DeviceOptions {
-  std::string flag = "--device";  ///< the flag that names it, for messages
+  std::string flag = "--device";  ///< the flag that names the device, for messages
   std::string device = "auto";
   std::string precision = {};
   std::string threads = {};
@@ -56,18 +56,19 @@ struct OutputOptions {
 void take_positional_model(const std::string& positional, ModelOptions& options);
 
 void add_model_options(Command& command, ModelOptions& options);
-/// The model options without the tokenizer. `default_model` describes the model when none is named.
+/// Adds the model options without the tokenizer. `default_model` describes the model that is used
+/// when none is named.
 void add_weight_options(Command& command, ModelOptions& options, const std::string& default_model);
-/// For commands that load a model.
+/// Adds --quantize, which commands that load a model have.
 void add_quantize_option(Command& command, ModelOptions& options);
 void add_device_options(Command& command, DeviceOptions& options);
-/// The device options without the flag that names the device.
+/// Adds the device options without the flag that names the device.
 void add_precision_options(Command& command, DeviceOptions& options);
 void add_shader_option(Command& command, DeviceOptions& options);
 void add_output_options(Command& command, OutputOptions& options);
 
-/// Parses a number strictly: the whole text, no NaN, in range. Otherwise throws a UsageError that
-/// names flag, value and range.
+/// Parses a number. The whole text must be a number in the range and not NaN. Otherwise throws a
+/// UsageError that names the flag, the value and the range.
 double parse_number(const std::string& flag, const std::string& text, double min, double max,
                     bool min_excluded = false);
 std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,

@@ -14,7 +14,8 @@ Json part_json(const PartReport& part) {
           {"relative_error", part.relative_error()}};
 }
 
-/// `parameters`: those of the model; more may be stored.
+/// One row of the table. `parameters` is the number to show, which may be less than the number of
+/// stored parameters.
 std::string row_of(const std::string& name, const PartReport& part, std::int64_t parameters) {
   return fmt::format(
       "{:<14}{:>11}{:>13}{:>13}{:>10.2f}{:>11}\n", name,

@@ -1,5 +1,4 @@
-// The common part of quantize and merge: writing a new model from another, and reporting on its
-// parts.
+// The code that quantize and merge share. It writes a new model and prints a report on its parts.
 #pragma once
 
 #include <atomic>
@@ -17,7 +16,7 @@ struct RewriteCommand {
   std::filesystem::path output;
   OutputOptions say;
   bool json = false;
-  std::vector<std::string> warnings = {};  ///< to print after those of the rewrite
+  std::vector<std::string> warnings = {};  ///< printed after the warnings of the Rewrite
 };
 
 /// Adds --config-small and --config-medium, which documented command lines use together with a

@@ -78,7 +78,7 @@ Session open_session(const ModelOptions& options, const DeviceOptions& device,
 std::vector<Session> open_sessions(const ModelOptions& options,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load) {
-  request_of(options);  // checks them
+  request_of(options);  // checks the options
   for (const DeviceOptions& device : devices) device.check();
   const FoundModel found = find(options, output);
   // Open all devices first, so that a device that fails is known before a long load on another.
@@ -115,7 +115,7 @@ void check_writable(const std::string& flag, const std::string& path) {
         fmt::format("{} {}: expected a file name, got {}", flag, printable_path(path), problem));
   try {
     const SignalsHeld until_it_is_gone;
-    const AtomicFile attempt(file);  // other obstacles than permissions may exist
+    const AtomicFile attempt(file);  // finds obstacles other than permissions
   } catch (const Error& error) {
     throw Error(error.kind(), fmt::format("{} {}", flag, error.what()));
   }

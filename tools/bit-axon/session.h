@@ -28,8 +28,8 @@ std::vector<Session> open_sessions(const ModelOptions& model,
 /// Describes the model without loading weights.
 ModelSpec find_spec(const ModelOptions& options);
 
-/// Opens the tokenizer with the model's ids, without loading weights. Throws Error(io) if there is
-/// none.
+/// Opens the tokenizer, with its ids mapped to the ids of the model. Loads no weights. Throws
+/// Error(io) if there is no tokenizer.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
 
 /// Checks that a file can be written, before long work whose result it will hold.

@@ -13,8 +13,8 @@
 namespace bitaxon {
 namespace {
 
-/// A key with an integer value, and the largest value that is accepted. The limits are far above
-/// any model, and low enough that the products in validate() fit 64 bits.
+/// A key of config.json with an integer value, and the largest accepted value. The limits are far
+/// above the values of any model, and low enough that the products in validate() fit 64 bits.
 struct IntegerKey {
   const char* name;
   std::int64_t BitAxonConfig::*member;
@@ -64,7 +64,7 @@ constexpr std::array kOtherKeys = {"model_type", "eos_token"};
               fmt::format("{}: {}: expected {}, got {}", name, key, expected, got));
 }
 
-/// The value as text for a message, short and on one line.
+/// A JSON value as short text on one line, for a message.
 std::string shown(const Json& value) {
   constexpr std::size_t kMax = 60;
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);

@@ -31,7 +31,7 @@ struct BitAxonConfig {
   bool weight_tying = true;
   std::int64_t max_seq_len = 65536;
   double rms_norm_eps = 1e-6;
-  std::string quantization = {};            ///< as in ModelSpec; to_json() omits it
+  std::string quantization = {};            ///< ModelSpec::quantization; to_json() omits it
   std::vector<std::int32_t> eos_token_ids;  ///< ids in eos_token_id; to_json() omits them
 
   std::int64_t d_inner() const { return ssm_expand * hidden_dim; }
@@ -53,7 +53,7 @@ struct BitAxonConfig {
   /// Checks every value, and the products that determine the sizes of tensors, so that nothing is
   /// allocated for a bad configuration. Throws Error(format) as read() does.
   void validate(std::string_view name) const;
-  /// config.json text with all keys.
+  /// The text of a config.json with all keys.
   std::string to_json() const;
   /// Describes the model. Of n layers, the first n / 3 are selective scans, the next n / 3 are
   /// attention with experts, and the rest are selective scans with experts. The division rounds

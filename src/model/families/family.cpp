@@ -21,7 +21,7 @@ std::vector<Family>& families() {
 }
 
 /// The model_type in a config.json. Each `-` becomes `_`, because both spellings are in use. Empty
-/// without a model_type, and for JSON that is not an object: the family refuses that later.
+/// if there is no model_type, and if the JSON is not an object, which the family refuses later.
 std::string type_in(const Json& config, std::string_view name) {
   if (!config.is_object() || !config.contains(kTypeKey)) return {};
   const Json& type = config[kTypeKey];

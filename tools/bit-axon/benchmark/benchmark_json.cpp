@@ -23,7 +23,8 @@ Json driver_json(const BenchedDevice& device) {
   return device.driver.empty() ? Json(nullptr) : Json(printable(device.driver));
 }
 
-/// Program, device and model of a measurement. Flat, because CSV uses the fields as cells.
+/// The program, the device and the model of a measurement. The object is flat, because CSV uses its
+/// fields as cells.
 Json subject_json(const Benchmark& found, const BenchedDevice& device) {
   const BuildInfo& build = build_info();
   return {{"version", build.version},
@@ -50,7 +51,7 @@ void add_limits(const BenchedDevice& device, Json& json) {
   json["peak_bytes"] = device.peak_bytes;
 }
 
-/// Flat, because CSV uses the fields as cells.
+/// The results of one test. The object is flat, because CSV uses its fields as cells.
 Json record_json(const Benchmark& found, const BenchedDevice& device, const BenchRecord& record) {
   const DeviceRates& rates = device.rates.best;
   const auto per_second = [&](double seconds) {

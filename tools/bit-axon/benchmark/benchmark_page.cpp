@@ -100,7 +100,7 @@ void add_head(Page& page, const Benchmark& found) {
       found.devices.size() > 1 ? ", the devices in turn" : "");
 }
 
-/// The limit, and below it the range of the measured rates.
+/// A table cell with the best measured rate, and below it the range of the measured rates.
 std::string ranged_cell(const BenchedDevice& device, double DeviceRates::*rate,
                         std::string (*text)(double)) {
   if (device.rates.best.*rate <= 0) return kNotMeasured;
@@ -136,7 +136,8 @@ void add_devices(Page& page, const Benchmark& found) {
       "whole process.</p>\n");
 }
 
-/// Tokens per second; for a first token, milliseconds.
+/// The number to show for a test that took `seconds`: milliseconds for a first_token test, else
+/// tokens per second.
 double measure_of(const BenchRecord& record, double seconds) {
   return record.test.kind == BenchKind::first_token
              ? seconds * 1e3
@@ -245,7 +246,8 @@ void add_records(Page& page, const Benchmark& found) {
       has_made_up_records(found) ? fmt::format(" {}.", kMadeUpNote) : "");
 }
 
-/// The color of an op is its index among all ops that occur, so it is the same everywhere.
+/// The number of an op's color: the op's index among all ops that occur. So an op has the same
+/// color everywhere.
 std::size_t colour_of(std::vector<std::string>& ops, const std::string& op) {
   const auto at = std::ranges::find(ops, op);
   const auto colour = static_cast<std::size_t>(at - ops.begin());

@@ -16,7 +16,7 @@ std::string number_text(double value) {
   return fmt::format("{:.{}f}", value, value < 10 ? 3 : value < 1000 ? 1 : 0);
 }
 
-/// One line of numbers for people, the same in the table and in Markdown.
+/// One row of the table of results. The text table and the Markdown table have the same rows.
 using Row = std::array<std::string, 8>;
 const Row kHeader = {"test",    "device", "tok/s",       "spread",
                      "latency", "limit",  "tok/s at it", "share"};
@@ -32,7 +32,7 @@ Row row_of(const BenchedDevice& device, const BenchRecord& record) {
           percent_text(record.limit_share())};
 }
 
-/// All tests in order; the rows of one test's devices follow one another.
+/// The rows of all tests, in order. A test has one row for each device.
 std::vector<Row> rows_of(const Benchmark& found) {
   std::vector<Row> rows;
   for (std::size_t t = 0; t < found.devices.front().records.size(); ++t)
@@ -62,7 +62,7 @@ std::string profile_title(const BenchedDevice& device, const BenchProfile& profi
                      time_text(profile.time_us() * 1e-6));
 }
 
-/// The notes below the table, the same in every format for people.
+/// The notes below the table. The text table and the Markdown table have the same notes.
 std::vector<std::string> notes_of(const Benchmark& found) {
   std::vector<std::string> notes = {
       "prefill: the prompt, and the logits of its last row only. first_token: the prompt, and a "
@@ -145,7 +145,7 @@ std::string aligned(const Cells& header, const std::vector<Cells>& rows) {
 }
 
 bool is_word(char c) {
-  // Markdown treats the bytes of other letters as no letters.
+  // Only ASCII letters count, because Markdown does not treat bytes of other letters as letters.
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 

@@ -17,13 +17,13 @@
 namespace bitaxon::tool {
 namespace {
 
-/// Far longer than any model allows.
+/// The largest length that a flag accepts. It is far longer than any model allows.
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxRuns = 10'000;
 
 struct BenchmarkOptions {
   ModelOptions model;
-  DeviceOptions device;  ///< options that hold for all devices
+  DeviceOptions device;  ///< options that all devices share
   std::vector<std::string> devices;
   OutputOptions output;
   std::string seq_lengths = "128,512,1024,2048", batch_size = "1", warmup = "2", iterations = "5",
@@ -64,7 +64,7 @@ BenchWish wish_of(const BenchmarkOptions& wanted) {
           .profile = wanted.profile || !wanted.report.empty()};
 }
 
-/// Refuses two names of the same device, which would be compared with itself.
+/// Refuses two names of the same device, because the device would be compared with itself.
 void check_distinct(const std::vector<DeviceOptions>& devices) {
   if (devices.size() < 2) return;  // resolving names takes a moment
   std::vector<std::string> meant;
@@ -103,7 +103,7 @@ Format format_of(const std::string& name) {
       fmt::format("--format: expected table, markdown, csv or json, got \"{}\"", printable(name)));
 }
 
-/// A test that no sequence of the model is long enough for is an invalid command line.
+/// Throws UsageError for a test that is longer than the longest sequence of the model.
 void check_fit(const BenchWish& wish, const ModelSpec& spec) try {
   check_lengths(tests_of(wish), spec);
 } catch (const Error& error) {
@@ -118,7 +118,7 @@ int run_command(const BenchmarkOptions& wanted) {
   for (const DeviceOptions& device : devices) device.check();
   if (!wanted.report.empty()) check_writable("--report", wanted.report);
   check_distinct(devices);
-  // Check this before a long load.
+  // The lengths are checked before a long load.
   check_fit(found.wish, find_spec(wanted.model));
 
   std::vector<Session> sessions = open_sessions(
@@ -138,11 +138,12 @@ int run_command(const BenchmarkOptions& wanted) {
       progress.update(done, total);
     });
   }
-  // Print first, so that a full disk does not lose long measurements.
+  // The results are printed before the file is written, so that a full disk does not lose long
+  // measurements.
   print(format(found));
   flush();
   if (!wanted.report.empty()) {
-    // Until now Ctrl-C ends the process at once, because a single run may take minutes.
+    // Up to here Ctrl-C ends the process at once, because a single run may take minutes.
     catch_interrupts();
     AtomicFile file(wanted.report);
     file.write(page_text(found));

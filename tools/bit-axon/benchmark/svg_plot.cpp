@@ -50,7 +50,8 @@ std::string tick_text(double value) {
   return fmt::format("{:g}", value);
 }
 
-/// Ticks at 1, 2, 5, 10, ...; over many decades only at powers of ten.
+/// The positions of the ticks: 1, 2, 5, 10 and so on. On an axis of many decades, only powers of
+/// ten.
 std::vector<double> ticks_of(const Axis& axis) {
   const bool sparse = axis.high() / axis.low() > 3e3;
   std::vector<double> ticks;

@@ -62,7 +62,7 @@ Json device_json(const Comparison& found, const ComparedDevice& device) {
           {"decode_tokens_per_sec", finite_or_null(device.decode_tokens_per_sec())}};
 }
 
-/// Null if there is no token.
+/// A token as JSON. Null if there is no token.
 Json token_json(std::int32_t token) { return token < 0 ? Json(nullptr) : Json(token); }
 
 Json tokens_json(const std::vector<std::int32_t>& tokens) {

@@ -68,7 +68,7 @@ class Side {
   ComparedDevice& record_;
   State state_;
   std::vector<float> logits_, layer_;
-  std::int64_t n_rows_ = 0;  ///< of the last piece
+  std::int64_t n_rows_ = 0;  ///< number of rows of the last piece
   StateSnapshot after_prompt_;
 };
 
@@ -109,7 +109,7 @@ void Side::generate(std::int64_t n, const std::atomic<bool>& interrupted) {
   std::vector<std::int32_t>& tokens = record_.greedy_tokens;
   tokens = {first_greedy_token()};
   const std::int32_t first = tokens[0];
-  // The first token is known, the decoder samples the others.
+  // The first token is known. The decoder samples the other tokens.
   Decoder decoder(model_, {{.state = &state_, .ids = {&first, 1}, .sampler = greedy()}},
                   {.max_tokens = n - 1});
   const Clock::time_point start = Clock::now();
@@ -122,7 +122,7 @@ void Side::generate(std::int64_t n, const std::atomic<bool>& interrupted) {
 std::vector<float> Side::logits_after(std::int64_t n) {
   if (n == 0) return {last_row().begin(), last_row().end()};
   state_.restore(after_prompt_);
-  // Feed them one at a time, as they were generated.
+  // The tokens are fed one at a time, as they were generated.
   for (std::int64_t i = 0; i < n; ++i)
     model_.feed(state_, {&record_.greedy_tokens[static_cast<std::size_t>(i)], 1},
                 i + 1 < n ? StepOutput::none : StepOutput::last_logits);

@@ -13,7 +13,7 @@
 
 namespace bitaxon::tool {
 
-/// The outputs that every step of the ids returns.
+/// The outputs of each step that feeds the ids.
 inline constexpr UniformStep kAllOutputs{StepOutput::all_logits, true};
 
 /// One of the two devices, with the results of that device alone.
@@ -21,9 +21,9 @@ struct ComparedDevice {
   std::string backend;  ///< "cpu"
   std::string name;     ///< "AMD EPYC, 2 threads"
   Precision precision = Precision::exact;
-  std::vector<std::int32_t> greedy_tokens;  ///< the last is -1 if its logits were not finite
+  std::vector<std::int32_t> greedy_tokens;  ///< the last one is -1 if its logits are not finite
   double prefill_seconds = 0;
-  double decode_seconds = 0;  ///< of the greedy tokens after the first
+  double decode_seconds = 0;  ///< time of the greedy tokens after the first
   /// NaN when fewer than two tokens were generated.
   double decode_tokens_per_sec() const;
 };
@@ -35,12 +35,12 @@ struct Comparison {
   std::int64_t n_rows = 0;
   std::size_t n_pieces = 0;
   ComparedDevice a, b;
-  std::vector<Difference> layers;  ///< of the activations after each layer
+  std::vector<Difference> layers;  ///< differences of the activations after each layer
   Difference logits;
   std::int64_t n_same_likeliest = 0;  ///< rows whose likeliest token is the same
   std::int64_t n_greedy = 0;          ///< tokens generated on each device after the prompt
-  std::int64_t n_same_greedy = 0;     ///< equal tokens before the first that differs
-  std::optional<Parting> parting;     ///< if n_same_greedy < n_greedy
+  std::int64_t n_same_greedy = 0;     ///< equal tokens before the first token that differs
+  std::optional<Parting> parting;     ///< set if n_same_greedy < n_greedy
 
   double prefill_tokens_per_sec(const ComparedDevice& device) const;
 };
@@ -54,12 +54,12 @@ struct DevicePair {
 /// The ids for both devices, and how to feed them.
 struct ComparisonInput {
   std::vector<std::int32_t> ids;
-  std::vector<std::size_t> pieces;  ///< add up to the ids; none is larger than a step
-  std::int64_t max_tokens = 0;      ///< greedy tokens to generate; fewer if max_seq_len ends them
+  std::vector<std::size_t> pieces;  ///< number of ids of each step; the sum is ids.size()
+  std::int64_t max_tokens = 0;      ///< greedy tokens to generate, if max_seq_len has room for them
 };
 
-/// Feeds each piece to a, then to b. Only one device works at a time, and only the measures are
-/// kept. Empty when interrupted.
+/// Feeds each piece to device a, then to device b. Only one device works at a time. Outputs are not
+/// kept, only their differences. Empty when interrupted.
 std::optional<Comparison> compare(const DevicePair& devices, const ComparisonInput& input,
                                   const Tolerance& tolerance, const std::atomic<bool>& interrupted,
                                   const std::function<void(std::size_t n_rows)>& on_progress);
