@@ -6,8 +6,8 @@
 namespace bitaxon::bench {
 namespace {
 
-// A hook and the functions that it puts into the table are plain functions, so their state is
-// global.
+// A FunctionsHook and the functions that it puts into the table are plain functions and cannot hold
+// data. Their data is therefore global.
 CallTimes times;
 vulkan::Functions original;
 
@@ -47,8 +47,8 @@ VKAPI_ATTR VkResult VKAPI_CALL semaphore_value(VkDevice device, VkSemaphore sema
 }  // namespace
 
 void measure_calls(vulkan::Functions& functions) {
-  // The hook is called several times while the table is filled. The functions of the device come
-  // last.
+  // The hook is called several times while the table of functions is filled. vkQueueSubmit2 is null
+  // until the last call, because the functions of the device come last.
   if (functions.vkQueueSubmit2 == nullptr) return;
   original = functions;
   functions.vkQueueSubmit2 = queue_submit;

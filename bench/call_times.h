@@ -1,17 +1,18 @@
-// Measures how much time of a step is spent inside the driver.
+// Measures how much time of a step is spent in calls to the Vulkan driver.
 #pragma once
 
 #include "vulkan/device/functions.h"
 
 namespace bitaxon::bench {
 
-/// Seconds spent in calls to the driver since the previous take_call_times().
+/// The seconds that calls to the driver have taken since the previous take_call_times().
 struct CallTimes {
-  double submit_s = 0;  ///< in vkQueueSubmit2
-  double wait_s = 0;    ///< in vkWaitSemaphores and vkGetSemaphoreCounterValue
+  double submit_s = 0;  ///< time in vkQueueSubmit2
+  double wait_s = 0;    ///< time in vkWaitSemaphores and vkGetSemaphoreCounterValue
 };
 
-/// A FunctionsHook that measures these calls. Only one device and one thread may use it at a time.
+/// A FunctionsHook that measures the time of the calls in CallTimes. Only one device and one thread
+/// may use the hook at a time.
 void measure_calls(vulkan::Functions& functions);
 CallTimes take_call_times();
 

@@ -1,4 +1,4 @@
-// A case of an op that is compiled once and runs many times.
+// An op case that is compiled once and runs many times.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ struct CompiledCase {
   StepBuffer step;
   Cost cost;
 
-  /// Must be called before every step, because values of a step may reuse the memory of its inputs.
+  /// Uploads the inputs of the case. Call this before every step, because a step may overwrite the
+  /// memory of its inputs with other values.
   void upload_inputs(Backend& backend) const;
 
   struct Input {

@@ -1,12 +1,12 @@
-// Compares single kernels of the CPU backend with the rates of the machine: the read rate of its
-// memory (huge pages, all cores) and the rate of float32 multiply-adds. Both are measured before
-// and after every run, because they change while other machines share the hardware.
+// Compares single kernels of the CPU backend with two rates of the machine: the rate at which it
+// reads memory (huge pages, all cores), and the rate of its float32 multiply-adds. Both rates are
+// measured before and after every run, because they change while other machines share the hardware.
 //
-// A run is one step of several copies of the kernel, each with its own weights or states. With one
-// row there are so many copies that they fill four times the last-level cache, and no cache still
-// holds the first copy when the next run begins. With several rows there are four copies. Bytes are
-// the bytes of the weights as stored, and of the keys and values that are read. Prints one JSON
-// object per line.
+// A run is one step of several copies of the kernel, each with its own weights or states. A case
+// with one row has enough copies to fill four times the last-level cache. When the next run begins,
+// no cache holds the first copy any more. A case with several rows has four copies. The rates in
+// bytes count the weights as stored, and the keys and values that are read. The program prints one
+// JSON object per line.
 //   cpu_bench [--threads N] [--filter TEXT] [--runs N] [--warm]
 #include <fmt/format.h>
 #include <unistd.h>
@@ -35,25 +35,28 @@ struct Options {
 
 enum class Of { reading, multiplying, updates };
 
-/// Records one copy of a kernel.
+/// A function that records one copy of a kernel and returns its outputs.
 using Recorder = std::function<std::vector<Tensor>(const OpHandles&)>;
 
 /// A kernel, its amount of work, and the fraction of the machine's rate that it should reach.
 struct Measure {
   std::string name;
   Of of;
-  double amount;  ///< bytes (0: bytes of the stored weights), float32 operations or state updates
+  /// The work of one copy, in the unit of `of`: bytes, float32 operations or state updates. 0
+  /// stands for the bytes of the stored weights.
+  double amount;
   double wanted;
   std::uint32_t n_rows;
   std::uint32_t position = 0;
-  double cold_bytes;  ///< bytes that one copy leaves in a cache (lower bound)
-  /// Adds the data of one copy.
+  double cold_bytes;  ///< lower bound of the bytes that one copy brings into a cache
+  /// Adds the weights, inputs and states of one copy to the problem.
   std::function<Recorder(OpProblem& problem)> add;
-  /// Adds work that is not part of the kernel. Its time is subtracted. May be empty.
+  /// Like `add`, for work that is not part of the kernel. The time of this work is subtracted from
+  /// the time of `add`. May be empty.
   std::function<Recorder(OpProblem& problem)> add_less = {};
 };
 
-/// A lower bound of the bytes per element.
+/// A lower bound of the bytes that one weight element takes.
 double bytes_each(Format format) {
   return format == Format::f32 ? 4 : format == Format::f16 || format == Format::bf16 ? 2 : 0.5;
 }
@@ -138,8 +141,8 @@ Measure scan(std::uint32_t n_rows, double wanted) {
           }};
 }
 
-/// Measures how much longer ssm_in takes than a linear of the same shape. Both have so few columns
-/// that the convolution takes most of the time.
+/// Measures how much longer ssm_in takes than a linear op of the same shape. Both ops have so few
+/// columns that the convolution takes most of the time of ssm_in.
 Measure convolution(std::uint32_t n_rows, double wanted) {
   constexpr std::int64_t kInner = 7680, kTaps = 4, kWidth = 2;
   return {.name = fmt::format("convolution 7680x4, {} rows", n_rows),
@@ -222,7 +225,7 @@ std::vector<Measure> measures() {
   return all;
 }
 
-/// Several copies of a kernel in one step.
+/// Runs several copies of a kernel in one step.
 class Copies {
  public:
   Copies(Backend& backend, const Measure& measure,
@@ -256,7 +259,7 @@ class Copies {
   CompiledCase compiled_;
 };
 
-/// The median of the values of several runs.
+/// The median of the values.
 double median_of(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
@@ -267,8 +270,8 @@ double rounded(double value, double places) { return std::round(value * places) 
 void time_measure(Backend& backend, const Measure& measure, const Options& options) {
   const double cache_bytes =
       std::max(static_cast<double>(::sysconf(_SC_LEVEL3_CACHE_SIZE)), 32.0 * (1 << 20));
-  // There are at least four copies, so that the start of a step hardly counts. With more rows, a
-  // copy takes so long that cached data hardly counts either.
+  // At least four copies run, so that the time to start a step is small in comparison. With several
+  // rows, a copy computes for so long that it hardly matters whether its data is in a cache.
   const int n_copies =
       measure.n_rows > 1 || options.warm
           ? 4
@@ -284,7 +287,7 @@ void time_measure(Backend& backend, const Measure& measure, const Options& optio
   };
   rates.push_back(rate());
   for (int run = 0; run < options.n_runs; ++run) {
-    copies.seconds();  // the first run allocates and wakes the threads
+    copies.seconds();  // warm-up: allocates memory and wakes the threads
     double taken = copies.seconds();
     if (less) {
       less->seconds();

@@ -15,8 +15,8 @@
 namespace bitaxon::bench {
 namespace {
 
-/// The number of tokens that are decoded before measuring. They use every entry of the ring buffer
-/// of steps and every pipeline.
+/// The number of tokens that are decoded before the measurement. These tokens use every pipeline
+/// and every entry of the ring buffer of steps.
 constexpr int kWarmUpTokens = 12;
 
 double seconds_now() {
@@ -55,7 +55,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// The median of a time over all tokens.
+/// The median over all tokens of one member of TokenTimes.
 double median(const std::vector<TokenTimes>& tokens, double TokenTimes::*time) {
   std::vector<double> values;
   for (const TokenTimes& token : tokens) values.push_back(token.*time);
@@ -74,7 +74,8 @@ TokenTimes measure_token(Decoder& decoder) {
           .wait_us = calls.wait_s * 1e6};
 }
 
-/// The label "layer_3 ssm_in: ssm_in_vec" without the layer.
+/// The part of a label that names op and shader: "ssm_in: ssm_in_vec" for the label "layer_3
+/// ssm_in: ssm_in_vec".
 std::string kernel_of(const std::string& label) {
   const std::size_t colon = label.find(": ");
   const std::size_t space = label.rfind(' ', colon);

@@ -22,14 +22,15 @@ struct DecodeSetup {
 };
 
 /// A configuration with as many layers as the default configuration, but small layers. A step has
-/// the same number of launches with very little arithmetic. The host's work for a step depends only
-/// on the launches.
+/// as many launches as a step of the default model, but computes very little. The host's work for a
+/// step depends only on the number of launches.
 BitAxonConfig many_small_layers();
 
-/// Times per token, each the median over all tokens. Steps run ahead as far as the program allows.
+/// The times of one token. The times that measure_decode() returns are medians over all tokens.
+/// Steps run ahead as far as the program allows.
 struct TokenTimes {
-  double token_us = 0;   ///< time between two tokens
-  double host_us = 0;    ///< time in Model::submit and Model::wait, without calls to the driver
+  double token_us = 0;   ///< time from one token to the next
+  double host_us = 0;    ///< time in Model::submit and Model::wait, without the calls to the driver
   double submit_us = 0;  ///< time in the submit calls of the driver
   double wait_us = 0;    ///< time in the wait calls of the driver
 };
@@ -46,15 +47,15 @@ struct DecodeTimes {
 };
 DecodeTimes measure_decode(const DecodeSetup& setup, bool with_rates);
 
-/// The launches of one shader for one op, per token.
+/// The work of one shader for one op in the decoding of one token.
 struct KernelTime {
-  std::string label;  ///< "ssm_in: ssm_in_vec"
+  std::string label;  ///< op and shader, such as "ssm_in: ssm_in_vec"
   std::int64_t launches = 0;
   double time_us = 0;      ///< time of all launches together, mean over the tokens
   std::int64_t bytes = 0;  ///< bytes that all launches must read and write, mean over the tokens
 };
-/// Measures the kernels with one step at a time. The result is sorted by time, longest first, and
-/// empty on a device without timestamps.
+/// Measures the kernels while one step runs at a time. The result is sorted by time, longest first.
+/// It is empty if the device has no timestamps.
 std::vector<KernelTime> measure_kernels(const DecodeSetup& setup);
 
 }  // namespace bitaxon::bench

@@ -1,7 +1,7 @@
-// Times the op cases tagged kBench on one device, after checking their results against the
-// reference. Measures the wall time of submit and wait. Bytes and operations come from the op's
-// cost. best_GB/s is the rate of the fastest run, and %_of_read is this rate as a percentage of the
-// host's read rate.
+// Times the op cases tagged kBench on one device. First checks the results of each case against the
+// reference. Measures the wall time from submit to the end of wait. The numbers of bytes and
+// operations come from the cost of the op. best_GB/s is the rate of the fastest run, and %_of_read
+// is this rate as a percentage of the rate at which the host reads its memory.
 //   op_bench [--device=cpu] [--threads=N] [--shader-dir=DIR] [Google Benchmark's flags]
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -23,7 +23,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Describes how the device differs from the reference. Empty if they agree.
+/// Describes how the results of the device differ from those of the reference. Empty if they agree.
 std::string problem_with(Backend& backend, Backend& reference, const OpCase& op_case,
                          const OpProblem& problem) {
   const auto found =
@@ -50,7 +50,7 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
   state.counters["bytes"] = benchmark::Counter(static_cast<double>(compiled.cost.bytes),
                                                benchmark::Counter::kIsIterationInvariantRate,
                                                benchmark::Counter::kIs1000);
-  // Both rates are the fastest of several, because other processes can only slow the device down.
+  // Both rates are the best of several measurements, because other processes can only lower a rate.
   const double best_rate = static_cast<double>(compiled.cost.bytes) / best_s;
   state.counters["best_GB/s"] = best_rate * 1e-9;
   state.counters["%_of_read"] = 100 * best_rate / read_rate;
@@ -59,7 +59,8 @@ void run_case(benchmark::State& state, Backend& backend, Backend& reference, dou
                                                benchmark::Counter::kIs1000);
 }
 
-/// Removes "--name=value" from the arguments and returns the value, or an empty text without it.
+/// Removes the argument "--name=value" and returns its value. Returns an empty text if there is no
+/// such argument.
 std::string take_flag(int& argc, char** argv, const std::string& name) {
   for (int i = 1; i < argc; ++i) {
     const std::string prefix = "--" + name + "=";

@@ -1,4 +1,5 @@
-// Writes model directories with random weights. Speed can be measured without trained models.
+// Writes model directories with random weights, so that speed can be measured without trained
+// models.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Measures the time of decoding one token on a Vulkan device. Reports the work of the host. With
+// Measures the time to decode one token on a Vulkan device, and the host's part of this time. With
 // --profile, also compares the time of each kernel with the highest rates of the device.
 //   step_bench [--device vulkan:SEL] [--model DIR | --config NAME] [--tokens N] [--profile]
 //              [--shader-dir DIR] [--output FOLDER]
@@ -79,7 +79,8 @@ void print_kernels(const std::vector<KernelTime>& kernels, double read_rate) {
   }
 }
 
-/// The expected time of a token: its bytes at kReadShare of the read rate, plus its launches.
+/// The expected time of a token: the time to read its bytes at kReadShare of the read rate, plus
+/// the time to dispatch its launches.
 struct Expectation {
   double bytes = 0;
   double kernels_us = 0;
@@ -151,8 +152,8 @@ DecodeSetup setup_of(const Options& options) {
   return setup;
 }
 
-/// The path of the report. The file name has the letters and digits of the device name, and the
-/// commit.
+/// The path of the report. The name of the file holds the commit, and the letters and digits of the
+/// device name.
 std::filesystem::path report_file(const std::string& folder, const std::string& device) {
   std::string name;
   for (const char c : device) {
@@ -168,7 +169,7 @@ void measure(const Options& options) {
   const DecodeSetup setup = setup_of(options);
   const DecodeTimes times = measure_decode(setup, options.profile);
   print_decode(times);
-  std::fflush(stdout);  // the measurements that follow may take a while
+  std::fflush(stdout);  // shows the times before the further measurements, which may take a while
   const BuildInfo& build = build_info();
   const std::string model = std::filesystem::weakly_canonical(options.model).filename().string();
   Json report = {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # run [PROGRAM...]: runs the named test programs of a package, or all of them, and prints a summary.
-# The output of a program goes to a log. The end of the log is printed if the program fails.
+# The output of each program goes to a log. If a program fails, the end of its log is printed.
 set -u
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
 export BITAXON_TEST_TREE="$here/tree" BITAXON_TEST_PROGRAM="$here/../bin/bit-axon"

@@ -12,18 +12,20 @@ struct Spec {
   std::int64_t n_heads = 4;
   std::int64_t head_dim = 8;
   std::int64_t window = 16;
-  std::int64_t ring_rows = 0;  ///< 0: the smallest allowed
+  /// The number of rows of the ring buffer. 0: the smallest allowed number.
+  std::int64_t ring_rows = 0;
   std::vector<CaseSegment> segments = one_segment(5, 3);
-  std::int64_t capacity = 0;  ///< rows in the bucket; 0: a bucket with a spare row
+  std::int64_t capacity = 0;  ///< rows in the bucket; 0: a bucket with at least one spare row
   double q_spread = 1;
   double value_spread = 1;
-  /// The position in the first segment whose key (or value) begins with a NaN; -1: no position.
+  /// The position in the first segment whose key begins with a NaN, and the position whose value
+  /// begins with a NaN. -1: no position.
   std::int64_t nan_key = -1;
   std::int64_t nan_value = -1;
 };
 
 /// Puts a NaN at `position` of a ring (a ring buffer of the KV cache). The results of all rows that
-/// attend to the position must have a NaN. The results of all other rows must have none.
+/// attend to this position must contain a NaN. The results of all other rows must contain no NaN.
 void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
   if (position < 0) return;
   const StateTensor& tensor = p.layout().tensors[ring];
@@ -33,7 +35,7 @@ void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
   std::fill_n(row, size_of(tensor.dtype), std::byte{0xFF});
 }
 
-/// The n elements from column `first` of the ring row for `position`.
+/// The n elements from column `first` on, in the ring row of `position`.
 std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t slot,
                             std::int64_t position, std::int64_t first, std::int64_t n) {
   const StateTensor& tensor = p.layout().tensors[ring];
@@ -52,20 +54,23 @@ std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t 
 /// The softmax weight of a key, and the error of that weight.
 struct KeyWeight {
   double value;
-  double worst;      ///< largest error, relative to the value
-  double deviation;  ///< standard deviation, relative to the value
+  double worst;      ///< largest error, as a fraction of the value
+  double deviation;  ///< standard deviation of the error, as a fraction of the value
 };
 
-/// The weight of a score in an online softmax over n_keys keys.
+/// The softmax weight of a key with this score, in an online softmax over n_keys keys.
 KeyWeight weight_of(const Rounded& score, double largest, double total, std::size_t n_keys) {
   Rounded distance = score;
   distance.value -= largest;
-  distance = rounded(distance, 2);  // minus the largest score so far, then minus the final largest
+  // Two subtractions round: first the largest score so far is subtracted, then the final largest
+  // score.
+  distance = rounded(distance, 2);
   const Rounded weight = exp_of(distance);
   if (weight.value == 0) return {};
-  // A later score that is larger than all scores before it multiplies the weight by one more
-  // exponential. In the worst case every later score is such a score. On average only one later
-  // score is such a score. Merging partial results adds at most three exponentials.
+  // An online softmax rescales the weight whenever a later score exceeds all scores before it. Each
+  // rescaling multiplies the weight by one more exponential. In the worst case every later score
+  // causes a rescaling, but on average only one does. Merging partial results adds at most three
+  // exponentials.
   const double rescaling = (kExpUlps + 0.5) * kUlp;
   // A huge score has a huge error, but then the weights of all other keys are 0.
   const double worst = std::min(weight.worst / weight.value, 1e30);
@@ -75,8 +80,8 @@ KeyWeight weight_of(const Rounded& score, double largest, double total, std::siz
           std::sqrt(noise * noise + bias * bias / 3)};
 }
 
-/// sum_j weight_j * v_j / sum_j weight_j. An error that all weights share cancels. An error of one
-/// weight_j moves the result towards v_j or away from v_j.
+/// sum_j weight_j * v_j / sum_j weight_j, for column c. An error that all weights share cancels. An
+/// error of a single weight_j moves the mean towards v_j or away from v_j.
 Rounded mean_of(const std::vector<KeyWeight>& weights,
                 const std::vector<std::vector<float>>& values, std::size_t c) {
   double mean = 0;
@@ -93,7 +98,8 @@ Rounded mean_of(const std::vector<KeyWeight>& weights,
   return sum.result() / total.result();
 }
 
-/// Appends the allowed errors of one head of one row, for the given keys and values.
+/// Appends the allowed errors of one head of one row. `keys` and `values` are the keys and values
+/// that the row attends to.
 void add_errors(std::span<const float> q, const std::vector<std::vector<float>>& keys,
                 const std::vector<std::vector<float>>& values, std::vector<double>& allowed) {
   const NormedRow query = normed(q, {}, 0);
@@ -145,8 +151,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto keys = p.add_ring(spec.ring, {rows, d});
   const auto values = p.add_ring(spec.ring, {rows, d});
   for (const SegmentWords& segment : p.segments()) {
-    // Fills only the positions that some row attends to. A kernel whose window is too wide by one
-    // position then reads a NaN.
+    // Fills only the positions that at least one row attends to. If the window of a kernel is too
+    // wide by one position, the kernel thus reads a NaN.
     const std::int64_t position = segment.position;
     const std::int64_t first = std::max<std::int64_t>(0, position - spec.window + 1);
     p.fill_ring(keys, segment, first, position + segment.n_rows, 1);
@@ -170,14 +176,14 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
-/// One row in a bucket of one row, as in decode.
+/// One row at `position`, in a bucket of one row, as in decode.
 Spec one_row(std::uint32_t position, Spec spec = {}) {
   spec.segments = one_segment(1, position);
   spec.capacity = 1;
   return spec;
 }
 
-/// Sequences that begin and end inside blocks of rows, for blocks of any size.
+/// Segments that begin and end in the middle of blocks of rows, for every block size.
 std::vector<CaseSegment> ragged_segments() {
   return {{.slot = 1, .n_rows = 21, .position = 5},
           {.slot = 3, .n_rows = 1, .position = 77},
@@ -188,7 +194,8 @@ std::vector<CaseSegment> ragged_segments() {
 void add_decoding(std::vector<OpCase>& cases) {
   for (std::uint32_t position : {0U, 1U, 15U, 16U, 200U})
     cases.push_back(make("one_row_at_" + std::to_string(position), kEdge, one_row(position)));
-  // Kernels split the window into parts. Here some parts are empty, or the last part is short.
+  // Kernels split the window into parts. In these cases some parts are empty, or the last part is
+  // short.
   for (DType ring : {DType::f32, DType::f16})
     for (std::uint32_t position : {63U, 64U, 100U, 254U, 299U, 300U, 1000U})
       cases.push_back(make(
@@ -213,7 +220,8 @@ void add_decoding(std::vector<OpCase>& cases) {
 void add_head_sizes(std::vector<OpCase>& cases) {
   for (std::int64_t head_dim : {1, 2, 3, 4, 5, 33, 63, 64, 80, 128, 256})
     for (DType ring : {DType::f32, DType::f16}) {
-      // One head size for each way to read a head: by element, by vector, and as a large head.
+      // The short run takes one head size for each way to read a head: one that is read by element,
+      // one that is read by vector, and a large one.
       const bool chosen = head_dim == 5 || head_dim == 64 || head_dim == 256;
       const unsigned tags = chosen && ring == DType::f16 ? kEdge : kEdge | kExhaustive;
       const std::string suffix =
@@ -233,7 +241,8 @@ void add_many_rows(std::vector<OpCase>& cases) {
                           .head_dim = 80,
                           .window = 40,
                           .segments = one_segment(512, position)}));
-  // The range of keys that all rows attend to begins or ends next to the boundary of a key tile.
+  // Every row attends to the keys in a common range. This range begins or ends next to the boundary
+  // of a key tile.
   for (std::int64_t window : {63, 64, 65, 95, 96, 97})
     for (std::uint32_t n : {33U, 34U, 35U})
       cases.push_back(make("rows_" + std::to_string(n) + "_of_window_" + std::to_string(window),

@@ -7,7 +7,8 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
-  Format k_format = Format::f32;  ///< used if `mixed`: q has `format`, k has `k_format`, v has f16
+  /// The format of k if `mixed` is set. Then q has `format`, and v has f16.
+  Format k_format = Format::f32;
   bool mixed = false;
   DType ring = DType::f32;
   std::int64_t d_model = 64;
@@ -32,8 +33,8 @@ void build(OpProblem& p, const Spec& spec) {
   p.errors = [=](const OpProblem& problem) {
     const auto rows = normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt, 1e-6);
     ResultErrors errors = linear_errors(problem, rows, q, {});
-    // The op writes the rows of k and v into rings (ring buffers of the KV cache). These rows are
-    // compared one by one.
+    // The op writes each row of k and v into a ring (a ring buffer of the KV cache). Every such row
+    // is a result of its own.
     for (const std::size_t projection : {k, v}) {
       const auto all = linear_errors(problem, rows, projection, {})[0];
       for (auto row = all.begin(); row != all.end(); row += d) errors.push_back({row, row + d});
@@ -57,7 +58,7 @@ OpCase make(std::string label, unsigned tags, Spec spec) {
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
-/// One row in a bucket of one row, as in decode.
+/// One row at `position`, in a bucket of one row, as in decode.
 Spec one_row(std::uint32_t position, Spec spec = {}) {
   spec.segments = one_segment(1, position);
   spec.capacity = 1;
@@ -89,8 +90,8 @@ void add_decoding(std::vector<OpCase>& cases) {
            one_row(3, {.ring = DType::f16, .d_model = 256, .norm = false, .x_spread = 6e4})));
 }
 
-/// With an odd number of float16 columns, two rows share a 32-bit word. The step writes one of
-/// these rows or both.
+/// With an odd number of float16 columns, the last word of a row may also hold the first element of
+/// the next row. A step writes both of these rows or only one of them.
 void add_odd_half_rows(std::vector<OpCase>& cases) {
   for (std::int64_t d : {1, 3, 13})
     for (std::uint32_t position : {0U, 1U, 42U, 43U})

@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Example: "index 7: 1.5 instead of 2.5; around it 1 [1.5] 3, expected 1 [2.5] 3".
+/// Describes the mismatch at index `at`, such as "index 7: 1.5 instead of 2.5; around it 1 [1.5] 3,
+/// expected 1 [2.5] 3".
 template <class T>
 std::string describe(std::span<const T> actual, std::span<const T> expected, std::size_t at) {
   const auto around = [&](std::span<const T> values) {
@@ -25,7 +26,8 @@ std::string describe(std::span<const T> actual, std::span<const T> expected, std
                      expected[at], around(actual), around(expected));
 }
 
-/// Counts infinities and NaN as 0, because they do not tell the size of the row.
+/// The root mean square of a row. Infinities and NaN count as 0, because they say nothing about the
+/// size of the other elements.
 double root_mean_square(std::span<const float> row) {
   double sum = 0;
   for (float value : row)

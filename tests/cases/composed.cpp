@@ -8,7 +8,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// Rows of the piece's segment that the piece begins with, before it repeats them.
+/// The number of rows of its segment that a piece uses before it repeats them.
 std::uint32_t distinct_rows(const SegmentWords& segment, const CasePiece& piece) {
   return segment.n_rows - piece.first_row;
 }
@@ -26,7 +26,7 @@ void copy(std::span<const std::byte> bytes, std::size_t from, std::size_t size, 
   std::ranges::copy(bytes.subspan(from, size), to);
 }
 
-/// The shape of a tensor with another number of rows.
+/// The shape of a tensor, with `n_rows` as its number of rows.
 Shape with_rows(const Shape& shape, std::int64_t n_rows) {
   std::vector<std::int64_t> dims = {n_rows};
   for (int axis = 1; axis < shape.rank(); ++axis) dims.push_back(shape[axis]);
@@ -44,7 +44,9 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
   made.record = record;
   made.returns_tokens = returns_tokens;
   made.weights_ = weights_;
-  std::vector<std::size_t> rows, outputs;  // where those of the new step come from
+  // The indexes of the rows and outputs of this problem that become the rows and outputs of the new
+  // step.
+  std::vector<std::size_t> rows, outputs;
   for (const CasePiece& piece : pieces) {
     const SegmentWords& segment = step.segments[piece.segment];
     const std::uint32_t first = segment.first_row + piece.first_row;
@@ -58,7 +60,8 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
     if (piece.fresh) words.position = words.ids_from_state = 0;
     for (std::uint32_t i = 0; i < words.n_rows; ++i) rows.push_back(first + i % n_distinct);
     for (std::uint32_t o = 0; o < step.n_outputs; ++o) {
-      const std::uint32_t at = step.output_rows[o] - first;  // wraps around for rows before it
+      // The unsigned difference wraps around if the row is before `first`.
+      const std::uint32_t at = step.output_rows[o] - first;
       if (at >= std::min(n_distinct, words.n_rows)) continue;
       if (segment.sampled_output == o) words.sampled_output = made.step.n_outputs;
       made.step.output_rows[made.step.n_outputs++] = words.first_row + at;
@@ -97,7 +100,8 @@ void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> piec
                     made.state_bytes(copied, static_cast<std::uint32_t>(k), version));
     return;
   }
-  // A longer step needs a larger ring.
+  // The step of the new problem may have more rows, so its ring (the ring buffer of the KV cache)
+  // must be larger.
   const std::int64_t n_rows = tensor.shape[0];
   const std::int64_t n_more = n_rows + kMaxRows;
   const std::size_t copied = made.add_ring(tensor.dtype, with_rows(tensor.shape, n_more));
@@ -153,7 +157,7 @@ OpRun results_of(const OpRun& run, const OpProblem& composed, std::size_t index)
   const SegmentWords& segment = composed.step.segments[index];
   OpRun own;
   for (const OpResult& result : run.results) {
-    if (result.row_space == RowSpace::none) {  // of the state
+    if (result.row_space == RowSpace::none) {  // a result that is a range of a state
       if (result.segment == index) own.results.push_back(result);
       continue;
     }

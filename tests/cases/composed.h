@@ -1,5 +1,5 @@
-// Steps that are made of pieces of a case's step. A piece must give the same results in each of
-// them: alone, among others, and beside a prefill chunk.
+// Builds new steps from pieces of the step of a case. A piece must give the same results in every
+// such step: alone, among other pieces, and together with a prefill chunk.
 #pragma once
 
 #include <span>
@@ -9,22 +9,24 @@
 
 namespace bitaxon::test {
 
-/// The pieces of a problem whose results must not depend on each other: the rows, if the op keeps
-/// no state, else the segments. At most `most` of them.
+/// The pieces of a problem whose results must not depend on each other, but at most `most` pieces.
+/// If the op keeps no state, every row is a piece. Otherwise every segment is a piece.
 std::vector<CasePiece> pieces_of(const OpProblem& problem, std::size_t most);
 
-/// `n` of the pieces, each several times if there are fewer. `shift` varies the order.
+/// A group of `n` pieces, taken in turn from `pieces`. If there are fewer than `n` pieces, some are
+/// repeated. `shift` is the index of the first piece.
 std::vector<CasePiece> group_of(std::span<const CasePiece> pieces, std::size_t n,
                                 std::size_t shift);
 
-/// A sequence of `n_rows` rows at position 0, which repeats the rows of the first segment.
+/// A piece of `n_rows` rows that begins at position 0. Its rows repeat the rows of the first
+/// segment.
 CasePiece prefill_chunk(std::uint32_t n_rows);
 
-/// Rows of the step that a group of pieces makes.
+/// The number of rows in the step that consists of these pieces.
 std::size_t rows_of(const OpProblem& problem, std::span<const CasePiece> pieces);
 
-/// The results of piece `index` in a run of a composed problem: its rows of each output, then the
-/// state that it wrote.
+/// The results of piece `index` in a run of a composed problem: the rows of this piece in each
+/// output, then the state that the piece wrote.
 OpRun results_of(const OpRun& run, const OpProblem& composed, std::size_t index);
 
 }  // namespace bitaxon::test

@@ -10,12 +10,12 @@ struct Spec {
   std::int64_t vocab_size = 70;
   std::int64_t cols = 128;
   std::vector<CaseSegment> segments = one_segment(5, 3);
-  std::vector<std::int32_t> ids = {};      ///< random when empty
-  std::vector<std::int32_t> sampled = {};  ///< tokens sampled in the previous step, one per segment
+  std::vector<std::int32_t> ids = {};      ///< the ids of the step; random if empty
+  std::vector<std::int32_t> sampled = {};  ///< tokens of the previous step, one per segment
 };
 
-/// The id that the op must use for each row. It comes from the step, or from the state if
-/// ids_from_state is set.
+/// The id that the op must use for each row. If ids_from_state is set, the id comes from the state,
+/// otherwise from the step.
 std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   std::vector<std::int32_t> ids(p.step.ids.begin(), p.step.ids.begin() + p.step.n_rows);
   for (std::size_t i = 0; i < spec.sampled.size(); ++i)
@@ -23,8 +23,8 @@ std::vector<std::int32_t> ids_of(const OpProblem& p, const Spec& spec) {
   return ids;
 }
 
-/// Dense rows are copied without error. The backend and the reference each decode the other rows,
-/// with different roundings.
+/// The allowed error of each element. Dense rows are copied without error. The backend and the
+/// reference both decode the other rows, and their roundings may differ.
 std::vector<double> decoding_errors(const OpProblem& p, std::size_t table, const Spec& spec) {
   WeightRows rows(p.weights()[table]);
   std::vector<double> allowed;
@@ -45,7 +45,7 @@ void build(OpProblem& p, const Spec& spec) {
   for (std::uint32_t r = 0; r < p.step.n_rows; ++r)
     p.step.ids[r] = spec.ids.empty() ? static_cast<std::int32_t>(p.random().below(spec.vocab_size))
                                      : spec.ids[r];
-  // The rows beyond the valid rows have valid ids, too.
+  // The rows beyond the valid rows also have valid ids.
   for (std::size_t r = p.step.n_rows; r < p.step.ids.size(); ++r) p.step.ids[r] = 1;
   const auto table = p.add_weight(spec.format, {1, spec.vocab_size, spec.cols}, 1);
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
@@ -63,7 +63,8 @@ void build(OpProblem& p, const Spec& spec) {
   }
   p.errors = [=](const OpProblem& problem) {
     ResultErrors errors = {decoding_errors(problem, table, spec)};
-    errors.resize(1 + problem.segments().size());  // the other results are integers
+    // The other results are integers without allowed errors.
+    errors.resize(1 + problem.segments().size());
     return errors;
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {

@@ -22,7 +22,8 @@ WeightRow WeightRows::row(std::int64_t row) {
   WeightParts parts = weight_.parts();
   decode(desc, parts, row * desc.cols, values_);
   if (desc.format == WeightFormat::dense) return {values_};
-  // Decoding a nested absmax takes a product and a sum. The product with the absmax follows.
+  // A nested absmax is decoded by a product and a sum. Then the codebook value is multiplied by the
+  // absmax. Each of these operations rounds.
   if (desc.format == WeightFormat::nf4) return {values_, {}, desc.nested ? 3 : 1};
   parts.biases = no_biases_;
   decode(desc, parts, row * desc.cols, offsets_);

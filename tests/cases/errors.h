@@ -1,4 +1,4 @@
-// Shared helpers that compute how far results may be off (OpProblem::errors).
+// Helpers that compute the allowed errors of results (OpProblem::errors).
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,15 @@
 
 namespace bitaxon::test {
 
-/// All elements of a weight.
+/// All elements of a weight, decoded.
 std::vector<float> values_of(const CaseWeight& weight);
 
-/// Decodes rows of a weight one at a time.
+/// Decodes a weight row by row.
 class WeightRows {
  public:
   explicit WeightRows(const CaseWeight& weight);
-  /// A row of the weight as a matrix [n_matrices * rows, cols]. Valid until the next call.
+  /// Decodes a row of the weight, seen as a matrix [n_matrices * rows, cols]. The result is valid
+  /// until the next call.
   WeightRow row(std::int64_t row);
 
  private:
@@ -27,19 +28,19 @@ class WeightRows {
   std::vector<float> values_, offsets_;
 };
 
-/// A valid row of a float input: all elements with one index of the first axis.
+/// A valid row of a float input: all elements with this index of the first axis.
 std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int64_t row);
-/// All valid rows of x, normalized if there is a norm.
+/// All valid rows of the input x. The rows are normalized if there is a norm.
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,
                                    std::optional<std::size_t> norm, double eps);
-/// rows @ matrix^T: [rows, rows of the matrix]
+/// The products rows @ matrix^T. The result has the shape [rows, rows of the matrix].
 std::vector<Rounded> products(const CaseWeight& weight, const std::vector<NormedRow>& rows);
 
-/// How far a result may be off, including the rounding of the reference to float32.
+/// The allowed error of a result, including the rounding of the reference to float32.
 double allowed_of(const Rounded& result);
 std::vector<double> allowed_of(std::span<const Rounded> results);
 
-/// The errors of rows @ matrix^T + residual.
+/// The allowed errors of rows @ matrix^T + residual.
 ResultErrors linear_errors(const OpProblem& p, const std::vector<NormedRow>& rows,
                            std::size_t weight, std::optional<std::size_t> residual);
 

@@ -21,7 +21,7 @@ struct Spec {
   bool residual = false;
   RowSelect select = RowSelect::all;
   RowSpace x_space = RowSpace::rows;
-  std::vector<float> x = {};  ///< used instead of random values
+  std::vector<float> x = {};  ///< the input; random if empty
 };
 
 void build(OpProblem& p, const Spec& spec) {
@@ -102,7 +102,7 @@ std::vector<OpCase> linear_cases() {
                          {.format = format, .norm = true, .residual = true}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Backends choose kernels by the size of the bucket. The last rows of each bucket are not valid.
+  // Backends choose kernels by the size of the bucket. In each bucket, the last rows are not valid.
   for (Format format : {Format::f16, Format::q4_g64, Format::nf4_nested})
     for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U})
       cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)),

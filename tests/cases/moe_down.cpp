@@ -9,7 +9,8 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
-  std::optional<Format> shared_format = {};  ///< empty: the format of the experts
+  /// The format of the shared expert. Empty: the format of the other experts.
+  std::optional<Format> shared_format = {};
   std::int64_t d_model = 96;
   std::int64_t intermediate = 64;
   std::int64_t n_experts = 6;
@@ -38,8 +39,8 @@ struct Parts {
   std::optional<std::size_t> shared;
 };
 
-/// Treats each output as one sum over all slots and columns, because a kernel may apply the gates
-/// to partial sums.
+/// The allowed error of each output. An output counts as one sum over all slots and columns,
+/// because a kernel may apply the gates to partial sums.
 std::vector<double> errors_of(const OpProblem& p, const Spec& spec, const Parts& parts) {
   const auto* experts =
       reinterpret_cast<const std::int32_t*>(p.inputs()[parts.experts].bytes.data());
@@ -113,7 +114,7 @@ std::vector<OpCase> moe_down_cases() {
                          {.format = format, .intermediate = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Steps with many rows use another kernel, and so do steps with very many rows.
+  // Backends use one kernel for few rows, another for many rows, and a third for very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .intermediate = 128, .segments = one_segment(17, 0)}));

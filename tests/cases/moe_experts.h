@@ -1,4 +1,5 @@
-// Chooses the experts for the rows of a case. Shared by the cases of moe_swiglu and moe_down.
+// Chooses the experts for the rows of a case. The cases of moe_swiglu and of moe_down use this
+// file.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +12,13 @@
 namespace bitaxon::test {
 
 enum class Routing : std::uint8_t {
-  random,      ///< distinct random experts
-  one_expert,  ///< the first slot of every row goes to the last expert
-  some_empty,  ///< only one of every three experts may be chosen
+  random,      ///< every row has random distinct experts
+  one_expert,  ///< the first slot of every row has the last expert
+  some_empty,  ///< two of every three experts get no rows
 };
 
-/// Returns i32 [valid rows, top_k]. The experts of a row are distinct and in random order.
+/// Chooses experts and returns them as i32 [valid rows, top_k]. The experts of a row are distinct
+/// and in random order.
 inline std::vector<std::int32_t> routed(OpProblem& p, Routing routing, std::int64_t n_experts,
                                         std::int64_t top_k) {
   std::vector<std::int32_t> experts;

@@ -21,9 +21,9 @@ struct Spec {
   bool norm = true;
   bool shared = true;
   double x_spread = 1;
-  double gate_spread = 1;                 ///< spread of the logits
-  std::vector<std::int64_t> copies = {};  ///< expert e gets the gate row of expert copies[e]
-  bool nan_row = false;                   ///< a NaN in the middle of the second row
+  double gate_spread = 1;                 ///< size of the logits: their root mean square
+  std::vector<std::int64_t> copies = {};  ///< expert e has the gate row of expert copies[e]
+  bool nan_row = false;                   ///< whether the second row has a NaN in its middle
 };
 
 std::size_t add_gate(OpProblem& p, const Spec& spec) {
@@ -52,25 +52,26 @@ std::vector<double> normed_errors(const std::vector<NormedRow>& rows) {
   std::vector<double> allowed;
   for (const NormedRow& row : rows)
     for (const Rounded& x : row.x)
-      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);  // a copy has no error
+      // Without a norm the row is copied, which causes no error.
+      allowed.push_back(row.scale ? allowed_of(x * *row.scale) : 0);
   return allowed;
 }
 
-/// softmax(logits), with rounding errors.
+/// The softmax of the logits, with bounds on its rounding errors.
 std::vector<Rounded> gates_of(std::span<const Rounded> logits) {
   double largest = logits[0].value;
   for (const Rounded& logit : logits) largest = std::max(largest, logit.value);
   std::vector<Rounded> gates;
   Sum total;
-  // The largest logit is subtracted from all logits, including itself, so its error cancels.
+  // The same largest logit is subtracted from all logits, so its own error cancels.
   for (const Rounded& logit : logits) gates.push_back(exp_of(logit + Rounded{-largest}));
   for (const Rounded& gate : gates) total.add(gate);
   for (Rounded& gate : gates) gate = gate / total.result();
   return gates;
 }
 
-/// Checks that rounding cannot change which expert comes first. The logits must be further apart
-/// than their errors, or equal, or so close that the gates are the same float32.
+/// Checks that rounding cannot swap the two experts. Their logits must be equal, or differ by more
+/// than their errors, or be so close that both gates are the same float32 number.
 void expect_decided(const Rounded& first, const Rounded& second, double first_gate,
                     double second_gate) {
   const double gap = first.value - second.value;
@@ -79,7 +80,8 @@ void expect_decided(const Rounded& first, const Rounded& second, double first_ga
             "the experts of the case depend on rounding: rename the case to change its numbers");
 }
 
-/// The allowed errors, row by row: of the top_k largest gates, then of the shared expert's gate.
+/// The allowed errors of the gates, row by row. A row has the top_k largest gates, then the gate of
+/// the shared expert.
 std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logits,
                                 std::span<const Rounded> shared_logits) {
   const auto n = static_cast<std::size_t>(spec.n_experts);
@@ -90,7 +92,7 @@ std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logit
     const std::vector<Rounded> gates = gates_of(row);
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    // In a row of NaN, the order does not matter.
+    // If the gates are NaN, the order of the experts does not matter.
     if (!std::isnan(gates[0].value)) {
       std::ranges::stable_sort(order, std::greater(), [&](std::size_t e) { return row[e].value; });
       for (std::size_t k = 0; k < top_k && k + 1 < n; ++k)

@@ -10,8 +10,11 @@ namespace {
 
 struct Spec {
   Format format = Format::f32;
-  std::optional<Format> shared_format = {};  ///< empty: the format of the experts
-  std::optional<Format> up_format = {};      ///< both up projections; empty: the gates' formats
+  /// The format of the shared expert's gate and up projections. Empty: the formats of the other
+  /// experts.
+  std::optional<Format> shared_format = {};
+  /// The format of the up projections. Empty: the format of the gate projections.
+  std::optional<Format> up_format = {};
   std::int64_t d_model = 64;
   std::int64_t intermediate = 96;
   std::int64_t n_experts = 6;
@@ -23,7 +26,8 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// The weights of the shared expert, or the stacked weights of all other experts.
+/// The indexes of two weights: those of the shared expert, or the stacked weights of the other
+/// experts.
 struct Pair {
   std::size_t gate, up;
 };
@@ -95,7 +99,7 @@ std::vector<OpCase> moe_swiglu_cases() {
                          {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
-  // Steps with many rows use another kernel, and so do steps with very many rows.
+  // Backends use one kernel for few rows, another for many rows, and a third for very many rows.
   for (Format format : kEveryFormat)
     cases.push_back(make("many_rows_format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .d_model = 128, .segments = one_segment(17, 0)}));
@@ -138,7 +142,7 @@ std::vector<OpCase> moe_swiglu_cases() {
       make("many_rows_without_shared", kEdge, {.segments = one_segment(80, 0), .shared = false}));
   for (std::uint32_t n : {2U, 17U}) {
     const std::string rows = "_rows_" + std::to_string(n);
-    // The block sizes 24 and 64 do not divide each other.
+    // Neither of the block sizes 24 and 64 divides the other.
     cases.push_back(make("blocks_of_every_size" + rows, kEdge | kExhaustive,
                          {.format = Format::nf4_g24,
                           .shared_format = Format::q4_g64,

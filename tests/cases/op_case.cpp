@@ -17,7 +17,7 @@
 namespace bitaxon::test {
 
 Random::Random(std::string_view seed) : state_(0xcbf29ce484222325U) {
-  for (char c : seed)  // FNV-1a
+  for (char c : seed)  // the FNV-1a hash of the seed
     state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
 }
 
@@ -49,7 +49,7 @@ DType dtype_of(Format format) {
   return format == Format::f16 ? DType::f16 : format == Format::bf16 ? DType::bf16 : DType::f32;
 }
 
-/// The n numbers value(0) to value(n - 1), stored as `dtype`.
+/// Stores the n numbers value(0) to value(n - 1) as `dtype`.
 template <class Value>
 Bytes stored(DType dtype, std::int64_t n, const Value& value) {
   Bytes bytes(static_cast<std::size_t>(n) * size_of(dtype));
@@ -80,7 +80,8 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 void make_affine4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::affine4;
-  // Files have positive and negative scales, and 16-bit scales together with 16-bit biases.
+  // Real files have positive and negative scales. In a real file the scales and the biases may both
+  // have 16 bits.
   desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
   const std::int64_t n = desc.elements();
   BX_ASSERT(desc.cols % desc.group_size == 0, "affine groups end with the row");
@@ -110,7 +111,7 @@ void make_nf4(CaseWeight& weight, Random& random, double spread) {
     });
     return;
   }
-  // Small, so that even the blocks of a small matrix need several nested scales.
+  // The nested groups are small, so that even a small matrix has several nested scales.
   desc.nested_group_size = 4;
   desc.nested_offset = static_cast<float>(2 * spread);
   weight.scales = random_bytes(random, n_blocks);
@@ -142,7 +143,8 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
     if (from.samples) step.segments[i].sampled_output = step.n_outputs - 1;
     step.n_rows += from.n_rows;
   }
-  // By default a step has at least one invalid row, segment and output. They hold NaN.
+  // By default, a bucket has room for at least one more row, segment and output than the step uses.
+  // The rows that are not valid hold NaN.
   row_capacity_ =
       capacity != 0 ? capacity : std::min<std::int64_t>(std::bit_ceil(step.n_rows + 1U), kMaxRows);
   segment_capacity_ = std::bit_ceil(step.n_segments + 1U);

@@ -1,5 +1,5 @@
-// A case of an op: seeded inputs, described independently of backends. Every backend runs the same
-// cases, in tests and in the bench.
+// Op cases: inputs made from a seed, described without reference to a backend. Every backend runs
+// the same cases, in tests and in the bench.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +20,18 @@
 
 namespace bitaxon::test {
 
-/// A small random number generator. It gives the same numbers with every standard library.
+/// A small random number generator. Its numbers do not depend on the standard library.
 class Random {
  public:
-  /// The seed is a text, such as the name of a case. Adding a case thus does not change the numbers
-  /// of other cases.
+  /// The seed is a text, such as the name of a case. So a new case does not change the numbers of
+  /// other cases.
   explicit Random(std::string_view seed);
   std::uint64_t next();
-  /// A number in [0, n).
+  /// Returns a random number in [0, n).
   std::int64_t below(std::int64_t n);
-  /// A number in [low, high).
+  /// Returns a random number in [low, high).
   double uniform(double low, double high);
-  /// A number from a distribution with mean 0 and root mean square `spread`.
+  /// Returns a uniformly distributed random number with mean 0 and root mean square `spread`.
   float centred(double spread) { return static_cast<float>(spread * uniform(-1.732, 1.732)); }
 
  private:
@@ -46,9 +46,11 @@ enum class Format : std::uint8_t {
   q4_g32,
   q4_g64,
   q4_g128,
-  nf4_g64,     ///< if cols % 64 != 0, blocks straddle rows and the last block is short
-  nf4_nested,  ///< absmax in 8 bits
-  nf4_g8,      ///< possible but unused in practice, like nf4_g24; these blocks do not fill a vector
+  nf4_g64,     ///< if cols % 64 != 0, some blocks span two rows and the last block is short
+  nf4_nested,  ///< NF4 whose absmax values are 8-bit codes
+  /// No known file has blocks of 8 or 24 elements, but the format allows them. Such blocks do not
+  /// fill a vector.
+  nf4_g8,
   nf4_g24,
 };
 inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
@@ -56,7 +58,7 @@ inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Fo
                                           Format::nf4_g64, Format::nf4_nested};
 std::string_view name_of(Format format);
 
-/// A weight as a file stores it.
+/// A weight in the form in which a file stores it.
 struct CaseWeight {
   WeightDesc desc;
   std::vector<std::byte> data, scales, biases, quant_map, nested_scales, nested_quant_map;
@@ -67,7 +69,7 @@ struct CaseInput {
   DType dtype = DType::f32;
   Shape shape;
   RowSpace row_space = RowSpace::rows;
-  std::vector<std::byte> bytes;  ///< all rows of the capacity, valid or not
+  std::vector<std::byte> bytes;  ///< the values of all rows of the bucket, valid or not
 };
 
 /// One sequence in the step of a case.
@@ -79,32 +81,37 @@ struct CaseSegment {
   std::uint32_t write_version = 1;
   bool ids_from_state = false;
   SamplerWords sampler{};
-  std::uint32_t n_outputs = 1;  ///< its last rows whose logits are computed
-  bool samples = true;          ///< whether the last of them gives a token
+  /// The number of rows whose logits are computed. They are the last rows of the segment.
+  std::uint32_t n_outputs = 1;
+  /// Whether a token is sampled from the logits of the last row.
+  bool samples = true;
 };
 
-/// A sequence that repeats rows of a segment of a problem.
+/// A sequence that takes its rows from a segment of a problem.
 struct CasePiece {
   std::size_t segment = 0;
-  std::uint32_t first_row = 0;  ///< of the segment
-  std::uint32_t n_rows = 0;     ///< more than the segment has: its rows repeat; 0: all the others
-  bool fresh = false;           ///< begins at position 0
+  std::uint32_t first_row = 0;  ///< index of its first row in the segment
+  /// If the segment has fewer rows, its rows repeat. 0: all rows of the segment from first_row on.
+  std::uint32_t n_rows = 0;
+  bool fresh = false;  ///< whether the sequence begins at position 0
 };
 
-/// The tensors for recording the op of a case: one handle per weight, input and state, by index.
+/// The tensors that record() passes to the op. Each list has one tensor per weight, input or state
+/// of the case, in the order in which the case added them.
 struct OpHandles {
   std::vector<Tensor> weights, inputs, states;
-  std::int64_t n_rows = 1, n_segments = 1, n_outputs = 1;  ///< capacities
+  std::int64_t n_rows = 1, n_segments = 1, n_outputs = 1;  ///< bucket sizes
 };
 
 class OpProblem;
 
-/// The allowed error of each element: one list per result of run_op, in the same order. The list of
-/// an integer result is empty, because integers must be equal.
+/// The allowed error of each element: one list for each result of run_op, in the order of the
+/// results. The list of an integer result is empty, because integers must be equal.
 using ResultErrors = std::vector<std::vector<double>>;
 
 /// Everything that one run of an op needs, on any backend. Bytes that a case does not set are 0xFF
-/// (NaN): rows beyond the valid rows, and slots and versions that the step does not read.
+/// (NaN). These are the rows beyond the valid rows, and the slots and versions that the step does
+/// not read.
 class OpProblem {
  public:
   static constexpr std::int32_t kSlots = 4;
@@ -114,19 +121,20 @@ class OpProblem {
 
   // --- description, called by the case ---
   Random& random() { return random_; }
-  /// Sets the segments of the step, one after the other. A capacity of 0 means a bucket with at
-  /// least one spare row.
+  /// Sets the segments of the step, one after the other. `capacity` is the number of rows in the
+  /// bucket. 0 means a bucket with at least one spare row.
   void set_step(std::span<const CaseSegment> segments, std::int64_t capacity = 0);
-  /// Adds a weight with random values. Their mean is `centre` (float formats only), and `spread` is
-  /// the root mean square of their distances from it.
+  /// Adds a weight with random values. For a float format, `centre` is the mean of the values, and
+  /// `spread` is the root mean square of their distances from the mean. Other formats ignore
+  /// `centre`.
   std::size_t add_weight(Format format, const Shape& shape, double spread, double centre = 0);
   /// Adds an f32 weight with the given values.
   std::size_t add_weight(const Shape& shape, std::span<const float> values);
-  /// Adds an input with one row of `cols` elements per row (or output) of the capacity. The valid
-  /// rows are random.
+  /// Adds an input with `cols` elements per row or per output, for the whole bucket. The valid rows
+  /// are random.
   std::size_t add_input(std::int64_t cols, double spread, RowSpace row_space = RowSpace::rows);
-  /// Adds an input with given values. `row_shape` is the shape without its first axis, and `valid`
-  /// holds the valid rows.
+  /// Adds an input with given values. `row_shape` is the shape of one row, and `valid` holds the
+  /// values of the valid rows.
   template <class T>
   std::size_t add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
                         RowSpace row_space = RowSpace::rows);
@@ -134,19 +142,19 @@ class OpProblem {
   std::size_t add_state(DType dtype, const Shape& shape);
   /// Adds a ring buffer [capacity, cols] of the KV cache ("ring"), without versions.
   std::size_t add_ring(DType dtype, const Shape& shape);
-  /// For each segment, fills the version of an f32 state that the segment reads with random values.
-  /// Skips segments at position 0, because the op must treat their state as zeros.
+  /// Fills an f32 state with random values: for each segment, the version that the segment reads.
+  /// Skips segments at position 0, because the op must treat the state of such a segment as zeros.
   void fill_state(std::size_t state, double spread);
-  /// Fills the ring rows of positions [first, last) of a segment with random values.
+  /// Fills the rows of a ring for positions [first, last) of a segment with random values.
   void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
                  std::int64_t last, double spread);
-  /// The bytes of one version of a slot in the image of a state.
+  /// The bytes of one version of one slot, in the image of a state tensor.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
   const std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) const;
   /// Records the op and returns its outputs.
   std::function<std::vector<Tensor>(const OpHandles& handles)> record;
-  /// The errors that float32 arithmetic in any order may have (cases/rounded.h). If not set, only
-  /// the tolerance applies.
+  /// Computes the errors that float32 arithmetic in any order may have (cases/rounded.h). If not
+  /// set, only the tolerance of the case applies.
   std::function<ResultErrors(const OpProblem& problem)> errors;
   /// Whether the step must return the first output as its tokens.
   bool returns_tokens = false;
@@ -159,12 +167,13 @@ class OpProblem {
   const std::vector<CaseWeight>& weights() const { return weights_; }
   const std::vector<CaseInput>& inputs() const { return inputs_; }
   const StateLayout& layout() const { return layout_; }
-  /// The content of each state tensor before the step.
+  /// The content of each state tensor before the step, by index of the tensor.
   const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
   bool is_ring(std::size_t state) const { return rings_[state]; }
-  /// The problem whose step has these pieces as its segments. Each has a slot of its own, with the
-  /// state of the segment that it comes from. A row keeps its id, its inputs and whether it is an
-  /// output. Rings have kMaxRows more rows. Buckets have no more room than they need.
+  /// A new problem whose step has these pieces as its segments. Each piece has its own slot, which
+  /// holds a copy of the state of the original segment. A row keeps its id and its inputs, and
+  /// stays an output if it was one. Each ring has kMaxRows more rows. Buckets are as small as
+  /// possible.
   OpProblem composed(std::span<const CasePiece> pieces) const;
 
  private:
@@ -184,14 +193,15 @@ class OpProblem {
 
 enum Tags : unsigned {
   kPlain = 0,
-  kEdge = 1,         ///< a boundary of the contract
-  kModel = 2,        ///< shapes of the default configuration
-  kBench = 4,        ///< worth timing
-  kEveryMode = 8,    ///< runs in every mode of a driver, even in a short run: few cases of each op
-  kExhaustive = 16,  ///< a variation of another case; skipped in a short run on a GPU
+  kEdge = 1,   ///< an edge case that the contract of the op allows
+  kModel = 2,  ///< has the shapes of the default configuration
+  kBench = 4,  ///< is worth timing
+  /// Runs in every mode of a driver, even in a short run. Each op has only a few such cases.
+  kEveryMode = 8,
+  kExhaustive = 16,  ///< varies another case; skipped in a short run on a GPU
 };
 
-/// The cases of one format of each kind run in every mode.
+/// The tag kEveryMode for one format of each kind, no tag for the other formats.
 constexpr unsigned tags_of(Format format) {
   const bool chosen =
       format == Format::f16 || format == Format::q4_g64 || format == Format::nf4_nested;
@@ -201,11 +211,11 @@ constexpr unsigned tags_of(Format format) {
 struct OpCase {
   std::string label;
   unsigned tags = kPlain;
-  Tolerance tolerance;  ///< in addition to the problem's errors
+  Tolerance tolerance;  ///< added to the errors of the problem
   std::function<void(OpProblem& problem)> build;
 };
 
-/// The cases of one op. "op/label" is the full name of a case and its seed.
+/// The cases of one op. "op/label" is both the full name of a case and its seed.
 struct OpCases {
   std::string_view op;
   std::vector<OpCase> cases;
@@ -219,17 +229,19 @@ OpProblem problem_of(std::string_view op, const OpCase& op_case);
 #include "ops/op_list.inc"
 #undef BX_OP
 
-/// One segment of `n_rows` rows. It begins at `position`, reads state version 0 and writes version
-/// 1. Most cases of stateful ops use it.
+/// One segment of `n_rows` rows that begins at `position`, reads state version 0 and writes version
+/// 1. Most cases of ops with state use this segment.
 std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t position);
-/// Three segments of different lengths, positions, slots and versions. One segment is at position
-/// 0, so its state is garbage. Another segment has read_version == write_version.
+/// Three segments with different lengths, positions, slots and versions. One segment is at position
+/// 0, and its old state is NaN. Another segment has read_version == write_version.
 std::vector<CaseSegment> three_segments();
-/// Four segments that hand back different things: nothing; the logits of every row; the logits of
-/// two rows and a token; a token.
+/// Four segments with different outputs. The first has none, the second has the logits of every
+/// row, the third has the logits of two rows and a token, and the fourth has the logits of one row
+/// and a token.
 std::vector<CaseSegment> mixed_segments();
-/// As many rows as a step may have. The segments have a multiple of 64 rows, one row more and one
-/// row less. One is at position 0, and one has read_version == write_version.
+/// Four segments that together have as many rows as a step may have. The number of rows is a
+/// multiple of 64 in two segments, one more in another, and one less in the last. One segment is at
+/// position 0, and one has read_version == write_version.
 std::vector<CaseSegment> long_segments();
 
 template <class T>

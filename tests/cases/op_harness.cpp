@@ -12,8 +12,9 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::size_t kGuardBytes = 4096;
-/// The content of the arena before a step: NaN both as float32 and as float64. Its bits differ from
-/// the NaN of invalid rows, so that computing or copying invalid rows is noticed.
+/// The content of the arena before a step. It is a NaN as float32 and as float64. Its bits differ
+/// from the NaN of invalid rows, so the harness notices if a kernel computes or copies invalid
+/// rows.
 constexpr std::uint32_t kUntouched = 0x7ffadead;
 
 /// The bytes that a step may change.
@@ -23,7 +24,8 @@ class Writable {
   void allow(std::size_t offset, std::size_t size_bytes) {
     std::fill_n(allowed_.begin() + static_cast<std::ptrdiff_t>(offset), size_bytes, 1);
   }
-  /// Describes the first byte that changed although it must not. Empty if there is no such byte.
+  /// Describes the first byte that changed although the step must not change it. Empty if there is
+  /// no such byte.
   std::string violation(std::span<const std::byte> before, std::span<const std::byte> after) const {
     for (std::size_t i = 0; i < before.size(); ++i)
       if (before[i] != after[i] && allowed_[i] == 0)
@@ -64,7 +66,7 @@ RecordedOp record_op(Backend& backend, const OpProblem& problem) {
   return op;
 }
 
-/// A range of a state tensor that a segment writes.
+/// A range of a state tensor that one segment writes.
 struct StateRange {
   std::string name;
   std::size_t state;  ///< index of the tensor
@@ -73,8 +75,9 @@ struct StateRange {
   std::size_t size_bytes;
 };
 
-/// The ranges of a state tensor that the segments may write: in a ring (a ring buffer of the KV
-/// cache) the rows of each segment's positions, in other state the whole write version.
+/// The ranges of a state tensor that the segments may write. In a ring (a ring buffer of the KV
+/// cache), these are the rows of each segment's positions. In any other state tensor, they are the
+/// whole versions that the segments write.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
@@ -223,7 +226,7 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
                    Precision precision) {
   GraphRun run;
   run.plan = schedule(graph, *backend.description(), options);
-  run.before.resize(run.plan->arena_bytes + kGuardBytes);  // a multiple of 256
+  run.before.resize(run.plan->arena_bytes + kGuardBytes);  // both summands are multiples of 256
   for (std::size_t at = 0; at < run.before.size(); at += sizeof(kUntouched))
     std::memcpy(run.before.data() + at, &kUntouched, sizeof(kUntouched));
   for (const GraphInput& input : inputs) {

@@ -10,11 +10,12 @@ constexpr double kDeviations = 6;
 
 double square(double x) { return x * x; }
 
-/// The variance of the rounding of a number of size 1, and of an error that is uniform in [-1, 1].
+/// Two variances: of the rounding of a number of size 1, and of an error that is uniformly
+/// distributed in [-1, 1].
 constexpr double kRoundingVariance = kRounding * kRounding / 3;
 constexpr double kEvenVariance = 1.0 / 3;
 
-/// A bound of (1 + kRounding)^n - 1, which is the worst error of n successive roundings.
+/// An upper bound of (1 + kRounding)^n - 1, the largest relative error of n successive roundings.
 double worst_of(double n) { return n * kRounding / (1 - n * kRounding); }
 
 }  // namespace
@@ -44,7 +45,8 @@ Rounded operator/(const Rounded& a, const Rounded& b) {
   const Rounded inverse = function([](double x) { return 1 / x; }, b, 2.5 * kUlp);
   const double size_a = std::abs(a.value);
   const double size_inverse = std::abs(inverse.value);
-  // Only the error of the division itself counts as a rounding.
+  // Each bound combines the errors of both operands. The division adds only its own error, which is
+  // in `inverse`.
   return {a.value * inverse.value,
           size_a * inverse.worst + (size_inverse + inverse.worst) * a.worst,
           size_a * inverse.bias + size_inverse * a.bias,
@@ -70,7 +72,7 @@ Rounded exp_of(const Rounded& x) {
 
 Rounded sigmoid_of(const Rounded& x) {
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
-  // The error of exp(-x) as a fraction of 1 + exp(-x), plus a sum and a division.
+  // The error of exp(-x), as a fraction of 1 + exp(-x), plus the errors of a sum and of a division.
   const double exp_ulps = kExpUlps + kExpUlpsOfSize * std::abs(x.value);
   return function(sigmoid, x, (exp_ulps * sigmoid(-x.value) + 3) * kUlp, 0x1p-114);
 }
@@ -78,11 +80,12 @@ Rounded sigmoid_of(const Rounded& x) {
 Rounded silu_of(const Rounded& x) {
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
   const auto silu = [&](double v) { return v * sigmoid(v); };
-  // The error of the exponential, whose argument is rounded, plus a sum, a division and a product.
+  // The error of the exponential and of its rounded argument, plus the errors of a sum, a division
+  // and a product.
   const double exp_ulps = kShortExpUlps + std::abs(x.value);
   Rounded y = function(silu, x, (exp_ulps * sigmoid(-x.value) + 4) * kUlp, 1e-32);
-  // function() looks at both ends of the interval of x. Around the minimum of SiLU, values inside
-  // the interval are lower than the values at both ends.
+  // function() evaluates SiLU only at both ends of the interval of x. Around the minimum of SiLU,
+  // the values inside the interval are lower than the values at both ends.
   y.worst += square(std::min(x.worst, 1.0)) / 4;
   return y;
 }
@@ -93,14 +96,15 @@ void Sum::add(const Rounded& term) {
   size_ += std::abs(term.value);
   size2_ += square(term.value);
   worst_ += term.worst;
-  // A bias that all terms share adds up with the signs of the terms. The signs of a bias that
-  // differs between terms are practically random.
+  // If all terms have the same relative bias, the biases add up with the signs of the terms. If the
+  // bias differs from term to term, its signs are practically random.
   lean_ += term.value < 0 ? -term.bias : term.bias;
   noise2_ += square(term.noise) + kEvenVariance * square(term.bias);
 }
 
 void Sum::add_products(const WeightRow& w, std::span<const Rounded> x, double factor) {
-  // One rounding for the product with x[c], and one for the product with the factor.
+  // The decoding of w[c] rounds w.roundings times. The product with x[c] and the product with
+  // `factor` each round once more.
   const int n = w.roundings + 2;
   const double rounding = worst_of(n);
   n_ += std::ssize(x);
@@ -141,13 +145,13 @@ NormedRow normed(std::span<const float> x, std::span<const float> norm, double e
   const Rounded sum = squares.result();
   const auto n = static_cast<double>(x.size());
   const double mean = sum.value / n + eps;
-  // Half of the roundings of the division by n and of the sum with eps (the square root halves
-  // relative errors), plus the roundings of a square root and of a division.
+  // The errors of the division by n and of the sum with eps count half, because the square root
+  // halves relative errors. The errors of the square root and of the division count fully.
   constexpr double kScaleUlps = 1.5 + 4.5 + 2.5;
   const auto inverse_root = [](double v) { return 1 / std::sqrt(v); };
   row.scale =
       function(inverse_root, {mean, sum.worst / n, sum.bias / n, sum.noise / n}, kScaleUlps * kUlp);
-  // One rounding by the kernel, and one where the reference stores the row.
+  // The kernel rounds the product once. The reference rounds once when it stores the row.
   for (std::size_t c = 0; c < x.size(); ++c)
     row.x[c] = rounded({row.x[c].value * static_cast<double>(norm[c])}, 2);
   return row;

@@ -14,7 +14,7 @@ struct Params {
   float temperature = 0.8F;
   float penalty = 1;
   std::uint32_t top_k = 0;
-  double top_p = 1;  ///< 1: off
+  double top_p = 1;  ///< 1: no filter
   double min_p = 0;
 };
 
@@ -24,8 +24,8 @@ struct Spec {
   SamplerStructure structure = {.penalty = true, .draw = true};
   Params params = {};
   double spread = 3;
-  double grid = 0;                 ///< logits are multiples of this, so that many are equal; 0: off
-  std::vector<float> logits = {};  ///< the logits of every output; random if empty
+  double grid = 0;  ///< all logits are multiples of this, so many are equal; 0: any logits
+  std::vector<float> logits = {};  ///< logits of every output; random if empty
 };
 
 SamplerWords words_of(const Params& params, std::uint64_t seed) {
@@ -64,7 +64,8 @@ void build(OpProblem& p, const Spec& spec) {
   const auto seen = p.add_state(DType::u32, {(spec.vocab_size + 31) / 32});
   const auto next_token = p.add_state(DType::i32, {1});
   for (const SegmentWords& segment : p.segments()) {
-    // The op reads the write version, because embed has already filled it.
+    // The op reads the version that the segment writes, because embed has already filled it in the
+    // same step.
     auto* bits =
         reinterpret_cast<std::uint32_t*>(p.state_bytes(seen, segment.slot, segment.write_version));
     for (std::int64_t word = 0; word < (spec.vocab_size + 31) / 32; ++word)

@@ -18,13 +18,14 @@ struct Spec {
   std::int64_t capacity = 0;
   double u_spread = 1;
   double z_spread = 1;
-  double dt_bias = -3;  ///< before softplus, which makes 0.05 of it
+  double dt_bias = -3;  ///< softplus makes 0.05 of the value -3
   double dt_spread = 1;
   double a_log = 0.5;
   double a_log_spread = 1;
-  bool nan = false;  ///< one channel is NaN from row 1 on, all channels from row 4 on
-  /// The values of r in the first rows. A NaN makes all channels NaN from its row on. Rows without
-  /// a value here are random.
+  /// Whether the input has NaN: in one channel from row 1 on, in all channels from row 4 on.
+  bool nan = false;
+  /// The values of r in the first rows. A NaN in r makes all channels NaN from its row on. Later
+  /// rows have random values.
   std::vector<float> rates = {};
 };
 
@@ -35,7 +36,7 @@ struct Element {
   float value;
 };
 
-/// Adds an input of random rows with `cols` columns, then sets the given elements.
+/// Adds an input of random rows with `cols` columns, in which the given elements have given values.
 std::size_t add_input_with(OpProblem& p, std::int64_t cols, double spread,
                            const std::vector<Element>& elements) {
   std::vector<float> values(static_cast<std::size_t>(p.valid_rows(RowSpace::rows) * cols));
@@ -49,28 +50,29 @@ struct Parts {
   std::size_t u, bcr, z, dt_weight, dt_bias, a_log, skip, h;
 };
 
-/// One state of one channel and its accumulated error. Both are carried from row to row.
+/// The value of one state of one channel, and its accumulated errors. Both are carried from row to
+/// row.
 struct Carried {
   double value = 0;
   double worst = 0;
   double noise2 = 0;
-  /// The errors that functions cause in the decay and in the input. These errors may have the same
-  /// sign in every row.
+  /// The errors that exp and other functions cause in the decay and in the input. They may have the
+  /// same sign in every row.
   double lean_of_decay = 0, lean_of_input = 0;
 
   Rounded rounded() const {
     return {value, worst, std::abs(lean_of_decay) + std::abs(lean_of_input), std::sqrt(noise2)};
   }
-  /// h = exp(power) * h + input * b. A factor near 1 has almost no error: kernels multiply h by
-  /// exp(power) - 1, which has a relative error, and add the product to h.
+  /// Computes h = exp(power) * h + input * b. Kernels compute exp(power) - 1 with a relative error,
+  /// multiply it by h, and add the product to h. A decay factor near 1 thus has almost no error.
   void advance(const Rounded& power, const Rounded& input, double b);
 };
 
 void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const auto square = [](double x) { return x * x; };
   const double decay = std::exp(power.value);
-  // The error of exp has two bounded parts: its own error (6e-7 in exp2_of_rest), and the error of
-  // its argument.
+  // The error of the decay has two parts, and both are bounded: the error of exp itself (6e-7 in
+  // exp2_of_rest), and the error of its argument.
   const double own = 5 * kUlp * std::min(decay, std::abs(std::expm1(power.value)));
   const double grown = decay * std::exp(std::min(power.worst, 50.0));
   const double decay_worst = own + grown - decay;
@@ -79,7 +81,7 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   const double before = value;
   value = decay * before + gain.value;
   // A kernel rounds the product (exp(power) - 1) * h, the sum of this product and input * b, and
-  // the new h. The reference rounds h once more when it stores h.
+  // the new h. The reference rounds h once more, when it stores h.
   const double change = std::expm1(power.value) * before;
   const double sizes[] = {change, change + gain.value, value, value};
   double roundings = 0, roundings2 = 0;
@@ -95,7 +97,7 @@ void Carried::advance(const Rounded& power, const Rounded& input, double b) {
   lean_of_input = decay * lean_of_input + (gain.value < 0 ? -gain.bias : gain.bias);
 }
 
-/// Evaluates the formula of the op row by row, for all channels and states.
+/// Evaluates the formula of the op with its errors, row by row, for all channels and states.
 class ScanErrors {
  public:
   ScanErrors(const OpProblem& p, const Spec& spec, const Parts& parts)
@@ -107,7 +109,7 @@ class ScanErrors {
     skip_ = weight(parts.skip);
   }
 
-  /// The errors of y, then of h in each segment.
+  /// The allowed errors of y, then those of h for each segment.
   ResultErrors all() const {
     ResultErrors errors(1);
     for (const SegmentWords& segment : p_.segments()) {
@@ -140,11 +142,12 @@ class ScanErrors {
       const double softplus = x > 30 ? x : std::log1p(std::exp(x));
       return std::clamp(softplus, 1e-4, 100.0);
     };
-    // The errors of an exponential, of a logarithm (a division and a series), and of a sum.
+    // The errors of an exponential, of a logarithm (which takes a division and a series), and of a
+    // sum.
     return function(clipped, raw, (kExpUlps + 2.5 + 2.5) * kUlp);
   }
 
-  /// Advances the states of a channel by one row and returns y for that row.
+  /// Advances the states of channel e by one row, and returns y for this row.
   Rounded advance(std::int64_t row, std::int64_t e, std::vector<Carried>& h) const {
     const auto at = static_cast<std::size_t>(e);
     const auto bcr = input_row(p_, parts_.bcr, row);
@@ -222,8 +225,8 @@ std::vector<OpCase> selective_scan_cases() {
     for (std::uint32_t position : {0U, 6U})
       cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position), kPlain,
                            {.segments = one_segment(n, position)}));
-  // As many states as the models have (vectorized kernels keep them in registers), and enough rows
-  // for several blocks of a kernel.
+  // These cases have 16 states, as the models do, because vectorized kernels keep 16 states in
+  // registers. Most of them have enough rows for several blocks of a kernel.
   for (std::uint32_t n : {1U, 2U, 17U, 33U})
     for (std::int64_t d_inner : {48, 65})
       cases.push_back(make(
@@ -249,7 +252,7 @@ std::vector<OpCase> selective_scan_cases() {
                        {.segments = three_segments(), .dt_bias = -60, .dt_spread = 10}));
   cases.push_back(make("dt_around_lower_clip", kEdge,
                        {.segments = three_segments(), .dt_bias = -9.21, .dt_spread = 0.3}));
-  // The decay rate a is near 1e-3, so that exp(100 a) is neither 0 nor 1.
+  // The size of the decay rate a is near exp(-6) = 2.5e-3, so exp(100 a) is neither 0 nor 1.
   cases.push_back(
       make("dt_above_upper_clip", kEdge,
            {.segments = three_segments(), .dt_bias = 500, .dt_spread = 10, .a_log = -6}));
@@ -264,8 +267,8 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("large_values", kEdge, {.segments = three_segments(), .u_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.segments = three_segments(), .u_spread = 1e-15}));
   cases.push_back(make("nan_stays", kEdge, {.segments = three_segments(), .nan = true}));
-  // Vectorized kernels bound the products of time step and decay by the largest time step of
-  // several rows. A NaN after a large time step must survive this.
+  // For several rows at once, vectorized kernels bound the product of time step and decay rate by
+  // that of the largest time step. This bound must not hide a NaN that follows a large time step.
   for (const std::int64_t d_state : {16, 5})
     cases.push_back(make("nan_after_a_long_step_" + std::to_string(d_state), kEdge,
                          {.d_state = d_state,
@@ -282,7 +285,7 @@ std::vector<OpCase> selective_scan_cases() {
       make("three_states", kEdge, {.d_inner = 17, .d_state = 3, .segments = long_segments()}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
   cases.push_back(make("longest_segment", kEdge, {.segments = one_segment(512, 0)}));
-  // The state does not decay, so that every row contributes as much as the last row.
+  // The state hardly decays, so every row contributes about as much as the last row.
   cases.push_back(
       make("long_without_forgetting", kEdge,
            {.segments = long_segments(), .dt_bias = -60, .dt_spread = 10, .a_log = -2}));

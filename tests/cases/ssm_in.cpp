@@ -6,8 +6,8 @@ namespace bitaxon::test {
 namespace {
 
 struct Spec {
-  Format format = Format::f32;   ///< format of in_proj
-  Format vectors = Format::f32;  ///< format of all other weights
+  Format format = Format::f32;   ///< the format of in_proj
+  Format vectors = Format::f32;  ///< the format of all other weights
   std::int64_t d_model = 64;
   std::int64_t d_inner = 96;
   std::int64_t d_conv = 4;
@@ -17,7 +17,8 @@ struct Spec {
   double x_spread = 1;
 };
 
-/// Channel e of row r of v in a segment. Negative rows come from the tail, a state without errors.
+/// Element e of row r of v in a segment. A negative r means a row of the tail, which is a state
+/// tensor and has no error.
 Rounded row_of_v(const OpProblem& p, const Spec& spec, std::size_t tail, std::span<const Rounded> v,
                  const SegmentWords& segment, std::int64_t r, std::int64_t e) {
   if (r >= 0) return v[static_cast<std::size_t>((segment.first_row + r) * 2 * spec.d_inner + e)];
@@ -32,7 +33,7 @@ ResultErrors errors_of(const OpProblem& p, const Spec& spec, std::span<const Rou
   const std::vector<float> taps = values_of(p.weights()[taps_at]);
   const std::vector<float> bias = values_of(p.weights()[bias_at]);
   const std::int64_t n_before = spec.d_conv - 1;
-  ResultErrors errors(2);  // u, z
+  ResultErrors errors(2);  // the errors of u and of z
   for (const SegmentWords& segment : p.segments()) {
     for (std::int64_t r = 0; r < segment.n_rows; ++r)
       for (std::int64_t e = 0; e < spec.d_inner; ++e) {
@@ -71,7 +72,8 @@ void build(OpProblem& p, const Spec& spec) {
     std::vector<Rounded> vz =
         products(problem.weights()[in_proj],
                  normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt, 1e-6));
-    for (Rounded& value : vz) value = rounded(value);  // the reference stores these values
+    // The reference rounds these values when it stores them.
+    for (Rounded& value : vz) value = rounded(value);
     return errors_of(problem, spec, vz, taps, bias, tail);
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
@@ -119,11 +121,11 @@ std::vector<OpCase> ssm_in_cases() {
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-15}));
-  // The state is replaced in place: by fewer rows than it has, and by more rows.
+  // The segment reads and writes the same version. It has fewer rows than the state, or more rows.
   for (std::uint32_t n : {2U, 7U})
     cases.push_back(make("in_place_" + std::to_string(n), kEdge, {.segments = in_place(n)}));
   cases.push_back(make("long_segments", kEdge, {.segments = long_segments()}));
-  // A bucket of one row.
+  // These cases have one row in a bucket of one row.
   for (Format format : kEveryFormat)
     cases.push_back(
         make("single_" + std::string(name_of(format)), tags_of(format),

@@ -21,16 +21,17 @@ namespace fs = std::filesystem;
 struct BadCase {
   Arguments arguments;
   int status;             ///< 2 if the command line is invalid, 1 if a file or device is invalid
-  std::string mentioned;  ///< text that the message must hold
+  std::string mentioned;  ///< text that the message must contain
   std::string input = {};
   std::map<std::string, std::string> environment = {};
 };
 
-/// A Git LFS pointer file.
+/// The contents of a Git LFS pointer file.
 constexpr const char* kPointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 11422654\n";
 
-/// A working folder with the files of the cases. Relative paths keep the tables readable.
+/// A working folder with the files of the cases. The cases name these files by short relative
+/// paths.
 class BadInputCli : public testing::Test {
  protected:
   BadInputCli() { surroundings_.folder = folder_.path(); }
@@ -40,7 +41,7 @@ class BadInputCli : public testing::Test {
     fs::create_directories(at(name).parent_path());
     write_file(at(name), text);
   }
-  /// Adds a folder with the smallest model.
+  /// Adds a folder with the smallest recorded model.
   void add_model(const std::string& name) const {
     copy_model(golden_dir() / kSmallestModel, at(name));
   }
@@ -49,7 +50,7 @@ class BadInputCli : public testing::Test {
     write(name + "/" + file, text);
   }
 
-  /// Every file with its size and modification time.
+  /// Describes every file in the working folder by path, size and modification time.
   std::vector<std::string> files() const {
     std::vector<std::string> all;
     for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
@@ -66,7 +67,8 @@ class BadInputCli : public testing::Test {
     for (const BadCase& bad : cases) {
       SCOPED_TRACE(fmt::format("bit-axon '{}'", fmt::join(bad.arguments, "' '")).substr(0, 300));
       surroundings_.environment = bad.environment;
-      // --quiet leaves only the error. It must come before a `--` of the case.
+      // --quiet suppresses all output except the error. It must come before a `--` among the
+      // arguments.
       Arguments arguments = bad.arguments;
       if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && arguments[0] != "devices" &&
           bad.mentioned != "--quiet")
@@ -142,8 +144,8 @@ TEST_F(BadInputCli, RefusesUnknownCommandsAndFlags) {
   });
 }
 
-/// --help with a mistyped command must not end with status 0.
-TEST_F(BadInputCli, HelpDoesNotHideUnknownWords) {
+/// A mistyped command is an error even if --help follows.
+TEST_F(BadInputCli, RefusesUnknownWordsDespiteHelp) {
   const std::string command = "expected a command, got \"nosuch\"";
   std::vector<BadCase> cases;
   for (const char* question : {"--help", "-h", "--version", "-V"}) {
@@ -179,7 +181,7 @@ TEST_F(BadInputCli, RefusesNumbersOutOfRange) {
   };
   for (const auto& [flag, values] : flags)
     for (const std::string& value : values)
-      // No other flag is given, because a second --max-tokens would be an error, too.
+      // The command has no other flag, because a second --max-tokens would be an error as well.
       cases.push_back({{"run", "--prompt", "a", flag, value}, 2, flag});
   for (const std::string& value : flags[10].second)
     if (value != "a\nb")
@@ -200,7 +202,7 @@ TEST_F(BadInputCli, RefusesMissingDevices) {
   });
 }
 
-TEST_F(BadInputCli, RefusesShadersForDevicesWithoutShaders) {
+TEST_F(BadInputCli, RefusesAShaderFolderForDevicesWithoutShaders) {
   const std::map<std::string, std::string> no_driver = {{"VK_DRIVER_FILES", "/no/such/driver"},
                                                         {"VK_ICD_FILENAMES", "/no/such/driver"}};
   expect_refused({
@@ -214,7 +216,7 @@ TEST_F(BadInputCli, RefusesShadersForDevicesWithoutShaders) {
   });
 }
 
-TEST_F(BadInputCli, RefusesBadPromptsAndCombinations) {
+TEST_F(BadInputCli, RefusesBadPromptsAndFlagCombinations) {
   write("empty.json", "[]");
   write("object.json", "{}");
   write("text.json", "[\"hello\"]");
@@ -295,7 +297,8 @@ TEST_F(BadInputCli, RefusesBadIdsAndSplits) {
                           "1\n\x1b[2J"}) {
     cases.push_back({{"run", "--prompt-ids", ids}, 2, "--prompt-ids"});
     cases.push_back({logits_of({"--ids", ids}), 2, "--ids"});
-    // detokenize accepts brackets around its argument, and spaces between ids.
+    // Unlike the other commands, detokenize accepts brackets around its argument, and spaces
+    // between ids.
     if (std::string(ids) != "[[1]]" && std::string(ids) != "1 2")
       cases.push_back({{"detokenize", "--", ids}, 2, "IDS"});
   }
@@ -452,7 +455,7 @@ TEST_F(BadInputCli, RefusesBrokenConfigurations) {
     config[key] = value;
     add(config.dump(), key == "hidden_dim" && value == 33 ? "hidden_dim" : key);
   }
-  // Valid configurations that do not match the tensors.
+  // These configurations are valid, but they do not match the tensors.
   for (const char* key : {"vocab_size", "d_source_model", "ssm_d_state", "num_layers"}) {
     Json config = good;
     config[key] = good[key].get<int>() * 2;
@@ -466,9 +469,9 @@ TEST_F(BadInputCli, RefusesBrokenTokenizers) {
   add_model("broken", "tokenizer.json", good.substr(0, 2000));
   add_model("object", "tokenizer.json", "{}");
   add_model("empty", "tokenizer.json", "");
-  add_model("wide", "tokenizer.json", good);  // the tokenizer has 1024 ids, the model only 128
+  add_model("wide", "tokenizer.json", good);  // the tokenizer has 1024 ids, but the model only 128
   add_model("pointer", "tokenizer.json", kPointer);
-  // The file is cut inside a number.
+  // This file ends in the middle of a number.
   add_model("cut", "tokenizer.json", good.substr(0, 5000));
   add_model("none");
   add_model("folder");
@@ -587,19 +590,20 @@ TEST_F(BadInputCli, RefusesUnwritableOutputs) {
     cases.push_back({logits_of({"--ids", "1", "--save-state", out}), 1, "--save-state"});
     cases.push_back({run_with({"--save-state", out}), 1, "--save-state"});
   }
-  // A rename would replace the pipe, or the device file for all users.
+  // Renaming a file to one of these names would replace the pipe, or replace the device file for
+  // all users.
   ASSERT_EQ(::mkfifo(at("pipe").c_str(), 0600), 0);
   for (const char* out : {"folder", "folder/", ".", "/", "missing/", "", "pipe", "/dev/null"}) {
     cases.push_back({{"logits", "--ids", "1", "--out", out}, 2, "--out"});
     cases.push_back({run_with({"--save-state", out}), 2, "--save-state"});
   }
-  if (::geteuid() != 0) {  // root may write anywhere
+  if (::geteuid() != 0) {  // permissions do not stop root
     fs::create_directory(at("locked"));
     fs::permissions(at("locked"), fs::perms::owner_read | fs::perms::owner_exec);
     cases.push_back({{"logits", "--ids", "1", "--out", "locked/out"}, 1, "--out"});
     cases.push_back({run_with({"--save-state", "locked/out"}), 1, "--save-state"});
   }
-  // Both outputs name the same file, so one would be lost.
+  // Both flags name the same file, so one of the outputs would be lost.
   cases.push_back(
       {logits_of({"--ids", "1", "--save-state", "out.safetensors"}), 2, "--save-state"});
   expect_refused(cases);

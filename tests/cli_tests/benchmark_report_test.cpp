@@ -1,4 +1,4 @@
-// The reports of a benchmark in each format, from synthetic results.
+// The reports of a benchmark in each format. The results in them are synthetic.
 #include "benchmark/benchmark_report.h"
 
 #include <fmt/format.h>
@@ -69,7 +69,7 @@ bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-/// The cells of a CSV row as defined by RFC 4180.
+/// Splits a CSV row into its cells (RFC 4180).
 std::vector<std::string> cells_of(const std::string& line) {
   std::vector<std::string> cells(1);
   bool quoted = false;
@@ -91,7 +91,7 @@ std::string cell_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-TEST(BenchmarkReport, TableAndMarkdownHoldTheSameFacts) {
+TEST(BenchmarkReport, TableAndMarkdownHaveTheSameContent) {
   for (const auto& text : {tool::table_text, tool::markdown_text}) {
     const std::string said = text(findings());
     for (const char* wanted :
@@ -111,7 +111,8 @@ TEST(BenchmarkReport, MarksSynthesizedStates) {
   const std::string all[] = {tool::table_text(found), tool::markdown_text(found),
                              tool::page_text(found)};
   for (const std::string& text : all) {
-    // Each report has two tests that differ only in how their state was made.
+    // Each report has two tests that differ only in how the state was made: by feeding tokens, or
+    // synthesized.
     EXPECT_TRUE(std::regex_search(text, std::regex("decode 4 at 64[ <]"))) << text;
     EXPECT_TRUE(holds(text, "decode 4 at 64, synthesized")) << text;
     EXPECT_TRUE(holds(text, tool::kMadeUpNote)) << text;
@@ -214,7 +215,7 @@ TEST(BenchmarkReport, CsvHasRecordsAndOpsInOneTable) {
   EXPECT_EQ(cell(op, "share"), "0.75");
   EXPECT_EQ(cell(op, "flops"), "3000");
   EXPECT_EQ(cell(op, "tokens_per_sec"), "");
-  // The columns are the same without a profile.
+  // The columns do not depend on whether there is a profile.
   Benchmark bare = found;
   for (BenchedDevice& one : bare.devices) one.profiles.clear();
   EXPECT_EQ(tool::csv_text(bare).substr(0, tool::csv_text(bare).find('\n')),
@@ -259,7 +260,7 @@ TEST(BenchmarkPlots, HandleNoPointsAndOnePoint) {
   EXPECT_TRUE(holds(plot, "class=\"limit\""));
 }
 
-TEST(BenchmarkPlots, TheLastLengthHasALabel) {
+TEST(BenchmarkPlots, TheLastPointHasALabel) {
   std::vector<tool::PlotPoint> points;
   for (const double x : {100, 2000, 2040, 2048}) points.push_back({x, 1, 1, 1, 2});
   const std::string plot = tool::line_plot({{"a", points}}, "x", "y");

@@ -1,4 +1,4 @@
-// bit-axon benchmark: the records that it prints. No test depends on speed.
+// Tests of `bit-axon benchmark`: the records that it prints. No test depends on speed.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,8 @@ namespace {
 
 const Arguments kJson = {"--format", "json"};
 
-/// The arguments of the shortest possible benchmark, followed by `more`.
+/// The arguments of a very short benchmark, followed by `more`. A flag in `more` replaces the flag
+/// of the same name.
 Arguments quick(const Arguments& more = {}) {
   Arguments all = {"benchmark", "--quiet"};
   const auto add = [&](const Arguments& flags, const char* other = "") {
@@ -41,7 +42,7 @@ Arguments on_cpu(const Arguments& more = {}) { return quick(Arguments{"--device"
 
 Json benchmark_json(const Arguments& arguments) { return run_json(arguments + kJson); }
 
-/// The names of the records, such as "cpu decode 3 at 5".
+/// One line per record, such as "cpu decode 3 at 5": device, test, number of tokens, position.
 std::vector<std::string> names_of(const Json& records) {
   std::vector<std::string> names;
   for (const Json& record : records)
@@ -84,14 +85,14 @@ TEST(LengthyBenchmarkCli, DevicesRunTheSameTestsInTurn) {
   const Json& records = json["records"];
   EXPECT_EQ(records[0]["flops"], records[1]["flops"]);
   EXPECT_EQ(records[1]["precision"], "exact");
-  // Rates are measured after each round, and two measurements are never equal.
+  // The rates of a device are measured after each round. Two measurements never give the same rate.
   for (const Json& device : json["devices"]) {
     EXPECT_LT(device["read_bytes_per_sec_min"], device["read_bytes_per_sec"]);
     EXPECT_LT(device["float32_flops_per_sec_min"], device["float32_flops_per_sec"]);
   }
 }
 
-TEST(BenchmarkCli, DecodesAtADepth) {
+TEST(BenchmarkCli, DecodesAtTheRequestedDepths) {
   const Json json = benchmark_json(on_cpu({"--depth", "0,9,100"}));
   const std::vector<std::string> names = {"cpu prefill 5 at 0", "cpu first_token 5 at 0",
                                           "cpu decode 3 at 5", "cpu decode 3 at 9",
@@ -107,8 +108,9 @@ TEST(BenchmarkCli, DecodesAtADepth) {
             "cpu decode 3 at 9");
 }
 
-TEST(BenchmarkCli, ComputesSequencesTogether) {
-  // The model is so small that measuring the device rates takes longer.
+TEST(BenchmarkCli, ComputesABatchOfSequencesTogether) {
+  // This model is so small that measuring the rates of the device takes longer than the benchmark
+  // itself.
   const TemporaryFolder folder;
   write_model(folder.path(), random_stored(small_config(), 1));
   const Arguments go = on_cpu({"-m", folder.path().string()});
@@ -119,11 +121,12 @@ TEST(BenchmarkCli, ComputesSequencesTogether) {
     EXPECT_EQ(three["records"][i]["batch_size"], 3);
     EXPECT_EQ(three["records"][i]["flops"].get<std::int64_t>(),
               3 * one["records"][i]["flops"].get<std::int64_t>());
-    // Weights are read once for all sequences.
+    // A step reads the weights once for all sequences.
     EXPECT_LT(three["records"][i]["stored_bytes"].get<std::int64_t>(),
               3 * one["records"][i]["stored_bytes"].get<std::int64_t>());
   }
-  // Each test takes two steps, and the last step has one row.
+  // With 32 sequences of 17 tokens, each test takes two steps, and the second step is only partly
+  // filled.
   benchmark_json(on_cpu(
       {"-m", folder.path().string(), "-s", "17", "--batch-size", "32", "--decode-tokens", "1"}));
 }
@@ -260,7 +263,7 @@ TEST(BenchmarkCli, RefusesTwoNamesOfOneDevice) {
 #endif
 
 TEST(BenchmarkLimits, HostRatesArePositive) {
-  // Memory does not divide evenly among three threads.
+  // With three threads, the buffer does not divide evenly among the threads.
   for (const int n_threads : {1, 2, 3}) {
     EXPECT_GT(host_read_rate(n_threads), 1e6);
     EXPECT_GT(host_multiply_add_rate(n_threads), 1e6);

@@ -1,4 +1,4 @@
-// bit-axon run --chat, through a pipe.
+// Tests of `bit-axon run --chat`, with questions from a pipe.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -11,11 +11,13 @@
 namespace bitaxon::test {
 namespace {
 
-/// Chats run in exact precision and on one device, so that states can be compared byte by byte.
+/// All chats run on one device in exact precision, so that their states can be compared byte by
+/// byte.
 const Arguments kModel = {"--quiet", "--device", "cpu", "--precision", "exact"};
 const Arguments kChat = Arguments{"run", "--chat", "--max-tokens", "10", "--seed", "4"} + kModel;
 
-/// Computes with other commands what a chat must do. The ids of each turn are given as ids.
+/// Computes the expected result of a chat with other commands. Each turn is passed to `bit-axon
+/// run` as token ids.
 class ExpectedChat {
  public:
   explicit ExpectedChat(std::string system = {}) : system_(std::move(system)) {}
@@ -39,7 +41,8 @@ class ExpectedChat {
     }
   }
   const std::string& out() const { return out_; }
-  /// The state file after all ids. `bit-axon logits` feeds them in the same pieces as a chat.
+  /// The bytes of the state file after all ids. `bit-axon logits` feeds the ids in the same pieces
+  /// as a chat.
   std::string fed_state() const {
     run_well(Arguments{"logits", "--ids", joined(fed_), "--split", joined(pieces_), "--out",
                        (folder_ / "l").string(), "--save-state", (folder_ / "fed").string()} +
@@ -65,7 +68,7 @@ TEST(LengthyChatCli, TheHistoryIsKeptAsTokenIds) {
   EXPECT_EQ(finished.out, expected.out());
   EXPECT_EQ(finished.err, "");
   EXPECT_EQ(read_file(folder / "state"), expected.fed_state());
-  // The result does not depend on how the lines arrive and how the input ends.
+  // The result depends neither on how the lines are split nor on how the input ends.
   for (const char* input : {"Who is there?\r\n\nLong live the king!",
                             "Who is there?\nLong live the king!\n/exit\nmore\n",
                             "forget this\n/RESET \nWho is there?\nLong live the king!\n/quit\n"}) {
@@ -74,7 +77,8 @@ TEST(LengthyChatCli, TheHistoryIsKeptAsTokenIds) {
               expected.out());
     EXPECT_EQ(read_file(folder / "state"), expected.fed_state()) << input;
   }
-  // It also does not depend on a first question on the command line, --no-stream, or --run-ahead.
+  // The result is also the same if the first question is on the command line, and with --no-stream
+  // or --run-ahead.
   for (const Arguments& more : {Arguments{"Who is there?"}, Arguments{"--prompt", "Who is there?"},
                                 Arguments{"Who is there?", "--no-stream", "--run-ahead", "0"},
                                 Arguments{"Who is there?", "--run-ahead", "8"}}) {
@@ -91,7 +95,8 @@ TEST(ChatCli, EndsOnExitAndQuit) {
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}\nhello\n", word)).out, expected);
     EXPECT_EQ(run_well(kChat, fmt::format("hello\n{}", word)).out, expected);
   }
-  // The word ends the chat only if it is alone in a line and is not the first question.
+  // "exit" or "quit" ends the chat only if it is alone in a line and is not the first question on
+  // the command line.
   for (const char* question : {"exit the stage", "the exit", "exits", "quit."})
     EXPECT_GT(run_well(kChat, std::string(question) + "\n").out.size(), 1U) << question;
   EXPECT_GT(run_well(kChat + Arguments{"exit"}, "").out.size(), 1U);
@@ -107,7 +112,7 @@ TEST(ChatCli, ChatEqualsRunChat) {
   EXPECT_EQ(run_well(chat + more, questions).out, run_well(kChat + more, questions).out);
 }
 
-TEST(ChatCli, ExplainsItsEndOnATerminal) {
+TEST(ChatCli, TellsHowToEndTheChatOnATerminal) {
   Surroundings surroundings;
   surroundings.stdin_is_terminal = true;
   const Arguments chat = {"chat", "--max-tokens", "2", "--device", "cpu"};
@@ -119,7 +124,7 @@ TEST(ChatCli, ExplainsItsEndOnATerminal) {
     for (const char* way : {"exit or quit", "Ctrl-D", "Ctrl-C at an empty prompt"})
       EXPECT_NE(first.find(way), std::string::npos) << program.err();
     program.write(end);
-    // The chat ends by itself before the terminal is closed.
+    // Reads until the chat ends by itself. The terminal is still open then.
     program.read_until([](const std::string&, const std::string&) { return false; });
     EXPECT_EQ(program.finish().status, 0) << end;
   }
@@ -129,7 +134,7 @@ TEST(ChatCli, ExplainsItsEndOnATerminal) {
   EXPECT_EQ(program.finish().status, 130);
 }
 
-TEST(LengthyChatCli, ASystemMessageComesFirstAndAfterReset) {
+TEST(LengthyChatCli, ASystemMessageIsFedFirstAndAfterReset) {
   const TemporaryFolder folder;
   const Arguments more = {"--system", "Be brief.", "--save-state", (folder / "state").string()};
   ExpectedChat expected("Be brief.");
@@ -197,7 +202,7 @@ TEST(LengthyChatCli, ASystemMessageIsUsedAfterASavedState) {
             run_well(kChat + load, "And now?\n").out);
 }
 
-/// Copies a model and changes the names of the template's tokens in its tokenizer.
+/// Copies a model and renames the tokens of the chat template in its tokenizer.
 void copy_model_without_template_tokens(const std::filesystem::path& to) {
   copy_model(bundled_model_dir(), to);
   std::string tokenizer = read_file(to / "tokenizer.json");
@@ -223,7 +228,7 @@ TEST(ChatCli, RefusesATokenizerWithoutTheTemplatesTokens) {
               "got one without <|im_start|> and <|im_end|>; `--chat-template none` sends plain "
               "text\n");
   }
-  // Without a chat the tokens are not needed.
+  // Without a chat, these tokens are not needed.
   run_well({"run", "--quiet", "-m", model, "--max-tokens", "2", "hi"});
 }
 

@@ -1,4 +1,4 @@
-// bit-axon compare: whether two devices agree, and the report of their differences.
+// Tests of `bit-axon compare`: whether two devices agree, and the report of their differences.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ struct Judged {
   Json json;
 };
 
-/// Runs a comparison. The devices may agree or not, but stderr must stay empty.
+/// Runs a comparison with --json. The verdict may be either, but stderr must be empty.
 Judged judge(const Arguments& arguments, const std::string& input = {}) {
   const Finished finished = run(arguments + Arguments{"--json"}, input);
   EXPECT_EQ(finished.err, "") << finished.describe();
@@ -61,10 +61,11 @@ void expect_agreement(const Json& json, std::int64_t n_rows, std::int64_t n_gree
                        json["a"]["decode_tokens_per_sec"].get<double>());
 }
 
-TEST(LengthyCompareCli, TheBundledModelAgreesInBothPrecisions) {
+TEST(LengthyCompareCli, DevicesAgreeOnTheBundledModelInBothPrecisions) {
   for (const char* precision : {"exact", "fast"}) {
     SCOPED_TRACE(precision);
-    // stderr says that the reference always computes exactly.
+    // run_json() permits notes on stderr. In fast precision, a note says that the reference always
+    // computes exactly.
     const Json json =
         run_json(kText + Arguments{"--json", "--precision", precision, "--max-tokens", "12"});
     expect_agreement(json, json["rows"], 12);
@@ -82,7 +83,7 @@ TEST(LengthyCompareCli, TheBundledModelAgreesInBothPrecisions) {
   }
 }
 
-TEST(LengthyCompareCli, TheSmallPresetAgrees) {
+TEST(LengthyCompareCli, DevicesAgreeOnTheSmallPreset) {
   const Arguments small = kCompare + Arguments{"--config-small", "--max-tokens", "8"};
   for (const char* precision : {"exact", "fast"}) {
     const Arguments go = small + Arguments{"--precision", precision};
@@ -141,13 +142,13 @@ TEST(LengthyCompareCli, ADeviceAgreesWithItselfToTheLastBit) {
   EXPECT_EQ(json["tolerance"]["row_relative_l2"], 0.0);
 }
 
-TEST(LengthyCompareCli, BeyondToleranceIsAFailure) {
+TEST(LengthyCompareCli, ADifferenceBeyondTheToleranceIsAFailure) {
   const Arguments strict = kText + Arguments{"--precision", "fast", "--tolerance", "1e-12"};
   const Judged judged = judge(strict);
   EXPECT_EQ(judged.status, 1);
   EXPECT_EQ(judged.json["tolerance"]["relative_l2"], 1e-12);
   EXPECT_DOUBLE_EQ(judged.json["tolerance"]["row_relative_l2"].get<double>(), 3e-12);
-  // The named layer is the first that is not within the tolerance.
+  // The verdict names the first layer that is not within the tolerance.
   std::string first;
   for (const Json& layer : judged.json["layers"])
     if (first.empty() && !layer["within_tolerance"].get<bool>())
@@ -172,7 +173,7 @@ TEST(CompareCli, ReportNamesDevicesModelAndDifferences) {
     EXPECT_TRUE(std::regex_search(report.out, std::regex("(^|\n)" + std::string(line) + "\n")))
         << line << "\n"
         << report.out;
-  // Notes about the model appear once.
+  // Both devices use the same model, so the notes about the model appear only once.
   const Finished talking = run_well({"compare", "--max-tokens", "1", "a"});
   EXPECT_EQ(talking.err_lines().size(), 2U) << talking.err;
   const Finished verbose = run_well({"compare", "--max-tokens", "1", "a", "--verbose"});

@@ -1,5 +1,5 @@
-// Compares models that are known to differ, and checks the comparison against the outputs of each
-// model alone.
+// Compares pairs of models that are known to differ. Each comparison is checked against the outputs
+// of the two models when they run alone.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ OpenModel open_random(std::uint64_t seed = 1, const BitAxonConfig& config = test
   return test::open_random("cpu", 1, config, options, seed);
 }
 
-/// The random model, with `change` added to the first element of one of its tensors.
+/// The random model of seed 1, with `change` added to the first element of `tensor`.
 OpenModel open_changed(const std::string& tensor, float change) {
   test::StoredModel stored = test::random_stored(test::small_config(), 1);
   stored.tensors.at(tensor).values[0] += change;
@@ -61,7 +61,7 @@ TEST(Comparison, FindsNoDifferenceBetweenEqualModels) {
   EXPECT_FALSE(found->parting);
   EXPECT_GT(found->prefill_tokens_per_sec(found->a), 0);
   EXPECT_GT(found->b.decode_tokens_per_sec(), 0);
-  // Each greedy token must be the likeliest token of the logits before it.
+  // Each greedy token must be the likeliest token of the logits that precede it.
   std::vector<std::int32_t> ids = kIds;
   for (const std::int32_t token : found->a.greedy_tokens) {
     const std::vector<float> logits = all_logits(a, ids);
@@ -121,7 +121,7 @@ TEST(Comparison, NamesTheFirstLayerThatDiffers) {
 }
 
 TEST(Comparison, FindsTheFirstGreedyTokenThatDiffers) {
-  // The less two models differ, the more tokens they have in common.
+  // The smaller the change, the more greedy tokens the two models have in common.
   OpenModel a = open_random(1);
   int n_partings = 0, n_later = 0;
   for (const float change : {3.0F, 0.3F, 0.03F}) {
@@ -185,7 +185,7 @@ TEST(Comparison, EndsWhenInterrupted) {
   EXPECT_FALSE(compare_all(a, b, {kIds, {23}, 4}, Tolerance::exact(), interrupted));
 }
 
-/// A comparison without differences. Tests change parts of it.
+/// A comparison without differences. Each test adds the differences that it needs.
 Comparison agreeing() {
   Comparison found;
   found.spec = test::small_config().spec();

@@ -1,4 +1,4 @@
-// Checks the measures of the difference between two devices with numbers computed by hand.
+// Checks the measures of difference between two devices against numbers computed by hand.
 #include "compare/difference.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,8 @@ TEST(Difference, IsZeroForNoRowsAndEqualRows) {
 }
 
 TEST(Difference, EqualsNumbersComputedByHand) {
-  // The rows of a have the norms 5, 13 and 10. The rows of b differ by (0, 0), (0, 1) and (-3, 4).
+  // The rows of a are (3, 4), (5, 12) and (6, 8), with the norms 5, 13 and 10. The rows of b minus
+  // those of a are (0, 0), (0, 1) and (-3, 4).
   Difference difference;
   difference.add(std::vector<float>{3, 4, 5, 12, 6, 8}, std::vector<float>{3, 4, 5, 13, 3, 12}, 3);
   EXPECT_DOUBLE_EQ(difference.relative_l2(), std::sqrt(26.0 / 294.0));
@@ -44,7 +45,7 @@ TEST(Difference, EqualsNumbersComputedByHand) {
             "relative L2 of row 2: expected at most 4.00e-01, got 5.00e-01");
 }
 
-TEST(Difference, DoesNotDependOnThePieces) {
+TEST(Difference, DoesNotDependOnHowRowsAreSplit) {
   std::vector<float> a, b;
   for (int i = 0; i < 7 * 11; ++i) {
     a.push_back(std::sin(static_cast<float>(i)));
@@ -65,7 +66,7 @@ TEST(Difference, DoesNotDependOnThePieces) {
   EXPECT_EQ(pieces.largest(), whole.largest());
 }
 
-TEST(Difference, IsInfiniteWhenOnlyAIsZero) {
+TEST(Difference, IsInfiniteForARowThatIsZeroOnlyInA) {
   Difference difference;
   difference.add(std::vector<float>{0, 0, 1, 1}, std::vector<float>{0, 1e-30F, 1, 1}, 2);
   EXPECT_EQ(difference.worst_row_relative_l2(), std::numeric_limits<double>::infinity());
@@ -78,7 +79,7 @@ TEST(Difference, NaNAndInfinityAreWithinNoTolerance) {
                       std::numeric_limits<double>::infinity()};
   const std::vector<float> good = {1, 2, 3, 4, 5, 6};
   for (const float bad : {kNaN, kInf, -kInf})
-    for (const int where : {0, 1, 2}) {  // only on a, only on b, on both
+    for (const int where : {0, 1, 2}) {  // 0: only in a, 1: only in b, 2: in both
       std::vector<float> a = good, b = good;
       if (where != 1) a[3] = bad;
       if (where != 0) b[3] = bad;
@@ -95,7 +96,7 @@ TEST(Difference, NaNAndInfinityAreWithinNoTolerance) {
     }
 }
 
-TEST(Tolerances, ARowMayHaveFourTimesTheBoundOrThreeTimesInFastMode) {
+TEST(Tolerances, TheBoundOfARowIsLargerThanTheBoundOfAllRows) {
   EXPECT_DOUBLE_EQ(Tolerance::exact().whole, 5e-5);
   EXPECT_DOUBLE_EQ(Tolerance::exact().row, 2e-4);
   EXPECT_DOUBLE_EQ(Tolerance::fast().whole, 1e-2);
@@ -113,7 +114,8 @@ TEST(Likeliest, IsTheLowestIndexOfEqualLogits) {
 }
 
 TEST(Parting, ANearTieIsAGapThatTwoAllowedErrorsCanClose) {
-  // The root mean square is 2. With a row tolerance of 0.1, two errors add up to 0.4.
+  // The root mean square of the row is 2. With a row tolerance of 0.1, two allowed errors add up to
+  // 0.4.
   const std::vector<float> a = {2, 1.75F, -2, -2.222F};
   const auto part = [&](float b0, float b1) {
     return parting_of(0, 1, a, std::vector<float>{b0, b1, -2, -2.222F}, {1, 0.1});
@@ -128,7 +130,7 @@ TEST(Parting, ANearTieIsAGapThatTwoAllowedErrorsCanClose) {
   EXPECT_TRUE(near.is_near_tie);
   EXPECT_FALSE(part(1.5F, 2).is_near_tie) << "too far apart on b";
   EXPECT_FALSE(parting_of(0, 2, a, a, {1, 0.1}).is_near_tie) << "too far apart on a";
-  // The two candidates are close, but the rest of the row differs.
+  // The logits of the two candidates are close, but other logits of the rows differ.
   EXPECT_FALSE(parting_of(0, 1, a, std::vector<float>{1.875F, 2, 0, 0}, {1, 0.1}).is_near_tie);
   EXPECT_FALSE(parting_of(0, 1, a, std::vector<float>{1.875F, 2, kNaN, 0}, {1, 0.1}).is_near_tie);
 }

@@ -1,6 +1,6 @@
 // Runs the command lines of the original Bit-Axon documentation exactly as they are written there.
-// The bundled model replaces the model of the hub, and some numbers are smaller to save time. The
-// commands for training are left out.
+// The bundled model stands in for the model of the hub, and some numbers are smaller to save time.
+// The commands for training are not tested.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Splits a line at blanks, except inside double quotes.
+/// Splits a line into words at blanks. Blanks inside double quotes do not split.
 Arguments words_of(const std::string& line) {
   Arguments words;
   bool in_word = false, in_quotes = false;
@@ -36,7 +36,7 @@ Arguments words_of(const std::string& line) {
   return words;
 }
 
-/// An adapter of rank 8 for one matrix of the bundled model.
+/// Writes an adapter of rank 8 for one matrix of the bundled model.
 void write_adapter(const fs::path& file) {
   const BitAxonConfig config = read_config(bundled_model_dir());
   const auto numbers = [](Shape shape) {
@@ -50,8 +50,8 @@ void write_adapter(const fs::path& file) {
                        {"layer_0.ssm.in_proj.lora_b", numbers({8, 2 * config.d_inner()})}});
 }
 
-/// A working folder with the files that the command lines name: ./model, ./base-model and adapters.
-/// The hub cache has skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
+/// A working folder with ./model, ./base-model and the adapters that the command lines name. The
+/// hub cache in it has the model skyoo2003/bit-axon and the tokenizer Qwen/Qwen2.5-3B.
 class DocumentedCommands : public testing::Test {
  protected:
   DocumentedCommands() {
@@ -71,20 +71,20 @@ class DocumentedCommands : public testing::Test {
     for (const std::string& name : names)
       fs::copy_file(bundled_model_dir() / name, root / "snapshots/1" / name);
   }
-  /// Runs a command line with the further flags `more`, which make it quick.
+  /// Runs a command line. `more` has further flags, which make the command quick.
   Finished run_line(const std::string& line, const Arguments& more = {},
                     const std::string& input = {}) const {
     SCOPED_TRACE("bit-axon " + line);
     return run_well(words_of(line) + more, input, surroundings_);
   }
-  /// Runs a command line and expects that it makes the folder `output`.
+  /// Runs a command line and expects that it writes a model into the folder `output`.
   void expect_makes(const std::string& line, const std::string& output) const {
     SCOPED_TRACE("bit-axon " + line);
     fs::remove_all(at(output));
     const Finished finished = run_line(line);
     EXPECT_TRUE(fs::exists(at(output) / "model.safetensors")) << finished.describe();
     EXPECT_TRUE(fs::exists(at(output) / "tokenizer.json")) << finished.describe();
-    // The last line of the output names the folder.
+    // The last line of the output must name the folder.
     const std::string last = finished.out.substr(finished.out.rfind('\n', finished.out.size() - 2));
     EXPECT_NE(last.find(output), std::string::npos) << finished.out;
   }
@@ -103,9 +103,9 @@ TEST_F(DocumentedCommands, EveryCommandHasHelp) {
         << command;
 }
 
-TEST_F(DocumentedCommands, Run) {
+TEST_F(DocumentedCommands, RunWorksAsDocumented) {
   const Arguments few = {"--max-tokens", "4"};
-  const Arguments seed = {"--seed", "1"};  // with another seed, the answer might have no text
+  const Arguments seed = {"--seed", "1"};  // with some other seeds, the answer has no text
   EXPECT_GT(run_line("run \"Hello\" --top-k 50 --top-p 0.95 --seed 42 --no-stream", few).out.size(),
             1U);
   for (const char* line :
@@ -121,7 +121,7 @@ TEST_F(DocumentedCommands, Run) {
             run_line("run --seed 1 \"What is 2+2?\"", few).out);
 }
 
-TEST_F(DocumentedCommands, Chat) {
+TEST_F(DocumentedCommands, ChatWorksAsDocumented) {
   const Arguments few = {"--max-tokens", "4", "--seed", "1"};
   const std::string questions = "Who is there?\nAnd now?\nexit\nnot asked\n";
   const std::string answers = run_line("run --chat", few, questions).out;
@@ -130,7 +130,7 @@ TEST_F(DocumentedCommands, Chat) {
     EXPECT_EQ(run_line(line, few, questions).out, answers) << line;
 }
 
-TEST_F(DocumentedCommands, Quantize) {
+TEST_F(DocumentedCommands, QuantizeWorksAsDocumented) {
   expect_makes("quantize ./model", "model/q4");
   EXPECT_NE(format_of("model/q4").find("q4_affine_g64"), std::string::npos);
   expect_makes("quantize ./base-model --bits 4 --group-size 64", "base-model/q4");
@@ -145,7 +145,7 @@ TEST_F(DocumentedCommands, Quantize) {
         << model;
 }
 
-TEST_F(DocumentedCommands, Merge) {
+TEST_F(DocumentedCommands, MergeWorksAsDocumented) {
   write_adapter(at("adapter.safetensors"));
   expect_makes("merge ./base-model --adapter ./adapter.safetensors --output ./merged", "merged");
   expect_makes("merge --base-model ./model --adapter ./adapter.safetensors", "model-merged");
@@ -168,7 +168,7 @@ TEST_F(DocumentedCommands, Merge) {
   EXPECT_EQ(format_of("floats").find("q4_affine_g64"), std::string::npos);
 }
 
-TEST_F(DocumentedCommands, Evaluate) {
+TEST_F(DocumentedCommands, EvaluateWorksAsDocumented) {
   run_line("quantize skyoo2003/bit-axon -o models/bit-axon-q4 -b 4 -g 64");
   for (const char* line :
        {"evaluate models/bit-axon-q4 -t Qwen/Qwen2.5-3B --max-tokens 40",
@@ -178,7 +178,7 @@ TEST_F(DocumentedCommands, Evaluate) {
     EXPECT_NE(run_line(line).out.find("\nperplexity "), std::string::npos) << line;
 }
 
-TEST_F(DocumentedCommands, Benchmark) {
+TEST_F(DocumentedCommands, BenchmarkWorksAsDocumented) {
   const Arguments bundled = {"-m", "./model", "--decode-tokens", "1"};
   for (const char* line : {"benchmark -s 2,4 -i 1 -w 0",
                            "benchmark --batch-size 4 -s \"2, 4\" --warmup 0 --iterations 1"})
@@ -188,8 +188,8 @@ TEST_F(DocumentedCommands, Benchmark) {
 }
 
 /// Checks only that every flag is known, because an unknown flag is an error even together with
-/// --help. hub_tests checks the effects of the flags with a hub of its own.
-TEST_F(DocumentedCommands, Download) {
+/// --help. The tests in hub_tests check the effects of the flags with a fake hub.
+TEST_F(DocumentedCommands, DownloadKnowsEveryDocumentedFlag) {
   for (const char* line :
        {"download", "download skyoo2003/bit-axon",
         "download skyoo2003/bit-axon --local-dir ./models/bit-axon",
@@ -223,7 +223,7 @@ TEST_F(DocumentedCommands, APresetIsIgnoredWhenAModelIsNamed) {
       SCOPED_TRACE(finished.describe());
       EXPECT_NE(finished.err.find(said), std::string::npos);
       EXPECT_EQ(finished.err.find(said), finished.err.rfind(said)) << "the message appears twice";
-      // Times and free memory differ from run to run.
+      // The output of compare and inspect has times or free memory, which differ from run to run.
       const bool is_steady = command[0] != "compare" && command[0] != "inspect";
       EXPECT_EQ(is_steady ? finished.out : expected, expected);
       fs::remove_all(at("out"));

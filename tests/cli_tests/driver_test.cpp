@@ -1,4 +1,4 @@
-// Vulkan drivers that crash, hang or end the program.
+// How the program handles Vulkan drivers that crash, hang or end the program.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -16,14 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The manifest of Mesa's software driver, which computes on the CPU.
+/// The manifest of llvmpipe, Mesa's software driver, which computes on the CPU.
 fs::path healthy_manifest() {
   for (const auto& entry : fs::directory_iterator("/usr/share/vulkan/icd.d"))
     if (entry.path().filename().string().starts_with("lvp_icd")) return entry.path();
   throw std::runtime_error("install mesa-vulkan-drivers");
 }
 
-/// The library of this driver, in a form that the dynamic linker accepts.
+/// The path of llvmpipe's library, in a form that the dynamic linker accepts.
 fs::path healthy_library() {
   const fs::path manifest = healthy_manifest();
   const fs::path library =
@@ -31,11 +31,11 @@ fs::path healthy_library() {
   return library.has_parent_path() ? manifest.parent_path() / library : library;
 }
 
-/// A folder with the drivers of a test, and an empty cache.
+/// A folder for the fake drivers of a test, and an empty cache.
 class Drivers : public testing::Test {
  protected:
-  /// Makes a driver that does `act` in `function` (see fake_driver.cpp). Returns the path of its
-  /// manifest.
+  /// Makes a driver that does `act` in `function`, such as "crash" in "vkCreateDevice" (see
+  /// fake_driver.cpp). Returns the path of its manifest.
   fs::path add(const std::string& act, const std::string& function) {
     const std::string name = act + "_in_" + function;
     fs::copy_file(executable_path().parent_path() / "fake_driver.so", folder_ / (name + ".so"));
@@ -46,7 +46,7 @@ class Drivers : public testing::Test {
     return folder_ / (name + ".json");
   }
 
-  /// Lets the program see only these drivers.
+  /// Surroundings in which the program sees only these drivers.
   Surroundings with(const std::vector<fs::path>& manifests) const {
     std::vector<std::string> names;
     for (const fs::path& manifest : manifests) names.push_back(manifest.string());
@@ -56,7 +56,7 @@ class Drivers : public testing::Test {
                                 {"VK_ICD_FILENAMES", list},
                                 {"BX_WRAPPED_DRIVER", healthy_library().string()},
                                 {"XDG_CACHE_HOME", (folder_ / "cache").string()},
-                                // Keeps sanitizers from handling the crash.
+                                // Stops sanitizers from handling the crash.
                                 {"ASAN_OPTIONS", "handle_segv=0:handle_abort=0"}};
     return surroundings;
   }
@@ -122,7 +122,7 @@ TEST_F(Drivers, ThatAbortOrExitAreLeftOut) {
   EXPECT_TRUE(has_llvmpipe(list)) << list;
 }
 
-/// If one driver fails to list its devices, the loader shows no devices at all.
+/// The loader lists no devices at all if one driver fails to list its devices.
 TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   const fs::path manifest = add("fail", "vkEnumeratePhysicalDevices");
   const Json list = run_json({"devices", "--json"}, "", with({manifest, healthy_manifest()}));
@@ -131,7 +131,7 @@ TEST_F(Drivers, ThatFailToListTheirDevicesAreLeftOut) {
   EXPECT_FALSE(fs::exists(record())) << "the next run may have enough memory";
 }
 
-/// If a driver refuses to list its devices, the loader reports that there is no device.
+/// The loader reports that there is no device if one driver refuses to list its devices.
 TEST_F(Drivers, ThatRefuseToListTheirDevicesDoNotHideTheOthers) {
   const fs::path manifest = add("refuse", "vkEnumeratePhysicalDevices");
   const Finished finished = run_well({"devices"}, "", with({manifest, healthy_manifest()}));
@@ -158,7 +158,8 @@ TEST_F(Drivers, ALayerThatCrashesIsLeftOut) {
   EXPECT_NE(finished.err.find("warning: Vulkan layers are left out: with them it crashes"),
             std::string::npos)
       << finished.err;
-  surroundings.environment["BX_NO_LAYER"] = "1";  // disables the layer, so the drivers are retried
+  // Disables the layer; now the drivers are tried again.
+  surroundings.environment["BX_NO_LAYER"] = "1";
   EXPECT_EQ(run_well({"devices"}, "", surroundings).err, "");
 }
 
@@ -170,7 +171,7 @@ TEST_F(Drivers, ThatHangAreLeftOut) {
                   "it hangs (no answer in 1 s) while its devices are listed");
 }
 
-TEST_F(Drivers, ReportsALimitThatIsNotANumber) {
+TEST_F(Drivers, RefusesATimeLimitThatIsNotANumber) {
   Surroundings surroundings = with({healthy_manifest()});
   for (const char* limit : {"abc", "0", "-1", "1s"}) {
     surroundings.environment["BIT_AXON_PROBE_SECONDS"] = limit;
@@ -234,7 +235,7 @@ TEST_F(Drivers, AreTriedOnceUntilTheyChange) {
   EXPECT_NE(first, "");
   expect_rejected(run_json({"devices", "--json"}, "", surroundings), manifest, "it crashes");
   EXPECT_EQ(read_file(loads), first) << "a driver was loaded again: " << read_file(record());
-  // The manifest names another library, and then the first library again.
+  // First the manifest names another library, then the crashing library again.
   add("crash", "nothing");
   const std::string text = read_file(manifest);
   std::string other = text;

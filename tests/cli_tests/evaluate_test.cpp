@@ -1,4 +1,4 @@
-// bit-axon evaluate, run as a program.
+// Runs `bit-axon evaluate` as a program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -107,14 +107,15 @@ TEST(EvaluateCli, NamesTheSecondModelAndDevice) {
     const Arguments both = evaluate + Arguments{"--quantize", "nf4", "--against", against};
     const Finished finished = run_well(both);
     EXPECT_NE(finished.err.find(said), std::string::npos) << finished.err;
-    // --quantize applies to the model on both devices, or to the first of two models.
+    // If two devices run one model, --quantize applies on both. If there are two models, --quantize
+    // applies to the first model only.
     const Json found = run_json(both + Arguments{"--json"});
     EXPECT_EQ(found["quantize"], "nf4");
     EXPECT_EQ(found["against"]["quantize"], against == model ? Json(nullptr) : Json("nf4"));
   }
 }
 
-/// A copy of the bundled model in which the tokens `a` and `b` are exchanged.
+/// Copies the bundled model and exchanges the ids of the tokens `a` and `b` in its tokenizer.
 void copy_with_exchanged_tokens(const std::filesystem::path& to, std::string a, std::string b) {
   copy_model(bundled_model_dir(), to);
   Json tokenizer = Json::parse(read_file(to / "tokenizer.json"));
@@ -133,13 +134,14 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
     for (const std::string& part : {"--against " + model, fragment})
       EXPECT_NE(finished.err.find(part), std::string::npos) << finished.err;
   };
-  // The text does not contain these tokens, but evaluate also compares the probabilities of their
-  // ids.
+  // The text does not contain the exchanged tokens. But evaluate compares the probabilities of all
+  // ids, so the tokens must still agree.
   const std::string exchanged = (folder / "exchanged").string();
   copy_with_exchanged_tokens(exchanged, "X", "Z");
   expect_refusal(exchanged, "expected the same tokens behind the ids");
 
-  // Without a tokenizer, the second model's mapping applies to the tokenizer of the first.
+  // The second model has no tokenizer of its own, so its mapping applies to the tokenizer of the
+  // first model.
   const std::string mapped = (folder / "mapped").string();
   copy_model(bundled_model_dir(), mapped);
   std::filesystem::remove(std::filesystem::path(mapped) / "tokenizer.json");
@@ -151,7 +153,7 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
                 {{"vocab_mapping", map + "}"}});
   expect_refusal(mapped, "expected the same tokens behind the ids");
 
-  // This tokenizer has the same tokens but other merges.
+  // This tokenizer has the same tokens as the bundled one, but no merges.
   const std::string merges = (folder / "merges").string();
   copy_model(bundled_model_dir(), merges);
   const std::filesystem::path file = std::filesystem::path(merges) / "tokenizer.json";
@@ -163,7 +165,7 @@ TEST(EvaluateCli, RefusesASecondModelWithOtherTokens) {
   expect_refusal((golden_dir() / kSmallestModel).string(), "expected a vocabulary of 1024");
 }
 
-/// A perplexity may overflow, and a single token has no standard error.
+/// A perplexity that overflows, and the standard error of a single token, are missing numbers.
 TEST(EvaluateCli, PrintsUnknownForMissingNumbers) {
   const TemporaryFolder folder;
   BitAxonConfig config = small_config();
@@ -202,7 +204,7 @@ TEST(EvaluateCli, JsonFollowsItsSchema) {
   }
 }
 
-/// The perplexities in models/tiny-shakespeare/README.md.
+/// A perplexity that models/tiny-shakespeare/README.md states.
 struct PublishedPerplexity {
   const char* name;
   Arguments flags;

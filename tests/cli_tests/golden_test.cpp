@@ -1,4 +1,5 @@
-// Runs the recorded cases with the program: greedy ids, and logits for any split of the prompt.
+// Runs the recorded cases with the program. Compares the greedy ids, and the logits for several
+// splits of the prompt.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -10,11 +11,11 @@
 namespace bitaxon::test {
 namespace {
 
-/// The devices of this build. Without the CPU backend, nothing can silently run on the CPU.
+/// A device of this build. A build without the CPU backend cannot silently fall back to the CPU.
 struct GoldenDevice {
   const char* selector;
   const char* name;
-  double bound;  ///< the bound on the difference of logits in exact precision
+  double bound;  ///< the bound on the relative L2 difference of logits in exact precision
 };
 constexpr GoldenDevice kDevices[] = {
 #ifdef BITAXON_WITH_CPU
@@ -35,7 +36,7 @@ class GoldenCli : public testing::TestWithParam<const char*> {
   std::vector<std::int32_t> greedy_ids_ = read_i32(io_, "greedy_ids");
   TemporaryFolder temporary_;
 
-  /// Runs `logits` and returns the tensor.
+  /// Runs `bit-axon logits` and returns the tensor that it writes.
   std::vector<float> logits(const Arguments& more) {
     const auto out = temporary_ / "out.safetensors";
     const Finished finished = run_well(Arguments{"logits", "--out", out.string()} + model_ + more);

@@ -1,4 +1,4 @@
-// The output of --version, --help, devices and inspect.
+// Tests of the output of --version, --help, `devices` and `inspect`.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -124,8 +124,8 @@ Finished one_token(const std::string& device, const Surroundings& surroundings) 
   return run(arguments, "", surroundings);
 }
 
-/// Expects that `device` is refused with one line that begins with `begin`, and that the default
-/// device is the CPU for the same reason.
+/// Expects that `device` is refused with a line that begins with `begin`. Without --device, the
+/// program must run on the CPU and give the same reason.
 void expect_reason(const std::string& device, const Surroundings& surroundings,
                    const std::string& begin) {
   const Finished refused = one_token(device, surroundings);
@@ -141,7 +141,7 @@ void expect_reason(const std::string& device, const Surroundings& surroundings,
 }
 
 TEST(InformationCli, NamesThePackageOfAMissingDriver) {
-  if (!has_vulkan()) return;  // another test fails in this case
+  if (!has_vulkan()) return;  // DevicesListsVulkanDevices reports this failure
   Surroundings bare;
   bare.environment = {{"VK_DRIVER_FILES", "/no/such/driver"},
                       {"VK_ICD_FILENAMES", "/no/such/driver"}};
@@ -185,7 +185,7 @@ TEST(InformationCli, InspectCountsTheBundledModel) {
   for (const Json& part : json["parts"]) part_bytes += part["bytes"].get<std::uint64_t>();
   EXPECT_EQ(tensor_bytes, json["bytes"]);
   EXPECT_EQ(part_bytes, json["bytes"]);
-  // The model is named by its folder, by --model and by its file.
+  // The model may be named by its folder, by --model, or by its file.
   for (const Arguments& model :
        {Arguments{bundled_model_dir().string()}, Arguments{"-m", bundled_model_dir().string()},
         Arguments{(bundled_model_dir() / "model.safetensors").string()}})
@@ -216,7 +216,7 @@ TEST(InformationCli, CheckFindsNaN) {
   const Finished report = run({"inspect", "--check", folder.path().string()});
   EXPECT_EQ(report.status, 1);
   EXPECT_NE(report.out.find("1 NaN"), std::string::npos) << report.out;
-  // Without --check the NaN is not found. Running the model reports it instead of a token.
+  // Without --check, inspect does not find the NaN. `run` reports an error instead of a token.
   run_well({"inspect", folder.path().string()});
   const Finished generated =
       run({"run", "--quiet", "--prompt-ids", "1,2", "-m", folder.path().string()});

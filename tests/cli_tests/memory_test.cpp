@@ -1,4 +1,5 @@
-// Commands refuse a model that is too large for the machine before they load it.
+// Tests that a command refuses a model that is too large for the machine, without loading the model
+// first.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,8 +16,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// The configuration of a model that is four times as large as the memory of this machine. Nearly
-/// all of the model is the embedding.
+/// The configuration of a model that needs four times the memory of this machine. Nearly all of
+/// this memory is for the embedding.
 BitAxonConfig huge_config() {
   BitAxonConfig config;
   config.d_source_model = std::int64_t{1} << 16;
@@ -31,7 +32,8 @@ BitAxonConfig huge_config() {
   return config;
 }
 
-/// Writes a model directory for `config`. Its tensors are holes in a sparse file.
+/// Writes a model directory for `config`. The tensors take no disk space, because the file is
+/// sparse.
 void write_hollow_model(const std::filesystem::path& folder, const BitAxonConfig& config) {
   Json header = Json::object();
   std::uint64_t end = 0;
@@ -67,7 +69,7 @@ class MemoryCli : public testing::Test {
   TemporaryFolder folder_;
 };
 
-TEST_F(MemoryCli, RefusesWithATableAndOneLine) {
+TEST_F(MemoryCli, RefusesAHugeModelWithATableAndAnErrorLine) {
   for (const std::string& device : usable_devices()) {
     SCOPED_TRACE(device);
     const Finished finished = run(
@@ -118,7 +120,8 @@ TEST_F(MemoryCli, InspectReportsWhetherAModelFits) {
 }
 
 TEST_F(MemoryCli, QuantizeRefusesBeforeWriting) {
-  // The codes of the head alone are as large as the machine's memory.
+  // Without weight tying, the model also has a head. The 4-bit codes of the head alone fill the
+  // machine's memory.
   BitAxonConfig config = huge_config();
   config.weight_tying = false;
   const TemporaryFolder folder;

@@ -24,7 +24,7 @@ void copy_model(const fs::path& from, const fs::path& to) {
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"})
     if (fs::exists(from / name)) {
       fs::copy_file(from / name, to / name);
-      // The source tree may be read-only, but tests change the copy.
+      // The source tree may be read-only, but the tests change the copied files.
       fs::permissions(to / name, fs::perms::owner_write, fs::perm_options::add);
     }
 }

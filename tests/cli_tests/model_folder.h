@@ -1,4 +1,4 @@
-// Models for tests: recorded models, and copies that a test may change.
+// Models for tests: recorded models, and copies of models that a test may change.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,16 @@
 
 namespace bitaxon::test {
 
-/// The argument of --model for a folder of tests/golden.
+/// The path of the model in a folder of tests/golden, as an argument of --model.
 std::filesystem::path golden_model(const std::string& folder);
 Checkpoint golden_io(const std::string& folder);
 
-/// A recorded model small enough to copy: config.json and model.safetensors.
+/// The folder of a recorded model that is small enough to copy: config.json and model.safetensors.
 inline constexpr const char* kSmallestModel = "tiny_long";
 void copy_model(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Writes the same tensors with other metadata. The first number of tensor `poison` becomes NaN.
+/// Writes the tensors of the file `from` to the file `to`, with other metadata. The first number of
+/// the tensor `poison` becomes NaN.
 void rewrite_model(const std::filesystem::path& from, const std::filesystem::path& to,
                    const std::map<std::string, std::string>& metadata,
                    const std::string& poison = {});

@@ -1,4 +1,4 @@
-// Tests of finding models and tokenizers, and of mapping vocabularies.
+// Tests of how the program finds models and tokenizers, and of vocabulary mappings.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -12,7 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A hub cache with one repository that has two snapshots. Its refs/main names one of them.
+/// A hub cache with one repository that has two snapshots. Its file refs/main names one of the
+/// snapshots.
 class HubCli : public testing::Test {
  protected:
   HubCli() {
@@ -26,7 +27,7 @@ class HubCli : public testing::Test {
   void add(const std::string& repository, const std::string& revision, const fs::path& from) const {
     const fs::path folder = hub() / repository / "snapshots" / revision;
     fs::create_directories(folder);
-    // The tools of the hub fill the cache with links.
+    // The files of a snapshot are links, as in a cache that the hub's own tools fill.
     for (const auto& entry : fs::directory_iterator(from))
       fs::create_symlink(entry.path(), folder / entry.path().filename());
     fs::remove(folder / "io.safetensors");
@@ -80,7 +81,7 @@ TEST_F(HubCli, NamesMissingRepositories) {
     EXPECT_EQ(finished.err_lines().size(), 1U) << finished.err;
     EXPECT_NE(finished.err.find(id), std::string::npos) << finished.err;
   }
-  // A revision in refs/main must not lead out of the cache.
+  // The revision in refs/main must not name a folder outside of the cache.
   write_file(hub() / "models--a--b" / "refs" / "main", "../../../..");
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
@@ -95,7 +96,7 @@ TEST_F(HubCli, NamesABranchWhoseFileIsABrokenLink) {
       << finished.err;
 }
 
-TEST_F(HubCli, ABrokenCacheLinkDoesNotStopTheBundledModel) {
+TEST_F(HubCli, UsesTheBundledModelDespiteABrokenCacheLink) {
   fs::remove_all(cache_.path());
   fs::create_symlink("gone", cache_.path());
   const Finished finished = run_well({"inspect"}, "", surroundings_);
@@ -105,7 +106,7 @@ TEST_F(HubCli, ABrokenCacheLinkDoesNotStopTheBundledModel) {
   EXPECT_EQ(run({"inspect", "a/b"}, "", surroundings_).status, 1);
 }
 
-TEST_F(HubCli, TheDefaultModelComesBeforeTheBundledOne) {
+TEST_F(HubCli, PrefersTheDefaultModelToTheBundledModel) {
   add("models--skyoo2003--bit-axon", "1", golden_dir() / kSmallestModel);
   const Finished finished = run_well({"inspect"}, "", surroundings_);
   EXPECT_EQ(finished.err, "bit-axon: model: skyoo2003/bit-axon from the hub cache\n");
@@ -166,7 +167,7 @@ TEST(ModelSourceCli, MessagesNameTheFlagOfTheModel) {
   }
 }
 
-TEST(ModelSourceCli, AFileUsesConfigAndTokenizerNextToIt) {
+TEST(ModelSourceCli, AModelFileUsesTheConfigAndTokenizerNextToIt) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder / "model");
   fs::rename(folder / "model/model.safetensors", folder / "model/any name.safetensors");
@@ -179,11 +180,11 @@ TEST(ModelSourceCli, AFileUsesConfigAndTokenizerNextToIt) {
   beside.folder = file.parent_path();
   EXPECT_EQ(run_well(go + Arguments{"-m", file.filename().string()}, "", beside).out, expected);
   EXPECT_EQ(run_well(go + Arguments{"-m", "."}, "", beside).out, expected);
-  // Some models have a folder tokenizer/.
+  // The tokenizer may also be in a folder tokenizer/ next to the model file.
   fs::create_directory(folder / "model/tokenizer");
   fs::rename(folder / "model/tokenizer.json", folder / "model/tokenizer/tokenizer.json");
   EXPECT_EQ(run_well(go + Arguments{"-m", file.string()}).out, expected);
-  // --tokenizer names the tokenizer of a model that has none.
+  // The model has no tokenizer of its own. --tokenizer names one in another folder.
   fs::rename(folder / "model/tokenizer", folder / "elsewhere");
   EXPECT_EQ(run(go + Arguments{"-m", file.string()}).status, 1);
   EXPECT_EQ(
@@ -237,13 +238,13 @@ TEST(ModelSourceCli, WarnsAboutUnknownConfigKeys) {
   EXPECT_EQ(finished.err.find('\x1b'), std::string::npos);
 }
 
-/// A model of 128 ids with the bundled tokenizer of 1024 ids and a mapping between them.
+/// A model of 128 ids, the bundled tokenizer of 1024 ids, and a mapping between them.
 class MappedCli : public testing::TestWithParam<bool> {
  protected:
   MappedCli() {
     copy_model(golden_dir() / kSmallestModel, folder_.path());
     fs::copy_file(bundled_model_dir() / "tokenizer.json", folder_ / "tokenizer.json");
-    // The ids of "ROMEO", ":\n", "But" and some single characters.
+    // The tokenizer's ids of "ROMEO", ":\n" and "But", and then of some single characters.
     std::vector<std::int32_t> own = {870, 266, 453};
     for (std::int32_t id = 0; id < 100; ++id) own.push_back(id);
     std::string map;
@@ -258,10 +259,10 @@ class MappedCli : public testing::TestWithParam<bool> {
   Arguments model_ = {"--quiet", "-m", folder_.path().string()};
 };
 
-TEST_P(MappedCli, TextGoesThroughTheMapping) {
+TEST_P(MappedCli, EncodesAndDecodesThroughTheMapping) {
   EXPECT_EQ(run_json(Arguments{"tokenize", "ROMEO:\nBut"} + model_), Json({127, 126, 125}));
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "126", "125"} + model_).out, "ROMEO:\nBut\n");
-  // The mapping has no token for the model's id 0, so this id decodes to nothing.
+  // No token of the tokenizer maps to the model's id 0. So decoding id 0 gives no text.
   EXPECT_EQ(run_well(Arguments{"detokenize", "127", "0", "125"} + model_).out, "ROMEOBut\n");
   const Arguments go = Arguments{"run", "--json", "--max-tokens", "12", "--seed", "1"} + model_;
   const Json by_text = run_json(go + Arguments{"--prompt", "ROMEO:\nBut"});

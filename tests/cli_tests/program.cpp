@@ -29,8 +29,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// The time after which a process counts as hanging. It is far longer than any run in these tests,
-/// even with sanitizers on a busy machine.
+/// A process that runs for longer counts as hanging. The time is far longer than any run in these
+/// tests takes, even with sanitizers on a busy machine.
 constexpr std::int64_t kGuardMs = 120'000;
 
 std::int64_t now_ms() {
@@ -39,7 +39,8 @@ std::int64_t now_ms() {
       .count();
 }
 
-/// $BITAXON_TEST_PROGRAM if set, otherwise the program that was built with these tests.
+/// The path of the program under test: $BITAXON_TEST_PROGRAM if set, otherwise the program that was
+/// built with these tests.
 const std::string& tested_program() {
   static const std::string path =
       environment_path("BITAXON_TEST_PROGRAM")
@@ -53,7 +54,8 @@ void close_fd(int& fd) {
   fd = -1;
 }
 
-/// Opens the two ends of a terminal that does not echo. Throws if there is no terminal.
+/// Opens a terminal that does not echo. The test uses the end `master`, the program uses the end
+/// `terminal`. Throws if no terminal can be opened.
 void open_terminal(int& master, int& terminal) {
   close_fd(master);
   close_fd(terminal);
@@ -83,7 +85,8 @@ std::vector<std::string> environment_of(const Surroundings& surroundings) {
                                             {"HF_HOME", (home() / "hf").string()},
                                             {"LC_ALL", "C"},
                                             {"TERM", "xterm"}};
-  // Keep the variables of sanitizers and drivers as the caller of the tests has set them.
+  // These variables keep the values that they have in the test process. They configure sanitizers
+  // and drivers.
   for (const char* name :
        {"PATH", "TMPDIR", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
         "TSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH", "MESA_SHADER_CACHE_DIR"})
@@ -101,7 +104,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-/// Fills a pipe, so that writing to it blocks.
+/// Fills a pipe, so that the next write to it blocks.
 void fill(int fd) {
   ::fcntl(fd, F_SETFL, O_NONBLOCK);
   const std::string page(4096, ' ');
@@ -110,7 +113,7 @@ void fill(int fd) {
   ::fcntl(fd, F_SETFL, 0);
 }
 
-/// Appends the bytes that can be read now. Returns false at the end of the stream.
+/// Appends the bytes that can be read from `fd` now. Returns false at the end of the stream.
 bool drain(int fd, std::string& text) {
   std::array<char, 65536> buffer;
   const ssize_t got = ::read(fd, buffer.data(), buffer.size());
@@ -135,13 +138,13 @@ std::vector<std::string> Finished::err_lines() const {
 
 Program::Program(const Arguments& arguments, const Surroundings& surroundings)
     : deadline_ms_(now_ms() + kGuardMs) {
-  ::signal(SIGPIPE, SIG_IGN);  // a process may end without reading its stdin
-  // execve closes the writing end of `started`.
+  ::signal(SIGPIPE, SIG_IGN);  // a write to the stdin of an ended process must not end the test
+  // Reading from `started` ends when execve closes the writing end.
   Pipe in, out, err, started;
   if (surroundings.stdin_is_terminal) open_terminal(in.write_end, in.read_end);
   std::vector<std::string> texts = Arguments{tested_program()} + arguments;
   std::vector<std::string> variables = environment_of(surroundings);
-  // Everything that allocates comes before fork().
+  // The parent allocates everything before fork(), because the child must not allocate.
   const std::vector<char*> argv = pointers(texts);
   const std::vector<char*> envp = pointers(variables);
   const std::string folder = surroundings.folder.string();
@@ -178,7 +181,8 @@ Program::Program(const Arguments& arguments, const Surroundings& surroundings)
   ::close(out.write_end);
   ::close(err.write_end);
   ::close(started.write_end);
-  // Until execve the child still has the signal handlers of the tests, which would swallow a signal.
+  // Before execve, the child still has the signal handlers of the tests, which would swallow a
+  // signal. So the constructor waits for execve.
   char none;
   while (::read(started.read_end, &none, 1) < 0 && errno == EINTR) {
   }
@@ -199,7 +203,8 @@ Program::~Program() {
   close_fd(stderr_);
 }
 
-/// Reads and writes for at most `timeout_ms`. Returns false when both outputs have ended.
+/// Reads from the outputs and writes to stdin, for at most `timeout_ms`. Returns false when both
+/// outputs have ended.
 bool Program::pump(int timeout_ms) {
   std::array<pollfd, 3> fds = {pollfd{stdout_, POLLIN, 0}, pollfd{stderr_, POLLIN, 0},
                                pollfd{to_write_.empty() ? -1 : stdin_, POLLOUT, 0}};
@@ -211,7 +216,7 @@ bool Program::pump(int timeout_ms) {
     if (put >= 0)
       to_write_.erase(0, static_cast<std::size_t>(put));
     else if (errno != EAGAIN && errno != EINTR)
-      to_write_.clear();  // the process does not read
+      to_write_.clear();  // the process no longer reads its stdin
   }
   return stdout_ >= 0 || stderr_ >= 0;
 }
@@ -236,7 +241,7 @@ bool Program::read_until(
 
 void Program::send_signal(int signal) const { ::kill(pid_, signal); }
 
-/// Whether the process has ended. Leaves the exit status for finish().
+/// Whether the process has ended. finish() can still collect the exit status.
 bool Program::ended() const {
   siginfo_t info{};
   return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -322,7 +327,7 @@ Json run_json(const Arguments& arguments, const std::string& input,
 }
 
 void expect_keeps_to_schema(const std::string& command, const Json& json) {
-  if (command == "tokenize") return;  // prints a list of ids, without a schema
+  if (command == "tokenize") return;  // tokenize prints a list of ids, which has no schema
   for (const std::string& problem : schema_problems(read_schema(command), json))
     ADD_FAILURE() << command << ": " << problem;
 }

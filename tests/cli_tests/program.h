@@ -1,5 +1,4 @@
-// Runs the program in the same way as a user: as a process with arguments, stdin, an environment
-// and outputs.
+// Runs the program as a user does: as a process with arguments, an environment, stdin and outputs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,22 +17,24 @@ namespace bitaxon::test {
 
 using Arguments = std::vector<std::string>;
 
-/// The surroundings in which a process starts.
+/// The environment, the working folder and the standard streams of a process.
 struct Surroundings {
   std::map<std::string, std::string> environment;  ///< added to the clean environment
-  std::filesystem::path folder;                    ///< working directory; empty: the test's
-  std::filesystem::path stdin_file;                ///< opened for reading; empty: a pipe
-  std::filesystem::path stdout_file;               ///< opened for writing; empty: a pipe
-  bool stdout_is_full = false;                     ///< a pipe with no room until it is read
-  bool stderr_is_full = false;                     ///< like stdout_is_full
-  bool pipes_do_not_block = false;                 ///< O_NONBLOCK, which other programs may set
-  bool stdin_is_terminal = false;                  ///< without echo; closing it hangs up
-  std::vector<int> closed;                         ///< standard streams (0, 1, 2) that are closed
-  bool root_obeys_permissions = false;             ///< root may not write everywhere
-  std::uint64_t most_file_bytes = 0;  ///< larger files fail, as on a full disk; 0: no limit
+  std::filesystem::path folder;       ///< working folder of the process; empty: that of the test
+  std::filesystem::path stdin_file;   ///< file to read as stdin; empty: a pipe
+  std::filesystem::path stdout_file;  ///< file to write as stdout; empty: a pipe
+  bool stdout_is_full = false;        ///< stdout is a pipe that is full until it is read
+  bool stderr_is_full = false;        ///< stderr is a pipe that is full until it is read
+  /// Whether the pipes have O_NONBLOCK, which other programs may set.
+  bool pipes_do_not_block = false;
+  bool stdin_is_terminal = false;       ///< stdin is a terminal without echo; closing it hangs up
+  std::vector<int> closed;              ///< standard streams (0, 1, 2) that are closed
+  bool root_obeys_permissions = false;  ///< whether file permissions also apply to root
+  /// Limit for the size of a file, as on a full disk; 0: no limit.
+  std::uint64_t most_file_bytes = 0;
 };
 
-/// How a process ended, and its outputs.
+/// How a process ended, and what it wrote to stdout and stderr.
 struct Finished {
   int status = -1;  ///< exit status; -1 if a signal ended the process
   int signal = 0;
@@ -41,13 +42,13 @@ struct Finished {
   std::string out, err;
 
   std::string describe() const;
-  /// The lines of stderr.
+  /// Splits stderr into lines.
   std::vector<std::string> err_lines() const;
 };
 
-/// A running process of the program. It sees an empty home folder, an empty hub cache and the C
-/// locale instead of the user's. The constructor returns when the program has started. After the
-/// guard time the process is killed, and the test fails.
+/// A process that runs the program. The process sees an empty home folder, an empty hub cache and
+/// the C locale instead of the user's. The constructor returns when the program has started. A
+/// process that is still running after the guard time is killed, and the test fails.
 class Program {
  public:
   explicit Program(const Arguments& arguments, const Surroundings& surroundings = {});
@@ -55,27 +56,29 @@ class Program {
   Program& operator=(const Program&) = delete;
   ~Program();
 
-  /// Sends text to stdin and reads the outputs in the meantime.
+  /// Writes text to stdin. Reads the outputs in the meantime, so that the process does not block.
   void write(const std::string& text);
   void close_stdin();
-  /// Reads until `enough(out, err)`. Returns false if the process ended or the guard time passed
-  /// first.
+  /// Reads the outputs until `enough(out, err)` is true. Returns false if the process ends or the
+  /// guard time passes first.
   bool read_until(const std::function<bool(const std::string&, const std::string&)>& enough);
-  /// Closes the reading end of stdout, like `head`.
+  /// Closes the reading end of stdout, as `head` does.
   void close_stdout();
   void send_signal(int signal) const;
-  /// Waits until the process catches `signal`. Returns false if the process ended or the guard time
-  /// passed first.
+  /// Waits until the process has a handler for `signal`. Returns false if the process ends or the
+  /// guard time passes first.
   bool wait_until_it_catches(int signal) const;
-  /// Waits for `happened`. Returns false if the process ended or the guard time passed first.
+  /// Waits until `happened()` is true. Returns false if the process ends or the guard time passes
+  /// first.
   bool wait_until(const std::function<bool()>& happened) const;
-  /// Waits until the process sleeps in the kernel function `function`. If the system does not tell,
-  /// waits for a moment, after which the process is likely in that function.
+  /// Waits until the process sleeps in the kernel function `function`. If the system does not show
+  /// this function, waits for a moment. The process is then probably in the function.
   void wait_until_it_sleeps_in(const std::string& function) const;
-  /// Sends a signal repeatedly until the process ends. Returns false if the guard time passed
+  /// Sends a signal repeatedly until the process ends. Returns false if the guard time passes
   /// first.
   bool signal_until_it_ends(int signal) const;
-  /// Closes stdin and waits for the end of the process. A sanitizer's report fails the test.
+  /// Closes stdin and waits for the end of the process. The test fails if a sanitizer has reported
+  /// a problem.
   Finished finish();
 
   const std::string& out() const { return finished_.out; }
@@ -98,19 +101,21 @@ Finished run(const Arguments& arguments, const std::string& input = {},
 /// Like run(), and expects exit status 0.
 Finished run_well(const Arguments& arguments, const std::string& input = {},
                   const Surroundings& surroundings = {});
-/// Like run_well(). Returns the JSON on stdout, which must follow the schema of the command.
+/// Runs the program like run_well(). Returns the JSON on stdout, which must follow the schema of
+/// the command.
 Json run_json(const Arguments& arguments, const std::string& input = {},
               const Surroundings& surroundings = {});
-/// Expects that the output of a command follows docs/schemas/COMMAND.schema.json.
+/// Expects that `json` follows docs/schemas/COMMAND.schema.json, the schema of the command's
+/// output.
 void expect_keeps_to_schema(const std::string& command, const Json& json);
 
-/// `a` followed by `b`.
+/// The arguments `a`, followed by the arguments `b`.
 Arguments operator+(Arguments a, const Arguments& b);
 
-/// The ids as text: "1,2,3".
+/// The ids as text, such as "1,2,3".
 std::string joined(const std::vector<std::int32_t>& ids);
 
-/// The empty folder that is $HOME and $HF_HOME of every process.
+/// The path of an empty folder. It is $HOME and $HF_HOME of every process.
 const std::filesystem::path& home();
 
 std::string read_file(const std::filesystem::path& path);

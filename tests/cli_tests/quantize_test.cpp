@@ -1,4 +1,4 @@
-// Runs the program: quantize, merge, and quantizing while loading.
+// Runs the program: `quantize`, `merge`, and quantizing while a model is loaded.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ class QuantizeCli : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  /// Runs `bit-axon logits` and returns the bytes of the tensor in the file.
+  /// Runs `bit-axon logits` and returns the bytes of the tensor that it writes.
   std::string logits(const std::string& model, const Arguments& more = {}) {
     const std::string out = path(fmt::format("logits_{}.safetensors", n_logits_++));
     run_well(Arguments{"logits", "-m", model, "--ids", kIds, "--out", out, "--quiet"} + more);
@@ -78,7 +78,7 @@ TEST_F(QuantizeCli, WritesAModelThatRuns) {
   }
 }
 
-TEST_F(QuantizeCli, TensorsAreAlignedToTheirElements) {
+TEST_F(QuantizeCli, TensorsAreAlignedToTheSizeOfTheirElements) {
   for (const Form& form : kForms) {
     const std::string out = path(form.name);
     run_well(Arguments{"quantize", bundled(), "-o", out, "--quiet"} + form.flags);
@@ -99,7 +99,7 @@ TEST_F(QuantizeCli, QuantizingWhileLoadingGivesTheSameBits) {
   }
 }
 
-/// Writes the model with every matrix dequantized to floats.
+/// Copies a model. All its matrices are decoded to floats.
 void write_decoded(const fs::path& from, const fs::path& to) {
   const Checkpoint checkpoint = Checkpoint::open(from);
   std::vector<std::string> warnings;
@@ -187,7 +187,7 @@ TEST_F(QuantizeCli, TheDefaultOutputIsInTheModelsFolder) {
   copy_model(golden_dir() / "tiny_window", path("m"));
   run_well({"quantize", path("m"), "--format", "mlx", "--quiet"});
   EXPECT_TRUE(fs::exists(path("m/q4/model.safetensors")));
-  // A model may also be named by its file.
+  // The model is named by its file. The output still goes into the folder of the model.
   run_well(
       {"quantize", path("m/model.safetensors"), "--format", "nf4", "--quiet", "-o", path("f")});
   EXPECT_TRUE(fs::exists(path("f/config.json")));
@@ -197,7 +197,8 @@ TEST_F(QuantizeCli, TheDefaultOutputIsInTheModelsFolder) {
 
 class MergeCli : public QuantizeCli {
  protected:
-  /// An adapter of two layers of the bundled model. Its product is about as large as the weights.
+  /// Writes an adapter for two layers of the bundled model. The product of its matrices is about as
+  /// large as the weights that it changes.
   std::string write_adapter(bool dora) {
     const BitAxonConfig config = bundled_config();
     std::map<std::string, NamedTensor> tensors;
@@ -255,7 +256,7 @@ TEST_F(MergeCli, QuantizesAgainUnlessToldNotTo) {
   }
 }
 
-/// A documented command line has --bits and --group-size although the model is not quantized.
+/// One documented command line passes --bits and --group-size for a model that is not quantized.
 TEST_F(MergeCli, WarnsWhenBitsAndGroupSizeChangeNothing) {
   const std::string adapter = write_adapter(false);
   const std::string said = "nothing is quantized again: --bits and --group-size change nothing";

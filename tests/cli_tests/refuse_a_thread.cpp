@@ -1,6 +1,6 @@
-// A library that is preloaded into a program. It refuses to start one thread, in the same way as a
-// system with too many threads. The variable BX_REFUSED_THREAD is the number of this thread,
-// counted from 1 in the order of starting.
+// A library to preload into a program. It makes the start of one thread fail, as if the system had
+// too many threads. The variable BX_REFUSED_THREAD is the number of this thread. The first thread
+// that the program starts has number 1.
 #include <dlfcn.h>
 #include <pthread.h>
 

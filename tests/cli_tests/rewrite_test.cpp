@@ -1,5 +1,5 @@
-// Tests of quantize and merge: what they keep of a model, what they report, and how they end after
-// an error.
+// Tests of `quantize` and `merge`: what the new model keeps of the old one, what the commands
+// report, and how they end after an error.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ class RewriteCli : public testing::Test {
     copy_model(golden_dir() / golden, base());
     write_file(path("base/tokenizer.json"), "{}");
   }
-  /// The tensors of a recorded model as F32 numbers.
+  /// Reads the tensors of a recorded model as F32 numbers.
   static StoredModel stored_model(const std::string& golden) {
     const ModelFiles files = model_files(golden_dir() / golden);
     StoredModel model{read_config(files.folder), {}, {}};
@@ -46,8 +46,8 @@ class RewriteCli : public testing::Test {
       model.tensors[tensor.name] = {Shape(tensor.shape), read_f32(file, tensor.name)};
     return model;
   }
-  /// Writes an adapter for out_proj of the first layer. This matrix has twice as many columns as
-  /// most others.
+  /// Writes an adapter for the matrix out_proj of the first layer. Most other matrices have half as
+  /// many columns.
   std::string write_adapter(const BitAxonConfig& config, float size = 0.03F) const {
     const auto numbers = [&](Shape shape) {
       NamedTensor tensor{shape, {}};
@@ -67,7 +67,8 @@ class RewriteCli : public testing::Test {
   Arguments merge(const Arguments& more = {}) const {
     return Arguments{"merge", base(), "-a", write_adapter(), "-o", path("out")} + more;
   }
-  /// Expects that both commands fail with these texts in one line, and leave no files.
+  /// Expects that both commands fail with one line that has all fragments, and that neither command
+  /// leaves files.
   void expect_both_fail(std::initializer_list<std::string_view> fragments,
                         const Surroundings& surroundings = {}) const {
     for (const Arguments& arguments : {quantize({"--quiet"}), merge({"--quiet"})})
@@ -84,7 +85,7 @@ class RewriteCli : public testing::Test {
     EXPECT_FALSE(fs::exists(path("out")));
     EXPECT_EQ(temporary(), "");
   }
-  /// The path of an unfinished folder. Empty if there is none.
+  /// The path of an unfinished output folder. Empty if there is no such folder.
   std::string temporary() const {
     for (const auto& entry : fs::directory_iterator(folder_.path()))
       if (entry.path().extension() == ".tmp") return entry.path().string();
@@ -94,12 +95,12 @@ class RewriteCli : public testing::Test {
   TemporaryFolder folder_;
 };
 
-// ---- what the commands keep
+// ---- what the new model keeps
 
 TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   copy_base("tiny_window");
   Json config = Json::parse(read_file(path("base/config.json")));
-  config.erase("rms_norm_eps");  // the default applies
+  config.erase("rms_norm_eps");  // without this key, the default value applies
   config["eos_token_id"] = 7;
   config["author"] = {{"name", "someone"}};
   config["quantization"] = {{"bits", 16}};
@@ -113,7 +114,8 @@ TEST_F(RewriteCli, KeepsEveryKeyOfTheConfiguration) {
   };
   config["rms_norm_eps"] = 1e-6;
   EXPECT_EQ(written(merge()), config);
-  config.erase("quantization");  // the new model is quantized differently
+  // Quantize replaces this key, because the new model is quantized differently.
+  config.erase("quantization");
   EXPECT_EQ(written(quantize()), config);
 }
 
@@ -189,11 +191,11 @@ TEST_F(RewriteCli, TensorsOfOtherTypesKeepTheirBytes) {
   }
 }
 
-TEST_F(RewriteCli, AnAdapterMayBeAFolderOrLackItsEnding) {
+TEST_F(RewriteCli, AnAdapterMayBeAFolderOrANameWithoutItsEnding) {
   copy_base("tiny_window");
   const std::string file = write_adapter();
   run_well({"merge", base(), "-a", file, "-o", path("expected"), "--quiet"});
-  // These are the files of a training run. The step counter in them is U64.
+  // These are the files of a training checkpoint. Its step counter is a U64 tensor.
   fs::create_directory(path("step_00000100"));
   fs::copy_file(file, path("step_00000100/adapters.safetensors"));
   write_checkpoint(path("step_00000100/optimizer_state.safetensors"),
@@ -236,7 +238,7 @@ TEST_F(RewriteCli, WeightsThatAreNotAdaptedKeepTheirBytes) {
   EXPECT_EQ(Checkpoint::open(path("out")).find(adapted)->dtype, DType::f32);
 }
 
-TEST_F(RewriteCli, KeepsUnadaptedWeightsWhoseGroupsDoNotDivide) {
+TEST_F(RewriteCli, KeepsUnadaptedWeightsThatDoNotDivideIntoGroups) {
   copy_base("tiny_nf4");
   const Json report = run_json(merge({"--quiet", "--json", "--group-size", "128"}));
   EXPECT_GT(report["parts"]["ssm"]["relative_error"], 0.0);
@@ -247,7 +249,7 @@ TEST_F(RewriteCli, KeepsUnadaptedWeightsWhoseGroupsDoNotDivide) {
 
 // ---- what the commands report
 
-TEST_F(RewriteCli, CountsLikeInspect) {
+TEST_F(RewriteCli, ReportsTheSameCountsAsInspect) {
   StoredModel headless = stored_model("tiny_window");
   headless.tensors.erase("lm_head.weight");
   write_model(base(), headless);
@@ -275,7 +277,7 @@ TEST_F(RewriteCli, CountsLikeInspect) {
 }
 
 TEST_F(RewriteCli, InspectCountsShortBlocks) {
-  // The NF4 blocks of 48 elements do not divide the matrices.
+  // The number of elements of a matrix is not a multiple of 48, so the last NF4 block is short.
   const ModelFiles files = model_files(golden_dir() / "tiny_nf4");
   const Checkpoint file = Checkpoint::open(files.weights);
   std::vector<std::string> warnings;
@@ -334,7 +336,7 @@ TEST_F(RewriteCli, RefusesNumbersThatBecomeInfinite) {
 
 // ---- errors and interruptions
 
-TEST_F(RewriteCli, AMissingTokenizerTargetIsAnError) {
+TEST_F(RewriteCli, ABrokenTokenizerLinkIsAnError) {
   copy_base("tiny_window");
   fs::create_symlink("nowhere", path("base/tokenizer.model"));
   expect_both_fail({"tokenizer.model: a symbolic link that leads nowhere"});
@@ -399,7 +401,7 @@ TEST_F(RewriteCli, RefusesBadOutputsBeforeWork) {
   EXPECT_TRUE(fs::exists(path("cwd/zz/config.json")));
 }
 
-TEST_F(RewriteCli, RefusesAMountPoint) {
+TEST_F(RewriteCli, RefusesAMountPointAsOutput) {
   std::error_code error;
   for (const char* mount : {"/dev/shm", "/dev/mqueue", "/run/lock"}) {
     if (!fs::is_empty(mount, error) || error) continue;
@@ -442,7 +444,8 @@ TEST_F(RewriteCli, AKilledRunLeavesNoIncompleteModel) {
     fs::remove_all(path("out"));
     {
       Program program(command);
-      // If the run ends before the signal arrives, it must have written everything.
+      // Sends the signal when the unfinished folder exists. A run that ends before that must have
+      // written everything.
       program.wait_until([&] { return !temporary().empty(); });
       program.send_signal(SIGKILL);
       program.finish();

@@ -1,4 +1,4 @@
-// bit-axon run: prompts, streaming, seeds, and the ends of a text.
+// Tests of `bit-axon run`: prompts, streaming, seeds, and when a text ends.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ TEST(LengthyRunCli, AcceptsEveryKindOfPrompt) {
   EXPECT_EQ(run_well(kSeeded, prompt).out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\n").out, expected);
   EXPECT_EQ(run_well(kSeeded, prompt + "\r\n").out, expected);
-  // One line end is removed. A second line end belongs to the prompt.
+  // One line end after the prompt is removed. A second line end belongs to the prompt.
   for (const std::string more : {"\n", "\r\n", "\r"})
     EXPECT_EQ(run_well(kSeeded, prompt + more + "\n").out,
               run_well(kSeeded + Arguments{prompt + (more == "\r" ? "" : more)}).out);
@@ -37,7 +37,7 @@ TEST(LengthyRunCli, AcceptsEveryKindOfPrompt) {
   EXPECT_EQ(run_well(kSeeded + Arguments{"--", "-5"}).out, run_well(kSeeded, "-5").out);
 }
 
-TEST(RunCli, MessagesGoThroughTheTemplate) {
+TEST(RunCli, MessagesAreFormattedByTheChatTemplate) {
   const TemporaryFolder folder;
   const std::string file = (folder / "messages.json").string();
   write_file(file, R"([{"role": "user", "content": "Who is there?"},
@@ -54,7 +54,7 @@ TEST(RunCli, MessagesGoThroughTheTemplate) {
           .out);
 }
 
-TEST(RunCli, MessagesWithoutATemplateAreLines) {
+TEST(RunCli, WithoutATemplateEachMessageIsALine) {
   const TemporaryFolder folder;
   const std::string file = (folder / "messages.json").string();
   write_file(file, "\xef\xbb\xbf[{\"role\": \"user\", \"content\": \"Who is there?\"}]");
@@ -114,7 +114,8 @@ TEST(LengthyRunCli, ASeedGivesTheSameTextInEveryMode) {
   Arguments other = go;
   other[8] = "12";
   EXPECT_NE(run_json(other)["token_ids"], expected);
-  // Without --seed a seed is chosen and reported, and it gives the same text again.
+  // Without --seed, the program chooses a seed and reports it. A run with the reported seed gives
+  // the same text again.
   const Arguments unseeded = {"run",   "--json",       "--quiet", "--prompt",
                               "KING:", "--max-tokens", "20"};
   const Json one = run_json(unseeded);
@@ -144,7 +145,7 @@ TEST(RunCli, NotesGoToStderr) {
   const std::regex footer("── 3 tokens · [0-9]+\\.[0-9] tok/s · TTFT [0-9]+ms ──");
   EXPECT_TRUE(std::regex_match(lines[2], footer)) << lines[2];
   EXPECT_EQ(spoken.err.find('\x1b'), std::string::npos) << "colors appear only on a terminal";
-  // If the command line names the model and the device, there are no notes about them.
+  // There are no notes about a model and a device that the command line names.
   const Finished named = run_well({"run", "-m", bundled_model_dir().string(), "--device", "cpu",
                                    "--prompt", "To be", "--max-tokens", "1"});
   ASSERT_EQ(named.err_lines().size(), 1U) << named.err;
@@ -176,10 +177,11 @@ TEST(RunCli, StopStringsEndTheText) {
     EXPECT_EQ(run_well(go + Arguments{"--stop", "never there", "--stop", stop, "--no-stream"}).out,
               expected + "\n");
   }
-  // Text that might begin a stop string is printed at the end.
+  // The end of this text is held back, because it may begin a stop string. It is printed when the
+  // generation ends.
   EXPECT_EQ(run_well(go + Arguments{"--stop", text.substr(text.size() - 2) + "\x01"}).out,
             text + "\n");
-  // --stop takes one argument, and the next argument is the prompt.
+  // --stop takes only one argument, so the argument after it is the prompt.
   EXPECT_EQ(
       run_well({"run", "--quiet", "--max-tokens", "40", "--seed", "2", "--stop", "\x01", "ROMEO:"})
           .out,
@@ -191,7 +193,8 @@ TEST(RunCli, StopStringsEndTheText) {
 TEST(RunCli, EndOfSequenceEndsTheText) {
   const TemporaryFolder folder;
   copy_model(bundled_model_dir(), folder.path());
-  // The model's own end-of-sequence token is rare, so a comma is declared to be one.
+  // The model seldom generates its own end-of-sequence token. So the test declares a comma to be
+  // the end-of-sequence token.
   std::string tokenizer = read_file(folder / "tokenizer.json");
   for (const char* name : {"<|im_end|>", "<|endoftext|>"})
     tokenizer.replace(tokenizer.find(name), 3, "<|~");
@@ -258,7 +261,7 @@ TEST(RunCli, StopsAtMaxSeqLen) {
 }
 
 TEST(RunCli, DoesNotReadStdinWhenAPromptIsGiven) {
-  // Stdin stays open and empty, so reading it would block forever.
+  // Stdin is an open pipe without data, so a read would block forever.
   Program program({"run", "--quiet", "--prompt", "To be", "--max-tokens", "3"});
   EXPECT_TRUE(program.read_until([](const std::string& out, const std::string&) {
     return !out.empty() && out.back() == '\n';

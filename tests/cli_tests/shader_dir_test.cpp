@@ -1,4 +1,4 @@
-// --shader-dir: the program uses the shaders of a folder instead of its own.
+// Tests of --shader-dir: the program uses the shaders in a folder instead of its embedded shaders.
 #include <gtest/gtest.h>
 
 #include "model_folder.h"
@@ -53,7 +53,7 @@ class ShaderDirCli : public testing::Test {
 
 class LengthyShaderDirCli : public ShaderDirCli {};
 
-TEST_F(LengthyShaderDirCli, ACopyComputesTheSameAndAnEditTakesEffect) {
+TEST_F(LengthyShaderDirCli, CopiedShadersComputeTheSameAndEditsTakeEffect) {
   const Arguments from_folder = {"--shader-dir", dir().string()};
   const Json same = tokens(from_folder);
   EXPECT_EQ(same.size(), 4U);
@@ -82,7 +82,7 @@ TEST_F(ShaderDirCli, NamesAMissingShader) {
   expect_refused({dir().string() + ":", "folder"});
 }
 
-TEST_F(ShaderDirCli, CompareTakesTheFolderForB) {
+TEST_F(ShaderDirCli, CompareUsesTheFolderForDeviceB) {
   edit("sample_draw.comp", "tokens[g] = token;", "tokens[g] = 1;");
   const Finished finished =
       run({"compare", "--quiet", "--json", "--a", "vulkan:llvmpipe", "--b", "vulkan:llvmpipe",
@@ -90,7 +90,7 @@ TEST_F(ShaderDirCli, CompareTakesTheFolderForB) {
           {}, surroundings_);
   ASSERT_EQ(finished.status, 1) << finished.describe();
   const Json report = Json::parse(finished.out);
-  // The first token comes from the logits of the prompt, not from the sampler.
+  // The sampler chooses only the second token. The first token comes from the logits of the prompt.
   EXPECT_EQ(report["greedy"]["b_token_ids"][1], 1) << finished.out;
   EXPECT_NE(report["greedy"]["a_token_ids"][1], 1) << finished.out;
 }

@@ -1,5 +1,5 @@
-// How the program reacts to Ctrl-C, to readers that close a pipe, and to outputs that cannot be
-// written.
+// Tests of how the program reacts to Ctrl-C, to a reader that closes a pipe, and to an output that
+// cannot be written.
 #include "platform/signals.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(SignalsHeld, AreDeliveredAfterwards) {
+TEST(SignalsHeld, AreDeliveredWhenReleased) {
   std::atomic<bool>& interrupted = catch_interrupts();
   interrupted = false;
   {
@@ -31,7 +31,7 @@ TEST(SignalsHeld, AreDeliveredAfterwards) {
   EXPECT_TRUE(interrupted.exchange(false));
 }
 
-/// The bundled model with a context of more tokens than a test can wait for.
+/// The bundled model with a very long context. A test can interrupt it before the context is full.
 class SignalsCli : public testing::Test {
  protected:
   SignalsCli() {
@@ -80,7 +80,7 @@ TEST_F(SignalsCli, AnInterruptEndsTheAnswerAndKeepsItsText) {
       std::smatch footer;
       ASSERT_TRUE(std::regex_search(finished.err, footer, std::regex("── ([0-9]+) tokens? ")))
           << finished.err;
-      // The footer, the text and the state must agree on the number of tokens.
+      // The footer states the number of tokens. The text and the state must have the same number.
       Arguments again = go_;
       again[10] = footer[1];
       EXPECT_EQ(
@@ -100,8 +100,8 @@ TEST_F(SignalsCli, AnInterruptEndsAJsonAnswer) {
 }
 
 TEST(LoadingCli, EndsAtOnceWhenInterrupted) {
-  // Evaluating catches signals, but loading does not. Loading this preset takes seconds, and more
-  // messages would follow.
+  // `evaluate` catches signals while it computes, but not while it loads. This preset takes seconds
+  // to load. If the program continued, it would print further messages.
   Program program({"evaluate", "--config-medium", "--quantize", "nf4", "--device", "cpu",
                    "--verbose", "-t", (bundled_model_dir() / "tokenizer.json").string()});
   ASSERT_TRUE(program.read_until([](const std::string&, const std::string& err) {
@@ -114,7 +114,7 @@ TEST(LoadingCli, EndsAtOnceWhenInterrupted) {
 }
 
 TEST_F(SignalsCli, ASecondInterruptEndsTheProgram) {
-  // Nothing reads the pipe, so the answer cannot end after the first interrupt.
+  // Nothing reads the pipe, so the program cannot end by itself after the first interrupt.
   Surroundings stuck;
   stuck.stdout_is_full = true;
   Program program(go_, stuck);
@@ -131,7 +131,7 @@ TEST_F(SignalsCli, AnInterruptWhileTheReaderPausesLosesNothing) {
   ASSERT_TRUE(program.wait_until_it_catches(SIGTERM));
   program.wait_until_it_sleeps_in("pipe");
   program.send_signal(SIGINT);
-  const Finished finished = program.finish();  // reads the output again
+  const Finished finished = program.finish();  // resumes reading the output
   EXPECT_EQ(finished.status, 130) << finished.describe();
   EXPECT_EQ(footers(finished.err), 1U) << finished.err;
   EXPECT_EQ(finished.out.back(), '\n');
@@ -223,8 +223,8 @@ TEST(OutputCli, AClosedStdoutIsAnError) {
   }
 }
 
-/// A file that is opened while a standard stream is closed gets the number of that stream. Messages
-/// must not be written into the file.
+/// If a standard stream is closed, the next opened file gets the number of this stream. The program
+/// must not write its messages into such a file.
 TEST(OutputCli, MessagesAreNeverWrittenIntoFiles) {
   const TemporaryFolder folder;
   const Arguments go = {"logits", "--ids", "1,2,3", "--device", "cpu", "--out"};

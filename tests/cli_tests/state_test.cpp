@@ -1,4 +1,4 @@
-// Saved states: a process continues where another process stopped.
+// Tests of saved states: a process continues where another process has stopped.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ class StateCli : public testing::Test {
     return {"--quiet", "--device", way.device, "--precision", way.precision};
   }
   TemporaryFolder temporary_;
-  /// Ids of a text that is longer than the window of the bundled model.
+  /// The ids of a text. The text is longer than the attention window of the bundled model.
   std::vector<std::int32_t> ids_ = read_i32(golden_io("tiny_trained"), "input_ids");
 };
 
@@ -44,7 +44,7 @@ TEST_F(StateCli, LogitsContinueAcrossProcesses) {
     auto parts = read_f32(Checkpoint::open(path("a")), "logits");
     const auto b = read_f32(Checkpoint::open(path("b")), "logits");
     parts.insert(parts.end(), b.begin(), b.end());
-    // The pieces and the code are the same, so not even the last bit may differ.
+    // Both runs feed the same pieces with the same code, so not even the last bit may differ.
     EXPECT_EQ(parts, read_f32(Checkpoint::open(path("whole")), "logits"));
     EXPECT_EQ(read_file(path("b.state")), read_file(path("whole.state")));
   }
@@ -62,18 +62,19 @@ TEST_F(StateCli, GenerationContinuesAcrossProcesses) {
                                               "--save-state", path("s2"), "--max-tokens", "30"});
     EXPECT_EQ(rest["token_ids"], whole["token_ids"]);
     EXPECT_EQ(rest["text"], whole["text"]);
-    // The loaded file is not changed, and the same run may overwrite it.
+    // The run does not change the state file that it loads. But --save-state may name the same file
+    // and overwrite it.
     run_well(go + Arguments{"--prompt", "But soft", "--load-state", path("s"), "--save-state",
                             path("s"), "--max-tokens", "30"});
     EXPECT_EQ(read_file(path("s")), read_file(path("s2")));
   }
 }
 
-/// The state after `run` holds its prompt and every generated token, for any run-ahead and any end
-/// of the text.
+/// After `run`, the state holds the prompt and every generated token. This is true for any
+/// run-ahead, and for any reason why the text ends.
 class LengthyStateCli : public StateCli {};
 
-TEST_F(LengthyStateCli, StateAfterRunEqualsThatOfTheSameIds) {
+TEST_F(LengthyStateCli, StateAfterRunEqualsTheStateAfterTheSameIds) {
   const std::vector<Arguments> endings = {{"--max-tokens", "40"},
                                           {"--max-tokens", "1"},
                                           {"--max-tokens", "0"},

@@ -1,4 +1,4 @@
-// Unusual standard streams: non-blocking, full, closed or unreadable.
+// Tests with unusual standard streams: non-blocking, full, closed or unreadable.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 
 const Arguments kQuick = {"--quiet", "--device", "cpu", "--seed", "1", "--max-tokens", "3"};
 
-/// Commands that read stdin.
+/// Command lines that read stdin.
 const std::vector<Arguments> kReading = {
     {"tokenize", "--quiet"},
     Arguments{"run"} + kQuick,

@@ -1,4 +1,4 @@
-// How the program reacts if the system refuses to start a thread.
+// Tests of what the program does if the system refuses to start a thread.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,7 @@ Surroundings refusing(int thread) {
   surroundings.environment = {
       {"LD_PRELOAD", library.string()},
       {"BX_REFUSED_THREAD", fmt::format("{}", thread)},
-      // Without this option the sanitizer insists on being the first library.
+      // Without this option, AddressSanitizer demands to be the first library.
       {"ASAN_OPTIONS", fmt::format("{}:verify_asan_link_order=0", options ? options : "")}};
   return surroundings;
 }
@@ -31,15 +31,15 @@ void expect_one_line(const Arguments& arguments, int refused) {
   EXPECT_EQ(finished.err, "bit-axon: cannot start 3 threads: Resource temporarily unavailable\n");
 }
 
-// One thread runs the steps, and two others share its loops.
+// The CPU backend has one thread that runs the steps, and two threads that share the loops with it.
 TEST(ThreadLimitCli, ReportsAMissingThreadOfTheCpu) {
   for (int refused = 1; refused <= 3; ++refused)
     expect_one_line(
         {"run", "--quiet", "--device", "cpu", "--threads", "3", "--max-tokens", "3", "a"}, refused);
 }
 
-// The threads wait for each other before they measure. The test refuses each thread of the first
-// pass, and one of the second.
+// The measuring threads wait for each other before they begin. This test refuses each of the
+// threads of the first pass, and one thread of the second pass.
 TEST(ThreadLimitCli, ReportsAMissingThreadThatMeasuresRates) {
   for (int refused = 4; refused <= 7; ++refused)
     expect_one_line({"benchmark", "--quiet", "--config-small", "--device", "cpu", "--threads", "3",

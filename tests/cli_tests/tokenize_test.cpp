@@ -1,4 +1,5 @@
-// Tests of tokenize and detokenize: text becomes ids and the same bytes again.
+// Tests of `tokenize` and `detokenize`: a text becomes ids, and the ids become the same bytes
+// again.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -43,7 +44,7 @@ TEST(TokenizeCli, ReadsSentencePiece) {
   for (const Json& one : Json::parse(read_file(golden_dir() / "sentencepiece" / "cases.json"))) {
     SCOPED_TRACE(one["text"].dump());
     write_file(text, one["text"]);
-    // The contents of the file decide its kind. Its name does not matter.
+    // --tokenizer may name the model file or its folder.
     for (const std::string& name : {sentencepiece(), (golden_dir() / "sentencepiece").string()})
       EXPECT_EQ(run_json({"tokenize", "-t", name, "--file", text.string()}), one["ids"]);
   }
@@ -55,14 +56,14 @@ TEST(TokenizeCli, ReadsSentencePiece) {
 TEST(TokenizeCli, ReadsArgumentStdinAndFile) {
   const Json ids = run_json({"tokenize", "To be\n", "--quiet"});
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, "To be\n"), ids);
-  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // no line end is removed
+  EXPECT_NE(run_json({"tokenize", "--quiet"}, "To be"), ids);  // `tokenize` removes no line end
   EXPECT_EQ(run_json({"tokenize", "--quiet"}, ""), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", ""}), Json::array());
   EXPECT_EQ(run_json({"tokenize", "--quiet", "--", "-5"}), run_json({"tokenize", "--quiet"}, "-5"));
   const Finished spoken = run_well({"tokenize", "To be"});
   ASSERT_EQ(spoken.err_lines().size(), 1U);
   EXPECT_EQ(spoken.err.rfind("bit-axon: model: the bundled", 0), 0U) << spoken.err;
-  // Texts that command-line libraries tend to split.
+  // Some command-line libraries would split these arguments.
   for (const char* text : {"[a,b]", "{}", "%%", "\"quoted\"", "'single'", "a,b", "a\\nb", "$HOME"})
     EXPECT_EQ(run_json({"tokenize", "--quiet", text}), run_json({"tokenize", "--quiet"}, text))
         << text;
@@ -77,7 +78,7 @@ TEST(TokenizeCli, HandlesBytesAndSpecialTokens) {
   EXPECT_EQ(run_json({"tokenize", "--config-small"}, std::string("\0\xff\n", 3)),
             Json({0, 255, 10}));
   EXPECT_EQ(run_well({"detokenize", "--config-small", "104,195,169"}).out, "h\xc3\xa9\n");
-  // The model has this id, but the tokenizer does not.
+  // The id 1000 exists in the model, but not in the tokenizer.
   EXPECT_EQ(run_well({"detokenize", "--config-small", "104,1000,105"}).out, "hi\n");
 }
 
@@ -89,7 +90,7 @@ TEST(TokenizeCli, ATokenizerNeedsNoModel) {
 }
 
 TEST(TokenizeCli, EncodesLongTextInLinearTime) {
-  // A megabyte of text. A quadratic algorithm would not finish within the guard time.
+  // The text has a megabyte. A quadratic algorithm would not finish within the guard time.
   std::string text;
   while (text.size() < (std::size_t{1} << 20))
     text += "To be, or not to be: that is the question.\n";

@@ -1,4 +1,4 @@
-// Tests of running another program and of changing the environment.
+// Tests of functions that run another program or change the environment.
 #include "platform/child_process.h"
 
 #include <gtest/gtest.h>
@@ -76,7 +76,7 @@ TEST(RunChild, ResetsSignalHandlingInTheChild) {
 }
 
 TEST(RunChild, WorksWhenTheSystemReapsTheChild) {
-  ::signal(SIGCHLD, SIG_IGN);  // makes the system reap the child
+  ::signal(SIGCHLD, SIG_IGN);  // asks the system to reap the child
   const ChildEnd end = shell("echo done; exit 5");
   ::signal(SIGCHLD, SIG_DFL);
   EXPECT_EQ(end.out, "done\n");

@@ -1,4 +1,5 @@
-// Reads memory and core limits from system files. The tests write these files themselves.
+// Tests of the memory and core limits that are read from system files. The tests write these system
+// files themselves.
 #include "platform/control_groups.h"
 
 #include <gtest/gtest.h>
@@ -17,10 +18,11 @@ namespace bitaxon::test {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-/// The value in files of control groups version 1 if there is no limit.
+/// What the files of control groups version 1 hold if there is no limit.
 constexpr const char* kNoLimit = "9223372036854771712";
 
-/// The system files of a machine with 8 GiB of available memory. Tests add control groups.
+/// The system files of a machine with 8 GiB of available memory and no control groups. Each test
+/// adds the control groups that it needs.
 class SystemFiles : public testing::Test {
  protected:
   SystemFiles() {
@@ -42,15 +44,16 @@ class SystemFiles : public testing::Test {
                                   line("Max data size", data) +
                                   line("Max address space", address_space));
   }
-  /// Mounts control groups version 2: the group `mounted` is at /sys/fs/cgroup, and this process is
-  /// in the group `own`.
+  /// Mounts control groups version 2. The group `mounted` is mounted at /sys/fs/cgroup, and this
+  /// process belongs to the group `own`.
   void mount_version_2(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo", "20 1 0:5 / /proc rw,nosuid shared:5 - proc proc rw\n31 23 0:27 " +
                                      mounted + " /sys/fs/cgroup rw,nosuid shared:9 master:1 - " +
                                      "cgroup2 cgroup2 rw,nsdelegate\n");
     write("proc/self/cgroup", "0::" + own + "\n");
   }
-  /// Mounts control groups version 1 in the same way as systemd, together with an empty version 2.
+  /// Mounts control groups version 1 as systemd does, together with an empty hierarchy of version
+  /// 2.
   void mount_version_1(const std::string& mounted, const std::string& own) const {
     write("proc/self/mountinfo",
           "41 31 0:38 / /sys/fs/cgroup/unified rw shared:3 - cgroup2 cgroup2 rw\n"
@@ -88,7 +91,7 @@ class SystemFiles : public testing::Test {
     return available_memory_bytes(folder_.path()).value() / kMiB;
   }
   double cores() const { return cores_of_control_groups(folder_.path()); }
-  /// The folders of the groups as absolute paths, from the innermost group outward.
+  /// The absolute paths of the groups' folders, from the innermost group outward.
   std::vector<std::string> groups(const std::string& controller = "memory") const {
     std::vector<std::string> names;
     for (const ControlGroup& group : control_groups(controller, folder_.path()))
@@ -125,7 +128,7 @@ TEST_F(SystemFiles, AContainerSeesItsGroupAsTheRoot) {
   mount_version_2("/", "/");
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   EXPECT_EQ(available_mib(), 400U);
-  // A container without a namespace of its own has its group mounted at the usual root.
+  // A container that shares the host's namespace also has its own group mounted at the usual root.
   mount_version_2("/docker/0123", "/docker/0123");
   EXPECT_EQ(available_mib(), 400U);
   mount_version_2("/docker/0123", "/docker/0123/inner");
@@ -172,12 +175,13 @@ TEST_F(SystemFiles, PageCacheCountsAsAvailable) {
   mount_version_2("/", "/a");
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 480 * kMiB);
   EXPECT_EQ(available_mib(), 492U);
-  // The page cache may seem larger than the usage, because the files are read one after the other.
+  // The size of the page cache may exceed the usage, because the two files are not read at the same
+  // time.
   write_group_2("/a", std::to_string(512 * kMiB), 500 * kMiB, 600 * kMiB);
   EXPECT_EQ(available_mib(), 512U);
 }
 
-TEST_F(SystemFiles, ReportsNoMemoryAboveTheLimit) {
+TEST_F(SystemFiles, ReportsNoAvailableMemoryIfUsageExceedsTheLimit) {
   mount_version_2("/", "/a");
   write_group_2("/a", std::to_string(512 * kMiB), 600 * kMiB);
   EXPECT_EQ(available_memory_bytes(folder_.path()), 0U);
@@ -199,7 +203,7 @@ TEST_F(SystemFiles, ReadsVersion1DespiteAnEmptyVersion2) {
   write_group_1("/docker/0123", std::to_string(512 * kMiB), 300 * kMiB, 100 * kMiB);
   write_group_1("/docker", kNoLimit, 700 * kMiB);
   EXPECT_EQ(available_mib(), 312U);
-  // In a container, its own group is mounted at the place of the root group.
+  // In a container, the root of the mount is the container's own group.
   mount_version_1("/docker/0123", "/docker/0123");
   write_group_1("", std::to_string(512 * kMiB), 400 * kMiB);
   EXPECT_EQ(available_mib(), 112U);
@@ -248,7 +252,7 @@ TEST_F(SystemFiles, IgnoresMalformedLines) {
   EXPECT_EQ(available_memory_bytes(folder_.path()), std::nullopt);
 }
 
-TEST_F(SystemFiles, ReadsCoreLimitsOfBothVersions) {
+TEST_F(SystemFiles, ReadsCoreLimitsOfControlGroupsOfBothVersions) {
   mount_version_2("/", "/a/b");
   write("sys/fs/cgroup/a/cpu.max", "150000 100000\n");
   write("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");

@@ -13,15 +13,15 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-/// Limits the address space to the current size plus `more` bytes, like `ulimit -v`.
+/// Limits the address space to its current size plus `more` bytes, as `ulimit -v` does.
 void limit_address_space(std::size_t more) {
   const std::uint64_t used = number_of("/proc/self/status", "VmSize").value() * 1024;
   const rlimit limit{used + more, used + more};
   if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(2);
 }
 
-/// Small allocations usually share a larger chunk. If there is no memory for a chunk, a small
-/// allocation must still succeed.
+/// Small allocations usually share a larger chunk of memory. If there is not enough memory for a
+/// chunk, a small allocation must still succeed.
 TEST(CpuMemoryDeathTest, ASmallAllocationDoesNotNeedAWholeChunk) {
   EXPECT_EXIT(
       {

@@ -1,4 +1,4 @@
-// Holds source files to a length that a reader can keep in mind.
+// Limits the length of source files, so that a reader can keep a whole file in mind.
 #include <gtest/gtest.h>
 
 #include <algorithm>

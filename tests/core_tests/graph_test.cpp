@@ -21,7 +21,7 @@ StateLayout toy_layout() {
   return layout;
 }
 
-TEST(Graph, HandlesReportShapeAndType) {
+TEST(Graph, ATensorReportsItsShapeAndType) {
   Graph graph;
   const Tensor x = graph.input(DType::i32, {4, 2}, RowSpace::segments);
   EXPECT_EQ(x.dtype(), DType::i32);
@@ -67,7 +67,7 @@ TEST(Graph, AScheduledGraphRefusesChanges) {
   EXPECT_EQ(graph->nodes().size(), 1U);
 }
 
-/// The properties in which the graphs of this test differ.
+/// The properties in which the graphs of StructureKeyDistinguishesGraphs differ.
 struct Variant {
   DType dtype = DType::f32;
   std::int64_t cols = 2;
@@ -101,7 +101,7 @@ std::string key_of(const Variant& v) {
   return graph.structure_key();
 }
 
-TEST(Graph, AnOutputOfAnotherGraphBreaksAnInvariant) {
+TEST(Graph, RefusesAnOutputOfAnotherGraph) {
   Graph graph, other;
   const Tensor x = other.input(DType::f32, {1, 8});
   expect_error([&] { graph.mark_output(x); }, ErrorKind::internal,

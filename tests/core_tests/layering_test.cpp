@@ -1,4 +1,4 @@
-// Checks every #include of src/: a layer may depend only on lower layers.
+// Checks every #include in src/. A layer may include only lower layers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -24,8 +24,9 @@ const std::vector<std::string> kBackends = {
 #undef BX_MISSING_BACKEND
 };
 
-/// Maps each folder of src/ to the folders that it may include. Each folder may also include itself
-/// and the public headers. "shaders" stands for the parameter blocks, which are outside of src/.
+/// For each folder of src/, the folders that it may include. A folder may also include itself and
+/// the public headers. "shaders" stands for the parameter blocks in the folder shaders/, which is
+/// outside of src/.
 const std::map<std::string, std::set<std::string>>& allowed() {
   static std::map<std::string, std::set<std::string>> edges = {
       {"platform", {}},
@@ -50,7 +51,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
 
 std::string first_part(const std::string& path) { return path.substr(0, path.find('/')); }
 
-/// Calls visit(folder, file, included) for every #include "..." below `root`.
+/// Calls visit(folder, file, included) for every #include "..." in the files below `root`.
 template <class Visit>
 int for_each_include(const std::filesystem::path& root, const Visit& visit) {
   static const std::regex kInclude(R"(^\s*#\s*include\s*"([^"]+)\")");
@@ -68,7 +69,7 @@ int for_each_include(const std::filesystem::path& root, const Visit& visit) {
   return n_files;
 }
 
-TEST(Layering, DependenciesPointDown) {
+TEST(Layering, LayersIncludeOnlyLowerLayers) {
   const int n_files = for_each_include(
       source_tree() / "src",
       [](const std::string& folder, const std::string& file, const std::string& included) {

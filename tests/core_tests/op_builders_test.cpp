@@ -1,4 +1,4 @@
-// The op builders refuse invalid arguments. The message names the argument.
+// Checks that the op builders refuse invalid arguments with a message that names the argument.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -12,7 +12,8 @@
 namespace bitaxon::test {
 namespace {
 
-/// Expects an Error "[op] argument: expected EXPECTED..., got GOT...".
+/// Expects that `act` throws an Error with the message "[op] argument: expected EXPECTED..., got
+/// GOT...".
 template <class Act>
 void expect_refused(const Act& act, const std::string& op, const std::string& argument,
                     const std::string& expected, const std::string& got) {
@@ -20,7 +21,8 @@ void expect_refused(const Act& act, const std::string& op, const std::string& ar
   expect_invalid(act, ", got " + got);
 }
 
-/// Handles of every kind. Their shapes suit most ops: R 4, D 8, E 6, K 3, N 2, V 40, X 5, I 7.
+/// Makes tensors of every kind. Their shapes suit most ops. The sizes are R 4, D 8, E 6, K 3, N 2,
+/// V 40, X 5 and I 7.
 class OpBuilders : public testing::Test {
  protected:
   OpBuilders() {
@@ -44,7 +46,7 @@ class OpBuilders : public testing::Test {
   std::int32_t tail_, h_, ring_, ring_f32_, short_ring_, seen_, next_token_;
 };
 
-TEST_F(OpBuilders, Embed) {
+TEST_F(OpBuilders, EmbedRefusesInvalidArguments) {
   const Tensor table = weight({1, 40, 8});
   const Tensor y = embed(table, state(seen_), state(next_token_), 4);
   EXPECT_EQ(y.shape(), (Shape{4, 8}));
@@ -66,7 +68,7 @@ TEST_F(OpBuilders, Embed) {
                  "513");
 }
 
-TEST_F(OpBuilders, Linear) {
+TEST_F(OpBuilders, LinearRefusesInvalidArguments) {
   const Tensor w = weight({1, 6, 8});
   EXPECT_EQ(linear(rows(8), w).shape(), (Shape{4, 6}));
   const Tensor last = linear(rows(8), w, {.select = RowSelect::outputs, .n_outputs = 2});
@@ -100,7 +102,7 @@ TEST_F(OpBuilders, Linear) {
                  "rows of tokens", "rows of outputs");
 }
 
-TEST_F(OpBuilders, SsmIn) {
+TEST_F(OpBuilders, SsmInRefusesInvalidArguments) {
   const SsmInWeights good{weight({1, 1, 8}), weight({1, 12, 8}), weight({1, 6, 3}),
                           weight({1, 1, 6})};
   const auto [u, z] = ssm_in(rows(8), good, 1e-6F, state(tail_));
@@ -133,7 +135,7 @@ TEST_F(OpBuilders, SsmIn) {
                  "F32 [4, 9]");
 }
 
-TEST_F(OpBuilders, SelectiveScan) {
+TEST_F(OpBuilders, SelectiveScanRefusesInvalidArguments) {
   const SelectiveScanWeights good{weight({1, 6, 1}), weight({1, 1, 6}), weight({1, 6, 2}),
                                   weight({1, 1, 6})};
   EXPECT_EQ(selective_scan(rows(6), rows(5), rows(6), good, state(h_)).shape(), (Shape{4, 6}));
@@ -151,7 +153,7 @@ TEST_F(OpBuilders, SelectiveScan) {
                  "selective_scan", "dt_weight", "a weight [1, 6, 1]", "[1, 1, 6]");
 }
 
-TEST_F(OpBuilders, AttnIn) {
+TEST_F(OpBuilders, AttnInRefusesInvalidArguments) {
   const AttnInWeights good{weight({1, 1, 8}), weight({1, 8, 8}), weight({1, 8, 8}),
                            weight({1, 8, 8})};
   EXPECT_EQ(attn_in(rows(8), good, 1, state(ring_), state(ring_)).shape(), (Shape{4, 8}));
@@ -170,7 +172,7 @@ TEST_F(OpBuilders, AttnIn) {
                  "a weight [1, 8, 8]", "[1, 4, 8]");
 }
 
-TEST_F(OpBuilders, Attention) {
+TEST_F(OpBuilders, AttentionRefusesInvalidArguments) {
   EXPECT_EQ(attention(rows(8), state(ring_), state(ring_), 2, 9).shape(), (Shape{4, 8}));
   expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 2, 10); }, "attention",
                  "window", "1..9", "10");
@@ -188,7 +190,7 @@ TEST_F(OpBuilders, Attention) {
                  "an activation", "F32 [4, 7]");
 }
 
-TEST_F(OpBuilders, Experts) {
+TEST_F(OpBuilders, ExpertOpsRefuseInvalidArguments) {
   const Tensor norm = weight({1, 1, 8});
   const Tensor gate = weight({1, 5, 8});
   const auto route = moe_route(rows(8), norm, 1, gate, {}, 2);
@@ -242,7 +244,7 @@ TEST_F(OpBuilders, Experts) {
                  "an activation I32 [R, top_k]", "an empty handle");
 }
 
-TEST_F(OpBuilders, Sample) {
+TEST_F(OpBuilders, SampleRefusesInvalidArguments) {
   const auto logits = [&](std::int64_t n, std::int64_t v, RowSpace space = RowSpace::outputs) {
     return graph_->input(DType::f32, {n, v}, space);
   };

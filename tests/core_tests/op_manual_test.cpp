@@ -21,7 +21,8 @@ std::vector<std::string> manual() {
   return lines;
 }
 
-/// The `///` lines directly above the declaration of `op`. Empty if there is no declaration.
+/// The `///` lines directly above the declaration of `op`. Empty if `op` is not declared in these
+/// lines.
 std::vector<std::string> block_of(const std::vector<std::string>& lines, const std::string& op) {
   const std::regex declaration(fmt::format(R"(^BX_API \w+ {}\(.*)", op));
   std::vector<std::string> block;

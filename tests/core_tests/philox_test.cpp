@@ -7,8 +7,8 @@ namespace {
 
 using Counter = std::array<std::uint32_t, 4>;
 
-// The known answers are from kat_vectors of Random123 1.14: philox4x32 with 10 rounds.
-TEST(Philox, KnownAnswers) {
+// The expected numbers are from the file kat_vectors of Random123 1.14: philox4x32 with 10 rounds.
+TEST(Philox, ReproducesKnownAnswers) {
   EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
             (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox4x32({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),

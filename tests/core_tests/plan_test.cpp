@@ -1,4 +1,5 @@
-// Tests of the schedule: which nodes run, how long values live, and where values are in memory.
+// Tests of the schedule of a graph: which nodes run, how long values live, and where they lie in
+// memory.
 #include "core/plan.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,7 @@ TEST(Schedule, KeepsNodesThatWriteState) {
   const Tensor s = graph->state(layout, 0);
   const Tensor x = graph->input(DType::f32, {4, 8});
   const Tensor feeds = toy_node(*graph, {x}, 8);
-  toy_node(*graph, {feeds}, 8, {}, s);  // writes state; its result is unused
+  toy_node(*graph, {feeds}, 8, {}, s);  // writes state, but its result is unused
   toy_node(*graph, {s}, 8);             // only reads state
   const auto plan = schedule(graph, no_scratch);
   EXPECT_EQ(plan->order, (std::vector<std::int32_t>{0, 1}));
@@ -61,8 +62,8 @@ TEST(Schedule, AChainReusesMemory) {
   EXPECT_EQ(plan->unshared_bytes, 11 * 4 * 64 * sizeof(float));
 }
 
-/// A range of the arena, and the first and last step that need it. The steps are computed from the
-/// graph, not from the lifetimes in the plan.
+/// A range of the arena, and the first and last step that need this range. needs_of() finds these
+/// steps in the graph, not in the lifetimes of the plan.
 struct Need {
   Placement place;
   std::int32_t first, last;

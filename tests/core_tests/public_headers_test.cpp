@@ -1,5 +1,6 @@
-// The public headers speak of public types only. That each of them compiles alone is checked by the
-// target bitaxon_verify_interface_header_sets, on which this program depends.
+// Checks that the public headers use public types only. Another check, the target
+// bitaxon_verify_interface_header_sets, compiles each header alone. This program depends on that
+// target.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,10 +15,11 @@
 namespace bitaxon::test {
 namespace {
 
-/// Types that users hold or pass on, but never look into. Only the library defines them.
+/// Types that users of the library hold or pass on, but never look into. Only the library has their
+/// definitions.
 const std::set<std::string> kOpaque = {"Backend", "BackendDescription", "Graph"};
 
-/// Calls visit(place, line, line above) for every line of the public headers.
+/// Calls visit(place, line, line before it) for every line of the public headers.
 template <class Visit>
 int for_each_line(const Visit& visit) {
   int n_files = 0;
@@ -44,8 +46,8 @@ TEST(PublicHeaders, IncludeNothingOfTheSources) {
   EXPECT_GT(n_files, 5);
 }
 
-// A header that uses a type needs its definition or a declaration. All declarations without a
-// definition are on the list above, or hide the members of the class that they are in.
+// To use a type, a header must define or declare it. A type that is only declared must be in
+// kOpaque, or be the type Impl inside of a class.
 TEST(PublicHeaders, NameNoTypeThatOnlyTheSourcesDefine) {
   const std::regex declaration(R"(^(\s*)(?:class|struct|enum class)\s+(\w+)\s*;)");
   const std::regex in_place(R"([<(,]\s*(?:const\s+)?(?:class|struct)\s+\w+)");

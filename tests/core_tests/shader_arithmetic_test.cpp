@@ -1,4 +1,4 @@
-// Tests the integer arithmetic of shaders/lib. The shader files are valid GLSL and C++, and this
+// Tests the integer arithmetic in shaders/lib. These shader files are both GLSL and C++, and this
 // test compiles them as C++. Integer results are the same on every device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -56,7 +56,8 @@ float of_bits(std::uint32_t a) { return std::bit_cast<float>(a); }
 TEST(LengthyShaderArithmetic, ComputesWith64Bits) {
   Random random("shader/u64");
   const auto any = [&] {
-    // Mostly small numbers. Sometimes all bits are 1, or both words are equal, to cause carries.
+    // Most numbers are small. To cause carries, all high bits of some numbers are 1, and some
+    // numbers have two equal words.
     const std::uint64_t a = random.next() >> random.below(64);
     const std::int64_t kind = random.below(4);
     return kind == 0 ? ~a : kind == 1 ? a << 32 | (a & 0xFFFFFFFFU) : a;
@@ -76,7 +77,7 @@ TEST(LengthyShaderArithmetic, ComputesWith64Bits) {
   }
 }
 
-TEST(LengthyShaderArithmetic, Philox) {
+TEST(LengthyShaderArithmetic, PhiloxEqualsTheHostImplementation) {
   Random random("shader/philox");
   for (int i = 0; i < 1000; ++i) {
     const U64Words counter = U64Words::of(random.next());
@@ -113,13 +114,13 @@ TEST(LengthyShaderArithmetic, FloatsRoundLikeTheProcessor) {
   const auto any = [&] { return static_cast<std::uint32_t>(random.next()); };
   for (int i = 0; i < 2'000'000 && !testing::Test::HasFatalFailure(); ++i) {
     check(any(), any());
-    // Results around the smallest normal numbers, and exact halves.
+    // Cases with results around the smallest normal numbers, then cases with exact halves.
     check(any() & 0x87FFFFFF, (any() & 0x807FFFFF) | 0x3F800000);
     check(any() & 0xFFFFF000, any() & 0xFFFFF000);
   }
 }
 
-TEST(LengthyShaderArithmetic, KeysHaveTheOrderOfTheNumbers) {
+TEST(LengthyShaderArithmetic, OrderKeysSortLikeTheirNumbers) {
   Random random("shader/keys");
   const auto any = [&] {
     const auto a = static_cast<std::uint32_t>(random.next());
@@ -144,13 +145,13 @@ TEST(LengthyShaderArithmetic, KeysHaveTheOrderOfTheNumbers) {
   }
 }
 
-/// The weight of a token before it is rounded to an integer.
+/// The weight of a token as a real number, before it is rounded to an integer.
 long double exact_weight(float logit, float largest) {
   return std::exp(static_cast<long double>(logit) - static_cast<long double>(largest)) * 0x1p30L;
 }
 
-/// Expects that the weight is the exact weight, rounded. If the exact weight is within kBound of a
-/// half, the weight may be off by 1.
+/// Expects that the shader's weight is the exact weight, rounded to an integer. If the exact weight
+/// is within kBound of a half, the shader's weight may be off by 1.
 void expect_weight(float logit, float largest, int* n_rounded_apart) {
   constexpr long double kBound = 0x1p-23L;
   const long double exact = exact_weight(logit, largest) + 0.5L;
@@ -167,7 +168,7 @@ TEST(LengthyShaderArithmetic, WeightsAreExactlyRounded) {
   int n_rounded_apart = 0;
   constexpr int kRounds = 1'500'000;
   for (int i = 0; i < kRounds && !testing::Test::HasFatalFailure(); ++i) {
-    // Differences over the whole range. Depending on the offset, float32 can represent the
+    // The differences cover the whole range. Depending on the offset, float32 represents a
     // difference exactly or not.
     const auto offset = static_cast<float>(
         std::ldexp(random.uniform(-1, 1), static_cast<int>(random.below(80)) - 40));
@@ -199,8 +200,8 @@ TEST(LengthyShaderArithmetic, WeightsAreRightAtTheEdgesOfTheRange) {
   EXPECT_EQ(weight(-1e-20F, 1e-30F), 1U << 30);
   EXPECT_EQ(weight(std::nextafter(kMax, 0.0F), kMax), 0U);
   int n_rounded_apart = 0;
-  // Every power of two as a logit and as the largest logit. Then differences d around the point
-  // where weights become 0: exp(-d) * 2^30 = 1/2.
+  // First every power of two, once as the logit and once as the largest logit. Then differences d
+  // around the point at which weights become 0: exp(-d) * 2^30 = 1/2.
   for (int e = -149; e < 128; ++e) {
     const float power = std::ldexp(1.0F, e);
     expect_weight(-power, 0, &n_rounded_apart);

@@ -1,4 +1,4 @@
-// Tests of the step buffer and of the buckets of a step.
+// Tests of the step buffer, and of the buckets and kinds of steps.
 #include "core/step.h"
 
 #include <gtest/gtest.h>
@@ -27,19 +27,19 @@ TEST(Step, ABucketIsTheNextPowerOfTwo) {
   EXPECT_EQ(bucket_of(kMaxSegments), kMaxSegments);
 }
 
-/// The kind of a step of segments with these rows and outputs.
+/// The kind of a step whose segments have these numbers of rows and these outputs.
 StepKind kind_of_segments(std::initializer_list<std::pair<std::int64_t, StepOutput>> segments) {
   StepDemand demand;
   for (const auto& [n_rows, output] : segments) demand.add(n_rows, output, {});
   return kind_of(demand, false);
 }
 
-TEST(StepKinds, DependOnWhatTheSegmentsAskForTogether) {
+TEST(StepKinds, DependOnlyOnTheCombinedDemandOfTheSegments) {
   using enum StepOutput;
-  // Chunks without output share a kind, however many sequences they belong to.
+  // Chunks without output have the same kind, whether they belong to one sequence or to several.
   EXPECT_TRUE(kind_of_segments({{200, none}}) == kind_of_segments({{100, none}, {100, none}}));
   EXPECT_EQ(kind_of_segments({{200, none}}).output_bucket, 0);
-  // It does not matter which of the segments is the chunk.
+  // The position of the chunk among the segments does not matter.
   const StepKind mixed = kind_of_segments({{200, none}, {1, token}, {1, token}});
   EXPECT_TRUE(mixed == kind_of_segments({{1, token}, {200, none}, {1, token}}));
   EXPECT_EQ(mixed.row_bucket, 256);
@@ -55,13 +55,13 @@ TEST(StepKinds, DependOnWhatTheSegmentsAskForTogether) {
   EXPECT_EQ(all.token_bucket, 0);
 }
 
-TEST(Step, TwoWordsCarry64Bits) {
+TEST(Step, U64WordsKeepAll64Bits) {
   for (std::uint64_t value : {std::uint64_t{0}, std::uint64_t{1} << 32, ~std::uint64_t{0},
                               std::uint64_t{0x0123456789abcdef}})
     EXPECT_EQ(U64Words::of(value).value(), value);
 }
 
-TEST(Step, DefaultsAreNeutral) {
+TEST(Step, ADefaultStepIsEmptyAndItsSamplerIsGreedy) {
   const StepBuffer step;
   EXPECT_EQ(step.n_rows, 0U);
   EXPECT_EQ(step.n_segments, 0U);

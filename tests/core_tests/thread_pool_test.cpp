@@ -10,7 +10,8 @@
 namespace bitaxon::cpu {
 namespace {
 
-/// A number of operations per item that makes the pool share every loop among its threads.
+/// An item cost so high that the pool shares every loop among its threads. The unit is operations
+/// per item.
 constexpr std::int64_t kWorthSharing = 1'000'000;
 
 std::uint64_t items_of_all(const ThreadPool& pool) {
@@ -46,7 +47,8 @@ TEST(ThreadPool, RunsEveryItemExactlyOnce) {
 
 TEST(ThreadPool, RunsManyLoopsOneAfterTheOther) {
   ThreadPool pool(4);
-  std::vector<std::int64_t> values(97, 0);  // not atomic: a loop must end before the next begins
+  // Not atomic, because a loop must end before the next begins.
+  std::vector<std::int64_t> values(97, 0);
   for (int round = 0; round < 5000; ++round)
     pool.parallel_for(97, kWorthSharing, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) ++values[static_cast<std::size_t>(i)];
@@ -66,17 +68,17 @@ TEST(ThreadPool, EachThreadHasItsOwnNumber) {
   std::array<std::atomic<int>, 5> inside{};
   std::atomic<bool> shared = false;
   pool.parallel_for(1000, kWorthSharing, [&](std::int64_t, std::int64_t, int thread) {
-    // Kernels index scratch memory by this number, so two threads must not have the same number at
-    // the same time.
+    // Kernels use this number as an index of scratch memory. So two threads must never have the
+    // same number at the same time.
     if (++inside[static_cast<std::size_t>(thread)] != 1) shared = true;
     --inside[static_cast<std::size_t>(thread)];
   });
   EXPECT_FALSE(shared);
 }
 
-TEST(ThreadPool, EveryThreadWorks) {
-  // There are as many items as threads, and no item ends before all items have begun. Each thread
-  // thus gets one item.
+TEST(ThreadPool, EveryThreadGetsWork) {
+  // There are as many items as threads, and no item ends before all items have begun. So each
+  // thread must run exactly one item.
   ThreadPool pool(7);
   std::atomic<int> n_begun = 0;
   pool.parallel_for(7, kWorthSharing, [&](std::int64_t, std::int64_t, int) {

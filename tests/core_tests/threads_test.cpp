@@ -25,8 +25,8 @@ TEST(Threads, RunsEachIndexInAThread) {
                   .empty());
 }
 
-/// A thread body that waits until it is released. Each started thread gets a copy. The third copy
-/// throws, as if the system could not start the thread.
+/// A thread body that waits until it is released. Each thread gets a copy of the body. The third
+/// copy throws, as if the system refused to start the third thread.
 template <class Failure>
 struct Waiting {
   std::atomic<int>* n_running;

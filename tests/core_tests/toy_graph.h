@@ -1,5 +1,5 @@
-// Graphs of nodes without meaning. All that the core knows of a node is how it accesses its
-// operands.
+// Graphs whose nodes compute nothing. The core only knows how a node accesses its operands, so such
+// graphs suffice to test the core.
 #pragma once
 
 #include <memory>
@@ -23,8 +23,8 @@ inline std::shared_ptr<const Weight> toy_weight(const Shape& shape = {1, 2, 3}) 
   return weight;
 }
 
-/// Records a node that reads `reads`, reads and writes `state` if it is not empty, and returns a
-/// tensor [4, cols].
+/// Records a node that reads the tensors `reads` and returns a tensor [4, cols]. If `state` is not
+/// empty, the node also reads and writes it.
 inline Tensor toy_node(Graph& graph, std::vector<Tensor> reads, std::int64_t cols,
                        ToyParams params = {}, const Tensor& state = {}, std::uint16_t op = 0) {
   std::vector<Graph::Argument> arguments;

@@ -1,5 +1,5 @@
-// The files of a model: one file, a folder, shards with an index, and files that users pass by
-// mistake.
+// Tests of the files of a model: a single file, a folder, shards with an index, and files that
+// users pass by mistake.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -17,7 +17,7 @@ namespace {
 using test::expect_error;
 using test::TemporaryFolder;
 
-/// The bytes of a safetensors file. It has a U8 [1] tensor for each name in `tensors`.
+/// The bytes of a safetensors file with a U8 [1] tensor for each name in `tensors`.
 std::string file_with(const std::vector<std::string>& tensors, std::string_view metadata = "null") {
   std::string header = "{\"__metadata__\":" + std::string(metadata);
   std::string data;
@@ -37,7 +37,8 @@ std::string names_of(const Checkpoint& checkpoint) {
 
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-/// Expects that the checkpoint has exactly one warning and that it contains every fragment.
+/// Expects that the checkpoint has exactly one warning, and that the warning contains every
+/// fragment.
 void expect_warning(const Checkpoint& checkpoint,
                     std::initializer_list<std::string_view> fragments) {
   ASSERT_EQ(checkpoint.warnings().size(), 1U);
@@ -137,7 +138,7 @@ TEST(Checkpoint, AnIndexMayListTensorsThatAreNotInItsFiles) {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(names_of(checkpoint), "a b ");
   expect_warning(checkpoint, {kIndex, "2 of its 3 tensors are not in the file", "\"a\""});
-  checkpoint.refuse_absent("lm_head");  // no error, because the file that should hold it exists
+  checkpoint.refuse_absent("lm_head");  // no error, because the file that the index names exists
 }
 
 TEST(Checkpoint, AMissingShardIsAnErrorOnlyIfATensorNeedsIt) {
@@ -178,7 +179,7 @@ TEST(Checkpoint, ACompleteModelFileWinsOverAnIndexThatDoesNotNameIt) {
     EXPECT_EQ(checkpoint.file_name(*checkpoint.find("a")), (folder / "model.safetensors").string());
     expect_warning(checkpoint, {kIndex, "ignored", "model.safetensors"});
   }
-  // If the index names the file, the file is a shard like any other.
+  // If the index names the file, the file is treated as a shard.
   folder.write(kIndex, R"({"weight_map":{"a":"model.safetensors","b":"model.safetensors"}})");
   EXPECT_TRUE(Checkpoint::open(folder.path()).warnings().empty());
 }

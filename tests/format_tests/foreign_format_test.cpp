@@ -1,4 +1,5 @@
-// Formats that the program does not read. The message names the format in one line.
+// Tests of formats that the program does not read. The error message must name the format in one
+// line.
 #include "formats/foreign_format.h"
 
 #include <gtest/gtest.h>
@@ -16,9 +17,10 @@ using test::TemporaryFolder;
 
 StoredType type(std::string_view name) { return StoredType::named(name).value(); }
 
-/// The weight x.weight of logical shape [64, 128], in the form in which some tool stores it.
+/// The weight x.weight of logical shape [64, 128], in the form in which another tool stores it.
 struct Stored {
-  std::string_view format;  ///< name of the format in the message; empty if the program reads it
+  /// The name of the format in the error message. Empty if the program can read the format.
+  std::string_view format;
   std::vector<StoredTensor> tensors;
 };
 

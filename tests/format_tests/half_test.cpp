@@ -13,8 +13,8 @@ namespace {
 
 std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
 
-/// Visits floats with every value of the upper 16 bits. The lower bits are at and around the points
-/// where rounding to 10 or 7 bits of mantissa changes.
+/// Visits floats with every value of the upper 16 bits. The lower 16 bits are those at which
+/// rounding to 10 or to 7 mantissa bits changes, and their neighbors.
 template <typename Visit>
 void for_floats_around_every_rounding_point(Visit&& visit) {
   for (std::uint32_t upper = 0; upper < 0x10000u; ++upper)

@@ -23,8 +23,8 @@ void* allocate_or_throw(std::size_t size) {
 
 }  // namespace
 
-// All forms of `new` and `delete` are replaced, because AddressSanitizer reports memory that comes
-// from its own `new` and goes to a replaced `delete`.
+// AddressSanitizer reports memory that its own `new` allocates and a replaced `delete` frees. So
+// this file replaces all forms of `new` and `delete`.
 void* operator new(std::size_t size) { return allocate_or_throw(size); }
 void* operator new[](std::size_t size) { return allocate_or_throw(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }

@@ -1,11 +1,11 @@
-// Measures how much memory some code requests at once.
+// Measures the largest block of memory that some code requests at once.
 #pragma once
 
 #include <cstddef>
 
 namespace bitaxon {
 
-/// The largest single `new` in the whole program since this object was created.
+/// The size of the largest single `new` anywhere in the program since this object was created.
 class LargestAllocation {
  public:
   LargestAllocation();

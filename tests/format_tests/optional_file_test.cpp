@@ -1,4 +1,4 @@
-// An absent file is allowed, but a broken link is an error.
+// Tests of optional files: an absent file is allowed, but a broken link is an error.
 #include "platform/optional_file.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ TEST(OptionalFile, NamesABrokenLinkAndItsTarget) {
         (folder / one.link).string() + ": a symbolic link that leads nowhere: its target is ";
     expect_error([&] { optional_file_exists(folder / one.looked_for); }, ErrorKind::io, begin,
                  begin + one.target);
-    // Opening a required file gives the same message.
+    // Opening a required file through the same link gives the same message.
     expect_error([&] { File::open(folder / one.looked_for); }, ErrorKind::io, begin,
                  begin + one.target);
   }

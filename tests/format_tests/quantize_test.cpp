@@ -26,7 +26,7 @@ struct Quantized {
   LoadedWeight loaded;
 };
 
-/// Quantizes in pieces of `piece` elements.
+/// Quantizes a weight in pieces of `piece` elements.
 Quantized quantize(const WeightDesc& dense, const std::vector<float>& values,
                    const Quantization& how, std::size_t piece = SIZE_MAX) {
   Quantized result;
@@ -43,7 +43,7 @@ WeightDesc dense_desc(std::int64_t rows, std::int64_t cols, DType dtype = DType:
   return {.name = "w", .rows = rows, .cols = cols, .dtype = dtype};
 }
 
-// ---- matrices recorded from the original programs
+// ---- matrices that were recorded with the original programs
 
 struct Recorded {
   int group;
@@ -157,7 +157,7 @@ TEST(Quantize, RefusesNumbersThatAreNotFinite) {
   }
 }
 
-/// Expects that `act` throws an Error(format) that names tensor "w" and contains `fragment`.
+/// Expects that `act` throws an Error(format) that names the tensor "w" and contains `fragment`.
 template <typename Act>
 void expect_refused(const Act& act, std::string_view fragment) {
   try {
@@ -171,12 +171,13 @@ void expect_refused(const Act& act, std::string_view fragment) {
   }
 }
 
-TEST(Quantize, RefusesRangesThatScalesCannotHold) {
+TEST(Quantize, RefusesValuesWhoseScaleOrBiasOverflows) {
   std::vector<float> values(128, 1.0F);
   values[70] = 3.4e38F;
   values[71] = -3.4e38F;
   expect_refused([&] { quantize(dense_desc(2, 64), values, {}); }, "element 64");
-  values[70] = 1e6F;  // beyond the range of F16; merging an adapter may give such values
+  // These values are beyond the range of F16. Merging an adapter may give such values.
+  values[70] = 1e6F;
   values[71] = -1e6F;
   expect_refused([&] { quantize(dense_desc(2, 64, DType::f16), values, {}); }, "within F16");
   quantize(dense_desc(2, 64, DType::bf16), values, {});

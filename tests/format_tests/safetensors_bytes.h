@@ -1,4 +1,4 @@
-// The bytes of safetensors files, valid or not.
+// Makes the bytes of safetensors files, valid or invalid.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,15 @@
 
 namespace bitaxon {
 
-/// The eight bytes that begin a safetensors file.
+/// The first eight bytes of a safetensors file, which hold the length of the header.
 inline std::string length_bytes(std::uint64_t length) {
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>((length >> (8 * i)) & 0xff));
   return bytes;
 }
 
-/// The bytes of a safetensors file with this header and data. Neither is checked.
+/// The bytes of a safetensors file with this header and this data. The header and the data may be
+/// invalid.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
   return length_bytes(header.size()) + std::string(header) + std::string(data);
 }

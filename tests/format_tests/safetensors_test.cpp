@@ -38,7 +38,7 @@ struct BrokenHeader {
 };
 
 const BrokenHeader kBrokenHeaders[] = {
-    // Text that is not a header.
+    // Texts that are not a header at all.
     {"", 0, "expected the header to begin with '{'"},
     {" {}", 0, "expected the header to begin with '{'"},
     {"[]", 0, "expected the header to begin with '{'"},
@@ -49,7 +49,7 @@ const BrokenHeader kBrokenHeaders[] = {
     {std::string_view("{}\0\0", 4), 0, "header: at byte 2: not JSON: a NUL byte"},
     {"{\"\xff\":1}", 0, "UTF-8"},
     {R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})", 1, "levels of nesting"},
-    // Keys.
+    // Invalid keys.
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},
         "a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
      1, "key \"a\" appears twice"},
@@ -64,11 +64,11 @@ const BrokenHeader kBrokenHeaders[] = {
     {R"({"a":1})", 0, "tensor \"a\": expected an object, got 1"},
     {R"({"a":null})", 0, "tensor \"a\": expected an object, got null"},
     {R"({"evil\nname\u001b[2J":1})", 0, "tensor \"evil\\u{a}name\\u{1b}[2J\""},
-    // Metadata.
+    // Invalid metadata.
     {R"({"__metadata__":[]})", 0, "__metadata__: expected an object or null, got []"},
     {R"({"__metadata__":{"format":1}})", 0, "__metadata__: expected a string for \"format\""},
     {R"({"__metadata__":{"format":null}})", 0, "__metadata__: expected a string for \"format\""},
-    // Dtypes.
+    // Invalid dtypes.
     {R"({"a":{"dtype":"F128","shape":[1],"data_offsets":[0,16]}})", 16,
      "tensor \"a\": expected a dtype of the format (F32, BF16, U8, ...), got \"F128\""},
     {R"({"a":{"dtype":"f32","shape":[1],"data_offsets":[0,4]}})", 4, "got \"f32\""},
@@ -80,7 +80,7 @@ const BrokenHeader kBrokenHeaders[] = {
      "expected 3 * 4 bits of data for F4 [3], got 2 bytes"},
     {R"({"a":{"dtype":"F6_E2M3","shape":[4611686018427387904],"data_offsets":[0,0]}})", 0,
      "expected 4611686018427387904 * 6 bits of data"},
-    // Shapes.
+    // Invalid shapes.
     {R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})", 1, "expected a shape"},
     {R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,1]}})", 1,
      "expected 2 * 1 bytes of data for U8 [1, 1, 1, 1, 1, 1, 1, 1, 2], got 1"},
@@ -103,7 +103,7 @@ const BrokenHeader kBrokenHeaders[] = {
     {R"({"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,23]}})", 23,
      "expected 6 * 4 bytes of data for F32 [2, 3], got 23"},
     {R"({"a":{"dtype":"F16","shape":[],"data_offsets":[0,0]}})", 0, "expected 1 * 2 bytes"},
-    // Offsets.
+    // Invalid offsets.
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1, "expected data_offsets"},
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})", 1, "expected data_offsets"},
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":null}})", 1, "expected data_offsets"},
@@ -114,7 +114,7 @@ const BrokenHeader kBrokenHeaders[] = {
      "expected data_offsets"},
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[9223372036854775807,9223372036854775807]}})",
      1, "expected 1 * 1 bytes"},
-    // Gaps and overlaps in the data.
+    // Gaps and overlaps between the data of tensors.
     {R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 2,
      "tensor \"a\": expected its data at byte 0 of the data"},
     {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},
@@ -197,7 +197,7 @@ TEST(SafetensorsHeader, ReadsEveryDtype) {
                        {"U64", 64}};
   for (const Named& type : all) {
     SCOPED_TRACE(type.name);
-    const std::uint64_t size = type.bits;  // eight elements have this many bytes
+    const std::uint64_t size = type.bits;  // eight elements of type.bits bits have this many bytes
     const std::string header = "{\"a\":{\"dtype\":\"" + std::string(type.name) +
                                "\",\"shape\":[2,4],\"data_offsets\":[0," + std::to_string(size) +
                                "]}}";
@@ -246,7 +246,8 @@ TEST(Safetensors, ReadsUnalignedData) {
 
 TEST(Safetensors, ReadsBeyondFourGibibytes) {
   TemporaryFolder folder;
-  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;  // a hole, which takes no disk space
+  // The data is a hole in a sparse file and takes no disk space.
+  constexpr std::uint64_t kSize = std::uint64_t{40} << 30;
   const std::string end = std::to_string(kSize);
   const std::string header = R"({"far":{"dtype":"U8","shape":[4],"data_offsets":[)" + end + "," +
                              std::to_string(kSize + 4) + R"(]},"hole":{"dtype":"F32","shape":[)" +

@@ -1,4 +1,4 @@
-// Makes checkpoints for tests, and reads tensors as numbers.
+// Makes tensors for test checkpoints, and reads tensors as numbers.
 #pragma once
 
 #include <algorithm>
@@ -24,13 +24,13 @@ struct StoredTensor {
   std::string bytes;
 };
 
-/// A tensor of zeros.
+/// A tensor whose bytes are all zero.
 inline StoredTensor zeros(std::string name, StoredType dtype, StoredShape shape) {
   const std::size_t size = bytes_of(dtype, shape).value();
   return {std::move(name), dtype, std::move(shape), std::string(size, '\0')};
 }
 
-/// A tensor with the elements `values`. T must have the size of `dtype`.
+/// A tensor with the elements `values`. The size of T must be the size of `dtype`.
 template <typename T>
 StoredTensor stored(std::string name, DType dtype, Shape shape, const std::vector<T>& values) {
   std::string bytes(values.size() * sizeof(T), '\0');
@@ -52,7 +52,7 @@ inline void write_checkpoint(const std::filesystem::path& path,
   writer.commit();
 }
 
-/// The bytes of tensor `name`. Throws if there is no such tensor.
+/// The bytes of the tensor `name`. Throws if the checkpoint has no such tensor.
 inline std::vector<std::byte> bytes_of(const Checkpoint& checkpoint, std::string_view name) {
   const TensorInfo* tensor = checkpoint.find(name);
   if (tensor == nullptr) throw std::out_of_range("no tensor " + std::string(name));
@@ -68,7 +68,7 @@ inline std::vector<float> floats_of(const Checkpoint& checkpoint, std::string_vi
   std::vector<float> values(bytes.size() / size_of(dtype));
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint32_t bits = 0;
-    // No float type has more than four bytes, but the compiler does not know that.
+    // A float type has at most four bytes, but the compiler does not know this.
     std::memcpy(&bits, bytes.data() + i * size_of(dtype), std::min(size_of(dtype), sizeof(bits)));
     values[i] = dtype == DType::f32   ? std::bit_cast<float>(bits)
                 : dtype == DType::f16 ? f16_to_f32(static_cast<std::uint16_t>(bits))

@@ -1,4 +1,5 @@
-// Compares the weights that this program writes with files of the programs that define the formats.
+// Compares weights that this program writes with files that the original programs of each format
+// write.
 #include "formats/stored_weight.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +35,8 @@ TEST(StoredWeight, Nf4MatchesTheFilesOfBitsandbytes) {
         std::pair("experts.weight", Shape{3, 32, 64})}) {
     sources.push_back(*find_weight(golden, name, shape, true));
     weights.push_back({.name = name, .shape = shape, .desc = sources.back().desc});
-    weights.back().desc.nested_offset = 0;  // becomes known only when the weight is written
+    // The offset becomes known only when the weight is written.
+    weights.back().desc.nested_offset = 0;
   }
   StoredWeightWriter writer(folder / "m.safetensors", weights, {{"other", DType::u8, {3}}},
                             {{"format", "pt"}});

@@ -1,6 +1,6 @@
-// The contents of a file are flushed to disk before the file gets its name. The order is: the
-// files, their folder, the rename, the folder that holds the new name. The functions below replace
-// the system calls and record them.
+// Tests that a file is flushed to disk before it gets its final name. The order must be: flush the
+// files, flush their folder, rename, flush the folder that holds the new name. The functions below
+// replace the system calls and record each call.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
@@ -16,8 +16,8 @@
 
 namespace {
 
-/// The recorded calls: "sync NAME" or "rename NAME", where NAME is the last component of the path.
-/// Null while calls are not recorded.
+/// The recorded calls, such as "sync NAME" or "rename NAME". NAME is the last component of the
+/// path. The pointer is null while calls are not recorded.
 std::vector<std::string>* calls = nullptr;
 
 std::string last_part(const std::filesystem::path& path) { return path.filename().string(); }
@@ -48,7 +48,8 @@ class SyncTest : public testing::Test {
   SyncTest() { calls = &calls_; }
   ~SyncTest() override { calls = nullptr; }
 
-  /// Whether `call` flushes the temporary file of `name`, such as "NAME.0123abcd.tmp".
+  /// Whether `call` flushes the temporary file of `name`, which has a name such as
+  /// "NAME.0123abcd.tmp".
   static bool is_temporary(const std::string& call, const std::string& name) {
     return call.starts_with("sync " + name + ".") && call.ends_with(".tmp");
   }

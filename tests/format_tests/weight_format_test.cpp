@@ -26,12 +26,12 @@ float rounded_to(DType dtype, float value) {
   return value;
 }
 
-/// The largest relative error of rounding to `dtype`: half a step.
+/// The largest relative error of rounding to `dtype`, which is half a step.
 double unit_roundoff(DType dtype) {
   return dtype == DType::f16 ? 0x1p-11 : dtype == DType::bf16 ? 0x1p-8 : 0x1p-24;
 }
 
-// ---- matrices recorded from the original program
+// ---- matrices that were recorded with the original program
 
 struct Recorded {
   int group;
@@ -41,7 +41,7 @@ struct Recorded {
 
 class RecordedAffine4 : public testing::TestWithParam<Recorded> {};
 
-TEST_P(RecordedAffine4, IsDecoded) {
+TEST_P(RecordedAffine4, DecodesWithinTheRoundingOfTheOriginalProgram) {
   const auto [group, prefix, dtype] = GetParam();
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" /
                                              ("quant_g" + std::to_string(group) + ".safetensors"));
@@ -68,7 +68,7 @@ TEST_P(RecordedAffine4, IsDecoded) {
     const std::size_t g = i / static_cast<std::size_t>(group);
     const auto code = static_cast<float>(std::to_integer<int>(packed[i / 2] >> (i % 2 * 4)) & 15);
     ASSERT_EQ(decoded[i], std::fma(scale[g], code, bias[g])) << "element " << i;
-    // The original program rounds to the stored type after the product and after the sum.
+    // The original program rounds the product to the stored type, and then the sum.
     const float product = rounded_to(dtype, scale[g] * code);
     ASSERT_EQ(upstream[i], rounded_to(dtype, product + bias[g])) << "element " << i;
     const double bound =
@@ -92,9 +92,9 @@ INSTANTIATE_TEST_SUITE_P(Golden, RecordedAffine4, testing::ValuesIn(all_recorded
                                   std::to_string(recorded.param.group);
                          });
 
-// ---- every format: decoding pieces of unaligned bytes is the same as decoding each element
+// ---- every format: decoding in pieces of unaligned bytes equals decoding element by element
 
-/// Bytes that begin one byte after an aligned address.
+/// A copy of some bytes that begins one byte after an aligned address.
 struct Unaligned {
   explicit Unaligned(std::span<const std::byte> from = {}) : storage(from.size() + 1) {
     std::copy(from.begin(), from.end(), storage.begin() + 1);
@@ -109,7 +109,7 @@ Bytes random_bytes(std::size_t n, std::mt19937& random) {
   return bytes;
 }
 
-/// Random numbers in [-2, 2).
+/// `n` random numbers in [-2, 2), stored as `dtype`.
 Bytes random_floats(DType dtype, std::size_t n, std::mt19937& random) {
   std::uniform_real_distribution<float> uniform(-2, 2);
   Bytes bytes(n * size_of(dtype));
@@ -133,7 +133,7 @@ float float_at(DType dtype, std::span<const std::byte> bytes, std::size_t i) {
                                : bf16_to_f32(half);
 }
 
-/// Decodes one element by the formulas in weight_format.cpp.
+/// Decodes element `i` by the formulas in weight_format.cpp.
 float element(const WeightDesc& desc, const WeightParts& parts, std::size_t i) {
   if (desc.format == WeightFormat::dense) return float_at(desc.dtype, parts.data, i);
   const std::size_t g = i / static_cast<std::size_t>(desc.group_size);
@@ -146,7 +146,7 @@ float element(const WeightDesc& desc, const WeightParts& parts, std::size_t i) {
   const auto code = static_cast<std::size_t>(byte >> (i % 2 == 0 ? 4 : 0) & 15);
   const float value = float_at(DType::f32, parts.quant_map, code);
   if (!desc.nested) return value * float_at(DType::f32, parts.scales, g);
-  const volatile float product =  // volatile keeps the roundings of product and sum separate
+  const volatile float product =  // rounds the product before the sum
       float_at(DType::f32, parts.nested_quant_map, std::to_integer<std::size_t>(parts.scales[g])) *
       float_at(DType::f32, parts.nested_scales,
                g / static_cast<std::size_t>(desc.nested_group_size));
@@ -181,7 +181,7 @@ void expect_decoded_in_pieces(const WeightDesc& desc) {
     std::size_t first = random() % (n + 1);
     std::size_t size = random() % (n - first + 1);
     if (piece == 0) first = 0, size = n;
-    std::vector<float> out(size + 2, 77.0f);  // a guard element on either side
+    std::vector<float> out(size + 2, 77.0f);  // one guard element before and one after the piece
     decode(desc, parts, static_cast<std::int64_t>(first), std::span(out).subspan(1, size));
     ASSERT_EQ(out.front(), 77.0f);
     ASSERT_EQ(out.back(), 77.0f);
@@ -219,8 +219,8 @@ TEST(WeightFormat, DecodesNf4InPieces) {
   struct Size {
     std::int64_t n_matrices, rows, cols, block;
   };
-  // The sizes cover blocks that span two rows, a short last block, an odd number of elements,
-  // blocks that begin in the middle of a byte, and one block for all elements.
+  // The sizes cover a block that spans two rows, a short last block, an odd number of elements, a
+  // block that begins in the middle of a byte, and a single block for all elements.
   for (const Size size :
        {Size{1, 4, 64, 64}, Size{1, 5, 40, 64}, Size{3, 7, 11, 64}, Size{1, 3, 33, 7},
         Size{1, 1, 1, 64}, Size{1, 9, 5, 1}, Size{1, 3, 5, 4096}, Size{2, 8, 64, 128}})

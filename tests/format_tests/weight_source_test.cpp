@@ -18,7 +18,7 @@ namespace {
 using test::expect_error;
 using test::TemporaryFolder;
 
-/// The whole weight as floats.
+/// Decodes all elements of a weight.
 std::vector<float> decode_all(const Checkpoint& checkpoint, const WeightSource& source) {
   LoadedWeight loaded;
   read_weight(checkpoint, source, loaded);
@@ -75,7 +75,7 @@ TEST(WeightSource, ReadsEveryLayoutOfTheRecordedModels) {
             WeightFormat::dense);
 }
 
-// ---- synthetic parts
+// ---- synthetic tensors
 
 std::string nf4_state(std::string_view shape, std::string_view more = "",
                       std::string_view block = "64") {
@@ -86,13 +86,13 @@ std::string nf4_state(std::string_view shape, std::string_view more = "",
 constexpr std::string_view kNested =
     R"(,"nested_blocksize":256,"nested_dtype":"float32","nested_offset":0.5)";
 
-/// The tensors of "x.weight" [4, 64] in the layout of MLX.
+/// The tensors that store the weight "x.weight" [4, 64] in the layout of MLX.
 std::vector<StoredTensor> affine_parts() {
   return {zeros("x.weight", DType::u32, {4, 8}), zeros("x.scales", DType::f16, {4, 2}),
           zeros("x.biases", DType::bf16, {4, 2})};
 }
 
-/// The tensors of "x.weight" [4, 64] in the layout of bitsandbytes.
+/// The tensors that store the weight "x.weight" [4, 64] in the layout of bitsandbytes.
 std::vector<StoredTensor> nf4_parts() {
   return {zeros("x.weight", DType::u8, {128, 1}), zeros("x.weight.absmax", DType::f32, {4}),
           zeros("x.weight.quant_map", DType::f32, {16}),
@@ -128,7 +128,8 @@ class WeightSourceTest : public testing::Test {
   std::filesystem::path path_ = folder_ / "m.safetensors";
 };
 
-/// `parts` with the tensor `replaced`, which replaces a tensor of the same name if there is one.
+/// A copy of `parts` with the tensor `replaced`. If `parts` has a tensor of the same name,
+/// `replaced` takes its place.
 std::vector<StoredTensor> with(std::vector<StoredTensor> parts, StoredTensor replaced) {
   for (StoredTensor& part : parts)
     if (part.name == replaced.name) {
@@ -229,7 +230,8 @@ TEST_F(WeightSourceTest, RefusesInconsistentAffine4Tensors) {
 }
 
 TEST_F(WeightSourceTest, FindsNf4OfAnOddSizeAndUsesTheStoredCodebook) {
-  // 3 elements in blocks of 2. The bytes are 0x12 0x3f, and the last nibble is unused.
+  // The weight has 3 elements in blocks of 2. Its bytes are 0x12 and 0x3f, and the last nibble is
+  // unused.
   std::vector<float> map(16);
   for (std::size_t i = 0; i < map.size(); ++i) map[i] = static_cast<float>(i) + 0.5f;
   for (const Shape& stored_shape : {Shape{2, 1}, Shape{2}}) {
@@ -251,7 +253,7 @@ TEST_F(WeightSourceTest, FindsNestedNf4) {
   ASSERT_TRUE(source.has_value());
   EXPECT_TRUE(source->desc.nested);
   EXPECT_EQ(source->desc.nested_offset, 0.5f);
-  EXPECT_EQ(source->desc.dtype, DType::f16);  // the type that the weight had before quantization
+  EXPECT_EQ(source->desc.dtype, DType::f16);  // the type before quantization
   ASSERT_NE(source->nested_scales, nullptr);
   ASSERT_NE(source->nested_quant_map, nullptr);
 }

@@ -1,4 +1,4 @@
-// Checks of errors. Every fuzzer applies them to the errors that its inputs cause.
+// Checks of error messages. Every fuzzer applies these checks to the errors that its inputs cause.
 #pragma once
 
 #include <cstdio>
@@ -9,13 +9,13 @@
 
 namespace bitaxon {
 
-/// Stops the fuzzer with a report.
+/// Prints a report and stops the fuzzer.
 [[noreturn]] inline void fuzzer_failed(const char* why, std::string_view what) {
   std::fprintf(stderr, "%s: %.*s\n", why, static_cast<int>(what.size()), what.data());
   std::abort();
 }
 
-/// Checks that the message is one short line that begins with `begin`.
+/// Checks that the message of the error is one short line that begins with `begin`.
 inline void check_message(const Error& error, std::string_view begin) {
   const std::string_view what = error.what();
   if (!what.starts_with(begin)) fuzzer_failed("message begins otherwise", what);

@@ -1,6 +1,6 @@
-// Parses any bytes with BitAxonConfig::parse(). The function must throw Error(format) with a
-// one-line message, or return a valid configuration that stays the same when it is written and read
-// again.
+// Passes any bytes to BitAxonConfig::parse(). The function must throw Error(format) with a one-line
+// message, or return a valid configuration. A valid configuration must stay the same when it is
+// written and read again.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -28,7 +28,7 @@ void parse(std::string_view text) {
   const std::string written = config.to_json();
   if (!(BitAxonConfig::parse(written, "again", warnings) == config) || !warnings.empty())
     fuzzer_failed("not the same", written);
-  // All factors are within limits, so none of these products may overflow.
+  // All factors are within their limits, so these products must not overflow.
   if (config.spec().n_blocks() != config.num_layers) fuzzer_failed("blocks", written);
   if (config.head_dim() * config.num_heads != config.hidden_dim) fuzzer_failed("head_dim", written);
   if (config.d_inner() < config.hidden_dim) fuzzer_failed("d_inner", written);

@@ -1,5 +1,6 @@
-// Parses any bytes as the list of files of a hub. Either the list is refused with Error(format) and
-// a one-line message, or its names are valid paths below a folder and valid names in the cache.
+// Parses any bytes as the list of files that a hub sends. Either the list is refused with
+// Error(format) and a one-line message, or it is safe: every name in it is a valid path inside a
+// folder, and every id is a valid name in the cache.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

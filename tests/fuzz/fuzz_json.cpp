@@ -1,4 +1,4 @@
-// Parses any bytes with parse_json(). The function must throw Error(format), or return a value that
+// Passes any bytes to parse_json(). The function must throw Error(format), or return a value that
 // stays the same when it is written and read again.
 #include <algorithm>
 #include <cstddef>
@@ -31,7 +31,8 @@ void parse(std::string_view text) {
   }
   if (json.is_structured() && depth_of(json) > kLimits.max_depth)
     fuzzer_failed("too deep", json.dump());
-  // The limit is larger here, because dump() writes more digits of some numbers ("1e15").
+  // This limit is larger, because dump() may write a number with more digits than the input
+  // ("1e15").
   const JsonLimits roomy{.max_bytes = kLimits.max_bytes * 8, .max_depth = kLimits.max_depth};
   if (parse_json(json.dump(), "again", roomy) != json) fuzzer_failed("not the same", json.dump());
 }

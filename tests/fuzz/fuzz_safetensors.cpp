@@ -1,9 +1,9 @@
 // Opens any bytes as a safetensors file. Either the file is refused with Error(format), or its
-// tensors cover the data without gaps, can be read, and can be looked up as weights of every
-// layout.
+// tensors cover the data without gaps and can be read. Each tensor is also looked up as a weight of
+// every layout.
 //
-// An input is a whole file. A header length that exceeds the input is reduced, because nearly every
-// mutation would otherwise fail at the length.
+// An input is a whole file. If the header length in the input is larger than the input, the fuzzer
+// reduces this length. Otherwise nearly every mutation would fail at the length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +26,7 @@ void check_tiles(std::span<const TensorInfo> tensors, std::uint64_t begin, std::
   if (begin != end) fuzzer_failed("not tiled", "to the end");
 }
 
-/// Parses only the header of a file whose size is said to be `file_size`.
+/// Parses only a header, as if it belonged to a file of `file_size` bytes.
 void parse_header(std::string_view json, std::uint64_t file_size) {
   try {
     const SafetensorsHeader header = parse_safetensors_header(json, file_size, "input");
@@ -37,7 +37,7 @@ void parse_header(std::string_view json, std::uint64_t file_size) {
   }
 }
 
-/// Shapes of weights that `tensor` could hold as numbers or codes.
+/// The shapes of weights that the tensor could hold, either as numbers or as codes.
 std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
   std::vector<Shape> shapes = {Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
   if (tensor.shape.rank() > Shape::kMaxRank) return shapes;

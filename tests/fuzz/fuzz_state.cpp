@@ -1,9 +1,10 @@
 // Loads any bytes as a saved state of a small model. Either State::load() throws an Error with a
 // one-line message and leaves the state unchanged, or the model continues from the loaded state.
-// Most mutations fail at the checksum of the file. So the same bytes also become the contents of a
-// state directly, and the model must continue with any numbers in the state.
+// Most mutations fail at the checksum of the file. So the fuzzer also copies the same bytes
+// directly into a state, and the model must continue with any numbers in the state.
 //
-// An input is a whole file. A header length that exceeds the input is reduced.
+// An input is a whole file. If the header length in the input is larger than the input, the fuzzer
+// reduces this length.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,8 @@
 namespace bitaxon {
 namespace {
 
-/// The files in corpus/fuzz_state are states of Model::random() with this configuration and seed 1.
+/// The configuration of the model. The files in corpus/fuzz_state are states of Model::random()
+/// with this configuration and seed 1.
 BitAxonConfig tiny_config() {
   BitAxonConfig config;
   config.vocab_size = 40;

@@ -1,5 +1,5 @@
-// The input is a tokenizer.json. A tokenizer that loads must encode and decode without an error,
-// and give valid UTF-8.
+// Loads any bytes as a tokenizer.json. A tokenizer that can be loaded must encode and decode
+// without an error, and its decoded text must be valid UTF-8.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,4 +1,4 @@
-// Makes a file in memory from the bytes of an input.
+// Makes a file in memory that holds the bytes of an input.
 #pragma once
 
 #include <sys/mman.h>

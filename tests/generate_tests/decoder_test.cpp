@@ -1,5 +1,5 @@
-// Tests of the decode loop. For any run-ahead, it must give the same tokens and states as decoding
-// one step at a time.
+// Tests of the decode loop. With any run-ahead, the loop must give the same tokens and states as a
+// loop that waits for each step.
 #include "generate/decoder.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ OpenModel open(int run_ahead, int n_slots = 1) {
                      {.precision = Precision::exact, .run_ahead = run_ahead, .n_slots = n_slots});
 }
 
-/// Decodes one step at a time and waits for each step. Returns the tokens.
+/// Decodes `n` tokens and waits for each step before the next begins. Returns the tokens.
 std::vector<std::int32_t> one_by_one(Model& model, std::int32_t first, std::uint64_t seed,
                                      std::int64_t n, StateSnapshot& after) {
   State state = model.new_state();
@@ -76,8 +76,8 @@ TEST(Decoder, TakeBackAndSettleKeepOnlyReturnedTokens) {
       OpenModel model = open(run_ahead);
       const std::int32_t first = 5;
       StateSnapshot expected;
-      // take_back() leaves the state before the token that was returned last. settle() leaves the
-      // state after this token.
+      // take_back() leaves the state as it was before the last returned token was fed. settle()
+      // leaves the state as it is after this token was fed.
       one_by_one(model.model, first, 3, settles ? 5 : 4, expected);
       State state = model.model.new_state();
       Decoder decoder(model.model, {{.state = &state, .ids = {&first, 1}, .sampler = sampler(3)}},

@@ -1,6 +1,6 @@
-// Tests of generate(), from prompt to text. The text is the same for any run-ahead and thread
-// count, generation can end in several ways, and afterwards the state holds exactly the prompt and
-// the answer.
+// Tests of generate(), from the prompt to the text. The text does not depend on run-ahead or on the
+// number of threads. Generation can end in several ways. Afterwards the state must hold exactly the
+// prompt and the answer.
 #include "bitaxon/generate.h"
 
 #include <fmt/format.h>
@@ -35,8 +35,8 @@ Vocabulary bundled_vocabulary(std::string_view mapping = {}) {
   return Vocabulary(*Tokenizer::find(bundled_model_dir()), mapping, 1024);
 }
 
-/// The bundled vocabulary, with `<|im_end|>` and the token of the model's id `id` exchanged. A
-/// token that the model often generates can thus end the sequence.
+/// The bundled vocabulary in which the token of id `id` and `<|im_end|>` are exchanged. The
+/// sequence thus ends with a token that the model often generates.
 Vocabulary bundled_vocabulary_ending_with(std::int32_t id) {
   const std::int32_t im_end = bundled_vocabulary().ends_of_sequence().front();
   std::string mapping = "{";
@@ -52,7 +52,7 @@ GenerateOptions greedy(std::int64_t max_tokens) {
   return options;
 }
 
-/// The content of a state after it was fed exactly `ids` and `more`.
+/// A snapshot of a state after the model was fed exactly `ids` and then `more`.
 StateSnapshot fed(Model& model, std::vector<std::int32_t> ids,
                   std::span<const std::int32_t> more = {}) {
   ids.insert(ids.end(), more.begin(), more.end());
@@ -61,7 +61,7 @@ StateSnapshot fed(Model& model, std::vector<std::int32_t> ids,
   return state.snapshot();
 }
 
-/// Generates on a new state and checks the properties of every result.
+/// Generates on a new state and checks what must be true of every result.
 GenerateResult run(OpenModel& open, const Vocabulary* vocabulary,
                    const std::vector<std::int32_t>& prompt, GenerateOptions options) {
   GenerateResult result;
@@ -108,7 +108,8 @@ TEST_P(GoldenIds, AreReproduced) {
       EXPECT_EQ(whole.finish_reason, FinishReason::length);
       EXPECT_FALSE(whole.context_full);
       EXPECT_TRUE(whole.text.empty());
-      // Most of the prompt is fed in pieces before generate() gets the last three ids.
+      // First feeds all but the last three ids of the prompt in pieces. Then generate() feeds these
+      // three ids.
       State state = open.model.new_state();
       const std::size_t n_before = prompt.size() - 3;
       feed_pieces(open.model, state, std::span(prompt).first(n_before),
@@ -124,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(LengthyRecorded, GoldenIds,
                                          "tiny_q4_linear_only", "tiny_trained"),
                          [](const auto& one) { return std::string(one.param); });
 
-// ---- the same text
+// ---- when the text is the same
 
 TEST(LengthySameText, ForAnyRunAheadAndThreadCountStreamedOrNot) {
   const Vocabulary vocabulary = bundled_vocabulary();
@@ -167,7 +168,8 @@ TEST(LengthySameText, DifferentSeedsGiveDifferentTexts) {
   EXPECT_EQ(texts.size(), 5u);
 }
 
-// The second turn of a conversation must not see tokens that the first turn computed ahead.
+// The first turn of a conversation computes tokens ahead. The second turn must not see these
+// tokens.
 TEST(LengthySameText, ASecondTurnDoesNotDependOnTheRunAheadOfTheFirst) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
@@ -197,7 +199,7 @@ TEST(LengthySameText, ASecondTurnDoesNotDependOnTheRunAheadOfTheFirst) {
   }
 }
 
-// ---- the end
+// ---- when generation ends
 
 TEST(Ends, AtMaxTokens) {
   const Vocabulary vocabulary = bundled_vocabulary();
@@ -233,7 +235,8 @@ TEST(LengthyEnds, AtTheEndOfSequence) {
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
       EXPECT_EQ(result.finish_reason, FinishReason::stop);
       EXPECT_EQ(result.stop_token, whole[at]);
-      // After max_tokens tokens, generate() does not look for an end-of-sequence token.
+      // generate() stops at max_tokens tokens, without checking whether the next token ends the
+      // sequence.
       const auto exact = run(open, &vocabulary, prompt, greedy(static_cast<std::int64_t>(at)));
       EXPECT_EQ(exact.finish_reason, FinishReason::length);
       EXPECT_EQ(exact.stop_token, std::nullopt);
@@ -278,24 +281,24 @@ TEST(LengthyEnds, AtAStopString) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   const std::vector<std::vector<std::string>> cases = {
-      {"not"},                                  // inside a token
-      {"will not be"},                          // begins in the middle of a token, spans several
-      {" I"},                                   // the first token
-      {"I"},                                    // inside the first token
-      {"BRUTUS", "be"},                         // the second string occurs first
-      {"not be sorry", "not be so"},            // the strings begin in the same way
-      {"not be so", "be so", "so."},            // each string contains the next
-      {"\n\nBRUTUS:\n"},                        // after text that resembles its beginning
-      {"\n"},                                   // inside a token of several characters
-      {"never said", "POMPEY:\nI am a cauze"},  // never occurs, but the text comes close
+      {"not"},                        // lies inside a token
+      {"will not be"},                // begins in the middle of a token and spans several tokens
+      {" I"},                         // is the first token
+      {"I"},                          // lies inside the first token
+      {"BRUTUS", "be"},               // of these, "be" occurs first
+      {"not be sorry", "not be so"},  // both begin in the same way
+      {"not be so", "be so", "so."},  // each contains the next one
+      {"\n\nBRUTUS:\n"},              // follows text that resembles its beginning
+      {"\n"},                         // lies inside a token of several characters
+      {"never said", "POMPEY:\nI am a cauze"},  // never occurs, but similar text does
       {"cause.\n\nPOMPEY:\nI am a cause.\n\nPOMPEY:"},
   };
   for (const int run_ahead : kRunAheads) {
     OpenModel open = open_bundled(run_ahead);
     const auto whole = run(open, &vocabulary, prompt, greedy(56));
     for (const auto& stops : cases) {
-      // Expected are the tokens up to the token that completes a stop string, and the text before
-      // the first stop string.
+      // The result must have the tokens up to and including the token that completes a stop string.
+      // Its text must end before the first stop string.
       std::vector<std::int32_t> ids;
       std::string text;
       std::size_t cut = std::string::npos;
@@ -326,7 +329,7 @@ TEST(Ends, TextIsHeldBackOnlyWhileItMayBeginAStopString) {
   const Vocabulary vocabulary = bundled_vocabulary();
   const auto prompt = vocabulary.encode("ROMEO:");
   OpenModel open = open_bundled(2);
-  GenerateOptions options = greedy(3);  // " I will not"
+  GenerateOptions options = greedy(3);  // the text of these three tokens is " I will not"
   options.stop = {"will nothing"};
   std::vector<std::string> pieces;
   options.on_text = [&](std::string_view piece) { pieces.emplace_back(piece); };
@@ -348,12 +351,12 @@ TEST(Ends, WhenInterrupted) {
       options.on_text = [&](std::string_view) { interrupted = ++seen >= n_pieces; };
       const auto result = run(open, &vocabulary, prompt, options);
       EXPECT_EQ(result.finish_reason, FinishReason::interrupted);
-      // Every token of this answer gives a piece of text.
+      // In this answer, every token gives a piece of text.
       EXPECT_EQ(result.token_ids, std::vector(whole.begin(), whole.begin() + n_pieces));
       EXPECT_EQ(result.text, vocabulary.decode(result.token_ids));
     }
-    // If it is interrupted from the start, generate() still feeds this short prompt, and one token
-    // follows.
+    // If generate() is interrupted from the start, it still feeds this short prompt and returns one
+    // token.
     const std::atomic<bool> always = true;
     GenerateOptions options = greedy(30);
     options.interrupted = &always;
@@ -409,11 +412,11 @@ TEST(Ends, WhenTheContextIsFull) {
   }
 }
 
-// ---- text
+// ---- the text of an answer
 
 TEST(Text, BytesThatAreNotUtf8AreReplaced) {
   BitAxonConfig config = small_config();
-  config.vocab_size = 300;  // ids from 256 on are not bytes and decode to nothing
+  config.vocab_size = 300;  // ids from 256 on decode to no bytes
   OpenModel open = open_random("cpu", 1, config, run_ahead_of(2));
   const Vocabulary vocabulary(Tokenizer::bytes(), {}, config.vocab_size);
   bool replaced = false;
@@ -444,7 +447,7 @@ TEST(RepetitionPenalty, CountsEarlierTokensPromptAndAnswer) {
       generated =
           generate(open.model, state, nullptr, std::span(ids).subspan(n_before), options).token_ids;
     }
-    // Computes the same tokens by hand.
+    // Computes the expected tokens step by step.
     State state = open.model.new_state();
     std::set<std::int32_t> seen(ids.begin(), ids.end());
     std::vector<float> logits = feed_all(open.model, state, ids);
@@ -492,7 +495,7 @@ TEST(GenerateErrors, RefuseInvalidOptionsAndChangeNothing) {
   refuse(options, prompt, {"stop", "tokenizer"});
   options.stop = {"x", ""};
   refuse(options, prompt, {"stop"}, &vocabulary);
-  // An invalid id at the end of a long prompt is found before the first chunk is fed.
+  // generate() finds an invalid id at the end of a long prompt before it feeds the first chunk.
   auto ids = random_ids(1000, 61, 1);
   ids.back() = 61;
   refuse(greedy(5), ids, {"0..60", "61"});
@@ -505,8 +508,8 @@ TEST(GenerateErrors, RefuseLogitsThatAreNotFinite) {
   const auto prompt = random_ids(8, 61, 3);
   OpenModel open = open_model("cpu", 1, good_folder.path());
   const auto ids = run(open, nullptr, prompt, greedy(10)).token_ids;
-  // Index of the first generated token, from the third on, that occurs nowhere earlier. Its
-  // embedding will be invalid.
+  // Finds the first generated token, from the third on, that occurs nowhere before. The test will
+  // make the embedding of this token invalid.
   std::size_t at = 0;
   const auto is_old = [&](std::size_t i) {
     return std::find(prompt.begin(), prompt.end(), ids[i]) != prompt.end() ||
@@ -530,7 +533,8 @@ TEST(GenerateErrors, RefuseLogitsThatAreNotFinite) {
           options.sampler.temperature = temperature;
           expect_error([&] { generate(broken.model, state, nullptr, prompt, options); },
                        ErrorKind::device, {"not finite"});
-          // The state holds everything up to and including the token whose logits are invalid.
+          // The invalid logits come from this token. The state holds this token and everything
+          // before it.
           EXPECT_EQ(state.position(), std::ssize(prompt) + static_cast<std::int64_t>(at) + 1);
           state.reset();
           const auto fine =

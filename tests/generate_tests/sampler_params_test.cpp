@@ -1,4 +1,4 @@
-// The valid ranges of the sampler parameters.
+// Tests of the valid ranges of the sampler parameters.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

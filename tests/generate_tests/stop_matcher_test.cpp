@@ -49,7 +49,7 @@ TEST(StopMatcher, FindsAMatchThatBeginsInsideAFailedMatch) {
   EXPECT_TRUE(matcher.found());
 }
 
-TEST(StopMatcher, HandlesOverlappingBeginnings) {
+TEST(StopMatcher, HandlesStopStringsWithOverlappingBeginnings) {
   {
     StopMatcher matcher({"abcd", "abx"});
     EXPECT_EQ(push_all(matcher, {"ab", "c", "x"}), (Strings{"", "", "abcx"}));
@@ -64,8 +64,8 @@ TEST(StopMatcher, EndsAtTheStopStringThatComesFirstInTheText) {
   EXPECT_EQ(matcher.push("zero one two"), "zero ");
 }
 
-// Pushes random text of two letters in random pieces, and compares with a search of the whole text
-// after each piece.
+// Pushes random text of the letters a and b in random pieces. After each piece, compares the result
+// with a search of the whole text.
 TEST(StopMatcher, AgreesWithASearchOfTheWholeText) {
   std::mt19937 random(1);
   const auto text_of = [&](std::size_t n) {

@@ -1,4 +1,5 @@
-// The vocabulary of a model: a tokenizer whose ids are the model's ids, with and without a mapping.
+// Tests of the vocabulary of a model, with and without a mapping. A vocabulary is a tokenizer that
+// uses the ids of the model.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -29,7 +30,7 @@ TEST(Vocabulary, MapsIdsInBothDirections) {
     EXPECT_EQ(ids_of(vocabulary, "abcab"), (std::vector<std::int32_t>{2, 0, 5, 2, 0}));
     EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{5, 0, 2}), "cba");
     EXPECT_EQ(vocabulary.to_tokenizer(5), 99);
-    // The model's ids 1 and 3 have no token.
+    // No token of the tokenizer maps to the model's ids 1 and 3.
     EXPECT_EQ(vocabulary.to_tokenizer(1), -1);
     EXPECT_EQ(vocabulary.decode(std::vector<std::int32_t>{2, 1, 3, 0}), "ab");
   }
@@ -54,7 +55,7 @@ TEST(Vocabulary, NamesATokenThatTheMappingLacks) {
   expect_error([&] { ids_of(vocabulary, "\x1b"); }, ErrorKind::invalid_argument, {"token 27"});
 }
 
-TEST(Vocabulary, IdsMustFitTheModel) {
+TEST(Vocabulary, RefusesIdsOutsideTheVocabularyOfTheModel) {
   expect_error([] { Vocabulary(Tokenizer::bytes(), "", 255); }, ErrorKind::format,
                {"tokenizer", "255", "256"});
   expect_error([] { Vocabulary(Tokenizer::bytes(), "{1: 10}", 10); }, ErrorKind::format,

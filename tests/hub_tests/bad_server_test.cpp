@@ -1,4 +1,5 @@
-// Downloads from servers that stall, truncate, redirect, refuse, or send wrong data.
+// Tests of downloads from servers that stall, redirect, refuse, cut their answers short, or send
+// wrong data.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +18,7 @@ class BadServerTest : public HubTest {
  protected:
   BadServerTest() { hub_.add("model.safetensors", some_bytes(kSize), true); }
   const std::string& contents() const { return hub_.contents("model.safetensors"); }
-  /// Expects that no file has a name under which the program would use it.
+  /// Expects that the download has made no file under a name that the program would use.
   void expect_nothing_published() const {
     EXPECT_FALSE(fs::exists(snapshot()));
     EXPECT_FALSE(fs::exists(blob("model.safetensors")));
@@ -38,7 +39,8 @@ TEST_F(BadServerTest, ContinuesATruncatedAnswer) {
                          fmt::format("ETag: \"tag\"\r\nContent-Length: {}\r\nContent-Range: bytes "
                                      "{}-{}/{}\r\n",
                                      kSize - first, first, kSize - 1, kSize));
-    connection.send(contents().substr(first, 120'000));  // then closes the connection too early
+    // Then closes the connection although more bytes are announced.
+    connection.send(contents().substr(first, 120'000));
     return true;
   };
   download();
@@ -137,8 +139,8 @@ TEST_F(BadServerTest, StartsOverAfterStatus416) {
 }
 
 TEST_F(BadServerTest, StartsOverWhenTheFileChanges) {
-  // One server honors If-Range. The other server ignores If-Range and sends the rest of the new
-  // file.
+  // One server honors If-Range and sends the whole new file. Another server ignores If-Range and
+  // sends only the rest of the new file.
   for (const bool honours : {true, false}) {
     std::error_code none;
     fs::remove(blob("model.safetensors"), none);
@@ -193,7 +195,8 @@ TEST_F(BadServerTest, RefusesAWrongSize) {
     expect_failure({"model.safetensors", "expected 300000 bytes", std::to_string(sent.size())});
     EXPECT_EQ(partial_size(), 0U);
   }
-  // Without a Content-Length, a wrong size shows only when too many bytes have arrived.
+  // Without a Content-Length, the program notices a wrong size only when too many bytes have
+  // arrived.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.send_head(200, "");
     connection.send(contents() + "x");
@@ -207,8 +210,8 @@ TEST_F(BadServerTest, RefusesAWrongSize) {
   };
   expect_failure({"expected 300000 bytes", "1004"});
   EXPECT_EQ(partial_size(), 1000U);
-  // The answer does not come from the store; it may be the login page of a hotel. The partial file
-  // stays.
+  // This answer does not come from the store. It may be the login page of a hotel's network. The
+  // partial file must stay.
   hub_.on_store = [&](const Connection& connection, const SeenRequest&) {
     connection.answer(200, "<html>");
     return true;
@@ -227,11 +230,12 @@ TEST_F(BadServerTest, RefusesWrongContents) {
   expect_failure({"model.safetensors", "SHA-256 " + hub_.id("model.safetensors")});
   EXPECT_EQ(partial_size(), 0U);
   EXPECT_EQ(hub_.fetches().size(), 1U) << "no retry";
-  // A partial file may be the cause, so the program tries once more from the first byte.
+  // The partial file may cause the wrong hash, so the program fetches the file once more from the
+  // first byte.
   leave_partial("model.safetensors", contents().substr(0, 1000));
   expect_failure({"SHA-256"});
   EXPECT_EQ(hub_.fetches().size(), 3U);
-  // A file that is not in LFS is checked by its git hash.
+  // The hash of a file that is not in LFS is its git hash.
   hub_.on_store = nullptr;
   hub_.add("config.json", "{}", false);
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {

@@ -1,4 +1,4 @@
-// Invalid command lines and environment variables of `bit-axon download`.
+// Tests of invalid command lines and invalid environment variables of `bit-axon download`.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -30,7 +30,8 @@ TEST_F(DownloadCommand, RefusesInvalidArguments) {
   expect_usage({"a/b", "-d", ""}, "--local-dir");
   expect_usage({"a/b", "--include", ""}, "--include");
   expect_usage({"a/b", "--include"}, "--include");
-  // Otherwise this command line would fetch JSON files of the default model, and no file of a/b.
+  // If this command line were accepted, a/b would count as a pattern. The program would then fetch
+  // JSON files of the default model.
   expect_usage({"--include", "*.json", "a/b"}, "--include: expected REPO before it, got \"a/b\"");
 }
 

@@ -1,4 +1,4 @@
-// Downloads from servers and proxies that compress their answers.
+// Tests of downloads from servers and proxies that compress their answers.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ std::uint32_t crc32(const std::string& bytes) {
   return ~crc;
 }
 
-/// `text` in the gzip format (RFC 1952), with uncompressed blocks (RFC 1951, 3.2.4).
+/// Stores `text` in the gzip format (RFC 1952), in uncompressed blocks (RFC 1951, 3.2.4).
 std::string gzip(const std::string& text) {
   constexpr std::size_t kMaxBlock = 65535;
   std::string bytes("\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
@@ -74,7 +74,7 @@ TEST_F(CompressionTest, DecodesCompressedAnswers) {
   };
   download();
   expect_all_here();
-  // The server ignores the range.
+  // The server ignores the requested range and sends the whole file, compressed.
   fs::remove_all(repository());
   leave_partial("model.safetensors", contents().substr(0, 1000));
   download();

@@ -1,4 +1,5 @@
-// Full disks, folders that cannot be written, links that lead elsewhere, and concurrent downloads.
+// Tests with full disks, folders that cannot be written, links that lead elsewhere, and concurrent
+// downloads.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -23,8 +24,8 @@ class DiskTest : public HubTest {
   }
 };
 
-/// While the object lives, no file of this process can grow beyond a limit. This is like a full
-/// disk.
+/// As long as an object of this class lives, this process cannot write a file beyond a given size,
+/// as if the disk were full.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -73,8 +74,8 @@ TEST_F(DiskTest, RefusesFoldersThatCannotBeMade) {
   }
 }
 
-/// The test may run as root, who may write everywhere. So it makes locks impossible and checks that
-/// no folder changes.
+/// The test may run as root, and permissions do not stop root. So the test makes locks impossible
+/// and checks that no folder changes.
 TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
   download();
   fs::remove_all(cache_ / "hub/.locks");
@@ -91,7 +92,8 @@ TEST_F(DiskTest, WritesNothingWhenNothingIsMissing) {
 
 TEST_F(DiskTest, ASnapshotAppearsOnlyWithAllItsFiles) {
   const hub::CachedRepository cached("owner/name");
-  // The link a/b cannot be made. This is like a process that is killed at this point.
+  // Making the link a/b fails, because a is a file. This is like a process that is killed at this
+  // point.
   const std::vector<hub::Snapshot::File> broken = {{"config.json", "1"}, {"a", "2"}, {"a/b", "3"}};
   const auto add = [&](std::vector<hub::Snapshot::File> files) {
     cached.add({.commit = kCommit, .files = std::move(files), .revision = "main"}, {});
@@ -100,7 +102,8 @@ TEST_F(DiskTest, ASnapshotAppearsOnlyWithAllItsFiles) {
   EXPECT_FALSE(fs::exists(snapshot()));
   EXPECT_TRUE(cached.find_snapshot().empty());
   add({{"README.md", "4"}});
-  // In an existing snapshot, config.json is added last, because it makes the snapshot a model.
+  // In an existing snapshot, config.json is added last, because a snapshot with config.json counts
+  // as a model.
   expect_error([&] { add(broken); }, ErrorKind::io, {"expected a folder, got a link"});
   EXPECT_TRUE(fs::is_symlink(snapshot() / "a"));
   EXPECT_FALSE(fs::is_symlink(snapshot() / "config.json"));
@@ -161,7 +164,7 @@ TEST_F(DiskTest, ASecondDownloadWaitsForTheFirst) {
   ASSERT_TRUE(second.read_until([](const std::string&, const std::string& err) {
     return err.find("another process is fetching it") != std::string::npos;
   }));
-  // The first download finishes in the meantime.
+  // Acts as the first download, which finishes while the second one waits.
   write_file(blob("model.safetensors"), hub_.contents("model.safetensors"));
   lock.reset();
   const Finished finished = second.finish();

@@ -1,4 +1,4 @@
-// Downloads that succeed.
+// Tests of downloads that succeed.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -37,7 +37,7 @@ TEST_F(DownloadTest, TheDownloadedModelIsFound) {
   EXPECT_EQ(run_download({"--quiet"}).err, "");
 }
 
-TEST_F(DownloadTest, FilesAreNotFetchedAgain) {
+TEST_F(DownloadTest, ExistingFilesAreNotFetchedAgain) {
   add_some_files();
   hub_.add("same.safetensors", some_bytes(300'000), true);
   EXPECT_EQ(download(), snapshot());
@@ -46,7 +46,7 @@ TEST_F(DownloadTest, FilesAreNotFetchedAgain) {
   EXPECT_EQ(hub_.fetches().size(), 1U) << "two names share one content";
   EXPECT_EQ(download(), snapshot());
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1) << "only the request for the list";
-  // An incomplete blob is fetched again. A disk check may leave such a blob.
+  // An incomplete blob is fetched again. A file system check may cut a blob short.
   fs::resize_file(blob("model.safetensors"), 1000);
   download();
   EXPECT_EQ(hub_.fetches().size(), 2U);
@@ -98,7 +98,7 @@ TEST_F(DownloadTest, DownloadsIntoAFolder) {
   const std::size_t n_requests = hub_.server.requests().size();
   download(request);
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1);
-  // A different file of the right size is fetched again.
+  // A file of the right size with other contents is fetched again.
   write_file(folder / "config.json", "[]");
   download(request);
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 3);
@@ -174,7 +174,7 @@ TEST_F(DownloadTest, ReadsTheTokenFile) {
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "other").string();
   EXPECT_EQ(run_download().status, 0);
   EXPECT_EQ(hub_.server.requests().back().field("authorization"), "Bearer hf_other");
-  // A broken link is an error and does not lead to an anonymous request.
+  // A broken link must give an error. The program must not continue without a token.
   fs::create_symlink("gone", cache_ / "link");
   surroundings_.environment["HF_TOKEN_PATH"] = (cache_ / "link").string();
   const std::size_t n_requests = hub_.server.requests().size();

@@ -54,7 +54,7 @@ FakeHub::FakeHub(const TlsIdentity* identity)
       storage(
           [this](const Connection& connection, const SeenRequest& request) {
             if (on_store(connection, request)) return;
-            // "/store/ID?signature=..."
+            // The target has the form "/store/ID?signature=...".
             const std::string id = request.target.substr(7, request.target.find('?') - 7);
             serve(connection, request, files_.at(id), "\"" + id + "\"");
           },

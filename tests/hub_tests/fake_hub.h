@@ -1,4 +1,5 @@
-// A fake hub with one repository, owner/name. As on real hubs, a second server stores LFS files.
+// A fake hub with one repository, owner/name. As with real hubs, a second server stores the LFS
+// files.
 #pragma once
 
 #include <filesystem>
@@ -19,16 +20,16 @@ namespace bitaxon::test {
 
 inline constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
-/// Pseudorandom contents of a file.
+/// Pseudorandom bytes, the same in every run.
 std::string some_bytes(std::size_t size);
-/// The entry of a file in the list of files that the API returns.
+/// The entry of one file in the list of files that the API returns.
 Json listed(const std::string& name, const std::string& contents, bool lfs);
 
-/// A handler that a test sets for some requests of a server. Replacing the handler waits for
-/// running calls.
+/// A handler that a test can set for some requests to a server. Setting another handler waits until
+/// running calls have ended.
 class Hook {
  public:
-  /// Returns true if it has answered the request.
+  /// Returns true if the function has answered the request.
   using Function = std::function<bool(const Connection&, const SeenRequest&)>;
 
   Hook& operator=(Function function) {
@@ -48,23 +49,24 @@ class Hook {
 
 class FakeHub {
  public:
-  /// `identity` is the certificate of both servers. If it is null, the servers do not use TLS.
+  /// `identity` is the TLS certificate of both servers. If it is null, the servers do not use TLS.
   explicit FakeHub(const TlsIdentity* identity = nullptr);
-  /// Adds a file. Call this before the first request.
+  /// Adds a file to the repository. Call this before the first request.
   void add(const std::string& name, const std::string& contents, bool lfs);
-  /// Adds the files of a folder.
+  /// Adds all files of a folder to the repository.
   void add_folder(const std::filesystem::path& folder);
 
   const std::string& contents(const std::string& name) const { return files_.at(name); }
-  /// The id of the file's contents.
+  /// The id of a file: the hash of its contents.
   std::string id(const std::string& name) const { return ids_.at(name); }
-  /// Sends the requested range of a file with the header fields of a range, or the whole file.
+  /// Sends the requested range of a file with the header fields of a range. Sends the whole file if
+  /// no range is requested.
   static void serve(const Connection& connection, const SeenRequest& request,
                     const std::string& contents, const std::string& tag);
-  /// The requests to the second server, which all ask for contents of files.
+  /// The requests to the second server. All of them ask for contents of files.
   std::vector<SeenRequest> fetches() const { return storage.requests(); }
 
-  Json listing;   ///< the answer of the API
+  Json listing;   ///< the JSON that the API returns
   Hook on_api;    ///< handles requests to the API
   Hook on_file;   ///< handles all other requests to the hub
   Hook on_store;  ///< handles requests to the store of LFS files
@@ -72,22 +74,22 @@ class FakeHub {
  private:
   void answer(const Connection& connection, const SeenRequest& request);
 
-  std::map<std::string, std::string> files_;  // by name and by id
-  std::map<std::string, std::string> ids_;    // by name
+  std::map<std::string, std::string> files_;  // contents, by file name and by id
+  std::map<std::string, std::string> ids_;    // ids, by file name
 
  public:
-  // These are the last members, because the servers use the other members until they stop.
+  // The servers are the last members, because they use the other members until they stop.
   TestServer storage;
   TestServer server;
 };
 
-/// A hub, an empty cache, and functions that download from the hub to the cache.
+/// A test with a fake hub, an empty cache, and functions that download from the hub into the cache.
 class HubTest : public testing::Test {
  protected:
-  /// `identity` is the certificate of the hub. If it is null, the hub does not use TLS.
+  /// `identity` is the TLS certificate of the hub. If it is null, the hub does not use TLS.
   explicit HubTest(const TlsIdentity* identity = nullptr);
 
-  /// The folder of the repository in the cache.
+  /// The folder of the repository owner/name in the cache.
   std::filesystem::path repository() const { return cache_ / "hub/models--owner--name"; }
   std::filesystem::path snapshot() const { return repository() / "snapshots" / kCommit; }
   std::filesystem::path blob(const std::string& name) const {
@@ -96,20 +98,21 @@ class HubTest : public testing::Test {
   std::filesystem::path partial(const std::string& name) const {
     return blob(name).string() + ".incomplete";
   }
-  /// Makes a partial file like one that an interrupted run leaves.
+  /// Makes a partial file as an interrupted run leaves it.
   void leave_partial(const std::string& name, const std::string& contents) const;
-  /// Expects that all files of the hub are in the snapshot and no temporary file is left.
+  /// Expects that the snapshot has all files of the hub, and that no temporary file is left.
   void expect_all_here() const;
 
-  /// Downloads in this process, without pauses between retries.
+  /// Runs a download in this process, without pauses between retries.
   std::filesystem::path download(hub::DownloadRequest request = {.repository = "owner/name"});
-  /// Whether a note holds `fragment`.
+  /// Whether one of the download's notes contains `fragment`.
   bool noted(std::string_view fragment) const;
-  /// Sets a variable in this process and for the program.
+  /// Sets a variable both in this process and for the program.
   void set_variable(const std::string& name, const std::string& value);
-  /// Runs the program. `more` comes after the name of the repository.
+  /// Runs `bit-axon download owner/name`, followed by the arguments `more`.
   Finished run_download(const Arguments& more = {}) const;
-  /// Runs the program. Expects this status and one line on stderr that contains the fragments.
+  /// Runs the program. Expects this exit status, and one line on stderr that contains every
+  /// fragment.
   void expect_refusal(const Arguments& more, int status,
                       std::initializer_list<std::string_view> fragments) const;
 
@@ -117,7 +120,7 @@ class HubTest : public testing::Test {
   TemporaryFolder cache_;
   Surroundings surroundings_;
   std::vector<std::string> notes_;
-  hub::DiskCalls calls_;  ///< used by download()
+  hub::DiskCalls calls_;  ///< system calls that download() makes
 };
 
 }  // namespace bitaxon::test

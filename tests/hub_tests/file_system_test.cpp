@@ -1,4 +1,5 @@
-// File systems without locks or symbolic links, and caches of another user.
+// Tests with file systems that have no locks or no symbolic links, and with a cache that belongs to
+// another user.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -37,7 +38,7 @@ class FileSystemTest : public HubTest {
     hub_.add("folder/config.json", "{}", false);
     hub_.add("config.json", "[]", false);
   }
-  /// Expects that all files of the hub are plain files in the snapshot and that no blob is left.
+  /// Expects that the snapshot has all files of the hub as plain files, and that no blob is left.
   void expect_all_plain() const {
     for (const Json& file : hub_.listing["siblings"]) {
       const fs::path path = snapshot() / file["rfilename"].get<std::string>();
@@ -107,7 +108,7 @@ TEST_F(FileSystemTest, FetchesMissingFilesWithoutLinks) {
   fs::resize_file(snapshot() / "config.json", 1);
   download();
   expect_all_plain();
-  // A run that was killed may leave a snapshot with only some of the files.
+  // If a run is killed, the snapshot may have only some of the files.
   fs::rename(snapshot() / "model.safetensors", blob("model.safetensors"));
   fs::remove(snapshot() / "same.safetensors");
   download();
@@ -116,7 +117,7 @@ TEST_F(FileSystemTest, FetchesMissingFilesWithoutLinks) {
 }
 
 TEST_F(FileSystemTest, AcceptsFilesInPlaceOfLinks) {
-  // `cp -L` and file systems without links produce such a cache.
+  // Such a cache comes from `cp -L`, or from a file system without links.
   calls_.symlink = no_symlink;
   download();
   calls_ = {};
@@ -124,7 +125,7 @@ TEST_F(FileSystemTest, AcceptsFilesInPlaceOfLinks) {
   download();
   EXPECT_EQ(hub_.server.requests().size(), n_requests + 1);
   expect_all_plain();
-  // When links work again, a download makes a link for each missing file.
+  // If links work again, a download makes a link for each missing file.
   fs::remove(snapshot() / "same.safetensors");
   fs::remove(snapshot() / "config.json");
   download();
@@ -154,7 +155,7 @@ TEST_F(FileSystemTest, AVariableDisablesLinks) {
   expect_all_plain();
 }
 
-TEST_F(FileSystemTest, TheModelIsFoundWithoutLinks) {
+TEST_F(FileSystemTest, FindsTheModelInACacheWithoutLinks) {
   hub_.listing["siblings"].clear();
   hub_.add_folder(bundled_model_dir());
   calls_.symlink = no_symlink;
@@ -164,7 +165,7 @@ TEST_F(FileSystemTest, TheModelIsFoundWithoutLinks) {
             2200320);
 }
 
-/// While the object lives, this process runs as a user without root's rights.
+/// As long as an object of this class lives, this process runs as a user without root's rights.
 class PlainUser {
  public:
   PlainUser() {
@@ -175,7 +176,7 @@ class PlainUser {
   ~PlainUser() {
     if (user_ == 0 && ::seteuid(0) != 0) std::abort();
   }
-  /// Gives this user everything below `folder`.
+  /// Makes this user the owner of everything in `folder`.
   static void give(const fs::path& folder) {
     if (::geteuid() != 0) return;
     EXPECT_EQ(::chown(folder.c_str(), kNobody, static_cast<gid_t>(-1)), 0);
@@ -188,7 +189,7 @@ class PlainUser {
   const uid_t user_ = ::geteuid();
 };
 
-/// A cache whose folders are writable for this user, and whose files only their owner may write.
+/// A cache whose folders this user may write. Only their owner may write the files in it.
 class SharedCacheTest : public FileSystemTest {
  protected:
   SharedCacheTest() {
@@ -209,7 +210,7 @@ class SharedCacheTest : public FileSystemTest {
   fs::path locks() const { return cache_ / "hub/.locks/models--owner--name"; }
 };
 
-TEST_F(SharedCacheTest, AnotherUserAddsFiles) {
+TEST_F(SharedCacheTest, AnotherUserCanAddFiles) {
   {
     const PlainUser user;
     download();

@@ -1,4 +1,4 @@
-// Interrupted downloads, and how the next download continues them.
+// Tests of interrupted downloads, and of how the next download continues them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kSize = 300'000, kFirstPiece = 100'000;
 
-/// A store that sends only the first piece of a file and then nothing.
+/// A test whose store sends only the first piece of a file and then stalls.
 class InterruptTest : public HubTest {
  protected:
   InterruptTest() {
@@ -25,7 +25,7 @@ class InterruptTest : public HubTest {
       return true;
     };
   }
-  /// Starts the program and sends it a signal after it has written the first piece.
+  /// Runs the program, and sends it a signal when the partial file has the first piece.
   Finished end_midway(int signal, const fs::path& partial, const Arguments& more = {}) {
     Program program(Arguments{"download", "owner/name"} + more, surroundings_);
     EXPECT_TRUE(program.wait_until([&] {
@@ -60,7 +60,7 @@ TEST_F(InterruptTest, ContinuesAKilledDownload) {
   expect_continued();
 }
 
-TEST_F(InterruptTest, ALocalFolderHasNoPartialFiles) {
+TEST_F(InterruptTest, AnIncompleteFileIsNotVisibleInALocalFolder) {
   const fs::path folder = cache_ / "folder";
   const Arguments into = {"--local-dir", folder.string()};
   const fs::path partial =

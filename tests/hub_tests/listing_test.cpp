@@ -1,4 +1,4 @@
-// The list of files that a hub sends: names, sizes and hashes that are accepted or refused.
+// Tests of the list of files that a hub sends: which names, sizes and hashes are accepted.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ Json listing_of(const std::string& name) {
   return {{"sha", kCommit}, {"siblings", Json::array({listed(name, "contents", true)})}};
 }
 
-/// Reads a listing and refuses files that cannot be fetched.
+/// Parses a listing, and refuses files that cannot be fetched.
 void parse_all(const Json& json) {
   hub::refuse_unfetchable(hub::parse_listing(json.dump(), "hub").files, "hub");
 }
@@ -134,7 +134,7 @@ TEST(HubContentId, MatchesGitAndLfs) {
   write_file(folder / "hello", "hello\n");
   const File file = File::open(folder / "hello");
   EXPECT_EQ(hub::content_id(file, hub::ContentHash::git_blob, {}),
-            "ce013625030ba8dba906f756967f9e9ca394464a");  // git hash-object
+            "ce013625030ba8dba906f756967f9e9ca394464a");  // the output of `git hash-object`
   EXPECT_EQ(hub::content_id(file, hub::ContentHash::sha256, {}),
             "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
   write_file(folder / "none", "");

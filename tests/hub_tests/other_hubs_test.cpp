@@ -1,4 +1,5 @@
-// Hubs whose list of files has less information than that of huggingface.co, or another form.
+// Tests with hubs whose list of files has another form than that of huggingface.co, or less
+// information.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -18,14 +19,15 @@ class OtherHubsTest : public HubTest {
     hub_.add("folder/a b.json", "{}", false);
   }
   Json& siblings() { return hub_.listing["siblings"]; }
-  /// The requests with this method so far.
+  /// All requests so far that have this method.
   std::vector<SeenRequest> requests(const std::string& method) const {
     std::vector<SeenRequest> found;
     for (const SeenRequest& request : hub_.server.requests())
       if (request.method == method) found.push_back(request);
     return found;
   }
-  /// Answers requests for a file with these header fields. An answer to GET also has the contents.
+  /// Answers requests for the file whose name ends with `end`. The answer has the header fields
+  /// `fields`. An answer to GET also has the contents of the file.
   void answer_file(const std::string& end, const std::string& fields) {
     hub_.on_file = [=, this](const Connection& connection, const SeenRequest& request) {
       if (!request.target.ends_with(end)) return false;
@@ -143,7 +145,8 @@ TEST_F(OtherHubsTest, AcceptsTagsThatAreNotHashes) {
     EXPECT_EQ(read_file(snapshot() / "folder/a b.json"), "{}");
     EXPECT_TRUE(noted("folder/a b.json: the hub has no hash of it"));
   }
-  // In a local folder, only a hash can show that a file equals the file on the hub.
+  // In a local folder, only a hash can show that a file is the same as on the hub. This file has no
+  // hash, so the program fetches it again.
   const hub::DownloadRequest local{.repository = "owner/name", .local_folder = cache_ / "local"};
   download(local);
   write_file(cache_ / "local/folder/a b.json", "[]");
@@ -176,7 +179,7 @@ TEST_F(OtherHubsTest, RefusesAFileWithoutTagOrSize) {
   EXPECT_FALSE(fs::exists(repository() / "blobs"));
 }
 
-TEST_F(OtherHubsTest, IgnoresABodyAfterHead) {
+TEST_F(OtherHubsTest, IgnoresABodyInTheAnswerToHead) {
   for (Json& file : siblings()) file = {{"rfilename", file["rfilename"]}};
   hub_.on_file = [&](const Connection& connection, const SeenRequest& request) {
     if (request.method != "HEAD" || !request.target.ends_with("json")) return false;
@@ -224,7 +227,7 @@ TEST_F(OtherHubsTest, AnInvalidNameDoesNotBlockOtherFiles) {
   }
 }
 
-TEST(HubTag, GivesTheSameIdAsTheToolsOfTheHub) {
+TEST(HubTag, GivesTheSameIdAsTheHubsOwnTools) {
   EXPECT_EQ(hub::id_of_tag("\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("W/\"abc\""), "abc");
   EXPECT_EQ(hub::id_of_tag("abc"), "abc");

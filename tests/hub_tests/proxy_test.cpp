@@ -1,5 +1,5 @@
-// Downloads through a proxy. The proxy's answer to CONNECT must not be mistaken for the hub's
-// answer.
+// Tests of downloads through a proxy. The program must not mistake the proxy's answer to CONNECT
+// for the hub's answer.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ const TlsIdentity& identity() {
   return of_hub;
 }
 
-/// A hub that only the proxy can reach, because no resolver knows the name hub.test.
+/// A hub that only the proxy can reach. Name servers do not know its host name, hub.test.
 class ProxyTest : public HubTest {
  protected:
   ProxyTest() : HubTest(&identity()) {
@@ -32,8 +32,8 @@ class ProxyTest : public HubTest {
     EXPECT_TRUE(hub_.server.requests().empty());
   }
 
-  Hook on_connect_;     ///< answers CONNECT instead of the proxy
-  std::string fields_;  ///< header fields of the proxy's answer
+  Hook on_connect_;     ///< if set, answers CONNECT in place of the proxy
+  std::string fields_;  ///< header fields of the proxy's answer to CONNECT
   TestServer proxy_{[this](const Connection& connection, const SeenRequest& request) {
     if (on_connect_(connection, request)) return;
     EXPECT_EQ(request.method, "CONNECT");
@@ -75,7 +75,8 @@ TEST_F(ProxyTest, ContinuesAfterABrokenConnection) {
 }
 
 TEST_F(ProxyTest, ReopensConnectionsThatWereClosed) {
-  // The answer promises to keep the connection open, but the server closes the connection.
+  // The HTTP version of the answer means that the connection stays open, but the server closes the
+  // connection.
   hub_.on_api = [&](const Connection& connection, const SeenRequest&) {
     const std::string listing = hub_.listing.dump();
     connection.send(

@@ -103,7 +103,7 @@ void Connection::tunnel_to(int port) const {
 
 TestServer::TestServer(Handler handler, const TlsIdentity* identity)
     : handler_(std::move(handler)), identity_(identity) {
-  ::signal(SIGPIPE, SIG_IGN);  // libssl writes without MSG_NOSIGNAL
+  ::signal(SIGPIPE, SIG_IGN);  // libssl writes without MSG_NOSIGNAL, so SIGPIPE would end the tests
   listening_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = loopback(0);
   socklen_t size = sizeof(address);

@@ -1,4 +1,4 @@
-// A server on this machine that answers exactly as a test says, even in ways that are wrong.
+// A server on this machine. Its answers are exactly those that a test chooses, even wrong ones.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -16,30 +16,32 @@
 
 namespace bitaxon::test {
 
-/// A request that the server received.
+/// A request as the server received it.
 struct SeenRequest {
-  std::string method;                         ///< "GET", "HEAD" or "CONNECT"
-  std::string target;                         ///< "/path?query", or "host:port" for CONNECT
-  std::map<std::string, std::string> fields;  ///< names in lower case
+  std::string method;                         ///< such as "GET", "HEAD" or "CONNECT"
+  std::string target;                         ///< path and query, or "host:port" for CONNECT
+  std::map<std::string, std::string> fields;  ///< header fields; their names are in lower case
   std::string field(const std::string& name) const;
-  /// N of "Range: bytes=N-". 0 without this field.
+  /// The number N in the field "Range: bytes=N-". 0 if there is no such field.
   std::size_t first_byte() const;
 };
 
-/// The server's end of one connection. It is closed when the handler returns.
+/// The server's end of one connection. The connection is closed when the handler returns.
 class Connection {
  public:
   /// `tls` is null for a connection without TLS.
   Connection(int fd, SSL* tls) : fd_(fd), tls_(tls) {}
   /// Sends all bytes, or stops when the client disconnects.
   void send(std::string_view bytes) const;
-  /// Sends the status line, these header fields ("Name: value\r\n" each) and the end of the header.
+  /// Sends the status line, the header fields and the empty line that ends the header. Each field
+  /// is a line "Name: value" that ends with CR LF.
   void send_head(int status, const std::string& fields) const;
   /// Sends a complete answer with its Content-Length.
   void answer(int status, std::string_view body, const std::string& fields = {}) const;
-  /// Sends nothing until the client disconnects.
+  /// Sends nothing and waits until the client disconnects.
   void stall() const;
-  /// Passes bytes to and from a server on 127.0.0.1, until the client or the server disconnects.
+  /// Connects to a server on 127.0.0.1 and passes bytes in both directions, until the client or the
+  /// server disconnects.
   void tunnel_to(int port) const;
 
  private:
@@ -50,13 +52,13 @@ class Connection {
   SSL* tls_;
 };
 
-/// A self-signed certificate for one host, and its key.
+/// A self-signed certificate for one host, with its private key.
 class TlsIdentity {
  public:
-  /// `host` is "127.0.0.1" or a name.
+  /// `host` is "127.0.0.1" or a host name.
   explicit TlsIdentity(const std::string& host);
   const std::string& host() const { return host_; }
-  /// The certificate that clients have to trust.
+  /// The certificate in PEM format. Clients must trust this certificate.
   std::string certificate_pem() const;
   SSL_CTX* context() const { return context_.get(); }
 
@@ -68,7 +70,8 @@ class TlsIdentity {
   std::unique_ptr<SSL_CTX, Free> context_;
 };
 
-/// Calls the handler for every request, each in a thread of its own.
+/// Listens on a port of its own and calls the handler for every request. Each connection carries
+/// one request and has its own thread.
 class TestServer {
  public:
   using Handler = std::function<void(const Connection&, const SeenRequest&)>;
@@ -81,7 +84,7 @@ class TestServer {
   /// "http://127.0.0.1:PORT", or "https://HOST:PORT" with TLS and the host of the identity.
   std::string url() const;
   int port() const { return port_; }
-  /// All requests so far.
+  /// All requests that the server has received so far.
   std::vector<SeenRequest> requests() const;
 
  private:

@@ -1,4 +1,4 @@
-// Makes a self-signed certificate.
+// Makes self-signed certificates.
 #include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>

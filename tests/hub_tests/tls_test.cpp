@@ -1,4 +1,5 @@
-// Downloads over https: which certificates are trusted, and that redirects must stay on https.
+// Tests of downloads over https: which certificates are trusted, and that a redirect must not lead
+// from https to http.
 #include <gtest/gtest.h>
 
 #include "fake_hub.h"
@@ -6,7 +7,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// A second server for the same hub. It uses TLS.
+/// A test with a second server for the same hub. The second server uses TLS.
 class TlsTest : public HubTest {
  protected:
   TlsTest() {
@@ -18,7 +19,7 @@ class TlsTest : public HubTest {
   }
 
   TlsIdentity identity_{"127.0.0.1"};
-  std::string location_;  ///< address of the files; empty if they are on this server
+  std::string location_;  ///< where the files are; empty: on this server
   TestServer secure_{[this](const Connection& connection, const SeenRequest& request) {
                        if (request.target.starts_with("/api/"))
                          connection.answer(200, hub_.listing.dump());
@@ -63,7 +64,8 @@ TEST_F(TlsTest, RefusesACertificateForAnotherHost) {
 TEST_F(TlsTest, RefusesRedirectsToHttp) {
   location_ = "http://192.0.2.1/config.json";
   expect_refusal({}, 1, {"redirect from " + secure_.url(), "expected https://"});
-  // A server on the network must not decide what is requested from servers on this machine.
+  // A server on the network must not be able to make the program send requests to servers on this
+  // machine.
   const TestServer plain(
       [](const Connection& connection, const SeenRequest&) { connection.answer(200, "{}"); });
   location_ = plain.url() + "/config.json";

@@ -1,4 +1,4 @@
-// Addresses to which requests may be sent, and addresses as text.
+// Tests of addresses: to which of them requests may be sent, and how they are shown as text.
 #include "hub/url.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ TEST(HubUrl, AllowsHttpOnlyForThisMachine) {
                           "http://[::2]", "ftp://127.0.0.1", "file:///etc/passwd"})
     try {
       EXPECT_NE(origin_problem(origin_of(url)), "") << url;
-    } catch (const Error&) {  // no host
+    } catch (const Error&) {  // origin_of() also refuses an address without a host
     }
 }
 

@@ -1,4 +1,5 @@
-// Environment variables that name folders. They are read in the same way as by the hub's own tools.
+// Tests of environment variables that name folders. The program reads these variables in the same
+// way as the hub's own tools.
 #include <gtest/gtest.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ class VariablesTest : public HubTest {
     surroundings_.environment["PLACE"] = (cache_ / "place").string();
     surroundings_.folder = cache_.path();
   }
-  /// The folder of a download if the variable has this value and HF_HOME is not set.
+  /// The folder that a download reports if the variable `name` has this value and HF_HOME is empty.
   std::string folder_with(const std::string& name, const std::string& value) {
     Surroundings surroundings = surroundings_;
     surroundings.environment["HF_HOME"] = "";

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# completions_test.sh PROGRAM SOURCE_DIR: checks that the completions offer exactly the commands and
-# the long flags that the program's help lists.
+# completions_test.sh PROGRAM SOURCE_DIR: checks that the shell completions offer exactly the
+# commands and long flags that the help of the program lists.
 set -euo pipefail
 program=$1 completions=$2/tools/completions
 # shellcheck source=../../tools/completions/bit-axon.bash
@@ -12,12 +12,12 @@ complain() {
   status=1
 }
 
-# flags_of [COMMAND]: prints the long flags that begin a line of the help.
+# flags_of [COMMAND]: prints the long flags that begin a line in the help of the command.
 flags_of() {
   "$program" "$@" --help | grep -oE '^ +(-[A-Za-z],)?--[a-z][a-z-]*' | grep -oE -- '--.*' | sort -u
 }
 
-# offered WORD...: prints the commands and long flags that bash completes after these words.
+# offered WORD...: prints the commands and long flags that bash offers after these words.
 offered() {
   COMP_WORDS=(bit-axon "$@" --)
   COMP_CWORD=$((${#COMP_WORDS[@]} - 1))

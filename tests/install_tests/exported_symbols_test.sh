@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# exported_symbols_test.sh LIBRARY INCLUDE_DIR: checks that a shared library exports what its public
-# headers declare, and nothing else.
+# exported_symbols_test.sh LIBRARY INCLUDE_DIR: checks that a shared library exports exactly what
+# its public headers declare.
 set -euo pipefail
 library=$1 headers=$2
 
@@ -15,7 +15,7 @@ for expected in 'bitaxon::open_session(' 'bitaxon::generate(' 'bitaxon::State::~
   grep -qF -- "$expected" <<<"$symbols" || fail "$expected... is not exported"
 done
 
-# A symbol is public if the headers have every part of its qualified name.
+# A symbol counts as public if every part of its qualified name occurs in the headers.
 declared=$(cat -- "$headers"/*.h | grep -oE '[A-Za-z_]\w*' | sort -u)
 names=$(sed -E 's/^(typeinfo for|typeinfo name for|vtable for|non-virtual thunk to) //; s/\(.*//; s/\[abi:.*//' \
   <<<"$symbols" | sort -u)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs the project, moves the installed tree,
-# and uses it in the same ways as a user: with find_package, with pkg-config, and as a program.
+# moved_tree_test.sh CMAKE CXX SOURCE_DIR BUILD_DIR: installs the project and moves the installed
+# tree. Then uses the tree as a user does: with find_package, with pkg-config, and as a program.
 set -euo pipefail
 cmake=$1 cxx=$2 source=$3 build=$4
 flags=()
@@ -31,12 +31,12 @@ fi
 if [[ $shared == yes ]]; then
   library=$(find "$moved" -name "libbitaxon.so.*.*.*")
   [[ -f $library && -z $(find "$moved" -name "libbitaxon.a") ]] || fail "expected a shared library"
-  # Programs that are not built by CMake find it by this variable.
+  # This variable lets programs find the library if they are not built by CMake.
   LD_LIBRARY_PATH=$(dirname -- "$library")
   export LD_LIBRARY_PATH
 fi
 
-# Nothing may depend on the current folder.
+# Nothing in the installed tree may depend on the current folder.
 cd /
 
 echo "== the program that docs/library.md shows"
@@ -55,7 +55,7 @@ printf '%s\n' "$by_cmake"
 
 echo "== pkg-config"
 pkg_config_path=$(dirname -- "$(find "$moved" -name bit-axon.pc)")
-# pkg-config quotes for the shell: the folder has spaces in its name.
+# pkg-config quotes its output for the shell, because the name of the folder has spaces.
 eval "flags=($(PKG_CONFIG_PATH=$pkg_config_path pkg-config --cflags --libs bit-axon))"
 models=$(PKG_CONFIG_PATH=$pkg_config_path pkg-config --variable=modelsdir bit-axon)
 eval "models=$models"

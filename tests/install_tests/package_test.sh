@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# package_test.sh SOURCE_DIR BUILD_DIR: packages the build. Runs the package with an empty
-# environment, and in an otherwise empty root folder.
+# package_test.sh SOURCE_DIR BUILD_DIR: makes a package of the build. Runs the program of the
+# package with an empty environment, and in a root folder that holds nothing else.
 set -euo pipefail
 source=$1 build=$2
 scratch=$build/package_test
@@ -11,7 +11,8 @@ fail() {
   exit 1
 }
 
-# same WHAT TEXT: fails unless TEXT, which comes from WHAT, equals the text of this build's program.
+# same WHAT TEXT: fails unless TEXT equals the text that the program of this build gives. WHAT names
+# the source of TEXT.
 same() {
   [[ $2 == "$expected" ]] || fail "$1: expected '$expected', got '$2'"
   printf '%s: %s\n' "$1" "$2"
@@ -28,7 +29,7 @@ plain=$("${package[@]}" --output "$scratch")
 again=$(umask 077 && "${package[@]}" --output "$scratch/again")
 cmp -- "$plain" "$again" || fail "packaging twice gave two different tarballs"
 tar -C "$scratch/plain" -xf "$plain"
-# The package must work in a folder with another name, even if the name has a space.
+# The package must work in a folder with another name. The new name has a space.
 mv -- "$scratch"/plain/* "$scratch/plain/the package"
 tree="$scratch/plain/the package"
 for file in lib/cxx/libstdc++.so.6 lib/cxx/libgcc_s.so.1 share/doc/bit-axon/LICENSE \
@@ -49,15 +50,16 @@ ldd "$tree/bin/bit-axon" >"$scratch/libraries"
 grep -q 'libstdc++.so.6 => /usr/lib' "$scratch/libraries" ||
   fail "the package does not use the libstdc++ of the system"
 if grep -q 'llvmpipe' "$scratch/devices"; then
-  # The driver was built for the system's libraries and must work with those of the package.
+  # This driver was built for the system's libraries. It must also work with the libraries of the
+  # package.
   same "vulkan" "$(env -i "$tree/bin/bit-axon" "${prompt[@]}" --device vulkan:llvmpipe)"
 fi
 
 echo "== in an empty root folder"
 root="$scratch/root"
 mkdir -p -- "$root/lib64" "$root/lib/x86_64-linux-gnu" "$root/proc"
-# Every system with glibc has the loader and these libraries. They are in a folder that the loader
-# searches.
+# Every system with glibc has the loader and these libraries. The loader searches the folder into
+# which they are copied.
 cp -L -- /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 while read -r name path; do
   case $name in
@@ -66,8 +68,8 @@ while read -r name path; do
 done < <(ldd "$build/bit-axon" | awk '{ print $1, $3 }')
 cp -r -- "$tree" "$root/package"
 
-# enter COMMAND...: runs the command in the root folder. The loader finds the path of the program in
-# /proc, or else in LD_ORIGIN_PATH.
+# enter COMMAND...: runs the command in the root folder. The loader takes the path of the program
+# from /proc, or from LD_ORIGIN_PATH if there is no /proc.
 chroot=$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)
 in_namespace() {
   # shellcheck disable=SC2016

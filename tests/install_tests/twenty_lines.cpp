@@ -1,4 +1,4 @@
-// A program that uses the installed library: prints five greedy tokens of a model.
+// A program that uses the installed library. It prints five greedy tokens of a model.
 #include <bitaxon/session.h>
 
 #include <iostream>

@@ -1,4 +1,4 @@
-// Which file is meant by the path of an adapter.
+// Tests of how the path of an adapter leads to a file.
 #include "model/adapter_file.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ TEST_F(AdapterFileTest, AcceptsAFile) {
   EXPECT_EQ(find_adapter(file), file);
   const fs::path link = folder_ / "link";
   fs::create_symlink("nowhere", link);
-  EXPECT_EQ(find_adapter(link), link);  // opening the broken link gives the error
+  EXPECT_EQ(find_adapter(link), link);  // the error comes when the broken link is opened
 }
 
 TEST_F(AdapterFileTest, AcceptsAFileNameWithoutItsEnding) {
@@ -38,7 +38,7 @@ TEST_F(AdapterFileTest, AcceptsAFileNameWithoutItsEnding) {
   expect_none("run/final", {"run/final", "found nothing there"});
 }
 
-TEST_F(AdapterFileTest, ACheckpointFolderHasTheAdapterAndOtherFiles) {
+TEST_F(AdapterFileTest, FindsTheAdapterAmongTheFilesOfACheckpoint) {
   const fs::path file = add("step_00000100/adapters.safetensors");
   add("step_00000100/optimizer_state.safetensors");
   add("step_00000100/0000100_adapters.safetensors");
@@ -48,7 +48,7 @@ TEST_F(AdapterFileTest, ACheckpointFolderHasTheAdapterAndOtherFiles) {
             folder_ / "step_00000100/adapters.safetensors");
 }
 
-TEST_F(AdapterFileTest, AnOnlyAdapterInAFolderMayHaveAnyName) {
+TEST_F(AdapterFileTest, TheOnlyAdapterInAFolderMayHaveAnyName) {
   const fs::path file = add("one/final_adapter.safetensors");
   add("one/optimizer_state.safetensors");
   add("one/._final_adapter.safetensors");

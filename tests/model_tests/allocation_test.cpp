@@ -1,5 +1,5 @@
-// A decode step must not allocate memory. This test is a program of its own, because it counts all
-// allocations of the process.
+// Tests that a decode step does not allocate memory. The test is a separate program, because it
+// counts all allocations of the process.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,8 @@ void count() {
 }  // namespace
 
 // This program replaces malloc and the related functions with functions that count their calls.
-// Operator new calls them, too. The functions __libc_* are the originals of glibc.
+// Operator new calls malloc, so its allocations also count. The functions __libc_* are glibc's own
+// versions.
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t n, std::size_t size);
@@ -52,7 +53,7 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
 int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
   count();
   *memory = __libc_memalign(alignment, size);
-  return *memory == nullptr ? 12 : 0;  // ENOMEM
+  return *memory == nullptr ? 12 : 0;  // 12 is ENOMEM
 }
 }
 
@@ -69,10 +70,10 @@ std::uint64_t allocations(const Act& act) {
   return n_allocations;
 }
 
-/// Shows that allocations are counted at all.
+/// Checks that the replaced functions count allocations.
 TEST(Allocations, AreCounted) {
   volatile std::size_t size = 100;
-  // The compiler may remove a new-expression, but not a call of the function.
+  // The compiler may remove a new-expression, but not a direct call of operator new.
   EXPECT_GE(allocations([&] { ::operator delete(::operator new(size)); }), 1u);
   EXPECT_GE(allocations([&] { std::free(std::malloc(size)); }), 1u);
   EXPECT_GE(allocations([&] { std::free(std::aligned_alloc(64, 128)); }), 1u);
@@ -85,14 +86,15 @@ TEST_P(DecodingAllocations, DecodingAllocatesNoMemory) {
   const int n_threads = std::get<1>(GetParam());
   const int run_ahead = std::get<2>(GetParam());
   BitAxonConfig config = small_config();
-  config.hidden_dim = 96;  // large enough that threads share the loops
+  config.hidden_dim = 96;  // so large that the threads share the loops
   config.vocab_size = 1500;
   LoadOptions options;
   options.run_ahead = run_ahead;
   OpenModel open = open_random(device, n_threads, config, options);
   State state = open.model.new_state();
   const SamplerParams sampler{.temperature = 0.9, .min_p = 0.01, .repetition_penalty = 1.1};
-  // As many steps as possible are in flight: the oldest step is waited for, then one is submitted.
+  // As many steps as possible are in flight. Each round waits for the oldest step and then submits
+  // another.
   Ticket tickets[9];
   std::size_t submitted = 0;
   std::int64_t sum = 0;
@@ -113,7 +115,7 @@ TEST_P(DecodingAllocations, DecodingAllocatesNoMemory) {
       submit();
     }
   };
-  decode(12);  // uses every entry of the ring buffer of steps and every version of the state
+  decode(12);  // uses every entry of the ring buffer of steps, and every version of the state
   EXPECT_EQ(allocations([&] { decode(32); }), 0u);
   EXPECT_GT(sum, 0);
 }

@@ -1,4 +1,4 @@
-// Registers a backend of its own. The backend must be listed and opened by its selector.
+// Registers a test backend. It must be listed, and its selector must open it.
 #include "devices/backend_factory.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The definition of the model, for activations x:
 //   rms(x) = w * x / sqrt(mean(x^2) + eps)
 //   ssm:      x += SSM(rms(x))
 //   swa_moe:  x += SWA(rms(x));  x += MoE(rms(x))
@@ -32,7 +33,7 @@ class Forward {
   double value(const std::string& name, std::size_t i) const {
     return static_cast<double>(values(name)[i]);
   }
-  /// The product of matrix number `matrix` of the tensor with x.
+  /// The product of a matrix and x. `matrix` is the number of the matrix in the tensor `name`.
   Row product(const std::string& name, const Row& x, std::size_t matrix = 0) const;
   Row rms(const std::string& name, const Row& x) const;
   Rows ssm(const std::string& prefix, const Rows& x) const;
@@ -115,7 +116,8 @@ Rows Forward::swa(const std::string& prefix, const Rows& x) const {
   for (std::size_t i = 0; i < x.size(); ++i) {
     Row y(x[i].size(), 0.0);
     for (std::size_t first = 0; first < y.size(); first += head_dim) {
-      // Applies the mask to the whole sequence.
+      // The attention weights of all positions of the sequence. The mask decides which positions
+      // are visible.
       Row p(x.size(), 0.0);
       double largest = -INFINITY;
       const auto visible = [&](std::size_t j) {

@@ -1,5 +1,5 @@
-// The whole model in float64, written directly from its definition: without state, without the ring
-// buffer of the KV cache and without chunks.
+// Computes the whole model in float64, directly from its definition: without state, without the
+// ring buffer of the KV cache and without chunks.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,10 @@
 namespace bitaxon::test {
 
 struct BruteForceResult {
-  std::vector<float> logits;  ///< [L, V]
-  /// The smallest gap between the gates of the last chosen expert and the first expert that is not
-  /// chosen. If it is near zero, a correct implementation may choose another expert.
+  std::vector<float> logits;  ///< logits of all positions, [L, V]
+  /// The smallest gap between the gate of the last chosen expert and the gate of the best expert
+  /// that is not chosen. If this gap is near zero, a correct implementation may choose another
+  /// expert.
   double min_router_margin = 1;
 };
 

@@ -1,4 +1,4 @@
-// Compares models of unusual shapes with the definition in float64.
+// Compares models of unusual shapes with a float64 computation of the definition.
 #include "model_tests/brute_force.h"
 
 #include <gtest/gtest.h>
@@ -65,7 +65,7 @@ const ShapeCase kShapes[] = {
 
 class BruteForceShapes : public testing::TestWithParam<ShapeCase> {};
 
-TEST_P(BruteForceShapes, LogitsAgree) {
+TEST_P(BruteForceShapes, LogitsAgreeWithTheDefinition) {
   BitAxonConfig config = small_config();
   GetParam().change(config);
   LoadOptions options;
@@ -76,7 +76,7 @@ TEST_P(BruteForceShapes, LogitsAgree) {
     WrappedBackend backend(open_device(device, {.n_threads = 2}).backend);
     Model model = Model::random(borrowed(backend), config.spec(), 7, options);
     const BruteForceResult expected = brute_force(config, backend.captured(), ids);
-    // If this fails, another seed is needed.
+    // If this check fails, the test needs another seed.
     ASSERT_GT(expected.min_router_margin, 1e-6);
     State whole = model.new_state();
     expect_close(feed_all(model, whole, ids), expected.logits, n_rows, 1e-5,
@@ -90,8 +90,8 @@ TEST_P(BruteForceShapes, LogitsAgree) {
 INSTANTIATE_TEST_SUITE_P(Odd, BruteForceShapes, testing::ValuesIn(kShapes),
                          [](const auto& one) { return std::string(one.param.name); });
 
-/// Uses the decoded weights of quantized and 16-bit checkpoints. Also compares brute_force() itself
-/// with recorded outputs.
+/// Computes the definition with the decoded weights of quantized and 16-bit checkpoints. The
+/// recorded outputs thus also check brute_force() itself.
 TEST(BruteForce, AgreesWithRecordedCheckpoints) {
   for (const char* folder :
        {"tiny_window", "tiny_mixed", "tiny_nf4", "tiny_q4_linear_only", "tiny_long"}) {

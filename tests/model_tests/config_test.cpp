@@ -1,4 +1,4 @@
-// config.json: defaults, presets, and all possible errors.
+// Tests of config.json: defaults, presets, and every possible error.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ void expect_refused(std::string_view json, std::initializer_list<std::string_vie
       ErrorKind::format, fragments);
 }
 
-/// A row of the table of configurations (default, small, medium) in docs/model.md.
+/// A row of the table of the configurations default, small and medium in docs/model.md.
 struct TableRow {
   const char* key;
   double values[3];
@@ -84,7 +84,7 @@ TEST(BitAxonConfig, DefaultsAndPresetsMatchTheTable) {
 
 TEST(BitAxonConfig, EveryKeyIsReadIndependently) {
   for (const TableRow& row : kTable) {
-    // Half of the default value is always valid together with the other defaults.
+    // Half of a default value is always valid if all other keys have their default values.
     const std::string value = is_boolean(row.key) ? "false"
                               : is_integer(row.key)
                                   ? fmt::format("{}", static_cast<int>(row.values[0]) / 2)
@@ -169,7 +169,7 @@ TEST(BitAxonConfig, RefusesWrongTypesAndImpossibleNumbers) {
                          {"1e300", "1e+300"}, {"[]", "[]"},        {"-0.0", "-0"}};
   for (const TableRow& row : kTable) {
     const auto refuse = [&](const Bad& bad) {
-      if (std::string_view(bad.json) == "1e400000") {  // too large for a double
+      if (std::string_view(bad.json) == "1e400000") {  // the number is too large for a double
         expect_refused(fmt::format("{{\"{}\": {}}}", row.key, bad.json), {"byte"});
         return;
       }

@@ -1,5 +1,6 @@
-// Registers a model family of its own: two blocks, no bridges, and other tensor names and keys. The
-// code that all families share must load it, generate text, save its state and inspect it.
+// Registers a test family of models. Its models have two blocks, no bridges, and other tensor names
+// and keys. The code that all families share must be able to load such a model, generate text with
+// it, save its state and inspect it.
 #include "model/families/family.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ void name(ModelSpec& spec, WeightId id, std::int64_t block, const std::string& t
   spec.names[{id, block}] = {"model." + tensor, tensor};
 }
 
-/// Two blocks: full attention with experts, then a selective scan without a feed-forward part.
+/// Describes a model of two blocks: full attention with experts, then a selective scan without a
+/// feed-forward part.
 ModelSpec describe_two_blocks(const Json& config, std::string_view, std::vector<std::string>&) {
   ModelSpec spec;
   spec.family = "two_blocks";
@@ -61,7 +63,7 @@ ModelSpec describe_two_blocks(const Json& config, std::string_view, std::vector<
   return spec;
 }
 
-/// A folder with a model of this family. Its tensors have the second of their possible names.
+/// A folder with a model of the test family. Each tensor has the second of its possible names.
 class TwoBlocks : public testing::Test {
  protected:
   TwoBlocks() {
@@ -140,7 +142,8 @@ TEST_F(TwoBlocks, TextsBeginAndEndWithTheTokensOfTheDescription) {
     const GenerateResult result = generated(from_start, begun, prompt);
     EXPECT_EQ(result.token_ids, expected);
     EXPECT_EQ(result.prompt_tokens, 3);
-    EXPECT_EQ(generated(from_start, begun, {4}).prompt_tokens, 1);  // not the start of a text
+    // A prompt in the middle of a text gets no beginning token.
+    EXPECT_EQ(generated(from_start, begun, {4}).prompt_tokens, 1);
   }
 
   spec.ends = {expected[0]};
@@ -151,12 +154,13 @@ TEST_F(TwoBlocks, TextsBeginAndEndWithTheTokensOfTheDescription) {
   EXPECT_EQ(result.finish_reason, FinishReason::stop);
 }
 
-TEST_F(TwoBlocks, CanBeInspected) {
+TEST_F(TwoBlocks, InspectionCountsItsParameters) {
   const Inspection model = inspect_files(model_files(folder_.path()));
   EXPECT_TRUE(model.warnings.empty());
   for (const char* part : {"embedding", "attention", "experts", "router", "ssm", "norms"})
     EXPECT_GT(model.parts.at(part).elements, 0) << part;
-  // For each token one of three experts is read, and the embedding is read as the head.
+  // Each token reads one of the three experts, and the whole embedding as the head. It also reads
+  // one row of the embedding (24 elements).
   EXPECT_EQ(model.n_read_per_token,
             model.n_parameters - model.parts.at("experts").elements / 3 * 2 + 24);
   EXPECT_GT(model.state_exact_bytes, model.state_fast_bytes);

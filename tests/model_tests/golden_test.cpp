@@ -1,4 +1,4 @@
-// Runs the recorded cases of the original program on the devices of the CPU.
+// Runs the recorded cases of the original program on the devices "reference" and "cpu".
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -45,12 +45,12 @@ class Golden : public testing::TestWithParam<GoldenParam> {
   GoldenCase case_{*backend_, GetParam().folder, GetParam().device.precision};
 };
 
-TEST_P(Golden, PrefillInAnySplit) {
+TEST_P(Golden, PrefillInAnySplitAgreesWithTheRecording) {
   for (const auto& pieces : case_.prompt_splits())
     expect_within(case_.bound(), case_.prefill(pieces));
 }
 
-TEST_P(Golden, DecodesWithCarriedState) {
+TEST_P(Golden, DecodingWithCarriedStateAgreesWithTheRecording) {
   const GoldenRows rows = case_.decode();
   expect_within(case_.bound(), rows);
   for (std::size_t t = 0; t < case_.greedy_ids().size(); ++t) {
@@ -60,7 +60,7 @@ TEST_P(Golden, DecodesWithCarriedState) {
   }
 }
 
-TEST_P(Golden, EveryLayer) {
+TEST_P(Golden, EveryLayerAgreesWithTheRecording) {
   for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
 }
 

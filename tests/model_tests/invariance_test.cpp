@@ -1,5 +1,5 @@
-// Results must not depend on NaN in unused memory, on the order of experts, on reuse of the arena,
-// or on other sequences in the same step.
+// Tests that results do not depend on NaN in unused memory, on the order of experts, on reuse of
+// the arena, or on other sequences in the same step.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,8 +25,8 @@ std::vector<float> read_logits(Model& model, std::size_t rows) {
 
 // ---- rows and memory that a step has not written
 
-/// Runs steps with every kind of output. The row counts are odd, so that every bucket has rows
-/// beyond the valid rows.
+/// Runs steps with every kind of output. Most numbers of rows are not powers of two, so most
+/// buckets have rows beyond the valid rows.
 std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
   const auto ids = random_ids(640, model.spec().vocab_size, 2);
   State state = model.new_state();
@@ -63,7 +63,7 @@ std::vector<float> run_every_output(Model& model, StateSnapshot& snapshot) {
   return all;
 }
 
-TEST(Poison, ReachesNeitherOutputsNorState) {
+TEST(Poison, NaNInUnusedMemoryReachesNeitherOutputsNorState) {
   for (const char* device : {"reference", "cpu"})
     for (const bool reuse : {true, false})
       for (const int run_ahead : {0, 2}) {
@@ -82,7 +82,7 @@ TEST(Poison, ReachesNeitherOutputsNorState) {
       }
 }
 
-TEST(Poison, ReachesNoOtherSegment) {
+TEST(Poison, NaNInUnusedMemoryReachesNoSegment) {
   std::vector<float> outputs[2];
   for (const bool poison : {false, true}) {
     WrappedBackend backend(open_device("cpu", {.n_threads = 1}).backend, poison);
@@ -152,7 +152,7 @@ TEST(PlanReuse, DoesNotChangeResults) {
   }
 }
 
-/// Weights with the right shapes but without data. They suffice to record and plan a step.
+/// Weights with the right shapes but without data. This is enough to record and plan a step.
 Weights shapes_only(const ModelSpec& spec) {
   Weights weights;
   for (const WeightSlot& slot : weight_slots(spec)) {
@@ -195,7 +195,7 @@ TEST(Experts, TheOrderOfExpertsDoesNotChangeResults) {
   const std::size_t order[] = {3, 0, 4, 2, 1};
   StoredModel permuted = stored;
   for (auto& [name, tensor] : permuted.tensors) {
-    // The matrices of the experts and the rows of the router have one block per expert.
+    // These tensors have one block per expert: a matrix of the expert, or its row of the router.
     if (name.find(".moe.switch_mlp.") == name.npos && !name.ends_with(".moe.gate.weight")) continue;
     const std::vector<float>& from = stored.tensors.at(name).values;
     const std::size_t block = from.size() / std::size(order);
@@ -219,7 +219,7 @@ TEST(Experts, TheOrderOfExpertsDoesNotChangeResults) {
   }
 }
 
-/// All experts have the same router row, and one expert is chosen.
+/// All experts have the same row in the router, so every choice is a tie. One expert is chosen.
 TEST(Experts, ATieGoesToTheLowerIndex) {
   BitAxonConfig config = small_config();
   config.num_layers = 1;
@@ -272,7 +272,8 @@ TEST_P(Slots, ThreeSequencesInOneStepEqualThreeRuns) {
       states.push_back(together.model.new_state());
       if (prefix[g] > 0) feed_all(together.model, states[g], std::span(ids[g]).first(prefix[g]));
     }
-    // The second round continues the sequences of the first round.
+    // The first round begins or continues each sequence. The second round continues the same
+    // sequences.
     std::vector<float> logits, last;
     for (std::size_t round = 0; round < 2; ++round) {
       std::vector<SegmentInput> segments;
@@ -327,7 +328,7 @@ TEST_P(Slots, EachSequenceHasItsOwnSampler) {
     }
     open.model.wait(ticket);
   }
-  // Now the sequences run together. The third begins three steps later, so that one step has both
+  // The sequences run together. The third sequence begins three steps later, so one step has both
   // given ids and ids that are fed back.
   std::vector<State> states;
   for (std::size_t g = 0; g < 3; ++g) states.push_back(open.model.new_state());

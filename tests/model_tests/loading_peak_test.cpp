@@ -1,4 +1,4 @@
-// The peak memory of loading a model.
+// Tests the peak memory while a model is loaded.
 #include <gtest/gtest.h>
 
 #include "bitaxon/devices.h"

@@ -1,4 +1,4 @@
-// Compares adapters with a float64 computation of their formulas.
+// Compares merged adapters with a float64 computation of the formulas.
 #include "model/lora.h"
 
 #include <fmt/format.h>
@@ -48,7 +48,8 @@ class LoraTest : public testing::Test {
     return {{std::string(kTarget) + ".lora_a", random_tensor({n_in(), rank}, 1)},
             {std::string(kTarget) + ".lora_b", random_tensor({rank, n_out()}, 2)}};
   }
-  /// Expects that an adapter with these tensors is refused and that the message has all fragments.
+  /// Expects that an adapter with these tensors is refused, and that the message has every
+  /// fragment.
   void expect_refused(const std::map<std::string, NamedTensor>& tensors,
                       std::initializer_list<std::string_view> fragments) {
     expect_error([&] { read(tensors); }, ErrorKind::format, fragments);
@@ -74,7 +75,7 @@ TEST_F(LoraTest, AgreesWithTheFormulasInFloat64) {
       std::vector<float> merged = base.values;
       const ChangeRows change =
           change_of(adapter.layers.at(std::string(kTarget) + ".weight"), scale);
-      // The rows are changed in pieces of three.
+      // The adapter changes three rows at a time.
       const auto piece = static_cast<std::size_t>(3 * n_in());
       for (std::size_t at = 0; at < merged.size(); at += piece)
         change(static_cast<std::int64_t>(at) / n_in(),
@@ -116,7 +117,7 @@ TEST_F(LoraTest, IgnoresFrozenWeightsInAnAdapterFile) {
   EXPECT_EQ(read(tensors).layers.size(), 1U);
 }
 
-TEST_F(LoraTest, AcceptsNamesWithTheNameOfAWrapper) {
+TEST_F(LoraTest, AcceptsTensorNamesWithThePrefixOfAWrapper) {
   std::map<std::string, NamedTensor> wrapped;
   for (auto& [name, tensor] : pair(2)) wrapped["inner." + name] = tensor;
   const Adapter adapter = read(wrapped);
@@ -137,7 +138,7 @@ TEST_F(LoraTest, IgnoresTensorsThatAreNotFloats) {
   ASSERT_EQ(warnings_.size(), 1U);
   for (const char* name : {"adapter.safetensors", "\"step.U64\"", "\"step.BOOL\"", "\"step.I8\""})
     EXPECT_NE(warnings_[0].find(name), std::string::npos) << warnings_[0];
-  // A tensor that adapts a layer must have floats.
+  // A tensor that adapts a layer must hold floats.
   tensors[0].dtype = DType::i32;
   write_checkpoint(folder_ / "adapter.safetensors", tensors);
   expect_error(

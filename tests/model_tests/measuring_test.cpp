@@ -1,4 +1,4 @@
-// The parts of the library that a benchmark uses: random 4-bit weights, synthesized states, the
+// Tests of what a benchmark needs from the library: random 4-bit weights, synthesized states, the
 // work of a step, the times of its ops, and the rates of a device.
 #include <gtest/gtest.h>
 
@@ -90,7 +90,7 @@ TEST(Work, GrowsWithRowsPositionsAndSegments) {
   const UniformStep none{StepOutput::none}, last{StepOutput::last_logits};
   const StepWork one = model.work(1, 1, 0, last);
   EXPECT_GT(one.stored_bytes, 0);
-  // A step reads neither the whole embedding nor all experts.
+  // A step reads only some rows of the embedding, and only the chosen experts.
   EXPECT_LE(one.stored_bytes, static_cast<std::int64_t>(model.packed_bytes()));
   EXPECT_LT(model.work(1, 1, 0, none).stored_bytes, one.stored_bytes);
   const StepWork deep = model.work(1, 1, 3, last);

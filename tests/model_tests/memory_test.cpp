@@ -1,5 +1,6 @@
-// The memory that a model needs. It is announced before the model is loaded. A model that does not
-// fit is refused, and other models take the announced memory.
+// Tests of the memory that a model needs. The library announces this memory before it loads the
+// model. A model that does not fit is refused. A model that fits takes exactly the announced
+// memory.
 #include <gtest/gtest.h>
 
 #include "core/step.h"
@@ -35,7 +36,7 @@ class Memory : public testing::TestWithParam<const char*> {
                       *backend_.description())
         .memory;
   }
-  /// Expects that loading is refused before anything is packed or allocated. The message must
+  /// Expects that `load` is refused before anything is packed or allocated. The message must
   /// contain every fragment.
   template <class Load>
   MemoryNeed expect_refused(const Load& load, std::initializer_list<std::string_view> fragments) {
@@ -70,7 +71,8 @@ TEST_P(Memory, OneMissingByteIsEnoughToRefuseAModel) {
   EXPECT_EQ(refused.rows[0].available_bytes, needed - 1);
   for (const char* purpose : {"weights", "state", "activations", "loading"})
     EXPECT_GT(part_of(refused, purpose), 0u) << purpose;
-  set_available(needed);  // takes effect at once, because each load asks for the available memory
+  // Takes effect immediately, because each load asks how much memory is available.
+  set_available(needed);
   random();
   set_available(0);
   backend_.forget();
@@ -111,7 +113,7 @@ TEST_P(Memory, EveryKindOfMemoryMustSuffice) {
   random();
 }
 
-TEST_P(Memory, NamesWhatExceedsALimit) {
+TEST_P(Memory, NamesTheTensorOrBufferBeyondALimit) {
   backend_.change_description = [](ChangedDescription& device) { device.buffer_limit = 1023; };
   const MemoryNeed refused =
       expect_refused([&] { random(); }, {"embed_tokens", "1023 B", "buffer"});
@@ -143,7 +145,7 @@ TEST_P(Memory, LoadingTakesTheAnnouncedMemory) {
       Model model = random(options);
       EXPECT_EQ(part_of(told, "weights"), model.packed_bytes());
       EXPECT_EQ(part_of(told, "state"), model.state_bytes());
-      // Steps of all sizes share the memory for activations.
+      // Steps of all sizes use the same memory for activations.
       const int n_allocated = backend_.n_allocated();
       std::size_t largest = 0;
       for (std::int64_t rows = 1; rows <= kMaxRows; rows *= 2)

@@ -1,5 +1,5 @@
-// Steps whose segments ask for different outputs, such as a chunk of a prompt among sequences that
-// sample. Each sequence gets the same bits as alone.
+// Tests of steps whose segments ask for different outputs, such as a step with a chunk of a prompt
+// and with sequences that sample. Each sequence must get the same bits as when it runs alone.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ std::string name_of(const Setup& setup) {
   return fmt::format("{}_{}_{}", setup.device, bitaxon::name_of(setup.precision), setup.n_threads);
 }
 
-/// One of three samplers: greedy, random, or random with a repetition penalty.
+/// The sampler of a sequence: greedy, random, or random with a repetition penalty.
 SamplerParams sampler_of(std::size_t sequence) {
   if (sequence % 3 == 0) return {.temperature = 0};
   return {.temperature = 0.9,
@@ -47,7 +47,8 @@ class Mixed : public testing::TestWithParam<Setup> {
     options.precision = GetParam().precision;
     options.run_ahead = 2;
     options.n_slots = kDecoding + 1;
-    // Float32 models are exact in both precisions.
+    // A float32 model computes exactly in both precisions, so precision fast needs a quantized
+    // model.
     if (GetParam().precision == Precision::fast) options.quantize = "nf4";
     return open_random(GetParam().device, GetParam().n_threads, small_config(), options);
   }
@@ -65,7 +66,8 @@ class Mixed : public testing::TestWithParam<Setup> {
     return model_.wait(ticket).tokens[segment];
   }
 
-  /// The tokens that a sequence samples alone. `after` becomes its state after the last step.
+  /// Runs a sequence alone and returns the tokens that it samples. `after` becomes its state after
+  /// the last step.
   std::vector<std::int32_t> alone(std::size_t sequence, int n_tokens, StateSnapshot& after) {
     State state = model_.new_state();
     const SamplerParams sampler = sampler_of(sequence);
@@ -81,8 +83,8 @@ class Mixed : public testing::TestWithParam<Setup> {
   Model& model_;
 };
 
-/// Seven sequences decode while the same steps feed a prompt of two and a half chunks.
-TEST_P(Mixed, SequencesGetTheSameBitsAsAlone) {
+/// Seven sequences decode. The same steps also feed a prompt of two and a half chunks.
+TEST_P(Mixed, SequencesGetTheSameBitsAsWhenTheyRunAlone) {
   constexpr int kSteps = 4;
   const auto ids = random_ids(2 * kChunk + 100, kVocab, 7);
   const auto chunk_of = [&](std::size_t step) {
@@ -111,7 +113,7 @@ TEST_P(Mixed, SequencesGetTheSameBitsAsAlone) {
   for (std::size_t step = 0; step < kSteps; ++step) {
     std::vector<SegmentInput> segments;
     for (std::size_t g = 0; g < kDecoding; ++g) segments.push_back({&states[g], {}, sampler_of(g)});
-    // The chunk is not the first segment.
+    // The chunk is inserted as the third segment.
     if (step < 3)
       segments.insert(
           segments.begin() + 2,
@@ -147,7 +149,8 @@ TEST_P(Mixed, ASegmentReturnsWhatItAsksFor) {
     segments.push_back({&states[g], ids[g], sampler_of(g), outputs[g]});
   const Ticket ticket = model_.submit(segments);
   const std::vector<float> all = logits_of(1, 6), last = logits_of(4, 1);
-  // read_logits() without a segment gives the logits of all segments that asked, in order.
+  // Without a segment, read_logits() gives the logits of all segments that asked for logits, in the
+  // order of the segments.
   std::vector<float> both(7 * kVocab);
   model_.read_logits(both);
   EXPECT_TRUE(same_bits(std::span(both).first(all.size()), all));
@@ -178,8 +181,8 @@ TEST_P(Mixed, ASegmentReturnsWhatItAsksFor) {
   }
 }
 
-/// Mixed steps are submitted before the tokens that they continue are known. Then they are taken
-/// back.
+/// Mixed steps are submitted before the tokens that they feed back are known. Then these steps are
+/// taken back.
 TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   const auto ids = random_ids(3 * kChunk, kVocab, 9);
   StateSnapshot after[2];
@@ -200,7 +203,8 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   const StateSnapshot one_chunk = reading.snapshot();
   std::vector<Ticket> tickets;
   for (std::size_t chunk = 1; chunk < 3; ++chunk) tickets.push_back(submit(chunk));
-  // Both steps are taken back and submitted again. The second round gives the same tokens.
+  // After the first round, both steps are taken back and submitted again. The second round must
+  // give the same tokens.
   for (int round = 0; round < 2; ++round) {
     for (std::size_t i = 0; i < 2; ++i) {
       const auto tokens = model_.wait(tickets[i]).tokens;
@@ -213,7 +217,7 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
     EXPECT_TRUE(reading.snapshot() == one_chunk);
     for (std::size_t chunk = 1; chunk < 3; ++chunk) tickets[chunk - 1] = submit(chunk);
   }
-  // Only one sequence takes back a step.
+  // Here only one of the sequences takes back a step.
   states[1].rewind(1);
   const SegmentInput again{&states[1], {}, sampler_of(2)};
   EXPECT_EQ(token_of(model_.submit({&again, 1})), expected[1][3]);
@@ -225,8 +229,8 @@ TEST_P(Mixed, StepsRunAheadAndAreTakenBack) {
   }
 }
 
-/// A step without output leaves no token to feed back. Taking the step back makes the token before
-/// it available again.
+/// After a step without output, there is no token to feed back. If this step is taken back, the
+/// last sampled token can be fed back again.
 TEST_P(Mixed, TakingBackAStepWithoutOutputRestoresTheSampledToken) {
   StateSnapshot after;
   const auto expected = alone(5, 2, after);
@@ -248,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(On, Mixed,
                                          Setup{"cpu", 2, Precision::fast}),
                          [](const auto& one) { return name_of(one.param); });
 
-// ---- more states than the segments of one step
+// ---- more states than a step has segments
 
 TEST(ManyStates, TakeTurns) {
   constexpr std::size_t kStates = 40;
@@ -267,7 +271,7 @@ TEST(ManyStates, TakeTurns) {
                         sampler_of(i)};
   };
   std::vector<std::vector<std::int32_t>> tokens(kStates);
-  // Every step continues 32 of the 40 states. The set differs from step to step.
+  // Every step continues 32 of the 40 states, but not always the same ones.
   std::size_t at = 0;
   for (int step = 0; step < 5; ++step) {
     std::vector<SegmentInput> segments;

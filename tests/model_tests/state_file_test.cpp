@@ -1,5 +1,5 @@
-// Tests of the file of a saved state. Loading continues exactly. A damaged file, and a file of another
-// model, configuration or precision, is refused.
+// Tests of the file of a saved state. A loaded state continues exactly. A damaged file is refused,
+// and so is a file of another model, configuration or precision.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ class StateFile : public testing::Test {
                       {.precision = Precision::exact, .run_ahead = run_ahead});
   }
 
-  /// Saves the state after `n` tokens.
+  /// Saves the state of a sequence after its first `n` tokens.
   void save(std::size_t n) {
     OpenModel from = open("reference");
     State state = from.model.new_state();
@@ -37,8 +37,8 @@ class StateFile : public testing::Test {
     state.save(path_);
   }
 
-  /// Expects that loading the file fails with this kind and these fragments and leaves the state
-  /// unchanged.
+  /// Expects that loading the file fails with an error of this kind, whose message has every
+  /// fragment. The state must stay unchanged.
   void expect_refused(ErrorKind kind, std::initializer_list<std::string_view> fragments) {
     OpenModel to = open("cpu");
     State state = to.model.new_state();
@@ -48,7 +48,8 @@ class StateFile : public testing::Test {
     EXPECT_TRUE(state.snapshot() == before);
   }
 
-  /// Writes the file again with changed metadata, and only with tensors for which `keep` is true.
+  /// Writes the file again with changed metadata. If `keep` is set, writes only the tensors for
+  /// which it returns true.
   void rewrite(const std::function<void(std::map<std::string, std::string>&)>& change,
                const std::function<bool(const TensorInfo&)>& keep = {}) {
     const Checkpoint from = Checkpoint::open(path_);
@@ -97,7 +98,7 @@ TEST_F(StateFile, ContinuesOnAnotherBackend) {
       logits.push_back(feed_all(from.model, state, tail));
       logits.push_back(feed_all(to.model, loaded, tail));
     }
-    // Exact kernels with a different order of arithmetic may differ by this much.
+    // The bound allows for exact kernels that compute in different orders.
     for (const auto& other : logits) EXPECT_LT(relative_l2(other, logits[0]), 5e-5) << n;
   }
 }
@@ -171,7 +172,7 @@ TEST_F(StateFile, ADamagedByteInAnyTensorIsDetected) {
     const Checkpoint file = Checkpoint::open(path_);
     tensors.assign(file.tensors().begin(), file.tensors().end());
   }
-  ASSERT_EQ(tensors.size(), 13u);  // two tensors for each of six layers, and the tensor "seen"
+  ASSERT_EQ(tensors.size(), 13u);  // two tensors per layer for six layers, and the tensor "seen"
   for (const TensorInfo& tensor : tensors) {
     ASSERT_GT(tensor.size_bytes, 0u);
     for (const std::uint64_t at :
@@ -206,14 +207,14 @@ TEST_F(StateFile, AFileThatIsNotAStateIsRefused) {
   expect_refused(ErrorKind::io, {path_.string()});
   std::filesystem::create_directory(path_);
   expect_refused(ErrorKind::format, {path_.string(), "directory"});
-  path_ = folder_ / std::string(300, 'x');  // too long for a file name on any system
+  path_ = folder_ / std::string(300, 'x');  // no system allows such a long file name
   expect_refused(ErrorKind::io, {"xxx"});
 }
 
 TEST_F(StateFile, WrongMetadataIsRefused) {
   struct Case {
     const char* key;
-    const char* value;  ///< nullptr if the key is missing
+    const char* value;  ///< nullptr: without this key
     std::vector<std::string> fragments;
   };
   const Case cases[] = {

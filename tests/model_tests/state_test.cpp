@@ -1,5 +1,5 @@
-// Tests of the state of a sequence. The state is the same after any split of the ids. Rewinding
-// restores it exactly. A snapshot of another layout is refused.
+// Tests of the state of a sequence. The state does not depend on how the ids are split. Rewinding
+// restores the earlier state exactly. A snapshot with another layout is refused.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +35,7 @@ Outcome run_pieces(Model& model, std::span<const std::int32_t> ids,
   return run;
 }
 
-// ---- splits
+// ---- splits of the ids
 
 struct Device {
   const char* selector;
@@ -89,8 +89,8 @@ TEST(StateSplits, LeaveTheSameBitsInEveryStoredFormat) {
   }
 }
 
-/// Shows that the comparisons above do not compare one thread with itself.
-TEST(StateSplits, SeveralThreadsTakePart) {
+/// The tests above are meaningful only if several threads compute. This test shows that they do.
+TEST(StateSplits, SeveralThreadsComputeAStep) {
   BitAxonConfig config = small_config();
   config.hidden_dim = 64;
   OpenModel open = open_random("cpu", 7, config, with(Precision::exact, 0));
@@ -101,7 +101,7 @@ TEST(StateSplits, SeveralThreadsTakePart) {
     return n;
   };
   State state = open.model.new_state();
-  // On a busy machine, a thread may sleep through many steps, because no loop waits for it.
+  // On a busy machine, a thread may miss many steps, because no loop waits for a sleeping thread.
   for (int step = 0; step < 2000 && n_working() < 2; ++step) {
     state.reset();
     open.model.wait(open.model.feed(state, ids, StepOutput::none));
@@ -111,7 +111,7 @@ TEST(StateSplits, SeveralThreadsTakePart) {
 
 // ---- rewinding steps
 
-/// Feeds `ids` to a new state. Returns the logits and a snapshot of the state.
+/// Feeds `ids` to a new state. Returns the logits of every row and a snapshot of the state.
 Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
               std::span<const std::int32_t> ids) {
   OpenModel open = open_random("cpu", 1, config, options);
@@ -124,7 +124,7 @@ Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
 
 TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
   // With a window of 16 and chunks of 512, the ring (the ring buffer of the KV cache) has 536 rows.
-  // 1150 tokens wrap around its end twice.
+  // 1150 tokens reach the end of the ring twice.
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::fast, 8);
   const auto ids = random_ids(1150, config.vocab_size, 3);
@@ -132,7 +132,7 @@ TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
   OpenModel open = open_random("cpu", 1, config, options);
   State state = open.model.new_state();
   feed_all(open.model, state, std::span(ids).first(1060));
-  // The next position is near 1072, where the ring ends for the second time.
+  // The next position is close to 1072, where the ring ends for the second time.
   std::size_t position = 1060;
   for (int n_back = 1; n_back <= 8; ++n_back) {
     const StateSnapshot before = state.snapshot();
@@ -143,7 +143,7 @@ TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
     state.rewind(n_back);
     EXPECT_EQ(state.position(), static_cast<std::int64_t>(position));
     EXPECT_TRUE(state.snapshot() == before) << n_back;
-    // Continues with the next three of the right tokens.
+    // Continues with the next three of the original tokens.
     feed_pieces(open.model, state, std::span(ids).subspan(position, 3), equal_pieces(3, 1));
     position += 3;
   }
@@ -169,7 +169,7 @@ TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
   EXPECT_EQ(state.rewindable_steps(), 2);
   state.rewind(2);
   EXPECT_TRUE(state.snapshot() == before);
-  // 512 + run-ahead rows can be rewound, but not one row more.
+  // At most 512 + run-ahead rows can be rewound.
   feed(600, 512);
   feed(1112, 2);
   EXPECT_EQ(state.rewindable_steps(), 2);
@@ -184,7 +184,7 @@ TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
   EXPECT_TRUE(state.snapshot() == after);
 }
 
-/// A chunk overwrites the oldest rows of the ring, even if the chunk is rewound later.
+/// A chunk overwrites the oldest rows of the ring. Rewinding the chunk does not restore these rows.
 TEST(StateRewind, RewoundChunksCountAsOverwrittenRows) {
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 8);
@@ -203,7 +203,7 @@ TEST(StateRewind, RewoundChunksCountAsOverwrittenRows) {
     ASSERT_TRUE(state.snapshot() == expected.snapshot) << position;
   }
   expect_error([&] { state.rewind(1); }, ErrorKind::invalid_argument, {"rewind", "got 1"});
-  // The state can continue from there.
+  // The state must be able to continue from its current position.
   const auto position = static_cast<std::size_t>(state.position());
   feed_all(open.model, state, std::span(ids).subspan(position));
   EXPECT_TRUE(state.snapshot() == fresh(config, options, ids).snapshot);
@@ -258,7 +258,7 @@ TEST(StateSnapshots, RestoreIntoAnySlotAndModel) {
   EXPECT_EQ(states[2].rewindable_steps(), 0);
   EXPECT_TRUE(states[2].snapshot() == snapshot);
   EXPECT_TRUE(same_bits(feed_all(b.model, states[2], tail), expected));
-  // The snapshot also restores the first state, which has continued in the meantime.
+  // The snapshot also restores the first state, although this state has continued since then.
   first.restore(snapshot);
   EXPECT_TRUE(same_bits(feed_all(a.model, first, tail), expected));
 }
@@ -301,7 +301,7 @@ TEST(StateSlots, AreFreedWithTheirStates) {
   }
   State c = open.model.new_state();
   expect_error([&] { open.model.new_state(); }, ErrorKind::invalid_argument, {"slot"});
-  c = std::move(a);  // swaps the slots; both stay in use until both states are destroyed
+  c = std::move(a);  // frees the slot of c; c then has the slot of a
   feed_all(open.model, c, random_ids(4, 61, 1));
   EXPECT_EQ(c.position(), 4);
 }
@@ -334,7 +334,7 @@ TEST(StateLifetimes, AStateKeepsItsMemoryAndItsBackend) {
   }
 }
 
-TEST(StateLifetimes, AModelMayGoWhileItsStepsAreInFlight) {
+TEST(StateLifetimes, AModelMayBeDestroyedWhileItsStepsAreInFlight) {
   for (const char* device : {"reference", "cpu"}) {
     std::optional<State> state;
     {
@@ -363,7 +363,7 @@ TEST(StateLimits, TokensBeyondMaxSeqLenAreRefused) {
     EXPECT_TRUE(state.snapshot() == before);
   };
   refuse(3, "51");
-  refuse(600, "648");  // no chunk of these tokens is fed
+  refuse(600, "648");  // not even the first chunk of these tokens is fed
   feed_all(open.model, state, std::span(ids).first(2));
   EXPECT_EQ(state.position(), 50);
   const SegmentInput feed_back{&state, {}, {}};

@@ -1,5 +1,5 @@
-// Builds models from the tensors of a checkpoint. Tensors may be missing, of a wrong shape,
-// unknown, tied or in shards.
+// Builds models from the tensors of a checkpoint. Some tensors are missing, unknown, tied, in
+// shards, or have a wrong shape.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -70,7 +70,7 @@ TEST_F(WeightFiles, AnyTensorOfAWrongShapeIsNamedWithBothShapes) {
   const auto all = stored_.tensors;
   for (const auto& [name, tensor] : all) {
     stored_.tensors = all;
-    // First with one row more, then with only one axis.
+    // First the tensor has one row more than it should. Then it has only one axis.
     std::vector<std::int64_t> dims(tensor.shape.dims().begin(), tensor.shape.dims().end());
     ++dims[0];
     NamedTensor& longer = stored_.tensors[name];
@@ -178,13 +178,13 @@ TEST_F(WeightFiles, AnUnsupportedTypeOfANeededTensorIsAnError) {
   expect_refused({"layer_0.ssm.A_log", "F32, F16 or BF16", "got F64"});
 }
 
-TEST_F(WeightFiles, NamesAFormatThatOnlyTheConfigurationTells) {
+TEST_F(WeightFiles, NamesAFormatThatOnlyTheConfigurationStates) {
   write();
   Json config = Json::parse(stored_.config.to_json());
   config["quantization_config"] = {{"quant_method", "eetq"}, {"bits", 8}};
   write_text(folder_ / "config.json", config.dump());
   load();
-  EXPECT_TRUE(warnings_.empty());  // only the tensors themselves count
+  EXPECT_TRUE(warnings_.empty());  // the tensors alone decide the format
   stored_.tensors.erase("layer_0.ssm.in_proj.weight");
   write();
   write_text(folder_ / "config.json", config.dump());
@@ -194,7 +194,8 @@ TEST_F(WeightFiles, NamesAFormatThatOnlyTheConfigurationTells) {
   expect_refused({"quantized (a\\u{a}b)"});
 }
 
-/// If the configuration has no shared expert, the tensors of a shared expert are unknown tensors.
+/// Without a shared expert in the configuration, the tensors of a shared expert count as unknown
+/// tensors.
 TEST_F(WeightFiles, IgnoresASharedExpertThatTheConfigurationLacks) {
   write();
   const auto with_shared = logits();
@@ -263,12 +264,12 @@ TEST_F(WeightFiles, ShardsEqualTheSingleFile) {
   for (const auto* folder : {&sharded, &unnamed}) {
     Model model = load(folder->path());
     EXPECT_TRUE(same_bits(logits_of(model), expected));
-    // The shards are the same model, so they accept a state of the single file.
+    // The shards hold the same model, so the model accepts a state of the single file.
     State state = model.new_state();
     state.load(folder_ / "state");
     EXPECT_TRUE(state.snapshot() == snapshot);
   }
-  // A tensor that the index lists may be absent if the model does not need it.
+  // The index may list tensors that do not exist, if the model does not need them.
   map["mtp.fc.weight"] = "model-1.safetensors";
   map["mtp.norm.weight"] = "model-9.safetensors";
   write_text(sharded / "model.safetensors.index.json", Json{{"weight_map", map}}.dump());
@@ -308,7 +309,7 @@ TEST_F(WeightFiles, RefusesPathsThatAreNotAModel) {
   expect_error([&] { load(folder_ / "nothing"); }, ErrorKind::io, {"nothing"});
   expect_error([&] { load("/dev/null"); }, ErrorKind::io, {"/dev/null"});
   expect_error([&] { load(folder_ / std::string(300, 'x')); }, ErrorKind::io, {"xxx"});
-  expect_error([&] { load(); }, ErrorKind::io, {folder_.path().string()});  // an empty folder
+  expect_error([&] { load(); }, ErrorKind::io, {folder_.path().string()});  // the folder is empty
 }
 
 TEST(RandomModel, HasTheRecordedNumbersOnEveryMachine) {
@@ -318,8 +319,8 @@ TEST(RandomModel, HasTheRecordedNumbersOnEveryMachine) {
   EXPECT_FALSE(same_bits(first, b.tensors.at("layer_0.ssm.in_proj.weight").values));
   EXPECT_TRUE(same_bits(
       first, random_stored(small_config(), 1).tensors.at("layer_0.ssm.in_proj.weight").values));
-  // The sum is recorded. The generator only counts and mixes integers, so every machine must give
-  // the same numbers.
+  // The expected sum is a recorded number. The generator only counts and mixes integers, so it must
+  // give the same numbers on every machine.
   std::uint64_t sum = 0;
   for (const auto& [name, tensor] : a.tensors)
     for (const float value : tensor.values) sum = sum * 31 + std::bit_cast<std::uint32_t>(value);

@@ -1,4 +1,4 @@
-// Tests of the comparison and of the harness: they must detect the faults that they check for.
+// Tests of the comparison and of the harness. Both must detect the faults that they look for.
 #include "cases/compare.h"
 
 #include <fmt/format.h>
@@ -97,8 +97,8 @@ TEST(Cases, HaveAtLeastOneInvalidRow) {
   EXPECT_EQ(problem.inputs()[input].bytes.back(), std::byte{0xFF});
 }
 
-/// A backend that changes the last byte of one buffer after every step. The buffer is number
-/// `index` among those allocated for the use `where`.
+/// A backend that changes the last byte of one buffer after every step. `where` is the use of this
+/// buffer, and `index` is its number among the buffers for this use.
 class ScribblingBackend final : public Backend {
  public:
   explicit ScribblingBackend(BufferUse where, std::size_t index = 0)
@@ -172,7 +172,7 @@ TEST(Harness, DetectsWrongResults) {
   const OpRun expected = expected_run(reference_backend(), problem);
   for (std::size_t i = 0; i < expected.results.size(); ++i) {
     OpRun actual = expected;
-    actual.results[i].bytes[3] ^= std::byte{0x80};  // the sign of the first element
+    actual.results[i].bytes[3] ^= std::byte{0x80};  // changes the sign of the first element
     EXPECT_EQ(differences(actual, expected, op_case.tolerance).size(), 1U);
   }
 }

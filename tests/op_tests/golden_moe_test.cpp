@@ -13,8 +13,8 @@
 namespace bitaxon::test {
 namespace {
 
-constexpr double kBound = 1e-5;     // relative L2, tests/golden/README.md
-constexpr double kNf4Bound = 1e-6;  // relative L2, tests/golden/README.md
+constexpr double kBound = 1e-5;     // bound on the relative L2 error, see tests/golden/README.md
+constexpr double kNf4Bound = 1e-6;  // bound on the relative L2 error, see tests/golden/README.md
 
 Checkpoint open_recorded(const std::string& name) {
   return Checkpoint::open(golden_dir() / "ops" / (name + ".safetensors"));
@@ -36,7 +36,8 @@ class GoldenMoe : public testing::TestWithParam<Recorded> {
         packed_weight(reference_backend(), file_, "w." + name + ".weight", shape));
   }
 
-  /// Runs the expert layer on rows x without a residual. Returns experts, gates and y.
+  /// Runs the expert layer on the rows of x without a residual. Returns the experts, the gates and
+  /// y.
   std::vector<std::vector<float>> run(std::span<const float> x) {
     const auto [name, d, n, experts] = GetParam();
     const std::vector<float> zeros(x.size(), 0.0F);
@@ -63,7 +64,7 @@ class GoldenMoe : public testing::TestWithParam<Recorded> {
   Checkpoint file_ = open_recorded(GetParam().name);
 };
 
-TEST_P(GoldenMoe, EveryLength) {
+TEST_P(GoldenMoe, AgreesWithTheRecordingForEveryLength) {
   for (const std::size_t n : {1U, 31U, 32U, 41U}) {
     const std::string length = fmt::format("L{}", n);
     const auto out = run(read_f32(file_, length + ".x"));
@@ -97,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(Recorded, GoldenMoe,
                                          Recorded{"moe_q4_g32", 64, 96, 8}),
                          [](const auto& test) { return std::string(test.param.name); });
 
-/// x @ W.T, computed by `linear`.
+/// The product x @ W.T, computed by the op `linear`.
 std::vector<float> product(const std::shared_ptr<const Weight>& weight, std::span<const float> x,
                            const std::shared_ptr<const Weight>& norm = nullptr, float eps = 0) {
   StepSession session(reference_backend(), 1);
@@ -112,7 +113,7 @@ std::vector<float> product(const std::shared_ptr<const Weight>& weight, std::spa
                      })[0];
 }
 
-/// Row i of x times matrix ids[i] of a stack, computed by `moe_down`.
+/// The product of row i of x and matrix ids[i] of a stack, computed by the op `moe_down`.
 std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
                                  std::span<const float> x, std::span<const std::int32_t> ids) {
   StepSession session(reference_backend(), 1);
@@ -132,7 +133,8 @@ std::vector<float> stack_product(const std::shared_ptr<const Weight>& stack,
                      })[0];
 }
 
-/// A 4-bit matrix from a file quant_g*.safetensors. Such a file has tensor names of its own.
+/// Reads a 4-bit matrix from a file quant_g*.safetensors. The tensor names in these files differ
+/// from those of a model.
 std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::string& prefix,
                                         std::int64_t group_size) {
   const StoredShape packed = info_of(file, prefix + ".packed").shape;
@@ -152,7 +154,7 @@ std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::strin
   return reference_backend().pack(desc, {.data = data, .scales = scales, .biases = biases});
 }
 
-TEST(GoldenProducts, Affine4) {
+TEST(GoldenProducts, Affine4ProductsAgreeWithTheRecording) {
   for (std::int64_t group_size : {32, 64, 128}) {
     const Checkpoint file = open_recorded(fmt::format("quant_g{}", group_size));
     for (const std::string dtype : {"fp32", "fp16", "bf16"})
@@ -167,7 +169,7 @@ TEST(GoldenProducts, Affine4) {
   }
 }
 
-TEST(GoldenProducts, Nf4) {
+TEST(GoldenProducts, Nf4ProductsAgreeWithTheRecording) {
   const Checkpoint file = open_recorded("nf4");
   for (const std::string name : {"plain", "block128", "nested"}) {
     const std::string tensor = name + ".weight";
@@ -181,7 +183,7 @@ TEST(GoldenProducts, Nf4) {
   }
 }
 
-TEST(GoldenProducts, Nf4Experts) {
+TEST(GoldenProducts, Nf4ExpertProductsAgreeWithTheRecording) {
   const Checkpoint file = open_recorded("nf4");
   const Shape shape(info_of(file, "experts.weight.dequantized").shape);
   const auto stack = packed_weight(reference_backend(), file, "experts.weight", shape);
@@ -195,7 +197,7 @@ TEST(GoldenProducts, Nf4Experts) {
   }
 }
 
-TEST(GoldenProducts, RmsNorm) {
+TEST(GoldenProducts, RmsNormAgreesWithTheRecording) {
   const Checkpoint file = open_recorded("rms_norm");
   for (std::int64_t d : {64, 256})
     for (const std::string dtype : {"fp32", "fp16", "bf16"})
@@ -212,8 +214,8 @@ TEST(GoldenProducts, RmsNorm) {
           expect_close(y, expected, 6, kBound, name);
           continue;
         }
-        // The original program rounded x / rms and then the product, by at most half a step each.
-        // The steps are proportional to the value, or 2^-24 near zero.
+        // The original program rounded x / rms, and then the product. Each rounding has an error of
+        // at most half a step. The size of a step is proportional to the value, or 2^-24 near zero.
         const double step = dtype == "fp16" ? 0x1p-10 : 0x1p-7;
         for (std::size_t i = 0; i < y.size(); ++i)
           EXPECT_NEAR(y[i], expected[i],

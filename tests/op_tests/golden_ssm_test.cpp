@@ -11,9 +11,9 @@
 namespace bitaxon::test {
 namespace {
 
-constexpr double kBound = 1e-5;  // relative L2, tests/golden/README.md
+constexpr double kBound = 1e-5;  // bound on the relative L2 error, see tests/golden/README.md
 
-/// One SSM block: packed parameters, and the state of two sequences.
+/// One SSM block with its packed parameters and the state of two sequences.
 class SsmBlock {
  public:
   explicit SsmBlock(const std::string& name, ScheduleOptions options = {})
@@ -52,7 +52,8 @@ class SsmBlock {
     return run(std::span(&n, 1), x);
   }
 
-  /// Runs only the scan. z is so large that SiLU(z) is z, and the result is divided by z.
+  /// Runs only the scan, without the effect of its gate: every z is so large that SiLU(z) equals z,
+  /// and the result is divided by z.
   std::vector<float> scan_without_gate(std::span<const float> u, std::span<const float> bcr) {
     constexpr float kGate = 64;
     const std::vector<float> z(u.size(), kGate);
@@ -66,8 +67,8 @@ class SsmBlock {
     return y;
   }
 
-  /// Compares the state of sequence g with the recorded tail [K-1, E] and h [E, N]. The op stores h
-  /// as [N, E].
+  /// Compares the state of sequence g with the recorded tail [K-1, E] and the recorded h [E, N].
+  /// The op stores h as [N, E], so it is transposed first.
   void expect_state(std::uint32_t g, std::span<const float> tail, std::span<const float> h,
                     const std::string& what) {
     if (!tail.empty())
@@ -107,7 +108,7 @@ class SsmBlock {
   std::int32_t tail_ = 0, h_ = 0;
 };
 
-/// Columns [first, first + n) of all rows. A row has `cols` columns.
+/// Columns [first, first + n) of every row. A row has `cols` columns.
 std::vector<float> columns(std::span<const float> rows, std::int64_t cols, std::int64_t first,
                            std::int64_t n) {
   std::vector<float> out;
@@ -120,7 +121,7 @@ std::vector<float> columns(std::span<const float> rows, std::int64_t cols, std::
 
 class GoldenSsm : public testing::TestWithParam<const char*> {};
 
-TEST_P(GoldenSsm, EveryLength) {
+TEST_P(GoldenSsm, AgreesWithTheRecordingForEveryLength) {
   for (std::int64_t n : {1, 7, 64, 65, 130}) {
     const std::string length = fmt::format("L{}", n);
     SsmBlock block(GetParam());
@@ -154,7 +155,7 @@ TEST_P(GoldenSsm, ComputesTheRecordedTimeSteps) {
   expect_close(dt, block.recorded("L130.scan_dt"), 130, kBound, "L130.scan_dt");
 }
 
-TEST_P(GoldenSsm, ScanWithoutGate) {
+TEST_P(GoldenSsm, TheScanWithoutItsGateAgreesWithTheRecording) {
   for (std::int64_t n : {1, 7, 64, 65, 130}) {
     const std::string length = fmt::format("L{}", n);
     const auto bcr = SsmBlock(GetParam()).run(SsmBlock(GetParam()).recorded(length + ".x")).bcr;
@@ -164,7 +165,7 @@ TEST_P(GoldenSsm, ScanWithoutGate) {
   }
 }
 
-TEST_P(GoldenSsm, TwoSequencesInOneStep) {
+TEST_P(GoldenSsm, TwoSequencesInOneStepAgreeWithTheRecording) {
   SsmBlock block(GetParam());
   const std::uint32_t n_rows[] = {7, 7};
   const auto out = block.run(n_rows, block.recorded("batch.x"));

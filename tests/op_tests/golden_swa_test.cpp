@@ -11,7 +11,7 @@
 namespace bitaxon::test {
 namespace {
 
-constexpr double kBound = 1e-5;  // relative L2, tests/golden/README.md
+constexpr double kBound = 1e-5;  // bound on the relative L2 error, see tests/golden/README.md
 
 struct Recorded {
   const char* name;
@@ -47,7 +47,7 @@ class SwaBlock {
               linear(attention(q, k, v, recorded_.n_heads, recorded_.window), weight(c, "o"))};
         })[0];
   }
-  /// Feeds `first` rows of x, then the other rows in pieces of `piece` rows.
+  /// Feeds the first `first` rows of x in one step, then the other rows in pieces of `piece` rows.
   std::vector<float> run(std::span<const float> x, std::size_t first, std::size_t piece) {
     std::vector<float> y;
     for (std::size_t at = 0; at < x.size();) {
@@ -59,8 +59,8 @@ class SwaBlock {
     return y;
   }
 
-  /// The rows of positions [first, last) of the KV cache's ring buffer, ordered as in the
-  /// recording: [H, rows, head_dim].
+  /// The keys or values of positions [first, last) in the ring buffer of the KV cache. They have
+  /// the order of the recording: [H, rows, head_dim].
   std::vector<float> ring(bool of_keys, std::int64_t first, std::int64_t last) {
     const auto ring = session_.read_state(of_keys ? keys_ : values_, 0);
     const std::int64_t head_dim = d_model_ / recorded_.n_heads;
@@ -94,7 +94,7 @@ class SwaBlock {
 
 class GoldenSwa : public testing::TestWithParam<Recorded> {};
 
-TEST_P(GoldenSwa, CausalInAnySplit) {
+TEST_P(GoldenSwa, CausalAttentionInAnySplitAgreesWithTheRecording) {
   struct Split {
     std::size_t first, piece;
   };
@@ -106,7 +106,7 @@ TEST_P(GoldenSwa, CausalInAnySplit) {
   }
 }
 
-TEST_P(GoldenSwa, DecodesWithCarriedRing) {
+TEST_P(GoldenSwa, DecodingWithTheRingBufferAgreesWithTheRecording) {
   SwaBlock block(GetParam());
   const std::int64_t n = block.n_rows("decode.x");
   expect_close(block.run(block.recorded("decode.x"), 10, 1), block.recorded("decode.y"), n, kBound,

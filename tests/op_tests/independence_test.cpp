@@ -1,6 +1,6 @@
-// A row gives the same bits alone, among other rows, and in a step with a prefill chunk. So does a
-// sequence, for ops that keep state. The tests check every case of every op, because a token must
-// not depend on the other sequences in its step.
+// Tests that a row gives the same bits alone, among other rows, and in a step with a prefill chunk.
+// If an op keeps state, the same must be true of a sequence. The tests check every case of every
+// op, because a token must not depend on the other sequences in its step.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ std::vector<Device> devices() {
           {"cpu, fast", &cpu_backend(2), Precision::fast}};
 }
 
-/// The groups of pieces that run in one step.
+/// Groups of pieces. The pieces of one group run in the same step.
 std::vector<std::vector<CasePiece>> groups_of(const OpProblem& problem,
                                               std::span<const CasePiece> pieces, bool every_size) {
   std::vector<std::vector<CasePiece>> groups;
@@ -55,7 +55,7 @@ bool is_same_piece(const CasePiece& a, const CasePiece& b) {
   return a.segment == b.segment && a.first_row == b.first_row && a.fresh == b.fresh;
 }
 
-/// The number of groups of each kind, over the cases of an op.
+/// How many groups of each kind the cases of an op have.
 struct Coverage {
   int n_of_sixteen = 0;
   int n_beside_chunk = 0;
@@ -94,11 +94,12 @@ void check_case(const OpProblem& problem, bool every_size, Coverage& coverage) {
 
 class Independence : public testing::TestWithParam<int> {};
 
-TEST_P(Independence, RowsDoNotDependOnTheirStep) {
+TEST_P(Independence, RowsDoNotDependOnOtherRowsInTheirStep) {
   const OpCases& cases = every_op_case()[static_cast<std::size_t>(GetParam())];
   Coverage coverage;
   for (const OpCase& op_case : cases.cases) {
-    if ((op_case.tags & kModel) != 0) continue;  // these cases only use more of the same tiles
+    // These cases have more tiles, but no other kind of tile.
+    if ((op_case.tags & kModel) != 0) continue;
     SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
     check_case(problem_of(cases.op, op_case), (op_case.tags & kEveryMode) != 0, coverage);
   }
@@ -106,7 +107,7 @@ TEST_P(Independence, RowsDoNotDependOnTheirStep) {
   EXPECT_GT(coverage.n_beside_chunk, 0);
 }
 
-// The parameters are all ops in the table, so an op without cases fails.
+// The test runs for every op of the op list, so it fails for an op without cases.
 INSTANTIATE_TEST_SUITE_P(Every, Independence, testing::Range(0, kOpCount),
                          [](const testing::TestParamInfo<int>& op) {
                            return std::string(op_info(static_cast<OpId>(op.param)).name);

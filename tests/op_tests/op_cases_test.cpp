@@ -1,5 +1,5 @@
-// Compares the vectorized CPU backend with the reference, for every case of every op and for several
-// thread counts.
+// Compares the vectorized CPU backend with the reference, for every case of every op and for
+// several numbers of threads.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -16,14 +16,14 @@
 namespace bitaxon::test {
 namespace {
 
-/// The tolerance in precision "fast".
+/// The tolerance of a case in precision "fast".
 Tolerance fast_tolerance(std::string_view op, const OpProblem& problem, Tolerance tolerance) {
   const auto is_coded = [](const CaseWeight& weight) {
     return weight.desc.format != WeightFormat::dense;
   };
   if (std::ranges::any_of(problem.weights(), is_coded)) {
-    // Activations are rounded to 2^-15 of the largest of 64 activations, and NF4 values to 2^-12 of
-    // the largest value. A SwiGLU multiplies two such products.
+    // Activations are rounded to 2^-15 of the largest activation in a block of 64, and NF4 values
+    // to 2^-12 of the largest NF4 value. A SwiGLU multiplies two products that have such errors.
     tolerance.relative += 4e-3;
     tolerance.reason += "; products of reduced precision";
   } else if (op == "selective_scan") {
@@ -44,7 +44,7 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
   expect_clean(expected, "reference");
   for (const Precision precision : {Precision::exact, Precision::fast}) {
     const bool fast = precision == Precision::fast;
-    // Packing model-sized weights many times is slow.
+    // Model-sized cases run with few thread counts, because packing their weights is slow.
     const std::vector<int> thread_counts = (op_case.tags & kModel) != 0 ? std::vector{2, 3}
                                            : fast                       ? std::vector{1, 3}
                                                                         : std::vector{1, 2, 3, 7};
@@ -72,7 +72,8 @@ TEST_P(OpCasesTest, CpuAgreesWithReference) {
 
 TEST_P(OpCasesTest, EveryInstructionSetAgreesWithReference) {
   const OpCase& op_case = *GetParam().op_case;
-  if ((op_case.tags & kModel) != 0) return;  // these cases use the same tiles, only more of them
+  // These cases have more tiles, but no other kind of tile.
+  if ((op_case.tags & kModel) != 0) return;
   const OpProblem problem = problem_of(GetParam().op, op_case);
   const OpRun expected = expected_run(reference_backend(), problem);
   for (const std::string& target : cpu::simd_targets()) {
@@ -96,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Every, OpCasesTest, testing::ValuesIn(named_cases(kPlai
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Lengthy, OpCasesTest, testing::ValuesIn(named_cases(kModel)), test_name);
 
-TEST(OpTable, EveryOpIsComplete) {
+TEST(OpTable, EveryOpHasKernelsAndCases) {
   ASSERT_EQ(every_op_case().size(), static_cast<std::size_t>(kOpCount));
   for (int op = 0; op < kOpCount; ++op) {
     const OpInfo& info = op_info(static_cast<OpId>(op));
@@ -123,7 +124,8 @@ TEST(OpTable, EveryOpIsComplete) {
 TEST(OpTable, EveryOpHasACost) {
   for (const OpCases& cases : every_op_case())
     for (const OpCase& op_case : cases.cases) {
-      if ((op_case.tags & kModel) != 0) continue;  // slow to generate, and the formula is the same
+      // These cases are slow to make and test the same formula.
+      if ((op_case.tags & kModel) != 0) continue;
       SCOPED_TRACE(fmt::format("{}/{}", cases.op, op_case.label));
       const OpProblem problem = problem_of(cases.op, op_case);
       const auto graph = graph_of(reference_backend(), problem);
@@ -134,10 +136,10 @@ TEST(OpTable, EveryOpHasACost) {
       const StepSizes two{.n_rows = 2, .n_segments = 2, .n_outputs = 2, .position = 3};
       const Cost cost = cost_of(node, one);
       EXPECT_GT(cost.bytes, 0);
-      // A look-up computes nothing.
+      // Only embed computes nothing, because it is a table look-up.
       EXPECT_TRUE(cost.flops > 0 || cases.op == "embed");
       EXPECT_GT(cost_of(node, two).bytes, cost.bytes);
-      // Only an op without weights and keys has no stored bytes.
+      // Only sample has no stored bytes, because it reads no weights and no keys.
       EXPECT_EQ(cost.stored_bytes > 0, cases.op != "sample");
       EXPECT_LE(cost.stored_bytes, cost.bytes);
     }

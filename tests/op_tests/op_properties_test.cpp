@@ -1,4 +1,4 @@
-// Properties that ops have for all inputs.
+// Tests of properties that ops have for all inputs.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct Experts {
   std::vector<float> router, gate, up, down;
 };
 
-/// Reorders experts: expert e of the result is expert order[e] of `from`.
+/// Reorders experts. Expert e of the result is expert order[e] of `from`.
 Experts permuted(const Experts& from, std::span<const std::size_t> order) {
   const auto permute = [&](const std::vector<float>& stack) {
     const std::size_t n = stack.size() / order.size();
@@ -76,13 +76,14 @@ TEST(OpProperties, PermutingExpertsChangesNothing) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   while (std::next_permutation(order.begin(), order.end())) {
     const auto y = run_experts(permuted(experts, order), x)[0];
-    // The softmax adds in a different order, so the gates may differ by a rounding.
+    // The order in which the softmax adds its terms differs, so the gates may differ by a rounding.
     ASSERT_LE(relative_l2(y, expected), 1e-6);
   }
 }
 
 TEST(OpProperties, TiedExpertsAreChosenByIndex) {
-  // The router row of expert e is filled with rows[e]. Experts with equal rows get equal bits.
+  // All elements of expert e's row in the router are rows[e]. Experts with equal rows thus get
+  // equal gates.
   struct Tie {
     std::array<float, kX> rows;
     std::array<std::int32_t, kTopK> chosen;
@@ -108,7 +109,7 @@ TEST(OpProperties, ReuseOfMemoryChangesNothing) {
             run_experts(experts, x, {.reuse = false})[0]);
 }
 
-TEST(OpProperties, RoutingNanGivesValidExperts) {
+TEST(OpProperties, ARowWithNaNIsRoutedToValidExperts) {
   Random random("nan");
   const Experts experts = random_experts(random);
   auto x = random_floats(random, 3 * kD, 1);

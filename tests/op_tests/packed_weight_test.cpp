@@ -1,4 +1,5 @@
-// Tests of the weight forms of the CPU backend. Each decodes to the same bits as the stored form.
+// Tests of the forms in which the CPU backend packs weights. Every form must decode to the same
+// bits as the stored weight.
 #include "cpu/packed_weight.h"
 
 #include <fmt/format.h>

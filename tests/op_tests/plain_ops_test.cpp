@@ -1,5 +1,5 @@
-// Compares the ops that recordings cover least with independent formulas, for all cases: embed
-// (which tokens count as seen), and the scan (the upper bound of the time step).
+// Compares two ops with independent formulas, for all their cases. The recordings cover these ops
+// least: embed (which tokens count as seen), and the scan (the upper bound of the time step).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,8 @@ std::vector<T> values_of(std::span<const std::byte> bytes) {
   return values;
 }
 
-/// The content of a segment's state tensor before the step. Zeros at the beginning of a sequence.
+/// The content of a state tensor before the step, as the segment reads it. Zeros if the segment
+/// begins a sequence.
 template <class T>
 std::vector<T> state_read(OpProblem& problem, std::size_t state, const SegmentWords& segment) {
   std::vector<T> values(static_cast<std::size_t>(problem.layout().tensors[state].shape.elements()),
@@ -61,12 +62,12 @@ void check_embed(OpProblem& problem) {
   EXPECT_EQ(values_of<float>(run.results[0].bytes), expected);
 }
 
-/// Evaluates the formula of the op row by row, for all channels and states.
+/// Evaluates the formula of the selective scan row by row, for all channels and states.
 struct PlainScan {
   std::vector<float> u, bcr, z, dt_weight, dt_bias, a_log, skip;
   std::size_t d_inner, d_state;
 
-  /// Advances h [N, E] by one row and returns y [E].
+  /// Advances the state h [N, E] by row r and returns y [E] for this row.
   std::vector<float> row(std::size_t r, std::vector<float>& h) const {
     std::vector<float> y;
     const float* b = bcr.data() + r * (2 * d_state + 1);
@@ -118,7 +119,7 @@ void check_scan(OpProblem& problem, const Tolerance& tolerance) {
     ADD_FAILURE() << difference;
 }
 
-TEST(PlainOps, Embed) {
+TEST(PlainOps, EmbedAgreesWithItsFormula) {
   for (const OpCase& op_case : embed_cases()) {
     if ((op_case.tags & kModel) != 0) continue;
     SCOPED_TRACE(op_case.label);
@@ -127,13 +128,13 @@ TEST(PlainOps, Embed) {
   }
 }
 
-TEST(PlainOps, SelectiveScan) {
+TEST(PlainOps, SelectiveScanAgreesWithItsFormula) {
   for (const OpCase& op_case : selective_scan_cases()) {
     if ((op_case.tags & kModel) != 0) continue;
     SCOPED_TRACE(op_case.label);
     OpProblem problem = problem_of("selective_scan", op_case);
-    // The op and the formula compute in float64. They differ only in how they compute softplus and
-    // SiLU.
+    // Both the op and the formula compute in float64. They differ only in how they compute softplus
+    // and SiLU.
     check_scan(problem, {1e-6, "one float32 rounding, carried through the rows",
                          op_case.tolerance.nan_expected});
   }

@@ -1,5 +1,5 @@
-// Tests of the bounds of float32 arithmetic. A sum in any order stays within the bounds, and
-// arithmetic of lower precision exceeds them.
+// Tests of the bounds on the error of float32 arithmetic. A sum in any order must stay within its
+// bounds, and arithmetic of lower precision must exceed them.
 #include "cases/rounded.h"
 
 #include <fmt/format.h>
@@ -19,12 +19,12 @@ namespace {
 
 using Floats = std::vector<float>;
 
-/// Computes sum_c w[c] * x[c] in a certain order, with or without fused multiply-adds.
+/// Computes sum_c w[c] * x[c] in one particular order, with or without fused multiply-adds.
 using Order = std::function<float(const Floats& w, const Floats& x, bool fused)>;
 
 float multiply_add(float a, float b, float c, bool fused) {
   if (fused) return std::fma(a, b, c);
-  volatile float product = a * b;  // keeps the compiler from fusing the product and the sum
+  volatile float product = a * b;  // prevents the compiler from fusing the product with the sum
   return product + c;
 }
 
@@ -40,7 +40,8 @@ float backwards(const Floats& w, const Floats& x, bool fused) {
   return sum;
 }
 
-/// Makes n sums, each of every n-th term, then adds the sums in pairs, like lanes of a subgroup.
+/// Makes n sums, each over every n-th term, and then adds the sums in pairs. The lanes of a
+/// subgroup add in this order.
 Order in_lanes(std::size_t n) {
   return [n](const Floats& w, const Floats& x, bool fused) {
     Floats sums(n, 0.0F);
@@ -52,7 +53,7 @@ Order in_lanes(std::size_t n) {
   };
 }
 
-/// Adds four products first, then adds their sum to the total, as tiled kernels do.
+/// Adds four products at a time, and then adds their sum to the total, as tiled kernels do.
 float by_fours(const Floats& w, const Floats& x, bool fused) {
   float sum = 0;
   for (std::size_t c = 0; c < w.size(); c += 4) {
@@ -81,7 +82,7 @@ struct Row {
   double allowed() const { return product({w}, normed(x, {}, 0).x).allowed(); }
 };
 
-/// Random w and x with mean `mean`.
+/// A row with random w and x. Both have the mean `mean`.
 Row random_row(Random& random, std::size_t n, double mean) {
   Row row;
   for (std::size_t c = 0; c < n; ++c) {
@@ -91,7 +92,7 @@ Row random_row(Random& random, std::size_t n, double mean) {
   return row;
 }
 
-/// The largest error over many rows, as a fraction of the allowed error.
+/// The largest error of `sum` over many random rows, as a fraction of the allowed error.
 double largest_share(std::size_t n, double mean, const std::function<float(const Row&)>& sum) {
   Random random(fmt::format("rows of {} around {}", n, mean));
   double largest = 0;
@@ -121,8 +122,8 @@ TEST(Rounded, BoundsAreNotMuchLargerThanActualErrors) {
         << n << " terms";
 }
 
-/// The largest error over many rows, as a fraction of the allowed error, if `change` is applied to
-/// each row before the sum.
+/// Like largest_share(), for exact sums of rows that `change` has changed. The errors are relative
+/// to the sums of the unchanged rows.
 double share_of_changed(std::size_t n, const std::function<void(Row&)>& change) {
   return largest_share(n, 0, [&](const Row& row) {
     Row changed = row;
@@ -168,7 +169,7 @@ TEST(Rounded, FunctionsPropagateTheErrorOfTheirArgument) {
   EXPECT_NEAR(sigmoid_of(x).worst, 1e-3 * 0.105, 1e-5);
   EXPECT_NEAR(silu_of(x).worst, 1e-3 * 1.091, 1e-5);
   EXPECT_NEAR((Rounded{1} / x).worst, 1e-3 / 4, 1e-6);
-  // Where SiLU is flat, an error of the argument does not matter.
+  // Where SiLU is flat, an error of its argument has almost no effect.
   EXPECT_LT(silu_of({-1000, 1, 0, 0}).worst, 0.3);
   EXPECT_LT(exp_of({-1000, 100, 0, 0}).worst, 1e-30);
 }

@@ -1,5 +1,5 @@
-// Tests the sample op of the reference backend. The op cases compare other backends with the
-// reference.
+// Tests the sample op of the reference backend. Other backends are compared with the reference in
+// the op cases.
 #include "support/backends.h"
 #include "support/sample_checks.h"
 

@@ -12,7 +12,8 @@ namespace bitaxon::test {
 
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& file,
                                             const std::string& name, const Shape& shape) {
-  // A tensor of codes has fewer columns than its matrix, but find_weight takes the matrix shape.
+  // find_weight() takes the shape of the matrix. If the tensor holds codes, its own shape has fewer
+  // columns.
   const TensorInfo& info = info_of(file, name);
   const bool coded = info.dtype == DType::u32 || info.dtype == DType::u8;
   const Shape logical = !coded                                   ? Shape(info.shape)

@@ -1,4 +1,4 @@
-// Runs graphs that a test records, and carries state from one step to the next.
+// Runs graphs that a test records, and keeps state from one step to the next.
 #pragma once
 
 #include <array>
@@ -13,15 +13,16 @@
 
 namespace bitaxon::test {
 
-/// Packs a weight of a recorded file. `shape` is the shape for ops, [n_matrices, rows, cols]. The
-/// file may store the elements with another shape (vectors, convolutions) but in the same order.
+/// Packs a weight of a recorded file. `shape` is the shape that the ops expect, [n_matrices, rows,
+/// cols]. The file may store a vector or a convolution with another shape, but with the same order
+/// of elements.
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Checkpoint& file,
                                             const std::string& name, const Shape& shape);
 /// Packs the given values as an f32 weight.
 std::shared_ptr<const Weight> packed_weight(Backend& backend, const Shape& shape,
                                             std::span<const float> values);
 
-/// An input of a step, [valid rows, ...]. The remaining rows of the bucket are NaN.
+/// An input of a step. `bytes` holds the valid rows. The other rows of the bucket become NaN.
 struct SessionInput {
   DType dtype = DType::f32;
   std::vector<std::int64_t> row_shape;
@@ -31,14 +32,15 @@ inline SessionInput rows_of(std::span<const float> values, std::int64_t cols) {
   return {DType::f32, {cols}, std::as_bytes(values)};
 }
 
-/// Runs successive steps on a backend and keeps state between them. Sequence g has slot g. Steps
-/// alternate between two versions of the state.
+/// Runs successive steps on a backend and keeps the state between them. Sequence g has slot g.
+/// Successive steps alternate between two versions of the state.
 class StepSession {
  public:
   StepSession(Backend& backend, std::int32_t n_slots, ScheduleOptions options = {});
   Backend& backend() const { return backend_; }
 
-  /// Must be called before the first step. `versions` is 2, or 1 for a ring buffer of the KV cache.
+  /// Adds a state tensor. Call this before the first step. `versions` is 1 for a ring buffer of the
+  /// KV cache, and 2 for any other tensor.
   std::int32_t add_state(DType dtype, const Shape& shape, std::int32_t versions);
 
   struct Context {
@@ -48,16 +50,16 @@ class StepSession {
     Tensor state(std::int32_t index) const { return graph.state(layout, index); }
   };
   using Record = std::function<std::vector<Tensor>(const Context& context)>;
-  /// Runs one step that has n_rows[g] rows of sequence g. Returns the valid rows of every output.
+  /// Runs one step with n_rows[g] rows of each sequence g. Returns the valid rows of every output.
   std::vector<std::vector<float>> run(std::span<const std::uint32_t> n_rows,
                                       std::span<const SessionInput> inputs, const Record& record);
-  /// Runs a step for a single sequence.
+  /// Runs one step with n_rows rows of sequence 0.
   std::vector<std::vector<float>> run(std::uint32_t n_rows, std::span<const SessionInput> inputs,
                                       const Record& record) {
     return run(std::span(&n_rows, 1), inputs, record);
   }
 
-  /// The content of an f32 state tensor after the latest step.
+  /// The content of an f32 state tensor after the latest step, in the slot `slot`.
   std::vector<float> read_state(std::int32_t index, std::uint32_t slot);
 
  private:

@@ -1,4 +1,4 @@
-// Measuring a model without the program. Reports are tested in cli_tests.
+// Tests of the library functions that measure a model. cli_tests has the tests of the reports.
 #include "bitaxon/benchmark.h"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ TEST(Benchmark, RefusesATestBeyondTheLongestSequence) {
                ErrorKind::invalid_argument, {"prefill of 1073741824 tokens", "max_seq_len"});
 }
 
-TEST(BenchmarkRates, TheBestRateIsTheLimit) {
+TEST(BenchmarkRates, KeepsTheBestAndTheWorstRate) {
   RateRange rates;
   for (const double factor : {2.0, 1.0, 3.0})
     rates.add({.read_bytes_per_s = factor, .f32_flops_per_s = 10 / factor, .dispatch_s = factor});
@@ -45,7 +45,7 @@ TEST(BenchmarkRates, TheBestRateIsTheLimit) {
   EXPECT_EQ(rates.best.read_bytes_per_s, 3);
   EXPECT_EQ(rates.worst.read_bytes_per_s, 1);
   EXPECT_EQ(rates.best.f32_flops_per_s, 10);
-  EXPECT_EQ(rates.best.dispatch_s, 1);  // the shortest time is the best
+  EXPECT_EQ(rates.best.dispatch_s, 1);  // the best time is the shortest
   EXPECT_EQ(rates.worst.dispatch_s, 3);
 }
 

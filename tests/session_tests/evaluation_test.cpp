@@ -1,4 +1,4 @@
-// Tests of evaluate(): its results, and the logits and options that it refuses.
+// Tests of evaluate(): its results, and which logits and options it refuses.
 #include "bitaxon/evaluation.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@
 namespace bitaxon::test {
 namespace {
 
-/// A model whose logits a test can change when they are downloaded.
+/// Two models. A test can change the logits of the first model when they are downloaded.
 class EvaluationTest : public testing::Test {
  protected:
   Evaluation evaluated(const std::function<void(std::span<float>)>& change) {
@@ -57,7 +57,8 @@ TEST_F(EvaluationTest, HugeLogitsHaveAFiniteDivergence) {
   EXPECT_TRUE(std::isfinite(found.model.nll_per_token()));
 }
 
-/// Scores the same text with two models, in windows of seven tokens.
+/// Scores the same text with two models, in windows of seven tokens and batches of `batch_size`
+/// windows.
 Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_size,
                                 std::size_t n_ids) {
   const BitAxonConfig config = small_config();
@@ -76,7 +77,8 @@ Evaluation evaluated_in_batches(const std::string& device, std::int64_t batch_si
 
 TEST(EvaluationBatches, GiveTheSameBitsAsSingleWindows) {
   for (const char* device : {"reference", "cpu"})
-    // The last batch is full or has fewer windows, and the last window is complete or short.
+    // With these lengths, the last batch is full or has fewer windows, and the last window is
+    // complete or short.
     for (const std::size_t n_ids : {2U, 8U, 9U, 43U, 45U, 86U}) {
       const Evaluation one = evaluated_in_batches(device, 1, n_ids);
       EXPECT_EQ(one.windows, static_cast<std::int64_t>(n_ids + 5) / 7);

@@ -1,4 +1,5 @@
-// New models from old ones without the program. What they hold is tested in cli_tests.
+// Tests of the library functions that write a new model from an old one. cli_tests has the tests of
+// what the new model holds.
 #include "bitaxon/rewrite.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +50,7 @@ TEST_F(RewriteTest, AnInterruptionLeavesNoFolder) {
   EXPECT_FALSE(fs::exists(output));
 }
 
-TEST_F(RewriteTest, RefusesWhatItCannotRead) {
+TEST_F(RewriteTest, RefusesUnknownFormatsAndMissingAdapters) {
   expect_error([&] { Rewrite::quantize(files_, {.format = "int8"}); }, ErrorKind::invalid_argument,
                {"int8"});
   expect_error([&] { Rewrite::merge(files_, {.adapter = folder_.path() / "nosuch"}); },

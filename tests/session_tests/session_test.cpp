@@ -1,4 +1,5 @@
-// Opening a session without the program: what is found, chosen and said.
+// Tests of opening a session with the library: what is found, what is chosen, and which notes and
+// errors are given.
 #include "bitaxon/session.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +35,7 @@ TEST(Session, GeneratesFromANamedModel) {
   EXPECT_EQ(greedy_text(other, "ROMEO:"), text);
 }
 
-TEST(Session, NotesSayWhatWasChosen) {
+TEST(Session, NotesStateTheDeviceAndThePrecision) {
   const Session automatic = open_session(kBundled, "auto");
   ASSERT_EQ(automatic.notes.size(), 1U);
   EXPECT_TRUE(automatic.notes[0].starts_with("device: ")) << automatic.notes[0];
@@ -53,7 +54,7 @@ TEST(Session, APresetHasRandomWeightsAndAByteTokenizer) {
   EXPECT_FALSE(find_model(request).source.has_value());
 }
 
-TEST(Session, MessagesNameTheArgumentThatTheCallerHas) {
+TEST(Session, ErrorsNameTheArgumentOfTheCaller) {
   const auto open = [](const ModelRequest& request) { open_session(request, "cpu"); };
   expect_error([&] { open({.model = "/nonexistent"}); }, ErrorKind::io,
                {"model /nonexistent: expected a model directory"});

@@ -1,4 +1,4 @@
-// The backends under test, opened once for each test program.
+// The backends under test. Each test program opens every backend once.
 #pragma once
 
 #include <map>

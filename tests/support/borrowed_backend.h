@@ -7,8 +7,8 @@
 
 namespace bitaxon::test {
 
-/// A pointer that does not own `backend`. The backend must outlive the models and states that use
-/// it.
+/// A shared pointer to `backend` that does not own it. The backend must outlive the models and
+/// states that use it.
 inline std::shared_ptr<Backend> borrowed(Backend& backend) {
   return {std::shared_ptr<void>(), &backend};
 }

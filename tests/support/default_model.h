@@ -1,4 +1,4 @@
-// The weights of the default configuration in every format, as descriptions without data.
+// The weights of the default configuration in every format, as descriptions without values.
 #pragma once
 
 #include <string>
@@ -12,7 +12,8 @@
 
 namespace bitaxon::test {
 
-/// The tensors of `config`. Tensors that can have the format `format` have it.
+/// Descriptions of the weights of `config`. Every weight that may be quantized has the format
+/// `format`.
 inline std::vector<FoundWeight> found_in(const BitAxonConfig& config, WeightFormat format,
                                          bool nested) {
   std::vector<FoundWeight> found = random_found(config.spec());
@@ -28,7 +29,7 @@ inline std::vector<FoundWeight> found_in(const BitAxonConfig& config, WeightForm
   return found;
 }
 
-/// Expects packed weights to take less than 2 % more than stored ones, in every format.
+/// Expects that packed weights take less than 2 % more bytes than stored weights, in every format.
 inline void expect_packed_like_stored(const BackendDescription& device) {
   struct {
     WeightFormat format;

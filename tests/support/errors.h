@@ -1,4 +1,4 @@
-// Expectations about errors.
+// Functions that expect an error.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@
 
 namespace bitaxon::test {
 
-/// Expects that `act` throws an Error of `kind`. Its message is one line of reasonable length that
-/// holds every fragment.
+/// Expects that `act` throws an Error of this kind. The message must be one line of reasonable
+/// length that contains every fragment.
 template <class Act>
 void expect_error(const Act& act, ErrorKind kind,
                   std::initializer_list<std::string_view> fragments) {
@@ -28,7 +28,7 @@ void expect_error(const Act& act, ErrorKind kind,
   }
 }
 
-/// As expect_error, and the message begins with `begin`.
+/// Like the function above. The message must also begin with `begin`.
 template <class Act>
 void expect_error(const Act& act, ErrorKind kind, std::string_view begin,
                   std::string_view fragment) {

@@ -1,6 +1,7 @@
-// A Vulkan driver that forwards every call to another driver ($BX_WRAPPED_DRIVER), except one call.
-// The name of the library says how and where the driver misbehaves: crash_in_vkCreateDevice.so,
-// exit_in_load.so, hang_in_unload.so, fail_in_vkEnumeratePhysicalDevices.so, crash_in_nothing.so.
+// A Vulkan driver that forwards calls to another driver ($BX_WRAPPED_DRIVER), but misbehaves in one
+// function. The name of the library says in what way and in which function:
+//   crash_in_vkCreateDevice.so, exit_in_load.so, hang_in_unload.so,
+//   fail_in_vkEnumeratePhysicalDevices.so, crash_in_nothing.so
 #include <dlfcn.h>
 #include <signal.h>
 #include <unistd.h>
@@ -23,7 +24,8 @@ std::string own_name() {
   return std::filesystem::path(info.dli_fname).stem().string();
 }
 
-/// The part of the library's name before "_in_" if `first` is true, else the part after it.
+/// What the driver does (`first`), or the function in which it does this: the text of the library's
+/// name before or after "_in_".
 std::string word(bool first) {
   const std::string name = own_name();
   const std::size_t at = name.find("_in_");
@@ -42,7 +44,7 @@ VkResult misbehave() {
 
 bool is_chosen(const char* function) { return word(false) == function; }
 
-/// A function of the wrapped driver.
+/// The function `name` of the wrapped driver.
 template <class Pointer>
 Pointer wrapped(const char* name) {
   static void* library = ::dlopen(std::getenv("BX_WRAPPED_DRIVER"), RTLD_NOW | RTLD_LOCAL);
@@ -57,7 +59,7 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL device_function(VkDevice device, const 
   return is_chosen(name) ? bad_function() : next_device_function(device, name);
 }
 
-/// Appends a byte to the file $BX_FAKE_DRIVER_LOADS whenever a process loads this library.
+/// Appends a byte to the file $BX_FAKE_DRIVER_LOADS. Called whenever a process loads this library.
 void count_load() {
   const char* file = std::getenv("BX_FAKE_DRIVER_LOADS");
   if (file != nullptr) std::ofstream(file, std::ios::app) << '.';

@@ -22,7 +22,8 @@ Model load_case(Backend& backend, const std::filesystem::path& folder, Precision
   return model;
 }
 
-/// Splits n rows into a piece of `first` rows and pieces of `size` rows; the last may be smaller.
+/// Splits n rows into a first piece of `first` rows and further pieces of `size` rows. The last
+/// piece may be smaller.
 std::vector<std::size_t> pieces_after(std::size_t first, std::size_t n, std::size_t size) {
   std::vector<std::size_t> pieces = {std::min(n, first)};
   const auto rest = equal_pieces(n - pieces[0], size);

@@ -54,7 +54,7 @@ class Check {
       Check(root_, value_[i], fmt::format("{}[{}]", place_, i), problems_).all_of(rule);
   }
 
-  const Json& root_;  ///< the schema that references point into
+  const Json& root_;  ///< the whole schema, which references point into
   const Json& value_;
   std::string place_;
   std::vector<std::string>& problems_;

@@ -1,4 +1,4 @@
-// The memory of this process as the system counts it.
+// Measures the memory of this process as the system counts it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@
 
 namespace bitaxon::test {
 
-/// An entry of /proc/self/status, such as VmRSS.
+/// The number of bytes in an entry of /proc/self/status, such as VmRSS.
 inline std::uint64_t memory_status_bytes(const std::string& key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -28,16 +28,16 @@ inline std::uint64_t memory_status_bytes(const std::string& key) {
   return 0;
 }
 
-/// The largest growth of the resident memory while `act` runs.
+/// The largest growth of this process's resident memory while `act` runs.
 template <class Act>
 std::uint64_t peak_growth_bytes(const Act& act) {
-  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak
+  std::ofstream("/proc/self/clear_refs") << 5;  // resets the peak to the current memory
   const std::uint64_t before = memory_status_bytes("VmRSS");
   act();
   return memory_status_bytes("VmHWM") - before;
 }
 
-/// The configuration of a model of 175 MiB. Its largest tensor has 48 MiB.
+/// The configuration of a model whose weights take 175 MiB. Its largest tensor takes 48 MiB.
 inline BitAxonConfig loading_config() {
   BitAxonConfig config;
   config.vocab_size = 8000;
@@ -49,8 +49,8 @@ inline BitAxonConfig loading_config() {
   return config;
 }
 
-/// Loads a model of random weights. Expects a peak below the sum of the packed weights, the largest
-/// tensor and 128 MiB. The backend must allocate its buffers in system memory.
+/// Loads a model of random weights. Expects that the peak stays below the sum of the packed
+/// weights, the largest tensor and 128 MiB. The backend must allocate its buffers in system memory.
 inline void expect_low_loading_peak(Backend& backend) {
   std::uint64_t largest = 0;
   for (const FoundWeight& weight : random_found(loading_config().spec()))

@@ -23,7 +23,7 @@ inline void PrintTo(const NamedCase& named, std::ostream* out) {
 }
 
 /// The cases of every op that have at least one of the tags `some` and none of the tags `without`.
-/// If `some` is kPlain, only `without` selects.
+/// If `some` is kPlain, a case needs no particular tag.
 inline std::vector<NamedCase> named_cases(unsigned some = kPlain, unsigned without = kPlain) {
   std::vector<NamedCase> named;
   for (const OpCases& cases : every_op_case())
@@ -37,7 +37,7 @@ inline std::string test_name(const testing::TestParamInfo<NamedCase>& info) {
   return fmt::format("{}_{}", info.param.op, info.param.op_case->label);
 }
 
-/// Reports each violation of the run as a test failure.
+/// Reports each violation of the run as a failure of the test.
 inline void expect_clean(const OpRun& run, const std::string& who) {
   for (const std::string& violation : run.violations) ADD_FAILURE() << who << ": " << violation;
 }

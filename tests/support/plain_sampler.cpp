@@ -12,7 +12,7 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr double kOne = 4294967296.0;  // 2^32
+constexpr double kOne = 4294967296.0;  // equals 2^32
 
 std::uint64_t q32(double fraction) {
   return static_cast<std::uint64_t>(std::floor(fraction * kOne + 0.5));
@@ -46,7 +46,7 @@ std::uint64_t sum(std::span<const std::uint64_t> weights) {
   return std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
 }
 
-/// Drops every token whose weight is below `least`.
+/// Sets the weight of every token below `least` to 0, which drops the token.
 void keep_from(std::vector<std::uint64_t>& weights, std::uint64_t least) {
   for (std::uint64_t& weight : weights)
     if (weight < least) weight = 0;
@@ -116,7 +116,7 @@ std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>
   const std::vector<float> after = penalised(logits, seen, params.penalty);
   if (!drawable(after)) return -1;
   const std::int32_t best = lowest_largest(after);
-  // If the temperature is so small that the best logit overflows, the draw is greedy.
+  // A very small temperature can make the best logit infinite. Then the draw is greedy.
   if (params.temperature == 0 ||
       std::isinf(after[static_cast<std::size_t>(best)] / params.temperature))
     return best;
@@ -131,7 +131,7 @@ std::int32_t plain_sample(std::span<const float> logits, const std::vector<bool>
     running += weights[i];
     if (running > threshold) return static_cast<std::int32_t>(i);
   }
-  return -2;  // not reached: the threshold is below the sum
+  return -2;  // not reached, because the threshold is below the sum
 }
 
 }  // namespace bitaxon::test

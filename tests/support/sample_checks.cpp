@@ -1,5 +1,5 @@
-// Checks of the sample op for every backend: against a second, plain implementation of the rules,
-// against recorded filters, and against the probabilities of the draw.
+// Checks of the sample op for every backend. Its tokens are compared with a second, plain
+// implementation of the rules, with recorded filters, and with the probabilities of a draw.
 #include "support/sample_checks.h"
 
 #include <fmt/format.h>
@@ -21,7 +21,7 @@ namespace {
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// A random element of `values`.
+/// Returns a random element of `values`.
 template <class T>
 T pick(Random& random, std::initializer_list<T> values) {
   return values.begin()[random.below(static_cast<std::int64_t>(values.size()))];
@@ -39,7 +39,7 @@ PlainParams random_params(Random& random, std::int64_t vocab_size) {
   return params;
 }
 
-/// Random logits. They may have ties, -infinity, and a wide or narrow spread.
+/// Random logits. Depending on the draw, they have ties, -infinity, and a wide or narrow spread.
 std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   const double spread = pick(random, {0.0, 0.1, 1.0, 3.0, 3.0, 10.0, 1000.0});
   const double grid = pick(random, {0.0, 0.0, 0.25, 2.0});
@@ -54,7 +54,8 @@ std::vector<float> random_logits(Random& random, std::int64_t vocab_size) {
   return logits;
 }
 
-/// Runs one step of random segments and compares each token with the plain implementation.
+/// Runs one step of random segments. Compares the token of each segment with the plain
+/// implementation.
 void check_random_step(SampleOp& op, Random& random, std::int64_t vocab_size, int n_segments) {
   std::vector<std::vector<float>> logits;
   std::vector<SampleOp::Draw> draws(static_cast<std::size_t>(n_segments));
@@ -87,7 +88,7 @@ TEST_P(ManySamples, AgreesWithThePlainImplementation) {
   }
 }
 
-TEST_P(ManySamples, AgreesAtCornerCaseSizes) {
+TEST_P(ManySamples, AgreesWithThePlainImplementationForUnusualVocabularySizes) {
   Random random("sample/sizes");
   for (const std::int64_t vocab_size : {1, 2, 31, 32, 33, 1000, 1023, 1024, 1025, 32000, 200'000}) {
     SampleOp op(backend(), vocab_size);
@@ -134,13 +135,13 @@ TEST_P(Sample, LogitsThatAreNotFiniteGiveNoToken) {
     EXPECT_EQ(op.run_one(std::vector<float>{-kInf, -kInf, -kInf}, {}), -1);
     EXPECT_EQ(op.run_one(std::vector<float>{-kInf, 0, -kInf}, {}), 1);
   }
-  // A penalty must not make an infinite logit look finite.
+  // An infinite logit must give no token, even if a penalty changes this logit.
   EXPECT_EQ(
       SampleOp(backend(), 2).run_one(std::vector<float>{kInf, 1}, {.penalty = kInf}, {true, false}),
       -1);
 }
 
-/// For each token, whether it appears in n_steps steps of kMaxSegments draws.
+/// For each token, whether it is drawn at least once in n_steps steps of kMaxSegments draws.
 std::vector<bool> drawn(SampleOp& op, std::span<const float> logits, const PlainParams& params,
                         std::uint32_t n_steps) {
   const std::vector<SampleOp::Draw> draws(kMaxSegments, {logits, {}, params, 1});
@@ -176,15 +177,16 @@ TEST_P(Sample, FiltersKeepTheExpectedTokens) {
 }
 
 TEST_P(Sample, TopPIsExact) {
-  // Two tokens of equal weight: one token reaches half of the total, but only two exceed it.
+  // Two tokens have equal weights. The first token alone reaches half of the total, but only both
+  // together exceed half of the total.
   SampleOp op(backend(), 3);
   const std::vector<float> logits = {0, 0, -2};
   const std::vector<float> halves = {0, -100, 0};
   using Kept = std::vector<bool>;
   EXPECT_EQ(drawn(op, logits, {.top_p = 0.5}, 10), (Kept{1, 1, 0}));
   EXPECT_EQ(drawn(op, halves, {.top_p = 0.5}, 10), (Kept{1, 0, 1}));
-  // A difference of ln 3 gives the weights 3/4 and 1/4. A sum equal to the bound does not exceed
-  // it.
+  // Two logits that differ by ln 3 have the weights 3/4 and 1/4. Just below 3/4, top-p keeps one
+  // token. Just above 3/4, it keeps both.
   const std::vector<float> quarters = {std::log(3.0F), 0, -100};
   const auto weights = plain_weights(quarters, {}, {});
   const double share =
@@ -193,10 +195,11 @@ TEST_P(Sample, TopPIsExact) {
   EXPECT_EQ(drawn(op, quarters, {.top_p = share + 1e-8}, 20), (Kept{1, 1, 0}));
 }
 
-TEST_P(Sample, TopPDoesNotStopAtTheBoundItself) {
-  // The weights are 2^30, two just below 2^29, and a fourth that makes the total exactly 2^31. The
-  // first weight is then half of the total. Top-p 0.5 adds tokens until the sum exceeds half of the
-  // total, so it must also keep the second and third tokens, which have equal weights.
+TEST_P(Sample, TopPContinuesIfTheSumEqualsTheBound) {
+  // The first weight is 2^30. The second and the third are equal and just below 2^29. The fourth
+  // makes the total exactly 2^31, so the first weight is half of the total. Top-p 0.5 adds tokens
+  // until the sum exceeds half of the total. So it must also keep the second token and, with it,
+  // the third.
   std::vector<float> logits = {0, 0, 0, 0};
   std::uint64_t rest = 0;
   for (float l = -0.6931F; rest == 0 || rest > 100000; l = std::nextafter(l, -1.0F)) {
@@ -236,7 +239,7 @@ TEST_P(ManySamples, ReproduceRecordedFilters) {
       const bool kept = mask[i] != std::byte{0};
       EXPECT_TRUE(kept || !seen[i]) << "a filtered token was drawn";
       EXPECT_TRUE(kept || weights[i] == 0);
-      // The tiny weight of a kept token may round to 0.
+      // The weight of a kept token may be so small that it rounds to 0.
       const double difference =
           static_cast<double>(logits[i]) -
           static_cast<double>(*std::max_element(logits.begin(), logits.end()));
@@ -253,7 +256,7 @@ TEST_P(ManySamples, ReproduceRecordedFilters) {
     EXPECT_EQ(op.run_one(read_f32(file, "logits." + row), {.temperature = 0}), token) << row;
 }
 
-/// Pearson's statistic of draws at consecutive positions, and its degrees of freedom.
+/// Pearson's chi-square statistic of draws at consecutive positions, and its degrees of freedom.
 std::pair<double, int> chi_square(Backend& backend, std::span<const float> logits,
                                   const PlainParams& params, std::uint32_t n_draws) {
   SampleOp op(backend, static_cast<std::int64_t>(logits.size()));
@@ -296,7 +299,8 @@ TEST_P(ManySamples, DrawWithTheExpectedProbabilities) {
         PlainParams{.min_p = 0.2, .seed = 4}}) {
     const auto [statistic, freedom] = chi_square(backend(), logits, params, GetParam().n_draws);
     EXPECT_GE(freedom, 3);
-    // About one seed in a million exceeds mean + 5 standard deviations. The seeds here are fixed.
+    // About one seed in a million exceeds the mean by 5 standard deviations. The seeds of this test
+    // are fixed.
     EXPECT_LT(statistic, freedom + 5 * std::sqrt(2.0 * freedom)) << "seed " << params.seed;
     EXPECT_GT(statistic, freedom - 5 * std::sqrt(2.0 * freedom)) << "too uniform to be random";
   }
@@ -317,7 +321,8 @@ TEST_P(Sample, TokenDependsOnSeedAndPositionAlone) {
   EXPECT_NE(tokens[0], tokens[1]);
   EXPECT_NE(tokens[0], tokens[3]);
   EXPECT_EQ(tokens, op.run(draws));
-  // The random number depends on the position of the drawn token, not on the number of rows.
+  // The random number depends on the position of the drawn token, not on the number of rows before
+  // it in the step.
   StepBuffer step;
   step.n_rows = 4;
   step.n_segments = 1;

@@ -1,5 +1,5 @@
-// The checks of the sample op as a suite. A test program instantiates it for its backends and lists
-// sample_checks.cpp among its sources.
+// A test suite for the sample op. A test program lists sample_checks.cpp among its sources and
+// instantiates the suite for its backends.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,8 +13,8 @@ namespace bitaxon::test {
 struct SampleBackend {
   const char* name;
   Backend& (*open)();
-  int n_rounds;           ///< number of random distributions
-  std::uint32_t n_draws;  ///< number of draws whose tokens are counted
+  int n_rounds;           ///< number of random steps to compare
+  std::uint32_t n_draws;  ///< number of draws for the chi-square statistic
 };
 
 inline void PrintTo(const SampleBackend& backend, std::ostream* out) { *out << backend.name; }
@@ -24,7 +24,7 @@ class Sample : public testing::TestWithParam<SampleBackend> {
   static Backend& backend() { return GetParam().open(); }
 };
 
-/// The checks with very many draws, which take minutes on a software driver.
+/// Checks that draw many times. They take minutes on a software driver.
 class ManySamples : public Sample {};
 
 }  // namespace bitaxon::test

@@ -1,4 +1,4 @@
-// Runs the sample op alone, on any backend.
+// Runs only the sample op, on any backend.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace bitaxon::test {
 
-/// The op, compiled once for a vocabulary. Each call is one step of up to kMaxSegments segments.
+/// The sample op, compiled once for a vocabulary. Each call runs one step of up to kMaxSegments
+/// segments.
 class SampleOp {
  public:
   SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure structure = {true, true});
@@ -27,8 +28,8 @@ class SampleOp {
   std::vector<std::int32_t> run(std::span<const Draw> draws);
   std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
                        std::vector<bool> seen = {});
-  /// Draws again from the logits of the latest run(), at the positions in `step`. Segment g draws
-  /// from output g.
+  /// Draws again from the logits of the latest run(), but at the positions of `step`. Segment g
+  /// draws from output g.
   std::vector<std::int32_t> submit(StepBuffer step);
 
  private:

@@ -1,4 +1,5 @@
-// Small models for tests: random weights, which can be written as a model directory.
+// Small models with random weights for tests. A test can also write such a model as a model
+// directory.
 #pragma once
 
 #include <cstdint>
@@ -15,30 +16,30 @@
 
 namespace bitaxon::test {
 
-/// Six layers (two of each kind), window 16, everything small.
+/// The configuration of a small model with six layers (two of each kind) and a window of 16.
 BitAxonConfig small_config();
 
-/// Random ids from a seed, the same on every machine.
+/// Random ids that depend only on the seed. They are the same on every machine.
 std::vector<std::int32_t> random_ids(std::size_t n, std::int64_t vocab_size, std::uint32_t seed);
 
 struct NamedTensor {
-  Shape shape;  ///< as stored
+  Shape shape;  ///< the shape in the checkpoint
   std::vector<float> values;
 };
 
-/// The tensors of a checkpoint, by name.
+/// A configuration, and the tensors and metadata of a checkpoint by name.
 struct StoredModel {
   BitAxonConfig config;
   std::map<std::string, NamedTensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 
-/// The configuration in a model's folder.
+/// Reads the configuration from the folder of a model.
 BitAxonConfig read_config(const std::filesystem::path& folder);
 
-/// The weights that Model::random makes from `seed`.
+/// The weights that Model::random makes from this seed.
 StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed);
-/// Writes config.json and model.safetensors (all tensors F32) into an existing folder.
+/// Writes config.json and model.safetensors into an existing folder. All tensors are F32.
 void write_model(const std::filesystem::path& folder, const StoredModel& model);
 void write_tensors(const std::filesystem::path& file,
                    const std::map<std::string, NamedTensor>& tensors,
@@ -55,17 +56,17 @@ OpenModel open_model(const std::string& device, int n_threads, const std::filesy
 OpenModel open_random(const std::string& device, int n_threads, const BitAxonConfig& config,
                       const LoadOptions& options = {}, std::uint64_t seed = 1);
 
-/// Feeds ids in pieces of the given sizes and returns the logits of every row.
+/// Feeds ids in pieces of these sizes and returns the logits of every row.
 std::vector<float> feed_pieces(Model& model, State& state, std::span<const std::int32_t> ids,
                                std::span<const std::size_t> pieces);
 /// Feeds ids in pieces of at most kMaxRows and returns the logits of every row.
 std::vector<float> feed_all(Model& model, State& state, std::span<const std::int32_t> ids);
-/// Splits n rows into pieces of `size`; the last may be smaller.
+/// Splits n rows into pieces of `size` rows. The last piece may be smaller.
 std::vector<std::size_t> equal_pieces(std::size_t n, std::size_t size);
-/// Splits n rows into pieces of 1 to `largest` rows.
+/// Splits n rows into pieces of 1 to `largest` rows each.
 std::vector<std::size_t> random_pieces(std::size_t n, std::size_t largest, std::uint32_t seed);
 
-/// Whether all numbers have the same bits (NaN equals itself, 0 does not equal -0).
+/// Whether all numbers have the same bits. So a NaN equals the same NaN, but 0 does not equal -0.
 bool same_bits(std::span<const float> a, std::span<const float> b);
 
 }  // namespace bitaxon::test

@@ -1,13 +1,13 @@
-// The folders of the source tree from which tests read.
+// The folders of the source tree that tests read.
 #pragma once
 
 #include <filesystem>
 
 namespace bitaxon::test {
 
-/// $BITAXON_TEST_TREE if set, otherwise the source tree of this program. A program stores the
-/// relative path from itself to the source tree, so that it contains no path of the machine that
-/// built it.
+/// $BITAXON_TEST_TREE if set, otherwise the source tree from which the program was built. The
+/// program stores the path of this tree relative to itself, so that it contains no absolute path of
+/// the build machine.
 std::filesystem::path source_tree();
 
 inline std::filesystem::path golden_dir() { return source_tree() / "tests" / "golden"; }

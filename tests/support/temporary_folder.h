@@ -1,4 +1,4 @@
-// A folder for the files of one test.
+// A temporary folder for the files of one test.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,8 @@
 
 namespace bitaxon::test {
 
-/// A new folder under the system's temporary folder. The destructor removes the folder.
+/// Creates a new folder inside the system's temporary folder. The destructor removes the new
+/// folder.
 class TemporaryFolder {
  public:
   TemporaryFolder();
@@ -16,7 +17,7 @@ class TemporaryFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  /// Writes a file, and the folders above it, and returns its path.
+  /// Writes a file, creates the folders above it if necessary, and returns the path of the file.
   std::filesystem::path write(std::string_view name, std::string_view content) const;
 
  private:

@@ -1,4 +1,4 @@
-// Reading recorded tensors, and comparing numbers.
+// Reads recorded tensors and compares numbers.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,27 +16,30 @@
 
 namespace bitaxon::test {
 
-/// Reads a tensor of a file as float32 (from F32, F16 or BF16), as int32 (from I32), or as stored.
+/// These functions read a tensor of a file: as float32 (from F32, F16 or BF16), as int32 (from
+/// I32), or as the stored bytes.
 std::vector<float> read_f32(const Checkpoint& file, const std::string& name);
 std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& name);
 std::vector<std::byte> read_bytes(const Checkpoint& file, const std::string& name);
 const TensorInfo& info_of(const Checkpoint& file, std::string_view name);
 
-/// ||actual - expected|| / ||expected||; infinite if a number is NaN or the sizes differ.
+/// The relative L2 error ||actual - expected|| / ||expected||. Infinite if a number is NaN or the
+/// sizes differ.
 double relative_l2(std::span<const float> actual, std::span<const float> expected);
 
-/// The relative L2 differences between the actual and the expected rows.
+/// Relative L2 errors of rows.
 struct RowErrors {
-  double whole = 0;  ///< the difference over all rows together
+  double whole = 0;  ///< the error of all rows together
   double worst_row = 0;
-  std::size_t row = 0;  ///< index of the worst row
+  std::size_t row = 0;  ///< index of the row with the largest error
 };
-/// Sizes must be equal, and a multiple of n_rows.
+/// Computes the errors of n_rows rows. Both spans must have the same size, a multiple of n_rows.
 RowErrors row_errors(std::span<const float> actual, std::span<const float> expected,
                      std::int64_t n_rows);
 
-/// Expects a relative L2 of at most `bound` over all rows and of at most `row_factor * bound` in
-/// every row. A failure names `what`, the worst row, and its worst element.
+/// Expects a relative L2 error of at most `bound` over all rows, and of at most `row_factor *
+/// bound` in every single row. A failure names `what`, the worst row, and the worst element of this
+/// row.
 void expect_close(std::span<const float> actual, std::span<const float> expected,
                   std::int64_t n_rows, double bound, const std::string& what,
                   double row_factor = 4);

@@ -1,5 +1,5 @@
-// A backend that wraps another one: it records the packed weights as numbers and can fill memory
-// with NaN.
+// A backend that wraps another backend. It records the packed weights as numbers. It can also fill
+// memory with NaN.
 #pragma once
 
 #include <functional>
@@ -17,12 +17,12 @@
 namespace bitaxon::test {
 
 struct CapturedWeight {
-  Shape shape;                ///< [n_matrices, rows, cols]
-  std::vector<float> values;  ///< decoded
+  Shape shape;                ///< has the form [n_matrices, rows, cols]
+  std::vector<float> values;  ///< the decoded values
 };
 using CapturedWeights = std::map<std::string, CapturedWeight>;
 
-/// A description that reports other memory and limits.
+/// A description in which a test can change memory and limits.
 struct ChangedDescription final : public BackendDescription {
   explicit ChangedDescription(std::shared_ptr<const BackendDescription> description)
       : inner(std::move(description)), kinds(inner->memory()) {}
@@ -30,7 +30,8 @@ struct ChangedDescription final : public BackendDescription {
   std::shared_ptr<const BackendDescription> inner;
   std::vector<MemoryKind> kinds;
   std::uint64_t buffer_limit = UINT64_MAX;
-  std::string state_problem;  ///< what is wrong with every state tensor
+  /// The problem that the description reports for every state tensor. Empty: no problem.
+  std::string state_problem;
 
   std::vector<MemoryKind> memory() const override { return kinds; }
   bool always_exact() const override { return inner->always_exact(); }
@@ -49,16 +50,19 @@ struct ChangedDescription final : public BackendDescription {
 
 class WrappedBackend final : public Backend {
  public:
-  /// `poison` fills all memory with NaN (0xFF bytes) when it is allocated, and fills the memory of
-  /// activations again before each step. Any value that a step reads before writing it is then NaN.
+  /// If `poison` is set, all memory is filled with NaN (0xFF bytes) when it is allocated, and the
+  /// memory of activations also before each step. A step that reads a value before it writes the
+  /// value thus reads NaN.
   explicit WrappedBackend(std::shared_ptr<Backend> inner, bool poison = false)
       : inner_(std::move(inner)), poison_(poison) {}
 
-  std::function<void(ChangedDescription&)> change_description;  ///< changes what is reported
-  std::function<void(std::span<std::byte>)> change_download;    ///< changes the downloaded bytes
+  /// Changes the description of the device.
+  std::function<void(ChangedDescription&)> change_description;
+  /// Changes the bytes of every download.
+  std::function<void(std::span<std::byte>)> change_download;
 
   const CapturedWeights& captured() const { return captured_; }
-  int n_allocated() const { return n_allocated_; }  ///< number of buffers
+  int n_allocated() const { return n_allocated_; }  ///< number of allocated buffers
   void forget() {
     captured_.clear();
     n_allocated_ = 0;

@@ -1,5 +1,5 @@
-// Runs the kernels of the CPU backend on several threads, so that ThreadSanitizer sees how they
-// share their work. Tests of ops compare the results.
+// Runs the kernels of the CPU backend on several threads, so that ThreadSanitizer can check how the
+// threads share their work. Other tests compare the results of the kernels.
 #include <gtest/gtest.h>
 
 #include "support/backends.h"

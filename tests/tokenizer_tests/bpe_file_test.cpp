@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// Expects that `text` cannot be loaded, and returns the message of the error.
+// Expects that `text` cannot be loaded as a tokenizer, and returns the message of the error.
 std::string refusal(const std::string& text, ErrorKind kind) {
   try {
     bpe_from_json(text, "t.json");
@@ -81,7 +81,7 @@ TEST(BpeFile, RefusesAnInvalidVocabulary) {
             "model: expected an object, got an array");
 }
 
-// A change to a valid file, and the error that the change causes.
+// A change to a valid tokenizer file, and the error that this change must cause.
 struct Change {
   std::function<void(json&)> apply;
   ErrorKind kind;

@@ -23,7 +23,7 @@ nlohmann::json golden(const std::string& name) {
 
 Tokenizer tiny() { return Tokenizer::load(test::bundled_model_dir() / "tokenizer.json"); }
 
-// The ids that a vocabulary without merges gives for `text`.
+// The ids of `text` in a vocabulary without merges, in which every byte is a token.
 Ids bytes_as_ids(std::string_view text) {
   Ids ids;
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
@@ -72,15 +72,16 @@ TEST(Bpe, InvalidUtf8BecomesReplacementCharacters) {
 
 TEST(Bpe, MergesByRankNotByPosition) {
   const Bpe bpe = TokenizerJson({"b c", "a b", "ab c", "c d"}).bpe();
-  EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // "b c" is the first merge
+  EXPECT_EQ(bpe.encode("abcd"), (Ids{'a', 256, 'd'}));  // because "b c" is the first merge
   EXPECT_EQ(bpe.encode("ab"), (Ids{257}));
   EXPECT_EQ(bpe.encode("cd"), (Ids{259}));
-  EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));  // leftmost pair first
+  // The leftmost pair is merged first.
+  EXPECT_EQ(TokenizerJson({"a a"}).bpe().encode("aaa"), (Ids{256, 'a'}));
 }
 
 TEST(Bpe, AgreesWithASimpleImplementation) {
-  // The simple implementation follows the definition of BPE: it merges the leftmost pair of the
-  // lowest rank until no pair is left.
+  // The simple implementation follows the definition of BPE. It repeatedly merges the leftmost pair
+  // of the lowest rank, until no pair is left.
   const std::vector<std::string> merges = {"a b",  "b a", "ab a", "a a",   "c ab",
                                            "aa b", "b b", "bb a", "aba c", "cab c"};
   const TokenizerJson json(merges);
@@ -115,7 +116,7 @@ TEST(Bpe, MergesMayBePairs) {
   EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
 }
 
-TEST(Bpe, SkipsAVersionLineAmongTheMerges) {
+TEST(Bpe, SkipsAVersionLineBeforeTheMerges) {
   TokenizerJson json({"a b"});
   json.document["model"]["merges"] = {"#version: 0.2", "a b"};
   EXPECT_EQ(json.bpe().encode("ab"), (Ids{256}));
@@ -142,7 +143,7 @@ TEST(Bpe, AByteWithoutATokenIsDroppedOrBecomesUnknown) {
   EXPECT_EQ(json.bpe().encode("axxbx"), (Ids{'a', 'x', 'b', 'x'}));
 }
 
-// Hugging Face tokenizers 0.23 treats a file whose unknown token is missing in the same way.
+// Version 0.23 of Hugging Face's tokenizers also accepts a file whose unknown token is missing.
 TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
   TokenizerJson json;
   for (const int never_in_utf8 : {0xC0, 0xC1, 0xF5, 0xF8, 0xFF})
@@ -189,7 +190,7 @@ TEST(AddedTokens, StripTakesWhiteSpace) {
   EXPECT_EQ(bpe.encode("a <r> \n\xC2\x85 b"), (Ids{'a', ' ', r, 'b'}));
   EXPECT_EQ(bpe.encode("  <l>"), (Ids{l}));
   EXPECT_EQ(bpe.encode("<r>  "), (Ids{r}));
-  EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // the space goes to only one of the tokens
+  EXPECT_EQ(bpe.encode("<r> <l>"), (Ids{r, l}));  // only one of the two tokens takes the space
   EXPECT_EQ(bpe.encode("a\xE2\x80\x8B<l>"),
             (Ids{'a', 0xE2, 0x80, 0x8B, l}));  // U+200B is not white space
 }
@@ -234,7 +235,7 @@ TEST(AddedTokens, DecodeToTheirContent) {
   EXPECT_EQ(bpe.vocab_size(), token + 1);
 }
 
-TEST(AddedTokens, MayBeInTheVocabulary) {
+TEST(AddedTokens, MayAlsoBeInTheVocabulary) {
   TokenizerJson json({"a b"});
   json.add("ab", {{"id", 256}});
   EXPECT_EQ(json.bpe().encode("cabc"), (Ids{'c', 256, 'c'}));
@@ -248,7 +249,7 @@ TEST(Bpe, TextIsUnchangedWithoutANormalizer) {
   EXPECT_EQ(json.bpe().encode("e\xCC\x81"), (Ids{0xC3, 0xA9}));
 }
 
-TEST(Bpe, ALoneByteLevelUsesTheGpt2Pattern) {
+TEST(Bpe, AByteLevelStepWithoutASplitUsesTheGpt2Pattern) {
   TokenizerJson json({"1 2", "12 3", "\xC4\xA0 a"});
   json.document["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
   EXPECT_EQ(json.bpe().encode("123 a"), (Ids{257, 258}));
@@ -272,11 +273,11 @@ TEST(Bpe, SplitsApplyOneAfterTheOther) {
   EXPECT_EQ(json.bpe().encode("12ab"), (Ids{'1', '2', 257}));
 }
 
-TEST(Bpe, TokensThatDoNotSpellBytesDecodeToTheirText) {
+TEST(Bpe, TokensThatDoNotSpellBytesAreDecodedAsTheirText) {
   TokenizerJson json;
-  json.vocab()["\xE6\x97\xA5"] = 256;           // does not spell bytes
-  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one of its characters does not spell a byte
-  json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // spells a space and the byte E9
+  json.vocab()["\xE6\x97\xA5"] = 256;           // this token does not spell bytes
+  json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one character of this token does not spell a byte
+  json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // this token spells a space and the byte E9
   const Bpe bpe = json.bpe();
   EXPECT_EQ(bpe.bytes_of(256), "\xE6\x97\xA5");
   EXPECT_EQ(bpe.bytes_of(257), "a\xE2\x82\xAC\xC4\xA0");
@@ -296,8 +297,8 @@ TEST(Bpe, ALongWordTakesNLogNTime) {
     EXPECT_EQ(bpe.encode(text), Ids(text.size() / 256, 263));
     seconds.push_back(cpu_seconds() - start);
   }
-  // Four times as many letters take a little over four times the work. In a quadratic loop, they
-  // would take 16 times the work.
+  // Four times as many letters take a little more than four times as long. With a quadratic loop,
+  // they would take 16 times as long.
   EXPECT_LT(seconds[2], 10 * seconds[1] + 0.05);
   EXPECT_LT(seconds[1], 10 * seconds[0] + 0.05);
 }
@@ -314,8 +315,8 @@ TEST(Bpe, LongTextsTakeLinearTime) {
 }
 
 TEST(Bpe, LoadsAVocabularyOf150000Tokens) {
-  // Each token is a number in base 16, with the letters a to p as digits. Merges join digits from
-  // left to right.
+  // Each token is a number in base 16, with the letters a to p as digits. The merges join the
+  // digits of a number from left to right.
   std::vector<std::string> tokens;
   auto vocabulary = nlohmann::json::object();
   auto merges = nlohmann::json::array();

@@ -36,8 +36,8 @@ TEST(ChatTemplate, NamesTokensThatTheTokenizerLacks) {
   };
   EXPECT_EQ(missing(ChatTemplate::chatml), (Names{"<|im_start|>", "<|im_end|>"}));
   EXPECT_EQ(missing(ChatTemplate::none), Names());
-  // A chat token that is in the vocabulary but not among the added tokens counts as missing,
-  // because encoding a text never produces it.
+  // A chat token must be among the added tokens. A token that is only in the vocabulary counts as
+  // missing, because encoding a text never produces it.
   json.vocab()["<|im_end|>"] = json.vocab().size();
   json.add("<|im_start|>");
   EXPECT_EQ(missing(ChatTemplate::chatml), Names{"<|im_end|>"});

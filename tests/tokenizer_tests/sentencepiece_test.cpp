@@ -28,7 +28,8 @@ const std::string kModel = test::golden_dir() / "sentencepiece" / "tokenizer.mod
 
 using Ids = std::vector<std::int32_t>;
 
-// These functions write fields of protocol buffers for synthetic models.
+// These functions write the fields of a protocol buffer. The tests build synthetic models with
+// them.
 std::string bytes_field(int number, const std::string& bytes) {
   std::string out(1, static_cast<char>(number << 3 | 2));
   if (number >= 16)
@@ -48,7 +49,7 @@ std::string piece(const std::string& text, PieceType type) {
       1, bytes_field(1, text) + std::string("\x15\0\0\x80\xBF", 5) + number_field(3, type));
 }
 
-// A small unigram model with byte pieces.
+// A small unigram model that also has a piece for every byte.
 std::string small_model(bool dummy_prefix, bool remove_extra) {
   std::string model = piece("<unk>", kUnknown) + piece("<s>", kControl) + piece("</s>", kControl);
   for (int byte = 0; byte < 256; ++byte) {
@@ -61,7 +62,8 @@ std::string small_model(bool dummy_prefix, bool remove_extra) {
                            "a", "b", "a\xE2\x96\x81"})
     model += piece(text, kNormal);
   model += piece("<user>", kUserDefined);
-  model += bytes_field(2, std::string("\x98\x02\x01", 3));  // trainer_spec.byte_fallback (35)
+  // Sets trainer_spec.byte_fallback (field 35).
+  model += bytes_field(2, std::string("\x98\x02\x01", 3));
   model += bytes_field(3, number_field(3, dummy_prefix) + number_field(4, remove_extra));
   return model;
 }
@@ -91,7 +93,8 @@ TEST(SentencePiece, LoadsTheRecordedModel) {
   EXPECT_NO_THROW(tokenizer.encode(std::string_view("a\0b", 3)));
 }
 
-// Decodes random ids, skipping special tokens, and compares the text with that of the library.
+// Decodes random ids without special tokens, and compares the text with that of the SentencePiece
+// library.
 void expect_decodes_as_the_library(const std::string& model) {
   const TemporaryFolder folder;
   const Tokenizer tokenizer = Tokenizer::load(folder.write("tokenizer.model", model));
@@ -127,12 +130,14 @@ TEST(SentencePiece, ControlSymbolsAreTextUnlessSkipped) {
       "a");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}), "<s>a a</s>");
   EXPECT_EQ(tokenizer.decode(Ids{1, a, a, 2}, true), "a a");
-  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);  // in a text, a control symbol is plain text
+  // In a text to encode, a control symbol is plain text.
+  EXPECT_EQ(tokenizer.encode("</s>").size(), 5u);
   EXPECT_EQ(tokenizer.encode("b<user>").back(), tokenizer.token_id("<user>"));
   EXPECT_FALSE(tokenizer.is_special(*tokenizer.token_id("<user>")));
 }
 
-// Expects that `model` is refused. The message must be one line, and the library must not print.
+// Expects that `model` is refused with a message of one line, and that the library prints nothing.
+// Returns the message.
 std::string refusal(const std::string& model, ErrorKind kind = ErrorKind::format) {
   testing::internal::CaptureStderr();
   std::string message;
@@ -155,13 +160,13 @@ TEST(SentencePiece, BrokenModelsGiveAOneLineMessage) {
   refusal("not a model");
   refusal(std::string(1000, '\xFF'));
   refusal(std::string(1000, '\0'));
-  refusal(piece("a", kNormal));                            // no unknown piece
-  refusal(small_model(true, true) + piece("a", kNormal));  // the piece "a" appears twice
+  refusal(piece("a", kNormal));                            // there is no unknown piece
+  refusal(small_model(true, true) + piece("a", kNormal));  // two pieces are "a"
   refusal(small_model(true, true) + piece("", kNormal));
   refusal(small_model(true, true) + piece(std::string("x\0", 2), kNormal));
   refusal(small_model(true, true) + piece(std::string(100000, 'x'), kNormal));
   refusal(small_model(true, true) + piece("<0x00>", kByte));
-  refusal(small_model(true, true) + bytes_field(3, ""));  // a second normalizer
+  refusal(small_model(true, true) + bytes_field(3, ""));  // there is a second normalizer
   refusal(small_model(true, true) + bytes_field(5, bytes_field(2, "map")), ErrorKind::unsupported);
   const std::string self_test = bytes_field(1, bytes_field(1, "a") + bytes_field(2, "nonsense"));
   testing::internal::CaptureStderr();
@@ -176,9 +181,10 @@ TEST(SentencePiece, BrokenCharacterMapsAreRefused) {
   };
   refusal(with_map("x"));
   refusal(with_map(std::string("\x04\0\0\0", 4)));
-  refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));    // children outside the trie
-  refusal(with_map(std::string("\xFF\xFF\xFF\xFF____\0", 9)));  // a size past the end
-  // The only step of this trie leads back to itself.
+  // Its children lie outside of the trie.
+  refusal(with_map(std::string("\x04\0\0\0\0\0\0\0\0", 9)));
+  refusal(with_map(std::string("\xFF\xFF\xFF\xFF____\0", 9)));  // its size is larger than the text
+  // The only step in this trie leads back to where it began.
   std::string trie(1024, '\0');
   trie[4 * 'a'] = 'a';
   trie[4 * 'a' + 1] = static_cast<char>(('a' << 2) & 0xFF);

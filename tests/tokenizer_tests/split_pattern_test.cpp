@@ -42,7 +42,8 @@ std::string utf8_of(std::uint32_t c) {
 TEST(SplitPattern, SplitsByTheQwenPattern) {
   EXPECT_EQ(pieces(kQwenPattern, "I'll pay 12 $$!\n\n  now "),
             (Pieces{"I", "'ll", " pay", " ", "1", "2", " $$!\n\n", " ", " now", " "}));
-  // In both regular expression engines, case folding includes the long s and the Kelvin sign.
+  // When both regular expression engines ignore case, the long s equals s and the Kelvin sign
+  // equals k.
   EXPECT_EQ(pieces(kQwenPattern, "it'\xC5\xBFx"), (Pieces{"it", "'\xC5\xBF", "x"}));
   EXPECT_EQ(pieces("(?i:k)", "a\xE2\x84\xAA"), (Pieces{"a", "\xE2\x84\xAA"}));
   EXPECT_EQ(pieces(kQwenPattern, ""), Pieces{});
@@ -55,12 +56,13 @@ TEST(SplitPattern, SplitsByTheGpt2Pattern) {
 TEST(SplitPattern, KeepsTextBetweenMatches) {
   EXPECT_EQ(pieces("b+", "abbc"), (Pieces{"a", "bb", "c"}));
   EXPECT_EQ(pieces("x", "abc"), (Pieces{"abc"}));
-  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // empty matches split the text, too
+  EXPECT_EQ(pieces("b*", "abbc"), (Pieces{"a", "bb", "c"}));  // an empty match splits the text, too
   EXPECT_EQ(pieces("", "a\xC3\xA9"), (Pieces{"a", "\xC3\xA9"}));
-  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));  // ^ is as in Ruby
+  // As in Ruby, ^ matches after each line end.
+  EXPECT_EQ(pieces("^b", "a\nb\nb"), (Pieces{"a\n", "b", "\n", "b"}));
 }
 
-// In all of Unicode, \s matches exactly the characters with the property White_Space.
+// Over all of Unicode, \s matches exactly the characters that have the property White_Space.
 TEST(SplitPattern, WhiteSpaceIsExactForAllOfUnicode) {
   const auto is_space = [](std::uint32_t c) {
     return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
@@ -143,7 +145,7 @@ TEST(SplitPattern, RefusesSyntaxThatTheEnginesReadDifferently) {
 }
 
 TEST(SplitPattern, AcceptsOtherKnownPatterns) {
-  // The patterns of Llama 3, GPT-4o and DeepSeek V3.
+  // These are the patterns of Llama 3, GPT-4o and DeepSeek V3.
   for (
       const char* pattern :
       {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",

@@ -15,11 +15,13 @@ using test::TemporaryFolder;
 
 using Ids = std::vector<std::int32_t>;
 
-// Decodes `ids` one by one and joins the pieces. Every piece must be valid UTF-8.
+// Decodes the tokens `ids` one by one and joins the pieces of text. Every piece must be valid
+// UTF-8.
 std::string streamed(const Tokenizer& tokenizer, const Ids& ids, bool skip_special) {
   StreamDecoder decoder(tokenizer, skip_special);
   std::string text;
-  for (int round = 0; round < 2; ++round) {  // twice, because finish() must reset the decoder
+  // The second round shows that finish() resets the decoder.
+  for (int round = 0; round < 2; ++round) {
     text.clear();
     for (const std::int32_t id : ids) {
       const std::string piece = decoder.push(id);
@@ -37,8 +39,8 @@ void expect_streams_as_it_decodes(const Tokenizer& tokenizer) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     Ids ids;
-    // In every tokenizer here, low ids are bytes. Runs of bytes form complete and incomplete
-    // characters.
+    // In each of these tokenizers, the low ids are bytes. Runs of such ids form complete and
+    // incomplete characters.
     for (unsigned i = 0; i < 1 + random() % 20; ++i) {
       const auto size = static_cast<std::mt19937::result_type>(tokenizer.vocab_size());
       ids.push_back(static_cast<std::int32_t>(random() % (random() % 3 == 0 ? size + 5 : 260)));

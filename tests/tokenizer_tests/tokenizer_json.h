@@ -14,9 +14,9 @@ namespace bitaxon {
 inline constexpr std::string_view kQwenPattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// A tokenizer.json. Its vocabulary has the 256 bytes (their ids are the bytes) and the results of
-/// `merges` ("a b", with ids from 256 on). Tests may add tokens and change the document before they
-/// call text().
+/// The contents of a tokenizer.json. The vocabulary has 256 tokens for the bytes, whose ids are the
+/// bytes. From id 256 on, it has the results of `merges`, which have the form "a b". Tests may add
+/// tokens and change the document before they call text().
 struct TokenizerJson {
   nlohmann::json document;
 
@@ -46,7 +46,8 @@ struct TokenizerJson {
   nlohmann::json& vocab() { return document["model"]["vocab"]; }
   nlohmann::json& split() { return document["pre_tokenizer"]["pretokenizers"][0]; }
 
-  /// Adds a token with the next free id, and returns the id. `options` override the usual fields.
+  /// Adds a token and returns its id, which is the next free id. `options` override the default
+  /// fields of the token.
   int add(const std::string& content, const nlohmann::json& options = nlohmann::json::object()) {
     const int id = static_cast<int>(vocab().size() + document["added_tokens"].size());
     nlohmann::json token = {{"id", id},        {"content", content}, {"single_word", false},

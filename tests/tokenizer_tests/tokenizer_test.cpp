@@ -119,11 +119,11 @@ TEST(EndsOfSequence, IncludeAWellKnownTokenAndTheTokensOfTheFiles) {
   EXPECT_EQ(ends(), (Ids{turn, 7}));
 }
 
-TEST(EndsOfSequence, AreTakenFromAllFiles) {
+TEST(EndsOfSequence, AreCollectedFromAllFiles) {
   const TemporaryFolder folder;
   const auto file = folder.write("tokenizer/tokenizer.json", TokenizerJson().text());
   EXPECT_EQ(ends_of(file), Ids());
-  folder.write("config.json", R"({"eos_token_id": 7})");  // in the parent folder
+  folder.write("config.json", R"({"eos_token_id": 7})");  // config.json is in the parent folder
   EXPECT_EQ(ends_of(file), Ids{7});
   folder.write("tokenizer/config.json", R"({"eos_token_id": [8, 7]})");
   EXPECT_EQ(ends_of(file), (Ids{8, 7}));

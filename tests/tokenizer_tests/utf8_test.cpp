@@ -16,18 +16,19 @@ TEST(Utf8, BrokenBytesBecomeOneReplacementForEachMaximalSubpart) {
   EXPECT_EQ(to_valid_utf8(""), "");
   EXPECT_EQ(to_valid_utf8("aé日🙂"), "aé日🙂");
   EXPECT_EQ(to_valid_utf8(std::string("a\0b", 3)), std::string("a\0b", 3));
-  // Unicode 15, table 3-8: 61 F1 80 80 E1 80 C2 62 80 63 80 BF 64
+  // The example of table 3-8 in Unicode 15: 61 F1 80 80 E1 80 C2 62 80 63 80 BF 64
   EXPECT_EQ(to_valid_utf8("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
             "a" + kFffd + kFffd + kFffd + "b" + kFffd + "c" + kFffd + kFffd + "d");
-  EXPECT_EQ(to_valid_utf8("\xC0\xAF"), kFffd + kFffd);                    // overlong
-  EXPECT_EQ(to_valid_utf8("\xE0\x80\xAF"), kFffd + kFffd + kFffd);        // overlong
-  EXPECT_EQ(to_valid_utf8("\xED\xA0\x80"), kFffd + kFffd + kFffd);        // surrogate
-  EXPECT_EQ(to_valid_utf8("\xF4\x90\x80\x80").size(), 4 * kFffd.size());  // past U+10FFFF
+  EXPECT_EQ(to_valid_utf8("\xC0\xAF"), kFffd + kFffd);              // an overlong form
+  EXPECT_EQ(to_valid_utf8("\xE0\x80\xAF"), kFffd + kFffd + kFffd);  // an overlong form
+  EXPECT_EQ(to_valid_utf8("\xED\xA0\x80"), kFffd + kFffd + kFffd);  // a surrogate
+  // A number beyond U+10FFFF.
+  EXPECT_EQ(to_valid_utf8("\xF4\x90\x80\x80").size(), 4 * kFffd.size());
   EXPECT_EQ(to_valid_utf8("\xF8\x88\x80\x80\x80").size(), 5 * kFffd.size());
-  EXPECT_EQ(to_valid_utf8("x\xF0\x9F\x99"), "x" + kFffd);  // cut at the end
+  EXPECT_EQ(to_valid_utf8("x\xF0\x9F\x99"), "x" + kFffd);  // a character that is cut off at the end
 }
 
-TEST(Utf8, TakeCompleteHoldsBackAnIncompleteCharacter) {
+TEST(Utf8, TakeCompleteKeepsAnIncompleteCharacterBack) {
   std::string held = "a\xF0\x9F";
   EXPECT_EQ(take_complete(held), "a");
   EXPECT_EQ(held, "\xF0\x9F");
@@ -39,7 +40,7 @@ TEST(Utf8, TakeCompleteHoldsBackAnIncompleteCharacter) {
   EXPECT_EQ(take_complete(held), kFffd + "b");
 }
 
-TEST(Utf8, TakingByteByByteEqualsTakingAtOnce) {
+TEST(Utf8, TakingBytesOneByOneEqualsTakingAllAtOnce) {
   std::mt19937 random(1);
   const std::string letters = "a\x80\xBF\xC3\xA9\xE2\x82\xAC\xED\xA0\xF0\x9F\x99\xF4\x90\xFF";
   for (int round = 0; round < 5000; ++round) {
@@ -63,18 +64,19 @@ TEST(Utf8, QuotedTextIsOneLine) {
 TEST(Nfc, ComposesAndOrdersMarks) {
   EXPECT_EQ(to_nfc("plain \xC3\xA9"), "plain é");
   EXPECT_EQ(to_nfc("e\xCC\x81"), "é");
-  EXPECT_EQ(to_nfc("\xE2\x84\xAB"), "\xC3\x85");                // Angstrom sign
-  EXPECT_EQ(to_nfc("q\xCC\x87\xCC\xA3"), "q\xCC\xA3\xCC\x87");  // marks in canonical order
-  EXPECT_EQ(to_nfc("\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8"), "\xEA\xB0\x81");  // Hangul
-  EXPECT_EQ(to_nfc("\xE0\xA5\x98"), "\xE0\xA4\x95\xE0\xA4\xBC");  // excluded from composition
+  EXPECT_EQ(to_nfc("\xE2\x84\xAB"), "\xC3\x85");                // the Angstrom sign
+  EXPECT_EQ(to_nfc("q\xCC\x87\xCC\xA3"), "q\xCC\xA3\xCC\x87");  // marks must be in canonical order
+  EXPECT_EQ(to_nfc("\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8"), "\xEA\xB0\x81");  // a Hangul syllable
+  // A character that is excluded from composition.
+  EXPECT_EQ(to_nfc("\xE0\xA5\x98"), "\xE0\xA4\x95\xE0\xA4\xBC");
   EXPECT_EQ(to_nfc(std::string("\0e\xCC\x81\0", 5)), std::string("\0é\0", 4));
 }
 
 TEST(Nfc, ALongRunOfMarksTakesNLogNTime) {
   std::string text = "a";
   for (int i = 0; i < 200000; ++i) text += i % 2 == 0 ? "\xCC\x81" : "\xCC\xA3";
-  const std::string normal = to_nfc(text);         // would take minutes with an insertion sort
-  EXPECT_EQ(normal.substr(0, 3), "\xE1\xBA\xA1");  // a with dot below
+  const std::string normal = to_nfc(text);         // an insertion sort would take minutes
+  EXPECT_EQ(normal.substr(0, 3), "\xE1\xBA\xA1");  // the letter a with a dot below
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// A recording has exactly the barriers that it needs. Synchronization validation reports nothing
-// with all barriers, and it reports a hazard if any barrier is left out.
+// Tests that a recording has all the barriers that it needs, and no others. With all barriers,
+// synchronization validation must report nothing. If any barrier is left out, it must report a
+// hazard.
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
@@ -15,8 +16,8 @@ struct Watched {
   std::vector<std::string> messages;
 };
 
-/// Runs two steps of `n_rows` rows through one layer of each kind, without barrier number
-/// `without_barrier`. Each step samples a token.
+/// Runs two steps of `n_rows` rows through one layer of each kind. Each step samples a token.
+/// `without_barrier` is the number of the barrier to leave out, or -1.
 Watched watch(std::size_t n_rows, int without_barrier) {
   vulkan::Messages messages;
   vulkan::VulkanOptions options = test_options();
@@ -46,9 +47,10 @@ TEST_P(Synchronization, EveryBarrierIsNeededAndNoneIsMissing) {
   const WithLayer layer(kSynchronization);
   const Watched whole = watch(GetParam(), -1);
   EXPECT_EQ(whole.messages, std::vector<std::string>());
-  // A launch that reads the results of another launch needs a barrier. Each layer has several.
+  // A launch that reads the results of another launch needs a barrier. Each layer has several such
+  // launches.
   ASSERT_GE(whole.n_barriers, 12);
-  // Barrier 0 is between submissions. layers_test.cpp tests it.
+  // Barrier 0 separates submissions. layers_test.cpp tests this barrier.
   for (int barrier = 1; barrier < whole.n_barriers; ++barrier) {
     const Watched watched = watch(GetParam(), barrier);
     EXPECT_EQ(watched.n_barriers, whole.n_barriers);

@@ -1,4 +1,4 @@
-// How a device is queried, and how the answers are read.
+// Tests of how a device is queried and how the answers are read.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -108,7 +108,7 @@ TEST(Caps, AnOldDeviceIsListed) {
   EXPECT_EQ(missing_of(caps), std::vector<std::string>{"Vulkan 1.2 (has 1.1.0)"});
 }
 
-TEST(Caps, SubgroupSizeControlNeedsTheFeature) {
+TEST(Caps, SubgroupSizeControlNeedsItsFeature) {
   FakeDriver driver;
   driver.has_subgroup_size_control_feature = false;
   const DeviceCaps caps = caps_of(driver);
@@ -184,7 +184,7 @@ TEST(Caps, CpuDevicesReportTheSystemsMemory) {
   EXPECT_NE(caps.heaps.at(0).available_bytes, caps.heaps.at(0).size_bytes);
 }
 
-TEST(Caps, Names) {
+TEST(Caps, HaveReadableNames) {
   EXPECT_EQ(name_of(DeviceType::discrete), "discrete");
   EXPECT_EQ(name_of(DeviceType::integrated), "integrated");
   EXPECT_EQ(name_of(DeviceType::virtual_gpu), "virtual");

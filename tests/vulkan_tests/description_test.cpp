@@ -1,4 +1,4 @@
-// What is known of a device from its capabilities alone.
+// Tests of what a device's capabilities alone tell about the device.
 #include "vulkan/description.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ DeviceCaps with_memory(DeviceType type, std::vector<MemoryHeap> heaps,
   return caps;
 }
 
-/// A discrete GPU with 8 GiB. The host can map 256 MiB.
+/// A discrete GPU with 8 GiB of memory. The host can map 256 MiB of this memory.
 DeviceCaps discrete() {
   return with_memory(
       DeviceType::discrete,
@@ -46,7 +46,7 @@ std::vector<MemoryKind> memory_of(const DeviceCaps& caps) {
   return describe_device(caps)->memory();
 }
 
-TEST(VulkanDescription, OfADiscreteGpu) {
+TEST(VulkanDescription, ReportsTheMemoryOfADiscreteGpu) {
   const auto memory = memory_of(discrete());
   ASSERT_EQ(memory.size(), 2u);
   EXPECT_EQ(memory[0].name, "device memory");
@@ -59,7 +59,7 @@ TEST(VulkanDescription, OfADiscreteGpu) {
   EXPECT_EQ(describe_device(discrete())->max_buffer_bytes(), 4 * kGiB);
 }
 
-TEST(VulkanDescription, OfADiscreteGpuVisibleToTheHost) {
+TEST(VulkanDescription, ReportsADiscreteGpuWhoseMemoryTheHostCanMap) {
   DeviceCaps caps = discrete();
   caps.memory_types[4].heap = 0;
   const auto memory = memory_of(caps);
@@ -68,7 +68,7 @@ TEST(VulkanDescription, OfADiscreteGpuVisibleToTheHost) {
   EXPECT_EQ(memory[1].backend_bytes, kBlock) << "readback";
 }
 
-TEST(VulkanDescription, OfAnIntegratedGpu) {
+TEST(VulkanDescription, ReportsTheMemoryOfAnIntegratedGpu) {
   const DeviceCaps caps = with_memory(DeviceType::integrated, {{12 * kGiB, 7 * kGiB, true}},
                                       {{0, kDevice | kHost}, {0, kDevice | kHost | kCached}});
   const auto memory = memory_of(caps);
@@ -78,7 +78,7 @@ TEST(VulkanDescription, OfAnIntegratedGpu) {
   EXPECT_EQ(memory[1].backend_bytes, 0u);
 }
 
-TEST(VulkanDescription, OfACpuDeviceIsSystemMemory) {
+TEST(VulkanDescription, ReportsSystemMemoryForACpuDevice) {
   const auto memory = memory_of(
       with_memory(DeviceType::cpu, {{2 * kGiB, 3 * kGiB, true}}, {{0, kDevice | kHost | kCached}}));
   ASSERT_EQ(memory.size(), 1u);
@@ -86,13 +86,13 @@ TEST(VulkanDescription, OfACpuDeviceIsSystemMemory) {
   EXPECT_EQ(memory[0].available_bytes, 3 * kGiB) << "not the nominal size";
 }
 
-TEST(VulkanDescription, OfADeviceWithoutMemory) {
+TEST(VulkanDescription, ReportsADeviceWithoutMemory) {
   const auto memory = memory_of(with_memory(DeviceType::discrete, {}, {}));
   ASSERT_EQ(memory.size(), 1u);
   EXPECT_EQ(memory[0].available_bytes, 0u);
 }
 
-TEST(VulkanDescription, CountsBlocks) {
+TEST(VulkanDescription, CountsTheBlocksThatAllocationsTake) {
   const DeviceCaps caps = discrete();
   const auto allocated = [&](std::vector<std::uint64_t> sizes) {
     return allocated_bytes(caps, sizes);
@@ -110,7 +110,7 @@ TEST(VulkanDescription, PackedWeightsTakeNoMoreThanStoredOnes) {
   expect_packed_like_stored(*describe_device(discrete()));
 }
 
-/// The default configuration in 4 bits. Blocks waste little memory.
+/// Tests the default configuration in 4 bits. Rounding up to whole blocks must waste little memory.
 TEST(VulkanDescription, TheDefaultModelFits) {
   const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
   const MemoryNeed need =

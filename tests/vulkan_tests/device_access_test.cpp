@@ -1,4 +1,4 @@
-// Device nodes of GPUs that the user may not open.
+// Tests with device nodes of GPUs that the user may not open.
 #include "vulkan/device/device_access.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ class DeviceAccess : public testing::Test {
     for (const char* name : {"dri/card0", "dri/renderD128", "dri/renderD129", "null", "nvidia0"})
       write_text(dev_ / name, "");
   }
-  /// The reported problem if opening any of `nodes` fails with `error`.
+  /// The problem that is reported if opening any of `nodes` fails with the error number `error`.
   std::string problem(const std::vector<std::string>& nodes, int error) const {
     return access_problem(dev_.path(), [&](const std::filesystem::path& node) {
       const bool fails = std::find(nodes.begin(), nodes.end(), node.filename()) != nodes.end();

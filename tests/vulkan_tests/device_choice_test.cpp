@@ -1,4 +1,4 @@
-// Which device is chosen, and which reason each device gets.
+// Tests of which device is chosen, and of the reason that is given for each device.
 #include "vulkan/device/device_choice.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ Devices devices_of(const std::vector<DeviceType>& types) {
   return devices;
 }
 
-/// Chooses a device and checks the properties of every choice.
+/// Chooses a device and checks what must be true of every choice.
 DeviceChoice choose(const Devices& devices, const std::string& selector = "") {
   DeviceChoice choice = choose_device(devices, selector);
   EXPECT_EQ(choice.verdicts.size(), devices.size());
@@ -77,7 +77,7 @@ TEST(DeviceChoice, TiesGoToTheMoreCapableThenToTheFirst) {
   EXPECT_EQ(choose(devices).chosen, 2u);
   expect_holds(choose(devices).verdicts[1].reason, "it has matrix units");
 
-  // The amount of memory does not count, and the device type outweighs capabilities.
+  // The amount of memory plays no role. The type of a device counts more than its capabilities.
   devices[0].heaps = {{std::uint64_t{1} << 40, std::uint64_t{1} << 40, true}};
   EXPECT_EQ(choose(devices).chosen, 2u);
   devices[2].type = DeviceType::integrated;
@@ -132,7 +132,7 @@ TEST(DeviceChoice, AcceptsSelectorsOfEachKind) {
       {"llvmpipe", 1},
       {"LLVM 15", 1},
       {"GPU 2", 2},
-      {"256", 1},  // part of a name, because it is too large for an index
+      {"256", 1},  // too large for an index, so it is part of a name
   };
   for (const auto& [selector, expected] : cases) {
     SCOPED_TRACE(selector);
@@ -169,7 +169,7 @@ TEST(DeviceChoice, ReportsSelectorsThatMatchNothing) {
   }
 }
 
-TEST(DeviceChoice, AnEarlierKindOfSelectorWins) {
+TEST(DeviceChoice, AnIndexOrAPciAddressWinsOverAName) {
   Devices devices = devices_of({DeviceType::discrete, DeviceType::discrete});
   devices[0].name = "GPU 1";
   EXPECT_EQ(choose(devices, "1").chosen, 1u) << "an index wins over a name";

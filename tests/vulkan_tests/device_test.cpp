@@ -14,7 +14,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens `physical` and uses it briefly.
+/// Opens the device `physical` and makes a few calls.
 void expect_opens(const Instance& instance, const Instance::PhysicalDevice& physical) {
   const Device device(instance, physical);
   EXPECT_NE(device.queue(), nullptr);
@@ -85,7 +85,7 @@ TEST(Device, SetsNoNamesWithoutDebugUtils) {
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceExtensionProperties";
   FailingCalls::now().n_failures = 1000;
-  FailingCalls::now().result = VK_SUCCESS;  // the list stays empty
+  FailingCalls::now().result = VK_SUCCESS;  // calls succeed, but the list stays empty
   const Instance instance(FailingCalls::hook);
   EXPECT_FALSE(instance.has_debug_utils());
   const Device device(instance, instance.devices().at(0));

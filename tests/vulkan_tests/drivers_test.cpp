@@ -1,4 +1,5 @@
-// Which drivers are loaded: where their manifests are found, and which drivers work in a trial.
+// Tests of which drivers are loaded: where their manifests are found, and which drivers pass a
+// trial.
 #include "vulkan/drivers/drivers.h"
 
 #include <gtest/gtest.h>
@@ -24,9 +25,10 @@ using std::filesystem::path;
 
 using Paths = std::vector<path>;
 
-/// A fake machine that loads drivers. It crashes if it loads a driver in `bad`, or if it loads more
-/// than one driver in `enemies`. If it loads a driver in `hiding`, no device is listed. Otherwise
-/// each loaded driver lists one device, except the drivers in `without_hardware`.
+/// A fake machine that loads drivers.
+///   - It crashes if it loads a driver in `bad`, or more than one driver in `enemies`.
+///   - It lists no device at all if it loads a driver in `hiding`.
+///   - Otherwise it lists one device per loaded driver, except for drivers in `without_hardware`.
 struct FakeMachine {
   Paths installed;
   std::set<path> bad = {};
@@ -79,7 +81,7 @@ TEST(SortOutDrivers, LeavesOutACrashingDriver) {
   }
 }
 
-TEST(SortOutDrivers, KeepsTheFirstOfTwoThatCrashTogether) {
+TEST(SortOutDrivers, KeepsTheFirstOfTwoDriversThatCrashTogether) {
   FakeMachine machine{.installed = {"a", "b", "c"}, .enemies = {"a", "c"}};
   const Drivers drivers = machine.sort_out();
   EXPECT_EQ(rejected_of(drivers), Paths{"c"});
@@ -194,7 +196,7 @@ TEST_F(DriverManifests, NamedInTheEnvironmentReplaceAllOthers) {
   EXPECT_EQ(driver_manifests(), Paths());
 }
 
-TEST_F(DriverManifests, CircumstancesChangeWithTheFiles) {
+TEST_F(DriverManifests, TrialCircumstancesChangeWithFilesAndEnvironment) {
   const Paths manifests = {add("a.json")};
   const std::string before = driver_circumstances(manifests);
   EXPECT_EQ(driver_circumstances(manifests), before);

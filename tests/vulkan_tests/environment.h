@@ -1,4 +1,4 @@
-// Environment variables that are set for the duration of a test.
+// Environment variables that a test sets for a limited time.
 #pragma once
 
 #include <cstdlib>
@@ -7,7 +7,7 @@
 
 namespace bitaxon::vulkan::test {
 
-/// Sets a variable. The destructor restores the previous value.
+/// Sets a variable. The destructor restores the previous value of the variable.
 class EnvironmentVariable {
  public:
   EnvironmentVariable(const char* name, const std::string& value) : name_(name) {

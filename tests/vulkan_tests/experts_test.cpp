@@ -1,5 +1,5 @@
-// Properties of the expert ops that their cases do not cover. The ops accept indexes that no router
-// gives, and the result of a row does not depend on the other rows of the same experts.
+// Tests of the expert ops that their op cases do not cover. The ops must accept expert indexes that
+// no router gives. The result of a row must not depend on the other rows of the same experts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,9 +20,9 @@ constexpr std::int64_t kTopK = 2;
 
 enum class Half { swiglu, down };
 
-/// The rows of a step. Both halves of the experts take rows [R, n_columns] and expert indexes.
+/// The rows of a step. Both expert ops take rows [R, n_columns] and expert indexes.
 struct Step {
-  std::vector<std::int32_t> experts;  ///< [R, top_k]
+  std::vector<std::int32_t> experts;  ///< indexes of the chosen experts, [R, top_k]
   std::vector<std::int32_t> order;    ///< row i of the step has the random numbers of row order[i]
 };
 
@@ -36,7 +36,7 @@ Step step_of(std::int32_t n_rows) {
   return step;
 }
 
-/// Adds an input with rows of random numbers, in the order of the step.
+/// Adds an input with random rows. The rows are in the order of the step.
 std::size_t add_rows(OpProblem& p, const Step& step, std::vector<std::int64_t> row_shape) {
   std::int64_t n = 1;
   for (const std::int64_t size : row_shape) n *= size;

@@ -8,7 +8,8 @@ namespace {
 
 FakeDriver* driver = nullptr;
 
-/// Calls fill(structure) for each structure of this type in the pNext list that begins with `head`.
+/// Calls fill(structure) for each structure of the type `type` in the pNext list that begins with
+/// `head`.
 template <class T, class Fill>
 void fill_in(void* head, VkStructureType type, const Fill& fill) {
   for (auto* at = static_cast<VkBaseOutStructure*>(head); at != nullptr; at = at->pNext)

@@ -1,15 +1,16 @@
-// Fake devices and drivers.
+// Fake devices, and fake drivers for them.
 #pragma once
 
 #include "vulkan/device/device_caps.h"
 
 namespace bitaxon::vulkan::test {
 
-/// A device that just meets the floor: each limit has the lowest allowed value.
+/// A device that just meets the floor: each of its limits has the lowest value that the program
+/// accepts.
 DeviceCaps plain_device(std::uint32_t index, DeviceType type);
 
-/// A driver with one device. The members describe the device. The functions of the driver answer
-/// from the members and record the queries.
+/// A fake driver with one device. The data members describe the device. The functions of the driver
+/// answer from these members and record each query.
 struct FakeDriver {
   std::uint32_t loader_version = VK_API_VERSION_1_3;
   std::uint32_t device_version = VK_API_VERSION_1_3;
@@ -21,9 +22,11 @@ struct FakeDriver {
   bool has_subgroup_size_control_feature = true;
   VkShaderStageFlags subgroup_stages = VK_SHADER_STAGE_ALL;
 
-  std::vector<VkStructureType> asked;  ///< the structures in the pNext lists of all queries
+  /// Types of the structures in the pNext lists of all queries so far.
+  std::vector<VkStructureType> asked;
 
-  /// The table uses this object and must not outlive it. Only one object may be used at a time.
+  /// The driver's functions. They use this object, so they must not outlive it. Only one object may
+  /// be used at a time.
   Functions functions();
 };
 

@@ -12,7 +12,8 @@ namespace bitaxon::vulkan::test {
 namespace {
 
 FailingCalls calls;
-std::map<std::string, std::set<std::uint64_t>> alive;  ///< live handles by kind of object
+/// Handles of the existing objects, by kind of object.
+std::map<std::string, std::set<std::uint64_t>> alive;
 
 /// Whether the specification lets this function return VK_ERROR_DEVICE_LOST.
 bool tells_of_loss(std::string_view name) {
@@ -20,8 +21,8 @@ bool tells_of_loss(std::string_view name) {
          name == "vkGetSemaphoreCounterValue" || name == "vkGetQueryPoolResults";
 }
 
-/// Counts a call. Returns the error that the call must return, or VK_SUCCESS if the real function
-/// is to be called.
+/// Counts a call of the function `name`. Returns the error that this call must return. Returns
+/// VK_SUCCESS if the driver's own function is to be called.
 VkResult failure_now(const char* name) {
   const int n = ++calls.n_calls[name];
   if (calls.lost && tells_of_loss(name)) return VK_ERROR_DEVICE_LOST;
@@ -36,8 +37,8 @@ bool begins_with(std::string_view text, std::string_view start) {
   return text.rfind(start, 0) == 0;
 }
 
-/// The kind of object that a function creates: "Buffer" for vkCreateBuffer. Empty if the function
-/// creates no object.
+/// The kind of object that a function creates, such as "Buffer" for vkCreateBuffer. Empty if the
+/// function creates no object.
 std::string kind_made(std::string_view name) {
   if (name == "vkAllocateMemory") return "Memory";
   if (name == "vkCreateComputePipelines") return "Pipeline";
@@ -53,7 +54,7 @@ std::uint64_t number_of(Handle handle) {
   return reinterpret_cast<std::uint64_t>(handle);
 }
 
-/// Wraps one function of the driver. There is one specialization per member of Functions.
+/// The wrapper of one function of the driver. Each member of Functions has its own specialization.
 template <auto member>
 struct Wrapped;
 template <class Result, class... Arguments, Result (VKAPI_PTR* Functions::*member)(Arguments...)>
@@ -71,11 +72,12 @@ struct Wrapped<member> {
     if constexpr (kFallible) {
       const int n_failed = calls.n_failed;
       const VkResult failure = failure_now(name);
-      // Nothing runs on a lost device, so the real device must become idle, too.
+      // A lost device runs nothing. The real device is not lost, so it must become idle here.
       if (calls.lost && std::string_view(name) == "vkDeviceWaitIdle") real(arguments...);
       if (failure != VK_SUCCESS || calls.n_failed != n_failed) return failure;
       const VkResult result = real(arguments...);
-      // The created object is the last argument: VkX*, where VkX is a pointer.
+      // The last argument points to the created object: its type is VkX*, where VkX is itself a
+      // pointer.
       using Made = std::tuple_element_t<kCount - 1, Types>;
       if constexpr (std::is_pointer_v<std::remove_pointer_t<Made>>) {
         const std::string kind = kind_made(name);
@@ -101,7 +103,7 @@ struct Wrapped<member> {
   }
 
   static void put_into(Functions& functions, const char* its_name) {
-    // The hook may get the same table again after it has replaced functions.
+    // The hook may get the same table again after it has put wrappers into the table.
     if (functions.*member == nullptr || functions.*member == &call) return;
     if (!kFallible && kind_destroyed(its_name).empty()) return;
     real = functions.*member;
@@ -121,8 +123,8 @@ struct Wrapped<member> {
 PFN_vkGetInstanceProcAddr real_instance_lookup = nullptr;
 PFN_vkGetDeviceProcAddr real_device_lookup = nullptr;
 
-/// Returns `found`, or its wrapper if `name` is the destroy function. A destroy function is wrapped
-/// when it is looked up, because it may be called before the hook.
+/// Returns `found`, or its wrapper if `name` is the name of the destroy function. A destroy
+/// function is wrapped when it is looked up, because it may be called before the hook runs.
 template <auto destroy>
 PFN_vkVoidFunction counted(const char* destroy_name, const char* name, PFN_vkVoidFunction found) {
   if (std::string_view(destroy_name) != name || found == nullptr) return found;

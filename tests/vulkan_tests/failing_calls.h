@@ -1,4 +1,4 @@
-// Vulkan functions that fail on request. Calls are counted, and created objects are tracked.
+// Makes Vulkan functions fail on request, counts their calls, and keeps track of created objects.
 #pragma once
 
 #include <map>
@@ -9,30 +9,31 @@
 
 namespace bitaxon::vulkan::test {
 
-/// Which call fails, and counts of all calls. hook() is a hook for Instance. It wraps all functions
-/// of the driver that return a VkResult or destroy an object. Destroying an object that does not
-/// exist fails the test.
+/// States which call fails, and counts all calls. hook() is a hook for Instance that wraps all
+/// functions of the driver that return a VkResult or destroy an object. A test fails if it destroys
+/// an object that does not exist.
 struct FailingCalls {
-  std::string name;                               ///< the function that fails; empty if none
-  int first = 1;                                  ///< the first call that fails
-  int n_failures = 1;                             ///< the number of successive calls that fail
-  VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;  ///< the result of a failing call
-  std::string missing;  ///< a function that the loader or the driver lacks
+  std::string name;    ///< the function that fails; empty: no function
+  int first = 1;       ///< number of the first failing call; 1 is its first call
+  int n_failures = 1;  ///< number of successive failing calls
+  VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;  ///< result of each failing call
+  std::string missing;  ///< a function that the loader or the driver does not have
 
   std::map<std::string, int> n_calls;
   int n_failed = 0;
-  /// Whether the device was lost. Every function that can report the loss then does so.
+  /// Whether the device is lost. Every function that can report a lost device then does so.
   bool lost = false;
 
   /// Makes all functions work again and resets the counts.
   static void reset();
   static FailingCalls& now();
   static void hook(Functions& functions);
-  /// Expects that every created object has been destroyed. Names the objects that still exist.
+  /// Expects that every created object has been destroyed. A failure names the objects that still
+  /// exist.
   static void expect_nothing_left();
 };
 
-/// The functions of the table that return a VkResult.
+/// The names of the functions in the table that return a VkResult.
 std::vector<std::string> fallible_calls();
 
 }  // namespace bitaxon::vulkan::test

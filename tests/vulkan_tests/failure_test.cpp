@@ -1,5 +1,5 @@
-// Each Vulkan call that opens a device fails once. The failure must give a typed error and leave no
-// object behind.
+// Tests in which each Vulkan call that opens a device fails once. The failure must give an Error of
+// the right kind, and must leave no object behind.
 #include <gtest/gtest.h>
 
 #include "environment.h"
@@ -12,7 +12,8 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Opens an instance and its first device, with validation. Returns the number of devices.
+/// Opens an instance and its first device, with validation. Returns the number of devices in the
+/// instance.
 std::size_t open_all() {
   const EnvironmentVariable validation("BIT_AXON_VALIDATION", "1");
   Messages messages;
@@ -86,7 +87,7 @@ TEST(Failure, QueriesAgainIfAListGrows) {
   }
 }
 
-TEST(Failure, NoDevicesIsNotAnError) {
+TEST(Failure, AMachineWithoutDevicesIsNotAnError) {
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumeratePhysicalDevices";
   for (const VkResult result : {VK_ERROR_INITIALIZATION_FAILED, VK_SUCCESS}) {
@@ -103,7 +104,7 @@ TEST(Failure, AnOldLoaderIsUnsupported) {
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
   FailingCalls::reset();
   FailingCalls::now().name = "vkEnumerateInstanceVersion";
-  FailingCalls::now().result = VK_SUCCESS;  // without a version, so version 1.0 is assumed
+  FailingCalls::now().result = VK_SUCCESS;  // the call gives no version, so version 1.0 is assumed
   expect_error(open_all, ErrorKind::unsupported, {"version 1.0.0", "1.2 is needed"});
 }
 
@@ -115,7 +116,7 @@ TEST(Failure, NoDriverIsUnsupported) {
 }
 
 TEST(Failure, MissingFunctionsAreNamed) {
-  // The first function of each list is missing. Without it, nothing can be destroyed.
+  // In each list, the first function is missing. Without this function, nothing can be destroyed.
   for (const char* name :
        {"vkEnumeratePhysicalDevices", "vkGetPhysicalDeviceProperties2", "vkGetDeviceProcAddr"})
     expect_missing_is_said(name, ErrorKind::unsupported);

@@ -1,4 +1,4 @@
-// The floor names each requirement that a device does not meet.
+// Tests of the floor, which names each requirement that a device does not meet.
 #include "vulkan/device/floor.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace bitaxon::vulkan::test {
 namespace {
 
 struct Lack {
-  std::string expected;  ///< the whole line that names the requirement
+  std::string expected;  ///< the whole line that must name the requirement
   std::function<void(DeviceCaps&)> take_away;
 };
 

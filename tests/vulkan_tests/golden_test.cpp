@@ -39,12 +39,12 @@ class VulkanGolden : public testing::TestWithParam<GoldenParam> {
 
 class VulkanGoldenSplits : public VulkanGolden {};
 
-TEST_P(VulkanGoldenSplits, PrefillInAnySplit) {
+TEST_P(VulkanGoldenSplits, PrefillInAnySplitAgreesWithTheRecording) {
   for (const auto& pieces : case_.prompt_splits())
     expect_within(case_.bound(), case_.prefill(pieces));
 }
 
-TEST_P(VulkanGolden, DecodesWithCarriedState) {
+TEST_P(VulkanGolden, DecodingWithCarriedStateAgreesWithTheRecording) {
   const GoldenRows rows = case_.decode();
   expect_within(case_.bound(), rows);
   for (std::size_t t = 0; t < case_.greedy_ids().size(); ++t) {
@@ -54,12 +54,12 @@ TEST_P(VulkanGolden, DecodesWithCarriedState) {
   }
 }
 
-TEST_P(VulkanGolden, EveryLayer) {
+TEST_P(VulkanGolden, EveryLayerAgreesWithTheRecording) {
   for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
 }
 
-/// One folder if `brief`, otherwise the other folders. Each split of the other folders takes
-/// seconds on a software driver.
+/// The parameters for one folder if `brief` is true, otherwise for all other folders. Each split of
+/// the other folders takes seconds on a software driver.
 std::vector<GoldenParam> split_params(bool brief) {
   std::vector<GoldenParam> some = params();
   std::erase_if(some, [&](const GoldenParam& param) { return is_brief(param) != brief; });

@@ -5,7 +5,8 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// Makes launches with one access each. Returns whether only the last launch needs a barrier.
+/// Passes launches with one access each to a tracker. Returns whether the last launch needs a
+/// barrier and no other launch does.
 bool last_alone_needs_one(std::initializer_list<MemoryAccess> launches) {
   HazardTracker tracker;
   const MemoryAccess* last = launches.end() - 1;
@@ -48,9 +49,12 @@ TEST(HazardTracker, NeedsABarrierIfRangesOverlapByAByte) {
 }
 
 TEST(HazardTracker, NeedsNoBarrierIfRangesDoNotOverlap) {
-  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 256, kRead}}));     // before
-  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 512, 256, kRead}}));   // after
-  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 1024, 256, kRead}}));  // far
+  // The read range lies before the written range.
+  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 0, 256, kRead}}));
+  // The read range lies directly after the written range.
+  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 512, 256, kRead}}));
+  // The read range lies far behind the written range.
+  EXPECT_FALSE(last_alone_needs_one({{1, 256, 256, kWrite}, {1, 1024, 256, kRead}}));
   EXPECT_FALSE(last_alone_needs_one({{1, 0, 256, kWrite}, {2, 0, 256, kRead}}));
 }
 

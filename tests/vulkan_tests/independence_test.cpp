@@ -1,5 +1,5 @@
-// A row gives the same result alone, among other rows, and in a step with a prefill chunk, within
-// the tolerance of exact precision. The test runs one case of every op on Vulkan.
+// Tests that a row gives the same result alone, among other rows, and in a step with a prefill
+// chunk, within the tolerance of exact precision. This test runs one case of every op on Vulkan.
 // tests/op_tests/independence_test.cpp runs all cases on the CPU.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace bitaxon::test {
 namespace {
 
-TEST(VulkanIndependence, RowsOfEveryOpDoNotDependOnTheirStep) {
+TEST(VulkanIndependence, RowsOfEveryOpDoNotDependOnOtherRowsInTheirStep) {
   for (const OpCases& cases : every_op_case()) {
     const auto chosen = std::ranges::find_if(
         cases.cases, [](const OpCase& c) { return (c.tags & kEveryMode) != 0; });

@@ -1,4 +1,4 @@
-// Tests the loader and the drivers of this machine. At least one driver must be installed, for
+// Tests the loader and the drivers of this machine. The machine needs at least one driver, for
 // example mesa-vulkan-drivers.
 #include "vulkan/device/instance.h"
 
@@ -14,7 +14,8 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-/// Provokes an error by creating a buffer of 0 bytes. Returns the messages about the error.
+/// Causes a validation error by creating a buffer of 0 bytes. Returns the messages about this
+/// error.
 std::vector<std::string> messages_about_an_error() {
   Messages messages;
   {
@@ -71,7 +72,7 @@ TEST(Instance, ReportsALibraryThatIsNotALoader) {
                {"damaged", "libvulkan1"});
 }
 
-TEST(Instance, TriesTheSecondName) {
+TEST(Instance, TriesTheSecondNameOfTheLoader) {
   std::vector<std::string> names = default_loader_names();
   names.insert(names.begin(), "libno-such-vulkan.so.1");
   EXPECT_FALSE(Instance(nullptr, nullptr, names).devices().empty());

@@ -1,4 +1,4 @@
-// The interfaces of shaders, and launches that do not fit such an interface.
+// Tests of the interfaces of shaders, and of launches that do not fit an interface.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -28,8 +28,8 @@ TEST(SpirvReflection, ReadsEveryShader) {
       writes |= interface.bindings[b].writable;
     }
     EXPECT_TRUE(writes);
-    // Binding 0 is the step buffer, which is read-only. The exceptions are the shaders that measure
-    // the device outside of a step.
+    // Binding 0 is the step buffer, which shaders must not write. The exceptions are the shaders
+    // that measure the device outside of a step.
     EXPECT_EQ(interface.bindings[0].writable,
               shader == Shader::read_words || shader == Shader::multiply_add);
     // The first constant of every shader is the workgroup size.
@@ -77,7 +77,7 @@ TEST(SpirvReflection, HandlesCodeThatIsCutAnywhere) {
       ++refused;
     }
   }
-  // The other lengths end between two instructions.
+  // The lengths that are not refused end between two instructions.
   EXPECT_GT(refused, static_cast<int>(code.size()) / 2);
 }
 

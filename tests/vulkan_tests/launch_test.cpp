@@ -1,4 +1,5 @@
-// Checks the launches of every case of every op for many kinds of devices. Needs no real device.
+// Checks the launches of every case of every op for many kinds of devices. The test needs no real
+// device.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -102,7 +103,7 @@ const ShaderInterface& interface_of(Shader shader) {
   return place->second;
 }
 
-/// The launches of a case's only node.
+/// The launches of an op case on one device. The graph of a case has only one node.
 class CaseLaunches {
  public:
   CaseLaunches(const OpProblem& problem, const NamedCaps& device)
@@ -149,8 +150,8 @@ class CaseLaunches {
     EXPECT_EQ(binding.size_bytes % 4, 0U);
     EXPECT_EQ(binding.offset_bytes % 256, 0U);
     EXPECT_LE(binding.offset_bytes + binding.size_bytes, extent_of(binding));
-    // A tensor may be bound in pieces. Each piece must then fit the device. Other tensors are bound
-    // whole, and binding refuses them if they are too large.
+    // If only a piece of a tensor is bound, the piece must be within the device's limit. A tensor
+    // that is bound as a whole may exceed the limit, because binding then refuses it.
     if (binding.kind == Binding::Kind::value && binding.size_bytes < extent_of(binding)) {
       EXPECT_LE(binding.size_bytes, caps_.max_storage_buffer_bytes);
     }
@@ -177,7 +178,8 @@ class CaseLaunches {
     for (const GridAxis& axis : launch.grid) EXPECT_GT(axis.rows_per_group, 0U);
   }
 
-  /// Whether the launches before launch `i` write all bytes of `range`, a range of scratch memory.
+  /// Whether the launches before launch `i` write every byte of `range`. The range is in scratch
+  /// memory.
   bool written_before(const Binding& range, std::size_t i) const {
     std::size_t end = range.offset_bytes;
     for (std::size_t earlier = 0; earlier < i; ++earlier)
@@ -197,7 +199,7 @@ class CaseLaunches {
     EXPECT_TRUE(written_before(grid, i));
   }
   void check_scratch_is_written_first(std::size_t i) const {
-    // If a variant of a shader does not use a binding, only one word is bound.
+    // If a variant of a shader does not use a binding, only one word is bound there.
     for (const Binding& binding : launches_[i].bindings)
       if (binding.kind == Binding::Kind::scratch && binding.access == Access::read &&
           binding.size_bytes > 4) {
@@ -206,8 +208,8 @@ class CaseLaunches {
       }
   }
 
-  /// Checks that the launches bind with write access every byte of each operand that the node
-  /// writes, and no operand that the node only reads.
+  /// Checks that the launches can write every byte of each operand that the node writes, and cannot
+  /// write any operand that the node only reads.
   void check_everything_is_written() const {
     for (const Operand& operand : node().operands) {
       if (operand.value < 0 || graph_->value(operand.value).shape.elements() == 0) continue;
@@ -253,12 +255,13 @@ TEST_P(LaunchesOfOp, FitEveryDevice) {
       try {
         CaseLaunches(problem, device).check();
       } catch (const Error& error) {
-        // A device may be too small for some shapes, but not for the shapes of the default model.
+        // A device may be too small for the shapes of some cases, but not for the shapes of the
+        // default model.
         EXPECT_EQ(error.kind(), ErrorKind::unsupported) << error.what();
         EXPECT_TRUE((op_case.tags & kModel) == 0 || device.caps.max_storage_buffer_bytes < 1 << 27)
             << error.what();
       }
-      if (HasFailure()) return;  // further failures would only repeat the first
+      if (HasFailure()) return;  // one failure is enough
     }
   }
 }

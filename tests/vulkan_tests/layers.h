@@ -1,4 +1,4 @@
-// The validation layers: how to enable them, and which of them the environment enables.
+// Functions for validation layers: how to enable them, and which of them the environment enables.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,15 @@
 namespace bitaxon::test {
 
 inline constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
-/// Values of VK_LAYER_ENABLES, in addition to the core checks. CMakeLists.txt has the same values.
+/// Values of VK_LAYER_ENABLES that enable checks in addition to the core checks. CMakeLists.txt has
+/// the same values.
 inline constexpr const char* kSynchronization =
     "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT:"
     "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT";
 inline constexpr const char* kGpuAssisted = "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT";
 
-/// While an object of this class lives, new instances have the validation layer with `enables`,
-/// whatever the environment says.
+/// As long as an object of this class lives, new instances have the validation layer with the
+/// checks `enables`. The environment does not matter.
 class WithLayer {
  public:
   explicit WithLayer(const char* enables)
@@ -43,15 +44,16 @@ inline bool any_holds(const std::vector<std::string>& messages, std::string_view
   });
 }
 
-/// Newer layers report the settings that they change for themselves ("Forcing shaderInt64 to
-/// VK_TRUE").
+/// Whether a message is about the layer itself. Newer layers report which device settings they
+/// change for their own needs ("Forcing shaderInt64 to VK_TRUE").
 inline bool is_about_the_layer(const std::string& message) {
   return message.find("Internal Warning:") != std::string::npos;
 }
 
-/// Works around a bug of the layers (1.3.239): with GPU-assisted validation they do not track
-/// submissions. Each query for the value of a timeline semaphore then waits ten seconds and ends in
-/// the message "most likely a validation bug". With this hook, the queries do not reach the layers.
+/// Works around a bug of the layers (1.3.239). With GPU-assisted validation, the layers do not
+/// track submissions. Each query for the value of a timeline semaphore then waits for ten seconds
+/// and gives the message "most likely a validation bug". This hook keeps the queries from the
+/// layers.
 void answer_for_semaphores(vulkan::Functions& functions);
 
 }  // namespace bitaxon::test

@@ -1,5 +1,5 @@
 // Checks that the layers that the environment enables are present and detect errors. Without this
-// test, a run with missing or misspelled layers would pass.
+// test, nobody would notice if the layers were missing or misspelled.
 #include "vulkan_tests/layers.h"
 
 #include <gtest/gtest.h>
@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::int64_t kCols = 64;
 
-/// Runs two steps of two products and returns the messages of the layers. The second product reads
-/// the result of the first and has a weight that claims to have claimed_rows rows.
+/// Runs two steps and returns the messages of the layers. Each step computes two products. The
+/// second product reads the result of the first product. The weight of the second product claims to
+/// have `claimed_rows` rows.
 std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t claimed_rows) {
   vulkan::Messages messages;
   options.messages = &messages;
@@ -38,7 +39,7 @@ std::vector<std::string> provoke(vulkan::VulkanOptions options, std::int64_t cla
         plan, {.arena = arena, .state = {}, .state_layout = std::make_shared<StateLayout>()});
     StepBuffer step;
     step.n_rows = step.n_segments = step.segments[0].n_rows = 1;
-    // Only barriers order the two steps.
+    // Nothing but barriers orders the two steps.
     backend->submit(executable, step);
     backend->wait(backend->submit(executable, step));
   }

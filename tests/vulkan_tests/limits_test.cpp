@@ -1,4 +1,5 @@
-// Tensors and grids that are too large for one binding or one dispatch.
+// Tests with tensors that are too large for one binding, and grids that are too large for one
+// dispatch.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +23,8 @@ std::shared_ptr<Backend> backend_with(std::function<void(vulkan::DeviceCaps&)> l
 
 void bind_at_most_64_kib(vulkan::DeviceCaps& caps) { caps.max_storage_buffer_bytes = 65536; }
 
-/// The product of n_rows rows of 128 columns with a weight [1, n_out, 128], plus a residual.
+/// A case that multiplies n_rows rows of 128 columns by a weight [1, n_out, 128] and adds a
+/// residual.
 OpCase product(std::uint32_t n_rows, std::int64_t n_out, Format format = Format::f32) {
   const Tolerance tolerance{0, "float32 sums of 128 products, in any order"};
   OpCase product{fmt::format("limits_{}_{}", n_rows, n_out), kEdge, tolerance, {}};
@@ -61,7 +63,7 @@ TEST(Limits, AcceptsAWeightLargerThanABinding) {
 TEST(Limits, AResultLargerThanABindingTakesSeveralLaunches) {
   const auto backend = backend_with(bind_at_most_64_kib);
   for (const std::uint32_t n_rows : {8U, 40U, 67U}) {
-    expect_agreement(*backend, product(n_rows, 4000));  // 4 rows of 16000 bytes fit a binding
+    expect_agreement(*backend, product(n_rows, 4000));  // one binding holds 4 rows of 16000 bytes
     EXPECT_EQ(backend->last_step().dispatches, (n_rows + 3) / 4);
   }
 }
@@ -88,7 +90,7 @@ TEST(Limits, NamesAStateTensorLargerThanABinding) {
                {"layer_2.keys takes 72", "the largest binding is of 64.00 KiB"});
 }
 
-/// The logits of all rows may exceed one binding, because no shader reads them.
+/// No shader reads the logits of all rows, so these logits may be larger than a binding.
 TEST(Limits, AcceptsLogitsLargerThanABinding) {
   BitAxonConfig config = small_config();
   config.vocab_size = 3000;
@@ -103,12 +105,12 @@ TEST(Limits, AcceptsLogitsLargerThanABinding) {
     return logits;
   };
   const auto backend = backend_with([](vulkan::DeviceCaps& caps) {
-    caps.max_storage_buffer_bytes = 512 << 10;  // just fits the other activations of 512 rows
+    caps.max_storage_buffer_bytes = 512 << 10;  // enough for all other activations of 512 rows
   });
   EXPECT_EQ(logits_on(*backend), logits_on(vulkan_backend()));
 }
 
-/// Every launch that computes becomes a submission of its own, as on a slow device.
+/// Every launch that computes is a separate submission here, as on a slow device.
 TEST(Limits, AStepInManySubmissionsGivesTheSameTokens) {
   const auto tokens_on = [&](std::int64_t max_flops, std::size_t& submissions) {
     vulkan::VulkanOptions options = test_options();
@@ -143,7 +145,7 @@ TEST(Limits, NamesAGridLargerThanTheDeviceAllows) {
                {"work groups of", "at most 1 (maxComputeWorkGroupCount)"});
 }
 
-/// The weight exceeds the real binding limit of llvmpipe, which is 128 MiB.
+/// The weight is larger than the real limit of llvmpipe for a binding, which is 128 MiB.
 TEST(Limits, AWeightOf160MB) {
   constexpr std::int64_t kRows = 40'000, kCols = 1024;
   const auto value = [](std::int64_t row, std::int64_t col) {
@@ -172,8 +174,8 @@ TEST(Limits, AWeightOf160MB) {
     const Rounded expected = product({weight_row}, x_row.x);
     float actual = 0;
     std::memcpy(&actual, run.bytes(y).data() + o * 4, 4);
-    // The numbers follow a pattern, so their roundings are not independent. Only the worst case is
-    // a bound.
+    // The numbers follow a pattern, so their rounding errors are not independent. Only the
+    // worst-case bound applies.
     EXPECT_NEAR(actual, expected.value, expected.worst) << "output " << o;
   }
 }

@@ -1,4 +1,4 @@
-// The peak of host memory during loading.
+// Tests the peak of host memory while a model is loaded.
 #include <gtest/gtest.h>
 
 #include "support/borrowed_backend.h"
@@ -14,7 +14,7 @@ TEST(VulkanLoadingPeak, IsBelowTheModelAndItsLargestTensor) {
     expect_low_loading_peak(vulkan_backend());
     return;
   }
-  // The model is not in host memory.
+  // On this device, the model itself is not in host memory.
   const std::uint64_t growth = peak_growth_bytes(
       [] { Model::random(borrowed(vulkan_backend()), loading_config().spec(), 1, {}); });
   EXPECT_LT(growth, std::uint64_t{256} << 20);

@@ -1,4 +1,4 @@
-// Runs the tests. A test fails if a message of a validation layer arrives while it runs.
+// Runs the tests. A test fails if a validation layer sends a message while the test runs.
 #include <gtest/gtest.h>
 
 #include "vulkan_tests/test_device.h"
@@ -20,7 +20,7 @@ class MessagesFail final : public testing::EmptyTestEventListener {
 }  // namespace bitaxon::test
 
 int main(int argc, char** argv) {
-  bitaxon::test::messages();  // created before the backend, so that it outlives the backend
+  bitaxon::test::messages();  // creates the messages before the backend, so that they outlive it
   testing::InitGoogleTest(&argc, argv);
   testing::UnitTest::GetInstance()->listeners().Append(new bitaxon::test::MessagesFail);
   const int status = RUN_ALL_TESTS();

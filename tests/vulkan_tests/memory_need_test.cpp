@@ -1,5 +1,5 @@
-// A model that does not fit a device is refused before loading. Other models take at most the
-// announced memory.
+// Tests that a model that does not fit a device is refused before it is loaded, and that other
+// models take at most the announced memory.
 #include "model/memory_need.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ namespace {
 using vulkan::DeviceCaps;
 using vulkan::Functions;
 
-/// The live allocations of the driver.
+/// The live memory allocations of the driver and their sizes.
 std::map<VkDeviceMemory, std::uint64_t> given;
 PFN_vkAllocateMemory real_allocate = nullptr;
 PFN_vkFreeMemory real_free = nullptr;
@@ -69,7 +69,7 @@ TEST(VulkanMemory, RefusesMoreElementsThanShadersCanCount) {
   config.moe_num_experts = 512;
   config.hidden_dim = 8192;
   config.num_heads = 64;
-  config.moe_intermediate_dim = 1024;  // a stack has 2^32 elements
+  config.moe_intermediate_dim = 1024;  // each stack of experts has 2^32 elements
   const MemoryNeed need = need_on(vulkan_backend(), config);
   EXPECT_NE(need.too_large, "");
   EXPECT_FALSE(need.rows.empty());
@@ -99,7 +99,8 @@ TEST(VulkanMemory, RefusesAModelThatDoesNotFitBeforeLoading) {
   expect_error([&] { Model::random(backend, small_config().spec(), 1, {}); }, ErrorKind::device,
                {"vulkan", "does not fit", "memory", "available"});
   EXPECT_EQ(given_bytes(), before);
-  available = needed;  // takes effect at once, because each load reads the available memory
+  // Takes effect immediately, because each load asks how much memory is available.
+  available = needed;
   Model::random(backend, small_config().spec(), 1, {});
 }
 

@@ -1,4 +1,4 @@
-// Allocation, upload, download and copies.
+// Tests of allocation, upload, download and copies.
 #include "vulkan/memory/memory.h"
 
 #include <gtest/gtest.h>
@@ -73,7 +73,7 @@ TEST_F(Memory, LiveBuffersDoNotOverlap) {
 }
 
 TEST_F(Memory, ReusesFreedRanges) {
-  const auto keep = allocate(4096);  // keeps the block alive
+  const auto keep = allocate(4096);  // keeps the memory block allocated
   auto first = allocate(1 << 20);
   auto second = allocate(1 << 20);
   const auto third = allocate(1 << 20);
@@ -111,7 +111,7 @@ TEST_F(Memory, DownloadsWhatWasUploaded) {
   EXPECT_EQ(back, from);
 }
 
-/// A device whose memory the host cannot map.
+/// A device whose memory the host cannot map, so that transfers go through a staging buffer.
 class Staged : public testing::Test {
  protected:
   TestGpu gpu_{like_discrete()};
@@ -120,8 +120,8 @@ class Staged : public testing::Test {
   vulkan::Transfer transfer_{gpu_.device(), memory_, failure_};
 };
 
-/// The staging buffer has two halves of 16 MiB. The sizes fill part of a half, exactly one half,
-/// one half and part of the other, and several halves.
+/// The staging buffer has two halves of 16 MiB each. The sizes fill a part of one half, exactly one
+/// half, one half and a part of the other, and several halves.
 TEST_F(Staged, DownloadsUploadsOfAnySize) {
   constexpr std::size_t kHalf = std::size_t{16} << 20;
   const auto bytes = some_bytes(3 * kHalf + 16);
@@ -131,7 +131,8 @@ TEST_F(Staged, DownloadsUploadsOfAnySize) {
        {std::size_t{4}, kHalf - 4, kHalf, kHalf + 4, 2 * kHalf, 2 * kHalf + 4, bytes.size()}) {
     SCOPED_TRACE(size);
     std::size_t largest = 0;
-    // The bytes differ for each size, so that bytes of the previous upload are not taken for new.
+    // Each size uses other bytes. If a download returned the bytes of the previous upload, the test
+    // would fail.
     const auto from = std::span(bytes).last(size);
     transfer_.upload(*buffer, 256, size, [&](std::size_t at, std::span<std::byte> to) {
       EXPECT_EQ(at % 16, 0U);
@@ -179,7 +180,8 @@ TEST_F(Staged, CopiesBetweenBuffers) {
   EXPECT_EQ(back, expected);
 }
 
-/// Runs every op on a backend whose device has the memory of a discrete GPU.
+/// Runs every op on a backend whose device looks like a discrete GPU: the host cannot map its
+/// memory.
 TEST(Discrete, EveryOpAgreesWithTheReference) {
   const auto backend = vulkan::open_vulkan_backend(like_discrete());
   for (const OpCases& cases : every_op_case()) {

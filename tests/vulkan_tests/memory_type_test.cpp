@@ -1,4 +1,4 @@
-// Which memory type is chosen for each purpose, on all kinds of machines.
+// Tests of which memory type is chosen for each purpose, on many kinds of machines.
 #include <gtest/gtest.h>
 
 #include "vulkan/memory/memory.h"
@@ -15,8 +15,8 @@ constexpr std::uint32_t kAnyType = ~0U;
 
 using Types = std::vector<std::int32_t>;
 
-/// The chosen types in the order of MemoryPurpose: weights, state, activations, step, staging,
-/// readback.
+/// The chosen memory types, in the order of MemoryPurpose: weights, state, activations, step,
+/// staging, readback.
 Types chosen(const DeviceCaps& caps, std::uint32_t allowed = kAnyType) {
   Types types;
   for (int i = 0; i < kMemoryPurposeCount; ++i)
@@ -24,7 +24,7 @@ Types chosen(const DeviceCaps& caps, std::uint32_t allowed = kAnyType) {
   return types;
 }
 
-/// A discrete GPU. The host can map `window` bytes of its memory.
+/// A discrete GPU whose memory the host can map up to `window` bytes.
 DeviceCaps discrete(std::uint64_t window) {
   DeviceCaps caps;
   caps.heaps = {{16 * kGiB, 16 * kGiB, true}, {32 * kGiB, 32 * kGiB, false}};
@@ -38,19 +38,19 @@ DeviceCaps discrete(std::uint64_t window) {
   return caps;
 }
 
-TEST(MemoryType, DiscreteNotVisibleToTheHost) {
+TEST(MemoryType, IsChosenForADiscreteGpuWhoseMemoryTheHostCannotMap) {
   EXPECT_EQ(chosen(discrete(0)), (Types{1, 1, 1, 2, 2, 3}));
 }
 
-TEST(MemoryType, DiscreteWithAWindowOf256MiB) {
+TEST(MemoryType, IsChosenForADiscreteGpuWithAWindowOf256MiB) {
   EXPECT_EQ(chosen(discrete(kGiB / 4)), (Types{1, 1, 1, 4, 2, 3}));
 }
 
-TEST(MemoryType, DiscreteFullyVisibleToTheHost) {
+TEST(MemoryType, IsChosenForADiscreteGpuWhoseMemoryTheHostCanMap) {
   EXPECT_EQ(chosen(discrete(16 * kGiB)), (Types{4, 4, 4, 4, 2, 3}));
 }
 
-TEST(MemoryType, Integrated) {
+TEST(MemoryType, IsChosenForAnIntegratedGpu) {
   DeviceCaps caps;
   caps.heaps = {{8 * kGiB, 8 * kGiB, true}};
   caps.memory_types = {{0, kDevice}, {0, kDevice | kSeen}, {0, kDevice | kSeen | kCached}};
@@ -91,7 +91,7 @@ TEST(MemoryType, NeverChoosesAProtectedOrLazyType) {
   }
 }
 
-TEST(MemoryType, DeviceWithoutItsOwnMemory) {
+TEST(MemoryType, IsChosenForADeviceWithoutItsOwnMemory) {
   DeviceCaps caps;
   caps.heaps = {{8 * kGiB, 8 * kGiB, false}};
   caps.memory_types = {{0, kSeen}, {0, kSeen | kCached}};

@@ -1,4 +1,4 @@
-// Devices that lack a feature, have small limits or have little memory.
+// Tests with devices that lack a feature, have small limits or have little memory.
 #include <gtest/gtest.h>
 
 #include <memory>

@@ -1,6 +1,6 @@
-// A step feeds a chunk of a prompt and sequences that decode. Each sequence gets the same result as
-// alone, within the tolerance of exact precision. The bits differ, because the number of rows
-// decides which kernels run.
+// Tests a step that feeds a chunk of a prompt and several sequences that decode. Each sequence must
+// get the same result as when it runs alone, within the tolerance of exact precision. The bits
+// differ, because the number of rows decides which kernels run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ constexpr std::size_t kDecoding = 7;
 void expect_close_states(const StateSnapshot& actual, const StateSnapshot& expected,
                          std::size_t sequence) {
   ASSERT_EQ(actual.tensors.size(), expected.tensors.size());
-  // The last two tensors are the tokens of the context and the token to be fed back.
+  // The last two tensors are the tokens of the context, and the token to feed back.
   const std::size_t n_floats = expected.tensors.size() - 2;
   for (std::size_t i = n_floats; i < expected.tensors.size(); ++i)
     EXPECT_EQ(actual.tensors[i], expected.tensors[i]) << "sequence " << sequence;
@@ -36,7 +36,7 @@ void expect_close_states(const StateSnapshot& actual, const StateSnapshot& expec
   }
 }
 
-TEST(VulkanMixedStep, AgreesWithEachSequenceAlone) {
+TEST(VulkanMixedStep, AgreesWithEachSequenceRunAlone) {
   const BitAxonConfig config = small_config();
   const auto n_vocab = static_cast<std::size_t>(config.vocab_size);
   Model model =
@@ -74,8 +74,8 @@ TEST(VulkanMixedStep, AgreesWithEachSequenceAlone) {
   model.feed(alone, chunk, StepOutput::none);
   expect_close_states(reading.snapshot(), alone.snapshot(), kDecoding);
 
-  // The step is taken back and repeated with a greedy sampler. It samples the largest of the
-  // logits.
+  // The step is taken back and repeated with a greedy sampler. For each sequence, the sampler must
+  // return the token with the largest logit.
   for (State& state : states) state.rewind(1);
   reading.rewind(1);
   const auto tokens = model.wait(submit(StepOutput::token)).tokens;

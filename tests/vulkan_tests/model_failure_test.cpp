@@ -1,6 +1,6 @@
-// Each Vulkan call in the life of a model fails once. A failure must give a typed error, must leave
-// no object behind and must not hang. Afterwards the backend either works or fails permanently, and
-// a new backend can be opened.
+// Tests in which each Vulkan call in the life of a model fails once. A failure must give an Error
+// of the right kind, must leave no object behind and must not hang. Afterwards the backend must
+// either work or fail permanently. In both cases it must be possible to open a new backend.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@
 namespace bitaxon::vulkan::test {
 namespace {
 
-/// Ends the process when a test hangs.
+/// Ends the process if a test hangs.
 class Watchdog {
  public:
   explicit Watchdog(const std::string& what) {
@@ -78,8 +78,8 @@ struct Fault {
   }
 };
 
-/// Errors that the specification allows for this function, and some errors that it allows for all
-/// functions.
+/// The errors that the specification allows for this function in particular, and some of the errors
+/// that it allows for every function.
 std::vector<VkResult> results_of(const std::string& call) {
   std::vector<VkResult> results = {VK_ERROR_OUT_OF_DEVICE_MEMORY, VK_ERROR_OUT_OF_HOST_MEMORY};
   const auto also = [&](std::initializer_list<const char*> names, VkResult result) {
@@ -105,7 +105,8 @@ std::vector<VkResult> results_of(const std::string& call) {
   return results;
 }
 
-/// Faults that cover every error of a function. The first, second, middle and last of n calls fail.
+/// Faults of one function that cover all its errors. The first, the second, the middle and the last
+/// of its n calls fail.
 std::vector<Fault> faults_of(const std::string& call, int n) {
   const std::set<int> distinct = {1, std::min(2, n), (n + 1) / 2, n};
   const std::vector<int> places(distinct.begin(), distinct.end());
@@ -121,7 +122,7 @@ bool is_fallible(const std::string& call) {
   return std::find(all.begin(), all.end(), call) != all.end();
 }
 
-/// Whether a failure of this call has no effect on results.
+/// Whether results stay right if this call fails.
 bool may_fail(const std::string& call) {
   return call == "vkCreatePipelineCache" || call == "vkGetPipelineCacheData" ||
          call == "vkSetDebugUtilsObjectNameEXT" || call == "vkDeviceWaitIdle";
@@ -134,7 +135,7 @@ ErrorKind kind_of(VkResult result) {
              : ErrorKind::device;
 }
 
-/// The text of the Error that `act` throws. Empty if it throws no Error.
+/// The text of the Error that `act` throws. Empty if `act` throws no Error.
 template <class Act>
 std::string error_of(const Act& act) {
   try {
@@ -145,8 +146,8 @@ std::string error_of(const Act& act) {
   }
 }
 
-/// Runs `act` with the fault armed. Checks that the text of the Error is complete, and returns the
-/// text.
+/// Runs `act` so that it meets the fault. Checks that the text of the resulting Error is complete,
+/// and returns this text.
 template <class Act>
 std::string meet(const Fault& fault, const Act& act) {
   const Watchdog watchdog(fault.describe());
@@ -160,8 +161,8 @@ std::string meet(const Fault& fault, const Act& act) {
       text = error.what();
       EXPECT_EQ(error.kind(), kind_of(fault.result)) << text;
     }
-    // The number of waits depends on the speed of the device. If the planned call was not reached,
-    // `act` runs again and an earlier call fails.
+    // How often the program waits depends on the speed of the device. If `act` ended before the
+    // planned call, `act` runs again and an earlier call fails.
     armed.nth = FailingCalls::now().n_calls[fault.call] - 1;
   } while (FailingCalls::now().n_failed == 0 && armed.nth > 0);
   EXPECT_EQ(FailingCalls::now().n_failed, 1);
@@ -215,7 +216,7 @@ class ModelFailure : public testing::Test {
     EXPECT_TRUE(live() == expected_);
   }
 
-  /// Expects that every call to a failed backend fails with the error `text`.
+  /// Expects that every call to the failed backend gives the error `text`.
   void expect_failed(Life* life, const std::string& text) {
     std::array<std::byte, 64> bytes{};
     WeightDesc desc;
@@ -228,12 +229,13 @@ class ModelFailure : public testing::Test {
     EXPECT_EQ(error_of([&] { backend_->wait({1}); }), text);
     EXPECT_EQ(error_of([&] { live(); }), text);
     if (life != nullptr) {
-      EXPECT_EQ(error_of([&] { life->run(); }), text);  // compiles or submits
+      EXPECT_EQ(error_of([&] { life->run(); }), text);  // compiles a step or submits one
     }
   }
 
-  /// Runs the life of a model on the current backend with the fault armed. Afterwards the backend
-  /// must either work or have failed permanently. A failed backend is replaced.
+  /// Runs the life of a model on the current backend so that it meets the fault. Afterwards the
+  /// backend must either work or have failed permanently. A failed backend is replaced by a new
+  /// one.
   void meet_in_life(const Fault& fault) {
     SCOPED_TRACE(fault.describe());
     std::optional<Life> life;
@@ -266,7 +268,7 @@ TEST_F(ModelFailure, EveryFallibleCallIsMade) {
   close();
   const std::map<std::string, int>& n_calls = FailingCalls::now().n_calls;
   for (const std::string& call : fallible_calls()) {
-    // These functions are called only with layers, or on devices with matrix units.
+    // These functions are called only if layers are enabled, or on devices with matrix units.
     if (call == "vkCreateDebugUtilsMessengerEXT" || call == "vkEnumerateInstanceLayerProperties" ||
         call == "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")
       continue;
@@ -274,7 +276,7 @@ TEST_F(ModelFailure, EveryFallibleCallIsMade) {
   }
 }
 
-TEST_F(ModelFailure, WhileOpening) {
+TEST_F(ModelFailure, IsReportedWhileADeviceIsOpened) {
   for (const auto& [call, n] : n_opening_)
     for (const Fault& fault : faults_of(call, n)) {
       if (!is_fallible(call)) continue;
@@ -286,13 +288,13 @@ TEST_F(ModelFailure, WhileOpening) {
   expect_right_results();
 }
 
-/// Whether this function is called while the device computes.
+/// Whether the program calls this function to run steps or to wait for them.
 bool is_of_execution(const std::string& call) {
   return call == "vkQueueSubmit2" || call == "vkWaitSemaphores" ||
          call == "vkGetSemaphoreCounterValue" || call == "vkGetQueryPoolResults";
 }
 
-TEST_F(ExhaustiveModelFailure, WhileAModelLives) {
+TEST_F(ExhaustiveModelFailure, IsReportedWhileAModelLives) {
   for (const auto& [call, n] : n_warm_) {
     if (!is_fallible(call) || is_of_execution(call)) continue;
     for (const Fault& fault : faults_of(call, n)) meet_in_life(fault);
@@ -300,7 +302,7 @@ TEST_F(ExhaustiveModelFailure, WhileAModelLives) {
   }
 }
 
-TEST_F(ExhaustiveModelFailure, WhileTheDeviceWorks) {
+TEST_F(ExhaustiveModelFailure, IsReportedWhileStepsRun) {
   for (const auto& [call, n] : n_warm_)
     if (is_of_execution(call))
       for (const Fault& fault : faults_of(call, n)) meet_in_life(fault);
@@ -308,16 +310,17 @@ TEST_F(ExhaustiveModelFailure, WhileTheDeviceWorks) {
   expect_right_results();
 }
 
-/// Covers calls that only the first model on a backend makes. Later models find memory blocks and
-/// pipelines.
-TEST_F(ExhaustiveModelFailure, WhileTheFirstModelLoads) {
+/// Covers the calls that only the first model on a backend makes. Later models use the memory
+/// blocks and pipelines of the first model.
+TEST_F(ExhaustiveModelFailure, IsReportedWhileTheFirstModelLoads) {
   for (const auto& [call, n] : n_cold_) {
     if (!is_fallible(call) || n_warm_.count(call) != 0 || n == n_opening_[call]) continue;
     reopen();
     meet_in_life({call, n - n_opening_[call], results_of(call)[0]});
     for (const VkResult result : results_of(call)) {
-      // Each result needs another call. After a failed call, the next model makes the call again,
-      // because its object is missing. After a failure without effect, the backend is reopened.
+      // Each result needs a new call that fails. After most failures, the next model makes the call
+      // again, because the object was not created. After a failure without effect, the object
+      // exists, so the backend is reopened.
       if (may_fail(call)) reopen();
       meet_in_life({call, 1, result});
     }
@@ -326,7 +329,7 @@ TEST_F(ExhaustiveModelFailure, WhileTheFirstModelLoads) {
   EXPECT_EQ(n_failed_backends_, 0);
 }
 
-TEST_F(ModelFailure, WhileClosing) {
+TEST_F(ModelFailure, IsReportedWhileADeviceIsClosed) {
   for (const VkResult result : results_of("vkDeviceWaitIdle")) {
     const Fault fault{"vkDeviceWaitIdle", 1, result};
     SCOPED_TRACE(fault.describe());
@@ -334,7 +337,7 @@ TEST_F(ModelFailure, WhileClosing) {
     life.emplace(*backend_);
     life->start();
     meet(fault, [&] {
-      life.reset();  // while steps are in flight
+      life.reset();  // while its steps are in flight
       close();
     });
     reopen();

@@ -1,4 +1,4 @@
-// A small model, and everything that a program does with it.
+// A small model that does everything that a program does with a model.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ struct Results {
   }
 };
 
-/// A model and a state on a backend, and everything that a program does with them.
+/// A model and a state on a backend. The functions do everything that a program does with a model.
 class Life {
  public:
   explicit Life(Backend& backend)
@@ -36,7 +36,7 @@ class Life {
         model_(Model::random(bitaxon::test::borrowed(backend), three_layers().spec(), 1, {})),
         state_(model_.new_state()) {}
 
-  /// Starts steps and leaves them in flight.
+  /// Starts some steps and does not wait for them.
   void start() {
     state_.reset();
     const std::vector<std::int32_t> ids = bitaxon::test::random_ids(3, model_.spec().vocab_size, 1);
@@ -61,7 +61,7 @@ class Life {
   }
 
  private:
-  /// Samples tokens. Another step is always in flight.
+  /// Samples tokens. While the program waits for a step, another step is already in flight.
   void decode(std::int32_t first, std::vector<std::int32_t>& tokens) {
     std::vector<Ticket> tickets = {model_.feed(state_, {&first, 1}, StepOutput::token)};
     const SegmentInput next{&state_, {}, {}};

@@ -1,4 +1,4 @@
-// A build without libshaderc.
+// Tests a build without libshaderc.
 #include <gtest/gtest.h>
 
 #include "support/errors.h"

@@ -19,7 +19,7 @@ std::uint64_t number_of(Handle handle) {
 
 /// A submission that the device may still be executing.
 struct Submission {
-  VkSemaphore semaphore = VK_NULL_HANDLE;  ///< reaches `value` when the submission is done
+  VkSemaphore semaphore = VK_NULL_HANDLE;  ///< reaches `value` when the device has finished
   std::uint64_t value = 0;
   Objects objects;
 };
@@ -28,7 +28,8 @@ Functions real;
 std::vector<Submission> submissions;
 std::map<VkCommandBuffer, VkCommandPool> pools;
 std::map<VkCommandBuffer, Objects> used_by;
-std::map<VkDescriptorSet, Objects> bound_in;  ///< the bound buffers, and the pool of the set
+/// The buffers bound in a set, and the pool of the set.
+std::map<VkDescriptorSet, Objects> bound_in;
 std::map<std::uint64_t, VkDeviceMemory> memory_of;
 
 void expect_unused(std::uint64_t object, const char* call) {
@@ -123,7 +124,8 @@ VKAPI_ATTR void VKAPI_CALL reset_queries(VkCommandBuffer commands, VkQueryPool p
 
 VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, std::uint32_t n, const VkSubmitInfo2* infos,
                                       VkFence fence) {
-  // Only the last part of a submission signals a semaphore. When it does, all parts are done.
+  // Only the last part of a submission signals a semaphore. This signal means that all parts are
+  // done.
   Submission& submission = submissions.emplace_back();
   const VkSemaphoreSubmitInfo& signal = infos[n - 1].pSignalSemaphoreInfos[0];
   submission.semaphore = signal.semaphore;
@@ -167,7 +169,8 @@ VKAPI_ATTR void VKAPI_CALL destroy(VkDevice device, Object object,
 }  // namespace
 
 void watch_objects_in_use(Functions& functions) {
-  // The hook needs the functions of a device, which it gets once.
+  // The hook is called several times. It waits for the call with the functions of a device, which
+  // comes once.
   if (functions.vkQueueSubmit2 == nullptr) return;
   real = functions;
   functions.vkBindBufferMemory = bind_memory;

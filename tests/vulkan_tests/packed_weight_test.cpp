@@ -1,4 +1,5 @@
-// Reads packed weights in the same way as shaders/lib/weight.glsl.
+// Tests of packed weights. The tests read a packed weight in the same way as
+// shaders/lib/weight.glsl.
 #include "vulkan/memory/packed_weight.h"
 
 #include <fmt/format.h>
@@ -24,7 +25,8 @@ std::vector<std::byte> packed(const CaseWeight& weight) {
   return bytes;
 }
 
-/// Reads packed bytes as a shader does: it knows only the form and the offsets of the parts.
+/// Reads packed bytes as a shader does. It knows only the form of the weight and the offsets of its
+/// parts.
 class Reader {
  public:
   Reader(const PackedLayout& layout, std::span<const std::byte> bytes)
@@ -70,14 +72,15 @@ class Reader {
   std::span<const std::byte> bytes_;
 };
 
-/// Weights of every format. Some rows are multiples of 16 bytes and of groups, and some are not.
+/// Weights of every format. Some have rows that are multiples of 16 bytes and of groups, and some
+/// do not.
 std::vector<CaseWeight> every_weight() {
   std::vector<CaseWeight> weights;
   for (const Format format : test::kEveryFormat) {
     const bool affine =
         format == Format::q4_g32 || format == Format::q4_g64 || format == Format::q4_g128;
     for (const std::int64_t cols : {128, 256, 100, 33}) {
-      if (affine && cols % 128 != 0) continue;  // groups end with the row
+      if (affine && cols % 128 != 0) continue;  // a row must consist of whole groups
       test::OpProblem problem(fmt::format("{} {}", name_of(format), cols));
       problem.add_weight(format, {1, 7, cols}, 1);
       problem.add_weight(format, {3, 5, cols}, 1);
@@ -135,7 +138,7 @@ TEST(PackedWeight, PiecesOfAnySizeGiveTheSameBytes) {
   }
 }
 
-TEST(PackedWeight, SizesByFormat) {
+TEST(PackedWeight, EachFormatHasPartsOfTheExpectedSize) {
   const auto sizes = [](const WeightDesc& desc) {
     const PackedLayout layout = packed_layout(desc);
     return std::vector<std::size_t>{layout.data.size_bytes, layout.scales.size_bytes,
@@ -186,7 +189,7 @@ TEST(PackedWeight, Nf4CodesBeginWithTheLowNibble) {
     EXPECT_EQ(bytes[layout.data.offset_bytes + i], static_cast<std::byte>(5 << 4 | i)) << i;
 }
 
-TEST(PackedWeight, RowsThatFill16ByteUnitsAreMarkedAligned) {
+TEST(PackedWeight, RowsOfWhole16ByteUnitsAreMarkedAligned) {
   const auto aligned = [](WeightFormat format, DType dtype, std::int64_t cols, std::int64_t group) {
     WeightDesc desc{.name = "w", .format = format, .rows = 2, .cols = cols, .dtype = dtype};
     desc.group_size = group;
@@ -210,7 +213,7 @@ TEST(PackedWeight, ReducesAGroupSizeLargerThanTheWeight) {
     EXPECT_EQ(packed_layout(desc).form >> 9, 512U) << group;
     EXPECT_EQ(packed_layout(desc).scales.size_bytes, 4U) << group;
   }
-  desc.rows = 1 << 20;  // more elements per group than a form can hold
+  desc.rows = 1 << 20;  // the group now has more elements than a form can hold
   EXPECT_THROW(packed_layout(desc), Error);
 }
 

@@ -1,5 +1,5 @@
-// The cache file of compiled pipelines. llvmpipe writes only a header to this file. A header is
-// enough to tell a hit from a miss.
+// Tests of the cache file of compiled pipelines. llvmpipe writes only a header into this file. The
+// header is enough to tell a cache hit from a cache miss.
 #include "vulkan/program/pipeline_cache.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ DeviceCaps some_caps() {
   return caps;
 }
 
-/// The data that the driver of a device with these capabilities would write.
+/// The data that a driver would write for a device with these capabilities.
 std::vector<std::byte> driver_payload(const DeviceCaps& caps) {
   VkPipelineCacheHeaderVersionOne header{};
   header.headerSize = sizeof(header);
@@ -69,7 +69,8 @@ TEST(PipelineCacheFile, AFileOfAnotherDeviceIsAMiss) {
   driver.cache_uuid[15] ^= 1;
   for (const DeviceCaps& other : {vendor, device, driver})
     EXPECT_TRUE(vulkan::valid_cache(file, other).empty());
-  // A header of an unknown version or a truncated header is a miss, too, even in a complete file.
+  // Even in a complete file, a header of an unknown version and a truncated header are cache
+  // misses.
   auto payload = driver_payload(some_caps());
   payload[4] = std::byte{2};
   EXPECT_TRUE(vulkan::valid_cache(vulkan::cache_file(payload), some_caps()).empty());
@@ -127,7 +128,7 @@ TEST_F(PipelineCacheOnDisk, DamagedFilesAreReplaced) {
 }
 
 TEST_F(PipelineCacheOnDisk, IgnoresFoldersThatCannotBeWritten) {
-  write_to({});  // without a folder
+  write_to({});  // there is no folder for the cache
   write_to("/proc/no_such_folder");
   write_to(folder_.write("a_file", "text") / "below");
   EXPECT_EQ(files_in(folder_.path()).size(), 1U) << "only the text file exists";

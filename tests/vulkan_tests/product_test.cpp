@@ -1,4 +1,4 @@
-// How matrix products become launches, on fabricated devices.
+// Tests of how matrix products become launches, on fabricated devices.
 #include "vulkan/kernels/product.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace bitaxon::vulkan {
 namespace {
 
-/// The lowest limits that a device may have.
+/// Capabilities with the lowest limits that a device may have.
 DeviceCaps small_caps(std::uint32_t subgroup_size = 32) {
   DeviceCaps caps;
   caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup_size;
@@ -43,7 +43,8 @@ struct Product {
   std::int64_t n_cols = 64;
   bool norm = false;
   bool residual = false;
-  std::int64_t outputs = 0;  ///< only the rows of this many outputs; 0: every row
+  /// The number of outputs. Only the rows of these outputs are computed. 0: every row is computed.
+  std::int64_t outputs = 0;
 };
 
 struct Launches {
@@ -79,7 +80,7 @@ Params params_of(const Launch& launch) {
   return params;
 }
 
-constexpr std::size_t kY = 3;  // the binding of the result
+constexpr std::size_t kY = 3;  // number of the result's binding
 
 TEST(ProductChoice, DependsOnTheNumberOfRows) {
   const DeviceCaps caps = small_caps();
@@ -105,7 +106,7 @@ TEST(ProductChoice, FillsWholeSubgroupsWithinTheLimits) {
       if (choice.kernel != ProductChoice::Kernel::tile) continue;
       EXPECT_EQ(choice.outs % size, 0U) << "a tile has as many outputs as invocations";
       EXPECT_LE(choice.outs, kMinGroupInvocations);
-      // Two slices, each with 16 columns of float32, and the codebook.
+      // Shared memory holds two slices with 16 columns of float32 each, and the codebook.
       EXPECT_LE((choice.rows + choice.outs) * 16 * 4 + 64, kMinSharedBytes);
     }
 }
@@ -143,7 +144,7 @@ TEST(ProductLaunches, FewRowsWithNormAndResidualTakeOneLaunch) {
   }
 }
 
-TEST(ProductLaunches, ANormIsLaunchedBeforeTiles) {
+TEST(ProductLaunches, TheNormOfATiledProductIsASeparateLaunch) {
   const Launches launches = launches_of({.n_rows = 64, .n_cols = 100, .norm = true}, small_caps());
   ASSERT_EQ(launches.all.size(), 2U);
   EXPECT_EQ(launches.scratch_bytes, 64U * 100 * 4);
@@ -154,7 +155,7 @@ TEST(ProductLaunches, ANormIsLaunchedBeforeTiles) {
   EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
 }
 
-TEST(ProductLaunches, OneRowPerOutputIsComputedForSelectedRows) {
+TEST(ProductLaunches, OnlyTheRowsOfOutputsAreComputed) {
   const Launches one = launches_of({.n_rows = 512, .outputs = 1}, small_caps());
   ASSERT_EQ(one.all.size(), 1U);
   EXPECT_EQ(one.all[0].shader, Shader::product_vec) << "only one row is computed";
@@ -165,7 +166,8 @@ TEST(ProductLaunches, OneRowPerOutputIsComputedForSelectedRows) {
     for (const GridAxis& axis : launch.grid) EXPECT_NE(axis.per, RowSpace::rows);
 }
 
-/// Expects that the pieces of the result are contiguous and that each binding is within the limits.
+/// Expects that the pieces of the result are contiguous, and that each of their bindings is within
+/// the limits.
 void expect_pieces(const Launches& launches, const Product& product, const DeviceCaps& caps) {
   const std::size_t row_bytes = static_cast<std::size_t>(product.n_out) * 4;
   std::uint32_t next = 0;
@@ -208,7 +210,7 @@ TEST(ProductLaunches, RowsThatCannotBeBoundAreRefused) {
 }
 
 TEST(ProductLaunches, ManyOutputsTakeSeveralGrids) {
-  const DeviceCaps caps = small_caps(128);  // four outputs per workgroup
+  const DeviceCaps caps = small_caps(128);  // a workgroup computes four outputs
   const Launches launches = launches_of({.n_out = 600001}, caps);
   ASSERT_EQ(launches.all.size(), 3U);
   std::uint32_t next = 0;

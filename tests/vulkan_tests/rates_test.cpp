@@ -1,4 +1,4 @@
-// Measurements on a device: its highest rates, and the times of the launches of a step.
+// Tests of measurements on a device: its highest rates, and the times of the launches of a step.
 #include <gtest/gtest.h>
 
 #include "bitaxon/model.h"
@@ -27,7 +27,7 @@ TEST(DeviceRates, AreMeasuredBetweenSteps) {
   for (std::vector<float>* logits : {&before, &after}) {
     State state = model.new_state();
     model.feed(state, ids, StepOutput::last_logits);
-    expect_plausible(backend.measure_rates());  // first waits for the step
+    expect_plausible(backend.measure_rates());  // waits for the step before it measures
     model.read_logits(*logits);
   }
   EXPECT_TRUE(same_bits(before, after));

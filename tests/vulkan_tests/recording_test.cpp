@@ -32,7 +32,7 @@ TEST(GroupsOf, TheLastGroupMayBePartlyFilled) {
     EXPECT_EQ(groups_of(launch, {.n_rows = rows})[0], groups) << rows;
 }
 
-TEST(BoundLaunch, VariesWithTheStep) {
+TEST(BoundLaunch, VariesIfItsGridDependsOnTheStep) {
   BoundLaunch launch;
   EXPECT_FALSE(launch.varies());
   launch.launch.grid[2].per = RowSpace::segments;

@@ -1,4 +1,4 @@
-// Vulkan results as text and as errors.
+// Tests of Vulkan results as text and as errors.
 #include "vulkan/device/result.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 using bitaxon::test::expect_error;
 
-TEST(Result, Names) {
+TEST(Result, ResultsHaveNames) {
   EXPECT_EQ(result_name(VK_SUCCESS), "VK_SUCCESS");
   EXPECT_EQ(result_name(VK_TIMEOUT), "VK_TIMEOUT");
   EXPECT_EQ(result_name(VK_INCOMPLETE), "VK_INCOMPLETE");

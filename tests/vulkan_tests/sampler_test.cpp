@@ -1,6 +1,6 @@
-// Tests the sample op on the GPU. The op computes with integers, so every token is the token of the
-// plain sampler. (A weight may differ by 1 if exp(x) * 2^30 is within 2^-23 of a half. The seeds
-// here are fixed, and no token depends on such a weight.)
+// Tests the sample op on the GPU. The op computes with integers, so every token equals the token of
+// the plain sampler. (A weight may differ by 1 if exp(x) * 2^30 is within 2^-23 of a half. The
+// seeds of the tests are fixed, and no token of these tests depends on such a weight.)
 #include "support/sample_checks.h"
 #include "vulkan_tests/test_device.h"
 

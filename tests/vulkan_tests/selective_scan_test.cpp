@@ -1,5 +1,6 @@
-// Tests of the variants of the selective scan: which variant is chosen, that the variants for GPUs
-// agree with the reference on any test device, and that the rows may be split into any steps.
+// Tests of the variants of the selective scan. They check which variant is chosen. They check that
+// the variants for GPUs agree with the reference on any test device, and that the result does not
+// depend on how rows are split into steps.
 #include "vulkan/kernels/selective_scan.h"
 
 #include <fmt/format.h>
@@ -28,7 +29,7 @@ DeviceCaps caps_of(DeviceType type) {
   return caps;
 }
 
-/// The device under test, presented as a GPU. A GPU has more threads than there are channels.
+/// The device under test, reported as a GPU. On a GPU, there are more threads than channels.
 Backend& gpu_like_backend() {
   static Backend& backend = []() -> Backend& {
     vulkan::VulkanOptions options = test_options();
@@ -105,7 +106,7 @@ TEST(ChooseScan, RefusesMoreStatesThanRegistersHold) {
   }
 }
 
-/// The weights and inputs of one sequence. Its rows can be split into steps of any sizes.
+/// The weights and inputs of one sequence. A test can split its rows into steps of any sizes.
 class Sequence {
  public:
   static constexpr std::int64_t kRows = 40;

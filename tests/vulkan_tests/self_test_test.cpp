@@ -1,4 +1,5 @@
-// Tests the self-test that variants for precision "fast" must pass before they are used.
+// Tests of the self-test. Variants for precision "fast" are used only if the device passes this
+// self-test.
 #include "vulkan/device/self_test.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +13,7 @@ TEST(SelfTest, FindsNoProblemOnACorrectDevice) {
   EXPECT_EQ(vulkan::fast_product_problem(vulkan_backend()), "");
 }
 
-/// A backend that returns wrong results if the precision is fast.
+/// A backend that returns wrong results in precision fast.
 class WrongWhenFast final : public Backend {
  public:
   explicit WrongWhenFast(Backend& inner) : inner_(inner) {}
@@ -26,7 +27,8 @@ class WrongWhenFast final : public Backend {
   }
   void download(const Buffer& b, std::size_t at, std::span<std::byte> to) override {
     inner_.download(b, at, to);
-    if (precision_ == Precision::fast) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};  // 3.4e38
+    // The float32 number 3.4e38.
+    if (precision_ == Precision::fast) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};
   }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);

@@ -1,4 +1,4 @@
-// Compiles shaders at run time. Needs no device.
+// Tests that compile shaders at run time. They need no device.
 #include "vulkan/program/shader_compiler.h"
 
 #include <fmt/format.h>
@@ -32,7 +32,7 @@ TEST(ShaderCompiler, EveryShaderFitsItsEmbeddedInterface) {
   }
 }
 
-/// A folder with a shader main.comp that includes lib/part.glsl.
+/// A folder with a shader main.comp, which includes the file lib/part.glsl.
 class Folder {
  public:
   Folder(std::string_view main, std::string_view part) {

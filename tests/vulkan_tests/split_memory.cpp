@@ -5,7 +5,7 @@
 namespace bitaxon::vulkan::test {
 namespace {
 
-std::uint32_t n_types = 0;  ///< number of memory types of the driver; 0: unknown
+std::uint32_t n_types = 0;  ///< number of memory types that the driver has; 0: not known yet
 FunctionsHook inner_hook = nullptr;
 PFN_vkGetBufferMemoryRequirements2 real_requirements = nullptr;
 PFN_vkAllocateMemory real_allocate = nullptr;
@@ -36,7 +36,8 @@ void hook(Functions& functions) {
 }
 
 void split(DeviceCaps& caps) {
-  if (n_types != 0 && caps.memory_types.size() == 2 * n_types) return;  // already split
+  // Nothing to do if the memory types are already split.
+  if (n_types != 0 && caps.memory_types.size() == 2 * n_types) return;
   n_types = static_cast<std::uint32_t>(caps.memory_types.size());
   std::vector<MemoryType> on_host = caps.memory_types;
   for (MemoryType& type : caps.memory_types)

@@ -1,13 +1,13 @@
-// Makes any device look like a discrete GPU whose own memory the host cannot map.
+// Makes any device look like a discrete GPU with memory that the host cannot map.
 #pragma once
 
 #include "vulkan/vulkan_backend.h"
 
 namespace bitaxon::vulkan::test {
 
-/// Splits each memory type into two types: a device-local type that is not visible to the host, and
-/// a host-visible type that is not device-local. Wraps the functions that `hook` has put into the
-/// table.
+/// Replaces each memory type by two types: one that is device-local but not visible to the host,
+/// and one that is visible to the host but not device-local. Wraps the functions that `hook` puts
+/// into the table.
 void split_memory(VulkanOptions& options, FunctionsHook hook);
 
 }  // namespace bitaxon::vulkan::test

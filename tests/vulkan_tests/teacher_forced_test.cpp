@@ -1,5 +1,5 @@
-// In exact mode, the bundled model draws the same tokens on the GPU as on the CPU. Both devices are
-// fed the same long text.
+// Tests that, in exact mode, the bundled model draws the same tokens on the GPU as on the CPU. Both
+// devices are fed the same long text.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ constexpr std::uint64_t kSeed = 20;
 constexpr double kNearTie = 1e-4;
 
 struct Sequence {
-  std::shared_ptr<Backend> own;  ///< declared before the model, which borrows the backend
+  std::shared_ptr<Backend> own;  ///< declared before the model, because the model borrows it
   Backend& backend;
   Model model;
   State state;
@@ -41,7 +41,7 @@ struct Sequence {
   std::int32_t draw_after(std::int32_t id, const SamplerParams& sampler) {
     return model.wait(model.feed(state, {&id, 1}, StepOutput::token, sampler)).tokens[0];
   }
-  /// Repeats the latest step, in which `id` was fed, and returns its logits.
+  /// Takes back the latest step, which fed `id`. Then feeds `id` again and returns the logits.
   std::vector<float> logits_after(std::int32_t id) {
     state.rewind(1);
     model.wait(model.feed(state, {&id, 1}, StepOutput::last_logits));
@@ -51,8 +51,9 @@ struct Sequence {
   }
 };
 
-/// Whether the random number of `position`, as a fraction of 1, is within kNearTie of a running sum
-/// of the weights divided by their total.
+/// Whether the draw at `position` is near a boundary between two tokens. The boundaries are the
+/// running sums of the weights, divided by their total. The random number, as a fraction of 1, must
+/// be within kNearTie of a boundary.
 bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uint64_t position) {
   const U64Words counter = U64Words::of(position);
   const U64Words key = U64Words::of(kSeed);
@@ -67,8 +68,8 @@ bool draw_is_near_a_boundary(const std::vector<std::uint64_t>& weights, std::uin
   });
 }
 
-/// Whether the filters keep different tokens for the logits `a` and `b` only because of a near tie
-/// at a cut: the logits themselves agree closely.
+/// Whether the filters keep different tokens for the logits `a` and `b` although the logits agree
+/// closely. The cause is then a near tie where the filters cut.
 bool cut_is_a_near_tie(const std::vector<float>& a, const std::vector<float>& b,
                        const PlainParams& params) {
   const std::vector<bool> seen(a.size(), false);

@@ -1,5 +1,5 @@
-// The Vulkan device under test, and the messages of validation layers about it. Each test program
-// opens the device once.
+// The Vulkan device under test, and the messages of validation layers about this device. Each test
+// program opens the device once.
 #pragma once
 
 #include <cstdlib>
@@ -14,14 +14,15 @@
 
 namespace bitaxon::test {
 
-/// The selector in $BX_TEST_DEVICE, otherwise llvmpipe. Every machine that runs the tests has
-/// llvmpipe.
+/// The selector of the device under test: $BX_TEST_DEVICE if set, otherwise llvmpipe. Every machine
+/// that runs the tests has llvmpipe.
 inline std::string test_selector() {
   const char* selector = std::getenv("BX_TEST_DEVICE");
   return selector != nullptr ? selector : "llvmpipe";
 }
 
-/// Messages of the enabled layers. A message fails the test during which it arrives (main.cpp).
+/// The messages of the enabled layers. If a message arrives while a test runs, the test fails
+/// (main.cpp).
 inline vulkan::Messages& messages() {
   static vulkan::Messages instance;
   return instance;
@@ -36,8 +37,8 @@ inline vulkan::VulkanOptions test_options() {
   return options;
 }
 
-/// The backends that tests share. main() closes them. If their destructors ran with those of static
-/// objects, a layer might already have destroyed data that it needs to close a device.
+/// The backends that tests share. main() closes them. If the backends were destroyed together with
+/// static objects, a layer might already have destroyed the data that it needs to close a device.
 inline std::vector<std::shared_ptr<Backend>>& shared_backends() {
   static std::vector<std::shared_ptr<Backend>> backends;
   return backends;

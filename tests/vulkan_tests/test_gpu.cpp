@@ -11,7 +11,7 @@ constexpr VkMemoryPropertyFlags kOfHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
                                           VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
                                           VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 
-/// The memory type of the driver that serves both imitated types.
+/// The driver's memory type that stands behind both imitated types.
 std::uint32_t real_type = 0;
 /// The heap of this memory type.
 std::optional<std::uint32_t> real_heap;

@@ -1,4 +1,4 @@
-// The device under test, without a backend.
+// Opens the device under test without a backend.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace bitaxon::test {
 
-/// An instance and a device of its own. `options` may change the capabilities of the device.
+/// An instance and a device for one test. `options` may change the capabilities of the device.
 class TestGpu {
  public:
   explicit TestGpu(const vulkan::VulkanOptions& options = test_options())
@@ -33,9 +33,9 @@ class TestGpu {
   vulkan::Device device_;
 };
 
-/// Options that make the device under test look like a discrete GPU. It then has memory of its own,
-/// which the host cannot map, and system memory. The driver must have a memory type that is
-/// device-local and visible to the host.
+/// Options that make the device under test look like a discrete GPU. The device then seems to have
+/// memory of its own, which the host cannot map, and system memory. The driver must have a memory
+/// type that is both device-local and visible to the host.
 vulkan::VulkanOptions like_discrete();
 
 }  // namespace bitaxon::test
