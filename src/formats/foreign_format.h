@@ -15,8 +15,9 @@ namespace bitaxon {
 /// bytes of the file. Empty when they match no known kind.
 std::string_view file_kind(std::string_view head);
 
-/// A file of another format in a folder without *.safetensors, with the name of the format, such as
-/// "pytorch_model.bin, PyTorch's pickle format". Empty when there is no file of a known format.
+/// Names the first file in `folder` that has a known foreign format, and the format, such as
+/// "pytorch_model.bin, PyTorch's pickle format". Empty when there is no such file. This describes
+/// folders without *.safetensors.
 std::string foreign_files(const std::filesystem::path& folder);
 
 /// A format that the program does not read, and the tensor that identifies the format.

@@ -54,7 +54,7 @@ void count(Inspection& model) {
     scales.elements += divide_up(desc.elements(), desc.group_size);  // the last group may be short
     scales.bytes += bytes.scales + bytes.biases + bytes.nested_scales;
   }
-  // The embedding is also the head, and a token reads the whole head.
+  // Without a head of its own, the model uses the embedding as its head. Each token reads all of it.
   if (!has_head) model.n_read_per_token += model.spec.vocab_size * model.spec.d_embedding;
   model.state_exact_bytes = state_bytes(model.spec, DType::f32);
   model.state_fast_bytes = state_bytes(model.spec, DType::f16);

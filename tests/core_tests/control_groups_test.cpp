@@ -128,7 +128,8 @@ TEST_F(SystemFiles, AContainerSeesItsGroupAsTheRoot) {
   mount_version_2("/", "/");
   write_group_2("", std::to_string(512 * kMiB), 112 * kMiB);
   EXPECT_EQ(available_mib(), 400U);
-  // A container that shares the host's namespace also has its own group mounted at the usual root.
+  // If the container shares the host's namespace, its group has the path that it has on the host, but
+  // is still mounted at /sys/fs/cgroup.
   mount_version_2("/docker/0123", "/docker/0123");
   EXPECT_EQ(available_mib(), 400U);
   mount_version_2("/docker/0123", "/docker/0123/inner");

@@ -37,7 +37,8 @@ void parse_header(std::string_view json, std::uint64_t file_size) {
   }
 }
 
-/// The shapes of weights that the tensor could hold, either as numbers or as codes.
+/// Shapes to try for a weight that is stored in `tensor`: three fixed shapes, the shape of the tensor
+/// (if it holds numbers), and this shape with 8 times as many columns (if an element holds 8 codes).
 std::vector<Shape> plausible_shapes(const TensorInfo& tensor) {
   std::vector<Shape> shapes = {Shape{2, 64}, Shape{1, 3}, Shape{2, 2, 32}};
   if (tensor.shape.rank() > Shape::kMaxRank) return shapes;

@@ -1,5 +1,5 @@
-// Keeps the results of trying the drivers on disk. Problems with the file are not errors. If the
-// file cannot be read, it counts as missing. If the folder cannot be written, nothing is kept.
+// Keeps a file with the results of trying the drivers. Problems with the file are not errors. If the
+// file cannot be read, it counts as missing. If its folder cannot be written, nothing is kept.
 #pragma once
 
 #include <filesystem>
