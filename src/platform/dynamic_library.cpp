@@ -9,8 +9,8 @@
 #ifdef BX_NEVER_UNLOAD
 // Replaces the system's dlclose() for every library of the process. Drivers never free some of
 // their memory (Mesa 22.3.6: 128 bytes). If they were unloaded, the leak checker would report that
-// memory as a leak, without a function name.
-extern "C" int dlclose(void*) { return 0; }
+// memory as a leak, without a function name. The function must be visible to the other libraries.
+extern "C" [[gnu::visibility("default")]] int dlclose(void*) { return 0; }
 #endif
 
 namespace bitaxon {
