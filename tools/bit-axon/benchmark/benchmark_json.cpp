@@ -15,29 +15,26 @@ Json optional_json(const std::optional<double>& value) {
   return value ? finite_or_null(*value) : Json(nullptr);
 }
 
-Json threads_json(const BenchedDevice& device) {
-  return device.n_threads > 0 ? Json(device.n_threads) : Json(nullptr);
-}
-
-Json driver_json(const BenchedDevice& device) {
-  return device.driver.empty() ? Json(nullptr) : Json(printable(device.driver));
+/// The fields that name a device, in its own object and in each of its records.
+Json device_fields(const BenchedDevice& device) {
+  return {{"device", printable(device.selector)},
+          {"backend", device.backend},
+          {"device_name", printable(device.name)},
+          {"driver", device.driver.empty() ? Json(nullptr) : Json(printable(device.driver))},
+          {"threads", device.n_threads > 0 ? Json(device.n_threads) : Json(nullptr)},
+          {"precision", name_of(device.precision)}};
 }
 
 /// The program, the device and the model of a measurement. The object is flat, because CSV uses its
 /// fields as cells.
 Json subject_json(const Benchmark& found, const BenchedDevice& device) {
   const BuildInfo& build = build_info();
-  return {{"version", build.version},
-          {"commit", build.commit},
-          {"device", printable(device.selector)},
-          {"backend", device.backend},
-          {"device_name", printable(device.name)},
-          {"driver", driver_json(device)},
-          {"threads", threads_json(device)},
-          {"precision", name_of(device.precision)},
-          {"model", found.model},
-          {"quantization", device.format},
-          {"batch_size", found.wish.batch_size}};
+  Json json = {{"version", build.version}, {"commit", build.commit}};
+  json.update(device_fields(device));
+  json.update({{"model", found.model},
+               {"quantization", device.format},
+               {"batch_size", found.wish.batch_size}});
+  return json;
 }
 
 /// Adds rates and memory of a device to its own object, or to one of its records.
@@ -112,15 +109,10 @@ Json device_json(const BenchedDevice& device) {
   Json profiles = Json::array();
   for (const BenchProfile& profile : device.profiles) profiles.push_back(profile_json(profile));
   const DeviceRates& best = device.rates.best;
-  Json json = {{"device", printable(device.selector)},
-               {"backend", device.backend},
-               {"device_name", printable(device.name)},
-               {"driver", driver_json(device)},
-               {"threads", threads_json(device)},
-               {"precision", name_of(device.precision)},
-               {"weight_bytes", device.weight_bytes},
+  Json json = device_fields(device);
+  json.update({{"weight_bytes", device.weight_bytes},
                {"state_bytes", device.state_bytes},
-               {"activation_bytes", device.activation_bytes}};
+               {"activation_bytes", device.activation_bytes}});
   add_limits(device, json);
   json["dispatch_us"] = best.dispatch_s > 0 ? Json(best.dispatch_s * 1e6) : Json(nullptr);
   json["profiles"] = profiles;
