@@ -38,7 +38,8 @@ class BX_API Vocabulary {
   /// The model ids that end a text. Tokens that the mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
   const Tokenizer& tokenizer() const;
-  /// The tokenizer's id for a model id. If there is none, -1, which decodes to an empty text.
+  /// Returns the tokenizer's id for a model id. Returns -1 for a model id that no token is mapped to;
+  /// -1 decodes to an empty text.
   std::int32_t to_tokenizer(std::int32_t id) const;
 
  private:

@@ -34,7 +34,8 @@ struct VulkanOptions {
   // For tests.
   FunctionsHook hook = nullptr;
   Messages* messages = nullptr;  ///< receives the messages of layers; must outlive the backend
-  /// Makes the device look like another device. May only remove capabilities.
+  /// Makes the device look like another device. May only remove capabilities. The backend calls this
+  /// again whenever it describes the device, with the reduced capabilities and the real heaps.
   std::function<void(DeviceCaps&)> limit_caps = {};
   int without_barrier = -1;  ///< see RecordOptions
 };

@@ -24,7 +24,7 @@ struct Spec {
   SamplerStructure structure = {.penalty = true, .draw = true};
   Params params = {};
   double spread = 3;
-  double grid = 0;  ///< all logits are multiples of this, so many are equal; 0: any logits
+  double grid = 0;  ///< logits are rounded to multiples of this, to make ties; 0: not rounded
   std::vector<float> logits = {};  ///< logits of every output; random if empty
 };
 

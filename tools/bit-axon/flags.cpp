@@ -17,7 +17,8 @@ bool is_text_with_dash(const std::string& word) {
   return word.starts_with('-') && word.find(' ') != word.npos;
 }
 
-/// A message that names the first unknown word of the command line. Empty when there is none.
+/// Returns a message that names the first unknown word of the command line. Empty if the program
+/// knows every word.
 std::string unknown_word(const CLI::App& program) {
   const std::vector<std::string> words = program.remaining(true);
   if (words.empty()) return {};

@@ -181,8 +181,8 @@ void query_matrix_shapes(const Functions& fn, VkPhysicalDevice physical, DeviceC
       caps.matrix_shapes.push_back({product.MSize, product.NSize, product.KSize});
 }
 
-/// Chooses the first queue family that has compute and timestamps but no graphics, because other
-/// programs use such a family less. If there is none, chooses the first family that has compute.
+/// Chooses the first queue family that has compute and timestamps but no graphics, because few other
+/// programs use such a family. Otherwise chooses the first family that has compute.
 void query_queue_family(const Functions& fn, VkPhysicalDevice physical, DeviceCaps& caps) {
   std::uint32_t n = 0;
   fn.vkGetPhysicalDeviceQueueFamilyProperties2(physical, &n, nullptr);
