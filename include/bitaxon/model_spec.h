@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -17,11 +18,28 @@
 
 namespace bitaxon {
 
+/// The limits of a value.
+struct ClipRange {
+  double low = 0;
+  double high = 0;
+  friend bool operator==(const ClipRange&, const ClipRange&) = default;
+};
+
+/// The RMS norms of the time step, B and C of a selective scan.
+enum class InnerNorms : std::uint8_t { none, without_weights, with_weights };
+
 /// A selective scan. Source: Gu & Dao 2023, "Mamba".
 struct SelectiveScanSpec {
   std::int64_t d_inner = 0;  ///< channels
   std::int64_t d_state = 0;  ///< values of the recurrent state, per channel
   std::int64_t d_conv = 0;   ///< taps of the causal convolution in front of the scan
+  /// The width of a row's time step before its projection to the channels. WeightId::scan_params
+  /// then gives the time step, B and C. Empty if the time step of a row is one number. Then
+  /// scan_params gives B, C and that number.
+  std::optional<std::int64_t> dt_rank = {};
+  std::optional<ClipRange> dt_clip = {};  ///< limits of the time step
+  InnerNorms inner_norms = InnerNorms::none;
+  double inner_norm_eps = 0;  ///< epsilon of the inner norms
   friend bool operator==(const SelectiveScanSpec&, const SelectiveScanSpec&) = default;
 };
 
@@ -40,12 +58,12 @@ struct AttentionSpec {
   /// earlier position.
   std::optional<std::int64_t> window = {};
   std::optional<RotarySpec> rotary = {};
-  bool has_query_key_norm = false;  ///< an RMS norm of each head of queries and keys
   friend bool operator==(const AttentionSpec&, const AttentionSpec&) = default;
 
   std::int64_t kv_dim() const { return n_kv_heads * head_dim; }
 };
 
+/// A SwiGLU. Source: Shazeer 2020, "GLU variants improve transformer".
 struct DenseSpec {
   std::int64_t d_hidden = 0;
   friend bool operator==(const DenseSpec&, const DenseSpec&) = default;
@@ -56,7 +74,8 @@ struct ExpertsSpec {
   std::int64_t n_experts = 0;
   std::int64_t top_k = 0;  ///< experts that a row chooses
   std::int64_t d_hidden = 0;
-  bool has_shared = false;  ///< one more expert that every row uses, with a gate of its own
+  bool renormalizes = false;  ///< the gates of the chosen experts are divided by their sum
+  bool has_shared = false;    ///< one more expert that every row uses, with a gate of its own
   friend bool operator==(const ExpertsSpec&, const ExpertsSpec&) = default;
 };
 
@@ -74,28 +93,44 @@ struct BlockSpec {
 };
 
 /// The weights that a model can have, in the order in which a model lists them. V, S and D are
-/// named in ModelSpec. E is d_inner, N is d_state, and K is d_conv of SelectiveScanSpec.
+/// named in ModelSpec. E is d_inner, N is d_state, K is d_conv, and R is dt_rank of
+/// SelectiveScanSpec. A model has a bias, or a norm inside a mixer, if ModelSpec::names has it.
 enum class WeightId : std::uint8_t {
   embedding,     ///< [V, S]
   input_bridge,  ///< [D, S]
   // The norm of a mixer, and the weights of a selective scan:
   mixer_norm,   ///< [D]
-  scan_in,      ///< [2E, D]
-  conv_taps,    ///< [E, K, 1]
-  conv_bias,    ///< [E]
-  scan_params,  ///< [2N + 1, E]: projects to B, C and the time step of a row
-  dt_weight,    ///< [E, 1]
-  dt_bias,      ///< [E]
-  a_log,        ///< [E, N]
-  skip,         ///< [E], "D" of the paper
-  scan_out,     ///< [D, E]
+  scan_in,        ///< [2E, D]
+  scan_in_bias,   ///< [2E]
+  conv_taps,      ///< [E, K, 1] or [E, 1, K]
+  conv_bias,      ///< [E]
+  scan_params,    ///< [R + 2N, E], or [2N + 1, E] without dt_rank
+  dt_norm,        ///< [R]
+  b_norm,         ///< [N]
+  c_norm,         ///< [N]
+  dt_weight,      ///< [E, R], or [E, 1] without dt_rank
+  dt_bias,        ///< [E]
+  a_log,          ///< [E, N]
+  skip,           ///< [E], "D" of the paper
+  scan_out,       ///< [D, E]
+  scan_out_bias,  ///< [D]
   // The weights of attention:
-  query,          ///< [n_heads * head_dim, D]
-  key,            ///< [n_kv_heads * head_dim, D]
-  value,          ///< [n_kv_heads * head_dim, D]
-  attention_out,  ///< [D, n_heads * head_dim]
-  // The norm of a feed-forward part, and the weights of experts (I is d_hidden):
+  query,               ///< [n_heads * head_dim, D]
+  query_bias,          ///< [n_heads * head_dim]
+  key,                 ///< [n_kv_heads * head_dim, D]
+  key_bias,            ///< [n_kv_heads * head_dim]
+  value,               ///< [n_kv_heads * head_dim, D]
+  value_bias,          ///< [n_kv_heads * head_dim]
+  query_norm,          ///< [head_dim], the norm of each head
+  key_norm,            ///< [head_dim]
+  attention_out,       ///< [D, n_heads * head_dim]
+  attention_out_bias,  ///< [D]
+  // The norm of a feed-forward part, and the weights of a SwiGLU (I is d_hidden):
   feed_forward_norm,  ///< [D]
+  dense_gate,         ///< [I, D]
+  dense_up,           ///< [I, D]
+  dense_down,         ///< [D, I]
+  // The weights of experts:
   router,             ///< [n_experts, D]
   experts_gate,       ///< [n_experts, I, D]
   experts_up,         ///< [n_experts, I, D]
@@ -131,8 +166,11 @@ struct ModelSpec {
   std::optional<std::int32_t> beginning;
   std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
   std::vector<BlockSpec> blocks;
-  /// The names that a checkpoint may use for each weight. Files are written with the first name.
+  /// The names that a checkpoint may use for each weight. Files are written with the first name. A
+  /// name with `*` stands for one tensor per matrix of a stack of experts. The index of the matrix
+  /// replaces `*`.
   std::map<WeightKey, std::vector<std::string>> names;
+  std::set<WeightKey> optional;  ///< weights that a checkpoint may lack; the model then lacks them
   /// The text of a config.json with every key that the family reads. The model's fingerprint
   /// includes this text.
   std::string config;

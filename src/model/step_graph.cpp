@@ -54,10 +54,12 @@ namespace {
 
 /// A feature of the block that no op computes. Empty if all features can be computed.
 std::string missing_op(const BlockSpec& block) {
+  if (const auto* scan = std::get_if<SelectiveScanSpec>(&block.mixer);
+      scan != nullptr && scan->dt_rank)
+    return "a projection of time steps";
   if (const auto* attention = std::get_if<AttentionSpec>(&block.mixer)) {
     if (attention->n_kv_heads != attention->n_heads) return "fewer heads of keys than of queries";
     if (attention->rotary) return "rotary position embeddings";
-    if (attention->has_query_key_norm) return "norms of queries and keys";
   }
   if (std::holds_alternative<DenseSpec>(block.feed_forward)) return "a dense feed-forward part";
   return {};

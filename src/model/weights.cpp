@@ -50,28 +50,50 @@ class SlotList {
                block.feed_forward);
   }
 
+  /// Adds a vector that only some models have.
+  void add_if_named(WeightId id, std::int64_t size) {
+    if (spec_.names.contains({id, block_})) add(id, WeightRole::vector, {size});
+  }
+
   void add_mixer(const SelectiveScanSpec& scan) {
+    const std::int64_t rank = scan.dt_rank.value_or(1);
     add(WeightId::scan_in, WeightRole::matrix, {2 * scan.d_inner, spec_.d_model});
+    add_if_named(WeightId::scan_in_bias, 2 * scan.d_inner);
     add(WeightId::conv_taps, WeightRole::taps, {scan.d_inner, scan.d_conv, 1});
-    add(WeightId::conv_bias, WeightRole::vector, {scan.d_inner});
-    add(WeightId::scan_params, WeightRole::matrix, {2 * scan.d_state + 1, scan.d_inner});
-    add(WeightId::dt_weight, WeightRole::table, {scan.d_inner, 1});
+    add_if_named(WeightId::conv_bias, scan.d_inner);
+    add(WeightId::scan_params, WeightRole::matrix, {rank + 2 * scan.d_state, scan.d_inner});
+    add_if_named(WeightId::dt_norm, rank);
+    add_if_named(WeightId::b_norm, scan.d_state);
+    add_if_named(WeightId::c_norm, scan.d_state);
+    add(WeightId::dt_weight, scan.dt_rank ? WeightRole::matrix : WeightRole::table,
+        {scan.d_inner, rank});
     add(WeightId::dt_bias, WeightRole::vector, {scan.d_inner});
     add(WeightId::a_log, WeightRole::table, {scan.d_inner, scan.d_state});
     add(WeightId::skip, WeightRole::vector, {scan.d_inner});
     add(WeightId::scan_out, WeightRole::matrix, {spec_.d_model, scan.d_inner});
+    add_if_named(WeightId::scan_out_bias, spec_.d_model);
   }
 
   void add_mixer(const AttentionSpec& attention) {
     const std::int64_t d_query = attention.n_heads * attention.head_dim;
     add(WeightId::query, WeightRole::matrix, {d_query, spec_.d_model});
+    add_if_named(WeightId::query_bias, d_query);
     add(WeightId::key, WeightRole::matrix, {attention.kv_dim(), spec_.d_model});
+    add_if_named(WeightId::key_bias, attention.kv_dim());
     add(WeightId::value, WeightRole::matrix, {attention.kv_dim(), spec_.d_model});
+    add_if_named(WeightId::value_bias, attention.kv_dim());
+    add_if_named(WeightId::query_norm, attention.head_dim);
+    add_if_named(WeightId::key_norm, attention.head_dim);
     add(WeightId::attention_out, WeightRole::matrix, {spec_.d_model, d_query});
+    add_if_named(WeightId::attention_out_bias, spec_.d_model);
   }
 
   void add_feed_forward(std::monostate) {}
-  void add_feed_forward(const DenseSpec&) {}  // check_computable refuses such models
+  void add_feed_forward(const DenseSpec& dense) {
+    add(WeightId::dense_gate, WeightRole::matrix, {dense.d_hidden, spec_.d_model});
+    add(WeightId::dense_up, WeightRole::matrix, {dense.d_hidden, spec_.d_model});
+    add(WeightId::dense_down, WeightRole::matrix, {spec_.d_model, dense.d_hidden});
+  }
   void add_feed_forward(const ExpertsSpec& experts) {
     const std::int64_t n = experts.n_experts;
     const Shape up{n, experts.d_hidden, spec_.d_model};
@@ -123,13 +145,13 @@ class Fingerprint {
 };
 
 /// The tensors of a slot in a checkpoint. std::nullopt only for a missing head that the tied
-/// embedding replaces.
+/// embedding replaces, and for a missing optional weight.
 std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
                                          const Checkpoint& checkpoint, std::string_view name) {
   for (const std::string& tensor : slot.names)
     if (auto source = find_weight(checkpoint, tensor, slot.shape, slot.may_be_quantized()))
       return source;
-  if (is_tied_head(spec, slot)) return std::nullopt;
+  if (is_tied_head(spec, slot) || spec.optional.contains(slot.key)) return std::nullopt;
   throw Error(ErrorKind::format,
               fmt::format("{}: tensor {}: expected {}{}, got none", name, slot.name(),
                           slot.shape.to_string(),
@@ -281,6 +303,7 @@ std::string_view part_of(WeightId id) {
     case WeightId::output_bridge:
       return "bridge";
     case WeightId::scan_in:
+    case WeightId::scan_in_bias:
     case WeightId::conv_taps:
     case WeightId::conv_bias:
     case WeightId::scan_params:
@@ -289,12 +312,21 @@ std::string_view part_of(WeightId id) {
     case WeightId::a_log:
     case WeightId::skip:
     case WeightId::scan_out:
+    case WeightId::scan_out_bias:
       return "ssm";
     case WeightId::query:
+    case WeightId::query_bias:
     case WeightId::key:
+    case WeightId::key_bias:
     case WeightId::value:
+    case WeightId::value_bias:
     case WeightId::attention_out:
+    case WeightId::attention_out_bias:
       return "attention";
+    case WeightId::dense_gate:
+    case WeightId::dense_up:
+    case WeightId::dense_down:
+      return "mlp";
     case WeightId::router:
     case WeightId::shared_router:
       return "router";
@@ -307,6 +339,11 @@ std::string_view part_of(WeightId id) {
     case WeightId::shared_down:
       return "shared expert";
     case WeightId::mixer_norm:
+    case WeightId::dt_norm:
+    case WeightId::b_norm:
+    case WeightId::c_norm:
+    case WeightId::query_norm:
+    case WeightId::key_norm:
     case WeightId::feed_forward_norm:
     case WeightId::final_norm:
       break;

@@ -97,7 +97,7 @@ using ReadWeight = std::function<WeightDesc(const FoundWeight& found, LoadedWeig
 ReadWeight reader_of(const Checkpoint& checkpoint);
 
 /// The part of the model that a weight belongs to: "embedding", "head", "bridge", "ssm",
-/// "attention", "experts", "shared expert", "router", "norms".
+/// "attention", "mlp", "experts", "shared expert", "router", "norms".
 std::string_view part_of(WeightId id);
 
 /// Finds every tensor of the model before anything is packed. The result is in the model's order,
