@@ -189,7 +189,8 @@ Measure attention_over(std::int64_t n_keys, double wanted) {
             for (const auto ring : {keys, values})
               p.fill_ring(ring, p.segments()[0], 1, n_keys + 1, 1);
             return [=](const OpHandles& h) -> std::vector<Tensor> {
-              return {attention(h.inputs[q], h.states[keys], h.states[values], kHeads, n_keys)};
+              return {attention(h.inputs[q], h.states[keys], h.states[values],
+                                {.n_heads = kHeads, .n_kv_heads = kHeads, .window = n_keys})};
             };
           }};
 }

@@ -43,10 +43,25 @@ struct SelectiveScanSpec {
   friend bool operator==(const SelectiveScanSpec&, const SelectiveScanSpec&) = default;
 };
 
-/// Rotary position embeddings. Source: Su et al. 2021, "RoFormer".
+/// Rotary position embeddings. Sources: Su et al. 2021, "RoFormer"; Peng et al. 2023, "YaRN".
 struct RotarySpec {
+  /// How frequencies are scaled for texts that are longer than those of the training.
+  enum class Scaling : std::uint8_t { none, linear, yarn };
+
   std::int64_t n_dims = 0;  ///< leading dimensions of a head that are rotated
   double base = 10000;
+  Scaling scaling = Scaling::none;
+  double factor = 1;  ///< for linear and yarn: by how much longer the texts are, > 0
+  // For yarn only:
+  std::int64_t original_positions = 0;  ///< the longest text of the training, in tokens
+  double beta_fast = 32;                ///< turns per original text above which nothing is scaled
+  double beta_slow = 1;                 ///< turns per original text below which all is scaled
+  bool truncate = true;                 ///< round the borders between these two to whole dimensions
+  /// Factor of all cosines and sines. Empty: computed from the next two or, without them, from
+  /// `factor`.
+  std::optional<double> attention_factor = {};
+  std::optional<double> mscale = {};
+  std::optional<double> mscale_all_dim = {};
   friend bool operator==(const RotarySpec&, const RotarySpec&) = default;
 };
 

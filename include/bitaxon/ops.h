@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "bitaxon/export.h"
 #include "bitaxon/tensor.h"
@@ -105,31 +106,57 @@ BX_API Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z
                              const SelectiveScanWeights& weights, const Tensor& h);
 
 struct AttnInWeights {
-  Tensor norm;  ///< [1, 1, D], or empty if rms(x) is x
-  Tensor q;     ///< [1, D, D]
-  Tensor k;     ///< [1, D, D]
-  Tensor v;     ///< [1, D, D]
+  Tensor norm;      ///< [1, 1, D], or empty if rms(x) is x
+  Tensor q;         ///< [1, Hq * d, D]
+  Tensor k;         ///< [1, Hk * d, D]
+  Tensor v;         ///< [1, Hk * d, D]
+  Tensor q_bias{};  ///< [1, 1, Hq * d], or empty to add nothing
+  Tensor k_bias{};  ///< [1, 1, Hk * d], or empty
+  Tensor v_bias{};  ///< [1, 1, Hk * d], or empty
+  Tensor q_norm{};  ///< [1, 1, d]: weight of an RMS norm of each head of q, or empty for no norm
+  Tensor k_norm{};  ///< [1, 1, d]: the same for k, or empty
+  Tensor rotary{};  ///< f32 [1, positions, d]: the rotary table, or empty for no rotation
 };
 
 /// Computes queries, and appends keys and values to the ring buffers ("rings") of the KV cache.
-///   q = q_proj @ rms(x)
-///   keys[p mod capacity] = k_proj @ rms(x), where p is the row's position
-///   values[p mod capacity] = v_proj @ rms(x)
+///   q = turn(q_proj @ rms(x) + q_bias, q_norm)
+///   keys[p mod capacity] = turn(k_proj @ rms(x) + k_bias, k_norm), where p is the row's position
+///   values[p mod capacity] = v_proj @ rms(x) + v_bias
+/// turn(h, norm) is computed for each head h of d elements. It first normalizes the head, then
+/// rotates it by its position. Without a norm or a table, that part is left out.
+///   n[i] = norm[i] * h[i] / sqrt(mean(h^2) + eps)
+///   turn[i] = n[i] * cos[p, i] - n[i + d/2] * sin[p, i]   for i < d/2
+///   turn[i + d/2] = n[i + d/2] * cos[p, i] + n[i] * sin[p, i]
+/// The rotary table holds the pairs (cos[p, i], sin[p, i]) for i < d/2. A row at a position outside
+/// the table gets NaN. The width d of a head is needed only for norms and rotation. It is the width
+/// of these operands.
 /// x             [R, D]
-/// keys, values  state, f32 or f16 [capacity, D]
-/// Returns q [R, D].
+/// keys, values  state, f32 or f16 [capacity, Hk * d]
+/// Returns q [R, Hq * d].
+/// Source  Su et al. 2021, "RoFormer", section 3.4.2, with pairs (i, i + d/2) instead of neighbors.
 BX_API Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
                       const Tensor& values);
 
-/// Causal attention over a sliding window. Keys and values come from the rings that attn_in fills.
-///   scores[j] = dot(q[i, head], keys[j, head]) / sqrt(head_dim)   for j <= i and i - j < window
-///   y[i, head] = sum_j softmax(scores)[j] * values[j, head]
-/// q             [R, D]; head_dim = D / n_heads
-/// keys, values  state, f32 or f16 [capacity, D], capacity >= window + R - 1; read only
-/// Returns [R, D].
-/// Source  Beltagy et al. 2020, "Longformer", section 3.1 (sliding window).
+struct AttentionForm {
+  std::int64_t n_heads = 1;     ///< Hq, heads of queries
+  std::int64_t n_kv_heads = 1;  ///< Hk, heads of keys and values; a divisor of Hq
+  /// The most positions that a row attends to, its own included. Empty if a row attends to every
+  /// earlier position.
+  std::optional<std::int64_t> window = {};
+};
+
+/// Causal attention, over a sliding window or over all earlier positions. Keys and values come from
+/// the rings that attn_in fills. Each head of keys serves Hq / Hk adjacent heads of queries.
+///   scores[j] = dot(q[i, n], keys[j, n / (Hq / Hk)]) / sqrt(d)   for j <= i and i - j < window
+///   y[i, n] = sum_j softmax(scores)[j] * values[j, n / (Hq / Hk)]
+/// q             [R, Hq * d]
+/// keys, values  state, f32 or f16 [capacity, Hk * d], capacity >= window + R - 1; read only.
+///               Without a window, the positions must be below capacity.
+/// Returns [R, Hq * d].
+/// Source  Beltagy et al. 2020, "Longformer", section 3.1 (sliding window); Ainslie et al. 2023,
+/// "GQA" (grouped heads).
 BX_API Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values,
-                        std::int64_t n_heads, std::int64_t window);
+                        const AttentionForm& form);
 
 struct MoeRouteResult {
   Tensor normed;   ///< [R, D]: rms(x)

@@ -9,10 +9,17 @@ Tensor attention_mixer(const BlockContext& context, const Tensor& x, const Atten
                            {.norm = context.weight(WeightId::mixer_norm),
                             .q = context.weight(WeightId::query),
                             .k = context.weight(WeightId::key),
-                            .v = context.weight(WeightId::value)},
+                            .v = context.weight(WeightId::value),
+                            .q_bias = context.weight(WeightId::query_bias),
+                            .k_bias = context.weight(WeightId::key_bias),
+                            .v_bias = context.weight(WeightId::value_bias),
+                            .q_norm = context.weight(WeightId::query_norm),
+                            .k_norm = context.weight(WeightId::key_norm),
+                            .rotary = context.rotary(spec)},
                            context.eps(), keys, values);
   const std::int64_t window = spec.window.value_or(context.spec.max_seq_len);
-  const Tensor y = attention(q, keys, values, spec.n_heads, window);
+  const Tensor y = attention(
+      q, keys, values, {.n_heads = spec.n_heads, .n_kv_heads = spec.n_kv_heads, .window = window});
   return linear(y, context.weight(WeightId::attention_out), {.residual = x});
 }
 

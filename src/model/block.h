@@ -25,6 +25,10 @@ struct BlockContext {
     const WeightRef weight = weights.find({id, block});
     return weight ? graph.weight(weight) : Tensor();
   }
+  /// The rotary table of an attention mixer. Empty if the mixer does not rotate.
+  Tensor rotary(const AttentionSpec& attention) const {
+    return attention.rotary ? graph.weight(weights.rotary(*attention.rotary)) : Tensor();
+  }
   Tensor state(std::int32_t index) const { return graph.state(layout, index); }
 };
 

@@ -9,6 +9,7 @@
 #include "model/memory_need.h"
 #include "model/model_impl.h"
 #include "model/random_weights.h"
+#include "model/rotary.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -40,6 +41,11 @@ void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
 void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
   prepare_loading(found);
   weights = pack_weights(found, spec, read, backend, options.on_progress);
+  for (const RotarySpec& rotary : rotary_specs(spec)) {
+    const std::vector<float> table = rotary_table(rotary, spec.max_seq_len);
+    weights.set_rotary(rotary, backend.pack(rotary_desc(rotary, spec.max_seq_len),
+                                            {.data = std::as_bytes(std::span(table))}));
+  }
 }
 
 /// Marks matrices for quantization while they are read, if the options ask for it.

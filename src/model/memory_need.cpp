@@ -7,6 +7,7 @@
 #include "core/backend_description.h"
 #include "core/plan.h"
 #include "core/step.h"
+#include "model/rotary.h"
 #include "model/state_pool.h"
 #include "model/step_graph.h"
 #include "ops/op.h"
@@ -22,6 +23,7 @@ class Sizes {
         const BackendDescription& device)
       : spec_(spec), options_(options), device_(device) {
     describe_weights(found);
+    describe_rotary();
     const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
     layout_ = state_layout(spec,
                            {.n_slots = options.n_slots,
@@ -84,6 +86,15 @@ class Sizes {
       check_buffer(desc.name, packed);
       note_problem(device_.problem_of(desc));
       largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
+    }
+  }
+
+  void describe_rotary() {
+    for (const RotarySpec& rotary : rotary_specs(spec_)) {
+      const auto table = device_.describe(rotary_desc(rotary, spec_.max_seq_len));
+      weights_.set_rotary(rotary, table);
+      add(table->packed_bytes, weight_bytes_);
+      check_buffer(table->name, table->packed_bytes);
     }
   }
 

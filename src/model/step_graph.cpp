@@ -58,8 +58,8 @@ std::string missing_op(const BlockSpec& block) {
       scan != nullptr && scan->dt_rank)
     return "a projection of time steps";
   if (const auto* attention = std::get_if<AttentionSpec>(&block.mixer)) {
-    if (attention->n_kv_heads != attention->n_heads) return "fewer heads of keys than of queries";
-    if (attention->rotary) return "rotary position embeddings";
+    if (attention->rotary && attention->rotary->n_dims != attention->head_dim)
+      return "rotation of a part of a head";
   }
   if (std::holds_alternative<DenseSpec>(block.feed_forward)) return "a dense feed-forward part";
   return {};

@@ -202,6 +202,12 @@ WeightRef Weights::find(const WeightKey& key) const {
   return key.id == WeightId::head ? find({WeightId::embedding}) : nullptr;
 }
 
+WeightRef Weights::rotary(const RotarySpec& spec) const {
+  for (const auto& [key, table] : rotary_)
+    if (key == spec) return table;
+  return nullptr;
+}
+
 WeightDesc with_matrix_shape(WeightDesc desc, const WeightSlot& slot) {
   const Shape shape = matrix_shape(slot);
   desc.n_matrices = shape[0];

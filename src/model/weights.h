@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitaxon/model_spec.h"
@@ -28,12 +29,19 @@ class Weights {
   /// embedding.
   WeightRef find(const WeightKey& key) const;
 
+  void set_rotary(const RotarySpec& spec, WeightRef table) {
+    rotary_.emplace_back(spec, std::move(table));
+  }
+  /// The rotary table of blocks with this description.
+  WeightRef rotary(const RotarySpec& spec) const;
+
   /// A hash of configuration, formats and contents. A saved state fits only models with the same
   /// hash.
   std::uint64_t fingerprint = 0;
 
  private:
   std::map<WeightKey, WeightRef> refs_;
+  std::vector<std::pair<RotarySpec, WeightRef>> rotary_;
 };
 
 /// How a weight is stored and read.

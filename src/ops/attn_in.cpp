@@ -6,40 +6,84 @@
 namespace bitaxon {
 namespace {
 
-void check_ring(std::string_view argument, const Tensor& ring, std::int64_t d_model,
+/// Checks a ring of the KV cache that the op writes: `width` values per row.
+void check_ring(std::string_view argument, const Tensor& ring, std::int64_t width,
                 std::int64_t n_rows) {
   check_argument(!ring.empty() && ring.shape().rank() == 2 && ring.shape()[0] >= n_rows, "attn_in",
                  argument, "a ring of at least as many rows as the step",
                  ring.empty() ? "an empty handle" : ring.shape().to_string());
   const DType dtype = ring.dtype() == DType::f16 ? DType::f16 : DType::f32;
-  check_state("attn_in", argument, ring, dtype, {ring.shape()[0], d_model});
+  check_state("attn_in", argument, ring, dtype, {ring.shape()[0], width});
+}
+
+void check_optional(std::string_view argument, const Tensor& weight, std::int64_t width) {
+  if (!weight.empty()) check_weight("attn_in", argument, weight, {1, 1, width});
+}
+
+/// Checks the operands that are as wide as a head: the norms of queries and keys, and the table.
+void check_heads(const AttnInWeights& weights, float eps, std::int64_t q_width,
+                 std::int64_t kv_width) {
+  if (!weights.rotary.empty()) {
+    const Shape table = weight_shape("attn_in", "rotary", weights.rotary);
+    check_argument(table[0] == 1 && table[2] % 2 == 0, "attn_in", "rotary",
+                   "a weight [1, positions, d] with an even d", table.to_string());
+  }
+  std::int64_t head_dim = 0;
+  for (const Tensor& tensor : {weights.q_norm, weights.k_norm, weights.rotary})
+    if (!tensor.empty() && head_dim == 0) head_dim = tensor.shape()[2];
+  if (head_dim == 0) return;
+  check_argument(q_width % head_dim == 0 && kv_width % head_dim == 0, "attn_in", "head",
+                 "a divisor of the rows of q and k, which are " + std::to_string(q_width) +
+                     " and " + std::to_string(kv_width),
+                 std::to_string(head_dim));
+  check_optional("q_norm", weights.q_norm, head_dim);
+  check_optional("k_norm", weights.k_norm, head_dim);
+  if (!weights.rotary.empty())
+    check_weight("attn_in", "rotary", weights.rotary, {1, weights.rotary.shape()[1], head_dim});
+  if (!weights.q_norm.empty() || !weights.k_norm.empty()) check_eps("attn_in", eps);
 }
 
 }  // namespace
 
 Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
                const Tensor& values) {
-  const std::int64_t d_model = weight_shape("attn_in", "q", weights.q)[2];
-  check_weight("attn_in", "q", weights.q, {1, d_model, d_model});
-  check_weight("attn_in", "k", weights.k, {1, d_model, d_model});
-  check_weight("attn_in", "v", weights.v, {1, d_model, d_model});
+  const Shape q_shape = weight_shape("attn_in", "q", weights.q);
+  const std::int64_t d_model = q_shape[2];
+  const std::int64_t q_width = q_shape[1];
+  const std::int64_t kv_width = weight_shape("attn_in", "k", weights.k)[1];
+  check_weight("attn_in", "q", weights.q, {1, q_width, d_model});
+  check_weight("attn_in", "k", weights.k, {1, kv_width, d_model});
+  check_weight("attn_in", "v", weights.v, {1, kv_width, d_model});
   if (!weights.norm.empty()) {
     check_weight("attn_in", "norm", weights.norm, {1, 1, d_model});
     check_eps("attn_in", eps);
   }
+  check_optional("q_bias", weights.q_bias, q_width);
+  check_optional("k_bias", weights.k_bias, kv_width);
+  check_optional("v_bias", weights.v_bias, kv_width);
+  check_heads(weights, eps, q_width, kv_width);
   const std::int64_t n_rows = check_rows("attn_in", "x", x, d_model);
-  check_ring("keys", keys, d_model, n_rows);
-  check_ring("values", values, d_model, n_rows);
-  const Graph::Argument arguments[] = {{x},
-                                       {weights.norm},
-                                       {weights.q},
-                                       {weights.k},
-                                       {weights.v},
-                                       {keys, Access::write},
-                                       {values, Access::write}};
-  const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}}};
+  check_ring("keys", keys, kv_width, n_rows);
+  check_ring("values", values, kv_width, n_rows);
+  const Graph::Argument arguments[] = {
+      {x},
+      {weights.norm},
+      {weights.q},
+      {weights.k},
+      {weights.v},
+      {weights.q_bias},
+      {weights.k_bias},
+      {weights.v_bias},
+      {weights.q_norm},
+      {weights.k_norm},
+      {weights.rotary},
+      {keys, Access::write},
+      {values, Access::write},
+  };
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, q_width}}};
+  const bool has_norm = !weights.norm.empty() || !weights.q_norm.empty() || !weights.k_norm.empty();
   return x.graph().record(static_cast<std::uint16_t>(OpId::attn_in),
-                          AttnInParams{weights.norm.empty() ? 0.0F : eps}, arguments, outputs)[0];
+                          AttnInParams{has_norm ? eps : 0.0F}, arguments, outputs)[0];
 }
 
 const OpInfo attn_in_info{
@@ -47,11 +91,15 @@ const OpInfo attn_in_info{
       using namespace attn_in_operand;
       const Value& ring = node.value(keys);
       const std::int64_t n = sizes.n_rows;
-      const std::int64_t weights = weight_bytes(node, q_proj) + weight_bytes(node, k_proj) +
-                                   weight_bytes(node, v_proj) + weight_bytes(node, norm);
+      std::int64_t weights = 0;
+      for (int operand = norm; operand < rotary; ++operand) weights += weight_bytes(node, operand);
+      // A step reads one row of the table for each of its rows.
+      if (node.has(rotary)) weights += weight_bytes(node, rotary) / node.shape(rotary)[1] * n;
       return Cost{weights + activation_bytes(node, x, sizes) + activation_bytes(node, q, sizes) +
                       2 * n * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)),
-                  3 * product_flops(node, q_proj, n), weights};
+                  product_flops(node, q_proj, n) + product_flops(node, k_proj, n) +
+                      product_flops(node, v_proj, n),
+                  weights};
     }};
 
 }  // namespace bitaxon

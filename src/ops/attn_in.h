@@ -7,7 +7,22 @@ struct AttnInParams {
 };
 
 namespace attn_in_operand {
-enum : int { x, norm, q_proj, k_proj, v_proj, keys, values, q };
+enum : int {
+  x,
+  norm,
+  q_proj,
+  k_proj,
+  v_proj,
+  q_bias,
+  k_bias,
+  v_bias,
+  q_norm,
+  k_norm,
+  rotary,
+  keys,
+  values,
+  q
+};
 }
 
 }  // namespace bitaxon

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -10,6 +12,7 @@ namespace {
 struct Spec {
   DType ring = DType::f32;
   std::int64_t n_heads = 4;
+  std::int64_t group = 1;  ///< heads of queries that share a head of keys
   std::int64_t head_dim = 8;
   std::int64_t window = 16;
   /// The number of rows of the ring buffer. 0: the smallest allowed number.
@@ -130,7 +133,7 @@ std::vector<double> errors_of(const OpProblem& p, const Spec& spec, std::size_t 
       for (std::int64_t head = 0; head < spec.n_heads; ++head) {
         std::vector<std::vector<float>> seen_keys, seen_values;
         for (std::int64_t j = first; j <= position; ++j) {
-          const std::int64_t at = head * spec.head_dim;
+          const std::int64_t at = head / spec.group * spec.head_dim;
           seen_keys.push_back(ring_row(p, keys, segment.slot, j, at, spec.head_dim));
           seen_values.push_back(ring_row(p, values, segment.slot, j, at, spec.head_dim));
         }
@@ -144,10 +147,10 @@ std::vector<double> errors_of(const OpProblem& p, const Spec& spec, std::size_t 
 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
-  const std::int64_t d = spec.n_heads * spec.head_dim;
+  const std::int64_t d = spec.n_heads / spec.group * spec.head_dim;
   const std::int64_t rows =
       spec.ring_rows != 0 ? spec.ring_rows : spec.window + p.capacity(RowSpace::rows) - 1;
-  const auto q = p.add_input(d, spec.q_spread);
+  const auto q = p.add_input(spec.n_heads * spec.head_dim, spec.q_spread);
   const auto keys = p.add_ring(spec.ring, {rows, d});
   const auto values = p.add_ring(spec.ring, {rows, d});
   for (const SegmentWords& segment : p.segments()) {
@@ -164,7 +167,9 @@ void build(OpProblem& p, const Spec& spec) {
     return {errors_of(problem, spec, q, keys, values)};
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
-    return {attention(h.inputs[q], h.states[keys], h.states[values], spec.n_heads, spec.window)};
+    return {attention(
+        h.inputs[q], h.states[keys], h.states[values],
+        {.n_heads = spec.n_heads, .n_kv_heads = spec.n_heads / spec.group, .window = spec.window})};
   };
 }
 
@@ -262,10 +267,40 @@ void add_many_rows(std::vector<OpCase>& cases) {
   cases.push_back(make("segments_of_one_row", kEdge, {.window = 100, .segments = single}));
 }
 
+/// Several heads of queries share a head of keys.
+void add_groups(std::vector<OpCase>& cases) {
+  struct Grouping {
+    std::int64_t n_heads, group, head_dim;
+  };
+  for (const Grouping g : {Grouping{2, 2, 8}, Grouping{6, 2, 24}, Grouping{6, 3, 5},
+                           Grouping{8, 4, 64}, Grouping{9, 9, 33}, Grouping{20, 20, 128}})
+    for (DType ring : {DType::f32, DType::f16}) {
+      const std::string suffix =
+          fmt::format("_{}_heads_in_groups_of_{}_{}", g.n_heads, g.group, name_of(ring));
+      const Spec spec{.ring = ring,
+                      .n_heads = g.n_heads,
+                      .group = g.group,
+                      .head_dim = g.head_dim,
+                      .window = 150};
+      cases.push_back(make("one_row_of" + suffix, kEdge, one_row(400, spec)));
+      Spec ragged = spec;
+      ragged.segments = ragged_segments();
+      cases.push_back(
+          make("ragged_of" + suffix, ring == DType::f16 ? kEdge : kEdge | kExhaustive, ragged));
+    }
+  cases.push_back(make("one_row_of_groups_nan_key", kEdge,
+                       one_row(500, {.group = 2, .window = 300, .nan_key = 333})));
+  cases.push_back(make("ragged_of_groups_nan_value", kEdge,
+                       {.group = 4, .segments = ragged_segments(), .nan_value = 4}));
+  cases.push_back(make("three_segments_of_groups", kEveryMode,
+                       {.ring = DType::f16, .group = 2, .segments = three_segments()}));
+}
+
 }  // namespace
 
 std::vector<OpCase> attention_cases() {
   std::vector<OpCase> cases;
+  add_groups(cases);
   for (DType ring : {DType::f32, DType::f16})
     for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
       for (std::uint32_t position : {0U, 40U})

@@ -173,21 +173,42 @@ TEST_F(OpBuilders, AttnInRefusesInvalidArguments) {
 }
 
 TEST_F(OpBuilders, AttentionRefusesInvalidArguments) {
-  EXPECT_EQ(attention(rows(8), state(ring_), state(ring_), 2, 9).shape(), (Shape{4, 8}));
-  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 2, 10); }, "attention",
-                 "window", "1..9", "10");
-  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 2, 0); }, "attention",
-                 "window", "1..9", "0");
-  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 3, 4); }, "attention",
-                 "n_heads", "a divisor of 8", "3");
-  expect_refused([&] { attention(rows(8), state(ring_), state(ring_), 0, 4); }, "attention",
-                 "n_heads", "a divisor of 8", "0");
-  expect_refused([&] { attention(rows(8), state(ring_), state(ring_f32_), 2, 4); }, "attention",
-                 "values", "", "F32 [12, 8]");
-  expect_refused([&] { attention(rows(8), {}, state(ring_), 2, 4); }, "attention", "keys",
-                 "a state [capacity, D]", "an empty handle");
-  expect_refused([&] { attention(rows(7), state(ring_), state(ring_), 2, 4); }, "attention", "q",
-                 "an activation", "F32 [4, 7]");
+  EXPECT_EQ(attention(rows(8), state(ring_), state(ring_), {2, 2, 9}).shape(), (Shape{4, 8}));
+  expect_refused(
+      [&] {
+        attention(rows(8), state(ring_), state(ring_), {2, 2, 10});
+      },
+      "attention", "window", "1..9", "10");
+  expect_refused(
+      [&] {
+        attention(rows(8), state(ring_), state(ring_), {2, 2, 0});
+      },
+      "attention", "window", "1..9", "0");
+  expect_refused(
+      [&] {
+        attention(rows(8), state(ring_), state(ring_), {3, 3, 4});
+      },
+      "attention", "n_kv_heads", "a divisor of 8", "3");
+  expect_refused(
+      [&] {
+        attention(rows(8), state(ring_), state(ring_), {0, 0, 4});
+      },
+      "attention", "n_kv_heads", "a divisor of 8", "0");
+  expect_refused(
+      [&] {
+        attention(rows(8), state(ring_), state(ring_f32_), {2, 2, 4});
+      },
+      "attention", "values", "", "F32 [12, 8]");
+  expect_refused(
+      [&] {
+        attention(rows(8), {}, state(ring_), {2, 2, 4});
+      },
+      "attention", "keys", "a state [capacity, Hk * d]", "an empty handle");
+  expect_refused(
+      [&] {
+        attention(rows(7), state(ring_), state(ring_), {2, 2, 4});
+      },
+      "attention", "q", "an activation", "F32 [4, 7]");
 }
 
 TEST_F(OpBuilders, ExpertOpsRefuseInvalidArguments) {

@@ -184,9 +184,9 @@ TEST_F(TwoBlocks, AModelThatOpsCannotComputeIsRefusedBeforeLoading) {
   const auto backend = open_device("cpu").backend;
   std::vector<std::string> warnings;
   ModelSpec spec = describe_model(kConfig, "config.json", warnings);
-  std::get<AttentionSpec>(spec.blocks[0].mixer).rotary = RotarySpec{.n_dims = 8};
+  std::get<AttentionSpec>(spec.blocks[0].mixer).rotary = RotarySpec{.n_dims = 4};
   expect_error([&] { Model::random(backend, spec, 1, {}); }, ErrorKind::unsupported,
-               {"block 0", "two_blocks", "rotary"});
+               {"block 0", "two_blocks", "a part of a head"});
 }
 
 }  // namespace

@@ -43,8 +43,11 @@ class SwaBlock {
           const Tensor q = attn_in(
               c.inputs[0],
               {.norm = {}, .q = weight(c, "q"), .k = weight(c, "k"), .v = weight(c, "v")}, 0, k, v);
-          return std::vector{
-              linear(attention(q, k, v, recorded_.n_heads, recorded_.window), weight(c, "o"))};
+          return std::vector{linear(attention(q, k, v,
+                                              {.n_heads = recorded_.n_heads,
+                                               .n_kv_heads = recorded_.n_heads,
+                                               .window = recorded_.window}),
+                                    weight(c, "o"))};
         })[0];
   }
   /// Feeds the first `first` rows of x in one step, then the other rows in pieces of `piece` rows.

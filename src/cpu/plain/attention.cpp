@@ -1,4 +1,5 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
+// Each head of keys and values serves n_heads / n_kv_heads adjacent heads of queries.
 #include "ops/attention.h"
 
 #include <algorithm>
@@ -20,7 +21,7 @@ struct Scratch {
     const auto params = node.params<AttentionParams>();
     const Shape& ring = node.shape(attention_operand::keys);
     window = std::min(params.window, ring[0]);
-    head_dim = ring[1] / params.n_heads;
+    head_dim = ring[1] / params.n_kv_heads;
     scores = layout.take<double>(n_threads * window);
     sums = layout.take<double>(n_threads * head_dim);
   }
@@ -36,12 +37,12 @@ void attend(const float* q, const Element* keys, const Element* values, std::int
             std::int64_t window, const Shape& ring, std::int64_t head_dim, double* scores,
             double* sums, float* y) {
   const std::int64_t capacity = ring[0];
-  const std::int64_t d_model = ring[1];
+  const std::int64_t kv_width = ring[1];
   const std::int64_t first = std::max<std::int64_t>(0, position - window + 1);
   const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
   double largest = -std::numeric_limits<double>::infinity();
   for (std::int64_t j = first; j <= position; ++j) {
-    const Element* k = keys + j % capacity * d_model;
+    const Element* k = keys + j % capacity * kv_width;
     double score = 0;
     for (std::int64_t c = 0; c < head_dim; ++c) score += static_cast<double>(q[c]) * load(k + c);
     scores[j - first] = score * scale;
@@ -51,7 +52,7 @@ void attend(const float* q, const Element* keys, const Element* values, std::int
   std::fill_n(sums, head_dim, 0.0);
   for (std::int64_t j = first; j <= position; ++j) {
     const double weight = std::exp(scores[j - first] - largest);
-    const Element* v = values + j % capacity * d_model;
+    const Element* v = values + j % capacity * kv_width;
     total += weight;
     for (std::int64_t c = 0; c < head_dim; ++c) sums[c] += weight * load(v + c);
   }
@@ -63,25 +64,27 @@ void attend_all(const KernelArgs& args, const Scratch& scratch) {
   using namespace attention_operand;
   const auto params = args.params<AttentionParams>();
   const Shape& ring = args.shape(keys);
-  const std::int64_t d_model = ring[1];
   const std::int64_t head_dim = scratch.head_dim;
+  const std::int64_t q_width = params.n_heads * head_dim;
+  const std::int64_t group = params.n_heads / params.n_kv_heads;
   const std::int64_t window = scratch.window;
   for (const SegmentWords& segment : args.segments()) {
     const Element* k = args.state<Element>(keys, segment, 0);
     const Element* v = args.state<Element>(values, segment, 0);
     const std::int64_t last = static_cast<std::int64_t>(segment.position) + segment.n_rows;
-    args.pool.parallel_for(segment.n_rows * params.n_heads, 4 * std::min(window, last) * head_dim,
-                           [&](std::int64_t begin, std::int64_t end, int thread) {
-                             for (std::int64_t item = begin; item < end; ++item) {
-                               const std::int64_t i = item / params.n_heads;
-                               const std::int64_t column = item % params.n_heads * head_dim;
-                               const std::int64_t at = (segment.first_row + i) * d_model + column;
-                               attend(args.data(q) + at, k + column, v + column,
-                                      segment.position + i, window, ring, head_dim,
-                                      scratch.scores + thread * window,
-                                      scratch.sums + thread * head_dim, args.data(y) + at);
-                             }
-                           });
+    args.pool.parallel_for(
+        segment.n_rows * params.n_heads, 4 * std::min(window, last) * head_dim,
+        [&](std::int64_t begin, std::int64_t end, int thread) {
+          for (std::int64_t item = begin; item < end; ++item) {
+            const std::int64_t i = item / params.n_heads;
+            const std::int64_t head = item % params.n_heads;
+            const std::int64_t column = head / group * head_dim;
+            const std::int64_t at = (segment.first_row + i) * q_width + head * head_dim;
+            attend(args.data(q) + at, k + column, v + column, segment.position + i, window, ring,
+                   head_dim, scratch.scores + thread * window, scratch.sums + thread * head_dim,
+                   args.data(y) + at);
+          }
+        });
   }
 }
 

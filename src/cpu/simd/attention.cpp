@@ -203,9 +203,24 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   for (const SegmentWords& segment : args.segments()) Attention(args, segment, scratch).run();
 }
 
+constexpr CpuKernel kOwnHeads = kernel_with_scratch<Scratch, run>();
+
+/// Whether several heads of queries share a head of keys. Only the plain kernel computes this.
+bool is_grouped(const NodeView& node) {
+  const auto params = node.params<AttentionParams>();
+  return params.n_heads != params.n_kv_heads;
+}
+
 }  // namespace
 
-const CpuKernel simd_attention = kernel_with_scratch<Scratch, run>();
+const CpuKernel simd_attention{
+    [](const KernelArgs& args) {
+      is_grouped(args) ? attention_kernel.run(args) : kOwnHeads.run(args);
+    },
+    [](const NodeView& node, int n_threads) {
+      return is_grouped(node) ? attention_kernel.workspace(node, n_threads)
+                              : kOwnHeads.workspace(node, n_threads);
+    }};
 
 }  // namespace bitaxon::cpu
 #endif

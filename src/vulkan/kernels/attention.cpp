@@ -48,6 +48,9 @@ struct Sizes {
     using namespace attention_operand;
     const auto params = node.params<AttentionParams>();
     const Value& ring = node.value(keys);
+    if (params.n_heads != params.n_kv_heads)
+      throw Error(ErrorKind::unsupported,
+                  "[attention] grouped heads: expected another device than vulkan");
     n_rows = node.shape(q)[0];
     n_heads = to_uint(params.n_heads);
     head_dim = to_uint(ring.shape[1] / params.n_heads);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 
+#include "bitaxon/error.h"
 #include "shaders/params/attn_append.h"
 #include "shaders/params/attn_in_vec.h"
 #include "vulkan/kernels/product.h"
@@ -20,6 +21,17 @@ using namespace attn_in_operand;
 
 constexpr std::uint32_t kOutsPerSubgroup = 4;
 
+/// Refuses the forms that no shader computes yet.
+const NodeView& checked(const NodeView& node) {
+  bool plain = node.shape(q)[1] == node.shape(x)[1] && node.shape(keys)[1] == node.shape(x)[1];
+  for (int operand = q_bias; operand <= rotary; ++operand) plain = plain && !node.has(operand);
+  if (!plain)
+    throw Error(ErrorKind::unsupported,
+                "[attn_in] grouped heads, biases, head norms and rotation: expected another device "
+                "than vulkan");
+  return node;
+}
+
 struct AttnInPlan {
   std::int64_t n_rows, d_model;
   bool half;           ///< the rings are float16
@@ -29,7 +41,7 @@ struct AttnInPlan {
   ProductPlan product;
 
   AttnInPlan(const NodeView& node, const DeviceCaps&)
-      : n_rows(node.shape(x)[0]),
+      : n_rows(checked(node).shape(x)[0]),
         d_model(node.shape(x)[1]),
         half(node.value(keys).dtype == DType::f16),
         // In a float16 ring with an odd number of columns, adjacent rows share a word, which the
