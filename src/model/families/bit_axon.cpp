@@ -237,7 +237,10 @@ class Describer {
     prefix_ = fmt::format("layer_{}.", index);
     name(WeightId::mixer_norm, prefix_ + "input_norm.weight");
     BlockSpec block;
-    block.mixer = attends ? MixerSpec(attention()) : MixerSpec(selective_scan());
+    if (attends)
+      block.mixer = attention();
+    else
+      block.mixer = selective_scan();
     block.kind = attends ? "swa" : "ssm";
     if (has_experts) {
       block.kind += "_moe";
