@@ -131,12 +131,12 @@ Measure scan(std::uint32_t n_rows, double wanted) {
             const auto state = p.add_state(DType::f32, {kStates, kInner});
             p.fill_state(state, 1);
             return [=](const OpHandles& h) -> std::vector<Tensor> {
-              return {selective_scan(h.inputs[u], h.inputs[bcr], h.inputs[z],
+              return {selective_scan(h.inputs[u], h.inputs[bcr], {}, h.inputs[z],
                                      {.dt_weight = h.weights[dt_weight],
                                       .dt_bias = h.weights[dt_bias],
                                       .a_log = h.weights[a_log],
                                       .skip = h.weights[skip]},
-                                     h.states[state])};
+                                     {.clip = TimeStepClip{1e-4F, 100}}, h.states[state])};
             };
           }};
 }

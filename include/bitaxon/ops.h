@@ -42,26 +42,44 @@ enum class RowSelect : std::uint32_t {
 struct LinearOptions {
   Tensor norm{};      ///< weight [1, 1, cols] of an RMS norm of x, or empty for no norm
   float eps = 0;      ///< epsilon of the norm, > 0
+  Tensor bias{};      ///< weight [1, 1, rows], added to each product, or empty to add nothing
   Tensor residual{};  ///< [R, rows], added to the result, or empty to add nothing
   RowSelect select = RowSelect::all;
   std::int64_t n_outputs = 1;  ///< O, for RowSelect::outputs
 };
 
-/// A matrix product, with an optional RMS norm before it and an optional residual added after it.
-///   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
+/// A matrix product, with an optional RMS norm before it, and an optional bias and an optional
+/// residual added after it.
+///   y[r, o] = sum_c w[o, c] * n(x[r, :cols])[c] + bias[o] + residual[r, o]
 ///   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
-/// x       [R, cols]
+/// x       [R, width], width >= cols. The product and its norm read the first `cols` columns.
 /// weight  [1, rows, cols]
 /// Returns [R, rows], or [O, rows] for RowSelect::outputs (which takes no residual).
 /// Accumulates in float32 or better.
 /// Source  Zhang & Sennrich 2019, "Root mean square layer normalization", eq. 4.
 BX_API Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options = {});
 
+struct SwigluWeights {
+  Tensor norm{};  ///< [1, 1, D], or empty if n(x) is x
+  Tensor gate;    ///< [1, I, D]
+  Tensor up;      ///< [1, I, D]
+};
+
+/// The first half of a gated feed-forward layer: an optional RMS norm, then SwiGLU.
+///   y[r] = silu(gate @ n(x[r])) * (up @ n(x[r]))
+///   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+/// x    [R, D]
+/// eps  epsilon of the norm, > 0 if there is a norm
+/// Returns [R, I].
+/// Source  Shazeer 2020, "GLU variants improve transformer".
+BX_API Tensor swiglu(const Tensor& x, const SwigluWeights& weights, float eps);
+
 struct SsmInWeights {
-  Tensor norm;         ///< [1, 1, D], or empty if rms(x) is x
+  Tensor norm{};       ///< [1, 1, D], or empty if rms(x) is x
   Tensor in_proj;      ///< [1, 2E, D]
+  Tensor in_bias{};    ///< [1, 1, 2E], or empty for zeros
   Tensor conv_weight;  ///< [1, E, K], tap K-1 is the current row
-  Tensor conv_bias;    ///< [1, 1, E]
+  Tensor conv_bias{};  ///< [1, 1, E], or empty for zeros
 };
 struct SsmInResult {
   Tensor u;  ///< [R, E]
@@ -69,7 +87,7 @@ struct SsmInResult {
 };
 
 /// The input half of a selective state-space layer.
-///   v, z = split(in_proj @ rms(x))
+///   v, z = split(in_proj @ rms(x) + in_bias)
 ///   u[r, e] = silu(conv_bias[e] + sum_k conv_weight[e, k] * v[r - (K-1) + k, e])
 /// Rows of v before the segment's first row come from the state. The last K-1 rows of v become the
 /// new state.
@@ -81,29 +99,46 @@ BX_API SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float ep
                           const Tensor& tail);
 
 struct SelectiveScanWeights {
-  Tensor dt_weight;  ///< [1, E, 1]
-  Tensor dt_bias;    ///< [1, 1, E]
-  Tensor a_log;      ///< [1, E, N]
-  Tensor skip;       ///< [1, 1, E], "D" of the paper
+  Tensor dt_weight{};  ///< [1, E, 1] if the time step has rank 1, else empty
+  Tensor dt_bias;      ///< [1, 1, E]
+  Tensor a_log;        ///< [1, E, N]
+  Tensor skip;         ///< [1, 1, E], "D" of the paper
+  Tensor b_norm{};     ///< [1, 1, N]: weight of an RMS norm of B, or empty for no norm
+  Tensor c_norm{};     ///< [1, 1, N]: the same for C. Present exactly when b_norm is
+};
+
+/// Bounds of the time step: 0 <= least <= most.
+struct TimeStepClip {
+  float least = 0;
+  float most = 0;
+};
+
+struct SelectiveScanOptions {
+  std::optional<TimeStepClip> clip{};  ///< the bounds of dt; none leaves dt as softplus gives it
+  float eps = 0;                       ///< epsilon of b_norm and c_norm, > 0 if they are present
 };
 
 /// The recurrence of a selective state-space layer, with its gate.
-///   B, C, r = split(bcr)
-///   dt[t, e] = clip(softplus(r[t] * dt_weight[e] + dt_bias[e]), 1e-4, 100)
-///   h_t[n, e] = exp(-exp(a_log[e, n]) * dt[t, e]) * h_{t-1}[n, e] + dt[t, e] * u[t, e] * B[t, n]
-///   y[t, e] = (sum_n h_t[n, e] * C[t, n] + skip[e] * u[t, e]) * silu(z[t, e])
-/// u, z  [R, E]
-/// bcr   [R, 2N + 1]
-/// h     state, f32 [N, E], versioned; channels are innermost, so that adjacent lanes of a subgroup
-///       read adjacent memory
+///   raw[t, e] = dt[t, e], or r[t] * dt_weight[e] if the time step has rank 1
+///   dt'[t, e] = clip(softplus(raw[t, e] + dt_bias[e]))
+///   B'[t] = b_norm * B[t] / sqrt(mean(B[t]^2) + eps), or B[t] without norms; C' likewise
+///   h_t[n, e] = exp(-exp(a_log[e, n]) * dt'[t, e]) * h_{t-1}[n, e] + dt'[t, e] * u[t, e] * B'[t, n]
+///   y[t, e] = (sum_n h_t[n, e] * C'[t, n] + skip[e] * u[t, e]) * silu(z[t, e])
+/// u, z    [R, E]
+/// params  with dt: [R, W], W >= 2N; the last 2N columns are B and C, and other columns are ignored.
+///         With a time step of rank 1: [R, 2N + 1], which is B, C and r
+/// dt      [R, E]: the time step before its bias and softplus. Empty if the time step has rank 1
+/// h       state, f32 [N, E], versioned; channels are innermost, so that adjacent lanes of a
+///         subgroup read adjacent memory
 /// Returns [R, E].
 /// The recurrence is computed in float32 or better, and h is rounded to float32 after every row. So
 /// the result does not depend on how rows are grouped into steps. There is one exception: a backend
 /// may cut long steps (256 rows and more) into chunks that run at the same time. With chunks, h is
 /// rounded in another order.
 /// Source  Gu & Dao 2023, "Mamba", algorithm 2.
-BX_API Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
-                             const SelectiveScanWeights& weights, const Tensor& h);
+BX_API Tensor selective_scan(const Tensor& u, const Tensor& params, const Tensor& dt,
+                             const Tensor& z, const SelectiveScanWeights& weights,
+                             const SelectiveScanOptions& options, const Tensor& h);
 
 struct AttnInWeights {
   Tensor norm;      ///< [1, 1, D], or empty if rms(x) is x
@@ -166,14 +201,17 @@ struct MoeRouteResult {
 
 /// The router of a mixture of experts.
 ///   g = softmax(gate @ rms(x)); experts = top_k largest of g; ties: lower index first
-///   gates = g[experts] (not renormalized), sigmoid(shared_gate @ rms(x))
+///   gates = g[experts], sigmoid(shared_gate @ rms(x))
+/// With `renormalize`, the gates of the chosen experts are divided by their sum. The gate of the
+/// shared expert stays as it is.
 /// x            [R, D]
 /// norm         [1, 1, D], or empty if rms(x) is x
 /// gate         [1, X, D]
 /// shared_gate  [1, 1, D], or empty
 /// Returns normed [R, D], experts i32 [R, top_k], gates [R, top_k + 1].
 BX_API MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
-                                const Tensor& shared_gate, std::int64_t top_k);
+                                const Tensor& shared_gate, std::int64_t top_k,
+                                bool renormalize = false);
 
 struct MoeSwigluWeights {
   Tensor gate;         ///< [X, I, D]

@@ -1,6 +1,7 @@
 #include "cpu/products.h"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 
 namespace bitaxon::cpu {
@@ -35,6 +36,13 @@ void rms_norm_rows(const KernelArgs& args, const float* x, const PackedWeight& n
     for (std::int64_t r = begin; r < end; ++r)
       rms_norm(x + r * cols, weight_scratch, eps, cols, out + r * cols);
   });
+}
+
+void decode_or_zeros(const KernelArgs& args, int operand, float* out, std::int64_t n) {
+  if (args.has(operand))
+    decode_all(args.weight(operand), out);
+  else
+    std::fill_n(out, n, 0.0F);
 }
 
 }  // namespace bitaxon::cpu

@@ -62,6 +62,18 @@ void check_activation(std::string_view op, std::string_view argument, const Tens
                   described(tensor));
 }
 
+std::int64_t check_wide_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
+                             std::int64_t cols) {
+  check_present(op, argument, tensor);
+  const Shape shape = tensor.shape();
+  if (!is_activation(tensor) || tensor.dtype() != DType::f32 || shape.rank() != 2 || shape[0] < 1 ||
+      shape[0] > kMaxRows || shape[1] < cols)
+    fail_argument(op, argument,
+                  fmt::format("an activation F32 [1..{}, {} or more]", kMaxRows, cols),
+                  described(tensor));
+  return shape[0];
+}
+
 std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
                         std::int64_t cols) {
   check_present(op, argument, tensor);

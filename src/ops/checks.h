@@ -27,6 +27,9 @@ void check_activation(std::string_view op, std::string_view argument, const Tens
 /// kMaxRows. Returns R.
 std::int64_t check_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
                         std::int64_t cols);
+/// As check_rows, but the tensor may have more than `cols` columns.
+std::int64_t check_wide_rows(std::string_view op, std::string_view argument, const Tensor& tensor,
+                             std::int64_t cols);
 /// Checks that the tensor is not empty, is a state tensor and has this dtype and shape.
 void check_state(std::string_view op, std::string_view argument, const Tensor& tensor, DType dtype,
                  const Shape& shape);

@@ -8,11 +8,12 @@ namespace bitaxon {
 Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& options) {
   const Shape shape = weight_shape("linear", "weight", weight);
   check_argument(shape[0] == 1, "linear", "weight", "a weight [1, rows, cols]", shape.to_string());
-  const std::int64_t n_rows = check_rows("linear", "x", x, shape[2]);
+  const std::int64_t n_rows = check_wide_rows("linear", "x", x, shape[2]);
   if (!options.norm.empty()) {
     check_weight("linear", "norm", options.norm, {1, 1, shape[2]});
     check_eps("linear", options.eps);
   }
+  if (!options.bias.empty()) check_weight("linear", "bias", options.bias, {1, 1, shape[1]});
   Graph::Output output{DType::f32, {n_rows, shape[1]}, x.row_space()};
   if (options.select == RowSelect::outputs) {
     check_argument(options.n_outputs >= 1 && options.n_outputs <= kMaxRows, "linear", "n_outputs",
@@ -28,7 +29,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
     check_argument(options.residual.row_space() == output.row_space, "linear", "residual",
                    "the same kind of rows as x (tokens or outputs)", "the other kind");
   }
-  const Graph::Argument arguments[] = {{x}, {weight}, {options.norm}, {options.residual}};
+  const Graph::Argument arguments[] = {
+      {x}, {weight}, {options.norm}, {options.bias}, {options.residual}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::linear),
                           LinearParams{options.norm.empty() ? 0.0F : options.eps, options.select},
                           arguments, {&output, 1})[0];
@@ -39,7 +41,8 @@ const OpInfo linear_info{
       using namespace linear_operand;
       const std::int64_t n_rows = valid_rows(node.value(y), sizes);
       const std::int64_t cols = node.shape(weight)[2];
-      const std::int64_t weights = weight_bytes(node, weight) + weight_bytes(node, norm);
+      const std::int64_t weights =
+          weight_bytes(node, weight) + weight_bytes(node, norm) + weight_bytes(node, bias);
       return Cost{weights + n_rows * cols * 4 + activation_bytes(node, residual, sizes) +
                       activation_bytes(node, y, sizes),
                   product_flops(node, weight, n_rows) + (node.has(norm) ? 4 * n_rows * cols : 0),

@@ -10,7 +10,7 @@ struct LinearParams {
 };
 
 namespace linear_operand {
-enum : int { x, weight, norm, residual, y };
+enum : int { x, weight, norm, bias, residual, y };
 }
 
 }  // namespace bitaxon

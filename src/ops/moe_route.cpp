@@ -6,7 +6,7 @@
 namespace bitaxon {
 
 MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
-                         const Tensor& shared_gate, std::int64_t top_k) {
+                         const Tensor& shared_gate, std::int64_t top_k, bool renormalize) {
   const Shape shape = weight_shape("moe_route", "gate", gate);
   const std::int64_t n_experts = shape[1];
   const std::int64_t d_model = shape[2];
@@ -23,7 +23,8 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_model}},
                                    {DType::i32, {n_rows, top_k}},
                                    {DType::f32, {n_rows, top_k + 1}}};
-  const MoeRouteParams params{norm.empty() ? 0.0F : eps, static_cast<std::int32_t>(top_k)};
+  const MoeRouteParams params{norm.empty() ? 0.0F : eps, static_cast<std::int32_t>(top_k),
+                              renormalize ? 1U : 0U};
   const auto made =
       x.graph().record(static_cast<std::uint16_t>(OpId::moe_route), params, arguments, outputs);
   return {made[0], made[1], made[2]};

@@ -1,34 +1,83 @@
 #include "ops/selective_scan.h"
 
+#include <fmt/format.h>
+
+#include <string_view>
+
 #include "bitaxon/ops.h"
 #include "ops/checks.h"
 
 namespace bitaxon {
 
-Tensor selective_scan(const Tensor& u, const Tensor& bcr, const Tensor& z,
-                      const SelectiveScanWeights& weights, const Tensor& h) {
-  const Shape a_log = weight_shape("selective_scan", "a_log", weights.a_log);
+namespace {
+
+constexpr std::string_view kOp = "selective_scan";
+
+/// Checks the arguments that say how the time step is computed.
+void check_time_step(const Tensor& params, const Tensor& dt, const SelectiveScanWeights& weights,
+                     const SelectiveScanOptions& options, std::int64_t n_rows, std::int64_t d_inner,
+                     std::int64_t d_state) {
+  if (dt.empty()) {
+    check_weight(kOp, "dt_weight", weights.dt_weight, {1, d_inner, 1});
+    check_activation(kOp, "params", params, DType::f32, {n_rows, 2 * d_state + 1});
+  } else {
+    check_argument(weights.dt_weight.empty(), kOp, "dt_weight", "none beside dt", "a tensor");
+    check_activation(kOp, "dt", dt, DType::f32, {n_rows, d_inner});
+    check_wide_rows(kOp, "params", params, 2 * d_state);
+    check_activation(kOp, "params", params, DType::f32, {n_rows, params.shape()[1]});
+  }
+  check_weight(kOp, "dt_bias", weights.dt_bias, {1, 1, d_inner});
+  if (!options.clip) return;
+  const auto [least, most] = *options.clip;
+  if (!(least >= 0 && least <= most))
+    fail_argument(kOp, "clip", "0 <= least <= most", fmt::format("{}, {}", least, most));
+}
+
+void check_norms(const SelectiveScanWeights& weights, float eps, std::int64_t d_state) {
+  const bool has_norms = !weights.b_norm.empty();
+  check_argument(has_norms == !weights.c_norm.empty(), kOp, "c_norm",
+                 "present exactly when b_norm is", has_norms ? "an empty handle" : "a tensor");
+  if (!has_norms) return;
+  check_weight(kOp, "b_norm", weights.b_norm, {1, 1, d_state});
+  check_weight(kOp, "c_norm", weights.c_norm, {1, 1, d_state});
+  check_eps(kOp, eps);
+}
+
+}  // namespace
+
+Tensor selective_scan(const Tensor& u, const Tensor& params, const Tensor& dt, const Tensor& z,
+                      const SelectiveScanWeights& weights, const SelectiveScanOptions& options,
+                      const Tensor& h) {
+  const Shape a_log = weight_shape(kOp, "a_log", weights.a_log);
   const std::int64_t d_inner = a_log[1];
   const std::int64_t d_state = a_log[2];
-  check_weight("selective_scan", "a_log", weights.a_log, {1, d_inner, d_state});
-  check_weight("selective_scan", "dt_weight", weights.dt_weight, {1, d_inner, 1});
-  check_weight("selective_scan", "dt_bias", weights.dt_bias, {1, 1, d_inner});
-  check_weight("selective_scan", "skip", weights.skip, {1, 1, d_inner});
-  check_state("selective_scan", "h", h, DType::f32, {d_state, d_inner});
-  const std::int64_t n_rows = check_rows("selective_scan", "u", u, d_inner);
-  check_activation("selective_scan", "z", z, DType::f32, {n_rows, d_inner});
-  check_activation("selective_scan", "bcr", bcr, DType::f32, {n_rows, 2 * d_state + 1});
+  check_weight(kOp, "a_log", weights.a_log, {1, d_inner, d_state});
+  check_weight(kOp, "skip", weights.skip, {1, 1, d_inner});
+  check_state(kOp, "h", h, DType::f32, {d_state, d_inner});
+  const std::int64_t n_rows = check_rows(kOp, "u", u, d_inner);
+  check_activation(kOp, "z", z, DType::f32, {n_rows, d_inner});
+  check_time_step(params, dt, weights, options, n_rows, d_inner, d_state);
+  check_norms(weights, options.eps, d_state);
+  SelectiveScanParams recorded;
+  if (options.clip) {
+    recorded.dt_min = options.clip->least;
+    recorded.dt_max = options.clip->most;
+  }
+  if (!weights.b_norm.empty()) recorded.eps = options.eps;
   const Graph::Argument arguments[] = {{u},
-                                       {bcr},
+                                       {params},
+                                       {dt},
                                        {z},
                                        {weights.dt_weight},
                                        {weights.dt_bias},
                                        {weights.a_log},
                                        {weights.skip},
+                                       {weights.b_norm},
+                                       {weights.c_norm},
                                        {h, Access::read_write}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, d_inner}}};
-  return u.graph().record(static_cast<std::uint16_t>(OpId::selective_scan), SelectiveScanParams{},
-                          arguments, outputs)[0];
+  return u.graph().record(static_cast<std::uint16_t>(OpId::selective_scan), recorded, arguments,
+                          outputs)[0];
 }
 
 const OpInfo selective_scan_info{
@@ -36,9 +85,13 @@ const OpInfo selective_scan_info{
       using namespace selective_scan_operand;
       const Shape& a = node.shape(a_log);
       const std::int64_t weights = weight_bytes(node, a_log) + weight_bytes(node, dt_weight) +
-                                   weight_bytes(node, dt_bias) + weight_bytes(node, skip);
-      return Cost{weights + activation_bytes(node, u, sizes) + activation_bytes(node, bcr, sizes) +
-                      activation_bytes(node, z, sizes) + activation_bytes(node, y, sizes) +
+                                   weight_bytes(node, dt_bias) + weight_bytes(node, skip) +
+                                   weight_bytes(node, b_norm) + weight_bytes(node, c_norm);
+      // B, C and, for a time step of rank 1, r. Other columns of params are not read.
+      const std::int64_t n_params = 2 * a[2] + (node.has(dt) ? 0 : 1);
+      return Cost{weights + activation_bytes(node, u, sizes) + activation_bytes(node, dt, sizes) +
+                      sizes.n_rows * n_params * 4 + activation_bytes(node, z, sizes) +
+                      activation_bytes(node, y, sizes) +
                       2 * state_bytes(node, h) * sizes.n_segments,
                   // per state: exp, decay, input, output; per channel: softplus, skip, gate
                   sizes.n_rows * a[1] * (6 * a[2] + 12), weights};

@@ -12,7 +12,10 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
   const std::int64_t d_conv = conv[2];
   check_weight("ssm_in", "in_proj", weights.in_proj, {1, 2 * d_inner, in_proj[2]});
   check_weight("ssm_in", "conv_weight", weights.conv_weight, {1, d_inner, d_conv});
-  check_weight("ssm_in", "conv_bias", weights.conv_bias, {1, 1, d_inner});
+  if (!weights.in_bias.empty())
+    check_weight("ssm_in", "in_bias", weights.in_bias, {1, 1, 2 * d_inner});
+  if (!weights.conv_bias.empty())
+    check_weight("ssm_in", "conv_bias", weights.conv_bias, {1, 1, d_inner});
   if (!weights.norm.empty()) {
     check_weight("ssm_in", "norm", weights.norm, {1, 1, in_proj[2]});
     check_eps("ssm_in", eps);
@@ -22,6 +25,7 @@ SsmInResult ssm_in(const Tensor& x, const SsmInWeights& weights, float eps, cons
   const Graph::Argument arguments[] = {{x},
                                        {weights.norm},
                                        {weights.in_proj},
+                                       {weights.in_bias},
                                        {weights.conv_weight},
                                        {weights.conv_bias},
                                        {tail, Access::read_write}};
@@ -39,7 +43,8 @@ const OpInfo ssm_in_info{
       const Shape& conv = node.shape(conv_weight);
       const std::int64_t n = sizes.n_rows;
       const std::int64_t weights = weight_bytes(node, in_proj) + weight_bytes(node, norm) +
-                                   weight_bytes(node, conv_weight) + weight_bytes(node, conv_bias);
+                                   weight_bytes(node, in_bias) + weight_bytes(node, conv_weight) +
+                                   weight_bytes(node, conv_bias);
       return Cost{weights + activation_bytes(node, x, sizes) + activation_bytes(node, u, sizes) +
                       activation_bytes(node, z, sizes) +
                       2 * state_bytes(node, tail) * sizes.n_segments,

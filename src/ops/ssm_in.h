@@ -7,7 +7,7 @@ struct SsmInParams {
 };
 
 namespace ssm_in_operand {
-enum : int { x, norm, in_proj, conv_weight, conv_bias, tail, u, z };
+enum : int { x, norm, in_proj, in_bias, conv_weight, conv_bias, tail, u, z };
 }
 
 }  // namespace bitaxon

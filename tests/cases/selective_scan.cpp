@@ -198,12 +198,12 @@ void build(OpProblem& p, const Spec& spec) {
     return ScanErrors(problem, spec, {u, bcr, z, dt_weight, dt_bias, a_log, skip, h_state}).all();
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
-    return {selective_scan(h.inputs[u], h.inputs[bcr], h.inputs[z],
+    return {selective_scan(h.inputs[u], h.inputs[bcr], {}, h.inputs[z],
                            {.dt_weight = h.weights[dt_weight],
                             .dt_bias = h.weights[dt_bias],
                             .a_log = h.weights[a_log],
                             .skip = h.weights[skip]},
-                           h.states[h_state])};
+                           {.clip = TimeStepClip{1e-4F, 100}}, h.states[h_state])};
   };
 }
 

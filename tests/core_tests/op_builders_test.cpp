@@ -78,7 +78,8 @@ TEST_F(OpBuilders, LinearRefusesInvalidArguments) {
   const auto with = [&](const Tensor& x, const Tensor& m, const LinearOptions& options = {}) {
     return [=] { linear(x, m, options); };
   };
-  expect_refused(with(rows(7), w), "linear", "x", "an activation F32 [1..512, 8]", "F32 [4, 7]");
+  expect_refused(with(rows(7), w), "linear", "x", "an activation F32 [1..512, 8 or more]",
+                 "F32 [4, 7]");
   expect_refused(with({}, w), "linear", "x", "a tensor", "an empty handle");
   expect_refused(with(integers(8), w), "linear", "x", "an activation F32", "I32 [4, 8]");
   expect_refused(with(rows(8, 513), w), "linear", "x", "an activation F32 [1..512", "F32 [513, 8]");
@@ -91,6 +92,12 @@ TEST_F(OpBuilders, LinearRefusesInvalidArguments) {
   for (float eps : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN()})
     expect_refused(with(rows(8), w, {.norm = norm, .eps = eps}), "linear", "eps", "a number > 0",
                    "");
+  EXPECT_EQ(linear(rows(11), w, {.norm = norm, .eps = 1}).shape(), (Shape{4, 6}));
+  EXPECT_EQ(linear(rows(8), w, {.bias = weight({1, 1, 6})}).shape(), (Shape{4, 6}));
+  expect_refused(with(rows(8), w, {.bias = weight({1, 1, 8})}), "linear", "bias",
+                 "a weight [1, 1, 6]", "[1, 1, 8]");
+  expect_refused(with(rows(8), w, {.bias = rows(6)}), "linear", "bias", "a weight",
+                 "an activation");
   expect_refused(with(rows(8), w, {.residual = rows(8)}), "linear", "residual",
                  "an activation F32 [4, 6]", "F32 [4, 8]");
   expect_refused(with(rows(8), w, {.residual = rows(6), .select = RowSelect::outputs}), "linear",
@@ -103,8 +110,10 @@ TEST_F(OpBuilders, LinearRefusesInvalidArguments) {
 }
 
 TEST_F(OpBuilders, SsmInRefusesInvalidArguments) {
-  const SsmInWeights good{weight({1, 1, 8}), weight({1, 12, 8}), weight({1, 6, 3}),
-                          weight({1, 1, 6})};
+  const SsmInWeights good{.norm = weight({1, 1, 8}),
+                          .in_proj = weight({1, 12, 8}),
+                          .conv_weight = weight({1, 6, 3}),
+                          .conv_bias = weight({1, 1, 6})};
   const auto [u, z] = ssm_in(rows(8), good, 1e-6F, state(tail_));
   EXPECT_EQ(u.shape(), (Shape{4, 6}));
   EXPECT_EQ(z.shape(), (Shape{4, 6}));
@@ -120,8 +129,20 @@ TEST_F(OpBuilders, SsmInRefusesInvalidArguments) {
                      },
                      state(tail_)),
                  "ssm_in", "in_proj", "a weight [1, 12, 8]", "[1, 11, 8]");
-  expect_refused(with([&](SsmInWeights& w) { w.conv_bias = {}; }, state(tail_)), "ssm_in",
-                 "conv_bias", "a tensor", "an empty handle");
+  EXPECT_NO_THROW(with([](SsmInWeights& w) { w.conv_bias = {}; }, state(tail_))());
+  EXPECT_NO_THROW(with([&](SsmInWeights& w) { w.in_bias = weight({1, 1, 12}); }, state(tail_))());
+  expect_refused(with(
+                     [&](SsmInWeights& w) {
+                       w.in_bias = weight({1, 1, 6});
+                     },
+                     state(tail_)),
+                 "ssm_in", "in_bias", "a weight [1, 1, 12]", "[1, 1, 6]");
+  expect_refused(with(
+                     [&](SsmInWeights& w) {
+                       w.conv_bias = weight({1, 1, 12});
+                     },
+                     state(tail_)),
+                 "ssm_in", "conv_bias", "a weight [1, 1, 6]", "[1, 1, 12]");
   expect_refused(with(
                      [&](SsmInWeights& w) {
                        w.conv_weight = weight({1, 6, 4});
@@ -136,21 +157,91 @@ TEST_F(OpBuilders, SsmInRefusesInvalidArguments) {
 }
 
 TEST_F(OpBuilders, SelectiveScanRefusesInvalidArguments) {
-  const SelectiveScanWeights good{weight({1, 6, 1}), weight({1, 1, 6}), weight({1, 6, 2}),
-                                  weight({1, 1, 6})};
-  EXPECT_EQ(selective_scan(rows(6), rows(5), rows(6), good, state(h_)).shape(), (Shape{4, 6}));
-  expect_refused([&] { selective_scan(rows(6), rows(4), rows(6), good, state(h_)); },
-                 "selective_scan", "bcr", "an activation F32 [4, 5]", "F32 [4, 4]");
-  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6, 5), good, state(h_)); },
-                 "selective_scan", "z", "an activation F32 [4, 6]", "F32 [5, 6]");
-  expect_refused([&] { selective_scan(rows(7), rows(5), rows(6), good, state(h_)); },
-                 "selective_scan", "u", "an activation", "F32 [4, 7]");
-  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6), good, state(ring_)); },
-                 "selective_scan", "h", "", "F16 [12, 8]");
+  const SelectiveScanWeights good{.dt_weight = weight({1, 6, 1}),
+                                  .dt_bias = weight({1, 1, 6}),
+                                  .a_log = weight({1, 6, 2}),
+                                  .skip = weight({1, 1, 6})};
+  const auto with = [&](const Tensor& u, const Tensor& params, const Tensor& z, const Tensor& h) {
+    return [=] { return selective_scan(u, params, {}, z, good, {}, h); };
+  };
+  EXPECT_EQ(with(rows(6), rows(5), rows(6), state(h_))().shape(), (Shape{4, 6}));
+  expect_refused(with(rows(6), rows(4), rows(6), state(h_)), "selective_scan", "params",
+                 "an activation F32 [4, 5]", "F32 [4, 4]");
+  expect_refused(with(rows(6), rows(5), rows(6, 5), state(h_)), "selective_scan", "z",
+                 "an activation F32 [4, 6]", "F32 [5, 6]");
+  expect_refused(with(rows(7), rows(5), rows(6), state(h_)), "selective_scan", "u", "an activation",
+                 "F32 [4, 7]");
+  expect_refused(with(rows(6), rows(5), rows(6), state(ring_)), "selective_scan", "h", "",
+                 "F16 [12, 8]");
   SelectiveScanWeights bad = good;
   bad.dt_weight = weight({1, 1, 6});
-  expect_refused([&] { selective_scan(rows(6), rows(5), rows(6), bad, state(h_)); },
+  expect_refused([&] { selective_scan(rows(6), rows(5), {}, rows(6), bad, {}, state(h_)); },
                  "selective_scan", "dt_weight", "a weight [1, 6, 1]", "[1, 1, 6]");
+}
+
+TEST_F(OpBuilders, SelectiveScanRefusesInvalidTimeStepsAndNorms) {
+  const SelectiveScanWeights good{.dt_bias = weight({1, 1, 6}),
+                                  .a_log = weight({1, 6, 2}),
+                                  .skip = weight({1, 1, 6}),
+                                  .b_norm = weight({1, 1, 2}),
+                                  .c_norm = weight({1, 1, 2})};
+  const auto with = [&](const Tensor& params, const Tensor& dt, const auto& change,
+                        SelectiveScanOptions options = {.eps = 1}) {
+    SelectiveScanWeights weights = good;
+    change(weights);
+    return [=, this] {
+      return selective_scan(rows(6), params, dt, rows(6), weights, options, state(h_));
+    };
+  };
+  const auto same = [](SelectiveScanWeights&) {};
+  EXPECT_EQ(with(rows(4), rows(6), same)().shape(), (Shape{4, 6}));
+  EXPECT_EQ(with(rows(9), rows(6), same)().shape(), (Shape{4, 6}));
+  expect_refused(with(rows(3), rows(6), same), "selective_scan", "params",
+                 "an activation F32 [1..512, 4 or more]", "F32 [4, 3]");
+  expect_refused(with(rows(4, 5), rows(6), same), "selective_scan", "params",
+                 "an activation F32 [4, 4]", "F32 [5, 4]");
+  expect_refused(with(rows(4), rows(5), same), "selective_scan", "dt", "an activation F32 [4, 6]",
+                 "F32 [4, 5]");
+  expect_refused(with(rows(4), rows(6),
+                      [&](SelectiveScanWeights& w) {
+                        w.dt_weight = weight({1, 6, 1});
+                      }),
+                 "selective_scan", "dt_weight", "none beside dt", "a tensor");
+  expect_refused(with(rows(5), {}, same), "selective_scan", "dt_weight", "a tensor",
+                 "an empty handle");
+  expect_refused(with(rows(4), rows(6), [](SelectiveScanWeights& w) { w.c_norm = {}; }),
+                 "selective_scan", "c_norm", "present exactly when b_norm is", "an empty handle");
+  expect_refused(with(rows(4), rows(6),
+                      [&](SelectiveScanWeights& w) {
+                        w.b_norm = weight({1, 1, 6});
+                      }),
+                 "selective_scan", "b_norm", "a weight [1, 1, 2]", "[1, 1, 6]");
+  expect_refused(with(rows(4), rows(6), same, {}), "selective_scan", "eps", "a number > 0", "0");
+  for (const TimeStepClip clip : {TimeStepClip{2, 1}, TimeStepClip{-1, 1}})
+    expect_refused(with(rows(4), rows(6), same, {.clip = clip, .eps = 1}), "selective_scan", "clip",
+                   "0 <= least <= most", "");
+}
+
+TEST_F(OpBuilders, SwigluRefusesInvalidArguments) {
+  const SwigluWeights good{
+      .norm = weight({1, 1, 8}), .gate = weight({1, 7, 8}), .up = weight({1, 7, 8})};
+  EXPECT_EQ(swiglu(rows(8), good, 1).shape(), (Shape{4, 7}));
+  EXPECT_EQ(swiglu(rows(8), {.gate = good.gate, .up = good.up}, 0).shape(), (Shape{4, 7}));
+  expect_refused([&] { swiglu(rows(8), good, 0); }, "swiglu", "eps", "a number > 0", "0");
+  expect_refused([&] { swiglu(rows(7), good, 1); }, "swiglu", "x", "an activation F32 [1..512, 8]",
+                 "F32 [4, 7]");
+  SwigluWeights bad = good;
+  bad.up = weight({1, 6, 8});
+  expect_refused([&] { swiglu(rows(8), bad, 1); }, "swiglu", "up", "a weight [1, 7, 8]",
+                 "[1, 6, 8]");
+  bad = good;
+  bad.norm = weight({1, 1, 7});
+  expect_refused([&] { swiglu(rows(8), bad, 1); }, "swiglu", "norm", "a weight [1, 1, 8]",
+                 "[1, 1, 7]");
+  bad = good;
+  bad.gate = weight({2, 7, 8});
+  expect_refused([&] { swiglu(rows(8), bad, 1); }, "swiglu", "gate", "a weight [1, 7, 8]",
+                 "[2, 7, 8]");
 }
 
 TEST_F(OpBuilders, AttnInRefusesInvalidArguments) {

@@ -94,12 +94,12 @@ class SsmBlock {
         packed_weight(session_.backend(), file_, "w." + name, {1, shape[0], shape[1]}));
   }
   Tensor scan(const StepSession::Context& c, const Tensor& u, const Tensor& bcr, const Tensor& z) {
-    return selective_scan(u, bcr, z,
+    return selective_scan(u, bcr, {}, z,
                           {.dt_weight = weight(c, "dt_proj.weight", {d_inner_, 1}),
                            .dt_bias = weight(c, "dt_proj.bias", {1, d_inner_}),
                            .a_log = weight(c, "A_log", {d_inner_, d_state_}),
                            .skip = weight(c, "D", {1, d_inner_})},
-                          c.state(h_));
+                          {.clip = TimeStepClip{1e-4F, 100}}, c.state(h_));
   }
 
   Checkpoint file_;

@@ -138,12 +138,12 @@ class Sequence {
         const auto weight = [&](const Shape& shape, std::span<const float> from) {
           return c.graph.weight(packed_weight(backend, shape, from));
         };
-        return std::vector{selective_scan(c.inputs[0], c.inputs[1], c.inputs[2],
+        return std::vector{selective_scan(c.inputs[0], c.inputs[1], {}, c.inputs[2],
                                           {.dt_weight = weight({1, kInner, 1}, dt_weight_),
                                            .dt_bias = weight({1, 1, kInner}, dt_bias_),
                                            .a_log = weight({1, kInner, kState}, a_log_),
                                            .skip = weight({1, 1, kInner}, skip_)},
-                                          c.state(h))};
+                                          {.clip = TimeStepClip{1e-4F, 100}}, c.state(h))};
       });
       result.y.insert(result.y.end(), out[0].begin(), out[0].end());
       row += n;

@@ -53,6 +53,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
     double* g = scratch.logits + r * n_experts;
     float* out = args.data(gates) + r * (top_k + 1);
     choose_experts(g, n_experts, top_k, args.data<std::int32_t>(experts) + r * top_k, out);
+    if (params.renormalize != 0) renormalize(out, top_k);
     out[top_k] = args.has(shared_gate) ? static_cast<float>(scratch.shared[r]) : 0.0F;
   }
 }

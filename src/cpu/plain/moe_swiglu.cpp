@@ -19,25 +19,6 @@ struct Scratch {
   }
 };
 
-/// Applies one pair of SwiGLU matrices to n rows: reads x_row(i) [D], writes y_row(i) [I].
-template <class XRow, class YRow>
-void swiglu(const KernelArgs& args, const PackedWeight& gate, const PackedWeight& up,
-            std::int64_t matrix, std::int64_t n, float* row_scratch, const XRow& x_row,
-            const YRow& y_row) {
-  const std::int64_t cols = gate.desc.cols;
-  args.pool.parallel_for(
-      gate.desc.rows, 4 * cols * n, [&](std::int64_t begin, std::int64_t end, int thread) {
-        float* g = row_scratch + thread * 2 * cols;
-        float* u = g + cols;
-        for (std::int64_t o = begin; o < end; ++o) {
-          decode_row(gate, matrix, o, g);
-          decode_row(up, matrix, o, u);
-          for (std::int64_t i = 0; i < n; ++i)
-            y_row(i)[o] = static_cast<float>(silu(dot(g, x_row(i), cols)) * dot(u, x_row(i), cols));
-        }
-      });
-}
-
 void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace moe_swiglu_operand;
   const PackedWeight& gates = args.weight(gate);
@@ -54,7 +35,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
     const auto pairs = scratch.groups.of(e);
     if (pairs.empty()) continue;
     const auto pair = [&](std::int64_t i) { return pairs[static_cast<std::size_t>(i)]; };
-    swiglu(
+    swiglu_rows(
         args, gates, args.weight(up), e, static_cast<std::int64_t>(pairs.size()), scratch.rows,
         [&](std::int64_t i) { return in + pair(i) / top_k * d_model; },
         [&](std::int64_t i) {
@@ -62,7 +43,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
         });
   }
   if (args.has(shared_gate))
-    swiglu(
+    swiglu_rows(
         args, args.weight(shared_gate), args.weight(shared_up), 0, args.n_rows(), scratch.rows,
         [&](std::int64_t r) { return in + r * d_model; },
         [&](std::int64_t r) { return out + (r * slots + top_k) * intermediate; });

@@ -1,5 +1,6 @@
-//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
-//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+//   dt' = clip(softplus(raw + dt_bias)), raw = dt or r * dt_weight;  a = -exp(a_log)
+//   h = exp(dt' * a) * h + dt' * u * B;   y = (h . C + skip * u) * silu(z)
+//   B and C are RMS-normalized first if there are norms.
 #include "ops/selective_scan.h"
 
 #include <algorithm>
@@ -12,18 +13,23 @@ namespace {
 
 struct Scratch {
   float* a_log;      ///< [E, N]
-  float* dt_weight;  ///< [E]
+  float* dt_weight;  ///< [E]; unused with dt
   float* dt_bias;    ///< [E]
   float* skip;       ///< [E]
+  float* norms;      ///< [2, N]: the weights of the norms of B and C
+  float* bc;         ///< [R, 2, N]: B and C after their norms
   double* channel;   ///< [n_threads, 2 * N]: a and h of the current channel
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
+    using namespace selective_scan_operand;
     const std::int64_t d_inner = node.shape(selective_scan_operand::a_log)[1];
     const std::int64_t d_state = node.shape(selective_scan_operand::a_log)[2];
     a_log = layout.take<float>(d_inner * d_state);
     dt_weight = layout.take<float>(d_inner);
     dt_bias = layout.take<float>(d_inner);
     skip = layout.take<float>(d_inner);
+    norms = layout.take<float>(2 * d_state);
+    bc = layout.take<float>(node.has(b_norm) ? node.shape(u)[0] * 2 * d_state : 0);
     channel = layout.take<double>(n_threads * 2 * d_state);
   }
 };
@@ -31,17 +37,57 @@ struct Scratch {
 /// log(1 + exp(x)) without overflow.
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
+/// B and C of every row, [2, N] each, and the number of elements from one row to the next.
+struct InputsAndOutputs {
+  const float* first = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// Applies the norms of B and C, if there are any.
+InputsAndOutputs find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
+  using namespace selective_scan_operand;
+  const ScanColumns columns(args);
+  const std::int64_t d_state = args.shape(a_log)[2];
+  const InputsAndOutputs stored{args.data(params) + columns.first, columns.width};
+  if (!args.has(b_norm)) return stored;
+  const float eps = args.params<SelectiveScanParams>().eps;
+  decode_all(args.weight(b_norm), scratch.norms);
+  decode_all(args.weight(c_norm), scratch.norms + d_state);
+  for (std::int64_t r = 0; r < args.n_rows(); ++r)
+    for (std::int64_t part = 0; part < 2; ++part)
+      rms_norm(stored.first + r * stored.stride + part * d_state, scratch.norms + part * d_state,
+               eps, d_state, scratch.bc + (2 * r + part) * d_state);
+  return {scratch.bc, 2 * d_state};
+}
+
 struct Channel {
   const KernelArgs& args;
   const SegmentWords& segment;
   const Scratch& scratch;
+  InputsAndOutputs bc;
   std::int64_t d_inner;
   std::int64_t d_state;
-  SelectiveScanParams params;
+  SelectiveScanParams options;
 
+  /// The time step of channel e in one row.
+  double time_step(std::int64_t e, std::int64_t row) const;
   /// The recurrence of channel e over all rows of the segment.
   void scan(std::int64_t e, double* a, double* state) const;
 };
+
+double Channel::time_step(std::int64_t e, std::int64_t row) const {
+  using namespace selective_scan_operand;
+  double raw = 0;
+  if (args.has(dt)) {
+    raw = static_cast<double>(args.data(dt)[row * d_inner + e]);
+  } else {
+    const ScanColumns columns(args);
+    raw = static_cast<double>(args.data(params)[row * columns.width + columns.rate]) *
+          static_cast<double>(scratch.dt_weight[e]);
+  }
+  return std::clamp(softplus(raw + static_cast<double>(scratch.dt_bias[e])),
+                    static_cast<double>(options.dt_min), static_cast<double>(options.dt_max));
+}
 
 void Channel::scan(std::int64_t e, double* a, double* state) const {
   using namespace selective_scan_operand;
@@ -53,19 +99,16 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
   }
   for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
     const std::int64_t row = segment.first_row + i;
-    const float* b = args.data(bcr) + row * (2 * d_state + 1);
+    const float* b = bc.first + row * bc.stride;
     const float* c = b + d_state;
     const auto input = static_cast<double>(args.data(u)[row * d_inner + e]);
-    const double dt = std::clamp(
-        softplus(static_cast<double>(c[d_state]) * static_cast<double>(scratch.dt_weight[e]) +
-                 static_cast<double>(scratch.dt_bias[e])),
-        static_cast<double>(params.dt_min), static_cast<double>(params.dt_max));
+    const double step = time_step(e, row);
     double sum = static_cast<double>(scratch.skip[e]) * input;
     for (std::int64_t n = 0; n < d_state; ++n) {
       // The state is rounded to float32, as it is stored between steps, after every row. So the
       // result does not depend on where one step ends and the next begins.
-      state[n] = static_cast<double>(static_cast<float>(std::exp(dt * a[n]) * state[n] +
-                                                        dt * input * static_cast<double>(b[n])));
+      state[n] = static_cast<double>(static_cast<float>(std::exp(step * a[n]) * state[n] +
+                                                        step * input * static_cast<double>(b[n])));
       sum += state[n] * static_cast<double>(c[n]);
     }
     const auto gate = static_cast<double>(args.data(z)[row * d_inner + e]);
@@ -80,12 +123,13 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   const std::int64_t d_inner = desc.rows;
   const std::int64_t d_state = desc.cols;
   decode_all(args.weight(a_log), scratch.a_log);
-  decode_all(args.weight(dt_weight), scratch.dt_weight);
+  decode_or_zeros(args, dt_weight, scratch.dt_weight, d_inner);
   decode_all(args.weight(dt_bias), scratch.dt_bias);
   decode_all(args.weight(skip), scratch.skip);
+  const InputsAndOutputs bc = find_b_and_c(args, scratch);
   for (const SegmentWords& segment : args.segments()) {
-    const Channel channel{args,    segment, scratch,
-                          d_inner, d_state, args.params<SelectiveScanParams>()};
+    const Channel channel{
+        args, segment, scratch, bc, d_inner, d_state, args.params<SelectiveScanParams>()};
     args.pool.parallel_for(d_inner, segment.n_rows * d_state * 20,
                            [&](std::int64_t begin, std::int64_t end, int thread) {
                              double* a = scratch.channel + thread * 2 * d_state;

@@ -1,4 +1,4 @@
-//   v, z = split(in_proj @ rms(x))
+//   v, z = split(in_proj @ rms(x) + in_bias)
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 #include "ops/ssm_in.h"
 
@@ -12,8 +12,9 @@ struct Scratch {
   float* normed;  ///< [R, D]
   float* rows;    ///< [n_threads, D]
   float* v;       ///< [R, E]
+  float* added;   ///< [2E]: the bias of in_proj
   float* taps;    ///< [E, K]
-  float* bias;    ///< [E]
+  float* bias;    ///< [E]: the bias of the convolution
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads) {
     const std::int64_t n_rows = node.shape(ssm_in_operand::x)[0];
@@ -24,6 +25,7 @@ struct Scratch {
     normed = layout.take<float>(n_rows * d_model);
     rows = layout.take<float>(n_threads * d_model);
     v = layout.take<float>(n_rows * d_inner);
+    added = layout.take<float>(2 * d_inner);
     taps = layout.take<float>(d_inner * d_conv);
     bias = layout.take<float>(d_inner);
   }
@@ -64,16 +66,18 @@ void run(const KernelArgs& args, const Scratch& scratch) {
                   d_model, scratch.norm, scratch.normed);
     normed = scratch.normed;
   }
+  if (args.has(in_bias)) decode_all(args.weight(in_bias), scratch.added);
   float* gate = args.data(z);
   for_each_product(
       args, projection, 0, args.n_rows(), scratch.rows,
       [&](std::int64_t r) { return normed + r * d_model; },
       [&](std::int64_t r, std::int64_t o, double product) {
         float* out = o < d_inner ? scratch.v + r * d_inner + o : gate + r * d_inner + o - d_inner;
+        if (args.has(in_bias)) product += static_cast<double>(scratch.added[o]);
         *out = static_cast<float>(product);
       });
   decode_all(args.weight(conv_weight), scratch.taps);
-  decode_all(args.weight(conv_bias), scratch.bias);
+  decode_or_zeros(args, conv_bias, scratch.bias, d_inner);
   for (const SegmentWords& segment : args.segments()) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);

@@ -107,6 +107,12 @@ const float* columns_of(const PackedWeight& weight, float* scratch) {
   return scratch;
 }
 
+const float* columns_or_zeros(const KernelArgs& args, int operand, std::int64_t n, float* scratch) {
+  if (args.has(operand)) return columns_of(args.weight(operand), scratch);
+  std::fill_n(scratch, n, 0.0F);
+  return scratch;
+}
+
 void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                std::int64_t n_rows, std::int64_t cols, float* out) {
   args.pool.parallel_for(n_rows, 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {

@@ -66,6 +66,10 @@ class TileMemory {
 /// decoded weight.
 const float* columns_of(const PackedWeight& weight, float* scratch);
 
+/// An optional vector of n elements, as columns_of() returns it. An absent vector gives zeros in
+/// `scratch` [n].
+const float* columns_or_zeros(const KernelArgs& args, int operand, std::int64_t n, float* scratch);
+
 /// out[r] = the RMS norm of x[r]. `out` may be `x`.
 void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                std::int64_t n_rows, std::int64_t cols, float* out);

@@ -71,6 +71,7 @@ void run(const KernelArgs& args, Scratch& scratch) {
     float* out = args.data(gates) + r * (params.top_k + 1);
     choose_experts(scratch.logits + r * n_experts, n_experts, params.top_k,
                    args.data<std::int32_t>(experts) + r * params.top_k, out);
+    if (params.renormalize != 0) renormalize(out, params.top_k);
     out[params.top_k] = args.has(shared_gate) ? 1.0F / (1.0F + std::exp(-scratch.shared[r])) : 0.0F;
   }
 }

@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "cpu/simd/selective_scan.cpp"
 #include "cpu/simd/each_target.h"
 // The rest must follow each_target.h.
+#include "bitaxon/error.h"
 #include "cpu/memory.h"
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
@@ -77,7 +78,9 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace selective_scan_operand;
   const std::int64_t d_inner = scratch.d_inner;
   const std::int64_t d_state = scratch.d_state;
-  const auto params = args.params<SelectiveScanParams>();
+  if (args.has(dt) || args.has(b_norm))
+    throw Error(ErrorKind::unsupported, "[selective_scan] dt: not supported by this device yet");
+  const auto options = args.params<SelectiveScanParams>();
   const float* decays = decays_of(args.weight(a_log));
   const float* rates = columns_of(args.weight(dt_weight), scratch.dt_weight);
   const float* rate_biases = columns_of(args.weight(dt_bias), scratch.dt_bias);
@@ -96,7 +99,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
                                HWY_DYNAMIC_DISPATCH(scan)
                                ({.u = args.data(u) + row + e,
                                  .z = args.data(z) + row + e,
-                                 .bcr = args.data(bcr) + segment.first_row * (2 * d_state + 1),
+                                 .bcr = args.data(params) + segment.first_row * (2 * d_state + 1),
                                  .decays = decays + e,
                                  .dt_weight = rates + e,
                                  .dt_bias = rate_biases + e,
@@ -109,8 +112,8 @@ void run(const KernelArgs& args, const Scratch& scratch) {
                                  .n_channels = std::min(channels, d_inner - e),
                                  .d_inner = d_inner,
                                  .d_state = d_state,
-                                 .dt_min = params.dt_min,
-                                 .dt_max = params.dt_max},
+                                 .dt_min = options.dt_min,
+                                 .dt_max = options.dt_max},
                                 args.precision);
                              }
                            });

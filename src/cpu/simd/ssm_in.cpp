@@ -1,4 +1,4 @@
-//   v, z = split(in_proj @ rms(x))
+//   v, z = split(in_proj @ rms(x) + in_bias)
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 #include "ops/ssm_in.h"
 
@@ -88,8 +88,9 @@ struct Scratch {
   float* v;       ///< [R, E]
   MatrixRows rows;
   TileMemory memory;
-  float* taps;  ///< [K, E]
-  float* bias;  ///< [E]
+  float* in_bias;  ///< [2E]: the decoded bias; not used if the bias is stored by columns
+  float* taps;     ///< [K, E]
+  float* bias;     ///< [E]: of the convolution, as in_bias
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
       : max_rows(node.shape(x)[0]),
@@ -100,6 +101,7 @@ struct Scratch {
         v(layout.take<float>(max_rows * d_inner)),
         rows(layout, max_rows, d_model),
         memory(layout, max_rows, d_model, 1, n_threads),
+        in_bias(layout.take<float>(node.has(ssm_in_operand::in_bias) ? 2 * d_inner : 0)),
         taps(layout.take<float>(d_conv * d_inner)),
         bias(layout.take<float>(d_inner)) {}
 };
@@ -134,17 +136,23 @@ void run(const KernelArgs& args, Scratch& scratch) {
     source = scratch.normed;
   }
   scratch.rows.prepare(args, source, n_rows, args.precision, {&projection});
+  const float* added =
+      args.has(in_bias) ? columns_of(args.weight(in_bias), scratch.in_bias) : nullptr;
   float* gate = args.data(z);
   for_each_tile(
       args, {&projection}, scratch.rows, n_rows, scratch.memory,
       [&](int, std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
         // The outputs of a tile may belong to v, to z or to both.
         const std::int64_t n_v = std::clamp<std::int64_t>(d_inner - first, 0, count);
-        std::copy_n(values, n_v, scratch.v + r * d_inner + first);
-        std::copy_n(values + n_v, count - n_v, gate + r * d_inner + first + n_v - d_inner);
+        float* of_v = scratch.v + r * d_inner + first;
+        float* of_z = gate + r * d_inner + first - d_inner;
+        std::copy_n(values, n_v, of_v);
+        std::copy_n(values + n_v, count - n_v, of_z + n_v);
+        if (added == nullptr) return;
+        for (std::int64_t i = 0; i < count; ++i) (i < n_v ? of_v : of_z)[i] += added[first + i];
       });
   const float* taps = columns_of(args.weight(conv_weight), scratch.taps);
-  const float* bias = columns_of(args.weight(conv_bias), scratch.bias);
+  const float* bias = columns_or_zeros(args, conv_bias, d_inner, scratch.bias);
   for (const SegmentWords& segment : args.segments()) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);

@@ -1,6 +1,7 @@
 //   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
 #include "ops/linear.h"
 
+#include "bitaxon/error.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
 
@@ -20,17 +21,19 @@ struct LinearPlan {
   ProductPlan product;
 
   LinearPlan(const NodeView& node, const DeviceCaps&)
-      : product(scratch, node.shape(y)[0], node.shape(x)[1], node.has(norm)) {}
+      : product(scratch, node.shape(y)[0], node.shape(weight)[2], node.has(norm)) {}
 };
 
 std::vector<Launch> launches(const LaunchContext& context, const LinearPlan& plan) {
+  if (context.has(bias) || context.shape(x)[1] != context.shape(weight)[2])
+    throw Error(ErrorKind::unsupported, "[linear] bias: not supported by this device yet");
   ProductArgs args{.x = context.bind(x, Access::read),
                    .y = context.bind(y, Access::write),
                    .weight = {context.form(weight), context.address(weight)},
                    .norm = {context.form(norm), context.address(norm)},
                    .eps = context.params<LinearParams>().eps,
                    .n_out = context.shape(y)[1],
-                   .n_cols = context.shape(x)[1],
+                   .n_cols = context.shape(weight)[2],
                    .n_rows = context.shape(y)[0],
                    .rows = rows_of(context)};
   if (context.has(residual)) args.residual = context.bind(residual, Access::read);

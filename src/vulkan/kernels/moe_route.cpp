@@ -26,6 +26,9 @@ std::uint32_t threads_for(const DeviceCaps& caps, std::int64_t n_logits) {
 
 std::vector<Launch> launch(const LaunchContext& context) {
   const auto params = context.params<MoeRouteParams>();
+  if (params.renormalize != 0)
+    throw Error(ErrorKind::unsupported,
+                "[moe_route] renormalize: not supported by this device yet");
   const std::int64_t n_experts = context.shape(gate)[1];
   if (n_experts > BX_MOE_MAX_EXPERTS)
     throw Error(ErrorKind::unsupported,

@@ -50,7 +50,9 @@ struct ScanPlan {
 /// The part of a launch that is the same for whole segments and for chunks.
 Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps, kGroupSize);
-  const auto params = context.params<SelectiveScanParams>();
+  if (context.has(dt) || context.has(b_norm))
+    throw Error(ErrorKind::unsupported, "[selective_scan] dt: not supported by this device yet");
+  const auto options = context.params<SelectiveScanParams>();
   const auto strides = context.strides(h);
   Launch launch;
   launch.specialization = {{BX_SELECTIVE_SCAN_GROUP_SIZE, group},
@@ -67,11 +69,11 @@ Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
                                     .slot_stride = strides.slot,
                                     .version_stride = strides.version,
                                     .chunk_rows = to_uint(plan.variant.chunk_rows),
-                                    .dt_min = params.dt_min,
-                                    .dt_max = params.dt_max});
+                                    .dt_min = options.dt_min,
+                                    .dt_max = options.dt_max});
   launch.bindings = {context.step(),
                      context.bind(u, Access::read),
-                     context.bind(bcr, Access::read),
+                     context.bind(params, Access::read),
                      context.bind(z, Access::read),
                      context.bind(h, Access::read_write),
                      context.bind(y, Access::write)};

@@ -2,6 +2,7 @@
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 #include "ops/ssm_in.h"
 
+#include "bitaxon/error.h"
 #include "shaders/params/ssm_in.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
@@ -104,6 +105,8 @@ Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
+  if (context.has(in_bias) || !context.has(conv_bias))
+    throw Error(ErrorKind::unsupported, "[ssm_in] in_bias: not supported by this device yet");
   if (plan.n_rows == 1) return {vec_launch(context, plan)};
 
   ProductArgs args{.x = context.bind(x, Access::read),
