@@ -13,8 +13,8 @@ namespace {
 
 RandomForm form_of(ModelFormat format) {
   if (format == ModelFormat::f16) return {.vectors = DType::f16};
-  return {.codes = Quantization{.format = format == ModelFormat::q4 ? WeightFormat::affine4
-                                                                    : WeightFormat::nf4},
+  return {.codes = Quantization{.format = format == ModelFormat::q4 ? WeightFormat::affine
+                                                                    : WeightFormat::codebook},
           .vectors = DType::f16};
 }
 

@@ -193,6 +193,9 @@ struct ModelSpec {
   /// messages only, because the tensors themselves tell their format. Empty if config.json does not
   /// mention quantization.
   std::string quantization;
+  /// The block of config.json that describes the quantization, as JSON text. The tensors are
+  /// compared with it. Empty if config.json has no such block, and for Bit-Axon.
+  std::string quantization_block = {};
   friend bool operator==(const ModelSpec&, const ModelSpec&) = default;
 
   std::int64_t n_blocks() const { return static_cast<std::int64_t>(blocks.size()); }

@@ -116,7 +116,7 @@ std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const We
                                      {packed->storage.get(), size_bytes});
                         });
       packed->tiles = packed->storage.get();
-      if (desc.format == WeightFormat::nf4) read_quant_map(parts, *packed);
+      if (desc.format == WeightFormat::codebook) read_quant_map(parts, *packed);
       break;
   }
   return packed;

@@ -113,34 +113,6 @@ Found format_without_weight(const Place& place) {
   return std::nullopt;
 }
 
-/// Whether a tensor has the extents of the weight in all dimensions but the last.
-bool has_rows_of(const TensorInfo& tensor, const Shape& shape) {
-  const auto dims = tensor.shape.dims(), expected = shape.dims();
-  return dims.size() == expected.size() && !dims.empty() &&
-         std::equal(dims.begin(), dims.end() - 1, expected.begin());
-}
-
-/// The name of an mlx format: U32 words of codes, with one scale for each group. Empty for the mlx
-/// format that the program reads, and for tensors that no version of mlx writes.
-std::string mlx_format(const Place& place, const TensorInfo& codes) {
-  const TensorInfo* scales = place.beside(".scales");
-  if (scales == nullptr || !has_rows_of(codes, place.shape) || !has_rows_of(*scales, place.shape))
-    return "";
-  const int last = place.shape.rank() - 1;
-  const std::int64_t n_groups = scales->shape[last], n_words = codes.shape[last];
-  constexpr std::int64_t kMaxCols = std::int64_t{1} << 40;  // so that no product overflows
-  if (place.cols < 1 || place.cols > kMaxCols || n_words > place.cols || n_groups < 1 ||
-      place.cols % n_groups != 0 || 32 * n_words % place.cols != 0)
-    return "";
-  const std::int64_t bits = 32 * n_words / place.cols, group_size = place.cols / n_groups;
-  if (scales->dtype == DType::u8 && bits == 4)
-    return group_size == 16 ? "MLX NVFP4" : group_size == 32 ? "MLX MXFP4" : "";
-  if (scales->dtype == DType::u8) return bits == 8 && group_size == 32 ? "MLX MXFP8" : "";
-  const bool is_other = bits == 2 || bits == 3 || bits == 5 || bits == 6 || bits == 8;
-  if (!is_other || (group_size != 32 && group_size != 64 && group_size != 128)) return "";
-  return fmt::format("MLX {}-bit", bits);
-}
-
 /// The name of a type in PyTorch. The option of bitsandbytes for the storage type takes this name.
 std::string_view torch_name(StoredType type) {
   constexpr Kind kNames[] = {
@@ -151,14 +123,14 @@ std::string_view torch_name(StoredType type) {
 }
 
 /// The name of a bitsandbytes format of 4-bit codes, which are stored as bytes or as elements of
-/// any other type. Empty for the format that the program reads.
+/// any other type. Empty for the formats that the program reads.
 std::string bitsandbytes_format(const Place& place, StoredType type) {
   constexpr Kind kTypes[] = {{".quant_state.bitsandbytes__nf4", "NF4"},
                              {".quant_state.bitsandbytes__fp4", "FP4"}};
   for (const Kind& kind : kTypes) {
     if (place.below(kind.mark) == nullptr) continue;
     if (!(type == DType::u8)) return fmt::format("{} stored as {}", kind.name, torch_name(type));
-    return kind.name == "FP4" ? "bitsandbytes FP4" : "";
+    return "";
   }
   return "";
 }
@@ -175,9 +147,8 @@ std::string format_with_weight(const Place& place, const TensorInfo& data) {
   if (std::string format = bitsandbytes_format(place, data.dtype); !format.empty()) return format;
   if (type.starts_with("F8_")) return fp8_format(place);
   if (type.starts_with("F4") || type.starts_with("F6_")) return fmt::format("FP{}", type[1]);
-  if (data.dtype == DType::u32) return mlx_format(place, data);
   if (type != "I8" && type != "U8") return "";
-  if (place.beside(".SCB") != nullptr) return "bitsandbytes LLM.int8";
+  if (place.beside(".SCB") != nullptr) return "";
   if (place.beside(".weight_scale_2") != nullptr) return "NVFP4 of ModelOpt";
   return has_scales ? with_bits("integers with scales,", data, place) : "";
 }

@@ -20,6 +20,10 @@ std::string_view file_kind(std::string_view head);
 /// folders without *.safetensors.
 std::string foreign_files(const std::filesystem::path& folder);
 
+/// The formats that the program reads, for messages about other formats.
+inline constexpr std::string_view kFormatsThatRun =
+    "F32, F16, BF16, MLX (2 to 8 bits, mxfp4, mxfp8, nvfp4) and bitsandbytes (NF4, FP4, int8) are";
+
 /// A format that the program does not read, and the tensor that identifies the format.
 struct ForeignFormat {
   std::string name;  ///< "GPTQ 4-bit"

@@ -17,7 +17,7 @@
 namespace bitaxon {
 namespace {
 
-constexpr int kMaxCode = 15;
+constexpr int kMaxNf4Code = 15;
 constexpr std::int64_t kNestedGroupSize = 256;
 constexpr unsigned kZeroCode = 7;  // the NF4 code for the number 0
 
@@ -64,18 +64,29 @@ float pairwise_sum(std::span<const float> values) {
 
 /// Packs two codes into each byte.
 template <typename Code>
-void pack_codes(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
+void pack_nibbles(std::size_t n, bool first_is_low, std::byte* to, Code&& code) {
   const int first_shift = first_is_low ? 0 : 4;
   for (std::size_t i = 0; i < n; i += 2)
     to[i / 2] = static_cast<std::byte>(code(i) << first_shift | code(i + 1) << (4 - first_shift));
+}
+
+/// Packs n codes of 2 to 8 bits into a stream of bits. n is a multiple of 8.
+template <typename Code>
+void pack_stream(std::size_t n, int bits, std::byte* to, Code&& code) {
+  for (std::size_t i = 0; i < n; i += 8, to += bits) {
+    std::uint64_t eight = 0;  // eight codes fill `bits` bytes
+    for (std::size_t j = 0; j < 8; ++j)
+      eight |= std::uint64_t{code(i + j)} << (j * static_cast<std::size_t>(bits));
+    std::memcpy(to, &eight, static_cast<std::size_t>(bits));
+  }
 }
 
 /// The upper bounds of the NF4 codes. A number belongs to the first code whose bound is at least
 /// the number. A bound is the midpoint of two codes, exact in double, rounded down to float. No
 /// float lies between the midpoint and the bound. So a float is greater than the bound exactly when
 /// it is greater than the midpoint. A tie goes to the lower code.
-std::array<float, kMaxCode> nf4_bounds() {
-  std::array<float, kMaxCode> bounds{};
+std::array<float, kMaxNf4Code> nf4_bounds() {
+  std::array<float, kMaxNf4Code> bounds{};
   for (std::size_t i = 0; i < bounds.size(); ++i) {
     const double middle = (double{kNf4Codebook[i]} + double{kNf4Codebook[i + 1]}) / 2;
     const auto rounded = static_cast<float>(middle);
@@ -107,8 +118,8 @@ std::uint8_t nearest(std::span<const float> map, double value) {
 }  // namespace
 
 WeightFormat four_bit_format(std::string_view name) {
-  if (name == "nf4") return WeightFormat::nf4;
-  if (name == "mlx") return WeightFormat::affine4;
+  if (name == "nf4") return WeightFormat::codebook;
+  if (name == "mlx") return WeightFormat::affine;
   throw Error(ErrorKind::invalid_argument,
               fmt::format("quantize: expected nf4 or mlx, got \"{}\"", printable(name)));
 }
@@ -119,9 +130,13 @@ bool can_quantize(const WeightDesc& desc, const Quantization& how) {
 
 WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
-  if (!known || how.format == WeightFormat::dense)
-    fail(dense, fmt::format("expected affine4 or nf4 in groups of 32, 64 or 128, got groups of {}",
+  const bool has_format =
+      how.format == WeightFormat::affine || how.format == WeightFormat::codebook;
+  if (!known || !has_format)
+    fail(dense, fmt::format("expected affine or nf4 in groups of 32, 64 or 128, got groups of {}",
                             how.group_size));
+  if (how.bits < 2 || how.bits == 7 || how.bits > 8)
+    fail(dense, fmt::format("expected 2, 3, 4, 5, 6 or 8 bits, got {}", how.bits));
   if (dense.format != WeightFormat::dense)
     fail(dense, fmt::format("expected floats, got {}", dense.format_name()));
   if (!can_quantize(dense, how))
@@ -131,7 +146,9 @@ WeightDesc quantized_desc(const WeightDesc& dense, const Quantization& how) {
   desc.format = how.format;
   desc.group_size = how.group_size;
   desc.bias_dtype = dense.dtype;
-  if (how.nested && how.format == WeightFormat::nf4) {
+  desc.bits = how.format == WeightFormat::affine ? how.bits : 4;
+  desc.codebook = Codebook::nf4;
+  if (how.nested && how.format == WeightFormat::codebook) {
     desc.nested = true;
     desc.nested_group_size = kNestedGroupSize;
   }
@@ -175,21 +192,22 @@ void Quantizer::add(std::span<const float> values) {
       fail_range(desc_, fmt::format("expected finite numbers to quantize, got {} at element {}",
                                     values[i], done_ + static_cast<std::int64_t>(i)));
   for (; !values.empty(); values = values.subspan(group)) {
-    if (desc_.format == WeightFormat::affine4)
-      add_affine4(values.first(group));
+    if (desc_.format == WeightFormat::affine)
+      add_affine(values.first(group));
     else
       add_nf4(values.first(group));
     done_ += desc_.group_size;
   }
 }
 
-void Quantizer::add_affine4(std::span<const float> group) {
+void Quantizer::add_affine(std::span<const float> group) {
   constexpr float kMinScale = 1e-7F;
+  const auto max_code = static_cast<float>((1 << desc_.bits) - 1);
   const float low = min_of(group);
   const float high = max_of(group);
   const bool low_is_edge = std::fabs(low) > std::fabs(high);
   const float edge = low_is_edge ? low : high;
-  float scale = std::max((high - low) / float{kMaxCode}, kMinScale);
+  float scale = std::max((high - low) / max_code, kMinScale);
   if (!low_is_edge) scale = -scale;
   float bias = 0;
   // Changes the scale so that the edge is exact, because it is the most important weight of the
@@ -206,16 +224,21 @@ void Quantizer::add_affine4(std::span<const float> group) {
   const std::int64_t index = done_ / desc_.group_size;
   store_float(desc_.dtype, scale, parts_.scales.data(), index);
   store_float(desc_.bias_dtype, bias, parts_.biases.data(), index);
-  pack_codes(group.size(), true, parts_.data.data() + done_ / 2, [&](std::size_t i) {
-    const float code = std::clamp((group[i] - bias) / scale, 0.0F, float{kMaxCode});
+  std::byte* to = parts_.data.data() + done_ / 8 * desc_.bits;
+  const auto code_of = [&](std::size_t i) {
+    const float code = std::clamp((group[i] - bias) / scale, 0.0F, max_code);
     // Adjacent floats at 2^23 differ by 1. So the addition rounds the code to an integer, half to
     // even, and the low bits of the sum are this integer.
-    return std::bit_cast<std::uint32_t>(code + 0x1p23F) & 15U;
-  });
+    return std::bit_cast<std::uint32_t>(code + 0x1p23F) & 255U;
+  };
+  if (desc_.bits == 4)
+    pack_nibbles(group.size(), true, to, code_of);
+  else
+    pack_stream(group.size(), desc_.bits, to, code_of);
 }
 
 void Quantizer::add_nf4(std::span<const float> block) {
-  static const std::array<float, kMaxCode> kBounds = nf4_bounds();
+  static const std::array<float, kMaxNf4Code> kBounds = nf4_bounds();
   const float absmax = std::fabs(absmax_of(block));
   if (desc_.nested)
     absmax_.push_back(absmax);
@@ -223,8 +246,8 @@ void Quantizer::add_nf4(std::span<const float> block) {
     store_float(DType::f32, absmax, parts_.scales.data(), done_ / desc_.group_size);
   std::byte* to = parts_.data.data() + done_ / 2;
   if (absmax == 0)
-    return pack_codes(block.size(), false, to, [](std::size_t) { return kZeroCode; });
-  pack_codes(block.size(), false, to, [&](std::size_t i) {
+    return pack_nibbles(block.size(), false, to, [](std::size_t) { return kZeroCode; });
+  pack_nibbles(block.size(), false, to, [&](std::size_t i) {
     const float value = block[i] / absmax;
     unsigned code = 0;
     for (const float bound : kBounds) code += static_cast<unsigned>(value > bound);
@@ -275,7 +298,7 @@ WeightDesc quantize(const WeightDesc& dense, const Quantization& how, const Read
 const WeightDesc& Quantizer::finish() {
   if (done_ != desc_.elements())
     fail(desc_, fmt::format("expected {} elements, got {}", desc_.elements(), done_));
-  if (desc_.format == WeightFormat::nf4)
+  if (desc_.format == WeightFormat::codebook)
     std::memcpy(parts_.quant_map.data(), kNf4Codebook.data(), parts_.quant_map.size());
   if (desc_.nested) nest_scales();
   return desc_;

@@ -1,6 +1,7 @@
-// Quantizes weights to four bits, in the two layouts that the program reads (weight_format.h).
+// Quantizes weights to the layouts of MLX (2 to 8 bits) and bitsandbytes (NF4). weight_format.h
+// describes the layouts.
 //
-// Sources: docs/model.md ("4-bit layouts"). affine4 gives the same bits as MLX's `mx.quantize`
+// Sources: docs/model.md ("4-bit layouts"). affine gives the same bits as MLX's `mx.quantize`
 // (float32 arithmetic). nf4 has the layout of bitsandbytes' checkpoints.
 #pragma once
 
@@ -15,11 +16,12 @@
 
 namespace bitaxon {
 
-/// How to quantize matrices to four bits.
+/// How to quantize matrices.
 struct Quantization {
-  WeightFormat format = WeightFormat::affine4;  ///< affine4 or nf4
-  std::int64_t group_size = 64;                 ///< 32, 64 or 128; the block size of nf4
+  WeightFormat format = WeightFormat::affine;  ///< affine, or codebook for NF4
+  std::int64_t group_size = 64;                ///< 32, 64 or 128; the block size of nf4
   bool nested = false;  ///< nf4: store each absmax in 8 bits ("double quantization")
+  int bits = 4;         ///< affine: 2, 3, 4, 5, 6 or 8
 };
 
 /// The format that users call "nf4" or "mlx". Throws Error(invalid_argument) for any other name.
@@ -51,7 +53,7 @@ class Quantizer {
   const WeightDesc& finish();
 
  private:
-  void add_affine4(std::span<const float> group);
+  void add_affine(std::span<const float> group);
   void add_nf4(std::span<const float> block);
   void nest_scales();
 

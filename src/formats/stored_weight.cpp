@@ -6,6 +6,8 @@
 #include <numeric>
 #include <set>
 
+#include "bitaxon/error.h"
+
 namespace bitaxon {
 namespace {
 
@@ -58,17 +60,21 @@ std::vector<Planned> parts_of(const StoredWeight& weight) {
   switch (desc.format) {
     case WeightFormat::dense:
       return {{&WeightParts::data, {weight.name, desc.dtype, weight.shape}}};
-    case WeightFormat::affine4: {
+    case WeightFormat::affine: {
       const std::string stem = weight.name.substr(0, weight.name.rfind('.'));
       const Shape groups = with_last(weight.shape, desc.cols / desc.group_size);
-      return {
-          {&WeightParts::data, {weight.name, DType::u32, with_last(weight.shape, desc.cols / 8)}},
-          {&WeightParts::scales, {stem + ".scales", desc.dtype, groups}},
-          {&WeightParts::biases,
-           {stem + (weight.is_stack ? ".biases_quant" : ".biases"), desc.bias_dtype, groups}}};
+      return {{&WeightParts::data,
+               {weight.name, DType::u32, with_last(weight.shape, desc.cols * desc.bits / 32)}},
+              {&WeightParts::scales, {stem + ".scales", desc.dtype, groups}},
+              {&WeightParts::biases,
+               {stem + (weight.is_stack ? ".biases_quant" : ".biases"), desc.bias_dtype, groups}}};
     }
-    case WeightFormat::nf4:
+    case WeightFormat::codebook:
       break;
+    case WeightFormat::mxfp8:
+    case WeightFormat::int8:
+      throw Error(ErrorKind::unsupported, fmt::format("[write] \"{}\": {} is not written",
+                                                      weight.name, desc.format_name()));
   }
   const std::string& name = weight.name;
   std::vector<Planned> parts = {{&WeightParts::data, {name, DType::u8, {size(bytes.data), 1}}},

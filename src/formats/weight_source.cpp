@@ -2,10 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,50 +11,13 @@
 #include "core/align.h"
 #include "core/assert.h"
 #include "formats/foreign_format.h"
-#include "formats/json.h"
+#include "formats/weight_search.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
 
-constexpr std::string_view kWeight = ".weight";
-constexpr std::string_view kNf4State = ".quant_state.bitsandbytes__nf4";
-constexpr std::uint64_t kMaxStateBytes = 64 << 10;  // real quant_states have under 200 bytes
 constexpr std::size_t kPartAlignment = 64;
-
-/// The search for one weight: the checkpoint, and the tensor that the messages name.
-struct Search {
-  const Checkpoint& checkpoint;
-  const TensorInfo& data;
-  const Shape& shape;
-
-  [[noreturn]] void fail(const TensorInfo& at, std::string_view what) const {
-    throw Error(ErrorKind::format,
-                fmt::format("{}: tensor \"{}\": {}", printable_path(checkpoint.file_name(at)),
-                            printable(at.name), what));
-  }
-
-  [[noreturn]] void fail_expected(const TensorInfo& at, std::string_view expected) const {
-    fail(at, fmt::format("expected {}, got {}", expected, describe(at)));
-  }
-
-  const TensorInfo& part(const std::string& name, std::string_view what) const {
-    const TensorInfo* found = checkpoint.find(name);
-    if (found == nullptr) checkpoint.refuse_absent(name);
-    if (found == nullptr)
-      fail(data, fmt::format("{} ({}) needs a tensor \"{}\", which is missing", describe(data),
-                             what, printable(name)));
-    return *found;
-  }
-
-  const TensorInfo& part(const std::string& name, std::string_view what, DType dtype,
-                         std::int64_t size) const {
-    const TensorInfo& found = part(name, what);
-    if (found.dtype != dtype || found.shape != Shape{size})
-      fail_expected(found, fmt::format("{} [{}]", name_of(dtype), size));
-    return found;
-  }
-};
 
 /// The DType of a tensor. The tensor must hold floats (is_float).
 DType float_type(const TensorInfo& tensor) { return tensor.dtype.dtype().value_or(DType::f32); }
@@ -75,144 +35,7 @@ WeightDesc describe_logical(std::string_view name, const Shape& shape) {
   return desc;
 }
 
-// ---- affine4: X.weight U32 [.., rows, cols / 8], X.scales and X.biases [.., rows, cols / group]
-
-const TensorInfo& find_biases(const Search& search, const std::string& stem) {
-  // mlx names the biases `biases`. Upstream's stacks of experts name them `biases_quant`.
-  const TensorInfo* plain = search.checkpoint.find(stem + ".biases");
-  const TensorInfo* stacked = search.checkpoint.find(stem + ".biases_quant");
-  if (plain != nullptr && stacked != nullptr)
-    search.fail(search.data, fmt::format("expected one of \"{0}.biases\" and "
-                                         "\"{0}.biases_quant\", got both",
-                                         printable(stem)));
-  if (stacked != nullptr) return *stacked;
-  return search.part(stem + ".biases", "4-bit codes");
-}
-
-WeightSource find_affine4(const Search& search, WeightDesc desc) {
-  const TensorInfo& data = search.data;
-  const std::string stem = data.name.substr(0, data.name.size() - kWeight.size());
-  const std::int64_t cols = desc.cols;
-  if (cols % 8 != 0 || data.shape != with_last(search.shape, cols / 8))
-    search.fail_expected(
-        data, fmt::format("{} as floats, or U32 with 8 codes a word", search.shape.to_string()));
-  const TensorInfo& scales = search.part(stem + ".scales", "4-bit codes");
-  const TensorInfo& biases = find_biases(search, stem);
-
-  const int last = search.shape.rank() - 1;
-  const std::int64_t n_groups = scales.shape.rank() == last + 1 ? scales.shape[last] : 0;
-  const bool divides = n_groups > 0 && cols % n_groups == 0;
-  desc.group_size = divides ? cols / n_groups : 0;
-  const bool known = desc.group_size == 32 || desc.group_size == 64 || desc.group_size == 128;
-  if (!is_float(scales.dtype) || !known || scales.shape != with_last(search.shape, n_groups))
-    search.fail_expected(scales, fmt::format("F32, F16 or BF16 {} with the last extent divided by "
-                                             "a group of 32, 64 or 128",
-                                             search.shape.to_string()));
-  if (!is_float(biases.dtype) || biases.shape != scales.shape)
-    search.fail_expected(biases, fmt::format("F32, F16 or BF16 {}, the shape of the scales",
-                                             scales.shape.to_string()));
-  desc.format = WeightFormat::affine4;
-  desc.dtype = float_type(scales);
-  desc.bias_dtype = float_type(biases);
-  return {.desc = std::move(desc), .data = &data, .scales = &scales, .biases = &biases};
-}
-
-// ---- nf4: X.weight U8 [n / 2, 1] and its parts, described by a JSON blob
-
-Json read_quant_state(const Search& search, const TensorInfo& state) {
-  if (state.dtype != DType::u8 || state.size_bytes > kMaxStateBytes)
-    search.fail_expected(state, fmt::format("U8 of at most {} bytes of JSON", kMaxStateBytes));
-  std::string text(static_cast<std::size_t>(state.size_bytes), '\0');
-  search.checkpoint.read(state, std::as_writable_bytes(std::span(text)));
-  Json json = parse_json(text, fmt::format("{}: tensor \"{}\"", search.checkpoint.file_name(state),
-                                           printable(state.name)));
-  if (!json.is_object())
-    search.fail(state, fmt::format("expected a JSON object, got {}", printable(json.dump(), 60)));
-  return json;
-}
-
-[[noreturn]] void fail_key(const Search& search, const TensorInfo& state, const Json& json,
-                           const char* key, std::string_view expected) {
-  search.fail(state,
-              fmt::format("key \"{}\": expected {}, got {}", key, expected,
-                          json.contains(key) ? printable(json[key].dump(), 60) : "no such key"));
-}
-
-std::int64_t block_size(const Search& search, const TensorInfo& state, const Json& json,
-                        const char* key) {
-  constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
-  if (json.contains(key) && json[key].is_number_unsigned()) {
-    const auto size = json[key].get<std::uint64_t>();
-    if (size >= 1 && size <= static_cast<std::uint64_t>(kMax))
-      return static_cast<std::int64_t>(size);
-  }
-  fail_key(search, state, json, key, fmt::format("an integer from 1 to {}", kMax));
-}
-
-void check_quant_state(const Search& search, const TensorInfo& state, const Json& json) {
-  if (!json.contains("quant_type") || json["quant_type"] != "nf4")
-    fail_key(search, state, json, "quant_type", "\"nf4\"");
-  const Json expected(
-      std::vector<std::int64_t>(search.shape.dims().begin(), search.shape.dims().end()));
-  if (!json.contains("shape") || json["shape"] != expected)
-    fail_key(search, state, json, "shape", search.shape.to_string());
-}
-
-/// The type that the weight had before quantization, according to the file. F16 if the file names
-/// no type or an unknown type. No computation uses this type.
-DType original_dtype(const Json& json) {
-  const Json name = json.value("dtype", Json());
-  return name == "float32" ? DType::f32 : name == "bfloat16" ? DType::bf16 : DType::f16;
-}
-
-/// Fills the members of `source` that double quantization needs.
-void find_nested(const Search& search, const Json& json, std::int64_t n_blocks,
-                 WeightSource& source) {
-  const TensorInfo& state = *source.quant_state;
-  const std::string& name = search.data.name;
-  source.desc.nested = true;
-  source.desc.nested_group_size = block_size(search, state, json, "nested_blocksize");
-  if (json.contains("nested_dtype") && json["nested_dtype"] != "float32")
-    fail_key(search, state, json, "nested_dtype", "\"float32\"");
-  constexpr const char* kOffset = "nested_offset";
-  if (!json.contains(kOffset) || !json[kOffset].is_number() ||
-      std::abs(json[kOffset].get<double>()) > double{std::numeric_limits<float>::max()})
-    fail_key(search, state, json, kOffset, "a number within float32");
-  source.desc.nested_offset = json[kOffset].get<float>();
-  const std::int64_t n_nested = divide_up(n_blocks, source.desc.nested_group_size);
-  source.nested_scales =
-      &search.part(name + ".nested_absmax", "doubly quantized nf4", DType::f32, n_nested);
-  source.nested_quant_map =
-      &search.part(name + ".nested_quant_map", "doubly quantized nf4", DType::f32, 256);
-}
-
-WeightSource find_nf4(const Search& search, WeightDesc desc) {
-  const TensorInfo& data = search.data;
-  const std::string& name = data.name;
-  const std::int64_t n = search.shape.elements();
-  const std::int64_t n_bytes = divide_up(n, 2);
-  if (n == 0 || (data.shape != Shape{n_bytes, 1} && data.shape != Shape{n_bytes}))
-    search.fail_expected(data, fmt::format("{} as floats, or U8 [{}, 1] with 2 codes a byte",
-                                           search.shape.to_string(), n_bytes));
-  const TensorInfo& state = search.part(name + std::string(kNf4State), "nf4 codes");
-  const Json json = read_quant_state(search, state);
-  check_quant_state(search, state, json);
-
-  desc.format = WeightFormat::nf4;
-  desc.dtype = original_dtype(json);
-  desc.group_size = block_size(search, state, json, "blocksize");
-  const std::int64_t n_blocks = divide_up(n, desc.group_size);
-  WeightSource source{.desc = std::move(desc), .data = &data, .quant_state = &state};
-  source.quant_map = &search.part(name + ".quant_map", "nf4 codes", DType::f32, 16);
-  if (json.contains("nested_blocksize") ||
-      search.checkpoint.find(name + ".nested_absmax") != nullptr)
-    find_nested(search, json, n_blocks, source);
-  source.scales = &search.part(name + ".absmax", "nf4 codes",
-                               source.desc.nested ? DType::u8 : DType::f32, n_blocks);
-  return source;
-}
-
-WeightSource find_dense(const Search& search, WeightDesc desc) {
+WeightSource find_dense(const WeightSearch& search, WeightDesc desc) {
   if (search.data.shape != search.shape)
     search.fail_expected(search.data, search.shape.to_string());
   desc.dtype = float_type(search.data);
@@ -221,10 +44,41 @@ WeightSource find_dense(const Search& search, WeightDesc desc) {
 
 }  // namespace
 
+void WeightSearch::fail(const TensorInfo& at, std::string_view what) const {
+  throw Error(ErrorKind::format,
+              fmt::format("{}: tensor \"{}\": {}", printable_path(checkpoint.file_name(at)),
+                          printable(at.name), what));
+}
+
+void WeightSearch::fail_expected(const TensorInfo& at, std::string_view expected) const {
+  fail(at, fmt::format("expected {}, got {}", expected, describe(at)));
+}
+
+const TensorInfo& WeightSearch::part(const std::string& name, std::string_view what) const {
+  const TensorInfo* found = checkpoint.find(name);
+  if (found == nullptr) checkpoint.refuse_absent(name);
+  if (found == nullptr)
+    fail(data, fmt::format("{} ({}) needs a tensor \"{}\", which is missing", describe(data), what,
+                           printable(name)));
+  return *found;
+}
+
+const TensorInfo& WeightSearch::part(const std::string& name, std::string_view what, DType dtype,
+                                     std::int64_t size) const {
+  const TensorInfo& found = part(name, what);
+  if (found.dtype != dtype || found.shape != Shape{size})
+    fail_expected(found, fmt::format("{} [{}]", name_of(dtype), size));
+  return found;
+}
+
+std::string WeightSearch::stem() const {
+  return data.name.substr(0, data.name.size() - kWeightEnd.size());
+}
+
 std::vector<const TensorInfo*> tensors_of(const WeightSource& source) {
   std::vector<const TensorInfo*> tensors = {
-      source.data,          source.scales,           source.biases,     source.quant_map,
-      source.nested_scales, source.nested_quant_map, source.quant_state};
+      source.data,          source.scales,           source.biases,      source.quant_map,
+      source.nested_scales, source.nested_quant_map, source.quant_state, source.ignored};
   std::erase(tensors, nullptr);
   return tensors;
 }
@@ -234,24 +88,26 @@ std::optional<WeightSource> find_weight(const Checkpoint& checkpoint, std::strin
   WeightDesc desc = describe_logical(name, shape);
   const TensorInfo* data = checkpoint.find(name);
   if (const auto foreign = foreign_format(checkpoint, name, shape))
-    throw Error(
-        ErrorKind::unsupported,
-        fmt::format("{}: tensor \"{}\": {} ({}) is not read; F32, F16, BF16, MLX 4-bit and "
-                    "bitsandbytes NF4 are",
-                    printable_path(checkpoint.file_name(*foreign->tensor)),
-                    printable(foreign->tensor->name), foreign->name, describe(*foreign->tensor)));
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{}: tensor \"{}\": {} ({}) is not read; {}",
+                            printable_path(checkpoint.file_name(*foreign->tensor)),
+                            printable(foreign->tensor->name), foreign->name,
+                            describe(*foreign->tensor), kFormatsThatRun));
   if (data == nullptr) {
     checkpoint.refuse_absent(name);
     return std::nullopt;
   }
-  const Search search{checkpoint, *data, shape};
+  const WeightSearch search{checkpoint, *data, shape};
   if (is_float(data->dtype)) return find_dense(search, std::move(desc));
-  const bool may_be_quantized = allow_quantized && shape.rank() >= 2 && name.ends_with(kWeight);
-  if (may_be_quantized && data->dtype == DType::u32) return find_affine4(search, std::move(desc));
-  if (may_be_quantized && data->dtype == DType::u8) return find_nf4(search, std::move(desc));
+  const bool may_be_quantized = allow_quantized && shape.rank() >= 2 && name.ends_with(kWeightEnd);
+  if (may_be_quantized && data->dtype == DType::u32) return find_mlx(search, std::move(desc));
+  if (may_be_quantized && data->dtype == DType::u8)
+    return find_bitsandbytes_4bit(search, std::move(desc));
+  if (may_be_quantized && data->dtype.name() == "I8")
+    return find_bitsandbytes_int8(search, std::move(desc));
   search.fail_expected(*data, fmt::format("F32, F16 or BF16 {}{}", shape.to_string(),
-                                          may_be_quantized ? ", or 4-bit codes (U32, U8)"
-                                                           : " (4-bit codes are not read here)"));
+                                          may_be_quantized ? ", or codes (U32, U8, I8)"
+                                                           : " (codes are not read here)"));
 }
 
 WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into) {

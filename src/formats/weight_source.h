@@ -14,7 +14,7 @@ namespace bitaxon {
 
 /// The tensors of one weight in a checkpoint. The pointers point into the checkpoint's list of
 /// tensors. They are null for parts that the format lacks. quant_state is the tensor with the JSON
-/// text of nf4.
+/// text of nf4 and fp4. `ignored` belongs to the weight, but its content does not matter.
 struct WeightSource {
   WeightDesc desc;
   const TensorInfo* data = nullptr;
@@ -24,6 +24,7 @@ struct WeightSource {
   const TensorInfo* nested_scales = nullptr;
   const TensorInfo* nested_quant_map = nullptr;
   const TensorInfo* quant_state = nullptr;
+  const TensorInfo* ignored = nullptr;
 };
 
 /// The tensors of `source` that are not null.
@@ -32,9 +33,10 @@ std::vector<const TensorInfo*> tensors_of(const WeightSource& source);
 /// Finds tensor `name` (it ends in ".weight", or is a plain parameter such as "layer_0.ssm.A_log")
 /// with logical shape `shape`: rank 1 [cols], rank 2 [rows, cols], rank 3 [n_matrices, rows, cols].
 /// Empty when the checkpoint has no such tensor.
+/// The types and shapes of the tensors tell the format.
 /// Throws Error(format) for a wrong shape or dtype, for a missing scales/biases/absmax/quant_map
-/// part, and for an nf4 quant_state that does not fit the tensors. The message names the tensor,
-/// the dtype and shape found, and what was expected. Throws Error(unsupported) for a known format
+/// part, and for a quant_state that does not fit the tensors. The message names the tensor, the
+/// dtype and shape found, and what was expected. Throws Error(unsupported) for a known format
 /// that the program does not read (foreign_format.h); the message names the format. Throws
 /// Error(io) when the tensor may be in a missing shard. Rank 1 is always dense. If
 /// `allow_quantized` is false, only dense floats are accepted.

@@ -20,10 +20,13 @@ std::int64_t read_per_token(const FoundWeight& weight) {
   return weight.slot.key.id == WeightId::embedding ? desc.cols : desc.elements();
 }
 
-/// The type of a weight's scales, such as "F16", or "F32" and "U8" for nf4. If affine biases have
-/// another type than the scales, both types, such as "F16, biases F32".
+/// The type of a weight's scales: for affine, such as "F16", else "F32" or "U8". If affine biases
+/// have another type than the scales, both types, such as "F16, biases F32".
 std::string scale_type(const WeightDesc& desc) {
-  if (desc.format == WeightFormat::nf4) return desc.nested ? "U8" : "F32";
+  if (desc.format == WeightFormat::codebook)
+    return desc.nested || !has_stored_table(desc) ? "U8" : "F32";
+  if (desc.format == WeightFormat::mxfp8) return "U8";
+  if (desc.format == WeightFormat::int8) return "F32";
   const std::string scales(name_of(desc.dtype));
   return desc.bias_dtype == desc.dtype
              ? scales

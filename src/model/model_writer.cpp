@@ -103,7 +103,7 @@ void copy_tokenizer(const fs::path& from, const fs::path& to) {
 
 bool is_same_form(const WeightDesc& a, const WeightDesc& b) {
   return a.format == b.format && a.dtype == b.dtype && a.group_size == b.group_size &&
-         a.nested == b.nested;
+         a.nested == b.nested && a.bits == b.bits && a.codebook == b.codebook;
 }
 
 /// Reads elements of a weight as floats, from any stored form.

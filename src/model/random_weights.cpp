@@ -82,7 +82,7 @@ void fill_codes(std::uint64_t stream, std::span<std::byte> bytes) {
 void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
                 const WritableParts& parts) {
   fill_codes(mix64(stream), parts.data);
-  if (desc.format == WeightFormat::affine4) {
+  if (desc.format == WeightFormat::affine) {
     // Codes from 0 to 15 have a mean of 7.5 and a variance of (16^2 - 1) / 12.
     const double scale = rms / std::sqrt(255.0 / 12);
     // Scales and biases use the same stream, so that a group's bias is -7.5 times its scale.

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "bitaxon/error.h"
+#include "formats/quantization_config.h"
 #include "formats/weight_source.h"
 #include "platform/printable.h"
 
@@ -236,10 +237,12 @@ std::vector<WeightSlot> weight_slots(const ModelSpec& spec) { return SlotList(sp
 std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
                                       std::string_view name, std::vector<std::string>& warnings) {
   warnings.insert(warnings.end(), checkpoint.warnings().begin(), checkpoint.warnings().end());
+  const QuantizationConfig quantization(spec.quantization_block, name);
   std::vector<FoundWeight> found;
   for (WeightSlot& slot : weight_slots(spec)) {
     auto source = find_slot(slot, spec, checkpoint, name);
     if (!source) continue;
+    quantization.check(checkpoint, *source);
     source->desc = with_matrix_shape(source->desc, slot);
     found.push_back({std::move(slot), std::move(*source)});
   }
@@ -291,10 +294,7 @@ void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_
 ReadWeight reader_of(const Checkpoint& checkpoint) {
   return [&checkpoint](const FoundWeight& found, LoadedWeight& into) {
     const WeightSource& source = found.source;
-    if (!found.quantize) {
-      read_weight(checkpoint, source, into);
-      return source.desc;
-    }
+    if (!found.quantize) return load_weight(checkpoint, source, into);
     return quantize(source.desc, *found.quantize, dense_reader(checkpoint, source), into);
   };
 }

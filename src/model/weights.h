@@ -12,6 +12,7 @@
 #include "bitaxon/model_spec.h"
 #include "bitaxon/shape.h"
 #include "core/backend.h"
+#include "formats/load_weight.h"
 #include "formats/quantize.h"
 #include "formats/safetensors.h"
 #include "formats/stored_weight.h"
@@ -85,7 +86,7 @@ struct FoundWeight {
   std::uint64_t stored_bytes() const;
   /// The description of the weight as a backend gets it, except for nested_offset.
   WeightDesc loaded() const {
-    return quantize ? quantized_desc(source.desc, *quantize) : source.desc;
+    return quantize ? quantized_desc(source.desc, *quantize) : loaded_form(source.desc);
   }
 };
 

@@ -8,10 +8,16 @@
 namespace bitaxon {
 namespace {
 
+bool is_written(const WeightDesc& desc) {
+  return desc.format == WeightFormat::affine ||
+         (desc.format == WeightFormat::codebook && desc.codebook == Codebook::nf4);
+}
+
 /// How to quantize a weight again that was quantized before. Empty if the columns of the weight do
-/// not divide into groups.
+/// not divide into groups, and for formats that the program does not write.
 std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int64_t> group_size) {
-  const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested};
+  if (!is_written(desc)) return std::nullopt;
+  const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested, desc.bits};
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
   if (!known || !can_quantize(desc, how)) return std::nullopt;
   return how;
@@ -43,6 +49,11 @@ std::vector<WeightEdit> edits_of(const MergeOptions& options, const std::string&
     } else if (is_coded && (edit.change || other_groups)) {
       edit.how = again(desc, options.group_size);
       // A weight that is not adapted stays as it is.
+      if (edit.change && !is_written(desc))
+        throw Error(ErrorKind::unsupported,
+                    fmt::format("{}: tensor {}: expected affine codes or NF4 to quantize it again, "
+                                "got {}; see --no-re-quantize",
+                                file, weight.slot.name(), desc.format_name()));
       if (!edit.how && edit.change)
         throw Error(
             ErrorKind::unsupported,

@@ -24,7 +24,7 @@ WeightRow WeightRows::row(std::int64_t row) {
   if (desc.format == WeightFormat::dense) return {values_};
   // A nested absmax is decoded by a product and a sum. Then the codebook value is multiplied by the
   // absmax. Each of these operations rounds.
-  if (desc.format == WeightFormat::nf4) return {values_, {}, desc.nested ? 3 : 1};
+  if (desc.format == WeightFormat::codebook) return {values_, {}, desc.nested ? 3 : 1};
   parts.biases = no_biases_;
   decode(desc, parts, row * desc.cols, offsets_);
   for (std::size_t c = 0; c < offsets_.size(); ++c) offsets_[c] = values_[c] - offsets_[c];

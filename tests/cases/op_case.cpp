@@ -79,7 +79,7 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 
 void make_affine4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
-  desc.format = WeightFormat::affine4;
+  desc.format = WeightFormat::affine;
   // Real files have positive and negative scales. In a real file the scales and the biases may both
   // have 16 bits.
   desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
@@ -99,7 +99,7 @@ void make_affine4(CaseWeight& weight, Random& random, double spread) {
 
 void make_nf4(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
-  desc.format = WeightFormat::nf4;
+  desc.format = WeightFormat::codebook;
   const std::int64_t n = desc.elements();
   const std::int64_t n_blocks = divide_up(n, desc.group_size);
   weight.data = random_bytes(random, divide_up(n, 2));

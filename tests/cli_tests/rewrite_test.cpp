@@ -287,7 +287,7 @@ TEST_F(RewriteCli, InspectCountsShortBlocks) {
        find_weights(load_spec(files, warnings), file, "model", warnings)) {
     weights.push_back(stored_weight(found));
     WeightDesc& desc = weights.back().desc;
-    if (desc.format != WeightFormat::nf4) continue;
+    if (desc.format != WeightFormat::codebook) continue;
     desc.group_size = 48;
     n_blocks += (desc.elements() + 47) / 48;
   }

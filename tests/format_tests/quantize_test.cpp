@@ -90,7 +90,7 @@ TEST_P(RecordedNf4, IsQuantizedToTheSameBits) {
   if (shape.rank() == 3) dense.n_matrices = shape[0];
   const bool nested = golden.find(name + ".nested_absmax") != nullptr;
   const Quantized result = quantize(dense, floats_of(golden, name + ".original"),
-                                    {.format = WeightFormat::nf4,
+                                    {.format = WeightFormat::codebook,
                                      .group_size = std::string(GetParam()) == "block128" ? 128 : 64,
                                      .nested = nested},
                                     256);
@@ -116,16 +116,37 @@ TEST(Quantize, Nf4TakesTheNearestCodeAndTheLowerOnATie) {
     for (const float value : {std::nextafter(near, -2.0F), near, std::nextafter(near, 2.0F)}) {
       std::vector<float> block(64, 1.0F);
       block[1] = value;
-      const Quantized result = quantize(dense_desc(1, 64), block, {.format = WeightFormat::nf4});
+      const Quantized result =
+          quantize(dense_desc(1, 64), block, {.format = WeightFormat::codebook});
       const auto code = std::to_integer<std::size_t>(result.loaded.parts.data[0]) & 15U;
       EXPECT_EQ(code, double{value} > middle ? low + 1 : low) << value;
     }
   }
 }
 
+TEST(Quantize, EveryNumberOfBitsIsWithinHalfAStep) {
+  std::vector<float> values(192);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = std::sin(static_cast<float>(7 * i)) * (i < 64 ? 1.0F : 20.0F);
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    SCOPED_TRACE(bits);
+    const Quantized result = quantize(dense_desc(1, 192), values, {.bits = bits});
+    EXPECT_EQ(result.desc.format_name(), "q" + std::to_string(bits) + "_affine_g64");
+    EXPECT_EQ(result.loaded.parts.data.size(), 24U * static_cast<unsigned>(bits));
+    std::vector<float> decoded(values.size());
+    decode(result.desc, result.loaded.parts, 0, decoded);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const float range = i < 64 ? 2.0F : 40.0F;
+      EXPECT_NEAR(decoded[i], values[i], 0.6F * range / static_cast<float>((1 << bits) - 1)) << i;
+    }
+  }
+  for (const int bits : {0, 1, 7, 9})
+    EXPECT_THROW(quantized_desc(dense_desc(1, 192), {.bits = bits}), Error) << bits;
+}
+
 TEST(Quantize, ZerosStayZeros) {
   const std::vector<float> zeros(128, 0.0F);
-  for (const WeightFormat format : {WeightFormat::affine4, WeightFormat::nf4}) {
+  for (const WeightFormat format : {WeightFormat::affine, WeightFormat::codebook}) {
     const Quantized result = quantize(dense_desc(2, 64), zeros, {.format = format});
     std::vector<float> decoded(zeros.size(), 1.0F);
     decode(result.desc, result.loaded.parts, 0, decoded);
@@ -136,7 +157,7 @@ TEST(Quantize, ZerosStayZeros) {
 TEST(Quantize, NestedQuantizationOfEqualScalesIsExact) {
   std::vector<float> values(64 * 300, 0.25F);
   const Quantized result =
-      quantize(dense_desc(300, 64), values, {.format = WeightFormat::nf4, .nested = true});
+      quantize(dense_desc(300, 64), values, {.format = WeightFormat::codebook, .nested = true});
   std::vector<float> decoded(values.size());
   decode(result.desc, result.loaded.parts, 0, decoded);
   EXPECT_EQ(decoded, values);
@@ -185,9 +206,9 @@ TEST(Quantize, RefusesValuesWhoseScaleOrBiasOverflows) {
 
 TEST(Quantize, RefusesScalesWhoseSumIsInfinite) {
   const std::vector<float> values(128, 3e38F);
-  const Quantization nested{.format = WeightFormat::nf4, .nested = true};
+  const Quantization nested{.format = WeightFormat::codebook, .nested = true};
   expect_refused([&] { quantize(dense_desc(2, 64), values, nested); }, "sum");
-  quantize(dense_desc(2, 64), values, {.format = WeightFormat::nf4});
+  quantize(dense_desc(2, 64), values, {.format = WeightFormat::codebook});
 }
 
 TEST(Quantize, RefusesRowsThatDoNotDivideIntoGroups) {

@@ -80,7 +80,7 @@ TEST(StoredWeight, FormatsNumbersLikePython) {
   };
   for (const auto& [number, text] : numbers) {
     WeightDesc desc{.name = "x.weight",
-                    .format = WeightFormat::nf4,
+                    .format = WeightFormat::codebook,
                     .cols = 64,
                     .dtype = DType::bf16,
                     .group_size = 64,

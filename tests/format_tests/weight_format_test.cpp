@@ -39,9 +39,9 @@ struct Recorded {
   DType dtype;
 };
 
-class RecordedAffine4 : public testing::TestWithParam<Recorded> {};
+class RecordedAffineCodes : public testing::TestWithParam<Recorded> {};
 
-TEST_P(RecordedAffine4, DecodesWithinTheRoundingOfTheOriginalProgram) {
+TEST_P(RecordedAffineCodes, DecodesWithinTheRoundingOfTheOriginalProgram) {
   const auto [group, prefix, dtype] = GetParam();
   const Checkpoint golden = Checkpoint::open(test::golden_dir() / "ops" /
                                              ("quant_g" + std::to_string(group) + ".safetensors"));
@@ -54,7 +54,7 @@ TEST_P(RecordedAffine4, DecodesWithinTheRoundingOfTheOriginalProgram) {
   const std::vector<float> upstream = floats_of(golden, stem + ".dequant");
   const Shape shape(golden.find(stem + ".dequant")->shape);
   const WeightDesc desc{.name = stem,
-                        .format = WeightFormat::affine4,
+                        .format = WeightFormat::affine,
                         .rows = shape[0],
                         .cols = shape[1],
                         .dtype = dtype,
@@ -86,7 +86,7 @@ std::vector<Recorded> all_recorded() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, RecordedAffine4, testing::ValuesIn(all_recorded()),
+INSTANTIATE_TEST_SUITE_P(Golden, RecordedAffineCodes, testing::ValuesIn(all_recorded()),
                          [](const auto& recorded) {
                            return std::string(recorded.param.prefix) + "_g" +
                                   std::to_string(recorded.param.group);
@@ -138,7 +138,7 @@ float element(const WeightDesc& desc, const WeightParts& parts, std::size_t i) {
   if (desc.format == WeightFormat::dense) return float_at(desc.dtype, parts.data, i);
   const std::size_t g = i / static_cast<std::size_t>(desc.group_size);
   const int byte = std::to_integer<int>(parts.data[i / 2]);
-  if (desc.format == WeightFormat::affine4) {
+  if (desc.format == WeightFormat::affine) {
     const int code = byte >> (i % 2 == 0 ? 0 : 4) & 15;
     return std::fma(float_at(desc.dtype, parts.scales, g), static_cast<float>(code),
                     float_at(desc.bias_dtype, parts.biases, g));
@@ -158,7 +158,7 @@ void expect_decoded_in_pieces(const WeightDesc& desc) {
   const auto n = static_cast<std::size_t>(desc.elements());
   const std::size_t groups =
       desc.group_size > 0 ? (n - 1) / static_cast<std::size_t>(desc.group_size) + 1 : 0;
-  const bool nf4 = desc.format == WeightFormat::nf4;
+  const bool nf4 = desc.format == WeightFormat::codebook;
   const Unaligned data(desc.format == WeightFormat::dense ? random_floats(desc.dtype, n, random)
                                                           : random_bytes((n + 1) / 2, random));
   const Unaligned scales(desc.nested
@@ -205,7 +205,7 @@ TEST(WeightFormat, DecodesAffine4InPieces) {
       for (const DType bias_dtype : {DType::f32, DType::f16, DType::bf16}) {
         SCOPED_TRACE(group);
         expect_decoded_in_pieces({.name = "w",
-                                  .format = WeightFormat::affine4,
+                                  .format = WeightFormat::affine,
                                   .n_matrices = 2,
                                   .rows = 3,
                                   .cols = 2 * group,
@@ -227,7 +227,7 @@ TEST(WeightFormat, DecodesNf4InPieces) {
     for (const bool nested : {false, true}) {
       SCOPED_TRACE(testing::Message() << size.rows << " x " << size.cols << " / " << size.block);
       expect_decoded_in_pieces({.name = "w",
-                                .format = WeightFormat::nf4,
+                                .format = WeightFormat::codebook,
                                 .n_matrices = size.n_matrices,
                                 .rows = size.rows,
                                 .cols = size.cols,
@@ -246,7 +246,7 @@ TEST(WeightFormat, EachFormatHasItsOwnNibbleOrder) {
   for (std::size_t i = 0; i < 16; ++i) map[i] = static_cast<float>(i);
   float out[2];
   WeightDesc desc{
-      .name = "w", .format = WeightFormat::affine4, .rows = 1, .cols = 32, .group_size = 32};
+      .name = "w", .format = WeightFormat::affine, .rows = 1, .cols = 32, .group_size = 32};
   decode(desc,
          {.data = word,
           .scales = std::as_bytes(std::span(&one, 1)),
@@ -254,7 +254,7 @@ TEST(WeightFormat, EachFormatHasItsOwnNibbleOrder) {
          0, out);
   EXPECT_EQ(out[0], 1.0f);
   EXPECT_EQ(out[1], 2.0f);
-  desc.format = WeightFormat::nf4;
+  desc.format = WeightFormat::codebook;
   decode(desc,
          {.data = word,
           .scales = std::as_bytes(std::span(&one, 1)),
@@ -282,7 +282,7 @@ TEST(WeightFormat, RefusesToReadOutsideTheBuffers) {
   expect_error(decode_from(0, 1, 39), kInvalid, "[decode] \"w\"", "fewer bytes");
   desc.dtype = DType::u8;
   expect_error(decode_from(0, 10, 10), kInvalid, "[decode] \"w\"", "got U8");
-  desc.format = WeightFormat::nf4;
+  desc.format = WeightFormat::codebook;
   expect_error(decode_from(0, 1, 40), kInvalid, "[decode] \"w\"", "group size");
   desc.group_size = 64;
   expect_error(decode_from(0, 1, 40), kInvalid, "[decode] \"w\"", "fewer bytes");

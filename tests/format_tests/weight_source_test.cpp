@@ -46,7 +46,7 @@ TEST(WeightSource, ReadsTheRecordedNf4Matrices) {
     const std::string name = std::string(recorded.prefix) + ".weight";
     const auto source = find_weight(golden, name, recorded.shape, true);
     ASSERT_TRUE(source.has_value());
-    EXPECT_EQ(source->desc.format, WeightFormat::nf4);
+    EXPECT_EQ(source->desc.format, WeightFormat::codebook);
     EXPECT_EQ(source->desc.name, name);
     EXPECT_EQ(source->desc.elements(), recorded.shape.elements());
     EXPECT_EQ(source->desc.n_matrices, recorded.shape.rank() == 3 ? 3 : 1);
@@ -66,7 +66,7 @@ TEST(WeightSource, ReadsEveryLayoutOfTheRecordedModels) {
   const auto head =
       find_weight(q4, "lm_head.weight", Shape{q4.find("lm_head.weight")->shape[0], 64}, true);
   ASSERT_TRUE(head.has_value());
-  EXPECT_EQ(head->desc.format, WeightFormat::affine4);
+  EXPECT_EQ(head->desc.format, WeightFormat::affine);
   EXPECT_EQ(head->desc.group_size, 64);
   EXPECT_EQ(find_weight(q4, "no.such.weight", Shape{1, 1}, true), std::nullopt);
   const TensorInfo* embedding = q4.find("embed_tokens.weight");
@@ -168,11 +168,11 @@ TEST_F(WeightSourceTest, RefusesTheWrongShapeOrType) {
   expect_refused({zeros("x.weight", DType::f32, {1, 64})}, "expected [64], got F32 [1, 64]",
                  ErrorKind::format, true, {64});
   expect_refused({zeros("x.weight", DType::i32, {4, 64})},
-                 "expected F32, F16 or BF16 [4, 64], or 4-bit codes (U32, U8), got I32 [4, 64]");
-  expect_refused(affine_parts(), "F32, F16 or BF16 [4, 64] (4-bit codes are not read here)",
+                 "expected F32, F16 or BF16 [4, 64], or codes (U32, U8, I8), got I32 [4, 64]");
+  expect_refused(affine_parts(), "F32, F16 or BF16 [4, 64] (codes are not read here)",
                  ErrorKind::format, false);
-  expect_refused(nf4_parts(), "4-bit codes are not read here", ErrorKind::format, false);
-  expect_refused(affine_parts(), "4-bit codes are not read here", ErrorKind::format, true, {32});
+  expect_refused(nf4_parts(), "codes are not read here", ErrorKind::format, false);
+  expect_refused(affine_parts(), "codes are not read here", ErrorKind::format, true, {32});
   const Checkpoint checkpoint = checkpoint_of(nf4_parts());
   expect_error(
       [&] {
@@ -185,7 +185,7 @@ TEST_F(WeightSourceTest, FindsAffine4) {
   const Checkpoint checkpoint = checkpoint_of(affine_parts());
   const auto source = find_weight(checkpoint, "x.weight", Shape{4, 64}, true);
   ASSERT_TRUE(source.has_value());
-  EXPECT_EQ(source->desc.format, WeightFormat::affine4);
+  EXPECT_EQ(source->desc.format, WeightFormat::affine);
   EXPECT_EQ(source->desc.group_size, 32);
   EXPECT_EQ(source->desc.dtype, DType::f16);
   EXPECT_EQ(source->desc.bias_dtype, DType::bf16);
@@ -206,12 +206,10 @@ TEST_F(WeightSourceTest, FindsTheBiasesOfAnExpertStack) {
 
 TEST_F(WeightSourceTest, RefusesInconsistentAffine4Tensors) {
   const auto parts = affine_parts();
-  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 7})),
-                 "expected [4, 64] as floats, or U32 with 8 codes a word, got U32 [4, 7]");
-  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 16})),
-                 "MLX 8-bit (U32 [4, 16]) is not read; F32, F16, BF16, MLX 4-bit and bitsandbytes "
-                 "NF4 are",
-                 ErrorKind::unsupported);
+  expect_refused(
+      with(parts, zeros("x.weight", DType::u32, {4, 7})),
+      "expected [4, 64] as floats, or U32 with codes of 2, 3, 4, 5, 6 or 8 bits, got U32 [4, 7]");
+  expect_refused(with(parts, zeros("x.weight", DType::u32, {4, 14})), "got U32 [4, 14]");  // 7 bits
   expect_refused(with(parts, zeros("x.weight", DType::u32, {1, 4, 8})), "got U32 [1, 4, 8]");
   expect_refused(parts, "expected [4, 60] as floats", ErrorKind::format, true, {4, 60});
   expect_refused(without(parts, "x.scales"),
@@ -276,9 +274,9 @@ TEST_F(WeightSourceTest, RefusesInconsistentNf4Tensors) {
   expect_refused(with(parts, zeros("x.weight.quant_map", DType::f16, {16})), "expected F32 [16]");
   expect_refused(with(parts, zeros(state, DType::f32, {4})), "expected U8 of at most");
   expect_refused(with(parts, zeros(state, DType::u8, {100'000})), "expected U8 of at most");
-  expect_refused(
-      without(with(parts, stored_text("x.weight.quant_state.bitsandbytes__fp4", "{}")), state),
-      "bitsandbytes FP4 (U8 [128, 1]) is not read", ErrorKind::unsupported);
+  const std::string fp4_state = "x.weight.quant_state.bitsandbytes__fp4";
+  expect_refused(without(with(parts, stored_text(fp4_state, nf4_state("[4, 64]"))), state),
+                 "key \"quant_type\": expected \"fp4\", got \"nf4\"");
 }
 
 TEST_F(WeightSourceTest, RefusesAnInconsistentQuantState) {

@@ -141,7 +141,7 @@ std::shared_ptr<const Weight> quantized(const Checkpoint& file, const std::strin
   const bool stack = packed.rank() == 3;
   WeightDesc desc;
   desc.name = prefix;
-  desc.format = WeightFormat::affine4;
+  desc.format = WeightFormat::affine;
   desc.n_matrices = stack ? packed[0] : 1;
   desc.rows = packed[packed.rank() - 2];
   desc.cols = packed[packed.rank() - 1] * 8;

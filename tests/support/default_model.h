@@ -35,9 +35,9 @@ inline void expect_packed_like_stored(const BackendDescription& device) {
     WeightFormat format;
     bool nested;
   } const kForms[] = {{WeightFormat::dense, false},
-                      {WeightFormat::affine4, false},
-                      {WeightFormat::nf4, false},
-                      {WeightFormat::nf4, true}};
+                      {WeightFormat::affine, false},
+                      {WeightFormat::codebook, false},
+                      {WeightFormat::codebook, true}};
   for (const auto& form : kForms) {
     std::uint64_t stored = 0;
     std::uint64_t packed = 0;

@@ -112,7 +112,7 @@ TEST(VulkanDescription, PackedWeightsTakeNoMoreThanStoredOnes) {
 
 /// Tests the default configuration in 4 bits. Rounding up to whole blocks must waste little memory.
 TEST(VulkanDescription, TheDefaultModelFits) {
-  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
+  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine, false);
   const MemoryNeed need =
       model_need(BitAxonConfig{}.spec(), found, {}, *describe_device(discrete())).memory;
   EXPECT_TRUE(need.fits()) << problem_of(need);
@@ -132,7 +132,7 @@ TEST(VulkanDescription, TheDefaultModelFits) {
 TEST(VulkanDescription, NamesATensorAboveALimit) {
   DeviceCaps caps = discrete();
   caps.max_allocation_bytes = 32 * kMiB;
-  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine4, false);
+  const auto found = found_in(BitAxonConfig{}, WeightFormat::affine, false);
   const MemoryNeed need =
       model_need(BitAxonConfig{}.spec(), found, {}, *describe_device(caps)).memory;
   EXPECT_FALSE(need.fits());

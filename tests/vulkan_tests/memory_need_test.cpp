@@ -76,7 +76,7 @@ TEST(VulkanMemory, RefusesMoreElementsThanShadersCanCount) {
   config.moe_num_experts = 2;
   EXPECT_EQ(need_on(vulkan_backend(), config).too_large.find("elements"), std::string::npos);
   const std::byte none{};
-  WeightDesc desc{.name = "stack", .format = WeightFormat::affine4, .n_matrices = 384};
+  WeightDesc desc{.name = "stack", .format = WeightFormat::affine, .n_matrices = 384};
   desc.rows = 2048;
   desc.cols = 7168;
   desc.group_size = 64;

@@ -149,12 +149,12 @@ TEST(PackedWeight, EachFormatHasPartsOfTheExpectedSize) {
   EXPECT_EQ(sizes(desc), (Sizes{1152 * 4, 0, 0}));
   desc.dtype = DType::bf16;
   EXPECT_EQ(sizes(desc), (Sizes{1152 * 2, 0, 0}));
-  desc.format = WeightFormat::affine4;
+  desc.format = WeightFormat::affine;
   desc.dtype = DType::f16;
   desc.bias_dtype = DType::f32;
   desc.group_size = 64;
   EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 2, 18 * 4}));
-  desc.format = WeightFormat::nf4;
+  desc.format = WeightFormat::codebook;
   EXPECT_EQ(sizes(desc), (Sizes{576, 18 * 4, 20 * 4}));
   desc.nested = true;
   desc.nested_group_size = 4;
@@ -177,7 +177,7 @@ TEST(PackedWeight, VectorsBecomeFloat32) {
 }
 
 TEST(PackedWeight, Nf4CodesBeginWithTheLowNibble) {
-  WeightDesc desc{.name = "w", .format = WeightFormat::nf4, .rows = 2, .cols = 16};
+  WeightDesc desc{.name = "w", .format = WeightFormat::codebook, .rows = 2, .cols = 16};
   desc.group_size = 64;
   std::vector<std::byte> codes(16);
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i << 4 | 5);
@@ -199,14 +199,14 @@ TEST(PackedWeight, RowsOfWhole16ByteUnitsAreMarkedAligned) {
   EXPECT_FALSE(aligned(WeightFormat::dense, DType::f32, 6, 0));
   EXPECT_TRUE(aligned(WeightFormat::dense, DType::f16, 8, 0));
   EXPECT_FALSE(aligned(WeightFormat::dense, DType::f16, 12, 0));
-  EXPECT_TRUE(aligned(WeightFormat::nf4, DType::f32, 32, 64));
-  EXPECT_FALSE(aligned(WeightFormat::nf4, DType::f32, 48, 64));
-  EXPECT_TRUE(aligned(WeightFormat::affine4, DType::f32, 64, 32));
-  EXPECT_FALSE(aligned(WeightFormat::affine4, DType::f32, 64, 16));
+  EXPECT_TRUE(aligned(WeightFormat::codebook, DType::f32, 32, 64));
+  EXPECT_FALSE(aligned(WeightFormat::codebook, DType::f32, 48, 64));
+  EXPECT_TRUE(aligned(WeightFormat::affine, DType::f32, 64, 32));
+  EXPECT_FALSE(aligned(WeightFormat::affine, DType::f32, 64, 16));
 }
 
 TEST(PackedWeight, ReducesAGroupSizeLargerThanTheWeight) {
-  WeightDesc desc{.name = "w", .format = WeightFormat::nf4, .rows = 3, .cols = 100};
+  WeightDesc desc{.name = "w", .format = WeightFormat::codebook, .rows = 3, .cols = 100};
   for (const std::int64_t group :
        {std::int64_t{1} << 23, (std::int64_t{1} << 23) + 64, (std::int64_t{1} << 31) - 1}) {
     desc.group_size = group;

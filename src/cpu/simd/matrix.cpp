@@ -28,7 +28,7 @@ const unsigned char* tile_data(const PackedWeight& weight, std::int64_t matrix, 
 
 CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile,
                      std::int64_t block) {
-  const bool nf4 = weight.desc.format == WeightFormat::nf4;
+  const bool nf4 = weight.desc.format == WeightFormat::codebook;
   return {tile_data(weight, matrix, tile),
           nf4 ? weight.integer_map.data() : nullptr,
           nf4 ? weight.map_scale : 1.0F,
@@ -137,7 +137,7 @@ void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64
     });
     return;
   }
-  const bool nf4 = weight.desc.format == WeightFormat::nf4;
+  const bool nf4 = weight.desc.format == WeightFormat::codebook;
   const float* quant_map = nf4 ? weight.quant_map.data() : nullptr;
   const auto float_rows = [&](std::int64_t first, int count) {
     std::array<const float*, kMostRows> run{};

@@ -52,7 +52,7 @@ void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
     std::byte* at = codes + static_cast<std::size_t>(i) * sizeof(words);
     std::memcpy(words.data(), at, sizeof(words));
     for (std::uint32_t& word : words) word = parted(word);
-    if (format == WeightFormat::nf4)
+    if (format == WeightFormat::codebook)
       for (std::uint32_t& word : words) word = word >> 16 | word << 16;
     std::memcpy(at, words.data(), sizeof(words));
   }
@@ -90,7 +90,7 @@ void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayo
 std::size_t TileLayout::codes_bytes() const { return static_cast<std::size_t>(group) * kLanes / 2; }
 
 std::size_t TileLayout::group_bytes() const {
-  const std::size_t n_scales = (format == WeightFormat::affine4 ? 2 : 1) * kLanes;
+  const std::size_t n_scales = (format == WeightFormat::affine ? 2 : 1) * kLanes;
   return codes_bytes() + n_scales * size_of(dtype);
 }
 
@@ -103,14 +103,16 @@ std::size_t TileLayout::tile_bytes() const {
 bool can_be_tiled(const WeightDesc& desc) {
   if (desc.rows < 2 || desc.cols < 2) return false;
   if (desc.format == WeightFormat::dense) return true;
+  if (desc.bits != 4 || (desc.format == WeightFormat::codebook && !has_stored_table(desc)))
+    return false;
   if (desc.group_size % 8 != 0 || desc.cols % desc.group_size != 0) return false;
   if (desc.group_size > kMaxBlock && desc.group_size % kMaxBlock != 0) return false;
-  return desc.format == WeightFormat::affine4 ? desc.dtype == desc.bias_dtype : !desc.nested;
+  return desc.format == WeightFormat::affine ? desc.dtype == desc.bias_dtype : !desc.nested;
 }
 
 TileLayout tile_layout(const WeightDesc& desc) {
   return {.format = desc.format,
-          .dtype = desc.format == WeightFormat::nf4 ? DType::f32 : desc.dtype,
+          .dtype = desc.format == WeightFormat::codebook ? DType::f32 : desc.dtype,
           .n_matrices = desc.n_matrices,
           .rows = desc.rows,
           .cols = desc.cols,
@@ -150,7 +152,7 @@ float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, con
   const unsigned code = word >> (16 * (c % 2) + 4 * (c % 8 / 2)) & 15;
   const std::byte* scales = tile + layout.codes_bytes();
   const float scale = load_float(layout.dtype, scales, lane);
-  if (layout.format == WeightFormat::nf4) return quant_map[code] * scale;
+  if (layout.format == WeightFormat::codebook) return quant_map[code] * scale;
   const float bias = load_float(layout.dtype, scales, kTileRows + lane);
   // In double, the product is exact. So the result has one rounding, as in decode().
   return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));

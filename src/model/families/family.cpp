@@ -7,6 +7,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
+#include "formats/quantization_config.h"
 #include "model/families/bit_axon.h"
 #include "platform/printable.h"
 
@@ -14,9 +15,10 @@ namespace bitaxon {
 namespace {
 
 constexpr const char* kTypeKey = "model_type";
+constexpr const char* kBitAxon = "bit_axon";
 
 std::vector<Family>& families() {
-  static std::vector<Family> all = {{"bit_axon", &describe_bit_axon}};
+  static std::vector<Family> all = {{kBitAxon, &describe_bit_axon}};
   return all;
 }
 
@@ -51,7 +53,11 @@ ModelSpec describe_model(std::string_view json, std::string_view name,
   if (type.empty()) return families().front().describe(config, name, warnings);
   std::vector<std::string> known;
   for (const Family& family : families()) {
-    if (family.model_type == type) return family.describe(config, name, warnings);
+    if (family.model_type == type) {
+      ModelSpec spec = family.describe(config, name, warnings);
+      if (type != kBitAxon) spec.quantization_block = quantization_block(config);
+      return spec;
+    }
     known.push_back(family.model_type);
   }
   throw Error(ErrorKind::unsupported,

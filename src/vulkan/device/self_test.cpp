@@ -51,7 +51,8 @@ struct TestWeight {
 
   WeightParts parts() const {
     WeightParts parts{.data = data, .scales = scales, .biases = biases};
-    if (desc.format == WeightFormat::nf4) parts.quant_map = std::as_bytes(std::span(kNf4Codebook));
+    if (desc.format == WeightFormat::codebook)
+      parts.quant_map = std::as_bytes(std::span(kNf4Codebook));
     return parts;
   }
 };
@@ -157,8 +158,8 @@ std::string fast_product_problem(Backend& backend) {
                            Form{WeightFormat::dense, DType::f16, kOddCols},
                            Form{WeightFormat::dense, DType::bf16, kAlignedCols},
                            Form{WeightFormat::dense, DType::f32, kAlignedCols},
-                           Form{WeightFormat::affine4, DType::f16, kCodeCols},
-                           Form{WeightFormat::nf4, DType::f32, kCodeCols}}) {
+                           Form{WeightFormat::affine, DType::f16, kCodeCols},
+                           Form{WeightFormat::codebook, DType::f32, kCodeCols}}) {
     const TestWeight weight = random_weight(form.format, form.dtype, form.n_cols, numbers);
     if (auto problem = problem_with(backend, weight, numbers); !problem.empty()) return problem;
   }

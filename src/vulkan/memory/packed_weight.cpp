@@ -67,10 +67,14 @@ std::uint32_t form_of(const WeightDesc& desc) {
   switch (desc.format) {
     case WeightFormat::dense:
       return form | dtype_bits(desc.dtype);
-    case WeightFormat::affine4:
+    case WeightFormat::affine:
       form |= BX_Q4 | dtype_bits(desc.dtype) << 3 | dtype_bits(desc.bias_dtype) << 5;
       break;
-    case WeightFormat::nf4:
+    case WeightFormat::mxfp8:
+    case WeightFormat::int8:
+      BX_ASSERT(false, "weights of these formats are loaded in another form");
+      break;
+    case WeightFormat::codebook:
       form |= BX_NF4 | (desc.nested ? 1U << 7 : 0U);
       break;
   }
@@ -128,17 +132,23 @@ PackedLayout packed_layout(const WeightDesc& desc) {
     layout.data = place(desc.elements() * 4);
     return layout;
   }
+  if (desc.bits != 4 || (desc.format == WeightFormat::codebook && !has_stored_table(desc)))
+    throw Error(ErrorKind::unsupported, fmt::format("vulkan: tensor \"{}\": {} is not read",
+                                                    printable(desc.name), desc.format_name()));
   layout.form = form_of(desc);
   switch (desc.format) {
     case WeightFormat::dense:
       layout.data = place(desc.elements() * static_cast<std::int64_t>(size_of(desc.dtype)));
       break;
-    case WeightFormat::affine4:
+    case WeightFormat::affine:
       layout.data = place(desc.elements() / 2);
       layout.scales = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.dtype)));
       layout.tables = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.bias_dtype)));
       break;
-    case WeightFormat::nf4: {
+    case WeightFormat::mxfp8:
+    case WeightFormat::int8:
+      break;  // form_of() has refused them
+    case WeightFormat::codebook: {
       layout.data = place(divide_up(desc.elements(), 2));
       layout.scales = place(groups_of(desc) * (desc.nested ? 1 : 4));
       std::int64_t words = kCodebookWords;
@@ -163,7 +173,7 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
     std::memcpy(to.data(), values.data(), end - offset);
     return;
   }
-  if (desc.format == WeightFormat::nf4) {
+  if (desc.format == WeightFormat::codebook) {
     write_part(layout.data, parts.data, offset, to, swap_nibbles);
     const auto tables = tables_of(desc, parts, layout.tables.size_bytes);
     write_part(layout.tables, tables, offset, to, copy_bytes);

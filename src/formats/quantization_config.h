@@ -1,0 +1,48 @@
+// What a config.json says about the quantization of a model's weights. The tensors themselves tell
+// their formats. The config.json is only compared with them, because a file whose parts contradict
+// each other is damaged or wrongly converted.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "formats/json_fwd.h"
+#include "formats/safetensors.h"
+#include "formats/weight_source.h"
+
+namespace bitaxon {
+
+class QuantizationConfig {
+ public:
+  /// Says nothing about any weight.
+  QuantizationConfig() = default;
+  /// Reads the block of a config.json that quantization_block() returns. `name` begins messages.
+  /// Throws Error(unsupported) for a method that the program does not read. The message names the
+  /// method and what the program reads. Throws Error(format) for a value of the wrong type.
+  QuantizationConfig(std::string_view block, std::string_view name);
+
+  /// Throws Error(format) that names the tensor and both formats if the config.json gives another
+  /// format for the weight.
+  void check(const Checkpoint& checkpoint, const WeightSource& source) const;
+
+ private:
+  /// The format of one module; format == dense means that the module is not quantized.
+  struct Entry {
+    WeightDesc form;
+    std::string key;  ///< where config.json says so
+  };
+  void read_mlx(const Json& block, std::string_view name);
+  void read_bitsandbytes(const Json& block);
+
+  std::optional<Entry> others_;           ///< for the quantized modules that have no entry
+  std::map<std::string, Entry> entries_;  ///< by the name of a module
+};
+
+/// The text of the block of a config.json that describes the quantization: the value of
+/// "quantization" (MLX) or of "quantization_config". Empty if there is none.
+std::string quantization_block(const Json& config);
+
+}  // namespace bitaxon
