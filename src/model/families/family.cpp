@@ -9,6 +9,9 @@
 #include "formats/json.h"
 #include "formats/quantization_config.h"
 #include "model/families/bit_axon.h"
+#include "model/families/decoder.h"
+#include "model/families/jamba.h"
+#include "model/families/mamba.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -18,7 +21,11 @@ constexpr const char* kTypeKey = "model_type";
 constexpr const char* kBitAxon = "bit_axon";
 
 std::vector<Family>& families() {
-  static std::vector<Family> all = {{kBitAxon, &describe_bit_axon}};
+  static std::vector<Family> all = {
+      {kBitAxon, &describe_bit_axon}, {"qwen2", &describe_qwen2},
+      {"qwen3", &describe_qwen3},     {"qwen3_moe", &describe_qwen3_moe},
+      {"mamba", &describe_mamba},     {"falcon_mamba", &describe_falcon_mamba},
+      {"jamba", &describe_jamba}};
   return all;
 }
 
@@ -50,6 +57,7 @@ ModelSpec describe_model(std::string_view json, std::string_view name,
                          std::vector<std::string>& warnings) {
   const Json config = parse_json(json, name, kConfigLimits);
   const std::string type = type_in(config, name);
+  if (type.empty()) refuse_first_mamba(config, name);
   if (type.empty()) return families().front().describe(config, name, warnings);
   std::vector<std::string> known;
   for (const Family& family : families()) {

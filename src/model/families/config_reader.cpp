@@ -1,0 +1,189 @@
+#include "model/families/config_reader.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "bitaxon/error.h"
+#include "core/align.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+/// A JSON value as short text on one line, for a message.
+std::string shown(const Json& value) {
+  return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), 60);
+}
+
+/// Whether the value is a whole number. Some programs write whole numbers as 1.0.
+std::optional<std::int64_t> whole(const Json& value) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return std::nullopt;
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  if (std::abs(number) > kExact || std::floor(number) != number) return std::nullopt;
+  return static_cast<std::int64_t>(number);
+}
+
+bool is_positive(const Json& value) {
+  if (!value.is_number()) return false;
+  const auto number = static_cast<float>(value.get<double>());
+  return number > 0 && std::isfinite(number);
+}
+
+}  // namespace
+
+ConfigReader::ConfigReader(const Json& object, std::string_view name, std::string path)
+    : object_(&object), name_(name), path_(std::move(path)) {
+  if (!object.is_object())
+    throw Error(ErrorKind::format, fmt::format("{}: {}expected a JSON object, got {}", name_,
+                                               path_.empty() ? "" : path_ + ": ", shown(object)));
+}
+
+ConfigReader::Found ConfigReader::find(Names names) const {
+  for (const char* key : {names.first, names.second, names.third}) {
+    if (key == nullptr) break;
+    if (const auto found = object_->find(key); found != object_->end() && !found->is_null())
+      return {key, &*found};
+  }
+  return {};
+}
+
+bool ConfigReader::is_null(const char* key) const {
+  const auto found = object_->find(key);
+  return found != object_->end() && found->is_null();
+}
+
+ConfigReader::Found ConfigReader::read(Names names) {
+  const Found found = find(names);
+  if (found.value != nullptr) known_[found.key] = *found.value;
+  return found;
+}
+
+std::string ConfigReader::message(Names names, std::string_view expected) const {
+  const Found found = find(names);
+  return fmt::format("{}: {}{}: expected {}, got {}", name_, path_,
+                     found.key != nullptr ? found.key : names.first, expected,
+                     found.value != nullptr ? shown(*found.value) : "no such key");
+}
+
+void ConfigReader::refuse(Names names, std::string_view expected) const {
+  throw Error(ErrorKind::format, message(names, expected));
+}
+
+void ConfigReader::refuse_unsupported(Names names, std::string_view expected) const {
+  throw Error(ErrorKind::unsupported, message(names, expected));
+}
+
+std::int64_t ConfigReader::integer(Names names, std::int64_t otherwise, std::int64_t min,
+                                   std::int64_t max) {
+  const Found found = read(names);
+  if (found.value == nullptr) return otherwise;
+  const std::optional<std::int64_t> number = whole(*found.value);
+  if (!number || *number < min || *number > max)
+    refuse(names, fmt::format("a whole number from {} to {}", min, max));
+  return *number;
+}
+
+bool ConfigReader::boolean(Names names, bool otherwise) {
+  const Found found = read(names);
+  if (found.value == nullptr) return otherwise;
+  if (!found.value->is_boolean()) refuse(names, "true or false");
+  return found.value->get<bool>();
+}
+
+bool ConfigReader::is_text(Names names, std::string_view text) const {
+  const Found found = find(names);
+  return found.value != nullptr && *found.value == text;
+}
+
+std::optional<double> ConfigReader::optional_positive(Names names) {
+  const Found found = read(names);
+  if (found.value == nullptr) return std::nullopt;
+  if (!is_positive(*found.value)) refuse(names, "a number > 0");
+  return found.value->get<double>();
+}
+
+double ConfigReader::positive(Names names, double otherwise) {
+  return optional_positive(names).value_or(otherwise);
+}
+
+std::string ConfigReader::text(Names names, std::string_view otherwise) {
+  const Found found = read(names);
+  if (found.value == nullptr) return std::string(otherwise);
+  if (!found.value->is_string()) refuse(names, "a string");
+  return found.value->get<std::string>();
+}
+
+std::vector<std::string> ConfigReader::texts(Names names) {
+  const Found found = read(names);
+  std::vector<std::string> all;
+  if (found.value == nullptr) return all;
+  if (!found.value->is_array()) refuse(names, "a list of strings");
+  for (const Json& item : *found.value) {
+    if (!item.is_string()) refuse(names, "a list of strings");
+    all.push_back(item.get<std::string>());
+  }
+  return all;
+}
+
+std::vector<std::int64_t> ConfigReader::integers(Names names) {
+  const Found found = read(names);
+  std::vector<std::int64_t> all;
+  if (found.value == nullptr) return all;
+  if (!found.value->is_array()) refuse(names, "a list of whole numbers");
+  for (const Json& item : *found.value) {
+    const std::optional<std::int64_t> number = whole(item);
+    if (!number || *number < 0) refuse(names, "a list of whole numbers");
+    all.push_back(*number);
+  }
+  return all;
+}
+
+std::vector<std::int32_t> ConfigReader::ids(Names names) {
+  std::vector<std::int32_t> ids;
+  const Found found = find(names);
+  if (found.value == nullptr) return ids;
+  const Json list = found.value->is_array() ? *found.value : Json::array({*found.value});
+  for (const Json& id : list)
+    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= INT32_MAX)
+      ids.push_back(id.get<std::int32_t>());
+  return ids;
+}
+
+std::optional<ConfigReader> ConfigReader::object(Names names) {
+  const Found found = read(names);
+  if (found.value == nullptr) return std::nullopt;
+  if (!found.value->is_object()) refuse(names, "an object");
+  return ConfigReader(*found.value, name_, fmt::format("{}{}.", path_, found.key));
+}
+
+std::int64_t read_rank(ConfigReader& config, ConfigReader::Names names, std::int64_t hidden_size) {
+  if (config.is_text(names, "auto")) {
+    config.text(names, "");  // records the key
+    return divide_up(hidden_size, 16);
+  }
+  return config.size(names, divide_up(hidden_size, 16));
+}
+
+std::string quantization_of(const Json& config) {
+  // mlx writes the first key, the hub's tools write the second.
+  for (const char* key : {"quantization", "quantization_config"}) {
+    const auto block = config.find(key);
+    if (block == config.end() || !block->is_object()) continue;
+    std::string text;
+    if (const auto method = block->find("quant_method");
+        method != block->end() && method->is_string())
+      text = printable(method->get<std::string>(), 40);
+    if (const auto bits = block->find("bits"); bits != block->end() && bits->is_number_integer())
+      text += fmt::format("{}{} bits", text.empty() ? "" : ", ", bits->get<std::int64_t>());
+    if (!text.empty()) return text;
+  }
+  return "";
+}
+
+}  // namespace bitaxon
