@@ -46,8 +46,9 @@ class Golden : public testing::TestWithParam<GoldenParam> {
 };
 
 TEST_P(Golden, PrefillInAnySplitAgreesWithTheRecording) {
-  for (const auto& pieces : case_.prompt_splits())
-    expect_within(case_.bound(), case_.prefill(pieces));
+  for (const GoldenPrompt& prompt : case_.prompts())
+    for (const auto& pieces : GoldenCase::splits_of(prompt))
+      expect_within(case_.bound(), case_.prefill(prompt, pieces));
 }
 
 TEST_P(Golden, DecodingWithCarriedStateAgreesWithTheRecording) {

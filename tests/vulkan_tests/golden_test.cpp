@@ -40,8 +40,9 @@ class VulkanGolden : public testing::TestWithParam<GoldenParam> {
 class VulkanGoldenSplits : public VulkanGolden {};
 
 TEST_P(VulkanGoldenSplits, PrefillInAnySplitAgreesWithTheRecording) {
-  for (const auto& pieces : case_.prompt_splits())
-    expect_within(case_.bound(), case_.prefill(pieces));
+  for (const GoldenPrompt& prompt : case_.prompts())
+    for (const auto& pieces : GoldenCase::splits_of(prompt))
+      expect_within(case_.bound(), case_.prefill(prompt, pieces));
 }
 
 TEST_P(VulkanGolden, DecodingWithCarriedStateAgreesWithTheRecording) {
