@@ -20,7 +20,8 @@ Tensor attention_mixer(const BlockContext& context, const Tensor& x, const Atten
   const std::int64_t window = spec.window.value_or(context.spec.max_seq_len);
   const Tensor y = attention(
       q, keys, values, {.n_heads = spec.n_heads, .n_kv_heads = spec.n_kv_heads, .window = window});
-  return linear(y, context.weight(WeightId::attention_out), {.residual = x});
+  return linear(y, context.weight(WeightId::attention_out),
+                {.bias = context.weight(WeightId::attention_out_bias), .residual = x});
 }
 
 }  // namespace bitaxon

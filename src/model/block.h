@@ -33,9 +33,11 @@ struct BlockContext {
 };
 
 /// A selective scan with its residual: x + scan(rms(x)).
-Tensor scan_mixer(const BlockContext& context, const Tensor& x);
+Tensor scan_mixer(const BlockContext& context, const Tensor& x, const SelectiveScanSpec& spec);
 /// Attention with its residual: x + attention(rms(x)).
 Tensor attention_mixer(const BlockContext& context, const Tensor& x, const AttentionSpec& spec);
+/// A SwiGLU with its residual: x + swiglu(rms(x)).
+Tensor dense(const BlockContext& context, const Tensor& x);
 /// A mixture of experts with its residual: x + experts(rms(x)).
 Tensor experts(const BlockContext& context, const Tensor& x, const ExpertsSpec& spec);
 /// A whole block: its mixer, then its feed-forward part.

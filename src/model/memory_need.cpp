@@ -23,7 +23,7 @@ class Sizes {
         const BackendDescription& device)
       : spec_(spec), options_(options), device_(device) {
     describe_weights(found);
-    describe_rotary();
+    describe_made();
     const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
     layout_ = state_layout(spec,
                            {.n_slots = options.n_slots,
@@ -89,7 +89,13 @@ class Sizes {
     }
   }
 
-  void describe_rotary() {
+  /// Describes the weights that no checkpoint has.
+  void describe_made() {
+    for (const UnitNorm& norm : unit_norms(spec_)) {
+      const auto described = device_.describe(norm.desc);
+      weights_.set(norm.key, described);
+      add(described->packed_bytes, weight_bytes_);
+    }
     for (const RotarySpec& rotary : rotary_specs(spec_)) {
       const auto table = device_.describe(rotary_desc(rotary, spec_.max_seq_len));
       weights_.set_rotary(rotary, table);

@@ -54,14 +54,10 @@ namespace {
 
 /// A feature of the block that no op computes. Empty if all features can be computed.
 std::string missing_op(const BlockSpec& block) {
-  if (const auto* scan = std::get_if<SelectiveScanSpec>(&block.mixer);
-      scan != nullptr && scan->dt_rank)
-    return "a projection of time steps";
   if (const auto* attention = std::get_if<AttentionSpec>(&block.mixer)) {
     if (attention->rotary && attention->rotary->n_dims != attention->head_dim)
       return "rotation of a part of a head";
   }
-  if (std::holds_alternative<DenseSpec>(block.feed_forward)) return "a dense feed-forward part";
   return {};
 }
 

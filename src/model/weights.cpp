@@ -234,6 +234,24 @@ Shape matrix_shape(const WeightSlot& slot) {
 
 std::vector<WeightSlot> weight_slots(const ModelSpec& spec) { return SlotList(spec).build(); }
 
+std::vector<UnitNorm> unit_norms(const ModelSpec& spec) {
+  std::vector<UnitNorm> norms;
+  for (std::int64_t i = 0; i < spec.n_blocks(); ++i) {
+    const auto* scan = std::get_if<SelectiveScanSpec>(&spec.block(i).mixer);
+    if (scan == nullptr || scan->inner_norms != InnerNorms::without_weights) continue;
+    const auto add = [&](WeightId id, std::string_view name, std::int64_t size) {
+      WeightDesc desc;
+      desc.name = fmt::format("unit norm of {} in block {}", name, i);
+      desc.cols = size;
+      norms.push_back({{id, i}, std::move(desc)});
+    };
+    add(WeightId::dt_norm, "dt", scan->dt_rank.value_or(1));
+    add(WeightId::b_norm, "B", scan->d_state);
+    add(WeightId::c_norm, "C", scan->d_state);
+  }
+  return norms;
+}
+
 std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
                                       std::string_view name, std::vector<std::string>& warnings) {
   warnings.insert(warnings.end(), checkpoint.warnings().begin(), checkpoint.warnings().end());

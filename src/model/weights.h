@@ -71,6 +71,14 @@ struct WeightSlot {
 /// Every weight of the model, the head included, in the model's order.
 std::vector<WeightSlot> weight_slots(const ModelSpec& spec);
 
+/// A vector of ones that is the weight of a norm. No checkpoint has it.
+struct UnitNorm {
+  WeightKey key;
+  WeightDesc desc;  ///< F32
+};
+/// The weights of the norms that have none in a checkpoint.
+std::vector<UnitNorm> unit_norms(const ModelSpec& spec);
+
 /// The shape [n_matrices, rows, cols] of a slot. A vector is one row, and taps are a matrix.
 Shape matrix_shape(const WeightSlot& slot);
 /// `desc` with the matrix shape of the slot.

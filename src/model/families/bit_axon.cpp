@@ -263,8 +263,10 @@ class Describer {
     name(WeightId::a_log, ssm + "A_log");
     name(WeightId::skip, ssm + "D");
     name(WeightId::scan_out, ssm + "out_proj.weight");
-    return {
-        .d_inner = config_.d_inner(), .d_state = config_.ssm_d_state, .d_conv = config_.ssm_d_conv};
+    return {.d_inner = config_.d_inner(),
+            .d_state = config_.ssm_d_state,
+            .d_conv = config_.ssm_d_conv,
+            .dt_clip = ClipRange{1e-4, 100}};
   }
 
   AttentionSpec attention() {
