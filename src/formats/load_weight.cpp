@@ -177,6 +177,8 @@ WeightDesc loaded_form(const WeightDesc& stored) {
 
 WeightDesc load_weight(const Checkpoint& checkpoint, const WeightSource& source,
                        LoadedWeight& into) {
+  if (!source.matrices.empty())
+    return load_stack(checkpoint, source.desc.name, source.matrices, into);
   WeightDesc desc = loaded_form(source.desc);
   load_parts(checkpoint, source, lay_out(desc, into));
   return desc;
@@ -198,6 +200,29 @@ WeightDesc stacked_form(std::string_view name, std::span<const WeightSource> mat
   stack.nested = stack.nested && !loses_nesting(stack);
   stack.name = name;
   stack.n_matrices = std::ssize(matrices);
+  return stack;
+}
+
+std::optional<WeightSource> find_stack(const Checkpoint& checkpoint, std::string_view pattern,
+                                       const Shape& shape) {
+  const Shape matrix{shape[1], shape[2]};
+  const std::size_t star = pattern.find('*');
+  const auto find = [&](std::int64_t index) {
+    const std::string name =
+        fmt::format("{}{}{}", pattern.substr(0, star), index, pattern.substr(star + 1));
+    return find_weight(checkpoint, name, matrix, true);
+  };
+  WeightSource stack;
+  for (std::int64_t i = 0; i < shape[0]; ++i) {
+    std::optional<WeightSource> found = find(i);
+    if (!found && i == 0) return std::nullopt;
+    if (!found)
+      throw Error(ErrorKind::format,
+                  fmt::format("tensor \"{}\": expected one for each of {} experts, got none for {}",
+                              printable(pattern), shape[0], i));
+    stack.matrices.push_back(std::move(*found));
+  }
+  stack.desc = stacked_form(pattern, stack.matrices);
   return stack;
 }
 

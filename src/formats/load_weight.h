@@ -8,6 +8,7 @@
 // No value changes, except for mxfp8 numbers below 2^-133, which BF16 does not have.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -20,8 +21,8 @@ namespace bitaxon {
 /// The description of a weight after load_weight().
 WeightDesc loaded_form(const WeightDesc& stored);
 
-/// Reads a weight into `into`, in the form loaded_form(source.desc), which it returns. The storage
-/// of `into` is reused as in lay_out().
+/// Reads a weight into `into`, in the form loaded_form(source.desc), which it returns. The matrices
+/// of a stack may be separate weights. The storage of `into` is reused as in lay_out().
 WeightDesc load_weight(const Checkpoint& checkpoint, const WeightSource& source,
                        LoadedWeight& into);
 
@@ -30,6 +31,13 @@ WeightDesc load_weight(const Checkpoint& checkpoint, const WeightSource& source,
 /// Throws Error(format) that names the first matrix with another format, shape or type than the
 /// first one. Throws Error(unsupported) for blocks that straddle matrices.
 WeightDesc stacked_form(std::string_view name, std::span<const WeightSource> matrices);
+
+/// Finds a stack of shape [n_matrices, rows, cols] whose matrices are stored as separate weights.
+/// `pattern` is the name of a weight, in which the index of the matrix replaces `*`. Empty when the
+/// checkpoint has no matrix 0. Throws as find_weight() and stacked_form() do, and Error(format) for
+/// another missing matrix.
+std::optional<WeightSource> find_stack(const Checkpoint& checkpoint, std::string_view pattern,
+                                       const Shape& shape);
 
 /// Reads separate weights into one stack of the form stacked_form(name, matrices), which it returns.
 /// Throws Error(format) if two matrices have different tables of values.

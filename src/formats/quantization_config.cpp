@@ -140,6 +140,8 @@ void QuantizationConfig::read_bitsandbytes(const Json& block) {
 }
 
 void QuantizationConfig::check(const Checkpoint& checkpoint, const WeightSource& source) const {
+  for (const WeightSource& matrix : source.matrices) check(checkpoint, matrix);
+  if (!source.matrices.empty()) return;
   const std::string& name = source.data->name;
   if (!name.ends_with(kWeightEnd)) return;
   const bool is_quantized = source.desc.format != WeightFormat::dense;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -80,6 +81,10 @@ std::vector<const TensorInfo*> tensors_of(const WeightSource& source) {
       source.data,          source.scales,           source.biases,      source.quant_map,
       source.nested_scales, source.nested_quant_map, source.quant_state, source.ignored};
   std::erase(tensors, nullptr);
+  for (const WeightSource& matrix : source.matrices) {
+    const std::vector<const TensorInfo*> more = tensors_of(matrix);
+    tensors.insert(tensors.end(), more.begin(), more.end());
+  }
   return tensors;
 }
 
@@ -147,6 +152,7 @@ WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into) {
 }
 
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into) {
+  BX_ASSERT(source.matrices.empty(), "load_weight reads separate matrices");
   const WritableParts to = lay_out(source.desc, into);
   const auto read = [&](const TensorInfo* tensor, std::span<std::byte> part) {
     if (tensor == nullptr) return;
@@ -161,18 +167,39 @@ void read_weight(const Checkpoint& checkpoint, const WeightSource& source, Loade
   read(source.nested_quant_map, to.nested_quant_map);
 }
 
+namespace {
+
+/// Reads elements [first, first + out.size()) of a dense weight that is one tensor.
+void read_elements(const Checkpoint& checkpoint, const WeightSource& source, std::int64_t first,
+                   std::span<float> out, std::vector<std::byte>& bytes) {
+  const std::size_t size = size_of(source.desc.dtype);
+  bytes.resize(out.size() * size);
+  checkpoint.read_part(*source.data, static_cast<std::uint64_t>(first) * size, bytes);
+  WeightDesc piece = source.desc;
+  piece.n_matrices = piece.rows = 1;
+  piece.cols = std::ssize(out);
+  decode(piece, {.data = bytes}, 0, out);
+}
+
+}  // namespace
+
 std::function<void(std::int64_t first, std::span<float> out)> dense_reader(
     const Checkpoint& checkpoint, const WeightSource& source) {
   BX_ASSERT(source.desc.format == WeightFormat::dense, "dense_reader needs a dense weight");
   return [&checkpoint, &source, bytes = std::vector<std::byte>()](std::int64_t first,
                                                                   std::span<float> out) mutable {
-    const std::size_t size = size_of(source.desc.dtype);
-    bytes.resize(out.size() * size);
-    checkpoint.read_part(*source.data, static_cast<std::uint64_t>(first) * size, bytes);
-    WeightDesc piece = source.desc;
-    piece.n_matrices = piece.rows = 1;
-    piece.cols = std::ssize(out);
-    decode(piece, {.data = bytes}, 0, out);
+    if (source.matrices.empty()) {
+      read_elements(checkpoint, source, first, out, bytes);
+      return;
+    }
+    const std::int64_t size = source.desc.rows * source.desc.cols;
+    while (!out.empty()) {
+      const auto n = std::min(out.size(), static_cast<std::size_t>(size - first % size));
+      read_elements(checkpoint, source.matrices[static_cast<std::size_t>(first / size)],
+                    first % size, out.first(n), bytes);
+      first += static_cast<std::int64_t>(n);
+      out = out.subspan(n);
+    }
   };
 }
 

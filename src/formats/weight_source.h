@@ -25,6 +25,12 @@ struct WeightSource {
   const TensorInfo* nested_quant_map = nullptr;
   const TensorInfo* quant_state = nullptr;
   const TensorInfo* ignored = nullptr;
+  /// The matrices of a stack that are separate weights. Then all pointers above are null.
+  std::vector<WeightSource> matrices = {};
+
+  /// The tensor of the elements or codes, or of those of the first matrix. Null if no file has the
+  /// weight.
+  const TensorInfo* first_tensor() const { return matrices.empty() ? data : matrices.front().data; }
 };
 
 /// The tensors of `source` that are not null.
@@ -58,7 +64,8 @@ struct WritableParts {
 /// bytes.
 WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
 
-/// Reads every part of a weight into `into`. The storage of `into` is reused as in lay_out().
+/// Reads every part of a weight, in its stored form, into `into`. The matrices of the weight must not
+/// be separate weights. The storage of `into` is reused as in lay_out().
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
 
 /// A function that reads elements [first, first + out.size()) of a dense weight as floats. The

@@ -91,8 +91,7 @@ void check_numbers(Inspection& model, const LoadProgress& on_progress) {
   std::uint64_t done = 0, total = 0;
   for (const FoundWeight& weight : model.weights) total += weight.source.desc.stored_bytes();
   for (const FoundWeight& weight : model.weights) {
-    const WeightDesc& desc = weight.source.desc;
-    read_weight(*model.checkpoint, weight.source, loaded);
+    const WeightDesc desc = load_weight(*model.checkpoint, weight.source, loaded);
     BadTensor bad{weight.slot.name(), 0, 0};
     row.resize(static_cast<std::size_t>(desc.cols));
     for (std::int64_t first = 0; first < desc.elements(); first += desc.cols) {

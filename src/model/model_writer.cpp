@@ -110,10 +110,8 @@ bool is_same_form(const WeightDesc& a, const WeightDesc& b) {
 ReadElements elements_of(const Checkpoint& checkpoint, const WeightSource& source,
                          LoadedWeight& staging) {
   if (source.desc.format == WeightFormat::dense) return dense_reader(checkpoint, source);
-  read_weight(checkpoint, source, staging);
-  return [&source, &staging](std::int64_t first, std::span<float> out) {
-    decode(source.desc, staging.parts, first, out);
-  };
+  return [desc = load_weight(checkpoint, source, staging), &staging](
+             std::int64_t first, std::span<float> out) { decode(desc, staging.parts, first, out); };
 }
 
 /// Sets `bytes` to the stored form of `values`, which begin at element `first`. Throws

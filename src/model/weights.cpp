@@ -145,13 +145,26 @@ class Fingerprint {
   std::vector<std::uint64_t> hashes_;
 };
 
+/// The shape of a slot's tensor. The taps of a convolution are stored as [channels, taps, 1] or as
+/// [channels, 1, taps], which have the same bytes.
+Shape stored_shape(const WeightSlot& slot, const Checkpoint& checkpoint, const std::string& name) {
+  if (slot.role != WeightRole::taps) return slot.shape;
+  const TensorInfo* tensor = checkpoint.find(name);
+  const Shape other{slot.shape[0], 1, slot.shape[1]};
+  return tensor != nullptr && tensor->shape == other ? other : slot.shape;
+}
+
 /// The tensors of a slot in a checkpoint. std::nullopt only for a missing head that the tied
 /// embedding replaces, and for a missing optional weight.
 std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
                                          const Checkpoint& checkpoint, std::string_view name) {
-  for (const std::string& tensor : slot.names)
-    if (auto source = find_weight(checkpoint, tensor, slot.shape, slot.may_be_quantized()))
-      return source;
+  for (const std::string& tensor : slot.names) {
+    auto source = tensor.find('*') == std::string::npos
+                      ? find_weight(checkpoint, tensor, stored_shape(slot, checkpoint, tensor),
+                                    slot.may_be_quantized())
+                      : find_stack(checkpoint, tensor, slot.shape);
+    if (source) return source;
+  }
   if (is_tied_head(spec, slot) || spec.optional.contains(slot.key)) return std::nullopt;
   throw Error(ErrorKind::format,
               fmt::format("{}: tensor {}: expected {}{}, got none", name, slot.name(),
@@ -269,9 +282,11 @@ std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& c
 }
 
 std::uint64_t FoundWeight::stored_bytes() const {
-  if (source.data == nullptr) return source.desc.stored_bytes();  // random, not read from a file
+  const TensorInfo* first = source.first_tensor();
+  if (first == nullptr) return source.desc.stored_bytes();  // random, not read from a file
   // A head that is made from the embedding has the embedding's data.
-  if (std::ranges::find(slot.names, source.data->name) == slot.names.end()) return 0;
+  if (source.matrices.empty() && std::ranges::find(slot.names, first->name) == slot.names.end())
+    return 0;
   std::uint64_t size = 0;
   for (const TensorInfo* tensor : tensors_of(source)) size += tensor->size_bytes;
   return size;
@@ -378,9 +393,9 @@ std::string_view part_of(WeightId id) {
 Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
                      const ReadWeight& read, Backend& backend, const LoadProgress& on_progress) {
   const auto place = [&](std::size_t i) {
-    const TensorInfo* data = found[i].source.data;
-    return data == nullptr ? std::pair(0, std::uint64_t{0})
-                           : std::pair(data->file, data->offset_bytes);
+    const TensorInfo* first = found[i].source.first_tensor();
+    return first == nullptr ? std::pair(0, std::uint64_t{0})
+                            : std::pair(first->file, first->offset_bytes);
   };
   std::vector<std::size_t> order(found.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

@@ -24,11 +24,14 @@ constexpr Device kDevices[] = {
 struct GoldenParam {
   std::string folder;
   Device device;
+
+  /// Names the case in messages of failed tests.
+  friend void PrintTo(const GoldenParam& param, std::ostream* out) { *out << param.folder; }
 };
 
-std::vector<GoldenParam> params() {
+std::vector<GoldenParam> params(const std::vector<std::filesystem::path>& folders) {
   std::vector<GoldenParam> all;
-  for (const auto& folder : golden_case_folders())
+  for (const auto& folder : folders)
     for (const Device& device : kDevices) all.push_back({folder.string(), device});
   return all;
 }
@@ -65,7 +68,10 @@ TEST_P(Golden, EveryLayerAgreesWithTheRecording) {
   for (const GoldenRows& rows : case_.layers()) expect_within(case_.bound(), rows);
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, Golden, testing::ValuesIn(params()), param_name);
+INSTANTIATE_TEST_SUITE_P(Recorded, Golden, testing::ValuesIn(params(golden_case_folders())),
+                         param_name);
+INSTANTIATE_TEST_SUITE_P(RecordedFamilies, Golden, testing::ValuesIn(params(family_case_folders())),
+                         param_name);
 
 }  // namespace
 }  // namespace bitaxon::test
