@@ -114,7 +114,7 @@ enum class WeightId : std::uint8_t {
   embedding,     ///< [V, S]
   input_bridge,  ///< [D, S]
   // The norm of a mixer, and the weights of a selective scan:
-  mixer_norm,   ///< [D]
+  mixer_norm,     ///< [D]
   scan_in,        ///< [2E, D]
   scan_in_bias,   ///< [2E]
   conv_taps,      ///< [E, K, 1] or [E, 1, K]
@@ -146,14 +146,14 @@ enum class WeightId : std::uint8_t {
   dense_up,           ///< [I, D]
   dense_down,         ///< [D, I]
   // The weights of experts:
-  router,             ///< [n_experts, D]
-  experts_gate,       ///< [n_experts, I, D]
-  experts_up,         ///< [n_experts, I, D]
-  experts_down,       ///< [n_experts, D, I]
-  shared_router,      ///< [1, D]
-  shared_gate,        ///< [I, D]
-  shared_up,          ///< [I, D]
-  shared_down,        ///< [D, I]
+  router,         ///< [n_experts, D]
+  experts_gate,   ///< [n_experts, I, D]
+  experts_up,     ///< [n_experts, I, D]
+  experts_down,   ///< [n_experts, D, I]
+  shared_router,  ///< [1, D]
+  shared_gate,    ///< [I, D]
+  shared_up,      ///< [I, D]
+  shared_down,    ///< [D, I]
   // The weights behind the last block:
   output_bridge,  ///< [S, D]
   final_norm,     ///< [S]
@@ -177,6 +177,9 @@ struct ModelSpec {
   bool has_bridges = false;      ///< projections from S to D and back; without them S = D
   bool has_final_norm = false;   ///< an RMS norm in front of the head
   bool has_tied_head = false;    ///< a checkpoint without a head uses the embedding as the head
+  /// Quantizing to affine codes includes the embedding, which then also is a tied head, as mlx does.
+  /// Without this, the embedding keeps its floats, and a tied head becomes a copy that is quantized.
+  bool quantizes_embedding = false;
   /// The id of the token in front of every text. Empty if texts begin without one.
   std::optional<std::int32_t> beginning;
   std::vector<std::int32_t> ends;  ///< end-of-sequence ids that config.json names
@@ -212,8 +215,11 @@ struct ModelSpec {
 BX_API ModelSpec describe_model(std::string_view json, std::string_view name,
                                 std::vector<std::string>& warnings);
 
-/// The description of a preset for models of random weights: "small", "medium" or "default".
-/// Throws Error(invalid_argument) for another name.
+/// The description of a preset for models of random weights. "small", "medium" and "bit-axon" (or
+/// "default") are Bit-Axon's, the others have the shapes of published models. Throws
+/// Error(invalid_argument) that lists the names for another name.
 BX_API ModelSpec preset_spec(std::string_view name);
+/// The names that preset_spec() knows.
+BX_API std::vector<std::string_view> preset_names();
 
 }  // namespace bitaxon

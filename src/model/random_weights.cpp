@@ -22,6 +22,11 @@ struct ValueRange {
 ValueRange range_of(const WeightSlot& slot) {
   switch (slot.key.id) {
     case WeightId::mixer_norm:
+    case WeightId::dt_norm:
+    case WeightId::b_norm:
+    case WeightId::c_norm:
+    case WeightId::query_norm:
+    case WeightId::key_norm:
     case WeightId::feed_forward_norm:
     case WeightId::final_norm:
     case WeightId::skip:
@@ -31,6 +36,12 @@ ValueRange range_of(const WeightSlot& slot) {
     case WeightId::dt_bias:
       return {-5.0, -1.0};
     case WeightId::conv_bias:
+    case WeightId::scan_in_bias:
+    case WeightId::scan_out_bias:
+    case WeightId::query_bias:
+    case WeightId::key_bias:
+    case WeightId::value_bias:
+    case WeightId::attention_out_bias:
       return {-0.1, 0.1};
     default:
       break;
@@ -97,12 +108,20 @@ void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
   std::memcpy(parts.quant_map.data(), kNf4Codebook.data(), parts.quant_map.size());
 }
 
-WeightDesc desc_of(const WeightSlot& slot, const RandomForm& form) {
+/// Whether random codes replace the floats of this weight. bitsandbytes' formats leave embedding and
+/// head as they are, except in Bit-Axon.
+bool is_coded(const ModelSpec& spec, const WeightSlot& slot, const RandomForm& form) {
+  if (!form.codes || !slot.may_be_quantized()) return false;
+  const bool is_outer = slot.key.id == WeightId::embedding || slot.key.id == WeightId::head;
+  if (spec.quantizes_embedding) return !is_outer || form.codes->format == WeightFormat::affine;
+  return slot.key.id != WeightId::embedding;
+}
+
+WeightDesc desc_of(const ModelSpec& spec, const WeightSlot& slot, const RandomForm& form) {
   WeightDesc desc = with_matrix_shape({}, slot);
   desc.name = slot.name();
   desc.dtype = slot.may_be_quantized() ? DType::f16 : form.vectors;
-  const bool coded = form.codes && slot.may_be_quantized() && slot.key.id != WeightId::embedding &&
-                     can_quantize(desc, *form.codes);
+  const bool coded = is_coded(spec, slot, form) && can_quantize(desc, *form.codes);
   return coded ? quantized_desc(desc, *form.codes) : desc;
 }
 
@@ -111,9 +130,10 @@ WeightDesc desc_of(const WeightSlot& slot, const RandomForm& form) {
 std::vector<FoundWeight> random_found(const ModelSpec& spec, const RandomForm& form) {
   std::vector<FoundWeight> found;
   for (WeightSlot& slot : weight_slots(spec)) {
-    if (!form.codes && is_tied_head(spec, slot)) continue;
+    // A quantized tied head of Bit-Axon is a weight of its own.
+    if (is_tied_head(spec, slot) && (!form.codes || spec.quantizes_embedding)) continue;
     WeightSource source;
-    source.desc = desc_of(slot, form);
+    source.desc = desc_of(spec, slot, form);
     found.push_back({std::move(slot), std::move(source)});
   }
   return found;

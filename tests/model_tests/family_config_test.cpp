@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "bitaxon/model_spec.h"
+#include "model/weights.h"
 #include "support/errors.h"
 
 namespace bitaxon::test {
@@ -245,6 +246,24 @@ TEST(FamilyConfig, TheConfigurationKeepsTheKeysThatAreRead) {
   EXPECT_NE(spec.config.find("hidden_size"), std::string::npos);
   EXPECT_EQ(spec.config.find("torch_dtype"), std::string::npos);
   EXPECT_EQ(spec.config.find("vocab_size"), std::string::npos);
+}
+
+TEST(FamilyConfig, PresetsHaveTheShapesOfPublishedModels) {
+  const auto n_parameters = [](std::string_view name) {
+    const ModelSpec spec = preset_spec(name);
+    std::int64_t n = 0;
+    for (const WeightSlot& slot : weight_slots(spec))
+      if (!is_tied_head(spec, slot)) n += slot.shape.elements();
+    return static_cast<double>(n);
+  };
+  EXPECT_NEAR(n_parameters("qwen3-0.6b"), 0.596e9, 1e6);
+  EXPECT_NEAR(n_parameters("qwen3-4b"), 4.022e9, 1e6);
+  EXPECT_NEAR(n_parameters("falcon-mamba-7b"), 7.27e9, 1e7);
+  EXPECT_NEAR(n_parameters("jamba-3b"), 3.03e9, 5e7);
+  EXPECT_EQ(preset_spec("bit-axon"), preset_spec("default"));
+  EXPECT_EQ(preset_names().size(), 8U);
+  expect_error([] { preset_spec("qwen"); }, ErrorKind::invalid_argument,
+               {"qwen3-0.6b", "\"qwen\""});
 }
 
 struct Broken {

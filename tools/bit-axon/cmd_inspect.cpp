@@ -25,10 +25,12 @@ struct InspectOptions {
 };
 
 Inspection inspect(const InspectOptions& wanted) {
-  const bool has_preset = wanted.model.config_small || wanted.model.config_medium;
-  if (has_preset && wanted.model.model.empty()) {
+  check_preset(wanted.model);
+  const std::string name = wanted.model.config_small    ? "small"
+                           : wanted.model.config_medium ? "medium"
+                                                        : wanted.model.preset;
+  if (!name.empty() && wanted.model.model.empty()) {
     if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
-    const std::string name = wanted.model.config_small ? "small" : "medium";
     return inspect_random(preset_spec(name), fmt::format("the {} preset", name));
   }
   const ModelSource source = find_named_model(wanted.model, wanted.output);
@@ -167,6 +169,7 @@ void add_inspect(CommandLine& line) {
       "inspect", "Describe a model: parameters, bytes, formats, state, fitting devices");
   command.add("MODEL", wanted->positional_model, "As --model").not_empty();
   add_model_options(command, wanted->model);
+  add_preset_option(command, wanted->model);
   add_output_options(command, wanted->output);
   command.add("--tensors", wanted->tensors, "List every tensor");
   command.add("--check", wanted->check, "Look for NaN and Inf; exit with 1 if there are any");

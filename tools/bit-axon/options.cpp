@@ -1,9 +1,13 @@
 #include "options.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 
+#include "bitaxon/model_spec.h"
 #include "console.h"
 #include "platform/printable.h"
 
@@ -54,6 +58,26 @@ void add_model_options(Command& command, ModelOptions& options) {
            "that is in the local hub cache (default: the model's)")
       .type("PATH|REPO")
       .not_empty();
+}
+
+void add_preset_option(Command& command, ModelOptions& options) {
+  command
+      .add("--preset", options.preset,
+           fmt::format("Random weights in the shape of a known model: {}",
+                       fmt::join(preset_names(), ", ")))
+      .type("NAME")
+      .not_empty();
+}
+
+void check_preset(const ModelOptions& options) {
+  if (options.preset.empty()) return;
+  if (!options.model.empty()) throw UsageError("--preset: expected no --model beside it, got both");
+  if (options.config_small || options.config_medium)
+    throw UsageError("--preset: expected no --config-small or --config-medium beside it, got both");
+  const auto names = preset_names();
+  if (std::ranges::find(names, options.preset) == names.end())
+    throw UsageError(fmt::format("--preset: expected one of {}, got \"{}\"", fmt::join(names, ", "),
+                                 printable(options.preset, 60)));
 }
 
 void add_quantize_option(Command& command, ModelOptions& options) {

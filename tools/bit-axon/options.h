@@ -23,6 +23,7 @@ struct ModelOptions {
   /// Presets with random weights; ignored when a model is named.
   bool config_small = false;
   bool config_medium = false;
+  std::string preset = {};    ///< a preset with random weights, instead of a model; may be empty
   std::string quantize = {};  ///< how to quantize while loading: "nf4" or "mlx"; may be empty
   /// Whether to use random weights for the default configuration if no model is named.
   bool random_by_default = false;
@@ -59,6 +60,10 @@ void add_model_options(Command& command, ModelOptions& options);
 /// Adds the model options without the tokenizer. `default_model` describes the model that is used
 /// when none is named.
 void add_weight_options(Command& command, ModelOptions& options, const std::string& default_model);
+/// Adds --preset.
+void add_preset_option(Command& command, ModelOptions& options);
+/// Throws UsageError for an unknown preset, and for a preset beside a model or another preset.
+void check_preset(const ModelOptions& options);
 /// Adds --quantize, which commands that load a model have.
 void add_quantize_option(Command& command, ModelOptions& options);
 void add_device_options(Command& command, DeviceOptions& options);

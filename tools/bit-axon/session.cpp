@@ -10,6 +10,7 @@ namespace bitaxon::tool {
 namespace {
 
 std::string preset_of(const ModelOptions& options) {
+  if (!options.preset.empty()) return options.preset;
   if (options.config_small) return "small";
   if (options.config_medium) return "medium";
   return options.random_by_default ? "default" : "";

@@ -66,13 +66,13 @@ _bit_axon() {
             --tolerance --json"
           ;;
         benchmark)
-          flags="--model -m --quantize --config-small --config-medium --quiet --verbose --help --version
+          flags="--model -m --preset --quantize --config-small --config-medium --quiet --verbose --help --version
             --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
             --decode-tokens --depth --format --report --profile"
           ;;
         tokenize | detokenize) flags="$model --file" ;;
         inspect)
-          flags="$model --tensors --check --json"
+          flags="$model --preset --tensors --check --json"
           [[ $current == -* ]] || files=yes
           ;;
         devices) flags='--json --help --version' ;;

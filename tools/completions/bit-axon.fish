@@ -121,6 +121,7 @@ complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
 
 set -l benchmark '__fish_seen_subcommand_from benchmark'
 complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'Device to run on'
+complete -c bit-axon -n '__fish_seen_subcommand_from benchmark inspect' -l preset -x -a 'small medium default bit-axon qwen3-0.6b qwen3-4b falcon-mamba-7b jamba-3b' -d 'Random weights in the shape of a model'
 complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'
 complete -c bit-axon -n "$benchmark" -l batch-size -x -d 'Sequences computed together'
 complete -c bit-axon -n "$benchmark" -s w -l warmup -x -d 'Runs before the measured ones'

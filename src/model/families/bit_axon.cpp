@@ -330,13 +330,4 @@ ModelSpec describe_bit_axon(const Json& config, std::string_view name,
   return BitAxonConfig::read(config, name, warnings).spec();
 }
 
-ModelSpec preset_spec(std::string_view name) {
-  if (name == "small") return BitAxonConfig::small().spec();
-  if (name == "medium") return BitAxonConfig::medium().spec();
-  if (name == "default") return BitAxonConfig().spec();
-  throw Error(
-      ErrorKind::invalid_argument,
-      fmt::format("preset: expected small, medium or default, got \"{}\"", printable(name, 60)));
-}
-
 }  // namespace bitaxon

@@ -113,6 +113,7 @@ class DecoderReader {
     spec.d_model = spec.d_embedding = config_.size({"hidden_size"}, member_.hidden_size);
     spec.norm_eps = config_.positive({"rms_norm_eps"}, 1e-6);
     spec.has_final_norm = true;
+    spec.quantizes_embedding = true;
     spec.has_tied_head = config_.boolean({"tie_word_embeddings"}, false);
     spec.ends = config_.ids({"eos_token_id"});
     n_layers_ = config_.integer({"num_hidden_layers"}, member_.n_layers, 1, SizeLimit::kLayers);

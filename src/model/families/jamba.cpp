@@ -37,6 +37,7 @@ class JambaReader {
         config_.integer({"max_position_embeddings"}, 262144, 1, SizeLimit::kPositions);
     spec.norm_eps = config_.positive({"rms_norm_eps"}, 1e-6);
     spec.has_final_norm = true;
+    spec.quantizes_embedding = true;
     spec.has_tied_head = config_.boolean({"tie_word_embeddings"}, false);
     spec.ends = config_.ids({"eos_token_id"});
     n_layers_ = config_.integer({"num_hidden_layers"}, 32, 1, SizeLimit::kLayers);

@@ -30,6 +30,7 @@ class MambaReader {
     spec.max_seq_len = SizeLimit::kPositions;  // the state has the same size at every position
     spec.norm_eps = config_.positive({"layer_norm_epsilon"}, 1e-5);
     spec.has_final_norm = true;
+    spec.quantizes_embedding = true;
     spec.has_tied_head = config_.boolean({"tie_word_embeddings"}, true);
     spec.ends = config_.ids({"eos_token_id"});
     read_scan(spec);

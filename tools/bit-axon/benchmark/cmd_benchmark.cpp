@@ -112,6 +112,7 @@ void check_fit(const BenchWish& wish, const ModelSpec& spec) try {
 
 int run_command(const BenchmarkOptions& wanted) {
   const Format format = format_of(wanted.format);
+  check_preset(wanted.model);
   Benchmark found;
   found.wish = wish_of(wanted);
   const std::vector<DeviceOptions> devices = devices_of(wanted);
@@ -161,6 +162,7 @@ void add_benchmark(CommandLine& line) {
   Command& command = line.add_command(
       "benchmark", "Measure prefill and decoding on one or several devices, next to their limits");
   add_weight_options(command, wanted->model, "the default configuration with random 4-bit weights");
+  add_preset_option(command, wanted->model);
   add_quantize_option(command, wanted->model);
   command
       .add("--device", wanted->devices,
