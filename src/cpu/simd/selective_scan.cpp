@@ -1,5 +1,6 @@
-//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
-//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+//   dt' = clip(softplus(raw + dt_bias)), raw = dt or r * dt_weight;  a = -exp(a_log)
+//   h = exp(dt' * a) * h + dt' * u * B;   y = (h . C + skip * u) * silu(z)
+//   B and C are RMS-normalized first if there are norms.
 #include "ops/selective_scan.h"
 
 #include <algorithm>
@@ -8,10 +9,10 @@
 #define HWY_TARGET_INCLUDE "cpu/simd/selective_scan.cpp"
 #include "cpu/simd/each_target.h"
 // The rest must follow each_target.h.
-#include "bitaxon/error.h"
 #include "cpu/memory.h"
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
+#include "cpu/simd/rows.h"
 #include "cpu/simd/selective_scan_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,9 +47,11 @@ HWY_EXPORT(make_decays);
 
 struct Scratch {
   std::int64_t d_inner, d_state, per_thread;
-  float* dt_weight;  ///< [E]: the decoded weight; not used if the weight is stored by columns
+  float* dt_weight;  ///< [E]: the decoded weight; used if it is present and not stored by columns
   float* dt_bias;    ///< [E]: the same for dt_bias
   float* skip;       ///< [E]: the same for skip
+  float* norms;      ///< [2, N]: the same for the norms of B and C
+  float* bc;         ///< [R, 2, N]: B and C after their norms
   float* memory;     ///< [n_threads, per_thread]
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
@@ -58,6 +61,10 @@ struct Scratch {
         dt_weight(layout.take<float>(d_inner)),
         dt_bias(layout.take<float>(d_inner)),
         skip(layout.take<float>(d_inner)),
+        norms(layout.take<float>(2 * d_state)),
+        bc(layout.take<float>(node.has(selective_scan_operand::b_norm)
+                                  ? node.shape(selective_scan_operand::u)[0] * 2 * d_state
+                                  : 0)),
         memory(layout.take<float>(n_threads * per_thread)) {}
 };
 
@@ -74,49 +81,77 @@ const float* decays_of(const PackedWeight& a_log) {
   return reinterpret_cast<const float*>(a_log.derived.memory.get());
 }
 
-void run(const KernelArgs& args, const Scratch& scratch) {
+/// B and C of all rows, and the distance between two rows.
+struct BcRows {
+  const float* first = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// Applies the norms of B and C, if there are any.
+BcRows find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
   using namespace selective_scan_operand;
-  const std::int64_t d_inner = scratch.d_inner;
+  const ScanColumns columns(args);
   const std::int64_t d_state = scratch.d_state;
-  if (args.has(dt) || args.has(b_norm))
-    throw Error(ErrorKind::unsupported, "[selective_scan] dt: not supported by this device yet");
+  const BcRows stored{args.data(params) + columns.first, columns.width};
+  if (!args.has(b_norm)) return stored;
+  const float eps = args.params<SelectiveScanParams>().eps;
+  const float* norms[] = {columns_of(args.weight(b_norm), scratch.norms),
+                          columns_of(args.weight(c_norm), scratch.norms + d_state)};
+  args.pool.parallel_for(args.n_rows(), 8 * d_state,
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t i = 2 * begin; i < 2 * end; ++i)
+                             simd_rms_norm(stored.first + i / 2 * stored.stride + i % 2 * d_state,
+                                           norms[i % 2], eps, d_state, scratch.bc + i * d_state);
+                         });
+  return {scratch.bc, 2 * d_state};
+}
+
+/// All channels of one segment.
+Channels channels_of(const KernelArgs& args, const Scratch& scratch, const BcRows& bc,
+                     const SegmentWords& segment) {
+  using namespace selective_scan_operand;
+  const bool has_dt = args.has(dt);
+  const ScanColumns columns(args);
   const auto options = args.params<SelectiveScanParams>();
-  const float* decays = decays_of(args.weight(a_log));
-  const float* rates = columns_of(args.weight(dt_weight), scratch.dt_weight);
-  const float* rate_biases = columns_of(args.weight(dt_bias), scratch.dt_bias);
-  const float* skips = columns_of(args.weight(skip), scratch.skip);
+  const std::int64_t row = segment.first_row * scratch.d_inner;
+  Channels c{};
+  c.u = args.data(u) + row;
+  c.z = args.data(z) + row;
+  c.bc = bc.first + segment.first_row * bc.stride;
+  c.bc_stride = bc.stride;
+  if (has_dt) {
+    c.dt = args.data(dt) + row;
+  } else {
+    c.rates = args.data(params) + segment.first_row * columns.width + columns.rate;
+    c.rate_stride = columns.width;
+    c.dt_weight = columns_of(args.weight(dt_weight), scratch.dt_weight);
+  }
+  c.decays = decays_of(args.weight(a_log));
+  c.dt_bias = columns_of(args.weight(dt_bias), scratch.dt_bias);
+  c.skip = columns_of(args.weight(skip), scratch.skip);
+  c.h_in = segment.position == 0 ? nullptr : args.state(h, segment, segment.read_version);
+  c.h_out = args.state(h, segment, segment.write_version);
+  c.y = args.data(y) + row;
+  c.n_rows = segment.n_rows;
+  c.n_channels = c.d_inner = scratch.d_inner;
+  c.d_state = scratch.d_state;
+  c.dt_min = options.dt_min;
+  c.dt_max = options.dt_max;
+  return c;
+}
+
+void run(const KernelArgs& args, const Scratch& scratch) {
+  const BcRows bc = find_b_and_c(args, scratch);
   for (const SegmentWords& segment : args.segments()) {
-    const float* h_in =
-        segment.position == 0 ? nullptr : args.state(h, segment, segment.read_version);
-    float* h_out = args.state(h, segment, segment.write_version);
-    const std::int64_t row = segment.first_row * d_inner;
+    const Channels all = channels_of(args, scratch, bc, segment);
     const std::int64_t channels = segment.n_rows == 1 ? kChannelsOfOne : kChannels;
-    const std::int64_t n_items = divide_up(d_inner, channels);
-    args.pool.parallel_for(n_items, segment.n_rows * channels * d_state * 2,
-                           [&](std::int64_t begin, std::int64_t end, int thread) {
-                             for (std::int64_t item = begin; item < end; ++item) {
-                               const std::int64_t e = item * channels;
-                               HWY_DYNAMIC_DISPATCH(scan)
-                               ({.u = args.data(u) + row + e,
-                                 .z = args.data(z) + row + e,
-                                 .bcr = args.data(params) + segment.first_row * (2 * d_state + 1),
-                                 .decays = decays + e,
-                                 .dt_weight = rates + e,
-                                 .dt_bias = rate_biases + e,
-                                 .skip = skips + e,
-                                 .h_in = h_in == nullptr ? nullptr : h_in + e,
-                                 .h_out = h_out + e,
-                                 .y = args.data(y) + row + e,
-                                 .memory = scratch.memory + thread * scratch.per_thread,
-                                 .n_rows = segment.n_rows,
-                                 .n_channels = std::min(channels, d_inner - e),
-                                 .d_inner = d_inner,
-                                 .d_state = d_state,
-                                 .dt_min = options.dt_min,
-                                 .dt_max = options.dt_max},
-                                args.precision);
-                             }
-                           });
+    args.pool.parallel_for(
+        divide_up(all.d_inner, channels), segment.n_rows * channels * all.d_state * 2,
+        [&](std::int64_t begin, std::int64_t end, int thread) {
+          for (std::int64_t item = begin; item < end; ++item) HWY_DYNAMIC_DISPATCH(scan)
+          (all.part(item * channels, channels, scratch.memory + thread * scratch.per_thread),
+           args.precision);
+        });
   }
 }
 

@@ -23,11 +23,13 @@ namespace {
 #define BX_SIMD HWY_INLINE
 #include "cpu/simd/unrolled-inl.h"
 
-/// The time steps dt of the channels at `e`. NaN stays NaN.
+/// The time steps of the channels at `e` in row `row`. NaN stays NaN.
 template <bool kShort, class D>
-HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, float rate) {
-  const auto raw =
-      hn::MulAdd(hn::Set(d, rate), hn::LoadU(d, c.dt_weight + e), hn::LoadU(d, c.dt_bias + e));
+HWY_INLINE hn::Vec<D> dt_of(D d, const Channels& c, std::int64_t e, std::int64_t row) {
+  const auto bias = hn::LoadU(d, c.dt_bias + e);
+  const auto raw = c.dt != nullptr ? hn::Add(hn::LoadU(d, c.dt + row * c.d_inner + e), bias)
+                                   : hn::MulAdd(hn::Set(d, c.rates[row * c.rate_stride]),
+                                                hn::LoadU(d, c.dt_weight + e), bias);
   return at_most(d, c.dt_max, at_least(d, c.dt_min, softplus_of<kShort>(d, raw)));
 }
 
@@ -64,7 +66,7 @@ HWY_INLINE hn::Vec<D> begin_row(D d, const Channels& c, std::int64_t e, std::int
                                 const RowParts& to) {
   using V = hn::Vec<D>;
   const V u = hn::LoadU(d, c.u + row * c.d_inner + e);
-  const V dt = dt_of<kShort>(d, c, e, c.bcr[(row + 1) * (2 * c.d_state + 1) - 1]);
+  const V dt = dt_of<kShort>(d, c, e, row);
   hn::StoreU(dt, d, to.dts);
   hn::StoreU(hn::Mul(dt, u), d, to.inputs);
   hn::StoreU(hn::Mul(hn::LoadU(d, c.skip + e), u), d, to.sums);
@@ -115,12 +117,13 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
   const RowsAhead rows{{ahead, ahead + block, ahead + 2 * block}, ahead + 3 * block};
   const auto scan_rows = [&](std::int64_t first, std::int64_t n_rows, auto power_of) HWY_ATTR {
     for (std::int64_t i = 0; i < n_rows; ++i) {
-      const float* b = c.bcr + (first + i) * (2 * c.d_state + 1);
+      const float* b = c.bc + (first + i) * c.bc_stride;
       const float* weights = b + c.d_state;
       const std::int64_t at = (first + i) * c.d_inner + e;
       // Prefetches by software, because rows are too far apart for the prefetcher of the hardware.
       if (first + i + kRowsAhead < c.n_rows) {
         hwy::Prefetch(c.u + at + kRowsAhead * c.d_inner);
+        if (c.dt != nullptr) hwy::Prefetch(c.dt + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.z + at + kRowsAhead * c.d_inner);
         hwy::Prefetch(c.y + at + kRowsAhead * c.d_inner);
       }
@@ -235,7 +238,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   const std::int64_t lanes = hn::MaxLanes(d);
   const RowParts parts{c.memory, c.memory + kChannelsOfOne, c.memory + 2 * kChannelsOfOne};
   const auto& [dts, inputs, sums] = parts;
-  const float* b = c.bcr;
+  const float* b = c.bc;
   const float* weights = b + c.d_state;
   for (std::int64_t e = begin; e < end; e += lanes) begin_row<kShort>(d, c, e, 0, parts.at(e));
   const PastCaches<D> out(c.h_out + begin, c.d_inner);
