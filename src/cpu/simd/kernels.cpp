@@ -6,6 +6,8 @@ const CpuKernel* simd_kernel_of(OpId op) {
   switch (op) {
     case OpId::linear:
       return &simd_linear;
+    case OpId::swiglu:
+      return &simd_swiglu;
     case OpId::ssm_in:
       return &simd_ssm_in;
     case OpId::attn_in:

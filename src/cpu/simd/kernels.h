@@ -6,6 +6,7 @@
 namespace bitaxon::cpu {
 
 extern const CpuKernel simd_linear;
+extern const CpuKernel simd_swiglu;
 extern const CpuKernel simd_ssm_in;
 extern const CpuKernel simd_attn_in;
 extern const CpuKernel simd_moe_route;

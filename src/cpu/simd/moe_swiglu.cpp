@@ -5,18 +5,12 @@
 
 #include "cpu/simd/expert_slots.h"
 #include "cpu/simd/kernels.h"
-#include "cpu/simd/matrix.h"
-#include "cpu/simd/rows.h"
+#include "cpu/simd/swiglu_tiles.h"
 
 namespace bitaxon::cpu {
 namespace {
 
 using namespace moe_swiglu_operand;
-
-/// The number of tiles of gate that are multiplied before the same tiles of up. With few rows,
-/// reading the weights takes most of the time. Then more tiles at once are faster, because they are
-/// a longer contiguous stream.
-constexpr std::int64_t tiles_at_once(std::int64_t max_rows) { return max_rows <= 8 ? 8 : 1; }
 
 struct Scratch {
   std::int64_t max_rows, d_model, top_k;
@@ -30,7 +24,8 @@ struct Scratch {
         d_model(node.shape(x)[1]),
         top_k(node.shape(experts)[1]),
         rows(layout, max_rows, d_model),
-        memory(layout, max_rows, d_model, 2 * static_cast<int>(tiles_at_once(max_rows)), n_threads),
+        memory(layout, max_rows, d_model, 2 * static_cast<int>(swiglu_tiles_at_once(max_rows)),
+               n_threads),
         computed(layout, max_rows, node.shape(gate)[0], top_k),
         inputs(layout.take<std::int32_t>(max_rows * (top_k + 1))) {}
 };
@@ -50,38 +45,31 @@ void run(const KernelArgs& args, Scratch& scratch) {
                         shared ? &args.weight(shared_up) : nullptr});
   // A single loop goes over the tiles of all experts that have rows.
   const std::int64_t n_tiles = tiles_of(gates);
-  const std::int64_t at_once = tiles_at_once(args.shape(x)[0]);
+  const std::int64_t at_once = swiglu_tiles_at_once(scratch.max_rows);
   const auto active = computed.active();
   args.pool.parallel_for(
       std::ssize(active) * n_tiles, 4 * kTileRows * scratch.d_model,
       [&](std::int64_t begin, std::int64_t end, int thread) {
-        const auto output = [&](std::int64_t index) {
-          return scratch.memory.output(thread, static_cast<int>(index));
-        };
         for (std::int64_t item = begin, n_now = 0; item < end; item += n_now) {
           const std::int64_t expert = active[static_cast<std::size_t>(item / n_tiles)];
           const std::int64_t tile = item % n_tiles;
           n_now = std::min({at_once, end - item, n_tiles - tile});
-          const std::int64_t n = computed.count(expert);
           const bool is_shared = computed.is_shared(expert);
-          const auto multiply = [&](const PackedWeight& weight, std::int64_t first_output) {
-            for (std::int64_t i = 0; i < n_now; ++i)
-              tile_product(args, weight, is_shared ? 0 : expert, tile + i, scratch.rows,
-                           scratch.inputs + computed.first(expert), n, scratch.memory.panel(thread),
-                           output(first_output + i));
-          };
-          multiply(args.weight(is_shared ? shared_gate : gate), 0);
-          multiply(args.weight(is_shared ? shared_up : up), at_once);
-          const std::int32_t* places = computed.slots() + computed.first(expert);
-          for (std::int64_t i = 0; i < n_now; ++i) {
-            float* g = output(i);
-            simd_swiglu(g, output(at_once + i), n * kTileRows, g);
-            const std::int64_t first = (tile + i) * kTileRows;
-            const std::int64_t count = std::min(kTileRows, intermediate - first);
-            for (std::int64_t r = 0; r < n; ++r)
-              std::copy_n(g + r * kTileRows, count,
-                          args.data(y) + places[r] * intermediate + first);
-          }
+          const std::int64_t first_slot = computed.first(expert);
+          const std::int32_t* places = computed.slots() + first_slot;
+          multiply_swiglu(
+              args,
+              {.gate = args.weight(is_shared ? shared_gate : gate),
+               .up = args.weight(is_shared ? shared_up : up),
+               .matrix = is_shared ? 0 : expert,
+               .first_tile = tile,
+               .n_tiles = n_now,
+               .indices = scratch.inputs + first_slot,
+               .n_rows = computed.count(expert)},
+              scratch.rows, scratch.memory, thread,
+              [&](std::int64_t r, std::int64_t first, const float* values, std::int64_t count) {
+                std::copy_n(values, count, args.data(y) + places[r] * intermediate + first);
+              });
         }
       });
 }

@@ -111,7 +111,7 @@ void code(const float* x, std::int64_t cols, std::int64_t block, std::int16_t* q
   }
 }
 
-void swiglu(const float* gate, const float* up, std::int64_t n, float* out) {
+void gated(const float* gate, const float* up, std::int64_t n, float* out) {
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     hn::StoreU(hn::Mul(silu_of(D(), hn::LoadU(D(), gate + i)), hn::LoadU(D(), up + i)), D(),
@@ -138,7 +138,7 @@ namespace bitaxon::cpu {
 HWY_EXPORT(dot);
 HWY_EXPORT(rms_norm);
 HWY_EXPORT(code);
-HWY_EXPORT(swiglu);
+HWY_EXPORT(gated);
 HWY_EXPORT(scaled);
 
 void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
@@ -150,8 +150,8 @@ void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_
   HWY_DYNAMIC_DISPATCH(code)(x, cols, block, q, scales, sums);
 }
 
-void simd_swiglu(const float* gate, const float* up, std::int64_t n, float* out) {
-  HWY_DYNAMIC_DISPATCH(swiglu)(gate, up, n, out);
+void gated_product(const float* gate, const float* up, std::int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(gated)(gate, up, n, out);
 }
 
 float simd_dot(const float* a, const float* b, std::int64_t n) {

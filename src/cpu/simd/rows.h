@@ -21,7 +21,7 @@ void code_row(const float* x, std::int64_t cols, std::int64_t block, std::int16_
               float* sums);
 
 /// out[i] = silu(gate[i]) * up[i]. The relative error of the exponential is below 1e-6.
-void simd_swiglu(const float* gate, const float* up, std::int64_t n, float* out);
+void gated_product(const float* gate, const float* up, std::int64_t n, float* out);
 
 /// The dot product sum_i a[i] * b[i], computed in float32.
 float simd_dot(const float* a, const float* b, std::int64_t n);
