@@ -1,6 +1,7 @@
 // n = norm * x / sqrt(mean(x^2) + eps), or x without a norm
 // g = softmax(gate @ n);  experts = the top_k largest of g;  gates = g[experts], followed by
 // sigmoid(shared_gate @ n), or by 0 without a shared expert
+// With RENORMALIZES, the gates of the chosen experts are divided by their sum.
 //
 // Bindings: x [R, D]; normed [R, D]; experts [R, top_k]; gates [R, top_k + 1], as bits
 // A workgroup computes one row. Each of its subgroups computes one logit at a time. Grid: x over
@@ -22,6 +23,7 @@ layout(local_size_x_id = BX_MOE_ROUTE_GROUP_SIZE) in;
 layout(constant_id = BX_MOE_ROUTE_FORM) const uint kForm = 0;
 layout(constant_id = BX_MOE_ROUTE_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_MOE_ROUTE_SHARED_FORM) const uint kSharedForm = BX_FORM_ABSENT;
+layout(constant_id = BX_MOE_ROUTE_RENORMALIZES) const bool kRenormalizes = false;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 0, scalar) readonly buffer X { float x[]; };
@@ -95,15 +97,31 @@ void softmax() {
   barrier();
 }
 
+// Divides the chosen gates by their sum. `part` is the sum of the gates that this invocation has
+// chosen, and logits[k] is the gate of the k-th chosen expert.
+void renormalize(uint row, float part) {
+  const float total = group_sum(part);
+  for (uint k = gl_LocalInvocationID.x; k < p.top_k; k += gl_WorkGroupSize.x)
+    gates[row * (p.top_k + 1) + k] = floatBitsToUint(logits[k] / total);
+}
+
 void choose(uint row) {
+  float part = 0.0;
   for (uint e = gl_LocalInvocationID.x; e < p.n_experts; e += gl_WorkGroupSize.x) {
     uint rank = 0;
     for (uint i = 0; i < p.n_experts; ++i)
       if (gate_bits[i] > gate_bits[e] || gate_bits[i] == gate_bits[e] && i < e) ++rank;
     if (rank >= p.top_k) continue;
     experts[row * p.top_k + rank] = e;
-    gates[row * (p.top_k + 1) + rank] = gate_bits[e];
+    if (kRenormalizes) {
+      // The logits of the experts are no longer needed.
+      logits[rank] = uintBitsToFloat(gate_bits[e]);
+      part += logits[rank];
+    } else {
+      gates[row * (p.top_k + 1) + rank] = gate_bits[e];
+    }
   }
+  if (kRenormalizes) renormalize(row, part);
   if (gl_LocalInvocationID.x == 0) {
     const float gate = kHasShared ? 1.0 / (1.0 + exp(-logits[p.n_experts])) : 0.0;
     gates[row * (p.top_k + 1) + p.top_k] = floatBitsToUint(gate);

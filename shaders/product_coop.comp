@@ -1,8 +1,9 @@
-// y[r, o] = sum_c half(w[weight_row + o, c]) * half(x[s(r), c]) + residual[r, o]
+// y[r, o] = end(sum_c half(w[weight_row + o, c]) * half(x[s(r), c]))
+//   end() adds a bias, and may add a residual or apply a gate: lib/product_end.glsl
 // The products are computed on matrix units. s(r) is source_of() in lib/product_rows.glsl. half()
 // rounds to float16; sums are float32.
 //
-// Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
+// Bindings: step; x [., x_width]; other [., n_out] (or x again); y [., n_out]
 // A workgroup of four subgroups computes a tile of 64 rows by 64 outputs. Each subgroup computes a
 // quarter of the tile: 2 by 2 fragments, each of 16 by 16 elements. Grid: x over outputs, y over
 // rows. Requires workgroups of exactly four subgroups, and matrix units for products of 16 by 16 by
@@ -20,15 +21,18 @@
 
 layout(local_size_x_id = BX_PRODUCT_COOP_GROUP_SIZE) in;
 layout(constant_id = BX_PRODUCT_COOP_FORM) const uint kForm = 0;
-layout(constant_id = BX_PRODUCT_COOP_HAS_RESIDUAL) const bool kHasResidual = false;
+layout(constant_id = BX_PRODUCT_COOP_OTHER) const uint kOther = 0;
 layout(constant_id = BX_PRODUCT_COOP_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
+layout(constant_id = BX_PRODUCT_COOP_HAS_BIAS) const bool kHasBias = false;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
-layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Other { float other[]; };
 layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { ProductTilePush p; };
+
+#include "lib/product_end.glsl"
 
 const uint kRows = BX_PRODUCT_COOP_ROWS;
 const uint kOuts = BX_PRODUCT_COOP_OUTS;
@@ -73,8 +77,8 @@ void load_w(const uint first_out, const uint c) {
 // Columns c..c+3 of the argument row that gives result row `row`. Missing elements are 0.
 vec4 x_values(const uint row, const uint c) {
   if (row >= end_row() || c >= p.n_cols) return vec4(0.0);
-  const uint from = source_of(kSource, row) * p.n_cols + c;
-  if ((p.n_cols & 3u) == 0) return x4[from / 4];
+  const uint from = source_of(kSource, row) * p.x_width + c;
+  if (((p.n_cols | p.x_width) & 3u) == 0) return x4[from / 4];
   vec4 values = vec4(0.0);
   for (uint j = 0; j < 4; ++j)
     if (c + j < p.n_cols) values[j] = x[from + j];
@@ -99,7 +103,7 @@ void write_fragment(const uint row, const uint o) {
     if (r >= end_row() || out_at >= p.end_out) continue;
     const uint at = (r - p.first_row) * p.n_out + out_at;
     const float value = uintBitsToFloat(fragments[gl_SubgroupID * 64 + i / 4][i % 4]);
-    y[at] = value + (kHasResidual ? residual[at] : 0.0);
+    y[at] = product_end(value, out_at, at);
   }
 }
 

@@ -1,7 +1,8 @@
-// y[r, o] = sum_c w[weight_row + o, c] * x[s(r), c] + residual[r, o]
+// y[r, o] = end(sum_c w[weight_row + o, c] * x[s(r), c])
+//   end() adds a bias, and may add a residual or apply a gate: lib/product_end.glsl
 // s(r) is source_of() in lib/product_rows.glsl.
 //
-// Bindings: step; x [., n_cols]; residual [., n_out] (or x again); y [., n_out]
+// Bindings: step; x [., x_width]; other [., n_out] (or x again); y [., n_out]
 // A workgroup computes ROWS rows of GROUP_SIZE outputs. Grid: x over outputs, y over rows.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -11,27 +12,33 @@
 
 layout(local_size_x_id = BX_PRODUCT_TILE_GROUP_SIZE) in;
 layout(constant_id = BX_PRODUCT_TILE_FORM) const uint kForm = 0;
-layout(constant_id = BX_PRODUCT_TILE_HAS_RESIDUAL) const bool kHasResidual = false;
+layout(constant_id = BX_PRODUCT_TILE_OTHER) const uint kOther = 0;
 layout(constant_id = BX_PRODUCT_TILE_SOURCE) const uint kSource = BX_ROWS_OF_TOKENS;
 layout(constant_id = BX_PRODUCT_TILE_ROWS) const uint kRows = 64;
+layout(constant_id = BX_PRODUCT_TILE_HAS_BIAS) const bool kHasBias = false;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 1, scalar) readonly buffer X4 { vec4 x4[]; };
-layout(set = 0, binding = 2, scalar) readonly buffer Residual { float residual[]; };
+layout(set = 0, binding = 2, scalar) readonly buffer Other { float other[]; };
 layout(set = 0, binding = 3, scalar) buffer Y { float y[]; };
 layout(push_constant, scalar) uniform Push { ProductTilePush p; };
+
+#include "lib/product_end.glsl"
 
 uint first_row() { return p.first_row + gl_WorkGroupID.y * kRows; }
 uint end_row() { return min(p.end_row, valid_rows(kSource)); }
 
 float x_at(uint m, uint c) {
   const uint row = first_row() + m;
-  return row < end_row() ? x[source_of(kSource, row) * p.n_cols + c] : 0.0;
+  return row < end_row() ? x[source_of(kSource, row) * p.x_width + c] : 0.0;
 }
 vec4 x4_at(uint m, uint i) {
   const uint row = first_row() + m;
-  return row < end_row() ? x4[source_of(kSource, row) * (p.n_cols / 4) + i] : vec4(0.0);
+  if (row >= end_row()) return vec4(0.0);
+  const uint from = source_of(kSource, row) * p.x_width + 4 * i;
+  if ((p.x_width & 3u) == 0) return x4[from / 4];
+  return vec4(x[from], x[from + 1], x[from + 2], x[from + 3]);
 }
 
 #define MM_GROUP gl_WorkGroupSize.x
@@ -50,7 +57,7 @@ void main() {
         const uint o = first_out + mm_out(j);
         if (row < end_row() && o < p.end_out) {
           const uint at = (row - p.first_row) * p.n_out + o;
-          y[at] = mm_acc[i * 8 + j] + (kHasResidual ? residual[at] : 0.0);
+          y[at] = product_end(mm_acc[i * 8 + j], o, at);
         }
       }
     }

@@ -1,7 +1,7 @@
-// y[r, c] = norm[c] * x[s(r), c] / sqrt(mean(x[s(r), :]^2) + eps)
+// y[r, c] = norm[c] * x[s(r), c] / sqrt(mean(x[s(r), :n_cols]^2) + eps),  c < n_cols
 // s(r) is source_of() in lib/product_rows.glsl.
 //
-// Bindings: step; x [., n_cols]; y [., n_cols]
+// Bindings: step; x [., x_width]; y [., n_cols]
 // A workgroup computes one row. Grid: x over valid rows. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -19,7 +19,7 @@ layout(push_constant, scalar) uniform Push { RmsNormPush p; };
 
 void main() {
   const uint row = gl_WorkGroupID.x;
-  const uint from = source_of(kSource, row) * p.n_cols;
+  const uint from = source_of(kSource, row) * p.x_width;
   float sum = 0.0;
   for (uint c = gl_LocalInvocationID.x; c < p.n_cols; c += gl_WorkGroupSize.x)
     sum += x[from + c] * x[from + c];

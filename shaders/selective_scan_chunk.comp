@@ -7,9 +7,9 @@
 //           each of these chunks go to its place. The last chunk does nothing.
 //   REPLAY  All chunks except the first chunk compute their states and y. Chunk c starts from the
 //           state at the place of chunk c-1.
-// lib/selective_scan.glsl has the formula and bindings 1 to 5.
+// lib/selective_scan.glsl has the formula and bindings 1 to 6.
 //
-// Bindings: step; then bindings 1 to 5; scratch: states [places, N, E]; dt_sums [places, E]
+// Bindings: step; then bindings 1 to 6; scratch: states [places, N, E]; dt_sums [places, E]
 // A workgroup scans the rows of one chunk (grid y) of one segment (grid z), for the channels of its
 // lanes (grid x). The grid has as many chunks per segment as a segment with all rows of the step.
 // The state at the start of a chunk is rounded differently than in a scan row by row.
@@ -20,18 +20,10 @@
 
 layout(constant_id = BX_SELECTIVE_SCAN_CHUNK_REPLAY) const bool kReplay = false;
 
-layout(set = 0, binding = 6, scalar) restrict buffer States { float states[]; };
-layout(set = 0, binding = 7, scalar) restrict buffer DtSums { float dt_sums[]; };
+layout(set = 0, binding = 7, scalar) restrict buffer States { float states[]; };
+layout(set = 0, binding = 8, scalar) restrict buffer DtSums { float dt_sums[]; };
 
-void main() {
-  const uint g = gl_WorkGroupID.z;
-  const uint chunk = gl_WorkGroupID.y;
-  const uint n_chunks = n_chunks_of(g, p.chunk_rows);
-  const bool is_first = chunk == 0;
-  const bool is_last = chunk + 1 == n_chunks;
-  // The condition is uniform in the workgroup.
-  if (chunk >= n_chunks || (kReplay ? is_first : is_last && !is_first)) return;
-
+void scan_chunk(const uint g, const uint chunk, const bool is_first, const bool is_last) {
   load_channel();
   const uint place = first_place_of(g, p.chunk_rows) + chunk;
   const uint place_words = kDState * p.d_inner;
@@ -62,4 +54,15 @@ void main() {
       if (exists(i)) states[place * place_words + state_at(i)] = state[i];
     if (part == 0) dt_sums[place * p.d_inner + channel] = dt_sum;
   }
+}
+
+void main() {
+  const uint g = gl_WorkGroupID.z;
+  const uint chunk = gl_WorkGroupID.y;
+  const uint n_chunks = n_chunks_of(g, p.chunk_rows);
+  const bool is_first = chunk == 0;
+  const bool is_last = chunk + 1 == n_chunks;
+  const bool runs = kReplay ? !is_first : is_first || !is_last;
+  if (chunk < n_chunks && runs)  // uniform in the workgroup
+    scan_chunk(g, chunk, is_first, is_last);
 }

@@ -12,6 +12,7 @@
 
 layout(local_size_x_id = BX_SSM_CONV_GROUP_SIZE) in;
 layout(constant_id = BX_SSM_CONV_FORM) const uint kForm = 0;
+layout(constant_id = BX_SSM_CONV_HAS_BIAS) const bool kHasBias = true;
 
 layout(set = 0, binding = 1, scalar) readonly buffer V { float v[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer Tail { float tail[]; };
@@ -26,7 +27,7 @@ void main() {
   if (e >= p.d_inner) return;
   const uint g = segment_of(row);
   const uint first = row - step_.segments[g].first_row;
-  float sum = Floats(p.conv_bias.data).at[e];
+  float sum = kHasBias ? Floats(p.conv_bias.data).at[e] : 0.0;
   for (uint k = 0; k < p.d_conv; ++k)
     sum += weight_at(p.conv_weight, kForm, e * p.d_conv + k) * conv_row(g, first + k, e);
   u[row * p.d_inner + e] = silu(sum);

@@ -1,5 +1,5 @@
 // ssm_in for a step of one row: product, convolution and new tail in one dispatch.
-//   v, z = split(in_proj @ n(x));  n(x)[c] = norm[c] * x[c] / sqrt(mean(x^2) + eps), or x[c]
+//   v, z = split(in_proj @ n(x) + in_bias);  n(x)[c] = norm[c] * x[c] / sqrt(mean(x^2) + eps), or x[c]
 //   u[e] = silu(bias[e] + sum_k taps[e, k] * v(k - (K-1))[e])
 //     where v(0) is v, and the earlier rows v(-1), v(-2), ... are the rows of the tail
 //   new tail = the old tail without its oldest row, followed by v
@@ -22,6 +22,8 @@ layout(constant_id = BX_SSM_IN_VEC_FORM) const uint kForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_NORM_FORM) const uint kNormForm = BX_FORM_ABSENT;
 layout(constant_id = BX_SSM_IN_VEC_CONV_FORM) const uint kConvForm = 0;
 layout(constant_id = BX_SSM_IN_VEC_OUTS) const uint kOuts = 4;
+layout(constant_id = BX_SSM_IN_VEC_HAS_BIAS) const bool kHasBias = false;
+layout(constant_id = BX_SSM_IN_VEC_HAS_CONV_BIAS) const bool kHasConvBias = true;
 
 // Both blocks are the same binding: the shader reads its memory as floats or as vec4s.
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
@@ -54,7 +56,7 @@ float convolve(const uint e, const float v) {
   const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
   const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
   const bool begins = segment.position == 0;
-  float sum = Floats(p.conv_bias.data).at[e];
+  float sum = kHasConvBias ? Floats(p.conv_bias.data).at[e] : 0.0;
   for (uint k = 0; k < p.d_conv; ++k) {
     float row = v;
     if (k + 1 < p.d_conv) {
@@ -82,6 +84,7 @@ void main() {
     for (uint j = 0; j < kOuts; ++j)
       if (j == i) value = mv_acc[j] * scale;
     const uint o = first + i;
+    if (kHasBias) value += Floats(p.in_bias.data).at[o];
     if (o < p.d_inner)
       u[o] = convolve(o, value);
     else

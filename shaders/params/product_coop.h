@@ -11,7 +11,8 @@
 // Specialization constants.
 #define BX_PRODUCT_COOP_GROUP_SIZE 0
 #define BX_PRODUCT_COOP_FORM 1
-#define BX_PRODUCT_COOP_HAS_RESIDUAL 2
+#define BX_PRODUCT_COOP_OTHER 2   // see params/product_end.h
 #define BX_PRODUCT_COOP_SOURCE 3  // see params/product_rows.h
+#define BX_PRODUCT_COOP_HAS_BIAS 4
 
 #endif

@@ -9,6 +9,7 @@ namespace bitaxon::vulkan {
 struct RmsNormPush {
   WeightAddress norm;
   uint n_cols;
+  uint x_width;  // the number of columns of x; the first n_cols are read
   float eps;
 };
 

@@ -10,16 +10,21 @@ namespace bitaxon::vulkan {
 #endif
 
 struct SelectiveScanPush {
-  WeightAddress dt_weight;  // [E]
+  WeightAddress dt_weight;  // [E], when DT_WEIGHT_FORM is not BX_FORM_ABSENT
   WeightAddress dt_bias;    // [E], float32
   WeightAddress a_log;      // [E, N]
   WeightAddress skip;       // [E], float32
+  uvec2 b_norm;             // [N], float32, when HAS_NORMS
+  uvec2 c_norm;
   uint d_inner;             // E
+  uint params_width;        // the number of columns of params
+  uint first_b;             // the column of params where B begins
   uint slot_stride;         // strides of h are in words
   uint version_stride;
   uint chunk_rows;  // unused for whole segments
   float dt_min;
   float dt_max;
+  float eps;  // of the norms of B and C
 };
 
 struct SelectiveScanCarryPush {
@@ -36,8 +41,9 @@ struct SelectiveScanCarryPush {
 #define BX_SELECTIVE_SCAN_LANES 2       // lanes per channel: 1, 2 or 4
 #define BX_SELECTIVE_SCAN_ROWS_AHEAD 3  // rows that are loaded before the first is computed
 #define BX_SELECTIVE_SCAN_A_LOG_FORM 4
-#define BX_SELECTIVE_SCAN_DT_WEIGHT_FORM 5
-#define BX_SELECTIVE_SCAN_CHUNK_REPLAY 6
+#define BX_SELECTIVE_SCAN_DT_WEIGHT_FORM 5  // BX_FORM_ABSENT: the time step comes from dt
+#define BX_SELECTIVE_SCAN_HAS_NORMS 6       // whether B and C are normalized
+#define BX_SELECTIVE_SCAN_CHUNK_REPLAY 7
 
 // Specialization constants of selective_scan_carry.
 #define BX_SELECTIVE_SCAN_CARRY_GROUP_SIZE 0

@@ -10,9 +10,10 @@ namespace bitaxon::vulkan {
 
 struct SsmInVecPush {
   WeightAddress in_proj;      // [2E, D]
+  WeightAddress in_bias;      // [2E], float32, when HAS_BIAS
   WeightAddress norm;         // [D], when NORM_FORM is not BX_FORM_ABSENT
   WeightAddress conv_weight;  // [E, K]
-  WeightAddress conv_bias;    // [E], float32
+  WeightAddress conv_bias;    // [E], float32, when HAS_CONV_BIAS
   uint d_inner;               // E
   uint d_model;               // D
   uint d_conv;                // K
@@ -23,7 +24,7 @@ struct SsmInVecPush {
 
 struct SsmConvPush {
   WeightAddress conv_weight;
-  WeightAddress conv_bias;
+  WeightAddress conv_bias;  // when HAS_BIAS
   uint d_inner;
   uint d_conv;
   uint slot_stride;
@@ -43,10 +44,13 @@ struct SsmTailPush {
 #define BX_SSM_IN_VEC_NORM_FORM 2
 #define BX_SSM_IN_VEC_CONV_FORM 3
 #define BX_SSM_IN_VEC_OUTS 4  // rows of in_proj per subgroup
+#define BX_SSM_IN_VEC_HAS_BIAS 5
+#define BX_SSM_IN_VEC_HAS_CONV_BIAS 6
 
 // Specialization constants of ssm_conv.
 #define BX_SSM_CONV_GROUP_SIZE 0
 #define BX_SSM_CONV_FORM 1
+#define BX_SSM_CONV_HAS_BIAS 2
 
 // Specialization constant of ssm_tail.
 #define BX_SSM_TAIL_GROUP_SIZE 0

@@ -35,8 +35,7 @@ inline void choose_experts(double* g, std::int64_t n_experts, std::int64_t top_k
   }
 }
 
-/// Divides the gates of one row by their sum. A sum of zero, which only gates of NaN leave, gives
-/// NaN.
+/// Divides the gates of one row by their sum. The sum is positive, or NaN if a logit was NaN.
 inline void renormalize(float* gates, std::int64_t top_k) {
   double total = 0;
   for (std::int64_t k = 0; k < top_k; ++k) total += static_cast<double>(gates[k]);

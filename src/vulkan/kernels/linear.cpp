@@ -1,7 +1,6 @@
-//   y[r, o] = sum_c w[o, c] * n(x[r, :])[c] + residual[r, o]
+//   y[r, o] = sum_c w[o, c] * n(x[r, :cols])[c] + bias[o] + residual[r, o]
 #include "ops/linear.h"
 
-#include "bitaxon/error.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
 
@@ -25,15 +24,15 @@ struct LinearPlan {
 };
 
 std::vector<Launch> launches(const LaunchContext& context, const LinearPlan& plan) {
-  if (context.has(bias) || context.shape(x)[1] != context.shape(weight)[2])
-    throw Error(ErrorKind::unsupported, "[linear] bias: not supported by this device yet");
   ProductArgs args{.x = context.bind(x, Access::read),
                    .y = context.bind(y, Access::write),
                    .weight = {context.form(weight), context.address(weight)},
+                   .bias = {context.form(bias), context.address(bias)},
                    .norm = {context.form(norm), context.address(norm)},
                    .eps = context.params<LinearParams>().eps,
                    .n_out = context.shape(y)[1],
                    .n_cols = context.shape(weight)[2],
+                   .x_width = context.shape(x)[1],
                    .n_rows = context.shape(y)[0],
                    .rows = rows_of(context)};
   if (context.has(residual)) args.residual = context.bind(residual, Access::read);

@@ -26,9 +26,6 @@ std::uint32_t threads_for(const DeviceCaps& caps, std::int64_t n_logits) {
 
 std::vector<Launch> launch(const LaunchContext& context) {
   const auto params = context.params<MoeRouteParams>();
-  if (params.renormalize != 0)
-    throw Error(ErrorKind::unsupported,
-                "[moe_route] renormalize: not supported by this device yet");
   const std::int64_t n_experts = context.shape(gate)[1];
   if (n_experts > BX_MOE_MAX_EXPERTS)
     throw Error(ErrorKind::unsupported,
@@ -39,7 +36,8 @@ std::vector<Launch> launch(const LaunchContext& context) {
   launch.specialization = {{BX_MOE_ROUTE_GROUP_SIZE, threads_for(context.caps, n_experts + 1)},
                            {BX_MOE_ROUTE_FORM, context.form(gate)},
                            {BX_MOE_ROUTE_NORM_FORM, context.form(norm)},
-                           {BX_MOE_ROUTE_SHARED_FORM, context.form(shared_gate)}};
+                           {BX_MOE_ROUTE_SHARED_FORM, context.form(shared_gate)},
+                           {BX_MOE_ROUTE_RENORMALIZES, params.renormalize}};
   launch.set_push(MoeRoutePush{.norm = context.address(norm),
                                .gate = context.address(gate),
                                .shared_gate = context.address(shared_gate),

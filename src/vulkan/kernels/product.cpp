@@ -6,6 +6,7 @@
 #include "bitaxon/error.h"
 #include "core/assert.h"
 #include "shaders/params/product_coop.h"
+#include "shaders/params/product_end.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
 #include "shaders/params/rms_norm.h"
@@ -61,13 +62,32 @@ RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;
 }
 
+std::int64_t width_of(const ProductArgs& args) {
+  return args.x_width != 0 ? args.x_width : args.n_cols;
+}
+
+std::uint32_t is_present(const WeightUse& weight) { return weight.form != BX_FORM_ABSENT ? 1 : 0; }
+
+/// The element-wise operand at the end of a product, and what happens with it.
+struct Other {
+  std::uint32_t use = BX_OTHER_NONE;
+  std::optional<Binding> binding;
+};
+
+Other other_of(const ProductArgs& args) {
+  if (args.gated) return {BX_OTHER_GATED, args.gated};
+  if (args.residual) return {BX_OTHER_ADDED, args.residual};
+  return {};
+}
+
 /// The bindings and the grid of one launch. They are the same for all product kernels.
 Launch launch_over(const LaunchContext& context, const ProductArgs& args,
                    const ProductChoice& choice, Range rows, Range outs) {
   const std::int64_t row_bytes = args.n_out * 4;
+  const Other other = other_of(args);
   Launch launch;
   launch.bindings = {context.step(), args.x,
-                     args.residual ? rows_of(*args.residual, rows, row_bytes) : args.x,
+                     other.binding ? rows_of(*other.binding, rows, row_bytes) : args.x,
                      rows_of(args.y, rows, row_bytes)};
   launch.grid[0].count = groups_for(outs.end - outs.first, choice.outs);
   launch.grid[1] = {.per = space_of(args.rows), .rows_per_group = choice.rows};
@@ -81,17 +101,23 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
   launch.specialization = {{BX_PRODUCT_VEC_GROUP_SIZE, group_size(context.caps)},
                            {BX_PRODUCT_VEC_FORM, args.weight.form},
                            {BX_PRODUCT_VEC_NORM_FORM, args.norm.form},
-                           {BX_PRODUCT_VEC_HAS_RESIDUAL, args.residual ? 1U : 0U},
+                           {BX_PRODUCT_VEC_OTHER, other_of(args).use},
                            {BX_PRODUCT_VEC_SOURCE, static_cast<std::uint32_t>(args.rows)},
                            {BX_PRODUCT_VEC_OUTS, outs_per_subgroup(choice.rows)},
-                           {BX_PRODUCT_VEC_ROWS, choice.rows}};
+                           {BX_PRODUCT_VEC_ROWS, choice.rows},
+                           {BX_PRODUCT_VEC_HAS_BIAS, is_present(args.bias)},
+                           {BX_PRODUCT_VEC_UP_FORM, args.up.form},
+                           {BX_PRODUCT_VEC_X_QUADS, width_of(args) % 4 == 0 ? 1U : 0U}};
   launch.set_push(ProductVecPush{.weight = args.weight.address,
+                                 .up = args.up.address,
                                  .norm = args.norm.address,
+                                 .bias = args.bias.address,
                                  .weight_row = to_uint(args.weight_row),
                                  .first_out = to_uint(outs.first),
                                  .end_out = to_uint(outs.end),
                                  .n_out = to_uint(args.n_out),
                                  .n_cols = to_uint(args.n_cols),
+                                 .x_width = to_uint(width_of(args)),
                                  .first_row = to_uint(rows.first),
                                  .end_row = to_uint(rows.end),
                                  .eps = args.eps});
@@ -100,11 +126,13 @@ Launch vec_launch(const LaunchContext& context, const ProductArgs& args,
 
 ProductTilePush tile_params(const ProductArgs& args, Range rows, Range outs) {
   return {.weight = args.weight.address,
+          .bias = args.bias.address,
           .weight_row = to_uint(args.weight_row),
           .first_out = to_uint(outs.first),
           .end_out = to_uint(outs.end),
           .n_out = to_uint(args.n_out),
           .n_cols = to_uint(args.n_cols),
+          .x_width = to_uint(width_of(args)),
           .first_row = to_uint(rows.first),
           .end_row = to_uint(rows.end)};
 }
@@ -115,9 +143,10 @@ Launch tile_launch(const LaunchContext& context, const ProductArgs& args,
   launch.shader = Shader::product_tile;
   launch.specialization = {{BX_PRODUCT_TILE_GROUP_SIZE, choice.outs},
                            {BX_PRODUCT_TILE_FORM, args.weight.form},
-                           {BX_PRODUCT_TILE_HAS_RESIDUAL, args.residual ? 1U : 0U},
+                           {BX_PRODUCT_TILE_OTHER, other_of(args).use},
                            {BX_PRODUCT_TILE_SOURCE, static_cast<std::uint32_t>(args.rows)},
-                           {BX_PRODUCT_TILE_ROWS, choice.rows}};
+                           {BX_PRODUCT_TILE_ROWS, choice.rows},
+                           {BX_PRODUCT_TILE_HAS_BIAS, is_present(args.bias)}};
   launch.set_push(tile_params(args, rows, outs));
   return launch;
 }
@@ -129,8 +158,9 @@ Launch coop_launch(const LaunchContext& context, const ProductArgs& args,
   launch.specialization = {
       {BX_PRODUCT_COOP_GROUP_SIZE, BX_PRODUCT_COOP_SUBGROUPS * context.caps.subgroup_size},
       {BX_PRODUCT_COOP_FORM, args.weight.form},
-      {BX_PRODUCT_COOP_HAS_RESIDUAL, args.residual ? 1U : 0U},
-      {BX_PRODUCT_COOP_SOURCE, static_cast<std::uint32_t>(args.rows)}};
+      {BX_PRODUCT_COOP_OTHER, other_of(args).use},
+      {BX_PRODUCT_COOP_SOURCE, static_cast<std::uint32_t>(args.rows)},
+      {BX_PRODUCT_COOP_HAS_BIAS, is_present(args.bias)}};
   launch.set_push(tile_params(args, rows, outs));
   return launch;
 }
@@ -153,11 +183,31 @@ Launch rms_norm_launch(const LaunchContext& context, const ProductArgs& args, co
   launch.shader = Shader::rms_norm;
   launch.specialization = {{BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
                            {BX_RMS_NORM_SOURCE, static_cast<std::uint32_t>(args.rows)}};
-  launch.set_push(
-      RmsNormPush{.norm = args.norm.address, .n_cols = to_uint(args.n_cols), .eps = args.eps});
+  launch.set_push(RmsNormPush{.norm = args.norm.address,
+                              .n_cols = to_uint(args.n_cols),
+                              .x_width = to_uint(width_of(args)),
+                              .eps = args.eps});
   launch.bindings = {context.step(), args.x, y};
   launch.grid[0] = {.per = space_of(args.rows)};
   return launch;
+}
+
+/// Adds the launches of one product. The device may need several for a large result.
+void add_pieces(const LaunchContext& context, const ProductArgs& args,
+                std::vector<Launch>& launches) {
+  // If the number of outputs is not a multiple of 16, the product is small and always exact. One
+  // such product is x_proj with 2 N + 1 outputs. One of its outputs gives the time step, which must
+  // be float32-exact in both precisions.
+  const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
+  const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
+  const bool is_vec = choice.kernel == ProductChoice::Kernel::vec;
+  BX_ASSERT(is_vec || (args.norm.form == BX_FORM_ABSENT && args.up.form == BX_FORM_ABSENT),
+            "the other kernels do not fuse the norm or a second weight");
+  const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
+  const std::int64_t most_outs = std::int64_t{context.caps.max_group_count[0]} * choice.outs;
+  for (Range rows : pieces_of(args.n_rows, most_rows))
+    for (Range outs : pieces_of(args.n_out, most_outs))
+      launches.push_back(launch_piece(context, args, choice, rows, outs));
 }
 
 /// Whether the device can run product_coop. This shader needs matrix units for its shape, the
@@ -191,34 +241,33 @@ ProductPlan::ProductPlan(ScratchPlan& scratch, std::int64_t n_rows, std::int64_t
   if (norm_first) normed = scratch.take(n_rows * n_cols);
 }
 
-std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
+std::vector<Launch> product_launches(const LaunchContext& context,
+                                     std::span<const ProductArgs> products,
                                      const ProductPlan& plan) {
-  if (plan.norm_first) {
-    ProductArgs rest = args;
+  std::vector<Launch> launches;
+  if (plan.norm_first)
+    launches.push_back(
+        rms_norm_launch(context, products[0], context.scratch(plan.normed, Access::write)));
+  for (const ProductArgs& product : products) {
+    if (!plan.norm_first) {
+      add_pieces(context, product, launches);
+      continue;
+    }
+    ProductArgs rest = product;
     rest.x = context.scratch(plan.normed, Access::read);
+    rest.x_width = 0;
     rest.norm = {};
     // rms_norm has already gathered the rows of the outputs, so the product reads row o for output
     // o.
-    if (args.rows == ProductRows::select_outputs) rest.rows = ProductRows::of_outputs;
-    std::vector<Launch> launches = product_launches(context, rest, {});
-    launches.insert(launches.begin(),
-                    rms_norm_launch(context, args, context.scratch(plan.normed, Access::write)));
-    return launches;
+    if (product.rows == ProductRows::select_outputs) rest.rows = ProductRows::of_outputs;
+    add_pieces(context, rest, launches);
   }
-  // If the number of outputs is not a multiple of 16, the product is small and always exact. One
-  // such product is x_proj, with 2 N + 1 outputs. One of its outputs gives dt, which must be
-  // float32-exact in both precisions.
-  const Precision precision = args.n_out % 16 == 0 ? context.precision : Precision::exact;
-  const ProductChoice choice = choose_product(context.caps, args.n_rows, precision);
-  BX_ASSERT(args.norm.form == BX_FORM_ABSENT || choice.kernel == ProductChoice::Kernel::vec,
-            "the other kernels do not fuse the norm");
-  const std::int64_t most_rows = rows_per_binding(context.caps, args.n_rows, args.n_out * 4);
-  const std::int64_t most_outs = std::int64_t{context.caps.max_group_count[0]} * choice.outs;
-  std::vector<Launch> launches;
-  for (Range rows : pieces_of(args.n_rows, most_rows))
-    for (Range outs : pieces_of(args.n_out, most_outs))
-      launches.push_back(launch_piece(context, args, choice, rows, outs));
   return launches;
+}
+
+std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
+                                     const ProductPlan& plan) {
+  return product_launches(context, std::span(&args, 1), plan);
 }
 
 }  // namespace bitaxon::vulkan

@@ -1,10 +1,12 @@
 // The launches of the matrix product that several ops use:
-//   y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :])[c] + residual[r, o]
+//   y[r, o] = sum_c w[weight_row + o, c] * n(x[s(r), :n_cols])[c] + bias[o] + residual[r, o]
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
+// Bias, norm and residual are optional. A product can also be one half of a SwiGLU.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "shaders/params/product_rows.h"
@@ -26,16 +28,23 @@ struct WeightUse {
 };
 
 struct ProductArgs {
-  Binding x;                             ///< [., n_cols], read
+  Binding x;                             ///< [., x_width], read
   Binding y;                             ///< [n_rows, n_out], write
   std::optional<Binding> residual = {};  ///< [n_rows, n_out], read
+  /// [n_rows, n_out], read. If set, y = silu(product) * gated. Not together with a residual.
+  std::optional<Binding> gated = {};
   WeightUse weight = {};  ///< flattened to [n, n_cols], where n is at least weight_row + n_out
-  WeightUse norm = {};    ///< a packed vector [n_cols]
-  float eps = 0;          ///< the epsilon of the norm, if there is one
+  /// If set, y = silu(product with weight) * (product with up). Only for the kernel `vec`, and
+  /// without a bias.
+  WeightUse up = {};
+  WeightUse bias = {};  ///< a packed vector [n]
+  WeightUse norm = {};  ///< a packed vector [n_cols]
+  float eps = 0;        ///< the epsilon of the norm, if there is one
   std::int64_t weight_row = 0;
   std::int64_t n_out = 0;
   std::int64_t n_cols = 0;
-  std::int64_t n_rows = 0;  ///< the size of the bucket: of rows or outputs, as `rows` says
+  std::int64_t x_width = 0;  ///< the number of columns of x; 0 if it is n_cols
+  std::int64_t n_rows = 0;   ///< the size of the bucket: of rows or outputs, as `rows` says
   ProductRows rows = ProductRows::of_tokens;
 };
 
@@ -66,6 +75,11 @@ struct ProductPlan {
   ProductPlan(ScratchPlan& scratch, std::int64_t n_rows, std::int64_t n_cols, bool has_norm);
 };
 std::vector<Launch> product_launches(const LaunchContext& context, const ProductArgs& args,
+                                     const ProductPlan& plan);
+/// Several products of the same rows with the same norm. If the norm is a separate launch, it runs
+/// once for all of them.
+std::vector<Launch> product_launches(const LaunchContext& context,
+                                     std::span<const ProductArgs> products,
                                      const ProductPlan& plan);
 
 }  // namespace bitaxon::vulkan

@@ -1,10 +1,12 @@
-//   dt = clip(softplus(r * dt_weight + dt_bias)); a = -exp(a_log)
-//   h = exp(dt * a) * h + dt * u * B;   y = (h . C + skip * u) * silu(z)
+//   dt' = clip(softplus(raw + dt_bias)), raw = dt or r * dt_weight;  a = -exp(a_log)
+//   h = exp(dt' * a) * h + dt' * u * B;   y = (h . C + skip * u) * silu(z)
+//   B and C are RMS-normalized first if there are norms.
 #include "vulkan/kernels/selective_scan.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "bitaxon/error.h"
 #include "ops/selective_scan.h"
@@ -28,6 +30,9 @@ constexpr std::int64_t kChunkRows = 64;
 /// loops over them are unrolled.
 constexpr std::int64_t kMostStates = 256;
 
+/// A device may lack infinity, so this bound stands for none.
+constexpr float kMostFloat = std::numeric_limits<float>::max();
+
 struct ScanPlan {
   ScanSizes sizes;
   ScanVariant variant;
@@ -50,9 +55,8 @@ struct ScanPlan {
 /// The part of a launch that is the same for whole segments and for chunks.
 Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
   const std::uint32_t group = group_size(context.caps, kGroupSize);
-  if (context.has(dt) || context.has(b_norm))
-    throw Error(ErrorKind::unsupported, "[selective_scan] dt: not supported by this device yet");
   const auto options = context.params<SelectiveScanParams>();
+  const ScanColumns columns(context);
   const auto strides = context.strides(h);
   Launch launch;
   launch.specialization = {{BX_SELECTIVE_SCAN_GROUP_SIZE, group},
@@ -60,20 +64,27 @@ Launch rows_launch(const LaunchContext& context, const ScanPlan& plan) {
                            {BX_SELECTIVE_SCAN_LANES, plan.variant.lanes},
                            {BX_SELECTIVE_SCAN_ROWS_AHEAD, plan.variant.rows_ahead},
                            {BX_SELECTIVE_SCAN_A_LOG_FORM, context.form(a_log)},
-                           {BX_SELECTIVE_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)}};
+                           {BX_SELECTIVE_SCAN_DT_WEIGHT_FORM, context.form(dt_weight)},
+                           {BX_SELECTIVE_SCAN_HAS_NORMS, context.has(b_norm) ? 1U : 0U}};
   launch.set_push(SelectiveScanPush{.dt_weight = context.address(dt_weight),
                                     .dt_bias = context.address(dt_bias),
                                     .a_log = context.address(a_log),
                                     .skip = context.address(skip),
+                                    .b_norm = context.address(b_norm).data,
+                                    .c_norm = context.address(c_norm).data,
                                     .d_inner = to_uint(plan.sizes.d_inner),
+                                    .params_width = to_uint(columns.width),
+                                    .first_b = to_uint(columns.first),
                                     .slot_stride = strides.slot,
                                     .version_stride = strides.version,
                                     .chunk_rows = to_uint(plan.variant.chunk_rows),
                                     .dt_min = options.dt_min,
-                                    .dt_max = options.dt_max});
+                                    .dt_max = std::min(options.dt_max, kMostFloat),
+                                    .eps = options.eps});
   launch.bindings = {context.step(),
                      context.bind(u, Access::read),
                      context.bind(params, Access::read),
+                     context.bind(context.has(dt) ? dt : params, Access::read),
                      context.bind(z, Access::read),
                      context.bind(h, Access::read_write),
                      context.bind(y, Access::write)};

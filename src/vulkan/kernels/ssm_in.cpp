@@ -1,8 +1,9 @@
-//   v, z = split(in_proj @ rms(x))
+//   v, z = split(in_proj @ rms(x) + in_bias)
 //   u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e]), older rows from the tail
 #include "ops/ssm_in.h"
 
-#include "bitaxon/error.h"
+#include <array>
+
 #include "shaders/params/ssm_in.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
@@ -49,8 +50,11 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
                            {BX_SSM_IN_VEC_FORM, context.form(in_proj)},
                            {BX_SSM_IN_VEC_NORM_FORM, context.form(norm)},
                            {BX_SSM_IN_VEC_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup}};
+                           {BX_SSM_IN_VEC_OUTS, kOutsPerSubgroup},
+                           {BX_SSM_IN_VEC_HAS_BIAS, context.has(in_bias) ? 1U : 0U},
+                           {BX_SSM_IN_VEC_HAS_CONV_BIAS, context.has(conv_bias) ? 1U : 0U}};
   launch.set_push(SsmInVecPush{.in_proj = context.address(in_proj),
+                               .in_bias = context.address(in_bias),
                                .norm = context.address(norm),
                                .conv_weight = context.address(conv_weight),
                                .conv_bias = context.address(conv_bias),
@@ -73,7 +77,8 @@ Launch conv_launch(const LaunchContext& context, const SsmInPlan& plan) {
   Launch launch;
   launch.shader = Shader::ssm_conv;
   launch.specialization = {{BX_SSM_CONV_GROUP_SIZE, group},
-                           {BX_SSM_CONV_FORM, context.form(conv_weight)}};
+                           {BX_SSM_CONV_FORM, context.form(conv_weight)},
+                           {BX_SSM_CONV_HAS_BIAS, context.has(conv_bias) ? 1U : 0U}};
   launch.set_push(SsmConvPush{.conv_weight = context.address(conv_weight),
                               .conv_bias = context.address(conv_bias),
                               .d_inner = to_uint(plan.d_inner),
@@ -105,22 +110,21 @@ Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
-  if (context.has(in_bias) || !context.has(conv_bias))
-    throw Error(ErrorKind::unsupported, "[ssm_in] in_bias: not supported by this device yet");
   if (plan.n_rows == 1) return {vec_launch(context, plan)};
 
-  ProductArgs args{.x = context.bind(x, Access::read),
-                   .y = context.scratch(plan.v, Access::write),
-                   .weight = {context.form(in_proj), context.address(in_proj)},
-                   .norm = {context.form(norm), context.address(norm)},
-                   .eps = context.params<SsmInParams>().eps,
-                   .n_out = plan.d_inner,
-                   .n_cols = plan.d_model,
-                   .n_rows = plan.n_rows};
-  std::vector<Launch> all = product_launches(context, args, plan.product);
-  args.y = context.bind(z, Access::write);
-  args.weight_row = plan.d_inner;
-  for (Launch& gate : product_launches(context, args, plan.product)) all.push_back(std::move(gate));
+  const ProductArgs of_v{.x = context.bind(x, Access::read),
+                         .y = context.scratch(plan.v, Access::write),
+                         .weight = {context.form(in_proj), context.address(in_proj)},
+                         .bias = {context.form(in_bias), context.address(in_bias)},
+                         .norm = {context.form(norm), context.address(norm)},
+                         .eps = context.params<SsmInParams>().eps,
+                         .n_out = plan.d_inner,
+                         .n_cols = plan.d_model,
+                         .n_rows = plan.n_rows};
+  ProductArgs of_z = of_v;
+  of_z.y = context.bind(z, Access::write);
+  of_z.weight_row = plan.d_inner;
+  std::vector<Launch> all = product_launches(context, std::array{of_v, of_z}, plan.product);
   all.push_back(conv_launch(context, plan));
   if (plan.d_conv > 1) all.push_back(tail_launch(context, plan));
   return all;
