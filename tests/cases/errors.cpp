@@ -39,11 +39,14 @@ std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int
 }
 
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,
-                                   std::optional<std::size_t> norm, double eps) {
+                                   std::optional<std::size_t> norm, double eps,
+                                   std::optional<std::size_t> n_cols) {
   const std::vector<float> weight = norm ? values_of(p.weights()[*norm]) : std::vector<float>();
   std::vector<NormedRow> rows;
-  for (std::int64_t r = 0; r < p.valid_rows(p.inputs()[x].row_space); ++r)
-    rows.push_back(normed(input_row(p, x, r), weight, eps));
+  for (std::int64_t r = 0; r < p.valid_rows(p.inputs()[x].row_space); ++r) {
+    const auto row = input_row(p, x, r);
+    rows.push_back(normed(row.first(n_cols.value_or(row.size())), weight, eps));
+  }
   return rows;
 }
 
@@ -69,9 +72,17 @@ std::vector<double> allowed_of(std::span<const Rounded> results) {
   return allowed;
 }
 
+void add_bias(const CaseWeight& bias, std::vector<Rounded>& results) {
+  const std::vector<float> values = values_of(bias);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    results[i] = results[i] + Rounded{static_cast<double>(values[i % values.size()])};
+}
+
 ResultErrors linear_errors(const OpProblem& p, const std::vector<NormedRow>& rows,
-                           std::size_t weight, std::optional<std::size_t> residual) {
+                           std::size_t weight, std::optional<std::size_t> residual,
+                           std::optional<std::size_t> bias) {
   std::vector<Rounded> results = products(p.weights()[weight], rows);
+  if (bias) add_bias(p.weights()[*bias], results);
   if (residual) {
     const std::size_t n_out = results.size() / std::max<std::size_t>(rows.size(), 1);
     for (std::size_t i = 0; i < results.size(); ++i) {

@@ -30,9 +30,11 @@ class WeightRows {
 
 /// A valid row of a float input: all elements with this index of the first axis.
 std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int64_t row);
-/// All valid rows of the input x. The rows are normalized if there is a norm.
+/// All valid rows of the input x, or the first n_cols columns of these rows. The rows are
+/// normalized if there is a norm.
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,
-                                   std::optional<std::size_t> norm, double eps);
+                                   std::optional<std::size_t> norm, double eps,
+                                   std::optional<std::size_t> n_cols = {});
 /// The products rows @ matrix^T. The result has the shape [rows, rows of the matrix].
 std::vector<Rounded> products(const CaseWeight& weight, const std::vector<NormedRow>& rows);
 
@@ -40,8 +42,12 @@ std::vector<Rounded> products(const CaseWeight& weight, const std::vector<Normed
 double allowed_of(const Rounded& result);
 std::vector<double> allowed_of(std::span<const Rounded> results);
 
-/// The allowed errors of rows @ matrix^T + residual.
+/// Adds the vector `bias` to each row of `results`.
+void add_bias(const CaseWeight& bias, std::vector<Rounded>& results);
+
+/// The allowed errors of rows @ matrix^T + bias + residual.
 ResultErrors linear_errors(const OpProblem& p, const std::vector<NormedRow>& rows,
-                           std::size_t weight, std::optional<std::size_t> residual);
+                           std::size_t weight, std::optional<std::size_t> residual,
+                           std::optional<std::size_t> bias = {});
 
 }  // namespace bitaxon::test

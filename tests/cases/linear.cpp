@@ -13,11 +13,13 @@ struct Spec {
   Format format = Format::f32;
   std::int64_t rows = 96;
   std::int64_t cols = 256;
+  std::int64_t columns_beyond = 0;  ///< columns of x that the product does not read
   std::vector<CaseSegment> segments = one_segment(5, 3);
   std::int64_t capacity = 0;
   double x_spread = 1;
   bool norm = false;
   float eps = 1e-6F;
+  bool bias = false;
   bool residual = false;
   RowSelect select = RowSelect::all;
   RowSpace x_space = RowSpace::rows;
@@ -29,14 +31,16 @@ void build(OpProblem& p, const Spec& spec) {
   const double spread = 1 / std::sqrt(static_cast<double>(spec.cols));
   const auto weight = p.add_weight(spec.format, {1, spec.rows, spec.cols}, spread);
   const std::int64_t row[] = {spec.cols};
-  const auto x = spec.x.empty() ? p.add_input(spec.cols, spec.x_spread, spec.x_space)
-                                : p.add_input<float>(row, spec.x, spec.x_space);
+  const auto x = spec.x.empty()
+                     ? p.add_input(spec.cols + spec.columns_beyond, spec.x_spread, spec.x_space)
+                     : p.add_input<float>(row, spec.x, spec.x_space);
   const auto norm = spec.norm ? p.add_weight(Format::f32, {1, 1, spec.cols}, 0.3, 1) : 0;
   const auto residual =
       spec.residual ? p.add_input(spec.rows, spec.norm ? 1 : spec.x_spread, spec.x_space) : 0;
+  const auto bias = spec.bias ? p.add_weight(Format::f32, {1, 1, spec.rows}, 1) : 0;
   p.errors = [=](const OpProblem& problem) {
     auto rows = normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt,
-                            static_cast<double>(spec.eps));
+                            static_cast<double>(spec.eps), static_cast<std::size_t>(spec.cols));
     if (spec.select == RowSelect::outputs) {
       std::vector<NormedRow> selected;
       for (std::uint32_t o = 0; o < problem.step.n_outputs; ++o)
@@ -44,7 +48,8 @@ void build(OpProblem& p, const Spec& spec) {
       rows = std::move(selected);
     }
     return linear_errors(problem, rows, weight,
-                         spec.residual ? std::optional(residual) : std::nullopt);
+                         spec.residual ? std::optional(residual) : std::nullopt,
+                         spec.bias ? std::optional(bias) : std::nullopt);
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     LinearOptions options;
@@ -54,6 +59,7 @@ void build(OpProblem& p, const Spec& spec) {
       options.norm = h.weights[norm];
       options.eps = spec.eps;
     }
+    if (spec.bias) options.bias = h.weights[bias];
     if (spec.residual) options.residual = h.inputs[residual];
     return {linear(h.inputs[x], h.weights[weight], options)};
   };
@@ -90,6 +96,68 @@ void add_model_cases(std::vector<OpCase>& cases) {
   cases.push_back(
       make("model_x_proj", kModel,
            {.format = Format::nf4_g64, .rows = 33, .cols = 7680, .segments = one_segment(3, 9)}));
+}
+
+/// Cases with a bias, and with an x of more columns than the weight. Backends use one kernel for few
+/// rows and another for many rows.
+void add_bias_cases(std::vector<OpCase>& cases) {
+  for (std::uint32_t n : {1U, 5U, 33U, 70U})
+    for (Format format : {Format::f16, Format::q4_g64, Format::nf4_nested})
+      cases.push_back(make(fmt::format("bias_{}_rows_{}", n, name_of(format)),
+                           format == Format::f16 ? kEdge : kEdge | kExhaustive,
+                           {.format = format,
+                            .rows = 70,
+                            .cols = 192,
+                            .segments = one_segment(n, 0),
+                            .norm = true,
+                            .bias = true,
+                            .residual = true}));
+  for (std::uint32_t n : {1U, 5U, 33U}) {
+    const std::string rows = "_rows_" + std::to_string(n);
+    const auto segments = one_segment(n, 0);
+    for (Format format : {Format::f32, Format::q4_g64})
+      cases.push_back(make(
+          fmt::format("wide_x{}_{}", rows, name_of(format)), kEdge,
+          {.format = format, .rows = 33, .cols = 64, .columns_beyond = 32, .segments = segments}));
+    cases.push_back(make("wide_x_normed" + rows, kEdge,
+                         {.format = Format::f16,
+                          .rows = 70,
+                          .cols = 48,
+                          .columns_beyond = 32,
+                          .segments = segments,
+                          .norm = true,
+                          .bias = true}));
+    cases.push_back(make("wide_x_odd_sizes" + rows, kEdge,
+                         {.rows = 13,
+                          .cols = 37,
+                          .columns_beyond = 5,
+                          .segments = segments,
+                          .norm = true,
+                          .bias = true,
+                          .residual = true}));
+    // The number of columns that are read is a multiple of 4, but the width of x is not.
+    for (bool norm : {false, true})
+      cases.push_back(
+          make((norm ? "wide_x_unaligned_normed" : "wide_x_unaligned") + rows, kEdge,
+               {.rows = 17, .cols = 8, .columns_beyond = 6, .segments = segments, .norm = norm}));
+  }
+  cases.push_back(make("wide_x_unaligned_q4", kEdge,
+                       {.format = Format::q4_g32, .rows = 17, .cols = 64, .columns_beyond = 3}));
+  for (bool norm : {false, true})
+    cases.push_back(make(norm ? "wide_x_normed_outputs" : "wide_x_outputs", kEdge,
+                         {.cols = 36,
+                          .columns_beyond = 7,
+                          .segments = mixed_segments(),
+                          .norm = norm,
+                          .bias = true,
+                          .select = RowSelect::outputs}));
+  cases.push_back(make("model_dt_proj", kModel,
+                       {.format = Format::q4_g64,
+                        .rows = 8192,
+                        .cols = 256,
+                        .columns_beyond = 32,
+                        .segments = one_segment(3, 9),
+                        .norm = true}));
 }
 
 }  // namespace
@@ -155,6 +223,7 @@ std::vector<OpCase> linear_cases() {
                        {.segments = one_segment(1, 0), .select = RowSelect::outputs}));
   cases.push_back(
       make("segments_in", kPlain, {.segments = three_segments(), .x_space = RowSpace::outputs}));
+  add_bias_cases(cases);
   add_model_cases(cases);
   return cases;
 }

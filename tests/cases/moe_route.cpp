@@ -20,6 +20,7 @@ struct Spec {
   std::int64_t capacity = 0;
   bool norm = true;
   bool shared = true;
+  bool renormalize = false;
   double x_spread = 1;
   double gate_spread = 1;                 ///< size of the logits: their root mean square
   std::vector<std::int64_t> copies = {};  ///< expert e has the gate row of expert copies[e]
@@ -99,7 +100,14 @@ std::vector<double> gate_errors(const Spec& spec, std::span<const Rounded> logit
         expect_decided(row[order[k]], row[order[k + 1]], gates[order[k]].value,
                        gates[order[k + 1]].value);
     }
-    for (std::size_t k = 0; k < top_k; ++k) allowed.push_back(allowed_of(gates[order[k]]));
+    Sum total;
+    for (std::size_t k = 0; k < top_k; ++k) total.add(gates[order[k]]);
+    for (std::size_t k = 0; k < top_k; ++k) {
+      const Rounded& gate = gates[order[k]];
+      // The gates that are divided are rounded to float32.
+      allowed.push_back(
+          allowed_of(spec.renormalize ? rounded(gate) / rounded(total.result()) : gate));
+    }
     allowed.push_back(shared_logits.empty() ? 0 : allowed_of(sigmoid_of(shared_logits[r])));
   }
   return allowed;
@@ -122,7 +130,7 @@ void build(OpProblem& p, const Spec& spec) {
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     const auto [normed, experts, gates] =
         moe_route(h.inputs[x], spec.norm ? h.weights[norm] : Tensor(), 1e-6F, h.weights[gate],
-                  spec.shared ? h.weights[shared] : Tensor(), spec.top_k);
+                  spec.shared ? h.weights[shared] : Tensor(), spec.top_k, spec.renormalize);
     return {normed, experts, gates};
   };
 }
@@ -165,6 +173,32 @@ std::vector<OpCase> moe_route_cases() {
   cases.push_back(make("many_experts_all_chosen", kEdge, {.n_experts = 256, .top_k = 256}));
   cases.push_back(make("without_shared", kEdge, {.segments = three_segments(), .shared = false}));
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
+  for (std::uint32_t n : {1U, 5U, 33U})
+    cases.push_back(make("renormalized_rows_" + std::to_string(n), kEdge,
+                         {.segments = one_segment(n, 0), .renormalize = true}));
+  for (std::uint32_t n : {1U, 33U})
+    cases.push_back(make("renormalized_128_experts_rows_" + std::to_string(n), kEdge,
+                         {.n_experts = 128,
+                          .top_k = 8,
+                          .segments = one_segment(n, 0),
+                          .shared = false,
+                          .renormalize = true}));
+  cases.push_back(make("renormalized_odd_sizes", kEdge,
+                       {.d_model = 13,
+                        .n_experts = 67,
+                        .top_k = 5,
+                        .segments = three_segments(),
+                        .norm = false,
+                        .renormalize = true}));
+  cases.push_back(make("renormalized_one_chosen", kEdge, {.top_k = 1, .renormalize = true}));
+  cases.push_back(
+      make("renormalized_every_expert", kEdge, {.n_experts = 6, .top_k = 6, .renormalize = true}));
+  cases.push_back(make("renormalized_small_gates", kEdge,
+                       {.top_k = 3, .renormalize = true, .gate_spread = 100}));
+  cases.push_back(make("renormalized_all_tied", kEdge,
+                       {.top_k = 3, .renormalize = true, .copies = {0, 0, 0, 0, 0, 0, 0, 0}}));
+  cases.push_back(
+      make("renormalized_nan_row", kEdge, {.top_k = 3, .renormalize = true, .nan_row = true}));
   cases.push_back(make("large_values", kEdge, {.x_spread = 1e18}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-18}));
   cases.push_back(make("model", kModel | kBench,

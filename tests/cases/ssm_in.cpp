@@ -1,4 +1,5 @@
 #include <cmath>
+#include <optional>
 
 #include "cases/errors.h"
 
@@ -14,6 +15,8 @@ struct Spec {
   std::vector<CaseSegment> segments = one_segment(5, 3);
   std::int64_t capacity = 0;
   bool norm = true;
+  bool in_bias = false;
+  bool conv_bias = true;
   double x_spread = 1;
 };
 
@@ -29,9 +32,11 @@ Rounded row_of_v(const OpProblem& p, const Spec& spec, std::size_t tail, std::sp
 }
 
 ResultErrors errors_of(const OpProblem& p, const Spec& spec, std::span<const Rounded> vz,
-                       std::size_t taps_at, std::size_t bias_at, std::size_t tail) {
+                       std::size_t taps_at, std::optional<std::size_t> bias_at, std::size_t tail) {
   const std::vector<float> taps = values_of(p.weights()[taps_at]);
-  const std::vector<float> bias = values_of(p.weights()[bias_at]);
+  const std::vector<float> bias = bias_at
+                                      ? values_of(p.weights()[*bias_at])
+                                      : std::vector<float>(static_cast<std::size_t>(spec.d_inner));
   const std::int64_t n_before = spec.d_conv - 1;
   ResultErrors errors(2);  // the errors of u and of z
   for (const SegmentWords& segment : p.segments()) {
@@ -65,23 +70,27 @@ void build(OpProblem& p, const Spec& spec) {
   const auto in_proj =
       p.add_weight(spec.format, {1, 2 * e, d}, 1 / std::sqrt(static_cast<double>(d)));
   const auto taps = p.add_weight(spec.vectors, {1, e, spec.d_conv}, 0.5);
-  const auto bias = p.add_weight(spec.vectors, {1, 1, e}, 0.3);
+  const auto bias = spec.conv_bias ? p.add_weight(spec.vectors, {1, 1, e}, 0.3) : 0;
+  const auto in_bias = spec.in_bias ? p.add_weight(spec.vectors, {1, 1, 2 * e}, 0.5) : 0;
   const auto tail = p.add_state(DType::f32, {spec.d_conv - 1, e});
   p.fill_state(tail, spec.norm ? 1 : spec.x_spread);
   p.errors = [=](const OpProblem& problem) {
     std::vector<Rounded> vz =
         products(problem.weights()[in_proj],
                  normed_rows(problem, x, spec.norm ? std::optional(norm) : std::nullopt, 1e-6));
+    if (spec.in_bias) add_bias(problem.weights()[in_bias], vz);
     // The reference rounds these values when it stores them.
     for (Rounded& value : vz) value = rounded(value);
-    return errors_of(problem, spec, vz, taps, bias, tail);
+    return errors_of(problem, spec, vz, taps, spec.conv_bias ? std::optional(bias) : std::nullopt,
+                     tail);
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     const auto [u, z] = ssm_in(h.inputs[x],
                                {.norm = spec.norm ? h.weights[norm] : Tensor(),
                                 .in_proj = h.weights[in_proj],
+                                .in_bias = spec.in_bias ? h.weights[in_bias] : Tensor(),
                                 .conv_weight = h.weights[taps],
-                                .conv_bias = h.weights[bias]},
+                                .conv_bias = spec.conv_bias ? h.weights[bias] : Tensor()},
                                1e-6F, h.states[tail]);
     return {u, z};
   };
@@ -143,6 +152,30 @@ std::vector<OpCase> ssm_in_cases() {
                          {.d_conv = d_conv, .segments = in_place(1), .capacity = 1}));
   cases.push_back(make("single_without_norm", kEdge,
                        {.segments = one_segment(1, 6), .capacity = 1, .norm = false}));
+  for (std::uint32_t n : {1U, 5U, 33U}) {
+    const std::string rows = "_rows_" + std::to_string(n);
+    const std::int64_t capacity = n == 1 ? 1 : 0;
+    cases.push_back(make("with_in_bias" + rows, kEdge,
+                         {.segments = one_segment(n, 6), .capacity = capacity, .in_bias = true}));
+    cases.push_back(
+        make("without_conv_bias" + rows, kEdge,
+             {.segments = one_segment(n, 6), .capacity = capacity, .conv_bias = false}));
+    cases.push_back(make("three_taps_odd_sizes_with_in_bias" + rows, kEdge,
+                         {.vectors = Format::f16,
+                          .d_model = 7,
+                          .d_inner = 13,
+                          .d_conv = 3,
+                          .segments = one_segment(n, 1),
+                          .capacity = capacity,
+                          .norm = false,
+                          .in_bias = true,
+                          .conv_bias = false}));
+  }
+  cases.push_back(make("segments_with_in_bias", kEdge,
+                       {.format = Format::q4_g32,
+                        .segments = three_segments(),
+                        .in_bias = true,
+                        .conv_bias = false}));
   for (std::uint32_t n : {1U, 2U})
     cases.push_back(make(n == 1 ? "model_single" : "model", kModel | kBench,
                          {.format = Format::q4_g64,
