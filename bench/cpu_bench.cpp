@@ -110,35 +110,68 @@ Measure experts(Format format, std::uint32_t n_rows, double wanted) {
       }};
 }
 
-Measure scan(std::uint32_t n_rows, double wanted) {
-  constexpr std::int64_t kInner = 7680, kStates = 16;
+Measure gated(Format format, std::uint32_t n_rows, double wanted) {
+  constexpr std::int64_t kWidth = 2560, kInner = 9728;
   const bool reading = n_rows == 1;
-  return {.name = fmt::format("selective_scan 7680x16, {} rows", n_rows),
-          .of = reading ? Of::reading : Of::updates,
-          .amount = reading ? 3.0 * 4 * kInner * kStates : 1.0 * kInner * kStates * n_rows,
+  constexpr double kElements = 2.0 * kWidth * kInner;
+  return {.name = fmt::format("swiglu {} {}x{}, {} rows", name_of(format), kInner, kWidth, n_rows),
+          .of = reading ? Of::reading : Of::multiplying,
+          .amount = reading ? 0 : 2 * kElements * n_rows,
           .wanted = wanted,
           .n_rows = n_rows,
-          .position = 5,
-          .cold_bytes = 4.0 * kInner * (3.0 * kStates + 3.0 * n_rows),
+          .cold_bytes = kElements * bytes_each(format),
           .add = [=](OpProblem& p) -> Recorder {
-            const auto u = p.add_input(kInner, 1);
-            const auto bcr = p.add_input(2 * kStates + 1, 1);
-            const auto z = p.add_input(kInner, 1);
-            const auto dt_weight = p.add_weight(Format::f32, {1, kInner, 1}, 1);
-            const auto dt_bias = p.add_weight(Format::f32, {1, 1, kInner}, 1, -3);
-            const auto a_log = p.add_weight(Format::f32, {1, kInner, kStates}, 1, 0.5);
-            const auto skip = p.add_weight(Format::f32, {1, 1, kInner}, 1);
-            const auto state = p.add_state(DType::f32, {kStates, kInner});
-            p.fill_state(state, 1);
+            const auto x = p.add_input(kWidth, 1);
+            const auto norm = p.add_weight(Format::f32, {1, 1, kWidth}, 0.3, 1);
+            const auto gate = p.add_weight(format, {1, kInner, kWidth}, 0.02);
+            const auto up = p.add_weight(format, {1, kInner, kWidth}, 0.02);
             return [=](const OpHandles& h) -> std::vector<Tensor> {
-              return {selective_scan(h.inputs[u], h.inputs[bcr], {}, h.inputs[z],
-                                     {.dt_weight = h.weights[dt_weight],
-                                      .dt_bias = h.weights[dt_bias],
-                                      .a_log = h.weights[a_log],
-                                      .skip = h.weights[skip]},
-                                     {.clip = TimeStepClip{1e-4F, 100}}, h.states[state])};
+              return {swiglu(
+                  h.inputs[x],
+                  {.norm = h.weights[norm], .gate = h.weights[gate], .up = h.weights[up]}, 1e-6F)};
             };
           }};
+}
+
+/// With full rank, the time step is an input, and B and C have norms.
+Measure scan(std::uint32_t n_rows, double wanted, bool full_rank = false) {
+  constexpr std::int64_t kInner = 7680, kStates = 16, kRank = 256;
+  const bool reading = n_rows == 1;
+  return {
+      .name =
+          fmt::format("selective_scan 7680x16{}, {} rows", full_rank ? " full rank" : "", n_rows),
+      .of = reading ? Of::reading : Of::updates,
+      .amount = reading ? 3.0 * 4 * kInner * kStates : 1.0 * kInner * kStates * n_rows,
+      .wanted = wanted,
+      .n_rows = n_rows,
+      .position = 5,
+      .cold_bytes = 4.0 * kInner * (3.0 * kStates + 3.0 * n_rows),
+      .add = [=](OpProblem& p) -> Recorder {
+        const auto u = p.add_input(kInner, 1);
+        const auto params = p.add_input(2 * kStates + (full_rank ? kRank : 1), 1);
+        const auto z = p.add_input(kInner, 1);
+        const auto dt = full_rank ? p.add_input(kInner, 1) : 0;
+        const auto dt_weight = full_rank ? 0 : p.add_weight(Format::f32, {1, kInner, 1}, 1);
+        const auto norm = full_rank ? p.add_weight(Format::f32, {1, 1, kStates}, 0.3, 1) : 0;
+        const auto dt_bias = p.add_weight(Format::f32, {1, 1, kInner}, 1, -3);
+        const auto a_log = p.add_weight(Format::f32, {1, kInner, kStates}, 1, 0.5);
+        const auto skip = p.add_weight(Format::f32, {1, 1, kInner}, 1);
+        const auto state = p.add_state(DType::f32, {kStates, kInner});
+        p.fill_state(state, 1);
+        return [=](const OpHandles& h) -> std::vector<Tensor> {
+          SelectiveScanWeights weights{
+              .dt_bias = h.weights[dt_bias], .a_log = h.weights[a_log], .skip = h.weights[skip]};
+          SelectiveScanOptions options{.eps = 1e-6F};
+          if (full_rank) {
+            weights.b_norm = weights.c_norm = h.weights[norm];
+          } else {
+            weights.dt_weight = h.weights[dt_weight];
+            options.clip = TimeStepClip{1e-4F, 100};
+          }
+          return {selective_scan(h.inputs[u], h.inputs[params], full_rank ? h.inputs[dt] : Tensor(),
+                                 h.inputs[z], weights, options, h.states[state])};
+        };
+      }};
 }
 
 /// Measures how much longer ssm_in takes than a linear op of the same shape. Both ops have so few
@@ -219,9 +252,13 @@ std::vector<Measure> measures() {
   all.push_back(experts(Format::nf4_g64, 128, 0.85));
   for (const std::uint32_t n_rows : {128u, 512u}) {
     all.push_back(scan(n_rows, 1.0 / 25));
+    all.push_back(scan(n_rows, 1.0 / 25, true));
+    all.push_back(gated(Format::q4_g64, n_rows, 1.3));
     all.push_back(convolution(n_rows, 0.3));
   }
-  all.push_back(scan(1, 0.65));
+  for (const bool full_rank : {false, true}) all.push_back(scan(1, 0.65, full_rank));
+  all.push_back(gated(Format::q4_g64, 1, 0.75));
+  all.push_back(gated(Format::nf4_g64, 1, 0.65));
   all.push_back(attention_over(4096, 0.6));
   return all;
 }
