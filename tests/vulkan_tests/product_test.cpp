@@ -10,6 +10,7 @@
 #include "bitaxon/ops.h"
 #include "shaders/params/product_tile.h"
 #include "shaders/params/product_vec.h"
+#include "shaders/params/rms_norm.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -43,9 +44,13 @@ struct Product {
   std::int64_t n_cols = 64;
   bool norm = false;
   bool residual = false;
+  bool bias = false;
+  std::int64_t columns_beyond = 0;  ///< columns of x that the product does not read
   /// The number of outputs. Only the rows of these outputs are computed. 0: every row is computed.
   std::int64_t outputs = 0;
 };
+
+constexpr std::size_t kY = 3;  // number of the result's binding
 
 struct Launches {
   std::vector<Launch> all;
@@ -59,17 +64,32 @@ Launches launches_of(const Product& product, const DeviceCaps& caps) {
     options.norm = graph.weight(weight_of(1, product.n_cols));
     options.eps = 1;
   }
+  if (product.bias) options.bias = graph.weight(weight_of(1, product.n_out));
   if (product.residual) options.residual = graph.input(DType::f32, {product.n_rows, product.n_out});
   if (product.outputs != 0) {
     options.select = RowSelect::outputs;
     options.n_outputs = product.outputs;
   }
-  linear(graph.input(DType::f32, {product.n_rows, product.n_cols}),
+  linear(graph.input(DType::f32, {product.n_rows, product.n_cols + product.columns_beyond}),
          graph.weight(weight_of(product.n_out, product.n_cols)), options);
   const NodeView node(graph, graph.nodes()[0]);
   const std::size_t scratch = linear_kernel.workspace(node, caps);
   const StateLayout layout;
   return {linear_kernel.launch(LaunchContext(caps, node, layout, scratch)), scratch};
+}
+
+/// The launches of swiglu.
+Launches swiglu_launches(std::int64_t n_rows, bool norm, const DeviceCaps& caps) {
+  Graph graph;
+  swiglu(graph.input(DType::f32, {n_rows, 64}),
+         {.norm = norm ? graph.weight(weight_of(1, 64)) : Tensor(),
+          .gate = graph.weight(weight_of(96, 64)),
+          .up = graph.weight(weight_of(96, 64))},
+         1);
+  const NodeView node(graph, graph.nodes()[0]);
+  const std::size_t scratch = swiglu_kernel.workspace(node, caps);
+  const StateLayout layout;
+  return {swiglu_kernel.launch(LaunchContext(caps, node, layout, scratch)), scratch};
 }
 
 template <class Params>
@@ -79,8 +99,6 @@ Params params_of(const Launch& launch) {
   std::memcpy(&params, launch.push.data(), sizeof(Params));
   return params;
 }
-
-constexpr std::size_t kY = 3;  // number of the result's binding
 
 TEST(ProductChoice, DependsOnTheNumberOfRows) {
   const DeviceCaps caps = small_caps();
@@ -153,6 +171,59 @@ TEST(ProductLaunches, TheNormOfATiledProductIsASeparateLaunch) {
   EXPECT_EQ(launches.all[1].shader, Shader::product_tile);
   EXPECT_EQ(launches.all[1].bindings[1].kind, Binding::Kind::scratch);
   EXPECT_EQ(launches_of({.n_rows = 64}, small_caps()).all.size(), 1U);
+}
+
+TEST(ProductLaunches, ReadTheFirstColumnsOfAWideInput) {
+  for (std::int64_t rows : {1, 64}) {
+    const Launches launches = launches_of(
+        {.n_rows = rows, .n_cols = 48, .norm = true, .bias = true, .columns_beyond = 32},
+        small_caps());
+    if (rows == 1) {
+      const auto params = params_of<ProductVecPush>(launches.all[0]);
+      EXPECT_EQ(params.n_cols, 48U);
+      EXPECT_EQ(params.x_width, 80U);
+      continue;
+    }
+    EXPECT_EQ(params_of<RmsNormPush>(launches.all[0]).x_width, 80U);
+    EXPECT_EQ(params_of<ProductTilePush>(launches.all[1]).x_width, 48U)
+        << "the norm has gathered the columns";
+  }
+}
+
+TEST(ProductLaunches, SwigluOfFewRowsTakesOneLaunch) {
+  for (std::int64_t rows : {1, 16}) {
+    const Launches launches = swiglu_launches(rows, true, small_caps());
+    ASSERT_EQ(launches.all.size(), 1U);
+    EXPECT_EQ(launches.scratch_bytes, 0U);
+    EXPECT_EQ(launches.all[0].shader, Shader::product_vec);
+  }
+}
+
+TEST(ProductLaunches, SwigluOfManyRowsComputesItsNormOnce) {
+  const Launches launches = swiglu_launches(64, true, small_caps());
+  ASSERT_EQ(launches.all.size(), 3U);
+  EXPECT_EQ(launches.scratch_bytes, 64U * (64 + 96) * 4);
+  EXPECT_EQ(launches.all[0].shader, Shader::rms_norm);
+  for (std::size_t i : {1U, 2U}) EXPECT_EQ(launches.all[i].shader, Shader::product_tile);
+  // The second product reads what the first has written.
+  EXPECT_EQ(launches.all[2].bindings[2].kind, Binding::Kind::scratch);
+  EXPECT_EQ(launches.all[2].bindings[2].offset_bytes, launches.all[1].bindings[kY].offset_bytes);
+  EXPECT_EQ(swiglu_launches(64, false, small_caps()).all.size(), 2U);
+}
+
+TEST(ProductLaunches, SwigluUsesMatrixUnits) {
+  DeviceCaps caps = small_caps();
+  caps.matrix_shapes = {{16, 16, 16}};
+  caps.shader_float16 = caps.memory_model = true;
+  Graph graph;
+  swiglu(graph.input(DType::f32, {64, 64}),
+         {.gate = graph.weight(weight_of(96, 64)), .up = graph.weight(weight_of(96, 64))}, 0);
+  const NodeView node(graph, graph.nodes()[0]);
+  const StateLayout layout;
+  LaunchContext context(caps, node, layout, swiglu_kernel.workspace(node, caps));
+  context.precision = Precision::fast;
+  for (const Launch& launch : swiglu_kernel.launch(context))
+    EXPECT_EQ(launch.shader, Shader::product_coop);
 }
 
 TEST(ProductLaunches, OnlyTheRowsOfOutputsAreComputed) {
