@@ -91,8 +91,11 @@ GoldenBound GoldenCase::bound() const {
 std::vector<std::vector<std::size_t>> GoldenCase::splits_of(const GoldenPrompt& prompt) {
   const std::size_t n = prompt.ids.size();
   if (n < 3) return {equal_pieces(n, 512), equal_pieces(n, 1)};
-  return {equal_pieces(n, 512), pieces_after(7, n, 64),
-          pieces_after(std::min<std::size_t>(n - 2, 512), n, 1), pieces_after(1, n, 33)};
+  std::vector<std::vector<std::size_t>> splits = {
+      equal_pieces(n, 512), pieces_after(7, n, 64),
+      pieces_after(std::min<std::size_t>(n - 2, 512), n, 1), pieces_after(1, n, 33)};
+  if (n <= 100) splits.push_back(equal_pieces(n, 1));  // row by row would take long otherwise
+  return splits;
 }
 
 GoldenRows GoldenCase::prefill(const GoldenPrompt& prompt, std::span<const std::size_t> pieces) {
