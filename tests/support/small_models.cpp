@@ -48,16 +48,28 @@ BitAxonConfig read_config(const std::filesystem::path& folder) {
   return BitAxonConfig::parse(text, "config.json", warnings);
 }
 
-StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed) {
+std::map<std::string, NamedTensor> random_tensors(const ModelSpec& spec, std::uint64_t seed) {
   WrappedBackend backend(open_device("reference").backend);
-  const Model model = Model::random(borrowed(backend), config.spec(), seed, {});
-  StoredModel stored{config, {}, {}};
-  for (const WeightSlot& slot : weight_slots(config.spec())) {
+  const Model model = Model::random(borrowed(backend), spec, seed, {});
+  std::map<std::string, NamedTensor> tensors;
+  for (const WeightSlot& slot : weight_slots(spec)) {
     const auto captured = backend.captured().find(slot.name());
     if (captured != backend.captured().end())
-      stored.tensors[slot.name()] = {slot.shape, captured->second.values};
+      tensors[slot.name()] = {slot.shape, captured->second.values};
   }
-  return stored;
+  return tensors;
+}
+
+StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed) {
+  return {config, random_tensors(config.spec(), seed), {}};
+}
+
+void write_random_model(const std::filesystem::path& folder, const std::string& config,
+                        std::uint64_t seed) {
+  std::vector<std::string> warnings;
+  const ModelSpec spec = describe_model(config, "config.json", warnings);
+  write_text(folder / "config.json", config);
+  write_tensors(folder / "model.safetensors", random_tensors(spec, seed));
 }
 
 void write_tensors(const std::filesystem::path& file,

@@ -37,7 +37,12 @@ struct StoredModel {
 /// Reads the configuration from the folder of a model.
 BitAxonConfig read_config(const std::filesystem::path& folder);
 
-/// The weights that Model::random makes from this seed.
+/// The weights that Model::random makes from this seed, by their first names.
+std::map<std::string, NamedTensor> random_tensors(const ModelSpec& spec, std::uint64_t seed);
+/// Writes a model of any family into an existing folder: `config` as config.json, and random weights
+/// in F32.
+void write_random_model(const std::filesystem::path& folder, const std::string& config,
+                        std::uint64_t seed);
 StoredModel random_stored(const BitAxonConfig& config, std::uint64_t seed);
 /// Writes config.json and model.safetensors into an existing folder. All tensors are F32.
 void write_model(const std::filesystem::path& folder, const StoredModel& model);
