@@ -43,12 +43,44 @@ bool matches(const std::vector<std::string>& globs, const std::string& name) {
   });
 }
 
-std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest& request) {
+/// The same weights in the formats of other programs, which repositories offer beside safetensors.
+const std::vector<std::string> kOtherWeights = {"pytorch_model*.bin",
+                                                "original/*.pth",
+                                                "consolidated*.pth",
+                                                "tf_model*.h5",
+                                                "flax_model*.msgpack",
+                                                "rust_model.ot",
+                                                "*.gguf",
+                                                "*.onnx",
+                                                "*.onnx_data",
+                                                "*.tflite"};
+
+/// Removes weights that this program cannot read, unless there are no others. The user can still
+/// name them with --include.
+void leave_out_other_weights(std::vector<ListedFile>& files, const DownloadWatch& watch) {
+  const bool has_readable = std::ranges::any_of(
+      files, [](const ListedFile& file) { return file.name.ends_with(".safetensors"); });
+  if (!has_readable) return;
+  const auto rest = std::ranges::partition(
+      files, [](const ListedFile& file) { return !matches(kOtherWeights, file.name); });
+  if (rest.empty()) return;
+  if (watch.note)
+    watch.note(
+        fmt::format("{} file{} in formats that are not read {} left out, such as \"{}\"; "
+                    "--include \"*\" fetches all",
+                    rest.size(), rest.size() == 1 ? "" : "s", rest.size() == 1 ? "is" : "are",
+                    printable(rest.begin()->name)));
+  files.erase(rest.begin(), rest.end());
+}
+
+std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest& request,
+                               const DownloadWatch& watch) {
   std::vector<ListedFile> chosen;
   for (const ListedFile& file : listing.files)
     if ((request.include.empty() || matches(request.include, file.name)) &&
         !matches(request.exclude, file.name))
       chosen.push_back(file);
+  if (request.include.empty()) leave_out_other_weights(chosen, watch);
   if (chosen.empty())
     throw Error(ErrorKind::io, fmt::format("{} at {}: expected a file{}, got none of its {}",
                                            request.repository, printable(request.revision),
@@ -173,7 +205,7 @@ class Download {
   std::vector<HubFile> find_files() {
     const HubListing listing = hub_.list();
     commit_ = listing.commit;
-    const std::vector<ListedFile> chosen = choose(listing, request_);
+    const std::vector<ListedFile> chosen = choose(listing, request_, watch_);
     refuse_unfetchable(chosen, hub_.shown_list());
     if (!request_.local_folder.empty()) refuse_own_folder(chosen);
     std::vector<HubFile> files;

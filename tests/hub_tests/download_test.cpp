@@ -66,6 +66,28 @@ TEST_F(DownloadTest, IncludeAndExcludeChooseFiles) {
   expect_refusal({"--exclude", "*"}, 1, {"--exclude"});
 }
 
+TEST_F(DownloadTest, WeightsInOtherFormatsAreLeftOut) {
+  add_some_files();
+  const std::vector<std::string> others = {"pytorch_model.bin", "pytorch_model-00001-of-00002.bin",
+                                           "model.q4.gguf", "onnx/model.onnx",
+                                           "original/consolidated.00.pth"};
+  for (const std::string& name : others) hub_.add(name, name, false);
+  hub_.add("tokenizer.model", "model", false);
+  download();
+  for (const std::string& name : others) EXPECT_FALSE(fs::exists(snapshot() / name)) << name;
+  EXPECT_TRUE(fs::exists(snapshot() / "model.safetensors"));
+  EXPECT_TRUE(fs::exists(snapshot() / "tokenizer.model"));
+  download({.repository = "owner/name", .include = {"*"}});
+  expect_all_here();
+}
+
+TEST_F(DownloadTest, OtherWeightsAreFetchedIfThereIsNothingElse) {
+  hub_.add("config.json", "{}", false);
+  hub_.add("model.gguf", "weights", false);
+  download();
+  EXPECT_TRUE(fs::exists(snapshot() / "model.gguf"));
+}
+
 TEST_F(DownloadTest, RevisionsAreRemembered) {
   add_some_files();
   std::string asked;

@@ -78,7 +78,7 @@ void add_download(CommandLine& line) {
       .show_default();
   command
       .add("--include", wanted->request.include,
-           "Fetch only files that match a GLOB; * also matches slashes (default: all)")
+           "Fetch only files that match a GLOB; * also matches slashes (default: all that run)")
       .type("GLOB");
   command.add("--exclude", wanted->request.exclude, "Do not fetch files that match a GLOB")
       .type("GLOB");
