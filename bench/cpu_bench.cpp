@@ -58,7 +58,9 @@ struct Measure {
 
 /// A lower bound of the bytes that one weight element takes.
 double bytes_each(Format format) {
-  return format == Format::f32 ? 4 : format == Format::f16 || format == Format::bf16 ? 2 : 0.5;
+  if (format == Format::f32) return 4;
+  if (format == Format::f16 || format == Format::bf16) return 2;
+  return format == Format::q8_g64 || format == Format::q8_rows ? 1 : 0.5;
 }
 
 Measure product(Format format, std::int64_t n_outputs, std::int64_t cols, std::uint32_t n_rows,
@@ -234,6 +236,10 @@ std::vector<Measure> measures() {
        {std::pair{15360, 2560}, {2560, 7680}, {4096, 2560}, {32000, 2048}}) {
     all.push_back(product(Format::q4_g64, n_outputs, cols, 1, 0.75));
     all.push_back(product(Format::nf4_g64, n_outputs, cols, 1, 0.65));
+    all.push_back(product(Format::q8_g64, n_outputs, cols, 1, 0.75));
+    all.push_back(product(Format::q8_rows, n_outputs, cols, 1, 0.75));
+    all.push_back(product(Format::mxfp4, n_outputs, cols, 1, 0.65));
+    all.push_back(product(Format::nvfp4, n_outputs, cols, 1, 0.65));
     all.push_back(product(Format::f16, n_outputs, cols, 1, 0.85));
     all.push_back(product(Format::bf16, n_outputs, cols, 1, 0.85));
   }
@@ -241,6 +247,8 @@ std::vector<Measure> measures() {
     for (const std::uint32_t n_rows : {128u, 512u}) {
       all.push_back(product(Format::q4_g64, n_outputs, cols, n_rows, 1.5));
       all.push_back(product(Format::nf4_g64, n_outputs, cols, n_rows, 1.2));
+      all.push_back(product(Format::q8_g64, n_outputs, cols, n_rows, 1.5));
+      all.push_back(product(Format::mxfp4, n_outputs, cols, n_rows, 1.1));
       for (const Format format : {Format::f16, Format::bf16, Format::f32})
         all.push_back(product(format, n_outputs, cols, n_rows, 0.8));
     }

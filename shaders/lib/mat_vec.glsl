@@ -67,14 +67,25 @@ void mat_vec_add_dense(const WeightAddress w, const uint form, const uint n_cols
   }
 }
 
-// mat_vec_add() for aligned weights of 4-bit codes. A lane reads 32 codes of each row at a time. It
-// computes the sum of code * x and the sum of x over the 32 columns, and scales both sums once.
+// The values of four codes of a word. `first` is the first of them: 0, or 4 for codes of 4 bits.
+vec4 mat_vec_codes(const uint word, const uint first, const uint form, const Codebook book) {
+  if (form_format(form) == BX_Q8) return vec4(uvec4(word) >> uvec4(0, 8, 16, 24) & 255u);
+  const uvec4 codes = uvec4(word) >> 4 * first + uvec4(0, 4, 8, 12) & 15u;
+  return form_affine(form) ? vec4(codes) : codebook_values(book, codes);
+}
+
+// mat_vec_add() for aligned weights of codes. A lane reads 16 bytes of each row at a time. For each
+// run of columns with the same scale (all or half of the 16 bytes), it computes the sum of code * x
+// and the sum of x, and scales both sums once.
 void mat_vec_add_coded(const WeightAddress w, const uint form, const uint n_cols,
                        const uint first_row, const uint end_row, const uint x_at,
                        const uint x_stride) {
-  const bool affine = form_format(form) == BX_Q4;
+  const bool affine = form_affine(form);
+  const uint halves = form_format(form) == BX_Q8 ? 1 : 2;  // vec4s in a word
+  const uint quad_cols = 16 * halves;
+  const uint run_words = form_group(form) % quad_cols == 0 ? 4 : 2;
   const Codebook book = codebook_of(w, form);
-  const uint n_quads = n_cols / 32;
+  const uint n_quads = n_cols / quad_cols;
   // All lanes run the same number of rounds, because codebook_values() may read from other lanes.
   for (uint mv_first = 0; mv_first < n_quads; mv_first += gl_SubgroupSize) {
     const bool inside = mv_first + gl_SubgroupInvocationID < n_quads;
@@ -82,36 +93,37 @@ void mat_vec_add_coded(const WeightAddress w, const uint form, const uint n_cols
     uvec4 codes[MV_OUTS];
     for (uint o = 0; o < MV_OUTS; ++o)
       codes[o] = Quads(w.data).at[min(first_row + o, end_row - 1) * n_quads + mv_quad];
-    float part[MV_OUTS * MV_ROWS];
-    float x_sum[MV_ROWS];
-    for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) part[i] = 0.0;
-    for (uint r = 0; r < MV_ROWS; ++r) x_sum[r] = 0.0;
-    for (uint mv_word = 0; mv_word < 4; ++mv_word) {
-      vec4 mv_low[MV_ROWS], mv_high[MV_ROWS];
-      for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) {
-        mv_low[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_quad * 8 + mv_word * 2);
-        mv_high[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_quad * 8 + mv_word * 2 + 1);
-        if (affine) x_sum[mv_r] += dot(mv_low[mv_r], vec4(1.0)) + dot(mv_high[mv_r], vec4(1.0));
+    for (uint mv_run = 0; mv_run < 4; mv_run += run_words) {
+      float part[MV_OUTS * MV_ROWS];
+      float x_sum[MV_ROWS];
+      for (uint i = 0; i < MV_OUTS * MV_ROWS; ++i) part[i] = 0.0;
+      for (uint r = 0; r < MV_ROWS; ++r) x_sum[r] = 0.0;
+      for (uint mv_word = mv_run; mv_word < mv_run + run_words; ++mv_word) {
+        vec4 mv_low[MV_ROWS], mv_high[MV_ROWS];  // mv_high is unused for codes of 8 bits
+        for (uint mv_r = 0; mv_r < MV_ROWS; ++mv_r) {
+          const uint mv_i = (mv_quad * 4 + mv_word) * halves;
+          mv_low[mv_r] = MV_X4(x_at + mv_r * x_stride, mv_i);
+          mv_high[mv_r] = halves == 2 ? MV_X4(x_at + mv_r * x_stride, mv_i + 1) : vec4(0.0);
+          if (affine) x_sum[mv_r] += dot(mv_low[mv_r], vec4(1.0)) + dot(mv_high[mv_r], vec4(1.0));
+        }
+        for (uint o = 0; o < MV_OUTS; ++o) {
+          const vec4 low = mat_vec_codes(codes[o].x, 0, form, book);
+          const vec4 high = halves == 2 ? mat_vec_codes(codes[o].x, 4, form, book) : vec4(0.0);
+          codes[o] = codes[o].yzwx;
+          for (uint r = 0; r < MV_ROWS; ++r)
+            part[o * MV_ROWS + r] += dot(low, mv_low[r]) + dot(high, mv_high[r]);
+        }
       }
       for (uint o = 0; o < MV_OUTS; ++o) {
-        const uvec4 low = codes[o].xxxx >> uvec4(0, 4, 8, 12) & 15u;
-        const uvec4 high = codes[o].xxxx >> uvec4(16, 20, 24, 28) & 15u;
-        codes[o] = codes[o].yzwx;
-        const vec4 low_values = affine ? vec4(low) : codebook_values(book, low);
-        const vec4 high_values = affine ? vec4(high) : codebook_values(book, high);
-        for (uint r = 0; r < MV_ROWS; ++r)
-          part[o * MV_ROWS + r] += dot(low_values, mv_low[r]) + dot(high_values, mv_high[r]);
-      }
-    }
-    for (uint o = 0; o < MV_OUTS; ++o) {
-      const uint group =
-          (min(first_row + o, end_row - 1) * n_cols + mv_quad * 32) / form_group(form);
-      const float scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
-      const float bias = affine ? bias_of(w, form, group) : 0.0;
-      for (uint r = 0; r < MV_ROWS; ++r) {
-        const uint i = o * MV_ROWS + r;
-        const float sum = affine ? scale * part[i] + bias * x_sum[r] : scale * part[i];
-        mv_acc[i] += inside ? sum : 0.0;
+        const uint at = min(first_row + o, end_row - 1) * n_cols + mv_quad * quad_cols;
+        const uint group = (at + mv_run * 4 * halves) / form_group(form);
+        const float scale = affine ? scale_of(w, form, group) : absmax_of(w, form, group);
+        const float bias = affine ? bias_of(w, form, group) : 0.0;
+        for (uint r = 0; r < MV_ROWS; ++r) {
+          const uint i = o * MV_ROWS + r;
+          const float sum = affine ? scale * part[i] + bias * x_sum[r] : scale * part[i];
+          mv_acc[i] += inside ? sum : 0.0;
+        }
       }
     }
   }

@@ -28,6 +28,9 @@ uvec2 part_address(uvec2 address, uint units) {
 }
 
 uint form_format(const uint form) { return form & 7u; }
+bool form_affine(const uint form) {
+  return form_format(form) == BX_Q4 || form_format(form) == BX_Q8;
+}
 uint form_scale_dtype(const uint form) { return form >> 3 & 3u; }
 uint form_bias_dtype(const uint form) { return form >> 5 & 3u; }
 bool form_nested(const uint form) { return (form & 128u) != 0; }
@@ -62,9 +65,9 @@ float bias_of(const WeightAddress w, const uint form, const uint group) {
   return dense_at(part_address(w.data, w.biases), form_bias_dtype(form), group);
 }
 
-// The tables of an nf4 weight are at w.biases. They begin with float codebook[16]. If absmax is
-// nested, these members follow: float offset, uint codes per nested scale, 2 words of padding,
-// float map[256], float nested_absmax[].
+// The tables of a weight with a codebook are at w.biases. They begin with float codebook[16]. If the
+// scales are coded in 8 bits, these members follow: float offset, uint scales per nested scale, 2
+// words of padding, float map[256], float nested_scales[].
 float codebook_at(const WeightAddress w, const uint code) {
   return Floats(part_address(w.data, w.biases)).at[code];
 }
@@ -81,14 +84,15 @@ float absmax_of(const WeightAddress w, const uint form, const uint group) {
   return sum;
 }
 
-// Element i of the flattened weight. This function reads any form, but is slow. 4-bit codes are in
-// the order of the elements, and the lowest four bits of a word hold the first code. (Stored nf4
-// weights have another order; packing changes it.)
+// Element i of the flattened weight. This function reads any form, but is slow. Codes are in the
+// order of the elements, and the lowest bits of a word hold the first code. (Stored nf4 weights have
+// another order; packing changes it.)
 float weight_at(const WeightAddress w, const uint form, const uint i) {
   if (form_format(form) < BX_Q4) return dense_at(w.data, form_format(form), i);
-  const uint code = Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;
+  const uint code = form_format(form) == BX_Q8 ? Words(w.data).at[i >> 2] >> 8u * (i & 3u) & 255u
+                                               : Words(w.data).at[i >> 3] >> 4u * (i & 7u) & 15u;
   const uint group = i / form_group(form);
-  if (form_format(form) == BX_Q4)
+  if (form_affine(form))
     return scale_of(w, form, group) * float(code) + bias_of(w, form, group);
   return codebook_at(w, code) * absmax_of(w, form, group);
 }

@@ -13,16 +13,33 @@
 
 const uint kWeightSliceCols = 16;
 
-// The codebooks of nf4 weights. There is room for two, because some shaders multiply by two weights
+// The codebooks of two weights. There is room for two, because some shaders multiply by two weights
 // at once.
 shared float weight_slice_codebooks[2 * 16];
 
-// Loads the codebook of an nf4 weight into table 0 or 1. The next barrier of the caller makes the
+// Loads the codebook of a weight that has one into table 0 or 1. The next barrier of the caller makes the
 // codebook visible to all invocations.
 void weight_slice_codebook(const WeightAddress w, const uint form, const uint table) {
   if (form_format(form) == BX_NF4 && gl_LocalInvocationID.x < 16)
     weight_slice_codebooks[16 * table + gl_LocalInvocationID.x] =
         codebook_at(w, gl_LocalInvocationID.x);
+}
+
+void weight_slice_bytes(const WeightAddress w, const uint form, const uint at, const bool inside) {
+  const uint group = at / form_group(form);
+  uvec4 codes = uvec4(0);
+  float scale = 0.0;
+  float bias = 0.0;
+  if (inside) {
+    codes = Quads(w.data).at[at / 16];
+    scale = scale_of(w, form, group);
+    bias = bias_of(w, form, group);
+  }
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    const uvec4 four = codes.xxxx >> uvec4(0, 8, 16, 24) & 255u;
+    codes = codes.yzwx;
+    WEIGHT_SLICE_PUT(i, scale * vec4(four) + bias);
+  }
 }
 
 void weight_slice_coded(const WeightAddress w, const uint form, const uint table, const uint at,
@@ -73,7 +90,7 @@ void weight_slice_any(const WeightAddress w, const uint form, const uint at, con
 }
 
 // Decodes columns [first_col, first_col + 16) of one row of the weight. `table` is the number of
-// the table that holds the codebook of an nf4 weight. Columns beyond the last column give zeros, as
+// the table that holds the codebook of the weight. Columns beyond the last column give zeros, as
 // do rows at or beyond `end_row`. first_col must be a multiple of 16.
 void weight_slice(const WeightAddress w, const uint form, const uint table, const uint n_cols,
                   const uint row, const uint end_row, const uint first_col) {
@@ -83,6 +100,8 @@ void weight_slice(const WeightAddress w, const uint form, const uint table, cons
     weight_slice_any(w, form, at, n_inside);
   else if (form_format(form) < BX_Q4)
     weight_slice_dense(w, form, at, n_inside);
+  else if (form_format(form) == BX_Q8)
+    weight_slice_bytes(w, form, at, n_inside > 0);  // rows end at multiples of 16
   else
     weight_slice_coded(w, form, table, at, n_inside > 0);  // rows end at multiples of 32
 }

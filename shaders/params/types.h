@@ -13,7 +13,7 @@ struct uvec2 {
 #endif
 
 // The address of a packed weight. The weight has up to three parts in one buffer: first elements or
-// codes, then scales (for nf4, absmax), then biases (for nf4, tables). Each part begins at a
+// codes, then scales, then biases (for a codebook, tables). Each part begins at a
 // multiple of 16 bytes.
 struct WeightAddress {
   uvec2 data;   // address, low word first
@@ -26,14 +26,16 @@ struct WeightAddress {
 //   bits 0..2    format: BX_F32, ...
 //   bits 3..4    dtype of the scales (affine): BX_F32, BX_F16, BX_BF16
 //   bits 5..6    dtype of the biases
-//   bit  7       nf4: absmax is coded in 8 bits
-//   bit  8       rows begin at multiples of 16 bytes, and no group of 32 codes straddles two scales
+//   bit  7       codebook: scales are coded in 8 bits
+//   bit  8       rows begin at multiples of 16 bytes (4-bit codes: 32 codes), and no run of 16 codes
+//                straddles two scales
 //   bits 9..31   codes per scale
 #define BX_F32 0u
 #define BX_F16 1u
 #define BX_BF16 2u
-#define BX_Q4 3u
-#define BX_NF4 4u
+#define BX_Q4 3u   // affine codes of 4 bits
+#define BX_NF4 4u  // 4-bit codes and a codebook
+#define BX_Q8 5u   // affine codes of 8 bits
 #define BX_FORM_ABSENT 7u
 
 #ifdef __cplusplus

@@ -62,8 +62,21 @@ void copy_columns(const WeightParts& from, PackedWeight& to) {
   to.columns = columns;
 }
 
-void read_quant_map(const WeightParts& from, PackedWeight& to) {
-  std::memcpy(to.quant_map.data(), from.quant_map.data(), sizeof(to.quant_map));
+/// The largest integer that stands for a value of the codebook. If all values are multiples of one
+/// number, as those of 4-bit floats are, an integer with which all values are exact.
+int range_of(const std::array<float, 16>& map, float largest) {
+  for (int range = kMaxTableInteger; range > kMaxTableInteger / 2; --range) {
+    const auto is_whole = [&](float value) {
+      const double scaled = static_cast<double>(value) / largest * range;
+      return std::abs(scaled - std::round(scaled)) < 1e-3;
+    };
+    if (std::ranges::all_of(map, is_whole)) return range;
+  }
+  return kMaxTableInteger;
+}
+
+void read_codebook(const WeightParts& from, PackedWeight& to) {
+  to.quant_map = codebook_values(to.desc, from);
   float largest = 0;
   for (const float value : to.quant_map) {
     // If a value is not finite, the scale becomes NaN, so that all products with the weight are
@@ -74,9 +87,19 @@ void read_quant_map(const WeightParts& from, PackedWeight& to) {
     }
     largest = std::max(largest, std::abs(value));
   }
-  to.map_scale = largest > 0 ? largest / static_cast<float>(kNf4Range) : 1;
+  to.map_scale = largest > 0 ? largest / static_cast<float>(range_of(to.quant_map, largest)) : 1;
   for (std::size_t i = 0; i < to.quant_map.size(); ++i)
     to.integer_map[i] = static_cast<std::int16_t>(std::lround(to.quant_map[i] / to.map_scale));
+}
+
+/// The factors of the matrices. For nvfp4, a stored scale of 1 gives 1.
+std::vector<float> factors_of(const WeightDesc& desc, const WeightParts& parts) {
+  if (desc.format == WeightFormat::affine) return {desc.factor};
+  if (desc.codebook != Codebook::nvfp4 || !desc.nested) return {1};
+  std::vector<float> factors;
+  for (std::int64_t matrix = 0; matrix < desc.n_matrices; ++matrix)
+    factors.push_back(nested_scale(desc, parts, matrix));
+  return factors;
 }
 
 }  // namespace
@@ -116,7 +139,8 @@ std::shared_ptr<const PackedWeight> pack_weight(const WeightDesc& desc, const We
                                      {packed->storage.get(), size_bytes});
                         });
       packed->tiles = packed->storage.get();
-      if (desc.format == WeightFormat::codebook) read_quant_map(parts, *packed);
+      if (desc.format == WeightFormat::codebook) read_codebook(parts, *packed);
+      packed->factors = factors_of(desc, parts);
       break;
   }
   return packed;
@@ -126,8 +150,8 @@ void decode_row(const PackedWeight& weight, std::int64_t matrix, std::int64_t ro
   const WeightDesc& desc = weight.desc;
   if (weight.layout) {
     for (std::int64_t c = 0; c < desc.cols; ++c)
-      out[c] = decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(), matrix,
-                                    row, c);
+      out[c] = decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(),
+                                    weight.factor(matrix), matrix, row, c);
   } else if (weight.columns != nullptr) {
     for (std::int64_t c = 0; c < desc.cols; ++c) out[c] = weight.columns[c * desc.rows + row];
   } else {
@@ -140,7 +164,8 @@ float decode_element(const PackedWeight& weight, std::int64_t row, std::int64_t 
   const WeightDesc& desc = weight.desc;
   if (weight.columns != nullptr) return weight.columns[col * desc.rows + row];
   if (weight.layout)
-    return decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(), 0, row, col);
+    return decode_tiled_element(*weight.layout, weight.tiles, weight.quant_map.data(),
+                                weight.factor(0), 0, row, col);
   float value = 0;
   decode(desc, weight.parts, row * desc.cols + col, {&value, 1});
   return value;

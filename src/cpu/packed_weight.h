@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "cpu/simd/tiles.h"
 #include "cpu/thread_pool.h"
@@ -27,10 +28,15 @@ struct PackedWeight {
   /// For the vectorized kernels.
   const float* columns = nullptr;
 
-  // The codebook of an NF4 weight in tiles.
+  // The codebook of a weight in tiles.
   std::array<float, 16> quant_map{};
   std::array<std::int16_t, 16> integer_map{};  ///< quant_map[c] is about integer_map[c] * map_scale
   float map_scale = 1;
+  /// One factor for all matrices, or one for each. product.h says what it multiplies.
+  std::vector<float> factors = {1};
+  float factor(std::int64_t matrix) const {
+    return factors[factors.size() == 1 ? 0 : static_cast<std::size_t>(matrix)];
+  }
 
   std::shared_ptr<std::byte> storage;
 

@@ -242,17 +242,21 @@ std::array<float, 16> codebook_values(const WeightDesc& desc, const WeightParts&
   return map;
 }
 
+float nested_scale(const WeightDesc& desc, const WeightParts& parts, std::int64_t index) {
+  const float scale = load_element<float>(parts.nested_scales.data(), index);
+  // The stored scale of an nvfp4 matrix is its largest magnitude. 2688 is the largest product of a
+  // scale, 448, and a value, 6.
+  return has_stored_table(desc) ? scale : scale / 2688.0F;
+}
+
 float block_scale(const WeightDesc& desc, const WeightParts& parts, std::int64_t block) {
   const bool stored_table = has_stored_table(desc);
   if (stored_table && !desc.nested) return load_element<float>(parts.scales.data(), block);
   const auto code = load_element<std::uint8_t>(parts.scales.data(), block);
   if (desc.codebook == Codebook::mxfp4) return e8m0_to_f32(code);
   if (desc.codebook == Codebook::nvfp4 && !desc.nested) return e4m3_to_f32(code);
-  const float scale =
-      load_element<float>(parts.nested_scales.data(), block / desc.nested_group_size);
-  // The stored scale of a matrix is its largest magnitude. 2688 is the largest product of a scale,
-  // 448, and a value, 6.
-  if (!stored_table) return e4m3_to_f32(code) * (scale / 2688.0F);
+  const float scale = nested_scale(desc, parts, block / desc.nested_group_size);
+  if (!stored_table) return e4m3_to_f32(code) * scale;
   // Rounds the product and then the sum to float, as bitsandbytes does. The product is computed in
   // double, where it is exact. This prevents the compiler from fusing product and sum, which would
   // round only once.

@@ -88,6 +88,8 @@ PartBytes part_bytes(const WeightDesc& desc);
 bool has_stored_table(const WeightDesc& desc);
 /// The 16 values of a codebook.
 std::array<float, 16> codebook_values(const WeightDesc& desc, const WeightParts& parts);
+/// The factor of nested scales `index`: an F32 scale of the file, or for nvfp4 a stored scale / 2688.
+float nested_scale(const WeightDesc& desc, const WeightParts& parts, std::int64_t index);
 /// The scale of one block of a codebook format.
 float block_scale(const WeightDesc& desc, const WeightParts& parts, std::int64_t block);
 

@@ -94,6 +94,10 @@ std::vector<OpCase> embed_cases() {
   for (Format format : kEveryFormat)
     cases.push_back(
         make("format_" + std::string(name_of(format)), tags_of(format), {.format = format}));
+  for (Format format : {Format::q8_g32, Format::fp4_g64, Format::nvfp4_nested})
+    cases.push_back(make("format_" + std::string(name_of(format)), kEdge, {.format = format}));
+  cases.push_back(
+      make("odd_rows_of_8_bits", kEdge, {.format = Format::q8_rows, .vocab_size = 37, .cols = 7}));
   for (std::uint32_t n : {1U, 2U, 16U, 33U})
     cases.push_back(
         make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, n == 16 ? 0 : 9)}));

@@ -28,7 +28,8 @@ WeightRow WeightRows::row(std::int64_t row) {
   parts.biases = no_biases_;
   decode(desc, parts, row * desc.cols, offsets_);
   for (std::size_t c = 0; c < offsets_.size(); ++c) offsets_[c] = values_[c] - offsets_[c];
-  return {values_, offsets_, 2};
+  // A factor may be multiplied with scale, bias and value.
+  return {values_, offsets_, desc.factor == 1 ? 2 : 5};
 }
 
 std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int64_t row) {

@@ -168,10 +168,14 @@ std::vector<OpCase> linear_cases() {
   for (Format format : kEveryFormat)
     cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .norm = true, .residual = true}));
+  for (Format format : {Format::q8_g32, Format::q8_g128, Format::fp4_g64, Format::nvfp4_nested})
+    cases.push_back(make("format_" + std::string(name_of(format)), kEdge,
+                         {.format = format, .norm = true, .residual = true}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
     cases.push_back(make("rows_" + std::to_string(n), kPlain, {.segments = one_segment(n, 0)}));
   // Backends choose kernels by the size of the bucket. In each bucket, the last rows are not valid.
-  for (Format format : {Format::f16, Format::q4_g64, Format::nf4_nested})
+  for (Format format :
+       {Format::f16, Format::q4_g64, Format::nf4_nested, Format::q8_g64, Format::nvfp4})
     for (std::uint32_t bucket : {1U, 2U, 4U, 8U, 16U, 32U, 128U})
       cases.push_back(make(fmt::format("bucket_{}_{}", bucket, name_of(format)),
                            format == Format::f16 ? kEdge : kEdge | kExhaustive,
@@ -191,6 +195,12 @@ std::vector<OpCase> linear_cases() {
   cases.push_back(
       make("odd_sizes", kEdge, {.rows = 13, .cols = 37, .norm = true, .residual = true}));
   cases.push_back(make("odd_sizes_bf16", kEdge, {.format = Format::bf16, .rows = 63, .cols = 129}));
+  cases.push_back(make("odd_rows_of_8_bits", kEdge,
+                       {.format = Format::q8_rows, .rows = 13, .cols = 37, .norm = true}));
+  cases.push_back(make("rows_of_8_bits_in_blocks_of_32", kEdge,
+                       {.format = Format::q8_rows, .rows = 33, .cols = 96, .norm = true}));
+  cases.push_back(make("groups_of_32_across_rows", kEdge,
+                       {.format = Format::nf4_g64, .rows = 33, .cols = 160, .norm = true}));
   for (Format format : {Format::nf4_g64, Format::nf4_nested})
     cases.push_back(make("blocks_across_rows_" + std::string(name_of(format)), kEdge,
                          {.format = format, .rows = 13, .cols = 37, .norm = true}));
@@ -211,7 +221,7 @@ std::vector<OpCase> linear_cases() {
            {.rows = 17, .cols = 3, .x = {1, kInf, 2, 1, -kInf, 2, 3, 2, 1, -1, 0, 1, kInf, 1, 1}}));
   std::vector<float> with_nan(5 * 128, 0.5F);
   with_nan[128 + 77] = std::numeric_limits<float>::quiet_NaN();
-  for (Format format : {Format::f16, Format::q4_g64, Format::nf4_g64})
+  for (Format format : {Format::f16, Format::q4_g64, Format::nf4_g64, Format::q8_rows})
     cases.push_back(make("nan_" + std::string(name_of(format)), kEdge,
                          {.format = format, .rows = 17, .cols = 128, .x = with_nan}));
   cases.push_back(make("three_segments", kPlain, {.segments = three_segments(), .residual = true}));

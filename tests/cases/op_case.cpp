@@ -32,9 +32,31 @@ double Random::uniform(double low, double high) {
 }
 
 std::string_view name_of(Format format) {
-  constexpr std::string_view kNames[] = {"f32",     "f16",     "bf16",       "q4_g32", "q4_g64",
-                                         "q4_g128", "nf4_g64", "nf4_nested", "nf4_g8", "nf4_g24"};
+  constexpr std::string_view kNames[] = {"f32",     "f16",     "bf16",        "q4_g32",  "q4_g64",
+                                         "q4_g128", "nf4_g64", "nf4_nested",  "nf4_g8",  "nf4_g24",
+                                         "q8_g32",  "q8_g64",  "q8_g128",     "q8_rows", "fp4_g64",
+                                         "mxfp4",   "nvfp4",   "nvfp4_nested"};
   return kNames[static_cast<std::size_t>(format)];
+}
+
+std::int64_t column_unit(Format format) {
+  switch (format) {
+    case Format::q4_g128:
+    case Format::q8_g128:
+      return 128;
+    case Format::q4_g64:
+    case Format::q8_g64:
+      return 64;
+    case Format::q4_g32:
+    case Format::q8_g32:
+    case Format::mxfp4:
+      return 32;
+    case Format::nvfp4:
+    case Format::nvfp4_nested:
+      return 16;
+    default:
+      return 1;
+  }
 }
 
 WeightParts CaseWeight::parts() const {
@@ -77,7 +99,7 @@ Bytes random_bytes(Random& random, std::int64_t n) {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-void make_affine4(CaseWeight& weight, Random& random, double spread) {
+void make_affine(CaseWeight& weight, Random& random, double spread) {
   WeightDesc& desc = weight.desc;
   desc.format = WeightFormat::affine;
   // Real files have positive and negative scales. In a real file the scales and the biases may both
@@ -85,15 +107,59 @@ void make_affine4(CaseWeight& weight, Random& random, double spread) {
   desc.dtype = desc.bias_dtype = desc.group_size == 64 ? DType::f16 : DType::f32;
   const std::int64_t n = desc.elements();
   BX_ASSERT(desc.cols % desc.group_size == 0, "affine groups end with the row");
-  weight.data = random_bytes(random, n / 2);
+  const double unit = desc.bits == 8 ? 1.0 / 16 : 1;  // the codes of 8 bits are 16 times as large
+  weight.data = random_bytes(random, n * desc.bits / 8);
   std::vector<float> scales(static_cast<std::size_t>(n / desc.group_size));
   for (float& scale : scales)
-    scale = static_cast<float>((random.below(2) == 0 ? 1 : -1) * random.uniform(0.5, 1.5) * spread /
-                               4.6);
+    scale = static_cast<float>((random.below(2) == 0 ? 1 : -1) * random.uniform(0.5, 1.5) * spread *
+                               unit / 4.6);
   const auto scale = [&](std::int64_t i) { return scales[static_cast<std::size_t>(i)]; };
   weight.scales = stored(desc.dtype, n / desc.group_size, scale);
   weight.biases = stored(desc.bias_dtype, n / desc.group_size, [&](std::int64_t i) {
-    return scale(i) * static_cast<float>(random.uniform(-8, -7));
+    return scale(i) * static_cast<float>(random.uniform(-8, -7) / unit);
+  });
+}
+
+/// The form that load_weight() gives to int8 weights.
+void make_rows_of_8_bits(CaseWeight& weight, Random& random, double spread) {
+  WeightDesc& desc = weight.desc;
+  desc.format = WeightFormat::affine;
+  desc.bits = 8;
+  desc.factor = kInt8Factor;
+  desc.group_size = desc.cols;
+  weight.data = random_bytes(random, desc.elements());
+  std::vector<float> scales(static_cast<std::size_t>(desc.n_matrices * desc.rows));
+  for (float& scale : scales) scale = static_cast<float>(random.uniform(1, 3) * spread);
+  const auto scale = [&](std::int64_t i) { return scales[static_cast<std::size_t>(i)]; };
+  weight.scales = stored(DType::f32, std::ssize(scales), scale);
+  weight.biases =
+      stored(DType::f32, std::ssize(scales), [&](std::int64_t i) { return -128.0F * scale(i); });
+}
+
+/// 4-bit floats with scales of 8 bits, which are about spread / 2.5.
+void make_fp4_of_mlx(CaseWeight& weight, Random& random, double spread, Codebook codebook,
+                     bool nested) {
+  WeightDesc& desc = weight.desc;
+  desc.format = WeightFormat::codebook;
+  desc.codebook = codebook;
+  desc.group_size = codebook == Codebook::mxfp4 ? 32 : 16;
+  desc.nested = nested;
+  BX_ASSERT(desc.cols % desc.group_size == 0, "groups end with the row");
+  const std::int64_t n = desc.elements();
+  weight.data = random_bytes(random, n / 2);
+  weight.scales = random_bytes(random, n / desc.group_size);
+  const int exponent = std::ilogb(spread / 2.5);
+  for (std::byte& scale : weight.scales) {
+    const auto random_part = std::to_integer<int>(scale);
+    scale = static_cast<std::byte>(codebook == Codebook::mxfp4
+                                       ? std::clamp(127 + exponent - random_part % 2, 0, 254)
+                                       : std::clamp(7 + exponent - random_part % 2, 0, 14) * 8 +
+                                             random_part / 32);
+  }
+  if (!nested) return;
+  desc.nested_group_size = desc.rows * desc.cols / desc.group_size;
+  weight.nested_scales = stored(DType::f32, desc.n_matrices, [&](std::int64_t) {
+    return static_cast<float>(random.uniform(0.5, 2) * 2688);
   });
 }
 
@@ -103,8 +169,12 @@ void make_nf4(CaseWeight& weight, Random& random, double spread) {
   const std::int64_t n = desc.elements();
   const std::int64_t n_blocks = divide_up(n, desc.group_size);
   weight.data = random_bytes(random, divide_up(n, 2));
-  weight.quant_map = stored(
-      DType::f32, 16, [&](std::int64_t i) { return kNf4Codebook[static_cast<std::size_t>(i)]; });
+  constexpr std::array<float, 8> kFp4 = {0, 1 / 192.F, 2 / 3.F, 1, 1 / 3.F, 0.5F, 1 / 6.F, 0.25F};
+  weight.quant_map = stored(DType::f32, 16, [&](std::int64_t i) {
+    const auto code = static_cast<std::size_t>(i);
+    if (desc.codebook == Codebook::nf4) return kNf4Codebook[code];
+    return code < 8 ? kFp4[code] : -kFp4[code - 8];
+  });
   if (!desc.nested) {
     weight.scales = stored(DType::f32, n_blocks, [&](std::int64_t) {
       return static_cast<float>(random.uniform(1, 3) * spread);
@@ -181,12 +251,31 @@ std::size_t OpProblem::add_weight(Format format, const Shape& shape, double spre
     case Format::q4_g64:
     case Format::q4_g128:
       desc.group_size = format == Format::q4_g32 ? 32 : format == Format::q4_g64 ? 64 : 128;
-      make_affine4(weight, random_, spread);
+      make_affine(weight, random_, spread);
+      break;
+    case Format::q8_g32:
+    case Format::q8_g64:
+    case Format::q8_g128:
+      desc.group_size = format == Format::q8_g32 ? 32 : format == Format::q8_g64 ? 64 : 128;
+      desc.bits = 8;
+      make_affine(weight, random_, spread);
+      break;
+    case Format::q8_rows:
+      make_rows_of_8_bits(weight, random_, spread);
+      break;
+    case Format::mxfp4:
+      make_fp4_of_mlx(weight, random_, spread, Codebook::mxfp4, false);
+      break;
+    case Format::nvfp4:
+    case Format::nvfp4_nested:
+      make_fp4_of_mlx(weight, random_, spread, Codebook::nvfp4, format == Format::nvfp4_nested);
       break;
     case Format::nf4_g64:
     case Format::nf4_nested:
     case Format::nf4_g8:
     case Format::nf4_g24:
+    case Format::fp4_g64:
+      desc.codebook = format == Format::fp4_g64 ? Codebook::fp4 : Codebook::nf4;
       desc.group_size = format == Format::nf4_g8 ? 8 : format == Format::nf4_g24 ? 24 : 64;
       desc.nested = format == Format::nf4_nested;
       make_nf4(weight, random_, spread);

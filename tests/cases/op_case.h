@@ -52,11 +52,22 @@ enum class Format : std::uint8_t {
   /// fill a vector.
   nf4_g8,
   nf4_g24,
+  q8_g32,
+  q8_g64,
+  q8_g128,
+  q8_rows,  ///< one group for each row of any length, and a factor: loaded int8
+  fp4_g64,  ///< NF4 with another table
+  mxfp4,
+  nvfp4,
+  nvfp4_nested,  ///< with a scale for each matrix
 };
-inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,       Format::bf16,
-                                          Format::q4_g32,  Format::q4_g64,    Format::q4_g128,
-                                          Format::nf4_g64, Format::nf4_nested};
+inline constexpr Format kEveryFormat[] = {Format::f32,     Format::f16,        Format::bf16,
+                                          Format::q4_g32,  Format::q4_g64,     Format::q4_g128,
+                                          Format::q8_g64,  Format::q8_rows,    Format::mxfp4,
+                                          Format::nf4_g64, Format::nf4_nested, Format::nvfp4};
 std::string_view name_of(Format format);
+/// Rows of this format have a multiple of this number of columns.
+std::int64_t column_unit(Format format);
 
 /// A weight in the form in which a file stores it.
 struct CaseWeight {

@@ -46,12 +46,15 @@ TEST(PackedWeight, EveryFormDecodesToTheSameBits) {
   };
   for (const Format format : kEveryFormat)
     for (const Shape& shape : shapes) {
-      const bool of_groups =
-          format == Format::q4_g32 || format == Format::q4_g64 || format == Format::q4_g128;
-      if (of_groups && shape[2] % (format == Format::q4_g128 ? 128 : 64) != 0) continue;
-      check(format, shape);
+      if (shape[2] % column_unit(format) == 0) check(format, shape);
     }
-  for (const Format format : {Format::f32, Format::f16, Format::bf16, Format::nf4_g64})
+  for (const Format format :
+       {Format::q8_g32, Format::q8_g128, Format::fp4_g64, Format::nvfp4_nested})
+    for (const Shape& shape : {Shape{1, 33, 256}, Shape{3, 20, 128}}) check(format, shape);
+  check(Format::nf4_g64, {2, 20, 96});  // a block extends over two rows
+  check(Format::q8_rows, {1, 20, 120});
+  for (const Format format :
+       {Format::f32, Format::f16, Format::bf16, Format::nf4_g64, Format::q8_rows})
     for (const Shape& shape : narrow) check(format, shape);
 }
 

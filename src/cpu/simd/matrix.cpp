@@ -28,14 +28,23 @@ const unsigned char* tile_data(const PackedWeight& weight, std::int64_t matrix, 
 
 CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile,
                      std::int64_t block) {
-  const bool nf4 = weight.desc.format == WeightFormat::codebook;
-  return {tile_data(weight, matrix, tile),
-          nf4 ? weight.integer_map.data() : nullptr,
-          nf4 ? weight.map_scale : 1.0F,
-          scale_type(weight.layout->dtype),
-          weight.desc.cols,
-          weight.layout->group,
-          block};
+  const TileLayout& layout = *weight.layout;
+  const bool table = layout.format == WeightFormat::codebook;
+  const unsigned char* data = tile_data(weight, matrix, tile);
+  return {.codes = table              ? Codes::table
+                   : layout.bits == 8 ? Codes::bytes
+                                      : Codes::nibbles,
+          .data = data,
+          .scales = data + layout.scales_offset(),
+          .data_stride = static_cast<std::int64_t>(layout.data_stride()),
+          .scale_stride = static_cast<std::int64_t>(layout.scale_stride()),
+          .table = table ? weight.integer_map.data() : nullptr,
+          .table_scale = table ? weight.map_scale : 1.0F,
+          .factor = weight.factor(matrix),
+          .scale_type = layout.scale_type,
+          .cols = weight.desc.cols,
+          .group = layout.group,
+          .block = block};
 }
 
 /// Splits n rows into runs of at most `max_rows` rows, with sizes as even as possible. Calls
@@ -80,8 +89,7 @@ void MatrixRows::prepare(const KernelArgs& args, const float* rows, std::int64_t
     if (precision == Precision::fast && weight != nullptr && is_coded(*weight))
       common = std::gcd(common, weight->layout->group);
   coded_ = common > 0;
-  // can_be_tiled() ensures that a group larger than kMaxBlock is a multiple of kMaxBlock.
-  block_ = std::min(common, kMaxBlock);
+  block_ = common <= kMaxBlock ? common : std::gcd(common, kMaxBlock);
   if (!coded_) return;
   args.pool.parallel_for(n, 10 * cols_, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r)
@@ -137,8 +145,8 @@ void tile_product(const KernelArgs& args, const PackedWeight& weight, std::int64
     });
     return;
   }
-  const bool nf4 = weight.desc.format == WeightFormat::codebook;
-  const float* quant_map = nf4 ? weight.quant_map.data() : nullptr;
+  const bool table = weight.desc.format == WeightFormat::codebook;
+  const float* quant_map = table ? weight.quant_map.data() : nullptr;
   const auto float_rows = [&](std::int64_t first, int count) {
     std::array<const float*, kMostRows> run{};
     for (int i = 0; i < count; ++i) run[static_cast<std::size_t>(i)] = rows.row(index(first + i));

@@ -66,7 +66,34 @@ BX_SIMD I32 load_u32(const unsigned char* from) {
 BX_SIMD I32 in_register(I32 v) { return v; }
 BX_SIMD void prefetch(const unsigned char* from) { hwy::Prefetch(from + 4096); }
 
+/// The floats of 8 bits, as formats/float8.h defines them.
+BX_SIMD F32 from_e8m0(I32 bits) {
+  const auto two = hn::Set(DI(), 0x00400000);  // 2^-127
+  const auto nan = hn::Set(DI(), 0x7fc00000);
+  I32 value = hn::ShiftLeft<23>(bits);
+  value = hn::IfThenElse(hn::Eq(bits, zero_i()), two, value);
+  return hn::BitCast(DF(), hn::IfThenElse(hn::Eq(bits, hn::Set(DI(), 255)), nan, value));
+}
+
+BX_SIMD F32 from_e4m3(I32 bits) {
+  const I32 magnitude = hn::And(bits, hn::Set(DI(), 0x7f));
+  const I32 sign = hn::ShiftLeft<24>(hn::And(bits, hn::Set(DI(), 0x80)));
+  // The bits in the places of float32, with another exponent. Numbers without an implicit one are
+  // corrected by arithmetic on normal numbers, because arithmetic on subnormal numbers is slow.
+  const F32 normal =
+      hn::BitCast(DF(), hn::Add(hn::ShiftLeft<20>(magnitude), hn::Set(DI(), 120 << 23)));
+  const F32 subnormal = multiply_add(normal, splat(2.0F), splat(-0x1p-6F));
+  const auto is_small = hn::RebindMask(DF(), hn::Lt(magnitude, hn::Set(DI(), 8)));
+  const I32 value = hn::BitCast(DI(), hn::IfThenElse(is_small, subnormal, normal));
+  const auto is_nan = hn::Eq(magnitude, hn::Set(DI(), 0x7f));
+  return hn::BitCast(DF(), hn::Or(sign, hn::IfThenElse(is_nan, hn::Set(DI(), 0x7fc00000), value)));
+}
+
 BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
+  if (type == ScaleType::e8m0 || type == ScaleType::e4m3) {
+    const I32 bits = hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<std::uint8_t, DI>(), from));
+    return type == ScaleType::e8m0 ? from_e8m0(bits) : from_e4m3(bits);
+  }
   if (type == ScaleType::f32) return hn::LoadU(DF(), reinterpret_cast<const float*>(from));
   const auto bits = hn::LoadU(DHalf(), reinterpret_cast<const std::uint16_t*>(from));
   if (type == ScaleType::bf16)
@@ -74,6 +101,7 @@ BX_SIMD F32 load_scales(const unsigned char* from, ScaleType type) {
   return hn::PromoteTo(DF(), hn::BitCast(hn::Rebind<hwy::float16_t, DI>(), bits));
 }
 
+template <Codes kCodes>
 BX_SIMD Table load_table(const std::int16_t* table) {
   alignas(16) std::uint8_t low[16] = {};
   alignas(16) std::uint8_t high[16] = {};
@@ -84,10 +112,12 @@ BX_SIMD Table load_table(const std::int16_t* table) {
   return {hn::LoadDup128(DBytes(), low), hn::LoadDup128(DBytes(), high)};
 }
 
-template <int kPlace, bool kTable>
+template <int kPlace, Codes kCodes>
 BX_SIMD I32 weights(I32 words, const Table& table) {
+  if constexpr (kCodes == Codes::bytes)
+    return hn::And(hn::ShiftRight<8 * kPlace>(words), hn::Set(DI(), 0x00ff00ff));
   const I32 codes = hn::And(hn::ShiftRight<4 * kPlace>(words), hn::Set(DI(), 0x000f000f));
-  if constexpr (!kTable) return codes;
+  if constexpr (kCodes == Codes::nibbles) return codes;
   const auto byte_of = [](hn::Vec<DBytes> values, I32 indices) HWY_ATTR {
     return hn::BitCast(DI(), hn::TableLookupBytes(values, hn::BitCast(DBytes(), indices)));
   };
@@ -105,10 +135,10 @@ BX_SIMD F32 look_up(I32 code, Map map) {
     return hn::GatherIndex(DF(), map, code);
 }
 
-template <int kShift>
+template <int kShift, int kMask>
 BX_SIMD I32 code_at(I32 words) {
   return hn::And(hn::BitCast(DI(), hn::ShiftRight<kShift>(hn::BitCast(DU(), words))),
-                 hn::Set(DI(), 15));
+                 hn::Set(DI(), kMask));
 }
 
 BX_SIMD I32 dot(I32 sum, I32 w, const std::int16_t* pair) {

@@ -7,13 +7,27 @@
 
 namespace bitaxon::cpu {
 
-enum class ScaleType { f32, f16, bf16 };
+/// The types of scales, and of dense weights. e8m0 and e4m3 are floats of 8 bits (formats/float8.h),
+/// which only the scales of codebooks have.
+enum class ScaleType { f32, f16, bf16, e8m0, e4m3 };
 
-/// One tile of a 4-bit weight.
+/// The kinds of codes.
+enum class Codes {
+  nibbles,  ///< 4 bits; a weight is scale * code + bias
+  bytes,    ///< 8 bits; a weight is (scale * code + bias) * factor
+  table     ///< 4 bits; a weight is quant_map[code] * (scale * factor)
+};
+
+/// One tile of a weight with codes. tiles.h describes the layout.
 struct CodedTile {
-  const unsigned char* data;  ///< aligned to 64
-  const int16_t* table;       ///< the 16 integers that stand for NF4 codes; nullptr for affine
-  float table_scale;          ///< for NF4, quant_map[c] is about table[c] * table_scale; else 1
+  Codes codes;
+  const unsigned char* data;    ///< the codes of the first group; aligned to 64
+  const unsigned char* scales;  ///< the scales of the first group
+  int64_t data_stride;          ///< bytes from the codes of a group to those of the next group
+  int64_t scale_stride;
+  const int16_t* table;  ///< the 16 integers that stand for the codes of a table; else nullptr
+  float table_scale;     ///< quant_map[c] is about table[c] * table_scale; 1 without a table
+  float factor;
   ScaleType scale_type;
   int64_t cols;
   int64_t group;
@@ -41,11 +55,11 @@ struct ProductKernels {
   int max_rows;
   void (*coded)(const CodedTile& tile, const CodedRow* rows, int n, float* out);
   void (*dense)(const DenseTile& tile, const float* const* rows, int n, float* out);
-  /// The product of a 4-bit tile with float rows. The result has the same bits as that of `decode`
+  /// The product of a tile with codes and float rows. The result has the same bits as that of `decode`
   /// followed by `dense`, but no decoded tile is stored.
   void (*coded_exact)(const CodedTile& tile, const float* quant_map, const float* const* rows,
                       int n, float* out);
-  /// Decodes a 4-bit tile: panel [cols][16]. quant_map: f32 [16] for NF4, nullptr for affine.
+  /// Decodes a tile: panel [cols][16]. quant_map: f32 [16] for a table, else nullptr.
   void (*decode)(const CodedTile& tile, const float* quant_map, float* panel);
 };
 

@@ -6,7 +6,7 @@
 namespace bitaxon::cpu {
 
 /// The largest |q| of a coded row. It is so small that the sum of kMaxBlock products of kRowRange
-/// and the largest integer weight, kNf4Range, fits in 32 bits.
+/// and the largest integer weight, kMaxTableInteger, fits in 32 bits.
 inline constexpr float kRowRange = 16383;
 
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps). The mean is computed from sixteen partial

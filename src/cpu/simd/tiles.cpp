@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 
+#include "formats/float8.h"
 #include "formats/float_bytes.h"
 
 namespace bitaxon::cpu {
@@ -44,79 +46,154 @@ std::uint32_t parted(std::uint32_t word) {
   return word;
 }
 
-/// Rearranges the codes in n * 16 words, each of which has eight columns of one row, as the kernels
-/// expect them. In stored NF4 weights, the two columns of each byte are swapped.
-void part_columns(WeightFormat format, std::int64_t n, std::byte* codes) {
+/// Rearranges the four codes of a word in the same way.
+std::uint32_t parted_bytes(std::uint32_t word) {
+  return (word & 0xff0000ffu) | (word & 0x0000ff00u) << 8 | (word & 0x00ff0000u) >> 8;
+}
+
+/// Rearranges the codes in n * 16 words, each of which has some columns of one row, as the kernels
+/// expect them. If `high_first`, the two columns of each stored byte are swapped.
+void part_columns(int bits, bool high_first, std::int64_t n, std::byte* codes) {
   for (std::int64_t i = 0; i < n; ++i) {
     std::array<std::uint32_t, kTileRows> words;
     std::byte* at = codes + static_cast<std::size_t>(i) * sizeof(words);
     std::memcpy(words.data(), at, sizeof(words));
-    for (std::uint32_t& word : words) word = parted(word);
-    if (format == WeightFormat::codebook)
+    for (std::uint32_t& word : words) word = bits == 8 ? parted_bytes(word) : parted(word);
+    if (high_first)
       for (std::uint32_t& word : words) word = word >> 16 | word << 16;
     std::memcpy(at, words.data(), sizeof(words));
   }
 }
 
-/// Packs a tile of a 4-bit weight with scales of type T. `element` is the index of the first
-/// element of the tile's first row.
+/// Packs a tile of codes with scales of type T. `element` is the index of the first element of the
+/// tile's first row.
 template <class T>
 void pack_coded(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
                 std::int64_t element, std::int64_t n_rows, std::byte* tile) {
-  const std::int64_t groups_per_row = desc.cols / layout.group;
-  const std::int64_t words_per_group = layout.group / 8;
-  const std::size_t codes_bytes = layout.codes_bytes();
-  for (std::int64_t group = element / layout.group, end = group + groups_per_row; group < end;
-       ++group) {
-    if (n_rows < kTileRows) std::memset(tile, 0, codes_bytes);
+  const std::int64_t codes_per_word = 32 / layout.bits;
+  const std::int64_t words_per_group = layout.group / codes_per_word;
+  const bool high_first = desc.format == WeightFormat::codebook && has_stored_table(desc);
+  std::byte* codes = tile;
+  std::byte* scales = tile + layout.scales_offset();
+  for (std::int64_t c = 0; c < desc.cols; c += layout.group) {
+    if (n_rows < kTileRows) std::memset(codes, 0, layout.codes_bytes());
     for (std::int64_t r = 0; r < n_rows; ++r) {
-      const std::int64_t word = (group + r * groups_per_row) * words_per_group;
+      const std::int64_t word = (element + r * desc.cols + c) / codes_per_word;
       for (std::int64_t i = 0; i < words_per_group; ++i)
-        store_element(load_element<std::uint32_t>(parts.data.data(), word + i), tile,
+        store_element(load_element<std::uint32_t>(parts.data.data(), word + i), codes,
                       i * kTileRows + r);
     }
-    part_columns(desc.format, words_per_group, tile);
-    tile += codes_bytes;
-    for (const auto& scales : {parts.scales, parts.biases})
-      if (!scales.empty())
-        tile = pack_lanes<T>(n_rows, tile, [&](std::int64_t r) {
-          return load_element<T>(scales.data(), group + r * groups_per_row);
+    part_columns(layout.bits, high_first, words_per_group, codes);
+    std::byte* to = scales;
+    for (const auto& stored : {parts.scales, parts.biases})
+      if (!stored.empty())
+        to = pack_lanes<T>(n_rows, to, [&](std::int64_t r) {
+          return load_element<T>(stored.data(), (element + r * desc.cols + c) / desc.group_size);
         });
+    codes += layout.data_stride();
+    scales += layout.scale_stride();
   }
+  // The rest of a tile whose scales are behind all codes.
+  const std::size_t used =
+      layout.scales_offset() +
+      static_cast<std::size_t>(layout.groups_per_row()) * layout.scale_stride();
+  if (used < layout.tile_bytes()) std::memset(tile + used, 0, layout.tile_bytes() - used);
 }
+
+ScaleType scale_type_of(const WeightDesc& desc) {
+  if (desc.format == WeightFormat::codebook)
+    return has_stored_table(desc)             ? ScaleType::f32
+           : desc.codebook == Codebook::mxfp4 ? ScaleType::e8m0
+                                              : ScaleType::e4m3;
+  return desc.dtype == DType::f16    ? ScaleType::f16
+         : desc.dtype == DType::bf16 ? ScaleType::bf16
+                                     : ScaleType::f32;
+}
+
+std::size_t size_of(ScaleType type) {
+  switch (type) {
+    case ScaleType::f32:
+      return 4;
+    case ScaleType::f16:
+    case ScaleType::bf16:
+      return 2;
+    case ScaleType::e8m0:
+    case ScaleType::e4m3:
+      break;
+  }
+  return 1;
+}
+
+float load_scale(ScaleType type, const std::byte* from, std::int64_t index) {
+  switch (type) {
+    case ScaleType::f32:
+      return load_element<float>(from, index);
+    case ScaleType::f16:
+      return load_float(DType::f16, from, index);
+    case ScaleType::bf16:
+      return load_float(DType::bf16, from, index);
+    case ScaleType::e8m0:
+      return e8m0_to_f32(load_element<std::uint8_t>(from, index));
+    case ScaleType::e4m3:
+      break;
+  }
+  return e4m3_to_f32(load_element<std::uint8_t>(from, index));
+}
+
+/// The columns of a group in a tile. A block of a codebook that extends over two rows is divided, so
+/// that each row has whole groups.
+std::int64_t tile_group(const WeightDesc& desc) { return std::gcd(desc.group_size, desc.cols); }
 
 }  // namespace
 
-std::size_t TileLayout::codes_bytes() const { return static_cast<std::size_t>(group) * kLanes / 2; }
+std::size_t TileLayout::codes_bytes() const {
+  return static_cast<std::size_t>(group * bits / 8) * kLanes;
+}
 
-std::size_t TileLayout::group_bytes() const {
-  const std::size_t n_scales = (format == WeightFormat::affine ? 2 : 1) * kLanes;
-  return codes_bytes() + n_scales * size_of(dtype);
+std::size_t TileLayout::scales_bytes() const {
+  return (format == WeightFormat::affine ? 2 : 1) * kLanes * size_of(scale_type);
+}
+
+std::size_t TileLayout::data_stride() const {
+  return codes_bytes() + (has_own_scales() ? scales_bytes() : 0);
+}
+
+std::size_t TileLayout::scale_stride() const {
+  return has_own_scales() ? data_stride() : scales_bytes();
+}
+
+std::size_t TileLayout::scales_offset() const {
+  return has_own_scales() ? codes_bytes()
+                          : codes_bytes() * static_cast<std::size_t>(groups_per_row());
 }
 
 std::size_t TileLayout::tile_bytes() const {
-  const auto n_cols = static_cast<std::size_t>(cols);
-  return format == WeightFormat::dense ? n_cols * kLanes * size_of(dtype)
-                                       : n_cols / static_cast<std::size_t>(group) * group_bytes();
+  if (format == WeightFormat::dense)
+    return static_cast<std::size_t>(cols) * kLanes * bitaxon::size_of(dtype);
+  return align_up(static_cast<std::size_t>(groups_per_row()) * (codes_bytes() + scales_bytes()),
+                  kAlignment);
 }
 
 bool can_be_tiled(const WeightDesc& desc) {
   if (desc.rows < 2 || desc.cols < 2) return false;
   if (desc.format == WeightFormat::dense) return true;
-  if (desc.bits != 4 || (desc.format == WeightFormat::codebook && !has_stored_table(desc)))
-    return false;
-  if (desc.group_size % 8 != 0 || desc.cols % desc.group_size != 0) return false;
-  if (desc.group_size > kMaxBlock && desc.group_size % kMaxBlock != 0) return false;
-  return desc.format == WeightFormat::affine ? desc.dtype == desc.bias_dtype : !desc.nested;
+  const std::int64_t group = tile_group(desc);
+  if (group % 8 != 0) return false;
+  if (desc.format == WeightFormat::affine) return desc.dtype == desc.bias_dtype;
+  constexpr std::int64_t kLeastPartOfBlock = 32;
+  if (group < std::min(desc.group_size, kLeastPartOfBlock)) return false;
+  return !(desc.nested && has_stored_table(desc));
 }
 
 TileLayout tile_layout(const WeightDesc& desc) {
   return {.format = desc.format,
-          .dtype = desc.format == WeightFormat::codebook ? DType::f32 : desc.dtype,
+          .dtype = desc.dtype,
+          .scale_type = scale_type_of(desc),
+          .bits = desc.format == WeightFormat::affine ? desc.bits : 4,
           .n_matrices = desc.n_matrices,
           .rows = desc.rows,
           .cols = desc.cols,
-          .group = desc.group_size};
+          .group = desc.format == WeightFormat::dense ? 0 : tile_group(desc)};
 }
 
 void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayout& layout,
@@ -133,29 +210,40 @@ void pack_tiles(const WeightDesc& desc, const WeightParts& parts, const TileLayo
       else
         pack_coded<T>(desc, parts, layout, element, n_rows, tile);
     };
-    if (size_of(layout.dtype) == 4)
-      pack(std::uint32_t{});
-    else
-      pack(std::uint16_t{});
+    switch (layout.format == WeightFormat::dense ? bitaxon::size_of(layout.dtype)
+                                                 : size_of(layout.scale_type)) {
+      case 4:
+        pack(std::uint32_t{});
+        break;
+      case 2:
+        pack(std::uint16_t{});
+        break;
+      default:
+        pack(std::uint8_t{});
+    }
   }
 }
 
 float decode_tiled_element(const TileLayout& layout, const std::byte* tiles, const float* quant_map,
-                           std::int64_t matrix, std::int64_t row, std::int64_t col) {
+                           float factor, std::int64_t matrix, std::int64_t row, std::int64_t col) {
   const std::byte* tile = tiles + layout.tile_offset(matrix, row / kTileRows);
   const std::int64_t lane = row % kTileRows;
   if (layout.format == WeightFormat::dense)
     return load_float(layout.dtype, tile, col * kTileRows + lane);
-  tile += static_cast<std::size_t>(col / layout.group) * layout.group_bytes();
+  const auto group = static_cast<std::size_t>(col / layout.group);
   const std::int64_t c = col % layout.group;
-  const auto word = load_element<std::uint32_t>(tile, c / 8 * kTileRows + lane);
-  const unsigned code = word >> (16 * (c % 2) + 4 * (c % 8 / 2)) & 15;
-  const std::byte* scales = tile + layout.codes_bytes();
-  const float scale = load_float(layout.dtype, scales, lane);
-  if (layout.format == WeightFormat::codebook) return quant_map[code] * scale;
-  const float bias = load_float(layout.dtype, scales, kTileRows + lane);
+  const std::int64_t codes_per_word = 32 / layout.bits;
+  const auto word = load_element<std::uint32_t>(tile + group * layout.data_stride(),
+                                                c / codes_per_word * kTileRows + lane);
+  const auto shift = 16 * (c % 2) + layout.bits * (c % codes_per_word / 2);
+  const unsigned code = word >> shift & ((1U << layout.bits) - 1U);
+  const std::byte* scales = tile + layout.scales_offset() + group * layout.scale_stride();
+  const float scale = load_scale(layout.scale_type, scales, lane);
+  if (layout.format == WeightFormat::codebook) return quant_map[code] * (scale * factor);
+  const float bias = load_scale(layout.scale_type, scales, kTileRows + lane);
   // In double, the product is exact. So the result has one rounding, as in decode().
-  return static_cast<float>(static_cast<double>(scale) * code + static_cast<double>(bias));
+  const double value = static_cast<double>(scale) * code + static_cast<double>(bias);
+  return static_cast<float>(value) * factor;
 }
 
 }  // namespace bitaxon::cpu

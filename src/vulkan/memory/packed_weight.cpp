@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,8 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "formats/float8.h"
+#include "formats/float_bytes.h"
 #include "platform/printable.h"
 #include "vulkan/run/launch.h"
 
@@ -18,7 +21,7 @@ namespace bitaxon::vulkan {
 namespace {
 
 constexpr std::size_t kPartAlignment = 16;
-/// Sizes of the tables of an nf4 weight, in 32-bit words. kCodebookWords counts the codebook and
+/// Sizes of the tables of a codebook, in 32-bit words. kCodebookWords counts the codebook and
 /// the four words between the codebook and the nested map. See shaders/lib/weight.glsl.
 constexpr std::int64_t kCodebookWords = 20;
 constexpr std::int64_t kNestedMapWords = 256;
@@ -57,25 +60,38 @@ std::int64_t group_size_of(const WeightDesc& desc) {
                           printable(desc.name), kMaxGroupSize, desc.group_size));
 }
 
+/// The size of a code.
+int bits_of(const WeightDesc& desc) { return desc.format == WeightFormat::affine ? desc.bits : 4; }
+
+/// Whether the scales of a codebook are codes of 8 bits, which index a table. mxfp4 and nvfp4 have
+/// such scales too: their table holds the 256 floats of 8 bits.
+bool has_scale_table(const WeightDesc& desc) { return desc.nested || !has_stored_table(desc); }
+
+/// The number of F32 scales that follow the table of 8-bit scales.
+std::int64_t nested_scales_of(const WeightDesc& desc) {
+  return desc.nested ? divide_up(groups_of(desc), desc.nested_group_size) : 1;
+}
+
 std::uint32_t form_of(const WeightDesc& desc) {
   const bool coded = desc.format != WeightFormat::dense;
   const std::int64_t elements_per_quad =
-      coded ? 32 : static_cast<std::int64_t>(16 / size_of(desc.dtype));
+      coded ? 128 / bits_of(desc) : static_cast<std::int64_t>(16 / size_of(desc.dtype));
   const bool aligned =
-      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 32 == 0);
+      desc.cols % elements_per_quad == 0 && (!coded || group_size_of(desc) % 16 == 0);
   std::uint32_t form = aligned ? 1U << 8 : 0U;
   switch (desc.format) {
     case WeightFormat::dense:
       return form | dtype_bits(desc.dtype);
     case WeightFormat::affine:
-      form |= BX_Q4 | dtype_bits(desc.dtype) << 3 | dtype_bits(desc.bias_dtype) << 5;
+      form |= (desc.bits == 8 ? BX_Q8 : BX_Q4) | dtype_bits(desc.dtype) << 3 |
+              dtype_bits(desc.bias_dtype) << 5;
       break;
     case WeightFormat::mxfp8:
     case WeightFormat::int8:
       BX_ASSERT(false, "weights of these formats are loaded in another form");
       break;
     case WeightFormat::codebook:
-      form |= BX_NF4 | (desc.nested ? 1U << 7 : 0U);
+      form |= BX_NF4 | (has_scale_table(desc) ? 1U << 7 : 0U);
       break;
   }
   return form | static_cast<std::uint32_t>(coded ? group_size_of(desc) : 0) << 9;
@@ -97,24 +113,43 @@ void copy_bytes(std::span<const std::byte> from, std::span<std::byte> to) {
   std::memcpy(to.data(), from.data(), from.size());
 }
 
-/// Swaps the two codes in each byte. An nf4 checkpoint stores the first code in the high half of
+/// Swaps the two codes in each byte. bitsandbytes stores the first code in the high half of
 /// the byte, but shaders expect it in the low half.
 void swap_nibbles(std::span<const std::byte> from, std::span<std::byte> to) {
   for (std::size_t i = 0; i < from.size(); ++i) to[i] = from[i] << 4 | from[i] >> 4;
 }
 
+/// Multiplies floats. Shaders know no factor, so scales and biases contain it. The product rounds, so
+/// a value may differ in its last bit.
+void multiply(std::span<const std::byte> from, float factor, std::span<std::byte> to) {
+  const auto n = static_cast<std::int64_t>(from.size() / sizeof(float));
+  for (std::int64_t i = 0; i < n; ++i)
+    store_element(load_element<float>(from.data(), i) * factor, to.data(), i);
+}
+
+/// The float for each 8-bit code of a scale.
+float scale_table_value(const WeightDesc& desc, const WeightParts& parts, int code) {
+  if (has_stored_table(desc)) return load_element<float>(parts.nested_quant_map.data(), code);
+  const auto bits = static_cast<std::uint8_t>(code);
+  return desc.codebook == Codebook::mxfp4 ? e8m0_to_f32(bits) : e4m3_to_f32(bits);
+}
+
+/// The tables of a weight with a codebook: shaders/lib/weight.glsl describes them.
 std::vector<std::byte> tables_of(const WeightDesc& desc, const WeightParts& parts,
                                  std::size_t size_bytes) {
   std::vector<std::byte> tables(size_bytes);
-  std::memcpy(tables.data(), parts.quant_map.data(), 16 * sizeof(float));
-  if (!desc.nested) return tables;
-  const auto per_scale = static_cast<std::uint32_t>(desc.nested_group_size);
+  const std::array<float, 16> codebook = codebook_values(desc, parts);
+  std::memcpy(tables.data(), codebook.data(), sizeof(codebook));
+  if (!has_scale_table(desc)) return tables;
+  const auto per_scale =
+      desc.nested ? static_cast<std::uint32_t>(desc.nested_group_size) : UINT32_MAX;
   std::memcpy(tables.data() + 64, &desc.nested_offset, 4);
   std::memcpy(tables.data() + 68, &per_scale, 4);
-  std::memcpy(tables.data() + kCodebookWords * 4, parts.nested_quant_map.data(),
-              kNestedMapWords * 4);
-  std::memcpy(tables.data() + (kCodebookWords + kNestedMapWords) * 4, parts.nested_scales.data(),
-              parts.nested_scales.size());
+  for (int code = 0; code < kNestedMapWords; ++code)
+    store_element(scale_table_value(desc, parts, code), tables.data(), kCodebookWords + code);
+  for (std::int64_t i = 0; i < nested_scales_of(desc); ++i)
+    store_element(desc.nested ? nested_scale(desc, parts, i) : 1.0F, tables.data(),
+                  kCodebookWords + kNestedMapWords + i);
   return tables;
 }
 
@@ -132,16 +167,14 @@ PackedLayout packed_layout(const WeightDesc& desc) {
     layout.data = place(desc.elements() * 4);
     return layout;
   }
-  if (desc.bits != 4 || (desc.format == WeightFormat::codebook && !has_stored_table(desc)))
-    throw Error(ErrorKind::unsupported, fmt::format("vulkan: tensor \"{}\": {} is not read",
-                                                    printable(desc.name), desc.format_name()));
   layout.form = form_of(desc);
   switch (desc.format) {
     case WeightFormat::dense:
       layout.data = place(desc.elements() * static_cast<std::int64_t>(size_of(desc.dtype)));
       break;
     case WeightFormat::affine:
-      layout.data = place(desc.elements() / 2);
+      BX_ASSERT(desc.bits == 4 || desc.bits == 8, "other codes are loaded as codes of 8 bits");
+      layout.data = place(divide_up(desc.elements() * desc.bits, 8));
       layout.scales = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.dtype)));
       layout.tables = place(groups_of(desc) * static_cast<std::int64_t>(size_of(desc.bias_dtype)));
       break;
@@ -150,10 +183,9 @@ PackedLayout packed_layout(const WeightDesc& desc) {
       break;  // form_of() has refused them
     case WeightFormat::codebook: {
       layout.data = place(divide_up(desc.elements(), 2));
-      layout.scales = place(groups_of(desc) * (desc.nested ? 1 : 4));
+      layout.scales = place(groups_of(desc) * (has_scale_table(desc) ? 1 : 4));
       std::int64_t words = kCodebookWords;
-      if (desc.nested)
-        words += kNestedMapWords + divide_up(groups_of(desc), desc.nested_group_size);
+      if (has_scale_table(desc)) words += kNestedMapWords + nested_scales_of(desc);
       layout.tables = place(words * 4);
       break;
     }
@@ -173,10 +205,21 @@ void write_packed(const WeightDesc& desc, const WeightParts& parts, const Packed
     std::memcpy(to.data(), values.data(), end - offset);
     return;
   }
+  const auto scale = [&](std::span<const std::byte> from, std::span<std::byte> scaled) {
+    multiply(from, desc.factor, scaled);
+  };
   if (desc.format == WeightFormat::codebook) {
-    write_part(layout.data, parts.data, offset, to, swap_nibbles);
+    if (has_stored_table(desc))
+      write_part(layout.data, parts.data, offset, to, swap_nibbles);
+    else
+      write_part(layout.data, parts.data, offset, to, copy_bytes);
     const auto tables = tables_of(desc, parts, layout.tables.size_bytes);
     write_part(layout.tables, tables, offset, to, copy_bytes);
+  } else if (desc.factor != 1) {
+    write_part(layout.data, parts.data, offset, to, copy_bytes);
+    write_part(layout.tables, parts.biases, offset, to, scale);
+    write_part(layout.scales, parts.scales, offset, to, scale);
+    return;
   } else {
     write_part(layout.data, parts.data, offset, to, copy_bytes);
     write_part(layout.tables, parts.biases, offset, to, copy_bytes);
