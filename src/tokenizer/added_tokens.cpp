@@ -1,75 +1,28 @@
 #include "tokenizer/added_tokens.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
+
+#include "tokenizer/unicode_classes.h"
+#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 
 namespace {
 
-utf8proc_int32_t first_character(std::string_view text, std::size_t& length) {
-  utf8proc_int32_t c = -1;
-  const utf8proc_ssize_t n =
-      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                       static_cast<utf8proc_ssize_t>(text.size()), &c);
-  length = n > 0 ? static_cast<std::size_t>(n) : 1;
-  return c;
-}
-
-utf8proc_int32_t last_character(std::string_view text, std::size_t& length) {
-  std::size_t start = text.size() - 1;
-  while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
-  return first_character(text.substr(start), length);
-}
-
-// Whether a character has the Unicode property White_Space, so that \s matches it in Rust's regex.
-bool is_space(utf8proc_int32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
-}
-
-// Whether \w matches a character in Rust's regex. It matches Alphabetic characters, marks, decimal
-// digits, connector punctuation and join controls (UTS #18, annex C). The ranges below are the
-// Other_Alphabetic characters that are not marks.
-bool is_word(utf8proc_int32_t c) {
-  switch (utf8proc_category(c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_PC:
-      return true;
-    default:
-      return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
-             (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-             (c >= 0x1F170 && c <= 0x1F189);
-  }
-}
-
 bool ends_with_word(std::string_view text) {
-  std::size_t length = 0;
-  return !text.empty() && is_word(last_character(text, length));
+  return !text.empty() && is_word(last_character(text).code);
 }
 
 bool starts_with_word(std::string_view text) {
-  std::size_t length = 0;
-  return !text.empty() && is_word(first_character(text, length));
+  return !text.empty() && is_word(first_character(text).code);
 }
 
 // The position where the white space at the end of `text` begins, but at least `from`.
 std::size_t trailing_space(std::string_view text, std::size_t from) {
   while (text.size() > from) {
-    std::size_t length = 0;
-    if (!is_space(last_character(text, length))) break;
-    text.remove_suffix(length);
+    const Character last = last_character(text);
+    if (!is_space(last.code)) break;
+    text.remove_suffix(last.length);
   }
   return std::max(text.size(), from);
 }
@@ -77,14 +30,26 @@ std::size_t trailing_space(std::string_view text, std::size_t from) {
 std::size_t leading_space(std::string_view text) {
   std::size_t end = 0;
   while (end < text.size()) {
-    std::size_t length = 0;
-    if (!is_space(first_character(text.substr(end), length))) break;
-    end += length;
+    const Character next = first_character(text.substr(end));
+    if (!is_space(next.code)) break;
+    end += next.length;
   }
   return end;
 }
 
 }  // namespace
+
+bool PlainText::covers(std::size_t begin, std::size_t end) const {
+  if (everywhere) return true;
+  const auto after = std::ranges::upper_bound(ranges, begin, {}, &TextRange::begin);
+  return after != ranges.begin() && end <= std::prev(after)->end;
+}
+
+bool PlainText::meets(std::size_t begin, std::size_t end) const {
+  if (everywhere) return true;
+  return std::ranges::any_of(
+      ranges, [&](const TextRange& range) { return range.begin < end && begin < range.end; });
+}
 
 AddedTokenFinder::AddedTokenFinder() : token_at_{kNone} { root_edges_.fill(kNone); }
 
@@ -131,7 +96,8 @@ bool AddedTokenFinder::longest_at(std::string_view text, std::size_t start, Matc
   return found;
 }
 
-std::vector<AddedTokenFinder::Segment> AddedTokenFinder::split(std::string_view text) const {
+std::vector<AddedTokenFinder::Segment> AddedTokenFinder::split(std::string_view text,
+                                                               const PlainText& plain) const {
   std::vector<Segment> segments;
   std::size_t done = 0;  // end of the last segment
   Match match{};
@@ -141,15 +107,17 @@ std::vector<AddedTokenFinder::Segment> AddedTokenFinder::split(std::string_view 
       continue;
     }
     at = match.end;
+    if (match.token->special && plain.covers(match.start, match.end)) continue;
     if (match.token->single_word &&
         (ends_with_word(text.substr(0, match.start)) || starts_with_word(text.substr(match.end))))
       continue;
     std::size_t start = match.start;
     std::size_t end = match.end;
-    if (match.token->lstrip) start = trailing_space(text.substr(0, start), std::min(done, start));
+    if (match.token->lstrip) start = std::max(trailing_space(text.substr(0, start), 0), done);
     if (match.token->rstrip) end += leading_space(text.substr(end));
     if (done < start) segments.push_back({text.substr(done, start - done), -1});
-    segments.push_back({text.substr(start, end - start), match.token->id});
+    // The token before may have taken the white space that this token consists of.
+    if (start < end) segments.push_back({text.substr(start, end - start), match.token->id});
     done = end;
   }
   if (done < text.size()) segments.push_back({text.substr(done), -1});

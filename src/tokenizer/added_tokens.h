@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "bitaxon/tokenizer.h"
 
 namespace bitaxon {
 
@@ -18,6 +21,17 @@ struct AddedToken {
   bool rstrip = false;       ///< also takes the white space on its right
   bool normalized = false;   ///< whether to search in the normalized text, not in the original
   bool special = false;
+};
+
+/// Where special tokens are plain text.
+struct PlainText {
+  bool everywhere = false;
+  std::span<const TextRange> ranges = {};  ///< in ascending order
+
+  /// Whether a special token from byte `begin` to byte `end` is plain text.
+  bool covers(std::size_t begin, std::size_t end) const;
+  /// Whether a range has a byte from `begin` to `end`.
+  bool meets(std::size_t begin, std::size_t end) const;
 };
 
 /// Finds added tokens. The leftmost match wins, then the longest, then the token that was added
@@ -36,8 +50,9 @@ class AddedTokenFinder {
   /// Adds a token to find. `pattern` is the token's content, in normalized form if token.normalized
   /// is set.
   void add(const AddedToken& token, std::string_view pattern);
-  /// The segments of `text`, which is valid UTF-8, in order. Text segments are not empty.
-  std::vector<Segment> split(std::string_view text) const;
+  /// The segments of `text`, which is valid UTF-8, in order. Text segments are not empty. Tokens
+  /// inside of a special token that is plain text are not found either.
+  std::vector<Segment> split(std::string_view text, const PlainText& plain) const;
 
  private:
   struct Match {

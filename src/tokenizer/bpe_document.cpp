@@ -27,6 +27,10 @@ void Place::unsupported(std::string_view expected, const Json& got) const {
               fmt::format("{}: expected {}, got {}", text_, expected, brief(got)));
 }
 
+void Place::unsupported(std::string_view expected) const {
+  throw Error(ErrorKind::unsupported, fmt::format("{}: expected {}", text_, expected));
+}
+
 std::string Place::brief(const Json& value) {
   if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
   if (value.is_object()) {

@@ -23,6 +23,7 @@ class Place {
   [[noreturn]] void broken(std::string_view what) const;
   /// Throws Error(unsupported) for a value that the program does not support.
   [[noreturn]] void unsupported(std::string_view expected, const Json& got) const;
+  [[noreturn]] void unsupported(std::string_view expected) const;
   const std::string& text() const { return text_; }
 
   /// A value as short text for a message. A component is shown by its type, and a long value is

@@ -49,6 +49,13 @@ std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
 
 std::string_view spelling_of(unsigned char byte) { return byte_spelling().of_byte[byte]; }
 
+std::string spelled(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (const char byte : bytes) out += spelling_of(static_cast<unsigned char>(byte));
+  return out;
+}
+
 std::string bytes_of_spelling(std::string_view token) {
   const ByteSpelling& spelling = byte_spelling();
   std::string bytes;

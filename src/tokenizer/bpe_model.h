@@ -13,6 +13,8 @@ namespace bitaxon {
 /// The character that stands for a byte in the vocabulary (GPT-2's bytes_to_unicode). A printable
 /// Latin-1 character stands for its own byte. Characters from U+0100 on stand for the other bytes.
 std::string_view spelling_of(unsigned char byte);
+/// `bytes` with each byte as the character that stands for it.
+std::string spelled(std::string_view bytes);
 /// The bytes that the characters of `token` stand for. If a character stands for no byte, returns
 /// `token` unchanged.
 std::string bytes_of_spelling(std::string_view token);

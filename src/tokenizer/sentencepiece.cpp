@@ -80,12 +80,9 @@ SentencePiece SentencePiece::from_bytes(std::string_view bytes, std::string_view
   return out;
 }
 
-std::vector<std::int32_t> SentencePiece::encode(std::string_view text) const {
-  // The library counts in int, and normalization can make text about 18 times longer.
-  if (text.size() > std::numeric_limits<std::int32_t>::max() / 64)
-    throw Error(ErrorKind::invalid_argument, "[encode] text: expected at most 32 MiB");
+std::vector<std::int32_t> SentencePiece::encode_text(std::string_view text) const {
   std::vector<int> ids;
-  const auto status = processor_->Encode(to_valid_utf8(text), &ids);
+  const auto status = processor_->Encode(text, &ids);
   if (!status.ok())
     throw Error(ErrorKind::format, fmt::format("{}: SentencePiece cannot encode this text: {}",
                                                name_, in_quotes(status.message())));
@@ -93,8 +90,11 @@ std::vector<std::int32_t> SentencePiece::encode(std::string_view text) const {
 }
 
 std::optional<std::int32_t> SentencePiece::token_id(std::string_view token) const {
+  if (const auto added = added_ids_.find(std::string(token)); added != added_ids_.end())
+    return added->second;
   const int id = processor_->PieceToId(token);
-  if (id < 0 || id >= vocab_size() || processor_->IdToPiece(id) != token) return std::nullopt;
+  if (id < 0 || id >= processor_->GetPieceSize() || processor_->IdToPiece(id) != token)
+    return std::nullopt;
   return id;
 }
 
@@ -106,11 +106,51 @@ SentencePiece SentencePiece::from_bytes(std::string_view, std::string_view name)
       fmt::format("{}: this build has no SentencePiece (BITAXON_WITH_SENTENCEPIECE)", name));
 }
 
-std::vector<std::int32_t> SentencePiece::encode(std::string_view) const { return {}; }
+std::vector<std::int32_t> SentencePiece::encode_text(std::string_view) const { return {}; }
 
 std::optional<std::int32_t> SentencePiece::token_id(std::string_view) const { return {}; }
 
 #endif
+
+void SentencePiece::add(const TokenizerConfig& config) {
+  for (const AddedToken& token : config.added_tokens) {
+    const auto index = static_cast<std::size_t>(token.id);
+    if (index >= pieces_.size()) pieces_.resize(index + 1);
+    pieces_[index] = {token.special ? Piece::Kind::control : Piece::Kind::normal, token.content,
+                      false};
+    added_ids_.emplace(token.content, token.id);
+    added_tokens_.add(token, token.content);
+  }
+  if (!config.beginning) return;
+  beginning_ = token_id(*config.beginning);
+  if (!beginning_)
+    throw Error(
+        ErrorKind::format,
+        fmt::format("{}: the bos_token {} of tokenizer_config.json is not in the vocabulary", name_,
+                    in_quotes(*config.beginning)));
+}
+
+std::vector<std::int32_t> SentencePiece::encode(std::string_view text,
+                                                EncodeOptions options) const {
+  // The library counts in int, and normalization can make text about 18 times longer.
+  if (text.size() > std::numeric_limits<std::int32_t>::max() / 64)
+    throw Error(ErrorKind::invalid_argument, "[encode] text: expected at most 32 MiB");
+  std::vector<std::int32_t> ids;
+  if (options.add_special && beginning_) ids.push_back(*beginning_);
+  const std::string repaired = to_valid_utf8(text);
+  if (repaired != text && !options.plain.empty())
+    throw Error(ErrorKind::invalid_argument, "[encode] text: expected UTF-8 with plain ranges");
+  const PlainText plain{options.special_as_text, options.plain};
+  for (const auto& segment : added_tokens_.split(repaired, plain)) {
+    if (segment.id >= 0) {
+      ids.push_back(segment.id);
+    } else {
+      const std::vector<std::int32_t> part = encode_text(segment.text);
+      ids.insert(ids.end(), part.begin(), part.end());
+    }
+  }
+  return ids;
+}
 
 const SentencePiece::Piece* SentencePiece::piece(std::int32_t id) const {
   return id >= 0 && id < vocab_size() ? &pieces_[static_cast<std::size_t>(id)] : nullptr;

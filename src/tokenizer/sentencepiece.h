@@ -6,7 +6,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
+
+#include "bitaxon/tokenizer.h"
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/tokenizer_config.h"
 
 namespace sentencepiece {
 class SentencePieceProcessor;
@@ -34,9 +39,12 @@ class SentencePiece {
   /// `bytes` is the content of a tokenizer.model. `name` begins every message. Throws Error(format,
   /// unsupported).
   static SentencePiece from_bytes(std::string_view bytes, std::string_view name);
+  /// Adds the tokens that the tokenizer_config.json of the model names. Throws Error(format) that
+  /// begins with the model's name.
+  void add(const TokenizerConfig& config);
 
-  /// The ids of a text, without bos and eos. Control symbols in the text are treated as text.
-  std::vector<std::int32_t> encode(std::string_view text) const;
+  /// The ids of a text. Control symbols in the text are treated as text unless they were added.
+  std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
   /// The piece of `id`, or null for an id without a piece.
   const Piece* piece(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(pieces_.size()); }
@@ -58,7 +66,12 @@ class SentencePiece {
   static Piece read_piece(const sentencepiece::SentencePieceProcessor& processor, int id,
                           const std::string& unknown_surface);
 
+  std::vector<std::int32_t> encode_text(std::string_view text) const;
+
   std::shared_ptr<const sentencepiece::SentencePieceProcessor> processor_;
+  AddedTokenFinder added_tokens_;
+  std::unordered_map<std::string, std::int32_t> added_ids_;
+  std::optional<std::int32_t> beginning_;  // the token in front of a text
   std::vector<Piece> pieces_;
   std::optional<std::int32_t> end_of_sequence_;
   std::string name_;

@@ -10,6 +10,7 @@
 
 #include "bitaxon/error.h"
 #include "tokenizer/oniguruma.h"
+#include "tokenizer/unicode_versions.h"
 #include "tokenizer/utf8.h"
 
 namespace bitaxon {
@@ -42,7 +43,19 @@ std::string message_of(int code) {
 
 struct SplitPattern::Code {
   Owned<pcre2_code> compiled;
+  bool names_characters;  // the pattern has characters beyond ASCII, not only classes
 };
+
+SplitPattern SplitPattern::literal(std::string_view text, std::string_view name) {
+  std::string pattern;
+  for (const char c : text) {
+    const bool plain = (static_cast<unsigned char>(c) & 0x80) != 0 || c <= ' ' || c == 0x7F ||
+                       (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    if (!plain) pattern += '\\';
+    pattern += c;
+  }
+  return {pattern, name};
+}
 
 SplitPattern::SplitPattern(std::string_view pattern, std::string_view name) : name_(name) {
   const std::string text = pcre2_from_oniguruma(pattern, name);
@@ -61,7 +74,11 @@ SplitPattern::SplitPattern(std::string_view pattern, std::string_view name) : na
                 fmt::format("{}: pattern {}: {}", name, in_quotes(pattern), message_of(code)));
   // If there is no JIT, the interpreter gives the same result, but more slowly.
   pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE);
-  code_ = std::make_shared<const Code>(Code{std::move(compiled)});
+  const bool names_characters =
+      pattern.find("\\x{") != pattern.npos || std::ranges::any_of(pattern, [](char c) {
+        return (static_cast<unsigned char>(c) & 0x80) != 0;
+      });
+  code_ = std::make_shared<const Code>(Code{std::move(compiled), names_characters});
 }
 
 // The search for all matches in one text.
@@ -126,15 +143,19 @@ class SplitPattern::Search {
   bool has_last_ = false;
 };
 
-void SplitPattern::split(std::string_view text,
-                         const std::function<void(std::string_view)>& piece) const {
-  Search search(*this, text);
+// PCRE2 has the Unicode version of the system, so it sees stand-ins of the newest characters. A
+// pattern that names characters must see them as they are.
+void SplitPattern::for_each_part(std::string_view text,
+                                 const std::function<void(TextPart)>& part) const {
+  if (text.empty()) return;
+  const std::string shown = code_->names_characters ? std::string() : with_stand_ins(text);
+  Search search(*this, shown.empty() ? text : std::string_view(shown));
   std::size_t done = 0;
   for (Span span{}; search.next(span); done = span.end) {
-    if (done < span.start) piece(text.substr(done, span.start - done));
-    if (span.start < span.end) piece(text.substr(span.start, span.end - span.start));
+    if (done < span.start) part({text.substr(done, span.start - done), false});
+    part({text.substr(span.start, span.end - span.start), true});
   }
-  if (done < text.size()) piece(text.substr(done));
+  if (done < text.size()) part({text.substr(done), false});
 }
 
 }  // namespace bitaxon

@@ -9,20 +9,27 @@
 
 namespace bitaxon {
 
-/// A pattern that cuts text into pieces. Each match is a piece, and the text between two matches is
-/// a piece too. Patterns are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face
-/// tokenizers uses. This class runs the patterns with PCRE2. It accepts syntax that both engines
-/// read alike. It rewrites \s and \S, and refuses all other syntax that the engines read
-/// differently. Immutable and thread-safe.
+/// A part of a text: a match, or the text between two matches.
+struct TextPart {
+  std::string_view text;
+  bool is_match;
+};
+
+/// A pattern that finds matches in text: a regular expression, or a text to look for. Expressions
+/// are written for Oniguruma (Ruby syntax, Unicode), which Hugging Face tokenizers uses. This class
+/// runs them with PCRE2. It accepts syntax that both engines read alike. It rewrites \s and \S, and
+/// refuses all other syntax that the engines read differently. Immutable and thread-safe.
 class SplitPattern {
  public:
   /// `name` begins every message. Throws Error(format) for an invalid pattern, Error(unsupported)
   /// for syntax that PCRE2 would read differently.
   SplitPattern(std::string_view pattern, std::string_view name);
+  /// A pattern that matches exactly `text`.
+  static SplitPattern literal(std::string_view text, std::string_view name);
 
-  /// Calls `piece` with the nonempty pieces of `text`, which is valid UTF-8, in order.
-  /// Throws Error(unsupported) when a match takes more steps than a reasonable pattern needs.
-  void split(std::string_view text, const std::function<void(std::string_view)>& piece) const;
+  /// Calls `part` with all parts of `text`, which is valid UTF-8, in order. Only a match may be
+  /// empty. An empty text has no parts. Throws Error(unsupported) when a match takes more steps than a reasonable pattern needs.
+  void for_each_part(std::string_view text, const std::function<void(TextPart)>& part) const;
 
  private:
   struct Code;

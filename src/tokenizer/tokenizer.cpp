@@ -12,6 +12,7 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/end_of_sequence.h"
 #include "tokenizer/sentencepiece.h"
+#include "tokenizer/tokenizer_config.h"
 #include "tokenizer/utf8.h"
 
 namespace bitaxon {
@@ -24,7 +25,7 @@ namespace fs = std::filesystem;
 struct ByteTokenizer {
   static constexpr std::int32_t kSize = 256;
 
-  std::vector<std::int32_t> encode(std::string_view text) const {
+  std::vector<std::int32_t> encode(std::string_view text, EncodeOptions) const {
     std::vector<std::int32_t> ids;
     ids.reserve(text.size());
     for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
@@ -38,40 +39,41 @@ struct ByteTokenizer {
   bool is_special(std::int32_t) const { return false; }
 };
 
-// The state of decoding one id at a time. Complete text goes to `out`. The bytes of an incomplete
-// character stay in `held`.
+// What decoding keeps from id to id. Each kind of tokenizer uses its own members.
 struct DecodeState {
-  bool& at_start;
-  std::string& held;
+  bool at_start = true;
+  std::string held;           // bytes of an incomplete character
+  TokenDecoder::State steps;  // of a Bpe
 };
 
-void decode_next(const ByteTokenizer&, std::int32_t id, bool, DecodeState state, std::string& out) {
+void decode_next(const ByteTokenizer&, std::int32_t id, bool, DecodeState& state,
+                 std::string& out) {
   if (id < 0 || id >= ByteTokenizer::kSize) return;
   state.held += static_cast<char>(id);
   out += take_complete(state.held);
 }
 
-void decode_next(const Bpe& bpe, std::int32_t id, bool skip_special, DecodeState state,
+void decode_next(const Bpe& bpe, std::int32_t id, bool skip_special, DecodeState& state,
                  std::string& out) {
-  if (skip_special && bpe.is_special(id)) return;
-  state.held += bpe.bytes_of(id);
-  out += take_complete(state.held);
+  bpe.decode_next(id, skip_special, state.steps, out);
 }
 
-void decode_next(const SentencePiece& pieces, std::int32_t id, bool skip_special, DecodeState state,
-                 std::string& out) {
+void decode_next(const SentencePiece& pieces, std::int32_t id, bool skip_special,
+                 DecodeState& state, std::string& out) {
   pieces.decode_next(id, skip_special, state.at_start, state.held, out);
 }
 
 // Ends the text. The held bytes are one incomplete character, which becomes one U+FFFD.
-template <class Kind>
-void decode_rest(const Kind&, std::string& held, std::string& out) {
-  out += to_valid_utf8(held);
-  held.clear();
+void decode_rest(const ByteTokenizer&, DecodeState& state, std::string& out) {
+  out += to_valid_utf8(state.held);
 }
 
-void decode_rest(const SentencePiece&, std::string& held, std::string& out) {
-  SentencePiece::finish_bytes(held, out);
+void decode_rest(const Bpe& bpe, DecodeState& state, std::string& out) {
+  bpe.finish(state.steps, out);
+}
+
+void decode_rest(const SentencePiece&, DecodeState& state, std::string& out) {
+  SentencePiece::finish_bytes(state.held, out);
 }
 
 enum class FileKind { json, protocol_buffer, neither };
@@ -93,6 +95,7 @@ FileKind kind_of(std::string_view bytes) {
 struct BX_HIDDEN Tokenizer::Impl {
   std::variant<ByteTokenizer, Bpe, SentencePiece> kind;
   std::vector<std::int32_t> ends_of_sequence;
+  std::string note;
 
   template <class Visitor>
   decltype(auto) visit(Visitor&& visitor) const {
@@ -117,6 +120,7 @@ Tokenizer Tokenizer::load(const fs::path& file) {
   } else {
     auto pieces = SentencePiece::from_bytes(bytes, name);
     own_end = pieces.end_of_sequence();
+    pieces.add(read_tokenizer_config(file.parent_path()));
     impl->kind = std::move(pieces);
   }
   Tokenizer tokenizer(impl);
@@ -127,26 +131,40 @@ Tokenizer Tokenizer::load(const fs::path& file) {
 }
 
 std::optional<Tokenizer> Tokenizer::find(const fs::path& model_directory) {
-  for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"}) {
-    if (optional_file_exists(model_directory / name)) return load(model_directory / name);
+  const fs::path model = model_directory / "tokenizer.model";
+  for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json"}) {
+    const fs::path file = model_directory / name;
+    if (!optional_file_exists(file)) continue;
+    try {
+      return load(file);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::unsupported || !optional_file_exists(model)) throw;
+      const Tokenizer other = load(model);
+      auto impl = std::make_shared<Impl>(*other.impl_);
+      impl->note = fmt::format("tokenizer.model is used instead of {}", error.what());
+      return Tokenizer(std::move(impl));
+    }
   }
+  if (optional_file_exists(model)) return load(model);
   return std::nullopt;
 }
 
+const std::string& Tokenizer::note() const { return impl_->note; }
+
 Tokenizer Tokenizer::bytes() {
-  return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, {}}));
+  return Tokenizer(std::make_shared<Impl>(Impl{ByteTokenizer{}, {}, {}}));
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
-  return impl_->visit([&](const auto& kind) { return kind.encode(text); });
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  return impl_->visit([&](const auto& kind) { return kind.encode(text, options); });
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
   return impl_->visit([&](const auto& kind) {
-    std::string text, held;
-    bool at_start = true;
-    for (const std::int32_t id : ids) decode_next(kind, id, skip_special, {at_start, held}, text);
-    decode_rest(kind, held, text);
+    std::string text;
+    DecodeState state;
+    for (const std::int32_t id : ids) decode_next(kind, id, skip_special, state, text);
+    decode_rest(kind, state, text);
     return text;
   });
 }
@@ -173,21 +191,28 @@ std::string_view Tokenizer::kind() const {
   return kNames[impl_->kind.index()];
 }
 
+struct BX_HIDDEN StreamDecoder::State : DecodeState {};
+
 StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
-    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+    : tokenizer_(std::move(tokenizer)),
+      skip_special_(skip_special),
+      state_(std::make_unique<State>()) {}
+
+StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
+StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
+StreamDecoder::~StreamDecoder() = default;
 
 std::string StreamDecoder::push(std::int32_t id) {
   std::string text;
-  tokenizer_.impl_->visit([&](const auto& kind) {
-    decode_next(kind, id, skip_special_, {at_start_, held_}, text);
-  });
+  tokenizer_.impl_->visit(
+      [&](const auto& kind) { decode_next(kind, id, skip_special_, *state_, text); });
   return text;
 }
 
 std::string StreamDecoder::finish() {
   std::string text;
-  tokenizer_.impl_->visit([&](const auto& kind) { decode_rest(kind, held_, text); });
-  at_start_ = true;
+  tokenizer_.impl_->visit([&](const auto& kind) { decode_rest(kind, *state_, text); });
+  *state_ = {};
   return text;
 }
 

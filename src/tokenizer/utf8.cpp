@@ -47,6 +47,30 @@ Utf8Unit first_unit(std::string_view bytes) {
   return {Utf8Unit::Kind::character, length};
 }
 
+Character first_character(std::string_view text) {
+  const unsigned char first = byte_at(text, 0);
+  const int more = lead_of(first).more;
+  if (more <= 0) return {first, 1};
+  auto code = static_cast<char32_t>(first & (0x3F >> more));
+  const auto length = static_cast<std::size_t>(more) + 1;
+  for (std::size_t i = 1; i < length; ++i) code = code << 6 | (byte_at(text, i) & 0x3FU);
+  return {code, length};
+}
+
+Character last_character(std::string_view text) {
+  std::size_t start = text.size() - 1;
+  while (start > 0 && (byte_at(text, start) & 0xC0) == 0x80) --start;
+  return first_character(text.substr(start));
+}
+
+void append_character(std::string& out, char32_t code) {
+  const auto add = [&](char32_t byte) { out += static_cast<char>(byte); };
+  if (code < 0x80) return add(code);
+  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  add((0xF00 >> (more + 1) & 0xFF) | code >> (6 * more));
+  for (int i = more; i-- > 0;) add(0x80 | (code >> (6 * i) & 0x3F));
+}
+
 std::size_t valid_prefix(std::string_view bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {

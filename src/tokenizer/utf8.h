@@ -23,6 +23,18 @@ struct Utf8Unit {
 /// The first unit of `bytes`, which must not be empty.
 Utf8Unit first_unit(std::string_view bytes);
 
+struct Character {
+  char32_t code;
+  std::size_t length;  ///< bytes in UTF-8
+};
+
+/// The first character of `text`, which must be valid UTF-8 and not empty.
+Character first_character(std::string_view text);
+/// The last character of `text`, which must be valid UTF-8 and not empty.
+Character last_character(std::string_view text);
+/// Appends a character in UTF-8.
+void append_character(std::string& out, char32_t code);
+
 /// The number of bytes at the front of `bytes` that are valid UTF-8.
 std::size_t valid_prefix(std::string_view bytes);
 

@@ -130,7 +130,7 @@ TEST(BpeFile, NamesUnsupportedSettingsThatChangeIds) {
   };
   const std::string split = "/pre_tokenizer/pretokenizers/0";
   const std::string at_split = "pre_tokenizer.pretokenizers[0]";
-  const std::string splits = "expected Splits and then a ByteLevel, got ";
+  const json bert = {{"type", "BertProcessing"}, {"cls", {"a", 97}}, {"sep", {"b", 98}}};
   expect_refusals({
       {set("/model/type", "WordPiece"), kUnsupported,
        "model.type: expected \"BPE\", got \"WordPiece\""},
@@ -139,36 +139,62 @@ TEST(BpeFile, NamesUnsupportedSettingsThatChangeIds) {
        "model.continuing_subword_prefix: expected null or \"\", got \"##\""},
       {set("/model/end_of_word_suffix", "</w>"), kUnsupported,
        "model.end_of_word_suffix: expected null or \"\", got \"</w>\""},
-      {set("/model/byte_fallback", true), kUnsupported,
-       "model.byte_fallback: expected false, got true"},
-      {set("/normalizer", {{"type", "NFKC"}}), kUnsupported,
-       "normalizer: expected null or NFC, got \"NFKC\""},
       {set("/normalizer", {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}}),
-       kUnsupported, "normalizer.normalizers[0]: expected null or NFC, got \"Lowercase\""},
-      {set("/pre_tokenizer", nullptr), kUnsupported, "pre_tokenizer: " + splits + "null"},
-      {set("/pre_tokenizer", {{"type", "Metaspace"}}), kUnsupported,
-       "pre_tokenizer: " + splits + "\"Metaspace\""},
-      {set(split, {{"type", "Digits"}}), kUnsupported,
-       at_split + ": expected Split, got \"Digits\""},
-      {set("/pre_tokenizer/pretokenizers", json::array()), kUnsupported,
-       "pre_tokenizer.pretokenizers: " + splits + "an array"},
-      {set(split + "/behavior", "Removed"), kUnsupported,
-       at_split + ".behavior: expected \"Isolated\", got \"Removed\""},
-      {set(split + "/invert", true), kUnsupported, at_split + ".invert: expected false, got true"},
-      {set(split + "/pattern", {{"String", " "}}), kUnsupported,
-       at_split + ".pattern: expected {\"Regex\": ...}, got an object"},
+       kUnsupported,
+       "normalizer.normalizers[0]: expected NFC, NFD, NFKC, NFKD, Prepend, Replace, "
+       "Strip, ByteLevel or null, got \"Lowercase\""},
+      {set("/pre_tokenizer", {{"type", "UnicodeScripts"}}), kUnsupported,
+       "pre_tokenizer: expected Split, ByteLevel, Metaspace, Punctuation, Digits, Whitespace, "
+       "WhitespaceSplit, CharDelimiterSplit or null, got \"UnicodeScripts\""},
+      {set(split + "/behavior", "Shuffled"), kUnsupported,
+       at_split + ".behavior: expected \"Removed\", \"Isolated\", \"MergedWithPrevious\", "
+                  "\"MergedWithNext\" or \"Contiguous\", got \"Shuffled\""},
       {set(split + "/pattern/Regex", "\\w+"), kUnsupported,
        at_split + ": pattern \"\\w+\": \"\\w\" at byte 0 is not supported"},
-      {set("/post_processor", {{"type", "BertProcessing"}}), kUnsupported,
-       "post_processor: expected ByteLevel or null, got \"BertProcessing\""},
-      {set("/post_processor",
-           {{"type", "TemplateProcessing"},
-            {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}}}),
+      {set("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", 1}}),
        kUnsupported,
-       "post_processor.single: expected a template that adds no token, got an object"},
-      {set("/decoder", nullptr), kUnsupported, "decoder: expected ByteLevel, got null"},
+       "pre_tokenizer.prepend_scheme: expected \"always\", \"first\" or \"never\", "
+       "got 1"},
+      {set("/post_processor", {{"type", "Custom"}}), kUnsupported,
+       "post_processor: expected TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel "
+       "or null, got \"Custom\""},
+      {set("/post_processor",
+           {{"type", "TemplateProcessing"}, {"single", {{{"Sequence", {{"id", "B"}}}}}}}),
+       kUnsupported,
+       "post_processor.single[0]: expected SpecialTokens around one Sequence A, got an object"},
+      {set("/post_processor", {{"type", "Sequence"}, {"processors", {bert, bert}}}), kUnsupported,
+       "post_processor.processors[1]: expected at most one post-processor that adds tokens"},
       {set("/decoder", {{"type", "WordPiece"}}), kUnsupported,
-       "decoder: expected ByteLevel, got \"WordPiece\""},
+       "decoder: expected ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace or null, got "
+       "\"WordPiece\""},
+  });
+}
+
+TEST(BpeFile, LimitsHowMuchLongerAFileMakesAText) {
+  const auto replace = [](const std::string& what, const std::string& by) {
+    return json{{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
+  };
+  const auto list = [](const char* key, const json& member, std::size_t n) {
+    return json{{"type", "Sequence"}, {key, std::vector<json>(n, member)}};
+  };
+  const auto set = [](const std::string& key, const json& value) {
+    return [key, value](json& document) { document[key] = value; };
+  };
+  constexpr auto kUnsupported = ErrorKind::unsupported;
+  const std::string long_text = "expected steps that make a text at most 1000 times as long in all";
+  expect_refusals({
+      {set("normalizer", list("normalizers", replace("a", "aa"), 64)), kUnsupported,
+       "normalizer.normalizers[9]: " + long_text},
+      {set("decoder", list("decoders", replace("a", "aa"), 64)), kUnsupported,
+       "decoder.decoders[9]: " + long_text},
+      {set("normalizer", {{"type", "Prepend"}, {"prepend", std::string(1000, 'x')}}), kUnsupported,
+       "normalizer: " + long_text},
+      {set("pre_tokenizer", list("pretokenizers", {{"type", "ByteLevel"}}, 5)), kUnsupported,
+       "pre_tokenizer.pretokenizers[4]: " + long_text},
+      {set("pre_tokenizer", list("pretokenizers", {{"type", "Digits"}}, 65)), kUnsupported,
+       "pre_tokenizer: expected at most 64 steps"},
+      {set("decoder", list("decoders", {{"type", "Fuse"}}, 65)), kUnsupported,
+       "decoder: expected at most 64 steps"},
   });
 }
 
@@ -191,6 +217,9 @@ TEST(BpeFile, AcceptsSettingsWithoutEffect) {
 
 TEST(BpeFile, NamesTheKeyOfAWrongType) {
   constexpr auto kFormat = ErrorKind::format;
+  const json start_token = {
+      {"type", "TemplateProcessing"},
+      {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}}};
   const auto set = [](const std::string& pointer, const json& value) {
     return [pointer, value](json& document) { document[json::json_pointer(pointer)] = value; };
   };
@@ -203,6 +232,25 @@ TEST(BpeFile, NamesTheKeyOfAWrongType) {
        "normalizer: expected an object with a type, got \"NFC\""},
       {set("/pre_tokenizer/pretokenizers", 1), kFormat,
        "pre_tokenizer.pretokenizers: expected an array, got 1"},
+      {set("/pre_tokenizer/pretokenizers/0", nullptr), kFormat,
+       "pre_tokenizer.pretokenizers[0]: expected an object with a type, got null"},
+      {set("/pre_tokenizer/pretokenizers/0/pattern", "x"), kFormat,
+       "pre_tokenizer.pretokenizers[0].pattern: expected {\"String\": ...} or {\"Regex\": ...}, "
+       "got "
+       "\"x\""},
+      {set("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "ab"}}), kFormat,
+       "pre_tokenizer.replacement: expected one character, got \"ab\""},
+      {set("/normalizer", {{"type", "Prepend"}}), kFormat,
+       "normalizer.prepend: expected a string, got null"},
+      {set("/decoder", {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}}), kFormat,
+       "decoder.start: expected 0 to 4194303, got -1"},
+      {set("/post_processor", start_token), kFormat,
+       "post_processor.special_tokens.<s>: expected an object, got null"},
+      {[&](json& d) {
+         d["post_processor"] = start_token;
+         d["post_processor"]["special_tokens"]["<s>"]["ids"] = {97, 4000};
+       },
+       kFormat, "post_processor: the id 4000 has no token"},
       {set("/pre_tokenizer/pretokenizers/0/pattern/Regex", "("), kFormat,
        "pre_tokenizer.pretokenizers[0]: pattern \"(\": missing closing parenthesis"},
       {set("/added_tokens", 1), kFormat, "added_tokens: expected an array, got 1"},

@@ -156,7 +156,7 @@ TEST(Bpe, AnUnknownTokenMayBeMissingUntilATextNeedsIt) {
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
       EXPECT_EQ(error.what(),
-                "text: expected bytes that the tokenizer has tokens for, got 0x78 "
+                "text: expected characters that the tokenizer has tokens for, got \"x\" "
                 "(and its unk_token " +
                     shown + " is not in its vocabulary)");
     }
@@ -212,7 +212,8 @@ TEST(AddedTokens, NormalizedTokensAreFoundInNormalizedText) {
   const int normalized = json.add(decomposed, {{"normalized", true}});
   EXPECT_EQ(json.bpe().encode(decomposed), (Ids{normalized}));
   EXPECT_EQ(json.bpe().encode(composed), (Ids{normalized}));
-  EXPECT_EQ(json.bpe().bytes_of(normalized), decomposed);
+  // Version 0.23 of Hugging Face's tokenizers decodes it in its normalized form.
+  EXPECT_EQ(json.bpe().token(normalized), composed);
 
   TokenizerJson raw;
   const int literal = raw.add(decomposed);
@@ -230,9 +231,32 @@ TEST(AddedTokens, DecodeToTheirContent) {
   TokenizerJson json;
   const int token = json.add("\xC3\xA9 \xE6\x97\xA5", {{"special", true}});
   const Bpe bpe = json.bpe();
-  EXPECT_EQ(bpe.bytes_of(token), "\xC3\xA9 \xE6\x97\xA5");
+  EXPECT_EQ(bpe.decode(Ids{token}), "\xC3\xA9 \xE6\x97\xA5");
   EXPECT_TRUE(bpe.is_special(token));
   EXPECT_EQ(bpe.vocab_size(), token + 1);
+}
+
+TEST(AddedTokens, SpecialTokensInPlainRangesAreText) {
+  TokenizerJson json;
+  const int special = json.add("<s>", {{"special", true}});
+  const int other = json.add("<o>");
+  const int inner = json.add("s>");
+  const int normalized = json.add("<n>", {{"special", true}, {"normalized", true}});
+  const Bpe bpe = json.bpe();
+  const std::string text = "<s><s><o>";
+  const auto with = [&](const std::string& of, std::vector<TextRange> plain) {
+    return bpe.encode(of, {.plain = plain});
+  };
+  EXPECT_EQ(with(text, {}), (Ids{special, special, other}));
+  EXPECT_EQ(with(text, {{3, 9}}), (Ids{special, '<', 's', '>', other}));
+  EXPECT_EQ(with(text, {{0, 3}, {4, 9}}), (Ids{'<', 's', '>', special, other}));
+  EXPECT_EQ(with(text, {{1, 5}}), (Ids{special, special, other}));  // no token lies in the range
+  EXPECT_EQ(with(text, {{0, 3}, {3, 6}}), bpe.encode(text, {.special_as_text = true}));
+  EXPECT_EQ(with("s>", {{0, 2}}), Ids{inner});
+  EXPECT_EQ(with("<n>a", {}), (Ids{normalized, 'a'}));
+  EXPECT_EQ(with("<n>a", {{3, 4}}), (Ids{'<', 'n', '>', 'a'}));
+  EXPECT_EQ(with("<n>a<o>b", {{7, 8}}), (Ids{normalized, 'a', other, 'b'}));
+  EXPECT_THROW(with("\xFF", {{0, 1}}), Error);
 }
 
 TEST(AddedTokens, MayAlsoBeInTheVocabulary) {
@@ -279,9 +303,9 @@ TEST(Bpe, TokensThatDoNotSpellBytesAreDecodedAsTheirText) {
   json.vocab()["a\xE2\x82\xAC\xC4\xA0"] = 257;  // one character of this token does not spell a byte
   json.vocab()["\xC4\xA0\xC3\xA9"] = 258;       // this token spells a space and the byte E9
   const Bpe bpe = json.bpe();
-  EXPECT_EQ(bpe.bytes_of(256), "\xE6\x97\xA5");
-  EXPECT_EQ(bpe.bytes_of(257), "a\xE2\x82\xAC\xC4\xA0");
-  EXPECT_EQ(bpe.bytes_of(258), " \xE9");
+  EXPECT_EQ(bpe.decode(Ids{256}), "\xE6\x97\xA5");
+  EXPECT_EQ(bpe.decode(Ids{257}), "a\xE2\x82\xAC\xC4\xA0");
+  EXPECT_EQ(bpe.decode(Ids{258}), " \xEF\xBF\xBD");
 }
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
@@ -347,7 +371,7 @@ TEST(Bpe, LoadsAVocabularyOf150000Tokens) {
   EXPECT_EQ(bpe.vocab_size(), 150000);
   EXPECT_EQ(bpe.encode("ab"), (Ids{*bpe.token_id("ab")}));
   EXPECT_EQ(bpe.encode("abcd"), (Ids{*bpe.token_id("ab"), *bpe.token_id("cd")}));
-  EXPECT_EQ(bpe.bytes_of(149999).size(), 5u);
+  EXPECT_EQ(bpe.token(149999).size(), 5u);
 }
 
 }  // namespace

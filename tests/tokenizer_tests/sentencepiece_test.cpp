@@ -76,6 +76,67 @@ TEST(SentencePiece, EncodesAsRecorded) {
     EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), c["ids"].get<Ids>()) << c["text"];
 }
 
+TEST(SentencePiece, TokenizerConfigNamesAddedTokens) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path());
+  const auto load = [&](const std::string& config) {
+    folder.write("tokenizer_config.json", config);
+    return Tokenizer::load(folder.path() / "tokenizer.model");
+  };
+  const Tokenizer plain = load("{}");
+  const std::string token =
+      R"({"added_tokens_decoder": {"5000": {"content": "<new>", "special": true}})";
+  const Tokenizer added =
+      load(token + R"(, "bos_token": {"content": "<new>"}, "add_bos_token": true})");
+  EXPECT_EQ(added.vocab_size(), 5001);
+  EXPECT_EQ(added.token_id("<new>"), 5000);
+  EXPECT_TRUE(added.is_special(5000));
+  EXPECT_EQ(added.encode("<new>"), Ids{5000});
+  EXPECT_EQ(added.encode("<new>", {.special_as_text = true}), plain.encode("<new>"));
+  EXPECT_EQ(added.encode("", {.add_special = true}), Ids{5000});
+  EXPECT_EQ(added.decode(Ids{5000}), "<new>");
+  EXPECT_EQ(added.decode(Ids{5000}, true), "");
+  EXPECT_EQ(added.decode(Ids{4999}), "");
+  // The classes of Llama add the token without being told.
+  const std::string bos = R"("bos_token": "<new>")";
+  const auto first = [&](const std::string& more) {
+    return load(token + more + "}").encode("", {.add_special = true});
+  };
+  EXPECT_EQ(first(", " + bos), Ids());
+  EXPECT_EQ(first(", " + bos + R"(, "tokenizer_class": "LlamaTokenizer")"), Ids{5000});
+  EXPECT_EQ(first(", " + bos + R"(, "tokenizer_class": "LlamaTokenizer", "add_bos_token": false)"),
+            Ids());
+}
+
+TEST(SentencePiece, RefusesABrokenTokenizerConfig) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kModel, folder.path());
+  for (const auto& [config, message] : std::initializer_list<std::pair<std::string, std::string>>{
+           {R"({"added_tokens_decoder": []})",
+            "added_tokens_decoder: expected an object, got an array"},
+           {R"({"added_tokens_decoder": {"x": {"content": "a"}}})",
+            "added_tokens_decoder.x: expected an id from 0 to 4194303"},
+           {R"({"added_tokens_decoder": {"9999999": {"content": "a"}}})",
+            "added_tokens_decoder.9999999: expected an id from 0 to 4194303"},
+           {R"({"added_tokens_decoder": {"7": {"content": 3}}})",
+            "added_tokens_decoder.7.content: expected a string, got 3"},
+           {R"({"added_tokens_decoder": {"7": {"content": "a"}, "8": {"content": "a"}}})",
+            "added_tokens_decoder.8: the token \"a\" appears twice"},
+           {R"({"add_bos_token": 1})", "add_bos_token: expected true or false, got 1"},
+           {R"({"add_bos_token": true, "bos_token": 1})", "bos_token: expected a string, got 1"},
+           {R"({"add_bos_token": true, "bos_token": "no such"})",
+            "the bos_token \"no such\" of tokenizer_config.json is not in the vocabulary"}}) {
+    folder.write("tokenizer_config.json", config);
+    try {
+      Tokenizer::load(folder.path() / "tokenizer.model");
+      ADD_FAILURE() << config;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::format);
+      EXPECT_TRUE(std::string(error.what()).ends_with(": " + message)) << error.what();
+    }
+  }
+}
+
 TEST(SentencePiece, LoadsTheRecordedModel) {
   const Tokenizer tokenizer = Tokenizer::load(kModel);
   EXPECT_EQ(tokenizer.kind(), "sentencepiece");

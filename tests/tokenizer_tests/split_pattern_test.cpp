@@ -15,7 +15,9 @@ using Pieces = std::vector<std::string>;
 
 Pieces pieces(std::string_view pattern, std::string_view text) {
   Pieces out;
-  SplitPattern(pattern, "t").split(text, [&](std::string_view piece) { out.emplace_back(piece); });
+  SplitPattern(pattern, "t").for_each_part(text, [&](TextPart part) {
+    if (!part.text.empty()) out.emplace_back(part.text);
+  });
   return out;
 }
 

@@ -70,6 +70,24 @@ TEST(Tokenizer, IsFoundInAModelDirectory) {
   EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 258);
 }
 
+TEST(Tokenizer, AModelFileReplacesATokenizerJsonOfAnUnsupportedKind) {
+  const TemporaryFolder folder;
+  TokenizerJson unsupported;
+  unsupported.document["model"]["type"] = "Unigram";
+  const auto file = folder.write("tokenizer.json", unsupported.text());
+  EXPECT_THROW(Tokenizer::find(folder.path()), Error);
+  folder.write("tokenizer.model", TokenizerJson({"a b"}).text());
+  const auto found = Tokenizer::find(folder.path());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->vocab_size(), 257);
+  EXPECT_EQ(found->note(), "tokenizer.model is used instead of " + file.string() +
+                               ": model.type: expected \"BPE\", got \"Unigram\"");
+  EXPECT_EQ(Tokenizer::load(folder.path() / "tokenizer.model").note(), "");
+  // A broken file is an error.
+  folder.write("tokenizer.json", "{}");
+  EXPECT_THROW(Tokenizer::find(folder.path()), Error);
+}
+
 TEST(Tokenizer, ABrokenLinkIsNotAnAbsentFile) {
   const TemporaryFolder folder;
   folder.write("tokenizer.model", TokenizerJson().text());
