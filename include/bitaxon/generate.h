@@ -33,7 +33,7 @@ class BX_API Vocabulary {
   void check_utf8(const std::string& what, std::string_view text) const;
   /// The model ids of a text. Throws Error(invalid_argument) that names the first token that the
   /// mapping does not map.
-  std::vector<std::int32_t> encode(std::string_view text) const;
+  std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
   /// The model ids that end a text. Tokens that the mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
@@ -73,9 +73,11 @@ struct BX_API GenerateResult {
   /// The end-of-sequence token that ended the answer. Empty if something else ended it.
   std::optional<std::int32_t> stop_token;
   std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;  ///< tokens that the state held before the prompt
   FinishReason finish_reason = FinishReason::length;
   bool context_full = false;  ///< max_seq_len ended the answer, not max_tokens
   // A time ends when the device is done, not when the work is queued.
+  double prefill_ms = 0;              ///< the time until the whole prompt was fed
   double time_to_first_token_ms = 0;  ///< if no token was generated, the time of the prompt
   double total_ms = 0;
   std::vector<double> per_token_ms;  ///< for each token the time since the previous token; for the

@@ -136,6 +136,7 @@ bool Generation::accept(std::int32_t token) {
 void Generation::decode() {
   for (;;) {
     const std::int32_t token = decoder_->next().front();
+    if (result_.prefill_ms == 0) result_.prefill_ms = ms_between(start_, Clock::now());
     if (token < 0) {
       decoder_->take_back();
       throw Error(ErrorKind::device,
@@ -175,6 +176,7 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
     prompt = begun;
   }
   result_.prompt_tokens = std::ssize(prompt);
+  result_.cached_tokens = state_.position();
   // Decoder::feed refuses a prompt that does not fit.
   const std::int64_t room = model_.spec().max_seq_len - state_.position() - std::ssize(prompt);
   max_tokens_ = std::clamp<std::int64_t>(room, 0, options_.max_tokens);
@@ -195,6 +197,7 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   result_.per_token = decoder_->counts();
   const Clock::time_point end = Clock::now();
   result_.total_ms = ms_between(start_, end);
+  if (result_.prefill_ms == 0) result_.prefill_ms = result_.total_ms;
   if (result_.time_to_first_token_ms == 0) result_.time_to_first_token_ms = result_.total_ms;
   result_.context_full = result_.finish_reason == FinishReason::length &&
                          state_.position() >= model_.spec().max_seq_len;

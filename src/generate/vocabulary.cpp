@@ -43,8 +43,8 @@ void Vocabulary::check_utf8(const std::string& what, std::string_view text) cons
                           static_cast<unsigned char>(text[n_valid]), n_valid));
 }
 
-std::vector<std::int32_t> Vocabulary::encode(std::string_view text) const {
-  std::vector<std::int32_t> ids = impl_->tokenizer.encode(text);
+std::vector<std::int32_t> Vocabulary::encode(std::string_view text, EncodeOptions options) const {
+  std::vector<std::int32_t> ids = impl_->tokenizer.encode(text, options);
   if (!impl_->mapping) return ids;
   for (std::int32_t& id : ids) {
     const auto image = impl_->mapping->to_model(id);

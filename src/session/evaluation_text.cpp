@@ -13,7 +13,7 @@ std::vector<std::int32_t> evaluation_ids(const std::string& name, std::string_vi
                                          const Vocabulary& vocabulary,
                                          std::optional<std::int64_t> max_tokens) {
   vocabulary.check_utf8(name, text);
-  std::vector<std::int32_t> ids = vocabulary.encode(text);
+  std::vector<std::int32_t> ids = vocabulary.encode(text, {.add_special = true});
   // The first token is not predicted, so one more token than max_tokens is read.
   if (max_tokens) ids.resize(std::min(ids.size(), static_cast<std::size_t>(*max_tokens) + 1));
   if (ids.size() < 2)

@@ -123,6 +123,7 @@ Session open_session(const ModelRequest& request, const std::string& device,
   session.vocabulary = vocabulary_of(found, session.model);
   std::vector<std::string> notes;
   if (found.source && !found.source->note.empty()) notes.push_back(found.source->note);
+  if (found.tokenizer && !found.tokenizer->note().empty()) notes.push_back(found.tokenizer->note());
   if (!opened.reason.empty()) notes.push_back(device_note(opened));
   session.notes.insert(session.notes.begin(), notes.begin(), notes.end());
   return session;

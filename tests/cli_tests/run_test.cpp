@@ -85,10 +85,10 @@ TEST(RunCli, JsonHoldsEveryField) {
                               "18446744073709551615"});
   std::set<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.insert(key);
-  for (const char* key :
-       {"text", "token_ids", "prompt_tokens", "completion_tokens", "tokens_per_sec",
-        "prefill_tokens_per_sec", "time_to_first_token_ms", "total_ms", "per_token_ms",
-        "finish_reason", "seed", "device", "precision"})
+  for (const char* key : {"text", "token_ids", "prompt_tokens", "completion_tokens",
+                          "tokens_per_sec", "prefill_tokens_per_sec", "time_to_first_token_ms",
+                          "total_ms", "per_token_ms", "finish_reason", "seed", "device",
+                          "precision", "prefill_ms", "stop_token_id", "cached_tokens"})
     EXPECT_EQ(keys.count(key), 1U) << key;
   EXPECT_EQ(json["completion_tokens"], 5);
   EXPECT_EQ(json["token_ids"].size(), 5U);
@@ -100,6 +100,9 @@ TEST(RunCli, JsonHoldsEveryField) {
   EXPECT_EQ(json["prompt_tokens"], run_json({"tokenize", "--quiet", "To be"}).size());
   EXPECT_GT(json["total_ms"], 0);
   EXPECT_GE(json["total_ms"], json["time_to_first_token_ms"]);
+  EXPECT_GE(json["time_to_first_token_ms"], json["prefill_ms"]);
+  EXPECT_GT(json["prefill_ms"], 0);
+  EXPECT_EQ(json["cached_tokens"], 0);
 }
 
 TEST(LengthyRunCli, ASeedGivesTheSameTextInEveryMode) {
@@ -219,6 +222,42 @@ TEST(RunCli, EndOfSequenceEndsTheText) {
     const std::string text = whole["text"];
     EXPECT_EQ(json["text"], text.substr(0, text.find(',')));
   }
+}
+
+TEST(RunCli, OnlyTheStartOfAPlainTextGetsABeginningToken) {
+  const TemporaryFolder folder;
+  copy_model(bundled_model_dir(), folder.path());
+  Json tokenizer = Json::parse(read_file(folder / "tokenizer.json"));
+  tokenizer["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single", {{{"SpecialToken", {{"id", "start"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+      {"special_tokens", {{"start", {{"ids", {1021}}}}}}};
+  write_file(folder / "tokenizer.json", tokenizer.dump());
+  write_file(folder / "chat.json", R"([{"role": "user", "content": "To be"}])");
+  const Arguments model = {"-m", folder.path().string(), "--quiet"};
+  const Arguments run = Arguments{"run", "--json", "--max-tokens", "0"} + model;
+  const std::string state = (folder / "state").string();
+
+  const std::size_t n = run_json(Arguments{"tokenize", "--no-special", "To be"} + model).size();
+  const Json ids = run_json(Arguments{"tokenize", "To be"} + model);
+  EXPECT_EQ(ids.size(), n + 1);
+  EXPECT_EQ(ids[0], 1021);
+  EXPECT_EQ(run_json(run + Arguments{"--prompt", "To be", "--save-state", state})["prompt_tokens"],
+            n + 1);
+  const Json later = run_json(run + Arguments{"--prompt", "To be", "--load-state", state});
+  EXPECT_EQ(later["prompt_tokens"], n);
+  EXPECT_EQ(later["cached_tokens"], n + 1);
+  // A template writes the token itself, and ids are taken as they are.
+  const Arguments chat = {"run", "--json",     "--max-tokens",
+                          "0",   "--messages", (folder / "chat.json").string()};
+  EXPECT_EQ(run_json(chat + model)["prompt_tokens"],
+            run_json(chat + Arguments{"--quiet"})["prompt_tokens"]);
+  EXPECT_EQ(run_json(run + Arguments{"--prompt-ids", "1,2"})["prompt_tokens"], 2);
+
+  write_file(folder / "text", "To be or not to be");
+  const Arguments evaluate = {"evaluate", "--json", "--text", (folder / "text").string()};
+  EXPECT_EQ(run_json(evaluate + model)["tokens"].get<int>(),
+            run_json(evaluate + Arguments{"--quiet"})["tokens"].get<int>() + 1);
 }
 
 TEST(RunCli, GeneratesNoTokensForMaxTokensZero) {

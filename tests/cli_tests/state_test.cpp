@@ -62,6 +62,8 @@ TEST_F(StateCli, GenerationContinuesAcrossProcesses) {
                                               "--save-state", path("s2"), "--max-tokens", "30"});
     EXPECT_EQ(rest["token_ids"], whole["token_ids"]);
     EXPECT_EQ(rest["text"], whole["text"]);
+    EXPECT_EQ(rest["cached_tokens"].get<int>() + rest["prompt_tokens"].get<int>(),
+              whole["prompt_tokens"]);
     // The run does not change the state file that it loads. But --save-state may name the same file
     // and overwrite it.
     run_well(go + Arguments{"--prompt", "But soft", "--load-state", path("s"), "--save-state",

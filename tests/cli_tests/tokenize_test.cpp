@@ -82,6 +82,28 @@ TEST(TokenizeCli, HandlesBytesAndSpecialTokens) {
   EXPECT_EQ(run_well({"detokenize", "--config-small", "104,1000,105"}).out, "hi\n");
 }
 
+TEST(TokenizeCli, FlagsSayWhatBecomesOfSpecialTokens) {
+  const Arguments llama = {"-t", (golden_dir() / "tokenizers" / "llama3").string()};
+  const Arguments tokenize = Arguments{"tokenize"} + llama;
+  const std::string text = "a<|eot_id|>";
+  const Json ids = run_json(tokenize + Arguments{text});
+  ASSERT_EQ(ids.size(), 3U);
+  EXPECT_EQ(ids[0], 3500);  // the token in front of every text
+  EXPECT_EQ(ids[2], 3509);
+  EXPECT_EQ(run_json(tokenize + Arguments{"--no-special", text}), Json({ids[1], ids[2]}));
+  const Json plain = run_json(tokenize + Arguments{"--no-special", "--special-as-text", text});
+  EXPECT_GT(plain.size(), 3U);
+  const Arguments back = Arguments{"detokenize"} + llama;
+  EXPECT_EQ(run_well(back + Arguments{joined(ids.get<std::vector<std::int32_t>>())}).out,
+            "<|begin_of_text|>a<|eot_id|>\n");
+  EXPECT_EQ(
+      run_well(back + Arguments{"--skip-special", joined(ids.get<std::vector<std::int32_t>>())})
+          .out,
+      "a\n");
+  EXPECT_EQ(run_well(back + Arguments{joined(plain.get<std::vector<std::int32_t>>())}).out,
+            text + "\n");
+}
+
 TEST(TokenizeCli, ATokenizerNeedsNoModel) {
   EXPECT_EQ(run_json({"tokenize", "-t", bundled_tokenizer(), "To be"}),
             run_json({"tokenize", "--quiet", "To be"}));

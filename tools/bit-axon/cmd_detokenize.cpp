@@ -13,6 +13,7 @@ struct DetokenizeOptions {
   OutputOptions output;
   std::vector<std::string> ids;
   std::string file;
+  bool skip_special = false;
 };
 
 /// Adds the ids of one argument, which are separated by commas or by spaces.
@@ -38,6 +39,7 @@ void add_detokenize(CommandLine& line) {
   Flag ids = command.add("IDS", wanted->ids, "Token ids, separated by spaces or commas");
   const Flag file = command.add("--file", wanted->file, "A JSON list of token ids").type("FILE");
   ids.excludes(file);
+  command.add("--skip-special", wanted->skip_special, "Leave out special tokens");
   command.runs([wanted, file] {
     std::vector<std::int32_t> all;
     if (file.is_given()) {
@@ -49,7 +51,7 @@ void add_detokenize(CommandLine& line) {
       if (all.empty()) throw UsageError("IDS: expected at least one token id, got none");
     }
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
-    print(vocabulary.decode(all) + "\n");
+    print(vocabulary.decode(all, wanted->skip_special) + "\n");
     return static_cast<int>(kDone);
   });
 }

@@ -79,15 +79,17 @@ Prompt read_prompt(const RunOptions& run) {
   return {{}, std::move(text), false};
 }
 
-/// The prompt in model ids. `continues` says that the state already holds a conversation. The
-/// template then first closes the last turn of that conversation.
+/// The prompt in model ids. `continues` says that the state already holds a text. A template then
+/// first closes the last turn of that conversation. The tokenizer adds its tokens for the beginning
+/// only to a plain text that begins here, because a template writes them itself.
 std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt,
                                      const Session& session, bool continues) {
   if (!prompt.ids.empty()) return prompt.ids;
   const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
   vocabulary.check_utf8("prompt", prompt.text);
   const std::string_view before = prompt.is_chat && continues ? turn_end(wanted_template(run)) : "";
-  return vocabulary.encode(std::string(before) + prompt.text);
+  return vocabulary.encode(std::string(before) + prompt.text,
+                           {.add_special = !prompt.is_chat && !continues});
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,
@@ -96,9 +98,11 @@ Json result_json(const Session& session, const GenerateOptions& options,
   json["text"] = session.vocabulary ? Json(result.text) : Json(nullptr);
   json["token_ids"] = result.token_ids;
   json["prompt_tokens"] = result.prompt_tokens;
+  json["cached_tokens"] = result.cached_tokens;
   json["completion_tokens"] = result.token_ids.size();
   json["tokens_per_sec"] = result.decode_tokens_per_sec();
   json["prefill_tokens_per_sec"] = result.prefill_tokens_per_sec();
+  json["prefill_ms"] = result.prefill_ms;
   json["time_to_first_token_ms"] = result.time_to_first_token_ms;
   json["total_ms"] = result.total_ms;
   json["per_token_ms"] = result.per_token_ms;

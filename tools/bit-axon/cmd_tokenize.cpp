@@ -14,6 +14,7 @@ struct TokenizeOptions {
   ModelOptions model;
   OutputOptions output;
   std::string text, file;
+  bool no_special = false, special_as_text = false;
 };
 
 }  // namespace
@@ -26,6 +27,10 @@ void add_tokenize(CommandLine& line) {
   Flag text = command.add("TEXT", wanted->text, "The text (default: stdin, all bytes)");
   const Flag file = command.add("--file", wanted->file, "A file, all bytes").type("FILE");
   text.excludes(file);
+  command.add("--no-special", wanted->no_special,
+              "Leave out the tokens that the tokenizer puts around a text");
+  command.add("--special-as-text", wanted->special_as_text,
+              "Read special tokens in the text as plain text");
   command.runs([wanted, text, file] {
     const Vocabulary vocabulary = open_vocabulary(wanted->model, wanted->output);
     std::string input = wanted->text;
@@ -34,7 +39,9 @@ void add_tokenize(CommandLine& line) {
     else if (!text.is_given())
       input = read_standard_input(kMaxTextBytes);
     vocabulary.check_utf8(file.is_given() ? printable_path(wanted->file) : "text", input);
-    print(ids_text(vocabulary.encode(input)) + "\n");
+    const EncodeOptions options{.add_special = !wanted->no_special,
+                                .special_as_text = wanted->special_as_text};
+    print(ids_text(vocabulary.encode(input, options)) + "\n");
     return static_cast<int>(kDone);
   });
 }

@@ -49,6 +49,8 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   FoundModel found = find_model(request_of(options));
   if (found.source) note_source(found.source->note, options, output);
   read_tokenizer(found);
+  if (found.tokenizer && !found.tokenizer->note().empty())
+    note_all({found.tokenizer->note()}, output);
   return found;
 }
 

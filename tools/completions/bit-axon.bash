@@ -70,7 +70,8 @@ _bit_axon() {
             --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
             --decode-tokens --depth --format --report --profile"
           ;;
-        tokenize | detokenize) flags="$model --file" ;;
+        tokenize) flags="$model --file --no-special --special-as-text" ;;
+        detokenize) flags="$model --file --skip-special" ;;
         inspect)
           flags="$model --preset --tensors --check --json"
           [[ $current == -* ]] || files=yes

@@ -79,6 +79,9 @@ complete -c bit-axon -n "$compare" -l max-tokens -x -d 'Greedy tokens to generat
 complete -c bit-axon -n "$compare" -l tolerance -x -d 'Largest relative difference'
 
 complete -c bit-axon -n '__fish_seen_subcommand_from tokenize detokenize' -l file -rF -d 'File of the text or the ids'
+complete -c bit-axon -n '__fish_seen_subcommand_from tokenize' -l no-special -d 'Leave out added tokens around the text'
+complete -c bit-axon -n '__fish_seen_subcommand_from tokenize' -l special-as-text -d 'Read special tokens as text'
+complete -c bit-axon -n '__fish_seen_subcommand_from detokenize' -l skip-special -d 'Leave out special tokens'
 
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -F
 complete -c bit-axon -n '__fish_seen_subcommand_from inspect' -l tensors -d 'List the tensors'

@@ -45,7 +45,7 @@ std::vector<std::int32_t> ids_of(const Input& input, const Session& session) {
   if (!input.ids.empty()) return input.ids;
   const Vocabulary& vocabulary = needed_vocabulary(session, "--ids");
   vocabulary.check_utf8("prompt", input.text);
-  std::vector<std::int32_t> ids = vocabulary.encode(input.text);
+  std::vector<std::int32_t> ids = vocabulary.encode(input.text, {.add_special = true});
   if (ids.empty())
     throw Error(ErrorKind::invalid_argument, "prompt: expected at least one token, got none");
   return ids;
