@@ -5,13 +5,14 @@
 #include <unordered_set>
 
 #include "bitaxon/error.h"
+#include "platform/printable.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/utf8.h"
 
 namespace bitaxon {
 
 Place Place::at(std::string_view key) const {
-  return Place(fmt::format("{}{}{}", text_, inside_ ? "." : ": ", key), true);
+  return Place(fmt::format("{}{}{}", text_, inside_ ? "." : ": ", printable(key, 60)), true);
 }
 
 Place Place::at(std::size_t index) const {

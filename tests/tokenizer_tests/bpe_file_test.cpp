@@ -248,6 +248,11 @@ TEST(BpeFile, NamesTheKeyOfAWrongType) {
        "post_processor.special_tokens.<s>: expected an object, got null"},
       {[&](json& d) {
          d["post_processor"] = start_token;
+         d["post_processor"]["single"][0]["SpecialToken"]["id"] = "a\nb";
+       },
+       kFormat, "post_processor.special_tokens.a\\u{a}b: expected an object, got null"},
+      {[&](json& d) {
+         d["post_processor"] = start_token;
          d["post_processor"]["special_tokens"]["<s>"]["ids"] = {97, 4000};
        },
        kFormat, "post_processor: the id 4000 has no token"},
