@@ -32,6 +32,15 @@ struct Buffer {
 /// The purpose of a buffer. It decides the kind of memory that a backend chooses.
 enum class BufferUse : std::uint8_t { activations, state };
 
+/// A copy of bytes from one buffer of a backend to another, or within one.
+struct BufferCopy {
+  Buffer from;
+  std::size_t from_offset = 0;
+  Buffer to;
+  std::size_t to_offset = 0;
+  std::size_t size_bytes = 0;
+};
+
 /// A weight that a backend has packed. Only that backend looks inside `packed`.
 struct Weight {
   std::string name;
@@ -52,8 +61,9 @@ struct Executable {
 /// buffer.
 struct PlanContext {
   Buffer arena;  ///< at least Plan::arena_bytes; plans that run one after the other share it
-  std::vector<Buffer> state;  ///< one buffer for each tensor of the state layout
-  int run_ahead = 0;          ///< LoadOptions::run_ahead of the model
+  std::vector<Buffer> state;    ///< one buffer for each tensor of the state layout
+  std::size_t table_words = 0;  ///< the most words of page tables in a step (StepBuffer::pages)
+  int run_ahead = 0;            ///< LoadOptions::run_ahead of the model
   Precision precision = Precision::exact;
   std::shared_ptr<const StateLayout> state_layout;
 };
@@ -83,6 +93,13 @@ class Backend {
   virtual void upload(const Buffer& buffer, std::size_t offset,
                       std::span<const std::byte> from) = 0;
   virtual void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) = 0;
+
+  /// Queues copies behind the submitted steps and returns without waiting. Steps that are submitted
+  /// later, and upload() and download(), see the copied bytes. The ranges must not overlap. All
+  /// offsets and sizes are multiples of 4.
+  virtual void copy(std::span<const BufferCopy> copies) = 0;
+  /// Waits for all submitted steps and queued copies.
+  virtual void finish() = 0;
 
   /// Converts a weight from its stored form to the form of this backend. The parts may be freed
   /// afterwards.

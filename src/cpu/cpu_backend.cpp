@@ -34,6 +34,7 @@ const ProductKernels* products_of(const CpuOptions& options) {
 
 /// One entry of the ring buffer of submitted steps.
 struct InFlight {
+  std::vector<BufferCopy> copies;  ///< run before the step
   std::shared_ptr<CpuExecutable> executable;
   StepBuffer step;
   std::array<std::int32_t, kMaxSegments> tokens{};
@@ -93,6 +94,11 @@ class CpuBackend final : public Backend {
     if (!to.empty()) std::memcpy(to.data(), bytes_of(buffer) + offset, to.size());
   }
 
+  void copy(std::span<const BufferCopy> copies) override {
+    queued_.insert(queued_.end(), copies.begin(), copies.end());
+  }
+  void finish() override { wait_idle(); }
+
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
@@ -118,6 +124,14 @@ class CpuBackend final : public Backend {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return done_ == submitted_; });
     check_failure();
+    run_copies(queued_);
+  }
+  /// Makes the copies, in order, and empties the list.
+  static void run_copies(std::vector<BufferCopy>& copies) {
+    for (const BufferCopy& copy : copies)
+      std::memcpy(bytes_of(copy.to) + copy.to_offset, bytes_of(copy.from) + copy.from_offset,
+                  copy.size_bytes);
+    copies.clear();
   }
   /// Throws the error of an earlier step, if there is one. The caller must hold the lock.
   void check_failure() const {
@@ -133,6 +147,7 @@ class CpuBackend final : public Backend {
   const ProductKernels* products_;  ///< nullptr if plain kernels run
   ThreadPool pool_;
   std::array<InFlight, kMaxInFlight> in_flight_;
+  std::vector<BufferCopy> queued_;  ///< copies that the next step makes before it begins
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t submitted_ = 0;  ///< the number of the latest ticket
@@ -167,6 +182,7 @@ Ticket CpuBackend::submit(const Executable& executable, const StepBuffer& step) 
     InFlight& place = place_of(number);
     place.executable = std::static_pointer_cast<CpuExecutable>(executable.compiled);
     place.step = step;
+    place.copies.swap(queued_);
     submitted_ = number;
     last_step_ = {.dispatches = place.executable->tasks.size(), .submissions = 1};
   }
@@ -216,6 +232,7 @@ void CpuBackend::run_submitted() {
 std::string CpuBackend::run_step(InFlight& place) {
   place.n_tokens = 0;
   place.times.clear();
+  run_copies(place.copies);
   const CpuExecutable& executable = *place.executable;
   for (const Task& task : executable.tasks) {
     try {

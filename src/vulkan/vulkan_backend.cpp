@@ -19,7 +19,8 @@
 #include "vulkan/device/self_test.h"
 #include "vulkan/device/structure.h"
 #include "vulkan/memory/transfer.h"
-#include "vulkan/program/shader_compiler.h"
+#include "vulkan/program/shader_source.h"
+#include "vulkan/run/copy_queue.h"
 #include "vulkan/run/executable.h"
 #include "vulkan/run/kernel.h"
 
@@ -42,26 +43,6 @@ const Instance::PhysicalDevice& choose(const Instance& instance, const VulkanOpt
 Instance::PhysicalDevice limited(Instance::PhysicalDevice device, const VulkanOptions& options) {
   if (options.limit_caps) options.limit_caps(device.caps);
   return device;
-}
-
-DeviceBuffer& device_buffer(const Buffer& buffer) {
-  return *static_cast<DeviceBuffer*>(buffer.memory.get());
-}
-
-/// The source of shaders: the folder `dir`, or the embedded shaders if `dir` is empty. Checks
-/// immediately that there is a compiler and that the folder exists, before anything slow begins.
-ShaderSource shader_source(const std::filesystem::path& dir) {
-  if (dir.empty())
-    return [](Shader shader) {
-      const auto code = embedded_code(shader);
-      return std::vector<std::uint32_t>(code.begin(), code.end());
-    };
-  require_shader_compiler();
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(dir, ignored))
-    throw Error(ErrorKind::io, fmt::format("{}: expected a folder of shaders, found none",
-                                           printable_path(dir.string())));
-  return [dir](Shader shader) { return compile_shader(dir, name_of(shader)); };
 }
 
 /// One entry of the ring buffer of submitted steps. Keeps the executable of the step alive until
@@ -131,6 +112,15 @@ class VulkanBackend final : public Backend {
     transfer_.download(device_buffer(buffer), offset, to);
   }
 
+  void copy(std::span<const BufferCopy> copies) override {
+    failure_.check();
+    copies_.add(copies);
+  }
+  void finish() override {
+    failure_.check();
+    wait_idle();
+  }
+
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override;
 
   Executable compile(std::shared_ptr<const Plan> plan, const PlanContext& context) override;
@@ -157,7 +147,11 @@ class VulkanBackend final : public Backend {
 
  private:
   void hand_over(const std::vector<VkCommandBuffer>& commands, std::uint64_t number);
-  void wait_idle() { wait_until(submitted_); }
+  /// Waits for all steps, and makes the queued copies.
+  void wait_idle() {
+    wait_until(submitted_);
+    copies_.make_now(transfer_);
+  }
   void wait_until(std::uint64_t number);
   void collect(std::uint64_t number);
   InFlight& place_of(std::uint64_t number) { return in_flight_[number % kMaxInFlight]; }
@@ -175,6 +169,7 @@ class VulkanBackend final : public Backend {
   SemaphoreHandle steps_done_;  ///< its value is the number of the latest step that is done
   SemaphoreHandle parts_done_;  ///< its value is the number of finished parts, counted as n_parts_
   std::array<InFlight, kMaxInFlight> in_flight_;
+  CopyQueue copies_{device_};
   std::uint64_t submitted_ = 0;
   std::uint64_t done_ = 0;  ///< the latest step that is known to be done
   StepCounts last_step_;
@@ -233,7 +228,11 @@ Ticket VulkanBackend::submit(const Executable& handle, const StepBuffer& step) {
   place.n_segments = executable->result ? step.n_segments : 0;
   recording.ticket = number;
   failure_.submitting(fmt::format("step {}: {}", number, executable->label));
-  failure_.watch([&] { hand_over(recording.commands(), number); });
+  failure_.watch([&] {
+    std::vector<VkCommandBuffer> commands = recording.commands();
+    copies_.record(number, commands);
+    hand_over(commands, number);
+  });
   submitted_ = number;
 
   last_barriers_ = recording.barrier_count();
@@ -289,6 +288,7 @@ void VulkanBackend::collect(std::uint64_t number) {
                   place.n_segments * sizeof(std::int32_t));
       place.recording = nullptr;
       place.executable.reset();
+      copies_.release(done_);
     }
   });
 }

@@ -23,6 +23,8 @@ class IdleBackend final : public Backend {
   Buffer allocate(std::size_t, BufferUse) override { refuse(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { refuse(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { refuse(); }
+  void copy(std::span<const BufferCopy>) override { refuse(); }
+  void finish() override { refuse(); }
   std::shared_ptr<const Weight> pack(const WeightDesc&, const WeightParts&) override { refuse(); }
   Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override { refuse(); }
   Ticket submit(const Executable&, const StepBuffer&) override { refuse(); }

@@ -118,6 +118,8 @@ class ScribblingBackend final : public Backend {
   void download(const Buffer& buffer, std::size_t offset, std::span<std::byte> to) override {
     inner_.download(buffer, offset, to);
   }
+  void copy(std::span<const BufferCopy> copies) override { inner_.copy(copies); }
+  void finish() override { inner_.finish(); }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
   }

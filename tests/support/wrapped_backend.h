@@ -58,6 +58,8 @@ class WrappedBackend final : public Backend {
 
   /// Changes the description of the device.
   std::function<void(ChangedDescription&)> change_description;
+  /// Called before each allocation. It may throw, as a backend without memory does.
+  std::function<void(std::size_t size_bytes, BufferUse use)> before_allocation;
   /// Changes the bytes of every download.
   std::function<void(std::span<std::byte>)> change_download;
 
@@ -77,6 +79,7 @@ class WrappedBackend final : public Backend {
     return changed;
   }
   Buffer allocate(std::size_t size_bytes, BufferUse use) override {
+    if (before_allocation) before_allocation(size_bytes, use);
     Buffer buffer = inner_->allocate(size_bytes, use);
     ++n_allocated_;
     if (poison_) fill(buffer);
@@ -90,6 +93,8 @@ class WrappedBackend final : public Backend {
     inner_->download(buffer, offset, to);
     if (change_download) change_download(to);
   }
+  void copy(std::span<const BufferCopy> copies) override { inner_->copy(copies); }
+  void finish() override { inner_->finish(); }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     CapturedWeight& weight = captured_[desc.name];
     weight.shape = {desc.n_matrices, desc.rows, desc.cols};

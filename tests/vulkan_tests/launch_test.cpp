@@ -41,6 +41,8 @@ class NoDevice final : public Backend {
   Buffer allocate(std::size_t, BufferUse) override { return nothing<Buffer>(); }
   void upload(const Buffer&, std::size_t, std::span<const std::byte>) override { nothing<int>(); }
   void download(const Buffer&, std::size_t, std::span<std::byte>) override { nothing<int>(); }
+  void copy(std::span<const BufferCopy>) override { nothing<int>(); }
+  void finish() override { nothing<int>(); }
   Executable compile(std::shared_ptr<const Plan>, const PlanContext&) override {
     return nothing<Executable>();
   }
@@ -137,7 +139,7 @@ class CaseLaunches {
   const Node& node() const { return graph_->nodes()[0]; }
 
   std::size_t extent_of(const Binding& binding) const {
-    if (binding.kind == Binding::Kind::step) return sizeof(StepBuffer);
+    if (binding.kind == Binding::Kind::step) return sizeof(StepHeader);
     if (binding.kind == Binding::Kind::scratch) return scratch_bytes_;
     const Value& value = graph_->value(binding.value);
     if (value.kind == ValueKind::state)

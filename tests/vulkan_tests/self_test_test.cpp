@@ -30,6 +30,8 @@ class WrongWhenFast final : public Backend {
     // The float32 number 3.4e38.
     if (precision_ == Precision::fast) to[0] = to[1] = to[2] = to[3] = std::byte{0x7f};
   }
+  void copy(std::span<const BufferCopy> copies) override { inner_.copy(copies); }
+  void finish() override { inner_.finish(); }
   std::shared_ptr<const Weight> pack(const WeightDesc& desc, const WeightParts& parts) override {
     return inner_.pack(desc, parts);
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backend.h"
 #include "vulkan/device/handle.h"
 
 namespace bitaxon::vulkan {
@@ -61,6 +62,11 @@ class DeviceBuffer {
   std::size_t block_offset_ = 0;
   std::size_t block_bytes_ = 0;  ///< the size of the buffer's range in the block
 };
+
+/// The memory of a buffer of this backend.
+inline DeviceBuffer& device_buffer(const Buffer& buffer) {
+  return *static_cast<DeviceBuffer*>(buffer.memory.get());
+}
 
 /// Allocates large blocks of memory and places buffers in them. May be used by one thread only.
 class MemoryAllocator {

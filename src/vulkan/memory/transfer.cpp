@@ -27,27 +27,47 @@ SemaphoreHandle make_timeline(const Device& device, const char* label) {
   return {device, handle};
 }
 
+CommandPoolHandle make_resettable_pool(const Device& device, const char* label) {
+  auto info = structure<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
+  info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
+  info.queueFamilyIndex = static_cast<std::uint32_t>(device.caps().compute_queue_family);
+  VkCommandPool pool = VK_NULL_HANDLE;
+  check(device.fn().vkCreateCommandPool(device.handle(), &info, nullptr, &pool),
+        "vkCreateCommandPool", label);
+  return {device, pool};
+}
+
+VkCommandBuffer allocate_commands(const Device& device, VkCommandPool pool, const char* label) {
+  auto info =
+      structure<VkCommandBufferAllocateInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
+  info.commandPool = pool;
+  info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+  info.commandBufferCount = 1;
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  check(device.fn().vkAllocateCommandBuffers(device.handle(), &info, &commands),
+        "vkAllocateCommandBuffers", label);
+  return commands;
+}
+
+void wait_before_copy(const Device& device, VkCommandBuffer commands) {
+  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
+  memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
+  memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
+  memory.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
+  memory.dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
+  auto dependency = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
+  dependency.memoryBarrierCount = 1;
+  dependency.pMemoryBarriers = &memory;
+  device.fn().vkCmdPipelineBarrier2(commands, &dependency);
+}
+
 Transfer::Transfer(const Device& device, MemoryAllocator& memory, Failure& failure)
     : device_(device),
       memory_(memory),
       failure_(failure),
       done_(make_timeline(device, "transfers")) {
-  const Functions& fn = device.fn();
-  auto info = structure<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
-  info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
-  info.queueFamilyIndex = static_cast<std::uint32_t>(device.caps().compute_queue_family);
-  VkCommandPool pool = VK_NULL_HANDLE;
-  check(fn.vkCreateCommandPool(device.handle(), &info, nullptr, &pool), "vkCreateCommandPool",
-        "transfers");
-  pool_ = CommandPoolHandle(device, pool);
-  auto allocate =
-      structure<VkCommandBufferAllocateInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO);
-  allocate.commandPool = pool;
-  allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
-  allocate.commandBufferCount = 1;
-  for (Half& half : halves_)
-    check(fn.vkAllocateCommandBuffers(device.handle(), &allocate, &half.commands),
-          "vkAllocateCommandBuffers", "transfers");
+  pool_ = make_resettable_pool(device, "transfers");
+  for (Half& half : halves_) half.commands = allocate_commands(device, pool_.get(), "transfers");
 }
 
 void Transfer::prepare(std::shared_ptr<DeviceBuffer>& staging, MemoryPurpose purpose) {
@@ -75,20 +95,16 @@ void Transfer::submit_copy(Half& half, const DeviceBuffer& from, const DeviceBuf
   check(fn.vkBeginCommandBuffer(half.commands, &begin), "vkBeginCommandBuffer", what);
   // There are two barriers. The first makes the copy wait for earlier steps and copies. The second
   // makes the result of the copy visible to the host.
-  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
-  memory.srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT;
-  memory.srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
-  memory.dstStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
-  memory.dstAccessMask = VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT;
-  auto dependency = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
-  dependency.memoryBarrierCount = 1;
-  dependency.pMemoryBarriers = &memory;
-  fn.vkCmdPipelineBarrier2(half.commands, &dependency);
+  wait_before_copy(device_, half.commands);
   fn.vkCmdCopyBuffer(half.commands, from.handle(), to.handle(), 1, &region);
+  auto memory = structure<VkMemoryBarrier2>(VK_STRUCTURE_TYPE_MEMORY_BARRIER_2);
   memory.srcStageMask = VK_PIPELINE_STAGE_2_COPY_BIT;
   memory.srcAccessMask = VK_ACCESS_2_TRANSFER_WRITE_BIT;
   memory.dstStageMask = VK_PIPELINE_STAGE_2_HOST_BIT;
   memory.dstAccessMask = VK_ACCESS_2_HOST_READ_BIT;
+  auto dependency = structure<VkDependencyInfo>(VK_STRUCTURE_TYPE_DEPENDENCY_INFO);
+  dependency.memoryBarrierCount = 1;
+  dependency.pMemoryBarriers = &memory;
   fn.vkCmdPipelineBarrier2(half.commands, &dependency);
   check(fn.vkEndCommandBuffer(half.commands), "vkEndCommandBuffer", what);
 

@@ -56,5 +56,10 @@ class Transfer {
 
 /// Creates a timeline semaphore with the value 0.
 SemaphoreHandle make_timeline(const Device& device, const char* label);
+/// Creates a pool whose command buffers can be recorded again.
+CommandPoolHandle make_resettable_pool(const Device& device, const char* label);
+VkCommandBuffer allocate_commands(const Device& device, VkCommandPool pool, const char* label);
+/// Records a barrier that makes copies wait for all earlier shaders and copies.
+void wait_before_copy(const Device& device, VkCommandBuffer commands);
 
 }  // namespace bitaxon::vulkan
