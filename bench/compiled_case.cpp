@@ -23,6 +23,7 @@ CompiledCase compile_case(Backend& backend, const OpProblem& problem, Precision 
   compiled.executable =
       backend.compile(plan, {.arena = arena,
                              .state = state,
+                             .table_words = problem.step.pages.size(),
                              .precision = precision,
                              .state_layout = std::make_shared<StateLayout>(problem.layout())});
   compiled.step = problem.step;

@@ -219,10 +219,10 @@ Measure attention_over(std::int64_t n_keys, double wanted) {
           .cold_bytes = bytes,
           .add = [=](OpProblem& p) -> Recorder {
             const auto q = p.add_input(kWidth, 1);
-            const auto keys = p.add_ring(DType::f16, {n_keys + 512, kWidth});
-            const auto values = p.add_ring(DType::f16, {n_keys + 512, kWidth});
-            for (const auto ring : {keys, values})
-              p.fill_ring(ring, p.segments()[0], 1, n_keys + 1, 1);
+            const auto keys = p.add_pages(DType::f16, kWidth, n_keys);
+            const auto values = p.add_pages(DType::f16, kWidth, n_keys);
+            for (const auto pages : {keys, values})
+              p.fill_pages(pages, p.segments()[0], 1, n_keys + 1, 1);
             return [=](const OpHandles& h) -> std::vector<Tensor> {
               return {attention(h.inputs[q], h.states[keys], h.states[values],
                                 {.n_heads = kHeads, .n_kv_heads = kHeads, .window = n_keys})};

@@ -1,12 +1,12 @@
 // y[i, head] = sum_j softmax_j(q[i] . k[j] * scale) * v[j], over the keys j that row i attends to
 //
-// Bindings: step; q [R, D]; keys, values [capacity, D] as words and as pairs; y [R, D]
-// A workgroup computes a block of rows of one head. Each group of kLanes lanes holds kQueries
-// queries; a query is one row of q. The block may have rows of several segments. For each segment,
-// the workgroup loads all keys that its rows attend to into shared memory, one tile of keys after
-// the other. The softmax is computed online: when a larger score appears, the sums so far are
-// rescaled.
-// Grid: x over heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
+// Bindings: step; q [R, Hq * d]; keys, values in pages, as words and as pairs; y [R, Hq * d]
+// A workgroup computes a block of rows, for kShared heads of queries with the same keys. A query is
+// one head of one row of q; the queries of a row follow each other. Each group of kLanes lanes
+// holds kQueries queries. The block may have rows of several segments. For each segment, the
+// workgroup loads all keys that its rows attend to into shared memory, one tile of keys after the
+// other. The softmax is computed online: when a larger score appears, the sums so far are rescaled.
+// Grid: x over groups of kShared heads, y over blocks of rows. Requires whole subgroups of at least kLanes.
 // Source: Milakov & Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022,
 // "FlashAttention".
 #version 450
@@ -33,34 +33,37 @@ uint first_seen[kQueries];
 uint n_seen[kQueries];
 
 uint lane() { return gl_SubgroupInvocationID % kLanes; }
-uint first_row() {
-  const uint queries = gl_WorkGroupSize.x / kLanes;
+// The row and the head of query j of this group of lanes.
+uint query_of(const uint j) {
   const uint query = gl_SubgroupID * (gl_SubgroupSize / kLanes) + gl_SubgroupInvocationID / kLanes;
-  return (gl_WorkGroupID.y * queries + query) * kQueries;
+  return query * kQueries + j;
 }
+uint block_rows() { return gl_WorkGroupSize.x / kLanes * kQueries / kShared; }
+uint row_of(const uint j) { return gl_WorkGroupID.y * block_rows() + query_of(j) / kShared; }
+uint head_of(const uint j) { return first_head(gl_WorkGroupID.x) + query_of(j) % kShared; }
 
-void begin_rows(const uint head) {
+void begin_rows() {
   for (uint j = 0; j < kQueries; ++j) {
     largest[j] = kLowest;
     total[j] = 0.0;
     for (uint c = 0; c < kUnits; ++c) {
       sums[j * kUnits + c] = q[j * kUnits + c] = vec4(0.0);
-      if (first_row() + j < step_.n_rows)
-        q[j * kUnits + c] = query_unit(first_row() + j, head, lane() + c * kLanes);
+      if (row_of(j) < step_.n_rows)
+        q[j * kUnits + c] = query_unit(row_of(j), head_of(j), lane() + c * kLanes);
     }
   }
 }
 
-void load_tile(const SegmentWords segment, const uint head, const uint ring_row, const uint first,
-               const uint n) {
+// Loads n keys and values from position `first` on.
+void load_tile(const SegmentWords segment, const uint head, const uint first, const uint n) {
   for (uint i = gl_LocalInvocationIndex; i < n * kStride; i += gl_WorkGroupSize.x) {
     const uint u = i % kStride;
     vec4 k = vec4(0.0);
     vec4 v = vec4(0.0);
     if (u < head_units()) {
-      const uint at = ring_element(ring_row, first + i / kStride, head) + 4 * u;
-      k = key_unit(segment.slot * p.keys_stride + at, p.head_dim - 4 * u);
-      v = value_unit(segment.slot * p.values_stride + at, p.head_dim - 4 * u);
+      const uint at = kv_element(segment, first + i / kStride, head) + 4 * u;
+      k = key_unit(at, p.head_dim - 4 * u);
+      v = value_unit(at, p.head_dim - 4 * u);
     }
     tile_keys[i] = k;
     tile_values[i] = v;
@@ -112,7 +115,7 @@ void attend(const SegmentWords segment, const uint head, const uint first, const
   const KeySpan oldest = keys_at(segment.position + (first - segment.first_row));
   const KeySpan newest = keys_at(segment.position + (last - segment.first_row));
   for (uint j = 0; j < kQueries; ++j) {
-    const uint row = first_row() + j;
+    const uint row = row_of(j);
     const bool is_here = row >= first && row <= last;
     const KeySpan span = keys_at(segment.position + (row - segment.first_row));
     first_seen[j] = span.first - oldest.first;
@@ -122,11 +125,10 @@ void attend(const SegmentWords segment, const uint head, const uint first, const
   // All rows attend to the keys from common_begin up to common_end.
   const uint common_begin = newest.first - oldest.first;
   const uint common_end = oldest.n;
-  const uint ring_row = oldest.first % p.capacity;
   for (uint tile = 0; tile < n; tile += kTileKeys) {
     const uint n_tile = min(kTileKeys, n - tile);
     barrier();
-    load_tile(segment, head, ring_row, tile, n_tile);
+    load_tile(segment, head, oldest.first + tile, n_tile);
     barrier();
     if (whole_block && tile >= common_begin && tile + n_tile <= common_end) {
       for (uint key = 0; key < n_tile; ++key) absorb(key, tile + key, true);
@@ -136,25 +138,24 @@ void attend(const SegmentWords segment, const uint head, const uint first, const
   }
 }
 
-void end_rows(const uint head) {
+void end_rows() {
   for (uint j = 0; j < kQueries; ++j) {
-    const uint row = first_row() + j;
+    const uint row = row_of(j);
     for (uint c = 0; c < kUnits; ++c) {
       const uint e = 4 * (lane() + c * kLanes);
       const vec4 unit = sums[j * kUnits + c] / total[j];
       for (uint i = 0; i < 4; ++i)
         if (row < step_.n_rows && e + i < p.head_dim)
-          y[(row * p.n_heads + head) * p.head_dim + e + i] = unit[i];
+          y[(row * p.n_heads + head_of(j)) * p.head_dim + e + i] = unit[i];
     }
   }
 }
 
 void main() {
-  const uint head = gl_WorkGroupID.x;
-  const uint n_block = gl_WorkGroupSize.x / kLanes * kQueries;
-  const uint first = gl_WorkGroupID.y * n_block;
-  const uint last = min(first + n_block, step_.n_rows) - 1;
-  begin_rows(head);
+  const uint head = kv_head(first_head(gl_WorkGroupID.x));
+  const uint first = gl_WorkGroupID.y * block_rows();
+  const uint last = min(first + block_rows(), step_.n_rows) - 1;
+  begin_rows();
   for (uint g = 0; g < step_.n_segments; ++g) {
     const SegmentWords segment = step_.segments[g];
     const uint begin = max(first, segment.first_row);
@@ -162,5 +163,5 @@ void main() {
     if (begin < end)
       attend(segment, head, begin, end - 1, begin == first && end == last + 1);
   }
-  end_rows(head);
+  end_rows();
 }

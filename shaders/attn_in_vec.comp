@@ -1,14 +1,14 @@
 // For the single row of a step, at position p:
 //   q = q_proj @ n(x)
-//   keys[p mod capacity] = k_proj @ n(x);  values[p mod capacity] = v_proj @ n(x)
+//   keys[p] = k_proj @ n(x);  values[p] = v_proj @ n(x)
 //   n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 //
-// Bindings: step; x [1, D] as floats and as vec4s; q [1, D]; keys, values [capacity, D] of each
-//   slot, as words
+// Bindings: step; x [1, D] as floats and as vec4s; q [1, q_width]; keys, values in pages, as words,
+//   or [1, kv_width] floats that a later launch appends to the pages
 // A subgroup computes OUTS outputs of one of the three matrices; a workgroup computes the outputs
 // of its subgroups. Grid: x over outputs; the outputs of each matrix are rounded up to a multiple
-// of OUTS. A ring is a ring buffer of the KV cache. For float16 rings, OUTS and D are even, so that
-// one subgroup computes both halves of a word. Requires whole subgroups.
+// of OUTS. For float16 pages, OUTS and kv_width are even, so that one subgroup computes both halves
+// of a word. Requires whole subgroups.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/group_sum.glsl"
@@ -24,6 +24,7 @@ layout(constant_id = BX_ATTN_IN_VEC_K_FORM) const uint kKForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_V_FORM) const uint kVForm = 0;
 layout(constant_id = BX_ATTN_IN_VEC_HALF) const bool kHalf = true;
 layout(constant_id = BX_ATTN_IN_VEC_OUTS) const uint kOuts = 4;
+layout(constant_id = BX_ATTN_IN_VEC_PAGED) const bool kPaged = true;
 
 layout(set = 0, binding = 1, scalar) readonly buffer X { float x[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer X4 { vec4 x4[]; };
@@ -50,19 +51,21 @@ float norm_scale() {
   return 1.0 / sqrt(group_sum(sum) / float(p.d_model) + p.eps);
 }
 
+uint width_of(const uint matrix) { return matrix == 0 ? p.q_width : p.kv_width; }
+
 void multiply(const uint matrix, const uint first_out) {
   mat_vec_clear();
   if (kOneForm) {
     WeightAddress w = p.q;
     if (matrix == 1) w = p.k;
     if (matrix == 2) w = p.v;
-    mat_vec_add(w, kQForm, p.d_model, first_out, p.d_model, 0, 0);
+    mat_vec_add(w, kQForm, p.d_model, first_out, width_of(matrix), 0, 0);
   } else if (matrix == 0) {
-    mat_vec_add(p.q, kQForm, p.d_model, first_out, p.d_model, 0, 0);
+    mat_vec_add(p.q, kQForm, p.d_model, first_out, p.q_width, 0, 0);
   } else if (matrix == 1) {
-    mat_vec_add(p.k, kKForm, p.d_model, first_out, p.d_model, 0, 0);
+    mat_vec_add(p.k, kKForm, p.d_model, first_out, p.kv_width, 0, 0);
   } else {
-    mat_vec_add(p.v, kVForm, p.d_model, first_out, p.d_model, 0, 0);
+    mat_vec_add(p.v, kVForm, p.d_model, first_out, p.kv_width, 0, 0);
   }
   mat_vec_sum();
 }
@@ -74,7 +77,7 @@ float sum_at(const uint i) {
   return value;
 }
 
-void write_ring(const uint matrix, const uint at, const uint word) {
+void write_cache(const uint matrix, const uint at, const uint word) {
   if (matrix == 1)
     keys[at] = word;
   else
@@ -83,30 +86,37 @@ void write_ring(const uint matrix, const uint at, const uint word) {
 
 void write(const uint matrix, const uint first_out, const float scale) {
   const SegmentWords segment = step_.segments[0];
-  const uint row = segment.position % p.capacity * p.d_model;
-  const uint slot = segment.slot * (matrix == 1 ? p.keys_stride : p.values_stride);
-  const uint n_at_once = matrix != 0 && kHalf ? 2 : 1;  // a word holds two halves
+  const bool in_halves = kPaged && kHalf;
+  uint row = 0;
+  if (kPaged && matrix != 0)
+    row = page_row(segment, p.page_group, segment.position) * p.kv_width;
+  const uint n_at_once = matrix != 0 && in_halves ? 2 : 1;  // a word holds two halves
   for (uint i = gl_SubgroupInvocationID * n_at_once; i < kOuts;
        i += gl_SubgroupSize * n_at_once) {
     const uint o = first_out + i;
-    if (o >= p.d_model) continue;
+    if (o >= width_of(matrix)) continue;
     const float value = sum_at(i) * scale;
     if (matrix == 0)
       q[o] = value;
-    else if (kHalf)
-      write_ring(matrix, slot + (row + o) / 2, halves_word(value, sum_at(i + 1) * scale));
+    else if (in_halves)
+      write_cache(matrix, (row + o) / 2, halves_word(value, sum_at(i + 1) * scale));
     else
-      write_ring(matrix, slot + row + o, floatBitsToUint(value));
+      write_cache(matrix, row + o, floatBitsToUint(value));
   }
 }
 
 void main() {
   const float scale = norm_scale();
-  const uint per_matrix = (p.d_model + kOuts - 1) / kOuts;
-  const uint block = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
-  if (block >= 3 * per_matrix) return;  // uniform in the subgroup
-  const uint matrix = block / per_matrix;
-  const uint first_out = block % per_matrix * kOuts;
-  multiply(matrix, first_out);
-  write(matrix, first_out, scale);
+  const uint q_blocks = (p.q_width + kOuts - 1) / kOuts;
+  const uint kv_blocks = (p.kv_width + kOuts - 1) / kOuts;
+  uint block = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
+  if (block >= q_blocks + 2 * kv_blocks) return;  // uniform in the subgroup
+  uint matrix = 0;
+  if (block >= q_blocks) {
+    block -= q_blocks;
+    matrix = 1 + block / kv_blocks;
+    block %= kv_blocks;
+  }
+  multiply(matrix, block * kOuts);
+  write(matrix, block * kOuts, scale);
 }

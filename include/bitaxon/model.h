@@ -44,6 +44,9 @@ struct LoadOptions {
   /// States that can exist at the same time: 1 to kMaxSlots. One step continues at most
   /// kMaxSegments of them.
   int n_slots = 1;
+  /// The most tokens of a sequence: 1 to ModelSpec::max_seq_len. If empty, max_seq_len, or as many
+  /// as fit into the memory of the device, with all slots in use.
+  std::optional<std::int64_t> context = {};
   /// Loading reserves activation memory for steps of this form with up to kMaxRows rows. Steps of
   /// other forms may be submitted too. A step that needs more memory than that allocates it at its
   /// first submission.
@@ -97,11 +100,16 @@ class BX_API Model {
   Backend& backend() const;
   Precision precision() const;
   int run_ahead() const;
+  /// The most tokens of a sequence.
+  std::int64_t context() const;
+  /// The bytes of keys and values that each further token of a sequence takes. 0 if the state of a
+  /// long sequence does not grow.
+  std::uint64_t bytes_per_token() const;
   /// The text of the checkpoint's vocab_mapping. Empty if the checkpoint has none.
   const std::string& vocab_mapping() const;
   /// Bytes of all packed weights.
   std::uint64_t packed_bytes() const;
-  /// Bytes of the state of all slots.
+  /// Bytes of the state of all slots, if each sequence is as long as possible.
   std::uint64_t state_bytes() const;
   /// Bytes that loading reserved for the activations, which all steps share.
   std::uint64_t arena_bytes() const;

@@ -153,10 +153,10 @@ struct AttnInWeights {
   Tensor rotary{};  ///< f32 [1, positions, d]: the rotary table, or empty for no rotation
 };
 
-/// Computes queries, and appends keys and values to the ring buffers ("rings") of the KV cache.
+/// Computes queries, and appends keys and values to the KV cache.
 ///   q = turn(q_proj @ rms(x) + q_bias, q_norm)
-///   keys[p mod capacity] = turn(k_proj @ rms(x) + k_bias, k_norm), where p is the row's position
-///   values[p mod capacity] = v_proj @ rms(x) + v_bias
+///   keys[p] = turn(k_proj @ rms(x) + k_bias, k_norm), where p is the row's position
+///   values[p] = v_proj @ rms(x) + v_bias
 /// turn(h, norm) is computed for each head h of d elements. It first normalizes the head, then
 /// rotates it by its position. Without a norm or a table, that part is left out.
 ///   n[i] = norm[i] * h[i] / sqrt(mean(h^2) + eps)
@@ -166,7 +166,8 @@ struct AttnInWeights {
 /// the table gets NaN. The width d of a head is needed only for norms and rotation. It is the width
 /// of these operands.
 /// x             [R, D]
-/// keys, values  state, f32 or f16 [capacity, Hk * d]
+/// keys, values  state in pages, f32 or f16 [BX_PAGE_ROWS, Hk * d] each. The step buffer says which
+///               page has the rows of which positions.
 /// Returns q [R, Hq * d].
 /// Source  Su et al. 2021, "RoFormer", section 3.4.2, with pairs (i, i + d/2) instead of neighbors.
 BX_API Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const Tensor& keys,
@@ -181,12 +182,11 @@ struct AttentionForm {
 };
 
 /// Causal attention, over a sliding window or over all earlier positions. Keys and values come from
-/// the rings that attn_in fills. Each head of keys serves Hq / Hk adjacent heads of queries.
+/// the pages that attn_in fills. Each head of keys serves Hq / Hk adjacent heads of queries.
 ///   scores[j] = dot(q[i, n], keys[j, n / (Hq / Hk)]) / sqrt(d)   for j <= i and i - j < window
 ///   y[i, n] = sum_j softmax(scores)[j] * values[j, n / (Hq / Hk)]
 /// q             [R, Hq * d]
-/// keys, values  state, f32 or f16 [capacity, Hk * d], capacity >= window + R - 1; read only.
-///               Without a window, the positions must be below capacity.
+/// keys, values  state in pages, f32 or f16 [BX_PAGE_ROWS, Hk * d] each; read only
 /// Returns [R, Hq * d].
 /// Source  Beltagy et al. 2020, "Longformer", section 3.1 (sliding window); Ainslie et al. 2023,
 /// "GQA" (grouped heads).

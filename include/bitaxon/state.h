@@ -15,8 +15,8 @@ namespace bitaxon {
 /// byte, however the tokens were split into steps. selective_scan in ops.h names one exception.
 struct StateSnapshot {
   std::int64_t position = 0;
-  /// One entry for each state tensor. The entry of a ring buffer of the KV cache holds the last
-  /// min(position, window) rows, oldest first. The entry of next_token, the sampled token that the
+  /// One entry for each state tensor. The entry of keys or values holds the last
+  /// min(position, window) rows, oldest first, or all rows without a window. The entry of next_token, the sampled token that the
   /// next step may feed back, is empty.
   std::vector<std::vector<std::byte>> tensors;
   friend bool operator==(const StateSnapshot&, const StateSnapshot&) = default;
@@ -43,6 +43,12 @@ class BX_API State {
   /// The number of steps that rewind() can take back.
   int rewindable_steps() const;
 
+  /// A second state after the same tokens, in a slot of its own. Both may then continue with
+  /// different tokens. They share the memory of keys and values until one of them writes to it.
+  /// Does not wait for submitted steps. The new state has no steps to rewind. Throws
+  /// Error(invalid_argument) if all slots are taken.
+  State fork() const;
+
   /// Waits for all submitted steps, then copies the state.
   StateSnapshot snapshot() const;
   /// Replaces the state by a snapshot. Throws Error(invalid_argument) if the snapshot's sizes do
@@ -51,7 +57,7 @@ class BX_API State {
   /// Replaces the state by synthetic contents at `position`, for measurements at positions that
   /// would take long to reach. Keys and values are random with about unit variance, and recurrent
   /// state is random and small. Equal seeds give equal contents. Throws Error(invalid_argument)
-  /// that names both lengths if `position` is beyond max_seq_len. If the backend fails, the state
+  /// that names both lengths if `position` is beyond Model::context. If the backend fails, the state
   /// is as after reset().
   void synthesize(std::int64_t position, std::uint64_t seed);
   /// Writes the state to a file, with format version, model fingerprint, precision, token count and
@@ -65,7 +71,7 @@ class BX_API State {
   bool has_sampled_token() const;
 
   /// Throws Error(invalid_argument) that names both lengths if `n_rows` more tokens do not fit
-  /// max_seq_len.
+  /// Model::context.
   void check_room(std::int64_t n_rows) const;
 
   struct Impl;

@@ -1,6 +1,6 @@
-// Each query is spread over kLanes adjacent lanes. These lanes read the ring buffers of the KV
-// cache ("rings"). A unit is four elements of a head. Lane l of a query holds units l, l + kLanes,
-// ... of the head, and zeros instead of units beyond the end of the head.
+// Each query is spread over kLanes adjacent lanes. These lanes read the pages of the KV cache. A
+// unit is four elements of a head. Lane l of a query holds units l, l + kLanes, ... of the head,
+// and zeros instead of units beyond the end of the head.
 //
 // Bindings: 1 q [R, D]; 2, 3 keys and 4, 5 values as words and as pairs of words
 #ifndef BX_ATTENTION_LANES_GLSL
@@ -16,6 +16,7 @@ layout(constant_id = BX_ATTENTION_HALF) const bool kHalf = true;
 layout(constant_id = BX_ATTENTION_ALIGNED) const bool kAligned = true;
 layout(constant_id = BX_ATTENTION_LANES) const uint kLanes = 4;
 layout(constant_id = BX_ATTENTION_UNITS) const uint kUnits = 5;
+layout(constant_id = BX_ATTENTION_SHARED) const uint kShared = 1;
 
 layout(set = 0, binding = 1, scalar) readonly buffer Q { float q_rows[]; };
 layout(set = 0, binding = 2, scalar) readonly buffer KeyWords { uint key_words[]; };
@@ -31,9 +32,9 @@ float element_of(const uint word, const uint e) {
 vec4 halves_of(const uvec2 pair) { return vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y)); }
 uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
 
-// Defines a function vec4 name(e, n), which returns elements e..e+3 of a ring. If n < 4, only the
+// Defines a function vec4 name(e, n), which returns elements e..e+3 of keys or values. If n < 4, only the
 // first n of them are read, and the others are 0.
-#define BX_RING_READER(name, words, pairs)                                             \
+#define BX_PAGE_READER(name, words, pairs)                                             \
   vec4 name(const uint e, const uint n) {                                              \
     if (kAligned && kHalf) return halves_of(pairs[e >> 2]);                            \
     if (kAligned) return uintBitsToFloat(uvec4(pairs[e >> 1], pairs[(e >> 1) + 1]));   \
@@ -42,8 +43,8 @@ uint word_of(const uint e) { return kHalf ? e >> 1 : e; }
                 n > 2 ? element_of(words[word_of(e + 2)], e + 2) : 0.0,                \
                 n > 3 ? element_of(words[word_of(e + 3)], e + 3) : 0.0);               \
   }
-BX_RING_READER(key_unit, key_words, key_pairs)
-BX_RING_READER(value_unit, value_words, value_pairs)
+BX_PAGE_READER(key_unit, key_words, key_pairs)
+BX_PAGE_READER(value_unit, value_words, value_pairs)
 
 uint head_units() { return (p.head_dim + 3) / 4; }
 
@@ -56,11 +57,14 @@ vec4 query_unit(const uint row, const uint head, const uint u) {
   return unit;
 }
 
-// The index of the first element of a head in the ring row that is i rows after `row`, where
-// i < capacity. The ring holds keys or values. The offset of the slot is not included.
-uint ring_element(const uint row, const uint i, const uint head) {
-  const uint behind = row + i;
-  return ((behind < p.capacity ? behind : behind - p.capacity) * p.n_heads + head) * p.head_dim;
+// The first head of queries of a workgroup of index `group`.
+uint first_head(const uint group) { return group * kShared; }
+// The head of keys and values that a head of queries uses.
+uint kv_head(const uint head) { return head / (p.n_heads / p.n_kv_heads); }
+
+// The index of the first element of a head of keys or values, in the row of a position.
+uint kv_element(const SegmentWords segment, const uint position, const uint head) {
+  return (page_row(segment, p.page_group, position) * p.n_kv_heads + head) * p.head_dim;
 }
 
 // The sum of x over the lanes of a query.

@@ -14,4 +14,10 @@ uint segment_of(uint row) {
   return g;
 }
 
+// The row that holds a position of a segment, in tensors of the page group `group`.
+uint page_row(const SegmentWords segment, const uint group, const uint position) {
+  const uint origin = step_.pages[segment.tables + group];
+  return step_.pages[origin + position / BX_PAGE_ROWS] * BX_PAGE_ROWS + position % BX_PAGE_ROWS;
+}
+
 #endif

@@ -4,6 +4,6 @@
 
 // The parameters are AttentionPush. The specialization constants are those of params/attention.h
 // and these constants:
-#define BX_ATTENTION_ROWS_QUERIES 5    // rows that one group of lanes computes together
-#define BX_ATTENTION_ROWS_TILE_KEYS 6  // the number of keys in shared memory at a time
+#define BX_ATTENTION_ROWS_QUERIES 6    // queries that one group of lanes computes together
+#define BX_ATTENTION_ROWS_TILE_KEYS 7  // the number of keys in shared memory at a time
 #endif

@@ -4,5 +4,5 @@
 
 // The parameters are AttentionPush. The specialization constants are those of params/attention.h
 // and this constant:
-#define BX_ATTENTION_SPLIT_SUBGROUPS 5  // the largest number of subgroups in a workgroup
+#define BX_ATTENTION_SPLIT_SUBGROUPS 6  // the largest number of subgroups in a workgroup
 #endif

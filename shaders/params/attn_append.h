@@ -7,15 +7,13 @@ namespace bitaxon::vulkan {
 #endif
 
 struct AttnAppendPush {
-  uint d_model;
-  uint capacity;     // rows of the KV cache's ring buffers ("rings")
-  uint keys_stride;  // words from one slot to the next
-  uint values_stride;
+  uint width;       // elements of a row of keys, and of values
+  uint page_group;  // the page group of keys and values
 };
 
 // Specialization constants.
 #define BX_ATTN_APPEND_GROUP_SIZE 0
-#define BX_ATTN_APPEND_HALF 1  // the rings are float16
+#define BX_ATTN_APPEND_HALF 1  // keys and values are float16
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

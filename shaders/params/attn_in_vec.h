@@ -11,10 +11,10 @@ struct AttnInVecPush {
   WeightAddress q;
   WeightAddress k;
   WeightAddress v;
-  uint d_model;      // also the number of rows of each matrix
-  uint capacity;     // rows of the KV cache's ring buffers ("rings")
-  uint keys_stride;  // words from one slot to the next
-  uint values_stride;
+  uint d_model;
+  uint q_width;     // rows of q
+  uint kv_width;    // rows of k, and of v
+  uint page_group;  // the page group of keys and values
   float eps;
 };
 
@@ -24,8 +24,9 @@ struct AttnInVecPush {
 #define BX_ATTN_IN_VEC_Q_FORM 2
 #define BX_ATTN_IN_VEC_K_FORM 3
 #define BX_ATTN_IN_VEC_V_FORM 4
-#define BX_ATTN_IN_VEC_HALF 5  // the rings are float16; d_model is then even
-#define BX_ATTN_IN_VEC_OUTS 6  // even
+#define BX_ATTN_IN_VEC_HALF 5   // keys and values are float16; kv_width is then even
+#define BX_ATTN_IN_VEC_OUTS 6   // even
+#define BX_ATTN_IN_VEC_PAGED 7  // keys and values are in pages; otherwise they are one row each
 
 #ifdef __cplusplus
 }  // namespace bitaxon::vulkan

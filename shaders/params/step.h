@@ -8,6 +8,8 @@
 #define BX_MAX_ROWS 512
 // The largest number of segments (sequences) of one step.
 #define BX_MAX_SEGMENTS 32
+// The number of rows of a page of the KV cache: keys, or values, of consecutive positions.
+#define BX_PAGE_ROWS 64
 
 // The value of SegmentWords::sampled_output for a segment that samples no token.
 #define BX_SAMPLES_NOTHING 0xffffffffu
@@ -18,6 +20,7 @@
 #ifdef __cplusplus
 #include <array>
 #include <cstdint>
+#include <vector>
 namespace bitaxon {
 using StepWord = std::uint32_t;
 using StepInt = std::int32_t;
@@ -65,11 +68,17 @@ struct SegmentWords {
   StepWord write_version BX_NEUTRAL(0);   // equals read_version if steps are never taken back
   StepWord ids_from_state BX_NEUTRAL(0);  // 1: the only id is the latest sampled token
   StepWord sampled_output BX_NEUTRAL(BX_SAMPLES_NOTHING);  // the output whose logits are sampled
+  // The place in `pages` where the tables of the segment begin. The first words are the origin of
+  // each page group: page n of the sequence, which holds the positions from n * BX_PAGE_ROWS on, is
+  // pages[origin + n]. The sum wraps around, because a table begins with the oldest page that the
+  // sequence still has.
+  StepWord tables BX_NEUTRAL(0);
   SamplerWords sampling;
 };
 
 #ifdef __cplusplus
-struct StepBuffer {
+// The part of a step buffer that has a fixed size. The page tables follow.
+struct StepHeader {
 #else
 layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
 #endif
@@ -81,8 +90,13 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
   BX_ARRAY(StepInt, ids, BX_MAX_ROWS);
 #ifdef __cplusplus
 };
+
+struct StepBuffer : StepHeader {
+  std::vector<StepWord> pages;  // tables of the segments, see SegmentWords::tables
+};
 }  // namespace bitaxon
 #else
+  uint pages[];
 }
 step_;
 #undef StepWord

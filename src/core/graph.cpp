@@ -56,6 +56,7 @@ Tensor Graph::state(const StateLayout& layout, std::int32_t index) {
   value.dtype = tensor.dtype;
   value.shape = tensor.shape;
   value.state_index = index;
+  value.page_group = tensor.page_group;
   return add_value(std::move(value));
 }
 
@@ -113,6 +114,7 @@ std::string Graph::structure_key() const {
     append_bytes(key, value.row_space);
     append_bytes(key, value.is_output);
     append_bytes(key, value.state_index);
+    append_bytes(key, value.page_group);
     // Weights are compared by identity, because two weights of equal shape may be packed
     // differently.
     append_bytes(key, value.weight.get());

@@ -35,6 +35,7 @@ struct Value {
   bool is_output = false;                ///< stays readable after the step
   std::shared_ptr<const Weight> weight;  ///< set for a value of kind weight
   std::int32_t state_index = -1;         ///< index in the StateLayout; -1 for other kinds
+  std::int32_t page_group = -1;          ///< StateTensor::page_group; -1 without pages
 };
 
 struct Operand {

@@ -1,6 +1,7 @@
 #include "core/state_layout.h"
 
 #include "core/align.h"
+#include "shaders/params/step.h"
 
 namespace bitaxon {
 
@@ -21,11 +22,19 @@ std::int32_t StateLayout::add(std::string name, DType dtype, const Shape& shape,
   return static_cast<std::int32_t>(tensors.size()) - 1;
 }
 
-std::int32_t StateLayout::add_ring(std::string name, DType dtype, const Shape& shape,
-                                   std::int64_t window) {
-  const std::int32_t index = add(std::move(name), dtype, shape, 1, StateKind::ring);
-  tensors.back().window = window;
-  return index;
+std::int32_t StateLayout::add_pages(std::string name, DType dtype, std::int64_t width,
+                                    std::int32_t group) {
+  StateTensor tensor;
+  tensor.name = std::move(name);
+  tensor.kind = StateKind::paged;
+  tensor.page_group = group;
+  tensor.dtype = dtype;
+  tensor.shape = {BX_PAGE_ROWS, width};
+  tensor.size_bytes =
+      tensor.page_bytes() *
+      static_cast<std::size_t>(page_groups[static_cast<std::size_t>(group)].n_pages);
+  tensors.push_back(std::move(tensor));
+  return static_cast<std::int32_t>(tensors.size()) - 1;
 }
 
 std::size_t StateLayout::total_bytes() const {

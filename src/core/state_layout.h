@@ -1,10 +1,11 @@
-// The memory layout of the state pool. Each tensor has a buffer of its own. The pool has a slot for
-// each sequence. A ring keeps old rows, so that steps can be taken back. Every other tensor exists
-// in several versions for the same purpose.
+// The memory layout of the state pool. Each tensor has a buffer of its own. Recurrent state has a
+// slot for each sequence, and exists in several versions, so that steps can be taken back. Keys and
+// values live in pages, which sequences take as they grow.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace bitaxon {
 
 /// How steps change a state tensor.
 enum class StateKind : std::uint8_t {
-  ring,       ///< a ring buffer of the KV cache: a step overwrites the oldest rows
+  paged,      ///< keys or values: a step writes rows of pages that belong to its sequences
   versioned,  ///< a step reads one version and writes the next
   transient,  ///< versioned, but not in a snapshot: the token to be fed back
 };
@@ -23,26 +24,40 @@ enum class StateKind : std::uint8_t {
 struct StateTensor {
   std::string name;  ///< "layer_3.keys"
   StateKind kind = StateKind::versioned;
-  std::int64_t window = 0;  ///< the most rows that attention reads of a ring; 0 for other tensors
+  std::int32_t page_group = -1;  ///< index in StateLayout::page_groups; -1 without pages
   DType dtype = DType::f32;
-  Shape shape;                 ///< the shape of one version of one slot
-  std::int32_t versions = 1;   ///< 1 for a ring, and if no step is taken back
-  std::size_t size_bytes = 0;  ///< the size of all versions and slots
+  Shape shape;                 ///< the shape of one version of one slot, or of one page
+  std::int32_t versions = 1;   ///< 1 for pages, and if no step is taken back
+  std::size_t size_bytes = 0;  ///< the size of all versions and slots, or of the most pages
+  // Only for a tensor without pages:
   std::size_t slot_stride_bytes = 0;
   std::size_t version_stride_bytes = 0;  ///< 0 if there is only one version
+
+  /// The size of one page of a tensor with pages.
+  std::size_t page_bytes() const {
+    return static_cast<std::size_t>(shape.elements()) * size_of(dtype);
+  }
 };
 
-/// The layout of all state tensors. Within a tensor, versions are outermost, then slots. Tensors do
-/// not share a buffer, because devices limit the size of a buffer.
+/// Tensors whose pages are taken and given back together. They belong to attention layers that read
+/// equally far back. So one table per sequence says where the rows of all these tensors are.
+struct PageGroup {
+  std::optional<std::int64_t> window = {};  ///< the most rows that attention reads; empty for all
+  std::int32_t n_pages = 0;                 ///< the most pages of all sequences together
+};
+
+/// The layout of all state tensors. Within a tensor without pages, versions are outermost, then
+/// slots. Tensors do not share a buffer, because devices limit the size of a buffer.
 struct StateLayout {
   std::int32_t n_slots = 1;
   std::vector<StateTensor> tensors;
+  std::vector<PageGroup> page_groups;
 
   /// Appends a tensor and returns its index.
   std::int32_t add(std::string name, DType dtype, const Shape& shape, std::int32_t versions,
                    StateKind kind = StateKind::versioned);
-  /// Appends a ring of shape [capacity, width] and returns its index.
-  std::int32_t add_ring(std::string name, DType dtype, const Shape& shape, std::int64_t window);
+  /// Appends a tensor of pages with `width` elements per row, and returns its index.
+  std::int32_t add_pages(std::string name, DType dtype, std::int64_t width, std::int32_t group);
   /// The size of all tensors together.
   std::size_t total_bytes() const;
 };

@@ -20,8 +20,9 @@ OperandMemory memory_of(const Plan& plan, const PlanContext& context, const Oper
     case ValueKind::state: {
       const auto index = static_cast<std::size_t>(value.state_index);
       const StateTensor& tensor = context.state_layout->tensors[index];
+      BX_ASSERT(index < context.state.size(), "every state tensor has a buffer");
       BX_ASSERT(
-          index < context.state.size() && context.state[index].size_bytes >= tensor.size_bytes,
+          tensor.kind == StateKind::paged || context.state[index].size_bytes >= tensor.size_bytes,
           "the state's buffers hold its tensors");
       memory.data = bytes_of(context.state[index]);
       memory.slot_stride_bytes = tensor.slot_stride_bytes;

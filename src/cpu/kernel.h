@@ -20,8 +20,23 @@ namespace bitaxon::cpu {
 struct OperandMemory {
   std::byte* data = nullptr;             ///< nullptr if the operand is absent or a weight
   const PackedWeight* weight = nullptr;  ///< only for a weight
-  std::size_t slot_stride_bytes = 0;     ///< only for a state tensor
-  std::size_t version_stride_bytes = 0;  ///< only for a state tensor
+  // Only for a state tensor without pages:
+  std::size_t slot_stride_bytes = 0;
+  std::size_t version_stride_bytes = 0;
+};
+
+/// Computes where the rows of one sequence are in a tensor of pages.
+struct PageRows {
+  const StepWord* tables;
+  std::uint32_t origin;  ///< page n is tables[origin + n]
+  std::int64_t width;    ///< elements of a row
+
+  /// The offset of the row of a position, in elements from the beginning of the tensor.
+  std::int64_t at(std::int64_t position) const {
+    const auto number = static_cast<std::uint32_t>(position / kPageRows);
+    const std::int64_t page = tables[static_cast<std::uint32_t>(origin + number)];
+    return (page * kPageRows + position % kPageRows) * width;
+  }
 };
 
 /// The arguments of one kernel call. The member functions take the index of an operand in the order
@@ -46,6 +61,11 @@ struct KernelArgs : NodeView {
     const OperandMemory& m = memory(index);
     return reinterpret_cast<T*>(m.data + m.slot_stride_bytes * segment.slot +
                                 m.version_stride_bytes * version);
+  }
+  /// The places of a segment's rows in an operand that lives in pages.
+  PageRows pages(int index, const SegmentWords& segment) const {
+    const auto group = static_cast<std::uint32_t>(value(index).page_group);
+    return {step.pages.data(), step.pages[segment.tables + group], shape(index)[1]};
   }
   std::span<const SegmentWords> segments() const { return {step.segments.data(), step.n_segments}; }
   std::int64_t n_rows() const { return step.n_rows; }

@@ -17,9 +17,9 @@ Tensor attention_mixer(const BlockContext& context, const Tensor& x, const Atten
                             .k_norm = context.weight(WeightId::key_norm),
                             .rotary = context.rotary(spec)},
                            context.eps(), keys, values);
-  const std::int64_t window = spec.window.value_or(context.spec.max_seq_len);
-  const Tensor y = attention(
-      q, keys, values, {.n_heads = spec.n_heads, .n_kv_heads = spec.n_kv_heads, .window = window});
+  const Tensor y =
+      attention(q, keys, values,
+                {.n_heads = spec.n_heads, .n_kv_heads = spec.n_kv_heads, .window = spec.window});
   return linear(y, context.weight(WeightId::attention_out),
                 {.bias = context.weight(WeightId::attention_out_bias), .residual = x});
 }

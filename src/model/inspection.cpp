@@ -35,7 +35,8 @@ std::string scale_type(const WeightDesc& desc) {
 
 std::uint64_t state_bytes(const ModelSpec& spec, DType kv_dtype) {
   StateIndex index;
-  return state_layout(spec, {.kv_dtype = kv_dtype}, index).total_bytes();
+  return state_layout(spec, {.kv_dtype = kv_dtype, .context = spec.max_seq_len}, index)
+      .total_bytes();
 }
 
 void count(Inspection& model) {

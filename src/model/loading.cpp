@@ -26,6 +26,9 @@ void Model::Impl::check_options() const {
   if (options.n_slots < 1 || options.n_slots > kMaxSlots)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("slots: expected 1..{}, got {}", kMaxSlots, options.n_slots));
+  if (options.context && (*options.context < 1 || *options.context > spec.max_seq_len))
+    throw Error(ErrorKind::invalid_argument, fmt::format("context: expected 1..{} tokens, got {}",
+                                                         spec.max_seq_len, *options.context));
 }
 
 /// Chooses the precision and the size of the arena, and refuses a model that does not fit.
@@ -33,8 +36,12 @@ void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   precision = precision_for(found, options, backend.caps().always_exact);
   ModelNeed need = model_need(spec, found, options, *backend.description());
   arena_bytes = need.arena_bytes;
+  context = need.context;
   if (need.memory.fits()) return;
-  const std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
+  std::string problem = fmt::format("{}: {}", backend.caps().name, problem_of(need.memory));
+  if (need.bytes_per_token > 0)
+    problem += fmt::format("; a context of {} tokens takes {} per token", context,
+                           bytes_text(need.bytes_per_token));
   throw OutOfMemory(problem, std::move(need.memory));
 }
 
@@ -46,8 +53,8 @@ void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
     weights.set(norm.key, backend.pack(norm.desc, {.data = std::as_bytes(std::span(ones))}));
   }
   for (const RotarySpec& rotary : rotary_specs(spec)) {
-    const std::vector<float> table = rotary_table(rotary, spec.max_seq_len);
-    weights.set_rotary(rotary, backend.pack(rotary_desc(rotary, spec.max_seq_len),
+    const std::vector<float> table = rotary_table(rotary, context);
+    weights.set_rotary(rotary, backend.pack(rotary_desc(rotary, context),
                                             {.data = std::as_bytes(std::span(table))}));
   }
 }
@@ -74,6 +81,15 @@ void Model::Impl::count_weights() {
   main_format = std::max_element(by_format.begin(), by_format.end(), by_bytes)->first;
 }
 
+/// Adds a line if the context is shorter than the model allows and nobody asked for that.
+void Model::Impl::warn_of_context(std::vector<std::string>& warnings) const {
+  if (options.context || context == spec.max_seq_len) return;
+  warnings.push_back(fmt::format(
+      "the memory holds a context of {} tokens, the model allows {}: a token takes {} of keys and "
+      "values",
+      context, spec.max_seq_len, bytes_text(bitaxon::bytes_per_token(pool->layout()))));
+}
+
 void Model::Impl::finish_loading() {
   outstanding.reserve(backend.caps().max_run_ahead + 2);
   count_weights();
@@ -82,7 +98,8 @@ void Model::Impl::finish_loading() {
       StatePoolOptions{.n_slots = options.n_slots,
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
-                       .fingerprint = weights.fingerprint});
+                       .fingerprint = weights.fingerprint,
+                       .context = context});
   steps.emplace(spec, weights, *pool, precision, options.plan_reuse, arena_bytes);
 }
 
@@ -98,6 +115,7 @@ Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
   impl->load(impl->quantized(std::move(found), name), reader_of(checkpoint));
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   impl->finish_loading();
+  impl->warn_of_context(warnings);
   return Model(std::move(impl));
 }
 

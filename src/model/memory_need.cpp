@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/align.h"
 #include "core/backend_description.h"
 #include "core/plan.h"
 #include "core/step.h"
@@ -16,64 +17,88 @@
 namespace bitaxon {
 namespace {
 
+/// The shortest context with which a model is loaded if longer ones do not fit.
+constexpr std::int64_t kShortestContext = kMaxRows;
+
 /// Computes the sizes of a model from descriptions of its weights.
 class Sizes {
  public:
   Sizes(const ModelSpec& spec, const std::vector<FoundWeight>& found, const LoadOptions& options,
         const BackendDescription& device)
-      : spec_(spec), options_(options), device_(device) {
+      : spec_(spec), options_(options), device_(device), kinds_(device.memory()) {
+    const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
+    kv_dtype_ = exact ? DType::f32 : DType::f16;
     describe_weights(found);
     describe_made();
-    const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
-    layout_ = state_layout(spec,
-                           {.n_slots = options.n_slots,
-                            .run_ahead = options.run_ahead,
-                            .kv_dtype = exact ? DType::f32 : DType::f16},
-                           index_);
-    for (const StateTensor& tensor : layout_.tensors) {
-      add(tensor.size_bytes, state_bytes_);
-      check_buffer(tensor.name, tensor.size_bytes);
-      note_problem(device_.problem_of(tensor));
-    }
-    plan_arena();
-    buffers_.push_back(arena_bytes_);
-    check_buffer("the activations", arena_bytes_);
+    // No activation depends on the length of the context.
+    plan_arena(layout_for(spec.max_seq_len));
+    check_buffer("the activations", arena_bytes_, too_large_);
   }
 
-  std::size_t arena_bytes() const { return arena_bytes_; }
-
-  MemoryNeed need() const {
+  /// The need with this context.
+  ModelNeed need(std::int64_t context) const {
+    std::vector<std::uint64_t> buffers = weight_buffers_;
+    std::uint64_t weight_bytes = weight_bytes_;
+    std::uint64_t state_bytes = 0;
     MemoryNeed need;
     need.too_large = too_large_;
-    const std::vector<MemoryKind> kinds = device_.memory();
-    for (const MemoryKind& kind : kinds) need.rows.push_back({kind.name, {}, kind.available_bytes});
-    MemoryRow& main = need.rows.front();
-    main.parts = {
-        {"weights", weight_bytes_}, {"state", state_bytes_}, {"activations", arena_bytes_}};
-    const std::uint64_t asked = main.needed_bytes();
-    const std::uint64_t allocated = device_.allocated_bytes(buffers_);
-    main.parts.push_back({"rounding", allocated - asked});
-    for (std::size_t i = 0; i < need.rows.size(); ++i)
-      need.rows[i].parts.push_back({"staging", kinds[i].backend_bytes});
-    need.rows.back().parts.push_back({"loading", largest_stored_});
-    for (MemoryRow& row : need.rows)
-      std::erase_if(row.parts, [](const MemoryRow::Part& part) { return part.bytes == 0; });
-    return need;
+    const auto add = [&](std::string_view what, std::uint64_t bytes, std::uint64_t& sum) {
+      buffers.push_back(bytes);
+      sum += bytes;
+      check_buffer(what, bytes, need.too_large);
+    };
+    for (const RotarySpec& rotary : rotary_specs(spec_)) {
+      const auto table = device_.describe(rotary_desc(rotary, context));
+      add(table->name, table->packed_bytes, weight_bytes);
+    }
+    const StateLayout layout = layout_for(context);
+    for (const StateTensor& tensor : layout.tensors) {
+      add(tensor.name, tensor.size_bytes, state_bytes);
+      note_problem(device_.problem_of(tensor), need.too_large);
+    }
+    buffers.push_back(arena_bytes_);
+    add_rows(weight_bytes, state_bytes, buffers, need);
+    return {std::move(need), arena_bytes_, context, bitaxon::bytes_per_token(layout)};
   }
 
  private:
-  void add(std::uint64_t bytes, std::uint64_t& sum) {
-    buffers_.push_back(bytes);
-    sum += bytes;
+  StateLayout layout_for(std::int64_t context) const {
+    StateIndex ignored;
+    return state_layout(spec_, pool_options(context), ignored);
   }
+  StatePoolOptions pool_options(std::int64_t context) const {
+    return {.n_slots = options_.n_slots,
+            .run_ahead = options_.run_ahead,
+            .kv_dtype = kv_dtype_,
+            .context = context};
+  }
+
+  /// Fills in one row for each kind of memory.
+  void add_rows(std::uint64_t weight_bytes, std::uint64_t state_bytes,
+                const std::vector<std::uint64_t>& buffers, MemoryNeed& need) const {
+    for (const MemoryKind& kind : kinds_)
+      need.rows.push_back({kind.name, {}, kind.available_bytes});
+    MemoryRow& main = need.rows.front();
+    main.parts = {{"weights", weight_bytes}, {"state", state_bytes}, {"activations", arena_bytes_}};
+    const std::uint64_t asked = main.needed_bytes();
+    const std::uint64_t allocated = device_.allocated_bytes(buffers);
+    main.parts.push_back({"rounding", allocated - asked});
+    for (std::size_t i = 0; i < need.rows.size(); ++i)
+      need.rows[i].parts.push_back({"staging", kinds_[i].backend_bytes});
+    need.rows.back().parts.push_back({"loading", largest_stored_});
+    for (MemoryRow& row : need.rows)
+      std::erase_if(row.parts, [](const MemoryRow::Part& part) { return part.bytes == 0; });
+  }
+
   /// Keeps only the first problem.
-  void note_problem(const std::string& problem) {
-    if (too_large_.empty()) too_large_ = problem;
+  static void note_problem(const std::string& problem, std::string& first) {
+    if (first.empty()) first = problem;
   }
-  void check_buffer(std::string_view what, std::uint64_t bytes) {
+  void check_buffer(std::string_view what, std::uint64_t bytes, std::string& first) const {
     if (bytes > device_.max_buffer_bytes())
       note_problem(fmt::format("{} takes {}, the largest buffer is of {}", printable(what),
-                               bytes_text(bytes), bytes_text(device_.max_buffer_bytes())));
+                               bytes_text(bytes), bytes_text(device_.max_buffer_bytes())),
+                   first);
   }
 
   void describe_weights(const std::vector<FoundWeight>& found) {
@@ -82,30 +107,31 @@ class Sizes {
       const auto described = device_.describe(desc);
       weights_.set(weight.slot.key, described);
       const std::uint64_t packed = described->packed_bytes;
-      add(packed, weight_bytes_);
-      check_buffer(desc.name, packed);
-      note_problem(device_.problem_of(desc));
+      weight_buffers_.push_back(packed);
+      weight_bytes_ += packed;
+      check_buffer(desc.name, packed, too_large_);
+      note_problem(device_.problem_of(desc), too_large_);
       largest_stored_ = std::max(largest_stored_, desc.stored_bytes());
     }
   }
 
-  /// Describes the weights that no checkpoint has.
+  /// Describes the weights that no checkpoint has. The size of a rotary table depends on the
+  /// context.
   void describe_made() {
     for (const UnitNorm& norm : unit_norms(spec_)) {
       const auto described = device_.describe(norm.desc);
       weights_.set(norm.key, described);
-      add(described->packed_bytes, weight_bytes_);
+      weight_buffers_.push_back(described->packed_bytes);
+      weight_bytes_ += described->packed_bytes;
     }
-    for (const RotarySpec& rotary : rotary_specs(spec_)) {
-      const auto table = device_.describe(rotary_desc(rotary, spec_.max_seq_len));
-      weights_.set_rotary(rotary, table);
-      add(table->packed_bytes, weight_bytes_);
-      check_buffer(table->name, table->packed_bytes);
-    }
+    for (const RotarySpec& rotary : rotary_specs(spec_))
+      weights_.set_rotary(rotary, device_.describe(rotary_desc(rotary, spec_.max_seq_len)));
   }
 
   /// Plans a step of every row bucket, because more rows do not always need a larger arena.
-  void plan_arena() {
+  void plan_arena(const StateLayout& layout) {
+    StateIndex index;
+    state_layout(spec_, pool_options(spec_.max_seq_len), index);
     const UniformStep& largest = options_.largest_step;
     const std::int64_t n_segments = std::min(options_.n_slots, kMaxSegments);
     const SamplerParams all_stages{.temperature = 1, .repetition_penalty = 2};
@@ -115,21 +141,21 @@ class Sizes {
       for (std::int64_t g = 0; g < n_segments; ++g)
         demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
       const StepKind kind = kind_of(demand, largest.layer_outputs);
-      const StepGraph step = record_step(kind, spec_, weights_, layout_, index_);
+      const StepGraph step = record_step(kind, spec_, weights_, layout, index);
       const auto plan = schedule(step.graph, device_, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
-      note_problem(device_.problem_of(*plan));
+      note_problem(device_.problem_of(*plan), too_large_);
     }
   }
 
   const ModelSpec& spec_;
   const LoadOptions& options_;
   const BackendDescription& device_;
+  std::vector<MemoryKind> kinds_;
+  DType kv_dtype_ = DType::f32;
   Weights weights_;
-  StateIndex index_;
-  StateLayout layout_;
-  std::vector<std::uint64_t> buffers_;  ///< sizes of the buffers, in the order of allocation
-  std::uint64_t weight_bytes_ = 0, state_bytes_ = 0, largest_stored_ = 0;
+  std::vector<std::uint64_t> weight_buffers_;  ///< sizes, in the order of allocation
+  std::uint64_t weight_bytes_ = 0, largest_stored_ = 0;
   std::size_t arena_bytes_ = 0;
   std::string too_large_;
 };
@@ -148,7 +174,21 @@ Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
                      const LoadOptions& options, const BackendDescription& device) {
   const Sizes sizes(spec, found, options, device);
-  return {sizes.need(), sizes.arena_bytes()};
+  ModelNeed need = sizes.need(options.context.value_or(spec.max_seq_len));
+  if (options.context || need.memory.fits() || need.bytes_per_token == 0) return need;
+  // Searches for the longest context that fits, in whole pages.
+  const auto in_pages = [&](std::int64_t n) {
+    return sizes.need(std::min(n * kPageRows, spec.max_seq_len));
+  };
+  std::int64_t fits = kShortestContext / kPageRows;
+  std::int64_t too_long = divide_up(spec.max_seq_len, kPageRows);
+  need = in_pages(fits);
+  if (!need.memory.fits()) return need;
+  while (too_long - fits > 1) {
+    const std::int64_t middle = fits + (too_long - fits) / 2;
+    (in_pages(middle).memory.fits() ? fits : too_long) = middle;
+  }
+  return in_pages(fits);
 }
 
 std::string problem_of(const MemoryNeed& need) {

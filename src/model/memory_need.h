@@ -18,6 +18,10 @@ Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions
 struct ModelNeed {
   MemoryNeed memory;
   std::size_t arena_bytes = 0;  ///< the arena of the largest step (LoadOptions::largest_step)
+  /// The most tokens of a sequence: LoadOptions::context, or else as many as the model allows and
+  /// the memory holds.
+  std::int64_t context = 0;
+  std::uint64_t bytes_per_token = 0;  ///< see Model::bytes_per_token
 };
 
 /// The memory that a model needs on a device. `found` is the result of find_weights or

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "bitaxon/error.h"
+#include "core/align.h"
 #include "core/step.h"
 #include "model/model_impl.h"
 #include "ops/op.h"
@@ -93,7 +94,26 @@ void Model::Impl::check_segments(std::span<const SegmentInput> segments) const {
                 fmt::format("[step] rows: expected 1..{}, got {}", kMaxRows, n_rows));
 }
 
+/// Gives the states of a step the pages that they need. Throws Error(device) if there is no memory
+/// for them. Then no state has changed.
+void Model::Impl::prepare_pages(std::span<const SegmentInput> segments) {
+  page_demand.assign(pool->layout().page_groups.size(), 0);
+  if (page_demand.empty()) return;
+  for (const SegmentInput& segment : segments) {
+    const State::Impl& state = *segment.state->impl_;
+    state.pages.add_needed(state.rows_of_step(rows_of(segment)), page_demand);
+  }
+  pool->reserve_pages(page_demand);
+  for (const SegmentInput& segment : segments)
+    segment.state->impl_->release_pages(rows_of(segment));
+  for (const SegmentInput& segment : segments) {
+    State::Impl& state = *segment.state->impl_;
+    state.pages.take(state.rows_of_step(rows_of(segment)));
+  }
+}
+
 void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
+  step.pages.clear();
   step.n_segments = static_cast<std::uint32_t>(segments.size());
   std::uint32_t row = 0;
   for (std::size_t g = 0; g < segments.size(); ++g) {
@@ -104,10 +124,13 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     words.sampling = words_of(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
     words.n_rows = static_cast<std::uint32_t>(rows_of(segment));
-    segment.state->impl_->describe_step(words);
+    segment.state->impl_->describe_step(step, words);
     row += words.n_rows;
   }
   step.n_rows = row;
+  // A table grows by a word every kPageRows tokens. Rounding up makes it rare that a copy of the
+  // step needs more memory than the last one.
+  step.pages.resize(align_up(step.pages.size(), std::size_t{64}));
   fill_outputs(segments);
 }
 
@@ -159,6 +182,10 @@ const ModelSpec& Model::spec() const { return impl_->spec; }
 Backend& Model::backend() const { return impl_->backend; }
 Precision Model::precision() const { return impl_->precision; }
 int Model::run_ahead() const { return impl_->options.run_ahead; }
+std::int64_t Model::context() const { return impl_->pool->context(); }
+std::uint64_t Model::bytes_per_token() const {
+  return bitaxon::bytes_per_token(impl_->pool->layout());
+}
 const std::string& Model::vocab_mapping() const { return impl_->vocab_mapping; }
 std::uint64_t Model::packed_bytes() const { return impl_->packed_bytes; }
 std::uint64_t Model::state_bytes() const { return impl_->pool->layout().total_bytes(); }
@@ -171,11 +198,13 @@ void Model::check_ids(std::span<const std::int32_t> ids) const { impl_->check_id
 
 Ticket Model::Impl::submit_checked(std::span<const SegmentInput> segments,
                                    const StepOptions& wanted) {
+  prepare_pages(segments);
+  fill_step(segments);
+  pool->reserve_table(step.pages.size());
   std::shared_ptr<const CompiledStep> compiled =
       steps->find(kind_of(demand_of(segments), wanted.layer_outputs));
   // The backend limits the number of steps in flight, so the oldest step may have to finish first.
   if (outstanding.size() > backend.caps().max_run_ahead) wait({outstanding.front()});
-  fill_step(segments);
   const Ticket ticket = backend.submit(compiled->compiled->executable, step);
   submitted(ticket, segments);
   latest.compiled = std::move(compiled);

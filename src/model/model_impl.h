@@ -29,6 +29,7 @@ struct BX_HIDDEN Model::Impl {
   std::uint64_t packed_bytes = 0;
   std::string main_format;
   std::size_t arena_bytes = 0;
+  std::int64_t context = 0;  ///< the most tokens of a sequence
   std::shared_ptr<StatePool> pool;
   std::optional<StepCache> steps;
   /// The latest step.
@@ -41,6 +42,7 @@ struct BX_HIDDEN Model::Impl {
   } latest;
   std::vector<std::uint64_t> outstanding;  ///< tickets that were not waited for, ascending
   StepBuffer step;                         ///< reused for every submission
+  std::vector<std::int32_t> page_demand;   ///< reused for every submission: pages of each group
 
   Impl(std::shared_ptr<Backend> on, ModelSpec described, LoadOptions how)
       : shared_backend(std::move(on)), spec(std::move(described)), options(std::move(how)) {}
@@ -51,6 +53,7 @@ struct BX_HIDDEN Model::Impl {
   void prepare_loading(const std::vector<FoundWeight>& found);
   void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();
+  void warn_of_context(std::vector<std::string>& warnings) const;
   void count_weights();
   // model.cpp
   void check_ids(std::span<const std::int32_t> ids) const;
@@ -58,6 +61,7 @@ struct BX_HIDDEN Model::Impl {
   void check_segments(std::span<const SegmentInput> segments) const;
   Ticket submit_checked(std::span<const SegmentInput> segments, const StepOptions& wanted);
   StepResult wait(Ticket ticket);
+  void prepare_pages(std::span<const SegmentInput> segments);
   void fill_step(std::span<const SegmentInput> segments);
   void fill_outputs(std::span<const SegmentInput> segments);
   void submitted(Ticket ticket, std::span<const SegmentInput> segments);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numbers>
 
 #include "bitaxon/error.h"
@@ -28,6 +29,8 @@ void check(const RotarySpec& spec) {
         static_cast<double>(spec.original_positions));
   check(spec.beta_fast > 0, "beta_fast", "a number > 0", spec.beta_fast);
   check(spec.beta_slow > 0, "beta_slow", "a number > 0", spec.beta_slow);
+  check(spec.attention_factor.value_or(1) > 0, "attention_factor", "a number > 0",
+        spec.attention_factor.value_or(1));
 }
 
 /// YaRN: how much of frequency i stays as it is, from 0 (all of it is divided by the factor) to 1.
@@ -86,20 +89,39 @@ std::vector<double> frequencies(const RotarySpec& spec) {
   return found;
 }
 
+/// The cosines and sines of position * frequency, one pair for each frequency, times a factor.
+std::vector<std::complex<double>> turns(double position, const std::vector<double>& frequencies,
+                                        double factor) {
+  std::vector<std::complex<double>> found;
+  found.reserve(frequencies.size());
+  for (const double f : frequencies) found.push_back(std::polar(factor, position * f));
+  return found;
+}
+
 }  // namespace
 
 std::vector<float> rotary_table(const RotarySpec& spec, std::int64_t n_positions) {
   check(spec);
-  const double factor = attention_factor(spec);
   const std::vector<double> frequency = frequencies(spec);
-  std::vector<float> table;
-  table.reserve(static_cast<std::size_t>(n_positions * spec.n_dims));
-  for (std::int64_t p = 0; p < n_positions; ++p)
-    for (const double f : frequency) {
-      const double angle = static_cast<double>(p) * f;
-      table.push_back(static_cast<float>(std::cos(angle) * factor));
-      table.push_back(static_cast<float>(std::sin(angle) * factor));
-    }
+  // Cosines and sines are slow, and a long table has millions of them. A turn by a + b is the
+  // product of the turns by a and by b, so they are computed for every kBlock-th position, and for
+  // the positions of the first block.
+  constexpr std::int64_t kBlock = 64;
+  std::vector<std::vector<std::complex<double>>> fine;
+  for (std::int64_t p = 0; p < std::min(kBlock, n_positions); ++p)
+    fine.push_back(turns(static_cast<double>(p), frequency, 1));
+  std::vector<float> table(static_cast<std::size_t>(n_positions * spec.n_dims));
+  float* out = table.data();
+  const double factor = attention_factor(spec);
+  for (std::int64_t first = 0; first < n_positions; first += kBlock) {
+    const auto coarse = turns(static_cast<double>(first), frequency, factor);
+    for (std::int64_t p = first; p < std::min(first + kBlock, n_positions); ++p)
+      for (std::size_t i = 0; i < coarse.size(); ++i) {
+        const std::complex<double>& by = fine[static_cast<std::size_t>(p - first)][i];
+        *out++ = static_cast<float>(coarse[i].real() * by.real() - coarse[i].imag() * by.imag());
+        *out++ = static_cast<float>(coarse[i].imag() * by.real() + coarse[i].real() * by.imag());
+      }
+  }
   return table;
 }
 

@@ -15,82 +15,8 @@
 #include "model/state_impl.h"
 
 namespace bitaxon {
-namespace {
-
-/// Adds the state tensors of blocks to a layout.
-class LayoutBuilder {
- public:
-  LayoutBuilder(const ModelSpec& spec, const StatePoolOptions& options, StateLayout& layout)
-      : spec_(spec), options_(options), layout_(layout) {}
-
-  BlockState add_block(std::int64_t block) {
-    prefix_ = fmt::format("layer_{}.", block);
-    return std::visit([&](const auto& mixer) { return add(mixer); }, spec_.block(block).mixer);
-  }
-
- private:
-  BlockState add(const AttentionSpec& attention) {
-    const std::int64_t window = attention.window.value_or(spec_.max_seq_len);
-    // A chunk reads window - 1 rows before its first row. Steps that are taken back may have
-    // overwritten run_ahead more rows.
-    const Shape ring{window + kMaxRows + options_.run_ahead, attention.kv_dim()};
-    BlockState state;
-    state.keys = layout_.add_ring(prefix_ + "keys", options_.kv_dtype, ring, window);
-    state.values = layout_.add_ring(prefix_ + "values", options_.kv_dtype, ring, window);
-    return state;
-  }
-
-  BlockState add(const SelectiveScanSpec& scan) {
-    const std::int32_t versions = options_.run_ahead + 1;
-    BlockState state;
-    state.conv_tail =
-        layout_.add(prefix_ + "conv_tail", DType::f32, {scan.d_conv - 1, scan.d_inner}, versions);
-    state.h = layout_.add(prefix_ + "h", DType::f32, {scan.d_state, scan.d_inner}, versions);
-    return state;
-  }
-
-  const ModelSpec& spec_;
-  const StatePoolOptions& options_;
-  StateLayout& layout_;
-  std::string prefix_;
-};
-
-}  // namespace
-
-StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
-                         StateIndex& index) {
-  StateLayout layout;
-  layout.n_slots = options.n_slots;
-  const std::int32_t versions = options.run_ahead + 1;
-  LayoutBuilder builder(spec, options, layout);
-  for (std::int64_t i = 0; i < spec.n_blocks(); ++i) index.blocks.push_back(builder.add_block(i));
-  index.seen = layout.add("seen", DType::u32, {divide_up(spec.vocab_size, 32)}, versions);
-  index.next_token = layout.add("next_token", DType::i32, {1}, versions, StateKind::transient);
-  return layout;
-}
-
-StatePool::StatePool(const ModelSpec& spec, std::shared_ptr<Backend> backend,
-                     const StatePoolOptions& options)
-    : backend_(std::move(backend)),
-      options_(options),
-      max_seq_len_(spec.max_seq_len),
-      layout_(std::make_shared<StateLayout>(state_layout(spec, options, index_))) {
-  for (const StateTensor& tensor : layout_->tensors)
-    buffers_.push_back(backend_->allocate(tensor.size_bytes, BufferUse::state));
-  for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
-}
-
-std::int32_t StatePool::take_slot() {
-  if (free_.empty())
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("[state] expected a free slot, all {} are taken", options_.n_slots));
-  const std::int32_t slot = free_.back();
-  free_.pop_back();
-  return slot;
-}
-
 State::Impl::Impl(std::shared_ptr<StatePool> from)
-    : pool(std::move(from)), slot(pool->take_slot()) {
+    : pool(std::move(from)), slot(pool->take_slot()), pages(*pool) {
   history.reserve(pool->n_versions());
 }
 
@@ -101,20 +27,17 @@ std::uint32_t State::Impl::version(std::uint64_t of_step) const {
 void State::Impl::reset() {
   // Position 0 makes every kernel read the state as zeros.
   position = 0;
-  furthest = 0;
+  kept_from = 0;
   sampled = false;
   history.clear();
+  pages.clear();
 }
 
 int State::Impl::rewindable_steps() const {
-  // A ring has kMaxRows + run_ahead rows more than the window, and no more than that number of rows
-  // may be taken back. Rows that are already taken back count too, because they overwrote the
-  // oldest rows.
-  const std::int64_t max_rows = kMaxRows + pool->options().run_ahead;
-  std::int64_t rows = furthest - position;
+  std::int64_t target = position;
   int n_steps = 0;
-  for (auto it = history.rbegin(); it != history.rend() && rows + it->n_rows <= max_rows; ++it) {
-    rows += it->n_rows;
+  for (auto it = history.rbegin(); it != history.rend() && target - it->n_rows >= kept_from; ++it) {
+    target -= it->n_rows;
     ++n_steps;
   }
   return n_steps;
@@ -131,20 +54,41 @@ void State::Impl::rewind(int n_steps) {
     history.pop_back();
   }
   step -= static_cast<std::uint64_t>(n_steps);
+  pages.truncate(position);
 }
 
 void State::Impl::check_room(std::int64_t n_rows) const {
-  if (position + n_rows > pool->max_seq_len())
+  const std::int64_t n_tokens = position + n_rows;
+  if (n_tokens > pool->max_seq_len())
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("a sequence of {} tokens: expected at most max_seq_len, which is {}",
-                            position + n_rows, pool->max_seq_len()));
+                            n_tokens, pool->max_seq_len()));
+  if (n_tokens > pool->context())
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("a sequence of {} tokens: expected at most the context, which is {}",
+                            n_tokens, pool->context()));
 }
 
-void State::Impl::describe_step(SegmentWords& words) const {
+SequencePages::Rows State::Impl::rows_of_step(std::int64_t n_rows) const {
+  const std::int64_t end = position + n_rows;
+  // So many rows can be taken back, and no more, so that the pages of a sequence are bounded.
+  const std::int64_t most_back = kMaxRows + pool->options().run_ahead;
+  const std::int64_t kept = pool->n_versions() > 1 ? end - most_back : position;
+  return {std::max(kept_from, kept), position, end};
+}
+
+void State::Impl::release_pages(std::int64_t n_rows) noexcept {
+  const SequencePages::Rows rows = rows_of_step(n_rows);
+  kept_from = rows.kept_from;
+  pages.release(rows);
+}
+
+void State::Impl::describe_step(StepBuffer& next, SegmentWords& words) const {
   words.slot = static_cast<std::uint32_t>(slot);
   words.position = static_cast<std::uint32_t>(position);
   words.read_version = version(step);
   words.write_version = version(step + 1);
+  pages.write_tables(next, words);
 }
 
 void State::Impl::commit_step(std::int64_t n_rows, bool samples) noexcept {
@@ -155,28 +99,35 @@ void State::Impl::commit_step(std::int64_t n_rows, bool samples) noexcept {
   }
   sampled = samples;
   position += n_rows;
-  furthest = std::max(furthest, position);
   ++step;
 }
 
 namespace {
 
-/// The number of rows of a ring in a snapshot at `position`.
-std::int64_t ring_rows(const StateTensor& ring, std::int64_t position) {
-  return std::min(position, ring.window);
-}
-
-/// Calls `transfer` for each contiguous run of the last `n` rows of a ring. On the host, the oldest
-/// row comes first.
+/// Calls transfer(byte in the buffer, byte in the snapshot, number of bytes) for each contiguous
+/// run of the rows of a tensor that a snapshot at `position` holds. In a snapshot, the oldest row
+/// comes first.
 template <class Transfer>
-void for_each_ring_run(std::int64_t position, std::int64_t n, std::int64_t capacity,
-                       const Transfer& transfer) {
-  std::int64_t done = 0;
-  while (done < n) {
-    const std::int64_t row = (position - n + done) % capacity;
-    const std::int64_t count = std::min(n - done, capacity - row);
-    transfer(row, done, count);
-    done += count;
+void for_each_run(const StatePool& pool, const SequencePages& pages, const StateTensor& tensor,
+                  std::int64_t position, const Transfer& transfer) {
+  const auto group = static_cast<std::size_t>(tensor.page_group);
+  const std::size_t row_bytes = tensor.page_bytes() / kPageRows;
+  const std::int64_t first = position - rows_kept(pool.layout(), tensor, position);
+  std::int64_t row = first;
+  while (row < position) {
+    const std::uint32_t page = pages.page_of(group, row);
+    std::int64_t end = row / kPageRows * kPageRows + kPageRows;
+    // Adjacent pages of the sequence are often adjacent in the buffer, too.
+    while (end < position &&
+           pages.page_of(group, end) ==
+               page + static_cast<std::uint32_t>(end / kPageRows - row / kPageRows))
+      end += kPageRows;
+    end = std::min(end, position);
+    const auto at = static_cast<std::size_t>(row % kPageRows);
+    transfer(page * tensor.page_bytes() + at * row_bytes,
+             static_cast<std::size_t>(row - first) * row_bytes,
+             static_cast<std::size_t>(end - row) * row_bytes);
+    row = end;
   }
 }
 
@@ -190,21 +141,16 @@ StateSnapshot State::Impl::snapshot() const {
     const StateTensor& tensor = layout.tensors[i];
     std::vector<std::byte>& bytes = taken.tensors.emplace_back();
     if (tensor.kind == StateKind::transient) continue;
-    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
-    if (tensor.kind == StateKind::ring) {
-      const std::size_t row_bytes =
-          static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-      const std::int64_t n = ring_rows(tensor, position);
-      bytes.resize(static_cast<std::size_t>(n) * row_bytes);
-      for_each_ring_run(
-          position, n, tensor.shape[0], [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-            pool->backend().download(
-                pool->buffer(i), slot_at + static_cast<std::size_t>(row) * row_bytes,
-                std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
-                                         static_cast<std::size_t>(count) * row_bytes));
-          });
+    if (tensor.kind == StateKind::paged) {
+      bytes.resize(snapshot_bytes(i, position));
+      for_each_run(*pool, pages, tensor, position,
+                   [&](std::size_t offset, std::size_t at, std::size_t size) {
+                     pool->backend().download(pool->buffer(i), offset,
+                                              std::span(bytes).subspan(at, size));
+                   });
       continue;
     }
+    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
     bytes.resize(static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype));
     if (position == 0) continue;  // the state at position 0 is zeros, whatever the memory holds
     pool->backend().download(pool->buffer(i), slot_at + tensor.version_stride_bytes * version(step),
@@ -216,44 +162,87 @@ StateSnapshot State::Impl::snapshot() const {
 std::size_t State::Impl::snapshot_bytes(std::size_t tensor, std::int64_t n_tokens) const {
   const StateTensor& entry = pool->layout().tensors[tensor];
   if (entry.kind == StateKind::transient) return 0;
-  const std::int64_t elements = entry.kind == StateKind::ring
-                                    ? ring_rows(entry, n_tokens) * entry.shape[1]
-                                    : entry.shape.elements();
-  return static_cast<std::size_t>(elements) * size_of(entry.dtype);
+  if (entry.kind == StateKind::paged)
+    return static_cast<std::size_t>(rows_kept(pool->layout(), entry, n_tokens)) *
+           (entry.page_bytes() / kPageRows);
+  return static_cast<std::size_t>(entry.shape.elements()) * size_of(entry.dtype);
+}
+
+void State::Impl::take_pages(std::int64_t n_tokens) {
+  const StateLayout& layout = pool->layout();
+  std::vector<std::int32_t> needed(layout.page_groups.size(), 0);
+  // All rows of the snapshot are written, from the oldest row of the group that keeps most.
+  for (std::size_t g = 0; g < needed.size(); ++g) {
+    const auto& window = layout.page_groups[g].window;
+    const std::int64_t first = window ? std::max<std::int64_t>(0, n_tokens - *window) : 0;
+    needed[g] = static_cast<std::int32_t>(divide_up(n_tokens, kPageRows) - first / kPageRows);
+  }
+  pool->reserve_pages(needed);
+  pages.take_kept(n_tokens);
 }
 
 void State::Impl::upload(std::size_t index, std::int64_t n_tokens,
-                         const std::vector<std::byte>& bytes) {
+                         std::span<const std::byte> bytes) {
   const StateTensor& tensor = pool->layout().tensors[index];
-  const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
-  if (tensor.kind != StateKind::ring) {
+  if (tensor.kind != StateKind::paged) {
+    const std::size_t slot_at = tensor.slot_stride_bytes * static_cast<std::size_t>(slot);
     pool->backend().upload(pool->buffer(index),
                            slot_at + tensor.version_stride_bytes * version(step), bytes);
     return;
   }
-  const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-  for_each_ring_run(n_tokens, ring_rows(tensor, n_tokens), tensor.shape[0],
-                    [&](std::int64_t row, std::int64_t at, std::int64_t count) {
-                      pool->backend().upload(
-                          pool->buffer(index), slot_at + static_cast<std::size_t>(row) * row_bytes,
-                          std::span(bytes).subspan(static_cast<std::size_t>(at) * row_bytes,
-                                                   static_cast<std::size_t>(count) * row_bytes));
-                    });
+  for_each_run(*pool, pages, tensor, n_tokens,
+               [&](std::size_t offset, std::size_t at, std::size_t size) {
+                 pool->backend().upload(pool->buffer(index), offset, bytes.subspan(at, size));
+               });
 }
 
 void State::Impl::restore(const StateSnapshot& snapshot) {
   const std::size_t n_tensors = pool->layout().tensors.size();
   bool fits = snapshot.tensors.size() == n_tensors && snapshot.position >= 0 &&
-              snapshot.position <= pool->max_seq_len();
+              snapshot.position <= pool->context();
   for (std::size_t i = 0; fits && i < n_tensors; ++i)
     fits = snapshot.tensors[i].size() == snapshot_bytes(i, snapshot.position);
   if (!fits)
     throw Error(ErrorKind::invalid_argument,
                 "[state] snapshot: expected one of a state of the same layout");
+  replace(snapshot.position,
+          [&](std::size_t i) -> std::span<const std::byte> { return snapshot.tensors[i]; });
+}
+
+void State::Impl::replace(std::int64_t n_tokens, const TensorBytes& bytes_of) {
   reset();  // the state that remains if a copy fails
-  for (std::size_t i = 0; i < n_tensors; ++i) upload(i, snapshot.position, snapshot.tensors[i]);
-  position = snapshot.position;
-  furthest = snapshot.position;
+  take_pages(n_tokens);
+  try {
+    for (std::size_t i = 0; i < pool->layout().tensors.size(); ++i)
+      upload(i, n_tokens, bytes_of(i));
+  } catch (...) {
+    pages.clear();
+    throw;
+  }
+  position = n_tokens;
+  kept_from = n_tokens;
+}
+
+void State::Impl::fork_from(const Impl& parent) {
+  position = parent.position;
+  kept_from = parent.position;
+  sampled = parent.sampled;
+  pages.share(parent.pages);
+  if (position == 0) return;
+  std::vector<BufferCopy> copies;
+  const StateLayout& layout = pool->layout();
+  for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
+    const StateTensor& tensor = layout.tensors[i];
+    if (tensor.kind == StateKind::paged) continue;
+    const auto place = [&](const Impl& state) {
+      return tensor.slot_stride_bytes * static_cast<std::size_t>(state.slot) +
+             tensor.version_stride_bytes * state.version(state.step);
+    };
+    const std::size_t size = align_up(
+        static_cast<std::size_t>(tensor.shape.elements()) * size_of(tensor.dtype), std::size_t{4});
+    copies.push_back({pool->buffer(i), place(parent), pool->buffer(i), place(*this), size});
+  }
+  pool->backend().copy(copies);
 }
 
 namespace {
@@ -283,24 +272,21 @@ void fill_random(DType dtype, double deviation, std::uint64_t stream, std::span<
 void State::Impl::synthesize(std::int64_t n_tokens, std::uint64_t seed) {
   // Recurrent state decays, so its values are smaller than its inputs.
   constexpr double kRecurrentDeviation = 0.1;
-  if (n_tokens < 0 || n_tokens > pool->max_seq_len())
+  if (n_tokens < 0 || n_tokens > pool->context())
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("a state after {} tokens: expected at most max_seq_len, which is {}",
-                            n_tokens, pool->max_seq_len()));
-  reset();  // the state that remains if a copy fails
+                fmt::format("a state after {} tokens: expected at most {}, which is {}", n_tokens,
+                            pool->context() == pool->max_seq_len() ? "max_seq_len" : "the context",
+                            pool->context()));
   std::vector<std::byte> bytes;
-  for (std::size_t i = 0; i < pool->layout().tensors.size(); ++i) {
+  replace(n_tokens, [&](std::size_t i) -> std::span<const std::byte> {
     const StateTensor& tensor = pool->layout().tensors[i];
-    const DType dtype = tensor.dtype;
     // The tensor `seen` keeps its zeros, which say that no token was seen.
     bytes.assign(snapshot_bytes(i, n_tokens), std::byte{0});
-    if (dtype == DType::f16 || dtype == DType::f32)
-      fill_random(dtype, tensor.kind == StateKind::ring ? 1.0 : kRecurrentDeviation,
+    if (tensor.dtype == DType::f16 || tensor.dtype == DType::f32)
+      fill_random(tensor.dtype, tensor.kind == StateKind::paged ? 1.0 : kRecurrentDeviation,
                   mix64(seed + mix64(i)), bytes);
-    upload(i, n_tokens, bytes);
-  }
-  position = n_tokens;
-  furthest = n_tokens;
+    return bytes;
+  });
 }
 
 State::State(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -316,6 +302,11 @@ StateSnapshot State::snapshot() const { return impl_->snapshot(); }
 void State::restore(const StateSnapshot& snapshot) { impl_->restore(snapshot); }
 void State::synthesize(std::int64_t position, std::uint64_t seed) {
   impl_->synthesize(position, seed);
+}
+State State::fork() const {
+  auto made = std::make_unique<Impl>(impl_->pool);
+  made->fork_from(*impl_);
+  return State(std::move(made));
 }
 bool State::has_sampled_token() const { return impl_->sampled; }
 void State::check_room(std::int64_t n_rows) const { impl_->check_room(n_rows); }

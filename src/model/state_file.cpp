@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/safetensors.h"
+#include "model/sequence_pages.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -39,8 +40,8 @@ std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t p
   for (const StateTensor& tensor : layout.tensors) {
     if (tensor.kind == StateKind::transient) continue;
     Shape shape = tensor.shape;
-    if (tensor.kind == StateKind::ring)
-      shape = {std::min(position, tensor.window), tensor.shape[1]};
+    if (tensor.kind == StateKind::paged)
+      shape = {rows_kept(layout, tensor, position), tensor.shape[1]};
     specs.push_back({tensor.name, tensor.dtype, shape});
   }
   return specs;
@@ -67,8 +68,8 @@ std::int64_t read_position(const std::filesystem::path& path, const Checkpoint& 
     const auto result = std::from_chars(text.data(), text.data() + text.size(), position);
     if (result.ec != std::errc() || result.ptr != text.data() + text.size()) position = -1;
   }
-  if (position < 0 || position > pool.max_seq_len())
-    fail(path, fmt::format("saved state's token count: expected 0..{}, got {}", pool.max_seq_len(),
+  if (position < 0 || position > pool.context())
+    fail(path, fmt::format("saved state's token count: expected 0..{}, got {}", pool.context(),
                            entry == file.metadata().end() ? "none" : printable(entry->second, 40)));
   return position;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace bitaxon {
@@ -7,7 +8,14 @@ namespace bitaxon {
 struct AttentionParams {
   std::int64_t n_heads = 1;
   std::int64_t n_kv_heads = 1;
-  std::int64_t window = 1;  ///< the most positions that a row attends to
+  std::int64_t window = 0;  ///< the most positions that a row attends to; 0 for all
+
+  /// The number of positions that a row attends to, if there are `n` positions up to its own.
+  std::int64_t most_keys(std::int64_t n) const { return window == 0 ? n : std::min(window, n); }
+  /// The first position that the row at `position` attends to.
+  std::int64_t first_key(std::int64_t position) const {
+    return position + 1 - most_keys(position + 1);
+  }
 };
 
 namespace attention_operand {

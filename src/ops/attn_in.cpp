@@ -6,16 +6,6 @@
 namespace bitaxon {
 namespace {
 
-/// Checks a ring of the KV cache that the op writes: `width` values per row.
-void check_ring(std::string_view argument, const Tensor& ring, std::int64_t width,
-                std::int64_t n_rows) {
-  check_argument(!ring.empty() && ring.shape().rank() == 2 && ring.shape()[0] >= n_rows, "attn_in",
-                 argument, "a ring of at least as many rows as the step",
-                 ring.empty() ? "an empty handle" : ring.shape().to_string());
-  const DType dtype = ring.dtype() == DType::f16 ? DType::f16 : DType::f32;
-  check_state("attn_in", argument, ring, dtype, {ring.shape()[0], width});
-}
-
 void check_optional(std::string_view argument, const Tensor& weight, std::int64_t width) {
   if (!weight.empty()) check_weight("attn_in", argument, weight, {1, 1, width});
 }
@@ -63,8 +53,9 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
   check_optional("v_bias", weights.v_bias, kv_width);
   check_heads(weights, eps, q_width, kv_width);
   const std::int64_t n_rows = check_rows("attn_in", "x", x, d_model);
-  check_ring("keys", keys, kv_width, n_rows);
-  check_ring("values", values, kv_width, n_rows);
+  for (const auto& [argument, pages] : {std::pair("keys", keys), std::pair("values", values)})
+    check_argument(check_pages("attn_in", argument, pages) == kv_width, "attn_in", argument,
+                   "pages of rows of " + std::to_string(kv_width), pages.shape().to_string());
   const Graph::Argument arguments[] = {
       {x},
       {weights.norm},
@@ -89,14 +80,14 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
 const OpInfo attn_in_info{
     "attn_in", [](const NodeView& node, const StepSizes& sizes) {
       using namespace attn_in_operand;
-      const Value& ring = node.value(keys);
+      const Value& pages = node.value(keys);
       const std::int64_t n = sizes.n_rows;
       std::int64_t weights = 0;
       for (int operand = norm; operand < rotary; ++operand) weights += weight_bytes(node, operand);
       // A step reads one row of the table for each of its rows.
       if (node.has(rotary)) weights += weight_bytes(node, rotary) / node.shape(rotary)[1] * n;
       return Cost{weights + activation_bytes(node, x, sizes) + activation_bytes(node, q, sizes) +
-                      2 * n * ring.shape[1] * static_cast<std::int64_t>(size_of(ring.dtype)),
+                      2 * n * pages.shape[1] * static_cast<std::int64_t>(size_of(pages.dtype)),
                   product_flops(node, q_proj, n) + product_flops(node, k_proj, n) +
                       product_flops(node, v_proj, n),
                   weights};

@@ -94,6 +94,19 @@ void check_state(std::string_view op, std::string_view argument, const Tensor& t
                   described(tensor));
 }
 
+std::int64_t check_pages(std::string_view op, std::string_view argument, const Tensor& tensor) {
+  check_present(op, argument, tensor);
+  const Value& value = value_of(tensor);
+  const bool is_float = tensor.dtype() == DType::f16 || tensor.dtype() == DType::f32;
+  if (value.page_group < 0 || !is_float)
+    fail_argument(op, argument, "a state F16 or F32 in pages", described(tensor));
+  return value.shape[1];
+}
+
+bool in_one_group(const Tensor& a, const Tensor& b) {
+  return value_of(a).page_group == value_of(b).page_group;
+}
+
 void check_eps(std::string_view op, float eps) {
   if (!(eps > 0)) fail_argument(op, "eps", "a number > 0", fmt::format("{}", eps));
 }

@@ -35,6 +35,10 @@ void check_state(std::string_view op, std::string_view argument, const Tensor& t
                  const Shape& shape);
 /// Returns the shape [n_matrices, rows, cols] of a weight, after checking that it is a weight.
 Shape weight_shape(std::string_view op, std::string_view argument, const Tensor& tensor);
+/// Checks that the tensor is a state that lives in pages. Returns the number of elements of a row.
+std::int64_t check_pages(std::string_view op, std::string_view argument, const Tensor& tensor);
+/// Whether two tensors of pages have the same page tables.
+bool in_one_group(const Tensor& a, const Tensor& b);
 void check_eps(std::string_view op, float eps);
 
 // --- costs -----------------------------------------------------------------------------------

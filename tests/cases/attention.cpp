@@ -10,13 +10,11 @@ namespace bitaxon::test {
 namespace {
 
 struct Spec {
-  DType ring = DType::f32;
+  DType dtype = DType::f32;  ///< of keys and values
   std::int64_t n_heads = 4;
   std::int64_t group = 1;  ///< heads of queries that share a head of keys
   std::int64_t head_dim = 8;
-  std::int64_t window = 16;
-  /// The number of rows of the ring buffer. 0: the smallest allowed number.
-  std::int64_t ring_rows = 0;
+  std::int64_t window = 16;  ///< 0: none
   std::vector<CaseSegment> segments = one_segment(5, 3);
   std::int64_t capacity = 0;  ///< rows in the bucket; 0: a bucket with at least one spare row
   double q_spread = 1;
@@ -27,29 +25,29 @@ struct Spec {
   std::int64_t nan_value = -1;
 };
 
-/// Puts a NaN at `position` of a ring (a ring buffer of the KV cache). The results of all rows that
-/// attend to this position must contain a NaN. The results of all other rows must contain no NaN.
-void put_nan(OpProblem& p, std::size_t ring, std::int64_t position) {
-  if (position < 0) return;
-  const StateTensor& tensor = p.layout().tensors[ring];
-  const std::size_t row_bytes = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
-  std::byte* row = p.state_bytes(ring, p.segments()[0].slot, 0) +
-                   static_cast<std::size_t>(position % tensor.shape[0]) * row_bytes;
-  std::fill_n(row, size_of(tensor.dtype), std::byte{0xFF});
+/// The first position that a row attends to.
+std::int64_t first_key(const Spec& spec, std::int64_t position) {
+  return spec.window == 0 ? 0 : std::max<std::int64_t>(0, position - spec.window + 1);
 }
 
-/// The n elements from column `first` on, in the ring row of `position`.
-std::vector<float> ring_row(const OpProblem& p, std::size_t ring, std::uint32_t slot,
-                            std::int64_t position, std::int64_t first, std::int64_t n) {
-  const StateTensor& tensor = p.layout().tensors[ring];
-  const std::int64_t at = position % tensor.shape[0] * tensor.shape[1] + first;
-  const std::byte* base = p.state_bytes(ring, slot, 0);
+/// Puts a NaN at `position` of the first segment. The results of all rows that attend to this
+/// position must contain a NaN. The results of all other rows must contain no NaN.
+void put_nan(OpProblem& p, std::size_t state, std::int64_t position) {
+  if (position < 0) return;
+  std::fill_n(p.row_at(state, p.segments()[0], position), size_of(p.layout().tensors[state].dtype),
+              std::byte{0xFF});
+}
+
+/// The n elements from column `first` on, in the row of a position.
+std::vector<float> cached_row(const OpProblem& p, std::size_t state, const SegmentWords& segment,
+                              std::int64_t position, std::int64_t first, std::int64_t n) {
+  const std::byte* base = p.row_at(state, segment, position);
+  const bool is_float = p.layout().tensors[state].dtype == DType::f32;
   std::vector<float> row(static_cast<std::size_t>(n));
   for (std::size_t c = 0; c < row.size(); ++c) {
-    const auto i = static_cast<std::size_t>(at) + c;
-    row[c] = tensor.dtype == DType::f32
-                 ? reinterpret_cast<const float*>(base)[i]
-                 : f16_to_f32(reinterpret_cast<const std::uint16_t*>(base)[i]);
+    const auto i = static_cast<std::size_t>(first) + c;
+    row[c] = is_float ? reinterpret_cast<const float*>(base)[i]
+                      : f16_to_f32(reinterpret_cast<const std::uint16_t*>(base)[i]);
   }
   return row;
 }
@@ -128,14 +126,14 @@ std::vector<double> errors_of(const OpProblem& p, const Spec& spec, std::size_t 
   for (const SegmentWords& segment : p.segments())
     for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
       const std::int64_t position = std::int64_t{segment.position} + i;
-      const std::int64_t first = std::max<std::int64_t>(0, position - spec.window + 1);
+      const std::int64_t first = first_key(spec, position);
       const auto row = input_row(p, q, segment.first_row + i);
       for (std::int64_t head = 0; head < spec.n_heads; ++head) {
         std::vector<std::vector<float>> seen_keys, seen_values;
         for (std::int64_t j = first; j <= position; ++j) {
           const std::int64_t at = head / spec.group * spec.head_dim;
-          seen_keys.push_back(ring_row(p, keys, segment.slot, j, at, spec.head_dim));
-          seen_values.push_back(ring_row(p, values, segment.slot, j, at, spec.head_dim));
+          seen_keys.push_back(cached_row(p, keys, segment, j, at, spec.head_dim));
+          seen_values.push_back(cached_row(p, values, segment, j, at, spec.head_dim));
         }
         add_errors(row.subspan(static_cast<std::size_t>(head * spec.head_dim),
                                static_cast<std::size_t>(spec.head_dim)),
@@ -148,18 +146,19 @@ std::vector<double> errors_of(const OpProblem& p, const Spec& spec, std::size_t 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
   const std::int64_t d = spec.n_heads / spec.group * spec.head_dim;
-  const std::int64_t rows =
-      spec.ring_rows != 0 ? spec.ring_rows : spec.window + p.capacity(RowSpace::rows) - 1;
+  std::int64_t n_before = 0;
+  for (const CaseSegment& segment : spec.segments)
+    n_before = std::max(n_before, segment.position - first_key(spec, segment.position));
   const auto q = p.add_input(spec.n_heads * spec.head_dim, spec.q_spread);
-  const auto keys = p.add_ring(spec.ring, {rows, d});
-  const auto values = p.add_ring(spec.ring, {rows, d});
+  const auto keys = p.add_pages(spec.dtype, d, n_before);
+  const auto values = p.add_pages(spec.dtype, d, n_before);
   for (const SegmentWords& segment : p.segments()) {
     // Fills only the positions that at least one row attends to. If the window of a kernel is too
     // wide by one position, the kernel thus reads a NaN.
     const std::int64_t position = segment.position;
-    const std::int64_t first = std::max<std::int64_t>(0, position - spec.window + 1);
-    p.fill_ring(keys, segment, first, position + segment.n_rows, 1);
-    p.fill_ring(values, segment, first, position + segment.n_rows, spec.value_spread);
+    const std::int64_t first = first_key(spec, position);
+    p.fill_pages(keys, segment, first, position + segment.n_rows, 1);
+    p.fill_pages(values, segment, first, position + segment.n_rows, spec.value_spread);
   }
   put_nan(p, keys, spec.nan_key);
   put_nan(p, values, spec.nan_value);
@@ -167,9 +166,10 @@ void build(OpProblem& p, const Spec& spec) {
     return {errors_of(problem, spec, q, keys, values)};
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
-    return {attention(
-        h.inputs[q], h.states[keys], h.states[values],
-        {.n_heads = spec.n_heads, .n_kv_heads = spec.n_heads / spec.group, .window = spec.window})};
+    return {attention(h.inputs[q], h.states[keys], h.states[values],
+                      {.n_heads = spec.n_heads,
+                       .n_kv_heads = spec.n_heads / spec.group,
+                       .window = spec.window == 0 ? std::nullopt : std::optional(spec.window)})};
   };
 }
 
@@ -201,18 +201,17 @@ void add_decoding(std::vector<OpCase>& cases) {
     cases.push_back(make("one_row_at_" + std::to_string(position), kEdge, one_row(position)));
   // Kernels split the window into parts. In these cases some parts are empty, or the last part is
   // short.
-  for (DType ring : {DType::f32, DType::f16})
+  for (DType dtype : {DType::f32, DType::f16})
     for (std::uint32_t position : {63U, 64U, 100U, 254U, 299U, 300U, 1000U})
-      cases.push_back(make(
-          "one_row_of_window_300_at_" + std::to_string(position) + "_" + std::string(name_of(ring)),
-          kEdge, one_row(position, {.ring = ring, .window = 300})));
+      cases.push_back(make("one_row_of_window_300_at_" + std::to_string(position) + "_" +
+                               std::string(name_of(dtype)),
+                           kEdge, one_row(position, {.dtype = dtype, .window = 300})));
   for (std::int64_t n_heads : {1, 2, 3})
     cases.push_back(make("one_row_of_4096_keys_" + std::to_string(n_heads) + "_heads", kEdge,
                          one_row(9000, {.n_heads = n_heads, .window = 4096})));
+  cases.push_back(make("one_row_across_pages", kEdge, one_row(1037, {.window = 300})));
   cases.push_back(
-      make("one_row_wraps_within_window", kEdge, one_row(1037, {.window = 300, .ring_rows = 333})));
-  cases.push_back(make("one_row_at_largest_position", kEdge,
-                       one_row(0xFFFFFF00U, {.window = 300, .ring_rows = 333})));
+      make("one_row_at_largest_position", kEdge, one_row(0xFFFFFF00U, {.window = 300})));
   cases.push_back(
       make("one_row_equal_scores", kEdge, one_row(500, {.window = 300, .q_spread = 0})));
   cases.push_back(
@@ -224,14 +223,14 @@ void add_decoding(std::vector<OpCase>& cases) {
 
 void add_head_sizes(std::vector<OpCase>& cases) {
   for (std::int64_t head_dim : {1, 2, 3, 4, 5, 33, 63, 64, 80, 128, 256})
-    for (DType ring : {DType::f32, DType::f16}) {
+    for (DType dtype : {DType::f32, DType::f16}) {
       // The short run takes one head size for each way to read a head: one that is read by element,
       // one that is read by vector, and a large one.
       const bool chosen = head_dim == 5 || head_dim == 64 || head_dim == 256;
-      const unsigned tags = chosen && ring == DType::f16 ? kEdge : kEdge | kExhaustive;
+      const unsigned tags = chosen && dtype == DType::f16 ? kEdge : kEdge | kExhaustive;
       const std::string suffix =
-          "_head_size_" + std::to_string(head_dim) + "_" + std::string(name_of(ring));
-      const Spec spec{.ring = ring, .n_heads = 3, .head_dim = head_dim, .window = 150};
+          "_head_size_" + std::to_string(head_dim) + "_" + std::string(name_of(dtype));
+      const Spec spec{.dtype = dtype, .n_heads = 3, .head_dim = head_dim, .window = 150};
       cases.push_back(make("one_row" + suffix, tags, one_row(400, spec)));
       Spec ragged = spec;
       ragged.segments = ragged_segments();
@@ -242,7 +241,7 @@ void add_head_sizes(std::vector<OpCase>& cases) {
 void add_many_rows(std::vector<OpCase>& cases) {
   for (std::uint32_t position : {0U, 30U, 5000U})
     cases.push_back(make("rows_512_at_" + std::to_string(position), kEdge,
-                         {.ring = DType::f16,
+                         {.dtype = DType::f16,
                           .head_dim = 80,
                           .window = 40,
                           .segments = one_segment(512, position)}));
@@ -274,10 +273,10 @@ void add_groups(std::vector<OpCase>& cases) {
   };
   for (const Grouping g : {Grouping{2, 2, 8}, Grouping{6, 2, 24}, Grouping{6, 3, 5},
                            Grouping{8, 4, 64}, Grouping{9, 9, 33}, Grouping{20, 20, 128}})
-    for (DType ring : {DType::f32, DType::f16}) {
+    for (DType dtype : {DType::f32, DType::f16}) {
       const std::string suffix =
-          fmt::format("_{}_heads_in_groups_of_{}_{}", g.n_heads, g.group, name_of(ring));
-      const Spec spec{.ring = ring,
+          fmt::format("_{}_heads_in_groups_of_{}_{}", g.n_heads, g.group, name_of(dtype));
+      const Spec spec{.dtype = dtype,
                       .n_heads = g.n_heads,
                       .group = g.group,
                       .head_dim = g.head_dim,
@@ -286,14 +285,23 @@ void add_groups(std::vector<OpCase>& cases) {
       Spec ragged = spec;
       ragged.segments = ragged_segments();
       cases.push_back(
-          make("ragged_of" + suffix, ring == DType::f16 ? kEdge : kEdge | kExhaustive, ragged));
+          make("ragged_of" + suffix, dtype == DType::f16 ? kEdge : kEdge | kExhaustive, ragged));
     }
   cases.push_back(make("one_row_of_groups_nan_key", kEdge,
                        one_row(500, {.group = 2, .window = 300, .nan_key = 333})));
   cases.push_back(make("ragged_of_groups_nan_value", kEdge,
                        {.group = 4, .segments = ragged_segments(), .nan_value = 4}));
+  // Without a window, more keys than the partial results that a kernel keeps at a time.
+  for (std::int64_t group : {1, 4})
+    cases.push_back(make(
+        "one_row_of_all_keys_in_groups_of_" + std::to_string(group), kEdge,
+        one_row(16384 + 700, {.dtype = DType::f16, .group = group, .head_dim = 4, .window = 0})));
+  cases.push_back(make("ragged_of_all_keys", kEdge, {.window = 0, .segments = ragged_segments()}));
+  cases.push_back(
+      make("rows_of_all_keys", kEdge,
+           {.dtype = DType::f16, .group = 2, .window = 0, .segments = one_segment(100, 1000)}));
   cases.push_back(make("three_segments_of_groups", kEveryMode,
-                       {.ring = DType::f16, .group = 2, .segments = three_segments()}));
+                       {.dtype = DType::f16, .group = 2, .segments = three_segments()}));
 }
 
 }  // namespace
@@ -301,13 +309,13 @@ void add_groups(std::vector<OpCase>& cases) {
 std::vector<OpCase> attention_cases() {
   std::vector<OpCase> cases;
   add_groups(cases);
-  for (DType ring : {DType::f32, DType::f16})
+  for (DType dtype : {DType::f32, DType::f16})
     for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
       for (std::uint32_t position : {0U, 40U})
         cases.push_back(make("rows_" + std::to_string(n) + "_at_" + std::to_string(position) + "_" +
-                                 std::string(name_of(ring)),
+                                 std::string(name_of(dtype)),
                              n == 5 ? kEveryMode : kPlain,
-                             {.ring = ring, .segments = one_segment(n, position)}));
+                             {.dtype = dtype, .segments = one_segment(n, position)}));
   for (std::uint32_t position : {14U, 15U, 16U, 17U})
     cases.push_back(make("window_boundary_at_" + std::to_string(position), kEdge,
                          {.segments = one_segment(3, position)}));
@@ -316,9 +324,8 @@ std::vector<OpCase> attention_cases() {
   cases.push_back(
       make("step_longer_than_window", kEdge, {.window = 7, .segments = one_segment(33, 10)}));
   cases.push_back(
-      make("wraps_within_window", kEdge, {.ring_rows = 50, .segments = one_segment(5, 104)}));
-  cases.push_back(
-      make("wraps_within_step", kEdge, {.ring_rows = 50, .segments = one_segment(5, 98)}));
+      make("window_across_pages", kEdge, {.window = 100, .segments = one_segment(5, 124)}));
+  cases.push_back(make("step_across_pages", kEdge, {.segments = one_segment(5, 126)}));
   cases.push_back(make("largest_position", kEdge, {.segments = one_segment(3, 0xFFFFFF00U)}));
   cases.push_back(make("odd_sizes", kEdge,
                        {.n_heads = 3, .head_dim = 5, .window = 11, .segments = three_segments()}));
@@ -326,7 +333,7 @@ std::vector<OpCase> attention_cases() {
   cases.push_back(make("wide_head", kEdge, {.n_heads = 1, .head_dim = 129}));
   cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
   cases.push_back(
-      make("three_segments_f16", kEdge, {.ring = DType::f16, .segments = three_segments()}));
+      make("three_segments_f16", kEdge, {.dtype = DType::f16, .segments = three_segments()}));
   cases.push_back(make("equal_scores", kEdge, {.q_spread = 0}));
   cases.push_back(
       make("one_score_dominates", kEdge, {.segments = three_segments(), .q_spread = 1e4}));
@@ -335,18 +342,14 @@ std::vector<OpCase> attention_cases() {
   add_decoding(cases);
   add_head_sizes(cases);
   add_many_rows(cases);
-  cases.push_back(make("model_one_row", kModel | kBench,
-                       one_row(5000, {.ring = DType::f16,
-                                      .n_heads = 32,
-                                      .head_dim = 80,
-                                      .window = 4096,
-                                      .ring_rows = 4096 + 512 + 2})));
+  cases.push_back(
+      make("model_one_row", kModel | kBench,
+           one_row(5000, {.dtype = DType::f16, .n_heads = 32, .head_dim = 80, .window = 4096})));
   cases.push_back(make("model", kModel | kBench,
-                       {.ring = DType::f16,
+                       {.dtype = DType::f16,
                         .n_heads = 32,
                         .head_dim = 80,
                         .window = 4096,
-                        .ring_rows = 4096 + 512 + 2,
                         .segments = one_segment(2, 5000)}));
   return cases;
 }

@@ -12,9 +12,8 @@ struct Spec {
   /// The format of k if `mixed` is set. Then q has `format`, and v has f16.
   Format k_format = Format::f32;
   bool mixed = false;
-  DType ring = DType::f32;
+  DType dtype = DType::f32;  ///< of keys and values
   std::int64_t d_model = 64;
-  std::int64_t ring_rows = 45;
   std::vector<CaseSegment> segments = one_segment(5, 3);
   std::int64_t capacity = 0;
   bool norm = true;
@@ -26,6 +25,7 @@ struct Spec {
   bool biases = false;
   bool head_norms = false;
   std::int64_t n_positions = 0;  ///< rows of the rotary table; 0: no table
+  bool outside_table = false;    ///< a row is at a position outside the table, so that it gets NaN
 
   std::int64_t q_width() const { return head_dim == 0 ? d_model : n_heads * head_dim; }
   std::int64_t kv_width() const { return head_dim == 0 ? d_model : n_kv_heads * head_dim; }
@@ -96,8 +96,7 @@ std::vector<Rounded> projected(const OpProblem& p, const Spec& spec, const Parts
 ResultErrors errors_of(const OpProblem& p, const Spec& spec, const Parts& parts) {
   const auto rows = normed_rows(p, parts.x, parts.norm, 1e-6);
   ResultErrors errors = {allowed_of(projected(p, spec, parts, rows, 0))};
-  // The op writes each row of k and v into a ring (a ring buffer of the KV cache). Every such row
-  // is a result of its own.
+  // The op writes each row of k and v to a page. Every such row is a result of its own.
   for (const std::size_t which : {1U, 2U}) {
     const auto all = allowed_of(projected(p, spec, parts, rows, which));
     for (auto row = all.begin(); row != all.end(); row += spec.kv_width())
@@ -145,9 +144,10 @@ Parts add_parts(OpProblem& p, const Spec& spec) {
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments, spec.capacity);
   const Parts parts = add_parts(p, spec);
-  const auto keys = p.add_ring(spec.ring, {spec.ring_rows, spec.kv_width()});
-  const auto values = p.add_ring(spec.ring, {spec.ring_rows, spec.kv_width()});
-  p.errors = [=](const OpProblem& problem) { return errors_of(problem, spec, parts); };
+  const auto keys = p.add_pages(spec.dtype, spec.kv_width(), 0);
+  const auto values = p.add_pages(spec.dtype, spec.kv_width(), 0);
+  if (!spec.outside_table)
+    p.errors = [=](const OpProblem& problem) { return errors_of(problem, spec, parts); };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
     const auto weight = [&](std::optional<std::size_t> index) {
       return index ? h.weights[*index] : Tensor();
@@ -170,7 +170,8 @@ void build(OpProblem& p, const Spec& spec) {
 OpCase make(std::string label, unsigned tags, Spec spec) {
   return {std::move(label),
           tags,
-          {0, "float32 sums of D products, in any order"},
+          {spec.outside_table ? 1e-4 : 0, "float32 sums of D products, in any order",
+           spec.outside_table},
           [spec = std::move(spec)](OpProblem& p) { build(p, spec); }};
 }
 
@@ -184,44 +185,41 @@ Spec one_row(std::uint32_t position, Spec spec = {}) {
 void add_decoding(std::vector<OpCase>& cases) {
   for (Format format : kEveryFormat)
     cases.push_back(make("one_row_format_" + std::string(name_of(format)), tags_of(format),
-                         one_row(44, {.format = format, .ring = DType::f16, .d_model = 128})));
+                         one_row(44, {.format = format, .dtype = DType::f16, .d_model = 128})));
   cases.push_back(make("one_row_f32", kPlain, one_row(45)));
   cases.push_back(make("one_row_of_three_formats", kEdge,
                        one_row(100, {.format = Format::q4_g64,
                                      .k_format = Format::nf4_g64,
                                      .mixed = true,
-                                     .ring = DType::f16,
+                                     .dtype = DType::f16,
                                      .d_model = 128})));
   cases.push_back(make("one_row_without_norm", kEdge, one_row(0, {.norm = false})));
   for (std::int64_t d : {1, 2, 6, 13, 30, 67})
-    for (DType ring : {DType::f32, DType::f16})
-      cases.push_back(make("one_row_of_" + std::to_string(d) + "_" + std::string(name_of(ring)),
-                           kEdge, one_row(58, {.ring = ring, .d_model = d})));
+    for (DType dtype : {DType::f32, DType::f16})
+      cases.push_back(make("one_row_of_" + std::to_string(d) + "_" + std::string(name_of(dtype)),
+                           kEdge, one_row(58, {.dtype = dtype, .d_model = d})));
   cases.push_back(make("one_row_at_largest_position", kEdge, one_row(0xFFFFFFF0U)));
   cases.push_back(
       make("one_row_tiny_values_f16", kEdge,
-           one_row(3, {.ring = DType::f16, .d_model = 256, .norm = false, .x_spread = 1e-6})));
+           one_row(3, {.dtype = DType::f16, .d_model = 256, .norm = false, .x_spread = 1e-6})));
   cases.push_back(
       make("one_row_f16_overflows", kEdge,
-           one_row(3, {.ring = DType::f16, .d_model = 256, .norm = false, .x_spread = 6e4})));
+           one_row(3, {.dtype = DType::f16, .d_model = 256, .norm = false, .x_spread = 6e4})));
 }
 
 /// With an odd number of float16 columns, the last word of a row may also hold the first element of
 /// the next row. A step writes both of these rows or only one of them.
 void add_odd_half_rows(std::vector<OpCase>& cases) {
   for (std::int64_t d : {1, 3, 13})
-    for (std::uint32_t position : {0U, 1U, 42U, 43U})
+    for (std::uint32_t position : {0U, 1U, 60U, 61U})
       cases.push_back(
           make("odd_f16_" + std::to_string(d) + "_at_" + std::to_string(position), kEdge,
-               {.ring = DType::f16, .d_model = d, .segments = one_segment(7, position)}));
+               {.dtype = DType::f16, .d_model = d, .segments = one_segment(7, position)}));
   cases.push_back(make("odd_f16_three_segments", kEdge,
-                       {.ring = DType::f16, .d_model = 13, .segments = three_segments()}));
-  cases.push_back(make("odd_f16_fills_ring", kEdge,
-                       {.ring = DType::f16,
-                        .d_model = 5,
-                        .ring_rows = 9,
-                        .segments = one_segment(9, 5),
-                        .capacity = 9}));
+                       {.dtype = DType::f16, .d_model = 13, .segments = three_segments()}));
+  cases.push_back(
+      make("odd_f16_full_bucket", kEdge,
+           {.dtype = DType::f16, .d_model = 5, .segments = one_segment(9, 5), .capacity = 9}));
 }
 
 /// Heads of their own width, biases, norms of heads, and rotation.
@@ -241,8 +239,8 @@ void add_forms(std::vector<OpCase>& cases) {
                              {"odd_heads", 33, 5, 6, 3, true, true, false},
                              {"one_kv_head", 40, 130, 20, 1, false, true, true}};
   for (const Form& form : kForms)
-    for (DType ring : {DType::f32, DType::f16}) {
-      const Spec spec{.ring = ring,
+    for (DType dtype : {DType::f32, DType::f16}) {
+      const Spec spec{.dtype = dtype,
                       .d_model = form.d_model,
                       .segments = three_segments(),
                       .head_dim = form.head_dim,
@@ -251,21 +249,28 @@ void add_forms(std::vector<OpCase>& cases) {
                       .biases = form.biases,
                       .head_norms = form.head_norms,
                       .n_positions = form.rotates ? 61 : 0};
-      const std::string label = std::string(form.name) + "_" + std::string(name_of(ring));
-      const bool chosen = ring == DType::f16 && form.d_model == 128;
+      const std::string label = std::string(form.name) + "_" + std::string(name_of(dtype));
+      const bool chosen = dtype == DType::f16 && form.d_model == 128;
       cases.push_back(make(label, chosen ? kEdge | kEveryMode : kEdge, spec));
       Spec single = spec;
       single.segments = one_segment(1, 60);  // the last row of the table
       single.capacity = 1;
       cases.push_back(make("one_row_" + label, kEdge, single));
     }
+  for (std::uint32_t n : {1U, 3U})
+    cases.push_back(make("outside_the_table_" + std::to_string(n), kEdge,
+                         {.dtype = DType::f16,
+                          .segments = one_segment(n, 61 - n),
+                          .capacity = n == 1 ? 1 : 0,
+                          .head_dim = 8,
+                          .n_positions = 60,
+                          .outside_table = true}));
   for (Format format : {Format::q4_g64, Format::nf4_g64})
     for (std::uint32_t n : {1U, 33U})
       cases.push_back(make("all_" + std::string(name_of(format)) + "_" + std::to_string(n), kEdge,
                            {.format = format,
-                            .ring = DType::f16,
+                            .dtype = DType::f16,
                             .d_model = 128,
-                            .ring_rows = 80,
                             .segments = one_segment(n, 5),
                             .capacity = n == 1 ? 1 : 0,
                             .head_dim = 64,
@@ -283,16 +288,14 @@ std::vector<OpCase> attn_in_cases() {
     cases.push_back(make("format_" + std::string(name_of(format)), tags_of(format),
                          {.format = format, .d_model = 128}));
   for (std::uint32_t n : {1U, 2U, 5U, 16U, 33U})
-    for (DType ring : {DType::f32, DType::f16})
-      cases.push_back(make("rows_" + std::to_string(n) + "_" + std::string(name_of(ring)), kPlain,
-                           {.ring = ring, .ring_rows = 80, .segments = one_segment(n, 3)}));
-  cases.push_back(make("last_place_of_ring", kEdge, {.segments = one_segment(1, 44)}));
-  cases.push_back(make("first_place_again", kEdge, {.segments = one_segment(1, 45)}));
-  cases.push_back(make("wraps_within_step", kEdge, {.segments = one_segment(5, 43)}));
-  cases.push_back(
-      make("wraps_for_the_hundredth_time", kEdge, {.segments = one_segment(5, 45 * 100 - 2)}));
-  cases.push_back(make("step_fills_ring", kEdge,
-                       {.ring_rows = 8, .segments = one_segment(8, 5), .capacity = 8}));
+    for (DType dtype : {DType::f32, DType::f16})
+      cases.push_back(make("rows_" + std::to_string(n) + "_" + std::string(name_of(dtype)), kPlain,
+                           {.dtype = dtype, .segments = one_segment(n, 3)}));
+  cases.push_back(make("last_row_of_page", kEdge, {.segments = one_segment(1, 63)}));
+  cases.push_back(make("first_row_of_page", kEdge, {.segments = one_segment(1, 64)}));
+  cases.push_back(make("step_across_pages", kEdge, {.segments = one_segment(5, 62)}));
+  cases.push_back(make("step_across_later_pages", kEdge, {.segments = one_segment(70, 6398)}));
+  cases.push_back(make("full_bucket", kEdge, {.segments = one_segment(8, 5), .capacity = 8}));
   cases.push_back(make("largest_position", kEdge, {.segments = one_segment(3, 0xFFFFFF00U)}));
   cases.push_back(make("odd_sizes", kEdge, {.d_model = 13, .segments = three_segments()}));
   cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
@@ -300,21 +303,18 @@ std::vector<OpCase> attn_in_cases() {
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e18}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-18}));
   cases.push_back(
-      make("tiny_values_f16", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e-6}));
+      make("tiny_values_f16", kEdge, {.dtype = DType::f16, .norm = false, .x_spread = 1e-6}));
   cases.push_back(
-      make("f16_overflows", kEdge, {.ring = DType::f16, .norm = false, .x_spread = 1e9}));
+      make("f16_overflows", kEdge, {.dtype = DType::f16, .norm = false, .x_spread = 1e9}));
   add_decoding(cases);
   add_odd_half_rows(cases);
-  cases.push_back(make("model_one_row", kModel | kBench,
-                       one_row(5000, {.format = Format::q4_g64,
-                                      .ring = DType::f16,
-                                      .d_model = 2560,
-                                      .ring_rows = 4096 + 512 + 2})));
+  cases.push_back(
+      make("model_one_row", kModel | kBench,
+           one_row(5000, {.format = Format::q4_g64, .dtype = DType::f16, .d_model = 2560})));
   cases.push_back(make("model", kModel | kBench,
                        {.format = Format::q4_g64,
-                        .ring = DType::f16,
+                        .dtype = DType::f16,
                         .d_model = 2560,
-                        .ring_rows = 4096 + 512 + 2,
                         .segments = one_segment(2, 5000)}));
   return cases;
 }

@@ -91,7 +91,7 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
 void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> pieces,
                               OpProblem& made) const {
   const StateTensor& tensor = layout_.tensors[state];
-  if (!rings_[state]) {
+  if (!is_paged(state)) {
     const std::size_t copied = made.add_state(tensor.dtype, tensor.shape);
     for (std::size_t k = 0; k < pieces.size(); ++k)
       for (std::uint32_t version = 0; version < kVersions; ++version)
@@ -100,28 +100,21 @@ void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> piec
                     made.state_bytes(copied, static_cast<std::uint32_t>(k), version));
     return;
   }
-  // The step of the new problem may have more rows, so its ring (the ring buffer of the KV cache)
-  // must be larger.
-  const std::int64_t n_rows = tensor.shape[0];
-  const std::int64_t n_more = n_rows + kMaxRows;
-  const std::size_t copied = made.add_ring(tensor.dtype, with_rows(tensor.shape, n_more));
-  const std::size_t size = static_cast<std::size_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  const std::size_t copied = made.add_pages(tensor.dtype, tensor.shape[1], n_before_);
+  const std::size_t size = tensor.page_bytes() / kPageRows;
   for (std::size_t k = 0; k < pieces.size(); ++k) {
     const SegmentWords& from = step.segments[pieces[k].segment];
     const SegmentWords& to = made.step.segments[k];
     const auto copy_row = [&](std::int64_t position, std::int64_t new_position) {
-      std::copy_n(
-          state_bytes(state, from.slot, 0) + static_cast<std::size_t>(position % n_rows) * size,
-          size,
-          made.state_bytes(copied, to.slot, 0) +
-              static_cast<std::size_t>(new_position % n_more) * size);
+      std::copy_n(row_at(state, from, position), size, made.row_at(copied, to, new_position));
     };
     const std::int64_t begin = from.position;
     if (pieces[k].fresh) {
       for (std::int64_t i = 0; i < to.n_rows; ++i) copy_row(begin + i % from.n_rows, i);
     } else {
-      const std::int64_t end = begin + from.n_rows;
-      for (std::int64_t p = std::max<std::int64_t>(0, end - n_rows); p < end; ++p) copy_row(p, p);
+      const std::int64_t end = begin + std::min(from.n_rows, to.n_rows);
+      for (std::int64_t p = std::max<std::int64_t>(0, begin - n_before_); p < end; ++p)
+        copy_row(p, p);
     }
   }
 }

@@ -303,20 +303,61 @@ std::size_t OpProblem::add_input(std::int64_t cols, double spread, RowSpace row_
   return add_input<float>(std::array{cols}, valid, row_space);
 }
 
-std::size_t OpProblem::grow_state(DType dtype, const Shape& shape, std::int32_t versions) {
+std::size_t OpProblem::add_state(DType dtype, const Shape& shape) {
   const std::size_t index = layout_.tensors.size();
-  layout_.add(fmt::format("state_{}", index), dtype, shape, versions);
+  layout_.add(fmt::format("state_{}", index), dtype, shape, kVersions);
   state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
-  rings_.push_back(versions == 1);
   return index;
 }
 
-std::size_t OpProblem::add_state(DType dtype, const Shape& shape) {
-  return grow_state(dtype, shape, kVersions);
+/// Gives each segment pages of its own. Their numbers are in random order, and two pages stay
+/// unused.
+void OpProblem::make_tables(std::int64_t n_before) {
+  std::vector<std::vector<std::uint32_t>> tables;
+  std::vector<std::int64_t> first;
+  std::uint32_t n_pages = 2;
+  for (const SegmentWords& segment : segments()) {
+    const std::int64_t position = segment.position;
+    first.push_back(std::max<std::int64_t>(0, position - n_before) / kPageRows);
+    const std::int64_t end = (position + segment.n_rows + kPageRows - 1) / kPageRows;
+    tables.emplace_back(static_cast<std::size_t>(end - first.back()));
+    n_pages += static_cast<std::uint32_t>(tables.back().size());
+  }
+  std::vector<std::uint32_t> pages(n_pages);
+  for (std::uint32_t i = 0; i < n_pages; ++i) pages[i] = i;
+  for (std::uint32_t i = n_pages; i-- > 1;)
+    std::swap(pages[i], pages[static_cast<std::size_t>(random_.below(i + 1))]);
+  for (std::size_t g = 0; g < tables.size(); ++g) {
+    for (std::uint32_t& page : tables[g]) {
+      page = pages.back();
+      pages.pop_back();
+    }
+    TableWriter(step, step.segments[g], 1).set(0, first[g], tables[g]);
+  }
+  n_before_ = n_before;
+  layout_.page_groups = {{.n_pages = static_cast<std::int32_t>(n_pages)}};
 }
 
-std::size_t OpProblem::add_ring(DType dtype, const Shape& shape) {
-  return grow_state(dtype, shape, 1);
+std::size_t OpProblem::add_pages(DType dtype, std::int64_t cols, std::int64_t n_before) {
+  if (layout_.page_groups.empty()) make_tables(n_before);
+  const std::size_t index = layout_.tensors.size();
+  layout_.add_pages(fmt::format("state_{}", index), dtype, cols, 0);
+  state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
+  return index;
+}
+
+const std::byte* OpProblem::row_at(std::size_t state, const SegmentWords& segment,
+                                   std::int64_t position) const {
+  const StateTensor& tensor = layout_.tensors[state];
+  const std::size_t page =
+      page_of(step, segment, 0, static_cast<std::uint32_t>(position / kPageRows));
+  return state_[state].data() + page * tensor.page_bytes() +
+         static_cast<std::size_t>(position % kPageRows) * (tensor.page_bytes() / kPageRows);
+}
+
+std::byte* OpProblem::row_at(std::size_t state, const SegmentWords& segment,
+                             std::int64_t position) {
+  return const_cast<std::byte*>(std::as_const(*this).row_at(state, segment, position));
 }
 
 const std::byte* OpProblem::state_bytes(std::size_t state, std::uint32_t slot,
@@ -339,16 +380,13 @@ void OpProblem::fill_state(std::size_t state, double spread) {
   }
 }
 
-void OpProblem::fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
-                          std::int64_t last, double spread) {
+void OpProblem::fill_pages(std::size_t state, const SegmentWords& segment, std::int64_t first,
+                           std::int64_t last, double spread) {
   const StateTensor& tensor = layout_.tensors[state];
-  const std::int64_t cols = tensor.shape[1];
   for (std::int64_t position = first; position < last; ++position) {
-    const Bytes row =
-        stored(tensor.dtype, cols, [&](std::int64_t) { return random_.centred(spread); });
-    std::copy(row.begin(), row.end(),
-              state_bytes(state, segment.slot, 0) +
-                  static_cast<std::size_t>(position % tensor.shape[0]) * row.size());
+    const Bytes row = stored(tensor.dtype, tensor.shape[1],
+                             [&](std::int64_t) { return random_.centred(spread); });
+    std::copy(row.begin(), row.end(), row_at(state, segment, position));
   }
 }
 

@@ -151,14 +151,20 @@ class OpProblem {
                         RowSpace row_space = RowSpace::rows);
   /// Adds a state tensor with kVersions versions.
   std::size_t add_state(DType dtype, const Shape& shape);
-  /// Adds a ring buffer [capacity, cols] of the KV cache ("ring"), without versions.
-  std::size_t add_ring(DType dtype, const Shape& shape);
+  /// Adds keys or values in pages, with `cols` elements per row. There are pages for the rows of the
+  /// step and for the n_before positions before each segment, in random order. All tensors of pages
+  /// of a problem have the same pages.
+  std::size_t add_pages(DType dtype, std::int64_t cols, std::int64_t n_before);
   /// Fills an f32 state with random values: for each segment, the version that the segment reads.
   /// Skips segments at position 0, because the op must treat the state of such a segment as zeros.
   void fill_state(std::size_t state, double spread);
-  /// Fills the rows of a ring for positions [first, last) of a segment with random values.
-  void fill_ring(std::size_t state, const SegmentWords& segment, std::int64_t first,
-                 std::int64_t last, double spread);
+  /// Fills the rows of positions [first, last) of a segment with random values.
+  void fill_pages(std::size_t state, const SegmentWords& segment, std::int64_t first,
+                  std::int64_t last, double spread);
+  /// The bytes of one row, in the image of a tensor of pages.
+  std::byte* row_at(std::size_t state, const SegmentWords& segment, std::int64_t position);
+  const std::byte* row_at(std::size_t state, const SegmentWords& segment,
+                          std::int64_t position) const;
   /// The bytes of one version of one slot, in the image of a state tensor.
   std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version);
   const std::byte* state_bytes(std::size_t state, std::uint32_t slot, std::uint32_t version) const;
@@ -180,15 +186,15 @@ class OpProblem {
   const StateLayout& layout() const { return layout_; }
   /// The content of each state tensor before the step, by index of the tensor.
   const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
-  bool is_ring(std::size_t state) const { return rings_[state]; }
+  bool is_paged(std::size_t state) const { return layout_.tensors[state].kind == StateKind::paged; }
   /// A new problem whose step has these pieces as its segments. Each piece has its own slot, which
   /// holds a copy of the state of the original segment. A row keeps its id and its inputs, and
-  /// stays an output if it was one. Each ring has kMaxRows more rows. Buckets are as small as
-  /// possible.
+  /// stays an output if it was one. Buckets are as small as possible.
   OpProblem composed(std::span<const CasePiece> pieces) const;
 
  private:
   void compose_state(std::size_t state, std::span<const CasePiece> pieces, OpProblem& made) const;
+  void make_tables(std::int64_t n_before);
   std::size_t grow_state(DType dtype, const Shape& shape, std::int32_t versions);
 
   Random random_;
@@ -198,7 +204,7 @@ class OpProblem {
   std::vector<CaseWeight> weights_;
   std::vector<CaseInput> inputs_;
   StateLayout layout_;
-  std::vector<bool> rings_;
+  std::int64_t n_before_ = 0;  ///< see add_pages()
   std::vector<std::vector<std::byte>> state_;
 };
 

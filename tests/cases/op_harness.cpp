@@ -75,9 +75,9 @@ struct StateRange {
   std::size_t size_bytes;
 };
 
-/// The ranges of a state tensor that the segments may write. In a ring (a ring buffer of the KV
-/// cache), these are the rows of each segment's positions. In any other state tensor, they are the
-/// whole versions that the segments write.
+/// The ranges of a state tensor that the segments may write. In pages, these are the rows of each
+/// segment's positions. In any other state tensor, they are the whole versions that the segments
+/// write.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
@@ -86,15 +86,18 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
     const SegmentWords& segment = problem.segments()[g];
     const std::size_t slot = tensor.slot_stride_bytes * segment.slot;
     const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
-    if (!problem.is_ring(state)) {
+    if (!problem.is_paged(state)) {
       ranges.push_back({name, state, g, slot + tensor.version_stride_bytes * segment.write_version,
                         static_cast<std::size_t>(tensor.shape.elements()) * size});
       continue;
     }
     const std::size_t row = static_cast<std::size_t>(tensor.shape[1]) * size;
     for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
-      const auto at = static_cast<std::size_t>((segment.position + i) % tensor.shape[0]);
-      ranges.push_back({fmt::format("{} row {}", name, at), state, g, slot + at * row, row});
+      const std::int64_t position = std::int64_t{segment.position} + i;
+      const auto offset =
+          problem.row_at(state, segment, position) - problem.state_images()[state].data();
+      ranges.push_back({fmt::format("{} of position {}", tensor.name, position), state, g,
+                        static_cast<std::size_t>(offset), row});
     }
   }
   return ranges;
@@ -236,8 +239,11 @@ GraphRun run_graph(Backend& backend, const std::shared_ptr<Graph>& graph,
   }
   const Buffer arena = backend.allocate(run.before.size(), BufferUse::activations);
   backend.upload(arena, 0, run.before);
-  const Executable executable = backend.compile(
-      run.plan, {.arena = arena, .state = state, .precision = precision, .state_layout = layout});
+  const Executable executable = backend.compile(run.plan, {.arena = arena,
+                                                           .state = state,
+                                                           .table_words = step.pages.size(),
+                                                           .precision = precision,
+                                                           .state_layout = layout});
   const StepResult result = backend.wait(backend.submit(executable, step));
   run.tokens.assign(result.tokens.begin(), result.tokens.end());
   run.after.resize(run.before.size());

@@ -7,6 +7,7 @@
 
 #include "core/align.h"
 #include "core/plan.h"
+#include "core/step.h"
 #include "core_tests/toy_graph.h"
 #include "support/errors.h"
 
@@ -163,6 +164,17 @@ TEST(StateLayout, StateTensorsDoNotOverlap) {
   }
   EXPECT_EQ(n_places, 6U + 2U + 6U);
   EXPECT_EQ(layout.total_bytes(), total);
+}
+
+TEST(StateLayout, PagesAreConsecutive) {
+  StateLayout layout;
+  layout.page_groups = {{.window = 5, .n_pages = 3}, {.n_pages = 7}};
+  layout.add_pages("keys", DType::f16, 5, 1);
+  const StateTensor& tensor = layout.tensors[0];
+  EXPECT_EQ(tensor.shape, (Shape{kPageRows, 5}));
+  EXPECT_EQ(tensor.page_bytes(), static_cast<std::size_t>(kPageRows) * 5 * 2);
+  EXPECT_EQ(tensor.size_bytes, 7 * tensor.page_bytes());
+  EXPECT_EQ(layout.total_bytes(), tensor.size_bytes);
 }
 
 }  // namespace

@@ -28,9 +28,11 @@ class OpBuilders : public testing::Test {
   OpBuilders() {
     tail_ = layout_.add("tail", DType::f32, {2, 6}, 2);
     h_ = layout_.add("h", DType::f32, {2, 6}, 2);
-    ring_ = layout_.add("ring", DType::f16, {12, 8}, 1);
-    ring_f32_ = layout_.add("ring_f32", DType::f32, {12, 8}, 1);
-    short_ring_ = layout_.add("short_ring", DType::f32, {3, 8}, 1);
+    layout_.page_groups = {{.n_pages = 3}, {.n_pages = 3}};
+    pages_ = layout_.add_pages("pages", DType::f16, 8, 0);
+    pages_f32_ = layout_.add_pages("pages_f32", DType::f32, 8, 0);
+    narrow_pages_ = layout_.add_pages("narrow_pages", DType::f32, 3, 0);
+    other_pages_ = layout_.add_pages("other_pages", DType::f16, 8, 1);
     seen_ = layout_.add("seen", DType::u32, {2}, 2);
     next_token_ = layout_.add("next_token", DType::i32, {1}, 2);
   }
@@ -43,7 +45,7 @@ class OpBuilders : public testing::Test {
 
   std::shared_ptr<Graph> graph_ = std::make_shared<Graph>();
   StateLayout layout_;
-  std::int32_t tail_, h_, ring_, ring_f32_, short_ring_, seen_, next_token_;
+  std::int32_t tail_, h_, pages_, pages_f32_, narrow_pages_, other_pages_, seen_, next_token_;
 };
 
 TEST_F(OpBuilders, EmbedRefusesInvalidArguments) {
@@ -171,8 +173,8 @@ TEST_F(OpBuilders, SelectiveScanRefusesInvalidArguments) {
                  "an activation F32 [4, 6]", "F32 [5, 6]");
   expect_refused(with(rows(7), rows(5), rows(6), state(h_)), "selective_scan", "u", "an activation",
                  "F32 [4, 7]");
-  expect_refused(with(rows(6), rows(5), rows(6), state(ring_)), "selective_scan", "h", "",
-                 "F16 [12, 8]");
+  expect_refused(with(rows(6), rows(5), rows(6), state(pages_)), "selective_scan", "h", "",
+                 "F16 [64, 8]");
   SelectiveScanWeights bad = good;
   bad.dt_weight = weight({1, 1, 6});
   expect_refused([&] { selective_scan(rows(6), rows(5), {}, rows(6), bad, {}, state(h_)); },
@@ -247,59 +249,77 @@ TEST_F(OpBuilders, SwigluRefusesInvalidArguments) {
 TEST_F(OpBuilders, AttnInRefusesInvalidArguments) {
   const AttnInWeights good{weight({1, 1, 8}), weight({1, 8, 8}), weight({1, 8, 8}),
                            weight({1, 8, 8})};
-  EXPECT_EQ(attn_in(rows(8), good, 1, state(ring_), state(ring_)).shape(), (Shape{4, 8}));
+  EXPECT_EQ(attn_in(rows(8), good, 1, state(pages_), state(pages_)).shape(), (Shape{4, 8}));
   AttnInWeights bare = good;
   bare.norm = {};
-  EXPECT_NO_THROW(attn_in(rows(8), bare, 0, state(ring_f32_), state(ring_f32_)));
-  expect_refused([&] { attn_in(rows(8), good, 1, state(short_ring_), state(ring_)); }, "attn_in",
-                 "keys", "a ring of at least as many rows as the step", "[3, 8]");
-  expect_refused([&] { attn_in(rows(8), good, 1, state(ring_), {}); }, "attn_in", "values",
-                 "a ring", "an empty handle");
-  expect_refused([&] { attn_in(rows(8), good, 1, state(seen_), state(ring_)); }, "attn_in", "keys",
-                 "a ring", "[2]");
+  EXPECT_NO_THROW(attn_in(rows(8), bare, 0, state(pages_f32_), state(pages_f32_)));
+  expect_refused([&] { attn_in(rows(8), good, 1, state(narrow_pages_), state(pages_)); }, "attn_in",
+                 "keys", "pages of rows of 8", "[64, 3]");
+  expect_refused([&] { attn_in(rows(8), good, 1, state(pages_), {}); }, "attn_in", "values",
+                 "a tensor", "an empty handle");
+  expect_refused([&] { attn_in(rows(8), good, 1, state(seen_), state(pages_)); }, "attn_in", "keys",
+                 "a state F16 or F32 in pages", "U32 [2]");
   AttnInWeights bad = good;
   bad.v = weight({1, 4, 8});
-  expect_refused([&] { attn_in(rows(8), bad, 1, state(ring_), state(ring_)); }, "attn_in", "v",
+  expect_refused([&] { attn_in(rows(8), bad, 1, state(pages_), state(pages_)); }, "attn_in", "v",
                  "a weight [1, 8, 8]", "[1, 4, 8]");
 }
 
+TEST_F(OpBuilders, AttnInTakesHeadsNormsBiasesAndATable) {
+  AttnInWeights good{{}, weight({1, 16, 6}), weight({1, 8, 6}), weight({1, 8, 6})};
+  const Tensor pages = state(pages_);
+  EXPECT_EQ(attn_in(rows(6), good, 0, pages, pages).shape(), (Shape{4, 16}));
+  good.q_bias = weight({1, 1, 16});
+  good.k_bias = good.v_bias = weight({1, 1, 8});
+  good.q_norm = good.k_norm = weight({1, 1, 4});
+  good.rotary = weight({1, 50, 4});
+  EXPECT_EQ(attn_in(rows(6), good, 1, pages, pages).shape(), (Shape{4, 16}));
+  const auto with = [&](Tensor AttnInWeights::*member, const Shape& shape) {
+    AttnInWeights bad = good;
+    bad.*member = weight(shape);
+    return [=, this] { attn_in(rows(6), bad, 1, state(pages_), state(pages_)); };
+  };
+  expect_refused(with(&AttnInWeights::q_bias, {1, 1, 8}), "attn_in", "q_bias",
+                 "a weight [1, 1, 16]", "[1, 1, 8]");
+  expect_refused(with(&AttnInWeights::v_bias, {1, 1, 9}), "attn_in", "v_bias", "a weight [1, 1, 8]",
+                 "[1, 1, 9]");
+  expect_refused(with(&AttnInWeights::q_norm, {1, 1, 3}), "attn_in", "head",
+                 "a divisor of the rows of q and k, which are 16 and 8", "3");
+  expect_refused(with(&AttnInWeights::k_norm, {1, 1, 8}), "attn_in", "k_norm", "a weight [1, 1, 4]",
+                 "[1, 1, 8]");
+  expect_refused(with(&AttnInWeights::rotary, {1, 50, 8}), "attn_in", "rotary",
+                 "a weight [1, 50, 4]", "[1, 50, 8]");
+  expect_refused(with(&AttnInWeights::rotary, {1, 50, 1}), "attn_in", "rotary",
+                 "a weight [1, positions, d] with an even d", "[1, 50, 1]");
+  expect_refused([&] { attn_in(rows(6), good, 0, pages, pages); }, "attn_in", "eps", "a number > 0",
+                 "0");
+}
+
 TEST_F(OpBuilders, AttentionRefusesInvalidArguments) {
-  EXPECT_EQ(attention(rows(8), state(ring_), state(ring_), {2, 2, 9}).shape(), (Shape{4, 8}));
-  expect_refused(
-      [&] {
-        attention(rows(8), state(ring_), state(ring_), {2, 2, 10});
-      },
-      "attention", "window", "1..9", "10");
-  expect_refused(
-      [&] {
-        attention(rows(8), state(ring_), state(ring_), {2, 2, 0});
-      },
-      "attention", "window", "1..9", "0");
-  expect_refused(
-      [&] {
-        attention(rows(8), state(ring_), state(ring_), {3, 3, 4});
-      },
-      "attention", "n_kv_heads", "a divisor of 8", "3");
-  expect_refused(
-      [&] {
-        attention(rows(8), state(ring_), state(ring_), {0, 0, 4});
-      },
-      "attention", "n_kv_heads", "a divisor of 8", "0");
-  expect_refused(
-      [&] {
-        attention(rows(8), state(ring_), state(ring_f32_), {2, 2, 4});
-      },
-      "attention", "values", "", "F32 [12, 8]");
-  expect_refused(
-      [&] {
-        attention(rows(8), {}, state(ring_), {2, 2, 4});
-      },
-      "attention", "keys", "a state [capacity, Hk * d]", "an empty handle");
-  expect_refused(
-      [&] {
-        attention(rows(7), state(ring_), state(ring_), {2, 2, 4});
-      },
-      "attention", "q", "an activation", "F32 [4, 7]");
+  const Tensor pages = state(pages_);
+  const auto with = [&](const Tensor& q, const Tensor& keys, const Tensor& values,
+                        const AttentionForm& form) {
+    return [=] { attention(q, keys, values, form); };
+  };
+  EXPECT_EQ(attention(rows(8), pages, pages, {2, 2, 9}).shape(), (Shape{4, 8}));
+  EXPECT_EQ(attention(rows(8), pages, pages, {2, 2, {}}).shape(), (Shape{4, 8}));
+  EXPECT_EQ(attention(rows(24), pages, pages, {6, 2, 9}).shape(), (Shape{4, 24}));
+  expect_refused(with(rows(8), pages, pages, {2, 2, 0}), "attention", "window", "a number >= 1",
+                 "0");
+  expect_refused(with(rows(8), pages, pages, {3, 3, 4}), "attention", "n_kv_heads",
+                 "a divisor of 8", "3");
+  expect_refused(with(rows(8), pages, pages, {0, 0, 4}), "attention", "n_kv_heads",
+                 "a divisor of 8", "0");
+  expect_refused(with(rows(8), pages, pages, {3, 2, 4}), "attention", "n_heads", "a multiple of 2",
+                 "3");
+  expect_refused(with(rows(8), pages, state(pages_f32_), {2, 2, 4}), "attention", "values",
+                 "pages like those of the keys", "[64, 8]");
+  expect_refused(with(rows(8), pages, state(other_pages_), {2, 2, 4}), "attention", "values",
+                 "pages like those of the keys", "[64, 8]");
+  expect_refused(with(rows(8), {}, pages, {2, 2, 4}), "attention", "keys", "a tensor",
+                 "an empty handle");
+  expect_refused(with(rows(7), pages, pages, {2, 2, 4}), "attention", "q", "an activation",
+                 "F32 [4, 7]");
 }
 
 TEST_F(OpBuilders, ExpertOpsRefuseInvalidArguments) {

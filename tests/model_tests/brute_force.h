@@ -1,5 +1,5 @@
-// Computes the whole model in float64, directly from its definition: without state, without the
-// ring buffer of the KV cache and without chunks.
+// Computes the whole model in float64, directly from its definition: without state, without a KV
+// cache and without chunks.
 #pragma once
 
 #include <cstdint>

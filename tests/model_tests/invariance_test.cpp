@@ -169,7 +169,7 @@ TEST(PlanReuse, ShrinksTheArenaOfTheDefaultConfiguration) {
   const ModelSpec spec = preset_spec("default");
   const Weights weights = shapes_only(spec);
   StateIndex index;
-  const StateLayout layout = state_layout(spec, {}, index);
+  const StateLayout layout = state_layout(spec, {.context = spec.max_seq_len}, index);
   for (const char* device : {"reference", "cpu"}) {
     const auto backend = open_device(device, {.n_threads = 2}).backend;
     for (const StepOutput output : {StepOutput::none, StepOutput::last_logits, StepOutput::token}) {

@@ -109,6 +109,12 @@ TEST(RotaryTable, RefusesFieldsOutOfRange) {
   refused({.n_dims = 4, .base = 1}, "base");
   refused({.n_dims = 4, .scaling = Scaling::linear, .factor = 0}, "factor");
   refused({.n_dims = 4, .scaling = Scaling::yarn, .factor = 2}, "original_positions");
+  refused({.n_dims = 4,
+           .scaling = Scaling::yarn,
+           .factor = 2,
+           .original_positions = 8,
+           .attention_factor = -1},
+          "attention_factor");
 }
 
 }  // namespace

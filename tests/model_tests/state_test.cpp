@@ -122,18 +122,16 @@ Outcome fresh(const BitAxonConfig& config, const LoadOptions& options,
   return run;
 }
 
-TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
-  // With a window of 16 and chunks of 512, the ring (the ring buffer of the KV cache) has 536 rows.
-  // 1150 tokens reach the end of the ring twice.
+TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfAPage) {
+  // A page of the KV cache has 64 rows, so a page ends at position 1088.
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::fast, 8);
   const auto ids = random_ids(1150, config.vocab_size, 3);
   const std::size_t vocab_size = static_cast<std::size_t>(config.vocab_size);
   OpenModel open = open_random("cpu", 1, config, options);
   State state = open.model.new_state();
-  feed_all(open.model, state, std::span(ids).first(1060));
-  // The next position is close to 1072, where the ring ends for the second time.
-  std::size_t position = 1060;
+  feed_all(open.model, state, std::span(ids).first(1076));
+  std::size_t position = 1076;
   for (int n_back = 1; n_back <= 8; ++n_back) {
     const StateSnapshot before = state.snapshot();
     const auto wrong = random_ids(8, config.vocab_size, 100 + static_cast<std::uint32_t>(n_back));
@@ -153,7 +151,7 @@ TEST(StateRewind, RewindsAnyNumberOfStepsAcrossTheEndOfTheRing) {
   EXPECT_TRUE(state.snapshot() == expected.snapshot);
 }
 
-TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
+TEST(StateRewind, RewindsChunksWhoseWindowIsStillHeld) {
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 2);
   const auto ids = random_ids(1400, config.vocab_size, 5);
@@ -184,8 +182,8 @@ TEST(StateRewind, RewindsChunksWhoseRowsTheRingStillHolds) {
   EXPECT_TRUE(state.snapshot() == after);
 }
 
-/// A chunk overwrites the oldest rows of the ring. Rewinding the chunk does not restore these rows.
-TEST(StateRewind, RewoundChunksCountAsOverwrittenRows) {
+/// A chunk gives back the pages that only older steps need. Rewinding the chunk does not restore them.
+TEST(StateRewind, RewoundChunksHaveGivenBackPages) {
   const BitAxonConfig config = small_config();
   const auto options = with(Precision::exact, 8);
   const auto ids = random_ids(2000, config.vocab_size, 6);

@@ -24,8 +24,8 @@ class SsmBlock {
     d_inner_ = in_proj[0] / 2;
     d_state_ = info_of(file_, "w.A_log").shape[1];
     d_conv_ = info_of(file_, "w.conv1d.weight").shape[1];
-    tail_ = session_.add_state(DType::f32, {d_conv_ - 1, d_inner_}, 2);
-    h_ = session_.add_state(DType::f32, {d_state_, d_inner_}, 2);
+    tail_ = session_.add_state(DType::f32, {d_conv_ - 1, d_inner_});
+    h_ = session_.add_state(DType::f32, {d_state_, d_inner_});
   }
 
   struct Outputs {

@@ -29,9 +29,9 @@ class SwaBlock {
             Checkpoint::open(golden_dir() / "ops" / (std::string(recorded.name) + ".safetensors"))),
         session_(reference_backend(), 1) {
     d_model_ = info_of(file_, "x").shape[1];
-    capacity_ = recorded.window + 512 - 1;
-    keys_ = session_.add_state(DType::f32, {capacity_, d_model_}, 1);
-    values_ = session_.add_state(DType::f32, {capacity_, d_model_}, 1);
+    const std::int64_t n_rows = std::max(n_rows_of("x"), n_rows_of("decode.x"));
+    keys_ = session_.add_pages(DType::f32, d_model_, n_rows);
+    values_ = session_.add_pages(DType::f32, d_model_, n_rows);
   }
 
   std::vector<float> run(std::span<const float> x) {
@@ -62,22 +62,22 @@ class SwaBlock {
     return y;
   }
 
-  /// The keys or values of positions [first, last) in the ring buffer of the KV cache. They have
-  /// the order of the recording: [H, rows, head_dim].
-  std::vector<float> ring(bool of_keys, std::int64_t first, std::int64_t last) {
-    const auto ring = session_.read_state(of_keys ? keys_ : values_, 0);
+  /// The keys or values of positions [first, last) in their pages. They have the order
+  /// of the recording: [H, rows, head_dim].
+  std::vector<float> cached(bool of_keys, std::int64_t first, std::int64_t last) {
+    const auto rows = session_.read_pages(of_keys ? keys_ : values_);
     const std::int64_t head_dim = d_model_ / recorded_.n_heads;
     std::vector<float> out;
     for (std::int64_t head = 0; head < recorded_.n_heads; ++head)
       for (std::int64_t p = first; p < last; ++p) {
-        const auto at = ring.begin() + p % capacity_ * d_model_ + head * head_dim;
+        const auto at = rows.begin() + p * d_model_ + head * head_dim;
         out.insert(out.end(), at, at + head_dim);
       }
     return out;
   }
 
   std::vector<float> recorded(const std::string& name) const { return read_f32(file_, name); }
-  std::int64_t n_rows(const std::string& name) const { return info_of(file_, name).shape[0]; }
+  std::int64_t n_rows_of(const std::string& name) const { return info_of(file_, name).shape[0]; }
   std::int64_t n_cached() const { return info_of(file_, "decode.k_cache").shape[1]; }
 
  private:
@@ -91,7 +91,7 @@ class SwaBlock {
   Recorded recorded_;
   Checkpoint file_;
   StepSession session_;
-  std::int64_t d_model_ = 0, capacity_ = 0;
+  std::int64_t d_model_ = 0;
   std::int32_t keys_ = 0, values_ = 0;
 };
 
@@ -104,20 +104,20 @@ TEST_P(GoldenSwa, CausalAttentionInAnySplitAgreesWithTheRecording) {
   for (const Split split : {Split{512, 512}, Split{1, 100}, Split{33, 7}}) {
     SwaBlock block(GetParam());
     expect_close(block.run(block.recorded("x"), split.first, split.piece),
-                 block.recorded("y_causal"), block.n_rows("x"), kBound,
+                 block.recorded("y_causal"), block.n_rows_of("x"), kBound,
                  fmt::format("y_causal in pieces of {}, {}", split.first, split.piece));
   }
 }
 
-TEST_P(GoldenSwa, DecodingWithTheRingBufferAgreesWithTheRecording) {
+TEST_P(GoldenSwa, DecodingAgreesWithTheRecording) {
   SwaBlock block(GetParam());
-  const std::int64_t n = block.n_rows("decode.x");
+  const std::int64_t n = block.n_rows_of("decode.x");
   expect_close(block.run(block.recorded("decode.x"), 10, 1), block.recorded("decode.y"), n, kBound,
                "decode.y");
   const std::int64_t first = n - block.n_cached();
-  expect_close(block.ring(true, first, n), block.recorded("decode.k_cache"), block.n_cached(),
+  expect_close(block.cached(true, first, n), block.recorded("decode.k_cache"), block.n_cached(),
                kBound, "decode.k_cache");
-  expect_close(block.ring(false, first, n), block.recorded("decode.v_cache"), block.n_cached(),
+  expect_close(block.cached(false, first, n), block.recorded("decode.v_cache"), block.n_cached(),
                kBound, "decode.v_cache");
 }
 

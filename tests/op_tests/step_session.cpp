@@ -47,8 +47,15 @@ StepSession::StepSession(Backend& backend, std::int32_t n_slots, ScheduleOptions
   layout_->n_slots = n_slots;
 }
 
-std::int32_t StepSession::add_state(DType dtype, const Shape& shape, std::int32_t versions) {
-  return layout_->add("state", dtype, shape, versions);
+std::int32_t StepSession::add_state(DType dtype, const Shape& shape) {
+  return layout_->add("state", dtype, shape, 2);
+}
+
+std::int32_t StepSession::add_pages(DType dtype, std::int64_t width, std::int64_t n_rows) {
+  n_pages_ = static_cast<std::uint32_t>((n_rows + kPageRows - 1) / kPageRows);
+  const auto n_slots = static_cast<std::uint32_t>(positions_.size());
+  layout_->page_groups = {{.n_pages = static_cast<std::int32_t>(n_pages_ * n_slots)}};
+  return layout_->add_pages("pages", dtype, width, 0);
 }
 
 StepBuffer StepSession::next_step(std::span<const std::uint32_t> n_rows) {
@@ -64,6 +71,11 @@ StepBuffer StepSession::next_step(std::span<const std::uint32_t> n_rows) {
     segment.write_version = 1 - version_;
     step.n_rows += n_rows[g];
     positions_[g] += n_rows[g];
+    if (n_pages_ == 0) continue;
+    std::vector<std::uint32_t> pages(n_pages_);
+    for (std::uint32_t i = 0; i < n_pages_; ++i)
+      pages[i] = static_cast<std::uint32_t>(g) * n_pages_ + i;
+    TableWriter(step, segment, 1).set(0, 0, pages);
   }
   version_ = 1 - version_;
   return step;
@@ -111,6 +123,14 @@ std::vector<float> StepSession::read_state(std::int32_t index, std::uint32_t slo
   std::vector<float> values(static_cast<std::size_t>(tensor.shape.elements()));
   backend_.download(state_[static_cast<std::size_t>(index)],
                     tensor.slot_stride_bytes * slot + tensor.version_stride_bytes * version_,
+                    std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+std::vector<float> StepSession::read_pages(std::int32_t index) {
+  const StateTensor& tensor = layout_->tensors[static_cast<std::size_t>(index)];
+  std::vector<float> values(n_pages_ * tensor.page_bytes() / sizeof(float));
+  backend_.download(state_[static_cast<std::size_t>(index)], 0,
                     std::as_writable_bytes(std::span(values)));
   return values;
 }

@@ -39,9 +39,11 @@ class StepSession {
   StepSession(Backend& backend, std::int32_t n_slots, ScheduleOptions options = {});
   Backend& backend() const { return backend_; }
 
-  /// Adds a state tensor. Call this before the first step. `versions` is 1 for a ring buffer of the
-  /// KV cache, and 2 for any other tensor.
-  std::int32_t add_state(DType dtype, const Shape& shape, std::int32_t versions);
+  /// Adds a state tensor with two versions. Call this before the first step.
+  std::int32_t add_state(DType dtype, const Shape& shape);
+  /// Adds keys or values in pages, with room for `n_rows` rows per sequence. Call this before the
+  /// first step. All tensors of pages have the same number of rows.
+  std::int32_t add_pages(DType dtype, std::int64_t width, std::int64_t n_rows);
 
   struct Context {
     Graph& graph;
@@ -61,6 +63,8 @@ class StepSession {
 
   /// The content of an f32 state tensor after the latest step, in the slot `slot`.
   std::vector<float> read_state(std::int32_t index, std::uint32_t slot);
+  /// The rows of an f32 tensor of pages of sequence 0, from position 0 on.
+  std::vector<float> read_pages(std::int32_t index);
 
  private:
   StepBuffer next_step(std::span<const std::uint32_t> n_rows);
@@ -70,6 +74,7 @@ class StepSession {
   std::shared_ptr<StateLayout> layout_;
   std::vector<Buffer> state_;
   std::vector<std::uint32_t> positions_;
+  std::uint32_t n_pages_ = 0;  ///< pages of one sequence
   std::uint32_t version_ = 0;  ///< the version that the latest step wrote
 };
 

@@ -138,14 +138,15 @@ TEST(VulkanMemory, AnnouncesTheBlocksOfALargerModel) {
   const MemoryNeed need = need_on(*backend, loading_config());
   const Model model = Model::random(backend, loading_config().spec(), 1, {});
   const std::uint64_t taken = given_bytes() - before;
-  std::uint64_t of_device = 0, staging = 0;
+  std::uint64_t of_device = 0, staging = 0, at_once = 0;
   for (const MemoryRow& row : need.rows)
     for (const MemoryRow::Part& part : row.parts) {
       if (part.purpose == "staging") staging += part.bytes;
+      if (part.purpose == "weights" || part.purpose == "activations") at_once += part.bytes;
       if (part.purpose != "staging" && part.purpose != "loading") of_device += part.bytes;
     }
   EXPECT_LE(taken, of_device + staging);
-  EXPECT_GE(taken, of_device);
+  EXPECT_GE(taken, at_once);  // keys and values take their memory later
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ class Sequence {
   };
   Result run(Backend& backend, std::span<const std::uint32_t> steps) const {
     StepSession session(backend, 1);
-    const std::int32_t h = session.add_state(DType::f32, {kState, kInner}, 2);
+    const std::int32_t h = session.add_state(DType::f32, {kState, kInner});
     Result result;
     std::int64_t row = 0;
     for (std::uint32_t n : steps) {

@@ -1,7 +1,7 @@
 //   q = turn(q_proj @ rms(x) + q_bias, q_norm)
-//   keys[p mod capacity] = turn(k_proj @ rms(x) + k_bias, k_norm)
-//   values[p mod capacity] = v_proj @ rms(x) + v_bias
-// turn() normalizes each head and rotates it by its position.
+//   keys[p] = turn(k_proj @ rms(x) + k_bias, k_norm)
+//   values[p] = v_proj @ rms(x) + v_bias
+// p is the position of a row. turn() normalizes each head and rotates it by its position.
 #include "ops/attn_in.h"
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 #include <limits>
 
 #include "core/half.h"
+#include "cpu/page_places.h"
 #include "cpu/products.h"
-#include "cpu/ring_places.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -26,7 +26,7 @@ struct Scratch {
   float* bias;           ///< [Hq * d or Hk * d, the larger]
   float* head_norm;      ///< [Hq * d or Hk * d, the larger]
   float* angles;         ///< [R, d]: a row of the rotary table for each row of the step
-  std::int64_t* target;  ///< [R]: the offset of each row in the KV cache's ring buffer, in elements
+  std::int64_t* target;  ///< [R]: the offset of each row in the pages of the KV cache, in elements
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
       : d_model(node.shape(x)[1]), q_width(node.shape(q)[1]), kv_width(node.shape(keys)[1]) {
@@ -116,18 +116,18 @@ void turn_rows(const KernelArgs& args, int norm, const Scratch& scratch, std::in
                          });
 }
 
-/// Writes the new rows to a ring.
-void append(const KernelArgs& args, int ring, const Scratch& scratch) {
-  find_ring_places(args, ring, scratch.target);
-  const bool half = args.value(ring).dtype == DType::f16;
+/// Writes the new rows to their pages.
+void append(const KernelArgs& args, int pages, const Scratch& scratch) {
+  find_places(args, pages, scratch.target);
+  const bool half = args.value(pages).dtype == DType::f16;
   for (std::int64_t r = 0; r < args.n_rows(); ++r) {
     const float* from = scratch.appended + r * scratch.kv_width;
     for (std::int64_t c = 0; c < scratch.kv_width; ++c) {
       const std::int64_t at = scratch.target[r] + c;
       if (half)
-        args.data<std::uint16_t>(ring)[at] = f32_to_f16(from[c]);
+        args.data<std::uint16_t>(pages)[at] = f32_to_f16(from[c]);
       else
-        args.data<float>(ring)[at] = from[c];
+        args.data<float>(pages)[at] = from[c];
     }
   }
 }

@@ -1,4 +1,5 @@
 //   y[i, head] = sum_j softmax_j(q[i] . k[j] / sqrt(head_dim)) * v[j],  j <= i, i - j < window
+// Each head of keys and values is read once for all heads of queries that it serves.
 #include "ops/attention.h"
 
 #include <algorithm>
@@ -37,18 +38,26 @@ HWY_EXPORT(attend_f32);
 HWY_EXPORT(attend_f16);
 HWY_EXPORT(merge);
 
+/// The most blocks whose results are kept until they are merged.
+constexpr std::int64_t kMostBlocks = 64;
+
 struct Sizes {
-  std::int64_t n_heads, head_dim, padded, most_blocks;
+  AttentionParams params;
+  std::int64_t n_shared, head_dim, padded, most_blocks;
 
-  std::int64_t rows() const { return n_heads * kItemRows; }
+  std::int64_t queries() const { return params.n_heads * kItemRows; }
   /// The number of floats in one Sums, rounded up to whole cache lines.
-  std::int64_t sums() const { return align_up(rows() * (padded + 2), 16); }
+  std::int64_t sums() const { return align_up(queries() * (padded + 2), 16); }
 
-  Sizes(const AttentionParams& params, const Shape& ring)
-      : n_heads(params.n_heads),
-        head_dim(ring[1] / params.n_heads),
+  Sizes(const AttentionParams& of_node, std::int64_t width)
+      : params(of_node),
+        n_shared(params.n_heads / params.n_kv_heads),
+        head_dim(width / params.n_kv_heads),
         padded(align_up(head_dim, 16)),
-        most_blocks((std::min(params.window, ring[0]) + kItemRows) / kKeys + 2) {}
+        most_blocks(kMostBlocks) {
+    if (params.window > 0)
+      most_blocks = std::min(most_blocks, (params.window + kItemRows) / kKeys + 2);
+  }
 };
 
 struct Scratch {
@@ -58,30 +67,32 @@ struct Scratch {
   float* blocks;  ///< [most_blocks, sums]: used if different threads compute the blocks
 
   Scratch(ScratchLayout& layout, const NodeView& node, int n_threads)
-      : sizes(node.params<AttentionParams>(), node.shape(attention_operand::keys)),
-        per_thread(sizes.rows() * (sizes.padded + kKeys) + 2 * sizes.sums()),
+      : sizes(node.params<AttentionParams>(), node.shape(attention_operand::keys)[1]),
+        per_thread(sizes.queries() * (sizes.padded + kKeys) + 2 * sizes.sums()),
         memory(layout.take<float>(n_threads * per_thread)),
         blocks(layout.take<float>(sizes.most_blocks * sizes.sums())) {}
 };
 
 Sums sums_at(float* memory, const Sizes& sizes) {
-  float* largest = memory + sizes.rows() * sizes.padded;
-  return {memory, largest, largest + sizes.rows()};
+  float* largest = memory + sizes.queries() * sizes.padded;
+  return {memory, largest, largest + sizes.queries()};
 }
 
 /// Sets the sums to their initial values: no position has been added yet.
 void clear(const Sums& sums, const Sizes& sizes) {
-  std::fill_n(sums.values, sizes.rows() * sizes.padded, 0.0F);
-  std::fill_n(sums.largest, sizes.rows(), -std::numeric_limits<float>::infinity());
-  std::fill_n(sums.totals, sizes.rows(), 0.0F);
+  std::fill_n(sums.values, sizes.queries() * sizes.padded, 0.0F);
+  std::fill_n(sums.largest, sizes.queries(), -std::numeric_limits<float>::infinity());
+  std::fill_n(sums.totals, sizes.queries(), 0.0F);
 }
 
 void divide(const Heads& heads, const Sums& sums) {
   for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i)
+    for (int i = 0; i < heads.n_queries(); ++i) {
+      const std::int64_t place = heads.place(h, i);
+      float* y = heads.y + heads.offset(h, i);
       for (std::int64_t c = 0; c < heads.head_dim; ++c)
-        heads.y[i * heads.d_model + h * heads.head_dim + c] =
-            sums.values[(h * kItemRows + i) * heads.padded + c] / sums.totals[h * kItemRows + i];
+        y[c] = sums.values[place * heads.padded + c] / sums.totals[place];
+    }
 }
 
 /// Computes attention for the rows of one segment.
@@ -90,8 +101,6 @@ class Attention {
   Attention(const KernelArgs& args, const SegmentWords& segment, const Scratch& scratch)
       : args_(args),
         segment_(segment),
-        ring_(args.shape(attention_operand::keys)),
-        window_(std::min(args.params<AttentionParams>().window, ring_[0])),
         half_(args.value(attention_operand::keys).dtype == DType::f16),
         sizes_(scratch.sizes),
         scratch_(scratch) {}
@@ -105,33 +114,36 @@ class Attention {
   }
 
  private:
+  /// `first_head` and `n_heads` count heads of keys.
   Heads heads_of(std::int64_t first_row, std::int64_t first_head, std::int64_t n_heads,
                  int thread) const {
     using namespace attention_operand;
-    const std::int64_t d_model = ring_[1];
+    const std::int64_t q_width = sizes_.params.n_heads * sizes_.head_dim;
     const std::int64_t column = first_head * sizes_.head_dim;
-    const std::int64_t at = (segment_.first_row + first_row) * d_model + column;
+    const std::int64_t at = (segment_.first_row + first_row) * q_width + column * sizes_.n_shared;
     const auto offset = static_cast<std::size_t>(column) * (half_ ? 2 : 4);
     float* memory = scratch_.memory + thread * scratch_.per_thread;
     return {
         .q = args_.data(q) + at,
-        .keys = args_.state<std::byte>(keys, segment_, 0) + offset,
-        .values = args_.state<std::byte>(values, segment_, 0) + offset,
+        .keys = args_.data<std::byte>(keys) + offset,
+        .values = args_.data<std::byte>(values) + offset,
+        .key_rows = args_.pages(keys, segment_),
+        .value_rows = args_.pages(values, segment_),
         .y = args_.data(y) + at,
         .scaled = memory,
-        .scores = memory + sizes_.rows() * sizes_.padded,
+        .scores = memory + sizes_.queries() * sizes_.padded,
         .position = segment_.position + first_row,
         .n_rows = static_cast<int>(std::min<std::int64_t>(kItemRows, segment_.n_rows - first_row)),
         .n_heads = static_cast<int>(n_heads),
-        .window = window_,
-        .capacity = ring_[0],
-        .d_model = d_model,
+        .n_shared = static_cast<int>(sizes_.n_shared),
+        .params = sizes_.params,
+        .q_width = q_width,
         .head_dim = sizes_.head_dim,
         .padded = sizes_.padded};
   }
   float* sums_of(int thread, int index) const {
     return scratch_.memory + thread * scratch_.per_thread +
-           sizes_.rows() * (sizes_.padded + kKeys) + index * sizes_.sums();
+           sizes_.queries() * (sizes_.padded + kKeys) + index * sizes_.sums();
   }
   void attend(const Heads& heads, std::int64_t block, const Sums& sums) const {
     if (half_)
@@ -143,20 +155,23 @@ class Attention {
   /// For few rows. A work item is a block of positions with all heads. The heads of a position are
   /// contiguous in memory.
   void share_blocks() {
-    const Heads all = heads_of(0, 0, sizes_.n_heads, 0);
-    const std::int64_t first = all.first_of(0) / kKeys;
-    const std::int64_t n_blocks = all.last() / kKeys - first + 1;
-    args_.pool.parallel_for(n_blocks, 4 * kKeys * ring_[1],
-                            [&](std::int64_t from, std::int64_t to, int thread) {
-                              const Heads heads = heads_of(0, 0, sizes_.n_heads, thread);
-                              HWY_DYNAMIC_DISPATCH(begin)(heads);
-                              for (std::int64_t b = from; b < to; ++b)
-                                attend(heads, (first + b) * kKeys, block_sums(b));
-                            });
-    const Sums whole = sums_at(sums_of(0, 0), sizes_);
+    const std::int64_t n_heads = sizes_.params.n_kv_heads;
+    const Heads all = heads_of(0, 0, n_heads, 0);
+    const std::int64_t end = all.last() / kKeys + 1;
+    const Sums whole = sums_at(sums_of(0, 1), sizes_);
     clear(whole, sizes_);
-    for (std::int64_t b = 0; b < n_blocks; ++b)
-      HWY_DYNAMIC_DISPATCH(merge)(all, block_sums(b), whole);
+    for (std::int64_t first = all.first_of(0) / kKeys; first < end; first += sizes_.most_blocks) {
+      const std::int64_t n_blocks = std::min(sizes_.most_blocks, end - first);
+      args_.pool.parallel_for(n_blocks, 4 * kKeys * sizes_.params.n_heads * sizes_.head_dim,
+                              [&](std::int64_t from, std::int64_t to, int thread) {
+                                const Heads heads = heads_of(0, 0, n_heads, thread);
+                                HWY_DYNAMIC_DISPATCH(begin)(heads);
+                                for (std::int64_t b = from; b < to; ++b)
+                                  attend(heads, (first + b) * kKeys, block_sums(b));
+                              });
+      for (std::int64_t b = 0; b < n_blocks; ++b)
+        HWY_DYNAMIC_DISPATCH(merge)(all, block_sums(b), whole);
+    }
     divide(all, whole);
   }
   Sums block_sums(std::int64_t block) const {
@@ -165,17 +180,20 @@ class Attention {
 
   /// For many rows. A work item is a few rows of some heads, with all positions.
   void share_rows(std::int64_t n_groups) {
-    constexpr std::int64_t kItemHeads = 8;
-    const std::int64_t heads_each = std::min(sizes_.n_heads, kItemHeads);
-    const std::int64_t head_groups = divide_up(sizes_.n_heads, heads_each);
+    constexpr std::int64_t kItemHeads = 8;  // of queries
+    const std::int64_t n_heads = sizes_.params.n_kv_heads;
+    const std::int64_t heads_each =
+        std::clamp<std::int64_t>(kItemHeads / sizes_.n_shared, 1, n_heads);
+    const std::int64_t head_groups = divide_up(n_heads, heads_each);
     const std::int64_t last = static_cast<std::int64_t>(segment_.position) + segment_.n_rows;
     args_.pool.parallel_for(
-        n_groups * head_groups, heads_each * kItemRows * std::min(window_, last) * sizes_.head_dim,
+        n_groups * head_groups,
+        heads_each * sizes_.n_shared * kItemRows * sizes_.params.most_keys(last) * sizes_.head_dim,
         [&](std::int64_t from, std::int64_t to, int thread) {
           for (std::int64_t item = from; item < to; ++item) {
             const std::int64_t first_head = item % head_groups * heads_each;
             const Heads heads = heads_of(item / head_groups * kItemRows, first_head,
-                                         std::min(heads_each, sizes_.n_heads - first_head), thread);
+                                         std::min(heads_each, n_heads - first_head), thread);
             const Sums block_sum = sums_at(sums_of(thread, 0), sizes_);
             const Sums whole = sums_at(sums_of(thread, 1), sizes_);
             HWY_DYNAMIC_DISPATCH(begin)(heads);
@@ -192,8 +210,6 @@ class Attention {
 
   const KernelArgs& args_;
   const SegmentWords& segment_;
-  const Shape& ring_;
-  std::int64_t window_;
   bool half_;
   const Sizes& sizes_;
   const Scratch& scratch_;
@@ -203,24 +219,9 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   for (const SegmentWords& segment : args.segments()) Attention(args, segment, scratch).run();
 }
 
-constexpr CpuKernel kOwnHeads = kernel_with_scratch<Scratch, run>();
-
-/// Whether several heads of queries share a head of keys. Only the plain kernel computes this.
-bool is_grouped(const NodeView& node) {
-  const auto params = node.params<AttentionParams>();
-  return params.n_heads != params.n_kv_heads;
-}
-
 }  // namespace
 
-const CpuKernel simd_attention{
-    [](const KernelArgs& args) {
-      is_grouped(args) ? attention_kernel.run(args) : kOwnHeads.run(args);
-    },
-    [](const NodeView& node, int n_threads) {
-      return is_grouped(node) ? attention_kernel.workspace(node, n_threads)
-                              : kOwnHeads.workspace(node, n_threads);
-    }};
+const CpuKernel simd_attention = kernel_with_scratch<Scratch, run>();
 
 }  // namespace bitaxon::cpu
 #endif

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "cpu/simd/attention_heads.h"
 #include "cpu/simd/vector_math-inl.h"
@@ -187,25 +188,26 @@ HWY_INLINE float weigh(float* scores, std::int64_t n, float largest) {
 
 /// Visits the positions of a block. A group is kGroup consecutive positions to which all rows
 /// attend. For each group, calls group(head, first position, pointers to the head at the kGroup
-/// positions). For each position outside a group, calls one(head, row, position, pointer) for every
-/// row that attends to the position.
+/// positions). For each position outside a group, calls one(head, first query, end of the queries,
+/// position, pointer) for the queries that attend to the position.
 template <class T, class Group, class One>
-HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t block,
-                             const Group& group, const One& one) {
-  const auto place = [&](std::int64_t j) { return base + j % heads.capacity * heads.d_model; };
+HWY_INLINE void for_each_key(const Heads& heads, const T* base, const PageRows& rows,
+                             std::int64_t block, const Group& group, const One& one) {
   const std::int64_t end = std::min(block + kKeys, heads.last() + 1);
   std::int64_t j = std::max(block, heads.first_of(0));
   while (j < end) {
     if (j >= heads.first_of(heads.n_rows - 1) && j + kGroup <= heads.position + 1 &&
         j + kGroup <= end) {
-      const T* at[kGroup] = {place(j), place(j + 1), place(j + 2), place(j + 3)};
+      const T* at[kGroup];
+      for (int k = 0; k < kGroup; ++k) at[k] = base + rows.at(j + k);
       constexpr auto kLine = 64 / static_cast<std::int64_t>(sizeof(T));
-      // The next group is contiguous in memory if `heads` holds all heads and the ring does not
-      // wrap around inside the group.
-      const bool follows = heads.n_heads * heads.head_dim == heads.d_model &&
-                           (j + kGroup) % heads.capacity + kGroup <= heads.capacity;
+      // The next group is contiguous in memory if `heads` holds all heads and the group is in one
+      // page.
+      const std::int64_t after = j + kGroup;
+      const bool follows = heads.n_heads * heads.head_dim == rows.width &&
+                           after % kPageRows + kGroup <= kPageRows && after < end;
       const std::int64_t ahead = follows ? kGroup * heads.head_dim : 0;
-      const T* next = place(j + kGroup);
+      const T* next = follows ? base + rows.at(after) : base;
       for (int h = 0; h < heads.n_heads; ++h) {
         // Prefetches the next group in the order of memory, which may differ from the order of use.
         // The prefetch goes to the second-level cache, which handles more misses at once.
@@ -217,10 +219,12 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
       j += kGroup;
       continue;
     }
-    const T* at = place(j);
+    const T* at = base + rows.at(j);
     const auto low = static_cast<int>(std::max<std::int64_t>(0, j - heads.position));
+    int high = low;
+    while (high < heads.n_rows && heads.first_of(high) <= j) ++high;
     for (int h = 0; h < heads.n_heads; ++h, at += heads.head_dim)
-      for (int i = low; i < heads.n_rows && heads.first_of(i) <= j; ++i) one(h, i, j, at);
+      one(h, low * heads.n_shared, high * heads.n_shared, j, at);
     ++j;
   }
 }
@@ -228,72 +232,111 @@ HWY_INLINE void for_each_key(const Heads& heads, const T* base, std::int64_t blo
 void begin(const Heads& heads) {
   const float scale = 1.0F / std::sqrt(static_cast<float>(heads.head_dim));
   for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i) {
-      const float* from = heads.q + i * heads.d_model + h * heads.head_dim;
-      float* to = heads.scaled + (h * kItemRows + i) * heads.padded;
+    for (int i = 0; i < heads.n_queries(); ++i) {
+      const float* from = heads.q + heads.offset(h, i);
+      float* to = heads.scaled + heads.place(h, i) * heads.padded;
       for (std::int64_t c = 0; c < heads.padded; ++c)
         to[c] = c < heads.head_dim ? from[c] * scale : 0.0F;
     }
 }
 
-/// Computes attention of kRows rows to one block of positions and stores the results in `sums`.
-template <int kRows, class T>
-void attend_rows(const Heads& heads, std::int64_t block, const Sums& sums) {
+/// Calls body(first query, constant number of queries) for pieces of the queries of a head. kCount
+/// is their number if it is known when the program is compiled, else 0.
+template <int kCount, class Body>
+HWY_INLINE void for_each_piece(int n_queries, const Body& body) {
+  if constexpr (kCount > 0) {
+    body(0, std::integral_constant<int, kCount>());
+  } else {
+    int first = 0;
+    for (; first + kQueries <= n_queries; first += kQueries)
+      body(first, std::integral_constant<int, kQueries>());
+    switch (n_queries - first) {
+      case 1:
+        return body(first, std::integral_constant<int, 1>());
+      case 2:
+        return body(first, std::integral_constant<int, 2>());
+      case 3:
+        return body(first, std::integral_constant<int, 3>());
+      default:
+        return;
+    }
+  }
+}
+
+/// Computes attention of all queries to one block of positions and stores the results in `sums`.
+template <int kCount, class T>
+void attend_queries(const Heads& heads, std::int64_t block, const Sums& sums) {
   const std::int64_t padded = heads.padded;
-  const auto row_of = [&](int h, int i) HWY_ATTR { return h * kItemRows + i; };
+  const int n_queries = heads.n_queries();
   for_each_key(
-      heads, static_cast<const T*>(heads.keys), block,
+      heads, static_cast<const T*>(heads.keys), heads.key_rows, block,
       [&](int h, std::int64_t j, const T* const(&at)[kGroup]) HWY_ATTR {
-        score_group<kRows>(heads.scaled + row_of(h, 0) * padded, padded, at, heads.head_dim,
-                           heads.scores + row_of(h, 0) * kKeys + j - block);
+        for_each_piece<kCount>(n_queries, [&](int first, auto count) HWY_ATTR {
+          const std::int64_t place = heads.place(h, first);
+          score_group<count>(heads.scaled + place * padded, padded, at, heads.head_dim,
+                             heads.scores + place * kKeys + j - block);
+        });
       },
-      [&](int h, int i, std::int64_t j, const T* key) HWY_ATTR {
-        score_one(heads.scaled + row_of(h, i) * padded, key, heads.head_dim,
-                  heads.scores + row_of(h, i) * kKeys + j - block);
+      [&](int h, int low, int high, std::int64_t j, const T* key) HWY_ATTR {
+        for (int i = low; i < high; ++i) {
+          const std::int64_t place = heads.place(h, i);
+          score_one(heads.scaled + place * padded, key, heads.head_dim,
+                    heads.scores + place * kKeys + j - block);
+        }
       });
   for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i) {
-      const std::int64_t from = std::max(block, heads.first_of(i));
-      const std::int64_t to = std::min(block + kKeys, heads.position + i + 1);
-      std::fill_n(sums.values + row_of(h, i) * padded, padded, 0.0F);
-      float* row = heads.scores + row_of(h, i) * kKeys + from - block;
-      const float most = largest_of(row, to - from);
-      sums.largest[row_of(h, i)] = most;
+    for (int i = 0; i < n_queries; ++i) {
+      const std::int64_t place = heads.place(h, i);
+      const int row = i / heads.n_shared;
+      const std::int64_t from = std::max(block, heads.first_of(row));
+      const std::int64_t to = std::min(block + kKeys, heads.position + row + 1);
+      std::fill_n(sums.values + place * padded, padded, 0.0F);
+      float* scores = heads.scores + place * kKeys + from - block;
+      const float most = largest_of(scores, to - from);
+      sums.largest[place] = most;
       // If the largest score is -infinity, every score is NaN or -infinity, and the weights become
       // NaN.
-      sums.totals[row_of(h, i)] = from < to ? weigh(row, to - from, most) : 0.0F;
+      sums.totals[place] = from < to ? weigh(scores, to - from, most) : 0.0F;
     }
   for_each_key(
-      heads, static_cast<const T*>(heads.values), block,
+      heads, static_cast<const T*>(heads.values), heads.value_rows, block,
       [&](int h, std::int64_t j, const T* const(&at)[kGroup]) HWY_ATTR {
-        accumulate_group<kRows>(heads.scores + row_of(h, 0) * kKeys + j - block, at, heads.head_dim,
-                                padded, sums.values + row_of(h, 0) * padded);
+        for_each_piece<kCount>(n_queries, [&](int first, auto count) HWY_ATTR {
+          const std::int64_t place = heads.place(h, first);
+          accumulate_group<count>(heads.scores + place * kKeys + j - block, at, heads.head_dim,
+                                  padded, sums.values + place * padded);
+        });
       },
-      [&](int h, int i, std::int64_t j, const T* value) HWY_ATTR {
-        accumulate_one(heads.scores[row_of(h, i) * kKeys + j - block], value, heads.head_dim,
-                       sums.values + row_of(h, i) * padded);
+      [&](int h, int low, int high, std::int64_t j, const T* value) HWY_ATTR {
+        for (int i = low; i < high; ++i) {
+          const std::int64_t place = heads.place(h, i);
+          accumulate_one(heads.scores[place * kKeys + j - block], value, heads.head_dim,
+                         sums.values + place * padded);
+        }
       });
 }
 
 template <class T>
 void attend(const Heads& heads, std::int64_t block, const Sums& sums) {
-  switch (heads.n_rows) {
+  switch (heads.n_queries()) {
     case 1:
-      return attend_rows<1, T>(heads, block, sums);
+      return attend_queries<1, T>(heads, block, sums);
     case 2:
-      return attend_rows<2, T>(heads, block, sums);
+      return attend_queries<2, T>(heads, block, sums);
     case 3:
-      return attend_rows<3, T>(heads, block, sums);
+      return attend_queries<3, T>(heads, block, sums);
+    case kQueries:
+      return attend_queries<kQueries, T>(heads, block, sums);
     default:
-      return attend_rows<kItemRows, T>(heads, block, sums);
+      return attend_queries<0, T>(heads, block, sums);
   }
 }
 
 /// Merges the results of the next block, `next`, into the results of the earlier blocks, `into`.
 void merge(const Heads& heads, const Sums& next, const Sums& into) {
   for (int h = 0; h < heads.n_heads; ++h)
-    for (int i = 0; i < heads.n_rows; ++i) {
-      const int row = h * kItemRows + i;
+    for (int i = 0; i < heads.n_queries(); ++i) {
+      const std::int64_t row = heads.place(h, i);
       if (next.totals[row] == 0) continue;  // the row attends to no position of this block
       const float most = std::max(into.largest[row], next.largest[row]);
       // For the first block, the sums of `into` are zero, and their factor is exp(-infinity) = 0.

@@ -1,14 +1,14 @@
 //   q = turn(q_proj @ rms(x) + q_bias, q_norm)
-//   keys[p mod capacity] = turn(k_proj @ rms(x) + k_bias, k_norm)
-//   values[p mod capacity] = v_proj @ rms(x) + v_bias
-// turn() normalizes each head and rotates it by its position.
+//   keys[p] = turn(k_proj @ rms(x) + k_bias, k_norm)
+//   values[p] = v_proj @ rms(x) + v_bias
+// p is the position of a row. turn() normalizes each head and rotates it by its position.
 #include "ops/attn_in.h"
 
 #include <algorithm>
 #include <limits>
 
 #include "core/half.h"
-#include "cpu/ring_places.h"
+#include "cpu/page_places.h"
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
 #include "cpu/simd/rows.h"
@@ -70,14 +70,14 @@ struct Vectors {
   }
 };
 
-/// Writes a part of a row to a ring, from element `at` of the ring on.
-void append(const KernelArgs& args, int ring, std::int64_t at, const float* values,
+/// Writes a part of a row to its page, from element `at` of the tensor on.
+void append(const KernelArgs& args, int pages, std::int64_t at, const float* values,
             std::int64_t count) {
-  if (args.value(ring).dtype == DType::f16) {
-    auto* out = args.data<std::uint16_t>(ring) + at;
+  if (args.value(pages).dtype == DType::f16) {
+    auto* out = args.data<std::uint16_t>(pages) + at;
     for (std::int64_t i = 0; i < count; ++i) out[i] = f32_to_f16(values[i]);
   } else {
-    std::copy_n(values, count, args.data<float>(ring) + at);
+    std::copy_n(values, count, args.data<float>(pages) + at);
   }
 }
 
@@ -142,8 +142,8 @@ void run(const KernelArgs& args, Scratch& scratch) {
   const Vectors vectors(args, scratch);
   const bool turns = scratch.head_dim > 0;
   if (args.has(rotary)) find_angles(args, scratch);
-  find_ring_places(args, keys, scratch.places);
-  find_ring_places(args, values, scratch.places + scratch.max_rows);
+  find_places(args, keys, scratch.places);
+  find_places(args, values, scratch.places + scratch.max_rows);
   const auto matrices = {&args.weight(q_proj), &args.weight(k_proj), &args.weight(v_proj)};
   scratch.rows.prepare(args, source, n_rows, args.precision, matrices);
   for_each_tile(

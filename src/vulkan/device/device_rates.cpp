@@ -146,7 +146,7 @@ class RateMeasurement {
       std::fill(to.begin(), to.end(), std::byte{0});
     });
     const std::vector<BoundLaunch> launches(n, launch);
-    const Recording recording(device_, memory_, launches, std::nullopt, {});
+    const Recording recording(device_, memory_, launches, std::nullopt, 0, {});
     double best = std::numeric_limits<double>::infinity();
     for (int pass = 0; pass <= kPasses; ++pass) {
       const auto begin = std::chrono::steady_clock::now();

@@ -39,40 +39,66 @@ std::uint32_t busy_groups(const DeviceCaps& caps) {
   return caps.type == DeviceType::cpu ? 16 : 512;
 }
 
+/// The most units of all queries together that one lane holds, if several heads of queries share a
+/// workgroup.
+constexpr std::uint32_t kMostSharedUnits = 8;
+constexpr std::uint32_t kMostShared = 8;
+
 struct Sizes {
   std::int64_t n_rows = 0;
-  std::uint32_t n_heads = 0, head_dim = 0, window = 0, capacity = 0;
+  std::uint32_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
+  std::uint32_t window = 0;  ///< UINT32_MAX without a window
   bool half = false;
 
   explicit Sizes(const NodeView& node) {
     using namespace attention_operand;
     const auto params = node.params<AttentionParams>();
-    const Value& ring = node.value(keys);
-    if (params.n_heads != params.n_kv_heads)
-      throw Error(ErrorKind::unsupported,
-                  "[attention] grouped heads: expected another device than vulkan");
+    const Value& pages = node.value(keys);
     n_rows = node.shape(q)[0];
     n_heads = to_uint(params.n_heads);
-    head_dim = to_uint(ring.shape[1] / params.n_heads);
-    window = to_uint(params.window);
-    capacity = to_uint(ring.shape[0]);
-    half = ring.dtype == DType::f16;
+    n_kv_heads = to_uint(params.n_kv_heads);
+    head_dim = to_uint(pages.shape[1] / params.n_kv_heads);
+    window = params.window == 0 ? UINT32_MAX : to_uint(params.window);
+    half = pages.dtype == DType::f16;
   }
   std::uint32_t units() const { return divide_up(head_dim, 4); }
 };
 
-/// How the units of a head are divided among lanes.
+/// How the heads of queries are divided among workgroups, and the units of a head among lanes.
 struct Lanes {
+  std::uint32_t shared = 1;          ///< heads of queries of a workgroup
   std::uint32_t lanes = 1;           ///< lanes that share a query
   std::uint32_t units_per_lane = 1;  ///< units that each of these lanes holds
 
-  Lanes(const Sizes& sizes, const DeviceCaps& caps) {
+  /// `shared` is the number of heads of queries of a workgroup. It divides n_heads / n_kv_heads.
+  Lanes(const Sizes& sizes, const DeviceCaps& caps, std::uint32_t n_shared) : shared(n_shared) {
     const auto per_lane = [&] { return divide_up(sizes.units(), lanes); };
-    while (lanes < caps.min_subgroup_size && per_lane() > kMostUnits) lanes *= 2;
+    const auto is_too_much = [&] {
+      return per_lane() > kMostUnits || (shared > 1 && per_lane() * shared > kMostSharedUnits);
+    };
+    while (lanes < caps.min_subgroup_size && is_too_much()) lanes *= 2;
     units_per_lane = per_lane();
   }
   std::uint32_t stride() const { return lanes * units_per_lane; }
 };
+
+/// The most heads of queries, up to `most`, that divide the heads that share a head of keys.
+std::uint32_t shared_heads(const Sizes& sizes, std::uint32_t most) {
+  const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
+  std::uint32_t found = 1;
+  for (std::uint32_t n = 2; n <= most; ++n)
+    if (all % n == 0) found = n;
+  return found;
+}
+
+/// Lanes for the shader attention_rows. There a group of lanes holds one or two queries, however
+/// many heads share a workgroup. A power of two of heads does, so that a block has whole rows.
+Lanes row_lanes(const Sizes& sizes, const DeviceCaps& caps) {
+  Lanes lanes(sizes, caps, 1);
+  const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
+  lanes.shared = std::min({all & (~all + 1), kMostShared, group_size(caps) / lanes.lanes});
+  return lanes;
+}
 
 /// The plan for few rows, with the shaders attention_split and attention_merge.
 struct SplitPlan {
@@ -83,8 +109,8 @@ struct SplitPlan {
 
   SplitPlan(const Sizes& sizes, const Lanes& lanes, const DeviceCaps& caps, ScratchPlan& scratch) {
     const auto rows = static_cast<std::uint32_t>(sizes.n_rows);
-    const std::uint32_t wanted = busy_groups(caps) / (sizes.n_heads * rows);
-    const std::uint32_t useful = divide_up(sizes.window, kMinSplitKeys);
+    const std::uint32_t wanted = busy_groups(caps) / (sizes.n_heads / lanes.shared * rows);
+    const std::uint32_t useful = (sizes.window - 1) / kMinSplitKeys + 1;
     n_splits = std::clamp(std::min(wanted, useful), 1U, BX_ATTENTION_MERGE_MAX_SPLITS + 0U);
     // The subgroups combine their sums in shared memory.
     const std::uint32_t most_subgroups =
@@ -114,10 +140,14 @@ struct RowsPlan {
     // With two queries per group of lanes, the lanes load each key once for both queries, but need
     // twice the registers, and there are half as many workgroups. So use two queries only if enough
     // workgroups remain.
-    if (sizes.n_heads * divide_up(rows, rows_of_two) * 2 >= busy_groups(caps)) queries = 2;
+    if (sizes.n_heads / lanes.shared * divide_up(rows * lanes.shared, rows_of_two) * 2 >=
+        busy_groups(caps))
+      queries = 2;
     tile_keys = std::min(caps.max_shared_bytes / (2 * lanes.stride() * kUnitBytes), kMostTileKeys);
   }
-  std::uint32_t rows_per_group(const Lanes& lanes) const { return group / lanes.lanes * queries; }
+  std::uint32_t rows_per_group(const Lanes& lanes) const {
+    return group / lanes.lanes * queries / lanes.shared;
+  }
 };
 
 struct AttentionPlan {
@@ -128,9 +158,10 @@ struct AttentionPlan {
   std::optional<SplitPlan> split;  ///< empty for many rows, where `rows` is used instead
 
   AttentionPlan(const NodeView& node, const DeviceCaps& caps)
-      : sizes(node), lanes(sizes, caps), rows(sizes, lanes, caps) {
-    if (sizes.n_rows <= kMostSplitRows || rows.tile_keys == 0)
-      split.emplace(sizes, lanes, caps, scratch);
+      : sizes(node), lanes(row_lanes(sizes, caps)), rows(sizes, lanes, caps) {
+    if (sizes.n_rows > kMostSplitRows && rows.tile_keys > 0) return;
+    lanes = Lanes(sizes, caps, shared_heads(sizes, kMostShared));
+    split.emplace(sizes, lanes, caps, scratch);
   }
 };
 
@@ -140,24 +171,22 @@ std::vector<SpecConstant> lane_constants(const Sizes& sizes, const Lanes& lanes,
           {BX_ATTENTION_HALF, sizes.half ? 1U : 0U},
           {BX_ATTENTION_ALIGNED, sizes.head_dim % 4 == 0 ? 1U : 0U},
           {BX_ATTENTION_LANES, lanes.lanes},
-          {BX_ATTENTION_UNITS, lanes.units_per_lane}};
+          {BX_ATTENTION_UNITS, lanes.units_per_lane},
+          {BX_ATTENTION_SHARED, lanes.shared}};
 }
 
 AttentionPush push_of(const LaunchContext& context, const Sizes& sizes) {
-  using namespace attention_operand;
-  const std::uint32_t per_word = sizes.half ? 2 : 1;
   return {.n_heads = sizes.n_heads,
+          .n_kv_heads = sizes.n_kv_heads,
           .head_dim = sizes.head_dim,
           .window = sizes.window,
-          .capacity = sizes.capacity,
-          .keys_stride = context.strides(keys).slot * per_word,
-          .values_stride = context.strides(values).slot * per_word,
+          .page_group = context.page_group(attention_operand::keys),
           .n_splits = 1,
           .min_split_keys = kMinSplitKeys,
           .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(sizes.head_dim)))};
 }
 
-std::vector<Binding> ring_bindings(const LaunchContext& context) {
+std::vector<Binding> input_bindings(const LaunchContext& context) {
   using namespace attention_operand;
   const Binding k = context.bind(keys, Access::read);
   const Binding v = context.bind(values, Access::read);
@@ -176,10 +205,10 @@ std::vector<Launch> split_launches(const LaunchContext& context, const Attention
   split.specialization.push_back(
       {BX_ATTENTION_SPLIT_SUBGROUPS, parts.group / context.caps.min_subgroup_size});
   split.set_push(push);
-  split.bindings = ring_bindings(context);
+  split.bindings = input_bindings(context);
   split.bindings.push_back(context.scratch(parts.totals, Access::write));
   split.bindings.push_back(context.scratch(parts.weighted, Access::write));
-  split.grid = {GridAxis{plan.sizes.n_heads}, GridAxis{parts.n_splits}, rows};
+  split.grid = {GridAxis{plan.sizes.n_heads / plan.lanes.shared}, GridAxis{parts.n_splits}, rows};
 
   Launch merge;
   merge.shader = Shader::attention_merge;
@@ -200,9 +229,9 @@ Launch rows_launch(const LaunchContext& context, const AttentionPlan& plan) {
   launch.specialization.push_back({BX_ATTENTION_ROWS_QUERIES, rows.queries});
   launch.specialization.push_back({BX_ATTENTION_ROWS_TILE_KEYS, rows.tile_keys});
   launch.set_push(push_of(context, plan.sizes));
-  launch.bindings = ring_bindings(context);
+  launch.bindings = input_bindings(context);
   launch.bindings.push_back(context.bind(attention_operand::y, Access::write));
-  launch.grid = {GridAxis{plan.sizes.n_heads},
+  launch.grid = {GridAxis{plan.sizes.n_heads / plan.lanes.shared},
                  GridAxis{.per = RowSpace::rows, .rows_per_group = rows.rows_per_group(plan.lanes)},
                  GridAxis{}};
   return launch;

@@ -1,16 +1,19 @@
-//   q = q_proj @ rms(x)
-//   keys[p mod capacity] = k_proj @ rms(x);   values[p mod capacity] = v_proj @ rms(x)
+//   q = turn(q_proj @ rms(x) + q_bias, q_norm)
+//   keys[p] = turn(k_proj @ rms(x) + k_bias, k_norm)
+//   values[p] = v_proj @ rms(x) + v_bias
 //
-// For one row, a single launch does everything. For several rows, there are three products, then a
-// launch that writes to the ring buffers of the KV cache ("rings").
+// p is the position of a row. turn() normalizes each head and rotates it. For one row, a single
+// launch computes the products, and also writes keys and values if no head is turned and there is
+// no bias. For several rows, there are three products. Then a launch turns the heads, if the op has
+// something to turn, and a launch appends keys and values to their pages. If no two heads share a
+// word of the pages, the launch that turns the heads also appends.
 #include "ops/attn_in.h"
 
-#include <array>
 #include <cstdint>
 
-#include "bitaxon/error.h"
 #include "shaders/params/attn_append.h"
 #include "shaders/params/attn_in_vec.h"
+#include "shaders/params/attn_turn.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
 
@@ -21,42 +24,42 @@ using namespace attn_in_operand;
 
 constexpr std::uint32_t kOutsPerSubgroup = 4;
 
-/// Refuses the forms that no shader computes yet.
-const NodeView& checked(const NodeView& node) {
-  bool plain = node.shape(q)[1] == node.shape(x)[1] && node.shape(keys)[1] == node.shape(x)[1];
-  for (int operand = q_bias; operand <= rotary; ++operand) plain = plain && !node.has(operand);
-  if (!plain)
-    throw Error(ErrorKind::unsupported,
-                "[attn_in] grouped heads, biases, head norms and rotation: expected another device "
-                "than vulkan");
-  return node;
-}
-
 struct AttnInPlan {
-  std::int64_t n_rows, d_model;
-  bool half;           ///< the rings are float16
-  bool is_one_launch;  ///< if true, the members below are not used
+  std::int64_t n_rows, d_model, q_width, kv_width;
+  bool half;                  ///< keys and values are float16
+  std::int64_t head_dim = 0;  ///< the width of a head that is turned; 0 if none is
+  bool finishes;              ///< there are biases, or heads are turned
+  bool turn_appends;          ///< the launch that finishes the rows also appends them
+  bool is_one_launch;         ///< one launch does everything; it needs no scratch
   ScratchPlan scratch;
   ScratchPlan::Block new_keys, new_values;
-  ProductPlan product;
+  ProductPlan product;  ///< only for several rows
 
   AttnInPlan(const NodeView& node, const DeviceCaps&)
-      : n_rows(checked(node).shape(x)[0]),
+      : n_rows(node.shape(x)[0]),
         d_model(node.shape(x)[1]),
-        half(node.value(keys).dtype == DType::f16),
-        // In a float16 ring with an odd number of columns, adjacent rows share a word, which the
-        // single launch cannot write.
-        is_one_launch(n_rows == 1 && !(half && d_model % 2 != 0)) {
+        q_width(node.shape(q)[1]),
+        kv_width(node.shape(keys)[1]),
+        half(node.value(keys).dtype == DType::f16) {
+    for (const int operand : {q_norm, k_norm, rotary})
+      if (node.has(operand)) head_dim = node.shape(operand)[2];
+    finishes = head_dim > 0 || node.has(q_bias) || node.has(k_bias) || node.has(v_bias);
+    turn_appends = finishes && !(half && (head_dim % 2 != 0 || kv_width % 2 != 0));
+    // In float16 pages with an odd number of columns, adjacent rows share a word, which the single
+    // launch cannot write.
+    is_one_launch = n_rows == 1 && !finishes && !(half && kv_width % 2 != 0);
     if (is_one_launch) return;
-    new_keys = scratch.take(n_rows * d_model);
-    new_values = scratch.take(n_rows * d_model);
+    new_keys = scratch.take(n_rows * kv_width);
+    new_values = scratch.take(n_rows * kv_width);
     product = ProductPlan(scratch, n_rows, d_model, node.has(norm));
   }
 };
 
-Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t d_model = to_uint(plan.d_model);
+/// The products of a single row, in one launch. Writes keys and values to the pages, or to scratch
+/// if they still have to be finished.
+Launch vec_launch(const LaunchContext& context, const AttnInPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
+  const bool paged = plan.is_one_launch;
   Launch launch;
   launch.shader = Shader::attn_in_vec;
   launch.specialization = {{BX_ATTN_IN_VEC_GROUP_SIZE, group},
@@ -65,76 +68,130 @@ Launch one_launch(const LaunchContext& context, const AttnInPlan& plan) {
                            {BX_ATTN_IN_VEC_K_FORM, context.form(k_proj)},
                            {BX_ATTN_IN_VEC_V_FORM, context.form(v_proj)},
                            {BX_ATTN_IN_VEC_HALF, plan.half ? 1U : 0U},
-                           {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup}};
+                           {BX_ATTN_IN_VEC_OUTS, kOutsPerSubgroup},
+                           {BX_ATTN_IN_VEC_PAGED, paged ? 1U : 0U}};
   launch.set_push(AttnInVecPush{.norm = context.address(norm),
                                 .q = context.address(q_proj),
                                 .k = context.address(k_proj),
                                 .v = context.address(v_proj),
-                                .d_model = d_model,
-                                .capacity = to_uint(context.shape(keys)[0]),
-                                .keys_stride = context.strides(keys).slot,
-                                .values_stride = context.strides(values).slot,
+                                .d_model = to_uint(plan.d_model),
+                                .q_width = to_uint(plan.q_width),
+                                .kv_width = to_uint(plan.kv_width),
+                                .page_group = context.page_group(keys),
                                 .eps = context.params<AttnInParams>().eps});
   const Binding row = context.bind(x, Access::read);
+  launch.bindings = {
+      context.step(),
+      row,
+      row,
+      context.bind(q, Access::write),
+      paged ? context.bind(keys, Access::write) : context.scratch(plan.new_keys, Access::write),
+      paged ? context.bind(values, Access::write)
+            : context.scratch(plan.new_values, Access::write)};
+  const auto blocks = [](std::int64_t width) {
+    return divide_up(to_uint(width), kOutsPerSubgroup);
+  };
+  launch.grid[0].count = divide_up(blocks(plan.q_width) + 2 * blocks(plan.kv_width),
+                                   subgroups_per_group(context.caps, group));
+  return launch;
+}
+
+Launch turn_launch(const LaunchContext& context, const AttnInPlan& plan) {
+  // Without norms and rotation, heads do not matter, and a workgroup takes a part of a row.
+  constexpr std::int64_t kPartOfRow = 256;
+  const std::int64_t head_dim = plan.head_dim > 0 ? plan.head_dim : kPartOfRow;
+  const std::uint32_t group = group_size(context.caps, 64);
+  const auto is_there = [&](int operand) { return context.has(operand) ? 1U : 0U; };
+  Launch launch;
+  launch.shader = Shader::attn_turn;
+  launch.specialization = {{BX_ATTN_TURN_GROUP_SIZE, group},
+                           {BX_ATTN_TURN_HEAD_DIM, to_uint(head_dim)},
+                           {BX_ATTN_TURN_Q_BIAS, is_there(q_bias)},
+                           {BX_ATTN_TURN_K_BIAS, is_there(k_bias)},
+                           {BX_ATTN_TURN_V_BIAS, is_there(v_bias)},
+                           {BX_ATTN_TURN_Q_NORM, is_there(q_norm)},
+                           {BX_ATTN_TURN_K_NORM, is_there(k_norm)},
+                           {BX_ATTN_TURN_ROTARY_FORM, context.form(rotary)},
+                           {BX_ATTN_TURN_HALF, plan.half ? 1U : 0U},
+                           {BX_ATTN_TURN_APPENDS, plan.turn_appends ? 1U : 0U}};
+  launch.set_push(
+      AttnTurnPush{.q_bias = context.address(q_bias).data,
+                   .k_bias = context.address(k_bias).data,
+                   .v_bias = context.address(v_bias).data,
+                   .q_norm = context.address(q_norm).data,
+                   .k_norm = context.address(k_norm).data,
+                   .rotary = context.address(rotary).data,
+                   .q_width = to_uint(plan.q_width),
+                   .kv_width = to_uint(plan.kv_width),
+                   .n_positions = context.has(rotary) ? to_uint(context.shape(rotary)[1]) : 0,
+                   .page_group = context.page_group(keys),
+                   .eps = context.params<AttnInParams>().eps});
   launch.bindings = {context.step(),
-                     row,
-                     row,
-                     context.bind(q, Access::write),
+                     context.bind(q, Access::read_write),
+                     context.scratch(plan.new_keys, Access::read_write),
+                     context.scratch(plan.new_values, Access::read_write),
                      context.bind(keys, Access::write),
                      context.bind(values, Access::write)};
   launch.grid[0].count =
-      divide_up(3 * divide_up(d_model, kOutsPerSubgroup), subgroups_per_group(context.caps, group));
+      groups_for(plan.q_width, head_dim) + 2 * groups_for(plan.kv_width, head_dim);
+  launch.grid[1] = {.per = RowSpace::rows};
   return launch;
 }
 
 Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t d_model = to_uint(plan.d_model);
+  const std::uint32_t width = to_uint(plan.kv_width);
   const std::uint32_t group = group_size(context.caps);
-  // In a float16 ring, a row may begin in the middle of a word and end in the middle of another
+  // In float16 pages, a row may begin in the middle of a word and end in the middle of another
   // word.
-  const std::uint32_t words = plan.half ? d_model / 2 + 1 : d_model;
+  const std::uint32_t words = plan.half ? width / 2 + 1 : width;
   Launch launch;
   launch.shader = Shader::attn_append;
   launch.specialization = {{BX_ATTN_APPEND_GROUP_SIZE, group},
                            {BX_ATTN_APPEND_HALF, plan.half ? 1U : 0U}};
-  launch.set_push(AttnAppendPush{.d_model = d_model,
-                                 .capacity = to_uint(context.shape(keys)[0]),
-                                 .keys_stride = context.strides(keys).slot,
-                                 .values_stride = context.strides(values).slot});
+  launch.set_push(AttnAppendPush{.width = width, .page_group = context.page_group(keys)});
   // If two rows share a word, the launch also reads the word, in order to keep the half of the
   // other row.
-  const Access ring_access = plan.half && d_model % 2 != 0 ? Access::read_write : Access::write;
+  const Access access = plan.half && width % 2 != 0 ? Access::read_write : Access::write;
   launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
-                     context.scratch(plan.new_values, Access::read),
-                     context.bind(keys, ring_access), context.bind(values, ring_access)};
+                     context.scratch(plan.new_values, Access::read), context.bind(keys, access),
+                     context.bind(values, access)};
   launch.grid[0].count = groups_for(words, group);
   launch.grid[1] = {.per = RowSpace::rows};
   return launch;
 }
 
-std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& plan) {
-  if (plan.is_one_launch) return {one_launch(context, plan)};
+/// The products of several rows.
+std::vector<Launch> products(const LaunchContext& context, const AttnInPlan& plan) {
   const struct {
     int weight;
     Binding y;
-  } products[] = {{q_proj, context.bind(q, Access::write)},
-                  {k_proj, context.scratch(plan.new_keys, Access::write)},
-                  {v_proj, context.scratch(plan.new_values, Access::write)}};
+    std::int64_t width;
+  } each[] = {{q_proj, context.bind(q, Access::write), plan.q_width},
+              {k_proj, context.scratch(plan.new_keys, Access::write), plan.kv_width},
+              {v_proj, context.scratch(plan.new_values, Access::write), plan.kv_width}};
   std::vector<Launch> all;
-  for (const auto& product : products) {
+  for (const auto& product : each) {
     const ProductArgs args{
         .x = context.bind(x, Access::read),
         .y = product.y,
         .weight = {context.form(product.weight), context.address(product.weight)},
         .norm = {context.form(norm), context.address(norm)},
         .eps = context.params<AttnInParams>().eps,
-        .n_out = context.shape(q)[1],
+        .n_out = product.width,
         .n_cols = plan.d_model,
         .n_rows = plan.n_rows};
     for (Launch& launch : product_launches(context, args, plan.product))
       all.push_back(std::move(launch));
   }
-  all.push_back(append_launch(context, plan));
+  return all;
+}
+
+std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& plan) {
+  if (plan.is_one_launch) return {vec_launch(context, plan)};
+  std::vector<Launch> all =
+      plan.n_rows == 1 ? std::vector{vec_launch(context, plan)} : products(context, plan);
+  if (plan.finishes) all.push_back(turn_launch(context, plan));
+  if (!plan.turn_appends) all.push_back(append_launch(context, plan));
   return all;
 }
 

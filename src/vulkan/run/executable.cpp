@@ -10,10 +10,6 @@
 namespace bitaxon::vulkan {
 namespace {
 
-const DeviceBuffer& device_buffer(const Buffer& buffer) {
-  return *static_cast<const DeviceBuffer*>(buffer.memory.get());
-}
-
 /// The sizes of the largest step that this graph can run.
 StepSizes largest_sizes(const Graph& graph) {
   return {.n_rows = capacity_of(graph, RowSpace::rows),
@@ -34,6 +30,7 @@ class Resolver {
     const Plan& plan = *executable_.plan;
     switch (binding.kind) {
       case Binding::Kind::step:
+        range.size_bytes += executable_.context.table_words * sizeof(StepWord);
         break;
       case Binding::Kind::scratch:
         range.buffer = device_buffer(executable_.context.arena).handle();
@@ -42,9 +39,10 @@ class Resolver {
       case Binding::Kind::value: {
         const Value& value = plan.graph->value(binding.value);
         if (value.kind == ValueKind::state) {
-          range.buffer =
-              device_buffer(executable_.context.state[static_cast<std::size_t>(value.state_index)])
-                  .handle();
+          const Buffer& buffer =
+              executable_.context.state[static_cast<std::size_t>(value.state_index)];
+          range.buffer = device_buffer(buffer).handle();
+          if (value.page_group >= 0) range.size_bytes = buffer.size_bytes;
         } else {
           range.buffer = device_buffer(executable_.context.arena).handle();
           range.offset_bytes += plan.values[static_cast<std::size_t>(binding.value)].offset_bytes;
@@ -152,7 +150,8 @@ Recording& VulkanExecutable::recording_for(std::uint64_t done, const Device& dev
                                            MemoryAllocator& memory) {
   for (const auto& recording : recordings)
     if (recording->ticket <= done) return *recording;
-  recordings.push_back(std::make_unique<Recording>(device, memory, launches, result, options));
+  recordings.push_back(
+      std::make_unique<Recording>(device, memory, launches, result, context.table_words, options));
   return *recordings.back();
 }
 

@@ -117,10 +117,16 @@ class LaunchContext : public NodeView {
   }
 
   /// Binds a whole activation, input or state tensor. The binding of a state tensor covers all
-  /// slots and versions. The node must have declared `access` for this operand.
+  /// slots and versions, or all pages that the tensor has when the binding is resolved. The node must have declared `access` for this operand.
   Binding bind(int index, Access access) const;
   Binding scratch(const ScratchPlan::Block& block, Access access) const;
-  Binding step() const { return {.size_bytes = sizeof(StepBuffer)}; }
+  /// Binds the step buffer. Its page tables follow the header. They are part of the binding, but
+  /// their size is known only when the binding is resolved.
+  Binding step() const { return {.size_bytes = sizeof(StepHeader)}; }
+  /// The page group of a state tensor.
+  std::uint32_t page_group(int index) const {
+    return static_cast<std::uint32_t>(value(index).page_group);
+  }
 
   /// Strides of a state tensor in 4-byte words. Word i of slot s and version v is word
   /// s * slot + v * version + i of the tensor. A word holds one float32 or two float16 elements.

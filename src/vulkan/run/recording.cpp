@@ -11,7 +11,6 @@
 namespace bitaxon::vulkan {
 namespace {
 
-constexpr std::size_t kGridsAt = align_up(sizeof(StepBuffer), kBufferAlignment);
 constexpr std::size_t kGridBytes = 3 * sizeof(std::uint32_t);
 
 constexpr VkPipelineStageFlags2 kStages =
@@ -50,9 +49,11 @@ std::array<std::uint32_t, 3> groups_of(const Launch& launch, const StepSizes& si
 
 Recording::Recording(const Device& device, MemoryAllocator& memory,
                      const std::vector<BoundLaunch>& launches,
-                     const std::optional<BoundRange>& result, const RecordOptions& options)
-    : device_(device) {
-  std::size_t size = kGridsAt;
+                     const std::optional<BoundRange>& result, std::size_t table_words,
+                     const RecordOptions& options)
+    : device_(device), table_words_(table_words) {
+  std::size_t size =
+      align_up(sizeof(StepHeader) + table_words * sizeof(StepWord), kBufferAlignment);
   for (const BoundLaunch& launch : launches) {
     grid_offsets_.push_back(size);
     if (launch.varies()) size += kGridBytes;
@@ -240,10 +241,13 @@ void Recording::write_step(const StepBuffer& step, const std::vector<BoundLaunch
     std::memcpy(step_->mapped() + offset, from, size_bytes);
     step_bytes_ += size_bytes;
   };
-  write(0, &step, offsetof(StepBuffer, segments) + step.n_segments * sizeof(SegmentWords));
-  write(offsetof(StepBuffer, output_rows), step.output_rows.data(),
+  BX_ASSERT(step.pages.size() <= table_words_, "the recording has room for the page tables");
+  const StepHeader& header = step;
+  write(0, &header, offsetof(StepHeader, segments) + step.n_segments * sizeof(SegmentWords));
+  write(offsetof(StepHeader, output_rows), step.output_rows.data(),
         step.n_outputs * sizeof(StepWord));
-  write(offsetof(StepBuffer, ids), step.ids.data(), step.n_rows * sizeof(StepInt));
+  write(offsetof(StepHeader, ids), step.ids.data(), step.n_rows * sizeof(StepInt));
+  write(sizeof(StepHeader), step.pages.data(), step.pages.size() * sizeof(StepWord));
   for (std::size_t i = 0; i < launches.size(); ++i) {
     if (!launches[i].varies()) continue;
     const auto groups = groups_of(launches[i].launch, sizes_of(step));

@@ -50,7 +50,8 @@ struct RecordOptions {
 class Recording {
  public:
   Recording(const Device& device, MemoryAllocator& memory, const std::vector<BoundLaunch>& launches,
-            const std::optional<BoundRange>& result, const RecordOptions& options);
+            const std::optional<BoundRange>& result, std::size_t table_words,
+            const RecordOptions& options);
 
   /// Writes the input of the next submission: the step, and the grids that depend on the step.
   void write_step(const StepBuffer& step, const std::vector<BoundLaunch>& launches);
@@ -77,7 +78,9 @@ class Recording {
   void end_commands(VkCommandBuffer commands);
 
   const Device& device_;
-  std::shared_ptr<DeviceBuffer> step_;  ///< a StepBuffer, then three words per varying grid
+  std::size_t table_words_;  ///< the most words of page tables
+  /// A StepHeader, then the page tables, then three words per varying grid.
+  std::shared_ptr<DeviceBuffer> step_;
   std::shared_ptr<DeviceBuffer> tokens_;
   DescriptorPoolHandle descriptors_;
   std::vector<VkDescriptorSet> sets_;
