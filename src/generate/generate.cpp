@@ -178,7 +178,7 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   result_.prompt_tokens = std::ssize(prompt);
   result_.cached_tokens = state_.position();
   // Decoder::feed refuses a prompt that does not fit.
-  const std::int64_t room = model_.spec().max_seq_len - state_.position() - std::ssize(prompt);
+  const std::int64_t room = model_.context() - state_.position() - std::ssize(prompt);
   max_tokens_ = std::clamp<std::int64_t>(room, 0, options_.max_tokens);
   result_.token_ids.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_tokens_, 65536)));
   result_.per_token_ms.reserve(result_.token_ids.capacity());
@@ -199,8 +199,8 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   result_.total_ms = ms_between(start_, end);
   if (result_.prefill_ms == 0) result_.prefill_ms = result_.total_ms;
   if (result_.time_to_first_token_ms == 0) result_.time_to_first_token_ms = result_.total_ms;
-  result_.context_full = result_.finish_reason == FinishReason::length &&
-                         state_.position() >= model_.spec().max_seq_len;
+  result_.context_full =
+      result_.finish_reason == FinishReason::length && state_.position() >= model_.context();
   return std::move(result_);
 }
 

@@ -125,10 +125,12 @@ void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOpti
   model.check_ids(ids);
   const std::int64_t n_fed = std::ssize(ids) - 1;
   const std::int64_t longest = options.carry ? n_fed : std::min(n_fed, options.seq_length);
-  if (longest > model.spec().max_seq_len)
+  if (longest > model.context())
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("{}: expected at most {} tokens (max_seq_len), got {}",
-                            options.carry ? "a carried text" : "a window", model.spec().max_seq_len,
+                fmt::format("{}: expected at most {} tokens ({}), got {}",
+                            options.carry ? "a carried text" : "a window", model.context(),
+                            model.context() < model.spec().max_seq_len ? "the context that fits"
+                                                                       : "max_seq_len",
                             longest));
 }
 

@@ -280,6 +280,24 @@ TEST(RunCli, PrintsIdsWithoutATokenizer) {
   EXPECT_EQ(json["prompt_tokens"], 3);
 }
 
+TEST(RunCli, StopsAtTheContext) {
+  const Arguments go = {"run", "--quiet", "--json", "-m", (golden_dir() / kSmallestModel).string()};
+  const Json json = run_json(go + Arguments{"--context", "5", "--prompt-ids", "1,2,3"});
+  EXPECT_EQ(json["completion_tokens"], 2);
+  EXPECT_EQ(json["finish_reason"], "length");
+  const Finished refused = run(go + Arguments{"--context", "2", "--prompt-ids", "1,2,3"});
+  EXPECT_EQ(refused.status, 1) << refused.describe();
+  EXPECT_NE(refused.err.find("the context, which is 2"), std::string::npos) << refused.err;
+  for (const char* wrong : {"0", "x", "-1"}) {
+    const Finished usage = run(go + Arguments{"--context", wrong, "--prompt-ids", "1"});
+    EXPECT_EQ(usage.status, 2) << usage.describe();
+    EXPECT_NE(usage.err.find("--context"), std::string::npos) << usage.err;
+  }
+  const Finished too_long = run(go + Arguments{"--context", "99999999", "--prompt-ids", "1"});
+  EXPECT_EQ(too_long.status, 1) << too_long.describe();
+  EXPECT_NE(too_long.err.find("context: expected 1.."), std::string::npos) << too_long.err;
+}
+
 TEST(RunCli, StopsAtMaxSeqLen) {
   const TemporaryFolder folder;
   copy_model(golden_dir() / kSmallestModel, folder.path());

@@ -64,7 +64,7 @@ bool Conversation::answer(const std::string& question) {
   session_.vocabulary->check_utf8("question", question);
   const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
   const auto total = base_ + std::ssize(history_) + std::ssize(ids);
-  if (total >= session_.model.spec().max_seq_len) return false;
+  if (total >= session_.model.context()) return false;
   history_.insert(history_.end(), ids.begin(), ids.end());
   // If Ctrl-C interrupted the feeding of an earlier prompt, the rest of that prompt is fed first.
   const auto fed = static_cast<std::size_t>(state_.position() - base_);
@@ -121,7 +121,7 @@ int chat(const RunOptions& run, Session& session, State& state, const GenerateOp
     }
     if (full)
       note(fmt::format("the context is full ({} tokens): /reset starts a new one",
-                       session.model.spec().max_seq_len));
+                       session.model.context()));
     interrupted = false;
   };
   const auto next_line = [&] {

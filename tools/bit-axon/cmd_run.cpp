@@ -201,6 +201,7 @@ void add_sampler_options(Command& command, RunOptions& run) {
 void add_text_options(Command& command, RunOptions& run) {
   add_model_options(command, run.model);
   add_quantize_option(command, run.model);
+  add_context_option(command, run.model);
   add_device_options(command, run.device);
   add_output_options(command, run.output);
   command.add("--system", run.system, "The system message of a chat").type("TEXT");

@@ -80,6 +80,14 @@ void check_preset(const ModelOptions& options) {
                                  printable(options.preset, 60)));
 }
 
+void add_context_option(Command& command, ModelOptions& options) {
+  command
+      .add("--context", options.context,
+           "The most tokens of the text (default: what the model allows, or what fits into memory)")
+      .type("N")
+      .not_empty();
+}
+
 void add_quantize_option(Command& command, ModelOptions& options) {
   command
       .add("--quantize", options.quantize,

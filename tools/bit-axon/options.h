@@ -24,6 +24,7 @@ struct ModelOptions {
   bool config_small = false;
   bool config_medium = false;
   std::string preset = {};    ///< a preset with random weights, instead of a model; may be empty
+  std::string context = {};   ///< the most tokens of a sequence; empty for as many as fit
   std::string quantize = {};  ///< how to quantize while loading: "nf4" or "mlx"; may be empty
   /// Whether to use random weights for the default configuration if no model is named.
   bool random_by_default = false;
@@ -65,6 +66,7 @@ void add_preset_option(Command& command, ModelOptions& options);
 /// Throws UsageError for an unknown preset, and for a preset beside a model or another preset.
 void check_preset(const ModelOptions& options);
 /// Adds --quantize, which commands that load a model have.
+void add_context_option(Command& command, ModelOptions& options);
 void add_quantize_option(Command& command, ModelOptions& options);
 void add_device_options(Command& command, DeviceOptions& options);
 /// Adds the device options without the flag that names the device.

@@ -82,6 +82,9 @@ std::vector<Session> open_sessions(const ModelOptions& options,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load) {
   request_of(options);  // checks the options
+  LoadOptions with_context = load;
+  if (!options.context.empty())
+    with_context.context = parse_integer("--context", options.context, 1, INT64_MAX);
   for (const DeviceOptions& device : devices) device.check();
   const FoundModel found = find(options, output);
   // Open all devices first, so that a device that fails is known before a long load on another.
@@ -90,7 +93,7 @@ std::vector<Session> open_sessions(const ModelOptions& options,
     opened.push_back(open_device(device.device, device.open_options()));
   std::vector<Session> sessions;
   for (std::size_t i = 0; i < devices.size(); ++i) {
-    sessions.push_back(load_on(opened[i], devices[i], found, output, load));
+    sessions.push_back(load_on(opened[i], devices[i], found, output, with_context));
     if (i > 0 || output.quiet) continue;
     for (const std::string& warning : sessions.front().warnings) note("warning: " + warning);
   }

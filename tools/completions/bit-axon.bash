@@ -8,7 +8,7 @@ _bit_axon() {
     --verbose --help --version'
   local device="--device $precision"
   local state='--save-state --load-state'
-  local text='--quantize --prompt --max-tokens --temperature --top-k --top-p --min-p
+  local text='--quantize --context --prompt --max-tokens --temperature --top-k --top-p --min-p
     --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream --system
     --chat-template'
   local command='' flags='' files='' word
@@ -60,9 +60,9 @@ _bit_axon() {
           flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
           ;;
         chat) flags="$model $device $state $text" ;;
-        logits) flags="$model $device $state --quantize --ids --ids-file --split --out" ;;
+        logits) flags="$model $device $state --quantize --context --ids --ids-file --split --out" ;;
         compare)
-          flags="$model $precision --quantize --a --b --prompt --ids --ids-file --split --max-tokens
+          flags="$model $precision --quantize --context --a --b --prompt --ids --ids-file --split --max-tokens
             --tolerance --json"
           ;;
         benchmark)

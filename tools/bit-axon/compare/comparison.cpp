@@ -177,7 +177,8 @@ std::optional<Comparison> compare(const DevicePair& devices, const ComparisonInp
   found.n_rows = std::ssize(input.ids);
   found.n_pieces = input.pieces.size();
   found.layers.resize(static_cast<std::size_t>(found.spec.n_blocks()));
-  found.n_greedy = std::min(input.max_tokens, found.spec.max_seq_len - found.n_rows);
+  found.n_greedy =
+      std::min(input.max_tokens, std::min(devices.a.context(), devices.b.context()) - found.n_rows);
   Side a(devices.a, found.a);
   Side b(devices.b, found.b);
   a.check(input.ids);
