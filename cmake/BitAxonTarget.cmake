@@ -89,11 +89,11 @@ endfunction()
 if(BITAXON_SANITIZE STREQUAL "thread")
   set(BX_COMPUTING_LAYERS core cpu)
 else()
-  set(BX_COMPUTING_LAYERS core cpu formats model ops tokenizer)
+  set(BX_COMPUTING_LAYERS core cpu formats model ops template tokenizer)
 endif()
 
 # The layers that read input.
-set(BX_READING_LAYERS formats hub_cache model platform tokenizer)
+set(BX_READING_LAYERS formats hub_cache model platform template tokenizer)
 
 # bx_library_code(<name>): how the code of a library is compiled. One set of objects serves the static
 # and the shared library, and all targets that share precompiled headers are compiled alike.

@@ -32,6 +32,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"platform", {}},
       {"core", {"shaders"}},
       {"formats", {"platform", "core"}},
+      {"template", {"formats", "platform"}},
       {"tokenizer", {"formats", "platform", "core"}},
       {"ops", {"core"}},
       {"model", {"ops", "formats", "platform", "core"}},

@@ -1,0 +1,123 @@
+// Finds the chat templates of a model folder.
+#include <fmt/format.h>
+
+#include "bitaxon/chat_template.h"
+#include "formats/json.h"
+#include "formats/pointer_file.h"
+#include "platform/file.h"
+#include "platform/optional_file.h"
+#include "platform/printable.h"
+#include "template/chat_template_impl.h"
+
+namespace bitaxon {
+namespace {
+
+namespace fs = std::filesystem;
+using Templates = std::vector<NamedTemplate>;
+
+constexpr std::size_t kMaxTemplateFile = std::size_t{4} << 20;
+
+Json read_config(const fs::path& file) {
+  const JsonLimits limits;
+  const std::string text = read_whole_file(file, limits.max_bytes);
+  refuse_pointer_or_empty(text, file);
+  return parse_json(text, file.string(), limits);
+}
+
+/// The text of a token: a string, or an object with its content.
+std::optional<std::string> token_text(const Json& config, const char* key) {
+  if (!config.is_object()) return std::nullopt;
+  const auto found = config.find(key);
+  if (found == config.end()) return std::nullopt;
+  if (found->is_string()) return found->get<std::string>();
+  if (!found->is_object() || !found->contains("content")) return std::nullopt;
+  const Json& content = (*found)["content"];
+  if (!content.is_string()) return std::nullopt;
+  return content.get<std::string>();
+}
+
+/// The template of a file that is one, such as chat_template.jinja.
+Templates read_jinja(const fs::path& file) {
+  const std::string source = read_whole_file(file, kMaxTemplateFile);
+  refuse_pointer_or_empty(source, file);
+  Templates templates;
+  templates.push_back(parse_named("default", source));
+  return templates;
+}
+
+/// The templates of a tokenizer_config.json: none, one, or several with names.
+Templates templates_of(const Json& config, const fs::path& file) {
+  Templates templates;
+  if (!config.is_object() || !config.contains("chat_template")) return templates;
+  const Json& value = config["chat_template"];
+  if (value.is_null()) return templates;
+  if (value.is_string()) {
+    templates.push_back(parse_named("default", value.get_ref<const std::string&>()));
+    return templates;
+  }
+  if (!value.is_array())
+    fail_template(file.string(), "chat_template: expected a text or a list of named templates");
+  for (const Json& entry : value) {
+    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string() ||
+        !entry.contains("template") || !entry["template"].is_string())
+      fail_template(file.string(), "chat_template: expected objects with a name and a template");
+    templates.push_back(parse_named(entry["name"].get<std::string>(),
+                                    entry["template"].get_ref<const std::string&>()));
+  }
+  return templates;
+}
+
+/// Refuses a template that cannot be parsed if it is the only one.
+std::shared_ptr<const Templates> checked(Templates templates, const fs::path& file) {
+  if (templates.size() == 1 && !templates[0].fault.empty())
+    fail_template(file.string(), templates[0].fault);
+  return std::make_shared<const Templates>(std::move(templates));
+}
+
+bool is_json(std::string_view text) {
+  text = without_byte_order_mark(text);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  // A template may begin with {{ or {%, an object of JSON cannot.
+  if (first == text.npos || text[first] != '{') return false;
+  const std::size_t second = text.find_first_not_of(" \t\r\n", first + 1);
+  return second != text.npos && (text[second] == '"' || text[second] == '}');
+}
+
+}  // namespace
+
+JinjaTemplate JinjaTemplate::load(const fs::path& file) {
+  const std::string text = read_whole_file(file, JsonLimits{}.max_bytes);
+  Impl impl;
+  impl.origin = file.string();
+  if (!is_json(text)) {
+    impl.templates = checked(read_jinja(file), file);
+    return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
+  }
+  const Json config = read_config(file);
+  impl.templates = checked(templates_of(config, file), file);
+  if (impl.templates->empty()) fail_template(impl.origin, "expected a chat_template, got none");
+  impl.bos = token_text(config, "bos_token");
+  impl.eos = token_text(config, "eos_token");
+  return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
+}
+
+std::optional<JinjaTemplate> JinjaTemplate::find(const fs::path& model_directory) {
+  const fs::path config_file = model_directory / "tokenizer_config.json";
+  const fs::path template_file = model_directory / "chat_template.jinja";
+  Json config;
+  if (optional_file_exists(config_file)) config = read_config(config_file);
+  Impl impl;
+  if (optional_file_exists(template_file)) {
+    impl.origin = template_file.string();
+    impl.templates = checked(read_jinja(template_file), template_file);
+  } else {
+    impl.origin = config_file.string();
+    impl.templates = checked(templates_of(config, config_file), config_file);
+  }
+  if (impl.templates->empty()) return std::nullopt;
+  impl.bos = token_text(config, "bos_token");
+  impl.eos = token_text(config, "eos_token");
+  return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
+}
+
+}  // namespace bitaxon
