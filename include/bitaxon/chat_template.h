@@ -19,7 +19,7 @@ namespace bitaxon {
 
 /// Limits of one rendering. A template that exceeds one of them fails with one line.
 struct ChatTemplateLimits {
-  std::uint64_t max_steps = 50'000'000;                   ///< a few seconds of work
+  std::uint64_t max_steps = 20'000'000;                   ///< a few seconds of work
   int max_depth = 2000;                                   ///< nested expressions and calls
   std::size_t max_memory_bytes = std::size_t{256} << 20;  ///< of all values together
   std::size_t max_output_bytes = std::size_t{64} << 20;   ///< of the text

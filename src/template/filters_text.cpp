@@ -258,7 +258,7 @@ Value filter_tojson(Interpreter&, const Arguments& arguments) {
       const std::int64_t width = std::max<std::int64_t>(0, bound.integer(2, 0));
       style.indent = std::string(static_cast<std::size_t>(checked_width(Integer(width))), ' ');
     }
-    style.item_separator = ",";
+    style.item_separator.assign(1, ',');
   }
   if (bound.is_set(3)) {
     const std::vector<Value> both = items_of(bound[3]);

@@ -137,7 +137,7 @@ std::string Integer::text(unsigned base) const {
   }
   if (base == 10 && digits.size() > kMaxDigits)
     throw Fault("Exceeds the limit (4300 digits) for integer string conversion");
-  if (digits.empty()) digits = "0";
+  if (digits.empty()) digits += '0';
   if (value.negative) digits += '-';
   std::reverse(digits.begin(), digits.end());
   return digits;

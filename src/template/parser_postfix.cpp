@@ -52,8 +52,10 @@ ExpressionRef Parser::parse_subscribed(ExpressionRef expression, int line) {
     const bool empty = current().is_op(":") || current().is_op("]") || current().is_op(",");
     bounds.push_back(empty ? nullptr : parse_expression());
   };
-  if (current().is_op("]")) fail("expected an index");
-  parse_bound();
+  if (current().is_op("]"))
+    bounds.push_back(make(E::tuple, line));
+  else
+    parse_bound();
   while (bounds.size() < 3 && skip_op(":")) {
     is_slice = true;
     parse_bound();
