@@ -12,14 +12,12 @@ namespace {
 class EachItem : public Iterator {
  public:
   EachItem(Interpreter& interpreter, const Arguments& arguments)
-      : interpreter_(interpreter), source_(arguments.positional.at(0)), arguments_(arguments) {
+      : Iterator(depth_of(arguments)),
+        interpreter_(interpreter),
+        source_(arguments.positional.at(0)),
+        arguments_(arguments) {
     arguments_.positional.erase(arguments_.positional.begin());
-    int deepest = source_.depth();
-    for (const Value& value : arguments_.positional) deepest = std::max(deepest, value.depth());
-    for (const auto& [name, value] : arguments_.named) deepest = std::max(deepest, value.depth());
-    depth_ = checked_depth(deepest + 1);
   }
-  int depth() const override { return depth_; }
 
   std::optional<Value> next() final {
     const Nested nested;
@@ -61,7 +59,14 @@ class EachItem : public Iterator {
   Arguments arguments_;
   std::shared_ptr<Iterator> items_;
   bool started_ = false;
-  int depth_;
+
+ private:
+  static int depth_of(const Arguments& arguments) {
+    int deepest = 0;
+    for (const Value& value : arguments.positional) deepest = std::max(deepest, value.depth());
+    for (const auto& [name, value] : arguments.named) deepest = std::max(deepest, value.depth());
+    return deepest;
+  }
 };
 
 class MapItems : public EachItem {

@@ -87,10 +87,9 @@ Value function_lipsum(Interpreter&, const Value&, const Arguments&) {
 /// cycler(...): yields its items again and again.
 class Cycler : public Object, public std::enable_shared_from_this<Cycler> {
  public:
-  explicit Cycler(std::vector<Value> items) : items_(Value::tuple(std::move(items))) {}
+  explicit Cycler(const Value& items) : Object(items.depth()), items_(items) {}
   std::string type_name() const override { return "Cycler"; }
   std::optional<Value> attribute(std::string_view name) override;
-  int depth() const override { return checked_depth(items_.depth() + 1); }
 
   const Value& current() const { return items_.as_sequence().items[place_]; }
   void advance() { place_ = (place_ + 1) % items_.as_sequence().items.size(); }
@@ -126,7 +125,7 @@ std::optional<Value> Cycler::attribute(std::string_view name) {
 /// joiner(separator): nothing at the first call, then the separator.
 class Joiner : public Object {
  public:
-  explicit Joiner(Value separator) : separator_(std::move(separator)) {}
+  explicit Joiner(const Value& separator) : Object(separator.depth()), separator_(separator) {}
   std::string type_name() const override { return "Joiner"; }
   bool is_callable() const override { return true; }
   Value call(Interpreter&, const Arguments& arguments) override {
@@ -138,7 +137,6 @@ class Joiner : public Object {
     if (name == "used") return Value(used_);
     return std::nullopt;
   }
-  int depth() const override { return checked_depth(separator_.depth() + 1); }
 
  private:
   Value separator_;
@@ -147,7 +145,8 @@ class Joiner : public Object {
 
 Value function_cycler(Interpreter&, const Value&, const Arguments& arguments) {
   if (arguments.positional.empty()) throw Fault("at least one item has to be provided");
-  return Value(std::static_pointer_cast<Object>(std::make_shared<Cycler>(arguments.positional)));
+  return Value(std::static_pointer_cast<Object>(
+      std::make_shared<Cycler>(Value::tuple(arguments.positional))));
 }
 
 Value function_joiner(Interpreter&, const Value&, const Arguments& arguments) {

@@ -33,14 +33,14 @@ class TextIterator : public Iterator {
 
 class SequenceIterator : public Iterator {
  public:
-  explicit SequenceIterator(std::shared_ptr<const Sequence> items) : items_(std::move(items)) {}
+  explicit SequenceIterator(std::shared_ptr<const Sequence> items)
+      : Iterator(items->depth), items_(std::move(items)) {}
   std::string type_name() const override { return "list_iterator"; }
   std::optional<Value> next() override {
     count_steps(1);
     if (at_ >= items_->items.size()) return std::nullopt;
     return items_->items[at_++];
   }
-  int depth() const override { return items_->depth + 1; }
 
  private:
   std::shared_ptr<const Sequence> items_;
@@ -49,14 +49,14 @@ class SequenceIterator : public Iterator {
 
 class KeyIterator : public Iterator {
  public:
-  explicit KeyIterator(std::shared_ptr<const Mapping> mapping) : mapping_(std::move(mapping)) {}
+  explicit KeyIterator(std::shared_ptr<const Mapping> mapping)
+      : Iterator(mapping->depth), mapping_(std::move(mapping)) {}
   std::string type_name() const override { return "dict_keyiterator"; }
   std::optional<Value> next() override {
     count_steps(1);
     if (at_ >= mapping_->entries.size()) return std::nullopt;
     return mapping_->entries[at_++].first;
   }
-  int depth() const override { return mapping_->depth + 1; }
 
  private:
   std::shared_ptr<const Mapping> mapping_;

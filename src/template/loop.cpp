@@ -32,7 +32,7 @@ std::shared_ptr<Iterator> read_rest(const std::shared_ptr<Iterator>& iterator,
 }  // namespace
 
 Loop::Loop(Value iterable, std::shared_ptr<Iterator> iterator, int depth0)
-    : Object(sizeof(Loop)),
+    : Object(-1, sizeof(Loop)),
       iterable_(std::move(iterable)),
       iterator_(std::move(iterator)),
       depth0_(depth0) {}

@@ -31,12 +31,12 @@ class Range : public Object {
 /// The result of a mapping's keys(), values() or items().
 class View : public Object {
  public:
-  View(std::string name, Value items) : name_(std::move(name)), items_(std::move(items)) {}
+  View(std::string name, Value items)
+      : Object(items.depth()), name_(std::move(name)), items_(std::move(items)) {}
   std::string type_name() const override { return name_; }
   std::string repr() const override;
   std::shared_ptr<Iterator> iterate() override { return jinja::iterate(items_); }
   std::optional<std::int64_t> length() override { return length_of(items_); }
-  int depth() const override { return checked_depth(items_.depth() + 1); }
 
  private:
   std::string name_;
@@ -63,14 +63,13 @@ class Function : public Object {
  public:
   using Body = Value (*)(Interpreter& interpreter, const Value& self, const Arguments& arguments);
   Function(std::string name, Body body, Value self = {})
-      : name_(std::move(name)), body_(body), self_(std::move(self)) {}
+      : Object(self.depth()), name_(std::move(name)), body_(body), self_(std::move(self)) {}
   std::string type_name() const override { return "builtin_function_or_method"; }
   std::string repr() const override { return fmt::format("<built-in method {}>", name_); }
   bool is_callable() const override { return true; }
   Value call(Interpreter& interpreter, const Arguments& arguments) override {
     return body_(interpreter, self_, arguments);
   }
-  int depth() const override { return checked_depth(self_.depth() + 1); }
 
  private:
   std::string name_;

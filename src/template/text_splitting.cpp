@@ -43,7 +43,7 @@ std::vector<Value> split_at_spaces(const Text& text, std::int64_t limit) {
     while (at < bytes.size() && !space_at(bytes, at)) at = after(bytes, at);
     add_part(parts, text, begin, at);
   }
-  parts.emplace_back(strip(*part_of(text, at, bytes.size()), nullptr, false, true));
+  parts.emplace_back(part_of(text, at, bytes.size()));
   return parts;
 }
 
@@ -55,7 +55,7 @@ std::vector<Value> split_at_spaces_from_end(const Text& text, std::int64_t limit
     while (end > 0 && space_at(bytes, previous(bytes, end))) end = previous(bytes, end);
     if (end == 0) break;
     if (limit >= 0 && static_cast<std::int64_t>(parts.size()) == limit) {
-      parts.emplace_back(strip(*part_of(text, 0, end), nullptr, true, false));
+      parts.emplace_back(part_of(text, 0, end));
       break;
     }
     const std::size_t stop = end;

@@ -31,6 +31,11 @@ struct Undefined {
 };
 struct None {};
 
+/// Containers may lie in each other at most this deep.
+inline constexpr int kMaxValueDepth = 200;
+/// `depth`. Throws Fault if it exceeds kMaxValueDepth.
+int checked_depth(int depth);
+
 enum class Kind { undefined, none, boolean, integer, number, text, sequence, mapping, object };
 
 class Value {
@@ -128,7 +133,10 @@ struct Arguments {
 /// it.
 class Object {
  public:
-  explicit Object(std::size_t size = 64) : charge_(size) {}
+  /// `inner_depth` is the depth of the values that the object holds; -1 if it holds none, or if the
+  /// interpreter clears it. Throws Fault if the object would lie too deep.
+  explicit Object(int inner_depth = -1, std::size_t size = 64)
+      : depth_(checked_depth(inner_depth + 1)), charge_(size) {}
   virtual ~Object() = default;
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
@@ -143,9 +151,10 @@ class Object {
   /// A new iterator. Null if the object cannot be iterated.
   virtual std::shared_ptr<Iterator> iterate();
   virtual std::optional<std::int64_t> length() { return std::nullopt; }
-  virtual int depth() const { return 0; }
+  int depth() const { return depth_; }
 
  private:
+  int depth_;
   Charge charge_;
 };
 
@@ -157,6 +166,7 @@ T* Value::as() const {
 /// Yields values one at a time. It is an object itself: Python's generators and iterators.
 class Iterator : public Object {
  public:
+  using Object::Object;
   std::string type_name() const override { return "generator"; }
   std::shared_ptr<Iterator> iterate() override { return self_.lock(); }
   /// The next value, or nothing at the end.
@@ -188,9 +198,5 @@ std::shared_ptr<Iterator> try_iterate(const Value& value);
 std::vector<Value> items_of(const Value& value);
 /// Throws Fault with the message of an undefined value.
 [[noreturn]] void fail_undefined(const Value& value);
-/// Containers may lie in each other at most this deep.
-inline constexpr int kMaxValueDepth = 200;
-/// Throws Fault if `depth` exceeds kMaxValueDepth.
-int checked_depth(int depth);
 
 }  // namespace bitaxon::jinja

@@ -132,7 +132,7 @@ TEST_P(RecordedTemplates, RenderAsTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RecordedTemplates, testing::ValuesIn(recorded_files()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& one) { return one.param; });
 
 }  // namespace
 }  // namespace bitaxon::test
