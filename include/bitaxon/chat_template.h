@@ -14,6 +14,7 @@
 
 #include "bitaxon/error.h"
 #include "bitaxon/export.h"
+#include "bitaxon/tokenizer.h"
 
 namespace bitaxon {
 
@@ -51,13 +52,6 @@ struct ChatTemplateInput {
   /// The local time for strftime_now(). Empty: the clock of this machine.
   std::optional<std::tm> now;
   ChatTemplateLimits limits;
-};
-
-/// A range of bytes of a text.
-struct TextRange {
-  std::size_t begin = 0;
-  std::size_t end = 0;  ///< one past the last byte
-  bool operator==(const TextRange&) const = default;
 };
 
 /// A rendered conversation.
@@ -98,6 +92,9 @@ class BX_API JinjaTemplate {
   const std::optional<std::string>& bos_token() const;
   const std::optional<std::string>& eos_token() const;
   JinjaTemplate with_tokens(std::optional<std::string> bos, std::optional<std::string> eos) const;
+  /// The same template with the tokens that the tokenizer_config.json of a model folder names. Throws
+  /// as load() does.
+  JinjaTemplate with_tokens_of(const std::filesystem::path& model_directory) const;
   /// Where the template comes from, for messages: a path, or "ChatML".
   const std::string& origin() const;
 

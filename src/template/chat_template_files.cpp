@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using Templates = std::vector<NamedTemplate>;
 
+constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr std::size_t kMaxTemplateFile = std::size_t{4} << 20;
 
 Json read_config(const fs::path& file) {
@@ -22,6 +23,12 @@ Json read_config(const fs::path& file) {
   const std::string text = read_whole_file(file, limits.max_bytes);
   refuse_pointer_or_empty(text, file);
   return parse_json(text, file.string(), limits);
+}
+
+/// The tokenizer_config.json of a model folder. Null if there is none.
+Json tokenizer_config_of(const fs::path& folder) {
+  const fs::path file = folder / kTokenizerConfig;
+  return optional_file_exists(file) ? read_config(file) : Json();
 }
 
 /// The text of a token: a string, or an object with its content.
@@ -101,11 +108,15 @@ JinjaTemplate JinjaTemplate::load(const fs::path& file) {
   return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
 }
 
+JinjaTemplate JinjaTemplate::with_tokens_of(const fs::path& model_directory) const {
+  const Json config = tokenizer_config_of(model_directory);
+  return with_tokens(token_text(config, "bos_token"), token_text(config, "eos_token"));
+}
+
 std::optional<JinjaTemplate> JinjaTemplate::find(const fs::path& model_directory) {
-  const fs::path config_file = model_directory / "tokenizer_config.json";
+  const fs::path config_file = model_directory / kTokenizerConfig;
   const fs::path template_file = model_directory / "chat_template.jinja";
-  Json config;
-  if (optional_file_exists(config_file)) config = read_config(config_file);
+  const Json config = tokenizer_config_of(model_directory);
   Impl impl;
   if (optional_file_exists(template_file)) {
     impl.origin = template_file.string();
