@@ -25,6 +25,10 @@ const ShapeCase kShapes[] = {
     {"five_windows", [](BitAxonConfig&) {}, 85},
     {"window_1", [](BitAxonConfig& c) { c.swa_window_size = 1; }},
     {"window_2", [](BitAxonConfig& c) { c.swa_window_size = 2; }},
+    // A page of the KV cache has 64 rows.
+    {"five_windows_of_63", [](BitAxonConfig& c) { c.swa_window_size = 63; }, 320},
+    {"five_windows_of_64", [](BitAxonConfig& c) { c.swa_window_size = 64; }, 320},
+    {"five_windows_of_65", [](BitAxonConfig& c) { c.swa_window_size = 65; }, 330},
     {"window_larger_than_sequence", [](BitAxonConfig& c) { c.swa_window_size = 1000; }},
     {"window_larger_than_context",
      [](BitAxonConfig& c) {

@@ -118,7 +118,7 @@ Json result_json(const Session& session, const GenerateOptions& options,
 
 void say_details(const Session& session, const GenerateOptions& options) {
   const Model& model = session.model;
-  note(fmt::format("weights {} packed, state {}, precision {}, run-ahead {}, seed {}",
+  note(fmt::format("weights {} packed, state up to {}, precision {}, run-ahead {}, seed {}",
                    bytes_text(model.packed_bytes()), bytes_text(model.state_bytes()),
                    name_of(model.precision()), model.run_ahead(), options.sampler.seed));
 }

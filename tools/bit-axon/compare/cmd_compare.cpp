@@ -63,7 +63,7 @@ Tolerance tolerance_of(std::optional<double> whole, const Model& a, const Model&
 }
 
 void say_details(const char* letter, const Model& model) {
-  note(fmt::format("{}: weights {} packed, state {}, precision {}", letter,
+  note(fmt::format("{}: weights {} packed, state up to {}, precision {}", letter,
                    bytes_text(model.packed_bytes()), bytes_text(model.state_bytes()),
                    name_of(model.precision())));
 }
