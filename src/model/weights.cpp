@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -55,6 +56,25 @@ Shape stored_shape(const WeightSlot& slot, const Checkpoint& checkpoint, const s
   return tensor != nullptr && tensor->shape == other ? other : slot.shape;
 }
 
+/// A tensor of a slot under one of its names, if the checkpoint has one. For matrices that are
+/// stored one by one, the tensor of the first matrix.
+const TensorInfo* tensor_named(const Checkpoint& checkpoint, std::string name) {
+  if (const std::size_t star = name.find('*'); star != std::string::npos) name[star] = '0';
+  return checkpoint.find(name);
+}
+
+/// Refuses a slot that the checkpoint has under two names. `found` is one of them.
+void refuse_second_name(const WeightSlot& slot, const std::string& found,
+                        const Checkpoint& checkpoint) {
+  for (const std::string& other : slot.names)
+    if (const TensorInfo* second = tensor_named(checkpoint, other); other != found && second)
+      throw Error(ErrorKind::format,
+                  fmt::format("{}: tensor \"{}\": expected none, because \"{}\" holds the same "
+                              "weight",
+                              printable_path(checkpoint.file_name(*second)),
+                              printable(second->name), printable(found)));
+}
+
 /// The tensors of a slot in a checkpoint. std::nullopt only for a missing head that the tied
 /// embedding replaces, and for a missing optional weight.
 std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec& spec,
@@ -64,12 +84,14 @@ std::optional<WeightSource> find_tensors(const WeightSlot& slot, const ModelSpec
                       ? find_weight(checkpoint, tensor, stored_shape(slot, checkpoint, tensor),
                                     slot.may_be_quantized())
                       : find_stack(checkpoint, tensor, slot.shape);
-    if (source) return source;
+    if (!source) continue;
+    refuse_second_name(slot, tensor, checkpoint);
+    return source;
   }
   if (is_tied_head(spec, slot) || spec.optional.contains(slot.key)) return std::nullopt;
   throw Error(ErrorKind::format,
-              fmt::format("{}: tensor {}: expected {}{}, got none", name, slot.name(),
-                          slot.shape.to_string(),
+              fmt::format("{}: tensor {}: expected {}{}, got none", name,
+                          fmt::join(slot.names, " or "), slot.shape.to_string(),
                           slot.key.id == WeightId::head
                               ? ", because config.json says that the embedding is not the head"
                               : ""));
