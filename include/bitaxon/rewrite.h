@@ -28,9 +28,14 @@ struct MergeOptions {
   /// The safetensors file of a LoRA or DoRA adapter, with or without the ending ".safetensors", or
   /// the folder with this file.
   std::filesystem::path adapter;
-  double scale = 20;                            ///< factor of the adapter's product
-  std::optional<std::int64_t> rank = {};        ///< if set, an adapter of another rank is refused
-  bool re_quantize = true;                      ///< if false, quantized matrices become floats
+  /// Factor of the adapter's product. Empty: the factor that adapter_config.json beside the adapter
+  /// gives, or 20 for an adapter of mlx without this file.
+  std::optional<double> scale = {};
+  std::optional<std::int64_t> rank = {};  ///< if set, an adapter of another rank is refused
+  bool re_quantize = true;                ///< if false, quantized matrices become floats
+  /// The type of changed matrices that are written as floats. Empty: the type that they had, for a
+  /// quantized matrix the type before quantization.
+  std::optional<DType> dtype = {};
   std::optional<std::int64_t> group_size = {};  ///< new group size; empty to keep the model's own
 };
 

@@ -8,33 +8,41 @@
 #include <vector>
 
 #include "formats/safetensors.h"
+#include "model/adapter_config.h"
 #include "model/model_writer.h"
 
 namespace bitaxon {
 
-/// The adapter of one linear layer: W' = W + scale * (a b)^T. With magnitudes (DoRA), row i of W'
-/// is then scaled to the length m[i].
+/// The adapter of one matrix: W' = W + scale * up * down. With magnitudes (DoRA), row i of W' is then
+/// scaled to the length magnitudes[i].
 struct LoraLayer {
+  std::string path;  ///< the layer's name in the adapter, for messages
   std::int64_t n_in = 0, n_out = 0, rank = 0;
-  std::vector<float> a;  ///< [n_in, rank]
-  std::vector<float> b;  ///< [rank, n_out]
-  std::vector<float> m;  ///< [n_out] magnitudes; empty for LoRA
+  double scale = 0;
+  std::vector<float> down = {};        ///< [rank, n_in]
+  std::vector<float> up = {};          ///< [n_out, rank]
+  std::vector<float> magnitudes = {};  ///< [n_out]; empty for LoRA
 };
+
+/// The adapted matrices of one weight. The key is the index of the matrix in a stack of experts, and
+/// 0 for a weight that is one matrix.
+using LoraLayers = std::map<std::int64_t, LoraLayer>;
 
 struct Adapter {
-  std::map<std::string, LoraLayer> layers;  ///< the key is the name of the weight
-  std::int64_t rank = 0;                    ///< the largest rank of a layer
+  std::map<std::string, LoraLayers> weights;  ///< the key is the name of the weight's slot
 };
 
-/// Reads an adapter for the weights of a model. Adds one warning for all tensors that hold no
-/// floats, such as a step counter. Throws Error(format) that names the tensor if its layer does not
-/// exist or cannot be adapted, if lora_a or lora_b is missing, if a shape does not fit, or if a
-/// number is not finite. Throws Error(unsupported) for the layouts of other tools.
-Adapter read_adapter(const Checkpoint& file, const std::vector<FoundWeight>& weights,
-                     std::vector<std::string>& warnings);
+/// Reads an adapter for the weights of a model. Every matrix of the model can be adapted. Adds one
+/// warning for all tensors that hold no floats, such as a step counter. Throws Error(format) that
+/// names the tensor if the model has no such matrix, if a tensor of the layer is missing, if a shape
+/// does not fit, or if a number is not finite. Throws Error(unsupported) for an adapter of an
+/// embedding that cannot be folded into it.
+Adapter read_adapter(const Checkpoint& file, AdapterLayout layout, const AdapterConfig& config,
+                     const std::vector<FoundWeight>& weights, std::vector<std::string>& warnings);
 
-/// The change that the adapter makes to rows of its weight, computed in float64. `layer` must
+/// The change that an adapter makes to rows of its weight, computed in float64. Each matrix has
+/// `n_rows` rows. Rows are counted from the first row of the matrix `first_matrix`. `layers` must
 /// outlive the returned function.
-ChangeRows change_of(const LoraLayer& layer, double scale);
+ChangeRows change_of(const LoraLayers& layers, std::int64_t n_rows, std::int64_t first_matrix = 0);
 
 }  // namespace bitaxon

@@ -1,5 +1,6 @@
 // bit-axon merge: writes a new model with a LoRA or DoRA adapter folded in.
 #include <limits>
+#include <utility>
 
 #include "bitaxon/error.h"
 #include "console.h"
@@ -14,16 +15,26 @@ namespace {
 
 struct MergeCommand {
   ModelOptions base{.flag = "--base-model"};
-  std::string positional_base, adapter, output, bits, group_size, rank, scale = "20";
+  std::string positional_base, adapter, output, bits, group_size, rank, scale, dtype;
   bool no_re_quantize = false, json = false;
   OutputOptions say;
 };
 
+/// The type of floats that a user names.
+DType parse_float_type(const std::string& text) {
+  for (const auto& [name, type] :
+       {std::pair("f32", DType::f32), std::pair("f16", DType::f16), std::pair("bf16", DType::bf16)})
+    if (text == name) return type;
+  throw UsageError(fmt::format("--dtype: expected f32, f16 or bf16, got \"{}\"", printable(text)));
+}
+
 MergeOptions merge_options(const MergeCommand& wanted) {
   if (!wanted.bits.empty()) check_bits("--bits", wanted.bits);
   MergeOptions options{.adapter = wanted.adapter, .re_quantize = !wanted.no_re_quantize};
-  options.scale = parse_number("--lora-scale", wanted.scale, -std::numeric_limits<float>::max(),
-                               std::numeric_limits<float>::max());
+  constexpr double kMost = std::numeric_limits<float>::max();
+  if (!wanted.scale.empty())
+    options.scale = parse_number("--lora-scale", wanted.scale, -kMost, kMost);
+  if (!wanted.dtype.empty()) options.dtype = parse_float_type(wanted.dtype);
   if (!wanted.group_size.empty())
     options.group_size = parse_group_size("--group-size", wanted.group_size);
   if (!wanted.rank.empty()) options.rank = parse_integer("--lora-rank", wanted.rank, 1, INT32_MAX);
@@ -85,13 +96,21 @@ void add_merge(CommandLine& line) {
       .not_empty();
   command.add("--no-re-quantize", wanted->no_re_quantize,
               "Write the quantized matrices of the model as floats");
+  command
+      .add("--dtype", wanted->dtype,
+           "Type of changed matrices that are written as floats: f32, f16 or bf16 (default: their "
+           "type before quantization)")
+      .not_empty();
   command.add("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4").not_empty();
   command
       .add("-g,--group-size", wanted->group_size,
            "Codes that share a scale when quantizing again (default: the model's)")
       .not_empty();
   command.add("-r,--lora-rank", wanted->rank, "Refuse an adapter of another rank").not_empty();
-  command.add("--lora-scale", wanted->scale, "Factor of the adapter's product").show_default();
+  command
+      .add("--lora-scale", wanted->scale,
+           "Factor of the adapter's product (default: of adapter_config.json, else 20)")
+      .not_empty();
   add_ignored_presets(command, wanted->base);
   command.add("--json", wanted->json, "Print one JSON object");
   add_output_options(command, wanted->say);

@@ -36,6 +36,7 @@ _bit_axon() {
     --precision) flags='exact fast' ;;
     --chat-template) flags='chatml none' ;;
     --quantize) flags='nf4 mlx' ;;
+    --dtype) flags='f32 f16 bf16' ;;
     --format)
       flags='nf4 mlx'
       if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
@@ -82,7 +83,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         merge)
-          flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank -r --lora-scale"
+          flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank -r --lora-scale --dtype"
           [[ $current == -* ]] || files=yes
           ;;
         evaluate)

@@ -114,6 +114,7 @@ complete -c bit-axon -n "$merge" -s a -l adapter -rF -d 'The adapter'
 complete -c bit-axon -n "$merge" -l no-re-quantize -d 'Write quantized matrices as floats'
 complete -c bit-axon -n "$merge" -s r -l lora-rank -x -d 'Refuse an adapter of another rank'
 complete -c bit-axon -n "$merge" -l lora-scale -x -d 'Factor of the adapter'
+complete -c bit-axon -n "$merge" -l dtype -x -a 'f32 f16 bf16' -d 'Type of changed matrices that are floats'
 
 set -l evaluate '__fish_seen_subcommand_from evaluate'
 complete -c bit-axon -n "$evaluate" -l text -rF -d 'The text'
