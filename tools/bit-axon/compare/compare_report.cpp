@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/json.h"
@@ -15,12 +16,19 @@ std::string device_line(const char* letter, const ComparedDevice& device) {
                      name_of(device.precision));
 }
 
-constexpr const char* kDifferenceRow = "{:<9}{:<8}{:>12}{:>12}{:>8}{:>20}\n";
+constexpr const char* kDifferenceRow = "{:<9}{:<{}}{:>12}{:>12}{:>8}{:>20}\n";
 
-std::string difference_line(const std::string& name, std::string_view kind,
+/// The width of the column with the kinds of blocks.
+std::size_t kind_width(const ModelSpec& spec) {
+  std::size_t width = 8;
+  for (const BlockSpec& block : spec.blocks) width = std::max(width, block.kind.size() + 1);
+  return width;
+}
+
+std::string difference_line(const std::string& name, std::string_view kind, std::size_t width,
                             const Difference& difference) {
   const auto text = [](double x) { return fmt::format("{:.2e}", x); };
-  return fmt::format(kDifferenceRow, name, kind, text(difference.relative_l2()),
+  return fmt::format(kDifferenceRow, name, kind, width, text(difference.relative_l2()),
                      text(difference.worst_row_relative_l2()), difference.worst_row(),
                      text(difference.largest()));
 }
@@ -95,11 +103,13 @@ std::string report_text(const Comparison& found) {
   std::string text = device_line("a", found.a) + device_line("b", found.b);
   text += fmt::format("model    {}\nrows     {} in {} piece{}\n\n", found.model_name, found.n_rows,
                       found.n_pieces, found.n_pieces == 1 ? "" : "s");
-  text += fmt::format(kDifferenceRow, "", "", "relative L2", "worst row", "index",
+  const std::size_t width = kind_width(found.spec);
+  text += fmt::format(kDifferenceRow, "", "", width, "relative L2", "worst row", "index",
                       "largest difference");
   for (std::size_t i = 0; i < found.layers.size(); ++i)
-    text += difference_line(fmt::format("layer {}", i), found.spec.blocks[i].kind, found.layers[i]);
-  text += difference_line("logits", "", found.logits);
+    text += difference_line(fmt::format("layer {}", i), found.spec.blocks[i].kind, width,
+                            found.layers[i]);
+  text += difference_line("logits", "", width, found.logits);
   text +=
       fmt::format("\ntop-1    the same in {} of {} rows\n", found.n_same_likeliest, found.n_rows);
   text +=
