@@ -53,9 +53,11 @@ ConfigReader::Found ConfigReader::find(Names names) const {
   return {};
 }
 
-bool ConfigReader::is_null(const char* key) const {
+bool ConfigReader::is_null(const char* key) {
   const auto found = object_->find(key);
-  return found != object_->end() && found->is_null();
+  if (found == object_->end() || !found->is_null()) return false;
+  known_[key] = nullptr;
+  return true;
 }
 
 ConfigReader::Found ConfigReader::read(Names names) {

@@ -37,8 +37,8 @@ class ConfigReader {
     const char* third = nullptr;
   };
   bool has(Names names) const { return find(names).value != nullptr; }
-  /// Whether the key is there with the value null.
-  bool is_null(const char* key) const;
+  /// Whether the key is there with the value null, where null does not mean the default.
+  bool is_null(const char* key);
   std::int64_t integer(Names names, std::int64_t otherwise, std::int64_t min, std::int64_t max);
   /// A size of a tensor: 1 to SizeLimit::kDim.
   std::int64_t size(Names names, std::int64_t otherwise) {
