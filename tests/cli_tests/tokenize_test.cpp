@@ -104,6 +104,17 @@ TEST(TokenizeCli, FlagsSayWhatBecomesOfSpecialTokens) {
             text + "\n");
 }
 
+TEST(TokenizeCli, SaysThatAModelFileReplacesATokenizerJson) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(sentencepiece(), folder.path());
+  write_file(folder / "tokenizer.json", R"({"model": {"type": "Unigram"}})");
+  const Finished finished = run_well({"tokenize", "-t", folder.path().string(), "To be"});
+  EXPECT_EQ(finished.out, run_well({"tokenize", "-t", sentencepiece(), "To be"}).out);
+  EXPECT_EQ(finished.err, "bit-axon: tokenizer.model is used instead of " +
+                              (folder / "tokenizer.json").string() +
+                              ": model.type: expected \"BPE\", got \"Unigram\"\n");
+}
+
 TEST(TokenizeCli, ATokenizerNeedsNoModel) {
   EXPECT_EQ(run_json({"tokenize", "-t", bundled_tokenizer(), "To be"}),
             run_json({"tokenize", "--quiet", "To be"}));

@@ -45,12 +45,16 @@ void note_source(const std::string& note_of_default, const ModelOptions& options
                      options.config_small ? "--config-small" : "--config-medium"));
 }
 
-FoundModel find(const ModelOptions& options, const OutputOptions& output) {
-  FoundModel found = find_model(request_of(options));
-  if (found.source) note_source(found.source->note, options, output);
+void find_tokenizer(FoundModel& found, const OutputOptions& output) {
   read_tokenizer(found);
   if (found.tokenizer && !found.tokenizer->note().empty())
     note_all({found.tokenizer->note()}, output);
+}
+
+FoundModel find(const ModelOptions& options, const OutputOptions& output) {
+  FoundModel found = find_model(request_of(options));
+  if (found.source) note_source(found.source->note, options, output);
+  find_tokenizer(found, output);
   return found;
 }
 
@@ -108,7 +112,7 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
   // A named tokenizer needs no model.
   if (options.model.empty() && !options.tokenizer.empty() && !is_random) {
     FoundModel no_model{.request = request_of(options)};
-    read_tokenizer(no_model);
+    find_tokenizer(no_model, output);
     return {*no_model.tokenizer, "", INT32_MAX};
   }
   return bitaxon::open_vocabulary(find(options, output));
