@@ -177,8 +177,9 @@ struct ModelSpec {
   bool has_bridges = false;      ///< projections from S to D and back; without them S = D
   bool has_final_norm = false;   ///< an RMS norm in front of the head
   bool has_tied_head = false;    ///< a checkpoint without a head uses the embedding as the head
-  /// Quantizing to affine codes includes the embedding, which then also is a tied head, as mlx does.
-  /// Without this, the embedding keeps its floats, and a tied head becomes a copy that is quantized.
+  /// Quantizing follows mlx-lm and transformers: affine codes include the embedding, which then also
+  /// is a tied head, and config.json describes the formats. Without this, quantizing follows the
+  /// Bit-Axon program: the embedding keeps its floats, and a tied head becomes a copy with codes.
   bool quantizes_embedding = false;
   /// The id of the token in front of every text. Empty if texts begin without one.
   std::optional<std::int32_t> beginning;

@@ -1,4 +1,4 @@
-// A new model made from another one: quantized to four bits, or with an adapter folded in.
+// A new model made from another one: quantized, or with an adapter folded in.
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,7 @@ struct QuantizeOptions {
   std::string format = "mlx";    ///< "mlx" (affine codes) or "nf4" (bitsandbytes' layout)
   std::int64_t group_size = 64;  ///< codes that share a scale: 32, 64 or 128
   bool nested = false;           ///< nf4: store scales in 8 bits ("double quantization")
+  int bits = 4;                  ///< mlx: bits of a code, 4 or 8
 };
 
 struct MergeOptions {
@@ -37,6 +38,8 @@ struct MergeOptions {
   /// quantized matrix the type before quantization.
   std::optional<DType> dtype = {};
   std::optional<std::int64_t> group_size = {};  ///< new group size; empty to keep the model's own
+  std::optional<int> bits =
+      {};  ///< new bits of affine codes, 4 or 8; empty to keep the model's own
 };
 
 /// The sizes and the quantization error of one part of a model ("embedding", "experts", ...), or of
@@ -73,7 +76,7 @@ class BX_API Rewrite {
 
   /// Problems of the files that are not errors, one line each.
   const std::vector<std::string>& warnings() const;
-  /// Whether the new model has 4-bit matrices.
+  /// Whether the new model has matrices of codes.
   bool has_codes() const;
 
   /// Writes the new model into a new folder, which appears when it is complete. This function can
@@ -92,10 +95,10 @@ class BX_API Rewrite {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The folder where quantize writes a model if no folder is named: "q4" in the model's folder. For
-/// a model of the hub, the folder is in the current directory, because results are not written into
-/// the hub cache. Its name is the repository's name with "-q4".
-BX_API std::filesystem::path default_quantized_folder(const ModelSource& source);
+/// The folder where quantize writes a model if no folder is named: "q4" in the model's folder, or
+/// "q8" for 8 bits. For a model of the hub, the folder is in the current directory, because results
+/// are not written into the hub cache. Its name is the repository's name with "-q4" or "-q8".
+BX_API std::filesystem::path default_quantized_folder(const ModelSource& source, int bits = 4);
 /// The folder where merge writes a model if no folder is named: next to the model's folder, with
 /// its name and "-merged". For a model of the hub, the repository's name with "-merged", in the
 /// current directory.

@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "formats/json_fwd.h"
 #include "formats/safetensors.h"
+#include "formats/stored_weight.h"
 #include "formats/weight_source.h"
 
 namespace bitaxon {
@@ -40,6 +42,11 @@ class QuantizationConfig {
   std::optional<Entry> others_;           ///< for the quantized modules that have no entry
   std::map<std::string, Entry> entries_;  ///< by the name of a module
 };
+
+/// The keys of a config.json that tell other programs the formats of a file with these weights:
+/// "quantization" and "quantization_config" for MLX, "quantization_config" for bitsandbytes. An
+/// empty object if all weights are floats, and if no program has such a mixture of formats.
+Json quantization_keys(std::span<const StoredWeight> weights);
 
 /// The text of the block of a config.json that describes the quantization: the value of
 /// "quantization" (MLX) or of "quantization_config". Empty if there is none.

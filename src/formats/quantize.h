@@ -1,7 +1,7 @@
 // Quantizes weights to the layouts of MLX (2 to 8 bits) and bitsandbytes (NF4). weight_format.h
 // describes the layouts.
 //
-// Sources: docs/model.md ("4-bit layouts"). affine gives the same bits as MLX's `mx.quantize`
+// Sources: docs/model.md ("Stored formats"). affine gives the same bits as MLX's `mx.quantize`
 // (float32 arithmetic). nf4 has the layout of bitsandbytes' checkpoints.
 #pragma once
 

@@ -63,11 +63,11 @@ std::vector<Planned> parts_of(const StoredWeight& weight) {
     case WeightFormat::affine: {
       const std::string stem = weight.name.substr(0, weight.name.rfind('.'));
       const Shape groups = with_last(weight.shape, desc.cols / desc.group_size);
-      return {{&WeightParts::data,
-               {weight.name, DType::u32, with_last(weight.shape, desc.cols * desc.bits / 32)}},
-              {&WeightParts::scales, {stem + ".scales", desc.dtype, groups}},
-              {&WeightParts::biases,
-               {stem + (weight.is_stack ? ".biases_quant" : ".biases"), desc.bias_dtype, groups}}};
+      return {
+          {&WeightParts::data,
+           {weight.name, DType::u32, with_last(weight.shape, desc.cols * desc.bits / 32)}},
+          {&WeightParts::scales, {stem + ".scales", desc.dtype, groups}},
+          {&WeightParts::biases, {stem + std::string(weight.biases_end), desc.bias_dtype, groups}}};
     }
     case WeightFormat::codebook:
       break;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitaxon/shape.h"
@@ -13,10 +14,10 @@ namespace bitaxon {
 
 /// A weight to write.
 struct StoredWeight {
-  std::string name;       ///< "layer_0.ssm.in_proj.weight"
-  Shape shape;            ///< logical: [cols], [rows, cols], [n_matrices, rows, cols]
-  bool is_stack = false;  ///< a stack of experts; upstream's name for its biases is "biases_quant"
-  WeightDesc desc;        ///< nested_offset may still be unknown
+  std::string name;  ///< "layer_0.ssm.in_proj.weight"
+  Shape shape;       ///< logical: [cols], [rows, cols], [n_matrices, rows, cols]
+  std::string_view biases_end = ".biases";  ///< affine: the end of the name of the biases
+  WeightDesc desc;                          ///< nested_offset may still be unknown
 };
 
 /// The names of the tensors that hold the weight.

@@ -8,6 +8,7 @@
 #include "formats/safetensors.h"
 #include "model/memory_need.h"
 #include "model/model_impl.h"
+#include "model/quantize_weights.h"
 #include "model/random_weights.h"
 #include "model/rotary.h"
 #include "platform/printable.h"

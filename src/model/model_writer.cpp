@@ -12,6 +12,7 @@
 #include "bitaxon/memory.h"
 #include "formats/float_bytes.h"
 #include "formats/json.h"
+#include "formats/quantization_config.h"
 #include "formats/stored_weight.h"
 #include "platform/file.h"
 #include "platform/host_memory.h"
@@ -272,6 +273,16 @@ class Writer {
   std::vector<float> decoded_;
 };
 
+/// The keys that tell other programs the formats of the new model.
+Json keys_of(const std::vector<WeightEdit>& edits) {
+  std::vector<StoredWeight> weights;
+  for (const WeightEdit& edit : edits) {
+    weights.push_back(stored_weight(edit.from));
+    weights.back().desc = edit.to;
+  }
+  return quantization_keys(weights);
+}
+
 /// The text of the new config.json. It is the old text, in which each key that the family reads has
 /// the value of `spec`.
 std::string config_of(const ModelWrite& write) {
@@ -282,9 +293,11 @@ std::string config_of(const ModelWrite& write) {
     return is_same_form(edit.from.source.desc, edit.to);
   });
   // Other tools describe the stored formats in these keys. The old description would be wrong for
-  // the new file. It is not needed, because the tensors themselves tell their formats.
-  if (!same_forms)
+  // the new file. This program does not need one, because the tensors tell their formats.
+  if (!same_forms) {
     for (const char* key : {"quantization", "quantization_config"}) json.erase(key);
+    if (write.spec.quantizes_embedding) json.update(keys_of(write.edits));
+  }
   return json.dump(2) + "\n";
 }
 

@@ -9,6 +9,7 @@
 #include "core/half.h"
 #include "core/mix64.h"
 #include "formats/nf4_codebook.h"
+#include "model/quantize_weights.h"
 
 namespace bitaxon {
 namespace {
@@ -95,10 +96,12 @@ void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
   fill_codes(mix64(stream), parts.data);
   if (desc.format == WeightFormat::affine) {
     // Codes from 0 to 15 have a mean of 7.5 and a variance of (16^2 - 1) / 12.
-    const double scale = rms / std::sqrt(255.0 / 12);
+    const double n_codes = 1 << desc.bits;
+    const double mean = (n_codes - 1) / 2;
+    const double scale = rms / std::sqrt((n_codes * n_codes - 1) / 12);
     // Scales and biases use the same stream, so that a group's bias is -7.5 times its scale.
     fill_floats(desc.dtype, stream, {0.8 * scale, 1.2 * scale}, parts.scales);
-    fill_floats(desc.bias_dtype, stream, {-7.5 * 0.8 * scale, -7.5 * 1.2 * scale}, parts.biases);
+    fill_floats(desc.bias_dtype, stream, {-mean * 0.8 * scale, -mean * 1.2 * scale}, parts.biases);
     return;
   }
   const double squares =
@@ -108,21 +111,13 @@ void fill_coded(const WeightDesc& desc, std::uint64_t stream, double rms,
   std::memcpy(parts.quant_map.data(), kNf4Codebook.data(), parts.quant_map.size());
 }
 
-/// Whether random codes replace the floats of this weight. bitsandbytes' formats leave embedding and
-/// head as they are, except in Bit-Axon.
-bool is_coded(const ModelSpec& spec, const WeightSlot& slot, const RandomForm& form) {
-  if (!form.codes || !slot.may_be_quantized()) return false;
-  const bool is_outer = slot.key.id == WeightId::embedding || slot.key.id == WeightId::head;
-  if (spec.quantizes_embedding) return !is_outer || form.codes->format == WeightFormat::affine;
-  return slot.key.id != WeightId::embedding;
-}
-
 WeightDesc desc_of(const ModelSpec& spec, const WeightSlot& slot, const RandomForm& form) {
   WeightDesc desc = with_matrix_shape({}, slot);
   desc.name = slot.name();
   desc.dtype = slot.may_be_quantized() ? DType::f16 : form.vectors;
-  const bool coded = is_coded(spec, slot, form) && can_quantize(desc, *form.codes);
-  return coded ? quantized_desc(desc, *form.codes) : desc;
+  const auto codes =
+      form.codes ? quantization_of(spec, slot, desc, *form.codes) : std::optional<Quantization>();
+  return codes ? quantized_desc(desc, *codes) : desc;
 }
 
 }  // namespace

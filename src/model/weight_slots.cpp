@@ -28,7 +28,10 @@ class SlotList {
  private:
   void add(WeightId id, WeightRole role, Shape shape, std::int64_t chosen_of = 0) {
     const WeightKey key{id, block_};
-    slots_.push_back({key, role, spec_.names.at(key), shape, chosen_of});
+    // The original program names the biases of a stack in its own way.
+    const bool renamed = role == WeightRole::experts && !spec_.quantizes_embedding;
+    slots_.push_back(
+        {key, role, spec_.names.at(key), shape, chosen_of, renamed ? ".biases_quant" : ".biases"});
   }
 
   void add_block(const BlockSpec& block) {

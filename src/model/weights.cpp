@@ -175,33 +175,8 @@ std::uint64_t FoundWeight::stored_bytes() const {
 StoredWeight stored_weight(const FoundWeight& found) {
   return {.name = found.slot.name(),
           .shape = found.slot.shape,
-          .is_stack = found.slot.role == WeightRole::experts,
+          .biases_end = found.slot.biases_end,
           .desc = found.loaded()};
-}
-
-void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
-                    std::vector<FoundWeight>& found) {
-  const FoundWeight* embedding = nullptr;
-  bool has_head = false;
-  for (FoundWeight& entry : found) {
-    const WeightDesc& desc = entry.source.desc;
-    if (desc.format != WeightFormat::dense)
-      throw Error(ErrorKind::unsupported,
-                  fmt::format("{}: tensor {}: expected floats to quantize, got {}: the model is "
-                              "quantized already",
-                              name, entry.slot.name(), desc.format_name()));
-    const WeightId id = entry.slot.key.id;
-    if (id == WeightId::embedding) embedding = &entry;
-    has_head = has_head || id == WeightId::head;
-    if (entry.slot.may_be_quantized() && id != WeightId::embedding && can_quantize(desc, how))
-      entry.quantize = how;
-  }
-  if (has_head || embedding == nullptr || !can_quantize(embedding->source.desc, how)) return;
-  FoundWeight head = *embedding;
-  head.slot = weight_slots(spec).back();
-  head.source.desc.name = head.slot.name();
-  head.quantize = how;
-  found.push_back(std::move(head));
 }
 
 ReadWeight reader_of(const Checkpoint& checkpoint) {

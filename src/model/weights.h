@@ -61,6 +61,7 @@ struct WeightSlot {
   std::vector<std::string> names;  ///< accepted names; files are written with the first name
   Shape shape;                     ///< the stored shape
   std::int64_t chosen_of = 0;      ///< matrices that a token reads of a stack of experts; else 0
+  std::string_view biases_end = ".biases";  ///< StoredWeight::biases_end
 
   const std::string& name() const { return names.front(); }
   bool may_be_quantized() const {
@@ -100,13 +101,6 @@ struct FoundWeight {
 
 /// The form in which a found weight is written after it was read.
 StoredWeight stored_weight(const FoundWeight& found);
-
-/// Marks matrices for quantization to four bits while they are read: every matrix that can have
-/// four bits, including experts and head, but not the embedding. If the embedding replaces a
-/// missing head, adds a separate head that is quantized, as upstream does. `name` begins messages.
-/// Throws Error(unsupported) that names the tensor if a tensor is already quantized.
-void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
-                    std::vector<FoundWeight>& found);
 
 /// Reads one weight into `into`, in the form in which it is loaded. Returns the description of that
 /// form.

@@ -15,9 +15,11 @@ bool is_written(const WeightDesc& desc) {
 
 /// How to quantize a weight again that was quantized before. Empty if the columns of the weight do
 /// not divide into groups, and for formats that the program does not write.
-std::optional<Quantization> again(const WeightDesc& desc, std::optional<std::int64_t> group_size) {
+std::optional<Quantization> again(const WeightDesc& desc, const MergeOptions& options) {
   if (!is_written(desc)) return std::nullopt;
-  const Quantization how{desc.format, group_size.value_or(desc.group_size), desc.nested, desc.bits};
+  const bool affine = desc.format == WeightFormat::affine;
+  const Quantization how{desc.format, options.group_size.value_or(desc.group_size), desc.nested,
+                         affine ? options.bits.value_or(desc.bits) : 4};
   const bool known = how.group_size == 32 || how.group_size == 64 || how.group_size == 128;
   if (!known || !can_quantize(desc, how)) return std::nullopt;
   return how;
@@ -74,12 +76,14 @@ class MergePlan {
     if (layers != adapter_.weights.end() && adapts(layers->second, matrix, desc.n_matrices))
       edit.change = change_of(layers->second, desc.rows, matrix);
     const bool is_coded = desc.format != WeightFormat::dense;
-    const bool other_groups = options_.group_size.value_or(desc.group_size) != desc.group_size;
+    const bool other_form =
+        options_.group_size.value_or(desc.group_size) != desc.group_size ||
+        (desc.format == WeightFormat::affine && options_.bits.value_or(desc.bits) != desc.bits);
     if (!is_coded && edit.change)
       edit.to.dtype = options_.dtype.value_or(desc.dtype);
     else if (is_coded && !options_.re_quantize)
       edit.to = as_floats(desc, options_.dtype);
-    else if (is_coded && (edit.change || other_groups))
+    else if (is_coded && (edit.change || other_form))
       quantize_again(edit);
     return edit;
   }
@@ -92,7 +96,7 @@ class MergePlan {
   /// A weight that is not adapted and that cannot be quantized again stays as it is.
   void quantize_again(WeightEdit& edit) const {
     const WeightDesc& desc = edit.from.source.desc;
-    edit.how = again(desc, options_.group_size);
+    edit.how = again(desc, options_);
     if (edit.change && !is_written(desc))
       fail(edit, fmt::format("expected affine codes or NF4 to quantize it again, got {}; see "
                              "--no-re-quantize",

@@ -1,5 +1,6 @@
 #include "formats/quantize.h"
 
+#include "model/quantize_weights.h"
 #include "platform/printable.h"
 #include "session/rewrite_impl.h"
 
@@ -15,7 +16,8 @@ Rewrite::Impl::Impl(const ModelFiles& from)
 Rewrite Rewrite::quantize(const ModelFiles& files, const QuantizeOptions& options) {
   const Quantization how{.format = four_bit_format(options.format),
                          .group_size = options.group_size,
-                         .nested = options.nested};
+                         .nested = options.nested,
+                         .bits = options.bits};
   auto impl = std::make_unique<Impl>(files);
   quantize_found(impl->spec, how, impl->name, impl->found);
   for (const FoundWeight& weight : impl->found)

@@ -68,8 +68,9 @@ std::optional<RewriteReport> Rewrite::write(
   return report;
 }
 
-fs::path default_quantized_folder(const ModelSource& source) {
-  return source.repository.empty() ? source.files.folder / "q4" : folder_beside(source, "-q4");
+fs::path default_quantized_folder(const ModelSource& source, int bits) {
+  const std::string name = "q" + std::to_string(bits);
+  return source.repository.empty() ? source.files.folder / name : folder_beside(source, "-" + name);
 }
 
 fs::path default_merged_folder(const ModelSource& source) {

@@ -139,6 +139,34 @@ TEST(QuantizationConfig, RefusesWrongTypes) {
   refused(R"({"bits":4,"m.n":{"bits":[]}})", "m.n: bits: expected a positive integer, got []");
 }
 
+TEST(QuantizationKeys, GiveTheCommonFormAndTheExceptions) {
+  const auto weight = [](std::string name, std::int64_t rows, WeightFormat format, int bits) {
+    StoredWeight stored{.name = std::move(name), .shape = Shape{rows, 64}, .desc = {}};
+    stored.desc.format = format;
+    stored.desc.rows = rows;
+    stored.desc.cols = 64;
+    stored.desc.group_size = 64;
+    stored.desc.bits = bits;
+    return stored;
+  };
+  const std::vector<StoredWeight> mlx = {weight("router.weight", 4, WeightFormat::affine, 8),
+                                         weight("a.weight", 40, WeightFormat::affine, 4),
+                                         weight("b.weight", 40, WeightFormat::affine, 4),
+                                         weight("c.weight", 40, WeightFormat::dense, 4)};
+  const Json keys = quantization_keys(mlx);
+  EXPECT_EQ(keys["quantization"], Json::parse(R"({"group_size":64,"bits":4,"mode":"affine",
+      "router":{"group_size":64,"bits":8,"mode":"affine"}})"));
+  EXPECT_EQ(keys["quantization_config"], keys["quantization"]);
+
+  const std::vector<StoredWeight> nf4 = {weight("a.weight", 40, WeightFormat::codebook, 4), mlx[3]};
+  const Json block = quantization_keys(nf4)["quantization_config"];
+  EXPECT_EQ(block["bnb_4bit_quant_type"], "nf4");
+  EXPECT_EQ(block["llm_int8_skip_modules"], Json({"lm_head", "c"}));
+
+  EXPECT_EQ(quantization_keys(std::vector{mlx[3]}), Json::object());
+  EXPECT_EQ(quantization_keys(std::vector{mlx[0], nf4[0]}), Json::object());
+}
+
 TEST(QuantizationConfig, TakesTheBlockOfMlxFirst) {
   EXPECT_EQ(quantization_block(Json::parse(R"({"quantization":{"bits":4},
                                                "quantization_config":{"bits":8}})")),

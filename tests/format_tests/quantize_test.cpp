@@ -124,7 +124,7 @@ TEST(Quantize, Nf4TakesTheNearestCodeAndTheLowerOnATie) {
   }
 }
 
-TEST(Quantize, EveryNumberOfBitsIsWithinHalfAStep) {
+TEST(Quantize, EveryNumberOfBitsIsWithinAStep) {
   std::vector<float> values(192);
   for (std::size_t i = 0; i < values.size(); ++i)
     values[i] = std::sin(static_cast<float>(7 * i)) * (i < 64 ? 1.0F : 20.0F);
@@ -137,7 +137,8 @@ TEST(Quantize, EveryNumberOfBitsIsWithinHalfAStep) {
     decode(result.desc, result.loaded.parts, 0, decoded);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const float range = i < 64 ? 2.0F : 40.0F;
-      EXPECT_NEAR(decoded[i], values[i], 0.6F * range / static_cast<float>((1 << bits) - 1)) << i;
+      // The scale changes so that one end of the range is exact. So the other end may be clipped.
+      EXPECT_NEAR(decoded[i], values[i], range / static_cast<float>((1 << bits) - 1)) << i;
     }
   }
   for (const int bits : {0, 1, 7, 9})

@@ -29,7 +29,6 @@ DType parse_float_type(const std::string& text) {
 }
 
 MergeOptions merge_options(const MergeCommand& wanted) {
-  if (!wanted.bits.empty()) check_bits("--bits", wanted.bits);
   MergeOptions options{.adapter = wanted.adapter, .re_quantize = !wanted.no_re_quantize};
   constexpr double kMost = std::numeric_limits<float>::max();
   if (!wanted.scale.empty())
@@ -37,6 +36,7 @@ MergeOptions merge_options(const MergeCommand& wanted) {
   if (!wanted.dtype.empty()) options.dtype = parse_float_type(wanted.dtype);
   if (!wanted.group_size.empty())
     options.group_size = parse_group_size("--group-size", wanted.group_size);
+  if (!wanted.bits.empty()) options.bits = parse_bits("--bits", wanted.bits);
   if (!wanted.rank.empty()) options.rank = parse_integer("--lora-rank", wanted.rank, 1, INT32_MAX);
   return options;
 }
@@ -101,7 +101,8 @@ void add_merge(CommandLine& line) {
            "Type of changed matrices that are written as floats: f32, f16 or bf16 (default: their "
            "type before quantization)")
       .not_empty();
-  command.add("-b,--bits", wanted->bits, "Bits of a code when quantizing again: 4").not_empty();
+  command.add("-b,--bits", wanted->bits, "Bits of an affine code when quantizing again: 4 or 8")
+      .not_empty();
   command
       .add("-g,--group-size", wanted->group_size,
            "Codes that share a scale when quantizing again (default: the model's)")

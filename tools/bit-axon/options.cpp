@@ -183,8 +183,9 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
              text);
 }
 
-void check_bits(const std::string& flag, const std::string& text) {
-  if (text != "4") fail_value(flag, "4", text);
+int parse_bits(const std::string& flag, const std::string& text) {
+  if (text != "4" && text != "8") fail_value(flag, "4 or 8", text);
+  return text == "4" ? 4 : 8;
 }
 
 std::int64_t parse_group_size(const std::string& flag, const std::string& text) {

@@ -80,8 +80,8 @@ double parse_number(const std::string& flag, const std::string& text, double min
                     bool min_excluded = false);
 std::int64_t parse_integer(const std::string& flag, const std::string& text, std::int64_t min,
                            std::int64_t max);
-/// Checks the number of bits of a code. Only 4 is valid.
-void check_bits(const std::string& flag, const std::string& text);
+/// Parses the number of bits of a code: 4 or 8.
+int parse_bits(const std::string& flag, const std::string& text);
 /// Parses a group size: 32, 64 or 128.
 std::int64_t parse_group_size(const std::string& flag, const std::string& text);
 std::uint64_t parse_seed(const std::string& flag, const std::string& text);

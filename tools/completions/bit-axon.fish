@@ -22,7 +22,7 @@ complete -c bit-axon -n "$first" -a detokenize -d 'Print the text of ids'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
 complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
-complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with 4-bit matrices'
+complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with matrices of 4 or 8 bits'
 complete -c bit-axon -n "$first" -a merge -d 'Write a new model with an adapter folded in'
 complete -c bit-axon -n "$first" -a evaluate -d 'Measure the perplexity of a text'
 
@@ -96,7 +96,7 @@ complete -c bit-axon -n "$download" -s d -l local-dir -rF -d 'Put the files into
 complete -c bit-axon -n "$download" -l timeout -x -d 'How long a server may be silent'
 complete -c bit-axon -n "$download" -l quiet -d 'Print only errors on stderr'
 
-complete -c bit-axon -n "$rewrite" -s b -l bits -x -a 4 -d 'Bits of a code'
+complete -c bit-axon -n "$rewrite" -s b -l bits -x -a '4 8' -d 'Bits of a code'
 complete -c bit-axon -n "$rewrite" -s g -l group-size -x -a '32 64 128' -d 'Codes that share a scale'
 complete -c bit-axon -n "$rewrite" -s o -l output -rF -d 'Folder of the new model'
 complete -c bit-axon -n "$rewrite" -l config-small -d 'Ignored, because the model has a config.json'
