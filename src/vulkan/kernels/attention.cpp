@@ -82,13 +82,15 @@ struct Lanes {
   std::uint32_t stride() const { return lanes * units_per_lane; }
 };
 
-/// The most heads of queries, up to `most`, that divide the heads that share a head of keys.
-std::uint32_t shared_heads(const Sizes& sizes, std::uint32_t most) {
+/// Lanes for the shader attention_split. Takes the most heads of queries whose units fit a lane, and
+/// whose number divides the heads that share a head of keys.
+Lanes split_lanes(const Sizes& sizes, const DeviceCaps& caps) {
   const std::uint32_t all = sizes.n_heads / sizes.n_kv_heads;
-  std::uint32_t found = 1;
-  for (std::uint32_t n = 2; n <= most; ++n)
-    if (all % n == 0) found = n;
-  return found;
+  for (std::uint32_t n = std::min(all, kMostShared); n > 1; --n) {
+    const Lanes lanes(sizes, caps, n);
+    if (all % n == 0 && lanes.units_per_lane * n <= kMostSharedUnits) return lanes;
+  }
+  return {sizes, caps, 1};
 }
 
 /// Lanes for the shader attention_rows. There a group of lanes holds one or two queries, however
@@ -160,7 +162,7 @@ struct AttentionPlan {
   AttentionPlan(const NodeView& node, const DeviceCaps& caps)
       : sizes(node), lanes(row_lanes(sizes, caps)), rows(sizes, lanes, caps) {
     if (sizes.n_rows > kMostSplitRows && rows.tile_keys > 0) return;
-    lanes = Lanes(sizes, caps, shared_heads(sizes, kMostShared));
+    lanes = split_lanes(sizes, caps);
     split.emplace(sizes, lanes, caps, scratch);
   }
 };
