@@ -1,7 +1,7 @@
 // y[r, o] = end(sum_c w[weight_row + o, c] * n(x[s(r), :n_cols])[c])
 //   end() adds a bias, and may add a residual: lib/product_end.glsl
 // With a second weight:
-//   y[r, o] = silu(sum_c w[weight_row + o, c] * n(...)[c]) * sum_c up[weight_row + o, c] * n(...)[c]
+//   y[r, o] = silu(the same sum) * sum_c up[weight_row + o, c] * n(x[s(r), :n_cols])[c]
 // n(v)[c] = norm[c] * v[c] / sqrt(mean(v^2) + eps), or v[c] without a norm
 // s(r) is source_of() in lib/product_rows.glsl.
 //
@@ -91,8 +91,13 @@ void compute(uint first, uint end_row) {
     const uint row = first + i % kRows;
     if (o >= p.end_out || row >= end_row) continue;
     float value = 0.0;
+    float gate_value = 0.0;
     for (uint j = 0; j < kOuts * kRows; ++j)
-      if (j == i) value = (kHasUp ? silu(gate[j]) : 1.0) * (mv_acc[j] * scale[j % kRows]);
+      if (j == i) {
+        value = mv_acc[j] * scale[j % kRows];
+        if (kHasUp) gate_value = gate[j];
+      }
+    if (kHasUp) value *= silu(gate_value);
     const uint at = (row - p.first_row) * p.n_out + o;
     y[at] = product_end(value, o, at);
   }
