@@ -294,13 +294,14 @@ void add_full_rank_cases(std::vector<OpCase>& cases) {
   for (std::uint32_t n : {1U, 2U, 5U, 17U, 33U}) {
     const std::string rows = "_rows_" + std::to_string(n);
     const auto segments = one_segment(n, n % 2 == 0 ? 0 : 3);
-    cases.push_back(make("full_rank" + rows, kEdge,
+    const unsigned tags = n == 2 || n == 17 ? kEdge | kExhaustive : kEdge;
+    cases.push_back(make("full_rank" + rows, tags,
                          full_rank({.d_inner = 65, .d_state = 16, .segments = segments})));
     cases.push_back(
-        make("full_rank_normed" + rows, kEdge,
+        make("full_rank_normed" + rows, tags,
              full_rank_normed({.d_state = 16, .segments = segments, .columns_before = 7})));
     cases.push_back(
-        make("full_rank_odd_sizes" + rows, kEdge,
+        make("full_rank_odd_sizes" + rows, tags,
              full_rank_normed(
                  {.d_inner = 13, .d_state = 5, .segments = segments, .columns_before = 3})));
   }
