@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/chat_template.h"
 #include "bitaxon/devices.h"
 #include "bitaxon/export.h"
 #include "bitaxon/generate.h"
@@ -104,6 +105,11 @@ BX_API std::optional<Vocabulary> vocabulary_of(const FoundModel& found, const Mo
 /// default that was taken.
 BX_API Session open_session(const ModelRequest& request, const std::string& device = "auto",
                             const LoadOptions& options = {}, const OpenOptions& open = {});
+
+/// The chat template of a model folder. If the folder has none, ChatML, if the tokenizer has its
+/// special tokens. Throws as JinjaTemplate::find does, and Error(unsupported) if there is neither.
+BX_API JinjaTemplate find_chat_template(const std::filesystem::path& model_directory,
+                                        const Tokenizer& tokenizer);
 
 /// The description of the model of a request. Loads no weights.
 BX_API ModelSpec find_spec(const ModelRequest& request);

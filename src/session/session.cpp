@@ -129,6 +129,19 @@ Session open_session(const ModelRequest& request, const std::string& device,
   return session;
 }
 
+JinjaTemplate find_chat_template(const std::filesystem::path& model_directory,
+                                 const Tokenizer& tokenizer) {
+  if (std::optional<JinjaTemplate> found = JinjaTemplate::find(model_directory))
+    return *std::move(found);
+  if (!missing_tokens(ChatTemplate::chatml, tokenizer).empty())
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{}: expected a chat template in chat_template.jinja or "
+                            "tokenizer_config.json, or the tokens of ChatML in the tokenizer, got "
+                            "neither",
+                            printable_path(model_directory.string())));
+  return JinjaTemplate::chatml().with_tokens_of(model_directory);
+}
+
 ModelSpec find_spec(const ModelRequest& request) {
   if (is_random(request)) return preset_spec(request.preset);
   std::vector<std::string> said_when_loading;

@@ -91,6 +91,7 @@ void add_run(CommandLine& line);
 void add_chat(CommandLine& line);
 void add_logits(CommandLine& line);
 void add_compare(CommandLine& line);
+void add_template(CommandLine& line);
 void add_tokenize(CommandLine& line);
 void add_detokenize(CommandLine& line);
 void add_inspect(CommandLine& line);

@@ -118,6 +118,15 @@ Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& out
   return bitaxon::open_vocabulary(find(options, output));
 }
 
+JinjaTemplate wanted_chat_template(const std::string& file, const ModelOptions& options,
+                                   const std::optional<Vocabulary>& vocabulary) {
+  const bool names_model = !options.model.empty();
+  const auto folder = [&] { return find_model_files(options.model, options.flag).files.folder; };
+  if (file.empty()) return find_chat_template(folder(), vocabulary.value().tokenizer());
+  const JinjaTemplate loaded = JinjaTemplate::load(file);
+  return names_model ? loaded.with_tokens_of(folder()) : loaded;
+}
+
 void check_writable(const std::string& flag, const std::string& path) {
   const std::filesystem::path file(path);
   if (const std::string problem = file_target_problem(file); !problem.empty())

@@ -32,6 +32,11 @@ ModelSpec find_spec(const ModelOptions& options);
 /// Error(io) if there is no tokenizer.
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output);
 
+/// The chat template of a file that --chat-template names, with the tokens of the named model, if
+/// there is one. Without a file, the template of the model; `vocabulary` is then needed.
+JinjaTemplate wanted_chat_template(const std::string& file, const ModelOptions& options,
+                                   const std::optional<Vocabulary>& vocabulary);
+
 /// Checks that a file can be written, before long work whose result it will hold.
 void check_writable(const std::string& flag, const std::string& path);
 

@@ -16,7 +16,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | chat | logits | compare | benchmark | tokenize | detokenize | inspect | devices | download | \
+      run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | \
         quantize | merge | evaluate)
         command=$word
         break
@@ -34,28 +34,30 @@ _bit_axon() {
   case $previous in
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
-    --chat-template) flags='chatml none' ;;
+    --chat-template)
+      files=yes
+      ;;
     --quantize) flags='nf4 mlx' ;;
     --dtype) flags='f32 f16 bf16' ;;
     --format)
       flags='nf4 mlx'
       if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
       ;;
-    --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | \
+    --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | --tools | --documents | \
       --ids-file | --file | --shader-dir | --local-dir | -d | --output | -o | --adapter | -a | --base-model | --text | \
       --against | --report) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
       --split | --tolerance | --revision | --include | --exclude | --timeout | \
       --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
-      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth)
+      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set)
       return
       ;;
     *)
       case $command in
         '')
-          flags='run chat logits compare benchmark tokenize detokenize inspect devices download quantize merge
-            evaluate --help --version'
+          flags='run chat logits compare benchmark template tokenize detokenize inspect devices download
+            quantize merge evaluate --help --version'
           ;;
         run)
           flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
@@ -70,6 +72,10 @@ _bit_axon() {
           flags="--model -m --preset --quantize --config-small --config-medium --quiet --verbose --help --version
             --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
             --decode-tokens --depth --format --report --profile"
+          ;;
+        template)
+          flags="$model --chat-template --name --messages --tools --documents --set
+            --no-generation-prompt --json"
           ;;
         tokenize) flags="$model --file --no-special --special-as-text" ;;
         detokenize) flags="$model --file --skip-special" ;;
