@@ -19,9 +19,9 @@ bool is_brief(const GoldenParam& param) {
   return std::filesystem::path(param.folder).filename() == "tiny_trained";
 }
 
-std::vector<GoldenParam> params() {
+std::vector<GoldenParam> params(const std::vector<std::filesystem::path>& folders) {
   std::vector<GoldenParam> all;
-  for (const auto& folder : golden_case_folders())
+  for (const auto& folder : folders)
     for (const Precision precision : {Precision::exact, Precision::fast})
       all.push_back({folder.string(), precision});
   return all;
@@ -62,12 +62,17 @@ TEST_P(VulkanGolden, EveryLayerAgreesWithTheRecording) {
 /// The parameters for one folder if `brief` is true, otherwise for all other folders. Each split of
 /// the other folders takes seconds on a software driver.
 std::vector<GoldenParam> split_params(bool brief) {
-  std::vector<GoldenParam> some = params();
+  std::vector<GoldenParam> some = params(golden_case_folders());
   std::erase_if(some, [&](const GoldenParam& param) { return is_brief(param) != brief; });
   return some;
 }
 
-INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGolden, testing::ValuesIn(params()), param_name);
+INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGolden, testing::ValuesIn(params(golden_case_folders())),
+                         param_name);
+INSTANTIATE_TEST_SUITE_P(RecordedFamilies, VulkanGolden,
+                         testing::ValuesIn(params(family_case_folders())), param_name);
+INSTANTIATE_TEST_SUITE_P(ExhaustiveRecordedFamilies, VulkanGoldenSplits,
+                         testing::ValuesIn(params(family_case_folders())), param_name);
 INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGoldenSplits, testing::ValuesIn(split_params(true)),
                          param_name);
 INSTANTIATE_TEST_SUITE_P(ExhaustiveRecorded, VulkanGoldenSplits,
