@@ -93,10 +93,10 @@ class BX_API StreamDecoder {
   std::string finish();
 
  private:
-  struct State;
+  struct Impl;
   Tokenizer tokenizer_;
   bool skip_special_;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<Impl> impl_;
 };
 
 struct ChatMessage {

@@ -191,12 +191,12 @@ std::string_view Tokenizer::kind() const {
   return kNames[impl_->kind.index()];
 }
 
-struct BX_HIDDEN StreamDecoder::State : DecodeState {};
+struct BX_HIDDEN StreamDecoder::Impl : DecodeState {};
 
 StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
     : tokenizer_(std::move(tokenizer)),
       skip_special_(skip_special),
-      state_(std::make_unique<State>()) {}
+      impl_(std::make_unique<Impl>()) {}
 
 StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
 StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
@@ -205,14 +205,14 @@ StreamDecoder::~StreamDecoder() = default;
 std::string StreamDecoder::push(std::int32_t id) {
   std::string text;
   tokenizer_.impl_->visit(
-      [&](const auto& kind) { decode_next(kind, id, skip_special_, *state_, text); });
+      [&](const auto& kind) { decode_next(kind, id, skip_special_, *impl_, text); });
   return text;
 }
 
 std::string StreamDecoder::finish() {
   std::string text;
-  tokenizer_.impl_->visit([&](const auto& kind) { decode_rest(kind, *state_, text); });
-  *state_ = {};
+  tokenizer_.impl_->visit([&](const auto& kind) { decode_rest(kind, *impl_, text); });
+  *impl_ = {};
   return text;
 }
 
