@@ -53,9 +53,11 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
   check_optional("v_bias", weights.v_bias, kv_width);
   check_heads(weights, eps, q_width, kv_width);
   const std::int64_t n_rows = check_rows("attn_in", "x", x, d_model);
-  for (const auto& [argument, pages] : {std::pair("keys", keys), std::pair("values", values)})
-    check_argument(check_pages("attn_in", argument, pages) == kv_width, "attn_in", argument,
+  for (const auto& [argument, pages] : {std::pair("keys", keys), std::pair("values", values)}) {
+    const std::int64_t width = check_pages("attn_in", argument, pages);
+    check_argument(width == kv_width, "attn_in", argument,
                    "pages of rows of " + std::to_string(kv_width), pages.shape().to_string());
+  }
   const Graph::Argument arguments[] = {
       {x},
       {weights.norm},
