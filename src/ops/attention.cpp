@@ -10,9 +10,10 @@ namespace bitaxon {
 Tensor attention(const Tensor& q, const Tensor& keys, const Tensor& values,
                  const AttentionForm& form) {
   const std::int64_t width = check_pages("attention", "keys", keys);
-  check_argument(check_pages("attention", "values", values) == width &&
-                     keys.dtype() == values.dtype() && in_one_group(keys, values),
-                 "attention", "values", "pages like those of the keys", values.shape().to_string());
+  const std::int64_t value_width = check_pages("attention", "values", values);
+  check_argument(
+      value_width == width && keys.dtype() == values.dtype() && in_one_group(keys, values),
+      "attention", "values", "pages like those of the keys", values.shape().to_string());
   check_argument(form.n_kv_heads >= 1 && width % form.n_kv_heads == 0, "attention", "n_kv_heads",
                  "a divisor of " + std::to_string(width), std::to_string(form.n_kv_heads));
   check_argument(form.n_heads >= 1 && form.n_heads % form.n_kv_heads == 0, "attention", "n_heads",
