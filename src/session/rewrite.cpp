@@ -1,5 +1,7 @@
 #include "bitaxon/rewrite.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "session/rewrite_impl.h"
@@ -69,8 +71,8 @@ std::optional<RewriteReport> Rewrite::write(
 }
 
 fs::path default_quantized_folder(const ModelSource& source, int bits) {
-  const std::string name = "q" + std::to_string(bits);
-  return source.repository.empty() ? source.files.folder / name : folder_beside(source, "-" + name);
+  return source.repository.empty() ? source.files.folder / fmt::format("q{}", bits)
+                                   : folder_beside(source, fmt::format("-q{}", bits));
 }
 
 fs::path default_merged_folder(const ModelSource& source) {
