@@ -171,8 +171,11 @@ TEST_P(FamilyCli, InspectCountsEveryPart) {
   EXPECT_EQ(json["parameters"], in_tensors);
   EXPECT_TRUE(json["not_finite"].empty());
   EXPECT_TRUE(json["warnings"].empty()) << json["warnings"];
-  run_well({"inspect", base(), "--quiet"});
+  const std::string text = run_well({"inspect", base(), "--quiet"}).out;
   const std::string model = GetParam();
+  const bool has_only_scans = model.find("mamba") != std::string::npos;
+  EXPECT_EQ(text.find("fast, for any context length\n") != std::string::npos, has_only_scans)
+      << text;
   for (const auto& [family, part] :
        {std::pair("qwen", "attention"), std::pair("mamba", "ssm"), std::pair("jamba", "ssm"),
         std::pair("jamba", "attention"), std::pair("moe", "experts")})

@@ -113,6 +113,24 @@ void print_layers(const ModelSpec& spec) {
   print(fmt::format("layers       {}\n", fmt::join(texts, ", ")));
 }
 
+/// The texts that the reported state is for. The state of full attention grows with the text.
+std::string lengths_of_state(const ModelSpec& spec) {
+  const bool grows = std::ranges::any_of(spec.blocks, [](const BlockSpec& block) {
+    const auto* attention = std::get_if<AttentionSpec>(&block.mixer);
+    return attention != nullptr && !attention->window;
+  });
+  return grows ? fmt::format("a text of {} tokens", spec.max_seq_len) : "any context length";
+}
+
+void print_config(const ModelSpec& spec) {
+  print("config\n");
+  const Json config = Json::parse(spec.config);
+  std::size_t width = 22;
+  for (const auto& [key, value] : config.items()) width = std::max(width, key.size() + 1);
+  for (const auto& [key, value] : config.items())
+    print(fmt::format("  {:<{}}{}\n", key, width, value.dump()));
+}
+
 void print_report(const Inspection& model, const InspectOptions& wanted) {
   print(fmt::format("model        {}\n", printable_path(model.path)));
   print(fmt::format("parameters   {} ({}), {} read per token ({})\n", model.n_parameters,
@@ -121,8 +139,8 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
   print(fmt::format("stored       {}, {:.2f} bits per weight\n", bytes_text(model.stored.bytes),
                     model.stored.bits_per_weight()));
   print_layers(model.spec);
-  print(fmt::format("state        {} exact, {} fast, for any context length\n",
-                    bytes_text(model.state_exact_bytes), bytes_text(model.state_fast_bytes)));
+  print(fmt::format("state        {} exact, {} fast, for {}\n", bytes_text(model.state_exact_bytes),
+                    bytes_text(model.state_fast_bytes), lengths_of_state(model.spec)));
   print_tallies("parts", model.parts);
   print_tallies("formats", model.formats);
   if (!model.scales.empty()) print("scales\n");
@@ -132,10 +150,7 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
   print("fits\n");
   for (const DeviceFit& fit : fits_of(model.spec, model.weights))
     print(fmt::format("  {:<22}{}\n", fit.selector, fit_text(fit)));
-  print("config\n");
-  const Json config = Json::parse(model.spec.config);
-  for (const auto& [key, value] : config.items())
-    print(fmt::format("  {:<22}{}\n", key, value.dump()));
+  print_config(model.spec);
   if (wanted.tensors) {
     print("tensors\n");
     for (const FoundWeight& weight : model.weights)
