@@ -26,7 +26,8 @@ def fetch() -> Path:
     unfinished = FOLDER.with_name(FOLDER.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, package in (("sources", "node-llama-cpp"), ("libraries", f"@node-llama-cpp/{system}")):
+    packages = {"sources": "node-llama-cpp", "libraries": f"@node-llama-cpp/{system}"}
+    for name, package in packages.items():
         folder = unfinished / name
         folder.mkdir(parents=True)
         output_of(["npm", "pack", "--silent", "--pack-destination", folder, f"{package}@{VERSION}"])

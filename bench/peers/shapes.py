@@ -43,7 +43,7 @@ FAMILIES = {
 
 
 def shape_of(preset: str, inspected: dict) -> Shape:
-    """The shape of a preset, from the object that `bit-axon inspect --preset NAME --json` prints."""
+    """The shape of a preset, from what `bit-axon inspect --preset NAME --json` prints."""
     config = inspected["config"]
     common = {
         "family": FAMILIES[preset],
