@@ -83,8 +83,8 @@ def machine_rows(models: list[Model]) -> list[list[str]]:
 def page(title: str, facts: list[tuple[str, str]], models: list[Model],
          first_token: list[float]) -> str:
     lines = [f"# {title}", "", *table(["", ""], [list(fact) for fact in facts])]
-    lines += ["Each cell is the median over the rounds, with the range. A ratio or a share is taken",
-              "within a round. [bench/README.md](../README.md) says how it is measured.", ""]
+    lines += ["Each cell is the median over the rounds, with the range. A ratio or a share is",
+              "taken within a round. [bench/README.md](../README.md) says how it is measured.", ""]
     if any(model.peers for model in models):
         lines += ["## bit-axon and llama.cpp, tokens per second", "",
                   *table(["model", "test", "bit-axon", "llama.cpp", "ratio", "expected"],
