@@ -4,6 +4,7 @@
 #include "bitaxon/error.h"
 #include "cmd_run.h"
 #include "console.h"
+#include "conversation.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
 #include "platform/standard_streams.h"
@@ -11,73 +12,6 @@
 
 namespace bitaxon::tool {
 namespace {
-
-/// A conversation. It is kept as ids, which are never turned into text and back.
-class Conversation {
- public:
-  Conversation(const RunOptions& run, Session& session, State& state, GenerateOptions options)
-      : run_(run),
-        template_(wanted_template(run)),
-        session_(session),
-        state_(state),
-        options_(std::move(options)) {
-    base_ = state.position();
-    if (!run.no_stream)
-      options_.on_text = [](std::string_view text) {
-        print(text);
-        flush();
-      };
-  }
-
-  void reset() {
-    state_.reset();
-    base_ = 0;
-    history_.clear();
-  }
-
-  /// Answers one question. Returns false if the context has no room for the question.
-  bool answer(const std::string& question);
-
- private:
-  std::string template_text(const std::string& question) const;
-
-  const RunOptions& run_;
-  ChatTemplate template_;
-  Session& session_;
-  State& state_;
-  GenerateOptions options_;
-  std::int64_t base_ = 0;              ///< number of tokens in a loaded state, without known ids
-  std::vector<std::int32_t> history_;  ///< later ids; the last of them may not be fed yet
-};
-
-std::string Conversation::template_text(const std::string& question) const {
-  std::vector<ChatMessage> messages;
-  const bool opens = history_.empty();
-  const bool continues = state_.position() > 0 || !opens;
-  if (opens && !run_.system.empty()) messages.push_back({"system", run_.system});
-  messages.push_back({"user", question});
-  // turn_end() closes the turn of the previous answer, for whatever reason that answer ended.
-  return std::string(continues ? turn_end(template_) : "") + chat_prompt(messages, template_);
-}
-
-bool Conversation::answer(const std::string& question) {
-  session_.vocabulary->check_utf8("question", question);
-  const std::vector<std::int32_t> ids = session_.vocabulary->encode(template_text(question));
-  const auto total = base_ + std::ssize(history_) + std::ssize(ids);
-  if (total >= session_.model.context()) return false;
-  history_.insert(history_.end(), ids.begin(), ids.end());
-  // If Ctrl-C interrupted the feeding of an earlier prompt, the rest of that prompt is fed first.
-  const auto fed = static_cast<std::size_t>(state_.position() - base_);
-  const GenerateResult result =
-      generate(session_.model, state_, &*session_.vocabulary,
-               std::span<const std::int32_t>(history_).subspan(fed), options_);
-  if (run_.no_stream) print(result.text);
-  print("\n");
-  flush();
-  history_.insert(history_.end(), result.token_ids.begin(), result.token_ids.end());
-  if (!run_.output.quiet) note_dim(footer(result));
-  return !result.context_full;
-}
 
 constexpr const char* kHelp =
     "exit or quit (Ctrl-D, or Ctrl-C at an empty prompt) ends the chat; Ctrl-C ends an answer; "
@@ -101,12 +35,13 @@ bool ends_chat(std::string_view word) {
 
 }  // namespace
 
-int chat(const RunOptions& run, Session& session, State& state, const GenerateOptions& options) {
+int chat(const RunOptions& run, const ChatPrompt& prompt, Session& session, State& state,
+         const GenerateOptions& options) {
   if (!session.vocabulary)
     throw Error(ErrorKind::io, "chat: no tokenizer: name one with --tokenizer");
   std::atomic<bool>& interrupted = catch_interrupts();
   const bool terminal = is_terminal(Stream::standard_input);
-  Conversation conversation(run, session, state, options);
+  Conversation conversation(run, prompt, session, state, options);
   if (terminal && !run.output.quiet) note_dim(kHelp);
   InputLines lines;
   std::string line = run.prompt.empty() ? run.positional_prompt : run.prompt;

@@ -5,41 +5,54 @@
 #include <random>
 
 #include "bitaxon/error.h"
+#include "chat_prompt.h"
 #include "console.h"
 #include "formats/json.h"
+#include "generation_defaults.h"
 #include "id_list.h"
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/signals.h"
+#include "platform/terminal.h"
 #include "prompt.h"
+#include "thoughts.h"
 
 namespace bitaxon::tool {
 namespace {
 
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
-ChatMessage parse_message(const Json& item, const std::string& name, std::size_t index) {
-  const auto text_of = [&](const char* key) {
+Json system_message(const std::string& text) { return {{"role", "system"}, {"content", text}}; }
+
+/// The JSON of messages. Invalid UTF-8 is refused before anything is fed.
+std::string dumped(const Json& messages) {
+  return messages.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Checks that messages have what ChatML and lines of plain text need.
+void check_message(const Json& item, const std::string& name, std::size_t index) {
+  for (const char* key : {"role", "content"})
     if (!item.is_object() || !item.contains(key) || !item[key].is_string())
       throw Error(ErrorKind::format,
                   fmt::format("{}: message {}: expected an object with texts \"role\" and "
                               "\"content\", got {}",
                               name, index, printable(item.dump(-1, ' ', true), 60)));
-    return item[key].get<std::string>();
-  };
-  return {text_of("role"), text_of("content")};
 }
 
-std::vector<ChatMessage> read_messages(const std::string& path) {
-  const std::string name = printable_path(path);
-  const Json list = parse_json(read_whole_file(path, std::uint64_t{64} << 20), name);
+/// The text of a file with messages, with the system message in front.
+std::string read_messages(const RunOptions& run, const ChatPrompt& prompt) {
+  const std::string name = printable_path(run.messages);
+  std::string text = read_whole_file(run.messages, std::uint64_t{64} << 20);
+  const Json list = parse_json(text, name);
   if (!list.is_array() || list.empty())
     throw Error(ErrorKind::format,
                 fmt::format("{}: expected a JSON list of messages, got {}", name,
                             list.is_array() ? "an empty one" : list.type_name()));
-  std::vector<ChatMessage> messages;
-  for (const Json& item : list) messages.push_back(parse_message(item, name, messages.size()));
-  return messages;
+  if (prompt.is_built_in())
+    for (std::size_t i = 0; i < list.size(); ++i) check_message(list[i], name, i);
+  // The text is kept as it is, because parsing would change large numbers.
+  if (!run.system.empty()) text.insert(text.find('[') + 1, system_message(run.system).dump() + ",");
+  return text;
 }
 
 void check_combinations(const RunOptions& run) {
@@ -51,45 +64,53 @@ void check_combinations(const RunOptions& run) {
   if (run.chat && (!run.prompt_ids.empty() || !run.messages.empty()))
     throw UsageError("--chat: expected a text prompt or none, got --prompt-ids or --messages");
   if (run.chat && run.json) throw UsageError("--json: expected without --chat, got both");
-  if (!run.system.empty() && !run.chat && run.messages.empty())
-    throw UsageError("--system: expected with --chat or --messages, got neither");
-  if (!run.chat_template.empty() && !run.chat && run.messages.empty())
-    throw UsageError("--chat-template: expected with --chat or --messages, got neither");
-  wanted_template(run);
+  if (!run.chat_template.empty() && !run.prompt_ids.empty())
+    throw UsageError("--chat-template: expected without --prompt-ids, got both");
+  if (!run.thinking.empty() && run.thinking != "on" && run.thinking != "off")
+    throw UsageError(
+        fmt::format("--thinking: expected on or off, got \"{}\"", printable(run.thinking)));
   if (!run.save_state.empty()) check_writable("--save-state", run.save_state);
 }
 
 /// The text to generate from: from the flags, the template of messages, or stdin.
 struct Prompt {
   std::vector<std::int32_t> ids;  ///< the ids of --prompt-ids; empty without that flag
-  std::string text;
-  bool is_chat = false;  ///< the text is a turn of a chat
+  std::string text;               ///< a plain text
+  std::string messages;           ///< a JSON list of messages; empty for a plain text
 };
 
-/// Reads the prompt before a model is loaded.
-Prompt read_prompt(const RunOptions& run) {
-  if (!run.prompt_ids.empty()) return {parse_ids("--prompt-ids", run.prompt_ids), "", false};
-  if (!run.messages.empty()) {
-    std::vector<ChatMessage> messages = read_messages(run.messages);
-    if (!run.system.empty()) messages.insert(messages.begin(), {"system", run.system});
-    return {{}, chat_prompt(messages, wanted_template(run)), true};
-  }
+/// Reads the prompt before a model is loaded. `chat`: the template, if a plain prompt is a message.
+Prompt read_prompt(const RunOptions& run, const std::optional<ChatPrompt>& chat) {
+  if (!run.prompt_ids.empty()) return {parse_ids("--prompt-ids", run.prompt_ids), "", ""};
+  if (!run.messages.empty()) return {{}, "", read_messages(run, *chat)};
   std::string text = run.prompt.empty() ? run.positional_prompt : run.prompt;
-  if (text.empty() && !run.chat) text = read_prompt_from_stdin();
-  return {{}, std::move(text), false};
+  if (run.chat) return {};
+  if (text.empty()) text = read_prompt_from_stdin();
+  if (!chat) return {{}, std::move(text), ""};
+  Json messages = Json::array();
+  if (!run.system.empty()) messages.push_back(system_message(run.system));
+  messages.push_back({{"role", "user"}, {"content", text}});
+  return {{}, std::move(text), dumped(messages)};
 }
 
-/// The prompt in model ids. `continues` says that the state already holds a text. A template then
-/// first closes the last turn of that conversation. The tokenizer adds its tokens for the beginning
-/// only to a plain text that begins here, because a template writes them itself.
-std::vector<std::int32_t> prompt_ids(const RunOptions& run, const Prompt& prompt,
-                                     const Session& session, bool continues) {
-  if (!prompt.ids.empty()) return prompt.ids;
+/// What a command feeds first.
+struct Feed {
+  std::vector<std::int32_t> ids;
+  std::string text;  ///< empty for --prompt-ids
+};
+
+/// The prompt in model ids. `continues` says that the state already holds a text. The tokenizer adds
+/// its tokens for the beginning only to a plain text that begins here, because a template writes them
+/// itself.
+Feed feed_of(const Prompt& prompt, const std::optional<ChatPrompt>& chat, const Session& session,
+             bool continues) {
+  if (!prompt.ids.empty()) return {prompt.ids, ""};
   const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
   vocabulary.check_utf8("prompt", prompt.text);
-  const std::string_view before = prompt.is_chat && continues ? turn_end(wanted_template(run)) : "";
-  return vocabulary.encode(std::string(before) + prompt.text,
-                           {.add_special = !prompt.is_chat && !continues});
+  if (prompt.messages.empty())
+    return {vocabulary.encode(prompt.text, {.add_special = !continues}), prompt.text};
+  const ChatText text = chat->render(prompt.messages, true, continues);
+  return {chat_ids(vocabulary, text), text.text};
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,
@@ -130,15 +151,13 @@ void say_step(const StepCounts& step) {
 }
 
 int answer(const RunOptions& run, Session& session, State& state, GenerateOptions options,
-           const std::vector<std::int32_t>& prompt) {
+           const Feed& feed) {
   const bool streams = !run.json && !run.no_stream;
-  if (streams)
-    options.on_text = [](std::string_view text) {
-      print(text);
-      flush();
-    };
+  const std::function<void()> end_stream =
+      streams ? stream_text(options, feed.text) : std::function<void()>([] {});
   const GenerateResult result = generate(
-      session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, prompt, options);
+      session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, feed.ids, options);
+  end_stream();
   if (run.json) {
     print(result_json(session, options, result).dump(2, ' ', false) + "\n");
   } else {
@@ -156,17 +175,35 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
   return result.finish_reason == FinishReason::interrupted ? kInterrupted : kDone;
 }
 
+/// The template of a chat. Empty if the prompt is ids or a plain text.
+std::optional<ChatPrompt> chat_of(const RunOptions& run) {
+  const bool is_message = run.prompt_ids.empty() && ChatPrompt::applies_to_prompts(run);
+  if (run.chat || !run.messages.empty() || is_message) return ChatPrompt::wanted(run);
+  for (const auto& [flag, value] :
+       {std::pair{"--system", &run.system}, {"--thinking", &run.thinking}})
+    if (!value->empty())
+      throw UsageError(fmt::format("{}: expected with --chat or --messages, got neither", flag));
+  return std::nullopt;
+}
+
 int run_command(const RunOptions& run) {
   check_combinations(run);
   GenerateOptions options = generate_options(run);
   const int run_ahead =
       static_cast<int>(parse_integer("--run-ahead", run.run_ahead, 0, kMaxRunAhead));
   run.device.check();
-  const Prompt prompt = read_prompt(run);
+  const std::optional<ChatPrompt> chat_prompt = chat_of(run);
+  const Prompt prompt = read_prompt(run, chat_prompt);
 
   ModelOptions model = run.model;
-  if (run.chat || prompt.is_chat) model.chat_template = wanted_template(run);
+  if (chat_prompt) model.chat_template = chat_prompt->checked_tokens();
   Session session = open_session(model, run.device, run.output, {.run_ahead = run_ahead});
+  if (const auto folder = model_folder(run.model)) {
+    const std::string line = apply_generation_defaults(*folder, run, options);
+    if (!line.empty() && !run.output.quiet) note(line);
+  }
+  if (chat_prompt && !run.chat && run.messages.empty() && !run.output.quiet)
+    note("the prompt is a message of a chat; --chat-template none sends plain text");
   if (run.output.verbose) say_details(session, options);
   State state = session.model.new_state();
   if (!run.load_state.empty()) state.load(run.load_state);
@@ -175,14 +212,14 @@ int run_command(const RunOptions& run) {
     session.vocabulary->check_utf8("--system", run.system);
   }
   options.interrupted = &catch_interrupts();
-  if (run.chat) return chat(run, session, state, options);
+  if (run.chat) return chat(run, *chat_prompt, session, state, options);
   return answer(run, session, state, options,
-                prompt_ids(run, prompt, session, state.position() > 0));
+                feed_of(prompt, chat_prompt, session, state.position() > 0));
 }
 
 void add_sampler_options(Command& command, RunOptions& run) {
   const auto add = [&](const char* name, std::string& value, const std::string& help) {
-    command.add(name, value, help).show_default().type("N").not_empty();
+    run.flags.emplace(name, command.add(name, value, help).show_default().type("N").not_empty());
   };
   add("--max-tokens", run.max_tokens, "Most tokens to generate");
   add("--temperature", run.temperature, "Randomness of the draw; 0: the likeliest token");
@@ -207,8 +244,15 @@ void add_text_options(Command& command, RunOptions& run) {
   command.add("--system", run.system, "The system message of a chat").type("TEXT");
   command
       .add("--chat-template", run.chat_template,
-           "The template of a chat: chatml, or none for lines of plain text (default: chatml)")
-      .type("NAME")
+           "The template of a chat: a Jinja file, a tokenizer_config.json, chatml, or none for "
+           "plain "
+           "text (default: the model's own, else chatml)")
+      .type("FILE")
+      .not_empty();
+  command
+      .add("--thinking", run.thinking,
+           "Whether the model thinks before it answers: on or off (default: as the template says)")
+      .type("SWITCH")
       .not_empty();
   add_sampler_options(command, run);
   command.add("--stop", run.stop, "End the answer before this text; may be given several times")
@@ -249,11 +293,18 @@ GenerateOptions generate_options(const RunOptions& run) {
   return options;
 }
 
-ChatTemplate wanted_template(const RunOptions& run) {
-  if (run.chat_template.empty() || run.chat_template == "chatml") return ChatTemplate::chatml;
-  if (run.chat_template == "none") return ChatTemplate::none;
-  throw UsageError(fmt::format("--chat-template: expected chatml or none, got \"{}\"",
-                               printable(run.chat_template)));
+std::function<void()> stream_text(GenerateOptions& options, const std::string& prompt) {
+  const auto write = [](std::string_view text) {
+    print(text);
+    flush();
+  };
+  if (!wants_colour(Stream::standard_output)) {
+    options.on_text = write;
+    return [] {};
+  }
+  const auto dimmer = std::make_shared<ThoughtDimmer>(write, opens_thought(prompt));
+  options.on_text = [dimmer](std::string_view text) { dimmer->push(text); };
+  return [dimmer] { dimmer->finish(); };
 }
 
 std::string footer(const GenerateResult& result) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,12 @@ struct RunOptions {
   std::string max_tokens = "512", temperature = "0.6", top_k = "50", top_p = "0.95", min_p = "0",
               repetition_penalty = "1", seed, run_ahead = "2";
   std::vector<std::string> stop;
-  std::string save_state, load_state;
+  std::string save_state, load_state, thinking;
+  std::map<std::string, Flag> flags;  ///< the flags of the sampler
+  bool is_given(const std::string& flag) const {
+    const auto found = flags.find(flag);
+    return found != flags.end() && found->second.is_given();
+  }
   bool ignore_eos = false, no_stream = false, json = false, chat = false;
 };
 
@@ -27,13 +34,17 @@ struct RunOptions {
 /// provides a seed.
 GenerateOptions generate_options(const RunOptions& run);
 
-/// The template that --chat-template names; chatml without the flag. Throws UsageError.
-ChatTemplate wanted_template(const RunOptions& run);
-
 /// The line under an answer: "── 128 tokens · 42.3 tok/s · TTFT 180ms ──".
 std::string footer(const GenerateResult& result);
 
+class ChatPrompt;
+
 /// Answers questions until the input ends. Returns the exit status.
-int chat(const RunOptions& run, Session& session, State& state, const GenerateOptions& options);
+int chat(const RunOptions& run, const ChatPrompt& prompt, Session& session, State& state,
+         const GenerateOptions& options);
+
+/// Makes `options` stream the text to stdout, with thoughts dimmed on a terminal. `prompt` is the text
+/// before. The function that is returned ends the stream.
+std::function<void()> stream_text(GenerateOptions& options, const std::string& prompt);
 
 }  // namespace bitaxon::tool

@@ -10,7 +10,7 @@ _bit_axon() {
   local state='--save-state --load-state'
   local text='--quantize --context --prompt --max-tokens --temperature --top-k --top-p --min-p
     --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream --system
-    --chat-template'
+    --chat-template --thinking'
   local command='' flags='' files='' word
   COMPREPLY=()
 
@@ -35,8 +35,10 @@ _bit_axon() {
     --device | --a | --b) flags='auto cpu reference vulkan' ;;
     --precision) flags='exact fast' ;;
     --chat-template)
+      flags='chatml none'
       files=yes
       ;;
+    --thinking) flags='on off' ;;
     --quantize) flags='nf4 mlx' ;;
     --dtype) flags='f32 f16 bf16' ;;
     --format)

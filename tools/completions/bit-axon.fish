@@ -62,6 +62,7 @@ complete -c bit-axon -n "$text" -l no-stream -d 'Print the text when it is compl
 complete -c bit-axon -n "$run" -s c -l chat -d 'Answer questions, one per line'
 complete -c bit-axon -n "$text" -l system -x -d 'System message of a chat'
 complete -c bit-axon -n "$text" -l chat-template -r -F -a none -d 'Template of a chat'
+complete -c bit-axon -n "$text" -l thinking -x -a 'on off' -d 'Whether the model thinks before it answers'
 complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge evaluate template' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'

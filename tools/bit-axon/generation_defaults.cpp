@@ -1,0 +1,78 @@
+#include "generation_defaults.h"
+
+#include <limits>
+
+#include "bitaxon/error.h"
+#include "console.h"
+#include "formats/json.h"
+#include "formats/pointer_file.h"
+#include "platform/file.h"
+#include "platform/optional_file.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+class GenerationConfig {
+ public:
+  GenerationConfig(Json json, std::string name, const RunOptions& run)
+      : json_(std::move(json)), name_(std::move(name)), run_(run) {}
+
+  /// Sets `value` from `key`, unless `flag` is given or the key is missing or null.
+  template <class T>
+  void take(const char* key, const char* flag, double min, double max, T& value) {
+    if (run_.is_given(flag) || !json_.contains(key) || json_[key].is_null()) return;
+    const Json& number = json_[key];
+    const double wanted = number.is_number() ? number.get<double>() : -1;
+    if (!(wanted >= min && wanted <= max))
+      throw Error(ErrorKind::format, fmt::format("{}: {}: expected a number from {} to {}, got {}",
+                                                 name_, key, min, max, printable(number.dump())));
+    value = static_cast<T>(wanted);
+    say(fmt::format("{} {}", flag + 2, wanted));
+  }
+
+  /// Greedy decoding, if the file asks for it.
+  void take_do_sample(double& temperature) {
+    if (run_.is_given("--temperature") || !json_.contains("do_sample")) return;
+    if (!json_["do_sample"].is_boolean() || json_["do_sample"].get<bool>()) return;
+    temperature = 0;
+    say("no sampling");
+  }
+
+  std::string line() const {
+    return said_.empty() ? "" : fmt::format("sampling from generation_config.json: {}", said_);
+  }
+
+ private:
+  void say(const std::string& what) { said_ += (said_.empty() ? "" : ", ") + what; }
+
+  Json json_;
+  std::string name_;
+  const RunOptions& run_;
+  std::string said_;
+};
+
+}  // namespace
+
+std::string apply_generation_defaults(const std::filesystem::path& folder, const RunOptions& run,
+                                      GenerateOptions& options) {
+  const std::filesystem::path file = folder / "generation_config.json";
+  if (!optional_file_exists(file)) return "";
+  const std::string text = read_whole_file(file, kConfigLimits.max_bytes);
+  refuse_pointer_or_empty(text, file);
+  Json json = parse_json(text, file.string(), kConfigLimits);
+  if (!json.is_object()) return "";
+  SamplerParams& sampler = options.sampler;
+  GenerationConfig config(std::move(json), printable_path(file.string()), run);
+  config.take("temperature", "--temperature", 0, kNoLimit, sampler.temperature);
+  config.take_do_sample(sampler.temperature);
+  config.take("top_k", "--top-k", 0, 1e9, sampler.top_k);
+  config.take("top_p", "--top-p", 0, 1, sampler.top_p);
+  config.take("min_p", "--min-p", 0, 1, sampler.min_p);
+  config.take("repetition_penalty", "--repetition-penalty", 1e-3, 1e3, sampler.repetition_penalty);
+  return config.line();
+}
+
+}  // namespace bitaxon::tool

@@ -1,0 +1,29 @@
+// Shows the thoughts of a model, <think>...</think>, dimmed while they are streamed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace bitaxon::tool {
+
+class ThoughtDimmer {
+ public:
+  using Output = std::function<void(std::string_view)>;
+  /// `in_thought`: whether the text begins inside of a thought, which the prompt has opened.
+  ThoughtDimmer(Output output, bool in_thought);
+  /// Adds a piece of the text. A tag may be split among pieces.
+  void push(std::string_view text);
+  /// Writes what is held back, and ends the dimming.
+  void finish();
+
+ private:
+  Output output_;
+  bool in_thought_;
+  std::string held_;
+};
+
+/// Whether a prompt ends inside of a thought.
+bool opens_thought(std::string_view prompt);
+
+}  // namespace bitaxon::tool
