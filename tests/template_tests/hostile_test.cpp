@@ -79,9 +79,11 @@ TEST(HostileTemplate, CannotFillTheMemory) {
         "{{ ('a' * 10000).replace('a', 'b' * 10000) }}", "{{ '%9999999d' % 1 }}",
         "{{ '{:9999999}'.format(1) }}", "{{ [[1]] | tojson(indent=9999999) }}",
         "{{ 'a\\nb' | indent(9999999) }}", "{{ [1] | batch(99999999, 1) | list }}",
-        "{{ ('\\t' * 1000).expandtabs(100000) }}",
-        "{% macro m() %}{{ 'x' * 1000 * 1000 }}{{ m() }}{% endmacro %}{{ m() }}"})
+        "{{ ('\\t' * 1000).expandtabs(100000) }}"})
     expect_fault(source, "bytes of values");
+  // Either limit may be the first, because long texts take steps too.
+  expect_fault("{% macro m() %}{{ 'x' * 1000 * 1000 }}{{ m() }}{% endmacro %}{{ m() }}",
+               "expected at most");
   expect_fault("{{ 'x' * 10**30 }}", "too often");
   expect_fault("{{ '%1000000000d' % 1 }}", "expected a width of at most");
   expect_fault("{{ '{:1000000000}'.format(1) }}", "expected a width of at most");
