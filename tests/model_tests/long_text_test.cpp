@@ -54,7 +54,7 @@ TEST_P(LongText, NeedsNoMoreMemoryThanAShortText) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, LongText, testing::Values("mamba_a", "falcon_mamba_a"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& model) { return std::string(model.param); });
 
 }  // namespace
 }  // namespace bitaxon::test
