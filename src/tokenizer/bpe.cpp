@@ -122,21 +122,22 @@ void Bpe::encode_piece(std::string_view piece, Scratch& scratch) const {
 // for that, so they come before an unknown token that precedes them in the text. Hugging Face
 // tokenizers does the same (models/bpe/model.rs, merge_word).
 void Bpe::append_symbols(std::string_view piece, std::vector<std::int32_t>& symbols) const {
-  std::optional<std::int32_t> held;
+  constexpr std::int32_t kNone = -1;
+  std::int32_t held = kNone;
   for (std::size_t at = 0; at < piece.size();) {
     const Character c = first_character(piece.substr(at));
     const std::string_view text = piece.substr(at, c.length);
     at += c.length;
     if (const std::int32_t id = id_of_character(c.code, text); id >= 0) {
-      if (held) symbols.push_back(*held);
-      held.reset();
+      if (held != kNone) symbols.push_back(held);
+      held = kNone;
       symbols.push_back(id);
     } else if (!(file_.byte_fallback && append_bytes(text, symbols)) && file_.unknown_token) {
-      if (held && !file_.fuse_unknown) symbols.push_back(*held);
+      if (held != kNone && !file_.fuse_unknown) symbols.push_back(held);
       held = unknown_for(text);
     }
   }
-  if (held) symbols.push_back(*held);
+  if (held != kNone) symbols.push_back(held);
 }
 
 std::int32_t Bpe::id_of_character(char32_t code, std::string_view text) const {
