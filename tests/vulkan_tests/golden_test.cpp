@@ -84,6 +84,10 @@ std::vector<GoldenParam> family_params(bool brief) {
 
 INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGolden, testing::ValuesIn(params(golden_case_folders())),
                          param_name);
+INSTANTIATE_TEST_SUITE_P(Recorded, VulkanGoldenSplits, testing::ValuesIn(split_params(true)),
+                         param_name);
+INSTANTIATE_TEST_SUITE_P(ExhaustiveRecorded, VulkanGoldenSplits,
+                         testing::ValuesIn(split_params(false)), param_name);
 INSTANTIATE_TEST_SUITE_P(RecordedFamilies, VulkanGolden, testing::ValuesIn(family_params(true)),
                          param_name);
 INSTANTIATE_TEST_SUITE_P(ExhaustiveRecordedFamilies, VulkanGolden,
