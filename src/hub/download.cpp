@@ -61,16 +61,18 @@ void leave_out_other_weights(std::vector<ListedFile>& files, const DownloadWatch
   const bool has_readable = std::ranges::any_of(
       files, [](const ListedFile& file) { return file.name.ends_with(".safetensors"); });
   if (!has_readable) return;
-  const auto rest = std::ranges::partition(
-      files, [](const ListedFile& file) { return !matches(kOtherWeights, file.name); });
-  if (rest.empty()) return;
+  const auto rest = std::partition(files.begin(), files.end(), [](const ListedFile& file) {
+    return !matches(kOtherWeights, file.name);
+  });
+  const auto n_left_out = files.end() - rest;
+  if (n_left_out == 0) return;
   if (watch.note)
     watch.note(
         fmt::format("{} file{} in formats that are not read {} left out, such as \"{}\"; "
                     "--include \"*\" fetches all",
-                    rest.size(), rest.size() == 1 ? "" : "s", rest.size() == 1 ? "is" : "are",
-                    printable(rest.begin()->name)));
-  files.erase(rest.begin(), rest.end());
+                    n_left_out, n_left_out == 1 ? "" : "s", n_left_out == 1 ? "is" : "are",
+                    printable(rest->name)));
+  files.erase(rest, files.end());
 }
 
 std::vector<ListedFile> choose(const HubListing& listing, const DownloadRequest& request,

@@ -99,7 +99,9 @@ Sequence::Sequence(std::vector<Value> sequence_items, bool tuple)
 }
 
 Mapping::Mapping(Entries all) : depth(1) {
-  for (auto& [key, value] : all) {
+  for (auto& entry : all) {
+    Value& key = entry.first;
+    Value& value = entry.second;
     depth = checked_depth(std::max({depth, key.depth() + 1, value.depth() + 1}));
     const std::uint64_t hash = hash_of(key);
     const auto [first, last] = places_.equal_range(hash);

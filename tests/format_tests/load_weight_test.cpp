@@ -194,7 +194,8 @@ TEST_F(LoadStack, JoinsFloats) {
 TEST_F(LoadStack, JoinsAffineCodes) {
   std::vector<StoredTensor> tensors;
   for (const std::string name : {"e0", "e1"}) {
-    tensors.push_back(pattern(name + ".weight", DType::u32, {5, 9}, name[1]));
+    tensors.push_back(
+        pattern(name + ".weight", DType::u32, {5, 9}, static_cast<unsigned char>(name[1])));
     tensors.push_back(pattern(name + ".scales", DType::f16, {5, 3}, 3U));
     tensors.push_back(zeros(name + ".biases", DType::f16, {5, 3}));
   }
