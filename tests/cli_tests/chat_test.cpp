@@ -268,5 +268,13 @@ TEST(ChatCli, ReportsAFullContextAndContinuesAfterReset) {
   EXPECT_EQ(reset.out.substr(reset.out.size() - first.size()), first);
 }
 
+TEST(ChatCli, ReportsThatAQuestionDoesNotFitTheAskedContext) {
+  const Arguments chat = {"run", "--chat",  "--device",  "cpu", "--max-tokens", "4", "--seed",
+                          "1",   "--quiet", "--context", "48"};
+  const Finished full = run_well(chat, "Who?\n" + std::string(200, 'a') + "\nWho?\n");
+  EXPECT_NE(full.err.find("the context is full (48 tokens): /reset"), std::string::npos)
+      << full.describe();
+}
+
 }  // namespace
 }  // namespace bitaxon::test

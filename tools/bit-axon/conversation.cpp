@@ -108,7 +108,7 @@ bool Conversation::answer(const std::string& question) {
   messages.push_back({{"role", "user"}, {"content", question}});
   Plan next = plan(messages.dump());
   const auto total = base_ + std::ssize(next.ids) + static_cast<std::ptrdiff_t>(next.kept);
-  if (total >= session_.model.spec().max_seq_len) return false;
+  if (total >= session_.model.context()) return false;
   if (base_ > 0 && history_.empty() && prompt_.may_rewrite())
     points_.push_back({0, state_.snapshot()});
   go_back(next.kept);
