@@ -21,17 +21,11 @@ struct ValueRange {
 /// The range of a weight's random numbers. It makes the variance of products 1, and the decays and
 /// time steps like those of trained models. So activations neither vanish nor explode.
 ValueRange range_of(const WeightSlot& slot) {
+  constexpr ValueRange kFactors = {0.9, 1.1};
+  if (part_of(slot.key.id) == "norms") return kFactors;
   switch (slot.key.id) {
-    case WeightId::mixer_norm:
-    case WeightId::dt_norm:
-    case WeightId::b_norm:
-    case WeightId::c_norm:
-    case WeightId::query_norm:
-    case WeightId::key_norm:
-    case WeightId::feed_forward_norm:
-    case WeightId::final_norm:
     case WeightId::skip:
-      return {0.9, 1.1};
+      return kFactors;
     case WeightId::a_log:
       return {std::log(0.5), std::log(16.0)};
     case WeightId::dt_bias:
