@@ -161,7 +161,7 @@ void QuantizationConfig::check(const Checkpoint& checkpoint, const WeightSource&
 }
 
 std::string quantization_block(const Json& config) {
-  for (const char* key : {"quantization", "quantization_config"})
+  for (const char* key : kQuantizationKeys)
     if (config.is_object() && config.contains(key) && !config[key].is_null())
       return config[key].dump();
   return "";

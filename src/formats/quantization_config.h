@@ -3,6 +3,7 @@
 // each other is damaged or wrongly converted.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -16,6 +17,10 @@
 #include "formats/weight_source.h"
 
 namespace bitaxon {
+
+/// The keys of the block that describes the quantization. mlx writes the first key, the hub's tools
+/// write the second.
+inline constexpr std::array kQuantizationKeys = {"quantization", "quantization_config"};
 
 class QuantizationConfig {
  public:

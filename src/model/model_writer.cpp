@@ -295,7 +295,7 @@ std::string config_of(const ModelWrite& write) {
   // Other tools describe the stored formats in these keys. The old description would be wrong for
   // the new file. This program does not need one, because the tensors tell their formats.
   if (!same_forms) {
-    for (const char* key : {"quantization", "quantization_config"}) json.erase(key);
+    for (const char* key : kQuantizationKeys) json.erase(key);
     if (write.spec.quantizes_embedding) json.update(keys_of(write.edits));
   }
   return json.dump(2) + "\n";

@@ -8,6 +8,9 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
+#include "formats/quantization_config.h"
+#include "model/families/block_names.h"
+#include "model/families/config_reader.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -48,9 +51,6 @@ constexpr std::array kBooleanKeys = {
 };
 
 constexpr const char* kEpsKey = "rms_norm_eps";
-
-/// mlx writes the first key, the hub's tools write the second.
-constexpr std::array kQuantizationKeys = {"quantization", "quantization_config"};
 
 constexpr const char* kEndKey = "eos_token_id";
 
@@ -94,27 +94,6 @@ bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
   if (!value.is_number()) fail_key(name, key, "a number > 0", shown(value));
   config.rms_norm_eps = value.get<double>();
   return true;
-}
-
-/// The quantization method and the bits that `value` names, such as "gptq, 4 bits". Empty if
-/// `value` has neither.
-std::string quantization_of(const Json& value) {
-  if (!value.is_object()) return "";
-  std::string text;
-  if (value.contains("quant_method") && value["quant_method"].is_string())
-    text = printable(value["quant_method"].get<std::string>(), 40);
-  if (value.contains("bits") && value["bits"].is_number_integer())
-    text += fmt::format("{}{} bits", text.empty() ? "" : ", ", value["bits"].get<std::int64_t>());
-  return text;
-}
-
-/// The ids in a number or in a list of numbers. Other values are ignored.
-std::vector<std::int32_t> ids_of(const Json& value) {
-  std::vector<std::int32_t> ids;
-  for (const Json& id : value.is_array() ? value : Json::array({value}))
-    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= INT32_MAX)
-      ids.push_back(id.get<std::int32_t>());
-  return ids;
 }
 
 template <class Keys>
@@ -165,7 +144,7 @@ BitAxonConfig BitAxonConfig::read(const Json& json, std::string_view name,
   BitAxonConfig config;
   for (const auto& [key, value] : json.items()) {
     if (is_one_of(kQuantizationKeys, key)) {
-      if (config.quantization.empty()) config.quantization = quantization_of(value);
+      if (config.quantization.empty()) config.quantization = quantization_method(value);
     } else if (key == kEndKey) {
       config.eos_token_ids = ids_of(value);
     } else if (!read_key(config, key, value, name) && !is_one_of(kOtherKeys, key)) {
@@ -253,16 +232,9 @@ class Describer {
   }
 
   SelectiveScanSpec selective_scan() {
-    const std::string ssm = prefix_ + "ssm.";
-    name(WeightId::scan_in, ssm + "in_proj.weight");
-    name(WeightId::conv_taps, ssm + "conv1d.weight");
-    name(WeightId::conv_bias, ssm + "conv1d.bias");
-    name(WeightId::scan_params, ssm + "x_proj.weight");
-    name(WeightId::dt_weight, ssm + "dt_proj.weight");
-    name(WeightId::dt_bias, ssm + "dt_proj.bias");
-    name(WeightId::a_log, ssm + "A_log");
-    name(WeightId::skip, ssm + "D");
-    name(WeightId::scan_out, ssm + "out_proj.weight");
+    BlockNames names(spec_, block_, prefix_);
+    name_scan(names, "ssm.");
+    names.add(WeightId::conv_bias, {"ssm.conv1d.bias"});
     return {.d_inner = config_.d_inner(),
             .d_state = config_.ssm_d_state,
             .d_conv = config_.ssm_d_conv,
@@ -270,11 +242,8 @@ class Describer {
   }
 
   AttentionSpec attention() {
-    const std::string attention = prefix_ + "attention.";
-    name(WeightId::query, attention + "q_proj.weight");
-    name(WeightId::key, attention + "k_proj.weight");
-    name(WeightId::value, attention + "v_proj.weight");
-    name(WeightId::attention_out, attention + "o_proj.weight");
+    BlockNames names(spec_, block_, prefix_);
+    name_attention(names, "attention.");
     return {.n_heads = config_.num_heads,
             .n_kv_heads = config_.num_heads,
             .head_dim = config_.head_dim(),

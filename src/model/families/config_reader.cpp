@@ -6,6 +6,7 @@
 
 #include "bitaxon/error.h"
 #include "core/align.h"
+#include "formats/quantization_config.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -147,14 +148,8 @@ std::vector<std::int64_t> ConfigReader::integers(Names names) {
 }
 
 std::vector<std::int32_t> ConfigReader::ids(Names names) {
-  std::vector<std::int32_t> ids;
   const Found found = find(names);
-  if (found.value == nullptr) return ids;
-  const Json list = found.value->is_array() ? *found.value : Json::array({*found.value});
-  for (const Json& id : list)
-    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= INT32_MAX)
-      ids.push_back(id.get<std::int32_t>());
-  return ids;
+  return found.value == nullptr ? std::vector<std::int32_t>() : ids_of(*found.value);
 }
 
 std::optional<ConfigReader> ConfigReader::object(Names names) {
@@ -172,19 +167,52 @@ std::int64_t read_rank(ConfigReader& config, ConfigReader::Names names, std::int
   return config.size(names, divide_up(hidden_size, 16));
 }
 
+AttentionSpec read_heads(ConfigReader& config, std::int64_t hidden_size, std::int64_t n_kv_heads,
+                         std::optional<std::int64_t> head_dim) {
+  constexpr ConfigReader::Names kHeads = {"num_attention_heads"};
+  constexpr ConfigReader::Names kKvHeads = {"num_key_value_heads"};
+  constexpr ConfigReader::Names kHeadDim = {"head_dim"};
+  AttentionSpec attention;
+  attention.n_heads = config.size(kHeads, 32);
+  const bool is_null = config.is_null(kKvHeads.first);
+  attention.n_kv_heads = config.size(kKvHeads, is_null ? attention.n_heads : n_kv_heads);
+  if (attention.n_heads % attention.n_kv_heads != 0)
+    config.refuse(kKvHeads,
+                  fmt::format("a divisor of num_attention_heads ({})", attention.n_heads));
+  if (!head_dim && !config.has(kHeadDim) && hidden_size % attention.n_heads != 0)
+    config.refuse(kHeads, fmt::format("a divisor of hidden_size ({})", hidden_size));
+  attention.head_dim = config.size(kHeadDim, head_dim.value_or(hidden_size / attention.n_heads));
+  return attention;
+}
+
+void refuse_other_activation(ConfigReader& config) {
+  constexpr ConfigReader::Names kActivation = {"hidden_act"};
+  if (config.text(kActivation, "silu") != "silu")
+    config.refuse_unsupported(kActivation, "\"silu\"");
+}
+
+std::vector<std::int32_t> ids_of(const Json& value) {
+  std::vector<std::int32_t> ids;
+  for (const Json& id : value.is_array() ? value : Json::array({value}))
+    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= INT32_MAX)
+      ids.push_back(id.get<std::int32_t>());
+  return ids;
+}
+
+std::string quantization_method(const Json& block) {
+  if (!block.is_object()) return "";
+  std::string text;
+  if (const auto method = block.find("quant_method"); method != block.end() && method->is_string())
+    text = printable(method->get<std::string>(), 40);
+  if (const auto bits = block.find("bits"); bits != block.end() && bits->is_number_integer())
+    text += fmt::format("{}{} bits", text.empty() ? "" : ", ", bits->get<std::int64_t>());
+  return text;
+}
+
 std::string quantization_of(const Json& config) {
-  // mlx writes the first key, the hub's tools write the second.
-  for (const char* key : {"quantization", "quantization_config"}) {
-    const auto block = config.find(key);
-    if (block == config.end() || !block->is_object()) continue;
-    std::string text;
-    if (const auto method = block->find("quant_method");
-        method != block->end() && method->is_string())
-      text = printable(method->get<std::string>(), 40);
-    if (const auto bits = block->find("bits"); bits != block->end() && bits->is_number_integer())
-      text += fmt::format("{}{} bits", text.empty() ? "" : ", ", bits->get<std::int64_t>());
-    if (!text.empty()) return text;
-  }
+  for (const char* key : kQuantizationKeys)
+    if (const auto block = config.find(key); block != config.end())
+      if (std::string text = quantization_method(*block); !text.empty()) return text;
   return "";
 }
 

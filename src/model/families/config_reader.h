@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bitaxon/model_spec.h"
 #include "formats/json.h"
 
 namespace bitaxon {
@@ -89,6 +90,21 @@ class ConfigReader {
 /// The width of a time step before its projection. The value "auto", which is the default, means
 /// hidden_size / 16, rounded up.
 std::int64_t read_rank(ConfigReader& config, ConfigReader::Names names, std::int64_t hidden_size);
+
+/// Heads of attention. A value null of num_key_value_heads means that every head has keys and values
+/// of its own. `head_dim` is the default of the key; empty: hidden_size / heads.
+AttentionSpec read_heads(ConfigReader& config, std::int64_t hidden_size, std::int64_t n_kv_heads,
+                         std::optional<std::int64_t> head_dim = std::nullopt);
+
+/// Refuses an activation other than SiLU. Throws Error(unsupported).
+void refuse_other_activation(ConfigReader& config);
+
+/// The ids in a number or in a list of numbers. Other values are ignored.
+std::vector<std::int32_t> ids_of(const Json& value);
+
+/// The quantization method and the bits in a block of a config.json, such as "gptq, 4 bits". Empty
+/// if the block has neither.
+std::string quantization_method(const Json& block);
 
 /// What a config.json says about quantization, such as "gptq, 4 bits". Empty if it says nothing.
 std::string quantization_of(const Json& config);

@@ -102,13 +102,12 @@ std::int64_t longest_text(const RotarySpec& rotary, std::int64_t max_positions) 
 class DecoderReader {
  public:
   DecoderReader(const Member& member, const Json& json, std::string_view name)
-      : member_(member), json_(json), config_(json, name) {}
+      : member_(member), config_(json, name) {}
 
   ModelSpec read() {
     ModelSpec spec;
     spec.family = member_.name;
-    if (config_.text({"hidden_act"}, "silu") != "silu")
-      config_.refuse_unsupported({"hidden_act"}, "\"silu\"");
+    refuse_other_activation(config_);
     spec.vocab_size = config_.integer({"vocab_size"}, 151936, 1, SizeLimit::kVocabulary);
     spec.d_model = spec.d_embedding = config_.size({"hidden_size"}, member_.hidden_size);
     spec.norm_eps = config_.positive({"rms_norm_eps"}, 1e-6);
@@ -119,7 +118,8 @@ class DecoderReader {
     n_layers_ = config_.integer({"num_hidden_layers"}, member_.n_layers, 1, SizeLimit::kLayers);
     const std::int64_t max_positions =
         config_.integer({"max_position_embeddings"}, 32768, 1, SizeLimit::kPositions);
-    read_attention(spec.d_model);
+    attention_ = read_heads(config_, spec.d_model, member_.n_kv_heads, member_.head_dim);
+    if (!member_.always_has_bias) has_bias_ = config_.boolean({"attention_bias"}, false);
     attention_.rotary = RotaryReader(config_, attention_.head_dim, max_positions).read();
     spec.max_seq_len = longest_text(*attention_.rotary, max_positions);
     read_windows();
@@ -130,30 +130,10 @@ class DecoderReader {
     spec.names[{WeightId::final_norm}] = {"model.norm.weight"};
     spec.names[{WeightId::head}] = {"lm_head.weight"};
     spec.config = config_.known();
-    spec.quantization = quantization_of(json_);
     return spec;
   }
 
  private:
-  void read_attention(std::int64_t hidden_size) {
-    constexpr ConfigReader::Names kHeads = {"num_attention_heads"};
-    constexpr ConfigReader::Names kKvHeads = {"num_key_value_heads"};
-    attention_.n_heads = config_.size(kHeads, 32);
-    // The value null means that every head has keys and values of its own.
-    const bool is_null = config_.is_null(kKvHeads.first);
-    attention_.n_kv_heads =
-        config_.size(kKvHeads, is_null ? attention_.n_heads : member_.n_kv_heads);
-    if (attention_.n_heads % attention_.n_kv_heads != 0)
-      config_.refuse(kKvHeads,
-                     fmt::format("a divisor of num_attention_heads ({})", attention_.n_heads));
-    const bool derived = !member_.head_dim && !config_.has({"head_dim"});
-    if (derived && hidden_size % attention_.n_heads != 0)
-      config_.refuse(kHeads, fmt::format("a divisor of hidden_size ({})", hidden_size));
-    attention_.head_dim =
-        config_.size({"head_dim"}, member_.head_dim.value_or(hidden_size / attention_.n_heads));
-    if (!member_.always_has_bias) has_bias_ = config_.boolean({"attention_bias"}, false);
-  }
-
   /// Finds the layers that attend to a window.
   void read_windows() {
     constexpr ConfigReader::Names kTypes = {"layer_types"};
@@ -243,7 +223,6 @@ class DecoderReader {
   }
 
   const Member& member_;
-  const Json& json_;
   ConfigReader config_;
   AttentionSpec attention_;
   DenseSpec dense_;

@@ -9,6 +9,7 @@
 #include "formats/json.h"
 #include "formats/quantization_config.h"
 #include "model/families/bit_axon.h"
+#include "model/families/config_reader.h"
 #include "model/families/decoder.h"
 #include "model/families/jamba.h"
 #include "model/families/mamba.h"
@@ -63,7 +64,10 @@ ModelSpec describe_model(std::string_view json, std::string_view name,
   for (const Family& family : families()) {
     if (family.model_type == type) {
       ModelSpec spec = family.describe(config, name, warnings);
-      if (type != kBitAxon) spec.quantization_block = quantization_block(config);
+      if (type != kBitAxon) {
+        spec.quantization = quantization_of(config);
+        spec.quantization_block = quantization_block(config);
+      }
       return spec;
     }
     known.push_back(family.model_type);

@@ -24,13 +24,12 @@ struct Periodic {
 class JambaReader {
  public:
   JambaReader(const Json& json, std::string_view name, std::vector<std::string>& warnings)
-      : json_(json), config_(json, name), warnings_(warnings) {}
+      : config_(json, name), warnings_(warnings) {}
 
   ModelSpec read() {
     ModelSpec spec;
     spec.family = "jamba";
-    if (config_.text({"hidden_act"}, "silu") != "silu")
-      config_.refuse_unsupported({"hidden_act"}, "\"silu\"");
+    refuse_other_activation(config_);
     spec.vocab_size = config_.integer({"vocab_size"}, 65536, 1, SizeLimit::kVocabulary);
     spec.d_model = spec.d_embedding = config_.size({"hidden_size"}, 4096);
     spec.max_seq_len =
@@ -49,7 +48,6 @@ class JambaReader {
     spec.names[{WeightId::final_norm}] = {"model.final_layernorm.weight"};
     spec.names[{WeightId::head}] = {"lm_head.weight"};
     spec.config = config_.known();
-    spec.quantization = quantization_of(json_);
     return spec;
   }
 
@@ -64,17 +62,7 @@ class JambaReader {
   }
 
   void read_attention(std::int64_t hidden_size) {
-    constexpr ConfigReader::Names kHeads = {"num_attention_heads"};
-    constexpr ConfigReader::Names kKvHeads = {"num_key_value_heads"};
-    attention_.n_heads = config_.size(kHeads, 32);
-    const bool is_null = config_.is_null(kKvHeads.first);
-    attention_.n_kv_heads = config_.size(kKvHeads, is_null ? attention_.n_heads : 8);
-    if (attention_.n_heads % attention_.n_kv_heads != 0)
-      config_.refuse(kKvHeads,
-                     fmt::format("a divisor of num_attention_heads ({})", attention_.n_heads));
-    if (!config_.has({"head_dim"}) && hidden_size % attention_.n_heads != 0)
-      config_.refuse(kHeads, fmt::format("a divisor of hidden_size ({})", hidden_size));
-    attention_.head_dim = config_.size({"head_dim"}, hidden_size / attention_.n_heads);
+    attention_ = read_heads(config_, hidden_size, 8);
     if (config_.has({"sliding_window"}))
       warnings_.push_back(
           fmt::format("{}: sliding_window is ignored, because Jamba attends to all "
@@ -163,7 +151,6 @@ class JambaReader {
     names.add(WeightId::scan_out_bias, {"mamba.out_proj.bias"});
   }
 
-  const Json& json_;
   ConfigReader config_;
   std::vector<std::string>& warnings_;
   AttentionSpec attention_;

@@ -18,13 +18,12 @@ class MambaReader {
  public:
   MambaReader(bool is_falcon, const Json& json, std::string_view name,
               std::vector<std::string>& warnings)
-      : is_falcon_(is_falcon), json_(json), config_(json, name), warnings_(warnings) {}
+      : is_falcon_(is_falcon), config_(json, name), warnings_(warnings) {}
 
   ModelSpec read() {
     ModelSpec spec;
     spec.family = is_falcon_ ? "falcon_mamba" : "mamba";
-    if (config_.text({"hidden_act"}, "silu") != "silu")
-      config_.refuse_unsupported({"hidden_act"}, "\"silu\"");
+    refuse_other_activation(config_);
     spec.vocab_size = config_.integer({"vocab_size"}, 50280, 1, SizeLimit::kVocabulary);
     spec.d_model = spec.d_embedding = config_.size({"hidden_size", "d_model"}, 768);
     spec.max_seq_len = SizeLimit::kPositions;  // the state has the same size at every position
@@ -39,7 +38,6 @@ class MambaReader {
     spec.names[{WeightId::final_norm}] = {"backbone.norm_f.weight"};
     spec.names[{WeightId::head}] = {"lm_head.weight"};
     spec.config = config_.known();
-    spec.quantization = quantization_of(json_);
     return spec;
   }
 
@@ -102,7 +100,6 @@ class MambaReader {
   }
 
   bool is_falcon_;
-  const Json& json_;
   ConfigReader config_;
   std::vector<std::string>& warnings_;
   SelectiveScanSpec scan_;
