@@ -18,12 +18,6 @@ namespace {
 /// The number of elements that are unpacked at a time. A multiple of 32.
 constexpr std::int64_t kPieceElements = 1 << 20;
 
-void read_tensor(const Checkpoint& checkpoint, const TensorInfo* tensor, std::span<std::byte> to) {
-  if (tensor == nullptr) return;
-  checkpoint.read_ahead(*tensor);
-  checkpoint.read(*tensor, to);
-}
-
 /// Reads a tensor of codes in pieces. `bits` is the size of a code. Calls use(first, n, bytes) for
 /// the codes [first, first + n).
 template <class Use>
@@ -85,29 +79,18 @@ void load_mxfp8(const Checkpoint& checkpoint, const WeightSource& source, const 
                  });
 }
 
-/// Reads the parts of a weight that stays in its stored form.
-void load_as_stored(const Checkpoint& checkpoint, const WeightSource& source,
-                    const WritableParts& to) {
-  read_tensor(checkpoint, source.data, to.data);
-  read_tensor(checkpoint, source.scales, to.scales);
-  read_tensor(checkpoint, source.biases, to.biases);
-  read_tensor(checkpoint, source.quant_map, to.quant_map);
-  read_tensor(checkpoint, source.nested_scales, to.nested_scales);
-  read_tensor(checkpoint, source.nested_quant_map, to.nested_quant_map);
-}
-
 /// Whether the scales of a matrix in a stack become F32.
 bool loses_nesting(const WeightDesc& desc) {
   return desc.format == WeightFormat::codebook && desc.nested && has_stored_table(desc);
 }
 
-/// Does the same as load_as_stored(), but computes the scales.
+/// Does the same as read_parts(), but computes the scales.
 void load_without_nesting(const Checkpoint& checkpoint, const WeightSource& source,
                           const WritableParts& to) {
   WeightSource scales_only = source;
   scales_only.data = nullptr;
   LoadedWeight nested;
-  load_as_stored(checkpoint, scales_only, lay_out(source.desc, nested));
+  read_parts(checkpoint, scales_only, lay_out(source.desc, nested));
   read_tensor(checkpoint, source.data, to.data);
   std::ranges::copy(nested.parts.quant_map, to.quant_map.begin());
   const auto n_blocks = static_cast<std::int64_t>(to.scales.size() / sizeof(float));
@@ -125,7 +108,7 @@ void load_parts(const Checkpoint& checkpoint, const WeightSource& source, const 
   else if (desc.format == WeightFormat::mxfp8)
     load_mxfp8(checkpoint, source, to);
   else
-    load_as_stored(checkpoint, source, to);
+    read_parts(checkpoint, source, to);
 }
 
 [[noreturn]] void fail(ErrorKind kind, const WeightDesc& desc, std::string_view what) {

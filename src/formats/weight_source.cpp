@@ -151,20 +151,24 @@ WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into) {
   return writable;
 }
 
+void read_tensor(const Checkpoint& checkpoint, const TensorInfo* tensor, std::span<std::byte> to) {
+  if (tensor == nullptr) return;
+  checkpoint.read_ahead(*tensor);
+  checkpoint.read(*tensor, to);
+}
+
+void read_parts(const Checkpoint& checkpoint, const WeightSource& source, const WritableParts& to) {
+  read_tensor(checkpoint, source.data, to.data);
+  read_tensor(checkpoint, source.scales, to.scales);
+  read_tensor(checkpoint, source.biases, to.biases);
+  read_tensor(checkpoint, source.quant_map, to.quant_map);
+  read_tensor(checkpoint, source.nested_scales, to.nested_scales);
+  read_tensor(checkpoint, source.nested_quant_map, to.nested_quant_map);
+}
+
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into) {
   BX_ASSERT(source.matrices.empty(), "load_weight reads separate matrices");
-  const WritableParts to = lay_out(source.desc, into);
-  const auto read = [&](const TensorInfo* tensor, std::span<std::byte> part) {
-    if (tensor == nullptr) return;
-    checkpoint.read_ahead(*tensor);
-    checkpoint.read(*tensor, part);
-  };
-  read(source.data, to.data);
-  read(source.scales, to.scales);
-  read(source.biases, to.biases);
-  read(source.quant_map, to.quant_map);
-  read(source.nested_scales, to.nested_scales);
-  read(source.nested_quant_map, to.nested_quant_map);
+  read_parts(checkpoint, source, lay_out(source.desc, into));
 }
 
 namespace {

@@ -64,6 +64,10 @@ struct WritableParts {
 /// bytes.
 WritableParts lay_out(const WeightDesc& desc, LoadedWeight& into);
 
+/// Reads a tensor. Does nothing if it is null.
+void read_tensor(const Checkpoint& checkpoint, const TensorInfo* tensor, std::span<std::byte> to);
+/// Reads every part of a weight in its stored form. Leaves out parts whose tensor is null.
+void read_parts(const Checkpoint& checkpoint, const WeightSource& source, const WritableParts& to);
 /// Reads every part of a weight, in its stored form, into `into`. The matrices of the weight must not
 /// be separate weights. The storage of `into` is reused as in lay_out().
 void read_weight(const Checkpoint& checkpoint, const WeightSource& source, LoadedWeight& into);
