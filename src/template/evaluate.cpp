@@ -161,18 +161,13 @@ Value Interpreter::evaluate(const Expression& expression, Env& env) {
       return evaluate_mapping(expression, env);
     case E::call:
       return evaluate_call(expression, env, nullptr);
-    case E::filter: {
-      Arguments arguments;
-      arguments.positional.push_back(part(0));
-      evaluate_arguments(expression.arguments, env, arguments);
-      line_ = expression.line;
-      return apply_filter(*this, expression.name, arguments);
-    }
+    case E::filter:
     case E::test: {
       Arguments arguments;
       arguments.positional.push_back(part(0));
       evaluate_arguments(expression.arguments, env, arguments);
       line_ = expression.line;
+      if (expression.kind == E::filter) return apply_filter(*this, expression.name, arguments);
       return apply_test(*this, expression.name, arguments);
     }
     case E::binary: {
