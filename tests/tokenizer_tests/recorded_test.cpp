@@ -46,25 +46,28 @@ void expect_texts(const Tokenizer& tokenizer, const json& recorded, const Ids& i
   EXPECT_EQ(streamed(tokenizer, ids, true), skipped) << recorded;
 }
 
+/// Expects what the library made of a text.
+void expect_recorded(const Tokenizer& tokenizer, const json& recorded) {
+  const auto text = recorded["text"].get<std::string>();
+  const Ids ids = recorded["ids"].get<Ids>();
+  EXPECT_EQ(tokenizer.encode(text), ids) << recorded;
+  EXPECT_EQ(tokenizer.encode(text, {.add_special = true}), recorded["ids_special"].get<Ids>())
+      << recorded;
+  if (recorded.contains("ids_special_as_text")) {
+    EXPECT_EQ(tokenizer.encode(text, {.special_as_text = true}),
+              recorded["ids_special_as_text"].get<Ids>())
+        << recorded;
+  }
+  expect_texts(tokenizer, recorded, ids);
+}
+
 class Recorded : public testing::TestWithParam<const char*> {};
 
 TEST_P(Recorded, EncodesAndDecodesAsTheLibraryDid) {
   const Tokenizer tokenizer = Tokenizer::load(folder(GetParam()) / "tokenizer.json");
   const json cases = read(GetParam(), "cases.json");
   ASSERT_GT(cases.size(), 150U);
-  for (const json& recorded : cases) {
-    const auto text = recorded["text"].get<std::string>();
-    const Ids ids = recorded["ids"].get<Ids>();
-    EXPECT_EQ(tokenizer.encode(text), ids) << recorded;
-    EXPECT_EQ(tokenizer.encode(text, {.add_special = true}), recorded["ids_special"].get<Ids>())
-        << recorded;
-    if (recorded.contains("ids_special_as_text")) {
-      EXPECT_EQ(tokenizer.encode(text, {.special_as_text = true}),
-                recorded["ids_special_as_text"].get<Ids>())
-          << recorded;
-    }
-    expect_texts(tokenizer, recorded, ids);
-  }
+  for (const json& recorded : cases) expect_recorded(tokenizer, recorded);
 }
 
 TEST_P(Recorded, DecodesIdsThatAreNoTextAsTheLibraryDid) {
@@ -106,19 +109,7 @@ TEST_P(RecordedModel, EncodesAndDecodesAsSentencePieceDid) {
 // gives the ids of the tokenizer.json.
 TEST(RecordedTokenizerConfig, JambasModelIsAsGoodAsItsTokenizerJson) {
   const Tokenizer tokenizer = Tokenizer::load(folder("jamba") / "tokenizer.model");
-  for (const json& recorded : read("jamba", "cases.json")) {
-    const auto text = recorded["text"].get<std::string>();
-    const Ids ids = recorded["ids"].get<Ids>();
-    EXPECT_EQ(tokenizer.encode(text), ids) << recorded;
-    EXPECT_EQ(tokenizer.encode(text, {.add_special = true}), recorded["ids_special"].get<Ids>())
-        << recorded;
-    if (recorded.contains("ids_special_as_text")) {
-      EXPECT_EQ(tokenizer.encode(text, {.special_as_text = true}),
-                recorded["ids_special_as_text"].get<Ids>())
-          << recorded;
-    }
-    expect_texts(tokenizer, recorded, ids);
-  }
+  for (const json& recorded : read("jamba", "cases.json")) expect_recorded(tokenizer, recorded);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, RecordedModel, testing::Values("jamba", "spm_prepend"),
