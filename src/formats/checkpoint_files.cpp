@@ -9,8 +9,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/foreign_format.h"
-#include "formats/json.h"
-#include "formats/pointer_file.h"
+#include "formats/json_file.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
 #include "platform/printable.h"
@@ -45,9 +44,7 @@ std::vector<fs::path> files_by_extension(const fs::path& directory) {
 }
 
 WeightMap read_index(const fs::path& index) {
-  const std::string text = read_whole_file(index, JsonLimits{}.max_bytes);
-  refuse_pointer_or_empty(text, index);
-  const Json json = parse_json(text, index.string());
+  const Json json = read_json_file(index);
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
     fail(ErrorKind::format, index, "expected an object with an object \"weight_map\"");
   WeightMap map;

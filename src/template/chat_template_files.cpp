@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "bitaxon/chat_template.h"
-#include "formats/json.h"
+#include "formats/json_file.h"
 #include "formats/pointer_file.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
@@ -18,17 +18,10 @@ using Templates = std::vector<NamedTemplate>;
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr std::size_t kMaxTemplateFile = std::size_t{4} << 20;
 
-Json read_config(const fs::path& file) {
-  const JsonLimits limits;
-  const std::string text = read_whole_file(file, limits.max_bytes);
-  refuse_pointer_or_empty(text, file);
-  return parse_json(text, file.string(), limits);
-}
-
 /// The tokenizer_config.json of a model folder. Null if there is none.
 Json tokenizer_config_of(const fs::path& folder) {
   const fs::path file = folder / kTokenizerConfig;
-  return optional_file_exists(file) ? read_config(file) : Json();
+  return optional_file_exists(file) ? read_json_file(file) : Json();
 }
 
 /// The text of a token: a string, or an object with its content.
@@ -100,7 +93,7 @@ JinjaTemplate JinjaTemplate::load(const fs::path& file) {
     impl.templates = checked(read_jinja(file), file);
     return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
   }
-  const Json config = read_config(file);
+  const Json config = read_json_file(file);
   impl.templates = checked(templates_of(config, file), file);
   if (impl.templates->empty()) fail_template(impl.origin, "expected a chat_template, got none");
   impl.bos = token_text(config, "bos_token");

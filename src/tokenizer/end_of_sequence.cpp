@@ -4,9 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "formats/json.h"
-#include "formats/pointer_file.h"
-#include "platform/file.h"
+#include "formats/json_file.h"
 #include "platform/optional_file.h"
 
 namespace bitaxon {
@@ -40,10 +38,7 @@ class Ends {
 
   void add_named_in(const fs::path& file) {
     if (!optional_file_exists(file)) return;
-    const JsonLimits limits;
-    const std::string text = read_whole_file(file, limits.max_bytes);
-    refuse_pointer_or_empty(text, file);
-    const Json json = parse_json(text, file.string(), limits);
+    const Json json = read_json_file(file);
     if (!json.is_object()) return;
     add_values(json, "eos_token", token_named);
     add_values(json, "eos_token_id", id_named);

@@ -5,8 +5,7 @@
 #include <charconv>
 #include <unordered_set>
 
-#include "formats/pointer_file.h"
-#include "platform/file.h"
+#include "formats/json_file.h"
 #include "platform/optional_file.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/component_json.h"
@@ -62,10 +61,7 @@ std::optional<std::string> read_beginning(const Json& json, const Place& place) 
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "tokenizer_config.json";
   if (!optional_file_exists(file)) return {};
-  const JsonLimits limits;
-  const std::string text = read_whole_file(file, limits.max_bytes);
-  refuse_pointer_or_empty(text, file);
-  const Json json = parse_json(text, file.string(), limits);
+  const Json json = read_json_file(file);
   if (!json.is_object()) return {};
   const Place place{file.string()};
   return {read_added_tokens(field(json, "added_tokens_decoder"), place.at("added_tokens_decoder")),

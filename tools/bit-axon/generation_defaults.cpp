@@ -4,9 +4,7 @@
 
 #include "bitaxon/error.h"
 #include "console.h"
-#include "formats/json.h"
-#include "formats/pointer_file.h"
-#include "platform/file.h"
+#include "formats/json_file.h"
 #include "platform/optional_file.h"
 #include "platform/printable.h"
 
@@ -60,9 +58,7 @@ std::string apply_generation_defaults(const std::filesystem::path& folder, const
                                       GenerateOptions& options) {
   const std::filesystem::path file = folder / "generation_config.json";
   if (!optional_file_exists(file)) return "";
-  const std::string text = read_whole_file(file, kConfigLimits.max_bytes);
-  refuse_pointer_or_empty(text, file);
-  Json json = parse_json(text, file.string(), kConfigLimits);
+  Json json = read_json_file(file, kConfigLimits);
   if (!json.is_object()) return "";
   SamplerParams& sampler = options.sampler;
   GenerationConfig config(std::move(json), printable_path(file.string()), run);
