@@ -6,7 +6,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/generate.h"
 #include "platform/printable.h"
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 #include "tokenizer/vocab_mapping.h"
 
 namespace bitaxon {

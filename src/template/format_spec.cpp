@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "platform/utf8.h"
 #include "template/formatting.h"
 #include "template/numbers.h"
 #include "template/printing.h"
@@ -103,7 +104,7 @@ TextRef character_of(const Value& value) {
   const std::int64_t c = value.is_integral() ? value.as_integer().clamped() : -1;
   if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) throw Fault("%c requires int or char");
   std::string text;
-  append_utf8(text, static_cast<char32_t>(c));
+  append_character(text, static_cast<char32_t>(c));
   return make_text(text);
 }
 
@@ -185,7 +186,7 @@ TextRef padded(const Text& text, const FormatSpec& spec, char default_align) {
     return std::make_shared<const Text>(text.bytes(), text.input(), text.is_markup());
   const auto missing = static_cast<std::size_t>(spec.width - text.length());
   std::string fill;
-  append_utf8(fill, spec.fill);
+  append_character(fill, spec.fill);
   const TextRef unit = make_text(fill);
   const auto pad = [&](std::size_t count) {
     std::string all;

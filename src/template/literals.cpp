@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "platform/utf8.h"
 #include "template/lexer.h"
 #include "template/text.h"
 
@@ -36,7 +37,7 @@ char32_t hexadecimal(std::string_view text, std::size_t at, std::size_t count, i
 
 void append_escape(std::string& result, char32_t c, int line) {
   if (c >= 0xd800 && c < 0xe000) fail_at(line, "a surrogate in a string is not supported");
-  append_utf8(result, c);
+  append_character(result, c);
 }
 
 /// Appends the character of the escape behind a backslash at `at`. Returns the place behind it.
@@ -58,7 +59,7 @@ std::size_t read_escape(std::string& result, std::string_view text, std::size_t 
     std::size_t end = at;
     for (; end < at + 3 && end < text.size() && is_digit_of(text[end], 8); ++end)
       value = value * 8 + static_cast<char32_t>(text[end] - '0');
-    append_utf8(result, value);
+    append_character(result, value);
     return end;
   }
   if (c == 'N') fail_at(line, "characters by their names in a string are not supported");

@@ -81,7 +81,6 @@ TextRef derived(const Text& text, std::string bytes);
 
 /// The code points of valid UTF-8.
 std::u32string code_points(std::string_view text);
-void append_utf8(std::string& text, char32_t code_point);
 /// The code point that begins at byte `at`; moves `at` behind it.
 char32_t next_code_point(std::string_view text, std::size_t& at);
 

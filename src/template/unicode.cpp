@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "platform/utf8.h"
 #include "template/special_casing.h"
 #include "template/text.h"
 
@@ -48,17 +49,17 @@ const SpecialCasing* special(char32_t c) {
 }
 
 void append_all(std::string& text, std::u32string_view code_points) {
-  for (const char32_t c : code_points) append_utf8(text, c);
+  for (const char32_t c : code_points) append_character(text, c);
 }
 
 void append_upper(std::string& text, char32_t c) {
   if (const SpecialCasing* casing = special(c)) return append_all(text, casing->upper);
-  append_utf8(text, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
+  append_character(text, static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
 }
 
 void append_title(std::string& text, char32_t c) {
   if (const SpecialCasing* casing = special(c)) return append_all(text, casing->title);
-  append_utf8(text, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
+  append_character(text, static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))));
 }
 
 bool is_cased(char32_t c) { return is_upper(c) || is_lower(c) || is_title(c); }
@@ -94,9 +95,9 @@ bool is_final_sigma(const std::u32string& text, std::size_t at) {
 
 void append_lower(std::string& text, const std::u32string& all, std::size_t at) {
   const char32_t c = all[at];
-  if (c == 0x3a3) return append_utf8(text, is_final_sigma(all, at) ? 0x3c2 : 0x3c3);
+  if (c == 0x3a3) return append_character(text, is_final_sigma(all, at) ? 0x3c2 : 0x3c3);
   if (c == 0x130) return append_all(text, U"i\x307");
-  append_utf8(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+  append_character(text, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
 }
 
 }  // namespace
@@ -171,7 +172,7 @@ std::string case_swapped(std::string_view text) {
     else if (is_lower(all[at]))
       append_upper(result, all[at]);
     else
-      append_utf8(result, all[at]);
+      append_character(result, all[at]);
   }
   return result;
 }
@@ -184,7 +185,7 @@ std::string case_folded(std::string_view text) {
     const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), folded,
                                                            8, UTF8PROC_CASEFOLD, &boundary);
     for (utf8proc_ssize_t i = 0; i < count && i < 8; ++i)
-      append_utf8(result, static_cast<char32_t>(folded[i]));
+      append_character(result, static_cast<char32_t>(folded[i]));
   }
   return result;
 }

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "platform/utf8.h"
 #include "tokenizer/unicode_classes.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "bitaxon/error.h"
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 
 namespace bitaxon {
 

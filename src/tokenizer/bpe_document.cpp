@@ -6,8 +6,8 @@
 
 #include "bitaxon/error.h"
 #include "platform/printable.h"
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

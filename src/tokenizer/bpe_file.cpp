@@ -6,11 +6,11 @@
 
 #include "bitaxon/error.h"
 #include "formats/json.h"
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/bpe_document.h"
 #include "tokenizer/component_json.h"
 #include "tokenizer/pipeline_file.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

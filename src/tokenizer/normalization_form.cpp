@@ -6,8 +6,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "platform/utf8.h"
 #include "tokenizer/unicode_versions.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

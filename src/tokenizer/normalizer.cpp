@@ -1,8 +1,8 @@
 #include "tokenizer/normalizer.h"
 
+#include "platform/utf8.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/unicode_classes.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "bitaxon/error.h"
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 
 namespace bitaxon {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "platform/utf8.h"
 #include "tokenizer/component_json.h"
 #include "tokenizer/unicode_classes.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

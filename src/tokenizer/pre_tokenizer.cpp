@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "platform/utf8.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/unicode_classes.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

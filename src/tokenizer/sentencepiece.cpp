@@ -7,8 +7,8 @@
 #include <limits>
 
 #include "bitaxon/error.h"
+#include "platform/utf8.h"
 #include "tokenizer/sentencepiece_file.h"
-#include "tokenizer/utf8.h"
 
 #ifdef BITAXON_WITH_SENTENCEPIECE
 #include <sentencepiece_processor.h>

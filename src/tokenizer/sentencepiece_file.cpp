@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bitaxon/error.h"
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 
 namespace bitaxon {
 

@@ -9,9 +9,9 @@
 #include <limits>
 
 #include "bitaxon/error.h"
+#include "platform/utf8.h"
 #include "tokenizer/oniguruma.h"
 #include "tokenizer/unicode_versions.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "platform/utf8.h"
 #include "tokenizer/bpe_model.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

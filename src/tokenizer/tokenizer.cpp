@@ -9,11 +9,11 @@
 #include "formats/pointer_file.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/end_of_sequence.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/tokenizer_config.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -7,9 +7,9 @@
 
 #include "formats/json_file.h"
 #include "platform/optional_file.h"
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/component_json.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 
 namespace bitaxon {
 

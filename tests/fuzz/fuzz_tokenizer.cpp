@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "bitaxon/error.h"
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/utf8.h"
 
 namespace {
 

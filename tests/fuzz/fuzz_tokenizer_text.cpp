@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "platform/utf8.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/utf8.h"
 
 namespace {
 

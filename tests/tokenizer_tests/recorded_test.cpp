@@ -8,9 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "bitaxon/tokenizer.h"
+#include "platform/utf8.h"
 #include "support/source_tree.h"
 #include "support/temporary_folder.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 namespace {

@@ -9,9 +9,9 @@
 #include "bitaxon/error.h"
 #include "bitaxon/tokenizer.h"
 #include "platform/file.h"
+#include "platform/utf8.h"
 #include "support/source_tree.h"
 #include "support/temporary_folder.h"
-#include "tokenizer/utf8.h"
 
 #ifdef BITAXON_WITH_SENTENCEPIECE
 #include <sentencepiece_processor.h>

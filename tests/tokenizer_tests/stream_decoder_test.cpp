@@ -3,9 +3,9 @@
 #include <random>
 
 #include "bitaxon/tokenizer.h"
+#include "platform/utf8.h"
 #include "support/source_tree.h"
 #include "support/temporary_folder.h"
-#include "tokenizer/utf8.h"
 #include "tokenizer_json.h"
 
 namespace bitaxon {

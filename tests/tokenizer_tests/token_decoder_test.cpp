@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "platform/utf8.h"
 #include "tokenizer/pipeline_file.h"
-#include "tokenizer/utf8.h"
 
 namespace bitaxon {
 namespace {

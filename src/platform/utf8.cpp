@@ -1,4 +1,4 @@
-#include "tokenizer/utf8.h"
+#include "platform/utf8.h"
 
 #include <fmt/format.h>
 
