@@ -38,17 +38,17 @@ struct Scratch {
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
 /// B and C of every row, [2, N] each, and the number of elements from one row to the next.
-struct InputsAndOutputs {
+struct BcRows {
   const float* first = nullptr;
   std::int64_t stride = 0;
 };
 
 /// Applies the norms of B and C, if there are any.
-InputsAndOutputs find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
+BcRows find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
   using namespace selective_scan_operand;
   const ScanColumns columns(args);
   const std::int64_t d_state = args.shape(a_log)[2];
-  const InputsAndOutputs stored{args.data(params) + columns.first, columns.width};
+  const BcRows stored{args.data(params) + columns.first, columns.width};
   if (!args.has(b_norm)) return stored;
   const float eps = args.params<SelectiveScanParams>().eps;
   decode_all(args.weight(b_norm), scratch.norms);
@@ -64,7 +64,7 @@ struct Channel {
   const KernelArgs& args;
   const SegmentWords& segment;
   const Scratch& scratch;
-  InputsAndOutputs bc;
+  BcRows bc;
   std::int64_t d_inner;
   std::int64_t d_state;
   SelectiveScanParams options;
@@ -126,7 +126,7 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   decode_or_zeros(args, dt_weight, scratch.dt_weight, d_inner);
   decode_all(args.weight(dt_bias), scratch.dt_bias);
   decode_all(args.weight(skip), scratch.skip);
-  const InputsAndOutputs bc = find_b_and_c(args, scratch);
+  const BcRows bc = find_b_and_c(args, scratch);
   for (const SegmentWords& segment : args.segments()) {
     const Channel channel{
         args, segment, scratch, bc, d_inner, d_state, args.params<SelectiveScanParams>()};
