@@ -30,9 +30,7 @@ JinjaTemplate with_tokens_of_model(const JinjaTemplate& chat_template,
 }  // namespace
 
 std::optional<std::filesystem::path> model_folder(const ModelOptions& options) {
-  const bool is_random = options.model.empty() &&
-                         (options.config_small || options.config_medium || !options.preset.empty());
-  if (is_random) return std::nullopt;
+  if (options.model.empty() && !named_preset(options).empty()) return std::nullopt;
   return find_model_files(options.model, options.flag).files.folder;
 }
 

@@ -26,9 +26,7 @@ struct InspectOptions {
 
 Inspection inspect(const InspectOptions& wanted) {
   check_preset(wanted.model);
-  const std::string name = wanted.model.config_small    ? "small"
-                           : wanted.model.config_medium ? "medium"
-                                                        : wanted.model.preset;
+  const std::string name = named_preset(wanted.model);
   if (!name.empty() && wanted.model.model.empty()) {
     if (wanted.check) throw UsageError("--check: expected a model with files, got a preset");
     return inspect_random(preset_spec(name), fmt::format("the {} preset", name));

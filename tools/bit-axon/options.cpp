@@ -60,6 +60,12 @@ void add_model_options(Command& command, ModelOptions& options) {
       .not_empty();
 }
 
+std::string named_preset(const ModelOptions& options) {
+  if (options.config_small) return "small";
+  if (options.config_medium) return "medium";
+  return options.preset;
+}
+
 void add_preset_option(Command& command, ModelOptions& options) {
   command
       .add("--preset", options.preset,

@@ -61,6 +61,8 @@ void add_model_options(Command& command, ModelOptions& options);
 /// Adds the model options without the tokenizer. `default_model` describes the model that is used
 /// when none is named.
 void add_weight_options(Command& command, ModelOptions& options, const std::string& default_model);
+/// The preset that a flag names. Empty without such a flag.
+std::string named_preset(const ModelOptions& options);
 /// Adds --preset.
 void add_preset_option(Command& command, ModelOptions& options);
 /// Throws UsageError for an unknown preset, and for a preset beside a model or another preset.

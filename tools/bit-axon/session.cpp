@@ -10,10 +10,8 @@ namespace bitaxon::tool {
 namespace {
 
 std::string preset_of(const ModelOptions& options) {
-  if (!options.preset.empty()) return options.preset;
-  if (options.config_small) return "small";
-  if (options.config_medium) return "medium";
-  return options.random_by_default ? "default" : "";
+  std::string preset = named_preset(options);
+  return preset.empty() && options.random_by_default ? "default" : preset;
 }
 
 ModelRequest request_of(const ModelOptions& options) {
@@ -108,7 +106,7 @@ std::vector<Session> open_sessions(const ModelOptions& options,
 ModelSpec find_spec(const ModelOptions& options) { return bitaxon::find_spec(request_of(options)); }
 
 Vocabulary open_vocabulary(const ModelOptions& options, const OutputOptions& output) {
-  const bool is_random = options.config_small || options.config_medium;
+  const bool is_random = !named_preset(options).empty();
   // A named tokenizer needs no model.
   if (options.model.empty() && !options.tokenizer.empty() && !is_random) {
     FoundModel no_model{.request = request_of(options)};
