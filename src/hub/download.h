@@ -13,9 +13,10 @@
 namespace bitaxon::hub {
 
 struct DownloadRequest {
-  std::string repository;                   ///< "owner/name"
-  std::string revision = "main";            ///< branch, tag or commit
-  std::vector<std::string> include = {};    ///< patterns of files to fetch; empty for all files that run
+  std::string repository;         ///< "owner/name"
+  std::string revision = "main";  ///< branch, tag or commit
+  std::vector<std::string> include =
+      {};  ///< patterns of files to fetch; empty for all files that run
   std::vector<std::string> exclude = {};    ///< patterns of files not to fetch
   std::filesystem::path local_folder = {};  ///< receives plain files; empty to use the hub cache
 };
