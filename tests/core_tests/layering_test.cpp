@@ -41,7 +41,8 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"hub_cache", {"platform"}},
       {"hub", {"hub_cache", "formats", "platform"}},
       {"session",
-       {"generate", "model", "tokenizer", "template", "devices", "hub_cache", "formats", "core", "platform"}},
+       {"generate", "model", "tokenizer", "template", "devices", "hub_cache", "formats", "core",
+        "platform"}},
   };
   for (const std::string& backend : kBackends) {
     edges[backend] = {"ops", "formats", "platform", "core", "shaders"};
