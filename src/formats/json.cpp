@@ -176,6 +176,10 @@ class TreeBuilder {
 
 }  // namespace
 
+std::string printable_json(const Json& value, std::size_t max_bytes) {
+  return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), max_bytes);
+}
+
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 std::string_view without_byte_order_mark(std::string_view text) {

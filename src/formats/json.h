@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "formats/json_fwd.h"
@@ -28,6 +29,9 @@ Json parse_json(std::string_view text, std::string_view name, const JsonLimits& 
 /// `text` without the byte-order mark that some editors add at the start. Parsers skip the mark.
 /// Code that looks at the first character of JSON must call this function first.
 std::string_view without_byte_order_mark(std::string_view text);
+
+/// `value` as printable text on one line, for a message. Text beyond `max_bytes` is cut ("...").
+std::string printable_json(const Json& value, std::size_t max_bytes = 60);
 
 /// `value` as JSON. Infinity and NaN become null, because JSON has no such numbers.
 Json finite_or_null(double value);

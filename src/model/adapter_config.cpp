@@ -24,11 +24,6 @@ namespace fs = std::filesystem;
 constexpr double kDefaultScale = 20;
 constexpr std::int64_t kMaxRank = std::int64_t{1} << 20;
 
-/// A JSON value as short text on one line, for a message.
-std::string shown(const Json& value) {
-  return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), 60);
-}
-
 /// Whether a value of PEFT's configuration means that the feature of its key is not used.
 bool is_off(const Json& value) { return value.is_null() || value.empty() || value == false; }
 
@@ -43,11 +38,11 @@ class NamedValues {
     const std::string name = fmt::format("{}: {}", file, key);
     if (!found->is_object())
       throw Error(ErrorKind::format,
-                  fmt::format("{}: expected an object, got {}", name, shown(*found)));
+                  fmt::format("{}: expected an object, got {}", name, printable_json(*found)));
     for (const auto& [pattern, value] : found->items()) {
       if (!value.is_number() || !(value.get<double>() > 0))
         throw Error(ErrorKind::format, fmt::format("{}: {}: expected a number > 0, got {}", name,
-                                                   printable(pattern, 60), shown(value)));
+                                                   printable(pattern, 60), printable_json(value)));
       values_.push_back({name_in(pattern, name), pattern.starts_with('^'), value.get<double>()});
     }
   }

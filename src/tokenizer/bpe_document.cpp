@@ -38,7 +38,7 @@ std::string Place::brief(const Json& value) {
     const auto type = value.find("type");
     return type != value.end() && type->is_string() ? brief(*type) : "an object";
   }
-  return value.is_array() ? "an array" : value.dump();
+  return value.is_array() ? "an array" : printable_json(value);
 }
 
 namespace {

@@ -36,7 +36,7 @@ void check_message(const Json& item, const std::string& name, std::size_t index)
       throw Error(ErrorKind::format,
                   fmt::format("{}: message {}: expected an object with texts \"role\" and "
                               "\"content\", got {}",
-                              name, index, printable(item.dump(-1, ' ', true), 60)));
+                              name, index, printable_json(item)));
 }
 
 /// The text of a file with messages, with the system message in front.

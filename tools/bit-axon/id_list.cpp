@@ -56,7 +56,7 @@ std::vector<std::int32_t> read_ids_file(const std::filesystem::path& path) {
     if (!whole)
       throw Error(ErrorKind::format,
                   fmt::format("{}: item {}: expected a whole number from 0 to {}, got {}", name,
-                              ids.size(), INT32_MAX, printable(item.dump(-1, ' ', true), 40)));
+                              ids.size(), INT32_MAX, printable_json(item, 40)));
     ids.push_back(item.get<std::int32_t>());
   }
   return ids;

@@ -64,14 +64,6 @@ constexpr std::array kOtherKeys = {"model_type", "eos_token"};
               fmt::format("{}: {}: expected {}, got {}", name, key, expected, got));
 }
 
-/// A JSON value as short text on one line, for a message.
-std::string shown(const Json& value) {
-  constexpr std::size_t kMax = 60;
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kMax) text = text.substr(0, kMax) + "...";
-  return text;
-}
-
 bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
               std::string_view name) {
   for (const IntegerKey& known : kIntegerKeys) {
@@ -80,18 +72,19 @@ bool read_key(BitAxonConfig& config, const std::string& key, const Json& value,
     if (!value.is_number_integer() ||
         (value.is_number_unsigned() &&
          value.get<std::uint64_t>() > static_cast<std::uint64_t>(known.max)))
-      fail_key(name, key, fmt::format("a whole number from 1 to {}", known.max), shown(value));
+      fail_key(name, key, fmt::format("a whole number from 1 to {}", known.max),
+               printable_json(value));
     config.*known.member = value.get<std::int64_t>();
     return true;
   }
   for (const BooleanKey& known : kBooleanKeys) {
     if (key != known.name) continue;
-    if (!value.is_boolean()) fail_key(name, key, "true or false", shown(value));
+    if (!value.is_boolean()) fail_key(name, key, "true or false", printable_json(value));
     config.*known.member = value.get<bool>();
     return true;
   }
   if (key != kEpsKey) return false;
-  if (!value.is_number()) fail_key(name, key, "a number > 0", shown(value));
+  if (!value.is_number()) fail_key(name, key, "a number > 0", printable_json(value));
   config.rms_norm_eps = value.get<double>();
   return true;
 }
@@ -140,7 +133,7 @@ BitAxonConfig BitAxonConfig::read(const Json& json, std::string_view name,
                                   std::vector<std::string>& warnings) {
   if (!json.is_object())
     throw Error(ErrorKind::format,
-                fmt::format("{}: expected a JSON object, got {}", name, shown(json)));
+                fmt::format("{}: expected a JSON object, got {}", name, printable_json(json)));
   BitAxonConfig config;
   for (const auto& [key, value] : json.items()) {
     if (is_one_of(kQuantizationKeys, key)) {

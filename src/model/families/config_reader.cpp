@@ -12,11 +12,6 @@
 namespace bitaxon {
 namespace {
 
-/// A JSON value as short text on one line, for a message.
-std::string shown(const Json& value) {
-  return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), 60);
-}
-
 /// Whether the value is a whole number. Some programs write whole numbers as 1.0.
 std::optional<std::int64_t> whole(const Json& value) {
   constexpr double kExact = 9007199254740992;  // 2^53
@@ -41,8 +36,9 @@ bool is_positive(const Json& value) {
 ConfigReader::ConfigReader(const Json& object, std::string_view name, std::string path)
     : object_(&object), name_(name), path_(std::move(path)) {
   if (!object.is_object())
-    throw Error(ErrorKind::format, fmt::format("{}: {}expected a JSON object, got {}", name_,
-                                               path_.empty() ? "" : path_ + ": ", shown(object)));
+    throw Error(ErrorKind::format,
+                fmt::format("{}: {}expected a JSON object, got {}", name_,
+                            path_.empty() ? "" : path_ + ": ", printable_json(object)));
 }
 
 ConfigReader::Found ConfigReader::find(Names names) const {
@@ -71,7 +67,7 @@ std::string ConfigReader::message(Names names, std::string_view expected) const 
   const Found found = find(names);
   return fmt::format("{}: {}{}: expected {}, got {}", name_, path_,
                      found.key != nullptr ? found.key : names.first, expected,
-                     found.value != nullptr ? shown(*found.value) : "no such key");
+                     found.value != nullptr ? printable_json(*found.value) : "no such key");
 }
 
 void ConfigReader::refuse(Names names, std::string_view expected) const {
