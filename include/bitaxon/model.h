@@ -44,6 +44,10 @@ struct LoadOptions {
   /// States that can exist at the same time: 1 to kMaxSlots. One step continues at most
   /// kMaxSegments of them.
   int n_slots = 1;
+  /// States for State::fork that can exist besides: 0 to kMaxSlots - n_slots. They take memory for
+  /// recurrent state and for windows, but not for a context of their own. All states together have
+  /// keys and values for n_slots contexts.
+  int n_forks = 0;
   /// The most tokens of a sequence: 1 to ModelSpec::max_seq_len. If empty, max_seq_len, or as many
   /// as fit into the memory of the device, with all slots in use.
   std::optional<std::int64_t> context = {};

@@ -44,6 +44,7 @@ struct StateTensor {
 struct PageGroup {
   std::optional<std::int64_t> window = {};  ///< the most rows that attention reads; empty for all
   std::int32_t n_pages = 0;                 ///< the most pages of all sequences together
+  std::int32_t pages_per_slot = 0;          ///< the most pages of one sequence
 };
 
 /// The layout of all state tensors. Within a tensor without pages, versions are outermost, then

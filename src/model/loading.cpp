@@ -27,6 +27,10 @@ void Model::Impl::check_options() const {
   if (options.n_slots < 1 || options.n_slots > kMaxSlots)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("slots: expected 1..{}, got {}", kMaxSlots, options.n_slots));
+  if (options.n_forks < 0 || options.n_forks > kMaxSlots - options.n_slots)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("forks: expected 0..{}, got {}", kMaxSlots - options.n_slots, options.n_forks));
   if (options.context && (*options.context < 1 || *options.context > spec.max_seq_len))
     throw Error(ErrorKind::invalid_argument, fmt::format("context: expected 1..{} tokens, got {}",
                                                          spec.max_seq_len, *options.context));
@@ -97,6 +101,7 @@ void Model::Impl::finish_loading() {
   pool = std::make_shared<StatePool>(
       spec, shared_backend,
       StatePoolOptions{.n_slots = options.n_slots,
+                       .n_forks = options.n_forks,
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint,

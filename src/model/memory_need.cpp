@@ -57,7 +57,7 @@ class Sizes {
       note_problem(device_.problem_of(tensor), need.too_large);
     }
     buffers.push_back(arena_bytes_);
-    add_rows(weight_bytes, state_bytes, buffers, need);
+    add_rows(weight_bytes, state_bytes, growth_bytes(layout), buffers, need);
     return {std::move(need), arena_bytes_, context, bitaxon::bytes_per_token(layout)};
   }
 
@@ -68,13 +68,14 @@ class Sizes {
   }
   StatePoolOptions pool_options(std::int64_t context) const {
     return {.n_slots = options_.n_slots,
+            .n_forks = options_.n_forks,
             .run_ahead = options_.run_ahead,
             .kv_dtype = kv_dtype_,
             .context = context};
   }
 
   /// Fills in one row for each kind of memory.
-  void add_rows(std::uint64_t weight_bytes, std::uint64_t state_bytes,
+  void add_rows(std::uint64_t weight_bytes, std::uint64_t state_bytes, std::uint64_t growth_bytes,
                 const std::vector<std::uint64_t>& buffers, MemoryNeed& need) const {
     for (const MemoryKind& kind : kinds_)
       need.rows.push_back({kind.name, {}, kind.available_bytes});
@@ -83,6 +84,7 @@ class Sizes {
     const std::uint64_t asked = main.needed_bytes();
     const std::uint64_t allocated = device_.allocated_bytes(buffers);
     main.parts.push_back({"rounding", allocated - asked});
+    main.parts.push_back({"growth", growth_bytes});
     for (std::size_t i = 0; i < need.rows.size(); ++i)
       need.rows[i].parts.push_back({"staging", kinds_[i].backend_bytes});
     need.rows.back().parts.push_back({"loading", largest_stored_});

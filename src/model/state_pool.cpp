@@ -50,8 +50,12 @@ class LayoutBuilder {
   std::int32_t group_of(const std::optional<std::int64_t>& window) {
     const auto found = std::ranges::find(layout_.page_groups, window, &PageGroup::window);
     const auto index = static_cast<std::int32_t>(found - layout_.page_groups.begin());
-    if (found == layout_.page_groups.end())
-      layout_.page_groups.push_back({window, options_.n_slots * pages_per_slot(window)});
+    if (found != layout_.page_groups.end()) return index;
+    const std::int32_t of_slot = pages_per_slot(window);
+    // A fork and its parent share pages, except the last one. A window moves on from shared pages.
+    const std::int32_t of_fork = window ? of_slot : 1;
+    layout_.page_groups.push_back(
+        {window, options_.n_slots * of_slot + options_.n_forks * of_fork, of_slot});
     return index;
   }
 
@@ -77,7 +81,7 @@ class LayoutBuilder {
 StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
                          StateIndex& index) {
   StateLayout layout;
-  layout.n_slots = options.n_slots;
+  layout.n_slots = options.n_slots + options.n_forks;
   const std::int32_t versions = options.run_ahead + 1;
   LayoutBuilder builder(spec, options, layout);
   for (std::int64_t i = 0; i < spec.n_blocks(); ++i) index.blocks.push_back(builder.add_block(i));
@@ -93,6 +97,15 @@ std::uint64_t bytes_per_token(const StateLayout& layout) {
         !layout.page_groups[static_cast<std::size_t>(tensor.page_group)].window)
       bytes += tensor.page_bytes() / kPageRows;
   return bytes;
+}
+
+std::uint64_t growth_bytes(const StateLayout& layout) {
+  std::uint64_t most = 0;
+  for (const StateTensor& tensor : layout.tensors)
+    if (tensor.kind == StateKind::paged &&
+        layout.page_groups[static_cast<std::size_t>(tensor.page_group)].n_pages > kFirstPages)
+      most = std::max<std::uint64_t>(most, tensor.size_bytes);
+  return most;
 }
 
 StatePool::StatePool(const ModelSpec& spec, std::shared_ptr<Backend> backend,
@@ -115,13 +128,13 @@ StatePool::StatePool(const ModelSpec& spec, std::shared_ptr<Backend> backend,
             : tensor.size_bytes;
     buffers_.push_back(backend_->allocate(size, BufferUse::state));
   }
-  for (std::int32_t slot = options.n_slots; slot-- > 0;) free_.push_back(slot);
+  for (std::int32_t slot = layout_->n_slots; slot-- > 0;) free_.push_back(slot);
 }
 
 std::int32_t StatePool::take_slot() {
   if (free_.empty())
     throw Error(ErrorKind::invalid_argument,
-                fmt::format("[state] expected a free slot, all {} are taken", options_.n_slots));
+                fmt::format("[state] expected a free slot, all {} are taken", layout_->n_slots));
   const std::int32_t slot = free_.back();
   free_.pop_back();
   return slot;

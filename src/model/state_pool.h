@@ -32,6 +32,7 @@ struct StateIndex {
 
 struct StatePoolOptions {
   std::int32_t n_slots = 1;
+  std::int32_t n_forks = 0;
   int run_ahead = 2;  ///< steps that a state can take back
   DType kv_dtype = DType::f32;
   std::uint64_t fingerprint = 0;  ///< the model's fingerprint
@@ -68,7 +69,7 @@ class StatePool {
   const PageCounts& counts(std::size_t group) const { return counts_[group]; }
   /// The most pages of one sequence.
   std::int32_t pages_per_slot(std::size_t group) const {
-    return layout_->page_groups[group].n_pages / options_.n_slots;
+    return layout_->page_groups[group].pages_per_slot;
   }
   /// Makes sure that each group has needed[group] free pages. May wait for all steps, to move pages
   /// into larger buffers. Throws Error(device) if there is no memory for them. Then no page has
@@ -99,6 +100,9 @@ class StatePool {
 
 /// The layout of a model's state, which StatePool allocates. Fills in `index`.
 StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options, StateIndex& index);
+
+/// The most bytes that exist twice while a tensor of pages grows.
+std::uint64_t growth_bytes(const StateLayout& layout);
 
 /// The bytes of keys and values that each token of a sequence adds, in layers without a window.
 std::uint64_t bytes_per_token(const StateLayout& layout);

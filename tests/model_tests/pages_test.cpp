@@ -283,6 +283,48 @@ TEST(Forks, NeedAFreeSlot) {
   expect_invalid([&] { a.fork(); }, "slot");
 }
 
+TEST(Forks, ShareTheContextOfTheirParent) {
+  for (const auto& [name, spec] : specs()) {
+    SCOPED_TRACE(name);
+    LoadOptions options = with(1);
+    options.context = 1200;
+    options.n_forks = 1;
+    OpenModel open = open_spec("cpu", spec, options);
+    const auto ids = random_ids(1200, spec.vocab_size, 8);
+    const Alone expected = run_alone(open.model, ids);
+    State a = open.model.new_state();
+    feed_all(open.model, a, std::span(ids).first(700));
+    State point = a.fork();
+    expect_invalid([&] { a.fork(); }, "all 2 are taken");
+    feed_all(open.model, a, random_ids(500, spec.vocab_size, 9));
+    // Both states go back to the point and on to the end of the context.
+    for (int i = 0; i < 2; ++i) {
+      a = std::move(point);
+      point = a.fork();
+      feed_all(open.model, a, std::span(ids).subspan(700));
+      EXPECT_TRUE(a.snapshot() == expected.snapshot);
+    }
+  }
+}
+
+TEST(Forks, TakeNoMemoryForAContext) {
+  const ModelSpec spec = small_spec(false);
+  const auto state_bytes = [&](int n_slots, int n_forks) {
+    LoadOptions options = with(n_slots);
+    options.n_forks = n_forks;
+    return open_spec("cpu", spec, options).model.state_bytes();
+  };
+  const auto context_bytes = [&] {
+    const OpenModel open = open_spec("cpu", spec, with(1));
+    return open.model.bytes_per_token() * static_cast<std::uint64_t>(spec.max_seq_len);
+  }();
+  EXPECT_LT(state_bytes(1, 1), state_bytes(1, 0) + context_bytes / 4);
+  EXPECT_GT(state_bytes(2, 0), state_bytes(1, 0) + context_bytes);
+  LoadOptions wrong = with(1);
+  wrong.n_forks = -1;
+  expect_invalid([&] { open_spec("cpu", spec, wrong); }, "forks: expected 0..");
+}
+
 // ---- growth
 
 TEST(Growth, DoesNotChangeResults) {

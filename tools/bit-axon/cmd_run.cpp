@@ -7,6 +7,7 @@
 #include "bitaxon/error.h"
 #include "chat_prompt.h"
 #include "console.h"
+#include "conversation.h"
 #include "formats/json.h"
 #include "generation_defaults.h"
 #include "id_list.h"
@@ -197,7 +198,9 @@ int run_command(const RunOptions& run) {
 
   ModelOptions model = run.model;
   if (chat_prompt) model.chat_template = chat_prompt->checked_tokens();
-  Session session = open_session(model, run.device, run.output, {.run_ahead = run_ahead});
+  LoadOptions load{.run_ahead = run_ahead};
+  if (run.chat) load.n_forks = Conversation::n_forks(run, *chat_prompt);
+  Session session = open_session(model, run.device, run.output, load);
   if (const auto folder = model_folder(run.model)) {
     const std::string line = apply_generation_defaults(*folder, run, options);
     if (!line.empty() && !run.output.quiet) note(line);

@@ -14,6 +14,11 @@ std::size_t common_prefix(const std::vector<std::int32_t>& a, const std::vector<
 
 }  // namespace
 
+int Conversation::n_forks(const RunOptions& run, const ChatPrompt& prompt) {
+  if (!prompt.may_rewrite()) return 0;
+  return run.load_state.empty() ? 1 : 2;
+}
+
 Conversation::Conversation(const RunOptions& run, const ChatPrompt& prompt, Session& session,
                            State& state, GenerateOptions options)
     : run_(run), prompt_(prompt), session_(session), state_(state), options_(std::move(options)) {
@@ -75,10 +80,13 @@ Conversation::Plan Conversation::plan(const std::string& messages) const {
 void Conversation::go_back(std::size_t kept) {
   if (kept == history_.size()) return;
   const auto point = std::ranges::find(points_, kept, &Point::n_ids);
-  if (point != points_.end())
-    state_.restore(point->state);
-  else
+  if (point != points_.end()) {
+    // The state's own slot becomes free for the new fork.
+    state_ = std::move(point->state);
+    point->state = state_.fork();
+  } else {
     state_.reset();
+  }
   history_.resize(kept);
   std::erase_if(points_, [&](const Point& other) { return other.n_ids > kept; });
 }
@@ -99,7 +107,7 @@ void Conversation::mark(std::size_t n_ids) {
   feed(n_ids, nothing);
   if (state_.position() - base_ != static_cast<std::int64_t>(n_ids)) return;  // interrupted
   std::erase_if(points_, [](const Point& point) { return point.n_ids > 0; });
-  points_.push_back({n_ids, state_.snapshot()});
+  points_.push_back({n_ids, state_.fork()});
 }
 
 bool Conversation::answer(const std::string& question) {
@@ -109,8 +117,7 @@ bool Conversation::answer(const std::string& question) {
   Plan next = plan(messages.dump());
   const auto total = base_ + std::ssize(next.ids) + static_cast<std::ptrdiff_t>(next.kept);
   if (total >= session_.model.context()) return false;
-  if (base_ > 0 && history_.empty() && prompt_.may_rewrite())
-    points_.push_back({0, state_.snapshot()});
+  if (base_ > 0 && history_.empty() && prompt_.may_rewrite()) points_.push_back({0, state_.fork()});
   go_back(next.kept);
   history_.insert(history_.end(), next.ids.begin(), next.ids.end());
   text_ = std::move(next.text);

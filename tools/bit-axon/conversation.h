@@ -15,6 +15,10 @@ namespace bitaxon::tool {
 /// that both texts share.
 class Conversation {
  public:
+  /// The forks of the state that a conversation may hold at the same time.
+  static int n_forks(const RunOptions& run, const ChatPrompt& prompt);
+
+  /// `session` must have a model that was loaded with n_forks() forks.
   Conversation(const RunOptions& run, const ChatPrompt& prompt, Session& session, State& state,
                GenerateOptions options);
 
@@ -26,7 +30,7 @@ class Conversation {
   /// A point to which the state can go back.
   struct Point {
     std::size_t n_ids = 0;  ///< ids of the history before the point
-    StateSnapshot state;
+    State state;
   };
   /// The ids that follow the first `kept` ids of the history.
   struct Plan {
