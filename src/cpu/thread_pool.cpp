@@ -18,11 +18,16 @@ constexpr std::int64_t kWorthSharing = 20'000;
 /// step.
 constexpr std::chrono::microseconds kLookout{60};
 constexpr int kLooksPerClock = 32;
-/// A thread takes 1 / kPartOfShare of its share of the remaining items at a time. So it takes large
-/// ranges at first, which read memory in long streams. It takes small ranges at the end, so that
-/// all threads finish at about the same time.
+/// A thread first takes this part of its share of a loop at once. The rest is for the threads that
+/// are ready first, and its ranges become smaller, so that all threads finish at about the same
+/// time. A range begins a new stream of memory, and this costs a microsecond. So a short loop has
+/// few ranges. A long loop leaves more for the faster threads.
 /// Source: Polychronopoulos and Kuck 1987, "Guided self-scheduling".
-constexpr std::int64_t kPartOfShare = 2;
+constexpr double kFirstPart = 0.85;
+constexpr double kFirstPartOfLong = 0.5;
+constexpr double kLongLoop = 2e7;  ///< operations of each thread: about a millisecond
+/// The fewest operations of a range, unless one item has more: about two microseconds of reading.
+constexpr std::int64_t kLeastRange = 200'000;
 
 // The bits of joined_, highest first: round (32 bits), kOpen (1 bit), number of threads (31 bits).
 constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
@@ -44,7 +49,7 @@ bool look_out(const Done& done) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int n_threads) : cores_(n_threads), parts_(kPartOfShare * n_threads) {
+ThreadPool::ThreadPool(int n_threads) : cores_(n_threads) {
   for (int i = 0; i < n_threads; ++i)
     counters_.push_back(std::make_unique<std::atomic<std::uint64_t>>(0));
   workers_ = start_threads(
@@ -62,11 +67,18 @@ void ThreadPool::stop() {
   round_.notify_all();
 }
 
+std::int64_t ThreadPool::range_at(std::int64_t begin) const {
+  const auto threads = static_cast<std::int64_t>(counters_.size());
+  if (begin < first_range_ * threads) return first_range_;
+  const std::int64_t left = n_items_ - begin;
+  return std::min(left, std::max(least_range_, left / threads));
+}
+
 void ThreadPool::take_items(int thread) {
   std::uint64_t done = 0;
   std::int64_t begin = next_.load(std::memory_order_relaxed);
   while (begin < n_items_) {
-    const std::int64_t n = std::max<std::int64_t>(1, (n_items_ - begin) / parts_);
+    const std::int64_t n = range_at(begin);
     if (!next_.compare_exchange_weak(begin, begin + n, std::memory_order_relaxed)) continue;
     body_(context_, begin, begin + n, thread);
     done += static_cast<std::uint64_t>(n);
@@ -86,6 +98,10 @@ void ThreadPool::run(std::int64_t n_items, std::int64_t item_cost, Body body, co
   body_ = body;
   context_ = context;
   n_items_ = n_items;
+  const double share = static_cast<double>(n_items) / static_cast<double>(n_threads());
+  const bool is_long = share * static_cast<double>(item_cost) > kLongLoop;
+  first_range_ = static_cast<std::int64_t>((is_long ? kFirstPartOfLong : kFirstPart) * share);
+  least_range_ = std::max<std::int64_t>(1, kLeastRange / std::max<std::int64_t>(item_cost, 1));
   next_.store(0, std::memory_order_relaxed);
   const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
   joined_.store(opened(round), std::memory_order_release);

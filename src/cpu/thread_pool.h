@@ -52,17 +52,20 @@ class ThreadPool {
   void run(std::int64_t n_items, std::int64_t item_cost, Body body, const void* context);
   void stop();
   void take_items(int thread);
+  /// The number of items that the thread takes that comes when `begin` items are taken.
+  std::int64_t range_at(std::int64_t begin) const;
   void work(int thread);
   bool join(std::uint32_t round);
 
   HomeCores cores_;
-  std::int64_t parts_;  ///< a thread takes 1 / parts_ of the remaining items at a time
   std::vector<std::unique_ptr<std::atomic<std::uint64_t>>> counters_;
   // The current loop. The caller writes these members before it advances round_; other threads read
   // them after that.
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t n_items_ = 0;
+  std::int64_t first_range_ = 0;  ///< the number of items that each thread takes at first
+  std::int64_t least_range_ = 1;
   std::atomic<std::int64_t> next_{0};
   std::atomic<std::uint32_t> round_{0};
   /// The number of threads in the current loop, not counting the caller. The bit kOpen is set while

@@ -1,8 +1,8 @@
 // The product kernels, written with the vectors of the including namespace. That namespace must
 // provide:
 //   I32 and F32: vectors of kLanes lanes. Functions: zero_i, zero_f, splat, add, multiply,
-//     multiply_add, to_float, store, load_u32, load_scales, prefetch, in_register (keeps a value
-//     from being loaded again), dot (adds the products of 16-bit pairs)
+//     multiply_add, to_float, store, load_u32, load_scales, prefetch, prefetch_once, in_register
+//     (keeps a value from being loaded again), dot (adds the products of 16-bit pairs)
 //   Table: sixteen integers. Functions: load_table<codes>, weights<place, codes> (two codes of each
 //     word as a 16-bit pair, or the values of these codes in the table)
 //   Map: sixteen floats. Functions: load_map, look_up
@@ -18,6 +18,15 @@ constexpr int kPerWord = kCodes == Codes::bytes ? 4 : 8;
 /// The bytes of one scale.
 BX_SIMD int64_t size_of_scale(ScaleType type) {
   return type == ScaleType::f32 ? 4 : type == ScaleType::f16 || type == ScaleType::bf16 ? 2 : 1;
+}
+
+/// Prefetches weights. With one row, nothing reads them again.
+template <int kRows>
+BX_SIMD void prefetch_for(const unsigned char* from) {
+  if (kRows == 1)
+    prefetch_once(from);
+  else
+    prefetch(from);
 }
 
 template <int kRows, Codes kCodes>
@@ -45,7 +54,7 @@ BX_SIMD_KERNEL void coded_rows(const CodedTile& tile, const CodedRow* rows, floa
         I32 sums[kRows * kSums];
         unrolled<kRows * kSums>([&](auto i) BX_SIMD_LAMBDA { sums[i] = zero_i(); });
         for (int64_t chunk = 0; chunk < block; chunk += kColumns, codes += 64) {
-          prefetch(codes);
+          prefetch_for<kRows>(codes);
           const I32 words = in_register(load_u32(codes));
           const int64_t at = column + c + chunk;
           unrolled<kColumns / 2>([&](auto j) BX_SIMD_LAMBDA {
@@ -144,7 +153,7 @@ BX_SIMD_KERNEL void dense_rows(const DenseTile& tile, const float* const* rows, 
     int64_t c = 0;
     for (; c + kSums <= tile.cols; c += kSums)
       unrolled<kSums>([&](auto s) BX_SIMD_LAMBDA {
-        prefetch(from);
+        prefetch_for<kRows>(from);
         const F32 w = load_scales(from, kType);
         from += 16 * kBytes;
         unrolled<kRows>([&](auto i) BX_SIMD_LAMBDA {

@@ -65,6 +65,7 @@ BX_SIMD I32 load_u32(const unsigned char* from) {
 }
 BX_SIMD I32 in_register(I32 v) { return v; }
 BX_SIMD void prefetch(const unsigned char* from) { hwy::Prefetch(from + 4096); }
+BX_SIMD void prefetch_once(const unsigned char* from) { prefetch(from); }
 
 /// The floats of 8 bits, as formats/float8.h defines them.
 BX_SIMD F32 from_e8m0(I32 bits) {
