@@ -199,7 +199,8 @@ Value filter_urlencode(Interpreter&, const Arguments& arguments) {
   const BoundArguments bound("urlencode", arguments, {"value"}, 1);
   const auto encoded = [](const Value& value, bool in_query) {
     std::string result;
-    for (const char c : text_of(value)->bytes()) {
+    const TextRef text = text_of(value);
+    for (const char c : text->bytes()) {
       const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
                          (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-' || c == '~' ||
                          (c == '/' && !in_query);

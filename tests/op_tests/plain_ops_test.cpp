@@ -41,7 +41,7 @@ template <class T>
 std::vector<T> state_read(OpProblem& problem, std::size_t state, const SegmentWords& segment) {
   std::vector<T> values(static_cast<std::size_t>(problem.layout().tensors[state].shape.elements()),
                         T{0});
-  if (segment.position != 0)
+  if (segment.position != 0 && !values.empty())
     std::memcpy(values.data(), problem.state_bytes(state, segment.slot, segment.read_version),
                 values.size() * sizeof(T));
   return values;
