@@ -238,6 +238,7 @@ void Recording::record_launch(VkCommandBuffer commands, const BoundLaunch& bound
 void Recording::write_step(const StepBuffer& step, const std::vector<BoundLaunch>& launches) {
   step_bytes_ = 0;
   const auto write = [&](std::size_t offset, const void* from, std::size_t size_bytes) {
+    if (size_bytes == 0) return;
     std::memcpy(step_->mapped() + offset, from, size_bytes);
     step_bytes_ += size_bytes;
   };
