@@ -78,7 +78,7 @@ bool equal(const Value& a, const Value& b) {
       return a.mapping_ref() == b.mapping_ref() || equal_mappings(a.as_mapping(), b.as_mapping());
     case Kind::object:
       if (const Range* range = a.as<Range>(); range && b.as<Range>())
-        return range->repr() == b.as<Range>()->repr();
+        return range->repr()->bytes() == b.as<Range>()->repr()->bytes();
       return a.object_ref() == b.object_ref();
     default:
       return true;  // both undefined or both none

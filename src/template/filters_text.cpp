@@ -182,9 +182,9 @@ Value filter_striptags(Interpreter&, const Arguments& arguments) {
     }
     text = kept + text.substr(at);
   }
-  const TextRef plain = make_text(text, !text_of(bound[0])->input().empty());
-  std::vector<Value> words = split(*plain, nullptr, -1);
-  TextRef joined = join_texts(*make_text(" "), words);
+  const bool input = !text_of(bound[0])->input().empty();
+  std::vector<Value> words = split(*make_text(text, input), nullptr, -1);
+  TextRef joined = join_texts(*make_text(" ", input), words);
   for (const auto& [entity, character] : {std::pair<const char*, const char*>{"&lt;", "<"},
                                           {"&gt;", ">"},
                                           {"&#34;", "\""},
@@ -198,8 +198,8 @@ Value filter_striptags(Interpreter&, const Arguments& arguments) {
 Value filter_urlencode(Interpreter&, const Arguments& arguments) {
   const BoundArguments bound("urlencode", arguments, {"value"}, 1);
   const auto encoded = [](const Value& value, bool in_query) {
-    std::string result;
     const TextRef text = text_of(value);
+    std::string result;
     for (const char c : text->bytes()) {
       const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
                          (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-' || c == '~' ||
@@ -211,14 +211,14 @@ Value filter_urlencode(Interpreter&, const Arguments& arguments) {
       else
         result += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
-    return result;
+    return make_text(result, !text->input().empty());
   };
   const Value& value = bound[0];
-  if (value.is(Kind::text) || !try_iterate(value)) return Value::text(encoded(value, false));
-  std::string query;
+  if (value.is(Kind::text) || !try_iterate(value)) return Value(encoded(value, false));
+  TextBuilder query;
   const auto add = [&](const Value& key, const Value& item) {
-    if (!query.empty()) query += '&';
-    query.append(encoded(key, true)).append(1, '=').append(encoded(item, true));
+    if (query.size() > 0) query.add("&");
+    query.add(*encoded(key, true)).add("=").add(*encoded(item, true));
   };
   if (value.is(Kind::mapping)) {
     for (const auto& [key, item] : value.as_mapping().entries) add(key, item);
@@ -229,7 +229,7 @@ Value filter_urlencode(Interpreter&, const Arguments& arguments) {
       add(both[0], both[1]);
     }
   }
-  return Value::text(query);
+  return Value(query.finish());
 }
 
 Value filter_xmlattr(Interpreter&, const Arguments& arguments) {

@@ -77,7 +77,8 @@ Value function_raise(Interpreter&, const Value&, const Arguments& arguments) {
 
 Value function_strftime(Interpreter& interpreter, const Value&, const Arguments& arguments) {
   const BoundArguments bound("strftime_now", arguments, {"format"}, 1);
-  return Value::text(formatted_time(bound.text(0).bytes(), interpreter.now()));
+  const Text& format = bound.text(0);
+  return Value(derived(format, formatted_time(format.bytes(), interpreter.now())));
 }
 
 Value function_lipsum(Interpreter&, const Value&, const Arguments&) {

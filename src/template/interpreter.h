@@ -92,7 +92,7 @@ class Macro : public Object {
  public:
   Macro(const MacroBody& body, Env& outer) : body_(body), outer_(outer) {}
   std::string type_name() const override { return "Macro"; }
-  std::string repr() const override;
+  TextRef repr() const override;
   std::optional<Value> attribute(std::string_view name) override;
   bool is_callable() const override { return true; }
   Value call(Interpreter& interpreter, const Arguments& arguments) override {

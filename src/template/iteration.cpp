@@ -121,9 +121,9 @@ std::optional<Value> Range::at(std::int64_t index) const {
   return Value::integer(start_ + index * step_);
 }
 
-std::string Range::repr() const {
-  return step_ == 1 ? fmt::format("range({}, {})", start_, stop_)
-                    : fmt::format("range({}, {}, {})", start_, stop_, step_);
+TextRef Range::repr() const {
+  return make_text(step_ == 1 ? fmt::format("range({}, {})", start_, stop_)
+                              : fmt::format("range({}, {}, {})", start_, stop_, step_));
 }
 
 std::optional<Value> Range::item(const Value& key) {

@@ -37,8 +37,8 @@ Loop::Loop(Value iterable, std::shared_ptr<Iterator> iterator, int depth0)
       iterator_(std::move(iterator)),
       depth0_(depth0) {}
 
-std::string Loop::repr() const {
-  return fmt::format("<LoopContext {}/{}>", index0_ + 1, length_.value_or(0));
+TextRef Loop::repr() const {
+  return make_text(fmt::format("<LoopContext {}/{}>", index0_ + 1, length_.value_or(0)));
 }
 
 std::optional<Value> Loop::advance() {

@@ -9,7 +9,7 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
  public:
   Loop(Value iterable, std::shared_ptr<Iterator> iterator, int depth0);
   std::string type_name() const override { return "LoopContext"; }
-  std::string repr() const override;
+  TextRef repr() const override;
   std::optional<Value> attribute(std::string_view name) override;
   bool is_callable() const override { return true; }
   Value call(Interpreter& interpreter, const Arguments& arguments) override;

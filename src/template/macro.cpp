@@ -85,9 +85,9 @@ class MacroArguments {
 
 }  // namespace
 
-std::string Macro::repr() const {
-  return body_.name.empty() ? "<Macro anonymous>"
-                            : fmt::format("<Macro {}>", quoted_text(body_.name));
+TextRef Macro::repr() const {
+  return make_text(body_.name.empty() ? "<Macro anonymous>"
+                                      : fmt::format("<Macro {}>", quoted_text(body_.name)));
 }
 
 std::optional<Value> Macro::attribute(std::string_view name) {

@@ -15,7 +15,7 @@ class Range : public Object {
   Range(std::int64_t start, std::int64_t stop, std::int64_t step, std::int64_t count)
       : start_(start), stop_(stop), step_(step), count_(count) {}
   std::string type_name() const override { return "range"; }
-  std::string repr() const override;
+  TextRef repr() const override;
   std::optional<Value> item(const Value& key) override;
   std::optional<Value> attribute(std::string_view name) override;
   std::shared_ptr<Iterator> iterate() override;
@@ -34,7 +34,7 @@ class View : public Object {
   View(std::string name, Value items)
       : Object(items.depth()), name_(std::move(name)), items_(std::move(items)) {}
   std::string type_name() const override { return name_; }
-  std::string repr() const override;
+  TextRef repr() const override;
   std::shared_ptr<Iterator> iterate() override { return jinja::iterate(items_); }
   std::optional<std::int64_t> length() override { return length_of(items_); }
 
@@ -47,7 +47,7 @@ class View : public Object {
 class Namespace : public Object {
  public:
   std::string type_name() const override { return "Namespace"; }
-  std::string repr() const override;
+  TextRef repr() const override;
   std::optional<Value> attribute(std::string_view name) override;
   void set(std::string_view name, Value value);
   /// Forgets all values, which may refer to the namespace itself.
@@ -65,7 +65,7 @@ class Function : public Object {
   Function(std::string name, Body body, Value self = {})
       : Object(self.depth()), name_(std::move(name)), body_(body), self_(std::move(self)) {}
   std::string type_name() const override { return "builtin_function_or_method"; }
-  std::string repr() const override { return fmt::format("<built-in method {}>", name_); }
+  TextRef repr() const override { return make_text(fmt::format("<built-in method {}>", name_)); }
   bool is_callable() const override { return true; }
   Value call(Interpreter& interpreter, const Arguments& arguments) override {
     return body_(interpreter, self_, arguments);

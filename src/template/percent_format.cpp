@@ -128,7 +128,7 @@ class PercentFormat {
     has_key_ = false;
     const Conversion conversion = read_conversion();
     if (conversion.type == '%') {
-      result_.add("%");
+      result_.add(format_, at_ - 1, at_);
       return;
     }
     if (std::string_view("diouxXeEfFgGcrsa").find(conversion.type) == std::string_view::npos)

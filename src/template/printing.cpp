@@ -82,7 +82,7 @@ void print_repr(TextBuilder& text, const Value& value) {
       print_entries(text, value.as_mapping());
       break;
     case Kind::object:
-      text.add(value.as_object().repr());
+      text.add(*value.as_object().repr());
       break;
     default:
       print(text, value);
@@ -141,22 +141,29 @@ TextRef escaped(const Value& value) {
                                     : bytes[at] == '\'' ? "&#39;"
                                                         : "";
     if (entity.empty()) continue;
-    result.add(*text, begin, at).add(entity);
+    result.add(*text, begin, at).add(entity, text->is_input(at, at + 1));
     begin = at + 1;
   }
   return result.add(*text, begin, bytes.size()).finish(true);
 }
 
-std::string View::repr() const { return fmt::format("{}({})", name_, jinja::repr(items_)); }
+TextRef View::repr() const {
+  TextBuilder text;
+  text.add(name_).add("(");
+  print_repr(text, items_);
+  return text.add(")").finish();
+}
 
-std::string Namespace::repr() const {
+TextRef Namespace::repr() const {
   const Nested nested;
-  std::string text = "<Namespace {";
-  for (const auto& [name, value] : values_) {
-    if (text.back() != '{') text += ", ";
-    text.append(quoted_text(name)).append(": ").append(jinja::repr(value));
+  TextBuilder text;
+  text.add("<Namespace {");
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (i > 0) text.add(", ");
+    text.add(quoted_text(values_[i].first)).add(": ");
+    print_repr(text, values_[i].second);
   }
-  return text + "}>";
+  return text.add("}>").finish();
 }
 
 }  // namespace bitaxon::jinja

@@ -26,6 +26,16 @@ Text::Text(std::string bytes, std::vector<TextRange> input, bool markup)
   count_steps(bytes_.size() / 64);
 }
 
+bool Text::is_input(std::size_t begin, std::size_t end) const {
+  if (begin == end) {
+    begin -= begin > 0 ? 1 : 0;
+    end = std::min(end + 1, bytes_.size());
+  }
+  const auto range = std::partition_point(input_.begin(), input_.end(),
+                                          [&](const TextRange& r) { return r.end <= begin; });
+  return range != input_.end() && range->begin < end;
+}
+
 std::size_t Text::byte_of(std::int64_t index) const {
   if (is_ascii()) return static_cast<std::size_t>(index);
   std::size_t byte = 0;

@@ -28,6 +28,9 @@ class Text {
   bool is_ascii() const { return length_ == static_cast<std::int64_t>(bytes_.size()); }
   /// The ranges of bytes that come from the input, ascending and disjoint.
   const std::vector<TextRange>& input() const { return input_; }
+  /// Whether one of the bytes [begin, end) comes from the input. An empty range takes the mark of its
+  /// neighbours.
+  bool is_input(std::size_t begin, std::size_t end) const;
   /// Whether the text is marked as safe HTML: then adding other texts to it escapes them.
   bool is_markup() const { return markup_; }
   /// The byte at which code point `index` begins; `index` may be length().

@@ -143,7 +143,7 @@ Value method_expandtabs(Interpreter&, const Value& self, const Arguments& argume
     if (c == '\t') {
       const std::int64_t spaces = size > 0 ? size - column % size : 0;
       expect_room(static_cast<std::size_t>(spaces));
-      result.add(std::string(static_cast<std::size_t>(spaces), ' '));
+      result.add(std::string(static_cast<std::size_t>(spaces), ' '), text.is_input(begin, at));
       column += spaces;
     } else {
       result.add(text, begin, at);

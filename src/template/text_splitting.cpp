@@ -214,7 +214,13 @@ TextRef replace(const Text& text, const Text& old, const Text& replacement, std:
     const std::size_t place = find_bytes(bytes, mark, at);
     if (place == std::string::npos) break;
     count_steps(1);
-    result.add(text, begin, place).add(replacement);
+    result.add(text, begin, place);
+    // What stands for a user's text stays a user's text, or parts of it could join to a special
+    // token.
+    if (text.is_input(place, place + mark.size()))
+      result.add_input(replacement.view());
+    else
+      result.add(replacement);
     begin = at = place + mark.size();
     if (!mark.empty()) continue;
     // An empty text stands before every character and at the end.

@@ -131,7 +131,7 @@ Value make_mapping(Mapping::Entries entries) {
   return std::make_shared<const Mapping>(std::move(entries));
 }
 
-std::string Object::repr() const { return fmt::format("<{} object>", type_name()); }
+TextRef Object::repr() const { return make_text(fmt::format("<{} object>", type_name())); }
 std::optional<Value> Object::attribute(std::string_view) { return std::nullopt; }
 std::optional<Value> Object::item(const Value&) { return std::nullopt; }
 Value Object::call(Interpreter&, const Arguments&) {

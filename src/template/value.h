@@ -142,7 +142,7 @@ class Object {
   Object& operator=(const Object&) = delete;
 
   virtual std::string type_name() const = 0;
-  virtual std::string repr() const;
+  virtual TextRef repr() const;
   /// An attribute, or nothing.
   virtual std::optional<Value> attribute(std::string_view name);
   virtual std::optional<Value> item(const Value& key);

@@ -47,7 +47,7 @@ TEST(ChatTemplate, RendersChatml) {
 }
 
 TEST(ChatTemplate, RefusesAConversationWithoutMessages) {
-  for (const char* messages : {"[]", "{}", "null", "5"})
+  for (const std::string messages : {"[]", "{}", "null", "5"})
     EXPECT_EQ(message_of("x", messages),
               "chat template: messages: expected a list with at least one message");
   EXPECT_EQ(message_of("x", "[1]"), "chat template: messages: expected a list of objects");
@@ -133,7 +133,8 @@ TEST(ChatTemplate, UsesTheGivenClock) {
 }
 
 TEST(ChatTemplate, KeepsTrackOfInputThroughStringMethods) {
-  const char* messages = R"([{"role": "user", "content": " a<b>c ", "l": ["x", "y"]}])";
+  const char* messages = R"([{"role": "user", "content": " a<b>c ", "l": ["x", "y"],
+                               "t": "a\tb%%"}])";
   const auto parts = [&](const std::string& expression) {
     return input_of(
         render("{% set c = messages[0].content %}[{{ " + expression + " }}]", messages));
@@ -144,7 +145,18 @@ TEST(ChatTemplate, KeepsTrackOfInputThroughStringMethods) {
   EXPECT_EQ(parts("c | trim | upper"), Parts{"A<B>C"});
   EXPECT_EQ(parts("c.split('<')[1]"), Parts{"b>c "});
   EXPECT_EQ(parts("c[1:3]"), Parts{"a<"});
-  EXPECT_EQ(parts("c.replace('b', 'B')"), (Parts{" a<", ">c "}));
+  EXPECT_EQ(parts("c.replace('b', 'B')"), Parts{" a<B>c "});
+  EXPECT_EQ(parts("c | replace('', '|')"), Parts{"| |a|<|b|>|c| |"});
+  EXPECT_EQ(parts("('<b>' ~ c).replace('b', 'B')"), Parts{" a<B>c "});
+  EXPECT_EQ(parts("'<x>'.replace('x', c.strip())"), Parts{"a<b>c"});
+  EXPECT_EQ(parts("c | e"), Parts{" a&lt;b&gt;c "});
+  EXPECT_EQ(parts("('&lt;%s' % c) | striptags"), Parts{"< ac"});
+  EXPECT_EQ(parts("c | urlencode"), Parts{"%20a%3Cb%3Ec%20"});
+  EXPECT_EQ(parts("messages[0].t.expandtabs(2)"), Parts{"a b%%"});
+  EXPECT_EQ(parts("messages[0].t % ()"), Parts{"a\tb%"});
+  EXPECT_EQ(parts("strftime_now(messages[0].t)"), Parts{"a\tb%"});
+  EXPECT_EQ(parts("{'k': c}.values()"), Parts{"' a<b>c '"});
+  EXPECT_EQ(parts("namespace(k=c)"), Parts{"' a<b>c '"});
   EXPECT_EQ(parts("'%s-%s' % (c, 1)"), Parts{" a<b>c "});
   EXPECT_EQ(parts("'{}!'.format(c)"), Parts{" a<b>c "});
   EXPECT_EQ(parts("messages[0].l | join('<')"), (Parts{"x", "y"}));
