@@ -84,7 +84,7 @@ class BraceFormat {
 
   static Value converted(const Value& value, char conversion) {
     if (conversion == 's') return Value(text_of(value));
-    if (conversion == 'a' && value.is(Kind::text))
+    if (conversion == 'a' && value.is(Kind::text) && !value.as_text().is_markup())
       return Value(derived(value.as_text(), quoted_text(value.as_text().view(), true)));
     if (conversion != 'r' && conversion != 'a')
       throw Fault(fmt::format("Unknown conversion specifier {}", conversion));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "template/arithmetic.h"
+#include "template/attributes.h"
 #include "template/filters.h"
 #include "template/methods.h"
 #include "template/objects.h"
@@ -35,12 +36,10 @@ Value filter_first(Interpreter&, const Arguments& arguments) {
 
 Value filter_last(Interpreter&, const Arguments& arguments) {
   const BoundArguments bound("last", arguments, {"seq"}, 1);
+  if (bound[0].is(Kind::text) && bound[0].as_text().length() > 0)
+    return item_of(bound[0], Value::integer(-1));
   std::vector<Value> items;
-  if (bound[0].is(Kind::text) || bound[0].is_undefined())
-    items = items_of(bound[0]);
-  else
-    items = items_of(reversed(bound[0]));
-  if (bound[0].is(Kind::text)) std::reverse(items.begin(), items.end());
+  if (!bound[0].is(Kind::text) && !bound[0].is_undefined()) items = items_of(reversed(bound[0]));
   return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.front();
 }
 

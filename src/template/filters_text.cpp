@@ -108,13 +108,14 @@ Value filter_truncate(Interpreter&, const Arguments& arguments) {
   const std::int64_t length = bound.integer(1, 255);
   const std::int64_t leeway = bound.is_set(4) ? bound.integer(4, 5) : 5;
   if (bound[0].is_undefined()) return bound[0];
-  if (!bound[0].is(Kind::text) || !ellipsis.is(Kind::text)) throw Fault("truncate expects a str");
-  const Text& text = bound[0].as_text();
+  if (!ellipsis.is(Kind::text)) throw Fault("truncate expects a str as its end");
   const std::int64_t kept = length - ellipsis.as_text().length();
   if (kept < 0)
     throw Fault(fmt::format("expected length >= {}, got {}", ellipsis.as_text().length(), length));
   if (leeway < 0) throw Fault(fmt::format("expected leeway >= 0, got {}", leeway));
-  if (text.length() <= length + leeway) return bound[0];
+  if (length_of(bound[0]) <= length + leeway) return bound[0];
+  if (!bound[0].is(Kind::text)) throw Fault("truncate expects a str, or something short");
+  const Text& text = bound[0].as_text();
   TextRef part = part_of(text, 0, text.byte_of(kept));
   if (!bound.flag(2, false)) {
     const std::size_t space = part->view().rfind(' ');

@@ -217,6 +217,7 @@ TextRef format_value(const Value& value, std::string_view spec_text) {
   const FormatSpec spec = parse_spec(spec_text);
   if (value.is_numeric()) return format_number(value, spec);
   if (spec.type != 0 && spec.type != 's') refuse(spec.type, "str");
+  if (spec.grouping) throw Fault(fmt::format("Cannot specify '{}' with 's'.", spec.grouping));
   if (spec.sign != '-') throw Fault("Sign not allowed in string format specifier");
   if (spec.align == '=' && spec.fill != '0')
     throw Fault("'=' alignment not allowed in string format specifier");

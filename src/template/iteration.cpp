@@ -23,7 +23,9 @@ class TextIterator : public Iterator {
     count_steps(1);
     const std::size_t begin = at_;
     next_code_point(text_->view(), at_);
-    return Value(part_of(*text_, begin, at_));
+    // Python yields plain texts even from a Markup.
+    TextBuilder character;
+    return Value(character.add(*text_, begin, at_).finish());
   }
 
  private:

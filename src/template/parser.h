@@ -2,6 +2,8 @@
 #pragma once
 
 #include <initializer_list>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -86,8 +88,9 @@ class Parser {
   std::vector<Token> tokens_;
   std::size_t at_ = 0;
   int level_ = 0;
-  int loops_ = 0;               ///< the loops around the statement, which break and continue need
-  std::string_view stop_word_;  ///< a word that ends a list of expressions: in or recursive
+  std::set<std::string> blocks_;  ///< the names of the blocks so far
+  int loops_ = 0;                 ///< the loops around the statement, which break and continue need
+  std::string_view stop_word_;    ///< a word that ends a list of expressions: in or recursive
 };
 
 /// Deeper nesting than this is refused. A pair of brackets counts up to three levels.

@@ -251,6 +251,8 @@ void Parser::parse_with(Block& block) {
 void Parser::parse_named_block(Block& block) {
   Statement& statement = add(block, Statement::Kind::block, current().line);
   const std::string name = expect_name();
+  if (!blocks_.insert(name).second)
+    fail_at(statement.line, fmt::format("block '{}' defined twice", name));
   skip_name("scoped");
   skip_name("required");
   const int loops = std::exchange(loops_, 0);

@@ -5,6 +5,7 @@
 
 #include "template/formatting.h"
 #include "template/numbers.h"
+#include "template/objects.h"
 #include "template/printing.h"
 
 namespace bitaxon::jinja {
@@ -27,9 +28,9 @@ class PercentFormat {
       positional_ = arguments.as_sequence().items;
     else
       positional_ = {arguments};
-    // A mapping, or a list, may stay unused.
+    // What has items may stay unused.
     may_rest_ = !tuple && (arguments.is(Kind::mapping) || arguments.is(Kind::sequence) ||
-                           arguments.is_undefined());
+                           arguments.is_undefined() || arguments.as<Range>());
   }
 
   Value run() {
@@ -156,12 +157,13 @@ class PercentFormat {
 
   TextRef text_for(const Conversion& conversion, const Value& value) {
     TextRef text;
+    const bool is_plain = value.is(Kind::text) && !value.as_text().is_markup();
     if (conversion.type == 's') {
       text = format_.is_markup() ? escaped(value) : text_of(value);
     } else if (conversion.type == 'c') {
       text = value.is(Kind::text) && value.as_text().length() == 1 ? value.text_ref()
                                                                    : character_of(value);
-    } else if (conversion.type == 'a' && value.is(Kind::text)) {
+    } else if (conversion.type == 'a' && is_plain) {
       text = make_text(quoted_text(value.as_text().view(), true), !value.as_text().input().empty());
     } else {
       TextBuilder builder;

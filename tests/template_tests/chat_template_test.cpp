@@ -120,6 +120,27 @@ TEST(ChatTemplate, NamesTheLineOfAFault) {
   EXPECT_EQ(message_of("\xff", kHello), "chat template: expected a template in UTF-8");
 }
 
+TEST(ChatTemplate, IsExactInCorners) {
+  // The results of Jinja 3.1.6.
+  for (const auto& [source, text] : {std::pair{"{{ ('<'|safe)|list }}", "['<']"},
+                                     {"{{ [('ab'|safe)|first] }}", "['a']"},
+                                     {"{{ [('ab'|safe)|last] }}", "[Markup('b')]"},
+                                     {"{{ [('ab'|safe)[0]] }}", "[Markup('a')]"},
+                                     {"{{ ''|last }}", ""},
+                                     {"{{ '{!a}'.format('<'|safe) }}", "Markup('<')"},
+                                     {"{{ '%a' % ('<'|safe) }}", "Markup('<')"},
+                                     {"{{ '%%' % range(4) }}", "%"},
+                                     {"{{ [1]|truncate(5) }}", "[1]"},
+                                     {"{{ {'a': 1}|truncate(5) }}", "{'a': 1}"},
+                                     {"{{ range(3)|truncate(5) }}", "range(0, 3)"}})
+    EXPECT_EQ(render(source, kHello).text, text) << source;
+  for (const char* source :
+       {"{{ [1]|truncate(2) }}", "{{ 5|truncate(5) }}", "{{ range(20)|truncate(5) }}",
+        "{{ '{:,}'.format('x') }}", "{{ '{:_s}'.format('x') }}",
+        "{% block a %}{% endblock %}{% block a %}{% endblock %}"})
+    EXPECT_TRUE(message_of(source, kHello).starts_with("chat template: line 1: ")) << source;
+}
+
 TEST(ChatTemplate, UsesTheGivenClock) {
   ChatTemplateInput input;
   std::tm noon{};
