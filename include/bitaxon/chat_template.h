@@ -52,6 +52,11 @@ struct ChatTemplateInput {
   /// The local time for strftime_now(). Empty: the clock of this machine.
   std::optional<std::tm> now;
   ChatTemplateLimits limits;
+  /// What messages of errors call the three texts, for example the files that they come from.
+  struct Names {
+    std::string messages = "messages", tools = "tools", documents = "documents";
+  };
+  Names names;
 };
 
 /// A rendered conversation.
@@ -84,7 +89,8 @@ class BX_API JinjaTemplate {
   /// The conversation as text, by the rules of transformers' apply_chat_template: keys of a message
   /// whose value is null are removed, reasoning_content, thinking and reasoning are other names of
   /// each other, and messages must not be empty. Throws ChatTemplateRefusal if the template calls
-  /// raise_exception(), and Error(format) for every other fault of the template or the input.
+  /// raise_exception(), and Error(format) for every other fault. The message then begins with origin(),
+  /// or with the name of the text or of the variable if that is no JSON, or not what is expected.
   ChatText render(const ChatTemplateInput& input) const;
 
   /// The text of the beginning-of-sequence token, as tokenizer_config.json names it. Templates see it

@@ -16,6 +16,7 @@ namespace bitaxon {
 namespace {
 
 using jinja::Fault;
+using jinja::InputFault;
 using jinja::Kind;
 using jinja::Mapping;
 using jinja::Value;
@@ -41,10 +42,14 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+/// A JSON value in a message.
+std::string brief(const Value& value) {
+  return printable(jinja::write_json(value, {})->bytes(), 60);
+}
+
 /// A message without keys that are null. reasoning_content, thinking and reasoning are names of the
 /// same thing.
 Value prepared_message(const Value& message) {
-  if (!message.is(Kind::mapping)) throw Fault("messages: expected a list of objects");
   Mapping::Entries entries;
   for (const auto& entry : message.as_mapping().entries)
     if (!entry.second.is_none()) entries.push_back(entry);
@@ -65,21 +70,26 @@ Value prepared_message(const Value& message) {
   return jinja::make_mapping(std::move(entries));
 }
 
-Value prepared_messages(std::string_view json) {
-  const Value messages = jinja::read_json(json, "messages", true);
+Value prepared_messages(std::string_view json, const std::string& name) {
+  const Value messages = jinja::read_json(json, name, true);
   if (!messages.is(Kind::sequence) || messages.as_sequence().items.empty())
-    throw Fault("messages: expected a list with at least one message");
+    throw InputFault(fmt::format("{}: expected a list with at least one message, got {}", name,
+                                 brief(messages)));
   std::vector<Value> prepared;
-  for (const Value& message : messages.as_sequence().items)
+  for (const Value& message : messages.as_sequence().items) {
+    if (!message.is(Kind::mapping))
+      throw InputFault(fmt::format("{}: message {}: expected an object, got {}", name,
+                                   prepared.size(), brief(message)));
     prepared.push_back(prepared_message(message));
+  }
   return Value::list(std::move(prepared));
 }
 
-Value optional_list(std::string_view json, std::string_view name) {
+Value optional_list(std::string_view json, const std::string& name) {
   if (json.empty()) return jinja::None{};
   Value list = jinja::read_json(json, name, true);
   if (!list.is(Kind::sequence) && !list.is_none())
-    throw Fault(fmt::format("{}: expected a list", name));
+    throw InputFault(fmt::format("{}: expected a list, got {}", name, brief(list)));
   return list;
 }
 
@@ -92,9 +102,9 @@ Variables variables_of(const ChatTemplateInput& input, const JinjaTemplate::Impl
     const bool is_token = name == "bos_token" || name == "eos_token";
     variables.insert_or_assign(name, jinja::read_json(json, name, !is_token));
   }
-  variables.insert_or_assign("messages", prepared_messages(input.messages));
-  variables.insert_or_assign("tools", optional_list(input.tools, "tools"));
-  variables.insert_or_assign("documents", optional_list(input.documents, "documents"));
+  variables.insert_or_assign("messages", prepared_messages(input.messages, input.names.messages));
+  variables.insert_or_assign("tools", optional_list(input.tools, input.names.tools));
+  variables.insert_or_assign("documents", optional_list(input.documents, input.names.documents));
   variables.insert_or_assign("add_generation_prompt", Value(input.add_generation_prompt));
   return variables;
 }
@@ -184,6 +194,8 @@ ChatText JinjaTemplate::render(const ChatTemplateInput& input) const {
     return rendered(*impl_, input);
   } catch (const jinja::Raised& raised) {
     throw ChatTemplateRefusal(raised.what());
+  } catch (const InputFault& fault) {
+    throw Error(ErrorKind::format, printable(fault.what(), 1000));
   } catch (const Fault& fault) {
     fail_template(impl_->origin, fault.what());
   }

@@ -57,8 +57,9 @@ class ValueBuilder {
     return place(Value::list(std::move(items)));
   }
   bool parse_error(std::size_t position, const std::string&, const Json::exception& error) {
-    if (error.id == 406) throw Fault(fmt::format("{}: a number is too large", name_));
-    throw Fault(fmt::format("{}: at byte {}: not JSON", name_, position > 0 ? position - 1 : 0));
+    if (error.id == 406) throw InputFault(fmt::format("{}: a number is too large", name_));
+    throw InputFault(
+        fmt::format("{}: at byte {}: not JSON", name_, position > 0 ? position - 1 : 0));
   }
 
  private:
@@ -75,7 +76,7 @@ class ValueBuilder {
   }
   bool open(bool) {
     if (open_.size() >= kMaxJsonDepth)
-      throw Fault(
+      throw InputFault(
           fmt::format("{}: expected at most {} levels of nesting, got more", name_, kMaxJsonDepth));
     open_.emplace_back();
     return true;
@@ -246,10 +247,12 @@ Value read_json(std::string_view json, std::string_view name, bool input) {
   json = without_byte_order_mark(json);
   // nlohmann takes a NUL as the end of the text and would ignore the rest.
   if (const std::size_t nul = json.find('\0'); nul != json.npos)
-    throw Fault(fmt::format("{}: at byte {}: not JSON: a NUL byte", name, nul));
+    throw InputFault(fmt::format("{}: at byte {}: not JSON: a NUL byte", name, nul));
+  if (json.find_first_not_of(" \t\r\n") == json.npos)
+    throw InputFault(fmt::format("{}: expected JSON, got an empty text", name));
   ValueBuilder builder(name, input);
   if (!Json::sax_parse(json.begin(), json.end(), &builder))
-    throw Fault(fmt::format("{}: not JSON", name));
+    throw InputFault(fmt::format("{}: not JSON", name));
   return builder.take();
 }
 

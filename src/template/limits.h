@@ -16,6 +16,12 @@ class Fault : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A fault of the JSON that a rendering is given. The message names the JSON, not the template.
+class InputFault : public Fault {
+ public:
+  using Fault::Fault;
+};
+
 /// Thrown by raise_exception(). The message is the template's own text for the user.
 class Raised : public Fault {
  public:

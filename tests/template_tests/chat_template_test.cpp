@@ -87,7 +87,7 @@ TEST(ChatTemplate, AlwaysDefinesToolsAndDocuments) {
   input.documents = R"([{"title": "t"}])";
   EXPECT_EQ(render(source, kHello, input).text, "[] [{'title': 't'}] False");
   input.tools = "{}";
-  EXPECT_EQ(message_of(source, kHello, input), "chat template: tools: expected a list");
+  EXPECT_EQ(message_of(source, kHello, input), "tools: expected a list, got {}");
 }
 
 TEST(ChatTemplate, SeesVariables) {
@@ -95,7 +95,7 @@ TEST(ChatTemplate, SeesVariables) {
   input.variables = {{"enable_thinking", "false"}, {"n", "1e3"}};
   EXPECT_EQ(render("{{ enable_thinking }} {{ n }}", kHello, input).text, "False 1000.0");
   input.variables = {{"n", "{"}};
-  EXPECT_EQ(message_of("x", kHello, input), "chat template: n: at byte 1: not JSON");
+  EXPECT_EQ(message_of("x", kHello, input), "n: at byte 1: not JSON");
 }
 
 TEST(ChatTemplate, ReportsARefusalInTheTemplatesOwnWords) {

@@ -30,8 +30,13 @@ std::string dumped(const Json& messages) {
   return messages.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// Checks that messages have what ChatML and lines of plain text need.
-void check_message(const Json& item, const std::string& name, std::size_t index) {
+/// Checks that a message is an object, with what ChatML and lines of plain text need if
+/// `is_built_in`.
+void check_message(const Json& item, const std::string& name, std::size_t index, bool is_built_in) {
+  if (!is_built_in && !item.is_object())
+    throw Error(ErrorKind::format, fmt::format("{}: message {}: expected an object, got {}", name,
+                                               index, printable_json(item)));
+  if (!is_built_in) return;
   for (const char* key : {"role", "content"})
     if (!item.is_object() || !item.contains(key) || !item[key].is_string())
       throw Error(ErrorKind::format,
@@ -49,8 +54,8 @@ std::string read_messages(const RunOptions& run, const ChatPrompt& prompt) {
     throw Error(ErrorKind::format,
                 fmt::format("{}: expected a JSON list of messages, got {}", name,
                             list.is_array() ? "an empty one" : list.type_name()));
-  if (prompt.is_built_in())
-    for (std::size_t i = 0; i < list.size(); ++i) check_message(list[i], name, i);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    check_message(list[i], name, i, prompt.is_built_in());
   // The text is kept as it is, because parsing would change large numbers.
   if (!run.system.empty()) text.insert(text.find('[') + 1, system_message(run.system).dump() + ",");
   return text;

@@ -36,12 +36,16 @@ std::pair<std::string, std::string> parse_variable(const std::string& text) {
   const auto is_name = [](char c) {
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   };
-  if (equals == text.npos || name.empty() || !std::all_of(name.begin(), name.end(), is_name))
+  if (equals == text.npos || name.empty() || !std::all_of(name.begin(), name.end(), is_name) ||
+      (name[0] >= '0' && name[0] <= '9'))
     throw UsageError(fmt::format("--set: expected NAME=JSON, got \"{}\"", printable(text)));
   for (const char* own : {"messages", "tools", "documents", "add_generation_prompt"})
     if (name == own)
       throw UsageError(fmt::format("--set {}: expected another name, this one has a flag", name));
-  return {name, text.substr(equals + 1)};
+  std::string value = text.substr(equals + 1);
+  if (!Json::accept(value))
+    throw UsageError(fmt::format("--set {}: expected JSON, got \"{}\"", name, printable(value)));
+  return {name, std::move(value)};
 }
 
 void check(const TemplateOptions& wanted) {
@@ -69,6 +73,7 @@ int print_rendering(const TemplateOptions& wanted) {
   input.variables = std::move(variables);
   input.add_generation_prompt = !wanted.no_generation_prompt;
   input.name = wanted.name;
+  input.names = {wanted.messages, wanted.tools, wanted.documents};
   const ChatText rendered = chat_template.render(input);
   if (!wanted.json) {
     print(rendered.text);
