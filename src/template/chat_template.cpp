@@ -109,6 +109,14 @@ Variables variables_of(const ChatTemplateInput& input, const JinjaTemplate::Impl
   return variables;
 }
 
+/// The names of the templates, for a message.
+std::string names_of(const std::vector<NamedTemplate>& templates) {
+  std::string names;
+  for (const NamedTemplate& one : templates)
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", printable(one.name));
+  return names;
+}
+
 const NamedTemplate& chosen(const JinjaTemplate::Impl& impl, const ChatTemplateInput& input,
                             bool has_tools) {
   const auto find = [&](std::string_view name) -> const NamedTemplate* {
@@ -118,12 +126,14 @@ const NamedTemplate& chosen(const JinjaTemplate::Impl& impl, const ChatTemplateI
   const NamedTemplate* named = nullptr;
   if (!input.name.empty()) {
     named = find(input.name);
-    if (!named) throw Fault(fmt::format("the model has no chat template named {}", input.name));
   } else {
     if (has_tools) named = find("tool_use");
     if (!named) named = find("default");
-    if (!named) throw Fault("the model has several chat templates and none is named \"default\"");
   }
+  if (!named)
+    throw Fault(fmt::format("expected a chat template named \"{}\", got {}",
+                            input.name.empty() ? "default" : printable(input.name),
+                            names_of(*impl.templates)));
   if (!named->fault.empty()) throw Fault(named->fault);
   return *named;
 }

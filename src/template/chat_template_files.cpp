@@ -52,6 +52,8 @@ Templates templates_of(const Json& config, const fs::path& file) {
   const Json& value = config["chat_template"];
   if (value.is_null()) return templates;
   if (value.is_string()) {
+    if (value.get_ref<const std::string&>().empty())
+      fail_template(file.string(), "chat_template: expected a template, got an empty text");
     templates.push_back(parse_named("default", value.get_ref<const std::string&>()));
     return templates;
   }

@@ -103,10 +103,21 @@ TEST_F(TemplateCli, RefusesInOneLine) {
   expect({"template", "--chat-template", file("chat.jinja")}, 2, "--messages");
   expect(jinja({"--set", "mood"}), 2, "--set: expected NAME=JSON");
   expect(jinja({"--set", "messages=[]"}), 2, "--set messages");
-  expect(jinja({"--set", "mood={"}), 1, "mood: at byte");
-  expect(jinja({"--name", "rag"}), 1, "no chat template named rag");
-  write_file(file("messages.json"), "[]");
-  expect(jinja(), 1, "messages: expected a list with at least one message");
+  expect(jinja({"--set", "1a=1"}), 2, "--set: expected NAME=JSON, got \"1a=1\"");
+  expect(jinja({"--set", "mood=foo"}), 2, "bit-axon: --set mood: expected JSON, got foo\n");
+  expect(jinja({"--name", "rag"}), 1, "expected a chat template named \"rag\", got \"default\"");
+  for (const char* flag : {"--tools", "--documents"}) {
+    write_file(file("list.json"), "7");
+    expect(jinja({flag, file("list.json")}), 1,
+           "bit-axon: " + file("list.json") + ": expected a list, got 7\n");
+  }
+  for (const auto& [text, problem] : {std::pair{"", "expected JSON, got an empty text"},
+                                      {"[]", "expected a list with at least one message, got []"},
+                                      {"[1]", "message 0: expected an object, got 1"},
+                                      {"[\"\\ud800\"]", "at byte 8: not JSON"}}) {
+    write_file(file("messages.json"), text);
+    expect(jinja(), 1, "bit-axon: " + file("messages.json") + ": " + problem + "\n");
+  }
 }
 
 }  // namespace

@@ -69,14 +69,18 @@ TEST(ChatTemplateFile, ChoosesAmongNamedTemplates) {
   EXPECT_EQ(rendered(found, "", "[]"), "tools");
   EXPECT_EQ(rendered(found, "default", "[]"), "plain");
   EXPECT_NE(rendered(found, "broken").find("line 1: Expected an expression"), std::string::npos);
-  EXPECT_NE(rendered(found, "rag").find("no chat template named rag"), std::string::npos);
+  EXPECT_EQ(
+      rendered(found, "rag"),
+      (folder / "tokenizer_config.json").string() +
+          ": expected a chat template named \"rag\", got \"default\", \"tool_use\", \"broken\"");
 }
 
 TEST(ChatTemplateFile, RefusesSeveralTemplatesWithoutADefault) {
   const TemporaryFolder folder;
   folder.write("tokenizer_config.json", R"({"chat_template": [{"name": "a", "template": "a"}]})");
-  EXPECT_NE(rendered(*JinjaTemplate::find(folder.path())).find("none is named \"default\""),
-            std::string::npos);
+  EXPECT_EQ(rendered(*JinjaTemplate::find(folder.path())),
+            (folder / "tokenizer_config.json").string() +
+                ": expected a chat template named \"default\", got \"a\"");
 }
 
 TEST(ChatTemplateFile, RefusesBrokenFiles) {
@@ -91,6 +95,8 @@ TEST(ChatTemplateFile, RefusesBrokenFiles) {
             ": chat_template: expected a text or a list of named templates");
   EXPECT_EQ(message(R"({"chat_template": ["x"]})"),
             ": chat_template: expected objects with a name and a template");
+  EXPECT_EQ(message(R"({"chat_template": ""})"),
+            ": chat_template: expected a template, got an empty text");
   EXPECT_EQ(message("{}"), ": expected a chat_template, got none");
   EXPECT_EQ(message(R"({"a": )").substr(0, 22), ": at byte 6: not JSON:");
 }
