@@ -93,13 +93,14 @@ class BX_API JinjaTemplate {
   /// or with the name of the text or of the variable if that is no JSON, or not what is expected.
   ChatText render(const ChatTemplateInput& input) const;
 
-  /// The text of the beginning-of-sequence token, as tokenizer_config.json names it. Templates see it
-  /// as bos_token. Empty: the name is not defined in the template.
+  /// The text of the beginning-of-sequence token, as tokenizer_config.json names it, or else
+  /// special_tokens_map.json. Templates see it as bos_token. Empty: the name is not defined in the
+  /// template.
   const std::optional<std::string>& bos_token() const;
   const std::optional<std::string>& eos_token() const;
   JinjaTemplate with_tokens(std::optional<std::string> bos, std::optional<std::string> eos) const;
-  /// The same template with the tokens that the tokenizer_config.json of a model folder names. Throws
-  /// as load() does.
+  /// The same template with the tokens that the tokenizer_config.json of a model folder names, or else
+  /// its special_tokens_map.json. Throws as load() does.
   JinjaTemplate with_tokens_of(const std::filesystem::path& model_directory) const;
   /// Where the template comes from, for messages: a path, or "ChatML".
   const std::string& origin() const;

@@ -25,15 +25,25 @@ Json tokenizer_config_of(const fs::path& folder) {
 }
 
 /// The text of a token: a string, or an object with its content.
-std::optional<std::string> token_text(const Json& config, const char* key) {
-  if (!config.is_object()) return std::nullopt;
-  const auto found = config.find(key);
-  if (found == config.end()) return std::nullopt;
-  if (found->is_string()) return found->get<std::string>();
-  if (!found->is_object() || !found->contains("content")) return std::nullopt;
-  const Json& content = (*found)["content"];
-  if (!content.is_string()) return std::nullopt;
-  return content.get<std::string>();
+std::optional<std::string> token_text(const Json& token) {
+  if (token.is_string()) return token.get<std::string>();
+  if (!token.is_object() || !token.contains("content") || !token["content"].is_string())
+    return std::nullopt;
+  return token["content"].get<std::string>();
+}
+
+/// Gives `impl` the tokens of `config`, a tokenizer_config.json in `folder`. The tokens that it does
+/// not mention come from special_tokens_map.json.
+void set_tokens(JinjaTemplate::Impl& impl, const Json& config, const fs::path& folder) {
+  const fs::path map_file = folder / "special_tokens_map.json";
+  std::optional<Json> map;
+  const auto find = [&](const char* key) -> std::optional<std::string> {
+    if (config.is_object() && config.contains(key)) return token_text(config[key]);
+    if (!map) map = optional_file_exists(map_file) ? read_json_file(map_file) : Json();
+    return map->is_object() && map->contains(key) ? token_text((*map)[key]) : std::nullopt;
+  };
+  impl.bos = find("bos_token");
+  impl.eos = find("eos_token");
 }
 
 /// The template of a file that is one, such as chat_template.jinja.
@@ -98,14 +108,14 @@ JinjaTemplate JinjaTemplate::load(const fs::path& file) {
   const Json config = read_json_file(file);
   impl.templates = checked(templates_of(config, file), file);
   if (impl.templates->empty()) fail_template(impl.origin, "expected a chat_template, got none");
-  impl.bos = token_text(config, "bos_token");
-  impl.eos = token_text(config, "eos_token");
+  set_tokens(impl, config, file.parent_path());
   return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
 }
 
 JinjaTemplate JinjaTemplate::with_tokens_of(const fs::path& model_directory) const {
-  const Json config = tokenizer_config_of(model_directory);
-  return with_tokens(token_text(config, "bos_token"), token_text(config, "eos_token"));
+  Impl impl = *impl_;
+  set_tokens(impl, tokenizer_config_of(model_directory), model_directory);
+  return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
 }
 
 std::optional<JinjaTemplate> JinjaTemplate::find(const fs::path& model_directory) {
@@ -121,8 +131,7 @@ std::optional<JinjaTemplate> JinjaTemplate::find(const fs::path& model_directory
     impl.templates = checked(templates_of(config, config_file), config_file);
   }
   if (impl.templates->empty()) return std::nullopt;
-  impl.bos = token_text(config, "bos_token");
-  impl.eos = token_text(config, "eos_token");
+  set_tokens(impl, config, model_directory);
   return JinjaTemplate(std::make_shared<const Impl>(std::move(impl)));
 }
 

@@ -49,6 +49,17 @@ TEST(ChatTemplateFile, ReadsTemplateAndTokensOfATokenizerConfig) {
   EXPECT_EQ(rendered(JinjaTemplate::load(folder / "tokenizer_config.json")), "<s></s>!");
 }
 
+TEST(ChatTemplateFile, ReadsMissingTokensFromTheSpecialTokensMap) {
+  const TemporaryFolder folder;
+  folder.write("chat_template.jinja", "{{ bos_token }}{{ eos_token is defined }}");
+  folder.write("special_tokens_map.json",
+               R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>"})");
+  EXPECT_EQ(rendered(*JinjaTemplate::find(folder.path())), "<s>True");
+  folder.write("tokenizer_config.json", R"({"bos_token": "<b>", "eos_token": null})");
+  EXPECT_EQ(rendered(*JinjaTemplate::find(folder.path())), "<b>False");
+  EXPECT_EQ(rendered(JinjaTemplate::parse("{{ bos_token }}").with_tokens_of(folder.path())), "<b>");
+}
+
 TEST(ChatTemplateFile, PrefersChatTemplateJinja) {
   const TemporaryFolder folder;
   folder.write("tokenizer_config.json", R"({"chat_template": "config", "bos_token": "<s>"})");
