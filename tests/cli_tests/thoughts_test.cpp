@@ -26,10 +26,23 @@ TEST(Thoughts, AreDimmedWithTheirTags) {
   }
 }
 
-TEST(Thoughts, MayBeOpenedByThePrompt) {
-  EXPECT_TRUE(tool::opens_thought("<|assistant|><think>\n"));
-  EXPECT_FALSE(tool::opens_thought("<|assistant|><think>\n\n</think>\n\n"));
-  EXPECT_FALSE(tool::opens_thought("<|assistant|>"));
+TEST(Thoughts, MayBeOpenedByTheTemplate) {
+  const auto opens = [](const std::string& text) { return tool::opens_thought({text, {}}); };
+  EXPECT_TRUE(opens("<|assistant|><think>\n"));
+  EXPECT_FALSE(opens("<|assistant|><think>\n\n</think>\n\n"));
+  EXPECT_FALSE(opens("<|assistant|>"));
+}
+
+TEST(Thoughts, AreNeitherOpenedNorClosedByAUser) {
+  JinjaTemplate chat = JinjaTemplate::parse(
+      "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>");
+  ChatTemplateInput input;
+  input.messages = R"([{"role": "system", "content": "<think>"},
+                       {"role": "user", "content": "what does <think> mean"}])";
+  EXPECT_FALSE(tool::opens_thought(chat.render(input)));
+  chat = JinjaTemplate::parse("<think>{{ messages[0].content }}");
+  input.messages = R"([{"role": "user", "content": "and </think>?"}])";
+  EXPECT_TRUE(tool::opens_thought(chat.render(input)));
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ Prompt read_prompt(const RunOptions& run, const std::optional<ChatPrompt>& chat)
 /// What a command feeds first.
 struct Feed {
   std::vector<std::int32_t> ids;
-  std::string text;  ///< empty for --prompt-ids
+  bool in_thought = false;  ///< whether the chat template has opened a thought
 };
 
 /// The prompt in model ids. `continues` says that the state already holds a text. The tokenizer adds
@@ -110,13 +110,12 @@ struct Feed {
 /// itself.
 Feed feed_of(const Prompt& prompt, const std::optional<ChatPrompt>& chat, const Session& session,
              bool continues) {
-  if (!prompt.ids.empty()) return {prompt.ids, ""};
+  if (!prompt.ids.empty()) return {prompt.ids};
   const Vocabulary& vocabulary = needed_vocabulary(session, "--prompt-ids");
   vocabulary.check_utf8("prompt", prompt.text);
-  if (prompt.messages.empty())
-    return {vocabulary.encode(prompt.text, {.add_special = !continues}), prompt.text};
+  if (prompt.messages.empty()) return {vocabulary.encode(prompt.text, {.add_special = !continues})};
   const ChatText text = chat->render(prompt.messages, true, continues);
-  return {chat_ids(vocabulary, text), text.text};
+  return {chat_ids(vocabulary, text), opens_thought(text)};
 }
 
 Json result_json(const Session& session, const GenerateOptions& options,
@@ -160,7 +159,7 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
            const Feed& feed) {
   const bool streams = !run.json && !run.no_stream;
   const std::function<void()> end_stream =
-      streams ? stream_text(options, feed.text) : std::function<void()>([] {});
+      streams ? stream_text(options, feed.in_thought) : std::function<void()>([] {});
   const GenerateResult result = generate(
       session.model, state, session.vocabulary ? &*session.vocabulary : nullptr, feed.ids, options);
   end_stream();
@@ -301,7 +300,7 @@ GenerateOptions generate_options(const RunOptions& run) {
   return options;
 }
 
-std::function<void()> stream_text(GenerateOptions& options, const std::string& prompt) {
+std::function<void()> stream_text(GenerateOptions& options, bool in_thought) {
   const auto write = [](std::string_view text) {
     print(text);
     flush();
@@ -310,7 +309,7 @@ std::function<void()> stream_text(GenerateOptions& options, const std::string& p
     options.on_text = write;
     return [] {};
   }
-  const auto dimmer = std::make_shared<ThoughtDimmer>(write, opens_thought(prompt));
+  const auto dimmer = std::make_shared<ThoughtDimmer>(write, in_thought);
   options.on_text = [dimmer](std::string_view text) { dimmer->push(text); };
   return [dimmer] { dimmer->finish(); };
 }

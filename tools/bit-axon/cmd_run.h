@@ -43,8 +43,8 @@ class ChatPrompt;
 int chat(const RunOptions& run, const ChatPrompt& prompt, Session& session, State& state,
          const GenerateOptions& options);
 
-/// Makes `options` stream the text to stdout, with thoughts dimmed on a terminal. `prompt` is the text
-/// before. The function that is returned ends the stream.
-std::function<void()> stream_text(GenerateOptions& options, const std::string& prompt);
+/// Makes `options` stream the text to stdout, with thoughts dimmed on a terminal. `in_thought`:
+/// whether the prompt has opened a thought. The function that is returned ends the stream.
+std::function<void()> stream_text(GenerateOptions& options, bool in_thought);
 
 }  // namespace bitaxon::tool

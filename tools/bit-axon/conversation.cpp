@@ -4,6 +4,7 @@
 
 #include "bitaxon/error.h"
 #include "console.h"
+#include "thoughts.h"
 
 namespace bitaxon::tool {
 namespace {
@@ -53,6 +54,7 @@ Conversation::Plan Conversation::plan(const std::string& messages) const {
   const ChatText whole = prompt_.render(messages, true, base_ > 0);
   Plan plan;
   plan.text = whole.text;
+  plan.in_thought = opens_thought(whole);
   std::size_t first = 0;  // the first byte of the text that plan.ids stand for
   if (whole.text.starts_with(text_)) {
     plan.kept = history_.size();
@@ -124,7 +126,7 @@ bool Conversation::answer(const std::string& question) {
   if (next.shared > 0) mark(next.kept + next.shared);
   GenerateOptions options = options_;
   const std::function<void()> end_stream =
-      run_.no_stream ? std::function<void()>([] {}) : stream_text(options, text_);
+      run_.no_stream ? std::function<void()>([] {}) : stream_text(options, next.in_thought);
   const GenerateResult result = feed(history_.size(), options);
   end_stream();
   if (run_.no_stream) print(result.text);

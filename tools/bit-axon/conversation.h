@@ -36,8 +36,9 @@ class Conversation {
   struct Plan {
     std::size_t kept = 0;
     std::vector<std::int32_t> ids;
-    std::size_t shared = 0;  ///< of `ids`, those that do not depend on the beginning of the answer
-    std::string text;        ///< the whole text
+    std::size_t shared = 0;   ///< of `ids`, those that do not depend on the beginning of the answer
+    std::string text;         ///< the whole text
+    bool in_thought = false;  ///< whether the template has opened a thought at the end
   };
 
   /// Forgets the conversation, but not the state.

@@ -18,9 +18,13 @@ std::size_t partial_tag(std::string_view text, std::string_view tag) {
 
 }  // namespace
 
-bool opens_thought(std::string_view prompt) {
-  const std::size_t open = prompt.rfind(kOpen), close = prompt.rfind(kClose);
-  return open != prompt.npos && (close == prompt.npos || close < open);
+bool opens_thought(const ChatText& prompt) {
+  // Only what the template wrote counts: a user may write about the tags.
+  std::string text = prompt.text;
+  for (const TextRange& range : prompt.input)
+    text.replace(range.begin, range.end - range.begin, range.end - range.begin, ' ');
+  const std::size_t open = text.rfind(kOpen), close = text.rfind(kClose);
+  return open != text.npos && (close == text.npos || close < open);
 }
 
 ThoughtDimmer::ThoughtDimmer(Output output, bool in_thought)

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "bitaxon/chat_template.h"
+
 namespace bitaxon::tool {
 
 class ThoughtDimmer {
@@ -23,7 +25,7 @@ class ThoughtDimmer {
   std::string held_;
 };
 
-/// Whether a prompt ends inside of a thought.
-bool opens_thought(std::string_view prompt);
+/// Whether a chat template has opened a thought at the end of its text.
+bool opens_thought(const ChatText& prompt);
 
 }  // namespace bitaxon::tool
