@@ -5,6 +5,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/session.h"
 #include "console.h"
+#include "formats/json.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
@@ -19,6 +20,13 @@ JinjaTemplate plain_lines() {
 std::optional<JinjaTemplate> own_template(const ModelOptions& options) {
   const std::optional<std::filesystem::path> folder = model_folder(options);
   return folder ? JinjaTemplate::find(*folder) : std::nullopt;
+}
+
+/// Whether the first of the messages, a JSON list, is a system message.
+bool begins_with_system(const std::string& messages) {
+  const Json list = parse_json(messages, "messages");
+  return list.is_array() && !list.empty() && list[0].is_object() &&
+         list[0].value("role", Json()) == "system";
 }
 
 JinjaTemplate with_tokens_of_model(const JinjaTemplate& chat_template,
@@ -64,39 +72,61 @@ ChatPrompt ChatPrompt::wanted(const RunOptions& run) {
   return prompt;
 }
 
-ChatText ChatPrompt::render(const std::string& messages, bool add_generation_prompt,
-                            bool continues) const {
+ChatText ChatPrompt::rendered(const std::string& messages, bool add_generation_prompt) const {
   ChatTemplateInput input;
   input.messages = messages;
   input.variables = variables_;
   input.add_generation_prompt = add_generation_prompt;
-  ChatText text = template_.render(input);
-  if (!continues) return text;
+  return template_.render(input);
+}
+
+ChatText ChatPrompt::render(const std::string& messages, bool add_generation_prompt,
+                            bool continues) const {
+  ChatText text;
+  // Many templates begin a conversation with a system message of their own.
+  if (std::optional<ChatText> next; continues && !begins_with_system(messages) &&
+                                    (next = after_answer(messages, add_generation_prompt))) {
+    text = *std::move(next);
+  } else {
+    text = rendered(messages, add_generation_prompt);
+    if (continues) text = follow_up(text);
+  }
+  if (add_generation_prompt && text.text.empty())
+    throw Error(ErrorKind::format, fmt::format("{}: expected a text for the messages, got none",
+                                               printable_path(origin())));
+  return text;
+}
+
+/// The text of a new conversation behind an answer.
+ChatText ChatPrompt::follow_up(const ChatText& text) const {
   const std::string bos = template_.bos_token().value_or("");
   ChatText rest = rest_of(text, text.text.starts_with(bos) ? bos.size() : 0);
-  const std::string end = turn_end();
+  const std::optional<ChatText> end = after_answer("[]", false);
+  if (!end) return rest;
   for (TextRange& range : rest.input) {
-    range.begin += end.size();
-    range.end += end.size();
+    range.begin += end->text.size();
+    range.end += end->text.size();
   }
-  rest.text.insert(0, end);
+  rest.text.insert(0, end->text);
   return rest;
 }
 
-/// What the template writes between an answer and the next message. Empty if it cannot be seen.
-std::string ChatPrompt::turn_end() const {
+std::optional<ChatText> ChatPrompt::after_answer(const std::string& messages,
+                                                 bool add_generation_prompt) const {
   constexpr std::string_view kAnswer = "bit-axon-answer";
-  ChatTemplateInput input;
-  input.messages =
-      R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "bit-axon-answer"}])";
-  input.variables = variables_;
-  input.add_generation_prompt = false;
+  const std::size_t first = messages.find('[') + 1;
+  const bool is_empty = messages.find_first_not_of(" \t\r\n", first) == messages.find(']', first);
+  std::string all = messages;
+  all.insert(first, fmt::format(R"({{"role": "user", "content": "a"}}, )"
+                                R"({{"role": "assistant", "content": "{}"}}{})",
+                                kAnswer, is_empty ? "" : ", "));
   try {
-    const std::string text = template_.render(input).text;
-    const std::size_t place = text.rfind(kAnswer);
-    return place == text.npos ? "" : text.substr(place + kAnswer.size());
+    const ChatText text = rendered(all, add_generation_prompt);
+    const std::size_t place = text.text.find(kAnswer);
+    if (place == text.text.npos) return std::nullopt;
+    return rest_of(text, place + kAnswer.size());
   } catch (const Error&) {
-    return "";  // a template may refuse these messages
+    return std::nullopt;  // a template may refuse these messages
   }
 }
 

@@ -26,12 +26,17 @@ class ChatPrompt {
   /// Whether messages must be pairs of role and content.
   bool is_built_in() const { return is_built_in_; }
   /// The messages, a JSON list, as text. If `continues`, they follow a conversation that the state
-  /// already holds: the text first ends its last answer, and begins no sequence.
+  /// already holds: the text first ends its last answer, and begins neither a sequence nor a
+  /// conversation.
   ChatText render(const std::string& messages, bool add_generation_prompt, bool continues) const;
 
  private:
   explicit ChatPrompt(JinjaTemplate chat_template) : template_(std::move(chat_template)) {}
-  std::string turn_end() const;
+  ChatText follow_up(const ChatText& text) const;
+  ChatText rendered(const std::string& messages, bool add_generation_prompt) const;
+  /// What follows an answer if `messages` come next. Empty if it cannot be seen.
+  std::optional<ChatText> after_answer(const std::string& messages,
+                                       bool add_generation_prompt) const;
 
   JinjaTemplate template_;
   std::optional<ChatTemplate> checked_tokens_;
