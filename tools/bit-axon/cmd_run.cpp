@@ -199,6 +199,8 @@ int run_command(const RunOptions& run) {
   run.device.check();
   const std::optional<ChatPrompt> chat_prompt = chat_of(run);
   const Prompt prompt = read_prompt(run, chat_prompt);
+  const std::optional<std::filesystem::path> folder = model_folder(run.model);
+  const std::string sampling = folder ? apply_generation_defaults(*folder, run, options) : "";
 
   ModelOptions model = run.model;
   if (chat_prompt) model.chat_template = chat_prompt->checked_tokens();
