@@ -102,6 +102,8 @@ class BX_API JinjaTemplate {
   /// The same template with the tokens that the tokenizer_config.json of a model folder names, or else
   /// its special_tokens_map.json. Throws as load() does.
   JinjaTemplate with_tokens_of(const std::filesystem::path& model_directory) const;
+  /// Whether one of the templates mentions a variable, for example enable_thinking.
+  bool uses(std::string_view name) const;
   /// Where the template comes from, for messages: a path, or "ChatML".
   const std::string& origin() const;
 

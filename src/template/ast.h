@@ -1,7 +1,9 @@
 // A parsed template.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -146,6 +148,7 @@ struct Statement {
 struct Program {
   Block body;
   Scope scope;
+  std::set<std::string, std::less<>> names;  ///< all names in its expressions and tags
 };
 
 /// Parses a template. Throws Fault with the line.

@@ -213,6 +213,12 @@ ChatText JinjaTemplate::render(const ChatTemplateInput& input) const {
 
 const std::optional<std::string>& JinjaTemplate::bos_token() const { return impl_->bos; }
 const std::optional<std::string>& JinjaTemplate::eos_token() const { return impl_->eos; }
+bool JinjaTemplate::uses(std::string_view name) const {
+  return std::ranges::any_of(*impl_->templates, [&](const NamedTemplate& one) {
+    return one.program.names.contains(name);
+  });
+}
+
 const std::string& JinjaTemplate::origin() const { return impl_->origin; }
 
 JinjaTemplate JinjaTemplate::with_tokens(std::optional<std::string> bos,

@@ -57,6 +57,8 @@ void Parser::expect_keyword(std::string_view name) {
 
 Program Parser::run() {
   Program program;
+  for (const Token& token : tokens_)
+    if (token.kind == TokenKind::name) program.names.insert(token.text);
   program.body = parse_block({});
   return program;
 }

@@ -25,6 +25,12 @@ class ChatPrompt {
   bool may_rewrite() const { return may_rewrite_; }
   /// Whether messages must be pairs of role and content.
   bool is_built_in() const { return is_built_in_; }
+  /// Whether --thinking changes anything.
+  bool uses_thinking() const { return template_.uses("enable_thinking"); }
+  /// The template in messages.
+  std::string origin() const {
+    return checked_tokens_ == ChatTemplate::none ? "plain text" : template_.origin();
+  }
   /// The messages, a JSON list, as text. If `continues`, they follow a conversation that the state
   /// already holds: the text first ends its last answer, and begins neither a sequence nor a
   /// conversation.

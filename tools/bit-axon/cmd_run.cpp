@@ -187,7 +187,11 @@ std::optional<ChatPrompt> chat_of(const RunOptions& run) {
   for (const auto& [flag, value] :
        {std::pair{"--system", &run.system}, {"--thinking", &run.thinking}})
     if (!value->empty())
-      throw UsageError(fmt::format("{}: expected with --chat or --messages, got neither", flag));
+      throw UsageError(
+          fmt::format("{}: expected with a chat template, --chat or --messages, got {}", flag,
+                      !run.prompt_ids.empty()     ? "--prompt-ids"
+                      : run.chat_template.empty() ? "none of them"
+                                                  : "--chat-template none"));
   return std::nullopt;
 }
 
@@ -207,10 +211,10 @@ int run_command(const RunOptions& run) {
   LoadOptions load{.run_ahead = run_ahead};
   if (run.chat) load.n_forks = Conversation::n_forks(run, *chat_prompt);
   Session session = open_session(model, run.device, run.output, load);
-  if (const auto folder = model_folder(run.model)) {
-    const std::string line = apply_generation_defaults(*folder, run, options);
-    if (!line.empty() && !run.output.quiet) note(line);
-  }
+  if (!sampling.empty() && !run.output.quiet) note(sampling);
+  if (!run.thinking.empty() && !chat_prompt->uses_thinking() && !run.output.quiet)
+    note(fmt::format("--thinking has no effect: {} does not use enable_thinking",
+                     printable_path(chat_prompt->origin())));
   if (chat_prompt && !run.chat && run.messages.empty() && !run.output.quiet)
     note("the prompt is a message of a chat; --chat-template none sends plain text");
   if (run.output.verbose) say_details(session, options);
