@@ -75,7 +75,9 @@ struct BX_API GenerateResult {
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;  ///< tokens that the state held before the prompt
   FinishReason finish_reason = FinishReason::length;
-  bool context_full = false;  ///< max_seq_len ended the answer, not max_tokens
+  bool context_full = false;  ///< the context ended the answer, not max_tokens
+  /// Whether the state ends before the last of token_ids, because the context had no place for it.
+  bool last_is_unfed = false;
   // A time ends when the device is done, not when the work is queued.
   double prefill_ms = 0;              ///< the time until the whole prompt was fed
   double time_to_first_token_ms = 0;  ///< if no token was generated, the time of the prompt
@@ -88,15 +90,16 @@ struct BX_API GenerateResult {
   double decode_tokens_per_sec() const;
 };
 
-/// Feeds `prompt` (model ids, at least one) to `state` and generates an answer. Afterwards the
-/// state includes exactly the prompt and the ids in token_ids, for every run-ahead and for every
-/// reason to finish. There is one exception: after an interruption during the prompt, the state
-/// ends after the latest chunk that was fed. At position 0, the token ModelSpec::beginning is fed
-/// before the prompt, unless the prompt already begins with it. The answer ends at the
-/// end-of-sequence tokens of the vocabulary and at ModelSpec::ends. If `vocabulary` is null, there
-/// is no text, and no token ends the answer. Throws Error(invalid_argument) for bad options, an
-/// empty prompt, or a prompt that does not fit max_seq_len. Throws Error(device) if logits are not
-/// finite.
+/// Feeds `prompt` (model ids, at least one) to `state` and generates an answer, at most one token more
+/// than the context has room for. Afterwards the state includes exactly the prompt and the ids in
+/// token_ids, for every run-ahead and for every reason to finish. There are two exceptions. After an
+/// interruption during the prompt, the state ends after the latest chunk that was fed. With
+/// GenerateResult::last_is_unfed it ends before the last token. At position 0, the token
+/// ModelSpec::beginning is fed before the prompt, unless the prompt already begins with it. The
+/// answer ends at the end-of-sequence tokens of the vocabulary and at ModelSpec::ends. If
+/// `vocabulary` is null, there is no text, and no token ends the answer. Throws
+/// Error(invalid_argument) for bad options, an empty prompt, or a prompt that does not fit
+/// max_seq_len. Throws Error(device) if logits are not finite.
 BX_API GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,
                                std::span<const std::int32_t> prompt,
                                const GenerateOptions& options);

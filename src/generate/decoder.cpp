@@ -67,6 +67,7 @@ void Decoder::finish() {
 void Decoder::take_back_all_but(std::size_t n_kept) {
   const std::size_t n_ahead = in_flight_.size();
   finish();
+  if (n_ahead <= n_kept) return;  // a last token that is not fed has no step
   for (const SegmentInput& sequence : sequences_)
     sequence.state->rewind(static_cast<int>(n_ahead - n_kept));
 }

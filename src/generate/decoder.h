@@ -42,7 +42,8 @@ class Decoder {
   /// Takes back every step whose tokens next() has not returned. The states then end before the
   /// last token that next() has returned.
   void take_back() { take_back_all_but(0); }
-  /// Makes the states end after the last token that next() has returned.
+  /// Makes the states end after the last token that next() has returned, or before it if it is the
+  /// last of all and the limits do not feed that one.
   void settle();
   /// Waits for every submitted step. Their tokens are lost.
   void finish();

@@ -177,14 +177,15 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   }
   result_.prompt_tokens = std::ssize(prompt);
   result_.cached_tokens = state_.position();
-  // Decoder::feed refuses a prompt that does not fit.
+  // Decoder::feed refuses a prompt that does not fit. The last token needs no place: it is not fed
+  // if there is none.
   const std::int64_t room = model_.context() - state_.position() - std::ssize(prompt);
-  max_tokens_ = std::clamp<std::int64_t>(room, 0, options_.max_tokens);
+  max_tokens_ = std::clamp<std::int64_t>(room + 1, 0, options_.max_tokens);
   result_.token_ids.reserve(static_cast<std::size_t>(std::min<std::int64_t>(max_tokens_, 65536)));
   result_.per_token_ms.reserve(result_.token_ids.capacity());
   decoder_.emplace(
       model_, std::vector<SegmentInput>{{.state = &state_, .ids = {}, .sampler = options_.sampler}},
-      DecodeLimits{.max_tokens = max_tokens_, .feeds_last = true});
+      DecodeLimits{.max_tokens = max_tokens_, .feeds_last = max_tokens_ <= room});
   start_ = latest_ = Clock::now();
   if (!decoder_->feed(prompt, [&] { return !interrupted(); })) {
     result_.finish_reason = FinishReason::interrupted;
@@ -201,6 +202,9 @@ GenerateResult Generation::run(std::span<const std::int32_t> prompt) {
   if (result_.time_to_first_token_ms == 0) result_.time_to_first_token_ms = result_.total_ms;
   result_.context_full =
       result_.finish_reason == FinishReason::length && state_.position() >= model_.context();
+  result_.last_is_unfed =
+      result_.context_full && state_.position() < result_.cached_tokens + result_.prompt_tokens +
+                                                      std::ssize(result_.token_ids);
   return std::move(result_);
 }
 

@@ -283,8 +283,10 @@ TEST(RunCli, PrintsIdsWithoutATokenizer) {
 TEST(RunCli, StopsAtTheContext) {
   const Arguments go = {"run", "--quiet", "--json", "-m", (golden_dir() / kSmallestModel).string()};
   const Json json = run_json(go + Arguments{"--context", "5", "--prompt-ids", "1,2,3"});
-  EXPECT_EQ(json["completion_tokens"], 2);
+  EXPECT_EQ(json["completion_tokens"], 3);
   EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_EQ(
+      run_json(go + Arguments{"--context", "3", "--prompt-ids", "1,2,3"})["completion_tokens"], 1);
   const Finished refused = run(go + Arguments{"--context", "2", "--prompt-ids", "1,2,3"});
   EXPECT_EQ(refused.status, 1) << refused.describe();
   EXPECT_NE(refused.err.find("the context, which is 2"), std::string::npos) << refused.err;

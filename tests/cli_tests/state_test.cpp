@@ -50,6 +50,21 @@ TEST_F(StateCli, LogitsContinueAcrossProcesses) {
   }
 }
 
+TEST_F(StateCli, SaysThatTheLastTokenHadNoPlace) {
+  const std::string said = "the saved state ends before the last token of the answer";
+  const auto saves = [&](const Arguments& how, const char* max_tokens,
+                         const std::string& input = {}) {
+    const Arguments small = {"--context", "40",           "--temperature",
+                             "0",         "--ignore-eos", "--save-state"};
+    return run_well(how + small + Arguments{path("s"), "--max-tokens", max_tokens}, input)
+               .err.find(said) != std::string::npos;
+  };
+  EXPECT_TRUE(saves({"run", "--prompt-ids", "1,2,3"}, "100"));
+  EXPECT_FALSE(saves({"run", "--prompt-ids", "1,2,3"}, "37"));
+  EXPECT_TRUE(saves({"chat"}, "100", "Who?\n"));
+  EXPECT_FALSE(saves({"chat"}, "100", "Who?\n/reset\n"));
+}
+
 TEST_F(StateCli, GenerationContinuesAcrossProcesses) {
   for (const Way& way : kWays) {
     SCOPED_TRACE(fmt::format("{} {}", way.device, way.precision));

@@ -79,7 +79,9 @@ GenerateResult run(OpenModel& open, const Vocabulary* vocabulary,
     result = generate(open.model, state, vocabulary, prompt, options);
     after = state.snapshot();
   }
-  EXPECT_TRUE(after == fed(open.model, prompt, result.token_ids));
+  const std::span<const std::int32_t> ids = result.token_ids;
+  EXPECT_TRUE(after ==
+              fed(open.model, prompt, ids.first(ids.size() - (result.last_is_unfed ? 1 : 0))));
   EXPECT_EQ(streamed, result.text);
   EXPECT_EQ(result.prompt_tokens, std::ssize(prompt));
   EXPECT_EQ(result.per_token_ms.size(), result.token_ids.size());
@@ -395,12 +397,21 @@ TEST(Ends, WhenTheContextIsFull) {
     };
     for (const std::size_t n : {1u, 30u, 38u, 39u, 40u}) {
       const auto result = run(open, nullptr, prompt(n), greedy(100));
-      EXPECT_EQ(result.token_ids.size(), 40 - n);
+      // The last token needs no place.
+      EXPECT_EQ(result.token_ids.size(), 41 - n);
       EXPECT_EQ(result.finish_reason, FinishReason::length);
       EXPECT_TRUE(result.context_full);
+      EXPECT_TRUE(result.last_is_unfed);
     }
     const auto limited = run(open, nullptr, prompt(30), greedy(9));
     EXPECT_FALSE(limited.context_full);
+    const auto exact = run(open, nullptr, prompt(30), greedy(10));
+    EXPECT_TRUE(exact.context_full);
+    EXPECT_FALSE(exact.last_is_unfed);
+    auto all = prompt(30);
+    all.insert(all.end(), exact.token_ids.begin(), exact.token_ids.end());
+    EXPECT_EQ(run(open, nullptr, all, greedy(100)).token_ids.front(),
+              run(open, nullptr, prompt(30), greedy(100)).token_ids.back());
     State state = open.model.new_state();
     expect_error([&] { generate(open.model, state, nullptr, prompt(41), greedy(1)); },
                  ErrorKind::invalid_argument, {"41", "max_seq_len", "40"});

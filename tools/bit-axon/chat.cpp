@@ -59,12 +59,16 @@ int chat(const RunOptions& run, const ChatPrompt& prompt, Session& session, Stat
                        session.model.context()));
     interrupted = false;
   };
+  const auto save = [&] {
+    if (run.save_state.empty()) return;
+    state.save(run.save_state);
+    if (conversation.last_is_unfed() && !run.output.quiet) note(kUnfedToken);
+  };
   const auto next_line = [&] {
     try {
       return lines.next(line, interrupted);
     } catch (const Error&) {
-      // stdin has failed. The conversation is saved anyway.
-      if (!run.save_state.empty()) state.save(run.save_state);
+      save();  // although stdin has failed
       throw;
     }
   };
@@ -74,13 +78,13 @@ int chat(const RunOptions& run, const ChatPrompt& prompt, Session& session, Stat
     const InputLines::Outcome outcome = next_line();
     if (outcome != InputLines::Outcome::line) {
       if (terminal) write_standard_error("\n");
-      if (!run.save_state.empty()) state.save(run.save_state);
+      save();
       return outcome == InputLines::Outcome::end ? kDone : kInterrupted;
     }
     const std::string word = plain_word(line);
     if (word.empty()) continue;
     if (ends_chat(word)) {
-      if (!run.save_state.empty()) state.save(run.save_state);
+      save();
       return kDone;
     }
     if (word == "/help") {

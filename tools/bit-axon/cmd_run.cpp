@@ -176,7 +176,10 @@ int answer(const RunOptions& run, Session& session, State& state, GenerateOption
   flush();
   if (run.output.verbose && result.per_token.dispatches > 0) say_step(result.per_token);
   if (!run.output.quiet) note_dim(footer(result));
-  if (!run.save_state.empty()) state.save(run.save_state);
+  if (!run.save_state.empty()) {
+    state.save(run.save_state);
+    if (result.last_is_unfed && !run.output.quiet) note(kUnfedToken);
+  }
   return result.finish_reason == FinishReason::interrupted ? kInterrupted : kDone;
 }
 

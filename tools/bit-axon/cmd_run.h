@@ -34,6 +34,10 @@ struct RunOptions {
 /// provides a seed.
 GenerateOptions generate_options(const RunOptions& run);
 
+/// The line that says what a saved state lacks.
+inline constexpr const char* kUnfedToken =
+    "the context is full: the saved state ends before the last token of the answer";
+
 /// The line under an answer: "── 128 tokens · 42.3 tok/s · TTFT 180ms ──".
 std::string footer(const GenerateResult& result);
 

@@ -30,6 +30,7 @@ Conversation::Conversation(const RunOptions& run, const ChatPrompt& prompt, Sess
 void Conversation::begin() {
   history_.clear();
   text_.clear();
+  last_is_unfed_ = false;
   points_.clear();
   messages_ = Json::array();
   if (!run_.system.empty()) messages_.push_back({{"role", "system"}, {"content", run_.system}});
@@ -128,6 +129,7 @@ bool Conversation::answer(const std::string& question) {
   const std::function<void()> end_stream =
       run_.no_stream ? std::function<void()>([] {}) : stream_text(options, next.in_thought);
   const GenerateResult result = feed(history_.size(), options);
+  last_is_unfed_ = result.last_is_unfed;
   end_stream();
   if (run_.no_stream) print(result.text);
   print("\n");

@@ -25,6 +25,8 @@ class Conversation {
   void reset();
   /// Answers one question. Returns false if the context has no room for the question.
   bool answer(const std::string& question);
+  /// Whether the context had no place for the last token of the last answer.
+  bool last_is_unfed() const { return last_is_unfed_; }
 
  private:
   /// A point to which the state can go back.
@@ -59,8 +61,9 @@ class Conversation {
   Json messages_ = Json::array();
   std::int64_t base_ = 0;              ///< number of tokens in a loaded state, without known ids
   std::vector<std::int32_t> history_;  ///< later ids; the last of them may not be fed yet
-  std::string text_;                   ///< the text of the history
-  std::vector<Point> points_;          ///< the beginning, if a state was loaded, and the last turn
+  bool last_is_unfed_ = false;
+  std::string text_;           ///< the text of the history
+  std::vector<Point> points_;  ///< the beginning, if a state was loaded, and the last turn
 };
 
 }  // namespace bitaxon::tool
