@@ -240,6 +240,8 @@ TEST_F(BadInputCli, RefusesBadPromptsAndFlagCombinations) {
       {{"run", "--prompt", ""}, 2, "--prompt"},
       {{"run", "--prompt-ids", ""}, 2, "--prompt-ids"},
       {{"run", "--messages", ""}, 2, "--messages"},
+      {{"run", "--messages", "a", "--messages", "b"}, 2, "--messages: expected once, got 2 times"},
+      {{"run", "--messages"}, 2, "--messages: expected FILE, got none"},
       {{"run", "a", "--prompt", "b"}, 2, "--prompt"},
       {{"run", "a", "--prompt-ids", "1"}, 2, "--prompt-ids"},
       {{"run", "--prompt-ids", "1", "--messages", "empty.json"}, 2, "--messages"},

@@ -29,6 +29,21 @@ std::string unknown_word(const CLI::App& program) {
              is_text_with_dash(words.front()) ? "; -- comes before a text that begins with -" : "");
 }
 
+/// Returns a message about a flag without its value, or about the first flag that is given more often
+/// than it may be.
+std::string wrong_count(const CLI::App& program, const CLI::ArgumentMismatch& error) {
+  for (const CLI::App* command : program.get_subcommands())
+    for (const CLI::Option* option : command->get_options()) {
+      const auto most = static_cast<std::size_t>(std::max(option->get_items_expected_max(), 1));
+      if (option->count() > most)
+        return fmt::format("{}: expected once, got {} times", option->get_name(), option->count());
+      const std::string begin = option->get_name() + ": ", what = error.what();
+      if (what.starts_with(begin) && what.ends_with(" missing"))
+        return fmt::format("{}expected {}, got none", begin, option->get_type_name());
+    }
+  return error.what();
+}
+
 void add_version_flag(CLI::App& app, const std::string& version) {
   app.set_version_flag("-V,--version", version, "Version, commit, backends, build type");
 }
@@ -137,6 +152,8 @@ Action CommandLine::parse(int argc, const char* const* argv) {
                                  dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
     if (const std::string problem = unknown_word(*program_); is_about_a_word && !problem.empty())
       throw UsageError(problem);
+    if (const auto* mismatch = dynamic_cast<const CLI::ArgumentMismatch*>(&error))
+      throw UsageError(wrong_count(*program_, *mismatch));
     throw UsageError(error.what());
   }
   // The program requires a command, so one of the commands was parsed.
