@@ -310,7 +310,7 @@ TEST(RunCli, StopsAtMaxSeqLen) {
   const Arguments go = {"run", "--quiet", "--json", "-m", folder.path().string(), "--prompt-ids"};
   for (const std::size_t n : {60U, 63U, 64U}) {
     const Json json = run_json(go + Arguments{ids(n)});
-    EXPECT_EQ(json["completion_tokens"], 64 - n);
+    EXPECT_EQ(json["completion_tokens"], 65 - n);
     EXPECT_EQ(json["finish_reason"], "length");
   }
   const Finished refused = run(go + Arguments{ids(65)});

@@ -104,7 +104,7 @@ TEST_F(TemplateCli, RefusesInOneLine) {
   expect(jinja({"--set", "mood"}), 2, "--set: expected NAME=JSON");
   expect(jinja({"--set", "messages=[]"}), 2, "--set messages");
   expect(jinja({"--set", "1a=1"}), 2, "--set: expected NAME=JSON, got \"1a=1\"");
-  expect(jinja({"--set", "mood=foo"}), 2, "bit-axon: --set mood: expected JSON, got foo\n");
+  expect(jinja({"--set", "mood=foo"}), 2, "bit-axon: --set mood: expected JSON, got \"foo\" ");
   expect(jinja({"--name", "rag"}), 1, "expected a chat template named \"rag\", got \"default\"");
   for (const char* flag : {"--tools", "--documents"}) {
     write_file(file("list.json"), "7");

@@ -49,9 +49,29 @@ TEST(ChatTemplate, RendersChatml) {
 TEST(ChatTemplate, RefusesAConversationWithoutMessages) {
   for (const std::string messages : {"[]", "{}", "null", "5"})
     EXPECT_EQ(message_of("x", messages),
-              "chat template: messages: expected a list with at least one message");
-  EXPECT_EQ(message_of("x", "[1]"), "chat template: messages: expected a list of objects");
-  EXPECT_EQ(message_of("x", "[{}, 1"), "chat template: messages: at byte 6: not JSON");
+              "messages: expected a list with at least one message, got " + messages);
+  EXPECT_EQ(message_of("x", "[{}, 1]"), "messages: message 1: expected an object, got 1");
+  EXPECT_EQ(message_of("x", "[{}, 1"), "messages: at byte 6: not JSON");
+  EXPECT_EQ(message_of("x", " \n"), "messages: expected JSON, got an empty text");
+}
+
+TEST(ChatTemplate, NamesItsInputAsTheCallerDoes) {
+  ChatTemplateInput input;
+  input.names = {"m.json", "t.json", "d.json"};
+  EXPECT_EQ(message_of("x", "[\"\\ud800\"]", input), "m.json: at byte 8: not JSON");
+  input.tools = "7";
+  EXPECT_EQ(message_of("x", kHello, input), "t.json: expected a list, got 7");
+  input.tools = "";
+  input.documents = "{\"a\": 1}";
+  EXPECT_EQ(message_of("x", kHello, input), "d.json: expected a list, got {\"a\": 1}");
+}
+
+TEST(ChatTemplate, KnowsWhichVariablesItMentions) {
+  const JinjaTemplate some = JinjaTemplate::parse(
+      "{% macro m() %}{{ 1 if a }}{% endmacro %}{% if b is defined %}{{ m() }}{% endif %} c");
+  EXPECT_TRUE(some.uses("a"));
+  EXPECT_TRUE(some.uses("b"));
+  EXPECT_FALSE(some.uses("c"));
 }
 
 TEST(ChatTemplate, RemovesKeysThatAreNull) {
