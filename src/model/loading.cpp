@@ -77,6 +77,7 @@ void Model::Impl::count_weights() {
   std::map<std::string, std::uint64_t> by_format;
   for (const WeightSlot& slot : weight_slots(spec)) {
     const Weight* weight = weights.find(slot.key).get();
+    if (weight == nullptr) continue;  // an optional weight that the checkpoint lacks
     if (std::find(counted.begin(), counted.end(), weight) != counted.end()) continue;
     counted.push_back(weight);
     packed_bytes += weight->packed_bytes;
