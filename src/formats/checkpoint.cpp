@@ -32,13 +32,16 @@ SafetensorsHeader read_header(const File& file) {
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < 8; ++i)
     length |= std::uint64_t{static_cast<std::uint8_t>(head[i])} << (8 * i);
-  const std::string_view kind = file_kind(head);
-  if (length > kMaxSafetensorsHeaderBytes)
+  if (length > kMaxSafetensorsHeaderBytes) {
+    if (const std::string_view kind = file_kind(head); !kind.empty())
+      fail(ErrorKind::format, path,
+           fmt::format("not a safetensors file, but {}, which is not read; {}", kind,
+                       kFormatsThatRun));
     fail(ErrorKind::format, path,
          fmt::format("not a safetensors file: expected a header length of at most {} at byte 0, "
-                     "got {}; the file begins with \"{}\"{}",
-                     kMaxSafetensorsHeaderBytes, length, printable(head, 16),
-                     kind.empty() ? "" : fmt::format(" ({})", kind)));
+                     "got {}; the file begins with \"{}\"",
+                     kMaxSafetensorsHeaderBytes, length, printable(head, 16)));
+  }
   if (length > size - 8)
     fail(ErrorKind::format, path,
          fmt::format("expected at least {} bytes (a header of {}), found {}: the download looks "

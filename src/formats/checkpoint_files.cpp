@@ -128,7 +128,9 @@ CheckpointFiles list_checkpoint_files(const fs::path& file_or_directory) {
       const std::string other = foreign_files(file_or_directory);
       fail(ErrorKind::io, file_or_directory,
            fmt::format("there is no *.safetensors in this folder{}",
-                       other.empty() ? "" : fmt::format(", but {}, which is not read", other)));
+                       other.empty() ? ""
+                                     : fmt::format(", but {}, which is not read; {}", other,
+                                                   kFormatsThatRun)));
     }
     listing.absent_shard = absent_shard(listing.files);
     if (!listing.absent_shard.empty())

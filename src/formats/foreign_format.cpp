@@ -23,16 +23,16 @@ struct Kind {
 constexpr Kind kBeginnings[] = {
     {"<", "perhaps an HTML page from a failed download"},
     {"{", "perhaps JSON"},
-    {"GGUF", "a GGUF file, which is not read"},
-    {"lmgg", "a GGML file, which is not read"},
-    {"tjgg", "a GGML file, which is not read"},
-    {"PK\x03\x04", "a zip archive, perhaps PyTorch's or NumPy's, not read"},
-    {"\x80\x02", "a pickle, perhaps PyTorch's, not read"},
-    {"\x80\x04", "a pickle, perhaps PyTorch's, not read"},
-    {"\x93NUMPY", "a NumPy array, which is not read"},
-    {"\x89HDF", "an HDF5 file, perhaps TensorFlow's, not read"},
-    {"\x1f\x8b", "a gzip archive, which is not read"},
-    {"\x28\xb5\x2f\xfd", "a Zstandard archive, which is not read"},
+    {"GGUF", "a GGUF file"},
+    {"lmgg", "a GGML file"},
+    {"tjgg", "a GGML file"},
+    {"PK\x03\x04", "a zip archive, perhaps PyTorch's or NumPy's"},
+    {"\x80\x02", "a pickle, perhaps PyTorch's"},
+    {"\x80\x04", "a pickle, perhaps PyTorch's"},
+    {"\x93NUMPY", "a NumPy array"},
+    {"\x89HDF", "an HDF5 file, perhaps TensorFlow's"},
+    {"\x1f\x8b", "a gzip archive"},
+    {"\x28\xb5\x2f\xfd", "a Zstandard archive"},
 };
 
 constexpr Kind kEndings[] = {

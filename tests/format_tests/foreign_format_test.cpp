@@ -134,7 +134,7 @@ TEST(ForeignFormat, NamesTheFileInAFolderWithoutSafetensors) {
     folder.write(name, "x");
     expect_error([&] { Checkpoint::open(folder.path()); }, ErrorKind::io, folder.path().string(),
                  std::string("there is no *.safetensors in this folder, but ") + name + ", " +
-                     kind + ", which is not read");
+                     kind + ", which is not read; F32, F16, BF16, MLX");
   }
 }
 
