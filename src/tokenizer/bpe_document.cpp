@@ -106,7 +106,8 @@ class DocumentReader {
     return true;
   }
 
-  bool in_vocabulary() const { return is_model_part("vocab"); }
+  // Models other than BPE have a list, which stays in the tree.
+  bool in_vocabulary() const { return is_model_part("vocab") && open_[2].object; }
   bool in_merges() const { return is_model_part("merges"); }
   bool is_model_part(std::string_view part) const {
     return open_.size() >= 3 && open_[0].key == "model" && open_[1].key == part;

@@ -83,6 +83,12 @@ TEST(Tokenizer, AModelFileReplacesATokenizerJsonOfAnUnsupportedKind) {
   EXPECT_EQ(found->note(), "tokenizer.model is used instead of " + file.string() +
                                ": model.type: expected \"BPE\", got \"Unigram\"");
   EXPECT_EQ(Tokenizer::load(folder.path() / "tokenizer.model").note(), "");
+  // Such a kind has a vocabulary of its own form.
+  for (const char* model : {R"("type": "Unigram", "vocab": [["<unk>", 0.0], ["a", -1.5]])",
+                            R"("vocab": [["<unk>", 0.0], ["a", -1.5]], "type": "Unigram")"}) {
+    folder.write("tokenizer.json", std::string(R"({"model": {)") + model + "}}");
+    EXPECT_EQ(Tokenizer::find(folder.path())->vocab_size(), 257);
+  }
   // A broken file is an error.
   folder.write("tokenizer.json", "{}");
   EXPECT_THROW(Tokenizer::find(folder.path()), Error);
