@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bitaxon/error.h"
+#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -178,6 +179,18 @@ class TreeBuilder {
 
 std::string printable_json(const Json& value, std::size_t max_bytes) {
   return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace), max_bytes);
+}
+
+std::optional<std::int64_t> whole_number(const Json& value) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return std::nullopt;
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  if (std::abs(number) > kExact || std::floor(number) != number) return std::nullopt;
+  return static_cast<std::int64_t>(number);
 }
 
 Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }

@@ -12,6 +12,7 @@
 #include "bitaxon/error.h"
 #include "formats/quantization_config.h"
 #include "formats/weight_source.h"
+#include "model/families/family.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -111,8 +112,8 @@ std::optional<WeightSource> find_slot(const WeightSlot& slot, const ModelSpec& s
   }
 }
 
-void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name,
-                             const std::vector<FoundWeight>& found,
+void warn_of_unknown_tensors(const ModelSpec& spec, const Checkpoint& checkpoint,
+                             std::string_view name, const std::vector<FoundWeight>& found,
                              std::vector<std::string>& warnings) {
   std::set<const TensorInfo*> known;
   for (const FoundWeight& entry : found)
@@ -120,7 +121,7 @@ void warn_of_unknown_tensors(const Checkpoint& checkpoint, std::string_view name
   std::size_t n_unknown = 0;
   const TensorInfo* first = nullptr;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
-    if (known.count(&tensor) != 0) continue;
+    if (known.contains(&tensor) || is_unused_tensor(spec, tensor.name)) continue;
     if (n_unknown++ == 0) first = &tensor;
   }
   if (n_unknown > 0)
@@ -157,7 +158,7 @@ std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& c
     source->desc = with_matrix_shape(source->desc, slot);
     found.push_back({std::move(slot), std::move(*source)});
   }
-  warn_of_unknown_tensors(checkpoint, name, found, warnings);
+  warn_of_unknown_tensors(spec, checkpoint, name, found, warnings);
   return found;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "formats/json_file.h"
+#include "formats/whole_number.h"
 #include "platform/optional_file.h"
 
 namespace bitaxon {
@@ -21,10 +22,9 @@ std::optional<std::int32_t> token_named(const Json& value, const TokenLookup& to
 }
 
 std::optional<std::int32_t> id_named(const Json& value, const TokenLookup& tokens) {
-  if (!value.is_number_unsigned()) return std::nullopt;
-  const auto id = value.get<std::uint64_t>();
-  if (id >= static_cast<std::uint64_t>(tokens.vocab_size)) return std::nullopt;
-  return static_cast<std::int32_t>(id);
+  const std::optional<std::int64_t> id = whole_number(value);
+  if (!id || *id < 0 || *id >= tokens.vocab_size) return std::nullopt;
+  return static_cast<std::int32_t>(*id);
 }
 
 /// Collects ids in the order in which they are added, each id once.

@@ -156,6 +156,12 @@ TEST(FamilyConfig, RotaryParametersAreReadFromBothForms) {
   EXPECT_EQ(attention(older).rotary->attention_factor, 1.5);
   EXPECT_EQ(older.max_seq_len, 128);
 
+  // A value of 0 counts as none.
+  const ModelSpec zero = describe_as(
+      "qwen3",
+      R"("rope_scaling": {"type": "yarn", "factor": 2, "mscale": 0, "mscale_all_dim": 0})");
+  EXPECT_EQ(attention(zero).rotary->mscale, 0);
+
   const ModelSpec linear =
       describe_as("qwen2", R"("rope_scaling": {"rope_type": "linear", "factor": 3})");
   EXPECT_EQ(attention(linear).rotary->scaling, RotarySpec::Scaling::linear);
@@ -200,6 +206,11 @@ TEST(FamilyConfig, TheStoredWidthOfMambaCountsMoreThanItsFactor) {
       "falcon_mamba", R"("hidden_size": 4096, "expand": 16, "intermediate_size": 8192)");
   EXPECT_EQ(scan(falcon).d_inner, 8192);
   EXPECT_EQ(scan(falcon).dt_rank, 256);
+  for (const char* expand : {"0.5", "1.5", "null"})
+    EXPECT_EQ(
+        scan(describe_as("mamba", fmt::format("\"intermediate_size\": 48, \"expand\": {}", expand)))
+            .d_inner,
+        48);
   const ModelSpec aliases = describe_as(
       "mamba", R"("d_model": 32, "d_inner": 48, "d_state": 8, "n_layers": 2, "d_conv": 3,
                   "bias": true, "conv_bias": false, "time_step_rank": 5)");
@@ -238,6 +249,12 @@ TEST(FamilyConfig, LayersOfJambaFollowPeriodsOrAList) {
                   "num_experts": 1)");
   EXPECT_EQ(listed.block(0).kind, "attention_mlp");
   EXPECT_EQ(listed.block(1).kind, "ssm_mlp");
+  // Periods that nothing uses are not checked.
+  const ModelSpec unused =
+      describe_as("jamba", R"("num_hidden_layers": 1, "layers_block_type": ["mamba"],
+                  "attn_layer_period": 2, "attn_layer_offset": 4, "num_experts": 1,
+                  "expert_layer_period": 1, "expert_layer_offset": 1)");
+  EXPECT_EQ(unused.block(0).kind, "ssm_mlp");
 }
 
 TEST(FamilyConfig, TheConfigurationKeepsTheKeysThatAreRead) {
@@ -306,6 +323,19 @@ const Broken kBroken[] = {
     {"qwen3", R"("rms_norm_eps": -1e-6)", {"rms_norm_eps"}},
     {"qwen3", R"("rms_norm_eps": "1e-6")", {"rms_norm_eps"}},
     {"qwen3", R"("rope_theta": 0)", {"rope_theta"}},
+    {"qwen3", R"("rope_theta": 0.5)", {"json: rope_theta: expected a number > 1, got 0.5"}},
+    {"qwen3",
+     R"("rope_parameters": {"rope_theta": 1})",
+     {"rope_parameters.rope_theta: expected a number > 1, got 1"}},
+    {"qwen3",
+     R"("rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 5e5}})",
+     {"rope_parameters.full_attention: expected the parameters of all layers, got {"}},
+    {"qwen3",
+     R"("rope_scaling": {"type": "yarn", "factor": 2, "mscale": -1})",
+     {"rope_scaling.mscale: expected a number >= 0, got -1"}},
+    {"qwen3",
+     R"("rope_scaling": {"type": "yarn", "factor": 2, "mscale_all_dim": "1"})",
+     {"rope_scaling.mscale_all_dim", "got \"1\""}},
     {"qwen3",
      R"("rope_scaling": {"type": "dynamic", "factor": 2})",
      {"rope_scaling.type: expected default, linear or yarn, got \"dynamic\""}},
@@ -320,6 +350,9 @@ const Broken kBroken[] = {
     {"qwen3", R"("rope_scaling": [2])", {"rope_scaling: expected an object"}},
     {"qwen3", R"("partial_rotary_factor": 0.5)", {"partial_rotary_factor", "0.5"}},
     {"qwen3", R"("head_dim": 33)", {"head_dim: expected an even number, got 33"}},
+    {"qwen2",
+     R"("hidden_size": 40, "num_attention_heads": 8, "num_key_value_heads": 8)",
+     {"num_attention_heads: expected heads with an even number of dimensions", "got 8"}},
     {"qwen3",
      R"("num_key_value_heads": 5)",
      {"num_key_value_heads: expected a divisor of num_attention_heads (32), got 5"}},
@@ -338,7 +371,9 @@ const Broken kBroken[] = {
     {"qwen3", R"("num_hidden_layers": 1, "layer_types": [1])", {"layer_types"}},
     {"qwen3",
      R"("use_sliding_window": true, "sliding_window": null, "max_window_layers": 0)",
-     {"sliding_window: expected a number of tokens"}},
+     {"sliding_window: expected a number of tokens", "got null"}},
+    {"qwen3", R"("eos_token_id": "x")", {"eos_token_id: expected an id or a list of ids"}},
+    {"qwen3", R"("eos_token_id": [1, 2.5])", {"eos_token_id", "got [1,2.5]"}},
     {"qwen3",
      R"("use_sliding_window": true, "sliding_window": 0, "max_window_layers": 0)",
      {"sliding_window", "got 0"}},
@@ -363,9 +398,25 @@ const Broken kBroken[] = {
      {"layers_block_type", "mamba2"}},
     {"mamba2", "", {"model_type: expected one of", "falcon_mamba", "jamba", "qwen3_moe", "mamba2"}},
     {"llama", "", {"model_type", "llama"}},
+    {"", "", {"model_type: expected one of bit_axon, qwen2, ", "got \"\""}},
+    {"mamba", R"("expand": 1.5)", {"expand", "got 1.5"}},
 };
 
 INSTANTIATE_TEST_SUITE_P(FamilyConfig, BrokenFamilyConfig, testing::ValuesIn(kBroken));
+
+TEST(FamilyConfig, AMissingTypeIsRefusedWithAListOfTypes) {
+  std::vector<std::string> warnings;
+  const std::pair<const char*, std::string_view> broken[] = {
+      {R"({"model_type": null, "hidden_size": 64})", "got null"},
+      {R"({"hidden_size": 64, "architectures": ["Qwen3ForCausalLM"]})", "got no such key"},
+      {R"({"architectures": ["JambaForCausalLM"]})", "got no such key"}};
+  for (const auto& [json, got] : broken)
+    expect_error([&, json = json] { describe_model(json, "config.json", warnings); },
+                 ErrorKind::format,
+                 {"config.json: model_type: expected one of bit_axon, qwen2", "jamba", got});
+  // Bit-Axon's own files have no model_type.
+  EXPECT_EQ(describe(R"({"hidden_dim": 64, "num_heads": 4})").family, "bit_axon");
+}
 
 TEST(FamilyConfig, TheFirstReleaseOfMambaIsRefused) {
   std::vector<std::string> warnings;

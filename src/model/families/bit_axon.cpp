@@ -139,7 +139,7 @@ BitAxonConfig BitAxonConfig::read(const Json& json, std::string_view name,
     if (is_one_of(kQuantizationKeys, key)) {
       if (config.quantization.empty()) config.quantization = quantization_method(value);
     } else if (key == kEndKey) {
-      config.eos_token_ids = ids_of(value);
+      config.eos_token_ids = ids_of(value).value_or(std::vector<std::int32_t>());
     } else if (!read_key(config, key, value, name) && !is_one_of(kOtherKeys, key)) {
       warnings.push_back(fmt::format("{}: unknown key \"{}\" is ignored", name, printable(key)));
     }

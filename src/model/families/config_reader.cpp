@@ -7,23 +7,11 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "formats/quantization_config.h"
+#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
 namespace {
-
-/// Whether the value is a whole number. Some programs write whole numbers as 1.0.
-std::optional<std::int64_t> whole(const Json& value) {
-  constexpr double kExact = 9007199254740992;  // 2^53
-  if (value.is_number_unsigned() &&
-      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
-    return std::nullopt;
-  if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (!value.is_number_float()) return std::nullopt;
-  const double number = value.get<double>();
-  if (std::abs(number) > kExact || std::floor(number) != number) return std::nullopt;
-  return static_cast<std::int64_t>(number);
-}
 
 bool is_positive(const Json& value) {
   if (!value.is_number()) return false;
@@ -64,14 +52,25 @@ ConfigReader::Found ConfigReader::read(Names names) {
 }
 
 std::string ConfigReader::message(Names names, std::string_view expected) const {
-  const Found found = find(names);
+  Found found = find(names);
+  std::string got = found.value != nullptr ? printable_json(*found.value) : "no such key";
+  if (found.value == nullptr)
+    for (const char* key : {names.third, names.second, names.first})
+      if (key != nullptr && object_->contains(key)) {
+        found.key = key;
+        got = "null";
+      }
   return fmt::format("{}: {}{}: expected {}, got {}", name_, path_,
-                     found.key != nullptr ? found.key : names.first, expected,
-                     found.value != nullptr ? printable_json(*found.value) : "no such key");
+                     found.key != nullptr ? found.key : names.first, expected, got);
 }
 
 void ConfigReader::refuse(Names names, std::string_view expected) const {
   throw Error(ErrorKind::format, message(names, expected));
+}
+
+void ConfigReader::refuse_objects(std::string_view expected) const {
+  for (const auto& [key, value] : object_->items())
+    if (value.is_object()) refuse_unsupported({key.c_str()}, expected);
 }
 
 void ConfigReader::refuse_unsupported(Names names, std::string_view expected) const {
@@ -82,7 +81,7 @@ std::int64_t ConfigReader::integer(Names names, std::int64_t otherwise, std::int
                                    std::int64_t max) {
   const Found found = read(names);
   if (found.value == nullptr) return otherwise;
-  const std::optional<std::int64_t> number = whole(*found.value);
+  const std::optional<std::int64_t> number = whole_number(*found.value);
   if (!number || *number < min || *number > max)
     refuse(names, fmt::format("a whole number from {} to {}", min, max));
   return *number;
@@ -104,6 +103,13 @@ std::optional<double> ConfigReader::optional_positive(Names names) {
   const Found found = read(names);
   if (found.value == nullptr) return std::nullopt;
   if (!is_positive(*found.value)) refuse(names, "a number > 0");
+  return found.value->get<double>();
+}
+
+std::optional<double> ConfigReader::optional_not_negative(Names names) {
+  const Found found = read(names);
+  if (found.value == nullptr) return std::nullopt;
+  if (!is_positive(*found.value) && *found.value != 0) refuse(names, "a number >= 0");
   return found.value->get<double>();
 }
 
@@ -136,7 +142,7 @@ std::vector<std::int64_t> ConfigReader::integers(Names names) {
   if (found.value == nullptr) return all;
   if (!found.value->is_array()) refuse(names, "a list of whole numbers");
   for (const Json& item : *found.value) {
-    const std::optional<std::int64_t> number = whole(item);
+    const std::optional<std::int64_t> number = whole_number(item);
     if (!number || *number < 0) refuse(names, "a list of whole numbers");
     all.push_back(*number);
   }
@@ -145,7 +151,10 @@ std::vector<std::int64_t> ConfigReader::integers(Names names) {
 
 std::vector<std::int32_t> ConfigReader::ids(Names names) {
   const Found found = find(names);
-  return found.value == nullptr ? std::vector<std::int32_t>() : ids_of(*found.value);
+  if (found.value == nullptr) return {};
+  const auto ids = ids_of(*found.value);
+  if (!ids) refuse(names, "an id or a list of ids");
+  return *ids;
 }
 
 std::optional<ConfigReader> ConfigReader::object(Names names) {
@@ -187,11 +196,13 @@ void refuse_other_activation(ConfigReader& config) {
     config.refuse_unsupported(kActivation, "\"silu\"");
 }
 
-std::vector<std::int32_t> ids_of(const Json& value) {
+std::optional<std::vector<std::int32_t>> ids_of(const Json& value) {
   std::vector<std::int32_t> ids;
-  for (const Json& id : value.is_array() ? value : Json::array({value}))
-    if (id.is_number_unsigned() && id.get<std::uint64_t>() <= INT32_MAX)
-      ids.push_back(id.get<std::int32_t>());
+  for (const Json& item : value.is_array() ? value : Json::array({value})) {
+    const std::optional<std::int64_t> id = whole_number(item);
+    if (!id) return std::nullopt;
+    if (*id >= 0 && *id <= INT32_MAX) ids.push_back(static_cast<std::int32_t>(*id));
+  }
   return ids;
 }
 

@@ -51,12 +51,14 @@ class ConfigReader {
   /// A number > 0.
   double positive(Names names, double otherwise);
   std::optional<double> optional_positive(Names names);
+  /// A number >= 0.
+  std::optional<double> optional_not_negative(Names names);
   std::string text(Names names, std::string_view otherwise);
   /// A list of strings. Empty if the key is absent.
   std::vector<std::string> texts(Names names);
   /// A list of whole numbers >= 0. Empty if the key is absent.
   std::vector<std::int64_t> integers(Names names);
-  /// The ids in a number or in a list of numbers. Other values are ignored.
+  /// The ids in a number or in a list of numbers, as ids_of() finds them. Empty if the key is absent.
   std::vector<std::int32_t> ids(Names names);
   /// A reader for a nested object. Empty if the key is absent or null.
   std::optional<ConfigReader> object(Names names);
@@ -65,6 +67,9 @@ class ConfigReader {
   [[noreturn]] void refuse(Names names, std::string_view expected) const;
   /// Refuses a value that changes the result and that no code computes. Throws Error(unsupported).
   [[noreturn]] void refuse_unsupported(Names names, std::string_view expected) const;
+  /// Refuses a key of this object, of any name, whose value is an object. Throws
+  /// Error(unsupported).
+  void refuse_objects(std::string_view expected) const;
 
   /// The keys that were read so far, with the values of the file, as the text of a JSON object.
   std::string known() const { return known_.dump(2) + "\n"; }
@@ -99,8 +104,9 @@ AttentionSpec read_heads(ConfigReader& config, std::int64_t hidden_size, std::in
 /// Refuses an activation other than SiLU. Throws Error(unsupported).
 void refuse_other_activation(ConfigReader& config);
 
-/// The ids in a number or in a list of numbers. Other values are ignored.
-std::vector<std::int32_t> ids_of(const Json& value);
+/// The ids in a number or in a list of numbers. Numbers that are no id, such as -1, are left out.
+/// std::nullopt for other values.
+std::optional<std::vector<std::int32_t>> ids_of(const Json& value);
 
 /// The quantization method and the bits in a block of a config.json, such as "gptq, 4 bits". Empty
 /// if the block has neither.

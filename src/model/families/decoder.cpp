@@ -44,13 +44,15 @@ class RotaryReader {
   }
 
   RotarySpec read() {
-    if (head_dim_is_odd()) config_.refuse({"head_dim"}, "an even number");
-    rotary_.base = config_.positive({"rope_theta"}, 1e4);
+    refuse_odd_heads();
+    read_base(config_);
     auto block = config_.object({"rope_parameters", "rope_scaling"});
     refuse_partial(config_);
     if (!block) return rotary_;
+    // Models with several kinds of attention have parameters for each kind.
+    block->refuse_objects("the parameters of all layers");
     refuse_partial(*block);
-    rotary_.base = block->positive({"rope_theta"}, rotary_.base);
+    read_base(*block);
     constexpr ConfigReader::Names kType = {"rope_type", "type"};
     const std::string type = block->text(kType, "default");
     if (type == "default") return rotary_;
@@ -67,7 +69,19 @@ class RotaryReader {
   }
 
  private:
-  bool head_dim_is_odd() const { return rotary_.n_dims % 2 != 0; }
+  void refuse_odd_heads() const {
+    if (rotary_.n_dims % 2 == 0) return;
+    if (config_.has({"head_dim"})) config_.refuse({"head_dim"}, "an even number");
+    config_.refuse(
+        {"num_attention_heads"},
+        fmt::format("heads with an even number of dimensions, which {} is not", rotary_.n_dims));
+  }
+
+  void read_base(ConfigReader& from) {
+    constexpr ConfigReader::Names kBase = {"rope_theta"};
+    rotary_.base = from.positive(kBase, rotary_.base);
+    if (rotary_.base <= 1) from.refuse(kBase, "a number > 1");
+  }
 
   static void refuse_partial(ConfigReader& from) {
     constexpr ConfigReader::Names kPart = {"partial_rotary_factor"};
@@ -82,8 +96,8 @@ class RotaryReader {
     rotary_.beta_slow = block.positive({"beta_slow"}, rotary_.beta_slow);
     rotary_.truncate = block.boolean({"truncate"}, true);
     rotary_.attention_factor = block.optional_positive({"attention_factor"});
-    rotary_.mscale = block.optional_positive({"mscale"});
-    rotary_.mscale_all_dim = block.optional_positive({"mscale_all_dim"});
+    rotary_.mscale = block.optional_not_negative({"mscale"});
+    rotary_.mscale_all_dim = block.optional_not_negative({"mscale_all_dim"});
   }
 
   ConfigReader& config_;

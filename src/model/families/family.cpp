@@ -21,24 +21,47 @@ namespace {
 constexpr const char* kTypeKey = "model_type";
 constexpr const char* kBitAxon = "bit_axon";
 
+/// Old programs store the frequencies of rotary embeddings, which follow from config.json.
+constexpr std::string_view kFrequencies = ".rotary_emb.inv_freq";
+
 std::vector<Family>& families() {
-  static std::vector<Family> all = {
-      {kBitAxon, &describe_bit_axon}, {"qwen2", &describe_qwen2},
-      {"qwen3", &describe_qwen3},     {"qwen3_moe", &describe_qwen3_moe},
-      {"mamba", &describe_mamba},     {"falcon_mamba", &describe_falcon_mamba},
-      {"jamba", &describe_jamba}};
+  static std::vector<Family> all = {{kBitAxon, &describe_bit_axon},
+                                    {"qwen2", &describe_qwen2, kFrequencies},
+                                    {"qwen3", &describe_qwen3, kFrequencies},
+                                    {"qwen3_moe", &describe_qwen3_moe, kFrequencies},
+                                    {"mamba", &describe_mamba},
+                                    {"falcon_mamba", &describe_falcon_mamba},
+                                    {"jamba", &describe_jamba}};
   return all;
 }
 
-/// The model_type in a config.json. Each `-` becomes `_`, because both spellings are in use. Empty
-/// if there is no model_type, and if the JSON is not an object, which the family refuses later.
+/// Refuses a config.json whose model_type names no family.
+[[noreturn]] void refuse_type(ErrorKind kind, std::string_view name, std::string_view got) {
+  std::vector<std::string> known;
+  for (const Family& family : families()) known.push_back(family.model_type);
+  throw Error(kind, fmt::format("{}: {}: expected one of {}, got {}", name, kTypeKey,
+                                fmt::join(known, ", "), got));
+}
+
+/// Whether a config.json without model_type is one of another family than Bit-Axon, which has the
+/// key hidden_dim and neither of the others.
+bool is_of_other_family(const Json& config) {
+  return !config.contains("hidden_dim") &&
+         (config.contains("hidden_size") || config.contains("architectures"));
+}
+
+/// The model_type in a config.json. Each `-` becomes `_`, because both spellings are in use. Without
+/// a model_type, Bit-Axon's. The family refuses JSON that is not an object.
 std::string type_in(const Json& config, std::string_view name) {
-  if (!config.is_object() || !config.contains(kTypeKey)) return {};
-  const Json& type = config[kTypeKey];
-  if (!type.is_string())
-    throw Error(ErrorKind::format, fmt::format("{}: {}: expected a string, got {}", name, kTypeKey,
-                                               printable(type.dump(), 60)));
-  std::string text = type.get<std::string>();
+  if (!config.is_object()) return kBitAxon;
+  const auto type = config.find(kTypeKey);
+  if (type == config.end()) {
+    refuse_first_mamba(config, name);
+    if (is_of_other_family(config)) refuse_type(ErrorKind::format, name, "no such key");
+    return kBitAxon;
+  }
+  if (!type->is_string()) refuse_type(ErrorKind::format, name, printable_json(*type));
+  std::string text = type->get<std::string>();
   std::ranges::replace(text, '-', '_');
   return text;
 }
@@ -54,27 +77,27 @@ void register_family(const Family& family) {
   families().push_back(family);
 }
 
+bool is_unused_tensor(const ModelSpec& spec, std::string_view name) {
+  return std::ranges::any_of(families(), [&](const Family& family) {
+    return family.model_type == spec.family && !family.unused_tensors.empty() &&
+           name.ends_with(family.unused_tensors);
+  });
+}
+
 ModelSpec describe_model(std::string_view json, std::string_view name,
                          std::vector<std::string>& warnings) {
   const Json config = parse_json(json, name, kConfigLimits);
   const std::string type = type_in(config, name);
-  if (type.empty()) refuse_first_mamba(config, name);
-  if (type.empty()) return families().front().describe(config, name, warnings);
-  std::vector<std::string> known;
   for (const Family& family : families()) {
-    if (family.model_type == type) {
-      ModelSpec spec = family.describe(config, name, warnings);
-      if (type != kBitAxon) {
-        spec.quantization = quantization_of(config);
-        spec.quantization_block = quantization_block(config);
-      }
-      return spec;
+    if (family.model_type != type) continue;
+    ModelSpec spec = family.describe(config, name, warnings);
+    if (type != kBitAxon) {
+      spec.quantization = quantization_of(config);
+      spec.quantization_block = quantization_block(config);
     }
-    known.push_back(family.model_type);
+    return spec;
   }
-  throw Error(ErrorKind::unsupported,
-              fmt::format("{}: {}: expected one of {}, got \"{}\"", name, kTypeKey,
-                          fmt::join(known, ", "), printable(type, 60)));
+  refuse_type(ErrorKind::unsupported, name, fmt::format("\"{}\"", printable(type, 60)));
 }
 
 }  // namespace bitaxon

@@ -74,8 +74,9 @@ class JambaReader {
   /// Finds the layers with attention. A list of layers counts more than the period.
   void read_mixers() {
     constexpr ConfigReader::Names kList = {"layers_block_type"};
-    const Periodic attends = read_periodic("attn_layer_period", "attn_layer_offset", {8, 4});
     const std::vector<std::string> list = config_.texts(kList);
+    Periodic attends;
+    if (list.empty()) attends = read_periodic("attn_layer_period", "attn_layer_offset", {8, 4});
     if (!list.empty() && std::ssize(list) != n_layers_)
       config_.refuse(kList, fmt::format("one entry for each of {} layers", n_layers_));
     for (std::int64_t i = 0; i < n_layers_; ++i) {
@@ -109,8 +110,9 @@ class JambaReader {
     dense_.d_hidden = experts_.d_hidden = config_.size({"intermediate_size"}, 14336);
     experts_.n_experts = config_.integer({"num_experts"}, 16, 1, SizeLimit::kExperts);
     experts_.top_k = config_.integer(kChosen, 2, 1, SizeLimit::kExperts);
+    if (experts_.n_experts == 1) return;
     with_experts_ = read_periodic("expert_layer_period", "expert_layer_offset", {2, 1});
-    if (experts_.n_experts > 1 && experts_.top_k > experts_.n_experts)
+    if (experts_.top_k > experts_.n_experts)
       config_.refuse(kChosen, fmt::format("at most num_experts ({})", experts_.n_experts));
   }
 

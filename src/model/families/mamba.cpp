@@ -43,10 +43,12 @@ class MambaReader {
 
  private:
   void read_scan(const ModelSpec& spec) {
-    const std::int64_t expand = config_.integer({"expand"}, 2, 1, 64);
     // The stored size counts. Falcon-Mamba's file has another product of `expand`.
-    scan_.d_inner = config_.size({"intermediate_size", "d_inner"},
-                                 std::min(expand * spec.d_model, SizeLimit::kDim));
+    constexpr ConfigReader::Names kSize = {"intermediate_size", "d_inner"};
+    scan_.d_inner =
+        config_.has(kSize)
+            ? config_.size(kSize, 0)
+            : std::min(config_.integer({"expand"}, 2, 1, 64) * spec.d_model, SizeLimit::kDim);
     scan_.d_state = config_.integer({"state_size", "d_state"}, 16, 1, 4096);
     scan_.d_conv = config_.integer({"conv_kernel", "d_conv"}, 4, 1, 4096);
     scan_.dt_rank = read_rank(config_, {"time_step_rank"}, spec.d_model);
