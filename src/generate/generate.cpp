@@ -54,14 +54,11 @@ class Generation {
         vocabulary_(vocabulary),
         options_(options),
         stops_(options.stop) {
-    if (vocabulary != nullptr) {
-      stream_.emplace(vocabulary->tokenizer());
-      if (!options.ignore_eos) {
-        ends_of_sequence_ = vocabulary->ends_of_sequence();
-        const std::vector<std::int32_t>& described = model.spec().ends;
-        ends_of_sequence_.insert(ends_of_sequence_.end(), described.begin(), described.end());
-      }
-    }
+    if (vocabulary != nullptr) stream_.emplace(vocabulary->tokenizer());
+    if (options.ignore_eos) return;
+    if (vocabulary != nullptr) ends_of_sequence_ = vocabulary->ends_of_sequence();
+    const std::vector<std::int32_t>& described = model.spec().ends;
+    ends_of_sequence_.insert(ends_of_sequence_.end(), described.begin(), described.end());
   }
 
   GenerateResult run(std::span<const std::int32_t> prompt);
