@@ -11,13 +11,10 @@
 #include <numeric>
 #include <string>
 
+#include "model_tests/plain_math.h"
+
 namespace bitaxon::test {
 namespace {
-
-using Row = std::vector<double>;
-using Rows = std::vector<Row>;
-
-double silu(double x) { return x / (1 + std::exp(-x)); }
 
 class Forward {
  public:
@@ -34,8 +31,12 @@ class Forward {
     return static_cast<double>(values(name)[i]);
   }
   /// The product of a matrix and x. `matrix` is the number of the matrix in the tensor `name`.
-  Row product(const std::string& name, const Row& x, std::size_t matrix = 0) const;
-  Row rms(const std::string& name, const Row& x) const;
+  Row product(const std::string& name, const Row& x, std::size_t matrix = 0) const {
+    return test::product(weights_.at(name), x, matrix);
+  }
+  Row rms(const std::string& name, const Row& x) const {
+    return test::rms(values(name), x, config_.rms_norm_eps);
+  }
   Rows ssm(const std::string& prefix, const Rows& x) const;
   Rows swa(const std::string& prefix, const Rows& x) const;
   Row swiglu(const std::string& prefix, const Row& x, std::size_t expert) const;
@@ -45,26 +46,6 @@ class Forward {
   const CapturedWeights& weights_;
   double margin_ = 1;
 };
-
-Row Forward::product(const std::string& name, const Row& x, std::size_t matrix) const {
-  const CapturedWeight& w = weights_.at(name);
-  const auto rows = static_cast<std::size_t>(w.shape[1]);
-  const auto cols = static_cast<std::size_t>(w.shape[2]);
-  Row y(rows, 0.0);
-  for (std::size_t o = 0; o < rows; ++o)
-    for (std::size_t i = 0; i < cols; ++i)
-      y[o] += static_cast<double>(w.values[(matrix * rows + o) * cols + i]) * x[i];
-  return y;
-}
-
-Row Forward::rms(const std::string& name, const Row& x) const {
-  double sum = 0;
-  for (const double v : x) sum += v * v;
-  const double scale = 1 / std::sqrt(sum / static_cast<double>(x.size()) + config_.rms_norm_eps);
-  Row y(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] = value(name, i) * x[i] * scale;
-  return y;
-}
 
 Rows Forward::ssm(const std::string& prefix, const Rows& x) const {
   const auto d_inner = static_cast<std::size_t>(config_.d_inner());
@@ -106,39 +87,15 @@ Rows Forward::ssm(const std::string& prefix, const Rows& x) const {
 }
 
 Rows Forward::swa(const std::string& prefix, const Rows& x) const {
-  const auto head_dim = static_cast<std::size_t>(config_.head_dim());
   Rows q, k, v, out;
   for (const Row& row : x) {
     q.push_back(product(prefix + "q_proj.weight", row));
     k.push_back(product(prefix + "k_proj.weight", row));
     v.push_back(product(prefix + "v_proj.weight", row));
   }
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    Row y(x[i].size(), 0.0);
-    for (std::size_t first = 0; first < y.size(); first += head_dim) {
-      // The attention weights of all positions of the sequence. The mask decides which positions
-      // are visible.
-      Row p(x.size(), 0.0);
-      double largest = -INFINITY;
-      const auto visible = [&](std::size_t j) {
-        return j <= i && static_cast<std::int64_t>(i - j) < config_.swa_window_size;
-      };
-      for (std::size_t j = 0; j < x.size(); ++j) {
-        if (!visible(j)) continue;
-        for (std::size_t c = first; c < first + head_dim; ++c) p[j] += q[i][c] * k[j][c];
-        p[j] /= std::sqrt(static_cast<double>(head_dim));
-        largest = std::max(largest, p[j]);
-      }
-      double total = 0;
-      for (std::size_t j = 0; j < x.size(); ++j) {
-        p[j] = visible(j) ? std::exp(p[j] - largest) : 0.0;
-        total += p[j];
-      }
-      for (std::size_t j = 0; j < x.size(); ++j)
-        for (std::size_t c = first; c < first + head_dim; ++c) y[c] += p[j] / total * v[j][c];
-    }
-    out.push_back(product(prefix + "o_proj.weight", y));
-  }
+  const PlainAttention how{.head_dim = static_cast<std::size_t>(config_.head_dim()),
+                           .window = config_.swa_window_size};
+  for (const Row& row : attend(q, k, v, how)) out.push_back(product(prefix + "o_proj.weight", row));
   return out;
 }
 
