@@ -7,6 +7,7 @@
 #include "formats/foreign_format.h"
 #include "formats/json.h"
 #include "formats/weight_search.h"
+#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -37,43 +38,48 @@ constexpr Method kMethods[] = {{"gptq", "GPTQ"},
                                {"compressed-tensors", "compressed-tensors"},
                                {"mxfp4", "MXFP4 of transformers"}};
 
-[[noreturn]] void fail(std::string_view name, const std::string& key, std::string_view expected,
-                       const Json& got) {
+/// Refuses a value. `place` is the file and the keys that lead to the value.
+[[noreturn]] void fail(const std::string& place, std::string_view expected, const Json& got) {
   throw Error(ErrorKind::format,
-              fmt::format("{}: quantization: {}: expected {}, got {}", name, printable(key, 80),
-                          expected, printable(got.dump(), 60)));
+              fmt::format("{}: expected {}, got {}", place, expected, printable_json(got)));
+}
+
+std::string inside(const std::string& place, std::string_view key) {
+  return fmt::format("{}: {}", place, printable(key, 80));
 }
 
 /// A number of the block. Returns `missing` if the number is absent or null.
-std::int64_t number(const Json& block, const char* key, std::int64_t missing, std::string_view name,
-                    const std::string& where) {
+std::int64_t number(const Json& block, const char* key, std::int64_t missing,
+                    const std::string& place) {
   const auto found = block.find(key);
   if (found == block.end() || found->is_null()) return missing;
-  if (!found->is_number_integer() || found->get<std::int64_t>() < 1 ||
-      found->get<std::int64_t>() > 1 << 20)
-    fail(name, where + key, "a positive integer", *found);
-  return found->get<std::int64_t>();
+  const std::optional<std::int64_t> value = whole_number(*found);
+  if (!value || *value < 1 || *value > 1 << 20)
+    fail(inside(place, key), "a positive integer", *found);
+  return *value;
 }
 
-/// The format that an MLX block or one of its entries describes. `where` is the place of the entry
-/// in messages.
-WeightDesc mlx_form(const Json& block, std::string_view name, const std::string& where) {
-  const auto found = block.find("mode");
-  std::string mode_name = "affine";
-  if (found != block.end() && !found->is_null()) {
-    if (!found->is_string()) fail(name, where + "mode", "a string", *found);
-    mode_name = found->get<std::string>();
-  }
+/// A text of the block. std::nullopt if the text is absent or null.
+std::optional<std::string> text(const Json& block, const char* key, const std::string& place) {
+  const auto found = block.find(key);
+  if (found == block.end() || found->is_null()) return std::nullopt;
+  if (!found->is_string()) fail(inside(place, key), "a string", *found);
+  return found->get<std::string>();
+}
+
+/// The format that an MLX block or one of its entries describes.
+WeightDesc mlx_form(const Json& block, const std::string& place) {
+  const std::string mode_name = text(block, "mode", place).value_or("affine");
   for (const Mode& mode : kModes) {
     if (mode.name != mode_name) continue;
     WeightDesc form;
     form.format = mode.format;
     form.codebook = mode.codebook;
-    form.bits = static_cast<int>(number(block, "bits", mode.bits, name, where));
-    form.group_size = number(block, "group_size", mode.group_size, name, where);
+    form.bits = static_cast<int>(number(block, "bits", mode.bits, place));
+    form.group_size = number(block, "group_size", mode.group_size, place);
     return form;
   }
-  fail(name, where + "mode", "affine, mxfp4, mxfp8 or nvfp4", *found);
+  fail(inside(place, "mode"), "affine, mxfp4, mxfp8 or nvfp4", mode_name);
 }
 
 /// The format without details that config.json does not tell.
@@ -95,32 +101,33 @@ bool is_true(const Json& block, const char* key) {
 QuantizationConfig::QuantizationConfig(std::string_view block, std::string_view name) {
   if (block.empty()) return;
   const Json json = parse_json(block, name, kConfigLimits);
-  if (!json.is_object()) fail(name, "value", "an object", json);
-  const auto method = json.find("quant_method");
-  if (method == json.end() || !method->is_string()) {
-    read_mlx(json, name);
+  const auto part = json.begin();
+  const std::string place = fmt::format("{}: {}", name, part.key());
+  const Json& value = part.value();
+  if (!value.is_object()) fail(place, "an object", value);
+  const std::optional<std::string> key = text(value, "quant_method", place);
+  if (!key) {
+    read_mlx(value, place);
     return;
   }
-  const std::string key = method->get<std::string>();
-  if (key == "bitsandbytes") {
-    read_bitsandbytes(json);
+  if (*key == "bitsandbytes") {
+    read_bitsandbytes(value);
     return;
   }
-  std::string text = fmt::format("\"{}\"", printable(key, 40));
+  std::string method = fmt::format("\"{}\"", printable(*key, 40));
   for (const Method& known : kMethods)
-    if (known.key == key) text = known.name;
+    if (known.key == *key) method = known.name;
   throw Error(ErrorKind::unsupported,
-              fmt::format("{}: quantization_config: quant_method: {} is not read; {}", name, text,
-                          kFormatsThatRun));
+              fmt::format("{}: quant_method: {} is not read; {}", place, method, kFormatsThatRun));
 }
 
-void QuantizationConfig::read_mlx(const Json& block, std::string_view name) {
+void QuantizationConfig::read_mlx(const Json& block, const std::string& place) {
   if (block.contains("bits") || block.contains("group_size") || block.contains("mode"))
-    others_ = Entry{mlx_form(block, name, ""), "quantization"};
+    others_ = Entry{mlx_form(block, place), "quantization"};
   for (const auto& [key, value] : block.items()) {
     // A module has a path with points. Other keys, such as "linear_class", describe no module.
     if (value.is_object())
-      entries_[key] = {mlx_form(value, name, key + ": "), key};
+      entries_[key] = {mlx_form(value, inside(place, key)), key};
     else if (value.is_boolean() && !value.get<bool>())
       entries_[key] = {WeightDesc{}, key};
   }
@@ -163,7 +170,7 @@ void QuantizationConfig::check(const Checkpoint& checkpoint, const WeightSource&
 std::string quantization_block(const Json& config) {
   for (const char* key : kQuantizationKeys)
     if (config.is_object() && config.contains(key) && !config[key].is_null())
-      return config[key].dump();
+      return Json{{key, config[key]}}.dump();
   return "";
 }
 

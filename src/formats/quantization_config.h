@@ -26,8 +26,8 @@ class QuantizationConfig {
  public:
   /// Says nothing about any weight.
   QuantizationConfig() = default;
-  /// Reads the block of a config.json that quantization_block() returns. `name` begins messages.
-  /// Throws Error(unsupported) for a method that the program does not read. The message names the
+  /// Reads the text that quantization_block() returns. `name` is the config.json, which begins
+  /// messages. Throws Error(unsupported) for a method that the program does not read. The message names the
   /// method and what the program reads. Throws Error(format) for a value of the wrong type.
   QuantizationConfig(std::string_view block, std::string_view name);
 
@@ -41,7 +41,7 @@ class QuantizationConfig {
     WeightDesc form;
     std::string key;  ///< where config.json says so
   };
-  void read_mlx(const Json& block, std::string_view name);
+  void read_mlx(const Json& block, const std::string& place);
   void read_bitsandbytes(const Json& block);
 
   std::optional<Entry> others_;           ///< for the quantized modules that have no entry
@@ -53,8 +53,8 @@ class QuantizationConfig {
 /// empty object if all weights are floats, and if no program has such a mixture of formats.
 Json quantization_keys(std::span<const StoredWeight> weights);
 
-/// The text of the block of a config.json that describes the quantization: the value of
-/// "quantization" (MLX) or of "quantization_config". Empty if there is none.
+/// The part of a config.json that describes the quantization, as the text of an object with one key:
+/// "quantization" (MLX) or "quantization_config". Empty if there is none.
 std::string quantization_block(const Json& config);
 
 }  // namespace bitaxon

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <numeric>
 #include <set>
 
@@ -132,6 +133,14 @@ void warn_of_unknown_tensors(const ModelSpec& spec, const Checkpoint& checkpoint
                     printable(first->name), describe(*first)));
 }
 
+/// The config.json in the folder of a checkpoint, for messages.
+std::string config_beside(const Checkpoint& checkpoint) {
+  const std::span<const TensorInfo> tensors = checkpoint.tensors();
+  if (tensors.empty()) return "config.json";
+  const std::filesystem::path file(checkpoint.file_name(tensors.front()));
+  return printable_path((file.parent_path() / "config.json").string());
+}
+
 }  // namespace
 
 WeightRef Weights::find(const WeightKey& key) const {
@@ -149,7 +158,7 @@ WeightRef Weights::rotary(const RotarySpec& spec) const {
 std::vector<FoundWeight> find_weights(const ModelSpec& spec, const Checkpoint& checkpoint,
                                       std::string_view name, std::vector<std::string>& warnings) {
   warnings.insert(warnings.end(), checkpoint.warnings().begin(), checkpoint.warnings().end());
-  const QuantizationConfig quantization(spec.quantization_block, name);
+  const QuantizationConfig quantization(spec.quantization_block, config_beside(checkpoint));
   std::vector<FoundWeight> found;
   for (WeightSlot& slot : weight_slots(spec)) {
     auto source = find_slot(slot, spec, checkpoint, name);

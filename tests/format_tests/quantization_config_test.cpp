@@ -13,6 +13,11 @@ namespace {
 using test::expect_error;
 using test::TemporaryFolder;
 
+/// A block of a config.json under the key that mlx writes. Empty for no block.
+std::string under_its_key(const std::string& block) {
+  return block.empty() ? "" : R"({"quantization":)" + block + "}";
+}
+
 /// A checkpoint with the weight "a.b.weight" [4, 128] in one of the formats.
 class QuantizationConfigTest : public testing::Test {
  protected:
@@ -42,12 +47,13 @@ class QuantizationConfigTest : public testing::Test {
 
   void expect_fits(const std::string& block, const WeightSource& source) {
     SCOPED_TRACE(block);
-    EXPECT_NO_THROW(QuantizationConfig(block, "config.json").check(*checkpoint_, source));
+    EXPECT_NO_THROW(
+        QuantizationConfig(under_its_key(block), "config.json").check(*checkpoint_, source));
   }
   void expect_refused(const std::string& block, const WeightSource& source,
                       std::string_view message) {
     SCOPED_TRACE(block);
-    const QuantizationConfig config(block, "config.json");
+    const QuantizationConfig config(under_its_key(block), "config.json");
     expect_error([&] { config.check(*checkpoint_, source); }, ErrorKind::format,
                  path_.string() + ": tensor \"a.b.weight\": ", message);
   }
@@ -120,17 +126,19 @@ TEST(QuantizationConfig, RefusesOtherMethodsByName) {
   for (const auto& [method, message] : methods)
     expect_error(
         [method = method] {
-          QuantizationConfig(Json{{"quant_method", method}, {"bits", 4}}.dump(), "config.json");
+          const Json block = {{"quant_method", method}, {"bits", 4}};
+          QuantizationConfig(Json{{"quantization_config", block}}.dump(), "config.json");
         },
         ErrorKind::unsupported, "config.json: quantization_config: quant_method: ", message);
 }
 
 TEST(QuantizationConfig, RefusesWrongTypes) {
   const auto refused = [](const char* block, std::string_view message) {
-    expect_error([&] { QuantizationConfig(block, "config.json"); }, ErrorKind::format,
-                 "config.json: quantization: ", message);
+    expect_error([&] { QuantizationConfig(under_its_key(block), "config.json"); },
+                 ErrorKind::format, "config.json: quantization: ", message);
   };
-  refused("3", "value: expected an object, got 3");
+  refused("3", "quantization: expected an object, got 3");
+  refused(R"({"quant_method":7})", "quant_method: expected a string, got 7");
   refused(R"({"bits":"4"})", "bits: expected a positive integer, got \"4\"");
   refused(R"({"bits":0})", "bits: expected a positive integer, got 0");
   refused(R"({"group_size":6.5})", "group_size: expected a positive integer, got 6.5");
@@ -170,10 +178,10 @@ TEST(QuantizationKeys, GiveTheCommonFormAndTheExceptions) {
 TEST(QuantizationConfig, TakesTheBlockOfMlxFirst) {
   EXPECT_EQ(quantization_block(Json::parse(R"({"quantization":{"bits":4},
                                                "quantization_config":{"bits":8}})")),
-            R"({"bits":4})");
+            R"({"quantization":{"bits":4}})");
   EXPECT_EQ(quantization_block(Json::parse(R"({"quantization":null,
                                                "quantization_config":{"bits":8}})")),
-            R"({"bits":8})");
+            R"({"quantization_config":{"bits":8}})");
   EXPECT_EQ(quantization_block(Json::parse("{}")), "");
 }
 
