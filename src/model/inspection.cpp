@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/align.h"
+#include "model/model_folder.h"
 #include "model/random_weights.h"
 #include "model/state_pool.h"
 #include "platform/printable.h"
@@ -69,7 +70,7 @@ void count(Inspection& model) {
 Inspection inspect_files(const ModelFiles& files) {
   Inspection model;
   model.path = files.weights.string();
-  model.checkpoint.emplace(Checkpoint::open(files.weights));
+  model.checkpoint.emplace(open_checkpoint(files));
   model.spec = load_spec(files, model.warnings);
   model.weights =
       find_weights(model.spec, *model.checkpoint, printable_path(model.path), model.warnings);

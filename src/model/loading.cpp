@@ -7,6 +7,7 @@
 #include "bitaxon/error.h"
 #include "formats/safetensors.h"
 #include "model/memory_need.h"
+#include "model/model_folder.h"
 #include "model/model_impl.h"
 #include "model/quantize_weights.h"
 #include "model/random_weights.h"
@@ -66,9 +67,10 @@ void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
 
 /// Marks matrices for quantization while they are read, if the options ask for it.
 std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
-                                                std::string_view name) {
+                                                std::string_view name,
+                                                std::vector<std::string>& warnings) {
   if (!options.quantize.empty())
-    quantize_found(spec, {.format = four_bit_format(options.quantize)}, name, found);
+    quantize_found(spec, {.format = four_bit_format(options.quantize)}, name, found, warnings);
   return found;
 }
 
@@ -114,13 +116,16 @@ Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
                   const LoadOptions& options, std::vector<std::string>& warnings) {
   // The weights are opened before config.json is read, because errors of the weights have better
   // messages. For example, they say that a folder is empty or that a file is an LFS pointer.
-  const Checkpoint checkpoint = Checkpoint::open(files.weights);
+  const Checkpoint checkpoint = open_checkpoint(files);
   auto impl = std::make_unique<Impl>(std::move(backend), load_spec(files, warnings), options);
   impl->check_options();
   const std::string name = printable_path(files.weights.string());
   auto found = find_weights(impl->spec, checkpoint, name, warnings);
-  impl->load(impl->quantized(std::move(found), name), reader_of(checkpoint));
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
+  // With a mapping, the ids in the file are those of the tokenizer.
+  if (impl->vocab_mapping.empty())
+    for (const std::int32_t id : generation_ends(files)) impl->spec.ends.push_back(id);
+  impl->load(impl->quantized(std::move(found), name, warnings), reader_of(checkpoint));
   impl->finish_loading();
   impl->warn_of_context(warnings);
   return Model(std::move(impl));
@@ -130,7 +135,8 @@ Model Model::random(std::shared_ptr<Backend> backend, const ModelSpec& spec, std
                     const LoadOptions& options) {
   auto impl = std::make_unique<Impl>(std::move(backend), spec, options);
   impl->check_options();
-  impl->load(impl->quantized(random_found(spec), "random"), random_reader(spec, seed));
+  std::vector<std::string> unused;  // random weights are for tests and measurements
+  impl->load(impl->quantized(random_found(spec), "random", unused), random_reader(spec, seed));
   impl->finish_loading();
   return Model(std::move(impl));
 }

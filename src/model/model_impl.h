@@ -49,7 +49,8 @@ struct BX_HIDDEN Model::Impl {
 
   // loading.cpp
   void check_options() const;
-  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found, std::string_view name);
+  std::vector<FoundWeight> quantized(std::vector<FoundWeight> found, std::string_view name,
+                                     std::vector<std::string>& warnings);
   void prepare_loading(const std::vector<FoundWeight>& found);
   void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();

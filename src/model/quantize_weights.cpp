@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bitaxon/error.h"
 
 namespace bitaxon {
@@ -42,7 +44,7 @@ bool has_separate_head(const ModelSpec& spec, const WeightDesc& embedding,
 }
 
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
-                    std::vector<FoundWeight>& found) {
+                    std::vector<FoundWeight>& found, std::vector<std::string>& warnings) {
   const FoundWeight* embedding = nullptr;
   bool has_head = false;
   for (FoundWeight& entry : found) {
@@ -57,13 +59,19 @@ void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_
     has_head = has_head || id == WeightId::head;
     entry.quantize = quantization_of(spec, entry.slot, desc, how);
   }
-  if (has_head || embedding == nullptr || !has_separate_head(spec, embedding->source.desc, how))
-    return;
-  FoundWeight head = *embedding;
-  head.slot = weight_slots(spec).back();
-  head.source.desc.name = head.slot.name();
-  head.quantize = how;
-  found.push_back(std::move(head));
+  if (!has_head && embedding != nullptr && has_separate_head(spec, embedding->source.desc, how)) {
+    FoundWeight head = *embedding;
+    head.slot = weight_slots(spec).back();
+    head.source.desc.name = head.slot.name();
+    head.quantize = how;
+    found.push_back(std::move(head));
+  }
+  if (std::ranges::none_of(found,
+                           [](const FoundWeight& entry) { return entry.quantize.has_value(); }))
+    warnings.push_back(
+        fmt::format("{}: nothing is quantized: expected matrices whose rows divide "
+                    "into groups of {}, got none",
+                    name, how.group_size));
 }
 
 }  // namespace bitaxon

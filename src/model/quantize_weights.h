@@ -24,9 +24,9 @@ std::optional<Quantization> quantization_of(const ModelSpec& spec, const WeightS
 bool has_separate_head(const ModelSpec& spec, const WeightDesc& embedding, const Quantization& how);
 
 /// Marks weights for quantization while they are read, and adds a separate head if there is one.
-/// `name` begins messages. Throws Error(unsupported) that names the tensor if a tensor is already
+/// Adds a warning if no weight can be quantized. `name` begins messages. Throws Error(unsupported) that names the tensor if a tensor is already
 /// quantized.
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
-                    std::vector<FoundWeight>& found);
+                    std::vector<FoundWeight>& found, std::vector<std::string>& warnings);
 
 }  // namespace bitaxon

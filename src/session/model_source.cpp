@@ -9,6 +9,7 @@
 #include "formats/safetensors.h"
 #include "hub_cache/hub_cache.h"
 #include "hub_cache/hub_names.h"
+#include "model/model_folder.h"
 #include "model/weights.h"
 #include "platform/optional_file.h"
 #include "platform/paths.h"
@@ -53,10 +54,11 @@ std::string gap_of(const fs::path& snapshot) {
     for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json", "tokenizer.model"})
       optional_file_exists(snapshot / name);
     // Shards that the model does not need may be missing.
-    const Checkpoint checkpoint = Checkpoint::open(snapshot);
+    const ModelFiles files = model_files(snapshot);
+    const Checkpoint checkpoint = open_checkpoint(files);
     std::vector<std::string> unused;
     if (!checkpoint.warnings().empty())
-      find_weights(load_spec(model_files(snapshot), unused), checkpoint, "", unused);
+      find_weights(load_spec(files, unused), checkpoint, "", unused);
   } catch (const Error& problem) {
     // Other errors in these files are reported when the model is loaded.
     if (problem.kind() == ErrorKind::io) return problem.what();

@@ -4,7 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "bitaxon/error.h"
-#include "formats/safetensors.h"
+#include "model/model_folder.h"
 #include "platform/printable.h"
 #include "session/model_source.h"
 
@@ -163,7 +163,7 @@ Vocabulary open_vocabulary(const FoundModel& found) {
                     printable_path(files.folder.string()), found.request.tokenizer_argument));
   std::vector<std::string> warnings;
   const ModelSpec spec = load_spec(files, warnings);
-  const Checkpoint checkpoint = Checkpoint::open(files.weights);
+  const Checkpoint checkpoint = open_checkpoint(files);
   return {*found.tokenizer, vocab_mapping_of(checkpoint.metadata(), files), spec.vocab_size};
 }
 

@@ -2,8 +2,11 @@
 // does not need.
 #include <gtest/gtest.h>
 
+#include "bitaxon/devices.h"
 #include "bitaxon/generate.h"
+#include "bitaxon/rewrite.h"
 #include "model/inspection.h"
+#include "support/errors.h"
 #include "support/small_models.h"
 #include "support/temporary_folder.h"
 
@@ -50,6 +53,10 @@ class FamilyLoading : public testing::Test {
     options.ignore_eos = ignores_ends;
     return generate(open.model, state, nullptr, std::vector<std::int32_t>{5, 6, 7}, options);
   }
+  void expect_refused(ErrorKind kind, std::initializer_list<std::string_view> parts) {
+    expect_error([&] { open_model("reference", 1, folder_.path()); }, kind, parts);
+  }
+
   TemporaryFolder folder_;
 };
 
@@ -84,6 +91,14 @@ TEST_F(FamilyLoading, StoredFrequenciesGiveNoWarning) {
   EXPECT_TRUE(inspect_files(model_files(folder_.path())).warnings.empty());
 }
 
+TEST_F(FamilyLoading, TheFirstReleaseOfMambaIsRefusedBeforeItsWeightsAreMissed) {
+  write_text(folder_ / "config.json", R"({"d_model": 768, "n_layer": 24, "ssm_cfg": {}})");
+  write_text(folder_ / "pytorch_model.bin", "PK\3\4");
+  expect_refused(ErrorKind::unsupported, {"config.json", "-hf"});
+  expect_error([&] { inspect_files(model_files(folder_.path())); }, ErrorKind::unsupported,
+               {"config.json", "-hf"});
+}
+
 TEST_F(FamilyLoading, TextsEndWithoutATokenizerToo) {
   const auto tensors = tensors_of(qwen3_config(""));
   write(qwen3_config(""), tensors);
@@ -100,7 +115,33 @@ TEST_F(FamilyLoading, TextsEndWithoutATokenizerToo) {
     SCOPED_TRACE(ends);
     write(qwen3_config(R"(, "eos_token_id": )" + ends), tensors);
     expect_end();
+    write(qwen3_config(""), tensors);
+    write_text(folder_ / "generation_config.json", R"({"eos_token_id": )" + ends + "}");
+    expect_end();
+    std::filesystem::remove(folder_ / "generation_config.json");
   }
+  write_text(folder_ / "generation_config.json", R"({"eos_token_id": "x"})");
+  expect_refused(ErrorKind::format,
+                 {"generation_config.json: eos_token_id: expected an id or a list", "got \"x\""});
+}
+
+TEST_F(FamilyLoading, AWarningSaysThatNothingIsQuantized) {
+  write(qwen3_config(""), tensors_of(qwen3_config("")));
+  const ModelFiles files = model_files(folder_.path());
+  std::vector<std::string> warnings;
+  Model::load(open_device("reference").backend, files, {.quantize = "mlx"}, warnings);
+  ASSERT_EQ(warnings.size(), 1U);
+  const std::string expected = folder_.path().string() +
+                               ": nothing is quantized: expected matrices whose rows divide into "
+                               "groups of 64, got none";
+  EXPECT_EQ(warnings[0], expected);
+  EXPECT_EQ(Rewrite::quantize(files).warnings(), warnings);
+}
+
+TEST_F(FamilyLoading, ErrorsOfTheQuantizationNameConfigJson) {
+  write(qwen3_config(R"(, "quantization_config": true)"), tensors_of(qwen3_config("")));
+  expect_refused(ErrorKind::format,
+                 {"/config.json: quantization_config: expected an object, got true"});
 }
 
 }  // namespace

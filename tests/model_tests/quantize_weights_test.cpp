@@ -12,7 +12,8 @@ std::map<std::string, std::string> formats_of(const std::string& config, const Q
   std::vector<std::string> warnings;
   const ModelSpec spec = describe_model(config, "config.json", warnings);
   std::vector<FoundWeight> found = random_found(spec);
-  quantize_found(spec, how, "model", found);
+  quantize_found(spec, how, "model", found, warnings);
+  EXPECT_TRUE(warnings.empty());
   std::map<std::string, std::string> formats;
   for (const FoundWeight& weight : found)
     formats[weight.slot.name()] = weight.loaded().format_name();
