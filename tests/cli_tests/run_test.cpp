@@ -290,14 +290,11 @@ TEST(RunCli, StopsAtTheContext) {
   const Finished refused = run(go + Arguments{"--context", "2", "--prompt-ids", "1,2,3"});
   EXPECT_EQ(refused.status, 1) << refused.describe();
   EXPECT_NE(refused.err.find("the context, which is 2"), std::string::npos) << refused.err;
-  for (const char* wrong : {"0", "x", "-1"}) {
+  for (const char* wrong : {"0", "x", "-1", "99999999"}) {
     const Finished usage = run(go + Arguments{"--context", wrong, "--prompt-ids", "1"});
     EXPECT_EQ(usage.status, 2) << usage.describe();
-    EXPECT_NE(usage.err.find("--context"), std::string::npos) << usage.err;
+    EXPECT_NE(usage.err.find("--context: expected"), std::string::npos) << usage.err;
   }
-  const Finished too_long = run(go + Arguments{"--context", "99999999", "--prompt-ids", "1"});
-  EXPECT_EQ(too_long.status, 1) << too_long.describe();
-  EXPECT_NE(too_long.err.find("context: expected 1.."), std::string::npos) << too_long.err;
 }
 
 TEST(RunCli, StopsAtMaxSeqLen) {

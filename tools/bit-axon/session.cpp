@@ -56,6 +56,14 @@ FoundModel find(const ModelOptions& options, const OutputOptions& output) {
   return found;
 }
 
+/// The --context of the options. Throws UsageError if the model does not allow it.
+std::int64_t parse_context(const ModelOptions& options, const FoundModel& found) {
+  std::vector<std::string> said_when_loading;
+  const ModelSpec spec =
+      found.source ? load_spec(found.source->files, said_when_loading) : found.preset;
+  return parse_integer("--context", options.context, 1, spec.max_seq_len);
+}
+
 Session load_on(const OpenedDevice& opened, const DeviceOptions& device, const FoundModel& found,
                 const OutputOptions& output, LoadOptions load) {
   if (!opened.reason.empty() || output.verbose) note_all({device_note(opened)}, output);
@@ -84,11 +92,10 @@ std::vector<Session> open_sessions(const ModelOptions& options,
                                    std::span<const DeviceOptions> devices,
                                    const OutputOptions& output, const LoadOptions& load) {
   request_of(options);  // checks the options
-  LoadOptions with_context = load;
-  if (!options.context.empty())
-    with_context.context = parse_integer("--context", options.context, 1, INT64_MAX);
   for (const DeviceOptions& device : devices) device.check();
   const FoundModel found = find(options, output);
+  LoadOptions with_context = load;
+  if (!options.context.empty()) with_context.context = parse_context(options, found);
   // Open all devices first, so that a device that fails is known before a long load on another.
   std::vector<OpenedDevice> opened;
   for (const DeviceOptions& device : devices)
