@@ -111,8 +111,37 @@ void load_parts(const Checkpoint& checkpoint, const WeightSource& source, const 
     read_parts(checkpoint, source, to);
 }
 
-[[noreturn]] void fail(ErrorKind kind, const WeightDesc& desc, std::string_view what) {
-  throw Error(kind, fmt::format("tensor \"{}\": {}", printable(desc.name), what));
+/// Refuses a matrix of a stack.
+[[noreturn]] void fail(ErrorKind kind, const Checkpoint& checkpoint, const WeightSource& matrix,
+                       std::string_view what) {
+  throw Error(
+      kind, fmt::format("{}: tensor \"{}\": {}", printable_path(checkpoint.file_name(*matrix.data)),
+                        printable(matrix.desc.name), what));
+}
+
+/// Whether the matrices of a stack are floats of several types. All of them become F32.
+bool has_mixed_floats(std::span<const WeightSource> matrices) {
+  const DType first = matrices.front().desc.dtype;
+  return std::ranges::all_of(matrices,
+                             [](const WeightSource& matrix) {
+                               return matrix.desc.format == WeightFormat::dense;
+                             }) &&
+         std::ranges::any_of(
+             matrices, [&](const WeightSource& matrix) { return matrix.desc.dtype != first; });
+}
+
+/// Reads floats of any type as F32.
+void load_as_f32(const Checkpoint& checkpoint, const WeightSource& source,
+                 std::span<std::byte> to) {
+  const auto read = dense_reader(checkpoint, source);
+  std::vector<float> piece;
+  for (std::int64_t first = 0; first < source.desc.elements(); first += kPieceElements) {
+    piece.resize(
+        static_cast<std::size_t>(std::min(kPieceElements, source.desc.elements() - first)));
+    read(first, piece);
+    const auto bytes = std::as_bytes(std::span(piece));
+    std::ranges::copy(bytes, to.begin() + first * std::ptrdiff_t{sizeof(float)});
+  }
 }
 
 std::string form_text(const WeightDesc& desc) {
@@ -167,17 +196,24 @@ WeightDesc load_weight(const Checkpoint& checkpoint, const WeightSource& source,
   return desc;
 }
 
-WeightDesc stacked_form(std::string_view name, std::span<const WeightSource> matrices) {
-  WeightDesc stack = loaded_form(matrices.front().desc);
+WeightDesc stacked_form(const Checkpoint& checkpoint, std::string_view name,
+                        std::span<const WeightSource> matrices) {
+  const bool is_mixed = has_mixed_floats(matrices);
+  const auto form_of = [&](const WeightSource& matrix) {
+    WeightDesc desc = loaded_form(matrix.desc);
+    if (is_mixed) desc.dtype = DType::f32;
+    return desc;
+  };
+  WeightDesc stack = form_of(matrices.front());
   for (const WeightSource& matrix : matrices)
-    if (const WeightDesc desc = loaded_form(matrix.desc); !is_same_form(desc, stack))
-      fail(ErrorKind::format, desc,
+    if (const WeightDesc desc = form_of(matrix); !is_same_form(desc, stack))
+      fail(ErrorKind::format, checkpoint, matrix,
            fmt::format("expected {}, the form of \"{}\", got {}", form_text(stack),
                        printable(stack.name), form_text(desc)));
   const std::int64_t elements = stack.rows * stack.cols;
   if (stack.format == WeightFormat::codebook &&
       (elements % 2 != 0 || elements % stack.group_size != 0))
-    fail(ErrorKind::unsupported, stack,
+    fail(ErrorKind::unsupported, checkpoint, matrices.front(),
          fmt::format("expected an expert that fills whole blocks of {} elements, got [{}, {}]",
                      stack.group_size, stack.rows, stack.cols));
   stack.nested = stack.nested && !loses_nesting(stack);
@@ -201,28 +237,32 @@ std::optional<WeightSource> find_stack(const Checkpoint& checkpoint, std::string
     if (!found && i == 0) return std::nullopt;
     if (!found)
       throw Error(ErrorKind::format,
-                  fmt::format("tensor \"{}\": expected one for each of {} experts, got none for {}",
+                  fmt::format("{}: tensor \"{}\": expected one for each of {} experts, got none "
+                              "for {}",
+                              printable_path(checkpoint.file_name(*stack.matrices.back().data)),
                               printable(pattern), shape[0], i));
     stack.matrices.push_back(std::move(*found));
   }
-  stack.desc = stacked_form(pattern, stack.matrices);
+  stack.desc = stacked_form(checkpoint, pattern, stack.matrices);
   return stack;
 }
 
 WeightDesc load_stack(const Checkpoint& checkpoint, std::string_view name,
                       std::span<const WeightSource> matrices, LoadedWeight& into) {
-  WeightDesc stack = stacked_form(name, matrices);
+  WeightDesc stack = stacked_form(checkpoint, name, matrices);
   const WritableParts parts = lay_out(stack, into);
   std::vector<std::byte> table;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
     const WritableParts to = matrix_parts(parts, matrices.size(), i);
-    if (loses_nesting(matrices[i].desc))
+    if (matrices[i].desc.format == WeightFormat::dense && matrices[i].desc.dtype != stack.dtype)
+      load_as_f32(checkpoint, matrices[i], to.data);
+    else if (loses_nesting(matrices[i].desc))
       load_without_nesting(checkpoint, matrices[i], to);
     else
       load_parts(checkpoint, matrices[i], to);
     if (i == 0) table.assign(to.quant_map.begin(), to.quant_map.end());
     if (!std::ranges::equal(table, to.quant_map))
-      fail(ErrorKind::format, matrices[i].desc,
+      fail(ErrorKind::format, checkpoint, matrices[i],
            fmt::format("expected the quant_map of \"{}\", got another",
                        printable(matrices.front().desc.name)));
   }

@@ -27,10 +27,12 @@ WeightDesc load_weight(const Checkpoint& checkpoint, const WeightSource& source,
                        LoadedWeight& into);
 
 /// The description of a stack whose matrices are stored as separate weights, in their order. Nested
-/// scales become F32, because each matrix has an offset of its own. `name` is the stack's.
+/// scales become F32, because each matrix has an offset of its own. Floats of different types become
+/// F32. `name` is the stack's.
 /// Throws Error(format) that names the first matrix with another format, shape or type than the
 /// first one. Throws Error(unsupported) for blocks that straddle matrices.
-WeightDesc stacked_form(std::string_view name, std::span<const WeightSource> matrices);
+WeightDesc stacked_form(const Checkpoint& checkpoint, std::string_view name,
+                        std::span<const WeightSource> matrices);
 
 /// Finds a stack of shape [n_matrices, rows, cols] whose matrices are stored as separate weights.
 /// `pattern` is the name of a weight, in which the index of the matrix replaces `*`. Empty when the
@@ -39,7 +41,7 @@ WeightDesc stacked_form(std::string_view name, std::span<const WeightSource> mat
 std::optional<WeightSource> find_stack(const Checkpoint& checkpoint, std::string_view pattern,
                                        const Shape& shape);
 
-/// Reads separate weights into one stack of the form stacked_form(name, matrices), which it returns.
+/// Reads separate weights into one stack of the form stacked_form(), which it returns.
 /// Throws Error(format) if two matrices have different tables of values.
 WeightDesc load_stack(const Checkpoint& checkpoint, std::string_view name,
                       std::span<const WeightSource> matrices, LoadedWeight& into);

@@ -191,6 +191,27 @@ TEST_F(LoadStack, JoinsFloats) {
   EXPECT_EQ(expect_stacked({1, 3}).format_name(), "f32");
 }
 
+TEST_F(LoadStack, JoinsFloatsOfDifferentTypes) {
+  write({stored<float>("e0.weight", DType::f32, {1, 3}, {1, 2, 3}),
+         stored<std::uint16_t>("e1.weight", DType::bf16, {1, 3}, {0x3f80, 0x4000, 0x4040})});
+  EXPECT_EQ(expect_stacked({1, 3}).format_name(), "f32");
+  write({stored<std::uint16_t>("e0.weight", DType::f16, {1, 2}, {0x3c00, 0x0001}),
+         stored<std::uint16_t>("e1.weight", DType::bf16, {1, 2}, {0x3f80, 0x0001})});
+  EXPECT_EQ(expect_stacked({1, 2}).format_name(), "f32");
+}
+
+TEST_F(LoadStack, NamesTheFileOfAMissingMatrix) {
+  write({zeros("e.0.weight", DType::f16, {1, 12})});
+  EXPECT_FALSE(find_stack(*checkpoint_, "f.*.weight", {2, 3, 4}));
+  expect_error(
+      [&] {
+        find_stack(*checkpoint_, "e.*.weight", {2, 1, 12});
+      },
+      ErrorKind::format,
+      path_.string() + ": tensor \"e.*.weight\": expected one for each of 2 experts",
+      "got none for 1");
+}
+
 TEST_F(LoadStack, JoinsAffineCodes) {
   std::vector<StoredTensor> tensors;
   for (const std::string name : {"e0", "e1"}) {
@@ -226,7 +247,7 @@ TEST_F(LoadStack, RefusesMatricesThatDiffer) {
       [&] {
         load_stack(*checkpoint_, "stack", experts({6, 32}), loaded);
       },
-      ErrorKind::format, "tensor \"e1.weight\"",
+      ErrorKind::format, path_.string() + ": tensor \"e1.weight\"",
       "expected the quant_map of \"e0.weight\", got another");
   write_both(nf4_expert("e0.weight", 1, 0.5F, false, ""),
              {zeros("e1.weight", DType::f16, {6, 32})});
@@ -234,7 +255,7 @@ TEST_F(LoadStack, RefusesMatricesThatDiffer) {
       [&] {
         load_stack(*checkpoint_, "stack", experts({6, 32}), loaded);
       },
-      ErrorKind::format, "tensor \"e1.weight\"",
+      ErrorKind::format, path_.string() + ": tensor \"e1.weight\"",
       "expected nf4_g64 [6, 32], the form of \"e0.weight\", got f16 [6, 32]");
 }
 
