@@ -287,6 +287,17 @@ void add_groups(std::vector<OpCase>& cases) {
       cases.push_back(
           make("ragged_of" + suffix, dtype == DType::f16 ? kEdge : kEdge | kExhaustive, ragged));
     }
+  // Past five windows, which end next to the end of a page.
+  for (const std::int64_t window : {7, 63, 64, 65}) {
+    const Spec spec{
+        .dtype = DType::f16, .n_heads = 8, .group = 4, .head_dim = 16, .window = window};
+    const std::string suffix = fmt::format("_of_groups_of_4_after_5_windows_of_{}", window);
+    const auto position = static_cast<std::uint32_t>(5 * window);
+    cases.push_back(make("one_row" + suffix, kEdge, one_row(position, spec)));
+    Spec rows = spec;
+    rows.segments = one_segment(34, position);
+    cases.push_back(make("rows" + suffix, kEdge, rows));
+  }
   cases.push_back(make("one_row_of_groups_nan_key", kEdge,
                        one_row(500, {.group = 2, .window = 300, .nan_key = 333})));
   cases.push_back(make("ragged_of_groups_nan_value", kEdge,
