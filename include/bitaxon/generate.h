@@ -97,7 +97,7 @@ struct BX_API GenerateResult {
 /// GenerateResult::last_is_unfed it ends before the last token. At position 0, the token
 /// ModelSpec::beginning is fed before the prompt, unless the prompt already begins with it. The
 /// answer ends at the end-of-sequence tokens of the vocabulary and at ModelSpec::ends. If
-/// `vocabulary` is null, there is no text, and no token ends the answer. Throws
+/// `vocabulary` is null, there is no text, and only ModelSpec::ends end the answer. Throws
 /// Error(invalid_argument) for bad options, an empty prompt, or a prompt that does not fit
 /// max_seq_len. Throws Error(device) if logits are not finite.
 BX_API GenerateResult generate(Model& model, State& state, const Vocabulary* vocabulary,
