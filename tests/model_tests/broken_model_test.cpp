@@ -79,10 +79,10 @@ std::vector<Broken> broken_experts() {
        reshaped(kExpert, Shape{25, 48}),
        format,
        {kExpert, "expected [24, 48], got F32 [25, 48]"}},
-      {"an expert of another type",
+      {"an expert of whole numbers",
        "qwen3moe_a",
        [](Tensors& tensors) {
-         set(tensors, zeros(kExpert, DType::f16, Shape{24, 48}));
+         set(tensors, zeros(kExpert, DType::i32, Shape{24, 48}));
        },
        format,
        {kExpert}},
