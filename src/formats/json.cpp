@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "bitaxon/error.h"
-#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,10 @@ std::string_view without_byte_order_mark(std::string_view text);
 
 /// `value` as printable text on one line, for a message. Text beyond `max_bytes` is cut ("...").
 std::string printable_json(const Json& value, std::size_t max_bytes = 60);
+
+/// The value, if it is a whole number of 64 bits. Some programs write whole numbers as 1.0. Such a
+/// number counts up to 2^53.
+std::optional<std::int64_t> whole_number(const Json& value);
 
 /// `value` as JSON. Infinity and NaN become null, because JSON has no such numbers.
 Json finite_or_null(double value);

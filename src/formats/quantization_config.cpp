@@ -7,7 +7,6 @@
 #include "formats/foreign_format.h"
 #include "formats/json.h"
 #include "formats/weight_search.h"
-#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {

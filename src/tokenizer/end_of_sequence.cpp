@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "formats/json_file.h"
-#include "formats/whole_number.h"
 #include "platform/optional_file.h"
 
 namespace bitaxon {

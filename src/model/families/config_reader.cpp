@@ -7,7 +7,6 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "formats/quantization_config.h"
-#include "formats/whole_number.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
