@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <random>
 #include <set>
 
 #include "model/inspection.h"
@@ -28,14 +27,6 @@ std::string ascii_tokenizer() {
               {"pre_tokenizer", bytes},
               {"decoder", bytes}}
       .dump();
-}
-
-NamedTensor random_tensor(Shape shape, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, 0.1F);
-  NamedTensor tensor{shape, std::vector<float>(static_cast<std::size_t>(shape.elements()))};
-  for (float& value : tensor.values) value = normal(random);
-  return tensor;
 }
 
 /// Matrix `index` of a tensor [n, rows, cols], or the whole of a matrix, as [rows, cols].
@@ -74,9 +65,10 @@ struct TwoAdapters {
     const bool is_stack = shape.rank() == 3;
     const auto seed = static_cast<std::uint32_t>(mlx.size());
     const std::int64_t n_in = shape[shape.rank() - 1], n_out = shape[shape.rank() - 2];
-    const NamedTensor a = random_tensor(is_stack ? Shape{shape[0], 2, n_in} : Shape{n_in, 2}, seed);
+    const NamedTensor a =
+        random_tensor(is_stack ? Shape{shape[0], 2, n_in} : Shape{n_in, 2}, seed, 0.1F);
     const NamedTensor b =
-        random_tensor(is_stack ? Shape{shape[0], n_out, 2} : Shape{2, n_out}, seed + 1);
+        random_tensor(is_stack ? Shape{shape[0], n_out, 2} : Shape{2, n_out}, seed + 1, 0.1F);
     mlx[path_of(slot.name()) + ".lora_a"] = a;
     mlx[path_of(slot.name()) + ".lora_b"] = b;
     for (std::int64_t i = 0; i < (is_stack ? shape[0] : 1); ++i) {

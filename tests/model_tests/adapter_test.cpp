@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <functional>
-#include <random>
 
 #include "bitaxon/error.h"
 #include "model/lora.h"
@@ -31,14 +30,6 @@ constexpr const char* kJamba =
         "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 3, "expert_layer_period": 2,
         "expert_layer_offset": 0, "mamba_d_state": 2, "mamba_dt_rank": 4,
         "tie_word_embeddings": true})";
-
-NamedTensor random_tensor(Shape shape, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  NamedTensor tensor{shape, std::vector<float>(static_cast<std::size_t>(shape.elements()))};
-  for (float& value : tensor.values) value = normal(random);
-  return tensor;
-}
 
 /// The element (i, j) of matrix `matrix` of a tensor, counted from its last two extents.
 double at(const NamedTensor& tensor, std::int64_t i, std::int64_t j, std::int64_t matrix = 0) {

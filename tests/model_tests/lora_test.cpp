@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "bitaxon/error.h"
 #include "format_tests/stored_tensor.h"
@@ -17,14 +16,6 @@ namespace bitaxon::test {
 namespace {
 
 constexpr const char* kTarget = "layer_0.ssm.in_proj";
-
-NamedTensor random_tensor(Shape shape, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  NamedTensor tensor{shape, std::vector<float>(static_cast<std::size_t>(shape.elements()))};
-  for (float& value : tensor.values) value = normal(random);
-  return tensor;
-}
 
 class LoraTest : public testing::Test {
  protected:

@@ -48,6 +48,14 @@ BitAxonConfig read_config(const std::filesystem::path& folder) {
   return BitAxonConfig::parse(text, "config.json", warnings);
 }
 
+NamedTensor random_tensor(const Shape& shape, std::uint32_t seed, float deviation) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, deviation);
+  NamedTensor tensor{shape, std::vector<float>(static_cast<std::size_t>(shape.elements()))};
+  for (float& value : tensor.values) value = normal(random);
+  return tensor;
+}
+
 std::map<std::string, NamedTensor> random_tensors(const ModelSpec& spec, std::uint64_t seed) {
   WrappedBackend backend(open_device("reference").backend);
   const Model model = Model::random(borrowed(backend), spec, seed, {});

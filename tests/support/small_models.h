@@ -27,6 +27,9 @@ struct NamedTensor {
   std::vector<float> values;
 };
 
+/// Normally distributed values around 0.
+NamedTensor random_tensor(const Shape& shape, std::uint32_t seed, float deviation = 1);
+
 /// A configuration, and the tensors and metadata of a checkpoint by name.
 struct StoredModel {
   BitAxonConfig config;
