@@ -57,8 +57,9 @@ BX_API std::string_view name_of(FinishReason reason);
 struct GenerateOptions {
   SamplerParams sampler;
   std::int64_t max_tokens = 512;
-  std::vector<std::string> stop;  ///< texts that end the answer; they need a vocabulary
-  bool ignore_eos = false;        ///< no token ends the answer
+  std::vector<std::string> stop;            ///< texts that end the answer; they need a vocabulary
+  bool ignore_eos = false;                  ///< no end-of-sequence token ends the answer
+  std::vector<std::int32_t> stop_ids = {};  ///< more tokens that end the answer
   /// Called with each piece of the text, as soon as later tokens cannot change the piece. The
   /// joined pieces are GenerateResult::text.
   std::function<void(std::string_view)> on_text;

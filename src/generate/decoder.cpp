@@ -47,6 +47,12 @@ void Decoder::submit_ahead() {
 }
 
 std::span<const std::int32_t> Decoder::next() {
+  if (!held_.empty()) {
+    returned_ = std::move(held_.front());
+    held_.pop_front();
+    in_flight_.pop_front();
+    return returned_;
+  }
   submit_ahead();
   const StepResult step = model_.wait(in_flight_.front());
   in_flight_.pop_front();
@@ -59,9 +65,17 @@ void Decoder::settle() {
   take_back_all_but(1);
 }
 
+void Decoder::hold() {
+  while (held_.size() < in_flight_.size()) {
+    const StepResult step = model_.wait(in_flight_[held_.size()]);
+    held_.emplace_back(step.tokens.begin(), step.tokens.end());
+  }
+}
+
 void Decoder::finish() {
-  if (!in_flight_.empty()) model_.wait(in_flight_.back());
+  if (held_.size() < in_flight_.size()) model_.wait(in_flight_.back());
   in_flight_.clear();
+  held_.clear();
 }
 
 void Decoder::take_back_all_but(std::size_t n_kept) {

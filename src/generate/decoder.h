@@ -45,6 +45,9 @@ class Decoder {
   /// Makes the states end after the last token that next() has returned, or before it if it is the
   /// last of all and the limits do not feed that one.
   void settle();
+  /// Waits for every submitted step and keeps their tokens for next(). Other code may then submit
+  /// steps to the model.
+  void hold();
   /// Waits for every submitted step. Their tokens are lost.
   void finish();
 
@@ -62,7 +65,10 @@ class Decoder {
   std::vector<SegmentInput> sequences_;
   DecodeLimits limits_;
   std::int64_t n_submitted_ = 0;  ///< number of submitted steps, with step 0
-  std::deque<Ticket> in_flight_;  ///< submitted steps that were not waited for, oldest first
+  std::deque<Ticket> in_flight_;  ///< submitted steps that next() has not returned, oldest first
+  /// The tokens of the oldest steps in flight, which hold() has waited for.
+  std::deque<std::vector<std::int32_t>> held_;
+  std::vector<std::int32_t> returned_;  ///< held tokens that next() has returned last
   StepCounts counts_;
 };
 
