@@ -36,6 +36,7 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"tokenizer", {"formats", "platform", "core"}},
       {"ops", {"core"}},
       {"model", {"ops", "formats", "platform", "core"}},
+      {"eager", {"ops", "formats", "core"}},
       {"generate", {"model", "tokenizer", "formats", "core", "platform"}},
       {"devices", {"core", "platform"}},
       {"hub_cache", {"platform"}},

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "bitaxon/ops.h"
+#include "formats/weight_format.h"
 #include "op_tests/step_session.h"
 #include "support/backends.h"
 #include "support/tensors.h"

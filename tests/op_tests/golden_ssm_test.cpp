@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "bitaxon/ops.h"
 #include "op_tests/step_session.h"
 #include "support/backends.h"
 #include "support/tensors.h"

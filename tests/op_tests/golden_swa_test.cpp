@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bitaxon/ops.h"
 #include "op_tests/step_session.h"
 #include "support/backends.h"
 #include "support/tensors.h"

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numeric>
 
+#include "bitaxon/ops.h"
+#include "cases/op_case.h"
 #include "op_tests/step_session.h"
 #include "support/backends.h"
 #include "support/tensors.h"
