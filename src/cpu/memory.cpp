@@ -9,6 +9,7 @@
 
 #include "bitaxon/error.h"
 #include "core/align.h"
+#include "platform/counted_memory.h"
 
 namespace bitaxon::cpu {
 namespace {
@@ -68,15 +69,23 @@ class Chunk {
   std::size_t used_ = 0;
 };
 
+/// The same memory, which counts as held by the backends until the last handle is gone.
+std::shared_ptr<std::byte> counted(std::shared_ptr<std::byte> memory, std::size_t size_bytes) {
+  const auto n = static_cast<std::int64_t>(size_bytes);
+  std::byte* const first = memory.get();
+  count_backend_bytes(n);
+  return {first, [memory = std::move(memory), n](std::byte*) { count_backend_bytes(-n); }};
+}
+
 }  // namespace
 
 std::shared_ptr<std::byte> allocate_aligned(std::size_t size_bytes, std::string_view what) {
-  return take(size_bytes, what);
+  return counted(take(size_bytes, what), size_bytes);
 }
 
 std::shared_ptr<std::byte> allocate_lasting(std::size_t size_bytes, std::string_view what) {
   static Chunk chunk;
-  return chunk.allocate(size_bytes, what);
+  return counted(chunk.allocate(size_bytes, what), size_bytes);
 }
 
 }  // namespace bitaxon::cpu

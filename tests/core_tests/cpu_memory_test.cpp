@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cpu/memory.h"
+#include "platform/counted_memory.h"
 #include "platform/system_files.h"
 
 namespace bitaxon::cpu {
@@ -31,6 +32,20 @@ TEST(CpuMemoryDeathTest, ASmallAllocationDoesNotNeedAWholeChunk) {
         ::_exit(0);
       },
       testing::ExitedWithCode(0), "");
+}
+
+TEST(CpuMemory, CountsWhatIsHeldAndItsPeak) {
+  const std::uint64_t before = backend_bytes();
+  {
+    const auto weights = allocate_lasting(3 * kMiB, "weights");
+    const auto more_weights = allocate_lasting(100, "more weights");
+    const auto state = allocate_aligned(2 * kMiB, "state");
+    EXPECT_EQ(backend_bytes() - before, 5 * kMiB + 100);
+  }
+  EXPECT_EQ(backend_bytes(), before);
+  EXPECT_GE(peak_backend_bytes() - before, 5 * kMiB + 100);
+  reset_peak_backend_bytes();
+  EXPECT_EQ(peak_backend_bytes(), before);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "bitaxon/error.h"
 #include "core/align.h"
 #include "core/assert.h"
+#include "platform/counted_memory.h"
 #include "platform/printable.h"
 #include "vulkan/device/result.h"
 #include "vulkan/device/structure.h"
@@ -189,6 +190,7 @@ std::shared_ptr<DeviceBuffer> MemoryAllocator::allocate(std::size_t size_bytes,
   buffer->block_bytes_ = bytes;
   buffer->purpose_ = purpose;
   used_bytes_[static_cast<std::size_t>(purpose)] += bytes;
+  count_backend_bytes(static_cast<std::int64_t>(bytes));
   peak_bytes_ = std::max(peak_bytes_,
                          std::accumulate(used_bytes_.begin(), used_bytes_.end(), std::size_t{0}));
   check(fn.vkBindBufferMemory(device_.handle(), handle, block->memory.get(), offset),
@@ -264,6 +266,7 @@ Block* MemoryAllocator::add_block(std::uint32_t type, std::size_t size, const st
 void MemoryAllocator::give_back(DeviceBuffer& buffer) noexcept {
   buffer.buffer_ = {};  // the VkBuffer must be destroyed before its memory
   used_bytes_[static_cast<std::size_t>(buffer.purpose_)] -= buffer.block_bytes_;
+  count_backend_bytes(-static_cast<std::int64_t>(buffer.block_bytes_));
   Block& block = *buffer.block_;
   auto place = block.free_ranges.emplace(buffer.block_offset_, buffer.block_bytes_).first;
   const auto next = std::next(place);
