@@ -42,6 +42,9 @@ struct EvaluationOptions {
   std::int64_t seq_length = 512;  ///< tokens of a window
   std::int64_t batch_size = 1;    ///< windows of one step, 1 to kMaxSegments; `carry` requires 1
   bool carry = false;             ///< a window continues the state of the window before
+  /// The text is a list of sequences of seq_length + 1 tokens. The first token of each is fed, but
+  /// not predicted from the sequence before. Not together with `carry`.
+  bool apart = false;
 };
 
 struct Evaluation {

@@ -19,10 +19,17 @@ constexpr std::int64_t kMaxLogits = 16 << 20;
 /// Windows of the text that are fed together.
 struct Batch {
   std::int64_t first = 0;  ///< index of the first token of the first window
-  std::int64_t end = 0;    ///< index of the token after the last window
+  std::int64_t end = 0;    ///< index of the token after the last token that is fed
   std::int64_t seq_length = 0;
+  std::int64_t stride = 0;  ///< from the first token of a window to that of the next window
 
-  std::int64_t n_windows() const { return (end - first - 1) / seq_length + 1; }
+  std::int64_t n_windows() const { return (end - first - 1) / stride + 1; }
+  std::int64_t begin_of(std::int64_t window) const { return first + window * stride; }
+  /// The number of tokens that are fed. Only the last window may be shorter than the others.
+  std::int64_t n_fed() const {
+    const std::int64_t last = n_windows() - 1;
+    return last * seq_length + std::min(seq_length, end - begin_of(last));
+  }
 };
 
 /// The tokens of one window that one step feeds.
@@ -38,7 +45,7 @@ struct Piece {
 std::vector<Piece> pieces_at(const Batch& batch, std::int64_t done, std::int64_t max_rows) {
   std::vector<Piece> pieces;
   for (std::int64_t w = 0; w < batch.n_windows(); ++w) {
-    const std::int64_t begin = batch.first + w * batch.seq_length + done;
+    const std::int64_t begin = batch.begin_of(w) + done;
     const std::int64_t end = std::min(begin - done + batch.seq_length, batch.end);
     if (begin < end) pieces.push_back({static_cast<std::size_t>(w), begin, end - begin});
   }
@@ -134,6 +141,16 @@ void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOpti
                             longest));
 }
 
+/// Throws Error(invalid_argument) unless the text consists of whole sequences.
+void check_apart(std::span<const std::int32_t> ids, const EvaluationOptions& options) {
+  const std::int64_t length = options.seq_length + 1;
+  if (options.carry || std::ssize(ids) % length != 0)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[evaluate] sequences apart: expected a multiple of {} tokens and no "
+                            "carried state, got {} tokens",
+                            length, ids.size()));
+}
+
 void check_batch_size(const EvaluationOptions& options) {
   const std::int64_t max = options.carry ? 1 : kMaxSegments;
   if (options.batch_size < 1 || options.batch_size > max)
@@ -169,7 +186,7 @@ Score score_of(const Reader& model, const Reader* against, std::size_t row, std:
 bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& model,
                  Reader* against, std::vector<Score>& scores,
                  const std::function<bool(std::int64_t n_more)>& go_on) {
-  scores.resize(static_cast<std::size_t>(batch.end - batch.first));
+  scores.resize(static_cast<std::size_t>(batch.n_fed()));
   const std::int64_t max_rows =
       std::clamp<std::int64_t>(kMaxLogits / model.vocab_size(), 1, kMaxRows);
   std::int64_t n_of_each = 0;
@@ -178,10 +195,13 @@ bool score_batch(std::span<const std::int32_t> ids, const Batch& batch, Reader& 
     model.feed(ids, pieces);
     if (against != nullptr) against->feed(ids, pieces);
     std::size_t row = 0;
-    for (const Piece& piece : pieces)
+    for (const Piece& piece : pieces) {
+      std::size_t place = piece.window * static_cast<std::size_t>(batch.seq_length) +
+                          static_cast<std::size_t>(n_of_each);
       for (std::int64_t at = piece.first; at < piece.first + piece.n_tokens; ++at)
-        scores[static_cast<std::size_t>(at - batch.first)] =
+        scores[place++] =
             score_of(model, against, row++, at, ids[static_cast<std::size_t>(at) + 1]);
+    }
     n_of_each += pieces.front().n_tokens;  // a shorter piece ends its window
     if (!go_on(static_cast<std::int64_t>(row))) return false;
   }
@@ -253,6 +273,7 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[evaluate] text: expected at least 2 tokens, got {}", ids.size()));
   check_batch_size(options);
+  if (options.apart) check_apart(ids, options);
   check(model, ids, options);
   if (against != nullptr) check(*against, ids, options);
   const auto start = std::chrono::steady_clock::now();
@@ -261,16 +282,18 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
   Reader reader(model, options.batch_size);
   std::optional<Reader> second;
   if (against != nullptr) second.emplace(*against, options.batch_size);
-  const std::int64_t n_fed = std::ssize(ids) - 1;
+  // In a text of one piece, the last token is predicted and not fed.
+  const std::int64_t end = std::ssize(ids) - (options.apart ? 0 : 1);
   std::int64_t n_done = 0;
   const auto go_on = [&](std::int64_t n_more) {
     n_done += n_more;
     if (on_progress) on_progress(static_cast<std::uint64_t>(n_done));
     return interrupted == nullptr || !*interrupted;
   };
-  Batch batch{.seq_length = std::min(options.seq_length, n_fed)};
-  for (std::vector<Score> scores; batch.first < n_fed; batch.first = batch.end) {
-    batch.end = std::min(batch.first + options.batch_size * batch.seq_length, n_fed);
+  Batch batch{.seq_length = std::min(options.seq_length, end)};
+  batch.stride = batch.seq_length + (options.apart ? 1 : 0);
+  for (std::vector<Score> scores; batch.first < end; batch.first = batch.end) {
+    batch.end = std::min(batch.first + options.batch_size * batch.stride, end);
     reader.begin_batch(options.carry);
     if (second) second->begin_batch(options.carry);
     if (!score_batch(ids, batch, reader, second ? &*second : nullptr, scores, go_on))

@@ -97,6 +97,29 @@ TEST(EvaluationBatches, GiveTheSameBitsAsSingleWindows) {
     }
 }
 
+TEST(EvaluationBatches, ScoreSequencesApartAsAlone) {
+  const BitAxonConfig config = small_config();
+  const auto backend = cpu::open_cpu_backend({});
+  Model model = Model::random(backend, config.spec(), 2, {.n_slots = 4});
+  const auto ids = random_ids(7 * 9, config.vocab_size, 1);
+  Perplexity alone;
+  for (std::size_t i = 0; i < ids.size(); i += 9) {
+    const auto sequence = std::span(ids).subspan(i, 9);
+    const Evaluation found = *evaluate(model, nullptr, sequence, {.seq_length = 8});
+    alone.tokens += found.model.tokens;
+    alone.nll_sum += found.model.nll_sum;
+  }
+  for (const std::int64_t batch_size : {1, 3, 4}) {
+    const Evaluation found =
+        *evaluate(model, nullptr, ids, {.seq_length = 8, .batch_size = batch_size, .apart = true});
+    EXPECT_EQ(found.windows, 7);
+    EXPECT_EQ(found.model.tokens, alone.tokens);
+    EXPECT_NEAR(found.model.nll_sum, alone.nll_sum, 1e-9 * alone.nll_sum);
+  }
+  expect_error([&] { evaluate(model, nullptr, ids, {.seq_length = 9, .apart = true}); },
+               ErrorKind::invalid_argument, {"apart", "multiple of 10", "63"});
+}
+
 TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
   WrappedBackend backend(cpu::open_cpu_backend({}));
   Model model = Model::random(borrowed(backend), small_config().spec(), 1, {.n_slots = 4});
