@@ -1,0 +1,14 @@
+// The extension module bit_axon._engine. Its functions take and return plain values; the modules in
+// bit_axon/ make the documented interface of them.
+#include <nanobind/nanobind.h>
+
+#include "errors.h"
+#include "parts.h"
+
+NB_MODULE(_engine, module) {
+  namespace python = bitaxon::python;
+  // Objects that live until the end of the process are no leaks.
+  nanobind::set_leak_warnings(false);
+  python::add_errors(module);
+  python::add_devices(module);
+}

@@ -1,0 +1,10 @@
+// The parts of the extension module. Each has a file of its own.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace bitaxon::python {
+
+void add_devices(nanobind::module_& module);
+
+}  // namespace bitaxon::python
