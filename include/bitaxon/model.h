@@ -56,10 +56,11 @@ struct LoadOptions {
   /// first submission.
   UniformStep largest_step = {};
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
-  /// Quantizes matrices to four bits while they are read: "nf4" or "mlx", in groups of 64. The
-  /// result has the same bits as a model quantized with `bit-axon quantize`. If empty, matrices
-  /// stay as they are stored.
+  /// Quantizes matrices while they are read: "nf4" or "mlx". The result has the same bits as a model
+  /// quantized with `bit-axon quantize`. If empty, matrices stay as they are stored.
   std::string quantize = {};
+  int quantize_bits = 4;                  ///< mlx: bits of a code, 4 or 8
+  std::int64_t quantize_group_size = 64;  ///< codes that share a scale: 32, 64 or 128
   bool plan_reuse = true;  ///< whether values of a plan may share memory; false only in tests
 };
 

@@ -15,6 +15,7 @@ namespace bitaxon {
 struct ModelFiles {
   std::filesystem::path weights;  ///< a directory, or one safetensors file
   std::filesystem::path folder;   ///< the directory of config.json and the tokenizer
+  std::string config = {};        ///< used in place of the text of config.json, unless empty
 };
 /// The files of the model at `path`, a directory or a safetensors file. Throws Error(io) if `path`
 /// is neither.

@@ -70,7 +70,11 @@ std::vector<FoundWeight> Model::Impl::quantized(std::vector<FoundWeight> found,
                                                 std::string_view name,
                                                 std::vector<std::string>& warnings) {
   if (!options.quantize.empty())
-    quantize_found(spec, {.format = four_bit_format(options.quantize)}, name, found, warnings);
+    quantize_found(spec,
+                   {.format = four_bit_format(options.quantize),
+                    .group_size = options.quantize_group_size,
+                    .bits = options.quantize_bits},
+                   name, found, warnings);
   return found;
 }
 

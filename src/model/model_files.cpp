@@ -52,6 +52,10 @@ std::string vocab_mapping_of(const std::map<std::string, std::string>& metadata,
 
 ModelSpec load_spec(const ModelFiles& files, std::vector<std::string>& warnings,
                     std::string* text) {
+  if (!files.config.empty()) {
+    if (text != nullptr) *text = files.config;
+    return describe_model(files.config, "config", warnings);
+  }
   const std::filesystem::path path = files.folder / "config.json";
   refuse_adapter(files);
   const std::string json = read_whole_file(path, std::uint64_t{1} << 20);
