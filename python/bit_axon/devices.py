@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bit_axon import _engine
+import bit_axon._engine as engine
 
 __all__ = ["Device", "build_info", "devices"]
 
@@ -43,9 +43,9 @@ class Device:
 
 def devices() -> list[Device]:
     """Lists the devices of this machine."""
-    return [Device(**device) for device in _engine.list_devices()]
+    return [Device(**device) for device in engine.list_devices()]
 
 
 def build_info() -> dict[str, Any]:
     """Version, commit, build type, compiler and backends of the engine."""
-    return dict(_engine.build_info())
+    return dict(engine.build_info())
