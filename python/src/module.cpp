@@ -11,4 +11,6 @@ NB_MODULE(_engine, module) {
   nanobind::set_leak_warnings(false);
   python::add_errors(module);
   python::add_devices(module);
+  python::add_profiling(module);
+  python::add_rewrite(module);
 }

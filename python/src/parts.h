@@ -6,5 +6,7 @@
 namespace bitaxon::python {
 
 void add_devices(nanobind::module_& module);
+void add_profiling(nanobind::module_& module);
+void add_rewrite(nanobind::module_& module);
 
 }  // namespace bitaxon::python

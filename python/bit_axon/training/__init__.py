@@ -1,0 +1,98 @@
+"""Adapters for models. This version merges adapters; training comes with a later version."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bit_axon.training.checkpoint import (
+        get_latest_checkpoint,
+        load_checkpoint,
+        save_adapter_only,
+        save_checkpoint,
+    )
+    from bit_axon.training.collate import iterate_batches
+    from bit_axon.training.config import TrainingConfig
+    from bit_axon.training.cooling import CoolingScheduler, ThermalPolicy, ThermalShutdownError
+    from bit_axon.training.data import AlpacaDataset, ORPODataset, SFTDataset
+    from bit_axon.training.dora import DoRALinear
+    from bit_axon.training.lora import LoRALinear, apply_lora_to_model
+    from bit_axon.training.merging import (
+        dequantize_model,
+        load_and_merge,
+        merge_adapters,
+        quantize_model,
+        save_merged_model,
+    )
+    from bit_axon.training.orpo_loss import compute_orpo_loss
+    from bit_axon.training.orpo_trainer import ORPOTrainer
+    from bit_axon.training.packing import SequencePacker
+    from bit_axon.training.trainer import Trainer
+
+_MODULES = {
+    "AlpacaDataset": "data",
+    "CoolingScheduler": "cooling",
+    "DoRALinear": "dora",
+    "LoRALinear": "lora",
+    "ORPODataset": "data",
+    "ORPOTrainer": "orpo_trainer",
+    "SFTDataset": "data",
+    "SequencePacker": "packing",
+    "ThermalPolicy": "cooling",
+    "ThermalShutdownError": "cooling",
+    "Trainer": "trainer",
+    "TrainingConfig": "config",
+    "apply_lora_to_model": "lora",
+    "compute_orpo_loss": "orpo_loss",
+    "dequantize_model": "merging",
+    "get_latest_checkpoint": "checkpoint",
+    "iterate_batches": "collate",
+    "load_and_merge": "merging",
+    "load_checkpoint": "checkpoint",
+    "merge_adapters": "merging",
+    "quantize_model": "merging",
+    "save_adapter_only": "checkpoint",
+    "save_checkpoint": "checkpoint",
+    "save_merged_model": "merging",
+}
+
+__all__ = [
+    "AlpacaDataset",
+    "CoolingScheduler",
+    "DoRALinear",
+    "LoRALinear",
+    "ORPODataset",
+    "ORPOTrainer",
+    "SFTDataset",
+    "SequencePacker",
+    "ThermalPolicy",
+    "ThermalShutdownError",
+    "Trainer",
+    "TrainingConfig",
+    "apply_lora_to_model",
+    "compute_orpo_loss",
+    "dequantize_model",
+    "get_latest_checkpoint",
+    "iterate_batches",
+    "load_and_merge",
+    "load_checkpoint",
+    "merge_adapters",
+    "quantize_model",
+    "save_adapter_only",
+    "save_checkpoint",
+    "save_merged_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

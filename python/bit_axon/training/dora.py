@@ -1,0 +1,11 @@
+"""Adapters of low rank with magnitudes. Not available in this version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bit_axon.training._planned import planned
+
+__all__ = ["DoRALinear"]
+
+DoRALinear: Any = planned("DoRALinear")

@@ -1,0 +1,22 @@
+// Memory and temperature, for bit_axon.profiling.
+#include <nanobind/stl/optional.h>
+
+#include "parts.h"
+#include "platform/counted_memory.h"
+#include "platform/temperature.h"
+
+namespace nb = nanobind;
+
+namespace bitaxon::python {
+
+void add_profiling(nb::module_& module) {
+  module.def("cpu_temperature", [] {
+    const nb::gil_scoped_release release;
+    return cpu_temperature();
+  });
+  module.def("memory_bytes", backend_bytes);
+  module.def("peak_memory_bytes", peak_backend_bytes);
+  module.def("reset_peak_memory", reset_peak_backend_bytes);
+}
+
+}  // namespace bitaxon::python

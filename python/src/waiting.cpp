@@ -1,0 +1,48 @@
+#include "waiting.h"
+
+#include <chrono>
+#include <utility>
+
+namespace nb = nanobind;
+
+namespace bitaxon::python {
+namespace {
+
+constexpr std::chrono::milliseconds kSlice{20};
+
+bool done_after_a_slice(const Job& job) {
+  const nb::gil_scoped_release release;
+  return job.wait_for(kSlice);
+}
+
+}  // namespace
+
+void wait_for(Job& job, const std::function<void()>& each_time) {
+  try {
+    for (bool done = false; !done;) {
+      done = done_after_a_slice(job);
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+      if (each_time) each_time();
+    }
+  } catch (...) {
+    job.cancel();
+    const nb::gil_scoped_release release;
+    job.wait();
+    throw;
+  }
+  job.rethrow();
+}
+
+void run_interruptibly(Job::Work work, const std::function<void()>& each_time) {
+  JobQueue queue;
+  wait_for(*queue.post(std::move(work)), each_time);
+}
+
+void Progress::tell() {
+  const std::uint64_t done = done_;
+  if (callback_.is_none() || done == told_) return;
+  told_ = done;
+  callback_(done, total_.load());
+}
+
+}  // namespace bitaxon::python
