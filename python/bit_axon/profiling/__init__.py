@@ -1,0 +1,43 @@
+"""Measures memory, speed and temperature of models."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bit_axon.profiling.benchmark import BenchmarkResult, BenchmarkSuite
+    from bit_axon.profiling.memory import MemoryProfiler, format_memory
+    from bit_axon.profiling.speed import SpeedProfiler
+    from bit_axon.profiling.thermal import ThermalMonitor
+
+_MODULES = {
+    "BenchmarkResult": "benchmark",
+    "BenchmarkSuite": "benchmark",
+    "MemoryProfiler": "memory",
+    "SpeedProfiler": "speed",
+    "ThermalMonitor": "thermal",
+    "format_memory": "memory",
+}
+
+__all__ = [
+    "BenchmarkResult",
+    "BenchmarkSuite",
+    "MemoryProfiler",
+    "SpeedProfiler",
+    "ThermalMonitor",
+    "format_memory",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
