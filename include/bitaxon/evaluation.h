@@ -68,6 +68,16 @@ BX_API std::optional<Evaluation> evaluate(
     const std::function<void(std::uint64_t done)>& on_progress = {},
     const std::atomic<bool>* interrupted = nullptr);
 
+/// The negative log-likelihoods of several answers after the same prompt, in nats. Each answer begins
+/// from the state after the prompt, which is fed once. The model needs one slot. Returns nothing if
+/// the call was interrupted. Throws Error(invalid_argument) for an empty prompt, for ids outside the
+/// vocabulary, and for an answer that is empty or does not fit into a step or the context. Throws
+/// Error(device) for logits that are not finite.
+BX_API std::optional<std::vector<double>> score_answers(
+    Model& model, std::span<const std::int32_t> prompt,
+    std::span<const std::vector<std::int32_t>> answers,
+    const std::atomic<bool>* interrupted = nullptr);
+
 /// The ids of a text for evaluate(). `max_tokens` limits the number of predicted ids. If it is
 /// empty, the ids of the whole text are returned. Messages call the text `name`. Throws
 /// Error(invalid_argument) for a text that is not UTF-8 and for a text of fewer than two tokens.

@@ -245,6 +245,24 @@ class Tally {
   std::int64_t n_agree_ = 0;
 };
 
+/// Feeds ids to a state and returns the logits of the step.
+std::vector<float> logits_after(Model& model, State& state, std::span<const std::int32_t> ids) {
+  const SegmentInput segment{
+      .state = &state, .ids = ids, .sampler = {}, .output = StepOutput::all_logits};
+  model.submit({&segment, 1});
+  std::vector<float> logits(ids.size() * static_cast<std::size_t>(model.spec().vocab_size));
+  model.read_logits(logits);
+  return logits;
+}
+
+void check_answer(const Model& model, std::span<const std::int32_t> answer) {
+  if (answer.empty() || std::ssize(answer) > kMaxRows)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[evaluate] answer: expected 1..{} tokens, got {}", kMaxRows, answer.size()));
+  model.check_ids(answer);
+}
+
 }  // namespace
 
 void Perplexity::add(double nll) {
@@ -304,6 +322,41 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
   tally.finish();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+std::optional<std::vector<double>> score_answers(Model& model, std::span<const std::int32_t> prompt,
+                                                 std::span<const std::vector<std::int32_t>> answers,
+                                                 const std::atomic<bool>* interrupted) {
+  for (const std::vector<std::int32_t>& answer : answers) check_answer(model, answer);
+  const auto may_go_on = [&] { return interrupted == nullptr || !*interrupted; };
+  const auto row_size = static_cast<std::size_t>(model.spec().vocab_size);
+  State state = model.new_state();
+  model.feed(state, prompt, StepOutput::last_logits, {}, [&](Ticket) { return may_go_on(); });
+  if (!may_go_on()) return std::nullopt;
+  std::vector<float> first(row_size);
+  model.read_logits(first);
+  const bool is_continued =
+      std::ranges::any_of(answers, [](const auto& answer) { return answer.size() > 1; });
+  const StateSnapshot after_prompt = is_continued ? state.snapshot() : StateSnapshot{};
+  const std::int64_t n_prompt = std::ssize(prompt);
+
+  std::vector<double> nlls;
+  for (const std::span<const std::int32_t> answer : answers) {
+    const auto nll = [&](std::span<const float> row, std::size_t i) {
+      const Normalizer normalizer(row, n_prompt + static_cast<std::int64_t>(i));
+      return normalizer.log_sum - double{row[static_cast<std::size_t>(answer[i])]};
+    };
+    double sum = nll(first, 0);
+    if (answer.size() > 1) {
+      const std::vector<float> logits = logits_after(model, state, answer.first(answer.size() - 1));
+      for (std::size_t i = 1; i < answer.size(); ++i)
+        sum += nll(std::span(logits).subspan((i - 1) * row_size, row_size), i);
+      state.restore(after_prompt);
+    }
+    nlls.push_back(sum);
+    if (!may_go_on()) return std::nullopt;
+  }
+  return nlls;
 }
 
 }  // namespace bitaxon

@@ -120,6 +120,43 @@ TEST(EvaluationBatches, ScoreSequencesApartAsAlone) {
                ErrorKind::invalid_argument, {"apart", "multiple of 10", "63"});
 }
 
+TEST(ScoreAnswers, EachAnswerFollowsThePrompt) {
+  const BitAxonConfig config = small_config();
+  const auto backend = cpu::open_cpu_backend({});
+  Model model = Model::random(backend, config.spec(), 2, {});
+  const auto prompt = random_ids(9, config.vocab_size, 1);
+  const std::vector<std::vector<std::int32_t>> answers = {{3}, {3, 4, 5}, {7, 4}, {3}};
+  const std::vector<double> scores = *score_answers(model, prompt, answers);
+  ASSERT_EQ(scores.size(), answers.size());
+  const auto total = [&](std::vector<std::int32_t> ids) {
+    return evaluate(model, nullptr, ids, {})->model.nll_sum;
+  };
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    std::vector<std::int32_t> whole(prompt.begin(), prompt.end());
+    whole.insert(whole.end(), answers[i].begin(), answers[i].end());
+    EXPECT_NEAR(scores[i], total(whole) - total({prompt.begin(), prompt.end()}), 1e-9);
+  }
+  EXPECT_EQ(scores[0], scores[3]);
+}
+
+TEST(ScoreAnswers, RefusesBadIdsAndStops) {
+  const auto backend = cpu::open_cpu_backend({});
+  Model model = Model::random(backend, small_config().spec(), 2, {});
+  const auto prompt = random_ids(9, 61, 1);
+  const auto expect_refusal = [&](std::span<const std::int32_t> ids,
+                                  std::vector<std::int32_t> answer, const char* expected) {
+    const std::vector<std::vector<std::int32_t>> answers = {std::move(answer)};
+    expect_error([&] { score_answers(model, ids, answers); }, ErrorKind::invalid_argument,
+                 {expected});
+  };
+  expect_refusal(prompt, {}, "expected 1..512 tokens, got 0");
+  expect_refusal(prompt, {1, 61}, "61");
+  expect_refusal({}, {1}, "at least");
+  const std::atomic<bool> interrupted = true;
+  const std::vector<std::vector<std::int32_t>> answers = {{1}};
+  EXPECT_FALSE(score_answers(model, prompt, answers, &interrupted).has_value());
+}
+
 TEST(EvaluationBatches, RunSeveralWindowsInOneStep) {
   WrappedBackend backend(cpu::open_cpu_backend({}));
   Model model = Model::random(borrowed(backend), small_config().spec(), 1, {.n_slots = 4});
