@@ -263,13 +263,16 @@ class LocalDatasets:
     def __init__(self, data_dir: str | os.PathLike[str] | None = None) -> None:
         self._data_dir = None if data_dir is None else _expanded(os.fspath(data_dir))
 
-    def find(self, path: str, config: str | None = None, *, split: str) -> list[Path]:
+    def find(
+        self, path: str, config: str | None = None, *, split: str, argument: str = "data_dir"
+    ) -> list[Path]:
         """The files of a split.
 
         Args:
             path: the data set's name on the hub, ``"cais/mmlu"``.
             config: the name of one of its parts, or None if it has only one.
             split: ``"train"``, ``"validation"``, ``"dev"`` or ``"test"``.
+            argument: what the message calls the argument that names a folder.
 
         Raises:
             NotFound: the split is not on this machine. The message says where it was looked for.
@@ -284,7 +287,7 @@ class LocalDatasets:
         raise NotFound(
             f"data set {name}: found no files of the split {split!r} in {places}. Download them "
             f"with the hub's tools (hf download {path} --repo-type dataset), or name a folder "
-            f"that has {self._example(path, config, split)} as data_dir."
+            f"that has {self._example(path, config, split)} as {argument}."
         )
 
     def load_dataset(self, path: str, config: str | None = None, *, split: str) -> list[Row]:

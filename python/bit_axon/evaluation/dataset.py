@@ -123,7 +123,7 @@ def _text(split: str) -> tuple[str, str]:
     reason = ""
     for repository in _REPOSITORIES:
         try:
-            files = LocalDatasets().find(repository, _CONFIG, split=split)
+            files = LocalDatasets().find(repository, _CONFIG, split=split, argument="path")
         except NotFound as error:
             reason = reason or str(error)
             continue
