@@ -47,7 +47,7 @@ nb::dict write(const ModelSource& source, const std::filesystem::path& output,
   std::optional<Rewrite> rewrite;
   std::optional<RewriteReport> report;
   Progress progress(std::move(on_progress));
-  run_interruptibly(
+  run_to_its_end(
       [&](const std::atomic<bool>& cancelled) {
         rewrite = plan();
         report = rewrite->write(

@@ -17,25 +17,22 @@ bool done_after_a_slice(const Job& job) {
 
 }  // namespace
 
-void wait_for(Job& job, const std::function<void()>& each_time) {
+void run_to_its_end(Job::Work work, const std::function<void()>& each_time) {
+  JobQueue queue;
+  const auto job = queue.post(std::move(work));
   try {
     for (bool done = false; !done;) {
-      done = done_after_a_slice(job);
+      done = done_after_a_slice(*job);
       if (PyErr_CheckSignals() != 0) throw nb::python_error();
       if (each_time) each_time();
     }
   } catch (...) {
-    job.cancel();
+    job->cancel();
     const nb::gil_scoped_release release;
-    job.wait();
+    job->wait();
     throw;
   }
-  job.rethrow();
-}
-
-void run_interruptibly(Job::Work work, const std::function<void()>& each_time) {
-  JobQueue queue;
-  wait_for(*queue.post(std::move(work)), each_time);
+  job->rethrow();
 }
 
 void Progress::tell() {

@@ -11,14 +11,12 @@
 
 namespace bitaxon::python {
 
-/// Waits for a job, with the interpreter's lock held on entry and released meanwhile. If a signal
-/// handler of Python raises (Ctrl-C), or `each_time` throws, the job is cancelled, and the
-/// exception goes on when the job has ended. `each_time` is called with the lock, several times a
-/// second and once at the end. Throws what the job has thrown.
-void wait_for(Job& job, const std::function<void()>& each_time = {});
-
-/// Runs `work` on a new thread and waits for it.
-void run_interruptibly(Job::Work work, const std::function<void()>& each_time = {});
+/// Runs `work` on a new thread and waits until it has ended, with the interpreter's lock held on
+/// entry and released meanwhile. `each_time` is called with the lock, several times a second and
+/// once at the end. If it throws, or a signal handler of Python raises (Ctrl-C), the work is
+/// cancelled, and the exception goes on when the work has ended. Throws what the work has thrown.
+/// This is for work that soon ends when it is cancelled.
+void run_to_its_end(Job::Work work, const std::function<void()>& each_time = {});
 
 /// How far a job is. The job sets the numbers, and the thread that waits tells them to Python.
 class Progress {
