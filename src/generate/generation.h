@@ -31,6 +31,8 @@ class Generation {
   /// Ends the generation at any time, so that the state includes exactly the prompt and the ids of
   /// the result. Gives the rest of the text to GenerateOptions::on_text.
   GenerateResult finish();
+  /// Replaces GenerateOptions::interrupted. Null: nothing interrupts.
+  void watch(const std::atomic<bool>* interrupted) { options_.interrupted = interrupted; }
   /// Waits for the steps in flight, so that other code may submit steps to the model.
   void hold() { decoder_->hold(); }
   /// What was generated so far.
@@ -48,7 +50,7 @@ class Generation {
   Model& model_;
   State& state_;
   const Vocabulary* vocabulary_;
-  const GenerateOptions options_;
+  GenerateOptions options_;
   StopMatcher stops_;
   std::optional<StreamDecoder> stream_;
   std::vector<std::int32_t> ends_of_sequence_;

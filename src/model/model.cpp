@@ -10,29 +10,11 @@
 #include "core/align.h"
 #include "core/step.h"
 #include "model/model_impl.h"
+#include "model/sampler_words.h"
 #include "ops/op.h"
 
 namespace bitaxon {
 namespace {
-
-/// The fraction as a number of 2^-32: round(fraction * 2^32).
-std::uint64_t q32(double fraction) {
-  return static_cast<std::uint64_t>(std::llround(fraction * 0x1p32));
-}
-
-SamplerWords words_of(const SamplerParams& params) {
-  SamplerWords words;
-  // A temperature too small for float32 becomes 0, which means argmax. Sampling comes close to
-  // argmax as the temperature goes to 0.
-  words.temperature = static_cast<float>(params.temperature);
-  words.repetition_penalty = static_cast<float>(params.repetition_penalty);
-  words.top_k = static_cast<std::uint32_t>(std::min<std::int64_t>(params.top_k, UINT32_MAX));
-  words.use_top_p = params.top_p < 1 ? 1 : 0;
-  words.top_p_q32 = U64Words::of(q32(params.top_p));
-  words.min_p_q32 = U64Words::of(q32(params.min_p));
-  words.seed = U64Words::of(params.seed);
-  return words;
-}
 
 /// The number of rows of a segment: one for each id, or one for the token that is fed back.
 std::int64_t rows_of(const SegmentInput& segment) {
@@ -121,7 +103,7 @@ void Model::Impl::fill_step(std::span<const SegmentInput> segments) {
     SegmentWords& words = step.segments[g];
     words.first_row = row;
     words.ids_from_state = segment.ids.empty() ? 1 : 0;
-    words.sampling = words_of(segment.sampler);
+    words.sampling = sampler_words(segment.sampler);
     std::copy(segment.ids.begin(), segment.ids.end(), step.ids.begin() + row);
     words.n_rows = static_cast<std::uint32_t>(rows_of(segment));
     segment.state->impl_->describe_step(step, words);

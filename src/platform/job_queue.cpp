@@ -50,8 +50,8 @@ JobQueue::~JobQueue() {
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
-    for (const std::shared_ptr<Job>& job : jobs_) job->cancel();
   }
+  cancel_all();
   changed_.notify_all();
   thread_.join();
 }
@@ -65,6 +65,11 @@ std::shared_ptr<Job> JobQueue::post(Job::Work work) {
   }
   changed_.notify_all();
   return job;
+}
+
+void JobQueue::cancel_all() {
+  const std::lock_guard lock(mutex_);
+  for (const std::shared_ptr<Job>& job : jobs_) job->cancel();
 }
 
 void JobQueue::run() {

@@ -54,6 +54,8 @@ class JobQueue {
 
   /// Runs `work` after all jobs that were posted before.
   std::shared_ptr<Job> post(Job::Work work);
+  /// Cancels the jobs that are not done.
+  void cancel_all();
 
  private:
   void run();

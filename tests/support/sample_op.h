@@ -2,22 +2,18 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
-#include "bitaxon/ops.h"
-#include "core/backend.h"
-#include "core/plan.h"
+#include "eager/sample_op.h"
 #include "support/plain_sampler.h"
 
 namespace bitaxon::test {
 
-/// The sample op, compiled once for a vocabulary. Each call runs one step of up to kMaxSegments
-/// segments.
-class SampleOp {
+/// The sample op with the parameters of the plain sampler.
+class SampleOp : public bitaxon::SampleOp {
  public:
-  SampleOp(Backend& backend, std::int64_t vocab_size, SamplerStructure structure = {true, true});
+  using bitaxon::SampleOp::SampleOp;
 
   struct Draw {
     std::span<const float> logits;
@@ -28,20 +24,6 @@ class SampleOp {
   std::vector<std::int32_t> run(std::span<const Draw> draws);
   std::int32_t run_one(std::span<const float> logits, const PlainParams& params,
                        std::vector<bool> seen = {});
-  /// Draws again from the logits of the latest run(), but at the positions of `step`. Segment g
-  /// draws from output g.
-  std::vector<std::int32_t> submit(StepBuffer step);
-
- private:
-  void upload_seen(std::uint32_t slot, const std::vector<bool>& seen);
-
-  Backend& backend_;
-  std::int64_t vocab_size_;
-  std::shared_ptr<StateLayout> layout_;
-  Placement input_;
-  Buffer arena_;
-  std::vector<Buffer> state_;
-  Executable executable_;
 };
 
 }  // namespace bitaxon::test
