@@ -6,7 +6,12 @@
 namespace bitaxon::python {
 
 void add_devices(nanobind::module_& module);
+void add_generation(nanobind::module_& module);
+void add_model(nanobind::module_& module);
 void add_profiling(nanobind::module_& module);
 void add_rewrite(nanobind::module_& module);
+void add_sampling(nanobind::module_& module);
+void add_tensors(nanobind::module_& module);
+void add_tokenizer(nanobind::module_& module);
 
 }  // namespace bitaxon::python

@@ -1,0 +1,226 @@
+"""The caches that a model returns and continues."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bit_axon._engine as engine
+from bit_axon._arrays import Array, to_library
+from bit_axon._errors import FormatError, InvalidArgument, Unsupported
+from bit_axon.utils.cache import KVCache
+
+__all__ = ["LayerCache", "ModelCache"]
+
+_MAGIC = b"bit-axon states\0"
+
+
+class LayerCache(KVCache):
+    """Keys and values of a layer of a model. The model fills it; reading `k` and `v` copies."""
+
+    def __init__(self, window_size: int | None, layer: int, shape: tuple[int, int]) -> None:
+        # No call of KVCache.__init__: k and v are properties here.
+        self.window_size = window_size
+        self._layer = layer
+        self._heads, self._width = shape
+        self._owner: ModelCache | None = None
+        self._library = "numpy"
+
+    @property
+    def offset(self) -> int:  # type: ignore[override]
+        """The tokens that were fed."""
+        return 0 if self._owner is None else self._owner.position
+
+    def _read(self, part: int) -> Array | None:
+        states = None if self._owner is None else self._owner.states
+        if states is None or states.position == 0:
+            return None
+        rows = states.layer_state(self._layer)[part]
+        rows = rows.reshape(len(states), -1, self._heads, self._width)
+        return to_library(np.ascontiguousarray(rows.transpose(0, 2, 1, 3)), self._library)
+
+    @property
+    def k(self) -> Array | None:  # type: ignore[override]
+        """Keys [batch, heads, tokens, head_dim], oldest first, or None."""
+        return self._read(0)
+
+    @property
+    def v(self) -> Array | None:  # type: ignore[override]
+        """Values of the same shape, or None."""
+        return self._read(1)
+
+    def update_and_fetch(self, xk: Array, xv: Array) -> tuple[Array, Array]:
+        """Is not possible: the model fills its own caches."""
+        raise InvalidArgument("cache: expected a cache of a layer, got one that a model fills")
+
+
+class ModelCache(list[Any]):
+    """The state of a batch of sequences, with an entry for each layer of the model.
+
+    The entries of layers with attention are KVCache objects, the others are None. The recurrent
+    state has no entry; it belongs to the list and to each of its KVCache objects. A model that gets
+    the list back continues the sequences, in place.
+
+    Attributes:
+        position: The tokens that each sequence was fed.
+    """
+
+    def __init__(self, model: engine.LoadedModel, layers: Iterable[dict[str, Any]]) -> None:
+        super().__init__()
+        self._model = model
+        self.states: engine.Sequences | None = None
+        for index, layer in enumerate(layers):
+            if layer["mixer"] != "attention":
+                self.append(None)
+                continue
+            entry = LayerCache(layer["window"], index, (layer["n_kv_heads"], layer["head_dim"]))
+            entry._owner = self
+            self.append(entry)
+
+    @property
+    def position(self) -> int:
+        return 0 if self.states is None else self.states.position
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of sequences. None before the first tokens."""
+        return None if self.states is None else len(self.states)
+
+    def sequences(self, batch_size: int) -> engine.Sequences:
+        """The states, which are made at the first call."""
+        if self.states is None:
+            self.states = engine.Sequences(self._model, batch_size)
+        return self.states
+
+    def returns_arrays_of(self, library: str) -> None:
+        """Sets the library of the arrays `k` and `v`."""
+        for entry in self:
+            if entry is not None:
+                entry._library = library
+
+    def _like(self, states: engine.Sequences | None) -> ModelCache:
+        copy = ModelCache.__new__(ModelCache)
+        list.__init__(copy)
+        copy._model = self._model
+        copy.states = states
+        for entry in self:
+            if entry is None:
+                copy.append(None)
+                continue
+            twin = LayerCache(entry.window_size, entry._layer, (entry._heads, entry._width))
+            twin._owner = copy
+            twin._library = entry._library
+            copy.append(twin)
+        return copy
+
+    def fork(self) -> ModelCache:
+        """A second state after the same tokens. Both may continue with different tokens."""
+        return self._like(None if self.states is None else self.states.fork())
+
+    __copy__ = fork
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModelCache:
+        return self.fork()
+
+    def reset(self) -> None:
+        """Returns to position 0."""
+        if self.states is not None:
+            self.states.reset()
+
+    def _started(self) -> engine.Sequences:
+        if self.states is None or self.states.position == 0:
+            raise InvalidArgument("cache: expected a state after at least one token, got none")
+        return self.states
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the state of one sequence to a file, as `bit-axon run --save-state` does.
+
+        Raises:
+            InvalidArgument: for an empty state, and for a batch of several sequences.
+            IoError: if the file cannot be written.
+        """
+        states = self._started()
+        if len(states) != 1:
+            raise InvalidArgument(
+                f"cache: expected one sequence to save to a file, got {len(states)}; use to_bytes()"
+            )
+        states.save(0, os.fspath(path))
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Replaces the state by a state that save() or the program has written.
+
+        Raises:
+            IoError: if the file cannot be read.
+            FormatError: if it is damaged or belongs to another model or precision.
+        """
+        if self.states is not None and len(self.states) != 1:
+            raise InvalidArgument(
+                f"cache: expected one sequence to load from a file, got {len(self.states)}"
+            )
+        self.sequences(1).load(0, os.fspath(path))
+
+    def to_bytes(self) -> bytes:
+        """The state of all sequences as bytes, for from_bytes() of the same model."""
+        states = self._started()
+        parts = []
+        with tempfile.TemporaryDirectory(prefix="bit-axon-") as folder:
+            for index in range(len(states)):
+                path = Path(folder) / str(index)
+                states.save(index, str(path))
+                parts.append(path.read_bytes())
+        head = _MAGIC + struct.pack("<Q", len(parts))
+        return head + b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+
+    def from_bytes(self, data: bytes) -> None:
+        """Replaces the state by one that to_bytes() has returned.
+
+        Raises:
+            FormatError: if the bytes are damaged or belong to another model or precision.
+            InvalidArgument: if they hold another number of sequences than this cache.
+        """
+        parts = _split(data)
+        states = self.states
+        if states is not None and len(states) != len(parts):
+            raise InvalidArgument(
+                f"cache: expected the bytes of {len(states)} sequences, got {len(parts)}"
+            )
+        fresh = engine.Sequences(self._model, len(parts))
+        with tempfile.TemporaryDirectory(prefix="bit-axon-") as folder:
+            for index, part in enumerate(parts):
+                path = Path(folder) / str(index)
+                path.write_bytes(part)
+                fresh.load(index, str(path))
+        self.states = fresh
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise Unsupported(
+            "cache: cannot be pickled, because it is memory of a device; use to_bytes() and "
+            "from_bytes()"
+        )
+
+
+def _split(data: bytes) -> list[bytes]:
+    problem = FormatError("cache: expected bytes that to_bytes() has returned, got other bytes")
+    at = len(_MAGIC) + 8
+    if len(data) < at or not data.startswith(_MAGIC):
+        raise problem
+    (n_parts,) = struct.unpack_from("<Q", data, len(_MAGIC))
+    parts = []
+    for _ in range(n_parts):
+        if len(data) < at + 8:
+            raise problem
+        (size,) = struct.unpack_from("<Q", data, at)
+        part = data[at + 8 : at + 8 + size]
+        if len(part) != size:
+            raise problem
+        parts.append(part)
+        at += 8 + size
+    if at != len(data) or not parts:
+        raise problem
+    return parts

@@ -1,0 +1,381 @@
+"""Models: token ids in, logits out."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import bit_axon._engine as engine
+from bit_axon._arrays import Array, as_ids, library_of, like
+from bit_axon._caches import LayerCache, ModelCache
+from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
+from bit_axon._weights import WeightSource, nested
+from bit_axon.config import BitAxonConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BitAxonModel", "LanguageModel", "load"]
+
+# A job that runs while the interpreter ends would use memory that is being freed.
+atexit.register(engine.drain_all)
+
+
+class LanguageModel:
+    """A model of any family on a device.
+
+    All methods may be called from several threads: calls on one model run one after the other. A
+    call releases the interpreter's lock. KeyboardInterrupt ends it at once and leaves the states
+    as they were; the step under way ends in the background, and the next call waits for it.
+    """
+
+    _loaded: engine.LoadedModel | None
+
+    def __init__(self, loaded: engine.LoadedModel, source: WeightSource, folder: str) -> None:
+        self._loaded = loaded
+        self._source = source
+        self._folder = folder
+        self._facts: dict[str, Any] | None = None
+        self._closed = False
+
+    def _ready(self) -> engine.LoadedModel:
+        """The engine's model."""
+        if self._closed:
+            raise InvalidArgument("model: expected an open model, got one that was closed")
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts about the loaded model: name, family, device, precision, context, bytes, notes."""
+        loaded = self._ready()
+        if self._facts is None:
+            self._facts = dict(loaded.describe())
+        return self._facts
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "not loaded yet" if self._loaded is None else None
+        if state is not None:
+            return f"<{type(self).__name__}: {state}>"
+        return f"<{type(self).__name__}: {self.info['name']} on {self.info['backend']}>"
+
+    def __call__(
+        self,
+        input_ids: Array,
+        cache: list[Any] | None = None,
+        *,
+        logits: Literal["all", "last"] = "all",
+    ) -> tuple[Array, ModelCache]:
+        """Feeds tokens to a batch of sequences.
+
+        Args:
+            input_ids: Token ids [batch, tokens], an array of any library.
+            cache: The caches that an earlier call has returned, which continue in place. None
+                begins new sequences.
+            logits: "all" returns the logits of every token, "last" those of the last one.
+
+        Returns:
+            (logits, caches): logits float32 [batch, tokens or 1, vocab_size], an array of the
+            library of `input_ids`, and a list with an entry for each layer.
+
+        Raises:
+            InvalidArgument: for ids outside the vocabulary, other shapes, a cache of another model
+                or batch, and more tokens than the context holds. Nothing has changed then.
+        """
+        if logits not in ("all", "last"):
+            raise InvalidArgument(f'logits: expected "all" or "last", got {logits!r}')
+        ids = as_ids(input_ids)
+        if ids.ndim != 2 or 0 in ids.shape:
+            raise InvalidArgument(
+                f"input_ids: expected a shape [batch, tokens], got {list(ids.shape)}"
+            )
+        state = self._cache_of(cache)
+        state.returns_arrays_of(library_of(input_ids))
+        result = state.sequences(ids.shape[0]).forward(ids, logits == "all")
+        return like(result, input_ids), state
+
+    def _cache_of(self, cache: list[Any] | None) -> ModelCache:
+        if cache is None:
+            return self.new_cache()
+        loaded = self._ready()
+        found = cache if isinstance(cache, ModelCache) else _owner_of(cache)
+        if found is None and all(entry is None for entry in cache):
+            return self.new_cache()
+        if found is None or found._model is not loaded:
+            raise InvalidArgument(
+                "cache: expected caches that this model has returned, got others"
+                if found is None
+                else "cache: expected caches of this model, got those of another model"
+            )
+        return found
+
+    def new_cache(self) -> ModelCache:
+        """Empty caches for a call."""
+        loaded = self._ready()
+        return ModelCache(loaded, loaded.layers())
+
+    def parameters(self) -> dict[str, Any]:
+        """The weights as they are stored, as nested dictionaries of arrays. Reads all of them."""
+        return nested(self._source)
+
+    @property
+    def weights(self) -> Mapping[str, Any]:
+        """The weights by name. Each look reads one."""
+        return self._source
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids."""
+        return int(self.info["vocab_size"])
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a sequence."""
+        return int(self.info["context"])
+
+    @property
+    def family(self) -> str:
+        """The family of the model, such as "bit_axon" or "qwen3"."""
+        return str(self.info["family"])
+
+    @property
+    def device(self) -> str:
+        """The device that the model runs on."""
+        return f"{self.info['backend']} ({self.info['device']})"
+
+    @property
+    def precision(self) -> str:
+        """ "exact" or "fast"."""
+        return str(self.info["precision"])
+
+    def generation_defaults(self) -> dict[str, Any]:
+        """The sampling parameters that the model's generation_config.json names."""
+        path = Path(self._folder) / "generation_config.json"
+        if not self._folder or not path.is_file():
+            return {}
+        try:
+            named = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidArgument(f"{path}: expected JSON: {error}") from None
+        keys = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+        found = {key: named[key] for key in keys if named.get(key) is not None}
+        if named.get("do_sample") is False:
+            found["temperature"] = 0.0
+        return found
+
+    def close(self) -> None:
+        """Frees the model. Caches that still exist keep their memory until they are freed."""
+        self._closed = True
+        self._loaded = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise Unsupported(
+            "model: cannot be pickled, because it is memory of a device; pass its path and load it "
+            "in the other process"
+        )
+
+
+def _owner_of(cache: list[Any]) -> ModelCache | None:
+    """The ModelCache that the entries of a copied list belong to."""
+    for entry in cache:
+        if isinstance(entry, LayerCache) and entry._owner is not None:
+            return entry._owner
+    return None
+
+
+Progress = Callable[[float], object]
+
+
+def load_options(
+    quantize: bool | str = False,
+    bits: int = 4,
+    group_size: int = 64,
+    device: str = "auto",
+    precision: str | None = None,
+    context: int | None = None,
+    parallel: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The options of load(), checked, as the engine takes them."""
+    if quantize not in (False, True, "mlx", "nf4"):
+        raise InvalidArgument(f'quantize: expected True, False, "mlx" or "nf4", got {quantize!r}')
+    if quantize and bits not in (4, 8):
+        raise InvalidArgument(f"bits: expected 4 or 8, got {bits}")
+    if quantize and group_size not in (32, 64, 128):
+        raise InvalidArgument(f"group_size: expected 32, 64 or 128, got {group_size}")
+    if quantize == "nf4" and bits != 4:
+        raise InvalidArgument(f'bits: expected 4 for quantize="nf4", got {bits}')
+    if precision not in (None, "exact", "fast"):
+        raise InvalidArgument(f'precision: expected "exact" or "fast", got {precision!r}')
+    return {
+        "quantize": "mlx" if quantize is True else quantize or "",
+        "bits": bits,
+        "group_size": group_size,
+        "device": device,
+        "precision": precision or "",
+        "context": context,
+        "parallel": parallel,
+        "threads": threads,
+        "progress": progress,
+    }
+
+
+def _is_quantized(source: WeightSource) -> bool:
+    marks = (".scales", ".absmax", ".SCB", "_scales")
+    return any(name.endswith(marks) for name in source)
+
+
+def _find(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The weights and the folder of a model that a path or a hub id names."""
+    name = os.fspath(path)
+    try:
+        weights, folder = engine.resolve_model(name)
+    except IoError as error:
+        if not os.path.exists(name):
+            raise NotFound(str(error)) from None
+        raise
+    return str(weights), str(folder)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    config: BitAxonConfig | Mapping[str, Any] | None = None,
+    quantize: bool | str = False,
+    bits: int = 4,
+    group_size: int = 64,
+    device: str = "auto",
+    precision: str | None = None,
+    context: int | None = None,
+    parallel: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> LanguageModel:
+    """Loads a model of any family.
+
+    Args:
+        path: A model folder, a safetensors file, or the id of a model in the local Hugging Face
+            cache, which `bit-axon download` fills. "" is the default model.
+        config: Used in place of the model's config.json.
+        quantize: Quantizes matrices while they are read: True or "mlx" for affine codes, "nf4" for
+            NF4. A model that is stored in codes stays as it is.
+        bits: Bits of affine codes, 4 or 8.
+        group_size: Codes that share a scale: 32, 64 or 128.
+        device: "auto", "cpu", "reference", or "vulkan" with a number or a part of a name
+            ("vulkan:0").
+        precision: "exact" or "fast". None: fast for weights of 16 bits and less.
+        context: The most tokens of a sequence. None: as many as the model and the memory allow.
+        parallel: States that the device holds at a time. More states wait in host memory.
+        threads: Threads of the CPU device. 0: one per core.
+        progress: Called with a number from 0 to 1 while weights are read, in another thread.
+
+    Returns:
+        A BitAxonModel for the family Bit-Axon, else a LanguageModel.
+
+    Raises:
+        NotFound: (a FileNotFoundError) if there is no such model.
+        FormatError: if a file is damaged or a tensor is missing.
+        OutOfMemory: (a MemoryError) before anything is loaded, if the model does not fit.
+        Unsupported: for unknown families and formats, and devices that cannot be used.
+    """
+    options = load_options(
+        quantize, bits, group_size, device, precision, context, parallel, threads, progress
+    )
+    weights, folder = _find(path)
+    text = "" if config is None else config_text(config)
+    source = WeightSource.of_files(weights)
+    if quantize and _is_quantized(source):
+        options["quantize"] = ""
+    loaded = engine.load_model(os.fspath(path), text, options)
+    described = json.loads(loaded.describe()["config"])
+    if loaded.describe()["family"] == "bit_axon":
+        return BitAxonModel._of_files(config_of(described), loaded, source, folder)
+    return LanguageModel(loaded, source, folder)
+
+
+def config_text(config: BitAxonConfig | Mapping[str, Any]) -> str:
+    """A configuration as the text of a config.json."""
+    values = asdict(config) if isinstance(config, BitAxonConfig) else dict(config)
+    try:
+        return json.dumps(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"config: expected values of JSON: {error}") from None
+
+
+def config_of(values: Mapping[str, Any]) -> BitAxonConfig:
+    """The configuration that a config.json of the family Bit-Axon describes."""
+    known = {field.name for field in fields(BitAxonConfig)}
+    return BitAxonConfig(**{key: value for key, value in values.items() if key in known})
+
+
+class BitAxonModel(LanguageModel):
+    """A Bit-Axon model: an embedding, layers, and a head.
+
+    Args:
+        config: The shape of the model. Its weights are random. They are made when they are needed.
+        seed: The seed of the weights. None takes another one each time.
+        device, precision, context, parallel, threads: As for load(). The precision is exact unless
+            another one is named.
+
+    Attributes:
+        config: The shape of the model.
+    """
+
+    def __init__(
+        self,
+        config: BitAxonConfig,
+        *,
+        seed: int | None = None,
+        device: str = "auto",
+        precision: str | None = "exact",
+        context: int | None = None,
+        parallel: int | None = None,
+        threads: int = 0,
+    ) -> None:
+        if not isinstance(config, BitAxonConfig):
+            raise InvalidArgument(f"config: expected a BitAxonConfig, got {type(config).__name__}")
+        self.config = config
+        self._options = load_options(
+            device=device, precision=precision, context=context, parallel=parallel, threads=threads
+        )
+        self._seed = seed if seed is not None else int.from_bytes(os.urandom(4), "little")
+        source = WeightSource.of_seed(config_text(config), self._seed)
+        super().__init__(None, source, "")  # type: ignore[arg-type]
+
+    @classmethod
+    def _of_files(
+        cls, config: BitAxonConfig, loaded: engine.LoadedModel, source: WeightSource, folder: str
+    ) -> BitAxonModel:
+        made = cls.__new__(cls)
+        made.config = config
+        LanguageModel.__init__(made, loaded, source, folder)
+        return made
+
+    def _ready(self) -> engine.LoadedModel:
+        if self._loaded is None and not self._closed:
+            self._loaded = engine.random_model(config_text(self.config), self._seed, self._options)
+        return super()._ready()
+
+    @staticmethod
+    def _get_layer_type(layer_idx: int, total_layers: int) -> str:
+        """The kind of a layer: "ssm", "swa_moe" or "ssm_moe"."""
+        third = total_layers // 3
+        if layer_idx < third:
+            return "ssm"
+        return "swa_moe" if layer_idx < 2 * third else "ssm_moe"
+
+    def _create_caches(self) -> ModelCache:
+        """Empty caches: a KVCache for each layer with attention, None for the others."""
+        return self.new_cache()

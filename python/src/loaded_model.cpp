@@ -1,0 +1,157 @@
+#include "loaded_model.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "bitaxon/error.h"
+#include "sequences.h"
+#include "stream.h"
+#include "tokenizer_handle.h"
+
+namespace nb = nanobind;
+
+namespace bitaxon::python {
+namespace {
+
+/// How often a waiting thread looks for signals.
+constexpr std::chrono::milliseconds kLook(20);
+
+std::mutex all_mutex;
+std::vector<LoadedModel*> all_models;
+
+}  // namespace
+
+void wait_for(Job& job, const std::function<void()>& interrupted) {
+  for (;;) {
+    bool done = false;
+    {
+      const nb::gil_scoped_release release;
+      done = job.wait_for(kLook);
+    }
+    if (done) return job.rethrow();
+    if (PyErr_CheckSignals() == 0) continue;
+    nb::python_error raised;
+    job.cancel();
+    if (interrupted) interrupted();
+    throw raised;
+  }
+}
+
+LoadedModel::LoadedModel(Session session, std::string config, int n_slots)
+    : session_(std::move(session)),
+      config_(std::move(config)),
+      n_slots_(n_slots),
+      queue_(std::make_unique<JobQueue>()) {
+  const std::lock_guard lock(all_mutex);
+  all_models.push_back(this);
+}
+
+LoadedModel::~LoadedModel() {
+  {
+    const std::lock_guard lock(all_mutex);
+    std::erase(all_models, this);
+  }
+  // A child made by fork has no thread of the queue that could be waited for.
+  if (is_in_child()) {
+    static_cast<void>(queue_.release());
+    return;
+  }
+  const nb::gil_scoped_release release;
+  queue_.reset();  // a step may be under way
+}
+
+void LoadedModel::check_process() const {
+  if (is_in_child())
+    throw Error(
+        ErrorKind::unsupported,
+        "model: expected the process that has loaded it, got a child made by fork; load the "
+        "model in the child, or start processes with \"spawn\"");
+}
+
+void LoadedModel::run(Work work, std::function<void()> undo) {
+  check_process();
+  const auto job = queue_->post(std::move(work));
+  wait_for(*job, [&] {
+    if (!undo) return;
+    queue_->post([job, undo = std::move(undo)](const std::atomic<bool>&) {
+      job->rethrow();  // work that has failed has changed nothing
+      undo();
+    });
+  });
+}
+
+void LoadedModel::drain() {
+  if (is_in_child()) return;
+  queue_->cancel_all();
+  const auto last = queue_->post([](const std::atomic<bool>&) {});
+  last->wait();
+}
+
+Vocabulary LoadedModel::vocabulary(const TokenizerHandle& tokenizer) {
+  for (const auto& [id, vocabulary] : vocabularies_)
+    if (id == tokenizer.id) return vocabulary;
+  constexpr std::size_t kMost = 8;
+  if (vocabularies_.size() >= kMost) vocabularies_.erase(vocabularies_.begin());
+  Vocabulary made(tokenizer.tokenizer, session_.model.vocab_mapping(), spec().vocab_size);
+  vocabularies_.emplace_back(tokenizer.id, made);
+  return made;
+}
+
+State& LoadedModel::state_of(Sequence& sequence, std::span<Sequence* const> kept) {
+  if (sequence.state) {
+    with_slot_.remove(&sequence);
+    with_slot_.push_front(&sequence);
+    return *sequence.state;
+  }
+  std::optional<State> state;
+  while (!state) {
+    if (has_free_slot()) {
+      state = session_.model.new_state();
+      break;
+    }
+    const auto oldest = std::find_if(with_slot_.rbegin(), with_slot_.rend(), [&](Sequence* other) {
+      return std::ranges::find(kept, other) == kept.end();
+    });
+    if (oldest == with_slot_.rend())
+      throw Error(ErrorKind::invalid_argument,
+                  "model: expected fewer sequences in one step than the model has slots");
+    (*oldest)->parked = (*oldest)->state->snapshot();
+    (*oldest)->state.reset();
+    with_slot_.erase(std::next(oldest).base());
+  }
+  if (sequence.parked.position > 0) state->restore(sequence.parked);
+  adopt(sequence, *std::move(state));
+  return *sequence.state;
+}
+
+void LoadedModel::adopt(Sequence& sequence, State state) {
+  sequence.parked = {};
+  sequence.state = std::move(state);
+  with_slot_.push_front(&sequence);
+}
+
+void LoadedModel::take_turn(Stream* next) {
+  if (turn_ != nullptr && turn_ != next) turn_->hold();
+  turn_ = next;
+}
+
+void LoadedModel::forget(Sequence& sequence) { with_slot_.remove(&sequence); }
+
+JobQueue& loader() {
+  static auto* queue = new JobQueue;
+  return *queue;
+}
+
+void drain_all() {
+  std::vector<LoadedModel*> models;
+  {
+    const std::lock_guard lock(all_mutex);
+    models = all_models;
+  }
+  const nb::gil_scoped_release release;
+  for (LoadedModel* model : models) model->drain();
+  loader().cancel_all();
+  loader().post([](const std::atomic<bool>&) {})->wait();
+}
+
+}  // namespace bitaxon::python

@@ -1,0 +1,31 @@
+// Options that Python passes as a dictionary.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <type_traits>
+
+#include "bitaxon/sampler_params.h"
+
+namespace bitaxon::python {
+
+/// Sets `value` to an option, if it is given and not None.
+template <class T>
+void take(const nanobind::dict& options, const char* key, T& value) {
+  if (options.contains(key) && !options[key].is_none()) value = nanobind::cast<T>(options[key]);
+}
+
+inline SamplerParams sampler_of(const nanobind::dict& options) {
+  SamplerParams sampler;
+  take(options, "temperature", sampler.temperature);
+  take(options, "top_k", sampler.top_k);
+  take(options, "top_p", sampler.top_p);
+  take(options, "min_p", sampler.min_p);
+  take(options, "repetition_penalty", sampler.repetition_penalty);
+  take(options, "seed", sampler.seed);
+  return sampler;
+}
+
+}  // namespace bitaxon::python

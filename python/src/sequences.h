@@ -1,0 +1,63 @@
+// The states of the sequences of a batch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "loaded_model.h"
+
+namespace bitaxon::python {
+
+/// The state of one sequence, in a slot of the model or in host memory.
+class Sequence {
+ public:
+  Sequence() = default;
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  std::optional<State> state;
+  StateSnapshot parked;  ///< at position 0 for an empty state; used while there is no slot
+};
+
+/// Sequences that continue together. Only jobs may look inside.
+struct Batch {
+  explicit Batch(std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) items.push_back(std::make_unique<Sequence>());
+  }
+  std::vector<std::unique_ptr<Sequence>> items;
+  std::int64_t position = 0;
+};
+
+/// What Python holds: a batch and its model.
+class Sequences {
+ public:
+  Sequences(std::shared_ptr<LoadedModel> model, std::size_t n);
+  Sequences(std::shared_ptr<LoadedModel> model, std::shared_ptr<Batch> batch)
+      : model_(std::move(model)), batch_(std::move(batch)) {}
+  Sequences(Sequences&&) = default;
+  ~Sequences();
+
+  const std::shared_ptr<LoadedModel>& model() const { return model_; }
+  const std::shared_ptr<Batch>& batch() const { return batch_; }
+  std::size_t size() const { return batch_->items.size(); }
+  std::int64_t position() const { return batch_->position; }
+
+  /// Feeds n_rows ids to each sequence. Returns the logits of all rows, or of the last one:
+  /// [sequences, rows, vocabulary]. An interrupted call leaves the states as they were.
+  std::vector<float> forward(std::vector<std::int32_t> ids, std::size_t n_rows, bool all_logits);
+  Sequences fork();
+  void reset();
+  std::vector<StateSnapshot> snapshots();
+  /// Writes and reads the state of one sequence as State::save() and State::load() do.
+  void save(std::size_t index, const std::filesystem::path& path);
+  void load(std::size_t index, const std::filesystem::path& path);
+
+ private:
+  std::shared_ptr<LoadedModel> model_;
+  std::shared_ptr<Batch> batch_;
+};
+
+}  // namespace bitaxon::python

@@ -1,0 +1,150 @@
+#include "stream.h"
+
+#include <utility>
+
+#include "bitaxon/error.h"
+
+namespace bitaxon::python {
+
+/// What jobs of a stream work on. It outlives the stream if a job is under way.
+struct Stream::Work {
+  LoadedModel* model = nullptr;
+  Stream* stream = nullptr;  ///< names the stream in LoadedModel::take_turn()
+  std::shared_ptr<Batch> batch;
+  std::optional<TokenizerHandle> tokenizer;
+  GenerateOptions options;
+  std::optional<Vocabulary> vocabulary;
+  std::optional<Generation> generation;  ///< while the answer goes on
+  std::optional<GenerateResult> result;
+  std::string text;         ///< that Python has not taken
+  std::size_t n_taken = 0;  ///< ids that Python has taken
+
+  /// Moves what is new to `part`.
+  void take(StreamPart& part) {
+    const std::vector<std::int32_t>& ids =
+        generation ? generation->so_far().token_ids : result->token_ids;
+    part.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(n_taken), ids.end());
+    n_taken = ids.size();
+    part.text = std::exchange(text, {});
+    part.is_last = !generation.has_value();
+  }
+
+  State& state() const {
+    Sequence* one = batch->items.front().get();
+    return model->state_of(*one, {&one, 1});
+  }
+  void finish() {
+    result = generation->finish();
+    generation.reset();
+    batch->position = batch->items.front()->state->position();
+    model->forget(stream);
+  }
+  void advance() {
+    model->take_turn(stream);
+    try {
+      if (!generation->advance()) finish();
+    } catch (...) {
+      generation.reset();
+      model->forget(stream);
+      batch->position = batch->items.front()->state->position();
+      throw;
+    }
+  }
+};
+
+Stream::Stream(std::shared_ptr<LoadedModel> model, std::shared_ptr<Batch> batch,
+               std::optional<TokenizerHandle> tokenizer, GenerateOptions options)
+    : model_(std::move(model)), work_(std::make_shared<Work>()) {
+  work_->model = model_.get();
+  work_->stream = this;
+  work_->batch = std::move(batch);
+  work_->tokenizer = std::move(tokenizer);
+  work_->options = std::move(options);
+}
+
+Stream::~Stream() {
+  if (model_->is_in_child()) {
+    new std::shared_ptr<Work>(std::move(work_));
+    return;
+  }
+  model_->post([work = std::move(work_)](const std::atomic<bool>&) {
+    if (work->generation) work->finish();
+    work->model->forget(work->stream);
+  });
+}
+
+void Stream::begin(std::vector<std::int32_t> prompt) {
+  const auto backup = std::make_shared<std::optional<StateSnapshot>>();
+  model_->run(
+      [work = work_, prompt = std::move(prompt), backup](const std::atomic<bool>& cancelled) {
+        work->model->take_turn(work->stream);
+        if (work->tokenizer) work->vocabulary = work->model->vocabulary(*work->tokenizer);
+        State& state = work->state();
+        if (state.position() > 0) *backup = state.snapshot();
+        GenerateOptions options = work->options;
+        options.on_text = [work = work.get()](std::string_view text) { work->text += text; };
+        work->generation.emplace(work->model->model(), state,
+                                 work->vocabulary ? &*work->vocabulary : nullptr, options);
+        work->generation->watch(&cancelled);
+        try {
+          if (!work->generation->begin(prompt)) {
+            work->finish();
+          } else {
+            work->generation->watch(nullptr);
+          }
+        } catch (...) {
+          work->generation.reset();
+          work->model->forget(work->stream);
+          throw;
+        }
+      },
+      [work = work_, backup] {
+        work->generation.reset();
+        work->result.reset();
+        State& state = work->state();
+        if (*backup) {
+          state.restore(**backup);
+        } else {
+          state.reset();
+        }
+        work->batch->position = state.position();
+      });
+}
+
+StreamPart Stream::next(bool single) {
+  const auto part = std::make_shared<StreamPart>();
+  model_->run(
+      [work = work_, part, single](const std::atomic<bool>& cancelled) {
+        while (work->generation && !cancelled) {
+          work->advance();
+          if (single || !work->text.empty()) break;
+        }
+        // An interrupted call takes nothing: the next call returns it.
+        if (!cancelled) work->take(*part);
+      },
+      {});
+  return std::move(*part);
+}
+
+void Stream::run() {
+  model_->run([work = work_](const std::atomic<bool>& cancelled) {
+    if (work->generation) work->generation->watch(&cancelled);
+    while (work->generation) work->advance();
+  });
+}
+
+void Stream::close() {
+  model_->run([work = work_](const std::atomic<bool>&) {
+    if (!work->generation) return;
+    work->model->take_turn(work->stream);
+    work->finish();
+  });
+}
+
+const std::optional<GenerateResult>& Stream::result() const { return work_->result; }
+
+void Stream::hold() {
+  if (work_->generation) work_->generation->hold();
+}
+
+}  // namespace bitaxon::python

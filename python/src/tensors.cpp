@@ -1,0 +1,163 @@
+// The tensors of checkpoints and of random models, as bytes.
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <map>
+
+#include "arrays.h"
+#include "bitaxon/error.h"
+#include "bitaxon/model_files.h"
+#include "bitaxon/session.h"
+#include "formats/safetensors.h"
+#include "model/random_weights.h"
+#include "parts.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace bitaxon::python {
+namespace {
+
+using Bytes = nb::ndarray<nb::numpy, std::uint8_t>;
+using Names = std::vector<std::string>;
+/// The type in the spelling of safetensors, and the shape.
+using Form = std::pair<std::string, std::vector<std::int64_t>>;
+
+Bytes to_bytes(std::vector<std::uint8_t> bytes) {
+  const std::size_t n = bytes.size();
+  return to_array(std::move(bytes), {n});
+}
+
+/// The tensors of a model's files.
+class Tensors {
+ public:
+  explicit Tensors(const std::string& path) : checkpoint_(Checkpoint::open(path)) {}
+  Tensors(const Tensors&) = delete;
+  Tensors& operator=(const Tensors&) = delete;
+
+  Names names() const {
+    Names names;
+    for (const TensorInfo& tensor : checkpoint_.tensors()) names.push_back(tensor.name);
+    return names;
+  }
+  Form form(const std::string& name) const {
+    const TensorInfo& tensor = find(name);
+    return {std::string(tensor.dtype.name()),
+            {tensor.shape.dims().begin(), tensor.shape.dims().end()}};
+  }
+  Bytes read(const std::string& name) const {
+    const TensorInfo& tensor = find(name);
+    std::vector<std::uint8_t> bytes(tensor.size_bytes);
+    {
+      const nb::gil_scoped_release release;
+      checkpoint_.read(tensor, std::as_writable_bytes(std::span(bytes)));
+    }
+    return to_bytes(std::move(bytes));
+  }
+  const std::map<std::string, std::string>& metadata() const { return checkpoint_.metadata(); }
+
+ private:
+  const TensorInfo& find(const std::string& name) const {
+    if (const TensorInfo* tensor = checkpoint_.find(name)) return *tensor;
+    throw Error(ErrorKind::invalid_argument,
+                "expected a tensor of the model, got \"" + name + "\"");
+  }
+  Checkpoint checkpoint_;
+};
+
+/// The weights of Model::random.
+class RandomTensors {
+ public:
+  RandomTensors(const std::string& config, std::uint64_t seed)
+      : spec_(describe_model(config, "config", warnings_)),
+        found_(random_found(spec_)),
+        read_(random_reader(spec_, seed)) {}
+
+  Names names() const {
+    Names names;
+    for (const FoundWeight& weight : found_) names.push_back(weight.slot.name());
+    return names;
+  }
+  Form form(const std::string& name) const {
+    const FoundWeight& weight = find(name);
+    const auto dims = weight.slot.shape.dims();
+    return {std::string(name_of(weight.source.desc.dtype)), {dims.begin(), dims.end()}};
+  }
+  Bytes read(const std::string& name) const {
+    const FoundWeight& weight = find(name);
+    LoadedWeight loaded;
+    {
+      const nb::gil_scoped_release release;
+      read_(weight, loaded);
+    }
+    const auto* data = reinterpret_cast<const std::uint8_t*>(loaded.parts.data.data());
+    return to_bytes({data, data + loaded.parts.data.size()});
+  }
+
+ private:
+  const FoundWeight& find(const std::string& name) const {
+    for (const FoundWeight& weight : found_)
+      if (weight.slot.name() == name) return weight;
+    throw Error(ErrorKind::invalid_argument,
+                "expected a weight of the model, got \"" + name + "\"");
+  }
+  std::vector<std::string> warnings_;
+  ModelSpec spec_;
+  std::vector<FoundWeight> found_;
+  ReadWeight read_;
+};
+
+using Source = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Named = std::tuple<std::string, std::string, std::vector<std::int64_t>, Source>;
+
+void write(const std::string& path, const std::vector<Named>& tensors,
+           const std::map<std::string, std::string>& metadata) {
+  std::vector<SafetensorsWriter::Spec> specs;
+  for (const auto& [name, type, shape, bytes] : tensors) {
+    const auto stored = StoredType::named(type);
+    if (!stored)
+      throw Error(ErrorKind::invalid_argument,
+                  name + ": expected a type of the format safetensors, got " + type);
+    specs.push_back({name, *stored, StoredShape(shape)});
+  }
+  const nb::gil_scoped_release release;
+  SafetensorsWriter writer(path, specs, metadata);
+  for (const auto& tensor : tensors) {
+    const Source& bytes = std::get<3>(tensor);
+    writer.write(std::as_bytes(std::span(bytes.data(), bytes.size())));
+  }
+  writer.commit();
+}
+
+}  // namespace
+
+void add_tensors(nb::module_& module) {
+  nb::class_<Tensors>(module, "Tensors")
+      .def(nb::init<const std::string&>())
+      .def("names", &Tensors::names)
+      .def("form", &Tensors::form)
+      .def("read", &Tensors::read)
+      .def_prop_ro("metadata", &Tensors::metadata);
+  nb::class_<RandomTensors>(module, "RandomTensors")
+      .def(nb::init<const std::string&, std::uint64_t>())
+      .def("names", &RandomTensors::names)
+      .def("form", &RandomTensors::form)
+      .def("read", &RandomTensors::read);
+  module.def("write_safetensors", write, "path"_a, "tensors"_a, "metadata"_a);
+  module.def("resolve_model", [](const std::string& name) {
+    const ModelFiles files = find_model_files(name).files;
+    return std::pair(files.weights.string(), files.folder.string());
+  });
+  module.def("read_config", [](const std::string& weights, const std::string& folder) {
+    std::vector<std::string> warnings;
+    std::string text;
+    const ModelSpec spec = load_spec({.weights = weights, .folder = folder}, warnings, &text);
+    return std::pair(spec.family, text);
+  });
+}
+
+}  // namespace bitaxon::python

@@ -1,0 +1,153 @@
+// Tokenizers and chat templates.
+#include "bitaxon/tokenizer.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include "bitaxon/chat_template.h"
+#include "bitaxon/error.h"
+#include "bitaxon/session.h"
+#include "loaded_model.h"
+#include "parts.h"
+#include "session/model_source.h"
+#include "tokenizer_handle.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace bitaxon::python {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+nb::str to_str(const std::string& text) { return nb::str(text.data(), text.size()); }
+
+/// The tokenizer at a path, or of a hub id, and the folder that it is in.
+std::pair<TokenizerHandle, std::string> load(const std::string& name) {
+  const std::filesystem::path path = find_tokenizer_path(name, "tokenizer");
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored))
+    return {TokenizerHandle(Tokenizer::load(path)), path.parent_path().string()};
+  auto found = Tokenizer::find(path);
+  if (!found)
+    throw Error(ErrorKind::io, "tokenizer " + name +
+                                   ": expected tokenizer.json or tokenizer.model in the folder, "
+                                   "found neither");
+  return {TokenizerHandle(*std::move(found)), path.string()};
+}
+
+/// A rendered conversation: its text, and the ranges of bytes that users wrote.
+nb::tuple render(const JinjaTemplate& chat, const std::string& messages, const std::string& tools,
+                 bool add_generation_prompt,
+                 const std::vector<std::pair<std::string, std::string>>& variables) {
+  ChatTemplateInput input;
+  input.messages = messages;
+  input.tools = tools;
+  input.add_generation_prompt = add_generation_prompt;
+  input.variables = variables;
+  ChatText text;
+  {
+    const nb::gil_scoped_release release;
+    text = chat.render(input);
+  }
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+  for (const TextRange& range : text.input) ranges.emplace_back(range.begin, range.end);
+  return nb::make_tuple(to_str(text.text), ranges);
+}
+
+using Ranges = std::vector<std::pair<std::size_t, std::size_t>>;
+
+std::vector<TextRange> ranges_of(const Ranges& pairs) {
+  std::vector<TextRange> ranges;
+  for (const auto& [begin, end] : pairs) ranges.push_back({begin, end});
+  return ranges;
+}
+
+Ids encode(const TokenizerHandle& handle, const std::string& text, bool add_special,
+           const Ranges& plain) {
+  const nb::gil_scoped_release release;
+  const std::vector<TextRange> ranges = ranges_of(plain);
+  return handle.tokenizer.encode(text, {.add_special = add_special, .plain = ranges});
+}
+
+/// The vocabulary that the model has with a tokenizer.
+Vocabulary vocabulary_of(LoadedModel& model, const TokenizerHandle& handle) {
+  const auto made = std::make_shared<std::optional<Vocabulary>>();
+  model.run([&model, handle, made](const std::atomic<bool>&) { *made = model.vocabulary(handle); });
+  return **made;
+}
+
+/// The ids of the model for a text, which differ from those of the tokenizer in a model that was
+/// ported from another vocabulary.
+Ids encode_for(LoadedModel& model, const TokenizerHandle& handle, const std::string& text,
+               bool add_special, const Ranges& plain) {
+  const Vocabulary vocabulary = vocabulary_of(model, handle);
+  const nb::gil_scoped_release release;
+  const std::vector<TextRange> ranges = ranges_of(plain);
+  return vocabulary.encode(text, {.add_special = add_special, .plain = ranges});
+}
+
+nb::str decode(const TokenizerHandle& handle, const Ids& ids, bool skip_special) {
+  std::string text;
+  {
+    const nb::gil_scoped_release release;
+    text = handle.tokenizer.decode(ids, skip_special);
+  }
+  return to_str(text);
+}
+
+class Decoding {
+ public:
+  Decoding(const TokenizerHandle& handle, bool skip_special)
+      : decoder_(handle.tokenizer, skip_special) {}
+  nb::str push(std::int32_t id) { return to_str(decoder_.push(id)); }
+  nb::str finish() { return to_str(decoder_.finish()); }
+
+ private:
+  StreamDecoder decoder_;
+};
+
+}  // namespace
+
+void add_tokenizer(nb::module_& module) {
+  nb::class_<TokenizerHandle>(module, "Tokenizer")
+      .def("encode", encode, "text"_a, "add_special"_a = false, "plain"_a = Ranges())
+      .def("decode", decode, "ids"_a, "skip_special"_a = false)
+      .def("token_id", [](const TokenizerHandle& handle,
+                          const std::string& token) { return handle.tokenizer.token_id(token); })
+      .def("is_special", [](const TokenizerHandle& handle,
+                            std::int32_t id) { return handle.tokenizer.is_special(id); })
+      .def_prop_ro("vocab_size",
+                   [](const TokenizerHandle& handle) { return handle.tokenizer.vocab_size(); })
+      .def_prop_ro(
+          "ends", [](const TokenizerHandle& handle) { return handle.tokenizer.ends_of_sequence(); })
+      .def_prop_ro("kind", [](const TokenizerHandle& handle) { return handle.tokenizer.kind(); });
+  nb::class_<Decoding>(module, "StreamDecoder")
+      .def(nb::init<const TokenizerHandle&, bool>(), "tokenizer"_a, "skip_special"_a = false)
+      .def("push", &Decoding::push)
+      .def("finish", &Decoding::finish);
+  nb::class_<JinjaTemplate>(module, "ChatTemplate")
+      .def("render", render)
+      .def_prop_ro("origin", &JinjaTemplate::origin)
+      .def("uses", &JinjaTemplate::uses);
+  module.def("load_tokenizer", load);
+  module.def("byte_tokenizer", [] { return TokenizerHandle(Tokenizer::bytes()); });
+  module.def("chatml", &JinjaTemplate::chatml);
+  module.def("parse_chat_template", &JinjaTemplate::parse);
+  module.def("find_chat_template", [](const std::string& folder, const TokenizerHandle& handle) {
+    return find_chat_template(folder, handle.tokenizer);
+  });
+  module.def("encode_for", encode_for);
+  module.def("decode_for", [](LoadedModel& model, const TokenizerHandle& handle, const Ids& ids) {
+    return to_str(vocabulary_of(model, handle).decode(ids, false));
+  });
+  module.def("ends_for", [](LoadedModel& model, const TokenizerHandle& handle) {
+    return vocabulary_of(model, handle).ends_of_sequence();
+  });
+}
+
+}  // namespace bitaxon::python
