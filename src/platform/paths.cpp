@@ -1,6 +1,7 @@
 #include "platform/paths.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -52,7 +53,13 @@ std::filesystem::path executable_path() {
 
 std::filesystem::path module_path() {
   Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&module_path), &info) == 0) return {};
+  link_map* module = nullptr;
+  if (::dladdr1(reinterpret_cast<const void*>(&module_path), &info,
+                reinterpret_cast<void**>(&module), RTLD_DL_LINKMAP) == 0)
+    return {};
+  // The name of the program itself is what its caller wrote, which may be no path.
+  if (module != nullptr && *module->l_name == '\0')
+    if (std::filesystem::path program = executable_path(); !program.empty()) return program;
   std::error_code error;
   std::filesystem::path file = std::filesystem::canonical(info.dli_fname, error);
   return error ? std::filesystem::path() : file;

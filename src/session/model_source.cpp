@@ -23,13 +23,18 @@ namespace fs = std::filesystem;
 /// The path of a file or folder of models/. If it is missing, the message calls it a `what` and
 /// says that `argument` can name another one.
 fs::path bundled(const char* name, const char* what, std::string_view argument) {
-  const fs::path program = executable_path().parent_path();
-  const fs::path library = module_path().parent_path();
   const fs::path installed = fs::path("share") / "bit-axon" / "models" / name;
+  // The library comes first: another release may be installed next to the program, for example next
+  // to the Python interpreter. In a program that links the archive, both are the same file.
+  const fs::path library = module_path().parent_path();
+  const fs::path program = executable_path().parent_path();
   const fs::path places[] = {
-      program / "models" / name, program.parent_path() / installed,
+      library / "models" / name, library.parent_path() / installed,
+      // The extension module of the Python package is in the folder that has share/.
+      library / installed,
       // The shared library is in lib, or in a folder such as lib/x86_64-linux-gnu.
-      library.parent_path() / installed, library.parent_path().parent_path() / installed};
+      library.parent_path().parent_path() / installed, program / "models" / name,
+      program.parent_path() / installed};
   for (const fs::path& place : places)
     if (optional_file_exists(place)) return place;
   throw Error(ErrorKind::io,

@@ -26,9 +26,11 @@ namespace {
 
 using std::filesystem::path;
 
-/// Two paths of the probe program. The first is relative to a program in a build tree. The second
-/// is relative to a program in the folder bin/ of an installation.
-constexpr std::array<const char*, 2> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN};
+/// Paths of the probe program. The first is relative to a program in a build tree, the second to a
+/// program in the folder bin/ of an installation, and the third to the extension module of the Python
+/// package.
+constexpr std::array<const char*, 3> kProbePlaces = {"bit-axon-probe", BX_PROBE_FROM_BIN,
+                                                     "libexec/bit-axon-probe"};
 /// The number of seconds without output after which a driver counts as hanging. It is large,
 /// because some drivers wake up several GPUs, one after the other, before they answer.
 constexpr int kDefaultPatienceSeconds = 30;
@@ -41,10 +43,11 @@ std::string variable(const char* name) {
 }
 
 /// The path of the probe program: the path in BIT_AXON_PROBE if this variable is set, else the path
-/// of the probe next to this program or library. Empty if there is no probe.
+/// of the probe next to this library or program. Empty if there is no probe. The library comes
+/// first: another release may be installed next to the program.
 path probe_program() {
   if (const std::string named = variable("BIT_AXON_PROBE"); !named.empty()) return named;
-  for (const path& module : {executable_path(), module_path()})
+  for (const path& module : {module_path(), executable_path()})
     for (const char* place : kProbePlaces) {
       const path program = (module.parent_path() / place).lexically_normal();
       std::error_code ignored;
