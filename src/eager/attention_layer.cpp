@@ -55,8 +55,8 @@ void AttentionLayer::make_session(std::size_t n_slots, std::size_t n_rows) {
   session_ = nullptr;
   n_slots_ = std::bit_ceil(n_slots);
   room_ = n_rows + n_rows / 2;  // so that a growing sequence seldom needs a new session
-  session_ = std::make_unique<EagerSession>(*device_->backend, static_cast<std::int32_t>(n_slots_),
-                                            SessionOptions{.memory = device_->memory});
+  session_ = std::make_unique<EagerSession>(device_->backend(), static_cast<std::int32_t>(n_slots_),
+                                            SessionOptions{.memory = device_->memory()});
   const auto width = static_cast<std::int64_t>(d_model_);
   keys_ = session_->add_pages(DType::f32, width, static_cast<std::int64_t>(room_));
   values_ = session_->add_pages(DType::f32, width, static_cast<std::int64_t>(room_));
@@ -93,6 +93,7 @@ void AttentionLayer::run_group(const Call& call, std::size_t first, std::size_t 
     load(values_, call.cached.values);
   }
   for_each_step(n, call.n_rows, [&](std::size_t at, std::size_t n_step) {
+    device_->check_cancelled();
     const std::vector<std::uint32_t> counts(n, static_cast<std::uint32_t>(n_step));
     const auto rows = gather_rows(call.x, {first, n}, call.n_rows, {at, n_step}, d_model_);
     const SessionInput inputs[] = {rows_of(rows, static_cast<std::int64_t>(d_model_))};
@@ -125,7 +126,7 @@ AttentionLayer::Result AttentionLayer::run(std::int64_t n_sequences, std::int64_
                             size, n_cached, x.size(), cached.keys.size(), cached.values.size()));
   Result result{std::vector<float>(size), std::vector<float>(size), std::vector<float>(size)};
   if (n_rows == 0) return result;
-  const std::lock_guard lock(device_->mutex);
+  const auto lock = device_->lock();
   const Call call{static_cast<std::size_t>(n_rows), x, cached, result};
   for_each_group(sequences, [&](std::size_t first, std::size_t n) { run_group(call, first, n); });
   return result;

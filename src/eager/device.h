@@ -1,22 +1,44 @@
 // A device on which single layers compute.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
-#include <utility>
+#include <vector>
 
 #include "eager/session.h"
 
 namespace bitaxon {
 
-/// A backend, and memory that all layers on it share. Layers lock the mutex while they compute, so
+/// A backend, and memory that all layers on it share. Layers lock the device while they compute, so
 /// they may be used from several threads.
-struct EagerDevice {
-  explicit EagerDevice(std::shared_ptr<Backend> opened) : backend(std::move(opened)) {}
+class EagerDevice {
+ public:
+  explicit EagerDevice(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
-  std::shared_ptr<Backend> backend;
-  std::shared_ptr<StepMemory> memory = std::make_shared<StepMemory>();
-  std::mutex mutex;
+  Backend& backend() const { return *backend_; }
+  const std::shared_ptr<StepMemory>& memory() const { return memory_; }
+
+  /// Calls of the backend need this lock.
+  [[nodiscard]] std::unique_lock<std::mutex> lock();
+  /// Drops the last handle to a layer or a weight of this device. If the device computes, the object
+  /// is dropped later, and this function does not wait.
+  void drop(std::shared_ptr<const void> object);
+
+  /// While a layer computes: the flag that ends its run before the next step. Set it with the lock.
+  void set_cancelled(const std::atomic<bool>* flag) { cancelled_ = flag; }
+  /// Throws Error(device) if the flag is set.
+  void check_cancelled() const;
+
+ private:
+  void drop_all();
+
+  std::shared_ptr<Backend> backend_;
+  std::shared_ptr<StepMemory> memory_ = std::make_shared<StepMemory>();
+  const std::atomic<bool>* cancelled_ = nullptr;
+  std::mutex mutex_;
+  std::mutex dropped_mutex_;  ///< guards dropped_
+  std::vector<std::shared_ptr<const void>> dropped_;
 };
 
 }  // namespace bitaxon

@@ -20,7 +20,7 @@ RowLayer::RowLayer(std::shared_ptr<EagerDevice> device, std::vector<RowForm> inp
     : device_(std::move(device)),
       forms_(std::move(inputs)),
       record_(std::move(record)),
-      session_(*device_->backend, 1, {.memory = device_->memory}) {}
+      session_(device_->backend(), 1, {.memory = device_->memory()}) {}
 
 std::vector<float> RowLayer::run(std::int64_t n_rows,
                                  std::span<const std::span<const std::byte>> inputs) {
@@ -35,10 +35,11 @@ std::vector<float> RowLayer::run(std::int64_t n_rows,
                               expected, n_rows, got));
     ++n_given;
   }
-  const std::lock_guard lock(device_->mutex);
+  const auto lock = device_->lock();
   std::vector<float> result;
   for (std::int64_t at = 0; at < n_rows; at += kMaxRows) {
     const std::int64_t n = std::min<std::int64_t>(n_rows - at, kMaxRows);
+    device_->check_cancelled();
     std::vector<SessionInput> rows;
     std::vector<std::vector<float>> constants;
     std::size_t next = 0;
@@ -76,8 +77,8 @@ WeightHandle zeros(EagerDevice& device, const Shape& shape) {
   desc.n_matrices = shape[0];
   desc.rows = shape[1];
   desc.cols = shape[2];
-  const std::lock_guard lock(device.mutex);
-  return device.backend->pack(desc, {.data = std::as_bytes(std::span(values))});
+  const auto lock = device.lock();
+  return device.backend().pack(desc, {.data = std::as_bytes(std::span(values))});
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ void SsmLayer::make_session(std::size_t n_slots) {
   if (session_ != nullptr && n_slots <= n_slots_) return;
   session_ = nullptr;
   n_slots_ = std::bit_ceil(n_slots);
-  session_ = std::make_unique<EagerSession>(*device_->backend, static_cast<std::int32_t>(n_slots_),
-                                            SessionOptions{.memory = device_->memory});
+  session_ = std::make_unique<EagerSession>(device_->backend(), static_cast<std::int32_t>(n_slots_),
+                                            SessionOptions{.memory = device_->memory()});
   const auto inner = static_cast<std::int64_t>(d_inner_);
   tail_ = session_->add_state(DType::f32, {static_cast<std::int64_t>(n_tail_), inner});
   h_ = session_->add_state(DType::f32, {static_cast<std::int64_t>(d_state_), inner});
@@ -98,6 +98,7 @@ void SsmLayer::run_group(std::size_t first, std::size_t n, std::size_t n_rows,
     session_->set_position(static_cast<std::uint32_t>(g), continued ? 1 : 0);
   if (continued) write_states(first, n, state);
   for_each_step(n, n_rows, [&](std::size_t at, std::size_t n_step) {
+    device_->check_cancelled();
     const std::vector<std::uint32_t> counts(n, static_cast<std::uint32_t>(n_step));
     const auto rows = gather_rows(x, {first, n}, n_rows, {at, n_step}, d_model_);
     const SessionInput inputs[] = {rows_of(rows, static_cast<std::int64_t>(d_model_))};
@@ -126,7 +127,7 @@ std::vector<float> SsmLayer::run(std::int64_t n_sequences, std::int64_t n_rows,
                             sequences * rows * d_model_, tail_size, h_size, x.size(),
                             next.tail.size(), next.h.size()));
   std::vector<float> y(x.size());
-  const std::lock_guard lock(device_->mutex);
+  const auto lock = device_->lock();
   for_each_group(sequences, [&](std::size_t first, std::size_t n) {
     if (rows > 0) run_group(first, n, rows, x, y, continued, next);
   });

@@ -42,7 +42,7 @@ class RecordedAttention {
     width = static_cast<std::size_t>(info_of(file_, "x").shape[1]);
     const auto weight = [&](const char* which) {
       const auto n = static_cast<std::int64_t>(width);
-      return packed_weight(*device_->backend, file_, std::string("w.") + which + "_proj.weight",
+      return packed_weight(device_->backend(), file_, std::string("w.") + which + "_proj.weight",
                            {1, n, n});
     };
     layer = std::make_unique<AttentionLayer>(

@@ -33,7 +33,7 @@ class RecordedExperts {
       : file_(Checkpoint::open(golden_dir() / "ops" / (name + ".safetensors"))) {}
 
   WeightHandle weight(const std::string& name, const Shape& shape) const {
-    return packed_weight(*cpu_device()->backend, file_, "w." + name + ".weight", shape);
+    return packed_weight(cpu_device()->backend(), file_, "w." + name + ".weight", shape);
   }
   FeedForwardWeights feed_forward(const std::string& prefix, std::int64_t n) const {
     return {.gate = weight(prefix + ".gate_proj", {n, kI, kD}),
@@ -105,7 +105,7 @@ TEST(RowLayer, NormsAgreeWithTheRecording) {
     for (const char* eps : {"1e-06", "0.01"}) {
       const std::string name = "d" + std::to_string(d) + ".fp32.eps" + eps;
       const auto layer = norm_layer(
-          cpu_device(), packed_weight(*cpu_device()->backend, file, name + ".w", {1, 1, d}),
+          cpu_device(), packed_weight(cpu_device()->backend(), file, name + ".w", {1, 1, d}),
           std::stof(eps));
       expect_close(run(*layer, 6, read_f32(file, name + ".x")), read_f32(file, name + ".y"), 6,
                    kBound, name);
@@ -114,7 +114,7 @@ TEST(RowLayer, NormsAgreeWithTheRecording) {
 
 TEST(RowLayer, LinearAddsItsBias) {
   const std::vector<float> matrix = {1, 2, 3, 4, 5, 6}, bias = {10, 20}, x = {1, 1, 1, 1, 0, 0};
-  Backend& backend = *cpu_device()->backend;
+  Backend& backend = cpu_device()->backend();
   const auto layer = linear_layer(cpu_device(), packed_weight(backend, {1, 2, 3}, matrix),
                                   packed_weight(backend, {1, 1, 2}, bias));
   EXPECT_EQ(run(*layer, 2, x), (std::vector<float>{16, 35, 11, 24}));
@@ -122,8 +122,8 @@ TEST(RowLayer, LinearAddsItsBias) {
 
 TEST(RowLayer, RefusesInputOfAnotherSize) {
   const std::vector<float> matrix(6, 1.0F), x(5, 1.0F);
-  const auto layer =
-      linear_layer(cpu_device(), packed_weight(*cpu_device()->backend, {1, 2, 3}, matrix), nullptr);
+  const auto layer = linear_layer(
+      cpu_device(), packed_weight(cpu_device()->backend(), {1, 2, 3}, matrix), nullptr);
   EXPECT_THROW(run(*layer, 2, x), Error);
   EXPECT_THROW(layer->run(2, {}), Error);
 }

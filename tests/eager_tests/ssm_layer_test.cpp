@@ -24,7 +24,7 @@ class RecordedSsm {
     const std::int64_t n = info_of(file_, "w.A_log").shape[1];
     const std::int64_t k = info_of(file_, "w.conv1d.weight").shape[1];
     const auto weight = [&](const std::string& name, const Shape& shape) {
-      return packed_weight(*device_->backend, file_, "w." + name, shape);
+      return packed_weight(device_->backend(), file_, "w." + name, shape);
     };
     layer = std::make_unique<SsmLayer>(
         device_,
