@@ -1,7 +1,7 @@
 """The extension module. Its functions take and return plain values; other modules use them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -153,3 +153,110 @@ def encode_for(
 ) -> list[int]: ...
 def decode_for(model: LoadedModel, tokenizer: Tokenizer, ids: list[int]) -> str: ...
 def ends_for(model: LoadedModel, tokenizer: Tokenizer) -> list[int]: ...
+
+# eager.cpp
+_Bytes: TypeAlias = npt.NDArray[np.uint8]
+_Floats: TypeAlias = npt.NDArray[np.float32]
+
+class EagerDevice:
+    def __init__(self, selector: str, n_threads: int = 0) -> None: ...
+    @property
+    def name(self) -> str: ...
+    def drain(self) -> None: ...
+
+class PackedWeight: ...
+
+class RowLayer:
+    def run(self, n_rows: int, inputs: list[_Bytes]) -> _Floats: ...
+
+class SsmLayer:
+    def run(
+        self, n_sequences: int, n_rows: int, x: _Floats, tail: _Floats | None, h: _Floats | None
+    ) -> tuple[_Floats, _Floats, _Floats]: ...
+
+class AttentionLayer:
+    def run(
+        self,
+        n_sequences: int,
+        n_rows: int,
+        x: _Floats,
+        n_cached: int,
+        keys: _Floats,
+        values: _Floats,
+        /,
+    ) -> tuple[_Floats, _Floats, _Floats]: ...
+
+def pack(
+    device: EagerDevice,
+    name: str,
+    shape: tuple[int, int, int],
+    dtype: str,
+    data: _Bytes,
+    scales: _Bytes | None = None,
+    biases: _Bytes | None = None,
+    group_size: int = 0,
+    bits: int = 4,
+) -> PackedWeight: ...
+def linear_layer(
+    device: EagerDevice, weight: PackedWeight, bias: PackedWeight | None
+) -> RowLayer: ...
+def norm_layer(device: EagerDevice, weight: PackedWeight, eps: float, /) -> RowLayer: ...
+def feed_forward_layer(
+    device: EagerDevice, gate: PackedWeight, up: PackedWeight, down: PackedWeight, /
+) -> RowLayer: ...
+def experts_layer(
+    device: EagerDevice,
+    router: PackedWeight,
+    gate: PackedWeight,
+    up: PackedWeight,
+    down: PackedWeight,
+    shared_router: PackedWeight | None,
+    shared_gate: PackedWeight | None,
+    shared_up: PackedWeight | None,
+    shared_down: PackedWeight | None,
+    top_k: int,
+) -> RowLayer: ...
+def switch_layer(device: EagerDevice, weight: PackedWeight, /) -> RowLayer: ...
+def switch_swiglu_layer(
+    device: EagerDevice, gate: PackedWeight, up: PackedWeight, top_k: int, /
+) -> RowLayer: ...
+def ssm_layer(
+    device: EagerDevice,
+    in_proj: PackedWeight,
+    conv_weight: PackedWeight,
+    conv_bias: PackedWeight,
+    x_proj: PackedWeight,
+    dt_weight: PackedWeight,
+    dt_bias: PackedWeight,
+    a_log: PackedWeight,
+    skip: PackedWeight,
+    out_proj: PackedWeight,
+    dt_least: float,
+    dt_most: float,
+    /,
+) -> SsmLayer: ...
+def attention_layer(
+    device: EagerDevice,
+    q: PackedWeight,
+    k: PackedWeight,
+    v: PackedWeight,
+    o: PackedWeight,
+    n_heads: int,
+    window: int,
+    /,
+) -> AttentionLayer: ...
+
+# quantize.cpp
+def quantize_affine(
+    data: _Bytes, dtype: str, rows: int, cols: int, group_size: int, bits: int
+) -> tuple[_Bytes, _Bytes, _Bytes]: ...
+def dequantize_affine(
+    data: _Bytes,
+    scales: _Bytes,
+    biases: _Bytes,
+    dtype: str,
+    rows: int,
+    cols: int,
+    group_size: int,
+    bits: int,
+) -> _Floats: ...

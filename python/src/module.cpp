@@ -11,9 +11,11 @@ NB_MODULE(_engine, module) {
   nanobind::set_leak_warnings(false);
   python::add_errors(module);
   python::add_devices(module);
+  python::add_eager(module);
   python::add_generation(module);
   python::add_model(module);
   python::add_profiling(module);
+  python::add_quantize(module);
   python::add_rewrite(module);
   python::add_sampling(module);
   python::add_tensors(module);

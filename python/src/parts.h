@@ -6,9 +6,11 @@
 namespace bitaxon::python {
 
 void add_devices(nanobind::module_& module);
+void add_eager(nanobind::module_& module);
 void add_generation(nanobind::module_& module);
 void add_model(nanobind::module_& module);
 void add_profiling(nanobind::module_& module);
+void add_quantize(nanobind::module_& module);
 void add_rewrite(nanobind::module_& module);
 void add_sampling(nanobind::module_& module);
 void add_tensors(nanobind::module_& module);
