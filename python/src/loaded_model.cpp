@@ -115,13 +115,22 @@ State& LoadedModel::state_of(Sequence& sequence, std::span<Sequence* const> kept
     if (oldest == with_slot_.rend())
       throw Error(ErrorKind::invalid_argument,
                   "model: expected fewer sequences in one step than the model has slots");
-    (*oldest)->parked = (*oldest)->state->snapshot();
-    (*oldest)->state.reset();
-    with_slot_.erase(std::next(oldest).base());
+    park(**oldest);
   }
   if (sequence.parked.position > 0) state->restore(sequence.parked);
   adopt(sequence, *std::move(state));
   return *sequence.state;
+}
+
+void LoadedModel::park(Sequence& sequence) {
+  sequence.parked = sequence.state->snapshot();
+  sequence.state.reset();
+  with_slot_.remove(&sequence);
+}
+
+void LoadedModel::park_all() {
+  take_turn(nullptr);
+  while (!with_slot_.empty()) park(*with_slot_.front());
 }
 
 void LoadedModel::adopt(Sequence& sequence, State state) {

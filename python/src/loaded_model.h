@@ -67,6 +67,8 @@ class LoadedModel {
   /// Gives a sequence its state. Takes the slots of sequences that were not used for the longest
   /// time, whose states go to host memory. Sequences in `kept` keep their slots.
   State& state_of(Sequence& sequence, std::span<Sequence* const> kept);
+  /// Moves the states of all sequences to host memory, so that a job can use states of its own.
+  void park_all();
   bool has_free_slot() const { return std::ssize(with_slot_) < n_slots_; }
   /// Gives a sequence a state that was made elsewhere, in a slot that was free.
   void adopt(Sequence& sequence, State state);
@@ -79,6 +81,8 @@ class LoadedModel {
   int n_slots() const { return n_slots_; }
 
  private:
+  void park(Sequence& sequence);
+
   Session session_;
   std::string config_;
   int n_slots_ = 1;

@@ -12,6 +12,7 @@ NB_MODULE(_engine, module) {
   python::add_errors(module);
   python::add_devices(module);
   python::add_eager(module);
+  python::add_evaluation(module);
   python::add_generation(module);
   python::add_model(module);
   python::add_profiling(module);

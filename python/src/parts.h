@@ -7,6 +7,7 @@ namespace bitaxon::python {
 
 void add_devices(nanobind::module_& module);
 void add_eager(nanobind::module_& module);
+void add_evaluation(nanobind::module_& module);
 void add_generation(nanobind::module_& module);
 void add_model(nanobind::module_& module);
 void add_profiling(nanobind::module_& module);

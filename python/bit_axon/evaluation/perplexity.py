@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bit_axon._errors import InvalidArgument
 from bit_axon.evaluation._engine_models import engine_model
 from bit_axon.evaluation._scores import token_losses
+from bit_axon.evaluation._sums import perplexity_of
 
 __all__ = ["compute_perplexity", "evaluate_ppl"]
 
@@ -96,15 +95,7 @@ def _evaluate(model: Any, ids: Any, batch_size: int) -> tuple[float, float]:
         batch = ids[begin : begin + batch_size]
         logits, _ = model(batch[:, :-1])
         losses.append(token_losses(logits, batch[:, 1:]))
-    return _perplexity(np.concatenate(losses))
-
-
-def _perplexity(losses: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The perplexity and its standard error from the losses of tokens, in nats."""
-    try:
-        perplexity = math.exp(float(losses.mean()))
-    except OverflowError:
-        perplexity = math.inf
-    if losses.size < 2:
-        return perplexity, math.nan
-    return perplexity, perplexity * float(losses.std(ddof=1)) / math.sqrt(losses.size)
+    all_losses = np.concatenate(losses)
+    return perplexity_of(
+        all_losses.size, float(all_losses.sum()), float(np.square(all_losses).sum())
+    )
