@@ -8,8 +8,17 @@ from typing import Any
 
 from bit_axon._arrays import as_numpy
 from bit_axon.evaluation._scores import ids_for
+from bit_axon.model import LanguageModel
+
+__all__ = ["forward", "make_ready", "milliseconds", "random_ids"]
 
 _SEED = 1
+
+
+def make_ready(model: Any) -> None:
+    """Loads a model of the engine whose weights are not made yet, so that no measurement has it."""
+    if isinstance(model, LanguageModel):
+        model._ready()
 
 
 def random_ids(model: Any, vocab_size: int, batch_size: int, seq_len: int) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import bit_axon._engine as engine
 from bit_axon._errors import InvalidArgument
+from bit_axon.model import LanguageModel
 from bit_axon.profiling._forward import forward, random_ids
 
 __all__ = ["MemoryProfiler", "format_memory"]
@@ -66,19 +68,26 @@ class MemoryProfiler:
         """The size of a model's weights.
 
         Args:
-            model: a model with ``parameters()``, nested dicts and lists of arrays.
+            model: a model of the engine, or any model with ``parameters()``, which are nested
+                dicts and lists of arrays.
 
         Returns:
             A dict of ``weight_memory_bytes``, ``weight_memory_gb``, ``param_count`` (numbers in all
-            arrays) and ``num_arrays``.
+            arrays) and ``num_arrays``. For a model of the engine, the bytes are those that the
+            device holds, and the numbers are counted as they are stored in files.
         """
-        arrays = list(_leaves(model.parameters()))
-        n_bytes = sum(int(array.nbytes) for array in arrays)
+        if isinstance(model, LanguageModel):
+            n_bytes = int(model.info["weight_bytes"])
+            sizes = [math.prod(model._source.shape(name)) for name in model._source]
+        else:
+            arrays = list(_leaves(model.parameters()))
+            n_bytes = sum(int(array.nbytes) for array in arrays)
+            sizes = [_size_of(array) for array in arrays]
         return {
             "weight_memory_bytes": n_bytes,
             "weight_memory_gb": n_bytes / _GB,
-            "param_count": sum(_size_of(array) for array in arrays),
-            "num_arrays": len(arrays),
+            "param_count": sum(sizes),
+            "num_arrays": len(sizes),
         }
 
     def profile_forward(self, model: Any, seq_len: int, batch_size: int = 1) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bit_axon._errors import InvalidArgument
 from bit_axon.evaluation._scores import ids_for
-from bit_axon.profiling._forward import forward, milliseconds, random_ids
+from bit_axon.profiling._forward import forward, make_ready, milliseconds, random_ids
 
 __all__ = ["SpeedProfiler"]
 
@@ -47,6 +47,7 @@ class SpeedProfiler:
             ``num_iterations``.
         """
         _check_at_least_one(seq_len=seq_len, batch_size=batch_size, num_iterations=num_iterations)
+        make_ready(model)
         ids = random_ids(model, vocab_size, batch_size, seq_len)
         for _ in range(num_warmup):
             forward(model, ids)
@@ -74,6 +75,7 @@ class SpeedProfiler:
             A dict of ``tokens_per_sec``, ``total_latency_ms`` and ``mean_per_token_ms``.
         """
         _check_at_least_one(total_tokens=total_tokens, vocab_size=vocab_size)
+        make_ready(model)
         for _ in range(num_warmup):
             _generate(model, _WARMUP_TOKENS, vocab_size)
         start = time.perf_counter()
