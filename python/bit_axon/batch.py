@@ -25,14 +25,15 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bit_axon._errors import InvalidArgument
+from bit_axon.evaluation._sums import perplexity_of
 
 if TYPE_CHECKING:
-    from bit_axon.inference.generate import GenerateConfig
+    from bit_axon.inference.generate import GenerateConfig, GenerateResult
 
 _SEED_BITS = 63
 
@@ -97,11 +98,14 @@ class _Columns:
                 )
         return values
 
-    def with_columns(self, new: Mapping[str, Sequence[Any]]) -> Any:
-        """The batch with more columns. Raises InvalidArgument if it has one of the names."""
-        for name in new:
+    def refuse(self, names: Iterable[str]) -> None:
+        """Raises InvalidArgument if the batch has one of the columns."""
+        for name in names:
             if name in self.names:
                 raise InvalidArgument(f"batch: it has a column {name!r} already; rename it before")
+
+    def with_columns(self, new: Mapping[str, Sequence[Any]]) -> Any:
+        """The batch with more columns, whose types are those of _TYPES."""
         if self.kind == "pyarrow":
             return self._arrow_table(new)
         arrays = {name: _array(name, values) for name, values in new.items()}
@@ -191,7 +195,11 @@ class _OnRows:
 
 
 def _open(model: Any, tokenizer: Any, options: Mapping[str, Any]) -> _Loaded:
-    raise NotImplementedError
+    from bit_axon.model import load
+    from bit_axon.tokenizer import QwenTokenizerWrapper
+
+    reader = QwenTokenizerWrapper(model if tokenizer is None else tokenizer)  # quick, so first
+    return _Loaded(load(model, **options), reader)
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,7 @@ class Generate(_OnRows):
     """Generates a text for each row.
 
     Args:
-        model: a model folder or a hub id, as load_model() takes it.
+        model: a model folder or a hub id, as bit_axon.load() takes it.
         prompt_column: the column with the prompts.
         id_column: the column with the ids that seeds come from (see row_seed()). None takes the
             prompt as the id, so equal prompts get equal answers.
@@ -207,7 +215,7 @@ class Generate(_OnRows):
             gets ``row_seed(id, seed)``.
         chat: whether a prompt is a user's message, which the model's chat template wraps.
         tokenizer: a tokenizer file or folder; None for the model's own.
-        load_options: keyword arguments of load_model(), such as ``{"device": "cpu"}``.
+        load_options: keyword arguments of bit_axon.load(), such as ``{"device": "cpu"}``.
 
     New columns:
         generated_text (text), finish_reason (``"stop"`` or ``"length"``), n_prompt_tokens and
@@ -223,9 +231,12 @@ class Generate(_OnRows):
     config: GenerateConfig | None = None
     chat: bool = False
 
+    _NEW: ClassVar = ("generated_text", "finish_reason", "n_prompt_tokens", "n_generated_tokens")
+
     def __call__(self, batch: Any) -> Any:
         """The batch with the new columns."""
         columns = _Columns(batch)
+        columns.refuse(self._NEW)
         prompts = columns.texts(self.prompt_column)
         ids = prompts if self.id_column is None else columns.values(self.id_column)
         base = self.config.seed or 0 if self.config is not None else 0
@@ -240,20 +251,19 @@ class Generate(_OnRows):
             }
         )
 
-    def _generate(self, prompts: list[str], seeds: list[int]) -> list[Any]:
-        from bit_axon.inference.generate import GenerateConfig
+    def _generate(self, prompts: list[str], seeds: list[int]) -> list[GenerateResult]:
+        from bit_axon.inference.generate import GenerateConfig, batch_generate
 
-        config = self.config or GenerateConfig()
-        configs = [replace(config, seed=seed) for seed in seeds]
         loaded = self._load()
         with loaded.lock:
-            return _generate_all(loaded, prompts, configs, self.chat)
-
-
-def _generate_all(
-    loaded: _Loaded, prompts: list[str], configs: list[GenerateConfig], chat: bool
-) -> list[Any]:
-    raise NotImplementedError
+            return batch_generate(
+                loaded.model,
+                loaded.tokenizer,
+                prompts,
+                self.config or GenerateConfig(),
+                chat=self.chat,
+                seeds=seeds,
+            )
 
 
 @dataclass(frozen=True)
@@ -261,12 +271,12 @@ class Perplexity(_OnRows):
     """Measures how well the model predicts the text of each row.
 
     Args:
-        model: a model folder or a hub id, as load_model() takes it.
+        model: a model folder or a hub id, as bit_axon.load() takes it.
         text_column: the column with the texts.
         seq_length: a longer text is cut into windows of this many tokens, each of which begins
             without the one before.
         tokenizer: a tokenizer file or folder; None for the model's own.
-        load_options: keyword arguments of load_model(), such as ``{"device": "cpu"}``.
+        load_options: keyword arguments of bit_axon.load(), such as ``{"device": "cpu"}``.
 
     New columns:
         n_tokens (int64, predicted tokens), nll_sum and nll_squares (float64: the sums of the
@@ -281,6 +291,8 @@ class Perplexity(_OnRows):
     text_column: str = "text"
     seq_length: int = 2048
 
+    _NEW: ClassVar = ("n_tokens", "nll_sum", "nll_squares", "perplexity")
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seq_length < 1:
@@ -289,6 +301,7 @@ class Perplexity(_OnRows):
     def __call__(self, batch: Any) -> Any:
         """The batch with the new columns."""
         columns = _Columns(batch)
+        columns.refuse(self._NEW)
         texts = columns.texts(self.text_column)
         sums = self._sums(texts) if texts else []
         return columns.with_columns(
@@ -296,18 +309,17 @@ class Perplexity(_OnRows):
                 "n_tokens": [n for n, _, _ in sums],
                 "nll_sum": [nll for _, nll, _ in sums],
                 "nll_squares": [squares for _, _, squares in sums],
-                "perplexity": [_exp(nll / n) if n else math.nan for n, nll, _ in sums],
+                "perplexity": [perplexity_of(*numbers)[0] for numbers in sums],
             }
         )
 
     def _sums(self, texts: list[str]) -> list[tuple[int, float, float]]:
+        from bit_axon.evaluation._engine_models import EngineModel
+
         loaded = self._load()
         with loaded.lock:
-            return [_nll_sums(loaded, text, self.seq_length) for text in texts]
-
-
-def _nll_sums(loaded: _Loaded, text: str, seq_length: int) -> tuple[int, float, float]:
-    raise NotImplementedError
+            own = EngineModel(loaded.model)
+            return [own.text_sums(loaded.tokenizer, text, self.seq_length) for text in texts]
 
 
 def corpus_perplexity(rows: Any) -> tuple[float, float]:
@@ -327,20 +339,7 @@ def corpus_perplexity(rows: Any) -> tuple[float, float]:
     else:
         listed: list[Mapping[str, float]] = list(rows)
         n, nll, squares = (math.fsum(row[name] for row in listed) for name in names)
-    if n == 0:
-        return math.nan, math.nan
-    perplexity = _exp(nll / n)
-    if n < 2:
-        return perplexity, math.nan
-    variance = max(0.0, squares / n - (nll / n) ** 2) * n / (n - 1)
-    return perplexity, perplexity * math.sqrt(variance / n)
-
-
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
+    return perplexity_of(n, nll, squares)
 
 
 __all__ = ["Generate", "Perplexity", "corpus_perplexity", "row_seed"]
