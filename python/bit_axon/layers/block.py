@@ -30,9 +30,12 @@ def _norm(config: BitAxonConfig) -> RMSNorm:
 
 
 def _experts(config: BitAxonConfig) -> SharedExpertMoE:
-    return SharedExpertMoE(
+    moe = SharedExpertMoE(
         config.hidden_dim, config.moe_intermediate_dim, config.moe_num_experts, config.moe_top_k
     )
+    if not config.moe_shared_expert:
+        del moe.shared_expert, moe.shared_expert_gate
+    return moe
 
 
 class AxonSSMBlock(Module):

@@ -134,6 +134,18 @@ class QuantizedLinear(EngineModule):
         made._take(linear)
         return made
 
+    @classmethod
+    def of_form(
+        cls, input_dims: int, output_dims: int, group_size: int, bits: int
+    ) -> QuantizedLinear:
+        """A matrix of zeros without a bias, whose arrays are to be set."""
+        made = cls.__new__(cls)
+        Module.__init__(made)
+        made._declare(input_dims, output_dims, group_size, bits)
+        for name in ("weight", "scales", "biases"):
+            zeros_of(made, name)
+        return made
+
     def _declare(self, input_dims: int, output_dims: int, group_size: int, bits: int) -> None:
         self.input_dims, self.output_dims = input_dims, output_dims
         self.group_size, self.bits = group_size, bits
@@ -169,6 +181,13 @@ class QuantizedLinear(EngineModule):
     def _make_layer(self, on: _engine.EagerDevice, kind: object) -> _engine.RowLayer:
         bias = self._vector(on, "bias") if "bias" in self else None
         return _engine.linear_layer(on, self.packed(on), bias)
+
+
+def zeros_of(module: Module, name: str) -> None:
+    """Lets a parameter begin with zeros."""
+    parameter: Parameter = module._items[name]
+    dtype = np.uint32 if parameter.kind == "codes" else np.float32
+    parameter.lazy(lambda: np.zeros(parameter.shape, dtype))
 
 
 def pack_codes(

@@ -14,7 +14,7 @@ from bit_axon._errors import InvalidArgument
 from bit_axon._module import Module, Parameter
 from bit_axon.layers._device import as_rows, check_positive, constant, uniform
 from bit_axon.layers._results import result_of
-from bit_axon.layers.linear import EngineModule, Linear, matrix_of, pack_codes, run_rows
+from bit_axon.layers.linear import EngineModule, Linear, matrix_of, pack_codes, run_rows, zeros_of
 
 __all__ = [
     "MLP",
@@ -156,16 +156,34 @@ class QuantizedSwitchLinear(_Experts):
         made._take(switch_linear, group_size, bits)
         return made
 
+    @classmethod
+    def of_form(
+        cls, input_dims: int, output_dims: int, num_experts: int, group_size: int, bits: int
+    ) -> QuantizedSwitchLinear:
+        """Matrices of zeros without a bias, whose arrays are to be set."""
+        made = cls.__new__(cls)
+        Module.__init__(made)
+        made._declare(input_dims, output_dims, num_experts, group_size, bits)
+        for name in ("weight", "scales", "biases_quant"):
+            zeros_of(made, name)
+        return made
+
+    def _declare(
+        self, input_dims: int, output_dims: int, num_experts: int, group_size: int, bits: int
+    ) -> None:
+        self.input_dims, self.output_dims = input_dims, output_dims
+        self.num_experts, self.group_size, self.bits = num_experts, group_size, bits
+        rows = (num_experts, output_dims)
+        self.weight = Parameter((*rows, input_dims * bits // 32), kind="codes")
+        self.scales = Parameter((*rows, input_dims // group_size))
+        self.biases_quant = Parameter((*rows, input_dims // group_size))
+        self.bias = Parameter(rows)
+
     def _take(self, dense: SwitchLinear, group_size: int, bits: int) -> None:
         from bit_axon.quantization.nf4 import quantize_nf4
 
         codes, scales, biases = quantize_nf4(dense.weight, group_size, bits)
-        self.input_dims, self.output_dims = dense.input_dims, dense.output_dims
-        self.num_experts, self.group_size, self.bits = dense.num_experts, group_size, bits
-        self.weight = Parameter(tuple(codes.shape), kind="codes")
-        self.scales = Parameter(tuple(scales.shape))
-        self.biases_quant = Parameter(tuple(biases.shape))
-        self.bias = Parameter((dense.num_experts, dense.output_dims))
+        self._declare(dense.input_dims, dense.output_dims, dense.num_experts, group_size, bits)
         self.weight, self.scales, self.biases_quant = codes, scales, biases
         if "bias" in dense:
             self.bias = dense.bias
@@ -282,7 +300,7 @@ class SharedExpertMoE(EngineModule):
         gate: Linear, dim to num_experts: the router.
         switch_mlp: SwitchGLU: the experts.
         shared_expert_gate: Linear, dim to 1. Its sigmoid multiplies the shared expert.
-        shared_expert: MLP.
+        shared_expert: MLP. A layer without a shared expert is made by deleting both.
     """
 
     gate: Any
@@ -311,9 +329,10 @@ class SharedExpertMoE(EngineModule):
     def __call__(self, x: Array) -> Array:
         """x [..., dim] to the same shape, float32."""
         values = as_rows(x, self.gate.input_dims, "SharedExpertMoE input")
-        fused = not _has_bias(self.shared_expert)
+        shared = "shared_expert" in self
+        fused = shared and not _has_bias(self.shared_expert)
         y = run_rows(self._layer((self.top_k, fused)), values, shape=values.shape)
-        if not fused:
+        if shared and not fused:
             y = y + _sigmoid(self.shared_expert_gate(values)) * self.shared_expert(values)
         return self._result(y, x)
 
