@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "bitaxon/error.h"
-#include "op_tests/step_session.h"
+#include "eager_tests/recorded_layers.h"
 #include "support/backends.h"
 #include "support/tensors.h"
 
@@ -14,12 +14,6 @@ namespace bitaxon::test {
 namespace {
 
 constexpr double kBound = 1e-5;  // bound on the relative L2 error, see tests/golden/README.md
-
-std::shared_ptr<EagerDevice> cpu_device() {
-  static const auto device =
-      std::make_shared<EagerDevice>(open_device("cpu", {.n_threads = 1}).backend);
-  return device;
-}
 
 std::vector<float> run(RowLayer& layer, std::int64_t n_rows, std::span<const float> x) {
   const std::span<const std::byte> inputs[] = {std::as_bytes(x)};
