@@ -34,10 +34,12 @@ void Decoder::submit() {
   const bool samples = n_submitted_ < limits_.max_tokens;
   for (SegmentInput& sequence : sequences_)
     sequence.output = samples ? StepOutput::token : StepOutput::none;
+  for (std::size_t i = 0; i < resume_.size(); ++i) sequences_[i].ids = {&resume_[i], 1};
   in_flight_.push_back(model_.submit(sequences_));
   if (samples && n_submitted_ > 0) counts_ = model_.last_step();
-  if (n_submitted_++ == 0)
+  if (n_submitted_++ == 0 || !resume_.empty())
     for (SegmentInput& sequence : sequences_) sequence.ids = {};
+  resume_.clear();
 }
 
 void Decoder::submit_ahead() {
@@ -56,7 +58,8 @@ std::span<const std::int32_t> Decoder::next() {
   submit_ahead();
   const StepResult step = model_.wait(in_flight_.front());
   in_flight_.pop_front();
-  return step.tokens;
+  returned_.assign(step.tokens.begin(), step.tokens.end());
+  return returned_;
 }
 
 void Decoder::settle() {
@@ -70,6 +73,17 @@ void Decoder::hold() {
     const StepResult step = model_.wait(in_flight_[held_.size()]);
     held_.emplace_back(step.tokens.begin(), step.tokens.end());
   }
+}
+
+void Decoder::pause() {
+  hold();
+  const std::size_t n_taken_back = held_.empty() ? 0 : held_.size() - 1;
+  for (const SegmentInput& sequence : sequences_)
+    sequence.state->rewind(static_cast<int>(n_taken_back));
+  n_submitted_ -= static_cast<std::int64_t>(n_taken_back);
+  in_flight_.resize(in_flight_.size() - n_taken_back);
+  held_.resize(in_flight_.size());
+  resume_ = held_.empty() ? returned_ : held_.front();
 }
 
 void Decoder::finish() {

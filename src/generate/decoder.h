@@ -48,6 +48,10 @@ class Decoder {
   /// Waits for every submitted step and keeps their tokens for next(). Other code may then submit
   /// steps to the model.
   void hold();
+  /// Takes back the steps in flight so that the states need no sampled token to continue: other code
+  /// may then replace each state by a copy, and next() goes on with the copies. Call this after
+  /// step 0.
+  void pause();
   /// Waits for every submitted step. Their tokens are lost.
   void finish();
 
@@ -68,7 +72,8 @@ class Decoder {
   std::deque<Ticket> in_flight_;  ///< submitted steps that next() has not returned, oldest first
   /// The tokens of the oldest steps in flight, which hold() has waited for.
   std::deque<std::vector<std::int32_t>> held_;
-  std::vector<std::int32_t> returned_;  ///< held tokens that next() has returned last
+  std::vector<std::int32_t> returned_;  ///< the tokens that next() has returned last
+  std::vector<std::int32_t> resume_;    ///< after pause(): the ids that the next step feeds
   StepCounts counts_;
 };
 

@@ -35,6 +35,8 @@ class Generation {
   void watch(const std::atomic<bool>* interrupted) { options_.interrupted = interrupted; }
   /// Waits for the steps in flight, so that other code may submit steps to the model.
   void hold() { decoder_->hold(); }
+  /// Lets other code replace the state by a copy, as Decoder::pause() says.
+  void pause() { decoder_->pause(); }
   /// What was generated so far.
   const GenerateResult& so_far() const { return result_; }
 

@@ -58,6 +58,33 @@ TEST(Generation, TwoTakeTurnsOnOneModel) {
   }
 }
 
+TEST(Generation, GoesOnWithACopyOfItsState) {
+  for (const int run_ahead : {0, 1, 3}) {
+    OpenModel open = open_bundled(run_ahead);
+    const GenerateResult alone = whole(open.model, kFirst, seeded(12));
+    for (int pause_after = 0; pause_after < 12; ++pause_after) {
+      State state = open.model.new_state();
+      Generation generation(open.model, state, nullptr, seeded(12));
+      bool goes_on = generation.begin(kFirst);
+      for (int n = 0; goes_on; ++n) {
+        if (n == pause_after || n == 9) {
+          generation.pause();
+          const StateSnapshot copy = state.snapshot();
+          state.reset();
+          state.restore(copy);
+        }
+        goes_on = generation.advance();
+      }
+      EXPECT_EQ(generation.finish().token_ids, alone.token_ids) << run_ahead << pause_after;
+      std::vector<std::int32_t> fed = kFirst;
+      fed.insert(fed.end(), alone.token_ids.begin(), alone.token_ids.end());
+      State expected = open.model.new_state();
+      open.model.feed(expected, fed, StepOutput::none);
+      EXPECT_EQ(state.snapshot(), expected.snapshot());
+    }
+  }
+}
+
 TEST(Generation, MayBeEndedAfterAnyToken) {
   OpenModel open = open_bundled(2);
   const std::vector<std::int32_t> all = whole(open.model, kFirst, seeded(8)).token_ids;
