@@ -93,10 +93,11 @@ class ModelCache(list[Any]):
         return None if self.states is None else len(self.states)
 
     def sequences(self, batch_size: int) -> engine.Sequences:
-        """The states, which are made at the first call."""
-        if self.states is None:
-            self.states = engine.Sequences(self._model, batch_size)
-        return self.states
+        """The states, which are made at the first call. Empty states fit every batch."""
+        states = self.states
+        if states is None or (states.position == 0 and len(states) != batch_size):
+            states = self.states = engine.Sequences(self._model, batch_size)
+        return states
 
     def returns_arrays_of(self, library: str) -> None:
         """Sets the library of the arrays `k` and `v`."""

@@ -22,6 +22,7 @@
 #include "formats/weight_format.h"
 #include "loaded_model.h"
 #include "parts.h"
+#include "waiting.h"
 #include "platform/job_queue.h"
 
 namespace nb = nanobind;

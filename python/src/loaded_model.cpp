@@ -1,41 +1,22 @@
 #include "loaded_model.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "bitaxon/error.h"
 #include "sequences.h"
 #include "stream.h"
 #include "tokenizer_handle.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 
 namespace bitaxon::python {
 namespace {
 
-/// How often a waiting thread looks for signals.
-constexpr std::chrono::milliseconds kLook(20);
-
 std::mutex all_mutex;
 std::vector<LoadedModel*> all_models;
 
 }  // namespace
-
-void wait_for(Job& job, const std::function<void()>& interrupted) {
-  for (;;) {
-    bool done = false;
-    {
-      const nb::gil_scoped_release release;
-      done = job.wait_for(kLook);
-    }
-    if (done) return job.rethrow();
-    if (PyErr_CheckSignals() == 0) continue;
-    nb::python_error raised;
-    job.cancel();
-    if (interrupted) interrupted();
-    throw raised;
-  }
-}
 
 LoadedModel::LoadedModel(Session session, std::string config, int n_slots)
     : session_(std::move(session)),
@@ -123,6 +104,7 @@ State& LoadedModel::state_of(Sequence& sequence, std::span<Sequence* const> kept
 }
 
 void LoadedModel::park(Sequence& sequence) {
+  if (sequence.before_parking) sequence.before_parking();
   sequence.parked = sequence.state->snapshot();
   sequence.state.reset();
   with_slot_.remove(&sequence);
@@ -147,8 +129,8 @@ void LoadedModel::take_turn(Stream* next) {
 void LoadedModel::forget(Sequence& sequence) { with_slot_.remove(&sequence); }
 
 JobQueue& loader() {
-  static auto* queue = new JobQueue;
-  return *queue;
+  static PerProcess<JobQueue> queue;
+  return queue.get();
 }
 
 void drain_all() {
@@ -157,6 +139,7 @@ void drain_all() {
     const std::lock_guard lock(all_mutex);
     models = all_models;
   }
+  end_waiting();
   const nb::gil_scoped_release release;
   for (LoadedModel* model : models) model->drain();
   loader().cancel_all();

@@ -25,11 +25,6 @@ class Sequence;
 class Stream;
 struct TokenizerHandle;
 
-/// Waits until a job is done, without the lock of the interpreter. If a signal handler of Python
-/// raises an exception (KeyboardInterrupt), cancels the job, calls `interrupted` and throws the
-/// exception at once: the job ends in the background.
-void wait_for(Job& job, const std::function<void()>& interrupted = {});
-
 /// All work on a model runs as jobs of its queue, one after the other. So every call may come from
 /// any thread of Python, and a call after an interrupted one waits until that one has ended.
 class LoadedModel {

@@ -15,6 +15,7 @@
 #include "options.h"
 #include "parts.h"
 #include "sequences.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -22,7 +23,7 @@ using namespace nb::literals;
 namespace bitaxon::python {
 namespace {
 
-using Progress = std::function<void(double)>;
+using Report = std::function<void(double)>;
 
 /// How Python wants a model to be loaded.
 struct LoadRequest {
@@ -35,7 +36,7 @@ struct LoadRequest {
   std::string quantize;  ///< "mlx", "nf4" or empty
   int bits = 4;
   std::int64_t group_size = 64;
-  Progress progress;
+  Report progress;
 };
 
 std::optional<Precision> precision_of(const std::string& name) {
@@ -47,7 +48,7 @@ std::optional<Precision> precision_of(const std::string& name) {
 }
 
 /// Calls a function of Python from the thread that loads.
-std::function<void(std::uint64_t, std::uint64_t)> reporter(const Progress& progress,
+std::function<void(std::uint64_t, std::uint64_t)> reporter(const Report& progress,
                                                            const std::atomic<bool>& cancelled) {
   return [&progress, &cancelled](std::uint64_t done, std::uint64_t total) {
     if (cancelled) throw Error(ErrorKind::internal, "the call was interrupted");

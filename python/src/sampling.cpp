@@ -14,6 +14,7 @@
 #include "model/sampler_words.h"
 #include "options.h"
 #include "parts.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -52,8 +53,8 @@ class Samplers {
 };
 
 Samplers& samplers() {
-  static auto* all = new Samplers;  // never destroyed: its threads may outlive static objects
-  return *all;
+  static PerProcess<Samplers> all;
+  return all.get();
 }
 
 /// One token for each row of logits. `seen` has the ids that the repetition penalty counts, of all

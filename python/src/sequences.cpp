@@ -107,6 +107,7 @@ void Forward::feed(const Group& group, std::size_t first_sequence,
 
 void Forward::run(const std::atomic<bool>& cancelled) {
   model_.take_turn(nullptr);
+  check_no_stream(batch_);
   check();
   logits.resize(batch_.items.size() * n_read_ * vocab_size());
   n_steps_.assign(batch_.items.size(), 0);
@@ -146,6 +147,14 @@ void Forward::undo() {
 
 }  // namespace
 
+void check_no_stream(const Batch& batch) {
+  for (const auto& item : batch.items)
+    if (item->before_parking)
+      throw Error(ErrorKind::invalid_argument,
+                  "cache: expected caches that no stream generates for, got those of a stream that "
+                  "has not ended; close the stream first");
+}
+
 Sequences::Sequences(std::shared_ptr<LoadedModel> model, std::size_t n)
     : model_(std::move(model)), batch_(std::make_shared<Batch>(n)) {}
 
@@ -177,6 +186,7 @@ Sequences Sequences::fork() {
   auto copy = std::make_shared<Batch>(batch_->items.size());
   model_->run([model = model_.get(), from = batch_, copy](const std::atomic<bool>&) {
     model->take_turn(nullptr);
+    check_no_stream(*from);
     for (std::size_t i = 0; i < from->items.size(); ++i) {
       const Sequence& source = *from->items[i];
       if (source.state && model->has_free_slot())
@@ -191,6 +201,7 @@ Sequences Sequences::fork() {
 
 void Sequences::reset() {
   model_->run([batch = batch_](const std::atomic<bool>&) {
+    check_no_stream(*batch);
     for (const auto& item : batch->items) {
       if (item->state) item->state->reset();
       item->parked = {};
@@ -203,6 +214,7 @@ std::vector<StateSnapshot> Sequences::snapshots() {
   const auto out = std::make_shared<std::vector<StateSnapshot>>();
   model_->run([model = model_.get(), batch = batch_, out](const std::atomic<bool>&) {
     model->take_turn(nullptr);
+    check_no_stream(*batch);
     for (const auto& item : batch->items)
       out->push_back(item->state ? item->state->snapshot() : item->parked);
   });
@@ -212,6 +224,7 @@ std::vector<StateSnapshot> Sequences::snapshots() {
 void Sequences::save(std::size_t index, const std::filesystem::path& path) {
   model_->run([model = model_.get(), batch = batch_, index, path](const std::atomic<bool>&) {
     model->take_turn(nullptr);
+    check_no_stream(*batch);
     Sequence* one = batch->items.at(index).get();
     model->state_of(*one, {&one, 1}).save(path);
   });
@@ -220,6 +233,7 @@ void Sequences::save(std::size_t index, const std::filesystem::path& path) {
 void Sequences::load(std::size_t index, const std::filesystem::path& path) {
   model_->run([model = model_.get(), batch = batch_, index, path](const std::atomic<bool>&) {
     model->take_turn(nullptr);
+    check_no_stream(*batch);
     Sequence* one = batch->items.at(index).get();
     State& state = model->state_of(*one, {&one, 1});
     state.load(path);

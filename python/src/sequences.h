@@ -19,6 +19,7 @@ class Sequence {
   Sequence& operator=(const Sequence&) = delete;
 
   std::optional<State> state;
+  std::function<void()> before_parking;  ///< set while a stream generates for this sequence
   StateSnapshot parked;  ///< at position 0 for an empty state; used while there is no slot
 };
 
@@ -30,6 +31,10 @@ struct Batch {
   std::vector<std::unique_ptr<Sequence>> items;
   std::int64_t position = 0;
 };
+
+/// Throws Error(invalid_argument) if a stream generates for a sequence. Then no other call may use
+/// its state.
+void check_no_stream(const Batch& batch);
 
 /// What Python holds: a batch and its model.
 class Sequences {

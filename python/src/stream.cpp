@@ -33,20 +33,25 @@ struct Stream::Work {
     Sequence* one = batch->items.front().get();
     return model->state_of(*one, {&one, 1});
   }
-  void finish() {
-    result = generation->finish();
+  /// The state holds what was generated, and other calls may use it.
+  void end() {
     generation.reset();
-    batch->position = batch->items.front()->state->position();
+    batch->items.front()->before_parking = nullptr;
+    batch->position = state().position();
     model->forget(stream);
+  }
+  void finish() {
+    state();
+    result = generation->finish();
+    end();
   }
   void advance() {
     model->take_turn(stream);
+    state();
     try {
       if (!generation->advance()) finish();
     } catch (...) {
-      generation.reset();
-      model->forget(stream);
-      batch->position = batch->items.front()->state->position();
+      end();
       throw;
     }
   }
@@ -77,6 +82,7 @@ void Stream::begin(std::vector<std::int32_t> prompt) {
   const auto backup = std::make_shared<std::optional<StateSnapshot>>();
   model_->run(
       [work = work_, prompt = std::move(prompt), backup](const std::atomic<bool>& cancelled) {
+        check_no_stream(*work->batch);
         work->model->take_turn(work->stream);
         if (work->tokenizer) work->vocabulary = work->model->vocabulary(*work->tokenizer);
         State& state = work->state();
@@ -86,6 +92,9 @@ void Stream::begin(std::vector<std::int32_t> prompt) {
         work->generation.emplace(work->model->model(), state,
                                  work->vocabulary ? &*work->vocabulary : nullptr, options);
         work->generation->watch(&cancelled);
+        work->batch->items.front()->before_parking = [work = work.get()] {
+          work->generation->pause();
+        };
         try {
           if (!work->generation->begin(prompt)) {
             work->finish();
@@ -93,14 +102,15 @@ void Stream::begin(std::vector<std::int32_t> prompt) {
             work->generation->watch(nullptr);
           }
         } catch (...) {
-          work->generation.reset();
-          work->model->forget(work->stream);
+          work->end();
           throw;
         }
       },
       [work = work_, backup] {
         work->generation.reset();
         work->result.reset();
+        work->batch->items.front()->before_parking = nullptr;
+        work->model->forget(work->stream);
         State& state = work->state();
         if (*backup) {
           state.restore(**backup);

@@ -1,22 +1,54 @@
-// Long calls from Python: they run on a thread of their own, without the interpreter's lock.
+// Long calls from Python: they run on another thread, and the caller waits without the lock of the
+// interpreter.
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 
 #include "platform/job_queue.h"
 
 namespace bitaxon::python {
 
-/// Runs `work` on a new thread and waits until it has ended, with the interpreter's lock held on
-/// entry and released meanwhile. `each_time` is called with the lock, several times a second and
-/// once at the end. If it throws, or a signal handler of Python raises (Ctrl-C), the work is
-/// cancelled, and the exception goes on when the work has ended. Throws what the work has thrown.
-/// This is for work that soon ends when it is cancelled.
+/// Waits until a job is done, with the lock of the interpreter held on entry and released meanwhile.
+/// `each_time` is called with the lock, several times a second. If it throws, or a signal handler of
+/// Python raises an exception (KeyboardInterrupt), cancels the job, calls `interrupted` and throws
+/// the exception at once: the job ends in the background. Throws what the job has thrown.
+void wait_for(Job& job, const std::function<void()>& interrupted = {},
+              const std::function<void()>& each_time = {});
+
+/// Runs `work` on a new thread and waits as wait_for() does, but until the work has ended, also after
+/// an exception. This is for work that soon ends when it is cancelled. `each_time` is also called
+/// once at the end.
 void run_to_its_end(Job::Work work, const std::function<void()>& each_time = {});
+
+/// For the end of the interpreter. Threads that wait stay where they are until the process ends,
+/// because they must not take the lock of an interpreter that is being freed. The calling thread may
+/// go on to wait for jobs.
+void end_waiting();
+
+/// A value of this process. A child made by fork gets a new one, because the threads of its parent
+/// are not there. Values are never destroyed: their threads may outlive static objects.
+template <class T>
+class PerProcess {
+ public:
+  T& get() {
+    const std::lock_guard lock(mutex_);
+    if (value_ == nullptr || process_ != ::getpid()) value_ = new T;
+    process_ = ::getpid();
+    return *value_;
+  }
+
+ private:
+  std::mutex mutex_;
+  T* value_ = nullptr;
+  pid_t process_ = 0;
+};
 
 /// How far a job is. The job sets the numbers, and the thread that waits tells them to Python.
 class Progress {
