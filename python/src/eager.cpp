@@ -36,7 +36,9 @@ using FloatsOut = nb::ndarray<nb::numpy, float>;
 std::span<const std::byte> optional_bytes(const std::optional<Bytes>& array) {
   return array ? bytes_of(*array) : std::span<const std::byte>();
 }
+/// The job of a call may live longer than the arrays of the call, so it has copies.
 std::vector<float> copy_of(const Floats& array) {
+  const nb::gil_scoped_release release;
   return {array.data(), array.data() + array.size()};
 }
 FloatsOut to_numpy(std::vector<float> values) {
@@ -177,9 +179,12 @@ PackedWeight pack(const std::shared_ptr<Device>& device, const std::string& name
 
 FloatsOut run_rows(Rows& layer, std::int64_t n_rows, const std::vector<Bytes>& inputs) {
   std::vector<std::vector<std::byte>> copies;
-  for (const Bytes& input : inputs) {
-    const auto bytes = bytes_of(input);
-    copies.emplace_back(bytes.begin(), bytes.end());
+  {
+    const nb::gil_scoped_release release;
+    for (const Bytes& input : inputs) {
+      const auto bytes = bytes_of(input);
+      copies.emplace_back(bytes.begin(), bytes.end());
+    }
   }
   return to_numpy(layer.device->run([object = layer.object, n_rows, copies = std::move(copies)] {
     const std::vector<std::span<const std::byte>> spans(copies.begin(), copies.end());
@@ -230,7 +235,12 @@ void add_row_layers(nb::module_& module) {
       },
       nb::arg("device"), nb::arg("weight"), nb::arg("bias").none());
   module.def("norm_layer", [](const Owner& device, const PackedWeight& weight, float eps) {
-    return Rows(device, norm_layer(device->eager(), weight.object, eps));
+    std::shared_ptr<RowLayer> made;
+    {
+      const nb::gil_scoped_release release;  // this layer packs a weight of its own
+      made = norm_layer(device->eager(), weight.object, eps);
+    }
+    return Rows(device, std::move(made));
   });
   module.def("feed_forward_layer", [](const Owner& device, const PackedWeight& gate,
                                       const PackedWeight& up, const PackedWeight& down) {
