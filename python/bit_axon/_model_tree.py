@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from bit_axon._arrays import Array
@@ -12,8 +13,9 @@ from bit_axon.config import BitAxonConfig
 from bit_axon.layers.block import AxonSSMBlock, AxonSSMMoEBlock, AxonSWAMoEBlock
 from bit_axon.layers.linear import Embedding, Linear, QuantizedLinear
 from bit_axon.layers.moe import QuantizedSwitchLinear, SwitchLinear
+from bit_axon.quantization.nf4 import quantize_nf4
 
-__all__ = ["ModelTree", "layer_type"]
+__all__ = ["ModelTree", "layer_type", "quantize_when_read"]
 
 _BLOCKS = {"ssm": AxonSSMBlock, "swa_moe": AxonSWAMoEBlock, "ssm_moe": AxonSSMMoEBlock}
 
@@ -93,3 +95,37 @@ def _stored_form(child: Linear | SwitchLinear, path: str, source: WeightSource) 
     return QuantizedSwitchLinear.of_form(
         columns, child.output_dims, child.num_experts, group_size, bits
     )
+
+
+def quantize_when_read(
+    module: Module, source: WeightSource, group_size: int, bits: int, prefix: str = ""
+) -> None:
+    """Replaces the modules whose matrices the engine has quantized while it loaded them. Their
+    arrays are quantized when they are read, with the same result."""
+    for name, child in module.children().items():
+        path = f"{prefix}{name}"
+        if not isinstance(child, (Linear, SwitchLinear)):
+            quantize_when_read(child, source, group_size, bits, f"{path}.")
+        elif child.input_dims % group_size == 0:
+            made: QuantizedLinear | QuantizedSwitchLinear
+            if isinstance(child, Linear):
+                made = QuantizedLinear.of_form(
+                    child.input_dims, child.output_dims, group_size, bits
+                )
+            else:
+                made = QuantizedSwitchLinear.of_form(
+                    child.input_dims, child.output_dims, child.num_experts, group_size, bits
+                )
+            _make_codes_of(made, source, path)
+            setattr(module, name, made)
+
+
+def _make_codes_of(made: Any, source: WeightSource, path: str) -> None:
+    @functools.cache
+    def parts() -> tuple[Array, Array, Array]:
+        stored = "embed_tokens" if path == "lm_head" and "lm_head.weight" not in source else path
+        return quantize_nf4(source[f"{stored}.weight"], made.group_size, made.bits)
+
+    names = [name for name in made._items if name != "bias"]
+    for index, name in enumerate(names):
+        made._items[name].lazy(lambda index=index: parts()[index])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bit_axon._arrays import Array, as_numpy
 from bit_axon._errors import InvalidArgument
 from bit_axon._parameter import Parameter, latest_version, next_version
-from bit_axon._weights import WeightSource, write_safetensors
+from bit_axon._weights import StoredTensor, WeightSource, write_safetensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -231,9 +231,8 @@ class Module:
 
     def save_weights(self, file: str | os.PathLike[str]) -> None:
         """Writes all parameters to a safetensors file. The file appears when it is complete."""
-        write_safetensors(
-            file, [(path, as_numpy(item.get())) for path, item in self.named_parameters()]
-        )
+        arrays = ((path, as_numpy(item.get())) for path, item in self.named_parameters())
+        write_safetensors(file, {path: StoredTensor.of(array) for path, array in arrays})
 
     def _place_of(self, path: str) -> tuple[Module, str] | None:
         *parents, name = path.split(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 import bit_axon._engine as engine
 
-__all__ = ["WeightSource", "nested", "write_safetensors"]
+__all__ = ["StoredTensor", "TemporaryModel", "WeightSource", "nested", "write_safetensors"]
 
 _TYPES: dict[str, str] = {
     "F64": "<f8",
@@ -40,6 +41,27 @@ def _to_array(raw: npt.NDArray[np.uint8], dtype: str, shape: list[int]) -> npt.N
     if dtype not in _TYPES:
         return raw  # types of less than a byte, and 8-bit floats
     return raw.view(_TYPES[dtype]).reshape(shape)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as a file stores it.
+
+    Attributes:
+        dtype: The type in the spelling of safetensors, such as "BF16".
+        shape: The shape.
+        raw: The bytes, uint8 [n].
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    raw: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> StoredTensor:
+        """An array as it is stored."""
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        return cls(_NAMES[little.dtype], array.shape, little.reshape(-1).view(np.uint8))
 
 
 class WeightSource(Mapping[str, npt.NDArray[Any]]):
@@ -79,6 +101,11 @@ class WeightSource(Mapping[str, npt.NDArray[Any]]):
         """The shape of a tensor, without reading it."""
         return tuple(self._tensors.form(name)[1])
 
+    def stored(self, name: str) -> StoredTensor:
+        """A tensor as it is stored."""
+        dtype, shape = self._tensors.form(name)
+        return StoredTensor(dtype, tuple(shape), self._tensors.read(name))
+
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Names with dots as nested dictionaries: {"a.b": x} becomes {"a": {"b": x}}."""
@@ -94,30 +121,40 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_safetensors(
     path: str | os.PathLike[str],
-    tensors: Iterable[tuple[str, npt.NDArray[Any]]],
+    tensors: Mapping[str, StoredTensor],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a safetensors file. It gets its name when it is complete."""
-    entries = []
-    for name, array in tensors:
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        raw = little.reshape(-1).view(np.uint8)
-        entries.append((name, _NAMES[little.dtype], list(array.shape), raw))
+    entries = [(name, x.dtype, list(x.shape), x.raw) for name, x in tensors.items()]
     engine.write_safetensors(os.fspath(path), entries, dict(metadata or {}))
 
 
 class TemporaryModel:
-    """A model folder in memory, where the system has such a file system, else on disk."""
+    """A model folder in memory, where the system has room for it there, else on disk."""
 
-    def __init__(self, tensors: Iterable[tuple[str, npt.NDArray[Any]]], config: str) -> None:
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._folder = tempfile.TemporaryDirectory(prefix="bit-axon-", dir=place)
+    def __init__(self, tensors: Iterable[tuple[str, StoredTensor]], config: str) -> None:
+        held = dict(tensors)
+        n_bytes = sum(tensor.raw.nbytes for tensor in held.values())
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="bit-axon-", dir=_memory_folder(n_bytes + 2**20)
+        )
         self.path = Path(self._folder.name)
         (self.path / "config.json").write_text(config, encoding="utf-8")
-        write_safetensors(self.path / "model.safetensors", tensors)
+        write_safetensors(self.path / "model.safetensors", held)
 
     def __enter__(self) -> Path:
         return self.path
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+
+
+def _memory_folder(n_bytes: int) -> str | None:
+    """A folder in memory with room for `n_bytes`, or None."""
+    folder = "/dev/shm"
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return None
+    fits = room.f_bavail * room.f_frsize >= n_bytes
+    return folder if fits and os.access(folder, os.W_OK) else None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 import bit_axon._engine as engine
-from bit_axon._arrays import Array, as_ids, library_of, like
+from bit_axon._arrays import Array, as_ids, as_numpy, library_of, like
 from bit_axon._caches import LayerCache, ModelCache
 from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
-from bit_axon._weights import WeightSource, nested
+from bit_axon._model_tree import ModelTree, layer_type, quantize_when_read
+from bit_axon._weights import StoredTensor, TemporaryModel, WeightSource, nested
 from bit_axon.config import BitAxonConfig
+from bit_axon.layers.linear import Embedding, Linear
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +40,9 @@ class LanguageModel:
 
     _loaded: engine.LoadedModel | None
 
-    def __init__(self, loaded: engine.LoadedModel, source: WeightSource, folder: str) -> None:
+    def __init__(
+        self, loaded: engine.LoadedModel | None, source: WeightSource, folder: str
+    ) -> None:
         self._loaded = loaded
         self._source = source
         self._folder = folder
@@ -301,7 +307,7 @@ def load(
     loaded = engine.load_model(os.fspath(path), text, options)
     described = json.loads(loaded.describe()["config"])
     if loaded.describe()["family"] == "bit_axon":
-        return BitAxonModel._of_files(config_of(described), loaded, source, folder)
+        return BitAxonModel._of_files(config_of(described), loaded, source, folder, options)
     return LanguageModel(loaded, source, folder)
 
 
@@ -320,11 +326,15 @@ def config_of(values: Mapping[str, Any]) -> BitAxonConfig:
     return BitAxonConfig(**{key: value for key, value in values.items() if key in known})
 
 
-class BitAxonModel(LanguageModel):
+class BitAxonModel(ModelTree, LanguageModel):
     """A Bit-Axon model: an embedding, layers, and a head.
 
+    A call runs the whole model on its device. The modules (`embed_tokens`, `layer_0`, ...) have the
+    weights and may be called one by one. Their arrays are read from the files when they are needed.
+    A weight that is set is used from the next call on; caches from before do not fit any more.
+
     Args:
-        config: The shape of the model. Its weights are random. They are made when they are needed.
+        config: The shape of the model. Its weights are random.
         seed: The seed of the weights. None takes another one each time.
         device, precision, context, parallel, threads: As for load(). The precision is exact unless
             another one is named.
@@ -346,36 +356,99 @@ class BitAxonModel(LanguageModel):
     ) -> None:
         if not isinstance(config, BitAxonConfig):
             raise InvalidArgument(f"config: expected a BitAxonConfig, got {type(config).__name__}")
-        self.config = config
-        self._options = load_options(
+        options = load_options(
             device=device, precision=precision, context=context, parallel=parallel, threads=threads
         )
-        self._seed = seed if seed is not None else int.from_bytes(os.urandom(4), "little")
-        source = WeightSource.of_seed(config_text(config), self._seed)
-        super().__init__(None, source, "")  # type: ignore[arg-type]
+        chosen = seed if seed is not None else int.from_bytes(os.urandom(4), "little")
+        source = WeightSource.of_seed(config_text(config), chosen)
+        self._set_up(config, None, source, "", options)
+        self._seed = chosen
+
+    def _set_up(
+        self,
+        config: BitAxonConfig,
+        loaded: engine.LoadedModel | None,
+        source: WeightSource,
+        folder: str,
+        options: dict[str, Any],
+    ) -> None:
+        ModelTree.__init__(self, config, source)
+        LanguageModel.__init__(self, loaded, source, folder)
+        self.config = config
+        self._options = options
+        if options["quantize"] == "mlx":
+            quantize_when_read(self, source, options["group_size"], options["bits"])
+        self._loaded_version = self.version
 
     @classmethod
     def _of_files(
-        cls, config: BitAxonConfig, loaded: engine.LoadedModel, source: WeightSource, folder: str
+        cls,
+        config: BitAxonConfig,
+        loaded: engine.LoadedModel,
+        source: WeightSource,
+        folder: str,
+        options: dict[str, Any],
     ) -> BitAxonModel:
         made = cls.__new__(cls)
-        made.config = config
-        LanguageModel.__init__(made, loaded, source, folder)
+        made._set_up(config, loaded, source, folder, options)
         return made
 
     def _ready(self) -> engine.LoadedModel:
-        if self._loaded is None and not self._closed:
-            self._loaded = engine.random_model(config_text(self.config), self._seed, self._options)
+        if not self._closed:
+            if self.version != self._loaded_version and self.assigned_parameters():
+                self._loaded, self._facts = self._with_assigned(), None
+            elif self._loaded is None:
+                text = config_text(self.config)
+                self._loaded = engine.random_model(text, self._seed, self._options)
+            self._loaded_version = self.version
         return super()._ready()
+
+    def _with_assigned(self) -> engine.LoadedModel:
+        """The model with the weights that callers have set."""
+        options = dict(self._options, quantize="", progress=None)
+        with TemporaryModel(self._tensors(), config_text(self.config)) as path:
+            return engine.load_model(str(path), "", options)
+
+    def _tensors(self) -> Iterator[tuple[str, StoredTensor]]:
+        assigned = self.assigned_parameters()
+        tied = self.lm_head._items["weight"] is self.embed_tokens._items["weight"]
+        for name in self._source:
+            if name not in assigned:
+                yield name, self._source.stored(name)
+        for name, parameter in assigned.items():
+            if not (tied and name == "lm_head.weight"):
+                yield name, StoredTensor.of(parameter.host(name))
+
+    def resize_vocab(self, target_vocab_size: int) -> None:
+        """Adds rows of zeros to embedding and head. Does nothing for fewer rows than there are."""
+        config = self.config
+        n_new = target_vocab_size - config.vocab_size
+        if n_new <= 0:
+            return
+        tied = self.lm_head._items["weight"] is self.embed_tokens._items["weight"]
+        table = Embedding(target_vocab_size, config.d_source_model)
+        table.weight = _with_zero_rows(self.embed_tokens.weight, n_new)
+        head = Linear(config.d_source_model, target_vocab_size, bias=False)
+        if tied:
+            head.share("weight", table)
+        else:
+            head.weight = _with_zero_rows(self.lm_head.weight, n_new)
+        self.embed_tokens, self.lm_head = table, head
+        self.config = replace(config, vocab_size=target_vocab_size)
+
+    __repr__ = LanguageModel.__repr__
 
     @staticmethod
     def _get_layer_type(layer_idx: int, total_layers: int) -> str:
         """The kind of a layer: "ssm", "swa_moe" or "ssm_moe"."""
-        third = total_layers // 3
-        if layer_idx < third:
-            return "ssm"
-        return "swa_moe" if layer_idx < 2 * third else "ssm_moe"
+        return layer_type(layer_idx, total_layers)
 
     def _create_caches(self) -> ModelCache:
         """Empty caches: a KVCache for each layer with attention, None for the others."""
         return self.new_cache()
+
+
+def _with_zero_rows(array: Array, n_new: int) -> Array:
+    values = as_numpy(array)
+    rows = np.zeros((n_new, values.shape[1]), values.dtype)
+    return like(np.concatenate([values, rows]), array)
