@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import runpy
 import signal
 import threading
 from pathlib import Path
@@ -428,3 +429,14 @@ def test_an_unknown_device_is_refused():
     set_device("abacus")
     with pytest.raises(Error, match="abacus"):
         Linear(2, 2)(random(1, 2))
+
+
+def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "layers.md").read_text()
+    blocks = text.split("```python\n")[1:]
+    example = tmp_path / "example.py"
+    example.write_text("\n".join(block.partition("```")[0] for block in blocks))
+    names = runpy.run_path(str(example))
+    assert np.isfinite(names["y"]).all()
+    np.testing.assert_allclose(names["near"], names["ssm"].out_proj.weight, atol=0.05)

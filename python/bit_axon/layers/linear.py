@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bit_axon import _engine
-from bit_axon._arrays import Array, as_ids, as_numpy, like
+from bit_axon._arrays import Array, as_ids, as_numpy
 from bit_axon._errors import InvalidArgument
 from bit_axon._module import Module, Parameter
 from bit_axon.layers._device import as_rows, check_positive, constant, device, normal, uniform
@@ -303,7 +303,7 @@ class Embedding(EngineModule):
             raise InvalidArgument(
                 f"Embedding input: expected ids below {len(table)}, got {int(outside[0])}"
             )
-        return like(table[rows], ids)
+        return self._result(table[rows], ids)
 
     def as_linear(self, x: Array) -> Array:
         """x [..., dims] times the table: [..., num_embeddings]."""
