@@ -151,7 +151,7 @@ class ModelCache(list[Any]):
             raise InvalidArgument(
                 f"cache: expected one sequence to save to a file, got {len(states)}; use to_bytes()"
             )
-        states.save(0, os.fspath(path))
+        states.save(0, os.fsdecode(path))
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replaces the state by a state that save() or the program has written.
@@ -164,7 +164,7 @@ class ModelCache(list[Any]):
             raise InvalidArgument(
                 f"cache: expected one sequence to load from a file, got {len(self.states)}"
             )
-        self.sequences(1).load(0, os.fspath(path))
+        self.sequences(1).load(0, os.fsdecode(path))
 
     def to_bytes(self) -> bytes:
         """The state of all sequences as bytes, for from_bytes() of the same model."""

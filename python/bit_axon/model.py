@@ -108,6 +108,10 @@ class LanguageModel:
     def _cache_of(self, cache: list[Any] | None) -> ModelCache:
         if cache is None:
             return self.new_cache()
+        if not isinstance(cache, list):
+            raise InvalidArgument(
+                f"cache: expected the list that a call has returned, got {type(cache).__name__}"
+            )
         loaded = self._ready()
         found = cache if isinstance(cache, ModelCache) else _owner_of(cache)
         if found is None and all(entry is None for entry in cache):
@@ -223,6 +227,11 @@ def load_options(
         raise InvalidArgument(f"group_size: expected 32, 64 or 128, got {group_size}")
     if quantize == "nf4" and bits != 4:
         raise InvalidArgument(f'bits: expected 4 for quantize="nf4", got {bits}')
+    if not isinstance(device, str):
+        raise InvalidArgument(f"device: expected a str, got {type(device).__name__}")
+    for name, number in (("context", context), ("parallel", parallel), ("threads", threads)):
+        if number is not None and not isinstance(number, (int, np.integer)):
+            raise InvalidArgument(f"{name}: expected a whole number, got {number!r}")
     if precision not in (None, "exact", "fast"):
         raise InvalidArgument(f'precision: expected "exact" or "fast", got {precision!r}')
     return {
@@ -245,7 +254,7 @@ def _is_quantized(source: WeightSource) -> bool:
 
 def _find(path: str | os.PathLike[str]) -> tuple[str, str]:
     """The weights and the folder of a model that a path or a hub id names."""
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     try:
         weights, folder = engine.resolve_model(name)
     except IoError as error:
@@ -304,7 +313,7 @@ def load(
     source = WeightSource.of_files(weights)
     if quantize and _is_quantized(source):
         options["quantize"] = ""
-    loaded = engine.load_model(os.fspath(path), text, options)
+    loaded = engine.load_model(os.fsdecode(path), text, options)
     described = json.loads(loaded.describe()["config"])
     if loaded.describe()["family"] == "bit_axon":
         return BitAxonModel._of_files(config_of(described), loaded, source, folder, options)

@@ -31,7 +31,7 @@ class QwenTokenizerWrapper:
     """
 
     def __init__(self, path_or_name: str | os.PathLike[str]) -> None:
-        self._name = os.fspath(path_or_name)
+        self._name = os.fsdecode(path_or_name)
         try:
             self._engine, self._folder = engine.load_tokenizer(self._name)
         except IoError as error:

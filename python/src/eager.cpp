@@ -22,8 +22,8 @@
 #include "formats/weight_format.h"
 #include "loaded_model.h"
 #include "parts.h"
-#include "waiting.h"
 #include "platform/job_queue.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 

@@ -128,11 +128,6 @@ void LoadedModel::take_turn(Stream* next) {
 
 void LoadedModel::forget(Sequence& sequence) { with_slot_.remove(&sequence); }
 
-JobQueue& loader() {
-  static PerProcess<JobQueue> queue;
-  return queue.get();
-}
-
 void drain_all() {
   std::vector<LoadedModel*> models;
   {
@@ -142,8 +137,8 @@ void drain_all() {
   end_waiting();
   const nb::gil_scoped_release release;
   for (LoadedModel* model : models) model->drain();
-  loader().cancel_all();
-  loader().post([](const std::atomic<bool>&) {})->wait();
+  background().cancel_all();
+  background().post([](const std::atomic<bool>&) {})->wait();
 }
 
 }  // namespace bitaxon::python

@@ -88,9 +88,6 @@ class LoadedModel {
   std::unique_ptr<JobQueue> queue_;  ///< last, so that its thread ends first
 };
 
-/// Loads models, one at a time. The thread lives until the process ends.
-JobQueue& loader();
-
 /// Cancels the work of all models, and waits until they are idle. For the end of the interpreter.
 void drain_all();
 

@@ -97,7 +97,7 @@ std::shared_ptr<LoadedModel> load_in_background(LoadRequest request, std::string
   };
   const auto held =
       std::make_shared<Held>(Held{std::move(request), std::move(config), std::move(load), nullptr});
-  const auto job = loader().post([held](const std::atomic<bool>& cancelled) {
+  const auto job = background().post([held](const std::atomic<bool>& cancelled) {
     held->model = load_with(held->request, held->config, held->load, cancelled);
     held->load = nullptr;
   });

@@ -5,16 +5,22 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <type_traits>
+#include <string>
 
+#include "bitaxon/error.h"
 #include "bitaxon/sampler_params.h"
 
 namespace bitaxon::python {
 
-/// Sets `value` to an option, if it is given and not None.
+/// Sets `value` to an option, if it is given and not None. Throws Error(invalid_argument) for a value
+/// of another type and for a number that is too large.
 template <class T>
 void take(const nanobind::dict& options, const char* key, T& value) {
-  if (options.contains(key) && !options[key].is_none()) value = nanobind::cast<T>(options[key]);
+  if (!options.contains(key) || options[key].is_none()) return;
+  if (!nanobind::try_cast(options[key], value))
+    throw Error(ErrorKind::invalid_argument,
+                std::string(key) + ": expected another type or a smaller number, got " +
+                    nanobind::repr(options[key]).c_str());
 }
 
 inline SamplerParams sampler_of(const nanobind::dict& options) {

@@ -15,6 +15,7 @@
 #include "formats/safetensors.h"
 #include "model/random_weights.h"
 #include "parts.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -35,13 +36,12 @@ Bytes to_bytes(std::vector<std::uint8_t> bytes) {
 /// The tensors of a model's files.
 class Tensors {
  public:
-  explicit Tensors(const std::string& path) : checkpoint_(Checkpoint::open(path)) {}
-  Tensors(const Tensors&) = delete;
-  Tensors& operator=(const Tensors&) = delete;
+  explicit Tensors(const std::string& path)
+      : checkpoint_(std::make_shared<const Checkpoint>(Checkpoint::open(path))) {}
 
   Names names() const {
     Names names;
-    for (const TensorInfo& tensor : checkpoint_.tensors()) names.push_back(tensor.name);
+    for (const TensorInfo& tensor : checkpoint_->tensors()) names.push_back(tensor.name);
     return names;
   }
   Form form(const std::string& name) const {
@@ -51,35 +51,44 @@ class Tensors {
   }
   Bytes read(const std::string& name) const {
     const TensorInfo& tensor = find(name);
-    std::vector<std::uint8_t> bytes(tensor.size_bytes);
-    {
-      const nb::gil_scoped_release release;
-      checkpoint_.read(tensor, std::as_writable_bytes(std::span(bytes)));
-    }
-    return to_bytes(std::move(bytes));
+    return to_bytes(in_background([checkpoint = checkpoint_, &tensor] {
+      std::vector<std::uint8_t> bytes(tensor.size_bytes);
+      checkpoint->read(tensor, std::as_writable_bytes(std::span(bytes)));
+      return bytes;
+    }));
   }
-  const std::map<std::string, std::string>& metadata() const { return checkpoint_.metadata(); }
+  const std::map<std::string, std::string>& metadata() const { return checkpoint_->metadata(); }
 
  private:
   const TensorInfo& find(const std::string& name) const {
-    if (const TensorInfo* tensor = checkpoint_.find(name)) return *tensor;
+    if (const TensorInfo* tensor = checkpoint_->find(name)) return *tensor;
     throw Error(ErrorKind::invalid_argument,
                 "expected a tensor of the model, got \"" + name + "\"");
   }
-  Checkpoint checkpoint_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
+};
+
+struct RandomModel {
+  RandomModel(const std::string& config, std::uint64_t seed)
+      : spec(describe_model(config, "config", warnings)),
+        found(random_found(spec)),
+        read(random_reader(spec, seed)) {}
+
+  std::vector<std::string> warnings;
+  ModelSpec spec;
+  std::vector<FoundWeight> found;
+  ReadWeight read;
 };
 
 /// The weights of Model::random.
 class RandomTensors {
  public:
   RandomTensors(const std::string& config, std::uint64_t seed)
-      : spec_(describe_model(config, "config", warnings_)),
-        found_(random_found(spec_)),
-        read_(random_reader(spec_, seed)) {}
+      : model_(std::make_shared<const RandomModel>(config, seed)) {}
 
   Names names() const {
     Names names;
-    for (const FoundWeight& weight : found_) names.push_back(weight.slot.name());
+    for (const FoundWeight& weight : model_->found) names.push_back(weight.slot.name());
     return names;
   }
   Form form(const std::string& name) const {
@@ -89,26 +98,22 @@ class RandomTensors {
   }
   Bytes read(const std::string& name) const {
     const FoundWeight& weight = find(name);
-    LoadedWeight loaded;
-    {
-      const nb::gil_scoped_release release;
-      read_(weight, loaded);
-    }
-    const auto* data = reinterpret_cast<const std::uint8_t*>(loaded.parts.data.data());
-    return to_bytes({data, data + loaded.parts.data.size()});
+    return to_bytes(in_background([model = model_, &weight] {
+      LoadedWeight loaded;
+      model->read(weight, loaded);
+      const auto* data = reinterpret_cast<const std::uint8_t*>(loaded.parts.data.data());
+      return std::vector<std::uint8_t>(data, data + loaded.parts.data.size());
+    }));
   }
 
  private:
   const FoundWeight& find(const std::string& name) const {
-    for (const FoundWeight& weight : found_)
+    for (const FoundWeight& weight : model_->found)
       if (weight.slot.name() == name) return weight;
     throw Error(ErrorKind::invalid_argument,
                 "expected a weight of the model, got \"" + name + "\"");
   }
-  std::vector<std::string> warnings_;
-  ModelSpec spec_;
-  std::vector<FoundWeight> found_;
-  ReadWeight read_;
+  std::shared_ptr<const RandomModel> model_;
 };
 
 using Source = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;

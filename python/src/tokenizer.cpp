@@ -15,6 +15,7 @@
 #include "parts.h"
 #include "session/model_source.h"
 #include "tokenizer_handle.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -23,6 +24,16 @@ namespace bitaxon::python {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+
+/// Longer texts take so long that Ctrl-C must be able to end the wait.
+constexpr std::size_t kLongText = 20'000;
+
+template <class Work>
+auto in_background_if(bool is_long, Work work) {
+  if (is_long) return in_background(std::move(work));
+  const nb::gil_scoped_release release;
+  return work();
+}
 
 nb::str to_str(const std::string& text) { return nb::str(text.data(), text.size()); }
 
@@ -69,9 +80,10 @@ std::vector<TextRange> ranges_of(const Ranges& pairs) {
 
 Ids encode(const TokenizerHandle& handle, const std::string& text, bool add_special,
            const Ranges& plain) {
-  const nb::gil_scoped_release release;
-  const std::vector<TextRange> ranges = ranges_of(plain);
-  return handle.tokenizer.encode(text, {.add_special = add_special, .plain = ranges});
+  return in_background_if(text.size() > kLongText, [handle, text, add_special, plain] {
+    const std::vector<TextRange> ranges = ranges_of(plain);
+    return handle.tokenizer.encode(text, {.add_special = add_special, .plain = ranges});
+  });
 }
 
 /// The vocabulary that the model has with a tokenizer.
@@ -86,18 +98,16 @@ Vocabulary vocabulary_of(LoadedModel& model, const TokenizerHandle& handle) {
 Ids encode_for(LoadedModel& model, const TokenizerHandle& handle, const std::string& text,
                bool add_special, const Ranges& plain) {
   const Vocabulary vocabulary = vocabulary_of(model, handle);
-  const nb::gil_scoped_release release;
-  const std::vector<TextRange> ranges = ranges_of(plain);
-  return vocabulary.encode(text, {.add_special = add_special, .plain = ranges});
+  return in_background_if(text.size() > kLongText, [vocabulary, text, add_special, plain] {
+    const std::vector<TextRange> ranges = ranges_of(plain);
+    return vocabulary.encode(text, {.add_special = add_special, .plain = ranges});
+  });
 }
 
 nb::str decode(const TokenizerHandle& handle, const Ids& ids, bool skip_special) {
-  std::string text;
-  {
-    const nb::gil_scoped_release release;
-    text = handle.tokenizer.decode(ids, skip_special);
-  }
-  return to_str(text);
+  return to_str(in_background_if(ids.size() > kLongText, [handle, ids, skip_special] {
+    return handle.tokenizer.decode(ids, skip_special);
+  }));
 }
 
 class Decoding {

@@ -54,6 +54,11 @@ bool is_done_after_a_while(const Job& job) {
 
 }  // namespace
 
+JobQueue& background() {
+  static PerProcess<JobQueue> queue;
+  return queue.get();
+}
+
 void wait_for(Job& job, const std::function<void()>& interrupted,
               const std::function<void()>& each_time) {
   while (!is_done_after_a_while(job)) {

@@ -10,27 +10,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "platform/job_queue.h"
 
 namespace bitaxon::python {
-
-/// Waits until a job is done, with the lock of the interpreter held on entry and released meanwhile.
-/// `each_time` is called with the lock, several times a second. If it throws, or a signal handler of
-/// Python raises an exception (KeyboardInterrupt), cancels the job, calls `interrupted` and throws
-/// the exception at once: the job ends in the background. Throws what the job has thrown.
-void wait_for(Job& job, const std::function<void()>& interrupted = {},
-              const std::function<void()>& each_time = {});
-
-/// Runs `work` on a new thread and waits as wait_for() does, but until the work has ended, also after
-/// an exception. This is for work that soon ends when it is cancelled. `each_time` is also called
-/// once at the end.
-void run_to_its_end(Job::Work work, const std::function<void()>& each_time = {});
-
-/// For the end of the interpreter. Threads that wait stay where they are until the process ends,
-/// because they must not take the lock of an interpreter that is being freed. The calling thread may
-/// go on to wait for jobs.
-void end_waiting();
 
 /// A value of this process. A child made by fork gets a new one, because the threads of its parent
 /// are not there. Values are never destroyed: their threads may outlive static objects.
@@ -49,6 +34,42 @@ class PerProcess {
   T* value_ = nullptr;
   pid_t process_ = 0;
 };
+
+/// The thread of work that belongs to no model. It lives until the process ends.
+JobQueue& background();
+
+/// Waits until a job is done, with the lock of the interpreter held on entry and released meanwhile.
+/// `each_time` is called with the lock, several times a second. If it throws, or a signal handler of
+/// Python raises an exception (KeyboardInterrupt), cancels the job, calls `interrupted` and throws
+/// the exception at once: the job ends in the background. Throws what the job has thrown.
+void wait_for(Job& job, const std::function<void()>& interrupted = {},
+              const std::function<void()>& each_time = {});
+
+/// Runs `work` on another thread and waits for its result as wait_for() does. The work must hold what
+/// it uses, and nothing of Python.
+template <class Work>
+auto in_background(Work work) {
+  using Result = decltype(work());
+  struct Held {
+    Work work;
+    std::optional<Result> result;
+  };
+  const auto held = std::make_shared<Held>(Held{std::move(work), {}});
+  const auto job =
+      background().post([held](const std::atomic<bool>&) { held->result.emplace(held->work()); });
+  wait_for(*job);
+  return *std::move(held->result);
+}
+
+/// Runs `work` on a new thread and waits as wait_for() does, but until the work has ended, also after
+/// an exception. This is for work that soon ends when it is cancelled. `each_time` is also called
+/// once at the end.
+void run_to_its_end(Job::Work work, const std::function<void()>& each_time = {});
+
+/// For the end of the interpreter. Threads that wait stay where they are until the process ends,
+/// because they must not take the lock of an interpreter that is being freed. The calling thread may
+/// go on to wait for jobs.
+void end_waiting();
 
 /// How far a job is. The job sets the numbers, and the thread that waits tells them to Python.
 class Progress {

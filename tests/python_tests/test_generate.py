@@ -338,6 +338,9 @@ def test_names_of_other_libraries(
         ({"stop": [""]}, "stop"),
         ({"max_tokens": "many"}, "numbers"),
         ({"num_return_sequences": 2}, "batch_generate"),
+        ({"top_k": 2.5}, "numbers"),
+        ({"max_tokens": 2**70}, "max_tokens"),
+        ({"config": 5}, "GenerateConfig"),
     ],
 )
 def test_bad_options(

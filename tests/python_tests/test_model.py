@@ -234,6 +234,9 @@ def test_models_and_caches_cannot_be_pickled(shakespeare: BitAxonModel) -> None:
         ({"context": 0}, "expected 1..4096"),
         ({"parallel": 0}, "parallel"),
         ({"quantize": "q4"}, "q4"),
+        ({"context": "long"}, "whole number"),
+        ({"context": 2**70}, "context"),
+        ({"device": 3}, "device"),
         ({"quantize": True, "bits": 3}, "bits"),
         ({"quantize": True, "group_size": 48}, "group_size"),
     ],
@@ -296,3 +299,12 @@ def test_progress_and_info() -> None:
         assert model.context == 4096
         assert model.precision == "fast"
         assert "cpu" in model.device
+
+
+def test_an_error_of_the_progress_function_ends_the_load() -> None:
+    def fail(share: float) -> None:
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        load_model(BUNDLED, progress=fail)
+    assert load_model(BUNDLED).vocab_size == 1024

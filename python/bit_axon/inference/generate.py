@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
@@ -179,6 +180,8 @@ def _settings(
         )
     if config is None:
         config = GenerateConfig(**model.generation_defaults())
+    if not isinstance(config, GenerateConfig):
+        raise InvalidArgument(f"config: expected a GenerateConfig, got {type(config).__name__}")
     made = _config_with(config, options)
     if made.seed is None:
         made = replace(made, seed=secrets.randbits(32))
@@ -191,13 +194,13 @@ def _engine_options(config: GenerateConfig, extra_ends: Sequence[int]) -> dict[s
             [config.stop] if isinstance(config.stop, str) else [str(text) for text in config.stop]
         )
         return {
-            "max_tokens": int(config.max_tokens),
+            "max_tokens": operator.index(config.max_tokens),
             "temperature": float(config.temperature),
-            "top_k": int(config.top_k),
+            "top_k": operator.index(config.top_k),
             "top_p": float(config.top_p),
             "min_p": float(config.min_p),
             "repetition_penalty": float(config.repetition_penalty),
-            "seed": int(config.seed or 0) & (2**64 - 1),
+            "seed": operator.index(config.seed or 0) & (2**64 - 1),
             "stop": stop,
             "stop_ids": [int(i) for i in (*config.stop_ids, *extra_ends)],
             "ignore_eos": bool(config.ignore_eos),
