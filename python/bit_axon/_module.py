@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bit_axon._arrays import Array, as_numpy
-from bit_axon._errors import InvalidArgument
+from bit_axon._errors import InvalidArgument, Unsupported
 from bit_axon._parameter import Parameter, latest_version, next_version
 from bit_axon._weights import StoredTensor, WeightSource, write_safetensors
 
@@ -107,10 +107,10 @@ class Module:
         )
         return f"{type(self).__name__}({shapes})"
 
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled, because it holds memory of a device; save its "
-            "weights with save_weights() and make a new module"
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise Unsupported(
+            f"{type(self).__name__}: cannot be pickled, because it holds memory of a device; save "
+            "its weights with save_weights() and make a new module"
         )
 
     # The tree
@@ -188,7 +188,8 @@ class Module:
         return {path: item for path, item in self.named_parameters() if item.assigned}
 
     def bind(self, source: Callable[[str, tuple[int, ...]], Array]) -> None:
-        """Lets source(path, shape) make every parameter when it is first read."""
+        """Lets source(path, shape) make every parameter when it is first read. The arrays that it
+        returns belong to the module: they must not be changed later."""
         for path, parameter in self.named_parameters():
             parameter.lazy(lambda path=path, shape=parameter.shape: source(path, shape))  # type: ignore[misc]
 

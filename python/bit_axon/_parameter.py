@@ -83,7 +83,7 @@ class Parameter:
     def get(self) -> Array | None:
         """The array, or None if it is absent. Arrays of numpy are read-only."""
         if self._value is None and self._make is not None:
-            self._keep(self._make(), "parameter")
+            self._keep(self._make(), "parameter", copy=False)
             self._make = None
         if self._value is not None and library_of(self._value) in ("mlx", "torch"):
             _watched.add(self)
@@ -94,7 +94,8 @@ class Parameter:
         return self._value
 
     def lazy(self, make: Callable[[], Array]) -> None:
-        """Lets `make` make the value when it is next read."""
+        """Lets `make` make the value when it is next read. The array that it returns must not be
+        changed later."""
         self._value, self._make, self.assigned = None, make, False
         self._change()
 
@@ -168,10 +169,10 @@ class Parameter:
         if getrefcount(self._value) <= _OWN_REFERENCES:
             _watched.discard(self)
 
-    def _keep(self, value: Array, name: str) -> None:
+    def _keep(self, value: Array, name: str, copy: bool = True) -> None:
         values = self.check(value, name)
         if library_of(value) == "numpy":
-            kept = values if values is not value and values.base is None else values.copy()
+            kept = values.copy() if copy else values.view()
             kept.setflags(write=False)
             self._value = kept
         else:

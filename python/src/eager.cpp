@@ -165,6 +165,10 @@ PackedWeight pack(const std::shared_ptr<Device>& device, const std::string& name
     desc.format = WeightFormat::affine;
     desc.group_size = group_size;
     desc.bits = bits;
+    if (group_size < 1 || desc.cols % group_size != 0)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("{}: expected groups that divide {} columns, got {}", name, desc.cols,
+                              group_size));
   }
   const WeightParts parts{
       .data = bytes_of(data), .scales = optional_bytes(scales), .biases = optional_bytes(biases)};

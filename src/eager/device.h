@@ -17,6 +17,7 @@ class EagerDevice {
   explicit EagerDevice(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
   Backend& backend() const { return *backend_; }
+  const std::shared_ptr<Backend>& shared_backend() const { return backend_; }
   const std::shared_ptr<StepMemory>& memory() const { return memory_; }
 
   /// Calls of the backend need this lock.

@@ -421,7 +421,7 @@ def test_a_signal_ends_a_call_and_the_next_call_works():
 
 
 def test_pickling_is_refused_with_a_reason():
-    with pytest.raises(TypeError, match="save its weights with save_weights"):
+    with pytest.raises(Error, match="save its weights with save_weights"):
         pickle.dumps(Linear(2, 2))
 
 

@@ -70,6 +70,13 @@ def uniform(shape: tuple[int, ...], bound: float, dtype: str = "float32") -> Par
     generator = _generator()
 
     def make() -> npt.NDArray[Any]:
+        if dtype == "float16":
+            # Experts have a quarter of a billion numbers. A look-up is three times as fast as
+            # making and rounding floats.
+            table = ((np.arange(2**16, dtype=np.float32) + 0.5) / 2**15 - 1) * np.float32(bound)
+            codes = generator().integers(2**16, size=shape, dtype=np.uint16)
+            halves: npt.NDArray[Any] = table.astype(np.float16)[codes]
+            return halves
         values: npt.NDArray[Any] = generator().random(shape, dtype=np.float32)
         values -= 0.5
         values *= 2 * bound

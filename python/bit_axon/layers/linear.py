@@ -149,7 +149,7 @@ class QuantizedLinear(EngineModule):
     def _declare(self, input_dims: int, output_dims: int, group_size: int, bits: int) -> None:
         self.input_dims, self.output_dims = input_dims, output_dims
         self.group_size, self.bits = group_size, bits
-        if group_size < 1 or input_dims % group_size:
+        if group_size < 1 or input_dims % group_size or input_dims * bits % 32:
             raise InvalidArgument(
                 f"group_size: expected a divisor of the {input_dims} columns, got {group_size}"
             )
