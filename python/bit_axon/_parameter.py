@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import weakref
-import zlib
 from collections.abc import Callable
 from sys import getrefcount
 from typing import Any
@@ -43,8 +42,25 @@ def latest_version() -> int:
     return _latest
 
 
-def _checksum(values: npt.NDArray[Any]) -> int:
-    return zlib.crc32(values.reshape(-1).view(np.uint8).data)
+class _Mark:
+    """Tells whether an array of MLX or PyTorch was changed in place, without reading it."""
+
+    def __init__(self, array: Any) -> None:
+        self._is_mlx = library_of(array) == "mlx"
+        # A second handle to the memory: MLX then puts changed numbers into other memory.
+        self._handle = array.astype(array.dtype) if self._is_mlx else None
+        self._place = self._place_of(array)
+
+    def changed(self, array: Any) -> bool:
+        return self._place_of(array) != self._place
+
+    def _place_of(self, array: Any) -> tuple[int, ...]:
+        if not self._is_mlx:
+            return (array.data_ptr(), array._version)
+        import mlx.core as mx
+
+        numbers = array.view(mx.uint16) if array.dtype == mx.bfloat16 else array
+        return (np.array(numbers, copy=False).__array_interface__["data"][0],)
 
 
 class Parameter:
@@ -72,7 +88,7 @@ class Parameter:
         self.assigned = False
         self._make = make
         self._value: Array | None = None
-        self._checksum = 0
+        self._mark: _Mark | None = None
         self._packed: tuple[object, int, _engine.PackedWeight] | None = None
 
     @property
@@ -160,17 +176,17 @@ class Parameter:
 
     def refresh(self) -> None:
         """Notices a change in place by someone who holds the array."""
-        if self._value is None:
+        if self._value is None or self._mark is None:
             return
-        checksum = _checksum(as_numpy(self._value))
-        if checksum != self._checksum:
-            self._checksum, self.assigned = checksum, True
+        if self._mark.changed(self._value):
+            self._mark, self.assigned = _Mark(self._value), True
             self._change()
         if getrefcount(self._value) <= _OWN_REFERENCES:
             _watched.discard(self)
 
     def _keep(self, value: Array, name: str, copy: bool = True) -> None:
         values = self.check(value, name)
+        self._mark = None
         if library_of(value) == "numpy":
             kept = values.copy() if copy else values.view()
             kept.setflags(write=False)
@@ -178,7 +194,7 @@ class Parameter:
         else:
             self._value = value
             if library_of(value) != "jax":  # arrays of JAX never change
-                self._checksum = _checksum(values)
+                self._mark = _Mark(value)
                 _watched.add(self)
 
     def _change(self) -> None:

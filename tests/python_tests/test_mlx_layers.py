@@ -55,14 +55,21 @@ def test_products_and_norms_are_those_of_mlx(dtype):
     assert mx.allclose(norm(x), mx.fast.rms_norm(x, norm.weight, 1e-6), rtol=1e-5, atol=1e-6)
 
 
-def test_a_change_in_place_is_noticed():
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16])
+def test_a_change_in_place_is_noticed(dtype):
     layer = RMSNorm(4)
-    weight = mx.ones((4,))
+    weight = mx.ones((4,), dtype)
     layer.weight = weight
     x = mx.ones((1, 4))
     assert layer(x)[0, 0].item() == pytest.approx(1)
     weight[0] = 5
     assert layer(x)[0, 0].item() == pytest.approx(5)
+    for factor in range(6, 20):
+        weight[0] = factor
+        assert layer(x)[0, 0].item() == pytest.approx(factor)
+    version = layer.version
+    layer(x)
+    assert layer.version == version
     del weight
     layer.weight[1] = 7
     assert layer(x)[0, 1].item() == pytest.approx(7)
