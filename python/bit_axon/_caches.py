@@ -21,29 +21,40 @@ __all__ = ["LayerCache", "ModelCache"]
 _MAGIC = b"bit-axon states\0"
 
 
+class _Shared:
+    """What a ModelCache and its entries share: the states, and the library of their arrays."""
+
+    def __init__(self, model: engine.LoadedModel, states: engine.Sequences | None = None) -> None:
+        self.model = model
+        self.states = states
+        self.library = "numpy"
+
+    @property
+    def position(self) -> int:
+        return 0 if self.states is None else self.states.position
+
+
 class LayerCache(KVCache):
     """Keys and values of a layer of a model. The model fills it; reading `k` and `v` copies."""
 
-    def __init__(self, window_size: int | None, layer: int, shape: tuple[int, int]) -> None:
+    def __init__(
+        self, shared: _Shared, layer: int, window_size: int | None, shape: tuple[int, int]
+    ) -> None:
         # No call of KVCache.__init__: k and v are properties here.
         self.window_size = window_size
-        self._layer = layer
-        self._heads, self._width = shape
-        self._owner: ModelCache | None = None
-        self._library = "numpy"
+        self._shared, self._layer, self._shape = shared, layer, shape
 
     @property
     def offset(self) -> int:  # type: ignore[override]
         """The tokens that were fed."""
-        return 0 if self._owner is None else self._owner.position
+        return self._shared.position
 
     def _read(self, part: int) -> Array | None:
-        states = None if self._owner is None else self._owner.states
+        states = self._shared.states
         if states is None or states.position == 0:
             return None
-        rows = states.layer_state(self._layer)[part]
-        rows = rows.reshape(len(states), -1, self._heads, self._width)
-        return to_library(np.ascontiguousarray(rows.transpose(0, 2, 1, 3)), self._library)
+        rows = states.layer_state(self._layer)[part].reshape(len(states), -1, *self._shape)
+        return to_library(np.ascontiguousarray(rows.transpose(0, 2, 1, 3)), self._shared.library)
 
     @property
     def k(self) -> Array | None:  # type: ignore[override]
@@ -66,63 +77,70 @@ class ModelCache(list[Any]):
     The entries of layers with attention are KVCache objects, the others are None. The recurrent
     state has no entry; it belongs to the list and to each of its KVCache objects. A model that gets
     the list back continues the sequences, in place.
-
-    Attributes:
-        position: The tokens that each sequence was fed.
     """
 
     def __init__(self, model: engine.LoadedModel, layers: Iterable[dict[str, Any]]) -> None:
         super().__init__()
-        self._model = model
-        self.states: engine.Sequences | None = None
+        self._shared = _Shared(model)
         for index, layer in enumerate(layers):
-            if layer["mixer"] != "attention":
-                self.append(None)
-                continue
-            entry = LayerCache(layer["window"], index, (layer["n_kv_heads"], layer["head_dim"]))
-            entry._owner = self
-            self.append(entry)
+            is_attention = layer["mixer"] == "attention"
+            shape = (layer["n_kv_heads"], layer["head_dim"]) if is_attention else (0, 0)
+            self.append(
+                LayerCache(self._shared, index, layer["window"], shape) if is_attention else None
+            )
+
+    @classmethod
+    def of_entries(cls, entries: list[Any]) -> ModelCache | None:
+        """The cache whose entries a list has. None if the list has no entry of a model."""
+        for entry in entries:
+            if isinstance(entry, LayerCache):
+                made = cls.__new__(cls)
+                list.__init__(made, entries)
+                made._shared = entry._shared
+                return made
+        return None
+
+    def belongs_to(self, model: engine.LoadedModel) -> bool:
+        """Whether the states are those of this model."""
+        return self._shared.model is model
 
     @property
     def position(self) -> int:
-        return 0 if self.states is None else self.states.position
+        """The tokens that each sequence was fed."""
+        return self._shared.position
 
     @property
     def batch_size(self) -> int | None:
         """The number of sequences. None before the first tokens."""
-        return None if self.states is None else len(self.states)
+        return None if self._shared.states is None else len(self._shared.states)
 
     def sequences(self, batch_size: int) -> engine.Sequences:
         """The states, which are made at the first call. Empty states fit every batch."""
-        states = self.states
+        states = self._shared.states
         if states is None or (states.position == 0 and len(states) != batch_size):
-            states = self.states = engine.Sequences(self._model, batch_size)
+            states = self._shared.states = engine.Sequences(self._shared.model, batch_size)
         return states
 
     def returns_arrays_of(self, library: str) -> None:
         """Sets the library of the arrays `k` and `v`."""
-        for entry in self:
-            if entry is not None:
-                entry._library = library
-
-    def _like(self, states: engine.Sequences | None) -> ModelCache:
-        copy = ModelCache.__new__(ModelCache)
-        list.__init__(copy)
-        copy._model = self._model
-        copy.states = states
-        for entry in self:
-            if entry is None:
-                copy.append(None)
-                continue
-            twin = LayerCache(entry.window_size, entry._layer, (entry._heads, entry._width))
-            twin._owner = copy
-            twin._library = entry._library
-            copy.append(twin)
-        return copy
+        self._shared.library = library
 
     def fork(self) -> ModelCache:
         """A second state after the same tokens. Both may continue with different tokens."""
-        return self._like(None if self.states is None else self.states.fork())
+        states = self._shared.states
+        shared = _Shared(self._shared.model, None if states is None else states.fork())
+        shared.library = self._shared.library
+        twin = ModelCache.__new__(ModelCache)
+        list.__init__(twin)
+        twin._shared = shared
+        for entry in self:
+            is_layer = isinstance(entry, LayerCache)
+            twin.append(
+                LayerCache(shared, entry._layer, entry.window_size, entry._shape)
+                if is_layer
+                else entry
+            )
+        return twin
 
     __copy__ = fork
 
@@ -131,13 +149,14 @@ class ModelCache(list[Any]):
 
     def reset(self) -> None:
         """Returns to position 0."""
-        if self.states is not None:
-            self.states.reset()
+        if self._shared.states is not None:
+            self._shared.states.reset()
 
     def _started(self) -> engine.Sequences:
-        if self.states is None or self.states.position == 0:
+        states = self._shared.states
+        if states is None or states.position == 0:
             raise InvalidArgument("cache: expected a state after at least one token, got none")
-        return self.states
+        return states
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the state of one sequence to a file, as `bit-axon run --save-state` does.
@@ -160,9 +179,9 @@ class ModelCache(list[Any]):
             IoError: if the file cannot be read.
             FormatError: if it is damaged or belongs to another model or precision.
         """
-        if self.states is not None and len(self.states) != 1:
+        if self.batch_size not in (None, 1):
             raise InvalidArgument(
-                f"cache: expected one sequence to load from a file, got {len(self.states)}"
+                f"cache: expected one sequence to load from a file, got {self.batch_size}"
             )
         self.sequences(1).load(0, os.fsdecode(path))
 
@@ -186,18 +205,17 @@ class ModelCache(list[Any]):
             InvalidArgument: if they hold another number of sequences than this cache.
         """
         parts = _split(data)
-        states = self.states
-        if states is not None and len(states) != len(parts):
+        if self.batch_size not in (None, len(parts)):
             raise InvalidArgument(
-                f"cache: expected the bytes of {len(states)} sequences, got {len(parts)}"
+                f"cache: expected the bytes of {self.batch_size} sequences, got {len(parts)}"
             )
-        fresh = engine.Sequences(self._model, len(parts))
+        fresh = engine.Sequences(self._shared.model, len(parts))
         with tempfile.TemporaryDirectory(prefix="bit-axon-") as folder:
             for index, part in enumerate(parts):
                 path = Path(folder) / str(index)
                 path.write_bytes(part)
                 fresh.load(index, str(path))
-        self.states = fresh
+        self._shared.states = fresh
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise Unsupported(

@@ -14,7 +14,7 @@ import numpy as np
 
 import bit_axon._engine as engine
 from bit_axon._arrays import Array, as_ids, as_numpy, library_of, like
-from bit_axon._caches import LayerCache, ModelCache
+from bit_axon._caches import ModelCache
 from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
 from bit_axon._model_tree import ModelTree, layer_type, quantize_when_read
 from bit_axon._weights import StoredTensor, TemporaryModel, WeightSource, nested
@@ -113,10 +113,10 @@ class LanguageModel:
                 f"cache: expected the list that a call has returned, got {type(cache).__name__}"
             )
         loaded = self._ready()
-        found = cache if isinstance(cache, ModelCache) else _owner_of(cache)
+        found = cache if isinstance(cache, ModelCache) else ModelCache.of_entries(cache)
         if found is None and all(entry is None for entry in cache):
             return self.new_cache()
-        if found is None or found._model is not loaded:
+        if found is None or not found.belongs_to(loaded):
             raise InvalidArgument(
                 "cache: expected caches that this model has returned, got others"
                 if found is None
@@ -194,14 +194,6 @@ class LanguageModel:
             "model: cannot be pickled, because it is memory of a device; pass its path and load it "
             "in the other process"
         )
-
-
-def _owner_of(cache: list[Any]) -> ModelCache | None:
-    """The ModelCache that the entries of a copied list belong to."""
-    for entry in cache:
-        if isinstance(entry, LayerCache) and entry._owner is not None:
-            return entry._owner
-    return None
 
 
 Progress = Callable[[float], object]

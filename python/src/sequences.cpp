@@ -156,7 +156,7 @@ void check_no_stream(const Batch& batch) {
 }
 
 Sequences::Sequences(std::shared_ptr<LoadedModel> model, std::size_t n)
-    : model_(std::move(model)), batch_(std::make_shared<Batch>(n)) {}
+    : model_(std::move(model)), batch_(std::make_shared<Batch>(*model_, n)) {}
 
 Sequences::~Sequences() {
   if (!batch_ || !model_) return;  // moved from
@@ -167,11 +167,7 @@ Sequences::~Sequences() {
   }
   // States are freed between the steps of other calls. The job does not hold the model, because the
   // model must not end in its own thread.
-  model_->post([model = model_.get(), batch = std::move(batch_)](const std::atomic<bool>&) {
-    if (batch.use_count() > 1) return;  // another object has the same batch
-    for (const auto& item : batch->items) model->forget(*item);
-    batch->items.clear();
-  });
+  model_->post([batch = std::move(batch_)](const std::atomic<bool>&) {});
 }
 
 std::vector<float> Sequences::forward(std::vector<std::int32_t> ids, std::size_t n_rows,
@@ -183,7 +179,8 @@ std::vector<float> Sequences::forward(std::vector<std::int32_t> ids, std::size_t
 }
 
 Sequences Sequences::fork() {
-  auto copy = std::make_shared<Batch>(batch_->items.size());
+  Sequences result(model_, batch_->items.size());
+  const std::shared_ptr<Batch>& copy = result.batch();
   model_->run([model = model_.get(), from = batch_, copy](const std::atomic<bool>&) {
     model->take_turn(nullptr);
     check_no_stream(*from);
@@ -196,7 +193,7 @@ Sequences Sequences::fork() {
     }
     copy->position = from->position;
   });
-  return {model_, copy};
+  return result;
 }
 
 void Sequences::reset() {

@@ -23,11 +23,18 @@ class Sequence {
   StateSnapshot parked;  ///< at position 0 for an empty state; used while there is no slot
 };
 
-/// Sequences that continue together. Only jobs may look inside.
+/// Sequences that continue together. Only jobs may look inside, and a job drops the last reference.
 struct Batch {
-  explicit Batch(std::size_t n) {
+  Batch(LoadedModel& of, std::size_t n) : model(of) {
     for (std::size_t i = 0; i < n; ++i) items.push_back(std::make_unique<Sequence>());
   }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  ~Batch() {
+    for (const auto& item : items) model.forget(*item);
+  }
+
+  LoadedModel& model;
   std::vector<std::unique_ptr<Sequence>> items;
   std::int64_t position = 0;
 };
@@ -40,8 +47,6 @@ void check_no_stream(const Batch& batch);
 class Sequences {
  public:
   Sequences(std::shared_ptr<LoadedModel> model, std::size_t n);
-  Sequences(std::shared_ptr<LoadedModel> model, std::shared_ptr<Batch> batch)
-      : model_(std::move(model)), batch_(std::move(batch)) {}
   Sequences(Sequences&&) = default;
   ~Sequences();
 
