@@ -208,11 +208,11 @@ def test_wikitext_comes_from_a_file_or_folder(tmp_path: Path) -> None:
 
 def test_missing_wikitext_is_a_warning_or_an_error() -> None:
     with pytest.warns(RuntimeWarning, match="Salesforce/wikitext.*built-in text"):
-        data = WikiTextDataset(seq_length=64, max_tokens=512)
+        data = WikiTextDataset(seq_length=64, max_tokens=512, fallback=True)
     assert len(data) == 8
     assert data.source == "built-in text"
     with pytest.raises(NotFound, match="Salesforce/wikitext"):
-        WikiTextDataset(fallback=False)
+        WikiTextDataset()
 
 
 def test_wikitext_uses_a_tokenizer(tmp_path: Path) -> None:

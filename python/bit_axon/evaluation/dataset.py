@@ -37,8 +37,8 @@ class WikiTextDataset:
     """Sequences of token ids from WikiText-103 (raw), for measuring perplexity.
 
     The text comes from `path` if it is given, else from the data set on this machine: the cache of
-    the hub (``Salesforce/wikitext``), or the cache of the package ``datasets``. If neither has it,
-    a short built-in text is used and a warning says so; its perplexity is no benchmark.
+    the hub (``Salesforce/wikitext``), or the cache of the package ``datasets``. With `fallback`,
+    a short built-in text stands in for it, with a warning; its perplexity is no benchmark.
 
     Args:
         split: ``"test"``, ``"validation"`` or ``"train"``.
@@ -48,7 +48,8 @@ class WikiTextDataset:
             an id, its code modulo 256.
         path: a file (text in UTF-8, or a table with a column ``text``), or a folder with files of
             the split.
-        fallback: whether the built-in text may stand in for a missing data set.
+        fallback: whether the built-in text may stand in for a missing data set (the original package
+            does that without a word).
 
     Attributes:
         chunks: list of int32 arrays of shape (seq_length,). A rest that is shorter is dropped,
@@ -68,7 +69,7 @@ class WikiTextDataset:
         tokenizer: Any = None,
         *,
         path: str | os.PathLike[str] | None = None,
-        fallback: bool = True,
+        fallback: bool = False,
     ) -> None:
         if seq_length < 1:
             raise InvalidArgument(f"seq_length: expected at least 1, got {seq_length}")
