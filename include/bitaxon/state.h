@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bitaxon/export.h"
@@ -66,6 +67,10 @@ class BX_API State {
   /// Replaces the state by a state that save() has written. Throws Error(io) if the file cannot be
   /// read, and Error(format) if it is damaged or belongs to another model or precision.
   void load(const std::filesystem::path& path);
+  /// The bytes that save() writes.
+  std::vector<std::byte> to_bytes() const;
+  /// Does what load() does, with these bytes.
+  void from_bytes(std::span<const std::byte> bytes);
 
   /// Whether the latest step sampled a token, so that the next step can feed this token.
   bool has_sampled_token() const;

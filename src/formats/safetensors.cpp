@@ -152,7 +152,7 @@ std::uint64_t refuse_untiled(std::vector<TensorInfo>& tensors, std::string_view 
   return end;
 }
 
-std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
+std::string header_json(const std::vector<SafetensorsSpec>& tensors,
                         const std::map<std::string, std::string>& metadata,
                         std::vector<std::uint64_t>& offsets, std::uint64_t& data_bytes) {
   Json header = Json::object();
@@ -193,7 +193,33 @@ std::string header_json(const std::vector<SafetensorsWriter::Spec>& tensors,
   }
 }
 
+constexpr std::size_t kLengthBytes = 8;
+
+/// The length of the header and the header. Fills in what header_json() fills in.
+std::string head_of(const std::vector<SafetensorsSpec>& tensors,
+                    const std::map<std::string, std::string>& metadata,
+                    std::vector<std::uint64_t>& offsets, std::uint64_t& data_bytes) {
+  std::string header = header_json(tensors, metadata, offsets, data_bytes);
+  // Pads the header so that the data begins at a multiple of 8, because other readers map the file.
+  header.resize(align_up(header.size(), 8), ' ');
+  if (header.size() > kMaxSafetensorsHeaderBytes)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("[safetensors] header: expected at most {} bytes, got {}",
+                            kMaxSafetensorsHeaderBytes, header.size()));
+  std::string length(kLengthBytes, '\0');
+  for (std::size_t i = 0; i < kLengthBytes; ++i)
+    length[i] = static_cast<char>(std::uint64_t{header.size()} >> (8 * i) & 0xFF);
+  return length + header;
+}
+
 }  // namespace
+
+std::string safetensors_head(const std::vector<SafetensorsSpec>& tensors,
+                             const std::map<std::string, std::string>& metadata) {
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t data_bytes = 0;
+  return head_of(tensors, metadata, offsets, data_bytes);
+}
 
 std::string describe(const TensorInfo& tensor) {
   return fmt::format("{} {}", name_of(tensor.dtype), tensor.shape.to_string());
@@ -235,20 +261,10 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                                      std::map<std::string, std::string> metadata)
     : file_(std::move(path)), tensors_(std::move(tensors)), metadata_(std::move(metadata)) {
-  std::string header = header_json(tensors_, metadata_, offsets_, remaining_bytes_);
-  // Pads the header so that the data begins at a multiple of 8, because other readers map the file.
-  header.resize(align_up(header.size(), 8), ' ');
-  if (header.size() > kMaxSafetensorsHeaderBytes)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("[safetensors] header: expected at most {} bytes, got {}",
-                            kMaxSafetensorsHeaderBytes, header.size()));
-  std::array<std::byte, 8> length{};
-  for (std::size_t i = 0; i < length.size(); ++i)
-    length[i] = static_cast<std::byte>(std::uint64_t{header.size()} >> (8 * i));
-  file_.write(length);
-  file_.write(header);
-  for (std::uint64_t& offset : offsets_) offset += length.size() + header.size();
-  header_bytes_ = header.size();
+  const std::string head = head_of(tensors_, metadata_, offsets_, remaining_bytes_);
+  file_.write(head);
+  for (std::uint64_t& offset : offsets_) offset += head.size();
+  header_bytes_ = head.size() - kLengthBytes;
 }
 
 void SafetensorsWriter::count(std::size_t n_bytes) {
@@ -292,7 +308,7 @@ void SafetensorsWriter::commit() {
     std::vector<std::uint64_t> offsets;
     std::string header = header_json(tensors_, metadata_, offsets, remaining_bytes_);
     header.resize(header_bytes_, ' ');
-    file_.write_at(8, std::as_bytes(std::span(header)));
+    file_.write_at(kLengthBytes, std::as_bytes(std::span(header)));
   }
   file_.commit();
 }

@@ -94,15 +94,23 @@ class Checkpoint {
   std::map<std::string, std::string> metadata_;
 };
 
+/// A tensor of a file that is written.
+struct SafetensorsSpec {
+  std::string name;
+  StoredType dtype = DType::f32;
+  StoredShape shape;
+};
+
+/// The bytes in front of the data of a file: the length of the header and the header. Throws
+/// Error(invalid_argument) for a header that the format does not allow.
+std::string safetensors_head(const std::vector<SafetensorsSpec>& tensors,
+                             const std::map<std::string, std::string>& metadata);
+
 /// Writes one safetensors file, tensor by tensor, in any number of pieces. The file gets its name
 /// only in commit(), which checks that every announced byte was written.
 class SafetensorsWriter {
  public:
-  struct Spec {
-    std::string name;
-    StoredType dtype = DType::f32;
-    StoredShape shape;
-  };
+  using Spec = SafetensorsSpec;
   SafetensorsWriter(std::filesystem::path path, std::vector<Spec> tensors,
                     std::map<std::string, std::string> metadata = {});
   /// Appends bytes of the tensors, in the announced order. Throws Error(io).

@@ -319,4 +319,12 @@ void State::load(const std::filesystem::path& path) {
   restore(read_state_file(path, *impl_->pool));
 }
 
+std::vector<std::byte> State::to_bytes() const {
+  return state_file_bytes(*impl_->pool, snapshot());
+}
+
+void State::from_bytes(std::span<const std::byte> bytes) {
+  restore(read_state_bytes(bytes, *impl_->pool));
+}
+
 }  // namespace bitaxon

@@ -8,8 +8,11 @@
 //                 seen [ceil(V / 32)] U32
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
+#include <vector>
 
 #include "bitaxon/state.h"
 #include "model/state_pool.h"
@@ -23,5 +26,9 @@ void write_state_file(const std::filesystem::path& path, const StatePool& pool,
 /// Reads a saved state. Throws Error(io) if the file cannot be read. Throws Error(format) that says
 /// why if the file is no saved state, has another version, model or precision, or is damaged.
 StateSnapshot read_state_file(const std::filesystem::path& path, const StatePool& pool);
+
+/// The same for the bytes of such a file, in memory.
+std::vector<std::byte> state_file_bytes(const StatePool& pool, const StateSnapshot& snapshot);
+StateSnapshot read_state_bytes(std::span<const std::byte> bytes, const StatePool& pool);
 
 }  // namespace bitaxon
