@@ -6,38 +6,10 @@
 #include "formats/json.h"
 #include "options.h"
 #include "platform/printable.h"
+#include "session/report_json.h"
 
 namespace bitaxon::tool {
 namespace {
-
-Json to_json(const std::vector<DeviceProperty>& properties) {
-  Json json = Json::object();
-  for (const DeviceProperty& property : properties) json[property.name] = property.value;
-  return json;
-}
-
-Json to_json(const DeviceInfo& device) {
-  Json json = {{"selector", device.selector},
-               {"name", device.name},
-               {"type", device.type},
-               {"threads", device.n_threads},
-               {"instruction_set", device.instruction_set},
-               {"memory_total_bytes", device.memory_total_bytes},
-               {"memory_available_bytes", device.memory_available_bytes},
-               {"usable", device.usable},
-               {"chosen_by_auto", device.chosen_by_auto},
-               {"reason", device.reason}};
-  if (!device.driver_manifest.empty()) json["driver_manifest"] = device.driver_manifest;
-  if (device.index < 0) return json;
-  json["vulkan_index"] = device.index;
-  json["driver"] = device.driver;
-  json["api_version"] = device.api_version;
-  json["uuid"] = device.uuid;
-  json["pci_address"] = device.pci_address;
-  json["limits"] = to_json(device.limits);
-  json["features"] = to_json(device.features);
-  return json;
-}
 
 void print_line(std::string_view name, std::string_view value) {
   if (!value.empty()) print(fmt::format("  {:<22}{}\n", name, printable(value, 1000)));
@@ -74,9 +46,7 @@ void add_devices(CommandLine& line) {
     const DeviceList list = find_devices();
     if (!list.warning.empty()) note("warning: " + printable(list.warning, 1000));
     if (*json) {
-      Json all = Json::array();
-      for (const DeviceInfo& device : list.devices) all.push_back(to_json(device));
-      print(all.dump(2) + "\n");
+      print(devices_json(list).dump(2) + "\n");
       return static_cast<int>(kDone);
     }
     if (list.devices.empty())

@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "bitaxon/devices.h"
-#include "formats/json.h"
-#include "model/memory_need.h"
 #include "platform/printable.h"
 
 namespace bitaxon::tool {
@@ -24,22 +21,6 @@ std::string row_text(const MemoryRow& row) {
   return text;
 }
 
-DeviceFit fit_on(const DeviceInfo& device, const ModelSpec& spec,
-                 const std::vector<FoundWeight>& weights) {
-  DeviceFit fit{device.selector, {}, {}};
-  if (!device.usable) {
-    fit.problem = device.reason;
-    return fit;
-  }
-  try {
-    fit.need = model_need(spec, weights, {}, *device.description).memory;
-    if (!fit.need.fits()) fit.problem = problem_of(fit.need);
-  } catch (const Error& error) {  // the model is larger than the device can address
-    fit.problem = error.what();
-  }
-  return fit;
-}
-
 }  // namespace
 
 std::string table_of(const MemoryNeed& need) {
@@ -51,29 +32,6 @@ std::string table_of(const MemoryNeed& need) {
       table += fmt::format("    {:<18}{:>12}\n", part.purpose, bytes_text(part.bytes));
   }
   return table;
-}
-
-std::vector<DeviceFit> fits_of(const ModelSpec& spec, const std::vector<FoundWeight>& weights) {
-  std::vector<DeviceFit> fits;
-  for (const DeviceInfo& device : list_devices()) fits.push_back(fit_on(device, spec, weights));
-  return fits;
-}
-
-Json fit_json(const DeviceFit& fit) {
-  Json memory = Json::array();
-  for (const MemoryRow& row : fit.need.rows) {
-    Json parts = Json::object();
-    for (const MemoryRow::Part& part : row.parts) parts[part.purpose] = part.bytes;
-    memory.push_back(
-        {{"kind", row.kind},
-         {"needed_bytes", row.needed_bytes()},
-         {"available_bytes", row.available_bytes ? Json(*row.available_bytes) : Json()},
-         {"parts", parts}});
-  }
-  return {{"selector", fit.selector},
-          {"fits", fit.problem.empty()},
-          {"memory", memory},
-          {"problem", fit.problem}};
 }
 
 std::string fit_text(const DeviceFit& fit) {

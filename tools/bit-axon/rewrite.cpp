@@ -3,16 +3,10 @@
 #include "console.h"
 #include "formats/json.h"
 #include "platform/printable.h"
+#include "session/report_json.h"
 
 namespace bitaxon::tool {
 namespace {
-
-Json part_json(const PartReport& part) {
-  return {{"parameters", part.parameters},
-          {"bytes_before", part.bytes_before},
-          {"bytes_after", part.bytes_after},
-          {"relative_error", part.relative_error()}};
-}
 
 /// One row of the table. `parameters` is the number to show, which may be less than the number of
 /// stored parameters.
@@ -29,9 +23,7 @@ void print_report(const RewriteCommand& command, const RewriteReport& report) {
   if (command.json) {
     Json json;
     json["output"] = printable_path(command.output.string());
-    for (const auto& [name, part] : report.parts) json["parts"][name] = part_json(part);
-    json["total"] = part_json(report.total);
-    json["total"]["parameters"] = report.n_parameters;
+    json.update(rewrite_json(report));
     print(json.dump(2) + "\n");
     return;
   }
