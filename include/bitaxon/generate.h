@@ -63,9 +63,14 @@ struct GenerateOptions {
   /// Called with each piece of the text, as soon as later tokens cannot change the piece. The
   /// joined pieces are GenerateResult::text.
   std::function<void(std::string_view)> on_text;
+  /// Called with each generated id, before its text.
+  std::function<void(std::int32_t)> on_token;
   /// A flag that ends the answer when it is set. May be null. The flag is checked after each token
   /// and after each chunk of the prompt.
   const std::atomic<bool>* interrupted = nullptr;
+  /// A second way to end the answer: called where the flag is checked, and ends the answer by
+  /// returning true.
+  std::function<bool()> wants_end;
 };
 
 struct BX_API GenerateResult {

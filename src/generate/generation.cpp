@@ -61,8 +61,9 @@ bool Generation::accept(std::int32_t token) {
   latest_ = now;
   result_.token_ids.push_back(token);
   try {
+    if (options_.on_token) options_.on_token(token);
     if (stream_) emit(stream_->push(vocabulary_->to_tokenizer(token)));
-  } catch (...) {  // thrown by the caller's on_text
+  } catch (...) {  // thrown by the caller's functions
     decoder_->settle();
     is_decoding_ = false;
     throw;

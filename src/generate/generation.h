@@ -44,7 +44,10 @@ class Generation {
   using Clock = std::chrono::steady_clock;
 
   void check(std::span<const std::int32_t> prompt) const;
-  bool interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
+  bool interrupted() const {
+    return (options_.interrupted != nullptr && *options_.interrupted) ||
+           (options_.wants_end && options_.wants_end());
+  }
   bool accept(std::int32_t token);
   void emit(const std::string& text);
   void finish_text();
