@@ -56,6 +56,7 @@ struct ModelRequest {
   std::string quantize = {};
   /// Whether random weights are 4-bit codes. Their format is `quantize`, or "mlx" if that is empty.
   bool random_codes = false;
+  std::uint64_t seed = 0;  ///< of random weights
   /// The chat template whose special tokens the tokenizer must have. Empty if there is no chat.
   std::optional<ChatTemplate> chat_template = {};
   std::string model_argument = "model";          ///< what messages call `model`
@@ -82,6 +83,8 @@ BX_API void read_tokenizer(FoundModel& found);
 /// A model on a device.
 struct Session {
   std::string model_name;  ///< its printable path, or a description
+  /// The folder of config.json, tokenizer and chat template. Empty for random weights.
+  std::filesystem::path folder;
   std::shared_ptr<Backend> backend;
   Model model;
   std::optional<Vocabulary> vocabulary;  ///< empty if there is no tokenizer

@@ -11,9 +11,6 @@
 namespace bitaxon {
 namespace {
 
-/// The seed is fixed, so that random weights are the same everywhere.
-constexpr std::uint64_t kRandomModelSeed = 0;
-
 bool is_random(const ModelRequest& request) {
   return request.model.empty() && !request.preset.empty();
 }
@@ -92,10 +89,11 @@ Session load_session(const FoundModel& found, const OpenedDevice& device,
   std::vector<std::string> warnings;
   const auto make_up = makes_codes ? Model::random_codes : Model::random;
   Session session{.model_name = found.name,
+                  .folder = found.source ? found.source->files.folder : std::filesystem::path{},
                   .backend = device.backend,
                   .model = found.source
                                ? Model::load(device.backend, found.source->files, load, warnings)
-                               : make_up(device.backend, found.preset, kRandomModelSeed, load),
+                               : make_up(device.backend, found.preset, found.request.seed, load),
                   .vocabulary = {},
                   .notes = {},
                   .warnings = {}};
