@@ -124,6 +124,15 @@ WeightFormat four_bit_format(std::string_view name) {
               fmt::format("quantize: expected nf4 or mlx, got \"{}\"", printable(name)));
 }
 
+void check_quantization(const Quantization& how) {
+  if (how.group_size != 32 && how.group_size != 64 && how.group_size != 128)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("group size: expected 32, 64 or 128, got {}", how.group_size));
+  if (how.bits < 2 || how.bits == 7 || how.bits > 8)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("bits: expected 2, 3, 4, 5, 6 or 8, got {}", how.bits));
+}
+
 bool can_quantize(const WeightDesc& desc, const Quantization& how) {
   return desc.cols >= how.group_size && desc.cols % how.group_size == 0;
 }

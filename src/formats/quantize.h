@@ -27,6 +27,9 @@ struct Quantization {
 /// The format that users call "nf4" or "mlx". Throws Error(invalid_argument) for any other name.
 WeightFormat four_bit_format(std::string_view name);
 
+/// Throws Error(invalid_argument) if the group size or the bits are none of those above.
+void check_quantization(const Quantization& how);
+
 /// Whether the rows of this weight divide into whole groups. Other weights are not quantized.
 bool can_quantize(const WeightDesc& desc, const Quantization& how);
 

@@ -45,6 +45,7 @@ bool has_separate_head(const ModelSpec& spec, const WeightDesc& embedding,
 
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
                     std::vector<FoundWeight>& found, std::vector<std::string>& warnings) {
+  check_quantization(how);
   const FoundWeight* embedding = nullptr;
   bool has_head = false;
   for (FoundWeight& entry : found) {

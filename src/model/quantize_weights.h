@@ -24,8 +24,9 @@ std::optional<Quantization> quantization_of(const ModelSpec& spec, const WeightS
 bool has_separate_head(const ModelSpec& spec, const WeightDesc& embedding, const Quantization& how);
 
 /// Marks weights for quantization while they are read, and adds a separate head if there is one.
-/// Adds a warning if no weight can be quantized. `name` begins messages. Throws Error(unsupported) that names the tensor if a tensor is already
-/// quantized.
+/// Adds a warning if no weight can be quantized. `name` begins messages. Throws
+/// Error(unsupported) that names the tensor if a tensor is already quantized, and
+/// Error(invalid_argument) as check_quantization() does.
 void quantize_found(const ModelSpec& spec, const Quantization& how, std::string_view name,
                     std::vector<FoundWeight>& found, std::vector<std::string>& warnings);
 
