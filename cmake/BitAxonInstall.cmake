@@ -84,13 +84,13 @@ if(BITAXON_WITH_VULKAN)
 endif()
 list(PREPEND BITAXON_PC_LIBS ${BITAXON_SHADERC_LIBRARIES})
 list(JOIN BITAXON_PC_LIBS " " BITAXON_PC_LIBS)
-# Users of a static library must link the libraries that it needs. A shared library names the
-# libraries that it needs.
+# Users of a static library must link the libraries that it needs, and programs in C those of C++. A
+# shared library names the libraries that it needs.
 if(BUILD_SHARED_LIBS)
   set(BITAXON_PC_LINKING "Libs: -L\${libdir} -lbitaxon")
 else()
   set(BITAXON_PC_LINKING "Requires: ${BITAXON_PC_REQUIRES}
-Libs: -L\${libdir} -lbitaxon ${BITAXON_PC_LIBS} -pthread")
+Libs: -L\${libdir} -lbitaxon ${BITAXON_PC_LIBS} -pthread -lstdc++ -lm")
 endif()
 configure_file(cmake/bit-axon.pc.in ${PROJECT_BINARY_DIR}/bit-axon.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bit-axon.pc DESTINATION ${pkgconfig_dir})

@@ -93,7 +93,7 @@ else()
 endif()
 
 # The layers that read input.
-set(BX_READING_LAYERS formats hub_cache model platform template tokenizer)
+set(BX_READING_LAYERS c_abi formats hub_cache model platform template tokenizer)
 
 # bx_library_code(<name>): how the code of a library is compiled. One set of objects serves the static
 # and the shared library, and all targets that share precompiled headers are compiled alike.

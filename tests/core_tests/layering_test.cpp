@@ -44,6 +44,8 @@ const std::map<std::string, std::set<std::string>>& allowed() {
       {"session",
        {"generate", "model", "tokenizer", "template", "devices", "hub_cache", "formats", "core",
         "platform"}},
+      {"c_abi",
+       {"session", "generate", "model", "tokenizer", "devices", "formats", "core", "platform"}},
   };
   for (const std::string& backend : kBackends) {
     edges[backend] = {"ops", "formats", "platform", "core", "shaders"};

@@ -20,7 +20,7 @@ mv -- "$scratch/installed" "$moved"
 shared=no
 ! grep -qx 'BUILD_SHARED_LIBS:BOOL=ON' "$build/CMakeCache.txt" || shared=yes
 
-for file in include/bitaxon/model.h share/bit-axon/models/tiny-shakespeare/model.safetensors \
+for file in include/bitaxon/model.h include/bitaxon/c/bitaxon.h share/bit-axon/models/tiny-shakespeare/model.safetensors \
   share/doc/bit-axon/LICENSE; do
   [[ -f $moved/$file ]] || fail "$file is not installed"
 done
@@ -63,6 +63,13 @@ eval "models=$models"
   "${flags[@]}" -o "$scratch/twenty_lines"
 by_pkg_config=$("$scratch/twenty_lines")
 printf '%s\n' "$by_pkg_config"
+
+echo "== a program in C, with pkg-config"
+cc -std=c99 -pedantic -Wall -Wextra -Werror "$source/docs/examples/c/generate.c" "${flags[@]}" \
+  -o "$scratch/generate"
+in_c=$("$scratch/generate" "$models/tiny-shakespeare" "ROMEO:")
+printf '%s\n' "$in_c"
+[[ -n $in_c ]] || fail "the program in C prints nothing"
 
 if grep -qx 'BITAXON_WITH_VULKAN:BOOL=ON' "$build/CMakeCache.txt"; then
   echo "== the program that tries drivers"
