@@ -105,6 +105,7 @@ def test_ray_makes_objects_of_the_class_itself(ray_cluster: Any, rows: pd.DataFr
         batch_size=4,
         batch_format="pyarrow",
         concurrency=2,
+        num_cpus=0.5,  # the rest of the cores reads the rows
     ).to_pandas()
     assert same(got, GENERATE(rows))
 
