@@ -15,7 +15,6 @@ import pytest
 from bit_axon import InvalidArgument, IoError, rewrite
 from bit_axon.config import BitAxonConfig
 from bit_axon.training import load_and_merge
-from bit_axon.training.merging import quantize_model
 
 MODEL = Path(__file__).parents[2] / "models" / "tiny-shakespeare"
 MATRIX = "layer_2.attention.q_proj"
@@ -209,5 +208,3 @@ def test_planned_names_say_so() -> None:
     assert not isinstance(3, LoRALinear)
     with pytest.raises(NotImplementedError, match=r"Trainer: not available\. Training comes"):
         Trainer(model=None)
-    with pytest.raises(NotImplementedError, match="rewritten with load_and_merge"):
-        quantize_model(None, bits=4)

@@ -11,13 +11,13 @@ __all__ = ["planned"]
 _REASON = "Training comes with a later version."
 
 
-def planned(name: str, reason: str = _REASON) -> Any:
+def planned(name: str) -> Any:
     """A class of that name. It can be imported, and raises Unsupported when it is called.
 
     Unsupported is also a NotImplementedError.
     """
 
     def refuse(cls: type, *args: object, **kwargs: object) -> None:
-        raise Unsupported(f"{name}: not available. {reason}")
+        raise Unsupported(f"{name}: not available. {_REASON}")
 
-    return type(name, (), {"__new__": refuse, "__doc__": f"Not available. {reason}"})
+    return type(name, (), {"__new__": refuse, "__doc__": f"Not available. {_REASON}"})
