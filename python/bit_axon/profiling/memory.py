@@ -9,6 +9,7 @@ from typing import Any
 
 import bit_axon._engine as engine
 from bit_axon._errors import InvalidArgument
+from bit_axon._module import Module
 from bit_axon.model import LanguageModel
 from bit_axon.profiling._forward import forward, random_ids
 
@@ -74,11 +75,11 @@ class MemoryProfiler:
         Returns:
             A dict of ``weight_memory_bytes``, ``weight_memory_gb``, ``param_count`` (numbers in all
             arrays) and ``num_arrays``. For a model of the engine, the bytes are those that the
-            device holds, and the numbers are counted as they are stored in files.
+            device holds.
         """
         if isinstance(model, LanguageModel):
             n_bytes = int(model.info["weight_bytes"])
-            sizes = [math.prod(model._source.shape(name)) for name in model._source]
+            sizes = [math.prod(shape) for shape in _shapes(model)]
         else:
             arrays = list(_leaves(model.parameters()))
             n_bytes = sum(int(array.nbytes) for array in arrays)
@@ -116,6 +117,13 @@ class MemoryProfiler:
             "peak_memory_gb": peak,
             "activation_memory_gb": peak - weights,
         }
+
+
+def _shapes(model: LanguageModel) -> list[tuple[int, ...]]:
+    """The shapes of a model's arrays, without reading them."""
+    if isinstance(model, Module):
+        return [parameter.shape for _, parameter in model.named_parameters()]
+    return [model._source.shape(name) for name in model._source]
 
 
 def _leaves(tree: Any) -> Iterator[Any]:
