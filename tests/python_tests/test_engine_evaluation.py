@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bit_axon import BitAxonConfig, BitAxonModel, InvalidArgument, load
 from bit_axon.evaluation import WikiTextDataset, compute_perplexity, evaluate_ppl, perplexity
 from bit_axon.evaluation._scores import choice_logprobs
+from bit_axon.inference import generate
 from bit_axon.tokenizer import QwenTokenizerWrapper
 
 MODEL = Path(__file__).parents[2] / "models" / "tiny-shakespeare"
@@ -89,6 +91,24 @@ def test_states_of_others_stay_as_they_are(model: BitAxonModel) -> None:
     got, _ = model(random_ids(1, 9)[:, 6:], cache=cache)
     np.testing.assert_array_equal(first, random_ids(1, 9)[:, :6])
     np.testing.assert_allclose(got, want[:, 6:], rtol=1e-5, atol=1e-5)
+
+
+def test_threads_may_evaluate_and_generate_at_a_time() -> None:
+    model, tokenizer = load(MODEL, device="cpu", threads=1), QwenTokenizerWrapper(MODEL)
+    ids = random_ids(3, 40)
+    want = compute_perplexity(model, ids), generate(model, tokenizer, "ROMEO:", seed=1).text
+    got: list[Any] = []
+
+    def work() -> None:
+        text = generate(model, tokenizer, "ROMEO:", seed=1).text
+        got.append((compute_perplexity(model, ids), text))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [want] * 4
 
 
 def test_model_reads_its_own_language_best() -> None:
