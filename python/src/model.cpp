@@ -265,6 +265,7 @@ void add_model(nb::module_& module) {
       .def("forward", forward, "ids"_a, "all_logits"_a = true)
       .def("fork", &Sequences::fork)
       .def("reset", &Sequences::reset)
+      .def("seen", [](Sequences& self) { return self.seen(0); })
       .def("save", [](Sequences& self, std::size_t index,
                       const std::string& path) { self.save(index, path); })
       .def("load", [](Sequences& self, std::size_t index,

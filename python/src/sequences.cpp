@@ -218,6 +218,18 @@ std::vector<StateSnapshot> Sequences::snapshots() {
   return std::move(*out);
 }
 
+std::vector<std::int32_t> Sequences::seen(std::size_t index) {
+  const StateSnapshot snapshot = std::move(snapshots().at(index));
+  std::vector<std::int32_t> ids;
+  if (snapshot.tensors.empty()) return ids;
+  // The last two tensors are the bits of the tokens and the sampled token.
+  const std::vector<std::byte>& bits = snapshot.tensors.at(snapshot.tensors.size() - 2);
+  for (std::size_t i = 0; i < bits.size() * 8; ++i)
+    if ((std::to_integer<unsigned>(bits[i / 8]) >> (i % 8) & 1U) != 0)
+      ids.push_back(static_cast<std::int32_t>(i));
+  return ids;
+}
+
 void Sequences::save(std::size_t index, const std::filesystem::path& path) {
   model_->run([model = model_.get(), batch = batch_, index, path](const std::atomic<bool>&) {
     model->take_turn(nullptr);

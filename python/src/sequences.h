@@ -61,6 +61,8 @@ class Sequences {
   Sequences fork();
   void reset();
   std::vector<StateSnapshot> snapshots();
+  /// The ids that the context of a sequence holds, ascending.
+  std::vector<std::int32_t> seen(std::size_t index);
   /// Writes and reads the state of one sequence as State::save() and State::load() do.
   void save(std::size_t index, const std::filesystem::path& path);
   void load(std::size_t index, const std::filesystem::path& path);

@@ -247,6 +247,26 @@ def test_a_cache_continues_the_conversation(
     assert cache.position == len(ids) + second.completion_tokens
 
 
+@pytest.mark.parametrize("options", [{}, {"logprobs": 0}])
+def test_a_cache_holds_the_answer(
+    shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper, options: dict[str, Any]
+) -> None:
+    cache = shakespeare.new_cache()
+    config = GenerateConfig(max_tokens=20, seed=3, repetition_penalty=1.4)
+    first = generate(shakespeare, tokenizer, "ROMEO:", config, cache=cache, **options)
+    assert cache.position == first.prompt_tokens + 20
+    twin = cache.fork()
+    slow = generate(shakespeare, tokenizer, "\n", config, cache=cache, logprobs=0)
+    fast = generate(shakespeare, tokenizer, "\n", config, cache=twin)
+    assert slow.text == fast.text
+    assert cache.to_bytes() == twin.to_bytes()
+    stream = generate(shakespeare, tokenizer, "\n", config, stream=True, cache=cache, **options)
+    next(stream)
+    stream.close()
+    assert stream.result is not None
+    assert cache.position == twin.position + 1 + stream.result.completion_tokens
+
+
 def test_processors_and_criteria(
     shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper, expected: GenerateResult
 ) -> None:
@@ -334,8 +354,11 @@ def test_names_of_other_libraries(
         ({"top_k": -1}, "top-k"),
         ({"min_p": 2}, "min-p"),
         ({"repetition_penalty": 0}, "penalty"),
-        ({"max_tokens": -1}, "max-tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"stop": [""]}, "stop"),
+        ({"stop": [""], "logprobs": 0}, "stop"),
+        ({"max_tokens": -1, "logprobs": 0}, "max_tokens"),
+        ({"temperature": -1, "logprobs": 0}, "temperature"),
         ({"max_tokens": "many"}, "numbers"),
         ({"num_return_sequences": 2}, "batch_generate"),
         ({"top_k": 2.5}, "numbers"),
@@ -351,7 +374,8 @@ def test_bad_options(
 ) -> None:
     for stream in (False, True):
         with pytest.raises(bit_axon.InvalidArgument, match=message):
-            generate(shakespeare, tokenizer, "ROMEO:", stream=stream, **options)
+            made = generate(shakespeare, tokenizer, "ROMEO:", stream=stream, **options)
+            next(made)  # options that only the draw checks
 
 
 def test_bad_prompts(shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper) -> None:

@@ -158,6 +158,12 @@ def engine_options(config: GenerateConfig, extra_ends: Sequence[int]) -> dict[st
         stop = (
             [config.stop] if isinstance(config.stop, str) else [str(text) for text in config.stop]
         )
+        if "" in stop:
+            raise InvalidArgument("stop: expected a text that is not empty")
+        if config.max_tokens < 0:
+            raise InvalidArgument(
+                f"max_tokens: expected a whole number >= 0, got {config.max_tokens}"
+            )
         return {
             "max_tokens": operator.index(config.max_tokens),
             "temperature": float(config.temperature),

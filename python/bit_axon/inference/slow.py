@@ -42,6 +42,9 @@ class SlowLoop:
         if not request.config.ignore_eos:
             ends += self.side.all_ends(request.model)
         self.ends = frozenset(ends)
+        self._seen: list[int] = []
+        self._room = 0
+        self._next_logits = np.empty(0, dtype=np.float32)
 
     def _logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
         array = np.asarray([ids], dtype=np.int32)
@@ -70,32 +73,47 @@ class SlowLoop:
         top = [(int(i), float(wide[i]) - log_sum) for i in best]
         self.logprobs.append(TokenLogprobs(token, float(wide[token]) - log_sum, top))
 
-    def tokens(self) -> Iterator[tuple[int, str]]:
-        """Each token with the text that it completes."""
+    def begin(self) -> None:
+        """Feeds the prompt."""
         request = self.request
-        prompt = self.side.with_beginning(request.ids, request.model, request.sequences.position)
-        room = request.model.context - request.sequences.position - len(prompt)
-        fed, seen = list(prompt), list(prompt)
-        for _ in range(min(request.config.max_tokens, room + 1)):
-            try:
-                logits = self._logits(fed)
-            except Error as error:
-                raise request.prefill_failure(error) from None
-            token = self._draw(logits, seen, request.sequences.position)
-            if self.first is None:
-                self.first = time.perf_counter()
-            if token in self.ends:
-                self.finish_reason = "stop"
-                break
-            self.ids.append(token)
-            self._note(logits, token)
-            seen.append(token)
-            fed = [token]
-            yield token, self.side.push([token], request.config.stop)
-            stops = any(stop(self.ids, self.side.text) for stop in self.criteria)
-            if self.side.stopped or stops:
-                self.finish_reason = "stop"
-                break
+        position = request.sequences.position
+        prompt = self.side.with_beginning(request.ids, request.model, position)
+        self._seen = [*(request.sequences.seen() if position > 0 else []), *prompt]
+        self._room = request.model.context - position - len(prompt)
+        try:
+            self._next_logits = self._logits(prompt)
+        except Error as error:
+            raise request.prefill_failure(error) from None
+
+    def tokens(self) -> Iterator[tuple[int, str]]:
+        """Each token with the text that it completes. The rest of the text comes with the id -1."""
+        request = self.request
+        unfed: list[int] = []
+        try:
+            for index in range(min(request.config.max_tokens, self._room + 1)):
+                if index > 0:
+                    unfed, fed = [], unfed
+                    self._next_logits = self._logits(fed)
+                logits = self._next_logits
+                token = self._draw(logits, self._seen, request.sequences.position)
+                if self.first is None:
+                    self.first = time.perf_counter()
+                if token in self.ends:
+                    self.finish_reason = "stop"
+                    break
+                self.ids.append(token)
+                self._seen.append(token)
+                unfed = [token]
+                self._note(logits, token)
+                yield token, self.side.push([token], request.config.stop)
+                stops = any(stop(self.ids, self.side.text) for stop in self.criteria)
+                if self.side.stopped or stops:
+                    self.finish_reason = "stop"
+                    break
+        finally:
+            # A cache of the caller holds the whole answer afterwards, if there is room for it.
+            if unfed and request.keeps_cache and len(self.ids) <= self._room:
+                self._logits(unfed)
         rest = self.side.finish()
         if rest:
             yield -1, rest
@@ -125,6 +143,7 @@ class SlowStream(GenerationStream):
 
     def __init__(self, loop: SlowLoop) -> None:
         self._loop = loop
+        loop.begin()
         self._source = loop.tokens()
         self._done = False
         self._result = None

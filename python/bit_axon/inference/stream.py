@@ -70,6 +70,7 @@ class Request:
         self.options = engine_options(config, ends)
         if not self.side.is_engine:
             self.options["stop"] = []  # found in Python
+        self.keeps_cache = cache is not None
         self.cache = model.new_cache() if cache is None else model._cache_of(cache)
         self.sequences = self.cache.sequences(1)
         if len(self.sequences) != 1:
