@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from bit_axon._arrays import Array, as_ids, as_numpy, library_of, like
 from bit_axon._caches import ModelCache
 from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
 from bit_axon._model_tree import ModelTree, layer_type, quantize_when_read
+from bit_axon._options import Progress, config_of, config_text, load_options
 from bit_axon._weights import StoredTensor, TemporaryModel, WeightSource, nested
 from bit_axon.config import BitAxonConfig
 from bit_axon.layers.linear import Embedding, Linear
@@ -196,49 +197,6 @@ class LanguageModel:
         )
 
 
-Progress = Callable[[float], object]
-
-
-def load_options(
-    quantize: bool | str = False,
-    bits: int = 4,
-    group_size: int = 64,
-    device: str = "auto",
-    precision: str | None = None,
-    context: int | None = None,
-    parallel: int | None = None,
-    threads: int = 0,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The options of load(), checked, as the engine takes them."""
-    if quantize not in (False, True, "mlx", "nf4"):
-        raise InvalidArgument(f'quantize: expected True, False, "mlx" or "nf4", got {quantize!r}')
-    if quantize and bits not in (4, 8):
-        raise InvalidArgument(f"bits: expected 4 or 8, got {bits}")
-    if quantize and group_size not in (32, 64, 128):
-        raise InvalidArgument(f"group_size: expected 32, 64 or 128, got {group_size}")
-    if quantize == "nf4" and bits != 4:
-        raise InvalidArgument(f'bits: expected 4 for quantize="nf4", got {bits}')
-    if not isinstance(device, str):
-        raise InvalidArgument(f"device: expected a str, got {type(device).__name__}")
-    for name, number in (("context", context), ("parallel", parallel), ("threads", threads)):
-        if number is not None and not isinstance(number, (int, np.integer)):
-            raise InvalidArgument(f"{name}: expected a whole number, got {number!r}")
-    if precision not in (None, "exact", "fast"):
-        raise InvalidArgument(f'precision: expected "exact" or "fast", got {precision!r}')
-    return {
-        "quantize": "mlx" if quantize is True else quantize or "",
-        "bits": bits,
-        "group_size": group_size,
-        "device": device,
-        "precision": precision or "",
-        "context": context,
-        "parallel": parallel,
-        "threads": threads,
-        "progress": progress,
-    }
-
-
 def _is_quantized(source: WeightSource) -> bool:
     marks = (".scales", ".absmax", ".SCB", "_scales")
     return any(name.endswith(marks) for name in source)
@@ -310,21 +268,6 @@ def load(
     if loaded.describe()["family"] == "bit_axon":
         return BitAxonModel._of_files(config_of(described), loaded, source, folder, options)
     return LanguageModel(loaded, source, folder)
-
-
-def config_text(config: BitAxonConfig | Mapping[str, Any]) -> str:
-    """A configuration as the text of a config.json."""
-    values = asdict(config) if isinstance(config, BitAxonConfig) else dict(config)
-    try:
-        return json.dumps(values)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"config: expected values of JSON: {error}") from None
-
-
-def config_of(values: Mapping[str, Any]) -> BitAxonConfig:
-    """The configuration that a config.json of the family Bit-Axon describes."""
-    known = {field.name for field in fields(BitAxonConfig)}
-    return BitAxonConfig(**{key: value for key, value in values.items() if key in known})
 
 
 class BitAxonModel(ModelTree, LanguageModel):

@@ -189,8 +189,7 @@ def test_a_child_made_by_fork_is_refused() -> None:
         "stream = generate(model, tokenizer, 'a', stream=True); next(stream)",
         "stream = generate(model, tokenizer, 'a', stream=True); del model; next(stream)",
         "kept = [model, tokenizer, model(np.array([[1]]))]; kept.append(kept)",
-        "threading.Thread(target=lambda: generate(model, tokenizer, 'a', max_tokens=3000,"
-        " ignore_eos=True), daemon=True).start(); time.sleep(0.1)",
+        "call = lambda: generate(model, tokenizer, 'a', max_tokens=3000, ignore_eos=True); threading.Thread(target=call, daemon=True).start(); time.sleep(0.1)",
         "threading.Thread(target=lambda: model(np.zeros((1, 4000), int)), daemon=True).start()",
         "sys.modules['kept'] = [model, generate(model, tokenizer, 'a', stream=True)]",
         "import atexit; atexit.register(lambda: model(np.array([[1]])))",

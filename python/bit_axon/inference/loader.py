@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bit_axon._errors import Error, InvalidArgument
+from bit_axon._options import Progress
 from bit_axon.config import BitAxonConfig
-from bit_axon.model import BitAxonModel, LanguageModel, Progress, load
+from bit_axon.model import BitAxonModel, LanguageModel, load
 
 __all__ = ["load_model", "resize_model_vocab"]
 

@@ -1,0 +1,72 @@
+"""How a model is loaded: options and configurations, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from bit_axon._errors import InvalidArgument
+from bit_axon.config import BitAxonConfig
+
+__all__ = ["Progress", "config_of", "config_text", "load_options"]
+
+Progress = Callable[[float], object]
+
+
+def load_options(
+    quantize: bool | str = False,
+    bits: int = 4,
+    group_size: int = 64,
+    device: str = "auto",
+    precision: str | None = None,
+    context: int | None = None,
+    parallel: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The options of load(), checked, as the engine takes them."""
+    if quantize not in (False, True, "mlx", "nf4"):
+        raise InvalidArgument(f'quantize: expected True, False, "mlx" or "nf4", got {quantize!r}')
+    if quantize and bits not in (4, 8):
+        raise InvalidArgument(f"bits: expected 4 or 8, got {bits}")
+    if quantize and group_size not in (32, 64, 128):
+        raise InvalidArgument(f"group_size: expected 32, 64 or 128, got {group_size}")
+    if quantize == "nf4" and bits != 4:
+        raise InvalidArgument(f'bits: expected 4 for quantize="nf4", got {bits}')
+    if not isinstance(device, str):
+        raise InvalidArgument(f"device: expected a str, got {type(device).__name__}")
+    for name, number in (("context", context), ("parallel", parallel), ("threads", threads)):
+        if number is not None and not isinstance(number, (int, np.integer)):
+            raise InvalidArgument(f"{name}: expected a whole number, got {number!r}")
+    if precision not in (None, "exact", "fast"):
+        raise InvalidArgument(f'precision: expected "exact" or "fast", got {precision!r}')
+    return {
+        "quantize": "mlx" if quantize is True else quantize or "",
+        "bits": bits,
+        "group_size": group_size,
+        "device": device,
+        "precision": precision or "",
+        "context": context,
+        "parallel": parallel,
+        "threads": threads,
+        "progress": progress,
+    }
+
+
+def config_text(config: BitAxonConfig | Mapping[str, Any]) -> str:
+    """A configuration as the text of a config.json."""
+    values = asdict(config) if isinstance(config, BitAxonConfig) else dict(config)
+    try:
+        return json.dumps(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"config: expected values of JSON: {error}") from None
+
+
+def config_of(values: Mapping[str, Any]) -> BitAxonConfig:
+    """The configuration that a config.json of the family Bit-Axon describes."""
+    known = {field.name for field in fields(BitAxonConfig)}
+    return BitAxonConfig(**{key: value for key, value in values.items() if key in known})
