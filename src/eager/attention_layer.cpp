@@ -48,7 +48,17 @@ AttentionLayer::AttentionLayer(std::shared_ptr<EagerDevice> device, AttentionWei
       weights_(std::move(weights)),
       form_(form),
       d_model_(static_cast<std::size_t>(weights_.q->shape[2])),
-      n_heads_(static_cast<std::size_t>(form.n_heads)) {}
+      n_heads_(static_cast<std::size_t>(form.n_heads)) {
+  const Shape square = {1, weights_.q->shape[2], weights_.q->shape[2]};
+  check_shape("q_proj", weights_.q, square);
+  check_shape("k_proj", weights_.k, square);
+  check_shape("v_proj", weights_.v, square);
+  check_shape("o_proj", weights_.o, square);
+  if (form.n_heads < 1 || square[1] % form.n_heads != 0)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("num_heads: expected a divisor of {}, got {}", square[1], form.n_heads));
+}
 
 void AttentionLayer::make_session(std::size_t n_slots, std::size_t n_rows) {
   if (session_ != nullptr && n_slots <= n_slots_ && n_rows <= room_) return;

@@ -25,6 +25,7 @@ struct KeysAndValues {
 /// called from several threads.
 class AttentionLayer {
  public:
+  /// Throws Error(invalid_argument) if the shapes of the weights do not fit each other.
   AttentionLayer(std::shared_ptr<EagerDevice> device, AttentionWeights weights, AttentionForm form);
 
   struct Result {

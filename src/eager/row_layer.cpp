@@ -3,12 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "bitaxon/error.h"
 #include "bitaxon/ops.h"
 #include "formats/weight_format.h"
 
 namespace bitaxon {
+
+namespace {
+
+void check_indices(std::span<const std::byte> bytes, std::int64_t limit) {
+  std::vector<std::int32_t> indices(bytes.size() / sizeof(std::int32_t));
+  std::memcpy(indices.data(), bytes.data(), bytes.size());
+  for (const std::int32_t index : indices)
+    if (index < 0 || index >= limit)
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("input of a layer: expected indices below {}, got {}", limit, index));
+}
+
+}  // namespace
+
+void check_shape(const char* name, const WeightHandle& weight, const Shape& expected) {
+  if (weight->shape != expected)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: expected a weight {}, got {}", name, expected.to_string(),
+                            weight->shape.to_string()));
+}
 
 std::size_t RowForm::row_bytes() const {
   std::size_t bytes = size_of(dtype);
@@ -33,6 +54,7 @@ std::vector<float> RowLayer::run(std::int64_t n_rows,
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("input {} of a layer: expected {} bytes for {} rows, got {}", n_given,
                               expected, n_rows, got));
+    if (form.index_limit) check_indices(inputs[n_given], *form.index_limit);
     ++n_given;
   }
   const auto lock = device_->lock();
@@ -81,11 +103,21 @@ WeightHandle zeros(EagerDevice& device, const Shape& shape) {
   return device.backend().pack(desc, {.data = std::as_bytes(std::span(values))});
 }
 
+/// Checks the weights of n experts from D to D elements.
+void check_feed_forward(const FeedForwardWeights& weights, std::int64_t n, std::int64_t d_model) {
+  const std::int64_t intermediate = weights.gate->shape[1];
+  check_shape("gate_proj", weights.gate, {n, intermediate, d_model});
+  check_shape("up_proj", weights.up, {n, intermediate, d_model});
+  check_shape("down_proj", weights.down, {n, d_model, intermediate});
+}
+
 }  // namespace
 
 std::shared_ptr<RowLayer> linear_layer(std::shared_ptr<EagerDevice> device, WeightHandle weight,
                                        WeightHandle bias) {
   const std::int64_t cols = weight->shape[2];
+  check_shape("weight", weight, {1, weight->shape[1], cols});
+  if (bias != nullptr) check_shape("bias", bias, {1, 1, weight->shape[1]});
   return std::make_shared<RowLayer>(std::move(device), std::vector<RowForm>{{DType::f32, {cols}}},
                                     [weight = std::move(weight), bias = std::move(bias)](
                                         Graph& graph, std::span<const Tensor> inputs) {
@@ -111,6 +143,7 @@ std::shared_ptr<RowLayer> norm_layer(std::shared_ptr<EagerDevice> device, Weight
 
 std::shared_ptr<RowLayer> feed_forward_layer(std::shared_ptr<EagerDevice> device,
                                              const FeedForwardWeights& weights) {
+  check_feed_forward(weights, 1, weights.gate->shape[2]);
   return std::make_shared<RowLayer>(
       std::move(device), std::vector<RowForm>{{DType::f32, {weights.gate->shape[2]}}},
       [weights](Graph& graph, std::span<const Tensor> inputs) {
@@ -124,6 +157,14 @@ std::shared_ptr<RowLayer> feed_forward_layer(std::shared_ptr<EagerDevice> device
 std::shared_ptr<RowLayer> experts_layer(std::shared_ptr<EagerDevice> device,
                                         const ExpertsWeights& weights, std::int64_t top_k) {
   const std::int64_t width = weights.router->shape[2];
+  check_feed_forward(weights.experts, weights.router->shape[1], width);
+  if (weights.shared_gate != nullptr) {
+    check_shape("shared_expert_gate", weights.shared_gate, {1, 1, width});
+    // The experts and the shared expert have the same width.
+    check_shape("shared_expert.gate_proj", weights.shared.gate,
+                {1, weights.experts.gate->shape[1], width});
+    check_feed_forward(weights.shared, 1, width);
+  }
   return std::make_shared<RowLayer>(
       std::move(device), std::vector<RowForm>{{DType::f32, {width}}, {DType::f32, {width}, 0.0F}},
       [weights, top_k](Graph& graph, std::span<const Tensor> inputs) {
@@ -140,6 +181,7 @@ std::shared_ptr<RowLayer> experts_layer(std::shared_ptr<EagerDevice> device,
 }
 
 std::shared_ptr<RowLayer> switch_layer(std::shared_ptr<EagerDevice> device, WeightHandle weight) {
+  const std::int64_t n_experts = weight->shape[0];
   const std::int64_t rows = weight->shape[1];
   const std::int64_t cols = weight->shape[2];
   // A sum over one expert with the gate 1. There is no shared expert, so the second gate counts for
@@ -147,7 +189,7 @@ std::shared_ptr<RowLayer> switch_layer(std::shared_ptr<EagerDevice> device, Weig
   return std::make_shared<RowLayer>(
       std::move(device),
       std::vector<RowForm>{{DType::f32, {1, cols}},
-                           {DType::i32, {1}},
+                           {DType::i32, {1}, {}, n_experts},
                            {DType::f32, {2}, 1.0F},
                            {DType::f32, {rows}, 0.0F}},
       [weight = std::move(weight)](Graph& graph, std::span<const Tensor> inputs) {
@@ -158,9 +200,12 @@ std::shared_ptr<RowLayer> switch_layer(std::shared_ptr<EagerDevice> device, Weig
 std::shared_ptr<RowLayer> switch_swiglu_layer(std::shared_ptr<EagerDevice> device,
                                               WeightHandle gate, WeightHandle up,
                                               std::int64_t top_k) {
+  const std::int64_t n_experts = gate->shape[0];
   const std::int64_t cols = gate->shape[2];
+  check_shape("up_proj", up, gate->shape);
   return std::make_shared<RowLayer>(
-      std::move(device), std::vector<RowForm>{{DType::f32, {cols}}, {DType::i32, {top_k}}},
+      std::move(device),
+      std::vector<RowForm>{{DType::f32, {cols}}, {DType::i32, {top_k}, {}, n_experts}},
       [gate = std::move(gate), up = std::move(up)](Graph& graph, std::span<const Tensor> inputs) {
         return moe_swiglu(inputs[0], inputs[1],
                           {.gate = graph.weight(gate),

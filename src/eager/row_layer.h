@@ -20,6 +20,8 @@ struct RowForm {
   std::vector<std::int64_t> row_shape;
   /// If set, every element has this value, and callers do not pass the input.
   std::optional<float> constant = {};
+  /// If set, the elements are i32 indices below this number.
+  std::optional<std::int64_t> index_limit = {};
 
   std::size_t row_bytes() const;
 };
@@ -32,7 +34,8 @@ class RowLayer {
   RowLayer(std::shared_ptr<EagerDevice> device, std::vector<RowForm> inputs, Record record);
 
   /// Computes n_rows rows, which may be more than a step has. `inputs` holds the rows of every
-  /// input that is not constant. Throws Error(invalid_argument) if their sizes do not fit.
+  /// input that is not constant. Throws Error(invalid_argument) if their sizes do not fit, and for
+  /// an index that is not below its limit.
   std::vector<float> run(std::int64_t n_rows, std::span<const std::span<const std::byte>> inputs);
 
  private:
@@ -41,6 +44,10 @@ class RowLayer {
   Record record_;
   EagerSession session_;
 };
+
+/// Throws Error(invalid_argument) if a weight of a layer has another shape than the other weights
+/// ask for. The ops check less: a product reads as many columns as its weight has.
+void check_shape(const char* name, const WeightHandle& weight, const Shape& expected);
 
 /// y = weight @ x + bias. weight [1, rows, cols]; bias [1, 1, rows] or null.
 std::shared_ptr<RowLayer> linear_layer(std::shared_ptr<EagerDevice> device, WeightHandle weight,

@@ -31,7 +31,16 @@ SsmLayer::SsmLayer(std::shared_ptr<EagerDevice> device, SsmWeights weights, Time
       d_model_(extent(weights_.in_proj, 2)),
       d_inner_(extent(weights_.conv_weight, 1)),
       d_state_(extent(weights_.a_log, 2)),
-      n_tail_(extent(weights_.conv_weight, 2) - 1) {}
+      n_tail_(extent(weights_.conv_weight, 2) - 1) {
+  const std::int64_t inner = weights_.conv_weight->shape[1];
+  const std::int64_t width = weights_.in_proj->shape[2];
+  const std::int64_t n = weights_.a_log->shape[2];
+  check_shape("in_proj", weights_.in_proj, {1, 2 * inner, width});
+  check_shape("x_proj", weights_.x_proj, {1, 2 * n + 1, inner});
+  check_shape("dt_proj", weights_.dt_weight, {1, inner, 1});
+  check_shape("A_log", weights_.a_log, {1, inner, n});
+  check_shape("out_proj", weights_.out_proj, {1, width, inner});
+}
 
 void SsmLayer::make_session(std::size_t n_slots) {
   if (session_ != nullptr && n_slots <= n_slots_) return;

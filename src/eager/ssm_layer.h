@@ -34,6 +34,7 @@ struct SsmState {
 /// be called from several threads.
 class SsmLayer {
  public:
+  /// Throws Error(invalid_argument) if the shapes of the weights do not fit each other.
   SsmLayer(std::shared_ptr<EagerDevice> device, SsmWeights weights, TimeStepClip clip);
 
   /// Continues n_sequences sequences with n_rows rows each; x [n_sequences, n_rows, D]. Without a

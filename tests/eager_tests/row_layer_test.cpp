@@ -122,5 +122,35 @@ TEST(RowLayer, RefusesInputOfAnotherSize) {
   EXPECT_THROW(layer->run(2, {}), Error);
 }
 
+TEST(RowLayer, RefusesWeightsThatDoNotFitEachOther) {
+  const auto weight = [](const Shape& shape) {
+    const std::vector<float> ones(static_cast<std::size_t>(shape.elements()), 1.0F);
+    return packed_weight(cpu_device()->backend(), shape, ones);
+  };
+  const FeedForwardWeights three = {weight({3, 8, 4}), weight({3, 8, 4}), weight({3, 4, 8})};
+  EXPECT_THROW(
+      feed_forward_layer(cpu_device(), {weight({1, 8, 4}), weight({1, 8, 4}), weight({1, 5, 8})}),
+      Error);
+  EXPECT_THROW(
+      experts_layer(
+          cpu_device(),
+          {.router = weight({1, 5, 4}), .experts = three, .shared_gate = nullptr, .shared = {}}, 2),
+      Error)
+      << "a router with more experts than there are";
+  EXPECT_THROW(linear_layer(cpu_device(), weight({1, 8, 4}), weight({1, 1, 7})), Error);
+}
+
+TEST(RowLayer, RefusesAnExpertThatIsNotThere) {
+  const std::vector<float> ones(24, 1.0F), x(8, 1.0F);
+  const auto layer =
+      switch_layer(cpu_device(), packed_weight(cpu_device()->backend(), {3, 2, 4}, ones));
+  for (const std::int32_t bad : {-1, 3}) {
+    const std::vector<std::int32_t> experts = {0, bad};
+    const std::span<const std::byte> inputs[] = {std::as_bytes(std::span(x)),
+                                                 std::as_bytes(std::span(experts))};
+    EXPECT_THROW(layer->run(2, inputs), Error) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace bitaxon::test

@@ -19,6 +19,7 @@ from bit_axon.layers import (
     AxonSSMBlock,
     AxonSSMMoEBlock,
     AxonSWAMoEBlock,
+    Conv1d,
     Embedding,
     Linear,
     RMSNorm,
@@ -359,6 +360,57 @@ BAD_CALLS = {
     ),
     "one tap": (lambda: AxonSSM(BitAxonConfig(ssm_d_conv=1)), "ssm_d_conv: expected at least 2"),
 }
+
+
+WRONG_PARTS = {
+    "x_proj of fewer columns": (AxonSSM, "x_proj", lambda: Linear(5, 7, bias=False), "x_proj"),
+    "out_proj of fewer rows": (AxonSSM, "out_proj", lambda: Linear(32, 9, bias=False), "out_proj"),
+    "in_proj with a bias": (AxonSSM, "in_proj", lambda: Linear(16, 64), "expected no bias"),
+    "conv1d of fewer channels": (AxonSSM, "conv1d", lambda: Conv1d(10, 3), "in_proj"),
+    "dt_proj of another rank": (AxonSSM, "dt_proj", lambda: Linear(2, 32), "dt_proj"),
+    "a module of another kind": (AxonSSM, "x_proj", lambda: MLP(4, 4), "got MLP"),
+    "a router of more experts": (
+        lambda _: SharedExpertMoE(16, 24, 3),
+        "gate",
+        lambda: Linear(16, 5, bias=False),
+        "gate_proj",
+    ),
+    "experts of another width": (
+        lambda _: SharedExpertMoE(16, 24, 3),
+        "switch_mlp",
+        lambda: SwitchGLU(16, 24, 2),
+        "gate_proj",
+    ),
+    "o_proj of fewer rows": (
+        lambda _: SlidingWindowAttention(16, 2, 4),
+        "o_proj",
+        lambda: Linear(16, 4, bias=False),
+        "o_proj",
+    ),
+    "down_proj of fewer rows": (
+        lambda _: MLP(16, 24),
+        "down_proj",
+        lambda: Linear(24, 5, bias=False),
+        "down_proj",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_PARTS)
+def test_a_part_that_does_not_fit_is_named(case):
+    make, name, part, message = WRONG_PARTS[case]
+    layer = make(SMALL)
+    setattr(layer, name, part())
+    with pytest.raises(InvalidArgument, match=message):
+        layer(random(1, 3, 16))
+
+
+def test_an_expert_beyond_the_matrices_is_refused():
+    layer = SwitchLinear(4, 2, 3)
+    layer(random(1, 1, 4), [[[2]]])
+    layer.num_experts = 10
+    with pytest.raises(InvalidArgument, match="expected indices below 3, got 3"):
+        layer(random(1, 1, 4), [[[3]]])
 
 
 @pytest.mark.parametrize("case", BAD_CALLS)
