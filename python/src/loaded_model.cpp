@@ -51,13 +51,22 @@ void LoadedModel::check_process() const {
 
 void LoadedModel::run(Work work, std::function<void()> undo) {
   check_process();
-  const auto job = queue_->post(std::move(work));
+  if (!undo) return wait_for(*queue_->post(std::move(work)));
+  struct Outcome {
+    std::mutex mutex;
+    bool is_done = false, is_interrupted = false;
+  };
+  const auto outcome = std::make_shared<Outcome>();
+  const auto job = queue_->post([work = std::move(work), undo, outcome](const auto& cancelled) {
+    work(cancelled);  // work that fails has changed nothing
+    const std::lock_guard lock(outcome->mutex);
+    outcome->is_done = true;
+    if (outcome->is_interrupted) undo();
+  });
   wait_for(*job, [&] {
-    if (!undo) return;
-    queue_->post([job, undo = std::move(undo)](const std::atomic<bool>&) {
-      job->rethrow();  // work that has failed has changed nothing
-      undo();
-    });
+    const std::lock_guard lock(outcome->mutex);
+    outcome->is_interrupted = true;
+    if (outcome->is_done) queue_->post([undo](const std::atomic<bool>&) { undo(); });
   });
 }
 

@@ -40,6 +40,7 @@ class Forward {
  private:
   void check() const;
   void keep_backups();
+  static void restore(Sequence& sequence, const StateSnapshot& backup);
   void feed(const Group& group, std::size_t first_sequence, const std::atomic<bool>& cancelled);
   std::size_t rows_of_step(const Group& group) const {
     return std::max<std::size_t>(1, kMaxRows / group.size());
@@ -52,6 +53,7 @@ class Forward {
   std::size_t n_rows_, n_read_, most_;
   std::vector<StateSnapshot> backups_;  ///< empty if rewinding is enough
   std::vector<int> n_steps_;            ///< of each sequence
+  std::int64_t start_ = 0;              ///< the position before the call
 };
 
 void Forward::check() const {
@@ -68,9 +70,9 @@ void Forward::check() const {
 /// copy of the states.
 void Forward::keep_backups() {
   if (batch_.position == 0) return;  // reset() is enough
-  const std::size_t n_steps = (n_rows_ + kMaxRows / most_ - 1) / (kMaxRows / most_);
+  const std::size_t rows = kMaxRows / std::min(most_, batch_.items.size());
   const bool rewinds = batch_.items.size() <= most_ &&
-                       n_steps <= static_cast<std::size_t>(model_.model().run_ahead());
+                       n_rows_ <= rows * static_cast<std::size_t>(model_.model().run_ahead());
   if (rewinds) return;
   for (const auto& item : batch_.items)
     backups_.push_back(item->state ? item->state->snapshot() : item->parked);
@@ -111,6 +113,7 @@ void Forward::run(const std::atomic<bool>& cancelled) {
   check();
   logits.resize(batch_.items.size() * n_read_ * vocab_size());
   n_steps_.assign(batch_.items.size(), 0);
+  start_ = batch_.position;
   keep_backups();
   try {
     std::size_t first = 0;
@@ -125,24 +128,29 @@ void Forward::run(const std::atomic<bool>& cancelled) {
   batch_.position += static_cast<std::int64_t>(n_rows_);
 }
 
+void Forward::restore(Sequence& sequence, const StateSnapshot& backup) {
+  if (!sequence.state)
+    sequence.parked = backup;
+  else if (backup.position > 0)
+    sequence.state->restore(backup);
+  else
+    sequence.state->reset();
+}
+
 void Forward::undo() {
-  std::int64_t position = batch_.position;
   for (std::size_t i = 0; i < batch_.items.size(); ++i) {
     if (n_steps_[i] == 0) continue;
     Sequence& sequence = *batch_.items[i];
-    const StateSnapshot* backup = backups_.empty() ? nullptr : &backups_[i];
-    if (!sequence.state) {
-      sequence.parked = backup != nullptr ? *backup : StateSnapshot{};
-    } else if (backup != nullptr && backup->position > 0) {
-      sequence.state->restore(*backup);
-    } else if (backup == nullptr && sequence.state->rewindable_steps() >= n_steps_[i]) {
+    if (!backups_.empty()) {
+      restore(sequence, backups_[i]);
+    } else if (start_ == 0) {
+      restore(sequence, {});
+    } else if (sequence.state && sequence.state->rewindable_steps() >= n_steps_[i]) {
       sequence.state->rewind(n_steps_[i]);
-    } else {
-      sequence.state->reset();
     }
-    position = sequence.state ? sequence.state->position() : sequence.parked.position;
   }
-  batch_.position = position;
+  const Sequence& first = *batch_.items.front();
+  batch_.position = first.state ? first.state->position() : first.parked.position;
 }
 
 }  // namespace
