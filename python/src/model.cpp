@@ -124,6 +124,7 @@ std::shared_ptr<LoadedModel> random(const std::string& config, std::uint64_t see
       std::move(request), config,
       [spec, seed, warnings](const OpenedDevice& device, const LoadOptions& options) {
         return Session{.model_name = "random weights",
+                       .folder = {},
                        .backend = device.backend,
                        .model = Model::random(device.backend, spec, seed, options),
                        .vocabulary = {},
