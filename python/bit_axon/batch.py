@@ -25,7 +25,8 @@ import hashlib
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -121,6 +122,15 @@ class _Columns:
         for name, values in new.items():
             table = table.append_column(name, pa.array(values, types[_TYPES[name]]))
         return table
+
+
+@contextmanager
+def _named(row: Any) -> Iterator[None]:
+    """Names the row in the message of an argument that is refused."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument(f"row {row!r}: {error}") from None
 
 
 # The new columns and their types.
@@ -223,7 +233,8 @@ class Generate(_OnRows):
 
     Raises:
         InvalidArgument: a column is missing or has something else than texts, a new column exists
-            already, or an id is neither an integer nor a text.
+            already, an id is neither an integer nor a text, or a prompt is empty or longer than
+            the context; the message names the row.
     """
 
     prompt_column: str = "prompt"
@@ -241,7 +252,7 @@ class Generate(_OnRows):
         ids = prompts if self.id_column is None else columns.values(self.id_column)
         base = self.config.seed or 0 if self.config is not None else 0
         seeds = [row_seed(row_id, base) for row_id in ids]
-        results = self._generate(prompts, seeds) if prompts else []
+        results = self._generate(prompts, seeds, ids) if prompts else []
         return columns.with_columns(
             {
                 "generated_text": [result.text for result in results],
@@ -251,19 +262,33 @@ class Generate(_OnRows):
             }
         )
 
-    def _generate(self, prompts: list[str], seeds: list[int]) -> list[GenerateResult]:
+    def _generate(
+        self, prompts: list[str], seeds: list[int], ids: list[Any]
+    ) -> list[GenerateResult]:
         from bit_axon.inference.generate import GenerateConfig, batch_generate
 
         loaded = self._load()
-        with loaded.lock:
+        config = self.config or GenerateConfig()
+
+        def answers(some: slice, **options: Any) -> list[GenerateResult]:
             return batch_generate(
                 loaded.model,
                 loaded.tokenizer,
-                prompts,
-                self.config or GenerateConfig(),
+                prompts[some],
+                config,
                 chat=self.chat,
-                seeds=seeds,
+                seeds=seeds[some],
+                **options,
             )
+
+        with loaded.lock:
+            try:
+                return answers(slice(None))
+            except InvalidArgument:
+                for index, row_id in enumerate(ids):
+                    with _named(row_id):
+                        answers(slice(index, index + 1), max_tokens=0)
+                raise
 
 
 @dataclass(frozen=True)
@@ -319,7 +344,11 @@ class Perplexity(_OnRows):
         loaded = self._load()
         with loaded.lock:
             own = EngineModel(loaded.model)
-            return [own.text_sums(loaded.tokenizer, text, self.seq_length) for text in texts]
+            sums = []
+            for index, text in enumerate(texts):
+                with _named(index):
+                    sums.append(own.text_sums(loaded.tokenizer, text, self.seq_length))
+            return sums
 
 
 def corpus_perplexity(rows: Any) -> tuple[float, float]:

@@ -181,6 +181,14 @@ def test_bad_batches_are_refused() -> None:
             function(rows)
 
 
+def test_row_that_cannot_be_answered_is_named() -> None:
+    rows = {"id": ["a", "b"], "prompt": ["ROMEO:", "and " * 5000]}
+    with pytest.raises(InvalidArgument, match="row 'b': prompt: expected at most 4096 tokens"):
+        GENERATE(rows)
+    with pytest.raises(InvalidArgument, match="row 1: text: expected valid Unicode"):
+        PERPLEXITY({"prompt": ["My lord", "\ud800"]})
+
+
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="model: expected a path or a hub id, got object"):
         batch.Generate(object())  # type: ignore[arg-type]

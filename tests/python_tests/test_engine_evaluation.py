@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,35 @@ def test_states_of_others_stay_as_they_are(model: BitAxonModel) -> None:
     np.testing.assert_allclose(got, want[:, 6:], rtol=1e-5, atol=1e-5)
 
 
+def test_interrupt_ends_an_evaluation_and_the_model_goes_on(
+    model: BitAxonModel,
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    want = compute_perplexity(model, random_ids(2, 9))
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            evaluate_ppl(model, random_ids(2_000_000), seq_length=100)  # would take minutes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert compute_perplexity(model, random_ids(2, 9)) == want
+
+
 def test_threads_may_evaluate_and_generate_at_a_time() -> None:
     model, tokenizer = load(MODEL, device="cpu", threads=1), QwenTokenizerWrapper(MODEL)
     ids = random_ids(3, 40)
-    want = compute_perplexity(model, ids), generate(model, tokenizer, "ROMEO:", seed=1).text
+    want = (
+        compute_perplexity(model, ids),
+        generate(model, tokenizer, "ROMEO:", seed=1, max_tokens=40).text,
+    )
     got: list[Any] = []
 
     def work() -> None:
-        text = generate(model, tokenizer, "ROMEO:", seed=1).text
+        text = generate(model, tokenizer, "ROMEO:", seed=1, max_tokens=40).text
         got.append((compute_perplexity(model, ids), text))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
