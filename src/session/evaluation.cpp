@@ -130,6 +130,10 @@ double kl_divergence(std::span<const float> p, const Normalizer& of_p, std::span
 
 void check(Model& model, std::span<const std::int32_t> ids, const EvaluationOptions& options) {
   model.check_ids(ids);
+  if (options.seq_length < 1)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[evaluate] sequence length: expected at least 1, got {}", options.seq_length));
   const std::int64_t n_fed = std::ssize(ids) - 1;
   const std::int64_t longest = options.carry ? n_fed : std::min(n_fed, options.seq_length);
   if (longest > model.context())
@@ -291,8 +295,8 @@ std::optional<Evaluation> evaluate(Model& model, Model* against, std::span<const
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[evaluate] text: expected at least 2 tokens, got {}", ids.size()));
   check_batch_size(options);
-  if (options.apart) check_apart(ids, options);
   check(model, ids, options);
+  if (options.apart) check_apart(ids, options);
   if (against != nullptr) check(*against, ids, options);
   const auto start = std::chrono::steady_clock::now();
   Evaluation result;

@@ -139,6 +139,10 @@ TEST(CEvaluate, MeasuresWhatTheLibraryMeasures) {
   expect_failure(bitaxon_evaluate(model.p, ids.data(), ids.size(), &options, &found),
                  BITAXON_STATUS_INTERRUPTED);
   options.progress = nullptr;
+  options.seq_length = 0;
+  expect_failure(bitaxon_evaluate(model.p, ids.data(), ids.size(), &options, &found),
+                 BITAXON_STATUS_INVALID_ARGUMENT, "sequence length");
+  options.seq_length = 8;
   options.batch_size = 33;
   expect_failure(bitaxon_evaluate(model.p, ids.data(), ids.size(), &options, &found),
                  BITAXON_STATUS_INVALID_ARGUMENT);
