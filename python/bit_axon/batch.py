@@ -36,6 +36,8 @@ from bit_axon.evaluation._sums import perplexity_of
 if TYPE_CHECKING:
     from bit_axon.inference.generate import GenerateConfig, GenerateResult
 
+__all__ = ["Generate", "Perplexity", "corpus_perplexity", "row_seed"]
+
 _SEED_BITS = 63
 
 
@@ -55,7 +57,7 @@ def row_seed(row_id: Any, seed: int = 0) -> int:
             f"row id: expected an integer or a text, got {type(row_id).__name__} {row_id!r}"
         )
     name = row_id if isinstance(row_id, str) else str(row_id.__index__())
-    text = f"{seed}/{name}".encode("utf-8", "surrogateescape")
+    text = f"{seed}/{name}".encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(text, digest_size=8).digest()
     return int.from_bytes(digest, "little") % (1 << _SEED_BITS)
 
@@ -369,6 +371,3 @@ def corpus_perplexity(rows: Any) -> tuple[float, float]:
         listed: list[Mapping[str, float]] = list(rows)
         n, nll, squares = (math.fsum(row[name] for row in listed) for name in names)
     return perplexity_of(n, nll, squares)
-
-
-__all__ = ["Generate", "Perplexity", "corpus_perplexity", "row_seed"]
