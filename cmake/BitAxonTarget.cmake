@@ -41,12 +41,13 @@ set(BX_COMMON_HEADERS
     <vector>)
 
 # ccache compiles a file with precompiled headers without the cache unless its settings allow them.
-set(BX_PRECOMPILE ON)
+set(BX_CACHEABLE_HEADERS ON)
 if(CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache" AND NOT "$ENV{CCACHE_SLOPPINESS}" MATCHES "pch_defines")
-  set(BX_PRECOMPILE OFF)
+  set(BX_CACHEABLE_HEADERS OFF)
 endif()
-# Builds with sanitizers use no precompiled headers, so that they find files that do not include
-# what they use.
+# Builds with sanitizers compile the library and the program without precompiled headers, so that they
+# find files that do not include what they use.
+set(BX_PRECOMPILE ${BX_CACHEABLE_HEADERS})
 if(BITAXON_SANITIZE OR BITAXON_BUILD_FUZZERS)
   set(BX_PRECOMPILE OFF)
 endif()
