@@ -3,6 +3,7 @@
 // and change nothing: no output, and no state. The model has random weights.
 //
 // Sizes that the library cannot check against a pointer are either right or beyond all limits.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,7 +35,8 @@ class Choices {
     return value;
   }
   std::string_view text() {
-    const std::size_t n = std::min<std::size_t>(byte() % 32, bytes_.size());
+    const std::size_t wanted = byte() % 32;  // takes a byte before the rest is measured
+    const std::size_t n = std::min(wanted, bytes_.size());
     const auto* data = reinterpret_cast<const char*>(bytes_.data());
     bytes_ = bytes_.subspan(n);
     return {data, n};
