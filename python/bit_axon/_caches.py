@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,14 +184,14 @@ class ModelCache(list[Any]):
         self.sequences(1).load(0, os.fsdecode(path))
 
     def to_bytes(self) -> bytes:
-        """The state of all sequences as bytes, for from_bytes() of the same model."""
+        """The state as bytes, for from_bytes() of the same model.
+
+        For one sequence, these are the bytes of the file that save() writes.
+        """
         states = self._started()
-        parts = []
-        with tempfile.TemporaryDirectory(prefix="bit-axon-") as folder:
-            for index in range(len(states)):
-                path = Path(folder) / str(index)
-                states.save(index, str(path))
-                parts.append(path.read_bytes())
+        parts = [states.to_bytes(index) for index in range(len(states))]
+        if len(parts) == 1:
+            return parts[0]
         head = _MAGIC + struct.pack("<Q", len(parts))
         return head + b"".join(struct.pack("<Q", len(part)) + part for part in parts)
 
@@ -204,17 +202,15 @@ class ModelCache(list[Any]):
             FormatError: if the bytes are damaged or belong to another model or precision.
             InvalidArgument: if they hold another number of sequences than this cache.
         """
-        parts = _split(data)
+        data = bytes(data)
+        parts = _split(data) if data.startswith(_MAGIC) else [data]
         if self.batch_size not in (None, len(parts)):
             raise InvalidArgument(
                 f"cache: expected the bytes of {self.batch_size} sequences, got {len(parts)}"
             )
         fresh = engine.Sequences(self._shared.model, len(parts))
-        with tempfile.TemporaryDirectory(prefix="bit-axon-") as folder:
-            for index, part in enumerate(parts):
-                path = Path(folder) / str(index)
-                path.write_bytes(part)
-                fresh.load(index, str(path))
+        for index, part in enumerate(parts):
+            fresh.from_bytes(index, part)
         self._shared.states = fresh
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -227,7 +223,7 @@ class ModelCache(list[Any]):
 def _split(data: bytes) -> list[bytes]:
     problem = FormatError("cache: expected bytes that to_bytes() has returned, got other bytes")
     at = len(_MAGIC) + 8
-    if len(data) < at or not data.startswith(_MAGIC):
+    if len(data) < at:
         raise problem
     (n_parts,) = struct.unpack_from("<Q", data, len(_MAGIC))
     parts = []

@@ -229,6 +229,16 @@ nb::list state_of_layer(Sequences& sequences, std::size_t layer) {
   return out;
 }
 
+nb::bytes to_bytes(Sequences& sequences, std::size_t index) {
+  const std::vector<std::byte> bytes = sequences.to_bytes(index);
+  return {bytes.data(), bytes.size()};
+}
+
+void from_bytes(Sequences& sequences, std::size_t index, const nb::bytes& bytes) {
+  const auto* data = static_cast<const std::byte*>(bytes.data());
+  sequences.from_bytes(index, {data, data + bytes.size()});
+}
+
 LoadRequest request_of(const nb::dict& options) {
   LoadRequest request;
   take(options, "device", request.device);
@@ -271,6 +281,8 @@ void add_model(nb::module_& module) {
                       const std::string& path) { self.save(index, path); })
       .def("load", [](Sequences& self, std::size_t index,
                       const std::string& path) { self.load(index, path); })
+      .def("to_bytes", to_bytes)
+      .def("from_bytes", from_bytes)
       .def("layer_state", state_of_layer);
   module.def("drain_all", drain_all);
 }

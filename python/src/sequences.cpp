@@ -238,24 +238,34 @@ std::vector<std::int32_t> Sequences::seen(std::size_t index) {
   return ids;
 }
 
-void Sequences::save(std::size_t index, const std::filesystem::path& path) {
-  model_->run([model = model_.get(), batch = batch_, index, path](const std::atomic<bool>&) {
-    model->take_turn(nullptr);
-    check_no_stream(*batch);
-    Sequence* one = batch->items.at(index).get();
-    model->state_of(*one, {&one, 1}).save(path);
-  });
-}
-
-void Sequences::load(std::size_t index, const std::filesystem::path& path) {
-  model_->run([model = model_.get(), batch = batch_, index, path](const std::atomic<bool>&) {
+void Sequences::with_state(std::size_t index, std::function<void(State&)> work) {
+  model_->run([model = model_.get(), batch = batch_, index,
+               work = std::move(work)](const std::atomic<bool>&) {
     model->take_turn(nullptr);
     check_no_stream(*batch);
     Sequence* one = batch->items.at(index).get();
     State& state = model->state_of(*one, {&one, 1});
-    state.load(path);
+    work(state);
     batch->position = state.position();
   });
+}
+
+void Sequences::save(std::size_t index, const std::filesystem::path& path) {
+  with_state(index, [path](State& state) { state.save(path); });
+}
+
+void Sequences::load(std::size_t index, const std::filesystem::path& path) {
+  with_state(index, [path](State& state) { state.load(path); });
+}
+
+std::vector<std::byte> Sequences::to_bytes(std::size_t index) {
+  const auto bytes = std::make_shared<std::vector<std::byte>>();
+  with_state(index, [bytes](State& state) { *bytes = state.to_bytes(); });
+  return std::move(*bytes);
+}
+
+void Sequences::from_bytes(std::size_t index, std::vector<std::byte> bytes) {
+  with_state(index, [bytes = std::move(bytes)](State& state) { state.from_bytes(bytes); });
 }
 
 }  // namespace bitaxon::python

@@ -66,8 +66,14 @@ class Sequences {
   /// Writes and reads the state of one sequence as State::save() and State::load() do.
   void save(std::size_t index, const std::filesystem::path& path);
   void load(std::size_t index, const std::filesystem::path& path);
+  /// The bytes of such a file.
+  std::vector<std::byte> to_bytes(std::size_t index);
+  void from_bytes(std::size_t index, std::vector<std::byte> bytes);
 
  private:
+  /// Runs work on the state of one sequence.
+  void with_state(std::size_t index, std::function<void(State&)> work);
+
   std::shared_ptr<LoadedModel> model_;
   std::shared_ptr<Batch> batch_;
 };

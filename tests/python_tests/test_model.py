@@ -148,6 +148,7 @@ def test_the_state_as_bytes_and_as_a_file(shakespeare: BitAxonModel, tmp_path: P
             shakespeare.new_cache().from_bytes(broken)
     _, one = shakespeare(PROMPT)
     one.save(tmp_path / "state")
+    assert (tmp_path / "state").read_bytes() == one.to_bytes()
     expected, _ = shakespeare(np.array([[3]]), cache=one)
     loaded = shakespeare.new_cache()
     loaded.load(tmp_path / "state")
