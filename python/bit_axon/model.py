@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["BitAxonModel", "LanguageModel", "load"]
-
-# A job that runs while the interpreter ends would use memory that is being freed.
-atexit.register(engine.drain_all)
 
 
 class LanguageModel:

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "bitaxon/error.h"
+#include "errors.h"
 #include "generate/stop_matcher.h"
 #include "sequences.h"
 
@@ -159,7 +160,7 @@ std::vector<BatchAnswer> generate_batch(LoadedModel& model, const Vocabulary* vo
     active.drop_done();  // answers of no tokens
     if (active.items.empty() && waiting.empty()) return answers;
     if (active.items.empty()) continue;
-    if (cancelled) throw Error(ErrorKind::internal, "the call was interrupted");
+    if (cancelled) throw Cancelled();
     step(model, active);
   }
 }

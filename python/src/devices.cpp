@@ -7,6 +7,7 @@
 
 #include "parts.h"
 #include "platform/build_info.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 
@@ -32,7 +33,7 @@ nb::dict describe(const DeviceInfo& device) {
 nb::list list() {
   std::vector<DeviceInfo> devices;
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     devices = list_devices();
   }
   nb::list out;

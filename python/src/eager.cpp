@@ -38,7 +38,7 @@ std::span<const std::byte> optional_bytes(const std::optional<Bytes>& array) {
 }
 /// The job of a call may live longer than the arrays of the call, so it has copies.
 std::vector<float> copy_of(const Floats& array) {
-  const nb::gil_scoped_release release;
+  const Unlocked unlocked;
   return {array.data(), array.data() + array.size()};
 }
 FloatsOut to_numpy(std::vector<float> values) {
@@ -50,7 +50,7 @@ FloatsOut to_numpy(std::vector<float> values) {
 class Device {
  public:
   Device(const std::string& selector, int n_threads) {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     backend_ = open_device(selector, {.n_threads = n_threads}).backend;
     device_ = std::make_shared<EagerDevice>(backend_);
     queue_ = std::make_shared<JobQueue>();
@@ -90,7 +90,6 @@ class Device {
   /// Cancels the work of the device and waits until it is idle. For the end of the interpreter.
   void drain() {
     if (::getpid() != pid_) return;
-    const nb::gil_scoped_release release;
     queue_->cancel_all();
     queue_->post([](const std::atomic<bool>&) {})->wait();
   }
@@ -114,6 +113,7 @@ class Device {
   std::shared_ptr<Backend> backend_;
   std::shared_ptr<EagerDevice> device_;
   std::shared_ptr<JobQueue> queue_;
+  Drained drained_{[this] { drain(); }};
 };
 
 /// An object of the engine, with the device that it is dropped on.
@@ -176,7 +176,7 @@ PackedWeight pack(const std::shared_ptr<Device>& device, const std::string& name
   check_size(desc, "data", parts.data.size(), expected.data);
   check_size(desc, "scales", parts.scales.size(), expected.scales);
   check_size(desc, "biases", parts.biases.size(), expected.biases);
-  const nb::gil_scoped_release release;
+  const Unlocked unlocked;
   const auto lock = device->eager()->lock();
   return {device, device->eager()->backend().pack(desc, parts)};
 }
@@ -184,7 +184,7 @@ PackedWeight pack(const std::shared_ptr<Device>& device, const std::string& name
 FloatsOut run_rows(Rows& layer, std::int64_t n_rows, const std::vector<Bytes>& inputs) {
   std::vector<std::vector<std::byte>> copies;
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     for (const Bytes& input : inputs) {
       const auto bytes = bytes_of(input);
       copies.emplace_back(bytes.begin(), bytes.end());
@@ -241,7 +241,7 @@ void add_row_layers(nb::module_& module) {
   module.def("norm_layer", [](const Owner& device, const PackedWeight& weight, float eps) {
     std::shared_ptr<RowLayer> made;
     {
-      const nb::gil_scoped_release release;  // this layer packs a weight of its own
+      const Unlocked unlocked;  // this layer packs a weight of its own
       made = norm_layer(device->eager(), weight.object, eps);
     }
     return Rows(device, std::move(made));
@@ -310,8 +310,7 @@ void add_sequence_layers(nb::module_& module) {
 void add_eager(nb::module_& module) {
   nb::class_<Device>(module, "EagerDevice")
       .def(nb::init<const std::string&, int>(), nb::arg("selector"), nb::arg("n_threads") = 0)
-      .def_prop_ro("name", &Device::name)
-      .def("drain", &Device::drain);
+      .def_prop_ro("name", &Device::name);
   nb::class_<PackedWeight>(module, "PackedWeight");
   module.def("pack", pack, nb::arg("device"), nb::arg("name"), nb::arg("shape"), nb::arg("dtype"),
              nb::arg("data"), nb::arg("scales").none() = nb::none(),

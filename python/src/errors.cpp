@@ -42,6 +42,8 @@ void translate(const std::exception_ptr& thrown, void*) {
     raise("OutOfMemory", error.what());
   } catch (const Error& error) {
     raise(class_of(error.kind()), error.what());
+  } catch (const Cancelled& error) {
+    raise("Interrupted", error.what());
   } catch (const std::bad_alloc&) {
     raise("OutOfMemory", "there is not enough memory");
   }

@@ -8,6 +8,7 @@
 
 #include "arrays.h"
 #include "bitaxon/error.h"
+#include "errors.h"
 #include "loaded_model.h"
 #include "parts.h"
 
@@ -21,7 +22,7 @@ using Ids = std::vector<std::int32_t>;
 
 template <class T>
 T found_or_throw(std::optional<T> found) {
-  if (!found) throw Error(ErrorKind::internal, "the call was interrupted");
+  if (!found) throw Cancelled();
   return *std::move(found);
 }
 

@@ -11,33 +11,20 @@
 namespace nb = nanobind;
 
 namespace bitaxon::python {
-namespace {
-
-std::mutex all_mutex;
-std::vector<LoadedModel*> all_models;
-
-}  // namespace
 
 LoadedModel::LoadedModel(Session session, std::string config, int n_slots)
     : session_(std::move(session)),
       config_(std::move(config)),
       n_slots_(n_slots),
-      queue_(std::make_unique<JobQueue>()) {
-  const std::lock_guard lock(all_mutex);
-  all_models.push_back(this);
-}
+      queue_(std::make_unique<JobQueue>()) {}
 
 LoadedModel::~LoadedModel() {
-  {
-    const std::lock_guard lock(all_mutex);
-    std::erase(all_models, this);
-  }
   // A child made by fork has no thread of the queue that could be waited for.
   if (is_in_child()) {
     static_cast<void>(queue_.release());
     return;
   }
-  const nb::gil_scoped_release release;
+  const Unlocked unlocked;
   queue_.reset();  // a step may be under way
 }
 
@@ -136,18 +123,5 @@ void LoadedModel::take_turn(Stream* next) {
 }
 
 void LoadedModel::forget(Sequence& sequence) { with_slot_.remove(&sequence); }
-
-void drain_all() {
-  std::vector<LoadedModel*> models;
-  {
-    const std::lock_guard lock(all_mutex);
-    models = all_models;
-  }
-  end_waiting();
-  const nb::gil_scoped_release release;
-  for (LoadedModel* model : models) model->drain();
-  background().cancel_all();
-  background().post([](const std::atomic<bool>&) {})->wait();
-}
 
 }  // namespace bitaxon::python

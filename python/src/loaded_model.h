@@ -18,6 +18,7 @@
 #include "bitaxon/model.h"
 #include "bitaxon/session.h"
 #include "platform/job_queue.h"
+#include "waiting.h"
 
 namespace bitaxon::python {
 
@@ -85,10 +86,9 @@ class LoadedModel {
   std::vector<std::pair<std::uint64_t, Vocabulary>> vocabularies_;  ///< by TokenizerHandle::id
   std::list<Sequence*> with_slot_;  ///< the one that was used last comes first
   Stream* turn_ = nullptr;
-  std::unique_ptr<JobQueue> queue_;  ///< last, so that its thread ends first
+  std::unique_ptr<JobQueue>
+      queue_;  ///< behind all that its jobs use, so that its thread ends first
+  Drained drained_{[this] { drain(); }};
 };
-
-/// Cancels the work of all models, and waits until they are idle. For the end of the interpreter.
-void drain_all();
 
 }  // namespace bitaxon::python

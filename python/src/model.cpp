@@ -12,6 +12,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/memory.h"
 #include "core/half.h"
+#include "errors.h"
 #include "options.h"
 #include "parts.h"
 #include "sequences.h"
@@ -51,7 +52,7 @@ std::optional<Precision> precision_of(const std::string& name) {
 std::function<void(std::uint64_t, std::uint64_t)> reporter(const Report& progress,
                                                            const std::atomic<bool>& cancelled) {
   return [&progress, &cancelled](std::uint64_t done, std::uint64_t total) {
-    if (cancelled) throw Error(ErrorKind::internal, "the call was interrupted");
+    if (cancelled) throw Cancelled();
     if (!progress) return;
     const nb::gil_scoped_acquire acquire;
     progress(total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total));
@@ -231,7 +232,7 @@ nb::list state_of_layer(Sequences& sequences, std::size_t layer) {
 
 nb::bytes to_bytes(Sequences& sequences, std::size_t index) {
   const std::vector<std::byte> bytes = sequences.to_bytes(index);
-  return {bytes.data(), bytes.size()};
+  return nb::bytes(bytes.data(), bytes.size());
 }
 
 void from_bytes(Sequences& sequences, std::size_t index, const nb::bytes& bytes) {

@@ -9,12 +9,14 @@ NB_MODULE(_engine, module) {
   namespace python = bitaxon::python;
   // Objects that live until the end of the process are no leaks.
   nanobind::set_leak_warnings(false);
+  // The first handler that is registered runs last.
+  python::add_model(module);
+  nanobind::module_::import_("atexit").attr("register")(module.attr("drain_all"));
   python::add_errors(module);
   python::add_devices(module);
   python::add_eager(module);
   python::add_evaluation(module);
   python::add_generation(module);
-  python::add_model(module);
   python::add_profiling(module);
   python::add_quantize(module);
   python::add_rewrite(module);

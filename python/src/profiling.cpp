@@ -4,6 +4,7 @@
 #include "parts.h"
 #include "platform/counted_memory.h"
 #include "platform/temperature.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 
@@ -11,7 +12,7 @@ namespace bitaxon::python {
 
 void add_profiling(nb::module_& module) {
   module.def("cpu_temperature", [] {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     return cpu_temperature();
   });
   module.def("memory_bytes", backend_bytes);

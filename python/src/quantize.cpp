@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "formats/float_bytes.h"
 #include "parts.h"
+#include "waiting.h"
 
 namespace nb = nanobind;
 
@@ -40,7 +41,7 @@ nb::tuple quantize_affine(const Bytes& data, const std::string& dtype, std::int6
     throw Error(ErrorKind::invalid_argument, "weight: the data do not have the given shape");
   LoadedWeight quantized;
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     quantize(
         dense, {.format = WeightFormat::affine, .group_size = group_size, .bits = bits},
         [&](std::int64_t first, std::span<float> out) {
@@ -69,7 +70,7 @@ nb::ndarray<nb::numpy, float> dequantize_affine(const Bytes& data, const Bytes& 
     throw Error(ErrorKind::invalid_argument, "the codes, scales and biases do not fit each other");
   std::vector<float> values(static_cast<std::size_t>(rows * cols));
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     decode(desc, {.data = bytes_of(data), .scales = bytes_of(scales), .biases = bytes_of(biases)},
            0, values);
   }

@@ -74,7 +74,7 @@ Ids sample(const Logits& logits, const nb::dict& options, const Ids& seen, std::
                      sampler_words(params), position + static_cast<std::uint32_t>(row)});
   Ids tokens;
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     tokens = samplers().run(vocab_size, params.structure(), draws);
   }
   for (const std::int32_t token : tokens)

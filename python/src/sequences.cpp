@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bitaxon/error.h"
+#include "errors.h"
 
 namespace bitaxon::python {
 namespace {
@@ -85,7 +86,7 @@ void Forward::feed(const Group& group, std::size_t first_sequence,
   for (std::size_t i = 0; i < group.size(); ++i)
     segments[i].state = &model_.state_of(*group[i], group);
   for (std::size_t row = 0; row < n_rows_;) {
-    if (cancelled) throw Error(ErrorKind::internal, "the call was interrupted");
+    if (cancelled) throw Cancelled();
     const std::size_t n = std::min(rows_of_step(group), n_rows_ - row);
     const bool is_last = row + n == n_rows_;
     const StepOutput output = n_read_ > 1 ? StepOutput::all_logits

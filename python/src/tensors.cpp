@@ -129,7 +129,7 @@ void write(const std::string& path, const std::vector<Named>& tensors,
                   name + ": expected a type of the format safetensors, got " + type);
     specs.push_back({name, *stored, StoredShape(shape)});
   }
-  const nb::gil_scoped_release release;
+  const Unlocked unlocked;
   SafetensorsWriter writer(path, specs, metadata);
   for (const auto& tensor : tensors) {
     const Source& bytes = std::get<3>(tensor);

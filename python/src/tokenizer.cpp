@@ -31,7 +31,7 @@ constexpr std::size_t kLongText = 20'000;
 template <class Work>
 auto in_background_if(bool is_long, Work work) {
   if (is_long) return in_background(std::move(work));
-  const nb::gil_scoped_release release;
+  const Unlocked unlocked;
   return work();
 }
 
@@ -62,7 +62,7 @@ nb::tuple render(const JinjaTemplate& chat, const std::string& messages, const s
   input.variables = variables;
   ChatText text;
   {
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     text = chat.render(input);
   }
   std::vector<std::pair<std::size_t, std::size_t>> ranges;

@@ -1,9 +1,12 @@
 #include "waiting.h"
 
+#include <dlfcn.h>
+
 #include <chrono>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace nb = nanobind;
 
@@ -13,15 +16,30 @@ namespace {
 /// How often a waiting thread looks for signals.
 constexpr std::chrono::milliseconds kLook(20);
 
+/// Whether the interpreter is being freed. False where CPython does not tell.
+bool is_finalizing() {
+  using Ask = int (*)();
+  static const auto ask = [] {
+    void* found = ::dlsym(RTLD_DEFAULT, "Py_IsFinalizing");
+    return reinterpret_cast<Ask>(found != nullptr ? found
+                                                  : ::dlsym(RTLD_DEFAULT, "_Py_IsFinalizing"));
+  }();
+  return ask != nullptr && ask() != 0;
+}
+
 /// Threads pass the gate when they take the lock of the interpreter again.
 class Gate {
  public:
-  /// Call this without the lock of the interpreter. Does not return if the gate is closed.
+  /// Call this without the lock of the interpreter. May never return after close().
   void enter() {
     ++n_passing_;
     if (!is_closed_ || std::this_thread::get_id() == owner_) return;
     --n_passing_;
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    // Between the handlers of atexit and the end, little time passes. If the end does not come,
+    // another handler may be waiting for this thread.
+    for (int n = 0; n < 20 || is_finalizing(); ++n)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ++n_passing_;
   }
   /// Call this with the lock.
   void leave() { --n_passing_; }
@@ -41,18 +59,25 @@ class Gate {
 };
 Gate gate;
 
+struct {
+  std::mutex mutex;
+  std::vector<Drained*> objects;
+} all_drained;
+
 bool is_done_after_a_while(const Job& job) {
-  bool done = false;
-  {
-    const nb::gil_scoped_release release;
-    done = job.wait_for(kLook);
-    gate.enter();
-  }
-  gate.leave();
-  return done;
+  const Unlocked unlocked;
+  return job.wait_for(kLook);
 }
 
 }  // namespace
+
+Unlocked::Unlocked() : state_(PyEval_SaveThread()) {}
+
+Unlocked::~Unlocked() {
+  gate.enter();
+  PyEval_RestoreThread(state_);
+  gate.leave();
+}
 
 JobQueue& background() {
   static PerProcess<JobQueue> queue;
@@ -83,11 +108,30 @@ void run_to_its_end(Job::Work work, const std::function<void()>& each_time) {
   wait_for(
       *job,
       [&job] {
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         job->wait();
       },
       each_time);
   if (each_time) each_time();
+}
+
+Drained::Drained(std::function<void()> drain) : drain_(std::move(drain)) {
+  const std::lock_guard lock(all_drained.mutex);
+  all_drained.objects.push_back(this);
+}
+
+Drained::~Drained() {
+  const std::lock_guard lock(all_drained.mutex);
+  std::erase(all_drained.objects, this);
+}
+
+void drain_all() {
+  end_waiting();
+  const Unlocked unlocked;
+  const std::lock_guard lock(all_drained.mutex);
+  for (const Drained* object : all_drained.objects) object->drain_();
+  background().cancel_all();
+  background().post([](const std::atomic<bool>&) {})->wait();
 }
 
 void end_waiting() { gate.close(); }

@@ -66,9 +66,38 @@ auto in_background(Work work) {
 /// once at the end.
 void run_to_its_end(Job::Work work, const std::function<void()>& each_time = {});
 
-/// For the end of the interpreter. Threads that wait stay where they are until the process ends,
-/// because they must not take the lock of an interpreter that is being freed. The calling thread may
-/// go on to wait for jobs.
+/// Releases the lock of the interpreter while it exists.
+class Unlocked {
+ public:
+  Unlocked();
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+  ~Unlocked();
+
+ private:
+  PyThreadState* state_;
+};
+
+/// Lets drain_all() call a function while this object exists. The function cancels work and waits until
+/// it has ended, and needs no lock of the interpreter.
+class Drained {
+ public:
+  explicit Drained(std::function<void()> drain);
+  Drained(const Drained&) = delete;
+  Drained& operator=(const Drained&) = delete;
+  ~Drained();
+
+ private:
+  friend void drain_all();
+  std::function<void()> drain_;
+};
+
+/// For the end of the interpreter: end_waiting(), and the end of all work.
+void drain_all();
+
+/// For the end of the interpreter. From now on, threads that are Unlocked stay so until the process
+/// ends, because a thread that asks for the lock of an interpreter that is being freed is ended in a
+/// way that C++ does not survive. The calling thread may go on.
 void end_waiting();
 
 /// How far a job is. The job sets the numbers, and the thread that waits tells them to Python.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import os
 import threading
@@ -44,13 +43,6 @@ def device() -> _engine.EagerDevice:
         if _opened is None or _opened[:2] != (_wanted, os.getpid()):
             _opened = (_wanted, os.getpid(), _engine.EagerDevice(*_wanted))
         return _opened[2]
-
-
-@atexit.register
-def _drain() -> None:
-    # Work that runs while the interpreter ends would use memory that is being freed.
-    if _opened is not None:
-        _opened[2].drain()
 
 
 def set_seed(seed: int) -> None:
