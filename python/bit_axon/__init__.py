@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from bit_axon.config import BitAxonConfig
-    from bit_axon.devices import Device, build_info, devices
+    from bit_axon._devices import Device, build_info, devices
     from bit_axon.model import BitAxonModel, LanguageModel, load
     from bit_axon.tokenizer import QwenTokenizerWrapper
 
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "BitAxonConfig": "config",
     "BitAxonModel": "model",
-    "Device": "devices",
+    "Device": "_devices",
     "DeviceError": "_errors",
     "Error": "_errors",
     "FormatError": "_errors",
@@ -51,8 +51,8 @@ _MODULES = {
     "OutOfMemory": "_errors",
     "QwenTokenizerWrapper": "tokenizer",
     "Unsupported": "_errors",
-    "build_info": "devices",
-    "devices": "devices",
+    "build_info": "_devices",
+    "devices": "_devices",
     "load": "model",
 }
 

@@ -195,3 +195,14 @@ def test_the_import_is_light() -> None:
         env={**os.environ},
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_not_hidden_by_modules() -> None:
+    code = (
+        "from bit_axon import *; import bit_axon; from bit_axon import Device; "
+        "assert callable(bit_axon.devices) and callable(bit_axon.load); "
+        "assert all(getattr(bit_axon, name) is not None for name in bit_axon.__all__); "
+        "print(type(bit_axon.devices()[0]) is Device)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
