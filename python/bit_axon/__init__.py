@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bit_axon._devices import Device, build_info, devices
     from bit_axon._errors import (
         DeviceError,
         Error,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from bit_axon.config import BitAxonConfig
-    from bit_axon._devices import Device, build_info, devices
     from bit_axon.model import BitAxonModel, LanguageModel, load
     from bit_axon.tokenizer import QwenTokenizerWrapper
 

@@ -99,8 +99,15 @@ class LanguageModel:
             )
         state = self._cache_of(cache)
         state.returns_arrays_of(library_of(input_ids))
-        result = state.sequences(ids.shape[0]).forward(ids, logits == "all")
-        return like(result, input_ids), state
+        states = state.sequences(ids.shape[0])
+        position = states.position
+        try:
+            result = states.forward(ids, logits == "all")
+            return like(result, input_ids), state
+        except BaseException:
+            # KeyboardInterrupt may come between the engine's return and this function's.
+            states.take_back(position)
+            raise
 
     def _cache_of(self, cache: list[Any] | None) -> ModelCache:
         if cache is None:

@@ -45,8 +45,8 @@ nb::dict describe(const GenerateResult& result) {
   return out;
 }
 
-nb::tuple next(Stream& stream, bool single) {
-  const StreamPart part = stream.next(single);
+nb::tuple next(Stream& stream, bool single, std::int64_t n_taken) {
+  const StreamPart part = stream.next(single, n_taken);
   return nb::make_tuple(part.ids, nb::str(part.text.data(), part.text.size()), part.is_last);
 }
 
@@ -98,7 +98,8 @@ void add_generation(nb::module_& module) {
           },
           "sequences"_a, "tokenizer"_a.none(), "options"_a)
       .def("begin", &Stream::begin)
-      .def("next", next, "single"_a = false)
+      .def("next", next)
+      .def("abandon", &Stream::abandon)
       .def("run", &Stream::run)
       .def("close", &Stream::close)
       .def("result", result_of);

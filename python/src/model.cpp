@@ -61,9 +61,17 @@ std::function<void(std::uint64_t, std::uint64_t)> reporter(const Report& progres
 
 using Load = std::function<Session(const OpenedDevice& device, const LoadOptions& options)>;
 
+/// What a LoadedModel is made of. The thread that loads must not make one itself: if the wait for it
+/// was interrupted, it would have to end one, which takes the lock of the interpreter.
+struct LoadedParts {
+  Session session;
+  std::string config;
+  int n_slots = 1;
+};
+
 /// Loads with as many slots as the memory allows, unless the caller names a number.
-std::shared_ptr<LoadedModel> load_with(const LoadRequest& request, std::string config,
-                                       const Load& load, const std::atomic<bool>& cancelled) {
+LoadedParts load_with(const LoadRequest& request, std::string config, const Load& load,
+                      const std::atomic<bool>& cancelled) {
   const OpenedDevice device = open_device(request.device, {.n_threads = request.n_threads});
   LoadOptions options;
   options.precision = precision_of(request.precision);
@@ -78,7 +86,7 @@ std::shared_ptr<LoadedModel> load_with(const LoadRequest& request, std::string c
     try {
       Session session = load(device, options);
       if (config.empty()) config = session.model.spec().config;
-      return std::make_shared<LoadedModel>(std::move(session), config, n_slots);
+      return {std::move(session), config, n_slots};
     } catch (const OutOfMemory&) {
       if (request.parallel || n_slots == 1) throw;
     }
@@ -94,17 +102,18 @@ std::shared_ptr<LoadedModel> load_in_background(LoadRequest request, std::string
     LoadRequest request;
     std::string config;
     Load load;
-    std::shared_ptr<LoadedModel> model;
+    std::optional<LoadedParts> loaded;
   };
   const auto held =
-      std::make_shared<Held>(Held{std::move(request), std::move(config), std::move(load), nullptr});
+      std::make_shared<Held>(Held{std::move(request), std::move(config), std::move(load), {}});
   const auto job = background().post([held](const std::atomic<bool>& cancelled) {
-    held->model = load_with(held->request, held->config, held->load, cancelled);
+    held->loaded.emplace(load_with(held->request, held->config, held->load, cancelled));
     held->load = nullptr;
   });
   wait_for(*job);
   held->request.progress = nullptr;
-  return std::move(held->model);
+  return std::make_shared<LoadedModel>(std::move(held->loaded->session), held->loaded->config,
+                                       held->loaded->n_slots);
 }
 
 std::shared_ptr<LoadedModel> load(const std::string& path, const std::string& config,
@@ -275,6 +284,7 @@ void add_model(nb::module_& module) {
       .def_prop_ro("position", &Sequences::position)
       .def("__len__", &Sequences::size)
       .def("forward", forward, "ids"_a, "all_logits"_a = true)
+      .def("take_back", &Sequences::take_back)
       .def("fork", &Sequences::fork)
       .def("reset", &Sequences::reset)
       .def("seen", [](Sequences& self) { return self.seen(0); })

@@ -22,6 +22,8 @@ std::vector<Group> groups_of(const Batch& batch, std::size_t most) {
   return groups;
 }
 
+}  // namespace
+
 /// Feeds ids to all sequences of a batch, and takes everything back if that fails.
 class Forward {
  public:
@@ -36,6 +38,7 @@ class Forward {
 
   void run(const std::atomic<bool>& cancelled);
   void undo();
+  std::int64_t start() const { return start_; }
   std::vector<float> logits;
 
  private:
@@ -154,8 +157,6 @@ void Forward::undo() {
   batch_.position = first.state ? first.state->position() : first.parked.position;
 }
 
-}  // namespace
-
 void check_no_stream(const Batch& batch) {
   for (const auto& item : batch.items)
     if (item->before_parking)
@@ -184,7 +185,15 @@ std::vector<float> Sequences::forward(std::vector<std::int32_t> ids, std::size_t
   const auto work = std::make_shared<Forward>(*model_, *batch_, std::move(ids), n_rows, all_logits);
   model_->run([work, keep = batch_](const std::atomic<bool>& cancelled) { work->run(cancelled); },
               [work, keep = batch_] { work->undo(); });
+  latest_ = work;
   return std::move(work->logits);
+}
+
+void Sequences::take_back(std::int64_t position) {
+  if (!latest_ || latest_->start() != position || model_->is_in_child()) return;
+  batch_->position = position;  // for a caller who asks at once
+  model_->post(
+      [work = std::move(latest_), batch = batch_](const std::atomic<bool>&) { work->undo(); });
 }
 
 Sequences Sequences::fork() {
@@ -200,7 +209,7 @@ Sequences Sequences::fork() {
       else
         copy->items[i]->parked = source.state ? source.state->snapshot() : source.parked;
     }
-    copy->position = from->position;
+    copy->position = from->position.load();
   });
   return result;
 }

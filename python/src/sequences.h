@@ -36,12 +36,14 @@ struct Batch {
 
   LoadedModel& model;
   std::vector<std::unique_ptr<Sequence>> items;
-  std::int64_t position = 0;
+  std::atomic<std::int64_t> position = 0;
 };
 
 /// Throws Error(invalid_argument) if a stream generates for a sequence. Then no other call may use
 /// its state.
 void check_no_stream(const Batch& batch);
+
+class Forward;
 
 /// What Python holds: a batch and its model.
 class Sequences {
@@ -58,6 +60,8 @@ class Sequences {
   /// Feeds n_rows ids to each sequence. Returns the logits of all rows, or of the last one:
   /// [sequences, rows, vocabulary]. An interrupted call leaves the states as they were.
   std::vector<float> forward(std::vector<std::int32_t> ids, std::size_t n_rows, bool all_logits);
+  /// Queues the undoing of the latest forward() if it began at this position. Does not wait.
+  void take_back(std::int64_t position);
   Sequences fork();
   void reset();
   std::vector<StateSnapshot> snapshots();
@@ -76,6 +80,7 @@ class Sequences {
 
   std::shared_ptr<LoadedModel> model_;
   std::shared_ptr<Batch> batch_;
+  std::shared_ptr<Forward> latest_;  ///< the latest forward() that has returned
 };
 
 }  // namespace bitaxon::python

@@ -19,14 +19,18 @@ struct Stream::Work {
   std::string text;         ///< that Python has not taken
   std::size_t n_taken = 0;  ///< ids that Python has taken
 
-  /// Moves what is new to `part`.
-  void take(StreamPart& part) {
+  StreamPart offered;          ///< the latest part
+  std::int64_t n_offered = 0;  ///< parts so far
+
+  /// Makes a part of what is new.
+  void offer() {
     const std::vector<std::int32_t>& ids =
         generation ? generation->so_far().token_ids : result->token_ids;
-    part.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(n_taken), ids.end());
+    offered.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(n_taken), ids.end());
     n_taken = ids.size();
-    part.text = std::exchange(text, {});
-    part.is_last = !generation.has_value();
+    offered.text = std::exchange(text, {});
+    offered.is_last = !generation.has_value();
+    ++n_offered;
   }
 
   State& state() const {
@@ -45,6 +49,7 @@ struct Stream::Work {
     result = generation->finish();
     end();
   }
+  void close();
   void advance() {
     model->take_turn(stream);
     state();
@@ -121,18 +126,18 @@ void Stream::begin(std::vector<std::int32_t> prompt) {
       });
 }
 
-StreamPart Stream::next(bool single) {
+StreamPart Stream::next(bool single, std::int64_t n_taken) {
   const auto part = std::make_shared<StreamPart>();
-  model_->run(
-      [work = work_, part, single](const std::atomic<bool>& cancelled) {
-        while (work->generation && !cancelled) {
-          work->advance();
-          if (single || !work->text.empty()) break;
-        }
-        // An interrupted call takes nothing: the next call returns it.
-        if (!cancelled) work->take(*part);
-      },
-      {});
+  model_->run([work = work_, part, single, n_taken](const std::atomic<bool>& cancelled) {
+    if (n_taken == work->n_offered) {
+      while (work->generation && !cancelled) {
+        work->advance();
+        if (single || !work->text.empty()) break;
+      }
+      work->offer();
+    }
+    *part = work->offered;
+  });
   return std::move(*part);
 }
 
@@ -143,12 +148,19 @@ void Stream::run() {
   });
 }
 
+void Stream::Work::close() {
+  if (!generation) return;
+  model->take_turn(stream);
+  finish();
+}
+
 void Stream::close() {
-  model_->run([work = work_](const std::atomic<bool>&) {
-    if (!work->generation) return;
-    work->model->take_turn(work->stream);
-    work->finish();
-  });
+  model_->run([work = work_](const std::atomic<bool>&) { work->close(); });
+}
+
+void Stream::abandon() {
+  if (!model_->is_in_child())
+    model_->post([work = work_](const std::atomic<bool>&) { work->close(); });
 }
 
 const std::optional<GenerateResult>& Stream::result() const { return work_->result; }

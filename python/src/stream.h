@@ -32,12 +32,15 @@ class Stream {
 
   /// Feeds the prompt. If the call is interrupted, the sequence is as before.
   void begin(std::vector<std::int32_t> prompt);
-  /// Generates tokens until there is text, or one token if `single`. Returns what is new.
-  StreamPart next(bool single);
+  /// Generates tokens until there is text, or one token if `single`. Returns what is new: part number
+  /// `n_taken`. If the caller has not taken the latest part, returns it again.
+  StreamPart next(bool single, std::int64_t n_taken);
   /// Generates all tokens. If the call is interrupted, the answer ends there.
   void run();
   /// Ends the answer. Does nothing if it has ended.
   void close();
+  /// Ends the answer without waiting.
+  void abandon();
   /// The result of a generation that has ended. Empty if it has not ended.
   const std::optional<GenerateResult>& result() const;
 

@@ -16,8 +16,8 @@ from bit_axon.inference.config import (
     TokenLogprobs,
     engine_options,
 )
-from bit_axon.inference.slow import LogitsProcessor, SlowLoop, SlowStream, StoppingCriterion
-from bit_axon.inference.stream import GenerationStream, Request, settings_of, text_side
+from bit_axon.inference.slow import LogitsProcessor, SlowStream, StoppingCriterion
+from bit_axon.inference.stream import GenerationStream, Part, Request, settings_of, text_side
 from bit_axon.model import LanguageModel
 from bit_axon.tokenizer import Messages
 
@@ -117,22 +117,33 @@ def generate(
         )
     settings = settings_of(model, config, options)
     request = Request(model, tokenizer, prompt, settings, chat, messages, cache)
-    n_logprobs = None if logprobs is None or logprobs is False else int(logprobs)
-    made: GenerationStream
-    if logits_processors or stopping_criteria or n_logprobs is not None:
-        made = SlowStream(SlowLoop(request, logits_processors, stopping_criteria, n_logprobs))
-    else:
-        made = GenerationStream(request)
+    made = _stream_of(request, logits_processors, stopping_criteria, logprobs)
     if stream:
         return made
-    if on_text is None and type(made) is GenerationStream and request.side.is_engine:
-        made._engine.run()
-        made._done = True
+    try:
+        if on_text is None and type(made) is GenerationStream and request.side.is_engine:
+            made._engine.run()
+            made._state = replace(made._state, is_done=True)
+            return made._finish()
+        for piece in made:
+            if on_text is not None:
+                on_text(piece)
         return made._finish()
-    for piece in made:
-        if on_text is not None:
-            on_text(piece)
-    return made._finish()
+    except BaseException:
+        made._abandon()
+        raise
+
+
+def _stream_of(
+    request: Request,
+    processors: Sequence[LogitsProcessor],
+    criteria: Sequence[StoppingCriterion],
+    logprobs: int | bool | None,
+) -> GenerationStream:
+    n_logprobs = None if logprobs is None or logprobs is False else int(logprobs)
+    if processors or criteria or n_logprobs is not None:
+        return SlowStream(request, processors, criteria, n_logprobs)
+    return GenerationStream(request)
 
 
 def stream_generate(
@@ -156,48 +167,75 @@ def stream_generate(
     settings = settings_of(model, config, options)
     request = Request(model, tokenizer, prompt, settings, chat, messages, cache)
     start = time.perf_counter()
-    n_logprobs = None if logprobs is None or logprobs is False else int(logprobs)
-    loop: SlowLoop | None = None
-    if logits_processors or n_logprobs is not None:
-        loop = SlowLoop(request, logits_processors, (), n_logprobs)
-        made: GenerationStream = SlowStream(loop)
-    else:
-        made = GenerationStream(request)
-    return _responses(made, request, loop, start)
+    return _Responses(_stream_of(request, logits_processors, (), logprobs), request, start)
 
 
-def _responses(
-    made: GenerationStream, request: Request, loop: SlowLoop | None, start: float
-) -> Iterator[GenerationResponse]:
-    facts = request.model.info
-    memory = (facts["weight_bytes"] + facts["state_bytes"] + facts["activation_bytes"]) / 1e9
-    held: GenerationResponse | None = None
-    first, count = 0.0, 0
-    while not made._done:
-        ids, text, last = made._pieces(True)
+class _Responses(Iterator[GenerationResponse]):
+    """The tokens of a stream. The latest one is held until it is known whether it is the last."""
+
+    def __init__(self, stream: GenerationStream, request: Request, start: float) -> None:
+        self._stream, self._request, self._start = stream, request, start
+        facts = request.model.info
+        n_bytes = facts["weight_bytes"] + facts["state_bytes"] + facts["activation_bytes"]
+        self._gigabytes = n_bytes / 1e9
+        self._first: float | None = None
+        self._count = 0
+        self._held: GenerationResponse | None = None
+        self._ready: list[GenerationResponse] = []
+
+    def __next__(self) -> GenerationResponse:
+        while not self._ready:
+            if self._stream._state.is_done:
+                raise StopIteration
+            part = self._stream._peek(True)
+            ready, held, count = self._of(part)
+            # No call comes between these lines, so no signal does.
+            self._stream._state = part.state
+            self._ready, self._held, self._count = ready, held, count
+        first = self._ready[0]
+        self._ready = self._ready[1:]
+        return first
+
+    def _of(self, part: Part) -> tuple[list[GenerationResponse], GenerationResponse | None, int]:
         now = time.perf_counter()
-        if held is not None and not ids:
-            held.text += text
-        for index, token in enumerate(ids):
-            if held is not None:
-                yield held
-            first = first or now
+        if self._first is None:
+            self._first = now
+        made: list[GenerationResponse] = []
+        if self._held is not None:
+            rest = "" if part.ids else part.text
+            made.append(replace(self._held, text=self._held.text + rest))
+        count = self._count
+        for index, token in enumerate(part.ids):
             count += 1
-            rate = (count - 1) / (now - first) if now > first else 0.0
-            held = GenerationResponse(
-                text=text if index == len(ids) - 1 else "",
-                token=token,
-                logprobs=loop.logprobs[-1] if loop is not None and loop.logprobs else None,
-                prompt_tokens=len(request.ids),
-                prompt_tps=len(request.ids) / max(first - start, 1e-9),
-                generation_tokens=count,
-                generation_tps=rate,
-                peak_memory=memory,
-            )
-        if last and held is not None:
-            held.finish_reason = made._finish().finish_reason
-    if held is not None:
-        yield held
+            made.append(self._response(part, index, token, count, now - self._first))
+        if not part.state.is_done:
+            return made[:-1], made[-1] if made else None, count
+        if made:
+            made[-1] = replace(made[-1], finish_reason=self._reason(part))
+        return made, None, count
+
+    def _response(
+        self, part: Part, index: int, token: int, count: int, seconds: float
+    ) -> GenerationResponse:
+        logprobs = getattr(part.state, "logprobs", ())
+        prompt_seconds = max((self._first or 0.0) - self._start, 1e-9)
+        return GenerationResponse(
+            text=part.text if index == len(part.ids) - 1 else "",
+            token=token,
+            logprobs=logprobs[-1] if logprobs else None,
+            prompt_tokens=len(self._request.ids),
+            prompt_tps=len(self._request.ids) / prompt_seconds,
+            generation_tokens=count,
+            generation_tps=(count - 1) / seconds if seconds > 0 else 0.0,
+            peak_memory=self._gigabytes,
+        )
+
+    def _reason(self, part: Part) -> str:
+        found = getattr(part.state, "finish_reason", None)
+        if found is None:
+            facts = self._stream._engine.result()
+            found = str(facts["finish_reason"]) if facts is not None else "length"
+        return "stop" if part.state.so_far.stopped else str(found)
 
 
 def batch_generate(
@@ -251,9 +289,9 @@ def batch_generate(
         reason = str(answer["finish_reason"])
         text = str(answer["text"])
         if not side.is_engine:
-            ids = side.push_all(ids, settings.stop)
-            text = side.text
-            reason = "stop" if side.stopped else reason
+            so_far = side.of_answer(ids, settings.stop)
+            ids, text = list(so_far.ids), so_far.text
+            reason = "stop" if so_far.stopped else reason
         results.append(
             GenerateResult(
                 text=text,

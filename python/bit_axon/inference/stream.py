@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import bit_axon._engine as engine
@@ -16,14 +16,14 @@ from bit_axon.inference.config import (
     config_with,
     engine_options,
 )
-from bit_axon.inference.text import DuckText, EngineText, TokenText
+from bit_axon.inference.text import DuckText, EngineText, TextSoFar, TokenText
 from bit_axon.model import LanguageModel
 from bit_axon.tokenizer import Messages, QwenTokenizerWrapper
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["GenerationStream", "Request", "settings_of", "text_side"]
+__all__ = ["GenerationStream", "Part", "Request", "StreamState", "settings_of", "text_side"]
 
 
 def settings_of(
@@ -89,48 +89,72 @@ class Request:
         return error
 
 
+@dataclass(frozen=True)
+class StreamState:
+    """How far a stream is. A new state replaces the old one in a single step, so that
+    KeyboardInterrupt neither loses nor repeats a part."""
+
+    n_taken: int = 0
+    so_far: TextSoFar = field(default_factory=TextSoFar)
+    is_done: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """New ids and their text, and the state of the stream after them."""
+
+    ids: list[int]
+    text: str
+    state: StreamState
+
+
 class GenerationStream(Generator[str, None, GenerateResult]):
     """The pieces of an answer, as they are generated.
 
     The prompt is fed when the stream is made. After the last piece, `return_value` and `result` are
     the GenerateResult, which also is the value of StopIteration. `close()` ends the answer: then
-    nothing more is computed. `async for` works too.
+    nothing more is computed. `async for` works too. After KeyboardInterrupt, the stream may go on.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._engine = engine.Stream(request.sequences, request.side.handle, request.options)
-        self._done = False
+        self._state = StreamState()
         self._result: GenerateResult | None = None
         try:
             self._engine.begin(request.ids)
         except Error as error:
             raise request.prefill_failure(error) from None
+        except BaseException:
+            self._engine.abandon()
+            raise
 
     def _finish(self) -> GenerateResult:
         if self._result is None:
             facts = self._engine.result()
             assert facts is not None
-            self._result = _result_of(facts, self._request)
+            self._result = _result_of(facts, self._request, self._state.so_far)
         return self._result
 
-    def _pieces(self, single: bool) -> tuple[list[int], str, bool]:
-        """New ids, their text, and whether they are the last ones."""
-        ids, text, last = self._engine.next(single)
-        side = self._request.side
+    def _peek(self, single: bool) -> Part:
+        """The next part. Until the caller sets the state of the part, the same one comes again."""
+        state, side = self._state, self._request.side
+        ids, text, last = self._engine.next(single, state.n_taken)
+        so_far = state.so_far
         if not side.is_engine:
-            text = side.push(ids, self._request.config.stop)
-            if side.stopped and not last:
+            so_far = side.after(so_far, ids, self._request.config.stop, last)
+            text = so_far.text[len(state.so_far.text) :]
+            if so_far.stopped and not last:
                 self._engine.close()
                 last = True
-            if last:
-                text += side.finish()
-        self._done = last
-        return list(ids), str(text), last
+        return Part(list(ids), str(text), StreamState(state.n_taken + 1, so_far, last))
 
     def __next__(self) -> str:
-        while not self._done:
-            _, text, _ = self._pieces(False)
+        while not self._state.is_done:
+            part = self._peek(False)
+            # No call comes between these lines and the return, so no signal does.
+            text = part.text
+            self._state = part.state
             if text:
                 return text
         raise StopIteration(self._finish())
@@ -148,10 +172,14 @@ class GenerationStream(Generator[str, None, GenerateResult]):
 
     def close(self) -> None:
         """Ends the answer. What was generated so far is in `result`."""
-        if not self._done:
+        if not self._state.is_done:
             self._engine.close()
-            self._done = True
+            self._state = replace(self._state, is_done=True)
         self._finish()
+
+    def _abandon(self) -> None:
+        """Ends the answer without waiting."""
+        self._engine.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -169,7 +197,7 @@ class GenerationStream(Generator[str, None, GenerateResult]):
     @property
     def result(self) -> GenerateResult | None:
         """The result, or None while the answer goes on."""
-        return self._finish() if self._done else None
+        return self._finish() if self._state.is_done else None
 
     @property
     def return_value(self) -> GenerateResult | None:
@@ -177,10 +205,10 @@ class GenerationStream(Generator[str, None, GenerateResult]):
         return self.result
 
 
-def _result_of(facts: Mapping[str, Any], request: Request) -> GenerateResult:
+def _result_of(facts: Mapping[str, Any], request: Request, so_far: TextSoFar) -> GenerateResult:
     ids = list(facts["token_ids"])
     side = request.side
-    text = str(facts["text"]) if side.is_engine else side.text
+    text = str(facts["text"]) if side.is_engine else so_far.text
     reason = str(facts["finish_reason"])
     return GenerateResult(
         text=text,
@@ -189,7 +217,7 @@ def _result_of(facts: Mapping[str, Any], request: Request) -> GenerateResult:
         completion_tokens=len(ids),
         tokens_per_sec=float(facts["decode_tokens_per_sec"]),
         time_to_first_token_ms=float(facts["time_to_first_token_ms"]),
-        finish_reason="stop" if side.stopped else reason,
+        finish_reason="stop" if so_far.stopped else reason,
         prompt_tokens_per_sec=float(facts["prefill_tokens_per_sec"]),
         seed=request.config.seed,
     )

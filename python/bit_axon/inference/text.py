@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import bit_axon._engine as engine
@@ -11,7 +12,24 @@ from bit_axon._errors import InvalidArgument
 from bit_axon.model import LanguageModel
 from bit_axon.tokenizer import Messages, QwenTokenizerWrapper, _text, ends_of
 
-__all__ = ["DuckText", "EngineText", "TokenText"]
+__all__ = ["DuckText", "EngineText", "TextSoFar", "TokenText"]
+
+
+@dataclass(frozen=True)
+class TextSoFar:
+    """The text of an answer that goes on.
+
+    Attributes:
+        ids: The tokens.
+        certain: Their text, without the bytes of an unfinished character.
+        text: The text that was given out: what may begin a stop text is held back.
+        stopped: Whether a stop text was found.
+    """
+
+    ids: tuple[int, ...] = ()
+    certain: str = ""
+    text: str = ""
+    stopped: bool = False
 
 
 class TokenText:
@@ -20,19 +38,10 @@ class TokenText:
     Attributes:
         is_engine: Whether the engine has the tokenizer, so that it makes the text itself.
         handle: The engine's tokenizer, or None.
-        text: The text so far, without what may be the beginning of a stop text.
-        stopped: Whether a stop text was found.
     """
 
     is_engine = False
     handle: engine.Tokenizer | None = None
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.stopped = False
-        self._ids: list[int] = []
-        self._all = ""  # the text of all ids that is certain
-        self._stops: Sequence[str] = ()
 
     def prompt_ids(
         self, prompt: str | Sequence[int], chat: bool, messages: Messages | None
@@ -52,8 +61,8 @@ class TokenText:
     def _text_ids(self, text: str) -> list[int]:
         raise NotImplementedError
 
-    def _decoded(self) -> str:
-        """The text of all ids."""
+    def _decoded(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
         raise NotImplementedError
 
     def extra_ends(self) -> list[int]:
@@ -71,43 +80,33 @@ class TokenText:
             return ids
         return [first, *ids]
 
-    def push(self, ids: Sequence[int], stops: Sequence[str]) -> str:
-        """Adds ids. Returns the text that they complete."""
-        self._ids.extend(ids)
-        self._stops = [stops] if isinstance(stops, str) else stops
-        whole = self._decoded()
-        # Bytes of an unfinished character decode to U+FFFD.
-        certain = whole.rstrip("�")
-        if not certain.startswith(self._all):
-            certain = self._all
-        self._all = certain
-        return self._released(_held_back(certain, self._stops))
+    def after(
+        self, so_far: TextSoFar, ids: Sequence[int], stops: Sequence[str], is_last: bool = False
+    ) -> TextSoFar:
+        """The text after more ids. After the last ones, nothing is held back."""
+        if so_far.stopped:
+            return so_far
+        stops = [stops] if isinstance(stops, str) else stops
+        every = (*so_far.ids, *ids)
+        certain = self._decoded(every) if every else ""
+        if not is_last:
+            # Bytes of an unfinished character decode to U+FFFD.
+            certain = certain.rstrip("�")
+            if not certain.startswith(so_far.certain):
+                certain = so_far.certain
+        found = [at for at in (certain.find(stop) for stop in stops) if at >= 0]
+        end = min(found) if found else len(certain) - (0 if is_last else _held_back(certain, stops))
+        text = certain[: max(end, len(so_far.text))]
+        return TextSoFar(every, certain, text, bool(found))
 
-    def finish(self) -> str:
-        """Returns the rest of the text."""
-        if self.stopped:
-            return ""
-        self._all = self._decoded() if self._ids else ""
-        return self._released(0)
-
-    def _released(self, n_held: int) -> str:
-        found = [at for at in (self._all.find(stop) for stop in self._stops) if at >= 0]
-        end = len(self._all) - n_held
-        if found:
-            self.stopped = True
-            end = min(found)
-        piece = self._all[len(self.text) : end]
-        self.text += piece
-        return piece
-
-    def push_all(self, ids: list[int], stops: Sequence[str]) -> list[int]:
-        """Makes the text of a whole answer. Returns the ids up to a stop text."""
-        for n, token in enumerate(ids):
-            self.push([token], stops)
-            if self.stopped:
-                return ids[: n + 1]
-        self.finish()
-        return ids
+    def of_answer(self, ids: Sequence[int], stops: Sequence[str]) -> TextSoFar:
+        """The text of a whole answer, whose ids end where a stop text is complete."""
+        so_far = TextSoFar()
+        for token in ids:
+            so_far = self.after(so_far, [token], stops)
+            if so_far.stopped:
+                return so_far
+        return self.after(so_far, [], stops, is_last=True)
 
 
 def _held_back(text: str, stops: Sequence[str]) -> int:
@@ -125,7 +124,6 @@ class EngineText(TokenText):
     is_engine = True
 
     def __init__(self, model: engine.LoadedModel, tokenizer: QwenTokenizerWrapper) -> None:
-        super().__init__()
         self._model = model
         self._tokenizer = tokenizer
         self._engine = self.handle = tokenizer._engine
@@ -137,8 +135,8 @@ class EngineText(TokenText):
     def _text_ids(self, text: str) -> list[int]:
         return list(engine.encode_for(self._model, self._engine, text, True, []))
 
-    def _decoded(self) -> str:
-        return str(engine.decode_for(self._model, self._engine, self._ids))
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(engine.decode_for(self._model, self._engine, list(ids)))
 
     def all_ends(self, model: LanguageModel) -> list[int]:
         return [*engine.ends_for(self._model, self._engine), *model.info["ends"]]
@@ -148,7 +146,6 @@ class DuckText(TokenText):
     """With any object that has encode(), decode() and eos_token_id."""
 
     def __init__(self, tokenizer: Any) -> None:
-        super().__init__()
         for name in ("encode", "decode"):
             if not callable(getattr(tokenizer, name, None)):
                 raise InvalidArgument(
@@ -163,8 +160,8 @@ class DuckText(TokenText):
     def _text_ids(self, text: str) -> list[int]:
         return [int(i) for i in as_ids(self._tokenizer.encode(text), name="tokenizer").reshape(-1)]
 
-    def _decoded(self) -> str:
-        return str(self._tokenizer.decode(self._ids, skip_special_tokens=True))
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def extra_ends(self) -> list[int]:
         return ends_of(self._tokenizer)

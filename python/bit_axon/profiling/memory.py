@@ -60,7 +60,7 @@ class MemoryProfiler:
         Its keys are the attributes of bit_axon.Device, and ``architecture``: the instructions of
         a CPU's kernels, or the name of a GPU.
         """
-        from bit_axon.devices import devices
+        from bit_axon._devices import devices
 
         device = next(device for device in devices() if device.chosen_by_auto)
         return {"architecture": device.instruction_set or device.name, **asdict(device)}
