@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,28 @@ __all__ = ["LayerCache", "ModelCache"]
 _MAGIC = b"bit-axon states\0"
 
 
+def _cannot_be_pickled() -> Unsupported:
+    return Unsupported(
+        "cache: cannot be pickled, because it is memory of a device; use to_bytes() and "
+        "from_bytes() of the list that the model has returned"
+    )
+
+
 class _Shared:
     """What a ModelCache and its entries share: the states, and the library of their arrays."""
 
-    def __init__(self, model: engine.LoadedModel, states: engine.Sequences | None = None) -> None:
-        self.model = model
-        self.states = states
-        self.library = "numpy"
+    def __init__(
+        self,
+        model: engine.LoadedModel,
+        layers: list[dict[str, Any]],
+        states: engine.Sequences | None = None,
+        library: str = "numpy",
+    ) -> None:
+        self.model, self.layers, self.states, self.library = model, layers, states, library
+
+    def fork(self) -> _Shared:
+        states = None if self.states is None else self.states.fork()
+        return _Shared(self.model, self.layers, states, self.library)
 
     @property
     def position(self) -> int:
@@ -35,12 +49,25 @@ class _Shared:
 class LayerCache(KVCache):
     """Keys and values of a layer of a model. The model fills it; reading `k` and `v` copies."""
 
-    def __init__(
-        self, shared: _Shared, layer: int, window_size: int | None, shape: tuple[int, int]
-    ) -> None:
+    def __init__(self, shared: _Shared, layer: int) -> None:
         # No call of KVCache.__init__: k and v are properties here.
-        self.window_size = window_size
-        self._shared, self._layer, self._shape = shared, layer, shape
+        facts = shared.layers[layer]
+        self.window_size = facts["window"]
+        self._shared, self._layer = shared, layer
+        self._shape = (facts["n_kv_heads"], facts["head_dim"])
+
+    def _is_of(self, shared: _Shared, layer: int) -> bool:
+        return self._shared is shared and self._layer == layer
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LayerCache:
+        # Entries that are copied together stay together.
+        shared = memo.get(id(self._shared))
+        if shared is None:
+            shared = memo[id(self._shared)] = self._shared.fork()
+        return LayerCache(shared, self._layer)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _cannot_be_pickled()
 
     @property
     def offset(self) -> int:  # type: ignore[override]
@@ -77,26 +104,41 @@ class ModelCache(list[Any]):
     the list back continues the sequences, in place.
     """
 
-    def __init__(self, model: engine.LoadedModel, layers: Iterable[dict[str, Any]]) -> None:
+    def __init__(self, model: engine.LoadedModel) -> None:
         super().__init__()
-        self._shared = _Shared(model)
-        for index, layer in enumerate(layers):
-            is_attention = layer["mixer"] == "attention"
-            shape = (layer["n_kv_heads"], layer["head_dim"]) if is_attention else (0, 0)
-            self.append(
-                LayerCache(self._shared, index, layer["window"], shape) if is_attention else None
-            )
+        self._share(_Shared(model, list(model.layers())))
+
+    def _share(self, shared: _Shared) -> None:
+        self._shared = shared
+        self[:] = [
+            LayerCache(shared, index) if layer["mixer"] == "attention" else None
+            for index, layer in enumerate(shared.layers)
+        ]
 
     @classmethod
     def of_entries(cls, entries: list[Any]) -> ModelCache | None:
-        """The cache whose entries a list has. None if the list has no entry of a model."""
-        for entry in entries:
-            if isinstance(entry, LayerCache):
-                made = cls.__new__(cls)
-                list.__init__(made, entries)
-                made._shared = entry._shared
-                return made
-        return None
+        """The cache whose entries a list has, in their order. None if it is another list."""
+        found = [entry for entry in entries if entry is not None]
+        if not found or not isinstance(found[0], LayerCache):
+            return None
+        made = cls.__new__(cls)
+        list.__init__(made, entries)
+        made._shared = found[0]._shared
+        return made if made.is_whole() else None
+
+    def is_whole(self) -> bool:
+        """Whether every entry is the one of its layer, and none is missing."""
+        layers = self._shared.layers
+        return len(self) == len(layers) and all(
+            (isinstance(entry, LayerCache) and entry._is_of(self._shared, index))
+            if layer["mixer"] == "attention"
+            else entry is None
+            for index, (entry, layer) in enumerate(zip(self, layers, strict=True))
+        )
+
+    def copy(self) -> ModelCache:
+        """The same as fork()."""
+        return self.fork()
 
     def belongs_to(self, model: engine.LoadedModel) -> bool:
         """Whether the states are those of this model."""
@@ -125,19 +167,9 @@ class ModelCache(list[Any]):
 
     def fork(self) -> ModelCache:
         """A second state after the same tokens. Both may continue with different tokens."""
-        states = self._shared.states
-        shared = _Shared(self._shared.model, None if states is None else states.fork())
-        shared.library = self._shared.library
         twin = ModelCache.__new__(ModelCache)
         list.__init__(twin)
-        twin._shared = shared
-        for entry in self:
-            is_layer = isinstance(entry, LayerCache)
-            twin.append(
-                LayerCache(shared, entry._layer, entry.window_size, entry._shape)
-                if is_layer
-                else entry
-            )
+        twin._share(self._shared.fork())
         return twin
 
     __copy__ = fork
@@ -168,7 +200,7 @@ class ModelCache(list[Any]):
             raise InvalidArgument(
                 f"cache: expected one sequence to save to a file, got {len(states)}; use to_bytes()"
             )
-        states.save(0, os.fsdecode(path))
+        states.save(0, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replaces the state by a state that save() or the program has written.
@@ -181,7 +213,7 @@ class ModelCache(list[Any]):
             raise InvalidArgument(
                 f"cache: expected one sequence to load from a file, got {self.batch_size}"
             )
-        self.sequences(1).load(0, os.fsdecode(path))
+        self.sequences(1).load(0, path)
 
     def to_bytes(self) -> bytes:
         """The state as bytes, for from_bytes() of the same model.
@@ -214,10 +246,7 @@ class ModelCache(list[Any]):
         self._shared.states = fresh
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise Unsupported(
-            "cache: cannot be pickled, because it is memory of a device; use to_bytes() and "
-            "from_bytes()"
-        )
+        raise _cannot_be_pickled()
 
 
 def _split(data: bytes) -> list[bytes]:

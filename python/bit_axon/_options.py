@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from bit_axon._errors import InvalidArgument
 from bit_axon.config import BitAxonConfig
 
-__all__ = ["Progress", "config_of", "config_text", "load_options"]
+__all__ = ["Progress", "checked_seed", "config_of", "config_text", "load_options"]
 
 Progress = Callable[[float], object]
 
@@ -70,3 +71,12 @@ def config_of(values: Mapping[str, Any]) -> BitAxonConfig:
     """The configuration that a config.json of the family Bit-Axon describes."""
     known = {field.name for field in fields(BitAxonConfig)}
     return BitAxonConfig(**{key: value for key, value in values.items() if key in known})
+
+
+def checked_seed(seed: int | None, name: str) -> int:
+    """A seed of 64 bits. None: another one each time."""
+    if seed is None:
+        return secrets.randbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        raise InvalidArgument(f"{name}: expected a whole number from 0 to 2^64 - 1, got {seed!r}")
+    return int(seed)

@@ -78,7 +78,7 @@ class WeightSource(Mapping[str, npt.NDArray[Any]]):
     @classmethod
     def of_files(cls, path: str | os.PathLike[str]) -> WeightSource:
         """The tensors of a folder or of a safetensors file."""
-        return cls(engine.Tensors(os.fsdecode(path)))
+        return cls(engine.Tensors(path))
 
     @classmethod
     def of_seed(cls, config: str, seed: int) -> WeightSource:
@@ -126,7 +126,7 @@ def write_safetensors(
 ) -> None:
     """Writes a safetensors file. It gets its name when it is complete."""
     entries = [(name, x.dtype, list(x.shape), x.raw) for name, x in tensors.items()]
-    engine.write_safetensors(os.fsdecode(path), entries, dict(metadata or {}))
+    engine.write_safetensors(path, entries, dict(metadata or {}))
 
 
 class TemporaryModel:

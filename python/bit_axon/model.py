@@ -16,7 +16,7 @@ from bit_axon._arrays import Array, as_ids, as_numpy, library_of, like
 from bit_axon._caches import ModelCache
 from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
 from bit_axon._model_tree import ModelTree, layer_type, quantize_when_read
-from bit_axon._options import Progress, config_of, config_text, load_options
+from bit_axon._options import Progress, checked_seed, config_of, config_text, load_options
 from bit_axon._weights import StoredTensor, TemporaryModel, WeightSource, nested
 from bit_axon.config import BitAxonConfig
 from bit_axon.layers.linear import Embedding, Linear
@@ -118,20 +118,20 @@ class LanguageModel:
             )
         loaded = self._ready()
         found = cache if isinstance(cache, ModelCache) else ModelCache.of_entries(cache)
-        if found is None and all(entry is None for entry in cache):
-            return self.new_cache()
-        if found is None or not found.belongs_to(loaded):
+        if found is None or not found.is_whole():
             raise InvalidArgument(
-                "cache: expected caches that this model has returned, got others"
-                if found is None
-                else "cache: expected caches of this model, got those of another model"
+                "cache: expected a list that this model has returned, with all entries in their "
+                "order; a copy of a list without KVCache objects has lost its state"
+            )
+        if not found.belongs_to(loaded):
+            raise InvalidArgument(
+                "cache: expected caches of this model, got those of another model"
             )
         return found
 
     def new_cache(self) -> ModelCache:
         """Empty caches for a call."""
-        loaded = self._ready()
-        return ModelCache(loaded, loaded.layers())
+        return ModelCache(self._ready())
 
     def parameters(self) -> dict[str, Any]:
         """The weights as they are stored, as nested dictionaries of arrays. Reads all of them."""
@@ -207,14 +207,12 @@ def _is_quantized(source: WeightSource) -> bool:
 
 def _find(path: str | os.PathLike[str]) -> tuple[str, str]:
     """The weights and the folder of a model that a path or a hub id names."""
-    name = os.fsdecode(path)
     try:
-        weights, folder = engine.resolve_model(name)
+        return engine.resolve_model(path)
     except IoError as error:
-        if not os.path.exists(name):
+        if not os.path.exists(path):
             raise NotFound(str(error)) from None
         raise
-    return str(weights), str(folder)
 
 
 def load(
@@ -266,7 +264,7 @@ def load(
     source = WeightSource.of_files(weights)
     if quantize and _is_quantized(source):
         options["quantize"] = ""
-    loaded = engine.load_model(os.fsdecode(path), text, options)
+    loaded = engine.load_model(path, text, options)
     described = json.loads(loaded.describe()["config"])
     if loaded.describe()["family"] == "bit_axon":
         return BitAxonModel._of_files(config_of(described), loaded, source, folder, options)
@@ -306,7 +304,7 @@ class BitAxonModel(ModelTree, LanguageModel):
         options = load_options(
             device=device, precision=precision, context=context, parallel=parallel, threads=threads
         )
-        chosen = seed if seed is not None else int.from_bytes(os.urandom(4), "little")
+        chosen = checked_seed(seed, "seed")
         source = WeightSource.of_seed(config_text(config), chosen)
         self._set_up(config, None, source, "", options)
         self._seed = chosen
@@ -354,7 +352,7 @@ class BitAxonModel(ModelTree, LanguageModel):
         """The model with the weights that callers have set."""
         options = dict(self._options, quantize="", progress=None)
         with TemporaryModel(self._tensors(), config_text(self.config)) as path:
-            return engine.load_model(str(path), "", options)
+            return engine.load_model(path, "", options)
 
     def _tensors(self) -> Iterator[tuple[str, StoredTensor]]:
         assigned = self.assigned_parameters()

@@ -35,7 +35,9 @@ class QwenTokenizerWrapper:
         try:
             self._engine, self._folder = engine.load_tokenizer(self._name)
         except IoError as error:
-            raise NotFound(str(error)) from None
+            if not os.path.exists(self._name):
+                raise NotFound(str(error)) from None
+            raise
         self._chat: engine.ChatTemplate | None = None
 
     @classmethod
@@ -145,7 +147,9 @@ class QwenTokenizerWrapper:
         """The folder of the tokenizer."""
         return Path(self._folder)
 
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        if not self._folder:
+            return (type(self).bytes, ())
         return (type(self), (self._name,))
 
 

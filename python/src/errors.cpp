@@ -1,7 +1,10 @@
 #include "errors.h"
 
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <string_view>
 
 #include "bitaxon/error.h"
 #include "bitaxon/memory.h"
@@ -41,7 +44,9 @@ void translate(const std::exception_ptr& thrown, void*) {
   } catch (const OutOfMemory& error) {
     raise("OutOfMemory", error.what());
   } catch (const Error& error) {
-    raise(class_of(error.kind()), error.what());
+    const bool is_missing = error.kind() == ErrorKind::io &&
+                            std::string_view(error.what()).ends_with(std::strerror(ENOENT));
+    raise(is_missing ? "NotFound" : class_of(error.kind()), error.what());
   } catch (const Cancelled& error) {
     raise("Interrupted", error.what());
   } catch (const std::bad_alloc&) {

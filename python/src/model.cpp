@@ -272,8 +272,8 @@ void add_model(nb::module_& module) {
       .def("layers", layers_of)
       .def("drain", [](LoadedModel& model) { model.run([](const std::atomic<bool>&) {}); });
   module.def("load_model",
-             [](const std::string& path, const std::string& config, const nb::dict& options) {
-               return load(path, config, request_of(options));
+             [](const nb::object& path, const std::string& config, const nb::dict& options) {
+               return load(path_of(path), config, request_of(options));
              });
   module.def("random_model",
              [](const std::string& config, std::uint64_t seed, const nb::dict& options) {
@@ -289,9 +289,9 @@ void add_model(nb::module_& module) {
       .def("reset", &Sequences::reset)
       .def("seen", [](Sequences& self) { return self.seen(0); })
       .def("save", [](Sequences& self, std::size_t index,
-                      const std::string& path) { self.save(index, path); })
+                      const nb::object& path) { self.save(index, path_of(path)); })
       .def("load", [](Sequences& self, std::size_t index,
-                      const std::string& path) { self.load(index, path); })
+                      const nb::object& path) { self.load(index, path_of(path)); })
       .def("to_bytes", to_bytes)
       .def("from_bytes", from_bytes)
       .def("layer_state", state_of_layer);

@@ -23,6 +23,20 @@ void take(const nanobind::dict& options, const char* key, T& value) {
                     nanobind::repr(options[key]).c_str());
 }
 
+/// A path as the system takes it. `path` is a str, bytes or os.PathLike.
+inline std::string path_of(const nanobind::object& path) {
+  PyObject* bytes = nullptr;
+  if (PyUnicode_FSConverter(path.ptr(), &bytes) == 0) throw nanobind::python_error();
+  const auto held = nanobind::steal<nanobind::bytes>(bytes);
+  return {held.c_str(), held.size()};
+}
+
+/// A path as a str of Python, which may hold bytes that are no UTF-8.
+inline nanobind::object to_path(const std::string& path) {
+  return nanobind::steal(
+      PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
+}
+
 inline SamplerParams sampler_of(const nanobind::dict& options) {
   SamplerParams sampler;
   take(options, "temperature", sampler.temperature);

@@ -33,24 +33,33 @@ WeightDesc dense_desc(const std::string& dtype, std::int64_t rows, std::int64_t 
   return desc;
 }
 
+/// The work in the background has copies of its arguments.
+std::vector<std::byte> copy_of(const Bytes& array) {
+  const Unlocked unlocked;
+  const auto bytes = bytes_of(array);
+  return {bytes.begin(), bytes.end()};
+}
+
 /// The codes, the scales and the biases of a matrix [rows, cols], as bytes.
 nb::tuple quantize_affine(const Bytes& data, const std::string& dtype, std::int64_t rows,
                           std::int64_t cols, std::int64_t group_size, int bits) {
   const WeightDesc dense = dense_desc(dtype, rows, cols);
   if (data.size() != static_cast<std::size_t>(rows * cols) * size_of(dense.dtype))
     throw Error(ErrorKind::invalid_argument, "weight: the data do not have the given shape");
-  LoadedWeight quantized;
-  {
-    const Unlocked unlocked;
-    quantize(
-        dense, {.format = WeightFormat::affine, .group_size = group_size, .bits = bits},
-        [&](std::int64_t first, std::span<float> out) {
-          for (std::size_t i = 0; i < out.size(); ++i)
-            out[i] = load_float(dense.dtype, bytes_of(data).data(),
-                                first + static_cast<std::int64_t>(i));
-        },
-        quantized);
-  }
+  const LoadedWeight quantized = in_background(
+      [dense,
+       how = Quantization{.format = WeightFormat::affine, .group_size = group_size, .bits = bits},
+       bytes = copy_of(data)] {
+        LoadedWeight out;
+        quantize(
+            dense, how,
+            [&](std::int64_t first, std::span<float> to) {
+              for (std::size_t i = 0; i < to.size(); ++i)
+                to[i] = load_float(dense.dtype, bytes.data(), first + static_cast<std::int64_t>(i));
+            },
+            out);
+        return out;
+      });
   return nb::make_tuple(to_numpy(quantized.parts.data), to_numpy(quantized.parts.scales),
                         to_numpy(quantized.parts.biases));
 }
@@ -68,12 +77,12 @@ nb::ndarray<nb::numpy, float> dequantize_affine(const Bytes& data, const Bytes& 
   if (data.size() != expected.data || scales.size() != expected.scales ||
       biases.size() != expected.biases)
     throw Error(ErrorKind::invalid_argument, "the codes, scales and biases do not fit each other");
-  std::vector<float> values(static_cast<std::size_t>(rows * cols));
-  {
-    const Unlocked unlocked;
-    decode(desc, {.data = bytes_of(data), .scales = bytes_of(scales), .biases = bytes_of(biases)},
-           0, values);
-  }
+  std::vector<float> values =
+      in_background([desc, codes = copy_of(data), scale = copy_of(scales), bias = copy_of(biases)] {
+        std::vector<float> out(static_cast<std::size_t>(desc.rows * desc.cols));
+        decode(desc, {.data = codes, .scales = scale, .biases = bias}, 0, out);
+        return out;
+      });
   const std::size_t n = values.size();
   return to_array(std::move(values), {n});
 }

@@ -68,15 +68,16 @@ Ids sample(const Logits& logits, const nb::dict& options, const Ids& seen, std::
   std::vector<bool> marks(static_cast<std::size_t>(vocab_size));
   for (const std::int32_t id : seen)
     if (id >= 0 && id < vocab_size) marks[static_cast<std::size_t>(id)] = true;
-  std::vector<SampleOp::Draw> draws;
-  for (std::size_t row = 0; row < logits.shape(0); ++row)
-    draws.push_back({std::span(logits.data() + row * logits.shape(1), logits.shape(1)), marks,
-                     sampler_words(params), position + static_cast<std::uint32_t>(row)});
-  Ids tokens;
-  {
-    const Unlocked unlocked;
-    tokens = samplers().run(vocab_size, params.structure(), draws);
-  }
+  const Ids tokens =
+      in_background([vocab_size, params, marks, position,
+                     values = std::vector<float>(logits.data(), logits.data() + logits.size())] {
+        std::vector<SampleOp::Draw> draws;
+        const auto n = static_cast<std::size_t>(vocab_size);
+        for (std::size_t row = 0; row < values.size() / n; ++row)
+          draws.push_back({std::span(values).subspan(row * n, n), marks, sampler_words(params),
+                           position + static_cast<std::uint32_t>(row)});
+        return samplers().run(vocab_size, params.structure(), draws);
+      });
   for (const std::int32_t token : tokens)
     if (token < 0)
       throw Error(ErrorKind::invalid_argument,

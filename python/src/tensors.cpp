@@ -14,6 +14,7 @@
 #include "bitaxon/session.h"
 #include "formats/safetensors.h"
 #include "model/random_weights.h"
+#include "options.h"
 #include "parts.h"
 #include "waiting.h"
 
@@ -119,8 +120,9 @@ class RandomTensors {
 using Source = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Named = std::tuple<std::string, std::string, std::vector<std::int64_t>, Source>;
 
-void write(const std::string& path, const std::vector<Named>& tensors,
+void write(const nb::object& where, const std::vector<Named>& tensors,
            const std::map<std::string, std::string>& metadata) {
+  const std::string path = path_of(where);
   std::vector<SafetensorsWriter::Spec> specs;
   for (const auto& [name, type, shape, bytes] : tensors) {
     const auto stored = StoredType::named(type);
@@ -142,7 +144,8 @@ void write(const std::string& path, const std::vector<Named>& tensors,
 
 void add_tensors(nb::module_& module) {
   nb::class_<Tensors>(module, "Tensors")
-      .def(nb::init<const std::string&>())
+      .def("__init__",
+           [](Tensors* self, const nb::object& path) { new (self) Tensors(path_of(path)); })
       .def("names", &Tensors::names)
       .def("form", &Tensors::form)
       .def("read", &Tensors::read)
@@ -153,9 +156,9 @@ void add_tensors(nb::module_& module) {
       .def("form", &RandomTensors::form)
       .def("read", &RandomTensors::read);
   module.def("write_safetensors", write, "path"_a, "tensors"_a, "metadata"_a);
-  module.def("resolve_model", [](const std::string& name) {
-    const ModelFiles files = find_model_files(name).files;
-    return std::pair(files.weights.string(), files.folder.string());
+  module.def("resolve_model", [](const nb::object& name) {
+    const ModelFiles files = find_model_files(path_of(name)).files;
+    return nb::make_tuple(to_path(files.weights.string()), to_path(files.folder.string()));
   });
   module.def("read_config", [](const std::string& weights, const std::string& folder) {
     std::vector<std::string> warnings;

@@ -12,6 +12,7 @@
 #include "bitaxon/error.h"
 #include "bitaxon/session.h"
 #include "loaded_model.h"
+#include "options.h"
 #include "parts.h"
 #include "session/model_source.h"
 #include "tokenizer_handle.h"
@@ -144,12 +145,15 @@ void add_tokenizer(nb::module_& module) {
       .def("render", render)
       .def_prop_ro("origin", &JinjaTemplate::origin)
       .def("uses", &JinjaTemplate::uses);
-  module.def("load_tokenizer", load);
+  module.def("load_tokenizer", [](const nb::object& name) {
+    const auto [handle, folder] = load(path_of(name));
+    return nb::make_tuple(handle, to_path(folder));
+  });
   module.def("byte_tokenizer", [] { return TokenizerHandle(Tokenizer::bytes()); });
   module.def("chatml", &JinjaTemplate::chatml);
   module.def("parse_chat_template", &JinjaTemplate::parse);
-  module.def("find_chat_template", [](const std::string& folder, const TokenizerHandle& handle) {
-    return find_chat_template(folder, handle.tokenizer);
+  module.def("find_chat_template", [](const nb::object& folder, const TokenizerHandle& handle) {
+    return find_chat_template(path_of(folder), handle.tokenizer);
   });
   module.def("encode_for", encode_for);
   module.def("decode_for", [](LoadedModel& model, const TokenizerHandle& handle, const Ids& ids) {

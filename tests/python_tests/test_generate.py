@@ -341,6 +341,11 @@ def test_names_of_other_libraries(
     greedy = generate(shakespeare, tokenizer, "ROMEO:", max_tokens=8, temperature=0)
     for options in ({"max_new_tokens": 8, "do_sample": False}, {"max_tokens": 8, "temp": 0.0}):
         assert generate(shakespeare, tokenizer, "ROMEO:", **options).text == greedy.text
+    for options in ({"do_sample": False, "temp": 1.5}, {"temp": 1.5, "do_sample": 0}):
+        result = generate(shakespeare, tokenizer, "ROMEO:", max_tokens=8, **options)
+        assert result.text == greedy.text
+    with pytest.raises(TypeError, match="stream_generate"):
+        stream_generate(shakespeare, tokenizer, "ROMEO:", max_token=8)
     with pytest.raises(TypeError, match="max_token"):
         generate(shakespeare, tokenizer, "ROMEO:", max_token=8)
 
@@ -351,7 +356,7 @@ def test_names_of_other_libraries(
         ({"temperature": -1}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 1.5}, "top-p"),
-        ({"top_k": -1}, "top-k"),
+        ({"top_k": -1}, "top_k"),
         ({"min_p": 2}, "min-p"),
         ({"repetition_penalty": 0}, "penalty"),
         ({"max_tokens": -1}, "max_tokens"),
@@ -359,11 +364,14 @@ def test_names_of_other_libraries(
         ({"stop": [""], "logprobs": 0}, "stop"),
         ({"max_tokens": -1, "logprobs": 0}, "max_tokens"),
         ({"temperature": -1, "logprobs": 0}, "temperature"),
-        ({"max_tokens": "many"}, "numbers"),
+        ({"max_tokens": "many"}, "max_tokens"),
         ({"num_return_sequences": 2}, "batch_generate"),
-        ({"top_k": 2.5}, "numbers"),
+        ({"top_k": 2.5}, "top_k"),
         ({"max_tokens": 2**70}, "max_tokens"),
         ({"config": 5}, "GenerateConfig"),
+        ({"logprobs": -1}, "logprobs"),
+        ({"logprobs": "x"}, "logprobs"),
+        ({"stop": 5}, "stop"),
     ],
 )
 def test_bad_options(
@@ -385,6 +393,7 @@ def test_bad_prompts(shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper)
         ([5000], "tokenizer of this model"),
         ([1] * 4097, "4096|fit"),
         ("\ud800", "Unicode"),
+        (np.array([[1, 2], [3, 4]]), "one sequence"),
         (None, "array of numbers"),
     ):
         with pytest.raises(bit_axon.InvalidArgument, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_the_state_as_bytes_and_as_a_file(shakespeare: BitAxonModel, tmp_path: P
     loaded.load(tmp_path / "state")
     logits, _ = shakespeare(np.array([[3]]), cache=loaded)
     np.testing.assert_array_equal(logits, expected)
-    with pytest.raises(bit_axon.IoError):
+    with pytest.raises(FileNotFoundError):
         shakespeare.new_cache().load(tmp_path / "missing")
     with pytest.raises(bit_axon.InvalidArgument, match="two|2|got 2"):
         caches.save(tmp_path / "batch")
@@ -194,8 +195,33 @@ def test_caches_of_another_model_or_batch(shakespeare: BitAxonModel) -> None:
     _, caches = shakespeare(PROMPT)
     with pytest.raises(bit_axon.InvalidArgument, match="1 sequences"):
         shakespeare(np.array([[1], [2]]), cache=caches)
-    with pytest.raises(bit_axon.InvalidArgument, match="got others"):
-        shakespeare(PROMPT, cache=[KVCache(4)])
+    _, other = shakespeare(PROMPT)
+    mixed = [*caches[:3], *other[3:]]
+    wrong = ([KVCache(4)], [], [None] * 6, mixed, caches[::-1], caches[:2], (1, 2), 5)
+    for cache in wrong:
+        with pytest.raises(bit_axon.InvalidArgument, match="cache: expected"):
+            shakespeare(PROMPT, cache=cache)
+    twin = copy.deepcopy(list(caches))
+    a, _ = shakespeare(np.array([[1]]), cache=list(caches))
+    b, _ = shakespeare(np.array([[1]]), cache=twin)
+    np.testing.assert_array_equal(a, b)
+    assert caches.copy().position == 8
+
+
+def test_paths_of_any_bytes(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/m\xff"
+    os.mkdir(folder)
+    for file in BUNDLED.iterdir():
+        os.symlink(os.fsencode(file), folder + b"/" + os.fsencode(file.name))
+    for path in (folder, os.fsdecode(folder)):
+        assert load_model(path).vocab_size == 1024
+        assert bit_axon.QwenTokenizerWrapper(path).vocab_size == 1024
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "a"])
+def test_bad_seeds(seed: Any) -> None:
+    with pytest.raises(bit_axon.InvalidArgument, match="seed"):
+        BitAxonModel(BitAxonConfig.small(), seed=seed)
 
 
 def test_random_weights_follow_from_the_seed() -> None:
@@ -222,7 +248,7 @@ def test_a_closed_model_says_so() -> None:
 
 def test_models_and_caches_cannot_be_pickled(shakespeare: BitAxonModel) -> None:
     _, caches = shakespeare(PROMPT)
-    for thing in (shakespeare, caches):
+    for thing in (shakespeare, caches, caches[2]):
         with pytest.raises(bit_axon.Unsupported, match="cannot be pickled"):
             pickle.dumps(thing)
 

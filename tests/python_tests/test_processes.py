@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from bit_axon import BitAxonModel, QwenTokenizerWrapper
-from bit_axon.inference import GenerateConfig, generate
+from bit_axon.inference import GenerateConfig, generate, load_model
 from conftest import BUNDLED
+
+T = TypeVar("T")
 
 START = f"""
 import gc, os, signal, sys, threading, time
@@ -38,15 +42,17 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 class Alarm:
-    """Raises KeyboardInterrupt in the main thread after a while, as Ctrl-C does."""
+    """Raises KeyboardInterrupt in the main thread after a while, as Ctrl-C does, unless stopped."""
 
     def __init__(self, seconds: float) -> None:
-        self.old = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        self.is_armed = True
+        signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def stop(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.old)
+    def _ring(self, *_: object) -> None:
+        if self.is_armed:
+            self.is_armed = False
+            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("milliseconds", [1, 5, 20, 60])
@@ -62,7 +68,7 @@ def test_an_interrupted_call_leaves_the_state(shakespeare: BitAxonModel, millise
     except KeyboardInterrupt:
         finished = False
     finally:
-        alarm.stop()
+        alarm.is_armed = False
     if not finished:
         assert caches.to_bytes() == before
         assert caches.position == 100
@@ -83,7 +89,7 @@ def test_an_interrupted_generation_can_be_repeated(
         try:
             generate(shakespeare, tokenizer, "ROMEO:" * 200, config)
         finally:
-            alarm.stop()
+            alarm.is_armed = False
     short = GenerateConfig(max_tokens=20, seed=4)
     first = generate(shakespeare, tokenizer, "ROMEO:", short)
     assert generate(shakespeare, tokenizer, "ROMEO:", short).text == first.text
@@ -98,23 +104,93 @@ def test_an_interrupted_stream_goes_on(
     pieces: list[str] = []
     n_interrupts = 0
     while True:
-        alarm = Alarm(0.004)
         piece: str | None = ""
+        alarm = Alarm(0.004)
         try:
             piece = next(stream, None)
+            alarm.is_armed = False
         except KeyboardInterrupt:
             n_interrupts += 1
-        finally:
-            try:
-                alarm.stop()
-            except KeyboardInterrupt:
-                alarm.stop()
         if piece is None:
             break
         pieces.append(piece)
-    # An interrupt between the engine's return and Python's may lose the piece, not the stream.
     assert stream.return_value is not None
-    assert stream.return_value.text == expected
+    assert stream.return_value.text == expected == "".join(pieces)
+
+
+class Moments:
+    """Raises KeyboardInterrupt at random moments of calls, with the same seed every time."""
+
+    def __init__(self, longest: float) -> None:
+        self.random, self.longest = random.Random(7), longest
+        self.n_interrupts = 0
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Calls a function until no signal interrupts it."""
+        while True:
+            alarm = Alarm(max(1e-5, self.random.random() * self.longest))
+            try:
+                result = function()
+                alarm.is_armed = False
+                return result
+            except KeyboardInterrupt:
+                self.n_interrupts += 1
+
+
+def test_calls_that_are_interrupted_at_any_moment_change_nothing(
+    shakespeare: BitAxonModel,
+) -> None:
+    _, caches = shakespeare(np.array([[1, 2, 3]]))
+    whole, _ = shakespeare(np.array([[1, 2, 3, *range(60)]]))
+    moments = Moments(0.002)
+    for i in range(60):
+        ids = np.array([[i]])
+        logits, _ = moments.call(lambda ids=ids: shakespeare(ids, cache=caches))
+        assert caches.position == 4 + i
+        np.testing.assert_array_equal(logits[0, 0], whole[0, 3 + i])
+    assert moments.n_interrupts > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"logprobs": 0}])
+def test_streams_that_are_interrupted_at_any_moment_lose_nothing(
+    shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper, options: dict[str, Any]
+) -> None:
+    config = GenerateConfig(max_tokens=60, seed=4, ignore_eos=True)
+    expected = generate(shakespeare, tokenizer, "ROMEO:", config).text
+    moments = Moments(0.002)
+    for _ in range(5):
+        stream = generate(shakespeare, tokenizer, "ROMEO:", config, stream=True, **options)
+        text = ""
+        while True:
+            piece = moments.call(lambda stream=stream: next(stream, None))
+            if piece is None:
+                break
+            text += piece
+        assert text == expected
+        assert stream.result is not None
+        assert stream.result.text == expected
+    assert moments.n_interrupts > 0
+
+
+def test_an_interrupted_generation_leaves_its_cache_usable(
+    shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper
+) -> None:
+    for milliseconds in range(1, 30, 3):
+        cache = shakespeare.new_cache()
+        alarm = Alarm(milliseconds / 1000)
+        try:
+            generate(shakespeare, tokenizer, "ROMEO:", max_tokens=2000, cache=cache)
+        except KeyboardInterrupt:
+            shakespeare(np.array([[1]]), cache=cache)
+        finally:
+            alarm.is_armed = False
+
+
+def test_interrupted_loads_end(tokenizer: QwenTokenizerWrapper) -> None:
+    moments = Moments(0.05)
+    for _ in range(8):
+        model = moments.call(lambda: load_model(BUNDLED))
+        assert model.vocab_size == 1024
 
 
 def test_the_lock_of_the_interpreter_is_released(shakespeare: BitAxonModel) -> None:
@@ -204,8 +280,6 @@ def test_the_interpreter_ends_in_any_order(code: str) -> None:
 
 
 def test_several_models_at_once(shakespeare: BitAxonModel, tokenizer: QwenTokenizerWrapper) -> None:
-    from bit_axon.inference import load_model
-
     config = GenerateConfig(max_tokens=25, seed=2)
     expected = generate(shakespeare, tokenizer, "ROMEO:", config).text
     models = [load_model(BUNDLED, precision="exact", threads=1) for _ in range(4)]

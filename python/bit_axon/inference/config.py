@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,9 @@ __all__ = [
     "GenerationResponse",
     "TokenLogprobs",
     "config_with",
+    "count_of",
     "engine_options",
+    "sampler_options",
 ]
 
 
@@ -130,18 +132,18 @@ _OTHER_NAMES = {
 }
 
 
-def config_with(config: GenerateConfig, options: Mapping[str, Any]) -> GenerateConfig:
-    """`config` with keyword arguments of generate()."""
+def config_with(
+    config: GenerateConfig, options: Mapping[str, Any], function: str
+) -> GenerateConfig:
+    """`config` with keyword arguments of a function."""
     changes: dict[str, Any] = {}
     for name, value in options.items():
         if name == "do_sample":
-            if value is False:
-                changes["temperature"] = 0.0
             continue
         known = _OTHER_NAMES.get(name, name)
         if known not in GenerateConfig.__dataclass_fields__:
-            raise TypeError(f"generate() got an unexpected keyword argument {name!r}")
-        if known in changes and name != "temperature":
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+        if known in changes:
             raise InvalidArgument(f"{name}: expected one name of {known}, got two")
         if value is None and known != "seed":
             continue
@@ -150,31 +152,59 @@ def config_with(config: GenerateConfig, options: Mapping[str, Any]) -> GenerateC
         if known == "stop_ids" and isinstance(value, int):
             value = [value]
         changes[known] = value
+    samples = options.get("do_sample")
+    if samples is not None and not samples:
+        changes["temperature"] = 0.0
     return replace(config, **changes)
 
 
-def engine_options(config: GenerateConfig, extra_ends: Sequence[int]) -> dict[str, Any]:
+def _checked(name: str, convert: Callable[[Any], Any], expected: str, value: Any) -> Any:
     try:
-        stop = (
-            [config.stop] if isinstance(config.stop, str) else [str(text) for text in config.stop]
-        )
-        if "" in stop:
-            raise InvalidArgument("stop: expected a text that is not empty")
-        if config.max_tokens < 0:
-            raise InvalidArgument(
-                f"max_tokens: expected a whole number >= 0, got {config.max_tokens}"
-            )
-        return {
-            "max_tokens": operator.index(config.max_tokens),
-            "temperature": float(config.temperature),
-            "top_k": operator.index(config.top_k),
-            "top_p": float(config.top_p),
-            "min_p": float(config.min_p),
-            "repetition_penalty": float(config.repetition_penalty),
-            "seed": operator.index(config.seed or 0) & (2**64 - 1),
-            "stop": stop,
-            "stop_ids": [int(i) for i in (*config.stop_ids, *extra_ends)],
-            "ignore_eos": bool(config.ignore_eos),
-        }
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"config: expected numbers and texts: {error}") from None
+        return convert(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"{name}: expected {expected}, got {value!r}") from None
+
+
+def count_of(name: str, value: Any) -> int:
+    """A whole number that is not negative."""
+    found = _checked(name, operator.index, "a whole number >= 0", value)
+    if found < 0:
+        raise InvalidArgument(f"{name}: expected a whole number >= 0, got {value!r}")
+    return int(found)
+
+
+def sampler_options(**values: Any) -> dict[str, Any]:
+    """The parameters of a sampler as the engine takes them."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "top_k":
+            found[name] = count_of(name, value)
+        elif name == "seed":
+            number = _checked(name, operator.index, "a whole number", value)
+            found[name] = number & (2**64 - 1)
+        else:
+            found[name] = _checked(name, float, "a number", value)
+    return found
+
+
+def engine_options(config: GenerateConfig, extra_ends: Sequence[int]) -> dict[str, Any]:
+    """A configuration as the engine takes it."""
+    texts = [config.stop] if isinstance(config.stop, str) else config.stop
+    stop = _checked("stop", list, "texts", texts)
+    if not all(isinstance(text, str) and text for text in stop):
+        raise InvalidArgument(f"stop: expected texts that are not empty, got {stop!r}")
+    ids = _checked("stop_ids", list, "token ids", config.stop_ids)
+    return {
+        **sampler_options(
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            min_p=config.min_p,
+            repetition_penalty=config.repetition_penalty,
+            seed=config.seed or 0,
+        ),
+        "max_tokens": count_of("max_tokens", config.max_tokens),
+        "stop": stop,
+        "stop_ids": [count_of("stop_ids", i) for i in (*ids, *extra_ends)],
+        "ignore_eos": bool(config.ignore_eos),
+    }

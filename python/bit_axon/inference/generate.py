@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any, Literal, overload
 
 import bit_axon._engine as engine
+from bit_axon._arrays import Array
 from bit_axon._errors import InvalidArgument
 from bit_axon.inference.config import (
     GenerateConfig,
     GenerateResult,
     GenerationResponse,
     TokenLogprobs,
+    count_of,
     engine_options,
 )
 from bit_axon.inference.slow import LogitsProcessor, SlowStream, StoppingCriterion
@@ -32,12 +34,14 @@ __all__ = [
     "stream_generate",
 ]
 
+Prompt = str | Sequence[int] | Array
+
 
 @overload
 def generate(
     model: LanguageModel,
     tokenizer: Any,
-    prompt: str | Sequence[int],
+    prompt: Prompt,
     config: GenerateConfig | None = None,
     stream: Literal[False] = False,
     chat: bool = False,
@@ -50,7 +54,20 @@ def generate(
 def generate(
     model: LanguageModel,
     tokenizer: Any,
-    prompt: str | Sequence[int],
+    prompt: Prompt,
+    config: GenerateConfig | None,
+    stream: Literal[True],
+    chat: bool = False,
+    messages: Messages | None = None,
+    **options: Any,
+) -> GenerationStream: ...
+
+
+@overload
+def generate(
+    model: LanguageModel,
+    tokenizer: Any,
+    prompt: Prompt,
     config: GenerateConfig | None = None,
     *,
     stream: Literal[True],
@@ -60,10 +77,23 @@ def generate(
 ) -> GenerationStream: ...
 
 
+@overload
 def generate(
     model: LanguageModel,
     tokenizer: Any,
-    prompt: str | Sequence[int],
+    prompt: Prompt,
+    config: GenerateConfig | None = None,
+    stream: bool = False,
+    chat: bool = False,
+    messages: Messages | None = None,
+    **options: Any,
+) -> GenerateResult | GenerationStream: ...
+
+
+def generate(
+    model: LanguageModel,
+    tokenizer: Any,
+    prompt: Prompt,
     config: GenerateConfig | None = None,
     stream: bool = False,
     chat: bool = False,
@@ -140,7 +170,7 @@ def _stream_of(
     criteria: Sequence[StoppingCriterion],
     logprobs: int | bool | None,
 ) -> GenerationStream:
-    n_logprobs = None if logprobs is None or logprobs is False else int(logprobs)
+    n_logprobs = None if logprobs is None or logprobs is False else count_of("logprobs", logprobs)
     if processors or criteria or n_logprobs is not None:
         return SlowStream(request, processors, criteria, n_logprobs)
     return GenerationStream(request)
@@ -149,13 +179,14 @@ def _stream_of(
 def stream_generate(
     model: LanguageModel,
     tokenizer: Any,
-    prompt: str | Sequence[int],
+    prompt: Prompt,
     config: GenerateConfig | None = None,
     *,
     chat: bool = False,
     messages: Messages | None = None,
     cache: list[Any] | None = None,
     logits_processors: Sequence[LogitsProcessor] = (),
+    stopping_criteria: Sequence[StoppingCriterion] = (),
     logprobs: int | bool | None = None,
     **options: Any,
 ) -> Iterator[GenerationResponse]:
@@ -164,10 +195,11 @@ def stream_generate(
     Yields:
         A GenerationResponse for each token.
     """
-    settings = settings_of(model, config, options)
+    settings = settings_of(model, config, options, "stream_generate")
     request = Request(model, tokenizer, prompt, settings, chat, messages, cache)
     start = time.perf_counter()
-    return _Responses(_stream_of(request, logits_processors, (), logprobs), request, start)
+    made = _stream_of(request, logits_processors, stopping_criteria, logprobs)
+    return _Responses(made, request, start)
 
 
 class _Responses(Iterator[GenerationResponse]):
@@ -241,7 +273,7 @@ class _Responses(Iterator[GenerationResponse]):
 def batch_generate(
     model: LanguageModel,
     tokenizer: Any,
-    prompts: Sequence[str | Sequence[int]],
+    prompts: Sequence[Prompt],
     config: GenerateConfig | None = None,
     *,
     chat: bool = False,
@@ -261,7 +293,7 @@ def batch_generate(
         The answers, in the order of the prompts. Each is the answer that generate() gives with the
         same seed. The times are those of the whole batch.
     """
-    settings = settings_of(model, config, options)
+    settings = settings_of(model, config, options, "batch_generate")
     inputs: Sequence[Any] = prompts if messages is None else messages
     if seeds is not None and len(seeds) != len(inputs):
         raise InvalidArgument(f"seeds: expected {len(inputs)}, one per prompt, got {len(seeds)}")
@@ -271,7 +303,7 @@ def batch_generate(
         ids = side.prompt_ids(
             "" if messages is not None else one, chat, one if messages is not None else None
         )
-        seed = (settings.seed or 0) + index if seeds is None else int(seeds[index])
+        seed = (settings.seed or 0) + index if seeds is None else count_of("seeds", seeds[index])
         own = replace(settings, seed=seed)
         sides.append(side)
         prompt_ids.append(ids)

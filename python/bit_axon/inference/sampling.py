@@ -10,6 +10,7 @@ import numpy as np
 import bit_axon._engine as engine
 from bit_axon._arrays import Array, as_numpy, like
 from bit_axon._errors import InvalidArgument
+from bit_axon.inference.config import sampler_options
 
 __all__ = ["sample_logits"]
 
@@ -42,12 +43,14 @@ def sample_logits(
         raise InvalidArgument(
             f"logits: expected a shape [batch, vocab_size] or [vocab_size], got {list(rows.shape)}"
         )
-    options: dict[str, Any] = {
-        "temperature": float(temperature),
-        "top_k": int(top_k),
-        "top_p": float(top_p),
-        "seed": _seed_for(logits) if seed is None else int(seed) & (2**64 - 1),
-    }
+    if rows.shape[-1] == 0:
+        raise InvalidArgument("logits: expected at least one logit, got none")
+    options = sampler_options(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=_seed_for(logits) if seed is None else seed,
+    )
     tokens = engine.sample(rows.reshape(-1, rows.shape[-1]), options, [], 0)
     result = np.asarray(tokens, dtype=np.int32).reshape(rows.shape[:-1])
     return like(result, logits)

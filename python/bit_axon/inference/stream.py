@@ -27,7 +27,10 @@ __all__ = ["GenerationStream", "Part", "Request", "StreamState", "settings_of", 
 
 
 def settings_of(
-    model: LanguageModel, config: GenerateConfig | None, options: Mapping[str, Any]
+    model: LanguageModel,
+    config: GenerateConfig | None,
+    options: Mapping[str, Any],
+    function: str = "generate",
 ) -> GenerateConfig:
     if not isinstance(model, LanguageModel):
         raise InvalidArgument(
@@ -37,7 +40,7 @@ def settings_of(
         config = GenerateConfig(**model.generation_defaults())
     if not isinstance(config, GenerateConfig):
         raise InvalidArgument(f"config: expected a GenerateConfig, got {type(config).__name__}")
-    made = config_with(config, options)
+    made = config_with(config, options, function)
     if made.seed is None:
         made = replace(made, seed=secrets.randbits(32))
     return made

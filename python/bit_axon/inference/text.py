@@ -50,7 +50,12 @@ class TokenText:
         if messages is not None:
             return self._chat_ids(messages)
         if not isinstance(prompt, str):
-            return [int(i) for i in as_ids(prompt, name="prompt").reshape(-1)]
+            ids = as_ids(prompt, name="prompt")
+            if ids.ndim not in (1, 2) or (ids.ndim == 2 and len(ids) != 1):
+                raise InvalidArgument(
+                    f"prompt: expected ids of one sequence, got the shape {list(ids.shape)}"
+                )
+            return [int(i) for i in ids.reshape(-1)]
         if chat:
             return self._chat_ids([{"role": "user", "content": prompt}])
         return self._text_ids(_text(prompt))

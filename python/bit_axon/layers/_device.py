@@ -32,6 +32,10 @@ def set_device(selector: str = "auto", n_threads: int = 0) -> None:
     It is opened at the next call of a layer. "auto" takes a GPU if there is one, else the CPU.
     `n_threads` is the number of threads of the CPU; 0 takes all cores.
     """
+    if not isinstance(selector, str):
+        raise InvalidArgument(f"device: expected a str, got {type(selector).__name__}")
+    if not isinstance(n_threads, (int, np.integer)) or not 0 <= n_threads < 2**31:
+        raise InvalidArgument(f"n_threads: expected a whole number >= 0, got {n_threads!r}")
     global _wanted
     _wanted = (selector, n_threads)
 
