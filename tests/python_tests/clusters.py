@@ -143,6 +143,7 @@ def test_example_of_ray(
     perplexity, error = batch.corpus_perplexity(PERPLEXITY(rows))
     expected = f"perplexity {perplexity:.4f} +- {error:.4f} over {N_ROWS} texts"
     assert expected in capsys.readouterr().out
+    assert sorted(pd.read_parquet(tmp_path / "out")["id"]) == list(range(N_ROWS))
 
 
 def test_example_of_dask(rows: pd.DataFrame, tmp_path: Path) -> None:

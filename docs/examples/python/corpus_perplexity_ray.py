@@ -25,9 +25,8 @@ def main() -> None:
     measure = batch.Perplexity(wanted.model, load_options={"threads": wanted.cpus})
     texts = ray.data.read_json(wanted.files)
     measured = texts.map_batches(measure, batch_size=16, num_cpus=wanted.cpus)
-    measured.drop_columns(["text"]).write_parquet(wanted.output, mode="overwrite")
-
-    numbers = ray.data.read_parquet(wanted.output)
+    numbers = measured.drop_columns(["text"]).materialize()
+    numbers.write_parquet(wanted.output)
     perplexity, error = batch.corpus_perplexity(numbers.iter_rows())
     print(f"perplexity {perplexity:.4f} +- {error:.4f} over {numbers.count()} texts")
 
