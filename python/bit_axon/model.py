@@ -100,13 +100,13 @@ class LanguageModel:
         state = self._cache_of(cache)
         state.returns_arrays_of(library_of(input_ids))
         states = state.sequences(ids.shape[0])
-        position = states.position
+        states.keep()
         try:
             result = states.forward(ids, logits == "all")
             return like(result, input_ids), state
         except BaseException:
             # KeyboardInterrupt may come between the engine's return and this function's.
-            states.take_back(position)
+            states.take_back()
             raise
 
     def _cache_of(self, cache: list[Any] | None) -> ModelCache:

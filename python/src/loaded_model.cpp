@@ -36,7 +36,7 @@ void LoadedModel::check_process() const {
         "model in the child, or start processes with \"spawn\"");
 }
 
-void LoadedModel::run(Work work, std::function<void()> undo) {
+void LoadedModel::run(Work work, std::function<void()> undo, std::shared_ptr<Job>* left) {
   check_process();
   if (!undo) return wait_for(*queue_->post(std::move(work)));
   struct Outcome {
@@ -53,6 +53,7 @@ void LoadedModel::run(Work work, std::function<void()> undo) {
   wait_for(*job, [&] {
     const std::lock_guard lock(outcome->mutex);
     outcome->is_interrupted = true;
+    if (left != nullptr) *left = job;
     if (outcome->is_done) queue_->post([undo](const std::atomic<bool>&) { undo(); });
   });
 }

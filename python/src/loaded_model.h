@@ -39,8 +39,9 @@ class LoadedModel {
   ~LoadedModel();
 
   /// Runs work and waits for it. If a signal interrupts the wait, then `undo` runs after the work,
-  /// unless the work has failed. What both use must outlive this call.
-  void run(Work work, std::function<void()> undo = {});
+  /// unless the work has failed, and `left` gets the job, which then ends in the background. What work
+  /// and undo use must outlive this call.
+  void run(Work work, std::function<void()> undo = {}, std::shared_ptr<Job>* left = nullptr);
   /// Queues work that nobody waits for.
   void post(Work work) { queue_->post(std::move(work)); }
   /// Cancels the work that is running, and waits until all work is done.

@@ -184,14 +184,27 @@ std::vector<float> Sequences::forward(std::vector<std::int32_t> ids, std::size_t
                                       bool all_logits) {
   const auto work = std::make_shared<Forward>(*model_, *batch_, std::move(ids), n_rows, all_logits);
   model_->run([work, keep = batch_](const std::atomic<bool>& cancelled) { work->run(cancelled); },
-              [work, keep = batch_] { work->undo(); });
+              [work, keep = batch_] { work->undo(); }, &left_);
   latest_ = work;
   return std::move(work->logits);
 }
 
-void Sequences::take_back(std::int64_t position) {
-  if (!latest_ || latest_->start() != position || model_->is_in_child()) return;
-  batch_->position = position;  // for a caller who asks at once
+std::int64_t Sequences::position() {
+  if (left_) {
+    try {
+      wait_for(*left_);
+    } catch (const nanobind::python_error&) {
+      throw;
+    } catch (const std::exception&) {  // the interrupted call has failed
+    }
+    left_.reset();
+  }
+  return batch_->position;
+}
+
+void Sequences::take_back(std::optional<std::int64_t> start) {
+  if (!latest_ || (start && *start != latest_->start()) || model_->is_in_child()) return;
+  batch_->position = latest_->start();  // for a caller who asks at once
   model_->post(
       [work = std::move(latest_), batch = batch_](const std::atomic<bool>&) { work->undo(); });
 }

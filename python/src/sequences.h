@@ -55,13 +55,17 @@ class Sequences {
   const std::shared_ptr<LoadedModel>& model() const { return model_; }
   const std::shared_ptr<Batch>& batch() const { return batch_; }
   std::size_t size() const { return batch_->items.size(); }
-  std::int64_t position() const { return batch_->position; }
+  /// The tokens that each sequence was fed. Waits for an interrupted call to end.
+  std::int64_t position();
 
   /// Feeds n_rows ids to each sequence. Returns the logits of all rows, or of the last one:
   /// [sequences, rows, vocabulary]. An interrupted call leaves the states as they were.
   std::vector<float> forward(std::vector<std::int32_t> ids, std::size_t n_rows, bool all_logits);
-  /// Queues the undoing of the latest forward() if it began at this position. Does not wait.
-  void take_back(std::int64_t position);
+  /// Forgets the latest forward(), so that take_back() does not undo it.
+  void keep() { latest_.reset(); }
+  /// Queues the undoing of the latest forward(), if it was not kept and began at `start`. Does not
+  /// wait.
+  void take_back(std::optional<std::int64_t> start);
   Sequences fork();
   void reset();
   std::vector<StateSnapshot> snapshots();
@@ -80,7 +84,8 @@ class Sequences {
 
   std::shared_ptr<LoadedModel> model_;
   std::shared_ptr<Batch> batch_;
-  std::shared_ptr<Forward> latest_;  ///< the latest forward() that has returned
+  std::shared_ptr<Forward> latest_;  ///< the latest forward() that has returned and was not kept
+  std::shared_ptr<Job> left_;        ///< an interrupted call
 };
 
 }  // namespace bitaxon::python

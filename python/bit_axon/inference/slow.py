@@ -71,6 +71,7 @@ class SlowStream(GenerationStream):
         prompt = request.side.with_beginning(request.ids, request.model, position)
         self._context = [*(states.seen() if position > 0 else []), *prompt]
         self._room = request.model.context - position - len(prompt)
+        states.keep()
         try:
             self._logits = self._forward(prompt)
             self._state = SlowState(
@@ -79,7 +80,7 @@ class SlowStream(GenerationStream):
         except Error as error:
             raise request.prefill_failure(error) from None
         except BaseException:
-            states.take_back(position)
+            states.take_back()
             raise
 
     def _forward(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
