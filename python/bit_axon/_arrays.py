@@ -101,7 +101,8 @@ def as_numpy(x: Array, dtype: npt.DTypeLike | None = None, name: str = "array") 
         raise InvalidArgument(
             f"{name}: expected an array of numbers, got {type(x).__name__} of {result.dtype}"
         )
-    return np.ascontiguousarray(result, dtype=dtype).reshape(result.shape)
+    with np.errstate(over="ignore"):  # numbers beyond the type become infinite
+        return np.ascontiguousarray(result, dtype=dtype).reshape(result.shape)
 
 
 def as_ids(x: Array, name: str = "input_ids") -> npt.NDArray[np.int32]:

@@ -234,6 +234,8 @@ class ModelCache(list[Any]):
             FormatError: if the bytes are damaged or belong to another model or precision.
             InvalidArgument: if they hold another number of sequences than this cache.
         """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidArgument(f"cache: expected bytes, got {type(data).__name__}")
         data = bytes(data)
         parts = _split(data) if data.startswith(_MAGIC) else [data]
         if self.batch_size not in (None, len(parts)):

@@ -60,6 +60,10 @@ def load_options(
 
 def config_text(config: BitAxonConfig | Mapping[str, Any]) -> str:
     """A configuration as the text of a config.json."""
+    if not isinstance(config, (BitAxonConfig, Mapping)):
+        raise InvalidArgument(
+            f"config: expected a BitAxonConfig or a dict, got {type(config).__name__}"
+        )
     values = asdict(config) if isinstance(config, BitAxonConfig) else dict(config)
     try:
         return json.dumps(values)

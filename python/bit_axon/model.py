@@ -382,6 +382,7 @@ class BitAxonModel(ModelTree, LanguageModel):
         self.config = replace(config, vocab_size=target_vocab_size)
 
     __repr__ = LanguageModel.__repr__
+    __reduce_ex__ = LanguageModel.__reduce_ex__
 
     @staticmethod
     def _get_layer_type(layer_idx: int, total_layers: int) -> str:

@@ -6,21 +6,33 @@
 #include <nanobind/stl/vector.h>
 
 #include <string>
+#include <type_traits>
 
 #include "bitaxon/error.h"
 #include "bitaxon/sampler_params.h"
 
 namespace bitaxon::python {
 
+/// What values of a type are called in messages.
+template <class T>
+constexpr const char* expected_of() {
+  if constexpr (std::is_same_v<T, bool>) return "True or False";
+  if constexpr (std::is_same_v<T, int>) return "32 bits";
+  if constexpr (std::is_integral_v<T>) return "64 bits";
+  if constexpr (std::is_floating_point_v<T>) return "a number";
+  return "another type";
+}
+
 /// Sets `value` to an option, if it is given and not None. Throws Error(invalid_argument) for a value
 /// of another type and for a number that is too large.
 template <class T>
-void take(const nanobind::dict& options, const char* key, T& value) {
+void take(const nanobind::dict& options, const char* key, T& value,
+          const char* expected = expected_of<T>()) {
   if (!options.contains(key) || options[key].is_none()) return;
   if (!nanobind::try_cast(options[key], value))
-    throw Error(ErrorKind::invalid_argument,
-                std::string(key) + ": expected another type or a smaller number, got " +
-                    nanobind::repr(options[key]).c_str());
+    throw Error(ErrorKind::invalid_argument, std::string(key) + ": expected a value of " +
+                                                 expected + ", got " +
+                                                 nanobind::repr(options[key]).c_str());
 }
 
 /// A path as the system takes it. `path` is a str, bytes or os.PathLike.

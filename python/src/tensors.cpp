@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <map>
 
 #include "arrays.h"
@@ -117,6 +118,9 @@ class RandomTensors {
   std::shared_ptr<const RandomModel> model_;
 };
 
+/// Between two pieces of a file, the writer looks for Ctrl-C.
+constexpr std::size_t kPieceBytes = std::size_t{16} << 20;
+
 using Source = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Named = std::tuple<std::string, std::string, std::vector<std::int64_t>, Source>;
 
@@ -131,12 +135,21 @@ void write(const nb::object& where, const std::vector<Named>& tensors,
                   name + ": expected a type of the format safetensors, got " + type);
     specs.push_back({name, *stored, StoredShape(shape)});
   }
-  const Unlocked unlocked;
   SafetensorsWriter writer(path, specs, metadata);
   for (const auto& tensor : tensors) {
-    const Source& bytes = std::get<3>(tensor);
-    writer.write(std::as_bytes(std::span(bytes.data(), bytes.size())));
+    const Source& array = std::get<3>(tensor);
+    auto bytes = std::as_bytes(std::span(array.data(), array.size()));
+    while (!bytes.empty()) {
+      const auto piece = bytes.first(std::min(kPieceBytes, bytes.size()));
+      bytes = bytes.subspan(piece.size());
+      {
+        const Unlocked unlocked;
+        writer.write(piece);
+      }
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    }
   }
+  const Unlocked unlocked;
   writer.commit();
 }
 

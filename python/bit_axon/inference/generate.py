@@ -170,6 +170,9 @@ def _stream_of(
     criteria: Sequence[StoppingCriterion],
     logprobs: int | bool | None,
 ) -> GenerationStream:
+    for name, functions in (("logits_processors", processors), ("stopping_criteria", criteria)):
+        if not isinstance(functions, (list, tuple)) or not all(callable(f) for f in functions):
+            raise InvalidArgument(f"{name}: expected a list of functions, got {functions!r}")
     n_logprobs = None if logprobs is None or logprobs is False else count_of("logprobs", logprobs)
     if processors or criteria or n_logprobs is not None:
         return SlowStream(request, processors, criteria, n_logprobs)

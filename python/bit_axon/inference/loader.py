@@ -7,10 +7,16 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from bit_axon._errors import Error, InvalidArgument
-from bit_axon._options import Progress
+from bit_axon._options import Progress, config_of
 from bit_axon.config import BitAxonConfig
 from bit_axon.model import BitAxonModel, LanguageModel, load
+from bit_axon.quantization import (
+    replace_linear_with_quantized,
+    replace_switch_linear_with_quantized,
+)
 
 __all__ = ["load_model", "resize_model_vocab"]
 
@@ -69,10 +75,19 @@ def load_model(
         if strict or error.kind not in ("io", "not_found", "format"):
             raise
         warnings.warn(f"{error}; the model has random weights", stacklevel=2)
-        shape = config if isinstance(config, BitAxonConfig) else BitAxonConfig()
-        model = BitAxonModel(
-            shape, device=device, precision=precision, context=context, parallel=parallel
+        shape = config if isinstance(config, BitAxonConfig) else config_of(config or {})
+        random = BitAxonModel(
+            shape,
+            device=device,
+            precision=precision,
+            context=context,
+            parallel=parallel,
+            threads=threads,
         )
+        if quantize:
+            replace_linear_with_quantized(random, group_size, bits)
+            replace_switch_linear_with_quantized(random, group_size, bits)
+        model = random
     for line in model.info["warnings"]:
         warnings.warn(line, stacklevel=2)
     # Other families have the same interface without the attributes of layers.
@@ -89,4 +104,10 @@ def resize_model_vocab(model: BitAxonModel, target_vocab_size: int) -> None:
     """
     if not isinstance(model, BitAxonModel):
         raise InvalidArgument(f"model: expected a BitAxonModel, got {type(model).__name__}")
-    model.resize_vocab(target_vocab_size)
+    if isinstance(target_vocab_size, bool) or not isinstance(target_vocab_size, (int, np.integer)):
+        raise InvalidArgument(f"target_vocab_size: expected a number, got {target_vocab_size!r}")
+    if target_vocab_size > 2**24:
+        raise InvalidArgument(
+            f"target_vocab_size: expected at most {2**24}, got {target_vocab_size}"
+        )
+    model.resize_vocab(int(target_vocab_size))
