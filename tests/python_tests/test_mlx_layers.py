@@ -144,3 +144,12 @@ def test_a_compiled_function_is_refused_in_one_line():
     with pytest.raises(InvalidArgument, match="traced") as raised:
         mx.compile(layer)(mx.ones((1, 4)))
     assert "\n" not in str(raised.value)
+
+
+def test_a_cache_keeps_the_type_of_its_keys():
+    cache = KVCache(4)
+    for n in (3, 2):
+        x = mx.ones((1, 2, n, 8)).astype(mx.bfloat16)
+        k, v = cache.update_and_fetch(x, x)
+    assert k.dtype == v.dtype == mx.bfloat16
+    assert k.shape == (1, 2, 4, 8)

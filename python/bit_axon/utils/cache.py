@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bit_axon._arrays import Array, as_numpy, like
+from bit_axon._arrays import Array, as_numpy, library_of, like
 from bit_axon._errors import InvalidArgument
 
 __all__ = ["ArraysCache", "KVCache"]
@@ -83,5 +83,13 @@ class KVCache:
         if self.window_size is not None:
             keys, values = (x[:, :, -self.window_size :] for x in (keys, values))
         self.offset += n_new
-        self.k, self.v = like(keys, xk, xv), like(values, xk, xv)
+        self.k, self.v = _of_type(like(keys, xk, xv), xk), _of_type(like(values, xk, xv), xv)
         return self.k, self.v
+
+
+def _of_type(array: Array, source: Array) -> Array:
+    """An array in the type of another one of the same library: bfloat16 was read as float32."""
+    if array.dtype == getattr(source, "dtype", array.dtype) or library_of(array) == "numpy":
+        return array
+    is_torch = library_of(array) == "torch"
+    return array.to(source.dtype) if is_torch else array.astype(source.dtype)
