@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from bit_axon import BitAxonModel, QwenTokenizerWrapper
 from bit_axon.inference import load_model
 
 ROOT = Path(__file__).parents[2]
+# A shell ignores this signal in programs that it starts in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 BUNDLED = ROOT / "models" / "tiny-shakespeare"
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -23,6 +23,7 @@ import numpy as np
 import bit_axon
 from bit_axon.inference import generate, load_model, GenerateConfig, batch_generate
 from bit_axon.tokenizer import QwenTokenizerWrapper
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = load_model({str(BUNDLED)!r}, precision="exact")
 tokenizer = QwenTokenizerWrapper({str(BUNDLED)!r})
 """
