@@ -230,7 +230,7 @@ nb::list state_of_layer(Sequences& sequences, std::size_t layer) {
       } else {
         const std::size_t before = values.size();
         values.resize(before + bytes.size() / sizeof(float));
-        std::memcpy(values.data() + before, bytes.data(), bytes.size());
+        if (!bytes.empty()) std::memcpy(values.data() + before, bytes.data(), bytes.size());
       }
     }
     const std::size_t per_sequence = values.size() / snapshots.size();

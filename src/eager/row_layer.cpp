@@ -15,7 +15,7 @@ namespace {
 
 void check_indices(std::span<const std::byte> bytes, std::int64_t limit) {
   std::vector<std::int32_t> indices(bytes.size() / sizeof(std::int32_t));
-  std::memcpy(indices.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(indices.data(), bytes.data(), bytes.size());
   for (const std::int32_t index : indices)
     if (index < 0 || index >= limit)
       throw Error(ErrorKind::invalid_argument,

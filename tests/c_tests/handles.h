@@ -47,7 +47,8 @@ struct BufferHandle : Owned<bitaxon_buffer, bitaxon_buffer_free> {
   template <class T>
   std::vector<T> numbers() const {
     std::vector<T> values(static_cast<std::size_t>(bitaxon_buffer_size(p)) / sizeof(T));
-    std::memcpy(values.data(), bitaxon_buffer_data(p), values.size() * sizeof(T));
+    if (!values.empty())
+      std::memcpy(values.data(), bitaxon_buffer_data(p), values.size() * sizeof(T));
     return values;
   }
   std::vector<std::int32_t> ids() const { return numbers<std::int32_t>(); }
