@@ -8,6 +8,7 @@
 
 #include "bitaxon/error.h"
 #include "errors.h"
+#include "generate/answer_rules.h"
 #include "generate/stop_matcher.h"
 #include "sequences.h"
 
@@ -22,11 +23,11 @@ class Answering {
         options_(std::move(prompt.options)),
         ids_(std::move(prompt.ids)),
         stops_(options_.stop),
+        ends_(ending_ids(model.spec(), vocabulary, options_)),
         answer_(answer) {
     if (ids_.empty())
       throw Error(ErrorKind::invalid_argument, "prompt: expected at least one token, got none");
-    const std::optional<std::int32_t> beginning = model.spec().beginning;
-    if (beginning && ids_.front() != *beginning) ids_.insert(ids_.begin(), *beginning);
+    ids_ = fed_prompt(model.spec(), 0, ids_);
     model.check_ids(ids_);
     options_.sampler.validate();
     answer_.prompt_tokens = std::ssize(ids_);
@@ -39,13 +40,6 @@ class Answering {
     max_tokens_ = std::min(options_.max_tokens, room + 1);
     is_done_ = max_tokens_ <= 0;
     if (vocabulary_ != nullptr) stream_.emplace(vocabulary_->tokenizer());
-    ends_ = options_.stop_ids;
-    if (options_.ignore_eos) return;
-    const auto add = [this](const std::vector<std::int32_t>& more) {
-      ends_.insert(ends_.end(), more.begin(), more.end());
-    };
-    if (vocabulary_ != nullptr) add(vocabulary_->ends_of_sequence());
-    add(model.spec().ends);
   }
 
   Sequence sequence;
@@ -93,8 +87,8 @@ class Answering {
   std::int64_t max_tokens_ = 0;
   bool is_done_ = false;
   StopMatcher stops_;
+  const std::vector<std::int32_t> ends_;
   std::optional<StreamDecoder> stream_;
-  std::vector<std::int32_t> ends_;
   BatchAnswer& answer_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bitaxon/error.h"
+#include "generate/answer_rules.h"
 
 namespace bitaxon {
 namespace {
@@ -22,16 +23,11 @@ Generation::Generation(Model& model, State& state, const Vocabulary* vocabulary,
       state_(state),
       vocabulary_(vocabulary),
       options_(std::move(options)),
-      stops_(options_.stop) {
+      stops_(options_.stop),
+      ends_of_sequence_(ending_ids(model.spec(), vocabulary, options_)) {
   if (vocabulary != nullptr) stream_.emplace(vocabulary->tokenizer());
-  ends_of_sequence_ = options_.stop_ids;
-  if (options_.ignore_eos) return;
-  const auto add = [this](const std::vector<std::int32_t>& ids) {
-    ends_of_sequence_.insert(ends_of_sequence_.end(), ids.begin(), ids.end());
-  };
-  if (vocabulary != nullptr) add(vocabulary->ends_of_sequence());
-  add(model.spec().ends);
 }
+
 void Generation::check(std::span<const std::int32_t> prompt) const {
   if (options_.max_tokens < 0)
     throw Error(
@@ -115,13 +111,8 @@ void Generation::finish_text() {
 
 bool Generation::begin(std::span<const std::int32_t> prompt) {
   check(prompt);
-  const std::optional<std::int32_t> beginning = model_.spec().beginning;
-  std::vector<std::int32_t> begun;
-  if (beginning && state_.position() == 0 && prompt.front() != *beginning) {
-    begun = {*beginning};
-    begun.insert(begun.end(), prompt.begin(), prompt.end());
-    prompt = begun;
-  }
+  const std::vector<std::int32_t> fed = fed_prompt(model_.spec(), state_.position(), prompt);
+  prompt = fed;
   result_.prompt_tokens = std::ssize(prompt);
   result_.cached_tokens = state_.position();
   // Decoder::feed refuses a prompt that does not fit. The last token needs no place: it is not fed

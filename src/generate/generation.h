@@ -57,8 +57,8 @@ class Generation {
   const Vocabulary* vocabulary_;
   GenerateOptions options_;
   StopMatcher stops_;
+  const std::vector<std::int32_t> ends_of_sequence_;
   std::optional<StreamDecoder> stream_;
-  std::vector<std::int32_t> ends_of_sequence_;
   std::optional<Decoder> decoder_;
   std::int64_t max_tokens_ = 0;
   bool is_decoding_ = false;  ///< the last token was not generated yet
