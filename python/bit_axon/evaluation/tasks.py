@@ -172,6 +172,11 @@ class BenchmarkTask:
 
         Raises NotFound (an OSError) if the data set is not on this machine.
         """
+        _say(status_callback, f"Loading {self.name}")
+        return self._load(limit, num_few_shot)
+
+    def _load(self, limit: int | None, num_few_shot: int | None) -> list[BenchmarkItem]:
+        """What load_data() returns, for a benchmark with one data set."""
         raise NotImplementedError(f"{type(self).__name__}: load_data is not defined")
 
     def format_prompt(self, item: BenchmarkItem) -> str:
@@ -298,14 +303,7 @@ class GSM8KTask(BenchmarkTask):
     _STATED = re.compile(r"(?:The answer is|####) *(-?\$?[0-9][0-9,]*(?:\.[0-9]+)?)")
     _NUMBER = re.compile(r"-?\$?[0-9][0-9,]*(?:\.[0-9]+)?")
 
-    def load_data(
-        self,
-        limit: int | None = None,
-        *,
-        num_few_shot: int | None = None,
-        status_callback: Callable[[str], None] | None = None,
-    ) -> list[BenchmarkItem]:
-        _say(status_callback, f"Loading {self.name}")
+    def _load(self, limit: int | None, num_few_shot: int | None) -> list[BenchmarkItem]:
         rows = self._rows("openai/gsm8k", "main", "test")
         shots = self._shots(self._rows("openai/gsm8k", "main", "train"), num_few_shot)
         examples = "".join(f"Q: {s['question']}\n\n  A: {s['answer']}\n\n" for s in shots)
@@ -345,14 +343,7 @@ class _ARCTask(BenchmarkTask):
     choices = _LETTERS[:5]
     config = ""
 
-    def load_data(
-        self,
-        limit: int | None = None,
-        *,
-        num_few_shot: int | None = None,
-        status_callback: Callable[[str], None] | None = None,
-    ) -> list[BenchmarkItem]:
-        _say(status_callback, f"Loading {self.name}")
+    def _load(self, limit: int | None, num_few_shot: int | None) -> list[BenchmarkItem]:
         rows = self._rows("allenai/ai2_arc", self.config, "test")
         shots = self._shots(self._rows("allenai/ai2_arc", self.config, "train"), num_few_shot)
         examples = "".join(self._text_of(shot, self._answer(shot)) + "\n\n" for shot in shots)
@@ -395,14 +386,7 @@ class HellaSwagTask(BenchmarkTask):
 
     name = "hellaswag"
 
-    def load_data(
-        self,
-        limit: int | None = None,
-        *,
-        num_few_shot: int | None = None,
-        status_callback: Callable[[str], None] | None = None,
-    ) -> list[BenchmarkItem]:
-        _say(status_callback, f"Loading {self.name}")
+    def _load(self, limit: int | None, num_few_shot: int | None) -> list[BenchmarkItem]:
 
         def item_of(index: int, row: Row) -> BenchmarkItem:
             activity = row["activity_label"]
@@ -431,14 +415,7 @@ class WinoGrandeTask(BenchmarkTask):
     name = "winogrande"
     choices = ("1", "2")
 
-    def load_data(
-        self,
-        limit: int | None = None,
-        *,
-        num_few_shot: int | None = None,
-        status_callback: Callable[[str], None] | None = None,
-    ) -> list[BenchmarkItem]:
-        _say(status_callback, f"Loading {self.name}")
+    def _load(self, limit: int | None, num_few_shot: int | None) -> list[BenchmarkItem]:
 
         def item_of(index: int, row: Row) -> BenchmarkItem:
             options = f"1. {row['option1']}\n2. {row['option2']}"
