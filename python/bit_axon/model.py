@@ -265,9 +265,10 @@ def load(
     if quantize and _is_quantized(source):
         options["quantize"] = ""
     loaded = engine.load_model(path, text, options)
-    described = json.loads(loaded.describe()["config"])
-    if loaded.describe()["family"] == "bit_axon":
-        return BitAxonModel._of_files(config_of(described), loaded, source, folder, options)
+    facts = loaded.describe()
+    if facts["family"] == "bit_axon":
+        shape = config_of(json.loads(facts["config"]))
+        return BitAxonModel._of_files(shape, loaded, source, folder, options)
     return LanguageModel(loaded, source, folder)
 
 

@@ -269,8 +269,7 @@ LoadRequest request_of(const nb::dict& options) {
 void add_model(nb::module_& module) {
   nb::class_<LoadedModel>(module, "LoadedModel", nb::is_weak_referenceable())
       .def("describe", describe)
-      .def("layers", layers_of)
-      .def("drain", [](LoadedModel& model) { model.run([](const std::atomic<bool>&) {}); });
+      .def("layers", layers_of);
   module.def("load_model",
              [](const nb::object& path, const std::string& config, const nb::dict& options) {
                return load(path_of(path), config, request_of(options));

@@ -59,7 +59,6 @@ class Tensors {
       return bytes;
     }));
   }
-  const std::map<std::string, std::string>& metadata() const { return checkpoint_->metadata(); }
 
  private:
   const TensorInfo& find(const std::string& name) const {
@@ -161,8 +160,7 @@ void add_tensors(nb::module_& module) {
            [](Tensors* self, const nb::object& path) { new (self) Tensors(path_of(path)); })
       .def("names", &Tensors::names)
       .def("form", &Tensors::form)
-      .def("read", &Tensors::read)
-      .def_prop_ro("metadata", &Tensors::metadata);
+      .def("read", &Tensors::read);
   nb::class_<RandomTensors>(module, "RandomTensors")
       .def(nb::init<const std::string&, std::uint64_t>())
       .def("names", &RandomTensors::names)
@@ -172,12 +170,6 @@ void add_tensors(nb::module_& module) {
   module.def("resolve_model", [](const nb::object& name) {
     const ModelFiles files = find_model_files(path_of(name)).files;
     return nb::make_tuple(to_path(files.weights.string()), to_path(files.folder.string()));
-  });
-  module.def("read_config", [](const std::string& weights, const std::string& folder) {
-    std::vector<std::string> warnings;
-    std::string text;
-    const ModelSpec spec = load_spec({.weights = weights, .folder = folder}, warnings, &text);
-    return std::pair(spec.family, text);
   });
 }
 

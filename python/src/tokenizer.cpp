@@ -111,17 +111,6 @@ nb::str decode(const TokenizerHandle& handle, const Ids& ids, bool skip_special)
   }));
 }
 
-class Decoding {
- public:
-  Decoding(const TokenizerHandle& handle, bool skip_special)
-      : decoder_(handle.tokenizer, skip_special) {}
-  nb::str push(std::int32_t id) { return to_str(decoder_.push(id)); }
-  nb::str finish() { return to_str(decoder_.finish()); }
-
- private:
-  StreamDecoder decoder_;
-};
-
 }  // namespace
 
 void add_tokenizer(nb::module_& module) {
@@ -130,17 +119,11 @@ void add_tokenizer(nb::module_& module) {
       .def("decode", decode, "ids"_a, "skip_special"_a = false)
       .def("token_id", [](const TokenizerHandle& handle,
                           const std::string& token) { return handle.tokenizer.token_id(token); })
-      .def("is_special", [](const TokenizerHandle& handle,
-                            std::int32_t id) { return handle.tokenizer.is_special(id); })
       .def_prop_ro("vocab_size",
                    [](const TokenizerHandle& handle) { return handle.tokenizer.vocab_size(); })
-      .def_prop_ro(
-          "ends", [](const TokenizerHandle& handle) { return handle.tokenizer.ends_of_sequence(); })
-      .def_prop_ro("kind", [](const TokenizerHandle& handle) { return handle.tokenizer.kind(); });
-  nb::class_<Decoding>(module, "StreamDecoder")
-      .def(nb::init<const TokenizerHandle&, bool>(), "tokenizer"_a, "skip_special"_a = false)
-      .def("push", &Decoding::push)
-      .def("finish", &Decoding::finish);
+      .def_prop_ro("ends", [](const TokenizerHandle& handle) {
+        return handle.tokenizer.ends_of_sequence();
+      });
   nb::class_<JinjaTemplate>(module, "ChatTemplate")
       .def("render", render)
       .def_prop_ro("origin", &JinjaTemplate::origin)
@@ -151,7 +134,6 @@ void add_tokenizer(nb::module_& module) {
   });
   module.def("byte_tokenizer", [] { return TokenizerHandle(Tokenizer::bytes()); });
   module.def("chatml", &JinjaTemplate::chatml);
-  module.def("parse_chat_template", &JinjaTemplate::parse);
   module.def("find_chat_template", [](const nb::object& folder, const TokenizerHandle& handle) {
     return find_chat_template(path_of(folder), handle.tokenizer);
   });
