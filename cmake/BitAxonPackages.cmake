@@ -28,6 +28,8 @@ bx_find_module(XXHASH libxxhash libxxhash-dev)
 bx_find_module(UTF8PROC libutf8proc libutf8proc-dev)
 if(BITAXON_WITH_CPU)
   bx_find_module(HWY libhwy libhwy-dev)
+endif()
+if(BITAXON_WITH_CPU OR BITAXON_BUILD_TESTS)  # the tests compare its half type with ours
   find_package(Eigen3 QUIET)
   bx_need(Eigen3_FOUND libeigen3-dev)
 endif()
