@@ -73,6 +73,13 @@ struct SegmentWords {
   // pages[origin + n]. The sum wraps around, because a table begins with the oldest page that the
   // sequence still has.
   StepWord tables BX_NEUTRAL(0);
+  // 0: no later step continues the segment, so its recurrent state is not written. Such segments may
+  // share a slot.
+  StepWord keeps_state BX_NEUTRAL(1);
+  // Numbers of the segment's sequence for the masks of dropout: its micro-batch, and the row of its
+  // position 0 in the micro-batch.
+  StepWord micro_batch BX_NEUTRAL(0);
+  StepWord micro_row BX_NEUTRAL(0);
   SamplerWords sampling;
 };
 
@@ -85,6 +92,7 @@ layout(set = 0, binding = 0, scalar) readonly restrict buffer Step {
   StepWord n_rows BX_NEUTRAL(0);
   StepWord n_segments BX_NEUTRAL(0);
   StepWord n_outputs BX_NEUTRAL(0);
+  StepWord store_row BX_NEUTRAL(0);  // the row of a store that belongs to row 0 of the step
   BX_ARRAY(SegmentWords, segments, BX_MAX_SEGMENTS);
   BX_ARRAY(StepWord, output_rows, BX_MAX_ROWS);  // output o is computed from this row
   BX_ARRAY(StepInt, ids, BX_MAX_ROWS);

@@ -37,6 +37,18 @@ std::int32_t StateLayout::add_pages(std::string name, DType dtype, std::int64_t 
   return static_cast<std::int32_t>(tensors.size()) - 1;
 }
 
+std::int32_t StateLayout::add_shared(std::string name, DType dtype, const Shape& shape) {
+  StateTensor tensor;
+  tensor.name = std::move(name);
+  tensor.kind = StateKind::shared;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  tensor.size_bytes =
+      align_up(static_cast<std::size_t>(shape.elements()) * size_of(dtype), kBufferAlignment);
+  tensors.push_back(std::move(tensor));
+  return static_cast<std::int32_t>(tensors.size()) - 1;
+}
+
 std::size_t StateLayout::total_bytes() const {
   std::size_t total = 0;
   for (const StateTensor& tensor : tensors) total += tensor.size_bytes;

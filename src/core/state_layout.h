@@ -19,7 +19,13 @@ enum class StateKind : std::uint8_t {
   paged,      ///< keys or values: a step writes rows of pages that belong to its sequences
   versioned,  ///< a step reads one version and writes the next
   transient,  ///< versioned, but not in a snapshot: the token to be fed back
+  shared,     ///< exists once for all sequences, and is in no snapshot: adapters, stores of rows
 };
+
+/// Whether a snapshot of a sequence holds its part of such tensors.
+constexpr bool is_in_snapshot(StateKind kind) {
+  return kind == StateKind::paged || kind == StateKind::versioned;
+}
 
 struct StateTensor {
   std::string name;  ///< "layer_3.keys"
@@ -59,6 +65,8 @@ struct StateLayout {
                    StateKind kind = StateKind::versioned);
   /// Appends a tensor of pages with `width` elements per row, and returns its index.
   std::int32_t add_pages(std::string name, DType dtype, std::int64_t width, std::int32_t group);
+  /// Appends a tensor that all sequences share, and returns its index.
+  std::int32_t add_shared(std::string name, DType dtype, const Shape& shape);
   /// The size of all tensors together.
   std::size_t total_bytes() const;
 };

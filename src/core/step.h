@@ -18,8 +18,8 @@ static_assert(kMaxRows == BX_MAX_ROWS && kMaxSegments == BX_MAX_SEGMENTS);
 static_assert(StepResult::kNotFinite == BX_TOKEN_NOT_FINITE &&
               StepResult::kNotSampled == BX_TOKEN_NOT_SAMPLED);
 static_assert(std::is_trivially_copyable_v<StepHeader>);
-static_assert(sizeof(SegmentWords) == 76);
-static_assert(sizeof(StepHeader) == 12 + kMaxSegments * sizeof(SegmentWords) + 2 * kMaxRows * 4);
+static_assert(sizeof(SegmentWords) == 88);
+static_assert(sizeof(StepHeader) == 16 + kMaxSegments * sizeof(SegmentWords) + 2 * kMaxRows * 4);
 
 inline constexpr std::int64_t kPageRows = BX_PAGE_ROWS;
 

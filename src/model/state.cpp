@@ -140,7 +140,7 @@ StateSnapshot State::Impl::snapshot() const {
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
     std::vector<std::byte>& bytes = taken.tensors.emplace_back();
-    if (tensor.kind == StateKind::transient) continue;
+    if (!is_in_snapshot(tensor.kind)) continue;
     if (tensor.kind == StateKind::paged) {
       bytes.resize(snapshot_bytes(i, position));
       for_each_run(*pool, pages, tensor, position,
@@ -161,7 +161,7 @@ StateSnapshot State::Impl::snapshot() const {
 
 std::size_t State::Impl::snapshot_bytes(std::size_t tensor, std::int64_t n_tokens) const {
   const StateTensor& entry = pool->layout().tensors[tensor];
-  if (entry.kind == StateKind::transient) return 0;
+  if (!is_in_snapshot(entry.kind)) return 0;
   if (entry.kind == StateKind::paged)
     return static_cast<std::size_t>(rows_kept(pool->layout(), entry, n_tokens)) *
            (entry.page_bytes() / kPageRows);
@@ -233,7 +233,7 @@ void State::Impl::fork_from(const Impl& parent) {
   const StateLayout& layout = pool->layout();
   for (std::size_t i = 0; i < layout.tensors.size(); ++i) {
     const StateTensor& tensor = layout.tensors[i];
-    if (tensor.kind == StateKind::paged) continue;
+    if (tensor.kind == StateKind::paged || tensor.kind == StateKind::shared) continue;
     const auto place = [&](const Impl& state) {
       return tensor.slot_stride_bytes * static_cast<std::size_t>(state.slot) +
              tensor.version_stride_bytes * state.version(state.step);

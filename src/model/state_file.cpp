@@ -40,7 +40,7 @@ std::vector<SafetensorsWriter::Spec> specs(const StatePool& pool, std::int64_t p
   std::vector<SafetensorsWriter::Spec> specs;
   const StateLayout& layout = pool.layout();
   for (const StateTensor& tensor : layout.tensors) {
-    if (tensor.kind == StateKind::transient) continue;
+    if (!is_in_snapshot(tensor.kind)) continue;
     Shape shape = tensor.shape;
     if (tensor.kind == StateKind::paged)
       shape = {rows_kept(layout, tensor, position), tensor.shape[1]};
@@ -107,7 +107,7 @@ StateSnapshot SavedState::snapshot(const StatePool& pool) const {
   std::size_t next = 0;
   for (const StateTensor& entry : pool.layout().tensors) {
     std::vector<std::byte>& bytes = snapshot.tensors.emplace_back();
-    if (entry.kind == StateKind::transient) continue;
+    if (!is_in_snapshot(entry.kind)) continue;
     const SafetensorsWriter::Spec& spec = wanted[next++];
     const TensorInfo* tensor = find(spec.name);
     if (tensor == nullptr || tensor->dtype != spec.dtype || !(tensor->shape == spec.shape))

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/gradient.h"
 #include "core/node_view.h"
 
 namespace bitaxon {
@@ -55,6 +56,9 @@ struct Cost {
 struct OpInfo {
   std::string_view name;
   Cost (*cost)(const NodeView& node, const StepSizes& sizes);
+  /// Records the backward nodes of a node. nullptr if the op has no gradient: its results are not
+  /// differentiable, or training records the parts of a fused op instead.
+  GradientRule gradient = nullptr;
 };
 
 // Each src/ops/<op>.cpp defines the OpInfo of its op.
@@ -68,5 +72,8 @@ inline const OpInfo& op_info(const Node& node) { return op_info(op_of(node)); }
 inline Cost cost_of(const NodeView& node, const StepSizes& sizes) {
   return op_info(node.node()).cost(node, sizes);
 }
+
+/// The rules of all ops.
+const GradientRules& gradient_rules();
 
 }  // namespace bitaxon
