@@ -29,8 +29,8 @@ struct MergeOptions {
   /// The safetensors file of a LoRA or DoRA adapter, with or without the ending ".safetensors", or
   /// the folder with this file.
   std::filesystem::path adapter;
-  /// Factor of the adapter's product. Empty: the factor that adapter_config.json beside the adapter
-  /// gives, or 20 for an adapter of mlx without this file.
+  /// Factor of the adapter's product. Empty: the factor that the adapter's file gives, or
+  /// adapter_config.json beside it, or 20 for an adapter of mlx without this file.
   std::optional<double> scale = {};
   std::optional<std::int64_t> rank = {};  ///< if set, an adapter of another rank is refused
   bool re_quantize = true;                ///< if false, quantized matrices become floats
@@ -67,7 +67,7 @@ class BX_API Rewrite {
  public:
   /// Reads and checks the old model. Throws Error(io, format, unsupported) for files that cannot be
   /// used. Throws Error(invalid_argument) for options out of range, and for an adapter of another
-  /// rank than MergeOptions::rank.
+  /// rank than MergeOptions::rank or, if its file gives one, another scale than MergeOptions::scale.
   static Rewrite quantize(const ModelFiles& files, const QuantizeOptions& options = {});
   static Rewrite merge(const ModelFiles& files, const MergeOptions& options);
   Rewrite(Rewrite&&) noexcept;

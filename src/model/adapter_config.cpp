@@ -11,6 +11,7 @@
 #include "bitaxon/error.h"
 #include "formats/json.h"
 #include "formats/pointer_file.h"
+#include "model/adapter_metadata.h"
 #include "model/families/config_reader.h"
 #include "platform/file.h"
 #include "platform/optional_file.h"
@@ -147,6 +148,23 @@ AdapterConfig mlx_config(const Json& json, std::string_view name) {
   return {[scale](const std::string&, std::int64_t) { return scale; }, type == "dora"};
 }
 
+AdapterConfig config_of(const AdapterMetadata& adapter, const std::string& name,
+                        std::optional<double> scale) {
+  if (scale.value_or(adapter.scale) != adapter.scale)
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("lora-scale: expected {}, the scale of {}, got {}", adapter.scale, name,
+                            *scale));
+  const auto scale_of = [adapter, name](const std::string& path, std::int64_t rank) {
+    if (rank != adapter.rank)
+      throw Error(ErrorKind::format,
+                  fmt::format("{}: metadata \"rank\": expected {}, the rank of the adapter of {}, "
+                              "got {}",
+                              name, rank, printable(path), adapter.rank));
+    return adapter.scale;
+  };
+  return {scale_of, adapter.kind == AdapterKind::dora};
+}
+
 }  // namespace
 
 AdapterConfig parse_adapter_config(std::string_view text, std::string_view name,
@@ -155,8 +173,12 @@ AdapterConfig parse_adapter_config(std::string_view text, std::string_view name,
   return layout == AdapterLayout::peft ? peft_config(json, name) : mlx_config(json, name);
 }
 
-AdapterConfig read_adapter_config(const fs::path& adapter, AdapterLayout layout,
-                                  std::optional<double> scale) {
+AdapterConfig read_adapter_config(const fs::path& adapter,
+                                  const std::map<std::string, std::string>& metadata,
+                                  AdapterLayout layout, std::optional<double> scale) {
+  const std::string file = printable_path(adapter.string());
+  if (const auto described = read_adapter_metadata(metadata, file))
+    return config_of(*described, file, scale);
   const bool is_peft = layout == AdapterLayout::peft;
   const fs::path path = adapter.parent_path() / "adapter_config.json";
   const std::string name = printable_path(path.string());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,16 +23,19 @@ struct AdapterConfig {
   bool is_dora = false;  ///< every layer has magnitudes
 };
 
-/// Reads the adapter_config.json in the folder of the file `adapter`. `scale` is the factor of every
-/// layer that the user names, if any. Without it, the factor is:
+/// Reads the kind and the factors of the adapter in the file `adapter`: from `metadata`, the metadata
+/// of the file, if this program wrote it, else from the adapter_config.json in its folder. `scale` is
+/// the factor of every layer that the user names, if any. Without it, the factor is:
 ///   mlx   lora_parameters.scale, else 20, which is the default of mlx-lm and of Bit-Axon's training
 ///   peft  lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora; the patterns of the configuration
 ///         give some layers another alpha or rank
-/// Throws Error(io) if the file is needed and missing: PEFT has no default. Throws Error(format) for
-/// a broken file. Throws Error(unsupported) that names the key for an adapter that is more than
-/// a product added to weights.
-AdapterConfig read_adapter_config(const std::filesystem::path& adapter, AdapterLayout layout,
-                                  std::optional<double> scale);
+/// Throws Error(io) if the configuration is needed and missing: PEFT has no default. Throws
+/// Error(format) for a broken file. Throws Error(unsupported) that names the key for an adapter that
+/// is more than a product added to weights. Throws Error(invalid_argument) if `scale` is not the
+/// scale in the metadata.
+AdapterConfig read_adapter_config(const std::filesystem::path& adapter,
+                                  const std::map<std::string, std::string>& metadata,
+                                  AdapterLayout layout, std::optional<double> scale);
 
 /// Parses the text of an adapter_config.json. `name` begins messages. Throws Error(format,
 /// unsupported) as above.

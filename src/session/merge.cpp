@@ -134,8 +134,9 @@ Rewrite Rewrite::merge(const ModelFiles& files, const MergeOptions& options) {
   const std::filesystem::path path = find_adapter(options.adapter);
   const Checkpoint file = Checkpoint::open(path);
   const AdapterLayout layout = layout_of_adapter(file);
-  impl->adapter = read_adapter(file, layout, read_adapter_config(path, layout, options.scale),
-                               impl->found, impl->warnings);
+  impl->adapter =
+      read_adapter(file, layout, read_adapter_config(path, file.metadata(), layout, options.scale),
+                   impl->found, impl->warnings);
   check_rank(options, impl->adapter);
   impl->edits = MergePlan(options, impl->name, impl->adapter).edits_of(impl->found);
   return Rewrite(std::move(impl));

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "bitaxon/error.h"
+#include "model/adapter_metadata.h"
 #include "model/lora.h"
 #include "support/errors.h"
 #include "support/small_models.h"
@@ -58,9 +59,10 @@ class AdapterTest : public testing::Test {
     if (!config.empty()) folder_.write("adapter_config.json", config);
     file_.emplace(Checkpoint::open(folder_ / "adapter.safetensors"));
     const AdapterLayout layout = layout_of_adapter(*file_);
-    return read_adapter(*file_, layout,
-                        read_adapter_config(folder_ / "adapter.safetensors", layout, scale),
-                        weights_, warnings_);
+    return read_adapter(
+        *file_, layout,
+        read_adapter_config(folder_ / "adapter.safetensors", file_->metadata(), layout, scale),
+        weights_, warnings_);
   }
   void expect_refused(const Tensors& tensors, ErrorKind kind,
                       std::initializer_list<std::string_view> fragments,
@@ -301,7 +303,7 @@ class AdapterConfigTest : public testing::Test {
   void expect_refused(std::string_view config, AdapterLayout layout, ErrorKind kind,
                       std::initializer_list<std::string_view> fragments) {
     folder_.write("adapter_config.json", config);
-    expect_error([&] { read_adapter_config(folder_ / "a.safetensors", layout, {}); }, kind,
+    expect_error([&] { read_adapter_config(folder_ / "a.safetensors", {}, layout, {}); }, kind,
                  fragments);
   }
 
@@ -310,7 +312,7 @@ class AdapterConfigTest : public testing::Test {
 
 TEST_F(AdapterConfigTest, MlxHasADefaultScaleAndPeftHasNone) {
   const auto scale = [&](AdapterLayout layout, std::optional<double> wanted) {
-    return read_adapter_config(folder_ / "a.safetensors", layout, wanted).scale_of("q_proj", 8);
+    return read_adapter_config(folder_ / "a.safetensors", {}, layout, wanted).scale_of("q_proj", 8);
   };
   EXPECT_EQ(scale(AdapterLayout::mlx, {}), 20);
   EXPECT_EQ(scale(AdapterLayout::mlx, -2), -2);
@@ -320,6 +322,39 @@ TEST_F(AdapterConfigTest, MlxHasADefaultScaleAndPeftHasNone) {
   folder_.write("adapter_config.json", R"({"lora_parameters": {"scale": 10.0}})");
   EXPECT_EQ(scale(AdapterLayout::mlx, {}), 10);
   EXPECT_EQ(scale(AdapterLayout::mlx, 5), 5);
+}
+
+TEST_F(AdapterConfigTest, TheMetadataOfTheFileCountBeforeTheConfiguration) {
+  folder_.write("adapter_config.json", R"({"lora_parameters": {"scale": 10.0}})");
+  const auto read = [&](const std::map<std::string, std::string>& metadata,
+                        std::optional<double> wanted) {
+    return read_adapter_config(folder_ / "a.safetensors", metadata, AdapterLayout::mlx, wanted);
+  };
+  const auto metadata = metadata_of({.kind = AdapterKind::dora, .rank = 8, .scale = 2.5});
+  EXPECT_EQ(read(metadata, {}).scale_of("q_proj", 8), 2.5);
+  EXPECT_TRUE(read(metadata, {}).is_dora);
+  EXPECT_EQ(read(metadata, 2.5).scale_of("q_proj", 8), 2.5);
+  EXPECT_EQ(read({{"format", "mlx"}}, {}).scale_of("q_proj", 8), 10);
+  expect_error([&] { read(metadata, 20); }, ErrorKind::invalid_argument,
+               {"lora-scale: expected 2.5, the scale of ", "a.safetensors", "got 20"});
+  expect_error([&] { read(metadata, {}).scale_of("q_proj", 4); }, ErrorKind::format,
+               {"metadata \"rank\": expected 4", "got 8"});
+}
+
+TEST_F(AdapterConfigTest, RefusesWrongMetadata) {
+  const auto refused = [&](const char* key, const char* value, ErrorKind kind,
+                           std::string_view fragment) {
+    auto metadata = metadata_of({.rank = 8, .scale = 20, .step = 3});
+    metadata[key] = value;
+    expect_error([&] { read_adapter_metadata(metadata, "a.safetensors"); }, kind,
+                 {"a.safetensors: metadata", key, fragment});
+  };
+  refused("bitaxon_adapter", "2", ErrorKind::unsupported, "expected \"1\", got \"2\"");
+  refused("kind", "full", ErrorKind::format, "expected \"lora\" or \"dora\", got \"full\"");
+  refused("rank", "0", ErrorKind::format, "got \"0\"");
+  refused("scale", "nan", ErrorKind::format, "got \"nan\"");
+  refused("scale", "20 ", ErrorKind::format, "got \"20 \"");
+  refused("step", "", ErrorKind::format, "got \"\"");
 }
 
 TEST_F(AdapterConfigTest, RefusesBrokenFilesOfMlx) {

@@ -34,9 +34,10 @@ class LoraTest : public testing::Test {
   }
   Adapter read_from(const Checkpoint& file) {
     const AdapterLayout layout = layout_of_adapter(file);
-    return read_adapter(file, layout,
-                        read_adapter_config(folder_ / "adapter.safetensors", layout, {}), weights_,
-                        warnings_);
+    return read_adapter(
+        file, layout,
+        read_adapter_config(folder_ / "adapter.safetensors", file.metadata(), layout, {}), weights_,
+        warnings_);
   }
 
   std::int64_t n_in() const { return config_.hidden_dim; }
