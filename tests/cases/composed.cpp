@@ -43,10 +43,14 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
   OpProblem made("composed");
   made.record = record;
   made.returns_tokens = returns_tokens;
+  made.ids_of_outputs = ids_of_outputs;
   made.weights_ = weights_;
-  // The indexes of the rows and outputs of this problem that become the rows and outputs of the new
-  // step.
-  std::vector<std::size_t> rows, outputs;
+  made.shared_writes_ = shared_writes_;
+  // Rows of the step and rows of outputs then have different places in a store.
+  made.step.store_row = step.store_row == 0 ? 0 : static_cast<StepWord>(kMaxRows);
+  Composition from{pieces, {}, {}};
+  std::vector<std::size_t>& rows = from.rows;
+  std::vector<std::size_t>& outputs = from.outputs;
   for (const CasePiece& piece : pieces) {
     const SegmentWords& segment = step.segments[piece.segment];
     const std::uint32_t first = segment.first_row + piece.first_row;
@@ -57,6 +61,7 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
     words.first_row = made.step.n_rows;
     words.n_rows = rows_of_piece(segment, piece);
     words.sampled_output = BX_SAMPLES_NOTHING;
+    words.position += piece.first_row;
     if (piece.fresh) words.position = words.ids_from_state = 0;
     for (std::uint32_t i = 0; i < words.n_rows; ++i) rows.push_back(first + i % n_distinct);
     for (std::uint32_t o = 0; o < step.n_outputs; ++o) {
@@ -70,7 +75,8 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
     made.step.n_rows += words.n_rows;
   }
   BX_ASSERT(made.step.n_rows <= kMaxRows, "the pieces fit a step");
-  for (std::size_t r = 0; r < rows.size(); ++r) made.step.ids[r] = step.ids[rows[r]];
+  const auto& ids = ids_of_outputs ? outputs : rows;
+  for (std::size_t i = 0; i < ids.size(); ++i) made.step.ids[i] = step.ids[ids[i]];
   made.row_capacity_ = bucket_with(rows.size());
   made.segment_capacity_ = bucket_with(pieces.size());
   made.output_capacity_ = bucket_with(outputs.size());
@@ -84,12 +90,39 @@ OpProblem OpProblem::composed(std::span<const CasePiece> pieces) const {
       copy(input.bytes, sources[i] * size, size, copied.bytes.data() + i * size);
   }
   made.layout_.n_slots = static_cast<std::int32_t>(pieces.size());
-  for (std::size_t state = 0; state < state_.size(); ++state) compose_state(state, pieces, made);
+  for (std::size_t state = 0; state < state_.size(); ++state)
+    if (is_shared(state))
+      compose_shared(state, from, made);
+    else
+      compose_state(state, from, made);
   return made;
 }
 
-void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> pieces,
+void OpProblem::compose_shared(std::size_t state, const Composition& from, OpProblem& made) const {
+  const Shape& shape = layout_.tensors[state].shape;
+  const auto* values = reinterpret_cast<const float*>(state_[state].data());
+  if (!store_rows_.contains(state)) {
+    made.add_shared(shape, {values, static_cast<std::size_t>(shape.elements())});
+    return;
+  }
+  const std::int64_t old_rows = store_rows_.at(state);
+  const std::int64_t n_rows =
+      std::max(old_rows, made.step.store_row + static_cast<std::int64_t>(from.rows.size()));
+  const std::size_t copied = made.add_store(
+      shape[0] == old_rows ? with_rows(shape, n_rows) : Shape{shape[0], n_rows}, n_rows);
+  const auto copy_row = [&](std::size_t old_row, std::size_t row) {
+    const std::span<float> to = made.store_row(copied, static_cast<std::int64_t>(row));
+    std::copy_n(values + old_row * to.size(), to.size(), to.begin());
+  };
+  for (std::size_t r = 0; r < from.rows.size(); ++r)
+    copy_row(step.store_row + from.rows[r], made.step.store_row + r);
+  for (std::size_t o = 0; o < from.outputs.size(); ++o)
+    copy_row(step.output_rows[from.outputs[o]], made.step.output_rows[o]);
+}
+
+void OpProblem::compose_state(std::size_t state, const Composition& composition,
                               OpProblem& made) const {
+  const std::span<const CasePiece> pieces = composition.pieces;
   const StateTensor& tensor = layout_.tensors[state];
   if (!is_paged(state)) {
     const std::size_t copied = made.add_state(tensor.dtype, tensor.shape);
@@ -121,7 +154,8 @@ void OpProblem::compose_state(std::size_t state, std::span<const CasePiece> piec
 
 std::vector<CasePiece> pieces_of(const OpProblem& problem, std::size_t most) {
   std::vector<CasePiece> pieces;
-  const bool by_row = problem.layout().tensors.empty();
+  const bool by_row = std::ranges::all_of(
+      problem.layout().tensors, [](const StateTensor& t) { return t.kind == StateKind::shared; });
   for (std::size_t g = 0; g < problem.step.n_segments; ++g) {
     const std::uint32_t n = by_row ? problem.step.segments[g].n_rows : 1;
     for (std::uint32_t r = 0; r < n && pieces.size() < most; ++r)

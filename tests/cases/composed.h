@@ -10,7 +10,7 @@
 namespace bitaxon::test {
 
 /// The pieces of a problem whose results must not depend on each other, but at most `most` pieces.
-/// If the op keeps no state, every row is a piece. Otherwise every segment is a piece.
+/// If sequences have no state of their own, every row is a piece. Otherwise every segment is a piece.
 std::vector<CasePiece> pieces_of(const OpProblem& problem, std::size_t most);
 
 /// A group of `n` pieces, taken in turn from `pieces`. If there are fewer than `n` pieces, some are
@@ -26,7 +26,7 @@ CasePiece prefill_chunk(std::uint32_t n_rows);
 std::size_t rows_of(const OpProblem& problem, std::span<const CasePiece> pieces);
 
 /// The results of piece `index` in a run of a composed problem: the rows of this piece in each
-/// output, then the state that the piece wrote.
+/// output, then the state that the piece wrote. Sums over all rows of a step are left out.
 OpRun results_of(const OpRun& run, const OpProblem& composed, std::size_t index);
 
 }  // namespace bitaxon::test

@@ -207,6 +207,9 @@ void OpProblem::set_step(std::span<const CaseSegment> segments, std::int64_t cap
                         .read_version = from.read_version,
                         .write_version = from.write_version,
                         .ids_from_state = from.ids_from_state ? 1U : 0U,
+                        .keeps_state = from.keeps_state ? 1U : 0U,
+                        .micro_batch = from.micro_batch,
+                        .micro_row = from.micro_row,
                         .sampling = from.sampler};
     for (std::uint32_t o = 0; o < from.n_outputs; ++o)
       step.output_rows[step.n_outputs++] = step.n_rows + from.n_rows - from.n_outputs + o;
@@ -308,6 +311,39 @@ std::size_t OpProblem::add_state(DType dtype, const Shape& shape) {
   layout_.add(fmt::format("state_{}", index), dtype, shape, kVersions);
   state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
   return index;
+}
+
+std::size_t OpProblem::add_shared(const Shape& shape, std::span<const float> values) {
+  const std::size_t index = layout_.tensors.size();
+  BX_ASSERT(shape.elements() == std::ssize(values), "a value for each element");
+  layout_.add_shared(fmt::format("state_{}", index), DType::f32, shape);
+  const auto bytes = std::as_bytes(values);
+  state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
+  std::copy(bytes.begin(), bytes.end(), state_.back().begin());
+  return index;
+}
+
+std::size_t OpProblem::add_store(const Shape& shape, std::int64_t n_rows) {
+  const std::size_t index = layout_.tensors.size();
+  layout_.add_shared(fmt::format("state_{}", index), DType::f32, shape);
+  state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
+  store_rows_[index] = n_rows;
+  return index;
+}
+
+std::span<float> OpProblem::shared_values(std::size_t state) {
+  return {reinterpret_cast<float*>(state_[state].data()),
+          static_cast<std::size_t>(layout_.tensors[state].shape.elements())};
+}
+
+std::span<float> OpProblem::store_row(std::size_t state, std::int64_t row) {
+  const std::size_t cols = store_row_bytes(state) / sizeof(float);
+  return shared_values(state).subspan(static_cast<std::size_t>(row) * cols, cols);
+}
+
+std::size_t OpProblem::store_row_bytes(std::size_t state) const {
+  return static_cast<std::size_t>(layout_.tensors[state].shape.elements() / store_rows_.at(state)) *
+         sizeof(float);
 }
 
 /// Gives each segment pages of its own. Their numbers are in random order, and two pages stay

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -96,6 +97,17 @@ struct CaseSegment {
   std::uint32_t n_outputs = 1;
   /// Whether a token is sampled from the logits of the last row.
   bool samples = true;
+  bool keeps_state = true;
+  // Numbers for the masks of dropout, see SegmentWords.
+  std::uint32_t micro_batch = 0;
+  std::uint32_t micro_row = 0;
+};
+
+/// The elements of a shared tensor that a step may write: either a range, or some rows of a store.
+struct SharedWrite {
+  std::size_t state = 0;
+  RowSpace rows = RowSpace::none;  ///< `rows`: those of the step; `outputs`: those of the outputs
+  std::int64_t first = 0, count = 0;  ///< the range of elements, for RowSpace::none
 };
 
 /// A sequence that takes its rows from a segment of a problem.
@@ -155,6 +167,18 @@ class OpProblem {
   /// step and for the n_before positions before each segment, in random order. All tensors of pages
   /// of a problem have the same pages.
   std::size_t add_pages(DType dtype, std::int64_t cols, std::int64_t n_before);
+  /// Adds an f32 tensor that all sequences share, with the given values.
+  std::size_t add_shared(const Shape& shape, std::span<const float> values);
+  /// Adds a store of n_rows rows: an f32 tensor that all sequences share, such as [n_rows, cols] or
+  /// [1, n_rows]. The case sets the rows that the step reads. Set step.store_row first.
+  std::size_t add_store(const Shape& shape, std::int64_t n_rows);
+  /// The values of a shared tensor.
+  std::span<float> shared_values(std::size_t state);
+  /// The values of a row of a store.
+  std::span<float> store_row(std::size_t state, std::int64_t row);
+  /// Allows the step to write some elements of a shared tensor. They are results of the case. Calls
+  /// are in the order of the tensors.
+  void may_write(const SharedWrite& write) { shared_writes_.push_back(write); }
   /// Fills an f32 state with random values: for each segment, the version that the segment reads.
   /// Skips segments at position 0, because the op must treat the state of such a segment as zeros.
   void fill_state(std::size_t state, double spread);
@@ -175,6 +199,8 @@ class OpProblem {
   std::function<ResultErrors(const OpProblem& problem)> errors;
   /// Whether the step must return the first output as its tokens.
   bool returns_tokens = false;
+  /// Whether StepBuffer::ids has an id for each output, not for each row.
+  bool ids_of_outputs = false;
   StepBuffer step{};
 
   // --- the finished description ---
@@ -187,13 +213,25 @@ class OpProblem {
   /// The content of each state tensor before the step, by index of the tensor.
   const std::vector<std::vector<std::byte>>& state_images() const { return state_; }
   bool is_paged(std::size_t state) const { return layout_.tensors[state].kind == StateKind::paged; }
+  bool is_shared(std::size_t state) const {
+    return layout_.tensors[state].kind == StateKind::shared;
+  }
+  /// The bytes of one row of a store.
+  std::size_t store_row_bytes(std::size_t state) const;
+  const std::vector<SharedWrite>& shared_writes() const { return shared_writes_; }
   /// A new problem whose step has these pieces as its segments. Each piece has its own slot, which
   /// holds a copy of the state of the original segment. A row keeps its id and its inputs, and
   /// stays an output if it was one. Buckets are as small as possible.
   OpProblem composed(std::span<const CasePiece> pieces) const;
 
  private:
-  void compose_state(std::size_t state, std::span<const CasePiece> pieces, OpProblem& made) const;
+  /// The rows and outputs of this problem that become the rows and outputs of a composed problem.
+  struct Composition {
+    std::span<const CasePiece> pieces;
+    std::vector<std::size_t> rows, outputs;
+  };
+  void compose_state(std::size_t state, const Composition& from, OpProblem& made) const;
+  void compose_shared(std::size_t state, const Composition& from, OpProblem& made) const;
   void make_tables(std::int64_t n_before);
   std::size_t grow_state(DType dtype, const Shape& shape, std::int32_t versions);
 
@@ -206,6 +244,8 @@ class OpProblem {
   StateLayout layout_;
   std::int64_t n_before_ = 0;  ///< see add_pages()
   std::vector<std::vector<std::byte>> state_;
+  std::vector<SharedWrite> shared_writes_;
+  std::map<std::size_t, std::int64_t> store_rows_;  ///< the number of rows of each store
 };
 
 enum Tags : unsigned {

@@ -75,10 +75,43 @@ struct StateRange {
   std::size_t size_bytes;
 };
 
+/// For StateRange::segment: the range belongs to no segment.
+constexpr std::size_t kNoSegment = static_cast<std::size_t>(-1);
+
+std::size_t segment_of_row(const OpProblem& problem, std::size_t row) {
+  for (std::size_t g = 0; g < problem.segments().size(); ++g)
+    if (row - problem.segments()[g].first_row < problem.segments()[g].n_rows) return g;
+  return kNoSegment;
+}
+
+/// The ranges of a shared tensor that the problem allows to write. A range is a row of a store, or
+/// elements that all rows of the step contribute to.
+std::vector<StateRange> shared_ranges(const OpProblem& problem, std::size_t state) {
+  const std::string& name = problem.layout().tensors[state].name;
+  std::vector<StateRange> ranges;
+  for (const SharedWrite& write : problem.shared_writes()) {
+    if (write.state != state) continue;
+    if (write.rows == RowSpace::none) {
+      ranges.push_back({name, state, kNoSegment, static_cast<std::size_t>(write.first) * 4,
+                        static_cast<std::size_t>(write.count) * 4});
+      continue;
+    }
+    const std::size_t size = problem.store_row_bytes(state);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(problem.valid_rows(write.rows)); ++i) {
+      const bool is_output = write.rows == RowSpace::outputs;
+      const std::size_t row = is_output ? problem.step.output_rows[i] : problem.step.store_row + i;
+      ranges.push_back({fmt::format("row {} of {}", row, name), state,
+                        segment_of_row(problem, is_output ? row : i), row * size, size});
+    }
+  }
+  return ranges;
+}
+
 /// The ranges of a state tensor that the segments may write. In pages, these are the rows of each
 /// segment's positions. In any other state tensor, they are the whole versions that the segments
 /// write.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
+  if (problem.is_shared(state)) return shared_ranges(problem, state);
   const StateTensor& tensor = problem.layout().tensors[state];
   const std::size_t size = size_of(tensor.dtype);
   std::vector<StateRange> ranges;
@@ -87,6 +120,7 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
     const std::size_t slot = tensor.slot_stride_bytes * segment.slot;
     const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
     if (!problem.is_paged(state)) {
+      if (segment.keeps_state == 0) continue;
       ranges.push_back({name, state, g, slot + tensor.version_stride_bytes * segment.write_version,
                         static_cast<std::size_t>(tensor.shape.elements()) * size});
       continue;

@@ -1,4 +1,5 @@
-// include/bitaxon/ops.h is the manual of the ops. The comment of each op must say what it returns.
+// include/bitaxon/ops.h and include/bitaxon/training_ops.h are the manuals of the ops. The comment of
+// each op must say what it returns.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -15,9 +16,11 @@ namespace bitaxon::test {
 namespace {
 
 std::vector<std::string> manual() {
-  std::ifstream in(source_tree() / "include/bitaxon/ops.h");
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  for (const char* name : {"ops.h", "training_ops.h"}) {
+    std::ifstream in(source_tree() / "include/bitaxon" / name);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+  }
   return lines;
 }
 
