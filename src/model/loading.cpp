@@ -11,7 +11,6 @@
 #include "model/model_impl.h"
 #include "model/quantize_weights.h"
 #include "model/random_weights.h"
-#include "model/rotary.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -54,15 +53,7 @@ void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
 void Model::Impl::load(std::vector<FoundWeight> found, const ReadWeight& read) {
   prepare_loading(found);
   weights = pack_weights(found, spec, read, backend, options.on_progress);
-  for (const UnitNorm& norm : unit_norms(spec)) {
-    const std::vector<float> ones(static_cast<std::size_t>(norm.desc.cols), 1.0F);
-    weights.set(norm.key, backend.pack(norm.desc, {.data = std::as_bytes(std::span(ones))}));
-  }
-  for (const RotarySpec& rotary : rotary_specs(spec)) {
-    const std::vector<float> table = rotary_table(rotary, context);
-    weights.set_rotary(rotary, backend.pack(rotary_desc(rotary, context),
-                                            {.data = std::as_bytes(std::span(table))}));
-  }
+  pack_made_weights(spec, context, backend, weights);
 }
 
 /// Marks matrices for quantization while they are read, if the options ask for it.

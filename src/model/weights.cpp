@@ -14,6 +14,7 @@
 #include "formats/quantization_config.h"
 #include "formats/weight_source.h"
 #include "model/families/family.h"
+#include "model/rotary.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -223,6 +224,19 @@ Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spe
   }
   weights.fingerprint = fingerprint.value(spec);
   return weights;
+}
+
+void pack_made_weights(const ModelSpec& spec, std::int64_t n_positions, Backend& backend,
+                       Weights& weights) {
+  for (const UnitNorm& norm : unit_norms(spec)) {
+    const std::vector<float> ones(static_cast<std::size_t>(norm.desc.cols), 1.0F);
+    weights.set(norm.key, backend.pack(norm.desc, {.data = std::as_bytes(std::span(ones))}));
+  }
+  for (const RotarySpec& rotary : rotary_specs(spec)) {
+    const std::vector<float> table = rotary_table(rotary, n_positions);
+    weights.set_rotary(rotary, backend.pack(rotary_desc(rotary, n_positions),
+                                            {.data = std::as_bytes(std::span(table))}));
+  }
 }
 
 }  // namespace bitaxon

@@ -125,6 +125,11 @@ using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t 
 Weights pack_weights(const std::vector<FoundWeight>& found, const ModelSpec& spec,
                      const ReadWeight& read, Backend& backend, const LoadProgress& on_progress);
 
+/// Packs the weights that no checkpoint has: norms of ones, and rotary tables for `n_positions`
+/// positions.
+void pack_made_weights(const ModelSpec& spec, std::int64_t n_positions, Backend& backend,
+                       Weights& weights);
+
 /// Whether this slot is the head of a tied model. Then the embedding may replace its weight.
 bool is_tied_head(const ModelSpec& spec, const WeightSlot& slot);
 

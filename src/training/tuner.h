@@ -9,10 +9,11 @@
 #include <vector>
 
 #include "bitaxon/backend.h"
-#include "bitaxon/model_files.h"
+#include "bitaxon/memory.h"
 #include "bitaxon/precision.h"
 #include "bitaxon/shape.h"
 #include "bitaxon/train.h"
+#include "training/base_model.h"
 
 namespace bitaxon {
 
@@ -73,7 +74,9 @@ struct TunerOptions {
   std::uint64_t seed = 42;  ///< of the initial adapter and of dropout
   /// The most tokens of a sequence. ORPO: of each of the two sequences of a pair.
   std::int64_t max_tokens = 2048;
-  std::string quantize = {};  ///< as ModelRequest::quantize
+  /// The most rows of a step; at most kMaxRows. Only tests change it.
+  std::int64_t step_rows = 512;
+  std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
 };
 
 /// One line of the memory table.
@@ -87,7 +90,7 @@ class Tuner {
   /// Loads the base model on `backend` and draws the initial adapter. Throws Error(io, format,
   /// unsupported), OutOfMemory before the weights are read, and Error(invalid_argument) for settings
   /// that do not fit the model.
-  Tuner(const ModelFiles& files, std::shared_ptr<Backend> backend, const TunerOptions& options);
+  Tuner(BaseModel base, std::shared_ptr<Backend> backend, const TunerOptions& options);
   Tuner(Tuner&&) noexcept;
   Tuner& operator=(Tuner&&) noexcept;
   ~Tuner();
@@ -111,10 +114,12 @@ class Tuner {
   std::int64_t n_updates() const;
   void set_n_updates(std::int64_t n);
 
+  const ModelSpec& spec() const;
   std::int64_t n_base_parameters() const;
-  std::int64_t vocab_size() const;
+  Precision precision() const;
   /// The bytes that training takes on the device, by purpose, before anything is allocated.
-  static std::vector<MemoryLine> memory_table(const ModelFiles& files, const Backend& backend,
+  static std::vector<MemoryLine> memory_table(const BaseModel& base,
+                                              const BackendDescription& device,
                                               const TunerOptions& options);
 
  private:

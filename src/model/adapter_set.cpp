@@ -1,0 +1,137 @@
+#include "model/adapter_set.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+#include <string_view>
+
+#include "bitaxon/error.h"
+#include "model/weights.h"
+#include "platform/printable.h"
+
+namespace bitaxon {
+namespace {
+
+/// The weights of a block that can have an adapter, in the order of their parameters.
+constexpr std::array kAdaptedOfBlock = {
+    WeightId::scan_in,     WeightId::scan_out,      WeightId::query,       WeightId::key,
+    WeightId::value,       WeightId::attention_out, WeightId::shared_gate, WeightId::shared_up,
+    WeightId::shared_down, WeightId::dense_gate,    WeightId::dense_up,    WeightId::dense_down};
+
+/// The keys of all weights that can have an adapter.
+std::vector<WeightKey> candidates(const ModelSpec& spec) {
+  std::vector<WeightKey> keys = {{WeightId::input_bridge}};
+  for (std::int64_t block = 0; block < spec.n_blocks(); ++block)
+    for (const WeightId id : kAdaptedOfBlock) keys.push_back({id, block});
+  keys.push_back({WeightId::output_bridge});
+  return keys;
+}
+
+std::string path_of(const WeightSlot& slot) {
+  constexpr std::string_view kEnd = ".weight";
+  std::string path = slot.name();
+  if (path.ends_with(kEnd)) path.resize(path.size() - kEnd.size());
+  return path;
+}
+
+std::string last_component(const std::string& path) { return path.substr(path.rfind('.') + 1); }
+
+[[noreturn]] void fail(std::string_view name, std::string_view expected, std::string_view got) {
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("{}: expected {}, got {}", name, expected, got));
+}
+
+void check_numbers(const AdapterSettings& settings) {
+  if (settings.rank < 1) fail("lora-rank", "1 or more", std::to_string(settings.rank));
+  if (!std::isfinite(settings.scale) || settings.scale <= 0)
+    fail("lora-scale", "a number above 0", fmt::format("{}", settings.scale));
+  if (!(settings.dropout >= 0 && settings.dropout < 1))
+    fail("lora-dropout", "0 or more and less than 1", fmt::format("{}", settings.dropout));
+}
+
+/// The weights of a model that can have an adapter.
+std::vector<WeightSlot> adaptable(const ModelSpec& spec) {
+  std::vector<WeightSlot> found;
+  const std::vector<WeightSlot> slots = weight_slots(spec);
+  for (const WeightKey& key : candidates(spec)) {
+    const auto slot =
+        std::ranges::find_if(slots, [&](const WeightSlot& other) { return other.key == key; });
+    if (slot != slots.end()) found.push_back(*slot);
+  }
+  return found;
+}
+
+void check_targets(const std::vector<WeightSlot>& slots, const std::vector<std::string>& targets) {
+  std::set<std::string> known;
+  for (const WeightSlot& slot : slots) known.insert(last_component(path_of(slot)));
+  for (const std::string& target : targets)
+    if (!known.contains(target))
+      fail("targets", fmt::format("names of linear layers ({})", fmt::join(known, ", ")),
+           printable(target));
+}
+
+}  // namespace
+
+const AdaptedLinear* AdapterSet::find(const WeightKey& key) const {
+  const auto found =
+      std::ranges::find_if(layers, [&](const AdaptedLinear& layer) { return layer.key == key; });
+  return found == layers.end() ? nullptr : &*found;
+}
+
+AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, std::uint64_t seed) {
+  check_numbers(settings);
+  const std::int64_t n_blocks = settings.last_blocks.value_or(spec.n_blocks());
+  if (n_blocks < 1 || n_blocks > spec.n_blocks())
+    fail("layers", fmt::format("1..{} blocks", spec.n_blocks()), std::to_string(n_blocks));
+  const std::vector<WeightSlot> slots = adaptable(spec);
+  check_targets(slots, settings.targets);
+  AdapterSet set;
+  std::int64_t next = 0;
+  const auto take = [&](std::int64_t n) {
+    const std::int64_t first = next;
+    next += n;
+    return static_cast<std::uint32_t>(first);
+  };
+  for (const WeightSlot& slot : slots) {
+    const std::string path = path_of(slot);
+    const bool is_target =
+        settings.targets.empty() ||
+        std::ranges::find(settings.targets, last_component(path)) != settings.targets.end();
+    // The projections outside of blocks belong to the model as a whole, so they have an adapter only
+    // if all blocks have one.
+    const std::int64_t block = slot.key.block < 0 ? 0 : slot.key.block;
+    if (!is_target || block < spec.n_blocks() - n_blocks) continue;
+    const std::int64_t n_out = slot.shape[0], n_in = slot.shape[1];
+    if (settings.rank > std::min(n_in, n_out))
+      fail("lora-rank",
+           fmt::format("at most {}, the smaller side of {}", std::min(n_in, n_out), path),
+           std::to_string(settings.rank));
+    AdaptedLinear layer{.key = slot.key, .path = path, .n_in = n_in, .n_out = n_out, .place = {}};
+    AdapterPlace& place = layer.place;
+    place.a = take(n_in * settings.rank);
+    place.b = take(settings.rank * n_out);
+    place.rank = static_cast<std::uint32_t>(settings.rank);
+    place.scale = static_cast<float>(settings.scale);
+    place.dropout = static_cast<float>(settings.dropout);
+    place.index = static_cast<std::uint32_t>(set.layers.size());
+    place.seed_low = static_cast<std::uint32_t>(seed);
+    place.seed_high = static_cast<std::uint32_t>(seed >> 32);
+    if (settings.kind == AdapterKind::dora) {
+      place.is_dora = 1;
+      place.m = take(n_out);
+      place.norm = static_cast<std::uint32_t>(set.n_norms);
+      set.n_norms += n_out;
+    }
+    set.layers.push_back(std::move(layer));
+  }
+  if (set.layers.empty()) fail("targets", "at least one layer to adapt", "none");
+  if (next > INT32_MAX) fail("lora-rank", "at most 2^31 parameters", std::to_string(next));
+  set.n_parameters = next;
+  return set;
+}
+
+}  // namespace bitaxon
