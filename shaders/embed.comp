@@ -1,5 +1,6 @@
 // y[r, :] = table[id[r], :], or zeros if id[r] is outside the vocabulary
-// seen(write version) = seen(read version) | {id[r] of the segment's rows}
+// seen(write version) = seen(read version) | {id[r] of the segment's rows}, if the segment keeps its
+// state
 //
 // Bindings: step; seen, state [n_words]; next_token, state [1]; y [R, d_embedding]
 // Grid: z is BX_EMBED_LOOK_UP or BX_EMBED_RECORD. x strides over columns (LOOK_UP) or words
@@ -39,6 +40,7 @@ void look_up(uint row, uint first, uint stride) {
 
 void record(uint g, uint first, uint stride) {
   const SegmentWords segment = step_.segments[g];
+  if (segment.keeps_state == 0) return;
   const uint slot = segment.slot * p.seen_slot;
   for (uint w = first; w < p.n_words; w += stride) {
     // At position 0 the old set is empty, even if its memory holds other bits.

@@ -18,7 +18,7 @@ void main() {
   }
   scan_rows(step_.segments[g].first_row,
             step_.segments[g].first_row + step_.segments[g].n_rows, true);
-  if (!writes) return;
+  if (!writes || step_.segments[g].keeps_state == 0) return;
   const uint base = h_base(step_.segments[g].slot, step_.segments[g].write_version);
   for (uint i = 0; i < kPerLane; ++i)
     if (exists(i)) h[base + state_at(i)] = state[i];

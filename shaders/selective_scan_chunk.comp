@@ -46,6 +46,7 @@ void scan_chunk(const uint g, const uint chunk, const bool is_first, const bool 
   if (!writes) return;
 
   if (is_last) {
+    if (step_.segments[g].keeps_state == 0) return;
     const uint base = h_base(step_.segments[g].slot, step_.segments[g].write_version);
     for (uint i = 0; i < kPerLane; ++i)
       if (exists(i)) h[base + state_at(i)] = state[i];

@@ -56,6 +56,7 @@ float convolve(const uint e, const float v) {
   const uint from = segment.slot * p.slot_stride + segment.read_version * p.version_stride + e;
   const uint to = segment.slot * p.slot_stride + segment.write_version * p.version_stride + e;
   const bool begins = segment.position == 0;
+  const bool keeps = segment.keeps_state != 0;
   float sum = kHasConvBias ? Floats(p.conv_bias.data).at[e] : 0.0;
   for (uint k = 0; k < p.d_conv; ++k) {
     float row = v;
@@ -65,7 +66,7 @@ float convolve(const uint e, const float v) {
     }
     // Row k of the old tail has been read before row k-1 of the new tail is written. So both tails
     // may be the same memory (`from` may equal `to`).
-    if (k > 0) tail[to + (k - 1) * p.d_inner] = row;
+    if (k > 0 && keeps) tail[to + (k - 1) * p.d_inner] = row;
     sum += weight_at(p.conv_weight, kConvForm, e * p.d_conv + k) * row;
   }
   return silu(sum);

@@ -1,4 +1,4 @@
-// Computes the tail of each segment after a step:
+// Computes the tail of each segment that keeps its state, after a step:
 //   new tail = the last K-1 rows of (the rows of the old tail, then the segment's rows of v)
 //
 // Bindings: step; v [R, E]; tail (the state) [K-1, E], oldest row first, K > 1
@@ -21,7 +21,7 @@ layout(push_constant, scalar) uniform Push { SsmTailPush p; };
 void main() {
   const uint e = gl_GlobalInvocationID.x;
   const uint g = gl_WorkGroupID.y;
-  if (e >= p.d_inner) return;
+  if (e >= p.d_inner || step_.segments[g].keeps_state == 0) return;
   const uint to = tail_base(step_.segments[g].slot, step_.segments[g].write_version);
   // Rows are copied in ascending order. If row j of the new tail comes from the old tail, it is row
   // j + n_rows there, which has not been overwritten yet.

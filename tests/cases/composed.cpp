@@ -125,15 +125,18 @@ void OpProblem::compose_state(std::size_t state, const Composition& composition,
   const std::span<const CasePiece> pieces = composition.pieces;
   const StateTensor& tensor = layout_.tensors[state];
   if (!is_paged(state)) {
-    const std::size_t copied = made.add_state(tensor.dtype, tensor.shape);
+    const std::size_t copied = is_carry(state) ? made.add_carry(tensor.shape, 1)
+                                               : made.add_state(tensor.dtype, tensor.shape);
+    const auto n_versions = static_cast<std::uint32_t>(tensor.versions);
     for (std::size_t k = 0; k < pieces.size(); ++k)
-      for (std::uint32_t version = 0; version < kVersions; ++version)
+      for (std::uint32_t version = 0; version < n_versions; ++version)
         std::copy_n(state_bytes(state, step.segments[pieces[k].segment].slot, version),
                     tensor.slot_stride_bytes,
                     made.state_bytes(copied, static_cast<std::uint32_t>(k), version));
     return;
   }
   const std::size_t copied = made.add_pages(tensor.dtype, tensor.shape[1], n_before_);
+  made.may_write_before(copied, written_before(state));
   const std::size_t size = tensor.page_bytes() / kPageRows;
   for (std::size_t k = 0; k < pieces.size(); ++k) {
     const SegmentWords& from = step.segments[pieces[k].segment];

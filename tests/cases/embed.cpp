@@ -64,7 +64,8 @@ void build(OpProblem& p, const Spec& spec) {
   p.errors = [=](const OpProblem& problem) {
     ResultErrors errors = {decoding_errors(problem, table, spec)};
     // The other results are integers without allowed errors.
-    errors.resize(1 + problem.segments().size());
+    for (const SegmentWords& segment : problem.segments())
+      if (segment.keeps_state != 0) errors.emplace_back();
     return errors;
   };
   p.record = [=](const OpHandles& h) -> std::vector<Tensor> {
@@ -112,6 +113,7 @@ std::vector<OpCase> embed_cases() {
   cases.push_back(make("ids_outside_vocabulary", kEdge,
                        {.ids = {-1, 70, 69, kLargest, std::numeric_limits<std::int32_t>::min()}}));
   cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
+  cases.push_back(make("ending_segments", kEdge, {.segments = ending_segments()}));
   cases.push_back(make("sampled_ids", kEdge,
                        {.segments = sampled_segments(), .ids = {3, 4, 5}, .sampled = {60, 0, 7}}));
   cases.push_back(make("sampled_nothing", kEdge,

@@ -346,6 +346,21 @@ std::size_t OpProblem::store_row_bytes(std::size_t state) const {
          sizeof(float);
 }
 
+std::size_t OpProblem::add_carry(const Shape& shape, double spread) {
+  const std::size_t index = layout_.tensors.size();
+  layout_.add(fmt::format("carry_{}", index), DType::f32, shape, kCarryVersions);
+  state_.emplace_back(layout_.tensors[index].size_bytes, std::byte{0xFF});
+  carries_.insert(index);
+  for (const SegmentWords& segment : segments()) {
+    if (segment.keeps_state == 0) continue;
+    const Bytes values =
+        stored(DType::f32, shape.elements(), [&](std::int64_t) { return random_.centred(spread); });
+    std::copy(values.begin(), values.end(),
+              state_bytes(index, segment.slot, segment.write_version % kCarryVersions));
+  }
+  return index;
+}
+
 /// Gives each segment pages of its own. Their numbers are in random order, and two pages stay
 /// unused.
 void OpProblem::make_tables(std::int64_t n_before) {
@@ -449,6 +464,12 @@ std::vector<CaseSegment> three_segments() {
   return {{.slot = 2, .n_rows = 3, .position = 7, .read_version = 2, .write_version = 0},
           {.slot = 0, .n_rows = 5, .position = 0, .read_version = 0, .write_version = 1},
           {.slot = 3, .n_rows = 1, .position = 40, .read_version = 1, .write_version = 1}};
+}
+
+std::vector<CaseSegment> ending_segments() {
+  return {{.slot = 2, .n_rows = 4, .position = 7, .read_version = 1, .write_version = 2},
+          {.slot = 1, .n_rows = 3, .position = 5, .read_version = 2, .keeps_state = false},
+          {.slot = 1, .n_rows = 6, .position = 0, .read_version = 2, .keeps_state = false}};
 }
 
 std::vector<CaseSegment> mixed_segments() {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -139,6 +140,7 @@ class OpProblem {
  public:
   static constexpr std::int32_t kSlots = 4;
   static constexpr std::int32_t kVersions = 3;
+  static constexpr std::int32_t kCarryVersions = 2;
 
   explicit OpProblem(std::string_view seed);
 
@@ -161,12 +163,25 @@ class OpProblem {
   template <class T>
   std::size_t add_input(std::span<const std::int64_t> row_shape, std::span<const T> valid,
                         RowSpace row_space = RowSpace::rows);
+  /// Adds an f32 carry of gradients, as training_ops.h defines it, with random values where the op
+  /// must read them.
+  std::size_t add_carry(const Shape& shape, double spread);
+  bool is_carry(std::size_t state) const { return carries_.contains(state); }
   /// Adds a state tensor with kVersions versions.
   std::size_t add_state(DType dtype, const Shape& shape);
   /// Adds keys or values in pages, with `cols` elements per row. There are pages for the rows of the
   /// step and for the n_before positions before each segment, in random order. All tensors of pages
   /// of a problem have the same pages.
   std::size_t add_pages(DType dtype, std::int64_t cols, std::int64_t n_before);
+  /// Allows the step to write the rows of n_before positions before each segment too, as a gradient
+  /// of keys or values does.
+  void may_write_before(std::size_t state, std::int64_t n_before) {
+    written_before_[state] = n_before;
+  }
+  std::int64_t written_before(std::size_t state) const {
+    const auto found = written_before_.find(state);
+    return found == written_before_.end() ? 0 : found->second;
+  }
   /// Adds an f32 tensor that all sequences share, with the given values.
   std::size_t add_shared(const Shape& shape, std::span<const float> values);
   /// Adds a store of n_rows rows: an f32 tensor that all sequences share, such as [n_rows, cols] or
@@ -233,7 +248,6 @@ class OpProblem {
   void compose_state(std::size_t state, const Composition& from, OpProblem& made) const;
   void compose_shared(std::size_t state, const Composition& from, OpProblem& made) const;
   void make_tables(std::int64_t n_before);
-  std::size_t grow_state(DType dtype, const Shape& shape, std::int32_t versions);
 
   Random random_;
   std::int64_t row_capacity_ = 1;
@@ -246,6 +260,8 @@ class OpProblem {
   std::vector<std::vector<std::byte>> state_;
   std::vector<SharedWrite> shared_writes_;
   std::map<std::size_t, std::int64_t> store_rows_;  ///< the number of rows of each store
+  std::set<std::size_t> carries_;
+  std::map<std::size_t, std::int64_t> written_before_;  ///< see may_write_before()
 };
 
 enum Tags : unsigned {
@@ -292,6 +308,9 @@ std::vector<CaseSegment> one_segment(std::uint32_t n_rows, std::uint32_t positio
 /// Three segments with different lengths, positions, slots and versions. One segment is at position
 /// 0, and its old state is NaN. Another segment has read_version == write_version.
 std::vector<CaseSegment> three_segments();
+/// Three segments, of which the first keeps its state, and the others do not. The last two share a
+/// slot, and the last one begins at position 0.
+std::vector<CaseSegment> ending_segments();
 /// Four segments with different outputs. The first has none, the second has the logits of every
 /// row, the third has the logits of two rows and a token, and the fourth has the logits of one row
 /// and a token.

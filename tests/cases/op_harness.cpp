@@ -108,8 +108,9 @@ std::vector<StateRange> shared_ranges(const OpProblem& problem, std::size_t stat
 }
 
 /// The ranges of a state tensor that the segments may write. In pages, these are the rows of each
-/// segment's positions. In any other state tensor, they are the whole versions that the segments
-/// write.
+/// segment's positions, and of positions before them if the problem says so. In a carry, they are the versions that segments at a later position than 0
+/// read. In any other state tensor, they are the whole versions that the segments write, if they
+/// keep their state.
 std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t state) {
   if (problem.is_shared(state)) return shared_ranges(problem, state);
   const StateTensor& tensor = problem.layout().tensors[state];
@@ -120,14 +121,18 @@ std::vector<StateRange> written_ranges(const OpProblem& problem, std::size_t sta
     const std::size_t slot = tensor.slot_stride_bytes * segment.slot;
     const std::string name = fmt::format("{} of slot {}", tensor.name, segment.slot);
     if (!problem.is_paged(state)) {
-      if (segment.keeps_state == 0) continue;
-      ranges.push_back({name, state, g, slot + tensor.version_stride_bytes * segment.write_version,
+      const bool carry = problem.is_carry(state);
+      if (carry ? segment.position == 0 : segment.keeps_state == 0) continue;
+      const std::uint32_t version =
+          carry ? segment.read_version % OpProblem::kCarryVersions : segment.write_version;
+      ranges.push_back({name, state, g, slot + tensor.version_stride_bytes * version,
                         static_cast<std::size_t>(tensor.shape.elements()) * size});
       continue;
     }
     const std::size_t row = static_cast<std::size_t>(tensor.shape[1]) * size;
-    for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
-      const std::int64_t position = std::int64_t{segment.position} + i;
+    const std::int64_t begin = segment.position;
+    for (std::int64_t position = std::max<std::int64_t>(0, begin - problem.written_before(state));
+         position < begin + segment.n_rows; ++position) {
       const auto offset =
           problem.row_at(state, segment, position) - problem.state_images()[state].data();
       ranges.push_back({fmt::format("{} of position {}", tensor.name, position), state, g,

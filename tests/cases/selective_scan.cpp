@@ -133,6 +133,7 @@ class ScanErrors {
       for (std::uint32_t i = 0; i < segment.n_rows; ++i)
         for (const Rounded& y : advance(segment.first_row + i, h))
           errors[0].push_back(allowed_of(y));
+      if (segment.keeps_state == 0) continue;
       std::vector<double>& kept = errors.emplace_back();
       for (const Carried& state : h) kept.push_back(state.rounded().allowed());
     }
@@ -406,6 +407,12 @@ std::vector<OpCase> selective_scan_cases() {
   cases.push_back(make("one_state", kEdge, {.d_inner = 33, .d_state = 1}));
   cases.push_back(make("one_channel", kEdge, {.d_inner = 1, .d_state = 16}));
   cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
+  for (const std::int64_t d_state : {5, 16})
+    cases.push_back(make(fmt::format("ending_segments_{}_states", d_state), kEdge,
+                         {.d_state = d_state, .segments = ending_segments()}));
+  cases.push_back(
+      make("single_ending", kEdge,
+           {.d_state = 16, .segments = {{.position = 6, .keeps_state = false}}, .capacity = 1}));
   cases.push_back(make("dt_below_lower_clip", kEdge,
                        {.segments = three_segments(), .dt_bias = -60, .dt_spread = 10}));
   cases.push_back(make("dt_around_lower_clip", kEdge,

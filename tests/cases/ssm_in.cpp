@@ -52,6 +52,7 @@ ResultErrors errors_of(const OpProblem& p, const Spec& spec, std::span<const Rou
         errors[1].push_back(allowed_of(vz[static_cast<std::size_t>(
             (segment.first_row + r) * 2 * spec.d_inner + spec.d_inner + e)]));
       }
+    if (segment.keeps_state == 0) continue;
     std::vector<double>& kept = errors.emplace_back();
     for (std::int64_t j = 0; j < n_before; ++j)
       for (std::int64_t e = 0; e < spec.d_inner; ++e)
@@ -127,6 +128,9 @@ std::vector<OpCase> ssm_in_cases() {
   cases.push_back(make("two_taps", kEdge, {.d_conv = 2, .segments = three_segments()}));
   cases.push_back(make("more_taps_than_rows", kEdge, {.d_conv = 9, .segments = three_segments()}));
   cases.push_back(make("three_segments", kEdge, {.segments = three_segments()}));
+  cases.push_back(make("ending_segments", kEdge, {.segments = ending_segments()}));
+  cases.push_back(make("single_ending", kEdge,
+                       {.segments = {{.position = 6, .keeps_state = false}}, .capacity = 1}));
   cases.push_back(make("without_norm", kEdge, {.segments = three_segments(), .norm = false}));
   cases.push_back(make("large_values", kEdge, {.norm = false, .x_spread = 1e15}));
   cases.push_back(make("tiny_values", kEdge, {.norm = false, .x_spread = 1e-15}));

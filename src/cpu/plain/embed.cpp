@@ -15,10 +15,11 @@ void run(const KernelArgs& args) {
   const std::int64_t cols = rows.desc.cols;
   const std::int64_t words = args.shape(seen)[0];
   for (const SegmentWords& segment : args.segments()) {
+    const bool keeps = segment.keeps_state != 0;
     auto* bits = args.state<std::uint32_t>(seen, segment, segment.write_version);
-    if (segment.position == 0) {
+    if (keeps && segment.position == 0) {
       std::fill_n(bits, words, 0U);
-    } else if (segment.read_version != segment.write_version) {
+    } else if (keeps && segment.read_version != segment.write_version) {
       std::copy_n(args.state<std::uint32_t>(seen, segment, segment.read_version), words, bits);
     }
     for (std::uint32_t i = 0; i < segment.n_rows; ++i) {
@@ -34,7 +35,7 @@ void run(const KernelArgs& args) {
         std::fill_n(out, cols, 0.0F);
         continue;
       }
-      bits[id / 32] |= 1U << (id % 32);
+      if (keeps) bits[id / 32] |= 1U << (id % 32);
       decode_row(rows, 0, id, out);
     }
   }

@@ -114,6 +114,7 @@ void Channel::scan(std::int64_t e, double* a, double* state) const {
     const auto gate = static_cast<double>(args.data(z)[row * d_inner + e]);
     args.data(y)[row * d_inner + e] = static_cast<float>(sum * silu(gate));
   }
+  if (segment.keeps_state == 0) return;
   for (std::int64_t n = 0; n < d_state; ++n) h_out[n * d_inner + e] = static_cast<float>(state[n]);
 }
 

@@ -48,6 +48,7 @@ void convolve_channel(const float* v, const float* taps, float bias, std::int64_
       sum += static_cast<double>(taps[k]) * static_cast<double>(row_of_v(r - (d_conv - 1) + k));
     u[r * d_inner] = static_cast<float>(silu(sum));
   }
+  if (tail_out == nullptr) return;
   // Rows are copied in ascending order, because both tails may be the same memory. Row j + n_rows
   // of the old tail is then read before it is overwritten.
   for (std::int64_t j = 0; j < d_conv - 1; ++j)
@@ -81,7 +82,8 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   for (const SegmentWords& segment : args.segments()) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
-    float* tail_out = args.state(tail, segment, segment.write_version);
+    float* tail_out =
+        segment.keeps_state == 0 ? nullptr : args.state(tail, segment, segment.write_version);
     const std::int64_t first = segment.first_row * d_inner;
     args.pool.parallel_for(d_inner, segment.n_rows * (2 * d_conv + 20),
                            [&](std::int64_t begin, std::int64_t end, int) {
@@ -89,7 +91,8 @@ void run(const KernelArgs& args, const Scratch& scratch) {
                                convolve_channel(scratch.v + first + e, scratch.taps + e * d_conv,
                                                 scratch.bias[e], segment.n_rows, d_inner, d_conv,
                                                 tail_in == nullptr ? nullptr : tail_in + e,
-                                                tail_out + e, args.data(u) + first + e);
+                                                tail_out == nullptr ? nullptr : tail_out + e,
+                                                args.data(u) + first + e);
                            });
   }
 }

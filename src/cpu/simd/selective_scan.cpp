@@ -130,7 +130,7 @@ Channels channels_of(const KernelArgs& args, const Scratch& scratch, const BcRow
   c.dt_bias = columns_of(args.weight(dt_bias), scratch.dt_bias);
   c.skip = columns_of(args.weight(skip), scratch.skip);
   c.h_in = segment.position == 0 ? nullptr : args.state(h, segment, segment.read_version);
-  c.h_out = args.state(h, segment, segment.write_version);
+  c.h_out = segment.keeps_state == 0 ? nullptr : args.state(h, segment, segment.write_version);
   c.y = args.data(y) + row;
   c.n_rows = segment.n_rows;
   c.n_channels = c.d_inner = scratch.d_inner;

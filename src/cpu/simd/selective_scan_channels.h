@@ -31,7 +31,7 @@ struct Channels {
   const float* dt_bias;
   const float* skip;
   const float* h_in;  ///< nullptr if the state is zero
-  float* h_out;
+  float* h_out;       ///< nullptr if the new state is not kept
   float* y;
   float* memory;  ///< [memory_of(N)]: scratch
   std::int64_t n_rows, n_channels, d_inner, d_state, bc_stride, rate_stride;
@@ -49,7 +49,7 @@ struct Channels {
     c.dt_bias = at(dt_bias);
     c.skip = at(skip);
     c.h_in = at(h_in);
-    c.h_out = h_out + e;
+    c.h_out = h_out == nullptr ? nullptr : h_out + e;
     c.y = y + e;
     c.memory = scratch;
     c.n_channels = std::min(most, n_channels - e);

@@ -149,7 +149,7 @@ void scan_lanes(D d, const Channels& c, std::int64_t e) {
     else
       scan_rows(first, n_rows, [d](V dt, V decay) HWY_ATTR { return bounded_power(d, dt, decay); });
   }
-  states.store(d, c, e);
+  if (c.h_out != nullptr) states.store(d, c, e);
 }
 
 template <class D>
@@ -241,7 +241,8 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
   const float* b = c.bc;
   const float* weights = b + c.d_state;
   for (std::int64_t e = begin; e < end; e += lanes) begin_row<kShort>(d, c, e, 0, parts.at(e));
-  const PastCaches<D> out(c.h_out + begin, c.d_inner);
+  const bool keeps = c.h_out != nullptr;
+  const PastCaches<D> out(keeps ? c.h_out + begin : nullptr, c.d_inner);
   for (std::int64_t n = 0; n < c.d_state; ++n)
     for (std::int64_t e = begin; e < end; e += lanes) {
       const std::int64_t at = n * c.d_inner + e;
@@ -255,7 +256,7 @@ void scan_row(D d, const Channels& c, std::int64_t begin, std::int64_t end) {
       const V state = next_of<kShort>(
           d, before, bounded_power(d, hn::LoadU(d, dts + e), hn::LoadU(d, c.decays + at)),
           hn::LoadU(d, inputs + e), b[n]);
-      out.store(state, c.h_out + at);
+      if (keeps) out.store(state, c.h_out + at);
       hn::StoreU(hn::MulAdd(state, hn::Set(d, weights[n]), hn::LoadU(d, sums + e)), d, sums + e);
     }
   for (std::int64_t e = begin; e < end; e += lanes)

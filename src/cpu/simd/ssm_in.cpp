@@ -178,8 +178,9 @@ void run(const KernelArgs& args, Scratch& scratch) {
                                  .d_conv = d_conv});
                              }
                            });
-    keep_tail(scratch.v + row, tail_in, segment.n_rows, d_conv - 1, d_inner,
-              args.state(tail, segment, segment.write_version));
+    if (segment.keeps_state != 0)
+      keep_tail(scratch.v + row, tail_in, segment.n_rows, d_conv - 1, d_inner,
+                args.state(tail, segment, segment.write_version));
   }
 }
 
