@@ -38,6 +38,10 @@ class BX_API Vocabulary {
   /// The model ids that end a text. Tokens that the mapping does not map are left out.
   std::vector<std::int32_t> ends_of_sequence() const;
   const Tokenizer& tokenizer() const;
+  /// Whether the checkpoint has a mapping. Then it may lack tokens that encode() needs.
+  bool is_mapped() const;
+  /// The model id of a tokenizer's id. Empty if the mapping does not map the token.
+  std::optional<std::int32_t> to_model(std::int32_t id) const;
   /// Returns the tokenizer's id for a model id. Returns -1 for a model id that no token is mapped to;
   /// -1 decodes to an empty text.
   std::int32_t to_tokenizer(std::int32_t id) const;

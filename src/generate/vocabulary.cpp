@@ -47,7 +47,7 @@ std::vector<std::int32_t> Vocabulary::encode(std::string_view text, EncodeOption
   std::vector<std::int32_t> ids = impl_->tokenizer.encode(text, options);
   if (!impl_->mapping) return ids;
   for (std::int32_t& id : ids) {
-    const auto image = impl_->mapping->to_model(id);
+    const auto image = to_model(id);
     if (!image) {
       const std::int32_t one[] = {id};
       throw Error(ErrorKind::invalid_argument,
@@ -61,6 +61,12 @@ std::vector<std::int32_t> Vocabulary::encode(std::string_view text, EncodeOption
 }
 
 const Tokenizer& Vocabulary::tokenizer() const { return impl_->tokenizer; }
+
+bool Vocabulary::is_mapped() const { return impl_->mapping.has_value(); }
+
+std::optional<std::int32_t> Vocabulary::to_model(std::int32_t id) const {
+  return !impl_->mapping ? id : impl_->mapping->to_model(id);
+}
 
 std::int32_t Vocabulary::to_tokenizer(std::int32_t id) const {
   return !impl_->mapping ? id : impl_->mapping->to_tokenizer(id).value_or(-1);

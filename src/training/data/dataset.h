@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,18 +46,20 @@ struct DataOptions {
 /// The tokens of a text, and which of them are targets.
 struct MaskedTokens {
   std::vector<std::int32_t> ids;
-  std::vector<bool> is_target;  ///< as long as `ids`
-  bool was_cut = false;         ///< the text is longer than max_seq_len
+  std::vector<bool> is_target;   ///< as long as `ids`
+  std::int64_t full_length = 0;  ///< tokens before the text was cut to max_seq_len
 
-  /// Whether a token after the first is a target.
-  bool has_targets() const;
+  bool was_cut() const { return full_length > static_cast<std::int64_t>(ids.size()); }
+  /// The number of targets. The first token is never one, because nothing predicts it.
+  std::int64_t n_targets() const;
 };
 
 /// An example as tokens.
 struct EncodedExample {
   MaskedTokens text;      ///< for ORPO: the prompt with the chosen answer
   MaskedTokens rejected;  ///< only for ORPO
-  /// Tokens that the model does not have, as the tokenizer's ids. The other members are then empty.
+  /// Tokens that the model does not have, as the tokenizer's ids, each once. The model's ids of the
+  /// texts are then not valid.
   std::vector<std::int32_t> unmapped;
 
   /// Whether something can be learned from the example. ORPO needs targets in both texts.
@@ -109,6 +112,8 @@ class Dataset {
   std::span<const DataFile> files() const;
   /// File and line of an example, such as "train.jsonl:12".
   std::string place_of(std::size_t index) const;
+  /// The form of an example, such as "messages".
+  std::string_view form_of(std::size_t index) const;
   /// Reads and encodes an example. Throws Error(io, format) if the file has changed, and Error(format)
   /// if the borders of the targets cannot be found.
   EncodedExample encode(std::size_t index) const;
@@ -127,6 +132,9 @@ class Dataset {
  private:
   struct Files;
   explicit Dataset(std::shared_ptr<const Files> files) : files_(std::move(files)) {}
+
+  /// The index of an example among all examples of the files.
+  std::size_t in_files(std::size_t index) const;
 
   std::shared_ptr<const Files> files_;
   std::vector<std::uint32_t> part_;  ///< the indices of a part; empty for all examples
