@@ -4,16 +4,14 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <set>
 
 #include "bitaxon/error.h"
 #include "bitaxon/memory.h"
-#include "formats/float_bytes.h"
 #include "formats/json.h"
 #include "formats/quantization_config.h"
 #include "formats/stored_weight.h"
+#include "model/weight_pieces.h"
 #include "platform/file.h"
 #include "platform/host_memory.h"
 #include "platform/optional_file.h"
@@ -113,32 +111,6 @@ ReadElements elements_of(const Checkpoint& checkpoint, const WeightSource& sourc
   if (source.desc.format == WeightFormat::dense) return dense_reader(checkpoint, source);
   return [desc = load_weight(checkpoint, source, staging), &staging](
              std::int64_t first, std::span<float> out) { decode(desc, staging.parts, first, out); };
-}
-
-/// Sets `bytes` to the stored form of `values`, which begin at element `first`. Throws
-/// Error(format) for a number that the type cannot hold.
-void encode(const WeightDesc& desc, std::int64_t first, std::span<const float> values,
-            std::vector<std::byte>& bytes) {
-  bytes.resize(values.size() * size_of(desc.dtype));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    store_float(desc.dtype, values[i], bytes.data(), static_cast<std::int64_t>(i));
-    if (!std::isfinite(rounded_to(desc.dtype, values[i])))
-      throw Error(ErrorKind::format,
-                  fmt::format("tensor \"{}\": expected numbers that {} holds, got {} at element {}",
-                              printable(desc.name), name_of(desc.dtype), values[i],
-                              first + static_cast<std::int64_t>(i)));
-  }
-}
-
-/// Calls visit(first, floats) for each piece of a weight.
-template <class Visit>
-void for_each_piece(const WeightDesc& desc, const ReadElements& read, const Visit& visit) {
-  std::vector<float> piece(static_cast<std::size_t>(rows_of_piece(desc) * desc.cols));
-  for (std::int64_t first = 0; first < desc.elements(); first += std::ssize(piece)) {
-    piece.resize(std::min(piece.size(), static_cast<std::size_t>(desc.elements() - first)));
-    read(first, piece);
-    visit(first, std::span<const float>(piece));
-  }
 }
 
 bool is_copied(const WeightEdit& edit) {
@@ -245,7 +217,7 @@ class Writer {
     dense.format = WeightFormat::dense;
     if (!edit.how) {
       for_each_piece(dense, read, [&](std::int64_t first, std::span<const float> floats) {
-        encode(dense, first, floats, bytes_);
+        encode_floats(dense, first, floats, bytes_);
         out_.write_dense(number, static_cast<std::uint64_t>(first) * size_of(dense.dtype), bytes_);
       });
       report.bytes_after = dense.stored_bytes();
@@ -322,25 +294,6 @@ MemoryNeed memory_for(const std::vector<WeightEdit>& edits) {
   return need;
 }
 
-void refuse_too_little_memory(const std::vector<WeightEdit>& edits) {
-  MemoryNeed need = memory_for(edits);
-  if (need.fits()) return;
-  const MemoryRow& row = need.rows.front();
-  const std::string problem =
-      fmt::format("not enough memory: the largest weight needs {} of {}, {} are available",
-                  bytes_text(row.needed_bytes()), row.kind, bytes_text(*row.available_bytes));
-  throw OutOfMemory(problem, std::move(need));
-}
-
-void refuse_a_full_disk(const fs::path& folder, std::uint64_t needed_bytes) {
-  std::error_code error;
-  const fs::space_info space = fs::space(folder, error);
-  if (error || space.available >= needed_bytes) return;
-  throw Error(ErrorKind::io,
-              fmt::format("{}: expected room for {} bytes, got {} on this disk",
-                          printable_path(folder.string()), needed_bytes, space.available));
-}
-
 }  // namespace
 
 std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& write,
@@ -349,7 +302,7 @@ std::optional<std::map<std::string, PartReport>> write_model(const ModelWrite& w
                                                              const std::atomic<bool>& interrupted) {
   const Contents contents = contents_of(write);
   refuse_taken_names(write.checkpoint, contents);
-  refuse_too_little_memory(write.edits);
+  refuse_too_little_memory(memory_for(write.edits));
   std::uint64_t total_bytes = 0, needed_bytes = 0;
   for (const WeightEdit& edit : write.edits) total_bytes += edit.from.source.desc.stored_bytes();
   for (const StoredWeight& weight : contents.weights) needed_bytes += weight.desc.stored_bytes();

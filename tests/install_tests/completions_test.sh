@@ -32,7 +32,7 @@ commands=()
 for word in "${COMPREPLY[@]}"; do
   [[ $word == -* ]] || commands+=("$word")
 done
-listed=$("$program" --help | sed -n '/^Subcommands:/,$p' | grep -oE '^  [a-z]+' | tr -d ' ' | sort)
+listed=$("$program" --help | sed -n '/^Subcommands:/,$p' | grep -oE '^  [a-z][a-z-]*' | tr -d ' ' | sort)
 if [[ $listed != "$(printf '%s\n' "${commands[@]}" | sort)" ]]; then
   complain "commands of the program: $listed; of the completions: ${commands[*]}"
 fi

@@ -1,6 +1,5 @@
 // bit-axon merge: writes a new model with a LoRA or DoRA adapter folded in.
 #include <limits>
-#include <utility>
 
 #include "bitaxon/error.h"
 #include "console.h"
@@ -20,20 +19,12 @@ struct MergeCommand {
   OutputOptions say;
 };
 
-/// The type of floats that a user names.
-DType parse_float_type(const std::string& text) {
-  for (const auto& [name, type] :
-       {std::pair("f32", DType::f32), std::pair("f16", DType::f16), std::pair("bf16", DType::bf16)})
-    if (text == name) return type;
-  throw UsageError(fmt::format("--dtype: expected f32, f16 or bf16, got \"{}\"", printable(text)));
-}
-
 MergeOptions merge_options(const MergeCommand& wanted) {
   MergeOptions options{.adapter = wanted.adapter, .re_quantize = !wanted.no_re_quantize};
   constexpr double kMost = std::numeric_limits<float>::max();
   if (!wanted.scale.empty())
     options.scale = parse_number("--lora-scale", wanted.scale, -kMost, kMost);
-  if (!wanted.dtype.empty()) options.dtype = parse_float_type(wanted.dtype);
+  if (!wanted.dtype.empty()) options.dtype = parse_float_type("--dtype", wanted.dtype);
   if (!wanted.group_size.empty())
     options.group_size = parse_group_size("--group-size", wanted.group_size);
   if (!wanted.bits.empty()) options.bits = parse_bits("--bits", wanted.bits);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #include "bitaxon/model_spec.h"
 #include "console.h"
@@ -198,6 +199,13 @@ std::int64_t parse_group_size(const std::string& flag, const std::string& text) 
   for (const std::int64_t size : {32, 64, 128})
     if (text == std::to_string(size)) return size;
   fail_value(flag, "32, 64 or 128", text);
+}
+
+DType parse_float_type(const std::string& flag, const std::string& text) {
+  for (const auto& [name, type] :
+       {std::pair("f32", DType::f32), std::pair("f16", DType::f16), std::pair("bf16", DType::bf16)})
+    if (text == name) return type;
+  fail_value(flag, "f32, f16 or bf16", text);
 }
 
 std::uint64_t parse_seed(const std::string& flag, const std::string& text) {

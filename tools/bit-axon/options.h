@@ -86,6 +86,8 @@ std::int64_t parse_integer(const std::string& flag, const std::string& text, std
 int parse_bits(const std::string& flag, const std::string& text);
 /// Parses a group size: 32, 64 or 128.
 std::int64_t parse_group_size(const std::string& flag, const std::string& text);
+/// Parses the name of a type of floats: f32, f16 or bf16.
+DType parse_float_type(const std::string& flag, const std::string& text);
 std::uint64_t parse_seed(const std::string& flag, const std::string& text);
 
 // Each command adds itself to the command line.
@@ -99,6 +101,7 @@ void add_detokenize(CommandLine& line);
 void add_inspect(CommandLine& line);
 void add_devices(CommandLine& line);
 void add_download(CommandLine& line);
+void add_port_weights(CommandLine& line);
 void add_quantize(CommandLine& line);
 void add_merge(CommandLine& line);
 void add_evaluate(CommandLine& line);

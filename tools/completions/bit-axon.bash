@@ -17,7 +17,7 @@ _bit_axon() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | \
-        quantize | merge | evaluate)
+        quantize | merge | port-weights | evaluate)
         command=$word
         break
         ;;
@@ -47,10 +47,10 @@ _bit_axon() {
       ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | --tools | --documents | \
       --ids-file | --file | --shader-dir | --local-dir | -d | --output | -o | --adapter | -a | --base-model | --text | \
-      --against | --report) files=yes ;;
+      --against | --report | --source | --corpus) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
-      --split | --tolerance | --revision | --include | --exclude | --timeout | \
+      --split | --tolerance | --revision | --include | --exclude | --timeout | --expert-noise | \
       --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
       --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set)
       return
@@ -59,7 +59,7 @@ _bit_axon() {
       case $command in
         '')
           flags='run chat logits compare benchmark template tokenize detokenize inspect devices download
-            quantize merge evaluate --help --version'
+            quantize merge port-weights evaluate --help --version'
           ;;
         run)
           flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
@@ -92,6 +92,11 @@ _bit_axon() {
           ;;
         merge)
           flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank -r --lora-scale --dtype"
+          [[ $current == -* ]] || files=yes
+          ;;
+        port-weights)
+          flags='--source --config-small --config-medium --corpus --expert-noise --seed --dtype --json --quiet
+            --verbose --help --version'
           [[ $current == -* ]] || files=yes
           ;;
         evaluate)

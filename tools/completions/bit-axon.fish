@@ -1,5 +1,5 @@
 # fish completion for bit-axon
-set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download quantize merge evaluate
+set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download quantize merge port-weights evaluate
 set -l with_tokenizer '__fish_seen_subcommand_from run chat logits compare template tokenize detokenize inspect evaluate'
 set -l with_model '__fish_seen_subcommand_from run chat logits compare benchmark template tokenize detokenize inspect evaluate'
 set -l with_state '__fish_seen_subcommand_from run chat logits'
@@ -25,6 +25,7 @@ complete -c bit-axon -n "$first" -a devices -d 'List the devices'
 complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
 complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with matrices of 4 or 8 bits'
 complete -c bit-axon -n "$first" -a merge -d 'Write a new model with an adapter folded in'
+complete -c bit-axon -n "$first" -a port-weights -d 'Make a Bit-Axon model from a Qwen2.5 model'
 complete -c bit-axon -n "$first" -a evaluate -d 'Measure the perplexity of a text'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
@@ -63,7 +64,7 @@ complete -c bit-axon -n "$run" -s c -l chat -d 'Answer questions, one per line'
 complete -c bit-axon -n "$text" -l system -x -d 'System message of a chat'
 complete -c bit-axon -n "$text" -l chat-template -r -F -a none -d 'Template of a chat'
 complete -c bit-axon -n "$text" -l thinking -x -a 'on off' -d 'Whether the model thinks before it answers'
-complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge evaluate template' -l json -d 'Print JSON'
+complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge port-weights evaluate template' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
 complete -c bit-axon -n "$logits" -l ids -x -d 'The ids'
@@ -126,6 +127,18 @@ complete -c bit-axon -n "$merge" -l no-re-quantize -d 'Write quantized matrices 
 complete -c bit-axon -n "$merge" -s r -l lora-rank -x -d 'Refuse an adapter of another rank'
 complete -c bit-axon -n "$merge" -l lora-scale -x -d 'Factor of the adapter'
 complete -c bit-axon -n "$merge" -l dtype -x -a 'f32 f16 bf16' -d 'Type of changed matrices that are floats'
+
+set -l port '__fish_seen_subcommand_from port-weights'
+complete -c bit-axon -n "$port" -F
+complete -c bit-axon -n "$port" -l source -rF -d 'Folder or hub id of a Qwen2.5 model'
+complete -c bit-axon -n "$port" -l config-small -d 'Make the small model'
+complete -c bit-axon -n "$port" -l config-medium -d 'Make the medium model'
+complete -c bit-axon -n "$port" -l corpus -rF -d 'Keep the most frequent tokens of this text'
+complete -c bit-axon -n "$port" -l expert-noise -x -d 'Noise of the experts, a multiple of their deviation'
+complete -c bit-axon -n "$port" -l seed -x -d 'Seed of everything random'
+complete -c bit-axon -n "$port" -l dtype -x -a 'f32 f16 bf16' -d 'Type of the matrices'
+complete -c bit-axon -n "$port" -l quiet -d 'Print only errors on stderr'
+complete -c bit-axon -n "$port" -l verbose -d 'Print more on stderr'
 
 set -l evaluate '__fish_seen_subcommand_from evaluate'
 complete -c bit-axon -n "$evaluate" -l text -rF -d 'The text'
