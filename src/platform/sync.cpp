@@ -48,4 +48,23 @@ void sync_tree(const fs::path& folder) {
   sync_folder(folder);
 }
 
+void replace_folder(const fs::path& folder, const fs::path& target) {
+  const auto rename_with = [&](unsigned flags) {
+    return ::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, target.c_str(), flags) == 0 ? 0 : errno;
+  };
+  int error = ::rename(folder.c_str(), target.c_str()) == 0 ? 0 : errno;
+  const auto is_taken = [&] { return error == EEXIST || error == ENOTEMPTY || error == ENOTDIR; };
+  if (is_taken()) error = rename_with(RENAME_EXCHANGE);
+  if (error == EINVAL || error == ENOSYS) {
+    // This file system cannot exchange names. For a moment nothing has the name `target`.
+    const fs::path old = folder.string() + ".old";
+    error = ::rename(target.c_str(), old.c_str()) == 0 ? 0 : errno;
+    if (error == 0) error = ::rename(folder.c_str(), target.c_str()) == 0 ? 0 : errno;
+    if (error == 0) error = ::rename(old.c_str(), folder.c_str()) == 0 ? 0 : errno;
+  }
+  if (error != 0)
+    throw Error(ErrorKind::io, fmt::format("{}: cannot rename a folder to it: {}",
+                                           printable_path(target.string()), std::strerror(error)));
+}
+
 }  // namespace bitaxon

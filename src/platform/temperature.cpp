@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -65,6 +67,20 @@ std::optional<double> pci_temperature(const std::string& address) {
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     read_sensors(it->path(), hottest);
   return hottest;
+}
+
+std::optional<double> file_temperature(const fs::path& file) {
+  // Degrees and thousandths cannot be confused: no processor has 200 degrees, and none 0.2.
+  constexpr double kLeastMillidegrees = 200;
+  const std::string line = first_line(file);
+  double value = 0;
+  const auto parsed = std::from_chars(line.data(), line.data() + line.size(), value);
+  const std::string_view rest(parsed.ptr,
+                              static_cast<std::size_t>(line.data() + line.size() - parsed.ptr));
+  if (parsed.ec != std::errc() || !std::isfinite(value) ||
+      rest.find_first_not_of(" \t\r") != std::string_view::npos)
+    return std::nullopt;
+  return std::abs(value) >= kLeastMillidegrees ? value * 1e-3 : value;
 }
 
 }  // namespace bitaxon

@@ -1,6 +1,7 @@
 // Temperatures of processor and devices, where the system reports them.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -13,5 +14,9 @@ std::optional<double> cpu_temperature();
 /// The highest temperature of the device at a PCI address ("0000:65:00.0"), in degrees Celsius.
 /// Empty when the device has no readable sensor.
 std::optional<double> pci_temperature(const std::string& address);
+
+/// The temperature in a file, in degrees Celsius. The file holds one number: degrees, or, from 200
+/// on, thousandths of a degree as in the files of Linux. Empty if the file cannot be read.
+std::optional<double> file_temperature(const std::filesystem::path& file);
 
 }  // namespace bitaxon

@@ -1,8 +1,6 @@
 // Tests with full disks, folders that cannot be written, links that lead elsewhere, and concurrent
 // downloads.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <chrono>
 
@@ -10,6 +8,7 @@
 #include "hub_cache/hub_cache.h"
 #include "platform/file_lock.h"
 #include "support/errors.h"
+#include "support/file_size_limit.h"
 
 namespace bitaxon::test {
 namespace {
@@ -22,28 +21,6 @@ class DiskTest : public HubTest {
     hub_.add("model.safetensors", some_bytes(300'000), true);
     hub_.add("folder/config.json", "{}", false);
   }
-};
-
-/// As long as an object of this class lives, this process cannot write a file beyond a given size,
-/// as if the disk were full.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    old_handler_ = ::signal(SIGXFSZ, SIG_IGN);
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*old_handler_)(int) = nullptr;
 };
 
 TEST_F(DiskTest, AFullDiskKeepsThePartialFile) {
