@@ -66,7 +66,7 @@ BX_API AddGatedGradients add_gated_backward(const Tensor& b, const Tensor& gates
                                             std::int64_t column, const Tensor& g_y);
 
 /// Reads rows of a store: y[r] = store[store_row + r]. With RowSelect::outputs,
-/// y[o] = store[output_rows[o]].
+/// y[o] = store[output_rows[o]]: in such a step, output_rows counts rows of the store.
 /// store   shared state, f32 [capacity, cols]
 /// n_rows  R, or O for RowSelect::outputs
 /// Returns [R, cols] or [O, cols].
@@ -115,18 +115,18 @@ struct AdapterOptions {
 /// The factor m / n is 1 where n is 0. Element c of a row is kept if word c % 4 of Philox4x32-10 has
 /// (word >> 8) * 2^-24 >= p, with the key (seed_low, index) and the counter
 /// (c / 4, micro_row + r - first_row + position, micro_batch, seed_high), with the numbers of the
-/// row's segment (SegmentWords).
+/// row's segment (SegmentWords). Rows of outputs are allowed if there is no dropout.
 /// x           [R, in]
 /// base        [R, out]: the product of x with the weight of the layer
 /// parameters  shared state, f32 [1, n]
-/// norms       shared state, f32 [1, n_norms]
+/// norms       shared state, f32 [1, n_norms]; unused for LoRA, and may be empty
 /// Returns y [R, out].
 /// Source  Hu et al. 2021, "LoRA"; Liu et al. 2024, "DoRA".
 BX_API Tensor adapter(const Tensor& x, const Tensor& base, const Tensor& parameters,
                       const Tensor& norms, const AdapterPlace& place,
                       const AdapterOptions& options = {});
 struct AdapterGradients {
-  Tensor base;  ///< [R, out]: g_o = (m / n) * g_y; g_y itself for LoRA
+  Tensor base;  ///< [R, out]: g_o = (m / n) * g_y; the tensor g_y itself for LoRA
   Tensor x;     ///< [R, in]: the part of g_x that goes through the adapter
 };
 /// The gradients of adapter, with n constant. Adds the gradients of A, B and m to `gradients`.

@@ -53,6 +53,18 @@ float log1p_of(const float x) {
   return 2.0 * t * series;
 }
 
+// log(x) for x >= 1.
+float log_of(const float x) {
+  const uint bits = floatBitsToUint(x);
+  const float exponent = float(int(bits >> 23) - 127);
+  const float mantissa = uintBitsToFloat((bits & 0x7fffffu) | 0x3f800000u);
+  const float value = exponent * 0.693147181 + log1p_of(mantissa - 1.0);
+  return x < 3.4e38 ? value : x;  // infinity and NaN stay
+}
+
+// log(1 + x) for x >= 0.
+float log1p_any(const float x) { return x <= 1.0 ? log1p_of(x) : log_of(1.0 + x); }
+
 // a * b + c with the error of nearly a single rounding, even if the device does not fuse fma(). A
 // separate rounding of the product would matter: if a * b and c almost cancel, its error dominates
 // the result.

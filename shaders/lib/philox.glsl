@@ -6,12 +6,19 @@
 
 #include "lib/u64.glsl"
 
-// The first two words of the output. The counter has four words: `counter`, then two zeros.
-uvec2 philox4x32(const uvec2 counter, const uvec2 key) {
-  uint c0 = counter.x;
-  uint c1 = counter.y;
-  uint c2 = 0u;
-  uint c3 = 0u;
+struct PhiloxWords {
+  uint w0;
+  uint w1;
+  uint w2;
+  uint w3;
+};
+
+// All four words of the output. `low` and `high` are the halves of the counter.
+PhiloxWords philox4x32_words(const uvec2 low, const uvec2 high, const uvec2 key) {
+  uint c0 = low.x;
+  uint c1 = low.y;
+  uint c2 = high.x;
+  uint c3 = high.y;
   uint k0 = key.x;
   uint k1 = key.y;
   for (int i = 0; i < 10; ++i) {
@@ -24,7 +31,18 @@ uvec2 philox4x32(const uvec2 counter, const uvec2 key) {
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  return uvec2(c0, c1);
+  PhiloxWords words;
+  words.w0 = c0;
+  words.w1 = c1;
+  words.w2 = c2;
+  words.w3 = c3;
+  return words;
+}
+
+// The first two words of the output for the counter (counter, 0).
+uvec2 philox4x32(const uvec2 counter, const uvec2 key) {
+  const PhiloxWords words = philox4x32_words(counter, uvec2(0u, 0u), key);
+  return uvec2(words.w0, words.w1);
 }
 
 #endif

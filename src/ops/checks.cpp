@@ -111,6 +111,46 @@ void check_eps(std::string_view op, float eps) {
   if (!(eps > 0)) fail_argument(op, "eps", "a number > 0", fmt::format("{}", eps));
 }
 
+void check_floats(std::string_view op, std::string_view argument, const Tensor& tensor) {
+  check_present(op, argument, tensor);
+  const Shape shape = tensor.shape();
+  if (!is_activation(tensor) || tensor.dtype() != DType::f32 || shape.rank() < 2 || shape[0] < 1 ||
+      shape[0] > kMaxRows)
+    fail_argument(op, argument, fmt::format("an activation F32 [1..{}, ...]", kMaxRows),
+                  described(tensor));
+}
+
+void check_alike(std::string_view op, std::string_view argument, const Tensor& tensor,
+                 const Tensor& like) {
+  check_activation(op, argument, tensor, DType::f32, like.shape());
+  const auto name = [](RowSpace space) {
+    return space == RowSpace::outputs ? "rows of outputs" : "rows of tokens";
+  };
+  check_argument(tensor.row_space() == like.row_space(), op, argument, name(like.row_space()),
+                 name(tensor.row_space()));
+}
+
+std::int64_t check_vector(std::string_view op, std::string_view argument, const Tensor& tensor) {
+  check_present(op, argument, tensor);
+  const Value& value = value_of(tensor);
+  const Shape& shape = value.shape;
+  if (value.kind != ValueKind::state || value.page_group >= 0 || tensor.dtype() != DType::f32 ||
+      shape.rank() != 2 || shape[0] != 1)
+    fail_argument(op, argument, "a state F32 [1, n]", described(tensor));
+  return shape[1];
+}
+
+std::int64_t check_store(std::string_view op, std::string_view argument, const Tensor& tensor,
+                         std::int64_t cols) {
+  check_present(op, argument, tensor);
+  const Value& value = value_of(tensor);
+  const Shape& shape = value.shape;
+  if (value.kind != ValueKind::state || value.page_group >= 0 || tensor.dtype() != DType::f32 ||
+      shape.rank() != 2 || shape[1] != cols)
+    fail_argument(op, argument, fmt::format("a state F32 [capacity, {}]", cols), described(tensor));
+  return shape[0];
+}
+
 std::int64_t weight_bytes(const NodeView& node, int index) {
   if (!node.has(index)) return 0;
   return static_cast<std::int64_t>(node.value(index).weight->stored_bytes);
@@ -120,11 +160,15 @@ std::int64_t valid_rows(const Value& value, const StepSizes& sizes) {
   return rows_in(value.row_space, sizes);
 }
 
+std::int64_t valid_elements(const NodeView& node, int index, const StepSizes& sizes) {
+  const Value& value = node.value(index);
+  return value.shape.elements() / value.shape[0] * valid_rows(value, sizes);
+}
+
 std::int64_t activation_bytes(const NodeView& node, int index, const StepSizes& sizes) {
   if (!node.has(index)) return 0;
-  const Value& value = node.value(index);
-  return value.shape.elements() / value.shape[0] * valid_rows(value, sizes) *
-         static_cast<std::int64_t>(size_of(value.dtype));
+  return valid_elements(node, index, sizes) *
+         static_cast<std::int64_t>(size_of(node.value(index).dtype));
 }
 
 std::int64_t state_bytes(const NodeView& node, int index) {

@@ -40,6 +40,16 @@ std::int64_t check_pages(std::string_view op, std::string_view argument, const T
 /// Whether two tensors of pages have the same page tables.
 bool in_one_group(const Tensor& a, const Tensor& b);
 void check_eps(std::string_view op, float eps);
+/// Checks that the tensor is a float32 activation with 1 to kMaxRows rows of any shape.
+void check_floats(std::string_view op, std::string_view argument, const Tensor& tensor);
+/// Checks that the tensor is a float32 activation with the shape and the kind of rows of `like`.
+void check_alike(std::string_view op, std::string_view argument, const Tensor& tensor,
+                 const Tensor& like);
+/// Checks that the tensor is a float32 state [1, n], and returns n.
+std::int64_t check_vector(std::string_view op, std::string_view argument, const Tensor& tensor);
+/// Checks that the tensor is a float32 state [capacity, cols], and returns `capacity`.
+std::int64_t check_store(std::string_view op, std::string_view argument, const Tensor& tensor,
+                         std::int64_t cols);
 
 // --- costs -----------------------------------------------------------------------------------
 
@@ -49,6 +59,8 @@ std::int64_t weight_bytes(const NodeView& node, int index);
 std::int64_t valid_rows(const Value& value, const StepSizes& sizes);
 /// Bytes of the valid rows of an activation operand; 0 if the operand is absent.
 std::int64_t activation_bytes(const NodeView& node, int index, const StepSizes& sizes);
+/// The elements of the valid rows of an activation operand.
+std::int64_t valid_elements(const NodeView& node, int index, const StepSizes& sizes);
 /// Bytes of one version of one slot of a state operand.
 std::int64_t state_bytes(const NodeView& node, int index);
 /// The most stored bytes that a step reads of a stack of experts: top_k experts per row, until

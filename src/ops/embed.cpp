@@ -33,8 +33,11 @@ Cost cost(const NodeView& node, const StepSizes& sizes) {
           0, row_bytes * sizes.n_rows};
 }
 
+/// The table is frozen and ids have no gradient.
+void gradient(const NodeGradient&) {}
+
 }  // namespace
 
-const OpInfo embed_info{"embed", cost};
+const OpInfo embed_info{"embed", cost, gradient};
 
 }  // namespace bitaxon

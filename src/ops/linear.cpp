@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include "bitaxon/error.h"
+#include "bitaxon/training_ops.h"
 #include "core/step.h"
 #include "ops/checks.h"
 
@@ -36,17 +38,32 @@ Tensor linear(const Tensor& x, const Tensor& weight, const LinearOptions& option
                           arguments, {&output, 1})[0];
 }
 
-const OpInfo linear_info{
-    "linear", [](const NodeView& node, const StepSizes& sizes) {
-      using namespace linear_operand;
-      const std::int64_t n_rows = valid_rows(node.value(y), sizes);
-      const std::int64_t cols = node.shape(weight)[2];
-      const std::int64_t weights =
-          weight_bytes(node, weight) + weight_bytes(node, norm) + weight_bytes(node, bias);
-      return Cost{weights + n_rows * cols * 4 + activation_bytes(node, residual, sizes) +
-                      activation_bytes(node, y, sizes),
-                  product_flops(node, weight, n_rows) + (node.has(norm) ? 4 * n_rows * cols : 0),
-                  weights};
-    }};
+namespace {
+
+Cost cost(const NodeView& node, const StepSizes& sizes) {
+  using namespace linear_operand;
+  const std::int64_t n_rows = valid_rows(node.value(y), sizes);
+  const std::int64_t cols = node.shape(weight)[2];
+  const std::int64_t weights =
+      weight_bytes(node, weight) + weight_bytes(node, norm) + weight_bytes(node, bias);
+  return {weights + n_rows * cols * 4 + activation_bytes(node, residual, sizes) +
+              activation_bytes(node, y, sizes),
+          product_flops(node, weight, n_rows) + (node.has(norm) ? 4 * n_rows * cols : 0), weights};
+}
+
+void gradient(const NodeGradient& node) {
+  using namespace linear_operand;
+  if (!node.operand(norm).empty() || node.params<LinearParams>().select != RowSelect::all)
+    throw Error(ErrorKind::invalid_argument,
+                "[gradient] linear: expected a product of all rows without a norm, got one with a "
+                "norm or of the outputs");
+  const Tensor g_y = node.of_output(y);
+  node.add(x, linear_backward(g_y, node.operand(weight), node.operand(x).shape()[1]));
+  node.add(residual, g_y);
+}
+
+}  // namespace
+
+const OpInfo linear_info{"linear", cost, gradient};
 
 }  // namespace bitaxon

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "bitaxon/training_ops.h"
 #include "core/step.h"
 
 namespace bitaxon {
@@ -34,6 +35,12 @@ const OpInfo& op_info(OpId op) {
 #undef BX_OP
   };
   return *kTable[static_cast<std::size_t>(op)];
+}
+
+const GradientRules& gradient_rules() {
+  static constexpr GradientRules kRules{[](const Node& node) { return op_info(node).gradient; },
+                                        add};
+  return kRules;
 }
 
 }  // namespace bitaxon

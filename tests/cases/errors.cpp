@@ -39,6 +39,13 @@ std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int
   return {values + static_cast<std::size_t>(row) * n, n};
 }
 
+std::vector<Rounded> elements_of(const OpProblem& p, std::size_t input) {
+  std::vector<Rounded> elements;
+  for (std::int64_t r = 0; r < p.valid_rows(p.inputs()[input].row_space); ++r)
+    for (const float value : input_row(p, input, r)) elements.push_back({value});
+  return elements;
+}
+
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,
                                    std::optional<std::size_t> norm, double eps,
                                    std::optional<std::size_t> n_cols) {

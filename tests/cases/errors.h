@@ -30,6 +30,8 @@ class WeightRows {
 
 /// A valid row of a float input: all elements with this index of the first axis.
 std::span<const float> input_row(const OpProblem& p, std::size_t input, std::int64_t row);
+/// All elements of the valid rows of a float input.
+std::vector<Rounded> elements_of(const OpProblem& p, std::size_t input);
 /// All valid rows of the input x, or the first n_cols columns of these rows. The rows are
 /// normalized if there is a norm.
 std::vector<NormedRow> normed_rows(const OpProblem& p, std::size_t x,

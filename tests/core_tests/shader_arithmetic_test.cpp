@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -80,12 +81,17 @@ TEST(LengthyShaderArithmetic, ComputesWith64Bits) {
 TEST(LengthyShaderArithmetic, PhiloxEqualsTheHostImplementation) {
   Random random("shader/philox");
   for (int i = 0; i < 1000; ++i) {
-    const U64Words counter = U64Words::of(random.next());
+    const U64Words low = U64Words::of(random.next());
+    const U64Words high = U64Words::of(random.next());
     const U64Words key = U64Words::of(random.next());
-    const auto expected = philox4x32({counter.low, counter.high, 0, 0}, {key.low, key.high});
-    const glsl::uvec2 got = glsl::philox4x32({counter.low, counter.high}, {key.low, key.high});
-    ASSERT_EQ(got.x, expected[0]);
-    ASSERT_EQ(got.y, expected[1]);
+    const auto expected = philox4x32({low.low, low.high, high.low, high.high}, {key.low, key.high});
+    const glsl::PhiloxWords got =
+        glsl::philox4x32_words({low.low, low.high}, {high.low, high.high}, {key.low, key.high});
+    ASSERT_EQ((std::array{got.w0, got.w1, got.w2, got.w3}), expected);
+    const auto first = philox4x32({low.low, low.high, 0, 0}, {key.low, key.high});
+    const glsl::uvec2 two = glsl::philox4x32({low.low, low.high}, {key.low, key.high});
+    ASSERT_EQ(two.x, first[0]);
+    ASSERT_EQ(two.y, first[1]);
   }
 }
 

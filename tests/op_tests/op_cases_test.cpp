@@ -157,7 +157,9 @@ TEST(OpTable, EveryOpHasACost) {
       // These ops only copy rows.
       const bool copies = cases.op == "embed" || cases.op == "load_rows" || cases.op == "save_rows";
       EXPECT_EQ(cost.flops > 0, !copies);
-      if (has_rows(node)) EXPECT_GT(cost_of(node, two).bytes, cost.bytes);
+      if (has_rows(node)) {
+        EXPECT_GT(cost_of(node, two).bytes, cost.bytes);
+      }
       EXPECT_EQ(cost.stored_bytes > 0, reads_stored_bytes(node));
       EXPECT_LE(cost.stored_bytes, cost.bytes);
     }

@@ -1,7 +1,6 @@
 #include "vulkan/kernels/product.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "bitaxon/error.h"
 #include "core/assert.h"
@@ -22,41 +21,6 @@ constexpr std::uint32_t kTileOuts = 64;
 /// The number of outputs per subgroup of product_vec. It is small for two reasons: the sums for all
 /// rows of x are in registers, and the unrolled loops make the first compilation longer.
 std::uint32_t outs_per_subgroup(std::uint32_t rows) { return rows > 8 ? 2 : 4; }
-
-/// The range [first, end) of rows or of outputs of a result.
-struct Range {
-  std::int64_t first = 0;
-  std::int64_t end = 0;
-};
-
-/// Splits [0, n) into ranges of at most `most` elements.
-std::vector<Range> pieces_of(std::int64_t n, std::int64_t most) {
-  std::vector<Range> pieces;
-  for (std::int64_t first = 0; first < n; first += most)
-    pieces.push_back({first, std::min(n, first + most)});
-  return pieces;
-}
-
-/// The largest number of rows of `row_bytes` bytes that one binding can hold. If one binding cannot
-/// hold all rows, the number is rounded down, so that the next binding begins at an aligned offset.
-std::int64_t rows_per_binding(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t row_bytes) {
-  const auto limit = static_cast<std::int64_t>(
-      std::min<std::uint64_t>(caps.max_storage_buffer_bytes, std::uint64_t{1} << 62));
-  if (n_rows * row_bytes <= limit) return n_rows;
-  constexpr std::int64_t kAlignment = kBufferAlignment;
-  const std::int64_t unit = kAlignment / std::gcd(kAlignment, row_bytes);
-  const std::int64_t rows = limit / row_bytes / unit * unit;
-  if (rows == 0)
-    throw Error(ErrorKind::unsupported,
-                "vulkan: a matrix product's rows are larger than the device binds at once");
-  return rows;
-}
-
-Binding rows_of(Binding binding, Range rows, std::int64_t row_bytes) {
-  binding.offset_bytes += static_cast<std::size_t>(rows.first * row_bytes);
-  binding.size_bytes = static_cast<std::size_t>((rows.end - rows.first) * row_bytes);
-  return binding;
-}
 
 RowSpace space_of(ProductRows rows) {
   return rows == ProductRows::of_tokens ? RowSpace::rows : RowSpace::outputs;

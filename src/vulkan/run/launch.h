@@ -119,6 +119,14 @@ class LaunchContext : public NodeView {
   /// Binds a whole activation, input or state tensor. The binding of a state tensor covers all
   /// slots and versions, or all pages that the tensor has when the binding is resolved. The node must have declared `access` for this operand.
   Binding bind(int index, Access access) const;
+  /// A part of an activation, input or state tensor, and the place of its first word in the binding.
+  struct PartBinding {
+    Binding binding;
+    std::uint32_t offset = 0;  ///< in words; not 0 if the part begins at an unaligned address
+  };
+  /// Binds words [first, first + count) of a tensor. Throws Error(unsupported) if a binding cannot
+  /// hold them.
+  PartBinding bind_part(int index, Access access, std::int64_t first, std::int64_t count) const;
   Binding scratch(const ScratchPlan::Block& block, Access access) const;
   /// Binds the step buffer. Its page tables follow the header. They are part of the binding, but
   /// their size is known only when the binding is resolved.
@@ -140,6 +148,25 @@ class LaunchContext : public NodeView {
   const StateLayout& layout_;
   std::size_t scratch_bytes_;
 };
+
+/// The range [first, end) of rows, outputs or elements.
+struct Range {
+  std::int64_t first = 0;
+  std::int64_t end = 0;
+};
+
+/// Splits [0, n) into ranges of at most `most` elements.
+std::vector<Range> pieces_of(std::int64_t n, std::int64_t most);
+
+/// The largest number of rows of `row_bytes` bytes that one binding can hold. If one binding cannot
+/// hold all n_rows rows, the number is rounded down, so that the next binding begins at an aligned
+/// offset. Throws Error(unsupported) if it is 0. With `other_row_bytes`, the number also suits the
+/// rows of a second tensor.
+std::int64_t rows_per_binding(const DeviceCaps& caps, std::int64_t n_rows, std::int64_t row_bytes,
+                              std::int64_t other_row_bytes = 0);
+
+/// The part of a binding that holds some rows.
+Binding rows_of(Binding binding, Range rows, std::int64_t row_bytes);
 
 /// The number of threads of a workgroup, for kernels that need no specific number. It is a whole
 /// number of subgroups, and at most `wanted` unless a single subgroup is larger.

@@ -1,0 +1,37 @@
+//   store[store_row + r] = x[r], or store[output_rows[o]] = x[o]
+#include "ops/save_rows.h"
+
+#include "shaders/params/save_rows.h"
+#include "vulkan/kernels/elements.h"
+#include "vulkan/run/kernel.h"
+
+namespace bitaxon::vulkan {
+namespace {
+
+/// One launch for each part of the store that a binding can hold. It copies the rows in this part.
+std::vector<Launch> launch(const LaunchContext& context) {
+  using namespace save_rows_operand;
+  const std::int64_t n_rows = context.shape(store)[0];
+  const std::int64_t n_cols = context.shape(store)[1];
+  const bool of_outputs = context.value(x).row_space == RowSpace::outputs;
+  std::vector<Launch> launches;
+  for (const Range rows : pieces_of(n_rows, rows_per_binding(context.caps, n_rows, n_cols * 4))) {
+    const Binding part = rows_of(context.bind(store, Access::write), rows, n_cols * 4);
+    Launch launch;
+    launch.shader = Shader::save_rows;
+    launch.specialization = {{BX_SAVE_ROWS_GROUP_SIZE, group_size(context.caps)},
+                             {BX_SAVE_ROWS_OF_OUTPUTS, of_outputs ? 1U : 0U}};
+    launch.set_push(SaveRowsPush{
+        .n_cols = to_uint(n_cols), .first_row = to_uint(rows.first), .end_row = to_uint(rows.end)});
+    launch.bindings = {context.step(), context.bind(x, Access::read), part};
+    set_elements(launch, context, x, n_cols);
+    launches.push_back(launch);
+  }
+  return launches;
+}
+
+}  // namespace
+
+const VulkanKernel save_rows_kernel = kernel_without_scratch(launch);
+
+}  // namespace bitaxon::vulkan
