@@ -122,7 +122,7 @@ void turn_heads(const KernelArgs& args, const Scratch& scratch, const Vectors& v
                              float* head = is_key ? scratch.new_keys + r * scratch.kv_width + column
                                                   : args.data(q) + r * scratch.q_width + column;
                              if (const float* weight = vectors.norms[is_key ? 1 : 0])
-                               simd_rms_norm(head, weight, eps, head_dim, head);
+                               rms_norm_row(head, weight, eps, head_dim, head);
                              if (args.has(rotary))
                                rotate(head, scratch.angles + r * head_dim, head_dim);
                              if (is_key)

@@ -24,6 +24,28 @@ const CpuKernel* simd_kernel_of(OpId op) {
       return &simd_attention;
     case OpId::sample:
       return &simd_sample;
+    case OpId::linear_backward:
+      return &simd_linear_backward;
+    case OpId::rms_norm:
+      return &simd_rms_norm;
+    case OpId::rms_norm_backward:
+      return &simd_rms_norm_backward;
+    case OpId::silu_mul:
+      return &simd_silu_mul;
+    case OpId::silu_mul_backward:
+      return &simd_silu_mul_backward;
+    case OpId::adapter:
+      return &simd_adapter;
+    case OpId::adapter_backward:
+      return &simd_adapter_backward;
+    case OpId::dora_norms:
+      return &simd_dora_norms;
+    case OpId::cross_entropy:
+      return &simd_cross_entropy;
+    case OpId::sum_squares:
+      return &simd_sum_squares;
+    case OpId::adamw:
+      return &simd_adamw;
     default:
       return nullptr;
   }

@@ -15,6 +15,17 @@ extern const CpuKernel simd_moe_down;
 extern const CpuKernel simd_selective_scan;
 extern const CpuKernel simd_attention;
 extern const CpuKernel simd_sample;
+extern const CpuKernel simd_linear_backward;
+extern const CpuKernel simd_rms_norm;
+extern const CpuKernel simd_rms_norm_backward;
+extern const CpuKernel simd_silu_mul;
+extern const CpuKernel simd_silu_mul_backward;
+extern const CpuKernel simd_adapter;
+extern const CpuKernel simd_adapter_backward;
+extern const CpuKernel simd_dora_norms;
+extern const CpuKernel simd_cross_entropy;
+extern const CpuKernel simd_sum_squares;
+extern const CpuKernel simd_adamw;
 
 /// The vectorized kernel of an op; nullptr if the op has none.
 const CpuKernel* simd_kernel_of(OpId op);

@@ -11,6 +11,34 @@ namespace {
 
 constexpr int kMostRows = 16;  ///< the largest number of rows in one call of a product kernel
 
+/// Splits n rows into runs of at most `max_rows` rows, with sizes as even as possible. Calls
+/// product(first row, number of rows) for each run.
+template <class Product>
+void in_runs(std::int64_t n, int max_rows, const Product& product) {
+  const std::int64_t n_runs = divide_up<std::int64_t>(n, max_rows);
+  for (std::int64_t run = 0; run < n_runs; ++run) {
+    const std::int64_t first = n * run / n_runs;
+    product(first, static_cast<int>(n * (run + 1) / n_runs - first));
+  }
+}
+
+/// Decodes a tile of a weight in any form to floats.
+/// panel  [cols][16]: receives the tile
+/// row    [cols]: scratch
+void decode_panel(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile, float* panel,
+                  float* row) {
+  const std::int64_t cols = weight.desc.cols;
+  const std::int64_t first = tile * kTileRows;
+  const std::int64_t count = std::min(kTileRows, weight.desc.rows - first);
+  if (count < kTileRows) std::fill_n(panel, cols * kTileRows, 0.0F);
+  for (std::int64_t r = 0; r < count; ++r) {
+    decode_row(weight, matrix, first + r, row);
+    for (std::int64_t c = 0; c < cols; ++c) panel[c * kTileRows + r] = row[c];
+  }
+}
+
+}  // namespace
+
 ScaleType scale_type(DType dtype) {
   return dtype == DType::f16    ? ScaleType::f16
          : dtype == DType::bf16 ? ScaleType::bf16
@@ -46,34 +74,6 @@ CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64
           .group = layout.group,
           .block = block};
 }
-
-/// Splits n rows into runs of at most `max_rows` rows, with sizes as even as possible. Calls
-/// product(first row, number of rows) for each run.
-template <class Product>
-void in_runs(std::int64_t n, int max_rows, const Product& product) {
-  const std::int64_t n_runs = divide_up<std::int64_t>(n, max_rows);
-  for (std::int64_t run = 0; run < n_runs; ++run) {
-    const std::int64_t first = n * run / n_runs;
-    product(first, static_cast<int>(n * (run + 1) / n_runs - first));
-  }
-}
-
-/// Decodes a tile of a weight in any form to floats.
-/// panel  [cols][16]: receives the tile
-/// row    [cols]: scratch
-void decode_panel(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile, float* panel,
-                  float* row) {
-  const std::int64_t cols = weight.desc.cols;
-  const std::int64_t first = tile * kTileRows;
-  const std::int64_t count = std::min(kTileRows, weight.desc.rows - first);
-  if (count < kTileRows) std::fill_n(panel, cols * kTileRows, 0.0F);
-  for (std::int64_t r = 0; r < count; ++r) {
-    decode_row(weight, matrix, first + r, row);
-    for (std::int64_t c = 0; c < cols; ++c) panel[c * kTileRows + r] = row[c];
-  }
-}
-
-}  // namespace
 
 MatrixRows::MatrixRows(ScratchLayout& layout, std::int64_t max_rows, std::int64_t cols)
     : cols_(cols),
@@ -125,7 +125,7 @@ void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm,
                std::int64_t n_rows, std::int64_t cols, float* out) {
   args.pool.parallel_for(n_rows, 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t r = begin; r < end; ++r)
-      simd_rms_norm(x + r * cols, norm.columns, eps, cols, out + r * cols);
+      rms_norm_row(x + r * cols, norm.columns, eps, cols, out + r * cols);
   });
 }
 

@@ -74,6 +74,16 @@ const float* columns_or_zeros(const KernelArgs& args, int operand, std::int64_t 
 void norm_rows(const KernelArgs& args, const float* x, const PackedWeight& norm, float eps,
                std::int64_t n_rows, std::int64_t cols, float* out);
 
+/// The type of the elements of a dense weight.
+ScaleType scale_type(DType dtype);
+/// Whether a weight has tiles of codes.
+bool is_coded(const PackedWeight& weight);
+/// The memory of a tile of a weight in tiles.
+const unsigned char* tile_data(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile);
+/// A tile of a weight that is_coded(). `block` is the block size of the coded rows.
+CodedTile coded_tile(const PackedWeight& weight, std::int64_t matrix, std::int64_t tile,
+                     std::int64_t block);
+
 inline std::int64_t tiles_of(const PackedWeight& weight) {
   return divide_up(weight.desc.rows, kTileRows);
 }

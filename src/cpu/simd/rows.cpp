@@ -141,7 +141,7 @@ HWY_EXPORT(code);
 HWY_EXPORT(gated);
 HWY_EXPORT(scaled);
 
-void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
+void rms_norm_row(const float* x, const float* weight, float eps, std::int64_t cols, float* out) {
   HWY_DYNAMIC_DISPATCH(rms_norm)(x, weight, eps, cols, out);
 }
 

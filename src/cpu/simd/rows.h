@@ -11,7 +11,7 @@ inline constexpr float kRowRange = 16383;
 
 /// out[c] = weight[c] * x[c] / sqrt(mean(x^2) + eps). The mean is computed from sixteen partial
 /// sums in float32. They are added in the same order for every vector size. `out` may be `x`.
-void simd_rms_norm(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
+void rms_norm_row(const float* x, const float* weight, float eps, std::int64_t cols, float* out);
 
 /// Codes a row of floats as 16-bit integers, in blocks of `block` columns. q[c] * scales[c / block]
 /// differs from x[c] by at most half a scale. The largest |q| of a block is kRowRange. sums[b] is

@@ -100,8 +100,8 @@ BcRows find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
   args.pool.parallel_for(args.n_rows(), 8 * d_state,
                          [&](std::int64_t begin, std::int64_t end, int) {
                            for (std::int64_t i = 2 * begin; i < 2 * end; ++i)
-                             simd_rms_norm(stored.first + i / 2 * stored.stride + i % 2 * d_state,
-                                           norms[i % 2], eps, d_state, scratch.bc + i * d_state);
+                             rms_norm_row(stored.first + i / 2 * stored.stride + i % 2 * d_state,
+                                          norms[i % 2], eps, d_state, scratch.bc + i * d_state);
                          });
   return {scratch.bc, 2 * d_state};
 }
