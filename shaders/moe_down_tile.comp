@@ -1,4 +1,5 @@
 // products[r, s, :] = down[e] @ act[r, s] for a tile of the pairs (r, s) of expert e
+// act may also have one row for all slots of r.
 //
 // Bindings: pairs, tiles as moe_group.comp writes them; act [R, slots, I]; products [R, slots, D]
 // A workgroup computes one element per invocation for each of up to ROWS pairs. Grid: x over D, y
@@ -36,7 +37,7 @@ void main() {
   const uint first_out = gl_WorkGroupID.x * gl_WorkGroupSize.x;
   // If the tile has fewer than kRows pairs, the missing rows repeat its last row.
   for (uint m = gl_LocalInvocationID.x; m < kRows; m += gl_WorkGroupSize.x)
-    act_at[m] = pairs[tile.y + min(m, tile.z - 1)] * p.intermediate;
+    act_at[m] = pairs[tile.y + min(m, tile.z - 1)] / p.pairs_per_x * p.intermediate;
   if (kHasShared && tile.x == p.n_experts) {
     mat_mul(p.shared_down, kSharedForm, p.intermediate, first_out, p.d_model);
   } else {

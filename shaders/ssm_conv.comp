@@ -1,7 +1,7 @@
 // u[r, e] = silu(bias[e] + sum_k taps[e, k] * v[r - (K-1) + k, e])
 // Rows of v before the segment come from the tail, which is the state of the op.
 //
-// Bindings: step; v [R, E]; tail [K-1, E], oldest row first (any buffer when K is 1); u [R, E]
+// Bindings: step; v [R, v_width]; tail [K-1, E], oldest row first (any buffer when K is 1); u [R, E]
 // A lane computes one channel (grid x) of one row (grid y).
 #version 450
 #extension GL_GOOGLE_include_directive : require

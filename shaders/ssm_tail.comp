@@ -1,7 +1,7 @@
 // Computes the tail of each segment that keeps its state, after a step:
 //   new tail = the last K-1 rows of (the rows of the old tail, then the segment's rows of v)
 //
-// Bindings: step; v [R, E]; tail (the state) [K-1, E], oldest row first, K > 1
+// Bindings: step; v [R, v_width]; tail (the state) [K-1, E], oldest row first, K > 1
 // A lane writes the tail of one channel (grid x) of one segment (grid y). The new tail may
 // overwrite the old tail. This shader is separate from ssm_conv, because other workgroups of
 // ssm_conv could still be reading the old tail.

@@ -181,7 +181,8 @@ struct SelectiveScanGradients {
   Tensor z;       ///< [R, E]
 };
 /// The gradients of selective_scan. The states are computed again from h at the read version. The
-/// arguments are those of selective_scan.
+/// arguments are those of selective_scan. If selective_scan runs in the same step, a segment that
+/// keeps its state must have different read and write versions.
 /// carry  carry, f32 [N, E]: exp(-exp(a_log) * dt) * G of the next step's first row, where G is the
 ///        gradient of its h
 /// Returns the gradients of u, params, dt and z. The clip passes a gradient only where the time step
@@ -226,8 +227,10 @@ BX_API AttnAppendGradients attn_append_backward(const Tensor& q, const Tensor& k
 ///   g_q = dS K;  g_keys += dS^T Q;  g_values += P^T g_y
 /// q, y              [R, Hq * d]: the argument and the result of attention
 /// g_keys, g_values  state in pages, f32 [BX_PAGE_ROWS, Hk * d], in the page group of keys and values.
-///                   If a segment keeps no state, all rows of its positions are written. Otherwise the
-///                   gradients are added to what later steps have written.
+///                   The rows of all positions that the segment attends to are written. If the
+///                   segment keeps its state, later steps have already written the rows from the first
+///                   position that the row behind the segment attends to on. The gradients are added
+///                   to these rows.
 /// Returns g_q [R, Hq * d].
 BX_API Tensor attention_backward(const Tensor& q, const Tensor& keys, const Tensor& values,
                                  const AttentionForm& form, const Tensor& y, const Tensor& g_y,
@@ -265,6 +268,7 @@ BX_API MoeDownGradients moe_down_backward(const Tensor& act, const Tensor& exper
 ///   d_tau = g_gates[top_k] * tau * (1 - tau)
 ///   g_n = g_normed + gate^T d_logit + d_tau * shared_gate; then as rms_norm_backward
 /// normed, experts, gates  the results of moe_route; the other arguments are those of moe_route
+/// g_normed, g_gates       each may be empty, which stands for zeros
 /// Returns g_x [R, D].
 BX_API Tensor moe_route_backward(const Tensor& x, const Tensor& norm, float eps, const Tensor& gate,
                                  const Tensor& shared_gate, bool renormalize,

@@ -96,4 +96,19 @@ float silu(const float x) {
   return x * (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
 
+// The derivative of silu(x): s * (1 + x * (1 - s)), s = 1 / (1 + exp(-x)). Both s and 1 - s are
+// accurate.
+float silu_slope(const float x) {
+  const float e = exp_of(-abs(x));
+  const float s = (x < 0.0 ? e : 1.0) / (1.0 + e);
+  const float rest = (x < 0.0 ? 1.0 : e) / (1.0 + e);
+  return s * (1.0 + x * rest);
+}
+
+// 1 / (1 + exp(-x))
+float sigmoid(const float x) {
+  const float e = exp_of(-abs(x));
+  return (x < 0.0 ? e : 1.0) / (1.0 + e);
+}
+
 #endif

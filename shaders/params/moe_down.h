@@ -13,6 +13,7 @@ struct MoeDownPush {
   uint intermediate;
   uint n_experts;
   uint top_k;
+  uint pairs_per_x;  // adjacent pairs (row, slot) that share a row of act; only for moe_down_tile
 };
 
 // Specialization constants.

@@ -26,6 +26,7 @@ struct SsmConvPush {
   WeightAddress conv_weight;
   WeightAddress conv_bias;  // when HAS_BIAS
   uint d_inner;
+  uint v_width;  // the number of columns of the array that begins with v
   uint d_conv;
   uint slot_stride;
   uint version_stride;
@@ -33,6 +34,7 @@ struct SsmConvPush {
 
 struct SsmTailPush {
   uint d_inner;
+  uint v_width;
   uint d_conv;
   uint slot_stride;
   uint version_stride;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
+
+#include "bitaxon/ops.h"
 
 namespace bitaxon {
 
@@ -21,5 +24,12 @@ struct AttentionParams {
 namespace attention_operand {
 enum : int { q, keys, values, y };
 }
+
+/// Checks the arguments that attention and its gradient share. Returns R.
+std::int64_t check_attention(std::string_view op, const Tensor& q, const Tensor& keys,
+                             const Tensor& values, const AttentionForm& form);
+AttentionParams attention_params(const AttentionForm& form);
+/// The number of keys that the rows of one segment attend to, summed over its n rows.
+std::int64_t keys_seen(const AttentionParams& params, std::int64_t position, std::int64_t n_rows);
 
 }  // namespace bitaxon

@@ -1,6 +1,7 @@
 #include "ops/attn_in.h"
 
 #include "bitaxon/ops.h"
+#include "ops/attn_append.h"
 #include "ops/checks.h"
 
 namespace bitaxon {
@@ -8,29 +9,6 @@ namespace {
 
 void check_optional(std::string_view argument, const Tensor& weight, std::int64_t width) {
   if (!weight.empty()) check_weight("attn_in", argument, weight, {1, 1, width});
-}
-
-/// Checks the operands that are as wide as a head: the norms of queries and keys, and the table.
-void check_heads(const AttnInWeights& weights, float eps, std::int64_t q_width,
-                 std::int64_t kv_width) {
-  if (!weights.rotary.empty()) {
-    const Shape table = weight_shape("attn_in", "rotary", weights.rotary);
-    check_argument(table[0] == 1 && table[2] % 2 == 0, "attn_in", "rotary",
-                   "a weight [1, positions, d] with an even d", table.to_string());
-  }
-  std::int64_t head_dim = 0;
-  for (const Tensor& tensor : {weights.q_norm, weights.k_norm, weights.rotary})
-    if (!tensor.empty() && head_dim == 0) head_dim = tensor.shape()[2];
-  if (head_dim == 0) return;
-  check_argument(q_width % head_dim == 0 && kv_width % head_dim == 0, "attn_in", "head",
-                 "a divisor of the rows of q and k, which are " + std::to_string(q_width) +
-                     " and " + std::to_string(kv_width),
-                 std::to_string(head_dim));
-  check_optional("q_norm", weights.q_norm, head_dim);
-  check_optional("k_norm", weights.k_norm, head_dim);
-  if (!weights.rotary.empty())
-    check_weight("attn_in", "rotary", weights.rotary, {1, weights.rotary.shape()[1], head_dim});
-  if (!weights.q_norm.empty() || !weights.k_norm.empty()) check_eps("attn_in", eps);
 }
 
 }  // namespace
@@ -51,7 +29,8 @@ Tensor attn_in(const Tensor& x, const AttnInWeights& weights, float eps, const T
   check_optional("q_bias", weights.q_bias, q_width);
   check_optional("k_bias", weights.k_bias, kv_width);
   check_optional("v_bias", weights.v_bias, kv_width);
-  check_heads(weights, eps, q_width, kv_width);
+  check_head_weights("attn_in", {weights.q_norm, weights.k_norm, weights.rotary}, eps, q_width,
+                     kv_width);
   const std::int64_t n_rows = check_rows("attn_in", "x", x, d_model);
   for (const auto& [argument, pages] : {std::pair("keys", keys), std::pair("values", values)}) {
     const std::int64_t width = check_pages("attn_in", argument, pages);

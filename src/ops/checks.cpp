@@ -151,6 +151,15 @@ std::int64_t check_store(std::string_view op, std::string_view argument, const T
   return shape[0];
 }
 
+std::int64_t check_experts(std::string_view op, const Tensor& experts, std::int64_t n_rows) {
+  check_argument(!experts.empty() && experts.shape().rank() == 2, op, "experts",
+                 "an activation I32 [R, top_k]",
+                 experts.empty() ? "an empty handle" : experts.shape().to_string());
+  const std::int64_t top_k = experts.shape()[1];
+  check_activation(op, "experts", experts, DType::i32, {n_rows, top_k});
+  return top_k;
+}
+
 std::int64_t weight_bytes(const NodeView& node, int index) {
   if (!node.has(index)) return 0;
   return static_cast<std::int64_t>(node.value(index).weight->stored_bytes);

@@ -50,6 +50,8 @@ std::int64_t check_vector(std::string_view op, std::string_view argument, const 
 /// Checks that the tensor is a float32 state [capacity, cols], and returns `capacity`.
 std::int64_t check_store(std::string_view op, std::string_view argument, const Tensor& tensor,
                          std::int64_t cols);
+/// Checks that `experts` is an activation i32 [n_rows, top_k]. Returns top_k.
+std::int64_t check_experts(std::string_view op, const Tensor& experts, std::int64_t n_rows);
 
 // --- costs -----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 #include "ops/moe_down.h"
 
-#include "bitaxon/ops.h"
+#include "bitaxon/training_ops.h"
 #include "ops/checks.h"
 
 namespace bitaxon {
@@ -12,12 +12,8 @@ Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, c
   const std::int64_t intermediate = shape[2];
   const bool shared = !shared_down.empty();
   if (shared) check_weight("moe_down", "shared_down", shared_down, {1, d_model, intermediate});
-  check_argument(!experts.empty() && experts.shape().rank() == 2, "moe_down", "experts",
-                 "an activation I32 [R, top_k]",
-                 experts.empty() ? "an empty handle" : experts.shape().to_string());
   const std::int64_t n_rows = check_rows("moe_down", "residual", residual, d_model);
-  const std::int64_t top_k = experts.shape()[1];
-  check_activation("moe_down", "experts", experts, DType::i32, {n_rows, top_k});
+  const std::int64_t top_k = check_experts("moe_down", experts, n_rows);
   check_activation("moe_down", "gates", gates, DType::f32, {n_rows, top_k + 1});
   check_activation("moe_down", "act", act, DType::f32,
                    {n_rows, top_k + (shared ? 1 : 0), intermediate});
@@ -28,8 +24,25 @@ Tensor moe_down(const Tensor& act, const Tensor& experts, const Tensor& gates, c
                             outputs)[0];
 }
 
+namespace {
+
+void record_gradient(const NodeGradient& node) {
+  using namespace moe_down_operand;
+  check_argument(node.operand(shared_down).empty(), "moe_down", "shared_down",
+                 "none, because the op has no gradient with a shared expert", "a tensor");
+  const Tensor g_y = node.of_output(y);
+  const MoeDownGradients gradients = moe_down_backward(
+      node.operand(act), node.operand(experts), node.operand(gates), node.operand(down), g_y);
+  node.add(act, gradients.act);
+  node.add(gates, gradients.gates);
+  node.add(residual, g_y);
+}
+
+}  // namespace
+
 const OpInfo moe_down_info{
-    "moe_down", [](const NodeView& node, const StepSizes& sizes) {
+    "moe_down",
+    [](const NodeView& node, const StepSizes& sizes) {
       using namespace moe_down_operand;
       const std::int64_t top_k = node.shape(experts)[1];
       const std::int64_t slots = node.shape(act)[1];
@@ -40,6 +53,7 @@ const OpInfo moe_down_info{
                       activation_bytes(node, gates, sizes) +
                       activation_bytes(node, residual, sizes) + activation_bytes(node, y, sizes),
                   product_flops(node, down, sizes.n_rows * slots), weights};
-    }};
+    },
+    record_gradient};
 
 }  // namespace bitaxon

@@ -1,6 +1,6 @@
 #include "ops/moe_route.h"
 
-#include "bitaxon/ops.h"
+#include "bitaxon/training_ops.h"
 #include "ops/checks.h"
 
 namespace bitaxon {
@@ -30,8 +30,23 @@ MoeRouteResult moe_route(const Tensor& x, const Tensor& norm, float eps, const T
   return {made[0], made[1], made[2]};
 }
 
+namespace {
+
+void record_gradient(const NodeGradient& node) {
+  using namespace moe_route_operand;
+  const auto params = node.params<MoeRouteParams>();
+  node.add(x,
+           moe_route_backward(node.operand(x), node.operand(norm), params.eps, node.operand(gate),
+                              node.operand(shared_gate), params.renormalize != 0,
+                              {node.operand(normed), node.operand(experts), node.operand(gates)},
+                              node.of_output(normed), node.of_output(gates)));
+}
+
+}  // namespace
+
 const OpInfo moe_route_info{
-    "moe_route", [](const NodeView& node, const StepSizes& sizes) {
+    "moe_route",
+    [](const NodeView& node, const StepSizes& sizes) {
       using namespace moe_route_operand;
       const std::int64_t n = sizes.n_rows;
       const std::int64_t weights =
@@ -42,6 +57,7 @@ const OpInfo moe_route_info{
                   product_flops(node, gate, n) +
                       (node.has(shared_gate) ? product_flops(node, shared_gate, n) : 0),
                   weights};
-    }};
+    },
+    record_gradient};
 
 }  // namespace bitaxon

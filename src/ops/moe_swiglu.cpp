@@ -18,11 +18,7 @@ Tensor moe_swiglu(const Tensor& x, const Tensor& experts, const MoeSwigluWeights
     check_weight("moe_swiglu", "shared_up", weights.shared_up, {1, intermediate, d_model});
   }
   const std::int64_t n_rows = check_rows("moe_swiglu", "x", x, d_model);
-  check_argument(!experts.empty() && experts.shape().rank() == 2, "moe_swiglu", "experts",
-                 "an activation I32 [R, top_k]",
-                 experts.empty() ? "an empty handle" : experts.shape().to_string());
-  const std::int64_t top_k = experts.shape()[1];
-  check_activation("moe_swiglu", "experts", experts, DType::i32, {n_rows, top_k});
+  const std::int64_t top_k = check_experts("moe_swiglu", experts, n_rows);
   const Graph::Argument arguments[] = {
       {x}, {experts}, {weights.gate}, {weights.up}, {weights.shared_gate}, {weights.shared_up}};
   const Graph::Output outputs[] = {{DType::f32, {n_rows, top_k + (shared ? 1 : 0), intermediate}}};

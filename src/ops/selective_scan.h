@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <limits>
+#include <string_view>
 
+#include "bitaxon/ops.h"
 #include "core/node_view.h"
 
 namespace bitaxon {
@@ -16,6 +19,13 @@ struct SelectiveScanParams {
 namespace selective_scan_operand {
 enum : int { u, params, dt, z, dt_weight, dt_bias, a_log, skip, b_norm, c_norm, h, y };
 }
+
+/// Checks the arguments that selective_scan and its gradient share. Returns R.
+std::int64_t check_scan(std::string_view op, const Tensor& u, const Tensor& params,
+                        const Tensor& dt, const Tensor& z, const SelectiveScanWeights& weights,
+                        const SelectiveScanOptions& options, const Tensor& h);
+SelectiveScanParams scan_params(const SelectiveScanWeights& weights,
+                                const SelectiveScanOptions& options);
 
 /// The columns of a row of `params`. N is the number of states of a channel.
 struct ScanColumns {

@@ -247,7 +247,7 @@ TEST_F(OpBuilders, AttnInTakesHeadsNormsBiasesAndATable) {
   expect_refused(with(&AttnInWeights::v_bias, {1, 1, 9}), "attn_in", "v_bias", "a weight [1, 1, 8]",
                  "[1, 1, 9]");
   expect_refused(with(&AttnInWeights::q_norm, {1, 1, 3}), "attn_in", "head",
-                 "a divisor of the rows of q and k, which are 16 and 8", "3");
+                 "a divisor of the widths of q and k, which are 16 and 8", "3");
   expect_refused(with(&AttnInWeights::k_norm, {1, 1, 8}), "attn_in", "k_norm", "a weight [1, 1, 4]",
                  "[1, 1, 8]");
   expect_refused(with(&AttnInWeights::rotary, {1, 50, 8}), "attn_in", "rotary",

@@ -134,7 +134,8 @@ bool reads_stored_bytes(const NodeView& node) {
   for (const Operand& operand : node.node().operands) {
     if (operand.value < 0) continue;
     const Value& value = node.graph().value(operand.value);
-    if (value.kind == ValueKind::weight || value.page_group >= 0) return true;
+    const bool is_read_page = value.page_group >= 0 && operand.access != Access::write;
+    if (value.kind == ValueKind::weight || is_read_page) return true;
   }
   return false;
 }

@@ -37,7 +37,8 @@ MoeDownPush push_of(const LaunchContext& context, const MoeDownPlan& plan) {
           .d_model = to_uint(plan.d_model),
           .intermediate = to_uint(context.shape(down)[2]),
           .n_experts = to_uint(plan.sizes.n_experts),
-          .top_k = to_uint(plan.sizes.top_k)};
+          .top_k = to_uint(plan.sizes.top_k),
+          .pairs_per_x = 1};
 }
 
 Launch vec_launch(const LaunchContext& context, const MoeDownPlan& plan) {

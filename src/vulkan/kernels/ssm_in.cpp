@@ -82,6 +82,7 @@ Launch conv_launch(const LaunchContext& context, const SsmInPlan& plan) {
   launch.set_push(SsmConvPush{.conv_weight = context.address(conv_weight),
                               .conv_bias = context.address(conv_bias),
                               .d_inner = to_uint(plan.d_inner),
+                              .v_width = to_uint(plan.d_inner),
                               .d_conv = to_uint(plan.d_conv),
                               .slot_stride = strides.slot,
                               .version_stride = strides.version});
@@ -99,6 +100,7 @@ Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
   launch.shader = Shader::ssm_tail;
   launch.specialization = {{BX_SSM_TAIL_GROUP_SIZE, group}};
   launch.set_push(SsmTailPush{.d_inner = to_uint(plan.d_inner),
+                              .v_width = to_uint(plan.d_inner),
                               .d_conv = to_uint(plan.d_conv),
                               .slot_stride = strides.slot,
                               .version_stride = strides.version});
