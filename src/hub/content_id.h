@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "platform/file.h"
 
@@ -19,5 +20,8 @@ enum class ContentHash {
 /// a while. Throws Interrupted when the flag of `options` is set. Throws Error(io) when reading
 /// fails.
 std::string content_id(const File& file, ContentHash hash, const HttpOptions& options);
+
+/// The hash of a text.
+std::string content_id(std::string_view text, ContentHash hash);
 
 }  // namespace bitaxon::hub

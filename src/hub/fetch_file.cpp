@@ -108,7 +108,7 @@ class Fetch {
     const std::uint64_t before = partial_.size_bytes();
     if (before == 0) from_zero_ = true;
     const HttpAnswer answer =
-        client_.get({.url = url_, .token = server_.token, .first_byte = before, .if_range = tag_},
+        client_.ask({.url = url_, .token = server_.token, .first_byte = before, .if_range = tag_},
                     {.on_head = [&](const HttpHead& head) { check(head, before); },
                      .on_bytes = [&](std::span<const std::byte> bytes) { take(bytes); }});
     if (partial_.size_bytes() == file_.size_bytes) return;

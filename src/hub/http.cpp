@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdlib>
 #include <new>
 #include <string_view>
 
 #include "bitaxon/error.h"
 #include "hub/curl_library.h"
+#include "hub/proxy.h"
 #include "hub/retries.h"
 #include "hub/url.h"
 #include "platform/build_info.h"
@@ -22,23 +22,46 @@ namespace {
 constexpr int kMaxRedirects = 10;
 constexpr std::size_t kMaxHeadBytes = std::size_t{256} << 10;
 constexpr std::size_t kMaxUnreadBytes = std::size_t{1} << 20;
+constexpr std::size_t kRefusalBytes = std::size_t{4} << 10;
+/// How much longer than usual a slow answer may take.
+constexpr long kSlowAnswer = 10;
 
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+bool has_body(const HttpRequest& request) {
+  return request.method == HttpMethod::post || request.method == HttpMethod::put;
+}
+
+const char* name_of(HttpMethod method) {
+  switch (method) {
+    case HttpMethod::head:
+      return "HEAD";
+    case HttpMethod::post:
+      return "POST";
+    case HttpMethod::put:
+      return "PUT";
+    case HttpMethod::get:
+      break;
+  }
+  return "GET";
+}
+
 /// The state of one transfer, shared with the callbacks that libcurl calls. An exception must not
 /// pass through libcurl's C code, so it is kept here until libcurl has returned.
 struct Transfer {
-  const std::string& url;
+  const HttpRequest& request;
   const HttpReceiver& receiver;
   const HttpOptions& options;
   HttpHead head = {};
   bool head_ended = false;
   std::size_t head_bytes = 0, unread_bytes = 0;
+  std::uint64_t sent_bytes = 0;
+  std::string refusal = {};
   std::exception_ptr thrown = {};
 
-  bool is_wanted() const { return head.status == 200 || head.status == 206; }
+  bool is_wanted() const { return head.status == 200 || head.status == 201 || head.status == 206; }
 
   void take_line(std::string_view line) {
     // Lines after the head of the final answer are trailers, which are ignored.
@@ -46,7 +69,7 @@ struct Transfer {
     if ((head_bytes += line.size()) > kMaxHeadBytes)
       throw Error(ErrorKind::io,
                   fmt::format("{}: expected an answer with at most 256 KiB of header, got more",
-                              shown(url)));
+                              shown(request.url)));
     while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
     if (line.starts_with("HTTP/")) {
       head = {};
@@ -72,7 +95,19 @@ struct Transfer {
     if ((unread_bytes += bytes.size()) > kMaxUnreadBytes)
       throw Error(ErrorKind::io,
                   fmt::format("{}: expected a short answer with status {}, got more than 1 MiB",
-                              shown(url), head.status));
+                              shown(request.url), head.status));
+    const std::size_t room = kRefusalBytes - std::min(kRefusalBytes, refusal.size());
+    refusal.append(reinterpret_cast<const char*>(bytes.data()), std::min(room, bytes.size()));
+  }
+
+  /// Fills `out` with the next bytes of the body. Returns their number.
+  std::size_t give_bytes(std::span<std::byte> out) {
+    const auto n = static_cast<std::size_t>(
+        std::min<std::uint64_t>(out.size(), request.body.size() - sent_bytes));
+    request.body.read(sent_bytes, out.first(n));
+    sent_bytes += n;
+    if (request.body.on_sent) request.body.on_sent(sent_bytes);
+    return n;
   }
 
   /// Calls `act`. If `act` throws, keeps the exception and returns false.
@@ -99,6 +134,21 @@ extern "C" std::size_t bx_hub_take_bytes(char* data, std::size_t, std::size_t si
   return transfer.guard([&] { transfer.take_bytes(bytes); }) ? size : 0;
 }
 
+extern "C" std::size_t bx_hub_give_bytes(char* data, std::size_t size, std::size_t count,
+                                         void* context) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  std::size_t n = 0;
+  const auto out = std::as_writable_bytes(std::span(data, size * count));
+  return transfer.guard([&] { n = transfer.give_bytes(out); }) ? n : CURL_READFUNC_ABORT;
+}
+
+extern "C" int bx_hub_seek(void* context, curl_off_t offset, int origin) {
+  auto& transfer = *static_cast<Transfer*>(context);
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_CANTSEEK;
+  transfer.sent_bytes = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
 extern "C" int bx_hub_on_progress(void* context, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   auto& transfer = *static_cast<Transfer*>(context);
   return transfer.guard([&] { transfer.options.check_interrupted(); }) ? 0 : 1;
@@ -122,14 +172,6 @@ class HeaderList {
   curl_slist* list_ = nullptr;
 };
 
-/// The file of trusted certificates, from the variables that other tools use. If it is empty, the
-/// system's certificates are used.
-std::string certificate_file() {
-  for (const char* name : {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"})
-    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
-  return {};
-}
-
 /// Whether another try may succeed after this error.
 bool may_pass(CURLcode code) {
   switch (code) {
@@ -146,51 +188,6 @@ bool may_pass(CURLcode code) {
       return false;
     default:
       return true;
-  }
-}
-
-/// A proxy and the variable that names it.
-struct Proxy {
-  std::string variable, url;
-};
-
-/// The proxy that libcurl uses for https, without user and password. Empty without a proxy.
-Proxy proxy_of_environment() {
-  for (const char* name : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
-    const char* value = std::getenv(name);
-    if (value == nullptr || *value == '\0') continue;
-    std::string url = value;
-    const std::size_t scheme = url.find("://");
-    const std::size_t begin = scheme == url.npos ? 0 : scheme + 3;
-    if (const std::size_t at = url.rfind('@'); at != url.npos && at >= begin)
-      url.erase(begin, at + 1 - begin);
-    return {name, printable(url, 200)};
-  }
-  return {};
-}
-
-/// A hint for a request without an answer: the proxy may be the cause.
-std::string proxy_hint(const std::string& url) {
-  const Proxy proxy = proxy_of_environment();
-  if (proxy.url.empty() || is_loopback(origin_of(url).host)) return {};
-  std::string exceptions;
-  for (const char* name : {"no_proxy", "NO_PROXY"})
-    if (const char* hosts = std::getenv(name); hosts != nullptr && *hosts != '\0') {
-      exceptions = fmt::format(", {} is {}", name, printable(hosts, 200));
-      break;
-    }
-  return fmt::format(" ({} is {}{})", proxy.variable, proxy.url, exceptions);
-}
-
-/// Explains the status with which a proxy refuses a connection.
-std::string proxy_refusal(long status) {
-  switch (status) {
-    case 403:
-      return "it does not allow this connection";
-    case 407:
-      return "it expects http://USER:PASSWORD@HOST:PORT with a user that it knows";
-    default:
-      return "it refuses the connection";
   }
 }
 
@@ -235,10 +232,12 @@ struct HttpClient::Handle {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTPHEADER, headers.get());
-    set(CURLOPT_NOBODY, request.head_only ? 1L : 0L);
+    const bool is_head = request.method == HttpMethod::head;
+    set(CURLOPT_NOBODY, is_head ? 1L : 0L);
+    if (has_body(request)) prepare_body(request, transfer);
     // Some servers send a body after the answer to HEAD. On a reused connection libcurl would read
     // that body as the next answer.
-    set(CURLOPT_FORBID_REUSE, request.head_only ? 1L : 0L);
+    set(CURLOPT_FORBID_REUSE, is_head ? 1L : 0L);
     // Sizes and ranges refer to the uncompressed file. The option also makes libcurl decode answers
     // that come compressed.
     set(CURLOPT_ACCEPT_ENCODING, "identity");
@@ -248,7 +247,8 @@ struct HttpClient::Handle {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.timeout_seconds));
     set(CURLOPT_LOW_SPEED_LIMIT, 1000L);
-    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds));
+    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.timeout_seconds) *
+                                    (request.body.answer_is_slow ? kSlowAnswer : 1));
     // Requests to servers on this machine do not go through a proxy.
     if (is_loopback(origin_of(request.url).host)) set(CURLOPT_NOPROXY, "*");
     if (const std::string file = certificate_file(); !file.empty()) {
@@ -265,6 +265,16 @@ struct HttpClient::Handle {
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
   }
 
+  void prepare_body(const HttpRequest& request, Transfer& transfer) {
+    set(CURLOPT_UPLOAD, 1L);
+    set(CURLOPT_CUSTOMREQUEST, name_of(request.method));
+    set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    set(CURLOPT_READFUNCTION, bx_hub_give_bytes);
+    set(CURLOPT_READDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_SEEKFUNCTION, bx_hub_seek);
+    set(CURLOPT_SEEKDATA, static_cast<void*>(&transfer));
+  }
+
   /// The status with which a proxy refused the connection. 0 if no proxy refused it.
   long proxy_status() {
     long status = 0;
@@ -273,7 +283,7 @@ struct HttpClient::Handle {
   }
 
   /// Makes one request, without following redirects.
-  HttpAnswer get(const HttpRequest& request, const HttpOptions& options,
+  HttpAnswer ask(const HttpRequest& request, const HttpOptions& options,
                  const HttpReceiver& receiver) {
     if (const std::string problem = origin_problem(origin_of(request.url)); !problem.empty())
       throw Error(ErrorKind::io, fmt::format("{}: {}", shown(request.url), problem));
@@ -283,12 +293,18 @@ struct HttpClient::Handle {
     if (request.first_byte > 0) headers.add(fmt::format("Range: bytes={}-", request.first_byte));
     if (request.first_byte > 0 && !request.if_range.empty())
       headers.add("If-Range: " + request.if_range);
-    Transfer transfer{request.url, receiver, options};
+    for (const auto& [name, value] : request.fields) headers.add(name + ": " + value);
+    // Without this line libcurl waits for permission to send a long body, which some servers never
+    // give.
+    if (has_body(request)) headers.add("Expect:");
+    Transfer transfer{request, receiver, options};
     prepare(request, options, headers, transfer);
     const CURLcode code = curl.easy_perform(easy);
     if (transfer.thrown) std::rethrow_exception(transfer.thrown);
-    HttpAnswer answer{
-        .head = std::move(transfer.head), .url = request.url, .token_sent = !request.token.empty()};
+    HttpAnswer answer{.head = std::move(transfer.head),
+                      .url = request.url,
+                      .token_sent = !request.token.empty(),
+                      .refusal = std::move(transfer.refusal)};
     if (code == CURLE_OK) return answer;
     const std::string reason =
         printable(words[0] != '\0' ? words.data() : curl.easy_strerror(code), 200);
@@ -314,11 +330,20 @@ HttpClient::HttpClient(const HttpOptions& options)
 
 HttpClient::~HttpClient() = default;
 
-HttpAnswer HttpClient::get(HttpRequest request, const HttpReceiver& receiver) {
+void HttpBody::read(std::uint64_t offset, std::span<std::byte> out) const {
+  if (file != nullptr) return file->read_at(first_byte + offset, out);
+  const auto bytes = std::as_bytes(std::span(text));
+  std::ranges::copy(bytes.subspan(static_cast<std::size_t>(first_byte + offset), out.size()),
+                    out.begin());
+}
+
+HttpAnswer HttpClient::ask(HttpRequest request, const HttpReceiver& receiver) {
   const std::string asked = request.url;
   for (int n_redirects = 0; n_redirects <= kMaxRedirects; ++n_redirects) {
-    HttpAnswer answer = handle_->get(request, options_, receiver);
-    if (!answer.problem.empty() || !is_redirect(answer.head.status)) return answer;
+    HttpAnswer answer = handle_->ask(request, options_, receiver);
+    const int status = answer.head.status;
+    if (!answer.problem.empty() || !is_redirect(status)) return answer;
+    if (has_body(request) && status != 307 && status != 308) return answer;
     if (receiver.is_enough && receiver.is_enough(answer.head)) return answer;
     const std::string location = answer.head.field("location");
     if (location.empty())

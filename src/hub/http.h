@@ -1,4 +1,4 @@
-// HTTP requests (GET and HEAD). HttpClient follows redirects itself instead of leaving them to
+// HTTP requests. HttpClient follows redirects itself instead of leaving them to
 // libcurl, because a token must not go to another origin.
 #pragma once
 
@@ -10,6 +10,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+
+#include "platform/file.h"
 
 namespace bitaxon::hub {
 
@@ -27,12 +30,32 @@ struct HttpOptions {
   void check_interrupted() const;
 };
 
+enum class HttpMethod : std::uint8_t { get, head, post, put };
+
+/// What a POST or a PUT sends: a text, or a part of a file. Both must outlive the request.
+struct HttpBody {
+  std::string_view text = {};
+  const File* file = nullptr;    ///< if set, `text` is not sent
+  std::uint64_t first_byte = 0;  ///< where the part of the file (or of the text) begins
+  std::uint64_t size_bytes = 0;  ///< of the part; for a text, 0 stands for the whole
+  /// Gets the number of bytes on their way. It falls back when bytes have to be sent again.
+  std::function<void(std::uint64_t sent_bytes)> on_sent = {};
+  bool answer_is_slow = false;  ///< whether the server may work for minutes before it answers
+
+  std::uint64_t size() const {
+    return file == nullptr && size_bytes == 0 ? text.size() : size_bytes;
+  }
+  void read(std::uint64_t offset, std::span<std::byte> out) const;
+};
+
 struct HttpRequest {
   std::string url;
   std::string token = {};        ///< sent only to the origin of `url`; empty for no token
   std::uint64_t first_byte = 0;  ///< where the requested range begins; 0 for the whole file
   std::string if_range = {};     ///< ETag of the file that the range continues; may be empty
-  bool head_only = false;        ///< whether to send HEAD instead of GET
+  HttpMethod method = HttpMethod::get;
+  std::map<std::string, std::string> fields = {};  ///< further header fields
+  HttpBody body = {};                              ///< for POST and PUT
 };
 
 /// Status and header fields of an answer.
@@ -48,9 +71,10 @@ struct HttpAnswer {
   std::string problem = {};  ///< why the transfer broke, so that another try may help; else empty
   std::string url = {};      ///< address of the last request, after all redirects
   bool token_sent = false;   ///< whether the last request carried the token
+  std::string refusal = {};  ///< how the body begins if its status is none of success
 };
 
-/// Callbacks for answers with status 200 or 206. An exception from a callback ends the transfer.
+/// Callbacks for answers with status 200, 201 or 206. An exception from a callback ends the transfer.
 struct HttpReceiver {
   std::function<void(const HttpHead&)> on_head = {};  ///< called before the first on_bytes()
   std::function<void(std::span<const std::byte>)> on_bytes = {};
@@ -72,7 +96,8 @@ class HttpClient {
   /// that a server compresses anyway. Throws Error(io) when another try cannot help: for an
   /// untrusted server, a proxy that refuses, an origin that origin_problem() forbids, and too many
   /// redirects. Throws Interrupted.
-  HttpAnswer get(HttpRequest request, const HttpReceiver& receiver);
+  /// A redirect of a POST or a PUT is followed only if it asks for the same request again (307, 308).
+  HttpAnswer ask(HttpRequest request, const HttpReceiver& receiver);
 
  private:
   struct Handle;

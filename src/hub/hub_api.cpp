@@ -57,24 +57,10 @@ HubRepository::HubRepository(HttpClient& client, const HubServer& server, const 
 
 HttpAnswer HubRepository::ask(const HttpRequest& request, const HttpReceiver& receiver,
                               const std::string& what) {
-  Retries retries(client_.options());
-  for (;;) {
-    HttpAnswer answer = client_.get(request, receiver);
-    std::string problem = answer.problem;
-    if (problem.empty()) {
-      const int status = answer.head.status;
-      const bool is_told = receiver.is_enough && receiver.is_enough(answer.head);
-      if (status == 200 || is_told) return answer;
-      if (!is_passing(status)) refuse_status(answer, server_, what);
-      problem = fmt::format("{} answers with status {}", shown_origin(answer.url), status);
-    }
-    if (!retries.is_left())
-      throw Error(ErrorKind::io,
-                  fmt::format("{}: {} (tried {} times)", what, problem, Retries::kMaxTries));
-    const int wait_seconds = retry_after_seconds(answer.head);
-    note_(fmt::format("{}: {}; {}", what, problem, retries.announcement(wait_seconds)));
-    retries.wait(wait_seconds);
-  }
+  HttpAnswer answer = ask_patiently(client_, request, receiver, what, note_);
+  const bool is_told = receiver.is_enough && receiver.is_enough(answer.head);
+  if (answer.head.status != 200 && !is_told) refuse_status(answer, server_, what);
+  return answer;
 }
 
 /// Gets the whole answer as text of at most kMaxListingBytes bytes.
@@ -123,10 +109,11 @@ std::vector<ListedFile> HubRepository::list_tree(const std::string& commit) {
 HubFile HubRepository::describe(const std::string& commit, const ListedFile& listed) {
   if (listed.size_bytes && !listed.id.empty()) return {listed.name, *listed.size_bytes, listed.id};
   const std::string what = printable(listed.name, 200);
-  const HttpHead head =
-      ask({.url = file_url(commit, listed.name), .token = server_.token, .head_only = true},
-          {.is_enough = tells_file}, what)
-          .head;
+  const HttpHead head = ask({.url = file_url(commit, listed.name),
+                             .token = server_.token,
+                             .method = HttpMethod::head},
+                            {.is_enough = tells_file}, what)
+                            .head;
   const std::string tag = head.field("x-linked-etag"), size = head.field("x-linked-size");
   const std::string id =
       listed.id.empty() ? id_of_tag(tag.empty() ? head.field("etag") : tag) : listed.id;
@@ -148,6 +135,26 @@ std::string HubRepository::shown_list() const { return shown(list_url_); }
 std::string HubRepository::file_url(const std::string& commit, const std::string& file_name) const {
   return fmt::format("{}/{}/resolve/{}/{}", server_.endpoint, name_, commit,
                      escape_path(file_name));
+}
+
+HttpAnswer ask_patiently(HttpClient& client, const HttpRequest& request,
+                         const HttpReceiver& receiver, const std::string& what, const Note& note) {
+  Retries retries(client.options());
+  for (;;) {
+    HttpAnswer answer = client.ask(request, receiver);
+    std::string problem = answer.problem;
+    if (problem.empty()) {
+      if (!is_passing(answer.head.status)) return answer;
+      problem =
+          fmt::format("{} answers with status {}", shown_origin(answer.url), answer.head.status);
+    }
+    if (!retries.is_left())
+      throw Error(ErrorKind::io,
+                  fmt::format("{}: {} (tried {} times)", what, problem, Retries::kMaxTries));
+    const int wait_seconds = retry_after_seconds(answer.head);
+    note(fmt::format("{}: {}; {}", what, problem, retries.announcement(wait_seconds)));
+    retries.wait(wait_seconds);
+  }
 }
 
 void refuse_status(const HttpAnswer& answer, const HubServer& server, const std::string& what) {

@@ -44,6 +44,11 @@ class HubRepository {
   Note note_;
 };
 
+/// Makes a request, again after failures that may pass, until there is an answer with any other
+/// status. `what` begins messages. Throws Error(io) after Retries::kMaxTries tries, and as
+/// HttpClient::ask does.
+HttpAnswer ask_patiently(HttpClient& client, const HttpRequest& request,
+                         const HttpReceiver& receiver, const std::string& what, const Note& note);
 /// Throws Error(io) for an answer whose status is neither 200 nor 206. `what` begins the message.
 [[noreturn]] void refuse_status(const HttpAnswer& answer, const HubServer& server,
                                 const std::string& what);

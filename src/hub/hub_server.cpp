@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string_view>
 
 #include "bitaxon/error.h"
 #include "hub/url.h"
@@ -27,12 +28,11 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-void refuse_offline() {
+void refuse_offline(std::string_view command) {
   for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"})
     if (is_true_variable(name))
-      throw Error(
-          ErrorKind::unsupported,
-          fmt::format("download: expected {} not to be set, got \"{}\"", name, variable(name)));
+      throw Error(ErrorKind::unsupported, fmt::format("{}: expected {} not to be set, got \"{}\"",
+                                                      command, name, variable(name)));
 }
 
 std::string find_endpoint() {
@@ -81,8 +81,8 @@ std::string find_token() {
 
 }  // namespace
 
-HubServer HubServer::from_environment() {
-  refuse_offline();
+HubServer HubServer::from_environment(std::string_view command) {
+  refuse_offline(command);
   return {find_endpoint(), find_token()};
 }
 

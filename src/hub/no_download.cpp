@@ -1,12 +1,17 @@
-// Replaces download.cpp in a build without libcurl.
+// Replaces download.cpp and upload.cpp in a build without libcurl.
 #include "bitaxon/error.h"
 #include "hub/download.h"
+#include "hub/upload.h"
 
 namespace bitaxon::hub {
 
 std::filesystem::path download(const DownloadRequest&, const HttpOptions&, const DownloadWatch&,
                                const DiskCalls&) {
   throw Error(ErrorKind::unsupported, "this build cannot download (BITAXON_WITH_DOWNLOAD was off)");
+}
+
+UploadReport upload(const UploadRequest&, const HttpOptions&, const UploadWatch&) {
+  throw Error(ErrorKind::unsupported, "this build cannot upload (BITAXON_WITH_DOWNLOAD was off)");
 }
 
 }  // namespace bitaxon::hub

@@ -1,8 +1,10 @@
 #include "model/inspection.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/align.h"
 #include "model/model_folder.h"
@@ -107,6 +109,20 @@ void check_numbers(Inspection& model, const LoadProgress& on_progress) {
     done += desc.stored_bytes();
     if (on_progress) on_progress(done, total);
   }
+}
+
+std::string layers_text(const ModelSpec& spec) {
+  std::vector<std::pair<std::string, int>> counts;
+  for (const BlockSpec& block : spec.blocks) {
+    const auto known = std::ranges::find(counts, block.kind, &std::pair<std::string, int>::first);
+    if (known == counts.end())
+      counts.emplace_back(block.kind, 1);
+    else
+      ++known->second;
+  }
+  std::vector<std::string> texts;
+  for (const auto& [kind, count] : counts) texts.push_back(fmt::format("{} {}", count, kind));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 }  // namespace bitaxon

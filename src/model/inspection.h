@@ -51,6 +51,8 @@ struct Inspection {
 Inspection inspect_files(const ModelFiles& files);
 /// Inspects a model of random weights. `name` becomes Inspection::path.
 Inspection inspect_random(const ModelSpec& spec, const std::string& name);
+/// The number of blocks of each kind, in the order of their first block: "8 ssm, 8 swa_moe".
+std::string layers_text(const ModelSpec& spec);
 /// Reads every weight and adds each tensor with NaN or infinite elements to Inspection::bad. Throws
 /// Error(io).
 void check_numbers(Inspection& model, const LoadProgress& on_progress);

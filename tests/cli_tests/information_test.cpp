@@ -10,9 +10,9 @@
 namespace bitaxon::test {
 namespace {
 
-const Arguments kCommands = {"run",     "chat",       "logits",    "compare",     "tokenize",
-                             "inspect", "detokenize", "devices",   "download",    "quantize",
-                             "merge",   "evaluate",   "benchmark", "port-weights"};
+const Arguments kCommands = {"run",     "chat",       "logits",    "compare",      "tokenize",
+                             "inspect", "detokenize", "devices",   "download",     "quantize",
+                             "merge",   "evaluate",   "benchmark", "port-weights", "upload"};
 
 TEST(InformationCli, EveryCommandHasAVersion) {
   const Finished version = run_well({"--version"});

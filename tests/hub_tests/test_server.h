@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -21,6 +22,7 @@ struct SeenRequest {
   std::string method;                         ///< such as "GET", "HEAD" or "CONNECT"
   std::string target;                         ///< path and query, or "host:port" for CONNECT
   std::map<std::string, std::string> fields;  ///< header fields; their names are in lower case
+  std::string body = {};                      ///< as long as Content-Length says
   std::string field(const std::string& name) const;
   /// The number N in the field "Range: bytes=N-". 0 if there is no such field.
   std::size_t first_byte() const;
@@ -84,6 +86,9 @@ class TestServer {
   /// "http://127.0.0.1:PORT", or "https://HOST:PORT" with TLS and the host of the identity.
   std::string url() const;
   int port() const { return port_; }
+  /// Says after how many bytes of the body the server closes the connection without an answer. Set
+  /// it before the first request. Empty: the server reads every body and answers.
+  std::function<std::optional<std::size_t>(const SeenRequest&)> breaks_after = {};
   /// All requests that the server has received so far.
   std::vector<SeenRequest> requests() const;
 

@@ -1,6 +1,4 @@
 // bit-axon inspect: describes a model from its files alone.
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -96,21 +94,6 @@ void print_tallies(const char* title, const std::map<std::string, Tally>& tallie
                       tally.bits_per_weight()));
 }
 
-/// Prints the number of blocks of each kind. The kinds are in the order of their first block.
-void print_layers(const ModelSpec& spec) {
-  std::vector<std::pair<std::string, int>> counts;
-  for (const BlockSpec& block : spec.blocks) {
-    const auto known = std::ranges::find(counts, block.kind, &std::pair<std::string, int>::first);
-    if (known == counts.end())
-      counts.emplace_back(block.kind, 1);
-    else
-      ++known->second;
-  }
-  std::vector<std::string> texts;
-  for (const auto& [kind, count] : counts) texts.push_back(fmt::format("{} {}", count, kind));
-  print(fmt::format("layers       {}\n", fmt::join(texts, ", ")));
-}
-
 /// The texts that the reported state is for. The state of full attention grows with the text.
 std::string lengths_of_state(const ModelSpec& spec) {
   const bool grows = std::ranges::any_of(spec.blocks, [](const BlockSpec& block) {
@@ -136,7 +119,7 @@ void print_report(const Inspection& model, const InspectOptions& wanted) {
                     count_text(static_cast<double>(model.n_read_per_token))));
   print(fmt::format("stored       {}, {:.2f} bits per weight\n", bytes_text(model.stored.bytes),
                     model.stored.bits_per_weight()));
-  print_layers(model.spec);
+  print(fmt::format("layers       {}\n", layers_text(model.spec)));
   print(fmt::format("state        {} exact, {} fast, for {}\n", bytes_text(model.state_exact_bytes),
                     bytes_text(model.state_fast_bytes), lengths_of_state(model.spec)));
   print_tallies("parts", model.parts);

@@ -35,8 +35,7 @@ PortOptions options_of(const PortCommand& wanted) {
     options.expert_noise = parse_number("--expert-noise", wanted.expert_noise, 0, 1000);
   if (!wanted.source.empty() || !wanted.config_small) {
     const ModelSource source = find_model_files(
-        wanted.source.empty() ? kDefaultPortSource : expand_user(wanted.source),
-        "--source");
+        wanted.source.empty() ? kDefaultPortSource : expand_user(wanted.source), "--source");
     options.source = source.files.folder;
     options.base_model = source.repository;
   }

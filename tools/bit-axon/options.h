@@ -102,6 +102,7 @@ void add_inspect(CommandLine& line);
 void add_devices(CommandLine& line);
 void add_download(CommandLine& line);
 void add_port_weights(CommandLine& line);
+void add_upload(CommandLine& line);
 void add_quantize(CommandLine& line);
 void add_merge(CommandLine& line);
 void add_evaluate(CommandLine& line);

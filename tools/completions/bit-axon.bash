@@ -16,7 +16,7 @@ _bit_axon() {
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | \
+      run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | upload | \
         quantize | merge | port-weights | evaluate)
         command=$word
         break
@@ -50,7 +50,8 @@ _bit_axon() {
       --against | --report | --source | --corpus) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
-      --split | --tolerance | --revision | --include | --exclude | --timeout | --expert-noise | \
+      --split | --tolerance | --revision | --include | --exclude | --timeout | --expert-noise | --repo-id | --commit-message | \
+      --benchmark-results | \
       --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
       --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set)
       return
@@ -58,7 +59,7 @@ _bit_axon() {
     *)
       case $command in
         '')
-          flags='run chat logits compare benchmark template tokenize detokenize inspect devices download
+          flags='run chat logits compare benchmark template tokenize detokenize inspect devices download upload
             quantize merge port-weights evaluate --help --version'
           ;;
         run)
@@ -102,6 +103,11 @@ _bit_axon() {
         evaluate)
           flags="$model $device --quantize --text --max-tokens --seq-length --batch-size --carry
             --against --json"
+          [[ $current == -* ]] || files=yes
+          ;;
+        upload)
+          flags='--repo-id -r --tokenizer -t --private --commit-message -m --benchmark-results --base-model
+            --timeout --json --quiet --verbose --help --version'
           [[ $current == -* ]] || files=yes
           ;;
         download)

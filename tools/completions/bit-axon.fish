@@ -1,5 +1,5 @@
 # fish completion for bit-axon
-set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download quantize merge port-weights evaluate
+set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download upload quantize merge port-weights evaluate
 set -l with_tokenizer '__fish_seen_subcommand_from run chat logits compare template tokenize detokenize inspect evaluate'
 set -l with_model '__fish_seen_subcommand_from run chat logits compare benchmark template tokenize detokenize inspect evaluate'
 set -l with_state '__fish_seen_subcommand_from run chat logits'
@@ -23,6 +23,7 @@ complete -c bit-axon -n "$first" -a detokenize -d 'Print the text of ids'
 complete -c bit-axon -n "$first" -a inspect -d 'Describe a model'
 complete -c bit-axon -n "$first" -a devices -d 'List the devices'
 complete -c bit-axon -n "$first" -a download -d 'Fetch a model from a hub'
+complete -c bit-axon -n "$first" -a upload -d 'Send a model to a hub'
 complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with matrices of 4 or 8 bits'
 complete -c bit-axon -n "$first" -a merge -d 'Write a new model with an adapter folded in'
 complete -c bit-axon -n "$first" -a port-weights -d 'Make a Bit-Axon model from a Qwen2.5 model'
@@ -64,7 +65,7 @@ complete -c bit-axon -n "$run" -s c -l chat -d 'Answer questions, one per line'
 complete -c bit-axon -n "$text" -l system -x -d 'System message of a chat'
 complete -c bit-axon -n "$text" -l chat-template -r -F -a none -d 'Template of a chat'
 complete -c bit-axon -n "$text" -l thinking -x -a 'on off' -d 'Whether the model thinks before it answers'
-complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge port-weights evaluate template' -l json -d 'Print JSON'
+complete -c bit-axon -n '__fish_seen_subcommand_from run compare inspect devices quantize merge port-weights upload evaluate template' -l json -d 'Print JSON'
 
 set -l logits '__fish_seen_subcommand_from logits'
 complete -c bit-axon -n "$logits" -l ids -x -d 'The ids'
@@ -107,6 +108,18 @@ complete -c bit-axon -n "$download" -l exclude -x -d 'Do not fetch files that ma
 complete -c bit-axon -n "$download" -s d -l local-dir -rF -d 'Put the files into this folder'
 complete -c bit-axon -n "$download" -l timeout -x -d 'How long a server may be silent'
 complete -c bit-axon -n "$download" -l quiet -d 'Print only errors on stderr'
+
+set -l upload '__fish_seen_subcommand_from upload'
+complete -c bit-axon -n "$upload" -F
+complete -c bit-axon -n "$upload" -s r -l repo-id -x -d 'The repository owner/name'
+complete -c bit-axon -n "$upload" -s t -l tokenizer -rF -d 'File, folder or hub id of a tokenizer'
+complete -c bit-axon -n "$upload" -l private -d 'Make a new repository private'
+complete -c bit-axon -n "$upload" -s m -l commit-message -x -d 'One line on the change'
+complete -c bit-axon -n "$upload" -l benchmark-results -x -d 'Results for the model card, NAME=NUMBER,...'
+complete -c bit-axon -n "$upload" -l base-model -x -d 'Hub id of the base for the model card'
+complete -c bit-axon -n "$upload" -l timeout -x -d 'How long a server may be silent'
+complete -c bit-axon -n "$upload" -l quiet -d 'Print only errors on stderr'
+complete -c bit-axon -n "$upload" -l verbose -d 'Print more on stderr'
 
 complete -c bit-axon -n "$rewrite" -s b -l bits -x -a '4 8' -d 'Bits of a code'
 complete -c bit-axon -n "$rewrite" -s g -l group-size -x -a '32 64 128' -d 'Codes that share a scale'
