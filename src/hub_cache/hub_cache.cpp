@@ -34,8 +34,8 @@ bool is_folder(const fs::path& path) {
               fmt::format("{}: {}: {}", printable_path(path.string()), what, error.message()));
 }
 
-std::string folder_name(const std::string& repository) {
-  std::string name = "models--" + repository;
+std::string folder_name(const std::string& repository, RepositoryKind kind) {
+  std::string name = (kind == RepositoryKind::model ? "models--" : "datasets--") + repository;
   name.replace(name.find('/'), 1, "--");
   return name;
 }
@@ -131,9 +131,9 @@ bool is_true_variable(const char* name) {
   return text == "1" || text == "ON" || text == "YES" || text == "TRUE";
 }
 
-CachedRepository::CachedRepository(const std::string& repository)
-    : root_(hub_cache_folder() / folder_name(repository)),
-      locks_(hub_cache_folder() / ".locks" / folder_name(repository)) {}
+CachedRepository::CachedRepository(const std::string& repository, RepositoryKind kind)
+    : root_(hub_cache_folder() / folder_name(repository, kind)),
+      locks_(hub_cache_folder() / ".locks" / folder_name(repository, kind)) {}
 
 fs::path CachedRepository::find_snapshot() const {
   const std::string commit = read_ref(ref("main"));

@@ -7,6 +7,7 @@
 //   .locks/models--OWNER--NAME/ID.lock             held while a process fetches ID
 //   .locks/models--OWNER--NAME/snapshots.lock      held while this program adds to snapshots; the
 //                                                  hub's own tools do not use it
+// The folder of a data set begins with "datasets" instead of "models".
 #pragma once
 
 #include <cstdint>
@@ -45,11 +46,14 @@ struct Snapshot {
   std::string revision = {};  ///< branch or tag that points to the commit; may be empty
 };
 
+enum class RepositoryKind : std::uint8_t { model, dataset };
+
 /// The folders and files of one repository in the cache. Only add() and can_link() create anything.
 class CachedRepository {
  public:
   /// `repository` is an "owner/name" that is_repository() accepts.
-  explicit CachedRepository(const std::string& repository);
+  explicit CachedRepository(const std::string& repository,
+                            RepositoryKind kind = RepositoryKind::model);
 
   std::filesystem::path blobs() const { return root_ / "blobs"; }
   std::filesystem::path snapshot(const std::string& commit) const {

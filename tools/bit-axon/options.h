@@ -107,5 +107,6 @@ void add_quantize(CommandLine& line);
 void add_merge(CommandLine& line);
 void add_evaluate(CommandLine& line);
 void add_benchmark(CommandLine& line);
+void add_prepare(CommandLine& line);
 
 }  // namespace bitaxon::tool

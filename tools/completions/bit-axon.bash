@@ -17,7 +17,7 @@ _bit_axon() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | upload | \
-        quantize | merge | port-weights | evaluate)
+        quantize | merge | port-weights | evaluate | prepare)
         command=$word
         break
         ;;
@@ -44,6 +44,11 @@ _bit_axon() {
     --format)
       flags='nf4 mlx'
       if [[ $command == benchmark ]]; then flags='table markdown csv json'; fi
+      if [[ $command == prepare ]]; then flags='messages alpaca orpo text'; fi
+      ;;
+    --to | -f) flags='messages alpaca orpo text' ;;
+    --from)
+      flags='auto messages sharegpt alpaca openorca completion text orpo ultrafeedback hh-rlhf'
       ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | --tools | --documents | \
       --ids-file | --file | --shader-dir | --local-dir | -d | --output | -o | --adapter | -a | --base-model | --text | \
@@ -53,14 +58,15 @@ _bit_axon() {
       --split | --tolerance | --revision | --include | --exclude | --timeout | --expert-noise | --repo-id | --commit-message | \
       --benchmark-results | \
       --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
-      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set)
+      --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set | \
+      --limit | --val-split | --max-seq-len)
       return
       ;;
     *)
       case $command in
         '')
           flags='run chat logits compare benchmark template tokenize detokenize inspect devices download upload
-            quantize merge port-weights evaluate --help --version'
+            quantize merge port-weights evaluate prepare --help --version'
           ;;
         run)
           flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
@@ -108,6 +114,11 @@ _bit_axon() {
         upload)
           flags='--repo-id -r --tokenizer -t --private --commit-message -m --benchmark-results --base-model
             --timeout --json --quiet --verbose --help --version'
+          [[ $current == -* ]] || files=yes
+          ;;
+        prepare)
+          flags='--format -f --to --from --output -o --split --limit --val-split --seed --tokenizer -t
+            --max-seq-len --json --quiet --verbose --help --version'
           [[ $current == -* ]] || files=yes
           ;;
         download)

@@ -1,5 +1,5 @@
 # fish completion for bit-axon
-set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download upload quantize merge port-weights evaluate
+set -l commands run chat logits compare benchmark template tokenize detokenize inspect devices download upload quantize merge port-weights evaluate prepare
 set -l with_tokenizer '__fish_seen_subcommand_from run chat logits compare template tokenize detokenize inspect evaluate'
 set -l with_model '__fish_seen_subcommand_from run chat logits compare benchmark template tokenize detokenize inspect evaluate'
 set -l with_state '__fish_seen_subcommand_from run chat logits'
@@ -28,6 +28,7 @@ complete -c bit-axon -n "$first" -a quantize -d 'Write a new model with matrices
 complete -c bit-axon -n "$first" -a merge -d 'Write a new model with an adapter folded in'
 complete -c bit-axon -n "$first" -a port-weights -d 'Make a Bit-Axon model from a Qwen2.5 model'
 complete -c bit-axon -n "$first" -a evaluate -d 'Measure the perplexity of a text'
+complete -c bit-axon -n "$first" -a prepare -d 'Convert files of examples for training'
 
 complete -c bit-axon -n "$with_model" -s m -l model -rF -d 'Directory, safetensors file or hub id'
 complete -c bit-axon -n "$with_tokenizer" -s t -l tokenizer -rF -d 'Tokenizer file'
@@ -173,3 +174,19 @@ complete -c bit-axon -n "$benchmark" -l depth -x -d 'Decode after this many toke
 complete -c bit-axon -n "$benchmark" -l format -x -a 'table markdown csv json' -d 'Format of the result'
 complete -c bit-axon -n "$benchmark" -l report -rF -d 'Also write a page of HTML'
 complete -c bit-axon -n "$benchmark" -l profile -d 'Also measure each op'
+
+set -l prepare '__fish_seen_subcommand_from prepare'
+complete -c bit-axon -n "$prepare" -F
+complete -c bit-axon -n "$prepare" -s f -l format -x -a 'messages alpaca orpo text' -d 'Form to write'
+complete -c bit-axon -n "$prepare" -l to -x -a 'messages alpaca orpo text' -d 'Form to write'
+complete -c bit-axon -n "$prepare" -l from -x -a 'auto messages sharegpt alpaca openorca completion text orpo ultrafeedback hh-rlhf' -d 'Form to read'
+complete -c bit-axon -n "$prepare" -s o -l output -rF -d 'JSONL file to write'
+complete -c bit-axon -n "$prepare" -l split -x -d 'Split of a data set'
+complete -c bit-axon -n "$prepare" -l limit -x -d 'Most rows to read'
+complete -c bit-axon -n "$prepare" -l val-split -x -d 'Share of rows for validation'
+complete -c bit-axon -n "$prepare" -l seed -x -d 'Decides which rows are for validation'
+complete -c bit-axon -n "$prepare" -s t -l tokenizer -rF -d 'Count tokens with this tokenizer'
+complete -c bit-axon -n "$prepare" -l max-seq-len -x -d 'Count rows with more tokens'
+complete -c bit-axon -n "$prepare" -l json -d 'Print one JSON object'
+complete -c bit-axon -n "$prepare" -l quiet -d 'Print only errors on stderr'
+complete -c bit-axon -n "$prepare" -l verbose -d 'Print more on stderr'

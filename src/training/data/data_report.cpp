@@ -64,6 +64,11 @@ std::string survey_text(const DataSurvey& survey, const DataOptions& options) {
   for (const auto& [form, count] : survey.forms)
     forms += fmt::format("{}{} {}", forms.empty() ? "" : ", ", count, form);
   out += line_of("examples", fmt::format("{} ({})", survey.n_examples, forms));
+  return out + counts_text(survey, options);
+}
+
+std::string counts_text(const DataSurvey& survey, const DataOptions& options) {
+  std::string out;
   if (survey.n_surveyed < survey.n_examples)
     out +=
         line_of("sample", fmt::format("{} examples were counted; the numbers below are estimates",

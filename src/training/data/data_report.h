@@ -10,6 +10,8 @@ namespace bitaxon {
 
 /// The survey as lines of a table.
 std::string survey_text(const DataSurvey& survey, const DataOptions& options);
+/// The part of survey_text() about tokens and lengths.
+std::string counts_text(const DataSurvey& survey, const DataOptions& options);
 /// The survey as a JSON object.
 Json survey_json(const DataSurvey& survey);
 /// An example with its targets marked: in colour, or between {+ and +}. Control characters other than
