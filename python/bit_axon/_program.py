@@ -15,8 +15,16 @@ def program_path() -> Path:
 
 
 def main() -> int:
-    """Replaces this process by the program, with the same arguments."""
+    """Replaces this process by the program, with the same arguments.
+
+    For an input of `prepare` in Parquet, the program runs as a child, with the rows as JSONL.
+    """
     program = str(program_path())
+    if sys.argv[1:2] == ["prepare"]:
+        from bit_axon._prepare import needs_rows, prepare
+
+        if needs_rows(sys.argv[2:]):
+            return prepare(program, sys.argv[2:])
     try:
         os.execv(program, ["bit-axon", *sys.argv[1:]])
     except OSError as error:
