@@ -8,7 +8,6 @@
 
 #include "cases/composed.h"
 #include "support/op_case_params.h"
-#include "vulkan_tests/ops_without_shaders.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::test {
@@ -16,7 +15,6 @@ namespace {
 
 TEST(VulkanIndependence, RowsOfEveryOpDoNotDependOnOtherRowsInTheirStep) {
   for (const OpCases& cases : every_op_case()) {
-    if (!has_shaders(cases.op)) continue;
     const auto chosen = std::ranges::find_if(
         cases.cases, [](const OpCase& c) { return (c.tags & kEveryMode) != 0; });
     const OpCase& op_case = chosen != cases.cases.end() ? *chosen : cases.cases.front();

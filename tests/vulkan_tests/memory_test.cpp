@@ -12,7 +12,6 @@
 #include "support/errors.h"
 #include "vulkan/device/failure.h"
 #include "vulkan/memory/transfer.h"
-#include "vulkan_tests/ops_without_shaders.h"
 #include "vulkan_tests/test_gpu.h"
 
 namespace bitaxon::test {
@@ -186,7 +185,6 @@ TEST_F(Staged, CopiesBetweenBuffers) {
 TEST(Discrete, EveryOpAgreesWithTheReference) {
   const auto backend = vulkan::open_vulkan_backend(like_discrete());
   for (const OpCases& cases : every_op_case()) {
-    if (!has_shaders(cases.op)) continue;
     const OpCase& op_case = cases.cases.front();
     SCOPED_TRACE(cases.op);
     const OpProblem problem = problem_of(cases.op, op_case);

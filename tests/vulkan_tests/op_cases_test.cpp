@@ -5,7 +5,6 @@
 #include "cases/op_harness.h"
 #include "support/backends.h"
 #include "support/op_case_params.h"
-#include "vulkan_tests/ops_without_shaders.h"
 #include "vulkan_tests/test_device.h"
 
 namespace bitaxon::test {
@@ -26,11 +25,11 @@ TEST_P(VulkanOpCasesTest, AgreesWithReference) {
 }
 
 constexpr unsigned kLong = kModel | kExhaustive;
-INSTANTIATE_TEST_SUITE_P(EveryMode, VulkanOpCasesTest, testing::ValuesIn(shader_cases(kEveryMode)),
+INSTANTIATE_TEST_SUITE_P(EveryMode, VulkanOpCasesTest, testing::ValuesIn(named_cases(kEveryMode)),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Further, VulkanOpCasesTest,
-                         testing::ValuesIn(shader_cases(kPlain, kEveryMode | kLong)), test_name);
-INSTANTIATE_TEST_SUITE_P(Exhaustive, VulkanOpCasesTest, testing::ValuesIn(shader_cases(kLong)),
+                         testing::ValuesIn(named_cases(kPlain, kEveryMode | kLong)), test_name);
+INSTANTIATE_TEST_SUITE_P(Exhaustive, VulkanOpCasesTest, testing::ValuesIn(named_cases(kLong)),
                          test_name);
 
 }  // namespace
