@@ -10,6 +10,12 @@ const CpuKernel* simd_kernel_of(OpId op) {
       return &simd_swiglu;
     case OpId::ssm_in:
       return &simd_ssm_in;
+    case OpId::ssm_conv:
+      return &simd_ssm_conv;
+    case OpId::ssm_conv_backward:
+      return &simd_ssm_conv_backward;
+    case OpId::attention_backward:
+      return &simd_attention_backward;
     case OpId::attn_in:
       return &simd_attn_in;
     case OpId::moe_route:
@@ -18,8 +24,16 @@ const CpuKernel* simd_kernel_of(OpId op) {
       return &simd_moe_swiglu;
     case OpId::moe_down:
       return &simd_moe_down;
+    case OpId::moe_gate_up:
+      return &simd_moe_gate_up;
+    case OpId::moe_gate_up_backward:
+      return &simd_moe_gate_up_backward;
+    case OpId::moe_down_backward:
+      return &simd_moe_down_backward;
     case OpId::selective_scan:
       return &simd_selective_scan;
+    case OpId::selective_scan_backward:
+      return &simd_selective_scan_backward;
     case OpId::attention:
       return &simd_attention;
     case OpId::sample:

@@ -13,6 +13,7 @@
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
 #include "cpu/simd/rows.h"
+#include "cpu/simd/scan_inputs.h"
 #include "cpu/simd/selective_scan_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,10 +41,41 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace bitaxon::cpu {
+
+HWY_EXPORT(make_decays);
+
+const float* decays_of(const PackedWeight& a_log) {
+  std::call_once(a_log.derived.once, [&] {
+    const std::int64_t n = a_log.desc.elements();
+    auto memory = allocate_lasting(static_cast<std::size_t>(n) * sizeof(float), "decays");
+    auto* decays = reinterpret_cast<float*>(memory.get());
+    HWY_DYNAMIC_DISPATCH(make_decays)(columns_of(a_log, decays), n, decays);
+    a_log.derived.memory = std::move(memory);
+  });
+  return reinterpret_cast<const float*>(a_log.derived.memory.get());
+}
+
+BcRows find_b_and_c(const KernelArgs& args, float* norms, float* bc) {
+  using namespace selective_scan_operand;
+  const ScanColumns columns(args);
+  const std::int64_t d_state = args.shape(a_log)[2];
+  const BcRows stored{args.data(params) + columns.first, columns.width};
+  if (!args.has(b_norm)) return stored;
+  const float eps = args.params<SelectiveScanParams>().eps;
+  const float* weights[] = {columns_of(args.weight(b_norm), norms),
+                            columns_of(args.weight(c_norm), norms + d_state)};
+  args.pool.parallel_for(args.n_rows(), 8 * d_state,
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t i = 2 * begin; i < 2 * end; ++i)
+                             rms_norm_row(stored.first + i / 2 * stored.stride + i % 2 * d_state,
+                                          weights[i % 2], eps, d_state, bc + i * d_state);
+                         });
+  return {bc, 2 * d_state};
+}
+
 namespace {
 
 HWY_EXPORT(scan);
-HWY_EXPORT(make_decays);
 
 struct Scratch {
   std::int64_t d_inner, d_state, per_thread;
@@ -67,44 +99,6 @@ struct Scratch {
                                   : 0)),
         memory(layout.take<float>(n_threads * per_thread)) {}
 };
-
-/// The decays -exp(a_log) * log2(e) as [N, E]. The factor log2(e) allows powers of 2 instead of e.
-/// The decays are computed in the first step with this weight and kept.
-const float* decays_of(const PackedWeight& a_log) {
-  std::call_once(a_log.derived.once, [&] {
-    const std::int64_t n = a_log.desc.elements();
-    auto memory = allocate_lasting(static_cast<std::size_t>(n) * sizeof(float), "decays");
-    auto* decays = reinterpret_cast<float*>(memory.get());
-    HWY_DYNAMIC_DISPATCH(make_decays)(columns_of(a_log, decays), n, decays);
-    a_log.derived.memory = std::move(memory);
-  });
-  return reinterpret_cast<const float*>(a_log.derived.memory.get());
-}
-
-/// B and C of all rows, and the distance between two rows.
-struct BcRows {
-  const float* first = nullptr;
-  std::int64_t stride = 0;
-};
-
-/// Applies the norms of B and C, if there are any.
-BcRows find_b_and_c(const KernelArgs& args, const Scratch& scratch) {
-  using namespace selective_scan_operand;
-  const ScanColumns columns(args);
-  const std::int64_t d_state = scratch.d_state;
-  const BcRows stored{args.data(params) + columns.first, columns.width};
-  if (!args.has(b_norm)) return stored;
-  const float eps = args.params<SelectiveScanParams>().eps;
-  const float* norms[] = {columns_of(args.weight(b_norm), scratch.norms),
-                          columns_of(args.weight(c_norm), scratch.norms + d_state)};
-  args.pool.parallel_for(args.n_rows(), 8 * d_state,
-                         [&](std::int64_t begin, std::int64_t end, int) {
-                           for (std::int64_t i = 2 * begin; i < 2 * end; ++i)
-                             rms_norm_row(stored.first + i / 2 * stored.stride + i % 2 * d_state,
-                                          norms[i % 2], eps, d_state, scratch.bc + i * d_state);
-                         });
-  return {scratch.bc, 2 * d_state};
-}
 
 /// All channels of one segment.
 Channels channels_of(const KernelArgs& args, const Scratch& scratch, const BcRows& bc,
@@ -141,7 +135,7 @@ Channels channels_of(const KernelArgs& args, const Scratch& scratch, const BcRow
 }
 
 void run(const KernelArgs& args, const Scratch& scratch) {
-  const BcRows bc = find_b_and_c(args, scratch);
+  const BcRows bc = find_b_and_c(args, scratch.norms, scratch.bc);
   for (const SegmentWords& segment : args.segments()) {
     const Channels all = channels_of(args, scratch, bc, segment);
     const std::int64_t channels = segment.n_rows == 1 ? kChannelsOfOne : kChannels;

@@ -8,66 +8,9 @@
 #define HWY_TARGET_INCLUDE "cpu/simd/ssm_in.cpp"
 #include "cpu/simd/each_target.h"
 // The rest must follow each_target.h.
+#include "cpu/simd/convolution_lanes-inl.h"
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
-#include "cpu/simd/vector_math-inl.h"
-
-#ifndef BX_CONVOLUTION
-#define BX_CONVOLUTION
-namespace bitaxon::cpu {
-
-/// The convolution of some rows and channels of one segment. All pointers point to the first of
-/// these channels. `v` and `u` also point to the first row of the segment.
-struct Convolution {
-  const float* v;     ///< the rows of v and u are d_inner apart
-  const float* taps;  ///< [K]; rows are d_inner apart
-  const float* bias;
-  const float* tail;  ///< [K - 1], oldest row first; nullptr if all rows are zero
-  float* u;
-  std::int64_t first_row, n_rows, n_channels, d_inner, d_conv;
-};
-
-}  // namespace bitaxon::cpu
-#endif
-
-HWY_BEFORE_NAMESPACE();
-namespace bitaxon::cpu {
-namespace HWY_NAMESPACE {
-namespace {
-
-/// Computes channels [begin, end) in vectors of type D. Goes row by row, because channels are
-/// adjacent in memory, but rows are far apart.
-template <class D>
-void convolve_lanes(D d, const Convolution& conv, std::int64_t begin, std::int64_t end) {
-  using V = hn::Vec<D>;
-  const std::int64_t lanes = hn::MaxLanes(d);
-  for (std::int64_t r = conv.first_row; r < conv.first_row + conv.n_rows; ++r)
-    for (std::int64_t e = begin; e < end; e += lanes) {
-      V sum = hn::LoadU(d, conv.bias + e);
-      for (std::int64_t k = 0; k < conv.d_conv; ++k) {
-        const std::int64_t row = r - (conv.d_conv - 1) + k;
-        const V v = row >= 0 ? hn::LoadU(d, conv.v + row * conv.d_inner + e)
-                    : conv.tail == nullptr
-                        ? hn::Zero(d)
-                        : hn::LoadU(d, conv.tail + (conv.d_conv - 1 + row) * conv.d_inner + e);
-        sum = hn::MulAdd(hn::LoadU(d, conv.taps + k * conv.d_inner + e), v, sum);
-      }
-      hn::StoreU(silu_of(d, sum), d, conv.u + r * conv.d_inner + e);
-    }
-}
-
-void convolve(const Convolution& conv) {
-  const hn::CappedTag<float, 16> d;
-  const std::int64_t lanes = hn::MaxLanes(d);
-  const std::int64_t whole = conv.n_channels / lanes * lanes;
-  convolve_lanes(d, conv, 0, whole);
-  convolve_lanes(hn::CappedTag<float, 1>(), conv, whole, conv.n_channels);
-}
-
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace bitaxon::cpu
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace bitaxon::cpu {
@@ -76,11 +19,6 @@ namespace {
 HWY_EXPORT(convolve);
 
 using namespace ssm_in_operand;
-
-/// The numbers of channels and rows of one work item. For one row of kChannels channels, the inputs
-/// (the earlier rows and the taps) fit in the first-level cache.
-constexpr std::int64_t kChannels = 512;
-constexpr std::int64_t kRows = 16;
 
 struct Scratch {
   std::int64_t max_rows, d_model, d_inner, d_conv;
@@ -105,23 +43,6 @@ struct Scratch {
         taps(layout.take<float>(d_conv * d_inner)),
         bias(layout.take<float>(d_inner)) {}
 };
-
-/// Stores the new tail: the last n_kept rows of the old tail followed by `v`. Rows are copied in
-/// ascending order, because both tails may be the same memory. Row j + n_rows of the old tail is
-/// then read before it is overwritten.
-void keep_tail(const float* v, const float* tail, std::int64_t n_rows, std::int64_t n_kept,
-               std::int64_t d_inner, float* to) {
-  for (std::int64_t j = 0; j < n_kept; ++j) {
-    const std::int64_t row = n_rows - n_kept + j;
-    float* kept = to + j * d_inner;
-    if (row >= 0)
-      std::copy_n(v + row * d_inner, d_inner, kept);
-    else if (tail == nullptr)
-      std::fill_n(kept, d_inner, 0.0F);
-    else if (const float* from = tail + (n_kept + row) * d_inner; from != kept)
-      std::copy_n(from, d_inner, kept);
-  }
-}
 
 void run(const KernelArgs& args, Scratch& scratch) {
   const PackedWeight& projection = args.weight(in_proj);
@@ -157,29 +78,24 @@ void run(const KernelArgs& args, Scratch& scratch) {
     const float* tail_in =
         segment.position == 0 ? nullptr : args.state(tail, segment, segment.read_version);
     const std::int64_t row = segment.first_row * d_inner;
-    const std::int64_t n_strips = divide_up(d_inner, kChannels);
-    const std::int64_t n_blocks = divide_up<std::int64_t>(segment.n_rows, kRows);
-    args.pool.parallel_for(n_blocks * n_strips,
-                           std::min<std::int64_t>(kRows, segment.n_rows) * kChannels * 4,
-                           [&](std::int64_t begin, std::int64_t end, int) {
-                             for (std::int64_t item = begin; item < end; ++item) {
-                               const std::int64_t e = item % n_strips * kChannels;
-                               const std::int64_t first = item / n_strips * kRows;
-                               HWY_DYNAMIC_DISPATCH(convolve)
-                               ({.v = scratch.v + row + e,
-                                 .taps = taps + e,
-                                 .bias = bias + e,
-                                 .tail = tail_in == nullptr ? nullptr : tail_in + e,
-                                 .u = args.data(u) + row + e,
-                                 .first_row = first,
-                                 .n_rows = std::min(kRows, segment.n_rows - first),
-                                 .n_channels = std::min(kChannels, d_inner - e),
-                                 .d_inner = d_inner,
-                                 .d_conv = d_conv});
-                             }
-                           });
+    for_each_conv_item(
+        args, segment.n_rows, d_inner,
+        [&](std::int64_t first, std::int64_t e, std::int64_t n_of_rows, std::int64_t n_channels) {
+          HWY_DYNAMIC_DISPATCH(convolve)
+          ({.v = scratch.v + row + e,
+            .taps = taps + e,
+            .bias = bias + e,
+            .tail = tail_in == nullptr ? nullptr : tail_in + e,
+            .u = args.data(u) + row + e,
+            .first_row = first,
+            .n_rows = n_of_rows,
+            .n_channels = n_channels,
+            .d_inner = d_inner,
+            .d_conv = d_conv,
+            .v_stride = d_inner});
+        });
     if (segment.keeps_state != 0)
-      keep_tail(scratch.v + row, tail_in, segment.n_rows, d_conv - 1, d_inner,
+      keep_tail(scratch.v + row, d_inner, tail_in, segment.n_rows, d_conv - 1, d_inner,
                 args.state(tail, segment, segment.write_version));
   }
 }
