@@ -108,6 +108,75 @@ TEST_F(GradientRulesOf, AnAdapterReachBaseInputAndResidual) {
   }
 }
 
+/// The ops of all nodes of a graph.
+std::vector<OpId> ops_of(const Graph& graph) {
+  std::vector<OpId> ops;
+  for (const Node& node : graph.nodes()) ops.push_back(op_of(node));
+  return ops;
+}
+
+TEST_F(GradientRulesOf, AScanReachTheConvolution) {
+  const Tensor vz = rows(12);
+  const auto [u, z] = ssm_conv(vz, weight({1, 6, 3}), {}, state(tail_));
+  const Tensor y = selective_scan(u, rows(5), {}, z,
+                                  {.dt_weight = weight({1, 6, 1}),
+                                   .dt_bias = weight({1, 1, 6}),
+                                   .a_log = weight({1, 6, 2}),
+                                   .skip = weight({1, 1, 6})},
+                                  {}, state(h_));
+  Gradients walk(*graph_, gradient_rules());
+  walk.set_state(state(tail_), state(layout_.add("carry", DType::f32, {2, 6}, 2)));
+  walk.set_state(state(h_), state(layout_.add("h_carry", DType::f32, {2, 6}, 2)));
+  walk.add(y, rows(6));
+  walk.record(0, graph_->nodes().size());
+  EXPECT_EQ(ops_of(*graph_), (std::vector{OpId::ssm_conv, OpId::selective_scan,
+                                          OpId::selective_scan_backward, OpId::ssm_conv_backward}));
+  EXPECT_EQ(walk.of(vz).shape(), (Shape{4, 12}));
+}
+
+TEST_F(GradientRulesOf, AttentionReachQueriesKeysAndValues) {
+  const Tensor keys = state(layout_.add_pages("keys", DType::f32, 8, 0));
+  const Tensor q = rows(8), k = rows(8), v = rows(8);
+  const Tensor turned = attn_append(q, k, v, {}, 0, keys, state(pages_f32_));
+  const Tensor y =
+      attention(turned, keys, state(pages_f32_), {.n_heads = 2, .n_kv_heads = 2, .window = 5});
+  Gradients walk(*graph_, gradient_rules());
+  walk.set_state(keys, state(layout_.add_pages("g_keys", DType::f32, 8, 0)));
+  walk.set_state(state(pages_f32_), state(layout_.add_pages("g_values", DType::f32, 8, 0)));
+  walk.add(y, rows(8));
+  walk.record(0, graph_->nodes().size());
+  EXPECT_EQ(ops_of(*graph_), (std::vector{OpId::attn_append, OpId::attention,
+                                          OpId::attention_backward, OpId::attn_append_backward}));
+  for (const Tensor& x : {q, k, v}) EXPECT_EQ(walk.of(x).shape(), (Shape{4, 8}));
+}
+
+TEST_F(GradientRulesOf, ExpertsReachTheRouter) {
+  const Tensor x = rows(8), residual = rows(8), g_y = rows(8);
+  const auto route = moe_route(x, weight({1, 1, 8}), 1, weight({1, 5, 8}), {}, 2);
+  const auto [gate, up] =
+      moe_gate_up(route.normed, route.experts, weight({5, 7, 8}), weight({5, 7, 8}));
+  const Tensor act = silu_mul(gate, up);
+  const std::size_t n = graph_->nodes().size();
+  const Tensor y = moe_down(act, route.experts, route.gates, weight({5, 8, 7}), {}, residual);
+  Gradients walk(*graph_, gradient_rules());
+  walk.add(y, g_y);
+  walk.record(0, graph_->nodes().size());
+  const std::vector<OpId> ops = ops_of(*graph_);
+  EXPECT_EQ(std::vector(ops.begin() + static_cast<std::ptrdiff_t>(n) + 1, ops.end()),
+            (std::vector{OpId::moe_down_backward, OpId::silu_mul_backward,
+                         OpId::moe_gate_up_backward, OpId::moe_route_backward}));
+  EXPECT_EQ(walk.of(x).shape(), (Shape{4, 8}));
+  EXPECT_EQ(walk.of(residual).id(), g_y.id());
+
+  const std::size_t first = graph_->nodes().size();
+  const Tensor shared = moe_down(graph_->input(DType::f32, {4, 3, 7}), route.experts, route.gates,
+                                 weight({5, 8, 7}), weight({1, 8, 7}), residual);
+  Gradients refused(*graph_, gradient_rules());
+  refused.add(shared, g_y);
+  expect_invalid([&] { refused.record(first, graph_->nodes().size()); },
+                 "no gradient with a shared expert");
+}
+
 TEST_F(GradientRulesOf, LinearRefuseNormsAndOutputs) {
   const Tensor w = weight({1, 6, 8});
   const auto walk = [&](const LinearOptions& options) {
