@@ -17,6 +17,7 @@ struct Scratch {
   std::int64_t d_model, n_experts;
   float* norm_weight;  ///< [D]
   float* shared;       ///< [D]
+  float* router;       ///< [X, D]: the decoded gate
   float* rows;         ///< [n_threads, D]
   double* logits;      ///< [R, X]: logits, then their gradients
   double* sums;        ///< [n_threads, D]
@@ -26,6 +27,7 @@ struct Scratch {
         n_experts(node.shape(gate)[1]),
         norm_weight(layout.take<float>(d_model)),
         shared(layout.take<float>(d_model)),
+        router(layout.take<float>(n_experts * d_model)),
         rows(layout.take<float>(n_threads * d_model)),
         logits(layout.take<double>(node.shape(x)[0] * n_experts)),
         sums(layout.take<double>(n_threads * d_model)) {}
@@ -44,9 +46,8 @@ void run_row(const KernelArgs& args, const Scratch& scratch, std::int64_t r, int
     formulas::router_backward(logits, scratch.n_experts,
                               args.data<std::int32_t>(experts) + r * top_k, top_k,
                               args.params<MoeRouteBackwardParams>().renormalize != 0, g);
-    float* row = scratch.rows + thread * d_model;
     for (std::int64_t e = 0; e < scratch.n_experts; ++e) {
-      decode_row(args.weight(gate), 0, e, row);
+      const float* row = scratch.router + e * d_model;
       for (std::int64_t c = 0; c < d_model; ++c) sums[c] += logits[e] * static_cast<double>(row[c]);
     }
     if (args.has(shared_gate)) {
@@ -67,13 +68,16 @@ void run_row(const KernelArgs& args, const Scratch& scratch, std::int64_t r, int
 void run(const KernelArgs& args, const Scratch& scratch) {
   decode_or_zeros(args, norm, scratch.norm_weight, scratch.d_model);
   decode_or_zeros(args, shared_gate, scratch.shared, scratch.d_model);
-  if (args.has(g_gates))
+  if (args.has(g_gates)) {
+    for (std::int64_t e = 0; e < scratch.n_experts; ++e)
+      decode_row(args.weight(gate), 0, e, scratch.router + e * scratch.d_model);
     for_each_product(
         args, args.weight(gate), 0, args.n_rows(), scratch.rows,
         [&](std::int64_t r) { return args.data(normed) + r * scratch.d_model; },
         [&](std::int64_t r, std::int64_t e, double product) {
           scratch.logits[r * scratch.n_experts + e] = product;
         });
+  }
   args.pool.parallel_for(args.n_rows(), 4 * scratch.n_experts * scratch.d_model,
                          [&](std::int64_t begin, std::int64_t end, int thread) {
                            for (std::int64_t r = begin; r < end; ++r)

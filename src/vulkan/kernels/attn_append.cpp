@@ -62,7 +62,10 @@ Launch turn_launch(const LaunchContext& context, const AppendPlan& plan) {
                            {BX_ATTN_TURN_HALF, plan.half ? 1U : 0U},
                            {BX_ATTN_TURN_APPENDS, 0}};
   launch.set_push(
-      AttnTurnPush{.q_norm = context.address(q_norm).data,
+      AttnTurnPush{.q_bias = {},
+                   .k_bias = {},
+                   .v_bias = {},
+                   .q_norm = context.address(q_norm).data,
                    .k_norm = context.address(k_norm).data,
                    .rotary = context.address(rotary).data,
                    .q_width = to_uint(plan.q_width),

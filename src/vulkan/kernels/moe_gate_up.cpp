@@ -32,6 +32,7 @@ Launch product_launch(const LaunchContext& context, const GateUpPlan& plan, int 
                            {BX_MOE_DOWN_TILE_SHARED_FORM, BX_FORM_ABSENT},
                            {BX_MOE_DOWN_TILE_ROWS, rows_of_tile(plan.sizes)}};
   launch.set_push(MoeDownPush{.down = context.address(weight),
+                              .shared_down = {},
                               .d_model = to_uint(plan.intermediate),
                               .intermediate = to_uint(context.shape(x)[1]),
                               .n_experts = to_uint(plan.sizes.n_experts),
