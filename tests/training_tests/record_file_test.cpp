@@ -84,13 +84,16 @@ TEST(RecordFile, NamesTheLineOfBrokenJson) {
   expect_refused("\xff\xfe{\0}\0", "a.json:1: at byte 0: expected JSON in UTF-8, got UTF-16");
 }
 
-TEST(RecordFile, RefusesEmptyFilesPointersAndParquet) {
+TEST(RecordFile, RefusesFilesOfOtherKinds) {
   expect_refused("", "empty");
   expect_refused("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "LFS");
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.write("a.parquet", "PAR1....PAR1");
   expect_error([&] { RecordFile::open(path); }, ErrorKind::unsupported,
                {"a.parquet: expected JSON or JSONL, got Parquet", "Python"});
+  const std::filesystem::path packed = folder.write("a.jsonl.gz", "\x1f\x8b\x08");
+  expect_error([&] { RecordFile::open(packed); }, ErrorKind::unsupported,
+               {"a.jsonl.gz: expected JSON or JSONL, got a compressed file"});
 }
 
 TEST(RecordFile, ReportsAFileThatWasCut) {

@@ -157,6 +157,10 @@ RecordFile RecordFile::open(const std::filesystem::path& path) {
                 fmt::format("{}: expected JSON or JSONL, got Parquet, which the Python package "
                             "reads: python -m bit_axon prepare",
                             printable_path(out.name())));
+  if (head.starts_with("\x1f\x8b") || head.starts_with("\x28\xb5\x2f\xfd"))
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{}: expected JSON or JSONL, got a compressed file; unpack it first",
+                            printable_path(out.name())));
   const std::uint64_t begin = head.size() - without_byte_order_mark(head).size();
   out.is_array_ = first_byte(out.file_, begin) == '[';
   const auto find = [&](auto& finder) {
