@@ -48,10 +48,11 @@ struct UpdateResult {
   OrpoMeans orpo;  ///< only for ORPO
 };
 
-/// Sums over target tokens: a loss that was computed without an update.
+/// A loss that was computed without an update, as a sum over target tokens. ORPO: over pairs.
 struct LossSum {
-  double loss = 0;  ///< sum of -log p(label)
+  double loss = 0;
   std::int64_t n_targets = 0;
+  OrpoMeans orpo = {};  ///< only for ORPO
   double mean() const;
 };
 
