@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,6 +62,11 @@ struct LoadOptions {
   std::string quantize = {};
   int quantize_bits = 4;                  ///< mlx: bits of a code, 4 or 8
   std::int64_t quantize_group_size = 64;  ///< codes that share a scale: 32, 64 or 128
+  /// A LoRA or DoRA adapter that the model runs with: its safetensors file, or the folder with this
+  /// file. If empty, the model runs without an adapter. Random models ignore it.
+  std::filesystem::path adapter = {};
+  /// Replaces the factor of the adapter's product. Empty: as MergeOptions::scale.
+  std::optional<double> adapter_scale = {};
   bool plan_reuse = true;  ///< whether values of a plan may share memory; false only in tests
 };
 

@@ -53,21 +53,10 @@ void check_numbers(const AdapterSettings& settings) {
     fail("lora-dropout", "0 or more and less than 1", fmt::format("{}", settings.dropout));
 }
 
-/// The weights of a model that can have an adapter.
-std::vector<WeightSlot> adaptable(const ModelSpec& spec) {
-  std::vector<WeightSlot> found;
-  const std::vector<WeightSlot> slots = weight_slots(spec);
-  for (const WeightKey& key : candidates(spec)) {
-    const auto slot =
-        std::ranges::find_if(slots, [&](const WeightSlot& other) { return other.key == key; });
-    if (slot != slots.end()) found.push_back(*slot);
-  }
-  return found;
-}
-
-void check_targets(const std::vector<WeightSlot>& slots, const std::vector<std::string>& targets) {
+void check_targets(const std::vector<AdaptedLinear>& layers,
+                   const std::vector<std::string>& targets) {
   std::set<std::string> known;
-  for (const WeightSlot& slot : slots) known.insert(last_component(path_of(slot)));
+  for (const AdaptedLinear& layer : layers) known.insert(last_component(layer.path));
   for (const std::string& target : targets)
     if (!known.contains(target))
       fail("targets", fmt::format("names of linear layers ({})", fmt::join(known, ", ")),
@@ -82,13 +71,25 @@ const AdaptedLinear* AdapterSet::find(const WeightKey& key) const {
   return found == layers.end() ? nullptr : &*found;
 }
 
+std::vector<AdaptedLinear> adaptable_layers(const ModelSpec& spec) {
+  std::vector<AdaptedLinear> layers;
+  const std::vector<WeightSlot> slots = weight_slots(spec);
+  for (const WeightKey& key : candidates(spec)) {
+    const auto slot =
+        std::ranges::find_if(slots, [&](const WeightSlot& other) { return other.key == key; });
+    if (slot != slots.end())
+      layers.push_back({key, slot->name(), path_of(*slot), slot->shape[1], slot->shape[0], {}});
+  }
+  return layers;
+}
+
 AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, std::uint64_t seed) {
   check_numbers(settings);
   const std::int64_t n_blocks = settings.last_blocks.value_or(spec.n_blocks());
   if (n_blocks < 1 || n_blocks > spec.n_blocks())
     fail("layers", fmt::format("1..{} blocks", spec.n_blocks()), std::to_string(n_blocks));
-  const std::vector<WeightSlot> slots = adaptable(spec);
-  check_targets(slots, settings.targets);
+  std::vector<AdaptedLinear> layers = adaptable_layers(spec);
+  check_targets(layers, settings.targets);
   AdapterSet set;
   std::int64_t next = 0;
   const auto take = [&](std::int64_t n) {
@@ -96,24 +97,21 @@ AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, s
     next += n;
     return static_cast<std::uint32_t>(first);
   };
-  for (const WeightSlot& slot : slots) {
-    const std::string path = path_of(slot);
+  for (AdaptedLinear& layer : layers) {
     const bool is_target =
         settings.targets.empty() ||
-        std::ranges::find(settings.targets, last_component(path)) != settings.targets.end();
+        std::ranges::find(settings.targets, last_component(layer.path)) != settings.targets.end();
     // The projections outside of blocks belong to the model as a whole, so they have an adapter only
     // if all blocks have one.
-    const std::int64_t block = slot.key.block < 0 ? 0 : slot.key.block;
+    const std::int64_t block = layer.key.block < 0 ? 0 : layer.key.block;
     if (!is_target || block < spec.n_blocks() - n_blocks) continue;
-    const std::int64_t n_out = slot.shape[0], n_in = slot.shape[1];
-    if (settings.rank > std::min(n_in, n_out))
-      fail("lora-rank",
-           fmt::format("at most {}, the smaller side of {}", std::min(n_in, n_out), path),
+    const std::int64_t most = std::min(layer.n_in, layer.n_out);
+    if (settings.rank > most)
+      fail("lora-rank", fmt::format("at most {}, the smaller side of {}", most, layer.path),
            std::to_string(settings.rank));
-    AdaptedLinear layer{.key = slot.key, .path = path, .n_in = n_in, .n_out = n_out, .place = {}};
     AdapterPlace& place = layer.place;
-    place.a = take(n_in * settings.rank);
-    place.b = take(settings.rank * n_out);
+    place.a = take(layer.n_in * settings.rank);
+    place.b = take(settings.rank * layer.n_out);
     place.rank = static_cast<std::uint32_t>(settings.rank);
     place.scale = static_cast<float>(settings.scale);
     place.dropout = static_cast<float>(settings.dropout);
@@ -122,9 +120,9 @@ AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, s
     place.seed_high = static_cast<std::uint32_t>(seed >> 32);
     if (settings.kind == AdapterKind::dora) {
       place.is_dora = 1;
-      place.m = take(n_out);
+      place.m = take(layer.n_out);
       place.norm = static_cast<std::uint32_t>(set.n_norms);
-      set.n_norms += n_out;
+      set.n_norms += layer.n_out;
     }
     set.layers.push_back(std::move(layer));
   }

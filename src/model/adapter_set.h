@@ -15,7 +15,8 @@ namespace bitaxon {
 /// One adapted linear layer.
 struct AdaptedLinear {
   WeightKey key;
-  std::string path;  ///< "layer_3.ssm.in_proj": the name of its weight without ".weight"
+  std::string slot_name;  ///< the name of its weight: "layer_3.ssm.in_proj.weight"
+  std::string path;       ///< the same without ".weight"
   std::int64_t n_in = 0, n_out = 0;
   AdapterPlace place;
 };
@@ -32,8 +33,11 @@ struct AdapterSet {
   bool is_dora() const { return n_norms > 0; }
 };
 
-/// The adapter that `settings` describe, for a model. Routed experts, routers, the parameters of a
-/// scan, embedding and head have none. Throws Error(invalid_argument) for a rank, a scale, a dropout
+/// The layers that can have an adapter, without places. Routed experts, routers, the parameters of a
+/// scan, embedding and head cannot.
+std::vector<AdaptedLinear> adaptable_layers(const ModelSpec& spec);
+
+/// The adapter that `settings` describe, for a model. Throws Error(invalid_argument) for a rank, a scale, a dropout
 /// or a number of blocks out of range, for a target that no layer of the model has, and if the model
 /// has no layer to adapt. `seed` is the seed of dropout.
 AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, std::uint64_t seed);

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "bitaxon/error.h"
+#include "core/mix64.h"
+#include "core/plan.h"
 #include "formats/safetensors.h"
 #include "model/memory_need.h"
 #include "model/model_folder.h"
@@ -39,7 +41,8 @@ void Model::Impl::check_options() const {
 /// Chooses the precision and the size of the arena, and refuses a model that does not fit.
 void Model::Impl::prepare_loading(const std::vector<FoundWeight>& found) {
   precision = precision_for(found, options, backend.caps().always_exact);
-  ModelNeed need = model_need(spec, found, options, *backend.description());
+  ModelNeed need =
+      model_need(spec, found, options, *backend.description(), adapter ? &adapter->set : nullptr);
   arena_bytes = need.arena_bytes;
   context = need.context;
   if (need.memory.fits()) return;
@@ -93,7 +96,34 @@ void Model::Impl::warn_of_context(std::vector<std::string>& warnings) const {
       context, spec.max_seq_len, bytes_text(bitaxon::bytes_per_token(pool->layout()))));
 }
 
+/// Uploads the adapter's parameters and computes the norms of DoRA.
+void Model::Impl::upload_adapter() {
+  const StateIndex& index = pool->index();
+  const auto buffer = [&](std::int32_t i) { return pool->buffer(static_cast<std::size_t>(i)); };
+  backend.upload(buffer(index.adapter_parameters), 0,
+                 std::as_bytes(std::span(adapter->parameters)));
+  if (!adapter->set.is_dora()) return;
+  auto graph = std::make_shared<Graph>();
+  const auto state = [&](std::int32_t i) { return graph->state(pool->layout(), i); };
+  record_norms(*graph, weights,
+               {.set = &adapter->set,
+                .parameters = state(index.adapter_parameters),
+                .norms = state(index.adapter_norms)});
+  const auto plan = schedule(graph, *backend.description());
+  const Executable executable =
+      backend.compile(plan, {.arena = backend.allocate(plan->arena_bytes, BufferUse::activations),
+                             .state = pool->buffers(),
+                             .table_words = pool->table_words(),
+                             .precision = Precision::exact,
+                             .state_layout = pool->shared_layout()});
+  StepBuffer one_row;
+  one_row.n_rows = one_row.n_segments = one_row.segments[0].n_rows = 1;
+  backend.wait(backend.submit(executable, one_row));
+}
+
 void Model::Impl::finish_loading() {
+  // A saved state belongs to the model with this adapter.
+  if (adapter) weights.fingerprint = mix64(weights.fingerprint ^ adapter->hash());
   outstanding.reserve(backend.caps().max_run_ahead + 2);
   count_weights();
   pool = std::make_shared<StatePool>(
@@ -103,7 +133,9 @@ void Model::Impl::finish_loading() {
                        .run_ahead = options.run_ahead,
                        .kv_dtype = precision == Precision::exact ? DType::f32 : DType::f16,
                        .fingerprint = weights.fingerprint,
-                       .context = context});
+                       .context = context,
+                       .adapter = adapter ? &adapter->set : nullptr});
+  if (adapter) upload_adapter();
   steps.emplace(spec, weights, *pool, precision, options.plan_reuse, arena_bytes);
 }
 
@@ -116,6 +148,9 @@ Model Model::load(std::shared_ptr<Backend> backend, const ModelFiles& files,
   impl->check_options();
   const std::string name = printable_path(files.weights.string());
   auto found = find_weights(impl->spec, checkpoint, name, warnings);
+  if (!options.adapter.empty())
+    impl->adapter =
+        load_adapter(options.adapter, options.adapter_scale, impl->spec, found, warnings);
   impl->vocab_mapping = vocab_mapping_of(checkpoint.metadata(), files);
   // With a mapping, the ids in the file are those of the tokenizer.
   if (impl->vocab_mapping.empty())

@@ -24,8 +24,12 @@ constexpr std::int64_t kShortestContext = kMaxRows;
 class Sizes {
  public:
   Sizes(const ModelSpec& spec, const std::vector<FoundWeight>& found, const LoadOptions& options,
-        const BackendDescription& device)
-      : spec_(spec), options_(options), device_(device), kinds_(device.memory()) {
+        const BackendDescription& device, const AdapterSet* adapter)
+      : spec_(spec),
+        options_(options),
+        device_(device),
+        adapter_(adapter),
+        kinds_(device.memory()) {
     const bool exact = precision_for(found, options, device.always_exact()) == Precision::exact;
     kv_dtype_ = exact ? DType::f32 : DType::f16;
     describe_weights(found);
@@ -71,7 +75,8 @@ class Sizes {
             .n_forks = options_.n_forks,
             .run_ahead = options_.run_ahead,
             .kv_dtype = kv_dtype_,
-            .context = context};
+            .context = context,
+            .adapter = adapter_};
   }
 
   /// Fills in one row for each kind of memory.
@@ -143,7 +148,7 @@ class Sizes {
       for (std::int64_t g = 0; g < n_segments; ++g)
         demand.add(g == 0 ? n_rows : 0, largest.output, all_stages);
       const StepKind kind = kind_of(demand, largest.layer_outputs);
-      const StepGraph step = record_step(kind, spec_, weights_, layout, index);
+      const StepGraph step = record_step(kind, spec_, weights_, layout, index, adapter_);
       const auto plan = schedule(step.graph, device_, {.reuse = options_.plan_reuse});
       arena_bytes_ = std::max(arena_bytes_, plan->arena_bytes);
       note_problem(device_.problem_of(*plan), too_large_);
@@ -153,6 +158,7 @@ class Sizes {
   const ModelSpec& spec_;
   const LoadOptions& options_;
   const BackendDescription& device_;
+  const AdapterSet* adapter_;
   std::vector<MemoryKind> kinds_;
   DType kv_dtype_ = DType::f32;
   Weights weights_;
@@ -174,8 +180,9 @@ Precision precision_for(const std::vector<FoundWeight>& found, const LoadOptions
 }
 
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
-                     const LoadOptions& options, const BackendDescription& device) {
-  const Sizes sizes(spec, found, options, device);
+                     const LoadOptions& options, const BackendDescription& device,
+                     const AdapterSet* adapter) {
+  const Sizes sizes(spec, found, options, device, adapter);
   ModelNeed need = sizes.need(options.context.value_or(spec.max_seq_len));
   if (options.context || need.memory.fits() || need.bytes_per_token == 0) return need;
   // Searches for the longest context that fits, in whole pages.

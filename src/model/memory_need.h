@@ -6,6 +6,7 @@
 
 #include "bitaxon/memory.h"
 #include "bitaxon/model.h"
+#include "model/adapter_set.h"
 #include "model/weights.h"
 
 namespace bitaxon {
@@ -25,9 +26,10 @@ struct ModelNeed {
 };
 
 /// The memory that a model needs on a device. `found` is the result of find_weights or
-/// random_found.
+/// random_found. `adapter` is the adapter that the model runs with, if any.
 ModelNeed model_need(const ModelSpec& spec, const std::vector<FoundWeight>& found,
-                     const LoadOptions& options, const BackendDescription& device);
+                     const LoadOptions& options, const BackendDescription& device,
+                     const AdapterSet* adapter = nullptr);
 
 /// One line that says why a need does not fit.
 std::string problem_of(const MemoryNeed& need);

@@ -11,6 +11,7 @@
 #include "bitaxon/model.h"
 #include "core/backend.h"
 #include "core/step.h"
+#include "model/loaded_adapter.h"
 #include "model/state_impl.h"
 #include "model/state_pool.h"
 #include "model/step_cache.h"
@@ -24,6 +25,7 @@ struct BX_HIDDEN Model::Impl {
   ModelSpec spec;
   LoadOptions options;
   Precision precision = Precision::exact;
+  std::optional<LoadedAdapter> adapter;  ///< LoadOptions::adapter
   Weights weights;
   std::string vocab_mapping;
   std::uint64_t packed_bytes = 0;
@@ -54,6 +56,7 @@ struct BX_HIDDEN Model::Impl {
   void prepare_loading(const std::vector<FoundWeight>& found);
   void load(std::vector<FoundWeight> found, const ReadWeight& read);
   void finish_loading();
+  void upload_adapter();
   void warn_of_context(std::vector<std::string>& warnings) const;
   void count_weights();
   // model.cpp

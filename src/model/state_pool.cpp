@@ -87,6 +87,12 @@ StateLayout state_layout(const ModelSpec& spec, const StatePoolOptions& options,
   for (std::int64_t i = 0; i < spec.n_blocks(); ++i) index.blocks.push_back(builder.add_block(i));
   index.seen = layout.add("seen", DType::u32, {divide_up(spec.vocab_size, 32)}, versions);
   index.next_token = layout.add("next_token", DType::i32, {1}, versions, StateKind::transient);
+  if (options.adapter != nullptr) {
+    index.adapter_parameters =
+        layout.add_shared("adapter", DType::f32, {1, options.adapter->n_parameters});
+    index.adapter_norms = layout.add_shared(
+        "adapter_norms", DType::f32, {1, std::max<std::int64_t>(1, options.adapter->n_norms)});
+  }
   return layout;
 }
 

@@ -11,6 +11,7 @@
 #include "bitaxon/model_spec.h"
 #include "core/backend.h"
 #include "core/state_layout.h"
+#include "model/adapter_set.h"
 #include "model/page_counts.h"
 
 namespace bitaxon {
@@ -28,6 +29,8 @@ struct StateIndex {
   std::vector<BlockState> blocks;
   std::int32_t seen = -1;
   std::int32_t next_token = -1;
+  // The adapter's vectors; -1 without an adapter:
+  std::int32_t adapter_parameters = -1, adapter_norms = -1;
 };
 
 struct StatePoolOptions {
@@ -35,8 +38,9 @@ struct StatePoolOptions {
   std::int32_t n_forks = 0;
   int run_ahead = 2;  ///< steps that a state can take back
   DType kv_dtype = DType::f32;
-  std::uint64_t fingerprint = 0;  ///< the model's fingerprint
-  std::int64_t context = 0;       ///< the most tokens of a sequence
+  std::uint64_t fingerprint = 0;        ///< the model's fingerprint
+  std::int64_t context = 0;             ///< the most tokens of a sequence
+  const AdapterSet* adapter = nullptr;  ///< the adapter that the model runs with, if any
 };
 
 /// Allocates the state tensors, and lends their slots and pages to states. Tensors with pages begin

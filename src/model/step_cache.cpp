@@ -12,7 +12,8 @@ std::shared_ptr<const CompiledStep> StepCache::find(const StepKind& kind) {
   }
   auto step = std::make_shared<CompiledStep>();
   step->kind = kind;
-  step->graph = record_step(kind, spec_, weights_, pool_.layout(), pool_.index());
+  step->graph =
+      record_step(kind, spec_, weights_, pool_.layout(), pool_.index(), pool_.options().adapter);
   step->compiled = plan_of(step->graph.graph);
   steps_.push_front(std::move(step));
   if (steps_.size() > kMaxKinds) steps_.pop_back();

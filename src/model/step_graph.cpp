@@ -72,7 +72,8 @@ void check_computable(const ModelSpec& spec) {
 }  // namespace
 
 StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights& weights,
-                      const StateLayout& layout, const StateIndex& index) {
+                      const StateLayout& layout, const StateIndex& index,
+                      const AdapterSet* adapter) {
   check_computable(spec);
   StepGraph step;
   step.graph = std::make_shared<Graph>();
@@ -81,16 +82,26 @@ StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights
   const Tensor seen = graph.state(layout, index.seen);
   const Tensor next_token = graph.state(layout, index.next_token);
 
+  AdapterTensors tensors;
+  if (adapter != nullptr)
+    tensors = {.set = adapter,
+               .parameters = graph.state(layout, index.adapter_parameters),
+               .norms = graph.state(layout, index.adapter_norms)};
+  const BlockState no_state;
+  const auto context = [&](std::int64_t i) {
+    const BlockState& state = i < 0 ? no_state : index.blocks[static_cast<std::size_t>(i)];
+    return BlockContext{
+        graph, spec, weights, layout, state, i, adapter == nullptr ? nullptr : &tensors};
+  };
   graph.set_label("embed");
   Tensor x = embed(weight(WeightId::embedding), seen, next_token, kind.row_bucket);
   if (spec.has_bridges) {
     graph.set_label("input_proj");
-    x = linear(x, weight(WeightId::input_bridge));
+    x = projection(context(-1), x, WeightId::input_bridge);
   }
   for (std::int64_t i = 0; i < spec.n_blocks(); ++i) {
     graph.set_label(fmt::format("layer_{}", i));
-    const BlockState& state = index.blocks[static_cast<std::size_t>(i)];
-    x = block({graph, spec, weights, layout, state, i}, x);
+    x = block(context(i), x);
     if (!kind.layer_outputs) continue;
     graph.mark_output(x);
     step.layers.push_back(x);
@@ -103,7 +114,10 @@ StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights
     last.select = RowSelect::outputs;
     last.n_outputs = kind.output_bucket;
   }
-  if (spec.has_bridges) {
+  if (context(-1).is_split({WeightId::output_bridge})) {
+    // An adapter computes all rows. The head selects rows.
+    x = projection(context(-1), x, WeightId::output_bridge);
+  } else if (spec.has_bridges) {
     x = linear(x, weight(WeightId::output_bridge), last);
     last = {};
   }

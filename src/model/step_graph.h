@@ -53,6 +53,7 @@ struct StepGraph {
 };
 
 StepGraph record_step(const StepKind& kind, const ModelSpec& spec, const Weights& weights,
-                      const StateLayout& layout, const StateIndex& index);
+                      const StateLayout& layout, const StateIndex& index,
+                      const AdapterSet* adapter = nullptr);
 
 }  // namespace bitaxon

@@ -6,6 +6,7 @@
 #include "bitaxon/training_ops.h"
 #include "core/gradient.h"
 #include "model/block.h"
+#include "model/loaded_adapter.h"
 #include "ops/op.h"
 
 namespace bitaxon {
@@ -22,6 +23,7 @@ class Recorder {
   }
 
   std::shared_ptr<Graph> graph() const { return graph_; }
+  const AdapterTensors& adapter() const { return adapter_; }
   Tensor state(std::int32_t index) const { return graph_->state(model_.layout, index); }
   Tensor weight(WeightId id) const { return graph_->weight(model_.weights.find({id})); }
   BlockContext context(std::int64_t block) const {
@@ -142,12 +144,7 @@ std::shared_ptr<Graph> backward_graph(const TrainedModel& model, std::int64_t n_
 
 std::shared_ptr<Graph> norms_graph(const TrainedModel& model) {
   const Recorder recorder(model);
-  for (const AdaptedLinear& layer : model.adapter.layers) {
-    recorder.graph()->set_label(layer.path);
-    dora_norms(recorder.graph()->weight(model.weights.find(layer.key)),
-               recorder.state(model.index.parameters), recorder.state(model.index.norms),
-               layer.place);
-  }
+  record_norms(*recorder.graph(), model.weights, recorder.adapter());
   return recorder.graph();
 }
 
