@@ -47,6 +47,8 @@ std::optional<ModelOptions> second_model(const EvaluateOptions& wanted) {
   second.model = wanted.against;
   second.config_small = second.config_medium = false;
   second.quantize.clear();  // the model is compared as it is stored
+  second.adapter.clear();
+  second.lora_scale.clear();
   return second;
 }
 
@@ -178,6 +180,7 @@ void add_evaluate(CommandLine& line) {
   command.add("MODEL", wanted->positional_model, "As --model").not_empty();
   add_model_options(command, wanted->model);
   add_quantize_option(command, wanted->model);
+  add_adapter_options(command, wanted->model);
   add_device_options(command, wanted->device);
   add_output_options(command, wanted->output);
   command.add("--text", wanted->text, "A text file in UTF-8 (default: the bundled one)")

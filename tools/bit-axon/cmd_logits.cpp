@@ -74,6 +74,7 @@ void add_logits(CommandLine& line) {
       line.add_command("logits", "Write the logits of given token ids to a safetensors file");
   add_model_options(command, wanted->model);
   add_quantize_option(command, wanted->model);
+  add_adapter_options(command, wanted->model);
   add_context_option(command, wanted->model);
   add_device_options(command, wanted->device);
   add_output_options(command, wanted->output);

@@ -254,6 +254,7 @@ void add_sampler_options(Command& command, RunOptions& run) {
 void add_text_options(Command& command, RunOptions& run) {
   add_model_options(command, run.model);
   add_quantize_option(command, run.model);
+  add_adapter_options(command, run.model);
   add_context_option(command, run.model);
   add_device_options(command, run.device);
   add_output_options(command, run.output);

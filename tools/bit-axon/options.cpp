@@ -102,6 +102,19 @@ void add_quantize_option(Command& command, ModelOptions& options) {
       .not_empty();
 }
 
+void add_adapter_options(Command& command, ModelOptions& options) {
+  command
+      .add("--adapter", options.adapter,
+           "Run the model with a LoRA or DoRA adapter: its safetensors file, or the folder with it")
+      .type("FILE")
+      .not_empty();
+  command
+      .add("--lora-scale", options.lora_scale,
+           "Factor of the adapter's product (default: what the adapter says, else 20)")
+      .type("X")
+      .not_empty();
+}
+
 void add_device_options(Command& command, DeviceOptions& options) {
   command
       .add(options.flag, options.device,

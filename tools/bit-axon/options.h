@@ -23,9 +23,11 @@ struct ModelOptions {
   /// Presets with random weights; ignored when a model is named.
   bool config_small = false;
   bool config_medium = false;
-  std::string preset = {};    ///< a preset with random weights, instead of a model; may be empty
-  std::string context = {};   ///< the most tokens of a sequence; empty for as many as fit
-  std::string quantize = {};  ///< how to quantize while loading: "nf4" or "mlx"; may be empty
+  std::string preset = {};      ///< a preset with random weights, instead of a model; may be empty
+  std::string context = {};     ///< the most tokens of a sequence; empty for as many as fit
+  std::string quantize = {};    ///< how to quantize while loading: "nf4" or "mlx"; may be empty
+  std::string adapter = {};     ///< the file or folder of an adapter; empty for none
+  std::string lora_scale = {};  ///< replaces the adapter's factor; empty for its own
   /// Whether to use random weights for the default configuration if no model is named.
   bool random_by_default = false;
   /// Whether random weights are 4-bit codes. Their format is `quantize`, or "mlx" if that is empty.
@@ -70,6 +72,8 @@ void check_preset(const ModelOptions& options);
 /// Adds --quantize, which commands that load a model have.
 void add_context_option(Command& command, ModelOptions& options);
 void add_quantize_option(Command& command, ModelOptions& options);
+/// Adds --adapter and --lora-scale, which commands that run a model have.
+void add_adapter_options(Command& command, ModelOptions& options);
 void add_device_options(Command& command, DeviceOptions& options);
 /// Adds the device options without the flag that names the device.
 void add_precision_options(Command& command, DeviceOptions& options);

@@ -64,6 +64,19 @@ std::int64_t parse_context(const ModelOptions& options, const FoundModel& found)
   return parse_integer("--context", options.context, 1, spec.max_seq_len);
 }
 
+/// Sets the adapter of `load`. Throws UsageError for an adapter of random weights.
+void take_adapter(const ModelOptions& options, const FoundModel& found, LoadOptions& load) {
+  if (!options.lora_scale.empty()) {
+    if (options.adapter.empty()) throw UsageError("--lora-scale: expected --adapter beside it");
+    load.adapter_scale =
+        parse_number("--lora-scale", options.lora_scale, 0, std::numeric_limits<float>::max());
+  }
+  if (options.adapter.empty()) return;
+  if (!found.source)
+    throw UsageError("--adapter: expected a model with files, got a preset with random weights");
+  load.adapter = options.adapter;
+}
+
 Session load_on(const OpenedDevice& opened, const DeviceOptions& device, const FoundModel& found,
                 const OutputOptions& output, LoadOptions load) {
   if (!opened.reason.empty() || output.verbose) note_all({device_note(opened)}, output);
@@ -96,6 +109,7 @@ std::vector<Session> open_sessions(const ModelOptions& options,
   const FoundModel found = find(options, output);
   LoadOptions with_context = load;
   if (!options.context.empty()) with_context.context = parse_context(options, found);
+  take_adapter(options, found, with_context);
   // Open all devices first, so that a device that fails is known before a long load on another.
   std::vector<OpenedDevice> opened;
   for (const DeviceOptions& device : devices)

@@ -8,6 +8,7 @@ _bit_axon() {
     --verbose --help --version'
   local device="--device $precision"
   local state='--save-state --load-state'
+  local adapter='--adapter --lora-scale'
   local text='--quantize --context --prompt --max-tokens --temperature --top-k --top-p --min-p
     --repetition-penalty --seed --stop --run-ahead --ignore-eos --no-stream --system
     --chat-template --thinking'
@@ -69,12 +70,12 @@ _bit_axon() {
             quantize merge port-weights evaluate prepare --help --version'
           ;;
         run)
-          flags="$model $device $state $text --prompt-ids --messages --json --chat -c"
+          flags="$model $device $state $adapter $text --prompt-ids --messages --json --chat -c"
           ;;
-        chat) flags="$model $device $state $text" ;;
-        logits) flags="$model $device $state --quantize --context --ids --ids-file --split --out" ;;
+        chat) flags="$model $device $state $adapter $text" ;;
+        logits) flags="$model $device $state $adapter --quantize --context --ids --ids-file --split --out" ;;
         compare)
-          flags="$model $precision --quantize --context --a --b --prompt --ids --ids-file --split --max-tokens
+          flags="$model $precision $adapter --quantize --context --a --b --prompt --ids --ids-file --split --max-tokens
             --tolerance --json"
           ;;
         benchmark)
@@ -107,7 +108,7 @@ _bit_axon() {
           [[ $current == -* ]] || files=yes
           ;;
         evaluate)
-          flags="$model $device --quantize --text --max-tokens --seq-length --batch-size --carry
+          flags="$model $device $adapter --quantize --text --max-tokens --seq-length --batch-size --carry
             --against --json"
           [[ $current == -* ]] || files=yes
           ;;

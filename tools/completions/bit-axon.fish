@@ -42,6 +42,8 @@ complete -c bit-axon -n "$with_precision" -l precision -x -a 'exact fast' -d 'Pr
 complete -c bit-axon -n "$with_precision" -l threads -x -d 'Threads of the CPU'
 complete -c bit-axon -n "$with_precision" -l shader-dir -rF -d 'Compile the shaders of this folder'
 complete -c bit-axon -n "$with_precision" -l quantize -x -a 'nf4 mlx' -d 'Quantize to 4 bits while loading'
+complete -c bit-axon -n '__fish_seen_subcommand_from run chat logits compare evaluate' -l adapter -rF -d 'Run with this LoRA or DoRA adapter'
+complete -c bit-axon -n '__fish_seen_subcommand_from run chat logits compare evaluate' -l lora-scale -x -d 'Factor of the adapter'
 complete -c bit-axon -n '__fish_seen_subcommand_from run chat logits compare' -l context -x -d 'The most tokens of the text'
 complete -c bit-axon -n "$with_state" -l save-state -rF -d 'Save the state after the last token'
 complete -c bit-axon -n "$with_state" -l load-state -rF -d 'Continue from a saved state'

@@ -108,6 +108,7 @@ void add_compare(CommandLine& line) {
       "compare", "Compare the results of two devices for the same ids, layer by layer");
   add_model_options(command, wanted->model);
   add_quantize_option(command, wanted->model);
+  add_adapter_options(command, wanted->model);
   add_context_option(command, wanted->model);
   command.add("--a", wanted->a.device, "The device to compare with, as --device of run")
       .type("DEVICE")
