@@ -20,7 +20,7 @@ TEST_P(RecordedTraining, CpuAgrees) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, RecordedTraining, testing::ValuesIn(training_case_folders()),
-                         [](const auto& info) { return info.param.filename().string(); });
+                         [](const auto& param) { return param.param.filename().string(); });
 
 }  // namespace
 }  // namespace bitaxon::test
