@@ -21,13 +21,18 @@ BaseModel BaseModel::of_files(const ModelFiles& files, const std::string& quanti
   return base;
 }
 
-BaseModel BaseModel::random(const ModelSpec& spec, std::uint64_t seed, bool codes) {
+BaseModel BaseModel::random(const ModelSpec& spec, std::uint64_t seed,
+                            const RandomBase& options) {
   BaseModel base;
   base.spec = spec;
+  const std::string layout = options.quantize.empty() ? "mlx" : options.quantize;
   RandomForm form;
-  if (codes)
-    form = {.codes = Quantization{.format = four_bit_format("mlx")}, .vectors = DType::f16};
+  if (options.codes)
+    form = {.codes = Quantization{.format = four_bit_format(layout)}, .vectors = DType::f16};
   base.found = random_found(spec, form);
+  std::vector<std::string> unused;  // random weights are for tests and measurements
+  if (!options.codes && !options.quantize.empty())
+    quantize_found(spec, {.format = four_bit_format(layout)}, "random", base.found, unused);
   base.read = random_reader(spec, seed);
   return base;
 }

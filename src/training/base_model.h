@@ -16,6 +16,12 @@
 
 namespace bitaxon {
 
+/// How the weights of a random model are stored.
+struct RandomBase {
+  bool codes = false;         ///< as Model::random_codes
+  std::string quantize = {};  ///< as LoadOptions::quantize; with codes, the layout of the codes
+};
+
 /// A model that is described and not loaded yet.
 struct BaseModel {
   ModelSpec spec;
@@ -26,8 +32,9 @@ struct BaseModel {
   /// The model of files. `quantize` is as in LoadOptions. Throws Error(io, format, unsupported).
   static BaseModel of_files(const ModelFiles& files, const std::string& quantize,
                             std::vector<std::string>& warnings);
-  /// Random weights, as Model::random, or Model::random_codes with `codes`.
-  static BaseModel random(const ModelSpec& spec, std::uint64_t seed, bool codes);
+  /// Random weights, as Model::random or Model::random_codes makes them.
+  static BaseModel random(const ModelSpec& spec, std::uint64_t seed,
+                          const RandomBase& options = {});
 
   /// The number of parameters. A tied head is not counted.
   std::int64_t n_parameters() const;

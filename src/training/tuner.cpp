@@ -192,6 +192,19 @@ LossSum Tuner::evaluate(std::span<const TrainSequence> sequences,
   return sum;
 }
 
+std::int64_t Tuner::flops_of(std::span<const TrainSequence> sequences) {
+  impl_->check(sequences);
+  std::int64_t sum = 0;
+  for (const Pass& pass : impl_->passes(sequences)) {
+    for (const StepBuffer& step : pass.steps)
+      for (const TrainGraph kind : {TrainGraph::forward, TrainGraph::backward})
+        sum += impl_->flops_of(kind, step.n_rows, step);
+    for (const StepBuffer& step : head_steps(pass.targets, impl_->plan.head_rows))
+      sum += impl_->flops_of(TrainGraph::head, step.n_outputs, step);
+  }
+  return sum;
+}
+
 std::span<const ParameterRange> Tuner::parameters() const { return impl_->ranges; }
 
 std::vector<float> Tuner::read(ParameterVector vector) const {

@@ -115,6 +115,9 @@ class Tuner {
   std::int64_t n_updates() const;
   void set_n_updates(std::int64_t n);
 
+  /// The floating-point operations of an update, without those of the norms of DoRA.
+  std::int64_t flops_of(std::span<const TrainSequence> sequences);
+
   const ModelSpec& spec() const;
   std::int64_t n_base_parameters() const;
   Precision precision() const;

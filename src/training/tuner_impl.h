@@ -86,6 +86,8 @@ struct Tuner::Impl {
   std::vector<double> log_probs(const Pass& pass);
   void set_factors(const Pass& pass, std::span<const double> factors);
 
+  std::int64_t flops_of(TrainGraph kind, std::int64_t size, const StepBuffer& step);
+
   // updates
   /// Computes the gradients of an update, and loss and means of `result`. Returns false if a loss is
   /// not finite.

@@ -2,6 +2,7 @@
 
 #include "bitaxon/error.h"
 #include "model/step_graph.h"
+#include "ops/op.h"
 #include "training/tuner_impl.h"
 
 namespace bitaxon {
@@ -61,6 +62,14 @@ void Tuner::Impl::submit(TrainGraph kind, std::int64_t size, const StepBuffer& s
 void Tuner::Impl::finish() {
   if (in_flight) backend->wait(*in_flight);
   in_flight.reset();
+}
+
+std::int64_t Tuner::Impl::flops_of(TrainGraph kind, std::int64_t size, const StepBuffer& step) {
+  const Plan& graph = *find(kind, size).plan;
+  const StepSizes sizes = sizes_of(step);
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < graph.order.size(); ++i) sum += cost_of(graph.node(i), sizes).flops;
+  return sum;
 }
 
 void Tuner::Impl::refresh_norms() {

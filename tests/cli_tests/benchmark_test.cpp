@@ -207,6 +207,16 @@ TEST(BenchmarkCli, LeavesNoFileWhenInterrupted) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(BenchmarkCli, MeasuresTraining) {
+  const Json json = Json::parse(run_well(quick({"--train", "--lora-rank", "2"}) + kJson).out);
+  expect_keeps_to_schema("train-benchmark", json);
+  EXPECT_EQ(json.at("adapter"), "dora");
+  EXPECT_EQ(json.at("tokens"), 5);
+  EXPECT_GT(json.at("update_flops").get<std::int64_t>(), 0);
+  const std::string text = run_well(quick({"--train", "--no-dora"})).out;
+  EXPECT_NE(text.find("LoRA rank 8, 5 tokens"), std::string::npos) << text;
+}
+
 TEST(BenchmarkCli, RefusesBadFlags) {
   const TemporaryFolder folder;
   struct Bad {

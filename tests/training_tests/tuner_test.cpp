@@ -27,7 +27,7 @@ TunerOptions small_options(AdapterKind kind) {
 
 /// A tuner of a random model, with an adapter whose B is not 0.
 Tuner make(const std::shared_ptr<Backend>& backend, const TunerOptions& options) {
-  Tuner tuner(BaseModel::random(small_config().spec(), 7, false), backend, options);
+  Tuner tuner(BaseModel::random(small_config().spec(), 7), backend, options);
   std::vector<float> values = tuner.read(ParameterVector::value);
   for (const ParameterRange& range : tuner.parameters()) {
     if (!range.name.ends_with("lora_b")) continue;

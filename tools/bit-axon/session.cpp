@@ -96,6 +96,12 @@ ModelSource find_named_model(const ModelOptions& options, const OutputOptions& o
   return source;
 }
 
+FoundModel find_base(const ModelOptions& options, const OutputOptions& output) {
+  FoundModel found = find_model(request_of(options));
+  if (found.source) note_source(found.source->note, options, output);
+  return found;
+}
+
 Session open_session(const ModelOptions& options, const DeviceOptions& device,
                      const OutputOptions& output, const LoadOptions& load) {
   return std::move(open_sessions(options, {&device, 1}, output, load).front());

@@ -14,6 +14,9 @@ namespace bitaxon::tool {
 /// is ignored if a model is named.
 ModelSource find_named_model(const ModelOptions& options, const OutputOptions& output);
 
+/// The model that the options name, not loaded. Says on stderr how it was found.
+FoundModel find_base(const ModelOptions& options, const OutputOptions& output);
+
 /// Opens the device, loads the model and finds the tokenizer. Says on stderr what was chosen and
 /// why. The command line sets the precision and the progress of `load`.
 Session open_session(const ModelOptions& model, const DeviceOptions& device,

@@ -81,7 +81,7 @@ _bit_axon() {
         benchmark)
           flags="--model -m --preset --quantize --config-small --config-medium --quiet --verbose --help --version
             --device $precision --seq-lengths -s --batch-size --warmup -w --iterations -i
-            --decode-tokens --depth --format --report --profile"
+            --decode-tokens --depth --format --report --profile --train --lora-rank --no-dora"
           ;;
         template)
           flags="$model --chat-template --name --messages --tools --documents --set

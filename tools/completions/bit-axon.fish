@@ -165,6 +165,9 @@ complete -c bit-axon -n "$evaluate" -l carry -d 'Begin with the state of the pre
 complete -c bit-axon -n "$evaluate" -l against -rF -d 'A second device or model'
 
 set -l benchmark '__fish_seen_subcommand_from benchmark'
+complete -c bit-axon -n "$benchmark" -l train -d 'Measure training of an adapter'
+complete -c bit-axon -n "$benchmark" -l lora-rank -x -d 'Rank of the trained adapter'
+complete -c bit-axon -n "$benchmark" -l no-dora -d 'Train LoRA instead of DoRA'
 complete -c bit-axon -n "$benchmark" -l device -x -a 'auto cpu reference vulkan' -d 'Device to run on'
 complete -c bit-axon -n '__fish_seen_subcommand_from benchmark inspect' -l preset -x -a 'small medium default bit-axon qwen3-0.6b qwen3-4b falcon-mamba-7b jamba-3b' -d 'Random weights in the shape of a model'
 complete -c bit-axon -n "$benchmark" -s s -l seq-lengths -x -d 'Tokens of the prompts'

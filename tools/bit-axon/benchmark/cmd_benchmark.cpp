@@ -4,9 +4,11 @@
 #include "benchmark/benchmark_json.h"
 #include "benchmark/benchmark_page.h"
 #include "benchmark/benchmark_report.h"
+#include "benchmark/train_report.h"
 #include "bitaxon/benchmark.h"
 #include "bitaxon/error.h"
 #include "bitaxon/step_limits.h"
+#include "bitaxon/train_benchmark.h"
 #include "console.h"
 #include "formats/json.h"
 #include "platform/file.h"
@@ -20,15 +22,20 @@ namespace {
 /// The largest length that a flag accepts. It is far longer than any model allows.
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 30;
 constexpr std::int64_t kMaxRuns = 10'000;
+constexpr const char* kPromptLengths = "128,512,1024,2048";
+constexpr const char* kTrainedLength = "512";
 
 struct BenchmarkOptions {
   ModelOptions model;
   DeviceOptions device;  ///< options that all devices share
   std::vector<std::string> devices;
   OutputOptions output;
-  std::string seq_lengths = "128,512,1024,2048", batch_size = "1", warmup = "2", iterations = "5",
+  std::string seq_lengths = {}, batch_size = "1", warmup = "2", iterations = "5",
               decode_tokens = "128", depth = "0", format = "table", report;
   bool profile = false;
+  bool train = false;
+  std::string lora_rank = "8";
+  bool no_dora = false;
 };
 
 std::string without_blanks_around(const std::string& text) {
@@ -54,7 +61,8 @@ std::vector<std::int64_t> parse_lengths(const std::string& flag, const std::stri
 }
 
 BenchWish wish_of(const BenchmarkOptions& wanted) {
-  return {.seq_lengths = parse_lengths("--seq-lengths", wanted.seq_lengths, 1),
+  return {.seq_lengths = parse_lengths(
+              "--seq-lengths", wanted.seq_lengths.empty() ? kPromptLengths : wanted.seq_lengths, 1),
           .depths = parse_lengths("--depth", wanted.depth, 0),
           .batch_size = parse_integer("--batch-size", wanted.batch_size, 1, kMaxSegments),
           .n_warmup = parse_integer("--warmup", wanted.warmup, 0, kMaxRuns),
@@ -110,7 +118,43 @@ void check_fit(const BenchWish& wish, const ModelSpec& spec) try {
   throw UsageError(error.what());
 }
 
+/// Measures training instead of prefill and decoding.
+int run_training(const BenchmarkOptions& wanted) {
+  if (wanted.format != "table" && wanted.format != "json")
+    throw UsageError(fmt::format("--format: expected table or json with --train, got \"{}\"",
+                                 printable(wanted.format)));
+  if (wanted.devices.size() > 1)
+    throw UsageError(
+        fmt::format("--device: expected one device with --train, got {}", wanted.devices.size()));
+  check_preset(wanted.model);
+  const DeviceOptions device = devices_of(wanted).front();
+  device.check();
+  const auto lengths = parse_lengths(
+      "--seq-lengths", wanted.seq_lengths.empty() ? kTrainedLength : wanted.seq_lengths, 1);
+  if (lengths.size() != 1)
+    throw UsageError(
+        fmt::format("--seq-lengths: expected one length with --train, got {}", lengths.size()));
+  TrainBenchWish wish{
+      .n_tokens = lengths.front(),
+      .adapter = {},
+      .n_warmup = parse_integer("--warmup", wanted.warmup, 0, kMaxRuns),
+      .n_iterations = parse_integer("--iterations", wanted.iterations, 1, kMaxRuns)};
+  wish.adapter.rank = parse_integer("--lora-rank", wanted.lora_rank, 1, kMaxLength);
+  wish.adapter.kind = wanted.no_dora ? AdapterKind::lora : AdapterKind::dora;
+  const FoundModel found = find_base(wanted.model, wanted.output);
+  const OpenedDevice opened = open_device(device.device, device.open_options());
+  ProgressLine progress("measuring", !wanted.output.quiet);
+  const TrainBenchmark measured = measure_training(
+      found, opened, device.wanted_precision(), wish,
+      [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); });
+  progress.clear();
+  print(wanted.format == "json" ? train_json(measured).dump(2) + "\n" : train_text(measured));
+  flush();
+  return kDone;
+}
+
 int run_command(const BenchmarkOptions& wanted) {
+  if (wanted.train) return run_training(wanted);
   const Format format = format_of(wanted.format);
   check_preset(wanted.model);
   Benchmark found;
@@ -177,7 +221,9 @@ void add_benchmark(CommandLine& line) {
   const auto add = [&](const char* name, std::string& value, const char* type, const char* help) {
     return command.add(name, value, help).type(type).not_empty();
   };
-  add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS", "Tokens of the prompts").show_default();
+  add("-s,--seq-lengths", wanted->seq_lengths, "LENGTHS",
+      "Tokens of the prompts; with --train, of the trained sequence")
+      .show_default("128,512,1024,2048; 512 with --train");
   add("--batch-size", wanted->batch_size, "N", "Sequences computed together, 1 to 32")
       .show_default();
   add("-w,--warmup", wanted->warmup, "N", "Runs before the measured ones").show_default();
@@ -189,6 +235,10 @@ void add_benchmark(CommandLine& line) {
   add("--format", wanted->format, "FORMAT", "table, markdown, csv or json").show_default();
   add("--report", wanted->report, "FILE", "Also write a page of HTML with plots");
   command.add("--profile", wanted->profile, "Also measure the time and bytes of each op");
+  command.add("--train", wanted->train,
+              "Measure training of an adapter, next to the prefill of the same length");
+  add("--lora-rank", wanted->lora_rank, "N", "With --train: rank of the adapter").show_default();
+  command.add("--no-dora", wanted->no_dora, "With --train: LoRA instead of DoRA");
   command.runs([wanted] { return run_command(*wanted); });
 }
 

@@ -1,0 +1,74 @@
+#include "benchmark/train_report.h"
+
+#include <fmt/format.h>
+
+#include "benchmark/benchmark_text.h"
+#include "formats/json.h"
+#include "platform/build_info.h"
+#include "platform/printable.h"
+
+namespace bitaxon::tool {
+namespace {
+
+std::string spread_text(const Spread& seconds) {
+  return fmt::format("{} ({} to {}, {} runs)", time_text(seconds.median), time_text(seconds.min),
+                     time_text(seconds.max), seconds.n);
+}
+
+Json spread_json(const Spread& seconds) {
+  return {{"median", seconds.median}, {"min", seconds.min}, {"max", seconds.max}, {"n", seconds.n}};
+}
+
+std::string_view kind_of(const TrainBenchmark& found) {
+  return found.wish.adapter.kind == AdapterKind::dora ? "dora" : "lora";
+}
+
+}  // namespace
+
+std::string train_text(const TrainBenchmark& found) {
+  const double share =
+      static_cast<double>(found.n_parameters) / static_cast<double>(found.n_base_parameters);
+  std::string text = fmt::format("{} on {}: {}, {} rank {}, {} tokens\n", printable(found.model),
+                                 printable(found.device), name_of(found.precision),
+                                 kind_of(found) == "dora" ? "DoRA" : "LoRA",
+                                 found.wish.adapter.rank, found.wish.n_tokens);
+  text += fmt::format("  trained parameters   {} of {} ({:.2f} %)\n", found.n_parameters,
+                      found.n_base_parameters, 100 * share);
+  text += fmt::format("  training             {:.1f} tok/s, an update in {}\n",
+                      found.tokens_per_sec(), spread_text(found.update_seconds));
+  text += fmt::format("  prefill              {:.1f} tok/s, in {}\n",
+                      found.prefill_tokens_per_sec(), spread_text(found.prefill_seconds));
+  text += fmt::format("  training / prefill   {}\n", percent_text(found.prefill_share()));
+  if (found.limit_share() > 0)
+    text += fmt::format("  share of the limit   {} ({} at {})\n", percent_text(found.limit_share()),
+                        "float32", flops_text(found.rates.best.f32_flops_per_s));
+  text += fmt::format("  memory               {} at the peak, {} announced\n",
+                      bytes_text(found.peak_bytes), bytes_text(found.announced_bytes));
+  return text;
+}
+
+Json train_json(const TrainBenchmark& found) {
+  return {{"model", found.model},
+          {"device", found.device},
+          {"backend", found.backend},
+          {"threads", found.n_threads},
+          {"precision", name_of(found.precision)},
+          {"version", build_info().version},
+          {"adapter", kind_of(found)},
+          {"rank", found.wish.adapter.rank},
+          {"tokens", found.wish.n_tokens},
+          {"trained_parameters", found.n_parameters},
+          {"base_parameters", found.n_base_parameters},
+          {"update_seconds", spread_json(found.update_seconds)},
+          {"prefill_seconds", spread_json(found.prefill_seconds)},
+          {"tokens_per_sec", found.tokens_per_sec()},
+          {"prefill_tokens_per_sec", found.prefill_tokens_per_sec()},
+          {"prefill_share", found.prefill_share()},
+          {"update_flops", found.update_flops},
+          {"f32_flops_per_sec", found.rates.best.f32_flops_per_s},
+          {"limit_share", found.limit_share()},
+          {"peak_bytes", found.peak_bytes},
+          {"announced_bytes", found.announced_bytes}};
+}
+
+}  // namespace bitaxon::tool
