@@ -10,9 +10,7 @@ struct MoeBackPush {
   WeightAddress weight;  // [X, n_out, n_cols]
   uint n_out;
   uint n_cols;
-  uint n_experts;
-  uint top_k;
-  uint g_per_row;  // rows of g per row of the step: 1, or top_k
+  uint pairs_per_g;  // adjacent pairs (row, slot) that share a row of g: 1, or top_k
 };
 
 struct MoeBackGatesPush {
@@ -29,6 +27,7 @@ struct MoeBackSumPush {
 #define BX_MOE_BACK_GROUP_SIZE 0
 #define BX_MOE_BACK_FORM 1
 #define BX_MOE_BACK_ADDS 2  // adds to y
+#define BX_MOE_BACK_ROWS 3  // the largest number of pairs of a tile
 
 // Specialization constants of moe_back_gates and of moe_back_sum.
 #define BX_MOE_BACK_GATES_GROUP_SIZE 0

@@ -2,6 +2,7 @@
 //   g_act[r, s] = gates[r, s] * a[r, s];  g_gates[r, s] = dot(a[r, s], act[r, s])
 #include "ops/moe_down_backward.h"
 
+#include "shaders/params/moe_back.h"
 #include "vulkan/kernels/moe_back.h"
 #include "vulkan/run/kernel.h"
 
@@ -12,10 +13,13 @@ using namespace moe_down_backward_operand;
 
 struct BackwardPlan {
   ScratchPlan scratch;
+  MoeBackPlan back;
   ScratchPlan::Block products;  ///< [R, top_k, I]
 
   BackwardPlan(const NodeView& node, const DeviceCaps&)
-      : products(scratch.take(node.shape(act).elements())) {}
+      : back(scratch, {node.shape(g_y)[0], node.shape(down)[0], node.shape(experts)[1],
+                       node.shape(experts)[1]}),
+        products(scratch.take(node.shape(act).elements())) {}
 };
 
 std::vector<Launch> launches(const LaunchContext& context, const BackwardPlan& plan) {
@@ -30,8 +34,12 @@ std::vector<Launch> launches(const LaunchContext& context, const BackwardPlan& p
                      context.bind(g_gates, Access::write)};
   finish.grid[0].count = to_uint(top_k);
   finish.grid[1] = {.per = RowSpace::rows};
-  return {moe_back_launch(context, context.bind(g_y, Access::read), true, experts, down,
-                          context.scratch(plan.products, Access::read_write), false),
+  return {moe_back_group(context, plan.back, experts, context.shape(act)[2]),
+          moe_back_launch(context, plan.back,
+                          {.g = context.bind(g_y, Access::read),
+                           .shares_g = true,
+                           .weight = down,
+                           .y = context.scratch(plan.products, Access::read_write)}),
           finish};
 }
 

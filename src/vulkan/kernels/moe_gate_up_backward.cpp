@@ -1,6 +1,7 @@
 //   g_x[r] = sum_s gate[e]^T g_gate[r, s] + up[e]^T g_up[r, s], e = experts[r, s]
 #include "ops/moe_gate_up_backward.h"
 
+#include "shaders/params/moe_back.h"
 #include "vulkan/kernels/moe_back.h"
 #include "vulkan/run/kernel.h"
 
@@ -11,10 +12,13 @@ using namespace moe_gate_up_backward_operand;
 
 struct BackwardPlan {
   ScratchPlan scratch;
+  MoeBackPlan back;
   ScratchPlan::Block products;  ///< [R, top_k, D]
 
   BackwardPlan(const NodeView& node, const DeviceCaps&)
-      : products(scratch.take(node.shape(experts).elements() * node.shape(g_x)[1])) {}
+      : back(scratch, {node.shape(g_x)[0], node.shape(gate)[0], node.shape(experts)[1],
+                       node.shape(experts)[1]}),
+        products(scratch.take(node.shape(experts).elements() * node.shape(g_x)[1])) {}
 };
 
 std::vector<Launch> launches(const LaunchContext& context, const BackwardPlan& plan) {
@@ -29,10 +33,12 @@ std::vector<Launch> launches(const LaunchContext& context, const BackwardPlan& p
   sum.bindings = {context.scratch(plan.products, Access::read), context.bind(g_x, Access::write)};
   sum.grid[0].count = groups_for(d_model, group);
   sum.grid[1] = {.per = RowSpace::rows};
-  return {moe_back_launch(context, context.bind(g_gate, Access::read), false, experts, gate,
-                          products, false),
-          moe_back_launch(context, context.bind(g_up, Access::read), false, experts, up, products,
-                          true),
+  return {moe_back_group(context, plan.back, experts, d_model),
+          moe_back_launch(context, plan.back,
+                          {.g = context.bind(g_gate, Access::read), .weight = gate, .y = products}),
+          moe_back_launch(
+              context, plan.back,
+              {.g = context.bind(g_up, Access::read), .weight = up, .y = products, .adds = true}),
           sum};
 }
 
