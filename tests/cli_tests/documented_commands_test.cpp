@@ -98,7 +98,7 @@ class DocumentedCommands : public testing::Test {
 
 TEST_F(DocumentedCommands, EveryCommandHasHelp) {
   for (const char* command :
-       {"run", "chat", "download", "quantize", "merge", "evaluate", "benchmark"})
+       {"run", "chat", "download", "quantize", "merge", "train", "evaluate", "benchmark"})
     EXPECT_NE(run_line(fmt::format("{} --help", command)).out.find("bit-axon "), std::string::npos)
         << command;
 }

@@ -101,6 +101,11 @@ Flag& Flag::one_value_each() {
   return *this;
 }
 
+Flag& Flag::optional_value() {
+  option_->expected(0, 1);
+  return *this;
+}
+
 bool Flag::is_given() const { return option_->count() > 0; }
 
 Flag Command::add(const std::string& names, std::string& value, const std::string& help) {
@@ -115,6 +120,8 @@ Flag Command::add(const std::string& names, std::vector<std::string>& values,
 Flag Command::add(const std::string& names, bool& value, const std::string& help) {
   return Flag(app_->add_flag(names, value, help));
 }
+
+void Command::spell(const std::string& other, const std::string& flag) { spellings_[other] = flag; }
 
 void Command::runs(Action action) { action_ = std::move(action); }
 
@@ -133,11 +140,28 @@ Command& CommandLine::add_command(const std::string& name, const std::string& de
   return commands_.emplace_back(program_->add_subcommand(name, description));
 }
 
+std::vector<std::string> CommandLine::spelled(int argc, const char* const* argv) const {
+  std::vector<std::string> words(argv, argv + argc);
+  if (words.size() < 2) return words;
+  for (const Command& command : commands_) {
+    if (command.app_->get_name() != words[1]) continue;
+    for (std::string& word : words) {
+      const std::size_t end = std::min(word.find('='), word.size());
+      const auto found = command.spellings_.find(word.substr(0, end));
+      if (found != command.spellings_.end()) word = found->second + word.substr(end);
+    }
+  }
+  return words;
+}
+
 Action CommandLine::parse(int argc, const char* const* argv) {
   // --help lists flags in the order in which they were added.
   for (const Command& command : commands_) add_version_flag(*command.app_, version_);
   try {
-    program_->parse(argc, argv);
+    const std::vector<std::string> words = spelled(argc, argv);
+    std::vector<const char*> pointers;
+    for (const std::string& word : words) pointers.push_back(word.c_str());
+    program_->parse(argc, pointers.data());
   } catch (const CLI::Success& wanted) {  // --help, --version
     // CLI11 prints help before it looks at unknown words. A script with a mistyped command must see
     // an error, even if it asks for help.

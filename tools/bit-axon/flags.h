@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,9 @@ class Flag {
   /// Makes a flag with a list of values take one value each time the flag is given.
   Flag& one_value_each();
 
+  /// The value may be left out.
+  Flag& optional_value();
+
   bool is_given() const;
 
  private:
@@ -56,6 +60,9 @@ class Command {
   Flag add(const std::string& names, std::vector<std::string>& values, const std::string& help);
   /// Adds a flag without a value.
   Flag add(const std::string& names, bool& value, const std::string& help);
+  /// Makes the word `other` mean the flag `flag`, for words that the parser would read otherwise,
+  /// such as "-lr".
+  void spell(const std::string& other, const std::string& flag);
   /// Sets what the command does.
   void runs(Action action);
 
@@ -63,6 +70,7 @@ class Command {
   friend class CommandLine;
   CLI::App* app_;
   Action action_;
+  std::map<std::string, std::string> spellings_;
 };
 
 /// The commands of the program. The program and each command also have --help and --version.
@@ -79,6 +87,9 @@ class CommandLine {
   Action parse(int argc, const char* const* argv);
 
  private:
+  /// The words of the command line, with the spellings of the command replaced.
+  std::vector<std::string> spelled(int argc, const char* const* argv) const;
+
   std::string version_;
   std::unique_ptr<CLI::App> program_;
   std::deque<Command> commands_;  // a deque, because add_command returns references

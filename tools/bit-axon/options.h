@@ -109,6 +109,7 @@ void add_port_weights(CommandLine& line);
 void add_upload(CommandLine& line);
 void add_quantize(CommandLine& line);
 void add_merge(CommandLine& line);
+void add_train(CommandLine& line);
 void add_evaluate(CommandLine& line);
 void add_benchmark(CommandLine& line);
 void add_prepare(CommandLine& line);

@@ -18,7 +18,7 @@ _bit_axon() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
       run | chat | logits | compare | benchmark | template | tokenize | detokenize | inspect | devices | download | upload | \
-        quantize | merge | port-weights | evaluate | prepare)
+        quantize | merge | train | port-weights | evaluate | prepare)
         command=$word
         break
         ;;
@@ -41,6 +41,16 @@ _bit_axon() {
       ;;
     --thinking) flags='on off' ;;
     --quantize) flags='nf4 mlx' ;;
+    --quantize-bits) flags='4' ;;
+    --quantize-group-size) flags='64' ;;
+    --train-on) flags='assistant last all' ;;
+    --mask) flags='content like-original' ;;
+    --unmapped) flags='error skip' ;;
+    --packing) flags='isolated concat none' ;;
+    --objective) flags='sft orpo' ;;
+    --orpo-penalty) flags='inside outside' ;;
+    --schedule) flags='cosine linear constant' ;;
+    --grad-checkpoint) flags='block' ;;
     --dtype) flags='f32 f16 bf16' ;;
     --format)
       flags='nf4 mlx'
@@ -53,21 +63,26 @@ _bit_axon() {
       ;;
     --model | -m | --tokenizer | -t | --out | --save-state | --load-state | --messages | --tools | --documents | \
       --ids-file | --file | --shader-dir | --local-dir | -d | --output | -o | --adapter | -a | --base-model | --text | \
-      --against | --report | --source | --corpus) files=yes ;;
+      --against | --report | --source | --corpus | --model-weights | \
+      --val-data | --init-adapter | --temp-sensor | --output-dir | --config) files=yes ;;
     --threads | --prompt | --prompt-ids | --max-tokens | --temperature | --top-k | --top-p | \
       --min-p | --repetition-penalty | --seed | --stop | --run-ahead | --system | --ids | \
       --split | --tolerance | --revision | --include | --exclude | --timeout | --expert-noise | --repo-id | --commit-message | \
       --benchmark-results | \
       --bits | -b | --group-size | -g | --lora-rank | -r | --lora-scale | --seq-length | \
       --seq-lengths | -s | --batch-size | --warmup | -w | --iterations | -i | --decode-tokens | --depth | --name | --set | \
-      --limit | --val-split | --max-seq-len)
+      --limit | --val-split | --max-seq-len | --grad-accum-steps | --epochs | --lora-dropout | --targets | \
+      --layers | --beta | --learning-rate | --min-lr | --warmup-steps | --max-steps | \
+      --weight-decay | --max-grad-norm | --save-every | --keep-last | --eval-every | \
+      --eval-batches | --patience | --log-every | --temp-warm | --temp-pause | --temp-resume | \
+      --temp-stop | --temp-poll)
       return
       ;;
     *)
       case $command in
         '')
           flags='run chat logits compare benchmark template tokenize detokenize inspect devices download upload
-            quantize merge port-weights evaluate prepare --help --version'
+            quantize merge train port-weights evaluate prepare --help --version'
           ;;
         run)
           flags="$model $device $state $adapter $text --prompt-ids --messages --json --chat -c"
@@ -100,6 +115,20 @@ _bit_axon() {
           ;;
         merge)
           flags="$rewrite --base-model --adapter -a --no-re-quantize --lora-rank -r --lora-scale --dtype"
+          [[ $current == -* ]] || files=yes
+          ;;
+        train)
+          flags='--model-weights -w --tokenizer -t --config-small --config-medium --quantize --quantize-bits
+            --quantize-group-size --device --precision --threads --shader-dir --val-data
+            --val-split --max-seq-len --train-on --mask --unmapped --packing --no-shuffle
+            --batch-size --grad-accum-steps --epochs --lora-rank --lora-dropout --lora-scale
+            --no-dora --targets --layers --init-adapter --objective --beta --orpo-penalty
+            --learning-rate --min-lr --schedule --warmup-steps --max-steps --weight-decay
+            --bias-correction --max-grad-norm --seed --save-every --keep-last --eval-every
+            --eval-batches --patience --log-every --low-memory --grad-checkpoint --no-thermal
+            --temp-warm --temp-pause --temp-resume --temp-stop --temp-poll --temp-sensor
+            --output-dir -o --resume --config --dry-run --json --quiet --verbose --help
+            --version'
           [[ $current == -* ]] || files=yes
           ;;
         port-weights)

@@ -1,0 +1,185 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "bitaxon/error.h"
+#include "core/backend.h"
+#include "formats/json.h"
+#include "model/memory_need.h"
+#include "platform/printable.h"
+#include "session/train_base.h"
+#include "session/training.h"
+#include "training/run/base_hash.h"
+
+namespace bitaxon {
+namespace {
+
+/// Settings that shape the numbers of a run from its beginning.
+constexpr std::string_view kFixedSettings[] = {
+    "objective", "lora-rank",  "lora-scale",  "no-dora",   "targets", "layers",
+    "seed",      "quantize",   "max-seq-len", "train-on",  "mask",    "unmapped",
+    "packing",   "no-shuffle", "val-split",   "batch-size"};
+
+JinjaTemplate template_of(const FoundModel& found) {
+  if (!found.source) return JinjaTemplate::chatml();
+  const std::filesystem::path& folder = found.source->files.folder;
+  if (std::optional<JinjaTemplate> own = JinjaTemplate::find(folder)) return *std::move(own);
+  return JinjaTemplate::chatml().with_tokens_of(folder);
+}
+
+Json files_json(const Dataset& data) {
+  Json files = Json::array();
+  for (const DataFile& file : data.files())
+    files.push_back({{"path", printable_path(file.path)},
+                     {"bytes", file.bytes},
+                     {"examples", file.n_examples},
+                     {"hash", fmt::format("{:016x}", file.hash)}});
+  return files;
+}
+
+/// What identifies the data and the base of a run.
+Json identity_of(const TrainPlan& plan) {
+  return {{"files", files_json(plan.training)},
+          {"validation", plan.request.validation.empty() || !plan.validation
+                             ? Json::array()
+                             : files_json(*plan.validation)},
+          {"base", base_hash(plan.base)}};
+}
+
+/// Refuses to continue with other examples or another base. Files may have moved.
+void refuse_other_inputs(const RunState& state, const Json& now) {
+  if (state.data.value("base", Json()) != now.value("base", Json()))
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("--model-weights: expected the model that the run began with ({}), got "
+                            "another ({})",
+                            printable_json(state.data.value("base", Json())),
+                            printable_json(now.value("base", Json()))));
+  const auto hashes = [](const Json& data) {
+    std::vector<std::string> found;
+    if (const auto files = data.find("files"); files != data.end() && files->is_array())
+      for (const Json& file : *files)
+        if (file.is_object()) found.push_back(printable_json(file.value("hash", Json())));
+    return found;
+  };
+  if (hashes(state.data) != hashes(now))
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("DATA: expected the examples that the run began with ({}), got others "
+                            "({})",
+                            printable_json(state.data.value("files", Json()), 200),
+                            printable_json(now.value("files", Json()), 200)));
+}
+
+void compare_with_checkpoint(TrainPlan& plan) {
+  if (!plan.request.checkpoint) {
+    if (plan.request.resume)
+      plan.notes.push_back(fmt::format("{}: no checkpoint yet: the run begins",
+                                       printable_path(plan.request.output.string())));
+    return;
+  }
+  const TrainCheckpoint& checkpoint = plan.request.checkpoint->checkpoint;
+  for (const std::string& damaged : plan.request.checkpoint->damaged)
+    plan.warnings.push_back(fmt::format("damaged checkpoint: {}", damaged));
+  const std::string name = printable_path(plan.request.checkpoint->folder.string());
+  plan.notes.push_back(fmt::format("resuming from {}", name));
+  if (checkpoint.is_upstreams) {
+    plan.notes.push_back(fmt::format("{} is of the original Bit-Axon: the data begin again", name));
+    return;
+  }
+  refuse_other_inputs(checkpoint.state, plan.identity);
+  const std::string changes =
+      compare_settings(checkpoint.state.settings, plan.request.settings, kFixedSettings);
+  if (!changes.empty()) plan.notes.push_back(changes);
+}
+
+/// The number of updates until the last epoch ends.
+std::int64_t updates_of(const TrainPlan& plan, const TrainListener& listener) {
+  const auto n_epochs = static_cast<double>(plan.request.batches.epochs.value());
+  Batches batches(plan.training, plan.request.batches);
+  std::int64_t n_micro = 0;
+  while (!batches.next().sequences.empty()) {
+    ++n_micro;
+    if (listener.on_share)
+      listener.on_share("counting steps", static_cast<double>(batches.position().epoch) / n_epochs);
+    if (listener.interrupted) break;
+  }
+  const std::int64_t accumulation = plan.request.loop.grad_accum_steps;
+  return std::max<std::int64_t>((n_micro + accumulation - 1) / accumulation, 1);
+}
+
+void settle_steps(TrainPlan& plan, const TrainListener& listener) {
+  OptimizerSettings& optimizer = plan.request.loop.optimizer;
+  if (plan.request.batches.epochs && !plan.request.has_max_steps)
+    optimizer.max_steps = updates_of(plan, listener);
+  if (optimizer.warmup_steps > optimizer.max_steps)
+    plan.warnings.push_back(fmt::format(
+        "--warmup-steps: expected at most the {} steps of the run, got {}: the learning "
+        "rate does not reach its peak",
+        optimizer.max_steps, optimizer.warmup_steps));
+}
+
+void settle_tuner(TrainPlan& plan) {
+  const TrainRequest& request = plan.request;
+  plan.tuner.precision = precision_for(plan.base.found, LoadOptions{.precision = request.precision},
+                                       caps_of(*plan.device.backend).always_exact);
+  plan.tuner.objective = request.data_options.objective;
+  plan.tuner.beta = request.loop.beta;
+  plan.tuner.orpo_penalty = request.orpo_penalty;
+  plan.tuner.adapter = request.adapter;
+  plan.tuner.seed = request.seed;
+  plan.tuner.max_tokens = request.data_options.max_seq_len;
+}
+
+/// Opens the data and splits off what is validated with.
+std::pair<Dataset, std::optional<Dataset>> open_data(const TrainRequest& request,
+                                                     const Vocabulary& vocabulary,
+                                                     const JinjaTemplate& chat) {
+  Dataset all = Dataset::open(request.data, vocabulary, chat, request.data_options);
+  if (!request.validation.empty())
+    return {std::move(all),
+            Dataset::open(std::vector{request.validation}, vocabulary, chat, request.data_options)};
+  if (request.validation_share > 0) return all.split(request.validation_share, request.seed);
+  return {std::move(all), std::nullopt};
+}
+
+}  // namespace
+
+TrainPlan plan_training(TrainRequest request, const TrainListener& listener) {
+  if (!request.resume) refuse_checkpoints(request.output);
+  if (request.checkpoint) refuse_newer_checkpoints(request.output, *request.checkpoint);
+  FoundModel found = find_model(request.model);
+  read_tokenizer(found);
+  std::vector<std::string> notes, warnings;
+  if (found.source && !found.source->note.empty()) notes.push_back(found.source->note);
+  BaseModel base = training_base(found, warnings);
+  // Examples are checked before the device is opened: most mistakes are in them.
+  auto [training, validation] = open_data(request, open_vocabulary(found), template_of(found));
+  const auto share = [&](double done) {
+    if (listener.on_share) listener.on_share("reading examples", done);
+  };
+  DataSurvey survey = training.survey(share);
+  OpenedDevice device = open_device(request.device, request.open);
+  if (!device.reason.empty()) notes.push_back(device_note(device));
+  TrainPlan plan{.request = std::move(request),
+                 .found = std::move(found),
+                 .device = std::move(device),
+                 .base = std::move(base),
+                 .tuner = {},
+                 .training = std::move(training),
+                 .validation = std::move(validation),
+                 .survey = std::move(survey),
+                 .identity = {},
+                 .notes = std::move(notes),
+                 .warnings = std::move(warnings)};
+  plan.identity = identity_of(plan);
+  compare_with_checkpoint(plan);
+  settle_steps(plan, listener);
+  settle_tuner(plan);
+  return plan;
+}
+
+std::vector<MemoryLine> memory_of(const TrainPlan& plan) {
+  return Tuner::memory_table(plan.base, *plan.device.backend->description(), plan.tuner);
+}
+
+}  // namespace bitaxon
