@@ -21,7 +21,7 @@ trap 'rm -rf -- "$scratch"' EXIT
   --packing isolated --max-seq-len 288 --batch-size 1 --grad-accum-steps 1 \
   --max-steps 3000 --warmup-steps 50 --learning-rate 2e-3 --weight-decay 0.01 --bias-correction \
   --save-every 3000 --seed 1 --no-thermal --output-dir "$scratch/run"
-"$program" merge "$base" --adapter "$scratch/run/final_adapter.safetensors" --output "$scratch/model" --quiet
+"$program" merge "$base" --adapter "$scratch/run/final_adapter.safetensors" --output "$scratch/model" --quiet >"$scratch/merge.log"
 
 made=$scratch/model/model.safetensors
 if cmp -s -- "$made" "$here/model.safetensors"; then
