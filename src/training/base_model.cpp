@@ -21,8 +21,7 @@ BaseModel BaseModel::of_files(const ModelFiles& files, const std::string& quanti
   return base;
 }
 
-BaseModel BaseModel::random(const ModelSpec& spec, std::uint64_t seed,
-                            const RandomBase& options) {
+BaseModel BaseModel::random(const ModelSpec& spec, std::uint64_t seed, const RandomBase& options) {
   BaseModel base;
   base.spec = spec;
   const std::string layout = options.quantize.empty() ? "mlx" : options.quantize;
