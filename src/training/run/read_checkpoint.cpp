@@ -158,8 +158,9 @@ void restore(const TrainCheckpoint& checkpoint, std::string_view name,
         std::max(n_elements, static_cast<std::size_t>(range.first + range.shape.elements()));
   }
   for (const auto& [tensor, value] : checkpoint.tensors)
-    if (std::ranges::none_of(target.parameters,
-                             [&](const ParameterRange& range) { return range.name == tensor; }))
+    if (std::ranges::none_of(target.parameters, [&wanted = tensor](const ParameterRange& range) {
+          return range.name == wanted;
+        }))
       throw Error(ErrorKind::format,
                   fmt::format("{}: tensor \"{}\": expected no such tensor with these settings and "
                               "this model",
