@@ -21,7 +21,7 @@ struct TrainBenchWish {
   std::int64_t n_iterations = 5;
 };
 
-struct TrainBenchmark {
+struct BX_API TrainBenchmark {
   std::string model, device, backend;
   int n_threads = 0;
   Precision precision = Precision::exact;

@@ -14,7 +14,8 @@ complain() {
 
 # flags_of [COMMAND]: prints the long flags that begin a line in the help of the command.
 flags_of() {
-  "$program" "$@" --help | grep -oE '^ +(-[A-Za-z],)?--[a-z][a-z-]*' | grep -oE -- '--.*' | sort -u
+  "$program" "$@" --help | grep -oE '^ +(-[A-Za-z],)?--[a-z][a-z-]*(,--[a-z][a-z-]*)*' |
+    grep -oE -- '--[a-z][a-z-]*' | sort -u
 }
 
 # offered WORD...: prints the commands and long flags that bash offers after these words.

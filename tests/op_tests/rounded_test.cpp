@@ -176,9 +176,16 @@ TEST(Rounded, FunctionsPropagateTheErrorOfTheirArgument) {
 
 TEST(Rounded, EveryFloatResultOfEveryOpHasABound) {
   for (const OpCases& cases : every_op_case()) {
-    const OpRun run = expected_run(reference_backend(), problem_of(cases.op, cases.cases[0]));
+    const OpProblem problem = problem_of(cases.op, cases.cases[0]);
+    const OpRun run = expected_run(reference_backend(), problem);
     for (const OpResult& result : run.results) {
       SCOPED_TRACE(fmt::format("{}: {}", cases.op, result.name));
+      if (!problem.errors && is_float(result.dtype)) {
+        // The gradients of long chains of formulas have a tolerance with a reason instead.
+        EXPECT_GT(cases.cases[0].tolerance.relative, 0);
+        EXPECT_LE(cases.cases[0].tolerance.relative, 1e-5);
+        continue;
+      }
       EXPECT_EQ(result.allowed.size(),
                 is_float(result.dtype) ? result.bytes.size() / size_of(result.dtype) : 0);
       for (const double allowed : result.allowed) EXPECT_TRUE(std::isfinite(allowed));

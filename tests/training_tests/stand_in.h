@@ -135,7 +135,7 @@ class StandInData {
         .place_of =
             [](std::size_t example) { return "train.jsonl:" + std::to_string(example + 1); },
         .validation = {}};
-    if (has_validation) data.validation = [this] { return validation(); };
+    if (has_validation) data.validation = [] { return validation(); };
     return data;
   }
 
