@@ -154,7 +154,7 @@ UpdateResult Tuner::update(std::span<const TrainSequence> sequences,
   result.n_targets = count_targets(sequences, 1);
   result.applied = false;
   if (result.n_targets == 0) return result;
-  if (impl_->plan.adapter.is_dora() && impl_->norms_are_old) impl_->refresh_norms();
+  impl_->refresh_norms();
   impl_->finish();
   impl_->clear(impl_->plan.index.gradients);
   if (!impl_->add_gradients(sequences, result, before_part)) {
@@ -172,7 +172,7 @@ UpdateResult Tuner::update(std::span<const TrainSequence> sequences,
 LossSum Tuner::evaluate(std::span<const TrainSequence> sequences,
                         const std::function<void()>& before_part) {
   impl_->check(sequences);
-  if (impl_->plan.adapter.is_dora() && impl_->norms_are_old) impl_->refresh_norms();
+  impl_->refresh_norms();
   OrpoUpdate pairs(impl_->options, sequences);
   const bool is_orpo = impl_->options.objective == Objective::orpo;
   LossSum sum;

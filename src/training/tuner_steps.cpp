@@ -52,7 +52,7 @@ const CompiledGraph& Tuner::Impl::find(TrainGraph kind, std::int64_t size) {
   return found;
 }
 
-/// Submits a step. At most one earlier step is then still in flight.
+/// Waits for the step before, and submits this one.
 void Tuner::Impl::submit(TrainGraph kind, std::int64_t size, const StepBuffer& step) {
   const CompiledGraph& graph = find(kind, size);
   finish();
@@ -72,7 +72,9 @@ std::int64_t Tuner::Impl::flops_of(TrainGraph kind, std::int64_t size, const Ste
   return sum;
 }
 
+/// Computes the norms of DoRA again if parameters have changed.
 void Tuner::Impl::refresh_norms() {
+  if (!plan.adapter.is_dora() || !norms_are_old) return;
   submit(TrainGraph::norms, 1, single_row());
   norms_are_old = false;
 }
