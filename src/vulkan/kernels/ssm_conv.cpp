@@ -3,7 +3,7 @@
 #include "ops/ssm_conv.h"
 
 #include "shaders/params/copy_columns.h"
-#include "shaders/params/ssm_in.h"
+#include "vulkan/kernels/ssm_launches.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -22,30 +22,6 @@ struct SsmConvPlan {
   }
 };
 
-Launch conv_launch(const LaunchContext& context, const SsmConvPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
-  const auto strides = context.strides(tail);
-  Launch launch;
-  launch.shader = Shader::ssm_conv;
-  launch.specialization = {{BX_SSM_CONV_GROUP_SIZE, group},
-                           {BX_SSM_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_CONV_HAS_BIAS, context.has(conv_bias) ? 1U : 0U}};
-  launch.set_push(SsmConvPush{.conv_weight = context.address(conv_weight),
-                              .conv_bias = context.address(conv_bias),
-                              .d_inner = to_uint(plan.d_inner),
-                              .v_width = to_uint(2 * plan.d_inner),
-                              .d_conv = to_uint(plan.d_conv),
-                              .slot_stride = strides.slot,
-                              .version_stride = strides.version});
-  launch.bindings = {context.step(), context.bind(vz, Access::read),
-                     plan.d_conv > 1 ? context.bind(tail, Access::read)
-                                     : context.scratch(plan.no_tail, Access::read),
-                     context.bind(u, Access::write)};
-  launch.grid[0].count = groups_for(plan.d_inner, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
-}
-
 Launch copy_launch(const LaunchContext& context, const SsmConvPlan& plan) {
   const std::uint32_t group = group_size(context.caps);
   Launch launch;
@@ -60,27 +36,19 @@ Launch copy_launch(const LaunchContext& context, const SsmConvPlan& plan) {
   return launch;
 }
 
-Launch tail_launch(const LaunchContext& context, const SsmConvPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
-  const auto strides = context.strides(tail);
-  Launch launch;
-  launch.shader = Shader::ssm_tail;
-  launch.specialization = {{BX_SSM_TAIL_GROUP_SIZE, group}};
-  launch.set_push(SsmTailPush{.d_inner = to_uint(plan.d_inner),
-                              .v_width = to_uint(2 * plan.d_inner),
-                              .d_conv = to_uint(plan.d_conv),
-                              .slot_stride = strides.slot,
-                              .version_stride = strides.version});
-  launch.bindings = {context.step(), context.bind(vz, Access::read),
-                     context.bind(tail, Access::read_write)};
-  launch.grid[0].count = groups_for(plan.d_inner, group);
-  launch.grid[1] = {.per = RowSpace::segments};
-  return launch;
-}
-
 std::vector<Launch> launches(const LaunchContext& context, const SsmConvPlan& plan) {
-  std::vector<Launch> all = {conv_launch(context, plan), copy_launch(context, plan)};
-  if (plan.d_conv > 1) all.push_back(tail_launch(context, plan));
+  const SsmConvArgs args{.v = context.bind(vz, Access::read),
+                         .read_tail = plan.d_conv > 1 ? context.bind(tail, Access::read)
+                                                      : context.scratch(plan.no_tail, Access::read),
+                         .u = context.bind(u, Access::write),
+                         .v_width = 2 * plan.d_inner,
+                         .d_inner = plan.d_inner,
+                         .d_conv = plan.d_conv,
+                         .conv_weight = conv_weight,
+                         .conv_bias = conv_bias,
+                         .tail = tail};
+  std::vector<Launch> all = {ssm_conv_launch(context, args), copy_launch(context, plan)};
+  if (plan.d_conv > 1) all.push_back(ssm_tail_launch(context, args));
   return all;
 }
 

@@ -6,6 +6,7 @@
 
 #include "shaders/params/ssm_in.h"
 #include "vulkan/kernels/product.h"
+#include "vulkan/kernels/ssm_launches.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -71,46 +72,6 @@ Launch vec_launch(const LaunchContext& context, const SsmInPlan& plan) {
   return launch;
 }
 
-Launch conv_launch(const LaunchContext& context, const SsmInPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
-  const auto strides = context.strides(tail);
-  Launch launch;
-  launch.shader = Shader::ssm_conv;
-  launch.specialization = {{BX_SSM_CONV_GROUP_SIZE, group},
-                           {BX_SSM_CONV_FORM, context.form(conv_weight)},
-                           {BX_SSM_CONV_HAS_BIAS, context.has(conv_bias) ? 1U : 0U}};
-  launch.set_push(SsmConvPush{.conv_weight = context.address(conv_weight),
-                              .conv_bias = context.address(conv_bias),
-                              .d_inner = to_uint(plan.d_inner),
-                              .v_width = to_uint(plan.d_inner),
-                              .d_conv = to_uint(plan.d_conv),
-                              .slot_stride = strides.slot,
-                              .version_stride = strides.version});
-  launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
-                     bind_tail(context, plan, Access::read), context.bind(u, Access::write)};
-  launch.grid[0].count = groups_for(plan.d_inner, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
-}
-
-Launch tail_launch(const LaunchContext& context, const SsmInPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
-  const auto strides = context.strides(tail);
-  Launch launch;
-  launch.shader = Shader::ssm_tail;
-  launch.specialization = {{BX_SSM_TAIL_GROUP_SIZE, group}};
-  launch.set_push(SsmTailPush{.d_inner = to_uint(plan.d_inner),
-                              .v_width = to_uint(plan.d_inner),
-                              .d_conv = to_uint(plan.d_conv),
-                              .slot_stride = strides.slot,
-                              .version_stride = strides.version});
-  launch.bindings = {context.step(), context.scratch(plan.v, Access::read),
-                     context.bind(tail, Access::read_write)};
-  launch.grid[0].count = groups_for(plan.d_inner, group);
-  launch.grid[1] = {.per = RowSpace::segments};
-  return launch;
-}
-
 std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan) {
   if (plan.n_rows == 1) return {vec_launch(context, plan)};
 
@@ -127,8 +88,17 @@ std::vector<Launch> launches(const LaunchContext& context, const SsmInPlan& plan
   of_z.y = context.bind(z, Access::write);
   of_z.weight_row = plan.d_inner;
   std::vector<Launch> all = product_launches(context, std::array{of_v, of_z}, plan.product);
-  all.push_back(conv_launch(context, plan));
-  if (plan.d_conv > 1) all.push_back(tail_launch(context, plan));
+  const SsmConvArgs args{.v = context.scratch(plan.v, Access::read),
+                         .read_tail = bind_tail(context, plan, Access::read),
+                         .u = context.bind(u, Access::write),
+                         .v_width = plan.d_inner,
+                         .d_inner = plan.d_inner,
+                         .d_conv = plan.d_conv,
+                         .conv_weight = conv_weight,
+                         .conv_bias = conv_bias,
+                         .tail = tail};
+  all.push_back(ssm_conv_launch(context, args));
+  if (plan.d_conv > 1) all.push_back(ssm_tail_launch(context, args));
   return all;
 }
 
