@@ -24,7 +24,7 @@ std::int64_t head_rows_of(const ModelSpec& spec) {
 }
 
 /// The largest arena of all graphs, in every size that steps can have.
-std::size_t arena_of(const TrainedModel& model, const TrainPlan& plan,
+std::size_t arena_of(const TrainedModel& model, const TunerPlan& plan,
                      const BackendDescription& device) {
   std::size_t most = 0;
   const auto add = [&](std::shared_ptr<Graph> graph) {
@@ -50,13 +50,13 @@ bool is_adapter(const TrainIndex& index, std::int32_t tensor) {
 
 }  // namespace
 
-TrainPlan plan_training(const BaseModel& base, const BackendDescription& device,
-                        const TunerOptions& options) {
+TunerPlan plan_tuner(const BaseModel& base, const BackendDescription& device,
+                     const TunerOptions& options) {
   if (options.max_tokens < 1 || options.max_tokens > base.spec.max_seq_len)
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("max-seq-len: expected 1..{} tokens, got {}", base.spec.max_seq_len,
                             options.max_tokens));
-  TrainPlan plan;
+  TunerPlan plan;
   plan.adapter = adapter_set(base.spec, options.adapter, options.seed);
   LoadOptions load;
   load.precision = options.precision;
@@ -73,7 +73,7 @@ TrainPlan plan_training(const BaseModel& base, const BackendDescription& device,
   return plan;
 }
 
-std::vector<MemoryLine> memory_lines(const TrainPlan& plan, const BaseModel& base) {
+std::vector<MemoryLine> memory_lines(const TunerPlan& plan, const BaseModel& base) {
   std::uint64_t adapter = 0, rows = 0, state = 0;
   for (std::size_t i = 0; i < plan.layout.tensors.size(); ++i) {
     const StateTensor& tensor = plan.layout.tensors[i];
@@ -93,7 +93,7 @@ std::vector<MemoryLine> memory_lines(const TrainPlan& plan, const BaseModel& bas
           {"largest weight while loading", loading}};
 }
 
-void check_memory(const TrainPlan& plan, const BaseModel& base, const BackendDescription& device) {
+void check_memory(const TunerPlan& plan, const BaseModel& base, const BackendDescription& device) {
   MemoryNeed need;
   for (const MemoryKind& kind : device.memory())
     need.rows.push_back({kind.name, {}, kind.available_bytes});

@@ -12,7 +12,7 @@
 namespace bitaxon {
 
 /// The shapes of a run: what is decided before memory is allocated.
-struct TrainPlan {
+struct TunerPlan {
   AdapterSet adapter;
   PassSizes sizes;
   Precision precision = Precision::exact;
@@ -25,13 +25,13 @@ struct TrainPlan {
 };
 
 /// Throws Error(invalid_argument) for settings that do not fit the model.
-TrainPlan plan_training(const BaseModel& base, const BackendDescription& device,
-                        const TunerOptions& options);
+TunerPlan plan_tuner(const BaseModel& base, const BackendDescription& device,
+                     const TunerOptions& options);
 
-std::vector<MemoryLine> memory_lines(const TrainPlan& plan, const BaseModel& base);
+std::vector<MemoryLine> memory_lines(const TunerPlan& plan, const BaseModel& base);
 
 /// Throws OutOfMemory if the device has not enough memory, or if a buffer is larger than a buffer of
 /// the device can be.
-void check_memory(const TrainPlan& plan, const BaseModel& base, const BackendDescription& device);
+void check_memory(const TunerPlan& plan, const BaseModel& base, const BackendDescription& device);
 
 }  // namespace bitaxon

@@ -228,7 +228,7 @@ Precision Tuner::precision() const { return impl_->plan.precision; }
 
 std::vector<MemoryLine> Tuner::memory_table(const BaseModel& base, const BackendDescription& device,
                                             const TunerOptions& options) {
-  return memory_lines(plan_training(base, device, options), base);
+  return memory_lines(plan_tuner(base, device, options), base);
 }
 
 }  // namespace bitaxon

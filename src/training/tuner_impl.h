@@ -42,7 +42,7 @@ struct Tuner::Impl {
   std::shared_ptr<Backend> backend;  // first, so that it outlives what it made
   TunerOptions options;
   BaseModel base;
-  TrainPlan plan;
+  TunerPlan plan;
   AdapterSet evaluated;  ///< plan.adapter without dropout
   Weights weights;
   std::shared_ptr<const StateLayout> layout;

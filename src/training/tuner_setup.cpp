@@ -35,7 +35,7 @@ AdapterSet without_dropout(AdapterSet set) {
 Tuner::Impl::Impl(BaseModel model, std::shared_ptr<Backend> device, const TunerOptions& how)
     : backend(std::move(device)), options(how), base(std::move(model)) {
   const auto description = backend->description();
-  plan = plan_training(base, *description, options);
+  plan = plan_tuner(base, *description, options);
   check_memory(plan, base, *description);
   evaluated = without_dropout(plan.adapter);
   allocate();
