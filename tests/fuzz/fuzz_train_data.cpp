@@ -53,7 +53,7 @@ void check_conversation(const Example& example) {
   }
 }
 
-void check_canonical(const Example& example, RowForm form, Objective objective) {
+void check_canonical(const Example& example, CanonicalForm form, Objective objective) {
   Json row;
   try {
     row = canonical_row(example, form);
@@ -70,10 +70,10 @@ void read_record(const RecordFile& file, std::size_t index, Objective objective)
     const Json row = file.json(index);
     try {
       const Example example = read_example(row, detected_form(row, objective));
-      check_canonical(example, RowForm::messages, Objective::sft);
-      check_canonical(example, RowForm::alpaca, Objective::sft);
-      check_canonical(example, RowForm::text, Objective::sft);
-      check_canonical(example, RowForm::orpo, Objective::orpo);
+      check_canonical(example, CanonicalForm::messages, Objective::sft);
+      check_canonical(example, CanonicalForm::alpaca, Objective::sft);
+      check_canonical(example, CanonicalForm::text, Objective::sft);
+      check_canonical(example, CanonicalForm::orpo, Objective::orpo);
       check_conversation(example);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::format) fuzzer_failed("wrong kind", error.what());

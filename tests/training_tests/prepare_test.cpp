@@ -29,7 +29,7 @@ class Prepare : public testing::Test {
     return read_whole_file(path, 1 << 20);
   }
   /// What one line becomes.
-  std::string line(const std::string& content, RowForm to,
+  std::string line(const std::string& content, CanonicalForm to,
                    std::optional<ExampleForm> from = std::nullopt) {
     prepared(content, {.from = from, .to = to});
     return text(output());
@@ -44,22 +44,22 @@ constexpr const char* kChat =
 constexpr const char* kPair = R"({"prompt":"Q","chosen":"A","rejected":"B"})";
 
 TEST_F(Prepare, WritesEveryForm) {
-  EXPECT_EQ(line(kAlpaca, RowForm::messages),
+  EXPECT_EQ(line(kAlpaca, CanonicalForm::messages),
             "{\"messages\":[{\"role\":\"user\",\"content\":\"Add.\\n\\n1, 2\"},"
             "{\"role\":\"assistant\",\"content\":\"3\"}]}\n");
-  EXPECT_EQ(line(kChat, RowForm::messages), std::string(kChat) + "\n");
-  EXPECT_EQ(line(kAlpaca, RowForm::alpaca),
+  EXPECT_EQ(line(kChat, CanonicalForm::messages), std::string(kChat) + "\n");
+  EXPECT_EQ(line(kAlpaca, CanonicalForm::alpaca),
             "{\"instruction\":\"Add.\",\"input\":\"1, 2\",\"output\":\"3\"}\n");
-  EXPECT_EQ(line(kChat, RowForm::alpaca),
+  EXPECT_EQ(line(kChat, CanonicalForm::alpaca),
             "{\"instruction\":\"é\",\"input\":\"\",\"output\":\"A\"}\n");
   EXPECT_EQ(
-      line(kChat, RowForm::text),
+      line(kChat, CanonicalForm::text),
       "{\"text\":\"<|im_start|>user\\né<|im_end|>\\n<|im_start|>assistant\\nA<|im_end|>\"}\n");
-  EXPECT_EQ(line(kPair, RowForm::orpo),
+  EXPECT_EQ(line(kPair, CanonicalForm::orpo),
             "{\"prompt\":[{\"role\":\"user\",\"content\":\"Q\"}],"
             "\"chosen\":[{\"role\":\"assistant\",\"content\":\"A\"}],"
             "\"rejected\":[{\"role\":\"assistant\",\"content\":\"B\"}]}\n");
-  EXPECT_EQ(line(kPair, RowForm::alpaca, ExampleForm::orpo),
+  EXPECT_EQ(line(kPair, CanonicalForm::alpaca, ExampleForm::orpo),
             "{\"instruction\":\"Q\",\"input\":\"\",\"output\":\"A\"}\n");
 }
 

@@ -79,7 +79,7 @@ PrepareOptions parsed(const PrepareCommand& wanted) {
                       "completion, text, orpo, ultrafeedback or hh-rlhf, got \"{}\"",
                       printable(wanted.from)));
   }
-  const std::optional<RowForm> to = row_form_named(wanted.to);
+  const std::optional<CanonicalForm> to = canonical_form_named(wanted.to);
   if (!to)
     throw UsageError(fmt::format("--format: expected messages, alpaca, orpo or text, got \"{}\"",
                                  printable(wanted.to)));
@@ -98,9 +98,9 @@ struct TokenCounts {
 };
 
 std::optional<TokenCounts> count_tokens(const PrepareCommand& wanted, const Vocabulary& vocabulary,
-                                        const fs::path& file, RowForm form) {
+                                        const fs::path& file, CanonicalForm form) {
   DataOptions options;
-  options.objective = form == RowForm::orpo ? Objective::orpo : Objective::sft;
+  options.objective = form == CanonicalForm::orpo ? Objective::orpo : Objective::sft;
   options.max_seq_len = parse_integer("--max-seq-len", wanted.max_seq_len, 2, INT32_MAX);
   options.unmapped = Unmapped::skip;
   const std::vector<std::string> paths = {file.string()};

@@ -53,23 +53,23 @@ std::string text_of(const Example& example) {
 
 }  // namespace
 
-std::string_view name_of(RowForm form) { return kNames[static_cast<std::size_t>(form)]; }
+std::string_view name_of(CanonicalForm form) { return kNames[static_cast<std::size_t>(form)]; }
 
-std::optional<RowForm> row_form_named(std::string_view name) {
+std::optional<CanonicalForm> canonical_form_named(std::string_view name) {
   const auto found = std::ranges::find(kNames, name);
   if (found == kNames.end()) return std::nullopt;
-  return static_cast<RowForm>(found - kNames.begin());
+  return static_cast<CanonicalForm>(found - kNames.begin());
 }
 
-Json canonical_row(const Example& example, RowForm form) {
+Json canonical_row(const Example& example, CanonicalForm form) {
   switch (form) {
-    case RowForm::messages:
+    case CanonicalForm::messages:
       return {{"messages", messages_json(conversation_of(example))}};
-    case RowForm::alpaca:
+    case CanonicalForm::alpaca:
       return alpaca_row(example);
-    case RowForm::text:
+    case CanonicalForm::text:
       return {{"text", text_of(example)}};
-    case RowForm::orpo:
+    case CanonicalForm::orpo:
       break;
   }
   if (!is_pair(example.form)) fail("a pair of answers", "one answer");

@@ -11,14 +11,14 @@
 namespace bitaxon {
 
 /// The forms that are written.
-enum class RowForm : std::uint8_t { messages, alpaca, orpo, text };
+enum class CanonicalForm : std::uint8_t { messages, alpaca, orpo, text };
 
-std::string_view name_of(RowForm form);
-std::optional<RowForm> row_form_named(std::string_view name);
+std::string_view name_of(CanonicalForm form);
+std::optional<CanonicalForm> canonical_form_named(std::string_view name);
 
-/// An example as a row. Of a pair, the forms other than orpo take the chosen answer. RowForm::text
+/// An example as a row. Of a pair, the forms other than orpo take the chosen answer. CanonicalForm::text
 /// writes a conversation as ChatML. Throws Error(format) without a place if the example cannot have
 /// this form.
-Json canonical_row(const Example& example, RowForm form);
+Json canonical_row(const Example& example, CanonicalForm form);
 
 }  // namespace bitaxon

@@ -72,10 +72,11 @@ std::vector<Row> rows_of(std::span<const RecordFile> files, std::optional<std::i
 /// place.
 Json converted(const Row& row, const PrepareOptions& options, const std::string& name) {
   const Json json = parse_json(row.file->text(row.index), name);
-  const Objective wanted = options.to == RowForm::orpo ? Objective::orpo : Objective::sft;
+  const Objective wanted = options.to == CanonicalForm::orpo ? Objective::orpo : Objective::sft;
   const ExampleForm form = options.from ? *options.from : detected_form(json, wanted);
   const Example example = read_example(json, form);
-  if (form == ExampleForm::alpaca && options.to == RowForm::alpaca) return alpaca_row_of(json);
+  if (form == ExampleForm::alpaca && options.to == CanonicalForm::alpaca)
+    return alpaca_row_of(json);
   return canonical_row(example, options.to);
 }
 

@@ -17,7 +17,7 @@ namespace bitaxon {
 
 struct PrepareOptions {
   std::optional<ExampleForm> from = {};  ///< of all rows; empty: by the keys of each row
-  RowForm to = RowForm::messages;
+  CanonicalForm to = CanonicalForm::messages;
   std::optional<std::int64_t> limit = {};  ///< rows to read, over all files
   double val_share = 0;                    ///< share of the rows that are written to `validation`
   std::uint64_t seed = 42;                 ///< decides which rows those are
