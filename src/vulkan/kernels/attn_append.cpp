@@ -4,9 +4,9 @@
 // to their pages.
 #include "ops/attn_append.h"
 
-#include "shaders/params/attn_append.h"
 #include "shaders/params/attn_turn.h"
-#include "shaders/params/copy_columns.h"
+#include "vulkan/kernels/attn_pages.h"
+#include "vulkan/kernels/copy_columns.h"
 #include "vulkan/run/kernel.h"
 
 namespace bitaxon::vulkan {
@@ -32,20 +32,6 @@ struct AppendPlan {
     no_values = scratch.take(1);
   }
 };
-
-Launch copy_launch(const LaunchContext& context, const Binding& from, const Binding& to,
-                   std::int64_t width) {
-  const std::uint32_t group = group_size(context.caps);
-  Launch launch;
-  launch.shader = Shader::copy_columns;
-  launch.specialization = {{BX_COPY_COLUMNS_GROUP_SIZE, group}};
-  launch.set_push(
-      CopyColumnsPush{.n_cols = to_uint(width), .x_width = to_uint(width), .x_first = 0});
-  launch.bindings = {from, to};
-  launch.grid[0].count = groups_for(width, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
-}
 
 /// Turns the heads of queries and keys in place. The grid has no heads of values.
 Launch turn_launch(const LaunchContext& context, const AppendPlan& plan) {
@@ -85,36 +71,28 @@ Launch turn_launch(const LaunchContext& context, const AppendPlan& plan) {
   return launch;
 }
 
-Launch append_launch(const LaunchContext& context, const AppendPlan& plan) {
-  const std::uint32_t width = to_uint(plan.kv_width);
-  const std::uint32_t group = group_size(context.caps);
-  Launch launch;
-  launch.shader = Shader::attn_append;
-  launch.specialization = {{BX_ATTN_APPEND_GROUP_SIZE, group},
-                           {BX_ATTN_APPEND_HALF, plan.half ? 1U : 0U}};
-  launch.set_push(AttnAppendPush{.width = width, .page_group = context.page_group(keys)});
-  // If two rows share a word, the launch also reads the word, in order to keep the half of the
-  // other row.
-  const Access access = plan.half && width % 2 != 0 ? Access::read_write : Access::write;
-  launch.bindings = {context.step(),
-                     plan.head_dim > 0 ? context.scratch(plan.turned, Access::read)
-                                       : context.bind(k, Access::read),
-                     context.bind(v, Access::read), context.bind(keys, access),
-                     context.bind(values, access)};
-  launch.grid[0].count = groups_for(plan.half ? width / 2 + 1 : width, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
+/// Copies all columns of the rows.
+Launch copy_launch(const LaunchContext& context, const Binding& from, const Binding& to,
+                   std::int64_t width) {
+  return copy_columns_launch(context, from, to, {.width = width, .first = 0, .count = width});
 }
 
 std::vector<Launch> launches(const LaunchContext& context, const AppendPlan& plan) {
   std::vector<Launch> all = {copy_launch(context, context.bind(q, Access::read),
                                          context.bind(y, Access::write), plan.q_width)};
+  AppendedRows rows{.new_keys = context.bind(k, Access::read),
+                    .new_values = context.bind(v, Access::read),
+                    .keys = keys,
+                    .values = values,
+                    .width = plan.kv_width,
+                    .half = plan.half};
   if (plan.head_dim > 0) {
     all.push_back(copy_launch(context, context.bind(k, Access::read),
                               context.scratch(plan.turned, Access::write), plan.kv_width));
     all.push_back(turn_launch(context, plan));
+    rows.new_keys = context.scratch(plan.turned, Access::read);
   }
-  all.push_back(append_launch(context, plan));
+  all.push_back(append_rows_launch(context, rows));
   return all;
 }
 

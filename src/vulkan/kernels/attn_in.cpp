@@ -11,9 +11,9 @@
 
 #include <cstdint>
 
-#include "shaders/params/attn_append.h"
 #include "shaders/params/attn_in_vec.h"
 #include "shaders/params/attn_turn.h"
+#include "vulkan/kernels/attn_pages.h"
 #include "vulkan/kernels/product.h"
 #include "vulkan/run/kernel.h"
 
@@ -138,28 +138,6 @@ Launch turn_launch(const LaunchContext& context, const AttnInPlan& plan) {
   return launch;
 }
 
-Launch append_launch(const LaunchContext& context, const AttnInPlan& plan) {
-  const std::uint32_t width = to_uint(plan.kv_width);
-  const std::uint32_t group = group_size(context.caps);
-  // In float16 pages, a row may begin in the middle of a word and end in the middle of another
-  // word.
-  const std::uint32_t words = plan.half ? width / 2 + 1 : width;
-  Launch launch;
-  launch.shader = Shader::attn_append;
-  launch.specialization = {{BX_ATTN_APPEND_GROUP_SIZE, group},
-                           {BX_ATTN_APPEND_HALF, plan.half ? 1U : 0U}};
-  launch.set_push(AttnAppendPush{.width = width, .page_group = context.page_group(keys)});
-  // If two rows share a word, the launch also reads the word, in order to keep the half of the
-  // other row.
-  const Access access = plan.half && width % 2 != 0 ? Access::read_write : Access::write;
-  launch.bindings = {context.step(), context.scratch(plan.new_keys, Access::read),
-                     context.scratch(plan.new_values, Access::read), context.bind(keys, access),
-                     context.bind(values, access)};
-  launch.grid[0].count = groups_for(words, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
-}
-
 /// The products of several rows.
 std::vector<Launch> products(const LaunchContext& context, const AttnInPlan& plan) {
   const struct {
@@ -191,7 +169,14 @@ std::vector<Launch> launches(const LaunchContext& context, const AttnInPlan& pla
   std::vector<Launch> all =
       plan.n_rows == 1 ? std::vector{vec_launch(context, plan)} : products(context, plan);
   if (plan.finishes) all.push_back(turn_launch(context, plan));
-  if (!plan.turn_appends) all.push_back(append_launch(context, plan));
+  if (!plan.turn_appends)
+    all.push_back(
+        append_rows_launch(context, {.new_keys = context.scratch(plan.new_keys, Access::read),
+                                     .new_values = context.scratch(plan.new_values, Access::read),
+                                     .keys = keys,
+                                     .values = values,
+                                     .width = plan.kv_width,
+                                     .half = plan.half}));
   return all;
 }
 

@@ -2,7 +2,7 @@
 // The launches are those that follow the product of ssm_in, and a copy of z.
 #include "ops/ssm_conv.h"
 
-#include "shaders/params/copy_columns.h"
+#include "vulkan/kernels/copy_columns.h"
 #include "vulkan/kernels/ssm_launches.h"
 #include "vulkan/run/kernel.h"
 
@@ -22,20 +22,6 @@ struct SsmConvPlan {
   }
 };
 
-Launch copy_launch(const LaunchContext& context, const SsmConvPlan& plan) {
-  const std::uint32_t group = group_size(context.caps);
-  Launch launch;
-  launch.shader = Shader::copy_columns;
-  launch.specialization = {{BX_COPY_COLUMNS_GROUP_SIZE, group}};
-  launch.set_push(CopyColumnsPush{.n_cols = to_uint(plan.d_inner),
-                                  .x_width = to_uint(2 * plan.d_inner),
-                                  .x_first = to_uint(plan.d_inner)});
-  launch.bindings = {context.bind(vz, Access::read), context.bind(z, Access::write)};
-  launch.grid[0].count = groups_for(plan.d_inner, group);
-  launch.grid[1] = {.per = RowSpace::rows};
-  return launch;
-}
-
 std::vector<Launch> launches(const LaunchContext& context, const SsmConvPlan& plan) {
   const SsmConvArgs args{.v = context.bind(vz, Access::read),
                          .read_tail = plan.d_conv > 1 ? context.bind(tail, Access::read)
@@ -47,7 +33,10 @@ std::vector<Launch> launches(const LaunchContext& context, const SsmConvPlan& pl
                          .conv_weight = conv_weight,
                          .conv_bias = conv_bias,
                          .tail = tail};
-  std::vector<Launch> all = {ssm_conv_launch(context, args), copy_launch(context, plan)};
+  const CopiedColumns of_z{.width = 2 * plan.d_inner, .first = plan.d_inner, .count = plan.d_inner};
+  std::vector<Launch> all = {
+      ssm_conv_launch(context, args),
+      copy_columns_launch(context, args.v, context.bind(z, Access::write), of_z)};
   if (plan.d_conv > 1) all.push_back(ssm_tail_launch(context, args));
   return all;
 }
