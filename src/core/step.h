@@ -29,6 +29,15 @@ inline std::uint32_t page_of(const StepBuffer& step, const SegmentWords& segment
   return step.pages[step.pages[segment.tables + group] + n];
 }
 
+/// A step of one row that keeps no state, for graphs that read no rows.
+inline StepBuffer single_row_step() {
+  StepBuffer step;
+  step.n_rows = step.n_segments = 1;
+  step.segments[0].n_rows = 1;
+  step.segments[0].keeps_state = 0;
+  return step;
+}
+
 /// Appends the tables of one segment to a step buffer.
 class TableWriter {
  public:

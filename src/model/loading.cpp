@@ -116,9 +116,7 @@ void Model::Impl::upload_adapter() {
                              .table_words = pool->table_words(),
                              .precision = Precision::exact,
                              .state_layout = pool->shared_layout()});
-  StepBuffer one_row;
-  one_row.n_rows = one_row.n_segments = one_row.segments[0].n_rows = 1;
-  backend.wait(backend.submit(executable, one_row));
+  backend.wait(backend.submit(executable, single_row_step()));
 }
 
 void Model::Impl::finish_loading() {

@@ -137,7 +137,7 @@ void Tuner::Impl::apply(const OptimizerSettings& optimizer, UpdateResult& result
        {clip, rate, rate * optimizer.weight_decay, kBeta1, kBeta2, c1, c2, kEps})
     numbers.push_back(static_cast<float>(number));
   write(plan.index.numbers, numbers);
-  submit(TrainGraph::update, 1, single_row());
+  submit(TrainGraph::update, 1, single_row_step());
   finish();
   ++n_updates;
   norms_are_old = true;
@@ -161,7 +161,7 @@ UpdateResult Tuner::update(std::span<const TrainSequence> sequences,
     result.loss = result.grad_norm = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  impl_->submit(TrainGraph::squares, 1, single_row());
+  impl_->submit(TrainGraph::squares, 1, single_row_step());
   result.grad_norm = std::sqrt(static_cast<double>(impl_->read(impl_->plan.index.squares, 1)[0]));
   if (!std::isfinite(result.grad_norm)) return result;
   impl_->apply(optimizer, result);

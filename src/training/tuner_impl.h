@@ -35,9 +35,6 @@ struct CompiledGraph {
   Executable executable;
 };
 
-/// A step of one row, for graphs that read no rows.
-StepBuffer single_row();
-
 struct Tuner::Impl {
   std::shared_ptr<Backend> backend;  // first, so that it outlives what it made
   TunerOptions options;

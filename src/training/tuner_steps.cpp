@@ -6,14 +6,6 @@
 #include "training/tuner_impl.h"
 
 namespace bitaxon {
-StepBuffer single_row() {
-  StepBuffer step;
-  step.n_rows = step.n_segments = 1;
-  step.segments[0].n_rows = 1;
-  step.segments[0].keeps_state = 0;
-  return step;
-}
-
 std::shared_ptr<Graph> Tuner::Impl::record(TrainGraph kind, std::int64_t size) const {
   switch (kind) {
     case TrainGraph::forward:
@@ -75,7 +67,7 @@ std::int64_t Tuner::Impl::flops_of(TrainGraph kind, std::int64_t size, const Ste
 /// Computes the norms of DoRA again if parameters have changed.
 void Tuner::Impl::refresh_norms() {
   if (!plan.adapter.is_dora() || !norms_are_old) return;
-  submit(TrainGraph::norms, 1, single_row());
+  submit(TrainGraph::norms, 1, single_row_step());
   norms_are_old = false;
 }
 
