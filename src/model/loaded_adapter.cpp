@@ -68,12 +68,7 @@ std::uint64_t LoadedAdapter::hash() const {
 LoadedAdapter load_adapter(const std::filesystem::path& path, std::optional<double> scale,
                            const ModelSpec& spec, const std::vector<FoundWeight>& found,
                            std::vector<std::string>& warnings) {
-  const std::filesystem::path file_path = find_adapter(path);
-  const Checkpoint file = Checkpoint::open(file_path);
-  const AdapterLayout layout = layout_of_adapter(file);
-  Adapter adapter =
-      read_adapter(file, layout, read_adapter_config(file_path, file.metadata(), layout, scale),
-                   found, warnings);
+  Adapter adapter = read_named_adapter(path, scale, found, warnings);
   LoadedAdapter loaded;
   Packer packer(loaded);
   for (AdaptedLinear& layer : adaptable_layers(spec)) {
@@ -87,7 +82,8 @@ LoadedAdapter load_adapter(const std::filesystem::path& path, std::optional<doub
         ErrorKind::unsupported,
         fmt::format("{}: layer \"{}\": expected a layer whose adapter runs without merging, "
                     "got another one; fold the adapter into the model with \"merge\"",
-                    printable_path(file_path.string()), printable(adapter.weights.begin()->first)));
+                    printable_path(find_adapter(path).string()),
+                    printable(adapter.weights.begin()->first)));
   return loaded;
 }
 

@@ -11,6 +11,7 @@
 
 #include "bitaxon/error.h"
 #include "formats/weight_format.h"
+#include "model/adapter_file.h"
 #include "platform/printable.h"
 
 namespace bitaxon {
@@ -301,6 +302,16 @@ Adapter read_adapter(const Checkpoint& file, AdapterLayout layout, const Adapter
                                    printable_path(file.file_name(*ignored.first)),
                                    fmt::join(ignored.names, ", ")));
   return adapter;
+}
+
+Adapter read_named_adapter(const std::filesystem::path& path, std::optional<double> scale,
+                           const std::vector<FoundWeight>& weights,
+                           std::vector<std::string>& warnings) {
+  const std::filesystem::path file_path = find_adapter(path);
+  const Checkpoint file = Checkpoint::open(file_path);
+  const AdapterLayout layout = layout_of_adapter(file);
+  return read_adapter(file, layout, read_adapter_config(file_path, file.metadata(), layout, scale),
+                      weights, warnings);
 }
 
 ChangeRows change_of(const LoraLayers& layers, std::int64_t n_rows, std::int64_t first_matrix) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,12 @@ struct Adapter {
 /// embedding that cannot be folded into it.
 Adapter read_adapter(const Checkpoint& file, AdapterLayout layout, const AdapterConfig& config,
                      const std::vector<FoundWeight>& weights, std::vector<std::string>& warnings);
+
+/// Reads the adapter that a user names by `path`, as find_adapter() finds it. `scale` replaces the
+/// factor of all layers. Throws as find_adapter(), read_adapter_config() and read_adapter() do.
+Adapter read_named_adapter(const std::filesystem::path& path, std::optional<double> scale,
+                           const std::vector<FoundWeight>& weights,
+                           std::vector<std::string>& warnings);
 
 /// The change that an adapter makes to rows of its weight, computed in float64. Each matrix has
 /// `n_rows` rows. Rows are counted from the first row of the matrix `first_matrix`. `layers` must

@@ -2,7 +2,6 @@
 
 #include "bitaxon/error.h"
 #include "formats/quantize.h"
-#include "model/adapter_file.h"
 #include "session/rewrite_impl.h"
 
 namespace bitaxon {
@@ -131,12 +130,7 @@ void check_rank(const MergeOptions& options, const Adapter& adapter) {
 
 Rewrite Rewrite::merge(const ModelFiles& files, const MergeOptions& options) {
   auto impl = std::make_unique<Impl>(files);
-  const std::filesystem::path path = find_adapter(options.adapter);
-  const Checkpoint file = Checkpoint::open(path);
-  const AdapterLayout layout = layout_of_adapter(file);
-  impl->adapter =
-      read_adapter(file, layout, read_adapter_config(path, file.metadata(), layout, options.scale),
-                   impl->found, impl->warnings);
+  impl->adapter = read_named_adapter(options.adapter, options.scale, impl->found, impl->warnings);
   check_rank(options, impl->adapter);
   impl->edits = MergePlan(options, impl->name, impl->adapter).edits_of(impl->found);
   return Rewrite(std::move(impl));
