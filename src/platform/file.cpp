@@ -161,14 +161,6 @@ int lock_folder(const fs::path& folder) {
   return -1;
 }
 
-/// Whether the path is a temporary name for `name`, such as "NAME.0123abcd.tmp" for "NAME".
-bool is_temporary_of(const fs::path& path, const std::string& name) {
-  const std::string text = path.string();
-  if (text.size() != name.size() + 13 || !text.starts_with(name + ".") || !text.ends_with(".tmp"))
-    return false;
-  return text.find_first_not_of("0123456789abcdef", name.size() + 1) == name.size() + 9;
-}
-
 /// Removes temporary folders of processes that have ended. Running processes hold locks on their
 /// folders.
 void remove_abandoned(const fs::path& path) {
@@ -202,6 +194,13 @@ bool make_locked_folder(const fs::path& folder, int& lock) {
 }
 
 }  // namespace
+
+bool is_temporary_of(const fs::path& file_name, const std::string& name) {
+  const std::string text = file_name.string();
+  if (text.size() != name.size() + 13 || !text.starts_with(name + ".") || !text.ends_with(".tmp"))
+    return false;
+  return text.find_first_not_of("0123456789abcdef", name.size() + 1) == name.size() + 9;
+}
 
 AtomicFolder::AtomicFolder(std::filesystem::path path) : path_(std::move(path)) {
   if (!path_.has_filename()) path_ = path_.parent_path();  // "name/"

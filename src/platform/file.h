@@ -73,6 +73,10 @@ class AtomicFolder {
   int lock_ = -1;  ///< tells other processes that the temporary folder is in use
 };
 
+/// Whether a file name is the temporary name that AtomicFile or AtomicFolder uses for `name`, such as
+/// "NAME.0123abcd.tmp" for "NAME". A killed process leaves such a file.
+bool is_temporary_of(const std::filesystem::path& file_name, const std::string& name);
+
 /// Writes to a temporary file next to `path`. commit() renames it to `path` in one step. Without
 /// commit() the destructor removes the temporary file, and `path` stays unchanged.
 class AtomicFile {

@@ -188,6 +188,22 @@ TEST(RunFolder, ThatIsRemovedOrCannotBeMadeIsAnError) {
     expect_error([&] { RunFolder{path}; }, ErrorKind::io, {path.string()});
 }
 
+TEST(RunFolder, RemovesWhatKilledRunsLeft) {
+  const TemporaryFolder folder;
+  StandInRun run(folder / "run");
+  run.run();
+  const auto files = files_of(folder / "run");
+  for (const char* name : {"final_adapter.safetensors.0123abcd.tmp", "metrics.jsonl.0123abcd.tmp",
+                           ".step_00000016.0123abcd.tmp", ".best.0123abcd.tmp.old"})
+    std::ofstream(folder / "run" / name) << "half";
+  for (const char* name : {"notes.0123abcd.tmp", "metrics.jsonl.tmp"})
+    std::ofstream(folder / "run" / name) << "of the user";
+  RunFolder{folder / "run"};
+  EXPECT_TRUE(fs::remove(folder / "run/notes.0123abcd.tmp"));
+  EXPECT_TRUE(fs::remove(folder / "run/metrics.jsonl.tmp"));
+  EXPECT_TRUE(files_of(folder / "run") == files);
+}
+
 TEST(Metrics, AreCutAfterTheCheckpoint) {
   const TemporaryFolder folder;
   const fs::path file = folder.write("metrics.jsonl",

@@ -69,12 +69,14 @@ void kill_runs(int n_kills) {
   settle(alone);
   alone.run();
   int n_runs = 0;
+  std::uint64_t n_starts = 0;
   for (int kills = 0; kills < n_kills; ++n_runs) {
     const fs::path killed = folder / ("killed_" + std::to_string(n_runs));
     for (int status = -1; status != 0;) {
       const pid_t child = start(killed);
       if (kills < n_kills) {
-        const auto delay = mix64(static_cast<std::uint64_t>(kills)) % 400;
+        // The delay changes also after a run that ended before it was killed.
+        const auto delay = mix64(n_starts++) % 400;
         std::this_thread::sleep_for(std::chrono::milliseconds(delay));
         ::kill(child, SIGKILL);
       }

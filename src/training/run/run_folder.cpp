@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "bitaxon/error.h"
+#include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/sync.h"
 
@@ -105,8 +106,13 @@ fs::path RunFolder::temporary_for(const fs::path& target) const {
 
 void RunFolder::remove_leftovers() const {
   std::error_code error;
-  for (const fs::path& entry : entries_of(path_, error))
-    if (is_temporary(entry.filename().string())) fs::remove_all(entry, error);
+  for (const fs::path& entry : entries_of(path_, error)) {
+    const fs::path name = entry.filename();
+    // This run holds the lock of the folder, so no other process writes these files.
+    const bool is_file_of_run = is_temporary_of(name, adapter_file().filename().string()) ||
+                                is_temporary_of(name, metrics_file().filename().string());
+    if (is_file_of_run || is_temporary(name.string())) fs::remove_all(entry, error);
+  }
 }
 
 void RunFolder::remove(const fs::path& folder) const {

@@ -22,8 +22,8 @@ namespace bitaxon {
 
 class RunFolder {
  public:
-  /// Makes the folder if it does not exist, locks it and removes the temporary folders that killed
-  /// runs left. Throws Error(io) if another run uses the folder or if it cannot be made.
+  /// Makes the folder if it does not exist, locks it and removes the temporary files and folders
+  /// that killed runs left. Throws Error(io) if another run uses the folder or if it cannot be made.
   explicit RunFolder(std::filesystem::path path);
 
   const std::filesystem::path& path() const { return path_; }
