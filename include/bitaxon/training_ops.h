@@ -23,15 +23,17 @@
 
 namespace bitaxon {
 
-/// RMS norm.
-///   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r]^2) + eps)
-/// x     [R, D]
+/// RMS norm of the first D columns of x.
+///   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r, :D]^2) + eps)
+/// x     [R, >= D]
 /// norm  [1, 1, D]
 /// Returns [R, D].
 BX_API Tensor rms_norm(const Tensor& x, const Tensor& norm, float eps);
 /// The gradient of rms_norm.
 ///   rho = 1 / sqrt(mean(x^2) + eps);  g_x = rho * norm * g_y - x * rho^3 * mean(norm * g_y * x)
-/// Returns g_x [R, D].
+/// over the first D columns. The gradient of the other columns is 0.
+/// g_y  [R, D]
+/// Returns g_x, of the shape of x.
 BX_API Tensor rms_norm_backward(const Tensor& x, const Tensor& norm, float eps, const Tensor& g_y);
 
 /// The sum of two activations of one shape.

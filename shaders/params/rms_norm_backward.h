@@ -9,6 +9,7 @@ namespace bitaxon::vulkan {
 struct RmsNormBackwardPush {
   WeightAddress norm;
   uint n_cols;
+  uint x_width;  // the number of columns of x and g_x, >= n_cols
   float eps;
 };
 

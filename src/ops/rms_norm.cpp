@@ -9,9 +9,9 @@ Tensor rms_norm(const Tensor& x, const Tensor& norm, float eps) {
   const Shape shape = weight_shape("rms_norm", "norm", norm);
   check_weight("rms_norm", "norm", norm, {1, 1, shape[2]});
   check_eps("rms_norm", eps);
-  check_rows("rms_norm", "x", x, shape[2]);
+  const std::int64_t n_rows = check_wide_rows("rms_norm", "x", x, shape[2]);
   const Graph::Argument arguments[] = {{x}, {norm}};
-  const Graph::Output outputs[] = {{DType::f32, x.shape(), x.row_space()}};
+  const Graph::Output outputs[] = {{DType::f32, {n_rows, shape[2]}, x.row_space()}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::rms_norm), RmsNormParams{eps}, arguments,
                           outputs)[0];
 }

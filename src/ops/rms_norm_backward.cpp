@@ -9,8 +9,10 @@ Tensor rms_norm_backward(const Tensor& x, const Tensor& norm, float eps, const T
   const Shape shape = weight_shape("rms_norm_backward", "norm", norm);
   check_weight("rms_norm_backward", "norm", norm, {1, 1, shape[2]});
   check_eps("rms_norm_backward", eps);
-  check_rows("rms_norm_backward", "x", x, shape[2]);
-  check_alike("rms_norm_backward", "g_y", g_y, x);
+  const std::int64_t n_rows = check_wide_rows("rms_norm_backward", "x", x, shape[2]);
+  check_activation("rms_norm_backward", "g_y", g_y, DType::f32, {n_rows, shape[2]});
+  check_argument(g_y.row_space() == x.row_space(), "rms_norm_backward", "g_y",
+                 "the same kind of rows as x (tokens or outputs)", "the other kind");
   const Graph::Argument arguments[] = {{x}, {norm}, {g_y}};
   const Graph::Output outputs[] = {{DType::f32, x.shape(), x.row_space()}};
   return x.graph().record(static_cast<std::uint16_t>(OpId::rms_norm_backward), RmsNormParams{eps},

@@ -9,6 +9,7 @@ namespace {
 struct Spec {
   Format format = Format::f32;
   std::int64_t cols = 70;
+  std::int64_t more_cols = 0;  ///< columns of x that have no norm
   std::vector<CaseSegment> segments = one_segment(5, 3);
   double spread = 1;
   float eps = 1e-6F;
@@ -17,11 +18,12 @@ struct Spec {
 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments);
-  const auto x = p.add_input(spec.cols, spec.spread, spec.space);
+  const auto x = p.add_input(spec.cols + spec.more_cols, spec.spread, spec.space);
   const auto norm = p.add_weight(spec.format, {1, 1, spec.cols}, 0.3, 1);
   p.errors = [=](const OpProblem& problem) {
     std::vector<double> allowed;
-    for (const NormedRow& row : normed_rows(problem, x, norm, static_cast<double>(spec.eps)))
+    for (const NormedRow& row : normed_rows(problem, x, norm, static_cast<double>(spec.eps),
+                                            static_cast<std::size_t>(spec.cols)))
       for (const Rounded& value : row.x) allowed.push_back(allowed_of(value * *row.scale));
     return ResultErrors{allowed};
   };
@@ -47,6 +49,8 @@ std::vector<OpCase> rms_norm_cases() {
   cases.push_back(make("odd_sizes", kEdge, {.cols = 37, .segments = three_segments()}));
   cases.push_back(
       make("outputs", kEdge, {.segments = mixed_segments(), .space = RowSpace::outputs}));
+  cases.push_back(
+      make("wide_x", kEdge, {.cols = 37, .more_cols = 5, .segments = three_segments()}));
   cases.push_back(make("zero_rows", kEdge, {.spread = 0}));
   cases.push_back(make("eps_dominates", kEdge, {.spread = 1e-3, .eps = 10}));
   cases.push_back(make("model", kModel | kBench, {.cols = 2560, .segments = one_segment(64, 0)}));

@@ -9,6 +9,7 @@ namespace {
 struct Spec {
   Format format = Format::f32;
   std::int64_t cols = 70;
+  std::int64_t more_cols = 0;  ///< columns of x that have no norm
   std::vector<CaseSegment> segments = one_segment(5, 3);
   double spread = 1;
   float eps = 1e-6F;
@@ -20,9 +21,10 @@ ResultErrors errors_of(const OpProblem& p, std::size_t x, std::size_t norm, std:
                        double eps) {
   const std::vector<float> weight = values_of(p.weights()[norm]);
   std::vector<double> allowed;
-  const auto rows = normed_rows(p, x, norm, eps);
+  const auto rows = normed_rows(p, x, norm, eps, weight.size());
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    const auto from = input_row(p, x, static_cast<std::int64_t>(r));
+    const auto wide = input_row(p, x, static_cast<std::int64_t>(r));
+    const auto from = wide.first(weight.size());
     const auto gradient = input_row(p, g_y, static_cast<std::int64_t>(r));
     const Rounded rho = *rows[r].scale;
     std::vector<Rounded> g_n;
@@ -36,13 +38,14 @@ ResultErrors errors_of(const OpProblem& p, std::size_t x, std::size_t norm, std:
       const Rounded along = rounded(Rounded{from[c]} * mean * (rho * rho * rho));
       allowed.push_back(allowed_of(g_n[c] * rho + along * Rounded{-1}));
     }
+    allowed.resize(allowed.size() + wide.size() - from.size(), 0);
   }
   return {allowed};
 }
 
 void build(OpProblem& p, const Spec& spec) {
   p.set_step(spec.segments);
-  const auto x = p.add_input(spec.cols, spec.spread, spec.space);
+  const auto x = p.add_input(spec.cols + spec.more_cols, spec.spread, spec.space);
   const auto norm = p.add_weight(spec.format, {1, 1, spec.cols}, 0.3, 1);
   const auto g_y = p.add_input(spec.cols, 1, spec.space);
   p.errors = [=](const OpProblem& problem) {
@@ -69,6 +72,8 @@ std::vector<OpCase> rms_norm_backward_cases() {
   cases.push_back(make("odd_sizes", kEdge, {.cols = 37, .segments = three_segments()}));
   cases.push_back(
       make("outputs", kEdge, {.segments = mixed_segments(), .space = RowSpace::outputs}));
+  cases.push_back(
+      make("wide_x", kEdge, {.cols = 37, .more_cols = 5, .segments = three_segments()}));
   cases.push_back(make("zero_rows", kEdge, {.spread = 0}));
   cases.push_back(make("eps_dominates", kEdge, {.spread = 1e-3, .eps = 10}));
   cases.push_back(make("model", kModel | kBench, {.cols = 2560, .segments = one_segment(64, 0)}));

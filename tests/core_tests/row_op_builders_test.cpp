@@ -32,8 +32,10 @@ TEST_F(RowOpBuilders, RmsNormRefusesInvalidArguments) {
   const Tensor norm = weight({1, 1, 8});
   EXPECT_EQ(rms_norm(output_rows(8), norm, 1).row_space(), RowSpace::outputs);
   EXPECT_EQ(rms_norm_backward(rows(8), norm, 1, rows(8)).shape(), (Shape{4, 8}));
+  EXPECT_EQ(rms_norm(rows(11), norm, 1).shape(), (Shape{4, 8}));
+  EXPECT_EQ(rms_norm_backward(rows(11), norm, 1, rows(8)).shape(), (Shape{4, 11}));
   expect_refused([&] { rms_norm(rows(7), norm, 1); }, "rms_norm", "x",
-                 "an activation F32 [1..512, 8]", "F32 [4, 7]");
+                 "an activation F32 [1..512, 8 or more]", "F32 [4, 7]");
   expect_refused(
       [&] {
         rms_norm(rows(8), weight({1, 2, 8}), 1);

@@ -1,4 +1,4 @@
-//   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r]^2) + eps)
+//   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r, :D]^2) + eps),  c < D
 #include "ops/rms_norm.h"
 
 #include "cpu/kernel.h"
@@ -16,13 +16,14 @@ struct Scratch {
 
 void run(const KernelArgs& args, const Scratch& scratch) {
   using namespace rms_norm_operand;
-  const std::int64_t cols = args.shape(x)[1];
+  const std::int64_t cols = args.shape(y)[1];
+  const std::int64_t width = args.shape(x)[1];
   const auto eps = static_cast<double>(args.params<RmsNormParams>().eps);
   decode_all(args.weight(norm), scratch.norm);
   args.pool.parallel_for(args.valid_rows(x), 4 * cols,
                          [&](std::int64_t begin, std::int64_t end, int) {
                            for (std::int64_t r = begin; r < end; ++r)
-                             formulas::rms_norm(args.data(x) + r * cols, scratch.norm, eps, cols,
+                             formulas::rms_norm(args.data(x) + r * width, scratch.norm, eps, cols,
                                                 args.data(y) + r * cols);
                          });
 }

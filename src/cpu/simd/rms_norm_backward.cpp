@@ -1,6 +1,8 @@
 //   g_x = rho * norm * g_y - x * rho^3 * mean(norm * g_y * x),  rho = 1 / sqrt(mean(x^2) + eps)
 #include "ops/rms_norm_backward.h"
 
+#include <algorithm>
+
 #include "cpu/simd/gradient_rows.h"
 #include "cpu/simd/kernels.h"
 #include "cpu/simd/matrix.h"
@@ -18,15 +20,19 @@ struct Scratch {
 };
 
 void run(const KernelArgs& args, const Scratch& scratch) {
-  const std::int64_t cols = args.shape(x)[1];
+  const std::int64_t cols = args.shape(g_y)[1];
+  const std::int64_t width = args.shape(x)[1];
   const float eps = args.params<RmsNormParams>().eps;
   const float* weight = columns_of(args.weight(norm), scratch.norm);
-  args.pool.parallel_for(
-      args.valid_rows(x), 4 * cols, [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t r = begin; r < end; ++r)
-          rms_norm_backward_row(args.data(x) + r * cols, weight, eps, args.data(g_y) + r * cols,
-                                cols, args.data(g_x) + r * cols);
-      });
+  args.pool.parallel_for(args.valid_rows(x), 4 * cols,
+                         [&](std::int64_t begin, std::int64_t end, int) {
+                           for (std::int64_t r = begin; r < end; ++r) {
+                             float* to = args.data(g_x) + r * width;
+                             rms_norm_backward_row(args.data(x) + r * width, weight, eps,
+                                                   args.data(g_y) + r * cols, cols, to);
+                             std::fill(to + cols, to + width, 0.0F);
+                           }
+                         });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-//   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r]^2) + eps)
+//   y[r, c] = norm[c] * x[r, c] / sqrt(mean(x[r, :D]^2) + eps),  c < D
 #include "ops/rms_norm.h"
 
 #include "shaders/params/product_rows.h"
@@ -11,15 +11,14 @@ namespace {
 std::vector<Launch> launch(const LaunchContext& context) {
   using namespace rms_norm_operand;
   const RowSpace space = context.value(x).row_space;
-  const std::uint32_t n_cols = to_uint(context.shape(x)[1]);
   Launch launch;
   launch.shader = Shader::rms_norm;
   launch.specialization = {
       {BX_RMS_NORM_GROUP_SIZE, group_size(context.caps)},
       {BX_RMS_NORM_SOURCE, space == RowSpace::outputs ? BX_ROWS_OF_OUTPUTS : BX_ROWS_OF_TOKENS}};
   launch.set_push(RmsNormPush{.norm = context.address(norm),
-                              .n_cols = n_cols,
-                              .x_width = n_cols,
+                              .n_cols = to_uint(context.shape(y)[1]),
+                              .x_width = to_uint(context.shape(x)[1]),
                               .eps = context.params<RmsNormParams>().eps});
   launch.bindings = {context.step(), context.bind(x, Access::read), context.bind(y, Access::write)};
   launch.grid[0] = {.per = space};

@@ -13,7 +13,8 @@ std::vector<Launch> launch(const LaunchContext& context) {
   launch.shader = Shader::rms_norm_backward;
   launch.specialization = {{BX_RMS_NORM_BACKWARD_GROUP_SIZE, group_size(context.caps)}};
   launch.set_push(RmsNormBackwardPush{.norm = context.address(norm),
-                                      .n_cols = to_uint(context.shape(x)[1]),
+                                      .n_cols = to_uint(context.shape(g_y)[1]),
+                                      .x_width = to_uint(context.shape(x)[1]),
                                       .eps = context.params<RmsNormParams>().eps});
   launch.bindings = {context.bind(x, Access::read), context.bind(g_y, Access::read),
                      context.bind(g_x, Access::write)};
