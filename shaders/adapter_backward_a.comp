@@ -1,17 +1,16 @@
-// g_A[i, k] += sum_r d[r, i] * t[r, k],  d = drop(x), in the order of the rows
+// g_A[i, k] += sum_r x[r, i] * t[r, k], in the order of the rows
 //
 // Bindings: step; x [R, n_in]; t [R, rank]; g_A [n_in, rank]
 // An invocation computes BX_ADAPTER_RANKS elements of one row of g_A. Grid: x over rows of g_A, y
 // over these parts of a row.
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "lib/dropout.glsl"
+#include "lib/step.glsl"
 #include "params/adapter.h"
 
 #extension GL_EXT_control_flow_attributes : require
 
 layout(local_size_x_id = BX_ADAPTER_BACKWARD_A_GROUP_SIZE) in;
-layout(constant_id = BX_ADAPTER_BACKWARD_A_DROPS) const bool kDrops = false;
 layout(constant_id = BX_ADAPTER_BACKWARD_A_OF_OUTPUTS) const bool kOfOutputs = false;
 
 layout(set = 0, binding = 1, scalar) readonly restrict buffer X { float x[]; };
@@ -27,11 +26,7 @@ void main() {
     float sums[BX_ADAPTER_RANKS];
     [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k) sums[k] = 0.0;
     for (uint row = 0; row < n_rows; ++row) {
-      float value = x[row * p.n_in + i];
-      if (kDrops) {
-        const float factor = dropout_factor(p.dropout, dropout_row(row), i);
-        value = factor == 0.0 ? 0.0 : value * factor;
-      }
+      const float value = x[row * p.n_in + i];
       [[unroll]] for (uint k = 0; k < BX_ADAPTER_RANKS; ++k)
         if (first + k < p.rank) sums[k] += value * t[row * p.rank + first + k];
     }

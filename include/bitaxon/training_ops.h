@@ -90,6 +90,26 @@ BX_API void save_rows(const Tensor& x, const Tensor& store);
 /// Accumulates in float32 or better, over o in ascending order. The weight is decoded exactly.
 BX_API Tensor linear_backward(const Tensor& g_y, const Tensor& weight, std::int64_t width);
 
+/// How dropout chooses the elements that it keeps.
+struct DropoutParams {
+  float p = 0;              ///< the share of elements that become 0; 0 <= p < 1
+  std::uint32_t index = 0;  ///< numbers the layers
+  std::uint32_t seed_low = 0, seed_high = 0;
+  std::uint32_t first_column = 0;  ///< of the layer in `masks`
+};
+
+/// Dropout: y = x / (1 - p) for elements that are kept, and 0 for the others.
+/// Element c of a row is kept if word c % 4 of Philox4x32-10 has (word >> 8) * 2^-24 >= p, with the
+/// key (seed_low, index) and the counter
+/// (c / 4, micro_row + r - first_row + position, micro_batch, seed_high), with the numbers of the
+/// row's segment (SegmentWords). With `masks`, an element is kept if its mask is not 0: the element
+/// (store_row + r, first_column + c) of `masks`.
+/// x      [R, cols], rows of tokens
+/// masks  shared state, f32 [capacity, columns], or empty to draw the masks
+/// Returns y [R, cols]. The gradient is the dropout of g_y with the same numbers.
+/// Source  Srivastava et al. 2014, "Dropout".
+BX_API Tensor dropout(const Tensor& x, const DropoutParams& params, const Tensor& masks = {});
+
 /// The place of one layer's parameters in the vector of all parameters, and the form of its adapter.
 /// Offsets count elements.
 struct AdapterPlace {
@@ -100,9 +120,6 @@ struct AdapterPlace {
   std::uint32_t rank = 0;
   std::uint32_t is_dora = 0;
   float scale = 0;
-  float dropout = 0;        ///< p; 0 for no dropout
-  std::uint32_t index = 0;  ///< numbers the layers, for dropout
-  std::uint32_t seed_low = 0, seed_high = 0;
 };
 
 struct AdapterOptions {
@@ -111,15 +128,11 @@ struct AdapterOptions {
 };
 
 /// Completes a linear layer that has an adapter.
-///   o = base + scale * (drop(x) A) B
+///   o = base + scale * (x A) B
 ///   y = (m / n) * o + bias + residual for DoRA, and o + bias + residual for LoRA
-///   drop(x) = x * mask / (1 - p)
-/// The factor m / n is 1 where n is 0. Element c of a row is kept if word c % 4 of Philox4x32-10 has
-/// (word >> 8) * 2^-24 >= p, with the key (seed_low, index) and the counter
-/// (c / 4, micro_row + r - first_row + position, micro_batch, seed_high), with the numbers of the
-/// row's segment (SegmentWords). Rows of outputs are allowed if there is no dropout.
-/// x           [R, in]
-/// base        [R, out]: the product of x with the weight of the layer
+/// The factor m / n is 1 where n is 0.
+/// x           [R, in]: the input of the layer, after dropout
+/// base        [R, out]: the product of the input with the weight of the layer
 /// parameters  shared state, f32 [1, n]
 /// norms       shared state, f32 [1, n_norms]; unused for LoRA, and may be empty
 /// Returns y [R, out].
@@ -132,9 +145,9 @@ struct AdapterGradients {
   Tensor x;     ///< [R, in]: the part of g_x that goes through the adapter
 };
 /// The gradients of adapter, with n constant. Adds the gradients of A, B and m to `gradients`.
-///   u = drop(x) A;  t = scale * g_o B^T
-///   g_m += colsum(g_y * o) / n (0 where n is 0);  g_B += scale * u^T g_o;  g_A += drop(x)^T t
-///   g_x = (t A^T) * mask / (1 - p)
+///   u = x A;  t = scale * g_o B^T
+///   g_m += colsum(g_y * o) / n (0 where n is 0);  g_B += scale * u^T g_o;  g_A += x^T t
+///   g_x = t A^T
 /// base        [R, out] for DoRA; empty for LoRA
 /// gradients   shared state, f32 [1, n], in the order of `parameters`
 /// Returns g_o and g_x. Bias is constant, and the gradient of the residual is g_y.

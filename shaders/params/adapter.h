@@ -7,19 +7,10 @@
 namespace bitaxon::vulkan {
 #endif
 
-// The numbers that dropout draws from.
-struct Dropout {
-  float p;
-  uint index;
-  uint seed_low;
-  uint seed_high;
-};
-
 // Offsets are in words, from the beginning of the binding that holds the parameter.
 
 // Of adapter_inner, adapter_backward_x and adapter_backward_a.
 struct AdapterInnerPush {
-  Dropout dropout;
   uint n_in;
   uint rank;
   uint a;
@@ -60,9 +51,8 @@ struct AdapterSumPush {
 // The columns of A, or the rows of B, that one workgroup computes with.
 #define BX_ADAPTER_RANKS 8u
 
-// Specialization constants of adapter_inner.
+// The specialization constant of adapter_inner.
 #define BX_ADAPTER_INNER_GROUP_SIZE 0
-#define BX_ADAPTER_INNER_DROPS 1
 
 // Specialization constants of adapter.
 #define BX_ADAPTER_GROUP_SIZE 0
@@ -74,14 +64,12 @@ struct AdapterSumPush {
 #define BX_ADAPTER_BACKWARD_OUTER_GROUP_SIZE 0
 #define BX_ADAPTER_BACKWARD_OUTER_IS_DORA 1
 
-// Specialization constants of adapter_backward_x.
+// The specialization constant of adapter_backward_x.
 #define BX_ADAPTER_BACKWARD_X_GROUP_SIZE 0
-#define BX_ADAPTER_BACKWARD_X_DROPS 1
 
 // Specialization constants of adapter_backward_a.
 #define BX_ADAPTER_BACKWARD_A_GROUP_SIZE 0
-#define BX_ADAPTER_BACKWARD_A_DROPS 1
-#define BX_ADAPTER_BACKWARD_A_OF_OUTPUTS 2
+#define BX_ADAPTER_BACKWARD_A_OF_OUTPUTS 1
 
 // Specialization constants of adapter_backward_b.
 #define BX_ADAPTER_BACKWARD_B_GROUP_SIZE 0

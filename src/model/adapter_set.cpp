@@ -114,10 +114,12 @@ AdapterSet adapter_set(const ModelSpec& spec, const AdapterSettings& settings, s
     place.b = take(settings.rank * layer.n_out);
     place.rank = static_cast<std::uint32_t>(settings.rank);
     place.scale = static_cast<float>(settings.scale);
-    place.dropout = static_cast<float>(settings.dropout);
-    place.index = static_cast<std::uint32_t>(set.layers.size());
-    place.seed_low = static_cast<std::uint32_t>(seed);
-    place.seed_high = static_cast<std::uint32_t>(seed >> 32);
+    layer.dropout = {.p = static_cast<float>(settings.dropout),
+                     .index = static_cast<std::uint32_t>(set.layers.size()),
+                     .seed_low = static_cast<std::uint32_t>(seed),
+                     .seed_high = static_cast<std::uint32_t>(seed >> 32),
+                     .first_column = static_cast<std::uint32_t>(set.n_inputs)};
+    set.n_inputs += layer.n_in;
     if (settings.kind == AdapterKind::dora) {
       place.is_dora = 1;
       place.m = take(layer.n_out);

@@ -19,6 +19,7 @@ struct AdaptedLinear {
   std::string path;       ///< the same without ".weight"
   std::int64_t n_in = 0, n_out = 0;
   AdapterPlace place;
+  DropoutParams dropout = {};
 };
 
 /// All adapted layers of a model, in the order of its blocks. Their parameters are ranges of one
@@ -26,7 +27,8 @@ struct AdaptedLinear {
 struct AdapterSet {
   std::vector<AdaptedLinear> layers;
   std::int64_t n_parameters = 0;
-  std::int64_t n_norms = 0;  ///< elements of the vector of DoRA's norms
+  std::int64_t n_norms = 0;   ///< elements of the vector of DoRA's norms
+  std::int64_t n_inputs = 0;  ///< of all layers: the columns of masks of dropout
 
   /// nullptr if the layer has no adapter.
   const AdaptedLinear* find(const WeightKey& key) const;
@@ -47,6 +49,7 @@ struct AdapterTensors {
   const AdapterSet* set = nullptr;
   Tensor parameters;  ///< shared state [1, n_parameters]
   Tensor norms;       ///< shared state [1, n_norms]; [1, 1] for LoRA
+  Tensor masks = {};  ///< shared state [rows, n_inputs], or empty to draw the masks of dropout
   /// Whether the graph is to be walked backwards. Then no op of the graph is fused, because fused ops
   /// have no gradients.
   bool differentiable = false;

@@ -17,7 +17,9 @@ Tensor projection(const BlockContext& context, const Tensor& x, WeightId id,
       context.adapter == nullptr ? nullptr : context.adapter->set->find({id, context.block});
   if (adapted == nullptr)
     return linear(x, context.weight(id), {.bias = options.bias, .residual = options.residual});
-  return adapter(x, linear(x, context.weight(id)), context.adapter->parameters,
+  const Tensor kept =
+      adapted->dropout.p > 0 ? dropout(x, adapted->dropout, context.adapter->masks) : x;
+  return adapter(kept, linear(x, context.weight(id)), context.adapter->parameters,
                  context.adapter->norms, adapted->place,
                  {.bias = options.bias, .residual = options.residual});
 }

@@ -24,7 +24,6 @@ class Packer {
     AdapterPlace& place = layer.place;
     place.rank = static_cast<std::uint32_t>(lora.rank);
     place.scale = static_cast<float>(lora.scale);
-    place.index = static_cast<std::uint32_t>(adapter_.set.layers.size());
     place.a = append_transposed(lora.down, lora.rank);
     place.b = append_transposed(lora.up, lora.n_out);
     if (!lora.magnitudes.empty()) {

@@ -15,8 +15,6 @@ void check_place(std::string_view op, const AdapterPlace& place, const Tensor& p
   check_argument(rank >= 1, op, "rank", "a number > 0", std::to_string(rank));
   check_argument(std::isfinite(place.scale), op, "scale", "a finite number",
                  fmt::format("{}", place.scale));
-  check_argument(place.dropout >= 0 && place.dropout < 1, op, "dropout", "a number in [0, 1)",
-                 fmt::format("{}", place.dropout));
   const auto check_range = [&](const char* what, std::int64_t first, std::int64_t count,
                                std::int64_t size) {
     check_argument(first + count <= size, op, what,
@@ -39,8 +37,6 @@ Tensor adapter(const Tensor& x, const Tensor& base, const Tensor& parameters, co
   check_argument(base.row_space() == x.row_space(), "adapter", "base",
                  "the same kind of rows as x (tokens or outputs)", "the other kind");
   check_place("adapter", place, parameters, norms, x.shape()[1], n_out);
-  check_argument(place.dropout == 0 || x.row_space() == RowSpace::rows, "adapter", "x",
-                 "rows of tokens, because there is dropout", "rows of outputs");
   if (!options.bias.empty()) check_weight("adapter", "bias", options.bias, {1, 1, n_out});
   if (!options.residual.empty()) check_alike("adapter", "residual", options.residual, base);
   const Graph::Argument arguments[] = {{x},

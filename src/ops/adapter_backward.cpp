@@ -16,8 +16,6 @@ AdapterGradients adapter_backward(const Tensor& x, const Tensor& base, const Ten
   check_argument(g_y.row_space() == x.row_space(), "adapter_backward", "g_y",
                  "the same kind of rows as x (tokens or outputs)", "the other kind");
   check_place("adapter_backward", place, parameters, norms, x.shape()[1], n_out);
-  check_argument(place.dropout == 0 || x.row_space() == RowSpace::rows, "adapter_backward", "x",
-                 "rows of tokens, because there is dropout", "rows of outputs");
   check_state("adapter_backward", "gradients", gradients, DType::f32, parameters.shape());
   const bool is_dora = place.is_dora != 0;
   if (is_dora)

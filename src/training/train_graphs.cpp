@@ -19,6 +19,7 @@ class Recorder {
     adapter_ = {.set = &model.adapter,
                 .parameters = state(model.index.parameters),
                 .norms = state(model.index.norms),
+                .masks = model.index.masks < 0 ? Tensor() : state(model.index.masks),
                 .differentiable = true};
   }
 

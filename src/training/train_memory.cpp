@@ -66,7 +66,8 @@ TunerPlan plan_tuner(const BaseModel& base, const BackendDescription& device,
   plan.head_rows = std::min(head_rows_of(base.spec), bucket_of(plan.step_rows));
   plan.sizes = pass_sizes(options.max_tokens, n_sequences, plan.step_rows);
   const DType kv = plan.precision == Precision::exact ? DType::f32 : DType::f16;
-  plan.layout = train_layout(base.spec, plan.adapter, plan.sizes, kv, plan.index);
+  plan.layout =
+      train_layout(base.spec, plan.adapter, plan.sizes, kv, options.has_masks, plan.index);
   const Weights weights = base.described(device, options.max_tokens, &plan.weight_bytes);
   plan.arena_bytes =
       arena_of({base.spec, weights, plan.layout, plan.index, plan.adapter}, plan, device);

@@ -86,7 +86,7 @@ PassSizes pass_sizes(std::int64_t max_tokens, std::int64_t n_sequences, std::int
 }
 
 StateLayout train_layout(const ModelSpec& spec, const AdapterSet& adapter, const PassSizes& sizes,
-                         DType kv_dtype, TrainIndex& index) {
+                         DType kv_dtype, bool has_masks, TrainIndex& index) {
   StateLayout layout;
   LayoutBuilder builder(spec, sizes, kv_dtype, layout);
   const auto versions = static_cast<std::int32_t>(sizes.n_steps) + 1;
@@ -104,6 +104,7 @@ StateLayout train_layout(const ModelSpec& spec, const AdapterSet& adapter, const
   index.g_head = store("g_head", spec.d_embedding);
   index.factors = vector("factors", sizes.n_rows);
   index.log_probs = vector("log_probs", sizes.n_rows);
+  if (has_masks) index.masks = store("masks", adapter.n_inputs);
   index.parameters = vector("parameters", adapter.n_parameters);
   index.norms = vector("norms", adapter.n_norms);
   index.gradients = vector("gradients", adapter.n_parameters);

@@ -39,13 +39,14 @@ struct TrainIndex {
   std::int32_t g_head = -1;   ///< store: their gradients
   std::int32_t factors = -1;  ///< of cross_entropy
   std::int32_t log_probs = -1;
+  std::int32_t masks = -1;  ///< store: given masks of dropout, for all adapted layers
   std::int32_t parameters = -1, norms = -1, gradients = -1, first_moment = -1, second_moment = -1;
   std::int32_t squares = -1;  ///< the sum of squares of the gradients
   std::int32_t numbers = -1;  ///< of adamw
 };
 
-/// The layout of all tensors. Fills in `index`.
+/// The layout of all tensors. Fills in `index`. `has_masks`: whether masks of dropout are given.
 StateLayout train_layout(const ModelSpec& spec, const AdapterSet& adapter, const PassSizes& sizes,
-                         DType kv_dtype, TrainIndex& index);
+                         DType kv_dtype, bool has_masks, TrainIndex& index);
 
 }  // namespace bitaxon

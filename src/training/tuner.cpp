@@ -220,6 +220,19 @@ void Tuner::write(ParameterVector vector, std::span<const float> values) {
   if (vector == ParameterVector::value) impl_->norms_are_old = true;
 }
 
+void Tuner::write_masks(std::span<const float> masks) {
+  const TunerPlan& plan = impl_->plan;
+  const std::int64_t n_rows = std::ssize(masks) / std::max<std::int64_t>(1, n_mask_columns());
+  if (plan.index.masks < 0 || n_rows * n_mask_columns() != std::ssize(masks) ||
+      n_rows > plan.sizes.n_rows)
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("[train] masks: expected at most {} rows of {}, got {} numbers",
+                    plan.index.masks < 0 ? 0 : plan.sizes.n_rows, n_mask_columns(), masks.size()));
+  impl_->write(plan.index.masks, masks);
+}
+
+std::int64_t Tuner::n_mask_columns() const { return impl_->plan.adapter.n_inputs; }
 std::int64_t Tuner::n_updates() const { return impl_->n_updates; }
 void Tuner::set_n_updates(std::int64_t n) { impl_->n_updates = n; }
 const ModelSpec& Tuner::spec() const { return impl_->base.spec; }

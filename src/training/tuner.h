@@ -75,6 +75,8 @@ struct TunerOptions {
   std::uint64_t seed = 42;  ///< of the initial adapter and of dropout
   /// The most tokens of a sequence. ORPO: of each of the two sequences of a pair.
   std::int64_t max_tokens = 2048;
+  /// Whether write_masks() gives the masks of dropout, for comparisons with other programs.
+  bool has_masks = false;
   /// The most rows of a step; at most kMaxRows. Only tests change it.
   std::int64_t step_rows = 512;
   std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)> on_progress = {};
@@ -111,6 +113,12 @@ class Tuner {
   std::span<const ParameterRange> parameters() const;
   std::vector<float> read(ParameterVector vector) const;
   void write(ParameterVector vector, std::span<const float> values);
+  /// Sets the masks of dropout of all updates from now on: 1 to keep an element and 0 to drop it. Row i
+  /// is that of the i-th token of an update. The columns are the inputs of the adapted layers, in the
+  /// order of parameters(). The tokens must fit into TunerOptions::max_tokens.
+  void write_masks(std::span<const float> masks);
+  /// The inputs of all adapted layers: the columns of the masks.
+  std::int64_t n_mask_columns() const;
   /// The number of applied updates. Bias correction and the learning rate depend on it.
   std::int64_t n_updates() const;
   void set_n_updates(std::int64_t n);

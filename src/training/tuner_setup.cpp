@@ -14,19 +14,19 @@ constexpr std::size_t kZeroBytes = std::size_t{1} << 20;
 /// Philox4x32-10 with the key (seed, index of the layer) and the counter (i / 4, 0, 2^32 - 1, the high
 /// word of the seed). Dropout never uses such counters.
 void draw_a(const AdaptedLinear& layer, std::span<float> out) {
-  const AdapterPlace& place = layer.place;
+  const DropoutParams& numbers = layer.dropout;
   const double bound = 1 / std::sqrt(static_cast<double>(layer.n_in));
   std::array<std::uint32_t, 4> words{};
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (i % 4 == 0)
-      words = philox4x32({static_cast<std::uint32_t>(i / 4), 0, UINT32_MAX, place.seed_high},
-                         {place.seed_low, place.index});
+      words = philox4x32({static_cast<std::uint32_t>(i / 4), 0, UINT32_MAX, numbers.seed_high},
+                         {numbers.seed_low, numbers.index});
     out[i] = static_cast<float>((words[i % 4] >> 8) * 0x1p-24 * 2 * bound - bound);
   }
 }
 
 AdapterSet without_dropout(AdapterSet set) {
-  for (AdaptedLinear& layer : set.layers) layer.place.dropout = 0;
+  for (AdaptedLinear& layer : set.layers) layer.dropout.p = 0;
   return set;
 }
 

@@ -22,7 +22,7 @@ ResultErrors errors_of(const OpProblem& p, const Spec& spec, const CaseAdapter& 
       spec.bias ? values_of(p.weights()[in.bias]) : std::vector<float>();
   std::vector<double> allowed;
   for (std::int64_t r = 0; r < p.valid_rows(spec.space); ++r) {
-    const auto u = inner_row(adapter, dropped_row(p, in.x, r, adapter.place));
+    const auto u = inner_row(adapter, rounded_row(p, in.x, r));
     const auto base = input_row(p, in.base, r);
     for (std::size_t o = 0; o < base.size(); ++o) {
       const auto output = static_cast<std::int64_t>(o);
@@ -78,11 +78,6 @@ std::vector<OpCase> adapter_cases() {
                        {.adapter = {.n_in = 70, .n_out = 33, .rank = 77, .scale = 0.5F},
                         .segments = one_segment(33, 0)}));
   cases.push_back(make("zero_norms", kEdge, {.adapter = {.has_zeros = true}, .bias = true}));
-  cases.push_back(make("dropout", kEdge,
-                       {.adapter = {.n_in = 131, .dropout = 0.3F}, .segments = micro_segments()}));
-  cases.push_back(make(
-      "lora_dropout", kEdge,
-      {.adapter = {.n_in = 64, .dora = false, .dropout = 0.9F}, .segments = micro_segments()}));
   cases.push_back(
       make("outputs", kEdge, {.segments = mixed_segments(), .space = RowSpace::outputs}));
   cases.push_back(make("model", kModel | kBench,

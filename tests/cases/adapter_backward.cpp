@@ -42,8 +42,8 @@ ResultErrors errors_of(const OpProblem& p, const CaseAdapter& adapter, const Ope
   std::vector<double> of_base;
   std::vector<double> of_x;
   for (std::int64_t r = 0; r < p.valid_rows(space); ++r) {
-    const auto d = dropped_row(p, in.x, r, adapter.place);
-    const auto u = inner_row(adapter, d);
+    const auto x = rounded_row(p, in.x, r);
+    const auto u = inner_row(adapter, x);
     const auto g_y = input_row(p, in.g_y, r);
     std::vector<Sum> inner(u.size());
     for (std::int64_t o = 0; o < spec.n_out; ++o) {
@@ -62,18 +62,15 @@ ResultErrors errors_of(const OpProblem& p, const CaseAdapter& adapter, const Ope
     }
     std::vector<Rounded> t;
     for (const Sum& sum : inner) t.push_back(scale * sum.result());
-    std::vector<Rounded> g_x;
     for (std::int64_t i = 0; i < spec.n_in; ++i) {
       Sum sum;
       for (std::size_t k = 0; k < t.size(); ++k) {
         const auto at = static_cast<std::int64_t>(k);
-        g_a[i * spec.rank + at].add(d[static_cast<std::size_t>(i)] * t[k]);
+        g_a[i * spec.rank + at].add(x[static_cast<std::size_t>(i)] * t[k]);
         sum.add(t[k] * Rounded{adapter.a(i, at)});
       }
-      g_x.push_back(sum.result());
+      of_x.push_back(allowed_of(sum.result()));
     }
-    drop(p, r, adapter.place, g_x);
-    for (const Rounded& value : g_x) of_x.push_back(allowed_of(value));
   }
   ResultErrors errors;
   if (spec.dora) errors.push_back(of_base);
@@ -137,11 +134,6 @@ std::vector<OpCase> adapter_backward_cases() {
                        {.adapter = {.n_in = 70, .n_out = 33, .rank = 77, .scale = 0.5F},
                         .segments = one_segment(33, 0)}));
   cases.push_back(make("zero_norms", kEdge, {.adapter = {.has_zeros = true}}));
-  cases.push_back(make("dropout", kEdge,
-                       {.adapter = {.n_in = 131, .dropout = 0.3F}, .segments = micro_segments()}));
-  cases.push_back(make(
-      "lora_dropout", kEdge,
-      {.adapter = {.n_in = 64, .dora = false, .dropout = 0.9F}, .segments = micro_segments()}));
   cases.push_back(
       make("outputs", kEdge, {.segments = mixed_segments(), .space = RowSpace::outputs}));
   cases.push_back(make("most_rows", kEdge,

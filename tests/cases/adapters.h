@@ -1,7 +1,6 @@
 // An adapter in the vectors of all parameters and all norms, for cases.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -9,7 +8,6 @@
 
 #include "bitaxon/training_ops.h"
 #include "cases/errors.h"
-#include "core/philox.h"
 
 namespace bitaxon::test {
 
@@ -19,7 +17,6 @@ struct AdapterSpec {
   std::int64_t rank = 4;
   bool dora = true;
   float scale = 20;
-  float dropout = 0;
   bool has_zeros = false;  ///< some elements of m and of the norms are 0
 };
 
@@ -54,11 +51,7 @@ inline CaseAdapter make_adapter(Random& random, const AdapterSpec& spec) {
                 .norm = 5,
                 .rank = word(spec.rank),
                 .is_dora = spec.dora ? 1U : 0U,
-                .scale = spec.scale,
-                .dropout = spec.dropout,
-                .index = 3,
-                .seed_low = 0x12345678,
-                .seed_high = 0x9abcdef0};
+                .scale = spec.scale};
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   made.parameters.assign(made.place.m + static_cast<std::size_t>(spec.n_out) + 2, kNan);
   made.norms.assign(static_cast<std::size_t>(spec.n_out) + 9, kNan);
@@ -79,41 +72,20 @@ inline CaseAdapter make_adapter(Random& random, const AdapterSpec& spec) {
   return made;
 }
 
-/// Applies the dropout of row r to `row`, as the manual defines it.
-inline void drop(const OpProblem& p, std::int64_t r, const AdapterPlace& place,
-                 std::vector<Rounded>& row) {
-  if (place.dropout == 0) return;
-  const auto at = static_cast<std::uint32_t>(r);
-  std::size_t g = 0;
-  while (at - p.segments()[g].first_row >= p.segments()[g].n_rows) ++g;
-  const SegmentWords& segment = p.segments()[g];
-  const std::uint32_t micro_row = segment.micro_row + at - segment.first_row + segment.position;
-  const Rounded factor = Rounded{1} / (Rounded{1} + Rounded{-place.dropout});
-  for (std::size_t c = 0; c < row.size(); ++c) {
-    const auto words = philox4x32(
-        {static_cast<std::uint32_t>(c / 4), micro_row, segment.micro_batch, place.seed_high},
-        {place.seed_low, place.index});
-    const bool kept = static_cast<float>(words[c % 4] >> 8) * 0x1p-24F >= place.dropout;
-    row[c] = kept ? row[c] * factor : Rounded{};
-  }
-}
-
-/// Row r of the input x after dropout.
-inline std::vector<Rounded> dropped_row(const OpProblem& p, std::size_t x, std::int64_t r,
-                                        const AdapterPlace& place) {
+/// Row r of an input.
+inline std::vector<Rounded> rounded_row(const OpProblem& p, std::size_t x, std::int64_t r) {
   std::vector<Rounded> row;
   for (const float value : input_row(p, x, r)) row.push_back({value});
-  drop(p, r, place, row);
   return row;
 }
 
-/// u = d A
-inline std::vector<Rounded> inner_row(const CaseAdapter& adapter, const std::vector<Rounded>& d) {
+/// u = x A
+inline std::vector<Rounded> inner_row(const CaseAdapter& adapter, const std::vector<Rounded>& x) {
   std::vector<Rounded> u;
   for (std::int64_t k = 0; k < adapter.spec.rank; ++k) {
     Sum sum;
-    for (std::size_t i = 0; i < d.size(); ++i)
-      sum.add(d[i] * Rounded{adapter.a(static_cast<std::int64_t>(i), k)});
+    for (std::size_t i = 0; i < x.size(); ++i)
+      sum.add(x[i] * Rounded{adapter.a(static_cast<std::int64_t>(i), k)});
     u.push_back(sum.result());
   }
   return u;
@@ -126,17 +98,6 @@ inline Rounded outer(const CaseAdapter& adapter, const std::vector<Rounded>& u, 
   for (std::size_t k = 0; k < u.size(); ++k)
     sum.add(u[k] * Rounded{adapter.b(static_cast<std::int64_t>(k), o)});
   return Rounded{base} + rounded(Rounded{adapter.spec.scale} * sum.result());
-}
-
-/// Segments with numbers for dropout.
-inline std::vector<CaseSegment> micro_segments() {
-  std::vector<CaseSegment> segments = three_segments();
-  segments[0].micro_batch = 5;
-  segments[0].micro_row = 100;
-  segments[1].micro_batch = 5;
-  segments[1].micro_row = 7;
-  segments[2].micro_batch = 6;
-  return segments;
 }
 
 }  // namespace bitaxon::test

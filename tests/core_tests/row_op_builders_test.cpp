@@ -115,6 +115,17 @@ TEST_F(RowOpBuilders, LinearBackwardRefusesInvalidArguments) {
       "linear_backward", "weight", "a weight [1, rows, cols]", "[2, 6, 8]");
 }
 
+TEST_F(RowOpBuilders, DropoutRefusesInvalidArguments) {
+  EXPECT_EQ(dropout(rows(8), {.p = 0.5F}, state(store_)).shape(), (Shape{4, 8}));
+  for (const float p : {-0.1F, 1.0F, kNan})
+    expect_refused([&] { dropout(rows(8), {.p = p}); }, "dropout", "p", "a number in [0, 1)", "");
+  expect_refused([&] { dropout(output_rows(8), {}); }, "dropout", "x", "rows of tokens",
+                 "rows of outputs");
+  expect_refused([&] { dropout(rows(6), {.first_column = 3}, state(store_)); }, "dropout",
+                 "first_column", "6 columns from 3 on, within 8", "the end 9");
+  expect_refused([&] { dropout(rows(8), {}, rows(8)); }, "dropout", "masks", "a state F32", "");
+}
+
 /// An adapter of a layer [6, 8] that fits a vector of 100 elements.
 AdapterPlace good_place() {
   return {.a = 0, .b = 20, .m = 40, .norm = 3, .rank = 2, .is_dora = 1, .scale = 20};
@@ -134,9 +145,6 @@ TEST_F(RowOpBuilders, AdapterRefusesInvalidArguments) {
                  "a number > 0", "0");
   expect_refused(with(changed([](AdapterPlace& p) { p.scale = kNan; })), "adapter", "scale",
                  "a finite number", "nan");
-  for (const float p : {-0.1F, 1.0F, kNan})
-    expect_refused(with(changed([&](AdapterPlace& place) { place.dropout = p; })), "adapter",
-                   "dropout", "a number in [0, 1)", "");
   expect_refused(with(changed([](AdapterPlace& p) { p.a = 85; })), "adapter", "a",
                  "16 elements from 85 on, within 100", "the end 101");
   expect_refused(with(changed([](AdapterPlace& p) { p.b = 89; })), "adapter", "b",
@@ -152,11 +160,6 @@ TEST_F(RowOpBuilders, AdapterRefusesInvalidArguments) {
   options.residual = rows(8);
   expect_refused(with(good_place(), options), "adapter", "residual", "an activation F32 [4, 6]",
                  "F32 [4, 8]");
-  AdapterPlace dropping = good_place();
-  dropping.dropout = 0.5F;
-  expect_refused(
-      [&] { adapter(output_rows(8), output_rows(6), state(vector_), state(vector_), dropping); },
-      "adapter", "x", "rows of tokens", "rows of outputs");
   expect_refused([&] { adapter(rows(8), output_rows(6), state(vector_), {}, good_place()); },
                  "adapter", "base", "the same kind of rows", "the other kind");
   expect_refused([&] { adapter(rows(8), rows(6), state(store_), {}, good_place()); }, "adapter",

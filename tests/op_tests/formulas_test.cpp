@@ -9,6 +9,7 @@
 #include "cpu/plain/formulas/adapter.h"
 #include "cpu/plain/formulas/add_gated.h"
 #include "cpu/plain/formulas/cross_entropy.h"
+#include "cpu/plain/formulas/dropout.h"
 #include "cpu/plain/formulas/linear.h"
 #include "cpu/plain/formulas/rms_norm.h"
 #include "cpu/plain/formulas/silu_mul.h"
@@ -141,7 +142,6 @@ TEST(Formulas, LogProbabilitiesNearZeroKeepTheirPrecision) {
 struct AdapterShape {
   std::int64_t n_rows, n_in, n_out, rank;
   bool dora = true;
-  float dropout = 0;
   bool has_zeros = false;  ///< some m are 0, and some rows of the adapted weight
 };
 
@@ -163,8 +163,6 @@ class AdaptedLayer {
       if (shape.has_zeros && o % 3 == 0) m[o] = 0;
       if (shape.has_zeros && o % 3 == 1) norms_[o] = 0;
     }
-    place_.dropout = shape.dropout;
-    place_.index = 2;
   }
 
   formulas::AdapterLayer<double> layer() const {
@@ -177,17 +175,11 @@ class AdaptedLayer {
             shape_.dora ? m.data() : nullptr,
             shape_.dora ? norms_.data() : nullptr};
   }
-  Doubles dropped(std::int64_t r) const {
-    Doubles d(size(shape_.n_in));
-    formulas::drop_row(place_, 3, static_cast<std::uint32_t>(r), x.data() + r * shape_.n_in,
-                       shape_.n_in, d.data());
-    return d;
-  }
   Doubles forward() const {
     Doubles y;
     Doubles u(size(shape_.rank));
     for (std::int64_t r = 0; r < shape_.n_rows; ++r) {
-      formulas::adapter_inner(layer(), dropped(r).data(), u.data());
+      formulas::adapter_inner(layer(), x.data() + r * shape_.n_in, u.data());
       for (std::int64_t o = 0; o < shape_.n_out; ++o)
         y.push_back(layer().factor(o) * formulas::adapter_output(layer(), u.data(),
                                                                  base[size(r * shape_.n_out + o)],
@@ -199,12 +191,10 @@ class AdaptedLayer {
     Doubles g_a(a.size()), g_b(b.size()), g_m(m.size()), g_x(x.size()), g_base(base.size());
     Doubles u(size(shape_.rank)), t(size(shape_.rank));
     for (std::int64_t r = 0; r < shape_.n_rows; ++r) {
-      double* of_row = g_x.data() + r * shape_.n_in;
-      formulas::adapter_backward_row(layer(), dropped(r).data(), base.data() + r * shape_.n_out,
-                                     g_y.data() + r * shape_.n_out,
-                                     {g_a.data(), g_b.data(), g_m.data()}, u.data(), t.data(),
-                                     of_row, g_base.data() + r * shape_.n_out);
-      formulas::drop_row(place_, 3, static_cast<std::uint32_t>(r), of_row, shape_.n_in, of_row);
+      formulas::adapter_backward_row(
+          layer(), x.data() + r * shape_.n_in, base.data() + r * shape_.n_out,
+          g_y.data() + r * shape_.n_out, {g_a.data(), g_b.data(), g_m.data()}, u.data(), t.data(),
+          g_x.data() + r * shape_.n_in, g_base.data() + r * shape_.n_out);
     }
     const auto y = [&] { return forward(); };
     expect_gradient("x", x, g_x, g_y, y);
@@ -219,7 +209,6 @@ class AdaptedLayer {
  private:
   AdapterShape shape_;
   Random random_;
-  AdapterPlace place_;
 
  public:
   Doubles x, base, a, b, m, g_y;
@@ -233,7 +222,7 @@ TEST(Formulas, Adapter) {
        {AdapterShape{.n_rows = 3, .n_in = 7, .n_out = 5, .rank = 2},
         AdapterShape{.n_rows = 3, .n_in = 7, .n_out = 5, .rank = 2, .dora = false},
         AdapterShape{.n_rows = 1, .n_in = 1, .n_out = 1, .rank = 1},
-        AdapterShape{.n_rows = 2, .n_in = 13, .n_out = 9, .rank = 1, .dropout = 0.3F},
+        AdapterShape{.n_rows = 2, .n_in = 13, .n_out = 9, .rank = 1},
         AdapterShape{.n_rows = 4, .n_in = 6, .n_out = 10, .rank = 3, .has_zeros = true}})
     AdaptedLayer(shape).check();
 }
@@ -255,11 +244,25 @@ TEST(Formulas, TheNormOfAnAdaptedRowIsThatOfTheMergedRow) {
   }
 }
 
+TEST(Formulas, Dropout) {
+  const DropoutParams params{.p = 0.3F, .index = 2};
+  Random random("dropout");
+  Doubles x = random_doubles(random, 40, 1);
+  const Doubles g_y = random_doubles(random, 40, 1);
+  const auto dropped = [&](const Doubles& row) {
+    Doubles y(row.size());
+    formulas::drop_row(
+        params.p, row.data(), std::ssize(row),
+        [&](std::int64_t c) { return formulas::is_kept(params, 3, 1, c); }, y.data());
+    return y;
+  };
+  expect_gradient("x", x, dropped(g_y), g_y, [&] { return dropped(x); });
+}
+
 TEST(Formulas, DropoutKeepsTheExpectedShareOfElements) {
-  AdapterPlace place;
-  place.dropout = 0.3F;
+  const DropoutParams params{.p = 0.3F};
   int kept = 0;
-  for (std::int64_t c = 0; c < 40000; ++c) kept += formulas::is_kept(place, 1, 2, c) ? 1 : 0;
+  for (std::int64_t c = 0; c < 40000; ++c) kept += formulas::is_kept(params, 1, 2, c) ? 1 : 0;
   EXPECT_NEAR(kept / 40000.0, 0.7, 0.01);
 }
 

@@ -108,6 +108,20 @@ TEST_F(GradientRulesOf, AnAdapterReachBaseInputAndResidual) {
   }
 }
 
+TEST_F(GradientRulesOf, DropoutDropsTheGradientToo) {
+  const Tensor x = rows(8), g_y = rows(8);
+  const Tensor y = dropout(x, {.p = 0.5F, .index = 3}, state(store_));
+  Gradients walk(*graph_, gradient_rules());
+  walk.add(y, g_y);
+  walk.record(0, graph_->nodes().size());
+  const auto& of_y = graph_->nodes()[0];
+  const auto& of_gradient = graph_->nodes().back();
+  ASSERT_EQ(graph_->nodes().size(), 2U);
+  EXPECT_EQ(op_of(of_gradient), op_of(of_y));
+  EXPECT_TRUE(of_gradient.params == of_y.params);
+  EXPECT_EQ(walk.of(x).shape(), (Shape{4, 8}));
+}
+
 /// The ops of all nodes of a graph.
 std::vector<OpId> ops_of(const Graph& graph) {
   std::vector<OpId> ops;

@@ -27,15 +27,17 @@ class TrainingCase {
   TunerOptions options(const std::string& form) const;
   /// The model with the case's adapter.
   std::unique_ptr<Tuner> tuner(std::shared_ptr<Backend> backend, const TunerOptions& options) const;
+  /// The recorded masks of dropout, in the form of Tuner::write_masks(). Empty without dropout.
+  std::vector<float> masks(const Tuner& tuner) const;
   /// The sequences of the case: its rows, or chosen and rejected texts in turn.
   std::vector<TrainSequence> sequences() const;
   bool is_orpo() const { return json_.contains("beta"); }
 
   std::vector<float> recorded(const std::string& name) const;
-  /// The gradients of the float64 reference, or else the recorded ones, in the order of the
-  /// parameters. `prefix` begins their names.
-  std::vector<std::vector<float>> gradients(const Tuner& tuner, const std::string& file,
-                                            const std::string& prefix) const;
+  /// The gradients in `file`, as one vector in the order of the parameters. `prefix` begins their
+  /// names.
+  std::vector<float> gradients(const Tuner& tuner, const std::string& file,
+                               const std::string& prefix) const;
 
  private:
   std::vector<TrainSequence> rows(const std::string& prefix,

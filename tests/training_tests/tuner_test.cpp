@@ -8,6 +8,7 @@
 #include "bitaxon/devices.h"
 #include "support/small_models.h"
 #include "support/tensors.h"
+#include "support/tuners.h"
 #include "training/orpo.h"
 
 namespace bitaxon::test {
@@ -28,43 +29,12 @@ TunerOptions small_options(AdapterKind kind) {
 /// A tuner of a random model, with an adapter whose B is not 0.
 Tuner make(const std::shared_ptr<Backend>& backend, const TunerOptions& options) {
   Tuner tuner(BaseModel::random(small_config().spec(), 7), backend, options);
-  std::vector<float> values = tuner.read(ParameterVector::value);
-  for (const ParameterRange& range : tuner.parameters()) {
-    if (!range.name.ends_with("lora_b")) continue;
-    const NamedTensor random =
-        random_tensor({range.shape.elements()}, static_cast<std::uint32_t>(range.first), 0.02F);
-    std::copy(random.values.begin(), random.values.end(), values.begin() + range.first);
-  }
-  tuner.write(ParameterVector::value, values);
+  randomize_b(tuner);
   return tuner;
 }
 
-/// A random sequence whose first `n_prompt` tokens are no targets.
 TrainSequence sequence(std::size_t n, std::uint32_t seed, std::size_t n_prompt = 2) {
-  std::vector<std::int32_t> ids = random_ids(n + 1, small_config().vocab_size, seed);
-  TrainSequence made;
-  made.labels.assign(ids.begin() + 1, ids.end());
-  made.ids.assign(ids.begin(), ids.end() - 1);
-  for (std::size_t i = 0; i + 1 < n_prompt && i < n; ++i) made.labels[i] = TrainSequence::kNoTarget;
-  return made;
-}
-
-OptimizerSettings no_change() {
-  OptimizerSettings settings;
-  settings.learning_rate = settings.weight_decay = 0;
-  settings.warmup_steps = 0;
-  return settings;
-}
-
-struct Gradients {
-  UpdateResult result;
-  std::vector<float> values;
-};
-Gradients gradients(Tuner& tuner, const std::vector<TrainSequence>& sequences) {
-  Gradients found;
-  found.result = tuner.update(sequences, no_change());
-  found.values = tuner.read(ParameterVector::gradient);
-  return found;
+  return random_sequence(n, small_config().vocab_size, seed, n_prompt);
 }
 
 TEST(TunerGradients, DoNotDependOnTheNumberOfThreads) {
@@ -95,9 +65,9 @@ TEST(TunerGradients, AreTheSameWhenStepsCutASequence) {
 TEST(TunerGradients, OfPackedSequencesAreTheSumOfEach) {
   Tuner tuner = make(device("cpu", 2), small_options(AdapterKind::lora));
   const TrainSequence a = sequence(40, 5), b = sequence(33, 6);
-  const Gradients both = gradients(tuner, {a, b});
-  const Gradients only_a = gradients(tuner, {a});
-  const Gradients only_b = gradients(tuner, {b});
+  const FoundGradients both = gradients(tuner, {a, b});
+  const FoundGradients only_a = gradients(tuner, {a});
+  const FoundGradients only_b = gradients(tuner, {b});
   std::vector<float> sum(both.values.size());
   const auto n = static_cast<double>(both.result.n_targets);
   const double share_a = static_cast<double>(only_a.result.n_targets) / n;

@@ -1,31 +1,27 @@
-//   u = drop(x) A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
-//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += drop(x)^T t
-//   g_x = (t A^T) * mask / (1 - p)
+//   u = x A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
+//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += x^T t;  g_x = t A^T
 #include "ops/adapter_backward.h"
 
 #include <algorithm>
 
 #include "cpu/kernel.h"
-#include "cpu/micro_rows.h"
 #include "cpu/plain/formulas/adapter.h"
 
 namespace bitaxon::cpu {
 namespace {
 
 struct Scratch {
-  float* dropped;  ///< [in]
-  double* u;       ///< [rank]
-  double* t;       ///< [rank]
-  double* g_a;     ///< [in, rank]
-  double* g_b;     ///< [rank, out]
-  double* g_m;     ///< [out]
+  double* u;    ///< [rank]
+  double* t;    ///< [rank]
+  double* g_a;  ///< [in, rank]
+  double* g_b;  ///< [rank, out]
+  double* g_m;  ///< [out]
 
   Scratch(ScratchLayout& layout, const NodeView& node, int) {
     using namespace adapter_backward_operand;
     const std::int64_t n_in = node.shape(x)[1];
     const std::int64_t n_out = node.shape(g_y)[1];
     const std::int64_t rank = node.params<AdapterPlace>().rank;
-    dropped = layout.take<float>(n_in);
     u = layout.take<double>(rank);
     t = layout.take<double>(rank);
     g_a = layout.take<double>(n_in * rank);
@@ -51,18 +47,10 @@ void run(const KernelArgs& args, const Scratch& scratch) {
   std::fill_n(scratch.g_b, layer.rank * n_out, 0.0);
   std::fill_n(scratch.g_m, n_out, 0.0);
   for (std::int64_t r = 0; r < args.valid_rows(x); ++r) {
-    const MicroRow micro = place.dropout > 0 ? micro_row(args.step, r) : MicroRow{};
-    const float* row = args.data(x) + r * n_in;
-    float* of_row = args.data(g_x) + r * n_in;
-    if (place.dropout > 0) {
-      formulas::drop_row(place, micro.batch, micro.row, row, n_in, scratch.dropped);
-      row = scratch.dropped;
-    }
-    formulas::adapter_backward_row(layer, row, is_dora ? args.data(base) + r * n_out : nullptr,
-                                   args.data(g_y) + r * n_out,
-                                   {scratch.g_a, scratch.g_b, scratch.g_m}, scratch.u, scratch.t,
-                                   of_row, is_dora ? args.data(g_base) + r * n_out : nullptr);
-    if (place.dropout > 0) formulas::drop_row(place, micro.batch, micro.row, of_row, n_in, of_row);
+    formulas::adapter_backward_row(
+        layer, args.data(x) + r * n_in, is_dora ? args.data(base) + r * n_out : nullptr,
+        args.data(g_y) + r * n_out, {scratch.g_a, scratch.g_b, scratch.g_m}, scratch.u, scratch.t,
+        args.data(g_x) + r * n_in, is_dora ? args.data(g_base) + r * n_out : nullptr);
   }
   float* all = args.data(gradients);
   add_to(all + place.a, scratch.g_a, n_in * layer.rank);

@@ -1,4 +1,4 @@
-//   o = base + scale * (drop(x) A) B;  y = (m / n) * o + bias + residual for DoRA, o + ... for LoRA
+//   o = base + scale * (x A) B;  y = (m / n) * o + bias + residual for DoRA, o + ... for LoRA
 #include "ops/adapter.h"
 
 #include "cpu/simd/adapter_rows.h"

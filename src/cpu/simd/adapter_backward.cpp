@@ -1,6 +1,6 @@
-//   u = drop(x) A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
+//   u = x A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
 //   s = u^T g_y;  g_B += scale * (m / n) * s;  g_m += (colsum(g_y * base) + scale * sum_k B * s) / n
-//   g_A += drop(x)^T t;  g_x = (t A^T) * mask / (1 - p)
+//   g_A += x^T t;  g_x = t A^T
 // Sums over rows are in the order of the rows. Threads share columns, so no result depends on the
 // number of threads.
 #include "ops/adapter_backward.h"
@@ -52,11 +52,9 @@ void gradients_of_rows(const KernelArgs& args, const Scratch& scratch) {
           }
           float* t = scratch.t + r * scratch.rank();
           dots_of(g_o, b, scratch.rank(), n_out, place.scale, t);
-          float* of_row = args.data(g_x) + r * scratch.n_in;
           sum_rows(
               {.weights = t, .rows = scratch.rows.a(), .rank = scratch.rank(), .n = scratch.n_in},
-              of_row);
-          if (place.dropout > 0) scratch.rows.drop(args, r, of_row, of_row);
+              args.data(g_x) + r * scratch.n_in);
         }
       });
 }

@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "cpu/kernel.h"
-#include "cpu/micro_rows.h"
 #include "cpu/plain/formulas/adapter.h"
 #include "cpu/simd/gradient_rows.h"
 
@@ -20,31 +19,21 @@ class AdapterRows {
         n_in_(node.shape(x)[1]),
         place_(node.params<AdapterPlace>()),
         a_(layout.take<float>(n_in_ * place_.rank)),
-        dropped_(layout.take<float>(place_.dropout > 0 ? node.shape(x)[0] * n_in_ : 0)),
         u_(layout.take<float>(node.shape(x)[0] * place_.rank)) {}
 
-  /// Transposes A, draws dropout, and computes u = drop(x) A.
+  /// Transposes A, and computes u = x A.
   void prepare(const KernelArgs& args, const float* a) {
     const std::int64_t rank = place_.rank;
     args.pool.parallel_for(n_in_, rank, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i)
         for (std::int64_t k = 0; k < rank; ++k) a_[k * n_in_ + i] = a[i * rank + k];
     });
-    rows_ = place_.dropout > 0 ? dropped_ : args.data(x_);
-    const std::int64_t cost = (place_.dropout > 0 ? 60 : 0) + 2 * rank;
-    args.pool.parallel_for(args.valid_rows(x_), cost * n_in_,
+    rows_ = args.data(x_);
+    args.pool.parallel_for(args.valid_rows(x_), 2 * rank * n_in_,
                            [&](std::int64_t begin, std::int64_t end, int) {
-                             for (std::int64_t r = begin; r < end; ++r) {
-                               if (place_.dropout > 0)
-                                 drop(args, r, args.data(x_) + r * n_in_, dropped_ + r * n_in_);
-                               dots_of(rows_ + r * n_in_, a_, rank, n_in_, 1, u_ + r * rank);
-                             }
+                             for (std::int64_t r = begin; r < end; ++r)
+                               dots_of(row(r), a_, rank, n_in_, 1, u_ + r * rank);
                            });
-  }
-  /// out = dropout of row r, applied to `row`, which may be `out`.
-  void drop(const KernelArgs& args, std::int64_t r, const float* row, float* out) const {
-    const MicroRow micro = micro_row(args.step, r);
-    formulas::drop_row(place_, micro.batch, micro.row, row, n_in_, out);
   }
 
   const AdapterPlace& place() const { return place_; }
@@ -59,7 +48,6 @@ class AdapterRows {
   std::int64_t n_in_;
   AdapterPlace place_;
   float* a_;
-  float* dropped_;
   float* u_;
   const float* rows_ = nullptr;
 };

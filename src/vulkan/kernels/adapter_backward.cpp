@@ -1,6 +1,5 @@
-//   u = drop(x) A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
-//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += drop(x)^T t
-//   g_x = (t A^T) * mask / (1 - p)
+//   u = x A;  g_o = (m / n) * g_y;  t = scale * g_o B^T
+//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += x^T t;  g_x = t A^T
 #include "ops/adapter_backward.h"
 
 #include "vulkan/kernels/adapter_layer.h"
@@ -52,24 +51,18 @@ Launch outer_launch(const LaunchContext& context, const AdapterBackwardPlan& pla
 }
 
 /// The push constants of the launches that compute with A. `a` is the place of A, or of its gradient.
-AdapterInnerPush inner_push(const LaunchContext& context, const AdapterBackwardPlan& plan,
-                            std::uint32_t a) {
-  return {.dropout = dropout_of(context.params<AdapterPlace>()),
-          .n_in = to_uint(plan.sizes.n_in),
-          .rank = to_uint(plan.sizes.rank),
-          .a = a};
+AdapterInnerPush inner_push(const AdapterBackwardPlan& plan, std::uint32_t a) {
+  return {.n_in = to_uint(plan.sizes.n_in), .rank = to_uint(plan.sizes.rank), .a = a};
 }
 
 /// The gradient of x
 Launch x_launch(const LaunchContext& context, const AdapterBackwardPlan& plan,
                 const AdapterBindings& layer) {
-  const bool drops = context.params<AdapterPlace>().dropout > 0;
   Launch launch;
   launch.shader = Shader::adapter_backward_x;
-  launch.specialization = {{BX_ADAPTER_BACKWARD_X_GROUP_SIZE, group_size(context.caps)},
-                           {BX_ADAPTER_BACKWARD_X_DROPS, drops ? 1U : 0U}};
-  launch.set_push(inner_push(context, plan, layer.a.offset));
-  launch.bindings = {context.step(), context.scratch(plan.t, Access::read), layer.a.binding,
+  launch.specialization = {{BX_ADAPTER_BACKWARD_X_GROUP_SIZE, group_size(context.caps)}};
+  launch.set_push(inner_push(plan, layer.a.offset));
+  launch.bindings = {context.scratch(plan.t, Access::read), layer.a.binding,
                      context.bind(g_x, Access::write)};
   set_elements(launch, context, g_x, plan.sizes.n_in);
   return launch;
@@ -87,9 +80,8 @@ Launch a_launch(const LaunchContext& context, const AdapterBackwardPlan& plan) {
   Launch launch;
   launch.shader = Shader::adapter_backward_a;
   launch.specialization = {{BX_ADAPTER_BACKWARD_A_GROUP_SIZE, group_size(context.caps)},
-                           {BX_ADAPTER_BACKWARD_A_DROPS, place.dropout > 0 ? 1U : 0U},
                            {BX_ADAPTER_BACKWARD_A_OF_OUTPUTS, of_outputs(context)}};
-  launch.set_push(inner_push(context, plan, g_a.offset));
+  launch.set_push(inner_push(plan, g_a.offset));
   launch.bindings = {context.step(), context.bind(x, Access::read),
                      context.scratch(plan.t, Access::read), g_a.binding};
   launch.grid[0].count = groups_for(plan.sizes.n_in, group_size(context.caps));

@@ -14,14 +14,6 @@ struct AdapterSizes {
   std::int64_t n_rows, n_in, n_out, rank;
 };
 
-/// The numbers that dropout draws from.
-inline Dropout dropout_of(const AdapterPlace& place) {
-  return {.p = place.dropout,
-          .index = place.index,
-          .seed_low = place.seed_low,
-          .seed_high = place.seed_high};
-}
-
 /// The parts of a row that workgroups compute with.
 inline std::uint32_t rank_parts(std::int64_t rank) { return groups_for(rank, BX_ADAPTER_RANKS); }
 
@@ -43,19 +35,15 @@ struct AdapterBindings {
   }
 };
 
-/// u = drop(x) A
+/// u = x A
 inline Launch adapter_inner_launch(const LaunchContext& context, const AdapterSizes& sizes,
                                    const AdapterBindings& layer, int x, const Binding& u) {
-  const auto place = context.params<AdapterPlace>();
   Launch launch;
   launch.shader = Shader::adapter_inner;
-  launch.specialization = {{BX_ADAPTER_INNER_GROUP_SIZE, group_size(context.caps)},
-                           {BX_ADAPTER_INNER_DROPS, place.dropout > 0 ? 1U : 0U}};
-  launch.set_push(AdapterInnerPush{.dropout = dropout_of(place),
-                                   .n_in = to_uint(sizes.n_in),
-                                   .rank = to_uint(sizes.rank),
-                                   .a = layer.a.offset});
-  launch.bindings = {context.step(), context.bind(x, Access::read), layer.a.binding, u};
+  launch.specialization = {{BX_ADAPTER_INNER_GROUP_SIZE, group_size(context.caps)}};
+  launch.set_push(AdapterInnerPush{
+      .n_in = to_uint(sizes.n_in), .rank = to_uint(sizes.rank), .a = layer.a.offset});
+  launch.bindings = {context.bind(x, Access::read), layer.a.binding, u};
   launch.grid[0] = {.per = context.value(x).row_space};
   launch.grid[1].count = rank_parts(sizes.rank);
   return launch;

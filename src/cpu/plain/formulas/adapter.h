@@ -1,15 +1,13 @@
 // An adapter of a linear layer and its gradients. T is float in kernels and double in tests of the
 // gradients. All sums are float64, over rows in ascending order.
-//   o = base + scale * (d A) B,  d = drop(x);  y = (m / n) * o for DoRA
-//   g_o = (m / n) * g_y;  u = d A;  t = scale * g_o B^T
-//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += d^T t;  g_d = t A^T
+//   o = base + scale * (x A) B;  y = (m / n) * o for DoRA
+//   g_o = (m / n) * g_y;  u = x A;  t = scale * g_o B^T
+//   g_m += colsum(g_y * o) / n;  g_B += scale * u^T g_o;  g_A += x^T t;  g_x = t A^T
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
-#include "core/philox.h"
-#include "core/step.h"
 #include "ops/adapter.h"
 
 namespace bitaxon::cpu::formulas {
@@ -46,34 +44,13 @@ AdapterLayer<T> layer_at(const AdapterPlace& place, const T* parameters, const T
           is_dora ? norms + place.norm : nullptr};
 }
 
-/// Whether dropout keeps element c of a row. `row` is the row of the micro-batch.
-inline bool is_kept(const AdapterPlace& place, std::uint32_t micro_batch, std::uint32_t row,
-                    std::int64_t c) {
-  const auto words =
-      philox4x32({static_cast<std::uint32_t>(c / 4), row, micro_batch, place.seed_high},
-                 {place.seed_low, place.index});
-  return static_cast<float>(words[static_cast<std::size_t>(c % 4)] >> 8) * 0x1p-24F >=
-         place.dropout;
-}
-
-/// out = x * mask / (1 - p). Serves both the rows of x and the gradients of these rows.
+/// u[k] = sum_i x[i] A[i, k]
 template <class T>
-void drop_row(const AdapterPlace& place, std::uint32_t micro_batch, std::uint32_t row, const T* x,
-              std::int64_t n_in, T* out) {
-  const double factor = 1.0 / (1.0 - static_cast<double>(place.dropout));
-  for (std::int64_t c = 0; c < n_in; ++c)
-    out[c] = is_kept(place, micro_batch, row, c)
-                 ? static_cast<T>(static_cast<double>(x[c]) * factor)
-                 : T{0};
-}
-
-/// u[k] = sum_i d[i] A[i, k]
-template <class T>
-void adapter_inner(const AdapterLayer<T>& layer, const T* d, double* u) {
+void adapter_inner(const AdapterLayer<T>& layer, const T* x, double* u) {
   for (std::int64_t k = 0; k < layer.rank; ++k) {
     u[k] = 0;
     for (std::int64_t i = 0; i < layer.n_in; ++i)
-      u[k] += static_cast<double>(d[i]) * static_cast<double>(layer.a[i * layer.rank + k]);
+      u[k] += static_cast<double>(x[i]) * static_cast<double>(layer.a[i * layer.rank + k]);
   }
 }
 
@@ -95,12 +72,12 @@ struct AdapterSums {
 
 /// The gradients that one row contributes. `base` is unused for LoRA.
 /// u, t  [rank]: scratch
-/// g_d   [in]: receives the gradient of the row d
+/// g_x   [in]: receives the gradient of the row x
 /// g_o   [out]: receives the gradient of the row o; may be nullptr
 template <class T>
-void adapter_backward_row(const AdapterLayer<T>& layer, const T* d, const T* base, const T* g_y,
-                          const AdapterSums& sums, double* u, double* t, T* g_d, T* g_o) {
-  adapter_inner(layer, d, u);
+void adapter_backward_row(const AdapterLayer<T>& layer, const T* x, const T* base, const T* g_y,
+                          const AdapterSums& sums, double* u, double* t, T* g_x, T* g_o) {
+  adapter_inner(layer, x, u);
   for (std::int64_t k = 0; k < layer.rank; ++k) t[k] = 0;
   for (std::int64_t o = 0; o < layer.n_out; ++o) {
     const double gradient = layer.factor(o) * static_cast<double>(g_y[o]);
@@ -117,9 +94,9 @@ void adapter_backward_row(const AdapterLayer<T>& layer, const T* d, const T* bas
     double sum = 0;
     for (std::int64_t k = 0; k < layer.rank; ++k) {
       sum += t[k] * static_cast<double>(layer.a[i * layer.rank + k]);
-      sums.a[i * layer.rank + k] += static_cast<double>(d[i]) * t[k];
+      sums.a[i * layer.rank + k] += static_cast<double>(x[i]) * t[k];
     }
-    g_d[i] = static_cast<T>(sum);
+    g_x[i] = static_cast<T>(sum);
   }
 }
 
