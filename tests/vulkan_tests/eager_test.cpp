@@ -13,8 +13,7 @@ constexpr double kBound = 1e-5;  // bound on the relative L2 error, see tests/go
 
 /// The device, which main() closes.
 std::shared_ptr<EagerDevice> device() {
-  return std::make_shared<EagerDevice>(
-      std::shared_ptr<Backend>(std::shared_ptr<void>(), &vulkan_backend()));
+  return std::make_shared<EagerDevice>(shared_vulkan_backend());
 }
 
 TEST(EagerLayers, AScanContinuesFromStateOfTheCaller) {

@@ -53,4 +53,9 @@ inline Backend& vulkan_backend() {
   return backend;
 }
 
+/// The same backend, for classes that share it. The pointer does not own it.
+inline std::shared_ptr<Backend> shared_vulkan_backend() {
+  return {std::shared_ptr<void>(), &vulkan_backend()};
+}
+
 }  // namespace bitaxon::test
