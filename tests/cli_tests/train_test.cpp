@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "formats/safetensors.h"
 #include "platform/file.h"
 #include "program.h"
 #include "support/temporary_folder.h"
+#include "support/tensors.h"
 
 namespace bitaxon::test {
 namespace {
@@ -112,6 +114,20 @@ TEST_F(TrainCli, RefusesAFolderWithCheckpoints) {
   expect_refused(train("run"), 1,
                  {"run: the folder holds step_00000006; --resume continues it, --output-dir"});
   expect_refused({"train", data_.string(), "--resume", path("none")}, 2, {"--resume: expected"});
+}
+
+TEST_F(TrainCli, AccumulatesFourMicroBatchesAsOneBatchOfFour) {
+  const auto trained = [&](const char* name, const char* batch, const char* accumulation) {
+    Arguments arguments = train(name, {"--batch-size", batch});
+    *(std::ranges::find(arguments, "--grad-accum-steps") + 1) = accumulation;
+    run_well(arguments);
+    std::vector<float> values;
+    const Checkpoint adapter = Checkpoint::open(folder_ / name / "final_adapter.safetensors");
+    for (const TensorInfo& tensor : adapter.tensors())
+      for (const float value : read_f32(adapter, tensor.name)) values.push_back(value);
+    return values;
+  };
+  EXPECT_LE(relative_l2(trained("four", "1", "4"), trained("one", "4", "1")), 1e-6);
 }
 
 TEST_F(TrainCli, BeginsWithAnAdapter) {
