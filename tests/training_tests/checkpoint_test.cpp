@@ -194,7 +194,8 @@ TEST(RunFolder, RemovesWhatKilledRunsLeft) {
   run.run();
   const auto files = files_of(folder / "run");
   for (const char* name : {"final_adapter.safetensors.0123abcd.tmp", "metrics.jsonl.0123abcd.tmp",
-                           ".step_00000016.0123abcd.tmp", ".best.0123abcd.tmp.old"})
+                           "adapter_config.json.0123abcd.tmp", ".step_00000016.0123abcd.tmp",
+                           ".best.0123abcd.tmp.old"})
     std::ofstream(folder / "run" / name) << "half";
   for (const char* name : {"notes.0123abcd.tmp", "metrics.jsonl.tmp"})
     std::ofstream(folder / "run" / name) << "of the user";

@@ -23,6 +23,7 @@
 namespace bitaxon {
 
 inline constexpr const char* kAdapterFile = "adapters.safetensors";
+inline constexpr const char* kAdapterConfigFile = "adapter_config.json";
 inline constexpr const char* kOptimizerFile = "optimizer_state.safetensors";
 inline constexpr const char* kStateFile = "training_state.json";
 

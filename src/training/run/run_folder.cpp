@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <random>
 #include <system_error>
@@ -11,6 +12,7 @@
 #include "platform/file.h"
 #include "platform/printable.h"
 #include "platform/sync.h"
+#include "training/run/checkpoint_files.h"
 
 namespace bitaxon {
 namespace {
@@ -106,12 +108,14 @@ fs::path RunFolder::temporary_for(const fs::path& target) const {
 
 void RunFolder::remove_leftovers() const {
   std::error_code error;
+  // This run holds the lock of the folder, so no other process writes these files.
+  const std::array files = {adapter_file().filename().string(), metrics_file().filename().string(),
+                            std::string(kAdapterConfigFile)};
   for (const fs::path& entry : entries_of(path_, error)) {
     const fs::path name = entry.filename();
-    // This run holds the lock of the folder, so no other process writes these files.
-    const bool is_file_of_run = is_temporary_of(name, adapter_file().filename().string()) ||
-                                is_temporary_of(name, metrics_file().filename().string());
-    if (is_file_of_run || is_temporary(name.string())) fs::remove_all(entry, error);
+    const bool is_file = std::ranges::any_of(
+        files, [&](const std::string& file) { return is_temporary_of(name, file); });
+    if (is_file || is_temporary(name.string())) fs::remove_all(entry, error);
   }
 }
 

@@ -79,7 +79,7 @@ void write_adapter(const fs::path& file, const TrainingTarget& target,
   }
   writer.commit();
   call(between_writes);
-  write_text(file.parent_path() / "adapter_config.json", config_text(adapter));
+  write_text(file.parent_path() / kAdapterConfigFile, config_text(adapter));
 }
 
 void write_checkpoint(const fs::path& folder, const TrainingTarget& target,
