@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/errors.h"
@@ -237,6 +238,57 @@ TEST(DataReport, DescribesTheData) {
   const std::string example = example_text(data, 0, false);
   EXPECT_NE(example.find("<|im_start|>assistant\n{+A<|im_end|>+}\n"), std::string::npos) << example;
   EXPECT_NE(example_text(data, 0, true).find("\033[32mA<|im_end|>\033[0m"), std::string::npos);
+}
+
+// ---- examples that are tokens already
+
+EncodedExample tokens(std::vector<std::int32_t> ids, std::vector<bool> is_target) {
+  EncodedExample example;
+  example.text.ids = std::move(ids);
+  example.text.is_target = std::move(is_target);
+  return example;
+}
+
+TEST(Dataset, TokensAreExamples) {
+  const Dataset data = Dataset::of_tokens(
+      {tokens({1, 2, 3}, {false, true, true}), tokens({4, 5, 6, 7, 8}, std::vector(5, true))},
+      "dataset", 9, {.max_seq_len = 4});
+  EXPECT_EQ(data.size(), 2U);
+  EXPECT_FALSE(data.has_vocabulary());
+  EXPECT_EQ(data.place_of(1), "dataset[1]");
+  EXPECT_EQ(data.form_of(0), "tokens");
+  EXPECT_EQ(data.encode(1).text.ids, (std::vector<std::int32_t>{4, 5, 6, 7}));
+  EXPECT_TRUE(data.encode(1).text.was_cut());
+  const DataSurvey survey = data.survey();
+  EXPECT_EQ(survey.n_usable, 2);
+  EXPECT_EQ(survey.n_cut, 1);
+  EXPECT_EQ(survey.n_targets, 5);
+  const auto [training, validation] = data.split(0.5, 1);
+  EXPECT_EQ(training.size() + validation.size(), 2U);
+}
+
+TEST(Dataset, TokensHaveAHash) {
+  const auto hash = [](std::vector<std::int32_t> ids, std::vector<bool> is_target) {
+    return Dataset::of_tokens({tokens(std::move(ids), std::move(is_target))}, "d", 9, {})
+        .files()
+        .front()
+        .hash;
+  };
+  EXPECT_EQ(hash({1, 2}, {false, true}), hash({1, 2}, {false, true}));
+  EXPECT_NE(hash({1, 2}, {false, true}), hash({1, 3}, {false, true}));
+  EXPECT_NE(hash({1, 2}, {false, true}), hash({1, 2}, {true, true}));
+}
+
+TEST(Dataset, RefusesTokensThatCannotBe) {
+  const auto open = [](EncodedExample example) {
+    return [example] { Dataset::of_tokens({example}, "dataset", 9, {}); };
+  };
+  expect_error(open(tokens({1, 9}, {true, true})), ErrorKind::format,
+               {"dataset[0]: expected token ids of the model, 0..8, got 9"});
+  expect_error(open(tokens({1, 2}, {true})), ErrorKind::format,
+               {"dataset[0]: expected a loss mask of the 2 tokens, got one of 1"});
+  expect_error([] { Dataset::of_tokens({}, "dataset", 9, {}); }, ErrorKind::format,
+               {"dataset: expected at least one example, got none"});
 }
 
 }  // namespace

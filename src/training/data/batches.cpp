@@ -71,8 +71,12 @@ Batches::Impl::Impl(Dataset dataset, const BatchOptions& wanted, const DataPosit
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("position: expected at most {} examples, got {}", data.size(),
                             position.next_example));
-  const std::vector<std::int32_t> ends = data.vocabulary().ends_of_sequence();
-  separator = options.separator.value_or(ends.empty() ? 0 : ends.front());
+  if (options.separator) {
+    separator = *options.separator;
+  } else if (data.has_vocabulary()) {
+    const std::vector<std::int32_t> ends = data.vocabulary().ends_of_sequence();
+    if (!ends.empty()) separator = ends.front();
+  }
   if (data.options().objective == Objective::orpo) options.packing = Packing::none;
   if (options.shuffle) order = shuffled_order(data.size(), options.seed, position.epoch);
 }

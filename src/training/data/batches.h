@@ -30,7 +30,7 @@ struct BatchOptions {
   /// The batches end after so many epochs. Empty: they never end.
   std::optional<std::uint64_t> epochs = {};
   /// The token between two examples of a row, for Packing::concat. Empty: the first of the
-  /// vocabulary's ends of sequence.
+  /// vocabulary's ends of sequence, or 0 without a vocabulary.
   std::optional<std::int32_t> separator = {};
 };
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "bitaxon/error.h"
 #include "platform/printable.h"
@@ -29,6 +30,31 @@ auto at_place(const std::string& place, const Body& body) {
   }
 }
 
+/// Checks tokens that a caller has encoded.
+void check_tokens(const MaskedTokens& tokens, std::int64_t vocab_size) {
+  if (tokens.ids.size() != tokens.is_target.size())
+    throw Error(ErrorKind::format,
+                fmt::format("expected a loss mask of the {} tokens, got one of {}",
+                            tokens.ids.size(), tokens.is_target.size()));
+  for (const std::int32_t id : tokens.ids)
+    if (id < 0 || id >= vocab_size)
+      throw Error(ErrorKind::format, fmt::format("expected token ids of the model, 0..{}, got {}",
+                                                 vocab_size - 1, id));
+}
+
+std::uint64_t hash_of(const MaskedTokens& tokens, std::uint64_t seed) {
+  std::vector<std::int32_t> words = tokens.ids;
+  words.insert(words.end(), tokens.is_target.begin(), tokens.is_target.end());
+  return XXH3_64bits_withSeed(words.data(), words.size() * sizeof(words[0]), seed);
+}
+
+void cut(MaskedTokens& tokens, std::int64_t max_seq_len) {
+  tokens.full_length = std::ssize(tokens.ids);
+  const auto n = static_cast<std::size_t>(std::min(tokens.full_length, max_seq_len));
+  tokens.ids.resize(n);
+  tokens.is_target.resize(n);
+}
+
 }  // namespace
 
 std::int64_t MaskedTokens::n_targets() const {
@@ -42,7 +68,9 @@ bool EncodedExample::is_usable(Objective objective) const {
 }
 
 struct Dataset::Files {
-  ExampleEncoder encoder;
+  DataOptions options;
+  std::optional<ExampleEncoder> encoder = {};  ///< empty if the examples are tokens
+  std::vector<EncodedExample> tokens = {};     ///< the examples that are tokens
   std::vector<RecordFile> records = {};
   std::vector<std::size_t> first = {};      ///< the index of the first example of each file
   std::vector<ExampleForm> forms = {};      ///< of each example
@@ -52,6 +80,7 @@ struct Dataset::Files {
     return static_cast<std::size_t>(std::ranges::upper_bound(first, example) - first.begin()) - 1;
   }
   std::string place_of(std::size_t example) const {
+    if (!encoder) return fmt::format("{}[{}]", descriptions.front().path, example);
     const std::size_t file = file_of(example);
     return records[file].place(example - first[file]);
   }
@@ -82,7 +111,7 @@ void Dataset::Files::open(std::span<const std::string> paths) {
                             paths.empty() ? "data" : printable_path(paths.front())));
   const bool has_chat =
       std::ranges::any_of(forms, [](ExampleForm form) { return form != ExampleForm::text; });
-  if (has_chat) encoder.expect_chat_tokens();
+  if (has_chat) encoder->expect_chat_tokens();
 }
 
 void Dataset::Files::check(std::size_t file) {
@@ -92,7 +121,7 @@ void Dataset::Files::check(std::size_t file) {
     const std::string text = record.text(i), place = record.place(i);
     at_place(place, [&] {
       const Json row = parse_json(text, place);
-      forms[first[file] + i] = detected_form(row, encoder.options().objective);
+      forms[first[file] + i] = detected_form(row, options.objective);
       read_example(row, forms[first[file] + i]);
     });
     hash += XXH3_64bits_withSeed(text.data(), text.size(), i);
@@ -102,14 +131,41 @@ void Dataset::Files::check(std::size_t file) {
 
 Dataset Dataset::open(std::span<const std::string> paths, const Vocabulary& vocabulary,
                       const JinjaTemplate& chat_template, const DataOptions& options) {
-  auto files = std::make_shared<Files>(Files{{vocabulary, chat_template, options}});
+  auto files =
+      std::make_shared<Files>(Files{options, ExampleEncoder(vocabulary, chat_template, options)});
   files->open(paths);
   return Dataset(std::move(files));
 }
 
-std::size_t Dataset::size() const { return is_part_ ? part_.size() : files_->forms.size(); }
-const DataOptions& Dataset::options() const { return files_->encoder.options(); }
-const Vocabulary& Dataset::vocabulary() const { return files_->encoder.vocabulary(); }
+Dataset Dataset::of_tokens(std::vector<EncodedExample> examples, const std::string& name,
+                           std::int64_t vocab_size, const DataOptions& options) {
+  auto files = std::make_shared<Files>(Files{options});
+  DataFile description{.path = name, .n_examples = examples.size()};
+  files->descriptions.push_back(description);
+  if (examples.empty())
+    throw Error(ErrorKind::format,
+                fmt::format("{}: expected at least one example, got none", name));
+  for (std::size_t i = 0; i < examples.size(); ++i)
+    at_place(files->place_of(i), [&] {
+      for (MaskedTokens* text : {&examples[i].text, &examples[i].rejected}) {
+        check_tokens(*text, vocab_size);
+        description.bytes += text->ids.size() * sizeof(std::int32_t);
+        description.hash += hash_of(*text, 2 * i + (text == &examples[i].rejected ? 1 : 0));
+        cut(*text, options.max_seq_len);
+      }
+    });
+  files->descriptions.front() = description;
+  files->tokens = std::move(examples);
+  return Dataset(std::move(files));
+}
+
+std::size_t Dataset::size() const {
+  if (is_part_) return part_.size();
+  return has_vocabulary() ? files_->forms.size() : files_->tokens.size();
+}
+const DataOptions& Dataset::options() const { return files_->options; }
+bool Dataset::has_vocabulary() const { return files_->encoder.has_value(); }
+const Vocabulary& Dataset::vocabulary() const { return files_->encoder.value().vocabulary(); }
 std::span<const DataFile> Dataset::files() const { return files_->descriptions; }
 
 std::size_t Dataset::in_files(std::size_t index) const {
@@ -120,13 +176,14 @@ std::string Dataset::place_of(std::size_t index) const { return files_->place_of
 
 EncodedExample Dataset::encode(std::size_t index) const {
   const std::size_t example = in_files(index);
+  if (!has_vocabulary()) return files_->tokens.at(example);
   return at_place(files_->place_of(example), [&] {
-    return files_->encoder.encode(read_example(files_->json(example), files_->forms.at(example)));
+    return files_->encoder->encode(read_example(files_->json(example), files_->forms.at(example)));
   });
 }
 
 std::string_view Dataset::form_of(std::size_t index) const {
-  return name_of(files_->forms.at(in_files(index)));
+  return has_vocabulary() ? name_of(files_->forms.at(in_files(index))) : "tokens";
 }
 
 std::pair<Dataset, Dataset> Dataset::split(double share, std::uint64_t seed) const {

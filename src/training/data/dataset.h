@@ -104,15 +104,23 @@ class Dataset {
   /// no example, and Error(unsupported) if the tokenizer lacks the tokens of the chat template.
   static Dataset open(std::span<const std::string> paths, const Vocabulary& vocabulary,
                       const JinjaTemplate& chat_template, const DataOptions& options);
+  /// A data set in memory. The examples are tokens already: ids of a model whose vocabulary has
+  /// `vocab_size` tokens. `name` begins their places: "dataset[12]". Longer examples are cut as
+  /// `options` say. Throws Error(format) that names an example with an id out of range or with another
+  /// number of marks than ids, and if there is no example.
+  static Dataset of_tokens(std::vector<EncodedExample> examples, const std::string& name,
+                           std::int64_t vocab_size, const DataOptions& options);
 
   std::size_t size() const;
   const DataOptions& options() const;
-  const Vocabulary& vocabulary() const;
+  /// Whether the examples are texts, which a vocabulary encodes.
+  bool has_vocabulary() const;
+  const Vocabulary& vocabulary() const;  ///< only if has_vocabulary()
   /// The files, whole, also for a part that split() made.
   std::span<const DataFile> files() const;
   /// File and line of an example, such as "train.jsonl:12".
   std::string place_of(std::size_t index) const;
-  /// The form of an example, such as "messages".
+  /// The form of an example, such as "messages"; "tokens" for of_tokens().
   std::string_view form_of(std::size_t index) const;
   /// Reads and encodes an example. Throws Error(io, format) if the file has changed, and Error(format)
   /// if the borders of the targets cannot be found.

@@ -82,7 +82,8 @@ void scale(DataSurvey& survey, double factor) {
 std::vector<std::size_t> sample_of(const Dataset& data) {
   std::uint64_t bytes = 0;
   for (const DataFile& file : data.files()) bytes += file.bytes;
-  const bool all = bytes <= kAllBytes || data.size() <= kSample || data.vocabulary().is_mapped();
+  const bool all = bytes <= kAllBytes || data.size() <= kSample ||
+                   (data.has_vocabulary() && data.vocabulary().is_mapped());
   std::vector<std::size_t> indices(all ? data.size() : kSample);
   std::iota(indices.begin(), indices.end(), std::size_t{0});
   if (!all)
