@@ -41,7 +41,7 @@ Json files_json(const Dataset& data) {
 /// What identifies the data and the base of a run.
 Json identity_of(const TrainPlan& plan) {
   return {{"files", files_json(plan.training)},
-          {"validation", plan.request.validation.empty() || !plan.validation
+          {"validation", plan.request.validation_share > 0 || !plan.validation
                              ? Json::array()
                              : files_json(*plan.validation)},
           {"base", base_hash(plan.base)}};
@@ -130,6 +130,12 @@ void settle_tuner(TrainPlan& plan) {
   plan.tuner.max_tokens = request.data_options.max_seq_len;
 }
 
+/// Checks that the run can use its folder.
+void check_folder(const TrainRequest& request) {
+  if (!request.resume) refuse_checkpoints(request.output);
+  if (request.checkpoint) refuse_newer_checkpoints(request.output, *request.checkpoint);
+}
+
 /// Opens the data and splits off what is validated with.
 std::pair<Dataset, std::optional<Dataset>> open_data(const TrainRequest& request,
                                                      const Vocabulary& vocabulary,
@@ -144,9 +150,35 @@ std::pair<Dataset, std::optional<Dataset>> open_data(const TrainRequest& request
 
 }  // namespace
 
+TrainPlan plan_training(TrainRequest request, TrainInputs inputs, const TrainListener& listener) {
+  check_folder(request);
+  const auto share = [&](double done) {
+    if (listener.on_share) listener.on_share("reading examples", done);
+  };
+  DataSurvey survey = inputs.training.survey(share);
+  OpenedDevice device = open_device(request.device, request.open);
+  if (!device.reason.empty()) inputs.notes.push_back(device_note(device));
+  TrainPlan plan{.request = std::move(request),
+                 .found = std::move(inputs.found),
+                 .device = std::move(device),
+                 .base = std::move(inputs.base),
+                 .tuner = {},
+                 .training = std::move(inputs.training),
+                 .validation = std::move(inputs.validation),
+                 .survey = std::move(survey),
+                 .identity = {},
+                 .notes = std::move(inputs.notes),
+                 .warnings = std::move(inputs.warnings)};
+  plan.identity = identity_of(plan);
+  compare_with_checkpoint(plan);
+  settle_steps(plan, listener);
+  settle_tuner(plan);
+  return plan;
+}
+
 TrainPlan plan_training(TrainRequest request, const TrainListener& listener) {
-  if (!request.resume) refuse_checkpoints(request.output);
-  if (request.checkpoint) refuse_newer_checkpoints(request.output, *request.checkpoint);
+  // What a user can get wrong with the folder is found before the examples are read.
+  check_folder(request);
   FoundModel found = find_model(request.model);
   read_tokenizer(found);
   std::vector<std::string> notes, warnings;
@@ -154,28 +186,14 @@ TrainPlan plan_training(TrainRequest request, const TrainListener& listener) {
   BaseModel base = training_base(found, warnings);
   // Examples are checked before the device is opened: most mistakes are in them.
   auto [training, validation] = open_data(request, open_vocabulary(found), template_of(found));
-  const auto share = [&](double done) {
-    if (listener.on_share) listener.on_share("reading examples", done);
-  };
-  DataSurvey survey = training.survey(share);
-  OpenedDevice device = open_device(request.device, request.open);
-  if (!device.reason.empty()) notes.push_back(device_note(device));
-  TrainPlan plan{.request = std::move(request),
-                 .found = std::move(found),
-                 .device = std::move(device),
-                 .base = std::move(base),
-                 .tuner = {},
-                 .training = std::move(training),
-                 .validation = std::move(validation),
-                 .survey = std::move(survey),
-                 .identity = {},
-                 .notes = std::move(notes),
-                 .warnings = std::move(warnings)};
-  plan.identity = identity_of(plan);
-  compare_with_checkpoint(plan);
-  settle_steps(plan, listener);
-  settle_tuner(plan);
-  return plan;
+  return plan_training(std::move(request),
+                       {.found = std::move(found),
+                        .base = std::move(base),
+                        .training = std::move(training),
+                        .validation = std::move(validation),
+                        .notes = std::move(notes),
+                        .warnings = std::move(warnings)},
+                       listener);
 }
 
 std::vector<MemoryLine> memory_of(const TrainPlan& plan) {

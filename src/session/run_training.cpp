@@ -86,7 +86,9 @@ RunWorld world_of(const TrainPlan& plan, const TrainListener& listener) {
           .memory_bytes = is_cpu ? resident_bytes : [] { return backend_bytes(); },
           .interrupted = listener.interrupted,
           .progress = listener.progress,
-          .note = listener.note};
+          .note = listener.note,
+          .before_update = listener.before_update,
+          .on_metrics = listener.on_metrics};
 }
 
 /// Gives the model the adapter that a new run begins with. Kind, rank and scale must be the run's.
@@ -114,6 +116,14 @@ RunState begin(const TrainPlan& plan, const TrainingTarget& target) {
   state.data = plan.identity;
   state.settings = plan.request.settings;
   return state;
+}
+
+Tuner load_tuner(TrainPlan& plan, const TrainListener& listener) {
+  plan.tuner.on_progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (listener.on_share && total > 0)
+      listener.on_share("loading", static_cast<double>(done) / static_cast<double>(total));
+  };
+  return {plan.base, plan.device.backend, plan.tuner};
 }
 
 std::string count_text(double count) {
@@ -148,11 +158,7 @@ std::string start_line(const TrainPlan& plan, const Tuner& tuner) {
 
 RunResult run_plan(TrainPlan& plan, const TrainListener& listener) {
   RunFolder folder(plan.request.output);
-  plan.tuner.on_progress = [&](std::uint64_t done, std::uint64_t total) {
-    if (listener.on_share && total > 0)
-      listener.on_share("loading", static_cast<double>(done) / static_cast<double>(total));
-  };
-  Tuner tuner(plan.base, plan.device.backend, plan.tuner);
+  Tuner tuner = load_tuner(plan, listener);
   const TrainingTarget target = target_of(tuner);
   RunState state = begin(plan, target);
   listener.progress(start_line(plan, tuner));
@@ -161,6 +167,26 @@ RunResult run_plan(TrainPlan& plan, const TrainListener& listener) {
   const TrainingData data = data_of(plan, batches);
   return run_training(plan.request.loop, target, data, folder, metadata_of(plan), std::move(state),
                       world_of(plan, listener));
+}
+
+std::optional<LossSum> evaluate_plan(TrainPlan& plan, const TrainListener& listener) {
+  struct Interrupted {};
+  Tuner tuner = load_tuner(plan, listener);
+  begin(plan, target_of(tuner));
+  const std::function<MicroBatch()> next = validation_of(plan);
+  LossSum sum;
+  try {
+    for (MicroBatch batch = next(); !batch.sequences.empty(); batch = next()) {
+      const LossSum part = tuner.evaluate(batch.sequences, [&] {
+        if (listener.interrupted) throw Interrupted();
+      });
+      sum.loss += part.loss;
+      sum.n_targets += part.n_targets;
+    }
+  } catch (const Interrupted&) {
+    return std::nullopt;
+  }
+  return sum;
 }
 
 }  // namespace bitaxon

@@ -59,6 +59,8 @@ struct TrainListener {
   std::function<void(std::string_view line)> note;
   std::function<void(std::string_view what, double share)> on_share = {};  ///< of long preparations
   const std::atomic<bool>& interrupted;
+  std::function<void(std::int64_t step)> before_update = {};  ///< as in RunWorld
+  std::function<void(const Json& line)> on_metrics = {};      ///< as in RunWorld
 };
 
 /// A run whose model and data were found and checked, before anything large is loaded.
@@ -80,6 +82,19 @@ struct TrainPlan {
 /// that does not fit the checkpoint.
 TrainPlan plan_training(TrainRequest request, const TrainListener& listener);
 
+/// The model and the examples of a run that a caller has found.
+struct TrainInputs {
+  FoundModel found;
+  BaseModel base;
+  Dataset training;
+  std::optional<Dataset> validation = {};
+  std::vector<std::string> notes = {}, warnings = {};
+};
+
+/// The same for a model and examples that were found already: TrainRequest::model, data and
+/// validation do not count.
+TrainPlan plan_training(TrainRequest request, TrainInputs inputs, const TrainListener& listener);
+
 /// The memory that the run takes on its device, by purpose.
 std::vector<MemoryLine> memory_of(const TrainPlan& plan);
 
@@ -88,5 +103,9 @@ std::string start_line(const TrainPlan& plan, const Tuner& tuner);
 
 /// Loads the model and runs. Throws as run_training() does, and OutOfMemory.
 RunResult run_plan(TrainPlan& plan, const TrainListener& listener);
+
+/// Loads the model with the adapter that the plan begins with, and evaluates it on
+/// TrainPlan::validation. Nothing is written. Empty if the call was interrupted.
+std::optional<LossSum> evaluate_plan(TrainPlan& plan, const TrainListener& listener);
 
 }  // namespace bitaxon

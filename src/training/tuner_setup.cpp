@@ -1,29 +1,12 @@
 #include <algorithm>
-#include <array>
-#include <cmath>
 
-#include "core/philox.h"
+#include "training/initial_adapter.h"
 #include "training/tuner_impl.h"
 
 namespace bitaxon {
 namespace {
 
 constexpr std::size_t kZeroBytes = std::size_t{1} << 20;
-
-/// The initial A of a layer: uniform in [-1/sqrt(in), 1/sqrt(in)). Element i takes word i % 4 of
-/// Philox4x32-10 with the key (seed, index of the layer) and the counter (i / 4, 0, 2^32 - 1, the high
-/// word of the seed). Dropout never uses such counters.
-void draw_a(const AdaptedLinear& layer, std::span<float> out) {
-  const DropoutParams& numbers = layer.dropout;
-  const double bound = 1 / std::sqrt(static_cast<double>(layer.n_in));
-  std::array<std::uint32_t, 4> words{};
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    if (i % 4 == 0)
-      words = philox4x32({static_cast<std::uint32_t>(i / 4), 0, UINT32_MAX, numbers.seed_high},
-                         {numbers.seed_low, numbers.index});
-    out[i] = static_cast<float>((words[i % 4] >> 8) * 0x1p-24 * 2 * bound - bound);
-  }
-}
 
 AdapterSet without_dropout(AdapterSet set) {
   for (AdaptedLinear& layer : set.layers) layer.dropout.p = 0;
@@ -70,8 +53,9 @@ void Tuner::Impl::allocate() {
 void Tuner::Impl::draw_parameters() {
   std::vector<float> values(static_cast<std::size_t>(plan.adapter.n_parameters), 0.0F);
   for (const AdaptedLinear& layer : plan.adapter.layers)
-    draw_a(layer, std::span(values).subspan(
-                      layer.place.a, static_cast<std::size_t>(layer.n_in) * layer.place.rank));
+    draw_lora_a(options.seed, layer.dropout.index, layer.n_in,
+                std::span(values).subspan(layer.place.a,
+                                          static_cast<std::size_t>(layer.n_in) * layer.place.rank));
   write(plan.index.parameters, values);
   if (!plan.adapter.is_dora()) return;
   // B is 0, so the norms are those of the base's rows, with which m begins.

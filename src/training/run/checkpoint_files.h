@@ -60,6 +60,11 @@ void restore(const TrainCheckpoint& checkpoint, std::string_view name,
 /// Called between two writes. Tests stop the process there.
 using BetweenWrites = std::function<void()>;
 
+/// Writes the tensors of a checkpoint of `target` into an existing folder: the adapter and the
+/// optimizer's state. Throws Error(io).
+void write_tensors(const std::filesystem::path& folder, const TrainingTarget& target,
+                   const AdapterMetadata& adapter, double learning_rate,
+                   const BetweenWrites& between_writes = {});
 /// Writes the files of a checkpoint of `target` into an existing folder. Throws Error(io).
 void write_checkpoint(const std::filesystem::path& folder, const TrainingTarget& target,
                       const AdapterMetadata& adapter, const RunState& state,

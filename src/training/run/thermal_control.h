@@ -49,6 +49,8 @@ class ThermalControl {
   /// machine, and waits on a hot one. Reads the sensor when the latest reading is older than the poll
   /// time. Throws TooHot, and what the sleep throws.
   void before_part();
+  /// Reads the sensor now, however old the latest reading is.
+  void read();
 
   /// The latest reading. Empty if there is none.
   std::optional<double> temperature() const { return temperature_; }
@@ -56,7 +58,6 @@ class ThermalControl {
   double paused_seconds() const { return paused_seconds_; }
 
  private:
-  void read();
   void wait_until_cool();
   void rest();
   void sleep(double seconds);

@@ -50,7 +50,7 @@ class TrainingLoop {
                  [this](const ThermalEvent& event) { tell(event); }) {}
 
   RunResult run() {
-    metrics_.add(event_metrics(state_.step > 0 ? "resume" : "start", state_));
+    add_metrics(event_metrics(state_.step > 0 ? "resume" : "start", state_));
     RunResult result;
     try {
       result.end = train();
@@ -92,7 +92,7 @@ class TrainingLoop {
     constexpr const char* kNames[] = {"finished", "patience", "interrupted", "too hot",
                                       "not finite"};
     line["reason"] = kNames[static_cast<std::size_t>(result.end)];
-    metrics_.add(line);
+    add_metrics(line);
     result.adapter = folder_.adapter_file();
     result.state = state_;
   }
@@ -115,6 +115,7 @@ class TrainingLoop {
   }
 
   void update() {
+    if (world_.before_update) world_.before_update(state_.step);
     before_part();
     const double begin = world_.time.now(), paused = thermal_.paused_seconds();
     const UpdateInput input = next_input();
@@ -145,7 +146,7 @@ class TrainingLoop {
     const Measured measured{seconds > 0 ? static_cast<double>(result.n_tokens) / seconds : 0,
                             world_.memory_bytes ? world_.memory_bytes() : 0,
                             thermal_.temperature()};
-    metrics_.add(update_metrics(state_, result, settings_.objective, settings_.beta, measured));
+    add_metrics(update_metrics(state_, result, settings_.objective, settings_.beta, measured));
     if (state_.step % settings_.log_every != 0 && state_.step != max_steps()) return;
     world_.progress(step_line(state_.step, max_steps(), settings_.objective, result, means_,
                               measured, left_seconds()));
@@ -166,7 +167,7 @@ class TrainingLoop {
     line["loss"] = finite_or_null(result.loss);
     line["grad_norm"] = finite_or_null(result.grad_norm);
     line["examples"] = places;
-    metrics_.add(line);
+    add_metrics(line);
     constexpr std::size_t kMostPlaces = 8;
     const std::size_t n_more = places.size() > kMostPlaces ? places.size() - kMostPlaces : 0;
     places.resize(places.size() - n_more);
@@ -203,7 +204,7 @@ class TrainingLoop {
     if (is_best) state_.best = {state_.step, loss};
     count_time();
     is_saved_ = false;
-    metrics_.add(evaluation_metrics(state_, sum, n_tokens));
+    add_metrics(evaluation_metrics(state_, sum, n_tokens));
     world_.progress(evaluation_line(state_.step, max_steps(), loss, is_best));
     if (is_best) write(folder_.best_folder());
   }
@@ -222,6 +223,11 @@ class TrainingLoop {
     write(folder_.step_folder(state_.step));
     is_saved_ = true;
     folder_.prune(state_.step, settings_.keep_last);
+  }
+
+  void add_metrics(const Json& line) {
+    metrics_.add(line);
+    if (world_.on_metrics) world_.on_metrics(line);
   }
 
   // ---- time and heat
@@ -268,7 +274,7 @@ class TrainingLoop {
     Json line = event_metrics("pause", state_);
     line["temperature"] = event.temperature;
     line["seconds"] = event.seconds;
-    metrics_.add(line);
+    add_metrics(line);
   }
 
   void count_time() {

@@ -54,6 +54,10 @@ struct RunWorld {
   std::function<void(std::string_view line)> progress;  ///< lines on steps and evaluations
   std::function<void(std::string_view line)> note;      ///< lines on what is unusual
   BetweenWrites between_writes = {};
+  /// Called before each update with the number of updates so far. May set what `interrupted` reads.
+  std::function<void(std::int64_t step)> before_update = {};
+  /// Called with each line of metrics.jsonl.
+  std::function<void(const Json& line)> on_metrics = {};
 };
 
 /// Why a run ended.

@@ -82,12 +82,18 @@ void write_adapter(const fs::path& file, const TrainingTarget& target,
   write_text(file.parent_path() / kAdapterConfigFile, config_text(adapter));
 }
 
+void write_tensors(const fs::path& folder, const TrainingTarget& target,
+                   const AdapterMetadata& adapter, double learning_rate,
+                   const BetweenWrites& between_writes) {
+  write_adapter(folder / kAdapterFile, target, adapter, between_writes);
+  call(between_writes);
+  write_optimizer(folder / kOptimizerFile, target, learning_rate, between_writes);
+}
+
 void write_checkpoint(const fs::path& folder, const TrainingTarget& target,
                       const AdapterMetadata& adapter, const RunState& state,
                       const BetweenWrites& between_writes) {
-  write_adapter(folder / kAdapterFile, target, adapter, between_writes);
-  call(between_writes);
-  write_optimizer(folder / kOptimizerFile, target, state.learning_rate, between_writes);
+  write_tensors(folder, target, adapter, state.learning_rate, between_writes);
   call(between_writes);
   write_text(folder / kStateFile, text_of(state));
 }
