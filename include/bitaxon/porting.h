@@ -86,7 +86,10 @@ struct PortOptions {
   ModelSpec spec = {};               ///< the Bit-Axon model to make, such as preset_spec("default")
   std::optional<VocabIds> ids = {};  ///< empty: build_vocab_mapping()
   std::optional<std::string> corpus = {};  ///< for build_vocab_mapping()
-  std::uint64_t seed = 42;                 ///< of everything random
+  /// Whether the source has a tokenizer.json, which the new model then gets too. If not, `ids` must
+  /// be given.
+  bool has_tokenizer = true;
+  std::uint64_t seed = 42;  ///< of everything random
   /// The standard deviation of the noise of all experts but the first, as a multiple of the standard
   /// deviation of the weights that the matrix copies. Empty: kExpertNoise itself, as in the original
   /// program. That is about as large as the weights of Qwen2.5-3B, so such experts are half noise.
@@ -121,8 +124,8 @@ class BX_API Porting {
   /// Problems of the files that are not errors, one line each.
   const std::vector<std::string>& warnings() const;
 
-  /// Writes config.json, model.safetensors, tokenizer.json and tokenizer_config.json into a new
-  /// folder, which appears when it is complete. Weights are made piece by piece. The same seed gives
+  /// Writes config.json, model.safetensors and, with PortOptions::has_tokenizer, tokenizer.json and
+  /// tokenizer_config.json into a new folder, which appears when it is complete. Weights are made piece by piece. The same seed gives
   /// the same bytes. Returns nothing if the call was interrupted. Throws Error(io) if the folder
   /// exists and is not empty, and if a file cannot be read or written. Throws OutOfMemory before
   /// anything is written. Throws Error(format) for a number that the type cannot hold.

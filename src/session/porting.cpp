@@ -42,6 +42,9 @@ void check_options(const PortOptions& options) {
   if (options.spec.family != "bit_axon")
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[port] spec: expected a Bit-Axon model, got {}", options.spec.family));
+  if (!options.has_tokenizer && !options.ids)
+    throw Error(ErrorKind::invalid_argument,
+                "[port] ids: expected ids for a source without a tokenizer, got none");
   if (options.expert_noise && !(*options.expert_noise >= 0 && std::isfinite(*options.expert_noise)))
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("[port] expert_noise: expected a number of at least 0, got {}",
@@ -125,6 +128,10 @@ struct BX_HIDDEN Porting::Impl {
 };
 
 void Porting::Impl::read_tokenizer() {
+  if (!options.has_tokenizer) {
+    ids = options.ids.value();
+    return;
+  }
   const bool is_random = options.source.empty();
   const fs::path file = options.source / "tokenizer.json";
   const std::string name = is_random ? "the tokenizer of bytes" : printable_path(file.string());
@@ -207,7 +214,8 @@ std::optional<PortReport> Porting::write(
   AtomicFolder folder(output);
   refuse_a_full_disk(folder.temporary(), total_bytes);
   write_text(folder.temporary() / "config.json", impl_->options.spec.config);
-  write_text(folder.temporary() / "tokenizer.json", impl_->tokenizer);
+  if (!impl_->tokenizer.empty())
+    write_text(folder.temporary() / "tokenizer.json", impl_->tokenizer);
   if (!impl_->tokenizer_config.empty())
     write_text(folder.temporary() / "tokenizer_config.json", impl_->tokenizer_config);
 
