@@ -266,3 +266,89 @@ def score_text(model: LoadedModel, ids: list[int], seq_length: int) -> tuple[int
 def score_answers(
     model: LoadedModel, prompt: list[int], answers: list[list[int]]
 ) -> list[float]: ...
+
+# training_data.cpp
+class Examples:
+    def __len__(self) -> int: ...
+    def place_of(self, index: int) -> str: ...
+    def form_of(self, index: int) -> str: ...
+    def encode(
+        self, index: int
+    ) -> tuple[list[int], list[int], list[int], list[int], list[int]]: ...
+
+def open_examples(
+    paths: list[str],
+    tokenizer: Tokenizer,
+    chat_template: ChatTemplate,
+    mapping: str,
+    options: dict[str, Any],
+) -> Examples: ...
+def shuffled_order(n: int, seed: int, epoch: int) -> list[int]: ...
+
+# training.cpp
+def train(
+    model: dict[str, Any],
+    options: dict[str, Any],
+    training: Any,
+    validation: Any,
+    before_step: Callable[[int], object] | None,
+    on_metrics: Callable[[str], object] | None,
+    on_line: Callable[[str, str], object] | None,
+) -> dict[str, Any]: ...
+def evaluate_training(
+    model: dict[str, Any], options: dict[str, Any], examples: Any
+) -> tuple[float, int]: ...
+def adapted_layers(config: str, settings: dict[str, Any]) -> list[str]: ...
+def learning_rate_at(options: dict[str, Any], n_done: int) -> float: ...
+
+# training_files.cpp: tensors with their values and both moments
+_Trained: TypeAlias = list[tuple[str, _Floats, _Floats, _Floats]]
+
+def write_checkpoint(
+    root: Path,
+    tensors: _Trained,
+    about: dict[str, Any],
+    learning_rate: float,
+    loss: float,
+    n_kept: int,
+) -> str: ...
+def write_adapter(file: Path, tensors: _Trained, about: dict[str, Any]) -> None: ...
+def read_checkpoint(folder: Path) -> dict[str, Any]: ...
+def read_adapter(file: Path) -> dict[str, Any]: ...
+def latest_checkpoint(folder: Path) -> str | None: ...
+def draw_lora_a(seed: int, layer: int, n_in: int, rank: int) -> _Floats: ...
+def orpo_terms(
+    chosen: float, rejected: float, beta: float, inside: bool
+) -> tuple[float, float]: ...
+
+class ThermalControl:
+    def __init__(
+        self,
+        warm: float,
+        pause: float,
+        stop: float,
+        poll_seconds: float,
+        sensor: Callable[[], float | None],
+        sleep: Callable[[float], object],
+    ) -> None: ...
+    @property
+    def temperature(self) -> float | None: ...
+    @property
+    def paused_seconds(self) -> float: ...
+    def is_too_hot(self) -> bool: ...
+
+# porting.cpp
+def build_vocab_mapping(
+    tokenizer: Path, target_size: int, corpus: str | None
+) -> dict[int, int]: ...
+def truncated_tokenizer(tokenizer: Path, ids: dict[int, int]) -> str: ...
+def vocab_mapping_json(ids: dict[int, int]) -> str: ...
+def build_key_mappings(config: str) -> list[tuple[str, str, str]]: ...
+def port(
+    source: Path,
+    output: Path,
+    config: str,
+    ids: dict[int, int],
+    seed: int,
+    expert_noise: float | None,
+) -> None: ...

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from bit_axon._arrays import Array
+import numpy as np
+
+from bit_axon._arrays import Array, as_numpy, like
 from bit_axon._errors import Unsupported
 from bit_axon._module import Module
 from bit_axon._weights import WeightSource
@@ -63,6 +65,25 @@ class ModelTree(Module):
     def blocks(self) -> list[Any]:
         """The blocks, from the first to the last."""
         return [child for name, child in self.children().items() if name.startswith("layer_")]
+
+    def _grow_vocab(self, n_tokens: int) -> None:
+        """Replaces embedding and head by larger ones, whose new rows are zeros."""
+        n_old, width = self.embed_tokens._items["weight"].shape
+        tied = self.lm_head._items["weight"] is self.embed_tokens._items["weight"]
+        table = Embedding(n_tokens, width)
+        table.weight = _with_zero_rows(self.embed_tokens.weight, n_tokens - n_old)
+        head = Linear(width, n_tokens, bias=False)
+        if tied:
+            head.share("weight", table)
+        else:
+            head.weight = _with_zero_rows(self.lm_head.weight, n_tokens - n_old)
+        self.embed_tokens, self.lm_head = table, head
+
+
+def _with_zero_rows(array: Array, n_new: int) -> Array:
+    values = as_numpy(array)
+    rows = np.zeros((n_new, values.shape[1]), values.dtype)
+    return like(np.concatenate([values, rows]), array)
 
 
 def _read(source: WeightSource, path: str, shape: tuple[int, ...]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -28,6 +29,8 @@ def load_options(
     parallel: int | None = None,
     threads: int = 0,
     progress: Progress | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    lora_scale: float | None = None,
 ) -> dict[str, Any]:
     """The options of load(), checked, as the engine takes them."""
     if quantize not in (False, True, "mlx", "nf4"):
@@ -45,6 +48,8 @@ def load_options(
             raise InvalidArgument(f"{name}: expected a whole number, got {number!r}")
     if precision not in (None, "exact", "fast"):
         raise InvalidArgument(f'precision: expected "exact" or "fast", got {precision!r}')
+    if lora_scale is not None and adapter is None:
+        raise InvalidArgument(f"lora_scale: expected an adapter beside it, got {lora_scale} alone")
     return {
         "quantize": "mlx" if quantize is True else quantize or "",
         "bits": bits,
@@ -55,6 +60,8 @@ def load_options(
         "parallel": parallel,
         "threads": threads,
         "progress": progress,
+        "adapter": "" if adapter is None else os.fspath(adapter),
+        "adapter_scale": None if lora_scale is None else float(lora_scale),
     }
 
 

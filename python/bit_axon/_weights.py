@@ -132,7 +132,12 @@ def write_safetensors(
 class TemporaryModel:
     """A model folder in memory, where the system has room for it there, else on disk."""
 
-    def __init__(self, tensors: Iterable[tuple[str, StoredTensor]], config: str) -> None:
+    def __init__(
+        self,
+        tensors: Iterable[tuple[str, StoredTensor]],
+        config: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         held = dict(tensors)
         n_bytes = sum(tensor.raw.nbytes for tensor in held.values())
         self._folder = tempfile.TemporaryDirectory(
@@ -140,7 +145,7 @@ class TemporaryModel:
         )
         self.path = Path(self._folder.name)
         (self.path / "config.json").write_text(config, encoding="utf-8")
-        write_safetensors(self.path / "model.safetensors", held)
+        write_safetensors(self.path / "model.safetensors", held, metadata)
 
     def __enter__(self) -> Path:
         return self.path

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 import bit_axon._engine as engine
-from bit_axon._arrays import Array, as_ids, as_numpy, library_of, like
+from bit_axon._arrays import Array, as_ids, library_of, like
 from bit_axon._caches import ModelCache
 from bit_axon._errors import InvalidArgument, IoError, NotFound, Unsupported
 from bit_axon._model_tree import ModelTree, layer_type, quantize_when_read
 from bit_axon._options import Progress, checked_seed, config_of, config_text, load_options
-from bit_axon._weights import StoredTensor, TemporaryModel, WeightSource, nested
+from bit_axon._reload import reloaded
+from bit_axon._weights import WeightSource, nested
 from bit_axon.config import BitAxonConfig
-from bit_axon.layers.linear import Embedding, Linear
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -228,6 +226,8 @@ def load(
     parallel: int | None = None,
     threads: int = 0,
     progress: Progress | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    lora_scale: float | None = None,
 ) -> LanguageModel:
     """Loads a model of any family.
 
@@ -246,6 +246,9 @@ def load(
         parallel: States that the device holds at a time. More states wait in host memory.
         threads: Threads of the CPU device. 0: one per core.
         progress: Called with a number from 0 to 1 while weights are read, in another thread.
+        adapter: A LoRA or DoRA adapter that the model runs with: its safetensors file, with or
+            without its ending, or its folder, such as a checkpoint of a training.
+        lora_scale: The factor of the adapter's product. None: what its files say, else 20.
 
     Returns:
         A BitAxonModel for the family Bit-Axon, else a LanguageModel.
@@ -257,7 +260,17 @@ def load(
         Unsupported: for unknown families and formats, and devices that cannot be used.
     """
     options = load_options(
-        quantize, bits, group_size, device, precision, context, parallel, threads, progress
+        quantize,
+        bits,
+        group_size,
+        device,
+        precision,
+        context,
+        parallel,
+        threads,
+        progress,
+        adapter,
+        lora_scale,
     )
     weights, folder = _find(path)
     text = "" if config is None else config_text(config)
@@ -268,7 +281,14 @@ def load(
     facts = loaded.describe()
     if facts["family"] == "bit_axon":
         shape = config_of(json.loads(facts["config"]))
-        return BitAxonModel._of_files(shape, loaded, source, folder, options)
+        place = {
+            "path": os.path.abspath(path) if os.path.exists(path) else os.fspath(path) or weights,
+            "config": text,
+            "quantize": options["quantize"],
+            "seed": 0,
+            "mapping": facts["vocab_mapping"],
+        }
+        return BitAxonModel._of_files(shape, loaded, source, folder, options, place)
     return LanguageModel(loaded, source, folder)
 
 
@@ -305,10 +325,9 @@ class BitAxonModel(ModelTree, LanguageModel):
         options = load_options(
             device=device, precision=precision, context=context, parallel=parallel, threads=threads
         )
-        chosen = checked_seed(seed, "seed")
-        source = WeightSource.of_seed(config_text(config), chosen)
-        self._set_up(config, None, source, "", options)
-        self._seed = chosen
+        chosen, text = checked_seed(seed, "seed"), config_text(config)
+        place = {"path": "", "config": text, "quantize": "", "seed": chosen, "mapping": ""}
+        self._set_up(config, None, WeightSource.of_seed(text, chosen), "", options, place)
 
     def _set_up(
         self,
@@ -317,11 +336,13 @@ class BitAxonModel(ModelTree, LanguageModel):
         source: WeightSource,
         folder: str,
         options: dict[str, Any],
+        place: dict[str, Any],
     ) -> None:
         ModelTree.__init__(self, config, source)
         LanguageModel.__init__(self, loaded, source, folder)
         self.config = config
         self._options = options
+        self._place = place
         if options["quantize"] == "mlx":
             quantize_when_read(self, source, options["group_size"], options["bits"])
         self._loaded_version = self.version
@@ -334,53 +355,29 @@ class BitAxonModel(ModelTree, LanguageModel):
         source: WeightSource,
         folder: str,
         options: dict[str, Any],
+        place: dict[str, Any],
     ) -> BitAxonModel:
         made = cls.__new__(cls)
-        made._set_up(config, loaded, source, folder, options)
+        made._set_up(config, loaded, source, folder, options, place)
         return made
 
     def _ready(self) -> engine.LoadedModel:
         if not self._closed:
-            if self.version != self._loaded_version and self.assigned_parameters():
-                self._loaded, self._facts = self._with_assigned(), None
-            elif self._loaded is None:
-                text = config_text(self.config)
-                self._loaded = engine.random_model(text, self._seed, self._options)
+            is_changed = self.version != self._loaded_version and self.assigned_parameters()
+            if self._loaded is None or is_changed:
+                self._loaded, self._facts = reloaded(self), None
             self._loaded_version = self.version
         return super()._ready()
 
-    def _with_assigned(self) -> engine.LoadedModel:
-        """The model with the weights that callers have set."""
-        options = dict(self._options, quantize="", progress=None)
-        with TemporaryModel(self._tensors(), config_text(self.config)) as path:
-            return engine.load_model(path, "", options)
-
-    def _tensors(self) -> Iterator[tuple[str, StoredTensor]]:
-        assigned = self.assigned_parameters()
-        tied = self.lm_head._items["weight"] is self.embed_tokens._items["weight"]
-        for name in self._source:
-            if name not in assigned:
-                yield name, self._source.stored(name)
-        for name, parameter in assigned.items():
-            if not (tied and name == "lm_head.weight"):
-                yield name, StoredTensor.of(parameter.host(name))
+    def _unload(self) -> None:
+        """Frees the memory of the device. The next call loads the model again."""
+        self._loaded = self._facts = None
 
     def resize_vocab(self, target_vocab_size: int) -> None:
         """Adds rows of zeros to embedding and head. Does nothing for fewer rows than there are."""
-        config = self.config
-        n_new = target_vocab_size - config.vocab_size
-        if n_new <= 0:
-            return
-        tied = self.lm_head._items["weight"] is self.embed_tokens._items["weight"]
-        table = Embedding(target_vocab_size, config.d_source_model)
-        table.weight = _with_zero_rows(self.embed_tokens.weight, n_new)
-        head = Linear(config.d_source_model, target_vocab_size, bias=False)
-        if tied:
-            head.share("weight", table)
-        else:
-            head.weight = _with_zero_rows(self.lm_head.weight, n_new)
-        self.embed_tokens, self.lm_head = table, head
-        self.config = replace(config, vocab_size=target_vocab_size)
+        if target_vocab_size > self.config.vocab_size:
+            self._grow_vocab(target_vocab_size)
+            self.config = replace(self.config, vocab_size=target_vocab_size)
 
     __repr__ = LanguageModel.__repr__
     __reduce_ex__ = LanguageModel.__reduce_ex__
@@ -393,9 +390,3 @@ class BitAxonModel(ModelTree, LanguageModel):
     def _create_caches(self) -> ModelCache:
         """Empty caches: a KVCache for each layer with attention, None for the others."""
         return self.new_cache()
-
-
-def _with_zero_rows(array: Array, n_new: int) -> Array:
-    values = as_numpy(array)
-    rows = np.zeros((n_new, values.shape[1]), values.dtype)
-    return like(np.concatenate([values, rows]), array)

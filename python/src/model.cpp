@@ -37,6 +37,8 @@ struct LoadRequest {
   std::string quantize;  ///< "mlx", "nf4" or empty
   int bits = 4;
   std::int64_t group_size = 64;
+  std::string adapter;  ///< a file or a folder, or empty
+  std::optional<double> adapter_scale;
   Report progress;
 };
 
@@ -79,6 +81,8 @@ LoadedParts load_with(const LoadRequest& request, std::string config, const Load
   options.context = request.context;
   options.quantize_bits = request.bits;
   options.quantize_group_size = request.group_size;
+  options.adapter = request.adapter;
+  options.adapter_scale = request.adapter_scale;
   options.on_progress = reporter(request.progress, cancelled);
   constexpr int kParallel = 8;
   for (int n_slots = request.parallel.value_or(kParallel);; n_slots /= 2) {
@@ -163,6 +167,7 @@ nb::dict describe(const LoadedModel& model) {
   out["state_bytes"] = session.model.state_bytes();
   out["activation_bytes"] = session.model.arena_bytes();
   out["parallel"] = model.n_slots();
+  out["vocab_mapping"] = session.model.vocab_mapping();
   out["beginning"] = model.spec().beginning;
   out["ends"] = model.spec().ends;
   out["notes"] = session.notes;
@@ -260,6 +265,8 @@ LoadRequest request_of(const nb::dict& options) {
   take(options, "quantize", request.quantize);
   take(options, "bits", request.bits);
   take(options, "group_size", request.group_size);
+  if (options.contains("adapter")) request.adapter = path_of(options["adapter"]);
+  take(options, "adapter_scale", request.adapter_scale);
   take(options, "progress", request.progress);
   return request;
 }

@@ -17,10 +17,14 @@ NB_MODULE(_engine, module) {
   python::add_eager(module);
   python::add_evaluation(module);
   python::add_generation(module);
+  python::add_porting(module);
   python::add_profiling(module);
   python::add_quantize(module);
   python::add_rewrite(module);
   python::add_sampling(module);
   python::add_tensors(module);
   python::add_tokenizer(module);
+  python::add_training(module);
+  python::add_training_data(module);
+  python::add_training_files(module);
 }

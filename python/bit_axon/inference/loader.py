@@ -35,6 +35,8 @@ def load_model(
     parallel: int | None = None,
     threads: int = 0,
     progress: Progress | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+    lora_scale: float | None = None,
 ) -> BitAxonModel:
     """Loads a model from a folder, a safetensors file, or the local Hugging Face cache.
 
@@ -47,7 +49,8 @@ def load_model(
         group_size: Codes that share a scale: 32, 64 or 128.
         strict: If False, a model whose weights are missing or do not fit gets random weights, and
             a warning says so.
-        device, precision, context, parallel, threads, progress: As for bit_axon.load().
+        device, precision, context, parallel, threads, progress, adapter, lora_scale: As for
+            bit_axon.load().
 
     Returns:
         The model. Models of other families than Bit-Axon are LanguageModel objects.
@@ -70,9 +73,11 @@ def load_model(
             parallel=parallel,
             threads=threads,
             progress=progress,
+            adapter=adapter,
+            lora_scale=lora_scale,
         )
     except Error as error:
-        if strict or error.kind not in ("io", "not_found", "format"):
+        if strict or adapter is not None or error.kind not in ("io", "not_found", "format"):
             raise
         warnings.warn(f"{error}; the model has random weights", stacklevel=2)
         shape = config if isinstance(config, BitAxonConfig) else config_of(config or {})

@@ -226,13 +226,16 @@ def pack_codes(
 def matrix_of(
     owner: Module, name: str, on: _engine.EagerDevice, bias: bool = False
 ) -> _engine.PackedWeight:
-    """The matrix of a Linear or QuantizedLinear that is an attribute of `owner`.
+    """The matrix of a Linear or QuantizedLinear that is an attribute of `owner`. An adapter is
+    folded in.
 
     Raises:
         InvalidArgument: if the attribute is another module, or has a bias that the layer does not
             compute.
     """
     module = getattr(owner, name)
+    if hasattr(module, "fuse"):
+        module = module.fuse(dequantize=True)
     if not isinstance(module, (Linear, QuantizedLinear)):
         raise InvalidArgument(
             f"{type(owner).__name__}.{name}: expected a Linear or QuantizedLinear, got "
